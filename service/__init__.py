@@ -1,0 +1,1 @@
+"""The control plane: knows HTTP and SQL, never torch."""

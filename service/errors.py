@@ -1,0 +1,143 @@
+"""Refusals a caller can act on. Anything else is a bug and becomes a 500.
+
+Refusal
+├── BadRequest         400  BadCursor
+├── NotFound           404  RunNotFound
+├── NotAcceptable      406
+├── Conflict           409  TransitionRefused
+├── TooLarge           413
+├── WrongMediaType     415
+├── Unprocessable      422  SpecRefused, KeyReused
+└── Unavailable        503
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """What is wrong with one place of the request."""
+
+    pointer: str
+    """JSON pointer into the body, or the name of a query parameter or header."""
+    code: str
+    message: str
+    allowed: Sequence[Any] = field(default=())
+
+
+class Refusal(Exception):
+    """The request cannot be served as it is; ``detail`` says why and what would work."""
+
+    status: ClassVar[int] = 400
+    code: ClassVar[str] = "refused"
+    title: ClassVar[str] = "The request was refused"
+
+    def __init__(
+        self, detail: str, *, errors: Sequence[FieldError] = (), headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.headers = dict(headers or {})
+
+
+class BadRequest(Refusal):
+    """The request is not well formed."""
+
+    code = "bad_request"
+    title = "The request is not well formed"
+
+
+class BadCursor(BadRequest):
+    """A cursor that no page handed out."""
+
+    code = "bad_cursor"
+    title = "No page handed out this cursor"
+
+
+class NotFound(Refusal):
+    """There is nothing at this address."""
+
+    status = 404
+    code = "not_found"
+    title = "There is nothing at this address"
+
+
+class RunNotFound(NotFound):
+    """No run has this id."""
+
+    code = "run_not_found"
+    title = "No run has this id"
+
+
+class NotAcceptable(Refusal):
+    """None of the forms asked for can be given."""
+
+    status = 406
+    code = "not_acceptable"
+    title = "None of the forms asked for can be given"
+
+
+class Conflict(Refusal):
+    """The request does not fit the state of things."""
+
+    status = 409
+    code = "conflict"
+    title = "The request does not fit the state of things"
+
+
+class TransitionRefused(Conflict):
+    """The run's state does not allow this."""
+
+    code = "transition_refused"
+    title = "The run's state does not allow this"
+
+
+class TooLarge(Refusal):
+    """The body is larger than this server takes."""
+
+    status = 413
+    code = "body_too_large"
+    title = "The body is too large"
+
+
+class WrongMediaType(Refusal):
+    """The body is not JSON."""
+
+    status = 415
+    code = "unsupported_media_type"
+    title = "The body must be JSON"
+
+
+class Unprocessable(Refusal):
+    """The request is well formed, but means nothing that can be done."""
+
+    status = 422
+    code = "unprocessable"
+    title = "The request cannot be done"
+
+
+class SpecRefused(Unprocessable):
+    """The body does not describe something this server can do; ``errors`` says where and why."""
+
+    code = "invalid_request"
+    title = "The request is not valid"
+
+
+class KeyReused(Unprocessable):
+    """An idempotency key came with another body than the first time."""
+
+    code = "idempotency_key_reused"
+    title = "The idempotency key belongs to another request"
+
+
+class Unavailable(Refusal):
+    """Not now; the same request may be made again."""
+
+    status = 503
+    code = "unavailable"
+    title = "The service cannot answer now"

@@ -1,0 +1,108 @@
+"""What a submitted spec must satisfy before it becomes a run, and what it will cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from service.errors import FieldError, SpecRefused
+from service.settings import Settings
+from worker.spec.run import RunSpec
+
+FLOAT_BYTES = 4
+FLOPS_PER_SECOND = 5e10
+"""What two ordinary cores do on small dense layers, one run alone; an order of magnitude, not a promise."""
+SECONDS_PER_STEP = 2e-4
+"""What a step costs however small it is."""
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """A run to be: what to train, and what it is called."""
+
+    spec: RunSpec
+    name: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    priority: int = 0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will need, roughly."""
+
+    parameters: int
+    seconds: float
+    bytes: int
+
+
+def run_bytes(spec: RunSpec) -> int:
+    """Weights, gradients and optimizer state of one run."""
+    return spec.parameters * FLOAT_BYTES * (2 + len(spec.optimizer.state))
+
+
+def estimate(spec: RunSpec) -> Estimate:
+    """The cost of training ``spec`` alone. Memory: the run's own, activations and the dataset, without torch itself."""
+    rows = spec.dataset.training_rows
+    classes = len(spec.dataset.classes)
+    flops = spec.model.flops(spec.dataset.shape, classes)
+    evaluated = min(10_000, rows) + spec.dataset.validation_size + spec.dataset.rows[1]
+    seconds = spec.epochs * (
+        flops * (3 * rows + evaluated) / FLOPS_PER_SECOND + spec.steps_per_epoch * SECONDS_PER_STEP
+    )
+    widths = sum(shape[0] for shape in spec.model.parameters(spec.dataset.shape, classes).values() if len(shape) > 1)
+    batch = max(min(spec.batch_size, rows), 500)
+    inputs = FLOAT_BYTES
+    for length in spec.dataset.shape:
+        inputs *= length
+    total = run_bytes(spec) + 3 * batch * widths * FLOAT_BYTES + (sum(spec.dataset.rows) + batch) * inputs
+    return Estimate(spec.parameters, seconds, total)
+
+
+def stack_runs(spec: RunSpec, settings: Settings) -> int:
+    """How many runs like this one may share a stack: more would fall out of the processor's cache and gain nothing."""
+    return max(1, min(settings.stack_limit, settings.stack_bytes // run_bytes(spec)))
+
+
+def review(spec: RunSpec, settings: Settings) -> None:
+    """Check what the fields cannot check alone.
+
+    Raises:
+        SpecRefused: parts that do not fit each other, data that are not there, or a run larger than the quotas.
+    """
+    errors = [
+        FieldError(_pointer(place), "incompatible", objection.message, tuple(objection.allowed))
+        for place, objection in spec.objections()
+    ]
+    missing = type(spec.dataset).missing(settings.datasets)
+    if missing is not None:
+        errors.append(FieldError("/dataset", "dataset_missing", missing))
+    errors = errors or list(_over_quota(spec, settings))
+    if errors:
+        raise SpecRefused(errors[0].message if len(errors) == 1 else f"{len(errors)} things are wrong.", errors=errors)
+
+
+def _over_quota(spec: RunSpec, settings: Settings) -> list[FieldError]:
+    cost = estimate(spec)
+    if cost.parameters > settings.max_parameters:
+        message = (
+            f"The model has {cost.parameters:,} parameters; this server takes at most {settings.max_parameters:,} "
+            "(FITWELL_MAX_PARAMETERS). Make the layers narrower."
+        )
+        return [FieldError("/model", "too_large", message)]
+    if cost.bytes > settings.max_run_bytes:
+        message = (
+            f"The run would need about {cost.bytes:,} bytes; this server takes at most {settings.max_run_bytes:,} "
+            "(FITWELL_MAX_RUN_BYTES). Make the model or the batch smaller."
+        )
+        return [FieldError("/batch_size", "too_large", message)]
+    if cost.seconds > settings.max_run_seconds:
+        message = (
+            f"The run would take about {cost.seconds:,.0f} s; this server takes at most {settings.max_run_seconds:,.0f} s "
+            "(FITWELL_MAX_RUN_SECONDS). Ask for fewer epochs."
+        )
+        return [FieldError("/epochs", "too_long", message)]
+    return []
+
+
+def _pointer(place: tuple[str | int, ...]) -> str:
+    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in place)

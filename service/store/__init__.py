@@ -1,0 +1,1 @@
+"""The database: tables, statements, transactions. Only the rules of runs use it."""

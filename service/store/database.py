@@ -1,0 +1,167 @@
+"""Opening the database, migrating it, and transactions on it: the same on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+from pysqlite3 import dbapi2 as sqlite
+
+import migrations
+from service.settings import Settings
+
+LOG = logging.getLogger("fitwell.store")
+WAL_IS_SAFE_FROM = (3, 51, 3)
+"""Before it, several WAL connections can corrupt the file; fixed as well in 3.50.7 and 3.44.6."""
+WAL_IS_SAFE_AT = {(3, 50): 7, (3, 44): 6}
+MIGRATION_LOCK = 0x66697477
+"""PostgreSQL's advisory lock that one migration at a time holds."""
+
+
+class StoreError(Exception):
+    """The database cannot be used; the message says why and what would work."""
+
+
+def open_engine(settings: Settings) -> sa.Engine:
+    """The engine for the database in ``settings``; makes the data directory.
+
+    Raises:
+        StoreError: the directory is not writable or the address makes no sense.
+    """
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+        probe = settings.home / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise StoreError(
+            f"The data directory {settings.home} is not writable ({error.strerror}). "
+            "Name another with --data-dir or FITWELL_DATA_DIR."
+        ) from error
+    try:
+        url = sa.make_url(settings.url)
+    except sa.exc.ArgumentError as error:
+        raise StoreError(
+            "FITWELL_DATABASE_URL is not a database's address; such as postgresql+psycopg://user@host/fitwell."
+        ) from error
+    dumps = partial(json.dumps, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    if url.get_backend_name() == "sqlite":
+        engine = sa.create_engine(url, module=sqlite, json_serializer=dumps, connect_args={"timeout": 30})
+        _prepare_sqlite(engine)
+        return engine
+    if url.get_backend_name() == "postgresql":
+        return sa.create_engine(url.set(drivername="postgresql+psycopg"), json_serializer=dumps, pool_pre_ping=True)
+    raise StoreError(f"Fitwell stores in SQLite or PostgreSQL, not in {url.get_backend_name()!r}.")
+
+
+def wal_is_safe(version: tuple[int, int, int]) -> bool:
+    """Whether this SQLite can be trusted with several connections in WAL mode."""
+    fixed = WAL_IS_SAFE_AT.get(version[:2])
+    return version >= WAL_IS_SAFE_FROM or (fixed is not None and version[2] >= fixed)
+
+
+def _prepare_sqlite(engine: sa.Engine) -> None:
+    safe = wal_is_safe(sqlite.sqlite_version_info)
+    if not safe:
+        LOG.warning("SQLite %s has a WAL bug: journal_mode=DELETE is used, which is slower", sqlite.sqlite_version)
+
+    @sa.event.listens_for(engine, "connect")
+    def connected(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # transactions are begun by us, and say whether they will write
+        for pragma in (
+            f"journal_mode={'WAL' if safe else 'DELETE'}",
+            "foreign_keys=ON",
+            "busy_timeout=30000",
+            "journal_size_limit=67108864",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def begun(connection: sa.Connection) -> None:
+        options = connection.get_execution_options()
+        durable = options.get("durable", True) or not safe
+        connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+        # A read that turns into a write fails at once when another wrote meanwhile, whatever busy_timeout says.
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("write", True) else "BEGIN")
+
+
+@contextmanager
+def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction that only reads: one state of the database throughout."""
+    with engine.connect() as connection:
+        connection = connection.execution_options(write=False, durable=False)
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
+def writing(engine: sa.Engine, *, durable: bool = True) -> Iterator[sa.Connection]:
+    """A transaction that writes; all or nothing.
+
+    With ``durable`` it survives a power cut once it is over; without, it survives the death of every process.
+    """
+    with engine.connect() as connection:
+        connection = connection.execution_options(write=True, durable=durable)
+        with connection.begin():
+            yield connection
+
+
+def migrate(engine: sa.Engine) -> None:
+    """Bring the database to the schema of this code; quick when it is there already. Two at once do no harm.
+
+    Raises:
+        StoreError: the database cannot be reached, or is newer than the code.
+    """
+    try:
+        with reading(engine) as connection:
+            if _revision(connection) == migrations.HEAD:
+                return
+        with writing(engine) as connection:
+            _lock(connection)
+            if _revision(connection) != migrations.HEAD:
+                _upgrade(connection)
+    except sa.exc.OperationalError as error:
+        raise StoreError(f"The database {engine.url!r} cannot be used: {_reason(error)}.") from error
+
+
+def _reason(error: sa.exc.DBAPIError) -> str:
+    return " ".join(str(error.orig).split()).rstrip(".")
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    return revision
+
+
+def _lock(connection: sa.Connection) -> None:
+    """Let one migration run at a time; on SQLite the transaction itself does."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("SET LOCAL lock_timeout = '30s'"))
+        connection.execute(sa.text("SET LOCAL statement_timeout = '10min'"))
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+
+
+def _upgrade(connection: sa.Connection) -> None:
+    from alembic import command  # noqa: PLC0415 - slow to import, and seldom needed
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    config = migrations.config()
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    revision = _revision(connection)
+    if revision is not None and revision not in known:
+        raise StoreError(
+            f"The database is at revision {revision!r}, which this Fitwell does not know (its newest is "
+            f"{migrations.HEAD!r}): it was written by a newer one. Upgrade Fitwell, or restore the backup made before."
+        )
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    LOG.info("migrated the database from %s to %s", revision, migrations.HEAD)
+
+

@@ -1,0 +1,56 @@
+"""Statements on the event log. Ids are given in commit order: who reads up to an id will never miss a smaller one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from service.store.runs import Row
+from service.store.tables import db_now, epoch, event, event_clock, run
+
+
+@dataclass(frozen=True)
+class NewEvent:
+    """Something that happened to a run. ``epoch`` events get their data from the recorded epoch when they are read."""
+
+    run_id: str
+    type: str
+    data: dict[str, Any] = field(default_factory=dict)
+    epoch: int | None = None
+
+
+def append(connection: sa.Connection, events: Sequence[NewEvent]) -> None:
+    """Add events; the last statement of its transaction.
+
+    The counter's row stays locked until the commit, so that ids become visible in their order on PostgreSQL too.
+    """
+    if not events:
+        return
+    advance = sa.update(event_clock).values(last=event_clock.c.last + len(events)).returning(event_clock.c.last)
+    last = connection.execute(advance).scalar_one()
+    rows = [
+        {"id": last - len(events) + i + 1, "run_id": e.run_id, "type": e.type, "data": e.data, "epoch": e.epoch}
+        for i, e in enumerate(events)
+    ]
+    connection.execute(sa.insert(event).values(at=db_now()), rows)
+
+
+def last_id(connection: sa.Connection) -> int:
+    """The newest event's id; 0 when there was none."""
+    return connection.execute(sa.select(event_clock.c.last)).scalar_one()
+
+
+def after(connection: sa.Connection, run_id: str | None, last: int, limit: int) -> Sequence[Row]:
+    """Events of one run, or of all, behind ``last``, with what is recorded of an epoch."""
+    trained = sa.func.coalesce(run.c.reused_from, run.c.id)
+    columns = (epoch.c.steps, epoch.c.metrics, epoch.c.nonfinite, epoch.c.seconds)
+    joined = event.join(run, run.c.id == event.c.run_id).outerjoin(
+        epoch, (epoch.c.run_id == trained) & (epoch.c.epoch == event.c.epoch)
+    )
+    statement = sa.select(event, *columns).select_from(joined).where(event.c.id > last).order_by(event.c.id).limit(limit)
+    if run_id is not None:
+        statement = statement.where(event.c.run_id == run_id)
+    return connection.execute(statement).all()

@@ -1,0 +1,118 @@
+"""Statements on runs, seen from the workers that hold them: every write carries the lease's token."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from service.store.runs import Row
+from service.store.tables import db_now, run, worker
+from worker.ports import Claim, WorkerInfo
+
+
+def next_queued(connection: sa.Connection, devices: Sequence[str]) -> Row | None:
+    """The first queued run, by priority and age, that one of ``devices`` can train; locked."""
+    statement = (
+        sa.select(run)
+        .where(run.c.status == "queued", run.c.device.in_(("auto", *devices)))
+        .order_by(run.c.priority.desc(), run.c.created_at, run.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    return connection.execute(statement).first()
+
+
+def mates_of(connection: sa.Connection, first: Row, limit: int) -> Sequence[Row]:
+    """Up to ``limit`` queued runs that can share a stack with ``first`` from its next epoch on; locked."""
+    statement = (
+        sa.select(run)
+        .where(
+            run.c.status == "queued",
+            run.c.id != first.id,
+            run.c.stack_key == first.stack_key,
+            run.c.epoch == first.epoch,
+            run.c.barren == 0,
+        )
+        .order_by(run.c.priority.desc(), run.c.created_at, run.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return connection.execute(statement).all()
+
+
+def take(connection: sa.Connection, row: Row, worker_id: str, lease_seconds: float) -> str:
+    """Give a queued run to a worker; returns the token.
+
+    The attempt counts as barren until it records an epoch.
+    """
+    token = secrets.token_hex(16)
+    taken = connection.execute(
+        sa.update(run)
+        .where(run.c.id == row.id, run.c.status == "queued")
+        .values(
+            status="running",
+            token=token,
+            lease_expires_at=db_now() + lease_seconds,
+            worker_id=worker_id,
+            attempt=run.c.attempt + 1,
+            barren=run.c.barren + 1,
+            resumes=run.c.resumes + sa.case((run.c.epoch > 0, 1), else_=0),
+            version=run.c.version + 1,
+        )
+    )
+    assert taken.rowcount == 1, f"{row.id} was locked and yet changed"
+    return token
+
+
+def held(connection: sa.Connection, claims: Sequence[Claim]) -> dict[str, Row]:
+    """Those of the claimed runs whose token is still current, by id; locked, in the order of their ids."""
+    tokens = {claim.run_id: claim.token for claim in claims}
+    statement = sa.select(run).where(run.c.token.in_(tokens.values())).order_by(run.c.id).with_for_update()
+    rows = connection.execute(statement).all()
+    return {row.id: row for row in rows if tokens.get(row.id) == row.token}
+
+
+def change(connection: sa.Connection, run_id: str, token: str, values: Mapping[str, Any]) -> bool:
+    """Change a run that ``token`` holds; False, and nothing changed, when it does not hold it."""
+    statement = sa.update(run).where(run.c.id == run_id, run.c.token == token)
+    return connection.execute(statement.values(version=run.c.version + 1, **values)).rowcount == 1
+
+
+def renew(connection: sa.Connection, claims: Sequence[Claim], lease_seconds: float) -> None:
+    """Let the leases of these claims run from now."""
+    statement = sa.update(run).where(run.c.token.in_([claim.token for claim in claims]))
+    connection.execute(statement.values(lease_expires_at=db_now() + lease_seconds))
+
+
+def statuses(connection: sa.Connection, claims: Sequence[Claim]) -> dict[str, str]:
+    """The status of each claimed run whose token is still current, by id."""
+    statement = sa.select(run.c.id, run.c.status).where(run.c.token.in_([claim.token for claim in claims]))
+    return {row.id: row.status for row in connection.execute(statement)}
+
+
+def expired(connection: sa.Connection) -> Sequence[Row]:
+    """The runs whose holder gave no sign of life for too long, by the database's clock; locked."""
+    statement = sa.select(run).where(run.c.token.is_not(None), run.c.lease_expires_at < db_now())
+    return connection.execute(statement.order_by(run.c.id).with_for_update(skip_locked=True)).all()
+
+
+def see_worker(connection: sa.Connection, info: WorkerInfo) -> None:
+    """Note that a worker lives."""
+    values = {"host": info.host, "pid": info.pid, "devices": list(info.devices), "details": dict(info.details)}
+    seen = connection.execute(sa.update(worker).where(worker.c.id == info.worker_id).values(seen_at=db_now(), **values))
+    if seen.rowcount == 0:
+        new = sa.insert(worker).values(id=info.worker_id, started_at=db_now(), seen_at=db_now(), **values)
+        connection.execute(new)
+
+
+def touch_worker(connection: sa.Connection, worker_id: str) -> None:
+    """Note a worker's sign of life."""
+    connection.execute(sa.update(worker).where(worker.c.id == worker_id).values(seen_at=db_now()))
+
+
+def remove_worker(connection: sa.Connection, worker_id: str) -> None:
+    """Forget a worker."""
+    connection.execute(sa.delete(worker).where(worker.c.id == worker_id))

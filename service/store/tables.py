@@ -1,0 +1,169 @@
+"""The tables. Times are seconds since the epoch by the database's clock; JSON is text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+METADATA = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+STATUSES = (
+    "waiting", "queued", "running", "pausing", "paused", "cancelling", "succeeded", "failed", "cancelled",
+)  # fmt: skip
+HELD = ("running", "pausing", "cancelling")
+"""Statuses in which a worker holds the run."""
+
+
+class db_now(FunctionElement[float]):  # noqa: N801 - it is written like the SQL function that it is
+    """The database's clock in seconds since the epoch, to the millisecond or better, going on inside a transaction."""
+
+    type = sa.Double()
+    inherit_cache = True
+
+
+@compiles(db_now, "sqlite")
+def _sqlite_now(*_: Any, **__: Any) -> str:
+    return "unixepoch('subsec')"
+
+
+@compiles(db_now, "postgresql")
+def _postgresql_now(*_: Any, **__: Any) -> str:
+    return "extract(epoch from clock_timestamp())::double precision"
+
+
+def _listed(values: tuple[str, ...]) -> str:
+    return ", ".join(f"'{value}'" for value in values)
+
+
+run = sa.Table(
+    "run",
+    METADATA,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("name", sa.Text),
+    sa.Column("labels", sa.JSON, nullable=False),
+    sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("spec", sa.JSON, nullable=False),
+    sa.Column("spec_hash", sa.Text, nullable=False),
+    sa.Column("reuse_key", sa.Text, nullable=False),
+    sa.Column("stack_key", sa.Text, nullable=False),
+    sa.Column("stack_runs", sa.Integer, nullable=False),
+    sa.Column("reused_from", sa.Text, sa.ForeignKey("run.id")),
+    sa.Column("study_id", sa.Text),
+    sa.Column("arm", sa.Text),
+    sa.Column("seed", sa.BigInteger, nullable=False),
+    sa.Column("device", sa.Text, nullable=False),
+    sa.Column("device_used", sa.Text),
+    sa.Column("stack_size", sa.Integer),
+    sa.Column("determinism_class", sa.Text),
+    sa.Column("digest", sa.Text),
+    sa.Column("resumes", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("barren", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("token", sa.Text),
+    sa.Column("lease_expires_at", sa.Double),
+    sa.Column("worker_id", sa.Text),
+    sa.Column("epoch", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("epochs", sa.Integer, nullable=False),
+    sa.Column("best", sa.JSON(none_as_null=True)),
+    sa.Column("last", sa.JSON, nullable=False),
+    sa.Column("eta_seconds", sa.Double),
+    sa.Column("revision", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("version", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("error_code", sa.Text),
+    sa.Column("error_message", sa.Text),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("started_at", sa.Double),
+    sa.Column("finished_at", sa.Double),
+    sa.CheckConstraint(f"status IN ({_listed(STATUSES)})", name="status"),
+    sa.CheckConstraint(f"(token IS NOT NULL) = (status IN ({_listed(HELD)}))", name="token"),
+    sa.CheckConstraint("(token IS NULL) = (lease_expires_at IS NULL)", name="lease"),
+    sa.Index("ix_run_created", "created_at", "id"),
+    sa.Index("ix_run_reuse", "reuse_key", "status"),
+    sa.Index("ix_run_study", "study_id"),
+)
+_queued = run.c.status == sa.literal_column("'queued'")
+sa.Index("ix_run_queue", run.c.priority.desc(), run.c.created_at, run.c.id, sqlite_where=_queued, postgresql_where=_queued)
+_held = run.c.token.is_not(None)
+sa.Index("ix_run_lease", run.c.lease_expires_at, sqlite_where=_held, postgresql_where=_held)
+
+epoch = sa.Table(
+    "epoch",
+    METADATA,
+    sa.Column("run_id", sa.Text, sa.ForeignKey("run.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("epoch", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("steps", sa.Integer, nullable=False),
+    sa.Column("metrics", sa.JSON, nullable=False),
+    sa.Column("nonfinite", sa.JSON, nullable=False),
+    sa.Column("seconds", sa.Double, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("recorded_at", sa.Double, nullable=False),
+)
+
+checkpoint = sa.Table(
+    "checkpoint",
+    METADATA,
+    sa.Column("run_id", sa.Text, sa.ForeignKey("run.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("path", sa.Text, primary_key=True),
+    sa.Column("epoch", sa.Integer, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("sha256", sa.Text, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("written_at", sa.Double, nullable=False),
+)
+
+event = sa.Table(
+    "event",
+    METADATA,
+    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("run_id", sa.Text, sa.ForeignKey("run.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("epoch", sa.Integer),
+    sa.Column("data", sa.JSON, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Index("ix_event_run", "run_id", "id"),
+)
+
+event_clock = sa.Table(
+    "event_clock",
+    METADATA,
+    sa.Column("one", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("last", sa.BigInteger, nullable=False),
+    sa.CheckConstraint("one = 1", name="one"),
+)
+
+worker = sa.Table(
+    "worker",
+    METADATA,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("devices", sa.JSON, nullable=False),
+    sa.Column("details", sa.JSON, nullable=False),
+    sa.Column("started_at", sa.Double, nullable=False),
+    sa.Column("seen_at", sa.Double, nullable=False),
+)
+
+idempotency_key = sa.Table(
+    "idempotency_key",
+    METADATA,
+    sa.Column("owner", sa.Text, primary_key=True),
+    sa.Column("path", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("body_sha256", sa.Text, nullable=False),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("status_code", sa.Integer, nullable=False),
+    sa.Column("response", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+)

@@ -1,0 +1,1 @@
+"""The training plane: knows torch, never HTTP or SQL."""

@@ -1,0 +1,285 @@
+"""The agent: claims stacks, has them trained by a process of its own, and keeps the leases alive.
+
+One thread decides. The others only bring it news: what the training process says, what the job source orders, that it
+is time to stop. The leases are renewed on a thread of their own, so that no slow transaction lets them lapse.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from worker.messages import Ended, Epoch, Halt, Idle, Leave, Message, Ready, Saved, Started, Train, read_report
+from worker.ports import Claim, JobSource, SourceUnavailable, WorkerInfo
+
+LOG = logging.getLogger("fitwell.worker")
+T = TypeVar("T")
+HALT_SECONDS = 10.0
+"""How long a training process may take to save and end before it is killed."""
+ORDER_SECONDS = 0.5
+"""How often orders are looked for while runs are held."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentSettings:
+    """What an agent needs to know."""
+
+    datasets: Path
+    checkpoints: Path
+    checkpoint_seconds: float
+    heartbeat_seconds: float
+    lease_seconds: float
+    poll_seconds: float
+    stack_limit: int
+    threads: int
+    device: str
+
+    @property
+    def fence_seconds(self) -> float:
+        """How long after the last renewal began the training process is killed: well before the lease ends."""
+        return self.lease_seconds * 5 / 6
+
+
+class Trainer:
+    """A training process, its conversation, and the end of it."""
+
+    def __init__(self, settings: AgentSettings, news: queue.Queue[Message | None]) -> None:
+        command = [sys.executable, "-P", "-m", "worker.engine.process"]
+        command += ["--datasets", str(settings.datasets), "--checkpoints", str(settings.checkpoints)]
+        command += ["--checkpoint-seconds", str(settings.checkpoint_seconds)]
+        command += ["--threads", str(settings.threads), "--device", settings.device]
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
+        self._news = news
+        self._lock = threading.Lock()
+        threading.Thread(target=self._listen, daemon=True, name="training reports").start()
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._news.put(read_report(line))
+        self._process.wait()
+        self._news.put(None)
+
+    def tell(self, message: Message) -> None:
+        """Give an order; a dead process hears nothing, and its death is news of its own."""
+        assert self._process.stdin is not None
+        with self._lock:
+            try:
+                self._process.stdin.write(message.line())
+                self._process.stdin.flush()
+            except (BrokenPipeError, ValueError):
+                LOG.warning("training process %d is gone", self.pid)
+
+    def kill(self) -> None:
+        """End it now, whatever it is doing."""
+        self._process.kill()
+
+    def wait(self, seconds: float) -> int:
+        """Wait for its end, kill it after ``seconds``; its exit code."""
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            LOG.warning("training process %d did not end in %.0f s and is killed", self.pid, seconds)
+            self._process.kill()
+            return self._process.wait()
+
+
+class Agent:
+    """Works until ``stop`` is called: claim, train, record, and again."""
+
+    def __init__(self, source: JobSource, info: WorkerInfo, settings: AgentSettings) -> None:
+        self._source = source
+        self._info = info
+        self._settings = settings
+        self._news: queue.Queue[Message | None] = queue.Queue()
+        self._stopping = threading.Event()
+        self._closed = threading.Event()
+        self._claims: dict[str, Claim] = {}
+        self._asked: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._renewed = time.monotonic()
+        self._trainer: Trainer | None = None
+
+    def stop(self) -> None:
+        """Finish soon: save what is being trained, and give it back to the queue."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Work until told to stop."""
+        self._insist(lambda: self._source.register(self._info))
+        threads = [threading.Thread(target=work, daemon=True) for work in (self._keep_leases, self._follow_orders)]
+        for thread in threads:
+            thread.start()
+        try:
+            while not self._stopping.is_set():
+                self._work_once()
+        finally:
+            self._closed.set()
+            self._shut_down()
+
+    def _work_once(self) -> None:
+        """Claim a stack and see it through; or wait a little."""
+        trainer = self._trainer = self._trainer or Trainer(self._settings, self._news)
+        try:
+            claims = self._source.claim(self._info, limit=self._settings.stack_limit)
+        except SourceUnavailable as error:
+            LOG.warning("no work can be asked for: %s", error)
+            claims = ()
+        if not claims:
+            self._stopping.wait(self._settings.poll_seconds)
+            return
+        with self._lock:
+            self._renewed = time.monotonic()
+            self._asked = {}
+            self._claims = {claim.run_id: claim for claim in claims}
+        LOG.info("training %d run(s): %s", len(claims), ", ".join(self._claims))
+        trainer.tell(Train(claims=tuple(claims), most_runs=self._settings.stack_limit))
+        self._see_through(trainer)
+
+    def _see_through(self, trainer: Trainer) -> None:
+        """Take the training process's reports until it is idle again or dead."""
+        halted = False
+        while True:
+            if self._stopping.is_set() and not halted:
+                trainer.tell(Halt())
+                halted = True
+                threading.Timer(HALT_SECONDS, trainer.kill).start() if self._claims else None
+            try:
+                report = self._news.get(timeout=ORDER_SECONDS)
+            except queue.Empty:
+                continue
+            if report is None:
+                self._trainer_died(trainer, halted=halted)
+                return
+            self._take(report)
+            if isinstance(report, Idle):
+                self._release(barren=False)
+                return
+
+    def _trainer_died(self, trainer: Trainer, *, halted: bool) -> None:
+        code = trainer.wait(HALT_SECONDS)
+        if not halted:
+            LOG.error("training process %d died with code %d", trainer.pid, code)
+        self._trainer = None
+        self._release(barren=not halted)
+
+    def _take(self, report: Message) -> None:
+        """Pass a report on to the job source."""
+        claims = list(self._claims.values())
+        if isinstance(report, Started):
+            of_stack = [self._claims[run_id] for run_id in report.run_ids if run_id in self._claims]
+            promise = {"device": report.device, "determinism_class": report.determinism_class}
+            self._drop(self._insist(lambda: self._source.started(of_stack, **promise)))
+        elif isinstance(report, Epoch):
+            known = [m for m in report.measurements if m.run_id in self._claims]
+            self._drop(self._insist(lambda: self._source.record(claims, known)))
+        elif isinstance(report, Saved):
+            for path in self._insist(lambda: self._source.checkpointed(claims, report.checkpoints)):
+                (self._settings.checkpoints / path).unlink(missing_ok=True)
+        elif isinstance(report, Ended):
+            self._insist(lambda: self._source.finish(claims, report.outcomes))
+            self._forget(outcome.run_id for outcome in report.outcomes)
+        elif isinstance(report, Ready):
+            LOG.info("training process is ready on %s", report.device)
+
+    def _drop(self, lost: set[str]) -> None:
+        """Let go of runs that are no longer ours; their mates go on."""
+        if lost:
+            LOG.warning("lost: %s", ", ".join(sorted(lost)))
+            self._forget(lost)
+            if self._trainer is not None:
+                self._trainer.tell(Leave(run_ids=tuple(lost), status="lost"))
+
+    def _forget(self, run_ids: Sequence[str] | set[str] | Mapping[str, object] | object) -> None:
+        with self._lock:
+            for run_id in list(run_ids):  # type: ignore[call-overload]
+                self._claims.pop(run_id, None)
+
+    def _release(self, *, barren: bool) -> None:
+        """Give back whatever is still held."""
+        with self._lock:
+            claims, self._claims = list(self._claims.values()), {}
+        if claims:
+            self._insist(lambda: self._source.release(claims, barren=barren))
+
+    def _insist(self, call: Callable[[], T]) -> T:
+        """Repeat a call while the job source is unavailable, for as long as the leases last.
+
+        Raises:
+            SourceUnavailable: it did not come back in time; the leases are lost, and others may go on.
+        """
+        deadline = time.monotonic() + self._settings.lease_seconds
+        pause = 0.05
+        while True:
+            try:
+                return call()
+            except SourceUnavailable as error:
+                if time.monotonic() > deadline:
+                    raise
+                LOG.warning("the job source is unavailable (%s); trying again", error)
+                time.sleep(pause)
+                pause = min(2 * pause, 2.0)
+
+    def _keep_leases(self) -> None:
+        """Renew the leases; kill the training process where that failed for too long."""
+        while not self._closed.wait(self._settings.heartbeat_seconds):
+            with self._lock:
+                claims = list(self._claims.values())
+            began = time.monotonic()
+            try:
+                orders = self._source.heartbeat(self._info, claims)
+            except SourceUnavailable as error:
+                LOG.warning("the leases could not be renewed: %s", error)
+                if claims and began - self._renewed > self._settings.fence_seconds and self._trainer is not None:
+                    LOG.error("no lease was renewed for %.0f s: training ends here", began - self._renewed)
+                    self._trainer.kill()
+                continue
+            self._renewed = began
+            self._obey(orders)
+
+    def _follow_orders(self) -> None:
+        """Look for orders between the heartbeats."""
+        while not self._closed.wait(ORDER_SECONDS):
+            with self._lock:
+                claims = list(self._claims.values())
+            if claims:
+                try:
+                    self._obey(self._source.orders(claims))
+                except SourceUnavailable:
+                    continue  # the heartbeat tells of it
+
+    def _obey(self, orders: Mapping[str, str]) -> None:
+        """Pass orders on that the training process has not heard yet."""
+        statuses = {"cancel": "cancelled", "pause": "paused", "lost": "lost"}
+        with self._lock:
+            fresh = {i: o for i, o in orders.items() if o in statuses and i in self._claims and self._asked.get(i) != o}
+            self._asked |= fresh
+            trainer = self._trainer
+        for run_id, order in fresh.items():
+            if trainer is not None:
+                trainer.tell(Leave.model_validate({"run_ids": (run_id,), "status": statuses[order]}))
+
+    def _shut_down(self) -> None:
+        if self._trainer is not None:
+            self._trainer.tell(Halt())
+            self._trainer.wait(HALT_SECONDS)
+        try:
+            self._release(barren=False)
+            self._source.close(self._info)
+        except SourceUnavailable as error:
+            LOG.warning("could not say good-bye: %s", error)

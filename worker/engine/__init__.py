@@ -1,0 +1,1 @@
+"""The training engine: stacks of runs, trained epoch by epoch in torch."""

@@ -1,0 +1,80 @@
+"""A dataset on the device, split, and the batches drawn from it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from worker.engine.streams import permutation
+from worker.spec.families import Dataset
+
+SUBSET_ROWS = 10_000
+"""At most so many training rows are evaluated for ``train.loss_eval``."""
+
+
+class Split(NamedTuple):
+    """Rows in evaluation form: inputs x (n, D) float32, labels y (n,) int64."""
+
+    x: Tensor
+    y: Tensor
+
+
+class Data:
+    """One dataset as a spec asks for it. Training rows stay raw (uint8 for images) until they are gathered."""
+
+    def __init__(self, spec: Dataset, home: Path, device: torch.device) -> None:
+        arrays = type(spec).load(home)
+        order = permutation(spec.split_seed, "split", 0, len(arrays.train_y))
+        held_out, train = np.split(order, [spec.validation_size])
+        train = train[: spec.training_rows]
+        self.spec = spec
+        self.device = device
+        mean, std = (spec.normalize.mean, spec.normalize.std) if spec.normalize else (0.0, 1.0)
+        self.scale, self.shift = 1 / (spec.white * std), -mean / std
+        self.raw = self._flat(arrays.train_x[train])
+        self.labels = torch.from_numpy(arrays.train_y[train]).to(device)
+        self.validation = self._split(arrays.train_x[held_out], arrays.train_y[held_out])
+        self.test = self._split(arrays.test_x, arrays.test_y)
+        self._with_blank: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def width(self) -> int:
+        """Numbers in a row, D."""
+        return math.prod(self.spec.shape)
+
+    def training(self, rows: int) -> Split:
+        """The first ``rows`` training rows; the split's order is random, so they are a fair sample."""
+        return Split(self.inputs(self.raw[:rows]), self.labels[:rows])
+
+    def _flat(self, x: np.ndarray[Any, Any]) -> Tensor:
+        return torch.from_numpy(np.array(x.reshape(len(x), self.width))).to(self.device)
+
+    def _split(self, x: np.ndarray[Any, Any], y: np.ndarray[Any, Any]) -> Split:
+        return Split(self.inputs(self._flat(x)), torch.from_numpy(y).to(self.device))
+
+    def inputs(self, raw: Tensor) -> Tensor:
+        """What the model sees of ``raw`` rows: scaled to [0, 1] and normalised, float32, same shape."""
+        x = raw.to(torch.float32)
+        if (self.scale, self.shift) == (1.0, 0.0):
+            return x
+        # In place is safe for images only: ``to`` copies uint8, but hands float32 back as it is.
+        return x.mul_(self.scale).add_(self.shift) if raw.dtype == torch.uint8 else x * self.scale + self.shift
+
+    def batch(self, rows: Tensor) -> Tensor:
+        """Inputs (K, N, D) of the training rows ``rows`` (K, N)."""
+        return self.inputs(self.raw.index_select(0, rows.reshape(-1))).view(*rows.shape, -1)
+
+    def moved(self, rows: Tensor, index: Tensor) -> Tensor:
+        """Inputs (K, N, D) of the rows ``rows`` (K, N), their pixels taken from the places in ``index`` (K, N, D + 1)."""
+        if self._with_blank is None:
+            self._with_blank = torch.nn.functional.pad(self.raw, (0, 1)).view(-1)
+        places = index[..., :-1] + (rows * (self.width + 1)).unsqueeze(-1)
+        return self.inputs(self._with_blank.take(places))

@@ -1,0 +1,31 @@
+"""The chained digest: names every bit of a run up to an epoch.
+
+    d₀ = H(reuse key, determinism class)
+    d_e = H(d_{e−1}, e, tensors' names, dtypes, shapes and bytes, measurements)
+
+Two runs with the same digest had the same weights, optimizer state and measurements in every epoch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Mapping
+
+from torch import Tensor
+
+
+def first_digest(reuse_key: str, determinism_class: str) -> str:
+    """d₀, before any epoch."""
+    return "sha256:" + hashlib.sha256(f"{reuse_key}\0{determinism_class}".encode()).hexdigest()
+
+
+def next_digest(previous: str, epoch: int, tensors: Mapping[str, Tensor], metrics: Mapping[str, float]) -> str:
+    """d_e from d_{e−1}. Seconds must not be among ``metrics``: they never repeat."""
+    h = hashlib.sha256(f"{previous}\0{epoch}\0".encode())
+    for name, tensor in tensors.items():
+        h.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        h.update(memoryview(tensor.contiguous().cpu().numpy().reshape(-1)))
+    for name, value in sorted(metrics.items()):
+        h.update(name.encode() + struct.pack("<d", value))
+    return "sha256:" + h.hexdigest()

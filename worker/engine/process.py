@@ -1,0 +1,112 @@
+"""The training process: takes orders from the agent, trains stacks, reports. It never sees a database.
+
+It dies with its parent: the end of its input is the end of it, whatever it is doing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import queue
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from worker.engine.routes import cpu_model, limit_instructions
+
+limit_instructions()  # before torch computes anything
+
+import torch  # noqa: E402
+
+from worker.engine.job import Job, Workshop  # noqa: E402
+from worker.messages import Halt, Idle, Leave, Message, Ready, Train, read_order  # noqa: E402
+
+LOG = logging.getLogger("fitwell.training")
+
+
+class Process:
+    """Reads orders on a thread of its own, so that they are heard between two steps."""
+
+    def __init__(self, orders: BinaryIO, reports: BinaryIO, workshop: Workshop) -> None:
+        self._orders = orders
+        self._reports = reports
+        self._workshop = workshop
+        self._waiting: queue.Queue[Train | None] = queue.Queue()
+        self._job: Job | None = None
+        self._halted = False
+        self._lock = threading.Lock()
+
+    def say(self, message: Message) -> None:
+        """Send a report to the agent."""
+        self._reports.write(message.line())
+        self._reports.flush()
+
+    def run(self) -> None:
+        """Serve until told to halt."""
+        threading.Thread(target=self._listen, daemon=True).start()
+        self.say(
+            Ready(
+                device=str(self._workshop.device),
+                details={"torch": torch.__version__, "cpu": cpu_model(), "threads": self._workshop.threads},
+            )
+        )
+        while (train := self._waiting.get()) is not None:
+            job = Job(train, self._workshop, self.say)
+            with self._lock:
+                self._job = job
+                if self._halted:
+                    job.halt()
+            job.run()
+            with self._lock:
+                self._job = None
+            self.say(Idle())
+            if self._halted:
+                return
+
+    def _listen(self) -> None:
+        for line in self._orders:
+            order = read_order(line)
+            with self._lock:
+                if isinstance(order, Train):
+                    self._waiting.put(order)
+                elif isinstance(order, Leave) and self._job is not None:
+                    self._job.leave(order.run_ids, order.status)
+                elif isinstance(order, Halt):
+                    self._halt()
+        os._exit(0)  # the agent is gone: nobody would hear what comes of it
+
+    def _halt(self) -> None:
+        self._halted = True
+        if self._job is not None:
+            self._job.halt()
+        self._waiting.put(None)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Serve an agent on standard input and output; whatever else prints goes to standard error."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--datasets", type=Path, required=True)
+    parser.add_argument("--checkpoints", type=Path, required=True)
+    parser.add_argument("--checkpoint-seconds", type=float, required=True)
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--device", default="cpu")
+    given = parser.parse_args(arguments)
+    reports = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
+    workshop = Workshop(
+        datasets=given.datasets,
+        checkpoints=given.checkpoints,
+        checkpoint_seconds=given.checkpoint_seconds,
+        threads=given.threads,
+        device=torch.device(given.device),
+    )
+    Process(sys.stdin.buffer, reports, workshop).run()
+    os._exit(0)  # the thread that listens still waits for orders; nobody need wait for it
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

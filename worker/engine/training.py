@@ -1,0 +1,201 @@
+"""The training loop of a stack. An epoch yields a measurement; the caller stops by no longer iterating."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from torch import Tensor
+
+from worker.engine.data import SUBSET_ROWS, Data, Split
+from worker.engine.evaluation import evaluate
+from worker.engine.progress import Progress
+from worker.engine.stack import Member, Stack
+from worker.spec.run import RunSpec
+
+Ended = Literal["finished", "stopped_early", "diverged"]
+History = dict[str, list[float | None]]
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """What one run's epoch gave, and the run as it is after it: ``stack`` at ``position``."""
+
+    member: Member
+    epoch: int
+    steps: int
+    metrics: dict[str, float]
+    seconds: float
+    """Wall time of the epoch, evaluation included, of the whole stack."""
+    ended: Ended | None
+    """None while the run goes on."""
+    stack: Stack
+    position: int
+
+
+class Training:
+    """Trains a stack from the epoch after ``done`` on.
+
+    ``history`` holds what each run recorded up to ``done``, for its stop rules. ``leave`` may be called from any
+    thread: the run leaves the stack before the next step, ``left`` is told, and its mates' bits are unchanged.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        data: Data,
+        *,
+        done: int = 0,
+        history: Mapping[str, Mapping[str, Sequence[float | None]]] | None = None,
+        left: Callable[[Sequence[str]], None] = lambda _: None,
+    ) -> None:
+        self._left = left
+        self.stack = stack
+        self.data = data
+        self.epoch = done
+        self._histories: dict[str, History] = {
+            member.run_id: {name: list(s[:done]) for name, s in (history or {}).get(member.run_id, {}).items()}
+            for member in stack.members
+        }
+        self._spec = stack.members[0].spec
+        self._leaving: set[str] = set()
+        self._lock = threading.Lock()
+
+    def leave(self, run_id: str) -> None:
+        """Take a run out of the stack before the next step; nothing more is measured of it."""
+        with self._lock:
+            self._leaving.add(run_id)
+
+    def epochs(self) -> Iterator[list[EpochResult]]:
+        """Train epoch by epoch until no run is left. A result's ``stack`` is valid until the next one is asked for."""
+        if self.epoch == 0 and self._spec.evaluate.before_training:
+            yield self._untrained()
+        while len(self.stack):
+            self.epoch += 1
+            results = self._train_epoch()
+            if results:
+                yield results
+            going_on = {result.member.run_id for result in results if result.ended is None}
+            self.stack = self.stack.take([i for i, m in enumerate(self.stack.members) if m.run_id in going_on])
+
+    def _untrained(self) -> list[EpochResult]:
+        """Epoch 0: the model before training, evaluated."""
+        start = time.perf_counter()
+        rows = _rows(self._evaluated(self.stack), len(self.stack))
+        seconds = time.perf_counter() - start
+        members = enumerate(self.stack.members)
+        return [EpochResult(m, 0, 0, rows[i], seconds, None, self.stack, i) for i, m in members]
+
+    def _train_epoch(self) -> list[EpochResult]:
+        """One pass over each run's order of the data; the results of all that were not told to leave."""
+        start = time.perf_counter()
+        progress = Progress(self.stack, self.data, self.epoch)
+        results: list[EpochResult] = []
+        for t in range((self.epoch - 1) * self._spec.steps_per_epoch + 1, self.epoch * self._spec.steps_per_epoch + 1):
+            progress = self._without_leavers(progress)
+            if not len(progress.stack):
+                break
+            progress.train_step(t)
+            spent = [i for i, member in enumerate(progress.stack.members) if _step_limit(member.spec) == t]
+            if spent:
+                results += self._results(progress.only(spent), start)
+                progress = progress.without(spent)
+        self.stack = progress.stack
+        return results + self._results(progress, start) if len(progress.stack) else results
+
+    def _without_leavers(self, progress: Progress) -> Progress:
+        if not self._leaving:
+            return progress
+        with self._lock:
+            leaving, self._leaving = self._leaving, set()
+        gone = [i for i, member in enumerate(progress.stack.members) if member.run_id in leaving]
+        self._left([progress.stack.members[i].run_id for i in gone])
+        return progress.without(gone)
+
+    def _results(self, progress: Progress, start: float) -> list[EpochResult]:
+        """Measure the runs of ``progress`` and decide which of them end here."""
+        stack = progress.stack
+        penalties = progress.penalties()
+        columns = {**_named("train", "", *progress.losses()), **self._evaluated(stack)}
+        rows = _rows(columns, len(stack))
+        results = []
+        for i, member in enumerate(stack.members):
+            own = {part.kind for part in member.spec.regularizers} & set(penalties)
+            terms = {f"penalty.{kind}": penalties[kind][i].item() for kind in sorted(own)}
+            objective = rows[i]["train.loss"] + sum(terms.values())
+            metrics = {**rows[i], "train.objective": objective, **terms, "lr": progress.rates[i]}
+            ended = self._verdict(member, metrics)
+            results.append(EpochResult(member, self.epoch, progress.steps, metrics, 0.0, ended, stack, i))
+        if self._spec.evaluate.test == "last_epoch":
+            results = self._with_test(results)
+        seconds = time.perf_counter() - start
+        return [replace(result, seconds=seconds) for result in results]
+
+    def _evaluated(self, stack: Stack) -> dict[str, Tensor]:
+        """Losses and accuracies in evaluation mode, as the spec asks for them in every epoch; tensors (K,)."""
+        asked = self._spec.evaluate
+        splits: list[tuple[str, str, Split]] = []
+        if asked.train != "never":
+            rows = len(self.data) if asked.train == "full" else min(SUBSET_ROWS, len(self.data))
+            splits.append(("train", "_eval", self.data.training(rows)))
+        if len(self.data.validation.y):
+            splits.append(("val", "", self.data.validation))
+        if asked.test == "every_epoch":
+            splits.append(("test", "", self.data.test))
+        measured: dict[str, Tensor] = {}
+        for name, suffix, split in splits:
+            measured |= _named(name, suffix, *evaluate(stack, split))
+        return measured
+
+    def _with_test(self, results: list[EpochResult]) -> list[EpochResult]:
+        """The same, with test losses for the runs that end here."""
+        ended = [i for i, result in enumerate(results) if result.ended]
+        if not ended:
+            return results
+        stack = results[0].stack.take([results[i].position for i in ended])
+        for i, row in zip(ended, _rows(_named("test", "", *evaluate(stack, self.data.test)), len(stack)), strict=True):
+            results[i] = replace(results[i], metrics={**results[i].metrics, **row})
+        return results
+
+    def _verdict(self, member: Member, metrics: Mapping[str, float]) -> Ended | None:
+        """Add the epoch to the run's history, and whether and why the run ends after it."""
+        history = self._histories[member.run_id]
+        for name, value in metrics.items():
+            history.setdefault(name, []).append(value if math.isfinite(value) else None)
+        return ended_after(member.spec, self.epoch, history)
+
+
+def ended_after(spec: RunSpec, epoch: int, history: Mapping[str, Sequence[float | None]]) -> Ended | None:
+    """Whether and why a run ends after ``epoch``: a pure function of what is recorded, so a resumed run decides alike."""
+    if any(values and values[-1] is None for name, values in history.items() if ".loss" in name):
+        return "diverged"
+    if epoch >= spec.epochs:
+        return "finished"
+    limit = _step_limit(spec)
+    if limit is not None and limit <= epoch * spec.steps_per_epoch:
+        return "stopped_early"
+    return "stopped_early" if any(rule.stopped(history) for rule in spec.stop) else None
+
+
+def _named(split: str, suffix: str, loss: Tensor, accuracy: Tensor) -> dict[str, Tensor]:
+    """The series of one split by name."""
+    return {
+        f"{split}.loss{suffix}": loss,
+        f"{split}.accuracy{suffix}": accuracy,
+        f"{split}.error{suffix}": 1 - accuracy,
+    }
+
+
+def _rows(columns: Mapping[str, Tensor], count: int) -> list[dict[str, float]]:
+    """Tensors (K,) by name, turned into a dictionary for each run."""
+    lists = {name: column.tolist() for name, column in columns.items()}
+    return [{name: column[i] for name, column in lists.items()} for i in range(count)]
+
+
+def _step_limit(spec: RunSpec) -> int | None:
+    """The fewest steps that any stop rule allows."""
+    return min((limit for rule in spec.stop if (limit := rule.step_limit()) is not None), default=None)

@@ -1,0 +1,136 @@
+"""The one small port between the two planes: who hands out work and takes measurements.
+
+The service implements ``JobSource``; the worker's composition root connects the two. Nothing here knows torch,
+HTTP or SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+Order = Literal["go", "cancel", "pause", "lost"]
+"""What a holder is told of a run: go on, let it leave the stack (cancelled or paused), or it is no longer yours."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A file that holds a run as it was at the end of ``epoch``; 0 is before training."""
+
+    epoch: int
+    path: str
+    """Relative to the directory of checkpoints that service and worker share."""
+    sha256: str
+    bytes: int
+    digest: str
+    """The chained digest of the epoch, from which the chain goes on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A run that this worker holds until its lease ends; ``token`` proves it in every later write."""
+
+    run_id: str
+    token: str
+    attempt: int
+    spec: Mapping[str, object]
+    """The resolved spec, as ``RunSpec.model_validate_json`` takes it."""
+    reuse_key: str
+    checkpoints: Sequence[Checkpoint] = ()
+    """Newest first; training goes on from the first that can be read."""
+    history: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+    """What is recorded so far, series by name, from epoch 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One run's epoch."""
+
+    run_id: str
+    epoch: int
+    steps: int
+    metrics: Mapping[str, float]
+    """Series by name; values may be NaN or infinite."""
+    seconds: float
+    """Wall time of the epoch, evaluation included; of the whole stack."""
+    digest: str
+    """Chained: names all bits of the run up to and including this epoch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a run ended for this worker."""
+
+    run_id: str
+    status: Literal["succeeded", "failed", "cancelled", "paused"]
+    code: str | None = None
+    """Why, for a program: ``diverged``, ``out_of_memory``, ``stopped_early``, ``bad_checkpoint``…"""
+    message: str | None = None
+    """Why, for a person, and what would work."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerInfo:
+    """Who is asking for work."""
+
+    worker_id: str
+    host: str
+    pid: int
+    devices: Sequence[str]
+    """Such as ``("cpu",)`` or ``("cpu", "cuda:0")``."""
+    details: Mapping[str, object]
+    """Hardware, versions, routes and determinism classes, as /v1/capabilities shows them."""
+
+
+class SourceUnavailable(Exception):
+    """The job source did not answer this time (locked, restarting, unreachable); the same call may be made again."""
+
+
+class JobSource(Protocol):
+    """Hands out runs and takes what comes of them. Every method is one transaction; safe to call from several threads.
+
+    A method that takes a claim changes nothing for a run whose token is no longer current, and names that run in
+    what it returns: the holder lets it go, the others go on. Every method may raise ``SourceUnavailable``, and then
+    has changed nothing.
+    """
+
+    def register(self, worker: WorkerInfo) -> None:
+        """Make this worker known, or say again that it lives."""
+        ...
+
+    def claim(self, worker: WorkerInfo, *, limit: int) -> Sequence[Claim]:
+        """The first queued run by priority and age, with up to ``limit`` − 1 that can share its stack and next epoch."""
+        ...
+
+    def started(self, claims: Sequence[Claim], *, device: str, determinism_class: str) -> set[str]:
+        """Training begins: on which device, with which promise. Returns the run ids that were lost."""
+        ...
+
+    def orders(self, claims: Sequence[Claim]) -> Mapping[str, Order]:
+        """Hear what is wanted, by run id, without renewing anything: one cheap read."""
+        ...
+
+    def heartbeat(self, worker: WorkerInfo, claims: Sequence[Claim]) -> Mapping[str, Order]:
+        """Renew the leases and hear what is wanted, by run id."""
+        ...
+
+    def record(self, claims: Sequence[Claim], measurements: Sequence[Measurement]) -> set[str]:
+        """Record one epoch of a stack in one transaction, fenced row by row. Returns the run ids that were lost."""
+        ...
+
+    def checkpointed(self, claims: Sequence[Claim], checkpoints: Mapping[str, Checkpoint]) -> Sequence[str]:
+        """Point runs (by id) at their newest checkpoints. Returns the paths no run points at any more, to be deleted."""
+        ...
+
+    def finish(self, claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> set[str]:
+        """End runs in one transaction. Returns the run ids that were lost."""
+        ...
+
+    def release(self, claims: Sequence[Claim], *, barren: bool) -> None:
+        """Give runs back to the queue: at shutdown, or since the training process died (then ``barren`` counts)."""
+        ...
+
+    def close(self, worker: WorkerInfo) -> None:
+        """This worker is gone."""
+        ...

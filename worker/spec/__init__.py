@@ -1,0 +1,1 @@
+"""What to train: a run's spec and its parts. Importable without torch."""

@@ -1,0 +1,146 @@
+"""Datasets in the IDX format of MNIST: found on disk, fetched, checked and read.
+
+The format: two zero bytes, a type byte (8 = unsigned byte), the number of dimensions, each dimension as a big-endian
+32-bit integer, then the values in C order. Files may be gzipped. Content is known by the SHA-256 of the plain bytes,
+so that it does not matter who compressed them.
+
+Reference: LeCun, Cortes and Burges, "The MNIST database of handwritten digits".
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import secrets
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from worker.spec.families import Arrays, Dataset
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MIRROR_VARIABLE = "FITWELL_MIRROR"
+"""A base address that is asked first; the file is expected at <mirror>/<kind>/<name>.gz."""
+
+
+class IDXDataset(Dataset):
+    """A dataset of four IDX files: training and test images and labels, in this order."""
+
+    files: ClassVar[dict[str, str]]
+    """Name of each file, without ``.gz``, and the SHA-256 of its plain bytes."""
+    mirrors: ClassVar[tuple[str, ...]]
+    """Base addresses that hold ``<name>.gz``, tried in turn."""
+    places: ClassVar[tuple[Path, ...]] = ()
+    """Folders besides ``home/<kind>`` in which a system package may have put the files."""
+    package: ClassVar[str | None] = None
+    """The system package that brings them, where there is one."""
+
+    @classmethod
+    def name(cls) -> str:
+        """The part's kind."""
+        kind: str = cls.model_fields["kind"].default
+        return kind
+
+    @classmethod
+    def digest(cls) -> str:
+        """Of the four files' own digests."""
+        return "sha256:" + hashlib.sha256("\n".join(cls.files.values()).encode()).hexdigest()
+
+    @classmethod
+    def found(cls, home: Path) -> dict[str, Path] | None:
+        """The four files by name, from the first folder that has them all."""
+        for folder in (home / cls.name(), *cls.places):
+            paths = {name: _either(folder / name) for name in cls.files}
+            if all(paths.values()):
+                return {name: path for name, path in paths.items() if path is not None}
+        return None
+
+    @classmethod
+    def missing(cls, home: Path) -> str | None:
+        """What to do when the files are not there; only looks for them, does not read them."""
+        if cls.found(home) is not None:
+            return None
+        package = f", or install the system's package: apt-get install {cls.package}" if cls.package else ""
+        return f"The files of {cls.name()!r} are not on this machine. Fetch them: fitwell data fetch {cls.name()}{package}."
+
+    @classmethod
+    def fetch(cls, home: Path, progress: Callable[[str, int, int], None] | None = None) -> None:
+        """Download what is missing into ``home/<kind>``; a file is there whole and checked, or not at all.
+
+        Raises:
+            ConnectionError: no mirror gave the file with the right content; says what each answered.
+        """
+        folder = home / cls.name()
+        folder.mkdir(parents=True, exist_ok=True)
+        mirror = os.environ.get(MIRROR_VARIABLE)
+        bases = ((f"{mirror.rstrip('/')}/{cls.name()}/",) if mirror else ()) + cls.mirrors
+        for done, (name, sha256) in enumerate(cls.files.items()):
+            if progress is not None:
+                progress(name, done, len(cls.files))
+            if _either(folder / name) is None:
+                _download(folder / f"{name}.gz", [f"{base}{name}.gz" for base in bases], sha256)
+        if progress is not None:
+            progress("", len(cls.files), len(cls.files))
+
+    @classmethod
+    def load(cls, home: Path) -> Arrays:
+        """The four files, checked and read."""
+        paths = cls.found(home)
+        if paths is None:
+            raise FileNotFoundError(cls.missing(home))
+        train_x, train_y, test_x, test_y = (_array(paths[name], sha256) for name, sha256 in cls.files.items())
+        return Arrays(train_x, train_y.astype("int64"), test_x, test_y.astype("int64"))
+
+
+def _either(path: Path) -> Path | None:
+    """The plain file or the gzipped one, whichever is there."""
+    return next((p for p in (path, path.with_name(f"{path.name}.gz")) if p.is_file()), None)
+
+
+def _plain(path: Path) -> bytes:
+    return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+
+
+def _array(path: Path, sha256: str) -> np.ndarray[Any, Any]:
+    """The values of one IDX file.
+
+    Raises:
+        FileNotFoundError: the file is there, but cut short or altered, so the data are not.
+    """
+    import numpy as np
+
+    try:
+        content = _plain(path)
+    except (OSError, EOFError, zlib.error) as error:
+        raise FileNotFoundError(f"{path} cannot be read ({error}); delete it and fetch it again.") from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise FileNotFoundError(f"{path} is cut short or altered (its SHA-256 differs); delete it and fetch it again.")
+    shape = tuple(int.from_bytes(content[4 + 4 * i : 8 + 4 * i], "big") for i in range(content[3]))
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)
+
+
+def _download(target: Path, addresses: list[str], sha256: str) -> None:
+    import pooch
+    import requests
+
+    refusals = []
+    for address in addresses:
+        name = f".{target.name}.{secrets.token_hex(8)}"
+        temporary = target.with_name(name)
+        try:
+            pooch.retrieve(address, known_hash=None, fname=name, path=target.parent)
+            if hashlib.sha256(gzip.decompress(temporary.read_bytes())).hexdigest() != sha256:
+                raise ValueError("the content is not what it should be (its SHA-256 differs)")
+            temporary.replace(target)
+        except (requests.RequestException, OSError, EOFError, zlib.error, ValueError) as error:
+            refusals.append(f"{address}: {error}")
+            temporary.unlink(missing_ok=True)
+        else:
+            return
+    raise ConnectionError(
+        f"{target.name} could not be fetched. " + "; ".join(refusals) + f". Set {MIRROR_VARIABLE} to a mirror of your own."
+    )

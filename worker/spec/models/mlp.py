@@ -1,0 +1,52 @@
+"""Multilayer perceptron: dense layers with a nonlinearity between them.
+
+    h₀ = x;    hᵢ₊₁ = φ(Wᵢ·hᵢ + bᵢ);    logits = W_last·h + b_last
+
+Weights and biases start uniform in ±1/√fan_in, as ``torch.nn.Linear`` does.
+
+Reference: Rumelhart, Hinton and Williams, 1986, "Learning representations by back-propagating errors".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from worker.spec.dense import Activation, DenseNetwork, dense_parameters
+from worker.spec.families import Model, Network
+from worker.spec.part import Stacked
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Width = Annotated[int, Field(ge=1, le=1_000_000_000)]
+
+
+class MLP(Model):
+    """Dense layers of the given widths, and one to the logits."""
+
+    equation: ClassVar[str] = "hᵢ₊₁ = φ(Wᵢ·hᵢ + bᵢ);  logits = W·h + b"
+    reference: ClassVar[str] = "Rumelhart, Hinton and Williams 1986, Learning representations by back-propagating errors"
+
+    kind: Literal["mlp"] = "mlp"
+    hidden: tuple[Width, ...] = Field(
+        default=(128, 128), min_length=1, max_length=32, description="Width of each hidden layer, from the input on."
+    )
+    activation: Activation = "relu"
+
+    @property
+    def hidden_layers(self) -> int:
+        """As many as ``hidden`` is long."""
+        return len(self.hidden)
+
+    def parameters(self, shape: tuple[int, ...], classes: int) -> dict[str, tuple[int, ...]]:
+        """A weight matrix and a bias for each layer."""
+        return dense_parameters(math.prod(shape), self.hidden, classes)
+
+    @staticmethod
+    def network(part: Stacked[MLP], parameters: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> Network:
+        """A chain of dense layers."""
+        return DenseNetwork(parameters, gradients, part.activation)

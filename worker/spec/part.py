@@ -1,0 +1,150 @@
+"""What every part of an experiment is: a frozen spec with a ``kind``, and its mathematics.
+
+One part is one file. A family (regularizers, optimizers, models, datasets, schedules, stops) is a folder,
+and the family's union is built from the files in it: a part is listed nowhere.
+
+torch is imported inside methods or under TYPE_CHECKING, so that a spec can be read without it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, Union, get_args
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from worker.spec.run import RunSpec
+
+T = TypeVar("T")
+P = TypeVar("P", bound="Part")
+
+
+class PerRunMark:
+    """Marks a field that may differ between the runs of one stack."""
+
+    def __repr__(self) -> str:
+        return "PerRun"
+
+
+PER_RUN = PerRunMark()
+PerRun = Annotated[T, PER_RUN]
+"""``PerRun[float]``: the engine gathers the field over the runs of a stack into a tensor of shape (K,)."""
+
+
+class Spec(BaseModel):
+    """A frozen piece of an experiment's description; unknown fields, NaN and guessed types are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Objection(BaseModel):
+    """Why a part cannot do what this run asks of it, and where in the part that stands."""
+
+    field: str | None = Field(description="The field that is wrong; None means the part as a whole.")
+    message: str = Field(description="What is wrong and what would work.")
+    allowed: list[Any] = Field(default=[], description="Values that would work, where they can be listed.")
+
+
+class Part(Spec):
+    """A spec with a ``kind``. A subclass that sets ``kind`` to a Literal is a part; others are families."""
+
+    equation: ClassVar[str] = ""
+    reference: ClassVar[str] = ""
+
+    kind: str
+    """What the spec calls this part; a Literal in every part."""
+
+    def objections(self, run: RunSpec) -> Sequence[Objection]:
+        """What this part has against the rest of the run; empty when it is content."""
+        return ()
+
+    @classmethod
+    def per_run(cls) -> frozenset[str]:
+        """The names of the fields that may differ inside a stack."""
+        return frozenset(name for name, field in cls.model_fields.items() if PER_RUN in field.metadata)
+
+    def structure(self) -> dict[str, Any]:
+        """The fields that must be equal in a stack, as JSON values."""
+        return self.model_dump(mode="json", exclude=set(self.per_run()))
+
+
+def kind_of(part: type[Part]) -> str | None:
+    """The ``kind`` that this class stands for, or None when it is a family."""
+    values = get_args(part.model_fields["kind"].annotation)
+    return values[0] if len(values) == 1 else None
+
+
+def parts_in(package: str, family: type[P]) -> dict[str, type[P]]:
+    """Every part of ``family`` defined in the modules of ``package``, by kind, in the order of their names.
+
+    Raises:
+        TypeError: a module holds no part, or two modules claim one kind.
+    """
+    found: dict[str, type[P]] = {}
+    for module in sorted(pkgutil.iter_modules(importlib.import_module(package).__path__), key=lambda m: m.name):
+        name = f"{package}.{module.name}"
+        mine = [
+            value
+            for value in vars(importlib.import_module(name)).values()
+            if isinstance(value, type) and issubclass(value, family) and value.__module__ == name and kind_of(value)
+        ]
+        if not mine:
+            raise TypeError(f"{name} defines no {family.__name__}: a file of this folder is one part")
+        for part in mine:
+            kind = kind_of(part)
+            assert kind is not None
+            if kind in found:
+                raise TypeError(f"{name} and {found[kind].__module__} both claim the kind {kind!r}")
+            found[kind] = part
+    return found
+
+
+def union_of(package: str, family: type[P]) -> Any:
+    """The discriminated union of every part in ``package``; what ``kind`` says decides."""
+    parts = tuple(parts_in(package, family).values())
+    return Annotated[Union[parts], Field(discriminator="kind")] if len(parts) > 1 else parts[0]  # noqa: UP007
+
+
+class Stacked(Generic[P]):
+    """One part seen over the K runs of a stack.
+
+    A PerRun field is a float32 tensor of shape (K,) (float64 where the stack computes in float64); every other
+    field is the value that all runs share. ``stacked.column("p", 3)`` shapes (K,) to broadcast over 3 dimensions.
+    """
+
+    def __init__(self, parts: Sequence[P], *, device: torch.device, dtype: torch.dtype) -> None:
+        import torch
+
+        first = parts[0]
+        assert all(part.structure() == first.structure() for part in parts), "a stack's parts differ in structure"
+        self.parts = tuple(parts)
+        self._values: dict[str, Any] = {
+            name: (
+                torch.tensor([float(getattr(part, name)) for part in parts], dtype=dtype, device=device)
+                if name in type(first).per_run()
+                else getattr(first, name)
+            )
+            for name in type(first).model_fields
+        }
+
+    @property
+    def maths(self) -> type[P]:
+        """The class of the part, on which its mathematics are defined."""
+        return type(self.parts[0])
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.__dict__["_values"][name]
+        except KeyError:
+            raise AttributeError(f"{name!r} is no field of this part") from None
+
+    def column(self, name: str, dimensions: int) -> Tensor:
+        """The PerRun field ``name``, shape (K, 1, …) with ``dimensions`` dimensions in all."""
+        values: Tensor = self._values[name]
+        return values.view(-1, *(1,) * (dimensions - 1))

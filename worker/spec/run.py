@@ -1,0 +1,116 @@
+"""A run's spec: everything that decides its result, and the keys made from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pydantic import Field
+
+from worker.spec.canonical import sha256_of
+from worker.spec.datasets import AnyDataset
+from worker.spec.models import AnyModel
+from worker.spec.optimizers import AnyOptimizer
+from worker.spec.part import Objection, Part, Spec
+from worker.spec.regularizers import AnyRegularizer
+from worker.spec.schedules import AnySchedule
+from worker.spec.schedules.constant import Constant
+from worker.spec.stops import AnyStop
+
+ENGINE_VERSION = "1"
+"""Raised whenever the same spec would give other bits; finished runs of another version are not reused."""
+
+
+class Evaluate(Spec):
+    """What is measured besides the training batches."""
+
+    train: Literal["subset", "full", "never"] = Field(
+        default="subset",
+        description="train.loss_eval: evaluation mode on a fixed part of the training set (at most 10,000 rows), all of it, or not at all.",
+    )
+    test: Literal["every_epoch", "last_epoch", "never"] = "every_epoch"
+    before_training: bool = Field(default=False, description="Measure the untrained model as epoch 0.")
+
+
+class RunSpec(Spec):
+    """What to train. Two runs with equal specs, data and engine have equal results, bit for bit."""
+
+    dataset: AnyDataset
+    model: AnyModel
+    regularizers: tuple[AnyRegularizer, ...] = Field(default=(), max_length=32)
+    optimizer: AnyOptimizer
+    schedule: AnySchedule = Field(default_factory=Constant)
+    epochs: int = Field(default=10, ge=1, le=100_000)
+    batch_size: int = Field(default=64, ge=1, le=65_536)
+    seed: int = Field(default=0, ge=0, le=2**53 - 1)
+    stop: tuple[AnyStop, ...] = Field(default=(), max_length=16)
+    allow_test_selection: bool = Field(default=False, description="Let rules that choose an epoch look at test.*.")
+    evaluate: Evaluate = Field(default_factory=Evaluate)
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    precision: Literal["float32"] = "float32"
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps in a whole epoch; the last batch may be smaller."""
+        return -(-self.dataset.training_rows // self.batch_size)
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the model learns."""
+        shapes = self.model.parameters(self.dataset.shape, len(self.dataset.classes))
+        return sum(math.prod(shape) for shape in shapes.values())
+
+    def parts(self) -> Iterator[tuple[tuple[str | int, ...], Part]]:
+        """Every part with its place in the spec: ``("regularizers", 0)``, part."""
+        yield ("dataset",), self.dataset
+        yield ("model",), self.model
+        for i, regularizer in enumerate(self.regularizers):
+            yield ("regularizers", i), regularizer
+        yield ("optimizer",), self.optimizer
+        yield ("schedule",), self.schedule
+        for i, stop in enumerate(self.stop):
+            yield ("stop", i), stop
+
+    def objections(self) -> Iterator[tuple[tuple[str | int, ...], Objection]]:
+        """What the parts have against each other, with the place in the spec."""
+        for place, part in self.parts():
+            for objection in part.objections(self):
+                yield (*place, objection.field) if objection.field else place, objection
+
+    def result_fields(self) -> dict[str, Any]:
+        """The resolved spec less what does not change the result's meaning: the device."""
+        return self.model_dump(mode="json", exclude={"device"})
+
+
+def spec_hash(spec: RunSpec) -> str:
+    """Names what is trained: the resolved spec and the data's digest, without name, labels, priority and device."""
+    return sha256_of({"spec": spec.result_fields(), "dataset_digest": spec.dataset.digest()})
+
+
+def reuse_key(spec: RunSpec) -> str:
+    """Names the result: what is trained, and the engine that trains it."""
+    return sha256_of({"spec_hash": spec_hash(spec), "engine": ENGINE_VERSION})
+
+
+def stack_key(spec: RunSpec) -> str:
+    """Names the stacks this run can be part of: runs with equal keys differ only in what a stack holds per run.
+
+    Left out are the seed, PerRun fields, epochs, schedule and stop rules (they are followed run by run, outside the
+    step), and regularizers that have a neutral value and no order: a run without one takes the neutral value.
+    """
+    return sha256_of(
+        {
+            "engine": ENGINE_VERSION,
+            "dataset": {**spec.dataset.structure(), "digest": spec.dataset.digest()},
+            "model": spec.model.structure(),
+            "regularizers": [
+                part.structure() for part in spec.regularizers if part.neutral is None or part.ordered
+            ],
+            "optimizer": spec.optimizer.structure(),
+            "batch_size": spec.batch_size,
+            "evaluate": spec.evaluate.model_dump(mode="json"),
+            "device": spec.device,
+            "precision": spec.precision,
+        }
+    )

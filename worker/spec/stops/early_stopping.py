@@ -1,0 +1,59 @@
+"""Early stopping: end when the watched loss has not improved for a while.
+
+    stop after epoch e  if  e − argmin_{i ≤ e} L_i ≥ patience      (an improvement counts only beyond min_delta)
+
+Reference: Prechelt, 1998, "Early stopping — but when?".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from worker.spec.families import Stop
+from worker.spec.part import Objection
+
+if TYPE_CHECKING:
+    from worker.spec.run import RunSpec
+
+Metric = Literal["val.loss", "val.error", "test.loss", "test.error", "train.loss", "train.loss_eval", "train.objective"]
+
+
+class EarlyStopping(Stop):
+    """End the run when ``metric`` has not become lower for ``patience`` epochs."""
+
+    equation: ClassVar[str] = "stop after e if e − argmin L ≥ patience"
+    reference: ClassVar[str] = "Prechelt 1998, Early stopping — but when?"
+
+    kind: Literal["early_stopping"] = "early_stopping"
+    metric: Metric = Field(default="val.loss", description="What is watched; lower is better.")
+    patience: int = Field(default=10, ge=1, description="Epochs without improvement.")
+    min_delta: float = Field(default=0.0, ge=0, description="How much lower an improvement must be.")
+
+    def objections(self, run: RunSpec) -> list[Objection]:
+        """Refuse a metric that this run does not record, and a choice by test data that nobody asked for."""
+        part, _, _ = self.metric.partition(".")
+        if part == "val" and run.dataset.validation_size == 0:
+            message = f"{self.metric} is never recorded without a validation split; set dataset.validation_size above 0."
+        elif part == "test" and not run.allow_test_selection:
+            message = (
+                f"Stopping on {self.metric} chooses an epoch by the test data, which makes its losses too good. "
+                "Watch 'val.loss', or say allow_test_selection: true."
+            )
+        elif part == "test" and run.evaluate.test != "every_epoch":
+            message = f"{self.metric} is not recorded in every epoch; set evaluate.test to 'every_epoch'."
+        elif self.metric == "train.loss_eval" and run.evaluate.train == "never":
+            message = "train.loss_eval is never recorded; set evaluate.train to 'subset' or 'full'."
+        else:
+            return []
+        return [Objection(field="metric", message=message)]
+
+    def stopped(self, history: Mapping[str, Sequence[float | None]]) -> bool:
+        """Whether the last improvement lies ``patience`` epochs back."""
+        best, waited = float("inf"), 0
+        for value in history.get(self.metric, ()):
+            improved = value is not None and value < best - self.min_delta
+            best, waited = (value, 0) if improved and value is not None else (best, waited + 1)
+        return waited >= self.patience
