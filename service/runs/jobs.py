@@ -57,7 +57,10 @@ class Jobs:
                 return ()
             room = 0 if first.barren else min(limit, first.stack_runs) - 1
             chosen = [first, *leases.mates_of(connection, first, room)] if room else [first]
-            return [self._claimed(connection, row, worker) for row in chosen]
+            claims = [self._claimed(connection, row, worker) for row in chosen]
+            told = {"worker_id": worker.worker_id}
+            events.append(connection, [NewEvent(c.run_id, "run.claimed", {**told, "attempt": c.attempt}) for c in claims])
+        return claims
 
     def _something_queued(self, worker: WorkerInfo) -> bool:
         """A look without a lock: idle workers must not keep writers waiting."""

@@ -222,6 +222,18 @@ class Runs:
             recorded = epochs.of_run(connection, row.reused_from or row.id, after=since_epoch)
         return history_of(row, recorded, metrics)
 
+    def history_mark(self, run_id: str) -> str:
+        """Names what is recorded of a run: changes with every epoch, rewind and end; cheap.
+
+        Raises:
+            RunNotFound: there is no run of this id.
+        """
+        with reading(self._engine) as connection:
+            row = rows.by_id(connection, run_id)
+        if row is None:
+            raise RunNotFound(f"There is no run {run_id!r}. GET /v1/runs lists those there are.")
+        return f"{row.revision}.{row.epoch}.{row.status if row.status in states.TERMINAL else 'active'}"
+
     def events(self, run_id: str | None, *, after: int = 0, limit: int = 1000) -> Sequence[Event]:
         """Events of one run, or of all, behind the id ``after``.
 

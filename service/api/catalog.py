@@ -1,0 +1,133 @@
+"""Routes that tell what can be asked for: the catalog of parts, the schema of a run, what this server has."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from service.api.bodies import RunBody, schema_of
+from service.api.dependencies import RunsOf, SettingsOf, only
+from service.api.problems import problems
+from service.api.views import WorkerList, WorkerView
+from service.errors import SpecRefused, Unavailable
+from worker.spec.families import Dataset, Regularizer
+from worker.spec.part import Part
+from worker.spec.run import ENGINE_VERSION
+
+router = APIRouter(prefix="/v1", tags=["catalog"])
+FAMILIES = ("datasets", "models", "regularizers", "optimizers", "schedules", "stops")
+
+
+class CatalogPart(BaseModel):
+    """A part that a spec can name."""
+
+    kind: str
+    summary: str
+    equation: str
+    reference: str
+    per_run: list[str]
+    neutral: dict[str, float] | None
+    missing: str | None
+    json_schema: dict[str, Any]
+
+
+class Catalog(BaseModel):
+    """Every part, by family."""
+
+    object: str = "catalog"
+    datasets: list[CatalogPart]
+    models: list[CatalogPart]
+    regularizers: list[CatalogPart]
+    optimizers: list[CatalogPart]
+    schedules: list[CatalogPart]
+    stops: list[CatalogPart]
+
+
+class Capabilities(BaseModel):
+    """What this server takes and what its workers have."""
+
+    object: str = "capabilities"
+    version: str
+    engine_version: str
+    limits: dict[str, float]
+    devices: list[str]
+    workers: list[WorkerView]
+
+
+def parts_of(family: str) -> Mapping[str, type[Part]]:
+    """The parts in one folder of the spec."""
+    kinds: Mapping[str, type[Part]] = importlib.import_module(f"worker.spec.{family}").KINDS
+    return kinds
+
+
+@functools.cache
+def _described(part: type[Part]) -> dict[str, Any]:
+    neutral = getattr(part, "neutral", None) if issubclass(part, Regularizer) else None
+    return {
+        "kind": part.model_fields["kind"].default,
+        "summary": inspect.getdoc(part) or "",
+        "equation": part.equation,
+        "reference": part.reference,
+        "per_run": sorted(part.per_run()),
+        "neutral": neutral,
+        "json_schema": part.model_json_schema(),
+    }
+
+
+@router.get("/catalog", operation_id="get_catalog", dependencies=[Depends(only())], responses=problems(SpecRefused))
+def get_catalog(settings: SettingsOf) -> Catalog:
+    """Every part that a spec can name, with its schema, equation and reference."""
+
+    def shown(part: type[Part]) -> CatalogPart:
+        missing = part.missing(settings.datasets) if issubclass(part, Dataset) else None
+        return CatalogPart(**_described(part), missing=missing)
+
+    return Catalog.model_validate({f: [shown(part) for part in parts_of(f).values()] for f in FAMILIES})
+
+
+@router.get("/schema/run.json", operation_id="get_run_schema", dependencies=[Depends(only())], responses=problems(SpecRefused))
+def get_run_schema() -> dict[str, Any]:
+    """The JSON schema of a run's body, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Fitwell run", **schema_of(RunBody)}
+
+
+@router.get(
+    "/capabilities",
+    operation_id="get_capabilities",
+    dependencies=[Depends(only())],
+    responses=problems(SpecRefused, Unavailable),
+)
+def get_capabilities(runs: RunsOf, settings: SettingsOf) -> Capabilities:
+    """What this server takes, and what its workers have and promise."""
+    workers = [WorkerView.of(row) for row in runs.workers()]
+    names = ("max_body_bytes", "max_parameters", "max_run_bytes", "max_run_seconds", "stack_limit")
+    return Capabilities(
+        version=version("fitwell"),
+        engine_version=ENGINE_VERSION,
+        limits={name: getattr(settings, name) for name in names},
+        devices=sorted({device for worker in workers for device in worker.devices}),
+        workers=workers,
+    )
+
+
+@router.get(
+    "/workers", operation_id="list_workers", dependencies=[Depends(only())], responses=problems(SpecRefused, Unavailable)
+)
+def list_workers(runs: RunsOf) -> WorkerList:
+    """The workers that are alive."""
+    return WorkerList(data=[WorkerView.of(row) for row in runs.workers()])
+
+
+def body_schemas() -> dict[str, Any]:
+    """The request bodies' schemas, as OpenAPI's components name them."""
+    _, schema = models_json_schema([(RunBody, "validation")], ref_template="#/components/schemas/{model}")
+    definitions: dict[str, Any] = schema["$defs"]
+    return definitions

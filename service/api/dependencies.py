@@ -1,0 +1,76 @@
+"""What routes are handed: the rules they delegate to, and the parts of a request they share."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import Depends, Header, Request
+from starlette.responses import Response
+
+from service.api.tailer import Tailer
+from service.errors import FieldError, SpecRefused
+from service.runs.runs import Runs
+from service.settings import Settings
+
+MOST_WAIT_SECONDS = 60.0
+
+
+def _runs(request: Request) -> Runs:
+    runs: Runs = request.app.state.runs
+    return runs
+
+
+def _tailer(request: Request) -> Tailer:
+    tailer: Tailer = request.app.state.tailer
+    return tailer
+
+
+def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+RunsOf = Annotated[Runs, Depends(_runs)]
+TailerOf = Annotated[Tailer, Depends(_tailer)]
+SettingsOf = Annotated[Settings, Depends(_settings)]
+
+
+def only(*known: str) -> Callable[[Request], None]:
+    """A dependency that refuses query parameters other than ``known``: a misspelt filter must not go unnoticed."""
+
+    def check(request: Request) -> None:
+        unknown = [name for name in request.query_params if name not in known]
+        if unknown:
+            what = f"The known ones are {', '.join(known)}." if known else "None is taken here."
+            errors = [FieldError(name, "unknown_parameter", f"There is no parameter {name!r}. {what}", known) for name in unknown]
+            raise SpecRefused(errors[0].message, errors=errors)
+
+    return check
+
+
+def etag(*parts: object) -> str:
+    """A strong entity tag that names the representation by ``parts``."""
+    return '"' + hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:20] + '"'
+
+
+def matches(request: Request, tag: str) -> bool:
+    """Whether the caller has the representation already (If-None-Match)."""
+    given = request.headers.get("if-none-match", "")
+    return given.strip() == "*" or tag in [one.strip().removeprefix("W/") for one in given.split(",")]
+
+
+def not_modified(tag: str, **headers: str) -> Response:
+    """304: what you have is what there is."""
+    return Response(status_code=304, headers={"etag": tag, **{k.replace("_", "-"): v for k, v in headers.items()}})
+
+
+def wait_of(prefer: Annotated[str | None, Header(description="`wait=30`: wait so many seconds for a change.")] = None) -> float:
+    """The seconds that the caller is ready to wait (RFC 7240), at most 60."""
+    found = re.search(r"(?:^|[\s,;])wait\s*=\s*\"?(\d{1,6})", prefer or "")
+    return min(float(found[1]), MOST_WAIT_SECONDS) if found else 0.0
+
+
+WaitOf = Annotated[float, Depends(wait_of)]

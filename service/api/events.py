@@ -1,0 +1,94 @@
+"""Routes of the event log: a page, or a stream of server-sent events that a cut does not hurt."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.sse import EventSourceResponse, format_sse_event
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from service.api.dependencies import RunsOf, TailerOf, only
+from service.api.problems import problems
+from service.api.tailer import Tailer
+from service.api.views import EventList, EventView
+from service.errors import RunNotFound, SpecRefused, Unavailable
+from service.runs.runs import Runs
+
+router = APIRouter(prefix="/v1", tags=["events"])
+KEEP_ALIVE_SECONDS = 15.0
+PAGE = 500
+After = Annotated[int, Query(ge=0, le=2**63 - 1, description="Only events behind this id.")]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+LastEventId = Annotated[str | None, Header(pattern=r"^\d{1,18}$", description="Go on behind this event.")]
+STREAM = {200: {"content": {"text/event-stream": {}}, "description": "A page; by Accept: text/event-stream, a stream."}}
+
+
+@router.get(
+    "/events",
+    operation_id="list_events",
+    response_model=EventList,
+    dependencies=[Depends(only("after", "limit"))],
+    responses={**STREAM, **problems(SpecRefused, Unavailable)},
+)
+async def list_events(
+    request: Request,
+    runs: RunsOf,
+    tailer: TailerOf,
+    after: After = 0,
+    limit: Limit = 100,
+    last_event_id: LastEventId = None,
+) -> Response:
+    """All events, oldest first: a page, or by `Accept: text/event-stream` all that were and all that come."""
+    return await _answer(request, runs, tailer, None, int(last_event_id or after), limit)
+
+
+@router.get(
+    "/runs/{run_id}/events",
+    operation_id="list_run_events",
+    response_model=EventList,
+    dependencies=[Depends(only("after", "limit"))],
+    responses={**STREAM, **problems(RunNotFound, SpecRefused, Unavailable)},
+)
+async def list_run_events(
+    request: Request,
+    run_id: str,
+    runs: RunsOf,
+    tailer: TailerOf,
+    after: After = 0,
+    limit: Limit = 100,
+    last_event_id: LastEventId = None,
+) -> Response:
+    """One run's events; the stream ends after the run's last."""
+    return await _answer(request, runs, tailer, run_id, int(last_event_id or after), limit)
+
+
+async def _answer(request: Request, runs: Runs, tailer: Tailer, run_id: str | None, after: int, limit: int) -> Response:
+    if "text/event-stream" in request.headers.get("accept", ""):
+        if run_id is not None:
+            await run_in_threadpool(runs.version, run_id)  # a 404 must come before the stream begins
+        return EventSourceResponse(_stream(runs, tailer, run_id, after), headers={"cache-control": "no-cache"})
+    found = await run_in_threadpool(runs.events, run_id, after=after, limit=limit + 1)
+    shown = [EventView.of(event) for event in found[:limit]]
+    cursor = str(shown[-1].id) if shown else None
+    page = EventList(data=shown, has_more=len(found) > limit, next_cursor=cursor)
+    return Response(page.model_dump_json(), media_type="application/json")
+
+
+async def _stream(runs: Runs, tailer: Tailer, run_id: str | None, after: int) -> AsyncIterator[bytes]:
+    """Events behind ``after`` as they come; a comment now and then keeps the connection open."""
+    yield format_sse_event(comment="fitwell", retry=1000)
+    while not tailer.closed:
+        seen = tailer.last
+        over = run_id is not None and (await run_in_threadpool(runs.get, run_id)).terminal
+        found = await run_in_threadpool(runs.events, run_id, after=after, limit=PAGE)
+        for event in found:
+            after = event.id
+            data = EventView.of(event).model_dump_json()
+            yield format_sse_event(data_str=data, event=event.type, id=str(event.id))
+        if over and len(found) < PAGE:
+            return
+        if not found and not await tailer.wait(seen, KEEP_ALIVE_SECONDS):
+            yield format_sse_event(comment="keep-alive")

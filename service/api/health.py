@@ -1,0 +1,33 @@
+"""Routes for whoever keeps the service running."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel
+
+from service.api.dependencies import RunsOf, only
+from service.api.problems import problems
+from service.errors import SpecRefused, Unavailable
+
+router = APIRouter(tags=["health"])
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: str = "ok"
+
+
+@router.get("/healthz", operation_id="get_health", dependencies=[Depends(only())], responses=problems(SpecRefused))
+def get_health() -> Health:
+    """Whether the process answers."""
+    return Health()
+
+
+@router.get(
+    "/readyz", operation_id="get_readiness", dependencies=[Depends(only())], responses=problems(SpecRefused, Unavailable)
+)
+def get_readiness(runs: RunsOf) -> Health:
+    """Whether the database answers too."""
+    runs.last_event_id()
+    return Health()

@@ -1,0 +1,160 @@
+"""Routes of runs: submit, list, read, cancel."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from service.api.bodies import RunBody, parse, read
+from service.api.dependencies import RunsOf, SettingsOf, TailerOf, WaitOf, etag, matches, not_modified, only
+from service.api.problems import problems
+from service.api.views import RunList, RunView, Validation
+from service.errors import (
+    BadCursor,
+    BadRequest,
+    FieldError,
+    KeyReused,
+    RunNotFound,
+    SpecRefused,
+    TooLarge,
+    TransitionRefused,
+    Unavailable,
+    WrongMediaType,
+)
+from service.runs.runs import Key, RunQuery
+from service.runs.states import Status
+from service.runs.submission import estimate, review
+
+router = APIRouter(prefix="/v1/runs", tags=["runs"])
+JSON = "application/json"
+EXAMPLE = {
+    "dataset": {"kind": "digits"},
+    "model": {"kind": "mlp", "hidden": [128, 128]},
+    "regularizers": [{"kind": "dropout", "p": 0.4}],
+    "optimizer": {"kind": "sgd", "lr": 0.1},
+    "epochs": 20,
+    "seed": 0,
+}
+BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {JSON: {"schema": {"$ref": "#/components/schemas/RunBody"}, "example": EXAMPLE}},
+    }
+}
+
+
+@router.post(
+    "",
+    operation_id="create_run",
+    status_code=201,
+    response_model=RunView,
+    dependencies=[Depends(only("validate_only", "reuse"))],
+    openapi_extra=BODY,
+    responses={
+        200: {
+            "model": RunView | Validation,
+            "description": "An equal run has finished: a new run with its result. With `validate_only`: the resolved spec.",
+        },
+        **problems(BadRequest, TooLarge, WrongMediaType, SpecRefused, KeyReused, Unavailable),
+    },
+)
+async def create_run(
+    request: Request,
+    runs: RunsOf,
+    settings: SettingsOf,
+    validate_only: Annotated[bool, Query(description="Check and resolve the spec, and queue nothing.")] = False,
+    reuse: Annotated[bool, Query(description="Take over the result of an equal run that has finished.")] = True,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
+) -> Response:
+    """Queue a training run and return at once."""
+    body = await read(request, settings.max_body_bytes)
+    parsed = parse(RunBody, body)
+    if validate_only:
+        await run_in_threadpool(review, parsed.new_run().spec, settings)
+        spec = parsed.new_run().spec
+        return Response(Validation.of(spec, estimate(spec)).model_dump_json(), 200, media_type=JSON)
+    key = idempotency_key and Key(
+        value=idempotency_key, owner="", path=str(request.url.path), body_sha256=hashlib.sha256(body).hexdigest()
+    )
+    answer = await run_in_threadpool(
+        runs.submit, parsed.new_run(), respond=lambda run: RunView.of(run).json_text(), reuse=reuse, key=key or None
+    )
+    headers = {"location": f"/v1/runs/{answer.run_id}"}
+    if answer.replayed:
+        headers["idempotency-replayed"] = "true"
+    return Response(answer.body, answer.status_code, headers, JSON)
+
+
+def _labels(label: Annotated[list[str], Query(description="`key=value`; all given ones must match.")] = []) -> dict[str, str]:  # noqa: B006
+    pairs = [one.partition("=") for one in label]
+    wrong = [key for key, equals, _ in pairs if not equals]
+    if wrong:
+        message = f"A label is asked for as key=value; {wrong[0]!r} has no '='."
+        raise SpecRefused(message, errors=[FieldError("label", "label_malformed", message)])
+    return {key: value for key, _, value in pairs}
+
+
+@router.get(
+    "",
+    operation_id="list_runs",
+    response_model=RunList,
+    dependencies=[Depends(only("status", "label", "study_id", "name", "limit", "after"))],
+    responses=problems(BadCursor, SpecRefused, Unavailable),
+)
+def list_runs(
+    runs: RunsOf,
+    labels: Annotated[dict[str, str], Depends(_labels)],
+    status: Annotated[list[Status], Query(description="Any of these.")] = [],  # noqa: B006
+    study_id: str | None = None,
+    name: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 20,
+    after: Annotated[str | None, Query(description="next_cursor of the page before.")] = None,
+) -> Response:
+    """Runs, newest first."""
+    query = RunQuery(status=status, label=labels, study_id=study_id, name=name, limit=limit, after=after)
+    return Response(RunList.of(runs.page(query)).model_dump_json(by_alias=True), media_type=JSON)
+
+
+@router.get(
+    "/{run_id}",
+    operation_id="get_run",
+    response_model=RunView,
+    dependencies=[Depends(only())],
+    responses={304: {"description": "Nothing has changed."}, **problems(RunNotFound, SpecRefused, Unavailable)},
+)
+async def get_run(request: Request, run_id: str, runs: RunsOf, tailer: TailerOf, wait: WaitOf) -> Response:
+    """One run. With If-None-Match and `Prefer: wait=30` the answer comes when something has changed."""
+    applied = {"preference_applied": f"wait={wait:.0f}"} if wait else {}
+    deadline = time.monotonic() + wait
+    while True:
+        seen = tailer.last
+        tag = etag(run_id, await run_in_threadpool(runs.version, run_id))
+        if not matches(request, tag):
+            run = await run_in_threadpool(runs.get, run_id)
+            headers = {"etag": etag(run_id, run.version), **{k.replace("_", "-"): v for k, v in applied.items()}}
+            return Response(RunView.of(run).json_text(), 200, headers, JSON)
+        left = deadline - time.monotonic()
+        if left <= 0 or not await tailer.wait(seen, left):
+            return not_modified(tag, **applied)
+
+
+@router.post(
+    "/{run_id}/cancel",
+    operation_id="cancel_run",
+    status_code=202,
+    response_model=RunView,
+    dependencies=[Depends(only())],
+    responses={
+        200: {"model": RunView, "description": "It was cancelled, or being cancelled, already."},
+        **problems(RunNotFound, TransitionRefused, SpecRefused, Unavailable),
+    },
+)
+def cancel_run(run_id: str, runs: RunsOf) -> Response:
+    """Ask a run to end; it leaves its stack between two steps, and its mates go on."""
+    run, changed = runs.cancel(run_id)
+    return Response(RunView.of(run).json_text(), 202 if changed else 200, media_type=JSON)
