@@ -37,6 +37,7 @@ def listen(host: str, port: int) -> socket.socket:
 
     Raises:
         OSError: the address is in use or not this machine's.
+
     """
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     bound = socket.socket(family, kind, protocol)
@@ -47,9 +48,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 def main() -> int:
     """Serve; the exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     settings = Settings()
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         bound = listen(settings.host, settings.port)
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -23,10 +24,13 @@ class Settings(BaseSettings):
     )
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535, description="0 takes a free one.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     stack_limit: int = Field(default=16, ge=1, le=256, description="Runs in a stack, at most.")
     stack_bytes: int = Field(default=32 * 2**20, ge=1, description="Weights, gradients and optimizer state of a stack.")
-    lease_seconds: float = Field(default=30.0, gt=0, description="How long a worker holds a run without a sign of life.")
+    lease_seconds: float = Field(
+        default=30.0, gt=0, description="How long a worker holds a run without a sign of life."
+    )
     heartbeat_seconds: float = Field(default=5.0, gt=0, description="How often a worker gives one.")
     reap_seconds: float = Field(default=5.0, gt=0, description="How often lost leases are looked for.")
     poll_seconds: float = Field(default=0.2, gt=0, description="How often an idle worker asks for work.")

@@ -1,8 +1,8 @@
 """The worker's composition root: the only file of the worker that knows the service.
 
-    python -P -m worker                 train what is queued, until told to stop
-    python -P -m worker data            list the datasets as JSON
-    python -P -m worker fetch KIND      bring a dataset into the data directory
+python -P -m worker                 train what is queued, until told to stop
+python -P -m worker data            list the datasets as JSON
+python -P -m worker fetch KIND      bring a dataset into the data directory
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main() -> int:
 
 
 def _train(settings: Settings) -> int:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         engine = open_engine(settings)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -205,9 +205,9 @@ class Agent:
             if self._trainer is not None:
                 self._trainer.tell(Leave(run_ids=tuple(lost), status="lost"))
 
-    def _forget(self, run_ids: Sequence[str] | set[str] | Mapping[str, object] | object) -> None:
+    def _forget(self, run_ids: Iterable[str]) -> None:
         with self._lock:
-            for run_id in list(run_ids):  # type: ignore[call-overload]
+            for run_id in run_ids:
                 self._claims.pop(run_id, None)
 
     def _release(self, *, barren: bool) -> None:
@@ -222,6 +222,7 @@ class Agent:
 
         Raises:
             SourceUnavailable: it did not come back in time; the leases are lost, and others may go on.
+
         """
         deadline = time.monotonic() + self._settings.lease_seconds
         pause = 0.05
@@ -246,7 +247,7 @@ class Agent:
             except SourceUnavailable as error:
                 LOG.warning("the leases could not be renewed: %s", error)
                 if claims and began - self._renewed > self._settings.fence_seconds and self._trainer is not None:
-                    LOG.error("no lease was renewed for %.0f s: training ends here", began - self._renewed)
+                    LOG.error("no lease was renewed for %.0f s: training ends", began - self._renewed)  # noqa: TRY400
                     self._trainer.kill()
                 continue
             self._renewed = began

@@ -1,7 +1,7 @@
 """What the agent and its training process say to each other: one JSON object a line.
 
-    agent → process    Train · Leave · Halt
-    process → agent    Ready · Started · Epoch · Saved · Ended · Idle
+agent → process    Train · Leave · Halt
+process → agent    Ready · Started · Epoch · Saved · Ended · Idle
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ class JobSource(Protocol):
         ...
 
     def claim(self, worker: WorkerInfo, *, limit: int) -> Sequence[Claim]:
-        """The first queued run by priority and age, with up to ``limit`` − 1 that can share its stack and next epoch."""
+        """The first queued run by priority and age, with up to ``limit`` − 1 that can join its stack now."""
         ...
 
     def started(self, claims: Sequence[Claim], *, device: str, determinism_class: str) -> set[str]:
@@ -120,7 +120,7 @@ class JobSource(Protocol):
         ...
 
     def checkpointed(self, claims: Sequence[Claim], checkpoints: Mapping[str, Checkpoint]) -> Sequence[str]:
-        """Point runs (by id) at their newest checkpoints. Returns the paths no run points at any more, to be deleted."""
+        """Point runs (by id) at their newest checkpoints. Returns the paths that no run points at any more."""
         ...
 
     def finish(self, claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> set[str]:

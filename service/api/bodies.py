@@ -41,6 +41,7 @@ async def read(request: Request, limit: int) -> bytes:
     Raises:
         WrongMediaType: it is not said to be JSON.
         TooLarge: there is more; what came was not kept.
+
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
@@ -49,7 +50,9 @@ async def read(request: Request, limit: int) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit:
-            raise TooLarge(f"The body has more than {limit:,} bytes, the most this server takes (FITWELL_MAX_BODY_BYTES).")
+            raise TooLarge(
+                f"The body has more than {limit:,} bytes, the most this server takes (FITWELL_MAX_BODY_BYTES)."
+            )
     return bytes(body)
 
 
@@ -59,6 +62,7 @@ def parse(model: type[M], body: bytes) -> M:
     Raises:
         BadRequest: it is no JSON.
         SpecRefused: it is not what ``model`` describes; every place is named.
+
     """
     try:
         return model.model_validate_json(body)
@@ -103,7 +107,7 @@ def _without_tags(loc: Sequence[str | int], body: Any) -> list[str | int]:
     return place
 
 
-def _message(detail: ErrorDetails, schema: Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:
+def _message(detail: ErrorDetails, schema: Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:  # noqa: PLR0911 - a table
     """What is wrong and what would work, in words and as a list."""
     context, kind = detail.get("ctx", {}), detail["type"]
     if kind == "missing":

@@ -93,7 +93,9 @@ def get_catalog(settings: SettingsOf) -> Catalog:
     return Catalog.model_validate({f: [shown(part) for part in parts_of(f).values()] for f in FAMILIES})
 
 
-@router.get("/schema/run.json", operation_id="get_run_schema", dependencies=[Depends(only())], responses=problems(SpecRefused))
+@router.get(
+    "/schema/run.json", operation_id="get_run_schema", dependencies=[Depends(only())], responses=problems(SpecRefused)
+)
 def get_run_schema() -> dict[str, Any]:
     """The JSON schema of a run's body, for editors."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Fitwell run", **schema_of(RunBody)}
@@ -119,7 +121,10 @@ def get_capabilities(runs: RunsOf, settings: SettingsOf) -> Capabilities:
 
 
 @router.get(
-    "/workers", operation_id="list_workers", dependencies=[Depends(only())], responses=problems(SpecRefused, Unavailable)
+    "/workers",
+    operation_id="list_workers",
+    dependencies=[Depends(only())],
+    responses=problems(SpecRefused, Unavailable),
 )
 def list_workers(runs: RunsOf) -> WorkerList:
     """The workers that are alive."""

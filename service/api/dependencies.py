@@ -45,7 +45,10 @@ def only(*known: str) -> Callable[[Request], None]:
         unknown = [name for name in request.query_params if name not in known]
         if unknown:
             what = f"The known ones are {', '.join(known)}." if known else "None is taken here."
-            errors = [FieldError(name, "unknown_parameter", f"There is no parameter {name!r}. {what}", known) for name in unknown]
+            errors = [
+                FieldError(name, "unknown_parameter", f"There is no parameter {name!r}. {what}", known)
+                for name in unknown
+            ]
             raise SpecRefused(errors[0].message, errors=errors)
 
     return check
@@ -67,7 +70,9 @@ def not_modified(tag: str, **headers: str) -> Response:
     return Response(status_code=304, headers={"etag": tag, **{k.replace("_", "-"): v for k, v in headers.items()}})
 
 
-def wait_of(prefer: Annotated[str | None, Header(description="`wait=30`: wait so many seconds for a change.")] = None) -> float:
+def wait_of(
+    prefer: Annotated[str | None, Header(description="`wait=30`: wait so many seconds for a change.")] = None,
+) -> float:
     """The seconds that the caller is ready to wait (RFC 7240), at most 60."""
     found = re.search(r"(?:^|[\s,;])wait\s*=\s*\"?(\d{1,6})", prefer or "")
     return min(float(found[1]), MOST_WAIT_SECONDS) if found else 0.0

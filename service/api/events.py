@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse, format_sse_event
@@ -23,7 +23,9 @@ PAGE = 500
 After = Annotated[int, Query(ge=0, le=2**63 - 1, description="Only events behind this id.")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 LastEventId = Annotated[str | None, Header(pattern=r"^\d{1,18}$", description="Go on behind this event.")]
-STREAM = {200: {"content": {"text/event-stream": {}}, "description": "A page; by Accept: text/event-stream, a stream."}}
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {}}, "description": "A page; by Accept: text/event-stream, a stream."}
+}
 
 
 @router.get(

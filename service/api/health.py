@@ -25,7 +25,10 @@ def get_health() -> Health:
 
 
 @router.get(
-    "/readyz", operation_id="get_readiness", dependencies=[Depends(only())], responses=problems(SpecRefused, Unavailable)
+    "/readyz",
+    operation_id="get_readiness",
+    dependencies=[Depends(only())],
+    responses=problems(SpecRefused, Unavailable),
 )
 def get_readiness(runs: RunsOf) -> Health:
     """Whether the database answers too."""

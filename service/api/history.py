@@ -48,7 +48,7 @@ def get_history(
     tag = etag(run_id, runs.history_mark(run_id), form, since_epoch, metrics)
     headers = {"etag": tag, "vary": "Accept"}
     if matches(request, tag):
-        return not_modified(**{"tag": tag, "vary": "Accept"})
+        return not_modified(tag=tag, vary="Accept")
     names = [name.strip() for name in metrics.split(",")] if metrics is not None else None
     history = runs.history(run_id, since_epoch=since_epoch, metrics=names)
     return Response(written(history), 200, headers, media_type)
@@ -59,15 +59,17 @@ def _accepted(accept: str) -> Format:
 
     Raises:
         NotAcceptable: there is none among them.
+
     """
-    weighed = []
+    wanted = []
     for position, one in enumerate(accept.split(",")):
         media_type, *parameters = (text.strip() for text in one.split(";"))
-        weight = next((p.removeprefix("q=") for p in parameters if p.startswith("q=")), "1")
-        weighed.append((-float(weight) if weight.replace(".", "", 1).isdigit() else -1.0, position, media_type))
-    for weight, _, media_type in sorted(weighed):
+        said = next((p.removeprefix("q=") for p in parameters if p.startswith("q=")), "1")
+        weight = float(said) if said.replace(".", "", 1).isdigit() else 1.0
+        wanted.append((-weight, position, media_type))
+    for negative, _, media_type in sorted(wanted):
         for form, (known, _) in FORMS.items():
-            if weight < 0 and media_type in (known, "*/*", f"{known.partition('/')[0]}/*"):
+            if negative < 0 and media_type in (known, "*/*", f"{known.partition('/')[0]}/*"):
                 return form
     known_types = ", ".join(media_type for media_type, _ in FORMS.values())
     raise NotAcceptable(f"A history comes as {known_types}; {accept!r} accepts none of them. Or say ?format=csv.")

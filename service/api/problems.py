@@ -27,7 +27,9 @@ SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 class ProblemError(BaseModel):
     """What is wrong with one place of the request."""
 
-    pointer: str = Field(description="JSON pointer into the body, or the parameter's name.", examples=["/regularizers/0/p"])
+    pointer: str = Field(
+        description="JSON pointer into the body, or the parameter's name.", examples=["/regularizers/0/p"]
+    )
     code: str
     message: str
     allowed: list[Any] = Field(default=[], description="What would work, where it can be listed.")
@@ -61,6 +63,7 @@ class RequestIds:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -85,7 +88,10 @@ def problem(request: Request, refusal: Refusal, *, status: int | None = None) ->
         detail=refusal.detail,
         code=refusal.code,
         request_id=getattr(request.state, "request_id", ""),
-        errors=[ProblemError(pointer=e.pointer, code=e.code, message=e.message, allowed=list(e.allowed)) for e in refusal.errors],
+        errors=[
+            ProblemError(pointer=e.pointer, code=e.code, message=e.message, allowed=list(e.allowed))
+            for e in refusal.errors
+        ],
     )
     return Response(body.model_dump_json(), body.status, {**refusal.headers, "cache-control": "no-store"}, MEDIA_TYPE)
 

@@ -58,7 +58,7 @@ BODY = {
     responses={
         200: {
             "model": RunView | Validation,
-            "description": "An equal run has finished: a new run with its result. With `validate_only`: the resolved spec.",
+            "description": "A new run with the result of an equal one. Or, by `validate_only`, the resolved spec.",
         },
         **problems(BadRequest, TooLarge, WrongMediaType, SpecRefused, KeyReused, Unavailable),
     },
@@ -90,7 +90,9 @@ async def create_run(
     return Response(answer.body, answer.status_code, headers, JSON)
 
 
-def _labels(label: Annotated[list[str], Query(description="`key=value`; all given ones must match.")] = []) -> dict[str, str]:  # noqa: B006
+def _labels(
+    label: Annotated[list[str], Query(description="`key=value`; all given ones must match.")] = [],  # noqa: B006
+) -> dict[str, str]:
     pairs = [one.partition("=") for one in label]
     wrong = [key for key, equals, _ in pairs if not equals]
     if wrong:

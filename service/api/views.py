@@ -104,7 +104,18 @@ class RunView(BaseModel):
     def of(cls, run: Run) -> RunView:
         """The run as it is shown."""
         error = RunError(code=run.error_code, message=run.error_message or "") if run.error_code else None
-        same = ("id", "status", "terminal", "name", "labels", "priority", "spec", "spec_hash", "reused_from", "study_id")
+        same = (
+            "id",
+            "status",
+            "terminal",
+            "name",
+            "labels",
+            "priority",
+            "spec",
+            "spec_hash",
+            "reused_from",
+            "study_id",
+        )
         same += ("arm", "seed", "last", "waiting_reason", "attempt")  # type: ignore[assignment]
         return cls(
             **{name: getattr(run, name) for name in same},
@@ -218,7 +229,9 @@ class EventView(BaseModel):
     @classmethod
     def of(cls, event: Event) -> EventView:
         """The event as it is shown."""
-        return cls(id=event.id, type=event.type, run_id=event.run_id, at=timestamp(event.at) or "", data=dict(event.data))
+        return cls(
+            id=event.id, type=event.type, run_id=event.run_id, at=timestamp(event.at) or "", data=dict(event.data)
+        )
 
 
 class EventList(BaseModel):

@@ -59,7 +59,9 @@ class Jobs:
             chosen = [first, *leases.mates_of(connection, first, room)] if room else [first]
             claims = [self._claimed(connection, row, worker) for row in chosen]
             told = {"worker_id": worker.worker_id}
-            events.append(connection, [NewEvent(c.run_id, "run.claimed", {**told, "attempt": c.attempt}) for c in claims])
+            events.append(
+                connection, [NewEvent(c.run_id, "run.claimed", {**told, "attempt": c.attempt}) for c in claims]
+            )
         return claims
 
     def _something_queued(self, worker: WorkerInfo) -> bool:
@@ -246,14 +248,16 @@ class Jobs:
             self._change(connection, row, {"barren": 0 if row.barren == 0 else row.barren - 1})
         elif row.barren >= self._settings.barren_attempts:
             message = (
-                f"{row.barren} workers in a row died or fell silent without recording an epoch of this run; it may need "
-                "more memory than there is. The worker's log may say more."
+                f"{row.barren} workers in a row died or fell silent without recording an epoch of this run; it may "
+                "need more memory than there is. The worker's log may say more."
             )
             return self._leave(connection, row, "give_up", ("worker_lost", message), {"reason": reason})
         return self._leave(connection, row, "release", (None, None), {"reason": reason})
 
 
-def _better(best: Mapping[str, Any] | None, number: int, metrics: Mapping[str, float | None]) -> Mapping[str, Any] | None:
+def _better(
+    best: Mapping[str, Any] | None, number: int, metrics: Mapping[str, float | None]
+) -> Mapping[str, Any] | None:
     """The best epoch so far, now that epoch ``number`` gave ``metrics``: lowest val.loss, else lowest test.loss."""
     split = "val" if "val.loss" in metrics else "test"
     value = metrics.get(f"{split}.loss")

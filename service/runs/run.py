@@ -51,13 +51,14 @@ class Run:
     def of(cls, row: Row, workers: Sequence[Row]) -> Run:
         """The run in ``row``, given the workers that are alive."""
         status: Status = row.status
-        computed = {
+        computed: dict[str, Any] = {
             "terminal": status in TERMINAL,
             "eta_seconds": row.eta_seconds if status == "running" else None,
             "waiting_reason": _waiting_reason(row, workers),
         }
         names = cls.__dataclass_fields__.keys() - computed.keys()
-        return cls(**{name: getattr(row, name) for name in names}, **computed)
+        stored: dict[str, Any] = {name: getattr(row, name) for name in names}
+        return cls(**stored, **computed)
 
 
 def _waiting_reason(row: Row, workers: Sequence[Row]) -> str | None:

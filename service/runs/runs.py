@@ -81,6 +81,7 @@ class Runs:
         Raises:
             SpecRefused: the spec cannot be trained here.
             KeyReused: ``key`` came with another body before.
+
         """
         with writing(self._engine) as connection:
             if key is not None:
@@ -150,6 +151,7 @@ class Runs:
 
         Raises:
             RunNotFound: there is none of this id.
+
         """
         with reading(self._engine) as connection:
             return self._run(connection, run_id)
@@ -159,6 +161,7 @@ class Runs:
 
         Raises:
             RunNotFound: there is none of this id.
+
         """
         with reading(self._engine) as connection:
             version = rows.version(connection, run_id)
@@ -171,6 +174,7 @@ class Runs:
 
         Raises:
             BadCursor: ``after`` is no cursor of a page.
+
         """
         with reading(self._engine) as connection:
             found = rows.page(
@@ -192,6 +196,7 @@ class Runs:
 
         Raises:
             RunNotFound, TransitionRefused: it ended otherwise before.
+
         """
         with writing(self._engine) as connection:
             row = rows.by_id(connection, run_id, lock=True)
@@ -207,13 +212,12 @@ class Runs:
             events.append(connection, [NewEvent(run_id, f"run.{status}")])
         return run, True
 
-    def history(
-        self, run_id: str, *, since_epoch: int | None = None, metrics: Sequence[str] | None = None
-    ) -> History:
+    def history(self, run_id: str, *, since_epoch: int | None = None, metrics: Sequence[str] | None = None) -> History:
         """The recorded epochs behind ``since_epoch``; all series, or those named.
 
         Raises:
             RunNotFound: there is no run of this id.
+
         """
         with reading(self._engine) as connection:
             row = rows.by_id(connection, run_id)
@@ -227,6 +231,7 @@ class Runs:
 
         Raises:
             RunNotFound: there is no run of this id.
+
         """
         with reading(self._engine) as connection:
             row = rows.by_id(connection, run_id)
@@ -239,6 +244,7 @@ class Runs:
 
         Raises:
             RunNotFound: there is no run of this id.
+
         """
         with reading(self._engine) as connection:
             if run_id is not None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 Status = Literal["waiting", "queued", "running", "pausing", "paused", "cancelling", "succeeded", "failed", "cancelled"]
-Action = Literal["ready", "claim", "cancel", "pause", "resume", "retry", "succeed", "fail", "stop", "release", "give_up"]
+Action = Literal[
+    "ready", "claim", "cancel", "pause", "resume", "retry", "succeed", "fail", "stop", "release", "give_up"
+]
 
 TRANSITIONS: dict[Status, dict[Action, Status]] = {
     "waiting": {"ready": "queued", "cancel": "cancelled", "fail": "failed"},

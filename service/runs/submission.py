@@ -68,6 +68,7 @@ def review(spec: RunSpec, settings: Settings) -> None:
 
     Raises:
         SpecRefused: parts that do not fit each other, data that are not there, or a run larger than the quotas.
+
     """
     errors = [
         FieldError(_pointer(place), "incompatible", objection.message, tuple(objection.allowed))
@@ -97,8 +98,8 @@ def _over_quota(spec: RunSpec, settings: Settings) -> list[FieldError]:
         return [FieldError("/batch_size", "too_large", message)]
     if cost.seconds > settings.max_run_seconds:
         message = (
-            f"The run would take about {cost.seconds:,.0f} s; this server takes at most {settings.max_run_seconds:,.0f} s "
-            "(FITWELL_MAX_RUN_SECONDS). Ask for fewer epochs."
+            f"The run would take about {cost.seconds:,.0f} s; this server takes at most "
+            f"{settings.max_run_seconds:,.0f} s (FITWELL_MAX_RUN_SECONDS). Ask for fewer epochs."
         )
         return [FieldError("/epochs", "too_long", message)]
     return []

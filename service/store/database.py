@@ -32,6 +32,7 @@ def open_engine(settings: Settings) -> sa.Engine:
 
     Raises:
         StoreError: the directory is not writable or the address makes no sense.
+
     """
     try:
         settings.home.mkdir(parents=True, exist_ok=True)
@@ -93,10 +94,8 @@ def _prepare_sqlite(engine: sa.Engine) -> None:
 @contextmanager
 def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A transaction that only reads: one state of the database throughout."""
-    with engine.connect() as connection:
-        connection = connection.execution_options(write=False, durable=False)
-        with connection.begin():
-            yield connection
+    with engine.execution_options(write=False, durable=False).begin() as connection:
+        yield connection
 
 
 @contextmanager
@@ -105,10 +104,8 @@ def writing(engine: sa.Engine, *, durable: bool = True) -> Iterator[sa.Connectio
 
     With ``durable`` it survives a power cut once it is over; without, it survives the death of every process.
     """
-    with engine.connect() as connection:
-        connection = connection.execution_options(write=True, durable=durable)
-        with connection.begin():
-            yield connection
+    with engine.execution_options(write=True, durable=durable).begin() as connection:
+        yield connection
 
 
 def migrate(engine: sa.Engine) -> None:
@@ -116,6 +113,7 @@ def migrate(engine: sa.Engine) -> None:
 
     Raises:
         StoreError: the database cannot be reached, or is newer than the code.
+
     """
     try:
         with reading(engine) as connection:
@@ -163,5 +161,3 @@ def _upgrade(connection: sa.Connection) -> None:
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
     LOG.info("migrated the database from %s to %s", revision, migrations.HEAD)
-
-

@@ -40,7 +40,8 @@ def append(connection: sa.Connection, events: Sequence[NewEvent]) -> None:
 
 def last_id(connection: sa.Connection) -> int:
     """The newest event's id; 0 when there was none."""
-    return connection.execute(sa.select(event_clock.c.last)).scalar_one()
+    last: int = connection.execute(sa.select(event_clock.c.last)).scalar_one()
+    return last
 
 
 def after(connection: sa.Connection, run_id: str | None, last: int, limit: int) -> Sequence[Row]:
@@ -50,7 +51,9 @@ def after(connection: sa.Connection, run_id: str | None, last: int, limit: int) 
     joined = event.join(run, run.c.id == event.c.run_id).outerjoin(
         epoch, (epoch.c.run_id == trained) & (epoch.c.epoch == event.c.epoch)
     )
-    statement = sa.select(event, *columns).select_from(joined).where(event.c.id > last).order_by(event.c.id).limit(limit)
+    statement = (
+        sa.select(event, *columns).select_from(joined).where(event.c.id > last).order_by(event.c.id).limit(limit)
+    )
     if run_id is not None:
         statement = statement.where(event.c.run_id == run_id)
     return connection.execute(statement).all()

@@ -93,7 +93,9 @@ run = sa.Table(
     sa.Index("ix_run_study", "study_id"),
 )
 _queued = run.c.status == sa.literal_column("'queued'")
-sa.Index("ix_run_queue", run.c.priority.desc(), run.c.created_at, run.c.id, sqlite_where=_queued, postgresql_where=_queued)
+sa.Index(
+    "ix_run_queue", run.c.priority.desc(), run.c.created_at, run.c.id, sqlite_where=_queued, postgresql_where=_queued
+)
 _held = run.c.token.is_not(None)
 sa.Index("ix_run_lease", run.c.lease_expires_at, sqlite_where=_held, postgresql_where=_held)
 

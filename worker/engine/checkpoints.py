@@ -28,6 +28,7 @@ def save(directory: Path, name: str, tensors: Mapping[str, Tensor], *, epoch: in
 
     Raises:
         OSError: the disk is full or not writable; nothing was left behind and no older file was touched.
+
     """
     metadata = {"epoch": str(epoch), "digest": digest, "format": "fitwell-checkpoint-1"}
     content = safetensors.torch.save({k: v.contiguous().cpu() for k, v in tensors.items()}, metadata)
@@ -53,6 +54,7 @@ def load(directory: Path, checkpoint: Checkpoint, device: torch.device) -> dict[
 
     Raises:
         BadCheckpoint: the file is missing, cut short or altered.
+
     """
     try:
         content = (directory / checkpoint.path).read_bytes()

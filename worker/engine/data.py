@@ -73,7 +73,7 @@ class Data:
         return self.inputs(self.raw.index_select(0, rows.reshape(-1))).view(*rows.shape, -1)
 
     def moved(self, rows: Tensor, index: Tensor) -> Tensor:
-        """Inputs (K, N, D) of the rows ``rows`` (K, N), their pixels taken from the places in ``index`` (K, N, D + 1)."""
+        """Inputs (K, N, D) of the training rows ``rows`` (K, N), pixels taken from ``index`` (K, N, D + 1)."""
         if self._with_blank is None:
             self._with_blank = torch.nn.functional.pad(self.raw, (0, 1)).view(-1)
         places = index[..., :-1] + (rows * (self.width + 1)).unsqueeze(-1)

@@ -25,7 +25,7 @@ def next_digest(previous: str, epoch: int, tensors: Mapping[str, Tensor], metric
     h = hashlib.sha256(f"{previous}\0{epoch}\0".encode())
     for name, tensor in tensors.items():
         h.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
-        h.update(memoryview(tensor.contiguous().cpu().numpy().reshape(-1)))
+        h.update(tensor.contiguous().cpu().numpy().tobytes())
     for name, value in sorted(metrics.items()):
         h.update(name.encode() + struct.pack("<d", value))
     return "sha256:" + h.hexdigest()

@@ -18,7 +18,7 @@ Measured = dict[str, Tensor]
 def evaluate(stack: Stack, split: Split) -> tuple[Tensor, Tensor]:
     """Mean loss and accuracy of each run on ``split``, two tensors (K,) of float64."""
     losses, hits = [], []
-    for x, y in zip(split.x.split(CHUNK_ROWS), split.y.split(CHUNK_ROWS), strict=True):
+    for x, y in zip(torch.split(split.x, CHUNK_ROWS), torch.split(split.y, CHUNK_ROWS), strict=True):
         logits = stack.network.forward(x.expand(len(stack), *x.shape))
         log_p = torch.log_softmax(logits, 2)
         wanted = y.expand(len(stack), -1)

@@ -209,7 +209,7 @@ class Job:
     def _fail(self, error: Exception) -> None:
         """End every run that is left with what went wrong."""
         code, message = _explained(error)
-        known = self._states or {claim.run_id: None for claim in self._train.claims}
+        known = list(self._states) or [claim.run_id for claim in self._train.claims]
         outcomes = tuple(Outcome(run_id=run_id, status="failed", code=code, message=message) for run_id in known)
         self._states = {}
         self._say(Ended(outcomes=outcomes))
@@ -228,7 +228,9 @@ def _measurement(result: EpochResult, digest: str) -> Measurement:
 
 def _outcome(run_id: str, ended: HowItEnded) -> Outcome:
     if ended == "diverged":
-        message = "A loss is no longer finite; the history up to there is kept. A lower learning rate is the usual remedy."
+        message = (
+            "A loss is no longer finite; the history up to there is kept. A lower learning rate is the usual remedy."
+        )
         return Outcome(run_id=run_id, status="failed", code="diverged", message=message)
     return Outcome(run_id=run_id, status="succeeded", code=ended)
 
@@ -236,7 +238,10 @@ def _outcome(run_id: str, ended: HowItEnded) -> Outcome:
 def _explained(error: Exception) -> tuple[str, str]:
     """A code and a sentence for what ended a job."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "not enough memory" in str(error):
-        return "out_of_memory", "The machine has not enough memory for this model and batch size; make one of them smaller."
+        return (
+            "out_of_memory",
+            "The machine has not enough memory for this model and batch size; make one of them smaller.",
+        )
     if isinstance(error, FileNotFoundError):
         return "dataset_missing", str(error)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

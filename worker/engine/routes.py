@@ -46,7 +46,7 @@ class Route:
     def enter(self) -> None:
         """Make this process compute so from now on."""
         torch.set_num_threads(self.threads)
-        torch.backends.mkldnn.matmul.fp32_precision = "bf16" if self.library == "onednn" else "ieee"
+        torch.backends.mkldnn.matmul.fp32_precision = "bf16" if self.library == "onednn" else "ieee"  # type: ignore[attr-defined] # set up at import
 
     @property
     def determinism_class(self) -> str:
@@ -97,7 +97,9 @@ def _holds(route: Route, spec: RunSpec, heights: tuple[int, ...], most_runs: int
             for position in sorted({0, 1, most_runs - 1}):
                 alone = _pass(spec, rows, [position])
                 for k, results in together.items():
-                    if position < k and any(not torch.equal(t[position], a[0]) for t, a in zip(results, alone, strict=True)):
+                    if position < k and any(
+                        not torch.equal(t[position], a[0]) for t, a in zip(results, alone, strict=True)
+                    ):
                         return False
     return True
 

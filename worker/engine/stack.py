@@ -47,7 +47,7 @@ class Layout:
     def views(self, rows: Tensor) -> dict[str, Tensor]:
         """Each parameter's view, (K, *shape), into ``rows`` (K, P)."""
         return {
-            name: rows[:, self.offsets[name] : self.offsets[name] + math.prod(shape)].unflatten(1, shape)
+            name: rows[:, self.offsets[name] : self.offsets[name] + math.prod(shape)].view(-1, *shape)
             for name, shape in self.shapes.items()
         }
 
@@ -73,7 +73,9 @@ class Stack:
         spec = members[0].spec
         self.layout = Layout(spec.model.parameters(spec.dataset.shape, len(spec.dataset.classes)))
         self.weights = self._initial() if weights is None else weights
-        self.state = dict(state) if state is not None else {n: torch.zeros_like(self.weights) for n in spec.optimizer.state}
+        self.state = (
+            dict(state) if state is not None else {n: torch.zeros_like(self.weights) for n in spec.optimizer.state}
+        )
         self._bind()
 
     def __len__(self) -> int:
@@ -97,7 +99,9 @@ class Stack:
         self.parameters = self.layout.views(self.weights)
         self.gradient = torch.zeros_like(self.weights)
         self.gradients = self.layout.views(self.gradient)
-        self.network = spec.model.network(self._stacked([m.spec.model for m in self.members]), self.parameters, self.gradients)
+        self.network = spec.model.network(
+            self._stacked([m.spec.model for m in self.members]), self.parameters, self.gradients
+        )
         self.optimizer: Stacked[Optimizer] = self._stacked([m.spec.optimizer for m in self.members])
         self.regularizers = self._regularizers()
         moving = [(part, draws) for part, draws in self.regularizers if defines(part.maths, "moves")]
@@ -120,7 +124,9 @@ class Stack:
             slots = {**own, **slots}
         listed = [slot for slot, part in slots.items() if part.ordered]
         unordered = sorted(slot for slot, part in slots.items() if not part.ordered)
-        return [self._gathered(slot, [own.get(slot, _neutral(slots[slot])) for own in owned]) for slot in listed + unordered]
+        return [
+            self._gathered(slot, [own.get(slot, _neutral(slots[slot])) for own in owned]) for slot in listed + unordered
+        ]
 
     def _gathered(self, slot: Slot, parts: Sequence[Part | None]) -> Operation:
         """One regularizer over all runs, with its draws."""

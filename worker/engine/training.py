@@ -170,7 +170,7 @@ class Training:
 
 
 def ended_after(spec: RunSpec, epoch: int, history: Mapping[str, Sequence[float | None]]) -> Ended | None:
-    """Whether and why a run ends after ``epoch``: a pure function of what is recorded, so a resumed run decides alike."""
+    """Whether and why a run ends after ``epoch``: a pure function of what is recorded, so resumed runs decide alike."""
     if any(values and values[-1] is None for name, values in history.items() if ".loss" in name):
         return "diverged"
     if epoch >= spec.epochs:

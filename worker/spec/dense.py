@@ -9,6 +9,7 @@ takes about two thirds of autograd's time on a CPU.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal
 
@@ -22,7 +23,7 @@ def dense_parameters(inputs: int, hidden: tuple[int, ...], outputs: int) -> dict
     """Names and shapes of the chain's parameters, in order."""
     widths = (inputs, *hidden, outputs)
     shapes: dict[str, tuple[int, ...]] = {}
-    for i, (fan_in, fan_out) in enumerate(zip(widths, widths[1:], strict=False)):
+    for i, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
         shapes[f"layers.{i}.weight"] = (fan_out, fan_in)
         shapes[f"layers.{i}.bias"] = (fan_out,)
     return shapes
@@ -88,6 +89,7 @@ class DenseNetwork:
             g.mul_(factor)
         if self.activation == "relu":
             # A dropped unit is zero like an inactive one, so what came out tells both.
-            return torch.ops.aten.threshold_backward.grad_input(g, self._inputs[layer + 1], 0, grad_input=g)
+            torch.ops.aten.threshold_backward.grad_input(g, self._inputs[layer + 1], 0, grad_input=g)
+            return g
         h = self._outputs(g.shape[1])[layer]
         return g.mul_(1 - h * h)

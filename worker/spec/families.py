@@ -119,7 +119,7 @@ class ImageOperation(Regularizer):
 
 
 class Optimizer(Part):
-    """How a gradient changes the weights. Weights, gradients and state are matrices (K, P): a run's parameters in a row."""
+    """How a gradient changes the weights. All tensors are matrices (K, P): a run's parameters in a row."""
 
     state: ClassVar[tuple[str, ...]] = ()
     """Names of the (K, P) tensors that the optimizer keeps between steps; they start at zero."""
@@ -136,10 +136,10 @@ class Network(Protocol):
     """A model's computation for the K runs of a stack."""
 
     def forward(self, x: Tensor, act: Callable[[Tensor, int], Tensor | None] | None = None) -> Tensor:
-        """Logits (K, N, classes) of ``x`` (K, N, D). ``act`` is called on each hidden layer's activations when training."""
+        """Logits (K, N, classes) of ``x`` (K, N, D). ``act`` is called on each hidden layer when training."""
 
     def backward(self, g: Tensor) -> None:
-        """Write the gradients for the last ``forward``, given the loss's gradient ``g`` (K, N, classes) at the logits."""
+        """Write the gradients of the last ``forward``, given the loss's gradient ``g`` at the logits."""
 
 
 class Model(Part):
@@ -181,7 +181,7 @@ class Arrays(NamedTuple):
 
 
 class Dataset(Part):
-    """Rows and labels. Which rows validate is decided by ``split_seed`` alone, so all seeds of a study share the split."""
+    """Rows and labels. ``split_seed`` alone decides which rows validate, so all seeds of a study share the split."""
 
     shape: ClassVar[tuple[int, ...]]
     """Shape of a row: (H, W) for images, (D,) otherwise."""
@@ -194,7 +194,9 @@ class Dataset(Part):
     train_size: int | None = Field(default=None, ge=1, description="Rows to train on; null takes all that are left.")
     validation_size: int = Field(default=0, ge=0, description="Rows held out of the training part for validation.")
     split_seed: int = Field(default=0, ge=0, le=2**53 - 1, description="Decides which rows train and which validate.")
-    normalize: Normalize | None = Field(default=None, description="Shift and scale; null keeps the dataset's own scale.")
+    normalize: Normalize | None = Field(
+        default=None, description="Shift and scale; null keeps the dataset's own scale."
+    )
 
     @property
     def training_rows(self) -> int:
@@ -215,7 +217,7 @@ class Dataset(Part):
             return [
                 Objection(
                     field="train_size",
-                    message=f"{self.train_size} rows to train on and {self.validation_size} for validation are more than "
+                    message=f"{self.train_size} rows to train on and {self.validation_size} to validate are more than "
                     f"the {self.rows[0]} there are; at most {left} are left to train on.",
                 )
             ]
@@ -241,6 +243,7 @@ class Dataset(Part):
 
         Raises:
             FileNotFoundError: they are not there; ``missing`` says what to do.
+
         """
         raise NotImplementedError
 
@@ -254,12 +257,12 @@ class Schedule(Part):
 
 
 class Stop(Part):
-    """A rule that ends a run early. It is a pure function of the recorded history, so a resumed run decides the same."""
+    """A rule that ends a run early: a pure function of the recorded history, so a resumed run decides the same."""
 
     def stopped(self, history: Mapping[str, Sequence[float | None]]) -> bool:
         """Whether the run ends after the last epoch of ``history``, series by name, from epoch 1."""
         return False
 
     def step_limit(self) -> int | None:
-        """The number of optimizer steps after which the run ends, inside an epoch if need be; None where there is none."""
+        """After how many optimizer steps the run ends, inside an epoch if need be; None where there is no limit."""
         return None

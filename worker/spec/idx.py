@@ -65,7 +65,9 @@ class IDXDataset(Dataset):
         if cls.found(home) is not None:
             return None
         package = f", or install the system's package: apt-get install {cls.package}" if cls.package else ""
-        return f"The files of {cls.name()!r} are not on this machine. Fetch them: fitwell data fetch {cls.name()}{package}."
+        return (
+            f"The files of {cls.name()!r} are not on this machine. Get them: fitwell data fetch {cls.name()}{package}."
+        )
 
     @classmethod
     def fetch(cls, home: Path, progress: Callable[[str, int, int], None] | None = None) -> None:
@@ -73,6 +75,7 @@ class IDXDataset(Dataset):
 
         Raises:
             ConnectionError: no mirror gave the file with the right content; says what each answered.
+
         """
         folder = home / cls.name()
         folder.mkdir(parents=True, exist_ok=True)
@@ -110,6 +113,7 @@ def _array(path: Path, sha256: str) -> np.ndarray[Any, Any]:
 
     Raises:
         FileNotFoundError: the file is there, but cut short or altered, so the data are not.
+
     """
     import numpy as np
 
@@ -133,14 +137,18 @@ def _download(target: Path, addresses: list[str], sha256: str) -> None:
         temporary = target.with_name(name)
         try:
             pooch.retrieve(address, known_hash=None, fname=name, path=target.parent)
-            if hashlib.sha256(gzip.decompress(temporary.read_bytes())).hexdigest() != sha256:
-                raise ValueError("the content is not what it should be (its SHA-256 differs)")
-            temporary.replace(target)
-        except (requests.RequestException, OSError, EOFError, zlib.error, ValueError) as error:
+            content = gzip.decompress(temporary.read_bytes())
+        except (requests.RequestException, OSError, EOFError, zlib.error) as error:
             refusals.append(f"{address}: {error}")
             temporary.unlink(missing_ok=True)
-        else:
+            continue
+        if hashlib.sha256(content).hexdigest() == sha256:
+            temporary.replace(target)
             return
+        refusals.append(f"{address}: the content is not what it should be (its SHA-256 differs)")
+        temporary.unlink()
     raise ConnectionError(
-        f"{target.name} could not be fetched. " + "; ".join(refusals) + f". Set {MIRROR_VARIABLE} to a mirror of your own."
+        f"{target.name} could not be fetched. "
+        + "; ".join(refusals)
+        + f". Set {MIRROR_VARIABLE} to a mirror of your own."
     )

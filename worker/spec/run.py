@@ -27,7 +27,7 @@ class Evaluate(Spec):
 
     train: Literal["subset", "full", "never"] = Field(
         default="subset",
-        description="train.loss_eval: evaluation mode on a fixed part of the training set (at most 10,000 rows), all of it, or not at all.",
+        description="train.loss_eval: on a fixed part of the training set (at most 10,000 rows), on all, or not at all.",
     )
     test: Literal["every_epoch", "last_epoch", "never"] = "every_epoch"
     before_training: bool = Field(default=False, description="Measure the untrained model as epoch 0.")
@@ -104,9 +104,7 @@ def stack_key(spec: RunSpec) -> str:
             "engine": ENGINE_VERSION,
             "dataset": {**spec.dataset.structure(), "digest": spec.dataset.digest()},
             "model": spec.model.structure(),
-            "regularizers": [
-                part.structure() for part in spec.regularizers if part.neutral is None or part.ordered
-            ],
+            "regularizers": [part.structure() for part in spec.regularizers if part.neutral is None or part.ordered],
             "optimizer": spec.optimizer.structure(),
             "batch_size": spec.batch_size,
             "evaluate": spec.evaluate.model_dump(mode="json"),

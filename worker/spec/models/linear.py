@@ -32,8 +32,6 @@ class Linear(Model):
         return dense_parameters(math.prod(shape), (), classes)
 
     @staticmethod
-    def network(
-        part: Stacked[Linear], parameters: Mapping[str, Tensor], gradients: Mapping[str, Tensor]
-    ) -> Network:
+    def network(part: Stacked[Linear], parameters: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> Network:
         """A chain of one layer."""
         return DenseNetwork(parameters, gradients)

@@ -29,7 +29,9 @@ class MLP(Model):
     """Dense layers of the given widths, and one to the logits."""
 
     equation: ClassVar[str] = "hᵢ₊₁ = φ(Wᵢ·hᵢ + bᵢ);  logits = W·h + b"
-    reference: ClassVar[str] = "Rumelhart, Hinton and Williams 1986, Learning representations by back-propagating errors"
+    reference: ClassVar[str] = (
+        "Rumelhart, Hinton and Williams 1986, Learning representations by back-propagating errors"
+    )
 
     kind: Literal["mlp"] = "mlp"
     hidden: tuple[Width, ...] = Field(

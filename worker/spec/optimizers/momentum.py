@@ -33,7 +33,7 @@ class Momentum(Optimizer):
 
     @staticmethod
     def update(part: Stacked[Momentum], w: Tensor, g: Tensor, lr: Tensor, state: Mapping[str, Tensor], t: int) -> None:
-        """m ← μ·m + g, then w ← w − η·m."""
+        """M ← μ·m + g, then w ← w − η·m."""
         m = state["momentum_buffer"]
         m.mul_(part.column("momentum", 2)).add_(g)
         w.addcmul_(m, lr, value=-1)

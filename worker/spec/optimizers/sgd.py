@@ -27,5 +27,5 @@ class SGD(Optimizer):
 
     @staticmethod
     def update(part: Stacked[SGD], w: Tensor, g: Tensor, lr: Tensor, state: Mapping[str, Tensor], t: int) -> None:
-        """w ← w − η·g."""
+        """W ← w − η·g."""
         w.addcmul_(g, lr, value=-1)

@@ -26,7 +26,9 @@ class Dropout(Regularizer):
     """Set each hidden activation to zero with probability p, after its nonlinearity, and scale the others up."""
 
     equation: ClassVar[str] = "ã = a ⊙ m / (1 − p),  m ~ Bernoulli(1 − p)"
-    reference: ClassVar[str] = "Srivastava et al. 2014, Dropout: a simple way to prevent neural networks from overfitting"
+    reference: ClassVar[str] = (
+        "Srivastava et al. 2014, Dropout: a simple way to prevent neural networks from overfitting"
+    )
     neutral: ClassVar[dict[str, float]] = {"p": 0.0}
 
     kind: Literal["dropout"] = "dropout"

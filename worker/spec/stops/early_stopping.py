@@ -36,7 +36,9 @@ class EarlyStopping(Stop):
         """Refuse a metric that this run does not record, and a choice by test data that nobody asked for."""
         part, _, _ = self.metric.partition(".")
         if part == "val" and run.dataset.validation_size == 0:
-            message = f"{self.metric} is never recorded without a validation split; set dataset.validation_size above 0."
+            message = (
+                f"{self.metric} is never recorded without a validation split; set dataset.validation_size above 0."
+            )
         elif part == "test" and not run.allow_test_selection:
             message = (
                 f"Stopping on {self.metric} chooses an epoch by the test data, which makes its losses too good. "

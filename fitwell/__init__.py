@@ -1,0 +1,36 @@
+"""Fitwell's client: submit training runs, follow them, read their histories.
+
+import fitwell
+run = fitwell.Client().runs.create(dataset="digits", model={"kind": "mlp"}, optimizer={"kind": "sgd", "lr": 0.1})
+print(run.wait().last)
+"""
+
+from fitwell.client import Client
+from fitwell.errors import (
+    BadRequest,
+    Conflict,
+    FitwellError,
+    NotFound,
+    Refused,
+    RunFailed,
+    ServerError,
+    TimedOut,
+    Unreachable,
+)
+from fitwell.run import Event, History, Run
+
+__all__ = [
+    "BadRequest",
+    "Client",
+    "Conflict",
+    "Event",
+    "FitwellError",
+    "History",
+    "NotFound",
+    "Refused",
+    "Run",
+    "RunFailed",
+    "ServerError",
+    "TimedOut",
+    "Unreachable",
+]

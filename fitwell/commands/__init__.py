@@ -1,0 +1,1 @@
+"""The commands of ``fitwell``, a module for each kind of work."""

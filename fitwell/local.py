@@ -1,0 +1,174 @@
+"""Service and workers as processes of this machine. They are started, never imported."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import httpx2
+
+from fitwell.errors import FitwellError
+
+READY_SECONDS = 30.0
+STOP_SECONDS = 20.0
+RESTART_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
+STEADY_SECONDS = 60.0
+"""A worker that lived so long starts again at once."""
+
+
+class LocalError(FitwellError):
+    """Something on this machine is in the way; the message says what to do."""
+
+
+def module(name: str) -> list[str]:
+    """The command that runs one of the installed modules, whatever lies in the working directory."""
+    if find_spec(name) is None:
+        raise LocalError(
+            f"The {name} is not installed here, only the client. Install it: pip install 'fitwell[worker]'"
+        )
+    return [sys.executable, "-P", "-m", name]
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Stack:
+    """One service and some workers, as child processes; ``run`` keeps them up until told to stop."""
+
+    def __init__(self, settings: Mapping[str, str], *, host: str, port: int, workers: int, quiet: bool = False) -> None:
+        self._environment = {**os.environ, **settings, "FITWELL_HOST": host, "FITWELL_PORT": str(port)}
+        shown = "127.0.0.1" if host in ("0.0.0.0", "") else "[::1]" if host == "::" else host  # noqa: S104 - compared only
+        self.url = f"http://{shown}:{port}"
+        self._wanted = workers
+        self._output = subprocess.DEVNULL if quiet else None
+        self._service: subprocess.Popen[bytes] | None = None
+        self._workers: list[tuple[subprocess.Popen[bytes], float]] = []
+        self._deaths = 0
+        self._stopping = False
+
+    def _start(self, name: str, **extra: str) -> subprocess.Popen[bytes]:
+        # In a group of its own, so that Ctrl-C reaches only us and the end has an order.
+        environment = {**self._environment, **extra}
+        return subprocess.Popen(module(name), env=environment, start_new_session=True, stdout=self._output)  # noqa: S603
+
+    def start(self) -> None:
+        """Start the service, wait until it is ready, start the workers.
+
+        Raises:
+            LocalError: the service ended instead; its own words are on standard error.
+
+        """
+        self._service = self._start("service")
+        # The workers import torch, which takes longest: begin before the service is asked.
+        threads = max(1, (os.cpu_count() or 1) // max(1, self._wanted))
+        chosen = {} if "FITWELL_THREADS" in self._environment else {"FITWELL_THREADS": str(threads)}
+        try:
+            self._await_ready()
+            self._workers = [(self._start("worker", **chosen), time.monotonic()) for _ in range(self._wanted)]
+        except BaseException:
+            self.stop()
+            raise
+
+    def _await_ready(self) -> None:
+        assert self._service is not None
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            if self._service.poll() is not None:
+                raise LocalError(f"The service ended with code {self._service.returncode} before it was ready.")
+            try:
+                if httpx2.get(f"{self.url}/readyz", timeout=2).status_code == 200:
+                    return
+            except httpx2.TransportError:
+                time.sleep(0.03)
+        raise LocalError(f"The service was not ready within {READY_SECONDS:.0f} s.")
+
+    def keep(self) -> None:
+        """Watch the processes until one of the signals to stop comes; a worker that dies is started again.
+
+        Raises:
+            LocalError: the service died.
+
+        """
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: setattr(self, "_stopping", True))
+        while not self._stopping:
+            assert self._service is not None
+            if self._service.poll() is not None:
+                raise LocalError(f"The service died with code {self._service.returncode}.")
+            self._workers = [self._revived(process, since) for process, since in self._workers]
+            time.sleep(0.1)
+
+    def _revived(self, process: subprocess.Popen[bytes], since: float) -> tuple[subprocess.Popen[bytes], float]:
+        if process.poll() is None or self._stopping:
+            return process, since
+        self._deaths = 0 if time.monotonic() - since > STEADY_SECONDS else self._deaths + 1
+        pause = RESTART_SECONDS[min(self._deaths, len(RESTART_SECONDS) - 1)]
+        print(f"fitwell: a worker died with code {process.returncode}; starting another in {pause} s", file=sys.stderr)  # noqa: T201
+        time.sleep(pause)
+        return self._start("worker"), time.monotonic()
+
+    def stop(self) -> None:
+        """End workers, then the service; what does not end is killed."""
+        for process, _ in self._workers:
+            process.terminate()
+        _wait([process for process, _ in self._workers])
+        if self._service is not None:
+            self._service.terminate()
+            _wait([self._service])
+
+
+def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    deadline = time.monotonic() + STOP_SECONDS
+    for process in processes:
+        try:
+            process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def check_port(host: str, port: int) -> None:
+    """See that the port is free before anything is started.
+
+    Raises:
+        LocalError: it is not.
+
+    """
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            pass
+    except OSError as error:
+        raise LocalError(
+            f"{host}:{port} cannot be listened on ({error.strerror}). Another program may have it; "
+            "choose another with --port."
+        ) from error
+
+
+def writable(directory: Path) -> None:
+    """See that the data directory can be written to; makes it.
+
+    Raises:
+        LocalError: it cannot.
+
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        probe = directory / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise LocalError(
+            f"The data directory {directory} is not writable ({error.strerror}). Choose another with --data-dir."
+        ) from error

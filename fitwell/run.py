@@ -1,0 +1,152 @@
+"""Runs, histories and events as the client sees them. Fields that a newer server adds are kept, not refused."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+from pydantic import BaseModel, ConfigDict, PrivateAttr
+
+from fitwell.errors import RunFailed, TimedOut, Unreachable
+from fitwell.transport import Transport
+
+POLL_SECONDS = 30
+
+
+class View(BaseModel):
+    """An answer of the server."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class History(View):
+    """The losses of every epoch; each series is parallel to ``epoch``."""
+
+    run_id: str
+    complete: bool
+    epoch: list[int]
+    steps: list[int]
+    revision: int
+    series: dict[str, list[float | None]]
+    nonfinite: dict[str, dict[str, str]]
+
+    def __getitem__(self, name: str) -> list[float | None]:
+        return self.series[name]
+
+
+class Event(View):
+    """Something that happened to a run; ``id`` is where a stream goes on."""
+
+    id: int
+    type: str
+    run_id: str
+    at: str
+    data: dict[str, Any]
+
+
+class Progress(View):
+    """How far a run has come."""
+
+    epoch: int
+    epochs: int
+    eta_seconds: float | None
+
+
+class Run(View):
+    """A training run as it was when it was read; ``refresh`` reads it again."""
+
+    id: str
+    status: str
+    terminal: bool
+    name: str | None
+    labels: dict[str, str]
+    spec: dict[str, Any]
+    spec_hash: str
+    reused_from: str | None
+    seed: int
+    progress: Progress
+    best: dict[str, Any] | None
+    last: dict[str, float | None]
+    error: dict[str, Any] | None
+    waiting_reason: str | None
+    created_at: str
+    finished_at: str | None
+    _transport: Transport = PrivateAttr()
+    _etag: str = PrivateAttr(default="")
+
+    @classmethod
+    def read(cls, transport: Transport, answer: httpx2.Response) -> Run:
+        """The run in an answer."""
+        run = cls.model_validate(answer.json())
+        run._transport, run._etag = transport, answer.headers.get("etag", "")
+        return run
+
+    @property
+    def path(self) -> str:
+        """Where the server has it."""
+        return f"/v1/runs/{self.id}"
+
+    @property
+    def history(self) -> History:
+        """Every epoch recorded so far."""
+        return History.model_validate(self._transport.request("GET", f"{self.path}/history").json())
+
+    def refresh(self) -> Run:
+        """The run as it is now."""
+        return Run.read(self._transport, self._transport.request("GET", self.path))
+
+    def cancel(self) -> Run:
+        """Ask it to end.
+
+        Raises:
+            Conflict: it has ended otherwise.
+
+        """
+        return Run.read(self._transport, self._transport.request("POST", f"{self.path}/cancel"))
+
+    def wait(self, timeout: float | None = None, *, check: bool = True) -> Run:
+        """The run when it has ended; asks by long polls.
+
+        Raises:
+            RunFailed: it failed or was cancelled, and ``check`` is set.
+            TimedOut: it did not end within ``timeout`` seconds.
+
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        run = self
+        while not run.terminal:
+            left = POLL_SECONDS if deadline is None else min(POLL_SECONDS, deadline - time.monotonic())
+            if left <= 0:
+                raise TimedOut(f"{self.id} did not end within {timeout} s; it goes on.")
+            headers = {"if-none-match": run._etag, "prefer": f"wait={max(1, round(left))}"} if run._etag else {}
+            answer = self._transport.request("GET", self.path, headers=headers, timeout=left + 10)
+            run = run if answer.status_code == 304 else Run.read(self._transport, answer)
+        if check and run.status != "succeeded":
+            why = run.error["message"] if run.error else f"it was {run.status}"
+            raise RunFailed(f"{run.id} {run.status}: {why}")
+        return run
+
+    def stream(self, after: int = 0) -> Iterator[Event]:
+        """Its events as they come, each once, to the last; a cut connection is taken up where it broke.
+
+        Raises:
+            Unreachable: the server stayed away.
+
+        """
+        cuts = 0
+        while True:
+            try:
+                for message in self._transport.events(f"{self.path}/events", after):
+                    if message.data:
+                        event = Event.model_validate_json(message.data)
+                        after, cuts = event.id, 0
+                        yield event
+                if self.refresh().terminal:
+                    return
+            except httpx2.TransportError as error:
+                cuts += 1
+                if cuts > 5:
+                    raise Unreachable(self._transport.url, str(error)) from error
+                self.refresh()  # waits and retries until the server is back

@@ -1,0 +1,67 @@
+"""Spec files: YAML, TOML or JSON, and changes to them from the command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fitwell.errors import FitwellError
+
+
+class SpecFileError(FitwellError):
+    """The file cannot be read as a spec; the message says why."""
+
+
+def load(path: str) -> dict[str, Any]:
+    """The spec in a file, by its ending; ``-`` reads YAML (and so JSON) from standard input.
+
+    Raises:
+        SpecFileError: there is no such file, it is not well formed, or it holds no mapping.
+
+    """
+    try:
+        text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecFileError(f"{path} cannot be read: {error}.") from error
+    try:
+        spec = _parsed(path, text)
+    except (ValueError, yaml.YAMLError) as error:
+        raise SpecFileError(f"{path} is not well formed: {' '.join(str(error).split())}.") from error
+    if not isinstance(spec, dict):
+        raise SpecFileError(f"{path} must hold a mapping with dataset, model and optimizer.")
+    return spec
+
+
+def _parsed(path: str, text: str) -> Any:
+    if path.endswith(".json"):
+        return json.loads(text)
+    if path.endswith(".toml"):
+        return tomllib.loads(text)
+    return yaml.safe_load(text)
+
+
+def change(spec: dict[str, Any], assignments: Sequence[str]) -> None:
+    """Set places of the spec, in place: ``optimizer.lr=0.1``, ``regularizers.0.p=0.3``; values are YAML.
+
+    Raises:
+        SpecFileError: there is no ``=``, or the path leads nowhere.
+
+    """
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals:
+            raise SpecFileError(f"--set takes path=value, such as optimizer.lr=0.1; {assignment!r} has no '='.")
+        *parents, last = path.split(".")
+        place: Any = spec
+        try:
+            for step in parents:
+                place = place[int(step)] if isinstance(place, list) else place.setdefault(step, {})
+            place[int(last) if isinstance(place, list) else last] = yaml.safe_load(text)
+        except (LookupError, ValueError, TypeError, AttributeError) as error:
+            raise SpecFileError(f"--set {path}: there is no such place in the spec.") from error
