@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -36,9 +37,8 @@ def open_engine(settings: Settings) -> sa.Engine:
     """
     try:
         settings.home.mkdir(parents=True, exist_ok=True)
-        probe = settings.home / ".writable"
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=settings.home):
+            pass
     except OSError as error:
         raise StoreError(
             f"The data directory {settings.home} is not writable ({error.strerror}). "
@@ -123,7 +123,7 @@ def migrate(engine: sa.Engine) -> None:
             _lock(connection)
             if _revision(connection) != migrations.HEAD:
                 _upgrade(connection)
-    except sa.exc.OperationalError as error:
+    except sa.exc.DatabaseError as error:
         raise StoreError(f"The database {engine.url!r} cannot be used: {_reason(error)}.") from error
 
 

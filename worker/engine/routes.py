@@ -10,9 +10,9 @@ thread counts. The choice is a pure function of CPU, build and shapes; nothing i
 from __future__ import annotations
 
 import functools
+import math
 import os
 import platform
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -89,13 +89,14 @@ def _holds(route: Route, spec: RunSpec, heights: tuple[int, ...], most_runs: int
     """Whether every run has the same bits alone on one thread and in any stack on the route's threads."""
     for rows in heights:
         route.enter()
-        if _error(spec, rows) > MOST_ERROR:
+        trial = Trial(spec, rows, most_runs)
+        if trial.error() > MOST_ERROR:
             return False
-        together = {k: _pass(spec, rows, range(k)) for k in sorted({2, 3, 5, most_runs}) if k <= most_runs}
+        together = {k: trial.run(0, k) for k in sorted({2, 3, 5, most_runs}) if k <= most_runs}
         for threads in dict.fromkeys((route.threads, 1)):
             torch.set_num_threads(threads)
             for position in sorted({0, 1, most_runs - 1}):
-                alone = _pass(spec, rows, [position])
+                alone = trial.run(position, position + 1)
                 for k, results in together.items():
                     if position < k and any(
                         not torch.equal(t[position], a[0]) for t, a in zip(results, alone, strict=True)
@@ -104,42 +105,38 @@ def _holds(route: Route, spec: RunSpec, heights: tuple[int, ...], most_runs: int
     return True
 
 
-def _pass(spec: RunSpec, rows: int, seeds: range | list[int]) -> list[Tensor]:
-    """Logits and gradients of one forward and backward pass on made-up numbers, a run for each of ``seeds``."""
-    shape, classes = spec.dataset.shape, len(spec.dataset.classes)
-    layout = Layout(spec.model.parameters(shape, classes))
-    weights, x, g = (_noise(seeds, name, size) for name, size in _sizes(layout, rows, spec))
-    gradient = torch.zeros_like(weights)
-    part = Stacked([spec.model] * len(seeds), device=weights.device, dtype=torch.float32)
-    network = part.maths.network(part, layout.views(weights), layout.views(gradient))
-    logits = network.forward(x.view(len(seeds), rows, -1)).clone()
-    network.backward(g.view(len(seeds), rows, classes))
-    return [logits, gradient]
+class Trial:
+    """A forward and backward pass on made-up numbers, in the shapes of a stack."""
+
+    def __init__(self, spec: RunSpec, rows: int, most_runs: int) -> None:
+        shape, classes = spec.dataset.shape, len(spec.dataset.classes)
+        self.model = spec.model
+        self.layout = Layout(spec.model.parameters(shape, classes))
+        self.weights = _noise("weights", most_runs, self.layout.width)
+        self.x = _noise("x", most_runs, rows, math.prod(shape))
+        self.g = _noise("g", most_runs, rows, classes)
+
+    def run(self, first: int, last: int) -> tuple[Tensor, Tensor]:
+        """Logits and gradients of the runs from ``first`` up to ``last``, trained together."""
+        weights = self.weights[first:last].clone()
+        gradient = torch.zeros_like(weights)
+        part = Stacked([self.model] * (last - first), device=weights.device, dtype=weights.dtype)
+        network = part.maths.network(part, self.layout.views(weights), self.layout.views(gradient))
+        logits = network.forward(self.x[first:last]).clone()
+        network.backward(self.g[first:last])
+        return logits, gradient
+
+    def error(self) -> float:
+        """Relative error of a product of the inputs' size against float64."""
+        x, w = self.x[:1], self.x[:1].transpose(1, 2)
+        exact = torch.bmm(x.double(), w.double())
+        return float((torch.bmm(x, w).double() - exact).norm() / exact.norm())
 
 
-def _sizes(layout: Layout, rows: int, spec: RunSpec) -> Iterator[tuple[str, int]]:
-    width = 1
-    for length in spec.dataset.shape:
-        width *= length
-    yield "weights", layout.width
-    yield "x", rows * width
-    yield "g", rows * len(spec.dataset.classes)
-
-
-def _noise(seeds: range | list[int], name: str, count: int) -> Tensor:
-    keys = torch.tensor([stream_key(seed, "probe", name) for seed in seeds])
-    return uniform(keys, 0, count).sub_(0.5)
-
-
-def _error(spec: RunSpec, rows: int) -> float:
-    """Relative error of the first layer's GEMM against float64."""
-    width = 1
-    for length in spec.dataset.shape:
-        width *= length
-    x = _noise([0], "x", rows * width).view(1, rows, width)
-    w = _noise([0], "w", 64 * width).view(1, width, 64)
-    exact = torch.bmm(x.double(), w.double())
-    return float((torch.bmm(x, w).double() - exact).norm() / exact.norm())
+def _noise(name: str, *shape: int) -> Tensor:
+    """Numbers in [−½, ½), the same in every process."""
+    keys = torch.tensor([stream_key(run, "probe", name) for run in range(shape[0])])
+    return uniform(keys, 0, math.prod(shape[1:])).sub_(0.5).view(shape)
 
 
 def limit_instructions() -> None:

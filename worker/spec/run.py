@@ -27,7 +27,7 @@ class Evaluate(Spec):
 
     train: Literal["subset", "full", "never"] = Field(
         default="subset",
-        description="train.loss_eval: on a fixed part of the training set (at most 10,000 rows), on all, or not at all.",
+        description="train.loss_eval: on a fixed part of the training set (at most 10,000 rows), all, or not at all.",
     )
     test: Literal["every_epoch", "last_epoch", "never"] = "every_epoch"
     before_training: bool = Field(default=False, description="Measure the untrained model as epoch 0.")

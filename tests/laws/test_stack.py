@@ -1,0 +1,221 @@
+"""Laws 1 to 5 and 7: a run's bits depend on its spec and on nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.laws.strategies import CPU, HOME, data_of, fingerprint, parsed, stacks, train
+from worker.engine.stack import Member, Stack
+from worker.engine.training import Training
+from worker.spec.datasets import KINDS
+from worker.spec.run import RunSpec, reuse_key, stack_key
+
+generated = settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+
+@pytest.mark.slow
+@generated
+@given(stacks(), st.data())
+def test_law_1_a_run_alone_is_the_run_in_any_stack_at_any_place(specs: list[RunSpec], data: st.DataObject) -> None:
+    assert len({stack_key(spec) for spec in specs}) == 1
+    shared = data_of(specs[0])
+    order = data.draw(st.permutations(range(len(specs))))
+    together = train([specs[i] for i in order], data=shared, names=[str(i) for i in order])
+    for i in data.draw(st.sets(st.sampled_from(range(len(specs))), min_size=1, max_size=3)):
+        assert train([specs[i]], data=shared, names=[str(i)])[str(i)] == together[str(i)]
+
+
+@pytest.mark.slow
+@generated
+@given(stacks(most=4))
+def test_law_2_one_thread_is_two_threads(specs: list[RunSpec]) -> None:
+    assert train(specs, threads=1) == train(specs, threads=2)
+
+
+@pytest.mark.slow
+@generated
+@given(stacks(most=4), st.integers(1, 2))
+def test_law_3_a_run_stopped_and_resumed_is_the_run_never_stopped(specs: list[RunSpec], epoch: int) -> None:
+    whole = train(specs)
+    data = data_of(specs[0])
+    members = [Member(str(i), spec) for i, spec in enumerate(specs)]
+    first = Training(Stack(members, CPU), data)
+    for results in first.epochs():
+        if results[0].epoch == epoch:
+            kept = [{n: t.clone() for n, t in result.stack.tensors(result.position).items()} for result in results]
+            break
+    resumed = Stack(members[::-1], CPU)
+    for position, member in enumerate(resumed.members):
+        resumed.restore(position, kept[int(member.run_id)])
+    for results in Training(resumed, data, done=epoch).epochs():
+        for result in results:
+            expected = whole[result.member.run_id][result.epoch - 1]
+            assert (result.epoch, result.metrics, fingerprint(result)) == expected
+
+
+NEUTRAL = [
+    {"kind": "dropout", "p": 0.0},
+    {"kind": "l1", "strength": 0.0},
+    {"kind": "l2", "strength": 0.0},
+    {"kind": "rotation", "degrees": 0.0},
+    {"kind": "horizontal_flip", "p": 0.0},
+    {"kind": "vertical_flip", "p": 0.0},
+]
+SMALL = {
+    "dataset": {"kind": "digits", "train_size": 70, "validation_size": 30},
+    "model": {"kind": "mlp", "hidden": [24]},
+    "batch_size": 16,
+    "epochs": 3,
+}
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("neutral", NEUTRAL, ids=lambda part: part["kind"])
+def test_law_4_a_neutral_part_is_no_part(neutral: dict[str, object], optimizer: str) -> None:
+    body = {**SMALL, "optimizer": {"kind": optimizer, "lr": 0.05}}
+    (without,) = train([parsed(body)]).values()
+    (with_it,) = train([parsed({**body, "regularizers": [neutral]})]).values()
+    assert [digest for _, _, digest in with_it] == [digest for _, _, digest in without]
+    penalty = {f"penalty.{neutral['kind']}"}
+    assert [{k: v for k, v in m.items() if k not in penalty} for _, m, _ in with_it] == [m for _, m, _ in without]
+
+
+def test_law_5_changing_one_parts_stream_changes_no_other() -> None:
+    body = {**SMALL, "optimizer": {"kind": "sgd", "lr": 0.05}}
+    dropout, rotation = {"kind": "dropout", "p": 0.5}, {"kind": "rotation", "degrees": 15.0}
+    drawn = {}
+    for name, parts in {
+        "alone": [dropout],
+        "behind": [rotation, dropout],
+        "more": [dropout, {"kind": "dropout", "p": 0.1}],
+    }.items():
+        stack = Stack([Member("a", parsed({**body, "regularizers": parts}))], CPU)
+        stack.seek(2, 16, 16)
+        draws = {f"{d.purpose}": d for _, d in stack.regularizers}
+        drawn[name] = (draws["regularizer/dropout/0"].int16("layer0", 24), stack.weights)
+    for bits, weights in drawn.values():
+        assert torch.equal(bits, drawn["alone"][0])
+        assert torch.equal(weights, drawn["alone"][1])
+
+
+def test_law_7_whatever_changes_a_history_changes_the_reuse_key() -> None:
+    base = {**SMALL, "optimizer": {"kind": "sgd", "lr": 0.05}}
+    changed = [
+        {**base, "seed": 1},
+        {**base, "batch_size": 17},
+        {**base, "epochs": 4},
+        {**base, "optimizer": {"kind": "sgd", "lr": 0.06}},
+        {**base, "optimizer": {"kind": "momentum", "lr": 0.05}},
+        {**base, "model": {"kind": "mlp", "hidden": [25]}},
+        {**base, "schedule": {"kind": "cosine"}},
+        {**base, "regularizers": [{"kind": "l2", "strength": 0.1}]},
+        {**base, "stop": [{"kind": "max_steps", "steps": 5}]},
+        {**base, "dataset": {**SMALL["dataset"], "split_seed": 1}},  # type: ignore[dict-item]
+        {**base, "evaluate": {"test": "never"}},
+    ]
+    keys = [reuse_key(parsed(body)) for body in [base, *changed]]
+    assert len(set(keys)) == len(keys)
+    assert reuse_key(parsed({**base, "device": "cpu"})) == keys[0]
+    assert reuse_key(parsed({**base, "seed": 0, "regularizers": []})) == keys[0]
+
+
+def fashion(seed: int, **changes: object) -> RunSpec:
+    return parsed(
+        {
+            "dataset": {"kind": "fashion_mnist", "train_size": 2000, "validation_size": 500},
+            "model": {"kind": "mlp", "hidden": [128, 128]},
+            "optimizer": {"kind": "sgd", "lr": 0.01 * (1 + seed)},
+            "regularizers": [[], [{"kind": "dropout", "p": 0.1 + seed / 32}], [{"kind": "l2", "strength": 1e-4}]][
+                seed % 3
+            ],
+            "batch_size": 64,
+            "epochs": 3,
+            "seed": seed,
+            **changes,
+        }
+    )
+
+
+@pytest.mark.slow
+def test_law_1_on_real_shapes_alone_and_in_stacks_of_2_5_and_16() -> None:
+    if KINDS["fashion_mnist"].missing(HOME):
+        pytest.skip("FashionMNIST is not on this machine")
+    specs = [fashion(seed) for seed in range(16)]
+    assert 2000 % 64, "the last batch must be a partial one"
+    data = data_of(specs[0])
+    alone = train([specs[0]], threads=2, data=data, names=["0"])["0"]
+    for size in (2, 5, 16):
+        for start in (0, 16 - size):
+            chosen = list(range(start, start + size))
+            together = train([specs[i] for i in chosen], threads=2, data=data, names=[str(i) for i in chosen])
+            if start == 0:
+                assert together["0"] == alone
+            else:
+                last = str(15)
+                assert together[last] == train([specs[15]], threads=2, data=data, names=[last])[last]
+
+
+@pytest.mark.slow
+def test_the_number_of_gemm_calls_in_a_step_does_not_grow_with_the_stack() -> None:
+    def calls(size: int) -> int:
+        specs = [
+            parsed({**SMALL, "optimizer": {"kind": "sgd", "lr": 0.05}, "seed": i, "epochs": 1}) for i in range(size)
+        ]
+        stack = Stack([Member(str(i), spec) for i, spec in enumerate(specs)], CPU)
+        training = Training(stack, data_of(specs[0]))
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+            list(training.epochs())
+        gemms = ("aten::bmm", "aten::baddbmm", "aten::mm", "aten::addmm")
+        return sum(row.count for row in profile.key_averages() if row.key in gemms)
+
+    assert calls(1) == calls(4) == calls(16) > 0
+
+
+def leaving(specs: list[RunSpec], run_id: str) -> dict[str, list[str]]:
+    members = [Member(str(i), spec) for i, spec in enumerate(specs)]
+    left = list[str]()
+    training = Training(Stack(members, CPU), data_of(specs[0]), left=left.extend)
+    seen: dict[str, list[str]] = {member.run_id: [] for member in members}
+    for results in training.epochs():
+        for result in results:
+            seen[result.member.run_id].append(fingerprint(result))
+        if results[0].epoch == 1:
+            training.leave(run_id)
+    assert left == [run_id]
+    return seen
+
+
+def test_a_run_that_leaves_its_stack_changes_no_bit_of_its_mates() -> None:
+    specs = [parsed({**SMALL, "optimizer": {"kind": "adam", "lr": 0.01}, "seed": i}) for i in range(3)]
+    undisturbed = {k: [digest for _, _, digest in epochs] for k, epochs in train(specs).items()}
+    seen = leaving(specs, "1")
+    assert seen == {"0": undisturbed["0"], "1": undisturbed["1"][:1], "2": undisturbed["2"]}
+
+
+def test_a_diverging_mate_ends_alone_and_changes_nothing_else() -> None:
+    optimizer = {"kind": "sgd", "lr": 0.05}
+    arms = [[], [{"kind": "l2", "strength": 1e6}]]  # the second multiplies its weights by −50,000 in every step
+    specs = [parsed({**SMALL, "optimizer": optimizer, "seed": 3, "regularizers": arm}) for arm in arms]
+    together = train(specs, threads=1)
+    assert len(together["1"]) < 3
+    assert together["0"] == train([specs[0]], threads=1)["0"]
+
+
+def test_a_step_limit_ends_a_run_inside_an_epoch_and_records_its_steps(tmp_path: Path) -> None:
+    limited = parsed({**SMALL, "optimizer": {"kind": "sgd", "lr": 0.05}, "stop": [{"kind": "max_steps", "steps": 7}]})
+    free = parsed({**SMALL, "optimizer": {"kind": "sgd", "lr": 0.05}})
+    members = [Member("limited", limited), Member("free", free)]
+    training = Training(Stack(members, CPU), data_of(limited))
+    results = [(r.member.run_id, r.epoch, r.steps, r.ended) for batch in training.epochs() for r in batch]
+    assert [r for r in results if r[0] == "limited"] == [
+        ("limited", 1, 5, None),
+        ("limited", 2, 2, "stopped_early"),
+    ]
+    assert [r for r in results if r[0] == "free"][-1] == ("free", 3, 5, "finished")

@@ -1,0 +1,16 @@
+"""In CI a skipped test is a failure: what it needs should have been there. Only ``gpu`` tests may be skipped."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> object:
+    report: pytest.TestReport = yield  # type: ignore[misc,assignment]
+    if os.environ.get("FITWELL_CI") and report.skipped and item.get_closest_marker("gpu") is None:
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI, where nothing should be missing: {report.longrepr}"
+    return report

@@ -1,0 +1,328 @@
+"""The queue's laws, on SQLite and PostgreSQL alike."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+
+import pytest
+import sqlalchemy as sa
+
+from service.runs.jobs import Jobs
+from service.runs.runs import Runs
+from service.settings import Settings
+from service.store.database import open_engine
+from service.store.tables import checkpoint, epoch, run
+from tests.conftest import WORKER, measured, submit
+from worker.ports import Checkpoint, Claim, Outcome
+
+
+def one(jobs: Jobs) -> Claim:
+    (claim,) = jobs.claim(WORKER, limit=1)
+    return claim
+
+
+def outcome(claim: Claim, status: str = "succeeded") -> Outcome:
+    return Outcome(run_id=claim.run_id, status=status)  # type: ignore[arg-type]
+
+
+def saved(claim: Claim, number: int) -> dict[str, Checkpoint]:
+    name = f"{claim.run_id}/{claim.attempt}-{number}"
+    return {claim.run_id: Checkpoint(epoch=number, path=name, sha256="00", bytes=1, digest="d")}
+
+
+def lapse(engine: sa.Engine, run_id: str) -> None:
+    """Let a lease have run out."""
+    with engine.begin() as connection:
+        connection.execute(sa.update(run).where(run.c.id == run_id).values(lease_expires_at=1.0))
+
+
+def test_runs_are_claimed_by_priority_then_age(runs: Runs, jobs: Jobs) -> None:
+    first, second = submit(runs, seed=1), submit(runs, seed=2)
+    urgent = submit(runs, seed=3, priority=5)
+    assert [one(jobs).run_id for _ in range(3)] == [urgent, first, second]
+    assert jobs.claim(WORKER, limit=1) == ()
+
+
+def test_a_claim_is_a_stack_of_runs_that_differ_only_in_what_a_stack_holds_per_run(runs: Runs, jobs: Jobs) -> None:
+    dropout, penalty = {"kind": "dropout", "p": 0.2}, {"kind": "l2", "strength": 0.1}
+    together = [
+        submit(runs, seed=1),
+        submit(runs, seed=2, regularizers=[dropout]),
+        submit(runs, seed=3, regularizers=[penalty], optimizer={"kind": "sgd", "lr": 0.5}, epochs=7),
+    ]
+    other = submit(runs, seed=1, model={"kind": "mlp", "hidden": [17]})
+    assert [claim.run_id for claim in jobs.claim(WORKER, limit=16)] == together
+    assert [claim.run_id for claim in jobs.claim(WORKER, limit=16)] == [other]
+
+
+def test_a_stack_is_no_larger_than_asked(runs: Runs, jobs: Jobs) -> None:
+    for seed in range(5):
+        submit(runs, seed=seed)
+    assert [len(jobs.claim(WORKER, limit=3)) for _ in range(3)] == [3, 2, 0]
+
+
+def test_runs_of_different_next_epochs_are_not_claimed_together(runs: Runs, jobs: Jobs) -> None:
+    ahead = submit(runs, seed=1)
+    claim = one(jobs)
+    jobs.record([claim], [measured(ahead, 1)])
+    jobs.release([claim], barren=False)
+    submit(runs, seed=2)
+    assert [c.run_id for c in jobs.claim(WORKER, limit=16)] == [ahead]
+
+
+def test_a_run_goes_only_to_a_worker_that_has_its_device(runs: Runs, jobs: Jobs) -> None:
+    run_id = submit(runs, device="cuda")
+    assert jobs.claim(WORKER, limit=1) == ()
+    jobs.register(WORKER)
+    assert "cuda" in (runs.get(run_id).waiting_reason or "")
+
+
+def test_every_run_is_claimed_once_by_many_claimers_at_once(settings: Settings, runs: Runs) -> None:
+    for seed in range(120):
+        submit(runs, seed=seed)
+    barrier, claimed, failures = threading.Barrier(8, timeout=20), Counter[str](), list[BaseException]()
+
+    def work() -> None:
+        mine = open_engine(settings)
+        jobs = Jobs(mine, settings)
+        barrier.wait()
+        try:
+            while claims := jobs.claim(WORKER, limit=3):
+                claimed.update(claim.run_id for claim in claims)
+        except BaseException as error:  # noqa: BLE001 - it is shown below
+            failures.append(error)
+        mine.dispose()
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert len(claimed) == 120
+    assert set(claimed.values()) == {1}
+
+
+@pytest.mark.parametrize("write", ["started", "record", "checkpointed", "finish", "release", "heartbeat"])
+def test_a_stale_token_changes_nothing(write: str, runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
+    run_id = submit(runs)
+    stale = one(jobs)
+    jobs.record([stale], [measured(run_id, 1)])
+    lapse(engine, run_id)
+    assert jobs.expire() == 1
+    current = one(jobs)
+
+    def everything() -> object:
+        with engine.connect() as connection:
+            tables = (run, epoch, checkpoint)
+            return [sorted(map(repr, connection.execute(sa.select(table)).all())) for table in tables], runs.events(
+                run_id
+            )
+
+    before = everything()
+    if write == "started":
+        assert jobs.started([stale], device="cpu", determinism_class="x") == {run_id}
+    elif write == "record":
+        assert jobs.record([stale], [measured(run_id, 2)]) == {run_id}
+    elif write == "checkpointed":
+        assert jobs.checkpointed([stale], saved(stale, 1)) == [saved(stale, 1)[run_id].path]
+    elif write == "finish":
+        assert jobs.finish([stale], [outcome(stale)]) == {run_id}
+    elif write == "release":
+        jobs.release([stale], barren=True)
+    else:
+        assert jobs.heartbeat(WORKER, [stale]) == {run_id: "lost"}
+        assert jobs.orders([stale]) == {run_id: "lost"}
+    assert everything() == before
+    assert jobs.record([current], [measured(run_id, 2)]) == set()
+
+
+def test_a_lost_run_leaves_its_mates_alone(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
+    lost, kept = submit(runs, seed=1), submit(runs, seed=2)
+    claims = jobs.claim(WORKER, limit=2)
+    lapse(engine, lost)
+    jobs.expire()
+    assert jobs.record(claims, [measured(lost, 1), measured(kept, 1)]) == {lost}
+    assert runs.get(kept).epoch == 1
+    assert runs.get(lost).epoch == 0
+
+
+def test_a_heartbeat_keeps_the_lease(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
+    run_id = submit(runs)
+    claim = one(jobs)
+    lapse(engine, run_id)
+    assert jobs.heartbeat(WORKER, [claim]) == {run_id: "go"}
+    assert jobs.expire() == 0
+
+
+def test_an_epoch_recorded_twice_is_recorded_once(runs: Runs, jobs: Jobs) -> None:
+    run_id = submit(runs)
+    claim = one(jobs)
+    jobs.record([claim], [measured(run_id, 1)])
+    version = runs.version(run_id)
+    jobs.record([claim], [measured(run_id, 1)])
+    assert runs.version(run_id) == version
+    assert runs.history(run_id).epoch == [1]
+
+
+def test_other_values_for_a_recorded_epoch_replace_it_and_all_that_follow(runs: Runs, jobs: Jobs) -> None:
+    run_id = submit(runs)
+    claim = one(jobs)
+    for number, loss in ((1, 0.5), (2, 0.2), (3, 0.4)):
+        jobs.record([claim], [measured(run_id, number, val_loss=loss)])
+    assert runs.get(run_id).best == {
+        "epoch": 2, "metric": "val.loss", "value": 0.2, "selected_on": "val", "optimistic": False,
+    }  # fmt: skip
+    jobs.record([claim], [measured(run_id, 2, digest="elsewhere", val_loss=0.3)])
+    history = runs.history(run_id)
+    assert (history.epoch, history.revision) == ([1, 2], 1)
+    assert history.series["val.loss"] == [0.5, 0.3]
+    assert (runs.get(run_id).best or {})["value"] == 0.3
+    assert [e.data for e in runs.events(run_id) if e.type == "history_rewound"] == [{"from_epoch": 2, "epochs": 2}]
+
+
+def test_best_is_on_the_test_data_only_without_a_validation_split_and_says_so(runs: Runs, jobs: Jobs) -> None:
+    run_id = submit(runs)
+    jobs.record([one(jobs)], [measured(run_id, 1, test_loss=0.5)])
+    assert (runs.get(run_id).best or {})["optimistic"] is True
+
+
+def test_a_value_that_is_not_finite_is_null_and_named(runs: Runs, jobs: Jobs) -> None:
+    run_id = submit(runs)
+    jobs.record([one(jobs)], [measured(run_id, 1, val_loss=float("nan"), train_loss=float("inf"))])
+    history = runs.history(run_id)
+    assert history.series["val.loss"] == [None]
+    assert history.nonfinite == {"val.loss": {"1": "nan"}, "train.loss": {"1": "inf"}}
+
+
+def test_three_barren_attempts_fail_a_run_and_the_others_go_on(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
+    run_id = submit(runs)
+    for _ in range(3):
+        claim = one(jobs)
+        assert claim.run_id == run_id
+        lapse(engine, run_id)
+        jobs.expire()
+    failed = runs.get(run_id)
+    assert (failed.status, failed.error_code) == ("failed", "worker_lost")
+    healthy = submit(runs, seed=9)
+    assert one(jobs).run_id == healthy
+
+
+def test_a_recorded_epoch_forgives_barren_attempts(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
+    run_id = submit(runs)
+    for attempt in range(1, 7):
+        claim = one(jobs)
+        if attempt % 2 == 0:
+            jobs.record([claim], [measured(run_id, attempt // 2)])
+        lapse(engine, run_id)
+        jobs.expire()
+    assert runs.get(run_id).status == "queued"
+
+
+def test_a_run_whose_last_attempt_was_barren_is_claimed_alone(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
+    poison, healthy = submit(runs, seed=1), submit(runs, seed=2)
+    claims = jobs.claim(WORKER, limit=1)
+    jobs.release(claims, barren=True)
+    assert [c.run_id for c in jobs.claim(WORKER, limit=16)] == [poison]
+    assert [c.run_id for c in jobs.claim(WORKER, limit=16)] == [healthy]
+
+
+def test_giving_back_in_good_order_is_no_barren_attempt(runs: Runs, jobs: Jobs) -> None:
+    run_id = submit(runs)
+    for _ in range(5):
+        jobs.release([one(jobs)], barren=False)
+    assert runs.get(run_id).status == "queued"
+
+
+@pytest.mark.parametrize("reported", ["succeeded", "failed", "cancelled"])
+def test_a_run_to_be_cancelled_ends_cancelled_whatever_its_holder_reports(
+    reported: str, runs: Runs, jobs: Jobs
+) -> None:
+    run_id = submit(runs)
+    claim = one(jobs)
+    assert runs.cancel(run_id)[0].status == "cancelling"
+    assert jobs.orders([claim]) == {run_id: "cancel"}
+    assert jobs.finish([claim], [outcome(claim, reported)]) == set()
+    assert runs.get(run_id).status == "cancelled"
+
+
+def test_cancel_after_the_end_changes_nothing(runs: Runs, jobs: Jobs) -> None:
+    from service.errors import TransitionRefused
+
+    run_id = submit(runs)
+    claim = one(jobs)
+    jobs.finish([claim], [outcome(claim)])
+    with pytest.raises(TransitionRefused):
+        runs.cancel(run_id)
+    assert runs.get(run_id).status == "succeeded"
+
+
+def test_a_cancelled_run_whose_worker_died_ends_cancelled(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
+    run_id = submit(runs)
+    one(jobs)
+    runs.cancel(run_id)
+    lapse(engine, run_id)
+    jobs.expire()
+    assert runs.get(run_id).status == "cancelled"
+
+
+def test_a_cancelled_run_is_never_claimed(runs: Runs, jobs: Jobs) -> None:
+    run_id = submit(runs)
+    assert runs.cancel(run_id)[0].status == "cancelled"
+    assert runs.cancel(run_id)[1] is False
+    assert jobs.claim(WORKER, limit=1) == ()
+
+
+def test_the_two_newest_checkpoints_are_kept_and_handed_out_newest_first(runs: Runs, jobs: Jobs) -> None:
+    run_id = submit(runs)
+    claim = one(jobs)
+    dropped = [jobs.checkpointed([claim], saved(claim, number)) for number in (1, 2, 3)]
+    assert dropped == [[], [], [f"{run_id}/1-1"]]
+    jobs.release([claim], barren=False)
+    assert [c.epoch for c in one(jobs).checkpoints] == [3, 2]
+
+
+def test_a_claim_brings_the_history_that_stop_rules_need(runs: Runs, jobs: Jobs) -> None:
+    run_id = submit(runs)
+    claim = one(jobs)
+    for number, loss in ((0, 2.0), (1, 0.5), (2, float("nan"))):
+        jobs.record([claim], [measured(run_id, number, val_loss=loss)])
+    jobs.release([claim], barren=False)
+    assert one(jobs).history == {"val.loss": [0.5, None]}
+
+
+def test_event_ids_come_in_commit_order_so_that_a_reader_never_misses_one(runs: Runs, settings: Settings) -> None:
+    done, seen, failures = threading.Event(), list[int](), list[BaseException]()
+
+    def write(worker: int) -> None:
+        mine = open_engine(settings)
+        try:
+            for seed in range(15):
+                submit(Runs(mine, settings), seed=1000 * worker + seed)
+        except BaseException as error:  # noqa: BLE001 - it is shown below
+            failures.append(error)
+        mine.dispose()
+
+    def read() -> None:
+        last = 0
+        while True:
+            over = done.is_set()
+            for event in runs.events(None, after=last):
+                seen.append(event.id)
+                last = event.id
+            if over:
+                return
+            time.sleep(0.001)
+
+    reader = threading.Thread(target=read)
+    writers = [threading.Thread(target=write, args=(i,)) for i in range(4)]
+    for thread in (reader, *writers):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    done.set()
+    reader.join()
+    assert not failures
+    assert seen == list(range(1, 61))

@@ -1,0 +1,160 @@
+"""What submitting promises, on SQLite and PostgreSQL alike."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from service.errors import BadCursor, KeyReused, RunNotFound, SpecRefused
+from service.runs.jobs import Jobs
+from service.runs.runs import Key, RunQuery, Runs
+from service.runs.submission import NewRun
+from service.settings import Settings
+from tests.conftest import WORKER, measured, spec, submit
+from worker.ports import Outcome
+
+
+def key(value: str = "k", body: str = "b") -> Key:
+    return Key(value=value, owner="", path="/v1/runs", body_sha256=body)
+
+
+def keyed(runs: Runs, of: Key, **changes: Any) -> tuple[int, str, bool]:
+    answer = runs.submit(NewRun(spec=spec(**changes)), respond=lambda run: json.dumps([run.id]), key=of)
+    return answer.status_code, answer.body, answer.replayed
+
+
+def finish(jobs: Jobs, status: str = "succeeded", code: str | None = None) -> None:
+    (claim,) = jobs.claim(WORKER, limit=1)
+    jobs.started([claim], device="cpu", determinism_class="test")
+    jobs.record([claim], [measured(claim.run_id, number) for number in (1,)])
+    jobs.record([claim], [measured(claim.run_id, 2)])
+    jobs.finish([claim], [Outcome(run_id=claim.run_id, status=status, code=code)])  # type: ignore[arg-type]
+
+
+def test_a_repeated_key_gets_the_first_answer_and_makes_no_second_run(runs: Runs) -> None:
+    first = keyed(runs, key())
+    assert keyed(runs, key()) == (first[0], first[1], True)
+    assert len(runs.page(RunQuery()).runs) == 1
+
+
+def test_a_key_with_another_body_is_refused(runs: Runs) -> None:
+    keyed(runs, key())
+    with pytest.raises(KeyReused):
+        keyed(runs, key(body="other"))
+
+
+def test_a_refused_submit_does_not_use_up_its_key(runs: Runs) -> None:
+    with pytest.raises(SpecRefused):
+        keyed(runs, key(), dataset={"kind": "digits", "validation_size": 5000})
+    assert keyed(runs, key())[0] == 201
+
+
+def test_the_same_key_at_the_same_time_makes_one_run(runs: Runs) -> None:
+    barrier, answers = threading.Barrier(6, timeout=20), list[str]()
+
+    def work() -> None:
+        barrier.wait()
+        answers.append(keyed(runs, key("concurrent"))[1])
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 6
+    assert len(set(answers)) == 1
+    assert len(runs.page(RunQuery()).runs) == 1
+
+
+def test_an_expired_key_is_forgotten(settings: Settings, runs: Runs, jobs: Jobs) -> None:
+    keyed(runs, key())
+    impatient = Runs(runs._engine, settings.model_copy(update={"idempotency_seconds": 1e-9}))
+    assert keyed(impatient, key(body="other"))[2] is False
+
+
+def test_an_equal_finished_run_is_reused_as_a_run_of_its_own(runs: Runs, jobs: Jobs) -> None:
+    original = submit(runs)
+    finish(jobs)
+    answer = runs.submit(NewRun(spec=spec(), name="again", labels={"a": "b"}), respond=lambda run: run.status)
+    again = runs.get(answer.run_id)
+    assert (answer.status_code, answer.body, again.reused_from, again.name) == (200, "succeeded", original, "again")
+    assert runs.history(again.id).series == runs.history(original).series
+    assert [event.type for event in runs.events(again.id)] == ["run.created", "epoch", "epoch", "run.succeeded"]
+    assert runs.events(again.id)[1].data["metrics"] == {"val.loss": 0.5}
+    third = runs.submit(NewRun(spec=spec()), respond=lambda run: "")
+    assert runs.get(third.run_id).reused_from == original
+    assert jobs.claim(WORKER, limit=1) == ()
+
+
+def test_a_diverged_run_counts_as_finished_and_another_failure_does_not(runs: Runs, jobs: Jobs) -> None:
+    submit(runs, seed=1)
+    finish(jobs, "failed", "diverged")
+    again = runs.get(submit(runs, seed=1))
+    assert (again.status, again.error_code) == ("failed", "diverged")
+    submit(runs, seed=2)
+    finish(jobs, "failed", "out_of_memory")
+    assert runs.get(submit(runs, seed=2)).status == "queued"
+
+
+def test_nothing_is_reused_that_differs_or_was_asked_to_be_trained_anew(runs: Runs, jobs: Jobs) -> None:
+    submit(runs)
+    finish(jobs)
+    for run_id in (submit(runs, reuse=False), submit(runs, seed=1), submit(runs, epochs=4)):
+        assert runs.get(run_id).reused_from is None
+    on_the_same_result = submit(runs, device="cpu")
+    assert runs.get(on_the_same_result).reused_from is not None
+
+
+def test_an_equal_run_that_is_still_active_is_not_joined(runs: Runs) -> None:
+    assert submit(runs) != submit(runs)
+    assert all(run.reused_from is None for run in runs.page(RunQuery()).runs)
+
+
+def test_pages_show_every_run_once_newest_first(runs: Runs) -> None:
+    ids = [submit(runs, seed=seed) for seed in range(7)]
+    seen, after = list[str](), None
+    while True:
+        page = runs.page(RunQuery(limit=3, after=after))
+        seen += [run.id for run in page.runs]
+        after = page.next_cursor
+        if not page.has_more:
+            break
+    assert seen == ids[::-1]
+    with pytest.raises(BadCursor):
+        runs.page(RunQuery(after="rubbish"))
+
+
+def test_runs_are_found_by_status_label_and_name(runs: Runs, jobs: Jobs) -> None:
+    def named(name: str, **labels: str) -> str:
+        return runs.submit(NewRun(spec=spec(), name=name, labels=labels), respond=lambda run: "").run_id
+
+    a, b = named("a", course="dl", week="1"), named("b", course="dl")
+    runs.cancel(b)
+
+    def found(**query: Any) -> set[str]:
+        return {run.id for run in runs.page(RunQuery(**query)).runs}
+
+    assert found(label={"course": "dl"}) == {a, b}
+    assert found(label={"course": "dl", "week": "1"}) == {a}
+    assert found(label={"course": "ml"}) == set()
+    assert found(status=["cancelled"]) == {b}
+    assert found(status=["cancelled", "queued"]) == {a, b}
+    assert found(name="a") == {a}
+
+
+def test_a_queued_run_says_why_it_waits(runs: Runs, jobs: Jobs) -> None:
+    run_id = submit(runs)
+    assert "fitwell worker" in (runs.get(run_id).waiting_reason or "")
+    jobs.register(WORKER)
+    assert runs.get(run_id).waiting_reason == "Other runs are before it."
+    jobs.close(WORKER)
+    assert "fitwell worker" in (runs.get(run_id).waiting_reason or "")
+
+
+def test_what_is_not_there_is_not_found(runs: Runs) -> None:
+    for read in (runs.get, runs.version, runs.history, runs.events, runs.cancel, runs.history_mark):
+        with pytest.raises(RunNotFound):
+            read("run_nothing")  # type: ignore[operator]
