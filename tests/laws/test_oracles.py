@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -21,7 +24,7 @@ SMALL = {
     "batch_size": 32,
     "epochs": 1,
 }
-TORCH = {
+TORCH: dict[str, Callable[[list[Tensor], float], torch.optim.Optimizer]] = {
     "sgd": lambda p, lr: torch.optim.SGD(p, lr=lr),
     "momentum": lambda p, lr: torch.optim.SGD(p, lr=lr, momentum=0.9),
     "adam": lambda p, lr: torch.optim.Adam(p, lr=lr),
@@ -57,7 +60,7 @@ def step_of(body: dict[str, object]) -> tuple[Stack, Progress]:
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize("regularizers", [[], [{"kind": "l2", "strength": 0.1}], [{"kind": "dropout", "p": 0.4}]])
-def test_every_closed_form_gradient_is_autograds(activation: str, regularizers: list[dict[str, object]]) -> None:
+def test_every_closed_form_gradient_is_autograds(activation: str, regularizers: list[dict[str, Any]]) -> None:
     body = {**SMALL, "model": {"kind": "mlp", "hidden": [20, 12], "activation": activation}}
     stack, progress = step_of({**body, "regularizers": regularizers, "optimizer": {"kind": "sgd", "lr": 1.0}})
     before = {name: tensor.clone() for name, tensor in stack.tensors(0).items()}
@@ -78,7 +81,7 @@ def test_every_closed_form_gradient_is_autograds(activation: str, regularizers: 
     loss = torch.nn.functional.cross_entropy(h, y)
     strength = 0.1 if regularizers and regularizers[0]["kind"] == "l2" else 0.0
     weights = [t for name, t in p.items() if name.endswith("weight")]
-    (loss + strength / 2 * sum(w.square().sum() for w in weights)).backward()
+    (loss + strength / 2 * sum(w.square().sum() for w in weights)).backward()  # type: ignore[no-untyped-call]
     for name, tensor in stack.tensors(0).items():
         torch.testing.assert_close(before[name] - tensor, p[name].grad, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(progress.losses()[0][0], loss.detach().double(), rtol=1e-5, atol=0)
@@ -92,7 +95,11 @@ def _kept(factor: Tensor | None, factors: list[Tensor]) -> Tensor | None:
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
 def test_image_operations_are_torchvisions_exact_pixels_in_list_order(order: tuple[int, ...]) -> None:
-    kinds = [{"kind": "rotation", "degrees": 30.0}, {"kind": "horizontal_flip"}, {"kind": "vertical_flip"}]
+    kinds: list[dict[str, Any]] = [
+        {"kind": "rotation", "degrees": 30.0},
+        {"kind": "horizontal_flip"},
+        {"kind": "vertical_flip"},
+    ]
     parts = [kinds[i] for i in order]
     stack, progress = step_of({**SMALL, "regularizers": parts, "optimizer": {"kind": "sgd", "lr": 0.1}})
     stack.seek(1, 0, 32)

@@ -7,6 +7,7 @@ database, whose pointer is the truth: a file nobody points at is rubbish, a file
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import secrets
 from collections.abc import Mapping
@@ -30,7 +31,8 @@ def save(directory: Path, name: str, tensors: Mapping[str, Tensor], *, epoch: in
         OSError: the disk is full or not writable; nothing was left behind and no older file was touched.
 
     """
-    metadata = {"epoch": str(epoch), "digest": digest, "format": "fitwell-checkpoint-1"}
+    # One entry: the format does not keep the order of several, and equal states shall be equal files.
+    metadata = {"fitwell": json.dumps({"format": 1, "epoch": epoch, "digest": digest})}
     content = safetensors.torch.save({k: v.contiguous().cpu() for k, v in tensors.items()}, metadata)
     target = directory / name
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -124,7 +124,7 @@ class Optimizer(Part):
     state: ClassVar[tuple[str, ...]] = ()
     """Names of the (K, P) tensors that the optimizer keeps between steps; they start at zero."""
 
-    lr: PerRun[float] = Field(gt=0, le=1e9, description="Learning rate η, before the schedule.")
+    lr: PerRun[float] = Field(gt=0, le=1e9, examples=[0.1], description="Learning rate η, before the schedule.")
 
     @staticmethod
     def update(part: Stacked[Any], w: Tensor, g: Tensor, lr: Tensor, state: Mapping[str, Tensor], t: int) -> None:

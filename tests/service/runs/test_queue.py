@@ -91,7 +91,7 @@ def test_every_run_is_claimed_once_by_many_claimers_at_once(settings: Settings, 
         try:
             while claims := jobs.claim(WORKER, limit=3):
                 claimed.update(claim.run_id for claim in claims)
-        except BaseException as error:  # noqa: BLE001 - it is shown below
+        except BaseException as error:
             failures.append(error)
         mine.dispose()
 
@@ -301,7 +301,7 @@ def test_event_ids_come_in_commit_order_so_that_a_reader_never_misses_one(runs: 
         try:
             for seed in range(15):
                 submit(Runs(mine, settings), seed=1000 * worker + seed)
-        except BaseException as error:  # noqa: BLE001 - it is shown below
+        except BaseException as error:
             failures.append(error)
         mine.dispose()
 

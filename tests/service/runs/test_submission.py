@@ -157,4 +157,4 @@ def test_a_queued_run_says_why_it_waits(runs: Runs, jobs: Jobs) -> None:
 def test_what_is_not_there_is_not_found(runs: Runs) -> None:
     for read in (runs.get, runs.version, runs.history, runs.events, runs.cancel, runs.history_mark):
         with pytest.raises(RunNotFound):
-            read("run_nothing")  # type: ignore[operator]
+            read("run_nothing")

@@ -30,7 +30,9 @@ class L1(Regularizer):
     neutral: ClassVar[dict[str, float]] = {"strength": 0.0}
 
     kind: Literal["l1"] = "l1"
-    strength: PerRun[float] = Field(ge=0, le=1e6, description="λ; 0 is the same as leaving the part out.")
+    strength: PerRun[float] = Field(
+        ge=0, le=1e6, examples=[1e-4], description="λ; 0 is the same as leaving the part out."
+    )
 
     @staticmethod
     def penalty(part: Stacked[L1], w: Tensor) -> Tensor:

@@ -26,7 +26,9 @@ class L2(Regularizer):
     neutral: ClassVar[dict[str, float]] = {"strength": 0.0}
 
     kind: Literal["l2"] = "l2"
-    strength: PerRun[float] = Field(ge=0, le=1e6, description="λ; 0 is the same as leaving the part out.")
+    strength: PerRun[float] = Field(
+        ge=0, le=1e6, examples=[1e-4], description="λ; 0 is the same as leaving the part out."
+    )
 
     @staticmethod
     def penalty(part: Stacked[L2], w: Tensor) -> Tensor:

@@ -32,7 +32,9 @@ class Rotation(ImageOperation):
     neutral: ClassVar[dict[str, float]] = {"degrees": 0.0}
 
     kind: Literal["rotation"] = "rotation"
-    degrees: PerRun[float] = Field(ge=0, le=180, description="The largest angle, in degrees; 0 leaves images alone.")
+    degrees: PerRun[float] = Field(
+        ge=0, le=180, examples=[10.0], description="The largest angle, in degrees; 0 leaves images alone."
+    )
 
     @staticmethod
     def moves(part: Stacked[Rotation], height: int, width: int) -> Tensor:

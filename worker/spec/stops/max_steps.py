@@ -23,7 +23,7 @@ class MaxSteps(Stop):
     reference: ClassVar[str] = "Bishop 1995, Neural networks for pattern recognition, section 7.5"
 
     kind: Literal["max_steps"] = "max_steps"
-    steps: int = Field(ge=1, description="Optimizer steps in all.")
+    steps: int = Field(ge=1, examples=[1000], description="Optimizer steps in all.")
 
     def step_limit(self) -> int:
         """``steps``."""

@@ -22,7 +22,7 @@ class TrainLossBelow(Stop):
     reference: ClassVar[str] = "Bishop 1995, Neural networks for pattern recognition, section 7.5"
 
     kind: Literal["train_loss_below"] = "train_loss_below"
-    threshold: float = Field(gt=0, description="In the loss's unit (nats).")
+    threshold: float = Field(gt=0, examples=[0.1], description="In the loss's unit (nats).")
 
     def stopped(self, history: Mapping[str, Sequence[float | None]]) -> bool:
         """Whether the last train.loss is below the threshold."""

@@ -1,0 +1,95 @@
+"""A whole Fitwell as its users start it: ``fitwell serve``, real processes, a real port."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+import fitwell
+
+QUICK = {
+    "FITWELL_LEASE_SECONDS": "3",
+    "FITWELL_HEARTBEAT_SECONDS": "0.5",
+    "FITWELL_REAP_SECONDS": "0.5",
+    "FITWELL_CHECKPOINT_SECONDS": "0.3",
+    "FITWELL_THREADS": "1",
+}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def eventually(check: Callable[[], Any], seconds: float = 30.0, pause: float = 0.05) -> Any:
+    """The first true answer of ``check``; fails when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer := check():
+            return answer
+        time.sleep(pause)
+    raise AssertionError(f"not true within {seconds} s: {check}")
+
+
+class Serving:
+    """A running ``fitwell serve``."""
+
+    def __init__(self, home: Path, port: int, **settings: str) -> None:
+        self.home, self.port = home, port
+        self.client = fitwell.Client(f"http://127.0.0.1:{port}")
+        environment = {**os.environ, **QUICK, **settings}
+        command = [sys.executable, "-m", "fitwell.cli", "serve", "--data-dir", str(home), "--port", str(port)]
+        self.log = (home.parent / f"serve-{port}.log").open("ab")
+        self.process = subprocess.Popen(command, env=environment, stdout=self.log, stderr=subprocess.STDOUT)
+        eventually(self.ready)
+
+    def ready(self) -> bool:
+        assert self.process.poll() is None, self.said()
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                return self.client.transport.request("GET", "/readyz").status_code == 200
+        except OSError:
+            return False
+
+    def said(self) -> str:
+        return Path(self.log.name).read_text()
+
+    def part(self, name: str) -> psutil.Process | None:
+        """The ``service``, the ``worker`` or the ``trainer``, if it is there now."""
+        marks = {"service": ["-m", "service"], "worker": ["-m", "worker"], "trainer": ["-m", "worker.engine.process"]}
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            try:
+                command = process.cmdline()
+            except psutil.Error:
+                continue
+            if command[2:4] == marks[name]:
+                return process
+        return None
+
+    def stop(self) -> int:
+        if self.process.poll() is None:
+            self.process.terminate()
+        code = self.process.wait(30)
+        self.log.close()
+        self.client.close()
+        return code
+
+
+@contextmanager
+def serving(home: Path, port: int | None = None, **settings: str) -> Iterator[Serving]:
+    served = Serving(home, port or free_port(), **settings)
+    try:
+        yield served
+    finally:
+        served.stop()

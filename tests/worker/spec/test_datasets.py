@@ -1,0 +1,132 @@
+"""Datasets against their sources; files that are missing, cut short or altered."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import mnist1d.data
+import numpy as np
+import pytest
+import sklearn.datasets
+
+from worker.engine.data import Data
+from worker.spec.datasets import KINDS
+from worker.spec.datasets.digits import Digits
+from worker.spec.datasets.fashion_mnist import FashionMNIST
+from worker.spec.datasets.mnist1d import MNIST1D
+
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_dataset_has_the_rows_shape_and_classes_it_says(kind: str, tmp_path: Path) -> None:
+    part = KINDS[kind]
+    if part.missing(tmp_path):
+        pytest.skip(f"{kind} is not on this machine")
+    data = part.load(tmp_path)
+    assert (len(data.train_x), len(data.test_x)) == (len(data.train_y), len(data.test_y)) == part.rows
+    assert data.train_x.shape[1:] == data.test_x.shape[1:] == part.shape
+    assert set(data.train_y) == set(data.test_y) == set(range(len(part.classes)))
+    if len(part.shape) == 2:
+        assert data.train_x.dtype == np.uint8
+        assert data.train_x.max() == part.white
+    assert part.digest() == part.digest()
+    assert part.digest().startswith("sha256:")
+
+
+def test_digits_are_scikit_learns(tmp_path: Path) -> None:
+    theirs = sklearn.datasets.load_digits()
+    ours = Digits.load(tmp_path)
+    rows = {(bytes(x), int(y)) for x, y in zip(theirs.data.astype(np.uint8), theirs.target, strict=True)}
+    pairs = [(ours.train_x, ours.train_y), (ours.test_x, ours.test_y)]
+    assert rows == {(bytes(x), int(y)) for xs, ys in pairs for x, y in zip(xs, ys, strict=True)}
+    assert np.bincount(ours.test_y).min() >= 34
+
+
+def test_mnist1d_is_the_published_generators(tmp_path: Path) -> None:
+    theirs = mnist1d.data.make_dataset(mnist1d.data.get_dataset_args())
+    ours = MNIST1D.load(tmp_path)
+    np.testing.assert_allclose(ours.train_x, theirs["x"], atol=1e-6)
+    np.testing.assert_allclose(ours.test_x, theirs["x_test"], atol=1e-6)
+    np.testing.assert_array_equal(ours.train_y, theirs["y"])
+
+
+def test_the_split_is_decided_by_split_seed_alone() -> None:
+    import torch
+
+    def parts(**changes: object) -> tuple[bytes, bytes]:
+        data = Data(Digits.model_validate({"validation_size": 100, **changes}), Path("/"), torch.device("cpu"))
+        return data.validation.x.numpy().tobytes(), data.raw.numpy().tobytes()
+
+    assert parts() == parts()
+    assert parts(split_seed=1)[0] != parts()[0]
+    assert parts(train_size=200)[0] == parts()[0]
+    assert parts()[1].startswith(parts(train_size=200)[1])
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> type[FashionMNIST]:
+    """FashionMNIST on a machine without the system's package."""
+    if not DEBIAN.exists():
+        pytest.skip("FashionMNIST is not on this machine")
+    monkeypatch.setattr(FashionMNIST, "places", ())
+    return FashionMNIST
+
+
+def test_what_is_missing_comes_with_the_commands_that_get_it(bare: type[FashionMNIST], tmp_path: Path) -> None:
+    message = bare.missing(tmp_path) or ""
+    assert "fitwell data fetch fashion_mnist" in message
+    assert "apt-get install dataset-fashion-mnist" in message
+    with pytest.raises(FileNotFoundError, match="fitwell data fetch"):
+        bare.load(tmp_path)
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bare: type[FashionMNIST]) -> Path:
+    """A real HTTP server with the real files, as the only mirror."""
+    served = tmp_path / "served" / "fashion_mnist"
+    served.mkdir(parents=True)
+    for path in DEBIAN.iterdir():
+        (served / path.name).write_bytes(path.read_bytes())
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(served.parent)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("FITWELL_MIRROR", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setattr(FashionMNIST, "mirrors", ())
+    monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", lambda *_: None)
+    return served
+
+
+def test_fetched_files_are_checked_and_whole(mirror: Path, bare: type[FashionMNIST], tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    bare.fetch(home)
+    assert bare.missing(home) is None
+    assert bare.load(home).train_x.shape == (60_000, 28, 28)
+    assert len(list((home / "fashion_mnist").iterdir())) == 4
+
+
+def test_an_altered_or_missing_download_leaves_nothing_behind(
+    mirror: Path, bare: type[FashionMNIST], tmp_path: Path
+) -> None:
+    labels = mirror / "t10k-labels-idx1-ubyte.gz"
+    labels.write_bytes(gzip.compress(b"something else"))
+    with pytest.raises(ConnectionError, match="SHA-256 differs"):
+        bare.fetch(tmp_path / "home")
+    assert not [p.name for p in (tmp_path / "home" / "fashion_mnist").iterdir() if "t10k-labels" in p.name]
+    labels.unlink()
+    with pytest.raises(ConnectionError, match="404"):
+        bare.fetch(tmp_path / "home")
+
+
+def test_a_file_cut_short_is_named_when_it_is_read(bare: type[FashionMNIST], tmp_path: Path) -> None:
+    home = tmp_path / "fashion_mnist"
+    home.mkdir()
+    for path in DEBIAN.iterdir():
+        (home / path.name).write_bytes(path.read_bytes())
+    labels = home / "t10k-labels-idx1-ubyte.gz"
+    labels.write_bytes(labels.read_bytes()[:-100])
+    with pytest.raises(FileNotFoundError, match="t10k-labels-idx1-ubyte"):
+        bare.load(tmp_path)

@@ -1,0 +1,148 @@
+"""The contract that every part passes, found in the folders and listed nowhere."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import subprocess
+import sys
+from typing import Any, get_args
+
+import pytest
+from pydantic import ValidationError
+
+from tests.conftest import spec
+from tests.laws.strategies import parsed, train
+from worker.spec.families import Dataset, Model, Optimizer, Regularizer, Schedule, Stop, defines
+from worker.spec.part import Part, kind_of, parts_in
+from worker.spec.run import stack_key
+
+FOLDERS: dict[str, type[Part]] = {
+    "datasets": Dataset,
+    "models": Model,
+    "optimizers": Optimizer,
+    "regularizers": Regularizer,
+    "schedules": Schedule,
+    "stops": Stop,
+}
+PARTS = [
+    pytest.param(part, id=f"{folder}/{kind}")
+    for folder, family in FOLDERS.items()
+    for kind, part in parts_in(f"worker.spec.{folder}", family).items()
+]
+REGULARIZERS = [p for p in PARTS if issubclass(p.values[0], Regularizer)]  # type: ignore[arg-type]
+OPTIMIZERS = [p for p in PARTS if issubclass(p.values[0], Optimizer)]  # type: ignore[arg-type]
+
+
+def example(part: type[Part]) -> Any:
+    """The part with its defaults; a field that has none brings an example."""
+    required = {name: (field.examples or [])[0] for name, field in part.model_fields.items() if field.is_required()}
+    return part.model_validate_json(json.dumps({"kind": kind_of(part), **required}))
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_says_what_it_is(part: type[Part]) -> None:
+    module = importlib.import_module(part.__module__)
+    assert part.__module__.rpartition(".")[2] == kind_of(part), "the file bears the kind's name"
+    assert part.__doc__
+    assert part.reference
+    assert "Reference:" in (module.__doc__ or "")
+    assert part.equation or issubclass(part, Dataset)
+    for name, field in part.model_fields.items():
+        described = field.description or name in {"kind", "activation", "split_seed", "train_size", "normalize"}
+        assert described, f"{name} needs a description"
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_is_frozen_strict_and_takes_no_unknown_field(part: type[Part]) -> None:
+    one = example(part)
+    with pytest.raises(ValidationError):
+        one.kind = "other"
+    with pytest.raises(ValidationError, match="extra_forbidden"):
+        part.model_validate_json(json.dumps({**one.model_dump(mode="json"), "surprise": 1}))
+    for name, field in part.model_fields.items():
+        if field.annotation in (float, int):
+            for wrong in ('"1"', "NaN", "true"):
+                text = json.dumps({**one.model_dump(mode="json"), name: "@"}).replace('"@"', wrong)
+                with pytest.raises(ValidationError):
+                    part.model_validate_json(text)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_is_the_same_after_a_round_trip(part: type[Part]) -> None:
+    one = example(part)
+    assert part.model_validate_json(one.model_dump_json()) == one
+
+
+@pytest.mark.parametrize("part", REGULARIZERS)
+def test_a_regularizer_does_something_and_its_neutral_values_are_valid(part: type[Regularizer]) -> None:
+    hooks = ("act", "penalty", "grad", "prox", "moves", "choose")
+    assert any(defines(part, name) for name in hooks)
+    assert defines(part, "moves") == defines(part, "choose")
+    if part.neutral is not None:
+        assert set(part.neutral) <= part.per_run()
+        part.model_validate_json(json.dumps({**example(part).model_dump(mode="json"), **part.neutral}))
+
+
+@pytest.mark.parametrize("part", REGULARIZERS)
+def test_a_regularizer_trains_and_changes_the_result(part: type[Regularizer]) -> None:
+    body = {
+        "dataset": {"kind": "digits", "train_size": 64, "validation_size": 30},
+        "model": {"kind": "mlp", "hidden": [16]},
+        "optimizer": {"kind": "sgd", "lr": 0.05},
+        "epochs": 2,
+    }
+    one = example(part).model_dump(mode="json")
+    (plain,) = train([parsed(body)]).values()
+    (changed,) = train([parsed({**body, "regularizers": [one]})]).values()
+    assert plain[-1][2] != changed[-1][2]
+
+
+@pytest.mark.parametrize("part", OPTIMIZERS)
+def test_an_optimizer_learns_the_digits(part: type[Optimizer]) -> None:
+    lr = 0.01 if kind_of(part) == "adam" else 0.1
+    body = {
+        "dataset": {"kind": "digits", "train_size": 500, "validation_size": 100},
+        "model": {"kind": "mlp", "hidden": [64]},
+        "optimizer": {**example(part).model_dump(mode="json"), "lr": lr},
+        "epochs": 25,
+        "batch_size": 16,
+    }
+    (epochs,) = train([parsed(body)]).values()
+    assert epochs[-1][1]["test.accuracy"] > 0.88
+    assert epochs[-1][1]["train.loss"] < epochs[0][1]["train.loss"] / 3
+
+
+def test_specs_are_read_without_torch() -> None:
+    code = "import sys, worker.spec.run, worker.ports, service.app; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_stack_key_ignores_what_a_stack_holds_per_run_and_nothing_else() -> None:
+    key = stack_key(spec())
+    same: list[dict[str, Any]] = [
+        {"seed": 5},
+        {"epochs": 9},
+        {"optimizer": {"kind": "sgd", "lr": 3.0}},
+        {"regularizers": [{"kind": "dropout"}, {"kind": "l2", "strength": 0.1}]},
+        {"schedule": {"kind": "cosine"}},
+        {"stop": [{"kind": "max_steps", "steps": 3}]},
+    ]
+    other: list[dict[str, Any]] = [
+        {"batch_size": 31},
+        {"model": {"kind": "mlp", "hidden": [16, 16]}},
+        {"optimizer": {"kind": "momentum", "lr": 0.1}},
+        {"regularizers": [{"kind": "rotation", "degrees": 5}]},
+        {"dataset": {"kind": "digits", "train_size": 99}},
+        {"evaluate": {"test": "never"}},
+        {"device": "cpu"},
+    ]
+    assert {stack_key(spec(**changes)) for changes in same} == {key}
+    assert len({key, *(stack_key(spec(**changes)) for changes in other)}) == len(other) + 1
+
+
+def test_every_literal_kind_is_lower_snake_case() -> None:
+    for part in PARTS:
+        (kind,) = get_args(part.values[0].model_fields["kind"].annotation)  # type: ignore[union-attr]
+        assert re.fullmatch(r"[a-z][a-z0-9_]*", kind)

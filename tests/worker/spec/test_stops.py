@@ -1,0 +1,70 @@
+"""Stop rules are pure functions of the recorded history."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import spec
+from worker.engine.training import ended_after
+from worker.spec.stops.early_stopping import EarlyStopping
+from worker.spec.stops.train_loss_below import TrainLossBelow
+
+
+@pytest.mark.parametrize(
+    ("losses", "stops"),
+    [
+        ([3.0, 2.0, 1.0], False),
+        ([1.0, 2.0], False),
+        ([1.0, 2.0, 3.0], True),
+        ([1.0, 2.0, 0.5, 0.6], False),
+        ([1.0, None, None], True),
+        ([1.0, 1.0, 1.0], True),
+    ],
+)
+def test_early_stopping_waits_for_patience_epochs_without_improvement(losses: list[float | None], stops: bool) -> None:
+    assert EarlyStopping(patience=2).stopped({"val.loss": losses}) is stops
+
+
+def test_min_delta_asks_for_more_than_a_trifle() -> None:
+    history = {"val.loss": [1.0, 0.99, 0.98]}
+    assert EarlyStopping(patience=2, min_delta=0.1).stopped(history)
+    assert not EarlyStopping(patience=2).stopped(history)
+
+
+def test_train_loss_below_looks_at_the_last_epoch_only() -> None:
+    rule = TrainLossBelow(threshold=0.1)
+    assert rule.stopped({"train.loss": [0.5, 0.05]})
+    assert not rule.stopped({"train.loss": [0.05, 0.5]})
+    assert not rule.stopped({})
+
+
+def test_a_run_ends_by_its_epochs_its_steps_its_rules_or_by_divergence() -> None:
+    run = spec(epochs=5, stop=[{"kind": "max_steps", "steps": 10}, {"kind": "train_loss_below", "threshold": 0.1}])
+    assert run.steps_per_epoch == 4
+    assert ended_after(run, 1, {"train.loss": [1.0]}) is None
+    assert ended_after(run, 3, {"train.loss": [1.0]}) == "stopped_early"
+    assert ended_after(run, 1, {"train.loss": [0.05]}) == "stopped_early"
+    assert ended_after(run, 5, {"train.loss": [1.0]}) == "finished"
+    assert ended_after(run, 5, {"train.loss": [1.0, None]}) == "diverged"
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"dataset": {"kind": "digits", "validation_size": 0}}, "val.loss"),
+        ({"stop": [{"kind": "early_stopping", "metric": "test.loss"}]}, "allow_test_selection"),
+        (
+            {
+                "stop": [{"kind": "early_stopping", "metric": "test.loss"}],
+                "allow_test_selection": True,
+                "evaluate": {"test": "never"},
+            },
+            "evaluate.test",
+        ),
+    ],
+)
+def test_a_rule_that_watches_what_is_not_there_is_refused(changes: dict[str, object], field: str) -> None:
+    run = spec(**{"stop": [{"kind": "early_stopping"}], **changes})
+    ((place, objection),) = run.objections()
+    assert place == ("stop", 0, "metric")
+    assert field in objection.message
