@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -298,3 +299,29 @@ def test_many_waiting_clients_do_not_hold_up_the_others(served: Serving) -> None
     for thread in threads:
         thread.join(20)
     assert not any(thread.is_alive() for thread in threads)
+
+
+def test_the_demo_ends_with_a_table_of_three_arms_over_eight_seeds(tmp_path: Path) -> None:
+    done = fitwell_command("demo", "--data-dir", str(tmp_path / "demo"))
+    assert done.returncode == 0, done.stderr
+    for arm in ("plain", "dropout", "dropout + l2"):
+        assert any(arm in line and "│ 8 │" in line for line in done.stdout.splitlines())
+    assert "Fitwell listens at http://127.0.0.1:" in done.stdout
+
+
+def test_the_readmes_curl_and_python_run_as_they_stand(served: Serving) -> None:
+    readme = (ROOT / "README.md").read_text()
+    script, program = (ROOT / "examples" / name for name in ("curl.sh", "quickstart.py"))
+    blocks = [block.partition("\n")[2].strip() for block in readme.split("```")[1::2]]
+    assert script.read_text().partition("fitwell serve\n")[2].strip() in blocks
+    assert program.read_text().partition('"""\n\n')[2].strip() in blocks
+    environment = {**os.environ, "FITWELL_URL": served.client.transport.url}
+    told = subprocess.run(["sh", str(script)], env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert "event: run.succeeded" in told.stdout
+    assert told.stdout.count("\n") == 1 + 20 + sum(line.startswith("event") for line in told.stdout.splitlines())
+    told = subprocess.run(
+        [sys.executable, str(program)], env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "val.loss" in told.stdout
+    submitted = fitwell_command("submit", str(ROOT / "examples/overfit.yaml"), "--wait", env=environment)
+    assert submitted.returncode == 0, submitted.stderr

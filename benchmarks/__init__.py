@@ -1,0 +1,1 @@
+"""Measurements against peers, kept with hardware, versions, n and spread."""

@@ -1,0 +1,104 @@
+"""The wheel works outside of the clone, whatever lies in the working directory; the client works alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+import venv
+import zipfile
+from pathlib import Path
+
+import httpx2
+import pytest
+import yaml
+
+from tests.processes import eventually, free_port
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(target), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    (built,) = target.glob("*.whl")
+    return built
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_migrations_and_data(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert "migrations/versions/0001_the_first_tables.py" in names
+    assert "worker/spec/datasets/files/digits.csv.gz" in names
+    assert not [name for name in names if name.startswith(("tests", "benchmarks"))]
+
+
+@pytest.mark.slow
+def test_fitwell_serve_starts_from_the_wheel_with_strangers_in_the_working_directory(
+    wheel: Path, tmp_path: Path
+) -> None:
+    fresh = tmp_path / "venv"
+    venv.create(fresh, with_pip=False)
+    (site,) = fresh.glob("lib/python*/site-packages")
+    zipfile.ZipFile(wheel).extractall(site)
+    (borrowed,) = {path for path in sys.path if path.endswith("site-packages")}
+    (site / "borrowed.pth").write_text(borrowed + "\n")  # the dependencies, without installing them again
+    for name in ("worker.py", "service.py", "migrations.py", "fitwell.py"):
+        (tmp_path / name).write_text("raise SystemExit('the stranger was imported')\n")
+    port = free_port()
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    command = [str(fresh / "bin/python"), "-P", "-m", "fitwell.cli", "serve", "--data-dir", "data", "--port", str(port)]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+    def ready() -> bool:
+        assert process.poll() is None, process.communicate()[0]
+        try:
+            return httpx2.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
+        except httpx2.TransportError:
+            return False
+
+    eventually(ready)
+    assert (tmp_path / "data/fitwell.db").exists()
+    process.terminate()
+    said, _ = process.communicate(timeout=30)
+    assert (process.returncode, "stranger" in said) == (0, False)
+
+
+BLOCKED = """
+import sys
+for name in ("torch", "fastapi", "starlette", "sqlalchemy", "service", "worker", "numpy"):
+    sys.modules[name] = None
+import fitwell, fitwell.cli
+"""
+
+
+def test_the_client_needs_neither_torch_nor_server() -> None:
+    subprocess.run([sys.executable, "-c", BLOCKED], check=True)
+
+
+def test_compose_runs_commands_that_exist_on_one_shared_volume() -> None:
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    commands = {name: service["command"][:2] for name, service in compose["services"].items()}
+    assert commands == {"api": ["fitwell", "api"], "worker": ["fitwell", "worker"]}
+    for service in compose["services"].values():
+        assert service["volumes"] == ["data:/data"]
+        listed = subprocess.run(
+            [sys.executable, "-m", "fitwell.cli", service["command"][1], "--help"], capture_output=True, check=False
+        )
+        assert listed.returncode == 0
+
+
+def test_every_requirement_has_a_version_in_the_constraints() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pinned = {
+        line.partition("==")[0].lower().replace("_", "-") for line in (ROOT / "constraints.txt").read_text().split()
+    }
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["server"], *extras["worker"], *extras["spec"], *extras["dev"]]
+    names = {one.split(">")[0].split("[")[0].lower() for one in wanted} - {"fitwell"}
+    assert names <= pinned
