@@ -117,8 +117,8 @@ def main() -> None:
         f"# The engine against its peers, {today}",
         "",
         f"{hardware}; {rounds} rounds, the programs in turn, "
-        "each in a process of its own after an epoch to warm up. Median (minimum–maximum). FashionMNIST, batch 64, SGD; nothing is "
-        "evaluated on either side. Made by `make bench`.",
+        "each in a process of its own after an epoch to warm up. Median (minimum–maximum). "
+        "FashionMNIST, batch 64, SGD; nothing is evaluated on either side. Made by `make bench`.",
         "",
         *table(found),
         "",

@@ -1,4 +1,4 @@
-"""Submit a run, follow it, see its best epoch. Needs a server: fitwell serve"""
+"""Submit a run, follow it, see its best epoch. Needs a server: fitwell serve."""
 
 import fitwell
 

@@ -9,7 +9,7 @@ import sys
 import uvicorn
 
 from service.app import create_app
-from service.settings import Settings
+from service.settings import SettingsError, load
 from service.store.database import StoreError
 
 FAILED = 1
@@ -48,7 +48,11 @@ def listen(host: str, port: int) -> socket.socket:
 
 def main() -> int:
     """Serve; the exit code."""
-    settings = Settings()
+    try:
+        settings = load()
+    except SettingsError as error:
+        print(f"fitwell: {error}", file=sys.stderr)  # noqa: T201
+        return FAILED
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:

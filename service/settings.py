@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SettingsError(Exception):
+    """A setting makes no sense; the message names its variable."""
 
 
 class Settings(BaseSettings):
@@ -64,3 +68,17 @@ class Settings(BaseSettings):
     def url(self) -> str:
         """The database's address."""
         return self.database_url or f"sqlite:///{self.home / 'fitwell.db'}"
+
+
+def load() -> Settings:
+    """The settings of this process's environment.
+
+    Raises:
+        SettingsError: one of them makes no sense.
+
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = [f"FITWELL_{str(e['loc'][0]).upper()}: {e['msg']}, not {e['input']!r}" for e in error.errors()]
+        raise SettingsError("; ".join(wrong)) from error

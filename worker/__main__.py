@@ -20,7 +20,7 @@ from types import FrameType
 from ulid import ULID
 
 from service.runs.jobs import Jobs
-from service.settings import Settings
+from service.settings import Settings, SettingsError, load
 from service.store.database import StoreError, migrate, open_engine
 from worker.agent import Agent, AgentSettings
 from worker.ports import WorkerInfo
@@ -35,7 +35,11 @@ def main() -> int:
     parser.add_argument("verb", nargs="?", choices=("train", "data", "fetch"), default="train")
     parser.add_argument("kind", nargs="?", choices=sorted(KINDS))
     given = parser.parse_args()
-    settings = Settings()
+    try:
+        settings = load()
+    except SettingsError as error:
+        print(f"fitwell worker: {error}", file=sys.stderr)  # noqa: T201
+        return FAILED
     if given.verb == "data":
         return _list_data(settings)
     if given.verb == "fetch":

@@ -6,6 +6,7 @@ is time to stop. The leases are renewed on a thread of their own, so that no slo
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import subprocess
@@ -68,11 +69,20 @@ class Trainer:
         """The process's id."""
         return self._process.pid
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process is there."""
+        return self._process.poll() is None
+
     def _listen(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._news.put(read_report(line))
+        assert self._process.stdin is not None
+        with self._process.stdout as reports:
+            for line in reports:
+                self._news.put(read_report(line))
         self._process.wait()
+        with self._lock, contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._news.put(None)
 
     def tell(self, message: Message) -> None:
@@ -127,14 +137,18 @@ class Agent:
             thread.start()
         try:
             while not self._stopping.is_set():
-                self._work_once()
+                try:
+                    self._work_once()
+                except SourceUnavailable as error:
+                    LOG.error("the leases are lost, since the job source stayed away: %s", error)  # noqa: TRY400
+                    self._abandon()
         finally:
             self._closed.set()
             self._shut_down()
 
     def _work_once(self) -> None:
         """Claim a stack and see it through; or wait a little."""
-        trainer = self._trainer = self._trainer or Trainer(self._settings, self._news)
+        trainer = self._living_trainer()
         try:
             claims = self._source.claim(self._info, limit=self._settings.stack_limit)
         except SourceUnavailable as error:
@@ -150,6 +164,25 @@ class Agent:
         LOG.info("training %d run(s): %s", len(claims), ", ".join(self._claims))
         trainer.tell(Train(claims=tuple(claims), most_runs=self._settings.stack_limit))
         self._see_through(trainer)
+
+    def _living_trainer(self) -> Trainer:
+        """The training process; another one where it died while it had nothing to do."""
+        if self._trainer is not None and not self._trainer.alive:
+            LOG.warning("training process %d died idle", self._trainer.pid)
+            self._abandon()
+        if self._trainer is None:
+            self._trainer = Trainer(self._settings, self._news)
+        return self._trainer
+
+    def _abandon(self) -> None:
+        """Kill the training process and forget what it was about; the leases will run out."""
+        with self._lock:
+            trainer, self._trainer, self._claims = self._trainer, None, {}
+        if trainer is not None:
+            trainer.kill()
+            trainer.wait(HALT_SECONDS)
+            while self._news.get() is not None:  # what it still said, up to its death
+                pass
 
     def _see_through(self, trainer: Trainer) -> None:
         """Take the training process's reports until it is idle again or dead."""
@@ -170,7 +203,7 @@ class Agent:
                 return
             self._take(report)
             if isinstance(report, Idle):
-                self._release(barren=False)
+                self._release(barren=not halted)
                 return
 
     def _trainer_died(self, trainer: Trainer, *, halted: bool) -> None:

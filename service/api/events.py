@@ -74,7 +74,7 @@ async def _answer(request: Request, runs: Runs, tailer: Tailer, run_id: str | No
         return EventSourceResponse(_stream(runs, tailer, run_id, after), headers={"cache-control": "no-cache"})
     found = await run_in_threadpool(runs.events, run_id, after=after, limit=limit + 1)
     shown = [EventView.of(event) for event in found[:limit]]
-    cursor = str(shown[-1].id) if shown else None
+    cursor = str(shown[-1].id if shown else after)
     page = EventList(data=shown, has_more=len(found) > limit, next_cursor=cursor)
     return Response(page.model_dump_json(), media_type="application/json")
 

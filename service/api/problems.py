@@ -104,6 +104,7 @@ def install(app: FastAPI) -> None:
         HTTPException: _http_error,
         RequestValidationError: _bad_parameters,
         sqlalchemy.exc.OperationalError: _database_down,
+        sqlalchemy.exc.DataError: _bad_text,
         Exception: _bug,
     }
     for kind, handler in handlers.items():
@@ -143,6 +144,14 @@ async def _bad_parameters(request: Request, error: RequestValidationError) -> Re
 async def _database_down(request: Request, error: sqlalchemy.exc.OperationalError) -> Response:
     LOG.warning("%s: the database did not answer: %s", request.state.request_id, error.orig)
     refusal = Unavailable("The database did not answer; nothing was changed. Try again.", headers={"retry-after": "1"})
+    return problem(request, refusal)
+
+
+async def _bad_text(request: Request, error: sqlalchemy.exc.DataError) -> Response:
+    LOG.info("%s: %s", request.state.request_id, error.orig)
+    refusal = SpecRefused(
+        "A text in the request holds a character that cannot be stored, such as NUL; nothing was changed."
+    )
     return problem(request, refusal)
 
 

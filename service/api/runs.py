@@ -78,11 +78,12 @@ async def create_run(
         await run_in_threadpool(review, parsed.new_run().spec, settings)
         spec = parsed.new_run().spec
         return Response(Validation.of(spec, estimate(spec)).model_dump_json(), 200, media_type=JSON)
-    key = idempotency_key and Key(
-        value=idempotency_key, owner="", path=str(request.url.path), body_sha256=hashlib.sha256(body).hexdigest()
-    )
+    key = None
+    if idempotency_key is not None:
+        digest = hashlib.sha256(body).hexdigest()
+        key = Key(value=idempotency_key, owner="", path=request.url.path, body_sha256=digest)
     answer = await run_in_threadpool(
-        runs.submit, parsed.new_run(), respond=lambda run: RunView.of(run).json_text(), reuse=reuse, key=key or None
+        runs.submit, parsed.new_run(), respond=lambda run: RunView.of(run).json_text(), reuse=reuse, key=key
     )
     headers = {"location": f"/v1/runs/{answer.run_id}"}
     if answer.replayed:

@@ -102,7 +102,8 @@ class Job:
 
     def _work(self) -> None:
         specs = [RunSpec.model_validate_json(json.dumps(claim.spec)) for claim in self._train.claims]
-        route = route_for(specs[0], threads=self._workshop.threads, most_runs=self._train.most_runs)
+        shop = self._workshop
+        route = route_for(specs[0], threads=shop.threads, most_runs=self._train.most_runs, device=shop.device)
         route.enter()
         for claim, spec in zip(self._train.claims, specs, strict=True):
             self._states[claim.run_id] = self._resumed(claim, spec, route)

@@ -32,6 +32,7 @@ ISA_VARIABLE, ISA_LIMIT = "ONEDNN_MAX_CPU_ISA", "AVX512_CORE"
 """To be set before torch is imported."""
 
 Library = Literal["onednn", "mkl"]
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,13 @@ def cpu_model() -> str:
     return f"{(names or [platform.processor() or platform.machine()])[0]} {torch.backends.cpu.get_cpu_capability()}"
 
 
-def route_for(spec: RunSpec, *, threads: int, most_runs: int) -> Route:
-    """The route for stacks of runs like ``spec``, up to ``most_runs`` of them, on at most ``threads`` threads."""
+def route_for(spec: RunSpec, *, threads: int, most_runs: int, device: torch.device = CPU) -> Route:
+    """The route for stacks of runs like ``spec``, up to ``most_runs`` of them, on at most ``threads`` threads.
+
+    Nothing has been probed on other devices than the CPU, so nothing is promised there.
+    """
+    if device.type != "cpu":
+        return Route(library="mkl", threads=threads, holds=False)
     batch = min(spec.batch_size, spec.dataset.training_rows)
     heights = {batch, spec.dataset.training_rows % batch or batch, CHUNK_ROWS}
     key = spec.model_copy(update={"seed": 0, "regularizers": (), "stop": (), "epochs": 1})
