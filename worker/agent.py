@@ -6,11 +6,8 @@ is time to stop. The leases are renewed on a thread of their own, so that no slo
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import queue
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -18,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from worker.messages import Ended, Epoch, Halt, Idle, Leave, Message, Ready, Saved, Started, Train, read_report
+from worker.messages import Ended, Epoch, Halt, Idle, Leave, Message, Ready, Saved, Started, Train
 from worker.ports import Claim, JobSource, SourceUnavailable, WorkerInfo
+from worker.trainer import Trainer
 
 LOG = logging.getLogger("fitwell.worker")
 T = TypeVar("T")
@@ -44,69 +42,20 @@ class AgentSettings:
     device: str
 
     @property
+    def trainer_options(self) -> list[str]:
+        """What the training process is told on its command line."""
+        return [
+            f"--datasets={self.datasets}",
+            f"--checkpoints={self.checkpoints}",
+            f"--checkpoint-seconds={self.checkpoint_seconds}",
+            f"--threads={self.threads}",
+            f"--device={self.device}",
+        ]
+
+    @property
     def fence_seconds(self) -> float:
         """How long after the last renewal began the training process is killed: well before the lease ends."""
         return self.lease_seconds * 5 / 6
-
-
-class Trainer:
-    """A training process, its conversation, and the end of it."""
-
-    def __init__(self, settings: AgentSettings, news: queue.Queue[Message | None]) -> None:
-        command = [sys.executable, "-P", "-m", "worker.engine.process"]
-        command += ["--datasets", str(settings.datasets), "--checkpoints", str(settings.checkpoints)]
-        command += ["--checkpoint-seconds", str(settings.checkpoint_seconds)]
-        command += ["--threads", str(settings.threads), "--device", settings.device]
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
-        )
-        self._news = news
-        self._lock = threading.Lock()
-        threading.Thread(target=self._listen, daemon=True, name="training reports").start()
-
-    @property
-    def pid(self) -> int:
-        """The process's id."""
-        return self._process.pid
-
-    @property
-    def alive(self) -> bool:
-        """Whether the process is there."""
-        return self._process.poll() is None
-
-    def _listen(self) -> None:
-        assert self._process.stdout is not None
-        assert self._process.stdin is not None
-        with self._process.stdout as reports:
-            for line in reports:
-                self._news.put(read_report(line))
-        self._process.wait()
-        with self._lock, contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
-        self._news.put(None)
-
-    def tell(self, message: Message) -> None:
-        """Give an order; a dead process hears nothing, and its death is news of its own."""
-        assert self._process.stdin is not None
-        with self._lock:
-            try:
-                self._process.stdin.write(message.line())
-                self._process.stdin.flush()
-            except (BrokenPipeError, ValueError):
-                LOG.warning("training process %d is gone", self.pid)
-
-    def kill(self) -> None:
-        """End it now, whatever it is doing."""
-        self._process.kill()
-
-    def wait(self, seconds: float) -> int:
-        """Wait for its end, kill it after ``seconds``; its exit code."""
-        try:
-            return self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            LOG.warning("training process %d did not end in %.0f s and is killed", self.pid, seconds)
-            self._process.kill()
-            return self._process.wait()
 
 
 class Agent:
@@ -171,7 +120,7 @@ class Agent:
             LOG.warning("training process %d died idle", self._trainer.pid)
             self._abandon()
         if self._trainer is None:
-            self._trainer = Trainer(self._settings, self._news)
+            self._trainer = Trainer(self._settings.trainer_options, self._news)
         return self._trainer
 
     def _abandon(self) -> None:

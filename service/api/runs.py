@@ -26,7 +26,8 @@ from service.errors import (
     Unavailable,
     WrongMediaType,
 )
-from service.runs.runs import Key, RunQuery
+from service.runs.pages import RunQuery
+from service.runs.runs import Key
 from service.runs.states import Status
 from service.runs.submission import estimate, review
 

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from service.runs.pages import Page
 from service.runs.run import Event, History, Run
-from service.runs.runs import Page
 from service.runs.states import Status
 from service.runs.submission import Estimate
 from service.store.runs import Row

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from ulid import ULID
 
-from service.errors import BadCursor, KeyReused, RunNotFound, TransitionRefused
+from service.errors import KeyReused, RunNotFound, TransitionRefused
 from service.runs import states
+from service.runs.pages import Page, RunQuery, cursor_at, position
 from service.runs.run import Event, History, Run, history_of
 from service.runs.submission import NewRun, review, stack_runs
 from service.settings import Settings
@@ -43,27 +42,6 @@ class Answer:
     body: str
     run_id: str
     replayed: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunQuery:
-    """Which runs a page shows; ``after`` is the cursor of the page before."""
-
-    status: Sequence[states.Status] = ()
-    label: Mapping[str, str] = field(default_factory=dict)
-    study_id: str | None = None
-    name: str | None = None
-    limit: int = 20
-    after: str | None = None
-
-
-@dataclass(frozen=True)
-class Page:
-    """Some runs, newest first, and where the next page begins."""
-
-    runs: Sequence[Run]
-    has_more: bool
-    next_cursor: str | None
 
 
 class Runs:
@@ -183,13 +161,13 @@ class Runs:
                 labels=query.label,
                 study_id=query.study_id,
                 name=query.name,
-                before=None if query.after is None else _position(query.after),
+                before=None if query.after is None else position(query.after),
                 limit=query.limit + 1,
             )
             workers = rows.live_workers(connection, self._settings.lease_seconds)
         shown = found[: query.limit]
         more = len(found) > query.limit
-        return Page([Run.of(row, workers) for row in shown], more, _cursor(shown[-1]) if more else None)
+        return Page([Run.of(row, workers) for row in shown], more, cursor_at(shown[-1]) if more else None)
 
     def cancel(self, run_id: str) -> tuple[Run, bool]:
         """Ask a run to end; True where that changed something.
@@ -291,16 +269,3 @@ def _first_events(connection: sa.Connection, run_id: str, model: Row | None) -> 
         return created
     told = [NewEvent(run_id, "epoch", epoch=e.epoch) for e in epochs.of_run(connection, model.id)]
     return [*created, *told, NewEvent(run_id, f"run.{model.status}", {"reused_from": model.id})]
-
-
-def _cursor(row: Row) -> str:
-    return base64.urlsafe_b64encode(f"{row.created_at!r} {row.id}".encode()).decode().rstrip("=")
-
-
-def _position(cursor: str) -> tuple[float, str]:
-    try:
-        created_at, run_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(" ")
-        return float(created_at), run_id
-    except (ValueError, binascii.Error, UnicodeDecodeError) as error:
-        message = f"{cursor!r} is no cursor; take next_cursor from the page before, or leave `after` out."
-        raise BadCursor(message) from error

@@ -10,7 +10,8 @@ import pytest
 
 from service.errors import BadCursor, KeyReused, RunNotFound, SpecRefused
 from service.runs.jobs import Jobs
-from service.runs.runs import Key, RunQuery, Runs
+from service.runs.pages import RunQuery
+from service.runs.runs import Key, Runs
 from service.runs.submission import NewRun
 from service.settings import Settings
 from tests.conftest import WORKER, measured, spec, submit

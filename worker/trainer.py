@@ -1,0 +1,72 @@
+"""The training process as the agent sees it: how it is started, what it is told and says, how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+
+from worker.messages import Message, read_report
+
+LOG = logging.getLogger("fitwell.worker")
+
+
+class Trainer:
+    """A training process. What it says comes as ``news``; None is its death."""
+
+    def __init__(self, options: Sequence[str], news: queue.Queue[Message | None]) -> None:
+        command = [sys.executable, "-P", "-m", "worker.engine.process", *options]
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
+        self._news = news
+        self._lock = threading.Lock()
+        threading.Thread(target=self._listen, daemon=True, name="training reports").start()
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process is there."""
+        return self._process.poll() is None
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        assert self._process.stdin is not None
+        with self._process.stdout as reports:
+            for line in reports:
+                self._news.put(read_report(line))
+        self._process.wait()
+        with self._lock, contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._news.put(None)
+
+    def tell(self, message: Message) -> None:
+        """Give an order; a dead process hears nothing, and its death is news of its own."""
+        assert self._process.stdin is not None
+        with self._lock:
+            try:
+                self._process.stdin.write(message.line())
+                self._process.stdin.flush()
+            except (BrokenPipeError, ValueError):
+                LOG.warning("training process %d is gone", self.pid)
+
+    def kill(self) -> None:
+        """End it now, whatever it is doing."""
+        self._process.kill()
+
+    def wait(self, seconds: float) -> int:
+        """Wait for its end, kill it after ``seconds``; its exit code."""
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            LOG.warning("training process %d did not end in %.0f s and is killed", self.pid, seconds)
+            self._process.kill()
+            return self._process.wait()
