@@ -67,22 +67,25 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> str:
     return uri
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
-    """Settings with a fresh database on each kind of server."""
-    if request.param == "sqlite":
-        yield Settings(data_dir=tmp_path)
-        return
-    server = sa.make_url(request.getfixturevalue("postgresql")).set(drivername="postgresql+psycopg")
+@pytest.fixture
+def postgresql_database(postgresql: str) -> Iterator[str]:
+    """The address of a fresh database."""
+    server = sa.make_url(postgresql).set(drivername="postgresql+psycopg")
     admin = sa.create_engine(server, isolation_level="AUTOCOMMIT")
     name = f"test_{uuid.uuid4().hex[:12]}"
     with admin.connect() as connection:
         connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    url = server.set(database=name).render_as_string(hide_password=False)
-    yield Settings(data_dir=tmp_path, database_url=url)
+    yield server.set(database=name).render_as_string(hide_password=False)
     with admin.connect() as connection:
         connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
     admin.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Settings with a fresh database on each kind of server."""
+    url = None if request.param == "sqlite" else request.getfixturevalue("postgresql_database")
+    return Settings(data_dir=tmp_path, database_url=url)
 
 
 @pytest.fixture

@@ -42,11 +42,17 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict
         yield recorded(run), weights_of(served, run), run.model_extra
 
 
-@pytest.mark.parametrize("victim", ["trainer", "worker", "service"])
-def test_a_run_survives_kill_9(victim: str, undisturbed: tuple[Any, str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("victim", "database"),
+    [("trainer", "sqlite"), ("worker", "sqlite"), ("service", "sqlite"), ("worker", "postgresql")],
+)
+def test_a_run_survives_kill_9(
+    victim: str, database: str, undisturbed: tuple[Any, str, Any], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     history, weights, rest = undisturbed
     home, port = tmp_path / "home", free_port()
-    served = Serving(home, port)
+    url = {} if database == "sqlite" else {"FITWELL_DATABASE_URL": request.getfixturevalue("postgresql_database")}
+    served = Serving(home, port, **url)
     try:
         run = served.client.runs.create(**SPEC)
         eventually(lambda: len(run.history.epoch) >= 8)
@@ -61,7 +67,7 @@ def test_a_run_survives_kill_9(victim: str, undisturbed: tuple[Any, str, Any], t
         if victim == "service":
             assert served.process.wait(30) == 5, "fitwell serve ends when its service dies"
             served.stop()
-            served = Serving(home, port)
+            served = Serving(home, port, **url)
         run = served.client.runs.get(run.id)
         assert not run.terminal, "the kill must hit a run in training"
         after, shared = run.history, len(before.epoch)
@@ -73,6 +79,7 @@ def test_a_run_survives_kill_9(victim: str, undisturbed: tuple[Any, str, Any], t
         assert run.history.revision == 0
         assert (run.model_extra or {})["determinism"]["digest"] == rest["determinism"]["digest"]
         assert (run.model_extra or {})["attempt"] >= 2, "the fault must have happened"
+        assert (home / "fitwell.db").exists() == (database == "sqlite")
     finally:
         code = served.stop()
     assert code == 0
