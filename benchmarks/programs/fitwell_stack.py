@@ -41,7 +41,7 @@ def main() -> None:
     device = torch.device("cpu")
     data = Data(specs[0].dataset, Path("~/.local/share/fitwell/datasets").expanduser(), device)
     stack = Stack([Member(str(spec.seed), spec) for spec in specs], device)
-    epochs = Training(stack, data).epochs()
+    epochs = Training(stack, data, pace=route.pace()).epochs()
 
     def epoch() -> float:
         return next(epochs)[0].metrics["train.loss"]

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.laws.strategies import CPU, HOME, data_of, fingerprint, parsed, stacks, train
+from worker.engine.pace import Pace
 from worker.engine.stack import Member, Stack
 from worker.engine.training import Training
 from worker.spec.datasets import KINDS
@@ -37,6 +38,25 @@ def test_law_1_a_run_alone_is_the_run_in_any_stack_at_any_place(specs: list[RunS
 @given(stacks(most=4))
 def test_law_2_one_thread_is_two_threads(specs: list[RunSpec]) -> None:
     assert train(specs, threads=1) == train(specs, threads=2)
+
+
+class Restless(Pace):
+    """Another number of threads in every step."""
+
+    def tick(self) -> None:
+        torch.set_num_threads(3 - torch.get_num_threads())
+
+
+@pytest.mark.slow
+def test_law_2_holds_where_the_number_of_threads_changes_in_mid_epoch() -> None:
+    specs = [fashion(seed) for seed in range(3)]
+    if KINDS["fashion_mnist"].missing(HOME):
+        pytest.skip("FashionMNIST is not on this machine")
+    steady = train(specs, threads=2)
+    members = [Member(str(i), spec) for i, spec in enumerate(specs)]
+    restless = Training(Stack(members, CPU), data_of(specs[0]), pace=Restless(2))
+    seen = [(r.member.run_id, fingerprint(r)) for results in restless.epochs() for r in results]
+    assert seen == [(name, steady[name][epoch][2]) for epoch in range(3) for name in "012"]
 
 
 @pytest.mark.slow

@@ -146,7 +146,7 @@ class Job:
                 stack.restore(position, state.tensors)
         histories = {state.claim.run_id: state.claim.history for state in group}
         data = self._workshop.data(group[0].spec)
-        training = Training(stack, data, done=group[0].epoch, history=histories, left=self._left)
+        training = Training(stack, data, done=group[0].epoch, history=histories, left=self._left, pace=route.pace())
         self._follow(training)
         for results in training.epochs():
             self._take(results)

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from worker.engine.evaluation import CHUNK_ROWS
+from worker.engine.pace import Pace
 from worker.engine.stack import Layout
 from worker.engine.streams import stream_key, uniform
 from worker.spec.part import Stacked
@@ -48,6 +49,10 @@ class Route:
         """Make this process compute so from now on."""
         torch.set_num_threads(self.threads)
         torch.backends.mkldnn.matmul.fp32_precision = "bf16" if self.library == "onednn" else "ieee"  # type: ignore[attr-defined] # set up at import
+
+    def pace(self) -> Pace:
+        """Freedom in the number of threads, where the probe found that bits do not depend on it."""
+        return Pace(self.threads if self.holds else 1)
 
     @property
     def determinism_class(self) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from worker.engine.data import SUBSET_ROWS, Data, Split
 from worker.engine.evaluation import evaluate
+from worker.engine.pace import Pace
 from worker.engine.progress import Progress
 from worker.engine.stack import Member, Stack
 from worker.spec.run import RunSpec
@@ -41,7 +42,8 @@ class Training:
     """Trains a stack from the epoch after ``done`` on.
 
     ``history`` holds what each run recorded up to ``done``, for its stop rules. ``leave`` may be called from any
-    thread: the run leaves the stack before the next step, ``left`` is told, and its mates' bits are unchanged.
+    thread: the run leaves the stack before the next step, ``left`` is told, and its mates' bits are unchanged. ``pace``
+    may change the number of threads between steps.
     """
 
     def __init__(
@@ -52,7 +54,9 @@ class Training:
         done: int = 0,
         history: Mapping[str, Mapping[str, Sequence[float | None]]] | None = None,
         left: Callable[[Sequence[str]], None] = lambda _: None,
+        pace: Pace | None = None,
     ) -> None:
+        self._pace = pace or Pace(1)
         self._left = left
         self.stack = stack
         self.data = data
@@ -99,6 +103,7 @@ class Training:
             progress = self._without_leavers(progress)
             if not len(progress.stack):
                 break
+            self._pace.tick()
             progress.train_step(t)
             spent = [i for i, member in enumerate(progress.stack.members) if _step_limit(member.spec) == t]
             if spent:

@@ -1,0 +1,48 @@
+"""The number of threads follows what is faster just now."""
+
+from __future__ import annotations
+
+from worker.engine.pace import PERIOD_SECONDS, Pace
+
+
+class Machine:
+    """A clock that steps move, by as much as they take on the chosen number of threads."""
+
+    def __init__(self, **seconds_on: float) -> None:
+        self.seconds_on = {int(name.removeprefix("on_")): value for name, value in seconds_on.items()}
+        self.now, self.threads = 0.0, 0
+        self.pace = Pace(2, clock=lambda: self.now, choose=lambda threads: setattr(self, "threads", threads))
+
+    def train(self, seconds: float) -> dict[int, int]:
+        """Steps on each number of threads."""
+        steps = dict.fromkeys(self.seconds_on, 0)
+        end = self.now + seconds
+        while self.now < end:
+            self.pace.tick()
+            steps[self.threads] += 1
+            self.now += self.seconds_on[self.threads]
+        return steps
+
+
+def test_the_faster_number_of_threads_does_nearly_all_steps() -> None:
+    steps = Machine(on_1=0.003, on_2=0.002).train(20)
+    assert steps[2] > 40 * steps[1]
+    steps = Machine(on_1=0.001, on_2=0.02).train(20)
+    assert steps[1] > 100 * steps[2]
+
+
+def test_it_follows_a_machine_that_becomes_busy() -> None:
+    machine = Machine(on_1=0.003, on_2=0.002)
+    machine.train(10)
+    machine.seconds_on[2] = 0.05
+    machine.train(PERIOD_SECONDS + 1)
+    assert machine.threads == 1
+    assert machine.train(1.5)[2] == 0
+
+
+def test_one_thread_needs_no_trials() -> None:
+    chosen = list[int]()
+    pace = Pace(1, choose=chosen.append)
+    for _ in range(100):
+        pace.tick()
+    assert chosen == []

@@ -1,0 +1,67 @@
+"""How many threads to train on, decided while training: all, or one, whichever is faster just now.
+
+Bits do not depend on it (law 2, probed for every stack), so it may change between any two steps. On small steps threads
+lose more by waiting for each other than they gain; and where other programs use the processors, threads that wait for
+each other at every product are many times slower than one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+
+TRIAL_STEPS = 6
+"""Steps that are timed on each number of threads, after one that is not."""
+PERIOD_SECONDS = 2.0
+"""How long a decision stands."""
+
+
+class Pace:
+    """Call ``tick`` before every step."""
+
+    def __init__(
+        self,
+        most: int,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+        choose: Callable[[int], None] = torch.set_num_threads,
+    ) -> None:
+        self._options = tuple(dict.fromkeys((most, 1)))
+        self._clock = clock
+        self._choose = choose
+        self._trying: list[int] = []
+        self._seconds: dict[int, float] = {}
+        self._steps = 0
+        self._began = 0.0
+        self._decided_until = 0.0
+
+    def tick(self) -> None:
+        """A step is about to begin."""
+        if len(self._options) == 1:
+            return
+        now = self._clock()
+        if not self._trying:
+            if now >= self._decided_until:
+                self._try(list(self._options))
+            return
+        self._steps += 1
+        if self._steps == 1:
+            self._began = now
+        elif self._steps > TRIAL_STEPS:
+            threads, *others = self._trying
+            self._seconds[threads] = now - self._began
+            if others:
+                self._try(others)
+            else:
+                self._decide(now)
+
+    def _try(self, trying: list[int]) -> None:
+        self._trying, self._steps = trying, 0
+        self._choose(trying[0])
+
+    def _decide(self, now: float) -> None:
+        self._trying = []
+        self._choose(min(self._seconds, key=lambda threads: self._seconds[threads]))
+        self._decided_until = now + PERIOD_SECONDS
