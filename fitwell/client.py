@@ -24,7 +24,6 @@ class Runs:
 
         Raises:
             BadRequest: the spec is wrong; ``errors`` says where.
-
         """
         params = {} if reuse else {"reuse": "false"}
         return Run.read(self._transport, self._transport.request("POST", "/v1/runs", params=params, json=_full(body)))
@@ -34,7 +33,6 @@ class Runs:
 
         Raises:
             BadRequest: the spec is wrong; ``errors`` says where.
-
         """
         params = {"validate_only": "true"}
         answer: dict[str, Any] = self._transport.request("POST", "/v1/runs", params=params, json=_full(body)).json()
@@ -45,7 +43,6 @@ class Runs:
 
         Raises:
             NotFound: there is none of this id.
-
         """
         return Run.read(self._transport, self._transport.request("GET", f"/v1/runs/{run_id}"))
 
@@ -74,7 +71,6 @@ class Runs:
 
         Raises:
             NotFound: there is none of this id.
-
         """
         return History.model_validate(self._transport.request("GET", f"/v1/runs/{run_id}/history").json())
 

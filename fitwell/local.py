@@ -67,25 +67,31 @@ class Stack:
     def start(self) -> None:
         """Start the service, wait until it is ready, start the workers.
 
+        From now on SIGINT and SIGTERM end it in good order, however far it has come.
+
         Raises:
             LocalError: the service ended instead; its own words are on standard error.
-
         """
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._told_to_stop)
         self._service = self._start("service")
-        # The workers import torch, which takes longest: begin before the service is asked.
         threads = max(1, (os.cpu_count() or 1) // max(1, self._wanted))
         chosen = {} if "FITWELL_THREADS" in self._environment else {"FITWELL_THREADS": str(threads)}
         try:
             self._await_ready()
-            self._workers = [(self._start("worker", **chosen), time.monotonic()) for _ in range(self._wanted)]
+            for _ in range(0 if self._stopping else self._wanted):
+                self._workers.append((self._start("worker", **chosen), time.monotonic()))
         except BaseException:
             self.stop()
             raise
 
+    def _told_to_stop(self, *_: object) -> None:
+        self._stopping = True
+
     def _await_ready(self) -> None:
         assert self._service is not None
         deadline = time.monotonic() + READY_SECONDS
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not self._stopping:
             if self._service.poll() is not None:
                 raise LocalError(f"The service ended with code {self._service.returncode} before it was ready.")
             try:
@@ -93,23 +99,34 @@ class Stack:
                     return
             except httpx2.TransportError:
                 time.sleep(0.03)
-        raise LocalError(f"The service was not ready within {READY_SECONDS:.0f} s.")
+        if not self._stopping:
+            raise LocalError(f"The service was not ready within {READY_SECONDS:.0f} s.")
 
     def keep(self) -> None:
-        """Watch the processes until one of the signals to stop comes; a worker that dies is started again.
+        """Watch the processes until told to stop; a worker that dies is started again.
 
         Raises:
             LocalError: the service died.
-
         """
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: setattr(self, "_stopping", True))
         while not self._stopping:
-            assert self._service is not None
-            if self._service.poll() is not None:
-                raise LocalError(f"The service died with code {self._service.returncode}.")
-            self._workers = [self._revived(process, since) for process, since in self._workers]
+            self._look_after()
             time.sleep(0.1)
+
+    def check(self) -> None:
+        """Look after the processes once, for whoever waits for something else.
+
+        Raises:
+            LocalError: the service died, or one of the signals to stop came.
+        """
+        if self._stopping:
+            raise LocalError("It was told to stop before it was done; what was recorded is kept.")
+        self._look_after()
+
+    def _look_after(self) -> None:
+        assert self._service is not None
+        if self._service.poll() is not None:
+            raise LocalError(f"The service died with code {self._service.returncode}.")
+        self._workers = [self._revived(process, since) for process, since in self._workers]
 
     def _revived(self, process: subprocess.Popen[bytes], since: float) -> tuple[subprocess.Popen[bytes], float]:
         if process.poll() is None or self._stopping:
@@ -145,7 +162,6 @@ def check_port(host: str, port: int) -> None:
 
     Raises:
         LocalError: it is not.
-
     """
     try:
         with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
@@ -162,7 +178,6 @@ def writable(directory: Path) -> None:
 
     Raises:
         LocalError: it cannot.
-
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)

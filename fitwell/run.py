@@ -102,7 +102,6 @@ class Run(View):
 
         Raises:
             Conflict: it has ended otherwise.
-
         """
         return Run.read(self._transport, self._transport.request("POST", f"{self.path}/cancel"))
 
@@ -112,7 +111,6 @@ class Run(View):
         Raises:
             RunFailed: it failed or was cancelled, and ``check`` is set.
             TimedOut: it did not end within ``timeout`` seconds.
-
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         run = self
@@ -133,7 +131,6 @@ class Run(View):
 
         Raises:
             Unreachable: the server stayed away.
-
         """
         cuts = 0
         while True:

@@ -23,7 +23,6 @@ def load(path: str) -> dict[str, Any]:
 
     Raises:
         SpecFileError: there is no such file, it is not well formed, or it holds no mapping.
-
     """
     try:
         text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
@@ -51,7 +50,6 @@ def change(spec: dict[str, Any], assignments: Sequence[str]) -> None:
 
     Raises:
         SpecFileError: there is no ``=``, or the path leads nowhere.
-
     """
     for assignment in assignments:
         path, equals, text = assignment.partition("=")

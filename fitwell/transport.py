@@ -58,7 +58,6 @@ class Transport:
         Raises:
             Refused: the server refused.
             Unreachable: no server answered, several times.
-
         """
         sent = dict(headers or {})
         if method == "POST":
@@ -82,7 +81,6 @@ class Transport:
         Raises:
             Refused: the server refused.
             httpx2.TransportError: the connection was cut.
-
         """
         headers = {"accept": "text/event-stream", "last-event-id": str(last_event_id)}
         with self._http.stream("GET", path, headers=headers, timeout=httpx2.Timeout(10, read=60)) as answer:

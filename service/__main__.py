@@ -37,7 +37,6 @@ def listen(host: str, port: int) -> socket.socket:
 
     Raises:
         OSError: the address is in use or not this machine's.
-
     """
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     bound = socket.socket(family, kind, protocol)

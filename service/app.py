@@ -28,7 +28,6 @@ def create_app(settings: Settings) -> FastAPI:
 
     Raises:
         StoreError: the database cannot be used.
-
     """
     engine = open_engine(settings)
     migrate(engine)

@@ -75,7 +75,6 @@ def load() -> Settings:
 
     Raises:
         SettingsError: one of them makes no sense.
-
     """
     try:
         return Settings()

@@ -206,7 +206,6 @@ class Agent:
 
         Raises:
             SourceUnavailable: it did not come back in time; the leases are lost, and others may go on.
-
         """
         deadline = time.monotonic() + self._settings.lease_seconds
         pause = 0.05

@@ -63,7 +63,7 @@ def demo(
             began = time.monotonic()
             runs = {arm: [_submit(client, arm, seed) for seed in range(SEEDS)] for arm in ARMS}
             typer.echo(f"{len(ARMS)} arms × {SEEDS} seeds are queued at {stack.url}")
-            runs = _follow(client, runs)
+            runs = _follow(client, runs, stack)
             typer.echo(f"All trained {time.monotonic() - began:.1f} s after they were submitted.")
         _report(runs)
         first = next(iter(runs.values()))[0]
@@ -83,12 +83,12 @@ def _submit(client: Client, arm: str, seed: int) -> Run:
     return client.runs.create(name=f"{arm}, seed {seed}", labels=labels, seed=seed, regularizers=ARMS[arm], **BASE)
 
 
-def _follow(client: Client, runs: dict[str, list[Run]]) -> dict[str, list[Run]]:
+def _follow(client: Client, runs: dict[str, list[Run]], stack: Stack) -> dict[str, list[Run]]:
     """Show how far each arm is until all have ended.
 
     Raises:
         RunFailed: one did not succeed.
-
+        LocalError: a process died, or Ctrl-C came.
     """
     with progress_bar() as progress:
         tasks = {arm: progress.add_task(arm, total=SEEDS * BASE["epochs"], losses="") for arm in runs}
@@ -103,6 +103,7 @@ def _follow(client: Client, runs: dict[str, list[Run]]) -> dict[str, list[Run]]:
                 raise RunFailed(f"{failed[0].id} {failed[0].status}: {(failed[0].error or {}).get('message', '')}")
             if all(run.terminal for run in every):
                 return runs
+            stack.check()
             time.sleep(POLL_SECONDS)
 
 

@@ -41,7 +41,6 @@ async def read(request: Request, limit: int) -> bytes:
     Raises:
         WrongMediaType: it is not said to be JSON.
         TooLarge: there is more; what came was not kept.
-
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
@@ -62,7 +61,6 @@ def parse(model: type[M], body: bytes) -> M:
     Raises:
         BadRequest: it is no JSON.
         SpecRefused: it is not what ``model`` describes; every place is named.
-
     """
     try:
         return model.model_validate_json(body)

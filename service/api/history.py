@@ -59,7 +59,6 @@ def _accepted(accept: str) -> Format:
 
     Raises:
         NotAcceptable: there is none among them.
-
     """
     wanted = []
     for position, one in enumerate(accept.split(",")):

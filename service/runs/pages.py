@@ -44,7 +44,6 @@ def position(cursor: str) -> tuple[float, str]:
 
     Raises:
         BadCursor: no page handed this out.
-
     """
     try:
         created_at, run_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(" ")

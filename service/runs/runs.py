@@ -59,7 +59,6 @@ class Runs:
         Raises:
             SpecRefused: the spec cannot be trained here.
             KeyReused: ``key`` came with another body before.
-
         """
         with writing(self._engine) as connection:
             if key is not None:
@@ -129,7 +128,6 @@ class Runs:
 
         Raises:
             RunNotFound: there is none of this id.
-
         """
         with reading(self._engine) as connection:
             return self._run(connection, run_id)
@@ -139,7 +137,6 @@ class Runs:
 
         Raises:
             RunNotFound: there is none of this id.
-
         """
         with reading(self._engine) as connection:
             version = rows.version(connection, run_id)
@@ -152,7 +149,6 @@ class Runs:
 
         Raises:
             BadCursor: ``after`` is no cursor of a page.
-
         """
         with reading(self._engine) as connection:
             found = rows.page(
@@ -174,7 +170,6 @@ class Runs:
 
         Raises:
             RunNotFound, TransitionRefused: it ended otherwise before.
-
         """
         with writing(self._engine) as connection:
             row = rows.by_id(connection, run_id, lock=True)
@@ -195,7 +190,6 @@ class Runs:
 
         Raises:
             RunNotFound: there is no run of this id.
-
         """
         with reading(self._engine) as connection:
             row = rows.by_id(connection, run_id)
@@ -209,7 +203,6 @@ class Runs:
 
         Raises:
             RunNotFound: there is no run of this id.
-
         """
         with reading(self._engine) as connection:
             row = rows.by_id(connection, run_id)
@@ -222,7 +215,6 @@ class Runs:
 
         Raises:
             RunNotFound: there is no run of this id.
-
         """
         with reading(self._engine) as connection:
             if run_id is not None:

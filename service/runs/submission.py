@@ -68,7 +68,6 @@ def review(spec: RunSpec, settings: Settings) -> None:
 
     Raises:
         SpecRefused: parts that do not fit each other, data that are not there, or a run larger than the quotas.
-
     """
     errors = [
         FieldError(_pointer(place), "incompatible", objection.message, tuple(objection.allowed))

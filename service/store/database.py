@@ -33,7 +33,6 @@ def open_engine(settings: Settings) -> sa.Engine:
 
     Raises:
         StoreError: the directory is not writable or the address makes no sense.
-
     """
     try:
         settings.home.mkdir(parents=True, exist_ok=True)
@@ -113,7 +112,6 @@ def migrate(engine: sa.Engine) -> None:
 
     Raises:
         StoreError: the database cannot be reached, or is newer than the code.
-
     """
     try:
         with reading(engine) as connection:

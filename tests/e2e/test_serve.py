@@ -325,3 +325,32 @@ def test_the_readmes_curl_and_python_run_as_they_stand(served: Serving) -> None:
     assert "val.loss" in told.stdout
     submitted = fitwell_command("submit", str(ROOT / "examples/overfit.yaml"), "--wait", env=environment)
     assert submitted.returncode == 0, submitted.stderr
+
+
+@pytest.mark.parametrize("delay", [0.3, 0.6, 0.9, 1.2])
+def test_a_signal_at_any_moment_of_the_start_leaves_no_process_behind(delay: float, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "fitwell.cli",
+        "serve",
+        "--data-dir",
+        str(tmp_path / "d"),
+        "--port",
+        str(free_port()),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(delay)
+    mine = psutil.Process(process.pid).children(recursive=True)
+    process.terminate()
+    process.wait(30)
+    eventually(lambda: not [p for p in mine if p.is_running()], 5)
+    marked = str(tmp_path / "d")
+    assert not [p for p in psutil.process_iter() if marked in _environment(p).get("FITWELL_DATA_DIR", "")]
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    try:
+        return process.environ()
+    except psutil.Error:
+        return {}

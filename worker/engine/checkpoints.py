@@ -29,7 +29,6 @@ def save(directory: Path, name: str, tensors: Mapping[str, Tensor], *, epoch: in
 
     Raises:
         OSError: the disk is full or not writable; nothing was left behind and no older file was touched.
-
     """
     # One entry: the format does not keep the order of several, and equal states shall be equal files.
     metadata = {"fitwell": json.dumps({"format": 1, "epoch": epoch, "digest": digest})}
@@ -56,7 +55,6 @@ def load(directory: Path, checkpoint: Checkpoint, device: torch.device) -> dict[
 
     Raises:
         BadCheckpoint: the file is missing, cut short or altered.
-
     """
     try:
         content = (directory / checkpoint.path).read_bytes()

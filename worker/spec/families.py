@@ -243,7 +243,6 @@ class Dataset(Part):
 
         Raises:
             FileNotFoundError: they are not there; ``missing`` says what to do.
-
         """
         raise NotImplementedError
 

@@ -75,7 +75,6 @@ class IDXDataset(Dataset):
 
         Raises:
             ConnectionError: no mirror gave the file with the right content; says what each answered.
-
         """
         folder = home / cls.name()
         folder.mkdir(parents=True, exist_ok=True)
@@ -113,7 +112,6 @@ def _array(path: Path, sha256: str) -> np.ndarray[Any, Any]:
 
     Raises:
         FileNotFoundError: the file is there, but cut short or altered, so the data are not.
-
     """
     import numpy as np
 

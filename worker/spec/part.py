@@ -85,7 +85,6 @@ def parts_in(package: str, family: type[P]) -> dict[str, type[P]]:
 
     Raises:
         TypeError: a module holds no part, or two modules claim one kind.
-
     """
     found: dict[str, type[P]] = {}
     for module in sorted(pkgutil.iter_modules(importlib.import_module(package).__path__), key=lambda m: m.name):
