@@ -1,7 +1,7 @@
 # One image for service and worker; what runs in it is said by the command.
 FROM python:3.12-slim AS build
-# CPU builds of torch by default; another index for another accelerator.
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# Options for pip, such as an index that holds torch's builds for the CPU alone, which are far smaller.
+ARG TORCH_OPTIONS=
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY fitwell fitwell
@@ -9,7 +9,7 @@ COPY service service
 COPY worker worker
 COPY migrations migrations
 RUN python -m venv /opt/fitwell \
- && /opt/fitwell/bin/pip install --no-cache-dir -c constraints.txt --index-url "$TORCH_INDEX" torch torchvision \
+ && /opt/fitwell/bin/pip install --no-cache-dir -c constraints.txt $TORCH_OPTIONS torch torchvision \
  && /opt/fitwell/bin/pip install --no-cache-dir -c constraints.txt '.[worker]'
 
 FROM python:3.12-slim

@@ -34,7 +34,6 @@ class FashionMNIST(IDXDataset):
     }
     mirrors: ClassVar[tuple[str, ...]] = (
         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
-        "https://ossci-datasets.s3.amazonaws.com/fashion-mnist/",
     )
     places: ClassVar[tuple[Path, ...]] = (Path("/usr/share/datasets/fashion-mnist"),)
     package: ClassVar[str | None] = "dataset-fashion-mnist"
