@@ -30,8 +30,8 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535, description="0 takes a free one.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
-    stack_limit: int = Field(default=16, ge=1, le=256, description="Runs in a stack, at most.")
-    stack_bytes: int = Field(default=32 * 2**20, ge=1, description="Weights, gradients and optimizer state of a stack.")
+    stack_limit: int = Field(default=32, ge=1, le=256, description="Runs in a stack, at most.")
+    stack_bytes: int = Field(default=8 * 2**20, ge=1, description="Weights, gradients and optimizer state of a stack.")
     lease_seconds: float = Field(
         default=30.0, gt=0, description="How long a worker holds a run without a sign of life."
     )

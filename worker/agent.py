@@ -111,7 +111,7 @@ class Agent:
             self._asked = {}
             self._claims = {claim.run_id: claim for claim in claims}
         LOG.info("training %d run(s): %s", len(claims), ", ".join(self._claims))
-        trainer.tell(Train(claims=tuple(claims), most_runs=self._settings.stack_limit))
+        trainer.tell(Train(claims=tuple(claims), most_runs=max(2, claims[0].stack_runs)))
         self._see_through(trainer)
 
     def _living_trainer(self) -> Trainer:

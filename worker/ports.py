@@ -37,6 +37,8 @@ class Claim:
     spec: Mapping[str, object]
     """The resolved spec, as ``RunSpec.model_validate_json`` takes it."""
     reuse_key: str
+    stack_runs: int = 2
+    """How many runs like this one may ever share a stack; the probe looks that far."""
     checkpoints: Sequence[Checkpoint] = ()
     """Newest first; training goes on from the first that can be read."""
     history: Mapping[str, Sequence[float | None]] = field(default_factory=dict)

@@ -82,6 +82,7 @@ class Jobs:
             attempt=row.attempt + 1,
             spec=row.spec,
             reuse_key=row.reuse_key,
+            stack_runs=row.stack_runs,
             checkpoints=epochs.checkpoints(connection, row.id),
             history={name: [e.metrics.get(name) for e in recorded] for name in names},
         )

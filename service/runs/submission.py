@@ -50,7 +50,7 @@ def estimate(spec: RunSpec) -> Estimate:
         flops * (3 * rows + evaluated) / FLOPS_PER_SECOND + spec.steps_per_epoch * SECONDS_PER_STEP
     )
     widths = sum(shape[0] for shape in spec.model.parameters(spec.dataset.shape, classes).values() if len(shape) > 1)
-    batch = max(min(spec.batch_size, rows), 500)
+    batch = max(min(spec.batch_rows, 1024), 500)
     inputs = FLOAT_BYTES
     for length in spec.dataset.shape:
         inputs *= length

@@ -1,26 +1,34 @@
-"""Generated specs for the laws, small enough to train by the hundred."""
+"""Generated specs for the laws, small enough to train by the hundred, made from whatever parts the folders hold."""
 
 from __future__ import annotations
 
 import functools
 import json
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import torch
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from worker.engine.data import Data
 from worker.engine.digest import next_digest
 from worker.engine.routes import route_for
 from worker.engine.stack import Member, Stack
 from worker.engine.training import EpochResult, Training
-from worker.spec.families import Dataset
+from worker.spec.families import Dataset, Regularizer
+from worker.spec.models import KINDS as MODELS
+from worker.spec.optimizers import KINDS as OPTIMIZERS
+from worker.spec.part import Part, kind_of
+from worker.spec.regularizers import KINDS as REGULARIZERS
 from worker.spec.run import RunSpec
+from worker.spec.schedules import KINDS as SCHEDULES
 
 CPU = torch.device("cpu")
 HOME = Path("/nowhere")
 EPOCHS = 3
+MOST_RUNS = 8
 Trained = dict[str, list[tuple[int, dict[str, float], str]]]
 """Of each run: epoch, metrics, and a digest of all its tensors."""
 
@@ -29,48 +37,132 @@ def parsed(body: dict[str, Any]) -> RunSpec:
     return RunSpec.model_validate_json(json.dumps(body))
 
 
-strengths = st.sampled_from([0.0, 1e-4, 0.01])
-dropouts = st.fixed_dictionaries({"kind": st.just("dropout"), "p": st.sampled_from([0.0, 0.2, 0.5])})
-l1s = st.fixed_dictionaries({"kind": st.just("l1"), "strength": strengths})
-l2s = st.fixed_dictionaries({"kind": st.just("l2"), "strength": strengths})
-rotations = st.fixed_dictionaries({"kind": st.just("rotation"), "degrees": st.sampled_from([0.0, 7.5, 20.0])})
-h_flips = st.fixed_dictionaries({"kind": st.just("horizontal_flip"), "p": st.sampled_from([0.0, 0.5])})
-v_flips = st.fixed_dictionaries({"kind": st.just("vertical_flip"), "p": st.sampled_from([0.0, 0.5])})
-lrs = st.sampled_from([0.003, 0.05, 0.3])
-optimizer_kinds = st.sampled_from(["sgd", "momentum", "adam"])
+def example(part: type[Part]) -> dict[str, Any]:
+    """A body of the part with its defaults; a field that has none brings an example."""
+    required = {name: (field.examples or [])[0] for name, field in part.model_fields.items() if field.is_required()}
+    one: dict[str, Any] = part.model_validate_json(json.dumps({"kind": kind_of(part), **required})).model_dump(
+        mode="json"
+    )
+    return one
+
+
+@functools.cache
+def _values(part: type[Part], field: str) -> tuple[Any, ...]:
+    """A few valid values of a field: the example's, its half, the neutral one, and the others that its type lists."""
+    usual = example(part)[field]
+    neutral = getattr(part, "neutral", None) or {}
+    options = [usual, *([neutral[field]] if field in neutral else [])]
+    annotation = part.model_fields[field].annotation
+    if get_origin(annotation) is Literal:
+        options += get_args(annotation)
+    elif annotation is bool:
+        options += [False, True]
+    elif isinstance(usual, float):
+        options.append(usual / 2)
+    return tuple(dict.fromkeys(value for value in options if _valid(part, field, value)))
+
+
+def _valid(part: type[Part], field: str, value: Any) -> bool:
+    try:
+        part.model_validate_json(json.dumps({**example(part), field: value}))
+    except ValidationError:
+        return False
+    return True
+
+
+ACTIVE = ({"from_epoch": 2}, {"until_epoch": 1}, {"from_epoch": 2, "until_epoch": 2})
 
 
 @st.composite
-def stacks(draw: st.DrawFn, most: int = 16) -> list[RunSpec]:
-    """Runs that can share a stack: they differ in seed, lr, schedule, strengths and arm."""
-    dataset = draw(st.sampled_from(["digits", "mnist1d"]))
-    images = dataset == "digits"
-    hidden = draw(st.lists(st.sampled_from([3, 8, 16, 29, 40]), min_size=1, max_size=2))
-    model: dict[str, Any] = {"kind": "mlp", "hidden": hidden, "activation": draw(st.sampled_from(["relu", "tanh"]))}
-    linear = draw(st.integers(0, 7)) == 0
-    operations = draw(st.lists(st.sampled_from([rotations, h_flips, v_flips]), unique=True)) if images else []
+def bodies(draw: st.DrawFn, part: type[Part], fixed: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The part with values drawn for each field; the structural ones are those of ``fixed``, where it is given."""
+    body = dict(fixed) if fixed else example(part)
+    for name in part.model_fields:
+        varies = name in part.per_run()
+        if isinstance(body[name], str | bool | float | int) and name != "kind" and (varies or not fixed):
+            body[name] = draw(st.sampled_from(_values(part, name)))
+    if issubclass(part, Regularizer) and (not fixed or _free(part)) and draw(st.integers(0, 3)) == 0:
+        body["active"] = draw(st.sampled_from(ACTIVE))
+    return body
+
+
+def _free(part: type[Regularizer]) -> bool:
+    """Whether runs with and without the part can share a stack."""
+    return part.neutral is not None and not part.ordered
+
+
+models = {
+    "linear": st.just({"kind": "linear"}),
+    "mlp": st.fixed_dictionaries(
+        {
+            "kind": st.just("mlp"),
+            "hidden": st.lists(st.sampled_from([3, 8, 16, 29, 40]), min_size=1, max_size=2),
+            "activation": st.sampled_from(["relu", "relu", "tanh", "sigmoid"]),
+            "init": st.sampled_from(["torch", "xavier_normal", "he_uniform"]),
+        }
+    ),
+    "cnn": st.fixed_dictionaries(
+        {
+            "kind": st.just("cnn"),
+            "channels": st.lists(st.sampled_from([2, 4, 6]), min_size=1, max_size=2),
+            "pooling": st.sampled_from(["max", "average", "none"]),
+            "norm": st.sampled_from(["none", "batch", "layer"]),
+            "hidden": st.lists(st.sampled_from([8, 16]), max_size=1),
+        }
+    ),
+}
+assert set(models) == set(MODELS), "the laws need a strategy for every model"
+
+
+def falling_to(optimizer: str) -> list[str]:
+    """The regularizers that are surely tried with this optimizer; each falls to one."""
+    optimizers = sorted(OPTIMIZERS)
+    return sorted(REGULARIZERS)[optimizers.index(optimizer) :: len(optimizers)]
+
+
+@st.composite
+def stacks(draw: st.DrawFn, about: str, most: int = MOST_RUNS) -> list[RunSpec]:
+    """Runs that can share a stack: they differ in seed, schedule, arm and every PerRun field.
+
+    All use the optimizer ``about``, and nearly all a regularizer that falls to it, so that no part is left out.
+    """
+    kind = draw(st.sampled_from(["mlp", "mlp", "mlp", "mlp", "linear", "cnn"]))
+    dataset = "digits" if kind == "cnn" else draw(st.sampled_from(["digits", "digits", "mnist1d"]))
     frame = {
-        "dataset": {"kind": dataset, "train_size": draw(st.sampled_from([20, 47, 64, 90])), "validation_size": 30},
-        "model": {"kind": "linear"} if linear else model,
-        "batch_size": draw(st.sampled_from([7, 16, 32])),
+        "dataset": {
+            "kind": dataset,
+            "train_size": draw(st.sampled_from([20, 47, 64, 90])),
+            "validation_size": 30,
+            "label_noise": draw(st.sampled_from([0.0, 0.0, 0.2])),
+            "imbalance": draw(st.sampled_from([1.0, 1.0, 5.0])),
+        },
+        "model": draw(models[kind]),
+        "batch_size": draw(st.sampled_from([7, 16, 32, "full"])),
         "epochs": EPOCHS,
+        "precision": draw(st.sampled_from(["float32"] * 7 + ["bfloat16"])),
     }
-    kind = draw(optimizer_kinds)
+    optimizer = OPTIMIZERS[about]
+    shape = draw(bodies(optimizer))
+    bare = parsed({**frame, "optimizer": shape})
+    first = draw(st.sampled_from(falling_to(about)))
+    kinds = dict.fromkeys([first, *draw(st.lists(st.sampled_from(sorted(REGULARIZERS)), unique=True, max_size=4))])
+    usable = [REGULARIZERS[name] for name in kinds]
+    usable = [part for part in usable if not list(part.model_validate_json(json.dumps(example(part))).objections(bare))]
+    common = [(part, draw(bodies(part))) for part in usable if not _free(part)]
     members = []
     for _ in range(draw(st.integers(2, most))):
-        arm = [draw(part) for part in ([] if linear else [dropouts]) + [l1s, l2s] if draw(st.booleans())]
-        members.append(
-            parsed(
-                {
-                    **frame,
-                    "regularizers": arm + [draw(operation) for operation in operations],
-                    "optimizer": {"kind": kind, "lr": draw(lrs)},
-                    "schedule": {"kind": draw(st.sampled_from(["constant", "cosine"]))},
-                    "seed": draw(st.integers(0, 2**53 - 1)),
-                }
-            )
-        )
-    return members
+        arm = [draw(bodies(part)) for part in usable if _free(part) and draw(st.booleans())]
+        own = {**frame, "regularizers": arm + [draw(bodies(part, body)) for part, body in common]}
+        schedule = SCHEDULES[draw(st.sampled_from(sorted(SCHEDULES)))]
+        own["optimizer"] = draw(bodies(optimizer, shape))
+        own["schedule"] = example(schedule) if "lr" in shape else {"kind": "constant"}
+        members.append(parsed({**own, "seed": draw(st.integers(0, 2**53 - 1))}))
+    return [spec for spec in members if not list(spec.objections())] or [bare]
+
+
+def kinds_of(specs: list[RunSpec]) -> set[str]:
+    """The names of all parts in these specs."""
+    return {f"{place[0]}/{kind_of(type(part))}" for spec in specs for place, part in spec.parts()}
 
 
 def data_of(spec: RunSpec) -> Data:
@@ -86,15 +178,23 @@ def fingerprint(result: EpochResult) -> str:
     return next_digest("", 0, result.stack.tensors(result.position), {})
 
 
+def holds(spec: RunSpec, threads: int = 2) -> bool:
+    """Whether the probe promises anything for such runs."""
+    return route_for(spec, threads=threads, most_runs=MOST_RUNS).holds
+
+
 def train(
-    specs: list[RunSpec], *, threads: int = 1, data: Data | None = None, names: list[str] | None = None
+    specs: list[RunSpec], *, threads: int = 1, data: Data | None = None, names: list[str] | None = None, most: int = 16
 ) -> Trained:
-    """Train the runs as one stack on the route that the probe found."""
-    route_for(specs[0], threads=threads, most_runs=16).enter()
+    """Train the runs as one stack on the route that the probe found for 2 threads, with fewer where asked."""
+    route = route_for(specs[0], threads=2, most_runs=most)
+    route.enter()
+    torch.set_num_threads(min(threads, route.threads))
     members = [Member((names or [])[i] if names else str(i), spec) for i, spec in enumerate(specs)]
     trained: Trained = {member.run_id: [] for member in members}
     data = data or data_of(specs[0])
     for results in Training(Stack(members, CPU), data).epochs():
         for result in results:
-            trained[result.member.run_id].append((result.epoch, result.metrics, fingerprint(result)))
+            metrics = {name: value for name, value in result.metrics.items() if not math.isnan(value)}
+            trained[result.member.run_id].append((result.epoch, metrics, fingerprint(result)))
     return trained

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,11 +18,19 @@ SUBSET_ROWS = 10_000
 """At most so many training rows are evaluated for ``train.loss_eval``."""
 
 
+Rows = np.ndarray[Any, np.dtype[np.int64]]
+
+
 class Split(NamedTuple):
     """Rows in evaluation form: inputs x (n, D) float32, labels y (n,) int64."""
 
     x: Tensor
     y: Tensor
+
+
+def one_hot(y: Tensor, classes: int) -> Tensor:
+    """Targets (K, N, classes), one at the label ``y`` (K, N)."""
+    return torch.zeros((*y.shape, classes), device=y.device).scatter_(2, y.unsqueeze(2), 1.0)
 
 
 class Data:
@@ -31,13 +40,15 @@ class Data:
         arrays = type(spec).load(home)
         order = permutation(spec.split_seed, "split", 0, len(arrays.train_y))
         held_out, train = np.split(order, [spec.validation_size])
-        train = train[: spec.training_rows]
+        train = (
+            _imbalanced(train, arrays.train_y, wanted) if (wanted := spec.class_rows) else train[: spec.training_rows]
+        )
         self.spec = spec
         self.device = device
         mean, std = (spec.normalize.mean, spec.normalize.std) if spec.normalize else (0.0, 1.0)
         self.scale, self.shift = 1 / (spec.white * std), -mean / std
         self.raw = self._flat(arrays.train_x[train])
-        self.labels = torch.from_numpy(arrays.train_y[train]).to(device)
+        self.labels = torch.from_numpy(_noisy(arrays.train_y[train], spec)).to(device)
         self.validation = self._split(arrays.train_x[held_out], arrays.train_y[held_out])
         self.test = self._split(arrays.test_x, arrays.test_y)
         self._with_blank: Tensor | None = None
@@ -68,13 +79,42 @@ class Data:
         # In place is safe for images only: ``to`` copies uint8, but hands float32 back as it is.
         return x.mul_(self.scale).add_(self.shift) if raw.dtype == torch.uint8 else x * self.scale + self.shift
 
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+        return len(self.spec.classes)
+
     def batch(self, rows: Tensor) -> Tensor:
         """Inputs (K, N, D) of the training rows ``rows`` (K, N)."""
-        return self.inputs(self.raw.index_select(0, rows.reshape(-1))).view(*rows.shape, -1)
+        return self.inputs(self.raws(rows))
 
     def moved(self, rows: Tensor, index: Tensor) -> Tensor:
-        """Inputs (K, N, D) of the training rows ``rows`` (K, N), pixels taken from ``index`` (K, N, D + 1)."""
+        """Raw values (K, N, D) of the training rows ``rows`` (K, N), pixels taken from ``index`` (K, N, D + 1)."""
         if self._with_blank is None:
             self._with_blank = torch.nn.functional.pad(self.raw, (0, 1)).view(-1)
         places = index[..., :-1] + (rows * (self.width + 1)).unsqueeze(-1)
-        return self.inputs(self._with_blank.take(places))
+        return self._with_blank.take(places)
+
+    def raws(self, rows: Tensor) -> Tensor:
+        """Raw values (K, N, D) of the training rows ``rows`` (K, N)."""
+        return self.raw.index_select(0, rows.reshape(-1)).view(*rows.shape, -1)
+
+
+def _imbalanced(rows: Rows, labels: Rows, wanted: Sequence[int]) -> Rows:
+    """Of ``rows``, the first ``wanted[c]`` of each class c, in their order; where there are too few, others fill up."""
+    kept = np.concatenate([np.flatnonzero(labels[rows] == c)[:count] for c, count in enumerate(wanted)])
+    spare = np.setdiff1d(np.arange(len(rows)), kept)[: sum(wanted) - len(kept)]
+    chosen: Rows = rows[np.sort(np.concatenate([kept, spare]))]
+    return chosen
+
+
+def _noisy(labels: Rows, spec: Dataset) -> Rows:
+    """The labels, a share of them replaced by another class; which and by which is decided by ``split_seed``."""
+    count = round(spec.label_noise * len(labels))
+    if not count:
+        return labels
+    chosen = permutation(spec.split_seed, "label noise", 0, len(labels))[:count]
+    shift = 1 + permutation(spec.split_seed, "noisy label", 0, len(labels))[:count] % (len(spec.classes) - 1)
+    noisy = labels.copy()
+    noisy[chosen] = (labels[chosen] + shift) % len(spec.classes)
+    return noisy

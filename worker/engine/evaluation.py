@@ -6,22 +6,36 @@ import torch
 from torch import Tensor
 
 from worker.engine.data import Split
-from worker.engine.reduce import ordered_mean
+from worker.engine.modes import EvaluationMode
 from worker.engine.stack import Stack
+from worker.spec.sums import ordered_mean
 
 CHUNK_ROWS = 500
 """Rows in a forward pass; fixed, since a GEMM's bits may depend on its height."""
 
-Measured = dict[str, Tensor]
+
+def log_probabilities(stack: Stack, split: Split, mode: EvaluationMode) -> Tensor:
+    """Log-probabilities (K, N, classes) of a few rows."""
+    x = mode.inputs(split.x.expand(len(stack), *split.x.shape))
+    return torch.log_softmax(stack.network.forward(x, mode), 2)
 
 
 def evaluate(stack: Stack, split: Split) -> tuple[Tensor, Tensor]:
     """Mean loss and accuracy of each run on ``split``, two tensors (K,) of float64."""
-    losses, hits = [], []
+    losses, hits, mode = [], [], EvaluationMode(stack)
     for x, y in zip(torch.split(split.x, CHUNK_ROWS), torch.split(split.y, CHUNK_ROWS), strict=True):
-        logits = stack.network.forward(x.expand(len(stack), *x.shape))
-        log_p = torch.log_softmax(logits, 2)
+        log_p = log_probabilities(stack, Split(x, y), mode)
         wanted = y.expand(len(stack), -1)
         losses.append(-log_p.gather(2, wanted.unsqueeze(2)).squeeze(2))
         hits.append(log_p.argmax(2) == wanted)
     return ordered_mean(torch.cat(losses, 1)), torch.cat(hits, 1).sum(1).double() / len(split.y)
+
+
+def confusion(stack: Stack, split: Split, classes: int) -> Tensor:
+    """How often each class (rows) was taken for each (columns), (K, classes, classes) of int64."""
+    mode = EvaluationMode(stack)
+    table = torch.zeros((len(stack), classes * classes), dtype=torch.int64, device=stack.device)
+    for x, y in zip(torch.split(split.x, CHUNK_ROWS), torch.split(split.y, CHUNK_ROWS), strict=True):
+        taken = log_probabilities(stack, Split(x, y), mode).argmax(2)
+        table.scatter_add_(1, y * classes + taken, torch.ones_like(taken))
+    return table.view(-1, classes, classes)

@@ -9,10 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from worker.engine.data import Data
-from worker.engine.reduce import ordered_mean, ordered_sum
+from worker.engine.data import Data, one_hot
+from worker.engine.evaluation import CHUNK_ROWS, log_probabilities
+from worker.engine.modes import EvaluationMode, TrainingMode
 from worker.engine.stack import Stack
 from worker.engine.streams import permutation
+from worker.spec.families import Step
+from worker.spec.sums import ordered_mean, ordered_sum, summed
+
+MICRO_ROWS = 1024
+"""Rows in a forward and backward pass; the gradients of a larger batch's parts are summed in order."""
 
 
 class Batches(NamedTuple):
@@ -28,7 +34,7 @@ class Batches(NamedTuple):
         rows = len(data)
         orders = np.stack([permutation(member.spec.seed, "order", epoch, rows) for member in stack.members])
         losses = torch.empty((len(stack), rows), device=stack.device)
-        return cls(torch.from_numpy(orders).to(stack.device), losses, losses.to(torch.bool))
+        return cls(torch.from_numpy(orders).to(stack.device), losses, torch.empty_like(losses))
 
     def take(self, positions: Sequence[int]) -> Batches:
         """Those of the runs at ``positions``."""
@@ -44,10 +50,14 @@ class Progress:
         self.batches = batches or Batches.of(stack, data, epoch)
         self.steps = steps
         specs = [member.spec for member in stack.members]
-        self.rates = [spec.optimizer.lr * spec.schedule.factor(epoch, spec.epochs) for spec in specs]
-        self._batch_size = specs[0].batch_size if specs else 1
+        self.rates = [spec.optimizer.rate * spec.schedule.factor(epoch, spec.epochs) for spec in specs]
+        self._batch_size = specs[0].batch_rows if specs else 1
         self._lr = torch.tensor(self.rates, dtype=torch.float32, device=stack.device).unsqueeze(1)
-        self._acting, self._adding, self._shrinking = (stack.having(hook) for hook in ("act", "grad", "prox"))
+        stack.enter(epoch)
+        self._mixing, self._entering, self._smoothing, self._adding, self._shrinking = (
+            stack.having(name) for name in ("mix", "inputs", "smooth", "grad", "prox")
+        )
+        self._hidden = TrainingMode(stack)
 
     @property
     def rows(self) -> int:
@@ -65,52 +75,97 @@ class Progress:
 
     def train_step(self, t: int) -> None:
         """One step of every run on its next rows; ``t`` counts the run's steps from 1."""
-        stack, first = self.stack, self.rows
+        first, stack = self.rows, self.stack
         rows = min(self._batch_size, len(self.data) - first)
-        stack.seek(self.epoch, first, rows)
-        chosen = self.batches.order[:, first : first + rows]
-        x = self.data.batch(chosen) if stack.moves is None else self.data.moved(chosen, stack.moves.index())
-        y = self.data.labels.take(chosen)
-        log_p = torch.log_softmax(stack.network.forward(x, self._act if self._acting else None), 2)
-        wanted = y.unsqueeze(2)
-        torch.neg(log_p.gather(2, wanted).squeeze(2), out=self.batches.losses[:, first : first + rows])
-        torch.eq(log_p.argmax(2), y, out=self.batches.hits[:, first : first + rows])
-        target = torch.zeros_like(log_p).scatter_(2, wanted, -1 / rows)
-        stack.network.backward(torch.ops.aten._log_softmax_backward_data(target, log_p, 2, log_p.dtype))
+        self._gradient(first, min(rows, MICRO_ROWS), rows)
+        if rows > MICRO_ROWS:
+            total = stack.gradient.clone()
+            for begin in range(first + MICRO_ROWS, first + rows, MICRO_ROWS):
+                self._gradient(begin, min(MICRO_ROWS, first + rows - begin), rows)
+                total += stack.gradient
+            stack.gradient.copy_(total)
         self._update(t)
         self.steps += 1
 
-    def _act(self, a: Tensor, layer: int) -> Tensor | None:
-        """Let every acting regularizer change the activations; returns the product of their factors."""
-        factor: Tensor | None = None
-        for part, draws in self._acting:
-            own: Tensor = part.maths.act(part, a, draws, layer)
-            factor = own if factor is None else factor.mul_(own)
-        return factor
+    def _gradient(self, first: int, rows: int, of: int) -> None:
+        """Forward and backward of ``rows`` rows from position ``first`` on, a part of a batch of ``of``."""
+        stack, batches = self.stack, self.batches
+        stack.seek(self.epoch, first, rows)
+        chosen = batches.order[:, first : first + rows]
+        x = self.data.batch(chosen) if stack.images is None else stack.images.batch(self.data, chosen)
+        y = self.data.labels.take(chosen)
+        targets: Tensor | None = None
+        if self._mixing:
+            x, targets = self._mixed(x, y)
+        for part, draws in self._entering:
+            part.maths.inputs(part, x, draws)
+        log_p = torch.log_softmax(stack.network.forward(x, self._hidden), 2)
+        wanted, best = y.unsqueeze(2), log_p.argmax(2)
+        losses, hits = (values[:, first : first + rows] for values in (batches.losses, batches.hits))
+        if targets is None:
+            torch.neg(log_p.gather(2, wanted).squeeze(2), out=losses)
+            hits.copy_(best == y)
+        else:
+            losses.copy_(-summed(targets * log_p).squeeze(2))
+            hits.copy_(targets.gather(2, best.unsqueeze(2)).squeeze(2))
+        if targets is None and not self._smoothing:
+            pull = torch.zeros_like(log_p).scatter_(2, wanted, -1 / of)
+        else:
+            targets = one_hot(y, self.data.classes) if targets is None else targets
+            for part, _ in self._smoothing:
+                part.maths.smooth(part, targets)
+            pull = targets.mul_(-1 / of)
+        stack.network.backward(torch.ops.aten._log_softmax_backward_data(pull, log_p, 2, log_p.dtype))
+
+    def _mixed(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs (K, N, D) and targets (K, N, classes) after all mixing."""
+        targets, images = one_hot(y, self.data.classes), x.view(*x.shape[:2], *self.data.spec.shape)
+        for part, draws in self._mixing:
+            images, targets = part.maths.mix(part, images, targets, draws)
+        return images.flatten(2), targets
 
     def _update(self, t: int) -> None:
         """Gradients of the penalties, the optimizer's step, proximal steps."""
         stack, optimizer = self.stack, self.stack.optimizer
         for part, _ in self._adding:
-            for w, g in stack.matrices:
+            for w, g in stack.penalised(part):
                 part.maths.grad(part, w, g)
-        optimizer.maths.update(optimizer, stack.weights, stack.gradient, self._lr, stack.state, t)
+        step = Step(stack.weights, stack.gradient, self._lr, stack.state, t, stack.layout.matrices)
+        optimizer.maths.update(optimizer, step)
         lr = self._lr.unsqueeze(2)
         for part, _ in self._shrinking:
-            for w, _ in stack.matrices:
+            for w, _ in stack.penalised(part):
                 part.maths.prox(part, w, lr)
 
     def losses(self) -> tuple[Tensor, Tensor]:
         """Mean loss and accuracy of the batches so far, as they were trained on; (K,) each."""
         batches = self.batches
-        return ordered_mean(batches.losses[:, : self.rows]), batches.hits[:, : self.rows].sum(1).double() / self.rows
+        return ordered_mean(batches.losses[:, : self.rows]), ordered_mean(batches.hits[:, : self.rows])
 
     def penalties(self) -> dict[str, Tensor]:
-        """What each kind of regularizer adds to the objective with the weights as they are now; (K,) each."""
+        """What each kind of regularizer adds to the objective with the weights as they are now; (K,) each.
+
+        What depends on activations or outputs is measured in evaluation mode on the first rows of the training set.
+        """
         sums: dict[str, Tensor] = {}
+
+        def add(kind: str, terms: Tensor) -> None:
+            term = ordered_sum(terms)
+            sums[kind] = sums[kind] + term if kind in sums else term
+
         for part, _ in self.stack.having("penalty"):
-            kind = part.kind
-            for w, _ in self.stack.matrices:
-                term = ordered_sum(part.maths.penalty(part, w).flatten(1))
-                sums[kind] = sums[kind] + term if kind in sums else term
+            for w, _ in self.stack.penalised(part):
+                add(part.kind, part.maths.penalty(part, w).flatten(1))
+        of_activations, of_outputs = (self.stack.having(f"penalty_of_{name}") for name in ("activations", "outputs"))
+        if of_activations or of_outputs:
+            split = self.data.training(min(CHUNK_ROWS, len(self.data)))
+
+            def look(a: Tensor) -> None:
+                for part, _ in of_activations:
+                    add(part.kind, part.maths.penalty_of_activations(part, a))
+
+            mode = EvaluationMode(self.stack, look)
+            log_p, y = log_probabilities(self.stack, split, mode), split.y.expand(len(self.stack), -1)
+            for part, _ in of_outputs:
+                add(part.kind, part.maths.penalty_of_outputs(part, log_p, y) / len(split.y))
         return sums

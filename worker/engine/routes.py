@@ -1,10 +1,11 @@
 """Which library multiplies matrices, and on how many threads: the first way on which laws 1 and 2 hold.
 
-fp32 GEMMs of torch go to MKL, whose bits change with K and the threads on ordinary shapes. The switch for bfloat16
-"precision" sends them to oneDNN instead, which computes in full float32 as long as it may use no AMX or AVX-512 BF16
-instructions; the training process sees to that with ONEDNN_MAX_CPU_ISA. Whether it holds is not believed but probed,
-on the stack's own shapes: the error against float64, then the bits of a forward and backward pass at several K and
-thread counts. The choice is a pure function of CPU, build and shapes; nothing is timed.
+torch sends fp32 GEMMs to MKL, whose bits change with K and the threads unless it is told to reproduce them strictly
+(MKL_CBWR). The switch for bfloat16 "precision" sends them to oneDNN instead, which computes in full float32 as long as
+it may use no AMX or AVX-512 BF16 instructions (ONEDNN_MAX_CPU_ISA). MKL is the faster one on Intel's processors,
+oneDNN on others. Whether a way holds is not believed but probed, on the stack's own shapes: the error against float64,
+then the bits of a step at several K and thread counts. The choice is a pure function of CPU, build and shapes; nothing
+is timed.
 """
 
 from __future__ import annotations
@@ -21,16 +22,20 @@ import torch
 from torch import Tensor
 
 from worker.engine.evaluation import CHUNK_ROWS
+from worker.engine.modes import PlainMode
 from worker.engine.pace import Pace
+from worker.engine.progress import MICRO_ROWS
 from worker.engine.stack import Layout
 from worker.engine.streams import stream_key, uniform
+from worker.spec.families import Material, Step
+from worker.spec.optimizers.sgd import SGD
 from worker.spec.part import Stacked
 from worker.spec.run import ENGINE_VERSION, RunSpec
 
 MOST_ERROR = 1e-6
 """Relative error of a GEMM against float64; float32's own rounding gives about 3e-7."""
-ISA_VARIABLE, ISA_LIMIT = "ONEDNN_MAX_CPU_ISA", "AVX512_CORE"
-"""To be set before torch is imported."""
+ENVIRONMENT = {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE", "MKL_CBWR": "AUTO,STRICT"}
+"""To be set before torch computes anything."""
 
 Library = Literal["onednn", "mkl"]
 CPU = torch.device("cpu")
@@ -79,21 +84,28 @@ def route_for(spec: RunSpec, *, threads: int, most_runs: int, device: torch.devi
     """
     if device.type != "cpu":
         return Route(library="mkl", threads=threads, holds=False)
-    batch = min(spec.batch_size, spec.dataset.training_rows)
-    heights = {batch, spec.dataset.training_rows % batch or batch, CHUNK_ROWS}
-    key = spec.model_copy(update={"seed": 0, "regularizers": (), "stop": (), "epochs": 1})
-    return _probed(key.model_dump_json(), tuple(sorted(heights)), threads, most_runs)
+    whole, last = spec.batch_rows, spec.dataset.training_rows % spec.batch_rows
+    heights = {rows for batch in (whole, last) for rows in (min(batch, MICRO_ROWS), batch % MICRO_ROWS) if rows}
+    # What only a step's numbers depend on is left out, so that runs of the same shapes are probed once.
+    optimizer = spec.optimizer if spec.optimizer.multiplies else SGD(lr=0.1)
+    key = spec.model_copy(update={"seed": 0, "regularizers": (), "stop": (), "epochs": 1, "optimizer": optimizer})
+    return _probed(key.model_dump_json(), tuple(sorted(heights | {CHUNK_ROWS})), threads, most_runs)
 
 
 @functools.lru_cache(maxsize=256)
 def _probed(spec_json: str, heights: tuple[int, ...], threads: int, most_runs: int) -> Route:
     spec = RunSpec.model_validate_json(spec_json)
     for count in dict.fromkeys((threads, 1)):
-        for library in ("onednn", "mkl"):
+        for library in _libraries():
             route = Route(library=library, threads=count, holds=True)
             if _holds(route, spec, heights, most_runs):
                 return route
     return Route(library="mkl", threads=1, holds=False)
+
+
+def _libraries() -> tuple[Library, ...]:
+    """In the order of their speed on this processor's make."""
+    return ("mkl", "onednn") if cpu_model().startswith("Intel") else ("onednn", "mkl")
 
 
 def _holds(route: Route, spec: RunSpec, heights: tuple[int, ...], most_runs: int) -> bool:
@@ -117,25 +129,36 @@ def _holds(route: Route, spec: RunSpec, heights: tuple[int, ...], most_runs: int
 
 
 class Trial:
-    """A forward and backward pass on made-up numbers, in the shapes of a stack."""
+    """A step on made-up numbers, in the shapes of a stack: forward, backward, and an optimizer that multiplies."""
 
     def __init__(self, spec: RunSpec, rows: int, most_runs: int) -> None:
         shape, classes = spec.dataset.shape, len(spec.dataset.classes)
-        self.model = spec.model
+        self.spec = spec
         self.layout = Layout(spec.model.parameters(shape, classes))
+        self.kept = Layout(spec.model.buffers(shape))
         self.weights = _noise("weights", most_runs, self.layout.width)
         self.x = _noise("x", most_runs, rows, math.prod(shape))
         self.g = _noise("g", most_runs, rows, classes)
 
-    def run(self, first: int, last: int) -> tuple[Tensor, Tensor]:
-        """Logits and gradients of the runs from ``first`` up to ``last``, trained together."""
+    def run(self, first: int, last: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits, gradients and changed weights of the runs from ``first`` up to ``last``, trained together."""
+        spec = self.spec
         weights = self.weights[first:last].clone()
         gradient = torch.zeros_like(weights)
-        part = Stacked([self.model] * (last - first), device=weights.device, dtype=weights.dtype)
-        network = part.maths.network(part, self.layout.views(weights), self.layout.views(gradient))
-        logits = network.forward(self.x[first:last]).clone()
+        buffers = self.kept.views(torch.ones((last - first, self.kept.width)))
+        material = Material(
+            self.layout.views(weights), self.layout.views(gradient), buffers, spec.dataset.shape, spec.precision
+        )
+        part = Stacked([spec.model] * (last - first), device=weights.device, dtype=weights.dtype)
+        network = part.maths.network(part, material)
+        logits = network.forward(self.x[first:last], PlainMode()).clone()
         network.backward(self.g[first:last])
-        return logits, gradient
+        if spec.optimizer.multiplies:
+            optimizer = Stacked([spec.optimizer] * (last - first), device=weights.device, dtype=weights.dtype)
+            state = {name: torch.zeros_like(weights) for name in spec.optimizer.state}
+            lr = torch.ones((last - first, 1))
+            optimizer.maths.update(optimizer, Step(weights, gradient.clone(), lr, state, 1, self.layout.matrices))
+        return logits, gradient, weights
 
     def error(self) -> float:
         """Relative error of a product of the inputs' size against float64."""
@@ -151,5 +174,6 @@ def _noise(name: str, *shape: int) -> Tensor:
 
 
 def limit_instructions() -> None:
-    """Keep oneDNN from rounding to bfloat16; must run before torch computes anything."""
-    os.environ.setdefault(ISA_VARIABLE, ISA_LIMIT)
+    """Keep oneDNN from rounding to bfloat16, and MKL's bits from changing with threads; before torch computes."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)

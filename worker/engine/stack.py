@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from worker.engine.moves import Moves, Operation
+from worker.engine.images import Images, Operation
 from worker.engine.streams import StackDraws, stream_key, uniform
 from worker.spec.canonical import sha256_of
-from worker.spec.families import Optimizer, Regularizer, defines
-from worker.spec.part import Part, Stacked
+from worker.spec.families import Material, Optimizer, Regularizer, defines
+from worker.spec.part import Stacked
 from worker.spec.run import RunSpec
 
 BORDER = 64
@@ -51,6 +51,11 @@ class Layout:
             for name, shape in self.shapes.items()
         }
 
+    def matrices(self, rows: Tensor) -> list[Tensor]:
+        """The weights among ``rows`` (K, P), each as (K, out, in): a convolution's kernels are rows of a matrix."""
+        views = self.views(rows)
+        return [views[name].flatten(2) for name, shape in self.shapes.items() if len(shape) > 1]
+
 
 class Stack:
     """K runs on one device, with everything that differs between them as tensors over K."""
@@ -61,18 +66,26 @@ class Stack:
         device: torch.device,
         *,
         weights: Tensor | None = None,
+        buffers: Tensor | None = None,
         state: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """The runs as they begin, or as ``weights`` and the optimizer's ``state``, all (K, P), have them."""
+        """The runs as they begin, or as ``weights``, the model's ``buffers`` and the optimizer's ``state`` are."""
         self.members = list(members)
         self.device = device
-        self.layout, self.weights, self.state = Layout({}), torch.empty((0, 0)), dict[str, Tensor]()
+        self.layout, self.kept = Layout({}), Layout({})
+        self.weights, self.buffers, self.state = torch.empty((0, 0)), torch.empty((0, 0)), dict[str, Tensor]()
+        self.regularizers: list[Operation] = []
+        self.images: Images | None = None
+        self._slots: dict[Slot, list[Regularizer | None]] = {}
+        self._operations: dict[Slot, Operation] = {}
+        self._epoch = 0
         if not self.members:
-            self.regularizers: list[Operation] = []
             return
         spec = members[0].spec
         self.layout = Layout(spec.model.parameters(spec.dataset.shape, len(spec.dataset.classes)))
-        self.weights = self._initial() if weights is None else weights
+        self.kept = Layout(spec.model.buffers(spec.dataset.shape))
+        self.weights = self._initial(self.layout) if weights is None else weights
+        self.buffers = self._initial(self.kept) if buffers is None else buffers
         self.state = (
             dict(state) if state is not None else {n: torch.zeros_like(self.weights) for n in spec.optimizer.state}
         )
@@ -81,17 +94,25 @@ class Stack:
     def __len__(self) -> int:
         return len(self.members)
 
-    def _initial(self) -> Tensor:
-        """Weights and biases uniform in ±1/√fan_in, each run's from its own stream; the padding is zero."""
-        weights = torch.zeros((len(self), self.layout.width), device=self.device)
-        views = self.layout.views(weights)
+    def _initial(self, layout: Layout) -> Tensor:
+        """Everything in ``layout`` as the model says it begins, each run's from its own stream; the padding is zero."""
+        rows = torch.zeros((len(self), layout.width), device=self.device)
+        views, model = layout.views(rows), self.members[0].spec.model
         fan_in = 1
-        for name, shape in self.layout.shapes.items():
+        for name, shape in layout.shapes.items():
             fan_in = math.prod(shape[1:]) if len(shape) > 1 else fan_in  # a bias has its weight's
+            start = model.start(name, shape, fan_in)
+            if start.distribution == "constant":
+                views[name].fill_(start.scale)
+                continue
             keys = torch.tensor([stream_key(m.spec.seed, "init", name) for m in self.members], device=self.device)
             drawn = uniform(keys, 0, math.prod(shape))
-            views[name].copy_(drawn.mul_(2).sub_(1).mul_(fan_in**-0.5).view(-1, *shape))
-        return weights
+            if start.distribution == "uniform":
+                drawn.mul_(2).sub_(1)
+            else:
+                drawn = torch.special.ndtri(drawn.double() + 2.0**-25).to(drawn.dtype)
+            views[name].copy_(drawn.mul_(start.scale).view(-1, *shape))
+        return rows
 
     def _bind(self) -> None:
         """Make what depends on who is in the stack: views, gathered parts, draws."""
@@ -99,21 +120,26 @@ class Stack:
         self.parameters = self.layout.views(self.weights)
         self.gradient = torch.zeros_like(self.weights)
         self.gradients = self.layout.views(self.gradient)
-        self.network = spec.model.network(
-            self._stacked([m.spec.model for m in self.members]), self.parameters, self.gradients
+        material = Material(
+            self.parameters, self.gradients, self.kept.views(self.buffers), spec.dataset.shape, spec.precision
         )
+        self.network = spec.model.network(self._stacked([m.spec.model for m in self.members]), material)
         self.optimizer: Stacked[Optimizer] = self._stacked([m.spec.optimizer for m in self.members])
-        self.regularizers = self._regularizers()
-        moving = [(part, draws) for part, draws in self.regularizers if defines(part.maths, "moves")]
-        self.moves = Moves(moving, spec.dataset.shape, self.device) if moving else None
-        matrices = [name for name, shape in self.layout.shapes.items() if len(shape) > 1]
-        self.matrices = [(self.parameters[name], self.gradients[name]) for name in matrices]
+        self._slots = self._gathered()
+        self.enter(1)
+        self.matrices = list(zip(self.layout.matrices(self.weights), self.layout.matrices(self.gradient), strict=True))
+        vectors = [name for name, shape in self.layout.shapes.items() if len(shape) == 1]
+        self.vectors = [(self.parameters[n].unsqueeze(2), self.gradients[n].unsqueeze(2)) for n in vectors]
+
+    def penalised(self, part: Stacked[Any]) -> list[tuple[Tensor, Tensor]]:
+        """Weights and gradients of a penalty: matrices (K, out, in), and biases (K, out, 1) where the part says so."""
+        return self.matrices + self.vectors if getattr(part.parts[0], "biases", False) else self.matrices
 
     def _stacked(self, parts: Sequence[Any]) -> Stacked[Any]:
         return Stacked(parts, device=self.device, dtype=torch.float32)
 
-    def _regularizers(self) -> list[Operation]:
-        """Every regularizer that any run has, gathered over all; a run without one takes its neutral values.
+    def _gathered(self) -> dict[Slot, list[Regularizer | None]]:
+        """Every regularizer that any run has, over all runs; a run without one takes its neutral values.
 
         Ordered ones keep the list's order; the others follow sorted, so that a sum of penalties is the same sum
         whoever shares the stack.
@@ -124,17 +150,32 @@ class Stack:
             slots = {**own, **slots}
         listed = [slot for slot, part in slots.items() if part.ordered]
         unordered = sorted(slot for slot, part in slots.items() if not part.ordered)
-        return [
-            self._gathered(slot, [own.get(slot, _neutral(slots[slot])) for own in owned]) for slot in listed + unordered
-        ]
+        return {slot: [own.get(slot, _neutral(slots[slot])) for own in owned] for slot in listed + unordered}
 
-    def _gathered(self, slot: Slot, parts: Sequence[Part | None]) -> Operation:
-        """One regularizer over all runs, with its draws."""
-        kind, occurrence, _ = slot
-        assert all(part is not None for part in parts), f"{kind} has no neutral value with which to share a stack"
-        seeds = [member.spec.seed for member in self.members]
-        draws = StackDraws(seeds, f"regularizer/{kind}/{occurrence}", self.device, torch.float32)
-        return self._stacked(parts), draws
+    def enter(self, epoch: int) -> None:
+        """Take the regularizers as they are in ``epoch``: those that work in no run are not there."""
+        if epoch == self._epoch or not self.members:
+            return
+        self._epoch = epoch
+        before = [part for part, _ in self.regularizers]
+        self.regularizers = []
+        for slot, parts in self._slots.items():
+            kind, occurrence, _ = slot
+            assert all(part is not None for part in parts), f"{kind} has no neutral value with which to share a stack"
+            present = [part for part in parts if part is not None]
+            if not any(part.is_active(epoch) for part in present):
+                continue
+            now = [part if part.is_active(epoch) else _neutral(part) for part in present]
+            known = self._operations.get(slot)
+            if known is None or list(known[0].parts) != now:
+                seeds = [member.spec.seed for member in self.members]
+                draws = StackDraws(seeds, f"regularizer/{kind}/{occurrence}", self.device, torch.float32)
+                known = self._operations[slot] = self._stacked(now), draws
+            self.regularizers.append(known)
+        if self._epoch == 1 or [part for part, _ in self.regularizers] != before:
+            changing = [(part, draws) for part, draws in self.regularizers if _changes_images(part)]
+            shape = self.members[0].spec.dataset.shape
+            self.images = Images(changing, shape, self.device) if changing else None
 
     def having(self, hook: str) -> list[Operation]:
         """The regularizers that bring this hook."""
@@ -142,6 +183,7 @@ class Stack:
 
     def seek(self, epoch: int, first: int, rows: int) -> None:
         """Point every draw at the batch of ``rows`` rows that begins at position ``first`` of ``epoch``."""
+        self.enter(epoch)
         for _, draws in self.regularizers:
             draws.seek(epoch, first, rows)
 
@@ -154,6 +196,7 @@ class Stack:
             [self.members[i] for i in positions],
             self.device,
             weights=self.weights.index_select(0, index),
+            buffers=self.buffers.index_select(0, index),
             state={name: tensor.index_select(0, index) for name, tensor in self.state.items()},
         )
 
@@ -165,6 +208,7 @@ class Stack:
     def tensors(self, position: int) -> dict[str, Tensor]:
         """One run's parameters and optimizer state by name, views without the leading dimension."""
         named = {name: view[position] for name, view in self.parameters.items()}
+        named |= {name: view[position] for name, view in self.kept.views(self.buffers).items()}
         for state, rows in self.state.items():
             views = self.layout.views(rows)
             named |= {f"optimizer.{state}.{name}": view[position] for name, view in views.items()}
@@ -186,6 +230,10 @@ def _slots(parts: Sequence[Regularizer]) -> dict[Slot, Regularizer]:
     return slots
 
 
-def _neutral(part: Part) -> Part | None:
-    assert isinstance(part, Regularizer)
+def _changes_images(part: Stacked[Any]) -> bool:
+    return defines(part.maths, "moves") or defines(part.maths, "image")
+
+
+def _neutral(part: Regularizer) -> Regularizer | None:
+    """The part with its neutral values; None where it has none."""
     return part.model_copy(update=dict(part.neutral)) if part.neutral is not None else None

@@ -73,12 +73,24 @@ class StackDraws:
         self.dtype = dtype
         self._epoch = self._first = self._rows = 0
         self._keys: dict[str, Tensor] = {}
+        self._betas: dict[str, list[Betas]] = {}
+        self._inner: dict[str, StackDraws] = {}
 
     def seek(self, epoch: int, first: int, rows: int) -> None:
         """Go to the batch of ``rows`` rows that begins at position ``first`` of ``epoch``."""
         if epoch != self._epoch:
             self._keys.clear()
+            self._betas.clear()
         self._epoch, self._first, self._rows = epoch, first, rows
+        for draws in self._inner.values():
+            draws.seek(epoch, first, rows)
+
+    def inner(self, name: str) -> StackDraws:
+        """Draws of a part inside this one, from streams of their own."""
+        if name not in self._inner:
+            self._inner[name] = StackDraws(self.seeds, f"{self.purpose}/{name}", self.device, self.dtype)
+            self._inner[name].seek(self._epoch, self._first, self._rows)
+        return self._inner[name]
 
     def _keys_of(self, name: str) -> Tensor:
         if name not in self._keys:
@@ -95,3 +107,41 @@ class StackDraws:
         per_row = -(-width // 4)
         drawn = words(self._keys_of(name), self._first * per_row, self._rows * per_row)
         return drawn.view(torch.int16).view(len(self.seeds), self._rows, per_row * 4)[..., :width]
+
+    def normal(self, name: str, width: int) -> Tensor:
+        """``width`` standard normal numbers for each row, shape (K, N, width): 65,536 quantiles, chosen by 16 bits."""
+        drawn = self.int16(name, width).to(torch.int64).add_(32768)
+        return _quantiles(self.device, self.dtype).take(drawn)
+
+    def beta(self, name: str, shape: Tensor) -> Tensor:
+        """One number from Beta(a, a) for each row, shape (K, N)."""
+        if name not in self._betas:
+            keys = self._keys_of(name).tolist()
+            self._betas[name] = [Betas(key, a) for key, a in zip(keys, shape.tolist(), strict=True)]
+        drawn = np.stack([betas.rows(self._first, self._rows) for betas in self._betas[name]])
+        return torch.from_numpy(drawn).to(self.device, self.dtype)
+
+
+class Betas:
+    """One run's draws from Beta(a, a) in an epoch, by position; drawn in order, kept, and drawn further on demand."""
+
+    def __init__(self, key: int, a: float) -> None:
+        self._a = a
+        self._source = np.random.RandomState([key & 0xFFFFFFFF, key >> 32 & 0xFFFFFFFF])  # frozen by numpy
+        self._drawn = np.empty(0)
+
+    def rows(self, first: int, count: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """The draws at positions first … first + count − 1."""
+        missing = first + count - len(self._drawn)
+        if missing > 0:
+            more = self._source.beta(self._a, self._a, max(missing, 4096))
+            self._drawn = np.concatenate([self._drawn, more])
+        return self._drawn[first : first + count]
+
+
+@functools.lru_cache(maxsize=4)
+def _quantiles(device: torch.device, dtype: torch.dtype) -> Tensor:
+    """The normal distribution's quantiles at (i + ½) / 65,536."""
+    levels = (torch.arange(65536, dtype=torch.float64) + 0.5) / 65536
+    quantiles: Tensor = torch.special.ndtri(levels)
+    return quantiles.to(device, dtype)

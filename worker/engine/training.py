@@ -16,6 +16,7 @@ from worker.engine.evaluation import evaluate
 from worker.engine.pace import Pace
 from worker.engine.progress import Progress
 from worker.engine.stack import Member, Stack
+from worker.spec.families import penalises
 from worker.spec.run import RunSpec
 
 Ended = Literal["finished", "stopped_early", "diverged"]
@@ -129,8 +130,8 @@ class Training:
         rows = _rows(columns, len(stack))
         results = []
         for i, member in enumerate(stack.members):
-            own = {part.kind for part in member.spec.regularizers} & set(penalties)
-            terms = {f"penalty.{kind}": penalties[kind][i].item() for kind in sorted(own)}
+            own = sorted({part.kind for part in member.spec.regularizers if penalises(part)})
+            terms = {f"penalty.{kind}": penalties[kind][i].item() if kind in penalties else 0.0 for kind in own}
             objective = rows[i]["train.loss"] + sum(terms.values())
             metrics = {**rows[i], "train.objective": objective, **terms, "lr": progress.rates[i]}
             ended = self._verdict(member, metrics)

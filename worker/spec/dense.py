@@ -10,43 +10,77 @@ takes about two thirds of autograd's time on a CPU.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal
+
+from worker.spec.families import Acted, Hidden, Material, Start
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Activation = Literal["relu", "tanh"]
+Activation = Literal["relu", "tanh", "sigmoid"]
+Init = Literal["torch", "xavier_uniform", "xavier_normal", "he_uniform", "he_normal"]
 
 
-def dense_parameters(inputs: int, hidden: tuple[int, ...], outputs: int) -> dict[str, tuple[int, ...]]:
+def activated(z: Tensor, activation: Activation) -> Tensor:
+    """φ(z), in place."""
+    if activation == "relu":
+        return z.relu_()
+    if activation == "tanh":
+        return z.tanh_()
+    # σ(z) = (1 + tanh(z/2)) / 2: torch's own sigmoid rounds the last few elements of a tensor otherwise than the rest,
+    # so that a run's bits would hang on its place in the stack.
+    return z.mul_(0.5).tanh_().add_(1).mul_(0.5)
+
+
+def dense_parameters(
+    inputs: int, hidden: tuple[int, ...], outputs: int, prefix: str = "layers"
+) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the chain's parameters, in order."""
     widths = (inputs, *hidden, outputs)
     shapes: dict[str, tuple[int, ...]] = {}
     for i, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
-        shapes[f"layers.{i}.weight"] = (fan_out, fan_in)
-        shapes[f"layers.{i}.bias"] = (fan_out,)
+        shapes[f"{prefix}.{i}.weight"] = (fan_out, fan_in)
+        shapes[f"{prefix}.{i}.bias"] = (fan_out,)
     return shapes
 
 
+def starting(init: Init, shape: tuple[int, ...], fan_in: int) -> Start:
+    """How a weight of ``shape`` (out, in, …) or a bias (out,) begins.
+
+    ``torch``: uniform in ±1/√fan_in, biases too, as ``torch.nn.Linear`` and ``Conv2d`` do. ``xavier_*``: variance
+    2/(fan_in + fan_out) (Glorot and Bengio 2010); ``he_*``: variance 2/fan_in (He, Zhang, Ren and Sun 2015); biases
+    zero.
+    """
+    if init == "torch":
+        return Start("uniform", fan_in**-0.5)
+    if len(shape) == 1:
+        return Start("constant", 0.0)
+    fan_out = fan_in // shape[1] * shape[0]
+    variance = 2 / fan_in if init.startswith("he") else 2 / (fan_in + fan_out)
+    if init.endswith("uniform"):
+        return Start("uniform", (3 * variance) ** 0.5)
+    return Start("normal", variance**0.5)
+
+
 class DenseNetwork:
-    """The chain on ``parameters`` (each (K, *shape)); ``backward`` writes into ``gradients``.
+    """The chain on the parameters ``prefix.i.weight`` and ``prefix.i.bias``; ``backward`` writes into the gradients.
 
     Buffers are kept per batch size, so a result is valid until the next call with as many rows.
     """
 
-    def __init__(
-        self, parameters: Mapping[str, Tensor], gradients: Mapping[str, Tensor], activation: Activation = "relu"
-    ) -> None:
-        self.depth = len(parameters) // 2
-        self.w = [parameters[f"layers.{i}.weight"] for i in range(self.depth)]
-        self.b = [parameters[f"layers.{i}.bias"].unsqueeze(1) for i in range(self.depth)]
-        self.gw = [gradients[f"layers.{i}.weight"] for i in range(self.depth)]
-        self.gb = [gradients[f"layers.{i}.bias"] for i in range(self.depth)]
+    def __init__(self, material: Material, activation: Activation = "relu", prefix: str = "layers") -> None:
+        self.depth = sum(name.startswith(f"{prefix}.") for name in material.parameters) // 2
+        layers = [f"{prefix}.{i}" for i in range(self.depth)]
+        self.w = [material.parameters[f"{layer}.weight"] for layer in layers]
+        self.b = [material.parameters[f"{layer}.bias"].unsqueeze(1) for layer in layers]
+        self.gw = [material.gradients[f"{layer}.weight"] for layer in layers]
+        self.gb = [material.gradients[f"{layer}.bias"] for layer in layers]
         self.activation = activation
+        self.rounded = material.precision == "bfloat16"
         self._buffers: dict[int, list[Tensor]] = {}
         self._inputs: list[Tensor] = []
-        self._factors: list[Tensor | None] = []
+        self._before: list[Tensor] = []
+        self._acted: list[Acted] = []
 
     def _outputs(self, rows: int) -> list[Tensor]:
         """A buffer (K, rows, out) for each layer's result."""
@@ -54,42 +88,76 @@ class DenseNetwork:
             self._buffers[rows] = [w.new_empty((w.shape[0], rows, w.shape[1])) for w in self.w]
         return self._buffers[rows]
 
-    def forward(self, x: Tensor, act: Callable[[Tensor, int], Tensor | None] | None = None) -> Tensor:
-        """Logits (K, N, classes); ``act`` may change each hidden layer's activations in place."""
-        import torch
-
-        self._inputs, self._factors = [x], []
+    def forward(self, x: Tensor, hidden: Hidden) -> Tensor:
+        """Logits (K, N, classes); ``hidden`` may change each hidden layer's activations in place."""
+        self._inputs, self._before, self._acted = [x], [], []
         outputs = self._outputs(x.shape[1])
         for i, z in enumerate(outputs):
-            torch.baddbmm(self.b[i], self._inputs[-1], self.w[i].transpose(1, 2), out=z)
+            self._affine(i, self._inputs[-1], z)
             if i < self.depth - 1:
-                h = z.relu_() if self.activation == "relu" else z.tanh_()
-                if act is not None and self.activation == "tanh":
-                    h = h.clone()  # its derivative needs the value before units are dropped
-                self._factors.append(act(h, i) if act is not None else None)
+                h = activated(z, self.activation)
+                # What comes back through the nonlinearity needs its value from before units were dropped; a ReLU only
+                # where something else than the dropped unit's zero comes back.
+                kept = h.clone() if hidden.training and (hidden.keeps or self.activation != "relu") else h
+                self._before.append(kept)
+                self._acted.append(hidden(h, i))
                 self._inputs.append(h)
         return outputs[-1]
 
     def backward(self, g: Tensor) -> None:
         """Gradients of the last ``forward``, given ``g`` (K, N, classes) at its logits."""
+        self._backward(g)
+
+    def backward_to_inputs(self, g: Tensor) -> Tensor:
+        """The same, and the gradient at the inputs, (K, N, in)."""
+        return self._input_gradient(0, self._backward(g))
+
+    def _backward(self, g: Tensor) -> Tensor:
         import torch
 
         for i in reversed(range(self.depth)):
-            torch.bmm(g.transpose(1, 2), self._inputs[i], out=self.gw[i])
+            self._weight_gradient(i, g)
             torch.sum(g, 1, out=self.gb[i])
             if i > 0:
-                g = self._through_activation(torch.bmm(g, self.w[i]), i - 1)
+                g = self._through_activation(self._input_gradient(i, g), i - 1)
+        return g
+
+    def _affine(self, i: int, h: Tensor, out: Tensor) -> None:
+        """``out`` = h·Wᵀ + b."""
+        import torch
+
+        if self.rounded:
+            torch.add(torch.bmm(h.bfloat16(), self.w[i].bfloat16().transpose(1, 2)), self.b[i], out=out)
+        else:
+            torch.baddbmm(self.b[i], h, self.w[i].transpose(1, 2), out=out)
+
+    def _weight_gradient(self, i: int, g: Tensor) -> None:
+        """∂W = gᵀ·h."""
+        import torch
+
+        if self.rounded:
+            self.gw[i].copy_(torch.bmm(g.bfloat16().transpose(1, 2), self._inputs[i].bfloat16()))
+        else:
+            torch.bmm(g.transpose(1, 2), self._inputs[i], out=self.gw[i])
+
+    def _input_gradient(self, i: int, g: Tensor) -> Tensor:
+        """g·W."""
+        import torch
+
+        return torch.bmm(g.bfloat16(), self.w[i].bfloat16()).float() if self.rounded else torch.bmm(g, self.w[i])
 
     def _through_activation(self, g: Tensor, layer: int) -> Tensor:
         """The gradient before the nonlinearity of hidden ``layer``, given that behind it; in place."""
         import torch
 
-        factor = self._factors[layer]
+        factor, added = self._acted[layer]
         if factor is not None:
             g.mul_(factor)
+        if added is not None:
+            g.add_(added)
+        h = self._before[layer]
         if self.activation == "relu":
             # A dropped unit is zero like an inactive one, so what came out tells both.
-            torch.ops.aten.threshold_backward.grad_input(g, self._inputs[layer + 1], 0, grad_input=g)
+            torch.ops.aten.threshold_backward.grad_input(g, h, 0, grad_input=g)
             return g
-        h = self._outputs(g.shape[1])[layer]
-        return g.mul_(1 - h * h)
+        return g.mul_(1 - h * h if self.activation == "tanh" else h * (1 - h))

@@ -71,7 +71,12 @@ class Part(Spec):
 
     def structure(self) -> dict[str, Any]:
         """The fields that must be equal in a stack, as JSON values."""
-        return self.model_dump(mode="json", exclude=set(self.per_run()))
+        structure = self.model_dump(mode="json", exclude=set(self.per_run()))
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, tuple) and value and all(isinstance(item, Part) for item in value):
+                structure[name] = [item.structure() for item in value]
+        return structure
 
 
 def kind_of(part: type[Part]) -> str | None:
@@ -114,14 +119,18 @@ def union_of(package: str, family: type[P]) -> Any:
 class Stacked(Generic[P]):
     """One part seen over the K runs of a stack.
 
-    A PerRun field is a float32 tensor of shape (K,) (float64 where the stack computes in float64); every other
-    field is the value that all runs share. ``stacked.column("p", 3)`` shapes (K,) to broadcast over 3 dimensions.
+    ``kept`` holds tensors that a hook made once and wants again. A PerRun field is a float32 tensor of shape (K,)
+    (float64 where the stack computes in float64); every other field is the value that all runs share.
+    ``stacked.column("p", 3)`` shapes (K,) to broadcast over 3 dimensions.
     """
 
     def __init__(self, parts: Sequence[P], *, device: torch.device, dtype: torch.dtype) -> None:
         import torch
 
         first = parts[0]
+        self.device, self.dtype = device, dtype
+        self._inner: dict[tuple[str, int], Stacked[Any]] = {}
+        self.kept: dict[str, Tensor] = {}
         assert all(part.structure() == first.structure() for part in parts), "a stack's parts differ in structure"
         self.parts = tuple(parts)
         self._values: dict[str, Any] = {
@@ -143,6 +152,13 @@ class Stacked(Generic[P]):
             return self.__dict__["_values"][name]
         except KeyError:
             raise AttributeError(f"{name!r} is no field of this part") from None
+
+    def inner(self, name: str, i: int) -> Stacked[Any]:
+        """The i-th of the parts that the field ``name`` lists, over the runs."""
+        if (name, i) not in self._inner:
+            parts = [getattr(part, name)[i] for part in self.parts]
+            self._inner[name, i] = Stacked(parts, device=self.device, dtype=self.dtype)
+        return self._inner[name, i]
 
     def column(self, name: str, dimensions: int) -> Tensor:
         """The PerRun field ``name``, shape (K, 1, …) with ``dimensions`` dimensions in all."""

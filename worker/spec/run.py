@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from worker.spec.canonical import sha256_of
 from worker.spec.datasets import AnyDataset
+from worker.spec.families import Precision
 from worker.spec.models import AnyModel
 from worker.spec.optimizers import AnyOptimizer
 from worker.spec.part import Objection, Part, Spec
@@ -18,7 +19,7 @@ from worker.spec.schedules import AnySchedule
 from worker.spec.schedules.constant import Constant
 from worker.spec.stops import AnyStop
 
-ENGINE_VERSION = "1"
+ENGINE_VERSION = "2"
 """Raised whenever the same spec would give other bits; finished runs of another version are not reused."""
 
 
@@ -42,18 +43,28 @@ class RunSpec(Spec):
     optimizer: AnyOptimizer
     schedule: AnySchedule = Field(default_factory=Constant)
     epochs: int = Field(default=10, ge=1, le=100_000)
-    batch_size: int = Field(default=64, ge=1, le=65_536)
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["full"] = Field(
+        default=64, description="Rows of an optimizer step; full is the whole training set."
+    )
     seed: int = Field(default=0, ge=0, le=2**53 - 1)
     stop: tuple[AnyStop, ...] = Field(default=(), max_length=16)
     allow_test_selection: bool = Field(default=False, description="Let rules that choose an epoch look at test.*.")
     evaluate: Evaluate = Field(default_factory=Evaluate)
     device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
-    precision: Literal["float32"] = "float32"
+    precision: Precision = Field(
+        default="float32", description="Of the products of dense layers; parameters and sums are float32 always."
+    )
+
+    @property
+    def batch_rows(self) -> int:
+        """Rows of a whole batch."""
+        rows = self.dataset.training_rows
+        return rows if self.batch_size == "full" else min(self.batch_size, rows)
 
     @property
     def steps_per_epoch(self) -> int:
         """Optimizer steps in a whole epoch; the last batch may be smaller."""
-        return -(-self.dataset.training_rows // self.batch_size)
+        return -(-self.dataset.training_rows // self.batch_rows)
 
     @property
     def parameters(self) -> int:

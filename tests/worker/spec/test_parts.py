@@ -13,8 +13,9 @@ import pytest
 from pydantic import ValidationError
 
 from tests.conftest import spec
+from tests.laws.strategies import example as body
 from tests.laws.strategies import parsed, train
-from worker.spec.families import Dataset, Model, Optimizer, Regularizer, Schedule, Stop, defines
+from worker.spec.families import HOOKS, Dataset, Model, Optimizer, Regularizer, Schedule, Stop, defines
 from worker.spec.part import Part, kind_of, parts_in
 from worker.spec.run import stack_key
 
@@ -37,8 +38,7 @@ OPTIMIZERS = [p for p in PARTS if issubclass(p.values[0], Optimizer)]  # type: i
 
 def example(part: type[Part]) -> Any:
     """The part with its defaults; a field that has none brings an example."""
-    required = {name: (field.examples or [])[0] for name, field in part.model_fields.items() if field.is_required()}
-    return part.model_validate_json(json.dumps({"kind": kind_of(part), **required}))
+    return part.model_validate_json(json.dumps(body(part)))
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -77,8 +77,7 @@ def test_a_part_is_the_same_after_a_round_trip(part: type[Part]) -> None:
 
 @pytest.mark.parametrize("part", REGULARIZERS)
 def test_a_regularizer_does_something_and_its_neutral_values_are_valid(part: type[Regularizer]) -> None:
-    hooks = ("act", "penalty", "grad", "prox", "moves", "choose")
-    assert any(defines(part, name) for name in hooks)
+    assert any(defines(part, name) for name in HOOKS)
     assert defines(part, "moves") == defines(part, "choose")
     if part.neutral is not None:
         assert set(part.neutral) <= part.per_run()
@@ -89,7 +88,7 @@ def test_a_regularizer_does_something_and_its_neutral_values_are_valid(part: typ
 def test_a_regularizer_trains_and_changes_the_result(part: type[Regularizer]) -> None:
     body = {
         "dataset": {"kind": "digits", "train_size": 64, "validation_size": 30},
-        "model": {"kind": "mlp", "hidden": [16]},
+        "model": {"kind": "mlp", "hidden": [16], "init": "he_normal"},
         "optimizer": {"kind": "sgd", "lr": 0.05},
         "epochs": 2,
     }
@@ -101,15 +100,14 @@ def test_a_regularizer_trains_and_changes_the_result(part: type[Regularizer]) ->
 
 @pytest.mark.parametrize("part", OPTIMIZERS)
 def test_an_optimizer_learns_the_digits(part: type[Optimizer]) -> None:
-    lr = 0.01 if kind_of(part) == "adam" else 0.1
-    body = {
+    settings = {
         "dataset": {"kind": "digits", "train_size": 500, "validation_size": 100},
         "model": {"kind": "mlp", "hidden": [64]},
-        "optimizer": {**example(part).model_dump(mode="json"), "lr": lr},
+        "optimizer": example(part).model_dump(mode="json"),
         "epochs": 25,
         "batch_size": 16,
     }
-    (epochs,) = train([parsed(body)]).values()
+    (epochs,) = train([parsed(settings)]).values()
     assert epochs[-1][1]["test.accuracy"] > 0.88
     assert epochs[-1][1]["train.loss"] < epochs[0][1]["train.loss"] / 3
 

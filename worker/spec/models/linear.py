@@ -8,15 +8,13 @@ Reference: Cox, 1958, "The regression analysis of binary sequences".
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from worker.spec.dense import DenseNetwork, dense_parameters
-from worker.spec.families import Model, Network
+from pydantic import Field
+
+from worker.spec.dense import DenseNetwork, Init, dense_parameters, starting
+from worker.spec.families import Material, Model, Network, Start
 from worker.spec.part import Stacked
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 class Linear(Model):
@@ -26,12 +24,17 @@ class Linear(Model):
     reference: ClassVar[str] = "Cox 1958, The regression analysis of binary sequences"
 
     kind: Literal["linear"] = "linear"
+    init: Init = Field(default="torch", description="How weights begin.")
 
     def parameters(self, shape: tuple[int, ...], classes: int) -> dict[str, tuple[int, ...]]:
         """One weight matrix and one bias."""
         return dense_parameters(math.prod(shape), (), classes)
 
+    def start(self, name: str, shape: tuple[int, ...], fan_in: int) -> Start:
+        """As ``init`` says."""
+        return starting(self.init, shape, fan_in)
+
     @staticmethod
-    def network(part: Stacked[Linear], parameters: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> Network:
+    def network(part: Stacked[Linear], material: Material) -> Network:
         """A chain of one layer."""
-        return DenseNetwork(parameters, gradients)
+        return DenseNetwork(material)

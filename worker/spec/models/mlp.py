@@ -2,7 +2,7 @@
 
     h₀ = x;    hᵢ₊₁ = φ(Wᵢ·hᵢ + bᵢ);    logits = W_last·h + b_last
 
-Weights and biases start uniform in ±1/√fan_in, as ``torch.nn.Linear`` does.
+Weights and biases begin as ``init`` says; by default uniform in ±1/√fan_in, as in ``torch.nn.Linear``.
 
 Reference: Rumelhart, Hinton and Williams, 1986, "Learning representations by back-propagating errors".
 """
@@ -10,17 +10,13 @@ Reference: Rumelhart, Hinton and Williams, 1986, "Learning representations by ba
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.dense import Activation, DenseNetwork, dense_parameters
-from worker.spec.families import Model, Network
+from worker.spec.dense import Activation, DenseNetwork, Init, dense_parameters, starting
+from worker.spec.families import Material, Model, Network, Start
 from worker.spec.part import Stacked
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Width = Annotated[int, Field(ge=1, le=1_000_000_000)]
 
@@ -38,6 +34,7 @@ class MLP(Model):
         default=(128, 128), min_length=1, max_length=32, description="Width of each hidden layer, from the input on."
     )
     activation: Activation = "relu"
+    init: Init = Field(default="torch", description="How weights begin.")
 
     @property
     def hidden_layers(self) -> int:
@@ -48,7 +45,11 @@ class MLP(Model):
         """A weight matrix and a bias for each layer."""
         return dense_parameters(math.prod(shape), self.hidden, classes)
 
+    def start(self, name: str, shape: tuple[int, ...], fan_in: int) -> Start:
+        """As ``init`` says."""
+        return starting(self.init, shape, fan_in)
+
     @staticmethod
-    def network(part: Stacked[MLP], parameters: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> Network:
+    def network(part: Stacked[MLP], material: Material) -> Network:
         """A chain of dense layers."""
-        return DenseNetwork(parameters, gradients, part.activation)
+        return DenseNetwork(material, part.activation)

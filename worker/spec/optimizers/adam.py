@@ -9,19 +9,16 @@ Reference: Kingma and Ba, 2015, "Adam: a method for stochastic optimization".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families import Optimizer
+from worker.spec.adaptive import adam_step
+from worker.spec.families import RatedOptimizer, Step, learning_rate
 from worker.spec.part import PerRun, Stacked
 
-if TYPE_CHECKING:
-    from torch import Tensor
 
-
-class Adam(Optimizer):
+class Adam(RatedOptimizer):
     """Adaptive moment estimation. L2 goes through the gradient here; it is not decoupled as in AdamW."""
 
     equation: ClassVar[str] = "m ← β₁m + (1−β₁)g;  v ← β₂v + (1−β₂)g²;  w ← w − η·m̂ / (√v̂ + ε)"
@@ -29,15 +26,12 @@ class Adam(Optimizer):
     state: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
 
     kind: Literal["adam"] = "adam"
-    beta1: float = Field(default=0.9, ge=0, lt=1, description="Decay of the mean of the gradient.")
-    beta2: float = Field(default=0.999, ge=0, lt=1, description="Decay of the mean of its square.")
+    lr: PerRun[float] = learning_rate(0.001)
+    beta1: float = Field(default=0.9, ge=0, lt=1, description="β₁, the decay of the mean of the gradient.")
+    beta2: float = Field(default=0.999, ge=0, lt=1, description="β₂, the decay of the mean of its square.")
     eps: PerRun[float] = Field(default=1e-8, gt=0, le=1, description="ε, keeps the division finite.")
 
     @staticmethod
-    def update(part: Stacked[Adam], w: Tensor, g: Tensor, lr: Tensor, state: Mapping[str, Tensor], t: int) -> None:
-        """One step with bias correction for step ``t``."""
-        m, v = state["exp_avg"], state["exp_avg_sq"]
-        m.lerp_(g, 1 - part.beta1)
-        v.mul_(part.beta2).addcmul_(g, g, value=1 - part.beta2)
-        denominator = (v / (1 - part.beta2**t)).sqrt_().add_(part.column("eps", 2))
-        w.addcdiv_(m * (lr / (1 - part.beta1**t)), denominator, value=-1)
+    def update(part: Stacked[Adam], step: Step) -> None:
+        """One step with bias correction."""
+        adam_step(step, part.beta1, part.beta2, part.column("eps", 2))

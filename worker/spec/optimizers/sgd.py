@@ -7,25 +7,22 @@ Reference: Robbins and Monro, 1951, "A stochastic approximation method".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from worker.spec.families import Optimizer
-from worker.spec.part import Stacked
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from worker.spec.families import RatedOptimizer, Step, learning_rate
+from worker.spec.part import PerRun, Stacked
 
 
-class SGD(Optimizer):
+class SGD(RatedOptimizer):
     """Step against the gradient."""
 
     equation: ClassVar[str] = "w ← w − η·g"
     reference: ClassVar[str] = "Robbins and Monro 1951, A stochastic approximation method"
 
     kind: Literal["sgd"] = "sgd"
+    lr: PerRun[float] = learning_rate(0.1)
 
     @staticmethod
-    def update(part: Stacked[SGD], w: Tensor, g: Tensor, lr: Tensor, state: Mapping[str, Tensor], t: int) -> None:
+    def update(part: Stacked[SGD], step: Step) -> None:
         """W ← w − η·g."""
-        w.addcmul_(g, lr, value=-1)
+        step.w.addcmul_(step.g, step.lr, value=-1)

@@ -12,5 +12,8 @@ if TYPE_CHECKING:
 else:
     AnyRegularizer = union_of(__name__, Regularizer)
 
+for _part in parts_in(__name__, Regularizer).values():
+    _part.model_rebuild(force=True, _types_namespace={"AnyRegularizer": AnyRegularizer})
+
 KINDS = parts_in(__name__, Regularizer)
 """Every part of this folder, by kind."""

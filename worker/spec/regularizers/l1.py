@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class L1(Regularizer):
-    """Add λ times the absolute value of every weight, with true zeros; biases are left alone."""
+    """Add λ times the absolute value of every weight, with true zeros; biases only if asked."""
 
     equation: ClassVar[str] = "J = loss + λ · Σ|W|;  W ← sign(W) · max(|W| − η·λ, 0)"
     reference: ClassVar[str] = "Tibshirani 1996, Regression shrinkage and selection via the lasso"
@@ -33,6 +33,7 @@ class L1(Regularizer):
     strength: PerRun[float] = Field(
         ge=0, le=1e6, examples=[1e-4], description="λ; 0 is the same as leaving the part out."
     )
+    biases: bool = Field(default=False, description="Whether biases are penalised too.")
 
     @staticmethod
     def penalty(part: Stacked[L1], w: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
     J = loss + λ/2 · Σ‖W‖²        so       ∂J/∂W = ∂loss/∂W + λ·W
 
+With ``biases`` it is what ``weight_decay`` of ``torch.optim.SGD`` does. A textbook's λ/2m is this with λ/m.
+
 Reference: Krogh and Hertz, 1991, "A simple weight decay can improve generalization".
 """
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class L2(Regularizer):
-    """Add λ/2 times the squared norm of every weight matrix; biases are left alone."""
+    """Add λ/2 times the squared norm of every weight matrix, and of the biases if asked."""
 
     equation: ClassVar[str] = "J = loss + λ/2 · Σ‖W‖²"
     reference: ClassVar[str] = "Krogh and Hertz 1991, A simple weight decay can improve generalization"
@@ -29,6 +31,7 @@ class L2(Regularizer):
     strength: PerRun[float] = Field(
         ge=0, le=1e6, examples=[1e-4], description="λ; 0 is the same as leaving the part out."
     )
+    biases: bool = Field(default=False, description="Whether biases are penalised too, as torch's weight_decay does.")
 
     @staticmethod
     def penalty(part: Stacked[L2], w: Tensor) -> Tensor:

@@ -1,7 +1,9 @@
-"""Image operations that only move pixels, as tables of index maps: one gather does any number of them.
+"""The image operations of a stack, in list order.
 
-An operation is a table of maps and a choice for each row. Neighbouring operations are multiplied out into one table
-(all rotations × both flips) while it stays small; what is left is composed in the step.
+Those that only move pixels are tables of index maps and a choice for each row. At the head of the list they work on
+the raw bytes: neighbouring tables are multiplied out into one (all rotations × both flips) while it stays small, what
+is left is composed in the step, and one gather does them all. From the first operation on that computes pixels, images
+are floats.
 """
 
 from __future__ import annotations
@@ -12,8 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from worker.engine.data import Data
 from worker.engine.streams import StackDraws
+from worker.spec.families import defines
 from worker.spec.part import Stacked
+from worker.spec.warps import apply
 
 MOST_MAPS = 16_384
 """Maps in a table that is multiplied out; at 785 int64 each, 100 MB."""
@@ -21,8 +26,30 @@ MOST_MAPS = 16_384
 Operation = tuple[Stacked[Any], StackDraws]
 
 
+class Images:
+    """Makes the inputs of a batch from the raw rows."""
+
+    def __init__(self, operations: Sequence[Operation], shape: tuple[int, ...], device: torch.device) -> None:
+        leading = 0
+        while leading < len(operations) and defines(operations[leading][0].maths, "moves"):
+            leading += 1
+        self._moves = Moves(operations[:leading], shape, device) if leading else None
+        self._rest = operations[leading:]
+        self._shape = shape
+
+    def batch(self, data: Data, rows: Tensor) -> Tensor:
+        """Inputs (K, N, D) of the training rows ``rows`` (K, N)."""
+        raw = data.raws(rows) if self._moves is None else data.moved(rows, self._moves.index())
+        if self._rest:
+            x = raw.to(torch.float32).view(*rows.shape, *self._shape)
+            for part, draws in self._rest:
+                x = apply(part, x, draws, data.spec.white)
+            raw = x.flatten(2)
+        return data.inputs(raw)
+
+
 class Moves:
-    """The pixel moves of a stack, in list order."""
+    """The pixel moves at the head of the list."""
 
     def __init__(self, operations: Sequence[Operation], shape: tuple[int, ...], device: torch.device) -> None:
         self._tables: list[Tensor] = []

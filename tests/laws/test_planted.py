@@ -1,0 +1,109 @@
+"""Every law goes red under a planted bug: a law that cannot fail proves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.laws.strategies import parsed
+from tests.laws.test_oracles import test_an_optimizer_is_torchs_in_float64 as law_6
+from tests.laws.test_stack import (
+    NEUTRAL,
+    SMALL,
+    law_1,
+    law_2,
+    law_3,
+    law_4,
+)
+from tests.laws.test_stack import test_law_5_changing_one_parts_stream_changes_no_other as law_5
+from tests.laws.test_stack import test_law_7_whatever_changes_a_history_changes_the_reuse_key as law_7
+from worker.engine.progress import Progress
+from worker.engine.stack import Stack
+from worker.engine.streams import StackDraws
+from worker.spec.optimizers.adam import Adam
+from worker.spec.run import RunSpec
+
+SPECS = [
+    parsed({**SMALL, "optimizer": {"kind": "adam", "lr": 0.01}, "seed": i, "regularizers": [{"kind": "dropout"}]})
+    for i in range(3)
+]
+
+
+def test_law_1_sees_draws_that_depend_on_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    law_1(SPECS, [2, 0, 1], [1])
+    int16 = StackDraws.int16
+
+    def shifted(self: StackDraws, name: str, width: int) -> Tensor:
+        return int16(self, name, width).roll(len(self.seeds), 2)
+
+    monkeypatch.setattr(StackDraws, "int16", shifted)
+    with pytest.raises(AssertionError):
+        law_1(SPECS, [2, 0, 1], [1])
+
+
+def test_law_2_sees_what_depends_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    law_2(SPECS)
+    step = Progress.train_step
+
+    def nudged(self: Progress, t: int) -> None:
+        step(self, t)
+        if torch.get_num_threads() == 2:
+            self.stack.weights[:, 0].nextafter_(torch.tensor(1.0))
+
+    monkeypatch.setattr(Progress, "train_step", nudged)
+    with pytest.raises(AssertionError):
+        law_2(SPECS)
+
+
+def test_law_3_sees_optimizer_state_that_is_not_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    law_3(SPECS, 1)
+    restore = Stack.restore
+
+    def forgetful(self: Stack, position: int, tensors: Mapping[str, Tensor]) -> None:
+        kept = {n: torch.zeros_like(t) if n.startswith("optimizer.exp_avg.") else t for n, t in tensors.items()}
+        restore(self, position, kept)
+
+    monkeypatch.setattr(Stack, "restore", forgetful)
+    with pytest.raises(AssertionError):
+        law_3(SPECS, 1)
+
+
+def test_law_4_sees_a_neutral_value_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    body: dict[str, Any] = {**SMALL, "optimizer": {"kind": "adam", "lr": 0.01}}
+    law_4(body, NEUTRAL["l1"])
+    with pytest.raises(AssertionError):
+        law_4(body, {**NEUTRAL["l1"], "strength": 1e-3})
+
+
+def test_law_5_sees_streams_that_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    law_5()
+    counted = iter(range(1000))
+    monkeypatch.setattr(
+        "worker.engine.streams.stream_key", lambda seed, purpose, name="", epoch=0: seed + epoch + next(counted)
+    )
+    with pytest.raises(AssertionError):
+        law_5()
+
+
+def test_law_6_sees_a_wrong_constant(monkeypatch: pytest.MonkeyPatch) -> None:
+    law_6("adam")
+    update = Adam.update
+
+    def off_by_one(part: Any, step: Any) -> None:
+        update(part, step._replace(t=step.t + 1))
+
+    monkeypatch.setattr(Adam, "update", staticmethod(off_by_one))
+    with pytest.raises(AssertionError):
+        law_6("adam")
+
+
+def test_law_7_sees_a_field_that_the_key_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
+    law_7()
+    fields = RunSpec.result_fields
+    monkeypatch.setattr(RunSpec, "result_fields", lambda self: {k: v for k, v in fields(self).items() if k != "stop"})
+    with pytest.raises(AssertionError):
+        law_7()

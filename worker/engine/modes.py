@@ -1,0 +1,71 @@
+"""What happens to a stack's activations between its layers, while it trains and while it is evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from worker.engine.stack import Stack
+from worker.spec.families import Acted
+
+
+class PlainMode:
+    """Training without regularizers."""
+
+    training = True
+    keeps = False
+
+    def __call__(self, a: Tensor, layer: int) -> Acted:
+        """Leave ``a`` as it is."""
+        return Acted()
+
+
+class TrainingMode:
+    """Every regularizer that acts on hidden units does so."""
+
+    training = True
+
+    def __init__(self, stack: Stack) -> None:
+        self._acting, self._adding = stack.having("act"), stack.having("grad_of_activations")
+        self.keeps = bool(self._adding)
+
+    def __call__(self, a: Tensor, layer: int) -> Acted:
+        """Change ``a`` (K, N, H) in place; what the gradient is multiplied by, and what is added to it."""
+        added: Tensor | None = None
+        for part, _ in self._adding:
+            own: Tensor = part.maths.grad_of_activations(part, a)
+            added = own if added is None else added.add_(own)
+        factor: Tensor | None = None
+        for part, draws in self._acting:
+            own = part.maths.act(part, a, draws, layer)
+            factor = own if factor is None else factor.mul_(own)
+        return Acted(factor, added)
+
+
+class EvaluationMode:
+    """Nothing is random; ``look`` sees the activations of every hidden layer."""
+
+    training = False
+    keeps = False
+
+    def __init__(self, stack: Stack, look: Callable[[Tensor], Any] | None = None) -> None:
+        self._scaling = stack.having("scale")
+        self._look = look
+
+    def inputs(self, x: Tensor) -> Tensor:
+        """The inputs as the model is to see them; ``x`` itself is left as it is."""
+        if self._scaling:
+            x = x.clone()
+            for part, _ in self._scaling:
+                part.maths.scale(part, x, -1)
+        return x
+
+    def __call__(self, a: Tensor, layer: int) -> Acted:
+        """Scale where a part asks for it."""
+        if self._look is not None:
+            self._look(a)
+        for part, _ in self._scaling:
+            part.maths.scale(part, a, layer)
+        return Acted()

@@ -1,0 +1,174 @@
+"""Convolutional network: blocks of convolution, normalisation, pooling and a nonlinearity, then dense layers.
+
+    hᵢ₊₁ = φ(pool(norm(Kᵢ ∗ hᵢ + bᵢ)));    logits = dense layers of the flattened last h
+
+Convolutions keep the picture's size (zero padding), pooling halves it. Max-pooling comes before a nonlinearity that
+rises everywhere, which changes nothing and saves three quarters of its work. Regularizers of hidden units work on the
+dense hidden layers. Each run's convolutions are its own calls, since grouped ones are slower on a CPU; the dense
+layers of all runs are one batched product.
+
+Reference: LeCun, Bottou, Bengio and Haffner, 1998, "Gradient-based learning applied to document recognition"; Ioffe and
+Szegedy, 2015, "Batch normalization"; Ba, Kiros and Hinton, 2016, "Layer normalization".
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from worker.spec.dense import Activation, DenseNetwork, Init, dense_parameters, starting
+from worker.spec.families import Hidden, Material, Model, Network, Start
+from worker.spec.part import Objection, Stacked
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from worker.spec.run import RunSpec
+
+Channels = Annotated[int, Field(ge=1, le=4096)]
+Width = Annotated[int, Field(ge=1, le=1_000_000)]
+MOMENTUM, EPS = 0.1, 1e-5
+"""Of the running means of batch normalisation, and what keeps both norms' divisions finite; as in torch."""
+
+
+class CNN(Model):
+    """Convolutional blocks, one for each number in ``channels``, then dense layers."""
+
+    equation: ClassVar[str] = "hᵢ₊₁ = φ(pool(norm(Kᵢ ∗ hᵢ + bᵢ)));  logits = dense(flatten(h))"
+    reference: ClassVar[str] = "LeCun, Bottou, Bengio and Haffner 1998, Gradient-based learning applied to documents"
+
+    kind: Literal["cnn"] = "cnn"
+    channels: tuple[Channels, ...] = Field(
+        default=(16, 32), min_length=1, max_length=8, description="Channels of each convolution, from the input on."
+    )
+    kernel_size: Literal[1, 3, 5, 7] = Field(default=3, description="Height and width of the kernels.")
+    pooling: Literal["max", "average", "none"] = Field(default="max", description="What halves the picture in a block.")
+    norm: Literal["none", "batch", "layer"] = Field(default="none", description="Normalisation after a convolution.")
+    hidden: tuple[Width, ...] = Field(default=(), max_length=8, description="Widths of dense hidden layers.")
+    activation: Activation = "relu"
+    init: Init = Field(default="torch", description="How weights begin.")
+
+    @property
+    def hidden_layers(self) -> int:
+        """The dense ones."""
+        return len(self.hidden)
+
+    def objections(self, run: RunSpec) -> list[Objection]:
+        """Refuse rows that are no images, and more pooling than the image has pixels."""
+        shape = run.dataset.shape
+        if len(shape) < 2:
+            message = f"'cnn' works on images, but a row of {run.dataset.kind!r} has shape {list(shape)}; use 'mlp'."
+            return [Objection(field=None, message=message)]
+        if min(self._size(shape)) < 1:
+            most = int(math.log2(min(shape[-2:])))
+            message = f"An image of {shape[-2]}×{shape[-1]} can be halved {most} times; list at most {most} channels."
+            return [Objection(field="channels", message=message)]
+        return []
+
+    def _size(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """Height and width after the last block."""
+        halvings = 0 if self.pooling == "none" else len(self.channels)
+        return shape[-2] >> halvings, shape[-1] >> halvings
+
+    def parameters(self, shape: tuple[int, ...], classes: int) -> dict[str, tuple[int, ...]]:
+        """A kernel and a bias for each block, a weight and a bias for its norm, then the dense layers."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        planes = shape[0] if len(shape) == 3 else 1
+        for i, (inside, out) in enumerate(itertools.pairwise((planes, *self.channels))):
+            shapes[f"blocks.{i}.conv.weight"] = (out, inside, self.kernel_size, self.kernel_size)
+            shapes[f"blocks.{i}.conv.bias"] = (out,)
+            if self.norm != "none":
+                shapes[f"blocks.{i}.norm.weight"] = (out,)
+                shapes[f"blocks.{i}.norm.bias"] = (out,)
+        features = self.channels[-1] * math.prod(self._size(shape)) if len(shape) >= 2 else 1
+        return shapes | dense_parameters(features, self.hidden, classes)
+
+    def buffers(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+        """Running mean and variance of each channel, with batch normalisation."""
+        if self.norm != "batch":
+            return {}
+        names = ("running_mean", "running_var")
+        return {f"blocks.{i}.norm.{name}": (out,) for i, out in enumerate(self.channels) for name in names}
+
+    def start(self, name: str, shape: tuple[int, ...], fan_in: int) -> Start:
+        """Norms begin as the identity, all else as ``init`` says."""
+        if ".norm." in name:
+            return Start("constant", 1.0 if name.endswith(("weight", "var")) else 0.0)
+        return starting(self.init, shape, fan_in)
+
+    def flops(self, shape: tuple[int, ...], classes: int) -> int:
+        """Two for each weight, times the pixels at which a kernel is applied."""
+        total = 0
+        for name, size in self.parameters(shape, classes).items():
+            block = int(name.split(".")[1]) if name.startswith("blocks.") else None
+            halvings = 0 if self.pooling == "none" or block is None else block
+            pixels = 1 if block is None else (shape[-2] >> halvings) * (shape[-1] >> halvings)
+            total += 2 * math.prod(size) * pixels
+        return total
+
+    @staticmethod
+    def network(part: Stacked[CNN], material: Material) -> Network:
+        """Convolutions run by run, dense layers stacked."""
+        return ConvolutionalNetwork(part.parts[0], material)
+
+
+class ConvolutionalNetwork:
+    """The network of one stack; autograd differentiates the convolutional part, run by run."""
+
+    def __init__(self, model: CNN, material: Material) -> None:
+        self.model = model
+        self.material = material
+        self.head = DenseNetwork(material, model.activation)
+        self.planes = (material.shape[0] if len(material.shape) == 3 else 1, *material.shape[-2:])
+        self.trainable = [name for name in material.parameters if name.startswith("blocks.")]
+        self._trunks: list[tuple[dict[str, Tensor], Tensor]] = []
+
+    def forward(self, x: Tensor, hidden: Hidden) -> Tensor:
+        """Logits (K, N, classes)."""
+        import torch
+
+        self._trunks = []
+        for k, rows in enumerate(x):
+            own = {name: self.material.parameters[name][k].detach() for name in self.trainable}
+            with torch.set_grad_enabled(hidden.training):
+                if hidden.training:
+                    own = {name: tensor.requires_grad_() for name, tensor in own.items()}
+                features = self._trunk(own, rows, k, training=hidden.training)
+            self._trunks.append((own, features))
+        return self.head.forward(torch.stack([features.detach() for _, features in self._trunks]), hidden)
+
+    def _trunk(self, own: dict[str, Tensor], rows: Tensor, k: int, *, training: bool) -> Tensor:
+        """The flattened result of the last block, (N, features)."""
+        import torch
+        from torch.nn import functional as F  # noqa: N812 - its usual name
+
+        h = rows.reshape(-1, *self.planes).contiguous(memory_format=torch.channels_last)
+        for i in range(len(self.model.channels)):
+            kernel = own[f"blocks.{i}.conv.weight"]
+            h = F.conv2d(h, kernel, own[f"blocks.{i}.conv.bias"], padding=self.model.kernel_size // 2)
+            if self.model.norm == "layer":
+                h = F.group_norm(h, 1, own[f"blocks.{i}.norm.weight"], own[f"blocks.{i}.norm.bias"], EPS)
+            elif self.model.norm == "batch":
+                mean, var = (self.material.buffers[f"blocks.{i}.norm.running_{name}"][k] for name in ("mean", "var"))
+                weight, bias = own[f"blocks.{i}.norm.weight"], own[f"blocks.{i}.norm.bias"]
+                h = F.batch_norm(h, mean, var, weight, bias, training, MOMENTUM, EPS)
+            if self.model.pooling == "max":
+                h = F.max_pool2d(h, 2)
+            elif self.model.pooling == "average":
+                h = F.avg_pool2d(getattr(torch, self.model.activation)(h), 2)
+            if self.model.pooling != "average":
+                h = getattr(torch, self.model.activation)(h)
+        return h.flatten(1)
+
+    def backward(self, g: Tensor) -> None:
+        """Gradients of the last ``forward`` in training mode."""
+        import torch
+
+        for k, (inner, (own, features)) in enumerate(zip(self.head.backward_to_inputs(g), self._trunks, strict=True)):
+            gradients = torch.autograd.grad(features, list(own.values()), inner)
+            for name, gradient in zip(own, gradients, strict=True):
+                self.material.gradients[name][k].copy_(gradient)
+        self._trunks = []

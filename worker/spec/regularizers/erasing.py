@@ -1,0 +1,65 @@
+"""Random erasing: a part of the picture is hidden.
+
+    a rectangle of a share s ~ U(smallest, largest) of the area, with log of height/width ~ U(log 0.3, log 3.3), at a
+    random place, becomes black with probability p
+
+Reference: Zhong, Zheng, Kang, Li and Yang, 2020, "Random erasing data augmentation".
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from worker.spec.families import Draws, ImageOperation
+from worker.spec.part import Objection, PerRun, Stacked
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from worker.spec.run import RunSpec
+
+LOG_RATIO = math.log(0.3), math.log(3.3)
+
+
+class Erasing(ImageOperation):
+    """Blacken a random rectangle of each training image with probability p."""
+
+    equation: ClassVar[str] = "x̃[i, j] = 0 in a random rectangle, with probability p"
+    reference: ClassVar[str] = "Zhong, Zheng, Kang, Li and Yang 2020, Random erasing data augmentation"
+    neutral: ClassVar[dict[str, float]] = {"p": 0.0}
+
+    kind: Literal["erasing"] = "erasing"
+    p: PerRun[float] = Field(default=0.5, ge=0, le=1, description="Probability of being erased; 0 leaves images alone.")
+    smallest: PerRun[float] = Field(default=0.02, gt=0, le=1, description="Least share of the area.")
+    largest: PerRun[float] = Field(default=0.33, gt=0, le=1, description="Greatest share of the area.")
+
+    def objections(self, run: RunSpec) -> list[Objection]:
+        """Refuse shares in the wrong order, besides data that are no images."""
+        found = list(super().objections(run))
+        if self.smallest > self.largest:
+            message = f"smallest ({self.smallest:g}) is above largest ({self.largest:g}); exchange the two."
+            found.append(Objection(field="smallest", message=message))
+        return found
+
+    @staticmethod
+    def image(part: Stacked[Erasing], x: Tensor, draws: Draws, white: float) -> Tensor:
+        """Every row with its own rectangle."""
+        import torch
+
+        height, width = x.shape[2:]
+        low, high = part.column("smallest", 2), part.column("largest", 2)
+        area = (low + draws.uniform("area") * (high - low)) * (height * width)
+        ratio = (LOG_RATIO[0] + draws.uniform("ratio") * (LOG_RATIO[1] - LOG_RATIO[0])).exp()
+        tall = (area * ratio).sqrt().round().clamp(1, height)
+        wide = (area / ratio).sqrt().round().clamp(1, width)
+        top = (draws.uniform("top") * (height - tall + 1)).floor()
+        left = (draws.uniform("left") * (width - wide + 1)).floor()
+        i = torch.arange(height, device=x.device).view(1, 1, -1, 1)
+        j = torch.arange(width, device=x.device).view(1, 1, 1, -1)
+        top, left, tall, wide = (v.unsqueeze(2).unsqueeze(3) for v in (top, left, tall, wide))
+        erased = (i >= top) & (i < top + tall) & (j >= left) & (j < left + wide)
+        chosen = (draws.uniform("p") < part.column("p", 2)).unsqueeze(2).unsqueeze(3)
+        return x.masked_fill_(erased & chosen, 0)

@@ -1,0 +1,50 @@
+"""Random zoom: a picture taken from nearer or farther away.
+
+    x̃(u) = x(u / s),  log s ~ U(−log factor, log factor),  nearest pixel, outside is black
+
+s is drawn in steps of 1 %. Only pixels are moved, none is computed.
+
+Reference: Simard, Steinkraus and Platt, 2003, "Best practices for convolutional neural networks applied to visual
+document analysis"; pixels as torchvision's ``affine`` with ``InterpolationMode.NEAREST``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from worker.spec.families import Draws, ImageOperation
+from worker.spec.part import PerRun, Stacked
+from worker.spec.warps import STEP, scaled, steps
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Zoom(ImageOperation):
+    """Enlarge or reduce each training image at random."""
+
+    equation: ClassVar[str] = "x̃(u) = x(u / s),  log s ~ U(−log factor, log factor)"
+    reference: ClassVar[str] = "Simard, Steinkraus and Platt 2003, Best practices for convolutional neural networks"
+    neutral: ClassVar[dict[str, float]] = {"factor": 1.0}
+
+    kind: Literal["zoom"] = "zoom"
+    factor: PerRun[float] = Field(
+        ge=1, le=4, examples=[1.2], description="The largest s; the smallest is 1 / factor. 1 leaves images alone."
+    )
+
+    @staticmethod
+    def moves(part: Stacked[Zoom], height: int, width: int) -> Tensor:
+        """One map for each step of 1 %, up to the largest ``factor`` in the stack; the middle map is no change."""
+        largest = steps(max(one.factor for one in part.parts))
+        sizes = [STEP**i for i in range(-largest, largest + 1)]
+        return scaled(height, width, [(s, s) for s in sizes])
+
+    @staticmethod
+    def choose(part: Stacked[Zoom], draws: Draws, count: int) -> Tensor:
+        """The map of each row's size."""
+        if "limit" not in part.kept:
+            part.kept["limit"] = part.factor.new_tensor([steps(one.factor) for one in part.parts]).unsqueeze(1)
+        limit = part.kept["limit"]
+        return ((draws.uniform() * (2 * limit + 1)).floor() - limit).long() + count // 2
