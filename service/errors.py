@@ -67,6 +67,13 @@ class NotFound(Refusal):
     title = "There is nothing at this address"
 
 
+class PresetNotFound(NotFound):
+    """No preset has this name."""
+
+    code = "preset_not_found"
+    title = "There is no such preset"
+
+
 class RunNotFound(NotFound):
     """No run has this id."""
 

@@ -17,7 +17,8 @@ from service.api.bodies import RunBody, schema_of
 from service.api.dependencies import RunsOf, SettingsOf, only
 from service.api.problems import problems
 from service.api.views import WorkerList, WorkerView
-from service.errors import SpecRefused, Unavailable
+from service.errors import PresetNotFound, SpecRefused, Unavailable
+from service.presets import Preset, preset, presets
 from worker.spec.families import Dataset, Regularizer
 from worker.spec.part import Part
 from worker.spec.run import ENGINE_VERSION
@@ -49,6 +50,15 @@ class Catalog(BaseModel):
     optimizers: list[CatalogPart]
     schedules: list[CatalogPart]
     stops: list[CatalogPart]
+
+
+class PresetList(BaseModel):
+    """All presets."""
+
+    object: str = "list"
+    data: list[Preset]
+    has_more: bool = False
+    next_cursor: str | None = None
 
 
 class Capabilities(BaseModel):
@@ -99,6 +109,23 @@ def get_catalog(settings: SettingsOf) -> Catalog:
 def get_run_schema() -> dict[str, Any]:
     """The JSON schema of a run's body, for editors."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Fitwell run", **schema_of(RunBody)}
+
+
+@router.get("/presets", operation_id="list_presets", dependencies=[Depends(only())], responses=problems(SpecRefused))
+def list_presets() -> PresetList:
+    """Well-known experiments as ready bodies."""
+    return PresetList(data=list(presets().values()))
+
+
+@router.get(
+    "/presets/{name}",
+    operation_id="get_preset",
+    dependencies=[Depends(only())],
+    responses=problems(PresetNotFound, SpecRefused),
+)
+def get_preset(name: str) -> Preset:
+    """One of them."""
+    return preset(name)
 
 
 @router.get(

@@ -6,30 +6,17 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
-from service.app import create_app
 from service.runs.jobs import Jobs
 from service.settings import Settings
 from service.store.database import open_engine
 from tests.conftest import BODY, WORKER, body, measured
 from worker.ports import Outcome
 from worker.spec.optimizers import KINDS as OPTIMIZERS
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path)
-
-
-@pytest.fixture
-def client(here: Settings) -> Iterator[TestClient]:
-    with TestClient(create_app(here), raise_server_exceptions=False) as connected:
-        yield connected
 
 
 @pytest.fixture

@@ -1,0 +1,50 @@
+"""The presets: every body is one that the service takes and the engine can train."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from service.presets import presets
+from tests.laws.strategies import parsed, train
+
+BODIES = [pytest.param(body, id=body["name"]) for preset in presets().values() for body in preset.runs.values()]
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_a_presets_runs_are_taken_as_they_are(body: dict[str, Any]) -> None:
+    spec = parsed({name: value for name, value in body.items() if name != "name"})
+    assert not list(spec.objections())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("body", BODIES)
+def test_a_presets_runs_train_on_the_small_digits(body: dict[str, Any]) -> None:
+    small = {"kind": "digits", "train_size": 100, "validation_size": 50}
+    spec = {**body, "dataset": small, "epochs": 1}
+    spec.pop("name")
+    ((epoch, metrics, _),) = train([parsed(spec)])["0"]
+    assert epoch == 1
+    assert metrics["train.loss"] < 3
+
+
+def test_presets_are_listed_and_read_one_by_one(client: TestClient) -> None:
+    listed = client.get("/v1/presets").json()
+    systems = {preset["system"] for preset in listed["data"]}
+    assert systems >= {"S1", "S2", "S4", "S5", "S7", "S8", "S9", "S10", "S11", "S12"}
+    for preset in listed["data"]:
+        assert client.get(f"/v1/presets/{preset['name']}").json() == preset
+    body = listed["data"][0]["runs"]["plain"]
+    checked = client.post("/v1/runs?validate_only=true", json=body)
+    assert checked.status_code in (200, 422)  # 422 only where FashionMNIST is not on this machine
+    if checked.status_code == 422:
+        assert checked.json()["errors"][0]["code"] == "dataset_missing"
+
+
+def test_an_unknown_preset_names_the_known_ones(client: TestClient) -> None:
+    answer = client.get("/v1/presets/nonsense")
+    assert answer.status_code == 404
+    assert answer.json()["code"] == "preset_not_found"
+    assert "overfit_classifier" in answer.json()["detail"]
