@@ -14,6 +14,7 @@ from torchvision.transforms.functional import hflip, rotate, vflip
 
 from tests.laws.strategies import CPU, HOME, parsed
 from worker.engine.data import Data
+from worker.engine.evaluation import weights_of
 from worker.engine.modes import EvaluationMode, TrainingMode
 from worker.engine.progress import Progress
 from worker.engine.stack import Member, Stack
@@ -457,3 +458,14 @@ def test_label_noise_and_imbalance_are_what_was_asked() -> None:
     counts = torch.bincount(Data(spec, HOME, CPU).labels).tolist()
     assert counts == spec.class_rows
     assert counts[0] == pytest.approx(10 * counts[-1], rel=0.1)
+
+
+def test_the_weights_norm_and_zeros_are_those_of_the_weights() -> None:
+    body = {**SMALL, "optimizer": {"kind": "sgd", "lr": 0.1}, "regularizers": [{"kind": "l1", "strength": 0.05}]}
+    stack = Stack([Member(str(seed), parsed({**body, "seed": seed})) for seed in range(2)], CPU)
+    Progress(stack, Data(parsed(body).dataset, HOME, CPU), 1).train_step(1)
+    norm, zeros = weights_of(stack)
+    for k in range(2):
+        weights = torch.cat([t.flatten() for name, t in stack.tensors(k).items() if name.endswith("weight")])
+        torch.testing.assert_close(norm[k], weights.double().norm(), rtol=1e-6, atol=0)
+        assert zeros[k] == (weights == 0).double().mean() > 0

@@ -8,7 +8,7 @@ from torch import Tensor
 from worker.engine.data import Split
 from worker.engine.modes import EvaluationMode
 from worker.engine.stack import Stack
-from worker.spec.sums import ordered_mean
+from worker.spec.sums import ordered_mean, ordered_sum
 
 CHUNK_ROWS = 500
 """Rows in a forward pass; fixed, since a GEMM's bits may depend on its height."""
@@ -31,11 +31,9 @@ def evaluate(stack: Stack, split: Split) -> tuple[Tensor, Tensor]:
     return ordered_mean(torch.cat(losses, 1)), torch.cat(hits, 1).sum(1).double() / len(split.y)
 
 
-def confusion(stack: Stack, split: Split, classes: int) -> Tensor:
-    """How often each class (rows) was taken for each (columns), (K, classes, classes) of int64."""
-    mode = EvaluationMode(stack)
-    table = torch.zeros((len(stack), classes * classes), dtype=torch.int64, device=stack.device)
-    for x, y in zip(torch.split(split.x, CHUNK_ROWS), torch.split(split.y, CHUNK_ROWS), strict=True):
-        taken = log_probabilities(stack, Split(x, y), mode).argmax(2)
-        table.scatter_add_(1, y * classes + taken, torch.ones_like(taken))
-    return table.view(-1, classes, classes)
+def weights_of(stack: Stack) -> tuple[Tensor, Tensor]:
+    """Of each run's weight matrices together: their norm, and the share that is exactly zero; (K,) each of float64."""
+    squares = [ordered_sum(w.square().flatten(1)) for w, _ in stack.matrices]
+    zeros = [(w == 0).flatten(1).sum(1) for w, _ in stack.matrices]
+    count = sum(w[0].numel() for w, _ in stack.matrices)
+    return torch.stack(squares).sum(0).sqrt(), torch.stack(zeros).sum(0).double() / count

@@ -12,7 +12,7 @@ from typing import Literal
 from torch import Tensor
 
 from worker.engine.data import SUBSET_ROWS, Data, Split
-from worker.engine.evaluation import evaluate
+from worker.engine.evaluation import evaluate, weights_of
 from worker.engine.pace import Pace
 from worker.engine.progress import Progress
 from worker.engine.stack import Member, Stack
@@ -126,7 +126,9 @@ class Training:
         """Measure the runs of ``progress`` and decide which of them end here."""
         stack = progress.stack
         penalties = progress.penalties()
+        norm, zeros = weights_of(stack)
         columns = {**_named("train", "", *progress.losses()), **self._evaluated(stack)}
+        columns |= {"weights.norm": norm, "weights.zeros": zeros}
         rows = _rows(columns, len(stack))
         results = []
         for i, member in enumerate(stack.members):
