@@ -113,11 +113,11 @@ class StackDraws:
         drawn = self.int16(name, width).to(torch.int64).add_(32768)
         return _quantiles(self.device, self.dtype).take(drawn)
 
-    def beta(self, name: str, shape: Tensor) -> Tensor:
+    def beta(self, name: str, shapes: Sequence[float]) -> Tensor:
         """One number from Beta(a, a) for each row, shape (K, N)."""
         if name not in self._betas:
-            keys = self._keys_of(name).tolist()
-            self._betas[name] = [Betas(key, a) for key, a in zip(keys, shape.tolist(), strict=True)]
+            keys = [stream_key(seed, self.purpose, name, self._epoch) for seed in self.seeds]
+            self._betas[name] = [Betas(key, a) for key, a in zip(keys, shapes, strict=True)]
         drawn = np.stack([betas.rows(self._first, self._rows) for betas in self._betas[name]])
         return torch.from_numpy(drawn).to(self.device, self.dtype)
 

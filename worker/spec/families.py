@@ -39,8 +39,8 @@ class Draws(Protocol):
     def normal(self, name: str, width: int) -> Tensor:
         """``width`` standard normal numbers for each row, shape (K, N, width)."""
 
-    def beta(self, name: str, shape: Tensor) -> Tensor:
-        """One number from Beta(a, a) for each row, shape (K, N); ``shape`` (K,) holds each run's a."""
+    def beta(self, name: str, shapes: Sequence[float]) -> Tensor:
+        """One number from Beta(a, a) for each row, shape (K, N); ``shapes`` holds each run's a."""
 
     def inner(self, name: str) -> Draws:
         """Draws of a part inside this one, from streams of their own."""

@@ -38,7 +38,7 @@ class CutMix(ImageOperation):
         import torch
 
         height, width = x.shape[2:]
-        side = (1 - draws.beta("share", part.alpha)).sqrt()
+        side = (1 - draws.beta("share", [one.alpha for one in part.parts])).sqrt()
         middle, centre = draws.uniform("middle") * height, draws.uniform("centre") * width
         top, bottom = ((middle + sign * side * height / 2).round().clamp(0, height) for sign in (-1, 1))
         left, right = ((centre + sign * side * width / 2).round().clamp(0, width) for sign in (-1, 1))

@@ -33,7 +33,7 @@ class Mixup(Regularizer):
     @staticmethod
     def mix(part: Stacked[Mixup], x: Tensor, targets: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         """Every row with a partner and a λ of its own."""
-        share = draws.beta("share", part.alpha).unsqueeze(2)
+        share = draws.beta("share", [one.alpha for one in part.parts]).unsqueeze(2)
         other = partners(draws, x.shape[1]).unsqueeze(2)
         rows = x.flatten(2)
         mixed = rows * share + rows.gather(1, other.expand(rows.shape)) * (1 - share)

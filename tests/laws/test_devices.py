@@ -1,0 +1,62 @@
+"""No tensor of the step is on another device than the stack: it runs on ``meta`` tensors, where mixing raises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from tests.laws.strategies import CPU, HOME, example, parsed
+from worker.engine.data import Data
+from worker.engine.evaluation import evaluate, weights_of
+from worker.engine.progress import Progress
+from worker.engine.stack import Member, Stack
+from worker.spec.optimizers import KINDS as OPTIMIZERS
+from worker.spec.regularizers import KINDS as REGULARIZERS
+
+META = torch.device("meta")
+BASE: dict[str, Any] = {
+    "dataset": {"kind": "digits", "train_size": 64, "validation_size": 30},
+    "model": {"kind": "mlp", "hidden": [16]},
+    "optimizer": {"kind": "sgd", "lr": 0.1},
+    "batch_size": 16,
+}
+CHANGES = [
+    *(pytest.param({"regularizers": [example(part)]}, id=kind) for kind, part in REGULARIZERS.items()),
+    *(pytest.param({"optimizer": example(part)}, id=kind) for kind, part in OPTIMIZERS.items()),
+    *(
+        pytest.param({"model": {"kind": "cnn", "channels": [3], "norm": norm, "hidden": [8]}}, id=f"cnn-{norm}")
+        for norm in ("none", "batch", "layer")
+    ),
+    pytest.param({"model": {"kind": "linear"}}, id="linear"),
+    pytest.param({"precision": "bfloat16"}, id="bfloat16"),
+]
+
+
+def step(device: torch.device, changes: dict[str, Any]) -> Stack:
+    spec = parsed({**BASE, **changes})
+    stack = Stack([Member("a", spec), Member("b", spec)], device)
+    progress = Progress(stack, Data(spec.dataset, HOME, device), 1)
+    progress.train_step(1)
+    found = [
+        *progress.losses(),
+        *progress.penalties().values(),
+        *evaluate(stack, progress.data.test),
+        *weights_of(stack),
+    ]
+    assert {tensor.device.type for tensor in found} == {device.type}
+    return stack
+
+
+@pytest.mark.parametrize("changes", CHANGES)
+def test_a_step_touches_no_tensor_of_another_device(changes: dict[str, Any]) -> None:
+    stack = step(META, changes)
+    assert {tensor.device for tensor in stack.tensors(0).values()} == {META}
+
+
+def test_the_law_sees_a_tensor_of_another_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = Data.inputs
+    monkeypatch.setattr(Data, "inputs", lambda self, raw: inputs(self, raw) + torch.ones(64, device=CPU))
+    with pytest.raises(RuntimeError, match="device"):
+        step(META, {})
