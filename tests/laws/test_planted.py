@@ -25,6 +25,7 @@ from worker.engine.progress import Progress
 from worker.engine.stack import Stack
 from worker.engine.streams import StackDraws
 from worker.spec.optimizers.adam import Adam
+from worker.spec.regularizers.l1 import L1
 from worker.spec.run import RunSpec
 
 SPECS = [
@@ -75,8 +76,15 @@ def test_law_3_sees_optimizer_state_that_is_not_restored(monkeypatch: pytest.Mon
 def test_law_4_sees_a_neutral_value_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     body: dict[str, Any] = {**SMALL, "optimizer": {"kind": "adam", "lr": 0.01}}
     law_4(body, NEUTRAL["l1"])
+    prox = L1.prox
+
+    def leaky(part: Any, w: Tensor, lr: Tensor) -> None:
+        prox(part, w, lr)
+        w.mul_(1 - 1e-6)
+
+    monkeypatch.setattr(L1, "prox", staticmethod(leaky))
     with pytest.raises(AssertionError):
-        law_4(body, {**NEUTRAL["l1"], "strength": 1e-3})
+        law_4(body, NEUTRAL["l1"])
 
 
 def test_law_5_sees_streams_that_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,6 @@ Reference: Dozat, 2016, "Incorporating Nesterov momentum into Adam"; this form i
 from __future__ import annotations
 
 import functools
-import math
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -58,11 +57,12 @@ def momentum(beta1: float, decay: float, t: int) -> float:
 BLOCK = 256
 
 
+@functools.lru_cache(maxsize=64)
 def momentum_product(beta1: float, decay: float, t: int) -> float:
-    """∏ μ_i for i = 1 … t, from the product at the last multiple of BLOCK on."""
-    first = t // BLOCK * BLOCK
-    rest = (momentum(beta1, decay, i) for i in range(first + 1, t + 1))
-    return math.prod(rest, start=_product_at(beta1, decay, first // BLOCK))
+    """∏ μ_i for i = 1 … t, from that of the step before; a resumed run goes back to the last multiple of BLOCK."""
+    if t % BLOCK == 0:
+        return _product_at(beta1, decay, t // BLOCK)
+    return momentum_product(beta1, decay, t - 1) * momentum(beta1, decay, t)
 
 
 @functools.lru_cache(maxsize=4096)
