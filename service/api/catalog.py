@@ -19,7 +19,8 @@ from service.api.problems import problems
 from service.api.views import WorkerList, WorkerView
 from service.errors import PresetNotFound, SpecRefused, Unavailable
 from service.presets import Preset, preset, presets
-from worker.spec.families import Dataset, Regularizer
+from worker.spec.families.dataset import Dataset
+from worker.spec.families.regularizer import Regularizer
 from worker.spec.part import Part
 from worker.spec.run import ENGINE_VERSION
 

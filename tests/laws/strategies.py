@@ -17,7 +17,8 @@ from worker.engine.digest import next_digest
 from worker.engine.routes import route_for
 from worker.engine.stack import Member, Stack
 from worker.engine.training import EpochResult, Training
-from worker.spec.families import Dataset, Regularizer
+from worker.spec.families.dataset import Dataset
+from worker.spec.families.regularizer import Regularizer
 from worker.spec.models import KINDS as MODELS
 from worker.spec.optimizers import KINDS as OPTIMIZERS
 from worker.spec.part import Part, kind_of

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tests.laws.strategies import parsed
-from tests.laws.test_oracles import test_an_optimizer_is_torchs_in_float64 as law_6
+from tests.laws.test_oracles_optimizers import test_an_optimizer_is_torchs_in_float64 as law_6
 from tests.laws.test_stack import (
     NEUTRAL,
     SMALL,

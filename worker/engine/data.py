@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from worker.engine.streams import permutation
-from worker.spec.families import Dataset
+from worker.spec.families.dataset import Dataset
 
 SUBSET_ROWS = 10_000
 """At most so many training rows are evaluated for ``train.loss_eval``."""

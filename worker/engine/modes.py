@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from worker.engine.stack import Stack
-from worker.spec.families import Acted
+from worker.spec.families.model import Acted
 
 
 class PlainMode:

@@ -14,7 +14,7 @@ from worker.engine.evaluation import CHUNK_ROWS, log_probabilities
 from worker.engine.modes import EvaluationMode, TrainingMode
 from worker.engine.stack import Stack
 from worker.engine.streams import permutation
-from worker.spec.families import Step
+from worker.spec.families.optimizer import Step
 from worker.spec.sums import ordered_mean, ordered_sum, summed
 
 MICRO_ROWS = 1024

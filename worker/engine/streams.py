@@ -64,7 +64,7 @@ def permutation(seed: int, purpose: str, epoch: int, count: int) -> np.ndarray[A
 
 
 class StackDraws:
-    """The draws of one part of each run in a stack (``worker.spec.families.Draws``), for the current batch."""
+    """The draws of one part of each run in a stack (``Draws`` of the regularizers), for the current batch."""
 
     def __init__(self, seeds: Sequence[int], purpose: str, device: torch.device, dtype: torch.dtype) -> None:
         self.seeds = tuple(seeds)

@@ -16,7 +16,7 @@ from worker.engine.evaluation import evaluate, weights_of
 from worker.engine.pace import Pace
 from worker.engine.progress import Progress
 from worker.engine.stack import Member, Stack
-from worker.spec.families import penalises
+from worker.spec.families.regularizer import penalises
 from worker.spec.run import RunSpec
 
 Ended = Literal["finished", "stopped_early", "diverged"]

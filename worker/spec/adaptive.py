@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from worker.spec.families import Step
+    from worker.spec.families.optimizer import Step
 
 
 def adam_step(step: Step, beta1: float, beta2: float, eps: Tensor) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Literal
 
-from worker.spec.families import Acted, Hidden, Material, Start
+from worker.spec.families.model import Acted, Hidden, Material, Start
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from worker.spec.families import Arrays, Dataset
+from worker.spec.families.dataset import Arrays, Dataset
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from worker.spec.canonical import sha256_of
 from worker.spec.datasets import AnyDataset
-from worker.spec.families import Precision
+from worker.spec.families.model import Precision
 from worker.spec.models import AnyModel
 from worker.spec.optimizers import AnyOptimizer
 from worker.spec.part import Objection, Part, Spec

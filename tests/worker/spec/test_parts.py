@@ -15,7 +15,12 @@ from pydantic import ValidationError
 from tests.conftest import spec
 from tests.laws.strategies import example as body
 from tests.laws.strategies import parsed, train
-from worker.spec.families import HOOKS, Dataset, Model, Optimizer, Regularizer, Schedule, Stop, defines
+from worker.spec.families.dataset import Dataset
+from worker.spec.families.model import Model
+from worker.spec.families.optimizer import Optimizer
+from worker.spec.families.regularizer import HOOKS, Regularizer, defines
+from worker.spec.families.schedule import Schedule
+from worker.spec.families.stop import Stop
 from worker.spec.part import Part, kind_of, parts_in
 from worker.spec.run import stack_key
 

@@ -14,7 +14,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families import Arrays, Dataset
+from worker.spec.families.dataset import Arrays, Dataset
 
 FILE = Path(__file__).with_name("files") / "digits.csv.gz"
 

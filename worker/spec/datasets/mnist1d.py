@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families import Arrays, Dataset
+from worker.spec.families.dataset import Arrays, Dataset
 
 if TYPE_CHECKING:
     import numpy as np

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from worker.spec.dense import Activation, DenseNetwork, Init, dense_parameters, starting
-from worker.spec.families import Hidden, Material, Model, Network, Start
+from worker.spec.families.model import Hidden, Material, Model, Network, Start
 from worker.spec.part import Objection, Stacked
 
 if TYPE_CHECKING:

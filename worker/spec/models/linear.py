@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from worker.spec.dense import DenseNetwork, Init, dense_parameters, starting
-from worker.spec.families import Material, Model, Network, Start
+from worker.spec.families.model import Material, Model, Network, Start
 from worker.spec.part import Stacked
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from worker.spec.dense import Activation, DenseNetwork, Init, dense_parameters, starting
-from worker.spec.families import Material, Model, Network, Start
+from worker.spec.families.model import Material, Model, Network, Start
 from worker.spec.part import Stacked
 
 Width = Annotated[int, Field(ge=1, le=1_000_000_000)]

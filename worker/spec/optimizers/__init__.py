@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from worker.spec.families import Optimizer
+from worker.spec.families.optimizer import Optimizer
 from worker.spec.part import parts_in, union_of
 
 if TYPE_CHECKING:

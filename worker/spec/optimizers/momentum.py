@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families import RatedOptimizer, Step, learning_rate
+from worker.spec.families.optimizer import RatedOptimizer, Step, learning_rate
 from worker.spec.part import PerRun, Stacked
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families import RatedOptimizer, Step, learning_rate
+from worker.spec.families.optimizer import RatedOptimizer, Step, learning_rate
 from worker.spec.part import PerRun, Stacked
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from worker.spec.families import RatedOptimizer, Step, learning_rate
+from worker.spec.families.optimizer import RatedOptimizer, Step, learning_rate
 from worker.spec.part import PerRun, Stacked
 
 

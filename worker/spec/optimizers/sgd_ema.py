@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families import Optimizer, Step
+from worker.spec.families.optimizer import Optimizer, Step
 from worker.spec.part import Objection, PerRun, Stacked
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from worker.spec.families import Regularizer
+from worker.spec.families.regularizer import Regularizer
 from worker.spec.part import parts_in, union_of
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families import Regularizer
+from worker.spec.families.regularizer import Regularizer
 from worker.spec.part import PerRun, Stacked
 from worker.spec.sums import summed
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families import Draws, ImageOperation, defines
+from worker.spec.families.regularizer import Draws, ImageOperation, defines
 from worker.spec.part import Objection, Stacked
 from worker.spec.warps import apply
 

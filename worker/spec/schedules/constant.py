@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from worker.spec.families import Schedule
+from worker.spec.families.schedule import Schedule
 
 
 class Constant(Schedule):

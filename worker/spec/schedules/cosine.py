@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families import Schedule
+from worker.spec.families.schedule import Schedule
 
 
 class Cosine(Schedule):

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families import Schedule
+from worker.spec.families.schedule import Schedule
 
 
 class Warmup(Schedule):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families import Stop
+from worker.spec.families.stop import Stop
 from worker.spec.part import Objection
 
 if TYPE_CHECKING:

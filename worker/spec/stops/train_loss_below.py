@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families import Stop
+from worker.spec.families.stop import Stop
 
 
 class TrainLossBelow(Stop):

@@ -1,0 +1,86 @@
+"""Law 6: optimizers against torch's, in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.laws.strategies import CPU
+from worker.spec.families.optimizer import Step
+from worker.spec.optimizers import KINDS as OPTIMIZERS
+from worker.spec.part import Stacked
+
+TORCH: dict[str, tuple[dict[str, Any], Callable[[list[Tensor], float], torch.optim.Optimizer]]] = {
+    "sgd": ({}, lambda p, lr: torch.optim.SGD(p, lr=lr)),
+    "momentum": ({"dampening": 0.3}, lambda p, lr: torch.optim.SGD(p, lr=lr, momentum=0.9, dampening=0.3)),
+    "nesterov": ({}, lambda p, lr: torch.optim.SGD(p, lr=lr, momentum=0.9, nesterov=True)),
+    # w ← w − m with m ← 0.9·m + 0.1·g is torch's momentum with a learning rate of 0.1, whatever one "chooses".
+    "sgd_ema": ({}, lambda p, lr: torch.optim.SGD(p, lr=0.1, momentum=0.9)),
+    "adagrad": ({}, lambda p, lr: torch.optim.Adagrad(p, lr=lr)),
+    "rmsprop": ({}, lambda p, lr: torch.optim.RMSprop(p, lr=lr)),
+    "adam": ({}, lambda p, lr: torch.optim.Adam(p, lr=lr)),
+    "adamw": ({"weight_decay": 0.1}, lambda p, lr: torch.optim.AdamW(p, lr=lr, weight_decay=0.1)),
+    "nadam": ({}, lambda p, lr: torch.optim.NAdam(p, lr=lr)),
+}
+
+
+STEPS = 300
+
+
+def trained(kind: str, rates: list[float], settings: dict[str, Any], start: Tensor, gradients: Tensor) -> Tensor:
+    """The weights (2, 50) after all steps; each row is a matrix of 5 × 10."""
+    part = OPTIMIZERS[kind]
+    bodies = [{"kind": kind, **settings, **({"lr": lr} if "lr" in part.model_fields else {})} for lr in rates]
+    stacked = Stacked([part.model_validate(body) for body in bodies], device=CPU, dtype=torch.float64)
+    w, lr = start.clone(), torch.tensor(rates, dtype=torch.float64).unsqueeze(1)
+    state = {name: torch.zeros_like(w) for name in part.state}
+    for t, g in enumerate(gradients, start=1):
+        stacked.maths.update(stacked, Step(w, g.clone(), lr, state, t, lambda rows: [rows.view(-1, 5, 10)]))
+    return w
+
+
+def sequence() -> tuple[Tensor, Tensor]:
+    """A fixed start (2, 50) and fixed gradients."""
+    torch.manual_seed(1)
+    return torch.randn(2, 50, dtype=torch.float64), torch.randn(STEPS, 2, 50, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("kind", sorted(set(OPTIMIZERS) - {"muon"}))
+def test_an_optimizer_is_torchs_in_float64(kind: str) -> None:
+    assert kind in TORCH, f"{kind} needs an oracle here"
+    rates, (start, gradients) = [0.001, 0.03], sequence()
+    settings, torchs = TORCH[kind]
+    w = trained(kind, rates, settings, start, gradients)
+    for k, rate in enumerate(rates):
+        p = start[k].clone().requires_grad_()
+        optimizer = torchs([p], rate)
+        for g in gradients:
+            p.grad = g[k].clone()
+            optimizer.step()
+        torch.testing.assert_close(w[k], p.detach(), rtol=1e-6, atol=1e-12)
+
+
+def test_muon_is_its_formula_and_near_torchs_which_rounds_to_bfloat16() -> None:
+    rates, (start, gradients) = [0.001, 0.01], sequence()
+    w = trained("muon", rates, {"weight_decay": 0.1}, start, gradients[:20])
+    for k, rate in enumerate(rates):
+        p, m = start[k].clone().view(5, 10), torch.zeros(5, 10, dtype=torch.float64)
+        q = p.clone().requires_grad_()
+        optimizer = torch.optim.Muon([q], lr=rate, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
+        for g in gradients[:20]:
+            g = g[k].view(5, 10)  # noqa: PLW2901
+            m = 0.95 * m + 0.05 * g
+            x = 0.05 * g + 0.95 * m
+            x = x / x.norm()
+            for _ in range(5):
+                gram = x @ x.T
+                x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+            p = p * (1 - rate * 0.1) - rate * 0.2 * 10**0.5 * x
+            q.grad = g.clone()
+            optimizer.step()  # type: ignore[no-untyped-call]
+        torch.testing.assert_close(w[k].view(5, 10), p, rtol=1e-6, atol=1e-12)
+        torch.testing.assert_close(p, q.detach(), rtol=0.02, atol=0.02 * rate * 20)

@@ -1,0 +1,137 @@
+"""Datasets: rows and labels, and how they are split, thinned and spoiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from pydantic import Field
+
+from worker.spec.part import Objection, Part, Spec
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from worker.spec.run import RunSpec
+
+
+class Normalize(Spec):
+    """Inputs are shifted and scaled: (x − mean) / std, after images were scaled to [0, 1]."""
+
+    mean: float
+    std: float = Field(gt=0)
+
+
+class Arrays(NamedTuple):
+    """A dataset in memory. Images are uint8 (N, H, W); other rows are float32 (N, D). Labels are int64 (N,)."""
+
+    train_x: np.ndarray[Any, Any]
+    train_y: np.ndarray[Any, Any]
+    test_x: np.ndarray[Any, Any]
+    test_y: np.ndarray[Any, Any]
+
+
+SURE = 0.85
+"""The share of an even class that a random split has for certain; an imbalanced training set asks for no more."""
+
+
+class Dataset(Part):
+    """Rows and labels. ``split_seed`` alone decides which rows validate, so all seeds of a study share the split."""
+
+    shape: ClassVar[tuple[int, ...]]
+    """Shape of a row: (H, W) for images, (D,) otherwise."""
+    classes: ClassVar[tuple[str, ...]]
+    rows: ClassVar[tuple[int, int]]
+    """Rows of the training part (validation included) and of the test part."""
+    white: ClassVar[float] = 1.0
+    """The raw value that becomes 1.0: 255 for 8-bit images."""
+
+    train_size: int | None = Field(default=None, ge=1, description="Rows to train on; null takes all that are left.")
+    validation_size: int = Field(default=0, ge=0, description="Rows held out of the training part for validation.")
+    split_seed: int = Field(default=0, ge=0, le=2**53 - 1, description="Decides which rows train and which validate.")
+    normalize: Normalize | None = Field(
+        default=None, description="Shift and scale; null keeps the dataset's own scale."
+    )
+    label_noise: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of the training labels that are replaced by another class at random.",
+    )
+    imbalance: float = Field(
+        default=1.0, ge=1, le=1000, description="How many times as many training rows the first class has as the last."
+    )
+
+    @property
+    def class_rows(self) -> list[int] | None:
+        """Training rows of each class, falling geometrically from the first on; None where nobody asks for it."""
+        if self.imbalance == 1.0:
+            return None
+        last = max(len(self.classes) - 1, 1)
+        shares = [self.imbalance ** (-c / last) for c in range(len(self.classes))]
+        left = SURE * (self.rows[0] - self.validation_size)
+        rows = left * sum(shares) / len(shares) if self.train_size is None else self.train_size
+        ends = [round(rows * sum(shares[: c + 1]) / sum(shares)) for c in range(len(shares))]
+        return [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
+
+    @property
+    def training_rows(self) -> int:
+        """How many rows a run trains on."""
+        if (wanted := self.class_rows) is not None:
+            return sum(wanted)
+        return self.train_size if self.train_size is not None else self.rows[0] - self.validation_size
+
+    def objections(self, run: RunSpec) -> Sequence[Objection]:
+        """Refuse a split that needs more rows than there are."""
+        left = self.rows[0] - self.validation_size
+        if left < 1:
+            return [
+                Objection(
+                    field="validation_size",
+                    message=f"{self.validation_size} rows for validation leave none of the {self.rows[0]} to train on.",
+                )
+            ]
+        if self.train_size is not None and self.train_size > left:
+            return [
+                Objection(
+                    field="train_size",
+                    message=f"{self.train_size} rows to train on and {self.validation_size} to validate are more than "
+                    f"the {self.rows[0]} there are; at most {left} are left to train on.",
+                )
+            ]
+        if self.train_size is not None and self.imbalance > 1 and (wanted := self.class_rows) is not None:
+            most = int(SURE * left / len(self.classes))
+            if wanted[0] > most:
+                largest = int(self.train_size * most / wanted[0])
+                return [
+                    Objection(
+                        field="train_size",
+                        message=f"With imbalance {self.imbalance:g}, {self.train_size} rows need {wanted[0]} of the "
+                        f"first class, and only about {most} are sure to be there; at most {largest} rows work.",
+                    )
+                ]
+        return ()
+
+    @classmethod
+    def digest(cls) -> str:
+        """``sha256:…`` of the data's content, or of the recipe that makes them."""
+        raise NotImplementedError
+
+    @classmethod
+    def missing(cls, home: Path) -> str | None:
+        """None when the data can be read; else what is missing and the command that gets it."""
+        return None
+
+    @classmethod
+    def fetch(cls, home: Path, progress: Callable[[str, int, int], None] | None = None) -> None:
+        """Bring the data into ``home``. ``progress`` is told (file, bytes so far, bytes in all)."""
+
+    @classmethod
+    def load(cls, home: Path) -> Arrays:
+        """The data, all of them, in the order of the source.
+
+        Raises:
+            FileNotFoundError: they are not there; ``missing`` says what to do.
+        """
+        raise NotImplementedError

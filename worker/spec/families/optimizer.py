@@ -1,0 +1,65 @@
+"""Optimizers: one step on all parameters of all runs at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from pydantic import Field
+
+from worker.spec.part import Part, PerRun, Stacked
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Step(NamedTuple):
+    """What an optimizer works on. Every tensor is a matrix (K, P): a run's parameters in a row."""
+
+    w: Tensor
+    """The parameters, changed in place."""
+    g: Tensor
+    """Their gradient; may be overwritten."""
+    lr: Tensor
+    """Learning rate of each run, schedule included, (K, 1)."""
+    state: Mapping[str, Tensor]
+    """What the optimizer keeps between steps, by the names in ``Optimizer.state``."""
+    t: int
+    """Number of the step, from 1."""
+    matrices: Callable[[Tensor], Sequence[Tensor]]
+    """The weight matrices, views (K, out, in), of any tensor (K, P)."""
+
+
+class Optimizer(Part):
+    """How a gradient changes the weights."""
+
+    state: ClassVar[tuple[str, ...]] = ()
+    """Names of the (K, P) tensors that the optimizer keeps between steps; they start at zero."""
+    multiplies: ClassVar[bool] = False
+    """Whether a step multiplies matrices: then its shapes are probed with the model's."""
+
+    @property
+    def rate(self) -> float:
+        """The learning rate before the schedule; 1 for an optimizer that has none."""
+        return 1.0
+
+    @staticmethod
+    def update(part: Stacked[Any], step: Step) -> None:
+        """Take a step in place."""
+        raise NotImplementedError
+
+
+def learning_rate(usual: float) -> Any:
+    """The field ``lr`` of an optimizer, with a value that usually works as its example."""
+    return Field(gt=0, le=1e9, examples=[usual], description="Learning rate η, before the schedule.")
+
+
+class RatedOptimizer(Optimizer):
+    """An optimizer with a learning rate."""
+
+    lr: PerRun[float] = learning_rate(0.1)
+
+    @property
+    def rate(self) -> float:
+        """``lr``."""
+        return self.lr

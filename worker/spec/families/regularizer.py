@@ -1,0 +1,209 @@
+"""Regularizers: their hooks, in the order in which a batch meets them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from pydantic import Field, model_validator
+
+from worker.spec.part import Objection, Part, Spec, Stacked
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from worker.spec.run import RunSpec
+
+
+class Draws(Protocol):
+    """Random numbers for the rows of the current batch, from streams that belong to one part of each run.
+
+    They depend on the run's seed, the part, the epoch, the row's position in the epoch and the name only: never on
+    the stack, the batch size or the threads.
+    """
+
+    def uniform(self, name: str = "") -> Tensor:
+        """One number in [0, 1) for each row, shape (K, N), in steps of 2⁻²⁴."""
+
+    def int16(self, name: str, width: int) -> Tensor:
+        """``width`` numbers for each row, uniform over all int16 values, shape (K, N, width)."""
+
+    def normal(self, name: str, width: int) -> Tensor:
+        """``width`` standard normal numbers for each row, shape (K, N, width)."""
+
+    def beta(self, name: str, shapes: Sequence[float]) -> Tensor:
+        """One number from Beta(a, a) for each row, shape (K, N); ``shapes`` holds each run's a."""
+
+    def inner(self, name: str) -> Draws:
+        """Draws of a part inside this one, from streams of their own."""
+
+
+def hook(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a family's method as one that a part may leave out."""
+    method.__dict__["is_unused_hook"] = True
+    return method
+
+
+def defines(part: type[Part], name: str) -> bool:
+    """Whether this part brings a hook of its own."""
+    return not getattr(getattr(part, name), "is_unused_hook", False)
+
+
+class Active(Spec):
+    """The epochs in which a regularizer works, both ends included."""
+
+    from_epoch: int = Field(default=1, ge=1, description="The first epoch, from 1.")
+    until_epoch: int | None = Field(default=None, ge=1, description="The last epoch; null is the run's last.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Active:
+        if self.until_epoch is not None and self.until_epoch < self.from_epoch:
+            raise ValueError(f"until_epoch {self.until_epoch} lies before from_epoch {self.from_epoch}")
+        return self
+
+
+class Regularizer(Part):
+    """Something that keeps a model from learning its training set by heart.
+
+    A batch meets the hooks in this order: ``moves`` and ``image`` (list order), ``mix``, ``inputs``, ``act`` in each
+    hidden layer, ``smooth``; then the gradient meets ``grad_of_activations`` on the way back and ``grad``, and the
+    weights, after the optimizer's step, ``prox``.
+    """
+
+    neutral: ClassVar[Mapping[str, float] | None] = None
+    """Values of PerRun fields with which the part is bitwise the same as its absence; None where there are none."""
+    ordered: ClassVar[bool] = False
+    """Whether the part's place among the other ordered ones changes the result (image operations)."""
+
+    active: Active | None = Field(default=None, description="The epochs in which the part works; null is all of them.")
+
+    def is_active(self, epoch: int) -> bool:
+        """Whether the part works in ``epoch``."""
+        if self.active is None:
+            return True
+        return self.active.from_epoch <= epoch <= (self.active.until_epoch or epoch)
+
+    def structure(self) -> dict[str, Any]:
+        """The fields that must be equal in a stack; where the part has neutral values, its epochs are none of them."""
+        structure = super().structure()
+        if self.neutral is not None and not self.ordered:
+            del structure["active"]
+        return structure
+
+    @staticmethod
+    @hook
+    def moves(part: Stacked[Any], height: int, width: int) -> Tensor:
+        """Every way in which this part can move an image's pixels: index maps, shape (A, height·width + 1), int64.
+
+        Map a says that pixel i of the result is pixel ``moves[a, i]`` of the source; height·width is the blank
+        pixel (raw value 0), which is always its own source.
+        """
+        raise NotImplementedError
+
+    @staticmethod
+    @hook
+    def choose(part: Stacked[Any], draws: Draws, count: int) -> Tensor:
+        """Which of the ``count`` maps of ``moves`` each row takes: shape (K, N), int64."""
+        raise NotImplementedError
+
+    @staticmethod
+    @hook
+    def image(part: Stacked[Any], x: Tensor, draws: Draws, white: float) -> Tensor:
+        """Changed images: ``x`` (K, N, H, W) holds raw values from 0 to ``white`` and may be overwritten."""
+        raise NotImplementedError
+
+    @staticmethod
+    @hook
+    def mix(part: Stacked[Any], x: Tensor, targets: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Mix the rows of a batch: inputs (K, N, *row) and targets (K, N, classes), each row of which sums to 1."""
+        raise NotImplementedError
+
+    @staticmethod
+    @hook
+    def inputs(part: Stacked[Any], x: Tensor, draws: Draws) -> None:
+        """Change the model's inputs ``x`` (K, N, D) in place, in training mode."""
+        raise NotImplementedError
+
+    @staticmethod
+    @hook
+    def act(part: Stacked[Any], a: Tensor, draws: Draws, layer: int) -> Tensor:
+        """Change a hidden layer's activations ``a`` (K, N, H) in place, in training mode.
+
+        Returns the factor, shape (K, N, H), by which the gradient is multiplied on the way back.
+        """
+        raise NotImplementedError
+
+    @staticmethod
+    @hook
+    def scale(part: Stacked[Any], a: Tensor, layer: int) -> None:
+        """Change activations (K, N, H) in place in evaluation mode; layer −1 is the input."""
+        raise NotImplementedError
+
+    @staticmethod
+    @hook
+    def smooth(part: Stacked[Any], targets: Tensor) -> None:
+        """Change the targets (K, N, classes) of the gradient in place; the recorded data loss keeps the true ones."""
+        raise NotImplementedError
+
+    @staticmethod
+    @hook
+    def penalty_of_outputs(part: Stacked[Any], log_p: Tensor, y: Tensor) -> Tensor:
+        """What ``smooth`` adds to the objective, for each row: ``log_p`` (K, N, classes), labels y (K, N) → (K, N)."""
+        raise NotImplementedError
+
+    @staticmethod
+    @hook
+    def penalty_of_activations(part: Stacked[Any], a: Tensor) -> Tensor:
+        """What this part adds to the objective for each unit of a hidden layer: ``a`` (K, N, H) → (K, H)."""
+        raise NotImplementedError
+
+    @staticmethod
+    @hook
+    def grad_of_activations(part: Stacked[Any], a: Tensor) -> Tensor:
+        """The gradient of that at each activation, the same for all rows: (K, 1, H)."""
+        raise NotImplementedError
+
+    @staticmethod
+    @hook
+    def penalty(part: Stacked[Any], w: Tensor) -> Tensor:
+        """What this part adds to the objective for each weight of ``w`` (K, out, in); same shape."""
+        raise NotImplementedError
+
+    @staticmethod
+    @hook
+    def grad(part: Stacked[Any], w: Tensor, g: Tensor) -> None:
+        """Add the penalty's gradient to ``g``, the gradient of the weights ``w``, both (K, out, in), in place."""
+        raise NotImplementedError
+
+    @staticmethod
+    @hook
+    def prox(part: Stacked[Any], w: Tensor, lr: Tensor) -> None:
+        """Proximal step or projection of ``w`` (K, out, in), in place, after the optimizer's; ``lr`` is (K, 1, 1)."""
+        raise NotImplementedError
+
+
+HOOKS = tuple(name for name, value in vars(Regularizer).items() if isinstance(value, staticmethod))
+"""The names of all hooks."""
+
+
+def penalises(part: Regularizer) -> bool:
+    """Whether the part adds a term to the objective."""
+    return any(defines(type(part), name) for name in HOOKS if name.startswith("penalty"))
+
+
+class ImageOperation(Regularizer):
+    """A regularizer that changes images: it refuses data that are none."""
+
+    ordered: ClassVar[bool] = True
+
+    def objections(self, run: RunSpec) -> Sequence[Objection]:
+        """Refuse a dataset whose rows are not images."""
+        if len(run.dataset.shape) >= 2:
+            return ()
+        return [
+            Objection(
+                field=None,
+                message=f"{getattr(self, 'kind', '')!r} works on images, but a row of {run.dataset.kind!r} has shape "
+                f"{list(run.dataset.shape)}; leave it out or choose a dataset of images.",
+            )
+        ]
