@@ -2,7 +2,7 @@
 
 Refusal
 ├── BadRequest         400  BadCursor
-├── NotFound           404  RunNotFound
+├── NotFound           404  RunNotFound, PresetNotFound, NotMeasured
 ├── NotAcceptable      406
 ├── Conflict           409  TransitionRefused
 ├── TooLarge           413
@@ -79,6 +79,13 @@ class RunNotFound(NotFound):
 
     code = "run_not_found"
     title = "No run has this id"
+
+
+class NotMeasured(NotFound):
+    """The run is there, but this was not measured of it."""
+
+    code = "not_measured"
+    title = "This was not measured of the run"
 
 
 class NotAcceptable(Refusal):

@@ -70,6 +70,8 @@ class Outcome:
     """Why, for a program: ``diverged``, ``out_of_memory``, ``stopped_early``, ``bad_checkpoint``…"""
     message: str | None = None
     """Why, for a person, and what would work."""
+    reports: Mapping[str, object] = field(default_factory=dict)
+    """What was measured once, of the model as it is at the end: JSON by the report's name."""
 
 
 @dataclass(frozen=True, kw_only=True)

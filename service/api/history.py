@@ -1,4 +1,4 @@
-"""The route of a run's history, in three forms."""
+"""What was measured of a run: its history, in three forms, and its confusion matrix."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from service.api.dependencies import RunsOf, etag, matches, not_modified, only
 from service.api.problems import problems
-from service.api.views import HistoryView, history_csv, history_ndjson
-from service.errors import NotAcceptable, RunNotFound, SpecRefused, Unavailable
+from service.api.views import ConfusionView, HistoryView, history_csv, history_ndjson
+from service.errors import NotAcceptable, NotMeasured, RunNotFound, SpecRefused, Unavailable
 from service.runs.run import History
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
@@ -52,6 +52,18 @@ def get_history(
     names = [name.strip() for name in metrics.split(",")] if metrics is not None else None
     history = runs.history(run_id, since_epoch=since_epoch, metrics=names)
     return Response(written(history), 200, headers, media_type)
+
+
+@router.get(
+    "/{run_id}/confusion",
+    operation_id="get_confusion",
+    response_model=ConfusionView,
+    dependencies=[Depends(only())],
+    responses=problems(RunNotFound, NotMeasured, SpecRefused, Unavailable),
+)
+def get_confusion(run_id: str, runs: RunsOf) -> Response:
+    """The confusion matrix of a run that succeeded, on the test rows."""
+    return Response(ConfusionView.of(runs.confusion(run_id)).model_dump_json(), media_type="application/json")
 
 
 def _accepted(accept: str) -> Format:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from service.runs.pages import Page
-from service.runs.run import Event, History, Run
+from service.runs.run import Confusion, Event, History, Run
 from service.runs.states import Status
 from service.runs.submission import Estimate
 from service.store.runs import Row
@@ -214,6 +214,38 @@ def history_csv(history: History) -> str:
         said = {name: at[str(row["epoch"])] for name, at in history.nonfinite.items() if str(row["epoch"]) in at}
         writer.writerow([said.get(name, value) for name, value in row.items()])
     return text.getvalue()
+
+
+class ClassView(BaseModel):
+    """One class as the model sees it; a share of nothing is null."""
+
+    name: str
+    rows: int = Field(description="Test rows of this class.")
+    predicted: int = Field(description="Test rows that were given this class.")
+    recall: float | None = Field(description="Share of `rows` that were given this class.")
+    precision: float | None = Field(description="Share of `predicted` that are of this class.")
+
+
+class ConfusionView(BaseModel):
+    """How often test rows of each true class were given each class, by the model after its last epoch."""
+
+    object: Literal["confusion"] = "confusion"
+    run_id: str
+    split: Literal["test"] = "test"
+    epoch: int
+    classes: list[ClassView]
+    counts: list[list[int]] = Field(description="Rows: the true class; columns: the class that was given.")
+
+    @classmethod
+    def of(cls, confusion: Confusion) -> ConfusionView:
+        """The matrix as it is shown."""
+        counts = [list(row) for row in confusion.counts]
+        classes = []
+        for i, name in enumerate(confusion.classes):
+            hits, rows, predicted = counts[i][i], sum(counts[i]), sum(row[i] for row in counts)
+            shares = {"recall": hits / rows if rows else None, "precision": hits / predicted if predicted else None}
+            classes.append(ClassView(name=name, rows=rows, predicted=predicted, **shares))
+        return cls(run_id=confusion.run_id, epoch=confusion.epoch, classes=classes, counts=counts)
 
 
 class EventView(BaseModel):

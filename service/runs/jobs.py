@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from service.runs import states
 from service.settings import Settings
-from service.store import epochs, events, leases
+from service.store import epochs, events, leases, reports
 from service.store.database import reading, writing
 from service.store.events import NewEvent
 from service.store.runs import Row
@@ -181,6 +181,7 @@ class Jobs:
             outcome = ended[row.id]
             why = (outcome.code, outcome.message) if outcome.status == "failed" else (None, None)
             told = {"code": outcome.code} if outcome.code else {}
+            reports.replace(connection, row.id, outcome.reports)
             return self._leave(connection, row, ACTIONS[outcome.status], why, told)
 
         return self._each(concerned, end)

@@ -110,6 +110,16 @@ def history_of(row: Row, epochs: Sequence[Row], metrics: Sequence[str] | None) -
     )
 
 
+@dataclass(frozen=True)
+class Confusion:
+    """How often test rows of each true class (row) were given each class (column), after ``epoch``."""
+
+    run_id: str
+    epoch: int
+    classes: Sequence[str]
+    counts: Sequence[Sequence[int]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Event:
     """Something that happened to a run; ``id`` orders all events."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,19 +10,19 @@ from typing import Any
 import sqlalchemy as sa
 from ulid import ULID
 
-from service.errors import KeyReused, RunNotFound, TransitionRefused
+from service.errors import KeyReused, NotMeasured, RunNotFound, TransitionRefused
 from service.runs import states
 from service.runs.pages import Page, RunQuery, cursor_at, position
-from service.runs.run import Event, History, Run, history_of
+from service.runs.run import Confusion, Event, History, Run, history_of
 from service.runs.submission import NewRun, review, stack_runs
 from service.settings import Settings
-from service.store import epochs, events, keys
+from service.store import epochs, events, keys, reports
 from service.store import runs as rows
 from service.store.database import reading, writing
 from service.store.events import NewEvent
 from service.store.runs import Row
 from service.store.tables import db_now
-from worker.spec.run import reuse_key, spec_hash, stack_key
+from worker.spec.run import RunSpec, reuse_key, spec_hash, stack_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +198,22 @@ class Runs:
                 raise RunNotFound(f"There is no run {run_id!r}. GET /v1/runs lists those there are.")
             recorded = epochs.of_run(connection, row.reused_from or row.id, after=since_epoch)
         return history_of(row, recorded, metrics)
+
+    def confusion(self, run_id: str) -> Confusion:
+        """How often the finished model gives each class to the test rows of each.
+
+        Raises:
+            RunNotFound: there is no run of this id.
+            NotMeasured: it has not succeeded, or is never to be tested.
+        """
+        with reading(self._engine) as connection:
+            run = self._run(connection, run_id)
+            counts = reports.find(connection, run.reused_from or run.id, "confusion")
+        if counts is None:
+            why = f"is {run.status!r}" if run.status != "succeeded" else 'was to be tested never ("evaluate.test")'
+            raise NotMeasured(f"The confusion matrix is measured when a run succeeds, and {run_id} {why}.")
+        classes = RunSpec.model_validate_json(json.dumps(run.spec)).dataset.classes
+        return Confusion(run_id, run.epoch, classes, counts)
 
     def history_mark(self, run_id: str) -> str:
         """Names what is recorded of a run: changes with every epoch, rewind and end; cheap.

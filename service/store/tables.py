@@ -125,6 +125,14 @@ checkpoint = sa.Table(
     sa.Column("written_at", sa.Double, nullable=False),
 )
 
+report = sa.Table(
+    "report",
+    METADATA,
+    sa.Column("run_id", sa.Text, sa.ForeignKey("run.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("data", sa.JSON, nullable=False),
+)
+
 event = sa.Table(
     "event",
     METADATA,

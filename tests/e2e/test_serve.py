@@ -60,6 +60,13 @@ def test_a_run_goes_from_post_to_an_honest_loss_curve(served: Serving) -> None:
     assert losses[-1] is not None and losses[0] is not None and losses[-1] < losses[0]  # noqa: PT018 - for the types
 
 
+def test_the_finished_models_confusion_matrix_agrees_with_its_last_test_accuracy(served: Serving) -> None:
+    run = served.client.runs.create(seed=5, **SPEC).wait(60)
+    shown = httpx2.get(f"{served.client.transport.url}/v1/runs/{run.id}/confusion").json()
+    hits, rows = sum(shown["counts"][i][i] for i in range(10)), sum(map(sum, shown["counts"]))
+    assert hits / rows == run.history["test.accuracy"][-1]
+
+
 def test_runs_that_can_share_a_stack_do(served: Serving) -> None:
     arms = [[], [{"kind": "dropout", "p": 0.2}], [{"kind": "l2", "strength": 0.01}]]
     blocker = served.client.runs.create(seed=99, **BLOCKER)

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 import torch
+from sklearn.metrics import confusion_matrix
 from torch import Tensor, nn
 
 from tests.laws.oracles import SMALL, step_of
 from tests.laws.strategies import CPU, HOME, parsed
 from worker.engine.data import Data
-from worker.engine.evaluation import weights_of
+from worker.engine.evaluation import CHUNK_ROWS, confusion, evaluate, log_probabilities, weights_of
+from worker.engine.modes import EvaluationMode
 from worker.engine.progress import Progress
 from worker.engine.stack import Member, Stack
 from worker.spec.datasets.digits import Digits
@@ -143,3 +145,18 @@ def test_the_weights_norm_and_zeros_are_those_of_the_weights() -> None:
         weights = torch.cat([t.flatten() for name, t in stack.tensors(k).items() if name.endswith("weight")])
         torch.testing.assert_close(norm[k], weights.double().norm(), rtol=1e-6, atol=0)
         assert zeros[k] == (weights == 0).double().mean() > 0
+
+
+def test_the_confusion_matrix_is_scikit_learns_and_its_diagonal_the_accuracy() -> None:
+    specs = [parsed({**SMALL, "optimizer": {"kind": "sgd", "lr": 0.2}, "seed": seed}) for seed in range(3)]
+    stack = Stack([Member(str(spec.seed), spec) for spec in specs], CPU)
+    data = Data(specs[0].dataset, HOME, CPU)
+    Progress(stack, data, 1).train_step(1)
+    test = data.test
+    assert len(test.y) % CHUNK_ROWS, "the last chunk is to be a partial one"
+    counts = confusion(stack, test, data.classes)
+    given = log_probabilities(stack, test, EvaluationMode(stack)).argmax(2)
+    for k, matrix in enumerate(counts):
+        assert matrix.tolist() == confusion_matrix(test.y, given[k], labels=range(data.classes)).tolist()
+    accuracy = evaluate(stack, test)[1]
+    assert torch.equal(counts.diagonal(dim1=1, dim2=2).sum(1).double() / len(test.y), accuracy)

@@ -306,24 +306,27 @@ def test_the_number_of_gemm_calls_in_a_step_does_not_grow_with_the_stack() -> No
     assert calls(1) == calls(4) == calls(16) > 0
 
 
-def leaving(specs: list[RunSpec], run_id: str) -> dict[str, list[str]]:
+def leaving(specs: list[RunSpec], run_id: str) -> tuple[dict[str, list[str]], dict[str, str | None]]:
+    """Every run's fingerprints, and how each ended, where ``run_id`` is told to leave after its first epoch."""
     members = [Member(str(i), spec) for i, spec in enumerate(specs)]
     left = list[str]()
     training = Training(Stack(members, CPU), data_of(specs[0]), left=left.extend)
     seen: dict[str, list[str]] = {member.run_id: [] for member in members}
+    ends: dict[str, str | None] = {}
     for results in training.epochs():
         for result in results:
             seen[result.member.run_id].append(fingerprint(result))
+            ends[result.member.run_id] = result.ended
         if results[0].epoch == 1:
             training.leave(run_id)
     assert left == [run_id]
-    return seen
+    return seen, ends
 
 
 def test_a_run_that_leaves_its_stack_changes_no_bit_of_its_mates() -> None:
     specs = [parsed({**SMALL, "optimizer": {"kind": "adam", "lr": 0.01}, "seed": i}) for i in range(3)]
     undisturbed = {k: [digest for _, _, digest in epochs] for k, epochs in train(specs).items()}
-    seen = leaving(specs, "1")
+    seen, _ = leaving(specs, "1")
     assert seen == {"0": undisturbed["0"], "1": undisturbed["1"][:1], "2": undisturbed["2"]}
 
 
@@ -334,6 +337,25 @@ def test_a_diverging_mate_ends_alone_and_changes_nothing_else() -> None:
     together = train(specs, threads=1)
     assert len(together["1"]) < 3
     assert together["0"] == train([specs[0]], threads=1)["0"]
+
+
+def test_in_a_stack_one_run_diverges_one_stops_one_is_cancelled_and_the_others_bits_stay() -> None:
+    rule = {"kind": "train_loss_below", "threshold": 2.2}
+    bodies: list[dict[str, Any]] = [
+        {"optimizer": {"kind": "sgd", "lr": 0.05}},
+        {"optimizer": {"kind": "sgd", "lr": 1e6}},
+        {"optimizer": {"kind": "sgd", "lr": 0.2}, "stop": [rule]},
+        {"optimizer": {"kind": "sgd", "lr": 0.06}},
+        {"optimizer": {"kind": "sgd", "lr": 0.07}, "regularizers": [{"kind": "dropout", "p": 0.3}]},
+    ]
+    wide = {**SMALL, "model": {"kind": "mlp", "hidden": [128, 128]}, "epochs": 5}
+    specs = [parsed({**wide, "seed": i, **body}) for i, body in enumerate(bodies)]
+    seen, ends = leaving(specs, "3")
+    assert ends == {"0": "finished", "1": "diverged", "2": "stopped_early", "3": None, "4": "finished"}
+    assert 0 < len(seen["2"]) < 5
+    for i in (0, 1, 2, 4):
+        (alone,) = train([specs[i]], most=MOST_RUNS).values()
+        assert seen[str(i)] == [digest for _, _, digest in alone], f"run {i}"
 
 
 def test_a_step_limit_ends_a_run_inside_an_epoch_and_records_its_steps(tmp_path: Path) -> None:

@@ -31,6 +31,16 @@ def evaluate(stack: Stack, split: Split) -> tuple[Tensor, Tensor]:
     return ordered_mean(torch.cat(losses, 1)), torch.cat(hits, 1).sum(1).double() / len(split.y)
 
 
+def confusion(stack: Stack, split: Split, classes: int) -> Tensor:
+    """How often rows of each true class (second dimension) are given each class (third): (K, C, C), int64."""
+    counts = torch.zeros((len(stack), classes * classes), dtype=torch.int64, device=stack.device)
+    mode = EvaluationMode(stack)
+    for x, y in zip(torch.split(split.x, CHUNK_ROWS), torch.split(split.y, CHUNK_ROWS), strict=True):
+        cell = log_probabilities(stack, Split(x, y), mode).argmax(2) + y * classes
+        counts.scatter_add_(1, cell, torch.ones_like(cell))
+    return counts.view(-1, classes, classes)
+
+
 def weights_of(stack: Stack) -> tuple[Tensor, Tensor]:
     """Of each run's weight matrices together: their norm, and the share that is exactly zero; (K,) each of float64."""
     squares = [ordered_sum(w.square().flatten(1)) for w, _ in stack.matrices]

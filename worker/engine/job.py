@@ -19,6 +19,7 @@ from torch import Tensor
 from worker.engine import checkpoints
 from worker.engine.data import Data
 from worker.engine.digest import first_digest, next_digest
+from worker.engine.evaluation import confusion
 from worker.engine.routes import Route, route_for
 from worker.engine.stack import Member, Stack
 from worker.engine.training import Ended as HowItEnded
@@ -130,20 +131,26 @@ class Job:
             history = {name: values[: state.epoch] for name, values in state.claim.history.items()}
             ended = ended_after(state.spec, state.epoch, history) if state.epoch else None
             if ended is not None:
-                outcomes.append(_outcome(run_id, ended))
+                stack = self._stack([state])
+                outcomes += _outcomes(stack, self._workshop.data(state.spec), [ended])
                 del self._states[run_id]
         if outcomes:
             self._say(Ended(outcomes=tuple(outcomes)))
+
+    def _stack(self, states: Sequence[State]) -> Stack:
+        """These runs, as they were at the end of their last epochs."""
+        stack = Stack([Member(state.claim.run_id, state.spec) for state in states], self._workshop.device)
+        for position, state in enumerate(states):
+            if state.tensors is not None:
+                stack.restore(position, state.tensors)
+        return stack
 
     def _train_together(self, group: Sequence[State], route: Route) -> None:
         """Train runs that begin with the same epoch."""
         device = self._workshop.device
         run_ids = tuple(state.claim.run_id for state in group)
         self._say(Started(run_ids=run_ids, device=str(device), determinism_class=route.determinism_class))
-        stack = Stack([Member(state.claim.run_id, state.spec) for state in group], device)
-        for position, state in enumerate(group):
-            if state.tensors is not None:
-                stack.restore(position, state.tensors)
+        stack = self._stack(group)
         histories = {state.claim.run_id: state.claim.history for state in group}
         data = self._workshop.data(group[0].spec)
         training = Training(stack, data, done=group[0].epoch, history=histories, left=self._left, pace=route.pace())
@@ -170,15 +177,17 @@ class Job:
             state.epoch, state.saved = result.epoch, False
             measurements.append(_measurement(result, state.digest))
         self._say(Epoch(measurements=tuple(measurements)))
-        ended = [result for result in results if result.ended is not None]
+        ended = {result.position: result.ended for result in results if result.ended is not None}
         if time.monotonic() - self._saved_at >= self._workshop.checkpoint_seconds:
             self._save(self._states)
-        self._save([result.member.run_id for result in ended])
-        outcomes = [_outcome(result.member.run_id, result.ended) for result in ended if result.ended is not None]
-        if outcomes:
-            self._say(Ended(outcomes=tuple(outcomes)))
-        for result in ended:
-            del self._states[result.member.run_id]
+        if not ended:
+            return
+        stack = results[0].stack.take(list(ended))
+        self._save([member.run_id for member in stack.members])
+        data = self._workshop.data(stack.members[0].spec)
+        self._say(Ended(outcomes=tuple(_outcomes(stack, data, list(ended.values())))))
+        for member in stack.members:
+            del self._states[member.run_id]
 
     def _save(self, run_ids: Iterable[str]) -> None:
         """Write the checkpoints of these runs that are not yet on disk."""
@@ -227,13 +236,23 @@ def _measurement(result: EpochResult, digest: str) -> Measurement:
     )
 
 
-def _outcome(run_id: str, ended: HowItEnded) -> Outcome:
+def _outcomes(stack: Stack, data: Data, ended: Sequence[HowItEnded]) -> list[Outcome]:
+    """How the runs of ``stack`` ended, with reports on their models where they are to be tested."""
+    tested = stack.members[0].spec.evaluate.test != "never"
+    matrices = confusion(stack, data.test, data.classes).tolist() if tested else [None] * len(stack)
+    return [
+        _outcome(member.run_id, how, matrix) for member, how, matrix in zip(stack.members, ended, matrices, strict=True)
+    ]
+
+
+def _outcome(run_id: str, ended: HowItEnded, matrix: list[list[int]] | None) -> Outcome:
     if ended == "diverged":
         message = (
             "A loss is no longer finite; the history up to there is kept. A lower learning rate is the usual remedy."
         )
         return Outcome(run_id=run_id, status="failed", code="diverged", message=message)
-    return Outcome(run_id=run_id, status="succeeded", code=ended)
+    reports = {} if matrix is None else {"confusion": matrix}
+    return Outcome(run_id=run_id, status="succeeded", code=ended, reports=reports)
 
 
 def _explained(error: Exception) -> tuple[str, str]:

@@ -30,12 +30,12 @@ def post(client: TestClient, wanted: Any = None, **options: Any) -> Any:
     return client.post("/v1/runs", json=wanted or BODY, **options)
 
 
-def trained(work: Jobs, epochs: int = 3) -> str:
+def trained(work: Jobs, epochs: int = 3, **reports: Any) -> str:
     (claim,) = work.claim(WORKER, limit=1)
     work.started([claim], device="cpu", determinism_class="test")
     for number in range(1, epochs + 1):
         work.record([claim], [measured(claim.run_id, number, train_loss=1 / number, val_loss=2 / number)])
-    work.finish([claim], [Outcome(run_id=claim.run_id, status="succeeded")])
+    work.finish([claim], [Outcome(run_id=claim.run_id, status="succeeded", reports=reports)])
     return claim.run_id
 
 
@@ -245,6 +245,33 @@ def test_a_history_comes_as_json_csv_and_ndjson_with_the_same_values(client: Tes
     assert [float(row["train.loss"]) for row in table] == [row["train.loss"] for row in lines] == [1.0, 0.5, 1 / 3]
     refused = client.get(path, headers={"accept": "image/png"})
     assert (refused.status_code, "text/csv" in refused.json()["detail"]) == (406, True)
+
+
+def test_the_confusion_matrix_comes_with_recall_and_precision_also_of_a_reused_run(
+    client: TestClient, work: Jobs
+) -> None:
+    counts = [[9, 1, 0], [2, 8, 0], [4, 0, 0], *([[0] * 3] * 7)]
+    counts = [row + [0] * 7 for row in counts]
+    post(client)
+    path = f"/v1/runs/{trained(work, confusion=counts)}/confusion"
+    shown = client.get(path).json()
+    assert (shown["epoch"], shown["split"], shown["counts"]) == (3, "test", counts)
+    first, _, third = shown["classes"][:3]
+    assert first == {"name": "0", "rows": 10, "predicted": 15, "recall": 0.9, "precision": 0.6}
+    assert (third["recall"], third["precision"]) == (0.0, None)
+    again = post(client)
+    assert again.status_code == 200
+    reused = client.get(f"/v1/runs/{again.json()['id']}/confusion").json()
+    assert reused["counts"] == counts
+
+
+def test_what_was_not_measured_is_404_with_the_reason(client: TestClient, work: Jobs) -> None:
+    run_id = post(client).json()["id"]
+    queued = client.get(f"/v1/runs/{run_id}/confusion")
+    assert (queued.status_code, queued.json()["code"]) == (404, "not_measured")
+    assert "is 'queued'" in queued.json()["detail"]
+    never = client.get(f"/v1/runs/{trained(work)}/confusion").json()
+    assert '"evaluate.test"' in never["detail"]
 
 
 def test_since_epoch_is_exclusive_and_metrics_choose_series(client: TestClient, work: Jobs) -> None:

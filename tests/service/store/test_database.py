@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -24,6 +25,20 @@ def test_the_newest_revision_is_the_one_a_start_looks_for() -> None:
 def test_the_migrated_schema_is_that_of_the_tables(engine: sa.Engine) -> None:
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+
+
+def test_a_database_of_every_older_revision_is_brought_up_to_date(engine: sa.Engine) -> None:
+    scripts = ScriptDirectory.from_config(migrations.config())
+    for older in [script.revision for script in scripts.walk_revisions()][1:]:
+        with engine.begin() as connection:
+            METADATA.drop_all(connection)
+            connection.execute(sa.text("DROP TABLE alembic_version"))
+            config = migrations.config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, older)
+        migrate(engine)
+        with engine.connect() as connection:
+            assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
 
 
 def test_migrating_twice_or_by_two_at_once_does_no_harm(settings: Settings) -> None:
@@ -50,7 +65,7 @@ def test_migrating_twice_or_by_two_at_once_does_no_harm(settings: Settings) -> N
 def test_a_database_newer_than_the_code_is_refused_with_both_revisions(engine: sa.Engine) -> None:
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(StoreError, match=r"'9999'.*'0001'.*Upgrade Fitwell"):
+    with pytest.raises(StoreError, match=r"'9999'.*'0002'.*Upgrade Fitwell"):
         migrate(engine)
 
 
