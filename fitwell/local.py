@@ -37,6 +37,11 @@ def module(name: str) -> list[str]:
     return [sys.executable, "-P", "-m", name]
 
 
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def free_port(host: str = "127.0.0.1") -> int:
     """A port that nothing listens on now."""
     with socket.socket() as probe:
@@ -59,10 +64,9 @@ class Stack:
         self._deaths = 0
         self._stopping = False
 
-    def _start(self, name: str, **extra: str) -> subprocess.Popen[bytes]:
+    def _start(self, name: str) -> subprocess.Popen[bytes]:
         # In a group of its own, so that Ctrl-C reaches only us and the end has an order.
-        environment = {**self._environment, **extra}
-        return subprocess.Popen(module(name), env=environment, start_new_session=True, stdout=self._output)  # noqa: S603
+        return subprocess.Popen(module(name), env=self._environment, start_new_session=True, stdout=self._output)  # noqa: S603
 
     def start(self) -> None:
         """Start the service, wait until it is ready, start the workers.
@@ -75,12 +79,10 @@ class Stack:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._told_to_stop)
         self._service = self._start("service")
-        threads = max(1, (os.cpu_count() or 1) // max(1, self._wanted))
-        chosen = {} if "FITWELL_THREADS" in self._environment else {"FITWELL_THREADS": str(threads)}
         try:
             self._await_ready()
             for _ in range(0 if self._stopping else self._wanted):
-                self._workers.append((self._start("worker", **chosen), time.monotonic()))
+                self._workers.append((self._start("worker"), time.monotonic()))
         except BaseException:
             self.stop()
             raise

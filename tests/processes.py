@@ -45,11 +45,12 @@ def eventually(check: Callable[[], Any], seconds: float = 30.0, pause: float = 0
 class Serving:
     """A running ``fitwell serve``."""
 
-    def __init__(self, home: Path, port: int, **settings: str) -> None:
+    def __init__(self, home: Path, port: int, *, workers: int = 1, **settings: str) -> None:
         self.home, self.port = home, port
         self.client = fitwell.Client(f"http://127.0.0.1:{port}")
         environment = {**os.environ, **QUICK, **settings}
         command = [sys.executable, "-m", "fitwell.cli", "serve", "--data-dir", str(home), "--port", str(port)]
+        command += ["--workers", str(workers)]
         self.log = (home.parent / f"serve-{port}.log").open("ab")
         self.process = subprocess.Popen(command, env=environment, stdout=self.log, stderr=subprocess.STDOUT)
         eventually(self.ready)
@@ -87,8 +88,8 @@ class Serving:
 
 
 @contextmanager
-def serving(home: Path, port: int | None = None, **settings: str) -> Iterator[Serving]:
-    served = Serving(home, port or free_port(), **settings)
+def serving(home: Path, port: int | None = None, *, workers: int = 1, **settings: str) -> Iterator[Serving]:
+    served = Serving(home, port or free_port(), workers=workers, **settings)
     try:
         yield served
     finally:

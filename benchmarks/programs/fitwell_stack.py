@@ -13,6 +13,7 @@ import torch  # noqa: E402
 
 from benchmarks.programs.measuring import BATCH, LR, MEAN, STD, report, task  # noqa: E402
 from worker.engine.data import Data  # noqa: E402
+from worker.engine.neighbours import Neighbours, common_directory  # noqa: E402
 from worker.engine.stack import Member, Stack  # noqa: E402
 from worker.engine.training import Training  # noqa: E402
 from worker.spec.run import RunSpec  # noqa: E402
@@ -41,12 +42,14 @@ def main() -> None:
     device = torch.device("cpu")
     data = Data(specs[0].dataset, Path("~/.local/share/fitwell/datasets").expanduser(), device)
     stack = Stack([Member(str(spec.seed), spec) for spec in specs], device)
-    epochs = Training(stack, data, pace=route.pace()).epochs()
+    neighbours = Neighbours(common_directory())
+    epochs = Training(stack, data, pace=route.pace(neighbours.count)).epochs()
 
     def epoch() -> float:
         return next(epochs)[0].metrics["train.loss"]
 
-    report(epoch, wanted, route=f"{route.library}, {route.threads} threads")
+    with neighbours.at_work():
+        report(epoch, wanted, route=f"{route.library}, {route.threads} threads")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from fitwell.local import Stack, check_port, module, writable
+from fitwell.local import Stack, check_port, module, processors, writable
 
 DataDir = Annotated[
     Path,
@@ -18,6 +18,8 @@ DataDir = Annotated[
 ]
 Host = Annotated[str, typer.Option("--host", envvar="FITWELL_HOST", help="Address to listen on.")]
 Port = Annotated[int, typer.Option("--port", envvar="FITWELL_PORT", min=0, max=65535, help="Port to listen on.")]
+MOST_WORKERS = 4
+DEFAULT_WORKERS = min(processors(), MOST_WORKERS)
 DEFAULT_DATA_DIR = Path("~/.local/share/fitwell")
 
 
@@ -25,7 +27,16 @@ def serve(
     data_dir: DataDir = DEFAULT_DATA_DIR,
     host: Host = "127.0.0.1",
     port: Port = 8000,
-    workers: Annotated[int, typer.Option("--workers", min=0, max=64, help="Worker processes.")] = 1,
+    workers: Annotated[
+        int,
+        typer.Option(
+            "--workers",
+            min=0,
+            max=64,
+            help="Worker processes; they share the processors.",
+            show_default=f"one for each processor, at most {MOST_WORKERS}",
+        ),
+    ] = DEFAULT_WORKERS,
 ) -> None:
     """Serve the API and train what is submitted, until Ctrl-C."""
     began = time.monotonic()

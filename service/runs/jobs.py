@@ -55,7 +55,7 @@ class Jobs:
             first = leases.next_queued(connection, worker.devices)
             if first is None:
                 return ()
-            room = 0 if first.barren else min(limit, first.stack_runs) - 1
+            room = 0 if first.barren else min(limit, first.stack_runs, self._fair_share(connection, first)) - 1
             chosen = [first, *leases.mates_of(connection, first, room)] if room else [first]
             claims = [self._claimed(connection, row, worker) for row in chosen]
             told = {"worker_id": worker.worker_id}
@@ -63,6 +63,11 @@ class Jobs:
                 connection, [NewEvent(c.run_id, "run.claimed", {**told, "attempt": c.attempt}) for c in claims]
             )
         return claims
+
+    def _fair_share(self, connection: sa.Connection, first: Row) -> int:
+        """How many of the runs that could train with ``first`` leave as many for every other idle worker."""
+        idle = max(1, leases.idle_workers(connection, self._settings.lease_seconds))
+        return -(-leases.count_alike(connection, first) // idle)
 
     def _something_queued(self, worker: WorkerInfo) -> bool:
         """A look without a lock: idle workers must not keep writers waiting."""

@@ -25,17 +25,26 @@ def next_queued(connection: sa.Connection, devices: Sequence[str]) -> Row | None
     return connection.execute(statement).first()
 
 
+def _alike(first: Row) -> sa.ColumnElement[bool]:
+    """What a queued run must be to share a stack with ``first`` from its next epoch on."""
+    return sa.and_(
+        run.c.status == "queued",
+        run.c.stack_key == first.stack_key,
+        run.c.epoch == first.epoch,
+        run.c.barren == 0,
+    )
+
+
+def count_alike(connection: sa.Connection, first: Row) -> int:
+    """How many queued runs could share a stack with ``first``, itself included."""
+    return connection.execute(sa.select(sa.func.count()).select_from(run).where(_alike(first))).scalar_one()
+
+
 def mates_of(connection: sa.Connection, first: Row, limit: int) -> Sequence[Row]:
     """Up to ``limit`` queued runs that can share a stack with ``first`` from its next epoch on; locked."""
     statement = (
         sa.select(run)
-        .where(
-            run.c.status == "queued",
-            run.c.id != first.id,
-            run.c.stack_key == first.stack_key,
-            run.c.epoch == first.epoch,
-            run.c.barren == 0,
-        )
+        .where(_alike(first), run.c.id != first.id)
         .order_by(run.c.priority.desc(), run.c.created_at, run.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -97,6 +106,13 @@ def expired(connection: sa.Connection) -> Sequence[Row]:
     """The runs whose holder gave no sign of life for too long, by the database's clock; locked."""
     statement = sa.select(run).where(run.c.token.is_not(None), run.c.lease_expires_at < db_now())
     return connection.execute(statement.order_by(run.c.id).with_for_update(skip_locked=True)).all()
+
+
+def idle_workers(connection: sa.Connection, seconds: float) -> int:
+    """How many workers gave a sign of life in the last ``seconds`` and hold no run."""
+    busy = sa.select(run.c.worker_id).where(run.c.token.is_not(None))
+    idle = sa.select(sa.func.count()).select_from(worker)
+    return connection.execute(idle.where(worker.c.seen_at > db_now() - seconds, worker.c.id.not_in(busy))).scalar_one()
 
 
 def see_worker(connection: sa.Connection, info: WorkerInfo) -> None:

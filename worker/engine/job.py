@@ -20,6 +20,7 @@ from worker.engine import checkpoints
 from worker.engine.data import Data
 from worker.engine.digest import first_digest, next_digest
 from worker.engine.evaluation import confusion
+from worker.engine.neighbours import Neighbours
 from worker.engine.routes import Route, route_for
 from worker.engine.stack import Member, Stack
 from worker.engine.training import Ended as HowItEnded
@@ -41,6 +42,7 @@ class Workshop:
     checkpoint_seconds: float
     threads: int
     device: torch.device
+    neighbours: Neighbours
     _data: dict[str, Data] = field(default_factory=dict)
 
     def data(self, spec: RunSpec) -> Data:
@@ -96,7 +98,8 @@ class Job:
     def run(self) -> None:
         """Train all runs to their ends; what goes wrong ends them with its reason."""
         try:
-            self._work()
+            with self._workshop.neighbours.at_work():
+                self._work()
         except Exception as error:
             LOG.exception("training failed")
             self._fail(error)
@@ -153,7 +156,8 @@ class Job:
         stack = self._stack(group)
         histories = {state.claim.run_id: state.claim.history for state in group}
         data = self._workshop.data(group[0].spec)
-        training = Training(stack, data, done=group[0].epoch, history=histories, left=self._left, pace=route.pace())
+        pace = route.pace(self._workshop.neighbours.count)
+        training = Training(stack, data, done=group[0].epoch, history=histories, left=self._left, pace=pace)
         self._follow(training)
         for results in training.epochs():
             self._take(results)

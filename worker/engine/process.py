@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from worker.engine.neighbours import Neighbours, common_directory
 from worker.engine.routes import cpu_model, limit_instructions
 
 limit_instructions()  # before torch computes anything
@@ -103,6 +104,7 @@ def main(arguments: Sequence[str]) -> None:
         checkpoint_seconds=given.checkpoint_seconds,
         threads=given.threads,
         device=torch.device(given.device),
+        neighbours=Neighbours(common_directory()),
     )
     Process(sys.stdin.buffer, reports, workshop).run()
     os._exit(0)  # the thread that listens still waits for orders; nobody need wait for it

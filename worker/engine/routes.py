@@ -14,6 +14,7 @@ import functools
 import math
 import os
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -56,9 +57,9 @@ class Route:
         torch.set_num_threads(self.threads)
         torch.backends.mkldnn.matmul.fp32_precision = "bf16" if self.library == "onednn" else "ieee"  # type: ignore[attr-defined] # set up at import
 
-    def pace(self) -> Pace:
+    def pace(self, at_work: Callable[[], int] = lambda: 1) -> Pace:
         """Freedom in the number of threads, where the probe found that bits do not depend on it."""
-        return Pace(self.threads if self.holds else 1)
+        return Pace(self.threads if self.holds else 1, at_work=at_work)
 
     @property
     def determinism_class(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
@@ -61,6 +62,19 @@ def test_a_stack_is_no_larger_than_asked(runs: Runs, jobs: Jobs) -> None:
     for seed in range(5):
         submit(runs, seed=seed)
     assert [len(jobs.claim(WORKER, limit=3)) for _ in range(3)] == [3, 2, 0]
+
+
+def test_idle_workers_share_what_is_queued(runs: Runs, jobs: Jobs) -> None:
+    for seed in range(9):
+        submit(runs, seed=seed)
+    others = [replace(WORKER, worker_id=f"wrk_{i}") for i in range(3)]
+    for worker in others:
+        jobs.register(worker)
+    sizes = [len(jobs.claim(worker, limit=16)) for worker in others]
+    assert sizes == [3, 3, 3]
+    submit(runs, seed=10)
+    submit(runs, seed=11)
+    assert len(jobs.claim(WORKER, limit=16)) == 2, "workers that are busy leave all of it to the one who asks"
 
 
 def test_runs_of_different_next_epochs_are_not_claimed_together(runs: Runs, jobs: Jobs) -> None:

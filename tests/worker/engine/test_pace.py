@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker.engine.pace import PERIOD_SECONDS, Pace
+from worker.engine.pace import LOOK_SECONDS, PERIOD_SECONDS, Pace
 
 
 class Machine:
@@ -10,8 +10,13 @@ class Machine:
 
     def __init__(self, **seconds_on: float) -> None:
         self.seconds_on = {int(name.removeprefix("on_")): value for name, value in seconds_on.items()}
-        self.now, self.threads = 0.0, 0
-        self.pace = Pace(2, clock=lambda: self.now, choose=lambda threads: setattr(self, "threads", threads))
+        self.now, self.threads, self.at_work = 0.0, 0, 1
+        self.pace = Pace(
+            max(self.seconds_on),
+            at_work=lambda: self.at_work,
+            clock=lambda: self.now,
+            choose=lambda threads: setattr(self, "threads", threads),
+        )
 
     def train(self, seconds: float) -> dict[int, int]:
         """Steps on each number of threads."""
@@ -38,6 +43,22 @@ def test_it_follows_a_machine_that_becomes_busy() -> None:
     machine.train(PERIOD_SECONDS + 1)
     assert machine.threads == 1
     assert machine.train(1.5)[2] == 0
+
+
+def test_processes_at_work_share_the_threads_and_each_takes_all_again_when_it_is_alone() -> None:
+    machine = Machine(on_1=0.004, on_2=0.002, on_4=0.001)
+    machine.train(5)
+    assert machine.threads == 4
+    machine.at_work = 2
+    machine.train(LOOK_SECONDS + 0.01)
+    assert machine.train(PERIOD_SECONDS)[4] == 0
+    machine.at_work = 5
+    machine.train(LOOK_SECONDS + 0.01)
+    steps = machine.train(5)
+    assert steps[1] > 0 == steps[2] == steps[4]
+    machine.at_work = 1
+    machine.train(LOOK_SECONDS + 0.1)
+    assert machine.threads == 4
 
 
 def test_one_thread_needs_no_trials() -> None:
