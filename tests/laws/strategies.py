@@ -25,6 +25,7 @@ from worker.spec.part import Part, kind_of
 from worker.spec.regularizers import KINDS as REGULARIZERS
 from worker.spec.run import RunSpec
 from worker.spec.schedules import KINDS as SCHEDULES
+from worker.spec.threads import Threads
 
 CPU = torch.device("cpu")
 HOME = Path("/nowhere")
@@ -190,7 +191,8 @@ def train(
     """Train the runs as one stack on the route that the probe found for 2 threads, with fewer where asked."""
     route = route_for(specs[0], threads=2, most_runs=most)
     route.enter()
-    torch.set_num_threads(min(threads, route.threads))
+    count = min(threads, route.threads)
+    Threads(count, count).use()
     members = [Member((names or [])[i] if names else str(i), spec) for i, spec in enumerate(specs)]
     trained: Trained = {member.run_id: [] for member in members}
     data = data or data_of(specs[0])

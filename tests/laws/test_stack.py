@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -33,6 +34,7 @@ from worker.spec.datasets import KINDS
 from worker.spec.optimizers import KINDS as OPTIMIZERS
 from worker.spec.regularizers import KINDS as REGULARIZERS
 from worker.spec.run import RunSpec, reuse_key, stack_key
+from worker.spec.threads import Threads
 
 EXAMPLES = 25
 """For each of the optimizers, so that a law sees some 250 stacks."""
@@ -183,20 +185,25 @@ def test_law_4_a_neutral_part_is_no_part_beside_any_others(kind: str) -> None:
 
 
 class Restless(Pace):
-    """Another number of threads in every step."""
+    """Other threads in every step."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+        self._ways_in_turn = itertools.cycle([Threads(1), Threads(2, 3), Threads(1, 2), Threads(2)])
 
     def tick(self) -> None:
-        torch.set_num_threads(3 - torch.get_num_threads())
+        next(self._ways_in_turn).use()
 
 
 @pytest.mark.slow
-def test_law_2_holds_where_the_number_of_threads_changes_in_mid_epoch() -> None:
-    specs = [fashion(seed) for seed in range(3)]
+@pytest.mark.parametrize("model", [{}, {"model": {"kind": "cnn", "channels": [4, 6], "hidden": [20]}}])
+def test_law_2_holds_where_the_number_of_threads_changes_in_mid_epoch(model: dict[str, Any]) -> None:
     if KINDS["fashion_mnist"].missing(HOME):
         pytest.skip("FashionMNIST is not on this machine")
+    specs = [fashion(seed, **model) for seed in range(3)]
     steady = train(specs, threads=2)
     members = [Member(str(i), spec) for i, spec in enumerate(specs)]
-    restless = Training(Stack(members, CPU), data_of(specs[0]), pace=Restless(2))
+    restless = Training(Stack(members, CPU), data_of(specs[0]), pace=Restless())
     seen = [(r.member.run_id, fingerprint(r)) for results in restless.epochs() for r in results]
     assert seen == [(name, steady[name][epoch][2]) for epoch in range(3) for name in "012"]
 

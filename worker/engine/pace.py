@@ -3,7 +3,9 @@
 Bits do not depend on it (law 2, probed for every stack), so it may change between any two steps. Training processes at
 work share the processors evenly; of its share, a process takes all or one, whichever is faster just now. On small steps
 threads lose more by waiting for each other than they gain; and where other programs use the processors, threads that
-wait for each other at every product are many times slower than one.
+wait for each other at every product are many times slower than one. A model that is computed in pieces can also have
+several of them at once with products on one thread, since threads that wait for the next product keep the pieces'
+from their processors.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import torch
+from worker.spec.threads import Threads
 
 TRIAL_STEPS = 6
 """Steps that are timed on each number of threads, after one that is not."""
@@ -28,16 +30,18 @@ class Pace:
         self,
         most: int,
         *,
+        pieces: bool = False,
         at_work: Callable[[], int] = lambda: 1,
         clock: Callable[[], float] = time.perf_counter,
-        choose: Callable[[int], None] = torch.set_num_threads,
+        choose: Callable[[Threads], None] = Threads.use,
     ) -> None:
         self._most = self._share = most
+        self._pieces = pieces
         self._at_work = at_work
         self._clock = clock
         self._choose = choose
-        self._trying: list[int] = []
-        self._seconds: dict[int, float] = {}
+        self._trying: list[Threads] = []
+        self._seconds: dict[Threads, float] = {}
         self._steps = 0
         self._began = 0.0
         self._decided_until = 0.0
@@ -54,14 +58,14 @@ class Pace:
             return
         if not self._trying:
             if now >= self._decided_until:
-                self._try([self._share, 1])
+                self._try(self._ways())
             return
         self._steps += 1
         if self._steps == 1:
             self._began = now
         elif self._steps > TRIAL_STEPS:
-            threads, *others = self._trying
-            self._seconds[threads] = now - self._began
+            way, *others = self._trying
+            self._seconds[way] = now - self._began
             if others:
                 self._try(others)
             else:
@@ -73,13 +77,19 @@ class Pace:
         share = max(1, self._most // self._at_work())
         if share != self._share:
             self._share, self._trying, self._seconds, self._decided_until = share, [], {}, now
-            self._choose(share)
+            self._choose(self._ways()[0])
 
-    def _try(self, trying: list[int]) -> None:
+    def _ways(self) -> list[Threads]:
+        """What could be the fastest."""
+        if self._pieces:
+            return [Threads(self._share, self._share), Threads(1, self._share), Threads(1)]
+        return [Threads(self._share), Threads(1)]
+
+    def _try(self, trying: list[Threads]) -> None:
         self._trying, self._steps = trying, 0
         self._choose(trying[0])
 
     def _decide(self, now: float) -> None:
         self._trying = []
-        self._choose(min(self._seconds, key=lambda threads: self._seconds[threads]))
+        self._choose(min(self._seconds, key=lambda way: self._seconds[way]))
         self._decided_until = now + PERIOD_SECONDS

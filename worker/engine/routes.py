@@ -33,6 +33,7 @@ from worker.spec.families.optimizer import Step
 from worker.spec.optimizers.sgd import SGD
 from worker.spec.part import Stacked
 from worker.spec.run import ENGINE_VERSION, RunSpec
+from worker.spec.threads import Threads
 
 MOST_ERROR = 1e-6
 """Relative error of a GEMM against float64; float32's own rounding gives about 3e-7."""
@@ -51,15 +52,17 @@ class Route:
     threads: int
     holds: bool
     """Whether the probe found laws 1 and 2 kept."""
+    pieces: bool = False
+    """Whether some of the model is computed in pieces."""
 
     def enter(self) -> None:
         """Make this process compute so from now on."""
-        torch.set_num_threads(self.threads)
+        Threads(self.threads, self.threads).use()
         torch.backends.mkldnn.matmul.fp32_precision = "bf16" if self.library == "onednn" else "ieee"  # type: ignore[attr-defined] # set up at import
 
     def pace(self, at_work: Callable[[], int] = lambda: 1) -> Pace:
         """Freedom in the number of threads, where the probe found that bits do not depend on it."""
-        return Pace(self.threads if self.holds else 1, at_work=at_work)
+        return Pace(self.threads if self.holds else 1, pieces=self.pieces, at_work=at_work)
 
     @property
     def determinism_class(self) -> str:
@@ -99,7 +102,7 @@ def _probed(spec_json: str, heights: tuple[int, ...], threads: int, most_runs: i
     spec = RunSpec.model_validate_json(spec_json)
     for count in dict.fromkeys((threads, 1)):
         for library in _libraries():
-            route = Route(library=library, threads=count, holds=True)
+            route = Route(library=library, threads=count, holds=True, pieces=spec.model.in_pieces)
             if _holds(route, spec, heights, most_runs):
                 return route
     return Route(library="mkl", threads=1, holds=False)
@@ -119,7 +122,7 @@ def _holds(route: Route, spec: RunSpec, heights: tuple[int, ...], most_runs: int
             return False
         together = {k: trial.run(0, k) for k in sorted({2, 3, 5, most_runs}) if k <= most_runs}
         for threads in dict.fromkeys((route.threads, 1)):
-            torch.set_num_threads(threads)
+            Threads(threads, threads).use()
             for position in sorted({0, 1, most_runs - 1}):
                 alone = trial.run(position, position + 1)
                 for k, results in together.items():

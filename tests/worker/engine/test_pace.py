@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from worker.engine.pace import LOOK_SECONDS, PERIOD_SECONDS, Pace
+from worker.spec.threads import Threads
 
 
 class Machine:
@@ -15,7 +16,7 @@ class Machine:
             max(self.seconds_on),
             at_work=lambda: self.at_work,
             clock=lambda: self.now,
-            choose=lambda threads: setattr(self, "threads", threads),
+            choose=lambda way: setattr(self, "threads", way.products),
         )
 
     def train(self, seconds: float) -> dict[int, int]:
@@ -62,8 +63,19 @@ def test_processes_at_work_share_the_threads_and_each_takes_all_again_when_it_is
 
 
 def test_one_thread_needs_no_trials() -> None:
-    chosen = list[int]()
+    chosen = list[Threads]()
     pace = Pace(1, choose=chosen.append)
     for _ in range(100):
         pace.tick()
     assert chosen == []
+
+
+def test_pieces_have_a_number_of_their_own() -> None:
+    seconds = {Threads(2, 2): 0.003, Threads(1, 2): 0.002, Threads(1): 0.004}
+    now, used = 0.0, [Threads(2, 2)]
+    pace = Pace(2, pieces=True, clock=lambda: now, choose=used.append)
+    while now < 10:
+        pace.tick()
+        now += seconds[used[-1]]
+    assert set(used) == set(seconds)
+    assert used[-1] == Threads(1, 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
 from worker.spec.part import Part, Stacked
 
@@ -69,6 +69,9 @@ class Start(NamedTuple):
 
 class Model(Part):
     """A function from a row of the dataset to one logit for each class."""
+
+    in_pieces: ClassVar[bool] = False
+    """Whether some of it is computed in pieces of one thread each (:mod:`worker.spec.threads`)."""
 
     @property
     def hidden_layers(self) -> int:

@@ -4,8 +4,9 @@
 
 Convolutions keep the picture's size (zero padding), pooling halves it. Max-pooling comes before a nonlinearity that
 rises everywhere, which changes nothing and saves three quarters of its work. Regularizers of hidden units work on the
-dense hidden layers. Each run's convolutions are its own calls, since grouped ones are slower on a CPU; the dense
-layers of all runs are one batched product.
+dense hidden layers. Each run's convolutions are its own calls, since grouped ones are slower on a CPU, and a batch
+goes through them in pieces of ``PIECE_ROWS`` rows, each on one thread, since convolutions change their bits with the
+number of threads (batch normalisation needs the whole batch). The dense layers of all runs are one batched product.
 
 Reference: LeCun, Bottou, Bengio and Haffner, 1998, "Gradient-based learning applied to document recognition"; Ioffe and
 Szegedy, 2015, "Batch normalization"; Ba, Kiros and Hinton, 2016, "Layer normalization".
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -22,6 +24,7 @@ from pydantic import Field
 from worker.spec.dense import Activation, DenseNetwork, Init, dense_parameters, starting
 from worker.spec.families.model import Hidden, Material, Model, Network, Start
 from worker.spec.part import Objection, Stacked
+from worker.spec.threads import each_on_one_thread
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 
 Channels = Annotated[int, Field(ge=1, le=4096)]
 Width = Annotated[int, Field(ge=1, le=1_000_000)]
+PIECE_ROWS = 32
+"""Rows of a batch that go through the convolutions together. Another number gives other bits."""
 MOMENTUM, EPS = 0.1, 1e-5
 """Of the running means of batch normalisation, and what keeps both norms' divisions finite; as in torch."""
 
@@ -39,6 +44,8 @@ class CNN(Model):
 
     equation: ClassVar[str] = "hᵢ₊₁ = φ(pool(norm(Kᵢ ∗ hᵢ + bᵢ)));  logits = dense(flatten(h))"
     reference: ClassVar[str] = "LeCun, Bottou, Bengio and Haffner 1998, Gradient-based learning applied to documents"
+
+    in_pieces: ClassVar[bool] = True
 
     kind: Literal["cnn"] = "cnn"
     channels: tuple[Channels, ...] = Field(
@@ -116,7 +123,7 @@ class CNN(Model):
 
 
 class ConvolutionalNetwork:
-    """The network of one stack; autograd differentiates the convolutional part, run by run."""
+    """The network of one stack; autograd differentiates the convolutional part, in pieces of one run's rows."""
 
     def __init__(self, model: CNN, material: Material) -> None:
         self.model = model
@@ -124,51 +131,100 @@ class ConvolutionalNetwork:
         self.head = DenseNetwork(material, model.activation)
         self.planes = (material.shape[0] if len(material.shape) == 3 else 1, *material.shape[-2:])
         self.trainable = [name for name in material.parameters if name.startswith("blocks.")]
-        self._trunks: list[tuple[dict[str, Tensor], Tensor]] = []
+        self._pieces: list[list[Piece]] = []
 
     def forward(self, x: Tensor, hidden: Hidden) -> Tensor:
         """Logits (K, N, classes)."""
         import torch
 
-        self._trunks = []
-        for k, rows in enumerate(x):
-            own = {name: self.material.parameters[name][k].detach() for name in self.trainable}
-            with torch.set_grad_enabled(hidden.training):
-                if hidden.training:
-                    own = {name: tensor.requires_grad_() for name, tensor in own.items()}
-                features = self._trunk(own, rows, k, training=hidden.training)
-            self._trunks.append((own, features))
-        return self.head.forward(torch.stack([features.detach() for _, features in self._trunks]), hidden)
-
-    def _trunk(self, own: dict[str, Tensor], rows: Tensor, k: int, *, training: bool) -> Tensor:
-        """The flattened result of the last block, (N, features)."""
-        import torch
-        from torch.nn import functional as F  # noqa: N812 - its usual name
-
-        h = rows.reshape(-1, *self.planes).contiguous(memory_format=torch.channels_last)
-        for i in range(len(self.model.channels)):
-            kernel = own[f"blocks.{i}.conv.weight"]
-            h = F.conv2d(h, kernel, own[f"blocks.{i}.conv.bias"], padding=self.model.kernel_size // 2)
-            if self.model.norm == "layer":
-                h = F.group_norm(h, 1, own[f"blocks.{i}.norm.weight"], own[f"blocks.{i}.norm.bias"], EPS)
-            elif self.model.norm == "batch":
-                mean, var = (self.material.buffers[f"blocks.{i}.norm.running_{name}"][k] for name in ("mean", "var"))
-                weight, bias = own[f"blocks.{i}.norm.weight"], own[f"blocks.{i}.norm.bias"]
-                h = F.batch_norm(h, mean, var, weight, bias, training, MOMENTUM, EPS)
-            if self.model.pooling == "max":
-                h = F.max_pool2d(h, 2)
-            elif self.model.pooling == "average":
-                h = F.avg_pool2d(getattr(torch, self.model.activation)(h), 2)
-            if self.model.pooling != "average":
-                h = getattr(torch, self.model.activation)(h)
-        return h.flatten(1)
+        whole = self.model.norm == "batch" or x.device.type != "cpu"
+        size = x.shape[1] if whole else PIECE_ROWS
+        self._pieces = [[Piece(self, k, rows) for rows in torch.split(of_run, size)] for k, of_run in enumerate(x)]
+        features = each_on_one_thread(
+            [partial(piece.forward, training=hidden.training) for pieces in self._pieces for piece in pieces]
+        )
+        return self.head.forward(torch.cat(features).view(len(x), x.shape[1], -1), hidden)
 
     def backward(self, g: Tensor) -> None:
         """Gradients of the last ``forward`` in training mode."""
         import torch
 
-        for k, (inner, (own, features)) in enumerate(zip(self.head.backward_to_inputs(g), self._trunks, strict=True)):
-            gradients = torch.autograd.grad(features, list(own.values()), inner)
-            for name, gradient in zip(own, gradients, strict=True):
-                self.material.gradients[name][k].copy_(gradient)
-        self._trunks = []
+        inner = self.head.backward_to_inputs(g)
+        calls = [
+            partial(piece.backward, rows)
+            for k, pieces in enumerate(self._pieces)
+            for piece, rows in zip(pieces, torch.split(inner[k], len(pieces[0].rows)), strict=True)
+        ]
+        found = iter(each_on_one_thread(calls))
+        for k, pieces in enumerate(self._pieces):
+            for number in range(len(pieces)):
+                for name, gradient in zip(self.trainable, next(found), strict=True):
+                    target = self.material.gradients[name][k]
+                    target.add_(gradient) if number else target.copy_(gradient)
+        self._pieces = []
+
+
+class Piece:
+    """Some rows of one run on their way through the convolutional blocks."""
+
+    def __init__(self, network: ConvolutionalNetwork, k: int, rows: Tensor) -> None:
+        self.network = network
+        self.k = k
+        self.rows = rows
+        self._own: dict[str, Tensor] = {}
+        self._features: Tensor | None = None
+
+    def forward(self, *, training: bool) -> Tensor:
+        """The flattened result of the last block, (N, features)."""
+        import torch
+
+        parameters = self.network.material.parameters
+        with torch.set_grad_enabled(training):
+            self._own = {name: parameters[name][self.k].detach() for name in self.network.trainable}
+            if training:
+                self._own = {name: tensor.requires_grad_() for name, tensor in self._own.items()}
+            self._features = self._through_blocks(training=training)
+        return self._features.detach()
+
+    def backward(self, g: Tensor) -> tuple[Tensor, ...]:
+        """The gradient of every trainable parameter by these rows, from that of the features."""
+        import torch
+
+        assert self._features is not None
+        return torch.autograd.grad(self._features, list(self._own.values()), g)
+
+    def _through_blocks(self, *, training: bool) -> Tensor:
+        import torch
+        from torch.nn import functional as F  # noqa: N812 - its usual name
+
+        own, model = self._own, self.network.model
+        h = channels_last(self.rows.view(-1, *self.network.planes))
+        for i in range(len(model.channels)):
+            h = F.conv2d(
+                h, own[f"blocks.{i}.conv.weight"], own[f"blocks.{i}.conv.bias"], padding=model.kernel_size // 2
+            )
+            if model.norm == "layer":
+                h = F.group_norm(h, 1, own[f"blocks.{i}.norm.weight"], own[f"blocks.{i}.norm.bias"], EPS)
+            elif model.norm == "batch":
+                buffers = self.network.material.buffers
+                mean, var = (buffers[f"blocks.{i}.norm.running_{name}"][self.k] for name in ("mean", "var"))
+                weight, bias = own[f"blocks.{i}.norm.weight"], own[f"blocks.{i}.norm.bias"]
+                h = F.batch_norm(h, mean, var, weight, bias, training, MOMENTUM, EPS)
+            if model.pooling == "max":
+                h = F.max_pool2d(h, 2)
+            elif model.pooling == "average":
+                h = F.avg_pool2d(getattr(torch, model.activation)(h), 2)
+            if model.pooling != "average":
+                h = getattr(torch, model.activation)(h)
+        return h.flatten(1)
+
+
+def channels_last(images: Tensor) -> Tensor:
+    """``images`` (N, C, H, W) with a pixel's channels side by side, also in the strides.
+
+    Of one channel torch believes the strides alone, and pools channels-first six times as slowly: hence the copy, where
+    ``contiguous`` would find nothing to do.
+    """
+    import torch
+
+    return images.permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format).permute(0, 3, 1, 2)
