@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,41 +19,60 @@ from worker.spec.datasets.fashion_mnist import FashionMNIST
 MEAN, STD = 0.1307, 0.3081
 BATCH, CLASSES, PIXELS = 64, 10, 784
 LR = 0.01
+CHANNELS = (16, 32)
+"""Of the small convolutional network: 3×3 kernels, each followed by max-pooling, then a dense layer of the classes."""
+DEGREES = 10
+"""Largest angle of the random rotation; both flips have probability ½."""
+DATASETS = Path("~/.local/share/fitwell/datasets").expanduser()
 
 
 @dataclass(frozen=True)
 class Task:
-    """What to train, and how often an epoch is timed after one to warm up."""
+    """What to train: ``runs`` networks, for ``epochs`` epochs of ``rows`` rows after one to warm up."""
 
+    model: str
     hidden: tuple[int, ...]
     runs: int
     threads: int
     epochs: int
+    rows: int
+    augment: bool
+    evaluate: bool
+    wait: bool
+    """Say when it is warm, and begin when told to, so that several processes begin together."""
 
 
 def task() -> Task:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--model", choices=("mlp", "cnn"), default="mlp")
     parser.add_argument("--hidden", default="128,128")
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=2)
-    given = parser.parse_args()
-    return Task(tuple(map(int, given.hidden.split(","))), given.runs, given.threads, given.epochs)
+    parser.add_argument("--rows", type=int, default=60_000)
+    parser.add_argument("--augment", action="store_true")
+    parser.add_argument("--evaluate", action="store_true")
+    parser.add_argument("--wait", action="store_true")
+    given = vars(parser.parse_args())
+    return Task(**given | {"hidden": tuple(map(int, given["hidden"].split(",")))})
 
 
-def training_rows() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Pixels uint8 (60000, 784) and labels int64."""
-    data = FashionMNIST.load(Path("~/.local/share/fitwell/datasets").expanduser())
-    return data.train_x.reshape(-1, PIXELS).copy(), data.train_y
+def training_rows(rows: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Pixels uint8 (rows, 784) and labels int64."""
+    data = FashionMNIST.load(DATASETS)
+    return data.train_x.reshape(-1, PIXELS)[:rows].copy(), data.train_y[:rows]
 
 
 def report(epoch: Callable[[], float], wanted: Task, **more: Any) -> None:
-    """Time ``epoch`` after one to warm up; it returns its mean training loss. Seconds are per run."""
+    """Time ``epoch``, which returns its mean training loss, and print what came of it."""
     epoch()
-    seconds, loss = [], 0.0
+    if wanted.wait:
+        print("warm", flush=True)
+        sys.stdin.readline()
+    loss = 0.0
+    start = time.perf_counter()
     for _ in range(wanted.epochs):
-        start = time.perf_counter()
         loss = epoch()
-        seconds.append((time.perf_counter() - start) / wanted.runs)
+    seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"epoch_seconds": statistics.median(seconds), "loss": loss, "peak_bytes": peak, **more}))
+    print(json.dumps({"seconds": seconds, "loss": loss, "peak_bytes": peak, **more}))

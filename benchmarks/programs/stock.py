@@ -10,14 +10,15 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from benchmarks.programs.measuring import BATCH, CLASSES, LR, MEAN, PIXELS, STD, report, task, training_rows
+from benchmarks.programs.eager import network
+from benchmarks.programs.measuring import BATCH, DEGREES, LR, MEAN, STD, report, task, training_rows
 
 
 class Pictures(Dataset[Any]):
     """What torchvision's FashionMNIST does for each row: an array becomes a picture, a transform makes it a tensor."""
 
-    def __init__(self, transform: Any) -> None:
-        self.pixels, self.labels = training_rows()
+    def __init__(self, rows: int, transform: Any) -> None:
+        self.pixels, self.labels = training_rows(rows)
         self.transform = transform
 
     def __len__(self) -> int:
@@ -30,14 +31,11 @@ class Pictures(Dataset[Any]):
 def main() -> None:
     wanted = task()
     torch.set_num_threads(wanted.threads)
-    transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((MEAN,), (STD,))])
-    loader = DataLoader(Pictures(transform), batch_size=BATCH, shuffle=True)
-    modules: list[nn.Module] = [nn.Flatten()]
-    width = PIXELS
-    for size in wanted.hidden:
-        modules += [nn.Linear(width, size), nn.ReLU()]
-        width = size
-    model = nn.Sequential(*modules, nn.Linear(width, CLASSES))
+    flips = [transforms.RandomHorizontalFlip(), transforms.RandomVerticalFlip()]
+    random = [transforms.RandomRotation(DEGREES), *flips] if wanted.augment else []
+    transform = transforms.Compose([*random, transforms.ToTensor(), transforms.Normalize((MEAN,), (STD,))])
+    loader = DataLoader(Pictures(wanted.rows, transform), batch_size=BATCH, shuffle=True)
+    model = nn.Sequential(nn.Flatten(), network(wanted))
     optimizer, criterion = torch.optim.SGD(model.parameters(), lr=LR), nn.CrossEntropyLoss()
 
     def epoch() -> float:

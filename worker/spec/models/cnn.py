@@ -212,10 +212,9 @@ class Piece:
                 h = F.batch_norm(h, mean, var, weight, bias, training, MOMENTUM, EPS)
             if model.pooling == "max":
                 h = F.max_pool2d(h, 2)
-            elif model.pooling == "average":
-                h = F.avg_pool2d(getattr(torch, model.activation)(h), 2)
-            if model.pooling != "average":
-                h = getattr(torch, model.activation)(h)
+            h = getattr(torch, f"{model.activation}_")(h)  # in place: nothing before it needs its input
+            if model.pooling == "average":
+                h = F.avg_pool2d(h, 2)
         return h.flatten(1)
 
 

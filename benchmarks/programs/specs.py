@@ -1,0 +1,51 @@
+"""The specs that the programs of Fitwell train."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from benchmarks.programs.measuring import BATCH, CHANNELS, DEGREES, LR, MEAN, STD
+from worker.spec.run import RunSpec
+
+AUGMENT = [
+    {"kind": "rotation", "degrees": DEGREES},
+    {"kind": "horizontal_flip", "p": 0.5},
+    {"kind": "vertical_flip", "p": 0.5},
+]
+
+
+def body(
+    *,
+    seed: int = 0,
+    model: str = "mlp",
+    hidden: tuple[int, ...] = (128, 128),
+    rows: int = 60_000,
+    epochs: int = 10,
+    augment: bool = False,
+    evaluate: bool = False,
+    **changed: Any,
+) -> dict[str, Any]:
+    """The body of a run; where nothing is evaluated there is no validation set either."""
+    asked = {} if evaluate else {"evaluate": {"train": "never", "test": "never"}}
+    return {
+        "dataset": {
+            "kind": "fashion_mnist",
+            "train_size": rows,
+            "validation_size": 10_000 if evaluate else 0,
+            "normalize": {"mean": MEAN, "std": STD},
+        },
+        "model": {"kind": "cnn", "channels": CHANNELS} if model == "cnn" else {"kind": "mlp", "hidden": hidden},
+        "regularizers": AUGMENT if augment else [],
+        "optimizer": {"kind": "sgd", "lr": LR},
+        "epochs": epochs,
+        "batch_size": BATCH,
+        "seed": seed,
+        **asked,
+        **changed,
+    }
+
+
+def spec(**wanted: Any) -> RunSpec:
+    """The same, resolved."""
+    return RunSpec.model_validate_json(json.dumps(body(**wanted)))

@@ -1,0 +1,87 @@
+"""A study of small runs, evaluated after every epoch on 20,000 rows: through HTTP, or by the bare engine.
+
+Through HTTP there are a database, checkpoints, leases and two workers; the time is that from a run's start to its end,
+as the server tells them, on average over the runs. The bare engine (``--bare``) loads the data, builds the stack of one
+of two workers, trains and evaluates it in this process.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import fitwell
+from benchmarks.programs.measuring import DATASETS
+from benchmarks.programs.specs import body, spec
+from fitwell.local import Stack, free_port, module
+
+RUNS, WORKERS, EPOCHS, ROWS = 16, 2, 10, 20_000
+
+
+def through_http() -> float:
+    """Seconds from a run's start to its end."""
+    with tempfile.TemporaryDirectory(prefix="fitwell-") as home:
+        if DATASETS.exists():
+            (Path(home) / "datasets").symlink_to(DATASETS)
+        settings = {"FITWELL_DATA_DIR": home, "FITWELL_STACK_LIMIT": str(RUNS // WORKERS), "FITWELL_LOG_LEVEL": "ERROR"}
+        port = free_port()
+        stack = Stack(settings, host="127.0.0.1", port=port, workers=0, quiet=True)
+        stack.start()
+        client = fitwell.Client(stack.url)
+        try:
+            runs = [
+                client.runs.create(**body(seed=seed, rows=ROWS, epochs=EPOCHS, evaluate=True)) for seed in range(RUNS)
+            ]
+            environment = {**os.environ, **settings}
+            workers = [subprocess.Popen(module("worker"), env=environment) for _ in range(WORKERS)]
+            done = [run.wait() for run in runs]
+            for worker in workers:
+                worker.terminate()
+            for worker in workers:
+                worker.wait()
+        finally:
+            stack.stop()
+    return statistics.mean(_at(run.finished_at) - _at(run.started_at) for run in done)
+
+
+def _at(time: str) -> float:
+    return dt.datetime.fromisoformat(time).timestamp()
+
+
+def bare() -> float:
+    """Seconds that the engine takes for one worker's share, when told to begin."""
+    from worker.engine.routes import limit_instructions, route_for
+
+    limit_instructions()
+    import torch
+
+    from worker.engine.data import Data
+    from worker.engine.neighbours import Neighbours, common_directory
+    from worker.engine.stack import Member, Stack
+    from worker.engine.training import Training
+
+    specs = [spec(seed=seed, rows=ROWS, epochs=EPOCHS, evaluate=True) for seed in range(RUNS // WORKERS)]
+    route = route_for(specs[0], threads=2, most_runs=16)
+    route.enter()
+    print("warm", flush=True)
+    sys.stdin.readline()
+    start = time.perf_counter()
+    neighbours = Neighbours(common_directory())
+    with neighbours.at_work():
+        device = torch.device("cpu")
+        data = Data(specs[0].dataset, DATASETS, device)
+        stack = Stack([Member(str(spec.seed), spec) for spec in specs], device)
+        for _ in Training(stack, data, pace=route.pace(neighbours.count)).epochs():
+            pass
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    print(json.dumps({"seconds": bare() if "--bare" in sys.argv else through_http()}))
