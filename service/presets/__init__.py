@@ -1,7 +1,7 @@
 """Ready bodies of well-known experiments: one JSON file each; the file's name is the preset's.
 
 A file holds ``system``, ``title``, ``question``, ``base`` (a run's body) and ``arms``: by name, the fields that replace
-those of the base.
+those of the base; and ``published``, where somebody has published figures of the same experiment.
 """
 
 from __future__ import annotations
@@ -16,6 +16,14 @@ from pydantic import BaseModel, Field
 from service.errors import PresetNotFound
 
 
+class Published(BaseModel):
+    """What others found, for comparison with the same data only."""
+
+    source: str
+    metric: str
+    values: dict[str, float] = Field(description="By the arm's name.")
+
+
 class Preset(BaseModel):
     """An experiment that can be posted as it is, run by run."""
 
@@ -24,6 +32,7 @@ class Preset(BaseModel):
     system: str = Field(description="The number of the system that it reproduces.")
     title: str
     question: str
+    published: Published | None = None
     runs: dict[str, dict[str, Any]] = Field(description="A body for POST /v1/runs for each arm, by the arm's name.")
 
 

@@ -2,7 +2,7 @@
 
 The format: two zero bytes, a type byte (8 = unsigned byte), the number of dimensions, each dimension as a big-endian
 32-bit integer, then the values in C order. Files may be gzipped. Content is known by the SHA-256 of the plain bytes,
-so that it does not matter who compressed them.
+so that it does not matter who compressed them, or of the gzipped file where only that was ever published.
 
 Reference: LeCun, Cortes and Burges, "The MNIST database of handwritten digits".
 """
@@ -31,9 +31,9 @@ class IDXDataset(Dataset):
     """A dataset of four IDX files: training and test images and labels, in this order."""
 
     files: ClassVar[dict[str, str]]
-    """Name of each file, without ``.gz``, and the SHA-256 of its plain bytes."""
+    """Name of each file and the SHA-256 of its content; one without ``.gz`` may be there gzipped all the same."""
     mirrors: ClassVar[tuple[str, ...]]
-    """Base addresses that hold ``<name>.gz``, tried in turn."""
+    """Base addresses that hold the files gzipped, tried in turn."""
     places: ClassVar[tuple[Path, ...]] = ()
     """Folders besides ``home/<kind>`` in which a system package may have put the files."""
     package: ClassVar[str | None] = None
@@ -84,7 +84,8 @@ class IDXDataset(Dataset):
             if progress is not None:
                 progress(name, done, len(cls.files))
             if _either(folder / name) is None:
-                _download(folder / f"{name}.gz", [f"{base}{name}.gz" for base in bases], sha256)
+                zipped = f"{name.removesuffix('.gz')}.gz"
+                _download(folder / zipped, name, [base + zipped for base in bases], sha256)
         if progress is not None:
             progress("", len(cls.files), len(cls.files))
 
@@ -94,7 +95,9 @@ class IDXDataset(Dataset):
         paths = cls.found(home)
         if paths is None:
             raise FileNotFoundError(cls.missing(home))
-        train_x, train_y, test_x, test_y = (_array(paths[name], sha256) for name, sha256 in cls.files.items())
+        train_x, train_y, test_x, test_y = (
+            _array(paths[name], name, sha256) for name, sha256 in cls.files.items()
+        )
         return Arrays(train_x, train_y.astype("int64"), test_x, test_y.astype("int64"))
 
 
@@ -103,11 +106,15 @@ def _either(path: Path) -> Path | None:
     return next((p for p in (path, path.with_name(f"{path.name}.gz")) if p.is_file()), None)
 
 
-def _plain(path: Path) -> bytes:
-    return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+def _same(path: Path, name: str, sha256: str) -> bytes | None:
+    """The plain bytes of ``path``, which stands for the file ``name``; None where its content is another one."""
+    content = path.read_bytes()
+    plain = gzip.decompress(content) if path.suffix == ".gz" else content
+    known = content if name.endswith(".gz") else plain
+    return plain if hashlib.sha256(known).hexdigest() == sha256 else None
 
 
-def _array(path: Path, sha256: str) -> np.ndarray[Any, Any]:
+def _array(path: Path, name: str, sha256: str) -> np.ndarray[Any, Any]:
     """The values of one IDX file.
 
     Raises:
@@ -116,31 +123,31 @@ def _array(path: Path, sha256: str) -> np.ndarray[Any, Any]:
     import numpy as np
 
     try:
-        content = _plain(path)
+        content = _same(path, name, sha256)
     except (OSError, EOFError, zlib.error) as error:
         raise FileNotFoundError(f"{path} cannot be read ({error}); delete it and fetch it again.") from error
-    if hashlib.sha256(content).hexdigest() != sha256:
+    if content is None:
         raise FileNotFoundError(f"{path} is cut short or altered (its SHA-256 differs); delete it and fetch it again.")
     shape = tuple(int.from_bytes(content[4 + 4 * i : 8 + 4 * i], "big") for i in range(content[3]))
     return np.frombuffer(content, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)
 
 
-def _download(target: Path, addresses: list[str], sha256: str) -> None:
+def _download(target: Path, file: str, addresses: list[str], sha256: str) -> None:
     import pooch
     import requests
 
     refusals = []
     for address in addresses:
-        name = f".{target.name}.{secrets.token_hex(8)}"
+        name = f".{secrets.token_hex(8)}.{target.name}"
         temporary = target.with_name(name)
         try:
             pooch.retrieve(address, known_hash=None, fname=name, path=target.parent)
-            content = gzip.decompress(temporary.read_bytes())
+            whole = _same(temporary, file, sha256) is not None
         except (requests.RequestException, OSError, EOFError, zlib.error) as error:
             refusals.append(f"{address}: {error}")
             temporary.unlink(missing_ok=True)
             continue
-        if hashlib.sha256(content).hexdigest() == sha256:
+        if whole:
             temporary.replace(target)
             return
         refusals.append(f"{address}: the content is not what it should be (its SHA-256 differs)")

@@ -33,7 +33,7 @@ def test_a_presets_runs_train_on_the_small_digits(body: dict[str, Any]) -> None:
 def test_presets_are_listed_and_read_one_by_one(client: TestClient) -> None:
     listed = client.get("/v1/presets").json()
     systems = {preset["system"] for preset in listed["data"]}
-    assert systems >= {"S1", "S2", "S4", "S5", "S7", "S8", "S9", "S10", "S11", "S12"}
+    assert systems >= {"S1", "S2", "S4", "S5", "S7", "S8", "S9", "S10", "S11", "S12", "S13"}
     for preset in listed["data"]:
         assert client.get(f"/v1/presets/{preset['name']}").json() == preset
     body = listed["data"][0]["runs"]["plain"]
@@ -41,6 +41,14 @@ def test_presets_are_listed_and_read_one_by_one(client: TestClient) -> None:
     assert checked.status_code in (200, 422)  # 422 only where FashionMNIST is not on this machine
     if checked.status_code == 422:
         assert checked.json()["errors"][0]["code"] == "dataset_missing"
+
+
+def test_published_figures_are_those_of_the_same_data_and_arms() -> None:
+    of_mnist = presets()["srivastava"]
+    assert of_mnist.published is not None
+    assert of_mnist.published.values.keys() == of_mnist.runs.keys()
+    assert sorted(of_mnist.published.values.values()) == [0.0105, 0.0125, 0.0135, 0.0155, 0.016, 0.0162]
+    assert {body["dataset"]["kind"] for body in of_mnist.runs.values()} == {"mnist"}
 
 
 def test_an_unknown_preset_names_the_known_ones(client: TestClient) -> None:
