@@ -13,12 +13,14 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.concurrency import run_in_threadpool
 
-from service.api import catalog, events, health, history, problems, runs
+from service.api import catalog, events, health, history, problems, runs, studies
+from service.api.study_bodies import run_of
 from service.api.tailer import Tailer
 from service.runs.jobs import Jobs
 from service.runs.runs import Runs
 from service.settings import Settings
 from service.store.database import migrate, open_engine
+from service.studies.studies import Studies
 
 LOG = logging.getLogger("fitwell.service")
 
@@ -53,7 +55,8 @@ def create_app(settings: Settings) -> FastAPI:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     app.state.runs, app.state.tailer, app.state.settings = the_runs, tailer, settings
-    for routes in (runs, history, events, catalog, health):
+    app.state.studies = Studies(engine, settings, run_of)
+    for routes in (runs, history, studies, events, catalog, health):
         app.include_router(routes.router)
     problems.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

@@ -2,9 +2,9 @@
 
 Refusal
 ├── BadRequest         400  BadCursor
-├── NotFound           404  RunNotFound, PresetNotFound, NotMeasured
+├── NotFound           404  RunNotFound, StudyNotFound, PresetNotFound, NotMeasured
 ├── NotAcceptable      406
-├── Conflict           409  TransitionRefused
+├── Conflict           409  TransitionRefused, StudyActive
 ├── TooLarge           413
 ├── WrongMediaType     415
 ├── Unprocessable      422  SpecRefused, KeyReused
@@ -81,6 +81,13 @@ class RunNotFound(NotFound):
     title = "No run has this id"
 
 
+class StudyNotFound(NotFound):
+    """No study has this id."""
+
+    code = "study_not_found"
+    title = "No study has this id"
+
+
 class NotMeasured(NotFound):
     """The run is there, but this was not measured of it."""
 
@@ -109,6 +116,13 @@ class TransitionRefused(Conflict):
 
     code = "transition_refused"
     title = "The run's state does not allow this"
+
+
+class StudyActive(Conflict):
+    """Some of the study's runs have not ended."""
+
+    code = "study_active"
+    title = "Some of the study's runs have not ended"
 
 
 class TooLarge(Refusal):

@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     max_parameters: int = Field(default=50_000_000, ge=1, description="Largest model.")
     max_run_bytes: int = Field(default=8 * 2**30, ge=1, description="Most memory a run may need.")
     max_run_seconds: float = Field(default=7 * 86_400.0, gt=0, description="Longest estimated training of a run.")
+    max_study_runs: int = Field(default=5000, ge=1, description="Most runs of a study.")
     idempotency_seconds: float = Field(default=86_400.0, gt=0, description="How long an Idempotency-Key is remembered.")
 
     @property

@@ -16,6 +16,7 @@ from pydantic.json_schema import models_json_schema
 from service.api.bodies import RunBody, schema_of
 from service.api.dependencies import RunsOf, SettingsOf, only
 from service.api.problems import problems
+from service.api.study_bodies import SeedsBody, StudyBody
 from service.api.views import WorkerList, WorkerView
 from service.errors import PresetNotFound, SpecRefused, Unavailable
 from service.presets import Preset, preset, presets
@@ -161,6 +162,9 @@ def list_workers(runs: RunsOf) -> WorkerList:
 
 def body_schemas() -> dict[str, Any]:
     """The request bodies' schemas, as OpenAPI's components name them."""
-    _, schema = models_json_schema([(RunBody, "validation")], ref_template="#/components/schemas/{model}")
+    _, schema = models_json_schema(
+        [(RunBody, "validation"), (StudyBody, "validation"), (SeedsBody, "validation")],
+        ref_template="#/components/schemas/{model}",
+    )
     definitions: dict[str, Any] = schema["$defs"]
     return definitions

@@ -14,6 +14,7 @@ from service.api.tailer import Tailer
 from service.errors import FieldError, SpecRefused
 from service.runs.runs import Runs
 from service.settings import Settings
+from service.studies.studies import Studies
 
 MOST_WAIT_SECONDS = 60.0
 
@@ -21,6 +22,11 @@ MOST_WAIT_SECONDS = 60.0
 def _runs(request: Request) -> Runs:
     runs: Runs = request.app.state.runs
     return runs
+
+
+def _studies(request: Request) -> Studies:
+    studies: Studies = request.app.state.studies
+    return studies
 
 
 def _tailer(request: Request) -> Tailer:
@@ -34,6 +40,7 @@ def _settings(request: Request) -> Settings:
 
 
 RunsOf = Annotated[Runs, Depends(_runs)]
+StudiesOf = Annotated[Studies, Depends(_studies)]
 TailerOf = Annotated[Tailer, Depends(_tailer)]
 SettingsOf = Annotated[Settings, Depends(_settings)]
 

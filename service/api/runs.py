@@ -26,8 +26,8 @@ from service.errors import (
     Unavailable,
     WrongMediaType,
 )
+from service.runs.answers import Key
 from service.runs.pages import RunQuery
-from service.runs.runs import Key
 from service.runs.states import Status
 from service.runs.submission import estimate, review
 
@@ -86,7 +86,7 @@ async def create_run(
     answer = await run_in_threadpool(
         runs.submit, parsed.new_run(), respond=lambda run: RunView.of(run).json_text(), reuse=reuse, key=key
     )
-    headers = {"location": f"/v1/runs/{answer.run_id}"}
+    headers = {"location": f"/v1/runs/{answer.made}"}
     if answer.replayed:
         headers["idempotency-replayed"] = "true"
     return Response(answer.body, answer.status_code, headers, JSON)
@@ -160,5 +160,5 @@ async def get_run(request: Request, run_id: str, runs: RunsOf, tailer: TailerOf,
 )
 def cancel_run(run_id: str, runs: RunsOf) -> Response:
     """Ask a run to end; it leaves its stack between two steps, and its mates go on."""
-    run, changed = runs.cancel(run_id)
+    run, changed = runs.act(run_id, "cancel")
     return Response(RunView.of(run).json_text(), 202 if changed else 200, media_type=JSON)

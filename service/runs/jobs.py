@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from service.runs import states
 from service.settings import Settings
-from service.store import epochs, events, leases, reports
+from service.store import epochs, events, leases, reports, series
 from service.store.database import reading, writing
 from service.store.events import NewEvent
 from service.store.runs import Row
@@ -187,6 +187,7 @@ class Jobs:
             why = (outcome.code, outcome.message) if outcome.status == "failed" else (None, None)
             told = {"code": outcome.code} if outcome.code else {}
             reports.replace(connection, row.id, outcome.reports)
+            series.keep(connection, row.id)
             return self._leave(connection, row, ACTIONS[outcome.status], why, told)
 
         return self._each(concerned, end)

@@ -4,45 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
-from ulid import ULID
 
-from service.errors import KeyReused, NotMeasured, RunNotFound, TransitionRefused
+from service.errors import NotMeasured, RunNotFound
 from service.runs import states
+from service.runs.actions import act
+from service.runs.answers import Answer, Key, answered, remember
+from service.runs.creation import Wanted, create
 from service.runs.pages import Page, RunQuery, cursor_at, position
 from service.runs.run import Confusion, Event, History, Run, history_of
-from service.runs.submission import NewRun, review, stack_runs
+from service.runs.submission import NewRun, review
 from service.settings import Settings
-from service.store import epochs, events, keys, reports
+from service.store import epochs, events, reports
 from service.store import runs as rows
 from service.store.database import reading, writing
-from service.store.events import NewEvent
 from service.store.runs import Row
-from service.store.tables import db_now
-from worker.spec.run import RunSpec, reuse_key, spec_hash, stack_key
-
-
-@dataclass(frozen=True, kw_only=True)
-class Key:
-    """An Idempotency-Key with all that it is bound to."""
-
-    value: str
-    owner: str
-    path: str
-    body_sha256: str
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A stored or fresh answer to a submission."""
-
-    status_code: int
-    body: str
-    run_id: str
-    replayed: bool = False
+from worker.spec.run import RunSpec
 
 
 class Runs:
@@ -62,61 +40,16 @@ class Runs:
             KeyReused: ``key`` came with another body before.
         """
         with writing(self._engine) as connection:
-            if key is not None:
-                answered = self._answered(connection, key)
-                if answered is not None:
-                    return answered
+            before = None if key is None else answered(connection, key, self._settings.idempotency_seconds)
+            if before is not None:
+                return before
             review(new.spec, self._settings)
-            model = rows.finished_equal(connection, reuse_key(new.spec)) if reuse else None
-            run_id = f"run_{ULID()}"
-            rows.insert(connection, {"id": run_id, **self._columns(new), **_taken_over(model)})
-            body = respond(self._run(connection, run_id))
-            answer = Answer(201 if model is None else 200, body, run_id)
+            ((run_id, model),), told = create(connection, [Wanted(new)], self._settings, reuse=reuse)
+            answer = Answer(201 if model is None else 200, respond(self._run(connection, run_id)), run_id)
             if key is not None:
-                self._remember(connection, key, answer)
-            events.append(connection, _first_events(connection, run_id, model))
+                remember(connection, key, answer)
+            events.append(connection, told)
         return answer
-
-    def _answered(self, connection: sa.Connection, key: Key) -> Answer | None:
-        keys.reserve(connection, key.owner, key.path, key.value)
-        found = keys.find(connection, key.owner, key.path, key.value, self._settings.idempotency_seconds)
-        if found is None:
-            return None
-        if found.body_sha256 != key.body_sha256:
-            raise KeyReused(
-                f"The Idempotency-Key {key.value!r} was used with another body; it belongs to {found.run_id}. "
-                "Use a fresh key for another request."
-            )
-        return Answer(found.status_code, found.response, found.run_id, replayed=True)
-
-    def _remember(self, connection: sa.Connection, key: Key, answer: Answer) -> None:
-        values = {
-            "owner": key.owner,
-            "path": key.path,
-            "key": key.value,
-            "body_sha256": key.body_sha256,
-            "run_id": answer.run_id,
-            "status_code": answer.status_code,
-            "response": answer.body,
-        }
-        keys.store(connection, values)
-
-    def _columns(self, new: NewRun) -> dict[str, Any]:
-        spec = new.spec
-        return {
-            "status": "queued",
-            "name": new.name,
-            "labels": dict(new.labels),
-            "priority": new.priority,
-            "spec": spec.model_dump(mode="json"),
-            "spec_hash": spec_hash(spec),
-            "reuse_key": reuse_key(spec),
-            "stack_key": stack_key(spec),
-            "stack_runs": stack_runs(spec, self._settings),
-            "seed": spec.seed,
-            "device": spec.device,
-            "epochs": spec.epochs,
-        }
 
     def _run(self, connection: sa.Connection, run_id: str) -> Run:
         row = rows.by_id(connection, run_id)
@@ -166,25 +99,20 @@ class Runs:
         more = len(found) > query.limit
         return Page([Run.of(row, workers) for row in shown], more, cursor_at(shown[-1]) if more else None)
 
-    def cancel(self, run_id: str) -> tuple[Run, bool]:
-        """Ask a run to end; True where that changed something.
+    def act(self, run_id: str, action: states.Action) -> tuple[Run, bool]:
+        """Ask a run to be cancelled, paused, resumed or retried; True where that changed something.
 
         Raises:
-            RunNotFound, TransitionRefused: it ended otherwise before.
+            RunNotFound, TransitionRefused: the run's state does not allow it.
         """
         with writing(self._engine) as connection:
             row = rows.by_id(connection, run_id, lock=True)
             if row is None:
                 raise RunNotFound(f"There is no run {run_id!r}. GET /v1/runs lists those there are.")
-            if row.status in ("cancelling", "cancelled"):
-                return self._run(connection, run_id), False
-            status = _next_status(row, "cancel")
-            ends = {"finished_at": db_now()} if status in states.TERMINAL else {}
-            changed = rows.change(connection, run_id, row.status, {"status": status, **ends})
-            assert changed, f"{run_id} was locked and yet changed"
+            told = act(connection, row, action)
             run = self._run(connection, run_id)
-            events.append(connection, [NewEvent(run_id, f"run.{status}")])
-        return run, True
+            events.append(connection, told)
+        return run, bool(told)
 
     def history(self, run_id: str, *, since_epoch: int | None = None, metrics: Sequence[str] | None = None) -> History:
         """The recorded epochs behind ``since_epoch``; all series, or those named.
@@ -247,34 +175,3 @@ class Runs:
         """The workers that are alive."""
         with reading(self._engine) as connection:
             return rows.live_workers(connection, self._settings.lease_seconds)
-
-
-def _next_status(row: Row, action: states.Action) -> states.Status:
-    status = states.after(row.status, action)
-    if status is None:
-        allowed = states.allowed(row.status)
-        can = f"It can: {', '.join(allowed)}." if allowed else "Nothing more can be asked of it."
-        raise TransitionRefused(f"A run that is {row.status!r} cannot {action}. {can}")
-    return status
-
-
-def _taken_over(model: Row | None) -> dict[str, Any]:
-    """The columns of a run that takes over the result of ``model``."""
-    if model is None:
-        return {}
-    names = (
-        "status", "device_used", "stack_size", "determinism_class", "digest", "epoch", "best", "revision",
-        "error_code", "error_message",
-    )  # fmt: skip
-    now = db_now()
-    taken = {name: getattr(model, name) for name in names}
-    return {**taken, "last": model.last, "reused_from": model.id, "started_at": now, "finished_at": now}
-
-
-def _first_events(connection: sa.Connection, run_id: str, model: Row | None) -> list[NewEvent]:
-    """A reused run tells all that a trained one would have told."""
-    created = [NewEvent(run_id, "run.created")]
-    if model is None:
-        return created
-    told = [NewEvent(run_id, "epoch", epoch=e.epoch) for e in epochs.of_run(connection, model.id)]
-    return [*created, *told, NewEvent(run_id, f"run.{model.status}", {"reused_from": model.id})]

@@ -7,14 +7,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.store.tables import db_now, run, worker
+from service.store.tables import checkpoint, db_now, run, worker
 
 Row = sa.Row[Any]
+KEYS_AT_ONCE = 500
+"""Values in a list that SQL compares with."""
 
 
-def insert(connection: sa.Connection, values: Mapping[str, Any]) -> None:
-    """Add a run; its times are the database's."""
-    connection.execute(sa.insert(run).values(**{"created_at": db_now(), "last": {}, **values}))
+def insert(connection: sa.Connection, values: Sequence[Mapping[str, Any]], *, finished: bool = False) -> None:
+    """Add runs with the same columns; their times are the database's."""
+    times = ("created_at", "started_at", "finished_at") if finished else ("created_at",)
+    if values:
+        connection.execute(sa.insert(run).values({name: db_now() for name in times}), [dict(one) for one in values])
 
 
 def by_id(connection: sa.Connection, run_id: str, *, lock: bool = False) -> Row | None:
@@ -28,11 +32,15 @@ def version(connection: sa.Connection, run_id: str) -> int | None:
     return connection.scalar(sa.select(run.c.version).where(run.c.id == run_id))
 
 
-def finished_equal(connection: sa.Connection, reuse_key: str) -> Row | None:
-    """The oldest run that was trained to its end with the same result to be expected; a diverged one counts."""
+def finished_equals(connection: sa.Connection, reuse_keys: Sequence[str]) -> dict[str, Row]:
+    """By reuse key, the oldest run that was trained to its end with this result; a diverged one counts."""
     finished = (run.c.status == "succeeded") | ((run.c.status == "failed") & (run.c.error_code == "diverged"))
-    statement = sa.select(run).where(run.c.reuse_key == reuse_key, run.c.reused_from.is_(None), finished)
-    return connection.execute(statement.order_by(run.c.created_at, run.c.id).limit(1)).first()
+    found: dict[str, Row] = {}
+    for keys in (reuse_keys[i : i + KEYS_AT_ONCE] for i in range(0, len(reuse_keys), KEYS_AT_ONCE)):
+        statement = sa.select(run).where(run.c.reuse_key.in_(keys), run.c.reused_from.is_(None), finished)
+        for row in connection.execute(statement.order_by(run.c.created_at, run.c.id)):
+            found.setdefault(row.reuse_key, row)
+    return found
 
 
 def page(
@@ -70,3 +78,10 @@ def live_workers(connection: sa.Connection, seconds: float) -> Sequence[Row]:
     """The workers that gave a sign of life in the last ``seconds``."""
     alive = worker.c.seen_at > db_now() - seconds
     return connection.execute(sa.select(worker).where(alive).order_by(worker.c.started_at)).all()
+
+
+def delete(connection: sa.Connection, run_id: str) -> Sequence[str]:
+    """Remove a run with all that belongs to it; the paths of its checkpoints' files."""
+    paths = connection.execute(sa.select(checkpoint.c.path).where(checkpoint.c.run_id == run_id)).scalars().all()
+    connection.execute(sa.delete(run).where(run.c.id == run_id))
+    return paths

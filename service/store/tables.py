@@ -125,6 +125,31 @@ checkpoint = sa.Table(
     sa.Column("written_at", sa.Double, nullable=False),
 )
 
+series = sa.Table(
+    "series",
+    METADATA,
+    sa.Column("run_id", sa.Text, sa.ForeignKey("run.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("first", sa.Integer, nullable=False),
+    sa.Column("values", sa.LargeBinary, nullable=False),
+)
+
+study = sa.Table(
+    "study",
+    METADATA,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text),
+    sa.Column("request", sa.JSON, nullable=False),
+    sa.Column("arms", sa.JSON, nullable=False),
+    sa.Column("seeds", sa.JSON, nullable=False),
+    sa.Column("metric", sa.Text, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("baseline", sa.Text, nullable=False),
+    sa.Column("looks", sa.Integer, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Index("ix_study_created", "created_at", "id"),
+)
+
 report = sa.Table(
     "report",
     METADATA,
@@ -172,7 +197,7 @@ idempotency_key = sa.Table(
     sa.Column("path", sa.Text, primary_key=True),
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("body_sha256", sa.Text, nullable=False),
-    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("made", sa.Text, nullable=False),
     sa.Column("status_code", sa.Integer, nullable=False),
     sa.Column("response", sa.Text, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),

@@ -95,9 +95,7 @@ class IDXDataset(Dataset):
         paths = cls.found(home)
         if paths is None:
             raise FileNotFoundError(cls.missing(home))
-        train_x, train_y, test_x, test_y = (
-            _array(paths[name], name, sha256) for name, sha256 in cls.files.items()
-        )
+        train_x, train_y, test_x, test_y = (_array(paths[name], name, sha256) for name, sha256 in cls.files.items())
         return Arrays(train_x, train_y.astype("int64"), test_x, test_y.astype("int64"))
 
 

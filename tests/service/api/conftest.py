@@ -9,7 +9,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.app import create_app
+from service.runs.jobs import Jobs
 from service.settings import Settings
+from service.store.database import open_engine
 
 
 @pytest.fixture
@@ -21,3 +23,11 @@ def here(tmp_path: Path) -> Settings:
 def client(here: Settings) -> Iterator[TestClient]:
     with TestClient(create_app(here), raise_server_exceptions=False) as connected:
         yield connected
+
+
+@pytest.fixture
+def work(here: Settings, client: TestClient) -> Iterator[Jobs]:
+    """The worker's side of the same database."""
+    engine = open_engine(here)
+    yield Jobs(engine, here)
+    engine.dispose()

@@ -12,18 +12,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.runs.jobs import Jobs
-from service.settings import Settings
-from service.store.database import open_engine
 from tests.conftest import BODY, WORKER, body, measured
 from worker.ports import Outcome
 from worker.spec.optimizers import KINDS as OPTIMIZERS
-
-
-@pytest.fixture
-def work(here: Settings, client: TestClient) -> Iterator[Jobs]:
-    engine = open_engine(here)
-    yield Jobs(engine, here)
-    engine.dispose()
 
 
 def post(client: TestClient, wanted: Any = None, **options: Any) -> Any:

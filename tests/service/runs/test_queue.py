@@ -256,7 +256,7 @@ def test_a_run_to_be_cancelled_ends_cancelled_whatever_its_holder_reports(
 ) -> None:
     run_id = submit(runs)
     claim = one(jobs)
-    assert runs.cancel(run_id)[0].status == "cancelling"
+    assert runs.act(run_id, "cancel")[0].status == "cancelling"
     assert jobs.orders([claim]) == {run_id: "cancel"}
     assert jobs.finish([claim], [outcome(claim, reported)]) == set()
     assert runs.get(run_id).status == "cancelled"
@@ -269,14 +269,14 @@ def test_cancel_after_the_end_changes_nothing(runs: Runs, jobs: Jobs) -> None:
     claim = one(jobs)
     jobs.finish([claim], [outcome(claim)])
     with pytest.raises(TransitionRefused):
-        runs.cancel(run_id)
+        runs.act(run_id, "cancel")
     assert runs.get(run_id).status == "succeeded"
 
 
 def test_a_cancelled_run_whose_worker_died_ends_cancelled(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
     run_id = submit(runs)
     one(jobs)
-    runs.cancel(run_id)
+    runs.act(run_id, "cancel")
     lapse(engine, run_id)
     jobs.expire()
     assert runs.get(run_id).status == "cancelled"
@@ -284,8 +284,8 @@ def test_a_cancelled_run_whose_worker_died_ends_cancelled(runs: Runs, jobs: Jobs
 
 def test_a_cancelled_run_is_never_claimed(runs: Runs, jobs: Jobs) -> None:
     run_id = submit(runs)
-    assert runs.cancel(run_id)[0].status == "cancelled"
-    assert runs.cancel(run_id)[1] is False
+    assert runs.act(run_id, "cancel")[0].status == "cancelled"
+    assert runs.act(run_id, "cancel")[1] is False
     assert jobs.claim(WORKER, limit=1) == ()
 
 

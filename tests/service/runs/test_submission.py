@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from service.errors import BadCursor, KeyReused, RunNotFound, SpecRefused
+from service.runs.answers import Key
 from service.runs.jobs import Jobs
 from service.runs.pages import RunQuery
-from service.runs.runs import Key, Runs
+from service.runs.runs import Runs
 from service.runs.submission import NewRun
 from service.settings import Settings
 from tests.conftest import WORKER, measured, spec, submit
@@ -80,13 +81,13 @@ def test_an_equal_finished_run_is_reused_as_a_run_of_its_own(runs: Runs, jobs: J
     original = submit(runs)
     finish(jobs)
     answer = runs.submit(NewRun(spec=spec(), name="again", labels={"a": "b"}), respond=lambda run: run.status)
-    again = runs.get(answer.run_id)
+    again = runs.get(answer.made)
     assert (answer.status_code, answer.body, again.reused_from, again.name) == (200, "succeeded", original, "again")
     assert runs.history(again.id).series == runs.history(original).series
     assert [event.type for event in runs.events(again.id)] == ["run.created", "epoch", "epoch", "run.succeeded"]
     assert runs.events(again.id)[1].data["metrics"] == {"val.loss": 0.5}
     third = runs.submit(NewRun(spec=spec()), respond=lambda run: "")
-    assert runs.get(third.run_id).reused_from == original
+    assert runs.get(third.made).reused_from == original
     assert jobs.claim(WORKER, limit=1) == ()
 
 
@@ -130,10 +131,10 @@ def test_pages_show_every_run_once_newest_first(runs: Runs) -> None:
 
 def test_runs_are_found_by_status_label_and_name(runs: Runs, jobs: Jobs) -> None:
     def named(name: str, **labels: str) -> str:
-        return runs.submit(NewRun(spec=spec(), name=name, labels=labels), respond=lambda run: "").run_id
+        return runs.submit(NewRun(spec=spec(), name=name, labels=labels), respond=lambda run: "").made
 
     a, b = named("a", course="dl", week="1"), named("b", course="dl")
-    runs.cancel(b)
+    runs.act(b, "cancel")
 
     def found(**query: Any) -> set[str]:
         return {run.id for run in runs.page(RunQuery(**query)).runs}
@@ -156,6 +157,13 @@ def test_a_queued_run_says_why_it_waits(runs: Runs, jobs: Jobs) -> None:
 
 
 def test_what_is_not_there_is_not_found(runs: Runs) -> None:
-    for read in (runs.get, runs.version, runs.history, runs.events, runs.cancel, runs.history_mark):
+    for read in (
+        runs.get,
+        runs.version,
+        runs.history,
+        runs.events,
+        lambda run_id: runs.act(run_id, "cancel"),
+        runs.history_mark,
+    ):
         with pytest.raises(RunNotFound):
             read("run_nothing")

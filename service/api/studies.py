@@ -1,0 +1,213 @@
+"""Routes of studies: preview, submit, list, read, add seeds, cancel, delete, compare."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from service.api.bodies import parse, read
+from service.api.dependencies import SettingsOf, StudiesOf, only
+from service.api.problems import problems
+from service.api.study_bodies import SeedsBody, StudyBody
+from service.api.study_views import ComparisonView, PreviewView, StudyList, StudyView
+from service.errors import (
+    BadCursor,
+    BadRequest,
+    KeyReused,
+    SpecRefused,
+    StudyActive,
+    StudyNotFound,
+    TooLarge,
+    Unavailable,
+    WrongMediaType,
+)
+from service.runs.answers import Key
+from service.studies.comparing import Question
+
+router = APIRouter(prefix="/v1/studies", tags=["studies"])
+JSON = "application/json"
+EXAMPLE = {
+    "name": "does dropout help?",
+    "base": {
+        "dataset": {"kind": "digits", "train_size": 200},
+        "model": {"kind": "mlp", "hidden": [128, 128]},
+        "optimizer": {"kind": "sgd", "lr": 0.1},
+        "epochs": 40,
+    },
+    "arms": {"plain": {}, "dropout": {"regularizers_add": [{"kind": "dropout", "p": 0.4}]}},
+    "seeds": 8,
+}
+
+
+def _body(name: str, example: Any) -> dict[str, Any]:
+    schema = {"$ref": f"#/components/schemas/{name}"}
+    return {"requestBody": {"required": True, "content": {JSON: {"schema": schema, "example": example}}}}
+
+
+@router.post(
+    "",
+    operation_id="create_study",
+    status_code=201,
+    response_model=StudyView,
+    dependencies=[Depends(only("reuse"))],
+    openapi_extra=_body("StudyBody", EXAMPLE),
+    responses=problems(BadRequest, TooLarge, WrongMediaType, SpecRefused, KeyReused, Unavailable),
+)
+async def create_study(
+    request: Request,
+    studies: StudiesOf,
+    settings: SettingsOf,
+    reuse: Annotated[bool, Query(description="Take over the results of equal runs that have finished.")] = True,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
+) -> Response:
+    """Queue all runs of a study in one transaction; those that can train as stacks."""
+    body = await read(request, settings.max_body_bytes)
+    new = parse(StudyBody, body).new_study()
+    key = None
+    if idempotency_key is not None:
+        digest = hashlib.sha256(body).hexdigest()
+        key = Key(value=idempotency_key, owner="", path=request.url.path, body_sha256=digest)
+    answer = await run_in_threadpool(
+        studies.create, new, respond=lambda study: StudyView.of(study).model_dump_json(), reuse=reuse, key=key
+    )
+    headers = {"location": f"/v1/studies/{answer.made}"}
+    if answer.replayed:
+        headers["idempotency-replayed"] = "true"
+    return Response(answer.body, answer.status_code, headers, JSON)
+
+
+@router.post(
+    "/preview",
+    operation_id="preview_study",
+    response_model=PreviewView,
+    dependencies=[Depends(only("reuse"))],
+    openapi_extra=_body("StudyBody", EXAMPLE),
+    responses=problems(BadRequest, TooLarge, WrongMediaType, SpecRefused, Unavailable),
+)
+async def preview_study(
+    request: Request,
+    studies: StudiesOf,
+    settings: SettingsOf,
+    reuse: Annotated[bool, Query(description="Count equal runs that have finished as free.")] = True,
+) -> Response:
+    """Runs, stacks and cost of a study, and whether it can decide anything; nothing is queued."""
+    new = parse(StudyBody, await read(request, settings.max_body_bytes)).new_study()
+    preview = await run_in_threadpool(studies.preview, new, reuse=reuse)
+    return Response(PreviewView.of(preview).model_dump_json(), media_type=JSON)
+
+
+@router.get(
+    "",
+    operation_id="list_studies",
+    response_model=StudyList,
+    dependencies=[Depends(only("limit", "after"))],
+    responses=problems(BadCursor, SpecRefused, Unavailable),
+)
+def list_studies(
+    studies: StudiesOf,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 20,
+    after: Annotated[str | None, Query(description="next_cursor of the page before.")] = None,
+) -> Response:
+    """Studies, newest first."""
+    return Response(StudyList.of(studies.page(limit=limit, after=after)).model_dump_json(), media_type=JSON)
+
+
+@router.get(
+    "/{study_id}",
+    operation_id="get_study",
+    response_model=StudyView,
+    dependencies=[Depends(only())],
+    responses=problems(StudyNotFound, SpecRefused, Unavailable),
+)
+def get_study(study_id: str, studies: StudiesOf) -> Response:
+    """One study, and how far its runs have come."""
+    return Response(StudyView.of(studies.get(study_id)).model_dump_json(), media_type=JSON)
+
+
+@router.delete(
+    "/{study_id}",
+    operation_id="delete_study",
+    status_code=204,
+    dependencies=[Depends(only())],
+    responses=problems(StudyNotFound, StudyActive, SpecRefused, Unavailable),
+)
+def delete_study(study_id: str, studies: StudiesOf) -> Response:
+    """Forget a study with all its runs; none of them may be active."""
+    studies.delete(study_id)
+    return Response(status_code=204)
+
+
+@router.post(
+    "/{study_id}/cancel",
+    operation_id="cancel_study",
+    status_code=202,
+    response_model=StudyView,
+    dependencies=[Depends(only())],
+    responses={
+        200: {"model": StudyView, "description": "Every run had ended, or was to end, already."},
+        **problems(StudyNotFound, SpecRefused, Unavailable),
+    },
+)
+def cancel_study(study_id: str, studies: StudiesOf) -> Response:
+    """Ask every run of a study to end."""
+    study, changed = studies.cancel(study_id)
+    return Response(StudyView.of(study).model_dump_json(), 202 if changed else 200, media_type=JSON)
+
+
+@router.post(
+    "/{study_id}/seeds",
+    operation_id="add_seeds",
+    status_code=202,
+    response_model=StudyView,
+    dependencies=[Depends(only())],
+    openapi_extra=_body("SeedsBody", {"add": 4}),
+    responses=problems(StudyNotFound, BadRequest, TooLarge, WrongMediaType, SpecRefused, Unavailable),
+)
+async def add_seeds(request: Request, study_id: str, studies: StudiesOf, settings: SettingsOf) -> Response:
+    """Train every arm with more seeds. Where results could be seen already, that is another look, and splits alpha."""
+    wanted = parse(SeedsBody, await read(request, settings.max_body_bytes))
+    there = await run_in_threadpool(studies.get, study_id)
+    plan = StudyBody.model_validate(dict(there.request)).new_study().plan
+    study = await run_in_threadpool(studies.add_seeds, study_id, wanted.wanted(list(there.seeds)), plan)
+    return Response(StudyView.of(study).model_dump_json(), 202, media_type=JSON)
+
+
+@router.get(
+    "/{study_id}/compare",
+    operation_id="compare_study",
+    response_model=ComparisonView,
+    dependencies=[Depends(only("metric", "at", "baseline", "pairs", "by", "min_effect", "interval", "curves"))],
+    responses=problems(StudyNotFound, SpecRefused, Unavailable),
+)
+def compare_study(
+    study_id: str,
+    studies: StudiesOf,
+    metric: Annotated[str | None, Query(description="A loss, an error or an accuracy; default the study's.")] = None,
+    at: Annotated[str | None, Query(description="best, last or epoch:N; default the study's.")] = None,
+    baseline: Annotated[str | None, Query(description="The arm that the others are compared with.")] = None,
+    pairs: Annotated[str, Query(pattern="^(baseline|all)$", description="Against the baseline, or all pairs.")] = (
+        "baseline"
+    ),
+    by: Annotated[list[str], Query(description="Paths of the spec to group by, or `arm`.")] = ["arm"],  # noqa: B006
+    min_effect: Annotated[float | None, Query(gt=0, description="The smallest difference that matters.")] = None,
+    interval: Annotated[
+        str, Query(pattern="^(sign_flip|bootstrap)$", description="bootstrap adds one, from 20 pairs on.")
+    ] = "sign_flip",
+    curves: Annotated[list[str], Query(description="Series of which to give mean and band.")] = [],  # noqa: B006
+) -> Response:
+    """Arms against each other, paired by seed, corrected for how many there are; the answer may be `undecided`."""
+    question = Question(
+        metric=metric,
+        at=at,
+        baseline=baseline,
+        all_pairs=pairs == "all",
+        by=by,
+        min_effect=min_effect,
+        bootstrap=interval == "bootstrap",
+        curves=curves,
+    )
+    return Response(ComparisonView.of(studies.compare(study_id, question)).model_dump_json(), media_type=JSON)

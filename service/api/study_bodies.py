@@ -1,0 +1,194 @@
+"""Bodies of studies: what is asked for, before it is expanded into runs."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+
+from service.api.bodies import RunBody, parse
+from service.errors import FieldError, SpecRefused
+from service.runs.submission import NewRun
+from service.studies.comparing import check_at, check_metric
+from service.studies.expansion import Plan, rounded
+from service.studies.studies import NewStudy
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+Path = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Seed = Annotated[int, Field(ge=0, le=2**53 - 1)]
+MOST_SEEDS = 10_000
+
+
+class Strict(BaseModel):
+    """No unknown fields, no values of another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Uniform(Strict):
+    """Numbers from an interval, all as likely."""
+
+    distribution: Literal["uniform"] = "uniform"
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Uniform:
+        if self.low > self.high:
+            raise ValueError("low must not be above high")
+        return self
+
+    def draw(self, source: random.Random) -> float:
+        """A number."""
+        return rounded(source.uniform(self.low, self.high))
+
+
+class LogUniform(Strict):
+    """Numbers from an interval, all orders of magnitude as likely."""
+
+    distribution: Literal["log_uniform"] = "log_uniform"
+    low: float = Field(gt=0)
+    high: float = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> LogUniform:
+        if self.low > self.high:
+            raise ValueError("low must not be above high")
+        return self
+
+    def draw(self, source: random.Random) -> float:
+        """A number."""
+        return rounded(math.exp(source.uniform(math.log(self.low), math.log(self.high))))
+
+
+class Integers(Strict):
+    """Whole numbers from low to high, both included."""
+
+    distribution: Literal["integers"] = "integers"
+    low: int
+    high: int
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Integers:
+        if self.low > self.high:
+            raise ValueError("low must not be above high")
+        return self
+
+    def draw(self, source: random.Random) -> int:
+        """A number."""
+        return source.randint(self.low, self.high)
+
+
+class Choice(Strict):
+    """One of some values."""
+
+    distribution: Literal["choice"] = "choice"
+    values: list[JsonValue] = Field(min_length=1, max_length=1000)
+
+    def draw(self, source: random.Random) -> JsonValue:
+        """A value."""
+        return source.choice(self.values)
+
+
+Space = Annotated[Uniform | LogUniform | Integers | Choice, Field(discriminator="distribution")]
+
+
+class Sample(Strict):
+    """Random points instead of a grid; every arm gets the same ones."""
+
+    n: int = Field(ge=1, le=10_000, description="How many points.")
+    seed: int = Field(default=0, ge=0, le=2**53 - 1, description="Of the points, not of the runs.")
+    space: dict[Path, Space] = Field(min_length=1, max_length=16)
+
+    def points(self) -> list[dict[str, Any]]:
+        """The points; the same for the same seed."""
+        source = random.Random(self.seed)  # noqa: S311 - a study's points, nothing secret
+        return [{path: space.draw(source) for path, space in self.space.items()} for _ in range(self.n)]
+
+
+class StudyBody(Strict):
+    """Arms × grid (or random points) × seeds, over one base."""
+
+    name: Annotated[str, StringConstraints(max_length=256)] | None = None
+    base: dict[str, JsonValue] = Field(description="The body of a run, without a seed.")
+    arms: dict[Name, dict[str, JsonValue]] = Field(
+        default={"base": {}},
+        min_length=1,
+        max_length=256,
+        description="By name, a merge patch of the base (RFC 7396); `regularizers_add` appends to its regularizers.",
+    )
+    grid: dict[Path, Annotated[list[JsonValue], Field(min_length=1, max_length=1000)]] = Field(
+        default={}, max_length=16, description="Values by dotted path (`optimizer.lr`) or JSON pointer."
+    )
+    sample: Sample | None = None
+    seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] | Annotated[list[Seed], Field(min_length=1)] = Field(
+        default=1, description="The seeds of every arm, or n for 0…n−1."
+    )
+    metric: str | None = Field(default=None, description="What is compared; default val.loss, else test.loss.")
+    at: str = Field(default="best", description="At which epoch: best, last or epoch:N.")
+    baseline: str | None = Field(default=None, description="The arm that others are compared with; default the first.")
+
+    def new_study(self) -> NewStudy:
+        """The study that is asked for.
+
+        Raises:
+            SpecRefused: fields that contradict each other.
+        """
+        seeds = list(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+        wrong: list[FieldError] = []
+        if len(set(seeds)) < len(seeds):
+            wrong.append(FieldError("/seeds", "seed_twice", "A seed is named twice."))
+        if self.grid and self.sample:
+            wrong.append(FieldError("/sample", "grid_and_sample", "Give a grid or a sample, not both."))
+        if "seed" in self.base:
+            message = "The seeds of a study are its field 'seeds'; leave 'seed' out of the base."
+            wrong.append(FieldError("/base/seed", "seed_in_base", message))
+        if wrong:
+            raise SpecRefused(wrong[0].message, errors=wrong)
+        if self.metric is not None:
+            check_metric(self.metric, "/metric")
+        check_at(self.at, "/at")
+        points = self.sample.points() if self.sample else []
+        plan = Plan(base=self.base, arms=self.arms, grid=self.grid, samples=points, seeds=seeds)
+        return NewStudy(
+            name=self.name,
+            request=self.model_dump(mode="json"),
+            plan=plan,
+            metric=self.metric,
+            at=self.at,
+            baseline=self.baseline,
+        )
+
+
+class SeedsBody(Strict):
+    """More seeds for a study."""
+
+    seeds: list[Seed] | None = Field(default=None, min_length=1, max_length=MOST_SEEDS)
+    add: int | None = Field(default=None, ge=1, le=MOST_SEEDS, description="The next so many.")
+
+    def wanted(self, there: list[int]) -> list[int]:
+        """The seeds to add to those that are there.
+
+        Raises:
+            SpecRefused: both or neither was given.
+        """
+        if (self.seeds is None) == (self.add is None):
+            message = "Give either 'seeds' or 'add'."
+            raise SpecRefused(message, errors=[FieldError("", "seeds_or_add", message)])
+        if self.seeds is not None:
+            return list(dict.fromkeys(self.seeds))
+        first = max(there, default=-1) + 1
+        return list(range(first, first + (self.add or 0)))
+
+
+def run_of(body: Mapping[str, Any]) -> NewRun:
+    """The run that ``body`` describes.
+
+    Raises:
+        SpecRefused: it describes none; every place is named.
+    """
+    return parse(RunBody, json.dumps(body).encode()).new_run()

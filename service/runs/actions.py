@@ -1,0 +1,45 @@
+"""What clients may ask of a run that is there: cancel, pause, resume, retry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from service.errors import TransitionRefused
+from service.runs import states
+from service.store import runs as rows
+from service.store.events import NewEvent
+from service.store.runs import Row
+from service.store.tables import db_now
+
+ALREADY: dict[states.Action, tuple[states.Status, ...]] = {
+    "cancel": ("cancelling", "cancelled"),
+    "pause": ("pausing", "paused"),
+    "resume": ("queued", "running"),
+    "retry": (),
+}
+"""Where an action has nothing to do."""
+
+
+def act(connection: sa.Connection, row: Row, action: states.Action) -> list[NewEvent]:
+    """Do ``action`` on the run in ``row``, which is locked; what is to be told of it, nothing where it was so already.
+
+    Raises:
+        TransitionRefused: the run's state does not allow it.
+    """
+    if row.status in ALREADY[action]:
+        return []
+    status = states.after(row.status, action)
+    if status is None:
+        allowed = states.allowed(row.status)
+        can = f"It can: {', '.join(allowed)}." if allowed else "Nothing more can be asked of it."
+        raise TransitionRefused(f"A run that is {row.status!r} cannot {action}. {can}")
+    values: dict[str, Any] = {"status": status}
+    if status in states.TERMINAL:
+        values["finished_at"] = db_now()
+    if action == "retry":  # it goes on from its last checkpoint
+        values |= {"finished_at": None, "error_code": None, "error_message": None, "barren": 0}
+    changed = rows.change(connection, row.id, row.status, values)
+    assert changed, f"{row.id} was locked and yet changed"
+    return [NewEvent(row.id, f"run.{status}", {"action": action} if action in ("resume", "retry") else {})]

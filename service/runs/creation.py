@@ -1,0 +1,93 @@
+"""How runs come to be: the columns of a new one, or the result of an equal one that has finished."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from ulid import ULID
+
+from service.runs.submission import NewRun, stack_runs
+from service.settings import Settings
+from service.store import epochs
+from service.store import runs as rows
+from service.store.events import NewEvent
+from service.store.runs import Row
+from worker.spec.run import reuse_key, spec_hash, stack_key
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A run to be, and where it belongs."""
+
+    new: NewRun
+    place: Mapping[str, Any] = field(default_factory=dict)
+    """``study_id`` and ``arm``, of a study's run."""
+
+
+class Made(NamedTuple):
+    """A run that is there now, and the finished run whose result it took over."""
+
+    run_id: str
+    model: Row | None
+
+
+def create(
+    connection: sa.Connection, wanted: Sequence[Wanted], settings: Settings, *, reuse: bool
+) -> tuple[list[Made], list[NewEvent]]:
+    """Insert runs, queued or with the results of equal ones; the events are the caller's to append."""
+    columns = [{**_columns(one.new, settings), **one.place} for one in wanted]
+    models = rows.finished_equals(connection, [one["reuse_key"] for one in columns]) if reuse else {}
+    made, told = [], []
+    for one in columns:
+        model = models.get(one["reuse_key"])
+        run_id = f"run_{ULID()}"
+        made.append(Made(run_id, model))
+        one |= {"id": run_id, **_taken_over(model)}
+        told += _first_events(connection, run_id, model)
+    for reused in (False, True):
+        group = [one for one, run in zip(columns, made, strict=True) if (run.model is not None) == reused]
+        rows.insert(connection, group, finished=reused)
+    return made, told
+
+
+def _columns(new: NewRun, settings: Settings) -> dict[str, Any]:
+    spec = new.spec
+    return {
+        "status": "queued",
+        "name": new.name,
+        "labels": dict(new.labels),
+        "priority": new.priority,
+        "spec": spec.model_dump(mode="json"),
+        "spec_hash": spec_hash(spec),
+        "reuse_key": reuse_key(spec),
+        "stack_key": stack_key(spec),
+        "stack_runs": stack_runs(spec, settings),
+        "seed": spec.seed,
+        "device": spec.device,
+        "epochs": spec.epochs,
+        "last": {},
+    }
+
+
+def _taken_over(model: Row | None) -> dict[str, Any]:
+    """The columns of a run that takes over the result of ``model``."""
+    if model is None:
+        return {}
+    names = (
+        "status", "device_used", "stack_size", "determinism_class", "digest", "epoch", "best", "revision",
+        "error_code", "error_message",
+    )  # fmt: skip
+    taken = {name: getattr(model, name) for name in names}
+    return {**taken, "last": model.last, "reused_from": model.id}
+
+
+def _first_events(connection: sa.Connection, run_id: str, model: Row | None) -> list[NewEvent]:
+    """A reused run tells all that a trained one would have told."""
+    created = [NewEvent(run_id, "run.created")]
+    if model is None:
+        return created
+    told = [NewEvent(run_id, "epoch", epoch=e.epoch) for e in epochs.of_run(connection, model.id)]
+    return [*created, *told, NewEvent(run_id, f"run.{model.status}", {"reused_from": model.id})]

@@ -1,0 +1,1 @@
+"""Statistics of paired comparisons; no database, no HTTP."""

@@ -1,0 +1,267 @@
+"""Arms against each other, pair by pair over equal seeds; the answer may be "undecided"."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from service.statistics.family import holm, min_seeds, seeds_for_power, sign_test_p
+from service.statistics.signflip import EXACT_UP_TO, Floats, interval, one_sided_p, two_sided_p
+
+State = Literal["measured", "diverged", "unfinished", "missing"]
+Verdict = Literal["better", "worse", "equivalent", "undecided"]
+BOOTSTRAP_FROM = 20
+"""Pairs from which a bootstrap interval is given; with fewer it is too narrow."""
+RESAMPLES = 9_999
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run's value: of which group it is, at which seed, and in which cell of what else varies (a fold)."""
+
+    group: str
+    seed: int
+    cell: str
+    state: State
+    value: float = math.nan
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One group over its seeds."""
+
+    id: str
+    n: int
+    mean: float | None
+    std: float | None
+    interval: tuple[float, float] | None
+    diverged: int
+    unfinished: int
+    missing: int
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A group against another. Differences are the group's value less the other's."""
+
+    group: str
+    baseline: str
+    seeds: tuple[int, ...]
+    differences: tuple[float, ...]
+    mean: float | None
+    std: float | None
+    interval: tuple[float, float] | None
+    bootstrap: tuple[float, float] | None
+    test: Literal["sign_flip_exact", "sign_flip_random", "sign", "none"]
+    wins: int
+    losses: int
+    diverged: int
+    """Seeds at which the group diverged and the other did not."""
+    baseline_diverged: int
+    p: float | None
+    p_adjusted: float | None
+    p_equivalence: float | None
+    verdict: Verdict
+    seeds_for_power: int | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All groups, and the pairs of the family."""
+
+    alpha: float
+    min_seeds: int
+    groups: tuple[Summary, ...]
+    pairs: tuple[Pair, ...]
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """A pair before its family is known."""
+
+    group: str
+    baseline: str
+    seeds: tuple[int, ...]
+    differences: Floats
+    only_group_diverged: int
+    only_baseline_diverged: int
+    lower_is_better: bool
+
+    @property
+    def wins(self) -> int:
+        favourable = self.differences < 0 if self.lower_is_better else self.differences > 0
+        return int(favourable.sum()) + self.only_baseline_diverged
+
+    @property
+    def losses(self) -> int:
+        return int((self.differences != 0).sum()) + self.only_baseline_diverged + self.only_group_diverged - self.wins
+
+    @property
+    def some_diverged(self) -> bool:
+        return self.only_group_diverged + self.only_baseline_diverged > 0
+
+    @property
+    def p(self) -> float | None:
+        if self.some_diverged:
+            return sign_test_p(self.wins, self.losses) if self.wins + self.losses > 1 else None
+        return two_sided_p(self.differences) if len(self.differences) > 1 else None
+
+    def p_equivalence(self, margin: float) -> float | None:
+        """Of two one-sided tests against a mean difference of at least ``margin``, the larger p."""
+        if self.some_diverged or len(self.differences) < 2:
+            return None
+        return max(one_sided_p(self.differences + margin), one_sided_p(margin - self.differences))
+
+    @property
+    def test(self) -> Literal["sign_flip_exact", "sign_flip_random", "sign", "none"]:
+        if self.some_diverged:
+            return "sign"
+        if len(self.differences) < 2:
+            return "none"
+        return "sign_flip_exact" if len(self.differences) <= EXACT_UP_TO else "sign_flip_random"
+
+    @property
+    def favourable(self) -> bool:
+        """Which way the tested effect points."""
+        if self.some_diverged:
+            return self.wins > self.losses
+        return bool(self.differences.mean() < 0) == self.lower_is_better
+
+
+def compared(
+    measured: Iterable[Measured],
+    *,
+    groups: Sequence[str],
+    baseline: str | None,
+    lower_is_better: bool,
+    alpha: float,
+    min_effect: float | None = None,
+    bootstrap: bool = False,
+) -> Comparison:
+    """Every group's summary, and the groups against ``baseline`` or, without one, all against all.
+
+    Means are over seeds, of which all cells are measured. A run that diverged makes its pair a loss in a sign test;
+    means of differences are over the pairs in which both were measured.
+    """
+    table: dict[str, dict[int, dict[str, Measured]]] = {group: {} for group in groups}
+    for one in measured:
+        table[one.group].setdefault(one.seed, {})[one.cell] = one
+    if baseline is None:
+        wanted = [(b, a) for a, b in itertools.combinations(groups, 2)]
+    else:
+        wanted = [(group, baseline) for group in groups if group != baseline]
+    tested = [_tested(group, table[group], other, table[other], lower_is_better) for group, other in wanted]
+    return Comparison(
+        alpha=alpha,
+        min_seeds=min_seeds(alpha, len(tested)),
+        groups=tuple(_summary(group, table[group], alpha) for group in groups),
+        pairs=tuple(_judged(tested, alpha, min_effect, bootstrap=bootstrap)),
+    )
+
+
+Seeds = Mapping[int, Mapping[str, Measured]]
+
+
+def _state(cells: Iterable[Measured]) -> State:
+    """Of a seed as a whole: the worst of its cells'."""
+    states = {cell.state for cell in cells}
+    order: tuple[State, ...] = ("diverged", "missing", "unfinished", "measured")
+    return next(state for state in order if state in states)
+
+
+def _summary(group: str, seeds: Seeds, alpha: float) -> Summary:
+    states = {seed: _state(cells.values()) for seed, cells in seeds.items()}
+    whole = [s for s, state in states.items() if state == "measured"]
+    values = np.array([np.mean([cell.value for cell in seeds[s].values()]) for s in whole])
+    counts = {state: sum(one == state for one in states.values()) for state in ("diverged", "unfinished", "missing")}
+    return Summary(
+        id=group,
+        n=len(values),
+        mean=float(values.mean()) if len(values) else None,
+        std=_std(values),
+        interval=interval(values, alpha) if len(values) else None,
+        **counts,
+    )
+
+
+def _std(values: Floats) -> float | None:
+    return float(values.std(ddof=1)) if len(values) > 1 else None
+
+
+def _tested(group: str, ours: Seeds, baseline: str, theirs: Seeds, lower_is_better: bool) -> _Tested:
+    """Pair the seeds that both have, on the cells that both have."""
+    seeds, differences, lost, won = [], [], 0, 0
+    for seed in sorted(ours.keys() & theirs.keys()):
+        cells = sorted(ours[seed].keys() & theirs[seed].keys())
+        if not cells:
+            continue
+        mine, other = ([side[seed][cell] for cell in cells] for side in (ours, theirs))
+        states = (_state(mine), _state(other))
+        if states == ("measured", "measured"):
+            seeds.append(seed)
+            differences.append(float(np.mean([a.value - b.value for a, b in zip(mine, other, strict=True)])))
+        elif states == ("diverged", "measured"):
+            lost += 1
+        elif states == ("measured", "diverged"):
+            won += 1
+    return _Tested(group, baseline, tuple(seeds), np.array(differences, dtype=float), lost, won, lower_is_better)
+
+
+def _judged(tested: Sequence[_Tested], alpha: float, min_effect: float | None, *, bootstrap: bool) -> list[Pair]:
+    """The verdicts, with p-values corrected within the family."""
+    raw = [one.p for one in tested]
+    adjusted = _corrected(raw)
+    same = _corrected([one.p_equivalence(min_effect) if min_effect else None for one in tested])
+    pairs = []
+    for one, p, p_adjusted, p_equivalence in zip(tested, raw, adjusted, same, strict=True):
+        n, std = len(one.differences), _std(one.differences)
+        verdict: Verdict = "undecided"
+        if p_equivalence is not None and p_equivalence <= alpha:
+            verdict = "equivalent"
+        elif p_adjusted is not None and p_adjusted <= alpha:
+            verdict = "better" if one.favourable else "worse"
+        needed = seeds_for_power(std, min_effect, alpha, len(tested)) if min_effect and std is not None else None
+        pairs.append(
+            Pair(
+                group=one.group,
+                baseline=one.baseline,
+                seeds=one.seeds,
+                differences=tuple(one.differences.tolist()),
+                mean=float(one.differences.mean()) if n else None,
+                std=std,
+                interval=interval(one.differences, alpha) if n else None,
+                bootstrap=_bootstrap(one.differences, alpha) if bootstrap and n >= BOOTSTRAP_FROM else None,
+                test=one.test,
+                wins=one.wins,
+                losses=one.losses,
+                diverged=one.only_group_diverged,
+                baseline_diverged=one.only_baseline_diverged,
+                p=p,
+                p_adjusted=p_adjusted,
+                p_equivalence=p_equivalence,
+                verdict=verdict,
+                seeds_for_power=needed,
+            )
+        )
+    return pairs
+
+
+def _corrected(p_values: Sequence[float | None]) -> list[float | None]:
+    """Holm's correction; a comparison that has no p still counts as one that was asked for."""
+    corrected = holm([1.0 if p is None else p for p in p_values])
+    return [None if p is None else c for p, c in zip(p_values, corrected, strict=True)]
+
+
+def _bootstrap(differences: Floats, alpha: float) -> tuple[float, float]:
+    """Bias-corrected and accelerated bootstrap interval of the mean."""
+    from scipy import stats  # noqa: PLC0415 - slow to import, and seldom asked for
+
+    found = stats.bootstrap(
+        (differences,), np.mean, confidence_level=1 - alpha, method="BCa", n_resamples=RESAMPLES, rng=0
+    )
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)

@@ -1,0 +1,170 @@
+"""What a run's curves say: whether it fits, underfits, overfits, has diverged, or whether that cannot be told.
+
+All thresholds are in ``Thresholds``, with a version that is raised whenever one of them or a rule changes. Curves are
+smoothed by the mean over ``window`` epochs (the first or last so many at the ends); noise is the standard deviation of
+what the smoothing takes away.
+
+- *diverged*: a loss is no longer finite, or the training loss ends above ``diverged_over_guessing`` times that of
+  guessing (ln of the number of classes).
+- *overfits*: the smoothed validation loss ends above its lowest point by more than ``noises`` times its noise, and
+  by more than ``share`` of it.
+- *underfits*: training and validation loss both still fall at the end, or a run given for comparison ends lower on
+  both.
+- *fits*: the validation loss has stopped falling, has not risen, and the training loss is below
+  ``fits_below_guessing`` of guessing's.
+- *undecided*: anything else; among it, curves of fewer than ``least_epochs`` epochs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import numpy as np
+
+from service.statistics.signflip import Floats
+
+VERSION = 1
+Verdict = Literal["fits", "underfits", "overfits", "diverged", "undecided"]
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Where the verdicts part."""
+
+    window: int = 5
+    noises: float = 2.0
+    share: float = 0.02
+    least_epochs: int = 5
+    last_share: float = 0.2
+    """The last part of the epochs, in which a loss falls or does not."""
+    diverged_over_guessing: float = 2.0
+    fits_below_guessing: float = 0.5
+
+    def told(self) -> dict[str, float]:
+        """As they are in answers."""
+        return asdict(self)
+
+
+THRESHOLDS = Thresholds()
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Losses in evaluation mode from epoch 1 on; NaN where a value was not finite."""
+
+    train: Floats
+    held_out: Floats
+    guessing: float
+    """The loss of a model that knows nothing."""
+    nonfinite: bool = False
+    """Whether the run ended since a loss was not finite."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The verdict and the numbers it rests on."""
+
+    verdict: Verdict
+    reason: str
+    best_epoch: int | None = None
+    onset_epoch: int | None = None
+    """From here to the end the smoothed validation loss is above its lowest point by more than the threshold."""
+    gap_at_best: float | None = None
+    regret: float | None = None
+    threshold: float | None = None
+
+
+def diagnose(run: Curves, reference: Curves | None = None, limits: Thresholds = THRESHOLDS) -> Diagnosis:
+    """The verdict on a run, where given in comparison with another one on the same data."""
+    train, held_out = run.train, run.held_out
+    if run.nonfinite or not np.isfinite(train).all() or not np.isfinite(held_out).all():
+        return Diagnosis("diverged", "A loss stopped being a finite number.")
+    if len(train) and train[-1] > limits.diverged_over_guessing * run.guessing:
+        reason = f"The training loss ends at {train[-1]:.3g}, where guessing has {run.guessing:.3g}."
+        return Diagnosis("diverged", reason)
+    if len(held_out) < limits.least_epochs:
+        reason = f"{len(held_out)} epochs are too few to tell; it takes at least {limits.least_epochs}."
+        return Diagnosis("undecided", reason)
+    smooth = _smooth(held_out, limits.window)
+    lowest = int(smooth.argmin())
+    best = _lowest_near(held_out, lowest, limits.window)
+    threshold = max(limits.noises * _noise(held_out, limits), limits.share * float(smooth[lowest]))
+    regret = float(smooth[-1] - smooth[lowest])
+    found = Diagnosis(
+        "undecided",
+        "",
+        best_epoch=best + 1,
+        gap_at_best=float(held_out[best] - train[best]),
+        regret=regret,
+        threshold=threshold,
+    )
+    if regret > threshold:
+        onset = int(np.flatnonzero(smooth - smooth[lowest] <= threshold)[-1]) + 2
+        return _with(
+            found,
+            "overfits",
+            f"The smoothed validation loss is lowest around epoch {best + 1} ({smooth[lowest]:.4g}) and ends at "
+            f"{smooth[-1]:.4g}, {regret:.2g} higher; noise and small changes account for {threshold:.2g}.",
+            onset,
+        )
+    return _not_overfitting(found, run, reference, limits)
+
+
+def _not_overfitting(found: Diagnosis, run: Curves, reference: Curves | None, limits: Thresholds) -> Diagnosis:
+    train_falls, held_out_falls = _falls(run.train, limits), _falls(run.held_out, limits)
+    if train_falls and held_out_falls:
+        return _with(found, "underfits", "Training and validation loss both still fall at the last epoch.")
+    if reference is not None and _lower(reference, run, limits):
+        return _with(found, "underfits", "The run it was compared with ends lower on training and validation data.")
+    if held_out_falls:
+        return _with(found, "undecided", "The validation loss still falls, the training loss does not: noise, or luck.")
+    if run.train[-1] < limits.fits_below_guessing * run.guessing:
+        return _with(found, "fits", "The validation loss has stopped falling and has not risen.")
+    return _with(
+        found,
+        "undecided",
+        f"The losses have stopped falling, but the training loss is high ({run.train[-1]:.3g}; guessing has "
+        f"{run.guessing:.3g}). Whether a larger model does better only another run can tell: name it as reference.",
+    )
+
+
+def _with(found: Diagnosis, verdict: Verdict, reason: str, onset: int | None = None) -> Diagnosis:
+    return Diagnosis(verdict, reason, found.best_epoch, onset, found.gap_at_best, found.regret, found.threshold)
+
+
+def _smooth(values: Floats, window: int) -> Floats:
+    """The mean over ``window`` values around each, or the first or last so many; at least so many there must be."""
+    means = np.convolve(values, np.full(window, 1 / window), mode="valid")
+    smoothed: Floats = np.pad(means, window // 2, mode="edge")
+    return smoothed
+
+
+def _lowest_near(values: Floats, index: int, window: int) -> int:
+    """Where the lowest of the values is whose mean the smoothed value at ``index`` is."""
+    first = min(max(0, index - window // 2), len(values) - window)
+    return first + int(values[first : first + window].argmin())
+
+
+def _noise(values: Floats, limits: Thresholds) -> float:
+    """How far values lie from the smoothed curve. A window of w leaves 1 − 1/w of independent noise's variance."""
+    left = values - _smooth(values, limits.window)
+    inner = left[limits.window // 2 : len(left) - limits.window // 2]
+    return float(inner.std() / np.sqrt(1 - 1 / limits.window)) if len(inner) > 1 else 0.0
+
+
+def _falls(values: Floats, limits: Thresholds) -> bool:
+    """Whether the last part of a curve falls by more than its noise and by more than a small share."""
+    part = max(limits.window, round(limits.last_share * len(values)))
+    smooth = _smooth(values, limits.window)
+    fallen = float(smooth[-part] - smooth[-1]) if part <= len(values) else 0.0
+    noise = _noise(values, limits) / np.sqrt(limits.window)  # of a mean over a window
+    return bool(fallen > max(limits.noises * noise, limits.share * abs(float(smooth[-1]))))
+
+
+def _lower(other: Curves, run: Curves, limits: Thresholds) -> bool:
+    """Whether another run ends lower on both parts of the data, by more than a small share."""
+    return all(
+        len(theirs) and theirs[-1] < (1 - limits.share) * ours[-1]
+        for theirs, ours in ((other.train, run.train), (other.held_out, run.held_out))
+    )

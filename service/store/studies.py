@@ -1,0 +1,84 @@
+"""Statements on studies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from service.store.runs import Row
+from service.store.tables import db_now, run, series, study
+
+ENDED = ("succeeded", "failed", "cancelled")
+
+
+def insert(connection: sa.Connection, values: Mapping[str, Any]) -> None:
+    """Add a study; its time is the database's."""
+    connection.execute(sa.insert(study).values(created_at=db_now(), **values))
+
+
+def by_id(connection: sa.Connection, study_id: str, *, lock: bool = False) -> Row | None:
+    """One study; with ``lock`` nobody else changes it until the transaction is over."""
+    statement = sa.select(study).where(study.c.id == study_id)
+    return connection.execute(statement.with_for_update() if lock else statement).first()
+
+
+def page(connection: sa.Connection, *, before: tuple[float, str] | None, limit: int) -> Sequence[Row]:
+    """Studies, newest first, from ``before`` (created_at, id) on."""
+    statement = sa.select(study).order_by(study.c.created_at.desc(), study.c.id.desc()).limit(limit)
+    if before is not None:
+        statement = statement.where(sa.tuple_(study.c.created_at, study.c.id) < sa.tuple_(*before))
+    return connection.execute(statement).all()
+
+
+def change(connection: sa.Connection, study_id: str, values: Mapping[str, Any]) -> None:
+    """Change a study."""
+    connection.execute(sa.update(study).where(study.c.id == study_id).values(**values))
+
+
+def delete(connection: sa.Connection, study_id: str) -> None:
+    """Remove a study; its runs are another matter."""
+    connection.execute(sa.delete(study).where(study.c.id == study_id))
+
+
+def progress(connection: sa.Connection, study_ids: Sequence[str]) -> Sequence[Row]:
+    """For each study, arm and status: how many runs, epochs done and wanted, and the last end."""
+    columns = (run.c.study_id, run.c.arm, run.c.status)
+    statement = (
+        sa.select(
+            *columns,
+            sa.func.count().label("runs"),
+            sa.func.sum(run.c.epoch).label("epoch"),
+            sa.func.sum(run.c.epochs).label("epochs"),
+            sa.func.max(run.c.finished_at).label("finished_at"),
+        )
+        .where(run.c.study_id.in_(study_ids))
+        .group_by(*columns)
+    )
+    return connection.execute(statement).all()
+
+
+def runs_of(connection: sa.Connection, study_id: str, *, specs: bool = False) -> Sequence[Row]:
+    """What comparing needs to know of every run; with ``specs`` what each trains, too."""
+    columns = [run.c[name] for name in ("id", "arm", "seed", "status", "error_code", "best", "epoch", "reused_from")]
+    statement = sa.select(*columns, *([run.c.spec] if specs else [])).where(run.c.study_id == study_id)
+    return connection.execute(statement.order_by(run.c.created_at, run.c.id)).all()
+
+
+def unfinished(connection: sa.Connection, study_id: str) -> Sequence[Row]:
+    """The runs that have not ended; locked."""
+    wanted = (run.c.study_id == study_id, run.c.status.not_in(ENDED))
+    return connection.execute(sa.select(run).where(*wanted).order_by(run.c.id).with_for_update()).all()
+
+
+def series_of(connection: sa.Connection, study_id: str, names: Sequence[str]) -> Sequence[Row]:
+    """The kept series of the finished runs of a study: run_id, name, first, values."""
+    trained = sa.func.coalesce(run.c.reused_from, run.c.id)
+    columns = [run.c.id.label("run_id"), *(series.c[name] for name in ("name", "first", "values"))]
+    statement = (
+        sa.select(*columns)
+        .select_from(run.join(series, series.c.run_id == trained))
+        .where(run.c.study_id == study_id, series.c.name.in_(names))
+    )
+    return connection.execute(statement).all()

@@ -1,0 +1,227 @@
+"""A study's runs as groups that are compared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+from service.errors import FieldError, SpecRefused
+from service.runs.states import TERMINAL
+from service.statistics.comparing import Comparison, Measured, State, compared
+from service.statistics.curves import Curve, curve
+from service.store import epochs, series, studies
+from service.store.runs import Row
+from service.studies.expansion import arm_id, value_at
+
+Floats = NDArray[np.float64]
+ALPHA = 0.05
+LOWER = re.compile(r"\.(loss|loss_eval|error|error_eval|objective)$|^penalty\.")
+HIGHER = re.compile(r"\.(accuracy|accuracy_eval|r2)$")
+AT = re.compile(r"best|last|epoch:[1-9]\d*")
+ABSENT = "absent"
+"""What a group is called whose specs have nothing at the path."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is to be compared; None is what the study says."""
+
+    metric: str | None = None
+    at: str | None = None
+    baseline: str | None = None
+    all_pairs: bool = False
+    by: Sequence[str] = ("arm",)
+    min_effect: float | None = None
+    bootstrap: bool = False
+    curves: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """The answer, with what it was asked of."""
+
+    study_id: str
+    metric: str
+    at: str
+    exploratory: bool
+    """Whether this is not what the study was made to answer."""
+    optimistic: bool
+    """Whether epochs were chosen on the test set."""
+    lower_is_better: bool
+    baseline: str | None
+    by: Sequence[str]
+    looks: int
+    complete: bool
+    comparison: Comparison
+    curves: Mapping[str, Sequence[Curve]]
+
+
+def answer(connection: sa.Connection, study: Row, question: Question) -> Compared:
+    """Compare the study's groups.
+
+    Raises:
+        SpecRefused: there is no such metric, epoch, arm or path.
+    """
+    metric, at = question.metric or study.metric, question.at or study.at
+    _check(metric, at)
+    by = tuple(question.by)
+    runs = studies.runs_of(connection, study.id, specs=by != ("arm",))
+    names = list(dict.fromkeys([metric, *question.curves]))
+    kept = _series(connection, study.id, runs, names)
+    _check_known(kept, metric, runs)
+    groups, placed = _grouped(study, runs, by)
+    baseline = None if question.all_pairs else _baseline(study, groups, question.baseline, by)
+    comparison = compared(
+        [
+            Measured(group, run.seed, cell, *_value(run, kept.get((run.id, metric)), at))
+            for run, (group, cell) in zip(runs, placed, strict=True)
+        ],
+        groups=groups,
+        baseline=baseline,
+        lower_is_better=bool(LOWER.search(metric)),
+        alpha=ALPHA / study.looks,
+        min_effect=question.min_effect,
+        bootstrap=question.bootstrap,
+    )
+    return Compared(
+        study_id=study.id,
+        metric=metric,
+        at=at,
+        exploratory=(metric, at, by) != (study.metric, study.at, ("arm",)),
+        optimistic=at == "best" and any((run.best or {}).get("optimistic") for run in runs),
+        lower_is_better=bool(LOWER.search(metric)),
+        baseline=baseline,
+        by=by,
+        looks=study.looks,
+        complete=all(run.status in TERMINAL for run in runs),
+        comparison=comparison,
+        curves={name: _curves(groups, runs, placed, kept, name) for name in question.curves},
+    )
+
+
+def check_metric(metric: str, pointer: str) -> None:
+    """Refuse a series that is neither better low nor better high.
+
+    Raises:
+        SpecRefused: there is nothing to compare by it.
+    """
+    if not LOWER.search(metric) and not HIGHER.search(metric):
+        message = f"{metric!r} says nothing of what is better; compare by a loss, an error or an accuracy (val.loss)."
+        raise SpecRefused(message, errors=[FieldError(pointer, "no_direction", message)])
+
+
+def check_at(at: str, pointer: str) -> None:
+    """Refuse what is no epoch.
+
+    Raises:
+        SpecRefused: it is not best, last or epoch:N.
+    """
+    if not AT.fullmatch(at):
+        message = f"{at!r} names no epoch; it is best, last or epoch:N (epoch:30)."
+        raise SpecRefused(message, errors=[FieldError(pointer, "no_epoch", message, ["best", "last", "epoch:N"])])
+
+
+def _check(metric: str, at: str) -> None:
+    check_metric(metric, "metric")
+    check_at(at, "at")
+
+
+Kept = Mapping[tuple[str, str], Floats]
+"""Values from epoch 1 on, by run and series."""
+
+
+def _series(connection: sa.Connection, study_id: str, runs: Sequence[Row], names: Sequence[str]) -> Kept:
+    """Those of the finished runs as they were kept, those of the others as they have come so far."""
+    metric = names[0]
+    kept = {(row.run_id, row.name): series.unpacked(row) for row in studies.series_of(connection, study_id, names)}
+    for run in runs:
+        if run.epoch and (run.id, metric) not in kept:
+            recorded = [row for row in epochs.of_run(connection, run.reused_from or run.id) if row.epoch > 0]
+            kept |= {
+                (run.id, name): np.frombuffer(series.packed(recorded, name), "<f8")
+                for name in names
+                if any(name in row.metrics for row in recorded)
+            }
+    return kept
+
+
+def _check_known(kept: Kept, metric: str, runs: Iterable[Row]) -> None:
+    if kept and not any(name == metric for _, name in kept):
+        message = f"No run of the study has a series {metric!r}."
+        raise SpecRefused(message, errors=[FieldError("metric", "no_such_series", message)])
+    if not kept and any(run.status == "succeeded" for run in runs):
+        message = f"No run of the study has a series {metric!r}."
+        raise SpecRefused(message, errors=[FieldError("metric", "no_such_series", message)])
+
+
+def _grouped(study: Row, runs: Sequence[Row], by: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
+    """The groups in order, and each run's group and cell: what else varies besides the seed."""
+    arms = {arm["id"]: arm for arm in study.arms}
+    if tuple(by) == ("arm",):
+        return list(arms), [(run.arm, "") for run in runs]
+    placed = []
+    for run in runs:
+        arm = arms[run.arm]
+        values = {path: arm["name"] if path == "arm" else _at(run.spec, path) for path in by}
+        rest = {path: value for path, value in arm["values"].items() if path not in by}
+        placed.append((arm_id("", values).strip(" []"), arm["name"] if "arm" not in by else "", arm_id("", rest)))
+    if all(group.endswith(f"={ABSENT}") for group, _, _ in placed):
+        message = f"No spec of the study has anything at {', '.join(map(repr, by))}."
+        raise SpecRefused(message, errors=[FieldError("by", "no_such_path", message)])
+    groups_of_name: dict[str, set[str]] = {}
+    for group, name, _ in placed:
+        groups_of_name.setdefault(name, set()).add(group)
+    # A name that is of one group only says nothing that the group does not say.
+    shared = any(len(groups) > 1 for groups in groups_of_name.values())
+    groups = list(dict.fromkeys(group for group, _, _ in placed))
+    return groups, [(group, f"{name if shared else ''} {rest}") for group, name, rest in placed]
+
+
+def _at(spec: Mapping[str, Any], path: str) -> Any:
+    try:
+        return value_at(spec, path)
+    except KeyError:
+        return ABSENT
+
+
+def _baseline(study: Row, groups: Sequence[str], asked: str | None, by: Sequence[str]) -> str:
+    if asked is None:
+        return study.baseline if tuple(by) == ("arm",) else groups[0]
+    if asked in groups:
+        return asked
+    message = f"There is no group {asked!r} to compare with; there are {', '.join(map(repr, groups))}."
+    raise SpecRefused(message, errors=[FieldError("baseline", "no_such_arm", message, list(groups))])
+
+
+def _value(run: Row, values: Floats | None, at: str) -> tuple[State, float]:
+    """A run's value at the epoch that is asked for."""
+    if run.status == "failed" and run.error_code == "diverged":
+        return "diverged", np.nan
+    if run.status not in TERMINAL:
+        return "unfinished", np.nan
+    if run.status != "succeeded" or values is None or not len(values):
+        return "missing", np.nan
+    if at == "best":
+        epoch = run.best["epoch"] if run.best else 0
+    else:
+        epoch = len(values) if at == "last" else int(at.removeprefix("epoch:"))
+    if not 1 <= epoch <= len(values) or not np.isfinite(values[epoch - 1]):
+        return "missing", np.nan
+    return "measured", float(values[epoch - 1])
+
+
+def _curves(
+    groups: Sequence[str], runs: Sequence[Row], placed: Sequence[tuple[str, str]], kept: Kept, name: str
+) -> list[Curve]:
+    by_group: dict[str, dict[int, list[Floats]]] = {group: {} for group in groups}
+    for run, (group, _) in zip(runs, placed, strict=True):
+        values = kept.get((run.id, name))
+        if values is not None and len(values):
+            by_group[group].setdefault(run.seed, []).append(values)
+    return [curve(group, by_seed) for group, by_seed in by_group.items()]

@@ -1,0 +1,218 @@
+"""From a study's description to its runs: arms × grid (or samples) × seeds.
+
+An arm is a merge patch of the base (RFC 7396: objects are merged, arrays replaced whole, null removes);
+``regularizers_add`` in it appends. Grid paths are places in the resolved spec of the arm: fields with defaults count.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from service.errors import FieldError, SpecRefused
+from service.runs.submission import NewRun
+
+ADDED = "regularizers_add"
+DIGITS = 4
+"""Significant digits of a sampled number, so that an arm's id names it exactly."""
+Point = Mapping[str, Any]
+"""A value for every path of a grid."""
+
+
+class Space(Protocol):
+    """What random sampling draws from for one path."""
+
+    def draw(self, random: random.Random) -> Any:
+        """A value."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a study asks for."""
+
+    base: Mapping[str, Any]
+    arms: Mapping[str, Mapping[str, Any]]
+    grid: Mapping[str, Sequence[Any]]
+    samples: Sequence[Point]
+    seeds: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One arm with its grid values, and the run it stands for, at whatever seed."""
+
+    id: str
+    name: str
+    values: Point
+    run: NewRun
+
+    def at(self, seed: int) -> NewRun:
+        """The arm's run with this seed."""
+        spec = self.run.spec.model_copy(update={"seed": seed})
+        return NewRun(spec=spec, name=self.run.name, labels=self.run.labels, priority=self.run.priority)
+
+
+def merged(target: Any, patch: Any) -> Any:
+    """``target`` changed by a merge patch (RFC 7396)."""
+    if not isinstance(patch, Mapping):
+        return patch
+    result = dict(target) if isinstance(target, Mapping) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merged(result.get(key), value)
+    return result
+
+
+def steps_of(path: str) -> list[str]:
+    """The steps of a dotted path (``optimizer.lr``) or a JSON pointer (``/optimizer/lr``)."""
+    if path.startswith("/"):
+        return [step.replace("~1", "/").replace("~0", "~") for step in path[1:].split("/")]
+    return path.split(".")
+
+
+def value_at(body: Any, path: str) -> Any:
+    """What is at ``path``.
+
+    Raises:
+        KeyError: nothing is.
+    """
+    for step in steps_of(path):
+        if isinstance(body, Mapping) and step in body:
+            body = body[step]
+        elif isinstance(body, Sequence) and not isinstance(body, str) and step.isdecimal() and int(step) < len(body):
+            body = body[int(step)]
+        else:
+            raise KeyError(path)
+    return body
+
+
+def replaced(body: Any, steps: Sequence[str], value: Any) -> Any:
+    """``body`` with ``value`` at the place that ``steps`` lead to, which must be there."""
+    if not steps:
+        return value
+    first, *others = steps
+    if isinstance(body, Mapping):
+        return {**body, first: replaced(body[first], others, value)}
+    changed = list(body)
+    changed[int(first)] = replaced(changed[int(first)], others, value)
+    return changed
+
+
+def arms_of(plan: Plan, parse: Callable[[Mapping[str, Any]], NewRun]) -> list[Arm]:
+    """Every arm, in order; ``parse`` makes a run of a body.
+
+    Raises:
+        SpecRefused: an arm is not a valid run, or has nothing at a path of the grid; every place is named.
+    """
+    arms: list[Arm] = []
+    errors: dict[str, FieldError] = {}
+    for name, patch in plan.arms.items():
+        try:
+            body = _patched(plan.base, patch)
+            plain = parse(body)
+            arms += list(_over_grid(plan, name, plain, parse))
+        except SpecRefused as refusal:
+            for error in refusal.errors:
+                placed = _placed(error, name, patch)
+                errors.setdefault(placed.pointer + placed.message, placed)
+    if errors:
+        found = list(errors.values())
+        raise SpecRefused(
+            f"{found[0].pointer}: {found[0].message}" if len(found) == 1 else f"{len(found)} places are wrong.",
+            errors=found,
+        )
+    return arms
+
+
+def _patched(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """The base as an arm changes it."""
+    body: dict[str, Any] = merged(base, {key: value for key, value in patch.items() if key != ADDED})
+    if ADDED in patch:
+        added = patch[ADDED]
+        if not isinstance(added, list):
+            message = f"{ADDED} is a list of regularizers, not {type(added).__name__}."
+            raise SpecRefused(message, errors=[FieldError(f"/{ADDED}", "list_type", message)])
+        body["regularizers"] = [*body.get("regularizers", ()), *added]
+    return body
+
+
+def _over_grid(plan: Plan, name: str, plain: NewRun, parse: Callable[[Mapping[str, Any]], NewRun]) -> Iterator[Arm]:
+    """The arm at every point of the grid, or the arm alone."""
+    points: Sequence[Point] = plan.samples or [
+        dict(zip(plan.grid, values, strict=True)) for values in itertools.product(*plan.grid.values())
+    ]
+    resolved = plain.spec.model_dump(mode="json")
+    for path in points[0] if points else ():
+        try:
+            value_at(resolved, path)
+        except KeyError:
+            message = f"Arm {name!r} has nothing at {path!r}. Where the path ends, there is: {_near(resolved, path)}."
+            raise SpecRefused(message, errors=[FieldError(f"/grid/{path}", "no_such_path", message)]) from None
+    for point in points:
+        run = plain
+        if point:
+            body = resolved
+            for path, value in point.items():
+                body = replaced(body, steps_of(path), value)
+            try:
+                run = parse({**body, "name": plain.name, "labels": plain.labels, "priority": plain.priority})
+            except SpecRefused as refusal:
+                raise _in_grid(refusal, point) from refusal
+        yield Arm(arm_id(name, point), name, point, run)
+
+
+def arm_id(name: str, values: Point) -> str:
+    """The arm's name and its grid values."""
+    told = ", ".join(f"{path}={_short(value)}" for path, value in values.items())
+    return f"{name} [{told}]" if told else name
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _near(body: Any, path: str) -> str:
+    """What is there at the deepest step that ``path`` shares with ``body``."""
+    here = body
+    for step in steps_of(path):
+        try:
+            here = value_at(here, f"/{step}")
+        except KeyError:
+            break
+    names = list(here) if isinstance(here, Mapping) else range(len(here)) if isinstance(here, list) else ["(a value)"]
+    return ", ".join(map(str, names)) or "(nothing)"
+
+
+def _in_grid(refusal: SpecRefused, point: Point) -> SpecRefused:
+    """The refusal, with the places that the grid filled named as the grid's."""
+    by_pointer = {"/" + "/".join(steps_of(path)): path for path in point}
+    errors = [
+        FieldError(f"/grid/{by_pointer[error.pointer]}", error.code, error.message, error.allowed)
+        if error.pointer in by_pointer
+        else error
+        for error in refusal.errors
+    ]
+    return SpecRefused(refusal.detail, errors=errors)
+
+
+def _placed(error: FieldError, name: str, patch: Mapping[str, Any]) -> FieldError:
+    """The error at its place in the study's body: in the grid, in the arm that brought the field, or in the base."""
+    if error.pointer.startswith("/grid/"):
+        return error
+    first = error.pointer.split("/")[1] if error.pointer else ""
+    brought = first in patch or (first == "regularizers" and ADDED in patch)
+    escaped = name.replace("~", "~0").replace("/", "~1")
+    pointer = f"/arms/{escaped}{error.pointer}" if brought else f"/base{error.pointer}"
+    message = f"Arm {name!r}: {error.message}" if brought else error.message
+    return FieldError(pointer, error.code, message, error.allowed)
+
+
+def rounded(value: float) -> float:
+    """A number that an arm's id can name exactly."""
+    return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else value

@@ -1,0 +1,295 @@
+"""What clients do with studies. Every method is one transaction."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from ulid import ULID
+
+from service.errors import FieldError, SpecRefused, StudyActive, StudyNotFound
+from service.runs import states
+from service.runs.actions import act
+from service.runs.answers import Answer, Key, answered, remember
+from service.runs.creation import Wanted, create
+from service.runs.pages import cursor_at, position
+from service.runs.submission import NewRun, estimate, review, stack_runs
+from service.settings import Settings
+from service.statistics.family import min_seeds
+from service.store import events, studies
+from service.store import runs as rows
+from service.store.database import reading, writing
+from service.store.runs import Row
+from service.studies import comparing
+from service.studies.comparing import Compared, Question
+from service.studies.expansion import Arm, Plan, arms_of
+from service.studies.study import ArmProgress, Preview, Study
+from worker.spec.run import reuse_key, stack_key
+
+ALPHA = comparing.ALPHA
+Parse = Callable[[Mapping[str, Any]], NewRun]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewStudy:
+    """A study to be."""
+
+    name: str | None
+    request: Mapping[str, Any]
+    """The body as it came, for who wants to do it again."""
+    plan: Plan
+    metric: str | None
+    at: str
+    baseline: str | None
+
+
+@dataclass(frozen=True)
+class StudyPage:
+    """Some studies, newest first, and where the next page begins."""
+
+    studies: Sequence[Study]
+    has_more: bool
+    next_cursor: str | None
+
+
+class Studies:
+    """Studies in one database; ``parse`` makes a run of a body, or refuses it."""
+
+    def __init__(self, engine: sa.Engine, settings: Settings, parse: Parse) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._parse = parse
+
+    def preview(self, new: NewStudy, *, reuse: bool = True) -> Preview:
+        """What the study would cost, and whether it can decide anything.
+
+        Raises:
+            SpecRefused: an arm is not a run that can be trained here.
+        """
+        arms = self._arms(new.plan)
+        runs = [arm.at(seed).spec for arm in arms for seed in new.plan.seeds]
+        with reading(self._engine) as connection:
+            models = rows.finished_equals(connection, [reuse_key(spec) for spec in runs]) if reuse else {}
+        fresh = [spec for spec in runs if reuse_key(spec) not in models]
+        stacks = 0
+        for _, mates in itertools.groupby(sorted(fresh, key=stack_key), key=stack_key):
+            together = list(mates)
+            stacks += -(-len(together) // stack_runs(together[0], self._settings))
+        costs = [estimate(spec) for spec in fresh]
+        comparisons = max(1, len(arms) - 1)
+        return Preview(
+            runs=len(runs),
+            reused=len(runs) - len(fresh),
+            arms=[arm.id for arm in arms],
+            seeds=new.plan.seeds,
+            stacks=stacks,
+            seconds=sum(cost.seconds for cost in costs),
+            bytes=max((cost.bytes for cost in costs), default=0),
+            min_seeds=min_seeds(ALPHA, comparisons),
+            warnings=_warnings(arms, len(new.plan.seeds), comparisons),
+        )
+
+    def create(
+        self, new: NewStudy, *, respond: Callable[[Study], str], reuse: bool = True, key: Key | None = None
+    ) -> Answer:
+        """Queue all runs of the study at once, or none of them.
+
+        Raises:
+            SpecRefused: an arm is not a run that can be trained here.
+            KeyReused: ``key`` came with another body before.
+        """
+        arms = self._arms(new.plan)
+        metric = _metric(new.metric, arms)
+        baseline = _baseline(new.baseline, arms)
+        study_id = f"study_{ULID()}"
+        with writing(self._engine) as connection:
+            before = None if key is None else answered(connection, key, self._settings.idempotency_seconds)
+            if before is not None:
+                return before
+            values = {
+                "id": study_id,
+                "name": new.name,
+                "request": dict(new.request),
+                "arms": [{"id": arm.id, "name": arm.name, "values": dict(arm.values)} for arm in arms],
+                "seeds": list(new.plan.seeds),
+                "metric": metric,
+                "at": new.at,
+                "baseline": baseline,
+                "looks": 1,
+            }
+            studies.insert(connection, values)
+            told = self._insert_runs(connection, study_id, arms, new.plan.seeds, reuse=reuse)
+            answer = Answer(201, respond(self._study(connection, study_id)), study_id)
+            if key is not None:
+                remember(connection, key, answer)
+            events.append(connection, told)
+        return answer
+
+    def add_seeds(self, study_id: str, seeds: Sequence[int], new: Plan) -> Study:
+        """Train every arm with more seeds; where results could be seen already, that is another look.
+
+        Raises:
+            StudyNotFound: there is none of this id.
+            SpecRefused: a seed is there already.
+        """
+        arms = self._arms(new)
+        with writing(self._engine) as connection:
+            row = self._row(connection, study_id, lock=True)
+            twice = sorted(set(seeds) & set(row.seeds))
+            if twice:
+                message = f"The study has the seeds {', '.join(map(str, twice))} already; give others."
+                raise SpecRefused(message, errors=[FieldError("/seeds", "seed_there", message)])
+            seen = sum(one.epoch for one in studies.progress(connection, [study_id])) > 0
+            studies.change(connection, study_id, {"seeds": [*row.seeds, *seeds], "looks": row.looks + seen})
+            told = self._insert_runs(connection, study_id, arms, seeds, reuse=True)
+            study = self._study(connection, study_id)
+            events.append(connection, told)
+        return study
+
+    def get(self, study_id: str) -> Study:
+        """One study.
+
+        Raises:
+            StudyNotFound: there is none of this id.
+        """
+        with reading(self._engine) as connection:
+            return self._study(connection, study_id)
+
+    def page(self, *, limit: int, after: str | None) -> StudyPage:
+        """Studies, newest first.
+
+        Raises:
+            BadCursor: ``after`` is no cursor of a page.
+        """
+        with reading(self._engine) as connection:
+            found = studies.page(connection, before=None if after is None else position(after), limit=limit + 1)
+            shown = found[:limit]
+            progress = studies.progress(connection, [row.id for row in shown])
+        more = len(found) > limit
+        listed = [_study(row, [one for one in progress if one.study_id == row.id]) for row in shown]
+        return StudyPage(listed, more, cursor_at(shown[-1]) if more else None)
+
+    def cancel(self, study_id: str) -> tuple[Study, bool]:
+        """Ask every run that has not ended to end; True where that changed something.
+
+        Raises:
+            StudyNotFound: there is none of this id.
+        """
+        with writing(self._engine) as connection:
+            self._row(connection, study_id, lock=True)
+            told = [
+                event for row in studies.unfinished(connection, study_id) for event in act(connection, row, "cancel")
+            ]
+            study = self._study(connection, study_id)
+            events.append(connection, told)
+        return study, bool(told)
+
+    def delete(self, study_id: str) -> Sequence[str]:
+        """Forget a study and its runs; returns the paths of files that nothing points at any more.
+
+        Raises:
+            StudyNotFound: there is none of this id.
+            StudyActive: some of its runs have not ended.
+        """
+        with writing(self._engine) as connection:
+            self._row(connection, study_id, lock=True)
+            active = studies.unfinished(connection, study_id)
+            if active:
+                raise StudyActive(f"{len(active)} of its runs have not ended; cancel the study first.")
+            paths = [path for row in studies.runs_of(connection, study_id) for path in rows.delete(connection, row.id)]
+            studies.delete(connection, study_id)
+        return paths
+
+    def compare(self, study_id: str, question: Question) -> Compared:
+        """The study's arms, or other groups of its runs, against each other.
+
+        Raises:
+            StudyNotFound: there is none of this id.
+            SpecRefused: there is no such metric, epoch, arm or path.
+        """
+        with reading(self._engine) as connection:
+            return comparing.answer(connection, self._row(connection, study_id), question)
+
+    def _arms(self, plan: Plan) -> list[Arm]:
+        arms = arms_of(plan, self._parse)
+        runs = len(arms) * len(plan.seeds)
+        if runs > self._settings.max_study_runs:
+            message = (
+                f"{len(arms)} arms with {len(plan.seeds)} seeds are {runs:,} runs; this server takes at most "
+                f"{self._settings.max_study_runs:,} in a study (FITWELL_MAX_STUDY_RUNS)."
+            )
+            raise SpecRefused(message, errors=[FieldError("", "too_many_runs", message)])
+        for arm in arms:
+            review(arm.run.spec, self._settings)
+        return arms
+
+    def _insert_runs(
+        self, connection: sa.Connection, study_id: str, arms: Sequence[Arm], seeds: Sequence[int], *, reuse: bool
+    ) -> list[events.NewEvent]:
+        wanted = [Wanted(arm.at(seed), {"study_id": study_id, "arm": arm.id}) for seed in seeds for arm in arms]
+        _, told = create(connection, wanted, self._settings, reuse=reuse)
+        return told
+
+    def _row(self, connection: sa.Connection, study_id: str, *, lock: bool = False) -> Row:
+        row = studies.by_id(connection, study_id, lock=lock)
+        if row is None:
+            raise StudyNotFound(f"There is no study {study_id!r}. GET /v1/studies lists those there are.")
+        return row
+
+    def _study(self, connection: sa.Connection, study_id: str) -> Study:
+        return _study(self._row(connection, study_id), studies.progress(connection, [study_id]))
+
+
+def _study(row: Row, progress: Sequence[Row]) -> Study:
+    arms = []
+    for arm in row.arms:
+        by_status = {one.status: one.runs for one in progress if one.arm == arm["id"]}
+        arms.append(ArmProgress(arm["id"], arm["name"], arm["values"], sum(by_status.values()), by_status))
+    ended = all(one.status in states.TERMINAL for one in progress)
+    return Study(
+        id=row.id,
+        name=row.name,
+        request=row.request,
+        metric=row.metric,
+        at=row.at,
+        baseline=row.baseline,
+        seeds=row.seeds,
+        looks=row.looks,
+        arms=arms,
+        epoch=sum(one.epoch for one in progress),
+        epochs=sum(one.epochs for one in progress),
+        created_at=row.created_at,
+        finished_at=max((one.finished_at for one in progress), default=None) if ended else None,
+    )
+
+
+def _metric(asked: str | None, arms: Sequence[Arm]) -> str:
+    """The primary metric: the one asked for, else val.loss, or test.loss where an arm holds nothing out."""
+    if asked is not None:
+        return asked
+    return "val.loss" if all(arm.run.spec.dataset.validation_size for arm in arms) else "test.loss"
+
+
+def _baseline(asked: str | None, arms: Sequence[Arm]) -> str:
+    """The arm that others are compared with: the one asked for, by name or id, else the first."""
+    if asked is None:
+        return arms[0].id
+    for arm in arms:
+        if asked in (arm.id, arm.name):
+            return arm.id
+    message = f"There is no arm {asked!r} to compare with."
+    raise SpecRefused(message, errors=[FieldError("/baseline", "no_such_arm", message, [arm.id for arm in arms])])
+
+
+def _warnings(arms: Sequence[Arm], seeds: int, comparisons: int) -> list[str]:
+    least = min_seeds(ALPHA, comparisons)
+    warnings = []
+    if len(arms) > 1 and seeds < least:
+        what = "1 comparison" if comparisons == 1 else f"{comparisons} comparisons"
+        warnings.append(
+            f"With {seeds} seed(s) no difference can be significant: {what} at {ALPHA} need at least {least}."
+        )
+    return warnings

@@ -1,0 +1,74 @@
+"""A study as its clients see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from service.runs.states import TERMINAL, Status
+
+StudyStatus = Literal["queued", "running", "finished"]
+
+
+@dataclass(frozen=True)
+class ArmProgress:
+    """How far an arm's runs have come."""
+
+    id: str
+    name: str
+    values: Mapping[str, Any]
+    runs: int
+    by_status: Mapping[Status, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A study. Times are seconds since the epoch."""
+
+    id: str
+    name: str | None
+    request: Mapping[str, Any]
+    metric: str
+    at: str
+    baseline: str
+    seeds: Sequence[int]
+    looks: int
+    arms: Sequence[ArmProgress]
+    epoch: int
+    """Epochs recorded, of all runs together."""
+    epochs: int
+    created_at: float
+    finished_at: float | None
+
+    @property
+    def by_status(self) -> dict[Status, int]:
+        """How many runs are in each status."""
+        counts: dict[Status, int] = {}
+        for arm in self.arms:
+            for status, count in arm.by_status.items():
+                counts[status] = counts.get(status, 0) + count
+        return counts
+
+    @property
+    def status(self) -> StudyStatus:
+        """Finished when every run is; queued before any has started."""
+        counts = self.by_status
+        if all(status in TERMINAL for status in counts):
+            return "finished"
+        return "queued" if set(counts) <= {"queued", "waiting"} else "running"
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a study would cost; nothing is queued."""
+
+    runs: int
+    reused: int
+    arms: Sequence[str]
+    seeds: Sequence[int]
+    stacks: int
+    seconds: float
+    bytes: int
+    min_seeds: int
+    warnings: Sequence[str]

@@ -1,0 +1,89 @@
+"""Verdicts on curves that were made to fit, underfit, overfit and diverge."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.statistics.diagnosis import Curves, Diagnosis, diagnose
+
+GUESSING = math.log(10)
+
+
+def verdict(train: Any, held_out: Any, noise: float = 0.0, seed: int = 0, **more: Any) -> Diagnosis:
+    rng = np.random.default_rng(seed)
+    losses = [np.asarray(one, float) + rng.normal(0, noise, len(one)) for one in (train, held_out)]
+    reference = more.pop("reference", None)
+    return diagnose(Curves(losses[0], losses[1], GUESSING, **more), reference)
+
+
+def falling(epochs: int, to: float, rate: float) -> Any:
+    return to + (2.3 - to) * np.exp(-rate * np.arange(1, epochs + 1))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_validation_loss_that_turns_up_overfits_from_where_it_left_the_noise(seed: int) -> None:
+    epochs = np.arange(1, 61)
+    held_out = falling(60, 0.32, 0.3) + 0.004 * np.maximum(0, epochs - 25)
+    found = verdict(falling(60, 0.05, 0.2), held_out, noise=0.01, seed=seed)
+    assert found.verdict == "overfits"
+    assert found.best_epoch is not None
+    assert 15 <= found.best_epoch <= 32
+    assert found.onset_epoch is not None
+    assert found.best_epoch < found.onset_epoch <= 50
+    assert found.regret == pytest.approx(0.14, abs=0.04)
+    assert found.gap_at_best is not None
+    assert found.gap_at_best > 0.1
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_losses_that_have_settled_fit(seed: int) -> None:
+    assert verdict(falling(60, 0.25, 0.3), falling(60, 0.30, 0.3), noise=0.005, seed=seed).verdict == "fits"
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_losses_that_still_fall_underfit(seed: int) -> None:
+    assert verdict(falling(20, 0.2, 0.05), falling(20, 0.25, 0.05), noise=0.01, seed=seed).verdict == "underfits"
+
+
+def test_a_high_plateau_is_undecided_until_another_run_is_lower() -> None:
+    train, held_out = falling(40, 1.6, 0.5), falling(40, 1.65, 0.5)
+    found = verdict(train, held_out)
+    assert found.verdict == "undecided"
+    assert "reference" in found.reason
+    lower = Curves(falling(40, 0.4, 0.5), falling(40, 0.5, 0.5), GUESSING)
+    assert verdict(train, held_out, reference=lower).verdict == "underfits"
+    worse_on_one = Curves(falling(40, 0.4, 0.5), falling(40, 1.9, 0.5), GUESSING)
+    assert verdict(train, held_out, reference=worse_on_one).verdict == "undecided"
+
+
+def test_noise_alone_is_no_overfitting() -> None:
+    """Flat noisy curves: the last epoch is seldom the best, and at most one in twenty is taken for overfitting."""
+    found = [verdict(np.full(60, 0.2), np.full(60, 0.4), noise=0.03, seed=seed).verdict for seed in range(200)]
+    assert found.count("overfits") <= 10
+
+
+def test_a_rise_within_two_percent_is_no_overfitting() -> None:
+    held_out = np.concatenate([falling(30, 0.4, 0.5), 0.4 + np.linspace(0, 0.007, 30)])
+    assert verdict(falling(60, 0.2, 0.5), held_out).verdict == "fits"
+
+
+@pytest.mark.parametrize(
+    ("train", "more"),
+    [
+        ([0.5, math.nan, 0.4, 0.3, 0.2], {}),
+        ([0.5, 0.4], {"nonfinite": True}),
+        ([2.3, 1e31, 1e31, 1e31, 1e31, 1e31], {}),
+        ([2.3, 4.0, 6.0, 8.0, 9.0, 9.5], {}),
+    ],
+)
+def test_losses_beyond_guessing_have_diverged(train: list[float], more: dict[str, Any]) -> None:
+    assert verdict(train, train, **more).verdict == "diverged"
+
+
+def test_few_epochs_are_undecided() -> None:
+    assert verdict([2.0, 1.0, 0.5, 0.4], [2.0, 1.0, 0.6, 0.9]).verdict == "undecided"
+    assert verdict([], []).verdict == "undecided"

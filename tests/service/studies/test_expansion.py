@@ -1,0 +1,153 @@
+"""From a study's body to its runs, and what is said of bodies that cannot be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.api.study_bodies import StudyBody, run_of
+from service.errors import SpecRefused
+from service.studies.expansion import Arm, arms_of, merged, value_at
+from tests.conftest import BODY
+
+BASE = {**BODY, "regularizers": [{"kind": "l2", "strength": 1e-4}]}
+
+
+def arms(**study: Any) -> list[Arm]:
+    body = StudyBody.model_validate({"base": BASE, **study})
+    return arms_of(body.new_study().plan, run_of)
+
+
+def refused(**study: Any) -> list[tuple[str, str]]:
+    with pytest.raises(SpecRefused) as refusal:
+        arms(**study)
+    return [(error.pointer, error.message) for error in refusal.value.errors]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize(
+    ("target", "patch", "result"),
+    [  # the examples of RFC 7396, appendix A
+        ({"a": "b"}, {"a": "c"}, {"a": "c"}),
+        ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
+        ({"a": "b"}, {"a": None}, {}),
+        ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
+        ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
+        ({"a": "c"}, {"a": ["b"]}, {"a": ["b"]}),
+        ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
+        ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
+        (["a", "b"], ["c", "d"], ["c", "d"]),
+        ({"a": "b"}, ["c"], ["c"]),
+        ({"a": "foo"}, None, None),
+        ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
+        ([1, 2], {"a": "b", "c": None}, {"a": "b"}),
+        ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
+    ],
+)
+def test_merging_is_rfc_7396s(target: Any, patch: Any, result: Any) -> None:
+    assert merged(target, patch) == result
+
+
+@given(json_values, json_values)
+def test_merging_twice_changes_nothing_more(target: Any, patch: Any) -> None:
+    assert merged(merged(target, patch), patch) == merged(target, patch)
+
+
+def test_arms_replace_lists_and_regularizers_add_appends() -> None:
+    found = arms(
+        arms={
+            "plain": {},
+            "none": {"regularizers": []},
+            "dropout": {"regularizers_add": [{"kind": "dropout", "p": 0.4}]},
+            "instead": {
+                "regularizers": [{"kind": "l1", "strength": 1e-5}],
+                "regularizers_add": [{"kind": "noise", "std": 0.1}],
+            },
+            "adam": {"optimizer": {"kind": "adam", "lr": 0.001}},
+        }
+    )
+    kinds = {arm.name: [part.kind for part in arm.run.spec.regularizers] for arm in found}
+    assert kinds == {
+        "plain": ["l2"], "none": [], "dropout": ["l2", "dropout"], "instead": ["l1", "noise"], "adam": ["l2"],
+    }  # fmt: skip
+    assert found[4].run.spec.optimizer.kind == "adam"
+
+
+def test_the_grid_is_a_product_and_its_values_are_in_the_arms_ids() -> None:
+    found = arms(arms={"a": {}, "b": {}}, grid={"optimizer.lr": [0.1, 0.5], "/regularizers/0/strength": [0.0, 0.01]})
+    assert len(found) == 8
+    assert found[1].id == "a [optimizer.lr=0.1, /regularizers/0/strength=0.01]"
+    assert (found[1].run.spec.optimizer.rate, found[1].run.spec.regularizers[0].model_dump()["strength"]) == (0.1, 0.01)
+    assert len({arm.id for arm in found}) == 8
+
+
+def test_a_path_may_lead_to_a_default() -> None:
+    (low, high) = arms(grid={"batch_size": [16, 32]}, base={k: v for k, v in BASE.items() if k != "batch_size"})
+    assert (low.run.spec.batch_size, high.run.spec.batch_size) == (16, 32)
+
+
+def test_a_path_that_is_not_there_names_the_arm_and_what_is() -> None:
+    ((pointer, message),) = refused(arms={"mine": {}}, grid={"optimizer.learning_rate": [1.0]})
+    assert pointer == "/grid/optimizer.learning_rate"
+    assert "'mine'" in message
+    assert "lr" in message
+    ((pointer, message),) = refused(arms={"mine": {"regularizers": []}}, grid={"regularizers.0.strength": [1.0]})
+    assert "(nothing)" in message
+
+
+def test_what_is_wrong_is_named_where_it_was_written() -> None:
+    assert refused(arms={"x/y": {"optimizer": {"lr": -1.0}}})[0][0] == "/arms/x~1y/optimizer/lr"
+    assert refused(arms={"x": {"regularizers_add": [{"kind": "dropout", "p": 2}]}})[0][0] == "/arms/x/regularizers/1/p"
+    assert refused(arms={"x": {"regularizers_add": "dropout"}})[0][0] == "/arms/x/regularizers_add"
+    assert refused(grid={"optimizer.lr": [0.1, -1.0]})[0][0] == "/grid/optimizer.lr"
+    both = refused(base={**BASE, "epochs": 0}, arms={"x": {}, "y": {}})
+    assert [pointer for pointer, _ in both] == ["/base/epochs"]
+    assert refused(base={**BASE, "seed": 3})[0][0] == "/base/seed"
+    assert refused(seeds=[1, 1])[0][0] == "/seeds"
+    assert refused(metric="weights.norm")[0][0] == "/metric"
+    assert refused(at="epoch:0")[0][0] == "/at"
+    sample = {"n": 1, "space": {"epochs": {"distribution": "choice", "values": [1]}}}
+    assert refused(grid={"epochs": [1]}, sample=sample)[0][0] == "/sample"
+
+
+def test_samples_are_the_same_for_the_same_seed_and_within_their_bounds() -> None:
+    space = {
+        "optimizer.lr": {"distribution": "log_uniform", "low": 1e-3, "high": 1.0},
+        "regularizers.0.strength": {"distribution": "uniform", "low": 0.0, "high": 0.1},
+        "batch_size": {"distribution": "integers", "low": 8, "high": 64},
+        "model.activation": {"distribution": "choice", "values": ["relu", "tanh"]},
+    }
+    first, again, other = (
+        [dict(arm.values) for arm in arms(sample={"n": 40, "seed": seed, "space": space})] for seed in (0, 0, 1)
+    )
+    assert first == again != other
+    rates = [point["optimizer.lr"] for point in first]
+    assert 1e-3 <= min(rates) < 0.01
+    assert 0.1 < max(rates) <= 1.0
+    assert {point["model.activation"] for point in first} == {"relu", "tanh"}
+    assert all(8 <= point["batch_size"] <= 64 for point in first)
+
+
+def test_arms_share_their_seeds_and_nothing_else_differs() -> None:
+    (arm,) = arms()
+    runs = [arm.at(seed).spec for seed in (3, 4)]
+    assert [run.seed for run in runs] == [3, 4]
+    assert runs[0].model_copy(update={"seed": 4}) == runs[1]
+
+
+def test_value_at_follows_objects_and_lists() -> None:
+    body = {"a": [{"b/c": 1}], "d": {"e": None}}
+    assert value_at(body, "/a/0/b~1c") == 1
+    assert value_at(body, "d.e") is None
+    for path in ("a.1", "a.b", "d.e.f", "x"):
+        with pytest.raises(KeyError):
+            value_at(body, path)
