@@ -4,7 +4,7 @@ Refusal
 ├── BadRequest         400  BadCursor
 ├── NotFound           404  RunNotFound, StudyNotFound, PresetNotFound, NotMeasured
 ├── NotAcceptable      406
-├── Conflict           409  TransitionRefused, StudyActive
+├── Conflict           409  TransitionRefused, RunActive, StudyActive
 ├── TooLarge           413
 ├── WrongMediaType     415
 ├── Unprocessable      422  SpecRefused, KeyReused
@@ -116,6 +116,13 @@ class TransitionRefused(Conflict):
 
     code = "transition_refused"
     title = "The run's state does not allow this"
+
+
+class RunActive(Conflict):
+    """The run has not ended."""
+
+    code = "run_active"
+    title = "The run has not ended"
 
 
 class StudyActive(Conflict):

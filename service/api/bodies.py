@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 
 from service.errors import BadRequest, FieldError, SpecRefused, TooLarge, WrongMediaType
@@ -20,19 +20,35 @@ M = TypeVar("M", bound=BaseModel)
 Label = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 
+RunName = Annotated[str, StringConstraints(max_length=256)]
+Labels = Annotated[
+    dict[Label, Annotated[str, StringConstraints(max_length=256)]],
+    Field(max_length=64, description="For finding runs again; they change nothing in the result."),
+]
+Priority = Annotated[int, Field(ge=-1000, le=1000, description="Higher ones are trained first.")]
+
+
 class RunBody(RunSpec):
     """What to train, and what the run is called."""
 
-    name: Annotated[str, StringConstraints(max_length=256)] | None = Field(default=None, description="For people.")
-    labels: dict[Label, Annotated[str, StringConstraints(max_length=256)]] = Field(
-        default={}, max_length=64, description="For finding runs again; they change nothing in the result."
-    )
-    priority: int = Field(default=0, ge=-1000, le=1000, description="Higher ones are trained first.")
+    name: RunName | None = Field(default=None, description="For people.")
+    labels: Labels = Field(default={})
+    priority: Priority = 0
 
     def new_run(self) -> NewRun:
         """The run that is asked for."""
         spec = RunSpec.model_construct(**{name: getattr(self, name) for name in RunSpec.model_fields})
         return NewRun(spec=spec, name=self.name, labels=self.labels, priority=self.priority)
+
+
+class ChangeBody(BaseModel):
+    """What can be changed of a run that is there: nothing that its result depends on."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: RunName | None = None
+    labels: Labels = {}
+    priority: Priority = 0
 
 
 async def read(request: Request, limit: int) -> bytes:

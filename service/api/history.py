@@ -1,4 +1,4 @@
-"""What was measured of a run: its history, in three forms, and its confusion matrix."""
+"""What was measured of a run: its history, in three forms, its confusion matrix, and what its curves say."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from service.api.dependencies import RunsOf, etag, matches, not_modified, only
 from service.api.problems import problems
-from service.api.views import ConfusionView, HistoryView, history_csv, history_ndjson
+from service.api.views import ConfusionView, DiagnosisView, HistoryView, history_csv, history_ndjson
 from service.errors import NotAcceptable, NotMeasured, RunNotFound, SpecRefused, Unavailable
 from service.runs.run import History
 
@@ -64,6 +64,23 @@ def get_history(
 def get_confusion(run_id: str, runs: RunsOf) -> Response:
     """The confusion matrix of a run that succeeded, on the test rows."""
     return Response(ConfusionView.of(runs.confusion(run_id)).model_dump_json(), media_type="application/json")
+
+
+@router.get(
+    "/{run_id}/diagnosis",
+    operation_id="get_diagnosis",
+    response_model=DiagnosisView,
+    dependencies=[Depends(only("reference"))],
+    responses=problems(RunNotFound, SpecRefused, Unavailable),
+)
+def get_diagnosis(
+    run_id: str,
+    runs: RunsOf,
+    reference: Annotated[str | None, Query(description="A run on the same data to compare with.")] = None,
+) -> Response:
+    """Whether a run fits, underfits, overfits or has diverged, and what to try next; or that it cannot be told."""
+    advice = runs.diagnosis(run_id, reference=reference)
+    return Response(DiagnosisView.of(advice).model_dump_json(), media_type="application/json")
 
 
 def _accepted(accept: str) -> Format:

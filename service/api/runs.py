@@ -1,16 +1,17 @@
-"""Routes of runs: submit, list, read, cancel."""
+"""Routes of runs: submit, list, read, change, delete, cancel, pause, resume, retry."""
 
 from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from service.api.bodies import RunBody, parse, read
+from service.api.bodies import ChangeBody, RunBody, parse, read
 from service.api.dependencies import RunsOf, SettingsOf, TailerOf, WaitOf, etag, matches, not_modified, only
 from service.api.problems import problems
 from service.api.views import RunList, RunView, Validation
@@ -19,6 +20,7 @@ from service.errors import (
     BadRequest,
     FieldError,
     KeyReused,
+    RunActive,
     RunNotFound,
     SpecRefused,
     TooLarge,
@@ -28,7 +30,8 @@ from service.errors import (
 )
 from service.runs.answers import Key
 from service.runs.pages import RunQuery
-from service.runs.states import Status
+from service.runs.runs import Runs
+from service.runs.states import Action, Status
 from service.runs.submission import estimate, review
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
@@ -147,18 +150,80 @@ async def get_run(request: Request, run_id: str, runs: RunsOf, tailer: TailerOf,
             return not_modified(tag, **applied)
 
 
-@router.post(
-    "/{run_id}/cancel",
-    operation_id="cancel_run",
-    status_code=202,
+@router.patch(
+    "/{run_id}",
+    operation_id="change_run",
     response_model=RunView,
     dependencies=[Depends(only())],
-    responses={
-        200: {"model": RunView, "description": "It was cancelled, or being cancelled, already."},
-        **problems(RunNotFound, TransitionRefused, SpecRefused, Unavailable),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {JSON: {"schema": {"$ref": "#/components/schemas/ChangeBody"}, "example": {"priority": 5}}},
+        }
     },
+    responses=problems(RunNotFound, BadRequest, TooLarge, WrongMediaType, SpecRefused, Unavailable),
 )
+async def change_run(request: Request, run_id: str, runs: RunsOf, settings: SettingsOf) -> Response:
+    """Give a run another name, other labels or another priority; what is left out stays as it is."""
+    changes = parse(ChangeBody, await read(request, settings.max_body_bytes)).model_dump(exclude_unset=True)
+    run = await run_in_threadpool(runs.change, run_id, changes)
+    return Response(RunView.of(run).json_text(), media_type=JSON)
+
+
+@router.delete(
+    "/{run_id}",
+    operation_id="delete_run",
+    status_code=204,
+    dependencies=[Depends(only())],
+    responses=problems(RunNotFound, RunActive, SpecRefused, Unavailable),
+)
+def delete_run(run_id: str, runs: RunsOf) -> Response:
+    """Forget a run that has ended, with its history and files."""
+    runs.delete(run_id)
+    return Response(status_code=204)
+
+
+ACTED = {
+    200: {"model": RunView, "description": "It was so already."},
+    **problems(RunNotFound, TransitionRefused, SpecRefused, Unavailable),
+}
+
+
+def _acted(runs: Runs, run_id: str, action: Action) -> Response:
+    run, changed = runs.act(run_id, action)
+    return Response(RunView.of(run).json_text(), 202 if changed else 200, media_type=JSON)
+
+
+def _action(action: Action) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
+    return router.post(
+        f"/{{run_id}}/{action}",
+        operation_id=f"{action}_run",
+        status_code=202,
+        response_model=RunView,
+        dependencies=[Depends(only())],
+        responses=ACTED,
+    )
+
+
+@_action("cancel")
 def cancel_run(run_id: str, runs: RunsOf) -> Response:
     """Ask a run to end; it leaves its stack between two steps, and its mates go on."""
-    run, changed = runs.act(run_id, "cancel")
-    return Response(RunView.of(run).json_text(), 202 if changed else 200, media_type=JSON)
+    return _acted(runs, run_id, "cancel")
+
+
+@_action("pause")
+def pause_run(run_id: str, runs: RunsOf) -> Response:
+    """Ask a running run to save its state and wait; it leaves its stack between two steps, and its mates go on."""
+    return _acted(runs, run_id, "pause")
+
+
+@_action("resume")
+def resume_run(run_id: str, runs: RunsOf) -> Response:
+    """Queue a paused run again; it goes on from where it was saved, with the same bits as if it had not paused."""
+    return _acted(runs, run_id, "resume")
+
+
+@_action("retry")
+def retry_run(run_id: str, runs: RunsOf) -> Response:
+    """Queue a run again that failed or was cancelled; it goes on from its last checkpoint."""
+    return _acted(runs, run_id, "retry")

@@ -10,10 +10,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from service.runs.advice import Advice
 from service.runs.pages import Page
 from service.runs.run import Confusion, Event, History, Run
 from service.runs.states import Status
 from service.runs.submission import Estimate
+from service.statistics.diagnosis import THRESHOLDS, VERSION, Verdict
 from service.store.runs import Row
 from worker.spec.run import RunSpec, spec_hash
 
@@ -246,6 +248,46 @@ class ConfusionView(BaseModel):
             shares = {"recall": hits / rows if rows else None, "precision": hits / predicted if predicted else None}
             classes.append(ClassView(name=name, rows=rows, predicted=predicted, **shares))
         return cls(run_id=confusion.run_id, epoch=confusion.epoch, classes=classes, counts=counts)
+
+
+class DiagnosisView(BaseModel):
+    """What a run's curves say, and what to try next."""
+
+    object: Literal["diagnosis"] = "diagnosis"
+    run_id: str
+    verdict: Verdict
+    explanation: str = Field(description="One plain sentence or two.")
+    best_epoch: int | None
+    onset_epoch: int | None = Field(description="From here on the smoothed loss is above its lowest for good.")
+    gap_at_best: float | None = Field(description="Held-out loss less training loss, at the best epoch.")
+    regret: float | None = Field(description="Smoothed held-out loss at the end, less its lowest.")
+    threshold: float | None = Field(description="How much regret noise and small changes account for.")
+    train_metric: str | None
+    metric: str | None = Field(description="The held-out loss.")
+    optimistic: bool = Field(description="Whether the verdict looks at the test set.")
+    complete: bool
+    reference: str | None
+    suggested_patch: dict[str, Any] | None = Field(description="A merge patch of the spec.")
+    suggested_spec: dict[str, Any] | None = Field(description="The spec with the patch; it can be posted as it is.")
+    thresholds: dict[str, float]
+    version: int = Field(description="Of the rules and thresholds.")
+
+    @classmethod
+    def of(cls, advice: Advice) -> DiagnosisView:
+        """The diagnosis as it is shown."""
+        found = advice.diagnosis
+        same = ("verdict", "best_epoch", "onset_epoch", "gap_at_best", "regret", "threshold")
+        step = f" To try next: {advice.step}." if advice.patch else f" Nothing is suggested, since {advice.step}."
+        return cls(
+            **{name: getattr(found, name) for name in same},
+            **{name: getattr(advice, name) for name in ("run_id", "train_metric", "metric", "optimistic", "complete")},
+            explanation=found.reason + (step if advice.step else ""),
+            reference=advice.reference,
+            suggested_patch=None if advice.patch is None else dict(advice.patch),
+            suggested_spec=None if advice.spec is None else dict(advice.spec),
+            thresholds=THRESHOLDS.told(),
+            version=VERSION,
+        )
 
 
 class EventView(BaseModel):

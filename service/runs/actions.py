@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from service.errors import TransitionRefused
 from service.runs import states
+from service.settings import Settings
 from service.store import runs as rows
 from service.store.events import NewEvent
 from service.store.runs import Row
 from service.store.tables import db_now
 
+LOG = logging.getLogger("fitwell.service")
 ALREADY: dict[states.Action, tuple[states.Status, ...]] = {
     "cancel": ("cancelling", "cancelled"),
     "pause": ("pausing", "paused"),
@@ -20,6 +24,15 @@ ALREADY: dict[states.Action, tuple[states.Status, ...]] = {
     "retry": (),
 }
 """Where an action has nothing to do."""
+
+
+def remove_files(settings: Settings, paths: Sequence[str]) -> None:
+    """Remove checkpoints that nothing points at any more; one that cannot be removed is left and told of."""
+    for path in paths:
+        try:
+            (settings.checkpoints / path).unlink(missing_ok=True)
+        except OSError as error:
+            LOG.warning("the checkpoint %s could not be removed: %s", path, error)
 
 
 def act(connection: sa.Connection, row: Row, action: states.Action) -> list[NewEvent]:

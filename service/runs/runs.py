@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
-from service.errors import NotMeasured, RunNotFound
+from service.errors import FieldError, NotMeasured, RunActive, RunNotFound, SpecRefused
 from service.runs import states
-from service.runs.actions import act
+from service.runs.actions import act, remove_files
+from service.runs.advice import Advice, advise
 from service.runs.answers import Answer, Key, answered, remember
 from service.runs.creation import Wanted, create
 from service.runs.pages import Page, RunQuery, cursor_at, position
@@ -19,6 +21,7 @@ from service.settings import Settings
 from service.store import epochs, events, reports
 from service.store import runs as rows
 from service.store.database import reading, writing
+from service.store.events import NewEvent
 from service.store.runs import Row
 from worker.spec.run import RunSpec
 
@@ -106,13 +109,43 @@ class Runs:
             RunNotFound, TransitionRefused: the run's state does not allow it.
         """
         with writing(self._engine) as connection:
-            row = rows.by_id(connection, run_id, lock=True)
-            if row is None:
-                raise RunNotFound(f"There is no run {run_id!r}. GET /v1/runs lists those there are.")
-            told = act(connection, row, action)
+            told = act(connection, self._locked(connection, run_id), action)
             run = self._run(connection, run_id)
             events.append(connection, told)
         return run, bool(told)
+
+    def change(self, run_id: str, values: Mapping[str, Any]) -> Run:
+        """Give a run another name, other labels or another priority.
+
+        Raises:
+            RunNotFound: there is none of this id.
+        """
+        with writing(self._engine) as connection:
+            row = self._locked(connection, run_id)
+            rows.change(connection, run_id, row.status, values)
+            run = self._run(connection, run_id)
+            events.append(connection, [NewEvent(run_id, "run.changed", {"fields": sorted(values)})])
+        return run
+
+    def delete(self, run_id: str) -> None:
+        """Forget a run and its files; what others took over of it stays with them.
+
+        Raises:
+            RunNotFound: there is none of this id.
+            RunActive: it has not ended.
+        """
+        with writing(self._engine) as connection:
+            row = self._locked(connection, run_id)
+            if row.status not in states.TERMINAL:
+                raise RunActive(f"The run is {row.status!r}; cancel it first, and delete it once it has ended.")
+            paths = rows.delete(connection, run_id)
+        remove_files(self._settings, paths)
+
+    def _locked(self, connection: sa.Connection, run_id: str) -> Row:
+        row = rows.by_id(connection, run_id, lock=True)
+        if row is None:
+            raise RunNotFound(f"There is no run {run_id!r}. GET /v1/runs lists those there are.")
+        return row
 
     def history(self, run_id: str, *, since_epoch: int | None = None, metrics: Sequence[str] | None = None) -> History:
         """The recorded epochs behind ``since_epoch``; all series, or those named.
@@ -142,6 +175,27 @@ class Runs:
             raise NotMeasured(f"The confusion matrix is measured when a run succeeds, and {run_id} {why}.")
         classes = RunSpec.model_validate_json(json.dumps(run.spec)).dataset.classes
         return Confusion(run_id, run.epoch, classes, counts)
+
+    def diagnosis(self, run_id: str, *, reference: str | None = None) -> Advice:
+        """What a run's curves say, where given in comparison with another run, and what to try next.
+
+        Raises:
+            RunNotFound: there is no run of one of these ids.
+            SpecRefused: the other run was trained on other data.
+        """
+        with reading(self._engine) as connection:
+            run, history = self._with_history(connection, run_id)
+            other = None if reference is None else self._with_history(connection, reference)
+        if other is not None and other[0].spec["dataset"] != run.spec["dataset"]:
+            message = f"{reference} was trained on other data than {run_id}; their losses cannot be compared."
+            raise SpecRefused(message, errors=[FieldError("reference", "other_data", message)])
+        return advise(run, history, self._settings, other)
+
+    def _with_history(self, connection: sa.Connection, run_id: str) -> tuple[Run, History]:
+        row = rows.by_id(connection, run_id)
+        run = self._run(connection, run_id)
+        assert row is not None
+        return run, history_of(row, epochs.of_run(connection, row.reused_from or row.id), None)
 
     def history_mark(self, run_id: str) -> str:
         """Names what is recorded of a run: changes with every epoch, rewind and end; cheap.

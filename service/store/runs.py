@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.store.tables import checkpoint, db_now, run, worker
+from service.store.tables import checkpoint, db_now, epoch, report, run, series, worker
 
 Row = sa.Row[Any]
 KEYS_AT_ONCE = 500
@@ -81,7 +81,17 @@ def live_workers(connection: sa.Connection, seconds: float) -> Sequence[Row]:
 
 
 def delete(connection: sa.Connection, run_id: str) -> Sequence[str]:
-    """Remove a run with all that belongs to it; the paths of its checkpoints' files."""
+    """Remove a run; the paths of files that nothing points at any more.
+
+    Where others took over its result, the oldest of them has it from now on.
+    """
+    others = sa.select(run.c.id).where(run.c.reused_from == run_id).order_by(run.c.created_at, run.c.id)
+    heirs = connection.execute(others).scalars().all()
+    if heirs:
+        connection.execute(sa.update(run).where(run.c.id == heirs[0]).values(reused_from=None))
+        connection.execute(sa.update(run).where(run.c.reused_from == run_id).values(reused_from=heirs[0]))
+        for table in (epoch, series, report, checkpoint):
+            connection.execute(sa.update(table).where(table.c.run_id == run_id).values(run_id=heirs[0]))
     paths = connection.execute(sa.select(checkpoint.c.path).where(checkpoint.c.run_id == run_id)).scalars().all()
     connection.execute(sa.delete(run).where(run.c.id == run_id))
     return paths

@@ -12,7 +12,7 @@ from ulid import ULID
 
 from service.errors import FieldError, SpecRefused, StudyActive, StudyNotFound
 from service.runs import states
-from service.runs.actions import act
+from service.runs.actions import act, remove_files
 from service.runs.answers import Answer, Key, answered, remember
 from service.runs.creation import Wanted, create
 from service.runs.pages import cursor_at, position
@@ -187,8 +187,8 @@ class Studies:
             events.append(connection, told)
         return study, bool(told)
 
-    def delete(self, study_id: str) -> Sequence[str]:
-        """Forget a study and its runs; returns the paths of files that nothing points at any more.
+    def delete(self, study_id: str) -> None:
+        """Forget a study, its runs and their files; what other studies took over of them stays with those.
 
         Raises:
             StudyNotFound: there is none of this id.
@@ -201,7 +201,7 @@ class Studies:
                 raise StudyActive(f"{len(active)} of its runs have not ended; cancel the study first.")
             paths = [path for row in studies.runs_of(connection, study_id) for path in rows.delete(connection, row.id)]
             studies.delete(connection, study_id)
-        return paths
+        remove_files(self._settings, paths)
 
     def compare(self, study_id: str, question: Question) -> Compared:
         """The study's arms, or other groups of its runs, against each other.

@@ -1,0 +1,132 @@
+"""What a run's curves say, and what to try next: a merge patch of its spec, and the spec that it gives."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from service.errors import SpecRefused
+from service.runs.run import History, Run
+from service.runs.submission import review
+from service.settings import Settings
+from service.statistics.diagnosis import Curves, Diagnosis, diagnose
+from worker.spec.run import RunSpec
+
+TRAIN, HELD_OUT = ("train.loss_eval", "train.loss"), ("val.loss", "test.loss")
+"""Series in the order in which they are preferred."""
+MORE_EPOCHS, LOWER_RATE = 2, 10
+"""By how much a spec is changed that underfits or diverges."""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A diagnosis, and what to try next."""
+
+    run_id: str
+    reference: str | None
+    complete: bool
+    train_metric: str | None
+    metric: str | None
+    diagnosis: Diagnosis
+    patch: Mapping[str, Any] | None
+    spec: Mapping[str, Any] | None
+    step: str
+    """What the patch does, as the end of a sentence; or why there is none."""
+
+    @property
+    def optimistic(self) -> bool:
+        """Whether the verdict looks at the test set."""
+        return self.metric == "test.loss"
+
+
+def advise(run: Run, history: History, settings: Settings, reference: tuple[Run, History] | None = None) -> Advice:
+    """The diagnosis of a run and the first change of its spec that can be trained here."""
+    spec = _spec(run)
+    train, metric = (next((name for name in names if name in history.series), None) for names in (TRAIN, HELD_OUT))
+    if train is None or metric is None:
+        what = "a training loss" if train is None else "a validation or test loss"
+        found = Diagnosis("undecided", f"No epoch of this run has {what}.")
+        patch, changed, step = None, None, ""
+    else:
+        other = None if reference is None else _curves(*reference, train, metric)
+        found = diagnose(_curves(run, history, train, metric), other)
+        compared = None if reference is None else _spec(reference[0])
+        patch, changed, step = _suggested(spec, found, compared, metric, settings)
+    return Advice(
+        run_id=run.id,
+        reference=None if reference is None else reference[0].id,
+        complete=history.complete,
+        train_metric=train,
+        metric=metric,
+        diagnosis=found,
+        patch=patch,
+        spec=changed,
+        step=step,
+    )
+
+
+def _suggested(
+    spec: RunSpec, found: Diagnosis, reference: RunSpec | None, metric: str, settings: Settings
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None, str]:
+    """The first patch that gives a spec that can be trained here, that spec, and what the patch does."""
+    candidates = list(_candidates(spec, found, reference))
+    if candidates and metric == "test.loss" and not spec.allow_test_selection:
+        return None, None, "a change would be chosen on the test set: hold out rows first (dataset.validation_size)"
+    for patch, step in candidates:
+        changed = _changed(spec, patch, settings)
+        if changed is not None:
+            return patch, changed, step
+    return None, None, ""
+
+
+def _spec(run: Run) -> RunSpec:
+    return RunSpec.model_validate_json(json.dumps(run.spec))
+
+
+def _curves(run: Run, history: History, train: str, held_out: str) -> Curves:
+    def of(name: str) -> Any:
+        values = history.series.get(name, ())
+        pairs = zip(history.epoch, values, strict=False)
+        return np.array([math.nan if value is None else value for epoch, value in pairs if epoch > 0], float)
+
+    guessing = math.log(len(_spec(run).dataset.classes))
+    return Curves(of(train), of(held_out), guessing, nonfinite=run.error_code == "diverged")
+
+
+def _candidates(spec: RunSpec, found: Diagnosis, reference: RunSpec | None) -> Iterator[tuple[dict[str, Any], str]]:
+    """What could help, the best first."""
+    regularizers = [part.model_dump(mode="json") for part in spec.regularizers]
+    kinds = {part.kind for part in spec.regularizers}
+    if found.verdict == "overfits":
+        if "dropout" not in kinds and spec.model.hidden_layers:
+            yield {"regularizers": [*regularizers, {"kind": "dropout", "p": 0.4}]}, "add dropout of 0.4"
+        if not kinds & {"l2", "elastic_net"}:
+            yield {"regularizers": [*regularizers, {"kind": "l2", "strength": 1e-4}]}, "add L2 of 1e-4"
+        yield {"epochs": found.best_epoch}, f"end after epoch {found.best_epoch}"
+    elif found.verdict == "underfits":
+        if reference is not None and reference.model != spec.model:
+            yield {"model": reference.model.model_dump(mode="json")}, "take the other run's model"
+        yield {"epochs": MORE_EPOCHS * spec.epochs}, f"train for {MORE_EPOCHS * spec.epochs} epochs"
+    elif found.verdict == "diverged" and "lr" in type(spec.optimizer).model_fields:
+        rate = float(f"{spec.optimizer.rate / LOWER_RATE:.3g}")
+        yield {"optimizer": {"lr": rate}}, f"lower the learning rate to {rate:g}"
+
+
+def _changed(spec: RunSpec, patch: Mapping[str, Any], settings: Settings) -> dict[str, Any] | None:
+    """The spec with the patch, where that can be trained here."""
+    body = spec.model_dump(mode="json")
+    for name, value in patch.items():
+        merged = isinstance(value, dict) and value.get("kind") is None
+        body[name] = {**body[name], **value} if merged else value
+    try:
+        changed = RunSpec.model_validate_json(json.dumps(body))
+        review(changed, settings)
+    except (ValidationError, SpecRefused):
+        return None
+    return changed.model_dump(mode="json")
