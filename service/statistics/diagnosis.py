@@ -1,18 +1,23 @@
 """What a run's curves say: whether it fits, underfits, overfits, has diverged, or whether that cannot be told.
 
 All thresholds are in ``Thresholds``, with a version that is raised whenever one of them or a rule changes. Curves are
-smoothed by the mean over ``window`` epochs (the first or last so many at the ends); noise is the standard deviation of
-what the smoothing takes away.
+smoothed by the mean over a window of ``window_share`` of the epochs, at least ``least_window`` (at the ends the first
+or last so many). Noise σ is estimated from second differences, in which a smooth curve all but vanishes, so that the
+mean over w epochs is known to σ/√w.
 
 - *diverged*: a loss is no longer finite, or the training loss ends above ``diverged_over_guessing`` times that of
   guessing (ln of the number of classes).
-- *overfits*: the smoothed validation loss ends above its lowest point by more than ``noises`` times its noise, and
-  by more than ``share`` of it.
-- *underfits*: training and validation loss both still fall at the end, or a run given for comparison ends lower on
-  both.
+- *overfits*: the smoothed validation loss ends above its lowest point by more than ``regret_noises`` · σ/√w and by
+  more than ``share`` of it. Of curves that are flat but for normal noise fewer than one in twenty does so.
+- *underfits*: training and validation loss both still fall at the end (the last window's mean is below that of the
+  window before by more than ``fall_noises`` of its standard deviations, σ·√(2/w), and by more than ``share``), or a
+  run given for comparison ends lower on both.
 - *fits*: the validation loss has stopped falling, has not risen, and the training loss is below
   ``fits_below_guessing`` of guessing's.
 - *undecided*: anything else; among it, curves of fewer than ``least_epochs`` epochs.
+
+Reference: Gasser, Sroka and Jennen-Steinmetz, 1986, "Residual variance and residual pattern in nonlinear regression"
+(noise from second differences); Prechelt, 1998, "Early stopping – but when?" (the regret of the last epoch).
 """
 
 from __future__ import annotations
@@ -32,18 +37,22 @@ Verdict = Literal["fits", "underfits", "overfits", "diverged", "undecided"]
 class Thresholds:
     """Where the verdicts part."""
 
-    window: int = 5
-    noises: float = 2.0
+    window_share: float = 0.2
+    least_window: int = 5
+    regret_noises: float = 4.0
+    fall_noises: float = 2.0
     share: float = 0.02
-    least_epochs: int = 5
-    last_share: float = 0.2
-    """The last part of the epochs, in which a loss falls or does not."""
+    least_epochs: int = 8
     diverged_over_guessing: float = 2.0
     fits_below_guessing: float = 0.5
 
     def told(self) -> dict[str, float]:
         """As they are in answers."""
         return asdict(self)
+
+    def window(self, epochs: int) -> int:
+        """Epochs that a smoothed value is the mean of; odd."""
+        return max(self.least_window, round(self.window_share * epochs)) | 1
 
 
 THRESHOLDS = Thresholds()
@@ -86,10 +95,12 @@ def diagnose(run: Curves, reference: Curves | None = None, limits: Thresholds = 
     if len(held_out) < limits.least_epochs:
         reason = f"{len(held_out)} epochs are too few to tell; it takes at least {limits.least_epochs}."
         return Diagnosis("undecided", reason)
-    smooth = _smooth(held_out, limits.window)
+    window = limits.window(len(held_out))
+    smooth = _smooth(held_out, window)
     lowest = int(smooth.argmin())
-    best = _lowest_near(held_out, lowest, limits.window)
-    threshold = max(limits.noises * _noise(held_out, limits), limits.share * float(smooth[lowest]))
+    best = _lowest_near(held_out, lowest, window)
+    noise = _noise(held_out) / np.sqrt(window)
+    threshold = float(max(limits.regret_noises * noise, limits.share * smooth[lowest]))
     regret = float(smooth[-1] - smooth[lowest])
     found = Diagnosis(
         "undecided",
@@ -146,20 +157,17 @@ def _lowest_near(values: Floats, index: int, window: int) -> int:
     return first + int(values[first : first + window].argmin())
 
 
-def _noise(values: Floats, limits: Thresholds) -> float:
-    """How far values lie from the smoothed curve. A window of w leaves 1 − 1/w of independent noise's variance."""
-    left = values - _smooth(values, limits.window)
-    inner = left[limits.window // 2 : len(left) - limits.window // 2]
-    return float(inner.std() / np.sqrt(1 - 1 / limits.window)) if len(inner) > 1 else 0.0
+def _noise(values: Floats) -> float:
+    """The standard deviation of independent noise on a smooth curve: that of second differences, over √6."""
+    return float(np.diff(values, 2).std() / np.sqrt(6))
 
 
 def _falls(values: Floats, limits: Thresholds) -> bool:
-    """Whether the last part of a curve falls by more than its noise and by more than a small share."""
-    part = max(limits.window, round(limits.last_share * len(values)))
-    smooth = _smooth(values, limits.window)
-    fallen = float(smooth[-part] - smooth[-1]) if part <= len(values) else 0.0
-    noise = _noise(values, limits) / np.sqrt(limits.window)  # of a mean over a window
-    return bool(fallen > max(limits.noises * noise, limits.share * abs(float(smooth[-1]))))
+    """Whether the last window's mean is below that of the one before, by more than noise and by a small share."""
+    window = min(limits.window(len(values)), len(values) // 2)
+    last, before = values[-window:].mean(), values[-2 * window : -window].mean()
+    noise = _noise(values) * np.sqrt(2 / window)
+    return bool(before - last > max(limits.fall_noises * noise, limits.share * abs(last)))
 
 
 def _lower(other: Curves, run: Curves, limits: Thresholds) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,17 @@ import pytest
 from service.statistics.diagnosis import Curves, Diagnosis, diagnose
 
 GUESSING = math.log(10)
+SCIENCE = Path(__file__).parents[3] / "docs" / "science"
+"""Curves that were trained for the docs."""
+
+
+def table(name: str) -> list[dict[str, str]]:
+    with (SCIENCE / name).open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def series(rows: list[dict[str, str]], name: str) -> Any:
+    return np.array([float(row[name]) for row in rows])
 
 
 def verdict(train: Any, held_out: Any, noise: float = 0.0, seed: int = 0, **more: Any) -> Diagnosis:
@@ -87,3 +100,27 @@ def test_losses_beyond_guessing_have_diverged(train: list[float], more: dict[str
 def test_few_epochs_are_undecided() -> None:
     assert verdict([2.0, 1.0, 0.5, 0.4], [2.0, 1.0, 0.6, 0.9]).verdict == "undecided"
     assert verdict([], []).verdict == "undecided"
+
+
+def test_the_overfit_classifier_overfits() -> None:
+    """S9: 60 epochs of MLP 784-1024-512-10 on FashionMNIST."""
+    rows = table("overfit.csv")
+    found = diagnose(Curves(series(rows, "train.loss_eval"), series(rows, "test.loss"), GUESSING))
+    assert found.verdict == "overfits"
+    assert found.best_epoch is not None
+    assert 25 <= found.best_epoch <= 40
+    assert found.onset_epoch is not None
+    assert found.onset_epoch > found.best_epoch
+
+
+@pytest.mark.parametrize("arm", ["plain", "l2 + augmentation", "dropout + augmentation", "l2 + dropout"])
+def test_the_plain_classifier_and_combinations_do_not_overfit_and_most_still_learn(arm: str) -> None:
+    """S8 and S12: 30 epochs of MLP 784-128-128-10, six seeds."""
+    rows = [row for row in table("combinations.csv") if row["arm"] == arm]
+    verdicts = []
+    for seed in sorted({row["seed"] for row in rows}):
+        own = [row for row in rows if row["seed"] == seed]
+        curves = Curves(series(own, "train.loss_eval"), series(own, "val.loss"), GUESSING)
+        verdicts.append(diagnose(curves).verdict)
+    assert set(verdicts) <= {"underfits", "fits"}
+    assert verdicts.count("underfits") >= 4
