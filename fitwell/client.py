@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from fitwell.run import History, Run
+from fitwell.study import Studies
 from fitwell.transport import Transport
 
 Spec = Mapping[str, Any]
@@ -47,10 +48,16 @@ class Runs:
         return Run.read(self._transport, self._transport.request("GET", f"/v1/runs/{run_id}"))
 
     def list(
-        self, *, status: Sequence[str] = (), labels: Mapping[str, str] | None = None, limit: int | None = None
+        self,
+        *,
+        status: Sequence[str] = (),
+        labels: Mapping[str, str] | None = None,
+        study_id: str | None = None,
+        limit: int | None = None,
     ) -> Iterator[Run]:
         """Runs, newest first, page by page; at most ``limit``."""
         params: dict[str, Any] = {"limit": min(limit or 100, 1000), "status": list(status)}
+        params |= {} if study_id is None else {"study_id": study_id}
         params["label"] = [f"{key}={value}" for key, value in (labels or {}).items()]
         shown = 0
         while True:
@@ -81,6 +88,7 @@ class Client:
     def __init__(self, url: str | None = None, token: str | None = None, *, timeout: float = 30.0) -> None:
         self.transport = Transport(url, token, timeout)
         self.runs = Runs(self.transport)
+        self.studies = Studies(self.transport)
 
     def __enter__(self) -> Client:
         return self

@@ -65,6 +65,8 @@ class Run(View):
     spec: dict[str, Any]
     spec_hash: str
     reused_from: str | None
+    study_id: str | None = None
+    arm: str | None = None
     seed: int
     progress: Progress
     best: dict[str, Any] | None
@@ -97,13 +99,54 @@ class Run(View):
         """The run as it is now."""
         return Run.read(self._transport, self._transport.request("GET", self.path))
 
+    def diagnosis(self, reference: str | None = None) -> dict[str, Any]:
+        """Whether it fits, underfits, overfits or has diverged, and what to try next."""
+        params = {} if reference is None else {"reference": reference}
+        answer: dict[str, Any] = self._transport.request("GET", f"{self.path}/diagnosis", params=params).json()
+        return answer
+
     def cancel(self) -> Run:
         """Ask it to end.
 
         Raises:
             Conflict: it has ended otherwise.
         """
-        return Run.read(self._transport, self._transport.request("POST", f"{self.path}/cancel"))
+        return self._asked("cancel")
+
+    def pause(self) -> Run:
+        """Ask it to save its state and wait.
+
+        Raises:
+            Conflict: it is not running.
+        """
+        return self._asked("pause")
+
+    def resume(self) -> Run:
+        """Let it go on from where it was paused.
+
+        Raises:
+            Conflict: it is not paused.
+        """
+        return self._asked("resume")
+
+    def retry(self) -> Run:
+        """Train it again from its last checkpoint, after it failed or was cancelled.
+
+        Raises:
+            Conflict: it did neither.
+        """
+        return self._asked("retry")
+
+    def delete(self) -> None:
+        """Forget it with its history and files.
+
+        Raises:
+            Conflict: it has not ended.
+        """
+        self._transport.request("DELETE", self.path)
+
+    def _asked(self, action: str) -> Run:
+        return Run.read(self._transport, self._transport.request("POST", f"{self.path}/{action}"))
 
     def wait(self, timeout: float | None = None, *, check: bool = True) -> Run:
         """The run when it has ended; asks by long polls.

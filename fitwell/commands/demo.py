@@ -1,24 +1,21 @@
-"""``demo``: the main job on bundled real data, from nothing to a table, in under a minute."""
+"""``demo``: the main job on bundled real data, from nothing to a verdict, in under a minute."""
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import TaskID
 from rich.table import Table
 
 from fitwell.client import Client
 from fitwell.errors import RunFailed
 from fitwell.local import Stack, free_port, writable
-from fitwell.run import Run
-from fitwell.watching import losses_of, progress_bar
+from fitwell.study import Comparison, Group, Pair, Study
+from fitwell.watching import progress_bar
 
 SEEDS = 8
 BASE: dict[str, Any] = {
@@ -28,20 +25,16 @@ BASE: dict[str, Any] = {
     "epochs": 60,
     "batch_size": 20,
 }
-ARMS: dict[str, list[dict[str, Any]]] = {
-    "plain": [],
-    "dropout": [{"kind": "dropout", "p": 0.5}],
-    "dropout + l2": [{"kind": "dropout", "p": 0.5}, {"kind": "l2", "strength": 0.003}],
+DROPOUT = {"kind": "dropout", "p": 0.5}
+ARMS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "dropout": {"regularizers_add": [DROPOUT]},
+    "dropout + l2": {"regularizers_add": [DROPOUT, {"kind": "l2", "strength": 0.003}]},
 }
 POLL_SECONDS = 0.3
-Pick = Callable[[Run], float | None]
-COLUMNS: dict[str, Pick] = {
-    "last train.loss_eval": lambda run: run.last["train.loss_eval"],
-    "best val.loss": lambda run: run.best["value"] if run.best else None,
-    "last val.loss": lambda run: run.last["val.loss"],
-    "last test.loss": lambda run: run.last["test.loss"],
-    "test.accuracy": lambda run: run.last["test.accuracy"],
-}
+COLUMNS = {"best val.loss": ("val.loss", "best"), "last val.loss": ("val.loss", "last")}
+COLUMNS |= {f"last {name}": (name, "last") for name in ("train.loss_eval", "test.accuracy")}
+"""Columns of the table: metric and epoch."""
 
 
 def demo(
@@ -51,7 +44,7 @@ def demo(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 0,
     keep: Annotated[bool, typer.Option("--keep", help="Go on serving at the end, until Ctrl-C.")] = False,
 ) -> None:
-    """Train three arms × eight paired seeds on handwritten digits, and compare them."""
+    """Train three arms × eight paired seeds on handwritten digits, and say which regularizer helps."""
     home = data_dir.expanduser().resolve() if data_dir else Path(tempfile.mkdtemp(prefix="fitwell-demo-"))
     writable(home)
     settings = {"FITWELL_DATA_DIR": str(home), "FITWELL_LOG_LEVEL": "WARNING"}
@@ -61,14 +54,16 @@ def demo(
     try:
         with Client(stack.url) as client:
             began = time.monotonic()
-            runs = {arm: [_submit(client, arm, seed) for seed in range(SEEDS)] for arm in ARMS}
-            typer.echo(f"{len(ARMS)} arms × {SEEDS} seeds are queued at {stack.url}")
-            runs = _follow(client, runs, stack)
+            study = client.studies.create(
+                name="does dropout help?", base=BASE, arms=ARMS, seeds=SEEDS, metric="val.loss", at="last"
+            )
+            typer.echo(f"{study.id}: {len(ARMS)} arms × {SEEDS} seeds are queued at {stack.url}")
+            study = _follow(study, stack)
             typer.echo(f"All trained {time.monotonic() - began:.1f} s after they were submitted.")
-        _report(runs)
-        first = next(iter(runs.values()))[0]
-        typer.echo(f"\nFitwell listens at {stack.url}. Every loss of every epoch, such as the first run's:")
-        typer.echo(f"  curl {stack.url}/v1/runs/{first.id}/history?format=csv")
+            _report(study)
+            _diagnose(client, study)
+        typer.echo(f"\nFitwell listens at {stack.url}. The whole comparison, with intervals and every pair:")
+        typer.echo(f"  curl {stack.url}/v1/studies/{study.id}/compare")
         if keep:
             typer.echo("Ctrl-C ends it.")
             stack.keep()
@@ -78,57 +73,64 @@ def demo(
         stack.stop()
 
 
-def _submit(client: Client, arm: str, seed: int) -> Run:
-    labels = {"demo": "overfitting", "arm": arm}
-    return client.runs.create(name=f"{arm}, seed {seed}", labels=labels, seed=seed, regularizers=ARMS[arm], **BASE)
-
-
-def _follow(client: Client, runs: dict[str, list[Run]], stack: Stack) -> dict[str, list[Run]]:
-    """Show how far each arm is until all have ended.
+def _follow(study: Study, stack: Stack) -> Study:
+    """Show how far the study is until all runs have ended.
 
     Raises:
         RunFailed: one did not succeed.
         LocalError: a process died, or Ctrl-C came.
     """
     with progress_bar() as progress:
-        tasks = {arm: progress.add_task(arm, total=SEEDS * BASE["epochs"], losses="") for arm in runs}
+        task = progress.add_task("epochs", total=study.progress["epochs"], losses="")
         while True:
-            now = {run.id: run for run in client.runs.list(labels={"demo": "overfitting"}, limit=SEEDS * len(ARMS))}
-            runs = {arm: [now[run.id] for run in of_arm] for arm, of_arm in runs.items()}
-            for arm, of_arm in runs.items():
-                _show(progress.update, tasks[arm], of_arm)
-            every = [run for of_arm in runs.values() for run in of_arm]
-            failed = [run for run in every if run.terminal and run.status != "succeeded"]
-            if failed:
-                raise RunFailed(f"{failed[0].id} {failed[0].status}: {(failed[0].error or {}).get('message', '')}")
-            if all(run.terminal for run in every):
-                return runs
+            study = study.refresh()
+            progress.update(task, completed=study.progress["epoch"])
+            counts: dict[str, int] = study.progress["by_status"]
+            if study.terminal:
+                break
             stack.check()
             time.sleep(POLL_SECONDS)
+    if set(counts) != {"succeeded"}:
+        raise RunFailed(f"{study.id}: not every run succeeded: {counts}")
+    return study
 
 
-def _show(update: Callable[..., None], task: TaskID, of_arm: Sequence[Run]) -> None:
-    update(task, completed=sum(run.progress.epoch for run in of_arm), losses=losses_of(of_arm[0].last))
-
-
-def _report(runs: dict[str, list[Run]]) -> None:
-    """Mean ± standard deviation of each arm, and of the differences between runs of equal seeds."""
-    baseline, *_ = runs
-    table = Table(
-        "arm", "n", *COLUMNS, f"last val.loss − {baseline}'s, paired", title="mean ± standard deviation over seeds"
-    )
-    for arm, of_arm in runs.items():
-        cells = [_spread([pick(run) for run in of_arm]) for pick in COLUMNS.values()]
-        pick = COLUMNS["last val.loss"]
-        pairs = zip([pick(run) for run in of_arm], [pick(run) for run in runs[baseline]], strict=True)
-        differences = [a - b for a, b in pairs if a is not None and b is not None]
-        table.add_row(arm, str(len(of_arm)), *cells, "" if arm == baseline else _spread(differences, signed=True))
+def _report(study: Study) -> None:
+    """Mean ± standard deviation of each arm over seeds, and the verdict on each."""
+    asked = {heading: study.compare(metric=metric, at=at) for heading, (metric, at) in COLUMNS.items()}
+    primary = study.compare()
+    pairs = primary.against(study.baseline)
+    difference = f"{primary.at} {primary.metric} − {study.baseline}'s"
+    table = Table("arm", "n", *asked, difference, "p (Holm)", "verdict", title="mean ± standard deviation over seeds")
+    for number, arm in enumerate(study.arms):
+        cells = [_spread(comparison.arms[number]) for comparison in asked.values()]
+        table.add_row(arm.id, str(primary.arms[number].n), *cells, *_verdict(pairs.get(arm.id)))
     Console(width=None if Console().is_terminal else 140).print(table)
+    typer.echo(_in_words(primary))
 
 
-def _spread(values: Sequence[float | None], *, signed: bool = False) -> str:
-    known = [value for value in values if value is not None]
-    if len(known) < 2:
-        return "-"
-    mean = statistics.mean(known)
-    return f"{mean:{'+' if signed else ''}.4f} ± {statistics.stdev(known):.4f}"
+def _spread(group: Group) -> str:
+    return "-" if group.mean is None or group.std is None else f"{group.mean:.4f} ± {group.std:.4f}"
+
+
+def _verdict(pair: Pair | None) -> tuple[str, str, str]:
+    if pair is None or pair.mean_difference is None or pair.std is None or pair.p_adjusted is None:
+        return "", "", ""
+    return f"{pair.mean_difference:+.4f} ± {pair.std:.4f}", f"{pair.p_adjusted:.3f}", pair.verdict
+
+
+def _in_words(comparison: Comparison) -> str:
+    said = {verdict: [p.arm for p in comparison.pairs if p.verdict == verdict] for verdict in ("better", "worse")}
+    told = [f"{' and '.join(arms)} {verdict} than {comparison.baseline}" for verdict, arms in said.items() if arms]
+    undecided = [pair.arm for pair in comparison.pairs if pair.verdict == "undecided"]
+    told += [f"{' and '.join(undecided)} undecided"] if undecided else []
+    n = comparison.pairs[0].n
+    return f"By the {comparison.at} {comparison.metric} over {n} paired seeds: {'; '.join(told)}."
+
+
+def _diagnose(client: Client, study: Study) -> None:
+    """What the curves of each arm's first seed say."""
+    for arm in study.arms:
+        (run,) = (run for run in client.runs.list(study_id=study.id, limit=1000) if (run.arm, run.seed) == (arm.id, 0))
+        found = run.diagnosis()
+        typer.echo(f"{arm.id}, seed 0: {found['verdict']}. {found['explanation']}")

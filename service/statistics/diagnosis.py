@@ -10,8 +10,8 @@ mean over w epochs is known to σ/√w.
 - *overfits*: the smoothed validation loss ends above its lowest point by more than ``regret_noises`` · σ/√w and by
   more than ``share`` of it. Of curves that are flat but for normal noise fewer than one in twenty does so.
 - *underfits*: training and validation loss both still fall at the end (the last window's mean is below that of the
-  window before by more than ``fall_noises`` of its standard deviations, σ·√(2/w), and by more than ``share``), or a
-  run given for comparison ends lower on both.
+  window before by more than ``fall_noises`` of its standard deviations, σ·√(2/w), and by more than ``fall_share`` of
+  it), or a run given for comparison ends lower on both.
 - *fits*: the validation loss has stopped falling, has not risen, and the training loss is below
   ``fits_below_guessing`` of guessing's.
 - *undecided*: anything else; among it, curves of fewer than ``least_epochs`` epochs.
@@ -41,6 +41,7 @@ class Thresholds:
     least_window: int = 5
     regret_noises: float = 4.0
     fall_noises: float = 2.0
+    fall_share: float = 0.005
     share: float = 0.02
     least_epochs: int = 8
     diverged_over_guessing: float = 2.0
@@ -135,8 +136,9 @@ def _not_overfitting(found: Diagnosis, run: Curves, reference: Curves | None, li
     return _with(
         found,
         "undecided",
-        f"The losses have stopped falling, but the training loss is high ({run.train[-1]:.3g}; guessing has "
-        f"{run.guessing:.3g}). Whether a larger model does better only another run can tell: name it as reference.",
+        f"The losses hardly fall any more, but the training loss is high ({run.train[-1]:.3g}; guessing has "
+        f"{run.guessing:.3g}). Whether a larger model or another learning rate does better only another run can tell: "
+        "name it as reference.",
     )
 
 
@@ -167,7 +169,7 @@ def _falls(values: Floats, limits: Thresholds) -> bool:
     window = min(limits.window(len(values)), len(values) // 2)
     last, before = values[-window:].mean(), values[-2 * window : -window].mean()
     noise = _noise(values) * np.sqrt(2 / window)
-    return bool(before - last > max(limits.fall_noises * noise, limits.share * abs(last)))
+    return bool(before - last > max(limits.fall_noises * noise, limits.fall_share * abs(last)))
 
 
 def _lower(other: Curves, run: Curves, limits: Thresholds) -> bool:

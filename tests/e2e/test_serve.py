@@ -313,6 +313,8 @@ def test_the_demo_ends_with_a_table_of_three_arms_over_eight_seeds(tmp_path: Pat
     assert done.returncode == 0, done.stderr
     for arm in ("plain", "dropout", "dropout + l2"):
         assert any(arm in line and "│ 8 │" in line for line in done.stdout.splitlines())
+    assert "dropout + l2 better than plain; dropout undecided" in done.stdout
+    assert "plain, seed 0: overfits." in done.stdout
     assert "Fitwell listens at http://127.0.0.1:" in done.stdout
 
 

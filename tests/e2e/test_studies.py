@@ -1,0 +1,105 @@
+"""Studies, pauses and diagnoses with real processes, real training and real data."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fitwell.study import Study
+from tests.processes import Serving, eventually, serving
+
+pytestmark = pytest.mark.slow
+BASE: dict[str, Any] = {
+    "dataset": {"kind": "digits", "train_size": 200},
+    "model": {"kind": "mlp", "hidden": [32]},
+    "optimizer": {"kind": "sgd", "lr": 0.1},
+    "epochs": 12,
+}
+ARMS: dict[str, Any] = {
+    "plain": {},
+    "hobbled": {"optimizer": {"lr": 0.001}},
+    "dropout": {"regularizers_add": [{"kind": "dropout", "p": 0.2}]},
+}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    with serving(tmp_path_factory.mktemp("studies") / "home", workers=2) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def study(served: Serving) -> Study:
+    eventually(lambda: len(served.client.transport.request("GET", "/v1/workers").json()["data"]) == 2)
+    return served.client.studies.create(name="three", base=BASE, arms=ARMS, seeds=8).wait(120)
+
+
+def test_a_study_trains_as_stacks_that_its_workers_share(served: Serving, study: Study) -> None:
+    runs = list(served.client.runs.list(study_id=study.id))
+    assert (len(runs), {run.status for run in runs}) == (24, {"succeeded"})
+    sizes = {run.model_dump()["stack"]["size"] for run in runs}
+    assert sizes == {12}, "24 runs that can share a stack, two idle workers"
+
+
+def test_its_comparison_is_that_of_its_histories(served: Serving, study: Study) -> None:
+    found = study.compare()
+    losses: dict[tuple[str, int], float] = {}
+    for run in served.client.runs.list(study_id=study.id):
+        losses[run.arm or "", run.seed] = min(value for value in run.history["val.loss"] if value is not None)
+    for arm in ("hobbled", "dropout"):
+        d = np.array([losses[arm, seed] - losses["plain", seed] for seed in range(8)])
+        pair = found.against("plain")[arm]
+        signs = np.array(list(itertools.product([1, -1], repeat=8)))
+        assert pair.mean_difference == pytest.approx(d.mean())
+        assert pair.p == pytest.approx(np.mean(np.abs(signs @ d) >= abs(d.sum()) * (1 - 1e-12)))
+    assert found.against("plain")["hobbled"].verdict == "worse"
+    curves = study.compare(curves=["val.loss", "train.loss_eval"]).curves
+    assert [len(curve["epoch"]) for curve in curves["val.loss"]] == [12, 12, 12]
+
+
+def test_a_run_that_pauses_and_goes_on_has_the_bits_of_one_that_did_not(served: Serving) -> None:
+    body = {**BASE, "epochs": 400, "optimizer": {"kind": "momentum", "lr": 0.01}, "seed": 77}
+    paused, mate = (served.client.runs.create(**{**body, "seed": seed}) for seed in (77, 78))
+    eventually(lambda: paused.refresh().progress.epoch >= 5)
+    paused.pause()
+    eventually(lambda: paused.refresh().status == "paused")
+    reached = paused.refresh().progress.epoch
+    assert 5 <= reached < 400
+    assert mate.wait(60).status == "succeeded"
+    assert paused.refresh().progress.epoch == reached
+    done = paused.resume().wait(60)
+    straight = served.client.runs.create(reuse=False, **body).wait(60)
+    digests = [run.model_dump()["determinism"]["digest"] for run in (done, straight)]
+    assert digests[0] == digests[1]
+    assert done.history.series["val.loss"] == straight.history.series["val.loss"]
+
+
+def test_a_network_that_grew_too_large_without_a_nan_has_diverged(served: Serving) -> None:
+    """At a learning rate of 1e6 a narrow network's loss is 1e30, and finite: its units are dead."""
+    run = served.client.runs.create(**{**BASE, "optimizer": {"kind": "sgd", "lr": 1e6}}).wait(60, check=False)
+    found = run.diagnosis()
+    assert found["verdict"] == "diverged"
+    assert found["suggested_patch"] == {"optimizer": {"lr": 100000.0}}
+
+
+def test_what_a_diagnosis_suggests_can_be_trained(served: Serving) -> None:
+    run = served.client.runs.create(**{**BASE, "optimizer": {"kind": "sgd", "lr": 0.02}}).wait(60)
+    found = run.diagnosis()
+    assert found["verdict"] == "underfits"
+    assert served.client.runs.create(**found["suggested_spec"]).wait(60).progress.epochs == 24
+
+
+def test_a_study_is_cancelled_as_a_whole_and_deleted(served: Serving) -> None:
+    study = served.client.studies.create(base={**BASE, "epochs": 100_000}, arms=ARMS, seeds=2)
+    eventually(lambda: study.refresh().progress["epoch"] > 0)
+    study.cancel()
+    ended = study.wait(60)
+    assert ended.progress["by_status"] == {"cancelled": 6}
+    files = list(served.home.glob("checkpoints/*/*"))
+    ended.delete()
+    assert study.id not in [one.id for one in served.client.studies.list()]
+    assert len(list(served.home.glob("checkpoints/*/*.safetensors"))) < len(files)
