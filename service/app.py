@@ -58,6 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.studies = Studies(engine, settings, run_of)
     for routes in (runs, history, studies, events, catalog, health):
         app.include_router(routes.router)
+    app.include_router(history.several)
     problems.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

@@ -1,35 +1,46 @@
-"""What was measured of a run: its history, in three forms, its confusion matrix, and what its curves say."""
+"""What was measured of a run: its history, in four forms, its confusion matrix, and what its curves say."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
-from service.api.dependencies import RunsOf, etag, matches, not_modified, only
+from service.api.dependencies import RunsOf, StudiesOf, etag, matches, not_modified, only
+from service.api.history_forms import history_csv, history_ndjson, history_parquet
 from service.api.problems import problems
-from service.api.views import ConfusionView, DiagnosisView, HistoryView, history_csv, history_ndjson
-from service.errors import NotAcceptable, NotMeasured, RunNotFound, SpecRefused, Unavailable
+from service.api.views import ConfusionView, DiagnosisView, HistoryList, HistoryView
+from service.errors import FieldError, NotAcceptable, NotMeasured, RunNotFound, SpecRefused, StudyNotFound, Unavailable
 from service.runs.run import History
+from service.runs.thinning import thinned
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
-Format = Literal["json", "csv", "ndjson"]
-FORMS: dict[Format, tuple[str, Callable[[History], str]]] = {
-    "json": ("application/json", lambda history: HistoryView.of(history).model_dump_json()),
+several = APIRouter(prefix="/v1/histories", tags=["runs"])
+Format = Literal["json", "csv", "ndjson", "parquet"]
+PARQUET = "application/vnd.apache.parquet"
+FORMS: dict[Format, tuple[str, Callable[[History], bytes]]] = {
+    "json": ("application/json", lambda history: HistoryView.of(history).model_dump_json().encode()),
     "csv": ("text/csv", history_csv),
     "ndjson": ("application/x-ndjson", history_ndjson),
+    "parquet": (PARQUET, history_parquet),
 }
+MOST_HISTORIES = 5000
+Metrics = Annotated[str | None, Query(description="Only these series, separated by commas.")]
+Points = Annotated[
+    int | None,
+    Query(ge=2, le=100_000, description="At most so many epochs, first, last and best among them; default all."),
+]
 
 
 @router.get(
     "/{run_id}/history",
     operation_id="get_history",
     response_model=HistoryView,
-    dependencies=[Depends(only("format", "since_epoch", "metrics"))],
+    dependencies=[Depends(only("format", "since_epoch", "metrics", "max_points"))],
     responses={
-        200: {"content": {"text/csv": {}, "application/x-ndjson": {}}},
+        200: {"content": {"text/csv": {}, "application/x-ndjson": {}, PARQUET: {}}},
         304: {"description": "No epoch has been added."},
         **problems(RunNotFound, NotAcceptable, SpecRefused, Unavailable),
     },
@@ -40,18 +51,69 @@ def get_history(
     runs: RunsOf,
     format: Annotated[Format | None, Query(description="Instead of Accept.")] = None,  # noqa: A002
     since_epoch: Annotated[int | None, Query(ge=-1, description="Only epochs behind this one.")] = None,
-    metrics: Annotated[str | None, Query(description="Only these series, separated by commas.")] = None,
+    metrics: Metrics = None,
+    max_points: Points = None,
 ) -> Response:
-    """The losses of every epoch recorded so far, complete; 304 until an epoch is added."""
+    """The losses of every epoch recorded so far, complete unless `max_points` is given; 304 until one is added."""
     form = format or _accepted(request.headers.get("accept", "*/*"))
     media_type, written = FORMS[form]
-    tag = etag(run_id, runs.history_mark(run_id), form, since_epoch, metrics)
-    headers = {"etag": tag, "vary": "Accept"}
+    tag = etag(run_id, runs.history_mark(run_id), form, since_epoch, metrics, max_points)
     if matches(request, tag):
         return not_modified(tag=tag, vary="Accept")
-    names = [name.strip() for name in metrics.split(",")] if metrics is not None else None
-    history = runs.history(run_id, since_epoch=since_epoch, metrics=names)
+    history = runs.history(run_id, since_epoch=since_epoch, metrics=_names(metrics))
+    if max_points is not None:
+        history = thinned(history, max_points)
+    headers = {"etag": tag, "vary": "Accept"} | ({"fitwell-downsampled": "true"} if history.downsampled else {})
     return Response(written(history), 200, headers, media_type)
+
+
+@several.get(
+    "",
+    operation_id="list_histories",
+    response_model=HistoryList,
+    dependencies=[Depends(only("study_id", "ids", "metrics", "max_points", "format"))],
+    responses={
+        200: {"content": {"application/x-ndjson": {}}},
+        **problems(RunNotFound, StudyNotFound, NotAcceptable, SpecRefused, Unavailable),
+    },
+)
+def list_histories(
+    request: Request,
+    runs: RunsOf,
+    studies: StudiesOf,
+    study_id: Annotated[str | None, Query(description="Of all runs of a study.")] = None,
+    ids: Annotated[str | None, Query(description="Of these runs, separated by commas.")] = None,
+    metrics: Metrics = None,
+    max_points: Points = None,
+    format: Annotated[Literal["json", "ndjson"] | None, Query(description="Instead of Accept.")] = None,  # noqa: A002
+) -> Response:
+    """Many histories in one answer; as lines of JSON they come one by one."""
+    if (study_id is None) == (ids is None):
+        message = "Ask for the runs of a study (study_id=…) or for some runs (ids=a,b,…)."
+        raise SpecRefused(message, errors=[FieldError("study_id", "study_or_ids", message)])
+    wanted = [one.strip() for one in ids.split(",")] if ids is not None else studies.run_ids(study_id or "")
+    if len(wanted) > MOST_HISTORIES:
+        message = f"These are {len(wanted):,} histories; one answer has at most {MOST_HISTORIES:,}."
+        raise SpecRefused(message, errors=[FieldError("ids", "too_many", message)])
+    form = format or _accepted(request.headers.get("accept", "*/*"))
+    if form not in ("json", "ndjson"):
+        raise NotAcceptable(f"Several histories come as JSON or as lines of JSON, not as {form}.")
+    for run_id in wanted:
+        runs.version(run_id)  # a run that is not there is refused before the first line is sent
+
+    def told() -> Iterator[str]:
+        for run_id in wanted:
+            history = runs.history(run_id, metrics=_names(metrics))
+            shown = history if max_points is None else thinned(history, max_points)
+            yield HistoryView.of(shown).model_dump_json()
+
+    if form == "ndjson":
+        return StreamingResponse((line + "\n" for line in told()), media_type="application/x-ndjson")
+    return Response(f'{{"object":"list","data":[{",".join(told())}]}}', media_type="application/json")
+
+
+def _names(metrics: str | None) -> list[str] | None:
+    return None if metrics is None else [name.strip() for name in metrics.split(",")]
 
 
 @router.get(

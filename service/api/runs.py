@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Callable
 from typing import Annotated
@@ -29,7 +30,7 @@ from service.errors import (
     WrongMediaType,
 )
 from service.runs.answers import Key
-from service.runs.pages import RunQuery
+from service.runs.pages import NEWEST_FIRST, RunQuery
 from service.runs.runs import Runs
 from service.runs.states import Action, Status
 from service.runs.submission import estimate, review
@@ -110,7 +111,7 @@ def _labels(
     "",
     operation_id="list_runs",
     response_model=RunList,
-    dependencies=[Depends(only("status", "label", "study_id", "name", "limit", "after"))],
+    dependencies=[Depends(only("status", "label", "study_id", "name", "filter", "sort", "fields", "limit", "after"))],
     responses=problems(BadCursor, SpecRefused, Unavailable),
 )
 def list_runs(
@@ -119,12 +120,41 @@ def list_runs(
     status: Annotated[list[Status], Query(description="Any of these.")] = [],  # noqa: B006
     study_id: str | None = None,
     name: str | None = None,
+    filter: Annotated[  # noqa: A002
+        str | None,
+        Query(
+            description="Comparisons of places with values, AND, OR, NOT, parentheses.",
+            examples=['status = "succeeded" AND (spec.optimizer.lr >= 0.1 OR labels.course = "dl")'],
+        ),
+    ] = None,
+    sort: Annotated[
+        str, Query(description="A number to sort by, - for the largest first: created_at, best.value, last.val.loss.")
+    ] = NEWEST_FIRST,
+    fields: Annotated[str | None, Query(description="Only these fields of a run, separated by commas.")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 20,
     after: Annotated[str | None, Query(description="next_cursor of the page before.")] = None,
 ) -> Response:
-    """Runs, newest first."""
-    query = RunQuery(status=status, label=labels, study_id=study_id, name=name, limit=limit, after=after)
-    return Response(RunList.of(runs.page(query)).model_dump_json(by_alias=True), media_type=JSON)
+    """Runs, newest first or as `sort` says."""
+    wanted = None if fields is None else _fields(fields)
+    query = RunQuery(
+        status=status, label=labels, study_id=study_id, name=name, filter=filter, sort=sort, limit=limit, after=after
+    )
+    page = RunList.of(runs.page(query))
+    if wanted is None:
+        return Response(page.model_dump_json(by_alias=True), media_type=JSON)
+    told = page.model_dump(mode="json", by_alias=True)
+    told["data"] = [{name: run[name] for name in run if name in wanted} for run in told["data"]]
+    return Response(json.dumps(told), media_type=JSON)
+
+
+def _fields(asked: str) -> set[str]:
+    """The fields of a run that are asked for, and its id."""
+    names = {name.strip() for name in asked.split(",")}
+    unknown = sorted(names - RunView.model_fields.keys())
+    if unknown:
+        message = f"A run has no field {unknown[0]!r}; it has {', '.join(RunView.model_fields)}."
+        raise SpecRefused(message, errors=[FieldError("fields", "no_such_field", message, list(RunView.model_fields))])
+    return {"id", *names}
 
 
 @router.get(

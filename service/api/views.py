@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -179,7 +176,7 @@ class HistoryView(BaseModel):
     object: Literal["history"] = "history"
     run_id: str
     complete: bool
-    downsampled: bool = False
+    downsampled: bool = Field(description="Whether epochs were left out, as `max_points` asked.")
     epoch: list[int]
     steps: list[int] = Field(description="Optimizer steps in each epoch; fewer where the run was stopped inside it.")
     revision: int = Field(description="Raised when epochs were replaced by those of another machine.")
@@ -194,28 +191,11 @@ class HistoryView(BaseModel):
         return cls.model_validate(history, from_attributes=True)
 
 
-def history_rows(history: History) -> list[dict[str, Any]]:
-    """One row for each epoch: epoch, steps, and every series."""
-    return [
-        {"epoch": epoch, "steps": history.steps[i], **{name: values[i] for name, values in history.series.items()}}
-        for i, epoch in enumerate(history.epoch)
-    ]
+class HistoryList(BaseModel):
+    """The histories of several runs."""
 
-
-def history_ndjson(history: History) -> str:
-    """One JSON object a line."""
-    return "".join(json.dumps(row) + "\n" for row in history_rows(history))
-
-
-def history_csv(history: History) -> str:
-    """A header and a line for each epoch; a value that is not finite is written as nan, inf or -inf."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["epoch", "steps", *history.series])
-    for row in history_rows(history):
-        said = {name: at[str(row["epoch"])] for name, at in history.nonfinite.items() if str(row["epoch"]) in at}
-        writer.writerow([said.get(name, value) for name, value in row.items()])
-    return text.getvalue()
+    object: Literal["list"] = "list"
+    data: list[HistoryView]
 
 
 class ClassView(BaseModel):

@@ -12,6 +12,8 @@ from service.runs.run import Run
 from service.runs.states import Status
 from service.store.runs import Row
 
+NEWEST_FIRST = "-created_at"
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunQuery:
@@ -21,6 +23,8 @@ class RunQuery:
     label: Mapping[str, str] = field(default_factory=dict)
     study_id: str | None = None
     name: str | None = None
+    filter: str | None = None
+    sort: str = NEWEST_FIRST
     limit: int = 20
     after: str | None = None
 
@@ -34,20 +38,24 @@ class Page:
     next_cursor: str | None
 
 
-def cursor_at(row: Row) -> str:
-    """The cursor behind ``row``."""
-    return base64.urlsafe_b64encode(f"{row.created_at!r} {row.id}".encode()).decode().rstrip("=")
+def cursor_at(row: Row, sort: str = NEWEST_FIRST) -> str:
+    """The cursor behind ``row`` in the order of ``sort``."""
+    key = row.created_at if sort == NEWEST_FIRST else row.sort_key
+    return base64.urlsafe_b64encode(f"{sort} {float(key)!r} {row.id}".encode()).decode().rstrip("=")
 
 
-def position(cursor: str) -> tuple[float, str]:
-    """When the last run of the page before was created, and its id.
+def position(cursor: str, sort: str = NEWEST_FIRST) -> tuple[float, str]:
+    """What the last one of the page before was sorted by, and its id.
 
     Raises:
-        BadCursor: no page handed this out.
+        BadCursor: no page of this order handed this out.
     """
+    message = f"{cursor!r} is no cursor of this list; take next_cursor from the page before, or leave `after` out."
     try:
-        created_at, run_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(" ")
-        return float(created_at), run_id
+        sorted_by, key, last_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(" ")
+        found = float(key), last_id
     except (ValueError, binascii.Error, UnicodeDecodeError) as error:
-        message = f"{cursor!r} is no cursor; take next_cursor from the page before, or leave `after` out."
         raise BadCursor(message) from error
+    if sorted_by != sort:
+        raise BadCursor(message)
+    return found

@@ -81,6 +81,7 @@ class History:
     version: int
     complete: bool
     revision: int
+    downsampled: bool = False
     epoch: Sequence[int]
     steps: Sequence[int]
     series: Mapping[str, Sequence[float | None]]

@@ -18,7 +18,7 @@ from service.runs.pages import Page, RunQuery, cursor_at, position
 from service.runs.run import Confusion, Event, History, Run, history_of
 from service.runs.submission import NewRun, review
 from service.settings import Settings
-from service.store import epochs, events, reports
+from service.store import epochs, events, filters, reports
 from service.store import runs as rows
 from service.store.database import reading, writing
 from service.store.events import NewEvent
@@ -82,25 +82,28 @@ class Runs:
         return version
 
     def page(self, query: RunQuery) -> Page:
-        """Runs that match ``query``, newest first.
+        """Runs that match ``query``, in its order.
 
         Raises:
             BadCursor: ``after`` is no cursor of a page.
+            SpecRefused: the filter or the order make no sense.
         """
+        conditions = rows.matching(statuses=query.status, labels=query.label, study_id=query.study_id, name=query.name)
+        if query.filter is not None:
+            conditions.append(filters.condition(query.filter))
         with reading(self._engine) as connection:
             found = rows.page(
                 connection,
-                statuses=query.status,
-                labels=query.label,
-                study_id=query.study_id,
-                name=query.name,
-                before=None if query.after is None else position(query.after),
+                conditions=conditions,
+                sort=filters.numeric(query.sort.removeprefix("-")),
+                descending=query.sort.startswith("-"),
+                after=None if query.after is None else position(query.after, query.sort),
                 limit=query.limit + 1,
             )
             workers = rows.live_workers(connection, self._settings.lease_seconds)
         shown = found[: query.limit]
         more = len(found) > query.limit
-        return Page([Run.of(row, workers) for row in shown], more, cursor_at(shown[-1]) if more else None)
+        return Page([Run.of(row, workers) for row in shown], more, cursor_at(shown[-1], query.sort) if more else None)
 
     def act(self, run_id: str, action: states.Action) -> tuple[Run, bool]:
         """Ask a run to be cancelled, paused, resumed or retried; True where that changed something.

@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from service.store.tables import checkpoint, db_now, epoch, report, run, series, worker
 
 Row = sa.Row[Any]
+LAST = 1.7e308
+"""What runs are sorted by that have nothing to be sorted by."""
 KEYS_AT_ONCE = 500
 """Values in a list that SQL compares with."""
 
@@ -46,26 +48,35 @@ def finished_equals(connection: sa.Connection, reuse_keys: Sequence[str]) -> dic
 def page(
     connection: sa.Connection,
     *,
-    statuses: Sequence[str],
-    labels: Mapping[str, str],
-    study_id: str | None,
-    name: str | None,
-    before: tuple[float, str] | None,
+    conditions: Sequence[sa.ColumnElement[bool]],
+    sort: sa.ColumnElement[float],
+    descending: bool,
+    after: tuple[float, str] | None,
     limit: int,
 ) -> Sequence[Row]:
-    """Runs that match, newest first, from ``before`` (created_at, id) on."""
-    statement = sa.select(run).order_by(run.c.created_at.desc(), run.c.id.desc()).limit(limit)
-    if statuses:
-        statement = statement.where(run.c.status.in_(statuses))
-    for key, value in labels.items():
-        statement = statement.where(run.c.labels[key].as_string() == value)
-    if study_id is not None:
-        statement = statement.where(run.c.study_id == study_id)
-    if name is not None:
-        statement = statement.where(run.c.name == name)
-    if before is not None:
-        statement = statement.where(sa.tuple_(run.c.created_at, run.c.id) < sa.tuple_(*before))
+    """Runs that match, in the order of ``sort`` (as their ``sort_key``) and id, from behind ``after`` on.
+
+    Runs that have nothing to sort by come last, whichever the direction.
+    """
+    last = -LAST if descending else LAST
+    key = sort if sort is run.c.created_at else sa.func.coalesce(sort, last)
+    order = (key.desc(), run.c.id.desc()) if descending else (key.asc(), run.c.id.asc())
+    statement = sa.select(run, key.label("sort_key")).where(*conditions).order_by(*order).limit(limit)
+    if after is not None:
+        place, there = sa.tuple_(key, run.c.id), sa.tuple_(*after)
+        statement = statement.where(place < there if descending else place > there)
     return connection.execute(statement).all()
+
+
+def matching(
+    *, statuses: Sequence[str], labels: Mapping[str, str], study_id: str | None, name: str | None
+) -> list[sa.ColumnElement[bool]]:
+    """The conditions of the simple questions."""
+    conditions: list[sa.ColumnElement[bool]] = [run.c.status.in_(statuses)] if statuses else []
+    conditions += [run.c.labels[key].as_string() == value for key, value in labels.items()]
+    conditions += [] if study_id is None else [run.c.study_id == study_id]
+    conditions += [] if name is None else [run.c.name == name]
+    return conditions
 
 
 def change(connection: sa.Connection, run_id: str, status: str, values: Mapping[str, Any]) -> bool:

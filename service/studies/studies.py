@@ -213,6 +213,16 @@ class Studies:
         with reading(self._engine) as connection:
             return comparing.answer(connection, self._row(connection, study_id), question)
 
+    def run_ids(self, study_id: str) -> list[str]:
+        """The ids of its runs, in the order in which they were queued.
+
+        Raises:
+            StudyNotFound: there is none of this id.
+        """
+        with reading(self._engine) as connection:
+            self._row(connection, study_id)
+            return [row.id for row in studies.runs_of(connection, study_id)]
+
     def _arms(self, plan: Plan) -> list[Arm]:
         arms = arms_of(plan, self._parse)
         runs = len(arms) * len(plan.seeds)

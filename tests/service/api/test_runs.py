@@ -337,3 +337,68 @@ def test_a_dataset_that_is_not_there_is_refused_with_the_command(
     (error,) = post(client, body(dataset={"kind": "fashion_mnist"})).json()["errors"]
     assert error["pointer"] == "/dataset"
     assert "fitwell data fetch fashion_mnist" in error["message"]
+
+
+def test_parquet_holds_what_json_says_and_what_it_cannot(client: TestClient, work: Jobs) -> None:
+    import pyarrow.parquet
+
+    run_id = post(client).json()["id"]
+    (claim,) = work.claim(WORKER, limit=1)
+    work.record([claim], [measured(run_id, 1, val_loss=0.5, train_loss=0.25)])
+    work.record([claim], [measured(run_id, 2, val_loss=float("inf"), train_loss=float("nan"))])
+    answer = client.get(f"/v1/runs/{run_id}/history", headers={"Accept": "application/vnd.apache.parquet"})
+    assert answer.headers["content-type"] == "application/vnd.apache.parquet"
+    table = pyarrow.parquet.read_table(io.BytesIO(answer.content)).to_pydict()
+    assert (table["epoch"], table["val.loss"]) == ([1, 2], [0.5, float("inf")])
+    assert table["train.loss"][0] == 0.25
+    assert table["train.loss"][1] != table["train.loss"][1]
+    assert client.get(f"/v1/runs/{run_id}/history?format=parquet").content[:4] == b"PAR1"
+
+
+@pytest.mark.parametrize("points", [2, 3, 7, 40])
+def test_a_thinned_history_says_so_and_keeps_first_last_and_best(client: TestClient, work: Jobs, points: int) -> None:
+    run_id = post(client, body(epochs=40)).json()["id"]
+    (claim,) = work.claim(WORKER, limit=1)
+    for number in range(1, 41):
+        work.record([claim], [measured(run_id, number, val_loss=abs(number - 23) + 1.0)])
+    answer = client.get(f"/v1/runs/{run_id}/history", params={"max_points": points})
+    history = answer.json()
+    assert history["downsampled"] == (points < 40) == (answer.headers.get("fitwell-downsampled") == "true")
+    assert len(history["epoch"]) == points
+    assert (history["epoch"][0], history["epoch"][-1]) == (1, 40)
+    assert (23 in history["epoch"]) == (points > 2)
+    assert history["series"]["val.loss"] == [abs(epoch - 23) + 1.0 for epoch in history["epoch"]]
+    whole = client.get(f"/v1/runs/{run_id}/history")
+    assert (whole.json()["downsampled"], len(whole.json()["epoch"])) == (False, 40)
+    assert (whole.headers["etag"] == answer.headers["etag"]) is False
+
+
+def test_many_histories_in_one_answer(client: TestClient, work: Jobs) -> None:
+    ids = [post(client, body(seed=seed)).json()["id"] for seed in range(3)]
+    for _ in ids:
+        trained(work)
+    listed = client.get("/v1/histories", params={"ids": ",".join(ids), "metrics": "val.loss"}).json()
+    assert [one["run_id"] for one in listed["data"]] == ids
+    assert all(list(one["series"]) == ["val.loss"] for one in listed["data"])
+    lines = client.get("/v1/histories", params={"ids": ids[1], "format": "ndjson"})
+    assert [json.loads(line)["run_id"] for line in lines.text.splitlines()] == [ids[1]]
+    study = client.post("/v1/studies", json={"base": BODY, "seeds": 3}).json()
+    listed = client.get("/v1/histories", params={"study_id": study["id"], "max_points": 2}).json()
+    assert [one["epoch"] for one in listed["data"]] == [[1, 3]] * 3
+    for params, status in (({}, 422), ({"ids": "run_nothing"}, 404), ({"study_id": "study_nothing"}, 404)):
+        assert client.get("/v1/histories", params=params).status_code == status
+    assert client.get("/v1/histories", params={"ids": ids[0]}, headers={"Accept": "text/csv"}).status_code == 406
+
+
+def test_runs_are_filtered_sorted_and_cut_to_fields(client: TestClient, work: Jobs) -> None:
+    ids = [post(client, body(seed=seed)).json()["id"] for seed in range(3)]
+    trained(work)
+    asked = {"filter": 'status = "queued" AND seed >= 1', "sort": "created_at", "fields": "seed,status"}
+    page = client.get("/v1/runs", params=asked).json()
+    assert page["data"] == [
+        {"id": ids[1], "status": "queued", "seed": 1},
+        {"id": ids[2], "status": "queued", "seed": 2},
+    ]
+    for wrong, pointer in (({"filter": "a = "}, "filter"), ({"sort": "name"}, "sort"), ({"fields": "x"}, "fields")):
+        answer = client.get("/v1/runs", params=wrong)
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)

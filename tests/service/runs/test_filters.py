@@ -1,0 +1,159 @@
+"""Filters, orders and pages of runs, on SQLite and PostgreSQL alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from service.errors import BadCursor, SpecRefused
+from service.runs.jobs import Jobs
+from service.runs.pages import RunQuery
+from service.runs.runs import Runs
+from service.runs.submission import NewRun
+from tests.conftest import WORKER, measured, spec
+from worker.ports import Outcome
+
+RUNS: dict[str, dict[str, Any]] = {
+    "slow": {"optimizer": {"kind": "sgd", "lr": 0.01}},
+    "fast": {"optimizer": {"kind": "sgd", "lr": 0.5}, "seed": 2},
+    "dropped": {"regularizers": [{"kind": "dropout", "p": 0.4}], "optimizer": {"kind": "adam", "lr": 0.01}},
+    "whole": {"batch_size": "full", "model": {"kind": "mlp", "hidden": [8, 4]}},
+}
+LOSSES = {"slow": 0.9, "fast": 0.3, "dropped": 0.5}
+"""The run that has none is still queued."""
+
+
+@pytest.fixture
+def four(runs: Runs, jobs: Jobs) -> Runs:
+    for name, changes in RUNS.items():
+        new = NewRun(spec=spec(**changes), name=name, labels={"course.name": "dl", "who": name})
+        run_id = runs.submit(new, respond=lambda run: run.id).made
+        if name in LOSSES:
+            (claim,) = jobs.claim(WORKER, limit=1)
+            jobs.record([claim], [measured(run_id, 1, val_loss=LOSSES[name])])
+            jobs.finish([claim], [Outcome(run_id=run_id, status="succeeded")])
+    return runs
+
+
+def found(runs: Runs, **query: Any) -> list[str]:
+    return [run.name or "" for run in runs.page(RunQuery(**query)).runs]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ('status = "queued"', ["whole"]),
+        ('status != "queued"', ["dropped", "fast", "slow"]),
+        ('name = "fast" OR name = "slow"', ["fast", "slow"]),
+        ("best.value < 0.6", ["dropped", "fast"]),
+        ("NOT best.value < 0.6", ["slow", "whole"]),
+        ("last.val.loss >= 0.5 AND spec.optimizer.lr = 0.01", ["dropped", "slow"]),
+        ("spec.optimizer.lr = 0.01 and not spec.regularizers.0.p = 0.4", ["slow"]),
+        ('spec.regularizers.0.kind = "dropout"', ["dropped"]),
+        ("spec.regularizers.0 = null", ["fast", "slow", "whole"]),
+        ('best != null AND (seed = 2 OR spec.optimizer.kind = "adam")', ["dropped", "fast"]),
+        ('spec.batch_size = "full"', ["whole"]),
+        ("spec.batch_size = 32", ["dropped", "fast", "slow"]),
+        ("spec.model.hidden.1 = 4", ["whole"]),
+        ("spec.model.hidden = 4", []),
+        ('spec.model.hidden < 4 OR spec.optimizer > "a"', []),
+        ("spec.allow_test_selection = false", ["dropped", "fast", "slow", "whole"]),
+        ('labels.course.name = "dl" AND labels.who > "f"', ["fast", "slow", "whole"]),
+        ("spec.nothing.at.all = 3", []),
+        ("error.code = null AND study_id = null", ["dropped", "fast", "slow", "whole"]),
+        ("epoch > 0.5 AND priority <= -0e3", ["dropped", "fast", "slow"]),
+    ],
+)
+def test_a_filter_finds_what_it_says(four: Runs, text: str, names: list[str]) -> None:
+    assert sorted(found(four, filter=text)) == names
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "cannot be read"),
+        ("status", "cannot be read"),
+        ("status = succeeded", "double quotes"),
+        ('status = "a" AND', "cannot be read"),
+        ("colour = 3", "no place 'colour'"),
+        ("spec = 3", "no place 'spec'"),
+        ("status = 3", "is a text"),
+        ('seed = "3"', "is a number"),
+        ("best.value < null", "neither less nor more"),
+        ("(" * 3000 + "seed = 1" + ")" * 3000, "at most 2000"),
+    ],
+)
+def test_what_is_no_filter_is_refused_in_a_sentence(runs: Runs, text: str, told: str) -> None:
+    with pytest.raises(SpecRefused, match=told) as refused:
+        found(runs, filter=text)
+    assert refused.value.errors[0].pointer == "filter"
+
+
+PLACES = [
+    "status",
+    "spec.optimizer.lr",
+    "best.value",
+    "labels.who",
+    "last.val.loss",
+    "spec.model.hidden",
+    "spec..",
+    "best",
+]
+SIGNS = ["=", "<", "!=", "AND", "OR", "NOT", "(", ")", "'", "%", ";--"]
+VALUES = ["3", "-1e9", '"x"', '"\\"', "true", "null"]
+words = st.sampled_from([*PLACES, *SIGNS, *VALUES])
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(words, max_size=9).map(" ".join) | st.text(max_size=30))
+def test_whatever_is_written_is_answered_or_refused(four: Runs, text: str) -> None:
+    try:
+        names = found(four, filter=text)
+    except SpecRefused:
+        return
+    assert set(names) <= RUNS.keys()
+
+
+def test_the_database_answers_every_kind_of_comparison_with_every_kind_of_value(four: Runs) -> None:
+    """A cast that fails on one row would be an error of the whole query on PostgreSQL."""
+    for place in (
+        "spec.optimizer.lr",
+        "spec.model.hidden",
+        "spec.optimizer",
+        "spec.normalize",
+        "best.metric",
+        "best.value",
+    ):
+        for value in ("3", '"x"', "true", "null"):
+            assert set(found(four, filter=f"{place} = {value} OR NOT {place} != {value}")) <= RUNS.keys()
+
+
+@pytest.mark.parametrize(
+    ("sort", "names"),
+    [
+        ("created_at", ["slow", "fast", "dropped", "whole"]),
+        ("-created_at", ["whole", "dropped", "fast", "slow"]),
+        ("best.value", ["fast", "dropped", "slow", "whole"]),
+        ("-best.value", ["slow", "dropped", "fast", "whole"]),
+        ("last.val.loss", ["fast", "dropped", "slow", "whole"]),
+    ],
+)
+def test_pages_follow_the_order_to_the_last_run(four: Runs, sort: str, names: list[str]) -> None:
+    assert found(four, sort=sort) == names
+    seen, after = list[str](), None
+    for _ in range(4):
+        page = four.page(RunQuery(sort=sort, limit=1, after=after))
+        seen += [run.name or "" for run in page.runs]
+        after = page.next_cursor
+    assert (seen, after) == (names, None)
+
+
+def test_a_cursor_is_of_one_order_only(four: Runs) -> None:
+    cursor = four.page(RunQuery(sort="best.value", limit=1)).next_cursor
+    with pytest.raises(BadCursor):
+        four.page(RunQuery(after=cursor))
+    with pytest.raises(SpecRefused, match="nothing to sort by"):
+        four.page(RunQuery(sort="name"))
