@@ -1,4 +1,4 @@
-"""What was measured of a run: its history, in four forms, its confusion matrix, and what its curves say."""
+"""What was measured of a run: its history in four forms, confusion matrix, weights, and what its curves say."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from service.api.dependencies import RunsOf, StudiesOf, etag, matches, not_modified, only
 from service.api.history_forms import history_csv, history_ndjson, history_parquet
 from service.api.problems import problems
-from service.api.views import ConfusionView, DiagnosisView, HistoryList, HistoryView
+from service.api.views import ConfusionView, DiagnosisView, HistoryList, HistoryView, WeightsView
 from service.errors import FieldError, NotAcceptable, NotMeasured, RunNotFound, SpecRefused, StudyNotFound, Unavailable
 from service.runs.run import History
 from service.runs.thinning import thinned
@@ -126,6 +126,20 @@ def _names(metrics: str | None) -> list[str] | None:
 def get_confusion(run_id: str, runs: RunsOf) -> Response:
     """The confusion matrix of a run that succeeded, on the test rows."""
     return Response(ConfusionView.of(runs.confusion(run_id)).model_dump_json(), media_type="application/json")
+
+
+@router.get(
+    "/{run_id}/weights",
+    operation_id="get_weights",
+    response_model=WeightsView,
+    dependencies=[Depends(only())],
+    responses=problems(RunNotFound, NotMeasured, SpecRefused, Unavailable),
+)
+def get_weights(run_id: str, runs: RunsOf) -> Response:
+    """Norm, exact zeros and a histogram of every parameter of a run that has come to its end."""
+    run, parameters = runs.weights(run_id)
+    view = WeightsView(run_id=run_id, epoch=run.epoch, parameters=parameters)
+    return Response(view.model_dump_json(), media_type="application/json")
 
 
 @router.get(

@@ -230,6 +230,36 @@ class ConfusionView(BaseModel):
         return cls(run_id=confusion.run_id, epoch=confusion.epoch, classes=classes, counts=counts)
 
 
+class Histogram(BaseModel):
+    """Bins of equal width from low to high."""
+
+    low: float
+    high: float
+    counts: list[int]
+
+
+class ParameterView(BaseModel):
+    """One weight matrix, kernel or bias."""
+
+    name: str = Field(examples=["layers.0.weight"])
+    shape: list[int]
+    zeros: float = Field(description="Share of values that are exactly zero.")
+    nonfinite: int = Field(description="Values that are not finite; where there are any, the rest is null.")
+    norm: float | None
+    mean: float | None
+    std: float | None
+    histogram: Histogram | None
+
+
+class WeightsView(BaseModel):
+    """A model's parameters after its last epoch."""
+
+    object: Literal["weights"] = "weights"
+    run_id: str
+    epoch: int
+    parameters: list[ParameterView]
+
+
 class DiagnosisView(BaseModel):
     """What a run's curves say, and what to try next."""
 

@@ -179,6 +179,20 @@ class Runs:
         classes = RunSpec.model_validate_json(json.dumps(run.spec)).dataset.classes
         return Confusion(run_id, run.epoch, classes, counts)
 
+    def weights(self, run_id: str) -> tuple[Run, Any]:
+        """A run, and what its parameters looked like when it ended.
+
+        Raises:
+            RunNotFound: there is no run of this id.
+            NotMeasured: it has not come to its end.
+        """
+        with reading(self._engine) as connection:
+            run = self._run(connection, run_id)
+            found = reports.find(connection, run.reused_from or run.id, "weights")
+        if found is None:
+            raise NotMeasured(f"Weights are looked at when a run succeeds or diverges, and {run_id} is {run.status!r}.")
+        return run, found
+
     def diagnosis(self, run_id: str, *, reference: str | None = None) -> Advice:
         """What a run's curves say, where given in comparison with another run, and what to try next.
 

@@ -11,7 +11,8 @@ from typing import Literal
 import numpy as np
 
 from service.statistics.family import holm, min_seeds, seeds_for_power, sign_test_p
-from service.statistics.signflip import EXACT_UP_TO, Floats, interval, one_sided_p, two_sided_p
+from service.statistics.signflip import EXACT_UP_TO, Floats, sign_flip_tests
+from service.statistics.signflip import Tested as SignFlip
 
 State = Literal["measured", "diverged", "unfinished", "missing"]
 Verdict = Literal["better", "worse", "equivalent", "undecided"]
@@ -81,8 +82,8 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class _Tested:
-    """A pair before its family is known."""
+class _Paired:
+    """The pairs of two groups, before anything is tested."""
 
     group: str
     baseline: str
@@ -105,17 +106,15 @@ class _Tested:
     def some_diverged(self) -> bool:
         return self.only_group_diverged + self.only_baseline_diverged > 0
 
-    @property
-    def p(self) -> float | None:
+    def p(self, flips: SignFlip | None) -> float | None:
+        """Of the sign test where a run diverged, else of the sign-flip test; one seed has none."""
         if self.some_diverged:
             return sign_test_p(self.wins, self.losses) if self.wins + self.losses > 1 else None
-        return two_sided_p(self.differences) if len(self.differences) > 1 else None
+        return None if flips is None or len(self.differences) < 2 else flips.p
 
-    def p_equivalence(self, margin: float) -> float | None:
-        """Of two one-sided tests against a mean difference of at least ``margin``, the larger p."""
-        if self.some_diverged or len(self.differences) < 2:
-            return None
-        return max(one_sided_p(self.differences + margin), one_sided_p(margin - self.differences))
+    def p_equivalence(self, flips: SignFlip | None) -> float | None:
+        """Of two one-sided tests; None where a run diverged or only one seed is there."""
+        return None if flips is None or self.some_diverged or len(self.differences) < 2 else flips.p_equivalence
 
     @property
     def test(self) -> Literal["sign_flip_exact", "sign_flip_random", "sign", "none"]:
@@ -155,13 +154,19 @@ def compared(
         wanted = [(b, a) for a, b in itertools.combinations(groups, 2)]
     else:
         wanted = [(group, baseline) for group in groups if group != baseline]
-    tested = [_tested(group, table[group], other, table[other], lower_is_better) for group, other in wanted]
+    paired = [_paired(group, table[group], other, table[other], lower_is_better) for group, other in wanted]
     return Comparison(
         alpha=alpha,
-        min_seeds=min_seeds(alpha, len(tested)),
-        groups=tuple(_summary(group, table[group], alpha) for group in groups),
-        pairs=tuple(_judged(tested, alpha, min_effect, bootstrap=bootstrap)),
+        min_seeds=min_seeds(alpha, len(paired)),
+        groups=tuple(_summaries(table, alpha)),
+        pairs=tuple(_judged(paired, alpha, min_effect, bootstrap=bootstrap)),
     )
+
+
+def _tests(vectors: Sequence[Floats], alpha: float, margin: float | None = None) -> list[SignFlip | None]:
+    """The sign-flip test of every vector that has a value."""
+    done = iter(sign_flip_tests([vector for vector in vectors if len(vector)], alpha, margin))
+    return [next(done) if len(vector) else None for vector in vectors]
 
 
 Seeds = Mapping[int, Mapping[str, Measured]]
@@ -174,26 +179,27 @@ def _state(cells: Iterable[Measured]) -> State:
     return next(state for state in order if state in states)
 
 
-def _summary(group: str, seeds: Seeds, alpha: float) -> Summary:
-    states = {seed: _state(cells.values()) for seed, cells in seeds.items()}
-    whole = [s for s, state in states.items() if state == "measured"]
-    values = np.array([np.mean([cell.value for cell in seeds[s].values()]) for s in whole])
-    counts = {state: sum(one == state for one in states.values()) for state in ("diverged", "unfinished", "missing")}
-    return Summary(
-        id=group,
-        n=len(values),
-        mean=float(values.mean()) if len(values) else None,
-        std=_std(values),
-        interval=interval(values, alpha) if len(values) else None,
-        **counts,
-    )
+def _summaries(table: Mapping[str, Seeds], alpha: float) -> list[Summary]:
+    """Every group over the seeds of which all cells are measured."""
+    states = {group: {s: _state(cells.values()) for s, cells in seeds.items()} for group, seeds in table.items()}
+    values = []
+    for group, seeds in table.items():
+        whole = [cells.values() for s, cells in seeds.items() if states[group][s] == "measured"]
+        values.append(np.array([np.mean([cell.value for cell in cells]) for cells in whole]))
+    summaries = []
+    for group, of_group, flips in zip(table, values, _tests(values, alpha), strict=True):
+        counts = {state: list(states[group].values()).count(state) for state in ("diverged", "unfinished", "missing")}
+        mean = float(of_group.mean()) if len(of_group) else None
+        inside = flips.interval if flips else None
+        summaries.append(Summary(id=group, n=len(of_group), mean=mean, std=_std(of_group), interval=inside, **counts))
+    return summaries
 
 
 def _std(values: Floats) -> float | None:
     return float(values.std(ddof=1)) if len(values) > 1 else None
 
 
-def _tested(group: str, ours: Seeds, baseline: str, theirs: Seeds, lower_is_better: bool) -> _Tested:
+def _paired(group: str, ours: Seeds, baseline: str, theirs: Seeds, lower_is_better: bool) -> _Paired:
     """Pair the seeds that both have, on the cells that both have."""
     seeds, differences, lost, won = [], [], 0, 0
     for seed in sorted(ours.keys() & theirs.keys()):
@@ -209,23 +215,24 @@ def _tested(group: str, ours: Seeds, baseline: str, theirs: Seeds, lower_is_bett
             lost += 1
         elif states == ("measured", "diverged"):
             won += 1
-    return _Tested(group, baseline, tuple(seeds), np.array(differences, dtype=float), lost, won, lower_is_better)
+    return _Paired(group, baseline, tuple(seeds), np.array(differences, dtype=float), lost, won, lower_is_better)
 
 
-def _judged(tested: Sequence[_Tested], alpha: float, min_effect: float | None, *, bootstrap: bool) -> list[Pair]:
+def _judged(paired: Sequence[_Paired], alpha: float, min_effect: float | None, *, bootstrap: bool) -> list[Pair]:
     """The verdicts, with p-values corrected within the family."""
-    raw = [one.p for one in tested]
+    tests = _tests([one.differences for one in paired], alpha, min_effect)
+    raw = [one.p(flips) for one, flips in zip(paired, tests, strict=True)]
     adjusted = _corrected(raw)
-    same = _corrected([one.p_equivalence(min_effect) if min_effect else None for one in tested])
+    same = _corrected([one.p_equivalence(flips) for one, flips in zip(paired, tests, strict=True)])
     pairs = []
-    for one, p, p_adjusted, p_equivalence in zip(tested, raw, adjusted, same, strict=True):
+    for one, flips, p, p_adjusted, p_equivalence in zip(paired, tests, raw, adjusted, same, strict=True):
         n, std = len(one.differences), _std(one.differences)
         verdict: Verdict = "undecided"
         if p_equivalence is not None and p_equivalence <= alpha:
             verdict = "equivalent"
         elif p_adjusted is not None and p_adjusted <= alpha:
             verdict = "better" if one.favourable else "worse"
-        needed = seeds_for_power(std, min_effect, alpha, len(tested)) if min_effect and std is not None else None
+        needed = seeds_for_power(std, min_effect, alpha, len(paired)) if min_effect and std is not None else None
         pairs.append(
             Pair(
                 group=one.group,
@@ -234,7 +241,7 @@ def _judged(tested: Sequence[_Tested], alpha: float, min_effect: float | None, *
                 differences=tuple(one.differences.tolist()),
                 mean=float(one.differences.mean()) if n else None,
                 std=std,
-                interval=interval(one.differences, alpha) if n else None,
+                interval=flips.interval if flips else None,
                 bootstrap=_bootstrap(one.differences, alpha) if bootstrap and n >= BOOTSTRAP_FROM else None,
                 test=one.test,
                 wins=one.wins,

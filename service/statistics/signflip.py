@@ -10,9 +10,8 @@ values" (the interval); Phipson and Smyth, 2010, "Permutation p-values should ne
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,29 +21,47 @@ EXACT_UP_TO = 20
 """Pairs up to which all choices of signs are counted."""
 FLIPS = 100_000
 """Random choices of signs beyond that; the same ones for every test of as many pairs."""
+TOGETHER = 32
+"""Vectors whose random sums are computed in one product."""
+AT_ONCE = 10_000
+"""Random choices that are in memory at once."""
 
 Floats = NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Tested:
+    """What the test says of one vector of differences."""
+
+    p: float
+    """Two-sided."""
+    interval: tuple[float, float] | None
+    p_equivalence: float | None
+    """The larger p of two one-sided tests against a mean of at least the margin; None without one."""
+
+
+def sign_flip_tests(vectors: Sequence[Floats], alpha: float, margin: float | None = None) -> list[Tested]:
+    """Test every vector (nᵢ,), random flips of all vectors of a length together; a vector has at least one value."""
+    found: dict[int, Tested] = {}
+    long: dict[int, list[int]] = {}
+    for i, d in enumerate(vectors):
+        if len(d) > EXACT_UP_TO:
+            long.setdefault(len(d), []).append(i)
+        else:
+            same = None if margin is None else max(_share_of_subsets(d + margin), _share_of_subsets(margin - d))
+            found[i] = Tested(_exact_p(d), _exact_interval(d, alpha), same)
+    for indices in long.values():
+        for first in range(0, len(indices), TOGETHER):
+            some = indices[first : first + TOGETHER]
+            sums, sizes = _random_sums(np.column_stack([vectors[i] for i in some]))
+            for column, i in enumerate(some):
+                found[i] = _random(vectors[i], sums[:, column], sizes, alpha, margin)
+    return [found[i] for i in range(len(vectors))]
+
+
 def two_sided_p(differences: Floats) -> float:
     """How often choices of signs give a sum at least as far from zero as the observed one; (n,) → p."""
-    total = float(differences.sum())
-    if abs(total) <= _tolerance(differences):
-        return 1.0
-    towards = differences * np.sign(total)
-    if len(differences) <= EXACT_UP_TO:
-        return min(1.0, 2 * _share_of_subsets(towards))
-    sums = _random_subsets(len(differences)) @ towards
-    beyond = (sums <= _tolerance(differences)) | (sums >= towards.sum() - _tolerance(differences))
-    return float((beyond.sum() + 1) / (FLIPS + 1))
-
-
-def one_sided_p(differences: Floats) -> float:
-    """The p-value against "the mean is at most zero"; (n,) → p."""
-    if len(differences) <= EXACT_UP_TO:
-        return _share_of_subsets(differences)
-    sums = _random_subsets(len(differences)) @ differences
-    return float(((sums <= _tolerance(differences)).sum() + 1) / (FLIPS + 1))
+    return sign_flip_tests([differences], 1.0)[0].p
 
 
 def interval(differences: Floats, alpha: float) -> tuple[float, float] | None:
@@ -52,18 +69,42 @@ def interval(differences: Floats, alpha: float) -> tuple[float, float] | None:
 
     None where no data of so few pairs could be rejected: at 0.05, fewer than six.
     """
-    n = len(differences)
-    choices = 2.0**n if n <= EXACT_UP_TO else FLIPS + 1.0
+    return sign_flip_tests([differences], alpha)[0].interval
+
+
+def _random(d: Floats, sums: Floats, sizes: Floats, alpha: float, margin: float | None) -> Tested:
+    """The same from the sums and sizes of random subsets (FLIPS,)."""
+    total, slack = float(d.sum()), _tolerance(d)
+    towards = sums * np.sign(total)
+    beyond = (towards <= slack) | (towards >= abs(total) - slack)
+    same = None
+    if margin is not None:  # the sums of d + margin and of margin − d
+        same = max(_share(sums + margin * sizes, slack), _share(margin * sizes - sums, slack))
+    outside = int(np.floor(alpha * (FLIPS + 1) / 2 + 1e-9))
+    means = np.sort(sums[sizes > 0] / sizes[sizes > 0])
+    return Tested(
+        1.0 if abs(total) <= slack else float((beyond.sum() + 1) / (FLIPS + 1)),
+        (float(means[outside - 1]), float(means[-outside])) if 1 <= outside <= len(means) else None,
+        same,
+    )
+
+
+def _share(sums: Floats, slack: float) -> float:
+    return float(((sums <= slack).sum() + 1) / (FLIPS + 1))
+
+
+def _exact_p(d: Floats) -> float:
+    total = float(d.sum())
+    return 1.0 if abs(total) <= _tolerance(d) else min(1.0, 2 * _share_of_subsets(d * np.sign(total)))
+
+
+def _exact_interval(d: Floats, alpha: float) -> tuple[float, float] | None:
+    choices = 2 ** len(d)
     outside = int(np.floor(alpha * choices / 2 + 1e-9))
-    if outside < 1:
+    if not 1 <= outside < choices - outside:
         return None
-    if n > EXACT_UP_TO:
-        subsets = _random_subsets(n)
-        sizes = subsets.sum(axis=1)
-        means = np.sort((subsets[sizes > 0] @ differences) / sizes[sizes > 0])
-        return float(means[outside - 1]), float(means[-outside])
-    halves = _Halves.of(differences)
-    return halves.mean_of_rank(outside), halves.mean_of_rank(int(choices) - outside)
+    halves = _Halves.of(d)
+    return halves.mean_of_rank(outside), halves.mean_of_rank(choices - outside)
 
 
 @dataclass(frozen=True)
@@ -132,8 +173,16 @@ def _tolerance(differences: Floats) -> float:
     return 1e-12 * float(np.abs(differences).sum())
 
 
-@functools.lru_cache(maxsize=4)
-def _random_subsets(n: int) -> NDArray[Any]:
-    """``FLIPS`` subsets of n pairs, (FLIPS, n), each with probability 2⁻ⁿ; the same in every process."""
-    bits = np.unpackbits(np.frombuffer(np.random.default_rng(n).bytes(FLIPS * -(-n // 8)), np.uint8))
-    return bits.reshape(FLIPS, -1)[:, :n].astype(np.float64)
+def _random_sums(columns: Floats) -> tuple[Floats, Floats]:
+    """Sums (FLIPS, m) over random subsets of each column of ``columns`` (n, m), and the subsets' sizes (FLIPS,).
+
+    Every one of the n is in a subset with probability ½. The subsets are the same in every process.
+    """
+    n, wide = len(columns), np.column_stack([columns, np.ones(len(columns))])
+    source, parts = np.random.default_rng(n), []
+    for first in range(0, FLIPS, AT_ONCE):
+        rows = min(AT_ONCE, FLIPS - first)
+        bits = np.unpackbits(np.frombuffer(source.bytes(rows * -(-n // 8)), np.uint8)).reshape(rows, -1)
+        parts.append(bits[:, :n].astype(np.float64) @ wide)
+    sums = np.concatenate(parts)
+    return sums[:, :-1], sums[:, -1]

@@ -103,3 +103,35 @@ def test_a_study_is_cancelled_as_a_whole_and_deleted(served: Serving) -> None:
     ended.delete()
     assert study.id not in [one.id for one in served.client.studies.list()]
     assert len(list(served.home.glob("checkpoints/*/*.safetensors"))) < len(files)
+
+
+def test_l1_leaves_zeros_and_l2_does_not_and_the_histograms_tell_them_apart(served: Serving) -> None:
+    """S4: what the report says of the weights is what the last epoch's history says."""
+    zeros = {}
+    for kind, strength in (("l1", 0.005), ("l2", 0.03)):
+        regularizers = [{"kind": kind, "strength": strength}]
+        run = served.client.runs.create(**{**BASE, "epochs": 40}, regularizers=regularizers).wait(60)
+        told = served.client.transport.request("GET", f"/v1/runs/{run.id}/weights").json()
+        assert [(p["name"], p["shape"]) for p in told["parameters"]] == [
+            ("layers.0.weight", [32, 64]),
+            ("layers.0.bias", [32]),
+            ("layers.1.weight", [10, 32]),
+            ("layers.1.bias", [10]),
+        ]
+        matrices = [p for p in told["parameters"] if len(p["shape"]) == 2]
+        sizes = [p["shape"][0] * p["shape"][1] for p in matrices]
+        zeros[kind] = sum(p["zeros"] * n for p, n in zip(matrices, sizes, strict=True)) / sum(sizes)
+        assert zeros[kind] == pytest.approx(run.last["weights.zeros"])
+        assert sum(p["norm"] ** 2 for p in matrices) ** 0.5 == pytest.approx(run.last["weights.norm"], rel=1e-5)
+        assert [sum(p["histogram"]["counts"]) for p in matrices] == sizes
+    assert zeros["l1"] > 0.2
+    assert zeros["l2"] < 0.01
+
+
+def test_a_diverged_run_tells_of_its_weights_too(served: Serving) -> None:
+    body = {**BASE, "regularizers": [{"kind": "l2", "strength": 1e6}]}
+    run = served.client.runs.create(**body).wait(60, check=False)
+    assert run.error is not None
+    assert run.error["code"] == "diverged"
+    told = served.client.transport.request("GET", f"/v1/runs/{run.id}/weights").json()
+    assert any(p["nonfinite"] or p["norm"] > 1e10 for p in told["parameters"])

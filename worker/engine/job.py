@@ -23,6 +23,7 @@ from worker.engine.evaluation import confusion
 from worker.engine.neighbours import Neighbours
 from worker.engine.routes import Route, route_for
 from worker.engine.stack import Member, Stack
+from worker.engine.summary import parameters_of
 from worker.engine.training import Ended as HowItEnded
 from worker.engine.training import EpochResult, Training, ended_after
 from worker.messages import Ended, Epoch, Message, Saved, Started, Train
@@ -241,21 +242,24 @@ def _measurement(result: EpochResult, digest: str) -> Measurement:
 
 
 def _outcomes(stack: Stack, data: Data, ended: Sequence[HowItEnded]) -> list[Outcome]:
-    """How the runs of ``stack`` ended, with reports on their models where they are to be tested."""
+    """How the runs of ``stack`` ended, with reports on their models."""
     tested = stack.members[0].spec.evaluate.test != "never"
-    matrices = confusion(stack, data.test, data.classes).tolist() if tested else [None] * len(stack)
-    return [
-        _outcome(member.run_id, how, matrix) for member, how, matrix in zip(stack.members, ended, matrices, strict=True)
-    ]
+    matrices = confusion(stack, data.test, data.classes).tolist() if tested else []
+    outcomes = []
+    for position, (member, how) in enumerate(zip(stack.members, ended, strict=True)):
+        reports: dict[str, object] = {"weights": parameters_of(stack, position)}
+        if tested and how != "diverged":
+            reports["confusion"] = matrices[position]
+        outcomes.append(_outcome(member.run_id, how, reports))
+    return outcomes
 
 
-def _outcome(run_id: str, ended: HowItEnded, matrix: list[list[int]] | None) -> Outcome:
+def _outcome(run_id: str, ended: HowItEnded, reports: Mapping[str, object]) -> Outcome:
     if ended == "diverged":
         message = (
             "A loss is no longer finite; the history up to there is kept. A lower learning rate is the usual remedy."
         )
-        return Outcome(run_id=run_id, status="failed", code="diverged", message=message)
-    reports = {} if matrix is None else {"confusion": matrix}
+        return Outcome(run_id=run_id, status="failed", code="diverged", message=message, reports=reports)
     return Outcome(run_id=run_id, status="succeeded", code=ended, reports=reports)
 
 
