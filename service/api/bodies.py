@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 
 from service.errors import BadRequest, FieldError, SpecRefused, TooLarge, WrongMediaType
@@ -46,6 +46,19 @@ class ChangeBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
+    name: RunName | None = None
+    labels: Labels = {}
+    priority: Priority = 0
+
+
+class CloneBody(BaseModel):
+    """A run like another one, but for a merge patch of its spec."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    patch: dict[str, JsonValue] = Field(
+        default={}, description="RFC 7396; `regularizers_add` appends to the run's regularizers."
+    )
     name: RunName | None = None
     labels: Labels = {}
     priority: Priority = 0

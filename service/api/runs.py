@@ -1,4 +1,4 @@
-"""Routes of runs: submit, list, read, change, delete, cancel, pause, resume, retry."""
+"""Routes of runs: submit, list, read, change, clone, delete, cancel, pause, resume, retry."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from service.api.bodies import ChangeBody, RunBody, parse, read
+from service.api.bodies import ChangeBody, CloneBody, RunBody, parse, read
 from service.api.dependencies import RunsOf, SettingsOf, TailerOf, WaitOf, etag, matches, not_modified, only
 from service.api.problems import problems
+from service.api.study_bodies import run_of
 from service.api.views import RunList, RunView, Validation
 from service.errors import (
     BadCursor,
@@ -34,6 +35,7 @@ from service.runs.pages import NEWEST_FIRST, RunQuery
 from service.runs.runs import Runs
 from service.runs.states import Action, Status
 from service.runs.submission import estimate, review
+from service.studies.expansion import patched
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
 JSON = "application/json"
@@ -144,7 +146,7 @@ def list_runs(
         return Response(page.model_dump_json(by_alias=True), media_type=JSON)
     told = page.model_dump(mode="json", by_alias=True)
     told["data"] = [{name: run[name] for name in run if name in wanted} for run in told["data"]]
-    return Response(json.dumps(told), media_type=JSON)
+    return Response(json.dumps(told, separators=(",", ":"), ensure_ascii=False), media_type=JSON)
 
 
 def _fields(asked: str) -> set[str]:
@@ -211,6 +213,44 @@ def delete_run(run_id: str, runs: RunsOf) -> Response:
     """Forget a run that has ended, with its history and files."""
     runs.delete(run_id)
     return Response(status_code=204)
+
+
+@router.post(
+    "/{run_id}/clone",
+    operation_id="clone_run",
+    status_code=201,
+    response_model=RunView,
+    dependencies=[Depends(only("reuse"))],
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                JSON: {
+                    "schema": {"$ref": "#/components/schemas/CloneBody"},
+                    "example": {"patch": {"optimizer": {"lr": 0.05}, "seed": 1}},
+                }
+            },
+        }
+    },
+    responses={
+        200: {"model": RunView, "description": "A new run with the result of an equal one."},
+        **problems(RunNotFound, BadRequest, TooLarge, WrongMediaType, SpecRefused, Unavailable),
+    },
+)
+async def clone_run(
+    request: Request,
+    run_id: str,
+    runs: RunsOf,
+    settings: SettingsOf,
+    reuse: Annotated[bool, Query(description="Take over the result of an equal run that has finished.")] = True,
+) -> Response:
+    """Queue a run like this one, but for a merge patch of its spec."""
+    body = parse(CloneBody, await read(request, settings.max_body_bytes))
+    old = await run_in_threadpool(runs.get, run_id)
+    more = {"name": body.name, "labels": body.labels, "priority": body.priority}
+    new = run_of({**patched(old.spec, body.patch), **more})
+    answer = await run_in_threadpool(runs.submit, new, respond=lambda run: RunView.of(run).json_text(), reuse=reuse)
+    return Response(answer.body, answer.status_code, {"location": f"/v1/runs/{answer.made}"}, JSON)
 
 
 ACTED = {

@@ -114,7 +114,7 @@ def arms_of(plan: Plan, parse: Callable[[Mapping[str, Any]], NewRun]) -> list[Ar
     errors: dict[str, FieldError] = {}
     for name, patch in plan.arms.items():
         try:
-            body = _patched(plan.base, patch)
+            body = patched(plan.base, patch)
             plain = parse(body)
             arms += list(_over_grid(plan, name, plain, parse))
         except SpecRefused as refusal:
@@ -130,8 +130,12 @@ def arms_of(plan: Plan, parse: Callable[[Mapping[str, Any]], NewRun]) -> list[Ar
     return arms
 
 
-def _patched(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """The base as an arm changes it."""
+def patched(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """The base as an arm changes it.
+
+    Raises:
+        SpecRefused: what is to be added is no list.
+    """
     body: dict[str, Any] = merged(base, {key: value for key, value in patch.items() if key != ADDED})
     if ADDED in patch:
         added = patch[ADDED]

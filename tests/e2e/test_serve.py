@@ -320,14 +320,18 @@ def test_the_demo_ends_with_a_table_of_three_arms_over_eight_seeds(tmp_path: Pat
 
 def test_the_readmes_curl_and_python_run_as_they_stand(served: Serving) -> None:
     readme = (ROOT / "README.md").read_text()
-    script, program = (ROOT / "examples" / name for name in ("curl.sh", "quickstart.py"))
+    script, study, program = (ROOT / "examples" / name for name in ("curl.sh", "study.sh", "quickstart.py"))
     blocks = [block.partition("\n")[2].strip() for block in readme.split("```")[1::2]]
     assert script.read_text().partition("fitwell serve\n")[2].strip() in blocks
+    assert study.read_text().partition("fitwell serve\n")[2].strip() in blocks
     assert program.read_text().partition('"""\n\n')[2].strip() in blocks
     environment = {**os.environ, "FITWELL_URL": served.client.transport.url}
     told = subprocess.run(["sh", str(script)], env=environment, capture_output=True, text=True, timeout=60, check=True)
     assert "event: run.succeeded" in told.stdout
     assert told.stdout.count("\n") == 1 + 20 + sum(line.startswith("event") for line in told.stdout.splitlines())
+    told = subprocess.run(["sh", str(study)], env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert '"verdict": "' in told.stdout
+    assert '"object":"diagnosis"' in told.stdout
     told = subprocess.run(
         [sys.executable, str(program)], env=environment, capture_output=True, text=True, timeout=60, check=True
     )

@@ -114,3 +114,23 @@ def test_what_others_took_over_stays_with_them(client: TestClient, work: Jobs) -
         assert (kept["series"], kept["epoch"]) == (history["series"], [1, 2, 3])
         assert client.get(f"/v1/runs/{run_id}/confusion").status_code == 200
     assert client.post("/v1/runs", json=body()).json()["reused_from"] == heir
+
+
+def test_a_clone_is_the_run_but_for_its_patch(client: TestClient, work: Jobs) -> None:
+    run_id = post(client, name="old", labels={"a": "b"}, regularizers=[{"kind": "l2", "strength": 0.1}])
+    patch = {"optimizer": {"lr": 0.5}, "seed": 4, "regularizers_add": [{"kind": "dropout", "p": 0.2}]}
+    answer = client.post(f"/v1/runs/{run_id}/clone", json={"patch": patch, "name": "new"})
+    clone, old = answer.json(), client.get(f"/v1/runs/{run_id}").json()
+    assert (answer.status_code, answer.headers["location"]) == (201, f"/v1/runs/{clone['id']}")
+    assert (clone["name"], clone["labels"], clone["seed"]) == ("new", {}, 4)
+    assert clone["spec"]["optimizer"] == {"kind": "sgd", "lr": 0.5}
+    assert [part["kind"] for part in clone["spec"]["regularizers"]] == ["l2", "dropout"]
+    same = ("dataset", "model", "epochs", "batch_size")
+    assert [clone["spec"][name] for name in same] == [old["spec"][name] for name in same]
+    refused = client.post(f"/v1/runs/{run_id}/clone", json={"patch": {"optimizer": {"lr": -1}}})
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/optimizer/lr")
+    assert client.post("/v1/runs/run_nothing/clone", json={}).status_code == 404
+    claim = begun(work)
+    work.finish([claim], [Outcome(run_id=claim.run_id, status="succeeded")])
+    again = client.post(f"/v1/runs/{claim.run_id}/clone", json={})
+    assert (again.status_code, again.json()["reused_from"]) == (200, claim.run_id)
