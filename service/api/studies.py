@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request
@@ -172,7 +173,8 @@ async def add_seeds(request: Request, study_id: str, studies: StudiesOf, setting
     wanted = parse(SeedsBody, await read(request, settings.max_body_bytes))
     there = await run_in_threadpool(studies.get, study_id)
     plan = StudyBody.model_validate(dict(there.request)).new_study().plan
-    study = await run_in_threadpool(studies.add_seeds, study_id, wanted.wanted(list(there.seeds)), plan)
+    plan = replace(plan, seeds=wanted.wanted(list(there.seeds)))
+    study = await run_in_threadpool(studies.add_seeds, study_id, plan)
     return Response(StudyView.of(study).model_dump_json(), 202, media_type=JSON)
 
 

@@ -19,7 +19,8 @@ from service.studies.studies import NewStudy
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Path = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-Seed = Annotated[int, Field(ge=0, le=2**53 - 1)]
+LARGEST_SEED = 2**53 - 1
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 MOST_SEEDS = 10_000
 
 
@@ -182,6 +183,9 @@ class SeedsBody(Strict):
         if self.seeds is not None:
             return list(dict.fromkeys(self.seeds))
         first = max(there, default=-1) + 1
+        if first + (self.add or 0) - 1 > LARGEST_SEED:
+            message = f"There are no {self.add} seeds behind {first - 1}; name the seeds that are to be added."
+            raise SpecRefused(message, errors=[FieldError("/add", "no_seeds_left", message)])
         return list(range(first, first + (self.add or 0)))
 
 

@@ -34,11 +34,17 @@ class Made(NamedTuple):
     model: Row | None
 
 
-def create(
-    connection: sa.Connection, wanted: Sequence[Wanted], settings: Settings, *, reuse: bool
-) -> tuple[list[Made], list[NewEvent]]:
+Prepared = Sequence[dict[str, Any]]
+"""The columns of runs to be."""
+
+
+def prepared(wanted: Sequence[Wanted], settings: Settings) -> Prepared:
+    """Everything about runs to be that takes time and needs no database: others shall not wait for it."""
+    return [{**_columns(one.new, settings), **one.place} for one in wanted]
+
+
+def create(connection: sa.Connection, columns: Prepared, *, reuse: bool) -> tuple[list[Made], list[NewEvent]]:
     """Insert runs, queued or with the results of equal ones; the events are the caller's to append."""
-    columns = [{**_columns(one.new, settings), **one.place} for one in wanted]
     models = rows.finished_equals(connection, [one["reuse_key"] for one in columns]) if reuse else {}
     made, told = [], []
     for one in columns:

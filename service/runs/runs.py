@@ -13,7 +13,7 @@ from service.runs import states
 from service.runs.actions import act, remove_files
 from service.runs.advice import Advice, advise
 from service.runs.answers import Answer, Key, answered, remember
-from service.runs.creation import Wanted, create
+from service.runs.creation import Wanted, create, prepared
 from service.runs.pages import Page, RunQuery, cursor_at, position
 from service.runs.run import Confusion, Event, History, Run, history_of
 from service.runs.submission import NewRun, review
@@ -42,12 +42,13 @@ class Runs:
             SpecRefused: the spec cannot be trained here.
             KeyReused: ``key`` came with another body before.
         """
+        columns = prepared([Wanted(new)], self._settings)
         with writing(self._engine) as connection:
             before = None if key is None else answered(connection, key, self._settings.idempotency_seconds)
             if before is not None:
                 return before
             review(new.spec, self._settings)
-            ((run_id, model),), told = create(connection, [Wanted(new)], self._settings, reuse=reuse)
+            ((run_id, model),), told = create(connection, columns, reuse=reuse)
             answer = Answer(201 if model is None else 200, respond(self._run(connection, run_id)), run_id)
             if key is not None:
                 remember(connection, key, answer)

@@ -14,7 +14,7 @@ from service.errors import FieldError, SpecRefused, StudyActive, StudyNotFound
 from service.runs import states
 from service.runs.actions import act, remove_files
 from service.runs.answers import Answer, Key, answered, remember
-from service.runs.creation import Wanted, create
+from service.runs.creation import Prepared, Wanted, create, prepared
 from service.runs.pages import cursor_at, position
 from service.runs.submission import NewRun, estimate, review, stack_runs
 from service.settings import Settings
@@ -105,6 +105,7 @@ class Studies:
         metric = _metric(new.metric, arms)
         baseline = _baseline(new.baseline, arms)
         study_id = f"study_{ULID()}"
+        columns = self._columns(study_id, arms, new.plan.seeds)
         with writing(self._engine) as connection:
             before = None if key is None else answered(connection, key, self._settings.idempotency_seconds)
             if before is not None:
@@ -121,30 +122,32 @@ class Studies:
                 "looks": 1,
             }
             studies.insert(connection, values)
-            told = self._insert_runs(connection, study_id, arms, new.plan.seeds, reuse=reuse)
+            _, told = create(connection, columns, reuse=reuse)
             answer = Answer(201, respond(self._study(connection, study_id)), study_id)
             if key is not None:
                 remember(connection, key, answer)
             events.append(connection, told)
         return answer
 
-    def add_seeds(self, study_id: str, seeds: Sequence[int], new: Plan) -> Study:
-        """Train every arm with more seeds; where results could be seen already, that is another look.
+    def add_seeds(self, study_id: str, plan: Plan) -> Study:
+        """Train every arm with the seeds of ``plan``, too; where results could be seen already, that is another look.
 
         Raises:
             StudyNotFound: there is none of this id.
             SpecRefused: a seed is there already.
         """
-        arms = self._arms(new)
+        arms, seeds = self._arms(plan), plan.seeds
+        columns = self._columns(study_id, arms, seeds)
         with writing(self._engine) as connection:
             row = self._row(connection, study_id, lock=True)
+            self._check_size(len(arms), len(row.seeds) + len(seeds))
             twice = sorted(set(seeds) & set(row.seeds))
             if twice:
                 message = f"The study has the seeds {', '.join(map(str, twice))} already; give others."
                 raise SpecRefused(message, errors=[FieldError("/seeds", "seed_there", message)])
             seen = sum(one.epoch for one in studies.progress(connection, [study_id])) > 0
             studies.change(connection, study_id, {"seeds": [*row.seeds, *seeds], "looks": row.looks + seen})
-            told = self._insert_runs(connection, study_id, arms, seeds, reuse=True)
+            _, told = create(connection, columns, reuse=True)
             study = self._study(connection, study_id)
             events.append(connection, told)
         return study
@@ -225,23 +228,23 @@ class Studies:
 
     def _arms(self, plan: Plan) -> list[Arm]:
         arms = arms_of(plan, self._parse)
-        runs = len(arms) * len(plan.seeds)
-        if runs > self._settings.max_study_runs:
-            message = (
-                f"{len(arms)} arms with {len(plan.seeds)} seeds are {runs:,} runs; this server takes at most "
-                f"{self._settings.max_study_runs:,} in a study (FITWELL_MAX_STUDY_RUNS)."
-            )
-            raise SpecRefused(message, errors=[FieldError("", "too_many_runs", message)])
+        self._check_size(len(arms), len(plan.seeds))
         for arm in arms:
             review(arm.run.spec, self._settings)
         return arms
 
-    def _insert_runs(
-        self, connection: sa.Connection, study_id: str, arms: Sequence[Arm], seeds: Sequence[int], *, reuse: bool
-    ) -> list[events.NewEvent]:
+    def _check_size(self, arms: int, seeds: int) -> None:
+        if arms * seeds > self._settings.max_study_runs:
+            message = (
+                f"{arms} arms with {seeds} seeds are {arms * seeds:,} runs; this server takes at most "
+                f"{self._settings.max_study_runs:,} in a study (FITWELL_MAX_STUDY_RUNS)."
+            )
+            raise SpecRefused(message, errors=[FieldError("", "too_many_runs", message)])
+
+    def _columns(self, study_id: str, arms: Sequence[Arm], seeds: Sequence[int]) -> Prepared:
+        """The study's runs to be, seed by seed, so that pairs are complete as early as can be."""
         wanted = [Wanted(arm.at(seed), {"study_id": study_id, "arm": arm.id}) for seed in seeds for arm in arms]
-        _, told = create(connection, wanted, self._settings, reuse=reuse)
-        return told
+        return prepared(wanted, self._settings)
 
     def _row(self, connection: sa.Connection, study_id: str, *, lock: bool = False) -> Row:
         row = studies.by_id(connection, study_id, lock=lock)

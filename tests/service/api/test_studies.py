@@ -267,3 +267,13 @@ def test_a_study_that_is_too_large_says_what_would_be_taken(client: TestClient) 
     answer = post(client, seeds=9999)
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "too_many_runs")
     assert "5,000" in answer.json()["detail"]
+
+
+def test_adding_seeds_is_held_to_the_same_bounds(client: TestClient) -> None:
+    study = post(client, seeds=[2**53 - 2]).json()
+    url = f"/v1/studies/{study['id']}/seeds"
+    assert client.post(url, json={"add": 1}).json()["seeds"] == [2**53 - 2, 2**53 - 1]
+    for body, code in (({"add": 1}, "no_seeds_left"), ({"seeds": list(range(2499))}, "too_many_runs")):
+        answer = client.post(url, json=body)
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, code)
+    assert client.post(url, json={"seeds": [2**53]}).status_code == 422
