@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from fitwell.commands import data, demo, doctor, runs, serve
+from fitwell.commands import data, demo, doctor, runs, serve, studies
 from fitwell.errors import FitwellError, Refused, Unreachable
 from fitwell.exits import HELP, Exit
 from fitwell.local import LocalError
@@ -28,6 +28,9 @@ for command in (
     runs.watch,
     runs.history,
     runs.cancel,
+    studies.study,
+    studies.compare,
+    studies.diagnose,
     doctor.doctor,
     serve.api,
     serve.worker,

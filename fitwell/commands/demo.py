@@ -9,12 +9,12 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from fitwell.client import Client
+from fitwell.comparing import in_words, table_of
 from fitwell.errors import RunFailed
 from fitwell.local import Stack, free_port, writable
-from fitwell.study import Comparison, Group, Pair, Study
+from fitwell.study import Study
 from fitwell.watching import progress_bar
 
 SEEDS = 8
@@ -32,9 +32,9 @@ ARMS: dict[str, dict[str, Any]] = {
     "dropout + l2": {"regularizers_add": [DROPOUT, {"kind": "l2", "strength": 0.003}]},
 }
 POLL_SECONDS = 0.3
-COLUMNS = {"best val.loss": ("val.loss", "best"), "last val.loss": ("val.loss", "last")}
-COLUMNS |= {f"last {name}": (name, "last") for name in ("train.loss_eval", "test.accuracy")}
-"""Columns of the table: metric and epoch."""
+COLUMNS = {f"last {name}": (name, "last") for name in ("train.loss_eval", "test.accuracy")}
+COLUMNS |= {"best val.loss": ("val.loss", "best")}
+"""Columns beside the verdict's: metric and epoch."""
 
 
 def demo(
@@ -97,35 +97,10 @@ def _follow(study: Study, stack: Stack) -> Study:
 
 def _report(study: Study) -> None:
     """Mean ± standard deviation of each arm over seeds, and the verdict on each."""
-    asked = {heading: study.compare(metric=metric, at=at) for heading, (metric, at) in COLUMNS.items()}
+    beside = {heading: study.compare(metric=metric, at=at) for heading, (metric, at) in COLUMNS.items()}
     primary = study.compare()
-    pairs = primary.against(study.baseline)
-    difference = f"{primary.at} {primary.metric} − {study.baseline}'s"
-    table = Table("arm", "n", *asked, difference, "p (Holm)", "verdict", title="mean ± standard deviation over seeds")
-    for number, arm in enumerate(study.arms):
-        cells = [_spread(comparison.arms[number]) for comparison in asked.values()]
-        table.add_row(arm.id, str(primary.arms[number].n), *cells, *_verdict(pairs.get(arm.id)))
-    Console(width=None if Console().is_terminal else 140).print(table)
-    typer.echo(_in_words(primary))
-
-
-def _spread(group: Group) -> str:
-    return "-" if group.mean is None or group.std is None else f"{group.mean:.4f} ± {group.std:.4f}"
-
-
-def _verdict(pair: Pair | None) -> tuple[str, str, str]:
-    if pair is None or pair.mean_difference is None or pair.std is None or pair.p_adjusted is None:
-        return "", "", ""
-    return f"{pair.mean_difference:+.4f} ± {pair.std:.4f}", f"{pair.p_adjusted:.3f}", pair.verdict
-
-
-def _in_words(comparison: Comparison) -> str:
-    said = {verdict: [p.arm for p in comparison.pairs if p.verdict == verdict] for verdict in ("better", "worse")}
-    told = [f"{' and '.join(arms)} {verdict} than {comparison.baseline}" for verdict, arms in said.items() if arms]
-    undecided = [pair.arm for pair in comparison.pairs if pair.verdict == "undecided"]
-    told += [f"{' and '.join(undecided)} undecided"] if undecided else []
-    n = comparison.pairs[0].n
-    return f"By the {comparison.at} {comparison.metric} over {n} paired seeds: {'; '.join(told)}."
+    Console(width=None if Console().is_terminal else 140).print(table_of(primary, beside))
+    typer.echo(in_words(primary))
 
 
 def _diagnose(client: Client, study: Study) -> None:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -135,3 +140,29 @@ def test_a_diverged_run_tells_of_its_weights_too(served: Serving) -> None:
     assert run.error["code"] == "diverged"
     told = served.client.transport.request("GET", f"/v1/runs/{run.id}/weights").json()
     assert any(p["nonfinite"] or p["norm"] > 1e10 for p in told["parameters"])
+
+
+def test_the_command_line_previews_trains_compares_and_diagnoses(served: Serving) -> None:
+    def fitwell(*told: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "FITWELL_URL": served.client.transport.url}
+        command = [sys.executable, "-m", "fitwell.cli", *told]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
+
+    file = str(Path(__file__).parents[2] / "examples" / "study.yaml")
+    assert "24 runs in 1 stacks" in fitwell("study", file, "--preview").stdout
+    few = fitwell("study", file, "--preview", "--set", "seeds=3")
+    assert "no difference can be significant" in few.stdout
+    done = fitwell("study", file, "--wait")
+    assert done.returncode == 0, done.stderr
+    study_id = done.stdout.split()[0]
+    assert "over 8 paired seeds" in done.stdout
+    told = json.loads(fitwell("compare", study_id, "--json").stdout)
+    answer = served.client.transport.request("GET", f"/v1/studies/{study_id}/compare").json()
+    assert [pair["p"] for pair in told["pairs"]] == [pair["p"] for pair in answer["pairs"]]
+    other = fitwell("compare", study_id, "--metric", "test.accuracy", "--min-effect", "0.5").stdout
+    assert "equivalent to plain" in other
+    assert "Exploratory" in other
+    run = next(iter(served.client.runs.list(study_id=study_id, limit=1)))
+    assert fitwell("diagnose", run.id).stdout.split(".")[0] in ("fits", "underfits", "overfits", "undecided")
+    wrong = fitwell("compare", study_id, "--by", "optimizer.nothing")
+    assert (wrong.returncode, "optimizer.nothing" in wrong.stderr) == (3, True)

@@ -1,0 +1,116 @@
+"""``study``, ``compare`` and ``diagnose``: which regularizer helps, and how sure that is."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from fitwell.client import Client
+from fitwell.commands.runs import JSON, URL, Set, SpecFile
+from fitwell.comparing import in_words, table_of
+from fitwell.exits import Exit
+from fitwell.specs import change, load
+from fitwell.study import Study
+from fitwell.watching import progress_bar
+
+POLL_SECONDS = 0.5
+StudyID = Annotated[str, typer.Argument(metavar="STUDY", help="A study's id.")]
+
+
+def study(
+    spec: SpecFile,
+    url: URL = None,
+    assignments: Set = None,
+    preview: Annotated[bool, typer.Option("--preview", help="Only say what it would cost and could decide.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the study to its end, and compare.")] = False,
+    as_json: JSON = False,
+) -> None:
+    """Submit a study: a file with base, arms, grid or sample, and seeds."""
+    body = load(spec)
+    change(body, assignments or [])
+    with Client(url) as client:
+        if preview:
+            told = client.studies.preview(**body)
+            typer.echo(json.dumps(told) if as_json else _told(told))
+            return
+        submitted = client.studies.create(**body)
+        if not as_json:
+            typer.echo(submitted.id)
+        if wait:
+            submitted = follow(submitted)
+        if as_json:
+            typer.echo(submitted.model_dump_json())
+        elif wait:
+            _show(submitted)
+        if wait and set(submitted.progress["by_status"]) - {"succeeded"}:
+            raise typer.Exit(Exit.RUN_FAILED)
+
+
+def compare(
+    study_id: StudyID,
+    url: URL = None,
+    metric: Annotated[str | None, typer.Option("--metric", help="Default: what the study was made for.")] = None,
+    at: Annotated[str | None, typer.Option("--at", help="best, last or epoch:N.")] = None,
+    baseline: Annotated[str | None, typer.Option("--baseline", help="The arm that others are compared with.")] = None,
+    by: Annotated[list[str] | None, typer.Option("--by", help="Group by this path of the spec (repeatable).")] = None,
+    min_effect: Annotated[float | None, typer.Option("--min-effect", help="The smallest that matters.")] = None,
+    as_json: JSON = False,
+) -> None:
+    """Compare the arms of a study, paired by seed; the answer may be undecided."""
+    with Client(url) as client:
+        question = {"metric": metric, "at": at, "baseline": baseline, "by": by, "min_effect": min_effect}
+        comparison = client.studies.get(study_id).compare(**question)
+    if as_json:
+        typer.echo(comparison.model_dump_json())
+        return
+    _console().print(table_of(comparison, {}))
+    typer.echo(in_words(comparison))
+
+
+def diagnose(
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="A run's id.")],
+    url: URL = None,
+    reference: Annotated[str | None, typer.Option("--reference", help="A run on the same data.")] = None,
+    as_json: JSON = False,
+) -> None:
+    """Say whether a run fits, underfits, overfits or has diverged, and what to try next."""
+    with Client(url) as client:
+        found = client.runs.get(run_id).diagnosis(reference)
+    typer.echo(json.dumps(found) if as_json else f"{found['verdict']}. {found['explanation']}")
+
+
+def follow(study: Study) -> Study:
+    """Show how far a study is; the study when every run has ended."""
+    with progress_bar() as progress:
+        task = progress.add_task(study.name or study.id, total=study.progress["epochs"], losses="")
+        while not study.terminal:
+            time.sleep(POLL_SECONDS)
+            study = study.refresh()
+            progress.update(task, completed=study.progress["epoch"])
+    return study
+
+
+def _show(study: Study) -> None:
+    comparison = study.compare()
+    _console().print(table_of(comparison, {}))
+    typer.echo(in_words(comparison))
+
+
+def _console() -> Console:
+    return Console(width=None if Console().is_terminal else 140)
+
+
+def _told(preview: dict[str, object]) -> str:
+    """A preview in a few sentences."""
+    told = [
+        f"{preview['runs']} runs in {preview['stacks']} stacks, {preview['reused']} of them trained already; about "
+        f"{preview['estimated_seconds']:.3g} s one after the other. With {preview['min_seeds_possible']} seeds a "
+        "difference can be significant at all."
+    ]
+    warnings = preview["warnings"]
+    assert isinstance(warnings, list)
+    return "\n".join([*told, *map(str, warnings)])

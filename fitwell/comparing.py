@@ -1,0 +1,53 @@
+"""Comparisons as tables and sentences for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.table import Table
+
+from fitwell.study import Comparison, Group, Pair
+
+
+def table_of(primary: Comparison, beside: Mapping[str, Comparison]) -> Table:
+    """Mean ± standard deviation of each arm over seeds, the comparisons ``beside`` it, and the verdict on each arm."""
+    compared = f"{primary.at} {primary.metric}"
+    difference = f"− {primary.baseline}'s, paired" if primary.baseline else ""
+    headings = ("arm", "n", *beside, compared, difference, "p (Holm)", "verdict")
+    table = Table(*headings, title="mean ± standard deviation over seeds")
+    pairs = primary.against(primary.baseline or "")
+    for number, group in enumerate(primary.arms):
+        others = [_spread(comparison.arms[number]) for comparison in beside.values()]
+        table.add_row(group.id, str(group.n), *others, _spread(group), *_verdict(pairs.get(group.id)))
+    return table
+
+
+def in_words(comparison: Comparison) -> str:
+    """The verdicts in one sentence."""
+    if not comparison.pairs:
+        return "There is one arm only: nothing to compare."
+    told = []
+    for verdict in ("better", "worse", "equivalent", "undecided"):
+        arms = [pair.arm for pair in comparison.pairs if pair.verdict == verdict]
+        relation = {"equivalent": " equivalent to {}", "undecided": " undecided"}.get(verdict, f" {verdict} than {{}}")
+        told += [" and ".join(arms) + relation.format(comparison.baseline)] if arms else []
+    n = max(pair.n for pair in comparison.pairs)
+    looked = " Exploratory: the study was made for another question." if comparison.exploratory else ""
+    most = (
+        "" if n >= comparison.min_seeds_possible else f" It takes {comparison.min_seeds_possible} seeds to tell at all."
+    )
+    return f"By the {comparison.at} {comparison.metric} over {n} paired seeds: {'; '.join(told)}.{most}{looked}"
+
+
+def _spread(group: Group) -> str:
+    if group.mean is None:
+        return f"{group.diverged} diverged" if group.diverged else "-"
+    return f"{group.mean:.4f}" + (f" ± {group.std:.4f}" if group.std is not None else "")
+
+
+def _verdict(pair: Pair | None) -> tuple[str, str, str]:
+    if pair is None:
+        return "", "", ""
+    spread = "" if pair.std is None else f" ± {pair.std:.4f}"
+    difference = "" if pair.mean_difference is None else f"{pair.mean_difference:+.4f}{spread}"
+    return difference, "" if pair.p_adjusted is None else f"{pair.p_adjusted:.3f}", pair.verdict
