@@ -8,6 +8,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# A generator of clients, which a test uses as its users would: in an environment of its own.
+GENERATOR := $(VENV)/generator
+GENERATOR_VERSION := 0.29.1
 .DEFAULT_GOAL := help
 
 .PHONY: help setup demo test check lint fast format bench lock clean
@@ -26,10 +29,15 @@ $(READY): pyproject.toml constraints.txt
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true
 	@touch $@
 
+$(GENERATOR)/.ready: $(READY)
+	@$(PYTHON) -m venv $(GENERATOR)
+	$(GENERATOR)/bin/python -m pip install --quiet --disable-pip-version-check openapi-python-client==$(GENERATOR_VERSION) ruff
+	@touch $@
+
 demo: $(READY)
 	$(BIN)/fitwell demo
 
-test: $(READY)
+test: $(READY) $(GENERATOR)/.ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: lint fast
