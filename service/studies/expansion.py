@@ -40,6 +40,11 @@ class Plan:
     samples: Sequence[Point]
     seeds: Sequence[int]
 
+    @property
+    def arm_count(self) -> int:
+        """How many arms that are, with every point of the grid; without making them."""
+        return len(self.arms) * (len(self.samples) or math.prod(len(values) for values in self.grid.values()))
+
 
 @dataclass(frozen=True)
 class Arm:

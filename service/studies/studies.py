@@ -227,8 +227,8 @@ class Studies:
             return [row.id for row in studies.runs_of(connection, study_id)]
 
     def _arms(self, plan: Plan) -> list[Arm]:
+        self._check_size(plan.arm_count, len(plan.seeds))
         arms = arms_of(plan, self._parse)
-        self._check_size(len(arms), len(plan.seeds))
         for arm in arms:
             review(arm.run.spec, self._settings)
         return arms
@@ -236,7 +236,7 @@ class Studies:
     def _check_size(self, arms: int, seeds: int) -> None:
         if arms * seeds > self._settings.max_study_runs:
             message = (
-                f"{arms} arms with {seeds} seeds are {arms * seeds:,} runs; this server takes at most "
+                f"{arms:,} arms with {seeds:,} seeds are {arms * seeds:,} runs; this server takes at most "
                 f"{self._settings.max_study_runs:,} in a study (FITWELL_MAX_STUDY_RUNS)."
             )
             raise SpecRefused(message, errors=[FieldError("", "too_many_runs", message)])

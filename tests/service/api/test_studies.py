@@ -277,3 +277,12 @@ def test_adding_seeds_is_held_to_the_same_bounds(client: TestClient) -> None:
         answer = client.post(url, json=body)
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, code)
     assert client.post(url, json={"seeds": [2**53]}).status_code == 422
+
+
+def test_a_grid_that_could_never_be_written_out_is_refused_at_once(client: TestClient) -> None:
+    values = list(range(1, 1001))
+    grid = dict.fromkeys(("epochs", "batch_size", "model.hidden.0", "dataset.train_size", "optimizer.lr"), values)
+    for path in ("/v1/studies", "/v1/studies/preview"):
+        answer = client.post(path, json={**STUDY, "grid": grid})
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "too_many_runs")
+        assert "2,000,000,000,000,000 arms" in answer.json()["detail"]
