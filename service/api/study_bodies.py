@@ -14,7 +14,7 @@ from service.api.bodies import RunBody, parse
 from service.errors import FieldError, SpecRefused
 from service.runs.submission import NewRun
 from service.studies.comparing import check_at, check_metric
-from service.studies.expansion import Plan, rounded
+from service.studies.expansion import Plan, rounded, steps_of
 from service.studies.studies import NewStudy
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128)]
@@ -145,9 +145,13 @@ class StudyBody(Strict):
             wrong.append(FieldError("/seeds", "seed_twice", "A seed is named twice."))
         if self.grid and self.sample:
             wrong.append(FieldError("/sample", "grid_and_sample", "Give a grid or a sample, not both."))
-        if "seed" in self.base:
-            message = "The seeds of a study are its field 'seeds'; leave 'seed' out of the base."
-            wrong.append(FieldError("/base/seed", "seed_in_base", message))
+        paths = [*self.grid, *(self.sample.space if self.sample else ())]
+        seeded = ["/base/seed"] * ("seed" in self.base)
+        seeded += [f"/arms/{name}/seed" for name, patch in self.arms.items() if "seed" in patch]
+        seeded += [f"/grid/{path}" for path in paths if steps_of(path) == ["seed"]]
+        for pointer in seeded:
+            message = "The seeds of a study are its field 'seeds', the same for every arm; leave 'seed' out here."
+            wrong.append(FieldError(pointer, "seed_elsewhere", message))
         if wrong:
             raise SpecRefused(wrong[0].message, errors=wrong)
         if self.metric is not None:

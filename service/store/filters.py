@@ -46,7 +46,7 @@ COLUMNS = {
 """Columns that can be compared, and the type of their values."""
 INSIDE = ("spec", "labels", "best", "last")
 """Columns of JSON, of which every place can be compared."""
-MOST_LENGTH = 2000
+MOST_LENGTH, MOST_DEPTH = 2000, 60
 
 Condition = sa.ColumnElement[bool]
 
@@ -61,6 +61,8 @@ def condition(text: str) -> Condition:
         raise _refused(f"A filter has at most {MOST_LENGTH} characters; this one has {len(text)}.")
     try:
         tree = _parser().parse(text)
+        if _depth(tree) > MOST_DEPTH:
+            raise _refused(f"The filter is nested more than {MOST_DEPTH} deep.")
         found: Condition = _ToSQL().transform(tree)
     except lark.exceptions.VisitError as error:
         if isinstance(error.orig_exc, SpecRefused):
@@ -72,9 +74,17 @@ def condition(text: str) -> Condition:
             f'The filter cannot be read {where}. It is made of comparisons (status = "succeeded", best.value < 0.3), '
             "AND, OR, NOT and parentheses; texts are in double quotes."
         ) from error
-    except RecursionError as error:
-        raise _refused("The filter is nested too deeply.") from error
     return found
+
+
+def _depth(tree: lark.Tree[Any]) -> int:
+    """How deep the deepest comparison lies; not by recursion, since that is what it guards."""
+    deepest, left = 0, [(tree, 1)]
+    while left:
+        node, depth = left.pop()
+        deepest = max(deepest, depth)
+        left += [(child, depth + 1) for child in node.children if isinstance(child, lark.Tree)]
+    return deepest
 
 
 def numeric(place: str) -> sa.ColumnElement[float]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -126,6 +127,11 @@ def arms_of(plan: Plan, parse: Callable[[Mapping[str, Any]], NewRun]) -> list[Ar
             for error in refusal.errors:
                 placed = _placed(error, name, patch)
                 errors.setdefault(placed.pointer + placed.message, placed)
+    for name, count in Counter(arm.id for arm in arms).items():
+        if count == 1:
+            continue
+        message = f"Two arms would be {name!r}: a value of the grid is there twice, or an arm is named like another."
+        errors[name] = FieldError("/grid", "arm_twice", message)
     if errors:
         found = list(errors.values())
         raise SpecRefused(

@@ -65,6 +65,7 @@ def found(runs: Runs, **query: Any) -> list[str]:
         ("spec.nothing.at.all = 3", []),
         ("error.code = null AND study_id = null", ["dropped", "fast", "slow", "whole"]),
         ("epoch > 0.5 AND priority <= -0e3", ["dropped", "fast", "slow"]),
+        ("NOT " * 20 + "seed = 2" + " OR seed = 3" * 100, ["fast"]),
     ],
 )
 def test_a_filter_finds_what_it_says(four: Runs, text: str, names: list[str]) -> None:
@@ -84,6 +85,8 @@ def test_a_filter_finds_what_it_says(four: Runs, text: str, names: list[str]) ->
         ('seed = "3"', "is a number"),
         ("best.value < null", "neither less nor more"),
         ("(" * 3000 + "seed = 1" + ")" * 3000, "at most 2000"),
+        ("(" * 900 + "seed = 1" + ")" * 900, "nested more than"),
+        ("NOT " * 400 + "seed = 1", "nested more than"),
     ],
 )
 def test_what_is_no_filter_is_refused_in_a_sentence(runs: Runs, text: str, told: str) -> None:

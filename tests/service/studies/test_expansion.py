@@ -112,6 +112,9 @@ def test_what_is_wrong_is_named_where_it_was_written() -> None:
     both = refused(base={**BASE, "epochs": 0}, arms={"x": {}, "y": {}})
     assert [pointer for pointer, _ in both] == ["/base/epochs"]
     assert refused(base={**BASE, "seed": 3})[0][0] == "/base/seed"
+    assert refused(arms={"x": {"seed": 3}})[0][0] == "/arms/x/seed"
+    assert refused(grid={"/seed": [1, 2]})[0][0] == "/grid//seed"
+    assert "'base [optimizer.lr=0.1]'" in refused(grid={"optimizer.lr": [0.1, 0.2, 0.1]})[0][1]
     assert refused(seeds=[1, 1])[0][0] == "/seeds"
     assert refused(metric="weights.norm")[0][0] == "/metric"
     assert refused(at="epoch:0")[0][0] == "/at"
