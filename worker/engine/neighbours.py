@@ -7,6 +7,7 @@ ends, however it ends.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import tempfile
 import time
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+LOG = logging.getLogger("fitwell.worker")
 STALE_SECONDS = 60.0
 """A file that nobody has locked for so long is left over from a process that died."""
 
@@ -33,8 +35,13 @@ class Neighbours:
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """This process is at work for as long as the block runs."""
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f"{os.getpid()}-", dir=self._directory)
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=f"{os.getpid()}-", dir=self._directory)
+        except OSError as error:
+            LOG.warning("processors cannot be shared with other training processes: %s", error)
+            yield
+            return
         fcntl.flock(handle, fcntl.LOCK_EX)
         self._mine = Path(name)
         try:
@@ -46,7 +53,7 @@ class Neighbours:
 
     def count(self) -> int:
         """How many are at work now, this one included."""
-        if not self._directory.exists():
+        if not self._directory.is_dir():
             return 1
         return 1 + sum(_held(file) for file in self._directory.iterdir() if file != self._mine)
 

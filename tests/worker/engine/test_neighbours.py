@@ -38,3 +38,10 @@ def test_those_at_work_are_counted_and_a_killed_one_is_not(tmp_path: Path) -> No
     os.utime(left, (0, left.stat().st_mtime - 2 * STALE_SECONDS))
     assert mine.count() == 1
     assert not left.exists()
+
+
+def test_a_directory_that_cannot_be_used_costs_the_sharing_and_not_the_run(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("not a directory")
+    lonely = Neighbours(tmp_path / "taken" / "training")
+    with lonely.at_work():
+        assert lonely.count() == 1
