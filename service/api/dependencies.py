@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request
 from starlette.responses import Response
 
 from service.api.tailer import Tailer
 from service.errors import FieldError, SpecRefused
+from service.runs.answers import Answer, Key
 from service.runs.runs import Runs
 from service.settings import Settings
 from service.studies.studies import Studies
@@ -59,6 +60,30 @@ def only(*known: str) -> Callable[[Request], None]:
             raise SpecRefused(errors[0].message, errors=errors)
 
     return check
+
+
+def body_of(name: str, example: Any) -> dict[str, Any]:
+    """The request body in OpenAPI of a route that reads its bytes itself."""
+    schema = {"$ref": f"#/components/schemas/{name}"}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}}
+
+
+IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255)]
+
+
+def key_of(request: Request, given: str | None, body: bytes) -> Key | None:
+    """The Idempotency-Key of a request, bound to its path and body."""
+    if given is None:
+        return None
+    return Key(value=given, owner="", path=request.url.path, body_sha256=hashlib.sha256(body).hexdigest())
+
+
+def made(answer: Answer, collection: str) -> Response:
+    """The answer to a request that made something in ``collection``."""
+    headers = {"location": f"{collection}/{answer.made}"} | (
+        {"idempotency-replayed": "true"} if answer.replayed else {}
+    )
+    return Response(answer.body, answer.status_code, headers, "application/json")
 
 
 def etag(*parts: object) -> str:

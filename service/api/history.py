@@ -10,8 +10,8 @@ from starlette.responses import Response, StreamingResponse
 
 from service.api.dependencies import RunsOf, StudiesOf, etag, matches, not_modified, only
 from service.api.history_forms import history_csv, history_ndjson, history_parquet
+from service.api.measured_views import ConfusionView, DiagnosisView, HistoryList, HistoryView, WeightsView
 from service.api.problems import problems
-from service.api.views import ConfusionView, DiagnosisView, HistoryList, HistoryView, WeightsView
 from service.errors import FieldError, NotAcceptable, NotMeasured, RunNotFound, SpecRefused, StudyNotFound, Unavailable
 from service.runs.run import History
 from service.runs.thinning import thinned

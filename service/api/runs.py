@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from service.api.bodies import ChangeBody, CloneBody, RunBody, parse, read
-from service.api.dependencies import RunsOf, SettingsOf, TailerOf, WaitOf, etag, matches, not_modified, only
+from service.api.dependencies import (
+    IdempotencyKey,
+    RunsOf,
+    SettingsOf,
+    TailerOf,
+    WaitOf,
+    body_of,
+    etag,
+    key_of,
+    made,
+    matches,
+    not_modified,
+    only,
+)
 from service.api.problems import problems
 from service.api.study_bodies import run_of
 from service.api.views import RunList, RunView, Validation
@@ -30,12 +42,11 @@ from service.errors import (
     Unavailable,
     WrongMediaType,
 )
-from service.runs.answers import Key
 from service.runs.pages import NEWEST_FIRST, RunQuery
+from service.runs.patches import patched
 from service.runs.runs import Runs
 from service.runs.states import Action, Status
 from service.runs.submission import estimate, review
-from service.studies.expansion import patched
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
 JSON = "application/json"
@@ -47,12 +58,6 @@ EXAMPLE = {
     "epochs": 20,
     "seed": 0,
 }
-BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {JSON: {"schema": {"$ref": "#/components/schemas/RunBody"}, "example": EXAMPLE}},
-    }
-}
 
 
 @router.post(
@@ -61,7 +66,7 @@ BODY = {
     status_code=201,
     response_model=RunView,
     dependencies=[Depends(only("validate_only", "reuse"))],
-    openapi_extra=BODY,
+    openapi_extra=body_of("RunBody", EXAMPLE),
     responses={
         200: {
             "model": RunView | Validation,
@@ -76,7 +81,7 @@ async def create_run(
     settings: SettingsOf,
     validate_only: Annotated[bool, Query(description="Check and resolve the spec, and queue nothing.")] = False,
     reuse: Annotated[bool, Query(description="Take over the result of an equal run that has finished.")] = True,
-    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Queue a training run and return at once."""
     body = await read(request, settings.max_body_bytes)
@@ -85,17 +90,11 @@ async def create_run(
         await run_in_threadpool(review, parsed.new_run().spec, settings)
         spec = parsed.new_run().spec
         return Response(Validation.of(spec, estimate(spec)).model_dump_json(), 200, media_type=JSON)
-    key = None
-    if idempotency_key is not None:
-        digest = hashlib.sha256(body).hexdigest()
-        key = Key(value=idempotency_key, owner="", path=request.url.path, body_sha256=digest)
+    key = key_of(request, idempotency_key, body)
     answer = await run_in_threadpool(
         runs.submit, parsed.new_run(), respond=lambda run: RunView.of(run).json_text(), reuse=reuse, key=key
     )
-    headers = {"location": f"/v1/runs/{answer.made}"}
-    if answer.replayed:
-        headers["idempotency-replayed"] = "true"
-    return Response(answer.body, answer.status_code, headers, JSON)
+    return made(answer, "/v1/runs")
 
 
 def _labels(
@@ -187,12 +186,7 @@ async def get_run(request: Request, run_id: str, runs: RunsOf, tailer: TailerOf,
     operation_id="change_run",
     response_model=RunView,
     dependencies=[Depends(only())],
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {JSON: {"schema": {"$ref": "#/components/schemas/ChangeBody"}, "example": {"priority": 5}}},
-        }
-    },
+    openapi_extra=body_of("ChangeBody", {"priority": 5}),
     responses=problems(RunNotFound, BadRequest, TooLarge, WrongMediaType, SpecRefused, Unavailable),
 )
 async def change_run(request: Request, run_id: str, runs: RunsOf, settings: SettingsOf) -> Response:
@@ -221,17 +215,7 @@ def delete_run(run_id: str, runs: RunsOf) -> Response:
     status_code=201,
     response_model=RunView,
     dependencies=[Depends(only("reuse"))],
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {
-                JSON: {
-                    "schema": {"$ref": "#/components/schemas/CloneBody"},
-                    "example": {"patch": {"optimizer": {"lr": 0.05}, "seed": 1}},
-                }
-            },
-        }
-    },
+    openapi_extra=body_of("CloneBody", {"patch": {"optimizer": {"lr": 0.05}, "seed": 1}}),
     responses={
         200: {"model": RunView, "description": "A new run with the result of an equal one."},
         **problems(RunNotFound, BadRequest, TooLarge, WrongMediaType, SpecRefused, Unavailable),
@@ -250,7 +234,7 @@ async def clone_run(
     more = {"name": body.name, "labels": body.labels, "priority": body.priority}
     new = run_of({**patched(old.spec, body.patch), **more})
     answer = await run_in_threadpool(runs.submit, new, respond=lambda run: RunView.of(run).json_text(), reuse=reuse)
-    return Response(answer.body, answer.status_code, {"location": f"/v1/runs/{answer.made}"}, JSON)
+    return made(answer, "/v1/runs")
 
 
 ACTED = {

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from service.api.bodies import parse, read
-from service.api.dependencies import SettingsOf, StudiesOf, only
+from service.api.dependencies import IdempotencyKey, SettingsOf, StudiesOf, body_of, key_of, made, only
 from service.api.problems import problems
 from service.api.study_bodies import SeedsBody, StudyBody
 from service.api.study_views import ComparisonView, PreviewView, StudyList, StudyView
@@ -26,7 +25,6 @@ from service.errors import (
     Unavailable,
     WrongMediaType,
 )
-from service.runs.answers import Key
 from service.studies.comparing import Question
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"])
@@ -44,18 +42,13 @@ EXAMPLE = {
 }
 
 
-def _body(name: str, example: Any) -> dict[str, Any]:
-    schema = {"$ref": f"#/components/schemas/{name}"}
-    return {"requestBody": {"required": True, "content": {JSON: {"schema": schema, "example": example}}}}
-
-
 @router.post(
     "",
     operation_id="create_study",
     status_code=201,
     response_model=StudyView,
     dependencies=[Depends(only("reuse"))],
-    openapi_extra=_body("StudyBody", EXAMPLE),
+    openapi_extra=body_of("StudyBody", EXAMPLE),
     responses=problems(BadRequest, TooLarge, WrongMediaType, SpecRefused, KeyReused, Unavailable),
 )
 async def create_study(
@@ -63,22 +56,16 @@ async def create_study(
     studies: StudiesOf,
     settings: SettingsOf,
     reuse: Annotated[bool, Query(description="Take over the results of equal runs that have finished.")] = True,
-    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Queue all runs of a study in one transaction; those that can train as stacks."""
     body = await read(request, settings.max_body_bytes)
     new = parse(StudyBody, body).new_study()
-    key = None
-    if idempotency_key is not None:
-        digest = hashlib.sha256(body).hexdigest()
-        key = Key(value=idempotency_key, owner="", path=request.url.path, body_sha256=digest)
+    key = key_of(request, idempotency_key, body)
     answer = await run_in_threadpool(
         studies.create, new, respond=lambda study: StudyView.of(study).model_dump_json(), reuse=reuse, key=key
     )
-    headers = {"location": f"/v1/studies/{answer.made}"}
-    if answer.replayed:
-        headers["idempotency-replayed"] = "true"
-    return Response(answer.body, answer.status_code, headers, JSON)
+    return made(answer, "/v1/studies")
 
 
 @router.post(
@@ -86,7 +73,7 @@ async def create_study(
     operation_id="preview_study",
     response_model=PreviewView,
     dependencies=[Depends(only("reuse"))],
-    openapi_extra=_body("StudyBody", EXAMPLE),
+    openapi_extra=body_of("StudyBody", EXAMPLE),
     responses=problems(BadRequest, TooLarge, WrongMediaType, SpecRefused, Unavailable),
 )
 async def preview_study(
@@ -165,7 +152,7 @@ def cancel_study(study_id: str, studies: StudiesOf) -> Response:
     status_code=202,
     response_model=StudyView,
     dependencies=[Depends(only())],
-    openapi_extra=_body("SeedsBody", {"add": 4}),
+    openapi_extra=body_of("SeedsBody", {"add": 4}),
     responses=problems(StudyNotFound, BadRequest, TooLarge, WrongMediaType, SpecRefused, Unavailable),
 )
 async def add_seeds(request: Request, study_id: str, studies: StudiesOf, settings: SettingsOf) -> Response:

@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field
 from service.api.views import timestamp
 from service.runs.states import Status
 from service.statistics import comparing, curves
-from service.studies.comparing import Compared
-from service.studies.studies import ALPHA, StudyPage
+from service.studies.comparing import ALPHA, Compared
+from service.studies.studies import StudyPage
 from service.studies.study import Preview, Study, StudyStatus
 
 

@@ -7,12 +7,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from service.runs.advice import Advice
 from service.runs.pages import Page
-from service.runs.run import Confusion, Event, History, Run
+from service.runs.run import Event, Run
 from service.runs.states import Status
 from service.runs.submission import Estimate
-from service.statistics.diagnosis import THRESHOLDS, VERSION, Verdict
 from service.store.runs import Row
 from worker.spec.run import RunSpec, spec_hash
 
@@ -167,136 +165,6 @@ class Validation(BaseModel):
             parameters=cost.parameters,
             estimated_seconds=cost.seconds,
             estimated_bytes=cost.bytes,
-        )
-
-
-class HistoryView(BaseModel):
-    """The losses of every epoch; series are parallel to `epoch`."""
-
-    object: Literal["history"] = "history"
-    run_id: str
-    complete: bool
-    downsampled: bool = Field(description="Whether epochs were left out, as `max_points` asked.")
-    epoch: list[int]
-    steps: list[int] = Field(description="Optimizer steps in each epoch; fewer where the run was stopped inside it.")
-    revision: int = Field(description="Raised when epochs were replaced by those of another machine.")
-    series: dict[str, list[float | None]]
-    nonfinite: dict[str, dict[str, str]] = Field(
-        description="Values that JSON cannot hold: by series and epoch.", examples=[{"val.loss": {"2": "nan"}}]
-    )
-
-    @classmethod
-    def of(cls, history: History) -> HistoryView:
-        """The history as it is shown."""
-        return cls.model_validate(history, from_attributes=True)
-
-
-class HistoryList(BaseModel):
-    """The histories of several runs."""
-
-    object: Literal["list"] = "list"
-    data: list[HistoryView]
-
-
-class ClassView(BaseModel):
-    """One class as the model sees it; a share of nothing is null."""
-
-    name: str
-    rows: int = Field(description="Test rows of this class.")
-    predicted: int = Field(description="Test rows that were given this class.")
-    recall: float | None = Field(description="Share of `rows` that were given this class.")
-    precision: float | None = Field(description="Share of `predicted` that are of this class.")
-
-
-class ConfusionView(BaseModel):
-    """How often test rows of each true class were given each class, by the model after its last epoch."""
-
-    object: Literal["confusion"] = "confusion"
-    run_id: str
-    split: Literal["test"] = "test"
-    epoch: int
-    classes: list[ClassView]
-    counts: list[list[int]] = Field(description="Rows: the true class; columns: the class that was given.")
-
-    @classmethod
-    def of(cls, confusion: Confusion) -> ConfusionView:
-        """The matrix as it is shown."""
-        counts = [list(row) for row in confusion.counts]
-        classes = []
-        for i, name in enumerate(confusion.classes):
-            hits, rows, predicted = counts[i][i], sum(counts[i]), sum(row[i] for row in counts)
-            shares = {"recall": hits / rows if rows else None, "precision": hits / predicted if predicted else None}
-            classes.append(ClassView(name=name, rows=rows, predicted=predicted, **shares))
-        return cls(run_id=confusion.run_id, epoch=confusion.epoch, classes=classes, counts=counts)
-
-
-class Histogram(BaseModel):
-    """Bins of equal width from low to high."""
-
-    low: float
-    high: float
-    counts: list[int]
-
-
-class ParameterView(BaseModel):
-    """One weight matrix, kernel or bias."""
-
-    name: str = Field(examples=["layers.0.weight"])
-    shape: list[int]
-    zeros: float = Field(description="Share of values that are exactly zero.")
-    nonfinite: int = Field(description="Values that are not finite; where there are any, the rest is null.")
-    norm: float | None
-    mean: float | None
-    std: float | None
-    histogram: Histogram | None
-
-
-class WeightsView(BaseModel):
-    """A model's parameters after its last epoch."""
-
-    object: Literal["weights"] = "weights"
-    run_id: str
-    epoch: int
-    parameters: list[ParameterView]
-
-
-class DiagnosisView(BaseModel):
-    """What a run's curves say, and what to try next."""
-
-    object: Literal["diagnosis"] = "diagnosis"
-    run_id: str
-    verdict: Verdict
-    explanation: str = Field(description="One plain sentence or two.")
-    best_epoch: int | None
-    onset_epoch: int | None = Field(description="From here on the smoothed loss is above its lowest for good.")
-    gap_at_best: float | None = Field(description="Held-out loss less training loss, at the best epoch.")
-    regret: float | None = Field(description="Smoothed held-out loss at the end, less its lowest.")
-    threshold: float | None = Field(description="How much regret noise and small changes account for.")
-    train_metric: str | None
-    metric: str | None = Field(description="The held-out loss.")
-    optimistic: bool = Field(description="Whether the verdict looks at the test set.")
-    complete: bool
-    reference: str | None
-    suggested_patch: dict[str, Any] | None = Field(description="A merge patch of the spec.")
-    suggested_spec: dict[str, Any] | None = Field(description="The spec with the patch; it can be posted as it is.")
-    thresholds: dict[str, float]
-    version: int = Field(description="Of the rules and thresholds.")
-
-    @classmethod
-    def of(cls, advice: Advice) -> DiagnosisView:
-        """The diagnosis as it is shown."""
-        found = advice.diagnosis
-        same = ("verdict", "best_epoch", "onset_epoch", "gap_at_best", "regret", "threshold")
-        step = f" To try next: {advice.step}." if advice.patch else f" Nothing is suggested, since {advice.step}."
-        return cls(
-            **{name: getattr(found, name) for name in same},
-            **{name: getattr(advice, name) for name in ("run_id", "train_metric", "metric", "optimistic", "complete")},
-            explanation=found.reason + (step if advice.step else ""),
-            reference=advice.reference,
-            suggested_patch=None if advice.patch is None else dict(advice.patch),
-            suggested_spec=None if advice.spec is None else dict(advice.spec),
-            thresholds=THRESHOLDS.told(),
-            version=VERSION,
         )
 
 

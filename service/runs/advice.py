@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from service.errors import SpecRefused
+from service.runs.patches import patched, replacing
 from service.runs.run import History, Run
 from service.runs.submission import review
 from service.settings import Settings
@@ -48,10 +49,10 @@ class Advice:
 def advise(run: Run, history: History, settings: Settings, reference: tuple[Run, History] | None = None) -> Advice:
     """The diagnosis of a run and the first change of its spec that can be trained here."""
     spec = _spec(run)
-    train, metric = (next((name for name in names if name in history.series), None) for names in (TRAIN, HELD_OUT))
+    train, metric = (next((n for n in names if _in_every_epoch(history, n)), None) for names in (TRAIN, HELD_OUT))
     if train is None or metric is None:
         what = "a training loss" if train is None else "a validation or test loss"
-        found = Diagnosis("undecided", f"No epoch of this run has {what}.")
+        found = Diagnosis("undecided", f"Not every epoch of this run has {what}.")
         patch, changed, step = None, None, ""
     else:
         other = None if reference is None else _curves(*reference, train, metric)
@@ -69,6 +70,15 @@ def advise(run: Run, history: History, settings: Settings, reference: tuple[Run,
         spec=changed,
         step=step,
     )
+
+
+def _in_every_epoch(history: History, name: str) -> bool:
+    """Whether a series was measured in every epoch from the first on: what is null was not finite."""
+    values, infinite = history.series.get(name), history.nonfinite.get(name, {})
+    if not values:
+        return False
+    told = zip(history.epoch, values, strict=True)
+    return all(value is not None or str(epoch) in infinite for epoch, value in told if epoch > 0)
 
 
 def _suggested(
@@ -111,7 +121,8 @@ def _candidates(spec: RunSpec, found: Diagnosis, reference: RunSpec | None) -> I
         yield {"epochs": found.best_epoch}, f"end after epoch {found.best_epoch}"
     elif found.verdict == "underfits":
         if reference is not None and reference.model != spec.model:
-            yield {"model": reference.model.model_dump(mode="json")}, "take the other run's model"
+            old, new = (one.model.model_dump(mode="json") for one in (spec, reference))
+            yield {"model": replacing(old, new)}, "take the other run's model"
         yield {"epochs": MORE_EPOCHS * spec.epochs}, f"train for {MORE_EPOCHS * spec.epochs} epochs"
     elif found.verdict == "diverged" and "lr" in type(spec.optimizer).model_fields:
         rate = float(f"{spec.optimizer.rate / LOWER_RATE:.3g}")
@@ -120,10 +131,7 @@ def _candidates(spec: RunSpec, found: Diagnosis, reference: RunSpec | None) -> I
 
 def _changed(spec: RunSpec, patch: Mapping[str, Any], settings: Settings) -> dict[str, Any] | None:
     """The spec with the patch, where that can be trained here."""
-    body = spec.model_dump(mode="json")
-    for name, value in patch.items():
-        merged = isinstance(value, dict) and value.get("kind") is None
-        body[name] = {**body[name], **value} if merged else value
+    body = patched(spec.model_dump(mode="json"), patch)
     try:
         changed = RunSpec.model_validate_json(json.dumps(body))
         review(changed, settings)

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from service.errors import FieldError, SpecRefused
+from service.runs.patches import ADDED, patched
 from service.runs.submission import NewRun
 
-ADDED = "regularizers_add"
 DIGITS = 4
 """Significant digits of a sampled number, so that an arm's id names it exactly."""
 Point = Mapping[str, Any]
@@ -60,19 +60,6 @@ class Arm:
         """The arm's run with this seed."""
         spec = self.run.spec.model_copy(update={"seed": seed})
         return NewRun(spec=spec, name=self.run.name, labels=self.run.labels, priority=self.run.priority)
-
-
-def merged(target: Any, patch: Any) -> Any:
-    """``target`` changed by a merge patch (RFC 7396)."""
-    if not isinstance(patch, Mapping):
-        return patch
-    result = dict(target) if isinstance(target, Mapping) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merged(result.get(key), value)
-    return result
 
 
 def steps_of(path: str) -> list[str]:
@@ -139,22 +126,6 @@ def arms_of(plan: Plan, parse: Callable[[Mapping[str, Any]], NewRun]) -> list[Ar
             errors=found,
         )
     return arms
-
-
-def patched(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """The base as an arm changes it.
-
-    Raises:
-        SpecRefused: what is to be added is no list.
-    """
-    body: dict[str, Any] = merged(base, {key: value for key, value in patch.items() if key != ADDED})
-    if ADDED in patch:
-        added = patch[ADDED]
-        if not isinstance(added, list):
-            message = f"{ADDED} is a list of regularizers, not {type(added).__name__}."
-            raise SpecRefused(message, errors=[FieldError(f"/{ADDED}", "list_type", message)])
-        body["regularizers"] = [*body.get("regularizers", ()), *added]
-    return body
 
 
 def _over_grid(plan: Plan, name: str, plain: NewRun, parse: Callable[[Mapping[str, Any]], NewRun]) -> Iterator[Arm]:

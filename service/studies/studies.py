@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from ulid import ULID
 
 from service.errors import FieldError, SpecRefused, StudyActive, StudyNotFound
-from service.runs import states
 from service.runs.actions import act, remove_files
 from service.runs.answers import Answer, Key, answered, remember
 from service.runs.creation import Prepared, Wanted, create, prepared
@@ -24,12 +23,11 @@ from service.store import runs as rows
 from service.store.database import reading, writing
 from service.store.runs import Row
 from service.studies import comparing
-from service.studies.comparing import Compared, Question
+from service.studies.comparing import ALPHA, Compared, Question
 from service.studies.expansion import Arm, Plan, arms_of
-from service.studies.study import ArmProgress, Preview, Study
+from service.studies.study import Preview, Study
 from worker.spec.run import reuse_key, stack_key
 
-ALPHA = comparing.ALPHA
 Parse = Callable[[Mapping[str, Any]], NewRun]
 
 
@@ -172,7 +170,7 @@ class Studies:
             shown = found[:limit]
             progress = studies.progress(connection, [row.id for row in shown])
         more = len(found) > limit
-        listed = [_study(row, [one for one in progress if one.study_id == row.id]) for row in shown]
+        listed = [Study.of(row, [one for one in progress if one.study_id == row.id]) for row in shown]
         return StudyPage(listed, more, cursor_at(shown[-1]) if more else None)
 
     def cancel(self, study_id: str) -> tuple[Study, bool]:
@@ -253,30 +251,7 @@ class Studies:
         return row
 
     def _study(self, connection: sa.Connection, study_id: str) -> Study:
-        return _study(self._row(connection, study_id), studies.progress(connection, [study_id]))
-
-
-def _study(row: Row, progress: Sequence[Row]) -> Study:
-    arms = []
-    for arm in row.arms:
-        by_status = {one.status: one.runs for one in progress if one.arm == arm["id"]}
-        arms.append(ArmProgress(arm["id"], arm["name"], arm["values"], sum(by_status.values()), by_status))
-    ended = all(one.status in states.TERMINAL for one in progress)
-    return Study(
-        id=row.id,
-        name=row.name,
-        request=row.request,
-        metric=row.metric,
-        at=row.at,
-        baseline=row.baseline,
-        seeds=row.seeds,
-        looks=row.looks,
-        arms=arms,
-        epoch=sum(one.epoch for one in progress),
-        epochs=sum(one.epochs for one in progress),
-        created_at=row.created_at,
-        finished_at=max((one.finished_at for one in progress), default=None) if ended else None,
-    )
+        return Study.of(self._row(connection, study_id), studies.progress(connection, [study_id]))
 
 
 def _metric(asked: str | None, arms: Sequence[Arm]) -> str:

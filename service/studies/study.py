@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from service.runs.states import TERMINAL, Status
+from service.store.runs import Row
 
 StudyStatus = Literal["queued", "running", "finished"]
 
@@ -40,6 +41,23 @@ class Study:
     epochs: int
     created_at: float
     finished_at: float | None
+
+    @classmethod
+    def of(cls, row: Row, progress: Sequence[Row]) -> Study:
+        """The study in ``row``, of whose runs ``progress`` counts those of each arm and status."""
+        arms = []
+        for arm in row.arms:
+            by_status = {one.status: one.runs for one in progress if one.arm == arm["id"]}
+            arms.append(ArmProgress(arm["id"], arm["name"], arm["values"], sum(by_status.values()), by_status))
+        ended = all(one.status in TERMINAL for one in progress)
+        same = ("id", "name", "request", "metric", "at", "baseline", "seeds", "looks", "created_at")
+        return cls(
+            **{name: getattr(row, name) for name in same},
+            arms=arms,
+            epoch=sum(one.epoch for one in progress),
+            epochs=sum(one.epochs for one in progress),
+            finished_at=max((one.finished_at for one in progress), default=None) if ended else None,
+        )
 
     @property
     def by_status(self) -> dict[Status, int]:

@@ -10,6 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.runs.jobs import Jobs
+from service.runs.patches import merged
 from tests.conftest import WORKER, body, measured
 from worker.ports import Outcome
 
@@ -43,6 +44,16 @@ def falling(epochs: int, to: float, rate: float) -> Any:
 OVERFITS = (falling(40, 0.05, 0.2), falling(40, 0.32, 0.3) + 0.01 * np.maximum(0, np.arange(40) - 20))
 
 
+def by_patch(client: TestClient, found: Any) -> Any:
+    """The spec that a client gets who merges the patch himself, resolved."""
+    spec = client.get(f"/v1/runs/{found['run_id']}").json()["spec"]
+    body = merged(spec, found["suggested_patch"])
+    return client.post("/v1/runs", params={"validate_only": "true"}, json=body).json()["spec"]
+
+
+SETTLED = (falling(30, 0.4, 0.5), falling(30, 0.5, 0.5))
+
+
 def test_an_overfit_run_gets_a_regularizer_and_the_suggestion_can_be_posted(client: TestClient, work: Jobs) -> None:
     found = diagnosis(client, run(client, work, *OVERFITS))
     assert (found["object"], found["verdict"], found["version"]) == ("diagnosis", "overfits", 1)
@@ -51,6 +62,7 @@ def test_an_overfit_run_gets_a_regularizer_and_the_suggestion_can_be_posted(clie
     assert found["regret"] > found["threshold"] > 0
     assert found["suggested_patch"] == {"regularizers": [{"kind": "dropout", "p": 0.4}]}
     assert "add dropout of 0.4" in found["explanation"]
+    assert by_patch(client, found) == found["suggested_spec"]
     posted = client.post("/v1/runs", json=found["suggested_spec"])
     assert posted.status_code == 201
     assert [part["kind"] for part in posted.json()["spec"]["regularizers"]] == ["dropout"]
@@ -88,6 +100,14 @@ def test_a_plateau_is_decided_by_another_run_and_takes_its_model(client: TestCli
     assert (alone["verdict"], alone["suggested_patch"]) == ("undecided", None)
     assert (compared["verdict"], compared["reference"]) == ("underfits", low)
     assert compared["suggested_patch"]["model"]["hidden"] == [64, 64]
+    line = run(client, work, falling(30, 1.6, 0.5), falling(30, 1.65, 0.5), model={"kind": "linear"}, seed=1)
+    for high_one, other_one in ((line, low), (high, run(client, work, *SETTLED, model={"kind": "linear"}, seed=2))):
+        found, spec = (
+            diagnosis(client, high_one, reference=other_one),
+            client.get(f"/v1/runs/{high_one}").json()["spec"],
+        )
+        assert merged(spec, found["suggested_patch"]) == found["suggested_spec"]
+        assert found["suggested_spec"]["model"] == client.get(f"/v1/runs/{other_one}").json()["spec"]["model"]
     assert diagnosis(client, low)["verdict"] == "fits"
     other = run(client, work, [1.0], [1.0], dataset={"kind": "digits", "train_size": 50, "validation_size": 60})
     answer = client.get(f"/v1/runs/{high}/diagnosis", params={"reference": other})
@@ -116,3 +136,16 @@ def test_without_losses_nothing_can_be_told(client: TestClient, work: Jobs) -> N
     found = diagnosis(client, run_id)
     assert (found["verdict"], found["complete"], found["metric"]) == ("undecided", False, None)
     assert client.get("/v1/runs/run_nothing/diagnosis").status_code == 404
+
+
+def test_a_loss_that_was_measured_once_is_no_curve_and_no_divergence(client: TestClient, work: Jobs) -> None:
+    """With evaluate.test "last_epoch" and nothing held out, all test losses but the last are null."""
+    run_id = client.post("/v1/runs", json=body(epochs=10)).json()["id"]
+    (claim,) = work.claim(WORKER, limit=1)
+    for number in range(1, 11):
+        told: dict[str, Any] = {"train_loss_eval": 1 / number} | ({"test_loss": 0.5} if number == 10 else {})
+        work.record([claim], [measured(run_id, number, **told)])
+    work.finish([claim], [Outcome(run_id=run_id, status="succeeded")])
+    found = diagnosis(client, run_id)
+    assert (found["verdict"], found["metric"]) == ("undecided", None)
+    assert "Not every epoch" in found["explanation"]

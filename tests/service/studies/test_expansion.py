@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from service.api.study_bodies import StudyBody, run_of
 from service.errors import SpecRefused
-from service.studies.expansion import Arm, arms_of, merged, value_at
+from service.runs.patches import merged
+from service.studies.expansion import Arm, arms_of, value_at
 from tests.conftest import BODY
 
 BASE = {**BODY, "regularizers": [{"kind": "l2", "strength": 1e-4}]}
