@@ -60,8 +60,12 @@ def progress(connection: sa.Connection, study_ids: Sequence[str]) -> Sequence[Ro
 
 
 def runs_of(connection: sa.Connection, study_id: str, *, specs: bool = False) -> Sequence[Row]:
-    """What comparing needs to know of every run; with ``specs`` what each trains, too."""
-    columns = [run.c[name] for name in ("id", "arm", "seed", "status", "error_code", "best", "epoch", "reused_from")]
+    """What comparing needs to know of every run, such as whether its series are ``kept``; with ``specs`` its spec."""
+    columns: list[Any] = [
+        run.c[n] for n in ("id", "arm", "seed", "status", "error_code", "best", "epoch", "reused_from")
+    ]
+    trained = sa.func.coalesce(run.c.reused_from, run.c.id)
+    columns.append(sa.exists().where(series.c.run_id == trained).correlate(run).label("kept"))
     statement = sa.select(*columns, *([run.c.spec] if specs else [])).where(run.c.study_id == study_id)
     return connection.execute(statement.order_by(run.c.created_at, run.c.id)).all()
 

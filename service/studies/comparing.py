@@ -138,10 +138,9 @@ Kept = Mapping[tuple[str, str], Floats]
 
 def _series(connection: sa.Connection, study_id: str, runs: Sequence[Row], names: Sequence[str]) -> Kept:
     """Those of the finished runs as they were kept, those of the others as they have come so far."""
-    metric = names[0]
     kept = {(row.run_id, row.name): series.unpacked(row) for row in studies.series_of(connection, study_id, names)}
     for run in runs:
-        if run.epoch and (run.id, metric) not in kept:
+        if run.epoch and not run.kept:
             recorded = [row for row in epochs.of_run(connection, run.reused_from or run.id) if row.epoch > 0]
             kept |= {
                 (run.id, name): np.frombuffer(series.packed(recorded, name), "<f8")
@@ -152,10 +151,7 @@ def _series(connection: sa.Connection, study_id: str, runs: Sequence[Row], names
 
 
 def _check_known(kept: Kept, metric: str, runs: Iterable[Row]) -> None:
-    if kept and not any(name == metric for _, name in kept):
-        message = f"No run of the study has a series {metric!r}."
-        raise SpecRefused(message, errors=[FieldError("metric", "no_such_series", message)])
-    if not kept and any(run.status == "succeeded" for run in runs):
+    if not any(name == metric for _, name in kept) and (kept or any(run.status == "succeeded" for run in runs)):
         message = f"No run of the study has a series {metric!r}."
         raise SpecRefused(message, errors=[FieldError("metric", "no_such_series", message)])
 

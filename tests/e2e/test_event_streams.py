@@ -54,7 +54,6 @@ def test_a_client_that_is_cut_twenty_times_sees_every_event_once(served: Serving
                 break
         stream.close()  # type: ignore[attr-defined]
         cuts += 1
-        assert cuts < 10 * CUTS or len(ended) < RUNS
     writer.join()
     every, after = list[int](), 0
     while True:
@@ -65,5 +64,4 @@ def test_a_client_that_is_cut_twenty_times_sees_every_event_once(served: Serving
         after = int(page["next_cursor"])
     assert seen == every[: len(seen)]
     assert len(set(seen)) == len(seen) >= RUNS * EPOCHS
-    told = [event["type"] for event in page["data"]]
-    assert "run.succeeded" in told
+    assert seen[-1] == every[-1]
