@@ -28,6 +28,7 @@ from tests.laws.strategies import (
     train,
 )
 from worker.engine.pace import Pace
+from worker.engine.routes import route_for
 from worker.engine.stack import Member, Stack
 from worker.engine.training import Training
 from worker.spec.datasets import KINDS
@@ -185,27 +186,41 @@ def test_law_4_a_neutral_part_is_no_part_beside_any_others(kind: str) -> None:
 
 
 class Restless(Pace):
-    """Other threads in every step."""
+    """Other threads in every step, of those that the route leaves free."""
 
-    def __init__(self) -> None:
-        super().__init__(2)
-        self._ways_in_turn = itertools.cycle([Threads(1), Threads(2, 3), Threads(1, 2), Threads(2)])
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        ways = [Threads(1), Threads(2, 3), Threads(1, 2), Threads(2)] if most > 1 else [Threads(1)]
+        self._ways_in_turn = itertools.cycle(ways)
 
     def tick(self) -> None:
         next(self._ways_in_turn).use()
 
 
+# Whether a shape's products keep their bits on two threads hangs on the processor; the wide ones did on all seen.
+SHAPES: dict[str, list[dict[str, Any]]] = {
+    "mlp": [{"hidden": [40]}, {"hidden": [128, 128]}],
+    "cnn": [{"channels": [4, 6], "hidden": [20]}, {"channels": [16, 32], "hidden": [128]}],
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("model", [{}, {"model": {"kind": "cnn", "channels": [4, 6], "hidden": [20]}}])
-def test_law_2_holds_where_the_number_of_threads_changes_in_mid_epoch(model: dict[str, Any]) -> None:
+@pytest.mark.parametrize("kind", SHAPES)
+def test_law_2_holds_where_the_number_of_threads_changes_in_mid_epoch(kind: str) -> None:
     if KINDS["fashion_mnist"].missing(HOME):
         pytest.skip("FashionMNIST is not on this machine")
-    specs = [fashion(seed, **model) for seed in range(3)]
-    steady = train(specs, threads=2)
-    members = [Member(str(i), spec) for i, spec in enumerate(specs)]
-    restless = Training(Stack(members, CPU), data_of(specs[0]), pace=Restless())
-    seen = [(r.member.run_id, fingerprint(r)) for results in restless.epochs() for r in results]
-    assert seen == [(name, steady[name][epoch][2]) for epoch in range(3) for name in "012"]
+    free = list[int]()
+    for shape in SHAPES[kind]:
+        specs = [fashion(seed, model={"kind": kind, **shape}) for seed in range(3)]
+        steady = train(specs, threads=2, most=MOST_RUNS)
+        route = route_for(specs[0], threads=2, most_runs=MOST_RUNS)
+        free.append(route.threads if route.holds else 0)
+        route.enter()
+        members = [Member(str(i), spec) for i, spec in enumerate(specs)]
+        restless = Training(Stack(members, CPU), data_of(specs[0]), pace=Restless(route.threads))
+        seen = [(r.member.run_id, fingerprint(r)) for results in restless.epochs() for r in results]
+        assert seen == [(name, steady[name][epoch][2]) for epoch in range(3) for name in "012"]
+    assert 2 in free, f"the probe left no shape any freedom: {free}"
 
 
 NEUTRAL = {kind: {**example(part), **part.neutral} for kind, part in REGULARIZERS.items() if part.neutral is not None}
