@@ -185,14 +185,19 @@ def holds(spec: RunSpec, threads: int = 2) -> bool:
     return route_for(spec, threads=threads, most_runs=MOST_RUNS).holds
 
 
+def enter_route(spec: RunSpec, *, threads: int = 1, most: int = MOST_RUNS) -> None:
+    """Compute from now on as the probe found it right for 2 threads, with fewer where asked."""
+    route = route_for(spec, threads=2, most_runs=most)
+    route.enter()
+    count = min(threads, route.threads)
+    Threads(count, count).use()
+
+
 def train(
     specs: list[RunSpec], *, threads: int = 1, data: Data | None = None, names: list[str] | None = None, most: int = 16
 ) -> Trained:
     """Train the runs as one stack on the route that the probe found for 2 threads, with fewer where asked."""
-    route = route_for(specs[0], threads=2, most_runs=most)
-    route.enter()
-    count = min(threads, route.threads)
-    Threads(count, count).use()
+    enter_route(specs[0], threads=threads, most=most)
     members = [Member((names or [])[i] if names else str(i), spec) for i, spec in enumerate(specs)]
     trained: Trained = {member.run_id: [] for member in members}
     data = data or data_of(specs[0])
