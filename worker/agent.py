@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from worker.messages import Ended, Epoch, Halt, Idle, Leave, Message, Ready, Saved, Started, Train
+from worker.messages import Ended, Epoch, Halt, Idle, Leave, Message, Noted, Ready, Saved, Started, Train
 from worker.ports import Claim, JobSource, SourceUnavailable, WorkerInfo
 from worker.trainer import Trainer
 
@@ -173,8 +173,11 @@ class Agent:
             known = [m for m in report.measurements if m.run_id in self._claims]
             self._drop(self._insist(lambda: self._source.record(claims, known)))
         elif isinstance(report, Saved):
-            for path in self._insist(lambda: self._source.checkpointed(claims, report.checkpoints)):
+            kept = report.checkpoints, report.weights
+            for path in self._insist(lambda: self._source.checkpointed(claims, *kept)):
                 (self._settings.checkpoints / path).unlink(missing_ok=True)
+        elif isinstance(report, Noted):
+            self._insist(lambda: self._source.note(claims, report.note))
         elif isinstance(report, Ended):
             self._insist(lambda: self._source.finish(claims, report.outcomes))
             self._forget(outcome.run_id for outcome in report.outcomes)
@@ -249,7 +252,7 @@ class Agent:
 
     def _obey(self, orders: Mapping[str, str]) -> None:
         """Pass orders on that the training process has not heard yet."""
-        statuses = {"cancel": "cancelled", "pause": "paused", "lost": "lost"}
+        statuses = {"cancel": "cancelled", "pause": "paused", "time_out": "timed_out", "lost": "lost"}
         with self._lock:
             fresh = {i: o for i, o in orders.items() if o in statuses and i in self._claims and self._asked.get(i) != o}
             self._asked |= fresh

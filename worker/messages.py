@@ -1,7 +1,7 @@
 """What the agent and its training process say to each other: one JSON object a line.
 
 agent → process    Train · Leave · Halt
-process → agent    Ready · Started · Epoch · Saved · Ended · Idle
+process → agent    Ready · Started · Epoch · Saved · Noted · Ended · Idle
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from worker.ports import Checkpoint, Claim, Measurement, Outcome
+from worker.ports import Checkpoint, Claim, Measurement, Note, Outcome, WeightsFile
 
 
 class Message(BaseModel):
@@ -37,7 +37,7 @@ class Leave(Message):
 
     say: Literal["leave"] = "leave"
     run_ids: tuple[str, ...]
-    status: Literal["cancelled", "paused", "lost"]
+    status: Literal["cancelled", "paused", "timed_out", "lost"]
 
 
 class Halt(Message):
@@ -71,10 +71,18 @@ class Epoch(Message):
 
 
 class Saved(Message):
-    """Checkpoints are on disk, by run id."""
+    """Checkpoints, and the weights of best and last epochs, are on disk; by run id."""
 
     say: Literal["saved"] = "saved"
     checkpoints: dict[str, Checkpoint]
+    weights: dict[str, tuple[WeightsFile, ...]] = {}
+
+
+class Noted(Message):
+    """A line for the logs of some runs."""
+
+    say: Literal["noted"] = "noted"
+    note: Note
 
 
 class Ended(Message):
@@ -91,10 +99,10 @@ class Idle(Message):
 
 
 Order = Annotated[Train | Leave | Halt, Field(discriminator="say")]
-Report = Annotated[Ready | Started | Epoch | Saved | Ended | Idle, Field(discriminator="say")]
+Report = Annotated[Ready | Started | Epoch | Saved | Noted | Ended | Idle, Field(discriminator="say")]
 
 _ORDER: TypeAdapter[Train | Leave | Halt] = TypeAdapter(Order)
-_REPORT: TypeAdapter[Ready | Started | Epoch | Saved | Ended | Idle] = TypeAdapter(Report)
+_REPORT: TypeAdapter[Ready | Started | Epoch | Saved | Noted | Ended | Idle] = TypeAdapter(Report)
 
 
 def read_order(line: bytes) -> Train | Leave | Halt:
@@ -102,6 +110,6 @@ def read_order(line: bytes) -> Train | Leave | Halt:
     return _ORDER.validate_json(line)
 
 
-def read_report(line: bytes) -> Ready | Started | Epoch | Saved | Ended | Idle:
+def read_report(line: bytes) -> Ready | Started | Epoch | Saved | Noted | Ended | Idle:
     """What the training process says in ``line``."""
     return _REPORT.validate_json(line)

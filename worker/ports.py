@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-Order = Literal["go", "cancel", "pause", "lost"]
-"""What a holder is told of a run: go on, let it leave the stack (cancelled or paused), or it is no longer yours."""
+Order = Literal["go", "cancel", "pause", "time_out", "lost"]
+"""What a holder is told of a run: go on, let it leave the stack (cancelled, paused, or since it has trained for as long
+as it may), or it is no longer yours."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,28 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WeightsFile:
+    """A file that holds a run's parameters and buffers as they were after ``epoch``: what its model is."""
+
+    at: Literal["best", "last", "start"]
+    """``start``: what a warm start begins with, of another run."""
+    epoch: int
+    path: str
+    """Relative to the same directory; where nothing else is to be saved it is a checkpoint's own file."""
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """A line of some runs' log."""
+
+    run_ids: Sequence[str]
+    level: Literal["info", "warning", "error"]
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Claim:
     """A run that this worker holds until its lease ends; ``token`` proves it in every later write."""
 
@@ -36,11 +59,12 @@ class Claim:
     attempt: int
     spec: Mapping[str, object]
     """The resolved spec, as ``RunSpec.model_validate_json`` takes it."""
-    reuse_key: str
     stack_runs: int = 2
     """How many runs like this one may ever share a stack; the probe looks that far."""
     checkpoints: Sequence[Checkpoint] = ()
     """Newest first; training goes on from the first that can be read."""
+    weights: Sequence[WeightsFile] = ()
+    """What is kept of the run besides: its best epoch so far, and what it starts with."""
     history: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
     """What is recorded so far, series by name, from epoch 1."""
 
@@ -123,8 +147,17 @@ class JobSource(Protocol):
         """Record one epoch of a stack in one transaction, fenced row by row. Returns the run ids that were lost."""
         ...
 
-    def checkpointed(self, claims: Sequence[Claim], checkpoints: Mapping[str, Checkpoint]) -> Sequence[str]:
-        """Point runs (by id) at their newest checkpoints. Returns the paths that no run points at any more."""
+    def checkpointed(
+        self,
+        claims: Sequence[Claim],
+        checkpoints: Mapping[str, Checkpoint],
+        weights: Mapping[str, Sequence[WeightsFile]],
+    ) -> Sequence[str]:
+        """Point runs (by id) at their newest checkpoints and weights. Returns the paths that nothing points at now."""
+        ...
+
+    def note(self, claims: Sequence[Claim], note: Note) -> None:
+        """Add a line to the logs of those of its runs that are held."""
         ...
 
     def finish(self, claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> set[str]:

@@ -26,6 +26,10 @@ Labels = Annotated[
     Field(max_length=64, description="For finding runs again; they change nothing in the result."),
 ]
 Priority = Annotated[int, Field(ge=-1000, le=1000, description="Higher ones are trained first.")]
+MaxSeconds = Annotated[
+    float | None,
+    Field(gt=0, description="How long it may be trained, waiting not counted; then it fails with code time_limit."),
+]
 
 
 class RunBody(RunSpec):
@@ -34,11 +38,12 @@ class RunBody(RunSpec):
     name: RunName | None = Field(default=None, description="For people.")
     labels: Labels = Field(default={})
     priority: Priority = 0
+    max_seconds: MaxSeconds = None
 
     def new_run(self) -> NewRun:
         """The run that is asked for."""
         spec = RunSpec.model_construct(**{name: getattr(self, name) for name in RunSpec.model_fields})
-        return NewRun(spec=spec, name=self.name, labels=self.labels, priority=self.priority)
+        return NewRun(spec, name=self.name, labels=self.labels, priority=self.priority, max_seconds=self.max_seconds)
 
 
 class ChangeBody(BaseModel):
@@ -49,6 +54,7 @@ class ChangeBody(BaseModel):
     name: RunName | None = None
     labels: Labels = {}
     priority: Priority = 0
+    max_seconds: MaxSeconds = None
 
 
 class CloneBody(BaseModel):
@@ -62,6 +68,15 @@ class CloneBody(BaseModel):
     name: RunName | None = None
     labels: Labels = {}
     priority: Priority = 0
+    max_seconds: MaxSeconds = None
+
+
+class ExtendBody(BaseModel):
+    """How long a finished run is to become."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    epochs: Annotated[int, Field(ge=1, le=100_000, description="In all; more than it has.")]
 
 
 async def read(request: Request, limit: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Routes of runs: submit, list, read, change, clone, delete, cancel, pause, resume, retry."""
+"""Routes of runs: submit, list, read, change, delete, cancel, pause, resume, retry."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from service.api.bodies import ChangeBody, CloneBody, RunBody, parse, read
+from service.api.bodies import ChangeBody, RunBody, parse, read
 from service.api.dependencies import (
     IdempotencyKey,
     RunsOf,
@@ -27,7 +27,6 @@ from service.api.dependencies import (
     only,
 )
 from service.api.problems import problems
-from service.api.study_bodies import run_of
 from service.api.views import RunList, RunView, Validation
 from service.errors import (
     BadCursor,
@@ -43,10 +42,9 @@ from service.errors import (
     WrongMediaType,
 )
 from service.runs.pages import NEWEST_FIRST, RunQuery
-from service.runs.patches import patched
 from service.runs.runs import Runs
 from service.runs.states import Action, Status
-from service.runs.submission import estimate, review
+from service.runs.submission import estimate
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
 JSON = "application/json"
@@ -87,8 +85,7 @@ async def create_run(
     body = await read(request, settings.max_body_bytes)
     parsed = parse(RunBody, body)
     if validate_only:
-        await run_in_threadpool(review, parsed.new_run().spec, settings)
-        spec = parsed.new_run().spec
+        spec = (await run_in_threadpool(runs.review, parsed.new_run())).spec
         return Response(Validation.of(spec, estimate(spec)).model_dump_json(), 200, media_type=JSON)
     key = key_of(request, idempotency_key, body)
     answer = await run_in_threadpool(
@@ -190,7 +187,7 @@ async def get_run(request: Request, run_id: str, runs: RunsOf, tailer: TailerOf,
     responses=problems(RunNotFound, BadRequest, TooLarge, WrongMediaType, SpecRefused, Unavailable),
 )
 async def change_run(request: Request, run_id: str, runs: RunsOf, settings: SettingsOf) -> Response:
-    """Give a run another name, other labels or another priority; what is left out stays as it is."""
+    """Change what no result depends on: name, labels, priority, max_seconds; what is left out stays as it is."""
     changes = parse(ChangeBody, await read(request, settings.max_body_bytes)).model_dump(exclude_unset=True)
     run = await run_in_threadpool(runs.change, run_id, changes)
     return Response(RunView.of(run).json_text(), media_type=JSON)
@@ -207,34 +204,6 @@ def delete_run(run_id: str, runs: RunsOf) -> Response:
     """Forget a run that has ended, with its history and files."""
     runs.delete(run_id)
     return Response(status_code=204)
-
-
-@router.post(
-    "/{run_id}/clone",
-    operation_id="clone_run",
-    status_code=201,
-    response_model=RunView,
-    dependencies=[Depends(only("reuse"))],
-    openapi_extra=body_of("CloneBody", {"patch": {"optimizer": {"lr": 0.05}, "seed": 1}}),
-    responses={
-        200: {"model": RunView, "description": "A new run with the result of an equal one."},
-        **problems(RunNotFound, BadRequest, TooLarge, WrongMediaType, SpecRefused, Unavailable),
-    },
-)
-async def clone_run(
-    request: Request,
-    run_id: str,
-    runs: RunsOf,
-    settings: SettingsOf,
-    reuse: Annotated[bool, Query(description="Take over the result of an equal run that has finished.")] = True,
-) -> Response:
-    """Queue a run like this one, but for a merge patch of its spec."""
-    body = parse(CloneBody, await read(request, settings.max_body_bytes))
-    old = await run_in_threadpool(runs.get, run_id)
-    more = {"name": body.name, "labels": body.labels, "priority": body.priority}
-    new = run_of({**patched(old.spec, body.patch), **more})
-    answer = await run_in_threadpool(runs.submit, new, respond=lambda run: RunView.of(run).json_text(), reuse=reuse)
-    return made(answer, "/v1/runs")
 
 
 ACTED = {

@@ -78,9 +78,12 @@ class RunView(BaseModel):
     name: str | None
     labels: dict[str, str]
     priority: int
+    max_seconds: float | None
     spec: dict[str, Any] = Field(description="Resolved: with every default.")
     spec_hash: str
     reused_from: str | None
+    extends: str | None = Field(description="The run from whose end this one went on.")
+    verifies: str | None = Field(description="The run that this one trains once more.")
     study_id: str | None
     arm: str | None
     seed: int
@@ -102,18 +105,9 @@ class RunView(BaseModel):
         """The run as it is shown."""
         error = RunError(code=run.error_code, message=run.error_message or "") if run.error_code else None
         same = (
-            "id",
-            "status",
-            "terminal",
-            "name",
-            "labels",
-            "priority",
-            "spec",
-            "spec_hash",
-            "reused_from",
-            "study_id",
+            *("id", "status", "terminal", "name", "labels", "priority", "max_seconds", "spec", "spec_hash"),
+            *("reused_from", "extends", "verifies", "study_id", "arm", "seed", "last", "waiting_reason", "attempt"),
         )
-        same += ("arm", "seed", "last", "waiting_reason", "attempt")  # type: ignore[assignment]
         return cls(
             **{name: getattr(run, name) for name in same},
             device=Device(requested=run.device, used=run.device_used),

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from service.errors import TransitionRefused
 from service.runs import states
 from service.settings import Settings
+from service.store import files
 from service.store import runs as rows
 from service.store.events import NewEvent
 from service.store.runs import Row
@@ -26,13 +27,21 @@ ALREADY: dict[states.Action, tuple[states.Status, ...]] = {
 """Where an action has nothing to do."""
 
 
+def forget(connection: sa.Connection, run_ids: Sequence[str]) -> list[str]:
+    """Remove runs that have ended; the paths of files that nothing points at any more."""
+    paths = [path for run_id in run_ids for path in files.paths_of(connection, run_id)]
+    for run_id in run_ids:
+        rows.delete(connection, run_id)
+    return files.unused(connection, paths)
+
+
 def remove_files(settings: Settings, paths: Sequence[str]) -> None:
-    """Remove checkpoints that nothing points at any more; one that cannot be removed is left and told of."""
+    """Remove files that nothing points at any more; one that cannot be removed is left and told of."""
     for path in paths:
         try:
             (settings.checkpoints / path).unlink(missing_ok=True)
         except OSError as error:
-            LOG.warning("the checkpoint %s could not be removed: %s", path, error)
+            LOG.warning("the file %s could not be removed: %s", path, error)
 
 
 def act(connection: sa.Connection, row: Row, action: states.Action) -> list[NewEvent]:

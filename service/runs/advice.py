@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -96,7 +95,7 @@ def _suggested(
 
 
 def _spec(run: Run) -> RunSpec:
-    return RunSpec.model_validate_json(json.dumps(run.spec))
+    return RunSpec.of(run.spec)
 
 
 def _curves(run: Run, history: History, train: str, held_out: str) -> Curves:
@@ -133,7 +132,7 @@ def _changed(spec: RunSpec, patch: Mapping[str, Any], settings: Settings) -> dic
     """The spec with the patch, where that can be trained here."""
     body = patched(spec.model_dump(mode="json"), patch)
     try:
-        changed = RunSpec.model_validate_json(json.dumps(body))
+        changed = RunSpec.of(body)
         review(changed, settings)
     except (ValidationError, SpecRefused):
         return None

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from ulid import ULID
 
+from service.runs import warm_starts
 from service.runs.submission import NewRun, stack_runs
 from service.settings import Settings
 from service.store import epochs
@@ -56,6 +57,9 @@ def create(connection: sa.Connection, columns: Prepared, *, reuse: bool) -> tupl
     for reused in (False, True):
         group = [one for one, run in zip(columns, made, strict=True) if (run.model is not None) == reused]
         rows.insert(connection, group, finished=reused)
+    for run, one in zip(made, columns, strict=True):
+        if run.model is None:
+            warm_starts.attach(connection, run.run_id, one["spec"])
     return made, told
 
 
@@ -66,6 +70,7 @@ def _columns(new: NewRun, settings: Settings) -> dict[str, Any]:
         "name": new.name,
         "labels": dict(new.labels),
         "priority": new.priority,
+        "max_seconds": new.max_seconds,
         "spec": spec.model_dump(mode="json"),
         "spec_hash": spec_hash(spec),
         "reuse_key": reuse_key(spec),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,16 +9,28 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.runs import states
+from service.runs.recording import recorded
 from service.settings import Settings
-from service.store import epochs, events, leases, reports, series
+from service.store import epochs, events, files, leases, notes, reports, series
 from service.store.database import reading, writing
 from service.store.events import NewEvent
 from service.store.runs import Row
 from service.store.tables import db_now
-from worker.ports import Checkpoint, Claim, Measurement, Order, Outcome, SourceUnavailable, WorkerInfo
+from worker.ports import (
+    Checkpoint,
+    Claim,
+    Measurement,
+    Note,
+    Order,
+    Outcome,
+    SourceUnavailable,
+    WeightsFile,
+    WorkerInfo,
+)
 
 CHECKPOINTS_KEPT = 2
-RELEASED: dict[str, Any] = {"token": None, "lease_expires_at": None, "eta_seconds": None}
+NOTE_CHARACTERS = 20_000
+"""Of a line in a run's log; of a longer one the end is kept, where the reason of an error stands."""
 ACTIONS: dict[str, states.Action] = {"succeeded": "succeed", "failed": "fail", "cancelled": "stop", "paused": "stop"}
 ORDERS: dict[str, Order] = {"running": "go", "cancelling": "cancel", "pausing": "pause"}
 
@@ -79,17 +90,17 @@ class Jobs:
 
     def _claimed(self, connection: sa.Connection, row: Row, worker: WorkerInfo) -> Claim:
         token = leases.take(connection, row, worker.worker_id, self._settings.lease_seconds)
-        recorded = [e for e in epochs.of_run(connection, row.id) if e.epoch > 0]
-        names = dict.fromkeys(name for e in recorded for name in e.metrics)
+        done = [e for e in epochs.of_run(connection, row.id) if e.epoch > 0]
+        names = dict.fromkeys(name for e in done for name in e.metrics)
         return Claim(
             run_id=row.id,
             token=token,
             attempt=row.attempt + 1,
             spec=row.spec,
-            reuse_key=row.reuse_key,
             stack_runs=row.stack_runs,
-            checkpoints=epochs.checkpoints(connection, row.id),
-            history={name: [e.metrics.get(name) for e in recorded] for name in names},
+            checkpoints=files.checkpoints(connection, row.id),
+            weights=files.weights_of(connection, row.id),
+            history={name: [e.metrics.get(name) for e in done] for name in names},
         )
 
     def started(self, claims: Sequence[Claim], *, device: str, determinism_class: str) -> set[str]:
@@ -109,73 +120,68 @@ class Jobs:
         """Hear what is wanted, by run id; one cheap read."""
         try:
             with reading(self._engine) as connection:
-                statuses = leases.statuses(connection, claims)
+                return _orders(claims, leases.statuses(connection, claims))
         except sa.exc.OperationalError as error:
             raise SourceUnavailable(str(error.orig)) from error
-        return {claim.run_id: ORDERS.get(statuses.get(claim.run_id, ""), "lost") for claim in claims}
 
     def heartbeat(self, worker: WorkerInfo, claims: Sequence[Claim]) -> Mapping[str, Order]:
         """Renew the leases and hear what is wanted, by run id."""
         with self._writing(durable=False) as connection:
             leases.touch_worker(connection, worker.worker_id)
             leases.renew(connection, claims, self._settings.lease_seconds)
-            statuses = leases.statuses(connection, claims)
-        return {claim.run_id: ORDERS.get(statuses.get(claim.run_id, ""), "lost") for claim in claims}
+            return _orders(claims, leases.statuses(connection, claims))
 
     def record(self, claims: Sequence[Claim], measurements: Sequence[Measurement]) -> set[str]:
         """Record one epoch of a stack, fenced row by row. Returns the run ids that were lost."""
         measured = {m.run_id: m for m in measurements}
         concerned = [claim for claim in claims if claim.run_id in measured]
 
-        def note(connection: sa.Connection, row: Row) -> list[NewEvent]:
-            return self._record_one(connection, row, measured[row.id])
-
-        return self._each(concerned, note, durable=False)
-
-    def _record_one(self, connection: sa.Connection, row: Row, m: Measurement) -> list[NewEvent]:
-        """Record one run's epoch; other values for a recorded one replace it and all that follow it."""
-        told: list[NewEvent] = []
-        recorded = epochs.digest(connection, row.id, m.epoch)
-        if recorded == m.digest:
+        def record_one(connection: sa.Connection, row: Row) -> list[NewEvent]:
+            changed, told = recorded(connection, row, measured[row.id])
+            if changed:
+                self._change(connection, row, changed)
             return told
-        revision, best = row.revision, row.best
-        if recorded is not None:
-            forgotten = epochs.delete_from(connection, row.id, m.epoch)
-            revision += 1
-            best = _best(epochs.of_run(connection, row.id))
-            told.append(NewEvent(row.id, "history_rewound", {"from_epoch": m.epoch, "epochs": forgotten}))
-        else:
-            assert m.epoch in (0, row.epoch + 1), f"epoch {m.epoch} of {row.id} follows {row.epoch}"
-        finite = {name: value if math.isfinite(value) else None for name, value in m.metrics.items()}
-        nonfinite = {name: str(value) for name, value in m.metrics.items() if not math.isfinite(value)}
-        values = {"metrics": finite, "nonfinite": nonfinite, "steps": m.steps, "seconds": m.seconds, "digest": m.digest}
-        epochs.insert(connection, {"run_id": row.id, "epoch": m.epoch, **values})
-        changed = {
-            "epoch": m.epoch,
-            "last": finite,
-            "best": _better(best, m.epoch, finite),
-            "digest": m.digest,
-            "revision": revision,
-            "barren": 0,
-            "eta_seconds": m.seconds * (row.epochs - m.epoch),
-        }
-        self._change(connection, row, changed)
-        return [*told, NewEvent(row.id, "epoch", epoch=m.epoch)]
 
-    def checkpointed(self, claims: Sequence[Claim], checkpoints: Mapping[str, Checkpoint]) -> Sequence[str]:
-        """Point runs at their newest checkpoints. Returns the paths no run points at any more."""
+        return self._each(concerned, record_one, durable=False)
+
+    def checkpointed(
+        self,
+        claims: Sequence[Claim],
+        checkpoints: Mapping[str, Checkpoint],
+        weights: Mapping[str, Sequence[WeightsFile]],
+    ) -> Sequence[str]:
+        """Point runs at their newest checkpoints and weights. Returns the paths that nothing points at any more."""
         dropped: list[str] = []
-        concerned = [claim for claim in claims if claim.run_id in checkpoints]
+        concerned = [claim for claim in claims if claim.run_id in checkpoints or claim.run_id in weights]
 
         def point(connection: sa.Connection, row: Row) -> list[NewEvent]:
-            epochs.insert_checkpoint(connection, row.id, row.attempt, checkpoints[row.id])
-            old = [c.path for c in epochs.checkpoints(connection, row.id)[CHECKPOINTS_KEPT:]]
-            epochs.delete_checkpoints(connection, row.id, old)
-            dropped.extend(old)
+            if row.id in checkpoints:
+                files.insert_checkpoint(connection, row.id, row.attempt, checkpoints[row.id])
+                old = [c.path for c in files.checkpoints(connection, row.id)[CHECKPOINTS_KEPT:]]
+                files.delete_checkpoints(connection, row.id, old)
+                dropped.extend(old)
+            before = [files.replace_weights(connection, row.id, file) for file in weights.get(row.id, ())]
+            dropped.extend(path for path in before if path is not None)
             return []
 
-        lost = self._each(concerned, point)
-        return dropped + [checkpoints[run_id].path for run_id in sorted(lost)]
+        def drop(connection: sa.Connection, lost: set[str]) -> Sequence[str]:
+            for run_id in sorted(lost):
+                dropped.extend([checkpoints[run_id].path] if run_id in checkpoints else [])
+                dropped.extend(file.path for file in weights.get(run_id, ()))
+            return files.unused(connection, dropped)
+
+        with self._writing() as connection:
+            lost = self._each_in(connection, concerned, point)
+            return drop(connection, lost)
+
+    def note(self, claims: Sequence[Claim], note: Note) -> None:
+        """Add a line to the logs of those of its runs that are held."""
+        concerned = [claim for claim in claims if claim.run_id in note.run_ids]
+        with self._writing(durable=False) as connection:
+            held = leases.held(connection, concerned)
+            notes.insert(
+                connection, list(held.values()), note.level, note.text[-NOTE_CHARACTERS:].replace("\0", "\ufffd")
+            )
 
     def finish(self, claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> set[str]:
         """End runs. Returns the run ids that were lost."""
@@ -223,9 +229,17 @@ class Jobs:
     ) -> set[str]:
         """Do ``work`` on every claimed run that is still held, in one transaction; the ids of the others."""
         with self._writing(durable=durable) as connection:
-            held = leases.held(connection, claims)
-            told = [event for row in held.values() for event in work(connection, row)]
-            events.append(connection, told)
+            return self._each_in(connection, claims, work)
+
+    def _each_in(
+        self,
+        connection: sa.Connection,
+        claims: Sequence[Claim],
+        work: Callable[[sa.Connection, Row], list[NewEvent]],
+    ) -> set[str]:
+        held = leases.held(connection, claims)
+        told = [event for row in held.values() for event in work(connection, row)]
+        events.append(connection, told)
         return {claim.run_id for claim in claims} - held.keys()
 
     def _change(self, connection: sa.Connection, row: Row, values: Mapping[str, Any]) -> None:
@@ -243,7 +257,7 @@ class Jobs:
         """Take a run from its holder, to wherever ``action`` leads from its status."""
         status = states.after(row.status, action)
         assert status is not None, f"{row.id} is {row.status} and cannot {action}"
-        values: dict[str, Any] = {**RELEASED, "status": status}
+        values: dict[str, Any] = {**leases.RELEASED, "status": status}
         if status in states.TERMINAL:
             values["finished_at"] = db_now()
         if status == "failed":
@@ -263,20 +277,11 @@ class Jobs:
         return self._leave(connection, row, "release", (None, None), {"reason": reason})
 
 
-def _better(
-    best: Mapping[str, Any] | None, number: int, metrics: Mapping[str, float | None]
-) -> Mapping[str, Any] | None:
-    """The best epoch so far, now that epoch ``number`` gave ``metrics``: lowest val.loss, else lowest test.loss."""
-    split = "val" if "val.loss" in metrics else "test"
-    value = metrics.get(f"{split}.loss")
-    if value is None or number == 0 or (best is not None and best["value"] <= value):
-        return best
-    chosen = {"epoch": number, "metric": f"{split}.loss", "value": value, "selected_on": split}
-    return {**chosen, "optimistic": split == "test"}
-
-
-def _best(recorded: Sequence[Row]) -> Mapping[str, Any] | None:
-    best: Mapping[str, Any] | None = None
-    for e in recorded:
-        best = _better(best, e.epoch, e.metrics)
-    return best
+def _orders(claims: Sequence[Claim], statuses: Mapping[str, tuple[str, bool]]) -> Mapping[str, Order]:
+    """What the holder of ``claims`` is to do, given each run's status and whether its time is over."""
+    told: dict[str, Order] = {}
+    for claim in claims:
+        status, over = statuses.get(claim.run_id, ("", False))
+        order = ORDERS.get(status, "lost")
+        told[claim.run_id] = "time_out" if over and order == "go" else order
+    return told

@@ -20,9 +20,12 @@ class Run:
     name: str | None
     labels: Mapping[str, str]
     priority: int
+    max_seconds: float | None
     spec: Mapping[str, Any]
     spec_hash: str
     reused_from: str | None
+    extends: str | None
+    verifies: str | None
     study_id: str | None
     arm: str | None
     seed: int

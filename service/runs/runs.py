@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from service.errors import FieldError, NotMeasured, RunActive, RunNotFound, SpecRefused
-from service.runs import states
-from service.runs.actions import act, remove_files
+from service.runs import extensions, states, verifications, warm_starts
+from service.runs.actions import act, forget, remove_files
 from service.runs.advice import Advice, advise
 from service.runs.answers import Answer, Key, answered, remember
 from service.runs.creation import Wanted, create, prepared
 from service.runs.pages import Page, RunQuery, cursor_at, position
 from service.runs.run import Confusion, Event, History, Run, history_of
 from service.runs.submission import NewRun, review
+from service.runs.verifications import Verification
 from service.settings import Settings
-from service.store import epochs, events, filters, reports
+from service.store import epochs, events, files, filters, notes, reports
 from service.store import runs as rows
 from service.store.database import reading, writing
 from service.store.events import NewEvent
@@ -47,7 +47,10 @@ class Runs:
             before = None if key is None else answered(connection, key, self._settings.idempotency_seconds)
             if before is not None:
                 return before
-            review(new.spec, self._settings)
+            named = warm_starts.resolved(connection, new)
+            review(named.spec, self._settings)
+            if named is not new:
+                columns = prepared([Wanted(named)], self._settings)
             ((run_id, model),), told = create(connection, columns, reuse=reuse)
             answer = Answer(201 if model is None else 200, respond(self._run(connection, run_id)), run_id)
             if key is not None:
@@ -55,11 +58,93 @@ class Runs:
             events.append(connection, told)
         return answer
 
-    def _run(self, connection: sa.Connection, run_id: str) -> Run:
-        row = rows.by_id(connection, run_id)
+    def review(self, new: NewRun) -> NewRun:
+        """The run as it would be queued.
+
+        Raises:
+            SpecRefused: the spec cannot be trained here.
+        """
+        with reading(self._engine) as connection:
+            named = warm_starts.resolved(connection, new)
+        review(named.spec, self._settings)
+        return named
+
+    def extend(self, run_id: str, number: int) -> tuple[Run, bool]:
+        """A run like this one, ``number`` epochs long, that goes on from its end; True where there is nothing to train.
+
+        Raises:
+            RunNotFound, TransitionRefused: the run cannot go on.
+            SpecRefused: it would be another run, or one over the quotas.
+        """
+        with writing(self._engine) as connection:
+            row = self._row(connection, run_id, lock=True)
+            new = extensions.longer(connection, row, number)
+            review(new.spec, self._settings)
+            ((longer_id, model),), told = create(connection, prepared([Wanted(new)], self._settings), reuse=True)
+            if model is None:
+                told += extensions.take_over(connection, row, longer_id)
+            run = self._run(connection, longer_id)
+            events.append(connection, told)
+        return run, model is not None
+
+    def verify(self, run_id: str) -> tuple[Verification, bool]:
+        """Have a run trained once more, to compare every bit; True where that was not done or begun before.
+
+        Raises:
+            RunNotFound, TransitionRefused: the run has no result.
+        """
+        with writing(self._engine) as connection:
+            row = self._row(connection, run_id, lock=True)
+            before = verifications.find(connection, row)
+            if before is not None:
+                return before, False
+            verifications.check(row)
+            place = {"verifies": row.reused_from or row.id}
+            new = NewRun(RunSpec.of(row.spec), priority=row.priority)
+            review(new.spec, self._settings)
+            _, told = create(connection, prepared([Wanted(new, place)], self._settings), reuse=False)
+            begun = verifications.found(connection, row)
+            events.append(connection, told)
+        return begun, True
+
+    def verification(self, run_id: str) -> Verification:
+        """What came of training a run once more.
+
+        Raises:
+            RunNotFound: there is none of this id.
+            NotMeasured: it was never verified.
+        """
+        with reading(self._engine) as connection:
+            return verifications.found(connection, self._row(connection, run_id))
+
+    def files(self, run_id: str) -> tuple[Sequence[Row], Sequence[Row]]:
+        """What is known of a run's checkpoints, newest first, and of its files of weights.
+
+        Raises:
+            RunNotFound: there is none of this id.
+        """
+        with reading(self._engine) as connection:
+            row = self._row(connection, run_id)
+            return files.written(connection, row.reused_from or row.id)
+
+    def log(self, run_id: str, *, after: int, limit: int) -> Sequence[Row]:
+        """The lines of a run's log behind the id ``after``, oldest first.
+
+        Raises:
+            RunNotFound: there is none of this id.
+        """
+        with reading(self._engine) as connection:
+            row = self._row(connection, run_id)
+            return notes.of_run(connection, row.reused_from or row.id, after=after, limit=limit)
+
+    def _row(self, connection: sa.Connection, run_id: str, *, lock: bool = False) -> Row:
+        row = rows.by_id(connection, run_id, lock=lock)
         if row is None:
             raise RunNotFound(f"There is no run {run_id!r}. GET /v1/runs lists those there are.")
-        return Run.of(row, rows.live_workers(connection, self._settings.lease_seconds))
+        return row
+
+    def _run(self, connection: sa.Connection, run_id: str) -> Run:
+        return Run.of(self._row(connection, run_id), rows.live_workers(connection, self._settings.lease_seconds))
 
     def get(self, run_id: str) -> Run:
         """One run.
@@ -113,7 +198,7 @@ class Runs:
             RunNotFound, TransitionRefused: the run's state does not allow it.
         """
         with writing(self._engine) as connection:
-            told = act(connection, self._locked(connection, run_id), action)
+            told = act(connection, self._row(connection, run_id, lock=True), action)
             run = self._run(connection, run_id)
             events.append(connection, told)
         return run, bool(told)
@@ -125,7 +210,7 @@ class Runs:
             RunNotFound: there is none of this id.
         """
         with writing(self._engine) as connection:
-            row = self._locked(connection, run_id)
+            row = self._row(connection, run_id, lock=True)
             rows.change(connection, run_id, row.status, values)
             run = self._run(connection, run_id)
             events.append(connection, [NewEvent(run_id, "run.changed", {"fields": sorted(values)})])
@@ -139,17 +224,11 @@ class Runs:
             RunActive: it has not ended.
         """
         with writing(self._engine) as connection:
-            row = self._locked(connection, run_id)
+            row = self._row(connection, run_id, lock=True)
             if row.status not in states.TERMINAL:
                 raise RunActive(f"The run is {row.status!r}; cancel it first, and delete it once it has ended.")
-            paths = rows.delete(connection, run_id)
+            paths = forget(connection, [run_id])
         remove_files(self._settings, paths)
-
-    def _locked(self, connection: sa.Connection, run_id: str) -> Row:
-        row = rows.by_id(connection, run_id, lock=True)
-        if row is None:
-            raise RunNotFound(f"There is no run {run_id!r}. GET /v1/runs lists those there are.")
-        return row
 
     def history(self, run_id: str, *, since_epoch: int | None = None, metrics: Sequence[str] | None = None) -> History:
         """The recorded epochs behind ``since_epoch``; all series, or those named.
@@ -158,9 +237,7 @@ class Runs:
             RunNotFound: there is no run of this id.
         """
         with reading(self._engine) as connection:
-            row = rows.by_id(connection, run_id)
-            if row is None:
-                raise RunNotFound(f"There is no run {run_id!r}. GET /v1/runs lists those there are.")
+            row = self._row(connection, run_id)
             recorded = epochs.of_run(connection, row.reused_from or row.id, after=since_epoch)
         return history_of(row, recorded, metrics)
 
@@ -177,7 +254,7 @@ class Runs:
         if counts is None:
             why = f"is {run.status!r}" if run.status != "succeeded" else 'was to be tested never ("evaluate.test")'
             raise NotMeasured(f"The confusion matrix is measured when a run succeeds, and {run_id} {why}.")
-        classes = RunSpec.model_validate_json(json.dumps(run.spec)).dataset.classes
+        classes = RunSpec.of(run.spec).dataset.classes
         return Confusion(run_id, run.epoch, classes, counts)
 
     def weights(self, run_id: str) -> tuple[Run, Any]:
@@ -222,9 +299,7 @@ class Runs:
             RunNotFound: there is no run of this id.
         """
         with reading(self._engine) as connection:
-            row = rows.by_id(connection, run_id)
-        if row is None:
-            raise RunNotFound(f"There is no run {run_id!r}. GET /v1/runs lists those there are.")
+            row = self._row(connection, run_id)
         return f"{row.revision}.{row.epoch}.{row.status if row.status in states.TERMINAL else 'active'}"
 
     def events(self, run_id: str | None, *, after: int = 0, limit: int = 1000) -> Sequence[Event]:

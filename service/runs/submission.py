@@ -24,6 +24,7 @@ class NewRun:
     name: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     priority: int = 0
+    max_seconds: float | None = None
 
 
 @dataclass(frozen=True)

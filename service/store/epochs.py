@@ -1,4 +1,4 @@
-"""Statements on recorded epochs and checkpoints."""
+"""Statements on recorded epochs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.store.runs import Row
-from service.store.tables import checkpoint, db_now, epoch
-from worker.ports import Checkpoint
+from service.store.tables import db_now, epoch
 
 
 def of_run(connection: sa.Connection, run_id: str, *, after: int | None = None) -> Sequence[Row]:
@@ -33,30 +32,17 @@ def delete_from(connection: sa.Connection, run_id: str, number: int) -> int:
     return connection.execute(sa.delete(epoch).where(epoch.c.run_id == run_id, epoch.c.epoch >= number)).rowcount
 
 
-def checkpoints(connection: sa.Connection, run_id: str) -> Sequence[Checkpoint]:
-    """A run's checkpoints, newest first."""
-    statement = sa.select(checkpoint).where(checkpoint.c.run_id == run_id)
-    newest_first = (checkpoint.c.epoch.desc(), checkpoint.c.attempt.desc(), checkpoint.c.written_at.desc())
-    return [
-        Checkpoint(epoch=row.epoch, path=row.path, sha256=row.sha256, bytes=row.bytes, digest=row.digest)
-        for row in connection.execute(statement.order_by(*newest_first))
-    ]
+def copy(connection: sa.Connection, run_id: str, to: str) -> None:
+    """Record all epochs of one run for another, too."""
+    columns = [column for column in epoch.c if column is not epoch.c.run_id]
+    of_run = sa.select(sa.literal(to), *columns).where(epoch.c.run_id == run_id)
+    connection.execute(sa.insert(epoch).from_select(["run_id", *(column.name for column in columns)], of_run))
 
 
-def insert_checkpoint(connection: sa.Connection, run_id: str, attempt: int, written: Checkpoint) -> None:
-    """Point a run at a checkpoint; one of the same name is replaced."""
-    same = (checkpoint.c.run_id == run_id, checkpoint.c.path == written.path)
-    connection.execute(sa.delete(checkpoint).where(*same))
-    values = {
-        "path": written.path,
-        "epoch": written.epoch,
-        "sha256": written.sha256,
-        "bytes": written.bytes,
-        "digest": written.digest,
-    }
-    connection.execute(sa.insert(checkpoint).values(run_id=run_id, attempt=attempt, written_at=db_now(), **values))
-
-
-def delete_checkpoints(connection: sa.Connection, run_id: str, paths: Sequence[str]) -> None:
-    """Point no longer at these."""
-    connection.execute(sa.delete(checkpoint).where(checkpoint.c.run_id == run_id, checkpoint.c.path.in_(paths)))
+def first_difference(connection: sa.Connection, run_id: str, other: str) -> int | None:
+    """The first epoch that two runs recorded with different digests, or that only one of them has."""
+    one, two = (sa.select(epoch.c.epoch, epoch.c.digest).where(epoch.c.run_id == i).subquery() for i in (run_id, other))
+    joined = one.join(two, one.c.epoch == two.c.epoch, full=True)
+    number = sa.func.coalesce(one.c.epoch, two.c.epoch)
+    differs = one.c.digest.is_distinct_from(two.c.digest)
+    return connection.scalar(sa.select(sa.func.min(number)).select_from(joined).where(differs))

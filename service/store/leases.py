@@ -12,6 +12,16 @@ from service.store.runs import Row
 from service.store.tables import db_now, run, worker
 from worker.ports import Claim, WorkerInfo
 
+_SPENT = run.c.spent_seconds + db_now() - run.c.claimed_at
+RELEASED: dict[str, Any] = {
+    "token": None,
+    "lease_expires_at": None,
+    "claimed_at": None,
+    "eta_seconds": None,
+    "spent_seconds": _SPENT,
+}
+"""What changes of a run when its holder has it no longer."""
+
 
 def next_queued(connection: sa.Connection, devices: Sequence[str]) -> Row | None:
     """The first queued run, by priority and age, that one of ``devices`` can train; locked."""
@@ -65,6 +75,7 @@ def take(connection: sa.Connection, row: Row, worker_id: str, lease_seconds: flo
             status="running",
             token=token,
             lease_expires_at=db_now() + lease_seconds,
+            claimed_at=db_now(),
             worker_id=worker_id,
             attempt=run.c.attempt + 1,
             barren=run.c.barren + 1,
@@ -96,10 +107,12 @@ def renew(connection: sa.Connection, claims: Sequence[Claim], lease_seconds: flo
     connection.execute(statement.values(lease_expires_at=db_now() + lease_seconds))
 
 
-def statuses(connection: sa.Connection, claims: Sequence[Claim]) -> dict[str, str]:
-    """The status of each claimed run whose token is still current, by id."""
-    statement = sa.select(run.c.id, run.c.status).where(run.c.token.in_([claim.token for claim in claims]))
-    return {row.id: row.status for row in connection.execute(statement)}
+def statuses(connection: sa.Connection, claims: Sequence[Claim]) -> dict[str, tuple[str, bool]]:
+    """Of each claimed run whose token is still current, by id: its status, and whether it trains for too long."""
+    over = sa.func.coalesce(run.c.max_seconds < _SPENT, sa.false())
+    statement = sa.select(run.c.id, run.c.status, over.label("over"))
+    rows = connection.execute(statement.where(run.c.token.in_([claim.token for claim in claims])))
+    return {row.id: (row.status, bool(row.over)) for row in rows}
 
 
 def expired(connection: sa.Connection) -> Sequence[Row]:

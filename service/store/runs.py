@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.store.tables import checkpoint, db_now, epoch, report, run, series, worker
+from service.store.tables import checkpoint, db_now, epoch, note, report, run, series, weights, worker
 
 Row = sa.Row[Any]
 LAST = 1.7e308
@@ -43,6 +43,12 @@ def finished_equals(connection: sa.Connection, reuse_keys: Sequence[str]) -> dic
         for row in connection.execute(statement.order_by(run.c.created_at, run.c.id)):
             found.setdefault(row.reuse_key, row)
     return found
+
+
+def newest_verifying(connection: sa.Connection, run_id: str) -> Row | None:
+    """The newest run that trains ``run_id`` once more."""
+    statement = sa.select(run).where(run.c.verifies == run_id)
+    return connection.execute(statement.order_by(run.c.created_at.desc(), run.c.id.desc()).limit(1)).first()
 
 
 def page(
@@ -91,18 +97,13 @@ def live_workers(connection: sa.Connection, seconds: float) -> Sequence[Row]:
     return connection.execute(sa.select(worker).where(alive).order_by(worker.c.started_at)).all()
 
 
-def delete(connection: sa.Connection, run_id: str) -> Sequence[str]:
-    """Remove a run; the paths of files that nothing points at any more.
-
-    Where others took over its result, the oldest of them has it from now on.
-    """
+def delete(connection: sa.Connection, run_id: str) -> None:
+    """Remove a run. Where others took over its result, the oldest of them has it from now on."""
     others = sa.select(run.c.id).where(run.c.reused_from == run_id).order_by(run.c.created_at, run.c.id)
     heirs = connection.execute(others).scalars().all()
     if heirs:
         connection.execute(sa.update(run).where(run.c.id == heirs[0]).values(reused_from=None))
         connection.execute(sa.update(run).where(run.c.reused_from == run_id).values(reused_from=heirs[0]))
-        for table in (epoch, series, report, checkpoint):
+        for table in (epoch, series, report, checkpoint, weights, note):
             connection.execute(sa.update(table).where(table.c.run_id == run_id).values(run_id=heirs[0]))
-    paths = connection.execute(sa.select(checkpoint.c.path).where(checkpoint.c.run_id == run_id)).scalars().all()
     connection.execute(sa.delete(run).where(run.c.id == run_id))
-    return paths

@@ -73,6 +73,11 @@ run = sa.Table(
     sa.Column("token", sa.Text),
     sa.Column("lease_expires_at", sa.Double),
     sa.Column("worker_id", sa.Text),
+    sa.Column("claimed_at", sa.Double),
+    sa.Column("spent_seconds", sa.Double, nullable=False, server_default="0"),
+    sa.Column("max_seconds", sa.Double),
+    sa.Column("extends", sa.Text),
+    sa.Column("verifies", sa.Text),
     sa.Column("epoch", sa.Integer, nullable=False, server_default="0"),
     sa.Column("epochs", sa.Integer, nullable=False),
     sa.Column("best", sa.JSON(none_as_null=True)),
@@ -91,6 +96,7 @@ run = sa.Table(
     sa.Index("ix_run_created", "created_at", "id"),
     sa.Index("ix_run_reuse", "reuse_key", "status"),
     sa.Index("ix_run_study", "study_id"),
+    sa.Index("ix_run_verifies", "verifies"),
 )
 _queued = run.c.status == sa.literal_column("'queued'")
 sa.Index(
@@ -123,6 +129,34 @@ checkpoint = sa.Table(
     sa.Column("bytes", sa.BigInteger, nullable=False),
     sa.Column("digest", sa.Text, nullable=False),
     sa.Column("written_at", sa.Double, nullable=False),
+    sa.Index("ix_checkpoint_path", "path"),
+)
+
+weights = sa.Table(
+    "weights",
+    METADATA,
+    sa.Column("run_id", sa.Text, sa.ForeignKey("run.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("at", sa.Text, primary_key=True),
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("epoch", sa.Integer, nullable=False),
+    sa.Column("sha256", sa.Text, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("written_at", sa.Double, nullable=False),
+    sa.CheckConstraint("at IN ('best', 'last', 'start')", name="at"),
+    sa.Index("ix_weights_path", "path"),
+    sa.Index("ix_weights_content", "sha256"),
+)
+
+note = sa.Table(
+    "note",
+    METADATA,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("run_id", sa.Text, sa.ForeignKey("run.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("level", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Index("ix_note_run", "run_id", "id"),
 )
 
 series = sa.Table(

@@ -11,7 +11,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from service.errors import FieldError, SpecRefused
@@ -59,7 +59,7 @@ class Arm:
     def at(self, seed: int) -> NewRun:
         """The arm's run with this seed."""
         spec = self.run.spec.model_copy(update={"seed": seed})
-        return NewRun(spec=spec, name=self.run.name, labels=self.run.labels, priority=self.run.priority)
+        return replace(self.run, spec=spec)
 
 
 def steps_of(path: str) -> list[str]:
@@ -147,7 +147,7 @@ def _over_grid(plan: Plan, name: str, plain: NewRun, parse: Callable[[Mapping[st
             for path, value in point.items():
                 body = replaced(body, steps_of(path), value)
             try:
-                run = parse({**body, "name": plain.name, "labels": plain.labels, "priority": plain.priority})
+                run = replace(plain, spec=parse(body).spec)
             except SpecRefused as refusal:
                 raise _in_grid(refusal, point) from refusal
         yield Arm(arm_id(name, point), name, point, run)

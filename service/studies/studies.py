@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 from ulid import ULID
 
 from service.errors import FieldError, SpecRefused, StudyActive, StudyNotFound
-from service.runs.actions import act, remove_files
+from service.runs import warm_starts
+from service.runs.actions import act, forget, remove_files
 from service.runs.answers import Answer, Key, answered, remember
 from service.runs.creation import Prepared, Wanted, create, prepared
 from service.runs.pages import cursor_at, position
@@ -200,7 +201,7 @@ class Studies:
             active = studies.unfinished(connection, study_id)
             if active:
                 raise StudyActive(f"{len(active)} of its runs have not ended; cancel the study first.")
-            paths = [path for row in studies.runs_of(connection, study_id) for path in rows.delete(connection, row.id)]
+            paths = forget(connection, [row.id for row in studies.runs_of(connection, study_id)])
             studies.delete(connection, study_id)
         remove_files(self._settings, paths)
 
@@ -227,6 +228,8 @@ class Studies:
     def _arms(self, plan: Plan) -> list[Arm]:
         self._check_size(plan.arm_count, len(plan.seeds))
         arms = arms_of(plan, self._parse)
+        with reading(self._engine) as connection:
+            arms = [replace(arm, run=warm_starts.resolved(connection, arm.run)) for arm in arms]
         for arm in arms:
             review(arm.run.spec, self._settings)
         return arms

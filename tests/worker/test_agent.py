@@ -15,8 +15,17 @@ import pytest
 from tests.conftest import WORKER, spec
 from tests.processes import eventually
 from worker.agent import Agent, AgentSettings
-from worker.ports import Checkpoint, Claim, Measurement, Order, Outcome, SourceUnavailable, WorkerInfo
-from worker.spec.run import reuse_key
+from worker.ports import (
+    Checkpoint,
+    Claim,
+    Measurement,
+    Note,
+    Order,
+    Outcome,
+    SourceUnavailable,
+    WeightsFile,
+    WorkerInfo,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -29,6 +38,7 @@ class Source:
     recorded: dict[str, list[int]] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     released: list[tuple[str, bool]] = field(default_factory=list)
+    notes: list[tuple[str, str]] = field(default_factory=list)
     lost: set[str] = field(default_factory=set)
     away: dict[str, int] = field(default_factory=dict)
     """Calls that fail from now on, by method."""
@@ -65,8 +75,16 @@ class Source:
                 self.recorded.setdefault(m.run_id, []).append(m.epoch)
         return self.lost & {m.run_id for m in measurements}
 
-    def checkpointed(self, claims: Sequence[Claim], checkpoints: Mapping[str, Checkpoint]) -> Sequence[str]:
+    def checkpointed(
+        self,
+        claims: Sequence[Claim],
+        checkpoints: Mapping[str, Checkpoint],
+        weights: Mapping[str, Sequence[WeightsFile]],
+    ) -> Sequence[str]:
         return ()
+
+    def note(self, claims: Sequence[Claim], note: Note) -> None:
+        self.notes += [(run_id, note.text) for run_id in note.run_ids]
 
     def finish(self, claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> set[str]:
         self.answer("finish")
@@ -79,7 +97,7 @@ class Source:
 
 def claim(name: str, epochs: int = 3) -> Claim:
     run = spec(epochs=epochs, seed=len(name))
-    return Claim(run_id=name, token=name, attempt=1, spec=run.model_dump(mode="json"), reuse_key=reuse_key(run))
+    return Claim(run_id=name, token=name, attempt=1, spec=run.model_dump(mode="json"))
 
 
 @pytest.fixture

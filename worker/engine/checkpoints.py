@@ -1,7 +1,8 @@
-"""Checkpoints: one safetensors file for each run, whole on disk before anybody hears of it.
+"""Checkpoints and weights: safetensors files, whole on disk before anybody hears of them.
 
-The file holds weights and optimizer tensors by name; there is no generator state to keep. Its SHA-256 goes into the
-database, whose pointer is the truth: a file nobody points at is rubbish, a file that differs is not used.
+A checkpoint holds weights and optimizer tensors by name; there is no generator state to keep. A file of weights leaves
+the optimizer's out. Their SHA-256 goes into the database, whose pointer is the truth: a file nobody points at is
+rubbish, a file that differs is not used.
 """
 
 from __future__ import annotations
@@ -12,12 +13,16 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Literal
 
 import safetensors.torch
 import torch
 from torch import Tensor
 
-from worker.ports import Checkpoint
+from worker.ports import Checkpoint, WeightsFile
+
+OPTIMIZER = "optimizer."
+"""What the names of the optimizer's tensors begin with."""
 
 
 class BadCheckpoint(Exception):
@@ -30,10 +35,32 @@ def save(directory: Path, name: str, tensors: Mapping[str, Tensor], *, epoch: in
     Raises:
         OSError: the disk is full or not writable; nothing was left behind and no older file was touched.
     """
+    sha256, size = _write(directory / name, tensors, {"format": 1, "epoch": epoch, "digest": digest})
+    return Checkpoint(epoch=epoch, path=name, sha256=sha256, bytes=size, digest=digest)
+
+
+def weights_of(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The parameters and buffers among a run's tensors."""
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith(OPTIMIZER)}
+
+
+def save_weights(
+    directory: Path, name: str, tensors: Mapping[str, Tensor], *, at: Literal["best", "last"], epoch: int
+) -> WeightsFile:
+    """Write a run's weights to ``directory/name``, likewise.
+
+    Raises:
+        OSError: the disk is full or not writable; nothing was left behind and no older file was touched.
+    """
+    sha256, size = _write(directory / name, weights_of(tensors), {"format": 1, "epoch": epoch})
+    return WeightsFile(at=at, epoch=epoch, path=name, sha256=sha256, bytes=size)
+
+
+def _write(target: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> tuple[str, int]:
+    """Write a file of tensors; its SHA-256 and its length."""
     # One entry: the format does not keep the order of several, and equal states shall be equal files.
-    metadata = {"fitwell": json.dumps({"format": 1, "epoch": epoch, "digest": digest})}
+    metadata = {"fitwell": json.dumps(about)}
     content = safetensors.torch.save({k: v.contiguous().cpu() for k, v in tensors.items()}, metadata)
-    target = directory / name
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     try:
@@ -46,11 +73,10 @@ def save(directory: Path, name: str, tensors: Mapping[str, Tensor], *, epoch: in
         temporary.unlink(missing_ok=True)
         raise
     _sync_directory(target.parent)
-    sha256 = hashlib.sha256(content).hexdigest()
-    return Checkpoint(epoch=epoch, path=name, sha256=sha256, bytes=len(content), digest=digest)
+    return hashlib.sha256(content).hexdigest(), len(content)
 
 
-def load(directory: Path, checkpoint: Checkpoint, device: torch.device) -> dict[str, Tensor]:
+def load(directory: Path, checkpoint: Checkpoint | WeightsFile, device: torch.device) -> dict[str, Tensor]:
     """The tensors of a checkpoint, by name.
 
     Raises:

@@ -1,6 +1,6 @@
 """The chained digest: names every bit of a run up to an epoch.
 
-    d₀ = H(reuse key, determinism class)
+    d₀ = H(trajectory key, determinism class)
     d_e = H(d_{e−1}, e, tensors' names, dtypes, shapes and bytes, measurements)
 
 Two runs with the same digest had the same weights, optimizer state and measurements in every epoch.
@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from torch import Tensor
 
 
-def first_digest(reuse_key: str, determinism_class: str) -> str:
+def first_digest(trajectory_key: str, determinism_class: str) -> str:
     """d₀, before any epoch."""
-    return "sha256:" + hashlib.sha256(f"{reuse_key}\0{determinism_class}".encode()).hexdigest()
+    return "sha256:" + hashlib.sha256(f"{trajectory_key}\0{determinism_class}".encode()).hexdigest()
 
 
 def next_digest(previous: str, epoch: int, tensors: Mapping[str, Tensor], metrics: Mapping[str, float]) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import itertools
-import json
 import logging
+import math
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,19 +19,18 @@ from torch import Tensor
 from worker.engine import checkpoints
 from worker.engine.data import Data
 from worker.engine.digest import first_digest, next_digest
-from worker.engine.evaluation import confusion
+from worker.engine.endings import LeaveStatus, explained, measurement, outcome_of_leaving, outcomes_of
 from worker.engine.neighbours import Neighbours
 from worker.engine.routes import Route, route_for
 from worker.engine.stack import Member, Stack
-from worker.engine.summary import parameters_of
-from worker.engine.training import Ended as HowItEnded
+from worker.engine.state import Best, State
 from worker.engine.training import EpochResult, Training, ended_after
-from worker.messages import Ended, Epoch, Message, Saved, Started, Train
-from worker.ports import Checkpoint, Claim, Measurement, Outcome
-from worker.spec.run import RunSpec
+from worker.messages import Ended, Epoch, Message, Noted, Saved, Started, Train
+from worker.ports import Claim, Note, Outcome
+from worker.spec.best import judged_by
+from worker.spec.run import RunSpec, trajectory_key
 
 LOG = logging.getLogger("fitwell.training")
-LeaveStatus = Literal["cancelled", "paused", "lost"]
 
 
 @dataclass
@@ -52,18 +51,6 @@ class Workshop:
         if key not in self._data:
             self._data = {key: Data(spec.dataset, self.datasets, self.device)}
         return self._data[key]
-
-
-@dataclass
-class State:
-    """A run as it was at the end of its last epoch."""
-
-    claim: Claim
-    spec: RunSpec
-    epoch: int
-    digest: str
-    tensors: Mapping[str, Tensor] | None
-    saved: bool = True
 
 
 class Job:
@@ -103,10 +90,16 @@ class Job:
                 self._work()
         except Exception as error:
             LOG.exception("training failed")
+            run_ids = list(self._states) or [claim.run_id for claim in self._train.claims]
+            self._note(run_ids, "".join(traceback.format_exception(error)).strip(), "error")
             self._fail(error)
 
+    def _note(self, run_ids: Sequence[str], text: str, level: Literal["info", "warning", "error"] = "info") -> None:
+        """Add a line to the runs' logs."""
+        self._say(Noted(note=Note(run_ids=tuple(run_ids), level=level, text=text)))
+
     def _work(self) -> None:
-        specs = [RunSpec.model_validate_json(json.dumps(claim.spec)) for claim in self._train.claims]
+        specs = [RunSpec.of(claim.spec) for claim in self._train.claims]
         shop = self._workshop
         route = route_for(specs[0], threads=shop.threads, most_runs=self._train.most_runs, device=shop.device)
         route.enter()
@@ -124,9 +117,25 @@ class Job:
                 tensors = checkpoints.load(self._workshop.checkpoints, checkpoint, self._workshop.device)
             except checkpoints.BadCheckpoint as error:
                 LOG.warning("%s: %s; an older one is used", claim.run_id, error)
+                self._note([claim.run_id], f"{error}; what came before it is used", "warning")
             else:
-                return State(claim, spec, checkpoint.epoch, checkpoint.digest, tensors)
-        return State(claim, spec, 0, first_digest(claim.reuse_key, route.determinism_class), None)
+                self._note([claim.run_id], f"goes on from its checkpoint of epoch {checkpoint.epoch}")
+                best = Best.of(claim.history, checkpoint.epoch)
+                return State(claim, spec, checkpoint.epoch, checkpoint.digest, tensors, best)
+        digest = first_digest(trajectory_key(spec), route.determinism_class)
+        return State(claim, spec, 0, digest, None, Best(), weights=self._warm(claim))
+
+    def _warm(self, claim: Claim) -> Mapping[str, Tensor] | None:
+        """What the run begins with, where it is a warm start.
+
+        Raises:
+            BadCheckpoint: the file of weights is missing or altered.
+        """
+        for file in claim.weights:
+            if file.at == "start":
+                self._note([claim.run_id], f"begins with the weights of sha256:{file.sha256}")
+                return checkpoints.load(self._workshop.checkpoints, file, self._workshop.device)
+        return None
 
     def _end_finished(self) -> None:
         """End the runs whose last epoch was saved before an end could be reported."""
@@ -136,7 +145,8 @@ class Job:
             ended = ended_after(state.spec, state.epoch, history) if state.epoch else None
             if ended is not None:
                 stack = self._stack([state])
-                outcomes += _outcomes(stack, self._workshop.data(state.spec), [ended])
+                outcomes += outcomes_of(stack, self._workshop.data(state.spec), [ended])
+                self._save([run_id], ended=True)
                 del self._states[run_id]
         if outcomes:
             self._say(Ended(outcomes=tuple(outcomes)))
@@ -147,6 +157,8 @@ class Job:
         for position, state in enumerate(states):
             if state.tensors is not None:
                 stack.restore(position, state.tensors)
+            elif state.weights is not None:
+                stack.restore(position, {**stack.tensors(position), **state.weights})
         return stack
 
     def _train_together(self, group: Sequence[State], route: Route) -> None:
@@ -154,6 +166,11 @@ class Job:
         device = self._workshop.device
         run_ids = tuple(state.claim.run_id for state in group)
         self._say(Started(run_ids=run_ids, device=str(device), determinism_class=route.determinism_class))
+        of = "alone" if len(group) == 1 else f"in a stack of {len(group)}"
+        told = (
+            f"trains {of} from epoch {group[0].epoch + 1} on {device}, {route.library}, up to {route.threads} thread(s)"
+        )
+        self._note(run_ids, f"{told}; bits: {route.determinism_class}")
         stack = self._stack(group)
         histories = {state.claim.run_id: state.claim.history for state in group}
         data = self._workshop.data(group[0].spec)
@@ -180,7 +197,9 @@ class Job:
             state.digest = next_digest(state.digest, result.epoch, tensors, result.metrics)
             state.tensors = {name: tensor.clone() for name, tensor in tensors.items()}
             state.epoch, state.saved = result.epoch, False
-            measurements.append(_measurement(result, state.digest))
+            value = result.metrics.get(judged_by(result.metrics), math.nan)
+            state.best.look(result.epoch, value if math.isfinite(value) else None, state.tensors)
+            measurements.append(measurement(result, state.digest))
         self._say(Epoch(measurements=tuple(measurements)))
         ended = {result.position: result.ended for result in results if result.ended is not None}
         if time.monotonic() - self._saved_at >= self._workshop.checkpoint_seconds:
@@ -188,92 +207,42 @@ class Job:
         if not ended:
             return
         stack = results[0].stack.take(list(ended))
-        self._save([member.run_id for member in stack.members])
+        self._save([member.run_id for member in stack.members], ended=True)
         data = self._workshop.data(stack.members[0].spec)
-        self._say(Ended(outcomes=tuple(_outcomes(stack, data, list(ended.values())))))
+        self._say(Ended(outcomes=tuple(outcomes_of(stack, data, list(ended.values())))))
         for member in stack.members:
             del self._states[member.run_id]
 
-    def _save(self, run_ids: Iterable[str]) -> None:
-        """Write the checkpoints of these runs that are not yet on disk."""
-        written: dict[str, Checkpoint] = {}
-        for run_id in run_ids:
-            state = self._states[run_id]
-            if not state.saved and state.tensors is not None:
-                name = f"{run_id}/attempt{state.claim.attempt:04d}-epoch{state.epoch:06d}.safetensors"
-                written[run_id] = checkpoints.save(
-                    self._workshop.checkpoints, name, state.tensors, epoch=state.epoch, digest=state.digest
-                )
-                state.saved = True
-        if written:
-            self._say(Saved(checkpoints=written))
+    def _save(self, run_ids: Iterable[str], *, ended: bool = False) -> None:
+        """Write the checkpoints of these runs that are not yet on disk, and the weights of their best epochs.
+
+        Of those that ``ended`` also the weights as they are now.
+        """
+        directory = self._workshop.checkpoints
+        states = [self._states[run_id] for run_id in run_ids]
+        written = {state.claim.run_id: file for state in states if (file := state.save(directory)) is not None}
+        weights = {
+            state.claim.run_id: files for state in states if (files := state.save_weights(directory, ended=ended))
+        }
+        if written or weights:
+            self._say(Saved(checkpoints=written, weights=weights))
             self._saved_at = time.monotonic()
 
     def _left(self, run_ids: Sequence[str]) -> None:
         """Save the runs that left the stack, and end those that were not merely halted."""
-        self._save([run_id for run_id in run_ids if self._leaving.get(run_id) != "lost"])
-        outcomes = []
+        how = {run_id: self._leaving.get(run_id) for run_id in run_ids}
+        self._save([run_id for run_id, status in how.items() if status in (None, "paused")])
+        self._save([run_id for run_id, status in how.items() if status in ("cancelled", "timed_out")], ended=True)
+        outcomes = [outcome for run_id, status in how.items() if (outcome := outcome_of_leaving(run_id, status))]
         for run_id in run_ids:
-            status = self._leaving.get(run_id)
-            if status in ("cancelled", "paused"):
-                outcomes.append(Outcome(run_id=run_id, status=status))
             del self._states[run_id]
         if outcomes:
             self._say(Ended(outcomes=tuple(outcomes)))
 
     def _fail(self, error: Exception) -> None:
         """End every run that is left with what went wrong."""
-        code, message = _explained(error)
+        code, message = explained(error)
         known = list(self._states) or [claim.run_id for claim in self._train.claims]
         outcomes = tuple(Outcome(run_id=run_id, status="failed", code=code, message=message) for run_id in known)
         self._states = {}
         self._say(Ended(outcomes=outcomes))
-
-
-def _measurement(result: EpochResult, digest: str) -> Measurement:
-    return Measurement(
-        run_id=result.member.run_id,
-        epoch=result.epoch,
-        steps=result.steps,
-        metrics=result.metrics,
-        seconds=result.seconds,
-        digest=digest,
-    )
-
-
-def _outcomes(stack: Stack, data: Data, ended: Sequence[HowItEnded]) -> list[Outcome]:
-    """How the runs of ``stack`` ended, with reports on their models."""
-    tested = stack.members[0].spec.evaluate.test != "never"
-    matrices = confusion(stack, data.test, data.classes).tolist() if tested else []
-    outcomes = []
-    for position, (member, how) in enumerate(zip(stack.members, ended, strict=True)):
-        reports: dict[str, object] = {"weights": parameters_of(stack, position)}
-        if tested and how != "diverged":
-            reports["confusion"] = matrices[position]
-        outcomes.append(_outcome(member.run_id, how, reports))
-    return outcomes
-
-
-def _outcome(run_id: str, ended: HowItEnded, reports: Mapping[str, object]) -> Outcome:
-    if ended == "diverged":
-        message = (
-            "A loss is no longer finite; the history up to there is kept. A lower learning rate is the usual remedy."
-        )
-        return Outcome(run_id=run_id, status="failed", code="diverged", message=message, reports=reports)
-    return Outcome(run_id=run_id, status="succeeded", code=ended, reports=reports)
-
-
-def _explained(error: Exception) -> tuple[str, str]:
-    """A code and a sentence for what ended a job."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "not enough memory" in str(error):
-        return (
-            "out_of_memory",
-            "The machine has not enough memory for this model and batch size; make one of them smaller.",
-        )
-    if isinstance(error, FileNotFoundError):
-        return "dataset_missing", str(error)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "disk_full", "The disk of the checkpoints is full; the last one is intact. Free some space and retry."
-    if isinstance(error, OSError):
-        return "storage", f"A file could not be read or written: {error}"
-    return "internal_error", f"{type(error).__name__}: {error}. This is a bug; the worker's log has the details."

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -19,7 +20,7 @@ from worker.spec.schedules import AnySchedule
 from worker.spec.schedules.constant import Constant
 from worker.spec.stops import AnyStop
 
-ENGINE_VERSION = "2"
+ENGINE_VERSION = "3"
 """Raised whenever the same spec would give other bits; finished runs of another version are not reused."""
 
 
@@ -32,6 +33,16 @@ class Evaluate(Spec):
     )
     test: Literal["every_epoch", "last_epoch", "never"] = "every_epoch"
     before_training: bool = Field(default=False, description="Measure the untrained model as epoch 0.")
+
+
+class WarmStart(Spec):
+    """Begin with the weights of another run, whose model has the same parameters."""
+
+    run_id: str = Field(pattern=r"^run_[0-9A-Z]{26}$", description="The run whose weights these are.")
+    at: Literal["best", "last"] = Field(default="last", description="Of its best epoch or its last one.")
+    sha256: str | None = Field(
+        default=None, pattern=r"^[0-9a-f]{64}$", description="Of the weights; found out at submission."
+    )
 
 
 class RunSpec(Spec):
@@ -47,6 +58,7 @@ class RunSpec(Spec):
         default=64, description="Rows of an optimizer step; full is the whole training set."
     )
     seed: int = Field(default=0, ge=0, le=2**53 - 1)
+    warm_start: WarmStart | None = None
     stop: tuple[AnyStop, ...] = Field(default=(), max_length=16)
     allow_test_selection: bool = Field(default=False, description="Let rules that choose an epoch look at test.*.")
     evaluate: Evaluate = Field(default_factory=Evaluate)
@@ -89,9 +101,19 @@ class RunSpec(Spec):
             for objection in part.objections(self):
                 yield (*place, objection.field) if objection.field else place, objection
 
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> RunSpec:
+        """The spec that was resolved to these fields, as they come back from JSON."""
+        return cls.model_validate_json(json.dumps(fields))
+
     def result_fields(self) -> dict[str, Any]:
-        """The resolved spec less what does not change the result's meaning: the device."""
-        return self.model_dump(mode="json", exclude={"device"})
+        """The resolved spec less what does not change the result: the device, and whose weights came first."""
+        return self.model_dump(mode="json", exclude={"device": True, "warm_start": {"run_id", "at"}})
+
+    @property
+    def as_long_as(self) -> bool:
+        """Whether some epoch depends on how many there are to be, so that a run cannot simply go on longer."""
+        return self.schedule.spans or self.evaluate.test == "last_epoch"
 
 
 def spec_hash(spec: RunSpec) -> str:
@@ -102,6 +124,18 @@ def spec_hash(spec: RunSpec) -> str:
 def reuse_key(spec: RunSpec) -> str:
     """Names the result: what is trained, and the engine that trains it."""
     return sha256_of({"spec_hash": spec_hash(spec), "engine": ENGINE_VERSION})
+
+
+def trajectory_key(spec: RunSpec) -> str:
+    """Names the epochs one after the other: runs with equal keys are the same run as far as both of them go.
+
+    Left out are the number of epochs where none depends on it, and stop rules that look at whole epochs.
+    """
+    fields = spec.result_fields()
+    if not spec.as_long_as:
+        del fields["epochs"]
+    fields["stop"] = [rule.model_dump(mode="json") for rule in spec.stop if rule.step_limit() is not None]
+    return sha256_of({"spec": fields, "dataset_digest": spec.dataset.digest(), "engine": ENGINE_VERSION})
 
 
 def stack_key(spec: RunSpec) -> str:

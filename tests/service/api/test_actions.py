@@ -90,7 +90,7 @@ def test_a_run_that_has_ended_can_be_deleted_with_its_files(client: TestClient, 
     file.parent.mkdir(parents=True)
     file.write_bytes(b"weights")
     path = f"{run_id}/one.safetensors"
-    work.checkpointed([claim], {run_id: Checkpoint(epoch=1, path=path, sha256="x", bytes=7, digest="d")})
+    work.checkpointed([claim], {run_id: Checkpoint(epoch=1, path=path, sha256="x", bytes=7, digest="d")}, {})
     work.finish([claim], [Outcome(run_id=run_id, status="succeeded")])
     assert client.delete(f"/v1/runs/{run_id}").status_code == 204
     assert not file.exists()

@@ -141,7 +141,7 @@ def test_a_stale_token_changes_nothing(write: str, runs: Runs, jobs: Jobs, engin
     elif write == "record":
         assert jobs.record([stale], [measured(run_id, 2)]) == {run_id}
     elif write == "checkpointed":
-        assert jobs.checkpointed([stale], saved(stale, 1)) == [saved(stale, 1)[run_id].path]
+        assert jobs.checkpointed([stale], saved(stale, 1), {}) == [saved(stale, 1)[run_id].path]
     elif write == "finish":
         assert jobs.finish([stale], [outcome(stale)]) == {run_id}
     elif write == "release":
@@ -292,7 +292,7 @@ def test_a_cancelled_run_is_never_claimed(runs: Runs, jobs: Jobs) -> None:
 def test_the_two_newest_checkpoints_are_kept_and_handed_out_newest_first(runs: Runs, jobs: Jobs) -> None:
     run_id = submit(runs)
     claim = one(jobs)
-    dropped = [jobs.checkpointed([claim], saved(claim, number)) for number in (1, 2, 3)]
+    dropped = [jobs.checkpointed([claim], saved(claim, number), {}) for number in (1, 2, 3)]
     assert dropped == [[], [], [f"{run_id}/1-1"]]
     jobs.release([claim], barren=False)
     assert [c.epoch for c in one(jobs).checkpoints] == [3, 2]

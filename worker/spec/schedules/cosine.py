@@ -24,6 +24,11 @@ class Cosine(Schedule):
     kind: Literal["cosine"] = "cosine"
     final: float = Field(default=0.0, ge=0, le=1, description="φ, the last epoch's factor.")
 
+    @property
+    def spans(self) -> bool:
+        """The cosine ends with the last epoch."""
+        return True
+
     def factor(self, epoch: int, epochs: int) -> float:
         """The cosine's height at ``epoch``."""
         done = (epoch - 1) / max(epochs - 1, 1)

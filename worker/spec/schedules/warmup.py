@@ -27,6 +27,11 @@ class Warmup(Schedule):
     start: float = Field(default=0.1, ge=0, le=1, description="σ, the first epoch's factor.")
     then: Literal["constant", "cosine"] = Field(default="constant", description="What comes after the rise.")
 
+    @property
+    def spans(self) -> bool:
+        """Where a cosine follows, it ends with the last epoch."""
+        return self.then != "constant"
+
     def factor(self, epoch: int, epochs: int) -> float:
         """The rise, or what comes after it; ``epochs`` is here the run's length."""
         if epoch < self.epochs:

@@ -1,0 +1,123 @@
+"""Runs made of runs, with real training: the laws hold for extensions, verifications and warm starts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from safetensors.numpy import load_file
+
+from tests.e2e.test_serve import LONG, SPEC
+from tests.processes import Serving, eventually, serving
+
+pytestmark = pytest.mark.slow
+MOMENTUM: dict[str, Any] = {
+    **SPEC,
+    "optimizer": {"kind": "momentum", "lr": 0.05},
+    "regularizers": [{"kind": "dropout"}],
+}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    with serving(tmp_path_factory.mktemp("again") / "home") as one:
+        yield one
+
+
+def call(served: Serving, method: str, path: str, **options: Any) -> Any:
+    answer = httpx2.request(method, f"{served.client.transport.url}/v1/runs/{path}", timeout=30, **options)
+    assert answer.status_code < 300, answer.text
+    return answer.json()
+
+
+def files(served: Serving, run_id: str) -> dict[str, Path]:
+    """The files of weights by what they are of, found by their digest as nobody else would."""
+    by_digest = {
+        hashlib.sha256(path.read_bytes()).hexdigest(): path
+        for path in (served.home / "checkpoints").rglob("*.safetensors")
+    }
+    return {one["at"]: by_digest[one["sha256"]] for one in call(served, "GET", f"{run_id}/checkpoints")["weights"]}
+
+
+def test_an_extended_run_has_the_bits_of_one_so_long_from_the_start(served: Serving) -> None:
+    short = served.client.runs.create(seed=3, **MOMENTUM).wait(60)
+    longer = served.client.runs.get(call(served, "POST", f"{short.id}/extend", json={"epochs": 15})["id"]).wait(60)
+    whole = served.client.runs.create(seed=3, reuse=False, **{**MOMENTUM, "epochs": 15}).wait(60)
+    extended, straight = (run.model_dump()["determinism"]["digest"] for run in (longer, whole))
+    assert extended == straight
+    assert longer.history["val.loss"][:8] == short.history["val.loss"]
+    for at in ("best", "last"):
+        assert files(served, longer.id)[at].read_bytes() == files(served, whole.id)[at].read_bytes()
+
+
+def test_a_run_is_verified_bit_for_bit(served: Serving) -> None:
+    run = served.client.runs.create(seed=4, **MOMENTUM).wait(60)
+    begun = call(served, "POST", f"{run.id}/verify")
+    served.client.runs.get(begun["by"]).wait(60)
+    shown = call(served, "GET", f"{run.id}/verification")
+    assert (shown["outcome"], shown["epoch"], shown["reason"]) == ("match", 8, None)
+
+
+def test_the_kept_weights_are_those_of_the_best_and_of_the_last_epoch(served: Serving) -> None:
+    wild = {**SPEC, "optimizer": {"kind": "sgd", "lr": 2.0}, "epochs": 12}
+    run = served.client.runs.create(seed=1, **wild).wait(60)
+    assert run.best is not None
+    best = run.best["epoch"]
+    assert best < 12, "a learning rate at which the last epoch is not the best"
+    until = served.client.runs.create(seed=1, **{**wild, "epochs": best}).wait(60)
+    ours, theirs = (load_file(files(served, one.id)[at]) for one, at in ((run, "best"), (until, "last")))
+    assert ours.keys() == {"layers.0.weight", "layers.0.bias", "layers.1.weight", "layers.1.bias"}
+    for name, values in ours.items():
+        assert values.tobytes() == theirs[name].tobytes()
+    assert files(served, run.id)["best"] != files(served, run.id)["last"]
+
+
+def test_a_warm_start_begins_where_the_other_run_ended(served: Serving) -> None:
+    first = served.client.runs.create(seed=5, **SPEC).wait(60)
+    warm = {**SPEC, "epochs": 3, "evaluate": {"before_training": True}, "warm_start": {"run_id": first.id}}
+    run = served.client.runs.create(seed=6, **warm).wait(60)
+    epoch_0 = call(served, "GET", f"{run.id}/history?since_epoch=-1")
+    assert epoch_0["epoch"][0] == 0
+    assert epoch_0["series"]["test.loss"][0] == first.history["test.loss"][-1]
+    again = served.client.runs.create(seed=6, reuse=False, **warm).wait(60)
+    digests = {one.model_dump()["determinism"]["digest"] for one in (run, again)}
+    assert len(digests) == 1
+    cold = served.client.runs.create(seed=6, **{**warm, "warm_start": None}).wait(60)
+    assert cold.model_dump()["determinism"]["digest"] not in digests
+
+
+def test_a_run_ends_when_its_time_is_over_and_goes_on_when_it_gets_more(served: Serving) -> None:
+    run = served.client.runs.create(seed=7, max_seconds=1.5, **LONG)
+    ended = eventually(lambda: run.refresh() if run.refresh().terminal else None, 20)
+    assert (ended.status, ended.error["code"]) == ("failed", "time_limit")
+    reached = ended.progress.epoch
+    assert reached > 0
+    kept = {one["at"] for one in call(served, "GET", f"{run.id}/checkpoints")["weights"]}
+    assert kept == {"best", "last"}
+    call(served, "PATCH", run.id, json={"max_seconds": 600})
+    call(served, "POST", f"{run.id}/retry")
+    eventually(lambda: run.refresh().progress.epoch > reached + 5)
+    run.cancel()
+    eventually(lambda: run.refresh().terminal, 12)
+    lines = [line["text"] for line in call(served, "GET", f"{run.id}/logs")["data"]]
+    assert any(f"goes on from its checkpoint of epoch {reached}" in line for line in lines), json.dumps(lines)
+
+
+def test_the_log_of_a_run_that_failed_has_the_reason(served: Serving) -> None:
+    run = served.client.runs.create(seed=8, **LONG)
+    eventually(lambda: run.refresh().progress.epoch > 3)
+    call(served, "POST", f"{run.id}/pause")
+    eventually(lambda: run.refresh().status == "paused", 12)
+    for path in (served.home / "checkpoints" / run.id).glob("*.safetensors"):
+        path.write_bytes(b"not tensors")
+    call(served, "POST", f"{run.id}/resume")
+    eventually(lambda: run.refresh().status == "running" and run.refresh().progress.epoch > 3)
+    run.cancel()
+    eventually(lambda: run.refresh().terminal, 12)
+    lines = call(served, "GET", f"{run.id}/logs")["data"]
+    assert [line for line in lines if line["level"] == "warning" and "what came before it is used" in line["text"]]
