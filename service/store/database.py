@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -20,6 +21,8 @@ LOG = logging.getLogger("fitwell.store")
 WAL_IS_SAFE_FROM = (3, 51, 3)
 """Before it, several WAL connections can corrupt the file; fixed as well in 3.50.7 and 3.44.6."""
 WAL_IS_SAFE_AT = {(3, 50): 7, (3, 44): 6}
+BUSY_SECONDS = 30
+"""How long a connection waits for another one's lock."""
 MIGRATION_LOCK = 0x66697477
 """PostgreSQL's advisory lock that one migration at a time holds."""
 
@@ -51,7 +54,7 @@ def open_engine(settings: Settings) -> sa.Engine:
         ) from error
     dumps = partial(json.dumps, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     if url.get_backend_name() == "sqlite":
-        engine = sa.create_engine(url, module=sqlite, json_serializer=dumps, connect_args={"timeout": 30})
+        engine = sa.create_engine(url, module=sqlite, json_serializer=dumps, connect_args={"timeout": BUSY_SECONDS})
         _prepare_sqlite(engine)
         return engine
     if url.get_backend_name() == "postgresql":
@@ -73,13 +76,9 @@ def _prepare_sqlite(engine: sa.Engine) -> None:
     @sa.event.listens_for(engine, "connect")
     def connected(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # transactions are begun by us, and say whether they will write
-        for pragma in (
-            f"journal_mode={'WAL' if safe else 'DELETE'}",
-            "foreign_keys=ON",
-            "busy_timeout=30000",
-            "journal_size_limit=67108864",
-        ):
+        for pragma in (f"busy_timeout={BUSY_SECONDS * 1000}", "foreign_keys=ON", "journal_size_limit=67108864"):
             connection.execute(f"PRAGMA {pragma}")
+        _set_journal(connection, "WAL" if safe else "DELETE")
 
     @sa.event.listens_for(engine, "begin")
     def begun(connection: sa.Connection) -> None:
@@ -88,6 +87,20 @@ def _prepare_sqlite(engine: sa.Engine) -> None:
         connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
         # A read that turns into a write fails at once when another wrote meanwhile, whatever busy_timeout says.
         connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("write", True) else "BEGIN")
+
+
+def _set_journal(connection: Any, mode: str) -> None:
+    """Set the journal's mode; where two connections do so at once, SQLite refuses one without waiting."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute(f"PRAGMA journal_mode={mode}")
+        except sqlite.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 @contextmanager
