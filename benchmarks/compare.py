@@ -92,7 +92,7 @@ def main() -> None:
         finally:
             stack.stop()
     today = dt.datetime.now(dt.UTC).date().isoformat()
-    hardware = ", ".join(f"{key} {value}" for key, value in machine().items())
+    hardware = ", ".join(f"{key} {value}" for key, value in machine("numpy", "scipy", "sqlalchemy").items())
     head = [
         f"# Comparing {RUNS} runs of {EPOCHS} epochs, {today}",
         "",

@@ -50,20 +50,20 @@ def gather(wanted: list[Program], rounds: int) -> Found:
     return found
 
 
-def machine() -> dict[str, str]:
-    """Hardware and versions."""
+def machine(*packages: str) -> dict[str, str]:
+    """Hardware, and the versions of Python and of these packages."""
     names = [
         line.partition(":")[2].strip()
         for line in Path("/proc/cpuinfo").read_text().splitlines()
         if "model name" in line
     ]
     memory = Path("/proc/meminfo").read_text().split()[1]
-    packages = {name: version(name) for name in ("torch", "torchvision", "jax", "numpy")}
+    versions = {name: version(name) for name in packages}
     return {
         "cpu": f"{len(names)} × {names[0]}",
         "memory": f"{int(memory) / 2**20:.0f} GiB",
         "python": platform.python_version(),
-        **packages,
+        **versions,
     }
 
 
@@ -94,7 +94,7 @@ def measured(rounds: int) -> dict[str, Any]:
     found |= gather(growth, min(rounds, GROWTH_ROUNDS))
     found |= gather(list(work.PARTS.values()), 1)
     return {
-        "machine": machine(),
+        "machine": machine("torch", "torchvision", "jax", "numpy"),
         "rounds": rounds,
         "found": [{"program": asdict(program), "results": results} for program, results in found.items()],
     }

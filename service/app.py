@@ -34,7 +34,10 @@ def create_app(settings: Settings) -> FastAPI:
     engine = open_engine(settings)
     migrate(engine)
     the_runs, jobs = Runs(engine, settings), Jobs(engine, settings)
-    tailer = Tailer(the_runs.last_event_id)
+    tailer = Tailer(
+        the_runs.last_event_id,
+        lambda last, limit: [events.told(event) for event in the_runs.events(None, after=last, limit=limit)],
+    )
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -12,14 +12,17 @@ from starlette.responses import Response
 
 from service.api.dependencies import RunsOf, TailerOf, only
 from service.api.problems import problems
-from service.api.tailer import Tailer
+from service.api.tailer import Tailer, Told
 from service.api.views import EventList, EventView
 from service.errors import RunNotFound, SpecRefused, Unavailable
+from service.runs.run import Event
 from service.runs.runs import Runs
+from service.runs.states import TERMINAL
 
 router = APIRouter(prefix="/v1", tags=["events"])
 KEEP_ALIVE_SECONDS = 15.0
 PAGE = 500
+ENDS = frozenset(f"run.{status}" for status in TERMINAL)
 After = Annotated[int, Query(ge=0, le=2**63 - 1, description="Only events behind this id.")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 LastEventId = Annotated[str | None, Header(pattern=r"^\d{1,18}$", description="Go on behind this event.")]
@@ -80,17 +83,43 @@ async def _answer(request: Request, runs: Runs, tailer: Tailer, run_id: str | No
 
 
 async def _stream(runs: Runs, tailer: Tailer, run_id: str | None, after: int) -> AsyncIterator[bytes]:
-    """Events behind ``after`` as they come; a comment now and then keeps the connection open."""
+    """Events behind ``after``: those of the log, then those that come; a comment now and then keeps the connection."""
     yield format_sse_event(comment="fitwell", retry=1000)
-    while not tailer.closed:
-        seen = tailer.last
-        over = run_id is not None and (await run_in_threadpool(runs.get, run_id)).terminal
+    async with tailer.follow(run_id) as follower:
+        while not tailer.closed:
+            follower.missed = read_again = False
+            async for event in _logged(runs, run_id, after):
+                after = event.id
+                yield event.message
+            if run_id is not None and (await run_in_threadpool(runs.get, run_id)).terminal:
+                async for event in _logged(runs, run_id, after):
+                    yield event.message
+                return
+            while not (read_again or tailer.closed):
+                news = await follower.news(KEEP_ALIVE_SECONDS)
+                if not news:
+                    yield format_sse_event(comment="keep-alive")
+                read_again = follower.missed or (run_id is None and bool(news))
+                for event in () if read_again else news:
+                    if event.id > after:
+                        after = event.id
+                        yield event.message
+                        read_again = read_again or event.type in ENDS
+
+
+async def _logged(runs: Runs, run_id: str | None, after: int) -> AsyncIterator[Told]:
+    """The events of the log behind ``after``, page by page."""
+    while True:
         found = await run_in_threadpool(runs.events, run_id, after=after, limit=PAGE)
         for event in found:
-            after = event.id
-            data = EventView.of(event).model_dump_json()
-            yield format_sse_event(data_str=data, event=event.type, id=str(event.id))
-        if over and len(found) < PAGE:
+            yield told(event)
+        if len(found) < PAGE:
             return
-        if not found and not await tailer.wait(seen, KEEP_ALIVE_SECONDS):
-            yield format_sse_event(comment="keep-alive")
+        after = found[-1].id
+
+
+def told(event: Event) -> Told:
+    """The event as a stream sends it."""
+    data = EventView.of(event).model_dump_json()
+    message = format_sse_event(data_str=data, event=event.type, id=str(event.id))
+    return Told(event.id, event.run_id, event.type, message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -164,18 +165,18 @@ def _fields(asked: str) -> set[str]:
 )
 async def get_run(request: Request, run_id: str, runs: RunsOf, tailer: TailerOf, wait: WaitOf) -> Response:
     """One run. With If-None-Match and `Prefer: wait=30` the answer comes when something has changed."""
-    applied = {"preference_applied": f"wait={wait:.0f}"} if wait else {}
+    applied = {"preference-applied": f"wait={wait:.0f}"} if wait else {}
     deadline = time.monotonic() + wait
-    while True:
-        seen = tailer.last
-        tag = etag(run_id, await run_in_threadpool(runs.version, run_id))
-        if not matches(request, tag):
-            run = await run_in_threadpool(runs.get, run_id)
-            headers = {"etag": etag(run_id, run.version), **{k.replace("_", "-"): v for k, v in applied.items()}}
-            return Response(RunView.of(run).json_text(), 200, headers, JSON)
-        left = deadline - time.monotonic()
-        if left <= 0 or not await tailer.wait(seen, left):
-            return not_modified(tag, **applied)
+    async with tailer.follow(run_id) if wait else contextlib.nullcontext() as follower:
+        while True:
+            tag = etag(run_id, await run_in_threadpool(runs.version, run_id))
+            if not matches(request, tag):
+                run = await run_in_threadpool(runs.get, run_id)
+                return Response(RunView.of(run).json_text(), 200, {"etag": etag(run_id, run.version), **applied}, JSON)
+            left = deadline - time.monotonic()
+            if follower is None or left <= 0 or tailer.closed:
+                return not_modified(tag, **applied)
+            await follower.news(left)
 
 
 @router.patch(
