@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from fitwell.commands import data, demo, doctor, runs, serve, studies
+from fitwell.commands import again, data, demo, doctor, runs, serve, studies
 from fitwell.errors import FitwellError, Refused, Unreachable
 from fitwell.exits import HELP, Exit
 from fitwell.local import LocalError
@@ -28,6 +28,9 @@ for command in (
     runs.watch,
     runs.history,
     runs.cancel,
+    again.extend,
+    again.verify,
+    again.logs,
     studies.study,
     studies.compare,
     studies.diagnose,

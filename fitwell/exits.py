@@ -10,7 +10,7 @@ class Exit(IntEnum):
 
     OK = 0
     RUN_FAILED = 1
-    """The run that was waited for failed or was cancelled; or a check of ``doctor`` failed."""
+    """The run that was waited for failed or was cancelled; bits differ (``verify``); a check of ``doctor`` failed."""
     USAGE = 2
     """The command line or a spec file is wrong."""
     REFUSED = 3

@@ -46,6 +46,26 @@ class Event(View):
     data: dict[str, Any]
 
 
+class Verification(View):
+    """What came of training a run once more, as the run ``by``: pending, match, differs or not_comparable."""
+
+    run_id: str
+    by: str
+    outcome: str
+    first_difference: int | None
+    reason: str | None
+
+
+class LogLine(View):
+    """Something that a worker said of a run."""
+
+    id: int
+    at: str
+    attempt: int
+    level: str
+    text: str
+
+
 class Progress(View):
     """How far a run has come."""
 
@@ -65,6 +85,8 @@ class Run(View):
     spec: dict[str, Any]
     spec_hash: str
     reused_from: str | None
+    extends: str | None = None
+    verifies: str | None = None
     study_id: str | None = None
     arm: str | None = None
     seed: int
@@ -145,6 +167,39 @@ class Run(View):
         """
         body = {"patch": dict(patch or {}), **more}
         return Run.read(self._transport, self._transport.request("POST", f"{self.path}/clone", json=body))
+
+    def extend(self, epochs: int) -> Run:
+        """A run of its own that goes on from the end of this one, ``epochs`` long in all.
+
+        Raises:
+            Conflict: it has not come to the end of its epochs.
+            BadRequest: a longer one would be another run, as with a schedule that spans its length.
+        """
+        answer = self._transport.request("POST", f"{self.path}/extend", json={"epochs": epochs})
+        return Run.read(self._transport, answer)
+
+    def verify(self, timeout: float | None = None) -> Verification:
+        """Whether training it once more gives the same bits; waits for that training.
+
+        Raises:
+            Conflict: it has no result.
+            TimedOut: the second training did not end within ``timeout`` seconds.
+        """
+        begun = Verification.model_validate(self._transport.request("POST", f"{self.path}/verify").json())
+        again = Run.read(self._transport, self._transport.request("GET", f"/v1/runs/{begun.by}"))
+        again.wait(timeout, check=False)
+        return Verification.model_validate(self._transport.request("GET", f"{self.path}/verification").json())
+
+    def log(self) -> Iterator[LogLine]:
+        """What its workers said of it, oldest first."""
+        after = 0
+        while True:
+            page = self._transport.request("GET", f"{self.path}/logs", params={"after": after}).json()
+            for line in page["data"]:
+                yield LogLine.model_validate(line)
+            if not page["has_more"]:
+                return
+            after = page["next_cursor"]
 
     def delete(self) -> None:
         """Forget it with its history and files.

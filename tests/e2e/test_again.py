@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import httpx2
 import pytest
 from safetensors.numpy import load_file
 
-from tests.e2e.test_serve import LONG, SPEC
+from tests.e2e.test_serve import LONG, SPEC, fitwell_command
 from tests.processes import Serving, eventually, serving
 
 pytestmark = pytest.mark.slow
@@ -46,7 +45,8 @@ def files(served: Serving, run_id: str) -> dict[str, Path]:
 
 def test_an_extended_run_has_the_bits_of_one_so_long_from_the_start(served: Serving) -> None:
     short = served.client.runs.create(seed=3, **MOMENTUM).wait(60)
-    longer = served.client.runs.get(call(served, "POST", f"{short.id}/extend", json={"epochs": 15})["id"]).wait(60)
+    longer = short.extend(15).wait(60)
+    assert longer.extends == short.id
     whole = served.client.runs.create(seed=3, reuse=False, **{**MOMENTUM, "epochs": 15}).wait(60)
     extended, straight = (run.model_dump()["determinism"]["digest"] for run in (longer, whole))
     assert extended == straight
@@ -57,10 +57,11 @@ def test_an_extended_run_has_the_bits_of_one_so_long_from_the_start(served: Serv
 
 def test_a_run_is_verified_bit_for_bit(served: Serving) -> None:
     run = served.client.runs.create(seed=4, **MOMENTUM).wait(60)
-    begun = call(served, "POST", f"{run.id}/verify")
-    served.client.runs.get(begun["by"]).wait(60)
-    shown = call(served, "GET", f"{run.id}/verification")
-    assert (shown["outcome"], shown["epoch"], shown["reason"]) == ("match", 8, None)
+    shown = run.verify(60)
+    assert (shown.outcome, shown.first_difference, shown.reason) == ("match", None, None)
+    assert served.client.runs.get(shown.by).verifies == run.id
+    done = fitwell_command("verify", run.id, "--url", served.client.transport.url)
+    assert (done.returncode, done.stdout.startswith("match: ")) == (0, True)
 
 
 def test_the_kept_weights_are_those_of_the_best_and_of_the_last_epoch(served: Serving) -> None:
@@ -104,8 +105,10 @@ def test_a_run_ends_when_its_time_is_over_and_goes_on_when_it_gets_more(served: 
     eventually(lambda: run.refresh().progress.epoch > reached + 5)
     run.cancel()
     eventually(lambda: run.refresh().terminal, 12)
-    lines = [line["text"] for line in call(served, "GET", f"{run.id}/logs")["data"]]
-    assert any(f"goes on from its checkpoint of epoch {reached}" in line for line in lines), json.dumps(lines)
+    lines = [line.text for line in run.log()]
+    assert any(f"goes on from its checkpoint of epoch {reached}" in line for line in lines), lines
+    told = fitwell_command("logs", run.id, "--url", served.client.transport.url)
+    assert all(line in told.stdout for line in lines)
 
 
 def test_the_log_of_a_run_that_failed_has_the_reason(served: Serving) -> None:
