@@ -39,8 +39,10 @@ GRAMMAR = r"""
     %ignore WS
 """
 COLUMNS = {
-    **dict.fromkeys(("id", "status", "name", "study_id", "arm", "spec_hash", "reused_from"), "text"),
+    **dict.fromkeys(("id", "status", "name", "study_id", "arm", "spec_hash"), "text"),
+    **dict.fromkeys(("reused_from", "extends", "verifies"), "text"),
     **dict.fromkeys(("seed", "priority", "epoch", "epochs", "created_at", "started_at", "finished_at"), "number"),
+    **dict.fromkeys(("max_seconds", "spent_seconds"), "number"),
     "error.code": "text",
 }
 """Columns that can be compared, and the type of their values."""
