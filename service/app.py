@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.concurrency import run_in_threadpool
 
-from service.api import again, catalog, events, health, history, problems, runs, studies, written
+from service.api import again, bulk, catalog, events, health, history, problems, runs, studies, written
 from service.api.study_bodies import run_of
 from service.api.tailer import Tailer
 from service.runs.jobs import Jobs
@@ -59,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.runs, app.state.tailer, app.state.settings = the_runs, tailer, settings
     app.state.studies = Studies(engine, settings, run_of)
-    for routes in (runs, again, history, written, studies, events, catalog, health):
+    for routes in (bulk, runs, again, history, written, studies, events, catalog, health):
         app.include_router(routes.router)
     app.include_router(history.several)
     problems.install(app)

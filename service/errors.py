@@ -14,7 +14,7 @@ Refusal
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 
@@ -161,6 +161,11 @@ class SpecRefused(Unprocessable):
 
     code = "invalid_request"
     title = "The request is not valid"
+
+    def below(self, place: str) -> SpecRefused:
+        """The same refusal of what stands at ``place``, a JSON pointer, in a larger body."""
+        errors = [replace(error, pointer=f"{place}{error.pointer}") for error in self.errors]
+        return SpecRefused(self.detail, errors=errors, headers=self.headers)
 
 
 class KeyReused(Unprocessable):

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints,
 from pydantic_core import ErrorDetails
 
 from service.errors import BadRequest, FieldError, SpecRefused, TooLarge, WrongMediaType
+from service.runs.pages import RunQuery
 from service.runs.submission import NewRun
 from worker.spec.run import RunSpec
 
@@ -77,6 +78,39 @@ class ExtendBody(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     epochs: Annotated[int, Field(ge=1, le=100_000, description="In all; more than it has.")]
+
+
+MOST_AT_ONCE = 500
+
+
+class BulkBody(BaseModel):
+    """Several runs at once."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    runs: list[RunBody] = Field(min_length=1, max_length=MOST_AT_ONCE)
+
+
+class CancelBody(BaseModel):
+    """Which runs are to end: those with these ids, or those that a filter finds."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    ids: list[str] | None = Field(default=None, min_length=1, max_length=MOST_AT_ONCE)
+    filter: str | None = Field(default=None, min_length=1, description="As of the list of runs.")
+
+    def wanted(self) -> RunQuery | list[str]:
+        """The ids, or what to look for.
+
+        Raises:
+            SpecRefused: both or neither was given.
+        """
+        if self.ids is not None and self.filter is None:
+            return self.ids
+        if self.filter is not None and self.ids is None:
+            return RunQuery(filter=self.filter)
+        message = "Give either 'ids' or 'filter'."
+        raise SpecRefused(message, errors=[FieldError("", "ids_or_filter", message)])
 
 
 async def read(request: Request, limit: int) -> bytes:

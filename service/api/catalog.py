@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service.api.bodies import ChangeBody, CloneBody, ExtendBody, RunBody, schema_of
+from service.api.bodies import BulkBody, CancelBody, ChangeBody, CloneBody, ExtendBody, RunBody, schema_of
 from service.api.dependencies import RunsOf, SettingsOf, only
 from service.api.problems import problems
 from service.api.study_bodies import SeedsBody, StudyBody
@@ -162,7 +162,7 @@ def list_workers(runs: RunsOf) -> WorkerList:
 
 def body_schemas() -> dict[str, Any]:
     """The request bodies' schemas, as OpenAPI's components name them."""
-    bodies = (RunBody, ChangeBody, CloneBody, ExtendBody, StudyBody, SeedsBody)
+    bodies = (RunBody, BulkBody, CancelBody, ChangeBody, CloneBody, ExtendBody, StudyBody, SeedsBody)
     _, schema = models_json_schema(
         [(body, "validation") for body in bodies], ref_template="#/components/schemas/{model}"
     )

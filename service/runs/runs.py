@@ -42,21 +42,66 @@ class Runs:
             SpecRefused: the spec cannot be trained here.
             KeyReused: ``key`` came with another body before.
         """
-        columns = prepared([Wanted(new)], self._settings)
+
+        def answer(runs: Sequence[Run]) -> Answer:
+            return Answer(201 if runs[0].reused_from is None else 200, respond(runs[0]), runs[0].id)
+
+        return self._submit({"": new}, answer, reuse=reuse, key=key)
+
+    def submit_all(
+        self, new: Mapping[str, NewRun], *, respond: Callable[[Sequence[Run]], str], reuse: bool, key: Key | None
+    ) -> Answer:
+        """Queue several runs, by their places in the body, at once, or none of them.
+
+        Raises:
+            SpecRefused: one of the specs cannot be trained here.
+            KeyReused: ``key`` came with another body before.
+        """
+        return self._submit(new, lambda runs: Answer(201, respond(runs), runs[0].id), reuse=reuse, key=key)
+
+    def _submit(
+        self, new: Mapping[str, NewRun], answer: Callable[[Sequence[Run]], Answer], *, reuse: bool, key: Key | None
+    ) -> Answer:
+        columns = prepared([Wanted(one) for one in new.values()], self._settings)
         with writing(self._engine) as connection:
             before = None if key is None else answered(connection, key, self._settings.idempotency_seconds)
             if before is not None:
                 return before
+            named = {place: self._trainable(connection, place, one) for place, one in new.items()}
+            if named != new:
+                columns = prepared([Wanted(one) for one in named.values()], self._settings)
+            made, told = create(connection, columns, reuse=reuse)
+            workers = rows.live_workers(connection, self._settings.lease_seconds)
+            given = answer([Run.of(self._row(connection, one.run_id), workers) for one in made])
+            if key is not None:
+                remember(connection, key, given)
+            events.append(connection, told)
+        return given
+
+    def _trainable(self, connection: sa.Connection, place: str, new: NewRun) -> NewRun:
+        """The run as it is to be queued; a refusal names places below ``place``."""
+        try:
             named = warm_starts.resolved(connection, new)
             review(named.spec, self._settings)
-            if named is not new:
-                columns = prepared([Wanted(named)], self._settings)
-            ((run_id, model),), told = create(connection, columns, reuse=reuse)
-            answer = Answer(201 if model is None else 200, respond(self._run(connection, run_id)), run_id)
-            if key is not None:
-                remember(connection, key, answer)
-            events.append(connection, told)
-        return answer
+        except SpecRefused as refusal:
+            raise refusal.below(place) from refusal
+        return named
+
+    def act_on_all(self, query: RunQuery | Sequence[str], action: states.Action) -> tuple[int, int]:
+        """Ask many runs at once, by their ids or all that match and can; how many that changed, and how many not.
+
+        Raises:
+            RunNotFound: one of the ids is no run's.
+            SpecRefused: the filter makes no sense.
+        """
+        with writing(self._engine) as connection:
+            if isinstance(query, RunQuery):
+                found = rows.locked(connection, self._conditions(query), states.leading(action))
+            else:
+                found = [self._row(connection, run_id, lock=True) for run_id in sorted(set(query))]
+            told = [act(connection, row, action) for row in found if states.after(row.status, action)]
+            events.append(connection, [event for one in told for event in one])
+        return len(told), len(found) - len(told)
 
     def review(self, new: NewRun) -> NewRun:
         """The run as it would be queued.
@@ -65,9 +110,7 @@ class Runs:
             SpecRefused: the spec cannot be trained here.
         """
         with reading(self._engine) as connection:
-            named = warm_starts.resolved(connection, new)
-        review(named.spec, self._settings)
-        return named
+            return self._trainable(connection, "", new)
 
     def extend(self, run_id: str, number: int) -> tuple[Run, bool]:
         """A run like this one, ``number`` epochs long, that goes on from its end; True where there is nothing to train.
@@ -174,9 +217,7 @@ class Runs:
             BadCursor: ``after`` is no cursor of a page.
             SpecRefused: the filter or the order make no sense.
         """
-        conditions = rows.matching(statuses=query.status, labels=query.label, study_id=query.study_id, name=query.name)
-        if query.filter is not None:
-            conditions.append(filters.condition(query.filter))
+        conditions = self._conditions(query)
         with reading(self._engine) as connection:
             found = rows.page(
                 connection,
@@ -190,6 +231,12 @@ class Runs:
         shown = found[: query.limit]
         more = len(found) > query.limit
         return Page([Run.of(row, workers) for row in shown], more, cursor_at(shown[-1], query.sort) if more else None)
+
+    def _conditions(self, query: RunQuery) -> list[sa.ColumnElement[bool]]:
+        conditions = rows.matching(statuses=query.status, labels=query.label, study_id=query.study_id, name=query.name)
+        if query.filter is not None:
+            conditions.append(filters.condition(query.filter))
+        return conditions
 
     def act(self, run_id: str, action: states.Action) -> tuple[Run, bool]:
         """Ask a run to be cancelled, paused, resumed or retried; True where that changed something.

@@ -59,3 +59,8 @@ def after(status: Status, action: Action) -> Status | None:
 def allowed(status: Status) -> tuple[Action, ...]:
     """What a client may ask of a run in ``status``."""
     return tuple(action for action in CLIENT_ACTIONS if action in TRANSITIONS[status])
+
+
+def leading(action: Action) -> tuple[Status, ...]:
+    """The statuses from which ``action`` leads anywhere."""
+    return tuple(status for status, ways in TRANSITIONS.items() if action in ways)

@@ -85,6 +85,14 @@ def matching(
     return conditions
 
 
+def locked(
+    connection: sa.Connection, conditions: Sequence[sa.ColumnElement[bool]], statuses: Sequence[str]
+) -> Sequence[Row]:
+    """All runs that match in these statuses, in the order of their ids; nobody else changes them meanwhile."""
+    statement = sa.select(run).where(run.c.status.in_(statuses), *conditions)
+    return connection.execute(statement.order_by(run.c.id).with_for_update()).all()
+
+
 def change(connection: sa.Connection, run_id: str, status: str, values: Mapping[str, Any]) -> bool:
     """Change a run that is still in ``status``; False when it no longer is."""
     statement = sa.update(run).where(run.c.id == run_id, run.c.status == status)
