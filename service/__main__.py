@@ -1,16 +1,25 @@
-"""``python -P -m service``: serve the API until told to stop."""
+"""The service's processes.
+
+python -P -m service               serve the API until told to stop
+python -P -m service token BODY    make a token in the database, as POST /v1/tokens does: for whoever has no admin's
+"""
 
 from __future__ import annotations
 
+import argparse
 import logging
 import socket
 import sys
 
 import uvicorn
 
+from service.api.bodies import parse
+from service.api.token_bodies import NewTokenView, TokenBody
 from service.app import create_app
-from service.settings import SettingsError, load
-from service.store.database import StoreError
+from service.errors import Refusal
+from service.settings import Settings, SettingsError, load
+from service.store.database import StoreError, migrate, open_engine
+from service.tokens.tokens import Tokens
 
 FAILED = 1
 GRACE_SECONDS = 3
@@ -46,14 +55,22 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def main() -> int:
-    """Serve; the exit code."""
+    """Do what the command line says; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m service")
+    making = parser.add_subparsers(dest="verb").add_parser("token", help="make a token and print it as JSON")
+    making.add_argument("body", help="the body of POST /v1/tokens")
+    given = parser.parse_args()
     try:
         settings = load()
-    except SettingsError as error:
+        logging.basicConfig(level=settings.log_level, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        return _serve(settings) if given.verb is None else _make_token(settings, given.body)
+    except (Refusal, SettingsError, StoreError) as error:
         print(f"fitwell: {error}", file=sys.stderr)  # noqa: T201
         return FAILED
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def _serve(settings: Settings) -> int:
     try:
         bound = listen(settings.host, settings.port)
     except OSError as error:
@@ -63,15 +80,40 @@ def main() -> int:
             file=sys.stderr,
         )
         return FAILED
-    try:
-        app = create_app(settings)
-    except StoreError as error:
-        print(f"fitwell: {error}", file=sys.stderr)  # noqa: T201
-        return FAILED
+    app = create_app(settings, address=bound.getsockname()[0])
+    _show_first_token(app.state.tokens)
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS, server_header=False
+        app,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        server_header=False,
+        proxy_headers=False,  # nobody's word is taken for where a request came from
     )
     Server(config).run([bound])
+    return 0
+
+
+def _show_first_token(tokens: Tokens) -> None:
+    """Print an admin's token where tokens are needed and there is none."""
+    made = tokens.first_admin()
+    if made is not None:
+        told = (
+            "fitwell: this server answers to nobody without a token. The first admin token, shown only this once:",
+            f"    {made[1]}",
+            "Send it as the header Authorization: Bearer fw_…; the fitwell command takes it from FITWELL_TOKEN.",
+            "Tokens for others: fitwell token create --owner NAME --name WHERE --scope write",
+        )
+        print("\n".join(told), flush=True)  # noqa: T201
+
+
+def _make_token(settings: Settings, body: str) -> int:
+    """Make a token, as whoever holds the database may."""
+    new = parse(TokenBody, body.encode()).new_token()
+    engine = open_engine(settings)
+    migrate(engine)
+    made = Tokens(engine, settings, exposed=False).create(new)
+    print(NewTokenView.with_secret(*made).model_dump_json())  # noqa: T201
     return 0
 
 

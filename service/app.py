@@ -9,31 +9,50 @@ from collections.abc import AsyncIterator
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.concurrency import run_in_threadpool
 
-from service.api import again, bulk, catalog, events, health, history, problems, runs, studies, written
+from service.api import (
+    access,
+    again,
+    bulk,
+    catalog,
+    edge,
+    events,
+    health,
+    history,
+    problems,
+    runs,
+    studies,
+    tokens,
+    written,
+)
 from service.api.study_bodies import run_of
 from service.api.tailer import Tailer
 from service.runs.jobs import Jobs
 from service.runs.runs import Runs
-from service.settings import Settings
+from service.settings import Settings, exposed
 from service.store.database import migrate, open_engine
 from service.studies.studies import Studies
+from service.tokens.tokens import Tokens
 
 LOG = logging.getLogger("fitwell.service")
+NOTE_SECONDS = 5.0
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The service on the database in ``settings``, migrated.
+def create_app(settings: Settings, *, address: str | None = None) -> FastAPI:
+    """The service on the database in ``settings``, migrated; ``address``: where it listens, if not at ``host``.
 
     Raises:
+        SettingsError: tokens are off where other machines come in.
         StoreError: the database cannot be used.
     """
+    reachable = exposed(settings, address)
     engine = open_engine(settings)
     migrate(engine)
     the_runs, jobs = Runs(engine, settings), Jobs(engine, settings)
+    the_tokens = Tokens(engine, settings, exposed=reachable)
     tailer = Tailer(
         the_runs.last_event_id,
         lambda last, limit: [events.told(event) for event in the_runs.events(None, after=last, limit=limit)],
@@ -43,8 +62,10 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         tailer.start()
         reaper = asyncio.create_task(_reap(jobs, settings.reap_seconds))
+        noting = asyncio.create_task(_note_uses(the_tokens))
         yield
         reaper.cancel()
+        noting.cancel()
         tailer.close()
         engine.dispose()
 
@@ -55,13 +76,15 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        dependencies=[Depends(access.scoped)],
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     app.state.runs, app.state.tailer, app.state.settings = the_runs, tailer, settings
-    app.state.studies = Studies(engine, settings, run_of)
-    for routes in (bulk, runs, again, history, written, studies, events, catalog, health):
+    app.state.studies, app.state.tokens = Studies(engine, settings, run_of), the_tokens
+    for routes in (bulk, runs, again, history, written, studies, events, catalog, health, tokens):
         app.include_router(routes.router)
     app.include_router(history.several)
+    edge.install(app, the_tokens, settings)
     problems.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
@@ -79,6 +102,16 @@ async def _reap(jobs: Jobs, seconds: float) -> None:
             LOG.exception("lost leases could not be looked for")
 
 
+async def _note_uses(tokens: Tokens) -> None:
+    """Write down, now and then, when tokens were last used."""
+    while True:
+        await asyncio.sleep(NOTE_SECONDS)
+        try:
+            await run_in_threadpool(tokens.note_uses)
+        except Exception:
+            LOG.exception("the last uses of tokens could not be written down")
+
+
 def _openapi(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document, with the bodies that are read as bytes."""
     if app.openapi_schema is None:
@@ -90,5 +123,6 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             license_info=app.license_info,
         )
         document["components"]["schemas"] |= catalog.body_schemas()
+        access.tell(document)
         app.openapi_schema = document
     return app.openapi_schema

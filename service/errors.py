@@ -2,12 +2,15 @@
 
 Refusal
 ├── BadRequest         400  BadCursor
-├── NotFound           404  RunNotFound, StudyNotFound, PresetNotFound, NotMeasured
+├── Unauthorized       401  TokenRequired, TokenRefused
+├── Forbidden          403  ScopeMissing, NotOwner, CrossSite, HostRefused
+├── NotFound           404  RunNotFound, StudyNotFound, TokenNotFound, PresetNotFound, NotMeasured
 ├── NotAcceptable      406
 ├── Conflict           409  TransitionRefused, RunActive, StudyActive
 ├── TooLarge           413
 ├── WrongMediaType     415
 ├── Unprocessable      422  SpecRefused, KeyReused
+├── TooMany            429  TooManyAttempts, QuotaExceeded
 └── Unavailable        503
 """
 
@@ -59,6 +62,63 @@ class BadCursor(BadRequest):
     title = "No page handed out this cursor"
 
 
+class Unauthorized(Refusal):
+    """Nobody knows who asks."""
+
+    status = 401
+    code = "unauthorized"
+    title = "A token is needed"
+
+
+class TokenRequired(Unauthorized):
+    """No token came, and this server answers to nobody without one."""
+
+    code = "token_required"
+
+
+class TokenRefused(Unauthorized):
+    """The token is unknown, expired or revoked."""
+
+    code = "token_refused"
+    title = "The token is not valid"
+
+
+class Forbidden(Refusal):
+    """Whoever asks may not do this."""
+
+    status = 403
+    code = "forbidden"
+    title = "This is not allowed"
+
+
+class ScopeMissing(Forbidden):
+    """The token has not the scope that this needs."""
+
+    code = "scope_missing"
+    title = "The token has not the scope that this needs"
+
+
+class NotOwner(Forbidden):
+    """Only its owner or an admin changes a thing."""
+
+    code = "not_owner"
+    title = "It belongs to another owner"
+
+
+class CrossSite(Forbidden):
+    """A page of another site sent the request."""
+
+    code = "cross_site"
+    title = "A page of another site sent the request"
+
+
+class HostRefused(Forbidden):
+    """The request is addressed to a name that this server does not have."""
+
+    code = "host_refused"
+    title = "This server does not have that name"
+
+
 class NotFound(Refusal):
     """There is nothing at this address."""
 
@@ -86,6 +146,13 @@ class StudyNotFound(NotFound):
 
     code = "study_not_found"
     title = "No study has this id"
+
+
+class TokenNotFound(NotFound):
+    """No token has this id, or it is another owner's."""
+
+    code = "token_not_found"
+    title = "No token has this id"
 
 
 class NotMeasured(NotFound):
@@ -173,6 +240,28 @@ class KeyReused(Unprocessable):
 
     code = "idempotency_key_reused"
     title = "The idempotency key belongs to another request"
+
+
+class TooMany(Refusal):
+    """Not so much at once; Retry-After says when it may go on."""
+
+    status = 429
+    code = "too_many"
+    title = "Not so much at once"
+
+
+class TooManyAttempts(TooMany):
+    """Too many tokens from this address were wrong."""
+
+    code = "too_many_attempts"
+    title = "Too many wrong tokens came from this address"
+
+
+class QuotaExceeded(TooMany):
+    """The owner has as many unfinished runs as its token allows."""
+
+    code = "quota_exceeded"
+    title = "The quota of unfinished runs is used up"
 
 
 class Unavailable(Refusal):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
+import socket
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class SettingsError(Exception):
@@ -30,6 +32,21 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535, description="0 takes a free one.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
+    auth: Literal["auto", "required", "off"] = Field(
+        default="auto",
+        description="Whether a token is needed. auto: beyond loopback, and everywhere once there is one.",
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Names that this server has besides localhost, 127.0.0.1, ::1 and FITWELL_HOST; a,b,c."
+    )
+    failed_auth_per_minute: int = Field(
+        default=30, ge=1, description="Wrong tokens from one address, before they are answered with 429."
+    )
+    share_runs: bool = Field(default=True, description="Whether owners see each other's runs and studies.")
+    share_results: bool | None = Field(
+        default=None, description="Whether equal runs of other owners are reused; unset: as share_runs."
+    )
+
     stack_limit: int = Field(default=32, ge=1, le=256, description="Runs in a stack, at most.")
     stack_bytes: int = Field(default=8 * 2**20, ge=1, description="Weights, gradients and optimizer state of a stack.")
     lease_seconds: float = Field(
@@ -50,10 +67,23 @@ class Settings(BaseSettings):
     max_study_runs: int = Field(default=5000, ge=1, description="Most runs of a study.")
     idempotency_seconds: float = Field(default=86_400.0, gt=0, description="How long an Idempotency-Key is remembered.")
 
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _listed(cls, given: object) -> object:
+        """Names are separated by commas."""
+        if not isinstance(given, str):
+            return given
+        return tuple(name.strip().lower() for name in given.split(",") if name.strip())
+
     @property
     def home(self) -> Path:
         """The data directory, absolute."""
         return self.data_dir.expanduser().resolve()
+
+    @property
+    def shares_results(self) -> bool:
+        """Whether equal runs of other owners are reused."""
+        return self.share_runs if self.share_results is None else self.share_results
 
     @property
     def datasets(self) -> Path:
@@ -69,6 +99,31 @@ class Settings(BaseSettings):
     def url(self) -> str:
         """The database's address."""
         return self.database_url or f"sqlite:///{self.home / 'fitwell.db'}"
+
+
+def exposed(settings: Settings, address: str | None = None) -> bool:
+    """Whether other machines can reach what listens at ``address``, or where the settings say.
+
+    Raises:
+        SettingsError: they can, and tokens are off.
+    """
+    address = settings.host if address is None else address
+    beyond = not all(ipaddress.ip_address(found).is_loopback for found in _addresses(address))
+    if beyond and settings.auth == "off":
+        raise SettingsError(
+            f"FITWELL_AUTH: off is for loopback only, and other machines can reach {address}. Leave FITWELL_AUTH "
+            "out: the first admin token is made and printed at the start."
+        )
+    return beyond
+
+
+def _addresses(host: str) -> list[str]:
+    """The addresses behind a name; of a name that leads nowhere, the one that stands for all."""
+    try:
+        found = {str(address[0]).partition("%")[0] for *_, address in socket.getaddrinfo(host, None)}
+    except OSError:
+        found = set()
+    return sorted(found) or ["0.0.0.0"]  # noqa: S104 - the careful answer
 
 
 def load() -> Settings:

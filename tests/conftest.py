@@ -13,6 +13,7 @@ from typing import Any
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE")  # as the training process does, before torch is imported
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # tests run side by side: threads that wait must not spin
+os.environ.setdefault("FITWELL_ALLOWED_HOSTS", "testserver")  # what the framework's test client calls a server
 
 import pytest
 import sqlalchemy as sa

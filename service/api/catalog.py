@@ -17,6 +17,7 @@ from service.api.bodies import BulkBody, CancelBody, ChangeBody, CloneBody, Exte
 from service.api.dependencies import RunsOf, SettingsOf, only
 from service.api.problems import problems
 from service.api.study_bodies import SeedsBody, StudyBody
+from service.api.token_bodies import TokenBody
 from service.api.views import WorkerList, WorkerView
 from service.errors import PresetNotFound, SpecRefused, Unavailable
 from service.presets import Preset, preset, presets
@@ -162,7 +163,7 @@ def list_workers(runs: RunsOf) -> WorkerList:
 
 def body_schemas() -> dict[str, Any]:
     """The request bodies' schemas, as OpenAPI's components name them."""
-    bodies = (RunBody, BulkBody, CancelBody, ChangeBody, CloneBody, ExtendBody, StudyBody, SeedsBody)
+    bodies = (RunBody, BulkBody, CancelBody, ChangeBody, CloneBody, ExtendBody, StudyBody, SeedsBody, TokenBody)
     _, schema = models_json_schema(
         [(body, "validation") for body in bodies], ref_template="#/components/schemas/{model}"
     )

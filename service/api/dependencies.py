@@ -10,24 +10,32 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Request
 from starlette.responses import Response
 
+from service.api.access import caller_of
 from service.api.tailer import Tailer
+from service.callers import Caller
 from service.errors import FieldError, SpecRefused
 from service.runs.answers import Answer, Key
 from service.runs.runs import Runs
 from service.settings import Settings
 from service.studies.studies import Studies
+from service.tokens.tokens import Tokens
 
 MOST_WAIT_SECONDS = 60.0
 
 
 def _runs(request: Request) -> Runs:
     runs: Runs = request.app.state.runs
-    return runs
+    return runs.on_behalf_of(caller_of(request))
 
 
 def _studies(request: Request) -> Studies:
     studies: Studies = request.app.state.studies
-    return studies
+    return studies.on_behalf_of(caller_of(request))
+
+
+def _tokens(request: Request) -> Tokens:
+    tokens: Tokens = request.app.state.tokens
+    return tokens.on_behalf_of(caller_of(request))
 
 
 def _tailer(request: Request) -> Tailer:
@@ -42,6 +50,8 @@ def _settings(request: Request) -> Settings:
 
 RunsOf = Annotated[Runs, Depends(_runs)]
 StudiesOf = Annotated[Studies, Depends(_studies)]
+TokensOf = Annotated[Tokens, Depends(_tokens)]
+CallerOf = Annotated[Caller, Depends(caller_of)]
 TailerOf = Annotated[Tailer, Depends(_tailer)]
 SettingsOf = Annotated[Settings, Depends(_settings)]
 
@@ -75,7 +85,8 @@ def key_of(request: Request, given: str | None, body: bytes) -> Key | None:
     """The Idempotency-Key of a request, bound to its path and body."""
     if given is None:
         return None
-    return Key(value=given, owner="", path=request.url.path, body_sha256=hashlib.sha256(body).hexdigest())
+    owner = caller_of(request).owner
+    return Key(value=given, owner=owner, path=request.url.path, body_sha256=hashlib.sha256(body).hexdigest())
 
 
 def made(answer: Answer, collection: str) -> Response:

@@ -103,7 +103,7 @@ def install(app: FastAPI) -> None:
         Refusal: _refused,
         HTTPException: _http_error,
         RequestValidationError: _bad_parameters,
-        sqlalchemy.exc.OperationalError: _database_down,
+        sqlalchemy.exc.OperationalError: database_down,
         sqlalchemy.exc.DataError: _bad_text,
         Exception: _bug,
     }
@@ -141,7 +141,8 @@ async def _bad_parameters(request: Request, error: RequestValidationError) -> Re
     return problem(request, SpecRefused(f"{errors[0].pointer}: {errors[0].message}", errors=errors))
 
 
-async def _database_down(request: Request, error: sqlalchemy.exc.OperationalError) -> Response:
+async def database_down(request: Request, error: sqlalchemy.exc.OperationalError) -> Response:
+    """The answer where the database gave none."""
     LOG.warning("%s: the database did not answer: %s", request.state.request_id, error.orig)
     refusal = Unavailable("The database did not answer; nothing was changed. Try again.", headers={"retry-after": "1"})
     return problem(request, refusal)

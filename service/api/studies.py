@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from service.api.access import needs
 from service.api.bodies import parse, read
 from service.api.dependencies import IdempotencyKey, SettingsOf, StudiesOf, body_of, key_of, made, only
 from service.api.problems import problems
@@ -73,7 +74,7 @@ async def create_study(
     operation_id="preview_study",
     response_model=PreviewView,
     dependencies=[Depends(only("reuse"))],
-    openapi_extra=body_of("StudyBody", EXAMPLE),
+    openapi_extra=body_of("StudyBody", EXAMPLE) | needs("read"),
     responses=problems(BadRequest, TooLarge, WrongMediaType, SpecRefused, Unavailable),
 )
 async def preview_study(

@@ -38,6 +38,7 @@ class StudyView(BaseModel):
 
     id: str = Field(examples=["study_01JD3Z6K8Q4V5W7X9Y2B4C6D8E"])
     object: Literal["study"] = "study"
+    owner: str = Field(description="Who alone changes it, admins aside; its runs are of the same owner.")
     name: str | None
     status: StudyStatus
     terminal: bool
@@ -63,7 +64,7 @@ class StudyView(BaseModel):
         progress = StudyProgress(
             runs=sum(arm.runs for arm in arms), by_status=study.by_status, epoch=study.epoch, epochs=study.epochs
         )
-        same = ("id", "name", "status", "metric", "at", "baseline", "looks")
+        same = ("id", "owner", "name", "status", "metric", "at", "baseline", "looks")
         return cls(
             **{name: getattr(study, name) for name in same},
             terminal=study.status == "finished",

@@ -73,6 +73,7 @@ class RunView(BaseModel):
 
     id: str = Field(examples=["run_01JD3Z6K8Q4V5W7X9Y2B4C6D8E"])
     object: Literal["run"] = "run"
+    owner: str = Field(description="Who alone changes it, admins aside; `local` where it was made without a token.")
     status: Status
     terminal: bool
     name: str | None
@@ -105,7 +106,7 @@ class RunView(BaseModel):
         """The run as it is shown."""
         error = RunError(code=run.error_code, message=run.error_message or "") if run.error_code else None
         same = (
-            *("id", "status", "terminal", "name", "labels", "priority", "max_seconds", "spec", "spec_hash"),
+            *("id", "owner", "status", "terminal", "name", "labels", "priority", "max_seconds", "spec", "spec_hash"),
             *("reused_from", "extends", "verifies", "study_id", "arm", "seed", "last", "waiting_reason", "attempt"),
         )
         return cls(

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from ulid import ULID
 
+from service.callers import Caller
 from service.runs import warm_starts
+from service.runs.quota import check_quota
 from service.runs.submission import NewRun, stack_runs
 from service.settings import Settings
 from service.store import epochs
@@ -44,15 +46,24 @@ def prepared(wanted: Sequence[Wanted], settings: Settings) -> Prepared:
     return [{**_columns(one.new, settings), **one.place} for one in wanted]
 
 
-def create(connection: sa.Connection, columns: Prepared, *, reuse: bool) -> tuple[list[Made], list[NewEvent]]:
-    """Insert runs, queued or with the results of equal ones; the events are the caller's to append."""
-    models = rows.finished_equals(connection, [one["reuse_key"] for one in columns]) if reuse else {}
+def create(
+    connection: sa.Connection, columns: Prepared, *, reuse: bool, caller: Caller
+) -> tuple[list[Made], list[NewEvent]]:
+    """Insert runs of ``caller``, queued or with the results of equal ones; appending the events is left to do.
+
+    Raises:
+        QuotaExceeded: the owner would have more unfinished runs than it may.
+        SpecRefused: these alone are more than that.
+    """
+    keys = [one["reuse_key"] for one in columns] if reuse else []
+    models = rows.finished_equals(connection, keys, owner=caller.reuses_only)
+    check_quota(connection, caller, adding=sum(one["reuse_key"] not in models for one in columns))
     made, told = [], []
     for one in columns:
         model = models.get(one["reuse_key"])
         run_id = f"run_{ULID()}"
         made.append(Made(run_id, model))
-        one |= {"id": run_id, **_taken_over(model)}
+        one |= {"id": run_id, "owner": caller.owner, **_taken_over(model)}
         told += _first_events(connection, run_id, model)
     for reused in (False, True):
         group = [one for one, run in zip(columns, made, strict=True) if (run.model is not None) == reused]

@@ -15,6 +15,7 @@ class Run:
     """A run. Times are seconds since the epoch; metrics that are not finite are None."""
 
     id: str
+    owner: str
     status: Status
     terminal: bool
     name: str | None

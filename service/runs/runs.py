@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from service.callers import OnBehalf
 from service.errors import FieldError, NotMeasured, RunActive, RunNotFound, SpecRefused
 from service.runs import extensions, states, verifications, warm_starts
 from service.runs.actions import act, forget, remove_files
@@ -14,6 +15,7 @@ from service.runs.advice import Advice, advise
 from service.runs.answers import Answer, Key, answered, remember
 from service.runs.creation import Wanted, create, prepared
 from service.runs.pages import Page, RunQuery, cursor_at, position
+from service.runs.quota import check_quota
 from service.runs.run import Confusion, Event, History, Run, history_of
 from service.runs.submission import NewRun, review
 from service.runs.verifications import Verification
@@ -26,8 +28,8 @@ from service.store.runs import Row
 from worker.spec.run import RunSpec
 
 
-class Runs:
-    """Runs in one database."""
+class Runs(OnBehalf):
+    """Runs in one database, as the caller may see and change them."""
 
     def __init__(self, engine: sa.Engine, settings: Settings) -> None:
         self._engine = engine
@@ -41,6 +43,7 @@ class Runs:
         Raises:
             SpecRefused: the spec cannot be trained here.
             KeyReused: ``key`` came with another body before.
+            QuotaExceeded: the owner has as many unfinished runs as it may.
         """
 
         def answer(runs: Sequence[Run]) -> Answer:
@@ -70,7 +73,7 @@ class Runs:
             named = {place: self._trainable(connection, place, one) for place, one in new.items()}
             if named != new:
                 columns = prepared([Wanted(one) for one in named.values()], self._settings)
-            made, told = create(connection, columns, reuse=reuse)
+            made, told = create(connection, columns, reuse=reuse, caller=self.caller)
             workers = rows.live_workers(connection, self._settings.lease_seconds)
             given = answer([Run.of(self._row(connection, one.run_id), workers) for one in made])
             if key is not None:
@@ -81,24 +84,26 @@ class Runs:
     def _trainable(self, connection: sa.Connection, place: str, new: NewRun) -> NewRun:
         """The run as it is to be queued; a refusal names places below ``place``."""
         try:
-            named = warm_starts.resolved(connection, new)
+            named = warm_starts.resolved(connection, new, self.caller)
             review(named.spec, self._settings)
         except SpecRefused as refusal:
             raise refusal.below(place) from refusal
         return named
 
     def act_on_all(self, query: RunQuery | Sequence[str], action: states.Action) -> tuple[int, int]:
-        """Ask many runs at once, by their ids or all that match and can; how many that changed, and how many not.
+        """Ask many of one's own runs, by their ids or all that match and can; how many that changed, and how many not.
 
         Raises:
             RunNotFound: one of the ids is no run's.
+            NotOwner: one is another's.
             SpecRefused: the filter makes no sense.
         """
         with writing(self._engine) as connection:
             if isinstance(query, RunQuery):
-                found = rows.locked(connection, self._conditions(query), states.leading(action))
+                mine = rows.owned_by(None if self.caller.is_admin else self.caller.owner)
+                found = rows.locked(connection, self._conditions(query) + mine, states.leading(action))
             else:
-                found = [self._row(connection, run_id, lock=True) for run_id in sorted(set(query))]
+                found = [self._locked(connection, run_id) for run_id in sorted(set(query))]
             told = [act(connection, row, action) for row in found if states.after(row.status, action)]
             events.append(connection, [event for one in told for event in one])
         return len(told), len(found) - len(told)
@@ -123,7 +128,9 @@ class Runs:
             row = self._row(connection, run_id, lock=True)
             new = extensions.longer(connection, row, number)
             review(new.spec, self._settings)
-            ((longer_id, model),), told = create(connection, prepared([Wanted(new)], self._settings), reuse=True)
+            ((longer_id, model),), told = create(
+                connection, prepared([Wanted(new)], self._settings), reuse=True, caller=self.caller
+            )
             if model is None:
                 told += extensions.take_over(connection, row, longer_id)
             run = self._run(connection, longer_id)
@@ -134,10 +141,10 @@ class Runs:
         """Have a run trained once more, to compare every bit; True where that was not done or begun before.
 
         Raises:
-            RunNotFound, TransitionRefused: the run has no result.
+            RunNotFound, NotOwner, TransitionRefused: the run has no result.
         """
         with writing(self._engine) as connection:
-            row = self._row(connection, run_id, lock=True)
+            row = self._locked(connection, run_id)
             before = verifications.find(connection, row)
             if before is not None:
                 return before, False
@@ -145,7 +152,9 @@ class Runs:
             place = {"verifies": row.reused_from or row.id}
             new = NewRun(RunSpec.of(row.spec), priority=row.priority)
             review(new.spec, self._settings)
-            _, told = create(connection, prepared([Wanted(new, place)], self._settings), reuse=False)
+            _, told = create(
+                connection, prepared([Wanted(new, place)], self._settings), reuse=False, caller=self.caller
+            )
             begun = verifications.found(connection, row)
             events.append(connection, told)
         return begun, True
@@ -181,8 +190,11 @@ class Runs:
             return notes.of_run(connection, row.reused_from or row.id, after=after, limit=limit)
 
     def _row(self, connection: sa.Connection, run_id: str, *, lock: bool = False) -> Row:
-        row = rows.by_id(connection, run_id, lock=lock)
-        if row is None:
+        """The run as it is stored, if the caller sees it."""
+        return self._seen(rows.by_id(connection, run_id, lock=lock), run_id)
+
+    def _seen(self, row: Row | None, run_id: str) -> Row:
+        if row is None or not self.caller.sees(row.owner):
             raise RunNotFound(f"There is no run {run_id!r}. GET /v1/runs lists those there are.")
         return row
 
@@ -205,9 +217,7 @@ class Runs:
             RunNotFound: there is none of this id.
         """
         with reading(self._engine) as connection:
-            version = rows.version(connection, run_id)
-        if version is None:
-            raise RunNotFound(f"There is no run {run_id!r}. GET /v1/runs lists those there are.")
+            version: int = self._seen(rows.version(connection, run_id), run_id).version
         return version
 
     def page(self, query: RunQuery) -> Page:
@@ -234,6 +244,7 @@ class Runs:
 
     def _conditions(self, query: RunQuery) -> list[sa.ColumnElement[bool]]:
         conditions = rows.matching(statuses=query.status, labels=query.label, study_id=query.study_id, name=query.name)
+        conditions += rows.owned_by(self.caller.only)
         if query.filter is not None:
             conditions.append(filters.condition(query.filter))
         return conditions
@@ -242,10 +253,14 @@ class Runs:
         """Ask a run to be cancelled, paused, resumed or retried; True where that changed something.
 
         Raises:
-            RunNotFound, TransitionRefused: the run's state does not allow it.
+            RunNotFound, NotOwner, TransitionRefused: the run's state does not allow it.
+            QuotaExceeded: its owner has as many unfinished runs as it may, and it is to be retried.
         """
         with writing(self._engine) as connection:
-            told = act(connection, self._row(connection, run_id, lock=True), action)
+            row = self._locked(connection, run_id)
+            if row.status in states.TERMINAL and states.after(row.status, action):
+                check_quota(connection, self.caller.acting_for(row.owner), adding=1)
+            told = act(connection, row, action)
             run = self._run(connection, run_id)
             events.append(connection, told)
         return run, bool(told)
@@ -255,9 +270,10 @@ class Runs:
 
         Raises:
             RunNotFound: there is none of this id.
+            NotOwner: it is another's.
         """
         with writing(self._engine) as connection:
-            row = self._row(connection, run_id, lock=True)
+            row = self._locked(connection, run_id)
             rows.change(connection, run_id, row.status, values)
             run = self._run(connection, run_id)
             events.append(connection, [NewEvent(run_id, "run.changed", {"fields": sorted(values)})])
@@ -268,14 +284,21 @@ class Runs:
 
         Raises:
             RunNotFound: there is none of this id.
+            NotOwner: it is another's.
             RunActive: it has not ended.
         """
         with writing(self._engine) as connection:
-            row = self._row(connection, run_id, lock=True)
+            row = self._locked(connection, run_id)
             if row.status not in states.TERMINAL:
                 raise RunActive(f"The run is {row.status!r}; cancel it first, and delete it once it has ended.")
             paths = forget(connection, [run_id])
         remove_files(self._settings, paths)
+
+    def _locked(self, connection: sa.Connection, run_id: str) -> Row:
+        """The run, which is the caller's to change; nobody else does until the transaction is over."""
+        row = self._row(connection, run_id, lock=True)
+        self.caller.check_owns(row.owner, f"The run {run_id}")
+        return row
 
     def history(self, run_id: str, *, since_epoch: int | None = None, metrics: Sequence[str] | None = None) -> History:
         """The recorded epochs behind ``since_epoch``; all series, or those named.
@@ -334,9 +357,8 @@ class Runs:
         return advise(run, history, self._settings, other)
 
     def _with_history(self, connection: sa.Connection, run_id: str) -> tuple[Run, History]:
-        row = rows.by_id(connection, run_id)
+        row = self._row(connection, run_id)
         run = self._run(connection, run_id)
-        assert row is not None
         return run, history_of(row, epochs.of_run(connection, row.reused_from or row.id), None)
 
     def history_mark(self, run_id: str) -> str:
@@ -358,7 +380,8 @@ class Runs:
         with reading(self._engine) as connection:
             if run_id is not None:
                 self._run(connection, run_id)
-            return [Event.of(row) for row in events.after(connection, run_id, after, limit)]
+            found = events.after(connection, run_id, after, limit, owner=self.caller.only)
+            return [Event.of(row) for row in found]
 
     def last_event_id(self) -> int:
         """The newest event's id; cheap."""

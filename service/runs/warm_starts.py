@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from service.callers import Caller
 from service.errors import FieldError, SpecRefused
 from service.runs.submission import NewRun
 from service.store import files
@@ -20,7 +21,7 @@ from worker.ports import WeightsFile
 from worker.spec.run import RunSpec, WarmStart
 
 
-def resolved(connection: sa.Connection, new: NewRun) -> NewRun:
+def resolved(connection: sa.Connection, new: NewRun, caller: Caller) -> NewRun:
     """The run with its warm start named by content.
 
     Raises:
@@ -29,7 +30,7 @@ def resolved(connection: sa.Connection, new: NewRun) -> NewRun:
     start = new.spec.warm_start
     if start is None:
         return new
-    file, run_id = _found(connection, start)
+    file, run_id = _found(connection, start, caller)
     row = rows.by_id(connection, run_id)
     assert row is not None, f"{run_id} has weights and is not there"
     _check_model(new.spec, RunSpec.of(row.spec), run_id)
@@ -51,7 +52,7 @@ def attach(connection: sa.Connection, run_id: str, spec: Mapping[str, Any]) -> N
     files.replace_weights(connection, run_id, replace(known[0], at="start"))
 
 
-def _found(connection: sa.Connection, start: WarmStart) -> tuple[WeightsFile, str]:
+def _found(connection: sa.Connection, start: WarmStart, caller: Caller) -> tuple[WeightsFile, str]:
     """The file, and a run that it is of: by content where it is named so, as in a clone; else as the run has it now."""
     if start.sha256 is not None:
         known = files.by_content(connection, start.sha256)
@@ -60,7 +61,7 @@ def _found(connection: sa.Connection, start: WarmStart) -> tuple[WeightsFile, st
             raise _refused("sha256", "no_weights", message)
         return known
     row = rows.by_id(connection, start.run_id)
-    if row is None:
+    if row is None or not caller.sees(row.owner):
         raise _refused("run_id", "run_not_found", f"There is no run {start.run_id!r} to begin with.")
     kept = {file.at: file for file in files.weights_of(connection, row.reused_from or row.id)}
     if start.at not in kept:

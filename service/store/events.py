@@ -44,8 +44,10 @@ def last_id(connection: sa.Connection) -> int:
     return last
 
 
-def after(connection: sa.Connection, run_id: str | None, last: int, limit: int) -> Sequence[Row]:
-    """Events of one run, or of all, behind ``last``, with what is recorded of an epoch."""
+def after(
+    connection: sa.Connection, run_id: str | None, last: int, limit: int, *, owner: str | None = None
+) -> Sequence[Row]:
+    """Events of one run, or of all, or of one owner's, behind ``last``, with what is recorded of an epoch."""
     trained = sa.func.coalesce(run.c.reused_from, run.c.id)
     columns = (epoch.c.steps, epoch.c.metrics, epoch.c.nonfinite, epoch.c.seconds)
     joined = event.join(run, run.c.id == event.c.run_id).outerjoin(
@@ -56,4 +58,6 @@ def after(connection: sa.Connection, run_id: str | None, last: int, limit: int) 
     )
     if run_id is not None:
         statement = statement.where(event.c.run_id == run_id)
+    if owner is not None:
+        statement = statement.where(run.c.owner == owner)
     return connection.execute(statement).all()

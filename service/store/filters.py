@@ -39,7 +39,7 @@ GRAMMAR = r"""
     %ignore WS
 """
 COLUMNS = {
-    **dict.fromkeys(("id", "status", "name", "study_id", "arm", "spec_hash"), "text"),
+    **dict.fromkeys(("id", "owner", "status", "name", "study_id", "arm", "spec_hash"), "text"),
     **dict.fromkeys(("reused_from", "extends", "verifies"), "text"),
     **dict.fromkeys(("seed", "priority", "epoch", "epochs", "created_at", "started_at", "finished_at"), "number"),
     **dict.fromkeys(("max_seconds", "spent_seconds"), "number"),

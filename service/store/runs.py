@@ -29,17 +29,21 @@ def by_id(connection: sa.Connection, run_id: str, *, lock: bool = False) -> Row 
     return connection.execute(statement.with_for_update() if lock else statement).first()
 
 
-def version(connection: sa.Connection, run_id: str) -> int | None:
-    """The counter of a run's visible changes."""
-    return connection.scalar(sa.select(run.c.version).where(run.c.id == run_id))
+def version(connection: sa.Connection, run_id: str) -> Row | None:
+    """The counter of a run's visible changes, and its owner."""
+    columns = [run.c[name] for name in ("version", "owner")]
+    return connection.execute(sa.select(*columns).where(run.c.id == run_id)).first()
 
 
-def finished_equals(connection: sa.Connection, reuse_keys: Sequence[str]) -> dict[str, Row]:
-    """By reuse key, the oldest run that was trained to its end with this result; a diverged one counts."""
+def finished_equals(
+    connection: sa.Connection, reuse_keys: Sequence[str], *, owner: str | None = None
+) -> dict[str, Row]:
+    """By reuse key, the oldest run (of ``owner``) that was trained to its end; a diverged one counts."""
     finished = (run.c.status == "succeeded") | ((run.c.status == "failed") & (run.c.error_code == "diverged"))
     found: dict[str, Row] = {}
     for keys in (reuse_keys[i : i + KEYS_AT_ONCE] for i in range(0, len(reuse_keys), KEYS_AT_ONCE)):
         statement = sa.select(run).where(run.c.reuse_key.in_(keys), run.c.reused_from.is_(None), finished)
+        statement = statement.where(*owned_by(owner))
         for row in connection.execute(statement.order_by(run.c.created_at, run.c.id)):
             found.setdefault(row.reuse_key, row)
     return found
@@ -91,6 +95,24 @@ def locked(
     """All runs that match in these statuses, in the order of their ids; nobody else changes them meanwhile."""
     statement = sa.select(run).where(run.c.status.in_(statuses), *conditions)
     return connection.execute(statement.order_by(run.c.id).with_for_update()).all()
+
+
+def owned_by(owner: str | None) -> list[sa.ColumnElement[bool]]:
+    """The condition that runs are this owner's; none where it is None."""
+    return [] if owner is None else [run.c.owner == owner]
+
+
+def lock_owner(connection: sa.Connection, owner: str) -> None:
+    """Let one transaction at a time count an owner's runs and add to them; on SQLite every writer waits anyway."""
+    if connection.dialect.name == "postgresql":
+        name = sa.func.hashtextextended(f"runs of {owner}", 0)
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(name)))
+
+
+def count_unfinished(connection: sa.Connection, owner: str) -> int:
+    """How many runs of an owner have not ended."""
+    unfinished = (run.c.owner == owner, run.c.finished_at.is_(None))
+    return connection.execute(sa.select(sa.func.count()).select_from(run).where(*unfinished)).scalar_one()
 
 
 def change(connection: sa.Connection, run_id: str, status: str, values: Mapping[str, Any]) -> bool:

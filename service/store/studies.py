@@ -24,9 +24,13 @@ def by_id(connection: sa.Connection, study_id: str, *, lock: bool = False) -> Ro
     return connection.execute(statement.with_for_update() if lock else statement).first()
 
 
-def page(connection: sa.Connection, *, before: tuple[float, str] | None, limit: int) -> Sequence[Row]:
-    """Studies, newest first, from ``before`` (created_at, id) on."""
+def page(
+    connection: sa.Connection, *, before: tuple[float, str] | None, limit: int, owner: str | None = None
+) -> Sequence[Row]:
+    """Studies (of ``owner``), newest first, from ``before`` (created_at, id) on."""
     statement = sa.select(study).order_by(study.c.created_at.desc(), study.c.id.desc()).limit(limit)
+    if owner is not None:
+        statement = statement.where(study.c.owner == owner)
     if before is not None:
         statement = statement.where(sa.tuple_(study.c.created_at, study.c.id) < sa.tuple_(*before))
     return connection.execute(statement).all()

@@ -90,6 +90,7 @@ run = sa.Table(
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("started_at", sa.Double),
     sa.Column("finished_at", sa.Double),
+    sa.Column("owner", sa.Text, nullable=False, server_default="local"),
     sa.CheckConstraint(f"status IN ({_listed(STATUSES)})", name="status"),
     sa.CheckConstraint(f"(token IS NOT NULL) = (status IN ({_listed(HELD)}))", name="token"),
     sa.CheckConstraint("(token IS NULL) = (lease_expires_at IS NULL)", name="lease"),
@@ -97,6 +98,7 @@ run = sa.Table(
     sa.Index("ix_run_reuse", "reuse_key", "status"),
     sa.Index("ix_run_study", "study_id"),
     sa.Index("ix_run_verifies", "verifies"),
+    sa.Index("ix_run_owner", "owner", "created_at", "id"),
 )
 _queued = run.c.status == sa.literal_column("'queued'")
 sa.Index(
@@ -104,6 +106,8 @@ sa.Index(
 )
 _held = run.c.token.is_not(None)
 sa.Index("ix_run_lease", run.c.lease_expires_at, sqlite_where=_held, postgresql_where=_held)
+_unfinished = run.c.finished_at.is_(None)
+sa.Index("ix_run_unfinished", run.c.owner, sqlite_where=_unfinished, postgresql_where=_unfinished)
 
 epoch = sa.Table(
     "epoch",
@@ -181,6 +185,7 @@ study = sa.Table(
     sa.Column("baseline", sa.Text, nullable=False),
     sa.Column("looks", sa.Integer, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("owner", sa.Text, nullable=False, server_default="local"),
     sa.Index("ix_study_created", "created_at", "id"),
 )
 
@@ -235,4 +240,21 @@ idempotency_key = sa.Table(
     sa.Column("status_code", sa.Integer, nullable=False),
     sa.Column("response", sa.Text, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
+)
+
+token = sa.Table(
+    "token",
+    METADATA,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("scopes", sa.JSON, nullable=False),
+    sa.Column("prefix", sa.Text, nullable=False),
+    sa.Column("sha256", sa.Text, nullable=False),
+    sa.Column("max_active_runs", sa.Integer),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("expires_at", sa.Double),
+    sa.Column("last_used_at", sa.Double),
+    sa.Column("revoked_at", sa.Double),
+    sa.UniqueConstraint("sha256"),
 )

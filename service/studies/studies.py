@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from ulid import ULID
 
+from service.callers import OnBehalf
 from service.errors import FieldError, SpecRefused, StudyActive, StudyNotFound
 from service.runs import warm_starts
 from service.runs.actions import act, forget, remove_files
@@ -54,8 +55,8 @@ class StudyPage:
     next_cursor: str | None
 
 
-class Studies:
-    """Studies in one database; ``parse`` makes a run of a body, or refuses it."""
+class Studies(OnBehalf):
+    """Studies in one database, as the caller may see and change them; ``parse`` makes a run of a body."""
 
     def __init__(self, engine: sa.Engine, settings: Settings, parse: Parse) -> None:
         self._engine = engine
@@ -70,8 +71,9 @@ class Studies:
         """
         arms = self._arms(new.plan)
         runs = [arm.at(seed).spec for arm in arms for seed in new.plan.seeds]
+        keys = [reuse_key(spec) for spec in runs] if reuse else []
         with reading(self._engine) as connection:
-            models = rows.finished_equals(connection, [reuse_key(spec) for spec in runs]) if reuse else {}
+            models = rows.finished_equals(connection, keys, owner=self.caller.reuses_only)
         fresh = [spec for spec in runs if reuse_key(spec) not in models]
         stacks = 0
         for _, mates in itertools.groupby(sorted(fresh, key=stack_key), key=stack_key):
@@ -99,6 +101,7 @@ class Studies:
         Raises:
             SpecRefused: an arm is not a run that can be trained here.
             KeyReused: ``key`` came with another body before.
+            QuotaExceeded: the owner would have more unfinished runs than it may.
         """
         arms = self._arms(new.plan)
         metric = _metric(new.metric, arms)
@@ -119,9 +122,10 @@ class Studies:
                 "at": new.at,
                 "baseline": baseline,
                 "looks": 1,
+                "owner": self.caller.owner,
             }
             studies.insert(connection, values)
-            _, told = create(connection, columns, reuse=reuse)
+            _, told = create(connection, columns, reuse=reuse, caller=self.caller)
             answer = Answer(201, respond(self._study(connection, study_id)), study_id)
             if key is not None:
                 remember(connection, key, answer)
@@ -133,12 +137,14 @@ class Studies:
 
         Raises:
             StudyNotFound: there is none of this id.
+            NotOwner: it is another's.
             SpecRefused: a seed is there already.
+            QuotaExceeded: the owner would have more unfinished runs than it may.
         """
         arms, seeds = self._arms(plan), plan.seeds
         columns = self._columns(study_id, arms, seeds)
         with writing(self._engine) as connection:
-            row = self._row(connection, study_id, lock=True)
+            row = self._locked(connection, study_id)
             self._check_size(len(arms), len(row.seeds) + len(seeds))
             twice = sorted(set(seeds) & set(row.seeds))
             if twice:
@@ -146,7 +152,7 @@ class Studies:
                 raise SpecRefused(message, errors=[FieldError("/seeds", "seed_there", message)])
             seen = sum(one.epoch for one in studies.progress(connection, [study_id])) > 0
             studies.change(connection, study_id, {"seeds": [*row.seeds, *seeds], "looks": row.looks + seen})
-            _, told = create(connection, columns, reuse=True)
+            _, told = create(connection, columns, reuse=True, caller=self.caller.acting_for(row.owner))
             study = self._study(connection, study_id)
             events.append(connection, told)
         return study
@@ -167,7 +173,8 @@ class Studies:
             BadCursor: ``after`` is no cursor of a page.
         """
         with reading(self._engine) as connection:
-            found = studies.page(connection, before=None if after is None else position(after), limit=limit + 1)
+            before = None if after is None else position(after)
+            found = studies.page(connection, before=before, limit=limit + 1, owner=self.caller.only)
             shown = found[:limit]
             progress = studies.progress(connection, [row.id for row in shown])
         more = len(found) > limit
@@ -179,9 +186,10 @@ class Studies:
 
         Raises:
             StudyNotFound: there is none of this id.
+            NotOwner: it is another's.
         """
         with writing(self._engine) as connection:
-            self._row(connection, study_id, lock=True)
+            self._locked(connection, study_id)
             told = [
                 event for row in studies.unfinished(connection, study_id) for event in act(connection, row, "cancel")
             ]
@@ -194,10 +202,11 @@ class Studies:
 
         Raises:
             StudyNotFound: there is none of this id.
+            NotOwner: it is another's.
             StudyActive: some of its runs have not ended.
         """
         with writing(self._engine) as connection:
-            self._row(connection, study_id, lock=True)
+            self._locked(connection, study_id)
             active = studies.unfinished(connection, study_id)
             if active:
                 raise StudyActive(f"{len(active)} of its runs have not ended; cancel the study first.")
@@ -229,7 +238,7 @@ class Studies:
         self._check_size(plan.arm_count, len(plan.seeds))
         arms = arms_of(plan, self._parse)
         with reading(self._engine) as connection:
-            arms = [replace(arm, run=warm_starts.resolved(connection, arm.run)) for arm in arms]
+            arms = [replace(arm, run=warm_starts.resolved(connection, arm.run, self.caller)) for arm in arms]
         for arm in arms:
             review(arm.run.spec, self._settings)
         return arms
@@ -248,9 +257,16 @@ class Studies:
         return prepared(wanted, self._settings)
 
     def _row(self, connection: sa.Connection, study_id: str, *, lock: bool = False) -> Row:
+        """The study as it is stored, if the caller sees it."""
         row = studies.by_id(connection, study_id, lock=lock)
-        if row is None:
+        if row is None or not self.caller.sees(row.owner):
             raise StudyNotFound(f"There is no study {study_id!r}. GET /v1/studies lists those there are.")
+        return row
+
+    def _locked(self, connection: sa.Connection, study_id: str) -> Row:
+        """The study, which is the caller's to change; nobody else does until the transaction is over."""
+        row = self._row(connection, study_id, lock=True)
+        self.caller.check_owns(row.owner, f"The study {study_id}")
         return row
 
     def _study(self, connection: sa.Connection, study_id: str) -> Study:

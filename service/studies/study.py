@@ -28,6 +28,7 @@ class Study:
     """A study. Times are seconds since the epoch."""
 
     id: str
+    owner: str
     name: str | None
     request: Mapping[str, Any]
     metric: str
@@ -50,7 +51,7 @@ class Study:
             by_status = {one.status: one.runs for one in progress if one.arm == arm["id"]}
             arms.append(ArmProgress(arm["id"], arm["name"], arm["values"], sum(by_status.values()), by_status))
         ended = all(one.status in TERMINAL for one in progress)
-        same = ("id", "name", "request", "metric", "at", "baseline", "seeds", "looks", "created_at")
+        same = ("id", "owner", "name", "request", "metric", "at", "baseline", "seeds", "looks", "created_at")
         return cls(
             **{name: getattr(row, name) for name in same},
             arms=arms,

@@ -1,0 +1,154 @@
+"""The edge: what every request passes before any route sees it. Pure ASGI, since answers are streams.
+
+1. A page of another site gets nothing, whether its request would have changed something or not.
+2. Where no token is needed, the request must be addressed to this machine by a name that is its own (a page whose name
+   was made to lead here is of its own site, and only the name gives it away), and must not have come through a proxy.
+3. Elsewhere a token says who asks.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+import sqlalchemy.exc
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.api.access import OPEN_PATHS, SAFE_METHODS
+from service.api.problems import database_down, problem
+from service.api.throttle import Throttle
+from service.callers import Caller
+from service.errors import CrossSite, HostRefused, Refusal, TokenRefused, TokenRequired, TooManyAttempts
+from service.settings import Settings
+from service.tokens.tokens import Tokens
+
+BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/=-]+)", re.IGNORECASE)
+HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\[\]:]+))(?::\d*)?")
+MOST_HEADER = 512
+"""Characters of an Authorization header that are looked at."""
+CHALLENGE = 'Bearer realm="fitwell"'
+FORWARDED = ("forwarded", "via", "x-real-ip")
+OWN_NAMES = ("localhost", "127.0.0.1", "::1")
+
+
+class Edge:
+    """Refuses what must not come in, and notes who asks (``request.state.caller``)."""
+
+    def __init__(self, app: ASGIApp, tokens: Tokens, settings: Settings) -> None:
+        self._app = app
+        self._tokens = tokens
+        self._throttle = Throttle(settings.failed_auth_per_minute)
+        self._given_names = frozenset(settings.allowed_hosts)
+        self._names = self._given_names | {*OWN_NAMES, settings.host.lower()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        try:
+            check_site(request.method, request.headers, self._given_names)
+            if scope["path"] not in OPEN_PATHS:
+                scope.setdefault("state", {})["caller"] = await self._caller(request)
+        except Refusal as refusal:
+            await problem(request, refusal)(scope, receive, send)
+        except sqlalchemy.exc.OperationalError as error:
+            await (await database_down(request, error))(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _caller(self, request: Request) -> Caller:
+        """Whoever asks.
+
+        Raises:
+            HostRefused, TokenRequired, TokenRefused, TooManyAttempts
+        """
+        forwarded = is_forwarded(request.headers)
+        if not forwarded and not await run_in_threadpool(self._tokens.needed):
+            check_host(request.headers, self._names)
+            return self._tokens.local
+        try:
+            return await run_in_threadpool(self._tokens.authenticated, secret_of(request.headers, forwarded=forwarded))
+        except TokenRefused as refusal:
+            seconds = self._throttle.failed(request.client.host if request.client else "")
+            if seconds:
+                raise TooManyAttempts(
+                    f"Too many wrong tokens came from this address; try again in {seconds:.0f} s, with a right one.",
+                    headers={"retry-after": str(max(1, round(seconds)))},
+                ) from refusal
+            refusal.headers["www-authenticate"] = f'{CHALLENGE}, error="invalid_token"'
+            raise
+
+
+def install(app: FastAPI, tokens: Tokens, settings: Settings) -> None:
+    """Put the edge before ``app``."""
+    app.add_middleware(Edge, tokens=tokens, settings=settings)
+
+
+def check_site(method: str, headers: Headers, names: frozenset[str]) -> None:
+    """Refuse what a page of another site sent; following a link to here is no such thing.
+
+    Raises:
+        CrossSite: it was one.
+    """
+    for origin in headers.getlist("origin"):
+        if not _is_own(origin, headers.get("host", ""), names):
+            raise CrossSite(f"A page of {origin!r} sent this, and pages of other sites get no answer here.")
+    followed = method in SAFE_METHODS and headers.get("sec-fetch-mode") == "navigate"
+    if headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and not followed:
+        raise CrossSite("A page of another site sent this, and those get no answer here.")
+
+
+def _is_own(origin: str, host: str, names: frozenset[str]) -> bool:
+    """Whether an origin is this server: as the request names it, or by one of its given names (behind a proxy)."""
+    try:
+        there = urlsplit(origin)
+        return there.hostname is not None and (there.netloc.lower() == host.lower() or there.hostname in names)
+    except ValueError:
+        return False
+
+
+def check_host(headers: Headers, names: frozenset[str]) -> None:
+    """Refuse what is addressed to a name that is not one of ``names``.
+
+    Raises:
+        HostRefused: it is not.
+    """
+    given = headers.getlist("host")
+    found = HOST.fullmatch(given[0].lower()) if len(given) == 1 else None
+    if found is None or (found[1] or found[2]) not in names:
+        raise HostRefused(
+            f"This server is not called {', '.join(given)!r}. Without tokens it answers only to "
+            f"{', '.join(sorted(names))}; FITWELL_ALLOWED_HOSTS adds names."
+        )
+
+
+def is_forwarded(headers: Headers) -> bool:
+    """Whether a proxy passed this on: then it may have come from anywhere."""
+    return any(name in FORWARDED or name.startswith("x-forwarded-") for name in headers)
+
+
+def secret_of(headers: Headers, *, forwarded: bool) -> str:
+    """The secret of the token that came; an address has no place for one, since addresses end up in logs.
+
+    Raises:
+        TokenRequired: there is none.
+        TokenRefused: what came is not one.
+    """
+    given = headers.getlist("authorization")
+    if not given:
+        why = "This request came through a proxy, so it needs" if forwarded else "This server needs"
+        raise TokenRequired(
+            f"{why} a token, as the header Authorization: Bearer fw_…; the fitwell command takes it from "
+            "FITWELL_TOKEN. An admin makes one with: fitwell token create",
+            headers={"www-authenticate": CHALLENGE},
+        )
+    found = BEARER.fullmatch(given[0].strip()) if len(given) == 1 and len(given[0]) <= MOST_HEADER else None
+    if found is None:
+        raise TokenRefused("The header Authorization must be one, and read: Bearer fw_…")
+    return found[1]

@@ -1,0 +1,35 @@
+"""How many runs an owner may have unfinished at once."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from service.callers import Caller
+from service.errors import FieldError, QuotaExceeded, SpecRefused
+from service.store import runs as rows
+
+RETRY_SECONDS = 10
+"""When to ask again; nobody knows when a run will end."""
+
+
+def check_quota(connection: sa.Connection, caller: Caller, *, adding: int) -> None:
+    """See that ``caller`` may add so many runs, in the transaction that adds them.
+
+    Raises:
+        QuotaExceeded: not before others of its owner have ended.
+        SpecRefused: never, these alone are too many.
+    """
+    most = caller.max_active_runs
+    if most is None or not adding:
+        return
+    if adding > most:
+        message = f"These are {adding:,} runs to train, and this token allows {most:,} unfinished ones at once."
+        raise SpecRefused(message, errors=[FieldError("", "over_quota", message)])
+    rows.lock_owner(connection, caller.owner)
+    there = rows.count_unfinished(connection, caller.owner)
+    if there + adding > most:
+        raise QuotaExceeded(
+            f"{caller.owner!r} has {there:,} unfinished run(s), and this token allows {most:,}: {adding:,} more must "
+            "wait until some have ended, or been cancelled.",
+            headers={"retry-after": str(RETRY_SECONDS)},
+        )

@@ -1,0 +1,259 @@
+"""Tokens in the database, on SQLite and PostgreSQL alike."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+
+from service.callers import LOCAL, Caller, Scope
+from service.errors import QuotaExceeded, SpecRefused, TokenNotFound, TokenRefused
+from service.runs.jobs import Jobs
+from service.runs.runs import Runs
+from service.settings import Settings
+from service.store.database import open_engine, reading, writing
+from service.store.tables import METADATA, token
+from service.tokens.token import NewToken, Token
+from service.tokens.tokens import Tokens
+from tests.conftest import WORKER, submit
+from worker.ports import Outcome
+
+ADMIN = NewToken(name="laptop", owner="root", scopes=["admin"])
+
+
+@pytest.fixture
+def tokens(engine: sa.Engine, settings: Settings) -> Tokens:
+    return Tokens(engine, settings, exposed=False)
+
+
+def at_once(count: int, work: Callable[[], object]) -> list[BaseException]:
+    """Do ``work`` in many threads that begin together; what went wrong."""
+    barrier, failures = threading.Barrier(count, timeout=20), list[BaseException]()
+
+    def one() -> None:
+        barrier.wait()
+        try:
+            work()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=one, daemon=True) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return failures
+
+
+def test_of_a_secret_only_the_hash_and_the_first_characters_are_stored(
+    tokens: Tokens, engine: sa.Engine, settings: Settings
+) -> None:
+    _, secret = tokens.create(ADMIN)
+    assert len(secret) == 3 + 43
+    with reading(engine) as connection:
+        everything = [row for table in METADATA.sorted_tables for row in connection.execute(sa.select(table))]
+    assert secret[:9] in str(everything)
+    assert secret[3:] not in str(everything)
+    for file in settings.home.glob("fitwell.db*"):
+        assert secret[3:].encode() not in file.read_bytes()
+
+
+def test_a_token_is_whoever_holds_the_whole_secret(tokens: Tokens, engine: sa.Engine) -> None:
+    made, secret = tokens.create(replace(ADMIN, owner="alice", max_active_runs=7))
+    caller = tokens.authenticated(secret)
+    assert (caller.owner, caller.scopes, caller.token_id, caller.max_active_runs) == ("alice", ("admin",), made.id, 7)
+    with reading(engine) as connection:
+        stored = connection.execute(sa.select(token.c.sha256)).scalar_one()
+    for wrong in (
+        "",
+        "fw_",
+        secret[:-1],
+        secret + "A",
+        secret.swapcase(),
+        made.prefix,
+        made.id,
+        stored,
+        f"fw_{stored}",
+    ):
+        with pytest.raises(TokenRefused, match="no such token"):
+            tokens.authenticated(wrong)
+
+
+def test_a_revoked_or_expired_token_is_refused_with_the_reason(tokens: Tokens) -> None:
+    _, kept = tokens.create(ADMIN)
+    revoked, secret = tokens.create(ADMIN)
+    tokens.revoke(revoked.id)
+    with pytest.raises(TokenRefused, match="was revoked"):
+        tokens.authenticated(secret)
+    first = tokens.get(revoked.id).revoked_at
+    tokens.revoke(revoked.id)
+    assert tokens.get(revoked.id).revoked_at == first
+    _, secret = tokens.create(replace(ADMIN, expires_at=time.time() + 0.5))
+    assert tokens.authenticated(secret).is_admin
+    time.sleep(0.6)
+    with pytest.raises(TokenRefused, match="has expired"):
+        tokens.authenticated(secret)
+    assert tokens.authenticated(kept).is_admin
+    with pytest.raises(SpecRefused, match="has passed"):
+        tokens.create(replace(ADMIN, expires_at=time.time() - 60))
+
+
+def test_tokens_are_needed_once_there_has_been_one(tokens: Tokens, engine: sa.Engine, settings: Settings) -> None:
+    another = Tokens(engine, settings, exposed=False)
+    assert not another.needed()
+    assert tokens.first_admin() is None
+    with pytest.raises(SpecRefused, match="must be an admin's"):
+        tokens.create(replace(ADMIN, scopes=["write"]))
+    made, _ = tokens.create(ADMIN)
+    assert another.needed()
+    tokens.revoke(made.id)
+    assert Tokens(engine, settings, exposed=False).needed()
+    assert not Tokens(engine, Settings(data_dir=settings.data_dir, auth="off"), exposed=False).needed()
+
+
+def test_one_first_admin_is_made_however_many_servers_start_at_once(engine: sa.Engine, settings: Settings) -> None:
+    told = list[tuple[Token, str] | None]()
+
+    def start() -> None:
+        mine = open_engine(settings)
+        told.append(Tokens(mine, settings, exposed=True).first_admin())
+        mine.dispose()
+
+    assert at_once(8, start) == []
+    ((made, secret),) = [one for one in told if one is not None]
+    tokens = Tokens(engine, settings, exposed=True)
+    assert tokens.authenticated(secret).owner == LOCAL.owner
+    tokens.create(replace(ADMIN, scopes=["write"]))
+    tokens.revoke(made.id)
+    assert tokens.first_admin() is not None, "a start makes another where no admin has one"
+
+
+def test_the_last_use_is_written_at_most_once_a_minute(tokens: Tokens, engine: sa.Engine) -> None:
+    made, secret = tokens.create(ADMIN)
+    tokens.note_uses()
+    assert tokens.get(made.id).last_used_at is None
+    tokens.authenticated(secret)
+    tokens.note_uses()
+    first = tokens.get(made.id).last_used_at
+    assert first is not None
+    tokens.authenticated(secret)
+    tokens.note_uses()
+    assert tokens.get(made.id).last_used_at == first
+    with writing(engine) as connection:
+        connection.execute(sa.update(token).values(last_used_at=token.c.last_used_at - 61))
+    tokens.authenticated(secret)
+    tokens.note_uses()
+    assert tokens.get(made.id).last_used_at == pytest.approx(first, abs=30)
+
+
+def test_an_owner_sees_and_revokes_its_own_tokens_and_an_admin_all(tokens: Tokens) -> None:
+    tokens.create(ADMIN)
+    mine, _ = tokens.create(replace(ADMIN, owner="alice", scopes=["read"]))
+    other, _ = tokens.create(replace(ADMIN, owner="alice", scopes=["write"]))
+    alice, bob = (tokens.on_behalf_of(caller(owner, ["write"])) for owner in ("alice", "bob"))
+    assert [one.id for one in alice.page(limit=9, after=None).tokens] == [other.id, mine.id]
+    assert bob.page(limit=9, after=None).tokens == []
+    first = tokens.page(limit=2, after=None)
+    assert [len(first.tokens), first.has_more] == [2, True]
+    assert len(tokens.page(limit=2, after=first.next_cursor).tokens) == 1
+    with pytest.raises(TokenNotFound):
+        bob.get(mine.id)
+    with pytest.raises(TokenNotFound):
+        bob.revoke(mine.id)
+    alice.revoke(mine.id)
+    assert alice.get(mine.id).revoked_at is not None
+
+
+def caller(owner: str, scopes: Sequence[Scope] = ("write",), *, max_active_runs: int | None = None) -> Caller:
+    return Caller(owner=owner, scopes=tuple(scopes), max_active_runs=max_active_runs)
+
+
+def test_scopes_hold_those_below_them() -> None:
+    held = {one: [two for two in ("read", "write", "admin") if caller("a", [one]).has(two)] for one in SCOPES}
+    assert held == {"read": ["read"], "write": ["read", "write"], "admin": ["read", "write", "admin"]}
+
+
+SCOPES: list[Scope] = ["read", "write", "admin"]
+
+
+def test_no_owner_gets_more_unfinished_runs_than_its_quota_however_many_submit_at_once(
+    runs: Runs, jobs: Jobs, settings: Settings
+) -> None:
+    limited = caller("alice", max_active_runs=5)
+    seeds = iter(range(100))
+
+    def one() -> None:
+        mine = open_engine(settings)
+        try:
+            submit(Runs(mine, settings).on_behalf_of(limited), seed=next(seeds))
+        finally:
+            mine.dispose()
+
+    failures = at_once(9, one)
+    assert [type(failure) for failure in failures] == [QuotaExceeded] * 4
+    submit(runs.on_behalf_of(caller("bob", max_active_runs=5)), seed=98)
+    (claim,) = jobs.claim(WORKER, limit=1)
+    jobs.finish([claim], [Outcome(run_id=claim.run_id, status="failed", code="x", message="")])
+    submit(runs.on_behalf_of(limited), seed=99)
+    with pytest.raises(QuotaExceeded, match="5 unfinished"):
+        runs.on_behalf_of(limited).act(claim.run_id, "retry")
+    assert runs.get(claim.run_id).status == "failed"
+
+
+def test_a_reused_result_needs_no_room_in_the_quota(runs: Runs, jobs: Jobs) -> None:
+    submit(runs, seed=1)
+    (claim,) = jobs.claim(WORKER, limit=1)
+    jobs.finish([claim], [Outcome(run_id=claim.run_id, status="succeeded")])
+    mine = runs.on_behalf_of(caller("alice", max_active_runs=1))
+    submit(mine, seed=2)
+    assert runs.get(submit(mine, seed=1)).reused_from == claim.run_id
+    with pytest.raises(QuotaExceeded):
+        submit(mine, seed=3)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_results_are_taken_over_from_other_owners_where_they_are_shared(runs: Runs, jobs: Jobs, shared: bool) -> None:
+    alice, bob = (runs.on_behalf_of(replace(caller(owner), shares_results=shared)) for owner in ("alice", "bob"))
+    submit(alice)
+    (claim,) = jobs.claim(WORKER, limit=1)
+    jobs.finish([claim], [Outcome(run_id=claim.run_id, status="succeeded")])
+    assert (runs.get(submit(bob)).reused_from == claim.run_id) == shared
+    assert runs.get(submit(alice)).reused_from == claim.run_id
+
+
+def test_what_was_there_before_owners_is_local(engine: sa.Engine) -> None:
+    """A database of the revision before, with a run, a study and a remembered answer."""
+    from alembic import command
+
+    import migrations
+    from service.store.database import migrate
+
+    with engine.begin() as connection:
+        METADATA.drop_all(connection)
+        connection.execute(sa.text("DROP TABLE alembic_version"))
+        config = migrations.config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+        key = "'', '/v1/runs', 'k', 'b', 'run_1', 201, '{}', 1.0"
+        connection.execute(sa.text(f"INSERT INTO idempotency_key VALUES ({key})"))
+        connection.execute(
+            sa.text(
+                "INSERT INTO run (id, status, labels, priority, spec, spec_hash, reuse_key, stack_key, stack_runs,"
+                " seed, device, epochs, last, created_at)"
+                " VALUES ('run_1', 'queued', '{}', 0, '{}', '', '', '', 1, 0, 'auto', 1, '{}', 1.0)"
+            )
+        )
+        connection.execute(
+            sa.text(
+                "INSERT INTO study (id, request, arms, seeds, metric, at, baseline, looks, created_at)"
+                " VALUES ('study_1', '{}', '[]', '[]', 'val.loss', 'best', 'a', 1, 1.0)"
+            )
+        )
+    migrate(engine)
+    with engine.connect() as connection:
+        owners = [connection.scalar(sa.text(f"SELECT owner FROM {t}")) for t in ("run", "study", "idempotency_key")]
+    assert owners == ["local"] * 3
