@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from fitwell.commands import again, data, demo, doctor, runs, serve, studies
+from fitwell.commands import again, data, demo, doctor, runs, serve, studies, tokens
 from fitwell.errors import FitwellError, Refused, Unreachable
 from fitwell.exits import HELP, Exit
 from fitwell.local import LocalError
@@ -40,6 +40,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(data.app, name="data")
+app.add_typer(tokens.app, name="token")
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from fitwell.run import History, Run
 from fitwell.study import Studies
+from fitwell.token import Tokens
 from fitwell.transport import Transport
 
 Spec = Mapping[str, Any]
@@ -89,6 +90,7 @@ class Client:
         self.transport = Transport(url, token, timeout)
         self.runs = Runs(self.transport)
         self.studies = Studies(self.transport)
+        self.tokens = Tokens(self.transport)
 
     def __enter__(self) -> Client:
         return self

@@ -5,10 +5,12 @@ FitwellError
 ├── TimedOut           a wait took longer than allowed
 ├── RunFailed          a run that was waited for did not succeed
 └── Refused            the server refused, with a problem (RFC 9457)
-    ├── BadRequest     400, 406, 413, 415, 422: the request is wrong; ``errors`` says where
-    ├── NotFound       404
-    ├── Conflict       409
-    └── ServerError    429, 5xx: not now, or a bug
+    ├── BadRequest         400, 406, 413, 415, 422: the request is wrong; ``errors`` says where
+    ├── NotAuthenticated   401: there is no token, or not a valid one
+    ├── NotAllowed         403: the token may not do this, or the thing is another owner's
+    ├── NotFound           404
+    ├── Conflict           409
+    └── ServerError        429, 5xx: not now, or a bug
 """
 
 from __future__ import annotations
@@ -56,6 +58,14 @@ class BadRequest(Refused):
     """The request is wrong; ``errors`` says where, and what would work."""
 
 
+class NotAuthenticated(Refused):
+    """The server needs a token (``Client(token=…)`` or FITWELL_TOKEN), or does not take this one."""
+
+
+class NotAllowed(Refused):
+    """The token may not do this, or the thing belongs to another owner."""
+
+
 class NotFound(Refused):
     """There is no such thing."""
 
@@ -71,6 +81,10 @@ class ServerError(Refused):
 def refusal_of(status: int, problem: dict[str, Any]) -> Refused:
     """The error for a problem."""
     problem = {"status": status, **problem}
+    if status == 401:
+        return NotAuthenticated(problem)
+    if status == 403:
+        return NotAllowed(problem)
     if status == 404:
         return NotFound(problem)
     if status == 409:

@@ -78,6 +78,7 @@ class Run(View):
     """A training run as it was when it was read; ``refresh`` reads it again."""
 
     id: str
+    owner: str | None = None
     status: str
     terminal: bool
     name: str | None

@@ -78,6 +78,7 @@ class Study(View):
     """A study as it was when it was read; ``refresh`` reads it again."""
 
     id: str
+    owner: str | None = None
     name: str | None
     status: str
     terminal: bool

@@ -17,6 +17,8 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 TRIES = 4
 PAUSE_SECONDS = 0.2
 RETRIED = (429, 502, 503, 504)
+MOST_PAUSE_SECONDS = 5.0
+"""Who asks for a longer pause (Retry-After) gets no second try."""
 
 
 class Transport:
@@ -70,7 +72,8 @@ class Transport:
                 if attempt == TRIES:
                     raise Unreachable(self.url, str(error) or type(error).__name__) from error
             else:
-                if answer.status_code not in RETRIED or attempt == TRIES:
+                later = _asked_pause(answer) > MOST_PAUSE_SECONDS
+                if answer.status_code not in RETRIED or attempt == TRIES or later:
                     return _accepted(answer)
             time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1))
         raise AssertionError("unreachable: the last try returns or raises")
@@ -88,6 +91,11 @@ class Transport:
                 answer.read()
             _accepted(answer)
             yield from httpx2.EventSource(answer)
+
+
+def _asked_pause(answer: httpx2.Response) -> float:
+    seconds = answer.headers.get("retry-after", "")
+    return float(seconds) if seconds.isdecimal() else 0.0
 
 
 def _accepted(answer: httpx2.Response) -> httpx2.Response:
