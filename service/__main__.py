@@ -14,6 +14,7 @@ import sys
 import uvicorn
 
 from service.api.bodies import parse
+from service.api.protocol import BoundedHeads
 from service.api.token_bodies import NewTokenView, TokenBody
 from service.app import create_app
 from service.errors import Refusal
@@ -84,6 +85,7 @@ def _serve(settings: Settings) -> int:
     _show_first_token(app.state.tokens)
     config = uvicorn.Config(
         app,
+        http=BoundedHeads,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=GRACE_SECONDS,

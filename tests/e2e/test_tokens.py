@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -171,3 +173,37 @@ def test_no_secret_is_logged_or_stored(served: Serving, admin: fitwell.Client) -
         for file in served.home.rglob("*"):
             if file.is_file():
                 assert kept.encode() not in file.read_bytes(), file
+
+
+HEADS = {
+    "one header": (b"GET /v1/runs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ", b"A" * 100_000),
+    "many headers": (b"GET /v1/runs HTTP/1.1\r\nHost: x\r\n", b"X-A: b\r\n" * 10_000),
+    "the address": (b"GET /v1/runs?", b"a" * 100_000),
+    "trailers": (
+        b"POST /v1/runs HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+        b"X-A: b\r\n" * 10_000,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_a_head_without_an_end_is_cut_off_before_it_fills_the_memory(served: Serving, kind: str) -> None:
+    first, more = HEADS[kind]
+    service = served.part("service")
+    assert service is not None
+    before = service.memory_info().rss
+    sent = 0
+    with socket.create_connection(("127.0.0.1", served.port), timeout=20) as connection, suppress(OSError):
+        connection.sendall(first)
+        while sent < 50_000_000:
+            connection.sendall(more)
+            sent += len(more)
+    assert sent < 10_000_000, "the rest was in flight when the connection was cut"
+    assert service.memory_info().rss - before < 20_000_000
+    assert served.client.transport.request("GET", "/healthz").status_code == 200
+
+
+def test_a_long_head_that_is_none_too_long_is_answered(served: Serving) -> None:
+    for length in (10_000, 60_000):
+        headers = {"authorization": "Bearer " + "A" * length}
+        assert httpx2.get(f"{served.client.transport.url}/v1/runs", headers=headers).status_code in (401, 429)
