@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from fitwell.commands import again, data, demo, doctor, runs, serve, studies, tokens
+from fitwell.commands import again, data, demo, doctor, runs, schema, serve, studies, tokens
 from fitwell.errors import FitwellError, Refused, Unreachable
 from fitwell.exits import HELP, Exit
 from fitwell.local import LocalError
@@ -34,6 +34,7 @@ for command in (
     studies.study,
     studies.compare,
     studies.diagnose,
+    schema.schema,
     doctor.doctor,
     serve.api,
     serve.worker,

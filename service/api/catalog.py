@@ -13,9 +13,10 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service.api.bodies import BulkBody, CancelBody, ChangeBody, CloneBody, ExtendBody, RunBody, schema_of
+from service.api.bodies import BulkBody, CancelBody, ChangeBody, CloneBody, ExtendBody, RunBody
 from service.api.dependencies import RunsOf, SettingsOf, only
 from service.api.problems import problems
+from service.api.schemas import run_schema, study_schema
 from service.api.study_bodies import SeedsBody, StudyBody
 from service.api.token_bodies import TokenBody
 from service.api.views import WorkerList, WorkerView
@@ -111,7 +112,18 @@ def get_catalog(settings: SettingsOf) -> Catalog:
 )
 def get_run_schema() -> dict[str, Any]:
     """The JSON schema of a run's body, for editors."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Fitwell run", **schema_of(RunBody)}
+    return run_schema()
+
+
+@router.get(
+    "/schema/study.json",
+    operation_id="get_study_schema",
+    dependencies=[Depends(only())],
+    responses=problems(SpecRefused),
+)
+def get_study_schema() -> dict[str, Any]:
+    """The JSON schema of a study's body, for editors."""
+    return study_schema()
 
 
 @router.get("/presets", operation_id="list_presets", dependencies=[Depends(only())], responses=problems(SpecRefused))

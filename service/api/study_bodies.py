@@ -33,9 +33,9 @@ class Strict(BaseModel):
 class Uniform(Strict):
     """Numbers from an interval, all as likely."""
 
-    distribution: Literal["uniform"] = "uniform"
-    low: float
-    high: float
+    distribution: Literal["uniform"] = Field(default="uniform", description="How the values lie.")
+    low: float = Field(description="The least.")
+    high: float = Field(description="The greatest.")
 
     @model_validator(mode="after")
     def _ordered(self) -> Uniform:
@@ -51,9 +51,9 @@ class Uniform(Strict):
 class LogUniform(Strict):
     """Numbers from an interval, all orders of magnitude as likely."""
 
-    distribution: Literal["log_uniform"] = "log_uniform"
-    low: float = Field(gt=0)
-    high: float = Field(gt=0)
+    distribution: Literal["log_uniform"] = Field(default="log_uniform", description="How the values lie.")
+    low: float = Field(gt=0, description="The least.")
+    high: float = Field(gt=0, description="The greatest.")
 
     @model_validator(mode="after")
     def _ordered(self) -> LogUniform:
@@ -69,9 +69,9 @@ class LogUniform(Strict):
 class Integers(Strict):
     """Whole numbers from low to high, both included."""
 
-    distribution: Literal["integers"] = "integers"
-    low: int
-    high: int
+    distribution: Literal["integers"] = Field(default="integers", description="How the values lie.")
+    low: int = Field(description="The least.")
+    high: int = Field(description="The greatest.")
 
     @model_validator(mode="after")
     def _ordered(self) -> Integers:
@@ -87,8 +87,8 @@ class Integers(Strict):
 class Choice(Strict):
     """One of some values."""
 
-    distribution: Literal["choice"] = "choice"
-    values: list[JsonValue] = Field(min_length=1, max_length=1000)
+    distribution: Literal["choice"] = Field(default="choice", description="How the values lie.")
+    values: list[JsonValue] = Field(min_length=1, max_length=1000, description="All as likely.")
 
     def draw(self, source: random.Random) -> JsonValue:
         """A value."""
@@ -103,7 +103,7 @@ class Sample(Strict):
 
     n: int = Field(ge=1, le=10_000, description="How many points.")
     seed: int = Field(default=0, ge=0, le=2**53 - 1, description="Of the points, not of the runs.")
-    space: dict[Path, Space] = Field(min_length=1, max_length=16)
+    space: dict[Path, Space] = Field(min_length=1, max_length=16, description="By path, what is drawn from.")
 
     def points(self) -> list[dict[str, Any]]:
         """The points; the same for the same seed."""
@@ -114,7 +114,7 @@ class Sample(Strict):
 class StudyBody(Strict):
     """Arms × grid (or random points) × seeds, over one base."""
 
-    name: Annotated[str, StringConstraints(max_length=256)] | None = None
+    name: Annotated[str, StringConstraints(max_length=256)] | None = Field(default=None, description="For people.")
     base: dict[str, JsonValue] = Field(description="The body of a run, without a seed.")
     arms: dict[Name, dict[str, JsonValue]] = Field(
         default={"base": {}},
@@ -125,7 +125,7 @@ class StudyBody(Strict):
     grid: dict[Path, Annotated[list[JsonValue], Field(min_length=1, max_length=1000)]] = Field(
         default={}, max_length=16, description="Values by dotted path (`optimizer.lr`) or JSON pointer."
     )
-    sample: Sample | None = None
+    sample: Sample | None = Field(default=None, description="Random points instead of a grid.")
     seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] | Annotated[list[Seed], Field(min_length=1)] = Field(
         default=1, description="The seeds of every arm, or n for 0…n−1."
     )

@@ -112,6 +112,15 @@ def test_the_command_line_makes_lists_and_revokes(served: Serving, admin: fitwel
     assert (refused.returncode, "was revoked" in refused.stderr, "Traceback" in refused.stderr) == (3, True, False)
 
 
+def test_an_editor_without_a_token_gets_the_schema_as_a_file(served: Serving, admin: fitwell.Client) -> None:
+    url = served.client.transport.url
+    mine = admin.transport._http.headers["authorization"].removeprefix("Bearer ")
+    for name in ("run", "study"):
+        printed = command("schema", name, "--url", url, token=mine).stdout
+        assert json.loads(printed)["$id"] == f"urn:fitwell:schema:{name}"
+    assert command("schema", "run", "--url", url).returncode == 3
+
+
 def test_the_worker_trains_without_a_token_and_the_stream_of_all_events_hides_anothers(
     served: Serving, admin: fitwell.Client
 ) -> None:

@@ -31,7 +31,9 @@ class Evaluate(Spec):
         default="subset",
         description="train.loss_eval: on a fixed part of the training set (at most 10,000 rows), all, or not at all.",
     )
-    test: Literal["every_epoch", "last_epoch", "never"] = "every_epoch"
+    test: Literal["every_epoch", "last_epoch", "never"] = Field(
+        default="every_epoch", description="test.*: after each epoch, after the last, or not at all."
+    )
     before_training: bool = Field(default=False, description="Measure the untrained model as epoch 0.")
 
 
@@ -48,21 +50,25 @@ class WarmStart(Spec):
 class RunSpec(Spec):
     """What to train. Two runs with equal specs, data and engine have equal results, bit for bit."""
 
-    dataset: AnyDataset
-    model: AnyModel
-    regularizers: tuple[AnyRegularizer, ...] = Field(default=(), max_length=32)
-    optimizer: AnyOptimizer
-    schedule: AnySchedule = Field(default_factory=Constant)
-    epochs: int = Field(default=10, ge=1, le=100_000)
+    dataset: AnyDataset = Field(description="What is learned.")
+    model: AnyModel = Field(description="What learns it.")
+    regularizers: tuple[AnyRegularizer, ...] = Field(
+        default=(), max_length=32, description="What keeps it from learning by heart; those of images in this order."
+    )
+    optimizer: AnyOptimizer = Field(description="How weights follow their gradients.")
+    schedule: AnySchedule = Field(default_factory=Constant, description="How the learning rate changes with epochs.")
+    epochs: int = Field(default=10, ge=1, le=100_000, description="Passes over the training set, at most.")
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["full"] = Field(
         default=64, description="Rows of an optimizer step; full is the whole training set."
     )
-    seed: int = Field(default=0, ge=0, le=2**53 - 1)
-    warm_start: WarmStart | None = None
-    stop: tuple[AnyStop, ...] = Field(default=(), max_length=16)
+    seed: int = Field(default=0, ge=0, le=2**53 - 1, description="Of all that is random but the split of the data.")
+    warm_start: WarmStart | None = Field(default=None, description="Begin with another run's weights.")
+    stop: tuple[AnyStop, ...] = Field(default=(), max_length=16, description="Any of them ends the run early.")
     allow_test_selection: bool = Field(default=False, description="Let rules that choose an epoch look at test.*.")
-    evaluate: Evaluate = Field(default_factory=Evaluate)
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    evaluate: Evaluate = Field(default_factory=Evaluate, description="What is measured after an epoch.")
+    device: str = Field(
+        default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="Where it trains; auto: wherever it can."
+    )
     precision: Precision = Field(
         default="float32", description="Of the products of dense layers; parameters and sums are float32 always."
     )

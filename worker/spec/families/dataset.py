@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Normalize(Spec):
     """Inputs are shifted and scaled: (x − mean) / std, after images were scaled to [0, 1]."""
 
-    mean: float
-    std: float = Field(gt=0)
+    mean: float = Field(description="What is taken from every input.")
+    std: float = Field(gt=0, description="What they are divided by then.")
 
 
 class Arrays(NamedTuple):

@@ -55,7 +55,7 @@ class CNN(Model):
     pooling: Literal["max", "average", "none"] = Field(default="max", description="What halves the picture in a block.")
     norm: Literal["none", "batch", "layer"] = Field(default="none", description="Normalisation after a convolution.")
     hidden: tuple[Width, ...] = Field(default=(), max_length=8, description="Widths of dense hidden layers.")
-    activation: Activation = "relu"
+    activation: Activation = Field(default="relu", description="φ, of the hidden layers.")
     init: Init = Field(default="torch", description="How weights begin.")
 
     @property

@@ -33,7 +33,7 @@ class MLP(Model):
     hidden: tuple[Width, ...] = Field(
         default=(128, 128), min_length=1, max_length=32, description="Width of each hidden layer, from the input on."
     )
-    activation: Activation = "relu"
+    activation: Activation = Field(default="relu", description="φ, of the hidden layers.")
     init: Init = Field(default="torch", description="How weights begin.")
 
     @property
