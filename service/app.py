@@ -31,6 +31,7 @@ from service.api import (
 from service.api.study_bodies import run_of
 from service.api.tailer import Tailer
 from service.runs.jobs import Jobs
+from service.runs.records import Records
 from service.runs.runs import Runs
 from service.settings import Settings, exposed
 from service.store.database import migrate, open_engine
@@ -51,11 +52,11 @@ def create_app(settings: Settings, *, address: str | None = None) -> FastAPI:
     reachable = exposed(settings, address)
     engine = open_engine(settings)
     migrate(engine)
-    the_runs, jobs = Runs(engine, settings), Jobs(engine, settings)
+    records, jobs = Records(engine, settings), Jobs(engine, settings)
     the_tokens = Tokens(engine, settings, exposed=reachable)
     tailer = Tailer(
-        the_runs.last_event_id,
-        lambda last, limit: [events.told(event) for event in the_runs.events(None, after=last, limit=limit)],
+        records.last_event_id,
+        lambda last, limit: [events.told(event) for event in records.events(None, after=last, limit=limit)],
     )
 
     @contextlib.asynccontextmanager
@@ -79,7 +80,8 @@ def create_app(settings: Settings, *, address: str | None = None) -> FastAPI:
         dependencies=[Depends(access.scoped)],
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
-    app.state.runs, app.state.tailer, app.state.settings = the_runs, tailer, settings
+    app.state.runs, app.state.records = Runs(engine, settings), records
+    app.state.tailer, app.state.settings = tailer, settings
     app.state.studies, app.state.tokens = Studies(engine, settings, run_of), the_tokens
     for routes in (bulk, runs, again, history, written, studies, events, catalog, health, tokens):
         app.include_router(routes.router)

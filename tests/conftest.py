@@ -19,6 +19,7 @@ import pytest
 import sqlalchemy as sa
 
 from service.runs.jobs import Jobs
+from service.runs.records import Records
 from service.runs.runs import Runs
 from service.runs.submission import NewRun
 from service.settings import Settings
@@ -108,6 +109,11 @@ def engine(settings: Settings) -> Iterator[sa.Engine]:
 @pytest.fixture
 def runs(engine: sa.Engine, settings: Settings) -> Runs:
     return Runs(engine, settings)
+
+
+@pytest.fixture
+def records(engine: sa.Engine, settings: Settings) -> Records:
+    return Records(engine, settings)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from service.api.again_views import VerificationView
 from service.api.bodies import CloneBody, ExtendBody, parse, read
-from service.api.dependencies import RunsOf, SettingsOf, body_of, made, only
+from service.api.dependencies import RecordsOf, RunsOf, SettingsOf, body_of, made, only
 from service.api.problems import problems
 from service.api.study_bodies import run_of
 from service.api.views import RunView
@@ -102,6 +102,6 @@ def verify_run(run_id: str, runs: RunsOf) -> Response:
     dependencies=[Depends(only())],
     responses=problems(RunNotFound, NotMeasured, SpecRefused, Unavailable),
 )
-def get_verification(run_id: str, runs: RunsOf) -> Response:
+def get_verification(run_id: str, records: RecordsOf) -> Response:
     """What came of training a run once more: match, the first epoch that differs, or why nothing can be said."""
-    return Response(VerificationView.of(runs.verification(run_id)).model_dump_json(), media_type=JSON)
+    return Response(VerificationView.of(records.verification(run_id)).model_dump_json(), media_type=JSON)

@@ -15,6 +15,7 @@ from service.api.tailer import Tailer
 from service.callers import Caller
 from service.errors import FieldError, SpecRefused
 from service.runs.answers import Answer, Key
+from service.runs.records import Records
 from service.runs.runs import Runs
 from service.settings import Settings
 from service.studies.studies import Studies
@@ -26,6 +27,11 @@ MOST_WAIT_SECONDS = 60.0
 def _runs(request: Request) -> Runs:
     runs: Runs = request.app.state.runs
     return runs.on_behalf_of(caller_of(request))
+
+
+def _records(request: Request) -> Records:
+    records: Records = request.app.state.records
+    return records.on_behalf_of(caller_of(request))
 
 
 def _studies(request: Request) -> Studies:
@@ -49,6 +55,7 @@ def _settings(request: Request) -> Settings:
 
 
 RunsOf = Annotated[Runs, Depends(_runs)]
+RecordsOf = Annotated[Records, Depends(_records)]
 StudiesOf = Annotated[Studies, Depends(_studies)]
 TokensOf = Annotated[Tokens, Depends(_tokens)]
 CallerOf = Annotated[Caller, Depends(caller_of)]

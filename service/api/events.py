@@ -10,13 +10,13 @@ from fastapi.sse import EventSourceResponse, format_sse_event
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from service.api.dependencies import RunsOf, TailerOf, only
+from service.api.dependencies import RecordsOf, TailerOf, only
 from service.api.problems import problems
 from service.api.tailer import Tailer, Told
 from service.api.views import EventList, EventView
 from service.errors import RunNotFound, SpecRefused, Unavailable
+from service.runs.records import Records
 from service.runs.run import Event
-from service.runs.runs import Runs
 from service.runs.states import TERMINAL
 
 router = APIRouter(prefix="/v1", tags=["events"])
@@ -40,14 +40,14 @@ STREAM: dict[int | str, dict[str, Any]] = {
 )
 async def list_events(
     request: Request,
-    runs: RunsOf,
+    records: RecordsOf,
     tailer: TailerOf,
     after: After = 0,
     limit: Limit = 100,
     last_event_id: LastEventId = None,
 ) -> Response:
     """All events, oldest first: a page, or by `Accept: text/event-stream` all that were and all that come."""
-    return await _answer(request, runs, tailer, None, int(last_event_id or after), limit)
+    return await _answer(request, records, tailer, None, int(last_event_id or after), limit)
 
 
 @router.get(
@@ -60,39 +60,41 @@ async def list_events(
 async def list_run_events(
     request: Request,
     run_id: str,
-    runs: RunsOf,
+    records: RecordsOf,
     tailer: TailerOf,
     after: After = 0,
     limit: Limit = 100,
     last_event_id: LastEventId = None,
 ) -> Response:
     """One run's events; the stream ends after the run's last."""
-    return await _answer(request, runs, tailer, run_id, int(last_event_id or after), limit)
+    return await _answer(request, records, tailer, run_id, int(last_event_id or after), limit)
 
 
-async def _answer(request: Request, runs: Runs, tailer: Tailer, run_id: str | None, after: int, limit: int) -> Response:
+async def _answer(
+    request: Request, records: Records, tailer: Tailer, run_id: str | None, after: int, limit: int
+) -> Response:
     if "text/event-stream" in request.headers.get("accept", ""):
         if run_id is not None:
-            await run_in_threadpool(runs.version, run_id)  # a 404 must come before the stream begins
-        return EventSourceResponse(_stream(runs, tailer, run_id, after), headers={"cache-control": "no-cache"})
-    found = await run_in_threadpool(runs.events, run_id, after=after, limit=limit + 1)
+            await run_in_threadpool(records.version, run_id)  # a 404 must come before the stream begins
+        return EventSourceResponse(_stream(records, tailer, run_id, after), headers={"cache-control": "no-cache"})
+    found = await run_in_threadpool(records.events, run_id, after=after, limit=limit + 1)
     shown = [EventView.of(event) for event in found[:limit]]
     cursor = str(shown[-1].id if shown else after)
     page = EventList(data=shown, has_more=len(found) > limit, next_cursor=cursor)
     return Response(page.model_dump_json(), media_type="application/json")
 
 
-async def _stream(runs: Runs, tailer: Tailer, run_id: str | None, after: int) -> AsyncIterator[bytes]:
+async def _stream(records: Records, tailer: Tailer, run_id: str | None, after: int) -> AsyncIterator[bytes]:
     """Events behind ``after``: those of the log, then those that come; a comment now and then keeps the connection."""
     yield format_sse_event(comment="fitwell", retry=1000)
     async with tailer.follow(run_id) as follower:
         while not tailer.closed:
             follower.missed = read_again = False
-            async for event in _logged(runs, run_id, after):
+            async for event in _logged(records, run_id, after):
                 after = event.id
                 yield event.message
-            if run_id is not None and (await run_in_threadpool(runs.get, run_id)).terminal:
-                async for event in _logged(runs, run_id, after):
+            if run_id is not None and (await run_in_threadpool(records.get, run_id)).terminal:
+                async for event in _logged(records, run_id, after):
                     yield event.message
                 return
             while not (read_again or tailer.closed):
@@ -107,10 +109,10 @@ async def _stream(runs: Runs, tailer: Tailer, run_id: str | None, after: int) ->
                         read_again = read_again or event.type in ENDS
 
 
-async def _logged(runs: Runs, run_id: str | None, after: int) -> AsyncIterator[Told]:
+async def _logged(records: Records, run_id: str | None, after: int) -> AsyncIterator[Told]:
     """The events of the log behind ``after``, page by page."""
     while True:
-        found = await run_in_threadpool(runs.events, run_id, after=after, limit=PAGE)
+        found = await run_in_threadpool(records.events, run_id, after=after, limit=PAGE)
         for event in found:
             yield told(event)
         if len(found) < PAGE:

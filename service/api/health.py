@@ -32,5 +32,5 @@ def get_health() -> Health:
 )
 def get_readiness(request: Request) -> Health:
     """Whether the database answers too."""
-    request.app.state.runs.last_event_id()
+    request.app.state.records.last_event_id()
     return Health()

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from service.api.dependencies import RunsOf, StudiesOf, etag, matches, not_modified, only
+from service.api.dependencies import RecordsOf, StudiesOf, etag, matches, not_modified, only
 from service.api.history_forms import history_csv, history_ndjson, history_parquet
 from service.api.measured_views import ConfusionView, DiagnosisView, HistoryList, HistoryView, WeightsView
 from service.api.problems import problems
@@ -48,7 +48,7 @@ Points = Annotated[
 def get_history(
     request: Request,
     run_id: str,
-    runs: RunsOf,
+    records: RecordsOf,
     format: Annotated[Format | None, Query(description="Instead of Accept.")] = None,  # noqa: A002
     since_epoch: Annotated[int | None, Query(ge=-1, description="Only epochs behind this one.")] = None,
     metrics: Metrics = None,
@@ -57,10 +57,10 @@ def get_history(
     """The losses of every epoch recorded so far, complete unless `max_points` is given; 304 until one is added."""
     form = format or _accepted(request.headers.get("accept", "*/*"))
     media_type, written = FORMS[form]
-    tag = etag(run_id, runs.history_mark(run_id), form, since_epoch, metrics, max_points)
+    tag = etag(run_id, records.history_mark(run_id), form, since_epoch, metrics, max_points)
     if matches(request, tag):
         return not_modified(tag=tag, vary="Accept")
-    history = runs.history(run_id, since_epoch=since_epoch, metrics=_names(metrics))
+    history = records.history(run_id, since_epoch=since_epoch, metrics=_names(metrics))
     if max_points is not None:
         history = thinned(history, max_points)
     headers = {"etag": tag, "vary": "Accept"} | ({"fitwell-downsampled": "true"} if history.downsampled else {})
@@ -79,7 +79,7 @@ def get_history(
 )
 def list_histories(
     request: Request,
-    runs: RunsOf,
+    records: RecordsOf,
     studies: StudiesOf,
     study_id: Annotated[str | None, Query(description="Of all runs of a study.")] = None,
     ids: Annotated[str | None, Query(description="Of these runs, separated by commas.")] = None,
@@ -99,11 +99,11 @@ def list_histories(
     if form not in ("json", "ndjson"):
         raise NotAcceptable(f"Several histories come as JSON or as lines of JSON, not as {form}.")
     for run_id in wanted:
-        runs.version(run_id)  # a run that is not there is refused before the first line is sent
+        records.version(run_id)  # a run that is not there is refused before the first line is sent
 
     def told() -> Iterator[str]:
         for run_id in wanted:
-            history = runs.history(run_id, metrics=_names(metrics))
+            history = records.history(run_id, metrics=_names(metrics))
             shown = history if max_points is None else thinned(history, max_points)
             yield HistoryView.of(shown).model_dump_json()
 
@@ -123,9 +123,9 @@ def _names(metrics: str | None) -> list[str] | None:
     dependencies=[Depends(only())],
     responses=problems(RunNotFound, NotMeasured, SpecRefused, Unavailable),
 )
-def get_confusion(run_id: str, runs: RunsOf) -> Response:
+def get_confusion(run_id: str, records: RecordsOf) -> Response:
     """The confusion matrix of a run that succeeded, on the test rows."""
-    return Response(ConfusionView.of(runs.confusion(run_id)).model_dump_json(), media_type="application/json")
+    return Response(ConfusionView.of(records.confusion(run_id)).model_dump_json(), media_type="application/json")
 
 
 @router.get(
@@ -135,9 +135,9 @@ def get_confusion(run_id: str, runs: RunsOf) -> Response:
     dependencies=[Depends(only())],
     responses=problems(RunNotFound, NotMeasured, SpecRefused, Unavailable),
 )
-def get_weights(run_id: str, runs: RunsOf) -> Response:
+def get_weights(run_id: str, records: RecordsOf) -> Response:
     """Norm, exact zeros and a histogram of every parameter of a run that has come to its end."""
-    run, parameters = runs.weights(run_id)
+    run, parameters = records.weights(run_id)
     view = WeightsView(run_id=run_id, epoch=run.epoch, parameters=parameters)
     return Response(view.model_dump_json(), media_type="application/json")
 
@@ -151,11 +151,11 @@ def get_weights(run_id: str, runs: RunsOf) -> Response:
 )
 def get_diagnosis(
     run_id: str,
-    runs: RunsOf,
+    records: RecordsOf,
     reference: Annotated[str | None, Query(description="A run on the same data to compare with.")] = None,
 ) -> Response:
     """Whether a run fits, underfits, overfits or has diverged, and what to try next; or that it cannot be told."""
-    advice = runs.diagnosis(run_id, reference=reference)
+    advice = records.diagnosis(run_id, reference=reference)
     return Response(DiagnosisView.of(advice).model_dump_json(), media_type="application/json")
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from service.api.dependencies import RunsOf, only
+from service.api.dependencies import RecordsOf, only
 from service.api.problems import problems
 from service.api.views import timestamp
 from service.errors import RunNotFound, SpecRefused, Unavailable
@@ -79,9 +79,9 @@ class Log(BaseModel):
     dependencies=[Depends(only())],
     responses=problems(RunNotFound, SpecRefused, Unavailable),
 )
-def list_checkpoints(run_id: str, runs: RunsOf) -> Response:
+def list_checkpoints(run_id: str, records: RecordsOf) -> Response:
     """The checkpoints and weights that are kept of a run."""
-    checkpoints, weights = runs.files(run_id)
+    checkpoints, weights = records.files(run_id)
 
     def said(row: Row) -> dict[str, object]:
         names = ("epoch", "sha256", "bytes")
@@ -105,12 +105,12 @@ def list_checkpoints(run_id: str, runs: RunsOf) -> Response:
 )
 def get_logs(
     run_id: str,
-    runs: RunsOf,
+    records: RecordsOf,
     after: Annotated[int, Query(ge=0, le=2**63 - 1, description="Only lines behind this id.")] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Response:
     """What the workers said of a run: where and how it trains, what went wrong and why."""
-    found = runs.log(run_id, after=after, limit=limit + 1)
+    found = records.log(run_id, after=after, limit=limit + 1)
     lines = [LogLine.of(row) for row in found[:limit]]
     page = Log(data=lines, has_more=len(found) > limit, next_cursor=str(lines[-1].id) if lines else None)
     return Response(page.model_dump_json(), media_type=JSON)

@@ -7,20 +7,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.callers import OnBehalf
-from service.errors import FieldError, NotMeasured, RunActive, RunNotFound, SpecRefused
+from service.errors import RunActive, SpecRefused
 from service.runs import extensions, states, verifications, warm_starts
 from service.runs.actions import act, forget, remove_files
-from service.runs.advice import Advice, advise
 from service.runs.answers import Answer, Key, answered, remember
 from service.runs.creation import Wanted, create, prepared
 from service.runs.pages import Page, RunQuery, cursor_at, position
 from service.runs.quota import check_quota
-from service.runs.run import Confusion, Event, History, Run, history_of
+from service.runs.run import Run
+from service.runs.seen import SeenRuns
 from service.runs.submission import NewRun, review
 from service.runs.verifications import Verification
-from service.settings import Settings
-from service.store import epochs, events, files, filters, notes, reports
+from service.store import events, filters
 from service.store import runs as rows
 from service.store.database import reading, writing
 from service.store.events import NewEvent
@@ -28,12 +26,8 @@ from service.store.runs import Row
 from worker.spec.run import RunSpec
 
 
-class Runs(OnBehalf):
+class Runs(SeenRuns):
     """Runs in one database, as the caller may see and change them."""
-
-    def __init__(self, engine: sa.Engine, settings: Settings) -> None:
-        self._engine = engine
-        self._settings = settings
 
     def submit(
         self, new: NewRun, *, respond: Callable[[Run], str], reuse: bool = True, key: Key | None = None
@@ -159,67 +153,6 @@ class Runs(OnBehalf):
             events.append(connection, told)
         return begun, True
 
-    def verification(self, run_id: str) -> Verification:
-        """What came of training a run once more.
-
-        Raises:
-            RunNotFound: there is none of this id.
-            NotMeasured: it was never verified.
-        """
-        with reading(self._engine) as connection:
-            return verifications.found(connection, self._row(connection, run_id))
-
-    def files(self, run_id: str) -> tuple[Sequence[Row], Sequence[Row]]:
-        """What is known of a run's checkpoints, newest first, and of its files of weights.
-
-        Raises:
-            RunNotFound: there is none of this id.
-        """
-        with reading(self._engine) as connection:
-            row = self._row(connection, run_id)
-            return files.written(connection, row.reused_from or row.id)
-
-    def log(self, run_id: str, *, after: int, limit: int) -> Sequence[Row]:
-        """The lines of a run's log behind the id ``after``, oldest first.
-
-        Raises:
-            RunNotFound: there is none of this id.
-        """
-        with reading(self._engine) as connection:
-            row = self._row(connection, run_id)
-            return notes.of_run(connection, row.reused_from or row.id, after=after, limit=limit)
-
-    def _row(self, connection: sa.Connection, run_id: str, *, lock: bool = False) -> Row:
-        """The run as it is stored, if the caller sees it."""
-        return self._seen(rows.by_id(connection, run_id, lock=lock), run_id)
-
-    def _seen(self, row: Row | None, run_id: str) -> Row:
-        if row is None or not self.caller.sees(row.owner):
-            raise RunNotFound(f"There is no run {run_id!r}. GET /v1/runs lists those there are.")
-        return row
-
-    def _run(self, connection: sa.Connection, run_id: str) -> Run:
-        return Run.of(self._row(connection, run_id), rows.live_workers(connection, self._settings.lease_seconds))
-
-    def get(self, run_id: str) -> Run:
-        """One run.
-
-        Raises:
-            RunNotFound: there is none of this id.
-        """
-        with reading(self._engine) as connection:
-            return self._run(connection, run_id)
-
-    def version(self, run_id: str) -> int:
-        """The counter of a run's visible changes; cheap.
-
-        Raises:
-            RunNotFound: there is none of this id.
-        """
-        with reading(self._engine) as connection:
-            version: int = self._seen(rows.version(connection, run_id), run_id).version
-        return version
-
     def page(self, query: RunQuery) -> Page:
         """Runs that match ``query``, in its order.
 
@@ -293,100 +226,6 @@ class Runs(OnBehalf):
                 raise RunActive(f"The run is {row.status!r}; cancel it first, and delete it once it has ended.")
             paths = forget(connection, [run_id])
         remove_files(self._settings, paths)
-
-    def _locked(self, connection: sa.Connection, run_id: str) -> Row:
-        """The run, which is the caller's to change; nobody else does until the transaction is over."""
-        row = self._row(connection, run_id, lock=True)
-        self.caller.check_owns(row.owner, f"The run {run_id}")
-        return row
-
-    def history(self, run_id: str, *, since_epoch: int | None = None, metrics: Sequence[str] | None = None) -> History:
-        """The recorded epochs behind ``since_epoch``; all series, or those named.
-
-        Raises:
-            RunNotFound: there is no run of this id.
-        """
-        with reading(self._engine) as connection:
-            row = self._row(connection, run_id)
-            recorded = epochs.of_run(connection, row.reused_from or row.id, after=since_epoch)
-        return history_of(row, recorded, metrics)
-
-    def confusion(self, run_id: str) -> Confusion:
-        """How often the finished model gives each class to the test rows of each.
-
-        Raises:
-            RunNotFound: there is no run of this id.
-            NotMeasured: it has not succeeded, or is never to be tested.
-        """
-        with reading(self._engine) as connection:
-            run = self._run(connection, run_id)
-            counts = reports.find(connection, run.reused_from or run.id, "confusion")
-        if counts is None:
-            why = f"is {run.status!r}" if run.status != "succeeded" else 'was to be tested never ("evaluate.test")'
-            raise NotMeasured(f"The confusion matrix is measured when a run succeeds, and {run_id} {why}.")
-        classes = RunSpec.of(run.spec).dataset.classes
-        return Confusion(run_id, run.epoch, classes, counts)
-
-    def weights(self, run_id: str) -> tuple[Run, Any]:
-        """A run, and what its parameters looked like when it ended.
-
-        Raises:
-            RunNotFound: there is no run of this id.
-            NotMeasured: it has not come to its end.
-        """
-        with reading(self._engine) as connection:
-            run = self._run(connection, run_id)
-            found = reports.find(connection, run.reused_from or run.id, "weights")
-        if found is None:
-            raise NotMeasured(f"Weights are looked at when a run succeeds or diverges, and {run_id} is {run.status!r}.")
-        return run, found
-
-    def diagnosis(self, run_id: str, *, reference: str | None = None) -> Advice:
-        """What a run's curves say, where given in comparison with another run, and what to try next.
-
-        Raises:
-            RunNotFound: there is no run of one of these ids.
-            SpecRefused: the other run was trained on other data.
-        """
-        with reading(self._engine) as connection:
-            run, history = self._with_history(connection, run_id)
-            other = None if reference is None else self._with_history(connection, reference)
-        if other is not None and other[0].spec["dataset"] != run.spec["dataset"]:
-            message = f"{reference} was trained on other data than {run_id}; their losses cannot be compared."
-            raise SpecRefused(message, errors=[FieldError("reference", "other_data", message)])
-        return advise(run, history, self._settings, other)
-
-    def _with_history(self, connection: sa.Connection, run_id: str) -> tuple[Run, History]:
-        row = self._row(connection, run_id)
-        run = self._run(connection, run_id)
-        return run, history_of(row, epochs.of_run(connection, row.reused_from or row.id), None)
-
-    def history_mark(self, run_id: str) -> str:
-        """Names what is recorded of a run: changes with every epoch, rewind and end; cheap.
-
-        Raises:
-            RunNotFound: there is no run of this id.
-        """
-        with reading(self._engine) as connection:
-            row = self._row(connection, run_id)
-        return f"{row.revision}.{row.epoch}.{row.status if row.status in states.TERMINAL else 'active'}"
-
-    def events(self, run_id: str | None, *, after: int = 0, limit: int = 1000) -> Sequence[Event]:
-        """Events of one run, or of all, behind the id ``after``.
-
-        Raises:
-            RunNotFound: there is no run of this id.
-        """
-        with reading(self._engine) as connection:
-            if run_id is not None:
-                self._run(connection, run_id)
-            found = events.after(connection, run_id, after, limit, owner=self.caller.only)
-            return [Event.of(row) for row in found]
-
-    def last_event_id(self) -> int:
-        """The newest event's id; cheap."""
-        with reading(self._engine) as connection:
-            return events.last_id(connection)
 
     def workers(self) -> Sequence[Row]:
         """The workers that are alive."""

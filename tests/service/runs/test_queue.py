@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from service.runs.jobs import Jobs
+from service.runs.records import Records
 from service.runs.runs import Runs
 from service.settings import Settings
 from service.store.database import open_engine
@@ -120,7 +121,7 @@ def test_every_run_is_claimed_once_by_many_claimers_at_once(settings: Settings, 
 
 
 @pytest.mark.parametrize("write", ["started", "record", "checkpointed", "finish", "release", "heartbeat"])
-def test_a_stale_token_changes_nothing(write: str, runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
+def test_a_stale_token_changes_nothing(write: str, runs: Runs, records: Records, jobs: Jobs, engine: sa.Engine) -> None:
     run_id = submit(runs)
     stale = one(jobs)
     jobs.record([stale], [measured(run_id, 1)])
@@ -131,7 +132,7 @@ def test_a_stale_token_changes_nothing(write: str, runs: Runs, jobs: Jobs, engin
     def everything() -> object:
         with engine.connect() as connection:
             tables = (run, epoch, checkpoint)
-            return [sorted(map(repr, connection.execute(sa.select(table)).all())) for table in tables], runs.events(
+            return [sorted(map(repr, connection.execute(sa.select(table)).all())) for table in tables], records.events(
                 run_id
             )
 
@@ -171,17 +172,19 @@ def test_a_heartbeat_keeps_the_lease(runs: Runs, jobs: Jobs, engine: sa.Engine) 
     assert jobs.expire() == 0
 
 
-def test_an_epoch_recorded_twice_is_recorded_once(runs: Runs, jobs: Jobs) -> None:
+def test_an_epoch_recorded_twice_is_recorded_once(runs: Runs, records: Records, jobs: Jobs) -> None:
     run_id = submit(runs)
     claim = one(jobs)
     jobs.record([claim], [measured(run_id, 1)])
     version = runs.version(run_id)
     jobs.record([claim], [measured(run_id, 1)])
     assert runs.version(run_id) == version
-    assert runs.history(run_id).epoch == [1]
+    assert records.history(run_id).epoch == [1]
 
 
-def test_other_values_for_a_recorded_epoch_replace_it_and_all_that_follow(runs: Runs, jobs: Jobs) -> None:
+def test_other_values_for_a_recorded_epoch_replace_it_and_all_that_follow(
+    runs: Runs, records: Records, jobs: Jobs
+) -> None:
     run_id = submit(runs)
     claim = one(jobs)
     for number, loss in ((1, 0.5), (2, 0.2), (3, 0.4)):
@@ -190,11 +193,11 @@ def test_other_values_for_a_recorded_epoch_replace_it_and_all_that_follow(runs: 
         "epoch": 2, "metric": "val.loss", "value": 0.2, "selected_on": "val", "optimistic": False,
     }  # fmt: skip
     jobs.record([claim], [measured(run_id, 2, digest="elsewhere", val_loss=0.3)])
-    history = runs.history(run_id)
+    history = records.history(run_id)
     assert (history.epoch, history.revision) == ([1, 2], 1)
     assert history.series["val.loss"] == [0.5, 0.3]
     assert (runs.get(run_id).best or {})["value"] == 0.3
-    assert [e.data for e in runs.events(run_id) if e.type == "history_rewound"] == [{"from_epoch": 2, "epochs": 2}]
+    assert [e.data for e in records.events(run_id) if e.type == "history_rewound"] == [{"from_epoch": 2, "epochs": 2}]
 
 
 def test_best_is_on_the_test_data_only_without_a_validation_split_and_says_so(runs: Runs, jobs: Jobs) -> None:
@@ -203,10 +206,10 @@ def test_best_is_on_the_test_data_only_without_a_validation_split_and_says_so(ru
     assert (runs.get(run_id).best or {})["optimistic"] is True
 
 
-def test_a_value_that_is_not_finite_is_null_and_named(runs: Runs, jobs: Jobs) -> None:
+def test_a_value_that_is_not_finite_is_null_and_named(runs: Runs, records: Records, jobs: Jobs) -> None:
     run_id = submit(runs)
     jobs.record([one(jobs)], [measured(run_id, 1, val_loss=float("nan"), train_loss=float("inf"))])
-    history = runs.history(run_id)
+    history = records.history(run_id)
     assert history.series["val.loss"] == [None]
     assert history.nonfinite == {"val.loss": {"1": "nan"}, "train.loss": {"1": "inf"}}
 
@@ -307,7 +310,9 @@ def test_a_claim_brings_the_history_that_stop_rules_need(runs: Runs, jobs: Jobs)
     assert one(jobs).history == {"val.loss": [0.5, None]}
 
 
-def test_event_ids_come_in_commit_order_so_that_a_reader_never_misses_one(runs: Runs, settings: Settings) -> None:
+def test_event_ids_come_in_commit_order_so_that_a_reader_never_misses_one(
+    runs: Runs, records: Records, settings: Settings
+) -> None:
     done, seen, failures = threading.Event(), list[int](), list[BaseException]()
 
     def write(worker: int) -> None:
@@ -323,7 +328,7 @@ def test_event_ids_come_in_commit_order_so_that_a_reader_never_misses_one(runs: 
         last = 0
         while True:
             over = done.is_set()
-            for event in runs.events(None, after=last):
+            for event in records.events(None, after=last):
                 seen.append(event.id)
                 last = event.id
             if over:
