@@ -46,7 +46,7 @@ def estimate(spec: RunSpec) -> Estimate:
     rows = spec.dataset.training_rows
     classes = len(spec.dataset.classes)
     flops = spec.model.flops(spec.dataset.shape, classes)
-    evaluated = min(10_000, rows) + spec.dataset.validation_size + spec.dataset.rows[1]
+    evaluated = min(10_000, rows) + spec.dataset.validation_rows + spec.dataset.rows[1]
     seconds = spec.epochs * (
         flops * (3 * rows + evaluated) / FLOPS_PER_SECOND + spec.steps_per_epoch * SECONDS_PER_STEP
     )

@@ -116,6 +116,12 @@ models = {
 assert set(models) == set(MODELS), "the laws need a strategy for every model"
 
 
+splits = st.just({"validation_size": 30}) | st.builds(
+    lambda of, index: {"fold": {"index": index % of, "of": of}}, st.sampled_from([5, 20]), st.integers(0, 19)
+)
+"""Rows held out, or a fold."""
+
+
 def falling_to(optimizer: str) -> list[str]:
     """The regularizers that are surely tried with this optimizer; each falls to one."""
     optimizers = sorted(OPTIMIZERS)
@@ -134,7 +140,7 @@ def stacks(draw: st.DrawFn, about: str, most: int = MOST_RUNS) -> list[RunSpec]:
         "dataset": {
             "kind": dataset,
             "train_size": draw(st.sampled_from([20, 47, 64, 90])),
-            "validation_size": 30,
+            **draw(splits),
             "label_noise": draw(st.sampled_from([0.0, 0.0, 0.2])),
             "imbalance": draw(st.sampled_from([1.0, 1.0, 5.0])),
         },

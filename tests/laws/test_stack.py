@@ -29,6 +29,7 @@ from tests.laws.strategies import (
     train,
 )
 from worker.engine.pace import Pace
+from worker.engine.progress import Batches
 from worker.engine.routes import route_for
 from worker.engine.stack import Member, Stack
 from worker.engine.training import Training
@@ -52,11 +53,13 @@ class Seen:
     def __init__(self) -> None:
         self.kinds: set[str] = set()
         self.promised: list[bool] = []
+        self.folds = 0
 
     def worth(self, specs: list[RunSpec]) -> bool:
         """Whether the probe promises these runs' bits."""
         self.kinds |= kinds_of(specs)
         self.promised.append(holds(specs[0]))
+        self.folds += self.promised[-1] and specs[0].dataset.fold is not None
         return self.promised[-1]
 
     def check(self, optimizer: str) -> None:
@@ -65,6 +68,7 @@ class Seen:
         assert self.kinds >= wanted, f"never generated: {sorted(wanted - self.kinds)}"
         # Where the last batch has a single row, the libraries take other ways, and the probe rightly promises nothing.
         assert sum(self.promised) >= 0.6 * len(self.promised)
+        assert self.folds, "no stack was of a fold"
 
 
 about_every_part = pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
@@ -242,22 +246,26 @@ def test_law_5_changing_one_parts_stream_changes_no_other() -> None:
     body = {**SMALL, "optimizer": {"kind": "sgd", "lr": 0.05}}
     dropout, rotation = {"kind": "dropout", "p": 0.5}, {"kind": "rotation", "degrees": 15.0}
     drawn = {}
-    for name, parts in {
-        "alone": [dropout],
-        "behind": [rotation, dropout],
-        "more": [dropout, {"kind": "dropout", "p": 0.1}],
-    }.items():
-        stack = Stack([Member("a", parsed({**body, "regularizers": parts}))], CPU)
+    fold = {"kind": "digits", "train_size": 70, "fold": {"index": 1, "of": 5}}
+    changed: dict[str, dict[str, Any]] = {
+        "alone": {"regularizers": [dropout]},
+        "behind": {"regularizers": [rotation, dropout]},
+        "more": {"regularizers": [dropout, {"kind": "dropout", "p": 0.1}]},
+        "fold": {"regularizers": [dropout], "dataset": fold},
+    }
+    for name, changes in changed.items():
+        stack = Stack([Member("a", parsed({**body, **changes}))], CPU)
         stack.seek(2, 16, 16)
         draws = {f"{d.purpose}": d for _, d in stack.regularizers}
-        drawn[name] = (draws["regularizer/dropout/0"].int16("layer0", 24), stack.weights)
-    for bits, weights in drawn.values():
-        assert torch.equal(bits, drawn["alone"][0])
-        assert torch.equal(weights, drawn["alone"][1])
+        order = Batches.of(stack, data_of(stack.members[0].spec), 2).order
+        drawn[name] = (draws["regularizer/dropout/0"].int16("layer0", 24), stack.weights, order)
+    for drawings in drawn.values():
+        assert all(map(torch.equal, drawings, drawn["alone"]))
 
 
 def test_law_7_whatever_changes_a_history_changes_the_reuse_key() -> None:
     base = {**SMALL, "optimizer": {"kind": "sgd", "lr": 0.05}}
+    folds = [{"index": 0, "of": 5}, {"index": 1, "of": 5}, {"index": 1, "of": 4}]
     changed = [
         {**base, "seed": 1},
         {**base, "batch_size": 17},
@@ -269,6 +277,7 @@ def test_law_7_whatever_changes_a_history_changes_the_reuse_key() -> None:
         {**base, "regularizers": [{"kind": "l2", "strength": 0.1}]},
         {**base, "stop": [{"kind": "max_steps", "steps": 5}]},
         {**base, "dataset": {**SMALL["dataset"], "split_seed": 1}},  # type: ignore[dict-item]
+        *({**base, "dataset": {"kind": "digits", "train_size": 70, "fold": fold}} for fold in folds),
         {**base, "evaluate": {"test": "never"}},
     ]
     keys = [reuse_key(parsed(body)) for body in [base, *changed]]

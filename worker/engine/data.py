@@ -39,7 +39,10 @@ class Data:
     def __init__(self, spec: Dataset, home: Path, device: torch.device) -> None:
         arrays = type(spec).load(home)
         order = permutation(spec.split_seed, "split", 0, len(arrays.train_y))
-        held_out, train = np.split(order, [spec.validation_size])
+        if spec.fold is None:
+            held_out, train = np.split(order, [spec.validation_size])
+        else:
+            held_out, train = spec.fold.split(order, arrays.train_y)
         train = (
             _imbalanced(train, arrays.train_y, wanted) if (wanted := spec.class_rows) else train[: spec.training_rows]
         )

@@ -93,7 +93,8 @@ def route_for(spec: RunSpec, *, threads: int, most_runs: int, device: torch.devi
     heights = {rows for batch in (whole, last) for rows in (min(batch, MICRO_ROWS), batch % MICRO_ROWS) if rows}
     # What only a step's numbers depend on is left out, so that runs of the same shapes are probed once.
     optimizer = spec.optimizer if spec.optimizer.multiplies else SGD(lr=0.1)
-    key = spec.model_copy(update={"seed": 0, "regularizers": (), "stop": (), "epochs": 1, "optimizer": optimizer})
+    same = {"seed": 0, "regularizers": (), "stop": (), "epochs": 1, "optimizer": optimizer}
+    key = spec.model_copy(update={**same, "dataset": spec.dataset.held_out(None)})
     return _probed(key.model_dump_json(), tuple(sorted(heights | {CHUNK_ROWS})), threads, most_runs)
 
 

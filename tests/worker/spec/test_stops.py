@@ -68,3 +68,8 @@ def test_a_rule_that_watches_what_is_not_there_is_refused(changes: dict[str, obj
     ((place, objection),) = run.objections()
     assert place == ("stop", 0, "metric")
     assert field in objection.message
+
+
+def test_a_rule_may_watch_a_fold() -> None:
+    run = spec(stop=[{"kind": "early_stopping"}], dataset={"kind": "digits", "fold": {"index": 0, "of": 2}})
+    assert not list(run.objections())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from worker.spec.folds import Fold
 from worker.spec.part import Objection, Part, Spec
 
 if TYPE_CHECKING:
@@ -49,6 +50,12 @@ class Dataset(Part):
 
     train_size: int | None = Field(default=None, ge=1, description="Rows to train on; null takes all that are left.")
     validation_size: int = Field(default=0, ge=0, description="Rows held out of the training part for validation.")
+    fold: Fold | None = Field(
+        default=None,
+        # Left out, it is in no spec, hash or key: those are what they were before there were folds.
+        exclude_if=lambda fold: fold is None,
+        description="Validate on this fold of the training part and train on the others, instead of validation_size.",
+    )
     split_seed: int = Field(default=0, ge=0, le=2**53 - 1, description="Decides which rows train and which validate.")
     normalize: Normalize | None = Field(
         default=None, description="Shift and scale; null keeps the dataset's own scale."
@@ -63,6 +70,22 @@ class Dataset(Part):
         default=1.0, ge=1, le=1000, description="How many times as many training rows the first class has as the last."
     )
 
+    @model_validator(mode="after")
+    def _held_out_once(self) -> Self:
+        """A fold is the validation split: beside it the default of ``validation_size`` is 0."""
+        if self.fold is not None and "validation_size" not in self.model_fields_set:
+            self.__dict__["validation_size"] = 0  # frozen for everybody else
+        return self
+
+    def held_out(self, fold: Fold | None) -> Self:
+        """The same rows, validated on ``fold`` and on nothing else; without one all of them may train."""
+        return self.model_copy(update={"fold": fold, "validation_size": 0})
+
+    @property
+    def validation_rows(self) -> int:
+        """How many rows validate."""
+        return self.validation_size if self.fold is None else self.fold.size(self.rows[0])
+
     @property
     def class_rows(self) -> list[int] | None:
         """Training rows of each class, falling geometrically from the first on; None where nobody asks for it."""
@@ -70,7 +93,7 @@ class Dataset(Part):
             return None
         last = max(len(self.classes) - 1, 1)
         shares = [self.imbalance ** (-c / last) for c in range(len(self.classes))]
-        left = SURE * (self.rows[0] - self.validation_size)
+        left = SURE * (self.rows[0] - self.validation_rows)
         rows = left * sum(shares) / len(shares) if self.train_size is None else self.train_size
         ends = [round(rows * sum(shares[: c + 1]) / sum(shares)) for c in range(len(shares))]
         return [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
@@ -80,11 +103,13 @@ class Dataset(Part):
         """How many rows a run trains on."""
         if (wanted := self.class_rows) is not None:
             return sum(wanted)
-        return self.train_size if self.train_size is not None else self.rows[0] - self.validation_size
+        return self.train_size if self.train_size is not None else self.rows[0] - self.validation_rows
 
     def objections(self, run: RunSpec) -> Sequence[Objection]:
         """Refuse a split that needs more rows than there are."""
-        left = self.rows[0] - self.validation_size
+        if self.fold is not None and (objection := self._against(self.fold)):
+            return [objection]
+        left = self.rows[0] - self.validation_rows
         if left < 1:
             return [
                 Objection(
@@ -96,7 +121,7 @@ class Dataset(Part):
             return [
                 Objection(
                     field="train_size",
-                    message=f"{self.train_size} rows to train on and {self.validation_size} to validate are more than "
+                    message=f"{self.train_size} rows to train on and {self.validation_rows} to validate are more than "
                     f"the {self.rows[0]} there are; at most {left} are left to train on.",
                 )
             ]
@@ -112,6 +137,19 @@ class Dataset(Part):
                     )
                 ]
         return ()
+
+    def _against(self, fold: Fold) -> Objection | None:
+        """What speaks against validating on ``fold``."""
+        if fold.index >= fold.of:
+            known = f"they are counted from 0 to {fold.of - 1}"
+            return Objection(field="fold", message=f"There is no fold {fold.index} of {fold.of}: {known}.")
+        if fold.of > self.rows[0]:
+            message = f"{self.rows[0]} rows cannot be parted into {fold.of} folds; at most {self.rows[0]} work."
+            return Objection(field="fold", message=message)
+        if self.validation_size:
+            message = f"The fold is what validates: leave validation_size out, instead of {self.validation_size}."
+            return Objection(field="validation_size", message=message)
+        return None
 
     @classmethod
     def digest(cls) -> str:

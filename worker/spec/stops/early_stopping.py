@@ -35,9 +35,10 @@ class EarlyStopping(Stop):
     def objections(self, run: RunSpec) -> list[Objection]:
         """Refuse a metric that this run does not record, and a choice by test data that nobody asked for."""
         part, _, _ = self.metric.partition(".")
-        if part == "val" and run.dataset.validation_size == 0:
+        if part == "val" and run.dataset.validation_rows == 0:
             message = (
-                f"{self.metric} is never recorded without a validation split; set dataset.validation_size above 0."
+                f"{self.metric} is never recorded without a validation split; set dataset.validation_size above 0, "
+                "or dataset.fold."
             )
         elif part == "test" and not run.allow_test_selection:
             message = (

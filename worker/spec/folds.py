@@ -1,0 +1,44 @@
+"""Folds: equal parts of the training rows, of which one validates and the others train.
+
+Reference: Stone, 1974, "Cross-validatory choice and assessment of statistical predictions"; Kohavi, 1995, "A study of
+cross-validation and bootstrap for accuracy estimation and model selection" (why folds are stratified).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from worker.spec.part import Spec
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Rows = np.ndarray[Any, np.dtype[np.int64]]
+
+MOST_FOLDS = 20
+
+
+class Fold(Spec):
+    """One of several equal parts of the training rows, every class spread over them evenly."""
+
+    index: int = Field(ge=0, lt=MOST_FOLDS, description="Which of them validates, counted from 0.")
+    of: int = Field(ge=2, le=MOST_FOLDS, description="How many parts there are.")
+
+    def size(self, rows: int) -> int:
+        """How many of ``rows`` rows it has: as many as every other fold, or one more than some."""
+        return rows // self.of + (self.index < rows % self.of)
+
+    def split(self, order: Rows, targets: np.ndarray[Any, Any]) -> tuple[Rows, Rows]:
+        """The rows of ``order`` that validate and those that train, both in its order.
+
+        Rows are dealt out like cards, class after class without a new start: so neither the folds nor a class's rows in
+        them differ by more than one. ``targets`` are of all rows; numbers that are no classes are dealt in ``order``.
+        """
+        import numpy as np
+
+        known = np.issubdtype(targets.dtype, np.integer)
+        dealt = order[np.argsort(targets[order], kind="stable")] if known else order
+        mine = np.isin(order, dealt[self.index :: self.of])
+        return order[mine], order[~mine]
