@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
@@ -16,6 +16,7 @@ from service.runs.submission import NewRun
 from service.studies.comparing import check_at, check_metric
 from service.studies.expansion import Plan, rounded, steps_of
 from service.studies.studies import NewStudy
+from worker.spec.folds import MOST_FOLDS
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Path = Annotated[str, StringConstraints(min_length=1, max_length=256)]
@@ -112,7 +113,7 @@ class Sample(Strict):
 
 
 class StudyBody(Strict):
-    """Arms × grid (or random points) × seeds, over one base."""
+    """Arms × grid (or random points) × folds × seeds, over one base."""
 
     name: Annotated[str, StringConstraints(max_length=256)] | None = Field(default=None, description="For people.")
     base: dict[str, JsonValue] = Field(description="The body of a run, without a seed.")
@@ -128,6 +129,9 @@ class StudyBody(Strict):
     sample: Sample | None = Field(default=None, description="Random points instead of a grid.")
     seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] | Annotated[list[Seed], Field(min_length=1)] = Field(
         default=1, description="The seeds of every arm, or n for 0…n−1."
+    )
+    folds: Annotated[int, Field(ge=2, le=MOST_FOLDS)] | None = Field(
+        default=None, description="Train every arm so many times for each seed, each time validating on another fold."
     )
     metric: str | None = Field(default=None, description="What is compared; default val.loss, else test.loss.")
     at: str = Field(default="best", description="At which epoch: best, last or epoch:N.")
@@ -152,13 +156,16 @@ class StudyBody(Strict):
         for pointer in seeded:
             message = "The seeds of a study are its field 'seeds', the same for every arm; leave 'seed' out here."
             wrong.append(FieldError(pointer, "seed_elsewhere", message))
+        if self.folds is not None:
+            message = "The folds of this study are what validates, the same for every arm; leave this out."
+            wrong += [FieldError(pointer, "split_elsewhere", message) for pointer in self._splits()]
         if wrong:
             raise SpecRefused(wrong[0].message, errors=wrong)
         if self.metric is not None:
             check_metric(self.metric, "/metric")
         check_at(self.at, "/at")
         points = self.sample.points() if self.sample else []
-        plan = Plan(base=self.base, arms=self.arms, grid=self.grid, samples=points, seeds=seeds)
+        plan = Plan(base=self.base, arms=self.arms, grid=self.grid, samples=points, seeds=seeds, folds=self.folds)
         return NewStudy(
             name=self.name,
             request=self.model_dump(mode="json"),
@@ -167,6 +174,21 @@ class StudyBody(Strict):
             at=self.at,
             baseline=self.baseline,
         )
+
+    def _splits(self) -> Iterator[str]:
+        """Pointers to what says by itself which rows validate."""
+        bodies: dict[str, Any] = {"/base": self.base}
+        for name, patch in self.arms.items():
+            bodies["/arms/" + name.replace("~", "~0").replace("/", "~1")] = patch
+        for pointer, body in bodies.items():
+            yield from (f"{pointer}/dataset/{field}" for field in _split_in(body.get("dataset")))
+        spaces = self.sample.space if self.sample else {}
+        choices = {path: space.values for path, space in spaces.items() if isinstance(space, Choice)}
+        for path in (*self.grid, *spaces):
+            steps = steps_of(path)
+            whole = steps == ["dataset"] and any(map(_split_in, {**choices, **self.grid}.get(path, ())))
+            if whole or (steps[0] == "dataset" and steps[1:2] in (["fold"], ["validation_size"])):
+                yield f"/grid/{path}" if path in self.grid else f"/sample/space/{path}"
 
 
 class SeedsBody(Strict):
@@ -191,6 +213,11 @@ class SeedsBody(Strict):
             message = f"There are no {self.add} seeds behind {first - 1}; name the seeds that are to be added."
             raise SpecRefused(message, errors=[FieldError("/add", "no_seeds_left", message)])
         return list(range(first, first + (self.add or 0)))
+
+
+def _split_in(dataset: Any) -> list[str]:
+    """The fields of a dataset's body that say which rows validate."""
+    return [field for field in ("fold", "validation_size") if isinstance(dataset, Mapping) and dataset.get(field)]
 
 
 def run_of(body: Mapping[str, Any]) -> NewRun:

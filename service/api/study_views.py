@@ -34,7 +34,7 @@ class StudyProgress(BaseModel):
 
 
 class StudyView(BaseModel):
-    """A study: arms × grid × seeds."""
+    """A study: arms × grid × folds × seeds."""
 
     id: str = Field(examples=["study_01JD3Z6K8Q4V5W7X9Y2B4C6D8E"])
     object: Literal["study"] = "study"
@@ -48,6 +48,9 @@ class StudyView(BaseModel):
     alpha: float = Field(description="The level of the whole study, over all looks.")
     looks: int = Field(description="Raised when seeds are added after results could be seen; splits alpha.")
     seeds: list[int]
+    folds: int | None = Field(
+        description="How many times every arm is trained at each seed; null where rows are held out."
+    )
     arms: list[ArmView]
     progress: StudyProgress
     request: dict[str, Any] = Field(description="The body as it was posted.")
@@ -64,7 +67,7 @@ class StudyView(BaseModel):
         progress = StudyProgress(
             runs=sum(arm.runs for arm in arms), by_status=study.by_status, epoch=study.epoch, epochs=study.epochs
         )
-        same = ("id", "owner", "name", "status", "metric", "at", "baseline", "looks")
+        same = ("id", "owner", "name", "status", "metric", "at", "baseline", "looks", "folds")
         return cls(
             **{name: getattr(study, name) for name in same},
             terminal=study.status == "finished",
@@ -102,6 +105,7 @@ class PreviewView(BaseModel):
     stacks: int = Field(description="In how many stacks the others could train.")
     arms: list[str]
     seeds: list[int]
+    folds: int | None
     estimated_seconds: float = Field(description="Of all runs one after the other; stacks take less.")
     estimated_bytes: int = Field(description="Of the largest run.")
     alpha: float
@@ -117,6 +121,7 @@ class PreviewView(BaseModel):
             stacks=preview.stacks,
             arms=list(preview.arms),
             seeds=list(preview.seeds),
+            folds=preview.folds,
             estimated_seconds=preview.seconds,
             estimated_bytes=preview.bytes,
             alpha=ALPHA,
@@ -125,23 +130,32 @@ class PreviewView(BaseModel):
         )
 
 
+class FoldsView(BaseModel):
+    """The folds that a seed's value is the mean of."""
+
+    n: int
+    sd_within: float | None = Field(description="Standard deviation of the folds within a seed, pooled over the seeds.")
+
+
 class GroupView(BaseModel):
     """A group over its seeds."""
 
     id: str
-    n: int = Field(description="Seeds of which all runs are measured.")
+    n: int = Field(description="Seeds of which all runs, on every fold, are measured.")
     mean: float | None
     std: float | None
     ci: tuple[float, float] | None = Field(description="By inverting the sign-flip test; null below six seeds.")
     diverged: int
     unfinished: int
     missing: int = Field(description="Seeds of which a run failed, was cancelled, or has no value there.")
+    folds: FoldsView | None = Field(description="Where arms are compared on folds: exploratory, no test rests on it.")
 
     @classmethod
-    def of(cls, group: comparing.Summary) -> GroupView:
+    def of(cls, group: comparing.Summary, folds: int | None) -> GroupView:
         """The group as it is shown."""
         same = ("id", "n", "mean", "std", "diverged", "unfinished", "missing")
-        return cls(**{name: getattr(group, name) for name in same}, ci=group.interval)
+        spread = None if folds is None else FoldsView(n=folds, sd_within=group.std_within)
+        return cls(**{name: getattr(group, name) for name in same}, ci=group.interval, folds=spread)
 
 
 class Difference(BaseModel):
@@ -249,7 +263,7 @@ class ComparisonView(BaseModel):
             alpha=found.comparison.alpha,
             comparisons=len(found.comparison.pairs),
             min_seeds_possible=found.comparison.min_seeds,
-            arms=[GroupView.of(group) for group in found.comparison.groups],
+            arms=[GroupView.of(group, found.folds) for group in found.comparison.groups],
             pairs=[PairView.of(pair) for pair in found.comparison.pairs],
             curves={name: [CurveView.of(one) for one in drawn] for name, drawn in found.curves.items()},
         )

@@ -44,6 +44,8 @@ class Summary:
     diverged: int
     unfinished: int
     missing: int
+    std_within: float | None
+    """Standard deviation of the cells within a seed, pooled over the seeds; None where seeds have but one."""
 
 
 @dataclass(frozen=True)
@@ -182,21 +184,37 @@ def _state(cells: Iterable[Measured]) -> State:
 def _summaries(table: Mapping[str, Seeds], alpha: float) -> list[Summary]:
     """Every group over the seeds of which all cells are measured."""
     states = {group: {s: _state(cells.values()) for s, cells in seeds.items()} for group, seeds in table.items()}
-    values = []
+    whole: dict[str, list[Floats]] = {}
     for group, seeds in table.items():
-        whole = [cells.values() for s, cells in seeds.items() if states[group][s] == "measured"]
-        values.append(np.array([np.mean([cell.value for cell in cells]) for cells in whole]))
+        measured = (cells.values() for s, cells in seeds.items() if states[group][s] == "measured")
+        whole[group] = [np.array([cell.value for cell in cells]) for cells in measured]
+    values = [np.array([cells.mean() for cells in seeds]) for seeds in whole.values()]
     summaries = []
     for group, of_group, flips in zip(table, values, _tests(values, alpha), strict=True):
         counts = {state: list(states[group].values()).count(state) for state in ("diverged", "unfinished", "missing")}
-        mean = float(of_group.mean()) if len(of_group) else None
-        inside = flips.interval if flips else None
-        summaries.append(Summary(id=group, n=len(of_group), mean=mean, std=_std(of_group), interval=inside, **counts))
+        summaries.append(
+            Summary(
+                id=group,
+                n=len(of_group),
+                mean=float(of_group.mean()) if len(of_group) else None,
+                std=_std(of_group),
+                interval=flips.interval if flips else None,
+                std_within=_pooled(whole[group]),
+                **counts,
+            )
+        )
     return summaries
 
 
 def _std(values: Floats) -> float | None:
     return float(values.std(ddof=1)) if len(values) > 1 else None
+
+
+def _pooled(samples: Sequence[Floats]) -> float | None:
+    """Standard deviation within samples, over those that have one."""
+    several = [sample for sample in samples if len(sample) > 1]
+    squares, freedom = sum(sample.var() * len(sample) for sample in several), sum(len(s) - 1 for s in several)
+    return float(np.sqrt(squares / freedom)) if several else None
 
 
 def _paired(group: str, ours: Seeds, baseline: str, theirs: Seeds, lower_is_better: bool) -> _Paired:

@@ -63,15 +63,26 @@ def progress(connection: sa.Connection, study_ids: Sequence[str]) -> Sequence[Ro
     return connection.execute(statement).all()
 
 
-def runs_of(connection: sa.Connection, study_id: str, *, specs: bool = False) -> Sequence[Row]:
-    """What comparing needs to know of every run, such as whether its series are ``kept``; with ``specs`` its spec."""
+def runs_of(connection: sa.Connection, study_id: str, *, specs: bool = False, folds: bool = False) -> Sequence[Row]:
+    """What comparing needs to know of every run, such as whether its series are ``kept``.
+
+    With ``folds`` the fold it validates on, which is None otherwise; with ``specs`` its spec.
+    """
     columns: list[Any] = [
         run.c[n] for n in ("id", "arm", "seed", "status", "error_code", "best", "epoch", "reused_from")
     ]
     trained = sa.func.coalesce(run.c.reused_from, run.c.id)
     columns.append(sa.exists().where(series.c.run_id == trained).correlate(run).label("kept"))
+    columns.append((run.c.spec["dataset", "fold", "index"].as_integer() if folds else sa.null()).label("fold"))
     statement = sa.select(*columns, *([run.c.spec] if specs else [])).where(run.c.study_id == study_id)
     return connection.execute(statement.order_by(run.c.created_at, run.c.id)).all()
+
+
+def spec_of_each_arm(connection: sa.Connection, study_id: str) -> Mapping[str, Any]:
+    """By arm, the spec of one of its runs."""
+    one = sa.select(sa.func.min(run.c.id)).where(run.c.study_id == study_id).group_by(run.c.arm)
+    statement = sa.select(run.c.arm, run.c.spec).where(run.c.id.in_(one))
+    return {row.arm: row.spec for row in connection.execute(statement)}
 
 
 def unfinished(connection: sa.Connection, study_id: str) -> Sequence[Row]:

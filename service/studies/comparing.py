@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
-from numpy.typing import NDArray
 
 from service.errors import FieldError, SpecRefused
 from service.runs.states import TERMINAL
-from service.statistics.comparing import Comparison, Measured, State, compared
+from service.statistics.comparing import Comparison, compared
 from service.statistics.curves import Curve, curve
-from service.store import epochs, series, studies
+from service.store import studies
 from service.store.runs import Row
-from service.studies.expansion import arm_id, value_at
+from service.studies.expansion import arm_id, steps_of, value_at
+from service.studies.measuring import NOTHING, Floats, Kept, Placed, check_known, kept_series, measured, placed
 
-Floats = NDArray[np.float64]
 ALPHA = 0.05
 LOWER = re.compile(r"\.(loss|loss_eval|error|error_eval|objective)$|^penalty\.")
 HIGHER = re.compile(r"\.(accuracy|accuracy_eval|r2)$")
@@ -57,6 +55,8 @@ class Compared:
     baseline: str | None
     by: Sequence[str]
     looks: int
+    folds: int | None
+    """How many of each arm were averaged within a seed."""
     complete: bool
     comparison: Comparison
     curves: Mapping[str, Sequence[Curve]]
@@ -71,17 +71,16 @@ def answer(connection: sa.Connection, study: Row, question: Question) -> Compare
     metric, at = question.metric or study.metric, question.at or study.at
     _check(metric, at)
     by = tuple(question.by)
-    runs = studies.runs_of(connection, study.id, specs=by != ("arm",))
-    names = list(dict.fromkeys([metric, *question.curves]))
-    kept = _series(connection, study.id, runs, names)
-    _check_known(kept, metric, runs)
-    groups, placed = _grouped(study, runs, by)
+    apart = any(steps_of(path)[:2] in (["dataset"], ["dataset", "fold"]) for path in by)
+    folds = None if apart else study.request.get("folds")
+    runs = studies.runs_of(connection, study.id, specs=by != ("arm",), folds=folds is not None)
+    kept = kept_series(connection, study.id, runs, list(dict.fromkeys([metric, *question.curves])))
+    check_known(kept, metric, runs)
+    groups, cells = _grouped(study, runs, by)
+    places = placed(runs, cells, folds)
     baseline = None if question.all_pairs else _baseline(study, groups, question.baseline, by)
     comparison = compared(
-        [
-            Measured(group, run.seed, cell, *_value(run, kept.get((run.id, metric)), at))
-            for run, (group, cell) in zip(runs, placed, strict=True)
-        ],
+        measured(places, kept, metric, at),
         groups=groups,
         baseline=baseline,
         lower_is_better=bool(LOWER.search(metric)),
@@ -99,9 +98,10 @@ def answer(connection: sa.Connection, study: Row, question: Question) -> Compare
         baseline=baseline,
         by=by,
         looks=study.looks,
+        folds=folds if by == ("arm",) else None,
         complete=all(run.status in TERMINAL for run in runs),
         comparison=comparison,
-        curves={name: _curves(groups, runs, placed, kept, name) for name in question.curves},
+        curves={name: _curves(groups, places, kept, name, folds) for name in question.curves},
     )
 
 
@@ -130,30 +130,6 @@ def check_at(at: str, pointer: str) -> None:
 def _check(metric: str, at: str) -> None:
     check_metric(metric, "metric")
     check_at(at, "at")
-
-
-Kept = Mapping[tuple[str, str], Floats]
-"""Values from epoch 1 on, by run and series."""
-
-
-def _series(connection: sa.Connection, study_id: str, runs: Sequence[Row], names: Sequence[str]) -> Kept:
-    """Those of the finished runs as they were kept, those of the others as they have come so far."""
-    kept = {(row.run_id, row.name): series.unpacked(row) for row in studies.series_of(connection, study_id, names)}
-    for run in runs:
-        if run.epoch and not run.kept:
-            recorded = [row for row in epochs.of_run(connection, run.reused_from or run.id) if row.epoch > 0]
-            kept |= {
-                (run.id, name): np.frombuffer(series.packed(recorded, name), "<f8")
-                for name in names
-                if any(name in row.metrics for row in recorded)
-            }
-    return kept
-
-
-def _check_known(kept: Kept, metric: str, runs: Iterable[Row]) -> None:
-    if not any(name == metric for _, name in kept) and (kept or any(run.status == "succeeded" for run in runs)):
-        message = f"No run of the study has a series {metric!r}."
-        raise SpecRefused(message, errors=[FieldError("metric", "no_such_series", message)])
 
 
 def _grouped(study: Row, runs: Sequence[Row], by: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
@@ -195,29 +171,11 @@ def _baseline(study: Row, groups: Sequence[str], asked: str | None, by: Sequence
     raise SpecRefused(message, errors=[FieldError("baseline", "no_such_arm", message, list(groups))])
 
 
-def _value(run: Row, values: Floats | None, at: str) -> tuple[State, float]:
-    """A run's value at the epoch that is asked for."""
-    if run.status == "failed" and run.error_code == "diverged":
-        return "diverged", np.nan
-    if run.status not in TERMINAL:
-        return "unfinished", np.nan
-    if run.status != "succeeded" or values is None or not len(values):
-        return "missing", np.nan
-    if at == "best":
-        epoch = run.best["epoch"] if run.best else 0
-    else:
-        epoch = len(values) if at == "last" else int(at.removeprefix("epoch:"))
-    if not 1 <= epoch <= len(values) or not np.isfinite(values[epoch - 1]):
-        return "missing", np.nan
-    return "measured", float(values[epoch - 1])
-
-
-def _curves(
-    groups: Sequence[str], runs: Sequence[Row], placed: Sequence[tuple[str, str]], kept: Kept, name: str
-) -> list[Curve]:
+def _curves(groups: Sequence[str], places: Sequence[Placed], kept: Kept, name: str, folds: int | None) -> list[Curve]:
+    """Over seeds, of which all folds have come so far."""
     by_group: dict[str, dict[int, list[Floats]]] = {group: {} for group in groups}
-    for run, (group, _) in zip(runs, placed, strict=True):
-        values = kept.get((run.id, name))
-        if values is not None and len(values):
-            by_group[group].setdefault(run.seed, []).append(values)
+    for one in places:
+        values = NOTHING if one.run is None else kept.get((one.run.id, name), NOTHING)
+        if folds is not None or len(values):
+            by_group[one.group].setdefault(one.seed, []).append(values)
     return [curve(group, by_seed) for group, by_seed in by_group.items()]

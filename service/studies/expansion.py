@@ -1,4 +1,4 @@
-"""From a study's description to its runs: arms × grid (or samples) × seeds.
+"""From a study's description to its runs: arms × grid (or samples) × folds × seeds.
 
 An arm is a merge patch of the base (RFC 7396: objects are merged, arrays replaced whole, null removes);
 ``regularizers_add`` in it appends. Grid paths are places in the resolved spec of the arm: fields with defaults count.
@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from service.errors import FieldError, SpecRefused
 from service.runs.patches import ADDED, patched
 from service.runs.submission import NewRun
+from worker.spec.folds import Fold
 
 DIGITS = 4
 """Significant digits of a sampled number, so that an arm's id names it exactly."""
@@ -40,25 +41,34 @@ class Plan:
     grid: Mapping[str, Sequence[Any]]
     samples: Sequence[Point]
     seeds: Sequence[int]
+    folds: int | None = None
 
     @property
     def arm_count(self) -> int:
         """How many arms that are, with every point of the grid; without making them."""
         return len(self.arms) * (len(self.samples) or math.prod(len(values) for values in self.grid.values()))
 
+    @property
+    def places(self) -> list[tuple[int, Fold | None]]:
+        """Where every arm is trained: each seed, and in it each fold."""
+        folds = [Fold(index=index, of=self.folds) for index in range(self.folds)] if self.folds else [None]
+        return list(itertools.product(self.seeds, folds))
+
 
 @dataclass(frozen=True)
 class Arm:
-    """One arm with its grid values, and the run it stands for, at whatever seed."""
+    """One arm with its grid values, and the run it stands for, at whatever seed and on whatever fold."""
 
     id: str
     name: str
     values: Point
     run: NewRun
 
-    def at(self, seed: int) -> NewRun:
-        """The arm's run with this seed."""
+    def at(self, seed: int, fold: Fold | None = None) -> NewRun:
+        """The arm's run with this seed, validated on this fold."""
         spec = self.run.spec.model_copy(update={"seed": seed})
+        if fold is not None:
+            spec = spec.model_copy(update={"dataset": spec.dataset.held_out(fold)})
         return replace(self.run, spec=spec)
 
 

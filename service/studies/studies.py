@@ -70,7 +70,7 @@ class Studies(OnBehalf):
             SpecRefused: an arm is not a run that can be trained here.
         """
         arms = self._arms(new.plan)
-        runs = [arm.at(seed).spec for arm in arms for seed in new.plan.seeds]
+        runs = [arm.at(*place).spec for arm in arms for place in new.plan.places]
         keys = [reuse_key(spec) for spec in runs] if reuse else []
         with reading(self._engine) as connection:
             models = rows.finished_equals(connection, keys, owner=self.caller.reuses_only)
@@ -86,6 +86,7 @@ class Studies(OnBehalf):
             reused=len(runs) - len(fresh),
             arms=[arm.id for arm in arms],
             seeds=new.plan.seeds,
+            folds=new.plan.folds,
             stacks=stacks,
             seconds=sum(cost.seconds for cost in costs),
             bytes=max((cost.bytes for cost in costs), default=0),
@@ -104,10 +105,10 @@ class Studies(OnBehalf):
             QuotaExceeded: the owner would have more unfinished runs than it may.
         """
         arms = self._arms(new.plan)
-        metric = _metric(new.metric, arms)
+        metric = _metric(new, arms)
         baseline = _baseline(new.baseline, arms)
         study_id = f"study_{ULID()}"
-        columns = self._columns(study_id, arms, new.plan.seeds)
+        columns = self._columns(study_id, arms, new.plan)
         with writing(self._engine) as connection:
             before = None if key is None else answered(connection, key, self._settings.idempotency_seconds)
             if before is not None:
@@ -142,10 +143,10 @@ class Studies(OnBehalf):
             QuotaExceeded: the owner would have more unfinished runs than it may.
         """
         arms, seeds = self._arms(plan), plan.seeds
-        columns = self._columns(study_id, arms, seeds)
+        columns = self._columns(study_id, arms, plan)
         with writing(self._engine) as connection:
             row = self._locked(connection, study_id)
-            self._check_size(len(arms), len(row.seeds) + len(seeds))
+            self._check_size(len(arms), len(row.seeds) + len(seeds), plan.folds)
             twice = sorted(set(seeds) & set(row.seeds))
             if twice:
                 message = f"The study has the seeds {', '.join(map(str, twice))} already; give others."
@@ -235,25 +236,27 @@ class Studies(OnBehalf):
             return [row.id for row in studies.runs_of(connection, study_id)]
 
     def _arms(self, plan: Plan) -> list[Arm]:
-        self._check_size(plan.arm_count, len(plan.seeds))
+        self._check_size(plan.arm_count, len(plan.seeds), plan.folds)
         arms = arms_of(plan, self._parse)
         with reading(self._engine) as connection:
             arms = [replace(arm, run=warm_starts.resolved(connection, arm.run, self.caller)) for arm in arms]
         for arm in arms:
-            review(arm.run.spec, self._settings)
+            review(arm.at(*plan.places[0]).spec, self._settings)  # no other fold leaves fewer rows to train on
         return arms
 
-    def _check_size(self, arms: int, seeds: int) -> None:
-        if arms * seeds > self._settings.max_study_runs:
+    def _check_size(self, arms: int, seeds: int, folds: int | None) -> None:
+        if (runs := arms * seeds * (folds or 1)) > self._settings.max_study_runs:
+            what = f"{seeds:,} seeds on {folds} folds" if folds else f"{seeds:,} seeds"
             message = (
-                f"{arms:,} arms with {seeds:,} seeds are {arms * seeds:,} runs; this server takes at most "
+                f"{arms:,} arms with {what} are {runs:,} runs; this server takes at most "
                 f"{self._settings.max_study_runs:,} in a study (FITWELL_MAX_STUDY_RUNS)."
             )
             raise SpecRefused(message, errors=[FieldError("", "too_many_runs", message)])
 
-    def _columns(self, study_id: str, arms: Sequence[Arm], seeds: Sequence[int]) -> Prepared:
+    def _columns(self, study_id: str, arms: Sequence[Arm], plan: Plan) -> Prepared:
         """The study's runs to be, seed by seed, so that pairs are complete as early as can be."""
-        wanted = [Wanted(arm.at(seed), {"study_id": study_id, "arm": arm.id}) for seed in seeds for arm in arms]
+        places = plan.places
+        wanted = [Wanted(arm.at(*place), {"study_id": study_id, "arm": arm.id}) for place in places for arm in arms]
         return prepared(wanted, self._settings)
 
     def _row(self, connection: sa.Connection, study_id: str, *, lock: bool = False) -> Row:
@@ -273,11 +276,12 @@ class Studies(OnBehalf):
         return Study.of(self._row(connection, study_id), studies.progress(connection, [study_id]))
 
 
-def _metric(asked: str | None, arms: Sequence[Arm]) -> str:
+def _metric(new: NewStudy, arms: Sequence[Arm]) -> str:
     """The primary metric: the one asked for, else val.loss, or test.loss where an arm holds nothing out."""
-    if asked is not None:
-        return asked
-    return "val.loss" if all(arm.run.spec.dataset.validation_size for arm in arms) else "test.loss"
+    if new.metric is not None:
+        return new.metric
+    held_out = new.plan.folds or all(arm.run.spec.dataset.validation_rows for arm in arms)
+    return "val.loss" if held_out else "test.loss"
 
 
 def _baseline(asked: str | None, arms: Sequence[Arm]) -> str:

@@ -43,6 +43,11 @@ class Study:
     created_at: float
     finished_at: float | None
 
+    @property
+    def folds(self) -> int | None:
+        """How many folds every arm is trained on at each seed; the request of an older study says nothing of them."""
+        return self.request.get("folds")
+
     @classmethod
     def of(cls, row: Row, progress: Sequence[Row]) -> Study:
         """The study in ``row``, of whose runs ``progress`` counts those of each arm and status."""
@@ -86,6 +91,7 @@ class Preview:
     reused: int
     arms: Sequence[str]
     seeds: Sequence[int]
+    folds: int | None
     stacks: int
     seconds: float
     bytes: int
