@@ -6,7 +6,7 @@ Refusal
 ├── Forbidden          403  ScopeMissing, NotOwner, CrossSite, HostRefused
 ├── NotFound           404  RunNotFound, StudyNotFound, TokenNotFound, PresetNotFound, NotMeasured
 ├── NotAcceptable      406
-├── Conflict           409  TransitionRefused, RunActive, StudyActive
+├── Conflict           409  TransitionRefused, RunActive, StudyActive, NothingToChoose
 ├── TooLarge           413
 ├── WrongMediaType     415
 ├── Unprocessable      422  SpecRefused, KeyReused
@@ -197,6 +197,13 @@ class StudyActive(Conflict):
 
     code = "study_active"
     title = "Some of the study's runs have not ended"
+
+
+class NothingToChoose(Conflict):
+    """The study's runs do not yet allow a choice."""
+
+    code = "nothing_to_choose"
+    title = "There is nothing to choose from"
 
 
 class TooLarge(Refusal):

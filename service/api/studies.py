@@ -1,9 +1,9 @@
-"""Routes of studies: preview, submit, list, read, add seeds, cancel, delete, compare."""
+"""Routes of studies: preview, submit, list, read, add seeds, cancel, delete, compare, choose."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from service.api.access import needs
 from service.api.bodies import parse, read
+from service.api.choice_views import ChoiceView
 from service.api.dependencies import IdempotencyKey, SettingsOf, StudiesOf, body_of, key_of, made, only
 from service.api.problems import problems
 from service.api.study_bodies import SeedsBody, StudyBody
@@ -19,6 +20,7 @@ from service.errors import (
     BadCursor,
     BadRequest,
     KeyReused,
+    NothingToChoose,
     SpecRefused,
     StudyActive,
     StudyNotFound,
@@ -26,6 +28,7 @@ from service.errors import (
     Unavailable,
     WrongMediaType,
 )
+from service.studies.choosing import Wish
 from service.studies.comparing import Question
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"])
@@ -201,3 +204,34 @@ def compare_study(
         curves=curves,
     )
     return Response(ComparisonView.of(studies.compare(study_id, question)).model_dump_json(), media_type=JSON)
+
+
+@router.get(
+    "/{study_id}/choice",
+    operation_id="choose_arm",
+    response_model=ChoiceView,
+    dependencies=[Depends(only("rule", "metric", "at", "simpler"))],
+    responses=problems(StudyNotFound, NothingToChoose, SpecRefused, Unavailable),
+)
+def choose_arm(
+    study_id: str,
+    studies: StudiesOf,
+    rule: Annotated[
+        Literal["best", "one_standard_error"],
+        Query(description="The best mean, or the simplest arm within one standard error of it."),
+    ] = "best",
+    metric: Annotated[str | None, Query(description="A loss, an error or an accuracy; default the study's.")] = None,
+    at: Annotated[str | None, Query(description="best, last or epoch:N; default the study's.")] = None,
+    simpler: Annotated[
+        list[str],
+        Query(
+            description="A path of the spec and the end that is simpler: `regularizers.0.strength:desc` (the larger), "
+            "`model.hidden.0:asc` (the smaller); several decide in turn. An arm without the path counts as less than "
+            "every number. Known by itself where arms differ only in the strength of one regularizer.",
+            examples=[["regularizers.0.strength:desc"]],
+        ),
+    ] = [],  # noqa: B006
+) -> Response:
+    """The arm to take, by the mean over folds (or seeds) and its standard error, and its spec ready to be posted."""
+    wish = Wish(rule=rule, metric=metric, at=at, simpler=simpler)
+    return Response(ChoiceView.of(studies.choose(study_id, wish)).model_dump_json(), media_type=JSON)

@@ -24,7 +24,8 @@ from service.store import events, studies
 from service.store import runs as rows
 from service.store.database import reading, writing
 from service.store.runs import Row
-from service.studies import comparing
+from service.studies import choosing, comparing
+from service.studies.choosing import Chosen, Wish
 from service.studies.comparing import ALPHA, Compared, Question
 from service.studies.expansion import Arm, Plan, arms_of
 from service.studies.study import Preview, Study
@@ -224,6 +225,17 @@ class Studies(OnBehalf):
         """
         with reading(self._engine) as connection:
             return comparing.answer(connection, self._row(connection, study_id), question)
+
+    def choose(self, study_id: str, wish: Wish) -> Chosen:
+        """The arm to take, and its spec.
+
+        Raises:
+            StudyNotFound: there is none of this id.
+            SpecRefused: there is no such metric, epoch or order, or the choice would be made on the test set.
+            NothingToChoose: its runs do not allow a choice yet.
+        """
+        with reading(self._engine) as connection:
+            return choosing.answer(connection, self._row(connection, study_id), wish)
 
     def run_ids(self, study_id: str) -> list[str]:
         """The ids of its runs, in the order in which they were queued.

@@ -21,6 +21,8 @@ STUDY: dict[str, Any] = {"name": "on folds", "base": BASE, "arms": ARMS, "seeds"
 
 Losses = Callable[[str, int, int, int], float]
 """By arm, seed, fold and epoch; nan is where a run diverges."""
+SUCCEEDED: dict[str, Any] = {"status": "succeeded"}
+DIVERGED: dict[str, Any] = {"status": "failed", "code": "diverged", "message": "…"}
 
 
 def post(client: TestClient, **changed: Any) -> Any:
@@ -31,19 +33,24 @@ def post(client: TestClient, **changed: Any) -> Any:
 
 def train(client: TestClient, work: Jobs, loss: Losses, *, most: int = 10_000) -> None:
     """Play the worker for what is queued, at most for so many runs."""
+    page = client.get("/v1/runs", params={"status": "queued", "fields": "id,arm", "limit": 1000}).json()["data"]
+    arms = {run["id"]: run["arm"] for run in page}
     while most and (claims := work.claim(WORKER, limit=min(most, 100))):
         most -= len(claims)
         work.started(claims, device="cpu", determinism_class="test")
-        for claim in claims:
-            run = client.get(f"/v1/runs/{claim.run_id}").json()
-            fold = run["spec"]["dataset"].get("fold", {"index": 0})["index"]
-            values = [loss(run["arm"], run["seed"], fold, epoch) for epoch in (1, 2, 3)]
-            for epoch, value in enumerate(values, start=1):
-                told: dict[str, Any] = {"train_loss": value / 2, "val_loss": value, "test_loss": 2 * value}
-                work.record([claim], [measured(claim.run_id, epoch, **told)])
-            diverged = any(map(math.isnan, values))
-            code = {"status": "failed", "code": "diverged", "message": "…"} if diverged else {"status": "succeeded"}
-            work.finish([claim], [Outcome(run_id=claim.run_id, **code)])  # type: ignore[arg-type]
+        ends = dict.fromkeys([claim.run_id for claim in claims], SUCCEEDED)
+        for epoch in (1, 2, 3):
+            told = []
+            for claim in claims:
+                spec: Any = claim.spec
+                data = spec["dataset"]
+                value = loss(arms[claim.run_id], spec["seed"], data.get("fold", {"index": 0})["index"], epoch)
+                metrics: dict[str, Any] = {"train_loss": value / 2, "test_loss": 2 * value}
+                metrics |= {"val_loss": value} if data["validation_size"] or "fold" in data else {}
+                told.append(measured(claim.run_id, epoch, **metrics))
+                ends[claim.run_id] = DIVERGED if math.isnan(value) else ends[claim.run_id]
+            work.record(claims, told)
+        work.finish(claims, [Outcome(run_id=run_id, **end) for run_id, end in ends.items()])
 
 
 def some_loss(arm: str, seed: int, fold: int, epoch: int) -> float:
