@@ -33,6 +33,7 @@ for command in (
     again.logs,
     studies.study,
     studies.compare,
+    studies.choose,
     studies.diagnose,
     schema.schema,
     doctor.doctor,

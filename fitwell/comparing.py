@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from rich.table import Table
 
-from fitwell.study import Comparison, Group, Pair
+from fitwell.study import Candidate, Choice, Comparison, Group, Pair
 
 
 def table_of(primary: Comparison, beside: Mapping[str, Comparison]) -> Table:
@@ -20,6 +20,23 @@ def table_of(primary: Comparison, beside: Mapping[str, Comparison]) -> Table:
         others = [_spread(comparison.arms[number]) for comparison in beside.values()]
         table.add_row(group.id, str(group.n), *others, _spread(group), *_verdict(pairs.get(group.id)))
     return table
+
+
+def choice_table(choice: Choice) -> Table:
+    """Mean ± standard error of each arm, which are as good as the best, and which one is chosen."""
+    over = f"{choice.folds} folds" if choice.folds else "seeds"
+    headings = ("arm", f"{choice.at} {choice.metric}", "within one standard error", "")
+    table = Table(*headings, title=f"mean ± standard error over {over}")
+    for one in choice.arms:
+        marks = [word for word, arm in (("best", choice.best), ("chosen", choice.chosen)) if arm == one.arm]
+        table.add_row(one.arm, _error(one), "yes" * one.within_one_standard_error, ", ".join(marks))
+    return table
+
+
+def _error(one: Candidate) -> str:
+    if one.mean is None:
+        return f"{one.diverged} diverged" if one.diverged else "-"
+    return f"{one.mean:.4f}" + (f" ± {one.standard_error:.4f}" if one.standard_error is not None else "")
 
 
 def in_words(comparison: Comparison) -> str:

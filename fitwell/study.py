@@ -74,6 +74,37 @@ class Comparison(View):
         return {pair.arm: pair for pair in self.pairs if pair.baseline == baseline}
 
 
+class Candidate(View):
+    """An arm, and how good it is over folds (or seeds); without figures where it cannot be chosen."""
+
+    arm: str
+    mean: float | None
+    std: float | None
+    standard_error: float | None
+    within_one_standard_error: bool
+    diverged: int
+    unfinished: int
+
+
+class Choice(View):
+    """The arm to take, and its spec: ``client.runs.create(**choice.chosen_spec)``."""
+
+    study_id: str
+    rule: str
+    metric: str
+    at: str
+    optimistic: bool
+    complete: bool
+    folds: int | None
+    best: str
+    chosen: str
+    threshold: float | None
+    within_one_standard_error: int
+    explanation: str
+    arms: list[Candidate]
+    chosen_spec: dict[str, Any]
+
+
 class Study(View):
     """A study as it was when it was read; ``refresh`` reads it again."""
 
@@ -87,6 +118,7 @@ class Study(View):
     baseline: str
     looks: int
     seeds: list[int]
+    folds: int | None = None
     arms: list[Arm]
     progress: dict[str, Any]
     _transport: Transport = PrivateAttr()
@@ -131,6 +163,16 @@ class Study(View):
         params = {key: value for key, value in question.items() if value is not None}
         return Comparison.model_validate(self._transport.request("GET", f"{self.path}/compare", params=params).json())
 
+    def choice(self, rule: str = "best", **question: Any) -> Choice:
+        """The best arm, or with ``one_standard_error`` the simplest that is as good; ``metric``, ``at``, ``simpler``.
+
+        Raises:
+            BadRequest: there is no such metric, epoch or path, or it is not known which arm is simpler.
+            Conflict: nothing is measured that could be chosen.
+        """
+        params = {"rule": rule, **{key: value for key, value in question.items() if value is not None}}
+        return Choice.model_validate(self._transport.request("GET", f"{self.path}/choice", params=params).json())
+
     def add_seeds(self, seeds: int | Sequence[int]) -> Study:
         """Train every arm with these seeds too, or with the next so many."""
         body = {"add": seeds} if isinstance(seeds, int) else {"seeds": list(seeds)}
@@ -156,7 +198,7 @@ class Studies:
         self._transport = transport
 
     def create(self, *, reuse: bool = True, **body: Any) -> Study:
-        """Submit a study: ``base``, ``arms``, ``grid`` or ``sample``, ``seeds`` and so on.
+        """Submit a study: ``base``, ``arms``, ``grid`` or ``sample``, ``seeds``, ``folds`` and so on.
 
         Raises:
             BadRequest: an arm is not a run that can be trained; ``errors`` says where.

@@ -1,4 +1,4 @@
-"""``study``, ``compare`` and ``diagnose``: which regularizer helps, and how sure that is."""
+"""``study``, ``compare``, ``choose`` and ``diagnose``: which regularizer helps, and how sure that is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.console import Console
 
 from fitwell.client import Client
 from fitwell.commands.runs import JSON, URL, Set, SpecFile
-from fitwell.comparing import in_words, table_of
+from fitwell.comparing import choice_table, in_words, table_of
 from fitwell.exits import Exit
 from fitwell.specs import change, load
 from fitwell.study import Study
@@ -29,7 +29,7 @@ def study(
     wait: Annotated[bool, typer.Option("--wait", help="Follow the study to its end, and compare.")] = False,
     as_json: JSON = False,
 ) -> None:
-    """Submit a study: a file with base, arms, grid or sample, and seeds."""
+    """Submit a study: a file with base, arms, grid or sample, seeds and folds."""
     body = load(spec)
     change(body, assignments or [])
     with Client(url) as client:
@@ -69,6 +69,30 @@ def compare(
         return
     _console().print(table_of(comparison, {}))
     typer.echo(in_words(comparison))
+
+
+def choose(
+    study_id: StudyID,
+    url: URL = None,
+    rule: Annotated[str, typer.Option("--rule", help="best or one_standard_error.")] = "best",
+    metric: Annotated[str | None, typer.Option("--metric", help="Default: what the study was made for.")] = None,
+    at: Annotated[str | None, typer.Option("--at", help="best, last or epoch:N.")] = None,
+    simpler: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--simpler", help="What is simpler: regularizers.0.strength:desc, model.hidden.0:asc (repeatable)."
+        ),
+    ] = None,
+    as_json: JSON = False,
+) -> None:
+    """Choose an arm by its mean over folds or seeds. With --json, chosen_spec is what `fitwell submit -` takes."""
+    with Client(url) as client:
+        choice = client.studies.get(study_id).choice(rule, metric=metric, at=at, simpler=simpler)
+    if as_json:
+        typer.echo(choice.model_dump_json())
+        return
+    _console().print(choice_table(choice))
+    typer.echo(choice.explanation)
 
 
 def diagnose(

@@ -1,7 +1,8 @@
 """Ready bodies of well-known experiments: one JSON file each; the file's name is the preset's.
 
 A file holds ``system``, ``title``, ``question``, ``base`` (a run's body) and ``arms``: by name, the fields that replace
-those of the base; and ``published``, where somebody has published figures of the same experiment.
+those of the base; ``study``, where it is one, with what a study's body has besides those two; and ``published``, where
+somebody has published figures of the same experiment.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Preset(BaseModel):
     question: str
     published: Published | None = None
     runs: dict[str, dict[str, Any]] = Field(description="A body for POST /v1/runs for each arm, by the arm's name.")
+    study: dict[str, Any] | None = Field(default=None, description="A body for POST /v1/studies, where it takes one.")
 
 
 @functools.cache
@@ -46,6 +48,8 @@ def presets() -> dict[str, Preset]:
             told = json.loads(file.read_text("utf-8"))
             base, arms = told.pop("base"), told.pop("arms")
             runs = {arm: {**base, **changes, "name": f"{told['title']}: {arm}"} for arm, changes in arms.items()}
+            if "study" in told:
+                told["study"] = {"name": told["title"], "base": base, "arms": arms, **told["study"]}
             found[name] = Preset(name=name, runs=runs, **told)
     return found
 

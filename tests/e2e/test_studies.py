@@ -110,6 +110,53 @@ def test_a_study_is_cancelled_as_a_whole_and_deleted(served: Serving) -> None:
     assert len(list(served.home.glob("checkpoints/*/*.safetensors"))) < len(files)
 
 
+@pytest.fixture(scope="module")
+def folded(served: Serving) -> Study:
+    base = {**BASE, "epochs": 6, "regularizers": [{"kind": "l2", "strength": 0.0}]}
+    grid = {"regularizers.0.strength": [0.0, 0.003, 0.3]}
+    return served.client.studies.create(base=base, grid=grid, folds=3, seeds=2).wait(120)
+
+
+def test_a_study_on_folds_chooses_what_its_histories_say(served: Serving, folded: Study) -> None:
+    assert folded.progress["by_status"] == {"succeeded": 18}
+    losses = np.empty((3, 2, 3))
+    for run in served.client.runs.list(study_id=folded.id):
+        arm = [0.0, 0.003, 0.3].index(run.spec["regularizers"][0]["strength"])
+        best = min(value for value in run.history["val.loss"] if value is not None)
+        losses[arm, run.seed, run.spec["dataset"]["fold"]["index"]] = best
+    choice = folded.choice("one_standard_error")
+    by_fold = losses.mean(axis=1)
+    means, error = by_fold.mean(axis=1), by_fold.std(axis=1, ddof=1) / 3**0.5
+    assert [one.mean for one in choice.arms] == pytest.approx(means.tolist())
+    assert [one.standard_error for one in choice.arms] == pytest.approx(error.tolist())
+    within = means <= means.min() + error[means.argmin()]
+    assert choice.chosen == folded.arms[int(np.flatnonzero(within).max())].id
+    assert [group.mean for group in folded.compare().arms] == pytest.approx(means.tolist())
+    run = served.client.runs.create(**choice.chosen_spec).wait(60)
+    assert (run.status, run.spec) == ("succeeded", choice.chosen_spec)
+    assert "val.loss" not in run.history.series, "all rows train"
+
+
+def test_the_command_line_chooses_and_submits_what_it_chose(served: Serving, folded: Study) -> None:
+    def fitwell(*told: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "FITWELL_URL": served.client.transport.url}
+        command = [sys.executable, "-m", "fitwell.cli", *told]
+        return subprocess.run(
+            command, env=environment, input=given, capture_output=True, text=True, timeout=90, check=False
+        )
+
+    told = fitwell("choose", folded.id, "--rule", "one_standard_error")
+    assert told.returncode == 0, told.stderr
+    assert "mean ± standard error over 3 folds" in told.stdout
+    assert "the simplest of them is" in told.stdout
+    choice = json.loads(fitwell("choose", folded.id, "--json").stdout)
+    assert choice["chosen"] == choice["best"]
+    submitted = fitwell("submit", "-", "--wait", given=json.dumps(choice["chosen_spec"]))
+    assert submitted.returncode == 0, submitted.stderr
+    wrong = fitwell("choose", folded.id, "--rule", "one_standard_error", "--simpler", "optimizer.nothing:asc")
+    assert (wrong.returncode, "optimizer.nothing" in wrong.stderr) == (3, True)
+
+
 def test_l1_leaves_zeros_and_l2_does_not_and_the_histograms_tell_them_apart(served: Serving) -> None:
     """S4: what the report says of the weights is what the last epoch's history says."""
     zeros = {}

@@ -33,7 +33,7 @@ def test_a_presets_runs_train_on_the_small_digits(body: dict[str, Any]) -> None:
 def test_presets_are_listed_and_read_one_by_one(client: TestClient) -> None:
     listed = client.get("/v1/presets").json()
     systems = {preset["system"] for preset in listed["data"]}
-    assert systems >= {"S1", "S2", "S4", "S5", "S7", "S8", "S9", "S10", "S11", "S12", "S13"}
+    assert systems >= {"S1", "S2", "S4", "S5", "S7", "S8", "S9", "S10", "S11", "S12", "S13", "S15"}
     for preset in listed["data"]:
         assert client.get(f"/v1/presets/{preset['name']}").json() == preset
     body = listed["data"][0]["runs"]["plain"]
@@ -41,6 +41,16 @@ def test_presets_are_listed_and_read_one_by_one(client: TestClient) -> None:
     assert checked.status_code in (200, 422)  # 422 only where FashionMNIST is not on this machine
     if checked.status_code == 422:
         assert checked.json()["errors"][0]["code"] == "dataset_missing"
+
+
+def test_a_presets_study_has_its_arms_and_is_taken_as_it_is(client: TestClient) -> None:
+    studies = [preset for preset in client.get("/v1/presets").json()["data"] if preset["study"]]
+    assert [preset["system"] for preset in studies] == ["S15"]
+    for preset in studies:
+        told = client.post("/v1/studies/preview", json=preset["study"])
+        assert told.status_code == 200, told.text
+        assert {arm.partition(" [")[0] for arm in told.json()["arms"]} == preset["runs"].keys()
+        assert told.json()["runs"] == 3 * 7 * 5 * 2
 
 
 def test_published_figures_are_those_of_the_same_data_and_arms() -> None:
