@@ -70,7 +70,7 @@ class Chosen:
             told.append(f"Its spec trains for {self.spec['epochs']} epochs, the median of those that were compared.")
         left_out = sum(one.mean is None for one in self.choice.candidates)
         if left_out:
-            told.append(f"Left out of the choice: {left_out} of the arms, as runs of theirs are not measured.")
+            told.append(f"Left out of the choice: {left_out} of the arms; runs of theirs diverged or are not measured.")
         return " ".join(filter(None, told))
 
     @property

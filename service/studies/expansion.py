@@ -88,7 +88,7 @@ def value_at(body: Any, path: str) -> Any:
     for step in steps_of(path):
         if isinstance(body, Mapping) and step in body:
             body = body[step]
-        elif isinstance(body, Sequence) and not isinstance(body, str) and step.isdecimal() and int(step) < len(body):
+        elif isinstance(body, Sequence) and not isinstance(body, str) and step in map(str, range(len(body))):
             body = body[int(step)]
         else:
             raise KeyError(path)

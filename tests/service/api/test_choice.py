@@ -192,6 +192,8 @@ def test_nothing_is_chosen_where_nothing_is_measured(client: TestClient, work: J
         ({"metric": "weights.norm"}, "no_direction"),
         ({"metric": "penalty.l1"}, "no_such_series"),
         ({"at": "middle"}, "no_epoch"),
+        ({"at": "epoch:" + "9" * 5000}, "no_epoch"),
+        ({"simpler": "regularizers." + "9" * 5000 + ".strength:asc"}, "no_such_path"),
         ({"rule": "worst"}, "literal_error"),
         ({"simple": "x"}, "unknown_parameter"),
     ],

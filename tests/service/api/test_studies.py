@@ -241,8 +241,10 @@ def test_cancel_and_delete(client: TestClient, work: Jobs) -> None:
         ({"metric": "weights.norm"}, "no_direction"),
         ({"metric": "penalty.l1"}, "no_such_series"),
         ({"at": "middle"}, "no_epoch"),
+        ({"at": "epoch:" + "9" * 5000}, "no_epoch"),
         ({"baseline": "nobody"}, "no_such_arm"),
         ({"by": "optimizer.nothing"}, "no_such_path"),
+        ({"by": "regularizers." + "9" * 5000}, "no_such_path"),
         ({"minimum": "1"}, "unknown_parameter"),
     ],
 )
