@@ -67,6 +67,12 @@ class Settings(BaseSettings):
     max_study_runs: int = Field(default=5000, ge=1, description="Most runs of a study.")
     idempotency_seconds: float = Field(default=86_400.0, gt=0, description="How long an Idempotency-Key is remembered.")
 
+    webhook_allow_private: bool = Field(
+        default=False,
+        description="Let webhooks go to loopback and private addresses, there without TLS too; for labs and tests.",
+    )
+    max_webhook_endpoints: int = Field(default=100, ge=0, description="Most webhook endpoints.")
+
     @field_validator("allowed_hosts", mode="before")
     @classmethod
     def _listed(cls, given: object) -> object:
