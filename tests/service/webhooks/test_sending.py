@@ -1,0 +1,273 @@
+"""One attempt, against real servers on this machine: what goes out, what comes back, and what must not happen."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import socket
+import ssl
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from service.webhooks import sending
+from service.webhooks.sending import BODY_BYTES, Message, Post, Reply
+from service.webhooks.targets import Targets
+from tests.receiver import certificate, receiving
+from tests.service.webhooks.test_targets import answering
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+OTHER = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+PAYLOAD = '{"type":"run.succeeded","timestamp":"2026-01-01T00:00:00.000Z","data":{"run_id":"run_é"}}'
+
+
+def message(url: str, *secrets: str) -> Message:
+    return Message(id="msg_1", url=url, payload=PAYLOAD, secrets=secrets or (SECRET,))
+
+
+def post(url: str, *, resolve: Any = None, allow_private: bool = True, **how: Any) -> Reply:
+    targets = Targets(allow_private=allow_private, resolve=resolve)
+    return asyncio.run(Post(targets, **how)(message(url)))
+
+
+def test_a_message_is_signed_as_the_library_verifies_it() -> None:
+    with receiving() as there:
+        reply = post(f"http://localhost:{there.port}/hook?a=b%20c")
+        (came,) = there.came
+    assert (reply.accepted, reply.status_code, reply.error) == (True, 204, None)
+    assert came.verified(SECRET)["data"]["run_id"] == "run_é"
+    assert (came.path, came.body.decode(), came.id) == ("/hook?a=b%20c", PAYLOAD, "msg_1")
+    assert (came.headers["host"], came.headers["content-type"]) == (f"localhost:{there.port}", "application/json")
+    assert abs(int(came.headers["webhook-timestamp"]) - datetime.now(UTC).timestamp()) < 5
+    with pytest.raises(WebhookVerificationError):
+        came.verified(OTHER)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(SECRET).verify(came.body + b" ", came.headers)
+
+
+def test_while_a_secret_is_changed_both_verify() -> None:
+    with receiving() as there:
+        asyncio.run(Post(Targets(allow_private=True))(message(there.url, SECRET, OTHER)))
+        (came,) = there.came
+    assert came.verified(SECRET) == came.verified(OTHER)
+
+
+@pytest.mark.parametrize("status", [200, 202, 299])
+def test_any_success_is_one(status: int) -> None:
+    with receiving(status) as there:
+        assert post(there.url).accepted
+
+
+@pytest.mark.parametrize("status", [400, 404, 410, 429, 500, 503])
+def test_any_other_answer_is_none(status: int) -> None:
+    with receiving(status) as there:
+        reply = post(there.url)
+    assert (reply.accepted, reply.status_code, reply.gone) == (False, status, status == 410)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(status: int) -> None:
+    with receiving() as elsewhere:
+
+        def redirect(request: http.server.BaseHTTPRequestHandler) -> None:
+            request.send_response(status)
+            request.send_header("location", elsewhere.url)
+            request.send_header("content-length", "0")
+            request.end_headers()
+
+        with receiving(redirect) as there:
+            reply = post(there.url)
+    assert (reply.accepted, reply.status_code, elsewhere.connections) == (False, status, [])
+    assert "redirects are not followed" in (reply.error or "")
+
+
+def test_a_target_that_does_not_answer_is_left_after_the_time_it_has() -> None:
+    def never(request: http.server.BaseHTTPRequestHandler) -> None:
+        time.sleep(3)
+
+    with receiving(never) as there:
+        reply = post(there.url, answer_seconds=0.3)
+    assert (reply.accepted, reply.error) == (False, "There was no answer within 0.3 s.")
+    assert 0.3 <= reply.seconds < 1
+
+
+def test_a_target_that_answers_byte_by_byte_has_no_more_time() -> None:
+    def dribble(request: http.server.BaseHTTPRequestHandler) -> None:
+        for _ in range(100):
+            request.wfile.write(b"H")
+            request.wfile.flush()
+            time.sleep(0.05)
+
+    with receiving(dribble) as there:
+        reply = post(there.url, answer_seconds=0.4)
+    assert (reply.accepted, reply.seconds < 1) == (False, True)
+
+
+def test_a_body_that_never_ends_leaves_the_answer_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "BODY_SECONDS", 0.3)
+
+    def dribble(request: http.server.BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.end_headers()
+        for _ in range(100):
+            request.wfile.write(b"x")
+            request.wfile.flush()
+            time.sleep(0.05)
+
+    with receiving(dribble) as there:
+        reply = post(there.url)
+    assert (reply.accepted, reply.error, reply.seconds < 1) == (True, None, True)
+
+
+def test_of_a_huge_body_only_the_beginning_is_read() -> None:
+    sent = [0]
+
+    def flood(request: http.server.BaseHTTPRequestHandler) -> None:
+        request.send_response(500)
+        request.send_header("content-length", str(10**9))
+        request.end_headers()
+        while sent[0] < 10**9:
+            sent[0] += request.connection.send(b"x" * 65536)
+
+    with receiving(flood) as there:
+        reply = post(there.url)
+    assert (reply.status_code, reply.response) == (500, "x" * 500)
+    assert reply.seconds < 2
+    assert sent[0] < 20 * 2**20 < 10**9  # what the system's buffers took, not the gigabyte
+    assert BODY_BYTES < 2**16
+
+
+def test_a_compressed_bomb_is_never_unpacked() -> None:
+    import gzip
+
+    bomb = gzip.compress(b"\0" * 10**8)
+
+    def explode(request: http.server.BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("content-encoding", "gzip")
+        request.send_header("content-length", str(len(bomb)))
+        request.end_headers()
+        request.wfile.write(bomb)
+
+    with receiving(explode) as there:
+        reply = post(there.url)
+    assert reply.accepted
+    assert "\x00" not in (reply.response or "\x00")
+    assert len(reply.response or "") <= 500
+
+
+GARBAGE = [
+    b"", b"\x00\xff\x00", b"HTTP/1.1 999999999999 X\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 100_000,
+    b"SSH-2.0-OpenSSH_9.6\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nx: " + b"y" * 10**7,
+    b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n" * 1000,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("said", GARBAGE, ids=range(len(GARBAGE)))
+def test_whatever_a_target_says_is_a_failure_and_no_bug(said: bytes) -> None:
+    def speak(request: http.server.BaseHTTPRequestHandler) -> None:
+        request.wfile.write(said)
+
+    with receiving(speak) as there:
+        reply = post(there.url, answer_seconds=2.0)
+    assert (reply.accepted, bool(reply.error)) == (False, True)
+    assert len(reply.error or "") <= 500
+
+
+def test_a_port_where_nobody_listens_is_a_failure_in_words() -> None:
+    with receiving() as there:
+        pass
+    assert "ConnectError" in (post(there.url).error or "")
+
+
+def test_the_next_address_of_a_name_is_tried_where_the_first_takes_no_connection() -> None:
+    resolve, asked = answering(("127.0.0.9", "127.0.0.1"))
+    with receiving() as there:
+        reply = post(f"http://two.example:{there.port}/", resolve=resolve)
+    assert (reply.accepted, asked) == (True, ["two.example"])
+
+
+def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    with receiving() as proxy, receiving() as there:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        assert post(there.url).accepted
+    assert proxy.connections == []
+
+
+def test_a_name_that_changes_its_answer_between_check_and_connection_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was checked is what is connected to: the name is asked for once, and never again for the connection."""
+    resolve, asked = answering(("127.0.0.1",), ("127.0.0.2",))
+    looked_up = list[str]()
+    real = socket.getaddrinfo
+
+    def look_up(host: Any, *more: Any, **named: Any) -> Any:
+        looked_up.append(str(host))
+        return real(host, *more, **named)
+
+    with receiving() as checked, receiving(host="127.0.0.2", port=checked.port) as other:
+        monkeypatch.setattr(socket, "getaddrinfo", look_up)
+        reply = post(f"http://rebinding.example:{checked.port}/", resolve=resolve)
+    assert (reply.accepted, len(checked.came), other.connections) == (True, 1, [])
+    assert asked == ["rebinding.example"]
+    assert [host for host in looked_up if not host.startswith("127.")] == []
+    assert checked.came[0].headers["host"] == f"rebinding.example:{checked.port}"
+
+
+def test_a_name_that_is_public_when_checked_and_private_a_moment_later_never_reaches_the_private_one() -> None:
+    with receiving() as inside:
+        for answers in ([("8.8.8.8",), ("127.0.0.1",)], [("8.8.8.8", "127.0.0.1")], [("127.0.0.1",), ("8.8.8.8",)]):
+            resolve, asked = answering(*answers)
+            url = f"https://rebinding.example:{inside.port}/"
+            reply = post(url, resolve=resolve, allow_private=False, answer_seconds=0.5)
+            assert (reply.accepted, asked) == (False, ["rebinding.example"])
+    assert inside.connections == []
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    return certificate(Path(tmp_path_factory.mktemp("tls")), "hooks.example")
+
+
+def test_tls_asks_for_the_name_and_checks_the_certificate_for_it_at_the_pinned_address(
+    tls: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    resolve, _ = answering(("127.0.0.1",))
+    with receiving(tls=tls[0]) as there:
+        reply = post(f"https://hooks.example:{there.port}/x", resolve=resolve, trust=tls[1])
+    assert (reply.accepted, reply.error, there.names) == (True, None, ["hooks.example"])
+    assert there.came[0].headers["host"] == f"hooks.example:{there.port}"
+
+
+def refused(reply: Reply, came: Sequence[object]) -> bool:
+    return not reply.accepted and "CERTIFICATE_VERIFY_FAILED" in (reply.error or "") and not came
+
+
+def test_a_certificate_for_another_name_is_refused_and_nothing_is_sent(
+    tls: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    resolve, _ = answering(("127.0.0.1",))
+    with receiving(tls=tls[0]) as there:
+        for host in ("other.example", "127.0.0.1"):
+            reply = post(f"https://{host}:{there.port}/x", resolve=resolve, trust=tls[1])
+            assert refused(reply, there.came), reply
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    resolve, _ = answering(("127.0.0.1",))
+    with receiving(tls=tls[0]) as there:
+        assert refused(post(f"https://hooks.example:{there.port}/x", resolve=resolve), there.came)
+
+
+def test_plain_http_where_tls_is_wanted_is_a_failure() -> None:
+    with receiving() as there:
+        reply = post(f"https://127.0.0.1:{there.port}/", answer_seconds=2.0)
+    assert (reply.accepted, there.came) == (False, [])
