@@ -26,6 +26,7 @@ from service.api import (
     runs,
     studies,
     tokens,
+    webhooks,
     written,
 )
 from service.api.study_bodies import run_of
@@ -37,6 +38,7 @@ from service.settings import Settings, exposed
 from service.store.database import migrate, open_engine
 from service.studies.studies import Studies
 from service.tokens.tokens import Tokens
+from service.webhooks.webhooks import Webhooks
 
 LOG = logging.getLogger("fitwell.service")
 NOTE_SECONDS = 5.0
@@ -53,7 +55,7 @@ def create_app(settings: Settings, *, address: str | None = None) -> FastAPI:
     engine = open_engine(settings)
     migrate(engine)
     records, jobs = Records(engine, settings), Jobs(engine, settings)
-    the_tokens = Tokens(engine, settings, exposed=reachable)
+    the_tokens, the_webhooks = Tokens(engine, settings, exposed=reachable), Webhooks.on(engine, settings)
     tailer = Tailer(
         records.last_event_id,
         lambda last, limit: [events.told(event) for event in records.events(None, after=last, limit=limit)],
@@ -62,12 +64,14 @@ def create_app(settings: Settings, *, address: str | None = None) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         tailer.start()
+        the_webhooks.sender.start()
         reaper = asyncio.create_task(_reap(jobs, settings.reap_seconds))
         noting = asyncio.create_task(_note_uses(the_tokens))
         yield
         reaper.cancel()
         noting.cancel()
         tailer.close()
+        await the_webhooks.sender.close()
         engine.dispose()
 
     app = FastAPI(
@@ -83,7 +87,8 @@ def create_app(settings: Settings, *, address: str | None = None) -> FastAPI:
     app.state.runs, app.state.records = Runs(engine, settings), records
     app.state.tailer, app.state.settings = tailer, settings
     app.state.studies, app.state.tokens = Studies(engine, settings, run_of), the_tokens
-    for routes in (bulk, runs, again, history, written, studies, events, catalog, health, tokens):
+    app.state.webhooks = the_webhooks
+    for routes in (bulk, runs, again, history, written, studies, events, webhooks, catalog, health, tokens):
         app.include_router(routes.router)
     app.include_router(history.several)
     edge.install(app, the_tokens, settings)

@@ -4,9 +4,11 @@ Refusal
 ├── BadRequest         400  BadCursor
 ├── Unauthorized       401  TokenRequired, TokenRefused
 ├── Forbidden          403  ScopeMissing, NotOwner, CrossSite, HostRefused
-├── NotFound           404  RunNotFound, StudyNotFound, TokenNotFound, PresetNotFound, NotMeasured
+├── NotFound           404  RunNotFound, StudyNotFound, TokenNotFound, PresetNotFound, NotMeasured, EndpointNotFound,
+│                           DeliveryNotFound
 ├── NotAcceptable      406
-├── Conflict           409  TransitionRefused, RunActive, StudyActive, NothingToChoose
+├── Conflict           409  TransitionRefused, RunActive, StudyActive, NothingToChoose, EndpointDisabled,
+│                           TooManyEndpoints
 ├── TooLarge           413
 ├── WrongMediaType     415
 ├── Unprocessable      422  SpecRefused, KeyReused
@@ -162,6 +164,20 @@ class NotMeasured(NotFound):
     title = "This was not measured of the run"
 
 
+class EndpointNotFound(NotFound):
+    """No webhook endpoint has this id."""
+
+    code = "webhook_endpoint_not_found"
+    title = "No webhook endpoint has this id"
+
+
+class DeliveryNotFound(NotFound):
+    """The webhook endpoint's log has no delivery of this id."""
+
+    code = "webhook_delivery_not_found"
+    title = "The endpoint's log has no delivery of this id"
+
+
 class NotAcceptable(Refusal):
     """None of the forms asked for can be given."""
 
@@ -204,6 +220,20 @@ class NothingToChoose(Conflict):
 
     code = "nothing_to_choose"
     title = "There is nothing to choose from"
+
+
+class EndpointDisabled(Conflict):
+    """The webhook endpoint is disabled."""
+
+    code = "webhook_endpoint_disabled"
+    title = "The webhook endpoint is disabled"
+
+
+class TooManyEndpoints(Conflict):
+    """There are as many webhook endpoints as this server takes."""
+
+    code = "too_many_webhook_endpoints"
+    title = "There are as many webhook endpoints as this server takes"
 
 
 class TooLarge(Refusal):

@@ -20,6 +20,7 @@ from service.api.schemas import run_schema, study_schema
 from service.api.study_bodies import SeedsBody, StudyBody
 from service.api.token_bodies import TokenBody
 from service.api.views import WorkerList, WorkerView
+from service.api.webhook_bodies import EndpointBody, EndpointChangeBody
 from service.errors import PresetNotFound, SpecRefused, Unavailable
 from service.presets import Preset, preset, presets
 from worker.spec.families.dataset import Dataset
@@ -175,7 +176,10 @@ def list_workers(runs: RunsOf) -> WorkerList:
 
 def body_schemas() -> dict[str, Any]:
     """The request bodies' schemas, as OpenAPI's components name them."""
-    bodies = (RunBody, BulkBody, CancelBody, ChangeBody, CloneBody, ExtendBody, StudyBody, SeedsBody, TokenBody)
+    bodies = (
+        *(RunBody, BulkBody, CancelBody, ChangeBody, CloneBody, ExtendBody, StudyBody, SeedsBody),
+        *(TokenBody, EndpointBody, EndpointChangeBody),
+    )
     _, schema = models_json_schema(
         [(body, "validation") for body in bodies], ref_template="#/components/schemas/{model}"
     )

@@ -20,6 +20,7 @@ from service.runs.runs import Runs
 from service.settings import Settings
 from service.studies.studies import Studies
 from service.tokens.tokens import Tokens
+from service.webhooks.webhooks import Webhooks
 
 MOST_WAIT_SECONDS = 60.0
 
@@ -44,6 +45,11 @@ def _tokens(request: Request) -> Tokens:
     return tokens.on_behalf_of(caller_of(request))
 
 
+def _webhooks(request: Request) -> Webhooks:
+    webhooks: Webhooks = request.app.state.webhooks
+    return webhooks
+
+
 def _tailer(request: Request) -> Tailer:
     tailer: Tailer = request.app.state.tailer
     return tailer
@@ -59,6 +65,7 @@ RecordsOf = Annotated[Records, Depends(_records)]
 StudiesOf = Annotated[Studies, Depends(_studies)]
 TokensOf = Annotated[Tokens, Depends(_tokens)]
 CallerOf = Annotated[Caller, Depends(caller_of)]
+WebhooksOf = Annotated[Webhooks, Depends(_webhooks)]
 TailerOf = Annotated[Tailer, Depends(_tailer)]
 SettingsOf = Annotated[Settings, Depends(_settings)]
 

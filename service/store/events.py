@@ -61,3 +61,14 @@ def after(
     if owner is not None:
         statement = statement.where(run.c.owner == owner)
     return connection.execute(statement).all()
+
+
+def told(connection: sa.Connection, types: Sequence[str], *, after: int, up_to: int, limit: int) -> Sequence[Row]:
+    """Events of some types behind ``after`` up to ``up_to``, with their runs' status, study and labels."""
+    columns = [run.c[name] for name in ("status", "study_id", "labels")]
+    statement = (
+        sa.select(event.c.id, event.c.run_id, event.c.type, event.c.at, *columns)
+        .select_from(event.join(run, run.c.id == event.c.run_id))
+        .where(event.c.id > after, event.c.id <= up_to, event.c.type.in_(types))
+    )
+    return connection.execute(statement.order_by(event.c.id).limit(limit)).all()

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.store.runs import Row
-from service.store.tables import db_now, run, series, study
+from service.store.tables import db_now, event, run, series, study
 
 ENDED = ("succeeded", "failed", "cancelled")
 
@@ -101,3 +101,11 @@ def series_of(connection: sa.Connection, study_id: str, names: Sequence[str]) ->
         .where(run.c.study_id == study_id, series.c.name.in_(names))
     )
     return connection.execute(statement).all()
+
+
+def ended_with(connection: sa.Connection, study_id: str, event_id: int) -> bool:
+    """Whether every run of a study has ended, and none of them after the event ``event_id``."""
+    active = sa.exists().where(run.c.study_id == study_id, run.c.status.not_in(ENDED))
+    ends = event.c.type.in_([f"run.{status}" for status in ENDED])
+    later = sa.exists().where(event.c.id > event_id, ends, event.c.run_id == run.c.id, run.c.study_id == study_id)
+    return not connection.scalar(sa.select(active | later))

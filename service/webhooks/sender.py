@@ -1,0 +1,124 @@
+"""The task that sends what is due: few at once, none of which holds up the others or the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+
+from starlette.concurrency import run_in_threadpool
+
+from service.errors import Unavailable
+from service.webhooks.outbox import Due, Outbox
+from service.webhooks.sending import Post, Reply
+
+LOG = logging.getLogger("fitwell.webhooks")
+POLL_SECONDS = 1.0
+AT_ONCE = 32
+FAILING_AT_ONCE = 16
+"""Of these, to endpoints that fail: they wait for timeouts, and the others shall not."""
+TESTS_AT_ONCE = 8
+PRUNE_SECONDS = 600.0
+GRACE_SECONDS = 3.0
+"""How long an attempt under way may go on when the service ends."""
+
+
+class Sender:
+    """Sends what ``outbox`` holds, by ``post``; of several on one database each sends its share."""
+
+    def __init__(self, outbox: Outbox, post: Post, *, poll_seconds: float = POLL_SECONDS) -> None:
+        self._outbox = outbox
+        self._post = post
+        self._poll_seconds = poll_seconds
+        self._sending: dict[asyncio.Task[None], Due] = {}
+        self._free = asyncio.Event()
+        self._tests = 0
+        self._closing = False
+        self._pruned = time.monotonic()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to send, in the running event loop."""
+        self._task = asyncio.get_running_loop().create_task(self._work())
+
+    async def close(self) -> None:
+        """Take nothing more; let what is under way end, and give back what does not."""
+        self._closing = True
+        self._free.set()
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=GRACE_SECONDS)
+            self._task.cancel()
+        if self._sending:
+            _, late = await asyncio.wait(list(self._sending), timeout=GRACE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def send_test(self, hold: Callable[[], Due]) -> Due:
+        """Send at once the delivery that ``hold`` makes, and note what came of it.
+
+        Raises:
+            Unavailable: too many are being tested.
+        """
+        if self._tests >= TESTS_AT_ONCE:
+            raise Unavailable(f"{TESTS_AT_ONCE} endpoints are being tested; try again.", headers={"retry-after": "10"})
+        self._tests += 1
+        try:
+            due = await run_in_threadpool(hold)
+            await self._send(due)
+        finally:
+            self._tests -= 1
+        return due
+
+    async def _work(self) -> None:
+        while not self._closing:
+            busy = False
+            try:
+                busy = await run_in_threadpool(self._outbox.fill)
+                busy |= await self._take()
+                await self._prune_now_and_then()
+            except Exception:
+                LOG.exception("webhooks could not be looked after; tried again in %s s", self._poll_seconds)
+            if not busy:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._free.wait(), self._poll_seconds)
+            self._free.clear()
+
+    async def _take(self) -> bool:
+        """Begin to send what is due, as far as there is room; whether there was any."""
+        failing = sum(due.failing for due in self._sending.values())
+        room = AT_ONCE - len(self._sending)
+        if room <= 0:
+            return False
+        claimed = await run_in_threadpool(
+            self._outbox.claim, room=room, failing_room=min(room, FAILING_AT_ONCE - failing)
+        )
+        for due in claimed:
+            task = asyncio.get_running_loop().create_task(self._send(due))
+            self._sending[task] = due
+            task.add_done_callback(self._sent)
+        return bool(claimed)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        del self._sending[task]
+        self._free.set()
+        if not task.cancelled() and task.exception() is not None:
+            LOG.error("what came of a webhook could not be noted; it is sent again", exc_info=task.exception())
+
+    async def _send(self, due: Due) -> None:
+        try:
+            reply = await self._post(due.message)
+        except asyncio.CancelledError:
+            await run_in_threadpool(self._outbox.release, due)
+            raise
+        except Exception as error:
+            LOG.exception("a webhook could not be sent: a bug")
+            reply = Reply(seconds=0.0, error=f"{type(error).__name__}: a bug of the server, whose log says more.")
+        await run_in_threadpool(self._outbox.record, due, reply)
+
+    async def _prune_now_and_then(self) -> None:
+        if time.monotonic() - self._pruned > PRUNE_SECONDS:
+            self._pruned = time.monotonic()
+            await run_in_threadpool(self._outbox.prune)

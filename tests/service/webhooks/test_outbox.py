@@ -1,0 +1,459 @@
+"""From events to deliveries and to whoever sends them: nothing is lost, nothing is told twice, on both databases."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+import service.runs
+from service.runs.jobs import Jobs
+from service.runs.runs import Runs
+from service.settings import Settings
+from service.store import webhooks as rows
+from service.store.database import writing
+from service.store.tables import (
+    event_clock,
+    run,
+    webhook_attempt,
+    webhook_cursor,
+    webhook_delivery,
+    webhook_endpoint,
+)
+from service.webhooks import outbox as outboxes
+from service.webhooks.endpoint import Delivery
+from service.webhooks.endpoints import Endpoints
+from service.webhooks.event_types import TYPES, covers
+from service.webhooks.outbox import JITTER, SCHEDULE, Due, Outbox
+from service.webhooks.sending import Reply
+from tests.conftest import WORKER, submit
+from tests.service.webhooks.conftest import Make
+from worker.ports import Outcome
+
+End = Callable[..., list[str]]
+TAKEN = Reply(seconds=0.1, status_code=204)
+FAILED = Reply(seconds=0.1, status_code=500, response="no")
+GONE = Reply(seconds=0.1, status_code=410)
+ROOM = {"room": 100, "failing_room": 100}
+
+
+def log(endpoints: Endpoints, endpoint_id: str) -> Sequence[Delivery]:
+    return endpoints.deliveries(endpoint_id, status=None, limit=1000, after=None).deliveries
+
+
+def fill(outbox: Outbox) -> None:
+    while outbox.fill():
+        pass
+
+
+def due(engine: sa.Engine, seconds: float = 10**6) -> None:
+    """Let time pass for deliveries: what is to come is due."""
+    with writing(engine) as connection:
+        connection.execute(
+            sa.update(webhook_delivery)
+            .where(webhook_delivery.c.next_attempt_at.is_not(None))
+            .values(next_attempt_at=webhook_delivery.c.next_attempt_at - seconds)
+        )
+
+
+def test_each_end_of_a_run_is_told_once_to_each_endpoint_that_wants_it(
+    outbox: Outbox, endpoints: Endpoints, make: Make, end: End
+) -> None:
+    every, some = make(events=["*"]), make(events=["run.failed"])
+    run_ids = end(3)
+    fill(outbox)
+    fill(outbox)
+    told = [(one.type, one.payload["data"]["run_id"], one.payload["data"]["status"]) for one in log(endpoints, every)]
+    assert sorted(told) == sorted(
+        (f"run.{what}", run_id, status)
+        for run_id in run_ids
+        for what, status in {
+            "created": "queued",
+            "claimed": "running",
+            "started": "running",
+            "succeeded": "succeeded",
+        }.items()
+    )
+    assert log(endpoints, some) == []
+    assert {one.status for one in log(endpoints, every)} == {"pending"}
+    assert len({one.id for one in log(endpoints, every)}) == 12
+
+
+def test_what_happened_before_an_endpoint_was_made_or_while_it_was_disabled_is_not_told(
+    outbox: Outbox, endpoints: Endpoints, make: Make, end: End
+) -> None:
+    end(1)
+    first, off = make(), make(enabled=False)
+    (seen,) = end(1, first_seed=1)
+    endpoints.change(off, {"enabled": True})  # the cursor has not come so far: it must not look back
+    (both,) = end(1, first_seed=2)
+    fill(outbox)
+    assert [one.payload["data"]["run_id"] for one in reversed(log(endpoints, first))] == [seen, both]
+    assert [one.payload["data"]["run_id"] for one in log(endpoints, off)] == [both]
+
+
+def test_filters_choose_by_study_label_and_type(outbox: Outbox, endpoints: Endpoints, make: Make, runs: Runs) -> None:
+    labelled = make(labels={"course": "dl"}, events=["run.cancelled"])
+    elsewhere = make(labels={"course": "dl", "week": "1"}, events=["run.*"])
+    run_id = submit(runs)
+    runs.change(run_id, {"labels": {"course": "dl", "who": "me"}})
+    runs.act(run_id, "cancel")
+    runs.act(submit(runs, seed=1), "cancel")
+    fill(outbox)
+    assert [one.payload["data"]["run_id"] for one in log(endpoints, labelled)] == [run_id]
+    assert log(endpoints, elsewhere) == []
+
+
+def test_every_type_that_runs_tell_can_be_asked_for() -> None:
+    """But epochs and rewinds: who wants those reads a stream."""
+    literals = set[str]()
+    for file in Path(service.runs.__file__).parent.glob("*.py"):
+        literals |= set(re.findall(r'"(run\.[a-z_]+)"', file.read_text()))
+    assert literals
+    assert literals <= set(TYPES)
+    ends_of_actions = {"run.queued", "run.pausing", "run.paused", "run.cancelling", "run.cancelled"}
+    assert ends_of_actions <= set(TYPES)
+    assert not covers(["*"], "epoch") or "epoch" not in TYPES
+
+
+def test_the_cursor_moves_with_the_deliveries_or_not_at_all(
+    engine: sa.Engine, outbox: Outbox, endpoints: Endpoints, make: Make, end: End, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint_id = make()
+    end(2)
+
+    def crash(*_: Any) -> None:
+        raise RuntimeError("dies between the deliveries and the cursor")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rows, "move_cursor", crash)
+        with pytest.raises(RuntimeError):
+            outbox.fill()
+    assert log(endpoints, endpoint_id) == []
+    fill(outbox)
+    assert len(log(endpoints, endpoint_id)) == 2
+
+
+def test_a_backlog_of_any_length_is_told_in_pieces(
+    outbox: Outbox, endpoints: Endpoints, make: Make, end: End, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outboxes, "BATCH", 3)
+    endpoint_id = make()
+    run_ids = end(5)
+    passes = 0
+    while outbox.fill():
+        passes += 1
+    assert passes >= 5 * 4 // 3
+    assert sorted(one.payload["data"]["run_id"] for one in log(endpoints, endpoint_id)) == sorted(run_ids)
+
+
+def test_events_that_nobody_wants_are_not_read_for_ever(
+    engine: sa.Engine, outbox: Outbox, end: End, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end(2)
+    assert not outbox.fill()
+
+    def behind() -> int:
+        with engine.connect() as connection:
+            last = connection.execute(sa.select(event_clock.c.last)).scalar_one()
+            cursor: int = connection.execute(sa.select(webhook_cursor.c.event_id)).scalar_one()
+            return int(last) - cursor
+
+    assert behind() == 8
+    monkeypatch.setattr(outboxes, "STRIDE", 7)
+    outbox.fill()
+    assert behind() == 0
+
+
+@pytest.mark.slow
+def test_many_that_fill_and_send_at_once_tell_everything_once(
+    engine: sa.Engine, endpoints: Endpoints, make: Make, end: End, runs: Runs
+) -> None:
+    """Four processes' worth of outboxes, while runs go on ending: each delivery is taken by one of them."""
+    endpoint_id = make()
+    first, barrier, stop = end(20), threading.Barrier(5, timeout=30), threading.Event()
+    taken, failures, lock = list[str](), list[BaseException](), threading.Lock()
+
+    def work() -> None:
+        mine = Outbox(engine)
+        barrier.wait()
+        try:
+            while True:
+                over = stop.is_set()
+                mine.fill()
+                claimed = mine.claim(**ROOM)
+                for one in claimed:
+                    with lock:
+                        taken.append(one.message.id)
+                    mine.record(one, TAKEN)
+                if over and not claimed and not mine.fill():
+                    break
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    barrier.wait()
+    later = [submit(runs, seed=100 + number, reuse=False) for number in range(30)]
+    for run_id in later:
+        runs.act(run_id, "cancel")
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    there = log(endpoints, endpoint_id)
+    assert sorted(one.payload["data"]["run_id"] for one in there) == sorted([*first, *later])
+    assert sorted(taken) == sorted(one.id for one in there)
+    assert {(one.status, len(one.attempts)) for one in there} == {("succeeded", 1)}
+
+
+def test_a_delivery_that_is_being_sent_is_taken_by_nobody_else_until_its_holder_falls_silent(
+    engine: sa.Engine, outbox: Outbox, endpoints: Endpoints, make: Make, end: End, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint_id = make()
+    end(1)
+    fill(outbox)
+    monkeypatch.setattr(outboxes, "LEASE_SECONDS", 0.0)
+    (silent,) = outbox.claim(**ROOM)
+    monkeypatch.undo()
+    (second,) = Outbox(engine).claim(**ROOM)
+    assert second.message == silent.message  # the id is the same
+    assert outbox.claim(**ROOM) == ()  # for its lease still runs
+    outbox.record(silent, FAILED)  # a zombie changes nothing
+    assert log(endpoints, endpoint_id)[0].attempts == []
+    outbox.record(second, TAKEN)
+    (there,) = log(endpoints, endpoint_id)
+    assert (there.status, len(there.attempts), there.next_attempt_at) == ("succeeded", 1, None)
+
+
+def test_what_is_given_back_is_due_at_once_and_was_no_attempt(
+    outbox: Outbox, endpoints: Endpoints, make: Make, end: End
+) -> None:
+    endpoint_id = make()
+    end(1)
+    fill(outbox)
+    (first,) = outbox.claim(**ROOM)
+    outbox.release(first)
+    (second,) = outbox.claim(**ROOM)
+    assert (second.message.id, log(endpoints, endpoint_id)[0].attempts) == (first.message.id, [])
+
+
+def only(claimed: Sequence[Due]) -> Due:
+    (one,) = claimed
+    return one
+
+
+def test_a_failure_is_tried_again_by_the_schedule_with_the_same_id_and_then_given_up(
+    engine: sa.Engine, outbox: Outbox, endpoints: Endpoints, make: Make, end: End
+) -> None:
+    endpoint_id = make()
+    end(1)
+    fill(outbox)
+    ids = list[str]()
+    for wait in (10.0, 20.0, None):
+        one = only(outbox.claim(**ROOM))
+        ids.append(one.message.id)
+        outbox.record(one, FAILED)
+        assert outbox.claim(**ROOM) == ()  # not before its time
+        (there,) = log(endpoints, endpoint_id)
+        if wait is not None:
+            assert there.next_attempt_at is not None
+            assert there.next_attempt_at - (there.attempts[-1].at + 0.1) == pytest.approx(wait, abs=1)
+            due(engine)
+    (there,) = log(endpoints, endpoint_id)
+    assert (there.status, there.next_attempt_at, len(set(ids))) == ("failed", None, 1)
+    assert [(one.number, one.status_code, one.response) for one in there.attempts] == [
+        (number, 500, "no") for number in (1, 2, 3)
+    ]
+    assert endpoints.get(endpoint_id).failing_since is not None
+    assert endpoints.get(endpoint_id).enabled
+
+
+def test_waits_grow_from_seconds_to_a_day_and_chance_spreads_them(
+    engine: sa.Engine, endpoints: Endpoints, make: Make, end: End
+) -> None:
+    assert list(SCHEDULE) == sorted(SCHEDULE)
+    assert (SCHEDULE[0], SCHEDULE[-1], sum(SCHEDULE) > 3 * 86_400) == (5.0, 86_400.0, True)
+    endpoint_id, outbox = make(), Outbox(engine)
+    end(6)
+    fill(outbox)
+    while claimed := outbox.claim(**ROOM):
+        for one in claimed:
+            outbox.record(one, FAILED)
+    waits = [one.next_attempt_at - one.attempts[0].at - 0.1 for one in log(endpoints, endpoint_id)]  # type: ignore[operator]
+    assert all(4.9 < wait < 5 * (1 + JITTER) + 0.1 for wait in waits)
+    assert max(waits) - min(waits) > 0.02
+
+
+def test_an_endpoint_that_is_gone_is_told_nothing_more_and_says_so(
+    engine: sa.Engine, outbox: Outbox, endpoints: Endpoints, make: Make, end: End
+) -> None:
+    endpoint_id, other = make(), make()
+    end(2)
+    fill(outbox)
+    first, second, *_ = [one for one in outbox.claim(**ROOM) if one.endpoint_id == endpoint_id]
+    outbox.record(first, GONE)
+    outbox.release(second)
+    told = endpoints.get(endpoint_id)
+    assert (told.enabled, "410" in (told.disabled_reason or "")) == (False, True)
+    assert {one.status for one in log(endpoints, endpoint_id)} == {"failed", "pending"}
+    end(1, first_seed=9)
+    fill(outbox)
+    assert (len(log(endpoints, endpoint_id)), len(log(endpoints, other))) == (2, 3)
+    assert [one for one in outbox.claim(**ROOM) if one.endpoint_id == endpoint_id] == []
+    again = endpoints.change(endpoint_id, {"enabled": True})
+    assert (again.enabled, again.disabled_reason) == (True, None)
+    (waited,) = [one for one in outbox.claim(**ROOM) if one.endpoint_id == endpoint_id]
+    assert waited.message.id == second.message.id  # what waited was not lost
+
+
+def test_an_endpoint_that_took_nothing_for_days_is_disabled_and_one_success_is_enough_to_go_on(
+    engine: sa.Engine, outbox: Outbox, endpoints: Endpoints, make: Make, end: End
+) -> None:
+    endpoint_id = make()
+
+    def attempt(reply: Reply, days: float) -> None:
+        end(1, first_seed=int(days * 10))
+        fill(outbox)
+        outbox.record(only(outbox.claim(**ROOM)), reply)
+        with writing(engine) as connection:
+            past = webhook_endpoint.c.failing_since - days * 86_400
+            connection.execute(sa.update(webhook_endpoint).values(failing_since=past))
+
+    attempt(FAILED, 4.9)
+    attempt(FAILED, 0.0)
+    assert endpoints.get(endpoint_id).enabled
+    attempt(TAKEN, 0.5)
+    assert endpoints.get(endpoint_id).failing_since is None
+    attempt(FAILED, 5.1)
+    assert endpoints.get(endpoint_id).enabled
+    attempt(FAILED, 1.0)
+    told = endpoints.get(endpoint_id)
+    assert (told.enabled, "5 days" in (told.disabled_reason or "")) == (False, True)
+
+
+def test_a_target_that_fails_or_is_slow_takes_no_more_than_its_share(
+    engine: sa.Engine, outbox: Outbox, make: Make, end: End
+) -> None:
+    dead, healthy = make(), make()
+    end(20)
+    fill(outbox)
+    first = outbox.claim(**ROOM)
+    counted = [sum(one.endpoint_id == which for one in first) for which in (dead, healthy)]
+    assert counted == [outboxes.PER_ENDPOINT] * 2
+    for one in first:
+        outbox.record(one, FAILED if one.endpoint_id == dead else TAKEN)
+    second = outbox.claim(**ROOM)
+    assert [sum(one.endpoint_id == which for one in second) for which in (dead, healthy)] == [1, 4]
+    assert [one.failing for one in second if one.endpoint_id == dead] == [True]
+    for one in second:
+        outbox.release(one)
+    assert {one.endpoint_id for one in outbox.claim(room=100, failing_room=0)} == {healthy}
+
+
+def test_who_has_no_room_takes_nothing(outbox: Outbox, make: Make, end: End) -> None:
+    make()
+    end(3)
+    fill(outbox)
+    assert len(outbox.claim(room=2, failing_room=2)) == 2
+    assert outbox.claim(room=0, failing_room=0) == ()
+
+
+def test_what_is_old_or_too_much_is_forgotten_and_what_waits_stays(
+    engine: sa.Engine, outbox: Outbox, endpoints: Endpoints, make: Make, end: End, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint_id, other = make(), make()
+    end(4)
+    fill(outbox)
+    for one in outbox.claim(**ROOM):
+        if one.endpoint_id == endpoint_id:
+            outbox.record(one, TAKEN)
+    monkeypatch.setattr(outboxes, "KEPT_DELIVERIES", 1)
+    assert outbox.prune() == 3
+    assert [len(log(endpoints, which)) for which in (endpoint_id, other)] == [1, 4]
+    monkeypatch.setattr(outboxes, "KEPT_SECONDS", 0.0)
+    assert outbox.prune() == 5
+    with engine.connect() as connection:
+        assert connection.execute(sa.select(webhook_attempt)).all() == []
+
+
+def test_of_a_delivery_only_the_last_attempts_are_kept(
+    engine: sa.Engine, outbox: Outbox, endpoints: Endpoints, make: Make, end: End, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outboxes, "KEPT_ATTEMPTS", 2)
+    endpoint_id = make()
+    end(1)
+    fill(outbox)
+    (there,) = log(endpoints, endpoint_id)
+    for _ in range(5):
+        outbox.record(only(outbox.claim(**ROOM)), FAILED)
+        _, changed = endpoints.retry(endpoint_id, there.id)
+        assert changed
+    (there,) = log(endpoints, endpoint_id)
+    assert [one.number for one in there.attempts] == [4, 5]
+
+
+def test_a_study_is_told_to_have_finished_once_when_its_last_run_has_ended(
+    engine: sa.Engine, outbox: Outbox, endpoints: Endpoints, make: Make, runs: Runs, jobs: Jobs
+) -> None:
+    run_ids = [submit(runs, seed=seed, reuse=False) for seed in range(4)]
+    with writing(engine) as connection:
+        connection.execute(sa.update(run).where(run.c.id.in_(run_ids[:3])).values(study_id="study_1"))
+    endpoint_id = make(events=["study.*"])
+    other = make(events=["study.finished"], labels={"a": "b"})
+
+    def told() -> list[Any]:
+        fill(outbox)
+        return [one.payload["data"] for one in log(endpoints, endpoint_id)]
+
+    finished = {"study_id": "study_1", "status": "finished"}
+    assert told() == []
+    runs.act(run_ids[3], "cancel")  # of no study
+    runs.act(run_ids[0], "cancel")
+    assert told() == []
+    runs.act(run_ids[1], "cancel")
+    runs.act(run_ids[2], "cancel")
+    assert told() == [finished]
+    assert told() == [finished]
+    runs.act(run_ids[2], "retry")  # it is not finished any more
+    assert told() == [finished]
+    claims = jobs.claim(WORKER, limit=9)
+    jobs.finish(claims, [Outcome(run_id=claim.run_id, status="succeeded") for claim in claims])
+    assert told() == [finished] * 2
+    assert log(endpoints, other) == []
+
+
+def test_a_study_whose_ends_are_read_in_pieces_is_told_once(
+    engine: sa.Engine, outbox: Outbox, endpoints: Endpoints, make: Make, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outboxes, "BATCH", 1)
+    run_ids = [submit(runs, seed=seed, reuse=False) for seed in range(3)]
+    with writing(engine) as connection:
+        connection.execute(sa.update(run).values(study_id="study_1"))
+    endpoint_id = make(events=["study.finished"])
+    for run_id in run_ids:
+        runs.act(run_id, "cancel")
+    fill(outbox)
+    assert [one.type for one in log(endpoints, endpoint_id)] == ["study.finished"]
+
+
+def test_deleting_an_endpoint_while_it_is_sent_to_leaves_nothing_and_breaks_nothing(
+    engine: sa.Engine, outbox: Outbox, endpoints: Endpoints, make: Make, end: End, settings: Settings
+) -> None:
+    endpoint_id = make()
+    end(2)
+    fill(outbox)
+    first, second = outbox.claim(**ROOM)
+    outbox.record(first, FAILED)
+    endpoints.delete(endpoint_id)
+    outbox.record(second, TAKEN)
+    outbox.release(first)
+    assert outbox.claim(**ROOM) == ()
+    with engine.connect() as connection:
+        assert connection.execute(sa.select(webhook_delivery)).all() == []

@@ -1,0 +1,170 @@
+"""The task that sends: real servers as targets, real retries, a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import time
+from collections.abc import Callable
+
+import pytest
+import sqlalchemy as sa
+
+from service.webhooks import sender as senders
+from service.webhooks.endpoints import Endpoints
+from service.webhooks.outbox import Due, Outbox
+from service.webhooks.sender import Sender
+from service.webhooks.sending import Message, Post, Reply
+from service.webhooks.targets import Targets
+from tests.receiver import receiving
+from tests.service.webhooks.conftest import Make
+from tests.service.webhooks.test_outbox import End, log
+
+SOON = (0.05, 0.1)
+
+
+def run_sender(outbox: Outbox, until: Callable[[], object], *, post: Post | None = None, seconds: float = 20.0) -> None:
+    """Send until something is true, then end in good order."""
+
+    async def work() -> None:
+        sender = Sender(outbox, post or Post(Targets(allow_private=True)), poll_seconds=0.02)
+        sender.start()
+        deadline = time.monotonic() + seconds
+        while not until():
+            assert time.monotonic() < deadline, "not true in time"
+            await asyncio.sleep(0.02)
+        await sender.close()
+
+    asyncio.run(work())
+
+
+def secret(engine: sa.Engine) -> str:
+    with engine.connect() as connection:
+        found: str = connection.execute(sa.text("SELECT secret FROM webhook_endpoint")).scalar_one()
+        return found
+
+
+def test_what_failed_comes_again_with_the_same_id_and_a_fresh_signature(
+    engine: sa.Engine, endpoints: Endpoints, make: Make, end: End
+) -> None:
+    outbox = Outbox(engine, schedule=SOON)
+    with receiving(500, 503) as there:
+        endpoint_id = make(there.url)
+        (run_id,) = end(1)
+        run_sender(outbox, lambda: any(one.status == "succeeded" for one in log(endpoints, endpoint_id)))
+        came = there.came
+    assert len({one.id for one in came}) == 1
+    assert [one.verified(secret(engine))["data"]["run_id"] for one in came] == [run_id] * 3
+    (there_now,) = log(endpoints, endpoint_id)
+    assert [one.status_code for one in there_now.attempts] == [500, 503, 204]
+    assert endpoints.get(endpoint_id).failing_since is None
+
+
+def test_a_target_that_is_dead_slows_nobody_else(engine: sa.Engine, endpoints: Endpoints, make: Make, end: End) -> None:
+    def hang(_: http.server.BaseHTTPRequestHandler) -> None:
+        time.sleep(2)
+
+    with receiving(default=hang) as dead, receiving() as healthy:
+        make(dead.url), make(healthy.url)
+        end(20)
+        outbox, began = Outbox(engine, schedule=SOON), time.monotonic()
+        post = Post(Targets(allow_private=True), answer_seconds=0.8)
+        run_sender(outbox, lambda: len(healthy.came) == 20, post=post)
+    assert time.monotonic() - began < 5
+    assert len(dead.came) <= 4 + 2  # four at once until the first has failed, then one at a time
+
+
+def test_an_attempt_under_way_may_end_when_the_service_does(
+    engine: sa.Engine, endpoints: Endpoints, make: Make, end: End
+) -> None:
+    def slow(request: http.server.BaseHTTPRequestHandler) -> None:
+        time.sleep(0.5)
+        request.send_response(200)
+        request.end_headers()
+
+    with receiving(slow) as there:
+        endpoint_id = make(there.url)
+        end(1)
+        run_sender(Outbox(engine), lambda: there.came)
+    (one,) = log(endpoints, endpoint_id)
+    assert (one.status, len(one.attempts), len(there.came)) == ("succeeded", 1, 1)
+
+
+def test_an_attempt_that_does_not_end_is_given_back_and_sent_by_whoever_is_next(
+    engine: sa.Engine, endpoints: Endpoints, make: Make, end: End, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(senders, "GRACE_SECONDS", 0.1)
+
+    def hang(_: http.server.BaseHTTPRequestHandler) -> None:
+        time.sleep(3)
+
+    with receiving(hang) as there:
+        endpoint_id = make(there.url)
+        end(1)
+        began = time.monotonic()
+        run_sender(Outbox(engine), lambda: there.came)
+        assert time.monotonic() - began < 3
+        run_sender(Outbox(engine), lambda: log(endpoints, endpoint_id)[0].status == "succeeded")
+    assert (len(there.came), len(set(there.ids))) == (2, 1)
+    assert [one.number for one in log(endpoints, endpoint_id)[0].attempts] == [1]
+
+
+def test_a_database_that_is_away_for_a_while_ends_nothing(
+    engine: sa.Engine, endpoints: Endpoints, make: Make, end: End, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Away(Outbox):
+        left = 3
+
+        def fill(self) -> bool:
+            if self.left:
+                self.left -= 1
+                raise sa.exc.OperationalError("SELECT", {}, Exception("away"))
+            return super().fill()
+
+    with receiving() as there:
+        make(there.url)
+        end(1)
+        run_sender(Away(engine), lambda: there.came)
+    assert "could not be looked after" in caplog.text
+
+
+def test_what_could_not_be_noted_is_sent_again_and_not_lost(
+    engine: sa.Engine, endpoints: Endpoints, make: Make, end: End, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from service.webhooks import outbox as outboxes
+
+    monkeypatch.setattr(outboxes, "LEASE_SECONDS", 0.5)
+
+    class Forgetful(Outbox):
+        left = 1
+
+        def record(self, due: Due, reply: Reply) -> None:
+            if self.left:
+                self.left -= 1
+                raise sa.exc.OperationalError("UPDATE", {}, Exception("away"))
+            super().record(due, reply)
+
+    with receiving() as there:
+        endpoint_id = make(there.url)
+        end(1)
+        run_sender(Forgetful(engine), lambda: log(endpoints, endpoint_id) and log(endpoints, endpoint_id)[0].ended_at)
+    assert (len(there.came), len(set(there.ids))) == (2, 1)
+
+
+def test_a_bug_in_sending_is_an_attempt_that_failed(
+    engine: sa.Engine, endpoints: Endpoints, make: Make, end: End, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(Post):
+        async def __call__(self, message: Message) -> Reply:
+            raise ZeroDivisionError(message.id)
+
+    endpoint_id = make()
+    end(1)
+    run_sender(
+        Outbox(engine, schedule=()),
+        lambda: log(endpoints, endpoint_id) and log(endpoints, endpoint_id)[0].ended_at,
+        post=Broken(Targets(allow_private=True)),
+    )
+    (one,) = log(endpoints, endpoint_id)
+    assert (one.status, "ZeroDivisionError" in (one.attempts[0].error or "")) == ("failed", True)
+    assert "a bug" in caplog.text
