@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from fitwell.commands import again, data, demo, doctor, runs, schema, serve, studies, tokens
+from fitwell.commands import again, data, demo, doctor, runs, schema, serve, studies, tokens, webhooks
 from fitwell.errors import FitwellError, Refused, Unreachable
 from fitwell.exits import HELP, Exit
 from fitwell.local import LocalError
@@ -43,6 +43,7 @@ for command in (
     app.command()(command)
 app.add_typer(data.app, name="data")
 app.add_typer(tokens.app, name="token")
+app.add_typer(webhooks.app, name="webhook")
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from fitwell.run import History, Run
 from fitwell.study import Studies
 from fitwell.token import Tokens
 from fitwell.transport import Transport
+from fitwell.webhook import Webhooks
 
 Spec = Mapping[str, Any]
 KIND_FIELDS = ("dataset", "model", "optimizer", "schedule")
@@ -91,6 +92,7 @@ class Client:
         self.runs = Runs(self.transport)
         self.studies = Studies(self.transport)
         self.tokens = Tokens(self.transport)
+        self.webhooks = Webhooks(self.transport)
 
     def __enter__(self) -> Client:
         return self

@@ -26,6 +26,7 @@ from service.api import (
     runs,
     studies,
     tokens,
+    webhook_messages,
     webhooks,
     written,
 )
@@ -91,6 +92,7 @@ def create_app(settings: Settings, *, address: str | None = None) -> FastAPI:
     for routes in (bulk, runs, again, history, written, studies, events, webhooks, catalog, health, tokens):
         app.include_router(routes.router)
     app.include_router(history.several)
+    app.webhooks.include_router(webhook_messages.router)
     edge.install(app, the_tokens, settings)
     problems.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
@@ -127,6 +129,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             summary=app.summary,
             version=app.version,
             routes=app.routes,
+            webhooks=app.webhooks.routes,
             license_info=app.license_info,
         )
         document["components"]["schemas"] |= catalog.body_schemas()

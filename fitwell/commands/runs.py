@@ -35,7 +35,7 @@ def submit(
     body = _body(spec, assignments)
     if name is not None:
         body["name"] = name
-    body["labels"] = {**body.get("labels", {}), **_labels(label)}
+    body["labels"] = {**body.get("labels", {}), **labels_of(label)}
     with Client(url) as client:
         run = client.runs.create(reuse=not no_reuse, **body)
         if not as_json:
@@ -72,7 +72,7 @@ def ls(
 ) -> None:
     """List runs, newest first."""
     with Client(url) as client:
-        runs = list(client.runs.list(status=status or (), labels=_labels(label), limit=limit))
+        runs = list(client.runs.list(status=status or (), labels=labels_of(label), limit=limit))
     if as_json:
         typer.echo(json.dumps([run.model_dump() for run in runs]))
         return
@@ -134,7 +134,8 @@ def _body(path: str, assignments: list[str] | None) -> dict[str, Any]:
     return body
 
 
-def _labels(given: list[str] | None) -> dict[str, str]:
+def labels_of(given: list[str] | None) -> dict[str, str]:
+    """Labels as they are given on the command line."""
     pairs = [one.partition("=") for one in given or ()]
     wrong = [key for key, equals, _ in pairs if not equals]
     if wrong:

@@ -14,7 +14,7 @@ from service.webhooks.targets import MOST_URL_LENGTH
 Url = Annotated[
     str,
     StringConstraints(max_length=MOST_URL_LENGTH),
-    Field(description="https://…, at an address on the internet.", examples=["https://example.com/hooks/fitwell"]),
+    Field(description="https://…, at an address on the internet.", examples=["https://hooks.example/fitwell"]),
 ]
 Events = Annotated[
     list[Wanted],

@@ -31,7 +31,7 @@ from service.webhooks.endpoint import DeliveryStatus
 
 router = APIRouter(prefix="/v1/webhook_endpoints", tags=["webhooks"])
 JSON = "application/json"
-EXAMPLE = {"url": "https://example.com/hooks/fitwell", "events": ["run.succeeded", "run.failed", "study.finished"]}
+EXAMPLE = {"url": "https://hooks.example/fitwell", "events": ["run.succeeded", "run.failed", "study.finished"]}
 Limit = Annotated[int, Query(ge=1, le=1000)]
 After = Annotated[str | None, Query(description="next_cursor of the page before.")]
 

@@ -16,7 +16,7 @@ CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,re
 """What it says of answers; whether refused bodies are refused rightly is tested case by case."""
 
 
-@pytest.mark.parametrize(("phases", "examples"), [("coverage,fuzzing", 8), ("stateful", 15)])
+@pytest.mark.parametrize(("phases", "examples"), [("coverage,fuzzing", 8), ("stateful", 30)])
 def test_every_answer_is_one_that_the_schema_tells_of(phases: str, examples: int, tmp_path: Path) -> None:
     with serving(tmp_path / "home", workers=1, FITWELL_MAX_STUDY_RUNS="200") as served:
         command = [sys.executable, "-m", "schemathesis.cli", "run", f"{served.client.transport.url}/openapi.json"]

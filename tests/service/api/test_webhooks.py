@@ -14,6 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 from standardwebhooks import Webhook
 
+from service.api.webhook_messages import RunMessage, StudyMessage
 from service.app import create_app
 from service.settings import Settings
 from service.webhooks import sender as senders
@@ -49,7 +50,7 @@ def test_an_endpoint_is_told_of_the_end_of_a_run_signed_and_thin(client: TestCli
     client.post(f"/v1/runs/{run_id}/cancel")
     (came,) = eventually(lambda: there.came)
     told = came.verified(endpoint["secret"])
-    assert set(told) == {"type", "timestamp", "data"}
+    assert RunMessage.model_validate(told).model_dump() == told  # as the OpenAPI document has it
     assert (told["type"], told["data"]) == (
         "run.cancelled",
         {"run_id": run_id, "status": "cancelled", "study_id": None},
@@ -74,6 +75,7 @@ def test_a_study_that_has_finished_is_told(client: TestClient, there: Receiver) 
     client.post(f"/v1/studies/{study_id}/cancel")
     (came,) = eventually(lambda: there.came)
     assert came.told["data"] == {"study_id": study_id, "status": "finished"}
+    assert StudyMessage.model_validate(came.told).model_dump() == came.told
     time.sleep(0.3)
     assert len(there.came) == 1
 
