@@ -16,6 +16,8 @@ def upgrade() -> None:
     op.create_table(
         "webhook_endpoint",
         sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("hears_all", sa.Boolean(), nullable=False),
         sa.Column("url", sa.Text(), nullable=False),
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("events", sa.JSON(), nullable=False),

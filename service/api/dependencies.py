@@ -47,7 +47,7 @@ def _tokens(request: Request) -> Tokens:
 
 def _webhooks(request: Request) -> Webhooks:
     webhooks: Webhooks = request.app.state.webhooks
-    return webhooks
+    return webhooks.on_behalf_of(caller_of(request))
 
 
 def _tailer(request: Request) -> Tailer:

@@ -15,6 +15,8 @@ class EndpointView(BaseModel):
 
     id: str = Field(examples=["we_01JD3Z6K8Q4V5W7X9Y2B4C6D8E"])
     object: Literal["webhook_endpoint"] = "webhook_endpoint"
+    owner: str
+    hears_all: bool = Field(description="Whether it is told of everybody's runs, as an admin's is, or of its owner's.")
     url: str
     events: list[str]
     description: str | None
@@ -43,7 +45,7 @@ class EndpointSecretView(EndpointView):
 
 
 def _shown(endpoint: Endpoint) -> dict[str, Any]:
-    same = ("id", "url", "description", "study_id", "enabled", "disabled_reason")
+    same = ("id", "owner", "hears_all", "url", "description", "study_id", "enabled", "disabled_reason")
     return {
         **{name: getattr(endpoint, name) for name in same},
         "events": list(endpoint.events),

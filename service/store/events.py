@@ -64,8 +64,8 @@ def after(
 
 
 def told(connection: sa.Connection, types: Sequence[str], *, after: int, up_to: int, limit: int) -> Sequence[Row]:
-    """Events of some types behind ``after`` up to ``up_to``, with their runs' status, study and labels."""
-    columns = [run.c[name] for name in ("status", "study_id", "labels")]
+    """Events of some types behind ``after`` up to ``up_to``, with their runs' owner, status, study and labels."""
+    columns = [run.c[name] for name in ("owner", "status", "study_id", "labels")]
     statement = (
         sa.select(event.c.id, event.c.run_id, event.c.type, event.c.at, *columns)
         .select_from(event.join(run, run.c.id == event.c.run_id))

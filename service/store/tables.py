@@ -263,6 +263,8 @@ webhook_endpoint = sa.Table(
     "webhook_endpoint",
     METADATA,
     sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("hears_all", sa.Boolean, nullable=False),
     sa.Column("url", sa.Text, nullable=False),
     sa.Column("description", sa.Text),
     sa.Column("events", sa.JSON, nullable=False),

@@ -27,12 +27,16 @@ def count(connection: sa.Connection) -> int:
     return connection.execute(sa.select(sa.func.count()).select_from(webhook_endpoint)).scalar_one()
 
 
-def page(connection: sa.Connection, *, before: tuple[float, str] | None, limit: int) -> Sequence[Row]:
-    """Endpoints, newest first, from ``before`` (created_at, id) on."""
+def page(
+    connection: sa.Connection, *, before: tuple[float, str] | None, limit: int, owner: str | None = None
+) -> Sequence[Row]:
+    """Endpoints, or one owner's, newest first, from ``before`` (created_at, id) on."""
     columns = webhook_endpoint.c
     statement = sa.select(webhook_endpoint).order_by(columns.created_at.desc(), columns.id.desc()).limit(limit)
     if before is not None:
         statement = statement.where(sa.tuple_(columns.created_at, columns.id) < sa.tuple_(*before))
+    if owner is not None:
+        statement = statement.where(columns.owner == owner)
     return connection.execute(statement).all()
 
 

@@ -26,9 +26,11 @@ class NewEndpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """Somewhere to tell what happened; ``secret`` is for whoever made it."""
+    """Somewhere to tell what happened to its owner's runs, or to all; ``secret`` is for whoever made it."""
 
     id: str
+    owner: str
+    hears_all: bool
     url: str
     events: Sequence[str]
     description: str | None

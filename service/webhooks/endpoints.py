@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from ulid import ULID
 
+from service.callers import OnBehalf
 from service.errors import (
     DeliveryNotFound,
     EndpointDisabled,
@@ -35,8 +36,8 @@ OLD_SECRET_SECONDS = 86_400.0
 """How long what is sent is signed by the secret of before, too."""
 
 
-class Endpoints:
-    """Webhook endpoints in one database."""
+class Endpoints(OnBehalf):
+    """Webhook endpoints in one database. Only its owner and admins see one, since its URL and log are nobody else's."""
 
     def __init__(self, engine: sa.Engine, settings: Settings) -> None:
         self._engine = engine
@@ -60,13 +61,14 @@ class Endpoints:
                     f"There are {most} webhook endpoints, the most this server takes "
                     "(FITWELL_MAX_WEBHOOK_ENDPOINTS); delete one first."
                 )
-            _check_study(connection, new.study_id)
+            self._check_study(connection, new.study_id)
             names = ("url", "events", "description", "study_id", "labels", "enabled")
             values = {name: getattr(new, name) for name in names}
+            values |= {"owner": self.caller.owner, "hears_all": self.caller.is_admin}
             endpoint_id = f"we_{ULID()}"
             since = events.last_id(connection)
             webhooks.insert(connection, {"id": endpoint_id, "secret": _secret(), "since_event": since, **values})
-            answer = Answer(201, respond(Endpoint.of(_row(connection, endpoint_id))), endpoint_id)
+            answer = Answer(201, respond(Endpoint.of(self._row(connection, endpoint_id))), endpoint_id)
             if key is not None:
                 remember(connection, key, answer)
         return answer
@@ -78,7 +80,7 @@ class Endpoints:
             EndpointNotFound: there is none of this id.
         """
         with reading(self._engine) as connection:
-            return Endpoint.of(_row(connection, endpoint_id))
+            return Endpoint.of(self._row(connection, endpoint_id))
 
     def page(self, *, limit: int, after: str | None) -> EndpointPage:
         """Endpoints, newest first.
@@ -87,7 +89,9 @@ class Endpoints:
             BadCursor: ``after`` is no cursor of a page.
         """
         with reading(self._engine) as connection:
-            found = webhooks.page(connection, before=None if after is None else position(after), limit=limit + 1)
+            before = None if after is None else position(after)
+            mine = None if self.caller.is_admin else self.caller.owner
+            found = webhooks.page(connection, before=before, limit=limit + 1, owner=mine)
         shown, more = found[:limit], len(found) > limit
         return EndpointPage([Endpoint.of(row) for row in shown], more, cursor_at(shown[-1]) if more else None)
 
@@ -99,8 +103,8 @@ class Endpoints:
             SpecRefused: there is no such study.
         """
         with writing(self._engine) as connection:
-            row = _row(connection, endpoint_id, lock=True)
-            _check_study(connection, values.get("study_id"))
+            row = self._row(connection, endpoint_id, lock=True)
+            self._check_study(connection, values.get("study_id"))
             changed = dict(values)
             if "url" in values or values.get("enabled"):
                 changed["failing_since"] = None
@@ -110,7 +114,7 @@ class Endpoints:
                     changed["since_event"] = events.last_id(connection)
             if changed:
                 webhooks.change(connection, endpoint_id, changed)
-            return Endpoint.of(_row(connection, endpoint_id))
+            return Endpoint.of(self._row(connection, endpoint_id))
 
     def rotate(self, endpoint_id: str) -> Endpoint:
         """Give an endpoint another secret; for a day, what is sent is signed by both.
@@ -119,9 +123,9 @@ class Endpoints:
             EndpointNotFound: there is none of this id.
         """
         with writing(self._engine) as connection:
-            _row(connection, endpoint_id, lock=True)
+            self._row(connection, endpoint_id, lock=True)
             webhooks.rotate(connection, endpoint_id, _secret(), OLD_SECRET_SECONDS)
-            return Endpoint.of(_row(connection, endpoint_id))
+            return Endpoint.of(self._row(connection, endpoint_id))
 
     def delete(self, endpoint_id: str) -> None:
         """Forget an endpoint, its log, and what waited for it.
@@ -130,7 +134,7 @@ class Endpoints:
             EndpointNotFound: there is none of this id.
         """
         with writing(self._engine) as connection:
-            _row(connection, endpoint_id, lock=True)
+            self._row(connection, endpoint_id, lock=True)
             webhooks.delete(connection, endpoint_id)
 
     def deliveries(
@@ -144,7 +148,7 @@ class Endpoints:
         """
         before = None if after is None else position(after)
         with reading(self._engine) as connection:
-            _row(connection, endpoint_id)
+            self._row(connection, endpoint_id)
             found = deliveries.page(connection, endpoint_id, status=status, before=before, limit=limit + 1)
             shown, more = found[:limit], len(found) > limit
             attempts = deliveries.attempts_of(connection, [row.id for row in shown])
@@ -161,7 +165,7 @@ class Endpoints:
             EndpointNotFound, DeliveryNotFound: there is none of this id.
         """
         with reading(self._engine) as connection:
-            _row(connection, endpoint_id)
+            self._row(connection, endpoint_id)
             return _delivery(connection, endpoint_id, delivery_id)
 
     def retry(self, endpoint_id: str, delivery_id: str) -> tuple[Delivery, bool]:
@@ -172,7 +176,7 @@ class Endpoints:
             EndpointDisabled: nothing is sent to this endpoint.
         """
         with writing(self._engine) as connection:
-            endpoint = _row(connection, endpoint_id, lock=True)
+            endpoint = self._row(connection, endpoint_id, lock=True)
             _delivery(connection, endpoint_id, delivery_id)
             if not endpoint.enabled:
                 raise EndpointDisabled("Nothing is sent to a disabled endpoint; enable it first.")
@@ -191,7 +195,7 @@ class Endpoints:
             EndpointNotFound: there is none of this id.
         """
         with writing(self._engine) as connection:
-            endpoint = _row(connection, endpoint_id, lock=True)
+            endpoint = self._row(connection, endpoint_id, lock=True)
             now = connection.execute(sa.select(db_now())).scalar_one()
             payload = payloads.text(TEST, now, {"endpoint_id": endpoint_id})
             new = {"id": f"msg_{ULID()}", "endpoint_id": endpoint_id, "event_id": None, "type": TEST}
@@ -200,14 +204,19 @@ class Endpoints:
             assert row is not None
             return hold(connection, row, endpoint)
 
+    def _check_study(self, connection: sa.Connection, study_id: str | None) -> None:
+        study = None if study_id is None else studies.by_id(connection, study_id)
+        if study_id is not None and (study is None or not self.caller.sees(study.owner)):
+            message = f"There is no study {study_id!r}. GET /v1/studies lists those there are."
+            raise SpecRefused(message, errors=[FieldError("/study_id", "no_such_study", message)])
 
-def _row(connection: sa.Connection, endpoint_id: str, *, lock: bool = False) -> Row:
-    row = webhooks.by_id(connection, endpoint_id, lock=lock)
-    if row is None:
-        raise EndpointNotFound(
-            f"There is no webhook endpoint {endpoint_id!r}. GET /v1/webhook_endpoints lists those there are."
-        )
-    return row
+    def _row(self, connection: sa.Connection, endpoint_id: str, *, lock: bool = False) -> Row:
+        row = webhooks.by_id(connection, endpoint_id, lock=lock)
+        if row is None or not (self.caller.is_admin or row.owner == self.caller.owner):
+            raise EndpointNotFound(
+                f"There is no webhook endpoint {endpoint_id!r}. GET /v1/webhook_endpoints lists those there are."
+            )
+        return row
 
 
 def _delivery(connection: sa.Connection, endpoint_id: str, delivery_id: str) -> Delivery:
@@ -218,12 +227,6 @@ def _delivery(connection: sa.Connection, endpoint_id: str, delivery_id: str) -> 
             f"GET /v1/webhook_endpoints/{endpoint_id}/deliveries lists those there are."
         )
     return Delivery.of(row, deliveries.attempts_of(connection, [row.id]))
-
-
-def _check_study(connection: sa.Connection, study_id: str | None) -> None:
-    if study_id is not None and studies.by_id(connection, study_id) is None:
-        message = f"There is no study {study_id!r}. GET /v1/studies lists those there are."
-        raise SpecRefused(message, errors=[FieldError("/study_id", "no_such_study", message)])
 
 
 def _secret() -> str:

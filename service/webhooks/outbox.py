@@ -193,13 +193,15 @@ class _Told:
     event_id: int
     type: str
     payload: str
+    owner: str
     study_id: str | None
     labels: Mapping[str, str]
 
 
 def _told_by(row: Row) -> _Told:
     payload = payloads.of_event(row)
-    return _Told(event_id=row.id, type=row.type, payload=payload, study_id=row.study_id, labels=row.labels)
+    places = {"owner": row.owner, "study_id": row.study_id, "labels": row.labels}
+    return _Told(event_id=row.id, type=row.type, payload=payload, **places)
 
 
 def _ended_studies(connection: sa.Connection, found: Sequence[Row], endpoints: Sequence[Row]) -> list[_Told]:
@@ -209,7 +211,14 @@ def _ended_studies(connection: sa.Connection, found: Sequence[Row], endpoints: S
     last = {row.study_id: row for row in found if row.study_id is not None and row.type in RUN_ENDS}
     ended = [row for row in last.values() if studies.ended_with(connection, row.study_id, row.id)]
     return [
-        _Told(event_id=row.id, type=STUDY_END, payload=payloads.of_study(row), study_id=row.study_id, labels={})
+        _Told(
+            event_id=row.id,
+            type=STUDY_END,
+            payload=payloads.of_study(row),
+            owner=row.owner,
+            study_id=row.study_id,
+            labels={},
+        )
         for row in ended
     ]
 
@@ -227,6 +236,7 @@ def _delivery(told: _Told, endpoint: Row) -> dict[str, Any]:
 def _wants(endpoint: Row, told: _Told) -> bool:
     return (
         told.event_id > endpoint.since_event
+        and (endpoint.hears_all or endpoint.owner == told.owner)
         and covers(endpoint.events, told.type)
         and endpoint.study_id in (None, told.study_id)
         and endpoint.labels.items() <= told.labels.items()

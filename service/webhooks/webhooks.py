@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
+from service.callers import Caller
 from service.settings import Settings
 from service.webhooks.endpoints import Endpoints
 from service.webhooks.outbox import Outbox
@@ -21,6 +22,10 @@ class Webhooks:
     endpoints: Endpoints
     targets: Targets
     sender: Sender
+
+    def on_behalf_of(self, caller: Caller) -> Webhooks:
+        """The same, serving ``caller``."""
+        return replace(self, endpoints=self.endpoints.on_behalf_of(caller))
 
     @classmethod
     def on(cls, engine: sa.Engine, settings: Settings) -> Webhooks:

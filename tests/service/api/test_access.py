@@ -60,7 +60,10 @@ class World:
         base = body(regularizers=[{"kind": "l2", "strength": 1e-4 * len(mark)}])
         study = self.client.post("/v1/studies", json={"base": base, "name": mark}, headers=headers).json()
         me = self.client.get("/v1/tokens/me", headers=headers).json()
-        return {"run_id": run["id"], "study_id": study["id"], "token_id": me["token"]["id"]}
+        hook = {"url": f"http://127.0.0.1:9/{mark}", "events": ["run.cancelled"]}
+        endpoint = self.client.post("/v1/webhook_endpoints", json=hook, headers=headers).json()
+        things = {"run_id": run["id"], "study_id": study["id"], "token_id": me["token"]["id"]}
+        return things | {"endpoint_id": endpoint["id"], "delivery_id": "msg_none"}
 
     def operations(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
         for path, operations in self.document["paths"].items():
@@ -79,22 +82,32 @@ class World:
         return self.client.request(method, path, headers=headers, **options)
 
 
+def guarded(home: Path, **more: Any) -> Settings:
+    """Settings of a server that needs tokens."""
+    return Settings(data_dir=home, auth="required", webhook_allow_private=True, **more)
+
+
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    yield from opened(Settings(data_dir=tmp_path, auth="required"))
+    yield from opened(guarded(tmp_path))
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """For tests that only look."""
     yield from opened(
-        Settings(data_dir=tmp_path_factory.mktemp("shared"), auth="required", failed_auth_per_minute=1000)
+        Settings(
+            data_dir=tmp_path_factory.mktemp("shared"),
+            auth="required",
+            webhook_allow_private=True,
+            failed_auth_per_minute=1000,
+        )
     )
 
 
 @pytest.fixture
 def private(tmp_path: Path) -> Iterator[World]:
-    yield from opened(Settings(data_dir=tmp_path, auth="required", share_runs=False))
+    yield from opened(guarded(tmp_path, share_runs=False))
 
 
 def opened(settings: Settings) -> Iterator[World]:
@@ -249,7 +262,7 @@ def test_a_wrong_token_body_is_refused_at_its_place(shared: World, changes: dict
 
 
 def test_wrong_tokens_are_answered_slower_and_right_ones_never(tmp_path: Path) -> None:
-    for world in opened(Settings(data_dir=tmp_path, auth="required", failed_auth_per_minute=3)):
+    for world in opened(guarded(tmp_path, failed_auth_per_minute=3)):
         wrong = {"authorization": f"Bearer {SECRET}"}
         answers = [world.client.get("/v1/runs", headers=wrong) for _ in range(4)]
         assert [answer.status_code for answer in answers] == [401, 401, 401, 429]

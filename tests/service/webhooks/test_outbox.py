@@ -12,6 +12,8 @@ import pytest
 import sqlalchemy as sa
 
 import service.runs
+from service.callers import Caller
+from service.errors import EndpointNotFound
 from service.runs.jobs import Jobs
 from service.runs.runs import Runs
 from service.settings import Settings
@@ -26,7 +28,7 @@ from service.store.tables import (
     webhook_endpoint,
 )
 from service.webhooks import outbox as outboxes
-from service.webhooks.endpoint import Delivery
+from service.webhooks.endpoint import Delivery, NewEndpoint
 from service.webhooks.endpoints import Endpoints
 from service.webhooks.event_types import TYPES, covers
 from service.webhooks.outbox import JITTER, SCHEDULE, Due, Outbox
@@ -107,6 +109,26 @@ def test_filters_choose_by_study_label_and_type(outbox: Outbox, endpoints: Endpo
     fill(outbox)
     assert [one.payload["data"]["run_id"] for one in log(endpoints, labelled)] == [run_id]
     assert log(endpoints, elsewhere) == []
+
+
+def test_an_endpoint_hears_of_its_owners_runs_and_an_admins_of_all(
+    outbox: Outbox, endpoints: Endpoints, make: Make, runs: Runs
+) -> None:
+    alice, bob = (Caller(owner=name, scopes=("write",)) for name in ("alice", "bob"))
+    mine = endpoints.on_behalf_of(alice)
+    values: dict[str, Any] = {"description": None, "study_id": None, "labels": {}, "enabled": True}
+    new = NewEndpoint(url="https://hooks.example/", events=["run.cancelled"], **values)
+    of_alice, of_admin = mine.create(new, respond=lambda one: one.id).made, make()
+    run_ids = []
+    for number, caller in enumerate((alice, bob)):
+        run_ids.append(submit(runs.on_behalf_of(caller), seed=number))
+        runs.act(run_ids[-1], "cancel")
+    fill(outbox)
+    told = {name: {one.payload["data"]["run_id"] for one in log(endpoints, name)} for name in (of_alice, of_admin)}
+    assert told == {of_alice: {run_ids[0]}, of_admin: set(run_ids)}
+    with pytest.raises(EndpointNotFound):
+        endpoints.on_behalf_of(bob).get(of_alice)
+    assert [one.id for one in mine.page(limit=10, after=None).endpoints] == [of_alice]
 
 
 def test_every_type_that_runs_tell_can_be_asked_for() -> None:
