@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from urllib.parse import urlsplit
 
@@ -26,6 +27,7 @@ from service.errors import CrossSite, HostRefused, Refusal, TokenRefused, TokenR
 from service.settings import Settings
 from service.tokens.tokens import Tokens
 
+LOG = logging.getLogger("fitwell.api")
 BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/=-]+)", re.IGNORECASE)
 HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\[\]:]+))(?::\d*)?")
 MOST_HEADER = 512
@@ -68,21 +70,27 @@ class Edge:
         Raises:
             HostRefused, TokenRequired, TokenRefused, TooManyAttempts
         """
-        forwarded = is_forwarded(request.headers)
-        if not forwarded and not await run_in_threadpool(self._tokens.needed):
-            check_host(request.headers, self._names)
-            return self._tokens.local
         try:
-            return await run_in_threadpool(self._tokens.authenticated, secret_of(request.headers, forwarded=forwarded))
+            return await run_in_threadpool(self._known, request.headers)
         except TokenRefused as refusal:
-            seconds = self._throttle.failed(request.client.host if request.client else "")
+            address = request.client.host if request.client else ""
+            seconds = self._throttle.failed(address)
             if seconds:
                 raise TooManyAttempts(
                     f"Too many wrong tokens came from this address; try again in {seconds:.0f} s, with a right one.",
                     headers={"retry-after": str(max(1, round(seconds)))},
                 ) from refusal
+            LOG.info("%s: a token from %s was refused", request.state.request_id, address)
             refusal.headers["www-authenticate"] = f'{CHALLENGE}, error="invalid_token"'
             raise
+
+    def _known(self, headers: Headers) -> Caller:
+        """Whoever asks so; this may ask the database."""
+        forwarded = is_forwarded(headers)
+        if forwarded or self._tokens.needed():
+            return self._tokens.authenticated(secret_of(headers, forwarded=forwarded))
+        check_host(headers, self._names)
+        return self._tokens.local
 
 
 def install(app: FastAPI, tokens: Tokens, settings: Settings) -> None:

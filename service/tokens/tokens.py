@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -17,6 +18,7 @@ from service.store.database import reading, writing
 from service.store.runs import Row
 from service.tokens.token import SECRET, SHOWN, NewToken, Token, hashed, new_secret
 
+LOG = logging.getLogger("fitwell.service")
 USE_SECONDS = 60.0
 """How exactly the last use is known."""
 
@@ -123,6 +125,7 @@ class Tokens(OnBehalf):
         tokens.insert(connection, {"id": token_id, **values})
         row = tokens.by_id(connection, token_id)
         assert row is not None
+        LOG.info("the token %s of %r (%s) is made by %r", token_id, new.owner, ", ".join(new.scopes), self.caller.owner)
         return Token.of(row), secret
 
     def get(self, token_id: str) -> Token:
@@ -156,6 +159,7 @@ class Tokens(OnBehalf):
         with writing(self._engine) as connection:
             self._row(connection, token_id)
             tokens.revoke(connection, token_id)
+            LOG.info("the token %s is revoked by %r", token_id, self.caller.owner)
 
     def _row(self, connection: sa.Connection, token_id: str) -> Row:
         row = tokens.by_id(connection, token_id)
