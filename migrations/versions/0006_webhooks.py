@@ -87,6 +87,13 @@ def _deliveries() -> None:
         sqlite_where=sa.text("status = 'pending'"),
         postgresql_where=sa.text("status = 'pending'"),
     )
+    op.create_index(
+        "ix_webhook_delivery_held",
+        "webhook_delivery",
+        ["endpoint_id"],
+        sqlite_where=sa.text("token IS NOT NULL"),
+        postgresql_where=sa.text("token IS NOT NULL"),
+    )
     op.create_table(
         "webhook_attempt",
         sa.Column("delivery_id", sa.Text(), nullable=False),

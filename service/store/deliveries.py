@@ -62,7 +62,7 @@ def waiting(connection: sa.Connection) -> Sequence[Row]:
     columns = webhook_delivery.c
     own = columns.endpoint_id == webhook_endpoint.c.id
     held = sa.select(sa.func.count()).select_from(webhook_delivery)
-    held = held.where(own, columns.status == "pending", columns.lease_expires_at >= db_now())
+    held = held.where(own, columns.token.is_not(None), columns.lease_expires_at >= db_now())
     told: list[Any] = [webhook_endpoint.c.id, webhook_endpoint.c.failing_since, held.scalar_subquery().label("held")]
     statement = (
         sa.select(*told)

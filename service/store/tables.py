@@ -321,6 +321,8 @@ sa.Index(
     sqlite_where=_pending,
     postgresql_where=_pending,
 )
+_sent = webhook_delivery.c.token.is_not(None)
+sa.Index("ix_webhook_delivery_held", webhook_delivery.c.endpoint_id, sqlite_where=_sent, postgresql_where=_sent)
 
 webhook_attempt = sa.Table(
     "webhook_attempt",

@@ -32,6 +32,8 @@ LEASE_SECONDS = 30.0
 """Longer than any attempt takes."""
 DISABLE_SECONDS = 5 * 86_400.0
 """An endpoint that took nothing for so long is told nothing more."""
+TRIED_SECONDS = 43_200.0
+"""But only after a delivery was tried for so long: where little happens, one failure a month is no proof."""
 KEPT_SECONDS = 30 * 86_400.0
 KEPT_DELIVERIES = 10_000
 """Of an endpoint, in its log."""
@@ -124,11 +126,11 @@ class Outbox:
             )
             deliveries.change(connection, row.id, due.token, {"attempts": number, **self._verdict(row, reply)})
             if row.event_id is not None:
-                self._judge(connection, endpoint, reply)
+                self._judge(connection, endpoint, row, reply)
 
-    def _judge(self, connection: sa.Connection, endpoint: Row, reply: Reply) -> None:
+    def _judge(self, connection: sa.Connection, endpoint: Row, row: Row, reply: Reply) -> None:
         """Note whether an endpoint fails; one that is gone, or failed for days, is told nothing more."""
-        changed = _judged(endpoint, reply, now=connection.execute(sa.select(db_now())).scalar_one())
+        changed = _judged(endpoint, row, reply, now=connection.execute(sa.select(db_now())).scalar_one())
         if changed:
             webhooks.change(connection, endpoint.id, changed)
         if "disabled_reason" in changed:
@@ -243,14 +245,14 @@ def _wants(endpoint: Row, told: _Told) -> bool:
     )
 
 
-def _judged(endpoint: Row, reply: Reply, *, now: float) -> dict[str, Any]:
+def _judged(endpoint: Row, delivery: Row, reply: Reply, *, now: float) -> dict[str, Any]:
     """What changes of an endpoint after an attempt."""
     if reply.accepted:
         return {} if endpoint.failing_since is None else {"failing_since": None}
     if reply.gone:
         return {"enabled": False, "disabled_reason": "The target answered 410 Gone: it wants nothing more."}
     since = now if endpoint.failing_since is None else endpoint.failing_since
-    if now - since > DISABLE_SECONDS:
-        reason = f"Every attempt of the last {DISABLE_SECONDS / 86_400:.0f} days failed."
+    if now - since > DISABLE_SECONDS and now - delivery.created_at > TRIED_SECONDS:
+        reason = f"The target took nothing for {DISABLE_SECONDS / 86_400:.0f} days."
         return {"failing_since": since, "enabled": False, "disabled_reason": reason}
     return {"failing_since": since}

@@ -93,12 +93,12 @@ class Post:
         except TimeoutError:
             error = f"There was no answer within {self._answer_seconds:g} s."
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as wrong:
-            error = f"{type(wrong).__name__}: {wrong}"[:SHOWN_CHARACTERS].replace("\x00", "\ufffd")
+            error = f"{type(wrong).__name__}: {wrong}"
         if status_code is not None and 300 <= status_code < 400:
             error = f"The target answered {status_code}, and redirects are not followed; give the address it leads to."
-        response = body.decode("utf-8", "replace")[:SHOWN_CHARACTERS].replace("\x00", "\ufffd")
         seconds = time.monotonic() - began
-        return Reply(seconds=seconds, status_code=status_code, error=error, response=response or None)
+        response = body.decode("utf-8", "replace")
+        return Reply(seconds=seconds, status_code=status_code, error=_shown(error), response=_shown(response))
 
     @contextlib.asynccontextmanager
     async def _answer(self, target: Target, message: Message) -> AsyncIterator[httpx2.Response]:
@@ -145,6 +145,11 @@ def _request(client: httpx2.AsyncClient, url: httpx2.URL, address: Address, mess
         headers=headers,
         extensions={"sni_hostname": url.raw_host.decode("ascii")},
     )
+
+
+def _shown(text: str | None) -> str | None:
+    """The beginning of a stranger's text, as every database can store it; None where there is none."""
+    return (text or "")[:SHOWN_CHARACTERS].replace("\x00", "\ufffd").encode("utf-8", "replace").decode() or None
 
 
 async def _beginning(answer: httpx2.Response) -> bytes:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import http.server
+import os
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -10,13 +13,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from tests.conftest import BODY
-from tests.processes import Serving, eventually, serving
+from tests.processes import Serving, eventually, free_port, serving
 from tests.receiver import receiving
 
 pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
 PATH = "/v1/webhook_endpoints"
 
 
@@ -124,3 +129,31 @@ def test_two_services_on_one_database_send_each_delivery_once(two: list[Serving]
         assert sorted(one["payload"]["data"]["run_id"] for one in deliveries) == sorted(run_ids)
         assert Counter(there.ids) == {one["id"]: 1 for one in deliveries}
         assert {len(one["attempts"]) for one in deliveries} == {1}
+
+
+def test_the_example_takes_what_is_genuine_once_and_refuses_the_rest(tmp_path: Path) -> None:
+    port = free_port()
+    with serving(tmp_path / "home", workers=0, FITWELL_WEBHOOK_ALLOW_PRIVATE="1") as served:
+        endpoint = ask(served, "POST", PATH, url=f"http://127.0.0.1:{port}/")
+        environment = {**os.environ, "PORT": str(port), "WEBHOOK_SECRET": endpoint["secret"]}
+        command = [sys.executable, str(ROOT / "examples" / "receive.py")]
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as receiver:
+            try:
+                sent = eventually(lambda: taken(ask(served, "POST", f"{PATH}/{endpoint['id']}/test")))
+                ask(served, "POST", f"{PATH}/{endpoint['id']}/deliveries/{sent['id']}/retry")
+                eventually(lambda: len(log(served, endpoint["id"])[0]["attempts"]) == 2)
+                forged = httpx2.post(f"http://127.0.0.1:{port}/", json=sent["payload"], headers={"webhook-id": "x"})
+            finally:
+                receiver.terminate()
+            said = receiver.communicate()[0].decode()
+    assert said.splitlines() == [f"webhook.test {sent['payload']['data']}"]
+    assert forged.status_code == 400
+
+
+def taken(delivery: Any) -> Any:
+    return delivery if delivery["status"] == "succeeded" else None
+
+
+def test_the_how_to_shows_the_example_as_it_is() -> None:
+    shown = (ROOT / "docs" / "howto-webhooks.md").read_text().split("```python\n")[1].split("```")[0]
+    assert shown.strip() in (ROOT / "examples" / "receive.py").read_text()

@@ -248,6 +248,8 @@ def test_a_delivery_that_is_being_sent_is_taken_by_nobody_else_until_its_holder_
     assert second.message == silent.message  # the id is the same
     assert outbox.claim(**ROOM) == ()  # for its lease still runs
     outbox.record(silent, FAILED)  # a zombie changes nothing
+    outbox.release(silent)
+    assert outbox.claim(**ROOM) == ()
     assert log(endpoints, endpoint_id)[0].attempts == []
     outbox.record(second, TAKEN)
     (there,) = log(endpoints, endpoint_id)
@@ -340,9 +342,13 @@ def test_an_endpoint_that_took_nothing_for_days_is_disabled_and_one_success_is_e
 ) -> None:
     endpoint_id = make()
 
-    def attempt(reply: Reply, days: float) -> None:
+    def attempt(reply: Reply, days: float, *, tried: float = 1.0) -> None:
+        """An attempt for something that happened ``tried`` days ago; then so many days pass."""
         end(1, first_seed=int(days * 10))
         fill(outbox)
+        with writing(engine) as connection:
+            then = webhook_delivery.c.created_at - tried * 86_400
+            connection.execute(sa.update(webhook_delivery).values(created_at=then))
         outbox.record(only(outbox.claim(**ROOM)), reply)
         with writing(engine) as connection:
             past = webhook_endpoint.c.failing_since - days * 86_400
@@ -355,6 +361,8 @@ def test_an_endpoint_that_took_nothing_for_days_is_disabled_and_one_success_is_e
     assert endpoints.get(endpoint_id).failing_since is None
     attempt(FAILED, 5.1)
     assert endpoints.get(endpoint_id).enabled
+    attempt(FAILED, 1.0, tried=0.1)
+    assert endpoints.get(endpoint_id).enabled  # nothing was tried for long
     attempt(FAILED, 1.0)
     told = endpoints.get(endpoint_id)
     assert (told.enabled, "5 days" in (told.disabled_reason or "")) == (False, True)
