@@ -17,6 +17,8 @@ from worker.spec.families.model import Acted, Hidden, Material, Start
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from worker.spec.graph import Graph, HiddenValue, Value
+
 Activation = Literal["relu", "tanh", "sigmoid"]
 Init = Literal["torch", "xavier_uniform", "xavier_normal", "he_uniform", "he_normal"]
 
@@ -30,6 +32,20 @@ def activated(z: Tensor, activation: Activation) -> Tensor:
     # σ(z) = (1 + tanh(z/2)) / 2: torch's own sigmoid rounds the last few elements of a tensor otherwise than the rest,
     # so that a run's bits would hang on its place in the stack.
     return z.mul_(0.5).tanh_().add_(1).mul_(0.5)
+
+
+def onnx_activated(graph: Graph, z: Value, activation: Activation) -> Value:
+    """φ(z) as a node of an ONNX graph."""
+    return graph.node({"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}[activation], z)
+
+
+def onnx_dense(
+    graph: Graph, h: Value, depth: int, hidden: HiddenValue, activation: Activation = "relu", prefix: str = "layers"
+) -> Value:
+    """Logits (rows, classes) of a chain of ``depth`` layers on ``h`` (rows, D), as nodes of an ONNX graph."""
+    for i in range(depth - 1):
+        h = hidden(onnx_activated(graph, graph.affine(h, f"{prefix}.{i}"), activation), i)
+    return graph.affine(h, f"{prefix}.{depth - 1}")
 
 
 def dense_parameters(

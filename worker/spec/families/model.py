@@ -6,10 +6,13 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
+from worker.spec.families.regularizer import hook
 from worker.spec.part import Part, Stacked
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from worker.spec.graph import Graph, HiddenValue, Value
 
 
 class Acted(NamedTuple):
@@ -93,6 +96,11 @@ class Model(Part):
     def flops(self, shape: tuple[int, ...], classes: int) -> int:
         """Floating-point operations of one row's forward pass; for dense layers two for each weight."""
         return 2 * sum(math.prod(size) for size in self.parameters(shape, classes).values())
+
+    @hook
+    def onnx(self, graph: Graph, x: Value, shape: tuple[int, ...], hidden: HiddenValue) -> Value:
+        """Logits (rows, classes) of inputs ``x`` (rows, D), which had ``shape``, in evaluation mode; needs no torch."""
+        raise NotImplementedError
 
     @staticmethod
     def network(part: Stacked[Any], material: Material) -> Network:

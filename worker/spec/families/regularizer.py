@@ -12,6 +12,7 @@ from worker.spec.part import Objection, Part, Spec, Stacked
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from worker.spec.graph import Graph, Value
     from worker.spec.run import RunSpec
 
 
@@ -137,6 +138,11 @@ class Regularizer(Part):
     @hook
     def scale(part: Stacked[Any], a: Tensor, layer: int) -> None:
         """Change activations (K, N, H) in place in evaluation mode; layer −1 is the input."""
+        raise NotImplementedError
+
+    @hook
+    def onnx_scale(self, graph: Graph, a: Value, layer: int) -> Value:
+        """What ``scale`` makes of one run's activations ``a`` (rows, H), as nodes of an ONNX graph; needs no torch."""
         raise NotImplementedError
 
     @staticmethod

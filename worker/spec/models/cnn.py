@@ -17,11 +17,19 @@ from __future__ import annotations
 import itertools
 import math
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.dense import Activation, DenseNetwork, Init, dense_parameters, starting
+from worker.spec.dense import (
+    Activation,
+    DenseNetwork,
+    Init,
+    dense_parameters,
+    onnx_activated,
+    onnx_dense,
+    starting,
+)
 from worker.spec.families.model import Hidden, Material, Model, Network, Start
 from worker.spec.part import Objection, Stacked
 from worker.spec.threads import each_on_one_thread
@@ -29,6 +37,7 @@ from worker.spec.threads import each_on_one_thread
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from worker.spec.graph import Graph, HiddenValue, Value
     from worker.spec.run import RunSpec
 
 Channels = Annotated[int, Field(ge=1, le=4096)]
@@ -115,6 +124,39 @@ class CNN(Model):
             pixels = 1 if block is None else (shape[-2] >> halvings) * (shape[-1] >> halvings)
             total += 2 * math.prod(size) * pixels
         return total
+
+    def onnx(self, graph: Graph, x: Value, shape: tuple[int, ...], hidden: HiddenValue) -> Value:
+        """The blocks, pooling before the nonlinearity where the network does, and the dense layers."""
+        planes = shape[0] if len(shape) == 3 else 1
+        h = graph.node("Reshape", x, graph.sizes([-1, planes, *shape[-2:]]))
+        halved: dict[str, Any] = {"kernel_shape": [2, 2], "strides": [2, 2]}
+        for i in range(len(self.channels)):
+            kernels, biases = graph.weight(f"blocks.{i}.conv.weight"), graph.weight(f"blocks.{i}.conv.bias")
+            h = graph.node("Conv", h, kernels, biases, pads=[self.kernel_size // 2] * 4)
+            h = self._onnx_norm(graph, h, i)
+            if self.pooling == "max":
+                h = graph.node("MaxPool", h, **halved)
+            h = onnx_activated(graph, h, self.activation)
+            if self.pooling == "average":
+                h = graph.node("AveragePool", h, **halved)
+        return onnx_dense(graph, graph.node("Flatten", h, axis=1), len(self.hidden) + 1, hidden, self.activation)
+
+    def _onnx_norm(self, graph: Graph, h: Value, block: int) -> Value:
+        """The norm behind a convolution; ``h`` (rows, C, H, W)."""
+        if self.norm == "none":
+            return h
+        weight, bias = (graph.weight(f"blocks.{block}.norm.{name}") for name in ("weight", "bias"))
+        if self.norm == "batch":
+            mean, var = (graph.weight(f"blocks.{block}.norm.running_{name}") for name in ("mean", "var"))
+            return graph.node("BatchNormalization", h, weight, bias, mean, var, epsilon=EPS)
+        # All channels together are one channel of an instance: the operator that says so came later than the others.
+        flat = graph.node("Reshape", h, graph.sizes([0, 1, -1]))
+        flat = graph.node("InstanceNormalization", flat, graph.numbers([1.0]), graph.numbers([0.0]), epsilon=EPS)
+        each = graph.sizes([-1, 1, 1])
+        scaled = graph.node(
+            "Mul", graph.node("Reshape", flat, graph.node("Shape", h)), graph.node("Reshape", weight, each)
+        )
+        return graph.node("Add", scaled, graph.node("Reshape", bias, each))
 
     @staticmethod
     def network(part: Stacked[CNN], material: Material) -> Network:

@@ -8,13 +8,16 @@ Reference: Cox, 1958, "The regression analysis of binary sequences".
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.dense import DenseNetwork, Init, dense_parameters, starting
+from worker.spec.dense import DenseNetwork, Init, dense_parameters, onnx_dense, starting
 from worker.spec.families.model import Material, Model, Network, Start
 from worker.spec.part import Stacked
+
+if TYPE_CHECKING:
+    from worker.spec.graph import Graph, HiddenValue, Value
 
 
 class Linear(Model):
@@ -33,6 +36,10 @@ class Linear(Model):
     def start(self, name: str, shape: tuple[int, ...], fan_in: int) -> Start:
         """As ``init`` says."""
         return starting(self.init, shape, fan_in)
+
+    def onnx(self, graph: Graph, x: Value, shape: tuple[int, ...], hidden: HiddenValue) -> Value:
+        """The same chain."""
+        return onnx_dense(graph, x, 1, hidden)
 
     @staticmethod
     def network(part: Stacked[Linear], material: Material) -> Network:

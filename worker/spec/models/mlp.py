@@ -10,13 +10,16 @@ Reference: Rumelhart, Hinton and Williams, 1986, "Learning representations by ba
 from __future__ import annotations
 
 import math
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.dense import Activation, DenseNetwork, Init, dense_parameters, starting
+from worker.spec.dense import Activation, DenseNetwork, Init, dense_parameters, onnx_dense, starting
 from worker.spec.families.model import Material, Model, Network, Start
 from worker.spec.part import Stacked
+
+if TYPE_CHECKING:
+    from worker.spec.graph import Graph, HiddenValue, Value
 
 Width = Annotated[int, Field(ge=1, le=1_000_000_000)]
 
@@ -48,6 +51,10 @@ class MLP(Model):
     def start(self, name: str, shape: tuple[int, ...], fan_in: int) -> Start:
         """As ``init`` says."""
         return starting(self.init, shape, fan_in)
+
+    def onnx(self, graph: Graph, x: Value, shape: tuple[int, ...], hidden: HiddenValue) -> Value:
+        """The same chain."""
+        return onnx_dense(graph, x, len(self.hidden) + 1, hidden, self.activation)
 
     @staticmethod
     def network(part: Stacked[MLP], material: Material) -> Network:

@@ -23,6 +23,7 @@ from worker.spec.part import Objection, PerRun, Stacked
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from worker.spec.graph import Graph, Value
     from worker.spec.run import RunSpec
 
 
@@ -73,6 +74,11 @@ class Dropout(Regularizer):
         """The classic form's scaling at evaluation."""
         if part.form == "classic":
             a.mul_(1 - _stepped(part, "input_p" if layer < 0 else "p"))
+
+    def onnx_scale(self, graph: Graph, a: Value, layer: int) -> Value:
+        """The same of one run."""
+        p = round((self.input_p if layer < 0 else self.p) * 65536) / 65536
+        return a if self.form == "inverted" or not p else graph.node("Mul", a, graph.number(1 - p))
 
 
 def _stepped(part: Stacked[Dropout], name: str) -> Tensor:

@@ -1,0 +1,179 @@
+"""A trained model as an ONNX file, made from a run's spec and its weights alone: no torch, no tracing.
+
+Every model describes its own computation as nodes of a graph (:meth:`Model.onnx`), every regularizer that acts in
+evaluation mode likewise (:meth:`Regularizer.onnx_scale`); this is what they do it with, and what puts them together.
+
+    input          rows as the dataset has them, float32 (rows, *shape): raw pixel values, not scaled
+    logits         (rows, classes)
+    probabilities  (rows, classes), their softmax
+
+Reference: Bai, Lu, Zhang et al., 2017–, "ONNX: Open Neural Network Exchange".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NewType, Protocol
+
+from worker.spec.families.regularizer import defines
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx
+
+    from worker.spec.families.dataset import Dataset
+    from worker.spec.run import RunSpec
+
+    Weights = Mapping[str, np.ndarray[Any, Any]]
+    Scale = float | np.ndarray[Any, Any]
+    """A number for all inputs, or one for each, (D,)."""
+
+Value = NewType("Value", str)
+"""The name of a tensor in a graph."""
+OPSET, IR_VERSION = 17, 8
+"""Of 2022: whatever reads ONNX today reads these, and no operator that is needed here is newer."""
+INPUT, LOGITS, PROBABILITIES = "input", "logits", "probabilities"
+
+
+class NoGraph(Exception):
+    """The model cannot be written as ONNX; the message says what is missing."""
+
+
+class HiddenValue(Protocol):
+    """What happens to activations between a model's layers, in evaluation mode."""
+
+    def __call__(self, a: Value, layer: int) -> Value:
+        """The activations ``a`` (rows, H) of hidden ``layer`` as the next layer is to see them."""
+
+
+class Graph:
+    """A graph that is being built. Whatever is added has a name that depends on what came before only."""
+
+    def __init__(self, weights: Weights, *, rounded: bool = False) -> None:
+        """A graph on ``weights``; ``rounded`` where the products of dense layers are in bfloat16."""
+        self.rounded = rounded
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[str, onnx.TensorProto] = {}
+        self._weights = weights
+
+    def weight(self, name: str) -> Value:
+        """One of the run's parameters or buffers."""
+        from onnx import numpy_helper
+
+        if name not in self.constants:
+            self.constants[name] = numpy_helper.from_array(self._weights[name], name)
+        return Value(name)
+
+    def number(self, value: Scale) -> Value:
+        """A float32 that every element meets alike, or one for each input."""
+        return self._constant(value, "float32")
+
+    def numbers(self, values: Sequence[float]) -> Value:
+        """A float32 for each channel."""
+        return self._constant(values, "float32")
+
+    def sizes(self, sizes: Sequence[int]) -> Value:
+        """The shape that a tensor is to have; −1 stands for what is left, 0 for what it was."""
+        return self._constant(sizes, "int64")
+
+    def _constant(self, values: Scale | Sequence[float], dtype: str) -> Value:
+        import numpy as np
+        from onnx import numpy_helper
+
+        name = f"constant_{len(self.constants)}"
+        self.constants[name] = numpy_helper.from_array(np.array(values, dtype), name)
+        return Value(name)
+
+    def node(self, operator: str, *inputs: Value, output: str | None = None, **attributes: Any) -> Value:
+        """The result of an operator on ``inputs``."""
+        from onnx import helper
+
+        name = output or f"{operator.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, list(inputs), [name], name=name, **attributes))
+        return Value(name)
+
+    def in_bfloat16(self, value: Value) -> Value:
+        """``value`` rounded to bfloat16, as float32."""
+        from onnx import TensorProto
+
+        return self.node("Cast", self.node("Cast", value, to=TensorProto.BFLOAT16), to=TensorProto.FLOAT)
+
+    def affine(self, h: Value, layer: str) -> Value:
+        """h·Wᵀ + b with the weight and bias of the dense ``layer``."""
+        w, b = self.weight(f"{layer}.weight"), self.weight(f"{layer}.bias")
+        if not self.rounded:
+            return self.node("Gemm", h, w, b, transB=1)
+        turned = self.node("Transpose", self.in_bfloat16(w), perm=[1, 0])
+        product = self.node("MatMul", self.in_bfloat16(h), turned)
+        return self.node("Add", self.in_bfloat16(product), b)
+
+
+def onnx_of(
+    spec: RunSpec, weights: Weights, metadata: Mapping[str, str], *, scaling: tuple[Scale, Scale] | None = None
+) -> bytes:
+    """The ONNX file of the model that ``spec`` trained to ``weights``; equal arguments give equal bytes.
+
+    ``scaling`` is what raw inputs are multiplied by, and what is added then; by default as the spec says.
+
+    Raises:
+        NoGraph: a part of the spec does not describe itself as ONNX, or the weights are not of this model.
+    """
+    from onnx import TensorProto, helper
+
+    _check(spec, weights)
+    graph = Graph(weights, rounded=spec.precision == "bfloat16")
+    logits = graph.node("Identity", _logits(graph, spec, scaling or scaling_of(spec.dataset)), output=LOGITS)
+    graph.node("Softmax", logits, output=PROBABILITIES, axis=1)
+    row, outputs = spec.dataset.shape, (LOGITS, PROBABILITIES)
+    drawn = helper.make_graph(
+        graph.nodes,
+        spec.model.kind,
+        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["rows", *row])],
+        [helper.make_tensor_value_info(o, TensorProto.FLOAT, ["rows", len(spec.dataset.classes)]) for o in outputs],
+        list(graph.constants.values()),
+    )
+    opset = helper.make_opsetid("", OPSET)
+    model = helper.make_model(drawn, opset_imports=[opset], ir_version=IR_VERSION, producer_name="fitwell")
+    helper.set_model_props(model, dict(metadata))
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
+
+
+def scaling_of(dataset: Dataset) -> tuple[float, float]:
+    """What the engine multiplies raw inputs by, and what it adds then: to [0, 1] and normalised."""
+    mean, std = (dataset.normalize.mean, dataset.normalize.std) if dataset.normalize else (0.0, 1.0)
+    return 1 / (dataset.white * std), -mean / std
+
+
+def _check(spec: RunSpec, weights: Weights) -> None:
+    """Refuse what cannot be drawn."""
+    if not defines(type(spec.model), "onnx"):
+        raise NoGraph(f"A model of kind {spec.model.kind!r} cannot be written as ONNX: its file brings no method onnx.")
+    for part in spec.regularizers:
+        if defines(type(part), "scale") and not defines(type(part), "onnx_scale"):
+            raise NoGraph(
+                f"The regularizer {part.kind!r} acts in evaluation mode and cannot be written as ONNX: its file brings "
+                "no method onnx_scale."
+            )
+    shape, classes = spec.dataset.shape, len(spec.dataset.classes)
+    wanted = spec.model.parameters(shape, classes) | spec.model.buffers(shape)
+    for name, size in wanted.items():
+        if name not in weights or weights[name].shape != size:
+            found = f"has the shape {weights[name].shape}" if name in weights else "is missing"
+            raise NoGraph(f"The weights are not of this model: {name!r} {found} instead of {size}.")
+
+
+def _logits(graph: Graph, spec: RunSpec, scaling: tuple[Scale, Scale]) -> Value:
+    """The whole computation, from raw rows on."""
+    acting = [part for part in spec.regularizers if defines(type(part), "onnx_scale")]
+
+    def hidden(a: Value, layer: int) -> Value:
+        for part in acting:
+            a = part.onnx_scale(graph, a, layer)
+        return a
+
+    x = graph.node("Flatten", Value(INPUT), axis=1)
+    scale, shift = (graph.number(one) for one in scaling)
+    x = graph.node("Add", graph.node("Mul", x, scale), shift)
+    logits: Value = spec.model.onnx(graph, hidden(x, -1), spec.dataset.shape, hidden)
+    return logits
