@@ -9,11 +9,15 @@ Refusal
 ├── NotAcceptable      406
 ├── Conflict           409  TransitionRefused, RunActive, StudyActive, NothingToChoose, EndpointDisabled,
 │                           TooManyEndpoints
+├── Gone               410  FileLost
+├── PreconditionFailed 412
 ├── TooLarge           413
 ├── WrongMediaType     415
+├── RangeRefused       416
 ├── Unprocessable      422  SpecRefused, KeyReused
 ├── TooMany            429  TooManyAttempts, QuotaExceeded
-└── Unavailable        503
+├── Unavailable        503
+└── TookTooLong        504
 """
 
 from __future__ import annotations
@@ -236,6 +240,29 @@ class TooManyEndpoints(Conflict):
     title = "There are as many webhook endpoints as this server takes"
 
 
+class Gone(Refusal):
+    """It was there and is there no more."""
+
+    status = 410
+    code = "gone"
+    title = "It is there no more"
+
+
+class FileLost(Gone):
+    """A file that was recorded is missing, or is not what was written."""
+
+    code = "file_lost"
+    title = "A recorded file is lost"
+
+
+class PreconditionFailed(Refusal):
+    """What is there is not what the caller has in mind."""
+
+    status = 412
+    code = "precondition_failed"
+    title = "What is there has changed"
+
+
 class TooLarge(Refusal):
     """The body is larger than this server takes."""
 
@@ -250,6 +277,14 @@ class WrongMediaType(Refusal):
     status = 415
     code = "unsupported_media_type"
     title = "The body must be JSON"
+
+
+class RangeRefused(Refusal):
+    """The part asked for is outside of what there is."""
+
+    status = 416
+    code = "range_not_satisfiable"
+    title = "There is no such part"
 
 
 class Unprocessable(Refusal):
@@ -307,3 +342,11 @@ class Unavailable(Refusal):
     status = 503
     code = "unavailable"
     title = "The service cannot answer now"
+
+
+class TookTooLong(Refusal):
+    """It was begun and given up, since it took too long."""
+
+    status = 504
+    code = "took_too_long"
+    title = "It took too long"

@@ -1,0 +1,135 @@
+"""The limited process as the service sees it: started when it is needed, kept warm, replaced when it dies or hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+from service.errors import TookTooLong, Unavailable
+from service.predicting.messages import LENGTHS, Answer, Message, Refused, reply_of
+
+LOG = logging.getLogger("fitwell.predicting")
+MOST_WAITING = 32
+"""Requests that wait for their turn, at most; each holds its body in memory."""
+SOON = {"retry-after": "1"}
+INHERITED = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "HOME")
+"""What the process needs of the environment; the service's secrets are not among it."""
+
+
+class Limited:
+    """One process that does one thing after the other, each within ``seconds``."""
+
+    def __init__(self, *, datasets: Path, cache: Path, memory: int, seconds: float) -> None:
+        self._options = ["--datasets", str(datasets), "--memory", str(memory), "--seconds", str(seconds)]
+        self._cache = cache
+        self._seconds = seconds
+        self._process: asyncio.subprocess.Process | None = None
+        self._turn = asyncio.Lock()
+        self._waiting = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The process's id, where there is one."""
+        return None if self._process is None else self._process.pid
+
+    async def ask(self, order: Message, content: bytes = b"") -> tuple[Answer | Refused, bytes]:
+        """What comes of an order, and the bytes that come with it.
+
+        Raises:
+            Unavailable: too many others wait, or the process died over it; asking again may help.
+            TookTooLong: it was not done in time, and the process was ended.
+        """
+        async with self._own_turn():
+            try:
+                async with asyncio.timeout(self._seconds):
+                    return await self._exchange(order, content)
+            except TimeoutError as error:
+                raise self._too_long("") from error
+
+    @contextlib.asynccontextmanager
+    async def _own_turn(self) -> AsyncIterator[None]:
+        """Wait until the process is free; not for long, and not in a long queue."""
+        others = Unavailable("Other predictions and pictures are before this one. Try again.", headers=SOON)
+        if self._waiting >= MOST_WAITING:
+            raise others
+        self._waiting += 1
+        try:
+            await asyncio.wait_for(self._turn.acquire(), self._seconds)
+        except TimeoutError as error:
+            raise others from error
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    async def _exchange(self, order: Message, content: bytes) -> tuple[Answer | Refused, bytes]:
+        process = await self._started()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(order.frame(content))
+            await process.stdin.drain()
+            text, more = LENGTHS.unpack(await process.stdout.readexactly(LENGTHS.size))
+            return reply_of(await process.stdout.readexactly(text)), await process.stdout.readexactly(more)
+        except (asyncio.IncompleteReadError, ConnectionError) as error:
+            raise self._dead(await process.wait()) from error
+        except BaseException:  # what it says from now on would be taken for the answer to something else
+            await self.close()
+            raise
+
+    async def _started(self) -> asyncio.subprocess.Process:
+        if self._process is not None and self._process.returncode is None:
+            return self._process
+        await self.close()
+        self._cache.mkdir(parents=True, exist_ok=True)
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "service.predicting.process", *self._options),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=self._environment(os.environ),
+            start_new_session=True,
+        )
+        LOG.info("the process that predicts and draws is %d", self._process.pid)
+        return self._process
+
+    def _environment(self, own: Mapping[str, str]) -> dict[str, str]:
+        kept = {name: own[name] for name in INHERITED if name in own}
+        one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        return {**kept, **one_thread, "MPLCONFIGDIR": str(self._cache / "matplotlib")}
+
+    def _dead(self, code: int) -> Exception:
+        """What to tell of the process's end in the middle of its work."""
+        if code >= 0:
+            return RuntimeError(f"the process that predicts ended with {code}; the reason is in the log before this")
+        name = signal.Signals(-code).name
+        LOG.warning("the process that predicts and draws was ended by %s", name)
+        if -code == signal.SIGXCPU:
+            return self._too_long(" of processor time")
+        return Unavailable(
+            f"The process that does this was ended by {name} in the middle of it; the next request gets a new one.",
+            headers=SOON,
+        )
+
+    def _too_long(self, what: str) -> TookTooLong:
+        return TookTooLong(
+            f"It was not done in {self._seconds:g} s{what} (FITWELL_PREDICT_SECONDS). Ask for less at once."
+        )
+
+    async def close(self) -> None:
+        """End the process."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        if process.stdin is not None:
+            process.stdin.close()

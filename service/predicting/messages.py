@@ -1,0 +1,147 @@
+"""What the API and its limited process say to each other.
+
+    API → process    Predict · Export · DrawGrid · DrawCurve
+    process → API    Answer · Refused
+
+A message is a frame: two lengths (8 bytes each, big-endian), a JSON object, and bytes that are better not JSON: rows
+on the way in, probabilities or a picture on the way out. NaN and infinity travel in the bytes only.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+LENGTHS = struct.Struct(">QQ")
+Theme = Literal["light", "dark"]
+Split = Literal["test"]
+Reason = Literal[
+    "file_altered", "no_graph", "no_data", "no_such_row", "no_image", "no_positive_value", "no_space", "too_large"
+]
+
+
+class Message(BaseModel):
+    """What a frame's JSON says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def frame(self, content: bytes = b"") -> bytes:
+        """The message on its way, with ``content`` behind it."""
+        text = self.model_dump_json().encode()
+        return LENGTHS.pack(len(text), len(content)) + text + content
+
+
+class ModelFile(BaseModel):
+    """A trained model: the spec and the file that holds its weights."""
+
+    model_config = ConfigDict(frozen=True)
+
+    spec: dict[str, Any]
+    spec_hash: str
+    path: str
+    sha256: str
+
+
+class Chosen(BaseModel):
+    """Rows of a part of the model's dataset."""
+
+    model_config = ConfigDict(frozen=True)
+
+    split: Split
+    indices: tuple[int, ...]
+
+
+class Predict(Message):
+    """Probabilities of rows: those chosen of the dataset, or those that follow, float32 in the dataset's shape."""
+
+    say: Literal["predict"] = "predict"
+    model: ModelFile
+    chosen: Chosen | None = None
+
+
+class Export(Message):
+    """Write the model as ONNX to ``target``, whole or not at all."""
+
+    say: Literal["export"] = "export"
+    model: ModelFile
+    metadata: dict[str, str]
+    target: str
+
+
+class DrawGrid(Message):
+    """Draw images of the dataset with their true and predicted classes, as PNG."""
+
+    say: Literal["draw_grid"] = "draw_grid"
+    model: ModelFile
+    chosen: Chosen
+    title: str
+    theme: Theme
+
+
+class BestEpoch(BaseModel):
+    """The epoch to mark."""
+
+    model_config = ConfigDict(frozen=True)
+
+    epoch: int
+    metric: str
+    value: float
+    optimistic: bool
+
+
+class DrawCurve(Message):
+    """Draw series over epochs."""
+
+    say: Literal["draw_curve"] = "draw_curve"
+    title: str
+    epochs: tuple[int, ...]
+    series: dict[str, tuple[float | None, ...]]
+    best: BestEpoch | None
+    form: Literal["png", "svg"]
+    width: int
+    height: int
+    log: bool
+    theme: Theme
+
+
+class Answer(Message):
+    """Done; the bytes behind it are what was asked for."""
+
+    say: Literal["answer"] = "answer"
+    labels: tuple[int, ...] | None = None
+    """The true labels, of rows of the dataset."""
+    sha256: str | None = None
+    """Of the file written."""
+
+
+class Refused(Message):
+    """It cannot be done as asked; the process is well."""
+
+    say: Literal["refused"] = "refused"
+    reason: Reason
+    message: str
+    place: int | None = None
+    """Which of the rows is meant."""
+
+
+Order = Annotated[Predict | Export | DrawGrid | DrawCurve, Field(discriminator="say")]
+Reply = Annotated[Answer | Refused, Field(discriminator="say")]
+_ORDER: TypeAdapter[Predict | Export | DrawGrid | DrawCurve] = TypeAdapter(Order)
+_REPLY: TypeAdapter[Answer | Refused] = TypeAdapter(Reply)
+
+
+def next_order(read: Callable[[int], bytes]) -> tuple[Predict | Export | DrawGrid | DrawCurve, bytes] | None:
+    """The next order and the bytes behind it; None at the end of the input."""
+    lengths = read(LENGTHS.size)
+    if len(lengths) < LENGTHS.size:
+        return None
+    text, content = LENGTHS.unpack(lengths)
+    return _ORDER.validate_json(read(text)), read(content)
+
+
+def reply_of(text: bytes) -> Answer | Refused:
+    """What the process says in ``text``."""
+    return _REPLY.validate_json(text)
