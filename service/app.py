@@ -22,6 +22,8 @@ from service.api import (
     events,
     health,
     history,
+    models,
+    pictures,
     problems,
     runs,
     studies,
@@ -32,6 +34,7 @@ from service.api import (
 )
 from service.api.study_bodies import run_of
 from service.api.tailer import Tailer
+from service.models.models import Models
 from service.runs.jobs import Jobs
 from service.runs.records import Records
 from service.runs.runs import Runs
@@ -61,6 +64,7 @@ def create_app(settings: Settings, *, address: str | None = None) -> FastAPI:
         records.last_event_id,
         lambda last, limit: [events.told(event) for event in records.events(None, after=last, limit=limit)],
     )
+    the_models = Models(engine, settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -73,6 +77,7 @@ def create_app(settings: Settings, *, address: str | None = None) -> FastAPI:
         noting.cancel()
         tailer.close()
         await the_webhooks.sender.close()
+        await the_models.close()
         engine.dispose()
 
     app = FastAPI(
@@ -87,9 +92,11 @@ def create_app(settings: Settings, *, address: str | None = None) -> FastAPI:
     )
     app.state.runs, app.state.records = Runs(engine, settings), records
     app.state.tailer, app.state.settings = tailer, settings
+    app.state.models = the_models
     app.state.studies, app.state.tokens = Studies(engine, settings, run_of), the_tokens
     app.state.webhooks = the_webhooks
-    for routes in (bulk, runs, again, history, written, studies, events, webhooks, catalog, health, tokens):
+    of_runs = (bulk, runs, again, history, written, models, pictures)
+    for routes in (*of_runs, studies, events, webhooks, catalog, health, tokens):
         app.include_router(routes.router)
     app.include_router(history.several)
     app.webhooks.include_router(webhook_messages.router)

@@ -72,6 +72,13 @@ class Settings(BaseSettings):
         description="Let webhooks go to loopback and private addresses, there without TLS too; for labs and tests.",
     )
     max_webhook_endpoints: int = Field(default=100, ge=0, description="Most webhook endpoints.")
+    max_predict_rows: int = Field(default=10_000, ge=1, description="Most rows of a prediction.")
+    max_predict_body_bytes: int = Field(default=8_000_000, ge=1, description="Largest request body of a prediction.")
+    predict_seconds: float = Field(default=20.0, gt=0, description="Longest time for a prediction or a picture.")
+    predict_memory_bytes: int = Field(
+        default=2 * 2**30, ge=2**29, description="Address space of the process that predicts and draws."
+    )
+    max_cache_bytes: int = Field(default=2**30, ge=0, description="Most that models kept as ONNX take on disk.")
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod
@@ -100,6 +107,11 @@ class Settings(BaseSettings):
     def checkpoints(self) -> Path:
         """Where checkpoints lie."""
         return self.home / "checkpoints"
+
+    @property
+    def cache(self) -> Path:
+        """Where lies what can be made again."""
+        return self.home / "cache"
 
     @property
     def url(self) -> str:

@@ -113,8 +113,8 @@ class CancelBody(BaseModel):
         raise SpecRefused(message, errors=[FieldError("", "ids_or_filter", message)])
 
 
-async def read(request: Request, limit: int) -> bytes:
-    """The body, at most ``limit`` bytes of it.
+async def read(request: Request, limit: int, setting: str = "FITWELL_MAX_BODY_BYTES") -> bytes:
+    """The body, at most ``limit`` bytes of it, as ``setting`` says.
 
     Raises:
         WrongMediaType: it is not said to be JSON.
@@ -127,9 +127,7 @@ async def read(request: Request, limit: int) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit:
-            raise TooLarge(
-                f"The body has more than {limit:,} bytes, the most this server takes (FITWELL_MAX_BODY_BYTES)."
-            )
+            raise TooLarge(f"The body has more than {limit:,} bytes, the most this server takes ({setting}).")
     return bytes(body)
 
 

@@ -15,6 +15,7 @@ from pydantic.json_schema import models_json_schema
 
 from service.api.bodies import BulkBody, CancelBody, ChangeBody, CloneBody, ExtendBody, RunBody
 from service.api.dependencies import RunsOf, SettingsOf, only
+from service.api.model_views import PredictBody
 from service.api.problems import problems
 from service.api.schemas import run_schema, study_schema
 from service.api.study_bodies import SeedsBody, StudyBody
@@ -153,7 +154,7 @@ def get_preset(name: str) -> Preset:
 def get_capabilities(runs: RunsOf, settings: SettingsOf) -> Capabilities:
     """What this server takes, and what its workers have and promise."""
     workers = [WorkerView.of(row) for row in runs.workers()]
-    names = ("max_body_bytes", "max_parameters", "max_run_bytes", "max_run_seconds", "stack_limit")
+    names = ("max_body_bytes", "max_parameters", "max_run_bytes", "max_run_seconds", "max_predict_rows", "stack_limit")
     return Capabilities(
         version=version("fitwell"),
         engine_version=ENGINE_VERSION,
@@ -176,10 +177,8 @@ def list_workers(runs: RunsOf) -> WorkerList:
 
 def body_schemas() -> dict[str, Any]:
     """The request bodies' schemas, as OpenAPI's components name them."""
-    bodies = (
-        *(RunBody, BulkBody, CancelBody, ChangeBody, CloneBody, ExtendBody, StudyBody, SeedsBody),
-        *(TokenBody, EndpointBody, EndpointChangeBody),
-    )
+    runs = (RunBody, BulkBody, CancelBody, ChangeBody, CloneBody, ExtendBody, PredictBody)
+    bodies = (*runs, StudyBody, SeedsBody, TokenBody, EndpointBody, EndpointChangeBody)
     _, schema = models_json_schema(
         [(body, "validation") for body in bodies], ref_template="#/components/schemas/{model}"
     )

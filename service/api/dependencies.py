@@ -14,6 +14,7 @@ from service.api.access import caller_of
 from service.api.tailer import Tailer
 from service.callers import Caller
 from service.errors import FieldError, SpecRefused
+from service.models.models import Models
 from service.runs.answers import Answer, Key
 from service.runs.records import Records
 from service.runs.runs import Runs
@@ -50,6 +51,11 @@ def _webhooks(request: Request) -> Webhooks:
     return webhooks.on_behalf_of(caller_of(request))
 
 
+def _models(request: Request) -> Models:
+    models: Models = request.app.state.models
+    return models.on_behalf_of(caller_of(request))
+
+
 def _tailer(request: Request) -> Tailer:
     tailer: Tailer = request.app.state.tailer
     return tailer
@@ -66,6 +72,7 @@ StudiesOf = Annotated[Studies, Depends(_studies)]
 TokensOf = Annotated[Tokens, Depends(_tokens)]
 CallerOf = Annotated[Caller, Depends(caller_of)]
 WebhooksOf = Annotated[Webhooks, Depends(_webhooks)]
+ModelsOf = Annotated[Models, Depends(_models)]
 TailerOf = Annotated[Tailer, Depends(_tailer)]
 SettingsOf = Annotated[Settings, Depends(_settings)]
 

@@ -1,0 +1,72 @@
+"""What is asked of a trained model and what it answers, as clients see it."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from service.models.kept import At
+from service.models.models import Predictions
+from service.predicting.messages import Split
+
+
+class PredictBody(BaseModel):
+    """Rows to predict: those that are sent along, or rows of the dataset that the run was trained on."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    inputs: list[JsonValue] | None = Field(
+        default=None,
+        description="Rows as the dataset has them, before scaling (an image's pixels from 0 to 255, say); each a flat "
+        "list of numbers, or nested in the dataset's shape.",
+    )
+    split: Split | None = Field(default=None, description="A part of the dataset, instead of inputs.")
+    indices: list[Annotated[int, Field(ge=0, le=2**31)]] | None = Field(
+        default=None, description="Which of its rows, from 0."
+    )
+
+
+class PredictionsView(BaseModel):
+    """What a model makes of some rows; lists are parallel to the rows. A probability that is no number is null."""
+
+    object: Literal["predictions"] = "predictions"
+    run_id: str
+    at: At
+    epoch: int = Field(description="After which the model is as it is used here.")
+    split: Split | None
+    indices: list[int] | None
+    class_names: list[str]
+    probabilities: list[list[float | None]] = Field(description="Of each class for each row.")
+    labels: list[int | None] = Field(description="The most probable class, from 0; null where there is none.")
+    names: list[str | None] = Field(description="Its name.")
+    true_labels: list[int] | None = Field(description="Of rows of the dataset.")
+    true_names: list[str] | None
+
+    @classmethod
+    def of(cls, found: Predictions) -> PredictionsView:
+        """The predictions as they are shown."""
+        finite = np.isfinite(found.probabilities.sum(axis=1))
+        given = [int(label) if ok else None for label, ok in zip(found.probabilities.argmax(1), finite, strict=True)]
+        told = [[_shown(value) for value in row] for row in found.probabilities.tolist()]
+        true = found.labels
+        return cls.model_construct(
+            run_id=found.kept.run_id,
+            at=found.kept.at,
+            epoch=found.kept.file.epoch,
+            split=None if found.chosen is None else found.chosen.split,
+            indices=None if found.chosen is None else list(found.chosen.indices),
+            class_names=list(found.classes),
+            probabilities=told,
+            labels=given,
+            names=[None if label is None else found.classes[label] for label in given],
+            true_labels=None if true is None else list(true),
+            true_names=None if true is None else [found.classes[label] for label in true],
+        )
+
+
+def _shown(value: float) -> float | None:
+    """A float32 without the digits that are no part of it."""
+    return float(f"{value:.9g}") if math.isfinite(value) else None

@@ -1,0 +1,102 @@
+"""Which file holds a run's model, as the database has it, and the file itself."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from io import BufferedReader
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from service.errors import FileLost, NotMeasured
+from service.models.files import Digests, NotAsRecorded
+from service.predicting.messages import ModelFile
+from service.runs.seen import SeenRuns
+from service.settings import Settings
+from service.store import files
+from service.store.database import reading
+from worker.ports import WeightsFile
+
+At = Literal["best", "last"]
+TRIES = 3
+"""Better weights may replace a file between the look into the database and the look at the disk."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """A run's model as it was after some epoch."""
+
+    run_id: str
+    name: str | None
+    at: At
+    spec: Mapping[str, Any]
+    spec_hash: str
+    file: WeightsFile
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return self.name or self.run_id
+
+    def told(self) -> str:
+        """What to say when its file is lost."""
+        return (
+            f"the weights of {self.run_id} (of its {self.at} epoch, {self.file.epoch}). Where workers run on other "
+            "machines they need a shared data directory. POST the run's spec with ?reuse=false to train it anew."
+        )
+
+
+class KeptModels(SeenRuns):
+    """The models of runs in one database, as far as the caller may see them."""
+
+    def __init__(self, engine: sa.Engine, settings: Settings) -> None:
+        super().__init__(engine, settings)
+        self._digests = Digests()
+
+    def find(self, run_id: str, at: At) -> Kept:
+        """The model of a run's best or last epoch, by name only.
+
+        Raises:
+            RunNotFound: there is no run of this id.
+            NotMeasured: no such weights are recorded.
+        """
+        with reading(self._engine) as connection:
+            row = self._row(connection, run_id)
+            known = {file.at: file for file in files.weights_of(connection, row.reused_from or row.id)}
+        if at not in known:
+            raise NotMeasured(
+                f"{run_id} is {row.status!r} and has no weights of its {at} epoch: {_when(at, set(known))}."
+            )
+        same = {"name": row.name, "spec": row.spec, "spec_hash": row.spec_hash}
+        return Kept(run_id=row.id, at=at, file=known[at], **same)
+
+    def weights(self, run_id: str, at: At) -> tuple[Kept, BufferedReader]:
+        """The same, and its file.
+
+        Raises:
+            RunNotFound, NotMeasured: as above.
+            FileLost: the file is missing, or is not what was written.
+        """
+        for _ in range(TRIES):
+            kept = self.find(run_id, at)
+            try:
+                return kept, self._digests.opened(self._settings.checkpoints / kept.file.path, kept.file.sha256)
+            except NotAsRecorded as error:
+                lost = FileLost(f"The file {error}: {kept.told()}")
+                if self.find(run_id, at).file == kept.file:
+                    raise lost from error
+        raise lost
+
+    def _model_file(self, kept: Kept) -> ModelFile:
+        """What the limited process is told of it."""
+        path = str(self._settings.checkpoints / kept.file.path)
+        return ModelFile(spec=dict(kept.spec), spec_hash=kept.spec_hash, path=path, sha256=kept.file.sha256)
+
+
+def _when(at: At, known: Collection[str]) -> str:
+    """When a run has such weights, and what could be asked for meanwhile."""
+    if at == "last":
+        return "a run has them when it has ended" + ("; at=best works already" if "best" in known else "")
+    when = "a run whose loss is measured on held-out data has them as soon as they are first saved"
+    return when + ("; at=last works" if "last" in known else "")

@@ -1,0 +1,211 @@
+"""What clients do with trained models: predict, draw, take away. The computing is done in a limited process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from io import BufferedReader
+from typing import Any, Literal
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+from service.errors import FieldError, FileLost, NotMeasured, Refusal, SpecRefused, Unavailable, Unprocessable
+from service.models.exports import Exports, metadata_of
+from service.models.inputs import rows_of
+from service.models.kept import TRIES, At, Kept, KeptModels
+from service.predicting.limited import Limited
+from service.predicting.messages import (
+    Answer,
+    BestEpoch,
+    Chosen,
+    DrawCurve,
+    DrawGrid,
+    Export,
+    ModelFile,
+    Predict,
+    Refused,
+    Theme,
+)
+from service.runs.run import History, Run
+from service.runs.thinning import thinned
+from service.settings import Settings
+from worker.spec.run import RunSpec
+
+MOST_POINTS = 2000
+"""Epochs of a picture; more are not to be seen."""
+LOSSES = ("train.loss", "train.loss_eval", "val.loss", "test.loss")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """What a model makes of some rows."""
+
+    kept: Kept
+    chosen: Chosen | None
+    classes: Sequence[str]
+    probabilities: NDArray[np.float32]
+    """(rows, classes)"""
+    labels: Sequence[int] | None
+    """The true ones, of rows of the dataset."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Canvas:
+    """How a picture of curves is to be."""
+
+    form: Literal["png", "svg"]
+    width: int
+    height: int
+    log: bool
+    theme: Theme
+
+
+class Models(KeptModels):
+    """The models of runs in one database, in one data directory, as far as the caller may see them."""
+
+    def __init__(self, engine: sa.Engine, settings: Settings) -> None:
+        super().__init__(engine, settings)
+        self._exports = Exports(settings.cache / "onnx", settings.max_cache_bytes)
+        self._limited = Limited(
+            datasets=settings.datasets,
+            cache=settings.cache,
+            memory=settings.predict_memory_bytes,
+            seconds=settings.predict_seconds,
+        )
+
+    @property
+    def process_id(self) -> int | None:
+        """Of the limited process, where there is one."""
+        return self._limited.pid
+
+    async def close(self) -> None:
+        """End the limited process."""
+        await self._limited.close()
+
+    async def onnx(self, run_id: str, at: At) -> tuple[Kept, BufferedReader, str]:
+        """A run's model as ONNX, and its digest.
+
+        Raises:
+            RunNotFound, NotMeasured: there is none.
+            FileLost: there was one.
+            Unprocessable: the model has no ONNX.
+            Unavailable, TookTooLong: it could not be made now.
+        """
+        for _ in range(TRIES):
+            kept = await asyncio.to_thread(self.find, run_id, at)
+            path = self._exports.target(kept)
+            found = await asyncio.to_thread(self._exports.opened, path)
+            if found is not None:
+                return kept, *found
+
+            def export(model: ModelFile, kept: Kept) -> Export:
+                return Export(model=model, metadata=metadata_of(kept), target=str(self._exports.target(kept)))
+
+            kept, answer, _ = await self._asked(run_id, at, export)
+            assert answer.sha256 is not None
+            await asyncio.to_thread(self._exports.written, self._exports.target(kept), answer.sha256)
+        raise Unavailable("The file is removed as fast as it is made; FITWELL_MAX_CACHE_BYTES may be too small for it.")
+
+    async def predict(self, run_id: str, at: At, *, inputs: Sequence[Any] | None, chosen: Chosen | None) -> Predictions:
+        """Probabilities of the rows in ``inputs``, or of those chosen of the dataset.
+
+        Raises:
+            RunNotFound, NotMeasured: there is no model.
+            FileLost: there was one.
+            SpecRefused: the rows are not such as the model takes.
+            Unprocessable: the model needs more memory than there is for it.
+            Unavailable, TookTooLong: it could not be done now.
+        """
+        kept = await asyncio.to_thread(self.find, run_id, at)
+        dataset = RunSpec.of(kept.spec).dataset
+        content = b""
+        if inputs is not None:
+            rows = await asyncio.to_thread(rows_of, inputs, dataset.shape, self._settings.max_predict_rows)
+            content = rows.astype("<f4").tobytes()
+        kept, answer, found = await self._asked(
+            run_id, at, lambda model, _: Predict(model=model, chosen=chosen), content
+        )
+        probabilities = np.frombuffer(found, "<f4").reshape(-1, len(dataset.classes))
+        return Predictions(
+            kept=kept, chosen=chosen, classes=dataset.classes, probabilities=probabilities, labels=answer.labels
+        )
+
+    async def grid(self, run_id: str, at: At, chosen: Chosen, theme: Theme) -> bytes:
+        """A picture of rows with their true and predicted classes.
+
+        Raises:
+            RunNotFound, NotMeasured: there is no model.
+            FileLost: there was one.
+            SpecRefused: there are no such rows.
+            Unprocessable: they are no images, or it needs more memory than there is for it.
+            Unavailable, TookTooLong: it could not be done now.
+        """
+
+        def order(model: ModelFile, kept: Kept) -> DrawGrid:
+            rows = f"{chosen.split} rows {chosen.indices[0]} to {chosen.indices[-1]}"
+            title = f"{kept.title}: {rows}, {kept.at} epoch {kept.file.epoch}"
+            return DrawGrid(model=model, chosen=chosen, title=title, theme=theme)
+
+        _, _, picture = await self._asked(run_id, at, order)
+        return picture
+
+    async def curve(self, run: Run, history: History, metrics: Sequence[str] | None, canvas: Canvas) -> bytes:
+        """A picture of a run's series, by default its losses.
+
+        Raises:
+            NotMeasured: nothing is recorded yet.
+            SpecRefused: there is no such series, or nothing of it can be drawn.
+            Unavailable, TookTooLong: it could not be done now.
+        """
+        if not history.epoch:
+            raise NotMeasured(f"No epoch of {run.id} is recorded yet; it is {run.status!r}.")
+        names = [name for name in LOSSES if name in history.series] if metrics is None else metrics
+        for name in names:
+            if name not in history.series:
+                message = f"{run.id} has no series {name!r}; it has {', '.join(history.series)}."
+                raise SpecRefused(message, errors=[FieldError("metrics", "no_series", message, list(history.series))])
+        shown = thinned(history, MOST_POINTS)
+        order = DrawCurve(
+            title=run.name or run.id,
+            epochs=tuple(shown.epoch),
+            series={name: tuple(shown.series[name]) for name in names},
+            best=BestEpoch.model_validate(run.best) if run.best else None,
+            **vars(canvas),
+        )
+        reply, picture = await self._limited.ask(order)
+        if isinstance(reply, Refused):
+            raise refusal_of(reply)
+        return picture
+
+    async def _asked(
+        self, run_id: str, at: At, order: Callable[[ModelFile, Kept], Predict | Export | DrawGrid], content: bytes = b""
+    ) -> tuple[Kept, Answer, bytes]:
+        """What the limited process makes of a run's model, as its files are now."""
+        lost = ""
+        for _ in range(TRIES):
+            kept = await asyncio.to_thread(self.find, run_id, at)
+            reply, found = await self._limited.ask(order(self._model_file(kept), kept), content)
+            if isinstance(reply, Answer):
+                return kept, reply, found
+            if reply.reason != "file_altered":
+                raise refusal_of(reply)
+            lost = f"{reply.message} These are {kept.told()}"
+            if (await asyncio.to_thread(self.find, run_id, at)).file == kept.file:
+                break
+        raise FileLost(lost)
+
+
+def refusal_of(reply: Refused) -> Refusal:
+    """What a caller is told."""
+    if reply.reason == "no_such_row":
+        return SpecRefused(reply.message, errors=[FieldError(f"/indices/{reply.place}", reply.reason, reply.message)])
+    if reply.reason == "no_data":
+        return SpecRefused(reply.message, errors=[FieldError("/split", "dataset_missing", reply.message)])
+    if reply.reason == "no_positive_value":
+        return SpecRefused(reply.message, errors=[FieldError("metrics", reply.reason, reply.message)])
+    if reply.reason == "no_space":
+        return Unavailable(reply.message)
+    return Unprocessable(reply.message)
