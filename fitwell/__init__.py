@@ -19,7 +19,7 @@ from fitwell.errors import (
     TimedOut,
     Unreachable,
 )
-from fitwell.run import Event, History, Run
+from fitwell.run import Event, History, Predictions, Run
 
 __all__ = [
     "BadRequest",
@@ -31,6 +31,7 @@ __all__ = [
     "NotAllowed",
     "NotAuthenticated",
     "NotFound",
+    "Predictions",
     "Refused",
     "Run",
     "RunFailed",

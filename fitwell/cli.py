@@ -27,6 +27,7 @@ for command in (
     runs.show,
     runs.watch,
     runs.history,
+    runs.download,
     runs.cancel,
     again.extend,
     again.verify,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -64,6 +66,20 @@ class LogLine(View):
     attempt: int
     level: str
     text: str
+
+
+class Predictions(View):
+    """What a model makes of some rows; lists are parallel to them."""
+
+    run_id: str
+    at: str
+    epoch: int
+    class_names: list[str]
+    probabilities: list[list[float | None]]
+    labels: list[int | None]
+    names: list[str | None]
+    true_labels: list[int] | None
+    true_names: list[str] | None
 
 
 class Progress(View):
@@ -127,6 +143,33 @@ class Run(View):
         params = {} if reference is None else {"reference": reference}
         answer: dict[str, Any] = self._transport.request("GET", f"{self.path}/diagnosis", params=params).json()
         return answer
+
+    def predict(
+        self, inputs: Any = None, *, split: str | None = None, indices: Sequence[int] | None = None, at: str = "best"
+    ) -> Predictions:
+        """What the model makes of rows: ``inputs`` (lists or an array, as the dataset has them), or rows of a split.
+
+        Raises:
+            BadRequest: a row is none; ``errors`` says which.
+            NotFound: there are no weights yet.
+        """
+        rows = inputs.tolist() if hasattr(inputs, "tolist") else inputs
+        asked = {"inputs": rows, "split": split, "indices": None if indices is None else list(indices)}
+        answer = self._transport.request("POST", f"{self.path}/predict", params={"at": at}, json=asked)
+        return Predictions.model_validate(answer.json())
+
+    def download(self, name: str, to: str | os.PathLike[str] | None = None, **params: Any) -> Path:
+        """Fetch a file of the run (model.onnx, model.safetensors, curve.png, curve.svg, predictions.png); its path.
+
+        ``to`` is a file or a folder, by default the current one; ``params`` are those of the route: ``at="last"``.
+
+        Raises:
+            NotFound: there is no such file, or not yet.
+        """
+        target = Path(to or ".")
+        target = target / f"{self.id}-{name}" if target.is_dir() else target
+        self._transport.download(f"{self.path}/{name}", target, params)
+        return target
 
     def cancel(self) -> Run:
         """Ask it to end.

@@ -6,12 +6,13 @@ import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import httpx2
 
-from fitwell.errors import Unreachable, refusal_of
+from fitwell.errors import ServerError, Unreachable, refusal_of
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 TRIES = 4
@@ -77,6 +78,38 @@ class Transport:
                     return _accepted(answer)
             time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1))
         raise AssertionError("unreachable: the last try returns or raises")
+
+    def download(self, path: str, target: Path, params: Mapping[str, Any] | None = None) -> None:
+        """Write what is at ``path`` to the file ``target``; it is there whole, or is as it was before.
+
+        Raises:
+            Refused: the server refused.
+            Unreachable: no server answered, or the connection was cut, several times.
+        """
+        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+        try:
+            for attempt in range(1, TRIES + 1):
+                try:
+                    self._download(path, temporary, params)
+                    break
+                except httpx2.TransportError as error:
+                    if attempt == TRIES:
+                        raise Unreachable(self.url, str(error) or type(error).__name__) from error
+                except ServerError as error:
+                    if attempt == TRIES or error.status not in RETRIED:
+                        raise
+                time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1))
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _download(self, path: str, target: Path, params: Mapping[str, Any] | None) -> None:
+        with self._http.stream("GET", path, params=params) as answer, target.open("wb") as file:
+            if answer.status_code >= 400:
+                answer.read()
+            _accepted(answer)
+            for chunk in answer.iter_bytes():
+                file.write(chunk)
 
     def events(self, path: str, last_event_id: int) -> Iterator[httpx2.ServerSentEvent]:
         """Server-sent events behind ``last_event_id``, until the server ends the stream or the connection is cut.

@@ -1,8 +1,9 @@
-"""``submit``, ``validate``, ``ls``, ``show``, ``watch``, ``history`` and ``cancel``: runs on a server."""
+"""``submit``, ``validate``, ``ls``, ``show``, ``watch``, ``history``, ``download`` and ``cancel``: runs on a server."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +12,7 @@ from rich.table import Table
 
 from fitwell.client import Client
 from fitwell.exits import Exit
+from fitwell.local import LocalError
 from fitwell.run import Run
 from fitwell.specs import SpecFileError, change, load
 from fitwell.watching import follow
@@ -119,6 +121,22 @@ def history(
     with Client(url) as client:
         answer = client.transport.request("GET", f"/v1/runs/{run_id}/history", params={"format": form})
     typer.echo(answer.text, nl=form == "json")
+
+
+def download(
+    run_id: str,
+    name: Annotated[str, typer.Argument(help="model.onnx, model.safetensors, curve.png or .svg, predictions.png.")],
+    url: URL = None,
+    to: Annotated[Path | None, typer.Option("--to", help="A file or a folder; by default this one.")] = None,
+    at: Annotated[str | None, typer.Option("--at", help="Of models: best (the default) or last.")] = None,
+) -> None:
+    """Fetch a run's model or a picture of it; prints where it is."""
+    with Client(url) as client:
+        run = client.runs.get(run_id)
+        try:
+            typer.echo(run.download(name, to, **({} if at is None else {"at": at})))
+        except OSError as error:
+            raise LocalError(f"The file cannot be written to {to or Path.cwd()} ({error.strerror}).") from error
 
 
 def cancel(run_id: str, url: URL = None, as_json: JSON = False) -> None:

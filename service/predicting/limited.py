@@ -17,6 +17,7 @@ from service.predicting.messages import LENGTHS, Answer, Message, Refused, reply
 LOG = logging.getLogger("fitwell.predicting")
 MOST_WAITING = 32
 """Requests that wait for their turn, at most; each holds its body in memory."""
+START_SECONDS = 30
 SOON = {"retry-after": "1"}
 INHERITED = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "HOME")
 """What the process needs of the environment; the service's secrets are not among it."""
@@ -46,9 +47,10 @@ class Limited:
             TookTooLong: it was not done in time, and the process was ended.
         """
         async with self._own_turn():
+            process = await self._started()
             try:
                 async with asyncio.timeout(self._seconds):
-                    return await self._exchange(order, content)
+                    return await self._exchange(process, order.frame(content))
             except TimeoutError as error:
                 raise self._too_long("") from error
 
@@ -70,12 +72,12 @@ class Limited:
         finally:
             self._turn.release()
 
-    async def _exchange(self, order: Message, content: bytes) -> tuple[Answer | Refused, bytes]:
-        process = await self._started()
+    async def _exchange(self, process: asyncio.subprocess.Process, frame: bytes) -> tuple[Answer | Refused, bytes]:
+        """Send a frame, if there is one, and read the reply."""
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            process.stdin.write(order.frame(content))
+            process.stdin.write(frame)
             await process.stdin.drain()
             text, more = LENGTHS.unpack(await process.stdout.readexactly(LENGTHS.size))
             return reply_of(await process.stdout.readexactly(text)), await process.stdout.readexactly(more)
@@ -86,6 +88,7 @@ class Limited:
             raise
 
     async def _started(self) -> asyncio.subprocess.Process:
+        """The process, which is ready; starting it costs nobody's time."""
         if self._process is not None and self._process.returncode is None:
             return self._process
         await self.close()
@@ -98,6 +101,11 @@ class Limited:
             start_new_session=True,
         )
         LOG.info("the process that predicts and draws is %d", self._process.pid)
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await self._exchange(self._process, b"")
+        except TimeoutError as error:
+            raise Unavailable(f"The process that does this did not start within {START_SECONDS} s.") from error
         return self._process
 
     def _environment(self, own: Mapping[str, str]) -> dict[str, str]:

@@ -117,7 +117,9 @@ class Limits:
 
 
 def serve(orders: BinaryIO, replies: BinaryIO, shelf: Shelf, limits: Limits) -> None:
-    """Answer orders until there are no more."""
+    """Say that all is there, and answer orders until there are no more."""
+    replies.write(Answer().frame())
+    replies.flush()
     while (received := next_order(orders.read)) is not None:
         limits.allow_one_order()
         reply, content = done(*received, shelf)

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -28,6 +29,7 @@ class Network(BaseHTTPRequestHandler):
 
     posts: ClassVar[list[str]] = []
     resumed: ClassVar[list[str]] = []
+    cuts: ClassVar[list[str]] = []
     last_event: ClassVar[int] = 7
 
     def log_message(self, *_: object) -> None:
@@ -50,6 +52,13 @@ class Network(BaseHTTPRequestHandler):
             self.reply(201, RUN)
 
     def do_GET(self) -> None:
+        if self.path.endswith("/model.onnx?at=last"):
+            self.cuts.append(self.path)
+            self.send_response(200)
+            self.send_header("content-length", "6")
+            self.end_headers()
+            self.wfile.write(b"whole!" if len(self.cuts) == 3 else b"cu")
+            return
         if not self.path.endswith("/events"):
             over = bool(self.resumed) and int(self.resumed[-1]) + 2 >= self.last_event
             self.reply(200, {**RUN, "terminal": over, "status": "succeeded" if over else "running"})
@@ -68,7 +77,7 @@ class Network(BaseHTTPRequestHandler):
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[fitwell.Client]:
     monkeypatch.setattr(transport, "PAUSE_SECONDS", 0.01)
-    Network.posts, Network.resumed = [], []
+    Network.posts, Network.resumed, Network.cuts = [], [], []
     with ThreadingHTTPServer(("127.0.0.1", 0), Network) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with fitwell.Client(f"http://127.0.0.1:{server.server_port}") as connected:
@@ -87,6 +96,16 @@ def test_a_cut_stream_is_taken_up_where_it_broke_and_tells_every_event_once(clie
     run = client.runs.get("run_1")
     assert [event.id for event in run.stream()] == [1, 2, 3, 4, 5, 6, 7]
     assert Network.resumed == ["0", "2", "4", "6"]
+
+
+def test_a_download_is_there_whole_or_not_at_all(client: fitwell.Client, tmp_path: Path) -> None:
+    run = client.runs.get("run_1")
+    path = run.download("model.onnx", tmp_path, at="last")
+    assert (path, path.read_bytes(), len(Network.cuts)) == (tmp_path / "run_1-model.onnx", b"whole!", 3)
+    Network.cuts = ["", "", ""]  # from now on every connection is cut
+    with pytest.raises(fitwell.Unreachable):
+        run.download("model.onnx", path, at="last")
+    assert [(one, one.read_bytes()) for one in tmp_path.iterdir()] == [(path, b"whole!")]
 
 
 def test_an_answer_of_a_newer_server_is_read(client: fitwell.Client) -> None:

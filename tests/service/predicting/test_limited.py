@@ -69,6 +69,7 @@ def test_it_answers_and_stays_for_the_next_order(tmp_path: Path) -> None:
     run(test)
 
 
+@pytest.mark.slow
 def test_it_is_replaced_when_it_is_killed_in_the_middle_of_an_order(tmp_path: Path) -> None:
     async def test() -> None:
         async with limited(tmp_path) as one:
@@ -88,6 +89,7 @@ def test_it_is_replaced_when_it_is_killed_in_the_middle_of_an_order(tmp_path: Pa
     run(test)
 
 
+@pytest.mark.slow
 def test_it_is_replaced_when_it_hangs_and_no_answer_is_taken_for_anothers(tmp_path: Path) -> None:
     async def test() -> None:
         async with limited(tmp_path, seconds=3) as one:
@@ -105,9 +107,10 @@ def test_it_is_replaced_when_it_hangs_and_no_answer_is_taken_for_anothers(tmp_pa
     run(test)
 
 
+@pytest.mark.slow
 def test_who_waits_too_long_or_behind_too_many_is_sent_away(tmp_path: Path) -> None:
     async def test() -> None:
-        async with limited(tmp_path, seconds=2) as one:
+        async with limited(tmp_path, seconds=4) as one:
             order = predict(model_file(tmp_path))
             await one.ask(order)
             assert one.pid is not None
@@ -161,12 +164,12 @@ def test_many_rows_go_through_a_wide_model_a_few_at_a_time(tmp_path: Path) -> No
 
 def test_its_processor_time_ends_even_where_nobody_watches(tmp_path: Path) -> None:
     async def test() -> None:
-        async with limited(tmp_path, seconds=1) as one:
+        async with limited(tmp_path, seconds=5) as one:
             await one.ask(predict(model_file(tmp_path)))
             assert one.pid is not None
             soft, _ = psutil.Process(one.pid).rlimit(psutil.RLIMIT_CPU)
             used = sum(psutil.Process(one.pid).cpu_times()[:2])
-            assert used < soft <= used + 3
+            assert used + 4 < soft <= used + 7
             assert psutil.Process(one.pid).rlimit(psutil.RLIMIT_AS) == (MEMORY, MEMORY)
 
     run(test)
@@ -199,6 +202,7 @@ def test_it_gets_none_of_the_services_secrets(tmp_path: Path, monkeypatch: pytes
     run(test)
 
 
+@pytest.mark.slow
 def test_a_bug_in_it_is_no_refusal(tmp_path: Path) -> None:
     async def test() -> None:
         async with limited(tmp_path) as one:

@@ -1,0 +1,144 @@
+"""Trained models through the front doors: what is predicted, drawn and fetched is what the engine measured."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import numpy as np
+import onnxruntime
+import psutil
+import pytest
+from safetensors.numpy import load_file
+
+import fitwell
+from tests.e2e.test_serve import LONG, SPEC
+from tests.processes import Serving, eventually, serving
+from worker.spec.datasets.digits import Digits
+
+pytestmark = pytest.mark.slow
+DIGITS = Digits.load(Path("/nowhere"))
+ALL = range(len(DIGITS.test_y))
+RUNS: dict[str, dict[str, Any]] = {
+    "dropout": {
+        "model": {"kind": "mlp", "hidden": [32, 16], "activation": "tanh"},
+        "regularizers": [{"kind": "dropout", "p": 0.3, "input_p": 0.1, "form": "classic"}],
+    },
+    "cnn": {
+        "model": {"kind": "cnn", "channels": [4, 8], "norm": "batch", "pooling": "average", "hidden": [16]},
+        "dataset": {"kind": "digits", "train_size": 200, "normalize": {"mean": 0.3, "std": 0.4}},
+    },
+    "momentum": {"optimizer": {"kind": "momentum", "lr": 0.3}},
+}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    with serving(tmp_path_factory.mktemp("models") / "home") as one:
+        yield one
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_predictions_have_the_loss_and_accuracy_that_the_engine_measured(served: Serving, name: str) -> None:
+    run = served.client.runs.create(**{**SPEC, "epochs": 12, **RUNS[name]}).wait(60)
+    assert run.best is not None
+    for at, epoch in (("best", run.best["epoch"]), ("last", 12)):
+        found = run.predict(split="test", indices=ALL, at=at)
+        assert found.epoch == epoch
+        assert found.true_labels == DIGITS.test_y.tolist()
+        p = np.array(found.probabilities, float)
+        history = run.history
+        assert np.mean(np.array(found.labels) == DIGITS.test_y) == history["test.accuracy"][epoch - 1]
+        loss = -np.log(p[ALL, DIGITS.test_y]).mean()
+        assert loss == pytest.approx(history["test.loss"][epoch - 1], rel=1e-5)
+    sent = run.predict(DIGITS.test_x, at="last")
+    assert sent.probabilities == found.probabilities
+
+
+def test_fetched_files_are_the_model(served: Serving, tmp_path: Path) -> None:
+    run = served.client.runs.create(seed=1, **SPEC).wait(60)
+    onnx, tensors = (run.download(f"model.{kind}", tmp_path, at="last") for kind in ("onnx", "safetensors"))
+    session = onnxruntime.InferenceSession(onnx.read_bytes(), providers=["CPUExecutionProvider"])
+    (logits,) = session.run(["logits"], {"input": DIGITS.test_x.astype(np.float32)})
+    w = load_file(tensors)
+    h = np.maximum(DIGITS.test_x.reshape(-1, 64) / np.float32(16) @ w["layers.0.weight"].T + w["layers.0.bias"], 0)
+    np.testing.assert_allclose(logits, h @ w["layers.1.weight"].T + w["layers.1.bias"], rtol=1e-4, atol=1e-5)
+    command = [
+        sys.executable,
+        "-m",
+        "fitwell.cli",
+        "download",
+        run.id,
+        "curve.png",
+        "--url",
+        served.client.transport.url,
+    ]
+    done = subprocess.run([*command, "--to", str(tmp_path)], capture_output=True, text=True, check=True)
+    assert Path(done.stdout.strip()).read_bytes().startswith(b"\x89PNG")
+    done = subprocess.run([*command, "--to", str(tmp_path / "no" / "x")], capture_output=True, text=True, check=False)
+    assert (done.returncode != 0, "cannot be written" in done.stderr, "Traceback" in done.stderr) == (True, True, False)
+
+
+def test_a_client_hears_which_row_is_wrong_and_what_is_not_there_yet(served: Serving) -> None:
+    run = served.client.runs.create(seed=2, **LONG)
+    with pytest.raises(fitwell.NotFound, match="when it has ended"):
+        run.predict([[0] * 64], at="last")
+    eventually(lambda: _predicts(run))
+    with pytest.raises(fitwell.BadRequest) as refused:
+        run.predict([[0] * 64, [0] * 63])
+    assert refused.value.errors[0]["pointer"] == "/inputs/1"
+    run.cancel()
+    eventually(lambda: run.refresh().terminal, 12)
+    assert run.predict([[0] * 64], at="last").epoch == run.refresh().progress.epoch, "a cancelled run has a model, too"
+
+
+def _predicts(run: fitwell.Run) -> bool:
+    with contextlib.suppress(fitwell.NotFound):
+        return bool(run.predict([[0] * 64]).probabilities)
+    return False
+
+
+def test_a_download_goes_on_when_its_run_is_deleted_meanwhile(served: Serving) -> None:
+    large = {**SPEC, "model": {"kind": "mlp", "hidden": [2500, 2500]}, "epochs": 1}
+    run = served.client.runs.create(seed=3, **large).wait(90)
+    url = f"{served.client.transport.url}/v1/runs/{run.id}/model"
+    with httpx2.stream("GET", f"{url}.safetensors") as weights, httpx2.stream("GET", f"{url}.onnx", timeout=30) as onnx:
+        parts = {weights: weights.iter_bytes(), onnx: onnx.iter_bytes()}
+        begun = {answer: next(chunks) for answer, chunks in parts.items()}
+        run.delete()
+        assert not list((served.home / "checkpoints" / run.id).glob("*.safetensors"))
+        for answer, chunks in parts.items():
+            whole = begun[answer] + b"".join(chunks)
+            assert answer.headers["etag"] == f'"{hashlib.sha256(whole).hexdigest()}"'
+            assert len(whole) > 20_000_000
+    assert httpx2.get(f"{url}.safetensors").json()["code"] == "run_not_found"
+
+
+def test_the_api_itself_loads_neither_torch_nor_what_predicts_and_draws(served: Serving) -> None:
+    run = served.client.runs.create(seed=4, **SPEC).wait(60)
+    for name in ("curve.svg", "curve.png", "predictions.png", "model.onnx"):
+        assert httpx2.get(f"{served.client.transport.url}/v1/runs/{run.id}/{name}", timeout=30).status_code == 200
+    service = served.part("service")
+    assert service is not None
+    (limited,) = [one for one in service.children() if "service.predicting.process" in one.cmdline()]
+    loaded, elsewhere = (" ".join(m.path for m in one.memory_maps()) for one in (service, limited))
+    for library in ("onnxruntime", "matplotlib", "/onnx/", "safetensors"):
+        assert (library in loaded, library in elsewhere) == (False, True), library
+    assert "torch" not in loaded + elsewhere
+
+
+def test_what_predicts_ends_when_the_service_is_killed(tmp_path: Path) -> None:
+    with serving(tmp_path / "home") as served:
+        run = served.client.runs.create(**SPEC).wait(60)
+        run.predict([[0] * 64])
+        service = served.part("service")
+        assert service is not None
+        (limited,) = [one for one in service.children() if "service.predicting.process" in one.cmdline()]
+        service.kill()
+        eventually(lambda: not limited.is_running() or limited.status() == psutil.STATUS_ZOMBIE, 5)
