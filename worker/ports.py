@@ -32,8 +32,8 @@ class Checkpoint:
 class WeightsFile:
     """A file that holds a run's parameters and buffers as they were after ``epoch``: what its model is."""
 
-    at: Literal["best", "last", "start"]
-    """``start``: what a warm start begins with, of another run."""
+    at: Literal["best", "last", "start", "teacher"]
+    """``start``: what a warm start begins with; ``teacher``: of a model that teaches. Both are of another run."""
     epoch: int
     path: str
     """Relative to the same directory; where nothing else is to be saved it is a checkpoint's own file."""
@@ -64,7 +64,7 @@ class Claim:
     checkpoints: Sequence[Checkpoint] = ()
     """Newest first; training goes on from the first that can be read."""
     weights: Sequence[WeightsFile] = ()
-    """What is kept of the run besides: its best epoch so far, and what it starts with."""
+    """What is kept of the run besides: its best epoch so far, what it starts with, and its teachers."""
     history: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
     """What is recorded so far, series by name, from epoch 1."""
 

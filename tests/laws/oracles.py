@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.laws.strategies import CPU, HOME, parsed
+from tests.laws.strategies import CPU, HOME, parsed, taught
 from worker.engine.data import Data
 from worker.engine.progress import Progress
 from worker.engine.stack import Member, Stack
@@ -18,4 +18,4 @@ SMALL = {
 def step_of(body: dict[str, object]) -> tuple[Stack, Progress]:
     spec = parsed(body)
     stack = Stack([Member("a", spec)], CPU)
-    return stack, Progress(stack, Data(spec.dataset, HOME, CPU), 1)
+    return stack, Progress(stack, taught(Data(spec.dataset, HOME, CPU)), 1)

@@ -16,6 +16,7 @@ from worker.engine.data import Data
 from worker.engine.digest import next_digest
 from worker.engine.routes import route_for
 from worker.engine.stack import Member, Stack
+from worker.engine.streams import stream_key, uniform
 from worker.engine.training import EpochResult, Training
 from worker.spec.families.dataset import Dataset
 from worker.spec.families.regularizer import Regularizer
@@ -72,6 +73,12 @@ def _valid(part: type[Part], field: str, value: Any) -> bool:
     return True
 
 
+NETWORK = {"model": {"kind": "linear"}}
+TEACHERS = tuple(
+    [{"run_id": f"run_{'0' * 26}", "sha256": digit * 64, "network": NETWORK} for digit in digits]
+    for digits in ("a", "b", "abc")
+)
+CURRICULA = (None, None, {"temperature": 1.0, "epochs": 2}, {"temperature": 6.0, "epochs": 4})
 ACTIVE = ({"from_epoch": 2}, {"until_epoch": 1}, {"from_epoch": 2, "until_epoch": 2})
 
 
@@ -79,10 +86,14 @@ ACTIVE = ({"from_epoch": 2}, {"until_epoch": 1}, {"from_epoch": 2, "until_epoch"
 def bodies(draw: st.DrawFn, part: type[Part], fixed: dict[str, Any] | None = None) -> dict[str, Any]:
     """The part with values drawn for each field; the structural ones are those of ``fixed``, where it is given."""
     body = dict(fixed) if fixed else example(part)
+    if "teachers" in body and not fixed:
+        body["teachers"] = draw(st.sampled_from(TEACHERS))
     for name in part.model_fields:
         varies = name in part.per_run()
         if isinstance(body[name], str | bool | float | int) and name != "kind" and (varies or not fixed):
             body[name] = draw(st.sampled_from(_values(part, name)))
+    if "curriculum" in body:
+        body["curriculum"] = draw(st.sampled_from(CURRICULA))
     if issubclass(part, Regularizer) and (not fixed or _free(part)) and draw(st.integers(0, 3)) == 0:
         body["active"] = draw(st.sampled_from(ACTIVE))
     return body
@@ -179,7 +190,25 @@ def data_of(spec: RunSpec) -> Data:
 
 @functools.lru_cache(maxsize=32)
 def _data(spec_json: str, kind: type[Dataset]) -> Data:
-    return Data(kind.model_validate_json(spec_json), HOME, CPU)
+    return taught(Data(kind.model_validate_json(spec_json), HOME, CPU))
+
+
+class MadeUpLessons(dict[str, torch.Tensor]):
+    """Logits of any teacher that is asked for, made from its key."""
+
+    def __init__(self, data: Data) -> None:
+        self.data = data
+
+    def __missing__(self, key: str) -> torch.Tensor:
+        drawn = uniform(torch.tensor([stream_key(0, "teacher", key)]), 0, len(self.data) * self.data.classes)
+        self[key] = drawn.sub_(0.5).mul_(12).view(len(self.data), -1).to(self.data.device)
+        return self[key]
+
+
+def taught(data: Data) -> Data:
+    """The data, with something to say for every teacher."""
+    data.lessons = MadeUpLessons(data)
+    return data
 
 
 def fingerprint(result: EpochResult) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.laws.strategies import CPU, HOME, example, parsed
+from tests.laws.strategies import CPU, HOME, example, parsed, taught
 from worker.engine.data import Data
 from worker.engine.evaluation import evaluate, weights_of
 from worker.engine.progress import Progress
@@ -37,11 +37,12 @@ CHANGES = [
 def step(device: torch.device, changes: dict[str, Any]) -> Stack:
     spec = parsed({**BASE, **changes})
     stack = Stack([Member("a", spec), Member("b", spec)], device)
-    progress = Progress(stack, Data(spec.dataset, HOME, device), 1)
+    progress = Progress(stack, taught(Data(spec.dataset, HOME, device)), 1)
     progress.train_step(1)
     found = [
         *progress.losses(),
         *progress.penalties().values(),
+        progress.taught(),
         *evaluate(stack, progress.data.test),
         *weights_of(stack),
     ]

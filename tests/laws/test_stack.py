@@ -118,7 +118,7 @@ def law_4(body: dict[str, Any], neutral: dict[str, Any]) -> None:
     (without,) = train([parsed(body)], most=MOST_RUNS).values()
     (with_it,) = train([parsed({**body, "regularizers": [neutral]})], most=MOST_RUNS).values()
     assert [digest for _, _, digest in with_it] == [digest for _, _, digest in without]
-    penalty = {f"penalty.{neutral['kind']}"}
+    penalty = {f"penalty.{neutral['kind']}", f"{neutral['kind']}.loss"}
     assert [{k: v for k, v in m.items() if k not in penalty} for _, m, _ in with_it] == [m for _, m, _ in without]
 
 

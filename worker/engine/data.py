@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from worker.engine.streams import permutation
-from worker.spec.families.dataset import Dataset
+from worker.spec.families.dataset import Dataset, Normalize
+from worker.spec.regularizers.distillation import Teacher
 
 SUBSET_ROWS = 10_000
 """At most so many training rows are evaluated for ``train.loss_eval``."""
@@ -48,12 +49,12 @@ class Data:
         )
         self.spec = spec
         self.device = device
-        mean, std = (spec.normalize.mean, spec.normalize.std) if spec.normalize else (0.0, 1.0)
-        self.scale, self.shift = 1 / (spec.white * std), -mean / std
         self.raw = self._flat(arrays.train_x[train])
         self.labels = torch.from_numpy(_noisy(arrays.train_y[train], spec)).to(device)
         self.validation = self._split(arrays.train_x[held_out], arrays.train_y[held_out])
         self.test = self._split(arrays.test_x, arrays.test_y)
+        self.lessons: Mapping[str, Tensor] = {}
+        """What teachers say of the training rows, by the teacher's key: logits (rows, classes)."""
         self._with_blank: Tensor | None = None
 
     def __len__(self) -> int:
@@ -76,11 +77,22 @@ class Data:
 
     def inputs(self, raw: Tensor) -> Tensor:
         """What the model sees of ``raw`` rows: scaled to [0, 1] and normalised, float32, same shape."""
+        return self.inputs_for(raw, self.spec.normalize)
+
+    def inputs_for(self, raw: Tensor, normalize: Normalize | None) -> Tensor:
+        """The same for a model that wants them normalised so."""
+        mean, std = (normalize.mean, normalize.std) if normalize else (0.0, 1.0)
+        scale, shift = 1 / (self.spec.white * std), -mean / std
         x = raw.to(torch.float32)
-        if (self.scale, self.shift) == (1.0, 0.0):
+        if (scale, shift) == (1.0, 0.0):
             return x
         # In place is safe for images only: ``to`` copies uint8, but hands float32 back as it is.
-        return x.mul_(self.scale).add_(self.shift) if raw.dtype == torch.uint8 else x * self.scale + self.shift
+        return x.mul_(scale).add_(shift) if raw.dtype == torch.uint8 else x * scale + shift
+
+    def lesson(self, teachers: Sequence[Teacher], rows: Tensor) -> Tensor:
+        """What ``teachers`` say of the training rows ``rows`` (K, N): logits (K, N, T, classes)."""
+        said = [self.lessons[teacher.key].index_select(0, rows.reshape(-1)) for teacher in teachers]
+        return torch.stack(said, 1).view(*rows.shape, len(said), self.classes)
 
     @property
     def classes(self) -> int:

@@ -20,6 +20,7 @@ from worker.engine import checkpoints
 from worker.engine.data import Data
 from worker.engine.digest import first_digest, next_digest
 from worker.engine.endings import LeaveStatus, explained, measurement, outcome_of_leaving, outcomes_of
+from worker.engine.lessons import Lessons
 from worker.engine.neighbours import Neighbours
 from worker.engine.routes import Route, route_for
 from worker.engine.stack import Member, Stack
@@ -28,6 +29,7 @@ from worker.engine.training import EpochResult, Training, ended_after
 from worker.messages import Ended, Epoch, Message, Noted, Saved, Started, Train
 from worker.ports import Claim, Note, Outcome
 from worker.spec.best import judged_by
+from worker.spec.regularizers.distillation import teachers_of
 from worker.spec.run import RunSpec, trajectory_key
 
 LOG = logging.getLogger("fitwell.training")
@@ -44,6 +46,10 @@ class Workshop:
     device: torch.device
     neighbours: Neighbours
     _data: dict[str, Data] = field(default_factory=dict)
+    _lessons: Lessons = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._lessons = Lessons(self.checkpoints)
 
     def data(self, spec: RunSpec) -> Data:
         """The dataset of ``spec``, split and on the device."""
@@ -51,6 +57,20 @@ class Workshop:
         if key not in self._data:
             self._data = {key: Data(spec.dataset, self.datasets, self.device)}
         return self._data[key]
+
+    def lessons(self, claim: Claim, spec: RunSpec) -> dict[str, Tensor]:
+        """What the teachers of a run say of its training rows, by their keys.
+
+        Raises:
+            BadCheckpoint: the weights of one are missing or altered.
+        """
+        files = {file.sha256: file for file in claim.weights if file.at == "teacher"}
+        said = {}
+        for teacher in teachers_of(spec):
+            if teacher.sha256 not in files:
+                raise checkpoints.BadCheckpoint(f"The weights of the teacher {teacher.run_id} are not there")
+            said[teacher.key] = self._lessons.of(teacher, files[teacher.sha256], self.data(spec))
+        return said
 
 
 class Job:
@@ -106,6 +126,8 @@ class Job:
         for claim, spec in zip(self._train.claims, specs, strict=True):
             self._states[claim.run_id] = self._resumed(claim, spec, route)
         self._end_finished()
+        self._learn_lessons()
+        route.enter()  # a teacher's own may be another one
         going_on = sorted(self._states.values(), key=lambda state: state.epoch)
         for _, group in itertools.groupby(going_on, key=lambda state: state.epoch):
             self._train_together(list(group), route)
@@ -150,6 +172,21 @@ class Job:
                 del self._states[run_id]
         if outcomes:
             self._say(Ended(outcomes=tuple(outcomes)))
+
+    def _learn_lessons(self) -> None:
+        """Have every teacher say what it has to say; end the runs whose teachers cannot be read."""
+        lessons: dict[str, Tensor] = {}
+        for run_id, state in list(self._states.items()):
+            try:
+                lessons |= self._workshop.lessons(state.claim, state.spec)
+            except checkpoints.BadCheckpoint as error:
+                self._note([run_id], str(error), "error")
+                code, message = explained(error)
+                self._say(Ended(outcomes=(Outcome(run_id=run_id, status="failed", code=code, message=message),)))
+                del self._states[run_id]
+        for state in self._states.values():
+            self._workshop.data(state.spec).lessons = lessons
+            return  # all runs of a stack have the same data
 
     def _stack(self, states: Sequence[State]) -> Stack:
         """These runs, as they were at the end of their last epochs."""

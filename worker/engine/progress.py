@@ -27,6 +27,8 @@ class Batches(NamedTuple):
     order: Tensor
     losses: Tensor
     hits: Tensor
+    taught: Tensor
+    """What teachers' parts have for a loss; 0 where a run has none."""
 
     @classmethod
     def of(cls, stack: Stack, data: Data, epoch: int) -> Batches:
@@ -34,7 +36,8 @@ class Batches(NamedTuple):
         rows = len(data)
         orders = np.stack([permutation(member.spec.seed, "order", epoch, rows) for member in stack.members])
         losses = torch.empty((len(stack), rows), device=stack.device)
-        return cls(torch.from_numpy(orders).to(stack.device), losses, torch.empty_like(losses))
+        empty, none = torch.empty_like(losses), torch.zeros_like(losses)
+        return cls(torch.from_numpy(orders).to(stack.device), losses, empty, none)
 
     def take(self, positions: Sequence[int]) -> Batches:
         """Those of the runs at ``positions``."""
@@ -54,8 +57,8 @@ class Progress:
         self._batch_size = specs[0].batch_rows if specs else 1
         self._lr = torch.tensor(self.rates, dtype=torch.float32, device=stack.device).unsqueeze(1)
         stack.enter(epoch)
-        self._mixing, self._entering, self._smoothing, self._adding, self._shrinking = (
-            stack.having(name) for name in ("mix", "inputs", "smooth", "grad", "prox")
+        self._mixing, self._entering, self._smoothing, self._teaching, self._adding, self._shrinking = (
+            stack.having(name) for name in ("mix", "inputs", "smooth", "teach", "grad", "prox")
         )
         self._hidden = TrainingMode(stack)
 
@@ -99,7 +102,8 @@ class Progress:
             x, targets = self._mixed(x, y)
         for part, draws in self._entering:
             part.maths.inputs(part, x, draws)
-        log_p = torch.log_softmax(stack.network.forward(x, self._hidden), 2)
+        z = stack.network.forward(x, self._hidden)
+        log_p = torch.log_softmax(z, 2)
         wanted, best = y.unsqueeze(2), log_p.argmax(2)
         losses, hits = (values[:, first : first + rows] for values in (batches.losses, batches.hits))
         if targets is None:
@@ -115,7 +119,11 @@ class Progress:
             for part, _ in self._smoothing:
                 part.maths.smooth(part, targets)
             pull = targets.mul_(-1 / of)
-        stack.network.backward(torch.ops.aten._log_softmax_backward_data(pull, log_p, 2, log_p.dtype))
+        g = torch.ops.aten._log_softmax_backward_data(pull, log_p, 2, log_p.dtype)
+        for part, _ in self._teaching:
+            lesson = self.data.lesson(part.teachers, chosen)
+            batches.taught[:, first : first + rows] += part.maths.teach(part, z, y, lesson, g, of)
+        stack.network.backward(g)
 
     def _mixed(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Inputs (K, N, D) and targets (K, N, classes) after all mixing."""
@@ -142,6 +150,10 @@ class Progress:
         batches = self.batches
         return ordered_mean(batches.losses[:, : self.rows]), ordered_mean(batches.hits[:, : self.rows])
 
+    def taught(self) -> Tensor:
+        """Mean loss of what teachers say of the batches so far, likewise."""
+        return ordered_mean(self.batches.taught[:, : self.rows])
+
     def penalties(self) -> dict[str, Tensor]:
         """What each kind of regularizer adds to the objective with the weights as they are now; (K,) each.
 
@@ -156,6 +168,9 @@ class Progress:
         for part, _ in self.stack.having("penalty"):
             for w, _ in self.stack.penalised(part):
                 add(part.kind, part.maths.penalty(part, w).flatten(1))
+        for part, _ in self._teaching:
+            changed = part.maths.lesson_changes(part, self.losses()[0], self.taught())
+            add(part.kind, changed.unsqueeze(1))
         of_activations, of_outputs = (self.stack.having(f"penalty_of_{name}") for name in ("activations", "outputs"))
         if of_activations or of_outputs:
             split = self.data.training(min(CHUNK_ROWS, len(self.data)))

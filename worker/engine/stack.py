@@ -159,7 +159,7 @@ class Stack:
         if epoch == self._epoch or not self.members:
             return
         self._epoch = epoch
-        before = [part for part, _ in self.regularizers]
+        before = [part for part, _ in self.regularizers if _changes_images(part)]
         self.regularizers = []
         for slot, parts in self._slots.items():
             kind, occurrence, _ = slot
@@ -167,15 +167,15 @@ class Stack:
             present = [part for part in parts if part is not None]
             if not any(part.is_active(epoch) for part in present):
                 continue
-            now = [part if part.is_active(epoch) else _neutral(part) for part in present]
+            now = [part.in_epoch(epoch) if part.is_active(epoch) else _neutral(part) for part in present]
             known = self._operations.get(slot)
             if known is None or list(known[0].parts) != now:
                 seeds = [member.spec.seed for member in self.members]
                 draws = StackDraws(seeds, f"regularizer/{kind}/{occurrence}", self.device, torch.float32)
                 known = self._operations[slot] = self._stacked(now), draws
             self.regularizers.append(known)
-        if self._epoch == 1 or [part for part, _ in self.regularizers] != before:
-            changing = [(part, draws) for part, draws in self.regularizers if _changes_images(part)]
+        changing = [(part, draws) for part, draws in self.regularizers if _changes_images(part)]
+        if [part for part, _ in changing] != before:
             shape = self.members[0].spec.dataset.shape
             self.images = Images(changing, shape, self.device) if changing else None
 

@@ -16,7 +16,7 @@ from worker.engine.evaluation import evaluate, weights_of
 from worker.engine.pace import Pace
 from worker.engine.progress import Progress
 from worker.engine.stack import Member, Stack
-from worker.spec.families.regularizer import penalises
+from worker.spec.families.regularizer import defines, penalises
 from worker.spec.run import RunSpec
 
 Ended = Literal["finished", "stopped_early", "diverged"]
@@ -125,7 +125,7 @@ class Training:
     def _results(self, progress: Progress, start: float) -> list[EpochResult]:
         """Measure the runs of ``progress`` and decide which of them end here."""
         stack = progress.stack
-        penalties = progress.penalties()
+        penalties, lessons = progress.penalties(), progress.taught().tolist()
         norm, zeros = weights_of(stack)
         columns = {**_named("train", "", *progress.losses()), **self._evaluated(stack)}
         columns |= {"weights.norm": norm, "weights.zeros": zeros}
@@ -135,7 +135,10 @@ class Training:
             own = sorted({part.kind for part in member.spec.regularizers if penalises(part)})
             terms = {f"penalty.{kind}": penalties[kind][i].item() if kind in penalties else 0.0 for kind in own}
             objective = rows[i]["train.loss"] + sum(terms.values())
-            metrics = {**rows[i], "train.objective": objective, **terms, "lr": progress.rates[i]}
+            taught = {
+                f"{part.kind}.loss": lessons[i] for part in member.spec.regularizers if defines(type(part), "teach")
+            }
+            metrics = {**rows[i], "train.objective": objective, **terms, **taught, "lr": progress.rates[i]}
             ended = self._verdict(member, metrics)
             results.append(EpochResult(member, self.epoch, progress.steps, metrics, 0.0, ended, stack, i))
         if self._spec.evaluate.test == "last_epoch":

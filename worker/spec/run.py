@@ -15,7 +15,7 @@ from worker.spec.families.model import Precision
 from worker.spec.models import AnyModel
 from worker.spec.optimizers import AnyOptimizer
 from worker.spec.part import Objection, Part, Spec
-from worker.spec.regularizers import AnyRegularizer
+from worker.spec.regularizers import AnyRegularizer, complete
 from worker.spec.schedules import AnySchedule
 from worker.spec.schedules.constant import Constant
 from worker.spec.stops import AnyStop
@@ -114,12 +114,20 @@ class RunSpec(Spec):
 
     def result_fields(self) -> dict[str, Any]:
         """The resolved spec less what does not change the result: the device, and whose weights came first."""
-        return self.model_dump(mode="json", exclude={"device": True, "warm_start": {"run_id", "at"}})
+        fields = self.model_dump(mode="json", exclude={"device": True, "warm_start": {"run_id", "at"}})
+        for teacher in (teacher for part in fields["regularizers"] for teacher in part.get("teachers", ())):
+            if teacher["sha256"] is not None:  # until then the run's id is all that names it
+                del teacher["run_id"], teacher["at"]
+        return fields
 
     @property
     def as_long_as(self) -> bool:
         """Whether some epoch depends on how many there are to be, so that a run cannot simply go on longer."""
         return self.schedule.spans or self.evaluate.test == "last_epoch"
+
+
+complete(RunSpec=RunSpec)
+RunSpec.model_rebuild(force=True)
 
 
 def spec_hash(spec: RunSpec) -> str:

@@ -67,8 +67,8 @@ class Regularizer(Part):
     """Something that keeps a model from learning its training set by heart.
 
     A batch meets the hooks in this order: ``moves`` and ``image`` (list order), ``mix``, ``inputs``, ``act`` in each
-    hidden layer, ``smooth``; then the gradient meets ``grad_of_activations`` on the way back and ``grad``, and the
-    weights, after the optimizer's step, ``prox``.
+    hidden layer, ``smooth``; then the gradient meets ``teach`` at the logits, ``grad_of_activations`` on the way back
+    and ``grad``, and the weights, after the optimizer's step, ``prox``.
     """
 
     neutral: ClassVar[Mapping[str, float] | None] = None
@@ -83,6 +83,15 @@ class Regularizer(Part):
         if self.active is None:
             return True
         return self.active.from_epoch <= epoch <= (self.active.until_epoch or epoch)
+
+    def in_epoch(self, epoch: int) -> Regularizer:
+        """The part as it is in ``epoch``; no more than its PerRun fields may differ."""
+        return self
+
+    @property
+    def changes_evaluation(self) -> bool:
+        """Whether the model is another one in evaluation mode because of this part."""
+        return defines(type(self), "scale")
 
     def structure(self) -> dict[str, Any]:
         """The fields that must be equal in a stack; where the part has neutral values, its epochs are none of them."""
@@ -159,6 +168,22 @@ class Regularizer(Part):
 
     @staticmethod
     @hook
+    def teach(part: Stacked[Any], z: Tensor, y: Tensor, lesson: Tensor, g: Tensor, rows: int) -> Tensor:
+        """Change in place the gradient ``g`` (K, N, classes) at the logits ``z``, of a mean loss over ``rows`` rows.
+
+        ``y`` (K, N) are the labels, ``lesson`` (K, N, T, classes) the logits of the T ``teachers`` that the part lists.
+        Returns this part's loss for each row, (K, N).
+        """
+        raise NotImplementedError
+
+    @staticmethod
+    @hook
+    def lesson_changes(part: Stacked[Any], loss: Tensor, taught: Tensor) -> Tensor:
+        """What ``teach`` changes of the objective, (K,), given the means (K,) of the data loss and of its own loss."""
+        raise NotImplementedError
+
+    @staticmethod
+    @hook
     def penalty_of_activations(part: Stacked[Any], a: Tensor) -> Tensor:
         """What this part adds to the objective for each unit of a hidden layer: ``a`` (K, N, H) → (K, H)."""
         raise NotImplementedError
@@ -194,7 +219,7 @@ HOOKS = tuple(name for name, value in vars(Regularizer).items() if isinstance(va
 
 def penalises(part: Regularizer) -> bool:
     """Whether the part adds a term to the objective."""
-    return any(defines(type(part), name) for name in HOOKS if name.startswith("penalty"))
+    return any(defines(type(part), name) for name in HOOKS if name.startswith("penalty") or name == "teach")
 
 
 class ImageOperation(Regularizer):

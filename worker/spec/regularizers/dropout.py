@@ -43,6 +43,11 @@ class Dropout(Regularizer):
         default="inverted", description="Rescale while training (inverted), or at evaluation (classic)."
     )
 
+    @property
+    def changes_evaluation(self) -> bool:
+        """The classic form does."""
+        return self.form == "classic"
+
     def objections(self, run: RunSpec) -> list[Objection]:
         """Refuse a model without hidden layers, where nothing would be dropped, and the classic form at times only."""
         if not run.model.hidden_layers and (self.p or not self.input_p):

@@ -1,0 +1,295 @@
+"""Knowledge distillation: a student learns from labels and from what trained teachers say of the same rows.
+
+    J = α·CE(y, softmax(z_s)) + β·D(z_t, z_s)
+
+    soft        D = CE(softmax(z_t/τ), softmax(z_s/τ))
+    logits      D = ½·‖z_s − z_t‖²
+    decoupled   D = w·KL(b_t ‖ b_s) + v·KL(p̂_t ‖ p̂_s)    at τ; b: the label's class or not, p̂: among the others
+
+Several teachers are one by the mean of their probabilities at τ (``arithmetic``) or of their log-probabilities
+(``geometric``); logits are averaged as they are. There is no factor τ²: the gradient of ``soft`` shrinks by it, so β is
+given as share·τ². ``masked`` teaches only rows to which the teachers together give the right label. The decoupled form
+with w = 0 leaves the label's class out. ``curriculum`` changes τ in even steps from epoch to epoch; a temperature that
+is itself learned (CTKD) is another thing.
+
+A teacher sees the training rows as they are, without the student's augmentation, and each row once: its logits are
+computed before the student's first epoch. ``train.loss`` is the cross-entropy with the labels, ``distillation.loss``
+the mean of D over the batches as they were trained on, ``penalty.distillation`` = (α − 1)·train.loss + β·D what both
+weights change, so that ``train.objective`` is the whole of J.
+
+Reference: Hinton, Vinyals and Dean, 2015, "Distilling the knowledge in a neural network"; Ba and Caruana, 2014, "Do
+deep nets really need to be deep?" (logits); Zhao, Cui, Song, Qiu and Liang, 2022, "Decoupled knowledge distillation";
+Meng, Li, Zhao and Gong, 2019, "Conditional teacher-student learning" (masked; there such rows lose the label's term
+instead); Jafari, Rezagholizadeh, Sharma and Ghodsi, 2021, "Annealing knowledge distillation" (curriculum); Mirzadeh et
+al., 2020, "Improved knowledge distillation via teacher assistant" (a teacher that has a teacher).
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from worker.spec.canonical import sha256_of
+from worker.spec.families.dataset import Normalize
+from worker.spec.families.model import Precision
+from worker.spec.families.regularizer import Regularizer, defines
+from worker.spec.models import AnyModel
+from worker.spec.part import Objection, PerRun, Spec, Stacked
+from worker.spec.sums import summed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from worker.spec.regularizers import AnyRegularizer
+    from worker.spec.run import RunSpec
+
+MOST_GENERATIONS = 8
+"""How long a chain of teachers that are trained first may be."""
+
+
+class TeacherNetwork(Spec):
+    """What a teacher's logits depend on besides its weights."""
+
+    model: AnyModel
+    normalize: Normalize | None = None
+    precision: Precision = "float32"
+    regularizers: tuple[AnyRegularizer, ...] = Field(
+        default=(), max_length=32, description="Those that change the model in evaluation, too: the classic dropout."
+    )
+
+    @classmethod
+    def of(cls, run: RunSpec) -> TeacherNetwork:
+        """The network that ``run`` trains."""
+        changing = tuple(part for part in run.regularizers if part.changes_evaluation)
+        return cls(model=run.model, normalize=run.dataset.normalize, precision=run.precision, regularizers=changing)
+
+
+class Teacher(Spec):
+    """A run whose model teaches: one that is there, or one that is trained first; students wait until it has ended."""
+
+    run_id: str | None = Field(
+        default=None,
+        pattern=r"^run_[0-9A-Z]{26}$",
+        description="The run whose model teaches; if need be it is waited for.",
+    )
+    spec: RunSpec | None = Field(
+        default=None, description="Or what to train first. At submission it becomes a run, and run_id names it."
+    )
+    at: Literal["best", "last"] = Field(default="last", description="The model of its best epoch or of its last one.")
+    sha256: str | None = Field(
+        default=None, pattern=r"^[0-9a-f]{64}$", description="Of the weights; found out when there are some."
+    )
+    network: TeacherNetwork | None = Field(
+        default=None, description="What computes with the weights; found out from the run."
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Teacher:
+        if (self.run_id is None) == (self.spec is None):
+            raise ValueError("a teacher is a run_id or a spec to train first, one of the two")
+        if self.spec is not None and self.sha256 is not None:
+            raise ValueError("weights are those of a run: give its run_id with sha256, and no spec")
+        return self
+
+    @functools.cached_property
+    def key(self) -> str:
+        """Names what the teacher says: its weights and what computes with them."""
+        return sha256_of(self.model_dump(mode="json", include={"sha256", "network"}))
+
+
+class Curriculum(Spec):
+    """The temperature goes from ``temperature`` of the part to this one, in even steps, and stays there."""
+
+    temperature: float = Field(gt=0, le=1e6, description="τ at the end.")
+    epochs: int = Field(ge=2, le=100_000, description="The epoch that has it first.")
+
+
+class Distillation(Regularizer):
+    """Learn from the labels with weight α and from teachers with weight β."""
+
+    equation: ClassVar[str] = "J = α·CE(y, softmax(z_s)) + β·CE(softmax(z_t/τ), softmax(z_s/τ))"
+    reference: ClassVar[str] = "Hinton, Vinyals and Dean 2015, Distilling the knowledge in a neural network"
+    neutral: ClassVar[dict[str, float]] = {"alpha": 1.0, "beta": 0.0}
+
+    kind: Literal["distillation"] = "distillation"
+    teachers: tuple[Teacher, ...] = Field(
+        min_length=1,
+        max_length=16,
+        examples=[[{"run_id": "run_01JD3Z6K8Q4V5W7X9Y2B4C6D8E", "at": "best"}]],
+        description="The runs whose models teach; each as a run_id, or as a spec that is trained first.",
+    )
+    alpha: PerRun[float] = Field(default=0.5, ge=0, le=1e6, description="α, the weight of the labels.")
+    beta: PerRun[float] = Field(default=8.0, ge=0, le=1e12, description="β, the weight of the teachers: share·τ².")
+    temperature: PerRun[float] = Field(
+        default=4.0, gt=0, le=1e6, description="τ, by which logits are divided first; matching logits has none."
+    )
+    method: Literal["soft", "logits", "decoupled"] = Field(
+        default="soft", description="Match softened probabilities, logits, or the label's class and the others apart."
+    )
+    mean: Literal["arithmetic", "geometric"] = Field(
+        default="arithmetic", description="Of several teachers' probabilities; logits know only the arithmetic one."
+    )
+    masked: bool = Field(default=False, description="Teach only the rows that the teachers together have right.")
+    target_weight: PerRun[float] = Field(
+        default=1.0, ge=0, le=1e6, description="w of the decoupled form, for the label's class against all others."
+    )
+    other_weight: PerRun[float] = Field(
+        default=1.0, ge=0, le=1e6, description="v of the decoupled form, for the other classes among each other."
+    )
+    curriculum: Curriculum | None = Field(default=None, description="How τ changes; null leaves it as it is.")
+
+    def structure(self) -> dict[str, Any]:
+        """Without whose weights they were, and without the curriculum: it is a value of each epoch."""
+        structure = super().structure()
+        del structure["curriculum"]
+        for teacher in structure["teachers"]:
+            if teacher["sha256"] is not None:
+                del teacher["run_id"], teacher["at"]
+        return structure
+
+    def in_epoch(self, epoch: int) -> Distillation:
+        """With the temperature of ``epoch``."""
+        if self.curriculum is None:
+            return self
+        share = min((epoch - 1) / (self.curriculum.epochs - 1), 1.0)
+        temperature = self.temperature + share * (self.curriculum.temperature - self.temperature)
+        return self.model_copy(update={"temperature": temperature})
+
+    def objections(self, run: RunSpec) -> list[Objection]:
+        """Refuse what would teach nothing, or other rows than those the student sees."""
+        found = []
+        if sum(isinstance(part, Distillation) for part in run.regularizers) > 1:
+            message = "A run has one distillation at most; list all teachers in it."
+            found.append(Objection(field=None, message=message))
+        mixing = [part.kind for part in run.regularizers if defines(type(part), "mix")]
+        if mixing:
+            message = f"{mixing[0]!r} mixes rows of which the teachers have seen each alone; leave one of the two out."
+            found.append(Objection(field=None, message=message))
+        if self.method == "logits" and self.mean == "geometric":
+            message = "Logits are averaged as they are, which is the geometric mean of probabilities already."
+            found.append(Objection(field="mean", message=message, allowed=["arithmetic"]))
+        if self.alpha == 0 and self.beta == 0:
+            message = "With alpha 0 and beta 0 there is nothing to learn from; make one of them larger."
+            found.append(Objection(field="beta", message=message))
+        if generations(run) > MOST_GENERATIONS:
+            message = f"A chain of teachers has at most {MOST_GENERATIONS} generations; train the first ones before."
+            found.append(Objection(field="teachers", message=message))
+        return found
+
+    @staticmethod
+    def teach(part: Stacked[Distillation], z: Tensor, y: Tensor, lesson: Tensor, g: Tensor, rows: int) -> Tensor:
+        """α·g + β/rows·∂D/∂z, in place; D of each row, zero where the run is not taught."""
+        import torch
+
+        loss, pull, says = METHODS[part.method](part, z, y, lesson)
+        if part.masked:
+            right = says.argmax(2) == y
+            loss = torch.where(right, loss, 0.0)
+            pull = torch.where(right.unsqueeze(2), pull, 0.0)
+        changed = g * part.column("alpha", 3) + pull * (part.column("beta", 3) / rows)
+        g.copy_(torch.where(_is_taught(part, 3), changed, g))
+        return torch.where(_is_taught(part, 2), loss, 0.0)
+
+    @staticmethod
+    def lesson_changes(part: Stacked[Distillation], loss: Tensor, taught: Tensor) -> Tensor:
+        """(α − 1)·loss + β·D, with both means (K,) of float64."""
+        import torch
+
+        changed = (part.alpha.double() - 1) * loss + part.beta.double() * taught
+        return torch.where(_is_taught(part, 1), changed, 0.0)  # even where a loss is infinite
+
+
+def _is_taught(part: Stacked[Distillation], dimensions: int) -> Tensor:
+    """Which runs have other values than the neutral ones, (K, 1, …)."""
+    return (part.column("alpha", dimensions) != 1) | (part.column("beta", dimensions) != 0)
+
+
+def generations(run: RunSpec) -> int:
+    """How many generations of teachers are to be trained before ``run`` can begin."""
+    specs = [teacher.spec for teacher in teachers_of(run) if teacher.spec is not None]
+    return max((1 + generations(spec) for spec in specs), default=0)
+
+
+def teachers_of(run: RunSpec) -> tuple[Teacher, ...]:
+    """All teachers of a run."""
+    return tuple(teacher for part in run.regularizers if isinstance(part, Distillation) for teacher in part.teachers)
+
+
+# All that follows looks at one row at a time and uses only operations whose bits do not depend on the row's place:
+# torch's exp and log round the last numbers of a tensor otherwise than the rest, its softmax over a row does not.
+
+
+def _mean(x: Tensor) -> Tensor:
+    """The mean of ``x`` (K, N, T, C) over the teachers, added in their order; (K, N, C)."""
+    total = x[:, :, 0]
+    for i in range(1, x.shape[2]):
+        total = total + x[:, :, i]
+    return total / x.shape[2]
+
+
+def _log_sum(x: Tensor) -> Tensor:
+    """Logarithm of Σ exp of ``x`` (…, n) over n."""
+    import torch
+
+    return x.amax(-1) - torch.log_softmax(x, -1).amax(-1)
+
+
+def _taught(part: Stacked[Distillation], lesson: Tensor) -> Tensor:
+    """Log-probabilities at τ of all teachers together, (K, N, C), but for a constant in each row."""
+    import torch
+
+    softened = lesson / part.column("temperature", 4)
+    if part.mean == "geometric" or lesson.shape[2] == 1:
+        return torch.log_softmax(_mean(softened), 2)
+    return _log_sum(torch.log_softmax(softened, 3).transpose(2, 3).contiguous())
+
+
+Matched = tuple["Tensor", "Tensor", "Tensor"]
+"""D of each row (K, N); its gradient at the student's logits, and what the teachers say, both (K, N, C)."""
+
+
+def _soft(part: Stacked[Distillation], z: Tensor, y: Tensor, lesson: Tensor) -> Matched:
+    import torch
+
+    tau = part.column("temperature", 3)
+    wanted = torch.softmax(_taught(part, lesson), 2)
+    loss = -summed(wanted * torch.log_softmax(z / tau, 2)).squeeze(2)
+    return loss, (torch.softmax(z / tau, 2) - wanted) / tau, wanted
+
+
+def _logits(part: Stacked[Distillation], z: Tensor, y: Tensor, lesson: Tensor) -> Matched:
+    wanted = _mean(lesson)
+    difference = z - wanted
+    return summed(difference.square()).squeeze(2) / 2, difference, wanted
+
+
+def _decoupled(part: Stacked[Distillation], z: Tensor, y: Tensor, lesson: Tensor) -> Matched:
+    import torch
+
+    tau, w, v = (part.column(name, 3) for name in ("temperature", "target_weight", "other_weight"))
+    label = torch.arange(z.shape[2], device=z.device) == y.unsqueeze(2)
+    says = _taught(part, lesson)
+    both, others = [], []
+    for log_p in (says, z / tau):
+        other = log_p.masked_fill(label, -torch.inf)
+        own = log_p.gather(2, y.unsqueeze(2)).squeeze(2)
+        both.append(torch.stack((own, _log_sum(other)), 2))
+        others.append(other)
+    target = _divergence(both[0], both[1], torch.zeros_like(both[0], dtype=torch.bool))
+    among = _divergence(others[0], others[1], label)
+    (b_t, b_s), (q_t, q_s) = ([torch.softmax(x, 2) for x in pair] for pair in (both, others))
+    pull = w * (b_s - b_t)[..., :1] * (label.to(z.dtype) - q_s) + v * (q_s - q_t)
+    return w.squeeze(2) * target + v.squeeze(2) * among, pull / tau, says
+
+
+def _divergence(log_p: Tensor, log_q: Tensor, without: Tensor) -> Tensor:
+    """KL(p ‖ q) of distributions that are given but for a constant, (K, N); ``without`` has no probability in both."""
+    import torch
+
+    difference = torch.log_softmax(log_p, 2) - torch.log_softmax(log_q, 2)
+    return summed(torch.softmax(log_p, 2) * difference.masked_fill(without, 0.0)).squeeze(2)
+
+
+METHODS = {"soft": _soft, "logits": _logits, "decoupled": _decoupled}
