@@ -9,13 +9,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.errors import TransitionRefused
-from service.runs import states
+from service.runs import states, teachers
 from service.settings import Settings
 from service.store import files
 from service.store import runs as rows
 from service.store.events import NewEvent
 from service.store.runs import Row
 from service.store.tables import db_now
+from worker.spec.run import RunSpec
 
 LOG = logging.getLogger("fitwell.service")
 ALREADY: dict[states.Action, tuple[states.Status, ...]] = {
@@ -52,6 +53,8 @@ def act(connection: sa.Connection, row: Row, action: states.Action) -> list[NewE
     """
     if row.status in ALREADY[action]:
         return []
+    if action == "retry" and row.status in ("failed", "cancelled") and teachers.waits(RunSpec.of(row.spec)):
+        return teachers.retried(connection, row)
     status = states.after(row.status, action)
     if status is None:
         allowed = states.allowed(row.status)
@@ -64,4 +67,5 @@ def act(connection: sa.Connection, row: Row, action: states.Action) -> list[NewE
         values |= {"finished_at": None, "error_code": None, "error_message": None, "barren": 0}
     changed = rows.change(connection, row.id, row.status, values)
     assert changed, f"{row.id} was locked and yet changed"
-    return [NewEvent(row.id, f"run.{status}", {"action": action} if action in ("resume", "retry") else {})]
+    told = [NewEvent(row.id, f"run.{status}", {"action": action} if action in ("resume", "retry") else {})]
+    return told + teachers.ended(connection, row.id, status) if status in states.TERMINAL else told

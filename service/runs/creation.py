@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from ulid import ULID
 
 from service.callers import Caller
-from service.runs import warm_starts
+from service.runs import teachers, warm_starts
 from service.runs.quota import check_quota
 from service.runs.submission import NewRun, stack_runs
 from service.settings import Settings
@@ -71,13 +71,14 @@ def create(
     for run, one in zip(made, columns, strict=True):
         if run.model is None:
             warm_starts.attach(connection, run.run_id, one["spec"])
+            teachers.attach(connection, run.run_id, one["spec"])
     return made, told
 
 
 def _columns(new: NewRun, settings: Settings) -> dict[str, Any]:
     spec = new.spec
     return {
-        "status": "queued",
+        "status": "waiting" if teachers.waits(spec) else "queued",
         "name": new.name,
         "labels": dict(new.labels),
         "priority": new.priority,

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.runs import states
+from service.runs import states, teachers
 from service.runs.recording import recorded
 from service.settings import Settings
 from service.store import epochs, events, files, leases, notes, reports, series
@@ -16,6 +16,7 @@ from service.store.database import reading, writing
 from service.store.events import NewEvent
 from service.store.runs import Row
 from service.store.tables import db_now
+from service.store.teachers import files_of as files_of_teachers
 from worker.ports import (
     Checkpoint,
     Claim,
@@ -99,7 +100,7 @@ class Jobs:
             spec=row.spec,
             stack_runs=row.stack_runs,
             checkpoints=files.checkpoints(connection, row.id),
-            weights=files.weights_of(connection, row.id),
+            weights=[*files.weights_of(connection, row.id), *files_of_teachers(connection, row.id)],
             history={name: [e.metrics.get(name) for e in done] for name in names},
         )
 
@@ -263,7 +264,8 @@ class Jobs:
         if status == "failed":
             values |= {"error_code": why[0], "error_message": why[1]}
         self._change(connection, row, values)
-        return [NewEvent(row.id, "run.requeued" if status == "queued" else f"run.{status}", told)]
+        event = NewEvent(row.id, "run.requeued" if status == "queued" else f"run.{status}", told)
+        return [event, *teachers.ended(connection, row.id, status)] if status in states.TERMINAL else [event]
 
     def _give_back(self, connection: sa.Connection, row: Row, *, barren: bool, reason: str) -> list[NewEvent]:
         if not barren:

@@ -66,7 +66,11 @@ class Run:
 
 
 def _waiting_reason(row: Row, workers: Sequence[Row]) -> str | None:
-    """Why a queued run does not start."""
+    """Why a run that is waiting or queued does not start."""
+    if row.status == "waiting":
+        listed = [teacher for part in row.spec["regularizers"] for teacher in part.get("teachers", ())]
+        named = dict.fromkeys(teacher["run_id"] for teacher in listed if teacher["sha256"] is None)
+        return f"It waits for its teachers to be trained: {', '.join(named)}."
     if row.status != "queued":
         return None
     if not workers:

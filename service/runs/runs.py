@@ -8,10 +8,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.errors import RunActive, SpecRefused
-from service.runs import extensions, states, verifications, warm_starts
+from service.runs import extensions, states, teachers, verifications, warm_starts
 from service.runs.actions import act, forget, remove_files
 from service.runs.answers import Answer, Key, answered, remember
 from service.runs.creation import Wanted, create, prepared
+from service.runs.hiring import Hiring
 from service.runs.pages import Page, RunQuery, cursor_at, position
 from service.runs.quota import check_quota
 from service.runs.run import Run
@@ -64,10 +65,12 @@ class Runs(SeenRuns):
             before = None if key is None else answered(connection, key, self._settings.idempotency_seconds)
             if before is not None:
                 return before
-            named = {place: self._trainable(connection, place, one) for place, one in new.items()}
+            hiring = Hiring(connection, self._settings, self.caller, reuse=reuse)
+            named = {place: self._trainable(connection, place, one, hiring) for place, one in new.items()}
             if named != new:
                 columns = prepared([Wanted(one) for one in named.values()], self._settings)
             made, told = create(connection, columns, reuse=reuse, caller=self.caller)
+            told = hiring.told + told
             workers = rows.live_workers(connection, self._settings.lease_seconds)
             given = answer([Run.of(self._row(connection, one.run_id), workers) for one in made])
             if key is not None:
@@ -75,14 +78,15 @@ class Runs(SeenRuns):
             events.append(connection, told)
         return given
 
-    def _trainable(self, connection: sa.Connection, place: str, new: NewRun) -> NewRun:
-        """The run as it is to be queued; a refusal names places below ``place``."""
+    def _trainable(self, connection: sa.Connection, place: str, new: NewRun, hiring: Hiring | None = None) -> NewRun:
+        """The run as it is to be queued, with ``hiring`` its teachers too; a refusal names places below ``place``."""
         try:
             named = warm_starts.resolved(connection, new, self.caller)
+            named = teachers.resolved(connection, named, self.caller)
             review(named.spec, self._settings)
+            return named if hiring is None else hiring.hired(named)
         except SpecRefused as refusal:
             raise refusal.below(place) from refusal
-        return named
 
     def act_on_all(self, query: RunQuery | Sequence[str], action: states.Action) -> tuple[int, int]:
         """Ask many of one's own runs, by their ids or all that match and can; how many that changed, and how many not.

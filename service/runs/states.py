@@ -6,7 +6,7 @@ from typing import Literal
 
 Status = Literal["waiting", "queued", "running", "pausing", "paused", "cancelling", "succeeded", "failed", "cancelled"]
 Action = Literal[
-    "ready", "claim", "cancel", "pause", "resume", "retry", "succeed", "fail", "stop", "release", "give_up"
+    "ready", "claim", "cancel", "pause", "resume", "retry", "wait", "succeed", "fail", "stop", "release", "give_up"
 ]
 
 TRANSITIONS: dict[Status, dict[Action, Status]] = {
@@ -38,11 +38,12 @@ TRANSITIONS: dict[Status, dict[Action, Status]] = {
         "give_up": "cancelled",
     },
     "succeeded": {},
-    "failed": {"retry": "queued"},
-    "cancelled": {"retry": "queued"},
+    "failed": {"retry": "queued", "wait": "waiting"},
+    "cancelled": {"retry": "queued", "wait": "waiting"},
 }
 """``stop``: the holder let the run go as it was asked to. ``release``: it gave the run back, or its lease was lost.
-``give_up``: a lease was lost once too often."""
+``give_up``: a lease was lost once too often. ``wait``: a retry of what ended before its teachers did. ``ready``: they
+have ended well."""
 
 TERMINAL: frozenset[Status] = frozenset({"succeeded", "failed", "cancelled"})
 HELD: frozenset[Status] = frozenset({"running", "pausing", "cancelling"})

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from service.errors import FieldError, SpecRefused
 from service.settings import Settings
+from worker.spec.regularizers.distillation import Distillation
 from worker.spec.run import RunSpec
 
 FLOAT_BYTES = 4
@@ -77,9 +78,22 @@ def review(spec: RunSpec, settings: Settings) -> None:
     missing = type(spec.dataset).missing(settings.datasets)
     if missing is not None:
         errors.append(FieldError("/dataset", "dataset_missing", missing))
-    errors = errors or list(_over_quota(spec, settings))
+    errors = errors or list(_over_quota(spec, settings)) or list(_of_teachers(spec, settings))
     if errors:
         raise SpecRefused(errors[0].message if len(errors) == 1 else f"{len(errors)} things are wrong.", errors=errors)
+
+
+def _of_teachers(spec: RunSpec, settings: Settings) -> Iterator[FieldError]:
+    """What is wrong with the teachers that are to be trained first."""
+    for i, part in enumerate(spec.regularizers):
+        for j, teacher in enumerate(part.teachers if isinstance(part, Distillation) else ()):
+            if teacher.spec is not None:
+                try:
+                    review(teacher.spec, settings)
+                except SpecRefused as refusal:
+                    for e in refusal.errors:
+                        pointer = f"/regularizers/{i}/teachers/{j}/spec{e.pointer}"
+                        yield FieldError(pointer, e.code, e.message, e.allowed)
 
 
 def _over_quota(spec: RunSpec, settings: Settings) -> list[FieldError]:

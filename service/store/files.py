@@ -1,4 +1,4 @@
-"""Statements on files that the workers wrote: checkpoints, and the weights of best and last epochs.
+"""Statements on files that the workers wrote: checkpoints, the weights of best and last epochs and of teachers.
 
 Several runs may point at one file: whoever drops a row asks which paths nothing points at any more.
 """
@@ -10,8 +10,11 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from service.store.runs import Row
-from service.store.tables import checkpoint, db_now, weights
+from service.store.tables import checkpoint, db_now, teacher, weights
 from worker.ports import Checkpoint, WeightsFile
+
+POINTING = (checkpoint, weights, teacher)
+"""The tables whose rows point at files."""
 
 
 def checkpoints(connection: sa.Connection, run_id: str) -> Sequence[Checkpoint]:
@@ -93,12 +96,12 @@ def share_progress(connection: sa.Connection, run_id: str, to: str) -> None:
 
 def paths_of(connection: sa.Connection, run_id: str) -> Sequence[str]:
     """Every path that a run points at."""
-    both = sa.union(*(sa.select(table.c.path).where(table.c.run_id == run_id) for table in (checkpoint, weights)))
-    return connection.execute(both).scalars().all()
+    all_of_them = sa.union(*(sa.select(table.c.path).where(table.c.run_id == run_id) for table in POINTING))
+    return [path for path in connection.execute(all_of_them).scalars() if path is not None]
 
 
 def unused(connection: sa.Connection, paths: Sequence[str]) -> list[str]:
     """Those of ``paths`` that nothing points at."""
-    both = sa.union(*(sa.select(table.c.path).where(table.c.path.in_(paths)) for table in (checkpoint, weights)))
-    used = set(connection.execute(both).scalars())
+    all_of_them = sa.union(*(sa.select(table.c.path).where(table.c.path.in_(paths)) for table in POINTING))
+    used = set(connection.execute(all_of_them).scalars())
     return [path for path in dict.fromkeys(paths) if path not in used]

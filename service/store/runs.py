@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.store.tables import checkpoint, db_now, epoch, note, report, run, series, weights, worker
+from service.store.tables import checkpoint, db_now, epoch, note, report, run, series, teacher, weights, worker
 
 Row = sa.Row[Any]
 LAST = 1.7e308
@@ -134,6 +134,6 @@ def delete(connection: sa.Connection, run_id: str) -> None:
     if heirs:
         connection.execute(sa.update(run).where(run.c.id == heirs[0]).values(reused_from=None))
         connection.execute(sa.update(run).where(run.c.reused_from == run_id).values(reused_from=heirs[0]))
-        for table in (epoch, series, report, checkpoint, weights, note):
+        for table in (epoch, series, report, checkpoint, weights, teacher, note):
             connection.execute(sa.update(table).where(table.c.run_id == run_id).values(run_id=heirs[0]))
     connection.execute(sa.delete(run).where(run.c.id == run_id))

@@ -151,6 +151,21 @@ weights = sa.Table(
     sa.Index("ix_weights_content", "sha256"),
 )
 
+teacher = sa.Table(
+    "teacher",
+    METADATA,
+    sa.Column("run_id", sa.Text, sa.ForeignKey("run.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("place", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("teacher_id", sa.Text, nullable=False),
+    sa.Column("path", sa.Text),
+    sa.Column("epoch", sa.Integer),
+    sa.Column("sha256", sa.Text),
+    sa.Column("bytes", sa.BigInteger),
+    sa.Index("ix_teacher_student", "teacher_id"),
+    sa.Index("ix_teacher_path", "path"),
+    sa.Index("ix_teacher_content", "sha256"),
+)
+
 note = sa.Table(
     "note",
     METADATA,

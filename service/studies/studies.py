@@ -12,10 +12,11 @@ from ulid import ULID
 
 from service.callers import OnBehalf
 from service.errors import FieldError, SpecRefused, StudyActive, StudyNotFound
-from service.runs import warm_starts
+from service.runs import states, teachers, warm_starts
 from service.runs.actions import act, forget, remove_files
 from service.runs.answers import Answer, Key, answered, remember
 from service.runs.creation import Prepared, Wanted, create, prepared
+from service.runs.hiring import Hiring
 from service.runs.pages import cursor_at, position
 from service.runs.submission import NewRun, estimate, review, stack_runs
 from service.settings import Settings
@@ -23,6 +24,7 @@ from service.statistics.family import min_seeds
 from service.store import events, studies
 from service.store import runs as rows
 from service.store.database import reading, writing
+from service.store.events import NewEvent
 from service.store.runs import Row
 from service.studies import choosing, comparing
 from service.studies.choosing import Chosen, Wish
@@ -127,7 +129,9 @@ class Studies(OnBehalf):
                 "owner": self.caller.owner,
             }
             studies.insert(connection, values)
+            columns, hired = self._hired(connection, study_id, arms, new.plan, columns, reuse=reuse)
             _, told = create(connection, columns, reuse=reuse, caller=self.caller)
+            told = hired + told
             answer = Answer(201, respond(self._study(connection, study_id)), study_id)
             if key is not None:
                 remember(connection, key, answer)
@@ -154,7 +158,9 @@ class Studies(OnBehalf):
                 raise SpecRefused(message, errors=[FieldError("/seeds", "seed_there", message)])
             seen = sum(one.epoch for one in studies.progress(connection, [study_id])) > 0
             studies.change(connection, study_id, {"seeds": [*row.seeds, *seeds], "looks": row.looks + seen})
+            columns, hired = self._hired(connection, study_id, arms, plan, columns, reuse=True)
             _, told = create(connection, columns, reuse=True, caller=self.caller.acting_for(row.owner))
+            told = hired + told
             study = self._study(connection, study_id)
             events.append(connection, told)
         return study
@@ -192,9 +198,11 @@ class Studies(OnBehalf):
         """
         with writing(self._engine) as connection:
             self._locked(connection, study_id)
-            told = [
-                event for row in studies.unfinished(connection, study_id) for event in act(connection, row, "cancel")
-            ]
+            told = []
+            for row in studies.unfinished(connection, study_id):
+                now = rows.by_id(connection, row.id)  # where its teacher was cancelled just now it has failed
+                if now is not None and now.status not in states.TERMINAL:
+                    told += act(connection, now, "cancel")
             study = self._study(connection, study_id)
             events.append(connection, told)
         return study, bool(told)
@@ -251,7 +259,9 @@ class Studies(OnBehalf):
         self._check_size(plan.arm_count, len(plan.seeds), plan.folds)
         arms = arms_of(plan, self._parse)
         with reading(self._engine) as connection:
-            arms = [replace(arm, run=warm_starts.resolved(connection, arm.run, self.caller)) for arm in arms]
+            named = [warm_starts.resolved(connection, arm.run, self.caller) for arm in arms]
+            named = [teachers.resolved(connection, one, self.caller) for one in named]
+        arms = [replace(arm, run=run) for arm, run in zip(arms, named, strict=True)]
         for arm in arms:
             review(arm.at(*plan.places[0]).spec, self._settings)  # no other fold leaves fewer rows to train on
         return arms
@@ -270,6 +280,23 @@ class Studies(OnBehalf):
         places = plan.places
         wanted = [Wanted(arm.at(*place), {"study_id": study_id, "arm": arm.id}) for place in places for arm in arms]
         return prepared(wanted, self._settings)
+
+    def _hired(
+        self,
+        connection: sa.Connection,
+        study_id: str,
+        arms: Sequence[Arm],
+        plan: Plan,
+        columns: Prepared,
+        *,
+        reuse: bool,
+    ) -> tuple[Prepared, list[NewEvent]]:
+        """The study's runs with a run for each of their teachers, and what is to be told of those."""
+        hiring = Hiring(connection, self._settings, self.caller, reuse=reuse)
+        taught = [replace(arm, run=hiring.hired(arm.run)) for arm in arms]
+        if all(after.run is before.run for after, before in zip(taught, arms, strict=True)):
+            return columns, []
+        return self._columns(study_id, taught, plan), hiring.told
 
     def _row(self, connection: sa.Connection, study_id: str, *, lock: bool = False) -> Row:
         """The study as it is stored, if the caller sees it."""

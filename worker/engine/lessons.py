@@ -45,7 +45,7 @@ class Lessons:
         known = self._known.pop(key, None)
         if known is None:
             assert teacher.network is not None, "a teacher is resolved before its students are queued"
-            weights = checkpoints.load(self._directory, file, data.device)
+            weights = checkpoints.weights_of(checkpoints.load(self._directory, file, data.device))
             known = logits_of(teacher.network, weights, data)
         self._known[key] = known
         self._forget()
@@ -61,7 +61,11 @@ class Lessons:
 
 
 def logits_of(network: TeacherNetwork, weights: Mapping[str, Tensor], data: Data) -> Tensor:
-    """The logits (rows, classes) that a teacher with these parameters gives the training rows, in evaluation mode."""
+    """The logits (rows, classes) that a teacher with these parameters gives the training rows, in evaluation mode.
+
+    Raises:
+        BadCheckpoint: these are no parameters of the network.
+    """
     spec = RunSpec(
         dataset=data.spec.model_copy(update={"normalize": network.normalize}),
         model=network.model,
@@ -72,7 +76,9 @@ def logits_of(network: TeacherNetwork, weights: Mapping[str, Tensor], data: Data
     )
     route_for(spec, threads=1, most_runs=1, device=data.device).enter()
     stack = Stack([Member("teacher", spec)], data.device)
-    stack.restore(0, {**stack.tensors(0), **weights})
+    if {name: tensor.shape for name, tensor in stack.tensors(0).items()} != {n: t.shape for n, t in weights.items()}:
+        raise checkpoints.BadCheckpoint("the weights of a teacher are another model's")
+    stack.restore(0, weights)
     mode = EvaluationMode(stack)
     said = []
     for raw in torch.split(data.raw, CHUNK_ROWS):
