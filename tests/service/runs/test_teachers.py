@@ -35,11 +35,11 @@ def end(jobs: Jobs, claim: Claim, status: Any = "succeeded", *, sha: str = "a") 
         jobs.record([claim], [measured(claim.run_id, 1)])
         files = [
             WeightsFile(at=at, epoch=1, path=f"{claim.run_id}/{at}", sha256=sha * 64, bytes=5)
-            for at in ("best", "last")  # type: ignore[arg-type]
+            for at in ("best", "last")
         ]
         jobs.checkpointed([claim], {}, {claim.run_id: files})
-    why = {"code": "out_of_memory", "message": "…"} if status == "failed" else {}
-    jobs.finish([claim], [Outcome(run_id=claim.run_id, status=status, **why)])
+    code = "out_of_memory" if status == "failed" else None
+    jobs.finish([claim], [Outcome(run_id=claim.run_id, status=status, code=code, message="…")])
 
 
 def finished(runs: Runs, jobs: Jobs, *, sha: str = "a", **changes: Any) -> str:
