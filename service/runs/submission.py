@@ -78,6 +78,11 @@ def review(spec: RunSpec, settings: Settings) -> None:
     missing = type(spec.dataset).missing(settings.datasets)
     if missing is not None:
         errors.append(FieldError("/dataset", "dataset_missing", missing))
+    for i, part in enumerate(spec.regularizers):
+        transfer = part.transfer if isinstance(part, Distillation) else None
+        missing = None if transfer is None else type(transfer.dataset).missing(settings.datasets)
+        if missing is not None:
+            errors.append(FieldError(f"/regularizers/{i}/transfer/dataset", "dataset_missing", missing))
     errors = errors or list(_over_quota(spec, settings)) or list(_of_teachers(spec, settings))
     if errors:
         raise SpecRefused(errors[0].message if len(errors) == 1 else f"{len(errors)} things are wrong.", errors=errors)

@@ -70,8 +70,20 @@ def resolved(connection: sa.Connection, new: NewRun, caller: Caller, *, lock: bo
             raise _refused(f"{place}/run_id", "run_not_found", message)
         return _by_run(connection, teacher, row, new.spec, place)
 
-    spec = changed(new.spec, look)
+    spec = _with_digests(changed(new.spec, look))
     return new if spec is new.spec else replace(new, spec=spec)
+
+
+def _with_digests(spec: RunSpec) -> RunSpec:
+    """The spec with its transfer set named by content."""
+    regularizers = list(spec.regularizers)
+    for i, part in enumerate(regularizers):
+        if isinstance(part, Distillation) and part.transfer is not None:
+            named = part.transfer.model_copy(update={"digest": part.transfer.dataset.digest()})
+            regularizers[i] = part.model_copy(update={"transfer": named})
+    if tuple(regularizers) == spec.regularizers:
+        return spec
+    return spec.model_copy(update={"regularizers": tuple(regularizers)})
 
 
 def attach(connection: sa.Connection, student: str, spec: Mapping[str, Any]) -> None:

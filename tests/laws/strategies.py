@@ -18,6 +18,7 @@ from worker.engine.routes import route_for
 from worker.engine.stack import Member, Stack
 from worker.engine.streams import stream_key, uniform
 from worker.engine.training import EpochResult, Training
+from worker.spec.datasets import KINDS as DATASETS
 from worker.spec.families.dataset import Dataset
 from worker.spec.families.regularizer import Regularizer
 from worker.spec.models import KINDS as MODELS
@@ -78,6 +79,9 @@ TEACHERS = tuple(
     [{"run_id": f"run_{'0' * 26}", "sha256": digit * 64, "network": NETWORK} for digit in digits]
     for digits in ("a", "b", "abc")
 )
+TRANSFERS = tuple(
+    {"dataset": {"kind": kind, "train_size": 33, "validation_size": 30}} for kind in ("digits", "mnist1d")
+)
 CURRICULA = (None, None, {"temperature": 1.0, "epochs": 2}, {"temperature": 6.0, "epochs": 4})
 ACTIVE = ({"from_epoch": 2}, {"until_epoch": 1}, {"from_epoch": 2, "until_epoch": 2})
 
@@ -94,6 +98,8 @@ def bodies(draw: st.DrawFn, part: type[Part], fixed: dict[str, Any] | None = Non
             body[name] = draw(st.sampled_from(_values(part, name)))
     if "curriculum" in body:
         body["curriculum"] = draw(st.sampled_from(CURRICULA))
+        if draw(st.integers(0, 3)) == 0:  # the set needs the student's shape, and no labels
+            body |= {"transfer": draw(st.sampled_from(TRANSFERS)), "masked": False, "method": "soft"}
     if issubclass(part, Regularizer) and (not fixed or _free(part)) and draw(st.integers(0, 3)) == 0:
         body["active"] = draw(st.sampled_from(ACTIVE))
     return body
@@ -205,9 +211,21 @@ class MadeUpLessons(dict[str, torch.Tensor]):
         return self[key]
 
 
+class Transfers(dict[str, Data]):
+    """Any transfer set that is asked for."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def __missing__(self, spec_json: str) -> Data:
+        kind = DATASETS[json.loads(spec_json)["kind"]]
+        self[spec_json] = taught(Data(kind.model_validate_json(spec_json), HOME, self.device))
+        return self[spec_json]
+
+
 def taught(data: Data) -> Data:
-    """The data, with something to say for every teacher."""
-    data.lessons = MadeUpLessons(data)
+    """The data, with something to say for every teacher, and every transfer set."""
+    data.lessons, data.transfers = MadeUpLessons(data), Transfers(data.device)
     return data
 
 

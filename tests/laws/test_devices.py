@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.laws.strategies import CPU, HOME, example, parsed, taught
+from tests.laws.strategies import CPU, HOME, TEACHERS, example, parsed, taught
 from worker.engine.data import Data
 from worker.engine.evaluation import evaluate, weights_of
 from worker.engine.progress import Progress
@@ -30,6 +30,16 @@ CHANGES = [
         for norm in ("none", "batch", "layer")
     ),
     pytest.param({"model": {"kind": "linear"}}, id="linear"),
+    *(
+        pytest.param(
+            {"regularizers": [{"kind": "distillation", "teachers": TEACHERS[2], **form}]}, id=f"distillation-{name}"
+        )
+        for name, form in {
+            "transfer": {"transfer": {"dataset": {"kind": "digits", "validation_size": 30}}},
+            "decoupled": {"method": "decoupled", "masked": True},
+            "logits": {"method": "logits"},
+        }.items()
+    ),
     pytest.param({"precision": "bfloat16"}, id="bfloat16"),
 ]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tests.laws.oracles import SMALL
-from tests.laws.strategies import CPU, HOME, TEACHERS, enter_route, parsed
+from tests.laws.strategies import CPU, HOME, TEACHERS, enter_route, parsed, train
 from worker.engine import checkpoints
 from worker.engine.data import Data
 from worker.engine.lessons import Lessons, logits_of
@@ -193,42 +194,100 @@ def student_of(teachers: list[RunSpec], **fields: Any) -> RunSpec:
     return parsed({**SMALL, "optimizer": {"kind": "sgd", "lr": 0.2}, "epochs": 4, "regularizers": regularizers})
 
 
-@pytest.mark.parametrize("form", FORMS)
+TRANSFER = {"dataset": {"kind": "digits", "train_size": 60, "validation_size": 30}}
+WITH_TRANSFER = pytest.param({"method": "soft", "mean": "arithmetic", "transfer": TRANSFER}, id="transfer")
+
+
+@pytest.mark.parametrize("form", [*FORMS, WITH_TRANSFER])
 def test_a_students_losses_are_those_of_plain_pytorch_in_every_epoch(form: dict[str, Any]) -> None:
     """The same two trained teachers, rows and first weights; every step by autograd in float64."""
     frame = {**SMALL, "optimizer": {"kind": "sgd", "lr": 0.5}, "epochs": 6}
     teachers = [parsed({**frame, "seed": seed, "model": {"kind": "mlp", "hidden": [30]}}) for seed in (1, 2)]
     spec = student_of(teachers, alpha=0.3, beta=2.0, temperature=2.0, **form)
-    (distillation,) = spec.regularizers
-    assert isinstance(distillation, Distillation)
+    (one,) = spec.regularizers
+    assert isinstance(one, Distillation)
     data = Data(spec.dataset, HOME, CPU)
+    taught_on = data if one.transfer is None else Data(one.transfer.dataset, HOME, CPU)
+    data.transfers = {} if one.transfer is None else {one.transfer.dataset.model_dump_json(): taught_on}
     weights = [trained(teacher, data) for teacher in teachers]
-    data.lessons = {
-        one.key: logits_of(one.network, own, data)
-        for one, own in zip(distillation.teachers, weights, strict=True)
-        if one.network is not None
-    }
+    for teacher, own in zip(one.teachers, weights, strict=True):
+        assert teacher.network is not None
+        taught_on.lessons[teacher.key] = logits_of(teacher.network, own, taught_on)
     enter_route(spec)
     stack = Stack([Member("student", spec)], CPU)
-    own = {name: tensor.double().clone().requires_grad_() for name, tensor in stack.tensors(0).items()}
-    x, y = data.inputs(data.raw).double(), data.labels
-    exact = [{name: tensor.double() for name, tensor in one.items()} for one in weights]
-    lesson = torch.stack([torch_mlp(one)(x) for one in exact], 1)
+    expected = by_autograd(one, {n: t.double() for n, t in stack.tensors(0).items()}, weights, data, taught_on)
     for (result,) in Training(stack, data).epochs():
-        hard, soft = [], []
-        for rows in torch.split(torch.from_numpy(permutation(0, "order", result.epoch, len(y))), 32):
-            z = torch_mlp(own)(x[rows])
-            hard.append(functional.cross_entropy(z, y[rows], reduction="none"))
-            soft.append(plain(distillation, z, y[rows], lesson[rows]))
-            gradients = torch.autograd.grad(0.3 * hard[-1].mean() + 2.0 * soft[-1].mean(), list(own.values()))
-            with torch.no_grad():
-                for tensor, gradient in zip(own.values(), gradients, strict=True):
-                    tensor.sub_(0.2 * gradient)
-        student, teachers_loss = torch.cat(hard).mean().item(), torch.cat(soft).mean().item()
+        student, teachers_loss = next(expected)
         assert result.metrics["train.loss"] == pytest.approx(student, rel=1e-6, abs=1e-6)
         assert result.metrics["distillation.loss"] == pytest.approx(teachers_loss, rel=1e-6, abs=1e-6)
         assert result.metrics["train.objective"] == pytest.approx(0.3 * student + 2 * teachers_loss, rel=1e-6, abs=1e-6)
     assert result.epoch == 4
+
+
+def by_autograd(
+    one: Distillation, first: dict[str, Tensor], teachers: list[dict[str, Tensor]], data: Data, taught_on: Data
+) -> Iterator[tuple[float, float]]:
+    """Of each epoch the mean losses of labels and of teachers, as they were trained on."""
+    own = {name: tensor.clone().requires_grad_() for name, tensor in first.items()}
+    x, others, y = data.inputs(data.raw).double(), taught_on.inputs(taught_on.raw).double(), data.labels
+    lesson = torch.stack([torch_mlp({n: t.double() for n, t in weights.items()})(others) for weights in teachers], 1)
+    for epoch in itertools.count(1):
+        hard, soft = [], []
+        order = torch.from_numpy(permutation(0, "order", epoch, len(y)))
+        other = order
+        if taught_on is not data:  # a smaller set comes again from its beginning
+            other = torch.from_numpy(permutation(0, "transfer", epoch, len(others)))
+            other = torch.cat((other, other))[: len(y)]
+        for rows, there in zip(torch.split(order, 32), torch.split(other, 32), strict=True):
+            hard.append(functional.cross_entropy(torch_mlp(own)(x[rows]), y[rows], reduction="none"))
+            soft.append(plain(one, torch_mlp(own)(others[there]), y[rows], lesson[there]))
+            gradients = torch.autograd.grad(0.3 * hard[-1].mean() + 2.0 * soft[-1].mean(), list(own.values()))
+            with torch.no_grad():
+                for tensor, gradient in zip(own.values(), gradients, strict=True):
+                    tensor.sub_(0.2 * gradient)
+        yield torch.cat(hard).mean().item(), torch.cat(soft).mean().item()
+
+
+def test_a_neutral_run_beside_one_with_a_transfer_set_keeps_every_bit() -> None:
+    bare: dict[str, Any] = {**SMALL, "optimizer": {"kind": "momentum", "lr": 0.1}, "epochs": 2}
+    regularizer = {"kind": "distillation", "teachers": TEACHERS[0], "transfer": TRANSFER}
+    kl = {"kind": "kl_sparsity", "strength": 0.01}
+    transferring = parsed({**bare, "seed": 1, "regularizers": [regularizer, kl]})
+    neutral = parsed({**bare, "regularizers": [{**regularizer, "alpha": 1.0, "beta": 0.0}, kl]})
+    plain_one = parsed({**bare, "regularizers": [kl]})
+    (alone,) = train([plain_one]).values()
+    beside = train([plain_one, transferring, neutral])
+    for epochs in (beside["0"], beside["2"]):
+        assert [digest for _, _, digest in epochs] == [digest for _, _, digest in alone]
+    assert beside["1"] == train([transferring], names=["1"])["1"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "fields", "says"),
+    [
+        ({}, {"transfer": {"dataset": {"kind": "mnist1d"}}}, "shape"),
+        ({}, {"transfer": {"dataset": {"kind": "digits", "validation_size": 29}}}, "hold out"),
+        ({}, {"transfer": TRANSFER, "masked": True}, "Labels"),
+        ({"model": {"kind": "cnn", "channels": [3], "norm": "batch"}}, {"transfer": TRANSFER}, "Batch normalisation"),
+        ({"regularizers": [{"kind": "mixup"}]}, {}, "mixes rows"),
+        ({"regularizers": [{"kind": "distillation", "teachers": TEACHERS[0]}]}, {}, "one distillation"),
+        ({}, {"method": "logits", "mean": "geometric"}, "geometric mean of probabilities already"),
+        ({}, {"alpha": 0.0, "beta": 0.0}, "nothing to learn"),
+    ],
+)
+def test_what_would_teach_nothing_sound_is_refused(changes: dict[str, Any], fields: dict[str, Any], says: str) -> None:
+    one = {"kind": "distillation", "teachers": TEACHERS[0], **fields}
+    regularizers = [*changes.get("regularizers", ()), one]
+    spec = parsed({**SMALL, "optimizer": {"kind": "sgd", "lr": 0.1}, **changes, "regularizers": regularizers})
+    assert any(says in objection.message for _, objection in spec.objections())
+
+
+def test_a_chain_of_more_generations_than_eight_is_refused() -> None:
+    body: dict[str, Any] = {**SMALL, "optimizer": {"kind": "sgd", "lr": 0.1}}
+    for _ in range(9):
+        body = {**body, "regularizers": [{"kind": "distillation", "teachers": [{"spec": body}]}]}
+    messages = [objection.message for _, objection in parsed(body).objections()]
+    assert messages == ["A chain of teachers has at most 8 generations; train the first ones before."]
 
 
 def test_lessons_are_what_the_teacher_says_however_many_threads_there_are(tmp_path: Path) -> None:

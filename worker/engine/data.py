@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,8 +53,10 @@ class Data:
         self.labels = torch.from_numpy(_noisy(arrays.train_y[train], spec)).to(device)
         self.validation = self._split(arrays.train_x[held_out], arrays.train_y[held_out])
         self.test = self._split(arrays.test_x, arrays.test_y)
-        self.lessons: Mapping[str, Tensor] = {}
+        self.lessons: dict[str, Tensor] = {}
         """What teachers say of the training rows, by the teacher's key: logits (rows, classes)."""
+        self.transfers: dict[str, Data] = {}
+        """Other rows on which teachers teach, by their spec in JSON."""
         self._with_blank: Tensor | None = None
 
     def __len__(self) -> int:
@@ -89,10 +91,14 @@ class Data:
         # In place is safe for images only: ``to`` copies uint8, but hands float32 back as it is.
         return x.mul_(scale).add_(shift) if raw.dtype == torch.uint8 else x * scale + shift
 
+    def forget_lessons(self) -> None:
+        """Forget what teachers said, and the rows that only they taught on."""
+        self.lessons, self.transfers = {}, {}
+
     def lesson(self, teachers: Sequence[Teacher], rows: Tensor) -> Tensor:
         """What ``teachers`` say of the training rows ``rows`` (K, N): logits (K, N, T, classes)."""
         said = [self.lessons[teacher.key].index_select(0, rows.reshape(-1)) for teacher in teachers]
-        return torch.stack(said, 1).view(*rows.shape, len(said), self.classes)
+        return torch.stack(said, 1).view(*rows.shape, len(said), -1)
 
     @property
     def classes(self) -> int:

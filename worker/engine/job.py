@@ -29,7 +29,8 @@ from worker.engine.training import EpochResult, Training, ended_after
 from worker.messages import Ended, Epoch, Message, Noted, Saved, Started, Train
 from worker.ports import Claim, Note, Outcome
 from worker.spec.best import judged_by
-from worker.spec.regularizers.distillation import teachers_of
+from worker.spec.families.dataset import Dataset
+from worker.spec.regularizers.distillation import Distillation
 from worker.spec.run import RunSpec, trajectory_key
 
 LOG = logging.getLogger("fitwell.training")
@@ -58,19 +59,30 @@ class Workshop:
             self._data = {key: Data(spec.dataset, self.datasets, self.device)}
         return self._data[key]
 
-    def lessons(self, claim: Claim, spec: RunSpec) -> dict[str, Tensor]:
-        """What the teachers of a run say of its training rows, by their keys.
+    def teach(self, claim: Claim, spec: RunSpec, data: Data) -> None:
+        """Let the teachers of a run say what they have to say of the rows that they teach on.
 
         Raises:
             BadCheckpoint: the weights of one are missing or altered.
+            FileNotFoundError: its transfer set is not there.
         """
         files = {file.sha256: file for file in claim.weights if file.at == "teacher"}
-        said = {}
-        for teacher in teachers_of(spec):
-            if teacher.sha256 not in files:
-                raise checkpoints.BadCheckpoint(f"The weights of the teacher {teacher.run_id} are not there")
-            said[teacher.key] = self._lessons.of(teacher, files[teacher.sha256], self.data(spec))
-        return said
+        for part in spec.regularizers:
+            if not isinstance(part, Distillation):
+                continue
+            rows = data if part.transfer is None else self._transfer(part.transfer.dataset, data)
+            for teacher in part.teachers:
+                if teacher.sha256 not in files:
+                    raise checkpoints.BadCheckpoint(f"the weights of the teacher {teacher.run_id} are not there")
+                rows.lessons[teacher.key] = self._lessons.of(teacher, files[teacher.sha256], rows)
+
+    def _transfer(self, asked: Dataset, data: Data) -> Data:
+        """Other rows for the students of ``data``, normalised as those are."""
+        key = asked.model_dump_json()
+        if key not in data.transfers:
+            as_theirs = asked.model_copy(update={"normalize": data.spec.normalize})
+            data.transfers[key] = Data(as_theirs, self.datasets, self.device)
+        return data.transfers[key]
 
 
 class Job:
@@ -126,6 +138,7 @@ class Job:
         for claim, spec in zip(self._train.claims, specs, strict=True):
             self._states[claim.run_id] = self._resumed(claim, spec, route)
         self._end_finished()
+        self._workshop.data(specs[0]).forget_lessons()
         self._learn_lessons()
         route.enter()  # a teacher's own may be another one
         going_on = sorted(self._states.values(), key=lambda state: state.epoch)
@@ -175,18 +188,15 @@ class Job:
 
     def _learn_lessons(self) -> None:
         """Have every teacher say what it has to say; end the runs whose teachers cannot be read."""
-        lessons: dict[str, Tensor] = {}
         for run_id, state in list(self._states.items()):
+            data = self._workshop.data(state.spec)
             try:
-                lessons |= self._workshop.lessons(state.claim, state.spec)
-            except checkpoints.BadCheckpoint as error:
+                self._workshop.teach(state.claim, state.spec, data)
+            except (checkpoints.BadCheckpoint, FileNotFoundError) as error:
                 self._note([run_id], str(error), "error")
                 code, message = explained(error)
                 self._say(Ended(outcomes=(Outcome(run_id=run_id, status="failed", code=code, message=message),)))
                 del self._states[run_id]
-        for state in self._states.values():
-            self._workshop.data(state.spec).lessons = lessons
-            return  # all runs of a stack have the same data
 
     def _stack(self, states: Sequence[State]) -> Stack:
         """These runs, as they were at the end of their last epochs."""

@@ -27,8 +27,9 @@ class TrainingMode:
 
     training = True
 
-    def __init__(self, stack: Stack) -> None:
-        self._acting, self._adding = stack.having("act"), stack.having("grad_of_activations")
+    def __init__(self, stack: Stack, *, penalties: bool = True) -> None:
+        self._acting = stack.having("act")
+        self._adding = stack.having("grad_of_activations") if penalties else []
         self.keeps = bool(self._adding)
 
     def __call__(self, a: Tensor, layer: int) -> Acted:

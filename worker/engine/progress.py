@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from worker.engine.modes import EvaluationMode, TrainingMode
 from worker.engine.stack import Stack
 from worker.engine.streams import permutation
 from worker.spec.families.optimizer import Step
+from worker.spec.part import Stacked
 from worker.spec.sums import ordered_mean, ordered_sum, summed
 
 MICRO_ROWS = 1024
@@ -61,6 +62,11 @@ class Progress:
             stack.having(name) for name in ("mix", "inputs", "smooth", "teach", "grad", "prox")
         )
         self._hidden = TrainingMode(stack)
+        self._transfers = {
+            part: self._order_of(data.transfers[part.transfer.dataset.model_dump_json()])
+            for part, _ in self._teaching
+            if part.transfer is not None
+        }
 
     @property
     def rows(self) -> int:
@@ -121,9 +127,38 @@ class Progress:
             pull = targets.mul_(-1 / of)
         g = torch.ops.aten._log_softmax_backward_data(pull, log_p, 2, log_p.dtype)
         for part, _ in self._teaching:
-            lesson = self.data.lesson(part.teachers, chosen)
-            batches.taught[:, first : first + rows] += part.maths.teach(part, z, y, lesson, g, of)
+            if part in self._transfers:
+                part.maths.weigh_labels(part, g)
+            else:
+                lesson = self.data.lesson(part.teachers, chosen)
+                batches.taught[:, first : first + rows] += part.maths.teach(part, z, y, lesson, g, of)
         stack.network.backward(g)
+        for part in self._transfers:
+            self._add_transferred(part, first, rows, of)
+
+    def _order_of(self, transfer: Data) -> tuple[Data, Tensor]:
+        """A transfer set, and each run's order of its rows, over and over for as long as an epoch is."""
+        rows = len(transfer)
+        orders = [permutation(member.spec.seed, "transfer", self.epoch, rows) for member in self.stack.members]
+        again = np.stack([np.resize(order, len(self.data)) for order in orders])
+        return transfer, torch.from_numpy(again).to(self.stack.device)
+
+    def _add_transferred(self, part: Stacked[Any], first: int, rows: int, of: int) -> None:
+        """Add the gradient of what a part teaches on its transfer set; runs that it does not teach keep every bit."""
+        stack, (transfer, order) = self.stack, self._transfers[part]
+        before = stack.gradient.clone()
+        stack.seek(self.epoch, len(self.data) + first, rows)  # draws that no labelled row has
+        chosen = order[:, first : first + rows]
+        x = transfer.batch(chosen) if stack.images is None else stack.images.batch(transfer, chosen)
+        for entering, draws in self._entering:
+            entering.maths.inputs(entering, x, draws)
+        z = stack.network.forward(x, TrainingMode(stack, penalties=False))
+        g, none = torch.zeros_like(z), torch.zeros_like(chosen)
+        lost = part.maths.teach(part, z, none, transfer.lesson(part.teachers, chosen), g, of)
+        self.batches.taught[:, first : first + rows] += lost
+        stack.network.backward(g)
+        untaught = (g == 0).flatten(1).all(1).unsqueeze(1)
+        stack.gradient.copy_(torch.where(untaught, before, before + stack.gradient))
 
     def _mixed(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Inputs (K, N, D) and targets (K, N, classes) after all mixing."""

@@ -178,6 +178,15 @@ class Regularizer(Part):
 
     @staticmethod
     @hook
+    def weigh_labels(part: Stacked[Any], g: Tensor) -> None:
+        """What ``teach`` does to the gradient ``g`` (K, N, classes) of labelled rows where it teaches on other rows.
+
+        These are the part's ``transfer``; ``teach`` meets them with a gradient of zeros, and with no labels.
+        """
+        raise NotImplementedError
+
+    @staticmethod
+    @hook
     def lesson_changes(part: Stacked[Any], loss: Tensor, taught: Tensor) -> Tensor:
         """What ``teach`` changes of the objective, (K,), given the means (K,) of the data loss and of its own loss."""
         raise NotImplementedError

@@ -12,8 +12,11 @@ given as share·τ². ``masked`` teaches only rows to which the teachers togethe
 with w = 0 leaves the label's class out. ``curriculum`` changes τ in even steps from epoch to epoch; a temperature that
 is itself learned (CTKD) is another thing.
 
-A teacher sees the training rows as they are, without the student's augmentation, and each row once: its logits are
-computed before the student's first epoch. ``train.loss`` is the cross-entropy with the labels, ``distillation.loss``
+A teacher sees the rows as they are, without the student's augmentation, and each row once: its logits are computed
+before the student's first epoch. With a ``transfer`` set the teachers' term is over rows of that set, as many in each
+step as the batch has, in an order of their own; their labels are not looked at.
+
+``train.loss`` is the cross-entropy with the labels, ``distillation.loss``
 the mean of D over the batches as they were trained on, ``penalty.distillation`` = (α − 1)·train.loss + β·D what both
 weights change, so that ``train.objective`` is the whole of J.
 
@@ -32,7 +35,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from worker.spec.canonical import sha256_of
-from worker.spec.families.dataset import Normalize
+from worker.spec.datasets import AnyDataset
+from worker.spec.families.dataset import Dataset, Normalize
 from worker.spec.families.model import Precision
 from worker.spec.families.regularizer import Regularizer, defines
 from worker.spec.models import AnyModel
@@ -106,6 +110,13 @@ class Curriculum(Spec):
     epochs: int = Field(ge=2, le=100_000, description="The epoch that has it first.")
 
 
+class Transfer(Spec):
+    """Rows to learn from the teachers on, instead of on the training rows."""
+
+    dataset: AnyDataset = Field(description="Its training part; it is normalised as the student's data are.")
+    digest: str | None = Field(default=None, description="Of the data; found out at submission.")
+
+
 class Distillation(Regularizer):
     """Learn from the labels with weight α and from teachers with weight β."""
 
@@ -138,6 +149,7 @@ class Distillation(Regularizer):
     other_weight: PerRun[float] = Field(
         default=1.0, ge=0, le=1e6, description="v of the decoupled form, for the other classes among each other."
     )
+    transfer: Transfer | None = Field(default=None, description="Other rows to teach on; null is the training rows.")
     curriculum: Curriculum | None = Field(default=None, description="How τ changes; null leaves it as it is.")
 
     def structure(self) -> dict[str, Any]:
@@ -173,10 +185,33 @@ class Distillation(Regularizer):
         if self.alpha == 0 and self.beta == 0:
             message = "With alpha 0 and beta 0 there is nothing to learn from; make one of them larger."
             found.append(Objection(field="beta", message=message))
+        if self.transfer is not None:
+            found += self._against_transfer(self.transfer.dataset, run)
         if generations(run) > MOST_GENERATIONS:
             message = f"A chain of teachers has at most {MOST_GENERATIONS} generations; train the first ones before."
             found.append(Objection(field="teachers", message=message))
         return found
+
+    def _against_transfer(self, rows: Dataset, run: RunSpec) -> list[Objection]:
+        """Refuse rows that the model cannot take, that tell of the validation rows, or whose labels are needed."""
+        own, messages = run.dataset, [objection.message for objection in rows.objections(run)]
+        if rows.shape != own.shape:
+            messages.append(f"A row of {rows.kind!r} has shape {list(rows.shape)}, the student's {list(own.shape)}.")
+        split = ("split_seed", "validation_size")
+        if rows.kind == own.kind and any(getattr(rows, name) != getattr(own, name) for name in split):
+            messages.append("Of the student's own data only rows that it does not hold out: give it the same split.")
+        if self.masked or self.method == "decoupled":
+            messages.append("Labels of a transfer set are not looked at, and masked and decoupled need them.")
+        if run.model.buffers(own.shape):
+            messages.append(
+                "Batch normalisation would take the means of two kinds of rows; use norm 'layer' or 'none'."
+            )
+        return [Objection(field="transfer", message=message) for message in messages]
+
+    @staticmethod
+    def weigh_labels(part: Stacked[Distillation], g: Tensor) -> None:
+        """α·g, in place."""
+        g.mul_(part.column("alpha", 3))
 
     @staticmethod
     def teach(part: Stacked[Distillation], z: Tensor, y: Tensor, lesson: Tensor, g: Tensor, rows: int) -> Tensor:
