@@ -61,7 +61,7 @@ def by_content(connection: sa.Connection, sha256: str) -> Sequence[tuple[Weights
 
 
 def active_equal(connection: sa.Connection, reuse_key: str, *, owner: str | None) -> str | None:
-    """The oldest run (of ``owner``) that will have this result and is on its way to it, with no limit of time; locked."""
+    """The oldest run (of ``owner``) that is on its way to this result, with no limit of time; locked."""
     wanted = (run.c.reuse_key == reuse_key, run.c.status.in_(ACTIVE), run.c.max_seconds.is_(None))
     statement = (
         sa.select(run.c.id)

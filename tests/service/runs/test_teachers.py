@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from service.errors import SpecRefused, TransitionRefused
 from service.runs.jobs import Jobs
+from service.runs.records import Records
 from service.runs.run import Run
 from service.runs.runs import Runs
 from service.settings import Settings
@@ -55,8 +56,8 @@ def teachers(run: Run) -> list[dict[str, Any]]:
     return listed
 
 
-def told(runs: Runs, run_id: str) -> list[str]:
-    return [event.type for event in runs.events(run_id)]
+def told(records: Records, run_id: str) -> list[str]:
+    return [event.type for event in records.events(run_id)]
 
 
 def test_a_teacher_that_has_ended_is_named_by_content_and_its_student_queued(runs: Runs, jobs: Jobs) -> None:
@@ -71,7 +72,7 @@ def test_a_teacher_that_has_ended_is_named_by_content_and_its_student_queued(run
     assert [(file.at, file.sha256) for file in claim.weights] == [("teacher", "a" * 64)]
 
 
-def test_a_student_waits_until_its_last_teacher_has_ended(runs: Runs, jobs: Jobs) -> None:
+def test_a_student_waits_until_its_last_teacher_has_ended(runs: Runs, records: Records, jobs: Jobs) -> None:
     first = submit(runs, **BIG)
     student = submit(runs, regularizers=learning({"run_id": first}, {"spec": {**BIG, "seed": 2}, "at": "best"}))
     run = runs.get(student)
@@ -87,7 +88,7 @@ def test_a_student_waits_until_its_last_teacher_has_ended(runs: Runs, jobs: Jobs
     assert ready.status == "queued"
     assert {named["sha256"] for named in teachers(ready)} == {"a" * 64, "b" * 64}
     assert ready.spec_hash != run.spec_hash
-    assert told(runs, student) == ["run.created", "run.queued"]
+    assert told(records, student) == ["run.created", "run.queued"]
     (claim,) = jobs.claim(WORKER, limit=8)
     assert claim.run_id == student
     assert len(claim.weights) == 2
@@ -107,7 +108,9 @@ def test_a_chain_is_trained_link_by_link(runs: Runs, jobs: Jobs) -> None:
 
 
 @pytest.mark.parametrize("how", ["failed", "cancelled"])
-def test_a_teacher_that_fails_or_is_cancelled_fails_all_that_wait_for_it(runs: Runs, jobs: Jobs, how: str) -> None:
+def test_a_teacher_that_fails_or_is_cancelled_fails_all_that_wait_for_it(
+    runs: Runs, records: Records, jobs: Jobs, how: str
+) -> None:
     assistant = {**BIG, "regularizers": learning({"spec": {**BIG, "seed": 9}})}
     student = submit(runs, regularizers=learning({"spec": assistant}))
     (claim,) = jobs.claim(WORKER, limit=8)
@@ -122,7 +125,7 @@ def test_a_teacher_that_fails_or_is_cancelled_fails_all_that_wait_for_it(runs: R
         assert (run.status, run.error_code) == ("failed", "teacher_failed")
         assert because in (run.error_message or "")
         assert run.finished_at is not None
-        assert told(runs, run_id)[-1] == "run.failed"
+        assert told(records, run_id)[-1] == "run.failed"
     assert how in (runs.get(middle).error_message or "")
 
 
@@ -132,7 +135,9 @@ def test_a_teacher_that_is_cancelled_in_the_queue_fails_its_student(runs: Runs) 
     assert runs.get(student).error_code == "teacher_failed"
 
 
-def test_a_cancelled_student_is_no_longer_woken_and_a_retry_lets_it_wait_again(runs: Runs, jobs: Jobs) -> None:
+def test_a_cancelled_student_is_no_longer_woken_and_a_retry_lets_it_wait_again(
+    runs: Runs, records: Records, jobs: Jobs
+) -> None:
     student = submit(runs, regularizers=learning({"spec": BIG}))
     runs.act(student, "cancel")
     assert runs.get(student).status == "cancelled"
@@ -144,7 +149,7 @@ def test_a_cancelled_student_is_no_longer_woken_and_a_retry_lets_it_wait_again(r
     assert runs.get(student).status == "cancelled"
     runs.act(student, "retry")
     assert runs.get(student).status == "queued", "the teacher has ended meanwhile"
-    assert told(runs, student)[-2:] == ["run.waiting", "run.queued"]
+    assert told(records, student)[-2:] == ["run.waiting", "run.queued"]
 
 
 def test_a_failed_student_is_retried_after_its_teacher(runs: Runs, jobs: Jobs) -> None:
@@ -280,7 +285,7 @@ def test_a_teacher_known_to_diverge_is_refused(runs: Runs, jobs: Jobs) -> None:
     assert refused.value.errors[0].pointer == "/regularizers/0/teachers/0/spec"
 
 
-def test_two_teachers_that_end_at_once_queue_their_student_once(runs: Runs, jobs: Jobs) -> None:
+def test_two_teachers_that_end_at_once_queue_their_student_once(runs: Runs, records: Records, jobs: Jobs) -> None:
     for attempt in range(8):
         both = [{"spec": {**BIG, "seed": 100 * attempt + seed}} for seed in (1, 2)]
         student = submit(runs, seed=attempt, regularizers=learning(*both))
@@ -292,7 +297,7 @@ def test_two_teachers_that_end_at_once_queue_their_student_once(runs: Runs, jobs
         for thread in threads:
             thread.join()
         assert runs.get(student).status == "queued"
-        assert told(runs, student) == ["run.created", "run.queued"]
+        assert told(records, student) == ["run.created", "run.queued"]
         runs.act(student, "cancel")
 
 
