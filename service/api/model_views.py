@@ -23,7 +23,10 @@ class PredictBody(BaseModel):
         description="Rows as the dataset has them, before scaling (an image's pixels from 0 to 255, say); each a flat "
         "list of numbers, or nested in the dataset's shape.",
     )
-    split: Split | None = Field(default=None, description="A part of the dataset, instead of inputs.")
+    split: Split | None = Field(
+        default=None,
+        description="A part of the run's data, instead of inputs: rows in the order in which the run has them.",
+    )
     indices: list[Annotated[int, Field(ge=0, le=2**31)]] | None = Field(
         default=None, description="Which of its rows, from 0."
     )
@@ -42,7 +45,7 @@ class PredictionsView(BaseModel):
     probabilities: list[list[float | None]] = Field(description="Of each class for each row.")
     labels: list[int | None] = Field(description="The most probable class, from 0; null where there is none.")
     names: list[str | None] = Field(description="Its name.")
-    true_labels: list[int] | None = Field(description="Of rows of the dataset.")
+    true_labels: list[int] | None = Field(description="Of rows of the dataset, without the noise that a spec may add.")
     true_names: list[str] | None
 
     @classmethod

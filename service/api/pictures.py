@@ -128,15 +128,17 @@ async def get_predictions_png(
     at: AtOf = "best",
     theme: ThemeOf = "light",
 ) -> Response:
-    """Images of the dataset with their true classes and those that the model gives them; wrong ones are marked."""
+    """Images of the run's data with their true classes and those that the model gives them; wrong ones are marked."""
     kept = await run_in_threadpool(models.find, run_id, at)
     of_model = (run_id, kept.title, kept.at, kept.file.epoch, kept.file.sha256)
     tag = etag("predictions", version("fitwell"), *of_model, count, first, split, theme)
     if matches(request, tag):
         return not_modified(tag)
-    rows = RunSpec.of(kept.spec).dataset.rows[1]
+    dataset = RunSpec.of(kept.spec).dataset
+    rows = {"train": dataset.training_rows, "val": dataset.validation_rows, "test": dataset.rows[1]}[split]
     if first >= rows:
-        message = f"There is no row {first}: the rows of {split!r} are 0 to {rows - 1}."
+        known = f"are 0 to {rows - 1}" if rows else "are none"
+        message = f"There is no row {first}: the rows of {split!r} {known}."
         raise SpecRefused(message, errors=[FieldError("first", "no_such_row", message)])
     chosen = Chosen(split=split, indices=tuple(range(first, min(first + count, rows))))
     picture = await models.grid(run_id, at, chosen, theme)

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 LENGTHS = struct.Struct(">QQ")
 Theme = Literal["light", "dark"]
-Split = Literal["test"]
+Split = Literal["train", "val", "test"]
 Reason = Literal[
     "file_altered", "no_graph", "no_data", "no_such_row", "no_image", "no_positive_value", "no_space", "too_large"
 ]

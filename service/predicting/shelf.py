@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from service.predicting.messages import Chosen, ModelFile, Reason
 from worker.spec.families.dataset import Arrays
 from worker.spec.graph import INPUT, PROBABILITIES, NoGraph, onnx_of
+from worker.spec.orders import parted
 from worker.spec.run import RunSpec
 
 if TYPE_CHECKING:
@@ -90,12 +91,18 @@ class Shelf:
             except FileNotFoundError as error:
                 raise CannotBeDone("no_data", str(error)) from error
         arrays = self._arrays[digest]
-        x, y = arrays.test_x, arrays.test_y
+        if chosen.split == "test":
+            x, y, there = arrays.test_x, arrays.test_y, np.arange(len(arrays.test_y))
+        else:
+            train, held_out = parted(dataset, arrays.train_y)
+            x, y, there = arrays.train_x, arrays.train_y, train if chosen.split == "train" else held_out
         for place, index in enumerate(chosen.indices):
-            if index >= len(y):
-                message = f"There is no row {index}: the rows of {chosen.split!r} are 0 to {len(y) - 1}."
-                raise CannotBeDone("no_such_row", message, place)
-        wanted = np.array(chosen.indices, np.int64)
+            if index >= len(there):
+                known = f"are 0 to {len(there) - 1}" if len(there) else "are none"
+                raise CannotBeDone(
+                    "no_such_row", f"There is no row {index}: the rows of {chosen.split!r} {known}.", place
+                )
+        wanted = there[list(chosen.indices)]
         return Rows(x[wanted], y[wanted])
 
 

@@ -21,6 +21,7 @@ import fitwell
 from tests.e2e.test_serve import LONG, SPEC
 from tests.processes import Serving, eventually, serving
 from worker.spec.datasets.digits import Digits
+from worker.spec.run import RunSpec
 
 pytestmark = pytest.mark.slow
 DIGITS = Digits.load(Path("/nowhere"))
@@ -34,7 +35,10 @@ RUNS: dict[str, dict[str, Any]] = {
         "model": {"kind": "cnn", "channels": [4, 8], "norm": "batch", "pooling": "average", "hidden": [16]},
         "dataset": {"kind": "digits", "train_size": 200, "normalize": {"mean": 0.3, "std": 0.4}},
     },
-    "momentum": {"optimizer": {"kind": "momentum", "lr": 0.3}},
+    "fold": {
+        "optimizer": {"kind": "momentum", "lr": 0.1},
+        "dataset": {"kind": "digits", "train_size": 300, "imbalance": 4.0, "fold": {"index": 2, "of": 5}},
+    },
 }
 
 
@@ -48,17 +52,20 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 def test_predictions_have_the_loss_and_accuracy_that_the_engine_measured(served: Serving, name: str) -> None:
     run = served.client.runs.create(**{**SPEC, "epochs": 12, **RUNS[name]}).wait(60)
     assert run.best is not None
+    history, dataset = run.history, RunSpec.of(run.spec).dataset
+    rows = {"test": ("", len(ALL)), "val": ("", dataset.validation_rows), "train": ("_eval", dataset.training_rows)}
     for at, epoch in (("best", run.best["epoch"]), ("last", 12)):
-        found = run.predict(split="test", indices=ALL, at=at)
-        assert found.epoch == epoch
-        assert found.true_labels == DIGITS.test_y.tolist()
-        p = np.array(found.probabilities, float)
-        history = run.history
-        assert np.mean(np.array(found.labels) == DIGITS.test_y) == history["test.accuracy"][epoch - 1]
-        loss = -np.log(p[ALL, DIGITS.test_y]).mean()
-        assert loss == pytest.approx(history["test.loss"][epoch - 1], rel=1e-5)
-    sent = run.predict(DIGITS.test_x, at="last")
-    assert sent.probabilities == found.probabilities
+        for split, (mark, count) in rows.items():
+            found = run.predict(split=split, indices=range(count), at=at)
+            assert found.epoch == epoch
+            p, true = np.array(found.probabilities, float), np.array(found.true_labels)
+            hits = np.array(found.labels) == true
+            assert hits.mean() == pytest.approx(history[f"{split}.accuracy{mark}"][epoch - 1])
+            loss = -np.log(p[range(count), true]).mean()
+            assert loss == pytest.approx(history[f"{split}.loss{mark}"][epoch - 1], rel=1e-5)
+    sent, named = run.predict(DIGITS.test_x, at="last"), run.predict(split="test", indices=ALL, at="last")
+    assert sent.probabilities == named.probabilities
+    assert named.true_labels == DIGITS.test_y.tolist()
 
 
 def test_fetched_files_are_the_model(served: Serving, tmp_path: Path) -> None:

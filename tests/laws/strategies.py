@@ -16,13 +16,14 @@ from worker.engine.data import Data
 from worker.engine.digest import next_digest
 from worker.engine.routes import route_for
 from worker.engine.stack import Member, Stack
-from worker.engine.streams import stream_key, uniform
+from worker.engine.streams import uniform
 from worker.engine.training import EpochResult, Training
 from worker.spec.datasets import KINDS as DATASETS
 from worker.spec.families.dataset import Dataset
 from worker.spec.families.regularizer import Regularizer
 from worker.spec.models import KINDS as MODELS
 from worker.spec.optimizers import KINDS as OPTIMIZERS
+from worker.spec.orders import stream_key
 from worker.spec.part import Part, kind_of
 from worker.spec.regularizers import KINDS as REGULARIZERS
 from worker.spec.run import RunSpec

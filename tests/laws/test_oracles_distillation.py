@@ -21,8 +21,8 @@ from worker.engine import checkpoints
 from worker.engine.data import Data
 from worker.engine.lessons import Lessons, logits_of
 from worker.engine.stack import Member, Stack
-from worker.engine.streams import permutation
 from worker.engine.training import Training
+from worker.spec.orders import permutation
 from worker.spec.part import Stacked
 from worker.spec.regularizers.distillation import Distillation, Teacher, TeacherNetwork
 from worker.spec.run import RunSpec

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from worker.engine.streams import permutation
 from worker.spec.families.dataset import Dataset, Normalize
+from worker.spec.orders import parted, permutation
 from worker.spec.regularizers.distillation import Teacher
 
 SUBSET_ROWS = 10_000
@@ -39,14 +39,7 @@ class Data:
 
     def __init__(self, spec: Dataset, home: Path, device: torch.device) -> None:
         arrays = type(spec).load(home)
-        order = permutation(spec.split_seed, "split", 0, len(arrays.train_y))
-        if spec.fold is None:
-            held_out, train = np.split(order, [spec.validation_size])
-        else:
-            held_out, train = spec.fold.split(order, arrays.train_y)
-        train = (
-            _imbalanced(train, arrays.train_y, wanted) if (wanted := spec.class_rows) else train[: spec.training_rows]
-        )
+        train, held_out = parted(spec, arrays.train_y)
         self.spec = spec
         self.device = device
         self.raw = self._flat(arrays.train_x[train])
@@ -119,14 +112,6 @@ class Data:
     def raws(self, rows: Tensor) -> Tensor:
         """Raw values (K, N, D) of the training rows ``rows`` (K, N)."""
         return self.raw.index_select(0, rows.reshape(-1)).view(*rows.shape, -1)
-
-
-def _imbalanced(rows: Rows, labels: Rows, wanted: Sequence[int]) -> Rows:
-    """Of ``rows``, the first ``wanted[c]`` of each class c, in their order; where there are too few, others fill up."""
-    kept = np.concatenate([np.flatnonzero(labels[rows] == c)[:count] for c, count in enumerate(wanted)])
-    spare = np.setdiff1d(np.arange(len(rows)), kept)[: sum(wanted) - len(kept)]
-    chosen: Rows = rows[np.sort(np.concatenate([kept, spare]))]
-    return chosen
 
 
 def _noisy(labels: Rows, spec: Dataset) -> Rows:

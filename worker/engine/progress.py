@@ -13,8 +13,8 @@ from worker.engine.data import Data, one_hot
 from worker.engine.evaluation import CHUNK_ROWS, log_probabilities
 from worker.engine.modes import EvaluationMode, TrainingMode
 from worker.engine.stack import Stack
-from worker.engine.streams import permutation
 from worker.spec.families.optimizer import Step
+from worker.spec.orders import permutation
 from worker.spec.part import Stacked
 from worker.spec.sums import ordered_mean, ordered_sum, summed
 

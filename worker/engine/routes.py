@@ -27,10 +27,11 @@ from worker.engine.modes import PlainMode
 from worker.engine.pace import Pace
 from worker.engine.progress import MICRO_ROWS
 from worker.engine.stack import Layout
-from worker.engine.streams import stream_key, uniform
+from worker.engine.streams import uniform
 from worker.spec.families.model import Material
 from worker.spec.families.optimizer import Step
 from worker.spec.optimizers.sgd import SGD
+from worker.spec.orders import stream_key
 from worker.spec.part import Stacked
 from worker.spec.run import ENGINE_VERSION, RunSpec
 from worker.spec.threads import Threads

@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from worker.engine.images import Images, Operation
-from worker.engine.streams import StackDraws, stream_key, uniform
+from worker.engine.streams import StackDraws, uniform
 from worker.spec.canonical import sha256_of
 from worker.spec.families.model import Material
 from worker.spec.families.optimizer import Optimizer
 from worker.spec.families.regularizer import Regularizer, defines
+from worker.spec.orders import stream_key
 from worker.spec.part import Stacked
 from worker.spec.run import RunSpec
 

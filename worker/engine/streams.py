@@ -11,7 +11,6 @@ here as a counter-based generator; keys are BLAKE2b digests).
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,8 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_GAMMA = 0x9E3779B97F4A7C15
-_MIX = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
+from worker.spec.orders import GAMMA, LAST_SHIFT, MIX, stream_key
 
 
 def _signed(value: int) -> int:
@@ -28,39 +26,20 @@ def _signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
-@functools.lru_cache(maxsize=65_536)
-def stream_key(seed: int, purpose: str, name: str = "", epoch: int = 0) -> int:
-    """The key of one stream, as a signed 64-bit integer."""
-    text = f"{seed}\0{purpose}\0{name}\0{epoch}".encode()
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8, person=b"fitwell").digest(), "little", signed=True)
-
-
 def words(keys: Tensor, first: int, count: int) -> Tensor:
     """64 random bits for each position first … first + count − 1 of each stream: (K,) keys give (K, count), int64."""
     z = torch.arange(first + 1, first + count + 1, device=keys.device)
-    z = z.mul_(_signed(_GAMMA)) + keys.unsqueeze(1)
-    for shift, factor in _MIX:
+    z = z.mul_(_signed(GAMMA)) + keys.unsqueeze(1)
+    for shift, factor in MIX:
         z ^= (z >> shift) & ((1 << (64 - shift)) - 1)  # torch shifts signed; the mask makes it unsigned
         z *= _signed(factor)
-    z ^= (z >> 31) & ((1 << 33) - 1)
+    z ^= (z >> LAST_SHIFT) & ((1 << (64 - LAST_SHIFT)) - 1)
     return z
 
 
 def uniform(keys: Tensor, first: int, count: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """Numbers in [0, 1) in steps of 2⁻²⁴, shape (K, count)."""
     return (words(keys, first, count) >> 40 & 0xFFFFFF).to(dtype).mul_(2.0**-24)
-
-
-def permutation(seed: int, purpose: str, epoch: int, count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """An order of 0 … count − 1: the positions sorted by their hash."""
-    bits = max(count - 1, 1).bit_length()
-    keys = torch.tensor([stream_key(seed, purpose, "", epoch)])
-    drawn = words(keys, 0, count)[0].numpy()
-    # The position sits in the low bits: no two values are equal, so every sorting algorithm gives the same order.
-    packed = (drawn & ~((1 << bits) - 1)) | np.arange(count)
-    packed.sort()
-    order: np.ndarray[Any, np.dtype[np.int64]] = packed & ((1 << bits) - 1)
-    return order
 
 
 class StackDraws:

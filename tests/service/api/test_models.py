@@ -218,7 +218,9 @@ def test_numbers_that_are_none_are_refused(service: Service, run_id: str, number
         ({"split": "test", "indices": [2**70]}, "/indices/0"),
         ({"split": "test", "indices": []}, "/indices"),
         ({"split": "test", "indices": [0] * 10_001}, "/indices"),
-        ({"split": "train", "indices": [0]}, "/split"),
+        ({"split": "everything", "indices": [0]}, "/split"),
+        ({"split": "val", "indices": [0, 60]}, "/indices/1"),
+        ({"split": "train", "indices": [100]}, "/indices/0"),
         ({"split": "test"}, ""),
         ({"indices": [0]}, ""),
         ({"inputs": [ROW], "split": "test", "indices": [0]}, ""),
@@ -531,7 +533,8 @@ def test_pictures_have_the_size_and_kind_that_was_asked_for(service: Service, ru
         ("predictions.png?count=0", "count"),
         ("predictions.png?count=1000000", "count"),
         ("predictions.png?first=355", "first"),
-        ("predictions.png?split=train", "split"),
+        ("predictions.png?split=everything", "split"),
+        ("predictions.png?split=val&first=60", "first"),
     ],
 )
 def test_pictures_that_make_no_sense_are_refused(service: Service, run_id: str, query: str, pointer: str) -> None:

@@ -14,9 +14,9 @@ from sklearn.model_selection import StratifiedKFold
 
 from tests.conftest import BODY, spec
 from worker.engine.data import Data
-from worker.engine.streams import permutation
 from worker.spec.datasets import KINDS
 from worker.spec.folds import MOST_FOLDS, Fold
+from worker.spec.orders import permutation
 from worker.spec.run import RunSpec, reuse_key, spec_hash, stack_key
 
 CPU, HOME = torch.device("cpu"), Path("/nowhere")
