@@ -22,6 +22,11 @@ BASE: dict[str, Any] = {
     "optimizer": {"kind": "sgd", "lr": 0.1},
     "batch_size": 16,
 }
+DISTILLATIONS: dict[str, dict[str, Any]] = {
+    "transfer": {"transfer": {"dataset": {"kind": "digits", "validation_size": 30}}},
+    "decoupled": {"method": "decoupled", "masked": True},
+    "logits": {"method": "logits"},
+}
 CHANGES = [
     *(pytest.param({"regularizers": [example(part)]}, id=kind) for kind, part in REGULARIZERS.items()),
     *(pytest.param({"optimizer": example(part)}, id=kind) for kind, part in OPTIMIZERS.items()),
@@ -34,11 +39,7 @@ CHANGES = [
         pytest.param(
             {"regularizers": [{"kind": "distillation", "teachers": TEACHERS[2], **form}]}, id=f"distillation-{name}"
         )
-        for name, form in {
-            "transfer": {"transfer": {"dataset": {"kind": "digits", "validation_size": 30}}},
-            "decoupled": {"method": "decoupled", "masked": True},
-            "logits": {"method": "logits"},
-        }.items()
+        for name, form in DISTILLATIONS.items()
     ),
     pytest.param({"precision": "bfloat16"}, id="bfloat16"),
 ]

@@ -58,15 +58,17 @@ class Progress:
         self._batch_size = specs[0].batch_rows if specs else 1
         self._lr = torch.tensor(self.rates, dtype=torch.float32, device=stack.device).unsqueeze(1)
         stack.enter(epoch)
-        self._mixing, self._entering, self._smoothing, self._teaching, self._adding, self._shrinking = (
-            stack.having(name) for name in ("mix", "inputs", "smooth", "teach", "grad", "prox")
+        self._mixing, self._entering, self._smoothing, self._adding, self._shrinking = (
+            stack.having(name) for name in ("mix", "inputs", "smooth", "grad", "prox")
         )
+        self._teaching, self._transferring = [], []
+        for part, runs in stack.taught():
+            if part.transfer is None:
+                self._teaching.append((part, runs))
+            else:
+                rows = data.transfers[part.transfer.dataset.model_dump_json()]
+                self._transferring.append((part, runs, rows, self._order_of(rows)))
         self._hidden = TrainingMode(stack)
-        self._transfers = {
-            part: self._order_of(data.transfers[part.transfer.dataset.model_dump_json()])
-            for part, _ in self._teaching
-            if part.transfer is not None
-        }
 
     @property
     def rows(self) -> int:
@@ -126,39 +128,49 @@ class Progress:
                 part.maths.smooth(part, targets)
             pull = targets.mul_(-1 / of)
         g = torch.ops.aten._log_softmax_backward_data(pull, log_p, 2, log_p.dtype)
-        for part, _ in self._teaching:
-            if part in self._transfers:
-                part.maths.weigh_labels(part, g)
-            else:
-                lesson = self.data.lesson(part.teachers, chosen)
-                batches.taught[:, first : first + rows] += part.maths.teach(part, z, y, lesson, g, of)
+        if self._teaching or self._transferring:
+            self._be_taught(z, y, g, chosen, slice(first, first + rows), of)
         stack.network.backward(g)
-        for part in self._transfers:
-            self._add_transferred(part, first, rows, of)
+        for transferring in self._transferring:
+            self._add_transferred(*transferring, first, rows, of)
 
-    def _order_of(self, transfer: Data) -> tuple[Data, Tensor]:
-        """A transfer set, and each run's order of its rows, over and over for as long as an epoch is."""
-        rows = len(transfer)
-        orders = [permutation(member.spec.seed, "transfer", self.epoch, rows) for member in self.stack.members]
+    def _be_taught(self, z: Tensor, y: Tensor, g: Tensor, chosen: Tensor, place: slice, of: int) -> None:
+        """Change the gradient ``g`` at the logits ``z`` of the rows ``chosen`` by what their runs' teachers say."""
+        for part, runs in self._teaching:
+            own, theirs = g.index_select(0, runs), chosen.index_select(0, runs)
+            lesson = self.data.lesson(part.teachers, theirs)
+            lost = part.maths.teach(part, z.index_select(0, runs), y.index_select(0, runs), lesson, own, of)
+            self.batches.taught[runs, place] = lost
+            g.index_copy_(0, runs, own)
+        for part, runs, _, _ in self._transferring:
+            own = g.index_select(0, runs)
+            part.maths.weigh_labels(part, own)
+            g.index_copy_(0, runs, own)
+
+    def _order_of(self, transfer: Data) -> Tensor:
+        """Each run's order of the rows of a transfer set, over and over for as long as an epoch is; (K, rows)."""
+        count = len(transfer)
+        orders = [permutation(member.spec.seed, "transfer", self.epoch, count) for member in self.stack.members]
         again = np.stack([np.resize(order, len(self.data)) for order in orders])
-        return transfer, torch.from_numpy(again).to(self.stack.device)
+        return torch.from_numpy(again).to(self.stack.device)
 
-    def _add_transferred(self, part: Stacked[Any], first: int, rows: int, of: int) -> None:
-        """Add the gradient of what a part teaches on its transfer set; runs that it does not teach keep every bit."""
-        stack, (transfer, order) = self.stack, self._transfers[part]
-        before = stack.gradient.clone()
+    def _add_transferred(
+        self, part: Stacked[Any], runs: Tensor, transfer: Data, order: Tensor, first: int, rows: int, of: int
+    ) -> None:
+        """Add the gradient of what a part teaches ``runs`` on its transfer set; the others keep every bit."""
+        stack, before = self.stack, self.stack.gradient.clone()
         stack.seek(self.epoch, len(self.data) + first, rows)  # draws that no labelled row has
         chosen = order[:, first : first + rows]
         x = transfer.batch(chosen) if stack.images is None else stack.images.batch(transfer, chosen)
         for entering, draws in self._entering:
             entering.maths.inputs(entering, x, draws)
         z = stack.network.forward(x, TrainingMode(stack, penalties=False))
-        g, none = torch.zeros_like(z), torch.zeros_like(chosen)
-        lost = part.maths.teach(part, z, none, transfer.lesson(part.teachers, chosen), g, of)
-        self.batches.taught[:, first : first + rows] += lost
-        stack.network.backward(g)
-        untaught = (g == 0).flatten(1).all(1).unsqueeze(1)
-        stack.gradient.copy_(torch.where(untaught, before, before + stack.gradient))
+        g, theirs, rows_seen = torch.zeros_like(z), z.index_select(0, runs), chosen.index_select(0, runs)
+        own, lesson = torch.zeros_like(theirs), transfer.lesson(part.teachers, rows_seen)
+        lost = part.maths.teach(part, theirs, torch.zeros_like(rows_seen), lesson, own, of)
+        self.batches.taught[runs, first : first + rows] = lost
+        stack.network.backward(g.index_copy_(0, runs, own))
+        stack.gradient.copy_(before.index_add_(0, runs, stack.gradient.index_select(0, runs)))
 
     def _mixed(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Inputs (K, N, D) and targets (K, N, classes) after all mixing."""
@@ -203,9 +215,10 @@ class Progress:
         for part, _ in self.stack.having("penalty"):
             for w, _ in self.stack.penalised(part):
                 add(part.kind, part.maths.penalty(part, w).flatten(1))
-        for part, _ in self._teaching:
-            changed = part.maths.lesson_changes(part, self.losses()[0], self.taught())
-            add(part.kind, changed.unsqueeze(1))
+        for part, runs in self.stack.taught():
+            means = (mean.index_select(0, runs) for mean in (self.losses()[0], self.taught()))
+            changed = torch.zeros(len(self.stack), 1, dtype=torch.float64, device=runs.device)
+            add(part.kind, changed.index_copy_(0, runs, part.maths.lesson_changes(part, *means).unsqueeze(1)))
         of_activations, of_outputs = (self.stack.having(f"penalty_of_{name}") for name in ("activations", "outputs"))
         if of_activations or of_outputs:
             split = self.data.training(min(CHUNK_ROWS, len(self.data)))

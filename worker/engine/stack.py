@@ -184,6 +184,15 @@ class Stack:
         """The regularizers that bring this hook."""
         return [(part, draws) for part, draws in self.regularizers if defines(part.maths, hook)]
 
+    def taught(self) -> list[tuple[Stacked[Any], Tensor]]:
+        """The parts that teach, each over the runs that it does teach, and those runs' places."""
+        found = []
+        for part, _ in self.having("teach"):
+            runs = [i for i, one in enumerate(part.parts) if not one.is_neutral]
+            if runs:
+                found.append((self._stacked([part.parts[i] for i in runs]), torch.tensor(runs, device=self.device)))
+        return found
+
     def seek(self, epoch: int, first: int, rows: int) -> None:
         """Point every draw at the batch of ``rows`` rows that begins at position ``first`` of ``epoch``."""
         self.enter(epoch)

@@ -84,6 +84,11 @@ class Regularizer(Part):
             return True
         return self.active.from_epoch <= epoch <= (self.active.until_epoch or epoch)
 
+    @property
+    def is_neutral(self) -> bool:
+        """Whether the part has its neutral values."""
+        return self.neutral is not None and all(getattr(self, name) == value for name, value in self.neutral.items())
+
     def in_epoch(self, epoch: int) -> Regularizer:
         """The part as it is in ``epoch``; no more than its PerRun fields may differ."""
         return self
@@ -171,6 +176,7 @@ class Regularizer(Part):
     def teach(part: Stacked[Any], z: Tensor, y: Tensor, lesson: Tensor, g: Tensor, rows: int) -> Tensor:
         """Change in place the gradient ``g`` (K, N, classes) at the logits ``z``, of a mean loss over ``rows`` rows.
 
+        Only runs whose part is not neutral are here, and in ``lesson_changes`` and ``weigh_labels``.
         ``y`` (K, N) are the labels, ``lesson`` (K, N, T, classes) the logits of the T ``teachers`` that the part lists.
         Returns this part's loss for each row, (K, N).
         """

@@ -215,7 +215,7 @@ class Distillation(Regularizer):
 
     @staticmethod
     def teach(part: Stacked[Distillation], z: Tensor, y: Tensor, lesson: Tensor, g: Tensor, rows: int) -> Tensor:
-        """α·g + β/rows·∂D/∂z, in place; D of each row, zero where the run is not taught."""
+        """α·g + β/rows·∂D/∂z, in place; D of each row."""
         import torch
 
         loss, pull, says = METHODS[part.method](part, z, y, lesson)
@@ -223,22 +223,14 @@ class Distillation(Regularizer):
             right = says.argmax(2) == y
             loss = torch.where(right, loss, 0.0)
             pull = torch.where(right.unsqueeze(2), pull, 0.0)
-        changed = g * part.column("alpha", 3) + pull * (part.column("beta", 3) / rows)
-        g.copy_(torch.where(_is_taught(part, 3), changed, g))
-        return torch.where(_is_taught(part, 2), loss, 0.0)
+        g.mul_(part.column("alpha", 3)).add_(pull * (part.column("beta", 3) / rows))
+        return loss
 
     @staticmethod
     def lesson_changes(part: Stacked[Distillation], loss: Tensor, taught: Tensor) -> Tensor:
         """(α − 1)·loss + β·D, with both means (K,) of float64."""
-        import torch
-
-        changed = (part.alpha.double() - 1) * loss + part.beta.double() * taught
-        return torch.where(_is_taught(part, 1), changed, 0.0)  # even where a loss is infinite
-
-
-def _is_taught(part: Stacked[Distillation], dimensions: int) -> Tensor:
-    """Which runs have other values than the neutral ones, (K, 1, …)."""
-    return (part.column("alpha", dimensions) != 1) | (part.column("beta", dimensions) != 0)
+        changed: Tensor = (part.alpha.double() - 1) * loss + part.beta.double() * taught
+        return changed
 
 
 def generations(run: RunSpec) -> int:
