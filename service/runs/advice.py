@@ -16,6 +16,7 @@ from service.runs.run import History, Run
 from service.runs.submission import review
 from service.settings import Settings
 from service.statistics.diagnosis import Curves, Diagnosis, diagnose
+from worker.spec.families.optimizer import RatedOptimizer
 from worker.spec.run import RunSpec
 
 TRAIN, HELD_OUT = ("train.loss_eval", "train.loss"), ("val.loss", "test.loss")
@@ -104,12 +105,17 @@ def _curves(run: Run, history: History, train: str, held_out: str) -> Curves:
         pairs = zip(history.epoch, values, strict=False)
         return np.array([math.nan if value is None else value for epoch, value in pairs if epoch > 0], float)
 
-    guessing = math.log(len(_spec(run).dataset.classes))
-    return Curves(of(train), of(held_out), guessing, nonfinite=run.error_code == "diverged")
+    spec = _spec(run)
+    guessing = math.log(len(spec.dataset.classes))
+    diverged, simpler = run.error_code == "diverged", not spec.model.trains
+    return Curves(of(train), of(held_out), guessing, nonfinite=diverged, simpler=simpler)
 
 
 def _candidates(spec: RunSpec, found: Diagnosis, reference: RunSpec | None) -> Iterator[tuple[dict[str, Any], str]]:
     """What could help, the best first."""
+    if not spec.model.trains:
+        yield from _with_other_epochs(spec, found)
+        return
     regularizers = [part.model_dump(mode="json") for part in spec.regularizers]
     kinds = {part.kind for part in spec.regularizers}
     if found.verdict == "overfits":
@@ -123,9 +129,17 @@ def _candidates(spec: RunSpec, found: Diagnosis, reference: RunSpec | None) -> I
             old, new = (one.model.model_dump(mode="json") for one in (spec, reference))
             yield {"model": replacing(old, new)}, "take the other run's model"
         yield {"epochs": MORE_EPOCHS * spec.epochs}, f"train for {MORE_EPOCHS * spec.epochs} epochs"
-    elif found.verdict == "diverged" and "lr" in type(spec.optimizer).model_fields:
+    elif found.verdict == "diverged" and isinstance(spec.optimizer, RatedOptimizer):
         rate = float(f"{spec.optimizer.rate / LOWER_RATE:.3g}")
         yield {"optimizer": {"lr": rate}}, f"lower the learning rate to {rate:g}"
+
+
+def _with_other_epochs(spec: RunSpec, found: Diagnosis) -> Iterator[tuple[dict[str, Any], str]]:
+    """What could help a model that is not trained: it has nothing but epochs."""
+    if found.verdict == "underfits":
+        yield {"epochs": found.best_epoch}, f"end with epoch {found.best_epoch}"
+    elif found.verdict == "overfits":
+        yield {"epochs": MORE_EPOCHS * spec.epochs}, f"go on to epoch {MORE_EPOCHS * spec.epochs}"
 
 
 def _changed(spec: RunSpec, patch: Mapping[str, Any], settings: Settings) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -39,30 +40,24 @@ class Estimate:
 
 def run_bytes(spec: RunSpec) -> int:
     """Weights, gradients and optimizer state of one run."""
-    return spec.parameters * FLOAT_BYTES * (2 + len(spec.optimizer.state))
+    kept = len(spec.optimizer.state) if spec.optimizer is not None else 0
+    return spec.parameters * FLOAT_BYTES * (2 + kept)
 
 
 def estimate(spec: RunSpec) -> Estimate:
     """The cost of training ``spec`` alone. Memory: the run's own, activations and the dataset, without torch itself."""
     rows = spec.dataset.training_rows
-    classes = len(spec.dataset.classes)
-    flops = spec.model.flops(spec.dataset.shape, classes)
     evaluated = min(10_000, rows) + spec.dataset.validation_rows + spec.dataset.rows[1]
-    seconds = spec.epochs * (
-        flops * (3 * rows + evaluated) / FLOPS_PER_SECOND + spec.steps_per_epoch * SECONDS_PER_STEP
-    )
-    widths = sum(shape[0] for shape in spec.model.parameters(spec.dataset.shape, classes).values() if len(shape) > 1)
-    batch = max(min(spec.batch_rows, 1024), 500)
-    inputs = FLOAT_BYTES
-    for length in spec.dataset.shape:
-        inputs *= length
-    total = run_bytes(spec) + 3 * batch * widths * FLOAT_BYTES + (sum(spec.dataset.rows) + batch) * inputs
+    steps = spec.epochs * spec.steps_per_epoch
+    seconds = spec.model.operations(spec, evaluated) / FLOPS_PER_SECOND + steps * SECONDS_PER_STEP
+    inputs = FLOAT_BYTES * math.prod(spec.dataset.shape)
+    total = run_bytes(spec) + spec.model.workspace(spec, evaluated) + sum(spec.dataset.rows) * inputs
     return Estimate(spec.parameters, seconds, total)
 
 
 def stack_runs(spec: RunSpec, settings: Settings) -> int:
     """How many runs like this one may share a stack: more would fall out of the processor's cache and gain nothing."""
-    return max(1, min(settings.stack_limit, settings.stack_bytes // run_bytes(spec)))
+    return max(1, min(settings.stack_limit, settings.stack_bytes // max(1, run_bytes(spec))))
 
 
 def review(spec: RunSpec, settings: Settings) -> None:

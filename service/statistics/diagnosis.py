@@ -16,6 +16,9 @@ mean over w epochs is known to σ/√w.
   ``fits_below_guessing`` of guessing's.
 - *undecided*: anything else; among it, curves of fewer than ``least_epochs`` epochs.
 
+Where later epochs are simpler models and not longer trained ones (more neighbours), the first two change places: a
+validation loss that ends above its lowest point *underfits*, and one that still falls *overfits*.
+
 Reference: Gasser, Sroka and Jennen-Steinmetz, 1986, "Residual variance and residual pattern in nonlinear regression"
 (noise from second differences); Prechelt, 1998, "Early stopping – but when?" (the regret of the last epoch).
 """
@@ -29,7 +32,7 @@ import numpy as np
 
 from service.statistics.signflip import Floats
 
-VERSION = 1
+VERSION = 2
 Verdict = Literal["fits", "underfits", "overfits", "diverged", "undecided"]
 
 
@@ -69,6 +72,8 @@ class Curves:
     """The loss of a model that knows nothing."""
     nonfinite: bool = False
     """Whether the run ended since a loss was not finite."""
+    simpler: bool = False
+    """Whether a later epoch is a simpler model, and not the same one trained for longer."""
 
 
 @dataclass(frozen=True)
@@ -115,12 +120,22 @@ def diagnose(run: Curves, reference: Curves | None = None, limits: Thresholds = 
         onset = int(np.flatnonzero(smooth - smooth[lowest] <= threshold)[-1]) + 2
         return _with(
             found,
-            "overfits",
+            "underfits" if run.simpler else "overfits",
             f"The smoothed validation loss is lowest around epoch {best + 1} ({smooth[lowest]:.4g}) and ends at "
             f"{smooth[-1]:.4g}, {regret:.2g} higher; noise and small changes account for {threshold:.2g}.",
             onset,
         )
-    return _not_overfitting(found, run, reference, limits)
+    return _settled(found, run, limits) if run.simpler else _not_overfitting(found, run, reference, limits)
+
+
+def _settled(found: Diagnosis, run: Curves, limits: Thresholds) -> Diagnosis:
+    """The verdict on models that become simpler, where the last one is not too simple."""
+    if _falls(run.held_out, limits):
+        return _with(found, "overfits", "The validation loss still falls as the model becomes simpler.")
+    if run.train[-1] < limits.fits_below_guessing * run.guessing:
+        return _with(found, "fits", "The validation loss has stopped falling and has not risen.")
+    reason = f"The validation loss has settled, but the training loss is high ({run.train[-1]:.3g})."
+    return _with(found, "undecided", reason)
 
 
 def _not_overfitting(found: Diagnosis, run: Curves, reference: Curves | None, limits: Thresholds) -> Diagnosis:

@@ -20,7 +20,7 @@ from service.studies.measuring import NOTHING, Floats, Kept, Placed, check_known
 
 ALPHA = 0.05
 LOWER = re.compile(r"\.(loss|loss_eval|error|error_eval|objective)$|^penalty\.")
-HIGHER = re.compile(r"\.(accuracy|accuracy_eval|r2)$")
+HIGHER = re.compile(r"\.(accuracy|accuracy_eval|accuracy_loo|r2)$")
 AT = re.compile(r"best|last|epoch:[1-9]\d{0,8}", re.ASCII)
 ABSENT = "absent"
 """What a group is called whose specs have nothing at the path."""

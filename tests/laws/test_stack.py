@@ -27,6 +27,7 @@ from tests.laws.strategies import (
     parsed,
     stacks,
     train,
+    training_of,
 )
 from worker.engine.pace import Pace
 from worker.engine.progress import Batches
@@ -91,9 +92,8 @@ def law_3(specs: list[RunSpec], epoch: int) -> None:
     """A run stopped and resumed is the run never stopped."""
     whole = train(specs, most=MOST_RUNS)
     data = data_of(specs[0])
-    members = [Member(str(i), spec) for i, spec in enumerate(specs)]
     kept: dict[str, dict[str, torch.Tensor]] = {}
-    for results in Training(Stack(members, CPU), data).epochs():
+    for results in training_of(specs, data).epochs():
         if results[0].epoch == epoch:
             kept = {
                 r.member.run_id: {n: t.clone() for n, t in r.stack.tensors(r.position).items()}
@@ -103,10 +103,10 @@ def law_3(specs: list[RunSpec], epoch: int) -> None:
             break
     if not kept:
         return  # all had diverged
-    resumed = Stack([member for member in members[::-1] if member.run_id in kept], CPU)
-    for position, member in enumerate(resumed.members):
-        resumed.restore(position, kept[member.run_id])
-    for results in Training(resumed, data, done=epoch).epochs():
+    resumed = training_of([specs[int(i)] for i in reversed(kept)], data, list(reversed(kept)), done=epoch)
+    for position, member in enumerate(resumed.stack.members):
+        resumed.stack.restore(position, kept[member.run_id])
+    for results in resumed.epochs():
         for result in results:
             number, metrics, digest = whole[result.member.run_id][result.epoch - 1]
             finite = {name: value for name, value in result.metrics.items() if not math.isnan(value)}

@@ -44,8 +44,9 @@ class Data:
         self.device = device
         self.raw = self._flat(arrays.train_x[train])
         self.labels = torch.from_numpy(_noisy(arrays.train_y[train], spec)).to(device)
-        self.validation = self._split(arrays.train_x[held_out], arrays.train_y[held_out])
-        self.test = self._split(arrays.test_x, arrays.test_y)
+        self.raw_validation, self.raw_test = self._flat(arrays.train_x[held_out]), self._flat(arrays.test_x)
+        self.validation = self._split(self.raw_validation, arrays.train_y[held_out])
+        self.test = self._split(self.raw_test, arrays.test_y)
         self.lessons: dict[str, Tensor] = {}
         """What teachers say of the training rows, by the teacher's key: logits (rows, classes)."""
         self.transfers: dict[str, Data] = {}
@@ -67,8 +68,8 @@ class Data:
     def _flat(self, x: np.ndarray[Any, Any]) -> Tensor:
         return torch.from_numpy(np.array(x.reshape(len(x), self.width))).to(self.device)
 
-    def _split(self, x: np.ndarray[Any, Any], y: np.ndarray[Any, Any]) -> Split:
-        return Split(self.inputs(self._flat(x)), torch.from_numpy(y).to(self.device))
+    def _split(self, raw: Tensor, y: Rows) -> Split:
+        return Split(self.inputs(raw), torch.from_numpy(y).to(self.device))
 
     def inputs(self, raw: Tensor) -> Tensor:
         """What the model sees of ``raw`` rows: scaled to [0, 1] and normalised, float32, same shape."""

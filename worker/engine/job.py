@@ -26,6 +26,7 @@ from worker.engine.routes import Route, route_for
 from worker.engine.stack import Member, Stack
 from worker.engine.state import Best, State
 from worker.engine.training import EpochResult, Training, ended_after
+from worker.engine.voting import data_for, way_of
 from worker.messages import Ended, Epoch, Message, Noted, Saved, Started, Train
 from worker.ports import Claim, Note, Outcome
 from worker.spec.best import judged_by
@@ -53,10 +54,10 @@ class Workshop:
         self._lessons = Lessons(self.checkpoints)
 
     def data(self, spec: RunSpec) -> Data:
-        """The dataset of ``spec``, split and on the device."""
-        key = spec.dataset.model_dump_json()
+        """The dataset of ``spec``, split and on the device, in the form that its model wants."""
+        key = f"{spec.dataset.model_dump_json()} {spec.model.trains or spec.model.kind}"
         if key not in self._data:
-            self._data = {key: Data(spec.dataset, self.datasets, self.device)}
+            self._data = {key: data_for(spec.dataset, spec.model, self.datasets, self.device)}
         return self._data[key]
 
     def teach(self, claim: Claim, spec: RunSpec, data: Data) -> None:
@@ -179,8 +180,9 @@ class Job:
             history = {name: values[: state.epoch] for name, values in state.claim.history.items()}
             ended = ended_after(state.spec, state.epoch, history) if state.epoch else None
             if ended is not None:
-                stack = self._stack([state])
-                outcomes += outcomes_of(stack, self._workshop.data(state.spec), [ended])
+                stack, data = self._stack([state]), self._workshop.data(state.spec)
+                way_of(stack)(stack, data).prepare()
+                outcomes += outcomes_of(stack, data, [ended])
                 self._save([run_id], ended=True)
                 del self._states[run_id]
         if outcomes:
@@ -222,7 +224,7 @@ class Job:
         histories = {state.claim.run_id: state.claim.history for state in group}
         data = self._workshop.data(group[0].spec)
         pace = route.pace(self._workshop.neighbours.count)
-        training = Training(stack, data, done=group[0].epoch, history=histories, left=self._left, pace=pace)
+        training = way_of(stack)(stack, data, done=group[0].epoch, history=histories, left=self._left, pace=pace)
         self._follow(training)
         for results in training.epochs():
             self._take(results)

@@ -54,7 +54,7 @@ class Progress:
         self.batches = batches or Batches.of(stack, data, epoch)
         self.steps = steps
         specs = [member.spec for member in stack.members]
-        self.rates = [spec.optimizer.rate * spec.schedule.factor(epoch, spec.epochs) for spec in specs]
+        self.rates = [spec.trained_by.rate * spec.schedule.factor(epoch, spec.epochs) for spec in specs]
         self._batch_size = specs[0].batch_rows if specs else 1
         self._lr = torch.tensor(self.rates, dtype=torch.float32, device=stack.device).unsqueeze(1)
         stack.enter(epoch)

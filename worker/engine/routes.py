@@ -90,10 +90,12 @@ def route_for(spec: RunSpec, *, threads: int, most_runs: int, device: torch.devi
     """
     if device.type != "cpu":
         return Route(library="mkl", threads=threads, holds=False)
+    if not spec.model.trains:
+        return Route(library=_libraries()[0], threads=threads, holds=True)  # its answers are exact in any way
     whole, last = spec.batch_rows, spec.dataset.training_rows % spec.batch_rows
     heights = {rows for batch in (whole, last) for rows in (min(batch, MICRO_ROWS), batch % MICRO_ROWS) if rows}
     # What only a step's numbers depend on is left out, so that runs of the same shapes are probed once.
-    optimizer = spec.optimizer if spec.optimizer.multiplies else SGD(lr=0.1)
+    optimizer = spec.trained_by if spec.trained_by.multiplies else SGD(lr=0.1)
     same = {"seed": 0, "regularizers": (), "stop": (), "epochs": 1, "optimizer": optimizer}
     key = spec.model_copy(update={**same, "dataset": spec.dataset.held_out(None)})
     return _probed(key.model_dump_json(), tuple(sorted(heights | {CHUNK_ROWS})), threads, most_runs)
@@ -154,15 +156,20 @@ class Trial:
         gradient = torch.zeros_like(weights)
         buffers = self.kept.views(torch.ones((last - first, self.kept.width)))
         material = Material(
-            self.layout.views(weights), self.layout.views(gradient), buffers, spec.dataset.shape, spec.precision
+            self.layout.views(weights),
+            self.layout.views(gradient),
+            buffers,
+            spec.dataset.shape,
+            spec.precision,
+            len(spec.dataset.classes),
         )
         part = Stacked([spec.model] * (last - first), device=weights.device, dtype=weights.dtype)
         network = part.maths.network(part, material)
         logits = network.forward(self.x[first:last], PlainMode()).clone()
         network.backward(self.g[first:last])
-        if spec.optimizer.multiplies:
-            optimizer = Stacked([spec.optimizer] * (last - first), device=weights.device, dtype=weights.dtype)
-            state = {name: torch.zeros_like(weights) for name in spec.optimizer.state}
+        if spec.trained_by.multiplies:
+            optimizer = Stacked([spec.trained_by] * (last - first), device=weights.device, dtype=weights.dtype)
+            state = {name: torch.zeros_like(weights) for name in spec.trained_by.state}
             lr = torch.ones((last - first, 1))
             optimizer.maths.update(optimizer, Step(weights, gradient.clone(), lr, state, 1, self.layout.matrices))
         return logits, gradient, weights

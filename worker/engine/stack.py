@@ -17,7 +17,7 @@ from torch import Tensor
 from worker.engine.images import Images, Operation
 from worker.engine.streams import StackDraws, uniform
 from worker.spec.canonical import sha256_of
-from worker.spec.families.model import Material
+from worker.spec.families.model import InstanceBased, Material
 from worker.spec.families.optimizer import Optimizer
 from worker.spec.families.regularizer import Regularizer, defines
 from worker.spec.orders import stream_key
@@ -89,9 +89,8 @@ class Stack:
         self.kept = Layout(spec.model.buffers(spec.dataset.shape))
         self.weights = self._initial(self.layout) if weights is None else weights
         self.buffers = self._initial(self.kept) if buffers is None else buffers
-        self.state = (
-            dict(state) if state is not None else {n: torch.zeros_like(self.weights) for n in spec.optimizer.state}
-        )
+        names = spec.optimizer.state if spec.optimizer is not None else ()
+        self.state = dict(state) if state is not None else {n: torch.zeros_like(self.weights) for n in names}
         self._bind()
 
     def __len__(self) -> int:
@@ -124,10 +123,16 @@ class Stack:
         self.gradient = torch.zeros_like(self.weights)
         self.gradients = self.layout.views(self.gradient)
         material = Material(
-            self.parameters, self.gradients, self.kept.views(self.buffers), spec.dataset.shape, spec.precision
+            self.parameters,
+            self.gradients,
+            self.kept.views(self.buffers),
+            spec.dataset.shape,
+            spec.precision,
+            len(spec.dataset.classes),
         )
         self.network = spec.model.network(self._stacked([m.spec.model for m in self.members]), material)
-        self.optimizer: Stacked[Optimizer] = self._stacked([m.spec.optimizer for m in self.members])
+        if spec.model.trains:
+            self.optimizer: Stacked[Optimizer] = self._stacked([m.spec.trained_by for m in self.members])
         self._slots = self._gathered()
         self.enter(1)
         self.matrices = list(zip(self.layout.matrices(self.weights), self.layout.matrices(self.gradient), strict=True))
@@ -198,6 +203,12 @@ class Stack:
         self.enter(epoch)
         for _, draws in self.regularizers:
             draws.seek(epoch, first, rows)
+
+    def advance(self) -> None:
+        """Go on to the next epoch, where the model is not trained."""
+        model = self.members[0].spec.model
+        assert isinstance(model, InstanceBased)
+        model.advance(self.kept.views(self.buffers))
 
     def take(self, positions: Sequence[int]) -> Stack:
         """A stack of its own with the runs at ``positions``, as they are now; the whole stack is itself."""

@@ -75,6 +75,9 @@ class Training:
         with self._lock:
             self._leaving.add(run_id)
 
+    def prepare(self) -> None:
+        """Do what must be done once before runs can be evaluated; the epochs do so by themselves."""
+
     def epochs(self) -> Iterator[list[EpochResult]]:
         """Train epoch by epoch until no run is left. A result's ``stack`` is valid until the next one is asked for."""
         if self.epoch == 0 and self._spec.evaluate.before_training:
@@ -90,7 +93,7 @@ class Training:
     def _untrained(self) -> list[EpochResult]:
         """Epoch 0: the model before training, evaluated."""
         start = time.perf_counter()
-        rows = _rows(self._evaluated(self.stack), len(self.stack))
+        rows = rows_of(self._evaluated(self.stack), len(self.stack))
         seconds = time.perf_counter() - start
         members = enumerate(self.stack.members)
         return [EpochResult(m, 0, 0, rows[i], seconds, None, self.stack, i) for i, m in members]
@@ -114,13 +117,18 @@ class Training:
         return results + self._results(progress, start) if len(progress.stack) else results
 
     def _without_leavers(self, progress: Progress) -> Progress:
+        gone = self._gone(progress.stack)
+        return progress.without(gone) if gone else progress
+
+    def _gone(self, stack: Stack) -> list[int]:
+        """The places of those that were told to leave since this was last asked; ``left`` is told of them."""
         if not self._leaving:
-            return progress
+            return []
         with self._lock:
             leaving, self._leaving = self._leaving, set()
-        gone = [i for i, member in enumerate(progress.stack.members) if member.run_id in leaving]
-        self._left([progress.stack.members[i].run_id for i in gone])
-        return progress.without(gone)
+        gone = [i for i, member in enumerate(stack.members) if member.run_id in leaving]
+        self._left([stack.members[i].run_id for i in gone])
+        return gone
 
     def _results(self, progress: Progress, start: float) -> list[EpochResult]:
         """Measure the runs of ``progress`` and decide which of them end here."""
@@ -129,8 +137,8 @@ class Training:
         norm, zeros = weights_of(stack)
         columns = {**_named("train", "", *progress.losses()), **self._evaluated(stack)}
         columns |= {"weights.norm": norm, "weights.zeros": zeros}
-        rows = _rows(columns, len(stack))
-        results = []
+        rows = rows_of(columns, len(stack))
+        measured = []
         for i, member in enumerate(stack.members):
             own = sorted({part.kind for part in member.spec.regularizers if penalises(part)})
             terms = {f"penalty.{kind}": penalties[kind][i].item() if kind in penalties else 0.0 for kind in own}
@@ -138,9 +146,17 @@ class Training:
             taught = {
                 f"{part.kind}.loss": lessons[i] for part in member.spec.regularizers if defines(type(part), "teach")
             }
-            metrics = {**rows[i], "train.objective": objective, **terms, **taught, "lr": progress.rates[i]}
+            measured.append({**rows[i], "train.objective": objective, **terms, **taught, "lr": progress.rates[i]})
+        return self._concluded(stack, progress.steps, measured, start)
+
+    def _concluded(
+        self, stack: Stack, steps: int, measured: Sequence[dict[str, float]], start: float
+    ) -> list[EpochResult]:
+        """The results of an epoch that began at ``start``, given what was measured of each run."""
+        results = []
+        for i, (member, metrics) in enumerate(zip(stack.members, measured, strict=True)):
             ended = self._verdict(member, metrics)
-            results.append(EpochResult(member, self.epoch, progress.steps, metrics, 0.0, ended, stack, i))
+            results.append(EpochResult(member, self.epoch, steps, metrics, 0.0, ended, stack, i))
         if self._spec.evaluate.test == "last_epoch":
             results = self._with_test(results)
         seconds = time.perf_counter() - start
@@ -148,19 +164,27 @@ class Training:
 
     def _evaluated(self, stack: Stack) -> dict[str, Tensor]:
         """Losses and accuracies in evaluation mode, as the spec asks for them in every epoch; tensors (K,)."""
+        measured: dict[str, Tensor] = {}
+        for name, suffix, split in self._splits():
+            measured |= _named(name, suffix, *evaluate(stack, split))
+        return measured
+
+    def _splits(self) -> list[tuple[str, str, Split]]:
+        """What is evaluated in every epoch: part of the data, what is added to the names of its series, rows."""
         asked = self._spec.evaluate
         splits: list[tuple[str, str, Split]] = []
         if asked.train != "never":
-            rows = len(self.data) if asked.train == "full" else min(SUBSET_ROWS, len(self.data))
-            splits.append(("train", "_eval", self.data.training(rows)))
+            splits.append(("train", "_eval", self.data.training(self._training_rows)))
         if len(self.data.validation.y):
             splits.append(("val", "", self.data.validation))
         if asked.test == "every_epoch":
             splits.append(("test", "", self.data.test))
-        measured: dict[str, Tensor] = {}
-        for name, suffix, split in splits:
-            measured |= _named(name, suffix, *evaluate(stack, split))
-        return measured
+        return splits
+
+    @property
+    def _training_rows(self) -> int:
+        """Of how many training rows the loss in evaluation mode is measured."""
+        return len(self.data) if self._spec.evaluate.train == "full" else min(SUBSET_ROWS, len(self.data))
 
     def _with_test(self, results: list[EpochResult]) -> list[EpochResult]:
         """The same, with test losses for the runs that end here."""
@@ -168,7 +192,8 @@ class Training:
         if not ended:
             return results
         stack = results[0].stack.take([results[i].position for i in ended])
-        for i, row in zip(ended, _rows(_named("test", "", *evaluate(stack, self.data.test)), len(stack)), strict=True):
+        measured = rows_of(_named("test", "", *evaluate(stack, self.data.test)), len(stack))
+        for i, row in zip(ended, measured, strict=True):
             results[i] = replace(results[i], metrics={**results[i].metrics, **row})
         return results
 
@@ -201,7 +226,7 @@ def _named(split: str, suffix: str, loss: Tensor, accuracy: Tensor) -> dict[str,
     }
 
 
-def _rows(columns: Mapping[str, Tensor], count: int) -> list[dict[str, float]]:
+def rows_of(columns: Mapping[str, Tensor], count: int) -> list[dict[str, float]]:
     """Tensors (K,) by name, turned into a dictionary for each run."""
     lists = {name: column.tolist() for name, column in columns.items()}
     return [{name: column[i] for name, column in lists.items()} for i in range(count)]

@@ -12,7 +12,9 @@ from pydantic import Field
 from worker.spec.canonical import sha256_of
 from worker.spec.datasets import AnyDataset
 from worker.spec.families.model import Precision
+from worker.spec.families.optimizer import Optimizer
 from worker.spec.models import AnyModel
+from worker.spec.optimizers import KINDS as OPTIMIZERS
 from worker.spec.optimizers import AnyOptimizer
 from worker.spec.part import Objection, Part, Spec
 from worker.spec.regularizers import AnyRegularizer, complete
@@ -22,6 +24,9 @@ from worker.spec.stops import AnyStop
 
 ENGINE_VERSION = "3"
 """Raised whenever the same spec would give other bits; finished runs of another version are not reused."""
+
+OF_TRAINING = ("regularizers", "optimizer", "schedule", "batch_size", "warm_start", "precision")
+"""Fields that mean nothing for a model that is not trained."""
 
 
 class Evaluate(Spec):
@@ -55,7 +60,9 @@ class RunSpec(Spec):
     regularizers: tuple[AnyRegularizer, ...] = Field(
         default=(), max_length=32, description="What keeps it from learning by heart; those of images in this order."
     )
-    optimizer: AnyOptimizer = Field(description="How weights follow their gradients.")
+    optimizer: AnyOptimizer | None = Field(
+        default=None, description="How weights follow their gradients; every model that is trained needs one."
+    )
     schedule: AnySchedule = Field(default_factory=Constant, description="How the learning rate changes with epochs.")
     epochs: int = Field(default=10, ge=1, le=100_000, description="Passes over the training set, at most.")
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["full"] = Field(
@@ -81,8 +88,8 @@ class RunSpec(Spec):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimizer steps in a whole epoch; the last batch may be smaller."""
-        return -(-self.dataset.training_rows // self.batch_rows)
+        """Optimizer steps in a whole epoch; the last batch may be smaller. None where the model is not trained."""
+        return -(-self.dataset.training_rows // self.batch_rows) if self.model.trains else 0
 
     @property
     def parameters(self) -> int:
@@ -96,7 +103,8 @@ class RunSpec(Spec):
         yield ("model",), self.model
         for i, regularizer in enumerate(self.regularizers):
             yield ("regularizers", i), regularizer
-        yield ("optimizer",), self.optimizer
+        if self.optimizer is not None:
+            yield ("optimizer",), self.optimizer
         yield ("schedule",), self.schedule
         for i, stop in enumerate(self.stop):
             yield ("stop", i), stop
@@ -106,6 +114,31 @@ class RunSpec(Spec):
         for place, part in self.parts():
             for objection in part.objections(self):
                 yield (*place, objection.field) if objection.field else place, objection
+        yield from self._of_training()
+
+    def _of_training(self) -> Iterator[tuple[tuple[str | int, ...], Objection]]:
+        """Whether there is an optimizer, or, for a model that is not trained, what speaks of steps."""
+        kind, most = self.model.kind, self.model.most_epochs(self)
+        if most is not None and self.epochs > most:
+            yield ("epochs",), Objection(field=None, message=f"{kind!r} has at most {most} epochs on {most} rows.")
+        if self.model.trains:
+            if self.optimizer is None:
+                message = f"{kind!r} is trained by an optimizer; name one."
+                yield ("optimizer",), Objection(field=None, message=message, allowed=list(OPTIMIZERS))
+            return
+        for name in OF_TRAINING:
+            if getattr(self, name) != RunSpec.model_fields[name].get_default(call_default_factory=True):
+                yield (name,), Objection(field=None, message=f"{kind!r} is not trained, so leave {name} out.")
+        for i, rule in enumerate(self.stop):
+            if rule.step_limit() is not None:
+                message = f"{kind!r} takes no steps; say how many epochs it has, or stop on a metric."
+                yield ("stop", i), Objection(field=None, message=message)
+
+    @property
+    def trained_by(self) -> Optimizer:
+        """The optimizer of a model that is trained."""
+        assert self.optimizer is not None, f"{self.model.kind!r} has no optimizer"
+        return self.optimizer
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> RunSpec:
@@ -164,7 +197,7 @@ def stack_key(spec: RunSpec) -> str:
             "dataset": {**spec.dataset.structure(), "digest": spec.dataset.digest()},
             "model": spec.model.structure(),
             "regularizers": [part.structure() for part in spec.regularizers if part.neutral is None or part.ordered],
-            "optimizer": spec.optimizer.structure(),
+            "optimizer": None if spec.optimizer is None else spec.optimizer.structure(),
             "batch_size": spec.batch_size,
             "evaluate": spec.evaluate.model_dump(mode="json"),
             "device": spec.device,

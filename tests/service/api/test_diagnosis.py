@@ -56,7 +56,7 @@ SETTLED = (falling(30, 0.4, 0.5), falling(30, 0.5, 0.5))
 
 def test_an_overfit_run_gets_a_regularizer_and_the_suggestion_can_be_posted(client: TestClient, work: Jobs) -> None:
     found = diagnosis(client, run(client, work, *OVERFITS))
-    assert (found["object"], found["verdict"], found["version"]) == ("diagnosis", "overfits", 1)
+    assert (found["object"], found["verdict"], found["version"]) == ("diagnosis", "overfits", 2)
     assert (found["metric"], found["train_metric"], found["optimistic"]) == ("val.loss", "train.loss_eval", False)
     assert found["best_epoch"] < found["onset_epoch"] < 40
     assert found["regret"] > found["threshold"] > 0
@@ -149,3 +149,14 @@ def test_a_loss_that_was_measured_once_is_no_curve_and_no_divergence(client: Tes
     found = diagnosis(client, run_id)
     assert (found["verdict"], found["metric"]) == ("undecided", None)
     assert "Not every epoch" in found["explanation"]
+
+
+def test_too_many_neighbours_underfit_and_fewer_are_suggested(client: TestClient, work: Jobs) -> None:
+    k = np.arange(1, 41)
+    knn: dict[str, Any] = {"model": {"kind": "knn"}, "optimizer": None, "batch_size": 64}
+    found = diagnosis(client, run(client, work, 1.0 + 0.01 * k, 0.6 + 1 / k + 0.02 * k, **knn))
+    assert (found["verdict"], found["suggested_patch"]) == ("underfits", {"epochs": 7})
+    assert by_patch(client, found) == found["suggested_spec"]
+    assert "end with epoch 7" in found["explanation"]
+    found = diagnosis(client, run(client, work, 1.0 + 0.01 * k, 0.3 + 2 * np.exp(-k / 40), **knn))
+    assert (found["verdict"], found["suggested_patch"]) == ("overfits", {"epochs": 80})

@@ -124,3 +124,13 @@ def test_the_plain_classifier_and_combinations_do_not_overfit_and_most_still_lea
         verdicts.append(diagnose(curves).verdict)
     assert set(verdicts) <= {"underfits", "fits"}
     assert verdicts.count("underfits") >= 4
+
+
+def test_where_later_epochs_are_simpler_a_loss_that_turns_up_underfits_and_one_that_falls_overfits() -> None:
+    k = np.arange(1, 51)
+    train, turned = 1.0 + 0.01 * k, 0.6 + 1 / k + 0.02 * k
+    found = verdict(train, turned, simpler=True)
+    assert (found.verdict, found.best_epoch, found.onset_epoch) == ("underfits", 7, 13)
+    assert verdict(train, 0.3 + 2 * np.exp(-k / 40), simpler=True).verdict == "overfits"
+    assert verdict(0.8 + 0 * k, 0.9 + np.exp(-k), simpler=True).verdict == "fits"
+    assert verdict(1.9 + 0 * k, 2.0 + np.exp(-k), simpler=True).verdict == "undecided"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from worker.spec.graph import Graph, HiddenValue, Value
+    from worker.spec.run import RunSpec
 
 
 class Acted(NamedTuple):
@@ -61,6 +62,8 @@ class Material(NamedTuple):
     """Of a row of the dataset."""
     precision: Precision = "float32"
     """Of the products; parameters and sums are float32."""
+    classes: int = 0
+    """How many there are."""
 
 
 class Start(NamedTuple):
@@ -70,9 +73,14 @@ class Start(NamedTuple):
     scale: float
 
 
+FLOAT_BYTES = 4
+
+
 class Model(Part):
     """A function from a row of the dataset to one logit for each class."""
 
+    trains: ClassVar[bool] = True
+    """Whether an optimizer trains it, step by step; one that it does not is :class:`InstanceBased`."""
     in_pieces: ClassVar[bool] = False
     """Whether some of it is computed in pieces of one thread each (:mod:`worker.spec.threads`)."""
 
@@ -102,7 +110,59 @@ class Model(Part):
         """Logits (rows, classes) of inputs ``x`` (rows, D), which had ``shape``, in evaluation mode; needs no torch."""
         raise NotImplementedError
 
+    def most_epochs(self, run: RunSpec) -> int | None:
+        """How many epochs there can be; None where there is no end."""
+        return None
+
+    def operations(self, run: RunSpec, evaluated: int) -> float:
+        """Floating-point operations of the whole run, which evaluates so many rows in every epoch."""
+        forward = self.flops(run.dataset.shape, len(run.dataset.classes))
+        return run.epochs * forward * (3 * run.dataset.training_rows + evaluated)
+
+    def workspace(self, run: RunSpec, evaluated: int) -> int:
+        """Bytes that the run needs besides parameters, optimizer state and the dataset: three times its activations."""
+        shapes = self.parameters(run.dataset.shape, len(run.dataset.classes)).values()
+        widths = sum(shape[0] for shape in shapes if len(shape) > 1)
+        batch = max(min(run.batch_rows, 1024), 500)
+        return batch * FLOAT_BYTES * (3 * widths + math.prod(run.dataset.shape))
+
     @staticmethod
     def network(part: Stacked[Any], material: Material) -> Network:
         """The computation on ``material.parameters``, writing into its gradients."""
+        raise NotImplementedError
+
+
+class Search(Protocol):
+    """Training rows in a form in which the nearest are found fast."""
+
+    @property
+    def block_rows(self) -> int:
+        """How many rows to ask about at once, so that nobody waits long for the answer."""
+
+    def nearest(self, queries: Tensor, most: int) -> Tensor:
+        """The places (n, most) of the nearest training rows of each of ``queries`` (n, D), the nearest first."""
+
+
+class InstanceBased(Model):
+    """A model that keeps its training rows and is not trained (Aha, Kibler and Albert 1991).
+
+    The nearest training rows of every row that is evaluated are looked up once; after that, the inputs of ``network``
+    are their labels (K, N, most), the nearest first. There are no parameters; what changes from epoch to epoch is in
+    the buffers.
+    """
+
+    trains: ClassVar[bool] = False
+
+    def parameters(self, shape: tuple[int, ...], classes: int) -> dict[str, tuple[int, ...]]:
+        """None."""
+        return {}
+
+    @staticmethod
+    def memory(rows: Tensor) -> Search:
+        """The training rows (N, D), as the dataset has them, in a form to be searched."""
+        raise NotImplementedError
+
+    @staticmethod
+    def advance(buffers: Mapping[str, Tensor]) -> None:
+        """Go on to the next epoch: change ``buffers``, each (K, *shape), in place."""
         raise NotImplementedError

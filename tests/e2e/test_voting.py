@@ -1,0 +1,67 @@
+"""k nearest neighbours through the whole service: a curve over k, longer, once more, in a study, and cancelled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.processes import Serving, eventually, serving
+from worker.spec.datasets import KINDS as DATASETS
+
+pytestmark = pytest.mark.slow
+KNN: dict[str, Any] = {"dataset": {"kind": "digits", "label_noise": 0.2}, "model": {"kind": "knn"}, "epochs": 20}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    with serving(tmp_path_factory.mktemp("voting") / "home") as one:
+        yield one
+
+
+def call(served: Serving, method: str, path: str, **options: Any) -> Any:
+    answer = httpx2.request(method, f"{served.client.transport.url}/v1/{path}", timeout=30, **options)
+    assert answer.status_code < 300, answer.text
+    return answer.json()
+
+
+def digest(run: Any) -> str:
+    told: str = run.model_dump()["determinism"]["digest"]
+    return told
+
+
+def test_a_run_is_a_curve_over_k_and_a_longer_one_goes_on_from_it(served: Serving) -> None:
+    short = served.client.runs.create(**{**KNN, "epochs": 8}).wait(60)
+    assert short.history["train.error"][0] == 0.0
+    assert short.history["val.error"][7] < short.history["val.error"][0], "noisy labels are outvoted"
+    longer = short.extend(20).wait(60)
+    whole = served.client.runs.create(reuse=False, **KNN).wait(60)
+    assert digest(longer) == digest(whole)
+    assert whole.verify(60).outcome == "match"
+
+
+def test_runs_of_several_seeds_share_a_stack_and_a_result(served: Serving) -> None:
+    study = call(served, "POST", "studies", json={"base": KNN, "arms": {"knn": {}}, "seeds": [11, 12, 13]})
+    runs = eventually(lambda: _ended(served, study["id"]), 60)
+    assert [run["status"] for run in runs] == ["succeeded"] * 3
+    assert len({str(run["last"]) for run in runs}) == 1
+
+
+def _ended(served: Serving, study_id: str) -> Any:
+    runs = call(served, "GET", f"runs?study_id={study_id}")["data"]
+    return runs if all(run["terminal"] for run in runs) else None
+
+
+def test_a_run_is_cancelled_while_neighbours_are_looked_up(served: Serving) -> None:
+    if DATASETS["fashion_mnist"].missing(served.home / "datasets"):
+        pytest.skip("FashionMNIST is not on this machine")
+    body = {"dataset": {"kind": "fashion_mnist"}, "model": {"kind": "knn"}, "epochs": 50, "evaluate": {"train": "full"}}
+    run = call(served, "POST", "runs", json=body)
+    eventually(lambda: call(served, "GET", f"runs/{run['id']}")["status"] == "running", 60)
+    time.sleep(3)
+    call(served, "POST", f"runs/{run['id']}/cancel")
+    eventually(lambda: call(served, "GET", f"runs/{run['id']}")["status"] == "cancelled", 20)
+    assert call(served, "GET", f"runs/{run['id']}")["progress"]["epoch"] == 0

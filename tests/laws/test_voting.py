@@ -1,0 +1,347 @@
+"""Laws 1 to 3 for models that are not trained, and k nearest neighbours against scikit-learn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import confusion_matrix
+from sklearn.neighbors import KNeighborsClassifier
+from torch import Tensor
+
+from tests.laws.strategies import (
+    CPU,
+    HOME,
+    MOST_RUNS,
+    Trained,
+    enter_route,
+    fingerprint,
+    parsed,
+    train,
+    training_of,
+)
+from tests.laws.test_stack import Restless, generated
+from worker.engine.evaluation import confusion
+from worker.engine.stack import Stack
+from worker.engine.voting import Recalled, data_for
+from worker.spec import nearest
+from worker.spec.datasets import KINDS as DATASETS
+from worker.spec.models import KINDS as MODELS
+from worker.spec.models.knn import PRIOR_VOTES, Votes
+from worker.spec.nearest import Memory
+from worker.spec.run import RunSpec, stack_key, trajectory_key
+
+INSTANCE_BASED = sorted(kind for kind, part in MODELS.items() if not part.trains)
+SMALL: dict[str, Any] = {"dataset": {"kind": "digits", "train_size": 90, "validation_size": 30}, "epochs": 5}
+Array = np.ndarray[Any, Any]
+
+
+@st.composite
+def stacks(draw: st.DrawFn, kind: str, most: int = MOST_RUNS) -> list[RunSpec]:
+    """Runs that can share a stack: they differ in seed, epochs and stop rules."""
+    frame = {
+        "dataset": {
+            "kind": draw(st.sampled_from(["digits", "mnist1d"])),
+            "train_size": draw(st.sampled_from([20, 47, 64, 90, 300])),
+            "validation_size": draw(st.sampled_from([0, 30])),
+            "split_seed": draw(st.integers(0, 3)),
+            "label_noise": draw(st.sampled_from([0.0, 0.2])),
+            "imbalance": draw(st.sampled_from([1.0, 5.0])),
+            "normalize": draw(st.sampled_from([None, {"mean": 0.3, "std": 0.7}])),
+        },
+        "model": {"kind": kind},
+        "evaluate": {
+            "train": draw(st.sampled_from(["subset", "full", "never"])),
+            "test": draw(st.sampled_from(["every_epoch", "last_epoch"])),
+        },
+    }
+    rule = {"kind": "train_loss_below", "threshold": 2.0}
+    own = {"seed": st.integers(0, 2**53 - 1), "epochs": st.integers(1, 20), "stop": st.sampled_from([[], [], [rule]])}
+    members = draw(st.lists(st.fixed_dictionaries(own), min_size=1, max_size=most))
+    return [parsed({**frame, **member}) for member in members]
+
+
+about_every_kind = pytest.mark.parametrize("kind", INSTANCE_BASED)
+many = settings(generated, max_examples=200)
+
+
+def fresh(spec: RunSpec) -> Recalled:
+    """The data with nothing looked up yet."""
+    data = data_for(spec.dataset, spec.model, HOME, CPU)
+    assert isinstance(data, Recalled)
+    return data
+
+
+def alone_as_in_a_stack(specs: list[RunSpec], order: list[int], chosen: Iterable[int]) -> None:
+    """Law 1."""
+    names = [str(i) for i in order]
+    together = train([specs[i] for i in order], data=fresh(specs[0]), names=names, most=MOST_RUNS)
+    for i in chosen:
+        alone = train([specs[i]], data=fresh(specs[i]), names=[str(i)], most=MOST_RUNS)
+        assert alone[str(i)] == together[str(i)]
+
+
+def on_one_thread_as_on_two(specs: list[RunSpec]) -> None:
+    """Law 2."""
+    one, two = (train(specs, threads=count, data=fresh(specs[0]), most=MOST_RUNS) for count in (1, 2))
+    assert one == two
+
+
+def resumed_as_never_stopped(specs: list[RunSpec], epoch: int) -> None:
+    """Law 3."""
+    whole = train(specs, data=fresh(specs[0]), most=MOST_RUNS)
+    training = training_of(specs, fresh(specs[0]))
+    for results in training.epochs():
+        if results[0].epoch == epoch:
+            break
+    kept = {r.member.run_id: dict(r.stack.tensors(r.position)) for r in results if r.ended is None}
+    if not kept:
+        return
+    names = list(reversed(kept))
+    resumed = training_of([specs[int(i)] for i in names], fresh(specs[0]), names, done=epoch)
+    for position, name in enumerate(names):
+        resumed.stack.restore(position, kept[name])
+    rest: Trained = {name: [] for name in names}
+    for results in resumed.epochs():
+        for result in results:
+            rest[result.member.run_id].append((result.epoch, result.metrics, fingerprint(result)))
+    assert rest == {name: whole[name][epoch:] for name in names}
+
+
+@pytest.mark.slow
+@about_every_kind
+def test_law_1_a_run_alone_is_the_run_in_any_stack_at_any_place(kind: str) -> None:
+    @many
+    @given(stacks(kind), st.data())
+    def law(specs: list[RunSpec], data: st.DataObject) -> None:
+        assert len({stack_key(spec) for spec in specs}) == 1
+        order = data.draw(st.permutations(range(len(specs))))
+        alone_as_in_a_stack(specs, order, data.draw(st.sets(st.sampled_from(order), min_size=1, max_size=2)))
+
+    law()
+
+
+@pytest.mark.slow
+@about_every_kind
+def test_law_2_one_thread_is_two_threads(kind: str) -> None:
+    @many
+    @given(stacks(kind, most=2))
+    def law(specs: list[RunSpec]) -> None:
+        on_one_thread_as_on_two(specs)
+
+    law()
+
+
+@pytest.mark.slow
+@about_every_kind
+def test_law_3_a_run_stopped_and_resumed_is_the_run_never_stopped(kind: str) -> None:
+    @many
+    @given(stacks(kind, most=3), st.integers(1, 4))
+    def law(specs: list[RunSpec], epoch: int) -> None:
+        resumed_as_never_stopped(specs, epoch)
+
+    law()
+
+
+SPECS = [parsed({**SMALL, "model": {"kind": "knn"}, "seed": seed, "epochs": 4 + seed}) for seed in range(3)]
+
+
+def test_law_1_sees_votes_that_depend_on_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone_as_in_a_stack(SPECS, [2, 0, 1], [1])
+    forward = Votes.forward
+    monkeypatch.setattr(Votes, "forward", lambda self, x, hidden: forward(self, x, hidden) / len(x))
+    with pytest.raises(AssertionError):
+        alone_as_in_a_stack(SPECS, [2, 0, 1], [1])
+
+
+def test_law_2_sees_distances_that_depend_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    on_one_thread_as_on_two(SPECS)
+    find = Memory.nearest
+
+    def other(self: Memory, queries: Tensor, most: int, spare: int = nearest.SPARE) -> Tensor:
+        found = find(self, queries, most, spare)
+        return found.flip(1) if torch.get_num_threads() == 2 else found
+
+    monkeypatch.setattr(Memory, "nearest", other)
+    with pytest.raises(AssertionError):
+        on_one_thread_as_on_two(SPECS)
+
+
+def test_law_3_sees_a_count_that_is_not_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    resumed_as_never_stopped(SPECS, 2)
+    monkeypatch.setattr(Stack, "restore", lambda self, position, tensors: None)
+    with pytest.raises(AssertionError):
+        resumed_as_never_stopped(SPECS, 2)
+
+
+@pytest.mark.parametrize("dataset", ["digits", "mnist1d"])
+def test_blocks_and_changing_threads_change_no_bit(dataset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = {**SMALL, "dataset": {"kind": dataset, "train_size": 300, "validation_size": 30}, "model": {"kind": "knn"}}
+    specs = [parsed(body)]
+    (whole,) = train(specs, data=fresh(specs[0])).values()
+    monkeypatch.setattr(nearest, "BLOCK", 5000)
+    assert fresh(specs[0])._memory.block_rows < 20
+    enter_route(specs[0], threads=2)
+    seen = [r.metrics for results in training_of(specs, fresh(specs[0]), pace=Restless(2)).epochs() for r in results]
+    assert seen == [metrics for _, metrics, _ in whole]
+
+
+def test_a_run_that_leaves_while_neighbours_are_looked_up_changes_nothing_for_its_mates(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    undisturbed = train(SPECS, data=fresh(SPECS[0]))
+    monkeypatch.setattr(nearest, "BLOCK", 1000)
+    left = list[str]()
+    training = training_of(SPECS, fresh(SPECS[0]), left=left.extend)
+    find, blocks = Memory.nearest, list[int]()
+
+    def leaving(self: Memory, queries: Tensor, most: int, spare: int = nearest.SPARE) -> Tensor:
+        blocks.append(len(queries))
+        if len(blocks) == 2:
+            training.leave("1")
+        return find(self, queries, most, spare)
+
+    monkeypatch.setattr(Memory, "nearest", leaving)
+    seen: dict[str, list[str]] = {"0": [], "1": [], "2": []}
+    for results in training.epochs():
+        assert left == ["1"]
+        for result in results:
+            seen[result.member.run_id].append(fingerprint(result))
+    digests = {name: [digest for _, _, digest in epochs] for name, epochs in undisturbed.items()}
+    assert seen == {**digests, "1": []}
+
+
+def test_a_longer_run_begins_as_the_shorter_one() -> None:
+    short, long = (parsed({**SMALL, "model": {"kind": "knn"}, "epochs": epochs}) for epochs in (3, 30))
+    assert trajectory_key(short) == trajectory_key(long)
+    ((first,), (second,)) = (train([spec], data=fresh(spec)).values() for spec in (short, long))
+    assert first == second[:3]
+
+
+def rows(spec: RunSpec) -> tuple[Array, Array, Array, Array]:
+    """Training rows and labels, test rows and labels, as float64."""
+    data = fresh(spec)
+    return data.raw.double().numpy(), data.labels.numpy(), data.raw_test.double().numpy(), data.test.y.numpy()
+
+
+def told(spec: RunSpec) -> list[tuple[dict[str, float], Tensor]]:
+    """The metrics of every epoch, and the confusion matrix of the test set."""
+    data = fresh(spec)
+    training = training_of([spec], data)
+    return [(r.metrics, confusion(r.stack, data.test, data.classes)[r.position]) for (r,) in training.epochs()]
+
+
+def ranked(x: Array, q: Array) -> Array:
+    """The place of each training row in the order of distance, then index, for each query; made of integers."""
+    distances = np.square(x[None, :, :] - q[:, None, :]).sum(2)
+    order = np.argsort(distances, axis=1, kind="stable")
+    ranks = np.empty_like(order)
+    np.put_along_axis(ranks, order, np.arange(order.shape[1])[None, :].repeat(len(q), 0), 1)
+    return ranks
+
+
+def confusions_by_scikit_learn(spec: RunSpec, *, ranks: bool) -> list[Array]:
+    """The confusion matrix for each k; of given ranks as distances, in which nothing is ambiguous, or of the rows."""
+    x, labels, q, truth = rows(spec)
+    at = ranked(x, q).astype(float) if ranks else q
+    found = []
+    for k in range(1, spec.epochs + 1):
+        if ranks:
+            classifier = KNeighborsClassifier(k, algorithm="brute", metric="precomputed")
+            predicted = classifier.fit(np.zeros((len(x), len(x))), labels).predict(at)
+        else:
+            predicted = KNeighborsClassifier(k, algorithm="brute").fit(x, labels).predict(at)
+        found.append(confusion_matrix(truth, predicted, labels=range(len(spec.dataset.classes))))
+    return found
+
+
+def knn(dataset: dict[str, Any], epochs: int = 50) -> RunSpec:
+    return parsed({"dataset": dataset, "model": {"kind": "knn"}, "epochs": epochs})
+
+
+NOISY = {"kind": "digits", "validation_size": 0, "label_noise": 0.3}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dataset", [{"kind": "digits"}, NOISY, {"kind": "mnist1d", "train_size": 1000}])
+def test_every_k_predicts_what_scikit_learn_does_ties_by_index(dataset: dict[str, Any]) -> None:
+    spec = knn(dataset)
+    expected = confusions_by_scikit_learn(spec, ranks=True)
+    for (_, counts), wanted in zip(told(spec), expected, strict=True):
+        assert counts.tolist() == wanted.tolist()
+
+
+@pytest.mark.slow
+def test_on_fashion_mnist_every_k_predicts_what_scikit_learns_brute_force_does() -> None:
+    if DATASETS["fashion_mnist"].missing(HOME):
+        pytest.skip("FashionMNIST is not on this machine")
+    spec = knn({"kind": "fashion_mnist", "train_size": 6000}, epochs=25)
+    x, labels, q, _ = rows(spec)
+    data = fresh(spec)
+    list(data.look_up({"test": len(q)}, spec.epochs + 1))
+    places, near = fresh(spec)._memory.nearest(data.raw_test, spec.epochs + 1), data.test.x
+    distances = np.square(x[places.numpy()] - q[:, None, :]).sum(2)
+    tied = (np.diff(distances, axis=1) == 0).any(1)
+    assert tied.mean() < 0.01, "only rows with a tie can be answered otherwise"
+    for k in range(1, spec.epochs + 1):
+        votes = torch.nn.functional.one_hot(near[:, :k], 10).sum(1)
+        predicted = KNeighborsClassifier(k, algorithm="brute").fit(x, labels).predict(q)
+        assert (votes.argmax(1).numpy() == predicted)[~tied].all()
+
+
+@pytest.mark.parametrize("dataset", ["digits", "mnist1d"])
+def test_losses_are_those_of_the_votes(dataset: str) -> None:
+    spec = knn({"kind": dataset, "train_size": 200, "validation_size": 50}, epochs=7)
+    x, labels, q, truth = rows(spec)
+    order = np.argsort(ranked(x, q), 1)
+    mine = np.argsort(ranked(x, x), 1)
+    others = np.stack([row[row != i] for i, row in enumerate(mine)])
+    cases = {"test.": (order, truth, ""), "train.": (mine, labels, ""), "train.loo": (others, labels, "_loo")}
+    for k, (metrics, _) in enumerate(told(spec), 1):
+        for name, (near, y, suffix) in cases.items():
+            votes = np.stack([(labels[near[:, :k]] == c).sum(1) for c in range(10)], 1)
+            p = (votes + PRIOR_VOTES) / (k + 10 * PRIOR_VOTES)
+            part = name.partition(".")[0]
+            assert metrics[f"{part}.accuracy{suffix}"] == pytest.approx((votes.argmax(1) == y).mean(), abs=1e-12)
+            assert metrics[f"{part}.loss{suffix}"] == pytest.approx(-np.log(p[np.arange(len(y)), y]).mean(), rel=1e-6)
+        assert metrics["train.loss_eval"] == metrics["train.loss"] == metrics["train.objective"]
+    assert told(spec)[0][0]["train.error"] == 0.0, "a row's nearest neighbour is the row itself"
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.integers(1, 300),
+    st.integers(1, 40),
+    st.sampled_from(["bytes", "few values", "normal", "far off"]),
+    st.integers(0, 2**31),
+)
+def test_the_nearest_are_those_of_a_full_sort_whatever_is_equal(count: int, width: int, how: str, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    shape = (count + 20, width)
+    made: dict[str, Array] = {
+        "bytes": random.integers(0, 256, shape, np.uint8),
+        "few values": random.integers(0, 2, shape, np.uint8) * 255,
+        "normal": random.normal(size=shape).astype(np.float32),
+        "far off": (1e6 + random.integers(0, 3, shape)).astype(np.float32),
+    }
+    both = torch.from_numpy(made[how])
+    x, q = both[:count], both[count:]
+    most = int(random.integers(1, count + 1))
+    exact = ranked(x.double().numpy(), q.double().numpy())
+    assert Memory(x).nearest(q, most).tolist() == np.argsort(exact, 1)[:, :most].tolist()
+
+
+@pytest.mark.parametrize("width", [1024, 1025])
+def test_the_widest_rows_of_bytes_are_measured_without_error(width: int) -> None:
+    """All numbers at the ends, so that sums are as large as they can be; two rows differ by one in one place."""
+    x = torch.zeros((200, width), dtype=torch.uint8)
+    x[:, : width // 2] = 255
+    x[torch.arange(200), torch.arange(200)] -= 1
+    q = torch.cat([255 - x[:2], x[:2]])
+    exact = ranked(x.double().numpy(), q.double().numpy())
+    assert Memory(x).nearest(q, 7).tolist() == np.argsort(exact, 1)[:, :7].tolist()

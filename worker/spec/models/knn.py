@@ -1,0 +1,108 @@
+"""k nearest neighbours: the k training rows that are nearest to a row vote on its class.
+
+    P(c | x) = (k_c + 1) / (k + C)        k_c: how many of the k nearest training rows are of class c, of C classes
+
+A run measures every k from 1 on, one in an epoch: epoch e is the classifier with k = e, and ``epochs`` the largest k.
+Distances are Euclidean and exact; of equally distant rows the first of the training set is the nearer one, and of
+classes with equally many votes the first wins. One vote that every class has beforehand (Laplace's rule of succession)
+keeps the loss finite where no neighbour is of the row's class, and changes no class that is told.
+
+Reference: Cover and Hart, 1967, "Nearest neighbor pattern classification".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import model_validator
+
+from worker.spec.families.model import Hidden, InstanceBased, Material, Network, Start
+from worker.spec.nearest import BLOCK, Memory
+from worker.spec.part import Stacked
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from worker.spec.run import RunSpec
+
+PRIOR_VOTES = 1.0
+"""What every class has beforehand."""
+LABEL_BYTES = 8
+
+
+class KNN(InstanceBased):
+    """The vote of the k nearest training rows; epoch k measures k neighbours, up to ``epochs`` of them."""
+
+    equation: ClassVar[str] = "P(c | x) = (k_c + 1) / (k + C), k_c of the k nearest training rows are of class c"
+    reference: ClassVar[str] = "Cover and Hart 1967, Nearest neighbor pattern classification"
+
+    kind: Literal["knn"] = "knn"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _measures_every_k(cls, fields: Any) -> Any:
+        if isinstance(fields, Mapping) and "k" in fields:
+            raise ValueError('a run measures every k from 1 to its epochs; leave k out and say "epochs": the largest k')
+        return fields
+
+    def buffers(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+        """How many neighbours vote."""
+        return {"k": ()}
+
+    def start(self, name: str, shape: tuple[int, ...], fan_in: int) -> Start:
+        """None votes at first: every class is as probable."""
+        return Start("constant", 0.0)
+
+    def most_epochs(self, run: RunSpec) -> int:
+        """As many as there are training rows to vote."""
+        return run.dataset.training_rows
+
+    def operations(self, run: RunSpec, evaluated: int) -> float:
+        """Every row is compared with every training row, once; the votes of an epoch are nothing beside that."""
+        return 2.0 * math.prod(run.dataset.shape) * run.dataset.training_rows * evaluated
+
+    def workspace(self, run: RunSpec, evaluated: int) -> int:
+        """The training rows in floats, two tables of scores, and the nearest labels of every row."""
+        floats = math.prod(run.dataset.shape) * run.dataset.training_rows + 2 * BLOCK
+        return 8 * floats + LABEL_BYTES * run.epochs * evaluated
+
+    @staticmethod
+    def memory(rows: Tensor) -> Memory:
+        """Exact Euclidean neighbours."""
+        return Memory(rows)
+
+    @staticmethod
+    def advance(buffers: Mapping[str, Tensor]) -> None:
+        """One more neighbour votes."""
+        buffers["k"].add_(1)
+
+    @staticmethod
+    def network(part: Stacked[KNN], material: Material) -> Network:
+        """The votes of the first k labels."""
+        return Votes(material)
+
+
+class Votes:
+    """Counts the first k labels of each row. All runs of a stack are in the same epoch and look at the same rows."""
+
+    def __init__(self, material: Material) -> None:
+        self._k = material.buffers["k"]
+        self._classes = material.classes
+
+    def forward(self, x: Tensor, hidden: Hidden) -> Tensor:
+        """Logarithms of votes (K, N, classes), for the labels ``x`` (K, N, most) of the nearest training rows."""
+        import torch
+
+        k = int(self._k[0])
+        assert bool((self._k == k).all()), "a stack's runs are in the same epoch"
+        labels = x[0, :, :k]
+        votes = torch.zeros((len(labels), self._classes), dtype=torch.int64, device=x.device)
+        votes.scatter_add_(1, labels, torch.ones_like(labels))
+        # From a table: equal votes must have equal logarithms, and a library rounds the ends of a tensor otherwise.
+        logarithms = (torch.arange(k + 1, device=x.device) + PRIOR_VOTES).log()
+        return logarithms[votes].expand(len(x), -1, -1)
+
+    def backward(self, g: Tensor) -> None:
+        """Votes have no gradient, and nothing is learned."""
