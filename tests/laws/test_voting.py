@@ -26,7 +26,8 @@ from tests.laws.strategies import (
     train,
     training_of,
 )
-from tests.laws.test_stack import Restless, generated
+from tests.laws.test_stack import Restless
+from tests.laws.test_stack import generated as usual
 from worker.engine.evaluation import confusion
 from worker.engine.stack import Stack
 from worker.engine.voting import Recalled
@@ -44,11 +45,11 @@ Array = np.ndarray[Any, Any]
 
 
 @st.composite
-def stacks(draw: st.DrawFn, kind: str, most: int = MOST_RUNS) -> list[RunSpec]:
+def stacks(draw: st.DrawFn, kind: str, dataset: str, measured: str) -> list[RunSpec]:
     """Runs that can share a stack: they differ in seed, epochs and stop rules."""
     frame = {
         "dataset": {
-            "kind": draw(st.sampled_from(["digits", "mnist1d"])),
+            "kind": dataset,
             "train_size": draw(st.sampled_from([20, 47, 64, 90, 300])),
             "validation_size": draw(st.sampled_from([0, 30])),
             "split_seed": draw(st.integers(0, 3)),
@@ -58,18 +59,29 @@ def stacks(draw: st.DrawFn, kind: str, most: int = MOST_RUNS) -> list[RunSpec]:
         },
         "model": {"kind": kind},
         "evaluate": {
-            "train": draw(st.sampled_from(["subset", "full", "never"])),
+            "train": measured,
             "test": draw(st.sampled_from(["every_epoch", "last_epoch"])),
         },
     }
     rule = {"kind": "train_loss_below", "threshold": 2.0}
-    own = {"seed": st.integers(0, 2**53 - 1), "epochs": st.integers(1, 20), "stop": st.sampled_from([[], [], [rule]])}
-    members = draw(st.lists(st.fixed_dictionaries(own), min_size=1, max_size=most))
+    own = {"seed": st.integers(0, 2**53 - 1), "epochs": st.integers(1, 12), "stop": st.sampled_from([[], [], [rule]])}
+    members = draw(st.lists(st.fixed_dictionaries(own), min_size=1, max_size=3))
     return [parsed({**frame, **member}) for member in members]
 
 
-about_every_kind = pytest.mark.parametrize("kind", INSTANCE_BASED)
-many = settings(generated, max_examples=200)
+EXAMPLES = 35
+"""For each of six frames, so that a law sees some 200 stacks."""
+generated = settings(usual, max_examples=EXAMPLES)
+
+
+def about_everything(law: Any) -> Any:
+    for name, values in {
+        "measured": ["subset", "full", "never"],
+        "dataset": ["digits", "mnist1d"],
+        "kind": INSTANCE_BASED,
+    }.items():
+        law = pytest.mark.parametrize(name, values)(law)
+    return pytest.mark.slow(law)
 
 
 def fresh(spec: RunSpec) -> Recalled:
@@ -117,11 +129,10 @@ def resumed_as_never_stopped(specs: list[RunSpec], epoch: int) -> None:
     assert rest == {name: whole[name][epoch:] for name in names}
 
 
-@pytest.mark.slow
-@about_every_kind
-def test_law_1_a_run_alone_is_the_run_in_any_stack_at_any_place(kind: str) -> None:
-    @many
-    @given(stacks(kind), st.data())
+@about_everything
+def test_law_1_a_run_alone_is_the_run_in_any_stack_at_any_place(kind: str, dataset: str, measured: str) -> None:
+    @generated
+    @given(stacks(kind, dataset, measured), st.data())
     def law(specs: list[RunSpec], data: st.DataObject) -> None:
         assert len({stack_key(spec) for spec in specs}) == 1
         order = data.draw(st.permutations(range(len(specs))))
@@ -130,22 +141,20 @@ def test_law_1_a_run_alone_is_the_run_in_any_stack_at_any_place(kind: str) -> No
     law()
 
 
-@pytest.mark.slow
-@about_every_kind
-def test_law_2_one_thread_is_two_threads(kind: str) -> None:
-    @many
-    @given(stacks(kind, most=2))
+@about_everything
+def test_law_2_one_thread_is_two_threads(kind: str, dataset: str, measured: str) -> None:
+    @generated
+    @given(stacks(kind, dataset, measured))
     def law(specs: list[RunSpec]) -> None:
         on_one_thread_as_on_two(specs)
 
     law()
 
 
-@pytest.mark.slow
-@about_every_kind
-def test_law_3_a_run_stopped_and_resumed_is_the_run_never_stopped(kind: str) -> None:
-    @many
-    @given(stacks(kind, most=3), st.integers(1, 4))
+@about_everything
+def test_law_3_a_run_stopped_and_resumed_is_the_run_never_stopped(kind: str, dataset: str, measured: str) -> None:
+    @generated
+    @given(stacks(kind, dataset, measured), st.integers(1, 4))
     def law(specs: list[RunSpec], epoch: int) -> None:
         resumed_as_never_stopped(specs, epoch)
 
