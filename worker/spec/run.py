@@ -148,6 +148,8 @@ class RunSpec(Spec):
     def result_fields(self) -> dict[str, Any]:
         """The resolved spec less what does not change the result: the device, and whose weights came first."""
         fields = self.model_dump(mode="json", exclude={"device": True, "warm_start": {"run_id", "at"}})
+        if fields["warm_start"] is None:  # a spec is named as it was before there were warm starts
+            del fields["warm_start"]
         for teacher in (teacher for part in fields["regularizers"] for teacher in part.get("teachers", ())):
             if teacher["sha256"] is not None:  # until then the run's id is all that names it
                 del teacher["run_id"], teacher["at"]
