@@ -6,6 +6,7 @@ print(run.wait().last)
 """
 
 from fitwell.client import Client
+from fitwell.dataset import Dataset
 from fitwell.errors import (
     BadRequest,
     Conflict,
@@ -25,6 +26,7 @@ __all__ = [
     "BadRequest",
     "Client",
     "Conflict",
+    "Dataset",
     "Event",
     "FitwellError",
     "History",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
+from fitwell.dataset import Dataset, Datasets
 from fitwell.run import History, Run
 from fitwell.study import Studies
 from fitwell.token import Tokens
@@ -93,6 +94,7 @@ class Client:
         self.studies = Studies(self.transport)
         self.tokens = Tokens(self.transport)
         self.webhooks = Webhooks(self.transport)
+        self.datasets = Datasets(self.transport)
 
     def __enter__(self) -> Client:
         return self
@@ -118,5 +120,6 @@ class Client:
 
 
 def _full(body: Spec) -> dict[str, Any]:
-    """The body with short forms written out."""
-    return {k: {"kind": v} if k in KIND_FIELDS and isinstance(v, str) else v for k, v in body.items()}
+    """The body with short forms written out: a kind alone, or a dataset as the server answered it."""
+    short = {k: v.spec if isinstance(v, Dataset) else v for k, v in body.items()}
+    return {k: {"kind": v} if k in KIND_FIELDS and isinstance(v, str) else v for k, v in short.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -53,10 +53,11 @@ class Transport:
         *,
         params: Mapping[str, Any] | None = None,
         json: Any = None,
+        content: Callable[[], Iterable[bytes]] | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> httpx2.Response:
-        """The answer; a 304 counts as one.
+        """The answer; a 304 counts as one. ``content`` gives the body anew for every try.
 
         Raises:
             Refused: the server refused.
@@ -67,8 +68,9 @@ class Transport:
             sent.setdefault("idempotency-key", str(uuid.uuid4()))
         patience = httpx2.USE_CLIENT_DEFAULT if timeout is None else timeout
         for attempt in range(1, TRIES + 1):
+            body: dict[str, Any] = {"json": json} if content is None else {"content": content()}
             try:
-                answer = self._http.request(method, path, params=params, json=json, headers=sent, timeout=patience)
+                answer = self._http.request(method, path, params=params, headers=sent, timeout=patience, **body)
             except httpx2.TransportError as error:
                 if attempt == TRIES:
                     raise Unreachable(self.url, str(error) or type(error).__name__) from error

@@ -18,6 +18,7 @@ from service.api import (
     again,
     bulk,
     catalog,
+    datasets,
     edge,
     events,
     health,
@@ -34,6 +35,7 @@ from service.api import (
 )
 from service.api.study_bodies import run_of
 from service.api.tailer import Tailer
+from service.datasets.uploads import Uploads
 from service.models.models import Models
 from service.runs.jobs import Jobs
 from service.runs.records import Records
@@ -65,6 +67,8 @@ def create_app(settings: Settings, *, address: str | None = None) -> FastAPI:
         lambda last, limit: [events.told(event) for event in records.events(None, after=last, limit=limit)],
     )
     the_models = Models(engine, settings)
+    uploads = Uploads(engine, settings)
+    uploads.clean()
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -94,9 +98,9 @@ def create_app(settings: Settings, *, address: str | None = None) -> FastAPI:
     app.state.tailer, app.state.settings = tailer, settings
     app.state.models = the_models
     app.state.studies, app.state.tokens = Studies(engine, settings, run_of), the_tokens
-    app.state.webhooks = the_webhooks
+    app.state.webhooks, app.state.uploads = the_webhooks, uploads
     of_runs = (bulk, runs, again, history, written, models, pictures)
-    for routes in (*of_runs, studies, events, webhooks, catalog, health, tokens):
+    for routes in (*of_runs, studies, datasets, events, webhooks, catalog, health, tokens):
         app.include_router(routes.router)
     app.include_router(history.several)
     app.webhooks.include_router(webhook_messages.router)

@@ -4,18 +4,18 @@ Refusal
 ├── BadRequest         400  BadCursor
 ├── Unauthorized       401  TokenRequired, TokenRefused
 ├── Forbidden          403  ScopeMissing, NotOwner, CrossSite, HostRefused
-├── NotFound           404  RunNotFound, StudyNotFound, TokenNotFound, PresetNotFound, NotMeasured, EndpointNotFound,
-│                           DeliveryNotFound
+├── NotFound           404  RunNotFound, StudyNotFound, DatasetNotFound, TokenNotFound, PresetNotFound, NotMeasured,
+│                           EndpointNotFound, DeliveryNotFound
 ├── NotAcceptable      406
 ├── Conflict           409  TransitionRefused, RunActive, StudyActive, NothingToChoose, EndpointDisabled,
-│                           TooManyEndpoints
+│                           TooManyEndpoints, DatasetInUse
 ├── Gone               410  FileLost
 ├── PreconditionFailed 412
 ├── TooLarge           413
-├── WrongMediaType     415
+├── WrongMediaType     415  WrongFileType
 ├── RangeRefused       416
-├── Unprocessable      422  SpecRefused, KeyReused
-├── TooMany            429  TooManyAttempts, QuotaExceeded
+├── Unprocessable      422  SpecRefused, KeyReused, DataRefused
+├── TooMany            429  TooManyAttempts, QuotaExceeded, TooManyUploads
 ├── Unavailable        503
 └── TookTooLong        504
 """
@@ -32,7 +32,7 @@ class FieldError:
     """What is wrong with one place of the request."""
 
     pointer: str
-    """JSON pointer into the body, or the name of a query parameter or header."""
+    """JSON pointer into the body, the name of a query parameter or header, or a place in an uploaded file."""
     code: str
     message: str
     allowed: Sequence[Any] = field(default=())
@@ -161,6 +161,13 @@ class TokenNotFound(NotFound):
     title = "No token has this id"
 
 
+class DatasetNotFound(NotFound):
+    """No dataset has this id."""
+
+    code = "dataset_not_found"
+    title = "No dataset has this id"
+
+
 class NotMeasured(NotFound):
     """The run is there, but this was not measured of it."""
 
@@ -263,6 +270,13 @@ class PreconditionFailed(Refusal):
     title = "What is there has changed"
 
 
+class DatasetInUse(Conflict):
+    """Runs that have not ended need the dataset, or it is not one that was uploaded."""
+
+    code = "dataset_in_use"
+    title = "The dataset cannot be deleted"
+
+
 class TooLarge(Refusal):
     """The body is larger than this server takes."""
 
@@ -285,6 +299,12 @@ class RangeRefused(Refusal):
     status = 416
     code = "range_not_satisfiable"
     title = "There is no such part"
+
+
+class WrongFileType(WrongMediaType):
+    """The body is not said to be a file of data."""
+
+    title = "The body must be a file of data"
 
 
 class Unprocessable(Refusal):
@@ -334,6 +354,20 @@ class QuotaExceeded(TooMany):
 
     code = "quota_exceeded"
     title = "The quota of unfinished runs is used up"
+
+
+class DataRefused(Unprocessable):
+    """An uploaded file is not data that can be trained on; ``errors`` says where and why."""
+
+    code = "invalid_data"
+    title = "The file is not data that can be trained on"
+
+
+class TooManyUploads(TooMany):
+    """As many uploads as the server takes at once are being received."""
+
+    code = "too_many_uploads"
+    title = "The server is busy with other uploads"
 
 
 class Unavailable(Refusal):

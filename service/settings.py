@@ -65,6 +65,13 @@ class Settings(BaseSettings):
     max_run_bytes: int = Field(default=8 * 2**30, ge=1, description="Most memory a run may need.")
     max_run_seconds: float = Field(default=7 * 86_400.0, gt=0, description="Longest estimated training of a run.")
     max_study_runs: int = Field(default=5000, ge=1, description="Most runs of a study.")
+    max_upload_bytes: int = Field(default=256 * 2**20, ge=1, description="Largest file of an upload.")
+    max_dataset_bytes: int = Field(default=512 * 2**20, ge=1, description="Largest dataset, unpacked.")
+    upload_memory_bytes: int = Field(
+        default=2**30, ge=2**26, description="Memory that reading an upload may take, besides the reader itself."
+    )
+    upload_seconds: float = Field(default=120.0, gt=0, description="How long reading an upload may take.")
+    uploads_at_once: int = Field(default=2, ge=1, description="Uploads that are received and read at the same time.")
     idempotency_seconds: float = Field(default=86_400.0, gt=0, description="How long an Idempotency-Key is remembered.")
 
     webhook_allow_private: bool = Field(
@@ -100,7 +107,7 @@ class Settings(BaseSettings):
 
     @property
     def datasets(self) -> Path:
-        """Where fetched datasets lie."""
+        """Where fetched datasets lie, and in a folder of theirs those that were uploaded."""
         return self.home / "datasets"
 
     @property

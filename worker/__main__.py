@@ -25,15 +25,17 @@ from service.store.database import StoreError, migrate, open_engine
 from worker.agent import Agent, AgentSettings
 from worker.ports import WorkerInfo
 from worker.spec.datasets import KINDS
+from worker.spec.families.dataset import BuiltIn
 
 FAILED = 1
+BUILT_IN = {kind: part for kind, part in KINDS.items() if issubclass(part, BuiltIn)}
 
 
 def main() -> int:
     """Do what the command line says; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m worker")
     parser.add_argument("verb", nargs="?", choices=("train", "data", "fetch"), default="train")
-    parser.add_argument("kind", nargs="?", choices=sorted(KINDS))
+    parser.add_argument("kind", nargs="?", choices=sorted(BUILT_IN))
     given = parser.parse_args()
     try:
         settings = load()
@@ -98,7 +100,7 @@ def _agent_settings(settings: Settings) -> AgentSettings:
 def _list_data(settings: Settings) -> int:
     found = [
         {"kind": kind, "rows": list(part.rows), "shape": list(part.shape), "missing": part.missing(settings.datasets)}
-        for kind, part in KINDS.items()
+        for kind, part in BUILT_IN.items()
     ]
     print(json.dumps(found))  # noqa: T201
     return 0
@@ -108,7 +110,7 @@ def _fetch(settings: Settings, kind: str) -> int:
     def tell(file: str, done: int, total: int) -> None:
         print(json.dumps({"file": file, "done": done, "total": total}), flush=True)  # noqa: T201
 
-    part = KINDS[kind]
+    part = BUILT_IN[kind]
     try:
         if part.missing(settings.datasets) is not None:
             part.fetch(settings.datasets, tell)

@@ -24,7 +24,7 @@ from service.api.views import WorkerList, WorkerView
 from service.api.webhook_bodies import EndpointBody, EndpointChangeBody
 from service.errors import PresetNotFound, SpecRefused, Unavailable
 from service.presets import Preset, preset, presets
-from worker.spec.families.dataset import Dataset
+from worker.spec.families.dataset import BuiltIn
 from worker.spec.families.regularizer import Regularizer
 from worker.spec.part import Part
 from worker.spec.run import ENGINE_VERSION
@@ -103,7 +103,7 @@ def get_catalog(settings: SettingsOf) -> Catalog:
     """Every part that a spec can name, with its schema, equation and reference."""
 
     def shown(part: type[Part]) -> CatalogPart:
-        missing = part.missing(settings.datasets) if issubclass(part, Dataset) else None
+        missing = part.missing(settings.datasets) if issubclass(part, BuiltIn) else None
         return CatalogPart(**_described(part), missing=missing)
 
     return Catalog.model_validate({f: [shown(part) for part in parts_of(f).values()] for f in FAMILIES})
@@ -155,6 +155,7 @@ def get_capabilities(runs: RunsOf, settings: SettingsOf) -> Capabilities:
     """What this server takes, and what its workers have and promise."""
     workers = [WorkerView.of(row) for row in runs.workers()]
     names = ("max_body_bytes", "max_parameters", "max_run_bytes", "max_run_seconds", "max_predict_rows", "stack_limit")
+    names += ("max_upload_bytes", "max_dataset_bytes")  # type: ignore[assignment]
     return Capabilities(
         version=version("fitwell"),
         engine_version=ENGINE_VERSION,

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from service.api.access import caller_of
 from service.api.tailer import Tailer
 from service.callers import Caller
+from service.datasets.uploads import Uploads
 from service.errors import FieldError, SpecRefused
 from service.models.models import Models
 from service.runs.answers import Answer, Key
@@ -56,6 +57,11 @@ def _models(request: Request) -> Models:
     return models.on_behalf_of(caller_of(request))
 
 
+def _uploads(request: Request) -> Uploads:
+    uploads: Uploads = request.app.state.uploads
+    return uploads.on_behalf_of(caller_of(request))
+
+
 def _tailer(request: Request) -> Tailer:
     tailer: Tailer = request.app.state.tailer
     return tailer
@@ -73,6 +79,7 @@ TokensOf = Annotated[Tokens, Depends(_tokens)]
 CallerOf = Annotated[Caller, Depends(caller_of)]
 WebhooksOf = Annotated[Webhooks, Depends(_webhooks)]
 ModelsOf = Annotated[Models, Depends(_models)]
+UploadsOf = Annotated[Uploads, Depends(_uploads)]
 TailerOf = Annotated[Tailer, Depends(_tailer)]
 SettingsOf = Annotated[Settings, Depends(_settings)]
 

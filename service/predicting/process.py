@@ -32,7 +32,7 @@ from service.predicting.messages import (
     Refused,
     next_order,
 )
-from service.predicting.shelf import CannotBeDone, Shelf, drawn, probabilities, short_of_memory
+from service.predicting.shelf import CannotBeDone, Shelf, probabilities, short_of_memory
 
 LOG = logging.getLogger("fitwell.predicting")
 SHELF_SHARE = 8
@@ -47,7 +47,7 @@ def done(order: Order, content: bytes, shelf: Shelf) -> tuple[Message, bytes]:
             case Predict():
                 return _predicted(order, content, shelf)
             case Export():
-                return _exported(order), b""
+                return _exported(order, shelf), b""
             case DrawGrid():
                 return _grid(order, shelf)
             case DrawCurve():
@@ -74,8 +74,8 @@ def _predicted(order: Predict, content: bytes, shelf: Shelf) -> tuple[Answer, by
     return Answer(), probabilities(loaded, x).tobytes()
 
 
-def _exported(order: Export) -> Answer:
-    _, content = drawn(order.model, order.metadata)
+def _exported(order: Export, shelf: Shelf) -> Answer:
+    _, content = shelf.drawn(order.model, order.metadata)
     target = Path(order.target)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     try:

@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.predicting.messages import Chosen, ModelFile, Reason
-from worker.spec.families.dataset import Arrays
+from worker.spec.families.dataset import Arrays, Dataset
 from worker.spec.graph import INPUT, PROBABILITIES, NoGraph, onnx_of
 from worker.spec.orders import parted
 from worker.spec.run import RunSpec
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
+
+    from worker.spec.families.dataset import Scale
 
 ROWS_AT_ONCE = (256, 16, 1)
 """Rows that go through a model together; fewer where they need more memory than there is."""
@@ -70,7 +72,7 @@ class Shelf:
         """
         key = (file.sha256, file.spec_hash)
         if key not in self._models:
-            spec, content = drawn(file, {})
+            spec, content = self.drawn(file, {})
             self._models[key] = Loaded(spec, _session(content), len(content))
         self._models.move_to_end(key)
         while len(self._models) > 1 and sum(one.bytes for one in self._models.values()) > self._most_bytes:
@@ -83,14 +85,7 @@ class Shelf:
         Raises:
             CannotBeDone: the data are not on this machine, or there is no such row.
         """
-        dataset = spec.dataset
-        digest = dataset.digest()
-        if digest not in self._arrays:
-            try:
-                self._arrays = {digest: dataset.load(self._datasets)}
-            except FileNotFoundError as error:
-                raise CannotBeDone("no_data", str(error)) from error
-        arrays = self._arrays[digest]
+        dataset, arrays = spec.dataset, self._data(spec.dataset)
         if chosen.split == "test":
             x, y, there = arrays.test_x, arrays.test_y, np.arange(len(arrays.test_y))
         else:
@@ -105,26 +100,42 @@ class Shelf:
         wanted = there[list(chosen.indices)]
         return Rows(x[wanted], y[wanted])
 
+    def _data(self, dataset: Dataset) -> Arrays:
+        digest = dataset.digest()
+        if digest not in self._arrays:
+            try:
+                self._arrays = {digest: dataset.load(self._datasets)}
+            except FileNotFoundError as error:
+                raise CannotBeDone("no_data", str(error)) from error
+        return self._arrays[digest]
 
-def drawn(file: ModelFile, metadata: dict[str, str]) -> tuple[RunSpec, bytes]:
-    """The spec of the model in ``file``, and the model as ONNX.
+    def drawn(self, file: ModelFile, metadata: dict[str, str]) -> tuple[RunSpec, bytes]:
+        """The spec of the model in ``file``, and the model as ONNX.
 
-    Raises:
-        CannotBeDone: the file is not what was recorded, or is nothing that ONNX could hold.
-    """
-    from safetensors.numpy import load  # noqa: PLC0415 - a picture of a curve needs none of it
+        Raises:
+            CannotBeDone: the file is not what was recorded, ONNX could not hold it, or it needs data that are gone.
+        """
+        from safetensors.numpy import load  # noqa: PLC0415 - a picture of a curve needs none of it
 
-    try:
-        content = Path(file.path).read_bytes()
-    except OSError as error:
-        raise CannotBeDone("file_altered", f"The weights cannot be read ({error.strerror}).") from error
-    if hashlib.sha256(content).hexdigest() != file.sha256:
-        raise CannotBeDone("file_altered", "The weights are not what was written (their SHA-256 differs).")
-    spec = RunSpec.of(file.spec)
-    try:
-        return spec, onnx_of(spec, load(content), metadata)
-    except NoGraph as error:
-        raise CannotBeDone("no_graph", str(error)) from error
+        try:
+            content = Path(file.path).read_bytes()
+        except OSError as error:
+            raise CannotBeDone("file_altered", f"The weights cannot be read ({error.strerror}).") from error
+        if hashlib.sha256(content).hexdigest() != file.sha256:
+            raise CannotBeDone("file_altered", "The weights are not what was written (their SHA-256 differs).")
+        spec = RunSpec.of(file.spec)
+        try:
+            return spec, onnx_of(spec, load(content), metadata, scaling=self._scaling(spec.dataset))
+        except NoGraph as error:
+            raise CannotBeDone("no_graph", str(error)) from error
+
+    def _scaling(self, dataset: Dataset) -> tuple[Scale, Scale] | None:
+        """How the model was shown its inputs, where that was learned from the rows that it was trained on."""
+        if not dataset.learns_scaling:
+            return None
+        arrays = self._data(dataset)
+        train, _ = parted(dataset, arrays.train_y)
+        return dataset.scaling(arrays.train_x[train])
 
 
 def _session(content: bytes) -> InferenceSession:

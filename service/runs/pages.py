@@ -40,8 +40,12 @@ class Page:
 
 def cursor_at(row: Row, sort: str = NEWEST_FIRST) -> str:
     """The cursor behind ``row`` in the order of ``sort``."""
-    key = row.created_at if sort == NEWEST_FIRST else row.sort_key
-    return base64.urlsafe_b64encode(f"{sort} {float(key)!r} {row.id}".encode()).decode().rstrip("=")
+    return cursor(row.created_at if sort == NEWEST_FIRST else row.sort_key, row.id, sort)
+
+
+def cursor(key: float, last_id: str, sort: str = NEWEST_FIRST) -> str:
+    """The cursor behind what is sorted by ``key`` and ``last_id`` in the order of ``sort``."""
+    return base64.urlsafe_b64encode(f"{sort} {float(key)!r} {last_id}".encode()).decode().rstrip("=")
 
 
 def position(cursor: str, sort: str = NEWEST_FIRST) -> tuple[float, str]:

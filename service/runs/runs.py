@@ -12,6 +12,7 @@ from service.runs import extensions, states, teachers, verifications, warm_start
 from service.runs.actions import act, forget, remove_files
 from service.runs.answers import Answer, Key, answered, remember
 from service.runs.creation import Wanted, create, prepared
+from service.runs.data import hold, resolved
 from service.runs.hiring import Hiring
 from service.runs.pages import Page, RunQuery, cursor_at, position
 from service.runs.quota import check_quota
@@ -60,15 +61,14 @@ class Runs(SeenRuns):
     def _submit(
         self, new: Mapping[str, NewRun], answer: Callable[[Sequence[Run]], Answer], *, reuse: bool, key: Key | None
     ) -> Answer:
-        columns = prepared([Wanted(one) for one in new.values()], self._settings)
         with writing(self._engine) as connection:
             before = None if key is None else answered(connection, key, self._settings.idempotency_seconds)
             if before is not None:
                 return before
             hiring = Hiring(connection, self._settings, self.caller, reuse=reuse)
             named = {place: self._trainable(connection, place, one, hiring) for place, one in new.items()}
-            if named != new:
-                columns = prepared([Wanted(one) for one in named.values()], self._settings)
+            hold(connection, [one.spec for one in named.values()], self.caller)
+            columns = prepared([Wanted(one) for one in named.values()], self._settings)
             made, told = create(connection, columns, reuse=reuse, caller=self.caller)
             told = hiring.told + told
             workers = rows.live_workers(connection, self._settings.lease_seconds)
@@ -81,7 +81,7 @@ class Runs(SeenRuns):
     def _trainable(self, connection: sa.Connection, place: str, new: NewRun, hiring: Hiring | None = None) -> NewRun:
         """The run as it is to be queued, with ``hiring`` its teachers too; a refusal names places below ``place``."""
         try:
-            named = warm_starts.resolved(connection, new, self.caller)
+            named = warm_starts.resolved(connection, resolved(connection, new, self.caller), self.caller)
             named = teachers.resolved(connection, named, self.caller)
             review(named.spec, self._settings)
             return named if hiring is None else hiring.hired(named)
@@ -125,6 +125,7 @@ class Runs(SeenRuns):
         with writing(self._engine) as connection:
             row = self._row(connection, run_id, lock=True)
             new = extensions.longer(connection, row, number)
+            hold(connection, [new.spec], self.caller)
             review(new.spec, self._settings)
             ((longer_id, model),), told = create(
                 connection, prepared([Wanted(new)], self._settings), reuse=True, caller=self.caller
@@ -149,6 +150,7 @@ class Runs(SeenRuns):
             verifications.check(row)
             place = {"verifies": row.reused_from or row.id}
             new = NewRun(RunSpec.of(row.spec), priority=row.priority)
+            hold(connection, [new.spec], self.caller)
             review(new.spec, self._settings)
             _, told = create(
                 connection, prepared([Wanted(new, place)], self._settings), reuse=False, caller=self.caller
@@ -192,11 +194,13 @@ class Runs(SeenRuns):
         Raises:
             RunNotFound, NotOwner, TransitionRefused: the run's state does not allow it.
             QuotaExceeded: its owner has as many unfinished runs as it may, and it is to be retried.
+            SpecRefused: it cannot be retried, since its data were deleted.
         """
         with writing(self._engine) as connection:
             row = self._locked(connection, run_id)
             if row.status in states.TERMINAL and states.after(row.status, action):
                 check_quota(connection, self.caller.acting_for(row.owner), adding=1)
+                hold(connection, [RunSpec.of(row.spec)], self.caller)
             told = act(connection, row, action)
             run = self._run(connection, run_id)
             events.append(connection, told)

@@ -70,12 +70,12 @@ def review(spec: RunSpec, settings: Settings) -> None:
         FieldError(_pointer(place), "incompatible", objection.message, tuple(objection.allowed))
         for place, objection in spec.objections()
     ]
-    missing = type(spec.dataset).missing(settings.datasets)
+    missing = spec.dataset.missing(settings.datasets)
     if missing is not None:
         errors.append(FieldError("/dataset", "dataset_missing", missing))
     for i, part in enumerate(spec.regularizers):
         transfer = part.transfer if isinstance(part, Distillation) else None
-        missing = None if transfer is None else type(transfer.dataset).missing(settings.datasets)
+        missing = None if transfer is None else transfer.dataset.missing(settings.datasets)
         if missing is not None:
             errors.append(FieldError(f"/regularizers/{i}/transfer/dataset", "dataset_missing", missing))
     errors = errors or list(_over_quota(spec, settings)) or list(_of_teachers(spec, settings))

@@ -204,6 +204,25 @@ study = sa.Table(
     sa.Index("ix_study_created", "created_at", "id"),
 )
 
+dataset = sa.Table(
+    "dataset",
+    METADATA,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("name", sa.Text),
+    sa.Column("task", sa.Text, nullable=False),
+    sa.Column("shape", sa.JSON, nullable=False),
+    sa.Column("classes", sa.JSON, nullable=False),
+    sa.Column("rows_train", sa.BigInteger, nullable=False),
+    sa.Column("rows_test", sa.BigInteger, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("format", sa.Text, nullable=False),
+    sa.Column("notes", sa.JSON, nullable=False),
+    sa.Column("preview", sa.JSON, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Index("ix_dataset_created", "created_at", "id"),
+)
+
 report = sa.Table(
     "report",
     METADATA,

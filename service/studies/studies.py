@@ -16,6 +16,7 @@ from service.runs import states, teachers, warm_starts
 from service.runs.actions import act, forget, remove_files
 from service.runs.answers import Answer, Key, answered, remember
 from service.runs.creation import Prepared, Wanted, create, prepared
+from service.runs.data import hold, names_upload, resolved
 from service.runs.hiring import Hiring
 from service.runs.pages import cursor_at, position
 from service.runs.submission import NewRun, estimate, review, stack_runs
@@ -129,6 +130,7 @@ class Studies(OnBehalf):
                 "owner": self.caller.owner,
             }
             studies.insert(connection, values)
+            hold(connection, [arm.run.spec for arm in arms], self.caller)
             columns, hired = self._hired(connection, study_id, arms, new.plan, columns, reuse=reuse)
             _, told = create(connection, columns, reuse=reuse, caller=self.caller)
             told = hired + told
@@ -158,6 +160,7 @@ class Studies(OnBehalf):
                 raise SpecRefused(message, errors=[FieldError("/seeds", "seed_there", message)])
             seen = sum(one.epoch for one in studies.progress(connection, [study_id])) > 0
             studies.change(connection, study_id, {"seeds": [*row.seeds, *seeds], "looks": row.looks + seen})
+            hold(connection, [arm.run.spec for arm in arms], self.caller)
             columns, hired = self._hired(connection, study_id, arms, plan, columns, reuse=True)
             _, told = create(connection, columns, reuse=True, caller=self.caller.acting_for(row.owner))
             told = hired + told
@@ -257,7 +260,7 @@ class Studies(OnBehalf):
 
     def _arms(self, plan: Plan) -> list[Arm]:
         self._check_size(plan.arm_count, len(plan.seeds), plan.folds)
-        arms = arms_of(plan, self._parse)
+        arms = arms_of(plan, self._resolved)
         with reading(self._engine) as connection:
             named = [warm_starts.resolved(connection, arm.run, self.caller) for arm in arms]
             named = [teachers.resolved(connection, one, self.caller) for one in named]
@@ -265,6 +268,14 @@ class Studies(OnBehalf):
         for arm in arms:
             review(arm.at(*plan.places[0]).spec, self._settings)  # no other fold leaves fewer rows to train on
         return arms
+
+    def _resolved(self, body: Mapping[str, Any]) -> NewRun:
+        """The run that a body describes, with what is known of the data that it names."""
+        new = self._parse(body)
+        if not names_upload(new.spec):
+            return new
+        with reading(self._engine) as connection:
+            return resolved(connection, new, self.caller)
 
     def _check_size(self, arms: int, seeds: int, folds: int | None) -> None:
         if (runs := arms * seeds * (folds or 1)) > self._settings.max_study_runs:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.processes import Serving, eventually, serving
-from worker.spec.datasets import KINDS as DATASETS
+from worker.spec.datasets.fashion_mnist import FashionMNIST
 
 pytestmark = pytest.mark.slow
 KNN: dict[str, Any] = {"dataset": {"kind": "digits", "label_noise": 0.2}, "model": {"kind": "knn"}, "epochs": 20}
@@ -58,7 +58,7 @@ def _ended(served: Serving, study_id: str) -> Any:
 
 
 def test_a_run_is_cancelled_while_neighbours_are_looked_up(served: Serving) -> None:
-    if DATASETS["fashion_mnist"].missing(served.home / "datasets"):
+    if FashionMNIST.missing(served.home / "datasets"):
         pytest.skip("FashionMNIST is not on this machine")
     body = {"dataset": {"kind": "fashion_mnist"}, "model": {"kind": "knn"}, "epochs": 50, "evaluate": {"train": "full"}}
     run = call(served, "POST", "runs", json=body)

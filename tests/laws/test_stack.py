@@ -34,7 +34,7 @@ from worker.engine.progress import Batches
 from worker.engine.routes import route_for
 from worker.engine.stack import Member, Stack
 from worker.engine.training import Training
-from worker.spec.datasets import KINDS
+from worker.spec.datasets.fashion_mnist import FashionMNIST
 from worker.spec.optimizers import KINDS as OPTIMIZERS
 from worker.spec.regularizers import KINDS as REGULARIZERS
 from worker.spec.run import RunSpec, reuse_key, stack_key
@@ -212,7 +212,7 @@ SHAPES: dict[str, list[dict[str, Any]]] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", SHAPES)
 def test_law_2_holds_where_the_number_of_threads_changes_in_mid_epoch(kind: str) -> None:
-    if KINDS["fashion_mnist"].missing(HOME):
+    if FashionMNIST.missing(HOME):
         pytest.skip("FashionMNIST is not on this machine")
     free = list[int]()
     for shape in SHAPES[kind]:
@@ -305,7 +305,7 @@ def fashion(seed: int, **changes: object) -> RunSpec:
 
 @pytest.mark.slow
 def test_law_1_on_real_shapes_alone_and_in_stacks_of_2_5_and_16() -> None:
-    if KINDS["fashion_mnist"].missing(HOME):
+    if FashionMNIST.missing(HOME):
         pytest.skip("FashionMNIST is not on this machine")
     specs = [fashion(seed) for seed in range(16)]
     assert 2000 % 64, "the last batch must be a partial one"

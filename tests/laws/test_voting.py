@@ -32,7 +32,7 @@ from worker.engine.evaluation import confusion
 from worker.engine.stack import Stack
 from worker.engine.voting import Recalled
 from worker.spec import nearest
-from worker.spec.datasets import KINDS as DATASETS
+from worker.spec.datasets.fashion_mnist import FashionMNIST
 from worker.spec.families.model import InstanceBased
 from worker.spec.models import KINDS as MODELS
 from worker.spec.models.knn import PRIOR_VOTES, Votes
@@ -291,7 +291,7 @@ def test_every_k_predicts_what_scikit_learn_does_ties_by_index(dataset: dict[str
 
 @pytest.mark.slow
 def test_on_fashion_mnist_every_k_predicts_what_scikit_learns_brute_force_does() -> None:
-    if DATASETS["fashion_mnist"].missing(HOME):
+    if FashionMNIST.missing(HOME):
         pytest.skip("FashionMNIST is not on this machine")
     spec = knn({"kind": "fashion_mnist", "train_size": 6000}, epochs=25)
     x, labels, q, _ = rows(spec)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +14,9 @@ from torch import Tensor
 from worker.spec.families.dataset import Dataset, Normalize
 from worker.spec.orders import parted, permutation
 from worker.spec.regularizers.distillation import Teacher
+
+if TYPE_CHECKING:
+    from worker.spec.families.dataset import Scale
 
 SUBSET_ROWS = 10_000
 """At most so many training rows are evaluated for ``train.loss_eval``."""
@@ -38,11 +41,12 @@ class Data:
     """One dataset as a spec asks for it. Training rows stay raw (uint8 for images) until they are gathered."""
 
     def __init__(self, spec: Dataset, home: Path, device: torch.device) -> None:
-        arrays = type(spec).load(home)
+        arrays = spec.load(home)
         train, held_out = parted(spec, arrays.train_y)
         self.spec = spec
         self.device = device
         self.raw = self._flat(arrays.train_x[train])
+        self._scalings = {spec.normalize: self._scaling(spec.normalize)}
         self.labels = torch.from_numpy(_noisy(arrays.train_y[train], spec)).to(device)
         self.raw_validation, self.raw_test = self._flat(arrays.train_x[held_out]), self._flat(arrays.test_x)
         self.validation = self._split(self.raw_validation, arrays.train_y[held_out])
@@ -71,19 +75,29 @@ class Data:
     def _split(self, raw: Tensor, y: Rows) -> Split:
         return Split(self.inputs(raw), torch.from_numpy(y).to(self.device))
 
+    def _factor(self, value: Scale) -> float | Tensor:
+        """The number for all inputs, or a number for each, (D,) float32."""
+        return value if isinstance(value, float) else torch.from_numpy(value.astype(np.float32)).to(self.device)
+
     def inputs(self, raw: Tensor) -> Tensor:
         """What the model sees of ``raw`` rows: scaled to [0, 1] and normalised, float32, same shape."""
         return self.inputs_for(raw, self.spec.normalize)
 
     def inputs_for(self, raw: Tensor, normalize: Normalize | None) -> Tensor:
-        """The same for a model that wants them normalised so."""
-        mean, std = (normalize.mean, normalize.std) if normalize else (0.0, 1.0)
-        scale, shift = 1 / (self.spec.white * std), -mean / std
+        """The same for a model that wants them normalised so; columns are standardised as for this one."""
+        if normalize not in self._scalings:
+            self._scalings[normalize] = self._scaling(normalize)
+        scale, shift = self._scalings[normalize]
         x = raw.to(torch.float32)
-        if (scale, shift) == (1.0, 0.0):
+        if isinstance(scale, float) and (scale, shift) == (1.0, 0.0):
             return x
         # In place is safe for images only: ``to`` copies uint8, but hands float32 back as it is.
         return x.mul_(scale).add_(shift) if raw.dtype == torch.uint8 else x * scale + shift
+
+    def _scaling(self, normalize: Normalize | None) -> tuple[float | Tensor, float | Tensor]:
+        """What raw values are multiplied by, and what is added then."""
+        scale, shift = self.spec.model_copy(update={"normalize": normalize}).scaling(self.raw.cpu().numpy())
+        return self._factor(scale), self._factor(shift)
 
     def forget_lessons(self) -> None:
         """Forget what teachers said, and the rows that only they taught on."""

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from worker.spec.families.dataset import Arrays, Dataset
+from worker.spec.families.dataset import Arrays, BuiltIn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +27,7 @@ MIRROR_VARIABLE = "FITWELL_MIRROR"
 """A base address that is asked first; the file is expected at <mirror>/<kind>/<name>.gz."""
 
 
-class IDXDataset(Dataset):
+class IDXDataset(BuiltIn):
     """A dataset of four IDX files: training and test images and labels, in this order."""
 
     files: ClassVar[dict[str, str]]

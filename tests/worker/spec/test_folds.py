@@ -15,7 +15,6 @@ from sklearn.model_selection import StratifiedKFold
 from tests.conftest import BODY, spec
 from worker.engine.data import Data
 from worker.spec import run
-from worker.spec.datasets import KINDS
 from worker.spec.folds import MOST_FOLDS, Fold
 from worker.spec.orders import permutation
 from worker.spec.run import RunSpec, reuse_key, spec_hash, stack_key
@@ -107,7 +106,7 @@ def test_a_run_trains_on_none_of_the_rows_it_validates_on(kind: str, changes: di
         assert not trains & set(validates)
         seen += validates
         if dataset.label_noise:
-            whole = KINDS[kind].load(HOME)
+            whole = dataset.load(HOME)
             rows = [data.inputs(torch.from_numpy(row.reshape(-1))).numpy().tobytes() for row in whole.train_x]
             right = dict(zip(rows, whole.train_y.tolist(), strict=True))
             assert [right[row] for row in validates] == data.validation.y.tolist(), "noise is for training rows"
@@ -116,7 +115,7 @@ def test_a_run_trains_on_none_of_the_rows_it_validates_on(kind: str, changes: di
                 for row, y in zip(data.inputs(data.raw).numpy(), data.labels.tolist(), strict=True)
             )
             assert noisy == 50
-    assert len(seen) == len(set(seen)) == KINDS[kind].rows[0]
+    assert len(seen) == len(set(seen)) == spec(dataset={"kind": kind}).dataset.rows[0]
 
 
 def test_a_spec_without_a_fold_has_the_names_it_had_before_there_were_folds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,7 @@ def by_onnx(content: bytes, spec: RunSpec, rows: int = ROWS) -> tuple[Array, Arr
     """Log-probabilities and probabilities of the same rows, raw, as onnxruntime computes them from the file alone."""
     onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    raw = type(spec.dataset).load(HOME).test_x[:rows].astype(np.float32)
+    raw = spec.dataset.load(HOME).test_x[:rows].astype(np.float32)
     logits, probabilities = session.run([LOGITS, PROBABILITIES], {INPUT: raw})
     return torch.log_softmax(torch.from_numpy(logits), 1).numpy(), probabilities
 
@@ -165,7 +165,7 @@ def test_every_input_may_be_scaled_by_itself() -> None:
     stack = trained(spec)
     scale, shift = np.linspace(0.01, 0.2, 64), np.linspace(-1, 1, 64)
     data = data_of(spec)
-    raw = torch.from_numpy(type(spec.dataset).load(HOME).test_x[:ROWS].reshape(ROWS, 64)).float()
+    raw = torch.from_numpy(spec.dataset.load(HOME).test_x[:ROWS].reshape(ROWS, 64)).float()
     x = raw * torch.from_numpy(scale).float() + torch.from_numpy(shift).float()
     wanted = log_probabilities(stack, Split(x, data.test.y[:ROWS]), EvaluationMode(stack))[0].numpy()
     found, _ = by_onnx(onnx_of(spec, weights_of(stack), {}, scaling=(scale, shift)), spec)

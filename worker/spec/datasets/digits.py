@@ -14,12 +14,12 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.dataset import Arrays, Dataset
+from worker.spec.families.dataset import Arrays, BuiltIn
 
 FILE = Path(__file__).with_name("files") / "digits.csv.gz"
 
 
-class Digits(Dataset):
+class Digits(BuiltIn):
     """1442 training and 355 test pictures of handwritten digits, 8×8, in ten classes."""
 
     reference: ClassVar[str] = "Alpaydin and Kaynak 1998, Optical recognition of handwritten digits"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.dataset import Arrays, Dataset
+from worker.spec.families.dataset import Arrays, BuiltIn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +42,7 @@ SCALE, SHIFT, SHEAR = 0.4, 48, 0.75
 CORRELATED_NOISE, WHITE_NOISE, SMOOTHING = 0.25, 0.02, 2.0
 
 
-class MNIST1D(Dataset):
+class MNIST1D(BuiltIn):
     """4000 training and 1000 test figures of 40 points, in ten classes, generated with the published settings."""
 
     reference: ClassVar[str] = "Greydanus and Kobak 2024, Scaling down deep learning with MNIST-1D"

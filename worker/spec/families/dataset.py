@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
     from worker.spec.run import RunSpec
 
+    Values = np.ndarray[Any, Any]
+    Scale = float | Values
+    """A number for all inputs, or one for each, (D,)."""
+
 
 class Normalize(Spec):
     """Inputs are shifted and scaled: (x − mean) / std, after images were scaled to [0, 1]."""
@@ -25,12 +29,15 @@ class Normalize(Spec):
 
 
 class Arrays(NamedTuple):
-    """A dataset in memory. Images are uint8 (N, H, W); other rows are float32 (N, D). Labels are int64 (N,)."""
+    """A dataset in memory. Images are uint8 (N, H, W) or (N, C, H, W); other rows are float32 (N, D).
 
-    train_x: np.ndarray[Any, Any]
-    train_y: np.ndarray[Any, Any]
-    test_x: np.ndarray[Any, Any]
-    test_y: np.ndarray[Any, Any]
+    Labels are int64 (N,), the target of a regression is float64 (N,).
+    """
+
+    train_x: Values
+    train_y: Values
+    test_x: Values
+    test_y: Values
 
 
 SURE = 0.85
@@ -39,14 +46,6 @@ SURE = 0.85
 
 class Dataset(Part):
     """Rows and labels. ``split_seed`` alone decides which rows validate, so all seeds of a study share the split."""
-
-    shape: ClassVar[tuple[int, ...]]
-    """Shape of a row: (H, W) for images, (D,) otherwise."""
-    classes: ClassVar[tuple[str, ...]]
-    rows: ClassVar[tuple[int, int]]
-    """Rows of the training part (validation included) and of the test part."""
-    white: ClassVar[float] = 1.0
-    """The raw value that becomes 1.0: 255 for 8-bit images."""
 
     train_size: int | None = Field(default=None, ge=1, description="Rows to train on; null takes all that are left.")
     validation_size: int = Field(default=0, ge=0, description="Rows held out of the training part for validation.")
@@ -85,6 +84,26 @@ class Dataset(Part):
     def validation_rows(self) -> int:
         """How many rows validate."""
         return self.validation_size if self.fold is None else self.fold.size(self.rows[0])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of a row: (H, W) or (C, H, W) for images, (D,) otherwise."""
+        raise NotImplementedError
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes' names, in the order of their labels."""
+        raise NotImplementedError
+
+    @property
+    def rows(self) -> tuple[int, int]:
+        """Rows of the training part (validation included) and of the test part."""
+        raise NotImplementedError
+
+    @property
+    def white(self) -> float:
+        """The raw value that becomes 1.0: 255 for 8-bit images."""
+        return 1.0
 
     @property
     def class_rows(self) -> list[int] | None:
@@ -150,6 +169,41 @@ class Dataset(Part):
             message = f"The fold is what validates: leave validation_size out, instead of {self.validation_size}."
             return Objection(field="validation_size", message=message)
         return None
+
+    @property
+    def learns_scaling(self) -> bool:
+        """Whether ``scaling`` looks at the rows that are trained on."""
+        return False
+
+    def scaling(self, x: Values) -> tuple[Scale, Scale]:
+        """What raw values are multiplied by, and what is added then, given the raw rows ``x`` that are trained on."""
+        mean, std = (self.normalize.mean, self.normalize.std) if self.normalize else (0.0, 1.0)
+        return 1 / (self.white * std), -mean / std
+
+    def digest(self) -> str:
+        """``sha256:…`` of the data's content, or of the recipe that makes them."""
+        raise NotImplementedError
+
+    def missing(self, home: Path) -> str | None:
+        """None when the data can be read; else what is missing and what brings it."""
+        return None
+
+    def load(self, home: Path) -> Arrays:
+        """The data, all of them, in the order of the source.
+
+        Raises:
+            FileNotFoundError: they are not there; ``missing`` says what to do.
+        """
+        raise NotImplementedError
+
+
+class BuiltIn(Dataset):
+    """A dataset that Fitwell knows by its kind: the same data for every spec that names it."""
+
+    shape: ClassVar[tuple[int, ...]]
+    classes: ClassVar[tuple[str, ...]]
+    rows: ClassVar[tuple[int, int]]
+    white: ClassVar[float] = 1.0
 
     @classmethod
     def digest(cls) -> str:

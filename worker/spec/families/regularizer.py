@@ -243,13 +243,15 @@ class ImageOperation(Regularizer):
     ordered: ClassVar[bool] = True
 
     def objections(self, run: RunSpec) -> Sequence[Objection]:
-        """Refuse a dataset whose rows are not images."""
-        if len(run.dataset.shape) >= 2:
+        """Refuse a dataset whose rows are not images, or images of several planes, for which nothing is written yet."""
+        if len(run.dataset.shape) == 2:
             return ()
+        planes = len(run.dataset.shape) == 3
         return [
             Objection(
                 field=None,
-                message=f"{getattr(self, 'kind', '')!r} works on images, but a row of {run.dataset.kind!r} has shape "
-                f"{list(run.dataset.shape)}; leave it out or choose a dataset of images.",
+                message=f"{getattr(self, 'kind', '')!r} works on {'grey ' * planes}images, but a row of "
+                f"{run.dataset.kind!r} has shape {list(run.dataset.shape)}; leave it out or "
+                + ("upload the pictures with grey=true." if planes else "choose a dataset of images."),
             )
         ]

@@ -1,0 +1,1 @@
+"""Uploaded datasets: received, read by a limited process, kept by their content, listed, previewed, deleted."""

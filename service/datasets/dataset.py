@@ -1,0 +1,105 @@
+"""A dataset as its clients see it: one that Fitwell knows by its kind, or one that was uploaded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from service.runs.data import content_of
+from service.store.runs import Row
+from worker.spec.datasets.uploaded import Task, Uploaded
+from worker.spec.families.dataset import BuiltIn
+
+ALWAYS = math.inf
+"""When the built-in ones were made: they are listed before all others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A dataset. ``spec`` is what a run's body says to train on it."""
+
+    id: str
+    source: Literal["built_in", "uploaded"]
+    owner: str | None
+    name: str | None
+    task: Task
+    shape: Sequence[int]
+    classes: Sequence[str]
+    rows_train: int
+    rows_test: int
+    digest: str
+    bytes: int | None
+    format: str | None
+    notes: Sequence[str]
+    missing: str | None
+    spec: Mapping[str, Any]
+    created_at: float
+
+    @classmethod
+    def built_in(cls, kind: str, part: type[BuiltIn], home: Path) -> Dataset:
+        """The dataset of a kind, as this machine has it."""
+        train, test = part.rows
+        return cls(
+            id=kind,
+            source="built_in",
+            owner=None,
+            name=kind,
+            task="classification",
+            shape=part.shape,
+            classes=part.classes,
+            rows_train=train,
+            rows_test=test,
+            digest=part.digest(),
+            bytes=None,
+            format=None,
+            notes=(),
+            missing=part.missing(home),
+            spec={"kind": kind},
+            created_at=ALWAYS,
+        )
+
+    @classmethod
+    def uploaded(cls, row: Row, home: Path) -> Dataset:
+        """The dataset in ``row``."""
+        same = (
+            "id",
+            "owner",
+            "name",
+            "task",
+            "shape",
+            "classes",
+            "rows_train",
+            "rows_test",
+            "bytes",
+            "format",
+            "notes",
+        )
+        spec = {"kind": "uploaded", "id": row.id}
+        part = Uploaded(kind="uploaded", id=row.id, content=content_of(row))
+        return cls(
+            **{name: getattr(row, name) for name in (*same, "created_at")},
+            source="uploaded",
+            digest=part.digest(),
+            missing=part.missing(home),
+            spec=spec,
+        )
+
+
+@dataclass(frozen=True)
+class DatasetPage:
+    """Some datasets: the built-in ones by kind, then uploads, newest first; and where the next page begins."""
+
+    datasets: Sequence[Dataset]
+    has_more: bool
+    next_cursor: str | None
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a person wants to see of an upload before training on it."""
+
+    dataset_id: str
+    shown: Mapping[str, Any]

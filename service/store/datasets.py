@@ -1,0 +1,67 @@
+"""Statements on uploaded datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from service.store.runs import Row
+from service.store.tables import dataset, db_now, run
+
+ENDED = ("succeeded", "failed", "cancelled")
+FILES_LOCK = 0x75706C64
+"""PostgreSQL's advisory lock of whoever moves or removes a file of the folder of uploads."""
+LISTED = [column for column in dataset.c if column is not dataset.c.preview]
+
+
+def lock_files(connection: sa.Connection) -> None:
+    """Let nobody else move or remove files until the transaction is over; on SQLite every writer waits anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(FILES_LOCK)))
+
+
+def insert(connection: sa.Connection, values: Mapping[str, Any]) -> None:
+    """Add a dataset; its time is the database's."""
+    connection.execute(sa.insert(dataset).values(created_at=db_now(), **values))
+
+
+def by_id(connection: sa.Connection, dataset_id: str, *, lock: bool = False) -> Row | None:
+    """One dataset without its preview; with ``lock`` nobody names it in a run until the transaction is over."""
+    statement = sa.select(*LISTED).where(dataset.c.id == dataset_id)
+    return connection.execute(statement.with_for_update() if lock else statement).first()
+
+
+def preview(connection: sa.Connection, dataset_id: str) -> Any:
+    """A dataset's preview; None where there is no such dataset."""
+    return connection.scalar(sa.select(dataset.c.preview).where(dataset.c.id == dataset_id))
+
+
+def hold(connection: sa.Connection, dataset_ids: Sequence[str]) -> set[str]:
+    """Those of ``dataset_ids`` that are there; nobody deletes them until the transaction is over."""
+    statement = sa.select(dataset.c.id).where(dataset.c.id.in_(dataset_ids)).order_by(dataset.c.id)
+    return set(connection.execute(statement.with_for_update(read=True, key_share=True)).scalars())
+
+
+def page(
+    connection: sa.Connection, *, before: tuple[float, str] | None, limit: int, owner: str | None = None
+) -> Sequence[Row]:
+    """Datasets, or one owner's, without their previews, newest first, from ``before`` (created_at, id) on."""
+    statement = sa.select(*LISTED).order_by(dataset.c.created_at.desc(), dataset.c.id.desc()).limit(limit)
+    if before is not None:
+        statement = statement.where(sa.tuple_(dataset.c.created_at, dataset.c.id) < sa.tuple_(*before))
+    if owner is not None:
+        statement = statement.where(dataset.c.owner == owner)
+    return connection.execute(statement).all()
+
+
+def runs_that_need(connection: sa.Connection, dataset_id: str, limit: int) -> Sequence[str]:
+    """The ids of up to ``limit`` runs on the dataset that have not ended."""
+    wanted = (run.c.status.not_in(ENDED), run.c.spec["dataset"]["id"].as_string() == dataset_id)
+    return connection.execute(sa.select(run.c.id).where(*wanted).order_by(run.c.id).limit(limit)).scalars().all()
+
+
+def delete(connection: sa.Connection, dataset_id: str) -> None:
+    """Remove a dataset; its file is another matter."""
+    connection.execute(sa.delete(dataset).where(dataset.c.id == dataset_id))

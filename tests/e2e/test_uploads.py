@@ -1,0 +1,128 @@
+"""Uploads through the front doors: real files, real processes, real training."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fitwell
+from tests.processes import Serving, serving
+from tests.service.datasets.making import digits_as_pictures, png, wine, zipped
+
+pytestmark = pytest.mark.slow
+MODEL: dict[str, Any] = {"model": {"kind": "mlp", "hidden": [64]}, "optimizer": {"kind": "momentum", "lr": 0.05}}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    with serving(tmp_path_factory.mktemp("uploads") / "home", FITWELL_MAX_UPLOAD_BYTES=str(2**22)) as one:
+        yield one
+
+
+def uploaded(served: Serving, tmp_path: Path, file_name: str, content: bytes, **options: Any) -> fitwell.Dataset:
+    file = tmp_path / file_name
+    file.write_bytes(content)
+    return served.client.datasets.upload(file, **options)
+
+
+def test_a_table_goes_from_csv_to_a_confusion_matrix(served: Serving, tmp_path: Path) -> None:
+    dataset = uploaded(served, tmp_path, "wine.csv", wine())
+    assert (dataset.name, dataset.classes) == ("wine", ["class_0", "class_1", "class_2"])
+    run = served.client.runs.create(dataset=dataset, epochs=30, batch_size=16, **MODEL).wait(60)
+    history = run.history
+    assert (run.status, history.complete, len(history["val.loss"])) == ("succeeded", True, 30)
+    accuracy = history["test.accuracy"][-1]
+    assert accuracy is not None
+    assert accuracy > 0.9
+    shown = served.client.transport.request("GET", f"/v1/runs/{run.id}/confusion").json()
+    assert [one["name"] for one in shown["classes"]] == dataset.classes
+    assert sum(map(sum, shown["counts"])) == dataset.rows_test == 36
+
+
+def test_digits_from_pictures_are_learned_like_the_bundled_ones(served: Serving, tmp_path: Path) -> None:
+    """The same rows in the same order: nearly the same accuracy, since sixteen greys were rounded."""
+    dataset = uploaded(served, tmp_path, "digits.zip", digits_as_pictures())
+    assert (dataset.shape, dataset.rows_train, dataset.rows_test) == ([8, 8], 1442, 355)
+    theirs = {"kind": "digits", "validation_size": 288}
+    mine = {**dataset.spec, "validation_size": 288}
+    lasts: list[float] = []
+    for one in (theirs, mine):
+        run = served.client.runs.create(dataset=one, epochs=25, **MODEL).wait(60)
+        lasts.append(run.last["test.accuracy"] or 0.0)
+    assert min(lasts) > 0.9
+    assert abs(lasts[0] - lasts[1]) < 0.02
+
+
+def test_coloured_pictures_train_a_convolutional_network(served: Serving, tmp_path: Path) -> None:
+    source, entries = np.random.default_rng(0), {}
+    for i in range(120):
+        pixels = source.integers(0, 60, (8, 8, 3), np.uint8)
+        pixels[..., i % 3] += 150
+        entries[f"{['red', 'green', 'blue'][i % 3]}/{i:03}.png"] = png(pixels)
+    dataset = uploaded(served, tmp_path, "colours.zip", zipped(entries))
+    assert (dataset.shape, dataset.classes) == ([3, 8, 8], ["blue", "green", "red"])
+    body = {**MODEL, "model": {"kind": "cnn", "channels": [8]}, "regularizers": [{"kind": "dropout", "p": 0.1}]}
+    run = served.client.runs.create(dataset=dataset, epochs=15, batch_size=16, **body).wait(60)
+    assert run.last["test.accuracy"] == 1.0
+
+
+def test_rows_that_were_spoiled_fail_the_run_with_the_remedy(served: Serving, tmp_path: Path) -> None:
+    dataset = uploaded(served, tmp_path, "wine.csv", wine(), seed=7)
+    (file,) = (served.home / "datasets" / "uploads").glob(f"{dataset.id.removeprefix('dataset_')}*")
+    file.write_bytes(file.read_bytes()[:-1])
+    run = served.client.runs.create(dataset=dataset, epochs=1, **MODEL).wait(60, check=False)
+    assert run.error is not None
+    assert (run.error["code"], "upload the same file again" in run.error["message"]) == ("dataset_missing", True)
+    uploaded(served, tmp_path, "wine.csv", wine(), seed=7)
+    served.client.transport.request("POST", f"/v1/runs/{run.id}/retry")
+    assert served.client.runs.get(run.id).wait(60).status == "succeeded"
+
+
+def test_the_client_tells_what_is_wrong_with_a_file(served: Serving, tmp_path: Path) -> None:
+    with pytest.raises(fitwell.BadRequest, match="no column 'age'") as caught:
+        uploaded(served, tmp_path, "wine.csv", wine(), target="age")
+    assert caught.value.errors[0]["pointer"] == "target"
+    with pytest.raises(fitwell.BadRequest, match="FITWELL_MAX_UPLOAD_BYTES") as large:
+        uploaded(served, tmp_path, "large.bin", os.urandom(2**24))
+    assert large.value.status == 413
+
+
+def test_the_client_lists_previews_and_deletes(served: Serving, tmp_path: Path) -> None:
+    dataset = uploaded(served, tmp_path, "small.csv", wine(), name="mine", drop=["ash"], seed=3)
+    assert "ash" not in dataset.preview()["columns"]
+    assert dataset.id in [one.id for one in served.client.datasets.list()]
+    assert served.client.datasets.get("digits").missing is None
+    dataset.delete()
+    with pytest.raises(fitwell.NotFound):
+        served.client.datasets.get(dataset.id)
+
+
+def test_the_command_line_adds_lists_and_removes(served: Serving, tmp_path: Path) -> None:
+    def run(*told: str, url: str = served.client.transport.url) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "FITWELL_URL": url, "FITWELL_DATA_DIR": str(served.home)}
+        command = [sys.executable, "-m", "fitwell.cli", "data", *told]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
+
+    file = tmp_path / "wine.csv"
+    file.write_bytes(wine())
+    added = run("add", str(file), "--name", "bottles", "--target", "cultivar", "--seed", "11")
+    assert added.returncode == 0, added.stderr
+    assert "142 + 36 rows of 13, classification" in added.stdout
+    spec = json.loads(added.stdout.rpartition("dataset: ")[2])
+    (listed,) = [one for one in json.loads(run("list", "--json").stdout) if one.get("id") == spec["id"]]
+    assert (listed["name"], listed["rows"], listed["missing"]) == ("bottles", [142, 36], None)
+    assert "bottles" in run("list").stdout
+    assert run("remove", spec["id"]).returncode == 0
+    refused = run("add", str(file), "--target", "age")
+    assert (refused.returncode, "no column 'age'" in refused.stderr) == (3, True)
+    alone = run("list", url="http://127.0.0.1:1")
+    assert (alone.returncode, "digits" in alone.stdout, "No server answers" in alone.stderr) == (0, True, True)
+    assert run("add", str(tmp_path / "nothing.csv")).returncode == 2

@@ -1,0 +1,62 @@
+"""A service that takes small uploads, and what it says of the memory that reading them took."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi.testclient import TestClient
+
+from service.app import create_app
+from service.settings import Settings
+
+OCTETS = {"content-type": "application/octet-stream"}
+MEMORY = 256 * 2**20
+Upload = Callable[..., httpx2.Response]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(
+        data_dir=tmp_path_factory.mktemp("uploads"),
+        max_upload_bytes=2**25,
+        max_dataset_bytes=2**26,
+        upload_memory_bytes=MEMORY,
+        upload_seconds=30,
+    )
+
+
+@pytest.fixture(scope="module")
+def client(small: Settings) -> Iterator[TestClient]:
+    with TestClient(create_app(small), raise_server_exceptions=False) as connected:
+        yield connected
+
+
+@pytest.fixture
+def upload(client: TestClient) -> Upload:
+    """Send a file; the answer."""
+
+    def send(content: bytes, **params: Any) -> httpx2.Response:
+        return client.post("/v1/datasets", params=params, content=content, headers=OCTETS)
+
+    return send
+
+
+@pytest.fixture
+def memory(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[dict[str, dict[str, int]]]]]:
+    """What readers reported of their memory in this test, by the kernel's own count."""
+    with caplog.at_level(logging.INFO, "fitwell.uploads"):
+        yield lambda: [record.args[1] for record in caplog.records if "was read in" in record.msg]  # type: ignore[index,misc]
+
+
+def left_behind(settings: Settings) -> list[Path]:
+    """What uploads left where they were received."""
+    return list((settings.datasets / "uploads" / "incoming").rglob("*"))
+
+
+def files_of(settings: Settings) -> list[Path]:
+    return sorted((settings.datasets / "uploads").glob("*.safetensors"))

@@ -1,0 +1,281 @@
+"""Specs that name uploads: what is filled in, what is refused, and what a deletion leaves."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+
+from service.app import create_app
+from service.callers import LOCAL
+from service.datasets.options import Options
+from service.datasets.uploads import Uploads
+from service.errors import DatasetInUse, SpecRefused
+from service.runs.creation import Wanted, create, prepared
+from service.runs.data import hold, resolved
+from service.runs.jobs import Jobs
+from service.runs.submission import NewRun
+from service.settings import Settings
+from service.store.database import open_engine, reading, writing
+from tests.conftest import BODY, WORKER, measured, spec
+from tests.service.datasets.conftest import OCTETS
+from tests.service.datasets.making import iris, npz
+from worker.ports import Outcome
+
+Y = np.arange(20) % 2
+Kinds = dict[str, str]
+"""The ids of some uploads."""
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(data_dir=tmp_path_factory.mktemp("specs"))
+
+
+@pytest.fixture(scope="module")
+def client(here: Settings) -> Iterator[TestClient]:
+    with TestClient(create_app(here), raise_server_exceptions=False) as connected:
+        yield connected
+
+
+@pytest.fixture(scope="module")
+def work(here: Settings, client: TestClient) -> Iterator[Jobs]:
+    engine = open_engine(here)
+    yield Jobs(engine, here)
+    engine.dispose()
+
+
+def send(client: TestClient, content: bytes, **params: Any) -> str:
+    answer = client.post("/v1/datasets", params=params, content=content, headers=OCTETS)
+    assert answer.status_code in (200, 201), answer.text
+    made: str = answer.json()["id"]
+    return made
+
+
+@pytest.fixture(scope="module")
+def ids(client: TestClient) -> Kinds:
+    coloured = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), np.uint8)
+    return {
+        "iris": send(client, npz(**iris()), name="iris"),
+        "coloured": send(client, npz(x=coloured, y=Y), name="coloured"),
+        "numbers": send(client, npz(x=np.zeros((30, 2)), y=np.linspace(0, 1, 30)), name="numbers"),
+    }
+
+
+def body(dataset_id: str, **changes: Any) -> dict[str, Any]:
+    return {**BODY, "dataset": {"kind": "uploaded", "id": dataset_id}, **changes}
+
+
+def error_of(answer: Any) -> dict[str, Any]:
+    assert answer.status_code == 422, answer.text
+    (error,) = answer.json()["errors"]
+    found: dict[str, Any] = error
+    return found
+
+
+def test_what_is_known_of_the_data_is_filled_in_and_a_fifth_of_it_validates(client: TestClient, ids: Kinds) -> None:
+    dataset = client.post("/v1/runs", json=body(ids["iris"])).json()["spec"]["dataset"]
+    assert dataset["content"] == {
+        "task": "classification",
+        "shape": [4],
+        "classes": ["0", "1", "2"],
+        "rows_train": 120,
+        "rows_test": 30,
+    }
+    assert dataset["validation_size"] == 24
+    asked = {"kind": "uploaded", "id": ids["iris"], "validation_size": 0}
+    assert client.post("/v1/runs", json={**BODY, "dataset": asked}).json()["spec"]["dataset"]["validation_size"] == 0
+
+
+def test_what_a_client_says_of_the_data_is_not_believed(client: TestClient, ids: Kinds) -> None:
+    honest = client.post("/v1/runs?validate_only=true", json=body(ids["iris"])).json()
+    lie = {"task": "regression", "shape": [9, 9], "classes": ["a"], "rows_train": 10**9, "rows_test": 1}
+    dataset = {"kind": "uploaded", "id": ids["iris"], "content": lie}
+    told = client.post("/v1/runs?validate_only=true", json={**BODY, "dataset": dataset}).json()
+    assert told == honest
+
+
+def test_data_that_are_not_there_are_refused_with_those_that_are(client: TestClient, ids: Kinds) -> None:
+    for wrong in ("dataset_" + 64 * "0", "iris", "../../x", ""):
+        for path in ("/v1/runs", "/v1/runs?validate_only=true"):
+            error = error_of(client.post(path, json=body(wrong)))
+            assert (error["pointer"], error["code"]) == ("/dataset/id", "dataset_not_found")
+            assert set(ids.values()) <= set(error["allowed"])
+            assert "(iris)" in error["message"]
+
+
+def test_a_run_on_a_target_of_numbers_is_refused_and_says_why(client: TestClient, ids: Kinds) -> None:
+    for path in ("/v1/runs", "/v1/runs?validate_only=true"):
+        for model in ({"kind": "linear"}, {"kind": "mlp"}):
+            error = error_of(client.post(path, json=body(ids["numbers"], model=model)))
+            assert (error["pointer"], error["code"]) == ("/dataset", "incompatible")
+            assert "classes only so far" in error["message"]
+    study = {"base": body(ids["numbers"])}
+    assert "classes only so far" in error_of(client.post("/v1/studies", json=study))["message"]
+
+
+def test_image_operations_are_refused_where_images_have_planes(client: TestClient, ids: Kinds) -> None:
+    rotated = {"regularizers": [{"kind": "rotation", "degrees": 5}]}
+    error = error_of(client.post("/v1/runs", json=body(ids["coloured"], **rotated)))
+    assert (error["pointer"], "grey=true" in error["message"]) == ("/regularizers/0", True)
+    error = error_of(client.post("/v1/runs", json=body(ids["iris"], **rotated)))
+    assert "choose a dataset of images" in error["message"]
+    assert client.post("/v1/runs", json=body(ids["coloured"], model={"kind": "cnn"})).status_code == 201
+
+
+def test_a_split_that_needs_more_rows_than_there_are_is_refused(client: TestClient, ids: Kinds) -> None:
+    dataset = {"kind": "uploaded", "id": ids["iris"], "train_size": 100}
+    error = error_of(client.post("/v1/runs", json={**BODY, "dataset": dataset}))
+    assert (error["pointer"], "at most 96" in error["message"]) == ("/dataset/train_size", True)
+
+
+def test_studies_compare_uploads_and_grids_keep_what_was_filled_in(client: TestClient, ids: Kinds) -> None:
+    arms = {"flowers": {}, "pictures": {"dataset": {"id": ids["coloured"]}}}
+    study = {"base": body(ids["iris"]), "arms": arms, "grid": {"dataset.train_size": [8, 10]}, "seeds": 2}
+    made = client.post("/v1/studies", json=study)
+    assert made.status_code == 201, made.text
+    runs = client.get("/v1/runs", params={"study_id": made.json()["id"], "limit": 50}).json()["data"]
+    found = {
+        (r["arm"].split()[0], r["spec"]["dataset"]["validation_size"], r["spec"]["dataset"]["train_size"]) for r in runs
+    }
+    assert found == {(arm, rows, size) for arm, rows in (("flowers", 24), ("pictures", 3)) for size in (8, 10)}
+    assert client.post(f"/v1/studies/{made.json()['id']}/seeds", json={"add": 1}).status_code == 202
+    wrong = {"base": body(ids["iris"]), "arms": {"a": {}, "b": {"dataset": {"id": "nothing"}}}}
+    for path in ("/v1/studies", "/v1/studies/preview"):
+        assert error_of(client.post(path, json=wrong))["pointer"] == "/arms/b/dataset/id"
+
+
+def test_a_clone_on_other_data_has_what_is_known_of_those(client: TestClient, ids: Kinds) -> None:
+    run = client.post("/v1/runs", json=body(ids["iris"])).json()
+    patch = {"dataset": {"id": ids["coloured"], "validation_size": 4}}
+    clone = client.post(f"/v1/runs/{run['id']}/clone", json={"patch": patch}).json()
+    assert clone["spec"]["dataset"]["content"]["shape"] == [3, 8, 8]
+    assert clone["spec"]["dataset"]["validation_size"] == 4
+
+
+def finish(client: TestClient, work: Jobs, run_id: str) -> None:
+    """Have a run, and whatever is queued before it, recorded and ended as a worker would."""
+    while client.get(f"/v1/runs/{run_id}").json()["status"] == "queued":
+        (claim,) = work.claim(WORKER, limit=1)
+        work.started([claim], device="cpu", determinism_class="test")
+        for epoch in range(1, 10):
+            loss = 2.0 / epoch
+            work.record([claim], [measured(claim.run_id, epoch, train_loss_eval=loss, val_loss=loss)])
+        work.finish([claim], [Outcome(run_id=claim.run_id, status="succeeded")])
+
+
+def test_a_deletion_waits_for_runs_and_leaves_their_results(client: TestClient, work: Jobs, ids: Kinds) -> None:
+    content = npz(x=np.arange(40.0).reshape(20, 2), y=Y)
+    dataset_id = send(client, content, name="first")
+    key = {"idempotency-key": "once"}
+    first = client.post("/v1/runs", json=body(dataset_id), headers=key)
+    cancelled = client.post("/v1/runs", json=body(dataset_id, seed=1)).json()["id"]
+    refused = client.delete(f"/v1/datasets/{dataset_id}")
+    assert (refused.status_code, refused.json()["code"]) == (409, "dataset_in_use")
+    assert cancelled in refused.json()["detail"]
+    client.post(f"/v1/runs/{cancelled}/cancel")
+    finish(client, work, first.json()["id"])
+    assert client.delete(f"/v1/datasets/{dataset_id}").status_code == 204
+    assert client.get(f"/v1/datasets/{dataset_id}").status_code == 404
+    assert client.get(f"/v1/runs/{first.json()['id']}/history").json()["epoch"] == list(range(1, 10))
+    assert client.post("/v1/runs", json=body(dataset_id), headers=key).text == first.text
+    for path, given in (("/v1/runs", body(dataset_id)), (f"/v1/runs/{first.json()['id']}/clone", {})):
+        assert error_of(client.post(path, json=given))["code"] == "dataset_not_found"
+    assert error_of(client.post(f"/v1/runs/{cancelled}/retry"))["code"] == "dataset_not_found"
+    assert send(client, content, name="second") == dataset_id
+    again = client.post("/v1/runs", json=body(dataset_id))
+    assert (again.status_code, again.json()["reused_from"]) == (200, first.json()["id"])
+    assert again.json()["spec_hash"] == first.json()["spec_hash"]
+    assert client.post(f"/v1/runs/{cancelled}/retry").status_code == 202
+
+
+def test_what_a_diagnosis_suggests_for_an_upload_can_be_posted(client: TestClient, work: Jobs, ids: Kinds) -> None:
+    run = client.post("/v1/runs", json=body(ids["iris"], seed=5, epochs=9)).json()["id"]
+    finish(client, work, run)
+    found = client.get(f"/v1/runs/{run}/diagnosis").json()
+    assert (found["verdict"], found["suggested_patch"]) == ("underfits", {"epochs": 18})
+    assert client.post("/v1/runs", json=found["suggested_spec"]).status_code == 201
+
+
+def test_the_catalog_has_uploads_as_a_kind(client: TestClient) -> None:
+    (part,) = [part for part in client.get("/v1/catalog").json()["datasets"] if part["kind"] == "uploaded"]
+    assert (part["missing"], "id" in part["json_schema"]["required"]) == (None, True)
+
+
+@pytest.fixture
+def uploads(engine: sa.Engine, settings: Settings) -> Uploads:
+    return Uploads(engine, settings)
+
+
+def add(uploads: Uploads, content: bytes) -> str:
+    with uploads.receiving() as place:
+        place.body.write_bytes(content)
+        dataset, _ = uploads.add(place, None, Options())
+    return dataset.id
+
+
+def test_uploads_are_kept_paged_previewed_and_deleted_on_both_databases(uploads: Uploads, settings: Settings) -> None:
+    ids = [add(uploads, npz(x=np.arange(40.0).reshape(20, 2) + i, y=Y)) for i in range(2)]
+    assert add(uploads, npz(x=np.arange(40.0).reshape(20, 2), y=Y)) == ids[0]
+    page = uploads.page(limit=100, after=None)
+    assert [one.id for one in page.datasets if one.source == "uploaded"] == ids[::-1]
+    assert uploads.preview(ids[0]).shown["class_counts"][0]["rows_train"] == 8
+    uploads.delete(ids[0])
+    assert [path.stem for path in (settings.datasets / "uploads").glob("*.safetensors")] == [
+        ids[1].removeprefix("dataset_")
+    ]
+
+
+def test_a_run_that_is_submitted_while_its_data_are_deleted_has_them_or_is_refused(
+    uploads: Uploads, engine: sa.Engine, settings: Settings
+) -> None:
+    dataset_id = add(uploads, npz(x=np.arange(40.0).reshape(20, 2), y=Y))
+    new = NewRun(spec=spec(dataset={"kind": "uploaded", "id": dataset_id}))
+    ended: list[BaseException | None] = []
+
+    def delete() -> None:
+        try:
+            uploads.delete(dataset_id)
+            ended.append(None)
+        except BaseException as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=delete, daemon=True)
+    with writing(engine) as connection:
+        known = resolved(connection, new, LOCAL)
+        hold(connection, [known.spec], LOCAL)
+        thread.start()
+        thread.join(0.5)
+        assert ended == []
+        create(connection, prepared([Wanted(known)], settings), reuse=False, caller=LOCAL)
+    thread.join(20)
+    assert isinstance(ended[0], DatasetInUse)
+    with reading(engine) as connection:
+        known = resolved(connection, new, LOCAL)
+    with writing(engine) as connection:
+        connection.execute(sa.text("DELETE FROM run"))
+    uploads.delete(dataset_id)
+    with writing(engine) as connection, pytest.raises(SpecRefused, match="There is no uploaded dataset"):
+        hold(connection, [known.spec], LOCAL)
+
+
+def test_two_at_once_with_equal_content_make_one_dataset(uploads: Uploads, settings: Settings) -> None:
+    made, barrier = list[str](), threading.Barrier(2, timeout=20)
+    content = npz(x=np.arange(40.0).reshape(20, 2), y=Y)
+
+    def work() -> None:
+        barrier.wait()
+        made.append(add(uploads, content))
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert (len(made), len(set(made))) == (2, 1)
+    assert len(list((settings.datasets / "uploads").glob("*.safetensors"))) == 1

@@ -1,0 +1,94 @@
+"""Uploads as the engine sees them: standardised by the rows that are trained on, checked when they are read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from service.datasets.options import Limits, Options, Reading
+from service.datasets.parsing import reader
+from tests.service.datasets.making import npz
+from worker.engine.data import Data
+from worker.spec.datasets.uploaded import Content, Uploaded
+
+LIMITS = Limits(memory_bytes=2**30, dataset_bytes=2**30, seconds=60)
+CPU = torch.device("cpu")
+
+
+def uploaded(home: Path, content: bytes, **fields: Any) -> Uploaded:
+    """A part on data that were uploaded into ``home``."""
+    folder = home / "uploads"
+    folder.mkdir(exist_ok=True)
+    (home / "body").write_bytes(content)
+    found = reader.read(home / "body", home / "data", "npz", Reading(Options(order="time"), LIMITS))
+    (home / "data").rename(folder / f"{found['sha256']}.safetensors")
+    known = Content.model_validate_json(json.dumps(found["content"]))
+    return Uploaded(id=f"dataset_{found['sha256']}", content=known, **fields)
+
+
+def table() -> tuple[Any, Any]:
+    x = np.random.default_rng(0).normal(size=(50, 3)) * [1, 1e3, 1e-3] + [0, 1e5, 5]
+    x[:, 1] = np.round(x[:, 1])
+    return np.column_stack([x, np.full(50, 0.1)]), np.arange(50) % 2
+
+
+def test_a_table_is_standardised_by_the_rows_that_are_trained_on(tmp_path: Path) -> None:
+    x, y = table()
+    part = uploaded(tmp_path, npz(x=x, y=y), train_size=20, validation_size=10)
+    data = Data(part, tmp_path, CPU)
+    trained = data.training(20).x.double()
+    torch.testing.assert_close(trained.mean(0), torch.zeros(4).double(), atol=1e-3, rtol=0)
+    torch.testing.assert_close(trained[:, :3].std(0, correction=0), torch.ones(3).double(), atol=1e-3, rtol=0)
+    assert not trained[:, 3].any(), "a constant column is 0"
+    rows = data.raw.double().numpy()
+    wanted = (x[40:, :3].astype(np.float32) - rows.mean(0)[:3]) / rows.std(0)[:3]
+    np.testing.assert_allclose(data.test.x[:, :3].numpy(), wanted, atol=2e-2)
+    assert not data.test.x[:, 3].any()
+
+
+def test_normalize_comes_after_it_and_neither_is_forced_on_anybody(tmp_path: Path) -> None:
+    x, y = table()
+    plain = Data(uploaded(tmp_path, npz(x=x, y=y), standardize=False), tmp_path, CPU)
+    np.testing.assert_array_equal(plain.training(5).x.numpy(), plain.raw[:5].numpy())
+    standard = Data(uploaded(tmp_path, npz(x=x, y=y)), tmp_path, CPU).training(40).x
+    both = Data(uploaded(tmp_path, npz(x=x, y=y), normalize={"mean": 1.0, "std": 2.0}), tmp_path, CPU).training(40).x
+    torch.testing.assert_close(both, (standard - 1) / 2, atol=1e-3, rtol=1e-4)
+
+
+def test_images_are_scaled_to_one_and_keep_their_bytes_until_then(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 5, 4, 3), np.uint8)
+    part = uploaded(tmp_path, npz(x=pixels, y=np.arange(30) % 3))
+    data = Data(part, tmp_path, CPU)
+    assert (part.shape, part.white, data.raw.dtype, data.width) == ((3, 5, 4), 255.0, torch.uint8, 60)
+    wanted = np.moveaxis(pixels[24:], 3, 1).reshape(6, -1) / np.float32(255)
+    np.testing.assert_allclose(data.test.x.numpy(), wanted, rtol=1e-6)
+
+
+def test_a_file_that_is_missing_cut_short_or_altered_is_named_when_it_is_read(tmp_path: Path) -> None:
+    x, y = table()
+    part = uploaded(tmp_path, npz(x=x, y=y))
+    file = part.file(tmp_path)
+    assert file is not None
+    whole = file.read_bytes()
+    assert part.missing(tmp_path) is None
+    for spoiled in (whole[:-1], whole[:-1] + b"\x01", b""):
+        file.write_bytes(spoiled)
+        with pytest.raises(FileNotFoundError, match="upload the same file again"):
+            part.load(tmp_path)
+    file.unlink()
+    with pytest.raises(FileNotFoundError, match="Upload the file again"):
+        part.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["iris", "dataset_", f"dataset_{'g' * 64}", f"dataset_{'a' * 63}/", "../../etc/passwd"]
+)
+def test_an_id_that_no_upload_has_leads_to_no_file(wrong: str, tmp_path: Path) -> None:
+    part = Uploaded(id=wrong)
+    assert part.file(tmp_path) is None
+    assert wrong in (part.missing(tmp_path) or "")

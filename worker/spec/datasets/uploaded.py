@@ -1,0 +1,180 @@
+"""Uploaded data: rows that somebody brought, known by what they are.
+
+An upload's name is the SHA-256 of its file, which the service writes from whatever was sent: safetensors with
+``train_y``, ``test_y``, ``train_x``, ``test_x``, and in its header the task, the classes' names and the columns'.
+Equal data have one name on every machine, so a spec that names them means the same wherever it is read.
+
+Reference: National Institute of Standards and Technology, 2015, "Secure Hash Standard", FIPS 180-4.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, StringConstraints
+
+from worker.spec.families.dataset import Arrays, Dataset
+from worker.spec.part import Objection, Spec
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from worker.spec.run import RunSpec
+
+FOLDER = "uploads"
+"""Where uploads lie, in the folder of all datasets."""
+PREFIX = "dataset_"
+ID = re.compile(rf"{PREFIX}([0-9a-f]{{64}})")
+MOST_CLASSES, LONGEST_NAME = 1000, 100
+WHITE = 255.0
+CHUNK = 65_536
+"""Rows that are looked at together where all of them would take too much memory."""
+CONSTANT = 1e-6
+"""Up to this share of its mean, what a column varies by is rounding."""
+Task = Literal["classification", "regression"]
+
+
+class Content(Spec):
+    """What is known of uploaded data, so that a spec can be judged and trained without asking for it."""
+
+    task: Task
+    shape: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1, max_length=3, description="Of a row.")
+    classes: tuple[Annotated[str, StringConstraints(max_length=LONGEST_NAME)], ...] = Field(
+        max_length=MOST_CLASSES, description="Their names; none where the target is a number."
+    )
+    rows_train: int = Field(ge=1)
+    rows_test: int = Field(ge=1)
+
+
+class Uploaded(Dataset):
+    """Rows that were uploaded: a table, or images of one size."""
+
+    reference: ClassVar[str] = "National Institute of Standards and Technology 2015, Secure Hash Standard"
+
+    kind: Literal["uploaded"] = "uploaded"
+    id: str = Field(
+        max_length=128,
+        examples=[PREFIX + 64 * "0"],
+        description="What POST /v1/datasets answered; it names the content.",
+    )
+    validation_size: int = Field(
+        default=0,
+        ge=0,
+        description="Rows held out of the training part for validation; left out, the server takes a fifth of it.",
+    )
+    standardize: bool = Field(
+        default=True,
+        description="Shift and scale each column of a table to mean 0 and standard deviation 1 over the rows that are "
+        "trained on; images are left alone.",
+    )
+    content: Content | None = Field(
+        default=None, description="What the server knows of the data. It fills this in, and believes no other."
+    )
+
+    @property
+    def known(self) -> Content:
+        """What the server filled in."""
+        assert self.content is not None, f"nobody filled in what is known of {self.id}"
+        return self.content
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a row."""
+        return self.known.shape
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Their names."""
+        return self.known.classes
+
+    @property
+    def rows(self) -> tuple[int, int]:
+        """Of the training part and of the test part."""
+        return self.known.rows_train, self.known.rows_test
+
+    @property
+    def white(self) -> float:
+        """255 for images; the numbers of a table are what they are."""
+        return WHITE if len(self.shape) > 1 else 1.0
+
+    @property
+    def learns_scaling(self) -> bool:
+        """Columns of a table are standardised by the rows that are trained on."""
+        return self.standardize and len(self.shape) == 1
+
+    def resolved(self, content: Content) -> Uploaded:
+        """This, with what is known of the data; where nobody said how many rows validate, a fifth of them does."""
+        rows = {} if "validation_size" in self.model_fields_set else {"validation_size": content.rows_train // 5}
+        return self.model_copy(update={"content": content, **rows})
+
+    def objections(self, run: RunSpec) -> Sequence[Objection]:
+        """Refuse what no model can be trained on yet, besides splits that need more rows than there are."""
+        if self.known.task == "classification":
+            return super().objections(run)
+        message = (
+            "The target of this dataset is a number, and models are trained on classes only so far. Where the numbers "
+            "stand for classes, upload the file once more with task=classification."
+        )
+        return [Objection(field=None, message=message)]
+
+    def scaling(self, x: np.ndarray[Any, Any]) -> tuple[float | np.ndarray[Any, Any], float | np.ndarray[Any, Any]]:
+        """Each column's own factor and shift, where a table is to be standardised; a constant column becomes 0."""
+        import numpy as np
+
+        factor, shift = super().scaling(x)
+        if not self.learns_scaling:
+            return factor, shift
+        mean = x.mean(0, dtype=np.float64)
+        squares = sum(np.square(x[i : i + CHUNK] - mean).sum(0) for i in range(0, len(x), CHUNK))
+        std = np.sqrt(squares / len(x))
+        varies = std > CONSTANT * np.abs(mean)
+        inverse = np.where(varies, 1 / np.where(varies, std, 1.0), 0.0)
+        return factor * inverse, shift - mean * factor * inverse
+
+    def digest(self) -> str:
+        """Of the file: it is the dataset's id."""
+        return f"sha256:{self.id.removeprefix(PREFIX)}"
+
+    def file(self, home: Path) -> Path | None:
+        """Where the file should be; None for an id that no upload has."""
+        found = ID.fullmatch(self.id)
+        return None if found is None else home / FOLDER / file_name(found[1])
+
+    def missing(self, home: Path) -> str | None:
+        """What to do when the file is not there; only looks for it, does not read it."""
+        file = self.file(home)
+        if file is not None and file.is_file():
+            return None
+        return f"The rows of {self.id!r} are not on this machine. Upload the file again: the same data get the same id."
+
+    def load(self, home: Path) -> Arrays:
+        """The rows, checked: images as uint8, tables as float32.
+
+        Raises:
+            FileNotFoundError: the file is not there, or is there but cut short or altered.
+        """
+        import numpy as np
+        from safetensors.numpy import load_file
+
+        file = self.file(home)
+        if file is None or not file.is_file():
+            raise FileNotFoundError(self.missing(home))
+        with file.open("rb") as content:
+            if f"sha256:{hashlib.file_digest(content, 'sha256').hexdigest()}" != self.digest():
+                raise FileNotFoundError(
+                    f"{file} is cut short or altered (its SHA-256 differs); upload the same file again to mend it."
+                )
+        tensors = load_file(file)
+        labels = np.int64 if self.known.task == "classification" else np.float64
+        x = (tensors["train_x"], tensors["test_x"])
+        y = (tensors["train_y"].astype(labels), tensors["test_y"].astype(labels))
+        return Arrays(x[0], y[0], x[1], y[1])
+
+
+def file_name(sha256: str) -> str:
+    """The name of the file with this content."""
+    return f"{sha256}.safetensors"
