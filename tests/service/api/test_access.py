@@ -63,7 +63,10 @@ class World:
         hook = {"url": f"http://127.0.0.1:9/{mark}", "events": ["run.cancelled"]}
         endpoint = self.client.post("/v1/webhook_endpoints", json=hook, headers=headers).json()
         things = {"run_id": run["id"], "study_id": study["id"], "token_id": me["token"]["id"]}
-        return things | {"endpoint_id": endpoint["id"], "delivery_id": "msg_none"}
+        table = "x,y\n" + "".join(f"{i + len(mark)},{'ab'[i % 2]}\n" for i in range(20))
+        csv = {**headers, "content-type": "text/csv"}
+        dataset = self.client.post("/v1/datasets", params={"name": mark}, content=table, headers=csv).json()
+        return things | {"endpoint_id": endpoint["id"], "delivery_id": "msg_none", "dataset_id": dataset["id"]}
 
     def operations(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
         for path, operations in self.document["paths"].items():
