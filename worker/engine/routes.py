@@ -22,6 +22,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from worker.engine.data import SUBSET_ROWS
 from worker.engine.evaluation import CHUNK_ROWS
 from worker.engine.modes import PlainMode
 from worker.engine.pace import Pace
@@ -92,13 +93,22 @@ def route_for(spec: RunSpec, *, threads: int, most_runs: int, device: torch.devi
         return Route(library="mkl", threads=threads, holds=False)
     if not spec.model.trains:
         return Route(library=_libraries()[0], threads=threads, holds=True)  # its answers are exact in any way
-    whole, last = spec.batch_rows, spec.dataset.training_rows % spec.batch_rows
-    heights = {rows for batch in (whole, last) for rows in (min(batch, MICRO_ROWS), batch % MICRO_ROWS) if rows}
     # What only a step's numbers depend on is left out, so that runs of the same shapes are probed once.
     optimizer = spec.trained_by if spec.trained_by.multiplies else SGD(lr=0.1)
     same = {"seed": 0, "regularizers": (), "stop": (), "epochs": 1, "optimizer": optimizer}
     key = spec.model_copy(update={**same, "dataset": spec.dataset.held_out(None)})
-    return _probed(key.model_dump_json(), tuple(sorted(heights | {CHUNK_ROWS})), threads, most_runs)
+    return _probed(key.model_dump_json(), _heights(spec), threads, most_runs)
+
+
+def _heights(spec: RunSpec) -> tuple[int, ...]:
+    """How many rows go through the model at once, in training and in evaluation; last batches and chunks are smaller."""
+    whole, last = spec.batch_rows, spec.dataset.training_rows % spec.batch_rows
+    heights = {rows for batch in (whole, last) for rows in (min(batch, MICRO_ROWS), batch % MICRO_ROWS) if rows}
+    shown = (
+        spec.dataset.training_rows if spec.evaluate.train == "full" else min(SUBSET_ROWS, spec.dataset.training_rows)
+    )
+    evaluated = (shown, spec.dataset.validation_rows, spec.dataset.rows[1])
+    return tuple(sorted(heights | {CHUNK_ROWS} | {rows % CHUNK_ROWS for rows in evaluated if rows % CHUNK_ROWS}))
 
 
 @functools.lru_cache(maxsize=256)
