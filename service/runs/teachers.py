@@ -178,6 +178,9 @@ def _by_run(connection: sa.Connection, teacher: Teacher, row: Row, student: RunS
     if teacher.at not in kept:
         message = f"{row.id} {_how(row.status)} and has no weights of its {teacher.at} epoch; name another run."
         raise _refused(f"{place}/run_id", "no_weights", message)
+    if row.error_code == "diverged" and teacher.at == "last":
+        message = f"{row.id} diverged: its last weights are no numbers. Those of its best epoch can teach (at: best)."
+        raise _refused(f"{place}/at", "diverged", message)
     return teacher.model_copy(update={"sha256": kept[teacher.at].sha256, "network": TeacherNetwork.of(spec)})
 
 

@@ -101,7 +101,7 @@ def route_for(spec: RunSpec, *, threads: int, most_runs: int, device: torch.devi
 
 
 def _heights(spec: RunSpec) -> tuple[int, ...]:
-    """How many rows go through the model at once, in training and in evaluation; last batches and chunks are smaller."""
+    """How many rows go through the model at once, in training and in evaluation, the last ones included."""
     whole, last = spec.batch_rows, spec.dataset.training_rows % spec.batch_rows
     heights = {rows for batch in (whole, last) for rows in (min(batch, MICRO_ROWS), batch % MICRO_ROWS) if rows}
     shown = (

@@ -285,6 +285,21 @@ def test_a_teacher_known_to_diverge_is_refused(runs: Runs, jobs: Jobs) -> None:
     assert refused.value.errors[0].pointer == "/regularizers/0/teachers/0/spec"
 
 
+def test_a_run_that_diverged_teaches_with_its_best_epoch_only(runs: Runs, jobs: Jobs) -> None:
+    wild = submit(runs, **BIG)
+    (claim,) = jobs.claim(WORKER, limit=8)
+    files = [
+        WeightsFile(at="best", epoch=1, path="best", sha256="a" * 64, bytes=5),
+        WeightsFile(at="last", epoch=2, path="last", sha256="b" * 64, bytes=5),
+    ]
+    jobs.checkpointed([claim], {}, {wild: files})
+    jobs.finish([claim], [Outcome(run_id=wild, status="failed", code="diverged", message="…")])
+    with pytest.raises(SpecRefused, match="no numbers"):
+        submit(runs, regularizers=learning({"run_id": wild}))
+    student = submit(runs, regularizers=learning({"run_id": wild, "at": "best"}))
+    assert teachers(runs.get(student))[0]["sha256"] == "a" * 64
+
+
 def test_two_teachers_that_end_at_once_queue_their_student_once(runs: Runs, records: Records, jobs: Jobs) -> None:
     for attempt in range(8):
         both = [{"spec": {**BIG, "seed": 100 * attempt + seed}} for seed in (1, 2)]
