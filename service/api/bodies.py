@@ -144,11 +144,18 @@ def parse(model: type[M], body: bytes) -> M:
         details = error.errors(include_url=False)
         if details[0]["type"] == "json_invalid":
             raise BadRequest(f"The body is not JSON: {details[0]['ctx']['error']}.") from error
-        errors = [explained(detail, schema_of(model), json.loads(body)) for detail in details]
+        told = [detail for detail in details if not _follows(detail, details)]
+        errors = [explained(detail, schema_of(model), json.loads(body)) for detail in told]
         raise SpecRefused(
             f"{errors[0].pointer}: {errors[0].message}" if len(errors) == 1 else f"{len(errors)} fields are wrong.",
             errors=errors,
         ) from error
+
+
+def _follows(detail: ErrorDetails, details: Sequence[ErrorDetails]) -> bool:
+    """Whether a list is called too short only since something in it is wrong."""
+    place = detail["loc"]
+    return detail["type"] == "too_short" and any(d["loc"][: len(place)] == place != d["loc"] for d in details)
 
 
 @functools.cache
@@ -199,6 +206,8 @@ def _message(detail: ErrorDetails, schema: Mapping[str, Any]) -> tuple[str, tupl
         return f"This must be one of {', '.join(known)}.{_nearest(str(detail['input']), known)}", known
     if kind == "finite_number":
         return "This must be a finite number, not NaN or infinity.", ()
+    if kind == "value_error":
+        return f"{detail['msg'].removeprefix('Value error, ')}.", ()
     return _plain(detail["msg"], detail["input"]), ()
 
 

@@ -92,9 +92,9 @@ class Teacher(Spec):
     @model_validator(mode="after")
     def _one_source(self) -> Teacher:
         if (self.run_id is None) == (self.spec is None):
-            raise ValueError("a teacher is a run_id or a spec to train first, one of the two")
+            raise ValueError("A teacher is a run_id or a spec to train first, one of the two")
         if self.spec is not None and self.sha256 is not None:
-            raise ValueError("weights are those of a run: give its run_id with sha256, and no spec")
+            raise ValueError("Weights are those of a run: give its run_id with sha256, and no spec")
         return self
 
     @functools.cached_property
