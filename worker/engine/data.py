@@ -106,7 +106,8 @@ class Data:
     def lesson(self, teachers: Sequence[Teacher], rows: Tensor) -> Tensor:
         """What ``teachers`` say of the training rows ``rows`` (K, N): logits (K, N, T, classes)."""
         said = [self.lessons[teacher.key].index_select(0, rows.reshape(-1)) for teacher in teachers]
-        return torch.stack(said, 1).view(*rows.shape, len(said), -1)
+        together = said[0] if len(said) == 1 else torch.stack(said, 1)
+        return together.view(*rows.shape, len(said), -1)
 
     @property
     def classes(self) -> int:

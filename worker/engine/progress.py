@@ -137,6 +137,10 @@ class Progress:
     def _be_taught(self, z: Tensor, y: Tensor, g: Tensor, chosen: Tensor, place: slice, of: int) -> None:
         """Change the gradient ``g`` at the logits ``z`` of the rows ``chosen`` by what their runs' teachers say."""
         for part, runs in self._teaching:
+            if len(runs) == len(self.stack):  # the usual case, with nothing to pick out
+                lesson = self.data.lesson(part.teachers, chosen)
+                self.batches.taught[:, place] = part.maths.teach(part, z, y, lesson, g, of)
+                continue
             own, theirs = g.index_select(0, runs), chosen.index_select(0, runs)
             lesson = self.data.lesson(part.teachers, theirs)
             lost = part.maths.teach(part, z.index_select(0, runs), y.index_select(0, runs), lesson, own, of)

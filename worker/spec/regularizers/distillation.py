@@ -253,7 +253,7 @@ def _mean(x: Tensor) -> Tensor:
     total = x[:, :, 0]
     for i in range(1, x.shape[2]):
         total = total + x[:, :, i]
-    return total / x.shape[2]
+    return total / x.shape[2] if x.shape[2] > 1 else total
 
 
 def _log_sum(x: Tensor) -> Tensor:
@@ -281,9 +281,9 @@ def _soft(part: Stacked[Distillation], z: Tensor, y: Tensor, lesson: Tensor) -> 
     import torch
 
     tau = part.column("temperature", 3)
-    wanted = torch.softmax(_taught(part, lesson), 2)
-    loss = -summed(wanted * torch.log_softmax(z / tau, 2)).squeeze(2)
-    return loss, (torch.softmax(z / tau, 2) - wanted) / tau, wanted
+    wanted, softened = torch.softmax(_taught(part, lesson), 2), z / tau
+    loss = -summed(wanted * torch.log_softmax(softened, 2)).squeeze(2)
+    return loss, torch.softmax(softened, 2).sub_(wanted).div_(tau), wanted
 
 
 def _logits(part: Stacked[Distillation], z: Tensor, y: Tensor, lesson: Tensor) -> Matched:
