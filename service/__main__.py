@@ -65,6 +65,7 @@ def main() -> int:
         settings = load()
         logging.basicConfig(level=settings.log_level, format="%(asctime)s %(name)s %(levelname)s %(message)s")
         logging.getLogger("alembic").setLevel(logging.WARNING)
+        logging.getLogger("httpx2").setLevel(logging.WARNING)  # it tells of every webhook, and URLs may hold secrets
         return _serve(settings) if given.verb is None else _make_token(settings, given.body)
     except (Refusal, SettingsError, StoreError) as error:
         print(f"fitwell: {error}", file=sys.stderr)  # noqa: T201

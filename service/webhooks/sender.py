@@ -7,6 +7,8 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 from starlette.concurrency import run_in_threadpool
 
@@ -14,11 +16,16 @@ from service.errors import Unavailable
 from service.webhooks.outbox import Due, Outbox
 from service.webhooks.sending import Post, Reply
 
+T = TypeVar("T")
 LOG = logging.getLogger("fitwell.webhooks")
 POLL_SECONDS = 1.0
-AT_ONCE = 32
-FAILING_AT_ONCE = 16
+AT_ONCE = 128
+FAILING_AT_ONCE = 64
 """Of these, to endpoints that fail: they wait for timeouts, and the others shall not."""
+BEGUN_AT_ONCE = 16
+"""So that many TLS handshakes do not come together."""
+THREADS = 4
+"""Transactions at once: the threads and connections are there for requests, too."""
 TESTS_AT_ONCE = 8
 PRUNE_SECONDS = 600.0
 GRACE_SECONDS = 3.0
@@ -34,6 +41,7 @@ class Sender:
         self._poll_seconds = poll_seconds
         self._sending: dict[asyncio.Task[None], Due] = {}
         self._free = asyncio.Event()
+        self._threads = asyncio.Semaphore(THREADS)
         self._tests = 0
         self._closing = False
         self._pruned = time.monotonic()
@@ -66,17 +74,21 @@ class Sender:
             raise Unavailable(f"{TESTS_AT_ONCE} endpoints are being tested; try again.", headers={"retry-after": "10"})
         self._tests += 1
         try:
-            due = await run_in_threadpool(hold)
+            due = await self._in_thread(hold)
             await self._send(due)
         finally:
             self._tests -= 1
         return due
 
+    async def _in_thread(self, act: Callable[[], T]) -> T:
+        async with self._threads:
+            return await run_in_threadpool(act)
+
     async def _work(self) -> None:
         while not self._closing:
             busy = False
             try:
-                busy = await run_in_threadpool(self._outbox.fill)
+                busy = await self._in_thread(self._outbox.fill)
                 busy |= await self._take()
                 await self._prune_now_and_then()
             except Exception:
@@ -89,12 +101,11 @@ class Sender:
     async def _take(self) -> bool:
         """Begin to send what is due, as far as there is room; whether there was any."""
         failing = sum(due.failing for due in self._sending.values())
-        room = AT_ONCE - len(self._sending)
+        room = min(AT_ONCE - len(self._sending), BEGUN_AT_ONCE)
         if room <= 0:
             return False
-        claimed = await run_in_threadpool(
-            self._outbox.claim, room=room, failing_room=min(room, FAILING_AT_ONCE - failing)
-        )
+        claim = partial(self._outbox.claim, room=room, failing_room=min(room, FAILING_AT_ONCE - failing))
+        claimed = await self._in_thread(claim)
         for due in claimed:
             task = asyncio.get_running_loop().create_task(self._send(due))
             self._sending[task] = due
@@ -111,14 +122,14 @@ class Sender:
         try:
             reply = await self._post(due.message)
         except asyncio.CancelledError:
-            await run_in_threadpool(self._outbox.release, due)
+            await self._in_thread(partial(self._outbox.release, due))
             raise
         except Exception as error:
             LOG.exception("a webhook could not be sent: a bug")
             reply = Reply(seconds=0.0, error=f"{type(error).__name__}: a bug of the server, whose log says more.")
-        await run_in_threadpool(self._outbox.record, due, reply)
+        await self._in_thread(partial(self._outbox.record, due, reply))
 
     async def _prune_now_and_then(self) -> None:
         if time.monotonic() - self._pruned > PRUNE_SECONDS:
             self._pruned = time.monotonic()
-            await run_in_threadpool(self._outbox.prune)
+            await self._in_thread(self._outbox.prune)

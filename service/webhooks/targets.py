@@ -113,7 +113,7 @@ class Targets:
         try:
             url = httpx2.URL(given)
         except (httpx2.InvalidURL, ValueError) as error:
-            _refuse("url_malformed", f"This is no URL: {error}.")
+            _refuse("url_malformed", f"This is no URL: {str(error).rstrip('.')}.")
         schemes = ("https", "http") if self._allow_private else ("https",)
         if len(given) > MOST_URL_LENGTH:
             _refuse("url_malformed", f"A URL has at most {MOST_URL_LENGTH} characters here, not {len(given)}.")

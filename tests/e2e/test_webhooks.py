@@ -93,6 +93,7 @@ def test_a_server_that_is_stopped_in_an_attempt_ends_soon_and_the_next_sends_it_
             assert served.stop() == 0
             assert time.monotonic() - began < 8
             assert "Traceback" not in served.said()
+            assert there.url not in served.said()  # a URL may hold a secret
         with serving(tmp_path / "home", None, workers=0, **more) as served:
             (one,) = eventually(lambda: [d for d in log(served, endpoint["id"]) if d["status"] == "succeeded"])
     assert there.ids == [one["id"]] * 2
