@@ -8,7 +8,6 @@ limit_instructions()
 
 import argparse  # noqa: E402
 import json  # noqa: E402
-import os  # noqa: E402
 import resource  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Callable  # noqa: E402
@@ -16,6 +15,7 @@ from collections.abc import Callable  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from sklearn.neighbors import NearestNeighbors  # noqa: E402
+from threadpoolctl import threadpool_limits  # noqa: E402
 
 from benchmarks.programs.measuring import DATASETS, PIXELS  # noqa: E402
 from worker.engine.stack import Member, Stack  # noqa: E402
@@ -79,14 +79,15 @@ WORKS: dict[str, Callable[[], Callable[[], None]]] = {
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--work", choices=WORKS, required=True)
-    work = WORKS[parser.parse_args().work]()
-    route_for(SPEC, threads=os.cpu_count() or 1, most_runs=2).enter()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.perf_counter()
-    work()
-    seconds = time.perf_counter() - start
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({"seconds": seconds, "peak_bytes": after * 1024, "added_bytes": (after - before) * 1024}))
+    parser.add_argument("--threads", type=int, required=True)
+    given = parser.parse_args()
+    work = WORKS[given.work]()
+    route_for(SPEC, threads=given.threads, most_runs=2).enter()
+    with threadpool_limits(given.threads):
+        start, computed = time.perf_counter(), time.process_time()
+        work()
+        told = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - computed}
+    print(json.dumps({**told, "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
 
 
 if __name__ == "__main__":

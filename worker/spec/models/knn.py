@@ -1,11 +1,11 @@
 """k nearest neighbours: the k training rows that are nearest to a row vote on its class.
 
-    P(c | x) = (k_c + 1) / (k + C)        k_c: how many of the k nearest training rows are of class c, of C classes
+    P(c | x) = (k_c + 1/C) / (k + 1)        k_c: how many of the k nearest training rows are of class c, of C classes
 
 A run measures every k from 1 on, one in an epoch: epoch e is the classifier with k = e, and ``epochs`` the largest k.
 Distances are Euclidean and exact; of equally distant rows the first of the training set is the nearer one, and of
-classes with equally many votes the first wins. One vote that every class has beforehand (Laplace's rule of succession)
-keeps the loss finite where no neighbour is of the row's class, and changes no class that is told.
+classes with equally many votes the first wins. One vote more, divided evenly among the classes (Perks 1947), keeps the
+loss finite where no neighbour is of the row's class, and changes no class that is told.
 
 Reference: Cover and Hart, 1967, "Nearest neighbor pattern classification".
 """
@@ -27,15 +27,13 @@ if TYPE_CHECKING:
 
     from worker.spec.run import RunSpec
 
-PRIOR_VOTES = 1.0
-"""What every class has beforehand."""
 LABEL_BYTES = 8
 
 
 class KNN(InstanceBased):
     """The vote of the k nearest training rows; epoch k measures k neighbours, up to ``epochs`` of them."""
 
-    equation: ClassVar[str] = "P(c | x) = (k_c + 1) / (k + C), k_c of the k nearest training rows are of class c"
+    equation: ClassVar[str] = "P(c | x) = (k_c + 1/C) / (k + 1), k_c of the k nearest training rows are of class c"
     reference: ClassVar[str] = "Cover and Hart 1967, Nearest neighbor pattern classification"
 
     kind: Literal["knn"] = "knn"
@@ -101,7 +99,7 @@ class Votes:
         votes = torch.zeros((len(labels), self._classes), dtype=torch.int64, device=x.device)
         votes.scatter_add_(1, labels, torch.ones_like(labels))
         # From a table: equal votes must have equal logarithms, and a library rounds the ends of a tensor otherwise.
-        logarithms = (torch.arange(k + 1, device=x.device) + PRIOR_VOTES).log()
+        logarithms = (torch.arange(k + 1, device=x.device) + 1 / self._classes).log()
         return logarithms[votes].expand(len(x), -1, -1)
 
     def backward(self, g: Tensor) -> None:
