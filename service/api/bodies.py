@@ -204,6 +204,8 @@ def _message(detail: ErrorDetails, schema: Mapping[str, Any]) -> tuple[str, tupl
     if kind == "literal_error":
         known = tuple(str(value).strip("'") for value in context["expected"].replace(" or ", ", ").split(", "))
         return f"This must be one of {', '.join(known)}.{_nearest(str(detail['input']), known)}", known
+    if kind == "value_error":
+        return f"{context['error']}.", ()
     if kind == "finite_number":
         return "This must be a finite number, not NaN or infinity.", ()
     if kind == "value_error":

@@ -402,3 +402,16 @@ def test_runs_are_filtered_sorted_and_cut_to_fields(client: TestClient, work: Jo
     for wrong, pointer in (({"filter": "a = "}, "filter"), ({"sort": "name"}, "sort"), ({"fields": "x"}, "fields")):
         answer = client.get("/v1/runs", params=wrong)
         assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
+
+
+def test_a_k_of_k_nearest_neighbours_is_told_where_it_belongs(client: TestClient) -> None:
+    told = client.post("/v1/runs", json={"dataset": {"kind": "digits"}, "model": {"kind": "knn", "k": 5}})
+    (error,) = told.json()["errors"]
+    assert (told.status_code, error["pointer"]) == (422, "/model")
+    assert error["message"].startswith("a run measures every k from 1 to its epochs")
+    body = {"dataset": {"kind": "digits"}, "model": {"kind": "knn"}, "epochs": 50}
+    checked = client.post("/v1/runs?validate_only=true", json=body).json()
+    assert (checked["parameters"], checked["spec"]["optimizer"]) == (0, None)
+    for kind, pointer in {"linear": "/optimizer", "knn": "/epochs"}.items():
+        refused = client.post("/v1/runs", json={**body, "model": {"kind": kind}, "epochs": 5000}).json()
+        assert [one["pointer"] for one in refused["errors"]] == [pointer]
