@@ -69,7 +69,7 @@ def test_coloured_pictures_train_a_convolutional_network(served: Serving, tmp_pa
         entries[f"{['red', 'green', 'blue'][i % 3]}/{i:03}.png"] = png(pixels)
     dataset = uploaded(served, tmp_path, "colours.zip", zipped(entries))
     assert (dataset.shape, dataset.classes) == ([3, 8, 8], ["blue", "green", "red"])
-    body = {**MODEL, "model": {"kind": "cnn", "channels": [8]}, "regularizers": [{"kind": "dropout", "p": 0.1}]}
+    body = {**MODEL, "model": {"kind": "cnn", "channels": [8]}}
     run = served.client.runs.create(dataset=dataset, epochs=15, batch_size=16, **body).wait(60)
     assert run.last["test.accuracy"] == 1.0
 
@@ -119,7 +119,6 @@ def test_the_command_line_adds_lists_and_removes(served: Serving, tmp_path: Path
     spec = json.loads(added.stdout.rpartition("dataset: ")[2])
     (listed,) = [one for one in json.loads(run("list", "--json").stdout) if one.get("id") == spec["id"]]
     assert (listed["name"], listed["rows"], listed["missing"]) == ("bottles", [142, 36], None)
-    assert "bottles" in run("list").stdout
     assert run("remove", spec["id"]).returncode == 0
     refused = run("add", str(file), "--target", "age")
     assert (refused.returncode, "no column 'age'" in refused.stderr) == (3, True)

@@ -342,6 +342,6 @@ def test_a_file_that_was_lost_or_altered_is_mended_by_sending_it_again(
 
 def test_names_are_stored_as_they_are(upload: Upload, client: TestClient) -> None:
     for i, name in enumerate(("é😀", "'; DROP TABLE dataset; --", "../../etc/passwd", "\u202e")):
-        dataset = upload(npz(x=np.arange(20.0).reshape(10, 2) - 100 * i, y=np.arange(10) % 2), name=name).json()
+        dataset = upload(npz(x=np.arange(20.0).reshape(10, 2) - 100 - i, y=np.arange(10) % 2), name=name).json()
         assert dataset["name"] == name
         assert Path(dataset["id"]).name == dataset["id"]
