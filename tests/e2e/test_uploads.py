@@ -45,6 +45,9 @@ def test_a_table_goes_from_csv_to_a_confusion_matrix(served: Serving, tmp_path: 
     shown = served.client.transport.request("GET", f"/v1/runs/{run.id}/confusion").json()
     assert [one["name"] for one in shown["classes"]] == dataset.classes
     assert sum(map(sum, shown["counts"])) == dataset.rows_test == 36
+    found = run.predict(split="test", indices=range(36), at="last")
+    hits = [label == true for label, true in zip(found.labels, found.true_labels or (), strict=True)]
+    assert sum(hits) / 36 == accuracy, "columns are standardised as the engine did it"
 
 
 def test_digits_from_pictures_are_learned_like_the_bundled_ones(served: Serving, tmp_path: Path) -> None:
