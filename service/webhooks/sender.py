@@ -92,6 +92,7 @@ class Sender:
                 busy |= await self._take()
                 await self._prune_now_and_then()
             except Exception:
+                busy = False
                 LOG.exception("webhooks could not be looked after; tried again in %s s", self._poll_seconds)
             if not busy:
                 with contextlib.suppress(TimeoutError):
