@@ -314,7 +314,7 @@ def test_the_catalog_and_openapi_name_every_part(client: TestClient) -> None:
     assert (dropout["per_run"], dropout["neutral"]) == (["input_p", "p"], {"p": 0.0, "input_p": 0.0})
     for name in ("Dropout", "MLP", "FashionMNIST", "RunBody"):
         assert name in document["components"]["schemas"]
-    assert set(schema["required"]) == {"dataset", "model", "optimizer"}
+    assert set(schema["required"]) == {"dataset", "model"}
     for path in document["paths"].values():
         for operation in path.values():
             assert "_" in operation["operationId"]
