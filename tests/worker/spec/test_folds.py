@@ -15,6 +15,7 @@ from sklearn.model_selection import StratifiedKFold
 from tests.conftest import BODY, spec
 from worker.engine.data import Data
 from worker.spec import run
+from worker.spec.datasets.digits import Digits
 from worker.spec.folds import MOST_FOLDS, Fold
 from worker.spec.orders import permutation
 from worker.spec.run import RunSpec, reuse_key, spec_hash, stack_key
@@ -165,3 +166,15 @@ def test_a_fold_that_cannot_be_is_refused_where_it_stands(dataset: dict[str, Any
     assert told in objection.message
     fitting = {"kind": "digits", "fold": {"index": 4, "of": 5}, "train_size": 1154}
     assert not list(spec(**{**BODY, "dataset": fitting}).objections())
+
+
+def test_there_are_at_most_as_many_folds_as_rows() -> None:
+    class Tiny(Digits):
+        rows = (12, 3)
+
+    def against(count: int) -> list[str]:
+        tiny = Tiny(fold=Fold(index=0, of=count))
+        return [objection.message for objection in tiny.objections(spec())]
+
+    assert against(12) == []
+    assert against(13) == ["12 rows cannot be parted into 13 folds; at most 12 work."]
