@@ -147,8 +147,16 @@ def scaling_of(dataset: Dataset) -> tuple[float, float]:
 
 def _check(spec: RunSpec, weights: Weights) -> None:
     """Refuse what cannot be drawn."""
+    if not spec.model.trains:
+        raise NoGraph(
+            f"A model of kind {spec.model.kind!r} is its training rows, which are in none of its files: it has no ONNX "
+            "and predicts nothing here. Its losses and accuracies are in the history."
+        )
     if not defines(type(spec.model), "onnx"):
-        raise NoGraph(f"A model of kind {spec.model.kind!r} cannot be written as ONNX: its file brings no method onnx.")
+        raise NoGraph(
+            f"A model of kind {spec.model.kind!r} has no ONNX, of which predictions are made: its file brings no "
+            "method onnx."
+        )
     for part in spec.regularizers:
         if defines(type(part), "scale") and not defines(type(part), "onnx_scale"):
             raise NoGraph(

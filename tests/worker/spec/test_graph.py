@@ -187,10 +187,16 @@ class Hushed(Dropout):
 def test_a_part_that_does_not_describe_itself_is_refused_by_name() -> None:
     spec = run_of(model={"kind": "mlp"})
     weights = weights_of(trained(spec))
-    with pytest.raises(NoGraph, match="kind 'mlp' cannot be written as ONNX"):
+    with pytest.raises(NoGraph, match="kind 'mlp' has no ONNX"):
         onnx_of(spec.model_copy(update={"model": Opaque()}), weights, {})
     with pytest.raises(NoGraph, match="'dropout' acts in evaluation mode"):
         onnx_of(spec.model_copy(update={"regularizers": (Hushed(),)}), weights, {})
+
+
+@pytest.mark.parametrize("kind", sorted(set(MODELS) - {kind_of(part) for part in NETWORKS}))
+def test_a_model_that_is_its_training_rows_is_refused_with_the_reason(kind: str) -> None:
+    with pytest.raises(NoGraph, match=f"{kind!r} is its training rows"):
+        onnx_of(run_of(model={"kind": kind}), {}, {})
 
 
 def test_weights_of_another_model_are_refused() -> None:
