@@ -101,12 +101,13 @@ async def _stream(records: Records, tailer: Tailer, run_id: str | None, after: i
                 news = await follower.news(KEEP_ALIVE_SECONDS)
                 if not news:
                     yield format_sse_event(comment="keep-alive")
-                read_again = follower.missed or (run_id is None and bool(news))
+                read_again = follower.missed
                 for event in () if read_again else news:
                     if event.id > after:
                         after = event.id
-                        yield event.message
-                        read_again = read_again or event.type in ENDS
+                        read_again = read_again or (run_id is not None and event.type in ENDS)
+                        if records.caller.sees(event.owner):
+                            yield event.message
 
 
 async def _logged(records: Records, run_id: str | None, after: int) -> AsyncIterator[Told]:
@@ -124,4 +125,4 @@ def told(event: Event) -> Told:
     """The event as a stream sends it."""
     data = EventView.of(event).model_dump_json()
     message = format_sse_event(data_str=data, event=event.type, id=str(event.id))
-    return Told(event.id, event.run_id, event.type, message)
+    return Told(event.id, event.run_id, event.owner, event.type, message)

@@ -26,6 +26,7 @@ class Told(NamedTuple):
 
     id: int
     run_id: str
+    owner: str
     type: str
     message: bytes
 

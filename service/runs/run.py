@@ -136,6 +136,8 @@ class Event:
     id: int
     type: str
     run_id: str
+    owner: str
+    """Whose run it is."""
     at: float
     data: Mapping[str, Any]
 
@@ -146,4 +148,4 @@ class Event:
         if row.type == "epoch":
             data = {"epoch": row.epoch, "steps": row.steps, "metrics": row.metrics, "nonfinite": row.nonfinite}
             data["seconds"] = row.seconds
-        return cls(id=row.id, type=row.type, run_id=row.run_id, at=row.at, data=data)
+        return cls(id=row.id, type=row.type, run_id=row.run_id, owner=row.owner, at=row.at, data=data)

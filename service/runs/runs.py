@@ -152,9 +152,8 @@ class Runs(SeenRuns):
             new = NewRun(RunSpec.of(row.spec), priority=row.priority)
             hold(connection, [new.spec], self.caller)
             review(new.spec, self._settings)
-            _, told = create(
-                connection, prepared([Wanted(new, place)], self._settings), reuse=False, caller=self.caller
-            )
+            theirs = self.caller.acting_for(row.owner)  # whoever asked, its owner is to see what came of it
+            _, told = create(connection, prepared([Wanted(new, place)], self._settings), reuse=False, caller=theirs)
             begun = verifications.found(connection, row)
             events.append(connection, told)
         return begun, True

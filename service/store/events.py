@@ -47,9 +47,9 @@ def last_id(connection: sa.Connection) -> int:
 def after(
     connection: sa.Connection, run_id: str | None, last: int, limit: int, *, owner: str | None = None
 ) -> Sequence[Row]:
-    """Events of one run, or of all, or of one owner's, behind ``last``, with what is recorded of an epoch."""
+    """Events of one run, of all, or of one owner's, behind ``last``, with their owners and what epochs recorded."""
     trained = sa.func.coalesce(run.c.reused_from, run.c.id)
-    columns = (epoch.c.steps, epoch.c.metrics, epoch.c.nonfinite, epoch.c.seconds)
+    columns = (run.c.owner, epoch.c.steps, epoch.c.metrics, epoch.c.nonfinite, epoch.c.seconds)
     joined = event.join(run, run.c.id == event.c.run_id).outerjoin(
         epoch, (epoch.c.run_id == trained) & (epoch.c.epoch == event.c.epoch)
     )

@@ -288,6 +288,8 @@ def test_what_is_made_belongs_to_whoever_made_it(world: World) -> None:
     assert [one["id"] for one in listed["data"]] == [mine.json()["id"]]
     more = world.client.post(f"/v1/studies/{study['id']}/seeds", json={"add": 1}, headers=world.admin)
     assert more.status_code == 202
+    again = world.client.post(f"/v1/runs/{run['id']}/verify", headers=world.admin).json()["by"]
+    assert world.client.get(f"/v1/runs/{again}", headers=world.bob).json()["owner"] == "alice"
     found = {"study_id": study["id"], "limit": 100}
     runs = world.client.get("/v1/runs", params=found, headers=world.admin).json()["data"]
     assert {one["owner"] for one in runs} == {"alice"}, "what an admin adds to a study belongs to the study's owner"

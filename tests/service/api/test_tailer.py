@@ -26,7 +26,7 @@ class Log:
 
     def add(self, *run_ids: str) -> None:
         for run_id in run_ids:
-            self.events.append(Told(len(self.events) + 1, run_id, "epoch", b""))
+            self.events.append(Told(len(self.events) + 1, run_id, "local", "epoch", b""))
 
     def last(self) -> int:
         return len(self.events)

@@ -56,9 +56,9 @@ MOST_GENERATIONS = 8
 class TeacherNetwork(Spec):
     """What a teacher's logits depend on besides its weights."""
 
-    model: AnyModel
-    normalize: Normalize | None = None
-    precision: Precision = "float32"
+    model: AnyModel = Field(description="The teacher's own.")
+    normalize: Normalize | None = Field(default=None, description="How its inputs are shifted and scaled.")
+    precision: Precision = Field(default="float32", description="Of the products of its dense layers.")
     regularizers: tuple[AnyRegularizer, ...] = Field(
         default=(), max_length=32, description="Those that change the model in evaluation, too: the classic dropout."
     )
