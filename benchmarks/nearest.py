@@ -39,6 +39,11 @@ def main() -> None:
         print(
             {work: [round(one["seconds"], 1), round(one["cpu_seconds"], 1)] for work, one in told.items()}, flush=True
         )
+        write(rounds, given.threads)
+
+
+def write(rounds: list[dict[str, Any]], threads: int) -> None:
+    """The result as it is after these rounds."""
     load = os.getloadavg()[2]
     lines = ["| work | seconds | of processor time | that of Fitwell's search | peak MiB |", "|---|---|---|---|---|"]
     lines += [_row(rounds, work) for work in WORKS]
@@ -48,7 +53,7 @@ def main() -> None:
     head = [
         f"# k nearest neighbours on FashionMNIST, 60,000 × 10,000, {today}",
         "",
-        f"{hardware}. {given.threads} thread(s); {len(rounds)} rounds, the programs in turn, each in a process of its "
+        f"{hardware}. {threads} thread(s); {len(rounds)} rounds, the programs in turn, each in a process of its "
         f"own; medians (min–max). Load average of the last 15 minutes: {load:.1f}. Goal for a whole run: "
         f"{GOAL_SECONDS:.0f} s, {'met' if median < GOAL_SECONDS else 'not met'}. "
         "Made by `python -m benchmarks.nearest`.",
