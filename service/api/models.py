@@ -75,7 +75,7 @@ async def get_model_onnx(request: Request, run_id: str, models: ModelsOf, at: At
 
 @router.post(
     "/{run_id}/predict",
-    operation_id="predict",
+    operation_id="predict_run",
     dependencies=[Depends(only("at"))],
     response_model=PredictionsView,
     openapi_extra={**body_of("PredictBody", EXAMPLE), **needs("read")},

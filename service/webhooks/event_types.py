@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 EventType = Literal[
-    "run.created", "run.claimed", "run.started", "run.resumed", "run.requeued", "run.queued", "run.changed",
-    "run.pausing", "run.paused", "run.cancelling", "run.succeeded", "run.failed", "run.cancelled", "study.finished",
+    "run.created", "run.waiting", "run.claimed", "run.started", "run.resumed", "run.requeued", "run.queued",
+    "run.changed", "run.pausing", "run.paused", "run.cancelling", "run.succeeded", "run.failed", "run.cancelled",
+    "study.finished",
 ]  # fmt: skip
 Wanted = Literal[EventType, "*", "run.*", "study.*"]
 """A type, or a family of them."""

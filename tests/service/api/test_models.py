@@ -479,7 +479,7 @@ def test_a_process_that_hangs_is_a_504_and_the_next_request_is_answered(tmp_path
 def test_data_that_are_not_on_this_machine_are_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from worker.spec.datasets.kmnist import KMNIST
 
-    monkeypatch.setattr(KMNIST, "missing", lambda _: None)  # they were there when the run was submitted
+    monkeypatch.setattr(KMNIST, "missing", lambda *_: None)  # they were there when the run was submitted
     for service in serving(Settings(data_dir=tmp_path)):
         run_id = service.finished(dataset={"kind": "kmnist", "train_size": 50}, model={"kind": "linear"})
         answer = service.predict(run_id, {"split": "test", "indices": [0]})

@@ -255,6 +255,7 @@ def test_a_teachers_file_stays_as_long_as_a_student_points_at_it(runs: Runs, job
 def test_a_teacher_that_cannot_teach_is_refused_at_its_place(
     runs: Runs, jobs: Jobs, teacher: dict[str, Any], field: str, code: str, says: str
 ) -> None:
+    teacher = dict(teacher)
     data = teacher.pop("data", "digits")
     if teacher["run_id"] == "there":
         teacher["run_id"] = finished(runs, jobs)

@@ -41,13 +41,13 @@ Task = Literal["classification", "regression"]
 class Content(Spec):
     """What is known of uploaded data, so that a spec can be judged and trained without asking for it."""
 
-    task: Task
+    task: Task = Field(description="Whether the target is a class or a number.")
     shape: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1, max_length=3, description="Of a row.")
     classes: tuple[Annotated[str, StringConstraints(max_length=LONGEST_NAME)], ...] = Field(
         max_length=MOST_CLASSES, description="Their names; none where the target is a number."
     )
-    rows_train: int = Field(ge=1)
-    rows_test: int = Field(ge=1)
+    rows_train: int = Field(ge=1, description="Validation included.")
+    rows_test: int = Field(ge=1, description="Held out for good.")
 
 
 class Uploaded(Dataset):
