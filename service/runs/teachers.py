@@ -208,7 +208,10 @@ def _network_in(spec: RunSpec, run_id: str | None, sha256: str | None) -> Teache
 
 
 def _check_data(teacher: RunSpec, student: RunSpec, run_id: str, pointer: str) -> None:
-    """Refuse a teacher for rows of another shape, or with another number of classes."""
+    """Refuse a teacher that is no network, or one for rows of another shape or with another number of classes."""
+    if not teacher.model.trains:
+        message = f"{run_id} is of kind {teacher.model.kind!r}, which has no logits to teach; name a network's run."
+        raise _refused(pointer, "no_network", message)
     theirs, mine = ((list(spec.dataset.shape), len(spec.dataset.classes)) for spec in (teacher, student))
     if theirs != mine:
         message = (

@@ -250,6 +250,7 @@ def test_a_teachers_file_stays_as_long_as_a_student_points_at_it(runs: Runs, job
             "another model's",
         ),
         ({"run_id": "there", "data": "mnist1d"}, "run_id", "other_data", "of rows of shape"),
+        ({"run_id": "neighbours"}, "run_id", "no_network", "no logits to teach"),
     ],
 )
 def test_a_teacher_that_cannot_teach_is_refused_at_its_place(
@@ -259,6 +260,8 @@ def test_a_teacher_that_cannot_teach_is_refused_at_its_place(
     data = teacher.pop("data", "digits")
     if teacher["run_id"] == "there":
         teacher["run_id"] = finished(runs, jobs)
+    if teacher["run_id"] == "neighbours":
+        teacher["run_id"] = submit(runs, model={"kind": "knn"}, optimizer=None, epochs=5, batch_size=64)
     dataset = {"kind": data, "train_size": 100, "validation_size": 60}
     with pytest.raises(SpecRefused, match=says) as refused:
         submit(runs, dataset=dataset, regularizers=learning(teacher))
