@@ -103,7 +103,7 @@ def _first_row(path: Path) -> tuple[list[str], str]:
     if not head.strip():
         raise Refused("empty", "The file is empty.")
     if b"\0" in head:
-        raise Refused("unreadable", "The file is no text: it holds NUL bytes. Name its format with format=.")
+        raise Refused("unreadable", "The file holds NUL bytes, so it is no CSV, and it begins like no other format.")
     end = head.rfind(b"\n") + 1
     if more and not end:
         raise Refused(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +31,15 @@ def looks_like(body: Path) -> Format:
 
 
 def import_for(form: Format) -> None:
-    """Import what the format needs, without threads of its own."""
+    """Import what the format needs, without threads of its own and without an allocator that reserves what it can."""
     if form in TABLES:
+        os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
         import pyarrow as pa  # noqa: PLC0415 - each format its own libraries
 
         from service.datasets.parsing import csv_files, parquet_files  # noqa: F401, PLC0415
 
         pa.set_cpu_count(1)
         pa.set_io_thread_count(1)
-        pa.set_memory_pool(pa.system_memory_pool())
     else:
         from PIL import Image  # noqa: PLC0415
 

@@ -17,6 +17,7 @@ from service.settings import Settings
 OCTETS = {"content-type": "application/octet-stream"}
 MEMORY = 256 * 2**20
 Upload = Callable[..., httpx2.Response]
+Memory = Callable[[], list[dict[str, dict[str, int]]]]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def upload(client: TestClient) -> Upload:
 
 
 @pytest.fixture
-def memory(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[dict[str, dict[str, int]]]]]:
+def memory(caplog: pytest.LogCaptureFixture) -> Iterator[Memory]:
     """What readers reported of their memory in this test, by the kernel's own count."""
     with caplog.at_level(logging.INFO, "fitwell.uploads"):
         yield lambda: [record.args[1] for record in caplog.records if "was read in" in record.msg]  # type: ignore[index,misc]

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from service.settings import Settings
-from tests.service.datasets.conftest import MEMORY, Upload, files_of, left_behind
+from tests.service.datasets.conftest import MEMORY, Memory, Upload, files_of, left_behind
 from tests.service.datasets.making import csv_text, npy, npz, parquet, pictures, png, zipped
 
 pytestmark = pytest.mark.slow
@@ -270,7 +270,7 @@ def test_a_file_that_is_no_data_is_refused_with_its_reason_within_bounds(
     code: str,
     upload: Upload,
     small: Settings,
-    memory: Callable[[], list[dict[str, dict[str, int]]]],
+    memory: Memory,
 ) -> None:
     before = files_of(small)
     answer = upload(make())

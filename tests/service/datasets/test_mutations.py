@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from service.settings import Settings
-from tests.service.datasets.conftest import MEMORY, Upload, left_behind
+from tests.service.datasets.conftest import MEMORY, Memory, Upload, left_behind
 from tests.service.datasets.making import iris, npz, parquet, pictures, wine, zipped
 from worker.spec.datasets.uploaded import Content, Uploaded
 
@@ -52,7 +52,7 @@ def test_a_damaged_file_is_data_or_is_refused(
     form: str,
     upload: Upload,
     small: Settings,
-    memory: Callable[[], list[dict[str, dict[str, int]]]],
+    memory: Memory,
 ) -> None:
     source, whole = random.Random(form), FILES[form]()
     assert upload(whole).status_code == 201

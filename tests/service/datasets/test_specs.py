@@ -264,6 +264,17 @@ def test_a_run_that_is_submitted_while_its_data_are_deleted_has_them_or_is_refus
         hold(connection, [known.spec], LOCAL)
 
 
+def test_any_name_is_stored_or_refused_and_never_a_bug(settings: Settings) -> None:
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        content = npz(x=np.arange(40.0).reshape(20, 2), y=Y)
+        for name in ("\x00", "a\x00b"):
+            answer = client.post("/v1/datasets", params={"name": name}, content=content, headers=OCTETS)
+            assert answer.status_code in (200, 201, 422)
+            files = list((settings.datasets / "uploads").glob("*.safetensors"))
+            assert bool(files) == (answer.status_code != 422)
+        assert client.get("/v1/datasets/%00").status_code in (404, 422)
+
+
 def test_two_at_once_with_equal_content_make_one_dataset(uploads: Uploads, settings: Settings) -> None:
     made, barrier = list[str](), threading.Barrier(2, timeout=20)
     content = npz(x=np.arange(40.0).reshape(20, 2), y=Y)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import io
@@ -10,16 +11,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fastapi import Request
 from fastapi.testclient import TestClient
 from PIL import Image
 from safetensors.numpy import load_file
 from sklearn.datasets import load_wine
 
+from service.api import dataset_bodies
+from service.errors import BadRequest
 from service.settings import Settings
-from tests.service.datasets.conftest import OCTETS, Upload, files_of, left_behind
+from tests.service.datasets.conftest import OCTETS, Memory, Upload, files_of, left_behind
 from tests.service.datasets.making import csv_text, iris, npz, parquet, pictures, png, wine, zipped
 
 pytestmark = pytest.mark.slow
+RANDOM = np.random.default_rng(0)
 Stored = dict[str, np.ndarray[Any, Any]]
 
 
@@ -338,6 +343,45 @@ def test_a_file_that_was_lost_or_altered_is_mended_by_sending_it_again(
     file.write_bytes(whole[:-1])
     assert upload(wine()).status_code == 200
     assert file.read_bytes() == whole
+
+
+@pytest.mark.parametrize("form", ["npz", "csv", "parquet"])
+def test_reading_takes_memory_in_proportion_to_the_data(form: str, upload: Upload, memory: Memory) -> None:
+    """No library reserves address space that it may never need, or honest files would be refused for it."""
+    x, y = RANDOM.normal(size=(120_000, 20)), np.arange(120_000) % 5
+    if form == "npz":
+        content = npz(x=x, y=y)
+    elif form == "parquet":
+        content = parquet(**{f"c{i}": column for i, column in enumerate(x.T)}, y=y)
+    else:
+        rows = np.column_stack([x, y])
+        text = io.StringIO()
+        np.savetxt(text, rows, fmt="%.7g", delimiter=",", header=",".join(map(str, range(21))), comments="")
+        content = text.getvalue().encode()
+    assert 15 * 2**20 < len(content) < 2**25
+    assert upload(content).status_code == 201
+    (told,) = memory()
+    assert told["after"]["VmPeak"] - told["before"]["VmSize"] < 8 * len(content)
+
+
+def test_a_body_that_stops_arriving_or_breaks_off_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dataset_bodies, "SILENT_SECONDS", 0.05)
+
+    async def receive(*messages: Any) -> None:
+        left = [{"type": "http.request", "body": b"begun", "more_body": True}, *messages]
+
+        async def more() -> Any:
+            if not left:
+                await asyncio.sleep(30)
+            return left.pop(0)
+
+        request = Request({"type": "http", "method": "POST", "headers": [(b"content-type", b"text/csv")]}, more)
+        await dataset_bodies.save(request, tmp_path / str(len(messages)), 1000)
+
+    with pytest.raises(BadRequest, match=r"Nothing more of the body came for 0\.05 s"):
+        asyncio.run(receive())
+    with pytest.raises(BadRequest, match="broke off"):
+        asyncio.run(receive({"type": "http.disconnect"}))
 
 
 def test_names_are_stored_as_they_are(upload: Upload, client: TestClient) -> None:
