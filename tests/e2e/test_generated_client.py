@@ -13,6 +13,7 @@ import pytest
 from tests.processes import serving
 
 pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
 GENERATOR = Path(sys.prefix) / "generator" / "bin"
 """An environment of its own, which ``make test`` makes."""
 BODY = {
@@ -56,6 +57,7 @@ def test_a_generated_client_submits_a_run_and_a_study_and_reads_what_came(tmp_pa
         document.write_text(json.dumps(served.client.transport.request("GET", "/openapi.json").json()))
         command = [str(GENERATOR / "openapi-python-client"), "generate", "--path", str(document), "--meta", "none"]
         command += ["--output-path", str(tmp_path / "generated"), "--fail-on-warning"]
+        command += ["--config", str(ROOT / "examples/openapi-python-client.yaml")]
         environment = {**os.environ, "PATH": f"{GENERATOR}:{os.environ['PATH']}"}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
