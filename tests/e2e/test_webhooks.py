@@ -156,5 +156,5 @@ def taken(delivery: Any) -> Any:
 
 
 def test_the_how_to_shows_the_example_as_it_is() -> None:
-    shown = (ROOT / "docs" / "receive-webhooks.md").read_text().split("```python\n")[1].split("```")[0]
+    shown = (ROOT / "docs" / "howto" / "receive-webhooks.md").read_text().split("```python\n")[1].split("```")[0]
     assert shown.strip() in (ROOT / "examples" / "receive.py").read_text()
