@@ -15,8 +15,9 @@ from starlette.requests import ClientDisconnect
 from service.datasets.options import Format, Options, Task
 from service.errors import BadRequest, TooLarge, Unavailable, WrongFileType
 
+OCTETS = "application/octet-stream"
 FORMATS: dict[str, Format | None] = {
-    "application/octet-stream": None,
+    OCTETS: None,
     "application/zip": None,
     "application/x-zip-compressed": None,
     "application/x-npz": "npz",
@@ -32,10 +33,11 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def file_of(example: str) -> dict[str, Any]:
-    """The request body in OpenAPI of a route that takes a file."""
-    binary = {"schema": {"type": "string", "format": "binary"}}
-    content = {"application/octet-stream": binary, "text/csv": {**binary, "example": example}}
-    return {"requestBody": {"required": True, "content": content}}
+    """The request body in OpenAPI of a route that takes a file; generators know this type and not the others."""
+    content = {"schema": {"type": "string", "format": "binary"}, "example": example}
+    others = ", ".join(name for name in FORMATS if name != OCTETS)
+    told = f"The file itself. Other types that it may have: {others}."
+    return {"requestBody": {"required": True, "description": told, "content": {OCTETS: content}}}
 
 
 def _options(

@@ -16,12 +16,13 @@ from service.callers import LOCAL
 from service.datasets.options import Options
 from service.datasets.uploads import Uploads
 from service.errors import DatasetInUse, SpecRefused
-from service.runs.creation import Wanted, create, prepared
-from service.runs.data import hold, resolved
+from service.runs.data import hold
 from service.runs.jobs import Jobs
+from service.runs.run import Run
+from service.runs.runs import Runs
 from service.runs.submission import NewRun
 from service.settings import Settings
-from service.store.database import open_engine, reading, writing
+from service.store.database import open_engine, writing
 from tests.conftest import BODY, WORKER, measured, spec
 from tests.service.datasets.conftest import OCTETS
 from tests.service.datasets.making import iris, npz
@@ -232,7 +233,7 @@ def test_uploads_are_kept_paged_previewed_and_deleted_on_both_databases(uploads:
 
 
 def test_a_run_that_is_submitted_while_its_data_are_deleted_has_them_or_is_refused(
-    uploads: Uploads, engine: sa.Engine, settings: Settings
+    uploads: Uploads, runs: Runs, engine: sa.Engine
 ) -> None:
     dataset_id = add(uploads, npz(x=np.arange(40.0).reshape(20, 2), y=Y))
     new = NewRun(spec=spec(dataset={"kind": "uploaded", "id": dataset_id}))
@@ -246,22 +247,21 @@ def test_a_run_that_is_submitted_while_its_data_are_deleted_has_them_or_is_refus
             ended.append(error)
 
     thread = threading.Thread(target=delete, daemon=True)
-    with writing(engine) as connection:
-        known = resolved(connection, new, LOCAL)
-        hold(connection, [known.spec], LOCAL)
+
+    def meanwhile(run: Run) -> str:
+        """Called inside of the transaction that queues the run."""
         thread.start()
         thread.join(0.5)
-        assert ended == []
-        create(connection, prepared([Wanted(known)], settings), reuse=False, caller=LOCAL)
+        return run.id
+
+    run_id = runs.submit(new, respond=meanwhile).made
     thread.join(20)
     assert isinstance(ended[0], DatasetInUse)
-    with reading(engine) as connection:
-        known = resolved(connection, new, LOCAL)
-    with writing(engine) as connection:
-        connection.execute(sa.text("DELETE FROM run"))
+    runs.act(run_id, "cancel")
+    known = runs.review(new).spec
     uploads.delete(dataset_id)
     with writing(engine) as connection, pytest.raises(SpecRefused, match="There is no uploaded dataset"):
-        hold(connection, [known.spec], LOCAL)
+        hold(connection, [known], LOCAL)
 
 
 def test_any_name_is_stored_or_refused_and_never_a_bug(settings: Settings) -> None:
