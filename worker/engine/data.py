@@ -45,7 +45,8 @@ class Data:
         train, held_out = parted(spec, arrays.train_y)
         self.spec = spec
         self.device = device
-        self.raw = self._flat(arrays.train_x[train])
+        self._training = arrays.train_x[train].reshape(len(train), self.width)
+        self.raw = self._flat(self._training)
         self._scalings = {spec.normalize: self._scaling(spec.normalize)}
         self.labels = torch.from_numpy(_noisy(arrays.train_y[train], spec)).to(device)
         self.raw_validation, self.raw_test = self._flat(arrays.train_x[held_out]), self._flat(arrays.test_x)
@@ -96,7 +97,7 @@ class Data:
 
     def _scaling(self, normalize: Normalize | None) -> tuple[float | Tensor, float | Tensor]:
         """What raw values are multiplied by, and what is added then."""
-        scale, shift = self.spec.model_copy(update={"normalize": normalize}).scaling(self.raw.cpu().numpy())
+        scale, shift = self.spec.model_copy(update={"normalize": normalize}).scaling(self._training)
         return self._factor(scale), self._factor(shift)
 
     def forget_lessons(self) -> None:
