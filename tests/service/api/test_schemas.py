@@ -54,7 +54,7 @@ def test_every_field_is_described_and_has_its_default(schema: dict[str, Any]) ->
 
 
 def test_examples_say_which_schema_they_follow_and_follow_it() -> None:
-    files = sorted(EXAMPLES.glob("*.yaml"))
+    files = sorted(set(EXAMPLES.glob("*.yaml")) - {EXAMPLES / "openapi-python-client.yaml"})
     assert len(files) >= 2
     for file in files:
         line = next(line for line in file.read_text().splitlines() if "yaml-language-server" in line)

@@ -117,7 +117,7 @@ def send_and_kill(served: Serving, content: bytes, *, whole: bool) -> None:
     service = served.part("service")
     assert service is not None
     with socket.create_connection(("127.0.0.1", served.port)) as connection:
-        head = "POST /v1/datasets HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\n"
+        head = "POST /v1/datasets HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/csv\r\n"
         head += f"Content-Length: {len(content)}\r\n\r\n"
         connection.sendall(head.encode() + content[: None if whole else len(content) // 2])
         eventually(lambda: list(incoming.glob("*/body")))
