@@ -43,6 +43,7 @@ class Dataset(View):
     classes: list[str]
     rows_train: int
     rows_test: int
+    order: str
     notes: list[str]
     missing: str | None
     spec: dict[str, Any]

@@ -30,7 +30,7 @@ from worker.spec.part import Part
 from worker.spec.run import ENGINE_VERSION
 
 router = APIRouter(prefix="/v1", tags=["catalog"])
-FAMILIES = ("datasets", "models", "regularizers", "optimizers", "schedules", "stops")
+FAMILIES = ("datasets", "models", "losses", "regularizers", "optimizers", "schedules", "stops")
 
 
 class CatalogPart(BaseModel):
@@ -52,6 +52,7 @@ class Catalog(BaseModel):
     object: str = "catalog"
     datasets: list[CatalogPart]
     models: list[CatalogPart]
+    losses: list[CatalogPart]
     regularizers: list[CatalogPart]
     optimizers: list[CatalogPart]
     schedules: list[CatalogPart]

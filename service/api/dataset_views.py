@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from service.api.views import timestamp
 from service.datasets.dataset import Dataset, DatasetPage, Preview
 from service.datasets.options import Format
-from worker.spec.datasets.uploaded import Task
+from worker.spec.families.dataset import Task
 
 
 class DatasetView(BaseModel):
@@ -26,6 +26,9 @@ class DatasetView(BaseModel):
     classes: list[str]
     rows_train: int = Field(description="Validation included.")
     rows_test: int
+    order: Literal["random", "time"] = Field(
+        description="How rows are held out: at random, or the last ones, since they follow each other in time."
+    )
     sha256: str = Field(description="`sha256:…` of the content, or of the recipe that makes it.")
     bytes: int | None
     format: Format | None = Field(description="Of the file that was uploaded.")
@@ -37,9 +40,10 @@ class DatasetView(BaseModel):
     @classmethod
     def of(cls, dataset: Dataset) -> DatasetView:
         """The dataset as it is shown."""
-        same = ("id", "source", "owner", "name", "task", "rows_train", "rows_test", "bytes", "format", "missing")
+        same = ("id", "source", "owner", "name", "task", "rows_train", "rows_test", "order", "bytes", "format")
         return cls(
             **{name: getattr(dataset, name) for name in same},
+            missing=dataset.missing,
             shape=list(dataset.shape),
             classes=list(dataset.classes),
             sha256=dataset.digest,

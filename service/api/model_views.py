@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -41,20 +41,20 @@ class PredictionsView(BaseModel):
     epoch: int = Field(description="After which the model is as it is used here.")
     split: Split | None
     indices: list[int] | None
-    class_names: list[str]
+    class_names: list[str] = Field(description="None where the target is a number, as with all that is of classes.")
     probabilities: list[list[float | None]] = Field(description="Of each class for each row.")
     labels: list[int | None] = Field(description="The most probable class, from 0; null where there is none.")
     names: list[str | None] = Field(description="Its name.")
     true_labels: list[int] | None = Field(description="Of rows of the dataset, without the noise that a spec may add.")
     true_names: list[str] | None
+    predictions: list[float | None] | None = Field(
+        default=None, description="Where the target is a number: what it should be of each row, in its own unit."
+    )
+    targets: list[float] | None = Field(default=None, description="The true ones, of rows of the dataset.")
 
     @classmethod
     def of(cls, found: Predictions) -> PredictionsView:
         """The predictions as they are shown."""
-        finite = np.isfinite(found.probabilities.sum(axis=1))
-        given = [int(label) if ok else None for label, ok in zip(found.probabilities.argmax(1), finite, strict=True)]
-        told = [[_shown(value) for value in row] for row in found.probabilities.tolist()]
-        true = found.labels
         return cls.model_construct(
             run_id=found.kept.run_id,
             at=found.kept.at,
@@ -62,12 +62,32 @@ class PredictionsView(BaseModel):
             split=None if found.chosen is None else found.chosen.split,
             indices=None if found.chosen is None else list(found.chosen.indices),
             class_names=list(found.classes),
-            probabilities=told,
-            labels=given,
-            names=[None if label is None else found.classes[label] for label in given],
-            true_labels=None if true is None else list(true),
-            true_names=None if true is None else [found.classes[label] for label in true],
+            **(_of_classes(found) if found.classes else _of_numbers(found)),
         )
+
+
+def _of_classes(found: Predictions) -> dict[str, Any]:
+    finite, true = np.isfinite(found.outputs.sum(axis=1)), found.labels
+    given = [int(label) if ok else None for label, ok in zip(found.outputs.argmax(1), finite, strict=True)]
+    return {
+        "probabilities": [[_shown(value) for value in row] for row in found.outputs.tolist()],
+        "labels": given,
+        "names": [None if label is None else found.classes[label] for label in given],
+        "true_labels": None if true is None else list(true),
+        "true_names": None if true is None else [found.classes[label] for label in true],
+    }
+
+
+def _of_numbers(found: Predictions) -> dict[str, Any]:
+    return {
+        "probabilities": [],
+        "labels": [],
+        "names": [],
+        "true_labels": None,
+        "true_names": None,
+        "predictions": [_shown(value) for value in found.outputs[:, 0].tolist()],
+        "targets": None if found.targets is None else list(found.targets),
+    }
 
 
 def _shown(value: float) -> float | None:

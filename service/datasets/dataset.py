@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 from service.runs.data import content_of
 from service.store.runs import Row
-from worker.spec.datasets.uploaded import Task, Uploaded
-from worker.spec.families.dataset import BuiltIn
+from worker.spec.datasets.uploaded import Uploaded
+from worker.spec.families.dataset import Dataset as DatasetPart
+from worker.spec.families.dataset import Task
 
 ALWAYS = math.inf
 """When the built-in ones were made: they are listed before all others."""
@@ -30,6 +31,7 @@ class Dataset:
     classes: Sequence[str]
     rows_train: int
     rows_test: int
+    order: Literal["random", "time"]
     digest: str
     bytes: int | None
     format: str | None
@@ -39,25 +41,26 @@ class Dataset:
     created_at: float
 
     @classmethod
-    def built_in(cls, kind: str, part: type[BuiltIn], home: Path) -> Dataset:
-        """The dataset of a kind, as this machine has it."""
+    def built_in(cls, part: DatasetPart, home: Path) -> Dataset:
+        """The dataset of a kind with its defaults, as this machine has it."""
         train, test = part.rows
         return cls(
-            id=kind,
+            id=part.kind,
             source="built_in",
             owner=None,
-            name=kind,
-            task="classification",
+            name=part.kind,
+            task=part.task,
             shape=part.shape,
             classes=part.classes,
             rows_train=train,
             rows_test=test,
+            order="random",
             digest=part.digest(),
             bytes=None,
             format=None,
             notes=(),
             missing=part.missing(home),
-            spec={"kind": kind},
+            spec={"kind": part.kind},
             created_at=ALWAYS,
         )
 
@@ -73,6 +76,7 @@ class Dataset:
             "classes",
             "rows_train",
             "rows_test",
+            "order",
             "bytes",
             "format",
             "notes",

@@ -24,8 +24,8 @@ from service.store import datasets
 from service.store.database import reading, writing
 from service.store.runs import Row
 from worker.spec.datasets import KINDS
-from worker.spec.datasets.uploaded import FOLDER, ID, PREFIX, file_name
-from worker.spec.families.dataset import BuiltIn
+from worker.spec.datasets.uploaded import FOLDER, ID, PREFIX, Uploaded, file_name
+from worker.spec.families.dataset import Dataset as DatasetPart
 
 RETRY_SECONDS = 2
 SHOWN = 5
@@ -117,7 +117,7 @@ class Uploads(OnBehalf):
         """
         kinds = built_in()
         if dataset_id in kinds:
-            return Dataset.built_in(dataset_id, kinds[dataset_id], self._settings.datasets)
+            return Dataset.built_in(kinds[dataset_id], self._settings.datasets)
         with reading(self._engine) as connection:
             return Dataset.uploaded(self._row(connection, dataset_id), self._settings.datasets)
 
@@ -131,7 +131,7 @@ class Uploads(OnBehalf):
         home = self._settings.datasets
         found: list[Dataset] = []
         if created_at == ALWAYS:
-            found = [Dataset.built_in(kind, part, home) for kind, part in built_in().items() if kind > last]
+            found = [Dataset.built_in(part, home) for kind, part in built_in().items() if kind > last]
         if len(found) <= limit:
             with reading(self._engine) as connection:
                 before = None if created_at == ALWAYS else (created_at, last)
@@ -184,9 +184,9 @@ class Uploads(OnBehalf):
         return self._incoming.left(self._remove)
 
 
-def built_in() -> dict[str, type[BuiltIn]]:
-    """The datasets that are known by their kinds."""
-    return {kind: part for kind, part in KINDS.items() if issubclass(part, BuiltIn)}
+def built_in() -> dict[str, DatasetPart]:
+    """The datasets that are known by their kinds, with their defaults."""
+    return {kind: part(kind=kind) for kind, part in KINDS.items() if part is not Uploaded}
 
 
 def _columns(found: confined.Result) -> dict[str, Any]:

@@ -46,10 +46,13 @@ class Predictions:
     kept: Kept
     chosen: Chosen | None
     classes: Sequence[str]
-    probabilities: NDArray[np.float32]
-    """(rows, classes)"""
+    """None where the target is a number."""
+    outputs: NDArray[np.float32]
+    """Probabilities (rows, classes), or numbers (rows, 1)."""
     labels: Sequence[int] | None
     """The true ones, of rows of the dataset."""
+    targets: Sequence[float] | None
+    """Likewise, where they are numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +113,7 @@ class Models(KeptModels):
         raise Unavailable("The file is removed as fast as it is made; FITWELL_MAX_CACHE_BYTES may be too small for it.")
 
     async def predict(self, run_id: str, at: At, *, inputs: Sequence[Any] | None, chosen: Chosen | None) -> Predictions:
-        """Probabilities of the rows in ``inputs``, or of those chosen of the dataset.
+        """What the model says of the rows in ``inputs``, or of those chosen of the dataset.
 
         Raises:
             RunNotFound, NotMeasured: there is no model.
@@ -128,10 +131,9 @@ class Models(KeptModels):
         kept, answer, found = await self._asked(
             run_id, at, lambda model, _: Predict(model=model, chosen=chosen), content
         )
-        probabilities = np.frombuffer(found, "<f4").reshape(-1, len(dataset.classes))
-        return Predictions(
-            kept=kept, chosen=chosen, classes=dataset.classes, probabilities=probabilities, labels=answer.labels
-        )
+        outputs, classes = np.frombuffer(found, "<f4").reshape(-1, dataset.outputs), dataset.classes
+        true, numbers = answer.labels, answer.targets
+        return Predictions(kept=kept, chosen=chosen, classes=classes, outputs=outputs, labels=true, targets=numbers)
 
     async def grid(self, run_id: str, at: At, chosen: Chosen, theme: Theme) -> bytes:
         """A picture of rows with their true and predicted classes.

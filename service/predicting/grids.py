@@ -1,4 +1,4 @@
-"""Images of a dataset with their true and predicted classes, side by side in one picture."""
+"""Images of a dataset with their true and predicted classes or numbers, side by side in one picture."""
 
 from __future__ import annotations
 
@@ -22,16 +22,46 @@ CELL, IMAGE, HEAD = (140, 152), 96, 34
 LABEL_LETTERS = 15
 
 
+class Label(NamedTuple):
+    """What a model says of an image, and what is true."""
+
+    said: str
+    true: str
+    right: bool
+    """False where the image is to be marked."""
+
+
 class Judged(NamedTuple):
     """Images and what a model makes of them."""
 
     images: NDArray[Any]
     """Raw, (n, H, W) or (n, C, H, W)."""
     white: float
-    probabilities: NDArray[np.float32]
-    labels: Sequence[int]
-    """The true ones."""
-    classes: Sequence[str]
+    labels: Sequence[Label]
+
+
+def classes_judged(probabilities: NDArray[np.float32], true: Sequence[int], classes: Sequence[str]) -> list[Label]:
+    """The most probable class of each row of (n, classes), and the true one."""
+    labels = []
+    for row, label in zip(probabilities, true, strict=True):
+        known = plain(classes[label], LABEL_LETTERS)
+        if not np.isfinite(row).all():
+            labels.append(Label("not a number", known, right=False))
+            continue
+        given = int(row.argmax())
+        share, right = f" {100 * row[given]:.0f} %", given == label
+        said = ("" if right else "✗ ") + plain(classes[given], LABEL_LETTERS - len(share) + 4) + share
+        labels.append(Label(said, known, right))
+    return labels
+
+
+def numbers_judged(predictions: NDArray[np.float32], true: Sequence[float]) -> list[Label]:
+    """The number of each row of (n, 1), and the true one; only what is no number is marked."""
+    pairs = zip(predictions[:, 0].tolist(), true, strict=True)
+    return [
+        Label(f"{said:.4g}" if math.isfinite(said) else "not a number", f"{known:.4g}", math.isfinite(said))
+        for said, known in pairs
+    ]
 
 
 def grid(judged: Judged, title: str, theme: Theme) -> bytes:
@@ -66,26 +96,11 @@ def _cell(axes: Axes, judged: Judged, i: int, corner: tuple[int, int], look: Loo
         picture, cmap="gray", vmin=0, vmax=1, extent=(left, left + wide, top + tall, top), interpolation="nearest"
     )
     axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())
-    probabilities, true = judged.probabilities[i], judged.labels[i]
-    if not np.isfinite(probabilities).all():
-        said, right = "not a number", False
-    else:
-        given = int(probabilities.argmax())
-        share = f" {100 * probabilities[given]:.0f} %"
-        right = given == true
-        said = ("" if right else "✗ ") + plain(judged.classes[given], LABEL_LETTERS - len(share) + 4) + share
+    said, true, right = judged.labels[i]
     colour = look.ink if right else look.wrong
     _frame(axes, left, top, wide, tall, look.faint if right else look.wrong, 1 if right else 2.5)
     _write(axes, middle, corner[1] + IMAGE + 6, said, colour, 9, weight="normal" if right else "bold")
-    _write(
-        axes,
-        middle,
-        corner[1] + IMAGE + 22,
-        f"true: {plain(judged.classes[true], LABEL_LETTERS)}",
-        look.ink,
-        8,
-        alpha=0.75,
-    )
+    _write(axes, middle, corner[1] + IMAGE + 22, f"true: {true}", look.ink, 8, alpha=0.75)
 
 
 def _displayed(raw: NDArray[Any], white: float) -> NDArray[np.float64]:

@@ -55,7 +55,7 @@ class Chosen(BaseModel):
 
 
 class Predict(Message):
-    """Probabilities of rows: those chosen of the dataset, or those that follow, float32 in the dataset's shape."""
+    """Predictions of rows: those chosen of the dataset, or those that follow, float32 in the dataset's shape."""
 
     say: Literal["predict"] = "predict"
     model: ModelFile
@@ -72,7 +72,7 @@ class Export(Message):
 
 
 class DrawGrid(Message):
-    """Draw images of the dataset with their true and predicted classes, as PNG."""
+    """Draw images of the dataset with their true and predicted classes or numbers, as PNG."""
 
     say: Literal["draw_grid"] = "draw_grid"
     model: ModelFile
@@ -113,6 +113,8 @@ class Answer(Message):
     say: Literal["answer"] = "answer"
     labels: tuple[int, ...] | None = None
     """The true labels, of rows of the dataset."""
+    targets: tuple[float, ...] | None = None
+    """Instead of them, where the targets are numbers."""
     sha256: str | None = None
     """Of the file written."""
 

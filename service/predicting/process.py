@@ -21,7 +21,7 @@ from typing import BinaryIO, assert_never
 import numpy as np
 
 from service.predicting.curves import curve
-from service.predicting.grids import Judged, grid
+from service.predicting.grids import Judged, classes_judged, grid, numbers_judged
 from service.predicting.messages import (
     Answer,
     DrawCurve,
@@ -32,7 +32,7 @@ from service.predicting.messages import (
     Refused,
     next_order,
 )
-from service.predicting.shelf import CannotBeDone, Shelf, probabilities, short_of_memory
+from service.predicting.shelf import CannotBeDone, Rows, Shelf, predictions, short_of_memory
 
 LOG = logging.getLogger("fitwell.predicting")
 SHELF_SHARE = 8
@@ -69,9 +69,15 @@ def _predicted(order: Predict, content: bytes, shelf: Shelf) -> tuple[Answer, by
     loaded = shelf.model(order.model)
     if order.chosen is not None:
         rows = shelf.rows(loaded.spec, order.chosen)
-        return Answer(labels=tuple(rows.y.tolist())), probabilities(loaded, rows.x).tobytes()
+        return _true(rows), predictions(loaded, rows.x).tobytes()
     x = np.frombuffer(content, "<f4").reshape(-1, *loaded.spec.dataset.shape)
-    return Answer(), probabilities(loaded, x).tobytes()
+    return Answer(), predictions(loaded, x).tobytes()
+
+
+def _true(rows: Rows) -> Answer:
+    """The true targets."""
+    y = tuple(rows.y.tolist())
+    return Answer(labels=y) if np.issubdtype(rows.y.dtype, np.integer) else Answer(targets=y)
 
 
 def _exported(order: Export, shelf: Shelf) -> Answer:
@@ -96,9 +102,9 @@ def _grid(order: DrawGrid, shelf: Shelf) -> tuple[Answer, bytes]:
         )
         raise CannotBeDone("no_image", message)
     rows = shelf.rows(loaded.spec, order.chosen)
-    found = probabilities(loaded, rows.x)
-    judged = Judged(rows.x, dataset.white, found, rows.y.tolist(), dataset.classes)
-    return Answer(), grid(judged, order.title, order.theme)
+    found, true = predictions(loaded, rows.x), rows.y.tolist()
+    labels = classes_judged(found, true, dataset.classes) if dataset.classes else numbers_judged(found, true)
+    return Answer(), grid(Judged(rows.x, dataset.white, labels), order.title, order.theme)
 
 
 class Limits:

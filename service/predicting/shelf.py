@@ -12,14 +12,12 @@ from numpy.typing import NDArray
 
 from service.predicting.messages import Chosen, ModelFile, Reason
 from worker.spec.families.dataset import Arrays, Dataset
-from worker.spec.graph import INPUT, PROBABILITIES, NoGraph, onnx_of
+from worker.spec.graph import INPUT, PREDICTION, PROBABILITIES, NoGraph, Scaling, onnx_of
 from worker.spec.orders import parted
 from worker.spec.run import RunSpec
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
-
-    from worker.spec.families.dataset import Scale
 
 ROWS_AT_ONCE = (256, 16, 1)
 """Rows that go through a model together; fewer where they need more memory than there is."""
@@ -44,10 +42,10 @@ class Loaded(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Rows of a dataset: raw (n, *shape), and their labels."""
+    """Rows of a dataset: raw (n, *shape), and their targets: int64 labels, or float64 numbers."""
 
     x: NDArray[Any]
-    y: NDArray[np.int64]
+    y: NDArray[Any]
 
 
 class Shelf:
@@ -129,13 +127,13 @@ class Shelf:
         except NoGraph as error:
             raise CannotBeDone("no_graph", str(error)) from error
 
-    def _scaling(self, dataset: Dataset) -> tuple[Scale, Scale] | None:
-        """How the model was shown its inputs, where that was learned from the rows that it was trained on."""
-        if not dataset.learns_scaling:
+    def _scaling(self, dataset: Dataset) -> Scaling | None:
+        """How the model was shown its data, where that was learned from the rows that it was trained on."""
+        if not dataset.learns_scaling and dataset.task == "classification":
             return None
         arrays = self._data(dataset)
         train, _ = parted(dataset, arrays.train_y)
-        return dataset.scaling(arrays.train_x[train])
+        return Scaling(*dataset.scaling(arrays.train_x[train]), *dataset.target_scaling(arrays.train_y[train]))
 
 
 def _session(content: bytes) -> InferenceSession:
@@ -150,8 +148,8 @@ def _session(content: bytes) -> InferenceSession:
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def probabilities(loaded: Loaded, x: NDArray[Any]) -> NDArray[np.float32]:
-    """Of each class for each row, (n, classes).
+def predictions(loaded: Loaded, x: NDArray[Any]) -> NDArray[np.float32]:
+    """The probability of each class for each row (n, classes), or where the target is a number, that (n, 1).
 
     Raises:
         MemoryError: not even one row fits into the memory that this process may use.
@@ -171,6 +169,7 @@ def short_of_memory(error: Exception) -> bool:
 
 
 def _run(loaded: Loaded, x: NDArray[Any]) -> NDArray[np.float32]:
-    (found,) = loaded.session.run([PROBABILITIES], {INPUT: x.astype(np.float32)})
+    asked = PROBABILITIES if loaded.spec.dataset.task == "classification" else PREDICTION
+    (found,) = loaded.session.run([asked], {INPUT: x.astype(np.float32)})
     answer: NDArray[np.float32] = found
     return answer

@@ -106,9 +106,21 @@ def _curves(run: Run, history: History, train: str, held_out: str) -> Curves:
         return np.array([math.nan if value is None else value for epoch, value in pairs if epoch > 0], float)
 
     spec = _spec(run)
-    guessing = math.log(len(spec.dataset.classes))
+    guessing = _guessing(spec, of(train), of(train.replace("loss", "r2")))
     diverged, simpler = run.error_code == "diverged", not spec.model.trains
     return Curves(of(train), of(held_out), guessing, nonfinite=diverged, simpler=simpler)
+
+
+def _guessing(spec: RunSpec, losses: Any, r2: Any) -> float:
+    """The training loss of a model that knows nothing but how frequent classes are, or the mean of numbers.
+
+    Where the target is a number, R² of an epoch tells it: loss/(1 − R²) is the loss of the mean, if the loss is
+    squared; Huber's is straight for large residuals, so that it is less than this.
+    """
+    if spec.dataset.task == "classification":
+        return math.log(len(spec.dataset.classes))
+    known = np.isfinite(losses) & np.isfinite(r2) & (r2 < 1)
+    return float(losses[known][0] / (1 - r2[known][0])) if known.any() else math.inf
 
 
 def _candidates(spec: RunSpec, found: Diagnosis, reference: RunSpec | None) -> Iterator[tuple[dict[str, Any], str]]:

@@ -27,7 +27,7 @@ SHOWN = 20
 
 def content_of(row: Row) -> Content:
     """What is known of the dataset in ``row``."""
-    names = ("task", "rows_train", "rows_test")
+    names = ("task", "rows_train", "rows_test", "order")
     known = {name: getattr(row, name) for name in names}
     return Content(**known, shape=tuple(row.shape), classes=tuple(row.classes))
 

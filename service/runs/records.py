@@ -70,10 +70,15 @@ class Records(SeenRuns):
         with reading(self._engine) as connection:
             run = self._run(connection, run_id)
             counts = reports.find(connection, run.reused_from or run.id, "confusion")
+        classes = RunSpec.of(run.spec).dataset.classes
+        if not classes:
+            message = (
+                f"The target of {run_id} is a number; there are no classes to confuse. Its history has r2 and rmse."
+            )
+            raise NotMeasured(message)
         if counts is None:
             why = f"is {run.status!r}" if run.status != "succeeded" else 'was to be tested never ("evaluate.test")'
             raise NotMeasured(f"The confusion matrix is measured when a run succeeds, and {run_id} {why}.")
-        classes = RunSpec.of(run.spec).dataset.classes
         return Confusion(run_id, run.epoch, classes, counts)
 
     def weights(self, run_id: str) -> tuple[Run, Any]:

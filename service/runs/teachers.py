@@ -212,7 +212,7 @@ def _check_data(teacher: RunSpec, student: RunSpec, run_id: str, pointer: str) -
     if not teacher.model.trains:
         message = f"{run_id} is of kind {teacher.model.kind!r}, which has no logits to teach; name a network's run."
         raise _refused(pointer, "no_network", message)
-    theirs, mine = ((list(spec.dataset.shape), len(spec.dataset.classes)) for spec in (teacher, student))
+    theirs, mine = ((list(spec.dataset.shape), spec.dataset.outputs) for spec in (teacher, student))
     if theirs != mine:
         message = (
             f"{run_id} tells {theirs[1]} classes of rows of shape {theirs[0]} apart, and the student {mine[1]} classes "
@@ -223,7 +223,7 @@ def _check_data(teacher: RunSpec, student: RunSpec, run_id: str, pointer: str) -
 
 def _shapes(network: TeacherNetwork, student: RunSpec) -> dict[str, tuple[int, ...]]:
     shape = student.dataset.shape
-    return {**network.model.parameters(shape, len(student.dataset.classes)), **network.model.buffers(shape)}
+    return {**network.model.parameters(shape, student.dataset.outputs), **network.model.buffers(shape)}
 
 
 def _refused(pointer: str, code: str, message: str) -> SpecRefused:

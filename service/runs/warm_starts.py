@@ -85,7 +85,7 @@ def _check_model(wanted: RunSpec, there: RunSpec, run_id: str) -> None:
 
 def _shapes(spec: RunSpec) -> dict[str, tuple[int, ...]]:
     shape = spec.dataset.shape
-    return {**spec.model.parameters(shape, len(spec.dataset.classes)), **spec.model.buffers(shape)}
+    return {**spec.model.parameters(shape, spec.dataset.outputs), **spec.model.buffers(shape)}
 
 
 def _shape(shape: tuple[int, ...] | None) -> str:

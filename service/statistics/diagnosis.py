@@ -6,7 +6,7 @@ or last so many). Noise σ is estimated from second differences, in which a smoo
 mean over w epochs is known to σ/√w.
 
 - *diverged*: a loss is no longer finite, or the training loss ends above ``diverged_over_guessing`` times that of
-  guessing (ln of the number of classes).
+  guessing (ln of the number of classes; of numbers, the loss of their mean).
 - *overfits*: the smoothed validation loss ends above its lowest point by more than ``regret_noises`` · σ/√w and by
   more than ``share`` of it. Of curves that are flat but for normal noise fewer than one in twenty does so.
 - *underfits*: training and validation loss both still fall at the end (the last window's mean is below that of the

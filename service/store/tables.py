@@ -215,6 +215,7 @@ dataset = sa.Table(
     sa.Column("classes", sa.JSON, nullable=False),
     sa.Column("rows_train", sa.BigInteger, nullable=False),
     sa.Column("rows_test", sa.BigInteger, nullable=False),
+    sa.Column("order", sa.Text, nullable=False, server_default="random"),
     sa.Column("bytes", sa.BigInteger, nullable=False),
     sa.Column("format", sa.Text, nullable=False),
     sa.Column("notes", sa.JSON, nullable=False),

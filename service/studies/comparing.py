@@ -19,8 +19,8 @@ from service.studies.expansion import arm_id, steps_of, value_at
 from service.studies.measuring import NOTHING, Floats, Kept, Placed, check_known, kept_series, measured, placed
 
 ALPHA = 0.05
-LOWER = re.compile(r"\.(loss|loss_eval|error|error_eval|objective)$|^penalty\.")
-HIGHER = re.compile(r"\.(accuracy|accuracy_eval|accuracy_loo|r2)$")
+LOWER = re.compile(r"\.(loss|error|rmse)(_eval|_loo)?$|\.(objective|fpr)$|^penalty\.")
+HIGHER = re.compile(r"\.(accuracy|r2)(_eval|_loo)?$|\.tpr$")
 AT = re.compile(r"best|last|epoch:[1-9]\d{0,8}", re.ASCII)
 ABSENT = "absent"
 """What a group is called whose specs have nothing at the path."""
@@ -112,7 +112,9 @@ def check_metric(metric: str, pointer: str) -> None:
         SpecRefused: there is nothing to compare by it.
     """
     if not LOWER.search(metric) and not HIGHER.search(metric):
-        message = f"{metric!r} says nothing of what is better; compare by a loss, an error or an accuracy (val.loss)."
+        message = (
+            f"{metric!r} says nothing of what is better; compare by a loss, an error, an accuracy or R² (val.loss)."
+        )
         raise SpecRefused(message, errors=[FieldError(pointer, "no_direction", message)])
 
 

@@ -23,6 +23,7 @@ from worker.spec.datasets import KINDS as DATASETS
 from worker.spec.families.dataset import Dataset
 from worker.spec.families.model import Model
 from worker.spec.families.regularizer import Regularizer
+from worker.spec.losses import KINDS as LOSSES
 from worker.spec.models import KINDS as MODELS
 from worker.spec.models.linear import Linear
 from worker.spec.optimizers import KINDS as OPTIMIZERS
@@ -79,6 +80,7 @@ def _valid(part: type[Part], field: str, value: Any) -> bool:
 
 
 NETWORK = {"model": {"kind": "linear"}}
+NUMBER_LOSSES = [part for part in LOSSES.values() if part.task == "regression"]
 TEACHERS = tuple(
     [{"run_id": f"run_{'0' * 26}", "sha256": digit * 64, "network": NETWORK} for digit in digits]
     for digits in ("a", "b", "abc")
@@ -144,6 +146,18 @@ splits = st.just({"validation_size": 30}) | st.builds(
 """Rows held out, or a fold."""
 
 
+@st.composite
+def tasks(draw: st.DrawFn, kinds: list[str]) -> dict[str, Any]:
+    """A dataset of one of ``kinds``, and what is made small on it."""
+    kind = draw(st.sampled_from(kinds))
+    dataset = {"kind": kind, "train_size": draw(st.sampled_from([20, 47, 64, 90])), **draw(splits)}
+    if parsed({**NETWORK, "dataset": {"kind": kind}}).dataset.task == "regression":
+        dataset |= {"features": draw(st.sampled_from([5, 24, 40])), "correlation": 0.5}
+        return {"dataset": dataset, "loss": draw(st.sampled_from([None, *map(example, NUMBER_LOSSES)]))}
+    spoiled = {"label_noise": st.sampled_from([0.0, 0.0, 0.2]), "imbalance": st.sampled_from([1.0, 1.0, 5.0])}
+    return {"dataset": {**dataset, **{name: draw(values) for name, values in spoiled.items()}}}
+
+
 def falling_to(optimizer: str) -> list[str]:
     """The regularizers that are surely tried with this optimizer; each falls to one."""
     optimizers = sorted(OPTIMIZERS)
@@ -157,15 +171,8 @@ def stacks(draw: st.DrawFn, about: str, most: int = MOST_RUNS) -> list[RunSpec]:
     All use the optimizer ``about``, and nearly all a regularizer that falls to it, so that no part is left out.
     """
     kind = draw(st.sampled_from(["mlp", "mlp", "mlp", "mlp", "linear", "cnn"]))
-    dataset = "digits" if kind == "cnn" else draw(st.sampled_from(["digits", "digits", "mnist1d"]))
     frame = {
-        "dataset": {
-            "kind": dataset,
-            "train_size": draw(st.sampled_from([20, 47, 64, 90])),
-            **draw(splits),
-            "label_noise": draw(st.sampled_from([0.0, 0.0, 0.2])),
-            "imbalance": draw(st.sampled_from([1.0, 1.0, 5.0])),
-        },
+        **draw(tasks(["digits"] if kind == "cnn" else ["digits", "digits", "mnist1d", "linear"])),
         "model": draw(models[kind]),
         "batch_size": draw(st.sampled_from([7, 16, 32, "full"])),
         "epochs": EPOCHS,
@@ -176,12 +183,16 @@ def stacks(draw: st.DrawFn, about: str, most: int = MOST_RUNS) -> list[RunSpec]:
     bare = parsed({**frame, "optimizer": shape})
     first = draw(st.sampled_from(falling_to(about)))
     kinds = dict.fromkeys([first, *draw(st.lists(st.sampled_from(sorted(REGULARIZERS)), unique=True, max_size=4))])
-    usable = [REGULARIZERS[name] for name in kinds]
-    usable = [part for part in usable if not list(part.model_validate_json(json.dumps(example(part))).objections(bare))]
+    usable: list[type[Regularizer]] = []
+    for part in (REGULARIZERS[name] for name in kinds):
+        with_it = {**frame, "optimizer": shape, "regularizers": [example(one) for one in (*usable, part)]}
+        if not list(parsed(with_it).objections()):
+            usable.append(part)
     common = [(part, draw(bodies(part))) for part in usable if not _free(part)]
     members = []
-    for _ in range(draw(st.integers(2, most))):
-        arm = [draw(bodies(part)) for part in usable if _free(part) and draw(st.booleans())]
+    for i in range(draw(st.integers(2, most))):
+        free = [part for part in usable if _free(part)]
+        arm = [draw(bodies(part)) for part in free if (i == 0 and kind_of(part) == first) or draw(st.booleans())]
         own = {**frame, "regularizers": arm + [draw(bodies(part, body)) for part, body in common]}
         schedule = SCHEDULES[draw(st.sampled_from(sorted(SCHEDULES)))]
         own["optimizer"] = draw(bodies(optimizer, shape))
@@ -211,7 +222,7 @@ class MadeUpLessons(dict[str, torch.Tensor]):
         self.data = data
 
     def __missing__(self, key: str) -> torch.Tensor:
-        drawn = uniform(torch.tensor([stream_key(0, "teacher", key)]), 0, len(self.data) * self.data.classes)
+        drawn = uniform(torch.tensor([stream_key(0, "teacher", key)]), 0, len(self.data) * self.data.spec.outputs)
         self[key] = drawn.sub_(0.5).mul_(12).view(len(self.data), -1).to(self.data.device)
         return self[key]
 

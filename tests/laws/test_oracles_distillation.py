@@ -228,7 +228,7 @@ def by_autograd(
 ) -> Iterator[tuple[float, float]]:
     """Of each epoch the mean losses of labels and of teachers, as they were trained on."""
     own = {name: tensor.clone().requires_grad_() for name, tensor in first.items()}
-    x, others, y = data.inputs(data.raw).double(), taught_on.inputs(taught_on.raw).double(), data.labels
+    x, others, y = data.inputs(data.raw).double(), taught_on.inputs(taught_on.raw).double(), data.y
     lesson = torch.stack([torch_mlp({n: t.double() for n, t in weights.items()})(others) for weights in teachers], 1)
     for epoch in itertools.count(1):
         hard, soft = [], []

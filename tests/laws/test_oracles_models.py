@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tests.laws.oracles import SMALL, step_of
 from tests.laws.strategies import CPU, HOME, parsed
 from worker.engine.data import Data
-from worker.engine.evaluation import CHUNK_ROWS, confusion, evaluate, log_probabilities, weights_of
+from worker.engine.evaluation import CHUNK_ROWS, confusion, evaluate, predictions, weights_of
 from worker.engine.modes import EvaluationMode
 from worker.engine.progress import Progress
 from worker.engine.stack import Member, Stack
@@ -28,7 +28,7 @@ def test_every_closed_form_gradient_is_autograds(activation: str, regularizers: 
     stack, progress = step_of({**body, "regularizers": regularizers, "optimizer": {"kind": "sgd", "lr": 1.0}})
     before = {name: tensor.clone() for name, tensor in stack.tensors(0).items()}
     chosen = progress.batches.order[0, :32]
-    x, y = progress.data.batch(chosen[None])[0], progress.data.labels[chosen]
+    x, y = progress.data.batch(chosen[None])[0], progress.data.y[chosen]
     factors = list[Tensor]()
     progress._hidden = Watched(progress._hidden, factors)  # type: ignore[assignment]
     progress.train_step(1)
@@ -87,7 +87,7 @@ def test_a_convolutional_network_is_torchs(norm: str, pooling: str) -> None:
         for p, name in zip(learned, names, strict=True):
             p.copy_(before[name])
     chosen = progress.batches.order[0, :32]
-    x, y = progress.data.batch(chosen[None])[0].view(-1, 1, 8, 8), progress.data.labels[chosen]
+    x, y = progress.data.batch(chosen[None])[0].view(-1, 1, 8, 8), progress.data.y[chosen]
     nn.functional.cross_entropy(network(x), y).backward()  # type: ignore[no-untyped-call]
     progress.train_step(1)
     after = stack.tensors(0)
@@ -127,11 +127,11 @@ def test_bfloat16_rounds_the_products_and_stays_near() -> None:
 def test_label_noise_and_imbalance_are_what_was_asked() -> None:
     plain = Digits(train_size=500)
     noisy = Data(Digits(train_size=500, label_noise=0.3), HOME, CPU)
-    labels = Data(plain, HOME, CPU).labels
-    assert (noisy.labels != labels).sum() == 150
+    labels = Data(plain, HOME, CPU).y
+    assert (noisy.y != labels).sum() == 150
     assert torch.equal(noisy.validation.y, Data(plain, HOME, CPU).validation.y)
     spec = Digits(imbalance=10.0)
-    counts = torch.bincount(Data(spec, HOME, CPU).labels).tolist()
+    counts = torch.bincount(Data(spec, HOME, CPU).y).tolist()
     assert counts == spec.class_rows
     assert counts[0] == pytest.approx(10 * counts[-1], rel=0.1)
 
@@ -154,9 +154,9 @@ def test_the_confusion_matrix_is_scikit_learns_and_its_diagonal_the_accuracy() -
     Progress(stack, data, 1).train_step(1)
     test = data.test
     assert len(test.y) % CHUNK_ROWS, "the last chunk is to be a partial one"
-    counts = confusion(stack, test, data.classes)
-    given = log_probabilities(stack, test, EvaluationMode(stack)).argmax(2)
+    counts = confusion(stack, test, data.spec.outputs)
+    given = predictions(stack, test, EvaluationMode(stack)).argmax(2)
     for k, matrix in enumerate(counts):
-        assert matrix.tolist() == confusion_matrix(test.y, given[k], labels=range(data.classes)).tolist()
+        assert matrix.tolist() == confusion_matrix(test.y, given[k], labels=range(data.spec.outputs)).tolist()
     accuracy = evaluate(stack, test)[1]
     assert torch.equal(counts.diagonal(dim1=1, dim2=2).sum(1).double() / len(test.y), accuracy)

@@ -132,7 +132,7 @@ def test_label_smoothing_is_torchs_and_the_recorded_loss_is_the_plain_one() -> N
     stack, progress = step_of({**body, "regularizers": [{"kind": "label_smoothing", "amount": 0.2}]})
     before = {name: tensor.clone().requires_grad_() for name, tensor in stack.tensors(0).items()}
     chosen = progress.batches.order[0, :32]
-    h, y = progress.data.batch(chosen[None])[0], progress.data.labels[chosen]
+    h, y = progress.data.batch(chosen[None])[0], progress.data.y[chosen]
     progress.train_step(1)
     for layer in range(3):
         h = torch.nn.functional.linear(h, before[f"layers.{layer}.weight"], before[f"layers.{layer}.bias"])

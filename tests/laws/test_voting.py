@@ -239,14 +239,14 @@ def test_a_longer_run_begins_as_the_shorter_one() -> None:
 def rows(spec: RunSpec) -> tuple[Array, Array, Array, Array]:
     """Training rows and labels, test rows and labels, as float64."""
     data = fresh(spec)
-    return data.raw.double().numpy(), data.labels.numpy(), data.raw_test.double().numpy(), data.test.y.numpy()
+    return data.raw.double().numpy(), data.y.numpy(), data.raw_test.double().numpy(), data.test.y.numpy()
 
 
 def told(spec: RunSpec) -> list[tuple[dict[str, float], Tensor]]:
     """The metrics of every epoch, and the confusion matrix of the test set."""
     data = fresh(spec)
     training = training_of([spec], data)
-    return [(r.metrics, confusion(r.stack, data.test, data.classes)[r.position]) for (r,) in training.epochs()]
+    return [(r.metrics, confusion(r.stack, data.test, data.spec.outputs)[r.position]) for (r,) in training.epochs()]
 
 
 def ranked(x: Array, q: Array) -> Array:
@@ -297,7 +297,7 @@ def test_on_fashion_mnist_every_k_predicts_what_scikit_learns_brute_force_does()
     x, labels, q, _ = rows(spec)
     data, q = fresh(spec), q[:1000]
     places = data._memory.nearest(data.raw_test[:1000], spec.epochs + 1)
-    near = data.labels[places]
+    near = data.y[places]
     distances = np.square(x[places.numpy()] - q[:, None, :]).sum(2)
     tied = (np.diff(distances, axis=1) == 0).any(1)
     assert tied.mean() < 0.01, "only rows with a tie can be answered otherwise"

@@ -26,15 +26,10 @@ Rows = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class Split(NamedTuple):
-    """Rows in evaluation form: inputs x (n, D) float32, labels y (n,) int64."""
+    """Rows in evaluation form: inputs x (n, D) float32; targets y (n,), int64 labels or float32 numbers."""
 
     x: Tensor
     y: Tensor
-
-
-def one_hot(y: Tensor, classes: int) -> Tensor:
-    """Targets (K, N, classes), one at the label ``y`` (K, N)."""
-    return torch.zeros((*y.shape, classes), device=y.device).scatter_(2, y.unsqueeze(2), 1.0)
 
 
 class Data:
@@ -48,10 +43,14 @@ class Data:
         self._training = arrays.train_x[train].reshape(len(train), self.width)
         self.raw = self._flat(self._training)
         self._scalings = {spec.normalize: self._scaling(spec.normalize)}
-        self.labels = torch.from_numpy(_noisy(arrays.train_y[train], spec)).to(device)
+        scale, shift = spec.target_scaling(arrays.train_y[train])
+        self.unit = 1 / scale
+        """What 1 is in the targets' own unit, where they are numbers."""
+        self.y = self._targets(_noisy(arrays.train_y[train], spec), scale, shift)
         self.raw_validation, self.raw_test = self._flat(arrays.train_x[held_out]), self._flat(arrays.test_x)
-        self.validation = self._split(self.raw_validation, arrays.train_y[held_out])
-        self.test = self._split(self.raw_test, arrays.test_y)
+        self.coefficients = self._coefficients()
+        self.validation = Split(self.inputs(self.raw_validation), self._targets(arrays.train_y[held_out], scale, shift))
+        self.test = Split(self.inputs(self.raw_test), self._targets(arrays.test_y, scale, shift))
         self.lessons: dict[str, Tensor] = {}
         """What teachers say of the training rows, by the teacher's key: logits (rows, classes)."""
         self.transfers: dict[str, Data] = {}
@@ -59,7 +58,7 @@ class Data:
         self._with_blank: Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.y)
 
     @property
     def width(self) -> int:
@@ -68,13 +67,22 @@ class Data:
 
     def training(self, rows: int) -> Split:
         """The first ``rows`` training rows; the split's order is random, so they are a fair sample."""
-        return Split(self.inputs(self.raw[:rows]), self.labels[:rows])
+        return Split(self.inputs(self.raw[:rows]), self.y[:rows])
 
     def _flat(self, x: np.ndarray[Any, Any]) -> Tensor:
         return torch.from_numpy(np.array(x.reshape(len(x), self.width))).to(self.device)
 
-    def _split(self, raw: Tensor, y: Rows) -> Split:
-        return Split(self.inputs(raw), torch.from_numpy(y).to(self.device))
+    def _coefficients(self) -> Tensor | None:
+        """The true coefficients (D,) of the inputs as the model sees them, where they are known; float64."""
+        if (known := self.spec.coefficients) is None:
+            return None
+        scale, _ = self.spec.scaling(self._training)
+        return torch.from_numpy(known / scale).to(self.device)
+
+    def _targets(self, y: np.ndarray[Any, Any], scale: float, shift: float) -> Tensor:
+        """Labels as they are, numbers scaled, on the device."""
+        scaled = y if self.spec.task == "classification" else (y * scale + shift).astype(np.float32)
+        return torch.from_numpy(scaled).to(self.device)
 
     def _factor(self, value: Scale) -> float | Tensor:
         """The number for all inputs, or a number for each, (D,) float32."""
@@ -109,11 +117,6 @@ class Data:
         said = [self.lessons[teacher.key].index_select(0, rows.reshape(-1)) for teacher in teachers]
         together = said[0] if len(said) == 1 else torch.stack(said, 1)
         return together.view(*rows.shape, len(said), -1)
-
-    @property
-    def classes(self) -> int:
-        """How many classes there are."""
-        return len(self.spec.classes)
 
     def batch(self, rows: Tensor) -> Tensor:
         """Inputs (K, N, D) of the training rows ``rows`` (K, N)."""

@@ -35,11 +35,12 @@ def measurement(result: EpochResult, digest: str) -> Measurement:
 def outcomes_of(stack: Stack, data: Data, ended: Sequence[HowItEnded]) -> list[Outcome]:
     """How the runs of ``stack`` ended, with reports on their models."""
     tested = stack.members[0].spec.evaluate.test != "never"
-    matrices = confusion(stack, data.test, data.classes).tolist() if tested else []
+    classes = len(data.spec.classes)
+    matrices = confusion(stack, data.test, classes).tolist() if tested and classes else []
     outcomes = []
     for position, (member, how) in enumerate(zip(stack.members, ended, strict=True)):
         reports: dict[str, object] = {"weights": parameters_of(stack, position)}
-        if tested and how != "diverged":
+        if matrices and how != "diverged":
             reports["confusion"] = matrices[position]
         outcomes.append(_outcome(member.run_id, how, reports))
     return outcomes

@@ -1,4 +1,4 @@
-"""Losses and accuracies in evaluation mode, for all runs of a stack at once."""
+"""Losses, and what scores are made of, in evaluation mode, for all runs of a stack at once."""
 
 from __future__ import annotations
 
@@ -14,21 +14,26 @@ CHUNK_ROWS = 500
 """Rows in a forward pass; fixed, since a GEMM's bits may depend on its height."""
 
 
-def log_probabilities(stack: Stack, split: Split, mode: EvaluationMode) -> Tensor:
-    """Log-probabilities (K, N, classes) of a few rows."""
+def predictions(stack: Stack, split: Split, mode: EvaluationMode) -> Tensor:
+    """What the models say of a few rows, (K, N, outputs): log-probabilities of classes, or numbers."""
     x = mode.inputs(split.x.expand(len(stack), *split.x.shape))
-    return torch.log_softmax(stack.network.forward(x, mode), 2)
+    return stack.loss.maths.predicted(stack.loss, stack.network.forward(x, mode))
 
 
 def evaluate(stack: Stack, split: Split) -> tuple[Tensor, Tensor]:
-    """Mean loss and accuracy of each run on ``split``, two tensors (K,) of float64."""
-    losses, hits, mode = [], [], EvaluationMode(stack)
+    """Mean loss and mean mark of each run on ``split``, two tensors (K,) of float64."""
+    losses, marks, mode, loss = [], [], EvaluationMode(stack), stack.loss
     for x, y in zip(torch.split(split.x, CHUNK_ROWS), torch.split(split.y, CHUNK_ROWS), strict=True):
-        log_p = log_probabilities(stack, Split(x, y), mode)
-        wanted = y.expand(len(stack), -1)
-        losses.append(-log_p.gather(2, wanted.unsqueeze(2)).squeeze(2))
-        hits.append(log_p.argmax(2) == wanted)
-    return ordered_mean(torch.cat(losses, 1)), torch.cat(hits, 1).sum(1).double() / len(split.y)
+        said, wanted = predictions(stack, Split(x, y), mode), y.expand(len(stack), -1)
+        losses.append(loss.maths.lost(loss, said, wanted, None))
+        marks.append(loss.maths.marked(loss, said, wanted, None))
+    return ordered_mean(torch.cat(losses, 1)), ordered_mean(torch.cat(marks, 1))
+
+
+def variance(y: Tensor) -> Tensor:
+    """The variance of targets ``y`` (n,) about their mean, a tensor (1,) of float64."""
+    rows = y.double().unsqueeze(0)
+    return ordered_mean((rows - ordered_mean(rows)).square())
 
 
 def confusion(stack: Stack, split: Split, classes: int) -> Tensor:
@@ -36,7 +41,7 @@ def confusion(stack: Stack, split: Split, classes: int) -> Tensor:
     counts = torch.zeros((len(stack), classes * classes), dtype=torch.int64, device=stack.device)
     mode = EvaluationMode(stack)
     for x, y in zip(torch.split(split.x, CHUNK_ROWS), torch.split(split.y, CHUNK_ROWS), strict=True):
-        cell = log_probabilities(stack, Split(x, y), mode).argmax(2) + y * classes
+        cell = predictions(stack, Split(x, y), mode).argmax(2) + y * classes
         counts.scatter_add_(1, cell, torch.ones_like(cell))
     return counts.view(-1, classes, classes)
 
@@ -47,3 +52,18 @@ def weights_of(stack: Stack) -> tuple[Tensor, Tensor]:
     zeros = [(w == 0).flatten(1).sum(1) for w, _ in stack.matrices]
     count = sum(w[0].numel() for w, _ in stack.matrices)
     return torch.stack(squares).sum(0).sqrt(), torch.stack(zeros).sum(0).double() / count
+
+
+def recovery(w: Tensor, known: Tensor) -> dict[str, Tensor]:
+    """How near the weights ``w`` (K, 1, D) of a linear model are to the true coefficients ``known`` (D,); (K,) each.
+
+    The distance relative to the truth's norm, and of the inputs that have a coefficient, and of those that have none,
+    the share whose weight is not exactly zero (true and false positive rate of the support).
+    """
+    learned, chosen = w.squeeze(1).double(), w.squeeze(1) != 0
+    distance = ordered_sum((learned - known).square()).sqrt()
+    found = {"coefficients.error": distance / ordered_sum(known.square().unsqueeze(0)).sqrt()}
+    for name, inputs in (("support.tpr", known != 0), ("support.fpr", known == 0)):
+        if inputs.any():
+            found[name] = chosen[:, inputs].sum(1).double() / inputs.sum()
+    return found

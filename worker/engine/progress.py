@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from worker.engine.data import Data, one_hot
-from worker.engine.evaluation import CHUNK_ROWS, log_probabilities
+from worker.engine.data import Data
+from worker.engine.evaluation import CHUNK_ROWS, predictions
 from worker.engine.modes import EvaluationMode, TrainingMode
 from worker.engine.stack import Stack
 from worker.spec.families.optimizer import Step
 from worker.spec.orders import permutation
 from worker.spec.part import Stacked
-from worker.spec.sums import ordered_mean, ordered_sum, summed
+from worker.spec.sums import ordered_mean, ordered_sum
 
 MICRO_ROWS = 1024
 """Rows in a forward and backward pass; the gradients of a larger batch's parts are summed in order."""
@@ -27,7 +27,7 @@ class Batches(NamedTuple):
 
     order: Tensor
     losses: Tensor
-    hits: Tensor
+    marks: Tensor
     taught: Tensor
     """What teachers' parts have for a loss; 0 where a run has none."""
 
@@ -104,32 +104,23 @@ class Progress:
         stack.seek(self.epoch, first, rows)
         chosen = batches.order[:, first : first + rows]
         x = self.data.batch(chosen) if stack.images is None else stack.images.batch(self.data, chosen)
-        y = self.data.labels.take(chosen)
+        y, loss = self.data.y.take(chosen), stack.loss
         targets: Tensor | None = None
         if self._mixing:
             x, targets = self._mixed(x, y)
         for part, draws in self._entering:
             part.maths.inputs(part, x, draws)
         z = stack.network.forward(x, self._hidden)
-        log_p = torch.log_softmax(z, 2)
-        wanted, best = y.unsqueeze(2), log_p.argmax(2)
-        losses, hits = (values[:, first : first + rows] for values in (batches.losses, batches.hits))
-        if targets is None:
-            torch.neg(log_p.gather(2, wanted).squeeze(2), out=losses)
-            hits.copy_(best == y)
-        else:
-            losses.copy_(-summed(targets * log_p).squeeze(2))
-            hits.copy_(targets.gather(2, best.unsqueeze(2)).squeeze(2))
-        if targets is None and not self._smoothing:
-            pull = torch.zeros_like(log_p).scatter_(2, wanted, -1 / of)
-        else:
-            targets = one_hot(y, self.data.classes) if targets is None else targets
+        said, place = loss.maths.predicted(loss, z), slice(first, first + rows)
+        batches.losses[:, place] = loss.maths.lost(loss, said, y, targets)
+        batches.marks[:, place] = loss.maths.marked(loss, said, y, targets)
+        if self._smoothing:
+            targets = self._encoded(y) if targets is None else targets
             for part, _ in self._smoothing:
                 part.maths.smooth(part, targets)
-            pull = targets.mul_(-1 / of)
-        g = torch.ops.aten._log_softmax_backward_data(pull, log_p, 2, log_p.dtype)
+        g = loss.maths.pull(loss, said, y, targets, of)
         if self._teaching or self._transferring:
-            self._be_taught(z, y, g, chosen, slice(first, first + rows), of)
+            self._be_taught(z, y, g, chosen, place, of)
         stack.network.backward(g)
         for transferring in self._transferring:
             self._add_transferred(*transferring, first, rows, of)
@@ -177,11 +168,15 @@ class Progress:
         stack.gradient.copy_(before.index_add_(0, runs, stack.gradient.index_select(0, runs)))
 
     def _mixed(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Inputs (K, N, D) and targets (K, N, classes) after all mixing."""
-        targets, images = one_hot(y, self.data.classes), x.view(*x.shape[:2], *self.data.spec.shape)
+        """Inputs (K, N, D) and targets (K, N, outputs) after all mixing."""
+        targets, images = self._encoded(y), x.view(*x.shape[:2], *self.data.spec.shape)
         for part, draws in self._mixing:
             images, targets = part.maths.mix(part, images, targets, draws)
         return images.flatten(2), targets
+
+    def _encoded(self, y: Tensor) -> Tensor:
+        """Targets y (K, N) as they are mixed and smoothed, (K, N, outputs)."""
+        return self.stack.loss.maths.encoded(self.stack.loss, y, self.data.spec.outputs)
 
     def _update(self, t: int) -> None:
         """Gradients of the penalties, the optimizer's step, proximal steps."""
@@ -197,9 +192,9 @@ class Progress:
                 part.maths.prox(part, w, lr)
 
     def losses(self) -> tuple[Tensor, Tensor]:
-        """Mean loss and accuracy of the batches so far, as they were trained on; (K,) each."""
+        """Mean loss and mean mark of the batches so far, as they were trained on; (K,) each."""
         batches = self.batches
-        return ordered_mean(batches.losses[:, : self.rows]), ordered_mean(batches.hits[:, : self.rows])
+        return ordered_mean(batches.losses[:, : self.rows]), ordered_mean(batches.marks[:, : self.rows])
 
     def taught(self) -> Tensor:
         """Mean loss of what teachers say of the batches so far, likewise."""
@@ -232,7 +227,7 @@ class Progress:
                     add(part.kind, part.maths.penalty_of_activations(part, a))
 
             mode = EvaluationMode(self.stack, look)
-            log_p, y = log_probabilities(self.stack, split, mode), split.y.expand(len(self.stack), -1)
+            log_p, y = predictions(self.stack, split, mode), split.y.expand(len(self.stack), -1)
             for part, _ in of_outputs:
                 add(part.kind, part.maths.penalty_of_outputs(part, log_p, y) / len(split.y))
         return sums

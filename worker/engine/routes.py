@@ -151,13 +151,13 @@ class Trial:
     """A step on made-up numbers, in the shapes of a stack: forward, backward, and an optimizer that multiplies."""
 
     def __init__(self, spec: RunSpec, rows: int, most_runs: int) -> None:
-        shape, classes = spec.dataset.shape, len(spec.dataset.classes)
+        shape, outputs = spec.dataset.shape, spec.dataset.outputs
         self.spec = spec
-        self.layout = Layout(spec.model.parameters(shape, classes))
+        self.layout = Layout(spec.model.parameters(shape, outputs))
         self.kept = Layout(spec.model.buffers(shape))
         self.weights = _noise("weights", most_runs, self.layout.width)
         self.x = _noise("x", most_runs, rows, math.prod(shape))
-        self.g = _noise("g", most_runs, rows, classes)
+        self.g = _noise("g", most_runs, rows, outputs)
 
     def run(self, first: int, last: int) -> tuple[Tensor, Tensor, Tensor]:
         """Logits, gradients and changed weights of the runs from ``first`` up to ``last``, trained together."""
@@ -171,7 +171,7 @@ class Trial:
             buffers,
             spec.dataset.shape,
             spec.precision,
-            len(spec.dataset.classes),
+            spec.dataset.outputs,
         )
         part = Stacked([spec.model] * (last - first), device=weights.device, dtype=weights.dtype)
         network = part.maths.network(part, material)

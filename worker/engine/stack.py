@@ -17,6 +17,7 @@ from torch import Tensor
 from worker.engine.images import Images, Operation
 from worker.engine.streams import StackDraws, uniform
 from worker.spec.canonical import sha256_of
+from worker.spec.families.loss import Loss
 from worker.spec.families.model import InstanceBased, Material
 from worker.spec.families.optimizer import Optimizer
 from worker.spec.families.regularizer import Regularizer, defines
@@ -85,7 +86,7 @@ class Stack:
         if not self.members:
             return
         spec = members[0].spec
-        self.layout = Layout(spec.model.parameters(spec.dataset.shape, len(spec.dataset.classes)))
+        self.layout = Layout(spec.model.parameters(spec.dataset.shape, spec.dataset.outputs))
         self.kept = Layout(spec.model.buffers(spec.dataset.shape))
         self.weights = self._initial(self.layout) if weights is None else weights
         self.buffers = self._initial(self.kept) if buffers is None else buffers
@@ -128,9 +129,10 @@ class Stack:
             self.kept.views(self.buffers),
             spec.dataset.shape,
             spec.precision,
-            len(spec.dataset.classes),
+            spec.dataset.outputs,
         )
         self.network = spec.model.network(self._stacked([m.spec.model for m in self.members]), material)
+        self.loss: Stacked[Loss] = self._stacked([m.spec.minimised for m in self.members])
         if spec.model.trains:
             self.optimizer: Stacked[Optimizer] = self._stacked([m.spec.trained_by for m in self.members])
         self._slots = self._gathered()

@@ -12,7 +12,7 @@ from typing import Literal
 from torch import Tensor
 
 from worker.engine.data import SUBSET_ROWS, Data, Split
-from worker.engine.evaluation import evaluate, weights_of
+from worker.engine.evaluation import evaluate, recovery, variance, weights_of
 from worker.engine.pace import Pace
 from worker.engine.progress import Progress
 from worker.engine.stack import Member, Stack
@@ -135,9 +135,10 @@ class Training:
         stack = progress.stack
         penalties, lessons = progress.penalties(), progress.taught().tolist()
         norm, zeros = weights_of(stack)
-        columns = {**_named("train", "", *progress.losses()), **self._evaluated(stack)}
+        columns = {**self._named("train", "", *progress.losses(), self.data.y), **self._evaluated(stack)}
         columns |= {"weights.norm": norm, "weights.zeros": zeros}
         rows = rows_of(columns, len(stack))
+        recovered = rows_of(self._recovered(stack), len(stack))
         measured = []
         for i, member in enumerate(stack.members):
             own = sorted({part.kind for part in member.spec.regularizers if penalises(part)})
@@ -146,7 +147,9 @@ class Training:
             taught = {
                 f"{part.kind}.loss": lessons[i] for part in member.spec.regularizers if defines(type(part), "teach")
             }
-            measured.append({**rows[i], "train.objective": objective, **terms, **taught, "lr": progress.rates[i]})
+            found = recovered[i] if not any(part.changes_evaluation for part in member.spec.regularizers) else {}
+            more = {**terms, **taught, **found, "lr": progress.rates[i]}
+            measured.append({**rows[i], "train.objective": objective, **more})
         return self._concluded(stack, progress.steps, measured, start)
 
     def _concluded(
@@ -166,7 +169,7 @@ class Training:
         """Losses and accuracies in evaluation mode, as the spec asks for them in every epoch; tensors (K,)."""
         measured: dict[str, Tensor] = {}
         for name, suffix, split in self._splits():
-            measured |= _named(name, suffix, *evaluate(stack, split))
+            measured |= self._named(name, suffix, *evaluate(stack, split), split.y)
         return measured
 
     def _splits(self) -> list[tuple[str, str, Split]]:
@@ -181,6 +184,18 @@ class Training:
             splits.append(("test", "", self.data.test))
         return splits
 
+    def _named(self, split: str, suffix: str, loss: Tensor, mark: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """The series of one split by name: its mean loss, and the scores made of its mean mark and its targets."""
+        minimised = self._spec.minimised
+        spread = variance(y) if minimised.task == "regression" else mark
+        scores = minimised.scored(mark, spread, self.data.unit)
+        return {f"{split}.loss{suffix}": loss, **{f"{split}.{name}{suffix}": score for name, score in scores.items()}}
+
+    def _recovered(self, stack: Stack) -> dict[str, Tensor]:
+        """How near a linear model has come to the coefficients that made the data, where those are known."""
+        known = self.data.coefficients
+        return {} if known is None or self._spec.model.kind != "linear" else recovery(stack.matrices[0][0], known)
+
     @property
     def _training_rows(self) -> int:
         """Of how many training rows the loss in evaluation mode is measured."""
@@ -192,7 +207,8 @@ class Training:
         if not ended:
             return results
         stack = results[0].stack.take([results[i].position for i in ended])
-        measured = rows_of(_named("test", "", *evaluate(stack, self.data.test)), len(stack))
+        test = self.data.test
+        measured = rows_of(self._named("test", "", *evaluate(stack, test), test.y), len(stack))
         for i, row in zip(ended, measured, strict=True):
             results[i] = replace(results[i], metrics={**results[i].metrics, **row})
         return results
@@ -215,15 +231,6 @@ def ended_after(spec: RunSpec, epoch: int, history: Mapping[str, Sequence[float 
     if limit is not None and limit <= epoch * spec.steps_per_epoch:
         return "stopped_early"
     return "stopped_early" if any(rule.stopped(history) for rule in spec.stop) else None
-
-
-def _named(split: str, suffix: str, loss: Tensor, accuracy: Tensor) -> dict[str, Tensor]:
-    """The series of one split by name."""
-    return {
-        f"{split}.loss{suffix}": loss,
-        f"{split}.accuracy{suffix}": accuracy,
-        f"{split}.error{suffix}": 1 - accuracy,
-    }
 
 
 def rows_of(columns: Mapping[str, Tensor], count: int) -> list[dict[str, float]]:

@@ -26,7 +26,7 @@ class Recalled(Data):
         super().__init__(spec, home, device)
         self._memory = model.memory(self.raw)
         self._known: dict[Part, tuple[int, int]] = {}
-        nothing = Split(self.labels[:0].unsqueeze(1), self.labels[:0])
+        nothing = Split(self.y[:0].unsqueeze(1), self.y[:0])
         self._train, self.left_out = nothing, nothing
 
     def training(self, rows: int) -> Split:
@@ -43,12 +43,12 @@ class Recalled(Data):
                 continue
             places = yield from self._places(raws[part][:rows], min(most + (part == "train"), len(self)))
             if part == "train":
-                self._train = Split(self.labels[places], self.labels[:rows])
-                self.left_out = Split(self.labels[_without_itself(places)], self.labels[:rows])
+                self._train = Split(self.y[places], self.y[:rows])
+                self.left_out = Split(self.y[_without_itself(places)], self.y[:rows])
             elif part == "val":
-                self.validation = self.validation._replace(x=self.labels[places])
+                self.validation = self.validation._replace(x=self.y[places])
             else:
-                self.test = self.test._replace(x=self.labels[places])
+                self.test = self.test._replace(x=self.y[places])
             self._known[part] = most, rows
 
     def _places(self, raw: Tensor, most: int) -> Generator[None, None, Tensor]:

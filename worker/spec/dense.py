@@ -4,7 +4,8 @@
     backward   ∂W = gᵀ·h,  ∂b = Σ g,  g ← (g·W) ⊙ φ′(h)
 
 One batched GEMM does a layer for all runs, so the number of calls in a step does not grow with K. Written out, it
-takes about two thirds of autograd's time on a CPU.
+takes about two thirds of autograd's time on a CPU. A layer with a single output is no GEMM but products of numbers,
+added in a fixed order: libraries choose their way with so small a matrix by its size times K, and its bits with it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import itertools
 from typing import TYPE_CHECKING, Literal
 
 from worker.spec.families.model import Acted, Hidden, Material, Start
+from worker.spec.sums import summed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -105,7 +107,7 @@ class DenseNetwork:
         return self._buffers[rows]
 
     def forward(self, x: Tensor, hidden: Hidden) -> Tensor:
-        """Logits (K, N, classes); ``hidden`` may change each hidden layer's activations in place."""
+        """Outputs (K, N, outputs); ``hidden`` may change each hidden layer's activations in place."""
         self._inputs, self._before, self._acted = [x], [], []
         outputs = self._outputs(x.shape[1])
         for i, z in enumerate(outputs):
@@ -121,7 +123,7 @@ class DenseNetwork:
         return outputs[-1]
 
     def backward(self, g: Tensor) -> None:
-        """Gradients of the last ``forward``, given ``g`` (K, N, classes) at its logits."""
+        """Gradients of the last ``forward``, given ``g`` (K, N, outputs) at what it said."""
         self._backward(g)
 
     def backward_to_inputs(self, g: Tensor) -> Tensor:
@@ -133,16 +135,29 @@ class DenseNetwork:
 
         for i in reversed(range(self.depth)):
             self._weight_gradient(i, g)
-            torch.sum(g, 1, out=self.gb[i])
+            if self._single(i):
+                self.gb[i].copy_(summed(g.transpose(1, 2)).squeeze(2))
+            else:
+                torch.sum(g, 1, out=self.gb[i])
             if i > 0:
                 g = self._through_activation(self._input_gradient(i, g), i - 1)
         return g
+
+    def _single(self, i: int) -> bool:
+        """Whether layer ``i`` has one output."""
+        return self.w[i].shape[1] == 1
+
+    def _operand(self, x: Tensor) -> Tensor:
+        """A factor of a product, as exact as products are to be."""
+        return x.bfloat16().float() if self.rounded else x
 
     def _affine(self, i: int, h: Tensor, out: Tensor) -> None:
         """``out`` = h·Wᵀ + b."""
         import torch
 
-        if self.rounded:
+        if self._single(i):
+            torch.add(summed(self._operand(h) * self._operand(self.w[i])), self.b[i], out=out)
+        elif self.rounded:
             torch.add(torch.bmm(h.bfloat16(), self.w[i].bfloat16().transpose(1, 2)), self.b[i], out=out)
         else:
             torch.baddbmm(self.b[i], h, self.w[i].transpose(1, 2), out=out)
@@ -151,7 +166,10 @@ class DenseNetwork:
         """∂W = gᵀ·h."""
         import torch
 
-        if self.rounded:
+        if self._single(i):
+            products = self._operand(g) * self._operand(self._inputs[i])
+            self.gw[i].copy_(summed(products.transpose(1, 2)).transpose(1, 2))
+        elif self.rounded:
             self.gw[i].copy_(torch.bmm(g.bfloat16().transpose(1, 2), self._inputs[i].bfloat16()))
         else:
             torch.bmm(g.transpose(1, 2), self._inputs[i], out=self.gw[i])
@@ -160,6 +178,8 @@ class DenseNetwork:
         """g·W."""
         import torch
 
+        if self._single(i):
+            return self._operand(g) * self._operand(self.w[i])
         return torch.bmm(g.bfloat16(), self.w[i].bfloat16()).float() if self.rounded else torch.bmm(g, self.w[i])
 
     def _through_activation(self, g: Tensor, layer: int) -> Tensor:

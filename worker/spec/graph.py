@@ -7,13 +7,17 @@ evaluation mode likewise (:meth:`Regularizer.onnx_scale`); this is what they do 
     logits         (rows, classes)
     probabilities  (rows, classes), their softmax
 
+or, where the target is a number, instead of these
+
+    prediction     (rows, 1), in the target's own unit
+
 Reference: Bai, Lu, Zhang et al., 2017–, "ONNX: Open Neural Network Exchange".
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NewType, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, NewType, Protocol
 
 from worker.spec.families.regularizer import defines
 
@@ -32,7 +36,7 @@ Value = NewType("Value", str)
 """The name of a tensor in a graph."""
 OPSET, IR_VERSION = 17, 8
 """Of 2022: whatever reads ONNX today reads these, and no operator that is needed here is newer."""
-INPUT, LOGITS, PROBABILITIES = "input", "logits", "probabilities"
+INPUT, LOGITS, PROBABILITIES, PREDICTION = "input", "logits", "probabilities", "prediction"
 
 
 class NoGraph(Exception):
@@ -108,12 +112,19 @@ class Graph:
         return self.node("Add", self.in_bfloat16(product), b)
 
 
-def onnx_of(
-    spec: RunSpec, weights: Weights, metadata: Mapping[str, str], *, scaling: tuple[Scale, Scale] | None = None
-) -> bytes:
+class Scaling(NamedTuple):
+    """What the engine multiplies raw inputs and targets that are numbers by, and what it adds then."""
+
+    scale: Scale
+    shift: Scale
+    target_scale: float = 1.0
+    target_shift: float = 0.0
+
+
+def onnx_of(spec: RunSpec, weights: Weights, metadata: Mapping[str, str], *, scaling: Scaling | None = None) -> bytes:
     """The ONNX file of the model that ``spec`` trained to ``weights``; equal arguments give equal bytes.
 
-    ``scaling`` is what raw inputs are multiplied by, and what is added then; by default as the spec says.
+    ``scaling`` is as the spec says where it is not given.
 
     Raises:
         NoGraph: a part of the spec does not describe itself as ONNX, or the weights are not of this model.
@@ -122,14 +133,12 @@ def onnx_of(
 
     _check(spec, weights)
     graph = Graph(weights, rounded=spec.precision == "bfloat16")
-    logits = graph.node("Identity", _logits(graph, spec, scaling or scaling_of(spec.dataset)), output=LOGITS)
-    graph.node("Softmax", logits, output=PROBABILITIES, axis=1)
-    row, outputs = spec.dataset.shape, (LOGITS, PROBABILITIES)
+    row, named = spec.dataset.shape, _said(graph, spec, scaling or scaling_of(spec.dataset))
     drawn = helper.make_graph(
         graph.nodes,
         spec.model.kind,
         [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["rows", *row])],
-        [helper.make_tensor_value_info(o, TensorProto.FLOAT, ["rows", len(spec.dataset.classes)]) for o in outputs],
+        [helper.make_tensor_value_info(o, TensorProto.FLOAT, ["rows", spec.dataset.outputs]) for o in named],
         list(graph.constants.values()),
     )
     opset = helper.make_opsetid("", OPSET)
@@ -139,10 +148,21 @@ def onnx_of(
     return content
 
 
-def scaling_of(dataset: Dataset) -> tuple[float, float]:
-    """What the engine multiplies raw inputs by, and what it adds then: to [0, 1] and normalised."""
+def _said(graph: Graph, spec: RunSpec, scaling: Scaling) -> tuple[str, ...]:
+    """The names of what the graph says of a row, which is in it then."""
+    outputs = _outputs(graph, spec, scaling)
+    if spec.dataset.task == "classification":
+        graph.node("Softmax", graph.node("Identity", outputs, output=LOGITS), output=PROBABILITIES, axis=1)
+        return LOGITS, PROBABILITIES
+    shifted = graph.node("Sub", outputs, graph.number(scaling.target_shift))
+    graph.node("Div", shifted, graph.number(scaling.target_scale), output=PREDICTION)
+    return (PREDICTION,)
+
+
+def scaling_of(dataset: Dataset) -> Scaling:
+    """As the spec says: inputs to [0, 1] and normalised, targets as they are."""
     mean, std = (dataset.normalize.mean, dataset.normalize.std) if dataset.normalize else (0.0, 1.0)
-    return 1 / (dataset.white * std), -mean / std
+    return Scaling(1 / (dataset.white * std), -mean / std)
 
 
 def _check(spec: RunSpec, weights: Weights) -> None:
@@ -163,16 +183,16 @@ def _check(spec: RunSpec, weights: Weights) -> None:
                 f"The regularizer {part.kind!r} acts in evaluation mode and cannot be written as ONNX: its file brings "
                 "no method onnx_scale."
             )
-    shape, classes = spec.dataset.shape, len(spec.dataset.classes)
-    wanted = spec.model.parameters(shape, classes) | spec.model.buffers(shape)
+    shape, outputs = spec.dataset.shape, spec.dataset.outputs
+    wanted = spec.model.parameters(shape, outputs) | spec.model.buffers(shape)
     for name, size in wanted.items():
         if name not in weights or weights[name].shape != size:
             found = f"has the shape {weights[name].shape}" if name in weights else "is missing"
             raise NoGraph(f"The weights are not of this model: {name!r} {found} instead of {size}.")
 
 
-def _logits(graph: Graph, spec: RunSpec, scaling: tuple[Scale, Scale]) -> Value:
-    """The whole computation, from raw rows on."""
+def _outputs(graph: Graph, spec: RunSpec, scaling: Scaling) -> Value:
+    """The model's outputs, from raw rows on."""
     acting = [part for part in spec.regularizers if defines(type(part), "onnx_scale")]
 
     def hidden(a: Value, layer: int) -> Value:
@@ -181,7 +201,7 @@ def _logits(graph: Graph, spec: RunSpec, scaling: tuple[Scale, Scale]) -> Value:
         return a
 
     x = graph.node("Flatten", Value(INPUT), axis=1)
-    scale, shift = (graph.number(one) for one in scaling)
+    scale, shift = graph.number(scaling.scale), graph.number(scaling.shift)
     x = graph.node("Add", graph.node("Mul", x, scale), shift)
-    logits: Value = spec.model.onnx(graph, hidden(x, -1), spec.dataset.shape, hidden)
-    return logits
+    outputs: Value = spec.model.onnx(graph, hidden(x, -1), spec.dataset.shape, hidden)
+    return outputs

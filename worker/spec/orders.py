@@ -55,7 +55,10 @@ def parted(dataset: Dataset, targets: np.ndarray[Any, Any]) -> tuple[Rows, Rows]
     import numpy as np
 
     order = permutation(dataset.split_seed, "split", 0, len(targets))
-    if dataset.fold is None:
+    if dataset.chronological:
+        held_out = np.arange(len(targets) - dataset.validation_size, len(targets))
+        train = order[order < len(targets) - dataset.validation_size]
+    elif dataset.fold is None:
         held_out, train = np.split(order, [dataset.validation_size])
     else:
         held_out, train = dataset.fold.split(order, targets)

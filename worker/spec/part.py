@@ -1,6 +1,6 @@
 """What every part of an experiment is: a frozen spec with a ``kind``, and its mathematics.
 
-One part is one file. A family (regularizers, optimizers, models, datasets, schedules, stops) is a folder,
+One part is one file. A family (regularizers, optimizers, models, datasets, losses…) is a folder,
 and the family's union is built from the files in it: a part is listed nowhere.
 
 torch is imported inside methods or under TYPE_CHECKING, so that a spec can be read without it.
@@ -56,6 +56,9 @@ class Part(Spec):
 
     equation: ClassVar[str] = ""
     reference: ClassVar[str] = ""
+
+    for_classes: ClassVar[bool] = False
+    """Whether it means nothing where the target is a number."""
 
     kind: str
     """What the spec calls this part; a Literal in every part."""

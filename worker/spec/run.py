@@ -11,8 +11,13 @@ from pydantic import Field
 
 from worker.spec.canonical import sha256_of
 from worker.spec.datasets import AnyDataset
+from worker.spec.families.dataset import Task
+from worker.spec.families.loss import Loss
 from worker.spec.families.model import Precision
 from worker.spec.families.optimizer import Optimizer
+from worker.spec.losses import AnyLoss
+from worker.spec.losses.cross_entropy import CrossEntropy
+from worker.spec.losses.squared import Squared
 from worker.spec.models import AnyModel
 from worker.spec.optimizers import KINDS as OPTIMIZERS
 from worker.spec.optimizers import AnyOptimizer
@@ -25,6 +30,8 @@ from worker.spec.stops import AnyStop
 ENGINE_VERSION = "3"
 """Raised whenever the same spec would give other bits; finished runs of another version are not reused."""
 
+NATURAL: Mapping[Task, Loss] = {"classification": CrossEntropy(), "regression": Squared()}
+"""The loss of those who name none."""
 OF_TRAINING = ("regularizers", "optimizer", "schedule", "batch_size", "warm_start", "precision")
 """Fields that mean nothing for a model that is not trained."""
 
@@ -57,6 +64,11 @@ class RunSpec(Spec):
 
     dataset: AnyDataset = Field(description="What is learned.")
     model: AnyModel = Field(description="What learns it.")
+    loss: AnyLoss | None = Field(
+        default=None,
+        exclude_if=lambda loss: loss is None,  # left out, it is in no spec, as before there was a choice
+        description="What is made small: null is cross_entropy for classes and squared for numbers.",
+    )
     regularizers: tuple[AnyRegularizer, ...] = Field(
         default=(), max_length=32, description="What keeps it from learning by heart; those of images in this order."
     )
@@ -94,13 +106,15 @@ class RunSpec(Spec):
     @property
     def parameters(self) -> int:
         """How many numbers the model learns."""
-        shapes = self.model.parameters(self.dataset.shape, len(self.dataset.classes))
+        shapes = self.model.parameters(self.dataset.shape, self.dataset.outputs)
         return sum(math.prod(shape) for shape in shapes.values())
 
     def parts(self) -> Iterator[tuple[tuple[str | int, ...], Part]]:
         """Every part with its place in the spec: ``("regularizers", 0)``, part."""
         yield ("dataset",), self.dataset
         yield ("model",), self.model
+        if self.loss is not None:
+            yield ("loss",), self.loss
         for i, regularizer in enumerate(self.regularizers):
             yield ("regularizers", i), regularizer
         if self.optimizer is not None:
@@ -112,6 +126,10 @@ class RunSpec(Spec):
     def objections(self) -> Iterator[tuple[tuple[str | int, ...], Objection]]:
         """What the parts have against each other, with the place in the spec."""
         for place, part in self.parts():
+            if part.for_classes and self.dataset.task == "regression":
+                message = f"{part.kind!r} needs classes, and the target of this dataset is a number; leave it out."
+                yield place, Objection(field=None, message=message)
+                continue
             for objection in part.objections(self):
                 yield (*place, objection.field) if objection.field else place, objection
         yield from self._of_training()
@@ -135,6 +153,11 @@ class RunSpec(Spec):
                 yield ("stop", i), Objection(field=None, message=message)
 
     @property
+    def minimised(self) -> Loss:
+        """The loss, named or natural."""
+        return self.loss or NATURAL[self.dataset.task]
+
+    @property
     def trained_by(self) -> Optimizer:
         """The optimizer of a model that is trained."""
         assert self.optimizer is not None, f"{self.model.kind!r} has no optimizer"
@@ -148,6 +171,8 @@ class RunSpec(Spec):
     def result_fields(self) -> dict[str, Any]:
         """The resolved spec less what does not change the result: the device, and whose weights came first."""
         fields = self.model_dump(mode="json", exclude={"device": True, "warm_start": {"run_id", "at"}})
+        if self.loss is not None and self.loss == NATURAL[self.dataset.task]:  # named or not, it is the same run
+            del fields["loss"]
         if fields["warm_start"] is None:  # a spec is named as it was before there were warm starts
             del fields["warm_start"]
         for teacher in (teacher for part in fields["regularizers"] for teacher in part.get("teachers", ())):
@@ -198,6 +223,7 @@ def stack_key(spec: RunSpec) -> str:
             "engine": ENGINE_VERSION,
             "dataset": {**spec.dataset.structure(), "digest": spec.dataset.digest()},
             "model": spec.model.structure(),
+            **({} if spec.minimised == NATURAL[spec.dataset.task] else {"loss": spec.minimised.structure()}),
             "regularizers": [part.structure() for part in spec.regularizers if part.neutral is None or part.ordered],
             "optimizer": None if spec.optimizer is None else spec.optimizer.structure(),
             "batch_size": spec.batch_size,

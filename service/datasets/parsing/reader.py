@@ -70,6 +70,7 @@ def read(body: Path, data: Path, form: Format, reading: Reading) -> dict[str, An
             "classes": list(target.classes),
             "rows_train": len(parts.train),
             "rows_test": len(parts.test),
+            "order": parts.order,
         },
         "notes": notes,
         "preview": preview(source, target, parts),

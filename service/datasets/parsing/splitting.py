@@ -27,6 +27,8 @@ class Split(NamedTuple):
     train: Values
     test: Values
     note: str
+    order: str = "random"
+    """``time`` where the test part comes after the training part."""
 
 
 def split(source: Source, target: Target, options: Options) -> Split:
@@ -59,7 +61,7 @@ def _drawn(target: Target, rows: int, options: Options) -> Split:
     count = _test_rows(rows, options)
     if options.order == "time":
         cut = rows - count
-        return Split(np.arange(cut), np.arange(cut, rows), f"The last {count:,} rows test.")
+        return Split(np.arange(cut), np.arange(cut, rows), f"The last {count:,} rows test.", "time")
     chosen = _stratified(target, count, options.seed) if target.classes else shuffled(rows, options.seed)[:count]
     tests = np.zeros(rows, dtype=bool)
     tests[chosen] = True

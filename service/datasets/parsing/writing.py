@@ -57,7 +57,7 @@ class Tensor:
 def write(path: Path, source: Source, target: Target, split: Split) -> Written:
     """Write the dataset; it is on the disk when this returns."""
     tensors = _tensors(source, target, split)
-    header = _header(source, target, tensors)
+    header = _header(source, target, split.order, tensors)
     digest, size = hashlib.sha256(), 0
     with path.open("xb") as file:
         for piece in (len(header).to_bytes(8, "little"), header, *(c for t in tensors.values() for c in t.chunks())):
@@ -81,13 +81,14 @@ def _tensors(source: Source, target: Target, split: Split) -> dict[str, Tensor]:
     }
 
 
-def _header(source: Source, target: Target, tensors: dict[str, Tensor]) -> bytes:
+def _header(source: Source, target: Target, order: str, tensors: dict[str, Tensor]) -> bytes:
     about = {
         "layout": LAYOUT,
         "task": target.task,
         "classes": list(target.classes),
         "columns": None if source.columns is None else list(source.columns),
         "target": source.target,
+        **({} if order == "random" else {"order": order}),  # other splits validate, so it is another dataset
     }
     header: dict[str, Any] = {"__metadata__": {"fitwell": rfc8785.dumps(about).decode()}}
     begin = 0

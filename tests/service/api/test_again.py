@@ -180,10 +180,11 @@ def test_arms_may_begin_with_the_weights_of_a_run(client: TestClient, work: Jobs
 
 
 def test_a_run_that_trained_for_too_long_fails_and_can_be_given_more(client: TestClient, work: Jobs) -> None:
-    run_id = client.post("/v1/runs", json=body(max_seconds=0.2)).json()["id"]
+    run_id = client.post("/v1/runs", json=body(max_seconds=600)).json()["id"]
     (claim,) = work.claim(WORKER, limit=1)
     assert work.orders([claim]) == {run_id: "go"}
-    time.sleep(0.25)
+    client.patch(f"/v1/runs/{run_id}", json={"max_seconds": 0.01})
+    time.sleep(0.02)
     assert work.orders([claim]) == {run_id: "time_out"}
     assert work.heartbeat(WORKER, [claim]) == {run_id: "time_out"}
     work.finish([claim], [Outcome(run_id=run_id, status="failed", code="time_limit", message="…")])
@@ -196,10 +197,10 @@ def test_a_run_that_trained_for_too_long_fails_and_can_be_given_more(client: Tes
 
 
 def test_waiting_costs_no_training_time(client: TestClient, work: Jobs) -> None:
-    run_id = client.post("/v1/runs", json=body(max_seconds=0.3)).json()["id"]
+    run_id = client.post("/v1/runs", json=body(max_seconds=1.5)).json()["id"]
     (claim,) = work.claim(WORKER, limit=1)
     work.release([claim], barren=False)
-    time.sleep(0.35)
+    time.sleep(1.6)
     (claim,) = work.claim(WORKER, limit=1)
     assert work.orders([claim]) == {run_id: "go"}
 

@@ -112,8 +112,7 @@ def test_a_run_trains_on_none_of_the_rows_it_validates_on(kind: str, changes: di
             right = dict(zip(rows, whole.train_y.tolist(), strict=True))
             assert [right[row] for row in validates] == data.validation.y.tolist(), "noise is for training rows"
             noisy = sum(
-                right[row.tobytes()] != y
-                for row, y in zip(data.inputs(data.raw).numpy(), data.labels.tolist(), strict=True)
+                right[row.tobytes()] != y for row, y in zip(data.inputs(data.raw).numpy(), data.y.tolist(), strict=True)
             )
             assert noisy == 50
     assert len(seen) == len(set(seen)) == spec(dataset={"kind": kind}).dataset.rows[0]

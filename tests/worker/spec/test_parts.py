@@ -16,6 +16,7 @@ from tests.conftest import spec
 from tests.laws.strategies import example as body
 from tests.laws.strategies import parsed, train
 from worker.spec.families.dataset import Dataset
+from worker.spec.families.loss import Loss
 from worker.spec.families.model import Model
 from worker.spec.families.optimizer import Optimizer
 from worker.spec.families.regularizer import HOOKS, Regularizer, defines
@@ -30,6 +31,7 @@ FOLDERS: dict[str, type[Part]] = {
     "optimizers": Optimizer,
     "regularizers": Regularizer,
     "schedules": Schedule,
+    "losses": Loss,
     "stops": Stop,
 }
 PARTS = [

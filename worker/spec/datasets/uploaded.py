@@ -11,19 +11,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
-from worker.spec.families.dataset import Arrays, Dataset
-from worker.spec.part import Objection, Spec
+from worker.spec.families.dataset import Arrays, Dataset, Task
+from worker.spec.part import Spec
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from worker.spec.run import RunSpec
 
 FOLDER = "uploads"
 """Where uploads lie, in the folder of all datasets."""
@@ -35,7 +32,6 @@ CHUNK = 65_536
 """Rows that are looked at together where all of them would take too much memory."""
 CONSTANT = 1e-6
 """Up to this share of its mean, what a column varies by is rounding."""
-Task = Literal["classification", "regression"]
 
 
 class Content(Spec):
@@ -48,6 +44,11 @@ class Content(Spec):
     )
     rows_train: int = Field(ge=1, description="Validation included.")
     rows_test: int = Field(ge=1, description="Held out for good.")
+    order: Literal["random", "time"] = Field(
+        default="random",
+        exclude_if=lambda order: order == "random",  # as it was before there was another
+        description="How rows were held out: at random, or the last ones, since they follow each other in time.",
+    )
 
 
 class Uploaded(Dataset):
@@ -68,8 +69,8 @@ class Uploaded(Dataset):
     )
     standardize: bool = Field(
         default=True,
-        description="Shift and scale each column of a table to mean 0 and standard deviation 1 over the rows that are "
-        "trained on; images are left alone.",
+        description="Shift and scale each column of a table, and a target that is a number, to mean 0 and standard "
+        "deviation 1 over the rows that are trained on; images are left alone.",
     )
     content: Content | None = Field(
         default=None, description="What the server knows of the data. It fills this in, and believes no other."
@@ -97,6 +98,16 @@ class Uploaded(Dataset):
         return self.known.rows_train, self.known.rows_test
 
     @property
+    def task(self) -> Task:
+        """Whether the target is a class or a number."""
+        return self.known.task
+
+    @property
+    def chronological(self) -> bool:
+        """Whether the rows were sent in the order of time, and the last ones held out for testing."""
+        return self.known.order == "time"
+
+    @property
     def white(self) -> float:
         """255 for images; the numbers of a table are what they are."""
         return WHITE if len(self.shape) > 1 else 1.0
@@ -111,16 +122,6 @@ class Uploaded(Dataset):
         rows = {} if "validation_size" in self.model_fields_set else {"validation_size": content.rows_train // 5}
         return self.model_copy(update={"content": content, **rows})
 
-    def objections(self, run: RunSpec) -> Sequence[Objection]:
-        """Refuse what no model can be trained on yet, besides splits that need more rows than there are."""
-        if self.known.task == "classification":
-            return super().objections(run)
-        message = (
-            "The target of this dataset is a number, and models are trained on classes only so far. Where the numbers "
-            "stand for classes, upload the file once more with task=classification."
-        )
-        return [Objection(field=None, message=message)]
-
     def scaling(self, x: np.ndarray[Any, Any]) -> tuple[float | np.ndarray[Any, Any], float | np.ndarray[Any, Any]]:
         """Each column's own factor and shift, where a table is to be standardised; a constant column becomes 0."""
         import numpy as np
@@ -128,12 +129,17 @@ class Uploaded(Dataset):
         factor, shift = super().scaling(x)
         if not self.learns_scaling:
             return factor, shift
-        mean = x.mean(0, dtype=np.float64)
-        squares = sum(np.square(x[i : i + CHUNK] - mean).sum(0) for i in range(0, len(x), CHUNK))
-        std = np.sqrt(squares / len(x))
+        mean, std = _moments(x)
         varies = std > CONSTANT * np.abs(mean)
         inverse = np.where(varies, 1 / np.where(varies, std, 1.0), 0.0)
         return factor * inverse, shift - mean * factor * inverse
+
+    def target_scaling(self, y: np.ndarray[Any, Any]) -> tuple[float, float]:
+        """To mean 0 and standard deviation 1, where that is asked for; targets that are all one number stay that."""
+        if not self.standardize:
+            return 1.0, 0.0
+        mean, std = (float(value) for value in _moments(y))
+        return (1 / std, -mean / std) if std > CONSTANT * abs(mean) else (1.0, -mean)
 
     def digest(self) -> str:
         """Of the file: it is the dataset's id."""
@@ -173,6 +179,15 @@ class Uploaded(Dataset):
         x = (tensors["train_x"], tensors["test_x"])
         y = (tensors["train_y"].astype(labels), tensors["test_y"].astype(labels))
         return Arrays(x[0], y[0], x[1], y[1])
+
+
+def _moments(x: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Mean and standard deviation of ``x`` (n, …) over its rows, in float64."""
+    import numpy as np
+
+    mean = x.mean(0, dtype=np.float64)
+    squares = sum(np.square(x[i : i + CHUNK] - mean).sum(0) for i in range(0, len(x), CHUNK))
+    return mean, np.sqrt(squares / len(x))
 
 
 def file_name(sha256: str) -> str:

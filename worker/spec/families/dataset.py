@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     Values = np.ndarray[Any, Any]
     Scale = float | Values
     """A number for all inputs, or one for each, (D,)."""
+
+
+Task = Literal["classification", "regression"]
 
 
 class Normalize(Spec):
@@ -101,6 +104,21 @@ class Dataset(Part):
         raise NotImplementedError
 
     @property
+    def task(self) -> Task:
+        """Whether the target is a class or a number."""
+        return "classification"
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers a model says of a row: one for each class, or the one that is the target."""
+        return len(self.classes) if self.task == "classification" else 1
+
+    @property
+    def chronological(self) -> bool:
+        """Whether rows lie in the order of time: then the last of the training part validate, and no others."""
+        return False
+
+    @property
     def white(self) -> float:
         """The raw value that becomes 1.0: 255 for 8-bit images."""
         return 1.0
@@ -125,7 +143,12 @@ class Dataset(Part):
         return self.train_size if self.train_size is not None else self.rows[0] - self.validation_rows
 
     def objections(self, run: RunSpec) -> Sequence[Objection]:
-        """Refuse a split that needs more rows than there are."""
+        """Refuse a split that needs more rows than there are, and what means nothing where the target is a number."""
+        if self.task == "regression":
+            for name in ("label_noise", "imbalance"):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    message = f"The target of this dataset is a number, and {name} is about classes; leave it out."
+                    return [Objection(field=name, message=message)]
         if self.fold is not None and (objection := self._against(self.fold)):
             return [objection]
         left = self.rows[0] - self.validation_rows
@@ -159,6 +182,13 @@ class Dataset(Part):
 
     def _against(self, fold: Fold) -> Objection | None:
         """What speaks against validating on ``fold``."""
+        if self.chronological:
+            message = (
+                "Rows of this dataset follow each other in time, and a fold would be judged by what came after it."
+            )
+            return Objection(
+                field="fold", message=f"{message} Say validation_size: the last rows of training validate."
+            )
         if fold.index >= fold.of:
             known = f"they are counted from 0 to {fold.of - 1}"
             return Objection(field="fold", message=f"There is no fold {fold.index} of {fold.of}: {known}.")
@@ -179,6 +209,15 @@ class Dataset(Part):
         """What raw values are multiplied by, and what is added then, given the raw rows ``x`` that are trained on."""
         mean, std = (self.normalize.mean, self.normalize.std) if self.normalize else (0.0, 1.0)
         return 1 / (self.white * std), -mean / std
+
+    def target_scaling(self, y: Values) -> tuple[float, float]:
+        """What targets that are numbers are multiplied by, and what is added then, given those that are trained on."""
+        return 1.0, 0.0
+
+    @property
+    def coefficients(self) -> Values | None:
+        """The true coefficient of each input (D,), where the target is a known linear function of them and noise."""
+        return None
 
     def digest(self) -> str:
         """``sha256:…`` of the data's content, or of the recipe that makes them."""

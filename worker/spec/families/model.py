@@ -40,10 +40,10 @@ class Network(Protocol):
     """A model's computation for the K runs of a stack."""
 
     def forward(self, x: Tensor, hidden: Hidden) -> Tensor:
-        """Logits (K, N, classes) of ``x`` (K, N, D); ``hidden`` is called on each hidden layer's activations."""
+        """Outputs (K, N, outputs) of ``x`` (K, N, D); ``hidden`` is called on each hidden layer's activations."""
 
     def backward(self, g: Tensor) -> None:
-        """Write the gradients of the last ``forward``, given the loss's gradient ``g`` at the logits."""
+        """Write the gradients of the last ``forward``, given the loss's gradient ``g`` at the outputs."""
 
 
 Precision = Literal["float32", "bfloat16"]
@@ -62,8 +62,8 @@ class Material(NamedTuple):
     """Of a row of the dataset."""
     precision: Precision = "float32"
     """Of the products; parameters and sums are float32."""
-    classes: int = 0
-    """How many there are."""
+    outputs: int = 0
+    """How many numbers the model says of a row."""
 
 
 class Start(NamedTuple):
@@ -77,7 +77,7 @@ FLOAT_BYTES = 4
 
 
 class Model(Part):
-    """A function from a row of the dataset to one logit for each class."""
+    """A function from a row of the dataset to one logit for each class, or to the number that is the target."""
 
     trains: ClassVar[bool] = True
     """Whether an optimizer trains it, step by step; one that it does not is :class:`InstanceBased`."""
@@ -89,7 +89,7 @@ class Model(Part):
         """How many layers of hidden units regularizers can work on."""
         return 0
 
-    def parameters(self, shape: tuple[int, ...], classes: int) -> dict[str, tuple[int, ...]]:
+    def parameters(self, shape: tuple[int, ...], outputs: int) -> dict[str, tuple[int, ...]]:
         """Name and shape of every parameter, in order; names as in ``torch.nn``. Needs no torch."""
         raise NotImplementedError
 
@@ -101,9 +101,9 @@ class Model(Part):
         """How the parameter or buffer ``name`` begins; a bias has the ``fan_in`` of its weight."""
         return Start("uniform", fan_in**-0.5)
 
-    def flops(self, shape: tuple[int, ...], classes: int) -> int:
+    def flops(self, shape: tuple[int, ...], outputs: int) -> int:
         """Floating-point operations of one row's forward pass; for dense layers two for each weight."""
-        return 2 * sum(math.prod(size) for size in self.parameters(shape, classes).values())
+        return 2 * sum(math.prod(size) for size in self.parameters(shape, outputs).values())
 
     @hook
     def onnx(self, graph: Graph, x: Value, shape: tuple[int, ...], hidden: HiddenValue) -> Value:
@@ -116,12 +116,12 @@ class Model(Part):
 
     def operations(self, run: RunSpec, evaluated: int) -> float:
         """Floating-point operations of the whole run, which evaluates so many rows in every epoch."""
-        forward = self.flops(run.dataset.shape, len(run.dataset.classes))
+        forward = self.flops(run.dataset.shape, run.dataset.outputs)
         return run.epochs * forward * (3 * run.dataset.training_rows + evaluated)
 
     def workspace(self, run: RunSpec, evaluated: int) -> int:
         """Bytes that the run needs besides parameters, optimizer state and the dataset: three times its activations."""
-        shapes = self.parameters(run.dataset.shape, len(run.dataset.classes)).values()
+        shapes = self.parameters(run.dataset.shape, run.dataset.outputs).values()
         widths = sum(shape[0] for shape in shapes if len(shape) > 1)
         batch = max(min(run.batch_rows, 1024), 500)
         return batch * FLOAT_BYTES * (3 * widths + math.prod(run.dataset.shape))
@@ -153,7 +153,7 @@ class InstanceBased(Model):
 
     trains: ClassVar[bool] = False
 
-    def parameters(self, shape: tuple[int, ...], classes: int) -> dict[str, tuple[int, ...]]:
+    def parameters(self, shape: tuple[int, ...], outputs: int) -> dict[str, tuple[int, ...]]:
         """None."""
         return {}
 

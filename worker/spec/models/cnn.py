@@ -89,7 +89,7 @@ class CNN(Model):
         halvings = 0 if self.pooling == "none" else len(self.channels)
         return shape[-2] >> halvings, shape[-1] >> halvings
 
-    def parameters(self, shape: tuple[int, ...], classes: int) -> dict[str, tuple[int, ...]]:
+    def parameters(self, shape: tuple[int, ...], outputs: int) -> dict[str, tuple[int, ...]]:
         """A kernel and a bias for each block, a weight and a bias for its norm, then the dense layers."""
         shapes: dict[str, tuple[int, ...]] = {}
         planes = shape[0] if len(shape) == 3 else 1
@@ -100,7 +100,7 @@ class CNN(Model):
                 shapes[f"blocks.{i}.norm.weight"] = (out,)
                 shapes[f"blocks.{i}.norm.bias"] = (out,)
         features = self.channels[-1] * math.prod(self._size(shape)) if len(shape) >= 2 else 1
-        return shapes | dense_parameters(features, self.hidden, classes)
+        return shapes | dense_parameters(features, self.hidden, outputs)
 
     def buffers(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
         """Running mean and variance of each channel, with batch normalisation."""
@@ -115,10 +115,10 @@ class CNN(Model):
             return Start("constant", 1.0 if name.endswith(("weight", "var")) else 0.0)
         return starting(self.init, shape, fan_in)
 
-    def flops(self, shape: tuple[int, ...], classes: int) -> int:
+    def flops(self, shape: tuple[int, ...], outputs: int) -> int:
         """Two for each weight, times the pixels at which a kernel is applied."""
         total = 0
-        for name, size in self.parameters(shape, classes).items():
+        for name, size in self.parameters(shape, outputs).items():
             block = int(name.split(".")[1]) if name.startswith("blocks.") else None
             halvings = 0 if self.pooling == "none" or block is None else block
             pixels = 1 if block is None else (shape[-2] >> halvings) * (shape[-1] >> halvings)

@@ -35,6 +35,7 @@ class KNN(InstanceBased):
 
     equation: ClassVar[str] = "P(c | x) = (k_c + 1/C) / (k + 1), k_c of the k nearest training rows are of class c"
     reference: ClassVar[str] = "Cover and Hart 1967, Nearest neighbor pattern classification"
+    for_classes: ClassVar[bool] = True
 
     kind: Literal["knn"] = "knn"
 
@@ -87,7 +88,7 @@ class Votes:
 
     def __init__(self, material: Material) -> None:
         self._k = material.buffers["k"]
-        self._classes = material.classes
+        self._classes = material.outputs
 
     def forward(self, x: Tensor, hidden: Hidden) -> Tensor:
         """Logarithms of votes (K, N, classes), for the labels ``x`` (K, N, most) of the nearest training rows."""

@@ -29,9 +29,9 @@ class Linear(Model):
     kind: Literal["linear"] = "linear"
     init: Init = Field(default="torch", description="How weights begin.")
 
-    def parameters(self, shape: tuple[int, ...], classes: int) -> dict[str, tuple[int, ...]]:
+    def parameters(self, shape: tuple[int, ...], outputs: int) -> dict[str, tuple[int, ...]]:
         """One weight matrix and one bias."""
-        return dense_parameters(math.prod(shape), (), classes)
+        return dense_parameters(math.prod(shape), (), outputs)
 
     def start(self, name: str, shape: tuple[int, ...], fan_in: int) -> Start:
         """As ``init`` says."""

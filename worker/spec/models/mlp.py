@@ -44,9 +44,9 @@ class MLP(Model):
         """As many as ``hidden`` is long."""
         return len(self.hidden)
 
-    def parameters(self, shape: tuple[int, ...], classes: int) -> dict[str, tuple[int, ...]]:
+    def parameters(self, shape: tuple[int, ...], outputs: int) -> dict[str, tuple[int, ...]]:
         """A weight matrix and a bias for each layer."""
-        return dense_parameters(math.prod(shape), self.hidden, classes)
+        return dense_parameters(math.prod(shape), self.hidden, outputs)
 
     def start(self, name: str, shape: tuple[int, ...], fan_in: int) -> Start:
         """As ``init`` says."""

@@ -28,6 +28,7 @@ class CutMix(ImageOperation):
     reference: ClassVar[str] = (
         "Yun, Han, Oh, Chun, Choe and Yoo 2019, CutMix: regularization strategy to train strong classifiers"
     )
+    for_classes: ClassVar[bool] = True
 
     kind: Literal["cutmix"] = "cutmix"
     alpha: PerRun[float] = Field(default=1.0, gt=0, le=100, description="α of the Beta distribution of λ.")

@@ -123,6 +123,7 @@ class Distillation(Regularizer):
     equation: ClassVar[str] = "J = α·CE(y, softmax(z_s)) + β·CE(softmax(z_t/τ), softmax(z_s/τ))"
     reference: ClassVar[str] = "Hinton, Vinyals and Dean 2015, Distilling the knowledge in a neural network"
     neutral: ClassVar[dict[str, float]] = {"alpha": 1.0, "beta": 0.0}
+    for_classes: ClassVar[bool] = True
 
     kind: Literal["distillation"] = "distillation"
     teachers: tuple[Teacher, ...] = Field(

@@ -31,6 +31,7 @@ class LabelSmoothing(Regularizer):
         "Szegedy, Vanhoucke, Ioffe, Shlens and Wojna 2016, Rethinking the inception architecture for computer vision"
     )
     neutral: ClassVar[dict[str, float]] = {"amount": 0.0}
+    for_classes: ClassVar[bool] = True
 
     kind: Literal["label_smoothing"] = "label_smoothing"
     amount: PerRun[float] = Field(default=0.1, ge=0, lt=1, description="α, the share that goes to all classes alike.")

@@ -18,7 +18,18 @@ from worker.spec.part import Objection
 if TYPE_CHECKING:
     from worker.spec.run import RunSpec
 
-Metric = Literal["val.loss", "val.error", "test.loss", "test.error", "train.loss", "train.loss_eval", "train.objective"]
+Metric = Literal[
+    "val.loss",
+    "val.error",
+    "val.rmse",
+    "test.loss",
+    "test.error",
+    "test.rmse",
+    "train.loss",
+    "train.loss_eval",
+    "train.objective",
+]
+SCORES = ("error", "rmse")
 
 
 class EarlyStopping(Stop):
@@ -34,8 +45,11 @@ class EarlyStopping(Stop):
 
     def objections(self, run: RunSpec) -> list[Objection]:
         """Refuse a metric that this run does not record, and a choice by test data that nobody asked for."""
-        part, _, _ = self.metric.partition(".")
-        if part == "val" and run.dataset.validation_rows == 0:
+        part, _, what = self.metric.partition(".")
+        if what in SCORES and what not in run.minimised.scores:
+            target = "a class" if what == "rmse" else "a number"
+            message = f"{self.metric} is never recorded, for the target is {target}; watch {part}.loss."
+        elif part == "val" and run.dataset.validation_rows == 0:
             message = (
                 f"{self.metric} is never recorded without a validation split; set dataset.validation_size above 0, "
                 "or dataset.fold."

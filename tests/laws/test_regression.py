@@ -1,0 +1,244 @@
+"""Targets that are numbers: torch's losses, scikit-learn's scores and coefficients, and what means nothing here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, Ridge
+from sklearn.metrics import r2_score, root_mean_squared_error
+
+from tests.laws.strategies import CPU, HOME, MOST_RUNS, NUMBER_LOSSES, data_of, example, parsed, train, training_of
+from worker.engine.evaluation import predictions
+from worker.engine.modes import EvaluationMode
+from worker.engine.progress import Progress
+from worker.engine.stack import Member, Stack
+from worker.spec.datasets.linear import LinearData
+from worker.spec.losses.huber import Huber
+from worker.spec.losses.squared import Squared
+from worker.spec.part import Stacked
+from worker.spec.run import RunSpec, reuse_key, spec_hash, stack_key
+
+DATA = {"kind": "linear", "train_size": 200, "validation_size": 100, "noise": 1.0, "correlation": 0.5}
+LINEAR: dict[str, Any] = {
+    "dataset": DATA,
+    "model": {"kind": "linear"},
+    "optimizer": {"kind": "sgd", "lr": 0.05},
+    "batch_size": "full",
+    "epochs": 400,
+}
+SMALL: dict[str, Any] = {
+    "dataset": {**DATA, "train_size": 70, "features": 12},
+    "model": {"kind": "mlp", "hidden": [24]},
+    "optimizer": {"kind": "adam", "lr": 0.01},
+    "batch_size": 16,
+    "epochs": 3,
+}
+numbers = arrays.arrays(np.float32, (2, 7), elements=st.floats(-4, 4, width=32))
+
+
+@pytest.mark.parametrize("delta", [None, 0.5, 1.0, 3.0])
+@settings(deadline=None)
+@given(said=numbers, true=numbers)
+def test_losses_and_their_gradients_are_torchs(
+    delta: float | None, said: np.ndarray[Any, Any], true: np.ndarray[Any, Any]
+) -> None:
+    part: Squared | Huber = Squared() if delta is None else Huber(delta=delta)
+    loss = Stacked([part, part], device=CPU, dtype=torch.float32)
+    y = torch.from_numpy(true)
+    z = torch.from_numpy(said).unsqueeze(2).requires_grad_()
+    theirs = torch.nn.MSELoss(reduction="none") if delta is None else torch.nn.HuberLoss(reduction="none", delta=delta)
+    wanted = theirs(z.squeeze(2), y)
+    (gradient,) = torch.autograd.grad(wanted.sum() / 7, z)
+    with torch.no_grad():
+        torch.testing.assert_close(loss.maths.lost(loss, z, y, None), wanted)
+        torch.testing.assert_close(loss.maths.pull(loss, z, y, None, 7), gradient)
+        mixed = y.unsqueeze(2) + 1
+        torch.testing.assert_close(loss.maths.lost(loss, z, y, mixed), theirs(z.squeeze(2), y + 1))
+
+
+@pytest.mark.parametrize("loss", [None, *map(example, NUMBER_LOSSES)])
+def test_a_step_is_the_step_that_autograd_takes(loss: dict[str, Any] | None) -> None:
+    spec = parsed({**SMALL, "loss": loss, "optimizer": {"kind": "sgd", "lr": 0.1}})
+    stack = Stack([Member("a", spec)], CPU)
+    progress = Progress(stack, data_of(spec), 1)
+    before = {name: tensor[0].clone().requires_grad_() for name, tensor in stack.parameters.items()}
+    chosen = progress.batches.order[0, :16]
+    x, y = progress.data.batch(chosen[None])[0], progress.data.y[chosen]
+    hidden = torch.relu(torch.nn.functional.linear(x, before["layers.0.weight"], before["layers.0.bias"]))
+    said = torch.nn.functional.linear(hidden, before["layers.1.weight"], before["layers.1.bias"]).squeeze(1)
+    theirs = torch.nn.HuberLoss() if (loss or {}).get("kind") == "huber" else torch.nn.MSELoss()
+    wanted = theirs(said, y)
+    gradients = torch.autograd.grad(wanted, list(before.values()))
+    progress.train_step(1)
+    torch.testing.assert_close(progress.losses()[0][0], wanted.detach().double(), rtol=1e-5, atol=0)
+    for (name, start), gradient in zip(before.items(), gradients, strict=True):
+        torch.testing.assert_close(stack.parameters[name][0], start.detach() - 0.1 * gradient, rtol=1e-5, atol=1e-6)
+
+
+def test_scores_are_scikit_learns_on_every_part_of_the_data() -> None:
+    spec = parsed(SMALL)
+    data = data_of(spec)
+    *_, (result,) = training_of([spec], data).epochs()
+    parts = {"train": data.training(len(data)), "val": data.validation, "test": data.test}
+    for name, split in parts.items():
+        said = predictions(result.stack, split, EvaluationMode(result.stack))[0, :, 0].numpy()
+        suffix = "_eval" if name == "train" else ""
+        assert result.metrics[f"{name}.r2{suffix}"] == pytest.approx(r2_score(split.y.numpy(), said), rel=1e-5)
+        wanted = root_mean_squared_error(split.y.numpy(), said)
+        assert result.metrics[f"{name}.rmse{suffix}"] == pytest.approx(wanted, rel=1e-5)
+        assert result.metrics[f"{name}.loss{suffix}"] == pytest.approx(wanted**2, rel=1e-5)
+    assert not any("accuracy" in name or name.endswith(".error") for name in result.metrics if "coef" not in name)
+
+
+PENALTIES: dict[str, tuple[list[dict[str, Any]], Any]] = {
+    # ½·mean(r²) + α·… is scikit-learn's; the loss here has no ½, so that strengths are twice theirs.
+    "none": ([], LinearRegression()),
+    "l1": ([{"kind": "l1", "strength": 0.4}], Lasso(alpha=0.2, tol=1e-10, max_iter=100_000)),
+    "l1, weak": ([{"kind": "l1", "strength": 0.02}], Lasso(alpha=0.01, tol=1e-10, max_iter=100_000)),
+    "elastic net": (
+        [{"kind": "elastic_net", "l1": 0.2, "l2": 0.3}],
+        ElasticNet(alpha=0.25, l1_ratio=0.4, tol=1e-10, max_iter=100_000),
+    ),
+    "l2": ([{"kind": "l2", "strength": 0.5}], Ridge(alpha=0.25 * 200, tol=1e-10)),
+}
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+def test_coefficients_are_scikit_learns(name: str) -> None:
+    regularizers, theirs = PENALTIES[name]
+    spec = parsed({**LINEAR, "regularizers": regularizers})
+    data = data_of(spec)
+    *_, (result,) = training_of([spec], data).epochs()
+    theirs.fit(data.raw.double().numpy(), data.y.double().numpy())
+    weight, bias = (result.stack.parameters[f"layers.0.{part}"][0] for part in ("weight", "bias"))
+    np.testing.assert_allclose(weight[0].numpy(), theirs.coef_, atol=1e-3)
+    np.testing.assert_allclose(bias.numpy(), theirs.intercept_, atol=1e-3)
+    np.testing.assert_array_equal(weight[0].numpy() != 0, np.abs(theirs.coef_) > 1e-9)
+    known = spec.dataset.coefficients
+    assert known is not None
+    distance = np.linalg.norm(theirs.coef_ - known) / np.linalg.norm(known)
+    assert result.metrics["coefficients.error"] == pytest.approx(distance, abs=1e-3)
+    chosen = np.abs(theirs.coef_) > 1e-9
+    assert result.metrics["support.tpr"] == pytest.approx(chosen[known != 0].mean())
+    assert result.metrics["support.fpr"] == pytest.approx(chosen[known == 0].mean())
+
+
+def test_the_linear_data_are_what_their_equation_says() -> None:
+    data = LinearData(features=30, informative=6, noise=0.5, correlation=0.7)
+    arrays_, known = data.load(HOME), data.coefficients
+    assert (known != 0).sum() == 6
+    assert ((np.abs(known[known != 0]) >= 0.5) & (np.abs(known[known != 0]) <= 2)).all()
+    x, y = (np.concatenate([getattr(arrays_, f"{part}_{of}") for part in ("train", "test")]) for of in "xy")
+    residual = y - x.astype(float) @ known
+    assert residual.std() == pytest.approx(0.5, rel=0.05)
+    assert np.corrcoef(residual, y - residual)[0, 1] == pytest.approx(0, abs=0.07)
+    seen, wanted = np.corrcoef(x.T), 0.7 ** np.abs(np.subtract.outer(np.arange(30), np.arange(30)))
+    np.testing.assert_allclose(seen, wanted, atol=0.1)
+    np.testing.assert_allclose(x.std(0), 1, atol=0.08)
+    assert (
+        LinearData(features=30, informative=6, data_seed=1).digest() != LinearData(features=30, informative=6).digest()
+    )
+
+
+def test_noise_is_the_floor_of_the_test_loss() -> None:
+    spec = parsed({**LINEAR, "dataset": {"kind": "linear", "noise": 2.0}})
+    (epochs,) = train([spec]).values()
+    assert epochs[-1][1]["test.loss"] == pytest.approx(4.0, rel=0.1)
+    assert epochs[-1][1]["coefficients.error"] < 0.15
+
+
+def test_coefficients_are_compared_as_the_model_sees_the_inputs() -> None:
+    dataset = {**DATA, "normalize": {"mean": 0.3, "std": 0.5}, "noise": 0.0, "correlation": 0.0}
+    spec = parsed({**LINEAR, "dataset": dataset, "optimizer": {"kind": "sgd", "lr": 0.02}, "epochs": 600})
+    (epochs,) = train([spec]).values()
+    assert epochs[-1][1]["coefficients.error"] < 0.05
+
+
+def test_only_a_linear_model_without_scaled_evaluation_has_coefficients() -> None:
+    for changes in (
+        {"model": {"kind": "mlp", "hidden": [4]}},
+        {"regularizers": [{"kind": "dropout", "form": "classic"}]},
+    ):
+        (epochs,) = train([parsed({**LINEAR, "epochs": 1, **changes})]).values()
+        assert not any(name.startswith(("coefficients", "support")) for name in epochs[0][1])
+
+
+def test_runs_that_differ_in_delta_share_a_stack_and_keep_their_bits() -> None:
+    specs = [parsed({**SMALL, "loss": {"kind": "huber", "delta": delta}, "seed": 3}) for delta in (0.3, 1.0, 5.0)]
+    assert len({stack_key(spec) for spec in specs}) == 1
+    together = train(specs, most=MOST_RUNS)
+    for i, spec in enumerate(specs):
+        assert train([spec], names=[str(i)], most=MOST_RUNS)[str(i)] == together[str(i)]
+    assert len({epochs[-1][2] for epochs in together.values()}) == 3
+
+
+def test_the_natural_loss_named_or_not_is_one_run() -> None:
+    for body, natural, other in (
+        (SMALL, "squared", "huber"),
+        ({**SMALL, "dataset": {"kind": "digits"}}, "cross_entropy", None),
+    ):
+        plain, named = parsed(body), parsed({**body, "loss": {"kind": natural}})
+        assert (spec_hash(named), reuse_key(named), stack_key(named)) == (
+            spec_hash(plain),
+            reuse_key(plain),
+            stack_key(plain),
+        )
+        if other is not None:
+            another = parsed({**body, "loss": {"kind": other}})
+            assert spec_hash(another) != spec_hash(plain)
+            assert stack_key(another) != stack_key(plain)
+
+
+REFUSED: list[tuple[dict[str, Any], tuple[str | int, ...], str]] = [
+    ({"model": {"kind": "knn"}, "optimizer": None, "batch_size": 64}, ("model",), "needs classes"),
+    ({"regularizers": [{"kind": "label_smoothing"}]}, ("regularizers", 0), "needs classes"),
+    ({"regularizers": [{"kind": "cutmix"}]}, ("regularizers", 0), "needs classes"),
+    ({"regularizers": [{"kind": "rotation", "degrees": 5}]}, ("regularizers", 0), "works on images"),
+    ({"dataset": {**DATA, "label_noise": 0.1}}, ("dataset", "label_noise"), "about classes"),
+    ({"dataset": {**DATA, "imbalance": 2.0}}, ("dataset", "imbalance"), "about classes"),
+    ({"dataset": {**DATA, "informative": 21}}, ("dataset", "informative"), "at most 20"),
+    ({"loss": {"kind": "cross_entropy"}}, ("loss",), "leave loss out"),
+    ({"dataset": {"kind": "digits"}, "loss": {"kind": "squared"}}, ("loss",), "leave loss out"),
+    ({"stop": [{"kind": "early_stopping", "metric": "val.error"}]}, ("stop", 0, "metric"), "val.loss"),
+]
+
+
+@pytest.mark.parametrize(("changes", "place", "message"), REFUSED)
+def test_what_means_nothing_for_numbers_is_refused_where_it_stands(
+    changes: dict[str, Any], place: tuple[str | int, ...], message: str
+) -> None:
+    found = list(parsed({**SMALL, **changes}).objections())
+    assert [where for where, _ in found] == [place]
+    assert message in found[0][1].message
+
+
+def test_every_other_regularizer_trains_on_numbers() -> None:
+    from worker.spec.regularizers import KINDS
+
+    tried = []
+    plain = train([parsed(SMALL)])["0"][-1][2]
+    for kind, part in KINDS.items():
+        one = example(part) | ({"limit": 0.5} if kind == "max_norm" else {})
+        spec = parsed({**SMALL, "regularizers": [one]})
+        if list(spec.objections()):
+            continue
+        assert train([spec])["0"][-1][2] != plain, kind
+        tried.append(kind)
+    assert {"dropout", "elastic_net", "kl_sparsity", "l1", "l2", "max_norm", "mixup", "noise"} <= set(tried)
+
+
+def test_mixed_numbers_are_what_is_learned() -> None:
+    spec: RunSpec = parsed({**SMALL, "regularizers": [{"kind": "mixup", "alpha": 1.0}]})
+    stack = Stack([Member("a", spec)], CPU)
+    progress = Progress(stack, data_of(spec), 1)
+    progress.train_step(1)
+    y = progress.data.y[progress.batches.order[0, :16]]
+    assert progress.batches.marks.shape == progress.batches.losses.shape
+    assert torch.equal(progress.batches.marks[:, :16], progress.batches.losses[:, :16])
+    assert not torch.isclose(progress.batches.losses[0, :16].mean(), y.square().mean())

@@ -1,0 +1,98 @@
+"""Losses: how far a model's outputs are from the targets, and what is measured of that besides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from worker.spec.families.dataset import Task
+from worker.spec.part import Objection, Part, Stacked
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from worker.spec.run import RunSpec
+
+
+class Loss(Part):
+    """What training makes small. Of every row it gives a loss, and a mark of which its scores are made.
+
+    Targets are y (K, N), or where rows were mixed ``mixed`` (K, N, outputs), which then counts instead.
+    """
+
+    task: ClassVar[Task]
+    scores: ClassVar[tuple[str, ...]]
+    """The names of the series that :meth:`scored` gives."""
+
+    def objections(self, run: RunSpec) -> Sequence[Objection]:
+        """Refuse targets of the other kind."""
+        if run.dataset.task == self.task:
+            return ()
+        theirs = "a number" if self.task == "classification" else "a class"
+        message = f"{self.kind!r} is a loss of {self.task}, and the target of this dataset is {theirs}; leave loss out."
+        return [Objection(field=None, message=message)]
+
+    @staticmethod
+    def predicted(part: Stacked[Any], z: Tensor) -> Tensor:
+        """What the outputs z (K, N, outputs) say: log-probabilities of the classes, or numbers; same shape."""
+        raise NotImplementedError
+
+    @staticmethod
+    def encoded(part: Stacked[Any], y: Tensor, outputs: int) -> Tensor:
+        """Targets y (K, N) in a form that can be mixed, (K, N, outputs)."""
+        raise NotImplementedError
+
+    @staticmethod
+    def lost(part: Stacked[Any], predicted: Tensor, y: Tensor, mixed: Tensor | None) -> Tensor:
+        """The loss of each row, (K, N)."""
+        raise NotImplementedError
+
+    @staticmethod
+    def marked(part: Stacked[Any], predicted: Tensor, y: Tensor, mixed: Tensor | None) -> Tensor:
+        """What the scores are made of, for each row, (K, N) float32."""
+        raise NotImplementedError
+
+    @staticmethod
+    def pull(part: Stacked[Any], predicted: Tensor, y: Tensor, mixed: Tensor | None, rows: int) -> Tensor:
+        """The gradient at the outputs, (K, N, outputs), of a mean loss over ``rows`` rows."""
+        raise NotImplementedError
+
+    @staticmethod
+    def scored(mark: Tensor, variance: Tensor, unit: float) -> Mapping[str, Tensor]:
+        """Scores (K,) by name, given the mean ``mark`` (K,) of a split and the variance of its targets.
+
+        ``unit`` is what 1 is in the targets' own unit, where they were standardised.
+        """
+        raise NotImplementedError
+
+
+class Regression(Loss):
+    """A loss of the residual r = ŷ − y. R² and the root of the mean squared residual are its scores."""
+
+    task: ClassVar[Task] = "regression"
+    scores: ClassVar[tuple[str, ...]] = ("r2", "rmse")
+
+    @staticmethod
+    def predicted(part: Stacked[Any], z: Tensor) -> Tensor:
+        """The outputs themselves."""
+        return z
+
+    @staticmethod
+    def encoded(part: Stacked[Any], y: Tensor, outputs: int) -> Tensor:
+        """The numbers themselves."""
+        return y.unsqueeze(2)
+
+    @staticmethod
+    def marked(part: Stacked[Any], predicted: Tensor, y: Tensor, mixed: Tensor | None) -> Tensor:
+        """r²."""
+        return residual(predicted, y, mixed).square()
+
+    @staticmethod
+    def scored(mark: Tensor, variance: Tensor, unit: float) -> Mapping[str, Tensor]:
+        """R² = 1 − mean(r²)/variance, not a number where targets do not vary, and √mean(r²) in the targets' unit."""
+        return {"r2": 1 - mark / variance, "rmse": mark.sqrt() * unit}
+
+
+def residual(predicted: Tensor, y: Tensor, mixed: Tensor | None) -> Tensor:
+    """The residual ŷ − y (K, N), given predictions (K, N, 1)."""
+    return predicted.squeeze(2) - (y if mixed is None else mixed.squeeze(2))
