@@ -80,6 +80,8 @@ class Predictions(View):
     names: list[str | None]
     true_labels: list[int] | None
     true_names: list[str] | None
+    predictions: list[float | None] | None = None
+    targets: list[float] | None = None
 
 
 class Progress(View):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -81,6 +82,7 @@ class Runs(SeenRuns):
     def _trainable(self, connection: sa.Connection, place: str, new: NewRun, hiring: Hiring | None = None) -> NewRun:
         """The run as it is to be queued, with ``hiring`` its teachers too; a refusal names places below ``place``."""
         try:
+            new = replace(new, spec=new.spec.at(new.spec.seed))
             named = warm_starts.resolved(connection, resolved(connection, new, self.caller), self.caller)
             named = teachers.resolved(connection, named, self.caller)
             review(named.spec, self._settings)

@@ -66,7 +66,7 @@ class Arm:
 
     def at(self, seed: int, fold: Fold | None = None) -> NewRun:
         """The arm's run with this seed, validated on this fold."""
-        spec = self.run.spec.model_copy(update={"seed": seed})
+        spec = self.run.spec.at(seed)
         if fold is not None:
             spec = spec.model_copy(update={"dataset": spec.dataset.held_out(fold)})
         return replace(self.run, spec=spec)

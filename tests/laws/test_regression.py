@@ -49,7 +49,7 @@ def test_losses_and_their_gradients_are_torchs(
     delta: float | None, said: np.ndarray[Any, Any], true: np.ndarray[Any, Any]
 ) -> None:
     part: Squared | Huber = Squared() if delta is None else Huber(delta=delta)
-    loss = Stacked([part, part], device=CPU, dtype=torch.float32)
+    loss: Stacked[Any] = Stacked([part, part], device=CPU, dtype=torch.float32)
     y = torch.from_numpy(true)
     z = torch.from_numpy(said).unsqueeze(2).requires_grad_()
     theirs = torch.nn.MSELoss(reduction="none") if delta is None else torch.nn.HuberLoss(reduction="none", delta=delta)

@@ -92,6 +92,10 @@ class RunSpec(Spec):
         default="float32", description="Of the products of dense layers; parameters and sums are float32 always."
     )
 
+    def at(self, seed: int) -> RunSpec:
+        """The run with this seed; data that are drawn for every run are drawn by it."""
+        return self.model_copy(update={"seed": seed, "dataset": self.dataset.seeded(seed)})
+
     @property
     def batch_rows(self) -> int:
         """Rows of a whole batch."""

@@ -110,14 +110,16 @@ def test_data_that_are_not_there_are_refused_with_those_that_are(client: TestCli
             assert "(iris)" in error["message"]
 
 
-def test_a_run_on_a_target_of_numbers_is_refused_and_says_why(client: TestClient, ids: Kinds) -> None:
-    for path in ("/v1/runs", "/v1/runs?validate_only=true"):
-        for model in ({"kind": "linear"}, {"kind": "mlp"}):
-            error = error_of(client.post(path, json=body(ids["numbers"], model=model)))
-            assert (error["pointer"], error["code"]) == ("/dataset", "incompatible")
-            assert "classes only so far" in error["message"]
-    study = {"base": body(ids["numbers"])}
-    assert "classes only so far" in error_of(client.post("/v1/studies", json=study))["message"]
+def test_what_is_about_classes_is_refused_where_the_target_is_a_number(client: TestClient, ids: Kinds) -> None:
+    assert client.post("/v1/runs?validate_only=true", json=body(ids["numbers"])).status_code == 200
+    smoothed = {"regularizers": [{"kind": "l2", "strength": 0.1}, {"kind": "label_smoothing"}]}
+    error = error_of(client.post("/v1/runs", json=body(ids["numbers"], **smoothed)))
+    assert (error["pointer"], error["code"]) == ("/regularizers/1", "incompatible")
+    assert "needs classes" in error["message"]
+    error = error_of(client.post("/v1/studies", json={"base": body(ids["numbers"], **smoothed)}))
+    assert "needs classes" in error["message"]
+    error = error_of(client.post("/v1/runs", json=body(ids["iris"], loss={"kind": "squared"})))
+    assert (error["pointer"], "leave loss out" in error["message"]) == ("/loss", True)
 
 
 def test_image_operations_are_refused_where_images_have_planes(client: TestClient, ids: Kinds) -> None:

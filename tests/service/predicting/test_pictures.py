@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from service.predicting.curves import curve
-from service.predicting.grids import CELL, HEAD, Judged, grid
+from service.predicting.grids import CELL, HEAD, Judged, classes_judged, grid, numbers_judged
 from service.predicting.looks import LOOKS, plain
 from service.predicting.messages import BestEpoch, DrawCurve, Refused, Theme
 from worker.spec.datasets.digits import Digits
@@ -142,11 +143,11 @@ def test_accuracies_are_not_called_losses() -> None:
     assert "loss" not in texts(drawn(series={"train.accuracy": (0.1, 0.2, 0.3), "lr": (0.1, 0.1, 0.1)}, best=None))
 
 
-def judged(given: list[int], true: list[int], **changes: Any) -> Judged:
+def judged(given: list[int], true: list[int], classes: Sequence[str] = Digits.classes, **changes: Any) -> Judged:
     probabilities = np.full((len(given), 10), 0.01, np.float32)
     probabilities[range(len(given)), given] = 0.91
     images = Digits.load(Path("/nowhere")).test_x[: len(given)]
-    usual = {"images": images, "white": 16.0, "probabilities": probabilities, "labels": true, "classes": Digits.classes}
+    usual = {"images": images, "white": 16.0, "labels": classes_judged(probabilities, true, classes)}
     return Judged(**{**usual, **changes})
 
 
@@ -169,7 +170,7 @@ def test_a_grid_has_a_cell_for_every_image(count: int) -> None:
 
 
 def test_probabilities_that_are_no_numbers_are_wrong_and_colours_are_drawn() -> None:
-    broken = judged([1], [1], probabilities=np.full((1, 10), np.nan, np.float32))
+    broken = judged([1], [1], labels=classes_judged(np.full((1, 10), np.nan, np.float32), [1], Digits.classes))
     assert has(pixels(grid(broken, "", "light")), LOOKS["light"].wrong)
     red = np.zeros((1, 3, 8, 8), np.uint8)
     red[:, 0] = 255
@@ -180,3 +181,15 @@ def test_probabilities_that_are_no_numbers_are_wrong_and_colours_are_drawn() -> 
 def test_class_names_are_texts_too() -> None:
     names = ("$\\bad", "<b>", "a" * 300, "\x00", "中", "6", "7", "8", "9", "0")
     assert grid(judged([0, 1, 2, 3, 4], [1, 2, 3, 4, 0], classes=names), "$x", "light")
+
+
+def test_numbers_are_told_beside_the_true_ones_and_only_what_is_none_is_marked() -> None:
+    labels = numbers_judged(np.array([[1.23456], [-2e9], [np.inf]], np.float32), [1.25, -2.1e9, 0.0])
+    assert [tuple(label) for label in labels] == [
+        ("1.235", "1.25", True),
+        ("-2e+09", "-2.1e+09", True),
+        ("not a number", "0", False),
+    ]
+    picture = pixels(grid(judged([0, 0, 0], [0, 0, 0], labels=labels), "", "light"))
+    assert not has(picture[:, : 2 * CELL[0]], LOOKS["light"].wrong)
+    assert has(picture[:, 2 * CELL[0] :], LOOKS["light"].wrong)

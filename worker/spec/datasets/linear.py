@@ -46,7 +46,13 @@ class LinearData(Dataset):
     informative: int = Field(default=5, ge=1, le=2000, description="How many of them have a coefficient.")
     noise: float = Field(default=1.0, ge=0, le=1e3, description="σ, the noise's standard deviation.")
     correlation: float = Field(default=0.0, ge=0, lt=1, description="ρ, between inputs that are neighbours.")
-    data_seed: int = Field(default=0, ge=0, le=2**32 - 1, description="Of coefficients, inputs and noise.")
+    data_seed: int | None = Field(
+        default=None,
+        ge=0,
+        le=2**32 - 1,
+        description="Of coefficients, inputs and noise. Null is the run's seed: each seed of a study has data of "
+        "its own, and what is compared over them holds for data like these, not for one draw.",
+    )
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -67,6 +73,10 @@ class LinearData(Dataset):
     def task(self) -> Task:
         """The target is a number."""
         return "regression"
+
+    def seeded(self, seed: int) -> LinearData:
+        """With the run's seed for the data, where they have none."""
+        return self if self.data_seed is not None else self.model_copy(update={"data_seed": seed % 2**32})
 
     def objections(self, run: RunSpec) -> Sequence[Objection]:
         """Refuse more coefficients than inputs."""
@@ -108,7 +118,7 @@ class LinearData(Dataset):
         """The coefficients, and the generator as it is after they were drawn."""
         import numpy as np
 
-        rng = np.random.RandomState(self.data_seed)  # its stream is frozen by numpy
+        rng = np.random.RandomState(self.data_seed or 0)  # its stream is frozen by numpy
         places = rng.permutation(self.features)[: self.informative]
         sizes = SMALLEST + (LARGEST - SMALLEST) * rng.random_sample(self.informative)
         coefficients = np.zeros(self.features)

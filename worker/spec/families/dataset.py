@@ -79,6 +79,10 @@ class Dataset(Part):
             self.__dict__["validation_size"] = 0  # frozen for everybody else
         return self
 
+    def seeded(self, seed: int) -> Self:
+        """The data of a run with this seed: where they are drawn for it, those."""
+        return self
+
     def held_out(self, fold: Fold | None) -> Self:
         """The same rows, validated on ``fold`` and on nothing else; without one all of them may train."""
         return self.model_copy(update={"fold": fold, "validation_size": 0})

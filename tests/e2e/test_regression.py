@@ -1,0 +1,118 @@
+"""Targets that are numbers, through the front doors: uploaded, trained, judged, predicted, compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from sklearn.datasets import load_diabetes
+from sklearn.linear_model import LinearRegression
+from sklearn.metrics import r2_score, root_mean_squared_error
+
+import fitwell
+from tests.processes import Serving, serving
+from tests.service.datasets.making import csv_text, npz
+
+pytestmark = pytest.mark.slow
+SIMPLE: dict[str, Any] = {"model": {"kind": "linear"}, "optimizer": {"kind": "sgd", "lr": 0.05}, "batch_size": "full"}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    with serving(tmp_path_factory.mktemp("regression") / "home") as one:
+        yield one
+
+
+def uploaded(served: Serving, tmp_path: Path, content: bytes, **options: Any) -> fitwell.Dataset:
+    file = tmp_path / "data"
+    file.write_bytes(content)
+    return served.client.datasets.upload(file, **options)
+
+
+def test_a_table_is_learned_in_the_targets_own_unit(served: Serving, tmp_path: Path) -> None:
+    found = load_diabetes()
+    rows = [[*row, target] for row, target in zip(found.data.tolist(), found.target.tolist(), strict=True)]
+    dataset = uploaded(served, tmp_path, csv_text([*found.feature_names, "progression"], rows), task="regression")
+    assert (dataset.task, dataset.classes, dataset.order) == ("regression", [], "random")
+    run = served.client.runs.create(dataset=dataset.spec, epochs=500, **SIMPLE).wait(60)
+    count = dataset.rows_test
+    said = run.predict(split="test", indices=range(count), at="last")
+    predictions, targets = np.array(said.predictions, float), np.array(said.targets, float)
+    assert set(targets) <= set(found.target.tolist())
+    assert run.last["test.rmse"] == pytest.approx(root_mean_squared_error(targets, predictions), rel=1e-5)
+    assert run.last["test.r2"] == pytest.approx(r2_score(targets, predictions), rel=1e-4)
+    sent = run.predict(found.data[:5], at="last")
+    assert (sent.targets, sent.labels, sent.probabilities) == (None, [], [])
+    session = onnxruntime.InferenceSession(
+        run.download("model.onnx", tmp_path, at="last").read_bytes(), providers=["CPUExecutionProvider"]
+    )
+    assert [one.name for one in session.get_outputs()] == ["prediction"]
+    (by_hand,) = session.run(None, {"input": found.data[:5].astype(np.float32)})
+    np.testing.assert_allclose(by_hand[:, 0], np.array(sent.predictions, float), rtol=1e-5)
+    assert 0.3 < (run.last["test.r2"] or 0) < 0.7
+
+
+def series(length: int = 400, lags: int = 5) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """An autoregressive series: its last values before each time, and the value then, in the order of time."""
+    rng, values = np.random.default_rng(0), [0.0, 0.0]
+    for _ in range(length):
+        values.append(1.6 * values[-1] - 0.7 * values[-2] + rng.normal())
+    told = np.array(values[2:])
+    x = np.stack([told[lags - 1 - k : len(told) - 1 - k] for k in range(lags)], 1)
+    return x, told[lags:]
+
+
+def test_a_series_is_validated_and_tested_by_what_comes_after_it(served: Serving, tmp_path: Path) -> None:
+    x, y = series()
+    dataset = uploaded(served, tmp_path, npz(x=x, y=y), order="time", test_size=80)
+    assert (dataset.task, dataset.order, dataset.rows_test) == ("regression", "time", 80)
+    asked, optimizer = {**dataset.spec, "validation_size": 60}, {"kind": "momentum", "lr": 0.05}
+    run = served.client.runs.create(dataset=asked, epochs=1500, **{**SIMPLE, "optimizer": optimizer}).wait(60)
+    held_out = run.predict(split="val", indices=range(60), at="last")
+    np.testing.assert_allclose(held_out.targets or (), y[-140:-80])
+    np.testing.assert_allclose(run.predict(split="test", indices=range(80)).targets or (), y[-80:])
+    rest = run.predict(split="train", indices=range(len(y) - 140), at="last")
+    assert sorted(rest.targets or ()) == sorted(y[:-140].tolist())
+    theirs = LinearRegression().fit(x[:-140], y[:-140])
+    np.testing.assert_allclose(np.array(held_out.predictions, float), theirs.predict(x[-140:-80]), atol=0.02)
+    with pytest.raises(fitwell.BadRequest, match="what came after it"):
+        served.client.runs.create(dataset={**dataset.spec, "fold": {"index": 0, "of": 5}}, **SIMPLE)
+    again = uploaded(served, tmp_path, npz(x=x, y=y), test_size=80)
+    assert again.id != dataset.id
+
+
+def test_which_penalty_finds_the_coefficients_is_compared_over_paired_seeds(served: Serving) -> None:
+    dataset = {"kind": "linear", "train_size": 60, "features": 40, "informative": 5, "noise": 2.0}
+    study = served.client.studies.create(
+        base={**SIMPLE, "dataset": dataset, "epochs": 150},
+        arms={
+            "plain": {},
+            "l1": {"regularizers_add": [{"kind": "l1", "strength": 0.6}]},
+            "l2": {"regularizers_add": [{"kind": "l2", "strength": 0.2}]},
+        },
+        seeds=8,
+        metric="test.r2",
+        at="last",
+    ).wait(90)
+    data = {(run.seed, run.spec["dataset"]["data_seed"]) for run in served.client.runs.list(study_id=study.id)}
+    assert data == {(seed, seed) for seed in range(8)}, "each seed has data of its own, and all arms have them"
+    verdicts = {pair.arm: pair.verdict for pair in study.compare().pairs}
+    assert verdicts["l1"] == "better"
+    chosen = {arm.id: arm.mean for arm in study.compare(metric="support.fpr").arms}
+    assert (chosen["plain"], chosen["l2"]) == (1.0, 1.0)
+    assert (chosen["l1"] or 1.0) < 0.7
+
+
+def test_what_a_regression_does_not_have_is_refused_with_what_it_has(served: Serving) -> None:
+    run = served.client.runs.create(dataset={"kind": "linear"}, epochs=40, **SIMPLE).wait(60)
+    answer = served.client.transport
+    with pytest.raises(fitwell.FitwellError, match="r2 and rmse"):
+        answer.request("GET", f"/v1/runs/{run.id}/confusion")
+    told = answer.request("GET", f"/v1/runs/{run.id}/diagnosis").json()
+    assert told["verdict"] in ("fits", "underfits")
+    with pytest.raises(fitwell.FitwellError, match="no image"):
+        answer.request("GET", f"/v1/runs/{run.id}/predictions.png")
