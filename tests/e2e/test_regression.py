@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -83,6 +85,16 @@ def test_a_series_is_validated_and_tested_by_what_comes_after_it(served: Serving
         served.client.runs.create(dataset={**dataset.spec, "fold": {"index": 0, "of": 5}}, **SIMPLE)
     again = uploaded(served, tmp_path, npz(x=x, y=y), test_size=80)
     assert again.id != dataset.id
+
+
+def test_lags_of_a_series_are_a_table_in_the_order_of_time(served: Serving, tmp_path: Path) -> None:
+    file = tmp_path / "series.csv"
+    file.write_text("year,spots\n" + "".join(f"{1700 + i},{i * i}\n" for i in range(50)))
+    command = [sys.executable, "examples/lags.py", str(file), "spots", "3"]
+    table = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert table.splitlines()[:2] == ["lag1,lag2,lag3,next", "4,1,0,9"]
+    dataset = uploaded(served, tmp_path, table.encode(), order="time", task="regression")
+    assert (dataset.order, dataset.rows_train, dataset.rows_test) == ("time", 38, 9)
 
 
 def test_which_penalty_finds_the_coefficients_is_compared_over_paired_seeds(served: Serving) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from tests.laws.strategies import CPU, HOME, TEACHERS, example, parsed, taught
+from tests.laws.strategies import CPU, HOME, NUMBER_LOSSES, TEACHERS, example, parsed, taught
 from worker.engine.data import Data
-from worker.engine.evaluation import evaluate, weights_of
+from worker.engine.evaluation import evaluate, variance, weights_of
 from worker.engine.progress import Progress
 from worker.engine.stack import Member, Stack
 from worker.spec.optimizers import KINDS as OPTIMIZERS
@@ -22,6 +22,7 @@ BASE: dict[str, Any] = {
     "optimizer": {"kind": "sgd", "lr": 0.1},
     "batch_size": 16,
 }
+NUMBERS = {"kind": "linear", "train_size": 64, "validation_size": 30}
 DISTILLATIONS: dict[str, dict[str, Any]] = {
     "transfer": {"transfer": {"dataset": {"kind": "digits", "validation_size": 30}}},
     "decoupled": {"method": "decoupled", "masked": True},
@@ -42,6 +43,11 @@ CHANGES = [
         for name, form in DISTILLATIONS.items()
     ),
     pytest.param({"precision": "bfloat16"}, id="bfloat16"),
+    *(
+        pytest.param({"dataset": NUMBERS, "model": model, "loss": example(part)}, id=f"{part.__name__}-{model['kind']}")
+        for part in NUMBER_LOSSES
+        for model in ({"kind": "linear"}, {"kind": "mlp", "hidden": [16]})
+    ),
 ]
 
 
@@ -56,6 +62,7 @@ def step(device: torch.device, changes: dict[str, Any]) -> Stack:
         progress.taught(),
         *evaluate(stack, progress.data.test),
         *weights_of(stack),
+        variance(progress.data.y),
     ]
     assert {tensor.device.type for tensor in found} == {device.type}
     return stack

@@ -136,7 +136,7 @@ class DenseNetwork:
         for i in reversed(range(self.depth)):
             self._weight_gradient(i, g)
             if self._single(i):
-                self.gb[i].copy_(summed(g.transpose(1, 2)).squeeze(2))
+                self.gb[i].copy_(summed(g, 1).squeeze(1))
             else:
                 torch.sum(g, 1, out=self.gb[i])
             if i > 0:
@@ -167,8 +167,7 @@ class DenseNetwork:
         import torch
 
         if self._single(i):
-            products = self._operand(g) * self._operand(self._inputs[i])
-            self.gw[i].copy_(summed(products.transpose(1, 2)).transpose(1, 2))
+            self.gw[i].copy_(summed(self._operand(g) * self._operand(self._inputs[i]), 1))
         elif self.rounded:
             self.gw[i].copy_(torch.bmm(g.bfloat16().transpose(1, 2), self._inputs[i].bfloat16()))
         else:

@@ -26,12 +26,15 @@ def ordered_mean(x: Tensor) -> Tensor:
     return ordered_sum(x) / x.shape[1]
 
 
-def summed(x: Tensor) -> Tensor:
-    """Sum of ``x`` (…, n) over n in its own precision, shape (…, 1); halves are added elementwise, odd ends at last."""
-    while (width := x.shape[-1]) > 1:
+def summed(x: Tensor, dim: int = -1) -> Tensor:
+    """Sum of ``x`` over its n in ``dim``, where 1 is left, in its own precision.
+
+    Halves are added elementwise, odd ends at last.
+    """
+    while (width := x.shape[dim]) > 1:
         half = width // 2
-        added = x[..., :half] + x[..., half : 2 * half]
+        added = x.narrow(dim, 0, half) + x.narrow(dim, half, half)
         if width % 2:
-            added[..., :1] += x[..., -1:]
+            added.narrow(dim, 0, 1).add_(x.narrow(dim, width - 1, 1))
         x = added
     return x
