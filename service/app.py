@@ -23,6 +23,7 @@ from service.api import (
     events,
     health,
     history,
+    metrics,
     models,
     pictures,
     problems,
@@ -37,6 +38,7 @@ from service.api.study_bodies import run_of
 from service.api.tailer import Tailer
 from service.datasets.uploads import Uploads
 from service.models.models import Models
+from service.runs.census import Census
 from service.runs.jobs import Jobs
 from service.runs.records import Records
 from service.runs.runs import Runs
@@ -100,11 +102,12 @@ def create_app(settings: Settings, *, address: str | None = None) -> FastAPI:
     app.state.studies, app.state.tokens = Studies(engine, settings, run_of), the_tokens
     app.state.webhooks, app.state.uploads = the_webhooks, uploads
     of_runs = (bulk, runs, again, history, written, models, pictures)
-    for routes in (*of_runs, studies, datasets, events, webhooks, catalog, health, tokens):
+    for routes in (*of_runs, studies, datasets, events, webhooks, catalog, health, metrics, tokens):
         app.include_router(routes.router)
     app.include_router(history.several)
     app.webhooks.include_router(webhook_messages.router)
     edge.install(app, the_tokens, settings)
+    metrics.install(app, Census(engine, settings))
     problems.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

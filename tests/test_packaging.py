@@ -93,6 +93,16 @@ def test_compose_runs_commands_that_exist_on_one_shared_volume() -> None:
         assert listed.returncode == 0
 
 
+def test_prometheus_and_grafana_are_mounted_what_is_there() -> None:
+    beside = yaml.safe_load((ROOT / "docker-compose.observability.yml").read_text())
+    volumes = [volume.split(":") for service in beside["services"].values() for volume in service["volumes"]]
+    files = [source for source, *_ in volumes if source.startswith("./")]
+    assert len(files) == 4
+    for file in files:
+        assert (ROOT / file).is_file(), file
+    assert {source for source, *_ in volumes if not source.startswith("./")} == beside["volumes"].keys()
+
+
 def test_every_requirement_has_a_version_in_the_constraints() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     pinned = {
