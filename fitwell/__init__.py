@@ -5,39 +5,59 @@ run = fitwell.Client().runs.create(dataset="digits", model={"kind": "mlp"}, opti
 print(run.wait().last)
 """
 
-from fitwell.client import Client
+from fitwell import errors
+from fitwell.client import AsyncClient, Client
+from fitwell.comparison import Choice, Comparison
 from fitwell.dataset import Dataset
 from fitwell.errors import (
     BadRequest,
     Conflict,
     FitwellError,
+    Gone,
     NotAllowed,
     NotAuthenticated,
     NotFound,
+    NotInstalled,
     Refused,
     RunFailed,
     ServerError,
     TimedOut,
+    TooMany,
     Unreachable,
 )
-from fitwell.run import Event, History, Predictions, Run
+from fitwell.history import History
+from fitwell.measured import Diagnosis, Event, Predictions
+from fitwell.run import AsyncRun, Run
+from fitwell.study import AsyncStudy, Study, compare
 
 __all__ = [
+    "AsyncClient",
+    "AsyncRun",
+    "AsyncStudy",
     "BadRequest",
+    "Choice",
     "Client",
+    "Comparison",
     "Conflict",
     "Dataset",
+    "Diagnosis",
     "Event",
     "FitwellError",
+    "Gone",
     "History",
     "NotAllowed",
     "NotAuthenticated",
     "NotFound",
+    "NotInstalled",
     "Predictions",
     "Refused",
     "Run",
     "RunFailed",
     "ServerError",
+    "Study",
     "TimedOut",
+    "TooMany",
     "Unreachable",
+    "compare",
+    "errors",
 ]

@@ -1,100 +1,51 @@
-"""The client: one object for a server, resources as attributes."""
+"""The clients: one object for a server, resources as attributes. One waits for answers, the other is awaited."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any
 
-from fitwell.dataset import Dataset, Datasets
-from fitwell.run import History, Run
+from fitwell.bound import Bound, M, Resource, call
+from fitwell.catalog import Capabilities, Catalog, Presets
+from fitwell.dataset import Datasets
+from fitwell.plans import Plan, Request, read
+from fitwell.runs import Runs
 from fitwell.study import Studies
 from fitwell.token import Tokens
-from fitwell.transport import Transport
+from fitwell.transport import AsyncTransport, Transport
 from fitwell.webhook import Webhooks
 
-Spec = Mapping[str, Any]
-KIND_FIELDS = ("dataset", "model", "optimizer", "schedule")
+__all__ = ["AsyncClient", "Bound", "Client"]
 
 
-class Runs:
-    """The runs of a server."""
+class _Server(Resource[M]):
+    """What a server has, however it is asked."""
 
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
+    def __init__(self, transport: M) -> None:
+        super().__init__(transport)
+        self.transport = transport
+        self.runs: Runs[M] = Runs(transport)
+        self.studies: Studies[M] = Studies(transport)
+        self.datasets: Datasets[M] = Datasets(transport)
+        self.presets: Presets[M] = Presets(transport)
+        self.tokens: Tokens[M] = Tokens(transport)
+        self.webhooks: Webhooks[M] = Webhooks(transport)
 
-    def create(self, *, reuse: bool = True, **body: Any) -> Run:
-        """Submit a run: the fields of its body as arguments; ``dataset="digits"`` is short for its kind.
+    @call
+    def catalog(self) -> Plan[Catalog]:
+        """Every part a spec can name."""
+        return Catalog.model_validate((yield from read(Request("GET", "/v1/catalog"))))
 
-        Raises:
-            BadRequest: the spec is wrong; ``errors`` says where.
-        """
-        params = {} if reuse else {"reuse": "false"}
-        return Run.read(self._transport, self._transport.request("POST", "/v1/runs", params=params, json=_full(body)))
-
-    def validate(self, **body: Any) -> dict[str, Any]:
-        """What a spec would become and cost; nothing is queued.
-
-        Raises:
-            BadRequest: the spec is wrong; ``errors`` says where.
-        """
-        params = {"validate_only": "true"}
-        answer: dict[str, Any] = self._transport.request("POST", "/v1/runs", params=params, json=_full(body)).json()
-        return answer
-
-    def get(self, run_id: str) -> Run:
-        """One run.
-
-        Raises:
-            NotFound: there is none of this id.
-        """
-        return Run.read(self._transport, self._transport.request("GET", f"/v1/runs/{run_id}"))
-
-    def list(
-        self,
-        *,
-        status: Sequence[str] = (),
-        labels: Mapping[str, str] | None = None,
-        study_id: str | None = None,
-        limit: int | None = None,
-    ) -> Iterator[Run]:
-        """Runs, newest first, page by page; at most ``limit``."""
-        params: dict[str, Any] = {"limit": min(limit or 100, 1000), "status": list(status)}
-        params |= {} if study_id is None else {"study_id": study_id}
-        params["label"] = [f"{key}={value}" for key, value in (labels or {}).items()]
-        shown = 0
-        while True:
-            page = self._transport.request("GET", "/v1/runs", params=params).json()
-            for data in page["data"]:
-                if limit is not None and shown >= limit:
-                    return
-                shown += 1
-                run = Run.model_validate(data)
-                run._transport = self._transport
-                yield run
-            if not page["has_more"]:
-                return
-            params["after"] = page["next_cursor"]
-
-    def history(self, run_id: str) -> History:
-        """Every epoch that is recorded of a run.
-
-        Raises:
-            NotFound: there is none of this id.
-        """
-        return History.model_validate(self._transport.request("GET", f"/v1/runs/{run_id}/history").json())
+    @call
+    def capabilities(self) -> Plan[Capabilities]:
+        """What the server takes, and its workers."""
+        return Capabilities.model_validate((yield from read(Request("GET", "/v1/capabilities"))))
 
 
-class Client:
+class Client(_Server[Transport]):
     """A Fitwell server. The address comes from ``url``, else FITWELL_URL, else this machine; the token likewise."""
 
     def __init__(self, url: str | None = None, token: str | None = None, *, timeout: float = 30.0) -> None:
-        self.transport = Transport(url, token, timeout)
-        self.runs = Runs(self.transport)
-        self.studies = Studies(self.transport)
-        self.tokens = Tokens(self.transport)
-        self.webhooks = Webhooks(self.transport)
-        self.datasets = Datasets(self.transport)
+        super().__init__(Transport(url, token, timeout))
 
     def __enter__(self) -> Client:
         return self
@@ -108,18 +59,21 @@ class Client:
         """Let go of the connections."""
         self.transport.close()
 
-    def catalog(self) -> dict[str, Any]:
-        """Every part a spec can name."""
-        catalog: dict[str, Any] = self.transport.request("GET", "/v1/catalog").json()
-        return catalog
 
-    def capabilities(self) -> dict[str, Any]:
-        """What the server takes, and its workers."""
-        capabilities: dict[str, Any] = self.transport.request("GET", "/v1/capabilities").json()
-        return capabilities
+class AsyncClient(_Server[AsyncTransport]):
+    """A Fitwell server, for asyncio and trio: as ``Client``, and every call is awaited or iterated by ``async for``."""
 
+    def __init__(self, url: str | None = None, token: str | None = None, *, timeout: float = 30.0) -> None:
+        super().__init__(AsyncTransport(url, token, timeout))
 
-def _full(body: Spec) -> dict[str, Any]:
-    """The body with short forms written out: a kind alone, or a dataset as the server answered it."""
-    short = {k: v.spec if isinstance(v, Dataset) else v for k, v in body.items()}
-    return {k: {"kind": v} if k in KIND_FIELDS and isinstance(v, str) else v for k, v in short.items()}
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self.transport.close()

@@ -7,11 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
-import httpx2
-from pydantic import PrivateAttr
-
-from fitwell.run import View
-from fitwell.transport import Transport
+from fitwell.bound import Live, M, Resource, call, listing
+from fitwell.plans import Plan, Request, Telling, answered, pages, read
 
 FORMATS = {".csv": "csv", ".npz": "npz", ".parquet": "parquet", ".pq": "parquet", ".zip": "zip"}
 PIECE_BYTES = 2**18
@@ -32,7 +29,7 @@ class UploadOptions(TypedDict, total=False):
     grey: bool
 
 
-class Dataset(View):
+class Dataset(Live[M]):
     """A dataset; ``spec`` is what a run's ``dataset`` says to train on it."""
 
     id: str
@@ -40,83 +37,72 @@ class Dataset(View):
     name: str | None
     task: str
     shape: list[int]
-    classes: list[str]
+    classes: list[str] | None
     rows_train: int
     rows_test: int
     order: str
     notes: list[str]
     missing: str | None
     spec: dict[str, Any]
-    _transport: Transport = PrivateAttr()
 
-    @classmethod
-    def read(cls, transport: Transport, data: Any) -> Dataset:
-        """The dataset in an answer."""
-        dataset = cls.model_validate(data)
-        dataset._transport = transport
-        return dataset
-
-    def preview(self) -> dict[str, Any]:
+    @call
+    def preview(self) -> Plan[dict[str, Any]]:
         """First rows, class counts, statistics; of images, a picture of some."""
-        preview: dict[str, Any] = self._transport.request("GET", f"/v1/datasets/{self.id}/preview").json()
+        preview: dict[str, Any] = yield from read(Request("GET", f"/v1/datasets/{self.id}/preview"))
         return preview
 
-    def delete(self) -> None:
+    @call
+    def delete(self) -> Plan[None]:
         """Forget it with its rows.
 
         Raises:
-            Conflict: runs that have not ended need it.
+            DatasetInUse: runs that have not ended need it.
         """
-        self._transport.request("DELETE", f"/v1/datasets/{self.id}")
+        yield from answered(Request("DELETE", f"/v1/datasets/{self.id}"))
 
 
-class Datasets:
+class Datasets(Resource[M]):
     """The datasets of a server."""
 
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-
+    @call
     def upload(
         self, path: str | os.PathLike[str], *, name: str | None = None, **options: Unpack[UploadOptions]
-    ) -> Dataset:
+    ) -> Plan[Dataset[M]]:
         """Upload a .npz, CSV or Parquet file or a zip of image folders. Equal data are stored once.
 
         Raises:
-            BadRequest: it is not data that can be trained on; ``errors`` says why.
+            InvalidData: it is not data that can be trained on; ``errors`` says why.
         """
         file = Path(path)
         params: dict[str, Any] = {"name": file.stem if name is None else name}
         params |= {"format": FORMATS[file.suffix.lower()]} if file.suffix.lower() in FORMATS else {}
         params |= {key: _written(value) for key, value in options.items()}
-        headers = {"content-type": "application/octet-stream"}
-        answer: httpx2.Response = self._transport.request(
+        request = Request(
             "POST",
             "/v1/datasets",
-            params=params,
+            params,
             content=lambda: _pieces(file),
-            headers=headers,
+            headers={"content-type": "application/octet-stream"},
             timeout=UPLOAD_SECONDS,
         )
-        return Dataset.read(self._transport, answer.json())
+        return self._dataset((yield from read(request)))
 
-    def get(self, dataset_id: str) -> Dataset:
+    @call
+    def get(self, dataset_id: str) -> Plan[Dataset[M]]:
         """One dataset: an upload by its id, a built-in one by its kind.
 
         Raises:
-            NotFound: there is none of this id.
+            DatasetNotFound: there is none of this id.
         """
-        return Dataset.read(self._transport, self._transport.request("GET", f"/v1/datasets/{dataset_id}").json())
+        return self._dataset((yield from read(Request("GET", f"/v1/datasets/{dataset_id}"))))
 
-    def list(self) -> Iterator[Dataset]:
+    @listing
+    def list(self) -> Telling[Dataset[M]]:
         """The built-in datasets, then uploads, newest first, page by page."""
-        params: dict[str, Any] = {"limit": 100}
-        while True:
-            page = self._transport.request("GET", "/v1/datasets", params=params).json()
-            for data in page["data"]:
-                yield Dataset.read(self._transport, data)
-            if not page["has_more"]:
-                return
-            params["after"] = page["next_cursor"]
+        yield from pages("/v1/datasets", {"limit": 100}, self._dataset)
+
+    def _dataset(self, data: Any) -> Dataset[M]:
+        return Dataset.of(self._transport, data)
 
 
 def _pieces(file: Path) -> Iterator[bytes]:

@@ -1,19 +1,43 @@
-"""Studies, comparisons and diagnoses as the client sees them."""
+"""A study as the client sees it, and the studies of a server."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias, TypedDict, Unpack
 
 import httpx2
-from pydantic import PrivateAttr
 
+from fitwell.bound import Live, M, Resource, View, call, listing
+from fitwell.comparison import Candidate, Choice, Comparison, Group, Pair, Question
 from fitwell.errors import TimedOut
-from fitwell.run import View
-from fitwell.transport import Transport
+from fitwell.history import History
+from fitwell.measured import Event
+from fitwell.plans import Pause, Plan, Request, Telling, answered, heard, pages, read
+from fitwell.run import Run
+from fitwell.transport import AsyncTransport
 
+__all__ = [
+    "Arm", "AsyncStudy", "Candidate", "Choice", "Comparison", "Group", "Pair", "Preview", "Studies", "Study", "compare",
+]  # fmt: skip
 POLL_SECONDS = 0.5
+RUN_ENDS = ("run.succeeded", "run.failed", "run.cancelled")
+BEGINS_AGAIN = ("run.queued", "run.requeued")
+
+
+class StudyFields(TypedDict, total=False):
+    """The body of a study."""
+
+    name: str | None
+    base: Mapping[str, Any]
+    arms: Mapping[str, Mapping[str, Any]]
+    grid: Mapping[str, Sequence[Any]]
+    sample: Mapping[str, Any] | None
+    seeds: int | Sequence[int]
+    folds: int | None
+    metric: str | None
+    at: str
+    baseline: str | None
 
 
 class Arm(View):
@@ -26,86 +50,30 @@ class Arm(View):
     by_status: dict[str, int]
 
 
-class Group(View):
-    """An arm over its seeds."""
+class StudyProgress(View):
+    """How far a study has come: runs by status, and epochs of all runs together."""
 
-    id: str
-    n: int
-    mean: float | None
-    std: float | None
-    ci: tuple[float, float] | None
-    diverged: int
+    runs: int
+    by_status: dict[str, int]
+    epoch: int
+    epochs: int
 
 
-class Pair(View):
-    """An arm against another, seed by seed."""
+class Preview(View):
+    """What a study would cost, and whether it could decide anything; nothing was queued."""
 
-    arm: str
-    baseline: str
-    n: int
-    mean_difference: float | None
-    std: float | None
-    ci: tuple[float, float] | None
-    p: float | None
-    p_adjusted: float | None
-    verdict: str
-    seeds_needed: int | None
-
-
-class Comparison(View):
-    """Which arm is better, and how sure that is; a verdict may be ``undecided``."""
-
-    study_id: str
-    metric: str
-    at: str
-    direction: str
-    exploratory: bool
-    complete: bool
-    baseline: str | None
-    alpha: float
-    looks: int
+    runs: int
+    reused: int
+    stacks: int
+    arms: list[str]
+    seeds: list[int]
+    estimated_seconds: float
+    estimated_bytes: int
     min_seeds_possible: int
-    arms: list[Group]
-    pairs: list[Pair]
-    curves: dict[str, list[dict[str, Any]]]
-
-    def against(self, baseline: str) -> dict[str, Pair]:
-        """By arm, the pair that compares it with ``baseline``."""
-        return {pair.arm: pair for pair in self.pairs if pair.baseline == baseline}
+    warnings: list[str]
 
 
-class Candidate(View):
-    """An arm, and how good it is over folds (or seeds); without figures where it cannot be chosen."""
-
-    arm: str
-    mean: float | None
-    std: float | None
-    standard_error: float | None
-    within_one_standard_error: bool
-    diverged: int
-    unfinished: int
-
-
-class Choice(View):
-    """The arm to take, and its spec: ``client.runs.create(**choice.chosen_spec)``."""
-
-    study_id: str
-    rule: str
-    metric: str
-    at: str
-    optimistic: bool
-    complete: bool
-    folds: int | None
-    best: str
-    chosen: str
-    threshold: float | None
-    within_one_standard_error: int
-    explanation: str
-    arms: list[Candidate]
-    chosen_spec: dict[str, Any]
-
-
-class Study(View):
+class Study(Live[M]):
     """A study as it was when it was read; ``refresh`` reads it again."""
 
     id: str
@@ -120,114 +88,186 @@ class Study(View):
     seeds: list[int]
     folds: int | None = None
     arms: list[Arm]
-    progress: dict[str, Any]
-    _transport: Transport = PrivateAttr()
-
-    @classmethod
-    def read(cls, transport: Transport, answer: httpx2.Response) -> Study:
-        """The study in an answer."""
-        study = cls.model_validate(answer.json())
-        study._transport = transport
-        return study
+    progress: StudyProgress
+    created_at: str | None = None
+    finished_at: str | None = None
 
     @property
     def path(self) -> str:
         """Where the server has it."""
         return f"/v1/studies/{self.id}"
 
-    def refresh(self) -> Study:
+    @call
+    def refresh(self) -> Plan[Study[M]]:
         """The study as it is now."""
-        return Study.read(self._transport, self._transport.request("GET", self.path))
+        return (yield from self._answered(Request("GET", self.path)))
 
-    def wait(self, timeout: float | None = None) -> Study:
+    @call
+    def wait(self, timeout: float | None = None) -> Plan[Study[M]]:
         """The study when every run has ended.
 
         Raises:
             TimedOut: that took longer than ``timeout`` seconds.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        study = self
+        study: Study[M] = self
         while not study.terminal:
             if deadline is not None and time.monotonic() > deadline:
                 raise TimedOut(f"{self.id} did not end within {timeout} s; it goes on.")
-            time.sleep(POLL_SECONDS)
-            study = study.refresh()
+            yield Pause(POLL_SECONDS)
+            study = yield from self._answered(Request("GET", self.path))
         return study
 
-    def compare(self, **question: Any) -> Comparison:
+    @listing
+    def runs(self) -> Telling[Run[M]]:
+        """Its runs, newest first, page by page."""
+        params = {"study_id": self.id, "limit": 1000}
+        yield from pages("/v1/runs", params, self._run)
+
+    @listing
+    def stream(self, after: int = 0) -> Telling[Event]:
+        """The events of the runs that it has now, as they come, each once, until all have ended.
+
+        Raises:
+            Unreachable: the server stayed away.
+        """
+        ids, began = yield from self._beginning()
+        ended = set[str]()
+
+        def over() -> Plan[bool]:
+            return ids <= ended and (yield from read(Request("GET", self.path)))["terminal"] is True
+
+        def mine(message: httpx2.ServerSentEvent) -> Event | None:
+            event = Event.model_validate_json(message.data)
+            if event.run_id not in ids:
+                return None
+            if event.type in RUN_ENDS:
+                ended.add(event.run_id)
+            elif event.type in BEGINS_AGAIN:
+                ended.discard(event.run_id)
+            return event
+
+        yield from heard("/v1/events", max(after, began), mine, over, lambda event: event.type in RUN_ENDS)
+
+    def _beginning(self) -> Plan[tuple[set[str], int]]:
+        """The ids of its runs, and an event's id that is before all of theirs."""
+        asked = {"study_id": self.id, "fields": "id", "sort": "created_at", "limit": 1000}
+        ids: list[str] = []
+        while True:
+            page = yield from read(Request("GET", "/v1/runs", asked))
+            ids += [data["id"] for data in page["data"]]
+            if not page["has_more"]:
+                break
+            asked["after"] = page["next_cursor"]
+        first = yield from read(Request("GET", f"/v1/runs/{ids[0]}/events", {"limit": 1}))
+        # All were made in one transaction, whose events follow each other in an order of its own.
+        return set(ids), max(0, first["data"][0]["id"] - 3 * len(ids))
+
+    @call
+    def histories(self) -> Plan[dict[str, History]]:
+        """The histories of all its runs, in one answer; by run."""
+        found = yield from read(Request("GET", "/v1/histories", {"study_id": self.id}))
+        return {data["run_id"]: History.model_validate(data) for data in found["data"]}
+
+    @call
+    def compare(self, **question: Unpack[Question]) -> Plan[Comparison]:
         """Its arms against each other: ``metric``, ``at``, ``baseline``, ``by``, ``min_effect``, ``curves`` and so on.
 
         Raises:
-            BadRequest: there is no such metric, epoch, arm or path.
+            InvalidRequest: there is no such metric, epoch, arm or path.
         """
         params = {key: value for key, value in question.items() if value is not None}
-        return Comparison.model_validate(self._transport.request("GET", f"{self.path}/compare", params=params).json())
+        return Comparison.model_validate((yield from read(Request("GET", f"{self.path}/compare", params))))
 
-    def choice(self, rule: str = "best", **question: Any) -> Choice:
+    @call
+    def choice(
+        self,
+        rule: str = "best",
+        *,
+        metric: str | None = None,
+        at: str | None = None,
+        simpler: Sequence[str] | None = None,
+    ) -> Plan[Choice]:
         """The best arm, or with ``one_standard_error`` the simplest that is as good; ``metric``, ``at``, ``simpler``.
 
         Raises:
-            BadRequest: there is no such metric, epoch or path, or it is not known which arm is simpler.
-            Conflict: nothing is measured that could be chosen.
+            InvalidRequest: there is no such metric, epoch or path, or it is not known which arm is simpler.
+            NothingToChoose: nothing is measured that could be chosen.
         """
-        params = {"rule": rule, **{key: value for key, value in question.items() if value is not None}}
-        return Choice.model_validate(self._transport.request("GET", f"{self.path}/choice", params=params).json())
+        asked = {"rule": rule, "metric": metric, "at": at, "simpler": simpler}
+        params = {key: value for key, value in asked.items() if value is not None}
+        return Choice.model_validate((yield from read(Request("GET", f"{self.path}/choice", params))))
 
-    def add_seeds(self, seeds: int | Sequence[int]) -> Study:
+    @call
+    def add_seeds(self, seeds: int | Sequence[int]) -> Plan[Study[M]]:
         """Train every arm with these seeds too, or with the next so many."""
         body = {"add": seeds} if isinstance(seeds, int) else {"seeds": list(seeds)}
-        return Study.read(self._transport, self._transport.request("POST", f"{self.path}/seeds", json=body))
+        return (yield from self._answered(Request("POST", f"{self.path}/seeds", json=body, repeatable=False)))
 
-    def cancel(self) -> Study:
+    @call
+    def cancel(self) -> Plan[Study[M]]:
         """Ask every run to end."""
-        return Study.read(self._transport, self._transport.request("POST", f"{self.path}/cancel"))
+        return (yield from self._answered(Request("POST", f"{self.path}/cancel")))
 
-    def delete(self) -> None:
+    @call
+    def delete(self) -> Plan[None]:
         """Forget it with all its runs.
 
         Raises:
-            Conflict: some of them have not ended.
+            StudyActive: some of them have not ended.
         """
-        self._transport.request("DELETE", self.path)
+        yield from answered(Request("DELETE", self.path))
+
+    def _run(self, data: Any) -> Run[M]:
+        return Run.of(self._transport, data)
+
+    def _answered(self, request: Request) -> Plan[Study[M]]:
+        return Study.of(self._transport, (yield from read(request)))
 
 
-class Studies:
+AsyncStudy: TypeAlias = Study[AsyncTransport]
+
+
+def compare(study: Study, **question: Unpack[Question]) -> Comparison:
+    """The arms of a study against each other, as a table: ``to_pandas()``, ``to_polars()``, and in a notebook.
+
+    Raises:
+        InvalidRequest: there is no such metric, epoch, arm or path.
+    """
+    return study.compare(**question)
+
+
+class Studies(Resource[M]):
     """The studies of a server."""
 
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-
-    def create(self, *, reuse: bool = True, **body: Any) -> Study:
+    @call
+    def create(self, *, reuse: bool = True, **body: Unpack[StudyFields]) -> Plan[Study[M]]:
         """Submit a study: ``base``, ``arms``, ``grid`` or ``sample``, ``seeds``, ``folds`` and so on.
 
         Raises:
-            BadRequest: an arm is not a run that can be trained; ``errors`` says where.
+            InvalidRequest: an arm is not a run that can be trained; ``errors`` says where.
         """
         params = {} if reuse else {"reuse": "false"}
-        return Study.read(self._transport, self._transport.request("POST", "/v1/studies", params=params, json=body))
+        return self._study((yield from read(Request("POST", "/v1/studies", params, body))))
 
-    def preview(self, **body: Any) -> dict[str, Any]:
+    @call
+    def preview(self, **body: Unpack[StudyFields]) -> Plan[Preview]:
         """What a study would cost, and whether it could decide anything; nothing is queued."""
-        answer: dict[str, Any] = self._transport.request("POST", "/v1/studies/preview", json=body).json()
-        return answer
+        return Preview.model_validate((yield from read(Request("POST", "/v1/studies/preview", json=body))))
 
-    def get(self, study_id: str) -> Study:
+    @call
+    def get(self, study_id: str) -> Plan[Study[M]]:
         """One study.
 
         Raises:
-            NotFound: there is none of this id.
+            StudyNotFound: there is none of this id.
         """
-        return Study.read(self._transport, self._transport.request("GET", f"/v1/studies/{study_id}"))
+        return self._study((yield from read(Request("GET", f"/v1/studies/{study_id}"))))
 
-    def list(self) -> Iterator[Study]:
+    @listing
+    def list(self) -> Telling[Study[M]]:
         """Studies, newest first, page by page."""
-        params: dict[str, Any] = {"limit": 100}
-        while True:
-            page: Mapping[str, Any] = self._transport.request("GET", "/v1/studies", params=params).json()
-            for data in page["data"]:
-                study = Study.model_validate(data)
-                study._transport = self._transport
-                yield study
-            if not page["has_more"]:
-                return
-            params["after"] = page["next_cursor"]
+        yield from pages("/v1/studies", {"limit": 100}, self._study)
+
+    def _study(self, data: Any) -> Study[M]:
+        return Study.of(self._transport, data)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from fitwell.run import View
-from fitwell.transport import Transport
+from fitwell.bound import M, Resource, View, call, listing
+from fitwell.plans import Plan, Request, Telling, answered, pages, read
 
 
 class Token(View):
@@ -26,12 +26,18 @@ class Token(View):
     token: str | None = None
 
 
-class Tokens:
+class Caller(View):
+    """Who a client is to its server; ``token`` is None where none is needed."""
+
+    owner: str
+    scopes: list[str]
+    token: Token | None
+
+
+class Tokens(Resource[M]):
     """The tokens of a server."""
 
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-
+    @call
     def create(
         self,
         *,
@@ -40,37 +46,33 @@ class Tokens:
         scopes: Sequence[str] = ("write",),
         expires_at: datetime | None = None,
         max_active_runs: int | None = None,
-    ) -> Token:
+    ) -> Plan[Token]:
         """Make a token; needs an admin's.
 
         Raises:
             NotAllowed: this client's token is no admin's.
         """
         body = body_of(owner=owner, name=name, scopes=scopes, expires_at=expires_at, max_active_runs=max_active_runs)
-        return Token.model_validate(self._transport.request("POST", "/v1/tokens", json=body).json())
+        return Token.model_validate((yield from read(Request("POST", "/v1/tokens", json=body, repeatable=False))))
 
-    def list(self) -> Iterator[Token]:
+    @listing
+    def list(self) -> Telling[Token]:
         """Tokens of this one's owner, for an admin everybody's, newest first, page by page."""
-        params: dict[str, Any] = {"limit": 100}
-        while True:
-            page = self._transport.request("GET", "/v1/tokens", params=params).json()
-            yield from (Token.model_validate(data) for data in page["data"])
-            if not page["has_more"]:
-                return
-            params["after"] = page["next_cursor"]
+        yield from pages("/v1/tokens", {"limit": 100}, Token.model_validate)
 
-    def revoke(self, token_id: str) -> None:
+    @call
+    def revoke(self, token_id: str) -> Plan[None]:
         """Let nobody use a token from now on.
 
         Raises:
-            NotFound: there is none of this id, or it is another owner's.
+            TokenNotFound: there is none of this id, or it is another owner's.
         """
-        self._transport.request("DELETE", f"/v1/tokens/{token_id}")
+        yield from answered(Request("DELETE", f"/v1/tokens/{token_id}"))
 
-    def me(self) -> dict[str, Any]:
+    @call
+    def me(self) -> Plan[Caller]:
         """Who this client is to the server: owner, scopes and token."""
-        answer: dict[str, Any] = self._transport.request("GET", "/v1/tokens/me").json()
-        return answer
+        return Caller.model_validate((yield from read(Request("GET", "/v1/tokens/me"))))
 
 
 def body_of(

@@ -1,143 +1,286 @@
-"""HTTP as this package uses it: one connection pool, retries that repeat nothing twice, problems as errors."""
+"""Plans carried out over HTTP: one transport waits, the other is awaited. They differ in nothing else."""
 
 from __future__ import annotations
 
 import os
 import time
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+import anyio
 import httpx2
 
-from fitwell.errors import ServerError, Unreachable, refusal_of
+from fitwell.errors import Unreachable
+from fitwell.plans import Hear, Listen, Pause, Plan, Request, Save, Send, Step, Tell, Telling, answered, listened
 
+T = TypeVar("T")
 DEFAULT_URL = "http://127.0.0.1:8000"
-TRIES = 4
-PAUSE_SECONDS = 0.2
-RETRIED = (429, 502, 503, 504)
-MOST_PAUSE_SECONDS = 5.0
-"""Who asks for a longer pause (Retry-After) gets no second try."""
+LISTENING = httpx2.Timeout(10, read=60)
+NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
-class Transport:
-    """Requests to one server.
-
-    A POST carries an Idempotency-Key, the same in every try, so that a cut connection never makes two runs.
-    """
+class _Address:
+    """Where a server is, and how to speak to it: address and token as given, else the environment's."""
 
     def __init__(self, url: str | None, token: str | None, timeout: float) -> None:
         self.url = (url or os.environ.get("FITWELL_URL") or DEFAULT_URL).rstrip("/")
         token = token or os.environ.get("FITWELL_TOKEN")
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        self._http = httpx2.Client(base_url=self.url, headers=headers, timeout=timeout)
+        self._options: dict[str, Any] = {"base_url": self.url, "headers": headers, "timeout": timeout}
 
-    def __enter__(self) -> Transport:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+class Transport(_Address):
+    """Requests to one server; whoever asks waits."""
+
+    def __init__(self, url: str | None, token: str | None, timeout: float) -> None:
+        super().__init__(url, token, timeout)
+        self._http = httpx2.Client(**self._options)
 
     def close(self) -> None:
         """Let go of the connections."""
         self._http.close()
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, Any] | None = None,
-        json: Any = None,
-        content: Callable[[], Iterable[bytes]] | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeout: float | None = None,
-    ) -> httpx2.Response:
-        """The answer; a 304 counts as one. ``content`` gives the body anew for every try.
+    def run(self, plan: Plan[T]) -> T:
+        """The result of a plan."""
+        with _Talk(self.url, self._http, plan) as talk:
+            return talk.result()
+
+    def items(self, plan: Telling[T]) -> Iterator[T]:
+        """What a plan tells, as it comes."""
+        with _Talk(self.url, self._http, plan) as talk:
+            while isinstance(told := talk.next(), Tell):
+                yield told.item
+
+    def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        """The answer to a request of one's own; ``options`` are the fields of ``plans.Request``.
 
         Raises:
             Refused: the server refused.
             Unreachable: no server answered, several times.
         """
-        sent = dict(headers or {})
-        if method == "POST":
-            sent.setdefault("idempotency-key", str(uuid.uuid4()))
-        patience = httpx2.USE_CLIENT_DEFAULT if timeout is None else timeout
-        for attempt in range(1, TRIES + 1):
-            body: dict[str, Any] = {"json": json} if content is None else {"content": content()}
-            try:
-                answer = self._http.request(method, path, params=params, headers=sent, timeout=patience, **body)
-            except httpx2.TransportError as error:
-                if attempt == TRIES:
-                    raise Unreachable(self.url, str(error) or type(error).__name__) from error
-            else:
-                later = _asked_pause(answer) > MOST_PAUSE_SECONDS
-                if answer.status_code not in RETRIED or attempt == TRIES or later:
-                    return _accepted(answer)
-            time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1))
-        raise AssertionError("unreachable: the last try returns or raises")
+        return self.run(answered(Request(method, path, **options)))
 
-    def download(self, path: str, target: Path, params: Mapping[str, Any] | None = None) -> None:
-        """Write what is at ``path`` to the file ``target``; it is there whole, or is as it was before.
+    def events(self, path: str, after: int = 0) -> Iterator[httpx2.ServerSentEvent]:
+        """Server-sent events behind ``after`` over one connection, until that is ended or cut.
 
         Raises:
             Refused: the server refused.
-            Unreachable: no server answered, or the connection was cut, several times.
+            Unreachable: there is no server, or the connection was cut.
         """
-        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+        return self.items(listened(path, after))
+
+
+class AsyncTransport(_Address):
+    """Requests to one server; whoever asks awaits the answer."""
+
+    def __init__(self, url: str | None, token: str | None, timeout: float) -> None:
+        super().__init__(url, token, timeout)
+        self._http = httpx2.AsyncClient(**self._options)
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._http.aclose()
+
+    async def run(self, plan: Plan[T]) -> T:
+        """The result of a plan."""
+        async with _AsyncTalk(self.url, self._http, plan) as talk:
+            return await talk.result()
+
+    async def items(self, plan: Telling[T]) -> AsyncIterator[T]:
+        """What a plan tells, as it comes."""
+        async with _AsyncTalk(self.url, self._http, plan) as talk:
+            while isinstance(told := await talk.next(), Tell):
+                yield told.item
+
+    async def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        """The answer to a request of one's own; ``options`` are the fields of ``plans.Request``.
+
+        Raises:
+            Refused: the server refused.
+            Unreachable: no server answered, several times.
+        """
+        return await self.run(answered(Request(method, path, **options)))
+
+    def events(self, path: str, after: int = 0) -> AsyncIterator[httpx2.ServerSentEvent]:
+        """Server-sent events behind ``after`` over one connection, until that is ended or cut.
+
+        Raises:
+            Refused: the server refused.
+            Unreachable: there is no server, or the connection was cut.
+        """
+        return self.items(listened(path, after))
+
+
+@dataclass(frozen=True)
+class _End:
+    """A plan's result."""
+
+    value: Any
+
+
+class _Course(Generic[T]):
+    """A plan under way: what is to be done next, given what came of the last step."""
+
+    def __init__(self, url: str, plan: Plan[T] | Telling[T]) -> None:
+        self._url, self._plan = url, plan
+        self._came: Any = None
+        self._cut: Unreachable | None = None
+
+    def step(self) -> Step | Tell[T] | _End:
+        """The next step, or the end."""
+        came, cut, self._came, self._cut = self._came, self._cut, None, None
         try:
-            for attempt in range(1, TRIES + 1):
-                try:
-                    self._download(path, temporary, params)
-                    break
-                except httpx2.TransportError as error:
-                    if attempt == TRIES:
-                        raise Unreachable(self.url, str(error) or type(error).__name__) from error
-                except ServerError as error:
-                    if attempt == TRIES or error.status not in RETRIED:
-                        raise
-                time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1))
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+            return self._plan.send(came) if cut is None else self._plan.throw(cut)
+        except StopIteration as end:
+            return _End(end.value)
 
-    def _download(self, path: str, target: Path, params: Mapping[str, Any] | None) -> None:
-        with self._http.stream("GET", path, params=params) as answer, target.open("wb") as file:
-            if answer.status_code >= 400:
-                answer.read()
-            _accepted(answer)
-            for chunk in answer.iter_bytes():
-                file.write(chunk)
+    def came(self, what: Any) -> None:
+        """This came of the last step."""
+        self._came = what
 
-    def events(self, path: str, last_event_id: int) -> Iterator[httpx2.ServerSentEvent]:
-        """Server-sent events behind ``last_event_id``, until the server ends the stream or the connection is cut.
-
-        Raises:
-            Refused: the server refused.
-            httpx2.TransportError: the connection was cut.
-        """
-        headers = {"accept": "text/event-stream", "last-event-id": str(last_event_id)}
-        with self._http.stream("GET", path, headers=headers, timeout=httpx2.Timeout(10, read=60)) as answer:
-            if answer.status_code >= 400:
-                answer.read()
-            _accepted(answer)
-            yield from httpx2.EventSource(answer)
+    def cut(self, error: httpx2.TransportError) -> None:
+        """The last step failed, since there is no server or no connection any more."""
+        arrived = not isinstance(error, NOT_SENT)
+        self._cut = Unreachable(self._url, str(error) or type(error).__name__, arrived=arrived)
+        self._cut.__cause__ = error
 
 
-def _asked_pause(answer: httpx2.Response) -> float:
-    seconds = answer.headers.get("retry-after", "")
-    return float(seconds) if seconds.isdecimal() else 0.0
+class _Talk(Generic[T]):
+    """A plan that is carried out while its caller waits."""
+
+    def __init__(self, url: str, http: httpx2.Client, plan: Plan[T] | Telling[T]) -> None:
+        self._course, self._http, self._plan = _Course(url, plan), http, plan
+        self._opened = ExitStack()
+        self._messages: Iterator[httpx2.ServerSentEvent] = iter(())
+
+    def __enter__(self) -> _Talk[T]:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._opened.close()
+        self._plan.close()
+
+    def result(self) -> T:
+        """What the plan returns; it tells nothing on the way."""
+        end = self.next()
+        assert isinstance(end, _End)
+        result: T = end.value
+        return result
+
+    def next(self) -> Tell[T] | _End:
+        """Carry steps out until something is told, or the plan has ended."""
+        while isinstance(step := self._course.step(), Step):
+            try:
+                self._course.came(self._done(step))
+            except httpx2.TransportError as error:
+                self._course.cut(error)
+        return step
+
+    def _done(self, step: Step) -> Any:
+        match step:
+            case Send(request):
+                body: dict[str, Any] = {} if request.content is None else {"content": request.content()}
+                return self._http.request(request.method, request.path, **_asked(request), **body)
+            case Save(request, target):
+                with self._http.stream(request.method, request.path, **_asked(request)) as answer:
+                    if answer.is_error:
+                        answer.read()
+                        return answer
+                    with target.open("wb") as file:
+                        for chunk in answer.iter_bytes():
+                            file.write(chunk)
+                    return answer
+            case Listen(request):
+                self._opened.close()
+                asked = {**_asked(request), "timeout": LISTENING}
+                answer = self._opened.enter_context(self._http.stream(request.method, request.path, **asked))
+                if answer.is_error:
+                    answer.read()
+                self._messages = iter(httpx2.EventSource(answer))
+                return answer
+            case Hear():
+                return next(self._messages, None)
+            case Pause(seconds):
+                time.sleep(seconds)
+        return None
 
 
-def _accepted(answer: httpx2.Response) -> httpx2.Response:
-    if answer.status_code < 400:
-        return answer
-    try:
-        problem = answer.json()
-    except ValueError:
-        problem = {"detail": f"The server answered {answer.status_code}: {answer.text[:200]}"}
-    raise refusal_of(answer.status_code, problem)
+class _AsyncTalk(Generic[T]):
+    """A plan that is carried out while its caller does other things."""
+
+    def __init__(self, url: str, http: httpx2.AsyncClient, plan: Plan[T] | Telling[T]) -> None:
+        self._course, self._http, self._plan = _Course(url, plan), http, plan
+        self._opened = AsyncExitStack()
+        self._messages: AsyncIterator[httpx2.ServerSentEvent] | None = None
+
+    async def __aenter__(self) -> _AsyncTalk[T]:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._opened.aclose()
+        self._plan.close()
+
+    async def result(self) -> T:
+        """What the plan returns; it tells nothing on the way."""
+        end = await self.next()
+        assert isinstance(end, _End)
+        result: T = end.value
+        return result
+
+    async def next(self) -> Tell[T] | _End:
+        """Carry steps out until something is told, or the plan has ended."""
+        while isinstance(step := self._course.step(), Step):
+            try:
+                self._course.came(await self._done(step))
+            except httpx2.TransportError as error:
+                self._course.cut(error)
+        return step
+
+    async def _done(self, step: Step) -> Any:
+        match step:
+            case Send(request):
+                body: dict[str, Any] = {} if request.content is None else {"content": _handed_on(request.content())}
+                return await self._http.request(request.method, request.path, **_asked(request), **body)
+            case Save(request, target):
+                async with self._http.stream(request.method, request.path, **_asked(request)) as answer:
+                    if answer.is_error:
+                        await answer.aread()
+                        return answer
+                    async with await anyio.open_file(target, "wb") as file:
+                        async for chunk in answer.aiter_bytes():
+                            await file.write(chunk)
+                    return answer
+            case Listen(request):
+                await self._opened.aclose()
+                asked = {**_asked(request), "timeout": LISTENING}
+                opened = self._http.stream(request.method, request.path, **asked)
+                answer = await self._opened.enter_async_context(opened)
+                if answer.is_error:
+                    await answer.aread()
+                self._messages = aiter(httpx2.EventSource(answer))
+                return answer
+            case Hear():
+                assert self._messages is not None
+                return await anext(self._messages, None)
+            case Pause(seconds):
+                await anyio.sleep(seconds)
+        return None
+
+
+async def _handed_on(content: Iterator[bytes]) -> AsyncIterator[bytes]:
+    for piece in content:
+        yield piece
+
+
+def _asked(request: Request) -> dict[str, Any]:
+    """The request as httpx takes it, but for a body of bytes."""
+    asked: dict[str, Any] = {"params": request.params, "headers": request.headers}
+    asked["timeout"] = httpx2.USE_CLIENT_DEFAULT if request.timeout is None else request.timeout
+    return asked if request.json is None else {**asked, "json": request.json}

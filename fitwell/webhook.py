@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fitwell.run import View
-from fitwell.transport import Transport
+from fitwell.bound import M, Resource, View, call, listing
+from fitwell.plans import Plan, Request, Telling, answered, pages, read
 
 PATH = "/v1/webhook_endpoints"
 TEST_SECONDS = 60.0
@@ -55,92 +55,93 @@ class Delivery(View):
     attempts: list[Attempt]
 
 
-class Webhooks:
+class Webhooks(Resource[M]):
     """The webhook endpoints of a server."""
 
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-
-    def create(self, url: str, *, events: Sequence[str] | None = None, **more: Any) -> Endpoint:
+    @call
+    def create(self, /, url: str, *, events: Sequence[str] | None = None, **more: Any) -> Plan[Endpoint]:
         """Be told at ``url``, by default of the ends of runs; ``study_id``, ``labels``, ``description``, ``enabled``.
 
         Raises:
-            BadRequest: nothing is sent there, or there is no such event; ``errors`` says where.
+            InvalidRequest: nothing is sent there, or there is no such event; ``errors`` says where.
         """
         body = {"url": url, **({} if events is None else {"events": list(events)}), **more}
-        return self._endpoint("POST", PATH, body)
+        return (yield from _endpoint("POST", PATH, body, repeatable=False))
 
-    def get(self, endpoint_id: str) -> Endpoint:
+    @call
+    def get(self, endpoint_id: str) -> Plan[Endpoint]:
         """One endpoint.
 
         Raises:
-            NotFound: there is none of this id.
+            EndpointNotFound: there is none of this id.
         """
-        return self._endpoint("GET", f"{PATH}/{endpoint_id}")
+        return (yield from _endpoint("GET", f"{PATH}/{endpoint_id}"))
 
-    def list(self) -> Iterator[Endpoint]:
+    @listing
+    def list(self) -> Telling[Endpoint]:
         """Endpoints, newest first, page by page."""
-        return (Endpoint.model_validate(one) for one in self._pages(PATH, {"limit": 100}))
+        yield from pages(PATH, {"limit": 100}, Endpoint.model_validate)
 
-    def change(self, endpoint_id: str, **changes: Any) -> Endpoint:
+    @call
+    def change(self, /, endpoint_id: str, **changes: Any) -> Plan[Endpoint]:
         """Change what is named; ``enabled=True`` sends what waited, too.
 
         Raises:
-            NotFound: there is none of this id.
+            EndpointNotFound: there is none of this id.
         """
-        return self._endpoint("PATCH", f"{PATH}/{endpoint_id}", changes)
+        return (yield from _endpoint("PATCH", f"{PATH}/{endpoint_id}", changes))
 
-    def rotate_secret(self, endpoint_id: str) -> Endpoint:
+    @call
+    def rotate_secret(self, endpoint_id: str) -> Plan[Endpoint]:
         """Change the secret for another; for a day, what is sent is signed by both.
 
         Raises:
-            NotFound: there is none of this id.
+            EndpointNotFound: there is none of this id.
         """
-        return self._endpoint("POST", f"{PATH}/{endpoint_id}/rotate_secret")
+        return (yield from _endpoint("POST", f"{PATH}/{endpoint_id}/rotate_secret", repeatable=False))
 
-    def delete(self, endpoint_id: str) -> None:
+    @call
+    def delete(self, endpoint_id: str) -> Plan[None]:
         """Forget an endpoint, its log, and what was to be sent to it.
 
         Raises:
-            NotFound: there is none of this id.
+            EndpointNotFound: there is none of this id.
         """
-        self._transport.request("DELETE", f"{PATH}/{endpoint_id}")
+        yield from answered(Request("DELETE", f"{PATH}/{endpoint_id}"))
 
-    def test(self, endpoint_id: str) -> Delivery:
+    @call
+    def test(self, endpoint_id: str) -> Plan[Delivery]:
         """Send a test now; what came back.
 
         Raises:
-            NotFound: there is none of this id.
+            EndpointNotFound: there is none of this id.
         """
-        answer = self._transport.request("POST", f"{PATH}/{endpoint_id}/test", timeout=TEST_SECONDS)
-        return Delivery.model_validate(answer.json())
+        request = Request("POST", f"{PATH}/{endpoint_id}/test", timeout=TEST_SECONDS)
+        return Delivery.model_validate((yield from read(request)))
 
-    def deliveries(self, endpoint_id: str, *, status: str | None = None) -> Iterator[Delivery]:
+    @listing
+    def deliveries(self, endpoint_id: str, *, status: str | None = None) -> Telling[Delivery]:
         """What was sent to an endpoint or is to be, newest first, page by page.
 
         Raises:
-            NotFound: there is none of this id.
+            EndpointNotFound: there is none of this id.
         """
         params = {"limit": 100, **({} if status is None else {"status": status})}
-        return (Delivery.model_validate(one) for one in self._pages(f"{PATH}/{endpoint_id}/deliveries", params))
+        yield from pages(f"{PATH}/{endpoint_id}/deliveries", params, Delivery.model_validate)
 
-    def retry(self, endpoint_id: str, delivery_id: str) -> Delivery:
+    @call
+    def retry(self, endpoint_id: str, delivery_id: str) -> Plan[Delivery]:
         """Send a delivery again now, with the id it had.
 
         Raises:
-            NotFound: there is none of this id.
-            Conflict: the endpoint is disabled.
+            DeliveryNotFound: there is none of this id.
+            EndpointDisabled: the endpoint is disabled.
         """
-        answer = self._transport.request("POST", f"{PATH}/{endpoint_id}/deliveries/{delivery_id}/retry")
-        return Delivery.model_validate(answer.json())
+        path = f"{PATH}/{endpoint_id}/deliveries/{delivery_id}/retry"
+        return Delivery.model_validate((yield from read(Request("POST", path))))
 
-    def _endpoint(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Endpoint:
-        return Endpoint.model_validate(self._transport.request(method, path, json=body).json())
 
-    def _pages(self, path: str, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        while True:
-            page = self._transport.request("GET", path, params=params).json()
-            yield from page["data"]
-            if not page["has_more"]:
-                return
-            params["after"] = page["next_cursor"]
+def _endpoint(
+    method: str, path: str, body: Mapping[str, Any] | None = None, *, repeatable: bool = True
+) -> Plan[Endpoint]:
+    return Endpoint.model_validate((yield from read(Request(method, path, json=body, repeatable=repeatable))))

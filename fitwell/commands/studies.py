@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -14,10 +14,19 @@ from fitwell.commands.runs import JSON, URL, Set, SpecFile
 from fitwell.comparing import choice_table, in_words, table_of
 from fitwell.exits import Exit
 from fitwell.specs import change, load
-from fitwell.study import Study
+from fitwell.study import Preview, Study
 from fitwell.watching import progress_bar
 
 POLL_SECONDS = 0.5
+
+
+class Pairs(StrEnum):
+    """Which pairs are compared."""
+
+    BASELINE = "baseline"
+    ALL = "all"
+
+
 StudyID = Annotated[str, typer.Argument(metavar="STUDY", help="A study's id.")]
 
 
@@ -35,7 +44,7 @@ def study(
     with Client(url) as client:
         if preview:
             told = client.studies.preview(**body)
-            typer.echo(json.dumps(told) if as_json else _told(told))
+            typer.echo(told.model_dump_json() if as_json else _told(told))
             return
         submitted = client.studies.create(**body)
         if not as_json:
@@ -57,13 +66,20 @@ def compare(
     at: Annotated[str | None, typer.Option("--at", help="best, last or epoch:N.")] = None,
     baseline: Annotated[str | None, typer.Option("--baseline", help="The arm that others are compared with.")] = None,
     by: Annotated[list[str] | None, typer.Option("--by", help="Group by this path of the spec (repeatable).")] = None,
+    pairs: Annotated[Pairs | None, typer.Option("--pairs", help="With the baseline alone, or all pairs.")] = None,
     min_effect: Annotated[float | None, typer.Option("--min-effect", help="The smallest that matters.")] = None,
+    curves: Annotated[
+        list[str] | None,
+        typer.Option("--curves", help="With --json: series to give mean and band of (repeatable)."),
+    ] = None,
     as_json: JSON = False,
 ) -> None:
     """Compare the arms of a study, paired by seed; the answer may be undecided."""
     with Client(url) as client:
-        question = {"metric": metric, "at": at, "baseline": baseline, "by": by, "min_effect": min_effect}
-        comparison = client.studies.get(study_id).compare(**question)
+        study = client.studies.get(study_id)
+        comparison = study.compare(
+            metric=metric, at=at, baseline=baseline, pairs=pairs, by=by, min_effect=min_effect, curves=curves
+        )
     if as_json:
         typer.echo(comparison.model_dump_json())
         return
@@ -104,7 +120,7 @@ def diagnose(
     """Say whether a run fits, underfits, overfits or has diverged, and what to try next."""
     with Client(url) as client:
         found = client.runs.get(run_id).diagnosis(reference)
-    typer.echo(json.dumps(found) if as_json else f"{found['verdict']}. {found['explanation']}")
+    typer.echo(found.model_dump_json() if as_json else f"{found.verdict}. {found.explanation}")
 
 
 def follow(study: Study) -> Study:
@@ -128,13 +144,11 @@ def _console() -> Console:
     return Console(width=None if Console().is_terminal else 140)
 
 
-def _told(preview: dict[str, object]) -> str:
+def _told(preview: Preview) -> str:
     """A preview in a few sentences."""
-    told = [
-        f"{preview['runs']} runs in {preview['stacks']} stacks, {preview['reused']} of them trained already; about "
-        f"{preview['estimated_seconds']:.3g} s one after the other. With {preview['min_seeds_possible']} seeds a "
+    told = (
+        f"{preview.runs} runs in {preview.stacks} stacks, {preview.reused} of them trained already; about "
+        f"{preview.estimated_seconds:.3g} s one after the other. With {preview.min_seeds_possible} seeds a "
         "difference can be significant at all."
-    ]
-    warnings = preview["warnings"]
-    assert isinstance(warnings, list)
-    return "\n".join([*told, *map(str, warnings)])
+    )
+    return "\n".join([told, *preview.warnings])

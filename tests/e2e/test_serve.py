@@ -145,7 +145,8 @@ def test_cancel_leaves_the_mates_as_they_would_have_been(served: Serving) -> Non
 def test_a_diverging_run_fails_with_its_history_kept(served: Serving) -> None:
     wild = {**SPEC, "regularizers": [{"kind": "l2", "strength": 1e6}]}
     run = served.client.runs.create(seed=31, **wild).wait(60, check=False)
-    assert (run.status, (run.error or {})["code"]) == ("failed", "diverged")
+    assert run.error is not None
+    assert (run.status, run.error.code) == ("failed", "diverged")
     history = run.history
     assert history.epoch
     assert history.nonfinite["train.objective"][str(history.epoch[-1])] in ("nan", "inf")

@@ -1,4 +1,4 @@
-"""The client against a real HTTP server that misbehaves as networks do."""
+"""Both clients against a real HTTP server that misbehaves as networks do."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, assert_type
 
+import httpx2
 import pytest
 
 import fitwell
-from fitwell import transport
+from fitwell import plans
+from fitwell.plans import Pause, Request, Send, answered
+from fitwell.transport import AsyncTransport, Transport
+from tests.fitwell.asking import WAYS, Ask, asking
 
 RUN: dict[str, Any] = {
     "id": "run_1", "status": "running", "terminal": False, "name": None, "labels": {}, "spec": {}, "spec_hash": "",
@@ -22,6 +26,7 @@ RUN: dict[str, Any] = {
     "progress": {"epoch": 1, "epochs": 9, "eta_seconds": None}, "best": None, "last": {},
     "error": None, "waiting_reason": None, "created_at": "", "finished_at": None, "a_new_field": [1],
 }  # fmt: skip
+SPEC: dict[str, Any] = {"dataset": "digits", "model": {"kind": "linear"}, "optimizer": {"kind": "sgd", "lr": 0.1}}
 
 
 class Network(BaseHTTPRequestHandler):
@@ -75,52 +80,124 @@ class Network(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[fitwell.Client]:
-    monkeypatch.setattr(transport, "PAUSE_SECONDS", 0.01)
+def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setattr(plans, "PAUSE_SECONDS", 0.01)
     Network.posts, Network.resumed, Network.cuts = [], [], []
     with ThreadingHTTPServer(("127.0.0.1", 0), Network) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        with fitwell.Client(f"http://127.0.0.1:{server.server_port}") as connected:
-            yield connected
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 
 
-def test_a_retried_submit_carries_one_idempotency_key(client: fitwell.Client) -> None:
-    run = client.runs.create(dataset="digits", model={"kind": "linear"}, optimizer={"kind": "sgd", "lr": 0.1})
-    assert run.id == "run_1"
+@pytest.fixture(params=WAYS)
+def ask(request: pytest.FixtureRequest, url: str) -> Ask:
+    return asking(request.param, url)
+
+
+def test_a_retried_submit_carries_one_idempotency_key(ask: Ask) -> None:
+    assert ask(lambda client: client.runs.create(**SPEC)).id == "run_1"
     assert len(Network.posts) == 3
     assert len(set(Network.posts)) == 1
 
 
-def test_a_cut_stream_is_taken_up_where_it_broke_and_tells_every_event_once(client: fitwell.Client) -> None:
-    run = client.runs.get("run_1")
-    assert [event.id for event in run.stream()] == [1, 2, 3, 4, 5, 6, 7]
+def test_a_cut_stream_is_taken_up_where_it_broke_and_tells_every_event_once(ask: Ask) -> None:
+    told = ask(lambda client: client.runs.get("run_1"), lambda run: run.stream())
+    assert [event.id for event in told] == [1, 2, 3, 4, 5, 6, 7]
     assert Network.resumed == ["0", "2", "4", "6"]
 
 
-def test_a_download_is_there_whole_or_not_at_all(client: fitwell.Client, tmp_path: Path) -> None:
-    run = client.runs.get("run_1")
-    path = run.download("model.onnx", tmp_path, at="last")
+def test_a_download_is_there_whole_or_not_at_all(ask: Ask, tmp_path: Path) -> None:
+    def download(to: Path) -> Any:
+        return ask(lambda client: client.runs.get("run_1"), lambda run: run.download("model.onnx", to, at="last"))
+
+    path = download(tmp_path)
     assert (path, path.read_bytes(), len(Network.cuts)) == (tmp_path / "run_1-model.onnx", b"whole!", 3)
     Network.cuts = ["", "", ""]  # from now on every connection is cut
     with pytest.raises(fitwell.Unreachable):
-        run.download("model.onnx", path, at="last")
+        download(path)
     assert [(one, one.read_bytes()) for one in tmp_path.iterdir()] == [(path, b"whole!")]
 
 
-def test_an_answer_of_a_newer_server_is_read(client: fitwell.Client) -> None:
-    assert client.runs.get("run_1").model_dump()["a_new_field"] == [1]
+def test_an_answer_of_a_newer_server_is_read(ask: Ask) -> None:
+    run = ask(lambda client: client.runs.get("run_1"))
+    assert (run.model_dump()["a_new_field"], run.a_new_field, run["a_new_field"]) == ([1], [1], [1])
 
 
-def test_a_wait_that_takes_too_long_says_so(client: fitwell.Client) -> None:
+def test_a_wait_that_takes_too_long_says_so(ask: Ask) -> None:
     with pytest.raises(fitwell.TimedOut):
-        client.runs.get("run_1").wait(0.05)
+        ask(lambda client: client.runs.get("run_1"), lambda run: run.wait(0.05))
+
+
+def test_type_checkers_know_what_either_client_answers(url: str) -> None:
+    """The types are held by mypy, which reads this file."""
+    with fitwell.Client(url) as client:
+        run = assert_type(client.runs.get("run_1"), fitwell.Run[Transport])
+        assert assert_type(run.refresh().status, str) == "running"
+        events = assert_type(run.stream(), Iterator[fitwell.Event])
+        assert assert_type(next(events), fitwell.Event).id == 1
+
+    async def types(client: fitwell.AsyncClient) -> None:
+        run = assert_type(await client.runs.get("run_1"), fitwell.AsyncRun)
+        assert_type(await run.history, fitwell.History)
+        assert_type(await run.wait(), fitwell.Run[AsyncTransport])
+
+    assert types.__name__ == "types"
+
+
+def said(status: int, **headers: str) -> httpx2.Response:
+    return httpx2.Response(status, headers=headers, json={"detail": "no", "code": "unavailable"})
+
+
+def steps_of(request: Request, *answers: httpx2.Response | fitwell.Unreachable) -> list[Any]:
+    """What a plan does, given these answers: the steps, and its result or refusal."""
+    plan = answered(request)
+    done: list[Any] = [next(plan)]
+    waiting = list(answers)
+    try:
+        while True:
+            came: Any = waiting.pop(0) if isinstance(done[-1], Send) else None
+            done.append(plan.throw(came) if isinstance(came, Exception) else plan.send(came))
+    except StopIteration as end:
+        return [*done, end.value]
+    except fitwell.FitwellError as error:
+        return [*done, error]
+
+
+@pytest.mark.parametrize("asked", ["7", "Wed, 21 Oct 2099 07:28:00 GMT"])
+def test_a_server_that_says_when_to_come_back_is_asked_then_and_not_before(asked: str) -> None:
+    done = steps_of(Request("GET", "/"), said(503, **{"retry-after": asked}), said(200))
+    if asked == "7":
+        assert [type(one) for one in done] == [Send, Pause, Send, httpx2.Response]
+        assert done[1].seconds == 7
+    else:
+        assert isinstance(done[-1], fitwell.errors.Unavailable)
+        assert (len(done), (done[-1].retry_after or 0) > 1e9) == (2, True)
+
+
+def test_every_pause_is_longer_than_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plans, "TRIES", 7)
+    done = steps_of(Request("GET", "/"), *[said(503)] * 7)
+    pauses = [one.seconds for one in done if isinstance(one, Pause)]
+    assert len(pauses) == 6
+    assert pauses == sorted(pauses)
+    assert isinstance(done[-1], fitwell.errors.Unavailable)
+
+
+def test_what_would_be_made_twice_is_sent_again_only_where_it_cannot_have_arrived() -> None:
+    once = Request("POST", "/v1/tokens", json={}, repeatable=False)
+    cut = fitwell.Unreachable("http://x", "cut", arrived=True)
+    absent = fitwell.Unreachable("http://x", "nobody there")
+    assert steps_of(once, cut)[-1] is cut
+    assert steps_of(once, said(502))[-1].status == 502
+    assert steps_of(once, absent, said(503), said(201))[-1].status_code == 201
+    assert steps_of(Request("POST", "/v1/runs", json={}), cut, said(502), said(201))[-1].status_code == 201
 
 
 def test_no_server_is_a_sentence_with_the_command_that_starts_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "PAUSE_SECONDS", 0.01)
-    with pytest.raises(fitwell.Unreachable, match="fitwell serve"):
-        fitwell.Client("http://127.0.0.1:1").runs.get("x")
+    monkeypatch.setattr(plans, "PAUSE_SECONDS", 0.01)
+    for way in WAYS:
+        with pytest.raises(fitwell.Unreachable, match="fitwell serve"):
+            asking(way, "http://127.0.0.1:1")(lambda client: client.runs.get("x"))
     command = [sys.executable, "-m", "fitwell.cli", "ls", "--url", "http://127.0.0.1:1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, "fitwell serve" in done.stderr, "Traceback" in done.stderr) == (4, True, False)

@@ -1,0 +1,250 @@
+"""Both clients, whole, with a real server and real training: one shape, and the same answers."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from pydantic import BaseModel
+from safetensors.numpy import load_file
+
+import fitwell
+from fitwell.bound import _Method
+from tests.fitwell.asking import WAYS, Ask, asking
+from tests.processes import Serving, eventually, serving
+
+pytestmark = pytest.mark.slow
+SPEC: dict[str, Any] = {
+    "dataset": {"kind": "digits", "train_size": 200},
+    "model": {"kind": "mlp", "hidden": [16]},
+    "optimizer": {"kind": "sgd", "lr": 0.1},
+    "epochs": 4,
+}
+STUDY: dict[str, Any] = {"base": SPEC, "arms": {"plain": {}, "slow": {"optimizer": {"lr": 0.001}}}, "seeds": 3}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    with serving(tmp_path_factory.mktemp("clients") / "home", workers=2, FITWELL_WEBHOOK_ALLOW_PRIVATE="1") as one:
+        yield one
+
+
+@pytest.fixture(params=WAYS)
+def ask(request: pytest.FixtureRequest, served: Serving) -> Ask:
+    return asking(request.param, served.client.transport.url)
+
+
+@pytest.fixture(scope="module")
+def run(served: Serving) -> fitwell.Run:
+    return served.client.runs.create(**SPEC).wait(60)
+
+
+@pytest.fixture(scope="module")
+def study(served: Serving) -> fitwell.Study:
+    return served.client.studies.create(**STUDY).wait(90)
+
+
+def plain(came: Any) -> Any:
+    """What came, without the client it came by."""
+    if isinstance(came, BaseModel):
+        return came.model_dump(mode="json")
+    if isinstance(came, list | tuple):
+        return [plain(one) for one in came]
+    return {key: plain(one) for key, one in came.items()} if isinstance(came, dict) else came
+
+
+READS: dict[str, Callable[[Any, Any, Any], list[Callable[[Any], Any]]]] = {
+    "run": lambda r, s, _: [lambda c: c.runs.get(r.id)],
+    "refresh": lambda r, s, _: [lambda c: c.runs.get(r.id), lambda run: run.refresh()],
+    "wait": lambda r, s, _: [lambda c: c.runs.get(r.id), lambda run: run.wait()],
+    "history": lambda r, s, _: [lambda c: c.runs.get(r.id), lambda run: run.history],
+    "runs.history": lambda r, s, _: [lambda c: c.runs.history(r.id)],
+    "stream": lambda r, s, _: [lambda c: c.runs.get(r.id), lambda run: run.stream()],
+    "diagnosis": lambda r, s, _: [lambda c: c.runs.get(r.id), lambda run: run.diagnosis()],
+    "weights": lambda r, s, _: [lambda c: c.runs.get(r.id), lambda run: run.weights()],
+    "confusion": lambda r, s, _: [lambda c: c.runs.get(r.id), lambda run: run.confusion()],
+    "log": lambda r, s, _: [lambda c: c.runs.get(r.id), lambda run: run.log()],
+    "predict": lambda r, s, _: [
+        lambda c: c.runs.get(r.id), lambda run: run.predict(split="test", indices=[0, 1, 2]),
+    ],
+    "list": lambda r, s, _: [lambda c: c.runs.list(study_id=s.id, sort="created_at", limit=5)],
+    "filter": lambda r, s, _: [lambda c: c.runs.list(filter="spec.optimizer.lr < 0.01", limit=2)],
+    "validate": lambda r, s, _: [lambda c: c.runs.validate(**SPEC)],
+    "study": lambda r, s, _: [lambda c: c.studies.get(s.id)],
+    "studies": lambda r, s, _: [lambda c: c.studies.list()],
+    "study.wait": lambda r, s, _: [lambda c: c.studies.get(s.id), lambda study: study.wait(5)],
+    "study.runs": lambda r, s, _: [lambda c: c.studies.get(s.id), lambda study: study.runs()],
+    "study.stream": lambda r, s, _: [lambda c: c.studies.get(s.id), lambda study: study.stream()],
+    "histories": lambda r, s, _: [lambda c: c.studies.get(s.id), lambda study: study.histories()],
+    "preview": lambda r, s, _: [lambda c: c.studies.preview(**STUDY)],
+    "compare": lambda r, s, _: [
+        lambda c: c.studies.get(s.id), lambda study: study.compare(at="last", curves=["val.loss"]),
+    ],
+    "choice": lambda r, s, _: [lambda c: c.studies.get(s.id), lambda study: study.choice()],
+    "datasets": lambda r, s, _: [lambda c: c.datasets.list()],
+    "dataset": lambda r, s, _: [lambda c: c.datasets.get("digits")],
+    "presets": lambda r, s, _: [lambda c: c.presets.list()],
+    "preset": lambda r, s, _: [lambda c: c.presets.get("dropout")],
+    "catalog": lambda r, s, _: [lambda c: c.catalog()],
+    "me": lambda r, s, _: [lambda c: c.tokens.me()],
+    "webhooks": lambda r, s, _: [lambda c: c.webhooks.list()],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", READS)
+def test_both_clients_read_the_same(what: str, served: Serving, run: fitwell.Run, study: fitwell.Study) -> None:
+    steps = READS[what](run, study, None)
+    came = [plain(asking(way, served.client.transport.url)(*steps)) for way in WAYS]
+    assert came[0] == came[1]
+    assert came[0] or what == "webhooks"
+
+
+def test_every_method_of_a_resource_is_there_for_both() -> None:
+    """They are made of one description, so nothing is left to compare but that it is so."""
+    for owner in (fitwell.Run, fitwell.Study, fitwell.Dataset):
+        described = [name for name, one in vars(owner).items() if isinstance(one, _Method)]
+        assert len(described) > 1
+    assert "Plan" not in str(inspect.signature(fitwell.Client.__mro__[1].catalog))  # type: ignore[attr-defined]
+
+
+def test_a_run_goes_from_submit_to_files(ask: Ask, run: fitwell.Run, tmp_path: Path) -> None:
+    made = ask(lambda client: client.runs.create(**SPEC), lambda run: run.wait(30))
+    assert (made.reused_from, made.status, made.stack is None) == (run.id, "succeeded", False)
+    assert made.determinism.class_ is not None
+    assert json.loads(made.model_dump_json())["determinism"]["class"] == made.determinism.class_
+    for name in ("model.safetensors", "model.onnx", "curve.svg", "curve.png"):
+        path = ask(lambda client: client.runs.get(made.id), lambda run, name=name: run.download(name, tmp_path))
+        assert path.stat().st_size > 500
+    assert "layers.0.weight" in load_file(tmp_path / f"{made.id}-model.safetensors")
+    for form, begin in (("csv", b"epoch,"), ("ndjson", b"{"), ("parquet", b"PAR1")):
+        path = ask(lambda client: client.runs.get(made.id), lambda run, form=form: run.export(form, tmp_path))
+        assert path.read_bytes().startswith(begin)
+
+
+def test_a_run_is_changed_cloned_extended_verified_and_deleted(ask: Ask, run: fitwell.Run) -> None:
+    def got(client: Any) -> Any:
+        return client.runs.get(run.id)
+
+    clone = ask(got, lambda run: run.clone({"seed": 1}, name="twin"), lambda run: run.wait(30))
+    assert (clone.seed, clone.name, clone.spec["optimizer"]["lr"]) == (1, "twin", 0.1)
+    longer = ask(lambda client: client.runs.get(clone.id), lambda run: run.extend(6), lambda run: run.wait(30))
+    assert longer.progress.epoch == 6
+    assert ask(got, lambda run: run.verify(30)).outcome == "match"
+    changed = ask(lambda client: client.runs.get(clone.id), lambda run: run.change(labels={"a": "b"}))
+    assert changed.labels == {"a": "b"}
+    ask(lambda client: client.runs.get(clone.id), lambda run: run.delete())
+    with pytest.raises(fitwell.errors.RunNotFound) as caught:
+        ask(lambda client: client.runs.get(clone.id))
+    assert caught.value.code == "run_not_found"
+
+
+def test_a_run_is_paused_resumed_cancelled_and_retried(ask: Ask, served: Serving) -> None:
+    run = ask(lambda client: client.runs.create(**{**SPEC, "epochs": 100_000}))
+
+    def got(client: Any) -> Any:
+        return client.runs.get(run.id)
+
+    def status() -> str:
+        return served.client.runs.get(run.id).status
+
+    eventually(lambda: served.client.runs.get(run.id).progress.epoch > 0)
+    ask(got, lambda run: run.pause())
+    eventually(lambda: status() == "paused")
+    assert ask(got, lambda run: run.resume()).status == "queued"
+    ended = ask(got, lambda run: run.cancel(), lambda run: run.wait(30, check=False))
+    assert (ended.status, ended.terminal) == ("cancelled", True)
+    with pytest.raises(fitwell.RunFailed, match="cancelled"):
+        ask(got, lambda run: run.wait(1))
+    assert ask(got, lambda run: run.retry()).terminal is False
+    with pytest.raises(fitwell.errors.RunActive):
+        ask(got, lambda run: run.delete())
+    assert ask(lambda client: client.runs.cancel([run.id])) == 1
+
+
+def test_a_stream_of_a_study_tells_of_all_its_runs_once_and_ends(ask: Ask) -> None:
+    other = ask(lambda client: client.runs.create(seed=99, reuse=False, **SPEC))
+    study = ask(lambda client: client.studies.create(reuse=False, **STUDY))
+    told = ask(lambda client: client.studies.get(study.id), lambda study: study.stream())
+    runs = {run.id for run in ask(lambda client: client.studies.get(study.id), lambda study: study.runs())}
+    assert {event.run_id for event in told} == runs
+    assert other.id not in runs
+    assert len({event.id for event in told}) == len(told)
+    types = [event.type for event in told]
+    assert (types.count("run.created"), types.count("run.succeeded"), types.count("epoch")) == (6, 6, 24)
+
+
+def test_a_study_gets_seeds_and_is_cancelled_and_deleted(ask: Ask) -> None:
+    base = {**SPEC, "epochs": 100_000}
+    study = ask(lambda client: client.studies.create(**{**STUDY, "base": base}))
+    more = ask(lambda client: client.studies.get(study.id), lambda study: study.add_seeds(1))
+    assert more.seeds == [0, 1, 2, 3]
+    ask(lambda client: client.studies.get(study.id), lambda study: study.cancel(), lambda study: study.wait(30))
+    ask(lambda client: client.studies.get(study.id), lambda study: study.delete())
+    with pytest.raises(fitwell.errors.StudyNotFound):
+        ask(lambda client: client.studies.get(study.id))
+
+
+def test_an_upload_is_trained_on_by_either(ask: Ask, tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    rows = [f"{i % 7},{i * i % 11},{'ab'[i % 2]}" for i in range(60)]
+    file.write_text("\n".join(["x,y,label", *rows]))
+    dataset = ask(lambda client: client.datasets.upload(file, target="label"))
+    assert (dataset.classes, dataset.rows_train + dataset.rows_test) == (["a", "b"], 60)
+    assert ask(lambda client: client.datasets.get(dataset.id), lambda data: data.preview())["rows"]
+    body = {**SPEC, "dataset": dataset, "epochs": 2}
+    run = ask(lambda client: client.runs.create(**body), lambda run: run.wait(30))
+    assert run.status == "succeeded"
+
+
+def test_many_runs_are_awaited_at_once(served: Serving) -> None:
+    async def main() -> list[str]:
+        ended: list[str] = []
+        async with fitwell.AsyncClient(served.client.transport.url) as client:
+
+            async def one(seed: int) -> None:
+                run = await client.runs.create(seed=seed, **SPEC)
+                ended.append((await run.wait(60)).status)
+
+            async with anyio.create_task_group() as group:
+                for seed in range(10, 22):
+                    group.start_soon(one, seed)
+        return ended
+
+    assert anyio.run(main) == ["succeeded"] * 12
+
+
+def test_the_command_line_the_client_and_the_api_compare_to_the_same_digit(
+    served: Serving, study: fitwell.Study
+) -> None:
+    url = served.client.transport.url
+    question = {"at": "last", "metric": "test.loss", "curves": ["val.loss"], "pairs": "all"}
+    answer = served.client.transport.request("GET", f"/v1/studies/{study.id}/compare", params=question).text
+    by_client = study.compare(at="last", metric="test.loss", curves=["val.loss"], pairs="all").model_dump_json()
+    command = [sys.executable, "-m", "fitwell.cli", "compare", study.id, "--json", "--url", url, "--at", "last"]
+    command += ["--metric", "test.loss", "--curves", "val.loss", "--pairs", "all"]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+
+    def digits(text: str) -> Any:
+        return json.loads(text, parse_float=lambda figure: float(figure).hex(), parse_int=lambda one: float(one).hex())
+
+    assert digits(answer) == digits(by_client) == digits(told.stdout)
+    table = fitwell.compare(study).to_pandas()
+    assert list(table.index) == ["plain", "slow"]
+    means = [group["mean"] for group in served.client.transport.request("GET", f"{study.path}/compare").json()["arms"]]
+    assert table["mean"].tolist() == means
+    assert table["verdict"]["slow"] in ("worse", "undecided")
+    assert "<table>" in fitwell.compare(study)._repr_html_()
+
+
+def test_a_run_in_a_notebook_is_its_curve(run: fitwell.Run) -> None:
+    shown = run._repr_html_()
+    assert shown.count("<svg") == 1
+    assert "val.loss" in shown
+    assert run.id in shown

@@ -1,0 +1,102 @@
+"""The client knows what the server says: its codes, its fields, its parameters."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, get_type_hints
+
+import pytest
+from pydantic import BaseModel
+
+import service.errors
+from fitwell import catalog, comparison, dataset, errors, history, measured, run, runs, study, token, webhook
+from service.api import catalog as served_catalog
+from service.api import (
+    choice_views,
+    dataset_views,
+    measured_views,
+    model_views,
+    study_views,
+    token_bodies,
+    views,
+    webhook_views,
+)
+from service.api.bodies import ChangeBody, RunBody
+from service.api.studies import compare_study
+from service.api.study_bodies import StudyBody
+from service.presets import Preset
+
+
+def below(root: type[Any]) -> list[type[Any]]:
+    return [root, *(kind for one in root.__subclasses__() for kind in below(one))]
+
+
+OURS = [one for one in below(service.errors.Refusal) if one.__module__ == "service.errors"]
+REFUSALS = sorted({(one.code, one.status) for one in OURS})
+
+
+@pytest.mark.parametrize(("code", "status"), [one for one in REFUSALS if one[0] != "refused"])
+def test_every_problem_of_the_server_is_a_class_of_its_own_in_the_family_of_its_status(code: str, status: int) -> None:
+    error = errors.refusal_of(status, {"code": code, "detail": "no"})
+    assert (type(error).code, error.code, error.status, error.detail) == (code, code, status, "no")
+    assert isinstance(error, type(errors.refusal_of(status, {"code": "of_a_newer_server"})))
+
+
+def test_the_client_has_no_class_for_what_no_server_says() -> None:
+    known = {kind.code for kind in errors.kinds()} - {"refused", "internal_server_error"}
+    assert known <= {code for code, _ in REFUSALS}
+
+
+def test_the_tree_of_errors_is_drawn_whole() -> None:
+    drawn = inspect.getdoc(errors) or ""
+    assert [kind.__name__ for kind in errors.kinds() if kind.__name__ not in drawn] == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "body"),
+    [(runs.RunFields, RunBody), (study.StudyFields, StudyBody), (run.RunChanges, ChangeBody)],
+)
+def test_arguments_are_the_fields_that_the_server_takes(fields: Any, body: type[BaseModel]) -> None:
+    assert set(get_type_hints(fields)) == set(body.model_fields)
+
+
+def test_a_study_can_be_asked_all_that_the_route_takes() -> None:
+    taken = set(inspect.signature(compare_study).parameters) - {"study_id", "studies"}
+    assert set(get_type_hints(comparison.Question)) == taken
+
+
+SHOWN: list[tuple[type[BaseModel], type[BaseModel]]] = [
+    (run.Run, views.RunView),
+    (measured.Event, views.EventView),
+    (measured.Validation, views.Validation),
+    (measured.Diagnosis, measured_views.DiagnosisView),
+    (measured.Weights, measured_views.WeightsView),
+    (measured.Confusion, measured_views.ConfusionView),
+    (measured.Predictions, model_views.PredictionsView),
+    (history.History, measured_views.HistoryView),
+    (study.Study, study_views.StudyView),
+    (study.Preview, study_views.PreviewView),
+    (comparison.Comparison, study_views.ComparisonView),
+    (comparison.Group, study_views.GroupView),
+    (comparison.Pair, study_views.PairView),
+    (comparison.Choice, choice_views.ChoiceView),
+    (dataset.Dataset, dataset_views.DatasetView),
+    (token.Token, token_bodies.NewTokenView),
+    (webhook.Endpoint, webhook_views.EndpointSecretView),
+    (webhook.Delivery, webhook_views.DeliveryView),
+    (catalog.Part, served_catalog.CatalogPart),
+    (catalog.Capabilities, served_catalog.Capabilities),
+    (catalog.Worker, views.WorkerView),
+    (catalog.Preset, Preset),
+]
+
+
+@pytest.mark.parametrize(("known", "served"), SHOWN, ids=[known.__name__ for known, _ in SHOWN])
+def test_every_field_that_the_client_names_is_one_that_the_server_shows(
+    known: type[BaseModel], served: type[BaseModel]
+) -> None:
+    assert set(known.model_fields) <= set(served.model_fields)
+
+
+def test_a_run_is_typed_to_its_last_field() -> None:
+    assert set(views.RunView.model_fields) - set(run.Run.model_fields) == {"object", "attempt"}

@@ -1,0 +1,104 @@
+"""Histories as tables and pictures."""
+
+from __future__ import annotations
+
+import math
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fitwell.curve import svg
+from fitwell.history import History
+
+SVG = "{http://www.w3.org/2000/svg}"
+HISTORY = History.model_validate(
+    {
+        "run_id": "run_1", "complete": True, "epoch": [1, 2, 3], "steps": [4, 4, 2], "revision": 0,
+        "series": {"train.loss": [0.1 + 0.2, None, None], "val.loss": [0.5, 0.25, None], "lr": [1e-5, 1e-5, 1e-5]},
+        "nonfinite": {"train.loss": {"2": "nan", "3": "inf"}},
+    }
+)  # fmt: skip
+
+
+def test_a_pandas_table_has_the_same_bits_and_tells_infinity_from_what_was_not_measured() -> None:
+    frame = HISTORY.to_pandas()
+    assert (frame.index.name, list(frame.index)) == ("epoch", [1, 2, 3])
+    assert list(frame.columns) == ["steps", "train.loss", "val.loss", "lr"]
+    assert frame["train.loss"].dtype == np.float64
+    assert frame["train.loss"][1] == 0.1 + 0.2
+    assert math.isnan(frame["train.loss"][2])
+    assert frame["train.loss"][3] == math.inf
+    assert math.isnan(frame["val.loss"][3])
+
+
+def test_a_polars_table_has_nulls_where_nothing_was_measured() -> None:
+    frame = HISTORY.to_polars()
+    assert frame.columns == ["epoch", "steps", "train.loss", "val.loss", "lr"]
+    assert frame["val.loss"].to_list() == [0.5, 0.25, None]
+    assert frame["train.loss"][0] == 0.1 + 0.2
+    assert math.isnan(frame["train.loss"][1])
+
+
+def test_a_table_without_its_library_says_how_to_get_it() -> None:
+    code = (
+        "import sys; sys.modules['pandas'] = None\n"
+        "from fitwell.history import History\n"
+        "h = History(run_id='', complete=True, epoch=[], steps=[], revision=0, series={}, nonfinite={})\n"
+        "h.to_pandas()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "NotInstalled: This needs pandas: pip install 'fitwell[pandas]'" in done.stderr
+
+
+VALUES = st.one_of(st.none(), st.floats(allow_nan=True, width=32), st.floats(0.01, 3.0))
+
+
+@given(st.lists(st.tuples(VALUES, VALUES), max_size=60), st.booleans(), st.text(max_size=20))
+def test_any_history_is_a_well_formed_picture_with_every_point_inside(
+    measured: list[tuple[float | None, float | None]], log: bool, title: str
+) -> None:
+    series = {"train.loss": [one for one, _ in measured], "val.loss": [one for _, one in measured]}
+    drawn = svg(list(range(1, len(measured) + 1)), series, title=re.sub(r"[^\t -\ud7ff]", "", title), log=log)
+    root = ET.fromstring(drawn)
+    assert root.tag == f"{SVG}svg"
+    for path in root.iter(f"{SVG}path"):
+        if path.get("stroke") == "currentColor":
+            continue
+        for x, y in re.findall(r"(-?[\d.e+-]+) (-?[\d.e+-]+)", path.get("d") or ""):
+            assert 0 <= float(x) <= 640
+            assert 0 <= float(y) <= 320
+
+
+def test_a_picture_names_its_curves_marks_the_best_and_takes_the_colours_of_its_ground() -> None:
+    drawn = HISTORY.to_svg(title="<&>")
+    root = ET.fromstring(drawn)
+    texts = [text.text for text in root.iter(f"{SVG}text")]
+    assert {"train.loss", "val.loss", "epoch", "<&>"} <= set(texts)
+    (ring,) = root.iter(f"{SVG}circle")
+    assert ring[0].text == "lowest: 0.2500 at epoch 2"
+    assert {text.get("fill") for text in root.iter(f"{SVG}text")} == {"currentColor"}
+    assert "http" not in drawn.replace("http://www.w3.org/2000/svg", "")
+
+
+@pytest.mark.parametrize("ground", ["#ffffff", "#111111"])
+def test_the_curves_can_be_seen_on_light_and_on_dark(ground: str) -> None:
+    """WCAG asks 3:1 of lines."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        r, g, b = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+    series = {f"{name}.loss": [1.0, 0.5] for name in ("train", "val", "test")} | {"train.loss_eval": [1.0, 0.4]}
+    others = {name: [1.0, 0.5] for name in ("lr", "penalty.l2", "seconds")}
+    colours = {c for one in (series, others) for c in re.findall(r"stroke=\"(#\w{6})\"", svg([1, 2], one))}
+    assert len(colours) == 6
+    for colour in colours:
+        light, dark = sorted((luminance(colour), luminance(ground)), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 3
