@@ -2,14 +2,18 @@
 
 python -P -m service               serve the API until told to stop
 python -P -m service token BODY    make a token in the database, as POST /v1/tokens does: for whoever has no admin's
+python -P -m service backup PATH   copy the data directory while it is in use
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import socket
 import sys
+from dataclasses import asdict
+from pathlib import Path
 
 import uvicorn
 
@@ -19,6 +23,7 @@ from service.api.token_bodies import NewTokenView, TokenBody
 from service.app import create_app
 from service.errors import Refusal
 from service.settings import Settings, SettingsError, load
+from service.store.backup import back_up
 from service.store.database import StoreError, migrate, open_engine
 from service.tokens.tokens import Tokens
 
@@ -58,14 +63,19 @@ def listen(host: str, port: int) -> socket.socket:
 def main() -> int:
     """Do what the command line says; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m service")
-    making = parser.add_subparsers(dest="verb").add_parser("token", help="make a token and print it as JSON")
+    verbs = parser.add_subparsers(dest="verb")
+    making = verbs.add_parser("token", help="make a token and print it as JSON")
     making.add_argument("body", help="the body of POST /v1/tokens")
+    copying = verbs.add_parser("backup", help="copy the data directory while it is in use")
+    copying.add_argument("path", help="where to; there must be nothing yet")
     given = parser.parse_args()
     try:
         settings = load()
         logging.basicConfig(level=settings.log_level, format="%(asctime)s %(name)s %(levelname)s %(message)s")
         logging.getLogger("alembic").setLevel(logging.WARNING)
         logging.getLogger("httpx2").setLevel(logging.WARNING)  # it tells of every webhook, and URLs may hold secrets
+        if given.verb == "backup":
+            return _back_up(settings, Path(given.path))
         return _serve(settings) if given.verb is None else _make_token(settings, given.body)
     except (Refusal, SettingsError, StoreError) as error:
         print(f"fitwell: {error}", file=sys.stderr)  # noqa: T201
@@ -117,6 +127,12 @@ def _make_token(settings: Settings, body: str) -> int:
     migrate(engine)
     made = Tokens(engine, settings, exposed=False).create(new)
     print(NewTokenView.with_secret(*made).model_dump_json())  # noqa: T201
+    return 0
+
+
+def _back_up(settings: Settings, path: Path) -> int:
+    """Copy the data directory, and tell what was copied."""
+    print(json.dumps(asdict(back_up(settings, path))))  # noqa: T201
     return 0
 
 
