@@ -47,10 +47,9 @@ class _Method:
 
     def __init__(self, plan: Callable[..., Any]) -> None:
         signature = inspect.signature(plan)
-        shown = str(signature.return_annotation)
-        for wrapping in ("Plan[", "Telling["):
-            if shown.startswith(wrapping):
-                shown = shown.removeprefix(wrapping).removesuffix("]")
+        shown = str(signature.return_annotation).replace("Telling[", "Iterator[")
+        if shown.startswith("Plan["):
+            shown = shown.removeprefix("Plan[").removesuffix("]")
 
         @functools.wraps(plan)
         def method(instance: Any, /, *arguments: Any, **options: Any) -> Any:

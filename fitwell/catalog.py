@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from fitwell.bound import M, Resource, View, call
-from fitwell.plans import Plan, Request, read
+from fitwell.plans import Plan, Request, place, read
 
 
 class Part(View):
@@ -82,4 +82,4 @@ class Presets(Resource[M]):
         Raises:
             PresetNotFound: there is none of this name.
         """
-        return Preset.model_validate((yield from read(Request("GET", f"/v1/presets/{name}"))))
+        return Preset.model_validate((yield from read(Request("GET", place("presets", name)))))

@@ -6,8 +6,26 @@ import sys
 
 import typer
 
-from fitwell.commands import again, data, demo, doctor, runs, schema, serve, studies, tokens, webhooks
-from fitwell.errors import FitwellError, Refused, Unreachable
+from fitwell.commands import (
+    again,
+    backup,
+    catalog,
+    completion,
+    data,
+    demo,
+    doctor,
+    export,
+    init,
+    mcp,
+    runs,
+    schema,
+    serve,
+    studies,
+    submit,
+    tokens,
+    webhooks,
+)
+from fitwell.errors import FitwellError, NotInstalled, Refused, Unreachable
 from fitwell.exits import HELP, Exit
 from fitwell.local import LocalError
 from fitwell.specs import SpecFileError
@@ -18,60 +36,51 @@ app = typer.Typer(
     epilog=HELP,
     pretty_exceptions_enable=False,
 )
-for command in (
-    serve.serve,
-    demo.demo,
-    runs.submit,
-    runs.validate,
-    runs.ls,
-    runs.show,
-    runs.watch,
-    runs.history,
-    runs.download,
-    runs.cancel,
-    again.extend,
-    again.verify,
-    again.logs,
-    studies.study,
-    studies.compare,
-    studies.choose,
-    studies.diagnose,
-    schema.schema,
-    doctor.doctor,
-    serve.api,
-    serve.worker,
-):
-    app.command()(command)
-app.add_typer(data.app, name="data")
-app.add_typer(tokens.app, name="token")
-app.add_typer(webhooks.app, name="webhook")
+PANELS = {
+    "Begin": (serve.serve, demo.demo, init.init, doctor.doctor),
+    "Runs": (
+        submit.submit, submit.validate, runs.ls, runs.show, runs.watch, runs.history, export.export, runs.download,
+        runs.cancel, again.pause, again.resume, again.retry, again.extend, again.verify, again.logs, again.rm,
+    ),
+    "Studies": (studies.study, studies.compare, studies.choose, studies.diagnose),
+    "What there is": (catalog.catalog, schema.schema),
+    "Serve": (serve.api, serve.worker, backup.backup, mcp.mcp, completion.completion),
+}  # fmt: skip
+for panel, commands in PANELS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+app.add_typer(data.app, name="data", rich_help_panel="What there is")
+app.add_typer(tokens.app, name="token", rich_help_panel="Serve")
+app.add_typer(webhooks.app, name="webhook", rich_help_panel="Serve")
 
 
 def main() -> None:
     """Run the command line; a refusal is a sentence and an exit code, never a traceback."""
     try:
         app()
-    except Refused as error:
-        _say(f"{error.detail or error.code}", *error.lines())
-        sys.exit(Exit.REFUSED)
-    except Unreachable as error:
-        _say(str(error))
-        sys.exit(Exit.UNREACHABLE)
-    except LocalError as error:
-        _say(str(error))
-        sys.exit(Exit.LOCAL)
-    except SpecFileError as error:
-        _say(str(error))
-        sys.exit(Exit.USAGE)
     except FitwellError as error:
         _say(str(error))
-        sys.exit(Exit.RUN_FAILED)
+        sys.exit(code_of(error))
     except KeyboardInterrupt:
         sys.exit(128 + 2)
 
 
-def _say(first: str, *more: str) -> None:
-    print("\n".join([f"fitwell: {first}", *more]), file=sys.stderr)  # noqa: T201
+def code_of(error: FitwellError) -> Exit:
+    """The exit code that stands for an error."""
+    for kind, code in (
+        (Refused, Exit.REFUSED),
+        (Unreachable, Exit.UNREACHABLE),
+        (LocalError, Exit.LOCAL),
+        (NotInstalled, Exit.LOCAL),
+        (SpecFileError, Exit.USAGE),
+    ):
+        if isinstance(error, kind):
+            return code
+    return Exit.RUN_FAILED
+
+
+def _say(message: str) -> None:
+    print(f"fitwell: {message}", file=sys.stderr)  # noqa: T201
 
 
 if __name__ == "__main__":

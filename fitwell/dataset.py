@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
 from fitwell.bound import Live, M, Resource, call, listing
-from fitwell.plans import Plan, Request, Telling, answered, pages, read
+from fitwell.plans import Plan, Request, Telling, answered, pages, place, read
 
 FORMATS = {".csv": "csv", ".npz": "npz", ".parquet": "parquet", ".pq": "parquet", ".zip": "zip"}
 PIECE_BYTES = 2**18
@@ -48,7 +48,7 @@ class Dataset(Live[M]):
     @call
     def preview(self) -> Plan[dict[str, Any]]:
         """First rows, class counts, statistics; of images, a picture of some."""
-        preview: dict[str, Any] = yield from read(Request("GET", f"/v1/datasets/{self.id}/preview"))
+        preview: dict[str, Any] = yield from read(Request("GET", place("datasets", self.id, "preview")))
         return preview
 
     @call
@@ -58,7 +58,7 @@ class Dataset(Live[M]):
         Raises:
             DatasetInUse: runs that have not ended need it.
         """
-        yield from answered(Request("DELETE", f"/v1/datasets/{self.id}"))
+        yield from answered(Request("DELETE", place("datasets", self.id)))
 
 
 class Datasets(Resource[M]):
@@ -94,7 +94,7 @@ class Datasets(Resource[M]):
         Raises:
             DatasetNotFound: there is none of this id.
         """
-        return self._dataset((yield from read(Request("GET", f"/v1/datasets/{dataset_id}"))))
+        return self._dataset((yield from read(Request("GET", place("datasets", dataset_id)))))
 
     @listing
     def list(self) -> Telling[Dataset[M]]:

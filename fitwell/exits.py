@@ -10,18 +10,31 @@ class Exit(IntEnum):
 
     OK = 0
     RUN_FAILED = 1
-    """The run that was waited for failed or was cancelled; bits differ (``verify``); a check of ``doctor`` failed."""
     USAGE = 2
-    """The command line or a spec file is wrong."""
     REFUSED = 3
-    """The server refused the request."""
     UNREACHABLE = 4
-    """No server answered."""
     LOCAL = 5
-    """Something on this machine is in the way: a port in use, a directory not writable, parts not installed."""
+    CONDITION = 6
 
 
-HELP = (
-    "Exit codes: 0 done · 1 the run failed · 2 wrong usage · 3 refused by the server · 4 no server answers · "
-    "5 something on this machine is in the way."
-)
+MEANINGS: dict[Exit, tuple[str, str]] = {
+    Exit.OK: ("done", ""),
+    Exit.RUN_FAILED: (
+        "the run failed",
+        "What was waited for failed or was cancelled; bits differ (verify); a webhook's test was not taken; a check of "
+        "doctor failed.",
+    ),
+    Exit.USAGE: ("wrong usage", "The command line or a spec file is wrong; nothing was sent."),
+    Exit.REFUSED: ("refused by the server", "The server refused the request, and said why."),
+    Exit.UNREACHABLE: (
+        "no server answers",
+        "Nobody answers at the address, or the connection was cut again and again.",
+    ),
+    Exit.LOCAL: (
+        "something on this machine is in the way",
+        "A port in use, a directory that is not writable, a package that is not installed.",
+    ),
+    Exit.CONDITION: ("a condition of --fail-if holds", "The run succeeded, and is not as good as was asked for."),
+}
+"""In a few words, and in a sentence."""
+HELP = f"Exit codes: {' · '.join(f'{code.value} {words}' for code, (words, _) in MEANINGS.items())}."

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
+from urllib.parse import quote
 
 import httpx2
 
@@ -98,6 +99,11 @@ Plan: TypeAlias = Generator[Step, Any, T]
 """Steps, and a result."""
 Telling: TypeAlias = Generator[Step | Tell[T], Any, None]
 """Steps, and items on the way."""
+
+
+def place(*steps: str) -> str:
+    """A path on the server; what is in a step, an id say, leads nowhere else."""
+    return "/v1/" + "/".join(quote(step, safe="@:") or "-" for step in steps)
 
 
 def answered(request: Request) -> Plan[httpx2.Response]:

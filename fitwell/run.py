@@ -30,7 +30,7 @@ from fitwell.measured import (
     Weights,
 )
 from fitwell.notebook import html_of
-from fitwell.plans import Plan, Request, Telling, answered, heard, pages, read, saved
+from fitwell.plans import Plan, Request, Telling, answered, heard, pages, place, read, saved
 from fitwell.transport import AsyncTransport
 
 __all__ = ["AsyncRun", "Event", "History", "Predictions", "Run", "View"]
@@ -81,7 +81,7 @@ class Run(Live[M]):
     @property
     def path(self) -> str:
         """Where the server has it."""
-        return f"/v1/runs/{self.id}"
+        return place("runs", self.id)
 
     @shown
     def history(self) -> Plan[History]:
@@ -267,7 +267,7 @@ class Run(Live[M]):
             TimedOut: the second training did not end within ``timeout`` seconds.
         """
         begun = Verification.model_validate((yield from read(Request("POST", f"{self.path}/verify"))))
-        again = self._answered((yield from answered(Request("GET", f"/v1/runs/{begun.by}"))))
+        again = self._answered((yield from answered(Request("GET", place("runs", begun.by)))))
         yield from again._waited(timeout, check=False)
         return Verification.model_validate((yield from read(Request("GET", f"{self.path}/verification"))))
 

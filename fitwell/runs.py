@@ -9,7 +9,7 @@ from fitwell.bound import M, Resource, call, listing
 from fitwell.dataset import Dataset
 from fitwell.history import History
 from fitwell.measured import Event, Validation
-from fitwell.plans import Plan, Request, Telling, answered, pages, read
+from fitwell.plans import Plan, Request, Telling, answered, pages, place, read
 from fitwell.run import Run
 
 Part = Mapping[str, Any]
@@ -81,7 +81,7 @@ class Runs(Resource[M]):
         Raises:
             RunNotFound: there is none of this id.
         """
-        return self._run((yield from answered(Request("GET", f"/v1/runs/{run_id}"))))
+        return self._run((yield from answered(Request("GET", place("runs", run_id)))))
 
     @listing
     def list(
@@ -115,7 +115,7 @@ class Runs(Resource[M]):
         Raises:
             RunNotFound: there is none of this id.
         """
-        return History.model_validate((yield from read(Request("GET", f"/v1/runs/{run_id}/history"))))
+        return History.model_validate((yield from read(Request("GET", place("runs", run_id, "history")))))
 
     @call
     def histories(self, *, study_id: str) -> Plan[dict[str, History]]:

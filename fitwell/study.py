@@ -13,7 +13,7 @@ from fitwell.comparison import Candidate, Choice, Comparison, Group, Pair, Quest
 from fitwell.errors import TimedOut
 from fitwell.history import History
 from fitwell.measured import Event
-from fitwell.plans import Pause, Plan, Request, Telling, answered, heard, pages, read
+from fitwell.plans import Pause, Plan, Request, Telling, answered, heard, pages, place, read
 from fitwell.run import Run
 from fitwell.transport import AsyncTransport
 
@@ -95,7 +95,7 @@ class Study(Live[M]):
     @property
     def path(self) -> str:
         """Where the server has it."""
-        return f"/v1/studies/{self.id}"
+        return place("studies", self.id)
 
     @call
     def refresh(self) -> Plan[Study[M]]:
@@ -159,7 +159,7 @@ class Study(Live[M]):
             if not page["has_more"]:
                 break
             asked["after"] = page["next_cursor"]
-        first = yield from read(Request("GET", f"/v1/runs/{ids[0]}/events", {"limit": 1}))
+        first = yield from read(Request("GET", place("runs", ids[0], "events"), {"limit": 1}))
         # All were made in one transaction, whose events follow each other in an order of its own.
         return set(ids), max(0, first["data"][0]["id"] - 3 * len(ids))
 
@@ -262,7 +262,7 @@ class Studies(Resource[M]):
         Raises:
             StudyNotFound: there is none of this id.
         """
-        return self._study((yield from read(Request("GET", f"/v1/studies/{study_id}"))))
+        return self._study((yield from read(Request("GET", place("studies", study_id)))))
 
     @listing
     def list(self) -> Telling[Study[M]]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from fitwell.bound import M, Resource, View, call, listing
-from fitwell.plans import Plan, Request, Telling, answered, pages, read
+from fitwell.plans import Plan, Request, Telling, answered, pages, place, read
 
 
 class Token(View):
@@ -67,7 +67,7 @@ class Tokens(Resource[M]):
         Raises:
             TokenNotFound: there is none of this id, or it is another owner's.
         """
-        yield from answered(Request("DELETE", f"/v1/tokens/{token_id}"))
+        yield from answered(Request("DELETE", place("tokens", token_id)))
 
     @call
     def me(self) -> Plan[Caller]:

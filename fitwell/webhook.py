@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fitwell.bound import M, Resource, View, call, listing
-from fitwell.plans import Plan, Request, Telling, answered, pages, read
+from fitwell.plans import Plan, Request, Telling, answered, pages, place, read
 
-PATH = "/v1/webhook_endpoints"
+NAME = "webhook_endpoints"
 TEST_SECONDS = 60.0
 """A test answers when the target has, or has not."""
 
@@ -66,7 +66,7 @@ class Webhooks(Resource[M]):
             InvalidRequest: nothing is sent there, or there is no such event; ``errors`` says where.
         """
         body = {"url": url, **({} if events is None else {"events": list(events)}), **more}
-        return (yield from _endpoint("POST", PATH, body, repeatable=False))
+        return (yield from _endpoint("POST", place(NAME), body, repeatable=False))
 
     @call
     def get(self, endpoint_id: str) -> Plan[Endpoint]:
@@ -75,12 +75,12 @@ class Webhooks(Resource[M]):
         Raises:
             EndpointNotFound: there is none of this id.
         """
-        return (yield from _endpoint("GET", f"{PATH}/{endpoint_id}"))
+        return (yield from _endpoint("GET", place(NAME, endpoint_id)))
 
     @listing
     def list(self) -> Telling[Endpoint]:
         """Endpoints, newest first, page by page."""
-        yield from pages(PATH, {"limit": 100}, Endpoint.model_validate)
+        yield from pages(place(NAME), {"limit": 100}, Endpoint.model_validate)
 
     @call
     def change(self, /, endpoint_id: str, **changes: Any) -> Plan[Endpoint]:
@@ -89,7 +89,7 @@ class Webhooks(Resource[M]):
         Raises:
             EndpointNotFound: there is none of this id.
         """
-        return (yield from _endpoint("PATCH", f"{PATH}/{endpoint_id}", changes))
+        return (yield from _endpoint("PATCH", place(NAME, endpoint_id), changes))
 
     @call
     def rotate_secret(self, endpoint_id: str) -> Plan[Endpoint]:
@@ -98,7 +98,7 @@ class Webhooks(Resource[M]):
         Raises:
             EndpointNotFound: there is none of this id.
         """
-        return (yield from _endpoint("POST", f"{PATH}/{endpoint_id}/rotate_secret", repeatable=False))
+        return (yield from _endpoint("POST", place(NAME, endpoint_id, "rotate_secret"), repeatable=False))
 
     @call
     def delete(self, endpoint_id: str) -> Plan[None]:
@@ -107,7 +107,7 @@ class Webhooks(Resource[M]):
         Raises:
             EndpointNotFound: there is none of this id.
         """
-        yield from answered(Request("DELETE", f"{PATH}/{endpoint_id}"))
+        yield from answered(Request("DELETE", place(NAME, endpoint_id)))
 
     @call
     def test(self, endpoint_id: str) -> Plan[Delivery]:
@@ -116,7 +116,7 @@ class Webhooks(Resource[M]):
         Raises:
             EndpointNotFound: there is none of this id.
         """
-        request = Request("POST", f"{PATH}/{endpoint_id}/test", timeout=TEST_SECONDS)
+        request = Request("POST", place(NAME, endpoint_id, "test"), timeout=TEST_SECONDS)
         return Delivery.model_validate((yield from read(request)))
 
     @listing
@@ -127,7 +127,7 @@ class Webhooks(Resource[M]):
             EndpointNotFound: there is none of this id.
         """
         params = {"limit": 100, **({} if status is None else {"status": status})}
-        yield from pages(f"{PATH}/{endpoint_id}/deliveries", params, Delivery.model_validate)
+        yield from pages(place(NAME, endpoint_id, "deliveries"), params, Delivery.model_validate)
 
     @call
     def retry(self, endpoint_id: str, delivery_id: str) -> Plan[Delivery]:
@@ -137,7 +137,7 @@ class Webhooks(Resource[M]):
             DeliveryNotFound: there is none of this id.
             EndpointDisabled: the endpoint is disabled.
         """
-        path = f"{PATH}/{endpoint_id}/deliveries/{delivery_id}/retry"
+        path = place(NAME, endpoint_id, "deliveries", delivery_id, "retry")
         return Delivery.model_validate((yield from read(Request("POST", path))))
 
 

@@ -1,18 +1,38 @@
-"""``extend``, ``verify`` and ``logs``: more of a run that is there."""
+"""``pause``, ``resume``, ``retry``, ``extend``, ``verify``, ``logs`` and ``rm``: what can be done with a run."""
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import typer
 
 from fitwell.client import Client
-from fitwell.commands.runs import JSON, URL
+from fitwell.commands.options import JSON, URL, RunID
 from fitwell.exits import Exit
+from fitwell.run import Run
+
+
+def pause(run_id: RunID, url: URL = None, as_json: JSON = False) -> None:
+    """Ask a run to save its state and wait."""
+    with Client(url) as client:
+        _say(client.runs.get(run_id).pause(), as_json=as_json)
+
+
+def resume(run_id: RunID, url: URL = None, as_json: JSON = False) -> None:
+    """Let a paused run go on from where it was, with the same bits."""
+    with Client(url) as client:
+        _say(client.runs.get(run_id).resume(), as_json=as_json)
+
+
+def retry(run_id: RunID, url: URL = None, as_json: JSON = False) -> None:
+    """Train a run again that failed or was cancelled, from its last checkpoint."""
+    with Client(url) as client:
+        _say(client.runs.get(run_id).retry(), as_json=as_json)
 
 
 def extend(
-    run_id: str,
+    run_id: RunID,
     epochs: Annotated[int, typer.Argument(min=1, help="How many there shall be in all.")],
     url: URL = None,
     as_json: JSON = False,
@@ -23,7 +43,7 @@ def extend(
     typer.echo(run.model_dump_json() if as_json else run.id)
 
 
-def verify(run_id: str, url: URL = None, as_json: JSON = False) -> None:
+def verify(run_id: RunID, url: URL = None, as_json: JSON = False) -> None:
     """Train a run once more and compare every bit; exit 1 where one differs or they cannot be compared."""
     with Client(url) as client:
         found = client.runs.get(run_id).verify()
@@ -39,8 +59,19 @@ def verify(run_id: str, url: URL = None, as_json: JSON = False) -> None:
         raise typer.Exit(Exit.RUN_FAILED)
 
 
-def logs(run_id: str, url: URL = None, as_json: JSON = False) -> None:
-    """Print what the workers said of a run."""
+def logs(run_id: RunID, url: URL = None, as_json: JSON = False) -> None:
+    """Print what the workers said of a run. With --json, a line of JSON for each."""
     with Client(url) as client:
         for line in client.runs.get(run_id).log():
             typer.echo(line.model_dump_json() if as_json else f"{line.at} {line.level:7} {line.text}")
+
+
+def rm(run_id: RunID, url: URL = None, as_json: JSON = False) -> None:
+    """Forget a run that has ended, with its history and files."""
+    with Client(url) as client:
+        client.runs.get(run_id).delete()
+    typer.echo(json.dumps({"id": run_id, "deleted": True}) if as_json else f"{run_id} is deleted")
+
+
+def _say(run: Run, *, as_json: bool) -> None:
+    typer.echo(run.model_dump_json() if as_json else f"{run.id} is {run.status}")

@@ -15,7 +15,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from fitwell.client import Client
-from fitwell.commands.runs import JSON, URL
+from fitwell.commands.options import JSON, URL
 from fitwell.commands.serve import DEFAULT_DATA_DIR, DataDir, run_module
 from fitwell.exits import Exit
 from fitwell.local import LocalError, module

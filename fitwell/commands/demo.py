@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from fitwell.client import Client
+from fitwell.commands.options import wide_console
 from fitwell.comparing import in_words, table_of
 from fitwell.errors import RunFailed
 from fitwell.local import Stack, free_port, writable
@@ -81,11 +81,11 @@ def _follow(study: Study, stack: Stack) -> Study:
         LocalError: a process died, or Ctrl-C came.
     """
     with progress_bar() as progress:
-        task = progress.add_task("epochs", total=study.progress["epochs"], losses="")
+        task = progress.add_task("epochs", total=study.progress.epochs, losses="")
         while True:
             study = study.refresh()
-            progress.update(task, completed=study.progress["epoch"])
-            counts: dict[str, int] = study.progress["by_status"]
+            progress.update(task, completed=study.progress.epoch)
+            counts = study.progress.by_status
             if study.terminal:
                 break
             stack.check()
@@ -99,7 +99,7 @@ def _report(study: Study) -> None:
     """Mean ± standard deviation of each arm over seeds, and the verdict on each."""
     beside = {heading: study.compare(metric=metric, at=at) for heading, (metric, at) in COLUMNS.items()}
     primary = study.compare()
-    Console(width=None if Console().is_terminal else 140).print(table_of(primary, beside))
+    wide_console().print(table_of(primary, beside))
     typer.echo(in_words(primary))
 
 
@@ -108,4 +108,4 @@ def _diagnose(client: Client, study: Study) -> None:
     for arm in study.arms:
         (run,) = (run for run in client.runs.list(study_id=study.id, limit=1000) if (run.arm, run.seed) == (arm.id, 0))
         found = run.diagnosis()
-        typer.echo(f"{arm.id}, seed 0: {found['verdict']}. {found['explanation']}")
+        typer.echo(f"{arm.id}, seed 0: {found.verdict}. {found.explanation}")

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 import typer
 
 from fitwell.client import Client
-from fitwell.commands.runs import URL
+from fitwell.commands.options import URL
 from fitwell.commands.serve import DEFAULT_DATA_DIR, DataDir, run_module
 from fitwell.errors import FitwellError
 from fitwell.exits import Exit

@@ -1,104 +1,80 @@
-"""``submit``, ``validate``, ``ls``, ``show``, ``watch``, ``history``, ``download`` and ``cancel``: runs on a server."""
+"""``ls``, ``show``, ``watch``, ``history``, ``download`` and ``cancel``: runs on a server."""
 
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from fitwell.client import Client
+from fitwell.commands.options import JSON, URL, Label, RunID, labels_of, wide_console
 from fitwell.exits import Exit
 from fitwell.local import LocalError
 from fitwell.run import Run
-from fitwell.specs import SpecFileError, change, load
-from fitwell.watching import follow
+from fitwell.watching import watch as watched
 
-URL = Annotated[str | None, typer.Option("--url", envvar="FITWELL_URL", help="The server's address.")]
-JSON = Annotated[bool, typer.Option("--json", help="For programs: JSON on standard output.")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="Change the spec: optimizer.lr=0.1 (repeatable).")]
-SpecFile = Annotated[str, typer.Argument(metavar="SPEC", help="A YAML, TOML or JSON file, or - for standard input.")]
+SHOWN = ("train.loss", "train.loss_eval", "val.loss", "test.loss", "test.accuracy", "test.r2")
 
 
-def submit(
-    spec: SpecFile,
-    url: URL = None,
-    name: Annotated[str | None, typer.Option("--name", help="For people.")] = None,
-    label: Annotated[list[str] | None, typer.Option("--label", help="key=value (repeatable).")] = None,
-    assignments: Set = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end; exit 1 where it fails.")] = False,
-    no_reuse: Annotated[bool, typer.Option("--no-reuse", help="Train even what has been trained before.")] = False,
-    as_json: JSON = False,
-) -> None:
-    """Submit a training run."""
-    body = _body(spec, assignments)
-    if name is not None:
-        body["name"] = name
-    body["labels"] = {**body.get("labels", {}), **labels_of(label)}
-    with Client(url) as client:
-        run = client.runs.create(reuse=not no_reuse, **body)
-        if not as_json:
-            typer.echo(run.id)
-        if wait:
-            run = follow(run)
-        if as_json:
-            typer.echo(run.model_dump_json())
-        elif wait:
-            _describe(run)
-        if wait and run.status != "succeeded":
-            raise typer.Exit(Exit.RUN_FAILED)
+class Form(StrEnum):
+    """How a history is printed."""
 
-
-def validate(spec: SpecFile, url: URL = None, assignments: Set = None, as_json: JSON = False) -> None:
-    """Check a spec and say what it would cost; nothing is queued."""
-    with Client(url) as client:
-        verdict = client.runs.validate(**_body(spec, assignments))
-    if as_json:
-        typer.echo(json.dumps(verdict))
-        return
-    typer.echo(
-        f"valid: {verdict['parameters']:,} parameters, about {verdict['estimated_seconds']:.3g} s alone and "
-        f"{verdict['estimated_bytes'] / 2**20:,.0f} MiB"
-    )
+    CSV = "csv"
+    JSON = "json"
+    NDJSON = "ndjson"
 
 
 def ls(
     url: URL = None,
     status: Annotated[list[str] | None, typer.Option("--status", help="Any of these (repeatable).")] = None,
-    label: Annotated[list[str] | None, typer.Option("--label", help="key=value (repeatable).")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1)] = 20,
+    label: Label = None,
+    study: Annotated[str | None, typer.Option("--study", help="Only the runs of this study.")] = None,
+    filter: Annotated[  # noqa: A002 - the option's name
+        str | None, typer.Option("--filter", help='Compare places: "spec.optimizer.lr >= 0.1 AND best.value < 0.3".')
+    ] = None,
+    sort: Annotated[
+        str | None, typer.Option("--sort", help="created_at, best.value, last.val.loss; - for the largest first.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 20,
     as_json: JSON = False,
 ) -> None:
     """List runs, newest first."""
     with Client(url) as client:
-        runs = list(client.runs.list(status=status or (), labels=labels_of(label), limit=limit))
+        runs = list(
+            client.runs.list(
+                status=status or (), labels=labels_of(label), study_id=study, filter=filter, sort=sort, limit=limit
+            )
+        )
     if as_json:
-        typer.echo(json.dumps([run.model_dump() for run in runs]))
+        typer.echo(json.dumps([run.model_dump(mode="json") for run in runs]))
         return
     table = Table()
     table.add_column("run", no_wrap=True)  # it is there to be copied
     for heading in ("name", "status", "epoch", "best", "last train", "labels"):
         table.add_column(heading)
     for run in runs:
-        best = f"{run.best['metric']} {run.best['value']:.4f} @ {run.best['epoch']}" if run.best else ""
+        best = f"{run.best.metric} {run.best.value:.4f} @ {run.best.epoch}" if run.best else ""
         epoch = f"{run.progress.epoch}/{run.progress.epochs}"
         labels = " ".join(f"{key}={value}" for key, value in run.labels.items())
-        table.add_row(run.id, run.name or "", run.status, epoch, best, _number(run.last.get("train.loss")), labels)
-    Console().print(table)
+        last = _number(run.last.get("train.loss"))
+        table.add_row(run.id, escape(run.name or ""), run.status, epoch, best, last, escape(labels))
+    wide_console().print(table)
 
 
-def show(run_id: str, url: URL = None, as_json: JSON = False) -> None:
+def show(run_id: RunID, url: URL = None, as_json: JSON = False) -> None:
     """Show one run."""
     with Client(url) as client:
         run = client.runs.get(run_id)
-    typer.echo(run.model_dump_json()) if as_json else _describe(run)
+    typer.echo(run.model_dump_json()) if as_json else describe(run)
 
 
-def watch(run_id: str, url: URL = None, as_json: JSON = False) -> None:
-    """Follow a run to its end; exit 1 where it fails. With --json, its events as lines of JSON."""
+def watch(run_id: RunID, url: URL = None, as_json: JSON = False) -> None:
+    """Draw a run's losses live, to its end; exit 1 where it fails. With --json, its events as lines of JSON."""
     with Client(url) as client:
         run = client.runs.get(run_id)
         if as_json:
@@ -106,25 +82,27 @@ def watch(run_id: str, url: URL = None, as_json: JSON = False) -> None:
                 typer.echo(event.model_dump_json())
             run = run.refresh()
         else:
-            run = follow(run)
-            _describe(run)
+            run = watched(run)
+            describe(run)
     if run.status != "succeeded":
         raise typer.Exit(Exit.RUN_FAILED)
 
 
 def history(
-    run_id: str,
+    run_id: RunID,
     url: URL = None,
-    form: Annotated[str, typer.Option("--format", help="csv, json or ndjson.")] = "csv",
+    form: Annotated[Form, typer.Option("--format", help="How to print it.")] = Form.CSV,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Print the losses of every epoch."""
+    wanted = Form.JSON if as_json else form
     with Client(url) as client:
-        answer = client.transport.request("GET", f"/v1/runs/{run_id}/history", params={"format": form})
-    typer.echo(answer.text, nl=form == "json")
+        answer = client.transport.request("GET", client.runs.get(run_id).path + "/history", params={"format": wanted})
+    typer.echo(answer.text, nl=wanted == Form.JSON)
 
 
 def download(
-    run_id: str,
+    run_id: RunID,
     name: Annotated[str, typer.Argument(help="model.onnx, model.safetensors, curve.png or .svg, predictions.png.")],
     url: URL = None,
     to: Annotated[Path | None, typer.Option("--to", help="A file or a folder; by default this one.")] = None,
@@ -139,33 +117,18 @@ def download(
             raise LocalError(f"The file cannot be written to {to or Path.cwd()} ({error.strerror}).") from error
 
 
-def cancel(run_id: str, url: URL = None, as_json: JSON = False) -> None:
+def cancel(run_id: RunID, url: URL = None, as_json: JSON = False) -> None:
     """Ask a run to end."""
     with Client(url) as client:
         run = client.runs.get(run_id).cancel()
     typer.echo(run.model_dump_json() if as_json else f"{run.id} is {run.status}")
 
 
-def _body(path: str, assignments: list[str] | None) -> dict[str, Any]:
-    body = load(path)
-    change(body, assignments or ())
-    return body
-
-
-def labels_of(given: list[str] | None) -> dict[str, str]:
-    """Labels as they are given on the command line."""
-    pairs = [one.partition("=") for one in given or ()]
-    wrong = [key for key, equals, _ in pairs if not equals]
-    if wrong:
-        raise SpecFileError(f"--label takes key=value; {wrong[0]!r} has no '='.")
-    return {key: value for key, _, value in pairs}
-
-
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
-def _describe(run: Run) -> None:
+def describe(run: Run) -> None:
     """A run in a few lines."""
     typer.echo(f"{run.id}  {run.status}  epoch {run.progress.epoch}/{run.progress.epochs}")
     if run.reused_from:
@@ -173,10 +136,10 @@ def _describe(run: Run) -> None:
     if run.waiting_reason:
         typer.echo(f"  waiting: {run.waiting_reason}")
     if run.error:
-        typer.echo(f"  {run.error['code']}: {run.error['message']}")
+        typer.echo(f"  {run.error.code}: {run.error.message}")
     if run.best:
-        optimistic = " (chosen on the test data: optimistic)" if run.best["optimistic"] else ""
-        typer.echo(f"  best {run.best['metric']} {run.best['value']:.4f} at epoch {run.best['epoch']}{optimistic}")
+        optimistic = " (chosen on the test data: optimistic)" if run.best.optimistic else ""
+        typer.echo(f"  best {run.best.metric} {run.best.value:.4f} at epoch {run.best.epoch}{optimistic}")
     if run.last:
-        shown = ("train.loss", "train.loss_eval", "val.loss", "test.loss", "test.accuracy")
-        typer.echo("  last " + "  ".join(f"{name} {_number(run.last[name])}" for name in shown if name in run.last))
+        told = [f"{name} {_number(run.last[name])}" for name in SHOWN if name in run.last]
+        typer.echo("  last " + "  ".join(told))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fitwell.client import Client
-from fitwell.commands.runs import URL
+from fitwell.commands.options import URL
 
 
 class Body(StrEnum):

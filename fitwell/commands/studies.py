@@ -7,13 +7,11 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from fitwell.client import Client
-from fitwell.commands.runs import JSON, URL, Set, SpecFile
+from fitwell.commands.options import JSON, URL, RunID, Set, SpecFile, StudyID, body_of, wide_console
 from fitwell.comparing import choice_table, in_words, table_of
 from fitwell.exits import Exit
-from fitwell.specs import change, load
 from fitwell.study import Preview, Study
 from fitwell.watching import progress_bar
 
@@ -27,9 +25,6 @@ class Pairs(StrEnum):
     ALL = "all"
 
 
-StudyID = Annotated[str, typer.Argument(metavar="STUDY", help="A study's id.")]
-
-
 def study(
     spec: SpecFile,
     url: URL = None,
@@ -39,8 +34,7 @@ def study(
     as_json: JSON = False,
 ) -> None:
     """Submit a study: a file with base, arms, grid or sample, seeds and folds."""
-    body = load(spec)
-    change(body, assignments or [])
+    body = body_of(spec, assignments)
     with Client(url) as client:
         if preview:
             told = client.studies.preview(**body)
@@ -55,7 +49,7 @@ def study(
             typer.echo(submitted.model_dump_json())
         elif wait:
             _show(submitted)
-        if wait and set(submitted.progress["by_status"]) - {"succeeded"}:
+        if wait and set(submitted.progress.by_status) - {"succeeded"}:
             raise typer.Exit(Exit.RUN_FAILED)
 
 
@@ -83,7 +77,7 @@ def compare(
     if as_json:
         typer.echo(comparison.model_dump_json())
         return
-    _console().print(table_of(comparison, {}))
+    wide_console().print(table_of(comparison, {}))
     typer.echo(in_words(comparison))
 
 
@@ -107,12 +101,12 @@ def choose(
     if as_json:
         typer.echo(choice.model_dump_json())
         return
-    _console().print(choice_table(choice))
+    wide_console().print(choice_table(choice))
     typer.echo(choice.explanation)
 
 
 def diagnose(
-    run_id: Annotated[str, typer.Argument(metavar="RUN", help="A run's id.")],
+    run_id: RunID,
     url: URL = None,
     reference: Annotated[str | None, typer.Option("--reference", help="A run on the same data.")] = None,
     as_json: JSON = False,
@@ -126,22 +120,18 @@ def diagnose(
 def follow(study: Study) -> Study:
     """Show how far a study is; the study when every run has ended."""
     with progress_bar() as progress:
-        task = progress.add_task(study.name or study.id, total=study.progress["epochs"], losses="")
+        task = progress.add_task(study.name or study.id, total=study.progress.epochs, losses="")
         while not study.terminal:
             time.sleep(POLL_SECONDS)
             study = study.refresh()
-            progress.update(task, completed=study.progress["epoch"])
+            progress.update(task, completed=study.progress.epoch)
     return study
 
 
 def _show(study: Study) -> None:
     comparison = study.compare()
-    _console().print(table_of(comparison, {}))
+    wide_console().print(table_of(comparison, {}))
     typer.echo(in_words(comparison))
-
-
-def _console() -> Console:
-    return Console(width=None if Console().is_terminal else 140)
 
 
 def _told(preview: Preview) -> str:

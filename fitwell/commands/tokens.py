@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from fitwell.client import Client
-from fitwell.commands.runs import JSON, URL
+from fitwell.commands.options import JSON, URL, wide_console
 from fitwell.commands.serve import DEFAULT_DATA_DIR, DataDir, run_module
 from fitwell.exits import Exit
 from fitwell.token import Token, body_of
@@ -75,8 +75,10 @@ def list_tokens(url: URL = None, as_json: JSON = False) -> None:
     table = Table("id", "name", "owner", "scopes", "begins", "last used", "ends")
     for one in tokens:
         ends = f"revoked {one.revoked_at}" if one.revoked_at else one.expires_at or ""
-        table.add_row(one.id, one.name, one.owner, " ".join(one.scopes), one.prefix, one.last_used_at or "", ends)
-    Console(width=None if Console().is_terminal else 200).print(table)
+        table.add_row(
+            one.id, escape(one.name), escape(one.owner), " ".join(one.scopes), one.prefix, one.last_used_at or "", ends
+        )
+    wide_console(200).print(table)
 
 
 @app.command()
@@ -96,8 +98,11 @@ def me(url: URL = None, as_json: JSON = False) -> None:
     with Client(url) as client:
         found = client.tokens.me()
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(found.model_dump_json(exclude={"token": {"token"}}))
         return
-    token = found["token"]
-    by = f"by the token {token['name']!r} ({token['prefix']}…)" if token else "without a token: none is needed"
-    typer.echo(f"{found['owner']}, with the scopes {', '.join(found['scopes'])}, {by}")
+    by = (
+        f"by the token {found.token.name!r} ({found.token.prefix}…)"
+        if found.token
+        else "without a token: none is needed"
+    )
+    typer.echo(f"{found.owner}, with the scopes {', '.join(found.scopes)}, {by}")

@@ -6,12 +6,11 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from fitwell.client import Client
-from fitwell.commands.runs import JSON, URL, labels_of
+from fitwell.commands.options import JSON, URL, labels_of, wide_console
 from fitwell.exits import Exit
 from fitwell.webhook import Delivery
 
@@ -54,7 +53,7 @@ def list_endpoints(url: URL = None, as_json: JSON = False) -> None:
         failing = f"failing since {one.failing_since}" if one.failing_since else "on"
         state = failing if one.enabled else f"off. {one.disabled_reason or ''}"
         table.add_row(*map(escape, (one.id, one.url, ", ".join(one.events), state)))
-    _console().print(table)
+    wide_console(160).print(table)
 
 
 @app.command("test")
@@ -85,7 +84,7 @@ def deliveries(
     for one in found:
         columns = (one.id, one.type, one.created_at, one.status, str(len(one.attempts)), _came_back(one))
         table.add_row(*map(escape, columns))
-    _console().print(table)
+    wide_console(160).print(table)
 
 
 @app.command()
@@ -105,7 +104,3 @@ def _came_back(delivery: Delivery) -> str:
     if delivery.next_attempt_at is not None:
         return f"{told}; next attempt at {delivery.next_attempt_at}"
     return f"{told} after {last.seconds:.2f} s"
-
-
-def _console() -> Console:
-    return Console(width=None if Console().is_terminal else 160)

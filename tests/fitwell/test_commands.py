@@ -1,0 +1,167 @@
+"""The command line by itself: what is wrong with the input is a sentence and an exit code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from fitwell import errors
+from fitwell.chart import chart
+from fitwell.cli import app, code_of
+from fitwell.commands.init import RUN, STUDY
+from fitwell.conditions import Condition
+from fitwell.errors import FitwellError, NotInstalled, RunFailed, TimedOut, Unreachable
+from fitwell.exits import HELP, MEANINGS, Exit
+from fitwell.local import LocalError
+from fitwell.run import Run
+from fitwell.specs import SpecFileError
+from tests.fitwell.test_client import RUN as ANSWER
+
+ROOT = Path(__file__).parents[2]
+DONE = Run.model_validate(
+    {
+        **ANSWER,
+        "last": {"val.loss": 0.4, "test.accuracy": 0.9, "train.loss": None},
+        "best": {"epoch": 3, "metric": "val.loss", "value": 0.3, "selected_on": "val", "optimistic": False},
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ("val.loss > 0.4", False), ("val.loss >= 0.4", True), ("val.loss>.3", True), ("last.val.loss < 4e-1", False),
+        ("best.value > 0.29", True), ("best.val.loss < 0.3", False), ("best.epoch == 3", True),
+        ("test.accuracy < 0.9", False), ("test.accuracy != 0.5", True), ("train.loss < 1e9", True),
+    ],
+)  # fmt: skip
+def test_a_condition_compares_a_figure_and_what_is_no_number_is_no_good(text: str, holds: bool) -> None:
+    assert (Condition.read(text).told(DONE) is not None) == holds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "val.loss", "val.loss > much", "0.4 < val.loss", "val.loss => 1", "a > 1; b", "x > 1.2.3"]
+)
+def test_a_condition_that_is_none_is_refused_before_anything_is_sent(text: str) -> None:
+    with pytest.raises(SpecFileError, match="such as"):
+        Condition.read(text)
+    done = CliRunner().invoke(app, ["submit", "/nowhere.yaml", "--fail-if", text])
+    assert isinstance(done.exception, SpecFileError)
+    assert "--fail-if" in str(done.exception)
+
+
+def test_a_condition_on_a_figure_that_is_not_there_names_those_there_are() -> None:
+    with pytest.raises(SpecFileError, match=r"no figure 'loss'; it has best\.epoch, .*val\.loss"):
+        Condition.read("loss > 1").told(DONE)
+
+
+def test_every_exit_code_has_a_meaning_and_is_told_where_people_look() -> None:
+    told = (ROOT / "docs/reference/cli.md").read_text()
+    assert list(MEANINGS) == list(Exit)
+    for code, (words, _) in MEANINGS.items():
+        assert f"{code.value} {words}" in HELP
+        assert f"| {code.value} |" in told
+    assert [code.value for code in Exit] == list(range(7)), "never renumber what scripts rely on"
+
+
+def test_every_error_stands_for_an_exit_code() -> None:
+    given = {
+        Unreachable("http://x", "no"): Exit.UNREACHABLE,
+        LocalError("no"): Exit.LOCAL,
+        NotInstalled("no"): Exit.LOCAL,
+        SpecFileError("no"): Exit.USAGE,
+        RunFailed("no"): Exit.RUN_FAILED,
+        TimedOut("no"): Exit.RUN_FAILED,
+        FitwellError("no"): Exit.RUN_FAILED,
+    }
+    assert {error: code_of(error) for error in given} == given
+    for kind in errors.kinds():
+        assert code_of(kind({"code": kind.code})) is Exit.REFUSED
+
+
+def test_init_writes_what_yaml_reads_with_the_line_that_editors_read(tmp_path: Path) -> None:
+    for arguments, name in (([], "run"), (["--study"], "study")):
+        target = tmp_path / f"{name}.yaml"
+        assert CliRunner().invoke(app, ["init", str(target), *arguments]).exit_code == 0
+        first, *_ = text = target.read_text().splitlines()
+        assert first == f"# yaml-language-server: $schema=http://127.0.0.1:8000/v1/schema/{name}.json"
+        assert sum("#" in line for line in text) > 8
+        assert yaml.safe_load(target.read_text())
+    again = CliRunner().invoke(app, ["init", str(tmp_path / "run.yaml")])
+    assert isinstance(again.exception, SpecFileError)
+    assert CliRunner().invoke(app, ["init", str(tmp_path / "run.yaml"), "--force"]).exit_code == 0
+    lost = CliRunner().invoke(app, ["init", str(tmp_path / "no" / "run.yaml")])
+    assert isinstance(lost.exception, LocalError)
+
+
+def with_all(template: str) -> str:
+    """The template with everything that is commented out."""
+    return re.sub(r"^(\s*)# (?=[a-z_]+: |- \{)", r"\1", template.format(file="x"), flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("template", [RUN, STUDY])
+def test_what_is_commented_out_in_a_template_can_be_used(template: str) -> None:
+    assert len(yaml.safe_load(with_all(template))) >= len(yaml.safe_load(template.format(file="x"))) + 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["export", "run_1", "--format", "mlflow"],
+        ["export", "run_1", "--format", "mlflow", "--to", "folder"],
+        ["ls", "--label", "nothing"],
+        ["submit", "-", "--set", "x"],
+        ["submit", "absent.yaml"],
+    ],
+)
+def test_wrong_input_is_a_sentence(arguments: list[str]) -> None:
+    done = CliRunner().invoke(app, [*arguments, "--url", "http://127.0.0.1:1"], input="a: 1")
+    assert isinstance(done.exception, SpecFileError)
+    assert str(done.exception).endswith(("5000", ".", "spec"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["nothing"], ["ls", "--limit", "0"], ["ls", "--nothing"], ["show"], ["history", "r", "--format", "xml"]],
+)
+def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
+    assert CliRunner().invoke(app, arguments).exit_code == Exit.USAGE
+
+
+def test_every_read_takes_json() -> None:
+    """What changes things says what it did; what serves, prints or writes files has its own form."""
+    others = {"serve", "demo", "api", "worker", "init", "download", "schema", "mcp", "completion"}
+    others |= {"data remove", "data fetch", "token revoke", "webhook rm"}
+    groups = [(f"{group.name} ", group.typer_instance) for group in app.registered_groups if group.typer_instance]
+    named = [("", app), *groups]
+    commands = [
+        prefix + (command.name or command.callback.__name__)
+        for prefix, group in named
+        for command in group.registered_commands
+        if command.callback is not None
+    ]
+    assert others <= set(commands)
+    for command in sorted(set(commands) - others):
+        shown = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
+        assert "--json" in shown.output, command
+
+
+def test_a_chart_shows_every_curve_apart_without_colours() -> None:
+    epochs, losses = list(range(1, 30)), [1 / epoch for epoch in range(1, 30)]
+    series: dict[str, list[float | None]] = {"train.loss": [*losses], "val.loss": [one + 0.2 for one in losses]}
+    drawn = chart(epochs, series, title="a run", width=80, height=16, coloured=False)
+    lines = [re.sub(r"\x1b\[\d*m", "", line) for line in drawn.splitlines()]
+    assert {len(line) for line in lines} == {80}
+    assert len(lines) == 16
+    assert all(name in drawn for name in ("a run", "train.loss", "val.loss", "⢕", "▚"))
+    assert chart([1], {"val.loss": [None]}, title="", width=80, height=16) == ""
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_gets_its_completion(shell: str) -> None:
+    done = CliRunner().invoke(app, ["completion", shell])
+    assert (done.exit_code, "_FITWELL_COMPLETE" in done.output) == (0, True)

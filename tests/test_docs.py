@@ -1,0 +1,26 @@
+"""What is written is what is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from docs.generate import PAGES, REFERENCE, WRITTEN
+
+ROOT = Path(__file__).parents[1]
+LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)(?:#[\w-]*)?\)")
+PAGES_READ = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks/README.md"])
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_reference_is_what_the_code_says(name: str) -> None:
+    text = WRITTEN + PAGES[name]().strip() + "\n"
+    assert (REFERENCE / name).read_text() == text, "stale: python -m docs.generate writes it anew"
+
+
+@pytest.mark.parametrize("written", PAGES_READ, ids=lambda one: str(one.relative_to(ROOT)))
+def test_every_link_leads_somewhere(written: Path) -> None:
+    for link in LINK.findall(written.read_text()):
+        assert (written.parent / link).exists(), f"{written.name} links to {link}"
