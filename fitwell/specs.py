@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -12,6 +13,15 @@ from typing import Any
 import yaml
 
 from fitwell.errors import FitwellError
+
+
+class Reader(yaml.SafeLoader):
+    """YAML whose numbers are numbers: by PyYAML's rules ``1e-3`` is a text."""
+
+
+Reader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+\Z"), list("-+.0123456789")
+)
 
 
 class SpecFileError(FitwellError):
@@ -42,7 +52,7 @@ def _parsed(path: str, text: str) -> Any:
         return json.loads(text)
     if path.endswith(".toml"):
         return tomllib.loads(text)
-    return yaml.safe_load(text)
+    return yaml.load(text, Reader)  # noqa: S506 - it is a safe one
 
 
 def change(spec: dict[str, Any], assignments: Sequence[str]) -> None:
@@ -60,6 +70,6 @@ def change(spec: dict[str, Any], assignments: Sequence[str]) -> None:
         try:
             for step in parents:
                 place = place[int(step)] if isinstance(place, list) else place.setdefault(step, {})
-            place[int(last) if isinstance(place, list) else last] = yaml.safe_load(text)
+            place[int(last) if isinstance(place, list) else last] = yaml.load(text, Reader)  # noqa: S506 - it is a safe one
         except (LookupError, ValueError, TypeError, AttributeError) as error:
             raise SpecFileError(f"--set {path}: there is no such place in the spec.") from error

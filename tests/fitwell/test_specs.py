@@ -23,6 +23,16 @@ def test_yaml_toml_and_json_are_the_same_spec(name: str, tmp_path: Path) -> None
     assert load(str(tmp_path / name)) == SPEC
 
 
+@pytest.mark.parametrize(
+    ("text", "number"), [("1e-3", 1e-3), ("1E6", 1e6), ("-2.e+1", -20.0), (".5e1", 5.0), ("1e", "1e"), ("e3", "e3")]
+)
+def test_a_number_is_one_however_it_is_written(text: str, number: object, tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_text(f"lr: {text}")
+    spec: dict[str, Any] = {}
+    change(spec, [f"lr={text}"])
+    assert load(str(tmp_path / "spec.yaml")) == spec == {"lr": number}
+
+
 @pytest.mark.parametrize("text", ["{", "- a\n- b\n", "just words", "\x00"])
 def test_what_is_no_spec_is_refused_in_a_sentence(text: str, tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text(text)

@@ -1,0 +1,67 @@
+"""A backup is taken while runs train, and another server goes on from it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.processes import eventually, serving
+
+pytestmark = pytest.mark.slow
+SPEC: dict[str, Any] = {
+    "dataset": {"kind": "digits", "train_size": 200},
+    "model": {"kind": "mlp", "hidden": [32]},
+    "optimizer": {"kind": "momentum", "lr": 0.01},
+    "epochs": 2000,
+}
+
+
+def backup(home: Path, target: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "fitwell.cli", "backup", str(target), "--data-dir", str(home), "--json"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_backup_of_a_busy_server_is_a_server_that_goes_on_with_the_same_bits(tmp_path: Path) -> None:
+    home, copy = tmp_path / "home", tmp_path / "copy"
+    table = tmp_path / "rows.csv"
+    table.write_text("\n".join(["x,y,label", *(f"{i % 7},{i % 5},{'ab'[i % 2]}" for i in range(60))]))
+    with serving(home) as first:
+        done = first.client.runs.create(**{**SPEC, "epochs": 5}).wait(60)
+        upload = first.client.datasets.upload(table, target="label")
+        busy = first.client.runs.create(seed=1, **SPEC)
+        eventually(lambda: busy.refresh().progress.epoch > 50)
+        told = backup(home, copy)
+        assert (told.returncode, json.loads(told.stdout)["lost"]) == (0, []), told.stderr
+        assert json.loads(told.stdout)["files"] >= 4
+        straight = busy.wait(120)
+        losses = straight.history.series["val.loss"]
+    shutil.rmtree(home)
+    with serving(copy) as second:
+        assert second.client.runs.get(done.id).predict(split="test", indices=[0]).labels
+        assert second.client.datasets.get(upload.id).preview()["rows"]
+        again = second.client.runs.get(busy.id).wait(120)
+        assert again.determinism is not None and straight.determinism is not None  # noqa: PT018 - for the types
+        assert (again.determinism.resumes, again.determinism.digest) == (1, straight.determinism.digest)
+        assert again.history.series["val.loss"] == losses
+
+
+def test_a_backup_says_what_is_lost_and_what_is_in_the_way(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with serving(home) as served:
+        served.client.runs.create(**{**SPEC, "epochs": 3}).wait(60)
+    weights = next((home / "checkpoints").rglob("*.safetensors"))
+    weights.write_bytes(b"spoiled")
+    told = backup(home, tmp_path / "copy")
+    assert told.returncode == 1
+    assert json.loads(told.stdout)["lost"] == [str(weights.relative_to(home))]
+    taken = backup(home, tmp_path / "copy")
+    assert (taken.returncode, "is there already" in taken.stderr) == (5, True)
+    nothing = backup(tmp_path / "elsewhere", tmp_path / "other")
+    assert (nothing.returncode, "There is no database" in nothing.stderr) == (5, True)
+    assert not [one for one in tmp_path.iterdir() if one.name.startswith(".")]

@@ -1,0 +1,194 @@
+"""The command line with a real server and real training."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+import pytest
+import yaml
+
+import fitwell
+from fitwell.commands.init import RUN, STUDY
+from fitwell.exits import Exit
+from tests.fitwell.test_commands import with_all
+from tests.processes import Serving, serving
+
+pytestmark = pytest.mark.slow
+SPEC: dict[str, Any] = {
+    "dataset": {"kind": "digits", "train_size": 200},
+    "model": {"kind": "mlp", "hidden": [16]},
+    "optimizer": {"kind": "sgd", "lr": 0.1},
+    "epochs": 5,
+}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    with serving(tmp_path_factory.mktemp("commands") / "home") as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def run(served: Serving) -> fitwell.Run:
+    return served.client.runs.create(name="[red]", **SPEC).wait(60)
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> str:
+    file = tmp_path_factory.mktemp("spec") / "spec.yaml"
+    file.write_text(yaml.safe_dump(SPEC))
+    return str(file)
+
+
+def told(served: Serving, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    surroundings = {**os.environ, "FITWELL_URL": served.client.transport.url, **environment}
+    done = subprocess.run(
+        [sys.executable, "-m", "fitwell.cli", *arguments],
+        env=surroundings, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def test_a_pipeline_learns_by_the_exit_code_what_came_of_its_run(served: Serving, spec: str) -> None:
+    good = told(served, "submit", spec, "--fail-if", "val.loss > 1000", "--fail-if", "test.accuracy < 0.01")
+    assert (good.returncode, good.stderr) == (Exit.OK, "")
+    bad = told(served, "submit", spec, "--json", "--fail-if", "val.loss > 0.001", "--fail-if", "best.value < 1000")
+    assert bad.returncode == Exit.CONDITION
+    assert bad.stderr.count("fitwell: ") == 2
+    run = json.loads(bad.stdout)
+    assert f"val.loss is {run['last']['val.loss']:.6g}: val.loss > 0.001" in bad.stderr
+    wild = told(
+        served, "submit", spec, "--set", 'regularizers=[{"kind": "l2", "strength": 1.0e6}]', "--fail-if", "lr > 9"
+    )
+    assert (wild.returncode, "diverged" in wild.stdout) == (Exit.RUN_FAILED, True)
+    unknown = told(served, "submit", spec, "--fail-if", "loss > 1")
+    assert (unknown.returncode, "no figure 'loss'" in unknown.stderr) == (Exit.USAGE, True)
+    assert told(served, "submit", spec, "--set", "optimizer.lr=-1").returncode == Exit.REFUSED
+    assert told(served, "show", "run_nothing").returncode == Exit.REFUSED
+    assert told(served, "ls", FITWELL_URL="http://127.0.0.1:1").returncode == Exit.UNREACHABLE
+
+
+@pytest.mark.parametrize("wild", ["../studies", "a/b?c=d#e", "", "%2e%2e", "run_\n"])
+def test_an_id_that_is_none_is_refused_and_leads_nowhere_else(served: Serving, wild: str) -> None:
+    done = told(served, "show", wild)
+    assert (done.returncode, "fitwell: " in done.stderr) == (Exit.REFUSED, True)
+
+
+@pytest.mark.parametrize("template", [RUN, STUDY])
+def test_the_templates_of_init_are_taken_as_they_stand_and_with_all_that_is_commented_out(
+    served: Serving, tmp_path: Path, template: str
+) -> None:
+    verb = ("validate",) if template is RUN else ("study", "--preview")
+    for text in (template.format(file="x"), with_all(template)):
+        file = tmp_path / "spec.yaml"
+        file.write_text(text)
+        done = told(served, *verb, str(file))
+        assert done.returncode == 0, done.stderr
+
+
+def test_init_writes_a_preset_that_the_server_takes(served: Serving, tmp_path: Path) -> None:
+    for preset in served.client.presets.list():
+        file = tmp_path / f"{preset.name}.yaml"
+        assert told(served, "init", str(file), "--preset", preset.name).returncode == 0
+        assert yaml.safe_load(file.read_text()) == (preset.study or next(iter(preset.runs.values())))
+    wrong = told(served, "init", str(tmp_path / "x.yaml"), "--preset", "nothing")
+    assert (wrong.returncode, (tmp_path / "x.yaml").exists()) == (Exit.REFUSED, False)
+
+
+def test_a_run_is_exported_as_what_its_history_is(served: Serving, run: fitwell.Run, tmp_path: Path) -> None:
+    for form in ("csv", "parquet", "ndjson", "json"):
+        done = told(served, "export", run.id, "--format", form, "--to", str(tmp_path))
+        assert done.stdout.strip() == str(tmp_path / f"{run.id}.{form}")
+    history = run.history
+    with (tmp_path / f"{run.id}.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["val.loss"]) for row in rows] == history["val.loss"]
+    table = pyarrow.parquet.read_table(tmp_path / f"{run.id}.parquet")
+    assert table.column("val.loss").to_pylist() == history["val.loss"]
+    lines = [json.loads(line) for line in (tmp_path / f"{run.id}.ndjson").read_text().splitlines()]
+    assert [line["val.loss"] for line in lines] == history["val.loss"]
+    assert json.loads((tmp_path / f"{run.id}.json").read_text())["series"] == history.series
+    assert sorted(tmp_path.iterdir()) == sorted(
+        tmp_path / f"{run.id}.{f}" for f in ("csv", "json", "ndjson", "parquet")
+    )
+
+
+def test_a_study_is_exported_run_by_run(served: Serving, tmp_path: Path) -> None:
+    study = served.client.studies.create(base=SPEC, arms={"a": {}, "b": {"optimizer": {"lr": 0.2}}}, seeds=2).wait(60)
+    done = told(served, "export", study.id, "--to", str(tmp_path / "new" / "folder"))
+    files = {Path(line).name for line in done.stdout.splitlines()}
+    assert files == {f"{run.id}.csv" for run in study.runs()}
+    lost = told(served, "export", study.id, "--to", "/proc/nothing")
+    assert (lost.returncode, "Nothing can be written" in lost.stderr) == (Exit.LOCAL, True)
+
+
+def test_a_name_with_brackets_is_shown_as_it_is(served: Serving, run: fitwell.Run) -> None:
+    listed = told(served, "ls", "--limit", "1000", "--sort", "created_at")
+    line = next(line for line in listed.stdout.splitlines() if run.id in line)
+    assert "[red]" in line
+
+
+def test_watch_tells_every_epoch_and_draws_where_a_terminal_shows_it(served: Serving, run: fitwell.Run) -> None:
+    lines = told(served, "watch", run.id).stdout.splitlines()
+    assert [line.split("  ")[1] for line in lines[:5]] == [f"epoch {epoch}/5" for epoch in range(1, 6)]
+    command = [sys.executable, "-m", "fitwell.cli", "watch", run.id, "--url", served.client.transport.url]
+    screen = shown_on_a_terminal(command)
+    assert "val.loss" in screen
+    assert "⢕" in screen
+    assert "succeeded" in screen
+
+
+def shown_on_a_terminal(command: list[str]) -> str:
+    """What a program writes to a terminal."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        written, deadline = b"", time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if select.select([ours], [], [], 0.1)[0]:
+                try:
+                    written += os.read(ours, 65536)
+                except OSError:  # the other side is closed
+                    break
+        assert process.wait(10) == 0
+    os.close(ours)
+    return re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", written.decode())
+
+
+def test_the_catalog_tells_of_families_parts_and_fields(served: Serving) -> None:
+    every = told(served, "catalog").stdout
+    assert all(kind in every for kind in ("digits", "dropout", "early_stopping", "cosine"))
+    one = told(served, "catalog", "dropout").stdout
+    assert "reference: " in one
+    assert re.search(r"p: number, .*default 0\.5", one)
+    assert [part["kind"] for part in json.loads(told(served, "catalog", "schedules", "--json").stdout)] == [
+        part.kind for part in served.client.catalog().schedules
+    ]
+    wrong = told(served, "catalog", "droput")
+    assert (wrong.returncode, "dropout" in wrong.stderr) == (Exit.USAGE, True)
+
+
+def test_a_run_is_paused_resumed_retried_and_removed(served: Serving, spec: str) -> None:
+    long = json.loads(told(served, "submit", spec, "--set", "epochs=100000", "--json").stdout)["id"]
+    assert told(served, "cancel", long).returncode == 0
+    served.client.runs.get(long).wait(30, check=False)
+    assert told(served, "retry", long).returncode == 0
+    assert told(served, "pause", long).returncode in (Exit.OK, Exit.REFUSED)
+    assert told(served, "rm", long).returncode == Exit.REFUSED
+    told(served, "cancel", long)
+    served.client.runs.get(long).wait(30, check=False)
+    assert told(served, "rm", long).stdout == f"{long} is deleted\n"
