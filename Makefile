@@ -11,6 +11,9 @@ READY := $(VENV)/.ready
 # A generator of clients, which a test uses as its users would: in an environment of its own.
 GENERATOR := $(VENV)/generator
 GENERATOR_VERSION := 0.29.1
+# A tracking server that histories are exported to; likewise, and without what only its own users need.
+TRACKER := $(VENV)/mlflow
+TRACKER_PACKAGES := mlflow-skinny==3.17.2 aiohttp alembic cryptography flask flask-cors graphene huey pandas sqlalchemy
 .DEFAULT_GOAL := help
 
 .PHONY: help setup demo test check lint fast format bench lock clean
@@ -34,10 +37,15 @@ $(GENERATOR)/.ready: $(READY)
 	$(GENERATOR)/bin/python -m pip install --quiet --disable-pip-version-check openapi-python-client==$(GENERATOR_VERSION) ruff
 	@touch $@
 
+$(TRACKER)/.ready: $(READY)
+	@$(PYTHON) -m venv $(TRACKER)
+	$(TRACKER)/bin/python -m pip install --quiet --disable-pip-version-check $(TRACKER_PACKAGES)
+	@touch $@
+
 demo: $(READY)
 	$(BIN)/fitwell demo
 
-test: $(READY) $(GENERATOR)/.ready
+test: $(READY) $(GENERATOR)/.ready $(TRACKER)/.ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: lint fast

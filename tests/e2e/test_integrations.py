@@ -1,0 +1,304 @@
+"""What Fitwell hands to other programs, read by those programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx2
+import numpy as np
+import pytest
+import yaml
+
+import fitwell
+from fitwell import mlflow
+from fitwell.exits import MEANINGS, Exit
+from fitwell.history import History
+from fitwell.mlflow import Tracking
+from tests.processes import Serving, eventually, free_port, serving
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+TRACKER = Path(os.environ.get("FITWELL_TEST_MLFLOW") or Path(sys.prefix) / "mlflow" / "bin" / "mlflow")
+"""In an environment of its own, which ``make test`` makes."""
+SPEC: dict[str, Any] = {
+    "dataset": {"kind": "digits", "train_size": 200},
+    "model": {"kind": "mlp", "hidden": [16]},
+    "regularizers": [{"kind": "dropout", "p": 0.2}],
+    "optimizer": {"kind": "sgd", "lr": 0.1},
+    "epochs": 5,
+}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    with serving(tmp_path_factory.mktemp("integrations") / "home", FITWELL_AUTH="required") as one:
+        (secret,) = re.findall(r"fw_[\w-]{43}", one.said())
+        one.client.close()
+        one.client = fitwell.Client(one.client.transport.url, secret)
+        yield one
+
+
+@pytest.fixture(scope="module")
+def secret(served: Serving) -> str:
+    (found,) = re.findall(r"fw_[\w-]{43}", served.said())
+    return str(found)
+
+
+@pytest.fixture(scope="module")
+def run(served: Serving) -> fitwell.Run:
+    return served.client.runs.create(name="to be exported", labels={"course": "dl"}, **SPEC).wait(60)
+
+
+def command(served: Serving, secret: str, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "FITWELL_URL": served.client.transport.url, "FITWELL_TOKEN": secret}
+    line = [sys.executable, "-m", "fitwell.cli", *arguments]
+    return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=120, check=False, **more)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:tensorboard", "ignore::UserWarning")
+def test_tensorboard_reads_every_figure_of_every_epoch(
+    served: Serving, secret: str, run: fitwell.Run, tmp_path: Path
+) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for _ in range(2):  # a second export is the same line, not another one
+        done = command(served, secret, "export", run.id, "--format", "tensorboard", "--to", str(tmp_path))
+        assert done.returncode == 0, done.stderr
+    read = EventAccumulator(str(tmp_path / run.id))
+    read.Reload()
+    history = run.history
+    assert set(read.Tags()["scalars"]) == {"steps", *(name.replace(".", "/") for name in history.series)}
+    for name, values in history.series.items():
+        told = read.Scalars(name.replace(".", "/"))
+        assert [one.step for one in told] == history.epoch
+        assert [one.value for one in told] == [float(np.float32(value)) for value in values]
+        assert [one.wall_time for one in told] == sorted(one.wall_time for one in told)
+
+
+@pytest.fixture(scope="module")
+def tracker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if not TRACKER.exists():
+        pytest.skip("MLflow is not there: make test installs it")
+    home, port = tmp_path_factory.mktemp("mlflow"), free_port()
+    line = [str(TRACKER), "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    line += ["--backend-store-uri", f"sqlite:///{home}/mlflow.db", "--artifacts-destination", str(home / "artifacts")]
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with (home / "log").open("wb") as log:
+        process = subprocess.Popen(line, cwd=home, env=environment, stdout=log, stderr=log, start_new_session=True)
+
+    def ready() -> bool:
+        assert process.poll() is None, (home / "log").read_text()
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=1):
+                return httpx2.get(f"http://127.0.0.1:{port}/health", timeout=5).status_code == 200
+        except (OSError, httpx2.TransportError):
+            return False
+
+    try:
+        eventually(ready, 120)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, 15)
+        process.wait(30)
+
+
+def tracked(url: str, run_id: str) -> dict[str, Any]:
+    found: dict[str, Any] = httpx2.get(f"{url}/api/2.0/mlflow/runs/get", params={"run_id": run_id}).json()["run"]
+    return found
+
+
+def curve(url: str, run_id: str, metric: str) -> list[tuple[int, float]]:
+    asked = {"run_id": run_id, "metric_key": metric, "max_results": "25000"}
+    found = httpx2.get(f"{url}/api/2.0/mlflow/metrics/get-history", params=asked).json()["metrics"]
+    return sorted((int(one.get("step", 0)), float(one["value"])) for one in found)
+
+
+def test_mlflow_has_the_spec_the_labels_and_every_figure_to_the_last_digit(
+    served: Serving, secret: str, run: fitwell.Run, tracker: str
+) -> None:
+    ids = set()
+    for _ in range(2):  # a second export is the same run
+        done = command(served, secret, "export", run.id, "--format", "mlflow", "--to", tracker, "--experiment", "tests")
+        assert done.returncode == 0, done.stderr
+        ids.add(done.stdout.strip())
+    (run_id,) = ids
+    found = tracked(tracker, run_id)
+    params = {one["key"]: one["value"] for one in found["data"]["params"]}
+    tags = {one["key"]: one["value"] for one in found["data"]["tags"]}
+    assert (params["optimizer.lr"], params["regularizers.0.kind"], params["model.hidden"]) == ("0.1", "dropout", "[16]")
+    assert (tags["course"], tags["fitwell.run_id"], tags["fitwell.spec_hash"]) == ("dl", run.id, run.spec_hash)
+    assert (found["info"]["status"], found["info"]["run_name"]) == ("FINISHED", "to be exported")
+    history = run.history
+    for name, values in history.series.items():
+        assert curve(tracker, run_id, name) == list(zip(history.epoch, values, strict=True))
+
+
+def test_mlflow_takes_long_histories_long_specs_and_what_is_not_finite(run: fitwell.Run, tracker: str) -> None:
+    epochs = list(range(1, 1501))
+    losses = [1 / epoch for epoch in epochs]
+    wild = {"val.loss": {"3": "nan", "4": "inf"}}
+    series: dict[str, list[float | None]] = {name: [*losses] for name in ("s0", "s1", "s2", "val.loss")}
+    series["val.loss"][2:4] = [None, None]
+    history = History(
+        run_id="run_long", complete=True, epoch=epochs, steps=epochs, revision=0, series=series, nonfinite=wild
+    )
+    spec = {**run.spec, "many": {f"field_{n}": "x" * 900 for n in range(130)}}
+    long = run.model_copy(update={"id": "run_long", "spec": spec})
+    with Tracking(tracker) as tracking:
+        run_id = tracking.export(long, history, experiment="tests")
+    assert curve(tracker, run_id, "s2") == list(zip(epochs, losses, strict=True))
+    told = dict(curve(tracker, run_id, "val.loss"))
+    assert (np.isnan(told[3]), told[4] > 1e300, told[5]) == (True, True, 0.2)
+    params = [one for one in tracked(tracker, run_id)["data"]["params"] if one["key"].startswith("many.")]
+    assert (len(params), {len(one["value"]) for one in params}) == (130, {mlflow.VALUE_CHARACTERS})
+
+
+def test_no_mlflow_server_is_a_sentence(served: Serving, secret: str, run: fitwell.Run) -> None:
+    done = command(served, secret, "export", run.id, "--format", "mlflow", "--to", "http://127.0.0.1:1")
+    assert (done.returncode, "No MLflow server answers" in done.stderr) == (Exit.UNREACHABLE, True)
+
+
+def test_optuna_searches_and_prunes(served: Serving, secret: str) -> None:
+    environment = {**os.environ, "FITWELL_URL": served.client.transport.url, "FITWELL_TOKEN": secret}
+    line = [sys.executable, str(ROOT / "examples/optuna_search.py")]
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    found = re.search(r"val\.loss (\S+) with .*; (\d+) of 12 trials were pruned", done.stdout)
+    assert found is not None
+    runs = served.client.runs.list(limit=100)
+    trials = [one for one in runs if (one.name or "").startswith("trial ")]
+    assert len(trials) == 12
+    assert 1 <= int(found[2]) <= 11
+    assert float(found[1]) == pytest.approx(min(one.best.value for one in trials if one.best), abs=1e-4)
+    assert any(one.status == "cancelled" for one in trials)
+
+
+ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
+
+
+def acted(served: Serving, secret: str, tmp_path: Path, **inputs: str) -> tuple[int, str, dict[str, str]]:
+    """What the action's step does on a runner: exit code, what it said, and its outputs."""
+    step = ACTION["runs"]["steps"][1]
+    given = {name: one.get("default", "") for name, one in ACTION["inputs"].items()}
+    given |= {"url": served.client.transport.url, "token": secret} | {k.replace("_", "-"): v for k, v in inputs.items()}
+    known = {f"inputs.{name}": value for name, value in given.items()}
+    known |= {"github.sha": "0" * 40, "github.workflow": 'a "workflow"'}
+    variables = {name: known[text.strip("${} ")] for name, text in step["env"].items()}
+    binaries = tmp_path / "bin"
+    binaries.mkdir(exist_ok=True)
+    (binaries / "fitwell").write_text(f'#!/bin/sh\nexec {sys.executable} -m fitwell.cli "$@"\n')
+    (binaries / "fitwell").chmod(0o755)
+    outputs = tmp_path / "outputs"
+    outputs.write_text("")
+    path = {"PATH": f"{binaries}:{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, **variables, **path, "GITHUB_OUTPUT": str(outputs)}
+    shell = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
+    done = subprocess.run(
+        shell, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    told = dict(line.split("=", 1) for line in outputs.read_text().splitlines())
+    return done.returncode, done.stdout + done.stderr, told
+
+
+def test_the_github_action_trains_and_fails_a_job_as_the_exit_codes_say(
+    served: Serving, secret: str, tmp_path: Path
+) -> None:
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(SPEC))
+    code, said, told = acted(served, secret, tmp_path, spec="spec.yaml", set="seed=3\nepochs=4", labels="a=b c")
+    assert (code, told["status"], told["exit-code"]) == (0, "succeeded", "0"), said
+    run = served.client.runs.get(told["run-id"])
+    assert (run.seed, run.progress.epochs, run.labels["a"], run.labels["workflow"]) == (3, 4, "b c", 'a "workflow"')
+    assert run.best is not None
+    assert float(told["best"]) == run.best.value
+    code, said, told = acted(served, secret, tmp_path, spec="spec.yaml", fail_if="lr > 5\nval.loss > 0.0001")
+    assert (code, told["exit-code"], "::error title=Fitwell::The result" in said) == (6, "6", True)
+    evil = 'x"; touch evil; "$(touch evil)'
+    code, said, told = acted(served, secret, tmp_path, spec="spec.yaml", fail_if=evil, labels="a=" + evil)
+    assert (code, (tmp_path / "evil").exists()) == (Exit.USAGE, False)
+    assert acted(served, secret, tmp_path, spec="absent.yaml")[0] == Exit.USAGE
+    assert acted(served, "fw_wrong", tmp_path, spec="spec.yaml")[0] == Exit.REFUSED
+    assert acted(served, secret, tmp_path, spec="spec.yaml", url="http://127.0.0.1:1")[0] == Exit.UNREACHABLE
+
+
+def test_the_github_action_knows_every_exit_code() -> None:
+    named = {int(code) for code in re.findall(r"^  (\d)\) ", ACTION["runs"]["steps"][1]["run"], re.MULTILINE)}
+    assert named == {code.value for code in MEANINGS} - {Exit.LOCAL.value}
+
+
+async def tools_of(served: Serving, token: str, *options: str) -> Any:
+    """The names of the tools that an assistant is offered, and what it is answered."""
+    from mcp.client.session import ClientSession
+    from mcp.client.stdio import StdioServerParameters, stdio_client
+
+    environment = {**os.environ, "FITWELL_URL": served.client.transport.url, "FITWELL_TOKEN": token}
+    line = StdioServerParameters(command=sys.executable, args=["-m", "fitwell.cli", "mcp", *options], env=environment)
+    return stdio_client(line), ClientSession
+
+
+def answer_of(result: Any) -> Any:
+    if result.structured_content is not None:
+        told = result.structured_content
+        return told["result"] if set(told) == {"result"} else told
+    return json.loads(result.content[0].text)
+
+
+def test_an_assistant_submits_reads_and_compares_over_stdio(served: Serving, secret: str, run: fitwell.Run) -> None:
+    async def main() -> None:
+        streams, session_of = await tools_of(served, secret)
+        async with streams as (read, write), session_of(read, write) as session:
+            await session.initialize()
+            offered = {tool.name: tool for tool in (await session.list_tools()).tools}
+            assert len(offered) == 8
+            assert {name for name, tool in offered.items() if not tool.annotations.read_only_hint} == {
+                "submit_run", "submit_study", "cancel_run",
+            }  # fmt: skip
+            assert all(tool.description for tool in offered.values())
+            parts = answer_of(await session.call_tool("catalog", {"family": "regularizers"}))
+            assert "dropout" in [part["kind"] for part in parts]
+            cost = answer_of(await session.call_tool("submit_run", {"spec": SPEC, "validate_only": True}))
+            assert cost["parameters"] > 1000
+            made = answer_of(await session.call_tool("submit_run", {"spec": SPEC, "name": "by an assistant"}))
+            assert made["reused_from"] == run.id
+            shown = answer_of(await session.call_tool("get_run", {"run_id": made["id"]}))
+            assert (shown["name"], shown["diagnosis"]["verdict"]) == ("by an assistant", run.diagnosis().verdict)
+            history = answer_of(await session.call_tool("get_history", {"run_id": run.id, "metrics": "val.loss"}))
+            assert history["series"] == {"val.loss": run.history["val.loss"]}
+            listed = answer_of(await session.call_tool("list_runs", {"filter": 'status = "succeeded"', "limit": 3}))
+            assert {one["status"] for one in listed} == {"succeeded"}
+            arms = {"plain": {}, "more": {"optimizer": {"lr": 0.2}}}
+            study = answer_of(await session.call_tool("submit_study", {"base": SPEC, "arms": arms, "seeds": 2}))
+            served.client.studies.get(study["id"]).wait(60)
+            compared = answer_of(await session.call_tool("compare_study", {"study_id": study["id"]}))
+            assert [arm["n"] for arm in compared["arms"]] == [2, 2]
+            wrong = await session.call_tool("submit_run", {"spec": {**SPEC, "optimizer": {"kind": "sgdd"}}})
+            assert wrong.is_error
+            assert "Did you mean 'sgd'" in wrong.content[0].text
+
+    anyio.run(main)
+
+
+@pytest.mark.parametrize("how", ["a token that reads", "--read-only"])
+def test_an_assistant_changes_nothing_unless_a_write_token_is_given(served: Serving, secret: str, how: str) -> None:
+    reader = served.client.tokens.create(owner="reader", name="test", scopes=["read"])
+
+    async def main() -> None:
+        options = ("--read-only",) if how == "--read-only" else ()
+        token = secret if options else str(reader.token)
+        streams, session_of = await tools_of(served, token, *options)
+        async with streams as (read, write), session_of(read, write) as session:
+            await session.initialize()
+            tools = (await session.list_tools()).tools
+            assert len(tools) == 5
+            assert all(tool.annotations.read_only_hint for tool in tools)
+            assert (await session.call_tool("submit_run", {"spec": SPEC})).is_error
+
+    anyio.run(main)
