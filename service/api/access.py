@@ -11,14 +11,20 @@ from service.api.problems import problems
 from service.callers import Caller, Scope
 from service.errors import CrossSite, HostRefused, NotOwner, ScopeMissing, TokenRefused, TokenRequired, TooManyAttempts
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz"})
-"""What is answered without a token: whether the service lives, and nothing else."""
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/sign-in", "/static/{version}/{path:path}"})
+"""Routes that are answered without a token: whether the service lives, and where a token is given; nothing else."""
+OPEN_FILES = "/static/"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SCHEME = "token"
 DESCRIPTION = (
     "A token that an admin made, as `Authorization: Bearer fw_…`. Scopes: read; write, which holds read; admin, which "
     "holds write. A server that only its own machine can reach answers without one until the first is made."
 )
+
+
+def is_open(path: str) -> bool:
+    """Whether a path is answered without a token; the files of the pages are the same for everybody."""
+    return path in OPEN_PATHS or path.startswith(OPEN_FILES)
 
 
 def needs(scope: Scope) -> dict[str, Any]:
@@ -68,10 +74,10 @@ def tell(document: dict[str, Any]) -> None:
     behind = [TokenRequired, TokenRefused, ScopeMissing, NotOwner, HostRefused, CrossSite, TooManyAttempts]
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            is_open = path in OPEN_PATHS
+            open_to_all = is_open(path)
             scope = "read" if method.upper() in SAFE_METHODS else "write"
-            operation.setdefault("security", [] if is_open else [{SCHEME: [scope]}])
-            for status, said in problems(*(everywhere if is_open else behind)).items():
+            operation.setdefault("security", [] if open_to_all else [{SCHEME: [scope]}])
+            for status, said in problems(*(everywhere if open_to_all else behind)).items():
                 _add_response(operation["responses"], str(status), said["description"])
 
 

@@ -3,7 +3,8 @@
 1. A page of another site gets nothing, whether its request would have changed something or not.
 2. Where no token is needed, the request must be addressed to this machine by a name that is its own (a page whose name
    was made to lead here is of its own site, and only the name gives it away), and must not have come through a proxy.
-3. Elsewhere a token says who asks.
+3. Elsewhere a token says who asks: in a header, or in the cookie of a browser that signed in, which counts for changes
+   only where the browser says that a page of this server asks for them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.api.access import OPEN_PATHS, SAFE_METHODS
+from service.api import cookies
+from service.api.access import SAFE_METHODS, is_open
 from service.api.problems import database_down, problem
 from service.api.throttle import Throttle
 from service.callers import Caller
@@ -55,7 +57,7 @@ class Edge:
         request = Request(scope)
         try:
             check_site(request.method, request.headers, self._given_names)
-            if scope["path"] not in OPEN_PATHS:
+            if not is_open(scope["path"]):
                 scope.setdefault("state", {})["caller"] = await self._caller(request)
         except Refusal as refusal:
             await problem(request, refusal)(scope, receive, send)
@@ -71,7 +73,7 @@ class Edge:
             HostRefused, TokenRequired, TokenRefused, TooManyAttempts
         """
         try:
-            return await run_in_threadpool(self._known, request.headers)
+            return await run_in_threadpool(self._known, request.method, request.headers)
         except TokenRefused as refusal:
             address = request.client.host if request.client else ""
             seconds = self._throttle.failed(address)
@@ -84,11 +86,11 @@ class Edge:
             refusal.headers["www-authenticate"] = f'{CHALLENGE}, error="invalid_token"'
             raise
 
-    def _known(self, headers: Headers) -> Caller:
+    def _known(self, method: str, headers: Headers) -> Caller:
         """Whoever asks so; this may ask the database."""
         forwarded = is_forwarded(headers)
         if forwarded or self._tokens.needed():
-            return self._tokens.authenticated(secret_of(headers, forwarded=forwarded))
+            return self._tokens.authenticated(secret_of(method, headers, forwarded=forwarded))
         check_host(headers, self._names)
         return self._tokens.local
 
@@ -141,14 +143,20 @@ def is_forwarded(headers: Headers) -> bool:
     return any(name in FORWARDED or name.startswith("x-forwarded-") for name in headers)
 
 
-def secret_of(headers: Headers, *, forwarded: bool) -> str:
+def secret_of(method: str, headers: Headers, *, forwarded: bool) -> str:
     """The secret of the token that came; an address has no place for one, since addresses end up in logs.
 
     Raises:
         TokenRequired: there is none.
         TokenRefused: what came is not one.
+        CrossSite: it came in a cookie, to change something, and no page of this server is said to have sent it.
     """
     given = headers.getlist("authorization")
+    kept = None if given else cookies.secret_in(headers)
+    if kept is not None:
+        if method not in SAFE_METHODS and not cookies.is_own_page(headers):
+            raise CrossSite("A cookie alone changes nothing here: send the header Authorization: Bearer fw_…")
+        return kept
     if not given:
         why = "This request came through a proxy, so it needs" if forwarded else "This server needs"
         raise TokenRequired(

@@ -1,0 +1,102 @@
+// The page of a study: one answer of /compare gives curves, arms and verdicts, so that a notebook shows the same numbers.
+import { choose, chosen } from "./address.js";
+import { ask, post } from "./api.js";
+import { Chart } from "./chart.js";
+import { tellTimes } from "./format.js";
+import { style } from "./palette.js";
+import { follow, renew, seldom } from "./stream.js";
+import { verdicts } from "./verdicts.js";
+
+const page = document.getElementById("content");
+const id = page.dataset.study;
+const form = document.getElementById("controls");
+const chart = new Chart(document.getElementById("curves"), { name: `${id}-curves` });
+const usual = Object.fromEntries([...form.elements].map((field) => [field.name, field.value]));
+let asking = null;
+
+/** What is asked for: what stands in the form. */
+function question() {
+  const { metric, at, by, pairs, curve, view } = Object.fromEntries(new FormData(form));
+  const parameters = new URLSearchParams({ metric, at, pairs, curves: curve });
+  const paths = by === "arm" ? ["arm", ...JSON.parse(page.dataset.paths)] : [by];
+  const groups = view === "runs" ? [...new Set([...paths, "seed"])] : [by];
+  return { metric, by, curve, view, groups, compare: address([...parameters, ["by", by]]), curves: address([...parameters, ...groups.map((one) => ["by", one])]) };
+}
+
+function address(pairs) { return `/v1/studies/${id}/compare?${new URLSearchParams(pairs)}`; }
+
+async function compare() {
+  asking?.abort();
+  asking = new AbortController();
+  const asked = question();
+  const error = document.getElementById("compare-error");
+  try {
+    const same = asked.compare === asked.curves;
+    const [found, each] = await Promise.all([
+      ask(asked.compare, { signal: asking.signal }),
+      same ? null : ask(asked.curves, { signal: asking.signal }),
+    ]);
+    error.textContent = "";
+    show(asked, found, each ?? found);
+    verdicts(found);
+  } catch (refused) {
+    if (refused.name === "AbortError") return;
+    error.textContent = refused.message;
+    chart.say("There is nothing to draw.");
+  }
+}
+
+function show({ curve, view, groups }, found, drawn) {
+  const told = JSON.parse(page.dataset.arms);
+  const arms = found.arms.map(({ id: arm }) => ({ name: arm, told: (found.by[0] === "arm" && told[arm]) || arm }));
+  const lines = drawn.curves[curve].map((one, i) => {
+    const band = view === "mean" ? { low: one.low, high: one.high, n: one.n } : {};
+    const line = { name: one.arm, x: one.epoch, y: one.mean, ...band };
+    if (groups.length === 1) return { ...line, ...style(i) };
+    // Runs of one arm share its colour and dashes.
+    const arm = arms.findIndex((known) => one.arm.startsWith(`${known.told}, seed=`));
+    if (arm < 0) return { ...line, ...style(i) };
+    return { ...line, name: one.arm.replace(`${arms[arm].told}, seed=`, `${arms[arm].name} · seed `), ...style(arm) };
+  });
+  document.getElementById("curves-title").textContent = curve;
+  document.getElementById("band-note").hidden = view !== "mean";
+  chart.show(lines, { xLabel: "epoch" });
+}
+
+function changed() {
+  const wanted = Object.fromEntries(new FormData(form));
+  choose({ ...Object.fromEntries(Object.entries(wanted).map(([name, value]) => [name, value === usual[name] ? null : value])), lines: null });
+  compare();
+}
+
+/** The form as the address has it. */
+function restore() {
+  for (const field of form.elements) {
+    const asked = chosen(field.name, usual[field.name]);
+    if (![...field.options].some((option) => option.value === asked)) field.add(new Option(asked, asked));
+    field.value = asked;
+  }
+}
+
+page.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-action]");
+  if (!button) return;
+  try {
+    await post(`/v1/studies/${id}/${button.dataset.action}`);
+    await renew("head");
+  } catch (error) {
+    document.getElementById("action-error").textContent = error.message;
+  }
+});
+form.addEventListener("change", changed);
+form.addEventListener("submit", (event) => event.preventDefault());
+restore();
+tellTimes();
+await compare();
+if ("active" in page.dataset) {
+  const again = seldom(async () => { await renew("head"); await compare(); }, 2000);
+  const source = follow("/v1/events", page.dataset.mark, () => {
+    if (document.querySelector("#head .state").textContent === "finished") source.close();
+    again();
+  });
+}

@@ -1,0 +1,64 @@
+// The table of arms with their verdicts, from the API's comparison.
+import { make } from "./elements.js";
+import { number, signed } from "./format.js";
+
+const WORDS = { better: "is better than", worse: "is worse than", equivalent: "is as good as" };
+
+const MOST_TOLD = 4;
+
+export function verdicts(found) {
+  const heads = [[named(found.by), ""], ["n", "num"], [`${found.metric}, ${found.at}`, "num"], ["95 % interval", "num"],
+    ["Against", ""], ["Difference, paired", "num"], ["Its interval", "num"], ["p (Holm)", "num"], ["Verdict", ""]];
+  const table = make("table", { class: "verdicts" },
+    make("thead", {}, make("tr", {}, ...heads.map(([text, kind]) => make("th", { scope: "col", class: kind }, text)))),
+    make("tbody", {}, ...found.arms.flatMap((arm) => rows(arm, found))));
+  document.getElementById("verdicts").replaceChildren(table);
+  document.getElementById("verdict-line").replaceChildren(...line(found));
+  document.getElementById("fine-print").textContent = finePrint(found);
+}
+
+function named(by) { return by.length === 1 && by[0] === "arm" ? "Arm" : by.join(", "); }
+
+function rows(arm, found) {
+  const pairs = found.pairs.filter((pair) => pair.arm === arm.id);
+  const spread = arm.std === null ? "" : ` ± ${number(arm.std)}`;
+  const troubles = [["diverged", arm.diverged], ["unfinished", arm.unfinished], ["missing", arm.missing]]
+    .filter(([, count]) => count).map(([word, count]) => make("span", { class: "tag" }, `${count} ${word}`));
+  const own = [
+    make("th", { scope: "row" }, arm.id, arm.id === found.baseline ? make("span", { class: "tag" }, "baseline") : null, ...troubles),
+    make("td", { class: "num" }, String(arm.n)),
+    make("td", { class: "num" }, number(arm.mean) + spread),
+    make("td", { class: "num faint" }, interval(arm.ci)),
+  ];
+  if (!pairs.length) return [make("tr", {}, ...own, ...new Array(5).fill(0).map(() => make("td", {})))];
+  return pairs.map((pair, i) => make("tr", {}, ...(i === 0 ? own : [make("th", { scope: "row", class: "faint" }, arm.id), ...new Array(3).fill(0).map(() => make("td", {}))]),
+    make("td", {}, pair.baseline),
+    make("td", { class: "num" }, signed(pair.mean_difference) + (pair.std === null ? "" : ` ± ${number(pair.std)}`)),
+    make("td", { class: "num faint" }, interval(pair.ci)),
+    make("td", { class: "num" }, pair.p_adjusted === null ? "–" : pair.p_adjusted.toFixed(3)),
+    make("td", {}, make("span", { class: `state ${pair.verdict}` }, pair.verdict))));
+}
+
+function interval(ci) { return ci ? `${number(ci[0])} … ${number(ci[1])}` : "–"; }
+
+function line(found) {
+  if (!found.pairs.length) return [found.complete ? "There is one group: nothing to compare it with." : "Nothing to compare yet."];
+  const decided = found.pairs.filter((pair) => pair.verdict !== "undecided");
+  const told = decided.slice(0, MOST_TOLD).flatMap((pair, i) => [i ? "; " : "", make("b", {}, pair.arm), ` ${WORDS[pair.verdict]} ${pair.baseline}`]);
+  const more = decided.length - MOST_TOLD;
+  const left = found.pairs.length - decided.length;
+  const seeds = Math.min(...found.pairs.map((pair) => pair.n));
+  if (!decided.length) return [`With ${seeds} pair${seeds === 1 ? "" : "s"} of seeds no difference can be told from chance.`];
+  return [...(found.complete ? [] : ["So far: "]), ...told, more > 0 ? ` (and ${more} more)` : "", ".",
+    left ? ` Of ${left} other${left > 1 ? "s" : ""} it cannot be told.` : ""];
+}
+
+function finePrint(found) {
+  const notes = [`Paired by seed, exact sign-flip test, Holm over ${found.comparisons} comparison${found.comparisons === 1 ? "" : "s"}, α = ${+found.alpha.toPrecision(3)}.`,
+    `With fewer than ${found.min_seeds_possible} seeds nothing could be significant.`];
+  if (found.exploratory) notes.push("Exploratory: the study was not made to answer this.");
+  if (found.optimistic) notes.push("Optimistic: epochs were chosen on the test set.");
+  if (!found.complete) notes.push("Not every run has ended.");
+  if (found.looks > 1) notes.push(`This is look ${found.looks}; α is divided.`);
+  return notes.join(" ");
+}
