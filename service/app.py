@@ -46,7 +46,7 @@ from service.settings import Settings, exposed
 from service.store.database import migrate, open_engine
 from service.studies.studies import Studies
 from service.tokens.tokens import Tokens
-from service.web import answers, assets, pages, session, study_pages
+from service.web import answers, assets, pages, reports, session, study_pages
 from service.webhooks.webhooks import Webhooks
 
 LOG = logging.getLogger("fitwell.service")
@@ -106,7 +106,7 @@ def create_app(settings: Settings, *, address: str | None = None) -> FastAPI:
     for routes in (*of_runs, studies, datasets, events, webhooks, catalog, health, metrics, tokens):
         app.include_router(routes.router)
     app.include_router(history.several)
-    for shown in (pages, study_pages, session, assets):
+    for shown in (pages, study_pages, reports, session, assets):
         app.include_router(shown.router)
     app.webhooks.include_router(webhook_messages.router)
     edge.install(app, the_tokens, settings)

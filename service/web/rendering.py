@@ -1,4 +1,4 @@
-"""Templates, and how they tell numbers, times and specs. Everything is escaped; nothing is marked as safe."""
+"""Templates, and how they tell numbers, times and specs. Everything is escaped, but the reports' own style sheet."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from service.callers import Caller
 from service.web.assets import address
@@ -26,7 +27,13 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"number": number, "duration": duration, "size": size, "minute": minute, "told": told}
+    made.filters |= {
+        "number": number,
+        "duration": duration,
+        "minute": minute,
+        "told": told,
+        "styles": Markup,
+    }
     made.globals |= {"asset": address, "held_out": held_out, "gap_of": gap_of, "spec_parts": spec_parts}
     made.globals |= {"titled": titled}
     return made
@@ -53,15 +60,6 @@ def duration(seconds: float | None) -> str:
     if seconds < HOUR:
         return f"{seconds // MINUTE:.0f} min {seconds % MINUTE:.0f} s"
     return f"{seconds // HOUR:.0f} h {seconds % HOUR // MINUTE:.0f} min"
-
-
-def size(count: int) -> str:
-    """Bytes in units."""
-    for unit in ("B", "kB", "MB"):
-        if count < 1000 or unit == "MB":
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000  # type: ignore[assignment]
-    raise AssertionError
 
 
 def minute(seconds: float | None) -> str:

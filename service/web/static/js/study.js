@@ -20,7 +20,7 @@ function question() {
   const parameters = new URLSearchParams({ metric, at, pairs, curves: curve });
   const paths = by === "arm" ? ["arm", ...JSON.parse(page.dataset.paths)] : [by];
   const groups = view === "runs" ? [...new Set([...paths, "seed"])] : [by];
-  return { metric, by, curve, view, groups, compare: address([...parameters, ["by", by]]), curves: address([...parameters, ...groups.map((one) => ["by", one])]) };
+  return { metric, by, curve, view, groups, report: new URLSearchParams({ metric, at, pairs, by, curve }), compare: address([...parameters, ["by", by]]), curves: address([...parameters, ...groups.map((one) => ["by", one])]) };
 }
 
 function address(pairs) { return `/v1/studies/${id}/compare?${new URLSearchParams(pairs)}`; }
@@ -29,6 +29,7 @@ async function compare() {
   asking?.abort();
   asking = new AbortController();
   const asked = question();
+  document.getElementById("report").href = `/studies/${id}/report?${asked.report}`;
   const error = document.getElementById("compare-error");
   try {
     const same = asked.compare === asked.curves;
