@@ -25,11 +25,14 @@ SHOWN = ("metric", "at", "by", "pairs", "curve", "view", "scale", "smooth", "lin
 
 
 @router.get("/studies", dependencies=[Depends(only("after"))])
-def get_studies(caller: CallerOf, studies: StudiesOf, after: Annotated[str, Query()] = "") -> Response:
+def get_studies(
+    caller: CallerOf, studies: StudiesOf, records: RecordsOf, after: Annotated[str, Query()] = ""
+) -> Response:
     """The list of studies."""
+    mark = records.last_event_id()
     page = studies.page(limit=PAGE, after=after or None)
     return HTMLResponse(
-        rendered("studies.html", caller=caller, section="studies", page=page, after=after), headers=FRESH
+        rendered("studies.html", caller=caller, section="studies", page=page, after=after, mark=mark), headers=FRESH
     )
 
 

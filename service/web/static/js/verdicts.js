@@ -1,17 +1,18 @@
 // The table of arms with their verdicts, from the API's comparison.
-import { make } from "./elements.js";
+import { draw, make } from "./elements.js";
 import { number, signed } from "./format.js";
 
 const WORDS = { better: "is better than", worse: "is worse than", equivalent: "is as good as" };
 
 const MOST_TOLD = 4;
+const FOREST = 190;
 
 export function verdicts(found) {
   const heads = [[named(found.by), ""], ["n", "num"], [`${found.metric}, ${found.at}`, "num"], ["95 % interval", "num"],
-    ["Against", ""], ["Difference, paired", "num"], ["Its interval", "num"], ["p (Holm)", "num"], ["Verdict", ""]];
+    ["Against", ""], ["Difference, paired", "num"], ["Each seed, and the interval", ""], ["p (Holm)", "num"], ["Verdict", ""]];
   const table = make("table", { class: "verdicts" },
     make("thead", {}, make("tr", {}, ...heads.map(([text, kind]) => make("th", { scope: "col", class: kind }, text)))),
-    make("tbody", {}, ...found.arms.flatMap((arm) => rows(arm, found))));
+    make("tbody", {}, ...found.arms.flatMap((arm) => rows(arm, found, span(found.pairs)))));
   document.getElementById("verdicts").replaceChildren(table);
   document.getElementById("verdict-line").replaceChildren(...line(found));
   document.getElementById("fine-print").textContent = finePrint(found);
@@ -19,7 +20,7 @@ export function verdicts(found) {
 
 function named(by) { return by.length === 1 && by[0] === "arm" ? "Arm" : by.join(", "); }
 
-function rows(arm, found) {
+function rows(arm, found, scale) {
   const pairs = found.pairs.filter((pair) => pair.arm === arm.id);
   const spread = arm.std === null ? "" : ` ± ${number(arm.std)}`;
   const troubles = [["diverged", arm.diverged], ["unfinished", arm.unfinished], ["missing", arm.missing]]
@@ -34,9 +35,27 @@ function rows(arm, found) {
   return pairs.map((pair, i) => make("tr", {}, ...(i === 0 ? own : [make("th", { scope: "row", class: "faint" }, arm.id), ...new Array(3).fill(0).map(() => make("td", {}))]),
     make("td", {}, pair.baseline),
     make("td", { class: "num" }, signed(pair.mean_difference) + (pair.std === null ? "" : ` ± ${number(pair.std)}`)),
-    make("td", { class: "num faint" }, interval(pair.ci)),
+    make("td", { title: `95 % interval, unadjusted: ${interval(pair.ci)}` }, forest(pair, scale)),
     make("td", { class: "num" }, pair.p_adjusted === null ? "–" : pair.p_adjusted.toFixed(3)),
     make("td", {}, make("span", { class: `state ${pair.verdict}` }, pair.verdict))));
+}
+
+/** The differences of all pairs, zero among them: what every small picture has room for. */
+function span(pairs) {
+  const all = [0, ...pairs.flatMap((pair) => [...pair.differences.map((one) => one.difference), ...(pair.ci ?? [])])];
+  return [Math.min(...all), Math.max(...all)];
+}
+
+/** A pair as a picture: a dot for each seed, the mean, the interval; the dashed line is no difference. */
+function forest(pair, [low, high]) {
+  if (pair.mean_difference === null || high === low) return "–";
+  const x = (value) => 8 + ((value - low) / (high - low)) * (FOREST - 16);
+  const told = `Mean ${signed(pair.mean_difference)}; ${pair.differences.map((one) => `seed ${one.seed} ${signed(one.difference)}`).join(", ")}`;
+  return draw("svg", { class: `forest ${pair.verdict}`, viewBox: `0 0 ${FOREST} 24`, width: FOREST, height: 24, role: "img", "aria-label": told },
+    draw("line", { class: "none", x1: x(0), x2: x(0), y1: 1, y2: 23 }),
+    ...pair.differences.map((one) => draw("circle", { class: "seed", cx: x(one.difference), cy: 12, r: 3 })),
+    pair.ci ? draw("line", { class: "interval", x1: x(pair.ci[0]), x2: x(pair.ci[1]), y1: 12, y2: 12 }) : null,
+    draw("path", { class: "mean", d: `M${x(pair.mean_difference)} 5l4.500 7l-4.500 7l-4.500-7z` }));
 }
 
 function interval(ci) { return ci ? `${number(ci[0])} … ${number(ci[1])}` : "–"; }

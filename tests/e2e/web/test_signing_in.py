@@ -1,0 +1,147 @@
+"""A browser where tokens are needed: it signs in, stays in, and nobody else gets anything by it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+from playwright.sync_api import expect
+
+import fitwell
+from tests.e2e.web.conftest import BASE, Opened, Watched
+from tests.processes import Serving, serving
+
+SECRET = re.compile(r"fw_[A-Za-z0-9_-]{43}")
+COOKIE = "fitwell_token"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """Where a token is needed; ``client`` has none."""
+    with serving(tmp_path_factory.mktemp("signing") / "home", workers=0, FITWELL_AUTH="required") as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def admin(served: Serving) -> Iterator[fitwell.Client]:
+    (secret,) = SECRET.findall(served.said())
+    with fitwell.Client(served.client.transport.url, secret) as client:
+        yield client
+
+
+def token_of(admin: fitwell.Client, owner: str, scope: str = "write") -> str:
+    return str(admin.tokens.create(owner=owner, name="browser", scopes=[scope]).token)
+
+
+def test_whoever_has_a_token_gets_to_the_page_that_was_asked_for(
+    opened: Opened, admin: fitwell.Client, watched: Watched
+) -> None:
+    watched.expected = {401}
+    run = admin.runs.create(name="behind the door", **BASE)
+    page = opened(f"/runs/{run.id}?scale=y")
+    expect(page).to_have_url(re.compile("/sign-in"))
+    assert page.get_by_text("behind the door").count() == 0
+    page.get_by_label("Token").fill("fw_" + "x" * 43)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("There is no such token")
+    page.get_by_label("Token").fill(token_of(admin, "local"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="behind the door")).to_be_visible()
+    assert page.url.endswith(f"/runs/{run.id}?scale=y")
+    (cookie,) = page.context.cookies()
+    assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == (COOKIE, True, "Strict")
+    assert page.evaluate("document.cookie + JSON.stringify(localStorage)").count("fw_") == 0
+    expect(page.locator(".live-text")).to_have_text("live")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#head .state")).to_have_text("cancelled")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page).to_have_url(re.compile("/sign-in"))
+    page.goto("/")
+    expect(page).to_have_url(re.compile("/sign-in"))
+    assert page.context.cookies() == []
+
+
+def test_who_may_only_read_is_shown_no_buttons(opened: Opened, admin: fitwell.Client, served: Serving) -> None:
+    run = admin.runs.create(**{**BASE, "seed": 1})
+    page = opened("/sign-in?next=/runs/" + run.id)
+    page.get_by_label("Token").fill(token_of(admin, "reader", "read"))
+    page.keyboard.press("Enter")
+    expect(page.locator("#head .state")).to_have_text("queued")
+    for name in ("Cancel", "Change and run again", "New run"):
+        assert page.get_by_text(name, exact=True).count() == 0
+    page.get_by_role("button", name="Sign out").click()
+    expect(page).to_have_url(re.compile("/sign-in"))
+
+
+def test_a_revoked_token_leads_back_to_the_door_and_its_cookie_is_forgotten(
+    opened: Opened, admin: fitwell.Client, watched: Watched
+) -> None:
+    token = admin.tokens.create(owner="zoe", name="browser")
+    page = opened("/sign-in")
+    page.get_by_label("Token").fill(str(token.token))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+    admin.tokens.revoke(token.id)
+    page.goto("/studies")
+    expect(page).to_have_url(re.compile("/sign-in"))
+    assert page.context.cookies() == []
+
+
+def test_a_cookie_changes_nothing_unless_a_page_of_this_server_asks(admin: fitwell.Client, served: Serving) -> None:
+    url, cookies = served.client.transport.url, {COOKIE: token_of(admin, "ann")}
+    body = {**BASE, "seed": 2}
+    assert httpx2.get(f"{url}/v1/runs", cookies=cookies).status_code == 200
+    for headers in (
+        {},
+        {"sec-fetch-site": "none"},
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"origin": url.replace("127.0.0.1", "localhost")},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"origin": url, "sec-fetch-site": "cross-site"},
+    ):
+        answer = httpx2.post(f"{url}/v1/runs", json=body, cookies=cookies, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (403, "cross_site"), headers
+    for headers in ({"origin": url}, {"sec-fetch-site": "same-origin"}):
+        assert httpx2.post(f"{url}/v1/runs", json=body, cookies=cookies, headers=headers).status_code == 201
+    headed = {"authorization": f"Bearer {cookies[COOKIE]}"}
+    assert httpx2.post(f"{url}/v1/runs", json=body, headers=headed).status_code == 201
+    wrong = {"authorization": "Bearer fw_no"}
+    assert httpx2.get(f"{url}/v1/runs", cookies=cookies, headers=wrong).status_code == 401, "the header counts"
+
+
+def test_over_tls_the_cookie_stays_there(admin: fitwell.Client, served: Serving) -> None:
+    secret = token_of(admin, "ann")
+    headers = {"authorization": f"Bearer {secret}", "origin": "https://fit.example", "host": "fit.example"}
+    answer = httpx2.post(f"{served.client.transport.url}/session", headers=headers)
+    assert answer.status_code == 204
+    told = answer.headers["set-cookie"]
+    assert told.startswith(f"__Host-{COOKIE}={secret};")
+    for part in ("HttpOnly", "Path=/", "SameSite=strict", "Secure"):
+        assert part in told
+    assert "Domain" not in told
+    found = httpx2.get(f"{served.client.transport.url}/v1/runs", headers={"cookie": f"__Host-{COOKIE}={secret}"})
+    assert found.status_code == 200
+
+
+@pytest.mark.parametrize("there", ["//evil.example", "https://evil.example", "/\\evil.example", "\\/evil", "/\tx", "x"])
+def test_nobody_is_led_elsewhere(served: Serving, there: str) -> None:
+    page = httpx2.get(f"{served.client.transport.url}/sign-in", params={"next": there})
+    assert 'data-next="/"' in page.text
+
+
+def test_without_a_token_there_are_files_and_the_door_and_nothing_else(served: Serving) -> None:
+    url, page = served.client.transport.url, {"accept": "text/html"}
+    for path in ("/", "/runs/new", "/studies", "/runs/run_1", "/nowhere", "/runs/run_1/report"):
+        answer = httpx2.get(url + path, headers=page, follow_redirects=False)
+        assert (answer.status_code, answer.headers["location"].partition("?")[0]) == (303, "/sign-in"), path
+        assert httpx2.get(url + path).status_code == 401
+    followed = httpx2.get(f"{url}/", headers={**page, "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"})
+    assert 'http-equiv="refresh"' in followed.text  # a strict cookie does not come with a link from elsewhere
+    part = httpx2.get(f"{url}/", headers={**page, "hx-request": "true"})
+    assert (part.status_code, part.headers["hx-refresh"]) == (401, "true")
+    assert httpx2.post(f"{url}/session").status_code == 401
+    assert httpx2.get(f"{url}/static//v1/runs").status_code == 404
