@@ -115,6 +115,7 @@ def _show_first_token(tokens: Tokens) -> None:
             "fitwell: this server answers to nobody without a token. The first admin token, shown only this once:",
             f"    {made[1]}",
             "Send it as the header Authorization: Bearer fw_…; the fitwell command takes it from FITWELL_TOKEN.",
+            "The dashboard, which a browser shows here, asks for it.",
             "Tokens for others: fitwell token create --owner NAME --name WHERE --scope write",
         )
         print("\n".join(told), flush=True)  # noqa: T201

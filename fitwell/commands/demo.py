@@ -62,7 +62,10 @@ def demo(
             typer.echo(f"All trained {time.monotonic() - began:.1f} s after they were submitted.")
             _report(study)
             _diagnose(client, study)
-        typer.echo(f"\nFitwell listens at {stack.url}. The whole comparison, with intervals and every pair:")
+        typer.echo(
+            f"\nFitwell listens at {stack.url}. Curves and verdicts in a browser: {stack.url}/studies/{study.id}"
+        )
+        typer.echo("The whole comparison, with intervals and every pair:")
         typer.echo(f"  curl {stack.url}/v1/studies/{study.id}/compare")
         if keep:
             typer.echo("Ctrl-C ends it.")

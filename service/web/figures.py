@@ -11,6 +11,8 @@ WIDTH, HEIGHT = 860.0, 320.0
 LEFT, TOP, RIGHT, BOTTOM = 58.0, 12.0, 12.0, 34.0
 DASHES = ("", "8 4", "2 3", "10 3 2 3", "5 2")
 COLOURS = 8
+FLAT, LEAST = 1e-9, 1e-30
+"""Values that differ by less than this share are drawn as one; steps between ticks are no smaller than that."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +93,9 @@ class _scale:  # noqa: N801 - used as a function
 
 def _ticks(low: float, high: float) -> list[float]:
     """About six round numbers that cover the interval."""
-    rough = ((high - low) or abs(high) or 1.0) / 5
+    size = max(abs(low), abs(high))
+    flat = high - low <= FLAT * size
+    rough = max((size or 1.0) if flat else high - low, LEAST) / 5
     power = 10.0 ** math.floor(math.log10(rough))
     step = power * next(m for m in (1, 2, 2.5, 5, 10) if m * power >= rough * 0.999)
     first, last = math.floor(low / step), math.ceil(high / step)

@@ -32,7 +32,6 @@ T = TypeVar("T")
 
 @router.get("/", dependencies=[Depends(only("state", "filter", "study_id", "sort", "group", "after"))])
 def get_runs(
-    request: Request,
     caller: CallerOf,
     runs: RunsOf,
     records: RecordsOf,
@@ -57,7 +56,8 @@ def get_runs(
         choices={"states": STATUSES, "groups": GROUPS, "sorts": SORTS},
         workers=runs.workers(),
     )
-    return HTMLResponse(page, 422 if found.refusal else 200, headers=FRESH)
+    # The browser's address says what is asked for, without what a form sends besides.
+    return HTMLResponse(page, 422 if found.refusal else 200, headers={**FRESH, "hx-push-url": listing.address()})
 
 
 @router.get("/runs", dependencies=[Depends(only())])

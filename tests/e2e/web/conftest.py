@@ -20,6 +20,7 @@ from tests.processes import Serving, serving
 
 CHROMIUM = shutil.which("chromium") or ""
 REASON = "no chromium: apt-get install --no-install-recommends chromium"
+SHOWN = ("runs", "run", "study", "new")
 SHOTS = Path(__file__).parents[3] / "docs/screenshots"
 BASE: dict[str, Any] = {
     "dataset": {"kind": "digits", "train_size": 200},
@@ -137,6 +138,6 @@ def trained(served: Serving) -> Trained:
 
 def shoot(page: Page, name: str, *, whole: bool = False) -> None:
     """Keep a picture for the documents; only when it is asked for, so that tests change no file of the clone."""
-    if os.environ.get("FITWELL_SCREENSHOTS"):
+    if os.environ.get("FITWELL_SCREENSHOTS") and name.partition("-")[0] in SHOWN:
         SHOTS.mkdir(exist_ok=True)
         page.screenshot(path=SHOTS / f"{name}.png", full_page=whole)

@@ -138,6 +138,37 @@ def test_a_report_is_one_file_that_asks_for_nothing(opened: Opened, trained: Tra
         offline.close()
 
 
+def test_back_leads_to_the_list_as_it_was(opened: Opened, trained: Trained) -> None:
+    page = opened("/")
+    page.locator("label", has_text="failed").click()
+    expect(page.locator("tr[data-run]")).to_have_count(1)
+    page.get_by_role("link", name="too fast").click()
+    expect(page.locator(".verdict-word")).to_have_text("diverged")
+    page.go_back()
+    expect(page.locator("tr[data-run]")).to_have_count(1)
+    expect(page.get_by_role("checkbox", name="failed")).to_be_checked()
+    page.go_back()
+    expect(page.get_by_role("link", name="overfit digits")).to_be_visible()
+
+
+def test_a_drag_zooms_every_chart_of_the_page_and_all_shows_all(opened: Opened, trained: Trained) -> None:
+    page = opened(f"/runs/{trained.overfit.id}")
+    drawn(page, "losses", 3)
+    drawn(page, "scores", 3)
+    box = page.locator("#losses .u-over").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 90)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 95, steps=4)
+    expect(page.locator("#losses .tip")).to_contain_text("val.loss")
+    page.mouse.up()
+    page.wait_for_url(re.compile(r"zoom=1[4-7][\d.]*\.\.(29|30|31)"))
+    again = opened(page.url)
+    drawn(again, "scores", 3)
+    page.locator("#losses").get_by_role("button", name="Show all epochs").click()
+    page.wait_for_url(re.compile(r"/run_\w+$"))
+
+
 def test_runs_are_filtered_sorted_and_grouped_and_the_address_says_so(opened: Opened, trained: Trained) -> None:
     page = opened("/")
     expect(page.locator("tr[data-run] svg").first).to_be_visible()
@@ -145,6 +176,7 @@ def test_runs_are_filtered_sorted_and_grouped_and_the_address_says_so(opened: Op
     page.locator("label", has_text="failed").click()
     expect(page.locator("tr[data-run]")).to_have_count(1)
     expect(page.locator(".row-link")).to_have_text("too fast")
+    assert page.url.endswith("/?state=failed")
     page.locator("label", has_text="failed").click()
     page.get_by_role("searchbox").fill("study_id != null AND spec.optimizer.lr < 0.01")
     page.get_by_role("searchbox").press("Enter")

@@ -4,6 +4,7 @@ import { choose, chosen } from "./address.js";
 import { aligned } from "./alignment.js";
 import { make, save } from "./elements.js";
 import { number } from "./format.js";
+import { Highlight } from "./highlight.js";
 import { options } from "./chart_options.js";
 import { toolbar } from "./chart_tools.js";
 import { colourOf, swatch } from "./palette.js";
@@ -29,7 +30,8 @@ export class Chart {
     this.part("data").addEventListener("toggle", () => this.tabulate());
     this.plot.addEventListener("keydown", (event) => this.key(event));
     new ResizeObserver(() => this.fit()).observe(this.plot);
-    document.addEventListener("theme", () => this.redraw());
+    document.addEventListener("theme", () => this.redraw({ anew: true }));
+    document.addEventListener("chart:zoomed", ({ detail }) => this.follow(detail));
     document.addEventListener("chart:changed", () => this.redraw());
   }
 
@@ -58,25 +60,35 @@ export class Chart {
     this.plot.replaceChildren(make("p", { class: "loading" }, text));
   }
 
-  redraw() {
+  /** Draw what is there now. Where only values changed, uPlot keeps its state: a drag, or the pointer, is not lost. */
+  redraw({ anew = false } = {}) {
     const measured = this.lines.some((line) => line.x.length);
     if (!measured) {
       if (this.lines.length) this.say("No epoch has been measured yet.");
       return;
     }
-    const shown = this.visible;
-    this.drawn = this.series(shown);
-    const kept = this.uplot ? this.uplot.cursor.idx : null;
+    this.drawn = this.series(this.visible);
+    const look = JSON.stringify([this.drawn.parts.map(({ line, kind }) => [line.name, kind, line.x.length > 1]), this.logarithmic, this.xLabel]);
+    if (this.uplot && !anew && look === this.look) {
+      this.uplot.setData(this.drawn.data, !chosen("zoom"));
+      this.restoreZoom(); // which fits the height to what is there now
+    } else {
+      this.build(look);
+    }
+    this.legend();
+    this.tabulate();
+  }
+
+  build(look) {
+    this.look = look;
     this.uplot?.destroy();
     this.plot.replaceChildren();
     this.tip = make("div", { class: "tip", hidden: true });
     this.uplot = new uPlot(options(this), this.drawn.data, this.plot);
+    this.over = new Highlight(this.uplot);
     this.plot.append(this.tip);
-    this.plot.dataset.drawn = String(shown.length);
+    this.plot.dataset.drawn = String(this.visible.length);
     this.restoreZoom();
-    if (kept !== null) this.point(kept);
-    this.legend();
-    this.tabulate();
   }
 
   /** Columns for uPlot: of each line its band, its raw values where it is smoothed, and itself. */
@@ -122,6 +134,11 @@ export class Chart {
     }
   }
 
+  /** Zoom as another chart of the page was zoomed. */
+  follow({ min, max, by }) {
+    if (this.uplot && by !== this && this.settings.sync === by.settings.sync) this.uplot.setScale("x", { min, max });
+  }
+
   zoomAll() {
     const xs = this.drawn.data[0];
     this.uplot.setScale("x", { min: xs[0], max: xs[xs.length - 1] });
@@ -163,6 +180,11 @@ export class Chart {
   focus(line) {
     const found = line ? this.drawn.parts.findIndex((part) => part.line === line && part.kind === "line") : -1;
     this.uplot?.setSeries(found >= 0 ? found + 1 : null, { focus: true });
+  }
+
+  highlight(place) {
+    const part = place ? this.drawn.parts[place - 1] : null;
+    this.over.show(this.uplot, part ? place : null, part ? this.colour(part.line) : "");
   }
 
   /** What is under the pointer, beside it. */

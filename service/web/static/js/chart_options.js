@@ -4,18 +4,19 @@ import { number } from "./format.js";
 
 const FONT = "12px system-ui, sans-serif";
 const LOGARITHMIC = 3;
+const MANY = 24;
 
 export function options(chart) {
   const width = chart.plot.clientWidth || 640;
   const log = chart.logarithmic;
-  const many = chart.drawn.parts.filter((part) => part.kind === "line").length > 24;
+  const many = chart.drawn.parts.filter((part) => part.kind === "line").length > MANY;
   const axis = { stroke: ink("muted"), font: FONT, grid: { stroke: ink("grid"), width: 1 }, ticks: { stroke: ink("grid"), width: 1, size: 4 } };
   return {
     width,
     height: chart.room(width),
     padding: [14, 14, 0, 0],
     legend: { show: false },
-    focus: { alpha: 0.25 },
+    focus: { alpha: many ? 1 : 0.25 },
     cursor: {
       focus: { prox: 28 },
       points: { show: !many, size: 7 },
@@ -33,6 +34,7 @@ export function options(chart) {
     series: [{}, ...chart.drawn.parts.map((part) => seriesOf(part, chart, many))],
     bands: chart.drawn.bands.map(({ series, line }) => ({ series, fill: alpha(chart.colour(line), 0.16) })),
     hooks: {
+      setSeries: [(u, place) => { if (many) chart.highlight(place); }],
       setCursor: [(u) => chart.told(u)],
       setScale: [(u, key) => { if (key === "x" && u.status) chart.zoomed(u.scales.x.min, u.scales.x.max); }],
       drawAxes: [(u) => shade(u, chart.marks)],

@@ -58,7 +58,9 @@ function show() {
   document.getElementById("scores-title").textContent = title;
   losses.show(lines(LOSSES, xs), { marks: marks(xs), xLabel });
   scores.show(lines(part, xs), { marks: marks(xs).map((one) => ({ ...one, text: "" })), xLabel });
-  if (!history.epoch.length) [losses, scores].forEach((chart) => chart.say("No epoch has been measured yet."));
+  if (history.epoch.length) return;
+  losses.section.hidden = false;
+  losses.say("No epoch has been measured yet.");
 }
 
 async function load() {

@@ -4,25 +4,39 @@ const TYPES = ["epoch", "run.created", "run.waiting", "run.claimed", "run.starte
   "run.changed", "run.pausing", "run.paused", "run.cancelling", "run.succeeded", "run.failed", "run.cancelled"];
 const ENDS = new Set(["run.succeeded", "run.failed", "run.cancelled"]);
 
-/** Hear events behind ``mark``; ``told`` gets each one. A run's stream is closed after its last event. */
+/**
+ * Hear events behind ``mark``; ``told`` gets each one. A run's stream is closed after its last event. While the page is
+ * hidden nothing is heard, and afterwards all that happened meanwhile: browsers open six connections to a server, and a
+ * seventh tab would wait for one of them for ever.
+ */
 export function follow(path, mark, told, { closes = false } = {}) {
-  const source = new EventSource(`${path}?after=${mark}`);
-  const sign = document.getElementById("live");
-  const say = (text, quiet) => {
-    if (!sign) return;
-    sign.querySelector(".live-text").textContent = text;
-    sign.classList.toggle("off", quiet);
+  let [source, last, over] = [null, mark, false];
+  const close = (text) => { source?.close(); source = null; say(text, true); };
+  const open = () => {
+    if (source || over || document.hidden) return;
+    source = new EventSource(`${path}?after=${last}`);
+    source.onopen = () => say("live", false);
+    source.onerror = () => say(source?.readyState === EventSource.CLOSED ? "no longer live" : "reconnecting", true);
+    for (const type of TYPES) source.addEventListener(type, hear);
   };
-  source.onopen = () => say("live", false);
-  source.onerror = () => say(source.readyState === EventSource.CLOSED ? "no longer live" : "reconnecting", true);
-  for (const type of TYPES) {
-    source.addEventListener(type, (event) => {
-      told(JSON.parse(event.data));
-      if (closes && ENDS.has(type)) { source.close(); say("ended", true); }
-    });
-  }
-  addEventListener("pagehide", () => source.close());
-  return source;
+  const hear = (event) => {
+    last = event.lastEventId;
+    told(JSON.parse(event.data));
+    if (closes && ENDS.has(event.type)) end();
+  };
+  const end = () => { over = true; close("ended"); };
+  document.addEventListener("visibilitychange", () => (document.hidden ? close("paused") : open()));
+  addEventListener("pagehide", () => close("paused"));
+  addEventListener("pageshow", open);
+  open();
+  return { end };
+}
+
+function say(text, quiet) {
+  const sign = document.getElementById("live");
+  if (!sign) return;
+  sign.querySelector(".live-text").textContent = text;
+  sign.classList.toggle("off", quiet);
 }
 
 /** ``act`` at once, and then at most once in so many milliseconds, however often it is asked for; not while hidden. */

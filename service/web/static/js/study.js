@@ -57,8 +57,8 @@ function show({ curve, view, groups }, found, drawn) {
     // Runs of one arm share its colour and dashes.
     const arm = arms.findIndex((known) => one.arm.startsWith(`${known.told}, seed=`));
     if (arm < 0) return { ...line, ...style(i) };
-    return { ...line, name: one.arm.replace(`${arms[arm].told}, seed=`, `${arms[arm].name} · seed `), ...style(arm) };
-  });
+    return { ...line, name: one.arm.replace(`${arms[arm].told}, seed=`, `${arms[arm].name} · seed `), place: arm, ...style(arm) };
+  }).sort((a, b) => (a.place ?? 0) - (b.place ?? 0)); // an arm's runs side by side; sorting keeps their order
   document.getElementById("curves-title").textContent = curve;
   document.getElementById("band-note").hidden = view !== "mean";
   chart.show(lines, { xLabel: "epoch" });
@@ -96,8 +96,8 @@ tellTimes();
 await compare();
 if ("active" in page.dataset) {
   const again = seldom(async () => { await renew("head"); await compare(); }, 2000);
-  const source = follow("/v1/events", page.dataset.mark, () => {
-    if (document.querySelector("#head .state").textContent === "finished") source.close();
+  const stream = follow("/v1/events", page.dataset.mark, () => {
+    if (document.querySelector("#head .state").textContent === "finished") stream.end();
     again();
   });
 }

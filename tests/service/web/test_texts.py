@@ -1,0 +1,94 @@
+"""What pages and reports say is what was measured and what would submit it again, whatever a spec holds."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shlex
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.web import code
+from service.web.differences import differences
+from service.web.figures import HEIGHT, WIDTH, Line, bars, figure
+from service.web.session import local
+
+NASTY = 'it\'s "<b>" $(reboot) `reboot` \\ \n\'\'\'""" </script>'
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**9), 10**9)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+)
+JSON = st.recursive(
+    VALUES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+)
+SPECS = st.dictionaries(st.sampled_from(["dataset", "model", "name", "epochs"]), JSON, min_size=1)
+
+
+@given(SPECS)
+def test_a_spec_as_json_curl_and_python_is_the_same_spec(spec: dict[str, Any]) -> None:
+    assert json.loads(code.as_json(spec)) == spec
+    if "\0" not in json.dumps(spec, ensure_ascii=False):
+        words = shlex.split(code.as_curl(spec, "http://here", with_token=False).replace("\\\n", " "))
+        assert (words[:3], json.loads(words[-1])) == (["curl", "-s", "http://here/v1/runs"], spec)
+    program = ast.walk(ast.parse(code.as_python(spec, "http://here")))
+    (call,) = [one for one in program if isinstance(one, ast.Call) and ast.unparse(one.func).endswith("runs.create")]
+    assert {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords} == spec
+
+
+def test_what_a_shell_would_run_is_quoted() -> None:
+    words = shlex.split(code.as_curl({"name": NASTY}, "http://here", with_token=True).replace("\\\n", " "))
+    assert json.loads(words[-1]) == {"name": NASTY}
+    assert "Authorization: Bearer $FITWELL_TOKEN" in words
+
+
+@given(st.lists(st.floats(-1e9, 1e9) | st.none(), min_size=1, max_size=40))
+def test_every_measured_value_is_within_the_figure_and_gaps_are_gaps(values: list[float | None]) -> None:
+    drawn = figure([Line(name="val.loss", x=list(range(1, len(values) + 1)), y=values)])
+    known = [value for value in values if value is not None]
+    if drawn is None:
+        assert not known
+        return
+    (line,) = drawn.lines
+    points = [tuple(map(float, step.split())) for step in line.path.replace("M", "L").split("L") if step]
+    assert len(points) == len(known)
+    assert all(0 <= x <= WIDTH and -0.1 <= y <= HEIGHT for x, y in points)
+    starts = sum(value is not None and (i == 0 or values[i - 1] is None) for i, value in enumerate(values))
+    assert line.path.count("M") == starts
+
+
+def test_a_band_is_closed_and_bars_keep_their_proportions() -> None:
+    drawn = figure([Line(name="a", x=[1, 2], y=[1.0, 2.0], low=[0.5, 1.5], high=[1.5, None])])
+    assert drawn is not None
+    assert (drawn.lines[0].band.startswith("M"), drawn.lines[0].band.endswith("Z")) == (True, True)
+    assert [bar.height for bar in bars([0, 5, 10])] == [0, 42, 84]
+
+
+def test_only_what_differs_is_told_and_null_is_like_nothing() -> None:
+    plain = {"model": {"kind": "mlp", "hidden": [8]}, "regularizers": [], "seed": 0, "warm_start": None}
+    other = {"model": {"kind": "mlp", "hidden": [16]}, "regularizers": [{"kind": "l2", "strength": 0.1}], "seed": 0}
+    assert {row.path: list(row.values) for row in differences([plain, other])} == {
+        "model.hidden": [[8], [16]],
+        "regularizers.0.kind": ["–", "l2"],
+        "regularizers.0.strength": ["–", 0.1],
+    }
+
+
+@pytest.mark.parametrize(
+    ("there", "kept"),
+    [
+        ("/runs/run_1?x=steps&smooth=0.5", True),
+        ("//evil", False),
+        ("/\\evil", False),
+        ("", False),
+        ("javascript:x", False),
+        ("/a\nb", False),
+    ],
+)
+def test_only_paths_of_this_server_are_led_to(there: str, kept: bool) -> None:
+    assert local(there) == (there if kept else "/")
