@@ -27,6 +27,7 @@ class Catalog(View):
 
     datasets: list[Part]
     models: list[Part]
+    losses: list[Part] = []
     regularizers: list[Part]
     optimizers: list[Part]
     schedules: list[Part]

@@ -13,7 +13,7 @@ from fitwell.plans import Plan, Request, Telling, answered, pages, place, read
 from fitwell.run import Run
 
 Part = Mapping[str, Any]
-KIND_FIELDS = ("dataset", "model", "optimizer", "schedule")
+KIND_FIELDS = ("dataset", "model", "loss", "optimizer", "schedule")
 
 
 class RunFields(TypedDict, total=False):
@@ -21,6 +21,7 @@ class RunFields(TypedDict, total=False):
 
     dataset: str | Part | Dataset[Any]
     model: str | Part
+    loss: str | Part | None
     optimizer: str | Part
     regularizers: Sequence[Part]
     schedule: str | Part
