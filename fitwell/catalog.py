@@ -27,7 +27,7 @@ class Catalog(View):
 
     datasets: list[Part]
     models: list[Part]
-    losses: list[Part] = []
+    losses: list[Part] = Field(default=[])
     regularizers: list[Part]
     optimizers: list[Part]
     schedules: list[Part]
