@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -38,7 +39,7 @@ def doctor(
     url: URL = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Check this machine; exit 1 where something fails."""
+    """Check this machine and the server; exit 1 where something fails."""
     home = data_dir.expanduser().resolve()
 
     def directory() -> Finding:
@@ -59,10 +60,7 @@ def doctor(
     findings = [
         _python(),
         *_packages(),
-        _checked("torch", _torch, "fail"),
-        _checked("SQLite", _sqlite, "fail"),
-        _checked("data directory", directory, "fail"),
-        *_datasets(home),
+        *_here(home, directory),
         _checked("server", server, "warn"),
     ]
     if as_json:
@@ -72,6 +70,17 @@ def doctor(
             typer.echo(f"{finding.state:4}  {finding.what}: {finding.detail}")
     if any(finding.state == "fail" for finding in findings):
         raise typer.Exit(Exit.RUN_FAILED)
+
+
+def _here(home: Path, directory: Callable[[], Finding]) -> Iterator[Finding]:
+    """What serving and training need; nothing where only the client is installed."""
+    if find_spec("sqlalchemy") is None:
+        return
+    yield _checked("SQLite", _sqlite, "fail")
+    yield _checked("data directory", directory, "fail")
+    if find_spec("torch") is not None:
+        yield _checked("torch", _torch, "fail")
+        yield from _datasets(home)
 
 
 def _checked(what: str, look: Callable[[], Finding], otherwise: Literal["warn", "fail"]) -> Finding:
@@ -88,7 +97,9 @@ def _python() -> Finding:
 def _packages() -> Iterator[Finding]:
     for package, needed_by in (("fastapi", "serve"), ("sqlalchemy", "serve"), ("torch", "worker")):
         try:
-            yield Finding(package, "ok", version(package))
+            found = version(package)
+            if package != "torch":  # it is told of where it computes
+                yield Finding(package, "ok", found)
         except PackageNotFoundError:
             advice = f"not installed, `fitwell {needed_by}` needs it: pip install 'fitwell[worker]'"
             yield Finding(package, "warn", advice)

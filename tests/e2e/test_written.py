@@ -1,0 +1,93 @@
+"""Every command and every program of README, tutorial and how-tos runs as it stands, in the order of its page."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.processes import Serving, serving
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "docs/tutorial.md", *sorted((ROOT / "docs/howto").glob("*.md"))]
+FENCE = re.compile(r"^```(\w*)$")
+NOT_RUN = re.compile(r"^<!-- not run: (.+) -->$")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its language, its text, and why it is not run, if it is not."""
+
+    language: str
+    text: str
+    reason: str | None
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    before, language, text, reason = "", None, list[str](), None
+    for line in page.read_text().splitlines():
+        fence = FENCE.match(line)
+        if language is None and fence:
+            found = NOT_RUN.match(before)
+            language, text, reason = fence[1], [], found[1] if found else None
+        elif language is not None and line == "```":
+            yield Block(language, "\n".join(text), reason)
+            language = None
+        elif language is not None:
+            text.append(line)
+        before = line or before
+    assert language is None, f"{page.name} has a block without an end"
+
+
+RUN = {page: [one for one in blocks(page) if one.language in ("sh", "python") and not one.reason] for page in PAGES}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    with serving(tmp_path_factory.mktemp("written") / "home", workers=2) as one:
+        yield one
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("written", [page for page in PAGES if RUN[page]], ids=lambda page: page.name)
+def test_what_is_written_runs(written: Path, served: Serving, tmp_path: Path) -> None:
+    binaries = tmp_path / "bin"
+    binaries.mkdir()
+    (binaries / "fitwell").write_text(f'#!/bin/sh\nexec {sys.executable} -m fitwell.cli "$@"\n')
+    (binaries / "fitwell").chmod(0o755)
+    path = f"{binaries}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {**os.environ, "FITWELL_URL": served.client.transport.url, "PATH": path, "PYTHONPATH": str(ROOT)}
+    served.client.runs.create(dataset="digits", model={"kind": "linear"}, optimizer={"kind": "sgd", "lr": 0.1}).wait(60)
+    for language, command in (("sh", ["bash", "-eu", "-c"]), ("python", [sys.executable, "-W", "error", "-c"])):
+        program = "\n".join(one.text for one in RUN[written] if one.language == language)
+        if program:
+            done = subprocess.run(
+                [*command, program], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280,
+                check=False,
+            )  # fmt: skip
+            assert done.returncode == 0, f"{program}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+
+
+def test_most_of_what_is_written_is_run_and_the_rest_says_why_not() -> None:
+    every = [one for page in PAGES for one in blocks(page) if one.language in ("sh", "python")]
+    left_out = [one for one in every if one.reason]
+    assert len(left_out) < len(every) / 2
+    assert len([page for page in PAGES if RUN[page]]) >= 5
+
+
+def test_the_part_that_the_readme_shows_is_the_part() -> None:
+    (shown,) = [one.text for one in blocks(ROOT / "README.md") if "class L2(Regularizer)" in one.text]
+    assert shown in (ROOT / "worker/spec/regularizers/l2.py").read_text()
+
+
+def test_the_table_of_exit_codes_in_the_how_to_is_whole() -> None:
+    from fitwell.exits import Exit
+
+    table = (ROOT / "docs/howto/pipelines.md").read_text()
+    assert re.findall(r"^\| (\d) \|", table, re.MULTILINE) == [str(code.value) for code in Exit]
