@@ -72,7 +72,8 @@ class Refused(FitwellError):
         self.errors: list[dict[str, Any]] = problem.get("errors", [])
         self.retry_after: float | None = problem.get("retry_after")
         """When to come back, in seconds, where the server said so."""
-        super().__init__("\n".join([self.detail or self.code, *self.lines()]))
+        told_already = len(self.errors) == 1 and self.errors[0]["message"] in self.detail
+        super().__init__("\n".join([self.detail or self.code, *([] if told_already else self.lines())]))
 
     def lines(self) -> list[str]:
         """One line for each place that is wrong, as a person wants to read it."""

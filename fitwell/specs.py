@@ -34,16 +34,17 @@ def load(path: str) -> dict[str, Any]:
     Raises:
         SpecFileError: there is no such file, it is not well formed, or it holds no mapping.
     """
+    named = "standard input" if path == "-" else path
     try:
         text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SpecFileError(f"{path} cannot be read: {error}.") from error
+        raise SpecFileError(f"{named} cannot be read: {error}.") from error
     try:
         spec = _parsed(path, text)
     except (ValueError, yaml.YAMLError) as error:
-        raise SpecFileError(f"{path} is not well formed: {' '.join(str(error).split())}.") from error
+        raise SpecFileError(f"{named} is not well formed: {' '.join(str(error).split())}.") from error
     if not isinstance(spec, dict):
-        raise SpecFileError(f"{path} must hold a mapping with dataset, model and optimizer.")
+        raise SpecFileError(f"{named} must hold a mapping with dataset, model and optimizer.")
     return spec
 
 

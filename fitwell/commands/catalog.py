@@ -65,7 +65,7 @@ def _fields(part: Part) -> Iterator[str]:
         if name == "kind":
             continue
         default = "required" if name in schema.get("required", ()) else f"default {field.get('default')!r}"
-        shared = "" if name in part.per_run else "; one value for all runs of a stack"
+        shared = "" if name in part.per_run else " One value for all runs of a stack."
         yield f"{name}: {_type(field)}, {default}. {field.get('description', '')}{shared}"
 
 

@@ -72,6 +72,8 @@ def test_what_is_written_runs(written: Path, served: Serving, tmp_path: Path) ->
                 check=False,
             )  # fmt: skip
             assert done.returncode == 0, f"{program}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    for run in served.client.runs.list(name="by heart"):  # the tutorial's, which it says of that it overfits
+        assert run.diagnosis().verdict == "overfits"
 
 
 def test_most_of_what_is_written_is_run_and_the_rest_says_why_not() -> None:
