@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from fitwell.run import Run
 from fitwell.study import Study
@@ -40,10 +40,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=REASON))
 
 
-@pytest.fixture(scope="session")
-def browser_type_launch_args() -> dict[str, Any]:
-    """Debian's browser, not a build of its own; CI runs as root, where chromium has no sandbox."""
-    return {"executable_path": CHROMIUM, "args": ["--no-sandbox"]}
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """Debian's browser. It ends with these tests: its event loop would be in the way of others in the same process."""
+    with sync_playwright() as playwright:
+        # CI runs as root, where chromium has no sandbox.
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield launched
+        launched.close()
 
 
 @dataclass
@@ -111,13 +115,13 @@ class Trained:
     diverged: Run
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     with serving(tmp_path_factory.mktemp("web") / "home") as one:
         yield one
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def trained(served: Serving) -> Trained:
     client = served.client
     dropout = {"kind": "dropout", "p": 0.5}

@@ -48,7 +48,7 @@ function build(focus) {
   const simple = rest.filter((name) => !["object", "list", "parts"].includes(kinds[name].is));
   const opened = place.querySelector("#others")?.open ?? false;
   place.replaceChildren(
-    make("section", { class: "card" }, make("h2", {}, "The run"), fields.grid(TRAINING.map((name) => fields.field(name, kinds[name], body, "")))),
+    make("section", { class: "card tight" }, make("h2", {}, "The run"), fields.grid(TRAINING.map((name) => fields.field(name, kinds[name], body, "")))),
     ...SECTIONS.map((name) => (kinds[name].is === "list" ? fields.list(name, kinds[name], body, "", "h2") : fields.part(name, kinds[name], body, ""))),
     make("details", { class: "card", id: "others", open: opened || rest.some((name) => name in body && simple.indexOf(name) < 0) },
       make("summary", {}, "Schedule, early stopping, evaluation, and more"),

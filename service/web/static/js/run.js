@@ -126,5 +126,6 @@ document.addEventListener("chart:axis", show);
 document.addEventListener("theme", settle);
 document.querySelectorAll("[data-tabs]").forEach(tabs);
 settle();
-await load();
-if ("active" in page.dataset) follow(`/v1/runs/${id}/events`, page.dataset.mark, hear, { closes: true });
+load().then(() => {
+  if ("active" in page.dataset) follow(`/v1/runs/${id}/events`, page.dataset.mark, hear, { closes: true });
+});

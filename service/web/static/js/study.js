@@ -93,8 +93,10 @@ form.addEventListener("change", changed);
 form.addEventListener("submit", (event) => event.preventDefault());
 restore();
 tellTimes();
-await compare();
-if ("active" in page.dataset) {
+compare().then(live);
+
+function live() {
+  if (!("active" in page.dataset)) return;
   const again = seldom(async () => { await renew("head"); await compare(); }, 2000);
   const stream = follow("/v1/events", page.dataset.mark, () => {
     if (document.querySelector("#head .state").textContent === "finished") stream.end();

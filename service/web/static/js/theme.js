@@ -11,17 +11,20 @@
   const tell = () => document.dispatchEvent(new CustomEvent("theme", { detail: dark() ? "dark" : "light" }));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", tell);
 
-  document.addEventListener("DOMContentLoaded", () => {
-    document.documentElement.classList.add("js");
-    document.getElementById("theme")?.addEventListener("click", () => {
-      const next = dark() ? "light" : "dark";
-      document.documentElement.dataset.theme = next;
-      try { localStorage.setItem("theme", next); } catch { /* as above */ }
-      tell();
-    });
-    document.getElementById("sign-out")?.addEventListener("click", async () => {
-      await fetch("/session", { method: "DELETE" });
-      location.assign("/sign-in");
-    });
+  document.documentElement.classList.add("js");
+  const turn = () => {
+    const next = dark() ? "light" : "dark";
+    document.documentElement.dataset.theme = next;
+    try { localStorage.setItem("theme", next); } catch { /* as above */ }
+    tell();
+  };
+  const leave = async () => {
+    await fetch("/session", { method: "DELETE" });
+    location.assign("/sign-in");
+  };
+  // From the first moment on: the page may be seen before all of it has come.
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("#theme")) turn();
+    if (event.target.closest("#sign-out")) leave();
   });
 })();
