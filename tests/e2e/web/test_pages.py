@@ -32,7 +32,7 @@ def drawn(page: Page, chart: str, lines: int) -> None:
 def test_a_run_submitted_in_the_form_grows_live_until_it_is_told_to_overfit(opened: Opened, served: Serving) -> None:
     page = opened("/runs/new")
     page.get_by_label("name", exact=True).fill("made in the form")
-    page.get_by_label("epochs", exact=True).fill("400")
+    page.get_by_label("epochs", exact=True).fill("300")
     page.get_by_label("hidden", exact=True).fill("128, 128")
     page.get_by_label("seed", exact=True).fill("5")
     expect(page.locator("#cost")).to_contain_text("26,122")  # parameters: the server has looked at what was typed
@@ -51,10 +51,10 @@ def test_a_run_submitted_in_the_form_grows_live_until_it_is_told_to_overfit(open
     expect(page.locator(".verdict")).to_contain_text("overfits")
     expect(page.locator(".verdict")).to_contain_text("To try next")
     page.locator("#losses summary").click()
-    expect(page.locator("#losses tbody tr")).to_have_count(400)
+    expect(page.locator("#losses tbody tr")).to_have_count(300)
     expect(page.locator(".histogram svg")).to_have_count(6)
     run = served.client.runs.get(page.url.rpartition("/")[2].partition("?")[0])
-    assert (run.name, run.spec["model"]["hidden"], run.progress.epoch) == ("made in the form", [128, 128], 400)
+    assert (run.name, run.spec["model"]["hidden"], run.progress.epoch) == ("made in the form", [128, 128], 300)
 
 
 def test_what_the_server_refuses_stands_at_its_field(opened: Opened, watched: Watched) -> None:
@@ -200,7 +200,7 @@ def test_a_filter_that_cannot_be_read_is_told_where_it_was_typed(opened: Opened,
 
 def test_runs_change_in_the_list_while_it_is_looked_at(opened: Opened, served: Serving, trained: Trained) -> None:
     page = opened("/?state=active")
-    run = served.client.runs.create(name="seen from afar", **{**BASE, "epochs": 400, "seed": 91})
+    run = served.client.runs.create(name="seen from afar", **{**BASE, "epochs": 250, "seed": 91})
     row = page.locator(f"#{run.id}")
     expect(row.locator(".row-link")).to_have_text("seen from afar")
     expect(row.locator(".state")).to_have_text("running")

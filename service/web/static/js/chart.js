@@ -195,7 +195,7 @@ export class Chart {
     const values = this.values(at).sort((a, b) => Math.abs(u.valToPos(a.value, "y") - height) - Math.abs(u.valToPos(b.value, "y") - height));
     const near = values.slice(0, MOST_TOLD).sort((a, b) => b.value - a.value);
     this.tip.replaceChildren(make("b", {}, `${this.xLabel} ${+this.drawn.data[0][at].toPrecision(6)}`),
-      ...near.map(({ line, value }) => make("span", {}, swatch(line), make("i", {}, line.name), make("em", {}, number(value)))),
+      ...near.map(({ line, value }) => make("span", {}, swatch(line), make("i", {}, line.name), make("em", {}, number(value), line.n ? make("small", {}, ` n ${line.n[line.x.indexOf(this.drawn.data[0][at])]}`) : null))),
       ...(values.length > near.length ? [make("small", {}, `and ${values.length - near.length} more`)] : []));
     this.tip.hidden = false;
     const left = u.over.offsetLeft + u.cursor.left;
