@@ -57,8 +57,8 @@ def page(
 
 
 def runs_that_need(connection: sa.Connection, dataset_id: str, limit: int) -> Sequence[str]:
-    """The ids of up to ``limit`` runs on the dataset that have not ended."""
-    wanted = (run.c.status.not_in(ENDED), run.c.spec["dataset"]["id"].as_string() == dataset_id)
+    """The ids of up to ``limit`` runs that have not ended and name the dataset, be it to be taught on it."""
+    wanted = (run.c.status.not_in(ENDED), sa.cast(run.c.spec, sa.Text).contains(f'"{dataset_id}"', autoescape=True))
     return connection.execute(sa.select(run.c.id).where(*wanted).order_by(run.c.id).limit(limit)).scalars().all()
 
 

@@ -197,6 +197,13 @@ def _in_grid(refusal: SpecRefused, point: Point) -> SpecRefused:
     return SpecRefused(refusal.detail, errors=errors)
 
 
+def in_study(refusal: SpecRefused, arm: Arm, patch: Mapping[str, Any]) -> SpecRefused:
+    """The refusal of an arm's run, its places named as they are in the study's body."""
+    errors = [_placed(error, arm.name, patch) for error in _in_grid(refusal, arm.values).errors]
+    detail = f"{errors[0].pointer}: {errors[0].message}" if len(errors) == 1 else refusal.detail
+    return SpecRefused(detail, errors=errors, headers=refusal.headers)
+
+
 def _placed(error: FieldError, name: str, patch: Mapping[str, Any]) -> FieldError:
     """The error at its place in the study's body: in the grid, in the arm that brought the field, or in the base."""
     if error.pointer.startswith("/grid/"):

@@ -30,7 +30,7 @@ from service.store.runs import Row
 from service.studies import choosing, comparing
 from service.studies.choosing import Chosen, Wish
 from service.studies.comparing import ALPHA, Compared, Question
-from service.studies.expansion import Arm, Plan, arms_of
+from service.studies.expansion import Arm, Plan, arms_of, in_study
 from service.studies.study import Preview, Study
 from worker.spec.run import reuse_key, stack_key
 
@@ -266,7 +266,10 @@ class Studies(OnBehalf):
             named = [teachers.resolved(connection, one, self.caller) for one in named]
         arms = [replace(arm, run=run) for arm, run in zip(arms, named, strict=True)]
         for arm in arms:
-            review(arm.at(*plan.places[0]).spec, self._settings)  # no other fold leaves fewer rows to train on
+            try:
+                review(arm.at(*plan.places[0]).spec, self._settings)  # no other fold leaves fewer rows to train on
+            except SpecRefused as refusal:
+                raise in_study(refusal, arm, plan.arms[arm.name]) from refusal
         return arms
 
     def _resolved(self, body: Mapping[str, Any]) -> NewRun:

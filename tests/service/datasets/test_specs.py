@@ -197,6 +197,18 @@ def test_a_deletion_waits_for_runs_and_leaves_their_results(client: TestClient, 
     assert client.post(f"/v1/runs/{cancelled}/retry").status_code == 202
 
 
+def test_rows_that_only_teachers_teach_on_are_kept_as_well(client: TestClient, ids: Kinds) -> None:
+    rows = send(client, npz(x=np.arange(80.0).reshape(20, 4), y=Y), name="transfer")
+    teacher = {"spec": body(ids["iris"], epochs=2)}
+    part = {"kind": "distillation", "teachers": [teacher], "transfer": {"dataset": {"kind": "uploaded", "id": rows}}}
+    student = client.post("/v1/runs", json=body(ids["iris"], regularizers=[part]))
+    assert student.status_code == 201, student.text
+    refused = client.delete(f"/v1/datasets/{rows}")
+    assert (refused.status_code, student.json()["id"] in refused.json()["detail"]) == (409, True)
+    client.post(f"/v1/runs/{student.json()['id']}/cancel")
+    assert client.delete(f"/v1/datasets/{rows}").status_code == 204
+
+
 def test_what_a_diagnosis_suggests_for_an_upload_can_be_posted(client: TestClient, work: Jobs, ids: Kinds) -> None:
     run = client.post("/v1/runs", json=body(ids["iris"], seed=5, epochs=9)).json()["id"]
     finish(client, work, run)

@@ -199,7 +199,7 @@ class Distillation(Regularizer):
         if rows.shape != own.shape:
             messages.append(f"A row of {rows.kind!r} has shape {list(rows.shape)}, the student's {list(own.shape)}.")
         split = ("split_seed", "validation_size")
-        if rows.kind == own.kind and any(getattr(rows, name) != getattr(own, name) for name in split):
+        if rows.digest() == own.digest() and any(getattr(rows, name) != getattr(own, name) for name in split):
             messages.append("Of the student's own data only rows that it does not hold out: give it the same split.")
         if self.masked or self.method == "decoupled":
             messages.append("Labels of a transfer set are not looked at, and masked and decoupled need them.")
