@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -90,7 +91,18 @@ def postgresql_database(postgresql: str) -> Iterator[str]:
     admin.dispose()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite database with all its tables and nothing in them; whoever begins with a copy has it at once."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("migrated"))
+    engine = open_engine(settings)
+    migrate(engine)
+    engine.dispose()
+    return settings.home / "fitwell.db"
+
+
+# Each of these tests is run by `make test`; those on PostgreSQL take half of the time that `make check` has.
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     """Settings with a fresh database on each kind of server."""
     url = None if request.param == "sqlite" else request.getfixturevalue("postgresql_database")
@@ -98,8 +110,10 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def engine(settings: Settings) -> Iterator[sa.Engine]:
+def engine(settings: Settings, migrated: Path) -> Iterator[sa.Engine]:
     """A migrated database."""
+    if settings.database_url is None:
+        shutil.copyfile(migrated, settings.home / "fitwell.db")
     opened = open_engine(settings)
     migrate(opened)
     yield opened

@@ -193,6 +193,7 @@ def test_what_would_be_made_twice_is_sent_again_only_where_it_cannot_have_arrive
     assert steps_of(Request("POST", "/v1/runs", json={}), cut, said(502), said(201))[-1].status_code == 201
 
 
+@pytest.mark.slow
 def test_no_server_is_a_sentence_with_the_command_that_starts_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plans, "PAUSE_SECONDS", 0.01)
     for way in WAYS:

@@ -109,6 +109,7 @@ PENALTIES: dict[str, tuple[list[dict[str, Any]], Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PENALTIES)
 def test_coefficients_are_scikit_learns(name: str) -> None:
     regularizers, theirs = PENALTIES[name]
@@ -146,6 +147,7 @@ def test_the_linear_data_are_what_their_equation_says() -> None:
     )
 
 
+@pytest.mark.slow
 def test_noise_is_the_floor_of_the_test_loss() -> None:
     spec = parsed({**LINEAR, "dataset": {"kind": "linear", "noise": 2.0}})
     (epochs,) = train([spec]).values()
@@ -153,6 +155,7 @@ def test_noise_is_the_floor_of_the_test_loss() -> None:
     assert epochs[-1][1]["coefficients.error"] < 0.15
 
 
+@pytest.mark.slow
 def test_coefficients_are_compared_as_the_model_sees_the_inputs() -> None:
     dataset = {**DATA, "normalize": {"mean": 0.3, "std": 0.5}, "noise": 0.0, "correlation": 0.0}
     spec = parsed({**LINEAR, "dataset": dataset, "optimizer": {"kind": "sgd", "lr": 0.02}, "epochs": 600})

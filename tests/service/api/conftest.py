@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from service.store.database import open_engine
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Settings:
+def here(tmp_path: Path, migrated: Path) -> Settings:
+    shutil.copyfile(migrated, tmp_path / "fitwell.db")
     return Settings(data_dir=tmp_path)
 
 

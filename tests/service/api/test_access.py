@@ -142,6 +142,7 @@ def test_without_a_token_nothing_is_answered_but_whether_the_service_lives(world
     assert {path for path, answer in answers.items() if answer.status_code == 200} == OPEN
 
 
+@pytest.mark.slow
 def test_each_operation_needs_the_scope_that_its_description_says(world: World) -> None:
     headers = {scope: world.token("carol", scope) for scope in ("read", "write", "admin")}
     seen = set[str]()
@@ -296,6 +297,7 @@ def test_what_is_made_belongs_to_whoever_made_it(world: World) -> None:
     assert len(runs) == 2
 
 
+@pytest.mark.slow
 def test_nobody_but_owner_and_admin_changes_a_thing(world: World) -> None:
     things = world.furnish(world.alice, MARK)
     queued = world.client.post("/v1/runs", json=body(seed=5), headers=world.alice).json()
@@ -324,6 +326,7 @@ def state(world: World, things: dict[str, str]) -> list[Any]:
     return [{**one, **changing} if isinstance(one, dict) else one for one in shown]
 
 
+@pytest.mark.slow
 def test_where_runs_are_not_shared_no_operation_tells_of_anothers(private: World) -> None:
     things, mine = private.furnish(private.alice, MARK), private.furnish(private.bob, "bobs")
     for method, path, operation in private.operations():
@@ -351,6 +354,7 @@ IDS = ("ids", "reference")
 """Query parameters that take ids of runs."""
 
 
+@pytest.mark.slow
 def test_where_runs_are_not_shared_owner_and_admin_see_them_as_ever(private: World) -> None:
     things = private.furnish(private.alice, MARK)
     private.furnish(private.bob, "bobs")

@@ -196,6 +196,7 @@ def test_a_run_that_trained_for_too_long_fails_and_can_be_given_more(client: Tes
     assert work.orders([claim]) == {run_id: "go"}
 
 
+@pytest.mark.slow
 def test_waiting_costs_no_training_time(client: TestClient, work: Jobs) -> None:
     run_id = client.post("/v1/runs", json=body(max_seconds=1.5)).json()["id"]
     (claim,) = work.claim(WORKER, limit=1)

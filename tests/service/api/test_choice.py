@@ -83,6 +83,7 @@ def test_rules_that_watch_what_validates_are_left_out_of_the_chosen_spec(client:
         assert client.post("/v1/runs", json=spec).status_code == 201
 
 
+@pytest.mark.slow
 def test_without_folds_the_spread_is_over_seeds_and_the_spec_is_the_arms(client: TestClient, work: Jobs) -> None:
     address = study(client, work, folds=None, seeds=3)
     found = choice(client, address, rule="one_standard_error")
@@ -97,6 +98,7 @@ def test_without_folds_the_spread_is_over_seeds_and_the_spec_is_the_arms(client:
     assert refused(client, single, rule="one_standard_error") == (422, "no_spread", "rule")
 
 
+@pytest.mark.slow
 def test_the_order_is_known_only_where_one_strength_alone_differs(client: TestClient, work: Jobs) -> None:
     rule = {"rule": "one_standard_error"}
     dropout = {"kind": "dropout", "p": 0.1}

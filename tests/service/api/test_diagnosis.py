@@ -92,6 +92,7 @@ def test_an_underfit_run_gets_more_epochs(client: TestClient, work: Jobs) -> Non
     assert client.post("/v1/runs", json=found["suggested_spec"]).status_code == 201
 
 
+@pytest.mark.slow
 def test_a_plateau_is_decided_by_another_run_and_takes_its_model(client: TestClient, work: Jobs) -> None:
     high = run(client, work, falling(30, 1.6, 0.5), falling(30, 1.65, 0.5))
     wide = {"kind": "mlp", "hidden": [64, 64]}
@@ -122,6 +123,7 @@ def test_a_diverged_run_gets_a_lower_learning_rate(client: TestClient, work: Job
     assert finite["verdict"] == "diverged"
 
 
+@pytest.mark.slow
 def test_nothing_is_suggested_on_the_test_set_unless_that_was_allowed(client: TestClient, work: Jobs) -> None:
     nothing_held_out = {"kind": "digits", "train_size": 100, "validation_size": 0}
     found = diagnosis(client, run(client, work, *OVERFITS, split="test", dataset=nothing_held_out))
@@ -151,6 +153,7 @@ def test_a_loss_that_was_measured_once_is_no_curve_and_no_divergence(client: Tes
     assert "Not every epoch" in found["explanation"]
 
 
+@pytest.mark.slow
 def test_too_many_neighbours_underfit_and_fewer_are_suggested(client: TestClient, work: Jobs) -> None:
     k = np.arange(1, 41)
     knn: dict[str, Any] = {"model": {"kind": "knn"}, "optimizer": None, "batch_size": 64}

@@ -16,6 +16,7 @@ def learning(*teachers: Any, **fields: Any) -> dict[str, Any]:
     return body(regularizers=[{"kind": "distillation", "teachers": list(teachers), **fields}])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("teachers", "pointer", "says"),
     [

@@ -103,6 +103,7 @@ def test_own_pages_and_programs_are_served_and_get_no_cors_headers(client: TestC
     assert not [name for name in answer.headers if name.startswith("access-control-")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "headers",
     [

@@ -116,6 +116,7 @@ def test_runs_of_equal_folds_are_reused_and_of_other_folds_are_not(client: TestC
     assert client.post("/v1/studies/preview", json={**STUDY, "folds": 4}).json()["reused"] == 0
 
 
+@pytest.mark.slow
 def test_added_seeds_are_trained_on_every_fold(client: TestClient, work: Jobs) -> None:
     study = post(client, seeds=2)
     more = client.post(f"/v1/studies/{study['id']}/seeds", json={"add": 1}).json()
@@ -166,6 +167,7 @@ def test_one_seed_on_many_folds_has_no_p(client: TestClient, work: Jobs) -> None
     assert pair["mean_difference"] < 0
 
 
+@pytest.mark.slow
 def test_curves_are_of_the_means_over_folds(client: TestClient, work: Jobs) -> None:
     study = post(client)
     train(client, work, some_loss)
@@ -240,7 +242,7 @@ def test_folds_can_be_compared_with_each_other_and_are_cells_of_other_groups(cli
         ({"folds": 1}, ["/folds"]),
         ({"folds": 21}, ["/folds"]),
         ({"folds": "5"}, ["/folds"]),
-        ({"base": {**BASE, "dataset": {"kind": "digits", "train_size": 1154}}}, ["/dataset/train_size"]),
+        ({"base": {**BASE, "dataset": {"kind": "digits", "train_size": 1154}}}, ["/base/dataset/train_size"]),
         ({"seeds": 501}, [""]),
     ],
 )

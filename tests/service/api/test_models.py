@@ -476,6 +476,7 @@ def test_a_process_that_hangs_is_a_504_and_the_next_request_is_answered(tmp_path
     assert not psutil.pid_exists(pid), "it ends with the service"
 
 
+@pytest.mark.slow
 def test_data_that_are_not_on_this_machine_are_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from worker.spec.datasets.kmnist import KMNIST
 
@@ -488,6 +489,7 @@ def test_data_that_are_not_on_this_machine_are_told_of(tmp_path: Path, monkeypat
         assert service.predict(run_id, {"inputs": [[0] * 784]}).status_code == 200
 
 
+@pytest.mark.slow
 def test_a_curve_is_drawn_once_and_again_when_something_is_new(service: Service) -> None:
     claim = service.begin(name="<i>$x$</i>", seed=90)
     url = f"/v1/runs/{claim.run_id}/curve.svg"
@@ -542,6 +544,7 @@ def test_pictures_that_make_no_sense_are_refused(service: Service, run_id: str, 
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
 
 
+@pytest.mark.slow
 def test_rows_that_are_no_images_are_not_drawn(service: Service) -> None:
     run_id = service.finished(dataset={"kind": "mnist1d", "train_size": 100}, model={"kind": "linear"})
     answer = service.client.get(f"/v1/runs/{run_id}/predictions.png")

@@ -237,6 +237,7 @@ def test_equal_runs_are_reused_across_studies_and_compare_alike(client: TestClie
     assert {k: v for k, v in one.items() if k != "study_id"} == {k: v for k, v in other.items() if k != "study_id"}
 
 
+@pytest.mark.slow
 def test_cancel_and_delete(client: TestClient, work: Jobs) -> None:
     study = post(client, seeds=2).json()
     url = f"/v1/studies/{study['id']}"
@@ -292,6 +293,7 @@ def test_a_study_that_is_too_large_says_what_would_be_taken(client: TestClient) 
     assert "5,000" in answer.json()["detail"]
 
 
+@pytest.mark.slow
 def test_adding_seeds_is_held_to_the_same_bounds(client: TestClient) -> None:
     study = post(client, seeds=[2**53 - 2]).json()
     url = f"/v1/studies/{study['id']}/seeds"

@@ -94,6 +94,7 @@ def test_a_run_goes_only_to_a_worker_that_has_its_device(runs: Runs, jobs: Jobs)
     assert "cuda" in (runs.get(run_id).waiting_reason or "")
 
 
+@pytest.mark.slow
 def test_every_run_is_claimed_once_by_many_claimers_at_once(settings: Settings, runs: Runs) -> None:
     for seed in range(120):
         submit(runs, seed=seed)
@@ -310,6 +311,7 @@ def test_a_claim_brings_the_history_that_stop_rules_need(runs: Runs, jobs: Jobs)
     assert one(jobs).history == {"val.loss": [0.5, None]}
 
 
+@pytest.mark.slow
 def test_event_ids_come_in_commit_order_so_that_a_reader_never_misses_one(
     runs: Runs, records: Records, settings: Settings
 ) -> None:

@@ -100,6 +100,7 @@ def test_p_is_never_zero() -> None:
     assert two_sided_p(far) == 1 / (signflip.FLIPS + 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [6, 8, 20])
 def test_intervals_cover_the_true_mean(n: int) -> None:
     """2000 samples of a symmetric law with heavy tails; 95 % promised, 94 % demanded."""

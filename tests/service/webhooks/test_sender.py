@@ -60,6 +60,7 @@ def test_what_failed_comes_again_with_the_same_id_and_a_fresh_signature(
     assert endpoints.get(endpoint_id).failing_since is None
 
 
+@pytest.mark.slow
 def test_targets_that_are_dead_slow_nobody_else(engine: sa.Engine, endpoints: Endpoints, make: Make, end: End) -> None:
     def hang(_: http.server.BaseHTTPRequestHandler) -> None:
         time.sleep(2)

@@ -94,6 +94,7 @@ def test_numbers_that_are_no_classes_are_dealt_in_the_order_of_the_split() -> No
     assert held_out.tolist() == order[2::5].tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["digits", "mnist1d"])
 @pytest.mark.parametrize("changes", [{}, {"train_size": 200, "label_noise": 0.25}, {"imbalance": 8.0}])
 def test_a_run_trains_on_none_of_the_rows_it_validates_on(kind: str, changes: dict[str, Any]) -> None:

@@ -119,6 +119,7 @@ def test_an_optimizer_learns_the_digits(part: type[Optimizer]) -> None:
     assert epochs[-1][1]["train.loss"] < epochs[0][1]["train.loss"] / 3
 
 
+@pytest.mark.slow
 def test_specs_are_read_without_torch() -> None:
     code = "import sys, worker.spec.run, worker.ports, service.app; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
