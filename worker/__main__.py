@@ -25,6 +25,7 @@ from service.store.database import StoreError, migrate, open_engine
 from worker.agent import Agent, AgentSettings
 from worker.ports import WorkerInfo
 from worker.spec.datasets import KINDS
+from worker.spec.datasets.uploaded import Uploaded
 from worker.spec.families.dataset import BuiltIn
 
 FAILED = 1
@@ -98,9 +99,10 @@ def _agent_settings(settings: Settings) -> AgentSettings:
 
 
 def _list_data(settings: Settings) -> int:
+    home, parts = settings.datasets, [part(kind=kind) for kind, part in KINDS.items() if part is not Uploaded]
     found = [
-        {"kind": kind, "rows": list(part.rows), "shape": list(part.shape), "missing": part.missing(settings.datasets)}
-        for kind, part in BUILT_IN.items()
+        {"kind": part.kind, "rows": list(part.rows), "shape": list(part.shape), "missing": part.missing(home)}
+        for part in parts
     ]
     print(json.dumps(found))  # noqa: T201
     return 0
