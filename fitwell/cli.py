@@ -39,8 +39,9 @@ app = typer.Typer(
 PANELS = {
     "Begin": (serve.serve, demo.demo, init.init, doctor.doctor),
     "Runs": (
-        submit.submit, submit.validate, runs.ls, runs.show, runs.watch, runs.history, export.export, runs.download,
-        runs.cancel, again.pause, again.resume, again.retry, again.extend, again.verify, again.logs, again.rm,
+        submit.submit, submit.validate, runs.ls, runs.show, runs.watch, runs.history, runs.download, runs.cancel,
+        export.export, export.report, again.pause, again.resume, again.retry, again.extend, again.verify, again.logs,
+        again.rm,
     ),
     "Studies": (studies.study, studies.compare, studies.choose, studies.diagnose),
     "What there is": (catalog.catalog, schema.schema),

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypedDict
 
+import httpx2
 from pydantic import Field, model_validator
 
 from fitwell.bound import View
+
+
+class RunChanges(TypedDict, total=False):
+    """What can be said of a run that its result does not depend on."""
+
+    name: str | None
+    labels: Mapping[str, str]
+    priority: int
+    max_seconds: float | None
 
 
 class Device(View):
@@ -63,6 +74,11 @@ class Event(View):
     run_id: str
     at: str
     data: dict[str, Any]
+
+
+def event_of(message: httpx2.ServerSentEvent) -> Event:
+    """The event that a message tells of."""
+    return Event.model_validate_json(message.data)
 
 
 class LogLine(View):

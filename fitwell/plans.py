@@ -7,6 +7,7 @@ retries, pages, long polls and streams are here, once.
 
 from __future__ import annotations
 
+import os
 import random
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -104,6 +105,12 @@ Telling: TypeAlias = Generator[Step | Tell[T], Any, None]
 def place(*steps: str) -> str:
     """A path on the server; what is in a step, an id say, leads nowhere else."""
     return "/v1/" + "/".join(quote(step, safe="@:") or "-" for step in steps)
+
+
+def file_of(to: str | os.PathLike[str] | None, name: str) -> Path:
+    """The file that is meant by ``to``: itself, or ``name`` in a folder, by default in the current one."""
+    target = Path(to or ".")
+    return target / name if target.is_dir() else target
 
 
 def answered(request: Request) -> Plan[httpx2.Response]:

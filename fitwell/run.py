@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias, TypedDict, Unpack
+from typing import Any, TypeAlias, Unpack
 
 import httpx2
 from pydantic import PrivateAttr
@@ -25,25 +25,18 @@ from fitwell.measured import (
     LogLine,
     Predictions,
     Progress,
+    RunChanges,
     Stack,
     Verification,
     Weights,
+    event_of,
 )
 from fitwell.notebook import html_of
-from fitwell.plans import Plan, Request, Telling, answered, heard, pages, place, read, saved
+from fitwell.plans import Plan, Request, Telling, answered, file_of, heard, pages, place, read, saved
 from fitwell.transport import AsyncTransport
 
 __all__ = ["AsyncRun", "Event", "History", "Predictions", "Run", "View"]
 POLL_SECONDS = 30
-
-
-class RunChanges(TypedDict, total=False):
-    """What can be said of a run that its result does not depend on."""
-
-    name: str | None
-    labels: Mapping[str, str]
-    priority: int
-    max_seconds: float | None
 
 
 class Run(Live[M]):
@@ -129,7 +122,7 @@ class Run(Live[M]):
         def over() -> Plan[bool]:
             return (yield from read(Request("GET", self.path)))["terminal"] is True
 
-        yield from heard(f"{self.path}/events", after, _event, over)
+        yield from heard(f"{self.path}/events", after, event_of, over)
 
     @call
     def diagnosis(self, reference: str | None = None) -> Plan[Diagnosis]:
@@ -179,9 +172,15 @@ class Run(Live[M]):
         Raises:
             NotFound: there is no such file, or not yet.
         """
-        target = Path(to or ".")
-        target = target / f"{self.id}-{name}" if target.is_dir() else target
+        target = file_of(to, f"{self.id}-{name}")
         yield from saved(Request("GET", f"{self.path}/{name}", params), target)
+        return target
+
+    @call
+    def report(self, to: str | os.PathLike[str] | None = None) -> Plan[Path]:
+        """Write all that is known of it to one HTML file that can be mailed; its path."""
+        target = file_of(to, f"{self.id}.html")
+        yield from saved(Request("GET", f"{self.path.removeprefix('/v1')}/report"), target)
         return target
 
     @call
@@ -191,8 +190,7 @@ class Run(Live[M]):
         Raises:
             BadRequest: there is no such form.
         """
-        target = Path(to or ".")
-        target = target / f"{self.id}.{form}" if target.is_dir() else target
+        target = file_of(to, f"{self.id}.{form}")
         yield from saved(Request("GET", f"{self.path}/history", {"format": form}), target)
         return target
 
@@ -298,7 +296,3 @@ class Run(Live[M]):
 
 
 AsyncRun: TypeAlias = Run[AsyncTransport]
-
-
-def _event(message: httpx2.ServerSentEvent) -> Event:
-    return Event.model_validate_json(message.data)

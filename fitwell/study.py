@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias, TypedDict, Unpack
 
 import httpx2
@@ -12,8 +14,8 @@ from fitwell.bound import Live, M, Resource, View, call, listing
 from fitwell.comparison import Candidate, Choice, Comparison, Group, Pair, Question
 from fitwell.errors import TimedOut
 from fitwell.history import History
-from fitwell.measured import Event
-from fitwell.plans import Pause, Plan, Request, Telling, answered, heard, pages, place, read
+from fitwell.measured import Event, event_of
+from fitwell.plans import Pause, Plan, Request, Telling, answered, file_of, heard, pages, place, read, saved
 from fitwell.run import Run
 from fitwell.transport import AsyncTransport
 
@@ -38,6 +40,16 @@ class StudyFields(TypedDict, total=False):
     metric: str | None
     at: str
     baseline: str | None
+
+
+class ReportQuestion(TypedDict, total=False):
+    """What a report of a study compares; what is left out is as the study was made for."""
+
+    metric: str | None
+    at: str | None
+    by: Sequence[str] | None
+    pairs: str | None
+    curve: str | None
 
 
 class Arm(View):
@@ -138,7 +150,7 @@ class Study(Live[M]):
             return ids <= ended and (yield from read(Request("GET", self.path)))["terminal"] is True
 
         def mine(message: httpx2.ServerSentEvent) -> Event | None:
-            event = Event.model_validate_json(message.data)
+            event = event_of(message)
             if event.run_id not in ids:
                 return None
             if event.type in RUN_ENDS:
@@ -178,6 +190,18 @@ class Study(Live[M]):
         """
         params = {key: value for key, value in question.items() if value is not None}
         return Comparison.model_validate((yield from read(Request("GET", f"{self.path}/compare", params))))
+
+    @call
+    def report(self, to: str | os.PathLike[str] | None = None, **question: Unpack[ReportQuestion]) -> Plan[Path]:
+        """Write its comparison to one HTML file that can be mailed; its path.
+
+        Raises:
+            InvalidRequest: there is no such metric, epoch or path.
+        """
+        target = file_of(to, f"{self.id}.html")
+        params = {key: value for key, value in question.items() if value is not None}
+        yield from saved(Request("GET", f"{self.path.removeprefix('/v1')}/report", params), target)
+        return target
 
     @call
     def choice(

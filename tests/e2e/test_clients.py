@@ -128,6 +128,19 @@ def test_a_run_goes_from_submit_to_files(ask: Ask, run: fitwell.Run, tmp_path: P
         assert path.read_bytes().startswith(begin)
 
 
+def test_reports_are_files_that_hold_all_they_show(
+    ask: Ask, served: Serving, run: fitwell.Run, study: fitwell.Study, tmp_path: Path
+) -> None:
+    of_run = ask(lambda client: client.runs.get(run.id), lambda run: run.report(tmp_path))
+    of_study = ask(lambda client: client.studies.get(study.id), lambda study: study.report(tmp_path, at="last"))
+    for path, named in ((of_run, run.id), (of_study, study.id)):
+        text = path.read_text()
+        assert (path.name, named in text, "<svg" in text, "<script" in text) == (f"{named}.html", True, True, False)
+    command = [sys.executable, "-m", "fitwell.cli", "report", study.id, "--url", served.client.transport.url]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    assert told.stdout.strip() == f"{study.id}.html"
+
+
 def test_a_run_is_changed_cloned_extended_verified_and_deleted(ask: Ask, run: fitwell.Run) -> None:
     def got(client: Any) -> Any:
         return client.runs.get(run.id)

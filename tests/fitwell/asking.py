@@ -12,6 +12,7 @@ import fitwell
 
 Ask = Callable[..., Any]
 WAYS = ("waits", "is awaited")
+LOOPS = {"is awaited": "asyncio", "is awaited on trio": "trio"}
 
 
 def asking(way: str, url: str) -> Ask:
@@ -37,6 +38,6 @@ def asking(way: str, url: str) -> Ask:
                         came = await came
                 return came
 
-        return anyio.run(main)
+        return anyio.run(main, backend=LOOPS[way])
 
     return waited if way == "waits" else awaited

@@ -89,7 +89,7 @@ def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.fixture(params=WAYS)
+@pytest.fixture(params=[*WAYS, "is awaited on trio"])
 def ask(request: pytest.FixtureRequest, url: str) -> Ask:
     return asking(request.param, url)
 

@@ -134,7 +134,7 @@ def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
 
 def test_every_read_takes_json() -> None:
     """What changes things says what it did; what serves, prints or writes files has its own form."""
-    others = {"serve", "demo", "api", "worker", "init", "download", "schema", "mcp", "completion"}
+    others = {"serve", "demo", "api", "worker", "init", "download", "report", "schema", "mcp", "completion"}
     others |= {"data remove", "data fetch", "token revoke", "webhook rm"}
     groups = [(f"{group.name} ", group.typer_instance) for group in app.registered_groups if group.typer_instance]
     named = [("", app), *groups]

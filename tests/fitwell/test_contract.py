@@ -54,7 +54,7 @@ def test_the_tree_of_errors_is_drawn_whole() -> None:
 
 @pytest.mark.parametrize(
     ("fields", "body"),
-    [(runs.RunFields, RunBody), (study.StudyFields, StudyBody), (run.RunChanges, ChangeBody)],
+    [(runs.RunFields, RunBody), (study.StudyFields, StudyBody), (measured.RunChanges, ChangeBody)],
 )
 def test_arguments_are_the_fields_that_the_server_takes(fields: Any, body: type[BaseModel]) -> None:
     assert set(get_type_hints(fields)) == set(body.model_fields)
