@@ -40,10 +40,10 @@ PANELS = {
     "Begin": (serve.serve, demo.demo, init.init, doctor.doctor),
     "Runs": (
         submit.submit, submit.validate, runs.ls, runs.show, runs.watch, runs.history, runs.download, runs.cancel,
-        export.export, export.report, again.pause, again.resume, again.retry, again.extend, again.verify, again.logs,
-        again.rm,
+        runs.rm, export.export, export.report, again.pause, again.resume, again.retry, again.extend, again.verify,
+        again.logs,
     ),
-    "Studies": (studies.study, studies.compare, studies.choose, studies.diagnose),
+    "Studies": (studies.study, studies.studies, studies.seeds, studies.compare, studies.choose, studies.diagnose),
     "What there is": (catalog.catalog, schema.schema),
     "Serve": (serve.api, serve.worker, backup.backup, mcp.mcp, completion.completion),
 }  # fmt: skip

@@ -1,8 +1,7 @@
-"""``pause``, ``resume``, ``retry``, ``extend``, ``verify``, ``logs`` and ``rm``: what can be done with a run."""
+"""``pause``, ``resume``, ``retry``, ``extend``, ``verify`` and ``logs``: what can be done with a run."""
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
@@ -64,13 +63,6 @@ def logs(run_id: RunID, url: URL = None, as_json: JSON = False) -> None:
     with Client(url) as client:
         for line in client.runs.get(run_id).log():
             typer.echo(line.model_dump_json() if as_json else f"{line.at} {line.level:7} {line.text}")
-
-
-def rm(run_id: RunID, url: URL = None, as_json: JSON = False) -> None:
-    """Forget a run that has ended, with its history and files."""
-    with Client(url) as client:
-        client.runs.get(run_id).delete()
-    typer.echo(json.dumps({"id": run_id, "deleted": True}) if as_json else f"{run_id} is deleted")
 
 
 def _say(run: Run, *, as_json: bool) -> None:

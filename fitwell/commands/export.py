@@ -13,7 +13,7 @@ import typer
 
 from fitwell import tensorboard
 from fitwell.client import Client
-from fitwell.commands.options import JSON, URL
+from fitwell.commands.options import JSON, URL, Either, is_study
 from fitwell.local import LocalError
 from fitwell.mlflow import Tracking
 from fitwell.run import Run
@@ -53,28 +53,24 @@ def export(
     with Client(url) as client:
         for run in _runs(client, ids):
             try:
-                place = _exported(run, form, to, experiment, tracking, several=len(ids) > 1 or _is_study(ids[0]))
+                place = _exported(run, form, to, experiment, tracking, several=len(ids) > 1 or is_study(ids[0]))
             except OSError as error:
                 raise LocalError(f"Nothing can be written to {to or Path.cwd()} ({error.strerror}).") from error
             typer.echo(json.dumps({"run_id": run.id, "exported": place}) if as_json else place)
 
 
 def report(
-    which: Annotated[str, typer.Argument(metavar="RUN|STUDY", help="A run or a study.")],
+    which: Either,
     to: Annotated[Path | None, typer.Option("--to", help="A file or a folder; by default this one.")] = None,
     url: URL = None,
 ) -> None:
     """Write all that is known of a run, or the comparison of a study, to one HTML file that can be mailed."""
     with Client(url) as client:
         try:
-            place = client.studies.get(which).report(to) if _is_study(which) else client.runs.get(which).report(to)
+            place = client.studies.get(which).report(to) if is_study(which) else client.runs.get(which).report(to)
         except OSError as error:
             raise LocalError(f"Nothing can be written to {to or Path.cwd()} ({error.strerror}).") from error
     typer.echo(place)
-
-
-def _is_study(name: str) -> bool:
-    return name.startswith("study_")
 
 
 def _exported(
@@ -93,7 +89,7 @@ def _exported(
 
 def _runs(client: Client, ids: list[str]) -> Iterator[Run]:
     for one in ids:
-        if _is_study(one):
+        if is_study(one):
             yield from client.studies.get(one).runs()
         else:
             yield client.runs.get(one)

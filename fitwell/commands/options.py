@@ -18,6 +18,7 @@ Set = Annotated[
 Label = Annotated[list[str] | None, typer.Option("--label", metavar="KEY=VALUE", help="A label (repeatable).")]
 SpecFile = Annotated[str, typer.Argument(metavar="SPEC", help="A YAML, TOML or JSON file, or - for standard input.")]
 RunID = Annotated[str, typer.Argument(metavar="RUN", help="A run's id.")]
+Either = Annotated[str, typer.Argument(metavar="RUN|STUDY", help="The id of a run or of a study.")]
 StudyID = Annotated[str, typer.Argument(metavar="STUDY", help="A study's id.")]
 
 
@@ -43,6 +44,11 @@ def labels_of(given: list[str] | None) -> dict[str, str]:
     if wrong:
         raise SpecFileError(f"--label takes key=value; {wrong[0]!r} has no '='.")
     return {key: value for key, _, value in pairs}
+
+
+def is_study(name: str) -> bool:
+    """Whether an id is a study's."""
+    return name.startswith("study_")
 
 
 def wide_console(width: int = 140) -> Console:

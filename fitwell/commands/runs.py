@@ -1,4 +1,4 @@
-"""``ls``, ``show``, ``watch``, ``history``, ``download`` and ``cancel``: runs on a server."""
+"""``ls``, ``show``, ``watch``, ``history``, ``download``, ``cancel`` and ``rm``: runs on a server, and studies."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from fitwell.client import Client
-from fitwell.commands.options import JSON, URL, Label, RunID, labels_of, wide_console
+from fitwell.commands.options import JSON, URL, Either, Label, RunID, is_study, labels_of, wide_console
 from fitwell.exits import Exit
 from fitwell.local import LocalError
 from fitwell.run import Run
+from fitwell.study import Study
 from fitwell.watching import watch as watched
 
 SHOWN = ("train.loss", "train.loss_eval", "val.loss", "test.loss", "test.accuracy", "test.r2")
@@ -66,11 +67,16 @@ def ls(
     wide_console().print(table)
 
 
-def show(run_id: RunID, url: URL = None, as_json: JSON = False) -> None:
-    """Show one run."""
+def show(which: Either, url: URL = None, as_json: JSON = False) -> None:
+    """Show one run, or one study."""
     with Client(url) as client:
-        run = client.runs.get(run_id)
-    typer.echo(run.model_dump_json()) if as_json else describe(run)
+        found = client.studies.get(which) if is_study(which) else client.runs.get(which)
+    if as_json:
+        typer.echo(found.model_dump_json())
+    elif isinstance(found, Run):
+        describe(found)
+    else:
+        describe_study(found)
 
 
 def watch(run_id: RunID, url: URL = None, as_json: JSON = False) -> None:
@@ -117,11 +123,21 @@ def download(
             raise LocalError(f"The file cannot be written to {to or Path.cwd()} ({error.strerror}).") from error
 
 
-def cancel(run_id: RunID, url: URL = None, as_json: JSON = False) -> None:
-    """Ask a run to end."""
+def cancel(which: Either, url: URL = None, as_json: JSON = False) -> None:
+    """Ask a run to end, or all runs of a study."""
     with Client(url) as client:
-        run = client.runs.get(run_id).cancel()
-    typer.echo(run.model_dump_json() if as_json else f"{run.id} is {run.status}")
+        ended = client.studies.get(which).cancel() if is_study(which) else client.runs.get(which).cancel()
+    typer.echo(ended.model_dump_json() if as_json else f"{ended.id} is {ended.status}")
+
+
+def rm(which: Either, url: URL = None, as_json: JSON = False) -> None:
+    """Forget a run that has ended, or a study with all its runs; with their histories and files."""
+    with Client(url) as client:
+        if is_study(which):
+            client.studies.get(which).delete()
+        else:
+            client.runs.get(which).delete()
+    typer.echo(json.dumps({"id": which, "deleted": True}) if as_json else f"{which} is deleted")
 
 
 def _number(value: float | None) -> str:
@@ -143,3 +159,13 @@ def describe(run: Run) -> None:
     if run.last:
         told = [f"{name} {_number(run.last[name])}" for name in SHOWN if name in run.last]
         typer.echo("  last " + "  ".join(told))
+
+
+def describe_study(study: Study) -> None:
+    """A study in a few lines."""
+    progress = study.progress
+    counts = ", ".join(f"{count} {status}" for status, count in progress.by_status.items())
+    typer.echo(f"{study.id}  {study.status}  {counts}  epoch {progress.epoch}/{progress.epochs}")
+    typer.echo(f"  {len(study.arms)} arms, compared with {study.baseline} by the {study.at} {study.metric}:")
+    for arm in study.arms:
+        typer.echo(f"    {arm.id}")

@@ -1,4 +1,4 @@
-"""``study``, ``compare``, ``choose`` and ``diagnose``: which regularizer helps, and how sure that is."""
+"""``study``, ``studies``, ``seeds``, ``compare``, ``choose``, ``diagnose``: which regularizer helps, how sure it is."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
+from rich.markup import escape
+from rich.table import Table
 
 from fitwell.client import Client
 from fitwell.commands.options import JSON, URL, RunID, Set, SpecFile, StudyID, body_of, wide_console
@@ -51,6 +53,39 @@ def study(
             _show(submitted)
         if wait and set(submitted.progress.by_status) - {"succeeded"}:
             raise typer.Exit(Exit.RUN_FAILED)
+
+
+def studies(
+    url: URL = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 20,
+    as_json: JSON = False,
+) -> None:
+    """List studies, newest first."""
+    with Client(url) as client:
+        found = [one for _, one in zip(range(limit), client.studies.list(), strict=False)]
+    if as_json:
+        typer.echo(f"[{','.join(one.model_dump_json() for one in found)}]")
+        return
+    table = Table()
+    table.add_column("study", no_wrap=True)
+    for heading in ("name", "status", "arms", "seeds", "epochs"):
+        table.add_column(heading)
+    for one in found:
+        epochs = f"{one.progress.epoch}/{one.progress.epochs}"
+        table.add_row(one.id, escape(one.name or ""), one.status, str(len(one.arms)), str(len(one.seeds)), epochs)
+    wide_console().print(table)
+
+
+def seeds(
+    study_id: StudyID,
+    more: Annotated[int, typer.Argument(min=1, help="How many more.")],
+    url: URL = None,
+    as_json: JSON = False,
+) -> None:
+    """Train every arm with more seeds. Where results could be seen already, that is another look, and has its price."""
+    with Client(url) as client:
+        study = client.studies.get(study_id).add_seeds(more)
+    typer.echo(study.model_dump_json() if as_json else f"{study.id}: {len(study.seeds)} seeds, look {study.looks}")
 
 
 def compare(

@@ -135,6 +135,23 @@ def test_a_study_is_exported_run_by_run(served: Serving, tmp_path: Path) -> None
     assert (lost.returncode, "Nothing can be written" in lost.stderr) == (Exit.LOCAL, True)
 
 
+def test_a_study_is_listed_shown_given_seeds_cancelled_and_removed(served: Serving, tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump({"name": "[s]", "base": {**SPEC, "epochs": 100_000}, "arms": {"a": {}}, "seeds": 2}))
+    name = told(served, "study", str(file)).stdout.strip()
+    listed = told(served, "studies", "--limit", "1").stdout
+    assert (name in listed, "[s]" in listed) == (True, True)
+    assert json.loads(told(served, "studies", "--json").stdout)[0]["id"] == name
+    assert "3 seeds" in told(served, "seeds", name, "1").stdout
+    shown = told(served, "show", name)
+    assert (shown.returncode, "1 arms" in shown.stdout) == (0, True)
+    assert told(served, "rm", name).returncode == Exit.REFUSED
+    assert told(served, "cancel", name).returncode == 0
+    served.client.studies.get(name).wait(30)
+    assert told(served, "rm", name).stdout == f"{name} is deleted\n"
+    assert told(served, "show", name).returncode == Exit.REFUSED
+
+
 def test_a_name_with_brackets_is_shown_as_it_is(served: Serving, run: fitwell.Run) -> None:
     listed = told(served, "ls", "--limit", "1000", "--sort", "created_at")
     line = next(line for line in listed.stdout.splitlines() if run.id in line)

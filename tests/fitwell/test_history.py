@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fitwell.curve import svg
@@ -59,6 +59,7 @@ def test_a_table_without_its_library_says_how_to_get_it() -> None:
 VALUES = st.one_of(st.none(), st.floats(allow_nan=True, width=32), st.floats(0.01, 3.0))
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(VALUES, VALUES), max_size=60), st.booleans(), st.text(max_size=20))
 def test_any_history_is_a_well_formed_picture_with_every_point_inside(
     measured: list[tuple[float | None, float | None]], log: bool, title: str
