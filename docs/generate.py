@@ -24,7 +24,7 @@ from fitwell.catalog import Presets
 from fitwell.dataset import Datasets
 from fitwell.exits import MEANINGS
 from fitwell.runs import Runs
-from fitwell.study import Studies
+from fitwell.studies import Studies
 from fitwell.token import Tokens
 from fitwell.webhook import Webhooks
 from service.api.catalog import FAMILIES, get_catalog

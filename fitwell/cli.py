@@ -58,7 +58,7 @@ app.add_typer(webhooks.app, name="webhook", rich_help_panel="Serve")
 def main() -> None:
     """Run the command line; a refusal is a sentence and an exit code, never a traceback."""
     try:
-        app()
+        app(prog_name="fitwell")
     except FitwellError as error:
         _say(str(error))
         sys.exit(code_of(error))

@@ -9,7 +9,7 @@ from fitwell.catalog import Capabilities, Catalog, Presets
 from fitwell.dataset import Datasets
 from fitwell.plans import Plan, Request, read
 from fitwell.runs import Runs
-from fitwell.study import Studies
+from fitwell.studies import Studies
 from fitwell.token import Tokens
 from fitwell.transport import AsyncTransport, Transport
 from fitwell.webhook import Webhooks

@@ -1,16 +1,16 @@
-"""A study as the client sees it, and the studies of a server."""
+"""A study as the client sees it, and what can be asked of it."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, TypedDict, Unpack
 
 import httpx2
 
-from fitwell.bound import Live, M, Resource, View, call, listing
+from fitwell.bound import Live, M, View, call, listing
 from fitwell.comparison import Candidate, Choice, Comparison, Group, Pair, Question
 from fitwell.errors import TimedOut
 from fitwell.history import History
@@ -20,26 +20,11 @@ from fitwell.run import Run
 from fitwell.transport import AsyncTransport
 
 __all__ = [
-    "Arm", "AsyncStudy", "Candidate", "Choice", "Comparison", "Group", "Pair", "Preview", "Studies", "Study", "compare",
+    "Arm", "AsyncStudy", "Candidate", "Choice", "Comparison", "Group", "Pair", "Study", "compare",
 ]  # fmt: skip
 POLL_SECONDS = 0.5
 RUN_ENDS = ("run.succeeded", "run.failed", "run.cancelled")
 BEGINS_AGAIN = ("run.queued", "run.requeued")
-
-
-class StudyFields(TypedDict, total=False):
-    """The body of a study."""
-
-    name: str | None
-    base: Mapping[str, Any]
-    arms: Mapping[str, Mapping[str, Any]]
-    grid: Mapping[str, Sequence[Any]]
-    sample: Mapping[str, Any] | None
-    seeds: int | Sequence[int]
-    folds: int | None
-    metric: str | None
-    at: str
-    baseline: str | None
 
 
 class ReportQuestion(TypedDict, total=False):
@@ -69,20 +54,6 @@ class StudyProgress(View):
     by_status: dict[str, int]
     epoch: int
     epochs: int
-
-
-class Preview(View):
-    """What a study would cost, and whether it could decide anything; nothing was queued."""
-
-    runs: int
-    reused: int
-    stacks: int
-    arms: list[str]
-    seeds: list[int]
-    estimated_seconds: float
-    estimated_bytes: int
-    min_seeds_possible: int
-    warnings: list[str]
 
 
 class Study(Live[M]):
@@ -259,39 +230,3 @@ def compare(study: Study, **question: Unpack[Question]) -> Comparison:
         InvalidRequest: there is no such metric, epoch, arm or path.
     """
     return study.compare(**question)
-
-
-class Studies(Resource[M]):
-    """The studies of a server."""
-
-    @call
-    def create(self, *, reuse: bool = True, **body: Unpack[StudyFields]) -> Plan[Study[M]]:
-        """Submit a study: ``base``, ``arms``, ``grid`` or ``sample``, ``seeds``, ``folds`` and so on.
-
-        Raises:
-            InvalidRequest: an arm is not a run that can be trained; ``errors`` says where.
-        """
-        params = {} if reuse else {"reuse": "false"}
-        return self._study((yield from read(Request("POST", "/v1/studies", params, body))))
-
-    @call
-    def preview(self, **body: Unpack[StudyFields]) -> Plan[Preview]:
-        """What a study would cost, and whether it could decide anything; nothing is queued."""
-        return Preview.model_validate((yield from read(Request("POST", "/v1/studies/preview", json=body))))
-
-    @call
-    def get(self, study_id: str) -> Plan[Study[M]]:
-        """One study.
-
-        Raises:
-            StudyNotFound: there is none of this id.
-        """
-        return self._study((yield from read(Request("GET", place("studies", study_id)))))
-
-    @listing
-    def list(self) -> Telling[Study[M]]:
-        """Studies, newest first, page by page."""
-        yield from pages("/v1/studies", {"limit": 100}, self._study)
-
-    def _study(self, data: Any) -> Study[M]:
-        return Study.of(self._transport, data)

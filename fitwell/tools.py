@@ -6,6 +6,7 @@ server that needs no token is not changed because of that.
 
 from __future__ import annotations
 
+import functools
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -59,7 +60,6 @@ def may_write(client: Client) -> bool:
 
 def _told(tool: Any, refusal: type[Exception]) -> Any:
     """The tool, whose refusals are sentences that an assistant can act on."""
-    import functools  # noqa: PLC0415
 
     @functools.wraps(tool)
     def told(*arguments: Any, **options: Any) -> Any:

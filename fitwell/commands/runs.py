@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from fitwell.client import Client
+from fitwell.commands.following import follow, show_comparison
 from fitwell.commands.options import JSON, URL, Either, Label, RunID, is_study, labels_of, wide_console
 from fitwell.exits import Exit
 from fitwell.local import LocalError
@@ -79,18 +80,22 @@ def show(which: Either, url: URL = None, as_json: JSON = False) -> None:
         describe_study(found)
 
 
-def watch(run_id: RunID, url: URL = None, as_json: JSON = False) -> None:
-    """Draw a run's losses live, to its end; exit 1 where it fails. With --json, its events as lines of JSON."""
+def watch(which: Either, url: URL = None, as_json: JSON = False) -> None:
+    """Draw a run's losses live, or follow a study, to the end; exit 1 where one fails. With --json, its events."""
     with Client(url) as client:
-        run = client.runs.get(run_id)
+        found: Run | Study = client.studies.get(which) if is_study(which) else client.runs.get(which)
         if as_json:
-            for event in run.stream():
+            for event in found.stream():
                 typer.echo(event.model_dump_json())
-            run = run.refresh()
+            found = found.refresh()
+        elif isinstance(found, Run):
+            found = watched(found)
+            describe(found)
         else:
-            run = watched(run)
-            describe(run)
-    if run.status != "succeeded":
+            found = follow(found)
+            show_comparison(found)
+    failed = found.status != "succeeded" if isinstance(found, Run) else set(found.progress.by_status) != {"succeeded"}
+    if failed:
         raise typer.Exit(Exit.RUN_FAILED)
 
 

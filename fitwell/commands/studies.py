@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from enum import StrEnum
 from typing import Annotated
 
@@ -11,13 +10,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from fitwell.client import Client
+from fitwell.commands.following import follow, show_comparison
 from fitwell.commands.options import JSON, URL, RunID, Set, SpecFile, StudyID, body_of, wide_console
 from fitwell.comparing import choice_table, in_words, table_of
 from fitwell.exits import Exit
-from fitwell.study import Preview, Study
-from fitwell.watching import progress_bar
-
-POLL_SECONDS = 0.5
+from fitwell.studies import Preview
 
 
 class Pairs(StrEnum):
@@ -50,7 +47,7 @@ def study(
         if as_json:
             typer.echo(submitted.model_dump_json())
         elif wait:
-            _show(submitted)
+            show_comparison(submitted)
         if wait and set(submitted.progress.by_status) - {"succeeded"}:
             raise typer.Exit(Exit.RUN_FAILED)
 
@@ -150,23 +147,6 @@ def diagnose(
     with Client(url) as client:
         found = client.runs.get(run_id).diagnosis(reference)
     typer.echo(found.model_dump_json() if as_json else f"{found.verdict}. {found.explanation}")
-
-
-def follow(study: Study) -> Study:
-    """Show how far a study is; the study when every run has ended."""
-    with progress_bar() as progress:
-        task = progress.add_task(study.name or study.id, total=study.progress.epochs, losses="")
-        while not study.terminal:
-            time.sleep(POLL_SECONDS)
-            study = study.refresh()
-            progress.update(task, completed=study.progress.epoch)
-    return study
-
-
-def _show(study: Study) -> None:
-    comparison = study.compare()
-    wide_console().print(table_of(comparison, {}))
-    typer.echo(in_words(comparison))
 
 
 def _told(preview: Preview) -> str:

@@ -11,6 +11,7 @@ from fitwell.commands.options import JSON, URL, Label, Set, SpecFile, body_of, l
 from fitwell.commands.runs import describe
 from fitwell.conditions import Condition
 from fitwell.exits import Exit
+from fitwell.run import Run
 from fitwell.watching import follow
 
 
@@ -50,7 +51,13 @@ def submit(
         typer.echo(run.model_dump_json())
     elif waiting:
         describe(run)
-    if waiting and run.status != "succeeded":
+    if waiting:
+        _judge(run, conditions)
+
+
+def _judge(run: Run, conditions: list[Condition]) -> None:
+    """Exit as the run's end and the conditions say."""
+    if run.status != "succeeded":
         raise typer.Exit(Exit.RUN_FAILED)
     broken = [told for told in (condition.told(run) for condition in conditions) if told is not None]
     for told in broken:

@@ -193,6 +193,12 @@ def test_a_stream_of_a_study_tells_of_all_its_runs_once_and_ends(ask: Ask) -> No
     assert (types.count("run.created"), types.count("run.succeeded"), types.count("epoch")) == (6, 6, 24)
 
 
+def test_short_forms_are_taken_in_studies_too(served: Serving) -> None:
+    base = {**SPEC, "dataset": "digits"}
+    arms = {"a": {}, "b": {"dataset": served.client.datasets.get("mnist1d"), "schedule": "cosine"}}
+    assert served.client.studies.preview(base=base, arms=arms, seeds=2).runs == 4
+
+
 def test_a_study_gets_seeds_and_is_cancelled_and_deleted(ask: Ask) -> None:
     base = {**SPEC, "epochs": 100_000}
     study = ask(lambda client: client.studies.create(**{**STUDY, "base": base}))

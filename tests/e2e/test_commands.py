@@ -18,8 +18,10 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 import fitwell
+from fitwell.cli import app
 from fitwell.commands.init import RUN, STUDY
 from fitwell.exits import Exit
 from tests.fitwell.test_commands import with_all
@@ -102,7 +104,8 @@ def test_the_templates_of_init_are_taken_as_they_stand_and_with_all_that_is_comm
 def test_init_writes_a_preset_that_the_server_takes(served: Serving, tmp_path: Path) -> None:
     for preset in served.client.presets.list():
         file = tmp_path / f"{preset.name}.yaml"
-        assert told(served, "init", str(file), "--preset", preset.name).returncode == 0
+        line = ["init", str(file), "--preset", preset.name, "--url", served.client.transport.url]
+        assert CliRunner().invoke(app, line).exit_code == 0
         assert yaml.safe_load(file.read_text()) == (preset.study or next(iter(preset.runs.values())))
     wrong = told(served, "init", str(tmp_path / "x.yaml"), "--preset", "nothing")
     assert (wrong.returncode, (tmp_path / "x.yaml").exists()) == (Exit.REFUSED, False)

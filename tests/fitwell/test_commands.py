@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -168,3 +171,19 @@ def test_a_chart_shows_every_curve_apart_without_colours() -> None:
 def test_a_shell_gets_its_completion(shell: str) -> None:
     done = CliRunner().invoke(app, ["completion", shell])
     assert (done.exit_code, "_FITWELL_COMPLETE" in done.output) == (0, True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "wanted"), [("fitwell su", "submit"), ("fitwell submit --fa", "--fail-if"), ("fitwell data a", "add")]
+)
+def test_bash_completes_commands_and_options(words: str, wanted: str, tmp_path: Path) -> None:
+    (tmp_path / "fitwell").write_text(f'#!/bin/sh\nexec {sys.executable} -m fitwell.cli "$@"\n')
+    (tmp_path / "fitwell").chmod(0o755)
+    program = f"""eval "$(fitwell completion bash)"; COMP_WORDS=({words}); COMP_CWORD={words.count(" ")}
+    _fitwell_completion fitwell; echo "${{COMPREPLY[@]}}" """
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-c", program], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert wanted in done.stdout.split(), done.stderr

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 import service.errors
-from fitwell import catalog, comparison, dataset, errors, history, measured, run, runs, study, token, webhook
+from fitwell import catalog, comparison, dataset, errors, history, measured, run, runs, studies, study, token, webhook
 from service.api import catalog as served_catalog
 from service.api import (
     choice_views,
@@ -54,7 +54,7 @@ def test_the_tree_of_errors_is_drawn_whole() -> None:
 
 @pytest.mark.parametrize(
     ("fields", "body"),
-    [(runs.RunFields, RunBody), (study.StudyFields, StudyBody), (measured.RunChanges, ChangeBody)],
+    [(runs.RunFields, RunBody), (studies.StudyFields, StudyBody), (measured.RunChanges, ChangeBody)],
 )
 def test_arguments_are_the_fields_that_the_server_takes(fields: Any, body: type[BaseModel]) -> None:
     assert set(get_type_hints(fields)) == set(body.model_fields)
@@ -75,7 +75,7 @@ SHOWN: list[tuple[type[BaseModel], type[BaseModel]]] = [
     (measured.Predictions, model_views.PredictionsView),
     (history.History, measured_views.HistoryView),
     (study.Study, study_views.StudyView),
-    (study.Preview, study_views.PreviewView),
+    (studies.Preview, study_views.PreviewView),
     (comparison.Comparison, study_views.ComparisonView),
     (comparison.Group, study_views.GroupView),
     (comparison.Pair, study_views.PairView),
