@@ -28,13 +28,31 @@ class LocalError(FitwellError):
     """Something on this machine is in the way; the message says what to do."""
 
 
+NEEDED = {"service": ("uvicorn", "sqlalchemy"), "worker": ("sqlalchemy", "ulid"), "torch": ("torch",)}
+"""What a part of Fitwell cannot begin without; the modules themselves are there with the client, too."""
+
+
 def module(name: str) -> list[str]:
-    """The command that runs one of the installed modules, whatever lies in the working directory."""
-    if find_spec(name) is None:
-        raise LocalError(
-            f"The {name} is not installed here, only the client. Install it: pip install 'fitwell[worker]'"
-        )
+    """The command that runs one of the installed modules, whatever lies in the working directory.
+
+    Raises:
+        LocalError: what it needs is not installed.
+    """
+    installed(name)
     return [sys.executable, "-P", "-m", name]
+
+
+def installed(*parts: str) -> None:
+    """See that what these parts need is there.
+
+    Raises:
+        LocalError: it is not.
+    """
+    lacking = [package for part in parts for package in NEEDED[part] if find_spec(package) is None]
+    if lacking:
+        raise LocalError(
+            f"This needs {', '.join(dict.fromkeys(lacking))}, not installed here: pip install 'fitwell[worker]'"
+        )
 
 
 def processors() -> int:

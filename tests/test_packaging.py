@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import subprocess
 import sys
 import tomllib
 import venv
 import zipfile
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 import httpx2
@@ -70,16 +73,71 @@ def test_fitwell_serve_starts_from_the_wheel_with_strangers_in_the_working_direc
     assert (process.returncode, "stranger" in said) == (0, False)
 
 
-BLOCKED = """
-import sys
-for name in ("torch", "fastapi", "starlette", "sqlalchemy", "service", "worker", "numpy"):
-    sys.modules[name] = None
-import fitwell, fitwell.cli
-"""
+def closure(requirement: str, found: dict[str, Distribution] | None = None) -> dict[str, Distribution]:
+    """A distribution and all that it needs without extras, by name."""
+    found = {} if found is None else found
+    name = re.split(r"[\s;<>=!~\[(]", requirement, maxsplit=1)[0].lower().replace("_", "-")
+    marker = requirement.partition(";")[2]
+    if name not in found and "extra" not in marker:
+        with contextlib.suppress(PackageNotFoundError):  # for other systems
+            found[name] = distribution(name)
+            for one in found[name].requires or ():
+                closure(one, found)
+    return found
 
 
-def test_the_client_needs_neither_torch_nor_server() -> None:
-    subprocess.run([sys.executable, "-c", BLOCKED], check=True)
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The command of an environment with the client and what it needs, and nothing else."""
+    home = tmp_path_factory.mktemp("alone")
+    venv.create(home / "venv", with_pip=False)
+    (site,) = (home / "venv").glob("lib/python*/site-packages")
+    for package in ("fitwell", "service", "worker", "migrations"):
+        (site / package).symlink_to(ROOT / package)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for one in {name: dist for wanted in project["dependencies"] for name, dist in closure(wanted).items()}.values():
+        for top in {file.parts[0] for file in one.files or () if file.parts[0] not in ("..", "__pycache__")}:
+            if not (site / top).exists():
+                (site / top).symlink_to(Path(str(one.locate_file(top))))
+    return home / "venv/bin/python"
+
+
+def run_alone(python: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV", "FITWELL_URL")}
+    return subprocess.run(
+        [str(python), *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_the_client_needs_neither_torch_nor_server(alone: Path, tmp_path: Path) -> None:
+    code = "import sys, fitwell, fitwell.cli; print({'torch', 'fastapi', 'numpy', 'service'} & set(sys.modules))"
+    done = run_alone(alone, "-c", code, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "set()\n"), done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        ("serve --data-dir d", "fitwell[worker]"), ("api --data-dir d", "fitwell[worker]"), ("demo", "fitwell[worker]"),
+        ("worker --data-dir d", "fitwell[worker]"), ("backup x --data-dir d", "fitwell[worker]"),
+        ("data list --data-dir d", "fitwell[worker]"), ("data fetch mnist --data-dir d", "fitwell[worker]"),
+        ("token create --local --owner a --name b --data-dir d", "fitwell[worker]"),
+        ("mcp", "fitwell[mcp]"),
+    ],
+)  # fmt: skip
+def test_where_the_client_is_alone_a_command_of_the_server_says_what_to_install(
+    alone: Path, arguments: str, advice: str, tmp_path: Path
+) -> None:
+    done = run_alone(alone, "-m", "fitwell.cli", *arguments.split(), cwd=tmp_path)
+    assert (done.returncode, advice in done.stderr, "Traceback" in done.stderr) == (5, True, False), done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_doctor_finds_nothing_wrong_with_a_client_alone(alone: Path, tmp_path: Path) -> None:
+    done = run_alone(alone, "-m", "fitwell.cli", "doctor", "--data-dir", "d", cwd=tmp_path)
+    assert (done.returncode, "fail" in done.stdout, done.stderr) == (0, False, "")
 
 
 def test_compose_runs_commands_that_exist_on_one_shared_volume() -> None:

@@ -13,7 +13,7 @@ from fitwell.client import Client
 from fitwell.commands.options import wide_console
 from fitwell.comparing import in_words, table_of
 from fitwell.errors import RunFailed
-from fitwell.local import Stack, free_port, writable
+from fitwell.local import Stack, free_port, installed, writable
 from fitwell.study import Study
 from fitwell.watching import progress_bar
 
@@ -45,6 +45,7 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Go on serving at the end, until Ctrl-C.")] = False,
 ) -> None:
     """Train three arms × eight paired seeds on handwritten digits, and say which regularizer helps."""
+    installed("service", "worker", "torch")
     home = data_dir.expanduser().resolve() if data_dir else Path(tempfile.mkdtemp(prefix="fitwell-demo-"))
     writable(home)
     settings = {"FITWELL_DATA_DIR": str(home), "FITWELL_LOG_LEVEL": "WARNING"}

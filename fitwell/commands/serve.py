@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from fitwell.local import Stack, check_port, module, processors, writable
+from fitwell.local import Stack, check_port, installed, module, processors, writable
 
 DataDir = Annotated[
     Path,
@@ -39,6 +39,7 @@ def serve(
     ] = DEFAULT_WORKERS,
 ) -> None:
     """Serve the API and train what is submitted, until Ctrl-C."""
+    installed("service", *(("worker", "torch") if workers else ()))
     began = time.monotonic()
     home = data_dir.expanduser().resolve()
     writable(home)
@@ -60,13 +61,14 @@ def api(data_dir: DataDir = DEFAULT_DATA_DIR, host: Host = "127.0.0.1", port: Po
 
 def worker(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Train what is submitted to the database, without serving the API."""
+    installed("worker", "torch")
     _become("worker", data_dir, {})
 
 
 def _become(name: str, data_dir: Path, settings: dict[str, str]) -> None:
+    command = module(name)
     home = data_dir.expanduser().resolve()
     writable(home)
-    command = module(name)
     os.execve(command[0], command, {**os.environ, **settings, "FITWELL_DATA_DIR": str(home)})  # noqa: S606
 
 
