@@ -18,7 +18,8 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SCHEME = "token"
 DESCRIPTION = (
     "A token that an admin made, as `Authorization: Bearer fw_…`. Scopes: read; write, which holds read; admin, which "
-    "holds write. A server that only its own machine can reach answers without one until the first is made."
+    "holds write. A browser that signed in to the dashboard sends a cookie instead. A server that only its own machine "
+    "can reach answers without one until the first is made."
 )
 
 

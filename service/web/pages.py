@@ -75,7 +75,7 @@ def get_new_run(caller: CallerOf, runs: RunsOf, origin: Annotated[str, Query(ali
     return HTMLResponse(page, headers=FRESH)
 
 
-SHOWN = ("scale", "x", "smooth", "lines", "zoom", "tab", "theme")
+SHOWN = ("scale", "x", "smooth", "lines", "zoom", "tab")
 """Parameters by which a page keeps what its reader chose; only its scripts read them."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -56,26 +57,33 @@ async def get_run_report(run_id: str, caller: CallerOf, runs: RunsOf, records: R
     return await run_in_threadpool(_file, "report_run.html", run_id, **context)
 
 
-@router.get("/studies/{study_id}/report", dependencies=[Depends(only("metric", "at", "by", "pairs", "curve"))])
-def get_study_report(
-    study_id: str,
-    runs: RunsOf,
-    studies: StudiesOf,
+def asked(
     metric: str | None = None,
     at: str | None = None,
     by: Annotated[list[str], Query()] = ["arm"],  # noqa: B006
     pairs: str = "baseline",
+    baseline: str | None = None,
     curve: str | None = None,
+) -> Question:
+    """What the page of the study compares."""
+    curves = [one for one in (curve or metric,) if one]
+    return Question(metric=metric, at=at, by=by, all_pairs=pairs == "all", baseline=baseline, curves=curves)
+
+
+COMPARED = only("metric", "at", "by", "pairs", "baseline", "curve")
+
+
+@router.get("/studies/{study_id}/report", dependencies=[Depends(COMPARED)])
+def get_study_report(
+    study_id: str, runs: RunsOf, studies: StudiesOf, question: Annotated[Question, Depends(asked)]
 ) -> Response:
     """One study, compared as its page compares it."""
     study = studies.get(study_id)
-    drawn = curve or metric or study.metric
-    question = Question(metric=metric, at=at, by=by, all_pairs=pairs == "all", curves=[drawn])
+    question = replace(question, curves=question.curves or [study.metric])
     comparison = ComparisonView.of(studies.compare(study_id, question))
     arms = one_of_each_arm(runs, study)
-    lines = [
-        Line(name=one.arm, x=one.epoch, y=one.mean, low=one.low, high=one.high) for one in comparison.curves[drawn]
-    ]
+    ((drawn, curves),) = comparison.curves.items()
+    lines = [Line(name=one.arm, x=one.epoch, y=one.mean, low=one.low, high=one.high) for one in curves]
     context = {
         "study": study,
         "comparison": comparison,

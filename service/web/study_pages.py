@@ -20,7 +20,7 @@ from service.web.rendering import rendered
 
 router = APIRouter(include_in_schema=False)
 PAGE = 30
-SHOWN = ("metric", "at", "by", "pairs", "curve", "view", "scale", "smooth", "lines", "zoom", "theme")
+SHOWN = ("metric", "at", "by", "pairs", "curve", "view", "scale", "smooth", "lines", "zoom")
 """Parameters by which a page keeps what its reader chose; only its scripts read them, and ask the API so."""
 
 

@@ -85,6 +85,10 @@ def test_a_shared_address_shows_the_same_comparison_in_a_fresh_browser(opened: O
         row = page.locator("#verdicts tr", has=page.get_by_role("rowheader", name=arm, exact=True))
         expect(row.locator(".state")).to_have_text(told[arm].verdict)
     shoot(page, "study-light", whole=True)
+    page.get_by_label("Pairs").select_option("with dropout")
+    row = page.locator("#verdicts tr", has=page.get_by_role("rowheader", name="plain", exact=True))
+    worse = trained.study.compare(baseline="dropout").against("dropout")["plain"]
+    expect(row.locator(".state")).to_have_text(worse.verdict)
     page.get_by_label("Group by").select_option("optimizer.lr")
     drawn(page, "curves", 2)
     page.get_by_label("Draw").select_option("train.loss_eval")
@@ -136,6 +140,10 @@ def test_a_report_is_one_file_that_asks_for_nothing(opened: Opened, trained: Tra
         expect(there.get_by_role("heading", name=heading)).to_be_visible()
         assert there.locator("svg.figure path.line").count() >= 3
         offline.close()
+    address = f"{watched.origin}/studies/{trained.study.id}/report?baseline=dropout&by=arm&curve=test.loss"
+    told = httpx2.get(address).text
+    assert "plain − dropout" in told
+    assert "test.loss, mean ± one standard deviation over seeds" in told
 
 
 def test_back_leads_to_the_list_as_it_was(opened: Opened, trained: Trained) -> None:

@@ -92,6 +92,26 @@ def test_a_revoked_token_leads_back_to_the_door_and_its_cookie_is_forgotten(
     assert page.context.cookies() == []
 
 
+def test_a_link_on_another_site_leads_whoever_is_signed_in_to_the_page_and_others_to_the_door(
+    opened: Opened, admin: fitwell.Client, served: Serving
+) -> None:
+    run = admin.runs.create(name="linked to", **{**BASE, "seed": 3})
+    link = f'<a href="{served.client.transport.url}/runs/{run.id}">go</a>'
+    for signed_in in (True, False):
+        page = opened("/sign-in")
+        if signed_in:
+            page.get_by_label("Token").fill(token_of(admin, "ann"))
+            page.keyboard.press("Enter")
+            expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+        elsewhere = page.context.new_page()
+        elsewhere.route("http://elsewhere.example/", lambda route: route.fulfill(content_type="text/html", body=link))
+        elsewhere.goto("http://elsewhere.example/")
+        elsewhere.get_by_role("link").click()
+        heading = "linked to" if signed_in else "Sign in"
+        expect(elsewhere.get_by_role("heading", name=heading)).to_be_visible()
+        elsewhere.close()
+
+
 def test_a_cookie_changes_nothing_unless_a_page_of_this_server_asks(admin: fitwell.Client, served: Serving) -> None:
     url, cookies = served.client.transport.url, {COOKIE: token_of(admin, "ann")}
     body = {**BASE, "seed": 2}

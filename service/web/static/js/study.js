@@ -12,15 +12,18 @@ const id = page.dataset.study;
 const form = document.getElementById("controls");
 const chart = new Chart(document.getElementById("curves"), { name: `${id}-curves` });
 const usual = Object.fromEntries([...form.elements].map((field) => [field.name, field.value]));
+const WITH = "with:";
+const MOST_BASELINES = 60;
 let asking = null;
 
 /** What is asked for: what stands in the form. */
 function question() {
   const { metric, at, by, pairs, curve, view } = Object.fromEntries(new FormData(form));
-  const parameters = new URLSearchParams({ metric, at, pairs, curves: curve });
+  const against = pairs.startsWith(WITH) ? { baseline: pairs.slice(WITH.length) } : { pairs };
+  const parameters = new URLSearchParams({ metric, at, ...against, curves: curve });
   const paths = by === "arm" ? ["arm", ...JSON.parse(page.dataset.paths)] : [by];
   const groups = view === "runs" ? [...new Set([...paths, "seed"])] : [by];
-  return { metric, by, curve, view, groups, report: new URLSearchParams({ metric, at, pairs, by, curve }), compare: address([...parameters, ["by", by]]), curves: address([...parameters, ...groups.map((one) => ["by", one])]) };
+  return { metric, by, curve, view, groups, report: new URLSearchParams({ metric, at, ...against, by, curve }), compare: address([...parameters, ["by", by]]), curves: address([...parameters, ...groups.map((one) => ["by", one])]) };
 }
 
 function address(pairs) { return `/v1/studies/${id}/compare?${new URLSearchParams(pairs)}`; }
@@ -38,6 +41,7 @@ async function compare() {
       same ? null : ask(asked.curves, { signal: asking.signal }),
     ]);
     error.textContent = "";
+    offerBaselines(found);
     show(asked, found, each ?? found);
     verdicts(found);
   } catch (refused) {
@@ -45,6 +49,16 @@ async function compare() {
     error.textContent = refused.message;
     chart.say("There is nothing to draw.");
   }
+}
+
+/** Any group may be what the others are compared with. */
+function offerBaselines({ arms, baseline }) {
+  const field = form.elements.pairs;
+  const offered = [...field.options].filter((option) => !option.value.startsWith(WITH));
+  const others = arms.length > MOST_BASELINES ? [] : arms.map(({ id: arm }) => new Option(`with ${arm}`, WITH + arm));
+  const chosenNow = field.value;
+  field.replaceChildren(...offered, ...others);
+  field.value = chosenNow.startsWith(WITH) ? WITH + baseline : chosenNow;
 }
 
 function show({ curve, view, groups }, found, drawn) {
@@ -64,7 +78,8 @@ function show({ curve, view, groups }, found, drawn) {
   chart.show(lines, { xLabel: "epoch" });
 }
 
-function changed() {
+function changed({ target }) {
+  if (target.name === "by" && form.elements.pairs.value.startsWith(WITH)) form.elements.pairs.value = "baseline";
   const wanted = Object.fromEntries(new FormData(form));
   choose({ ...Object.fromEntries(Object.entries(wanted).map(([name, value]) => [name, value === usual[name] ? null : value])), lines: null });
   compare();

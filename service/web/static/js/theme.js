@@ -1,11 +1,9 @@
 // Light or dark before anything is painted: what was chosen here, else what the system likes.
 // A classic script in the head, since a module would come after the first paint.
 (() => {
-  const asked = new URLSearchParams(location.search).get("theme");
   let kept = null;
   try { kept = localStorage.getItem("theme"); } catch { /* storage may be forbidden; the system's choice will do */ }
-  const chosen = [asked, kept].find((one) => one === "light" || one === "dark");
-  if (chosen) document.documentElement.dataset.theme = chosen;
+  if (kept === "light" || kept === "dark") document.documentElement.dataset.theme = kept;
   const dark = () => document.documentElement.dataset.theme === "dark"
     || (!document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
   const tell = () => document.dispatchEvent(new CustomEvent("theme", { detail: dark() ? "dark" : "light" }));
