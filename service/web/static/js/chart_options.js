@@ -5,6 +5,8 @@ import { number } from "./format.js";
 const FONT = "12px system-ui, sans-serif";
 const LOGARITHMIC = 3;
 const MANY = 24;
+/** Steps between ticks of what is counted: there is no epoch 2.5. */
+const WHOLE = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power));
 
 export function options(chart) {
   const width = chart.plot.clientWidth || 640;
@@ -28,7 +30,7 @@ export function options(chart) {
       y: { distr: log.includes("y") ? LOGARITHMIC : 1 },
     },
     axes: [
-      { ...axis, size: 28, label: chart.xLabel, labelFont: FONT, labelSize: 18, space: 60 },
+      { ...axis, size: 28, label: chart.xLabel, labelFont: FONT, labelSize: 18, space: 60, ...(chart.xLabel === "seconds" ? {} : { incrs: WHOLE }) },
       { ...axis, size: 58, values: (u, ticks) => ticks.map((tick) => (tick === null ? "" : short(tick))) },
     ],
     series: [{}, ...chart.drawn.parts.map((part) => seriesOf(part, chart, many))],

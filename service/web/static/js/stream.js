@@ -63,5 +63,5 @@ export async function renew(...ids) {
       await window.htmx.swap({ target: old, sourceElement: old, text: next.outerHTML, swap: "outerMorph" });
     }
   }
-  document.dispatchEvent(new CustomEvent("renewed"));
+  document.dispatchEvent(new CustomEvent("renewed", { detail: fresh }));
 }

@@ -104,6 +104,17 @@ page.addEventListener("click", async (event) => {
     document.getElementById("action-error").textContent = error.message;
   }
 });
+/** What can be asked for grows with what has been measured. */
+document.addEventListener("renewed", ({ detail: fresh }) => {
+  for (const name of ["metric", "curve", "by"]) {
+    const field = form.elements[name];
+    const known = new Set([...field.options].map((option) => option.value));
+    const more = [...fresh.querySelectorAll(`#controls [name=${name}] option`)].filter((option) => !known.has(option.value));
+    field.append(...more.map((option) => new Option(option.value)));
+  }
+  tellTimes();
+});
+
 form.addEventListener("change", changed);
 form.addEventListener("submit", (event) => event.preventDefault());
 restore();
@@ -112,9 +123,10 @@ compare().then(live);
 
 function live() {
   if (!("active" in page.dataset)) return;
-  const again = seldom(async () => { await renew("head"); await compare(); }, 2000);
-  const stream = follow("/v1/events", page.dataset.mark, () => {
+  const again = seldom(async () => {
+    await renew("head");
+    await compare();
     if (document.querySelector("#head .state").textContent === "finished") stream.end();
-    again();
-  });
+  }, 2000);
+  const stream = follow("/v1/events", page.dataset.mark, again);
 }

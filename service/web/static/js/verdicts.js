@@ -67,6 +67,7 @@ function line(found) {
   const more = decided.length - MOST_TOLD;
   const left = found.pairs.length - decided.length;
   const seeds = Math.min(...found.pairs.map((pair) => pair.n));
+  if (!seeds && !found.complete) return ["Nothing can be compared yet: no pair of seeds has come so far."];
   if (!decided.length) return [`With ${seeds} pair${seeds === 1 ? "" : "s"} of seeds no difference can be told from chance.`];
   return [...(found.complete ? [] : ["So far: "]), ...told, more > 0 ? ` (and ${more} more)` : "", ".",
     left ? ` Of ${left} other${left > 1 ? "s" : ""} it cannot be told.` : ""];
