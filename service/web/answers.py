@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api import cookies
 from service.api.problems import MEDIA_TYPE
+from service.errors import TooManyAttempts
 from service.web.rendering import rendered
 
 POLICY = (
@@ -100,11 +101,12 @@ class _Problem:
 
 
 def _page(scope: Scope, asked: Headers, told: _Problem) -> Response:
-    if told.status != UNAUTHORIZED:
+    # A browser goes on sending a cookie that is worth nothing any more, which soon is too often.
+    if told.status != UNAUTHORIZED and told.body["code"] != TooManyAttempts.code:
         body = rendered("problem.html", problem=told.body, caller=None, section="")
         return HTMLResponse(body, told.status, {**told.kept, "cache-control": "no-store"})
     if "hx-request" in asked:  # part of a page that is open: it is loaded again, which leads to the way in
-        return Response(status_code=told.status, headers={"hx-refresh": "true"})
+        return Response(status_code=UNAUTHORIZED, headers={"hx-refresh": "true"})
     secret = cookies.secret_in(asked)
     if secret is None and asked.get("sec-fetch-site") == "cross-site":
         # A strict cookie does not come along where a link of another site is followed; from here it does.

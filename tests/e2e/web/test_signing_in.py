@@ -81,6 +81,7 @@ def test_who_may_only_read_is_shown_no_buttons(
 def test_a_revoked_token_leads_back_to_the_door_and_its_cookie_is_forgotten(
     opened: Opened, admin: fitwell.Client, watched: Watched
 ) -> None:
+    watched.expected = {401}  # what the open page asks for meanwhile
     token = admin.tokens.create(owner="zoe", name="browser")
     page = opened("/sign-in")
     page.get_by_label("Token").fill(str(token.token))
@@ -168,3 +169,16 @@ def test_without_a_token_there_are_files_and_the_door_and_nothing_else(served: S
     assert (part.status_code, part.headers["hx-refresh"]) == (401, "true")
     assert httpx2.post(f"{url}/session").status_code == 401
     assert httpx2.get(f"{url}/static//v1/runs").status_code == 404
+
+
+def test_a_worthless_cookie_that_comes_too_often_still_leads_to_the_door(
+    served: Serving, admin: fitwell.Client
+) -> None:
+    url, cookies = served.client.transport.url, {COOKIE: "fw_" + "y" * 43}
+    statuses = {httpx2.get(f"{url}/v1/runs", cookies=cookies).status_code for _ in range(35)}
+    assert statuses == {401, 429}
+    answer = httpx2.get(f"{url}/", headers={"accept": "text/html"}, cookies=cookies)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=%2F")
+    assert answer.headers["set-cookie"].count("Max-Age=0") == 2
+    right = {"authorization": f"Bearer {token_of(admin, 'ann')}", "origin": url}
+    assert httpx2.post(f"{url}/session", headers=right).status_code == 204
