@@ -63,6 +63,13 @@ class Listing:
             after=self.after or None,
         )
 
+    def api_address(self) -> str:
+        """Where the API lists the same runs."""
+        query = self.query()
+        names = ("status", "filter", "study_id", "sort", "limit", "after")
+        said = {name: getattr(query, name) for name in names if getattr(query, name)}
+        return f"/v1/runs?{urlencode(said, doseq=True)}"
+
     def address(self, **changes: Any) -> str:
         """The address of the same list, changed; what is as usual is left out."""
         usual = Listing()

@@ -177,7 +177,9 @@ def test_a_drag_zooms_every_chart_of_the_page_and_all_shows_all(opened: Opened, 
     page.wait_for_url(re.compile(r"/run_\w+$"))
 
 
-def test_runs_are_filtered_sorted_and_grouped_and_the_address_says_so(opened: Opened, trained: Trained) -> None:
+def test_runs_are_filtered_sorted_and_grouped_and_the_address_says_so(
+    opened: Opened, trained: Trained, served: Serving
+) -> None:
     page = opened("/")
     expect(page.locator("tr[data-run] svg").first).to_be_visible()
     shoot(page, "runs-light")
@@ -195,6 +197,13 @@ def test_runs_are_filtered_sorted_and_grouped_and_the_address_says_so(opened: Op
     expect(page.locator("th", has_text="Best")).to_have_attribute("aria-sort", "ascending")
     again = opened(page.url)
     assert again.locator(".row-link").all_inner_texts() == page.locator(".row-link").all_inner_texts()
+    with again.expect_download() as loading:
+        again.get_by_role("button", name="CSV").click()
+    rows = list(csv.DictReader(io.StringIO(Path(loading.value.path()).read_text())))
+    listed = {run.id: run for run in served.client.runs.list(study_id=trained.study.id)}
+    assert [row["id"] for row in rows] == again.locator("tr[data-run]").evaluate_all("all => all.map((one) => one.id)")
+    for row in rows:
+        assert float(row["last.test.loss"]) == listed[row["id"]].last["test.loss"]
     best = again.locator('td[data-label="Best"]').evaluate_all("all => all.map((one) => Number(one.firstChild.data))")
     assert best == sorted(best)
 

@@ -20,7 +20,7 @@ export function options(chart) {
     legend: { show: false },
     focus: { alpha: many ? 1 : 0.25 },
     cursor: {
-      focus: { prox: 28 },
+      focus: { prox: 28, dist: (u, place, at, here, pointer) => (chart.drawn.parts[place - 1]?.kind === "line" ? here - pointer : Infinity) },
       points: { show: !many, size: 7 },
       drag: { x: true, y: false, setScale: true },
       ...(chart.settings.sync ? { sync: { key: chart.settings.sync, setSeries: false } } : {}),

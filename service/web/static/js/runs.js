@@ -1,8 +1,9 @@
 // The list of runs: kept up to date while it is looked at, with a small curve in each row.
 import { ask } from "./api.js";
-import { draw } from "./elements.js";
+import { draw, save } from "./elements.js";
 import { tellTimes } from "./format.js";
 import { follow, renew, seldom } from "./stream.js";
+import { written } from "./table.js";
 
 const [WIDTH, HEIGHT, POINTS] = [132, 30, 60];
 
@@ -38,6 +39,22 @@ function curve({ epoch, series }, metric) {
     ...lines.map(([name, style]) => draw("polyline", { class: style, points: epoch.map((e, i) => [e, series[name][i]])
       .filter(([, v]) => v !== null).map(([e, v]) => `${x(e).toFixed(1)},${y(v).toFixed(1)}`).join(" ") })));
 }
+
+/** The runs that are listed, with all that was measured last, as the API has them. */
+async function saveList(address) {
+  const { data } = await ask(address);
+  const last = [...new Set(data.flatMap((run) => Object.keys(run.last)))].sort();
+  const told = ["id", "name", "status", "study_id", "arm", "seed", "created_at"];
+  const head = [...told, "epoch", "epochs", "best.metric", "best.epoch", "best.value", ...last.map((name) => `last.${name}`)];
+  const rows = data.map((run) => [...told.map((name) => run[name]), run.progress.epoch, run.progress.epochs,
+    run.best?.metric, run.best?.epoch, run.best?.value, ...last.map((name) => run.last[name])]);
+  save("runs.csv", new Blob([written([head, ...rows])], { type: "text/csv" }));
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-csv]");
+  if (button) saveList(button.dataset.csv);
+});
 
 function settle() { tellTimes(); drawCurves(); }
 

@@ -17,11 +17,14 @@ function columns(chart) {
 
 export function csv(chart) {
   const { xs, named } = columns(chart);
+  return written([[chart.xLabel, ...named.map(({ name }) => name)], ...xs.map((x, i) => [x, ...named.map(({ values }) => values[i])])]);
+}
+
+/** Rows as CSV. A text that begins like a formula is one to a spreadsheet, unless an apostrophe comes before it. */
+export function written(rows) {
   const quoted = (text) => (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-  // A name that begins like a formula is one to a spreadsheet, unless an apostrophe comes before it.
-  const told = (text) => quoted(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text);
-  const rows = xs.map((x, i) => [x, ...named.map(({ values }) => values[i] ?? "")].join(","));
-  return `${[chart.xLabel, ...named.map(({ name }) => told(name))].join(",")}\n${rows.join("\n")}\n`;
+  const cell = (value) => (typeof value === "string" ? quoted(/^[=+\-@\t\r]/.test(value) ? `'${value}` : value) : value ?? "");
+  return `${rows.map((row) => row.map(cell).join(",")).join("\n")}\n`;
 }
 
 export function fillTable(place, chart) {
