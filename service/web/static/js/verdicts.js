@@ -8,8 +8,8 @@ const MOST_TOLD = 4;
 const FOREST = 190;
 
 export function verdicts(found) {
-  const heads = [[named(found.by), ""], ["n", "num"], [`${found.metric}, ${found.at}`, "num"], ["95 % interval", "num"],
-    ["Against", ""], ["Difference, paired", "num"], ["Each seed, and the interval", ""], ["p (Holm)", "num"], ["Verdict", ""]];
+  const heads = [[named(found.by), ""], ["n", "num wide"], [`${found.metric}, ${found.at}`, "num"], ["95 % interval", "num wide"],
+    ["Against", baselineColumn(found)], ["Difference", "num"], ["Each seed, and the interval", "wide"], ["p (Holm)", "num wide"], ["Verdict", ""]];
   const table = make("table", { class: "verdicts" },
     make("thead", {}, make("tr", {}, ...heads.map(([text, kind]) => make("th", { scope: "col", class: kind }, text)))),
     make("tbody", {}, ...found.arms.flatMap((arm) => rows(arm, found, span(found.pairs)))));
@@ -20,23 +20,30 @@ export function verdicts(found) {
 
 function named(by) { return by.length === 1 && by[0] === "arm" ? "Arm" : by.join(", "); }
 
+/** Narrow screens have room for the arm, its value, the difference and the verdict; and where there is no one baseline, for it. */
+function baselineColumn({ baseline }) { return baseline === null ? "" : "wide"; }
+
+function spread(std) { return std === null ? null : make("span", { class: "wide" }, ` ± ${number(std)}`); }
+
+function empty(...kinds) { return kinds.map((kind) => make("td", { class: kind })); }
+
 function rows(arm, found, scale) {
   const pairs = found.pairs.filter((pair) => pair.arm === arm.id);
-  const spread = arm.std === null ? "" : ` ± ${number(arm.std)}`;
+  const against = baselineColumn(found);
   const troubles = [["diverged", arm.diverged], ["unfinished", arm.unfinished], ["missing", arm.missing]]
     .filter(([, count]) => count).map(([word, count]) => make("span", { class: "tag" }, `${count} ${word}`));
   const own = [
     make("th", { scope: "row" }, arm.id, arm.id === found.baseline ? make("span", { class: "tag" }, "baseline") : null, ...troubles),
-    make("td", { class: "num" }, String(arm.n)),
-    make("td", { class: "num" }, number(arm.mean) + spread),
-    make("td", { class: "num faint" }, interval(arm.ci)),
+    make("td", { class: "num wide" }, String(arm.n)),
+    make("td", { class: "num" }, number(arm.mean), spread(arm.std)),
+    make("td", { class: "num faint wide" }, interval(arm.ci)),
   ];
-  if (!pairs.length) return [make("tr", {}, ...own, ...new Array(5).fill(0).map(() => make("td", {})))];
-  return pairs.map((pair, i) => make("tr", {}, ...(i === 0 ? own : [make("th", { scope: "row", class: "faint" }, arm.id), ...new Array(3).fill(0).map(() => make("td", {}))]),
-    make("td", {}, pair.baseline),
-    make("td", { class: "num" }, signed(pair.mean_difference) + (pair.std === null ? "" : ` ± ${number(pair.std)}`)),
-    make("td", { title: `95 % interval, unadjusted: ${interval(pair.ci)}` }, forest(pair, scale)),
-    make("td", { class: "num" }, pair.p_adjusted === null ? "–" : pair.p_adjusted.toFixed(3)),
+  if (!pairs.length) return [make("tr", {}, ...own, ...empty(against, "", "wide", "wide", ""))];
+  return pairs.map((pair, i) => make("tr", {}, ...(i === 0 ? own : [make("th", { scope: "row", class: "faint" }, arm.id), ...empty("wide", "", "wide")]),
+    make("td", { class: against }, pair.baseline),
+    make("td", { class: "num" }, signed(pair.mean_difference), spread(pair.std)),
+    make("td", { class: "wide", title: `95 % interval, unadjusted: ${interval(pair.ci)}` }, forest(pair, scale)),
+    make("td", { class: "num wide" }, pair.p_adjusted === null ? "–" : pair.p_adjusted.toFixed(3)),
     make("td", {}, make("span", { class: `state ${pair.verdict}` }, pair.verdict))));
 }
 
