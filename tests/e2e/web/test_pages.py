@@ -163,6 +163,7 @@ def test_a_drag_zooms_every_chart_of_the_page_and_all_shows_all(opened: Opened, 
     page = opened(f"/runs/{trained.overfit.id}")
     drawn(page, "losses", 3)
     drawn(page, "scores", 3)
+    drawn(page, "others", 1)
     box = page.locator("#losses .u-over").bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 90)
@@ -171,8 +172,14 @@ def test_a_drag_zooms_every_chart_of_the_page_and_all_shows_all(opened: Opened, 
     expect(page.locator("#losses .tip")).to_contain_text("val.loss")
     page.mouse.up()
     page.wait_for_url(re.compile(r"zoom=1[4-7][\d.]*\.\.(29|30|31)"))
+    page.locator("#others").get_by_role("button", name="lr").click()
+    drawn(page, "others", 2)
+    page.locator("#losses").get_by_role("button", name="test.loss").click()
     again = opened(page.url)
-    drawn(again, "scores", 3)
+    for name, lines in (("scores", 3), ("losses", 2), ("others", 2)):
+        drawn(again, name, lines)
+    page.locator("#losses").get_by_role("button", name="test.loss").click()
+    page.locator("#others").get_by_role("button", name="lr").click()
     page.locator("#losses").get_by_role("button", name="Show all epochs").click()
     page.wait_for_url(re.compile(r"/run_\w+$"))
 

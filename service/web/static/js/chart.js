@@ -38,10 +38,11 @@ export class Chart {
   /** Axes that are logarithmic; a chart that follows another has its own heights. */
   get logarithmic() { return chosen("scale").split(" ").filter((axis) => axis === "x" || !this.settings.follows); }
   get smoothing() { return Math.min(Math.max(Number(chosen("smooth", "0")) || 0, 0), 0.99); }
+  /** The lines that the address names; where it names none of this chart, those that are shown without being asked for. */
   get visible() {
-    const asked = chosen("lines");
-    const names = asked ? new Set(asked.split("|")) : null;
-    return this.lines.filter((line) => (names ? names.has(line.name) : line.usual !== false));
+    const names = new Set(chosen("lines").split("|"));
+    const asked = this.lines.filter((line) => names.has(line.name));
+    return asked.length ? asked : this.lines.filter((line) => line.usual !== false);
   }
 
   /** Show lines: {name, x, y, low?, high?, colour, dash, usual?}. marks: {x, text, until?} */
@@ -169,13 +170,10 @@ export class Chart {
     const others = chosen("lines").split("|").filter((name) => name && !this.lines.some((one) => one.name === name));
     const wanted = this.lines.map((one) => one.name).filter((name) => names.has(name));
     if (!wanted.length) return; // a chart without a line shows nothing
-    const same = wanted.join("|") === usual.join("|") && !others.length;
-    choose({ lines: same ? null : [...wanted, ...(others.length ? others : this.elsewhere())].join("|") });
+    const own = wanted.join("|") === usual.join("|") ? [] : wanted;
+    choose({ lines: [...own, ...others].join("|") });
     document.dispatchEvent(new CustomEvent("chart:changed"));
   }
-
-  /** Lines of the page's other charts, which share the address. */
-  elsewhere() { return this.settings.others?.() ?? []; }
 
   focus(line) {
     const found = line ? this.drawn.parts.findIndex((part) => part.line === line && part.kind === "line") : -1;

@@ -4,7 +4,7 @@ import { ask, post } from "./api.js";
 import { Chart } from "./chart.js";
 import { tellTimes } from "./format.js";
 import { drawHistograms } from "./histograms.js";
-import { styleOfSeries } from "./palette.js";
+import { style, styleOfSeries } from "./palette.js";
 import { follow, renew, seldom } from "./stream.js";
 import { tabs } from "./tabs.js";
 
@@ -14,24 +14,34 @@ const SHOWN = ["train.loss_eval", "val.loss", "test.loss", "train.accuracy_eval"
   "train.rmse_eval", "val.rmse", "test.rmse", "train.r2_eval", "val.r2", "test.r2"];
 const SCORES = [["Accuracy", /\.accuracy(_eval|_loo)?$/], ["R²", /\.r2(_eval)?$/], ["Error", /\.(error|rmse)(_eval)?$/]];
 const LOSSES = /\.(loss|loss_eval|objective)$|^penalty\./;
+const FIRST = ["coefficients.error", "weights.norm", "lr"];
 let history = null;
 
-const named = (part) => (history ? Object.keys(history.series).filter((name) => part.test(name)) : []);
+const all = () => (history ? Object.keys(history.series).filter((name) => name !== "seconds") : []);
+const named = (part) => all().filter((name) => part.test(name));
 const scored = () => SCORES.find(([, part]) => named(part).length) ?? SCORES[0];
-const losses = new Chart(document.getElementById("losses"), { name: `${id}-loss`, xs: ["epoch", "steps", "time"], sync: "run", others: () => usual(scored()[1]) });
-const scores = new Chart(document.getElementById("scores"), { name: `${id}-scores`, follows: true, sync: "run", others: () => usual(LOSSES) });
-
-function usual(part) { return named(part).filter((name) => isUsual(name, named(part))); }
+/** The series of each chart: losses, the score that there is, and what is left, of which one is shown at first. */
+const PARTS = {
+  losses: () => named(LOSSES),
+  scores: () => named(scored()[1]),
+  others: () => all().filter((name) => !LOSSES.test(name) && !scored()[1].test(name)),
+};
+const charts = Object.fromEntries(Object.keys(PARTS).map((part) => [part, new Chart(document.getElementById(part), {
+  name: `${id}-${part}`, sync: "run", ...(part === "losses" ? { xs: ["epoch", "steps", "time"] } : { follows: true }),
+})]));
 
 /** What is drawn without being asked for: like measured with like; what was measured in training only where there is nothing else. */
-function isUsual(name, names) {
+function isUsual(name, part) {
+  const names = PARTS[part]();
+  if (part === "others") return name === (FIRST.find((one) => names.includes(one)) ?? names[0]);
   return SHOWN.includes(name) || (name.startsWith("train.") && !names.some((one) => SHOWN.includes(one) && one.startsWith("train.")));
 }
 
 function lines(part, xs) {
   const place = (name) => (SHOWN.includes(name) ? SHOWN.indexOf(name) : SHOWN.length);
-  const names = named(part).sort((a, b) => place(a) - place(b));
-  return names.map((name) => ({ name, x: xs, y: history.series[name], usual: isUsual(name, names), ...styleOfSeries(name) }));
+  const names = PARTS[part]().sort((a, b) => place(a) - place(b));
+  const styled = (name, i) => (part === "others" ? style(i + 3) : styleOfSeries(name));
+  return names.map((name, i) => ({ name, x: xs, y: history.series[name], usual: isUsual(name, part), ...styled(name, i) }));
 }
 
 function places(kind) {
@@ -54,13 +64,14 @@ function show() {
   const kind = chosen("x", "epoch");
   const xs = places(kind);
   const xLabel = kind === "time" ? "seconds" : kind;
-  const [title, part] = scored();
-  document.getElementById("scores-title").textContent = title;
-  losses.show(lines(LOSSES, xs), { marks: marks(xs), xLabel });
-  scores.show(lines(part, xs), { marks: marks(xs).map((one) => ({ ...one, text: "" })), xLabel });
+  document.getElementById("scores-title").textContent = scored()[0];
+  const told = marks(xs);
+  for (const [part, chart] of Object.entries(charts)) {
+    chart.show(lines(part, xs), { marks: part === "losses" ? told : told.map((one) => ({ ...one, text: "" })), xLabel });
+  }
   if (history.epoch.length) return;
-  losses.section.hidden = false;
-  losses.say("No epoch has been measured yet.");
+  charts.losses.section.hidden = false;
+  charts.losses.say("No epoch has been measured yet.");
 }
 
 async function load() {
@@ -68,8 +79,8 @@ async function load() {
     history = await ask(`/v1/runs/${id}/history`);
     show();
   } catch (error) {
-    losses.say(error.message);
-    scores.say("");
+    charts.losses.say(error.message);
+    charts.scores.section.hidden = charts.others.section.hidden = true;
   }
 }
 
