@@ -28,8 +28,8 @@ PAUSE_SECONDS = 0.2
 RETRIED = (429, 502, 503, 504)
 UNTOUCHED = (429, 503)
 """So answers who has not begun with a request."""
-MOST_PAUSE_SECONDS = 10.0
-"""Who asks for a longer pause (Retry-After) gets no second try."""
+MOST_WAIT_SECONDS = 10.0
+"""Between all tries of a request; who asks for more (Retry-After) gets no further try, and the caller hears of it."""
 CUTS = 5
 
 
@@ -244,6 +244,7 @@ def asked_pause(answer: httpx2.Response) -> float | None:
 
 
 def _patiently(step: Send | Save) -> Plan[httpx2.Response]:
+    waited = 0.0
     for attempt in range(1, TRIES + 1):
         pause = _backed_off(attempt)
         try:
@@ -252,11 +253,11 @@ def _patiently(step: Send | Save) -> Plan[httpx2.Response]:
             if attempt == TRIES or (error.arrived and not step.request.repeatable):
                 raise
         else:
-            asked = asked_pause(answer) or 0.0
             again = answer.status_code in (RETRIED if step.request.repeatable else UNTOUCHED)
-            if not again or attempt == TRIES or asked > MOST_PAUSE_SECONDS:
+            pause = max(pause, asked_pause(answer) or 0.0)
+            if not again or attempt == TRIES or waited + pause > MOST_WAIT_SECONDS:
                 return accepted(answer)
-            pause = max(pause, asked)
+        waited += pause
         yield Pause(pause)
     raise FitwellError("The last try returns or raises.")
 

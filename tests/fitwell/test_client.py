@@ -174,8 +174,17 @@ def test_a_server_that_says_when_to_come_back_is_asked_then_and_not_before(asked
         assert (len(done), (done[-1].retry_after or 0) > 1e9) == (2, True)
 
 
+def test_nobody_waits_for_long_without_hearing_why() -> None:
+    full = httpx2.Response(429, headers={"retry-after": "6"}, json={"detail": "no room", "code": "quota_exceeded"})
+    done = steps_of(Request("POST", "/v1/runs", json={}), full, full)
+    assert [one.seconds for one in done if isinstance(one, Pause)] == [6]
+    assert isinstance(done[-1], fitwell.errors.QuotaExceeded)
+    assert done[-1].retry_after == 6
+
+
 def test_every_pause_is_longer_than_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plans, "TRIES", 7)
+    monkeypatch.setattr(plans, "PAUSE_SECONDS", 0.1)
     done = steps_of(Request("GET", "/"), *[said(503)] * 7)
     pauses = [one.seconds for one in done if isinstance(one, Pause)]
     assert len(pauses) == 6
