@@ -20,7 +20,7 @@ from fitwell.run import Run
 from fitwell.study import Study
 from fitwell.watching import watch as watched
 
-SHOWN = ("train.loss", "train.loss_eval", "val.loss", "test.loss", "test.accuracy", "test.r2")
+SHOWN = ("train.loss", "train.loss_eval", "val.loss", "test.loss", "test.accuracy", "test.r2", "test.rmse")
 
 
 class Form(StrEnum):

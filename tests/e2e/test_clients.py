@@ -17,6 +17,7 @@ from safetensors.numpy import load_file
 
 import fitwell
 from fitwell.bound import _Method
+from fitwell.conditions import Condition
 from tests.fitwell.asking import WAYS, Ask, asking
 from tests.processes import Serving, eventually, serving
 
@@ -126,6 +127,17 @@ def test_a_run_goes_from_submit_to_files(ask: Ask, run: fitwell.Run, tmp_path: P
     for form, begin in (("csv", b"epoch,"), ("ndjson", b"{"), ("parquet", b"PAR1")):
         path = ask(lambda client: client.runs.get(made.id), lambda run, form=form: run.export(form, tmp_path))
         assert path.read_bytes().startswith(begin)
+
+
+def test_a_run_on_numbers_is_read_drawn_and_judged_like_one_on_classes(ask: Ask, served: Serving) -> None:
+    body = {"dataset": "linear", "model": "linear", "optimizer": {"kind": "sgd", "lr": 0.01}, "epochs": 4}
+    run = ask(lambda client: client.runs.create(**body), lambda run: run.wait(60))
+    predicted = ask(lambda client: client.runs.get(run.id), lambda run: run.predict(split="test", indices=[0, 1]))
+    assert (len(predicted.predictions), len(predicted.targets), predicted.labels) == (2, 2, [])
+    frame = ask(lambda client: client.runs.history(run.id)).to_pandas()
+    assert {"val.loss", "val.r2", "val.rmse"} <= set(frame.columns)
+    assert Condition.read("test.r2 > -1000").told(run) is not None
+    assert served.client.runs.get(run.id)._repr_html_().count("val.loss") >= 1
 
 
 def test_reports_are_files_that_hold_all_they_show(
