@@ -10,10 +10,12 @@ from fitwell.client import AsyncClient, Client
 from fitwell.comparison import Choice, Comparison
 from fitwell.dataset import Dataset
 from fitwell.errors import (
+    BadAddress,
     BadRequest,
     Conflict,
     FitwellError,
     Gone,
+    Misunderstood,
     NotAllowed,
     NotAuthenticated,
     NotFound,
@@ -34,6 +36,7 @@ __all__ = [
     "AsyncClient",
     "AsyncRun",
     "AsyncStudy",
+    "BadAddress",
     "BadRequest",
     "Choice",
     "Client",
@@ -45,6 +48,7 @@ __all__ = [
     "FitwellError",
     "Gone",
     "History",
+    "Misunderstood",
     "NotAllowed",
     "NotAuthenticated",
     "NotFound",

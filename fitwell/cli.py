@@ -25,7 +25,7 @@ from fitwell.commands import (
     tokens,
     webhooks,
 )
-from fitwell.errors import FitwellError, NotInstalled, Refused, Unreachable
+from fitwell.errors import BadAddress, FitwellError, Misunderstood, NotInstalled, Refused, Unreachable
 from fitwell.exits import HELP, Exit
 from fitwell.local import LocalError
 from fitwell.specs import SpecFileError
@@ -71,6 +71,8 @@ def code_of(error: FitwellError) -> Exit:
     for kind, code in (
         (Refused, Exit.REFUSED),
         (Unreachable, Exit.UNREACHABLE),
+        (Misunderstood, Exit.UNREACHABLE),
+        (BadAddress, Exit.USAGE),
         (LocalError, Exit.LOCAL),
         (NotInstalled, Exit.LOCAL),
         (SpecFileError, Exit.USAGE),

@@ -1,7 +1,9 @@
 """What can go wrong, as seen by a client.
 
 FitwellError
+├── BadAddress                 the address or the token can be none
 ├── Unreachable                no server answered
+├── Misunderstood              what answered is no Fitwell server, or one of another time
 ├── TimedOut                   a wait took longer than allowed
 ├── RunFailed                  a run that was waited for did not succeed
 ├── NotInstalled               an optional package is needed for this
@@ -41,6 +43,18 @@ class Unreachable(FitwellError):
         self.url = url
         self.arrived = arrived
         """Whether the request may have reached a server before the connection was cut."""
+
+
+class BadAddress(FitwellError):
+    """The address or the token can be none; the message says why."""
+
+
+class Misunderstood(FitwellError):
+    """What answered is no Fitwell server, or one of another time."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"What answers at {url} is no Fitwell server that this client understands: {reason}")
+        self.url = url
 
 
 class TimedOut(FitwellError):

@@ -28,7 +28,7 @@ MEANINGS: dict[Exit, tuple[str, str]] = {
     Exit.REFUSED: ("refused by the server", "The server refused the request, and said why."),
     Exit.UNREACHABLE: (
         "no server answers",
-        "Nobody answers at the address, or the connection was cut again and again.",
+        "Nobody answers at the address, or what answers is no Fitwell server.",
     ),
     Exit.LOCAL: (
         "something on this machine is in the way",

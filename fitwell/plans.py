@@ -19,8 +19,9 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from urllib.parse import quote
 
 import httpx2
+from pydantic import BaseModel
 
-from fitwell.errors import FitwellError, ServerError, Unreachable, refusal_of
+from fitwell.errors import FitwellError, Misunderstood, ServerError, Unreachable, refusal_of
 
 T = TypeVar("T")
 TRIES = 4
@@ -123,6 +124,14 @@ def answered(request: Request) -> Plan[httpx2.Response]:
     return (yield from _patiently(Send(request.keyed())))
 
 
+class Page(BaseModel):
+    """Part of a list, as the server tells it."""
+
+    data: list[Any]
+    has_more: bool
+    next_cursor: str | None = None
+
+
 def read(request: Request) -> Plan[Any]:
     """The answer's JSON.
 
@@ -152,15 +161,15 @@ def pages(path: str, params: Mapping[str, Any], read_one: Callable[[Any], T], *,
     """Every item of a list, page by page; at most so many."""
     asked, told = dict(params), 0
     while True:
-        page = yield from read(Request("GET", path, asked))
-        for data in page["data"]:
+        page = Page.model_validate((yield from read(Request("GET", path, asked))))
+        for data in page.data:
             if told == most:
                 return
             told += 1
             yield Tell(read_one(data))
-        if not page["has_more"]:
+        if not page.has_more:
             return
-        asked["after"] = page["next_cursor"]
+        asked["after"] = page.next_cursor
 
 
 def listened(path: str, after: int) -> Telling[httpx2.ServerSentEvent]:
@@ -171,7 +180,7 @@ def listened(path: str, after: int) -> Telling[httpx2.ServerSentEvent]:
         Unreachable: there is no server, or the connection was cut.
     """
     headers = {"accept": "text/event-stream", "last-event-id": str(after)}
-    accepted((yield Listen(Request("GET", path, headers=headers))))
+    _streaming((yield Listen(Request("GET", path, headers=headers))))
     while (message := (yield Hear())) is not None:
         yield Tell(message)
 
@@ -195,7 +204,7 @@ def heard(
     while True:
         headers = {"accept": "text/event-stream", "last-event-id": str(after)}
         try:
-            accepted((yield Listen(Request("GET", path, headers=headers))))
+            _streaming((yield Listen(Request("GET", path, headers=headers))))
             while (message := (yield Hear())) is not None:
                 if not message.data:
                     continue
@@ -219,8 +228,11 @@ def accepted(answer: httpx2.Response) -> httpx2.Response:
     Raises:
         Refused: it is one.
     """
-    if answer.status_code < 400:
+    if answer.status_code == 304 or answer.is_success:
         return answer
+    if not answer.is_error:
+        where = answer.headers.get("location", "nowhere")
+        raise Misunderstood(str(answer.url), f"it leads to {where}. Name that address.")
     try:
         problem = answer.json()
     except ValueError:
@@ -228,6 +240,13 @@ def accepted(answer: httpx2.Response) -> httpx2.Response:
     if not isinstance(problem, dict):
         problem = {"detail": f"The server answered {answer.status_code}: {answer.text[:200]}"}
     raise refusal_of(answer.status_code, {**problem, "retry_after": asked_pause(answer)})
+
+
+def _streaming(answer: httpx2.Response) -> None:
+    """See that a stream has begun."""
+    kind = accepted(answer).headers.get("content-type", "nothing")
+    if not kind.startswith("text/event-stream"):
+        raise Misunderstood(str(answer.url), f"it sends {kind} where events should come.")
 
 
 def asked_pause(answer: httpx2.Response) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -12,8 +13,9 @@ from typing import Any, Generic, TypeVar
 
 import anyio
 import httpx2
+from pydantic import ValidationError
 
-from fitwell.errors import Unreachable
+from fitwell.errors import BadAddress, Misunderstood, Unreachable
 from fitwell.plans import Hear, Listen, Pause, Plan, Request, Save, Send, Step, Tell, Telling, answered, listened
 
 T = TypeVar("T")
@@ -26,8 +28,14 @@ class _Address:
     """Where a server is, and how to speak to it: address and token as given, else the environment's."""
 
     def __init__(self, url: str | None, token: str | None, timeout: float) -> None:
-        self.url = (url or os.environ.get("FITWELL_URL") or DEFAULT_URL).rstrip("/")
-        token = token or os.environ.get("FITWELL_TOKEN")
+        self.url = (url or os.environ.get("FITWELL_URL") or DEFAULT_URL).strip().rstrip("/")
+        token = (token or os.environ.get("FITWELL_TOKEN") or "").strip()
+        if not self.url.startswith(("http://", "https://")) or not self.url.isprintable():
+            raise BadAddress(f"{self.url!r} is no address of a server, such as {DEFAULT_URL}.")
+        if not (token.isascii() and token.isprintable()):
+            raise BadAddress(
+                "This is no token: FITWELL_TOKEN, or token=…, holds what none can hold. It begins with fw_."
+            )
         headers = {"authorization": f"Bearer {token}"} if token else {}
         self._options: dict[str, Any] = {"base_url": self.url, "headers": headers, "timeout": timeout}
 
@@ -136,12 +144,17 @@ class _Course(Generic[T]):
             return self._plan.send(came) if cut is None else self._plan.throw(cut)
         except StopIteration as end:
             return _End(end.value)
+        except (ValidationError, json.JSONDecodeError, UnicodeDecodeError) as error:
+            reason = (
+                f"{type(error).__name__} in its answer. Is FITWELL_URL right, and is this client as new as the server?"
+            )
+            raise Misunderstood(self._url, reason) from error
 
     def came(self, what: Any) -> None:
         """This came of the last step."""
         self._came = what
 
-    def cut(self, error: httpx2.TransportError) -> None:
+    def cut(self, error: httpx2.RequestError) -> None:
         """The last step failed, since there is no server or no connection any more."""
         arrived = not isinstance(error, NOT_SENT)
         self._cut = Unreachable(self._url, str(error) or type(error).__name__, arrived=arrived)
@@ -177,7 +190,7 @@ class _Talk(Generic[T]):
         while isinstance(step := self._course.step(), Step):
             try:
                 self._course.came(self._done(step))
-            except httpx2.TransportError as error:
+            except httpx2.RequestError as error:
                 self._course.cut(error)
         return step
 
@@ -239,7 +252,7 @@ class _AsyncTalk(Generic[T]):
         while isinstance(step := self._course.step(), Step):
             try:
                 self._course.came(await self._done(step))
-            except httpx2.TransportError as error:
+            except httpx2.RequestError as error:
                 self._course.cut(error)
         return step
 

@@ -77,6 +77,8 @@ def test_every_exit_code_has_a_meaning_and_is_told_where_people_look() -> None:
 def test_every_error_stands_for_an_exit_code() -> None:
     given = {
         Unreachable("http://x", "no"): Exit.UNREACHABLE,
+        errors.Misunderstood("http://x", "no"): Exit.UNREACHABLE,
+        errors.BadAddress("no"): Exit.USAGE,
         LocalError("no"): Exit.LOCAL,
         NotInstalled("no"): Exit.LOCAL,
         SpecFileError("no"): Exit.USAGE,
