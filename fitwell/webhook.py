@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from fitwell.bound import M, Resource, View, call, listing
 from fitwell.plans import Plan, Request, Telling, answered, pages, place, read
@@ -11,6 +11,22 @@ from fitwell.plans import Plan, Request, Telling, answered, pages, place, read
 NAME = "webhook_endpoints"
 TEST_SECONDS = 60.0
 """A test answers when the target has, or has not."""
+
+
+class EndpointFields(TypedDict, total=False):
+    """What an endpoint is told of besides its events, and whether it is on."""
+
+    study_id: str | None
+    labels: Mapping[str, str]
+    description: str | None
+    enabled: bool
+
+
+class EndpointChanges(EndpointFields, total=False):
+    """What can be changed of an endpoint."""
+
+    url: str
+    events: Sequence[str]
 
 
 class Endpoint(View):
@@ -59,7 +75,9 @@ class Webhooks(Resource[M]):
     """The webhook endpoints of a server."""
 
     @call
-    def create(self, /, url: str, *, events: Sequence[str] | None = None, **more: Any) -> Plan[Endpoint]:
+    def create(
+        self, url: str, *, events: Sequence[str] | None = None, **more: Unpack[EndpointFields]
+    ) -> Plan[Endpoint]:
         """Be told at ``url``, by default of the ends of runs; ``study_id``, ``labels``, ``description``, ``enabled``.
 
         Raises:
@@ -83,7 +101,7 @@ class Webhooks(Resource[M]):
         yield from pages(place(NAME), {"limit": 100}, Endpoint.model_validate)
 
     @call
-    def change(self, /, endpoint_id: str, **changes: Any) -> Plan[Endpoint]:
+    def change(self, endpoint_id: str, **changes: Unpack[EndpointChanges]) -> Plan[Endpoint]:
         """Change what is named; ``enabled=True`` sends what waited, too.
 
         Raises:

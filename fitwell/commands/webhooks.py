@@ -12,7 +12,7 @@ from rich.table import Table
 from fitwell.client import Client
 from fitwell.commands.options import JSON, URL, labels_of, wide_console
 from fitwell.exits import Exit
-from fitwell.webhook import Delivery
+from fitwell.webhook import Delivery, EndpointFields
 
 app = typer.Typer(no_args_is_help=True, help="Be told what happens, by signed POST requests.")
 EndpointID = Annotated[str, typer.Argument(metavar="ENDPOINT", help="An endpoint's id.")]
@@ -31,7 +31,7 @@ def add(
     as_json: JSON = False,
 ) -> None:
     """Send what happens from now on to TARGET; by default the ends of runs. Shows the secret, this once."""
-    more = {"study_id": study, "labels": labels_of(label), "description": description}
+    more: EndpointFields = {"study_id": study, "labels": labels_of(label), "description": description}
     with Client(url) as client:
         made = client.webhooks.create(target, events=event, **more)
     if as_json:

@@ -24,6 +24,7 @@ from service.api import (
 from service.api.bodies import ChangeBody, RunBody
 from service.api.studies import compare_study
 from service.api.study_bodies import StudyBody
+from service.api.webhook_bodies import EndpointBody
 from service.presets import Preset
 
 
@@ -54,7 +55,12 @@ def test_the_tree_of_errors_is_drawn_whole() -> None:
 
 @pytest.mark.parametrize(
     ("fields", "body"),
-    [(runs.RunFields, RunBody), (studies.StudyFields, StudyBody), (measured.RunChanges, ChangeBody)],
+    [
+        (runs.RunFields, RunBody),
+        (studies.StudyFields, StudyBody),
+        (measured.RunChanges, ChangeBody),
+        (webhook.EndpointChanges, EndpointBody),
+    ],
 )
 def test_arguments_are_the_fields_that_the_server_takes(fields: Any, body: type[BaseModel]) -> None:
     assert set(get_type_hints(fields)) == set(body.model_fields)
