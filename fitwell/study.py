@@ -15,6 +15,7 @@ from fitwell.comparison import Candidate, Choice, Comparison, Group, Pair, Quest
 from fitwell.errors import TimedOut
 from fitwell.history import History
 from fitwell.measured import Event, event_of
+from fitwell.notebook import html_of_study
 from fitwell.plans import Pause, Plan, Request, Telling, answered, file_of, heard, pages, place, read, saved
 from fitwell.run import Run
 from fitwell.transport import AsyncTransport
@@ -57,7 +58,7 @@ class StudyProgress(View):
 
 
 class Study(Live[M]):
-    """A study as it was when it was read; ``refresh`` reads it again."""
+    """A study as it was when it was read; ``refresh`` reads it again. In a notebook it is its comparison."""
 
     id: str
     owner: str | None = None
@@ -212,6 +213,9 @@ class Study(Live[M]):
             StudyActive: some of them have not ended.
         """
         yield from answered(Request("DELETE", self.path))
+
+    def _repr_html_(self) -> str:
+        return html_of_study(self)
 
     def _run(self, data: Any) -> Run[M]:
         return Run.of(self._transport, data)

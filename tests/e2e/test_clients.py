@@ -272,6 +272,13 @@ def test_the_command_line_the_client_and_the_api_compare_to_the_same_digit(
     assert table["mean"].tolist() == means
     assert table["verdict"]["slow"] in ("worse", "undecided")
     assert "<table>" in fitwell.compare(study)._repr_html_()
+    assert fitwell.compare(study)._repr_html_() in study._repr_html_()
+    assert "6 succeeded" in study._repr_html_()
+
+
+def test_what_must_be_awaited_is_shown_without_being_asked_for(served: Serving, run: fitwell.Run) -> None:
+    shown = asking("is awaited", served.client.transport.url)(lambda client: client.runs.get(run.id))._repr_html_()
+    assert (run.id in shown, "<svg" in shown) == (True, False)
 
 
 def test_a_run_in_a_notebook_is_its_curve(run: fitwell.Run) -> None:
