@@ -3,12 +3,14 @@
 All thresholds are in ``Thresholds``, with a version that is raised whenever one of them or a rule changes. Curves are
 smoothed by the mean over a window of ``window_share`` of the epochs, at least ``least_window`` (at the ends the first
 or last so many). Noise σ is estimated from second differences, in which a smooth curve all but vanishes, so that the
-mean over w epochs is known to σ/√w.
+mean over w epochs is known to σ/√w. The largest of them, a share ``steep_share``, are left out and made up for as of
+normal noise: the fall of the first epochs is steep and no noise.
 
 - *diverged*: a loss is no longer finite, or the training loss ends above ``diverged_over_guessing`` times that of
   guessing (ln of the number of classes; of numbers, the loss of their mean).
 - *overfits*: the smoothed validation loss ends above its lowest point by more than ``regret_noises`` · σ/√w and by
-  more than ``share`` of it. Of curves that are flat but for normal noise fewer than one in twenty does so.
+  more than ``share`` of it. Of curves that are flat but for normal noise fewer than one in twenty does so; where noise
+  has heavy tails (Student's t with three degrees of freedom), fewer than one in twelve.
 - *underfits*: training and validation loss both still fall at the end (the last window's mean is below that of the
   window before by more than ``fall_noises`` of its standard deviations, σ·√(2/w), and by more than ``fall_share`` of
   it), or a run given for comparison ends lower on both.
@@ -20,19 +22,22 @@ Where later epochs are simpler models and not longer trained ones (more neighbou
 validation loss that ends above its lowest point *underfits*, and one that still falls *overfits*.
 
 Reference: Gasser, Sroka and Jennen-Steinmetz, 1986, "Residual variance and residual pattern in nonlinear regression"
-(noise from second differences); Prechelt, 1998, "Early stopping – but when?" (the regret of the last epoch).
+(noise from second differences); Tukey, 1960, "A survey of sampling from contaminated distributions" (leaving the
+largest out); Prechelt, 1998, "Early stopping – but when?" (the regret of the last epoch).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Literal
 
 import numpy as np
+from scipy.special import ndtri
 
 from service.statistics.signflip import Floats
 
-VERSION = 2
+VERSION = 3
 Verdict = Literal["fits", "underfits", "overfits", "diverged", "undecided"]
 
 
@@ -47,6 +52,7 @@ class Thresholds:
     fall_share: float = 0.005
     share: float = 0.02
     least_epochs: int = 8
+    steep_share: float = 0.2
     diverged_over_guessing: float = 2.0
     fits_below_guessing: float = 0.5
 
@@ -105,7 +111,7 @@ def diagnose(run: Curves, reference: Curves | None = None, limits: Thresholds = 
     smooth = _smooth(held_out, window)
     lowest = int(smooth.argmin())
     best = _lowest_near(held_out, lowest, window)
-    noise = _noise(held_out) / np.sqrt(window)
+    noise = _noise(held_out, limits) / np.sqrt(window)
     threshold = float(max(limits.regret_noises * noise, limits.share * smooth[lowest]))
     regret = float(smooth[-1] - smooth[lowest])
     found = Diagnosis(
@@ -174,16 +180,22 @@ def _lowest_near(values: Floats, index: int, window: int) -> int:
     return first + int(values[first : first + window].argmin())
 
 
-def _noise(values: Floats) -> float:
-    """The standard deviation of independent noise on a smooth curve: that of second differences, over √6."""
-    return float(np.diff(values, 2).std() / np.sqrt(6))
+def _noise(values: Floats, limits: Thresholds) -> float:
+    """The standard deviation of independent noise on a smooth curve: that of its lesser second differences, over √6."""
+    sizes = np.sort(np.abs(np.diff(values, 2)))
+    kept = sizes[: len(sizes) - math.ceil(limits.steep_share * len(sizes))]
+    share = len(kept) / len(sizes)
+    end = ndtri((1 + share) / 2)
+    density = math.exp(-end * end / 2) / math.sqrt(2 * math.pi)
+    variance = 1 - 2 * end * density / share  # of what is left of a standard normal variable
+    return float(np.sqrt(np.mean(np.square(kept)) / (6 * variance)))
 
 
 def _falls(values: Floats, limits: Thresholds) -> bool:
     """Whether the last window's mean is below that of the one before, by more than noise and by a small share."""
     window = min(limits.window(len(values)), len(values) // 2)
     last, before = values[-window:].mean(), values[-2 * window : -window].mean()
-    noise = _noise(values) * np.sqrt(2 / window)
+    noise = _noise(values, limits) * np.sqrt(2 / window)
     return bool(before - last > max(limits.fall_noises * noise, limits.fall_share * abs(last)))
 
 

@@ -56,7 +56,7 @@ SETTLED = (falling(30, 0.4, 0.5), falling(30, 0.5, 0.5))
 
 def test_an_overfit_run_gets_a_regularizer_and_the_suggestion_can_be_posted(client: TestClient, work: Jobs) -> None:
     found = diagnosis(client, run(client, work, *OVERFITS))
-    assert (found["object"], found["verdict"], found["version"]) == ("diagnosis", "overfits", 2)
+    assert (found["object"], found["verdict"], found["version"]) == ("diagnosis", "overfits", 3)
     assert (found["metric"], found["train_metric"], found["optimistic"]) == ("val.loss", "train.loss_eval", False)
     assert found["best_epoch"] < found["onset_epoch"] < 40
     assert found["regret"] > found["threshold"] > 0

@@ -73,10 +73,26 @@ def test_a_high_plateau_is_undecided_until_another_run_is_lower() -> None:
     assert verdict(train, held_out, reference=worse_on_one).verdict == "undecided"
 
 
-def test_noise_alone_is_no_overfitting() -> None:
+@pytest.mark.parametrize("epochs", [8, 12, 20, 30, 60, 120])
+def test_noise_alone_is_no_overfitting(epochs: int) -> None:
     """Flat noisy curves: the last epoch is seldom the best, and at most one in twenty is taken for overfitting."""
-    found = [verdict(np.full(60, 0.2), np.full(60, 0.4), noise=0.03, seed=seed).verdict for seed in range(200)]
-    assert found.count("overfits") <= 10
+    flat = np.full(epochs, 0.2), np.full(epochs, 0.4)
+    found = [verdict(*flat, noise=0.03, seed=seed).verdict for seed in range(1000)]
+    assert found.count("overfits") <= 0.05 * 1000
+
+
+def test_noise_with_heavy_tails_is_seldom_taken_for_overfitting() -> None:
+    rng = np.random.default_rng(0)
+    tails = [0.4 + 0.03 * rng.standard_t(3, 30) for _ in range(1000)]
+    assert [verdict(np.full(30, 0.2), one).verdict for one in tails].count("overfits") <= 1000 / 12
+
+
+@pytest.mark.parametrize("epochs", [12, 20, 30, 60])
+def test_a_steep_beginning_is_no_noise(epochs: int) -> None:
+    """A third is lost since the lowest point, of a curve that fell by five times as much before it."""
+    e = np.arange(epochs)
+    fall = 2 * np.exp(-20 * e / epochs)
+    assert verdict(fall, fall + 0.35 + 0.12 * e / epochs, noise=0.003).verdict == "overfits"
 
 
 def test_a_rise_within_two_percent_is_no_overfitting() -> None:
@@ -130,7 +146,7 @@ def test_where_later_epochs_are_simpler_a_loss_that_turns_up_underfits_and_one_t
     k = np.arange(1, 51)
     train, turned = 1.0 + 0.01 * k, 0.6 + 1 / k + 0.02 * k
     found = verdict(train, turned, simpler=True)
-    assert (found.verdict, found.best_epoch, found.onset_epoch) == ("underfits", 7, 13)
+    assert (found.verdict, found.best_epoch, found.onset_epoch) == ("underfits", 7, 12)
     assert verdict(train, 0.3 + 2 * np.exp(-k / 40), simpler=True).verdict == "overfits"
     assert verdict(0.8 + 0 * k, 0.9 + np.exp(-k), simpler=True).verdict == "fits"
     assert verdict(1.9 + 0 * k, 2.0 + np.exp(-k), simpler=True).verdict == "undecided"
