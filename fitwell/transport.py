@@ -198,9 +198,9 @@ class _Talk(Generic[T]):
         match step:
             case Send(request):
                 body: dict[str, Any] = {} if request.content is None else {"content": request.content()}
-                return self._http.request(request.method, request.path, **_asked(request), **body)
+                return self._http.request(request.method, request.path, **as_sent(request), **body)
             case Save(request, target):
-                with self._http.stream(request.method, request.path, **_asked(request)) as answer:
+                with self._http.stream(request.method, request.path, **as_sent(request)) as answer:
                     if answer.is_error:
                         answer.read()
                         return answer
@@ -210,7 +210,7 @@ class _Talk(Generic[T]):
                     return answer
             case Listen(request):
                 self._opened.close()
-                asked = {**_asked(request), "timeout": LISTENING}
+                asked = {**as_sent(request), "timeout": LISTENING}
                 answer = self._opened.enter_context(self._http.stream(request.method, request.path, **asked))
                 if answer.is_error:
                     answer.read()
@@ -260,9 +260,9 @@ class _AsyncTalk(Generic[T]):
         match step:
             case Send(request):
                 body: dict[str, Any] = {} if request.content is None else {"content": _handed_on(request.content())}
-                return await self._http.request(request.method, request.path, **_asked(request), **body)
+                return await self._http.request(request.method, request.path, **as_sent(request), **body)
             case Save(request, target):
-                async with self._http.stream(request.method, request.path, **_asked(request)) as answer:
+                async with self._http.stream(request.method, request.path, **as_sent(request)) as answer:
                     if answer.is_error:
                         await answer.aread()
                         return answer
@@ -272,7 +272,7 @@ class _AsyncTalk(Generic[T]):
                     return answer
             case Listen(request):
                 await self._opened.aclose()
-                asked = {**_asked(request), "timeout": LISTENING}
+                asked = {**as_sent(request), "timeout": LISTENING}
                 opened = self._http.stream(request.method, request.path, **asked)
                 answer = await self._opened.enter_async_context(opened)
                 if answer.is_error:
@@ -292,8 +292,9 @@ async def _handed_on(content: Iterator[bytes]) -> AsyncIterator[bytes]:
         yield piece
 
 
-def _asked(request: Request) -> dict[str, Any]:
+def as_sent(request: Request) -> dict[str, Any]:
     """The request as httpx takes it, but for a body of bytes."""
-    asked: dict[str, Any] = {"params": request.params, "headers": request.headers}
+    # None leaves a query that stands in the path; an empty mapping would take it away.
+    asked: dict[str, Any] = {"params": request.params or None, "headers": request.headers}
     asked["timeout"] = httpx2.USE_CLIENT_DEFAULT if request.timeout is None else request.timeout
     return asked if request.json is None else {**asked, "json": request.json}

@@ -39,7 +39,8 @@ def recorded(run: Run) -> dict[str, list[float | None]]:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, list[float | None]], str, Any]]:
     with serving(tmp_path_factory.mktemp("undisturbed") / "home") as served:
         run = served.client.runs.create(**SPEC).wait(120)
-        yield recorded(run), weights_of(served, run), run.model_extra
+        assert run.determinism is not None
+        yield recorded(run), weights_of(served, run), run.determinism.digest
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict
 def test_a_run_survives_kill_9(
     victim: str, database: str, undisturbed: tuple[Any, str, Any], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    history, weights, rest = undisturbed
+    history, weights, digest = undisturbed
     home, port = tmp_path / "home", free_port()
     url = {} if database == "sqlite" else {"FITWELL_DATABASE_URL": request.getfixturevalue("postgresql_database")}
     served = Serving(home, port, **url)
@@ -77,7 +78,8 @@ def test_a_run_survives_kill_9(
         assert recorded(run) == history
         assert weights_of(served, run) == weights
         assert run.history.revision == 0
-        assert (run.model_extra or {})["determinism"]["digest"] == rest["determinism"]["digest"]
+        assert run.determinism is not None
+        assert run.determinism.digest == digest
         assert (run.model_extra or {})["attempt"] >= 2, "the fault must have happened"
         assert (home / "fitwell.db").exists() == (database == "sqlite")
     finally:

@@ -17,7 +17,7 @@ import pytest
 import fitwell
 from fitwell import plans
 from fitwell.plans import Pause, Request, Send, answered
-from fitwell.transport import AsyncTransport, Transport
+from fitwell.transport import AsyncTransport, Transport, as_sent
 from tests.fitwell.asking import WAYS, Ask, asking
 
 RUN: dict[str, Any] = {
@@ -180,6 +180,15 @@ def test_nobody_waits_for_long_without_hearing_why() -> None:
     assert [one.seconds for one in done if isinstance(one, Pause)] == [6]
     assert isinstance(done[-1], fitwell.errors.QuotaExceeded)
     assert done[-1].retry_after == 6
+
+
+def test_a_query_that_stands_in_the_path_is_sent() -> None:
+    with httpx2.Client(base_url="http://server") as client:
+        for request, query in (
+            (Request("GET", "/v1/runs?limit=7"), b"limit=7"),
+            (Request("GET", "/v1/runs", params={"limit": 8}), b"limit=8"),
+        ):
+            assert client.build_request(request.method, request.path, **as_sent(request)).url.query == query
 
 
 def test_every_pause_is_longer_than_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
