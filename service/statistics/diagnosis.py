@@ -3,14 +3,14 @@
 All thresholds are in ``Thresholds``, with a version that is raised whenever one of them or a rule changes. Curves are
 smoothed by the mean over a window of ``window_share`` of the epochs, at least ``least_window`` (at the ends the first
 or last so many). Noise σ is estimated from second differences, in which a smooth curve all but vanishes, so that the
-mean over w epochs is known to σ/√w. The largest of them, a share ``steep_share``, are left out and made up for as of
-normal noise: the fall of the first epochs is steep and no noise.
+mean over w epochs is known to σ/√w. Where it makes σ smaller, the largest of them, a share ``steep_share``, are left
+out and made up for as of normal noise: the fall of the first epochs is steep and no noise.
 
 - *diverged*: a loss is no longer finite, or the training loss ends above ``diverged_over_guessing`` times that of
   guessing (ln of the number of classes; of numbers, the loss of their mean).
 - *overfits*: the smoothed validation loss ends above its lowest point by more than ``regret_noises`` · σ/√w and by
   more than ``share`` of it. Of curves that are flat but for normal noise fewer than one in twenty does so; where noise
-  has heavy tails (Student's t with three degrees of freedom), fewer than one in twelve.
+  has heavy tails (Student's t with three degrees of freedom), fewer than one in ten.
 - *underfits*: training and validation loss both still fall at the end (the last window's mean is below that of the
   window before by more than ``fall_noises`` of its standard deviations, σ·√(2/w), and by more than ``fall_share`` of
   it), or a run given for comparison ends lower on both.
@@ -181,14 +181,15 @@ def _lowest_near(values: Floats, index: int, window: int) -> int:
 
 
 def _noise(values: Floats, limits: Thresholds) -> float:
-    """The standard deviation of independent noise on a smooth curve: that of its lesser second differences, over √6."""
-    sizes = np.sort(np.abs(np.diff(values, 2)))
+    """The standard deviation of independent noise on a smooth curve, from all its second differences or the lesser."""
+    bends = np.diff(values, 2)
+    sizes = np.sort(np.abs(bends))
     kept = sizes[: len(sizes) - math.ceil(limits.steep_share * len(sizes))]
     share = len(kept) / len(sizes)
     end = ndtri((1 + share) / 2)
     density = math.exp(-end * end / 2) / math.sqrt(2 * math.pi)
     variance = 1 - 2 * end * density / share  # of what is left of a standard normal variable
-    return float(np.sqrt(np.mean(np.square(kept)) / (6 * variance)))
+    return math.sqrt(min(bends.var(), np.mean(np.square(kept)) / variance) / 6)
 
 
 def _falls(values: Floats, limits: Thresholds) -> bool:
