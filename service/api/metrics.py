@@ -7,7 +7,6 @@ as counters do; so it costs nothing where nobody asks, and it counts what worker
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import PlainTextResponse
@@ -22,6 +21,7 @@ from service.runs.census import Census
 
 router = APIRouter(tags=["health"])
 WAITS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
+ANSWERS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 STACKS = (1, 2, 4, 8, 16, 32, 64)
 ELSEWHERE = "none"
 """The route of what no route answers: addresses that strangers make up shall not become series."""
@@ -38,6 +38,7 @@ class Meters:
             "http_request_seconds",
             "From a request to the first byte of its answer.",
             labels=("method", "route", "status"),
+            buckets=ANSWERS,
         )
         self._runs = self._gauge("runs", "Unfinished runs by status.", "status")
         self._oldest = self._gauge("queue_oldest_seconds", "How long the oldest queued run has been there.")
@@ -53,7 +54,9 @@ class Meters:
     def _counter(self, name: str, what: str, *labels: str) -> Counter:
         return Counter(f"fitwell_{name}", what, labels, registry=self._registry)
 
-    def _histogram(self, name: str, what: str, *, labels: tuple[str, ...] = (), buckets: Any = WAITS) -> Histogram:
+    def _histogram(
+        self, name: str, what: str, *, buckets: tuple[float, ...], labels: tuple[str, ...] = ()
+    ) -> Histogram:
         return Histogram(f"fitwell_{name}", what, labels, buckets=buckets, registry=self._registry)
 
     def text(self) -> str:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from service.settings import Settings
 from service.store import census, events
 from service.store.database import reading
+from service.store.runs import live_workers
 
 MOST_STARTS = 10_000
 """Starts that are looked at one by one; of more, only the last ones tell how long runs waited."""
@@ -53,7 +54,7 @@ class Census:
             counted = Count(
                 unfinished=census.unfinished(connection),
                 oldest_queued_seconds=census.oldest_queued(connection),
-                workers=census.live_workers(connection, self._settings.lease_seconds),
+                workers=len(live_workers(connection, self._settings.lease_seconds)),
                 events=census.happened(connection, self._last, last),
                 waits=[row.started_at - row.created_at for row in started],
                 stacks=[row.data["stack_size"] for row in started],

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.store.runs import Row
-from service.store.tables import db_now, event, run, worker
+from service.store.tables import db_now, event, run
 
 UNFINISHED = ("waiting", "queued", "running", "pausing", "paused", "cancelling")
 
@@ -28,12 +28,6 @@ def oldest_queued(connection: sa.Connection) -> float:
     """For how many seconds the oldest queued run has been there; 0 where none is queued."""
     age = db_now() - sa.func.min(run.c.created_at)
     return float(connection.scalar(sa.select(age).where(run.c.status == "queued")) or 0.0)
-
-
-def live_workers(connection: sa.Connection, seconds: float) -> int:
-    """How many workers gave a sign of life in the last ``seconds``."""
-    statement = sa.select(sa.func.count()).select_from(worker).where(worker.c.seen_at > db_now() - seconds)
-    return connection.execute(statement).scalar_one()
 
 
 def happened(connection: sa.Connection, after: int, up_to: int) -> Mapping[str, int]:

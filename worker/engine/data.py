@@ -41,7 +41,7 @@ class Data:
         self.spec = spec
         self.device = device
         self._training = arrays.train_x[train].reshape(len(train), self.width)
-        self.raw = self._flat(self._training)
+        self.raw = torch.from_numpy(self._training).to(device)  # on a CPU these are the same bytes
         self._scalings = {spec.normalize: self._scaling(spec.normalize)}
         scale, shift = spec.target_scaling(arrays.train_y[train])
         self.unit = 1 / scale

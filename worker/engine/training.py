@@ -68,6 +68,7 @@ class Training:
         }
         self._spec = stack.members[0].spec
         self._leaving: set[str] = set()
+        self._variances: dict[tuple[str, str], Tensor] = {}
         self._lock = threading.Lock()
 
     def leave(self, run_id: str) -> None:
@@ -187,7 +188,11 @@ class Training:
     def _named(self, split: str, suffix: str, loss: Tensor, mark: Tensor, y: Tensor) -> dict[str, Tensor]:
         """The series of one split by name: its mean loss, and the scores made of its mean mark and its targets."""
         minimised = self._spec.minimised
-        spread = variance(y) if minimised.task == "regression" else mark
+        spread = mark
+        if minimised.task == "regression":
+            if (split, suffix) not in self._variances:  # the rows of a part are the same in every epoch
+                self._variances[split, suffix] = variance(y)
+            spread = self._variances[split, suffix]
         scores = minimised.scored(mark, spread, self.data.unit)
         return {f"{split}.loss{suffix}": loss, **{f"{split}.{name}{suffix}": score for name, score in scores.items()}}
 

@@ -73,6 +73,11 @@ def test_requests_are_measured_by_route_and_made_up_addresses_are_one_series(cli
         client.get(f"/there/is/nothing/{i}")
         client.request(f"M{i}", "/v1/runs")
     found = samples(client)
+    bucket, route = "fitwell_http_request_seconds_bucket", {"GET", "/v1/runs/{run_id}", "200"}
+    counts = [({*labels} - route, n) for (name, labels), n in found.items() if name == bucket and route < {*labels}]
+    read = sorted((float(le), n) for (le,), n in counts)
+    assert [le for le, _ in read if le <= 0.1] == [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1]
+    assert read[-1][1] == 3
     count = "fitwell_http_request_seconds_count"
     assert found[count, ("GET", "/v1/runs/{run_id}", "200")] == 3
     assert found[count, ("GET", "none", "404")] == 50
