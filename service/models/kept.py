@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from io import BufferedReader
@@ -9,7 +10,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from service.errors import FileLost, NotMeasured
+from service.errors import FileLost, NotMeasured, Unavailable
 from service.models.files import Digests, NotAsRecorded
 from service.predicting.messages import ModelFile
 from service.runs.seen import SeenRuns
@@ -19,8 +20,8 @@ from service.store.database import reading
 from worker.ports import WeightsFile
 
 At = Literal["best", "last"]
-TRIES = 3
-"""Better weights may replace a file between the look into the database and the look at the disk."""
+REPLACED_SECONDS = 5.0
+"""Better weights may replace a file between the look into the database and the look at the disk, again and again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,21 +78,30 @@ class KeptModels(SeenRuns):
         Raises:
             RunNotFound, NotMeasured: as above.
             FileLost: the file is missing, or is not what was written.
+            Unavailable: it was replaced whenever it was to be read.
         """
-        for _ in range(TRIES):
+        until = time.monotonic() + REPLACED_SECONDS
+        while time.monotonic() < until:
             kept = self.find(run_id, at)
             try:
                 return kept, self._digests.opened(self._settings.checkpoints / kept.file.path, kept.file.sha256)
             except NotAsRecorded as error:
-                lost = FileLost(f"The file {error}: {kept.told()}")
                 if self.find(run_id, at).file == kept.file:
-                    raise lost from error
-        raise lost
+                    raise FileLost(f"The file {error}: {kept.told()}") from error
+        raise replaced(kept)
 
     def _model_file(self, kept: Kept) -> ModelFile:
         """What the limited process is told of it."""
         path = str(self._settings.checkpoints / kept.file.path)
         return ModelFile(spec=dict(kept.spec), spec_hash=kept.spec_hash, path=path, sha256=kept.file.sha256)
+
+
+def replaced(kept: Kept) -> Unavailable:
+    """What to say where a file is never the same for long enough."""
+    return Unavailable(
+        f"The weights of {kept.run_id} are replaced faster than they can be read. Try again, or at=last when it ended.",
+        headers={"retry-after": "1"},
+    )
 
 
 def _when(at: At, known: Collection[str]) -> str:

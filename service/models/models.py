@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BufferedReader
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from service.errors import FieldError, FileLost, NotMeasured, Refusal, SpecRefused, Unavailable, Unprocessable
 from service.models.exports import Exports, metadata_of
 from service.models.inputs import rows_of
-from service.models.kept import TRIES, At, Kept, KeptModels
+from service.models.kept import REPLACED_SECONDS, At, Kept, KeptModels, replaced
 from service.predicting.limited import Limited
 from service.predicting.messages import (
     Answer,
@@ -36,6 +37,8 @@ from worker.spec.run import RunSpec
 
 MOST_POINTS = 2000
 """Epochs of a picture; more are not to be seen."""
+EXPORT_TRIES = 3
+"""A file that was exported may be pushed out of the cache before it is opened."""
 LOSSES = ("train.loss", "train.loss_eval", "val.loss", "test.loss")
 
 
@@ -97,7 +100,7 @@ class Models(KeptModels):
             Unprocessable: the model has no ONNX.
             Unavailable, TookTooLong: it could not be made now.
         """
-        for _ in range(TRIES):
+        for _ in range(EXPORT_TRIES):
             kept = await asyncio.to_thread(self.find, run_id, at)
             path = self._exports.target(kept)
             found = await asyncio.to_thread(self._exports.opened, path)
@@ -186,18 +189,17 @@ class Models(KeptModels):
         self, run_id: str, at: At, order: Callable[[ModelFile, Kept], Predict | Export | DrawGrid], content: bytes = b""
     ) -> tuple[Kept, Answer, bytes]:
         """What the limited process makes of a run's model, as its files are now."""
-        lost = ""
-        for _ in range(TRIES):
+        until = time.monotonic() + REPLACED_SECONDS
+        while time.monotonic() < until:
             kept = await asyncio.to_thread(self.find, run_id, at)
             reply, found = await self._limited.ask(order(self._model_file(kept), kept), content)
             if isinstance(reply, Answer):
                 return kept, reply, found
             if reply.reason != "file_altered":
                 raise refusal_of(reply)
-            lost = f"{reply.message} These are {kept.told()}"
             if (await asyncio.to_thread(self.find, run_id, at)).file == kept.file:
-                break
-        raise FileLost(lost)
+                raise FileLost(f"{reply.message} These are {kept.told()}")
+        raise replaced(kept)
 
 
 def refusal_of(reply: Refused) -> Refusal:
