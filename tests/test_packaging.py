@@ -36,7 +36,7 @@ def test_the_wheel_holds_migrations_and_data(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert "migrations/versions/0001_the_first_tables.py" in names
     assert "worker/spec/datasets/files/digits.csv.gz" in names
-    assert {"service/web/templates/base.html", "service/web/static/vendor/uplot.LICENSE"} <= names
+    assert {"service/web/templates/base.html", "service/web/static/vendor/swagger.NOTICE"} <= names
     assert not [name for name in names if name.startswith(("tests", "benchmarks"))]
 
 

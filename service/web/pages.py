@@ -75,6 +75,12 @@ def get_new_run(caller: CallerOf, runs: RunsOf, origin: Annotated[str, Query(ali
     return HTMLResponse(page, headers=FRESH)
 
 
+@router.get("/docs", dependencies=[Depends(only())])
+def get_docs(caller: CallerOf) -> Response:
+    """The API, to be read and tried."""
+    return HTMLResponse(rendered("docs.html", caller=caller, section="docs"), headers=FRESH)
+
+
 SHOWN = ("scale", "x", "smooth", "lines", "zoom", "tab")
 """Parameters by which a page keeps what its reader chose; only its scripts read them."""
 

@@ -325,6 +325,23 @@ def test_every_page_forbids_what_is_not_its_own(served: Serving, trained: Traine
         assert httpx2.get(served.client.transport.url + path).status_code == 404
 
 
+def test_the_api_is_read_and_tried_in_the_browser(opened: Opened, served: Serving) -> None:
+    document = httpx2.get(f"{served.client.transport.url}/openapi.json").json()
+    calls = {(path, method) for path, methods in document["paths"].items() for method in methods}
+    page = opened("/docs")
+    page.emulate_media(color_scheme="dark")
+    expect(page.locator(".opblock")).to_have_count(len(calls) + len(document["webhooks"]))
+    assert page.evaluate("document.documentElement.classList.contains('dark-mode')")
+    page.locator("#theme").click()
+    assert not page.evaluate("document.documentElement.classList.contains('dark-mode')")
+    page.locator(".opblock-summary", has=page.get_by_text("/v1/catalog", exact=True)).click()
+    page.get_by_role("button", name="Try it out").click()
+    page.get_by_role("button", name="Execute").click()
+    expect(page.locator(".live-responses-table .response-col_status").last).to_contain_text("200")
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 def test_a_long_list_comes_in_pages_that_lose_nothing(opened: Opened, served: Serving, trained: Trained) -> None:
     spec = {**BASE, "seed": 77}  # an equal one has been trained, so these end at once
     made = [served.client.runs.create(labels={"list": "long"}, **spec).id for _ in range(60)]
