@@ -151,6 +151,14 @@ class DenseNetwork:
         """A factor of a product, as exact as products are to be."""
         return x.bfloat16().float() if self.rounded else x
 
+    def _product(self, a: Tensor, b: Tensor) -> Tensor:
+        """a·b. A sum that is itself rounded hides in what order it was taken, until it does not: on a CPU none is."""
+        import torch
+
+        if self.rounded and a.device.type != "cpu":
+            return torch.bmm(a.bfloat16(), b.bfloat16()).float()
+        return torch.bmm(self._operand(a), self._operand(b))
+
     def _affine(self, i: int, h: Tensor, out: Tensor) -> None:
         """``out`` = h·Wᵀ + b."""
         import torch
@@ -158,7 +166,7 @@ class DenseNetwork:
         if self._single(i):
             torch.add(summed(self._operand(h) * self._operand(self.w[i])), self.b[i], out=out)
         elif self.rounded:
-            torch.add(torch.bmm(h.bfloat16(), self.w[i].bfloat16().transpose(1, 2)), self.b[i], out=out)
+            torch.add(self._product(h, self.w[i].transpose(1, 2)), self.b[i], out=out)
         else:
             torch.baddbmm(self.b[i], h, self.w[i].transpose(1, 2), out=out)
 
@@ -169,17 +177,15 @@ class DenseNetwork:
         if self._single(i):
             self.gw[i].copy_(summed(self._operand(g) * self._operand(self._inputs[i]), 1))
         elif self.rounded:
-            self.gw[i].copy_(torch.bmm(g.bfloat16().transpose(1, 2), self._inputs[i].bfloat16()))
+            self.gw[i].copy_(self._product(g.transpose(1, 2), self._inputs[i]))
         else:
             torch.bmm(g.transpose(1, 2), self._inputs[i], out=self.gw[i])
 
     def _input_gradient(self, i: int, g: Tensor) -> Tensor:
         """g·W."""
-        import torch
-
         if self._single(i):
             return self._operand(g) * self._operand(self.w[i])
-        return torch.bmm(g.bfloat16(), self.w[i].bfloat16()).float() if self.rounded else torch.bmm(g, self.w[i])
+        return self._product(g, self.w[i])
 
     def _through_activation(self, g: Tensor, layer: int) -> Tensor:
         """The gradient before the nonlinearity of hidden ``layer``, given that behind it; in place."""

@@ -54,7 +54,7 @@ class Graph:
     """A graph that is being built. Whatever is added has a name that depends on what came before only."""
 
     def __init__(self, weights: Weights, *, rounded: bool = False) -> None:
-        """A graph on ``weights``; ``rounded`` where the products of dense layers are in bfloat16."""
+        """A graph on ``weights``; ``rounded`` where dense layers multiply numbers rounded to bfloat16."""
         self.rounded = rounded
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
@@ -108,8 +108,7 @@ class Graph:
         if not self.rounded:
             return self.node("Gemm", h, w, b, transB=1)
         turned = self.node("Transpose", self.in_bfloat16(w), perm=[1, 0])
-        product = self.node("MatMul", self.in_bfloat16(h), turned)
-        return self.node("Add", self.in_bfloat16(product), b)
+        return self.node("Add", self.node("MatMul", self.in_bfloat16(h), turned), b)
 
 
 class Scaling(NamedTuple):

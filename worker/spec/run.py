@@ -27,7 +27,7 @@ from worker.spec.schedules import AnySchedule
 from worker.spec.schedules.constant import Constant
 from worker.spec.stops import AnyStop
 
-ENGINE_VERSION = "3"
+ENGINE_VERSION = "4"
 """Raised whenever the same spec would give other bits; finished runs of another version are not reused."""
 
 NATURAL: Mapping[Task, Loss] = {"classification": CrossEntropy(), "regression": Squared()}
@@ -89,7 +89,8 @@ class RunSpec(Spec):
         default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="Where it trains; auto: wherever it can."
     )
     precision: Precision = Field(
-        default="float32", description="Of the products of dense layers; parameters and sums are float32 always."
+        default="float32",
+        description="Of what dense layers multiply; parameters and sums are float32 always, but for sums on a GPU.",
     )
 
     def at(self, seed: int) -> RunSpec:
@@ -131,7 +132,8 @@ class RunSpec(Spec):
         """What the parts have against each other, with the place in the spec."""
         for place, part in self.parts():
             if part.for_classes and self.dataset.task == "regression":
-                message = f"{part.kind!r} needs classes, and the target of this dataset is a number; leave it out."
+                remedy = "name another one" if place == ("model",) else "leave it out"
+                message = f"{part.kind!r} needs classes, and the target of this dataset is a number; {remedy}."
                 yield place, Objection(field=None, message=message)
                 continue
             for objection in part.objections(self):
