@@ -199,7 +199,7 @@ def test_the_natural_loss_named_or_not_is_one_run() -> None:
 
 
 REFUSED: list[tuple[dict[str, Any], tuple[str | int, ...], str]] = [
-    ({"model": {"kind": "knn"}, "optimizer": None, "batch_size": 64}, ("model",), "needs classes"),
+    ({"model": {"kind": "knn"}, "optimizer": None, "batch_size": 64}, ("model",), "name another one"),
     ({"regularizers": [{"kind": "label_smoothing"}]}, ("regularizers", 0), "needs classes"),
     ({"regularizers": [{"kind": "cutmix"}]}, ("regularizers", 0), "needs classes"),
     ({"regularizers": [{"kind": "rotation", "degrees": 5}]}, ("regularizers", 0), "works on images"),
