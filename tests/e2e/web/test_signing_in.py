@@ -35,6 +35,20 @@ def token_of(admin: fitwell.Client, owner: str, scope: str = "write") -> str:
     return str(admin.tokens.create(owner=owner, name="browser", scopes=[scope]).token)
 
 
+def test_the_api_is_tried_as_whoever_signed_in(opened: Opened, admin: fitwell.Client, watched: Watched) -> None:
+    watched.expected = {403}
+    page = opened("/docs")
+    expect(page).to_have_url(re.compile("/sign-in"))
+    page.get_by_label("Token").fill(token_of(admin, "reader", "read"))
+    page.keyboard.press("Enter")
+    for operation, status in (("runs-list_runs", "200"), ("runs-create_run", "403")):
+        call = page.locator(f"#operations-{operation}")
+        call.locator(".opblock-summary-control").click()
+        call.get_by_role("button", name="Try it out").click()
+        call.get_by_role("button", name="Execute").click()
+        expect(call.locator(".live-responses-table .response-col_status").last).to_contain_text(status)
+
+
 def test_whoever_has_a_token_gets_to_the_page_that_was_asked_for(
     opened: Opened, admin: fitwell.Client, watched: Watched
 ) -> None:
