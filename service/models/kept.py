@@ -81,14 +81,15 @@ class KeptModels(SeenRuns):
             Unavailable: it was replaced whenever it was to be read.
         """
         until = time.monotonic() + REPLACED_SECONDS
-        while time.monotonic() < until:
+        while True:
             kept = self.find(run_id, at)
             try:
                 return kept, self._digests.opened(self._settings.checkpoints / kept.file.path, kept.file.sha256)
             except NotAsRecorded as error:
                 if self.find(run_id, at).file == kept.file:
                     raise FileLost(f"The file {error}: {kept.told()}") from error
-        raise replaced(kept)
+                if time.monotonic() > until:
+                    raise replaced(kept) from error
 
     def _model_file(self, kept: Kept) -> ModelFile:
         """What the limited process is told of it."""

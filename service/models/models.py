@@ -190,7 +190,7 @@ class Models(KeptModels):
     ) -> tuple[Kept, Answer, bytes]:
         """What the limited process makes of a run's model, as its files are now."""
         until = time.monotonic() + REPLACED_SECONDS
-        while time.monotonic() < until:
+        while True:
             kept = await asyncio.to_thread(self.find, run_id, at)
             reply, found = await self._limited.ask(order(self._model_file(kept), kept), content)
             if isinstance(reply, Answer):
@@ -199,7 +199,8 @@ class Models(KeptModels):
                 raise refusal_of(reply)
             if (await asyncio.to_thread(self.find, run_id, at)).file == kept.file:
                 raise FileLost(f"{reply.message} These are {kept.told()}")
-        raise replaced(kept)
+            if time.monotonic() > until:
+                raise replaced(kept)
 
 
 def refusal_of(reply: Refused) -> Refusal:

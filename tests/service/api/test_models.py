@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -29,6 +31,7 @@ from service.api.downloads import part_of
 from service.app import create_app
 from service.errors import RangeRefused
 from service.models.inputs import LARGEST, MOST_ERRORS
+from service.models.kept import Kept, KeptModels
 from service.runs.jobs import Jobs
 from service.settings import Settings
 from service.store.database import open_engine
@@ -424,6 +427,27 @@ def test_weights_that_are_replaced_all_the_time_are_always_whole(service: Servic
     finally:
         over.set()
         writer.join()
+    service.work.release([claim], barren=False)
+    service.client.post(f"/v1/runs/{claim.run_id}/cancel")
+
+
+def test_weights_that_never_stay_are_not_told_to_be_lost(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = service.begin(seed=71)
+    service.keep(claim, "best")
+    find, gone = KeptModels.find, itertools.count()
+
+    def elsewhere(self: KeptModels, run_id: str, at: At) -> Kept:
+        kept = find(self, run_id, at)
+        return dataclasses.replace(kept, file=dataclasses.replace(kept.file, path=f"gone_{next(gone)}"))
+
+    monkeypatch.setattr(KeptModels, "find", elsewhere)
+    monkeypatch.setattr("service.models.kept.REPLACED_SECONDS", 0.0)
+    monkeypatch.setattr("service.models.models.REPLACED_SECONDS", 0.0)
+    for answer in (
+        service.client.get(f"/v1/runs/{claim.run_id}/model.safetensors"),
+        service.predict(claim.run_id, {"inputs": [ROW]}),
+    ):
+        assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "unavailable", "1")
     service.work.release([claim], barren=False)
     service.client.post(f"/v1/runs/{claim.run_id}/cancel")
 
