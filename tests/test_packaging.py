@@ -17,6 +17,8 @@ import httpx2
 import pytest
 import yaml
 
+from service.settings import Settings
+from service.store.database import open_engine
 from tests.processes import eventually, free_port
 
 ROOT = Path(__file__).parents[1]
@@ -150,6 +152,32 @@ def test_compose_runs_commands_that_exist_on_one_shared_volume() -> None:
             [sys.executable, "-m", "fitwell.cli", service["command"][1], "--help"], capture_output=True, check=False
         )
         assert listed.returncode == 0
+
+
+@pytest.mark.parametrize("overlay", ["postgresql", "gpu"])
+def test_an_overlay_sets_what_the_settings_know_of_services_that_are_there(overlay: str) -> None:
+    below = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    beside = yaml.safe_load((ROOT / f"docker-compose.{overlay}.yml").read_text())
+    known = {f"FITWELL_{name.upper()}" for name in Settings.model_fields}
+    changed = {name: service for name, service in beside["services"].items() if name in below["services"]}
+    assert changed
+    for name, service in beside["services"].items():
+        assert name in changed or {"image", "healthcheck", "restart"} <= service.keys()
+        volumes = {volume.split(":")[0] for volume in service.get("volumes", ())}
+        assert volumes <= beside.get("volumes", {}).keys()
+        assert service.get("depends_on", {}).keys() <= beside["services"].keys() | below["services"].keys()
+    for service in changed.values():
+        assert {name for name in service["environment"] if name.startswith("FITWELL_")} <= known
+
+
+def test_with_postgresql_the_address_is_one_that_the_store_takes(tmp_path: Path) -> None:
+    beside = yaml.safe_load((ROOT / "docker-compose.postgresql.yml").read_text())
+    told = {name: beside["services"][name]["environment"] for name in ("api", "worker")}
+    assert told["api"] == told["worker"]
+    engine = open_engine(Settings(data_dir=tmp_path, database_url=told["api"]["FITWELL_DATABASE_URL"]))
+    assert (engine.dialect.name, engine.url.host) == ("postgresql", "postgresql")
+    assert beside["services"]["postgresql"]["environment"]["POSTGRES_USER"] == engine.url.username
+    assert beside["services"]["postgresql"]["environment"]["POSTGRES_DB"] == engine.url.database
 
 
 def test_prometheus_and_grafana_are_mounted_what_is_there() -> None:
