@@ -1,5 +1,6 @@
 # make demo    the main job on real data, from nothing to a table
 # make test    every test
+# make test-faults   those that kill, stop, fill and lock what a system needs, and hold that nothing is lost
 # make check   what every commit must pass, in under a minute
 # make bench   the engine against its peers, interleaved; writes a dated result
 # Each of them sets up all it needs in .venv, once.
@@ -16,7 +17,7 @@ TRACKER := $(VENV)/mlflow
 TRACKER_PACKAGES := mlflow-skinny==3.17.2 aiohttp alembic cryptography flask flask-cors graphene huey pandas sqlalchemy
 .DEFAULT_GOAL := help
 
-.PHONY: help setup demo test check lint fast format bench lock clean
+.PHONY: help setup demo test test-faults check lint fast format bench lock clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -47,6 +48,9 @@ demo: $(READY)
 
 test: $(READY) $(GENERATOR)/.ready $(TRACKER)/.ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-faults: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m fault
 
 check: lint fast
 

@@ -89,10 +89,9 @@ def take(connection: sa.Connection, row: Row, worker_id: str, lease_seconds: flo
 
 def held(connection: sa.Connection, claims: Sequence[Claim]) -> dict[str, Row]:
     """Those of the claimed runs whose token is still current, by id; locked, in the order of their ids."""
-    tokens = {claim.run_id: claim.token for claim in claims}
-    statement = sa.select(run).where(run.c.token.in_(tokens.values())).order_by(run.c.id).with_for_update()
-    rows = connection.execute(statement).all()
-    return {row.id: row for row in rows if tokens.get(row.id) == row.token}
+    tokens = [claim.token for claim in claims]
+    statement = sa.select(run).where(run.c.token.in_(tokens)).order_by(run.c.id).with_for_update()
+    return {row.id: row for row in connection.execute(statement)}
 
 
 def change(connection: sa.Connection, run_id: str, token: str, values: Mapping[str, Any]) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -14,7 +13,8 @@ from service.runs.jobs import Jobs
 from service.runs.records import Records
 from service.runs.runs import Runs
 from service.settings import Settings
-from service.store.database import open_engine
+from service.store import leases
+from service.store.database import open_engine, writing
 from service.store.tables import checkpoint, epoch, run
 from tests.conftest import WORKER, measured, submit
 from worker.ports import Checkpoint, Claim, Outcome
@@ -94,33 +94,6 @@ def test_a_run_goes_only_to_a_worker_that_has_its_device(runs: Runs, jobs: Jobs)
     assert "cuda" in (runs.get(run_id).waiting_reason or "")
 
 
-@pytest.mark.slow
-def test_every_run_is_claimed_once_by_many_claimers_at_once(settings: Settings, runs: Runs) -> None:
-    for seed in range(120):
-        submit(runs, seed=seed)
-    barrier, claimed, failures = threading.Barrier(8, timeout=20), Counter[str](), list[BaseException]()
-
-    def work() -> None:
-        mine = open_engine(settings)
-        jobs = Jobs(mine, settings)
-        barrier.wait()
-        try:
-            while claims := jobs.claim(WORKER, limit=3):
-                claimed.update(claim.run_id for claim in claims)
-        except BaseException as error:
-            failures.append(error)
-        mine.dispose()
-
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failures
-    assert len(claimed) == 120
-    assert set(claimed.values()) == {1}
-
-
 @pytest.mark.parametrize("write", ["started", "record", "checkpointed", "finish", "release", "heartbeat"])
 def test_a_stale_token_changes_nothing(write: str, runs: Runs, records: Records, jobs: Jobs, engine: sa.Engine) -> None:
     run_id = submit(runs)
@@ -153,6 +126,19 @@ def test_a_stale_token_changes_nothing(write: str, runs: Runs, records: Records,
         assert jobs.orders([stale]) == {run_id: "lost"}
     assert everything() == before
     assert jobs.record([current], [measured(run_id, 2)]) == set()
+
+
+def test_every_statement_is_fenced_by_itself(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
+    """Above them rows are locked and looked at; a change there must not be what lets a zombie write."""
+    run_id = submit(runs)
+    claim = one(jobs)
+    with writing(engine) as connection:
+        assert leases.change(connection, run_id, "another", {"epoch": 7}) is False
+        row = connection.execute(sa.select(run).where(run.c.id == run_id)).one()
+        assert (row.epoch, row.token) == (0, claim.token)
+        with pytest.raises(AssertionError, match="was locked"):
+            leases.take(connection, row, WORKER.worker_id, 30.0)
+        assert leases.change(connection, run_id, claim.token, {"epoch": 7}) is True
 
 
 def test_a_lost_run_leaves_its_mates_alone(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:

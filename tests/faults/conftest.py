@@ -1,0 +1,44 @@
+"""What the fault tests share: both databases, and the result that no fault may change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.system import LONG, result_of, system
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All that is here takes seconds, and is what `make test-faults` runs."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.fault)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> str | None:
+    """The address of a database; None is SQLite's file in the data directory."""
+    return None if request.param == "sqlite" else str(request.getfixturevalue("postgresql_database"))
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The result of the systems' spec where nothing happens."""
+    return _undisturbed(tmp_path_factory, {})
+
+
+@pytest.fixture(scope="session")
+def undisturbed_long(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Likewise, of the longer one."""
+    return _undisturbed(tmp_path_factory, LONG)
+
+
+def _undisturbed(tmp_path_factory: pytest.TempPathFactory, spec: dict[str, Any]) -> dict[str, Any]:
+    home = tmp_path_factory.mktemp("undisturbed") / "home"
+    with system(home, None) as quiet:
+        quiet.start("service")
+        quiet.start("worker")
+        return result_of(home, quiet.submit(**spec).wait(120))

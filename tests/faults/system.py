@@ -1,0 +1,178 @@
+"""A Fitwell whose processes are started one by one, so that each can be killed, stopped and replaced by itself."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+import fitwell
+from fitwell import Run
+from tests.processes import eventually, free_port
+
+ROOT = Path(__file__).parents[2]
+QUICK = {
+    "FITWELL_LEASE_SECONDS": "1.5",
+    "FITWELL_HEARTBEAT_SECONDS": "0.3",
+    "FITWELL_REAP_SECONDS": "0.2",
+    "FITWELL_POLL_SECONDS": "0.05",
+    "FITWELL_CHECKPOINT_SECONDS": "0",
+    "FITWELL_THREADS": "1",
+    "FITWELL_STACK_LIMIT": "1",
+    # Many faults hit one run before an epoch is recorded, and here that is nobody's sign of poison.
+    "FITWELL_BARREN_ATTEMPTS": "1000",
+}
+SPEC: dict[str, Any] = {
+    "dataset": {"kind": "digits", "train_size": 200, "validation_size": 100},
+    "model": {"kind": "mlp", "hidden": [16]},
+    "regularizers": [{"kind": "dropout", "p": 0.2}],
+    "optimizer": {"kind": "adam", "lr": 0.01},
+    "batch_size": 32,
+    "epochs": 2,
+}
+
+LONG: dict[str, Any] = {
+    **SPEC,
+    "dataset": {"kind": "digits", "train_size": 1000, "validation_size": 100},
+    "batch_size": 8,
+    "epochs": 40,
+}
+"""Some seconds, so that something can happen meanwhile."""
+
+
+class Faults:
+    """Plans for the processes of a system, and what came of them."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir()
+        self.directory = directory
+
+    def plan(self, role: str, order: int, what: str) -> None:
+        """Let the next process of ``role`` do ``what`` (see ``injected/sitecustomize.py``)."""
+        part = self.directory / f".{role}-{order:03d}"
+        part.write_text(what)
+        part.rename(self.directory / f"{role}-{order:03d}")
+
+    def names(self, state: str) -> list[str]:
+        """The plans that ``fired``, are ``taken`` by a process that lives or ended without, or wait for a role."""
+        return sorted(path.name for path in self.directory.glob(f"{state}-*"))
+
+    @property
+    def log(self) -> list[tuple[str, str, str]]:
+        """Point, side and function of every fault that was done."""
+        path = self.directory / "log"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [(point, side, where) for point, side, where in (line.split() for line in lines)]
+
+
+class System:
+    """One API and some workers on one database and directory."""
+
+    def __init__(self, home: Path, database: str | None, **settings: str) -> None:
+        self.home, self.port, self.database = home, free_port(), database
+        self.faults = Faults(home.parent / f"{home.name}-faults")
+        url = {} if database is None else {"FITWELL_DATABASE_URL": database}
+        self.environment = {
+            **os.environ, **QUICK,
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent / "injected"), str(ROOT)]),
+            **url, **settings,
+            "FITWELL_DATA_DIR": str(home), "FITWELL_PORT": str(self.port),
+            "FITWELL_TEST_FAULTS": str(self.faults.directory),
+        }  # fmt: skip
+        self.client = fitwell.Client(f"http://127.0.0.1:{self.port}")
+        self.log = (home.parent / f"{home.name}.log").open("ab")
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self, module: str, **settings: str) -> subprocess.Popen[bytes]:
+        """A process of its own; a worker is one as soon as it is started, an API when it answers."""
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", module], env={**self.environment, **settings}, stdout=self.log, stderr=self.log
+        )
+        self.processes.append(process)
+        if module == "service":
+            eventually(lambda: self.answers() or process.poll() is not None)
+        return process
+
+    def answers(self) -> bool:
+        """Whether the API is ready."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                return self.client.transport.request("GET", "/readyz").status_code == 200
+        except (OSError, fitwell.FitwellError):
+            return False
+
+    def said(self) -> str:
+        """What all processes wrote."""
+        return Path(self.log.name).read_text()
+
+    def submit(self, **changes: Any) -> Run:
+        """Queue a run that is trained whether or not there is an equal one."""
+        return self.client.runs.create(reuse=False, **{**SPEC, **changes})
+
+    def close(self) -> None:
+        """End every process, and hold that the database is whole."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.terminate()
+        for process in self.processes:
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.client.close()
+        self.log.close()
+
+
+def trainer_of(worker: subprocess.Popen[bytes]) -> psutil.Process:
+    """A worker's training process, once there is one."""
+    found: psutil.Process = eventually(lambda: next(iter(psutil.Process(worker.pid).children()), None))
+    return found
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether a process is there and no mere entry in the table."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+@contextmanager
+def system(home: Path, database: str | None, **settings: str) -> Iterator[System]:
+    """A system without processes yet; they end with the block."""
+    made = System(home, database, **settings)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def result_of(home: Path, run: Run) -> dict[str, Any]:
+    """All bits of a finished run: its history but for seconds, its chained digest, its last checkpoint's file."""
+    assert run.status == "succeeded", (run.status, run.error)
+    assert run.determinism is not None
+    assert run.history.epoch == list(range(1, run.progress.epochs + 1))
+    files = (home / "checkpoints" / run.id).glob(f"*epoch{run.progress.epochs:06d}.safetensors")
+    (weights,) = {hashlib.sha256(file.read_bytes()).hexdigest() for file in files}  # whichever attempt wrote them
+    return {
+        "history": {name: values for name, values in run.history.series.items() if name != "seconds"},
+        "revision": run.history.revision,
+        "digest": run.determinism.digest,
+        "weights": weights,
+    }
+
+
+def read(run: Run) -> Mapping[str, Sequence[float | None]]:
+    """What of a run is recorded."""
+    return {"epoch": run.history.epoch, **run.history.series}
