@@ -20,7 +20,7 @@ FitwellError
     │                          EndpointDisabled, TooManyEndpoints
     └── ServerError            not now, or a bug
         ├── TooMany            QuotaExceeded, TooManyAttempts, TooManyUploads
-        └── Unavailable, TookTooLong
+        └── Unavailable, TookTooLong, StorageFull
 
 A problem becomes the class of its ``code``; one that this version does not know, the class of its status.
 """
@@ -272,6 +272,10 @@ class Unavailable(ServerError, code="unavailable"):
 
 class TookTooLong(ServerError, code="took_too_long"):
     """It was begun and given up, since it took too long."""
+
+
+class StorageFull(ServerError, code="storage_full"):
+    """The server's disk is nearly full; what is there can be read."""
 
 
 FAMILIES: dict[int, type[Refused]] = {

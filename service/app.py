@@ -39,6 +39,7 @@ from service.api.tailer import Tailer
 from service.datasets.uploads import Uploads
 from service.models.models import Models
 from service.runs.census import Census
+from service.runs.housekeeping import Housekeeping
 from service.runs.jobs import Jobs
 from service.runs.records import Records
 from service.runs.runs import Runs
@@ -79,9 +80,10 @@ def create_app(settings: Settings, *, address: str | None = None) -> FastAPI:
         the_webhooks.sender.start()
         reaper = asyncio.create_task(_reap(jobs, settings.reap_seconds))
         noting = asyncio.create_task(_note_uses(the_tokens))
+        keeping = asyncio.create_task(_keep_house(Housekeeping(engine, settings), settings.housekeeping_seconds))
         yield
-        reaper.cancel()
-        noting.cancel()
+        for task in (reaper, noting, keeping):
+            task.cancel()
         tailer.close()
         await the_webhooks.sender.close()
         await the_models.close()
@@ -137,6 +139,16 @@ async def _note_uses(tokens: Tokens) -> None:
             await run_in_threadpool(tokens.note_uses)
         except Exception:
             LOG.exception("the last uses of tokens could not be written down")
+
+
+async def _keep_house(housekeeping: Housekeeping, seconds: float) -> None:
+    """Remove, now and then, what can go."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await run_in_threadpool(housekeeping.look)
+        except Exception:
+            LOG.exception("what can go could not be removed")
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

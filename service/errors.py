@@ -17,7 +17,8 @@ Refusal
 ├── Unprocessable      422  SpecRefused, KeyReused, DataRefused
 ├── TooMany            429  TooManyAttempts, QuotaExceeded, TooManyUploads
 ├── Unavailable        503
-└── TookTooLong        504
+├── TookTooLong        504
+└── StorageFull        507
 """
 
 from __future__ import annotations
@@ -384,3 +385,11 @@ class TookTooLong(Refusal):
     status = 504
     code = "took_too_long"
     title = "It took too long"
+
+
+class StorageFull(Refusal):
+    """What is asked for would need room on a disk that is nearly full."""
+
+    status = 507
+    code = "storage_full"
+    title = "The disk is nearly full"

@@ -86,6 +86,22 @@ class Settings(BaseSettings):
         default=2 * 2**30, ge=2**29, description="Address space of the process that predicts and draws."
     )
     max_cache_bytes: int = Field(default=2**30, ge=0, description="Most that models kept as ONNX take on disk.")
+    min_free_bytes: int = Field(
+        default=2**28, ge=0, description="Free space of the data directory below which nothing new is taken."
+    )
+    keep_checkpoints_days: float | None = Field(
+        default=None,
+        ge=0,
+        description="How long ended runs keep their checkpoints, from which they can be extended; unset: for good.",
+    )
+    keep_events_days: float | None = Field(
+        default=None, ge=1, description="How long the events of ended runs are kept; unset: for good."
+    )
+    housekeeping_seconds: float = Field(
+        default=600.0,
+        gt=0,
+        description="How often the server looks for what can go: files nobody names, what is kept no longer.",
+    )
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod

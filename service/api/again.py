@@ -19,6 +19,7 @@ from service.errors import (
     NotMeasured,
     RunNotFound,
     SpecRefused,
+    StorageFull,
     TooLarge,
     TransitionRefused,
     Unavailable,
@@ -39,7 +40,7 @@ JSON = "application/json"
     openapi_extra=body_of("CloneBody", {"patch": {"optimizer": {"lr": 0.05}, "seed": 1}}),
     responses={
         200: {"model": RunView, "description": "A new run with the result of an equal one."},
-        **problems(RunNotFound, BadRequest, TooLarge, WrongMediaType, SpecRefused, Unavailable),
+        **problems(RunNotFound, BadRequest, TooLarge, WrongMediaType, SpecRefused, Unavailable, StorageFull),
     },
 )
 async def clone_run(
@@ -67,7 +68,9 @@ async def clone_run(
     openapi_extra=body_of("ExtendBody", {"epochs": 90}),
     responses={
         200: {"model": RunView, "description": "A new run with the result of an equal one."},
-        **problems(RunNotFound, TransitionRefused, BadRequest, TooLarge, WrongMediaType, SpecRefused, Unavailable),
+        **problems(
+            RunNotFound, TransitionRefused, BadRequest, TooLarge, WrongMediaType, SpecRefused, Unavailable, StorageFull
+        ),
     },
 )
 async def extend_run(request: Request, run_id: str, runs: RunsOf, settings: SettingsOf) -> Response:
@@ -86,7 +89,7 @@ async def extend_run(request: Request, run_id: str, runs: RunsOf, settings: Sett
     dependencies=[Depends(only())],
     responses={
         200: {"model": VerificationView, "description": "It was verified, or is being verified, already."},
-        **problems(RunNotFound, TransitionRefused, SpecRefused, Unavailable),
+        **problems(RunNotFound, TransitionRefused, SpecRefused, Unavailable, StorageFull),
     },
 )
 def verify_run(run_id: str, runs: RunsOf) -> Response:

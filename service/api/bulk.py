@@ -19,6 +19,7 @@ from service.errors import (
     KeyReused,
     RunNotFound,
     SpecRefused,
+    StorageFull,
     TooLarge,
     Unavailable,
     WrongMediaType,
@@ -50,7 +51,7 @@ class Cancelled(BaseModel):
     response_model=RunsMade,
     dependencies=[Depends(only("reuse"))],
     openapi_extra=body_of("BulkBody", {"runs": [EXAMPLE, {**EXAMPLE, "seed": 1}]}),
-    responses=problems(BadRequest, TooLarge, WrongMediaType, SpecRefused, KeyReused, Unavailable),
+    responses=problems(BadRequest, TooLarge, WrongMediaType, SpecRefused, KeyReused, Unavailable, StorageFull),
 )
 async def create_runs(
     request: Request,

@@ -20,6 +20,7 @@ from service.errors import (
     DatasetInUse,
     DatasetNotFound,
     SpecRefused,
+    StorageFull,
     TooLarge,
     TooManyUploads,
     Unavailable,
@@ -41,7 +42,9 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
     openapi_extra=file_of(EXAMPLE),
     responses={
         200: {"model": DatasetView, "description": "Equal data are there already, perhaps under another name."},
-        **problems(BadRequest, TooLarge, WrongFileType, SpecRefused, DataRefused, TooManyUploads, Unavailable),
+        **problems(
+            BadRequest, TooLarge, WrongFileType, SpecRefused, DataRefused, TooManyUploads, Unavailable, StorageFull
+        ),
     },
 )
 async def upload_dataset(

@@ -37,6 +37,7 @@ from service.errors import (
     RunActive,
     RunNotFound,
     SpecRefused,
+    StorageFull,
     TooLarge,
     TransitionRefused,
     Unavailable,
@@ -71,7 +72,7 @@ EXAMPLE = {
             "model": RunView | Validation,
             "description": "A new run with the result of an equal one. Or, by `validate_only`, the resolved spec.",
         },
-        **problems(BadRequest, TooLarge, WrongMediaType, SpecRefused, KeyReused, Unavailable),
+        **problems(BadRequest, TooLarge, WrongMediaType, SpecRefused, KeyReused, Unavailable, StorageFull),
     },
 )
 async def create_run(

@@ -22,6 +22,7 @@ from service.errors import (
     KeyReused,
     NothingToChoose,
     SpecRefused,
+    StorageFull,
     StudyActive,
     StudyNotFound,
     TooLarge,
@@ -53,7 +54,7 @@ EXAMPLE = {
     response_model=StudyView,
     dependencies=[Depends(only("reuse"))],
     openapi_extra=body_of("StudyBody", EXAMPLE),
-    responses=problems(BadRequest, TooLarge, WrongMediaType, SpecRefused, KeyReused, Unavailable),
+    responses=problems(BadRequest, TooLarge, WrongMediaType, SpecRefused, KeyReused, Unavailable, StorageFull),
 )
 async def create_study(
     request: Request,
@@ -157,7 +158,7 @@ def cancel_study(study_id: str, studies: StudiesOf) -> Response:
     response_model=StudyView,
     dependencies=[Depends(only())],
     openapi_extra=body_of("SeedsBody", {"add": 4}),
-    responses=problems(StudyNotFound, BadRequest, TooLarge, WrongMediaType, SpecRefused, Unavailable),
+    responses=problems(StudyNotFound, BadRequest, TooLarge, WrongMediaType, SpecRefused, Unavailable, StorageFull),
 )
 async def add_seeds(request: Request, study_id: str, studies: StudiesOf, settings: SettingsOf) -> Response:
     """Train every arm with more seeds. Where results could be seen already, that is another look, and splits alpha."""

@@ -19,6 +19,7 @@ from service.datasets.incoming import Incoming, Place
 from service.datasets.options import Limits, Options
 from service.errors import DatasetInUse, DatasetNotFound, TooManyUploads
 from service.runs.pages import cursor, position
+from service.runs.quota import check_space
 from service.settings import Settings
 from service.store import datasets
 from service.store.database import reading, writing
@@ -48,7 +49,9 @@ class Uploads(OnBehalf):
 
         Raises:
             TooManyUploads: as many as may be are received already.
+            StorageFull: the disk is nearly full.
         """
+        check_space(self._settings)
         if not self._room.acquire(blocking=False):
             raise TooManyUploads(
                 f"{self._settings.uploads_at_once} uploads are being received, as many as this server takes at once "

@@ -11,7 +11,7 @@ from ulid import ULID
 
 from service.callers import Caller
 from service.runs import teachers, warm_starts
-from service.runs.quota import check_quota
+from service.runs.quota import check_quota, check_space
 from service.runs.submission import NewRun, stack_runs
 from service.settings import Settings
 from service.store import epochs
@@ -42,7 +42,12 @@ Prepared = Sequence[dict[str, Any]]
 
 
 def prepared(wanted: Sequence[Wanted], settings: Settings) -> Prepared:
-    """Everything about runs to be that takes time and needs no database: others shall not wait for it."""
+    """Everything about runs to be that takes time and needs no database: others shall not wait for it.
+
+    Raises:
+        StorageFull: the disk is nearly full.
+    """
+    check_space(settings)
     return [{**_columns(one.new, settings), **one.place} for one in wanted]
 
 

@@ -1,11 +1,14 @@
-"""How many runs an owner may have unfinished at once."""
+"""What must be there before something is taken: room on the disk, and in an owner's quota of unfinished runs."""
 
 from __future__ import annotations
+
+import shutil
 
 import sqlalchemy as sa
 
 from service.callers import Caller
-from service.errors import FieldError, QuotaExceeded, SpecRefused
+from service.errors import FieldError, QuotaExceeded, SpecRefused, StorageFull
+from service.settings import Settings
 from service.store import runs as rows
 
 RETRY_SECONDS = 10
@@ -32,4 +35,19 @@ def check_quota(connection: sa.Connection, caller: Caller, *, adding: int) -> No
             f"{caller.owner!r} has {there:,} unfinished run(s), and this token allows {most:,}: {adding:,} more must "
             "wait until some have ended, or been cancelled.",
             headers={"retry-after": str(RETRY_SECONDS)},
+        )
+
+
+def check_space(settings: Settings) -> None:
+    """See that there is room for what a run or an upload will write.
+
+    Raises:
+        StorageFull: the disk is nearly full.
+    """
+    free = shutil.disk_usage(settings.home).free
+    if free < settings.min_free_bytes:
+        raise StorageFull(
+            f"The server's disk has {free:,} bytes left, and takes nothing new below {settings.min_free_bytes:,} "
+            "(FITWELL_MIN_FREE_BYTES). What is there can be read, and runs in training go on. Deleting runs makes "
+            "room, or keeping checkpoints for fewer days (FITWELL_KEEP_CHECKPOINTS_DAYS)."
         )

@@ -72,3 +72,15 @@ def told(connection: sa.Connection, types: Sequence[str], *, after: int, up_to: 
         .where(event.c.id > after, event.c.id <= up_to, event.c.type.in_(types))
     )
     return connection.execute(statement.order_by(event.c.id).limit(limit)).all()
+
+
+def forget(connection: sa.Connection, seconds: float, limit: int) -> int:
+    """Delete up to ``limit`` events that are older than ``seconds``, of runs that have ended; returns how many."""
+    ended = sa.select(run.c.id).where(run.c.finished_at.is_not(None))
+    old = (
+        sa.select(event.c.id)
+        .where(event.c.at < db_now() - seconds, event.c.run_id.in_(ended))
+        .order_by(event.c.id)
+        .limit(limit)
+    )
+    return connection.execute(sa.delete(event).where(event.c.id.in_(old.scalar_subquery()))).rowcount

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from service.store.runs import Row
-from service.store.tables import checkpoint, db_now, teacher, weights
+from service.store.tables import checkpoint, db_now, run, teacher, weights
 from worker.ports import Checkpoint, WeightsFile
 
 POINTING = (checkpoint, weights, teacher)
@@ -43,6 +43,16 @@ def insert_checkpoint(connection: sa.Connection, run_id: str, attempt: int, writ
 def delete_checkpoints(connection: sa.Connection, run_id: str, paths: Sequence[str]) -> None:
     """Point no longer at these."""
     connection.execute(sa.delete(checkpoint).where(checkpoint.c.run_id == run_id, checkpoint.c.path.in_(paths)))
+
+
+def forget_checkpoints(connection: sa.Connection, seconds: float, limit: int) -> list[str]:
+    """Point no longer at up to ``limit`` checkpoints of runs that ended more than ``seconds`` ago; their paths."""
+    ended = sa.select(run.c.id).where(run.c.finished_at < db_now() - seconds)
+    old = sa.select(checkpoint.c.run_id, checkpoint.c.path).where(checkpoint.c.run_id.in_(ended)).limit(limit)
+    found = connection.execute(old).all()
+    for row in found:
+        delete_checkpoints(connection, row.run_id, [row.path])
+    return [row.path for row in found]
 
 
 def weights_of(connection: sa.Connection, run_id: str) -> Sequence[WeightsFile]:
