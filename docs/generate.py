@@ -223,11 +223,29 @@ def _first(owner: Any) -> str:
     return " ".join((inspect.getdoc(owner) or "").partition("\n\n")[0].split())
 
 
+def settings() -> str:
+    """Every setting of service and worker."""
+    fields = Settings.model_json_schema()["properties"]
+    lacking = [name for name, field in fields.items() if not field.get("description")]
+    assert not lacking, f"without a word on what they are: {lacking}"
+    rows = "".join(
+        f"| `FITWELL_{name.upper()}` | {_cell(_type(field))} | {_default(field, required=False)} | "
+        f"{_cell(field['description'])} |\n"
+        for name, field in fields.items()
+    )
+    about = (
+        "Environment variables of `fitwell serve`, `fitwell api` and `fitwell worker`; all processes of one server take "
+        "the same. Times are in seconds, sizes in bytes."
+    )
+    return f"# Settings\n\n{about}\n\n| variable | type | default | |\n|---|---|---|---|\n{rows}"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": command_line,
     "catalog.md": catalog,
     "rest.md": rest,
     "python.md": python,
+    "settings.md": settings,
 }
 
 

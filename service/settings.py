@@ -28,9 +28,11 @@ class Settings(BaseSettings):
         default=None,
         description="postgresql+psycopg://…; unset: SQLite in the data directory.",
     )
-    host: str = "127.0.0.1"
+    host: str = Field(default="127.0.0.1", description="Address to listen on; beyond loopback tokens are needed.")
     port: int = Field(default=8000, ge=0, le=65535, description="0 takes a free one.")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="The least important messages that are logged."
+    )
 
     auth: Literal["auto", "required", "off"] = Field(
         default="auto",
