@@ -234,8 +234,8 @@ def settings() -> str:
         for name, field in fields.items()
     )
     about = (
-        "Environment variables of `fitwell serve`, `fitwell api` and `fitwell worker`; all processes of one server take "
-        "the same. Times are in seconds, sizes in bytes."
+        "Environment variables of `fitwell serve`, `fitwell api` and `fitwell worker`; all processes of one server "
+        "take the same. Times are in seconds, sizes in bytes."
     )
     return f"# Settings\n\n{about}\n\n| variable | type | default | |\n|---|---|---|---|\n{rows}"
 
