@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import socket
 import sys
 from dataclasses import asdict
@@ -26,6 +25,7 @@ from service.settings import Settings, SettingsError, load
 from service.store.backup import back_up
 from service.store.database import StoreError, migrate, open_engine
 from service.tokens.tokens import Tokens
+from worker import logs
 
 FAILED = 1
 GRACE_SECONDS = 3
@@ -71,9 +71,7 @@ def main() -> int:
     given = parser.parse_args()
     try:
         settings = load()
-        logging.basicConfig(level=settings.log_level, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-        logging.getLogger("alembic").setLevel(logging.WARNING)
-        logging.getLogger("httpx2").setLevel(logging.WARNING)  # it tells of every webhook, and URLs may hold secrets
+        logs.set_up(settings.log_level, settings.log_format)
         if given.verb == "backup":
             return _back_up(settings, Path(given.path))
         return _serve(settings) if given.verb is None else _make_token(settings, given.body)

@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from service.api import (
     access,
+    access_log,
     again,
     bulk,
     catalog,
@@ -113,6 +114,7 @@ def create_app(settings: Settings, *, address: str | None = None) -> FastAPI:
     app.webhooks.include_router(webhook_messages.router)
     edge.install(app, the_tokens, settings)
     metrics.install(app, Census(engine, settings))
+    app.add_middleware(access_log.Told)
     problems.install(app)
     app.add_middleware(answers.Answers)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

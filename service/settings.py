@@ -31,7 +31,12 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address to listen on; beyond loopback tokens are needed.")
     port: int = Field(default=8000, ge=0, le=65535, description="0 takes a free one.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="The least important messages that are logged."
+        default="INFO",
+        description="The least important messages that are logged. INFO tells of what changes something or is refused, "
+        "DEBUG of every request.",
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="How: as lines for people, or as JSON, one object a line."
     )
 
     auth: Literal["auto", "required", "off"] = Field(

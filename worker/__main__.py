@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
 import signal
 import socket
@@ -22,6 +21,7 @@ from ulid import ULID
 from service.runs.jobs import Jobs
 from service.settings import Settings, SettingsError, load
 from service.store.database import StoreError, migrate, open_engine
+from worker import logs
 from worker.agent import Agent, AgentSettings
 from worker.ports import WorkerInfo
 from worker.spec.datasets import KINDS
@@ -51,8 +51,7 @@ def main() -> int:
 
 
 def _train(settings: Settings) -> int:
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logs.set_up(settings.log_level, settings.log_format)
     try:
         engine = open_engine(settings)
         migrate(engine)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from worker import logs
 from worker.messages import Ended, Epoch, Halt, Idle, Leave, Message, Noted, Ready, Saved, Started, Train
 from worker.ports import Claim, JobSource, SourceUnavailable, WorkerInfo
 from worker.trainer import Trainer
@@ -110,9 +111,10 @@ class Agent:
             self._renewed = time.monotonic()
             self._asked = {}
             self._claims = {claim.run_id: claim for claim in claims}
-        LOG.info("training %d run(s): %s", len(claims), ", ".join(self._claims))
-        trainer.tell(Train(claims=tuple(claims), most_runs=max(2, claims[0].stack_runs)))
-        self._see_through(trainer)
+        with logs.about(run_ids=[claim.run_id for claim in claims]):
+            LOG.info("training %d run(s): %s", len(claims), ", ".join(self._claims))
+            trainer.tell(Train(claims=tuple(claims), most_runs=max(2, claims[0].stack_runs)))
+            self._see_through(trainer)
 
     def _living_trainer(self) -> Trainer:
         """The training process; another one where it died while it had nothing to do."""

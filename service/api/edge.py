@@ -82,7 +82,7 @@ class Edge:
                     f"Too many wrong tokens came from this address; try again in {seconds:.0f} s, with a right one.",
                     headers={"retry-after": str(max(1, round(seconds)))},
                 ) from refusal
-            LOG.info("%s: a token from %s was refused", request.state.request_id, address)
+            LOG.info("a token from %s was refused", address)
             refusal.headers["www-authenticate"] = f'{CHALLENGE}, error="invalid_token"'
             raise
 

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
 
 from service.errors import FieldError, NotFound, Refusal, SpecRefused, Unavailable
+from worker import logs
 
 LOG = logging.getLogger("fitwell.api")
 MEDIA_TYPE = "application/problem+json"
@@ -76,7 +77,8 @@ class RequestIds:
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
             await send(message)
 
-        await self._app(scope, receive, send_with_id)
+        with logs.about(request_id=request_id):
+            await self._app(scope, receive, send_with_id)
 
 
 def problem(request: Request, refusal: Refusal, *, status: int | None = None) -> Response:
@@ -143,13 +145,13 @@ async def _bad_parameters(request: Request, error: RequestValidationError) -> Re
 
 async def database_down(request: Request, error: sqlalchemy.exc.OperationalError) -> Response:
     """The answer where the database gave none."""
-    LOG.warning("%s: the database did not answer: %s", request.state.request_id, error.orig)
+    LOG.warning("the database did not answer: %s", error.orig)
     refusal = Unavailable("The database did not answer; nothing was changed. Try again.", headers={"retry-after": "1"})
     return problem(request, refusal)
 
 
 async def _bad_text(request: Request, error: sqlalchemy.exc.DataError) -> Response:
-    LOG.info("%s: %s", request.state.request_id, error.orig)
+    LOG.info("a text cannot be stored: %s", error.orig)
     refusal = SpecRefused(
         "A text in the request holds a character that cannot be stored, such as NUL; nothing was changed."
     )
@@ -162,5 +164,5 @@ async def _bug(request: Request, error: Exception) -> Response:
         code = "internal_error"
         title = "This is a bug of the server"
 
-    LOG.error("%s: unexpected", getattr(request.state, "request_id", ""), exc_info=error)
+    LOG.error("unexpected", exc_info=error)
     return problem(request, Bug("Something went wrong here. The server's log has the details under the request_id."))

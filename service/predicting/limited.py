@@ -13,13 +13,26 @@ from pathlib import Path
 
 from service.errors import TookTooLong, Unavailable
 from service.predicting.messages import LENGTHS, Answer, Message, Refused, reply_of
+from worker import logs
 
 LOG = logging.getLogger("fitwell.predicting")
 MOST_WAITING = 32
 """Requests that wait for their turn, at most; each holds its body in memory."""
 START_SECONDS = 30
 SOON = {"retry-after": "1"}
-INHERITED = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "HOME")
+INHERITED = (
+    "PATH",
+    "PYTHONPATH",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "HOME",
+    logs.LEVEL,
+    logs.FORM,
+)
 """What the process needs of the environment; the service's secrets are not among it."""
 
 

@@ -33,6 +33,7 @@ from service.predicting.messages import (
     next_order,
 )
 from service.predicting.shelf import CannotBeDone, Rows, Shelf, predictions, short_of_memory
+from worker import logs
 
 LOG = logging.getLogger("fitwell.predicting")
 SHELF_SHARE = 8
@@ -142,7 +143,7 @@ def main(arguments: Sequence[str]) -> None:
     given = parser.parse_args(arguments)
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
+    logs.set_up_as_parent()
     limits = Limits(memory=given.memory, seconds=given.seconds)
     serve(sys.stdin.buffer, replies, Shelf(given.datasets, given.memory // SHELF_SHARE), limits)
 

@@ -16,6 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from worker import logs
 from worker.engine import checkpoints
 from worker.engine.data import Data
 from worker.engine.digest import first_digest, next_digest
@@ -118,14 +119,15 @@ class Job:
 
     def run(self) -> None:
         """Train all runs to their ends; what goes wrong ends them with its reason."""
-        try:
-            with self._workshop.neighbours.at_work():
-                self._work()
-        except Exception as error:
-            LOG.exception("training failed")
-            run_ids = list(self._states) or [claim.run_id for claim in self._train.claims]
-            self._note(run_ids, "".join(traceback.format_exception(error)).strip(), "error")
-            self._fail(error)
+        with logs.about(run_ids=[claim.run_id for claim in self._train.claims]):
+            try:
+                with self._workshop.neighbours.at_work():
+                    self._work()
+            except Exception as error:
+                LOG.exception("training failed")
+                run_ids = list(self._states) or [claim.run_id for claim in self._train.claims]
+                self._note(run_ids, "".join(traceback.format_exception(error)).strip(), "error")
+                self._fail(error)
 
     def _note(self, run_ids: Sequence[str], text: str, level: Literal["info", "warning", "error"] = "info") -> None:
         """Add a line to the runs' logs."""

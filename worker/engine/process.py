@@ -22,6 +22,7 @@ limit_instructions()  # before torch computes anything
 
 import torch  # noqa: E402
 
+from worker import logs  # noqa: E402
 from worker.engine.job import Job, Workshop  # noqa: E402
 from worker.messages import Halt, Idle, Leave, Message, Ready, Train, read_order  # noqa: E402
 
@@ -97,7 +98,7 @@ def main(arguments: Sequence[str]) -> None:
     given = parser.parse_args(arguments)
     reports = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
+    logs.set_up_as_parent()
     workshop = Workshop(
         datasets=given.datasets,
         checkpoints=given.checkpoints,
