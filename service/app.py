@@ -13,6 +13,7 @@ from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.concurrency import run_in_threadpool
 
+from service import telemetry
 from service.api import (
     access,
     access_log,
@@ -88,6 +89,7 @@ def create_app(settings: Settings, *, address: str | None = None) -> FastAPI:
         tailer.close()
         await the_webhooks.sender.close()
         await the_models.close()
+        tracing()
         engine.dispose()
 
     app = FastAPI(
@@ -112,6 +114,7 @@ def create_app(settings: Settings, *, address: str | None = None) -> FastAPI:
     for shown in (pages, study_pages, reports, session, assets):
         app.include_router(shown.router)
     app.webhooks.include_router(webhook_messages.router)
+    tracing = telemetry.trace(app, engine)
     edge.install(app, the_tokens, settings)
     metrics.install(app, Census(engine, settings))
     app.add_middleware(access_log.Told)
