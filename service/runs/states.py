@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-Status = Literal["waiting", "queued", "running", "pausing", "paused", "cancelling", "succeeded", "failed", "cancelled"]
+from service.store.statuses import ENDED, Status
+
+__all__ = ["CLIENT_ACTIONS", "TERMINAL", "TRANSITIONS", "Action", "Status", "after", "allowed", "leading"]
+
 Action = Literal[
     "ready", "claim", "cancel", "pause", "resume", "retry", "wait", "succeed", "fail", "stop", "release", "give_up"
 ]
@@ -45,9 +48,7 @@ TRANSITIONS: dict[Status, dict[Action, Status]] = {
 ``give_up``: a lease was lost once too often. ``wait``: a retry of what ended before its teachers did. ``ready``: they
 have ended well."""
 
-TERMINAL: frozenset[Status] = frozenset({"succeeded", "failed", "cancelled"})
-HELD: frozenset[Status] = frozenset({"running", "pausing", "cancelling"})
-"""Where a worker holds the run."""
+TERMINAL: frozenset[Status] = frozenset(ENDED)
 
 CLIENT_ACTIONS: tuple[Action, ...] = ("cancel", "pause", "resume", "retry")
 

@@ -8,9 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.store.runs import Row
+from service.store.statuses import UNFINISHED
 from service.store.tables import db_now, event, run
-
-UNFINISHED = ("waiting", "queued", "running", "pausing", "paused", "cancelling")
 
 
 def unfinished(connection: sa.Connection) -> Mapping[str, int]:

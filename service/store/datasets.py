@@ -8,9 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.store.runs import Row
+from service.store.statuses import ENDED
 from service.store.tables import dataset, db_now, run
 
-ENDED = ("succeeded", "failed", "cancelled")
 FILES_LOCK = 0x75706C64
 """PostgreSQL's advisory lock of whoever moves or removes a file of the folder of uploads."""
 LISTED = [column for column in dataset.c if column is not dataset.c.preview]

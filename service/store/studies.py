@@ -8,9 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.store.runs import Row
+from service.store.statuses import ENDED
 from service.store.tables import db_now, event, run, series, study
-
-ENDED = ("succeeded", "failed", "cancelled")
 
 
 def insert(connection: sa.Connection, values: Mapping[str, Any]) -> None:

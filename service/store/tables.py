@@ -8,6 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from service.store.statuses import HELD, STATUSES
+
 METADATA = sa.MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -17,11 +19,6 @@ METADATA = sa.MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-STATUSES = (
-    "waiting", "queued", "running", "pausing", "paused", "cancelling", "succeeded", "failed", "cancelled",
-)  # fmt: skip
-HELD = ("running", "pausing", "cancelling")
-"""Statuses in which a worker holds the run."""
 
 
 class db_now(FunctionElement[float]):  # noqa: N801 - it is written like the SQL function that it is

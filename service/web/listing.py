@@ -12,11 +12,12 @@ from service.runs.pages import NEWEST_FIRST, Page, RunQuery
 from service.runs.run import Run
 from service.runs.runs import Runs
 from service.runs.states import Status
+from service.store.statuses import UNFINISHED
 
 PAGE = 50
 State = Literal["active", "succeeded", "failed", "cancelled"]
 STATUSES: Mapping[str, tuple[Status, ...]] = {
-    "active": ("waiting", "queued", "running", "pausing", "paused", "cancelling"),
+    "active": UNFINISHED,
     "succeeded": ("succeeded",),
     "failed": ("failed",),
     "cancelled": ("cancelled",),

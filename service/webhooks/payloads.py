@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from service.store.runs import Row
-from service.store.tables import STATUSES
+from service.store.statuses import STATUSES
 from service.webhooks.event_types import STUDY_END
 
 THEN = {"created": "queued", "claimed": "running", "started": "running", "resumed": "running", "requeued": "queued"}

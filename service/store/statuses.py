@@ -1,0 +1,13 @@
+"""The statuses of a run. What may follow what is another matter."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+Status = Literal["waiting", "queued", "running", "pausing", "paused", "cancelling", "succeeded", "failed", "cancelled"]
+
+STATUSES: tuple[Status, ...] = get_args(Status)
+HELD: tuple[Status, ...] = ("running", "pausing", "cancelling")
+"""In which a worker holds the run."""
+ENDED: tuple[Status, ...] = ("succeeded", "failed", "cancelled")
+UNFINISHED = tuple(status for status in STATUSES if status not in ENDED)
