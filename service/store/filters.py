@@ -3,7 +3,7 @@
     status = "succeeded" AND (spec.optimizer.lr >= 0.1 OR labels.course = "dl") AND NOT best.value > 0.5
 
 A place that a run does not have, or that holds a value of another type, compares with nothing: neither it nor its NOT
-is an error, and ``x = null`` finds it.
+is an error, and ``x = null`` finds it. A place that no run can have is refused.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from service.errors import FieldError, SpecRefused
+from service.store.places import objection
 from service.store.tables import run
 
 GRAMMAR = r"""
@@ -100,7 +101,7 @@ def numeric(place: str) -> sa.ColumnElement[float]:
         column: sa.ColumnElement[float] = run.c[place]
         return column
     if name in INSIDE and path:
-        return _inside(name, path).as_float()
+        return _inside(name, path, "sort").as_float()
     raise _refused(f"There is nothing to sort by at {place!r}.{_known()}", "sort")
 
 
@@ -161,8 +162,14 @@ def _sqlite_type(element: _json_type, compiler: Any, **options: Any) -> str:
     return f"json_type({compiler.process(place.left, **options)}, {compiler.process(place.right, **options)})"
 
 
-def _inside(name: str, path: str) -> _Inside:
-    """The place at a dotted path; the names of metrics and labels have dots of their own."""
+def _inside(name: str, path: str, parameter: str = "filter") -> _Inside:
+    """The place at a dotted path; the names of metrics and labels have dots of their own.
+
+    Raises:
+        SpecRefused: no run can have anything there.
+    """
+    if (message := objection(name, path)) is not None:
+        raise _refused(message, parameter)
     steps: tuple[str | int, ...]
     if name in ("last", "labels"):
         steps = (path,)

@@ -62,7 +62,7 @@ def found(runs: Runs, **query: Any) -> list[str]:
         ('spec.model.hidden < 4 OR spec.optimizer > "a"', []),
         ("spec.allow_test_selection = false", ["dropped", "fast", "slow", "whole"]),
         ('labels.course.name = "dl" AND labels.who > "f"', ["fast", "slow", "whole"]),
-        ("spec.nothing.at.all = 3", []),
+        ('spec.loss.delta = 3 OR spec.model.norm = "batch" OR spec.stop.15.patience = 3', []),
         ("error.code = null AND study_id = null", ["dropped", "fast", "slow", "whole"]),
         ("epoch > 0.5 AND priority <= -0e3", ["dropped", "fast", "slow"]),
         ("NOT " * 20 + "seed = 2" + " OR seed = 3" * 100, ["fast"]),
@@ -84,6 +84,14 @@ def test_a_filter_finds_what_it_says(four: Runs, text: str, names: list[str]) ->
         ("status = 3", "is a text"),
         ('seed = "3"', "is a number"),
         ("best.value < null", "neither less nor more"),
+        ("best.valu < 3", "'best.valu'. Did you mean 'best.value'"),
+        ("best.zzz < 3", "'best' has epoch, metric, value"),
+        ('spec.optimizr.kind = "sgd"', "'spec.optimizr'. Did you mean 'spec.optimizer'"),
+        ("NOT spec.optimizer.lrr = null", "'spec.optimizer.lrr'. Did you mean 'spec.optimizer.lr'"),
+        ("spec.regularizers.p = 0.4", "is a list, whose items are counted from 0: 'spec.regularizers.0'"),
+        ("spec.regularizers.0.strenght = 0.4", "Did you mean 'spec.regularizers.0.strength'"),
+        ("spec.epochs.number = 3", "'spec.epochs' is a single value"),
+        ("spec.nothing.at.all = 3", "'spec' has dataset, model"),
         ("(" * 3000 + "seed = 1" + ")" * 3000, "at most 2000"),
         ("(" * 900 + "seed = 1" + ")" * 900, "nested more than"),
         ("NOT " * 400 + "seed = 1", "nested more than"),
@@ -126,7 +134,7 @@ def test_the_database_answers_every_kind_of_comparison_with_every_kind_of_value(
         "spec.optimizer.lr",
         "spec.model.hidden",
         "spec.optimizer",
-        "spec.normalize",
+        "spec.dataset.normalize",
         "best.metric",
         "best.value",
     ):
@@ -160,3 +168,6 @@ def test_a_cursor_is_of_one_order_only(four: Runs) -> None:
         four.page(RunQuery(after=cursor))
     with pytest.raises(SpecRefused, match="nothing to sort by"):
         four.page(RunQuery(sort="name"))
+    with pytest.raises(SpecRefused, match="Did you mean") as refused:
+        four.page(RunQuery(sort="-best.valu"))
+    assert refused.value.errors[0].pointer == "sort"
