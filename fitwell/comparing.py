@@ -4,21 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rich.markup import escape
 from rich.table import Table
 
 from fitwell.study import Candidate, Choice, Comparison, Group, Pair
 
+RELATIONS = {"better": "better than {}", "worse": "worse than {}", "equivalent": "equivalent to {}"}
+
 
 def table_of(primary: Comparison, beside: Mapping[str, Comparison]) -> Table:
     """Mean ± standard deviation of each arm over seeds, the comparisons ``beside`` it, and the verdict on each arm."""
-    compared = f"{primary.at} {primary.metric}"
-    difference = f"− {primary.baseline}'s, paired" if primary.baseline else ""
-    headings = ("arm", "n", *beside, compared, difference, "p (Holm)", "verdict")
+    baseline, verdicts = primary.baseline, ("p (Holm)", "verdict")
+    judged = () if baseline is None else (f"− {escape(baseline)}'s, paired", *verdicts)
+    headings = ("arm", "n", *beside, f"{primary.at} {primary.metric}", *judged)
     table = Table(*headings, title="mean ± standard deviation over seeds")
-    pairs = primary.against(primary.baseline or "")
+    pairs = primary.against(baseline or "")
     for number, group in enumerate(primary.arms):
         others = [_spread(comparison.arms[number]) for comparison in beside.values()]
-        table.add_row(group.id, str(group.n), *others, _spread(group), *_verdict(pairs.get(group.id)))
+        verdict = _verdict(pairs.get(group.id)) if judged else ()
+        table.add_row(escape(group.id), str(group.n), *others, _spread(group), *verdict)
+    return table
+
+
+def pairs_table(comparison: Comparison) -> Table:
+    """The verdict on each pair."""
+    table = Table("arm", "against", "n", "difference, paired", "p (Holm)", "verdict")
+    for pair in comparison.pairs:
+        table.add_row(escape(pair.arm), escape(pair.baseline), str(pair.n), *_verdict(pair))
     return table
 
 
@@ -29,7 +41,7 @@ def choice_table(choice: Choice) -> Table:
     table = Table(*headings, title=f"mean ± standard error over {over}")
     for one in choice.arms:
         marks = [word for word, arm in (("best", choice.best), ("chosen", choice.chosen)) if arm == one.arm]
-        table.add_row(one.arm, _error(one), "yes" * one.within_one_standard_error, ", ".join(marks))
+        table.add_row(escape(one.arm), _error(one), "yes" * one.within_one_standard_error, ", ".join(marks))
     return table
 
 
@@ -43,11 +55,13 @@ def in_words(comparison: Comparison) -> str:
     """The verdicts in one sentence."""
     if not comparison.pairs:
         return "There is one arm only: nothing to compare."
+    undecided = "undecided" if comparison.baseline else "undecided against {}"
     told = []
-    for verdict in ("better", "worse", "equivalent", "undecided"):
-        arms = [pair.arm for pair in comparison.pairs if pair.verdict == verdict]
-        relation = {"equivalent": " equivalent to {}", "undecided": " undecided"}.get(verdict, f" {verdict} than {{}}")
-        told += [" and ".join(arms) + relation.format(comparison.baseline)] if arms else []
+    for verdict, relation in (*RELATIONS.items(), ("undecided", undecided)):
+        found = [pair for pair in comparison.pairs if pair.verdict == verdict]
+        for baseline in dict.fromkeys(pair.baseline for pair in found):
+            arms = [pair.arm for pair in found if pair.baseline == baseline]
+            told.append(f"{' and '.join(arms)} {relation.format(baseline)}")
     n = max(pair.n for pair in comparison.pairs)
     looked = " Exploratory: the study was made for another question." if comparison.exploratory else ""
     most = (

@@ -24,7 +24,8 @@ FRAME_SECONDS = 0.2
 def progress_bar() -> Progress:
     """A progress display with room for losses, on standard error; silent where nobody looks."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    described = TextColumn("{task.description}", markup=False)  # a name may hold brackets
+    columns = (described, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, TextColumn("{task.fields[losses]}"), console=console, disable=not console.is_terminal)
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import httpx2
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
@@ -38,7 +39,7 @@ def list_data(data_dir: DataDir = DEFAULT_DATA_DIR, url: URL = None, as_json: JS
     for found in every:
         rows, shape = " + ".join(map(str, found["rows"])), "×".join(map(str, found["shape"]))
         name = f"{found['name'] or ''} ({found['id']})" if "id" in found else found["kind"]
-        table.add_row(name, rows, shape, found["missing"] or "ready")
+        table.add_row(escape(name), rows, shape, found["missing"] or "ready")
     Console().print(table)
 
 

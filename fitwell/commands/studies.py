@@ -12,7 +12,7 @@ from rich.table import Table
 from fitwell.client import Client
 from fitwell.commands.following import follow, show_comparison
 from fitwell.commands.options import JSON, URL, RunID, Set, SpecFile, StudyID, body_of, wide_console
-from fitwell.comparing import choice_table, in_words, table_of
+from fitwell.comparing import choice_table, in_words, pairs_table, table_of
 from fitwell.exits import Exit
 from fitwell.studies import Preview
 
@@ -110,6 +110,8 @@ def compare(
         typer.echo(comparison.model_dump_json())
         return
     wide_console().print(table_of(comparison, {}))
+    if comparison.baseline is None:
+        wide_console().print(pairs_table(comparison))
     typer.echo(in_words(comparison))
 
 

@@ -1,0 +1,60 @@
+"""Comparisons in a terminal: what the tables and the sentence say."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from fitwell.comparing import choice_table, in_words, pairs_table, table_of
+from fitwell.comparison import Choice, Comparison
+from fitwell.watching import progress_bar
+
+GRID = ("plain [optimizer.lr=0.1]", "plain [optimizer.lr=0.2]", "[bold]x [optimizer.lr=0.1]")
+"""Arms are named so by a grid; a terminal's markup looks alike."""
+
+
+def pair(arm: str, baseline: str, **changes: Any) -> dict[str, Any]:
+    figures = {"n": 6, "mean_difference": -0.1, "std": 0.01, "ci": None, "p": 0.03, "p_adjusted": 0.03}
+    return {"arm": arm, "baseline": baseline, **figures, "verdict": "better", "seeds_needed": None, **changes}
+
+
+def comparison(*pairs: dict[str, Any], baseline: str | None = None) -> Comparison:
+    arms = [{"id": arm, "n": 6, "mean": 0.5, "std": 0.1, "ci": None, "diverged": 0} for arm in GRID]
+    told = {"study_id": "study_0", "metric": "val.loss", "at": "last", "direction": "lower_is_better", "looks": 1}
+    told |= {"exploratory": False, "complete": True, "alpha": 0.05, "min_seeds_possible": 6, "curves": {}}
+    return Comparison.model_validate({**told, "baseline": baseline, "arms": arms, "pairs": list(pairs)})
+
+
+def printed(table: Table) -> str:
+    console = Console(file=io.StringIO(), width=200)
+    console.print(table)
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+
+def test_arms_of_a_grid_keep_their_values_in_every_table() -> None:
+    found = comparison(*(pair(arm, GRID[0]) for arm in GRID[1:]), baseline=GRID[0])
+    candidate = {"mean": 0.5, "std": 0.1, "standard_error": 0.01, "within_one_standard_error": True}
+    arms = [{"arm": arm, **candidate, "diverged": 0, "unfinished": 0} for arm in GRID]
+    told: dict[str, Any] = {"study_id": "study_0", "rule": "best", "metric": "val.loss", "at": "last", "folds": None}
+    told |= {"optimistic": False, "complete": True, "best": GRID[0], "chosen": GRID[0], "threshold": None}
+    told |= {"within_one_standard_error": 1, "explanation": "", "arms": arms, "chosen_spec": {}}
+    for table in (table_of(found, {}), pairs_table(found), choice_table(Choice.model_validate(told))):
+        assert all(arm in printed(table) for arm in GRID)
+    assert f"{GRID[0]}'s, paired" in printed(table_of(found, {}))
+
+
+def test_all_pairs_are_told_each_with_its_other_arm() -> None:
+    undecided = pair("c", "b", verdict="undecided", p_adjusted=0.5)
+    found = comparison(pair("b", "a"), pair("c", "a", verdict="worse", mean_difference=0.2), undecided)
+    assert "b better than a; c worse than a; c undecided against b." in in_words(found)
+    assert all(word in printed(pairs_table(found)) for word in ("-0.1000", "+0.2000", "0.030", "0.500", "worse"))
+    assert "verdict" not in printed(table_of(found, {}))
+
+
+def test_a_name_with_brackets_is_shown_while_a_run_is_followed() -> None:
+    progress = progress_bar()
+    progress.add_task("[red]mine[/nope]", total=1, losses="")
+    assert str(progress.columns[0].render(progress.tasks[0])) == "[red]mine[/nope]"  # type: ignore[union-attr]
