@@ -67,7 +67,9 @@ def in_words(comparison: Comparison) -> str:
     most = (
         "" if n >= comparison.min_seeds_possible else f" It takes {comparison.min_seeds_possible} seeds to tell at all."
     )
-    return f"By the {comparison.at} {comparison.metric} over {n} paired seeds: {'; '.join(told)}.{most}{looked}"
+    lost = max(pair.missing for pair in comparison.pairs)
+    gone = f" Of {lost} seed{'s' * (lost > 1)} no pair is left, since a run has no value or is gone." if lost else ""
+    return f"By the {comparison.at} {comparison.metric} over {n} paired seeds: {'; '.join(told)}.{most}{gone}{looked}"
 
 
 def _spread(group: Group) -> str:

@@ -49,6 +49,7 @@ class Pair(View):
     mean_difference: float | None
     std: float | None
     ci: tuple[float, float] | None
+    missing: int = 0
     p: float | None
     p_adjusted: float | None
     verdict: str

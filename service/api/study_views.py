@@ -147,7 +147,7 @@ class GroupView(BaseModel):
     ci: tuple[float, float] | None = Field(description="By inverting the sign-flip test; null below six seeds.")
     diverged: int
     unfinished: int
-    missing: int = Field(description="Seeds of which a run failed, was cancelled, or has no value there.")
+    missing: int = Field(description="Seeds of which a run failed, was cancelled or deleted, or has no value there.")
     folds: FoldsView | None = Field(description="Where arms are compared on folds: exploratory, no test rests on it.")
 
     @classmethod
@@ -183,6 +183,10 @@ class PairView(BaseModel):
     losses: int
     diverged: int = Field(description="Seeds at which this arm diverged and the baseline did not.")
     baseline_diverged: int
+    missing: int = Field(
+        description="Seeds of which no pair is left: a run failed, was cancelled or deleted, or has no value there. "
+        "Whoever leaves pairs out for what they show makes p too small."
+    )
     p: float | None
     p_adjusted: float | None = Field(description="Holm, over the pairs of this answer.")
     p_equivalence: float | None = Field(description="Two one-sided tests, Holm; only with `min_effect`.")
@@ -195,7 +199,7 @@ class PairView(BaseModel):
     def of(cls, pair: comparing.Pair) -> PairView:
         """The pair as it is shown."""
         same = (
-            "baseline", "std", "test", "wins", "losses", "diverged", "baseline_diverged", "p", "p_adjusted",
+            "baseline", "std", "test", "wins", "losses", "diverged", "baseline_diverged", "missing", "p", "p_adjusted",
             "p_equivalence", "verdict", "seeds_for_power",
         )  # fmt: skip
         n, power = len(pair.seeds), pair.seeds_for_power

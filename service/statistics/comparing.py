@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -66,6 +66,8 @@ class Pair:
     diverged: int
     """Seeds at which the group diverged and the other did not."""
     baseline_diverged: int
+    missing: int
+    """Seeds at which one of the two has no value and will have none."""
     p: float | None
     p_adjusted: float | None
     p_equivalence: float | None
@@ -93,6 +95,7 @@ class _Paired:
     differences: Floats
     only_group_diverged: int
     only_baseline_diverged: int
+    missing: int
     lower_is_better: bool
 
     @property
@@ -141,13 +144,15 @@ def compared(
     baseline: str | None,
     lower_is_better: bool,
     alpha: float,
+    seeds: Collection[int] = (),
     min_effect: float | None = None,
     bootstrap: bool = False,
 ) -> Comparison:
     """Every group's summary, and the groups against ``baseline`` or, without one, all against all.
 
     Means are over seeds, of which all cells are measured. A run that diverged makes its pair a loss in a sign test;
-    means of differences are over the pairs in which both were measured.
+    means of differences are over the pairs in which both were measured. Every group was to have ``seeds``: of
+    which it has no run, that is missing.
     """
     table: dict[str, dict[int, dict[str, Measured]]] = {group: {} for group in groups}
     for one in measured:
@@ -156,11 +161,11 @@ def compared(
         wanted = [(b, a) for a, b in itertools.combinations(groups, 2)]
     else:
         wanted = [(group, baseline) for group in groups if group != baseline]
-    paired = [_paired(group, table[group], other, table[other], lower_is_better) for group, other in wanted]
+    paired = [_paired(group, table[group], other, table[other], seeds, lower_is_better) for group, other in wanted]
     return Comparison(
         alpha=alpha,
         min_seeds=min_seeds(alpha, len(paired)),
-        groups=tuple(_summaries(table, alpha)),
+        groups=tuple(_summaries(table, seeds, alpha)),
         pairs=tuple(_judged(paired, alpha, min_effect, bootstrap=bootstrap)),
     )
 
@@ -181,7 +186,7 @@ def _state(cells: Iterable[Measured]) -> State:
     return next(state for state in order if state in states)
 
 
-def _summaries(table: Mapping[str, Seeds], alpha: float) -> list[Summary]:
+def _summaries(table: Mapping[str, Seeds], wanted: Collection[int], alpha: float) -> list[Summary]:
     """Every group over the seeds of which all cells are measured."""
     states = {group: {s: _state(cells.values()) for s, cells in seeds.items()} for group, seeds in table.items()}
     whole: dict[str, list[Floats]] = {}
@@ -192,6 +197,7 @@ def _summaries(table: Mapping[str, Seeds], alpha: float) -> list[Summary]:
     summaries = []
     for group, of_group, flips in zip(table, values, _tests(values, alpha), strict=True):
         counts = {state: list(states[group].values()).count(state) for state in ("diverged", "unfinished", "missing")}
+        counts["missing"] += len(set(wanted) - states[group].keys())
         summaries.append(
             Summary(
                 id=group,
@@ -217,9 +223,11 @@ def _pooled(samples: Sequence[Floats]) -> float | None:
     return float(np.sqrt(squares / freedom)) if several else None
 
 
-def _paired(group: str, ours: Seeds, baseline: str, theirs: Seeds, lower_is_better: bool) -> _Paired:
+def _paired(
+    group: str, ours: Seeds, baseline: str, theirs: Seeds, wanted: Collection[int], lower_is_better: bool
+) -> _Paired:
     """Pair the seeds that both have, on the cells that both have."""
-    seeds, differences, lost, won = [], [], 0, 0
+    seeds, differences, lost, won, missing = [], [], 0, 0, len(set(wanted) - (ours.keys() & theirs.keys()))
     for seed in sorted(ours.keys() & theirs.keys()):
         cells = sorted(ours[seed].keys() & theirs[seed].keys())
         if not cells:
@@ -233,7 +241,11 @@ def _paired(group: str, ours: Seeds, baseline: str, theirs: Seeds, lower_is_bett
             lost += 1
         elif states == ("measured", "diverged"):
             won += 1
-    return _Paired(group, baseline, tuple(seeds), np.array(differences, dtype=float), lost, won, lower_is_better)
+        elif "missing" in states:
+            missing += 1
+    return _Paired(
+        group, baseline, tuple(seeds), np.array(differences, dtype=float), lost, won, missing, lower_is_better
+    )
 
 
 def _judged(paired: Sequence[_Paired], alpha: float, min_effect: float | None, *, bootstrap: bool) -> list[Pair]:
@@ -266,6 +278,7 @@ def _judged(paired: Sequence[_Paired], alpha: float, min_effect: float | None, *
                 losses=one.losses,
                 diverged=one.only_group_diverged,
                 baseline_diverged=one.only_baseline_diverged,
+                missing=one.missing,
                 p=p,
                 p_adjusted=p_adjusted,
                 p_equivalence=p_equivalence,

@@ -85,6 +85,7 @@ def answer(connection: sa.Connection, study: Row, question: Question) -> Compare
         baseline=baseline,
         lower_is_better=bool(LOWER.search(metric)),
         alpha=ALPHA / study.looks,
+        seeds=study.seeds if by == ("arm",) else (),
         min_effect=question.min_effect,
         bootstrap=question.bootstrap,
     )

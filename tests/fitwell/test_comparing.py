@@ -54,6 +54,12 @@ def test_all_pairs_are_told_each_with_its_other_arm() -> None:
     assert "verdict" not in printed(table_of(found, {}))
 
 
+def test_a_sentence_says_how_many_pairs_are_gone() -> None:
+    lost = "Of 2 seeds no pair is left"
+    assert lost in in_words(comparison(pair("b", "a", missing=2), pair("c", "a", missing=1), baseline="a"))
+    assert "no pair is left" not in in_words(comparison(pair("b", "a"), baseline="a"))
+
+
 def test_a_name_with_brackets_is_shown_while_a_run_is_followed() -> None:
     progress = progress_bar()
     progress.add_task("[red]mine[/nope]", total=1, losses="")

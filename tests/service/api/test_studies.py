@@ -224,6 +224,31 @@ def test_more_seeds_after_a_look_split_alpha(client: TestClient, work: Jobs) -> 
     assert client.post(f"/v1/studies/{study['id']}/seeds", json={}).status_code == 422
 
 
+def test_a_comparison_says_how_many_pairs_were_deleted(client: TestClient, work: Jobs) -> None:
+    more = {"regularizers_add": [{"kind": "l1", "strength": 0.1}]}
+    study = post(client, arms={"plain": {}, "dropout": DROPOUT, "more": more}).json()
+    train(client, work, some_loss)
+    assert [pair["missing"] for pair in compare(client, study)["pairs"]] == [0, 0]
+    runs = client.get("/v1/runs", params={"study_id": study["id"], "limit": 100}).json()["data"]
+    ids = {(run["arm"], run["seed"]): run["id"] for run in runs}
+    for place in (("dropout", 1), ("dropout", 5), ("plain", 5)):
+        assert client.delete(f"/v1/runs/{ids[place]}").status_code == 204
+    found = compare(client, study)
+    assert {arm["id"]: (arm["n"], arm["missing"]) for arm in found["arms"]} == {
+        "plain": (7, 1), "dropout": (6, 2), "more": (8, 0),
+    }  # fmt: skip
+    assert {pair["arm"]: (pair["n"], pair["missing"]) for pair in found["pairs"]} == {"dropout": (6, 2), "more": (7, 1)}
+    assert {pair["missing"] for pair in compare(client, study, by="seed", pairs="all")["pairs"]} == {0}
+    assert "Of 2 seeds no pair is left" in client.get(f"/studies/{study['id']}/report").text
+
+
+def test_a_study_of_one_arm_has_a_report(client: TestClient, work: Jobs) -> None:
+    study = post(client, arms={"plain": {}}).json()
+    train(client, work, some_loss)
+    report = client.get(f"/studies/{study['id']}/report")
+    assert (report.status_code, "no pair is left" in report.text) == (200, False)
+
+
 def test_equal_runs_are_reused_across_studies_and_compare_alike(client: TestClient, work: Jobs) -> None:
     first = post(client).json()
     train(client, work, some_loss)

@@ -49,6 +49,16 @@ def test_a_lower_loss_in_every_pair_is_better_and_its_numbers_are_those_of_an_in
     assert comparison.groups[0].std == pytest.approx(scipy.stats.tstd(BASE))
 
 
+def test_a_seed_at_which_a_run_has_no_value_is_missing_from_its_pairs() -> None:
+    states: list[State] = ["measured", "missing", "diverged", "unfinished", "measured"]
+    ours = [Measured("b", seed, "", state, 0.1) for seed, state in enumerate(states)]
+    theirs = [Measured("a", seed, "", "measured" if seed != 2 else "missing", 0.2) for seed in range(4)]
+    pair = only(compare([*theirs, *ours], seeds=range(6)))
+    # 1 and 2 have no value in one of the arms, 4 and 5 no run; of 3 it may still come.
+    assert (pair.seeds, pair.diverged, pair.missing) == ((0,), 0, 4)
+    assert only(compare([*theirs, *ours])).missing == 2
+
+
 def test_swapping_arms_flips_signs_and_verdicts() -> None:
     other = [value - 0.02 - 0.001 * i for i, value in enumerate(BASE)]
     there, back = (only(compare(rows(a=BASE, b=other), baseline=baseline)) for baseline in "ab")

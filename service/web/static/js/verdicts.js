@@ -86,6 +86,8 @@ function finePrint(found) {
   if (found.exploratory) notes.push("Exploratory: the study was not made to answer this.");
   if (found.optimistic) notes.push("Optimistic: epochs were chosen on the test set.");
   if (!found.complete) notes.push("Not every run has ended.");
+  const lost = Math.max(0, ...found.pairs.map((pair) => pair.missing));
+  if (lost) notes.push(`Of ${lost} seed${lost === 1 ? "" : "s"} no pair is left, since a run has no value or is gone.`);
   if (found.looks > 1) notes.push(`This is look ${found.looks}; α is divided.`);
   return notes.join(" ");
 }
