@@ -64,6 +64,7 @@ def in_words(comparison: Comparison) -> str:
             told.append(f"{' and '.join(arms)} {relation.format(baseline)}")
     n = max(pair.n for pair in comparison.pairs)
     looked = " Exploratory: the study was made for another question." if comparison.exploratory else ""
+    looked += "" if comparison.complete else " Not every run has ended."
     most = (
         "" if n >= comparison.min_seeds_possible else f" It takes {comparison.min_seeds_possible} seeds to tell at all."
     )

@@ -60,6 +60,12 @@ def test_a_sentence_says_how_many_pairs_are_gone() -> None:
     assert "no pair is left" not in in_words(comparison(pair("b", "a"), baseline="a"))
 
 
+def test_a_sentence_says_that_runs_are_still_to_come() -> None:
+    found = comparison(pair("b", "a"), baseline="a")
+    assert in_words(found.model_copy(update={"complete": False})).endswith(" Not every run has ended.")
+    assert "ended" not in in_words(found)
+
+
 def test_a_name_with_brackets_is_shown_while_a_run_is_followed() -> None:
     progress = progress_bar()
     progress.add_task("[red]mine[/nope]", total=1, losses="")
