@@ -243,8 +243,7 @@ class Run(Live[M]):
             BadRequest: what the patch gives cannot be trained.
         """
         body = {"patch": dict(patch or {}), **more}
-        request = Request("POST", f"{self.path}/clone", json=body, repeatable=False)
-        return self._answered((yield from answered(request)))
+        return self._answered((yield from answered(Request("POST", f"{self.path}/clone", json=body))))
 
     @call
     def extend(self, epochs: int) -> Plan[Run[M]]:

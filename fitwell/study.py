@@ -198,7 +198,7 @@ class Study(Live[M]):
     def add_seeds(self, seeds: int | Sequence[int]) -> Plan[Study[M]]:
         """Train every arm with these seeds too, or with the next so many."""
         body = {"add": seeds} if isinstance(seeds, int) else {"seeds": list(seeds)}
-        return (yield from self._answered(Request("POST", f"{self.path}/seeds", json=body, repeatable=False)))
+        return (yield from self._answered(Request("POST", f"{self.path}/seeds", json=body)))
 
     @call
     def cancel(self) -> Plan[Study[M]]:

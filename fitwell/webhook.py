@@ -84,7 +84,7 @@ class Webhooks(Resource[M]):
             InvalidRequest: nothing is sent there, or there is no such event; ``errors`` says where.
         """
         body = {"url": url, **({} if events is None else {"events": list(events)}), **more}
-        return (yield from _endpoint("POST", place(NAME), body, repeatable=False))
+        return (yield from _endpoint("POST", place(NAME), body))
 
     @call
     def get(self, endpoint_id: str) -> Plan[Endpoint]:

@@ -10,12 +10,13 @@ from starlette.responses import Response
 
 from service.api.again_views import VerificationView
 from service.api.bodies import CloneBody, ExtendBody, parse, read
-from service.api.dependencies import RecordsOf, RunsOf, SettingsOf, body_of, made, only
+from service.api.dependencies import IdempotencyKey, RecordsOf, RunsOf, SettingsOf, body_of, key_of, made, only
 from service.api.problems import problems
 from service.api.study_bodies import run_of
 from service.api.views import RunView
 from service.errors import (
     BadRequest,
+    KeyReused,
     NotMeasured,
     RunNotFound,
     SpecRefused,
@@ -40,7 +41,7 @@ JSON = "application/json"
     openapi_extra=body_of("CloneBody", {"patch": {"optimizer": {"lr": 0.05}, "seed": 1}}),
     responses={
         200: {"model": RunView, "description": "A new run with the result of an equal one."},
-        **problems(RunNotFound, BadRequest, TooLarge, WrongMediaType, SpecRefused, Unavailable, StorageFull),
+        **problems(RunNotFound, BadRequest, TooLarge, WrongMediaType, SpecRefused, KeyReused, Unavailable, StorageFull),
     },
 )
 async def clone_run(
@@ -49,13 +50,18 @@ async def clone_run(
     runs: RunsOf,
     settings: SettingsOf,
     reuse: Annotated[bool, Query(description="Take over the result of an equal run that has finished.")] = True,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Queue a run like this one, but for a merge patch of its spec."""
-    body = parse(CloneBody, await read(request, settings.max_body_bytes))
+    body = await read(request, settings.max_body_bytes)
+    asked = parse(CloneBody, body)
     old = await run_in_threadpool(runs.get, run_id)
-    more = body.model_dump(exclude={"patch"})
-    new = run_of({**patched(old.spec, body.patch), **more})
-    answer = await run_in_threadpool(runs.submit, new, respond=lambda run: RunView.of(run).json_text(), reuse=reuse)
+    more = asked.model_dump(exclude={"patch"})
+    new = run_of({**patched(old.spec, asked.patch), **more})
+    key = key_of(request, idempotency_key, body)
+    answer = await run_in_threadpool(
+        runs.submit, new, respond=lambda run: RunView.of(run).json_text(), reuse=reuse, key=key
+    )
     return made(answer, "/v1/runs")
 
 
@@ -69,16 +75,29 @@ async def clone_run(
     responses={
         200: {"model": RunView, "description": "A new run with the result of an equal one."},
         **problems(
-            RunNotFound, TransitionRefused, BadRequest, TooLarge, WrongMediaType, SpecRefused, Unavailable, StorageFull
+            RunNotFound,
+            TransitionRefused,
+            BadRequest,
+            TooLarge,
+            WrongMediaType,
+            SpecRefused,
+            KeyReused,
+            Unavailable,
+            StorageFull,
         ),
     },
 )
-async def extend_run(request: Request, run_id: str, runs: RunsOf, settings: SettingsOf) -> Response:
+async def extend_run(
+    request: Request, run_id: str, runs: RunsOf, settings: SettingsOf, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Let a run that succeeded go on for more epochs, as a run of its own; its bits are those of one so long."""
-    body = parse(ExtendBody, await read(request, settings.max_body_bytes))
-    run, there = await run_in_threadpool(runs.extend, run_id, body.epochs)
-    headers = {"location": f"/v1/runs/{run.id}"}
-    return Response(RunView.of(run).json_text(), 200 if there else 201, headers, JSON)
+    body = await read(request, settings.max_body_bytes)
+    epochs = parse(ExtendBody, body).epochs
+    key = key_of(request, idempotency_key, body)
+    answer = await run_in_threadpool(
+        runs.extend, run_id, epochs, respond=lambda run: RunView.of(run).json_text(), key=key
+    )
+    return made(answer, "/v1/runs")
 
 
 @router.post(

@@ -158,16 +158,28 @@ def cancel_study(study_id: str, studies: StudiesOf) -> Response:
     response_model=StudyView,
     dependencies=[Depends(only())],
     openapi_extra=body_of("SeedsBody", {"add": 4}),
-    responses=problems(StudyNotFound, BadRequest, TooLarge, WrongMediaType, SpecRefused, Unavailable, StorageFull),
+    responses=problems(
+        StudyNotFound, BadRequest, TooLarge, WrongMediaType, SpecRefused, KeyReused, Unavailable, StorageFull
+    ),
 )
-async def add_seeds(request: Request, study_id: str, studies: StudiesOf, settings: SettingsOf) -> Response:
+async def add_seeds(
+    request: Request,
+    study_id: str,
+    studies: StudiesOf,
+    settings: SettingsOf,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
     """Train every arm with more seeds. Where results could be seen already, that is another look, and splits alpha."""
-    wanted = parse(SeedsBody, await read(request, settings.max_body_bytes))
+    body = await read(request, settings.max_body_bytes)
+    wanted = parse(SeedsBody, body)
+    key = key_of(request, idempotency_key, body)
     there = await run_in_threadpool(studies.get, study_id)
     plan = StudyBody.model_validate(dict(there.request)).new_study().plan
     plan = replace(plan, seeds=wanted.wanted(list(there.seeds)))
-    study = await run_in_threadpool(studies.add_seeds, study_id, plan)
-    return Response(StudyView.of(study).model_dump_json(), 202, media_type=JSON)
+    answer = await run_in_threadpool(
+        studies.add_seeds, study_id, plan, respond=lambda study: StudyView.of(study).model_dump_json(), key=key
+    )
+    return made(answer, "/v1/studies")
 
 
 @router.get(

@@ -117,14 +117,18 @@ class Runs(SeenRuns):
         with reading(self._engine) as connection:
             return self._trainable(connection, "", new)
 
-    def extend(self, run_id: str, number: int) -> tuple[Run, bool]:
-        """A run like this one, ``number`` epochs long, that goes on from its end; True where there is nothing to train.
+    def extend(self, run_id: str, number: int, *, respond: Callable[[Run], str], key: Key | None = None) -> Answer:
+        """A run like this one, ``number`` epochs long, that goes on from its end, or has an equal one's result.
 
         Raises:
             RunNotFound, TransitionRefused: the run cannot go on.
             SpecRefused: it would be another run, or one over the quotas.
+            KeyReused: ``key`` came with another body before.
         """
         with writing(self._engine) as connection:
+            before = None if key is None else answered(connection, key, self._settings.idempotency_seconds)
+            if before is not None:
+                return before
             row = self._row(connection, run_id, lock=True)
             new = extensions.longer(connection, row, number)
             hold(connection, [new.spec], self.caller)
@@ -134,9 +138,11 @@ class Runs(SeenRuns):
             )
             if model is None:
                 told += extensions.take_over(connection, row, longer_id)
-            run = self._run(connection, longer_id)
+            answer = Answer(201 if model is None else 200, respond(self._run(connection, longer_id)), longer_id)
+            if key is not None:
+                remember(connection, key, answer)
             events.append(connection, told)
-        return run, model is not None
+        return answer
 
     def verify(self, run_id: str) -> tuple[Verification, bool]:
         """Have a run trained once more, to compare every bit; True where that was not done or begun before.

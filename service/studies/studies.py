@@ -140,18 +140,24 @@ class Studies(OnBehalf):
             events.append(connection, told)
         return answer
 
-    def add_seeds(self, study_id: str, plan: Plan) -> Study:
+    def add_seeds(
+        self, study_id: str, plan: Plan, *, respond: Callable[[Study], str], key: Key | None = None
+    ) -> Answer:
         """Train every arm with the seeds of ``plan``, too; where results could be seen already, that is another look.
 
         Raises:
             StudyNotFound: there is none of this id.
             NotOwner: it is another's.
+            KeyReused: ``key`` came with another body before.
             SpecRefused: a seed is there already.
             QuotaExceeded: the owner would have more unfinished runs than it may.
         """
         arms, seeds = self._arms(plan), plan.seeds
         columns = self._columns(study_id, arms, plan)
         with writing(self._engine) as connection:
+            before = None if key is None else answered(connection, key, self._settings.idempotency_seconds)
+            if before is not None:
+                return before
             row = self._locked(connection, study_id)
             self._check_size(len(arms), len(row.seeds) + len(seeds), plan.folds)
             twice = sorted(set(seeds) & set(row.seeds))
@@ -164,9 +170,11 @@ class Studies(OnBehalf):
             columns, hired = self._hired(connection, study_id, arms, plan, columns, reuse=True)
             _, told = create(connection, columns, reuse=True, caller=self.caller.acting_for(row.owner))
             told = hired + told
-            study = self._study(connection, study_id)
+            answer = Answer(202, respond(self._study(connection, study_id)), study_id)
+            if key is not None:
+                remember(connection, key, answer)
             events.append(connection, told)
-        return study
+        return answer
 
     def get(self, study_id: str) -> Study:
         """One study.

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import inspect
+import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
 from pydantic import BaseModel
 
 import service.errors
-from fitwell import catalog, comparison, dataset, errors, history, measured, run, runs, studies, study, token, webhook
+from fitwell import (
+    catalog,
+    comparison,
+    dataset,
+    errors,
+    history,
+    measured,
+    plans,
+    run,
+    runs,
+    studies,
+    study,
+    token,
+    webhook,
+)
 from service.api import catalog as served_catalog
 from service.api import (
     choice_views,
@@ -25,7 +42,10 @@ from service.api.bodies import ChangeBody, RunBody
 from service.api.studies import compare_study
 from service.api.study_bodies import StudyBody
 from service.api.webhook_bodies import EndpointBody
+from service.app import create_app
 from service.presets import Preset
+from service.settings import Settings
+from tests.fitwell.test_client import RUN
 
 
 def below(root: type[Any]) -> list[type[Any]]:
@@ -106,3 +126,49 @@ def test_every_field_that_the_client_names_is_one_that_the_server_shows(
 
 def test_a_run_is_typed_to_its_last_field() -> None:
     assert set(views.RunView.model_fields) - set(run.Run.model_fields) == {"object", "attempt"}
+
+
+class Noted(Exception):
+    """What would have been sent first."""
+
+
+class Noting:
+    """A transport that sends nothing."""
+
+    def run(self, plan: plans.Plan[Any]) -> Any:
+        raise Noted(getattr(next(plan), "request", None))
+
+
+STUDY: dict[str, Any] = {
+    "id": "study_1", "name": None, "status": "running", "terminal": False, "metric": "val.loss", "at": "last",
+    "baseline": "plain", "looks": 1, "seeds": [0], "arms": [],
+    "progress": {"runs": 1, "by_status": {}, "epoch": 1, "epochs": 9},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda to: run.Run.of(to, RUN).clone({"seed": 1}),
+        lambda to: run.Run.of(to, RUN).extend(5),
+        lambda to: study.Study.of(to, STUDY).add_seeds(2),
+        lambda to: runs.Runs(to).create_many([]),
+        lambda to: studies.Studies(to).create(),
+        lambda to: webhook.Webhooks(to).create("https://example.org/hook"),
+    ],
+)
+def test_what_makes_something_is_sent_again_with_a_key_that_the_server_takes(
+    make: Callable[[Any], Any], tmp_path: Path
+) -> None:
+    with pytest.raises(Noted) as noted:
+        make(Noting())
+    (request,) = noted.value.args
+    assert request.repeatable
+    assert "idempotency-key" in request.headers
+    described = create_app(Settings(data_dir=tmp_path)).openapi()["paths"]
+    (way,) = [ways["post"] for path, ways in described.items() if "post" in ways and fits(path, request.path)]
+    assert "idempotency-key" in [one["name"] for one in way["parameters"]]
+
+
+def fits(described: str, path: str) -> bool:
+    return re.fullmatch(re.sub(r"{\w+}", "[^/]+_[^/]+", described), path) is not None

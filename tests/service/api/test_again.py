@@ -46,6 +46,21 @@ def train(work: Jobs, claim: Claim, first: int, last: int, *, twist: int | None 
     work.finish([claim], [Outcome(run_id=claim.run_id, status="succeeded", code="finished")])
 
 
+@pytest.mark.parametrize(("way", "asked"), [("clone", {"patch": {"seed": 7}}), ("extend", {"epochs": 5})])
+def test_an_idempotency_key_makes_one_run_of_two_requests(
+    client: TestClient, work: Jobs, way: str, asked: dict[str, Any]
+) -> None:
+    run_id, headers = finished(client, work), {"Idempotency-Key": "k"}
+    first, again = (client.post(f"/v1/runs/{run_id}/{way}", json=asked, headers=headers) for _ in range(2))
+    assert (first.status_code, again.status_code, first.json()) == (201, 201, again.json())
+    assert again.headers["idempotency-replayed"] == "true"
+    assert first.headers["location"] == again.headers["location"] == f"/v1/runs/{first.json()['id']}"
+    assert len(client.get("/v1/runs").json()["data"]) == 2
+    changed = {"patch": {"seed": 8}} if way == "clone" else {"epochs": 6}
+    reused = client.post(f"/v1/runs/{run_id}/{way}", json=changed, headers=headers).json()
+    assert reused["code"] == "idempotency_key_reused"
+
+
 def test_a_finished_run_goes_on_as_a_run_of_its_own(client: TestClient, work: Jobs) -> None:
     run_id = finished(client, work)
     answer = client.post(f"/v1/runs/{run_id}/extend", json={"epochs": 5})

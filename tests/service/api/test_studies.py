@@ -106,6 +106,18 @@ def test_an_idempotency_key_makes_one_study_of_two_posts(client: TestClient) -> 
     assert len(client.get("/v1/studies").json()["data"]) == 1
 
 
+def test_an_idempotency_key_adds_seeds_once(client: TestClient, work: Jobs) -> None:
+    study, headers = post(client, seeds=2).json(), {"Idempotency-Key": "k"}
+    train(client, work, some_loss)
+    url = f"/v1/studies/{study['id']}/seeds"
+    first, again = (client.post(url, json={"add": 2}, headers=headers) for _ in range(2))
+    assert (first.status_code, again.status_code, first.json()) == (202, 202, again.json())
+    assert again.headers["idempotency-replayed"] == "true"
+    now = client.get(f"/v1/studies/{study['id']}").json()
+    assert (now["seeds"], now["looks"], now["progress"]["runs"]) == ([0, 1, 2, 3], 2, 8)
+    assert client.post(url, json={"add": 3}, headers=headers).json()["code"] == "idempotency_key_reused"
+
+
 def test_a_preview_counts_and_warns_and_queues_nothing(client: TestClient, work: Jobs) -> None:
     preview = client.post("/v1/studies/preview", json={**STUDY, "seeds": 4}).json()
     assert (preview["runs"], preview["reused"], preview["stacks"], preview["min_seeds_possible"]) == (8, 0, 1, 6)
