@@ -24,12 +24,12 @@ from pydantic import BaseModel
 from fitwell.errors import FitwellError, Misunderstood, ServerError, Unreachable, refusal_of
 
 T = TypeVar("T")
-TRIES = 4
+TRIES, PATIENT_TRIES = 4, 8
 PAUSE_SECONDS = 0.2
 RETRIED = (429, 502, 503, 504)
 UNTOUCHED = (429, 503)
 """So answers who has not begun with a request."""
-MOST_WAIT_SECONDS = 10.0
+MOST_WAIT_SECONDS, MOST_PATIENT_SECONDS = 10.0, 30.0
 """Between all tries of a request; who asks for more (Retry-After) gets no further try, and the caller hears of it."""
 CUTS = 5
 
@@ -47,6 +47,8 @@ class Request:
     timeout: float | None = None
     repeatable: bool = True
     """Whether it may be sent again though it may have arrived: nothing is made twice by it."""
+    patient: bool = False
+    """Whether a server is given the time to start again: whoever waits for a run waits for that, too."""
 
     def keyed(self) -> Request:
         """The same; a POST with an Idempotency-Key, which is then the same in every try."""
@@ -194,13 +196,14 @@ def heard(
 ) -> Telling[T]:
     """What server-sent events behind ``after`` say, each once; a cut connection is taken up where it broke.
 
-    It is over when the stream ended, or one ``ends`` it, and ``over`` says so too. What is read as None is left out.
+    It is over when one ``ends`` it and ``over`` says so too, or when a stream ended that began after ``over`` said so:
+    what happened between a cut and its being over is told, too. What is read as None is left out.
 
     Raises:
         Refused: the server refused.
         Unreachable: the server stayed away.
     """
-    cuts = 0
+    cuts, known, ended = 0, False, False
     while True:
         headers = {"accept": "text/event-stream", "last-event-id": str(after)}
         try:
@@ -211,15 +214,20 @@ def heard(
                 after, cuts, item = int(message.id), 0, read_one(message)
                 if item is not None:
                     yield Tell(item)
-                    if ends(item) and (yield from over()):
+                    ended = ends(item)
+                    if ended and (yield from over()):
                         return
+            if known:
+                return
         except (Unreachable, ServerError) as error:
             cuts += 1
             if cuts > CUTS or (isinstance(error, ServerError) and error.status not in RETRIED):
                 raise
-        if (yield from over()):  # waits and tries again until the server is back
+        known = yield from over()  # waits and tries again until the server is back
+        if known and ended:
             return
-        yield Pause(_backed_off(1))
+        if not known:
+            yield Pause(_backed_off(1))
 
 
 def accepted(answer: httpx2.Response) -> httpx2.Response:
@@ -263,18 +271,19 @@ def asked_pause(answer: httpx2.Response) -> float | None:
 
 
 def _patiently(step: Send | Save) -> Plan[httpx2.Response]:
-    waited = 0.0
-    for attempt in range(1, TRIES + 1):
+    waited, patient = 0.0, step.request.patient
+    tries, most = (PATIENT_TRIES, MOST_PATIENT_SECONDS) if patient else (TRIES, MOST_WAIT_SECONDS)
+    for attempt in range(1, tries + 1):
         pause = _backed_off(attempt)
         try:
             answer: httpx2.Response = yield step
         except Unreachable as error:
-            if attempt == TRIES or (error.arrived and not step.request.repeatable):
+            if attempt == tries or (error.arrived and not step.request.repeatable):
                 raise
         else:
             again = answer.status_code in (RETRIED if step.request.repeatable else UNTOUCHED)
             pause = max(pause, asked_pause(answer) or 0.0)
-            if not again or attempt == TRIES or waited + pause > MOST_WAIT_SECONDS:
+            if not again or attempt == tries or waited + pause > most:
                 return accepted(answer)
         waited += pause
         yield Pause(pause)

@@ -104,7 +104,8 @@ class Run(Live[M]):
             if left <= 0:
                 raise TimedOut(f"{self.id} did not end within {timeout} s; it goes on.")
             headers = {"if-none-match": run._etag, "prefer": f"wait={max(1, round(left))}"} if run._etag else {}
-            answer = yield from answered(Request("GET", self.path, headers=headers, timeout=left + 10))
+            asked = Request("GET", self.path, headers=headers, timeout=left + 10, patient=True)
+            answer = yield from answered(asked)
             run = run if answer.status_code == 304 else self._answered(answer)
         if check and run.status != "succeeded":
             why = run.error.message if run.error else f"it was {run.status}"
@@ -120,7 +121,7 @@ class Run(Live[M]):
         """
 
         def over() -> Plan[bool]:
-            return (yield from read(Request("GET", self.path)))["terminal"] is True
+            return (yield from read(Request("GET", self.path, patient=True)))["terminal"] is True
 
         yield from heard(f"{self.path}/events", after, event_of, over)
 

@@ -99,7 +99,7 @@ class Study(Live[M]):
             if deadline is not None and time.monotonic() > deadline:
                 raise TimedOut(f"{self.id} did not end within {timeout} s; it goes on.")
             yield Pause(POLL_SECONDS)
-            study = yield from self._answered(Request("GET", self.path))
+            study = yield from self._answered(Request("GET", self.path, patient=True))
         return study
 
     @listing
@@ -119,7 +119,7 @@ class Study(Live[M]):
         ended = set[str]()
 
         def over() -> Plan[bool]:
-            return ids <= ended and (yield from read(Request("GET", self.path)))["terminal"] is True
+            return (yield from read(Request("GET", self.path, patient=True)))["terminal"] is True
 
         def mine(message: httpx2.ServerSentEvent) -> Event | None:
             event = event_of(message)
@@ -131,7 +131,7 @@ class Study(Live[M]):
                 ended.discard(event.run_id)
             return event
 
-        yield from heard("/v1/events", max(after, began), mine, over, lambda event: event.type in RUN_ENDS)
+        yield from heard("/v1/events", max(after, began), mine, over, lambda _: ids <= ended)
 
     def _beginning(self) -> Plan[tuple[set[str], int]]:
         """The ids of its runs, and an event's id that is before all of theirs."""

@@ -16,7 +16,7 @@ import pytest
 
 import fitwell
 from fitwell import plans
-from fitwell.plans import Pause, Request, Send, answered
+from fitwell.plans import Listen, Pause, Request, Send, Tell, answered
 from fitwell.transport import AsyncTransport, Transport, as_sent
 from tests.fitwell.asking import WAYS, Ask, asking
 
@@ -103,7 +103,7 @@ def test_a_retried_submit_carries_one_idempotency_key(ask: Ask) -> None:
 def test_a_cut_stream_is_taken_up_where_it_broke_and_tells_every_event_once(ask: Ask) -> None:
     told = ask(lambda client: client.runs.get("run_1"), lambda run: run.stream())
     assert [event.id for event in told] == [1, 2, 3, 4, 5, 6, 7]
-    assert Network.resumed == ["0", "2", "4", "6"]
+    assert Network.resumed == ["0", "2", "4", "6", "7"]
 
 
 def test_a_download_is_there_whole_or_not_at_all(ask: Ask, tmp_path: Path) -> None:
@@ -209,6 +209,83 @@ def test_what_would_be_made_twice_is_sent_again_only_where_it_cannot_have_arrive
     assert steps_of(once, said(502))[-1].status == 502
     assert steps_of(once, absent, said(503), said(201))[-1].status_code == 201
     assert steps_of(Request("POST", "/v1/runs", json={}), cut, said(502), said(201))[-1].status_code == 201
+
+
+def course(plan: Any, *came: Any) -> list[Any]:
+    """What a plan does, given what comes of its steps one after the other; a pause has no outcome."""
+    waiting, done = list(came), [next(plan)]
+    try:
+        while True:
+            one: Any = None if isinstance(done[-1], Pause | Tell) else waiting.pop(0)
+            done.append(plan.throw(one) if isinstance(one, Exception) else plan.send(one))
+    except StopIteration:
+        assert not waiting
+        return done
+
+
+def test_what_happened_between_a_cut_and_the_end_is_told_too() -> None:
+    cut = fitwell.Unreachable("http://x", "cut", arrived=True)
+    stream = httpx2.Response(200, headers={"content-type": "text/event-stream"})
+    over = httpx2.Response(200, json={"terminal": True})
+
+    def message(number: int) -> httpx2.ServerSentEvent:
+        event = {"id": number, "type": "epoch", "run_id": "run_1", "at": "", "data": {}}
+        return httpx2.ServerSentEvent(event="epoch", data=json.dumps(event), id=str(number))
+
+    followed = fitwell.Run.of(Handing(), RUN).stream()
+    done = course(followed, stream, message(1), cut, over, stream, message(2), message(3), None)
+    assert [one.item.id for one in done if isinstance(one, Tell)] == [1, 2, 3]
+    assert [one.request.headers["last-event-id"] for one in done if isinstance(one, Listen)] == ["0", "1"]
+
+
+def test_a_study_is_followed_to_its_last_event_and_no_further() -> None:
+    cut = fitwell.Unreachable("http://x", "cut", arrived=True)
+    stream = httpx2.Response(200, headers={"content-type": "text/event-stream"})
+    going_on, over = (httpx2.Response(200, json={"terminal": terminal}) for terminal in (False, True))
+    begun = [
+        httpx2.Response(200, json={"data": [{"id": "run_1"}, {"id": "run_2"}], "has_more": False}),
+        httpx2.Response(200, json={"data": [{"id": 7}]}),
+    ]
+
+    def message(number: int, run_id: str, kind: str) -> httpx2.ServerSentEvent:
+        event = {"id": number, "type": kind, "run_id": run_id, "at": "", "data": {}}
+        return httpx2.ServerSentEvent(event=kind, data=json.dumps(event), id=str(number))
+
+    one, other = message(8, "run_1", "run.succeeded"), message(10, "run_2", "run.failed")
+    strange = message(9, "run_3", "run.failed")
+    for between in ((), (cut, over, stream), (cut, going_on, stream)):
+        done = course(STUDY.stream(), *begun, stream, one, strange, *between, other, over)
+        assert [step.item.id for step in done if isinstance(step, Tell)] == [8, 10]
+    # The last event has come; whether that is all cannot be asked at once.
+    done = course(STUDY.stream(), *begun, stream, one, other, cut, *[cut] * 7, over)
+    assert [step.item.id for step in done if isinstance(step, Tell)] == [8, 10]
+
+
+class Handing:
+    """A transport that hands over the plan."""
+
+    def items(self, plan: Any) -> Any:
+        return plan
+
+
+STUDY: Any = fitwell.Study.of(
+    Handing(),
+    {
+        "id": "study_1", "name": None, "status": "running", "terminal": False, "metric": "val.loss", "at": "last",
+        "baseline": "plain", "looks": 1, "seeds": [0], "arms": [], "created_at": "",
+        "progress": {"runs": 2, "by_status": {}, "epoch": 1, "epochs": 9},
+    },
+)  # fmt: skip
+
+
+def test_who_waits_gives_a_server_the_time_to_start_again() -> None:
+    absent, done = fitwell.Unreachable("http://x", "nobody there"), httpx2.Response(200, json=RUN)
+    for tries, patient in ((4, False), (8, True)):
+        request = Request("GET", "/v1/runs/run_1", patient=patient)
+        assert steps_of(request, *[absent] * (tries - 1), done)[-1] is done
+        assert steps_of(request, *[absent] * tries)[-1] is absent
+    paused = sum(one.seconds for one in steps_of(request, *[absent] * 8) if isinstance(one, Pause))
+    assert paused > 15
 
 
 @pytest.mark.slow
