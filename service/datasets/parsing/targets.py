@@ -14,6 +14,7 @@ from service.datasets.parsing.sources import Named, Values, check_names
 MOST_CLASSES = 1000
 MOST_CLASSES_LENGTH = 20_000
 """Characters of all classes' names: every run's spec holds them."""
+LARGEST, SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
 FEW = 20
 """Up to so many different whole numbers are taken for classes."""
 
@@ -44,9 +45,23 @@ def target_of(y: Named | Values, task: Task | None) -> Target:
     found = _named(y, task) if isinstance(y, Named) else _numeric(y, task)
     if found.task == "classification":
         _check_classes(found.classes)
-    elif np.ptp(found.values) == 0:
-        raise Refused("constant_target", f"Every row has the target {found.values[0]:g}; there is nothing to learn.")
+    else:
+        _check_numbers(found.values)
     return found
+
+
+def _check_numbers(y: Values) -> None:
+    """See that there is something to learn, in a unit in which squares can be summed."""
+    if y.min() == y.max():
+        raise Refused("constant_target", f"Every row has the target {y[0]:g}; there is nothing to learn.")
+    large = np.flatnonzero(np.abs(y) > LARGEST)
+    if len(large):
+        row = int(large[0])
+        message = f"The target of row {row + 1} is {y[row]:g}; only finite float32 numbers work: use a larger unit."
+        raise Refused("not_finite", message, place=f"row {row + 1}")
+    if np.ptp(y) < SMALLEST:
+        message = f"The targets differ by at most {np.ptp(y):g}, which is nothing in float32: use a smaller unit."
+        raise Refused("constant_target", message)
 
 
 def _named(y: Named, task: Task | None) -> Target:
