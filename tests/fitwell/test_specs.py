@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,35 @@ def test_what_is_no_spec_is_refused_in_a_sentence(text: str, tmp_path: Path) -> 
         load(str(tmp_path / "spec.yaml"))
     with pytest.raises(SpecFileError, match="cannot be read"):
         load(str(tmp_path / "absent.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("optimizer: {lr: .nan}", "optimizer.lr is nan; only finite numbers work"),
+        ("stop: [{at: -.inf}]", "stop.0.at is -inf"),
+        ("name: 2024-01-01", "name is a date (2024-01-01); put quotes around it"),
+        ("labels: {1: a}", "labels has the key 1; a key is a text"),
+        ("model: &model {hidden: *model}", "model.hidden holds itself"),
+        ("[" * 5000, "not well formed"),
+    ],
+)
+def test_what_json_cannot_say_is_refused_where_it_stands(text: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_text(text)
+    with pytest.raises(SpecFileError, match=f"{tmp_path}/spec.yaml.*{re.escape(told)}"):
+        load(str(tmp_path / "spec.yaml"))
+
+
+def test_a_number_that_is_none_is_refused_in_json_too(tmp_path: Path) -> None:
+    (tmp_path / "spec.json").write_text('{"optimizer": {"lr": NaN}}')
+    with pytest.raises(SpecFileError, match=r"optimizer\.lr is nan"):
+        load(str(tmp_path / "spec.json"))
+
+
+@pytest.mark.parametrize("wrong", ["lr=.nan", "name=2024-01-01", "name=[", "name={1: 2}", "name=\x00"])
+def test_a_change_to_what_json_cannot_say_is_refused(wrong: str) -> None:
+    with pytest.raises(SpecFileError, match=f"--set {wrong.partition('=')[0]}: "):
+        change({}, [wrong])
 
 
 def test_changes_reach_fields_and_list_items_and_make_what_is_missing() -> None:
