@@ -5,7 +5,7 @@ from __future__ import annotations
 import http
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy.exc
@@ -137,10 +137,15 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
 
 async def _bad_parameters(request: Request, error: RequestValidationError) -> Response:
     errors = [
-        FieldError(str(e["loc"][-1]), e["type"], f"{e['msg']}.", tuple(e.get("ctx", {}).get("allowed", ())))
+        FieldError(_parameter(e["loc"]), e["type"], f"{e['msg']}.", tuple(e.get("ctx", {}).get("allowed", ())))
         for e in error.errors()
     ]
     return problem(request, SpecRefused(f"{errors[0].pointer}: {errors[0].message}", errors=errors))
+
+
+def _parameter(loc: Sequence[int | str]) -> str:
+    """The parameter's name; of one that is given several times, a number says which of them is wrong."""
+    return next(str(step) for step in reversed(loc) if isinstance(step, str))
 
 
 async def database_down(request: Request, error: sqlalchemy.exc.OperationalError) -> Response:

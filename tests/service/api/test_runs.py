@@ -415,3 +415,11 @@ def test_a_k_of_k_nearest_neighbours_is_told_where_it_belongs(client: TestClient
     for kind, pointer in {"linear": "/optimizer", "knn": "/epochs"}.items():
         refused = client.post("/v1/runs", json={**body, "model": {"kind": kind}, "epochs": 5000}).json()
         assert [one["pointer"] for one in refused["errors"]] == [pointer]
+
+
+def test_a_wrong_value_of_a_parameter_that_is_given_several_times_is_told_by_the_parameters_name(
+    client: TestClient,
+) -> None:
+    refused = client.get("/v1/runs", params={"status": ["queued", "lost"]}).json()
+    assert refused["errors"][0]["pointer"] == "status"
+    assert refused["detail"].startswith("status: ")
