@@ -164,7 +164,10 @@ class Studies(OnBehalf):
             if twice:
                 message = f"The study has the seeds {', '.join(map(str, twice))} already; give others."
                 raise SpecRefused(message, errors=[FieldError("/seeds", "seed_there", message)])
-            seen = sum(one.epoch for one in studies.progress(connection, [study_id])) > 0
+            progress = studies.progress(connection, [study_id])
+            wanted = len(arms) * len(row.seeds) * (plan.folds or 1)
+            # A run that is gone may have been seen before it went.
+            seen = sum(one.epoch for one in progress) > 0 or sum(one.runs for one in progress) < wanted
             studies.change(connection, study_id, {"seeds": [*row.seeds, *seeds], "looks": row.looks + seen})
             hold(connection, [arm.run.spec for arm in arms], self.caller)
             columns, hired = self._hired(connection, study_id, arms, plan, columns, reuse=True)

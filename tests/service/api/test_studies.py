@@ -236,6 +236,15 @@ def test_more_seeds_after_a_look_split_alpha(client: TestClient, work: Jobs) -> 
     assert client.post(f"/v1/studies/{study['id']}/seeds", json={}).status_code == 422
 
 
+def test_runs_that_were_seen_and_deleted_were_seen(client: TestClient, work: Jobs) -> None:
+    study = post(client, seeds=4).json()
+    train(client, work, some_loss)
+    for run in client.get("/v1/runs", params={"study_id": study["id"], "limit": 100}).json()["data"]:
+        assert client.delete(f"/v1/runs/{run['id']}").status_code == 204
+    after = client.post(f"/v1/studies/{study['id']}/seeds", json={"add": 4}).json()
+    assert (after["looks"], after["seeds"]) == (2, [0, 1, 2, 3, 4, 5, 6, 7])
+
+
 def test_a_comparison_says_how_many_pairs_were_deleted(client: TestClient, work: Jobs) -> None:
     more = {"regularizers_add": [{"kind": "l1", "strength": 0.1}]}
     study = post(client, arms={"plain": {}, "dropout": DROPOUT, "more": more}).json()
