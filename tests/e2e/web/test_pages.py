@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import httpx2
@@ -105,6 +106,27 @@ def test_a_shared_address_shows_the_same_comparison_in_a_fresh_browser(opened: O
     assert again.locator("#verdicts").inner_text() == page.locator("#verdicts").inner_text()
     again.locator("select[name=view]").select_option("runs")
     drawn(again, "curves", 16)
+
+
+def test_the_verdict_is_seen_and_the_lines_are_chosen_whatever_arms_are_called(opened: Opened, served: Serving) -> None:
+    spec = {**BASE, "epochs": 2}
+    long = "a " + "very" * 14
+    arms: dict[str, Any] = {long: {}, "50%|7C": {"optimizer": {"lr": 0.01}}, "50%": {"optimizer": {"lr": 0.02}}}
+    study = served.client.studies.create(base=spec, arms=arms, seeds=2)
+    study.wait(60)
+    page = opened(f"/studies/{study.id}")
+    drawn(page, "curves", 3)
+    page.locator("#curves .key", has_text=long).click()
+    drawn(page, "curves", 2)
+    page.locator("#curves .key", has_text=re.compile("^50%$")).click()
+    again = opened(page.url)
+    drawn(again, "curves", 1)
+    expect(again.locator('#curves .key[aria-pressed="true"]')).to_have_text("50%|7C")
+    for width in (1440, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.locator("#verdicts").evaluate("(one) => one.scrollWidth <= one.clientWidth"), width
+    page.get_by_label("Group by").select_option("seed")
+    expect(page.locator("#verdict-line")).to_contain_text("no two groups were measured at the same seed")
 
 
 def test_a_table_holds_what_the_api_says_and_csv_is_the_same(opened: Opened, trained: Trained) -> None:

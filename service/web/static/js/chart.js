@@ -1,6 +1,6 @@
 // A chart: lines with bands, smoothing, logarithmic axes, zoom, a legend, a table, a file. uPlot draws, this arranges.
 import uPlot from "../vendor/uplot.js";
-import { choose, chosen } from "./address.js";
+import { choose, chosen, joined, parted } from "./address.js";
 import { aligned } from "./alignment.js";
 import { make, save } from "./elements.js";
 import { number } from "./format.js";
@@ -40,7 +40,7 @@ export class Chart {
   get smoothing() { return Math.min(Math.max(Number(chosen("smooth", "0")) || 0, 0), 0.99); }
   /** The lines that the address names; where it names none of this chart, those that are shown without being asked for. */
   get visible() {
-    const names = new Set(chosen("lines").split("|"));
+    const names = new Set(parted(chosen("lines")));
     const asked = this.lines.filter((line) => names.has(line.name));
     return asked.length ? asked : this.lines.filter((line) => line.usual !== false);
   }
@@ -167,11 +167,11 @@ export class Chart {
     const names = new Set(this.visible.map((one) => one.name));
     if (!names.delete(line.name)) names.add(line.name);
     const usual = this.lines.filter((one) => one.usual !== false).map((one) => one.name);
-    const others = chosen("lines").split("|").filter((name) => name && !this.lines.some((one) => one.name === name));
+    const others = parted(chosen("lines")).filter((name) => !this.lines.some((one) => one.name === name));
     const wanted = this.lines.map((one) => one.name).filter((name) => names.has(name));
     if (!wanted.length) return; // a chart without a line shows nothing
-    const own = wanted.join("|") === usual.join("|") ? [] : wanted;
-    choose({ lines: [...own, ...others].join("|") });
+    const own = joined(wanted) === joined(usual) ? [] : wanted;
+    choose({ lines: joined([...own, ...others]) });
     document.dispatchEvent(new CustomEvent("chart:changed"));
   }
 

@@ -40,7 +40,7 @@ function rows(arm, found, scale) {
   ];
   if (!pairs.length) return [make("tr", {}, ...own, ...empty(against, "", "wide", "wide", ""))];
   return pairs.map((pair, i) => make("tr", {}, ...(i === 0 ? own : [make("th", { scope: "row", class: "faint" }, arm.id), ...empty("wide", "", "wide")]),
-    make("td", { class: against }, pair.baseline),
+    make("td", { class: `against ${against}` }, pair.baseline),
     make("td", { class: "num" }, signed(pair.mean_difference), spread(pair.std)),
     make("td", { class: "wide", title: `95 % interval, unadjusted: ${interval(pair.ci)}` }, forest(pair, scale)),
     make("td", { class: "num wide" }, pair.p_adjusted === null ? "–" : pair.p_adjusted.toFixed(3)),
@@ -73,8 +73,9 @@ function line(found) {
   const told = decided.slice(0, MOST_TOLD).flatMap((pair, i) => [i ? "; " : "", make("b", {}, pair.arm), ` ${WORDS[pair.verdict]} ${pair.baseline}`]);
   const more = decided.length - MOST_TOLD;
   const left = found.pairs.length - decided.length;
-  const seeds = Math.min(...found.pairs.map((pair) => pair.n));
-  if (!seeds && !found.complete) return ["Nothing can be compared yet: no pair of seeds has come so far."];
+  const seeds = Math.min(...found.pairs.map((pair) => pair.n).filter(Boolean));
+  if (seeds === Infinity) return [found.complete ? "Nothing can be compared: no two groups were measured at the same seed."
+    : "Nothing can be compared yet: no pair of seeds has come so far."];
   if (!decided.length) return [`With ${seeds} pair${seeds === 1 ? "" : "s"} of seeds no difference can be told from chance.`];
   return [...(found.complete ? [] : ["So far: "]), ...told, more > 0 ? ` (and ${more} more)` : "", ".",
     left ? ` Of ${left} other${left > 1 ? "s" : ""} it cannot be told.` : ""];
