@@ -78,6 +78,28 @@ def test_what_the_server_refuses_stands_at_its_field(opened: Opened, watched: Wa
     expect(again.locator('[data-error="/epochs"]')).to_contain_text("integer")
 
 
+SHAPELESS: tuple[Any, ...] = (
+    {"regularizers": 5},
+    {"regularizers": [None]},
+    {"stop": "soon"},
+    {"model": {"kind": "constructor"}},
+)
+
+
+def test_a_spec_of_any_shape_leaves_the_form_standing(opened: Opened, watched: Watched) -> None:
+    watched.expected = {422}
+    for no_object in ("null", "5", "[]"):
+        expect(opened(f"/runs/new?spec={no_object}").locator("#cost")).to_contain_text("Parameters")
+    for shapeless in SHAPELESS:
+        page = opened("/runs/new?spec=" + quote(json.dumps({**BASE, **shapeless})))
+        expect(page.locator("[data-error]:not(:empty)").first).to_be_visible()
+        page.locator("#json").fill(json.dumps(BASE))
+        expect(page.locator("#cost")).to_contain_text("Parameters")
+        page.locator("#json").fill(json.dumps({**BASE, **shapeless}))
+        expect(page.locator("#json-error")).to_be_empty()
+        expect(page.locator("[data-error]:not(:empty)").first).to_be_visible()
+
+
 def test_a_shared_address_shows_the_same_comparison_in_a_fresh_browser(opened: Opened, trained: Trained) -> None:
     page = opened(f"/studies/{trained.study.id}")
     drawn(page, "curves", 4)

@@ -31,7 +31,7 @@ export class Fields {
     if (kind.is === "list") return this.list(name, kind, value, pointer);
     if (kind.is === "parts") return this.part(name, kind, value, pointer, "h3");
     if (kind.is === "json") return this.grid([this.field(name, kind, value, pointer)]);
-    const inner = value[name] ?? {};
+    const inner = typeof value[name] === "object" && value[name] !== null ? value[name] : {};
     const keep = () => { if (Object.keys(inner).length) value[name] = inner; else delete value[name]; };
     const within = new Fields(this.definitions, this.notes, (structure) => { keep(); this.changed(structure); });
     return make("div", { class: "item", "data-pointer": `${pointer}/${step(name)}` },
@@ -53,7 +53,7 @@ export class Fields {
     return make("section", { class: heading === "h2" ? "card" : "item", "data-pointer": here },
       make("div", { class: "part-head" }, make(heading, {}, titled(name)), select),
       this.problem(`${here}/kind`), this.problem(here),
-      ...(part && kinds[part.kind] ? this.known(name, kinds[part.kind], part, here) : [make("p", { class: "part-note" }, description)]));
+      ...(kindOf(part, kinds) ? this.known(name, kindOf(part, kinds), part, here) : [make("p", { class: "part-note" }, description)]));
   }
 
   known(family, schema, part, here) {
@@ -66,7 +66,7 @@ export class Fields {
   /** A list of parts, or of objects, to add to and take from. */
   list(name, kind, value, pointer, heading = "h3") {
     const here = `${pointer}/${step(name)}`;
-    const all = value[name] ?? [];
+    const all = Array.isArray(value[name]) ? value[name] : []; // what is none is refused by the server, in words
     const { items } = kind;
     const add = (item) => { value[name] = [...all, item]; this.changed(true, `${here}/${all.length}`); };
     const remove = (i) => { value[name] = all.filter((_, at) => at !== i); if (!value[name].length) delete value[name]; this.changed(true, here); };
@@ -81,10 +81,10 @@ export class Fields {
   }
 
   item(family, items, item, here, remove) {
-    const schema = items.is === "parts" ? items.kinds[item.kind] : items;
+    const schema = items.is === "parts" ? kindOf(item, items.kinds) : items;
     return make("div", { class: "item", "data-pointer": here },
-      make("div", { class: "part-head" }, make("b", {}, item.kind ?? ""),
-        make("button", { type: "button", class: "quiet small end", onclick: remove, "aria-label": `Remove ${item.kind ?? "this"}` }, "Remove")),
+      make("div", { class: "part-head" }, make("b", {}, item?.kind ?? ""),
+        make("button", { type: "button", class: "quiet small end", onclick: remove, "aria-label": `Remove ${item?.kind ?? "this"}` }, "Remove")),
       this.problem(`${here}/kind`), this.problem(here),
       ...(schema ? this.known(family, schema, item, here) : []));
   }
@@ -106,6 +106,9 @@ export class Fields {
 
   problem(pointer) { return make("p", { class: "field-error", id: `error${pointer}`, "data-error": pointer }); }
 }
+
+/** The schema of a part's kind; none where it is no part, or of no kind that is known. */
+function kindOf(part, kinds) { return Object.hasOwn(kinds, part?.kind) ? kinds[part.kind] : null; }
 
 function control(kind, value, set) {
   if (kind.is === "choice") {

@@ -27,7 +27,7 @@ async function begin() {
 /** What the form begins with: the address's spec or preset, a run that is there, or the example. */
 async function given() {
   const ready = JSON.parse(form.dataset.given);
-  if (chosen("spec")) { try { return JSON.parse(chosen("spec")); } catch { /* an address that was cut: begin anew */ } }
+  if (chosen("spec")) { try { return specIn(chosen("spec")); } catch { /* an address that was cut: begin anew */ } }
   if (ready) return ready;
   const [name, ...arm] = chosen("preset").split("/");
   if (name) {
@@ -36,6 +36,12 @@ async function given() {
     if (found?.runs[arm.join("/")]) return found.runs[arm.join("/")];
   }
   return structuredClone(EXAMPLE);
+}
+
+function specIn(text) {
+  const found = JSON.parse(text);
+  if (typeof found !== "object" || found === null || Array.isArray(found)) throw new SyntaxError("A spec is an object: {…}");
+  return found;
 }
 
 function build(focus) {
@@ -124,9 +130,7 @@ form.addEventListener("submit", async (event) => {
 json.addEventListener("input", () => {
   const told = document.getElementById("json-error");
   try {
-    const next = JSON.parse(json.value);
-    if (typeof next !== "object" || next === null || Array.isArray(next)) throw new SyntaxError("A spec is an object: {…}");
-    body = next;
+    body = specIn(json.value);
     told.textContent = "";
     build();
     changed();
