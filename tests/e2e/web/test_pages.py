@@ -259,6 +259,24 @@ def test_runs_are_filtered_sorted_and_grouped_and_the_address_says_so(
     assert best == sorted(best)
 
 
+def test_a_list_says_that_nobody_answers_until_somebody_does(
+    opened: Opened, watched: Watched, trained: Trained
+) -> None:
+    page = opened("/?state=failed")
+    unheard = len(watched.wrong)
+    page.context.set_offline(True)
+    page.get_by_role("button", name="CSV").click()
+    expect(page.locator("#list-error")).to_contain_text("does not answer")
+    page.context.set_offline(False)
+    page.get_by_label("Sort").select_option("created_at")
+    expect(page.locator("#list-error")).to_be_empty()
+    page.context.set_offline(True)
+    page.get_by_label("Sort").select_option("best.value")
+    expect(page.locator("#list-error")).to_contain_text("does not answer")
+    told, watched.wrong[unheard:] = watched.wrong[unheard:], []
+    assert all("Failed to load" in one or "Failed to fetch" in one for one in told), told
+
+
 def test_a_filter_that_cannot_be_read_is_told_where_it_was_typed(opened: Opened, watched: Watched) -> None:
     watched.expected = {422}
     page = opened("/?filter=" + quote("best.value <"))

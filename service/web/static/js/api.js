@@ -1,5 +1,7 @@
 // The JSON API as a page asks it. Refusals become errors that carry the problem.
 
+export const SILENT = "The server does not answer. Is it still running?";
+
 export class Refused extends Error {
   constructor(problem) {
     super(problem.detail ?? "The server did not answer.");
@@ -13,7 +15,7 @@ export async function ask(path, options = {}) {
     answer = await fetch(path, { headers: { accept: "application/json", ...options.headers }, ...options });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refused({ detail: "The server does not answer. Is it still running?" });
+    throw new Refused({ detail: SILENT });
   }
   if (answer.status === 401) location.reload(); // which leads to the page that takes a token
   const told = answer.status === 204 ? null : await answer.json().catch(() => ({ detail: answer.statusText }));

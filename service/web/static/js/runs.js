@@ -1,5 +1,5 @@
 // The list of runs: kept up to date while it is looked at, with a small curve in each row.
-import { ask } from "./api.js";
+import { ask, SILENT } from "./api.js";
 import { draw, save } from "./elements.js";
 import { tellTimes } from "./format.js";
 import { follow, renew, seldom } from "./stream.js";
@@ -53,14 +53,18 @@ async function saveList(address) {
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-csv]");
-  if (button) saveList(button.dataset.csv);
+  if (button) saveList(button.dataset.csv).then(() => complain(""), (error) => complain(error.message));
 });
+
+/** What went wrong with the list as a whole; nothing, where it goes well again. */
+function complain(text) { document.getElementById("list-error").textContent = text; }
 
 function settle() { tellTimes(); drawCurves(); }
 
 const refresh = seldom(() => renew("list"), 1500);
 document.addEventListener("renewed", settle);
-document.addEventListener("htmx:after:swap", settle);
+document.addEventListener("htmx:after:swap", () => { complain(""); settle(); });
+document.addEventListener("htmx:error", () => complain(SILENT));
 document.querySelector("#filters").addEventListener("keydown", (event) => {
   if (event.key === "Escape") event.target.value = "";
 });
