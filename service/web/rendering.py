@@ -15,6 +15,7 @@ from service.web.assets import address
 from service.web.summaries import gap_of, held_out, spec_parts, titled
 
 MINUTE, HOUR = 60.0, 3600.0
+HUNDRED, MANY_DIGITS = 100.0, 1e5
 
 
 @functools.cache
@@ -45,10 +46,15 @@ def rendered(name: str, *, caller: Caller | None = None, **context: Any) -> str:
 
 
 def number(value: float | None) -> str:
-    """A measured value, four digits of it."""
+    """A measured value, in about four digits, as the charts tell it."""
     if value is None:
         return "–"
-    return f"{value:.4g}" if abs(value) < 1e-3 and value else f"{value:.4f}"
+    size = abs(value)
+    if size >= MANY_DIGITS:
+        return f"{value:.3g}"
+    if size >= HUNDRED:
+        return f"{value:.1f}"
+    return f"{value:.4g}" if size < 1e-3 and value else f"{value:.4f}"
 
 
 def duration(seconds: float | None) -> str:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from service.web import code
 from service.web.differences import differences
 from service.web.figures import HEIGHT, WIDTH, Line, bars, figure
+from service.web.rendering import number
 from service.web.session import local
 
 NASTY = 'it\'s "<b>" $(reboot) `reboot` \\ \n\'\'\'""" </script>'
@@ -45,6 +46,11 @@ def test_what_a_shell_would_run_is_quoted() -> None:
     words = shlex.split(code.as_curl({"name": NASTY}, "http://here", with_token=True).replace("\\\n", " "))
     assert json.loads(words[-1]) == {"name": NASTY}
     assert "Authorization: Bearer $FITWELL_TOKEN" in words
+
+
+def test_a_number_has_the_digits_that_there_is_room_for() -> None:
+    told = {0.0: "0.0000", 1e-5: "1e-05", 0.12345: "0.1235", 12.5: "12.5000", 416.26: "416.3", -416013.2: "-4.16e+05"}
+    assert [number(value) for value in told] == list(told.values())
 
 
 @given(st.lists(st.floats(-1e9, 1e9) | st.none(), min_size=1, max_size=40))
