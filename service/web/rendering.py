@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from service.callers import Caller
 from service.web.assets import address
-from service.web.summaries import gap_of, held_out, spec_parts, titled
+from service.web.summaries import gap_of, held_out, spec_parts, study_titled, titled
 
 MINUTE, HOUR = 60.0, 3600.0
 HUNDRED, MANY_DIGITS = 100.0, 1e5
@@ -36,7 +36,7 @@ def environment() -> Environment:
         "styles": Markup,
     }
     made.globals |= {"asset": address, "held_out": held_out, "gap_of": gap_of, "spec_parts": spec_parts}
-    made.globals |= {"titled": titled}
+    made.globals |= {"titled": titled, "study_titled": study_titled}
     return made
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.runs.run import Run
+from service.studies.study import Study
 
 UNTOLD = ("kind", "active", "seed", "split_seed", "validation_size")
 """Fields that tell little of a part."""
@@ -13,7 +14,17 @@ UNTOLD = ("kind", "active", "seed", "split_seed", "validation_size")
 
 def titled(run: Run) -> str:
     """What a run is called: its name, else its arm and seed, else the end of its id."""
-    return run.name or (f"{run.arm} · seed {run.seed}" if run.arm else f"run …{run.id[-6:]}")
+    return _told(run.name) or (f"{run.arm} · seed {run.seed}" if run.arm else f"run …{run.id[-6:]}")
+
+
+def study_titled(study: Study) -> str:
+    """What a study is called: its name, else the end of its id."""
+    return _told(study.name) or f"Study …{study.id[-6:]}"
+
+
+def _told(name: str | None) -> str:
+    """The name, where there is anything of it to see and to click on."""
+    return name if name and any(character.isprintable() and not character.isspace() for character in name) else ""
 
 
 def held_out(run: Run) -> str:

@@ -305,6 +305,16 @@ def test_what_people_type_is_text(opened: Opened, trained: Trained) -> None:
     expect(filtered.locator("#list")).to_contain_text("No run is like that")
 
 
+def test_what_has_an_unseen_name_is_found_by_the_end_of_its_id(opened: Opened, served: Serving) -> None:
+    spec = {**BASE, "epochs": 2}
+    run = served.client.runs.create(name=" \u200b", seed=79, **spec)
+    study = served.client.studies.create(name="\t", base=spec, arms={"only": {}}, seeds=1)
+    opened("/").get_by_role("link", name=f"run …{run.id[-6:]}").click()
+    page = opened("/studies")
+    page.get_by_role("link", name=f"Study …{study.id[-6:]}").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Study …{study.id[-6:]}")
+
+
 def test_a_run_by_keyboard_alone(opened: Opened, trained: Trained) -> None:
     page = opened("/")
     page.keyboard.press("Tab")
