@@ -102,7 +102,8 @@ def get_run(
         study=studies.get(run.study_id) if run.study_id else None,
         texts=texts_of(run, str(request.base_url).rstrip("/"), with_token=caller.token_id is not None),
         actions=states.allowed(run.status) if may_change(caller, run.owner) else (),
-        has_images=len(spec.dataset.shape) > 1,
+        trains=spec.model.trains,  # one that does not predicts nothing here: no ONNX, no picture
+        has_images=len(spec.dataset.shape) > 1 and spec.model.trains,
         drawn=MOST_DRAWN,
         log=records.log(run_id, after=0, limit=LOG_LINES),
         **found_of(run_id, records),

@@ -277,6 +277,17 @@ def test_a_list_says_that_nobody_answers_until_somebody_does(
     assert all("Failed to load" in one or "Failed to fetch" in one for one in told), told
 
 
+def test_neighbours_have_no_picture_and_no_onnx_to_offer(opened: Opened, served: Serving) -> None:
+    digits = {"kind": "digits", "train_size": 100}
+    run = served.client.runs.create(name="neighbours", dataset=digits, model={"kind": "knn"}, epochs=3)
+    run.wait(60)
+    page = opened(f"/runs/{run.id}")
+    drawn(page, "losses", 3)
+    expect(page.get_by_role("heading", name="What it mistakes for what")).to_be_visible()
+    expect(page.locator(".pictures")).to_have_count(0)
+    expect(page.locator(".downloads a", has_text=".onnx")).to_have_count(0)
+
+
 def test_a_filter_that_cannot_be_read_is_told_where_it_was_typed(opened: Opened, watched: Watched) -> None:
     watched.expected = {422}
     page = opened("/?filter=" + quote("best.value <"))
