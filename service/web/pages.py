@@ -93,6 +93,7 @@ def get_run(
     mark = records.last_event_id()
     run = runs.get(run_id)
     spec = RunSpec.of(run.spec)
+    server = str(request.base_url).rstrip("/")
     page = rendered(
         "run.html",
         caller=caller,
@@ -100,7 +101,8 @@ def get_run(
         run=run,
         mark=mark,
         study=studies.get(run.study_id) if run.study_id else None,
-        texts=texts_of(run, str(request.base_url).rstrip("/"), with_token=caller.token_id is not None),
+        server=server,
+        texts=texts_of(run, server, with_token=caller.token_id is not None),
         actions=states.allowed(run.status) if may_change(caller, run.owner) else (),
         trains=spec.model.trains,  # one that does not predicts nothing here: no ONNX, no picture
         has_images=len(spec.dataset.shape) > 1 and spec.model.trains,

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import httpx2
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.e2e.web.conftest import BASE, NASTY, Opened, Trained, Watched, shoot
 from tests.processes import Serving, eventually
@@ -324,6 +324,29 @@ def test_what_has_an_unseen_name_is_found_by_the_end_of_its_id(opened: Opened, s
     page = opened("/studies")
     page.get_by_role("link", name=f"Study …{study.id[-6:]}").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Study …{study.id[-6:]}")
+
+
+def test_what_is_copied_names_the_address_that_the_browser_used(
+    browser: Browser, served: Serving, trained: Trained
+) -> None:
+    outside, inside = "https://fit.example.org", served.client.transport.url
+
+    def passed_on(route: Route) -> None:
+        """As a proxy that ends TLS does; without tokens, the server would refuse another origin."""
+        headers = {name: value for name, value in route.request.headers.items() if name != "origin"}
+        route.fulfill(response=route.fetch(url=route.request.url.replace(outside, inside), headers=headers))
+
+    context = browser.new_context(base_url=outside)
+    context.route(f"{outside}/**", passed_on)
+    page = context.new_page()
+    page.goto(f"/runs/{trained.nasty.id}")
+    drawn(page, "losses", 3)
+    for form, named in (("curl", f"curl -s {outside}/v1/runs "), ("Python", f"fitwell.Client('{outside}')")):
+        page.get_by_role("tab", name=form).click()
+        expect(page.get_by_role("tabpanel")).to_contain_text(named)
+        expect(page.get_by_role("tabpanel")).not_to_contain_text(inside)
+    context.unroute_all(behavior="ignoreErrors")  # a picture may still be on its way
+    context.close()
 
 
 def test_a_run_by_keyboard_alone(opened: Opened, trained: Trained) -> None:

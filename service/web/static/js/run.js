@@ -107,6 +107,14 @@ function hear(event) {
   if (event.type !== "run.changed") loadSoon(); // a run that goes on elsewhere may have lost its last epochs
 }
 
+/** A proxy that ends TLS is unknown to the server, and known to the browser: what is copied names the address that was used. */
+function tellAddress() {
+  if (!/^https?:\/\/[\w.-]+(:\d+)?$/.test(location.origin)) return; // what a shell would read in another way stays as it was quoted
+  for (const code of document.querySelectorAll("#panel-curl code, #panel-Python code")) {
+    code.textContent = code.textContent.replace(page.dataset.server, () => location.origin);
+  }
+}
+
 /** What the server's markup leaves to scripts. */
 function settle() {
   tellTimes();
@@ -136,6 +144,7 @@ page.addEventListener("click", async (event) => {
 document.addEventListener("chart:axis", show);
 document.addEventListener("theme", settle);
 document.querySelectorAll("[data-tabs]").forEach(tabs);
+tellAddress();
 settle();
 load().then(() => {
   if ("active" in page.dataset) follow(`/v1/runs/${id}/events`, page.dataset.mark, hear, { closes: true });
