@@ -32,7 +32,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535, description="0 takes a free one.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO",
-        description="The least important messages that are logged. INFO tells of what changes something or is refused, "
+        description="The least important messages that are logged. INFO tells of every refusal, "
         "DEBUG of every request.",
     )
     log_format: Literal["text", "json"] = Field(

@@ -1,4 +1,4 @@
-"""A line in the log for every request that changes something or is refused; with DEBUG, for every one."""
+"""A line in the log for every request that is refused; with DEBUG, for every one."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import logging
 import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from service.api.access import SAFE_METHODS
 
 LOG = logging.getLogger("fitwell.requests")
 REFUSED = 400
@@ -35,8 +33,7 @@ class Told:
         try:
             await self._app(scope, receive, noting)
         finally:
-            matters = scope["method"] not in SAFE_METHODS or status >= REFUSED or not status
-            level = logging.INFO if matters else logging.DEBUG
+            level = logging.INFO if status >= REFUSED or not status else logging.DEBUG
             if LOG.isEnabledFor(level):
                 _tell(level, scope, status, time.perf_counter() - began)
 
