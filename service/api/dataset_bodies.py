@@ -40,7 +40,7 @@ def file_of(example: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "description": told, "content": {OCTETS: content}}}
 
 
-def _options(
+async def _options(
     request: Request,
     format: Annotated[  # noqa: A002
         Format | None, Query(description="Of the file; found out from Content-Type and first bytes where left out.")

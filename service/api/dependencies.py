@@ -1,10 +1,13 @@
-"""What routes are handed: the rules they delegate to, and the parts of a request they share."""
+"""What routes are handed: the rules they delegate to, and the parts of a request they share.
+
+None of it waits for anything, and so all of it is ``async``: each function that is not costs a turn of another thread.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request
@@ -27,56 +30,60 @@ from service.webhooks.webhooks import Webhooks
 MOST_WAIT_SECONDS = 60.0
 
 
-def _runs(request: Request) -> Runs:
+async def _runs(request: Request) -> Runs:
     runs: Runs = request.app.state.runs
     return runs.on_behalf_of(caller_of(request))
 
 
-def _records(request: Request) -> Records:
+async def _records(request: Request) -> Records:
     records: Records = request.app.state.records
     return records.on_behalf_of(caller_of(request))
 
 
-def _studies(request: Request) -> Studies:
+async def _studies(request: Request) -> Studies:
     studies: Studies = request.app.state.studies
     return studies.on_behalf_of(caller_of(request))
 
 
-def _tokens(request: Request) -> Tokens:
+async def _tokens(request: Request) -> Tokens:
     tokens: Tokens = request.app.state.tokens
     return tokens.on_behalf_of(caller_of(request))
 
 
-def _webhooks(request: Request) -> Webhooks:
+async def _webhooks(request: Request) -> Webhooks:
     webhooks: Webhooks = request.app.state.webhooks
     return webhooks.on_behalf_of(caller_of(request))
 
 
-def _models(request: Request) -> Models:
+async def _models(request: Request) -> Models:
     models: Models = request.app.state.models
     return models.on_behalf_of(caller_of(request))
 
 
-def _uploads(request: Request) -> Uploads:
+async def _uploads(request: Request) -> Uploads:
     uploads: Uploads = request.app.state.uploads
     return uploads.on_behalf_of(caller_of(request))
 
 
-def _tailer(request: Request) -> Tailer:
+async def _tailer(request: Request) -> Tailer:
     tailer: Tailer = request.app.state.tailer
     return tailer
 
 
-def _settings(request: Request) -> Settings:
+async def _settings(request: Request) -> Settings:
     settings: Settings = request.app.state.settings
     return settings
+
+
+async def _caller(request: Request) -> Caller:
+    return caller_of(request)
 
 
 RunsOf = Annotated[Runs, Depends(_runs)]
 RecordsOf = Annotated[Records, Depends(_records)]
 StudiesOf = Annotated[Studies, Depends(_studies)]
 TokensOf = Annotated[Tokens, Depends(_tokens)]
-CallerOf = Annotated[Caller, Depends(caller_of)]
+CallerOf = Annotated[Caller, Depends(_caller)]
 WebhooksOf = Annotated[Webhooks, Depends(_webhooks)]
 ModelsOf = Annotated[Models, Depends(_models)]
 UploadsOf = Annotated[Uploads, Depends(_uploads)]
@@ -84,10 +91,10 @@ TailerOf = Annotated[Tailer, Depends(_tailer)]
 SettingsOf = Annotated[Settings, Depends(_settings)]
 
 
-def only(*known: str) -> Callable[[Request], None]:
+def only(*known: str) -> Callable[[Request], Awaitable[None]]:
     """A dependency that refuses query parameters other than ``known``: a misspelt filter must not go unnoticed."""
 
-    def check(request: Request) -> None:
+    async def check(request: Request) -> None:
         unknown = [name for name in request.query_params if name not in known]
         if unknown:
             what = f"The known ones are {', '.join(known)}." if known else "None is taken here."
@@ -141,7 +148,7 @@ def not_modified(tag: str, **headers: str) -> Response:
     return Response(status_code=304, headers={"etag": tag, **{k.replace("_", "-"): v for k, v in headers.items()}})
 
 
-def wait_of(
+async def wait_of(
     prefer: Annotated[str | None, Header(description="`wait=30`: wait so many seconds for a change.")] = None,
 ) -> float:
     """The seconds that the caller is ready to wait (RFC 7240), at most 60."""

@@ -96,7 +96,7 @@ async def create_run(
     return made(answer, "/v1/runs")
 
 
-def _labels(
+async def _labels(
     label: Annotated[list[str], Query(description="`key=value`; all given ones must match.")] = [],  # noqa: B006
 ) -> dict[str, str]:
     pairs = [one.partition("=") for one in label]

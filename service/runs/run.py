@@ -61,7 +61,8 @@ class Run:
             "waiting_reason": _waiting_reason(row, workers),
         }
         names = cls.__dataclass_fields__.keys() - computed.keys()
-        stored: dict[str, Any] = {name: getattr(row, name) for name in names}
+        columns: dict[str, Any] = dict(zip(row._fields, row, strict=True))
+        stored = {name: columns[name] for name in names}
         return cls(**stored, **computed)
 
 

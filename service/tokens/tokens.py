@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -19,6 +21,8 @@ from service.store.runs import Row
 from service.tokens.token import SECRET, SHOWN, NewToken, Token, hashed, new_secret
 
 LOG = logging.getLogger("fitwell.service")
+FIRST_SECONDS = 1.0
+"""How soon the first token is needed where another process made it."""
 USE_SECONDS = 60.0
 """How exactly the last use is known."""
 
@@ -32,6 +36,19 @@ class TokenPage:
     next_cursor: str | None
 
 
+@dataclass
+class _Seen:
+    """Whether there has ever been a token, and when the database was asked for that last."""
+
+    any: bool = False
+    asked: float = -math.inf
+
+    @property
+    def known(self) -> bool:
+        """Whether the database need not be asked now."""
+        return self.any or time.monotonic() - self.asked < FIRST_SECONDS
+
+
 class Tokens(OnBehalf):
     """Tokens in one database. ``exposed``: whether the server can be reached from other machines."""
 
@@ -39,7 +56,7 @@ class Tokens(OnBehalf):
         self._engine = engine
         self._always = exposed or settings.auth == "required"
         self._never = settings.auth == "off"
-        self._seen_any = False
+        self._seen = _Seen()
         self._used = set[str]()
         self.local = replace(LOCAL, shares_runs=settings.share_runs, shares_results=settings.shares_results)
         """Whoever asks where no token is needed."""
@@ -48,10 +65,16 @@ class Tokens(OnBehalf):
         """Whether nobody is answered without a token: beyond loopback, and wherever there has been one."""
         if self._always or self._never:
             return self._always
-        if not self._seen_any:
+        if not self._seen.known:
             with reading(self._engine) as connection:
-                self._seen_any = tokens.any_ever(connection)
-        return self._seen_any
+                self._seen.any = tokens.any_ever(connection)
+            self._seen.asked = time.monotonic()
+        return self._seen.any
+
+    @property
+    def surely_not_needed(self) -> bool:
+        """Whether it is known without asking the database that no token is needed."""
+        return self._never or (not self._always and self._seen.known and not self._seen.any)
 
     def authenticated(self, secret: str) -> Caller:
         """Whose token this is.
@@ -98,7 +121,9 @@ class Tokens(OnBehalf):
         with writing(self._engine) as connection:
             tokens.lock(connection)
             self._check(connection, new)
-            return self._made(connection, new)
+            made = self._made(connection, new)
+        self._seen.any = True
+        return made
 
     def first_admin(self) -> tuple[Token, str] | None:
         """Make an admin's token where tokens are needed and no admin has one; None where there is nothing to do."""

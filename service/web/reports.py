@@ -57,7 +57,7 @@ async def get_run_report(run_id: str, caller: CallerOf, runs: RunsOf, records: R
     return await run_in_threadpool(_file, "report_run.html", run_id, **context)
 
 
-def asked(
+async def asked(
     metric: str | None = None,
     at: str | None = None,
     by: Annotated[list[str], Query()] = ["arm"],  # noqa: B006

@@ -18,7 +18,7 @@ from service.settings import Settings
 from service.store.database import open_engine, reading, writing
 from service.store.tables import METADATA, token
 from service.tokens.token import NewToken, Token
-from service.tokens.tokens import Tokens
+from service.tokens.tokens import FIRST_SECONDS, Tokens
 from tests.conftest import WORKER, submit
 from worker.ports import Outcome
 
@@ -102,14 +102,21 @@ def test_a_revoked_or_expired_token_is_refused_with_the_reason(tokens: Tokens) -
         tokens.create(replace(ADMIN, expires_at=time.time() - 60))
 
 
-def test_tokens_are_needed_once_there_has_been_one(tokens: Tokens, engine: sa.Engine, settings: Settings) -> None:
+def test_tokens_are_needed_once_there_has_been_one(
+    tokens: Tokens, engine: sa.Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("service.tokens.tokens.time.monotonic", lambda: now[0])
     another = Tokens(engine, settings, exposed=False)
+    assert not tokens.needed()
     assert not another.needed()
     assert tokens.first_admin() is None
     with pytest.raises(SpecRefused, match="must be an admin's"):
         tokens.create(replace(ADMIN, scopes=["write"]))
-    made, _ = tokens.create(ADMIN)
-    assert another.needed()
+    made, _ = tokens.on_behalf_of(LOCAL).create(ADMIN)
+    assert tokens.needed(), "at once where it was made"
+    now[0] += FIRST_SECONDS
+    assert another.needed(), "and within a second elsewhere"
     tokens.revoke(made.id)
     assert Tokens(engine, settings, exposed=False).needed()
     assert not Tokens(engine, Settings(data_dir=settings.data_dir, auth="off"), exposed=False).needed()
