@@ -41,6 +41,8 @@ class AgentSettings:
     stack_limit: int
     threads: int
     device: str
+    idle_seconds: float | None = None
+    """How long it may find nothing to do before it ends; None: it waits for good."""
 
     @property
     def trainer_options(self) -> list[str]:
@@ -73,6 +75,7 @@ class Agent:
         self._asked: dict[str, str] = {}
         self._lock = threading.Lock()
         self._renewed = time.monotonic()
+        self._worked = time.monotonic()
         self._trainer: Trainer | None = None
 
     def stop(self) -> None:
@@ -80,7 +83,7 @@ class Agent:
         self._stopping.set()
 
     def run(self) -> None:
-        """Work until told to stop."""
+        """Work until told to stop, or until there was nothing to do for as long as that may be."""
         self._insist(lambda: self._source.register(self._info))
         threads = [threading.Thread(target=work, daemon=True) for work in (self._keep_leases, self._follow_orders)]
         for thread in threads:
@@ -105,7 +108,7 @@ class Agent:
             LOG.warning("no work can be asked for: %s", error)
             claims = ()
         if not claims:
-            self._stopping.wait(self._settings.poll_seconds)
+            self._rest()
             return
         with self._lock:
             self._renewed = time.monotonic()
@@ -115,6 +118,14 @@ class Agent:
             LOG.info("training %d run(s): %s", len(claims), ", ".join(self._claims))
             trainer.tell(Train(claims=tuple(claims), most_runs=max(2, claims[0].stack_runs)))
             self._see_through(trainer)
+        self._worked = time.monotonic()
+
+    def _rest(self) -> None:
+        idle = self._settings.idle_seconds
+        if idle is not None and time.monotonic() - self._worked > idle:
+            LOG.info("there was nothing to do for %.0f s: it ends", idle)
+            self._stopping.set()
+        self._stopping.wait(self._settings.poll_seconds)
 
     def _living_trainer(self) -> Trainer:
         """The training process; another one where it died while it had nothing to do."""

@@ -111,6 +111,19 @@ class WorkerInfo:
     """Hardware, versions, routes and determinism classes, as /v1/capabilities shows them."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class WorkerSeen:
+    """What is known of a worker that asked for work."""
+
+    worker_id: str
+    begun: bool
+    """Whether it has registered by itself; False for one that a dispatcher made known before it started."""
+    silent: bool
+    """Whether it gave no sign of life for longer than a lease."""
+    busy: bool
+    """Whether it holds a run."""
+
+
 class SourceUnavailable(Exception):
     """The job source did not answer this time (locked, restarting, unreachable); the same call may be made again."""
 
@@ -170,4 +183,16 @@ class JobSource(Protocol):
 
     def close(self, worker: WorkerInfo) -> None:
         """This worker is gone."""
+        ...
+
+
+class Queue(Protocol):
+    """What whoever starts workers must know: how much waits, and who is there. May raise ``SourceUnavailable``."""
+
+    def queued(self, devices: Sequence[str]) -> int:
+        """How many runs wait that one of ``devices`` can train."""
+        ...
+
+    def workers(self) -> Sequence[WorkerSeen]:
+        """Every worker that is known, those that died without a word included."""
         ...

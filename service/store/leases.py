@@ -144,3 +144,16 @@ def touch_worker(connection: sa.Connection, worker_id: str) -> None:
 def remove_worker(connection: sa.Connection, worker_id: str) -> None:
     """Forget a worker."""
     connection.execute(sa.delete(worker).where(worker.c.id == worker_id))
+
+
+def count_queued(connection: sa.Connection, devices: Sequence[str]) -> int:
+    """How many queued runs one of ``devices`` can train."""
+    waiting = sa.and_(run.c.status == "queued", run.c.device.in_(("auto", *devices)))
+    return connection.execute(sa.select(sa.func.count()).select_from(run).where(waiting)).scalar_one()
+
+
+def known_workers(connection: sa.Connection, seconds: float) -> Sequence[Row]:
+    """Every worker: whether it was ``silent`` for so many seconds, and whether it is ``busy`` with a run."""
+    busy = worker.c.id.in_(sa.select(run.c.worker_id).where(run.c.token.is_not(None)))
+    silent = worker.c.seen_at <= db_now() - seconds
+    return connection.execute(sa.select(worker.c.id, worker.c.pid, silent.label("silent"), busy.label("busy"))).all()

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -106,8 +106,8 @@ def source() -> Source:
 
 
 @pytest.fixture
-def agent(source: Source, tmp_path: Path) -> Iterator[Agent]:
-    settings = AgentSettings(
+def settings(tmp_path: Path) -> AgentSettings:
+    return AgentSettings(
         datasets=tmp_path,
         checkpoints=tmp_path / "checkpoints",
         checkpoint_seconds=0.2,
@@ -118,6 +118,10 @@ def agent(source: Source, tmp_path: Path) -> Iterator[Agent]:
         threads=1,
         device="cpu",
     )
+
+
+@pytest.fixture
+def agent(source: Source, settings: AgentSettings) -> Iterator[Agent]:
     made = Agent(source, WORKER, settings)
     thread = threading.Thread(target=made.run)
     thread.start()
@@ -219,3 +223,9 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(agent: Agent, so
     source.queue.append([Claim(**{**again.__dict__, "checkpoints": (good,), "attempt": 2})])
     eventually(lambda: "damaged" in source.outcomes)
     assert source.recorded == {"damaged": [1, 2, 3, 4]}
+
+
+def test_an_agent_that_is_to_end_when_idle_ends_after_its_work(source: Source, settings: AgentSettings) -> None:
+    source.queue.append([claim("one")])
+    Agent(source, WORKER, replace(settings, idle_seconds=0.0)).run()
+    assert source.outcomes["one"].status == "succeeded"

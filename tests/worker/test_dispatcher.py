@@ -1,0 +1,206 @@
+"""The dispatcher on a real queue, and on a cluster that does what the test says."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+
+from service.runs.jobs import Jobs
+from service.runs.queue import Queue
+from service.runs.runs import Runs
+from service.settings import Settings
+from service.store.tables import worker as worker_table
+from tests.conftest import WORKER, submit
+from worker import dispatcher as module
+from worker.dispatcher import Dispatcher
+from worker.ports import Claim
+
+LIKENESS = replace(WORKER, worker_id="", host="cluster", pid=0)
+
+
+class Cluster:
+    """Workers that do nothing by themselves."""
+
+    def __init__(self) -> None:
+        self.there: set[str] = set()
+        self.places = 0
+        self.stopped: set[str] = set()
+        self.killed: set[str] = set()
+
+    def workers(self) -> set[str]:
+        return set(self.there)
+
+    def room(self) -> int:
+        return self.places
+
+    def start(self, worker_id: str) -> None:
+        self.there.add(worker_id)
+
+    def stop(self, worker_id: str) -> None:
+        self.stopped.add(worker_id)
+
+    def kill(self, worker_id: str) -> None:
+        self.there.discard(worker_id)
+        self.killed.add(worker_id)
+
+    def reason(self, worker_id: str) -> str:
+        return f"why {worker_id} died"
+
+
+class Scene:
+    """A queue, a cluster, and dispatchers that come and go."""
+
+    def __init__(self, engine: sa.Engine, settings: Settings, runs: Runs) -> None:
+        self.engine, self.runs, self.cluster = engine, runs, Cluster()
+        self.jobs, self.queue = Jobs(engine, settings), Queue(engine, settings)
+
+    def dispatcher(self, lease: float = 30.0) -> Dispatcher:
+        return Dispatcher(self.cluster, self.jobs, self.queue, LIKENESS, lease)
+
+    def begin(self, worker_id: str) -> None:
+        self.jobs.register(replace(WORKER, worker_id=worker_id))
+
+    def claim(self, worker_id: str) -> Claim:
+        (claim,) = self.jobs.claim(replace(WORKER, worker_id=worker_id), limit=1)
+        return claim
+
+    def silence(self, worker_id: str) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(sa.update(worker_table).where(worker_table.c.id == worker_id).values(seen_at=0))
+
+    @property
+    def known(self) -> set[str]:
+        return {worker.worker_id for worker in self.queue.workers()}
+
+
+@pytest.fixture
+def scene(engine: sa.Engine, settings: Settings, runs: Runs) -> Scene:
+    return Scene(engine, settings, runs)
+
+
+def begun(scene: Scene) -> str:
+    """The one worker of a dispatcher that was killed; one run was queued, and it has begun."""
+    submit(scene.runs)
+    scene.cluster.places = 1
+    scene.dispatcher().look()
+    scene.cluster.places = 0
+    (worker_id,) = scene.cluster.there
+    scene.begin(worker_id)
+    return worker_id
+
+
+def test_as_many_are_started_as_the_queue_needs_and_the_cluster_has_room_for(scene: Scene) -> None:
+    dispatcher = scene.dispatcher()
+    scene.cluster.places = 2
+    dispatcher.look()
+    assert scene.cluster.there == set()
+    for seed in range(3):
+        submit(scene.runs, seed=seed)
+    dispatcher.look()
+    assert len(scene.cluster.there) == 2
+    assert scene.known == scene.cluster.there, "each is known before it begins, so that others leave its share to it"
+    dispatcher.look()
+    assert len(scene.cluster.there) == 2, "the room may still be that of before"
+    scene.cluster.places = 5
+    dispatcher.look()
+    assert len(scene.cluster.there) == 3, "the others have someone who comes for them"
+
+
+def test_runs_for_devices_that_the_cluster_does_not_give_start_nobody(scene: Scene) -> None:
+    scene.cluster.places = 1
+    submit(scene.runs)
+    with scene.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE run SET device = 'cuda'"))
+    scene.dispatcher().look()
+    assert scene.cluster.there == set()
+
+
+def test_a_dispatcher_counts_the_workers_that_another_one_started(scene: Scene) -> None:
+    worker_id = begun(scene)
+    scene.cluster.places = 1
+    scene.dispatcher().look()
+    assert scene.cluster.there == {worker_id}, "it is about to claim the run"
+    scene.claim(worker_id)
+    submit(scene.runs, seed=1)
+    scene.dispatcher().look()
+    assert len(scene.cluster.there) == 2, "the first has its hands full"
+
+
+def test_one_that_is_silent_and_holds_nothing_is_killed_and_forgotten(scene: Scene) -> None:
+    worker_id, dispatcher = begun(scene), scene.dispatcher(lease=0.0)
+    held = scene.claim(worker_id)
+    scene.silence(worker_id)
+    for _ in range(2):
+        dispatcher.look()
+    assert scene.cluster.killed == set(), "it may be heard again before its lease is over"
+    scene.jobs.release([held], barren=True)
+    for _ in range(2):
+        dispatcher.look()
+    assert scene.cluster.killed == {worker_id}
+    assert scene.known == set()
+
+
+def test_one_that_ended_in_good_order_and_is_still_there_is_killed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker_id, dispatcher = begun(scene), scene.dispatcher()
+    scene.jobs.close(replace(WORKER, worker_id=worker_id))
+    for _ in range(2):
+        dispatcher.look()
+    assert scene.cluster.killed == set(), "it has some time for that"
+    monkeypatch.setattr(module, "END_SECONDS", 0.0)
+    dispatcher.look()
+    assert scene.cluster.killed == {worker_id}
+
+
+def test_one_that_is_heard_is_not_forgotten_though_the_cluster_no_longer_tells_of_it(scene: Scene) -> None:
+    worker_id, dispatcher = begun(scene), scene.dispatcher()
+    dispatcher.look()
+    scene.cluster.there.clear()
+    dispatcher.look()
+    assert scene.known == {worker_id}
+    scene.silence(worker_id)
+    dispatcher.look()
+    assert scene.known == set()
+
+
+def test_one_that_never_begins_is_given_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    submit(scene.runs)
+    dispatcher, scene.cluster.places = scene.dispatcher(), 1
+    dispatcher.look()
+    started = scene.cluster.workers()
+    dispatcher.look()
+    assert scene.cluster.killed == set()
+    monkeypatch.setattr(module, "START_SECONDS", 0.0)
+    dispatcher.look()
+    assert scene.cluster.killed == started
+
+
+def test_after_one_that_died_before_it_began_none_is_started_for_a_while(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    submit(scene.runs)
+    dispatcher, scene.cluster.places = scene.dispatcher(), 1
+    dispatcher.look()
+    (dead,) = scene.cluster.there
+    scene.cluster.there.clear()
+    with caplog.at_level(logging.ERROR, "fitwell.dispatcher"):
+        dispatcher.look()
+    assert f"none is started for 1 s: why {dead} died" in caplog.text
+    assert scene.known == set()
+    dispatcher.look()
+    assert scene.cluster.there == set()
+    monkeypatch.setattr(dispatcher, "_paused_until", 0.0)
+    dispatcher.look()
+    assert len(scene.cluster.there) == 1
+
+
+def test_told_to_stop_it_asks_all_to_end_and_kills_who_does_not(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker_id, dispatcher = begun(scene), scene.dispatcher()
+    monkeypatch.setattr(module, "STOP_SECONDS", 0.0)
+    dispatcher.stop()
+    dispatcher.run()
+    assert (scene.cluster.stopped, scene.cluster.killed) == ({worker_id}, {worker_id})
