@@ -28,7 +28,12 @@ class LocalError(FitwellError):
     """Something on this machine is in the way; the message says what to do."""
 
 
-NEEDED = {"service": ("uvicorn", "sqlalchemy"), "worker": ("sqlalchemy", "ulid"), "torch": ("torch",)}
+NEEDED = {
+    "service": ("uvicorn", "sqlalchemy"),
+    "worker": ("sqlalchemy", "ulid"),
+    "torch": ("torch",),
+    "ray": ("ray",),
+}
 """What a part of Fitwell cannot begin without; the modules themselves are there with the client, too."""
 
 
@@ -50,8 +55,9 @@ def installed(*parts: str) -> None:
     """
     lacking = [package for part in parts for package in NEEDED[part] if find_spec(package) is None]
     if lacking:
+        extra = "ray" if "ray" in lacking else "worker"
         raise LocalError(
-            f"This needs {', '.join(dict.fromkeys(lacking))}, not installed here: pip install 'fitwell[worker]'"
+            f"This needs {', '.join(dict.fromkeys(lacking))}, not installed here: pip install 'fitwell[{extra}]'"
         )
 
 

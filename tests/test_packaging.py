@@ -125,7 +125,7 @@ def test_the_client_needs_neither_torch_nor_server(alone: Path, tmp_path: Path) 
         ("worker --data-dir d", "fitwell[worker]"), ("backup x --data-dir d", "fitwell[worker]"),
         ("data list --data-dir d", "fitwell[worker]"), ("data fetch mnist --data-dir d", "fitwell[worker]"),
         ("token create --local --owner a --name b --data-dir d", "fitwell[worker]"),
-        ("mcp", "fitwell[mcp]"),
+        ("worker --ray auto --data-dir d", "fitwell[ray]"), ("mcp", "fitwell[mcp]"),
     ],
 )  # fmt: skip
 def test_where_the_client_is_alone_a_command_of_the_server_says_what_to_install(

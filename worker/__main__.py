@@ -1,6 +1,7 @@
 """The worker's composition root: the only file of the worker that knows the service.
 
 python -P -m worker                 train what is queued, until told to stop
+python -P -m worker --ray ADDRESS   see that a Ray cluster trains it, likewise
 python -P -m worker data            list the datasets as JSON
 python -P -m worker fetch KIND      bring a dataset into the data directory
 """
@@ -8,17 +9,23 @@ python -P -m worker fetch KIND      bring a dataset into the data directory
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import signal
 import socket
 import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.metadata import version
+from importlib.util import find_spec
 from types import FrameType
 
+import sqlalchemy as sa
 from ulid import ULID
 
 from service.runs.jobs import Jobs
+from service.runs.queue import Queue
 from service.settings import Settings, SettingsError, load
 from service.store.database import StoreError, migrate, open_engine
 from worker import logs
@@ -29,6 +36,12 @@ from worker.spec.datasets.uploaded import Uploaded
 from worker.spec.families.dataset import BuiltIn
 
 FAILED = 1
+LOCAL = 5
+"""As ``fitwell.exits.Exit.LOCAL``: something on this machine is in the way."""
+IDLE_SECONDS = 3.0
+"""How long a worker on a cluster finds nothing to do before it leaves its place to others."""
+PASSED_ON = ("FITWELL_", "PG")
+"""How the names of variables begin that workers on a cluster are given: settings, and what libpq reads."""
 BUILT_IN = {kind: part for kind, part in KINDS.items() if issubclass(part, BuiltIn)}
 
 
@@ -37,41 +50,111 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m worker")
     parser.add_argument("verb", nargs="?", choices=("train", "data", "fetch"), default="train")
     parser.add_argument("kind", nargs="?", choices=sorted(BUILT_IN))
+    parser.add_argument("--ray", metavar="ADDRESS")
     given = parser.parse_args()
     try:
         settings = load()
     except SettingsError as error:
-        print(f"fitwell worker: {error}", file=sys.stderr)  # noqa: T201
-        return FAILED
+        return _fail(str(error))
     if given.verb == "data":
         return _list_data(settings)
     if given.verb == "fetch":
         return _fetch(settings, given.kind) if given.kind else parser.error("fetch needs a dataset's kind")
-    return _train(settings)
-
-
-def _train(settings: Settings) -> int:
+    if given.ray is not None and (refusal := _no_cluster(settings)) is not None:
+        return _fail(refusal, LOCAL)
     logs.set_up(settings.log_level, settings.log_format)
     try:
         engine = open_engine(settings)
         migrate(engine)
     except StoreError as error:
-        print(f"fitwell worker: {error}", file=sys.stderr)  # noqa: T201
-        return FAILED
-    agent = Agent(Jobs(engine, settings), _info(settings), _agent_settings(settings))
+        return _fail(str(error))
+    return _train(settings, engine) if given.ray is None else _dispatch(settings, engine, given.ray)
 
-    def stop(signal_number: int, frame: FrameType | None) -> None:
-        agent.stop()
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+def _fail(reason: str, code: int = FAILED) -> int:
+    print(f"fitwell worker: {reason}", file=sys.stderr)  # noqa: T201
+    return code
+
+
+def _train(settings: Settings, engine: sa.Engine) -> int:
+    agent = Agent(Jobs(engine, settings), _info(settings, f"wrk_{ULID()}"), _agent_settings(settings))
+    _on_signals(agent.stop)
     agent.run()
     return 0
 
 
-def _info(settings: Settings) -> WorkerInfo:
+def _on_signals(stop: Callable[[], None]) -> None:
+    def told(signal_number: int, frame: FrameType | None) -> None:
+        stop()
+
+    signal.signal(signal.SIGTERM, told)
+    signal.signal(signal.SIGINT, told)
+
+
+def _no_cluster(settings: Settings) -> str | None:
+    """Why these settings cannot go with a cluster, and what would work."""
+    if not (settings.database_url or "").startswith("postgres"):
+        return (
+            "--ray needs PostgreSQL: its workers are on several machines, and SQLite serves one. Set "
+            "FITWELL_DATABASE_URL to postgresql+psycopg://user@host/database, for `fitwell api` as well; on this "
+            "machine alone `fitwell serve` starts a worker for each processor."
+        )
+    if settings.device.startswith("cuda:"):
+        return f"FITWELL_DEVICE is {settings.device}; with --ray set it to cuda: Ray says which GPU a worker has."
+    if find_spec("ray") is None:
+        return "--ray needs ray, not installed here: pip install 'fitwell[ray]'"
+    return None
+
+
+def _dispatch(settings: Settings, engine: sa.Engine, address: str) -> int:
+    from worker import ray_cluster
+    from worker.__main__ import agent_on_cluster  # by this name: that of the module that is run means nothing elsewhere
+    from worker.dispatcher import Dispatcher
+
+    threads = settings.threads or 1
+    given = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
+    given |= {"FITWELL_DATA_DIR": str(settings.home), "FITWELL_THREADS": str(threads)}
+    needs = {"CPU": threads} | ({"GPU": 1} if settings.device == "cuda" else {})
+    likeness = replace(_info(settings, ""), host="ray", pid=0, details={"threads": threads})
+    try:
+        ray_cluster.connect(address)
+    except ray_cluster.ClusterUnavailable as error:
+        return _fail(str(error), LOCAL)
+    cluster = ray_cluster.RayCluster(_prefix(settings, engine.url), agent_on_cluster, given, needs)
+    dispatcher = Dispatcher(cluster, Jobs(engine, settings), Queue(engine, settings), likeness, settings.lease_seconds)
+    _on_signals(dispatcher.stop)
+    dispatcher.run()
+    return 0
+
+
+def _prefix(settings: Settings, url: sa.URL) -> str:
+    """How the names of this queue's actors begin: others on the cluster have another database, or kind of device."""
+    database = (url.host or url.query.get("host"), url.port, url.database, settings.device)
+    return hashlib.sha256(repr(database).encode()).hexdigest()[:8] + "-"
+
+
+def agent_on_cluster(worker_id: str, details: Mapping[str, object]) -> Agent:
+    """The agent of a worker that a cluster started, by the environment that it was given.
+
+    Raises:
+        StoreError: the data directory or the database cannot be used from there.
+    """
+    settings = load()
+    logs.set_up(settings.log_level, settings.log_format)
+    if not settings.home.is_dir():
+        raise StoreError(
+            f"The data directory {settings.home} is not there on {socket.gethostname()}. It must be one that all "
+            "machines of the cluster share, at the same path."
+        )
+    info = _info(settings, worker_id)
+    info = replace(info, details={**info.details, **details})
+    by_itself = replace(_agent_settings(settings), idle_seconds=IDLE_SECONDS)
+    return Agent(Jobs(open_engine(settings), settings), info, by_itself)
+
+
+def _info(settings: Settings, worker_id: str) -> WorkerInfo:
     return WorkerInfo(
-        worker_id=f"wrk_{ULID()}",
+        worker_id=worker_id,
         host=socket.gethostname(),
         pid=os.getpid(),
         devices=tuple(dict.fromkeys(("cpu", settings.device))),

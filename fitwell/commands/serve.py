@@ -59,14 +59,25 @@ def api(data_dir: DataDir = DEFAULT_DATA_DIR, host: Host = "127.0.0.1", port: Po
     _become("service", data_dir, {"FITWELL_HOST": host, "FITWELL_PORT": str(port)})
 
 
-def worker(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+def worker(
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="ADDRESS",
+            help="Let the Ray cluster at this address train it: host:port, or auto for the one of this machine. "
+            "Needs PostgreSQL, and a data directory that the cluster's machines share.",
+        ),
+    ] = None,
+) -> None:
     """Train what is submitted to the database, without serving the API."""
-    installed("worker", "torch")
-    _become("worker", data_dir, {})
+    installed("worker", "torch", *(("ray",) if ray else ()))
+    _become("worker", data_dir, {}, *(("--ray", ray) if ray else ()))
 
 
-def _become(name: str, data_dir: Path, settings: dict[str, str]) -> None:
-    command = module(name)
+def _become(name: str, data_dir: Path, settings: dict[str, str], *arguments: str) -> None:
+    command = [*module(name), *arguments]
     home = data_dir.expanduser().resolve()
     writable(home)
     os.execve(command[0], command, {**os.environ, **settings, "FITWELL_DATA_DIR": str(home)})  # noqa: S606

@@ -92,11 +92,10 @@ class System:
         self.log = (home.parent / f"{home.name}.log").open("ab")
         self.processes: list[subprocess.Popen[bytes]] = []
 
-    def start(self, module: str, **settings: str) -> subprocess.Popen[bytes]:
+    def start(self, module: str, *arguments: str, **settings: str) -> subprocess.Popen[bytes]:
         """A process of its own; a worker is one as soon as it is started, an API when it answers."""
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", module], env={**self.environment, **settings}, stdout=self.log, stderr=self.log
-        )
+        command = [sys.executable, "-P", "-m", module, *arguments]
+        process = subprocess.Popen(command, env={**self.environment, **settings}, stdout=self.log, stderr=self.log)
         self.processes.append(process)
         if module == "service":
             eventually(lambda: self.answers() or process.poll() is not None)

@@ -1,0 +1,211 @@
+"""Runs that a Ray cluster trains: on every node of it, and on to the same end when a node, an actor or the dispatcher
+is lost. The cluster is Ray's own for tests: nodes are processes of this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+
+from fitwell import Run
+from fitwell.catalog import Worker
+from fitwell.exits import Exit
+from tests.faults.system import LONG, ROOT, System, alive, read, result_of, system
+from tests.faults.test_cancels import ENDLESS
+from tests.processes import eventually, free_port
+from worker.ray_cluster import NAMESPACE, ClusterUnavailable, connect
+
+NODES = 2
+SLOWER = {"FITWELL_LEASE_SECONDS": "3", "FITWELL_HEARTBEAT_SECONDS": "0.5"}
+"""There are many processes on this one machine."""
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[Cluster]:
+    """A head that trains nothing, and this process connected to it."""
+    # Not among pytest's own directories: their names are too long for sockets.
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="fitwell-ray-") as directory:
+        patch.setenv("PYTHONPATH", str(ROOT))  # nodes have what is tested
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        head = {"num_cpus": 0, "include_dashboard": False, "temp_dir": directory}
+        cluster = Cluster(initialize_head=True, head_node_args=head, shutdown_at_exit=False)
+        try:
+            ray.init(address=cluster.address, namespace=NAMESPACE, log_to_driver=False, configure_logging=False)
+            yield cluster
+        finally:
+            ray.shutdown()
+            cluster.shutdown()
+
+
+@pytest.fixture
+def cluster(started: Cluster) -> Cluster:
+    """With two nodes of one processor each."""
+    while len(started.worker_nodes) < NODES:
+        started.add_node(num_cpus=1)
+    eventually(lambda: ray.available_resources().get("CPU") == NODES, 60)
+    return started
+
+
+@contextmanager
+def trained_by(cluster: Cluster, database: str, home: Path) -> Iterator[tuple[System, subprocess.Popen[bytes]]]:
+    """A system whose runs the cluster trains; afterwards nothing of it is left there."""
+    with system(home, database, **SLOWER) as under:
+        under.start("service")
+        yield under, under.start("worker", "--ray", cluster.address)
+    eventually(lambda: ray.util.list_named_actors() == [])
+
+
+def at_work(under: System) -> Worker:
+    """The one worker that has begun."""
+    found: list[Worker] = eventually(lambda: [worker for worker in under.client.capabilities().workers if worker.pid])
+    assert len(found) == 1
+    return found[0]
+
+
+def node_of(worker: Worker) -> str:
+    """The node that Ray started a worker on."""
+    return str(worker.details["ray"]["node"])
+
+
+def trainers(home: Path) -> list[psutil.Process]:
+    """The training processes of a system, wherever they are on this machine."""
+    mark = f"--checkpoints={home}/checkpoints"
+    return [process for process in psutil.process_iter(["cmdline"]) if mark in (process.info["cmdline"] or ())]
+
+
+def attempt(run: Run) -> int:
+    return int((run.refresh().model_extra or {})["attempt"])
+
+
+def test_a_study_is_trained_on_every_node_and_two_dispatchers_do_no_harm(
+    cluster: Cluster, postgresql_database: str, undisturbed_long: dict[str, Any], tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    with trained_by(cluster, postgresql_database, home) as (under, _):
+        under.start("worker", "--ray", cluster.address)
+        study = under.client.studies.create(base=LONG, grid={"optimizer.lr": [0.01, 0.02]}, seeds=[0])
+        nodes = {node.node_id for node in cluster.worker_nodes}
+        eventually(lambda: {node_of(worker) for worker in under.client.capabilities().workers if worker.pid} == nodes)
+        runs = list(study.wait(120).runs())
+        assert [attempt(run) for run in runs] == [1, 1]
+        assert undisturbed_long in [result_of(home, run) for run in runs]
+    assert trainers(home) == []
+
+
+def test_a_run_goes_on_elsewhere_within_a_minute_when_its_node_is_lost(
+    cluster: Cluster, postgresql_database: str, undisturbed_long: dict[str, Any], tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    with trained_by(cluster, postgresql_database, home) as (under, _):
+        run = under.submit(**LONG)
+        eventually(lambda: len(run.history.epoch) >= 4)
+        worker, (trainer,) = at_work(under), trainers(home)
+        actor = psutil.Process(worker.pid)
+        (node,) = [node for node in cluster.worker_nodes if node.node_id == node_of(worker)]
+        cluster.remove_node(node, allow_graceful=False)
+        eventually(lambda: not alive(actor) and not alive(trainer), 5)
+        before = read(run)
+        assert not run.refresh().terminal, "the node must be lost in mid-training"
+        eventually(lambda: len(run.history.epoch) > len(before["epoch"]), 60)
+        assert node_of(at_work(under)) != node_of(worker)
+        assert result_of(home, run.wait(60)) == undisturbed_long
+        assert attempt(run) == 2
+
+
+def test_what_is_trained_goes_on_without_the_dispatcher_and_another_one_takes_over(
+    cluster: Cluster, postgresql_database: str, undisturbed_long: dict[str, Any], tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    with trained_by(cluster, postgresql_database, home) as (under, dispatcher):
+        run = under.submit(**LONG)
+        eventually(lambda: run.history.epoch)
+        dispatcher.kill()
+        assert dispatcher.wait() == -signal.SIGKILL
+        assert not run.refresh().terminal
+        assert result_of(home, run.wait(60)) == undisturbed_long
+        assert attempt(run) == 1
+        eventually(lambda: ray.util.list_named_actors() == [])
+        assert trainers(home) == []
+        waiting = under.submit()
+        again = under.start("worker", "--ray", cluster.address)
+        assert waiting.wait(60).status == "succeeded"
+        again.terminate()
+        assert again.wait(60) == 0
+
+
+def test_an_actor_that_hangs_loses_its_run_and_is_killed(
+    cluster: Cluster, postgresql_database: str, undisturbed_long: dict[str, Any], tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    with trained_by(cluster, postgresql_database, home) as (under, _):
+        run = under.submit(**LONG)
+        eventually(lambda: run.history.epoch)
+        hung = psutil.Process(at_work(under).pid)
+        hung.suspend()
+        eventually(lambda: not alive(hung))
+        assert result_of(home, run.wait(60)) == undisturbed_long
+        assert attempt(run) == 2
+        assert "gave no sign of life" in under.said()
+
+
+def test_a_cancel_reaches_the_cluster_and_a_dispatcher_told_to_stop_has_all_saved_and_given_back(
+    cluster: Cluster, postgresql_database: str, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    with trained_by(cluster, postgresql_database, home) as (under, dispatcher):
+        endless = under.submit(**ENDLESS)
+        eventually(lambda: any("trains alone" in line.text for line in endless.log()))
+        assert endless.cancel().status == "cancelling"
+        assert endless.wait(12, check=False).status == "cancelled"
+        run = under.submit(**LONG)
+        eventually(lambda: run.history.epoch)
+        dispatcher.terminate()
+        assert dispatcher.wait(60) == 0
+        assert ray.util.list_named_actors() == []
+        assert trainers(home) == []
+        assert run.refresh().status == "queued"
+        assert under.client.capabilities().workers == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "advice"),
+    [
+        ({}, "--ray needs PostgreSQL: its workers are on several machines, and SQLite serves one. Set"),
+        ({"FITWELL_DATABASE_URL": "postgresql://x", "FITWELL_DEVICE": "cuda:1"}, "with --ray set it to cuda"),
+    ],
+)
+def test_what_cannot_go_with_a_cluster_is_refused(settings: dict[str, str], advice: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-P", "-m", "fitwell.cli", "worker", "--data-dir", str(tmp_path), "--ray", "auto"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **settings}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, advice in done.stderr, "Traceback" in done.stderr) == (Exit.LOCAL, True, False), (
+        done.stderr
+    )
+
+
+def test_an_address_without_a_cluster_is_told_at_once() -> None:
+    for address in ("auto:", "local", "ray://10.0.0.5:10001", ":6379"):
+        with pytest.raises(ClusterUnavailable, match=r"is not a Ray cluster's address; such as 10\.0\.0\.5:6379"):
+            connect(address)
+    with pytest.raises(ClusterUnavailable, match=r"No Ray cluster answers at .* `ray start --head` starts one"):
+        connect(f"127.0.0.1:{free_port()}")
+
+
+def test_ray_is_loaded_only_where_it_is_asked_for() -> None:
+    code = "import sys, fitwell.cli, worker.__main__, worker.dispatcher; print('ray' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"
