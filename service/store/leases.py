@@ -12,7 +12,8 @@ from service.store.runs import Row
 from service.store.tables import db_now, run, worker
 from worker.ports import Claim, WorkerInfo
 
-_SPENT = run.c.spent_seconds + db_now() - run.c.claimed_at
+# A run that was held when its database was upgraded from the first release has no time of its claim.
+_SPENT = run.c.spent_seconds + sa.func.coalesce(db_now() - run.c.claimed_at, 0.0)
 RELEASED: dict[str, Any] = {
     "token": None,
     "lease_expires_at": None,
