@@ -19,7 +19,7 @@ FitwellError
     ├── Conflict               TransitionRefused, RunActive, StudyActive, DatasetInUse, NothingToChoose,
     │                          EndpointDisabled, TooManyEndpoints
     └── ServerError            not now, or a bug
-        ├── TooMany            QuotaExceeded, TooManyAttempts, TooManyUploads
+        ├── TooMany            QuotaExceeded, TooManyAttempts, TooManyRequests, TooManyUploads
         └── Unavailable, TookTooLong, StorageFull
 
 A problem becomes the class of its ``code``; one that this version does not know, the class of its status.
@@ -256,6 +256,10 @@ class TooMany(ServerError, code="too_many"):
 
 class QuotaExceeded(TooMany, code="quota_exceeded"):
     """The owner has as many unfinished runs as its token allows."""
+
+
+class TooManyRequests(TooMany, code="too_many_requests"):
+    """The token has asked as often as it may for now."""
 
 
 class TooManyAttempts(TooMany, code="too_many_attempts"):

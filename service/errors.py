@@ -15,7 +15,7 @@ Refusal
 ├── WrongMediaType     415  WrongFileType
 ├── RangeRefused       416
 ├── Unprocessable      422  SpecRefused, KeyReused, DataRefused
-├── TooMany            429  TooManyAttempts, QuotaExceeded, TooManyUploads
+├── TooMany            429  TooManyAttempts, TooManyRequests, QuotaExceeded, TooManyUploads
 ├── Unavailable        503
 ├── TookTooLong        504
 └── StorageFull        507
@@ -348,6 +348,13 @@ class TooManyAttempts(TooMany):
 
     code = "too_many_attempts"
     title = "Too many wrong tokens came from this address"
+
+
+class TooManyRequests(TooMany):
+    """The token has asked as often as it may for now."""
+
+    code = "too_many_requests"
+    title = "The token has asked as often as it may for now"
 
 
 class QuotaExceeded(TooMany):

@@ -49,6 +49,11 @@ class Settings(BaseSettings):
     failed_auth_per_minute: int = Field(
         default=30, ge=1, description="Wrong tokens from one address, before they are answered with 429."
     )
+    requests_per_minute: int | None = Field(
+        default=None,
+        ge=1,
+        description="Most requests of one token, before they are answered with 429; unset: any number.",
+    )
     share_runs: bool = Field(default=True, description="Whether owners see each other's runs and studies.")
     share_results: bool | None = Field(
         default=None, description="Whether equal runs of other owners are reused; unset: as share_runs."

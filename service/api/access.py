@@ -9,7 +9,16 @@ from starlette.routing import BaseRoute
 
 from service.api.problems import problems
 from service.callers import Caller, Scope
-from service.errors import CrossSite, HostRefused, NotOwner, ScopeMissing, TokenRefused, TokenRequired, TooManyAttempts
+from service.errors import (
+    CrossSite,
+    HostRefused,
+    NotOwner,
+    ScopeMissing,
+    TokenRefused,
+    TokenRequired,
+    TooManyAttempts,
+    TooManyRequests,
+)
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/sign-in", "/static/{version}/{path:path}"})
 """Routes that are answered without a token: whether the service lives, and where a token is given; nothing else."""
@@ -72,7 +81,16 @@ def tell(document: dict[str, Any]) -> None:
     schemes = document["components"].setdefault("securitySchemes", {})
     schemes[SCHEME] = {"type": "http", "scheme": "bearer", "bearerFormat": "fw_…", "description": DESCRIPTION}
     everywhere = [CrossSite]
-    behind = [TokenRequired, TokenRefused, ScopeMissing, NotOwner, HostRefused, CrossSite, TooManyAttempts]
+    behind = [
+        TokenRequired,
+        TokenRefused,
+        ScopeMissing,
+        NotOwner,
+        HostRefused,
+        CrossSite,
+        TooManyAttempts,
+        TooManyRequests,
+    ]
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             open_to_all = is_open(path)

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from urllib.parse import urlsplit
 
@@ -25,7 +26,15 @@ from service.api.access import SAFE_METHODS, is_open
 from service.api.problems import database_down, problem
 from service.api.throttle import Throttle
 from service.callers import Caller
-from service.errors import CrossSite, HostRefused, Refusal, TokenRefused, TokenRequired, TooManyAttempts
+from service.errors import (
+    CrossSite,
+    HostRefused,
+    Refusal,
+    TokenRefused,
+    TokenRequired,
+    TooManyAttempts,
+    TooManyRequests,
+)
 from service.settings import Settings
 from service.tokens.tokens import Tokens
 
@@ -46,6 +55,8 @@ class Edge:
         self._app = app
         self._tokens = tokens
         self._throttle = Throttle(settings.failed_auth_per_minute)
+        most = settings.requests_per_minute
+        self._pace = None if most is None else Throttle(most)
         self._given_names = frozenset(settings.allowed_hosts)
         self._names = self._given_names | {*OWN_NAMES, settings.host.lower()}
 
@@ -70,16 +81,16 @@ class Edge:
         """Whoever asks.
 
         Raises:
-            HostRefused, TokenRequired, TokenRefused, TooManyAttempts
+            HostRefused, TokenRequired, TokenRefused, TooManyAttempts, TooManyRequests
         """
         if self._tokens.surely_not_needed and not is_forwarded(request.headers):
             check_host(request.headers, self._names)
             return self._tokens.local
         try:
-            return await run_in_threadpool(self._known, request.method, request.headers)
+            caller = await run_in_threadpool(self._known, request.method, request.headers)
         except TokenRefused as refusal:
             address = request.client.host if request.client else ""
-            seconds = self._throttle.failed(address)
+            seconds = self._throttle.taken(address)
             if seconds:
                 raise TooManyAttempts(
                     f"Too many wrong tokens came from this address; try again in {seconds:.0f} s, with a right one.",
@@ -88,6 +99,22 @@ class Edge:
             LOG.info("a token from %s was refused", address)
             refusal.headers["www-authenticate"] = f'{CHALLENGE}, error="invalid_token"'
             raise
+        self._keep_pace(caller)
+        return caller
+
+    def _keep_pace(self, caller: Caller) -> None:
+        """Refuse a token that asks too often.
+
+        Raises:
+            TooManyRequests: it does.
+        """
+        seconds = self._pace.taken(caller.token_id) if self._pace is not None and caller.token_id else 0.0
+        if seconds:
+            raise TooManyRequests(
+                f"This token has asked as often as it may (FITWELL_REQUESTS_PER_MINUTE); go on in {seconds:.1f} s. "
+                "Long polls (Prefer: wait=30) and streams of events need fewer requests.",
+                headers={"retry-after": str(max(1, math.ceil(seconds)))},
+            )
 
     def _known(self, method: str, headers: Headers) -> Caller:
         """Whoever asks so; this may ask the database."""

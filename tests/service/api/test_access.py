@@ -278,6 +278,17 @@ def test_wrong_tokens_are_answered_slower_and_right_ones_never(tmp_path: Path) -
         assert world.client.get("/v1/runs", headers=spoofed).status_code == 429
 
 
+def test_a_token_has_so_many_requests_a_minute_where_that_is_set(tmp_path: Path) -> None:
+    for world in opened(guarded(tmp_path, requests_per_minute=4)):
+        answers = [world.client.get("/v1/runs", headers=world.alice) for _ in range(5)]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 200, 429]
+        assert answers[-1].json()["code"] == "too_many_requests"
+        assert "FITWELL_REQUESTS_PER_MINUTE" in answers[-1].json()["detail"]
+        assert 1 <= int(answers[-1].headers["retry-after"]) <= 15
+        assert world.client.get("/v1/runs", headers=world.bob).status_code == 200, "another token has its own"
+        assert world.client.get("/healthz", headers=world.alice).status_code == 200
+
+
 def test_what_is_made_belongs_to_whoever_made_it(world: World) -> None:
     things = world.furnish(world.alice, MARK)
     run = world.client.get(f"/v1/runs/{things['run_id']}", headers=world.bob).json()
