@@ -12,9 +12,11 @@ READY := $(VENV)/.ready
 # A generator of clients, which a test uses as its users would: in an environment of its own.
 GENERATOR := $(VENV)/generator
 GENERATOR_VERSION := 0.29.1
-# A tracking server that histories are exported to; likewise, and without what only its own users need.
-TRACKER := $(VENV)/mlflow
-TRACKER_PACKAGES := mlflow-skinny==3.17.2 aiohttp alembic cryptography flask flask-cors graphene huey pandas sqlalchemy
+# Servers that tests start, likewise: a tracking server that histories are exported to, without what only its own users
+# need, and one that answers as S3 does.
+SERVERS := $(VENV)/servers
+SERVERS_PACKAGES := mlflow-skinny==3.17.2 aiohttp alembic cryptography flask flask-cors graphene huey pandas sqlalchemy \
+  'moto[s3,server]'
 .DEFAULT_GOAL := help
 
 .PHONY: help setup demo test test-faults check lint fast format bench lock clean
@@ -38,18 +40,18 @@ $(GENERATOR)/.ready: $(READY)
 	$(GENERATOR)/bin/python -m pip install --quiet --disable-pip-version-check openapi-python-client==$(GENERATOR_VERSION) ruff
 	@touch $@
 
-$(TRACKER)/.ready: $(READY)
-	@$(PYTHON) -m venv $(TRACKER)
-	$(TRACKER)/bin/python -m pip install --quiet --disable-pip-version-check $(TRACKER_PACKAGES)
+$(SERVERS)/.ready: $(READY)
+	@$(PYTHON) -m venv $(SERVERS)
+	$(SERVERS)/bin/python -m pip install --quiet --disable-pip-version-check $(SERVERS_PACKAGES)
 	@touch $@
 
 demo: $(READY)
 	$(BIN)/fitwell demo
 
-test: $(READY) $(GENERATOR)/.ready $(TRACKER)/.ready
+test: $(READY) $(GENERATOR)/.ready $(SERVERS)/.ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-test-faults: $(READY)
+test-faults: $(READY) $(SERVERS)/.ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m fault
 
 check: lint fast

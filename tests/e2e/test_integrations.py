@@ -23,12 +23,11 @@ from fitwell import mlflow
 from fitwell.exits import MEANINGS, Exit
 from fitwell.history import History
 from fitwell.mlflow import Tracking
+from tests.plugins.servers import installed
 from tests.processes import Serving, eventually, free_port, serving
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
-TRACKER = Path(os.environ.get("FITWELL_TEST_MLFLOW") or Path(sys.prefix) / "mlflow" / "bin" / "mlflow")
-"""In an environment of its own, which ``make test`` makes."""
 SPEC: dict[str, Any] = {
     "dataset": {"kind": "digits", "train_size": 200},
     "model": {"kind": "mlp", "hidden": [16]},
@@ -86,10 +85,9 @@ def test_tensorboard_reads_every_figure_of_every_epoch(
 
 @pytest.fixture(scope="module")
 def tracker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    if not TRACKER.exists():
-        pytest.skip("MLflow is not there: make test installs it")
+    command = installed("mlflow")
     home, port = tmp_path_factory.mktemp("mlflow"), free_port()
-    line = [str(TRACKER), "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    line = [command, "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     line += ["--backend-store-uri", f"sqlite:///{home}/mlflow.db", "--artifacts-destination", str(home / "artifacts")]
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (home / "log").open("wb") as log:
