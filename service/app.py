@@ -82,7 +82,9 @@ def create_app(settings: Settings, *, address: str | None = None) -> FastAPI:
         the_webhooks.sender.start()
         reaper = asyncio.create_task(_reap(jobs, settings.reap_seconds))
         noting = asyncio.create_task(_note_uses(the_tokens))
-        keeping = asyncio.create_task(_keep_house(Housekeeping(engine, settings), settings.housekeeping_seconds))
+        keeping = asyncio.create_task(
+            _keep_house(Housekeeping(engine, settings), uploads, settings.housekeeping_seconds)
+        )
         yield
         for task in (reaper, noting, keeping):
             task.cancel()
@@ -146,12 +148,13 @@ async def _note_uses(tokens: Tokens) -> None:
             LOG.exception("the last uses of tokens could not be written down")
 
 
-async def _keep_house(housekeeping: Housekeeping, seconds: float) -> None:
+async def _keep_house(housekeeping: Housekeeping, uploads: Uploads, seconds: float) -> None:
     """Remove, now and then, what can go."""
     while True:
         await asyncio.sleep(seconds)
         try:
             await run_in_threadpool(housekeeping.look)
+            await run_in_threadpool(uploads.sweep_storage)
         except Exception:
             LOG.exception("what can go could not be removed")
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from worker.depot import Depot, opened
+from worker.spec.datasets.uploaded import FOLDER
 
 
 class SettingsError(Exception):
@@ -22,11 +26,17 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(
         default=Path("~/.local/share/fitwell"),
-        description="Database, datasets and checkpoints; the service and its workers share it.",
+        description="Database, datasets and checkpoints; the service and its workers share it, or FITWELL_STORAGE_URL.",
     )
     database_url: str | None = Field(
         default=None,
         description="postgresql+psycopg://…; unset: SQLite in the data directory.",
+    )
+    storage_url: str | None = Field(
+        default=None,
+        pattern=r"^s3://[a-z0-9][a-z0-9.-]+[a-z0-9](/[\w./=+-]*)?$",
+        description="s3://bucket/prefix, where checkpoints and uploads lie for machines that share no directory; AWS_* "
+        "variables say where it is and who asks. Unset: the data directory is shared.",
     )
     host: str = Field(default="127.0.0.1", description="Address to listen on; beyond loopback tokens are needed.")
     port: int = Field(default=8000, ge=0, le=65535, description="0 takes a free one.")
@@ -144,6 +154,16 @@ class Settings(BaseSettings):
         return self.home / "checkpoints"
 
     @property
+    def checkpoint_files(self) -> Depot:
+        """Checkpoints and weights, as the database names them."""
+        return opened(self.checkpoints, self.storage_url)
+
+    @property
+    def upload_files(self) -> Depot:
+        """Uploaded datasets."""
+        return opened(self.datasets / FOLDER, self.storage_url)
+
+    @property
     def cache(self) -> Path:
         """Where lies what can be made again."""
         return self.home / "cache"
@@ -186,7 +206,10 @@ def load() -> Settings:
         SettingsError: one of them makes no sense.
     """
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         wrong = [f"FITWELL_{str(e['loc'][0]).upper()}: {e['msg']}, not {e['input']!r}" for e in error.errors()]
         raise SettingsError("; ".join(wrong)) from error
+    if settings.storage_url is not None and find_spec("obstore") is None:
+        raise SettingsError("FITWELL_STORAGE_URL needs obstore, not installed here: pip install 'fitwell[s3]'")
+    return settings

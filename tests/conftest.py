@@ -28,7 +28,7 @@ from service.store.database import migrate, open_engine
 from worker.ports import Measurement, WorkerInfo
 from worker.spec.run import RunSpec
 
-pytest_plugins = ("tests.plugins.no_skips",)
+pytest_plugins = ("tests.plugins.no_skips", "tests.plugins.servers")
 
 BODY: dict[str, Any] = {
     "dataset": {"kind": "digits", "train_size": 100, "validation_size": 60},

@@ -177,6 +177,7 @@ def _agent_settings(settings: Settings) -> AgentSettings:
         stack_limit=settings.stack_limit,
         threads=_threads(settings),
         device=settings.device,
+        storage_url=settings.storage_url,
     )
 
 

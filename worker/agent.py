@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from worker import logs
+from worker.depot import COPIES_SECONDS, opened
 from worker.messages import Ended, Epoch, Halt, Idle, Leave, Message, Noted, Ready, Saved, Started, Train
 from worker.ports import Claim, JobSource, SourceUnavailable, WorkerInfo
+from worker.spec.datasets.uploaded import FOLDER
 from worker.trainer import Trainer
 
 LOG = logging.getLogger("fitwell.worker")
@@ -26,6 +28,8 @@ HALT_SECONDS = 10.0
 """How long a training process may take to save and end before it is killed."""
 ORDER_SECONDS = 0.5
 """How often orders are looked for while runs are held."""
+TIDY_SECONDS = 3600.0
+"""How often local copies are looked through."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +47,8 @@ class AgentSettings:
     device: str
     idle_seconds: float | None = None
     """How long it may find nothing to do before it ends; None: it waits for good."""
+    storage_url: str | None = None
+    """The bucket behind both directories; None where whoever needs them sees them."""
 
     @property
     def trainer_options(self) -> list[str]:
@@ -53,6 +59,7 @@ class AgentSettings:
             f"--checkpoint-seconds={self.checkpoint_seconds}",
             f"--threads={self.threads}",
             f"--device={self.device}",
+            *([] if self.storage_url is None else [f"--storage-url={self.storage_url}"]),
         ]
 
     @property
@@ -68,6 +75,8 @@ class Agent:
         self._source = source
         self._info = info
         self._settings = settings
+        self._checkpoints = opened(settings.checkpoints, settings.storage_url)
+        self._uploads = opened(settings.datasets / FOLDER, settings.storage_url)
         self._news: queue.Queue[Message | None] = queue.Queue()
         self._stopping = threading.Event()
         self._closed = threading.Event()
@@ -85,7 +94,7 @@ class Agent:
     def run(self) -> None:
         """Work until told to stop, or until there was nothing to do for as long as that may be."""
         self._insist(lambda: self._source.register(self._info))
-        threads = [threading.Thread(target=work, daemon=True) for work in (self._keep_leases, self._follow_orders)]
+        threads = [threading.Thread(target=work, daemon=True) for work in self._beside]
         for thread in threads:
             thread.start()
         try:
@@ -98,6 +107,11 @@ class Agent:
         finally:
             self._closed.set()
             self._shut_down()
+
+    @property
+    def _beside(self) -> list[Callable[[], None]]:
+        """What is done beside the work."""
+        return [self._keep_leases, self._follow_orders, *([] if self._settings.storage_url is None else [self._tidy])]
 
     def _work_once(self) -> None:
         """Claim a stack and see it through; or wait a little."""
@@ -187,8 +201,7 @@ class Agent:
             self._drop(self._insist(lambda: self._source.record(claims, known)))
         elif isinstance(report, Saved):
             kept = report.checkpoints, report.weights
-            for path in self._insist(lambda: self._source.checkpointed(claims, *kept)):
-                (self._settings.checkpoints / path).unlink(missing_ok=True)
+            self._checkpoints.drop(self._insist(lambda: self._source.checkpointed(claims, *kept)))
         elif isinstance(report, Noted):
             self._insist(lambda: self._source.note(claims, report.note))
         elif isinstance(report, Ended):
@@ -262,6 +275,12 @@ class Agent:
                     self._obey(self._source.orders(claims))
                 except SourceUnavailable:
                     continue  # the heartbeat tells of it
+
+    def _tidy(self) -> None:
+        """Remove, now and then, copies of what lies in the bucket."""
+        while not self._closed.wait(TIDY_SECONDS):
+            for depot in (self._checkpoints, self._uploads):
+                depot.tidy(time.time() - COPIES_SECONDS)
 
     def _obey(self, orders: Mapping[str, str]) -> None:
         """Pass orders on that the training process has not heard yet."""

@@ -21,7 +21,7 @@ class Checkpoint:
 
     epoch: int
     path: str
-    """Relative to the directory of checkpoints that service and worker share."""
+    """Relative to the directory of checkpoints, and to its folder in the bucket where there is one."""
     sha256: str
     bytes: int
     digest: str

@@ -22,7 +22,8 @@ def backup(
 ) -> None:
     """Copy database, weights, checkpoints and uploads while Fitwell runs; fitwell serve --data-dir TARGET restores.
 
-    Every file is checked; exit 1 where one that the database names is lost. Datasets that were fetched are left out.
+    Every file is checked; exit 1 where one that the database names is lost. What lies in a bucket
+    (FITWELL_STORAGE_URL) is brought and copied as well. Datasets that were fetched are left out.
     """
     console = Console(stderr=True)
     with console.status(f"Copying {data_dir} to {target}"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -78,6 +79,8 @@ def _here(home: Path, directory: Callable[[], Finding]) -> Iterator[Finding]:
         return
     yield _checked("SQLite", _sqlite, "fail")
     yield _checked("data directory", directory, "fail")
+    if os.environ.get("FITWELL_STORAGE_URL"):
+        yield _checked("storage", _storage, "fail")
     if find_spec("torch") is not None:
         yield _checked("torch", _torch, "fail")
         yield from _datasets(home)
@@ -118,6 +121,14 @@ def _torch() -> Finding:
         "import torch; torch.ones(2) @ torch.ones(2); print(torch.__version__, torch.get_num_threads(), 'threads')"
     )
     return Finding("torch", "ok", f"{said}; it computes")
+
+
+def _storage() -> Finding:
+    code = (
+        "import sys\nfrom service.settings import SettingsError, load\nfrom worker.depot import try_out\n"
+        "try: print(try_out(load().checkpoint_files))\nexcept (OSError, SettingsError) as error: sys.exit(str(error))"
+    )
+    return Finding("storage", "ok", _asked(code))
 
 
 def _sqlite() -> Finding:

@@ -19,6 +19,7 @@ from ulid import ULID
 
 from service.errors import FieldError, NotFound, Refusal, SpecRefused, Unavailable
 from worker import logs
+from worker.depot import StorageUnavailable
 
 LOG = logging.getLogger("fitwell.api")
 MEDIA_TYPE = "application/problem+json"
@@ -107,6 +108,7 @@ def install(app: FastAPI) -> None:
         RequestValidationError: _bad_parameters,
         sqlalchemy.exc.OperationalError: database_down,
         sqlalchemy.exc.DataError: _bad_text,
+        StorageUnavailable: _storage_down,
         Exception: _bug,
     }
     for kind, handler in handlers.items():
@@ -152,6 +154,15 @@ async def database_down(request: Request, error: sqlalchemy.exc.OperationalError
     """The answer where the database gave none."""
     LOG.warning("the database did not answer: %s", error.orig)
     refusal = Unavailable("The database did not answer; nothing was changed. Try again.", headers={"retry-after": "1"})
+    return problem(request, refusal)
+
+
+async def _storage_down(request: Request, error: StorageUnavailable) -> Response:
+    LOG.warning("%s", error)
+    refusal = Unavailable(
+        "The storage of weights and datasets did not answer; the server's log says why. Try again.",
+        headers={"retry-after": "5"},
+    )
     return problem(request, refusal)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from service.runs.data import content_of
+from service.runs.submission import missing_here
+from service.settings import Settings
 from service.store.runs import Row
 from worker.spec.datasets.uploaded import Uploaded
 from worker.spec.families.dataset import Dataset as DatasetPart
@@ -41,7 +42,7 @@ class Dataset:
     created_at: float
 
     @classmethod
-    def built_in(cls, part: DatasetPart, home: Path) -> Dataset:
+    def built_in(cls, part: DatasetPart, settings: Settings) -> Dataset:
         """The dataset of a kind with its defaults, as this machine has it."""
         train, test = part.rows
         return cls(
@@ -59,13 +60,13 @@ class Dataset:
             bytes=None,
             format=None,
             notes=(),
-            missing=part.missing(home),
+            missing=missing_here(part, settings),
             spec={"kind": part.kind},
             created_at=ALWAYS,
         )
 
     @classmethod
-    def uploaded(cls, row: Row, home: Path) -> Dataset:
+    def uploaded(cls, row: Row, settings: Settings) -> Dataset:
         """The dataset in ``row``."""
         same = (
             "id",
@@ -87,7 +88,7 @@ class Dataset:
             **{name: getattr(row, name) for name in (*same, "created_at")},
             source="uploaded",
             digest=part.digest(),
-            missing=part.missing(home),
+            missing=missing_here(part, settings),
             spec=spec,
         )
 

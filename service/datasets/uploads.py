@@ -18,6 +18,7 @@ from service.datasets.dataset import ALWAYS, Dataset, DatasetPage, Preview
 from service.datasets.incoming import Incoming, Place
 from service.datasets.options import Limits, Options
 from service.errors import DatasetInUse, DatasetNotFound, TooManyUploads
+from service.runs.housekeeping import left_over_since
 from service.runs.pages import cursor, position
 from service.runs.quota import check_space
 from service.settings import Settings
@@ -25,7 +26,7 @@ from service.store import datasets
 from service.store.database import reading, writing
 from service.store.runs import Row
 from worker.spec.datasets import KINDS
-from worker.spec.datasets.uploaded import FOLDER, ID, PREFIX, Uploaded, file_name
+from worker.spec.datasets.uploaded import ID, PREFIX, Uploaded, file_name
 from worker.spec.families.dataset import Dataset as DatasetPart
 
 RETRY_SECONDS = 2
@@ -39,7 +40,8 @@ class Uploads(OnBehalf):
     def __init__(self, engine: sa.Engine, settings: Settings) -> None:
         self._engine = engine
         self._settings = settings
-        self._folder = settings.datasets / FOLDER
+        self._files = settings.upload_files
+        self._folder = self._files.home
         self._incoming = Incoming(self._folder)
         self._room = threading.BoundedSemaphore(settings.uploads_at_once)
 
@@ -69,6 +71,7 @@ class Uploads(OnBehalf):
 
         Raises:
             DataRefused: it is no data that can be trained on.
+            StorageUnavailable: it could not be put where the workers find it.
         """
         settings = self._settings
         limits = Limits(
@@ -80,8 +83,12 @@ class Uploads(OnBehalf):
         dataset_id = PREFIX + found.sha256
         place.note.write_text(found.sha256)
         try:
+            # Before the lock, since it may take long; whoever deleted an equal upload meanwhile removed this as well.
+            self._files.push(file_name(found.sha256), place.data)
             with writing(self._engine) as connection:
                 datasets.lock_files(connection)
+                if not self._files.holds(file_name(found.sha256)):
+                    self._files.push(file_name(found.sha256), place.data)
                 fresh = datasets.by_id(connection, dataset_id) is None
                 if fresh:
                     who = {"id": dataset_id, "owner": self.caller.owner, "name": name}
@@ -102,7 +109,7 @@ class Uploads(OnBehalf):
         """The dataset that the caller has the file of; who brought it first, and its name, may be nobody else's."""
         row = datasets.by_id(connection, dataset_id)
         assert row is not None, f"{dataset_id} was there just now"
-        there = Dataset.uploaded(row, self._settings.datasets)
+        there = Dataset.uploaded(row, self._settings)
         return there if self.caller.sees(row.owner) else replace(there, owner=None, name=None)
 
     def _row(self, connection: sa.Connection, dataset_id: str, *, lock: bool = False) -> Row:
@@ -120,9 +127,9 @@ class Uploads(OnBehalf):
         """
         kinds = built_in()
         if dataset_id in kinds:
-            return Dataset.built_in(kinds[dataset_id], self._settings.datasets)
+            return Dataset.built_in(kinds[dataset_id], self._settings)
         with reading(self._engine) as connection:
-            return Dataset.uploaded(self._row(connection, dataset_id), self._settings.datasets)
+            return Dataset.uploaded(self._row(connection, dataset_id), self._settings)
 
     def page(self, *, limit: int, after: str | None) -> DatasetPage:
         """The built-in datasets by kind, then uploads, newest first.
@@ -131,15 +138,14 @@ class Uploads(OnBehalf):
             BadCursor: ``after`` is no cursor of a page.
         """
         created_at, last = (ALWAYS, "") if after is None else position(after)
-        home = self._settings.datasets
         found: list[Dataset] = []
         if created_at == ALWAYS:
-            found = [Dataset.built_in(part, home) for kind, part in built_in().items() if kind > last]
+            found = [Dataset.built_in(part, self._settings) for kind, part in built_in().items() if kind > last]
         if len(found) <= limit:
             with reading(self._engine) as connection:
                 before = None if created_at == ALWAYS else (created_at, last)
                 more = datasets.page(connection, before=before, limit=limit + 1 - len(found), owner=self.caller.only)
-            found += [Dataset.uploaded(row, home) for row in more]
+            found += [Dataset.uploaded(row, self._settings) for row in more]
         shown, more_there = found[:limit], len(found) > limit
         return DatasetPage(shown, more_there, cursor(shown[-1].created_at, shown[-1].id) if more_there else None)
 
@@ -180,11 +186,24 @@ class Uploads(OnBehalf):
         with writing(self._engine, durable=False) as connection:
             datasets.lock_files(connection)
             if ID.fullmatch(PREFIX + sha256) and datasets.by_id(connection, PREFIX + sha256) is None:
-                self._file(sha256).unlink(missing_ok=True)
+                self._files.drop([file_name(sha256)])
 
     def clean(self) -> int:
         """Take away what servers left that died with uploads in hand; from how many."""
         return self._incoming.left(self._remove)
+
+    def sweep_storage(self) -> None:
+        """Remove what servers left in a bucket that never came back to clean; nothing where the directory is shared.
+
+        Raises:
+            StorageUnavailable: the bucket is out of reach.
+        """
+        for name in self._files.stored(left_over_since(self._settings)):
+            sha256 = name.removesuffix(file_name(""))
+            with reading(self._engine) as connection:
+                named = datasets.by_id(connection, PREFIX + sha256) is not None
+            if not named:
+                self._remove(sha256)
 
 
 def built_in() -> dict[str, DatasetPart]:

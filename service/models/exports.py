@@ -9,8 +9,8 @@ from importlib.metadata import version
 from io import BufferedReader
 from pathlib import Path
 
-from service.models.files import Digests, NotAsRecorded
 from service.models.kept import Kept
+from worker.digests import Digests, NotAsRecorded
 from worker.spec.run import RunSpec
 
 LOG = logging.getLogger("fitwell.service")

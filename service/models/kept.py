@@ -11,13 +11,15 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from service.errors import FileLost, NotMeasured, Unavailable
-from service.models.files import Digests, NotAsRecorded
 from service.predicting.messages import ModelFile
 from service.runs.seen import SeenRuns
 from service.settings import Settings
 from service.store import files
 from service.store.database import reading
+from worker.digests import Digests, NotAsRecorded
 from worker.ports import WeightsFile
+from worker.spec.datasets.uploaded import stored_as
+from worker.spec.run import RunSpec
 
 At = Literal["best", "last"]
 REPLACED_SECONDS = 5.0
@@ -44,7 +46,8 @@ class Kept:
         """What to say when its file is lost."""
         return (
             f"the weights of {self.run_id} (of its {self.at} epoch, {self.file.epoch}). Where workers run on other "
-            "machines they need a shared data directory. POST the run's spec with ?reuse=false to train it anew."
+            "machines they need a shared data directory, or FITWELL_STORAGE_URL. POST the run's spec with ?reuse=false "
+            "to train it anew."
         )
 
 
@@ -54,6 +57,7 @@ class KeptModels(SeenRuns):
     def __init__(self, engine: sa.Engine, settings: Settings) -> None:
         super().__init__(engine, settings)
         self._digests = Digests()
+        self._files = settings.checkpoint_files
 
     def find(self, run_id: str, at: At) -> Kept:
         """The model of a run's best or last epoch, by name only.
@@ -79,21 +83,34 @@ class KeptModels(SeenRuns):
             RunNotFound, NotMeasured: as above.
             FileLost: the file is missing, or is not what was written.
             Unavailable: it was replaced whenever it was to be read.
+            StorageUnavailable: it is not here, and where it may be is out of reach.
         """
         until = time.monotonic() + REPLACED_SECONDS
         while True:
             kept = self.find(run_id, at)
             try:
-                return kept, self._digests.opened(self._settings.checkpoints / kept.file.path, kept.file.sha256)
+                self._files.fetch(kept.file.path, kept.file.sha256)
+                return kept, self._digests.opened(self._files.home / kept.file.path, kept.file.sha256)
             except NotAsRecorded as error:
                 if self.find(run_id, at).file == kept.file:
                     raise FileLost(f"The file {error}: {kept.told()}") from error
                 if time.monotonic() > until:
                     raise replaced(kept) from error
 
+    def _bring(self, kept: Kept) -> None:
+        """See that the limited process, which knows no network, will find the weights, and rows that were uploaded.
+
+        Raises:
+            StorageUnavailable: they are not here, and where they may be is out of reach.
+        """
+        self._files.fetch(kept.file.path, kept.file.sha256)
+        stored = stored_as(RunSpec.of(kept.spec).dataset)
+        if stored is not None:
+            self._settings.upload_files.fetch(*stored)
+
     def _model_file(self, kept: Kept) -> ModelFile:
         """What the limited process is told of it."""
-        path = str(self._settings.checkpoints / kept.file.path)
+        path = str(self._files.home / kept.file.path)
         return ModelFile(spec=dict(kept.spec), spec_hash=kept.spec_hash, path=path, sha256=kept.file.sha256)
 
 

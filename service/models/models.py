@@ -192,6 +192,7 @@ class Models(KeptModels):
         until = time.monotonic() + REPLACED_SECONDS
         while True:
             kept = await asyncio.to_thread(self.find, run_id, at)
+            await asyncio.to_thread(self._bring, kept)
             reply, found = await self._limited.ask(order(self._model_file(kept), kept), content)
             if isinstance(reply, Answer):
                 return kept, reply, found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,6 @@ import sqlalchemy as sa
 
 from service.errors import TransitionRefused
 from service.runs import states, teachers
-from service.settings import Settings
 from service.store import files
 from service.store import runs as rows
 from service.store.events import NewEvent
@@ -18,7 +16,6 @@ from service.store.runs import Row
 from service.store.tables import db_now
 from worker.spec.run import RunSpec
 
-LOG = logging.getLogger("fitwell.service")
 ALREADY: dict[states.Action, tuple[states.Status, ...]] = {
     "cancel": ("cancelling", "cancelled"),
     "pause": ("pausing", "paused"),
@@ -34,15 +31,6 @@ def forget(connection: sa.Connection, run_ids: Sequence[str]) -> list[str]:
     for run_id in run_ids:
         rows.delete(connection, run_id)
     return files.unused(connection, paths)
-
-
-def remove_files(settings: Settings, paths: Sequence[str]) -> None:
-    """Remove files that nothing points at any more; one that cannot be removed is left and told of."""
-    for path in paths:
-        try:
-            (settings.checkpoints / path).unlink(missing_ok=True)
-        except OSError as error:
-            LOG.warning("the file %s could not be removed: %s", path, error)
 
 
 def act(connection: sa.Connection, row: Row, action: states.Action) -> list[NewEvent]:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from service.runs.actions import remove_files
 from service.settings import Settings
 from service.store import events, files, keys
 from service.store.database import reading, writing
+from worker.depot import COPIES_SECONDS
 
 LOG = logging.getLogger("fitwell.service")
 AT_ONCE = 500
@@ -30,6 +30,7 @@ class Housekeeping:
     def __init__(self, engine: sa.Engine, settings: Settings) -> None:
         self._engine = engine
         self._settings = settings
+        self._files = settings.checkpoint_files
 
     def look(self) -> None:
         """Remove all that can go now."""
@@ -38,21 +39,38 @@ class Housekeeping:
             keys.forget(connection, self._settings.idempotency_seconds)
         if swept or retired or forgotten:
             LOG.info("removed %d left-over file(s), %d checkpoint(s) and %d event(s)", swept, retired, forgotten)
+        for depot in (self._files, self._settings.upload_files):
+            depot.tidy(time.time() - COPIES_SECONDS)
+        self.sweep_storage()
 
     def sweep(self) -> int:
         """Remove old files that nothing names, as killed workers leave behind; how many."""
-        removed, moment = 0, time.time() - max(GRACE_SECONDS, 4 * self._settings.lease_seconds)
+        removed, moment = 0, left_over_since(self._settings)
         for directory in _directories(self._settings.checkpoints):
             quiet = directory.stat().st_mtime < moment
             old = _older_than(moment, directory)
             while some := [f"{directory.name}/{file.name}" for file in islice(old, AT_ONCE)]:
                 with reading(self._engine) as connection:
                     unnamed = files.unused(connection, some)
-                remove_files(self._settings, unnamed)
+                self._files.drop(unnamed)
                 removed += len(unnamed)
             if quiet:
                 with contextlib.suppress(OSError):  # it is not empty, most often
                     directory.rmdir()
+        return removed
+
+    def sweep_storage(self) -> int:
+        """Likewise where checkpoints lie in a bucket, by when they were written; how many.
+
+        Raises:
+            StorageUnavailable: the bucket is out of reach.
+        """
+        removed, old = 0, self._files.stored(left_over_since(self._settings))
+        while some := list(islice(old, AT_ONCE)):
+            with reading(self._engine) as connection:
+                unnamed = files.unused(connection, some)
+            self._files.drop(unnamed)
+            removed += len(unnamed)
         return removed
 
     def retire(self) -> int:
@@ -62,7 +80,7 @@ class Housekeeping:
             with writing(self._engine) as connection:
                 dropped = files.forget_checkpoints(connection, days * DAY, AT_ONCE)
                 unnamed = files.unused(connection, dropped)
-            remove_files(self._settings, unnamed)
+            self._files.drop(unnamed)
             forgotten += len(dropped)
             if not dropped:
                 break
@@ -78,6 +96,11 @@ class Housekeeping:
             if not some:
                 break
         return forgotten
+
+
+def left_over_since(settings: Settings) -> float:
+    """What was written before this moment and is named by nothing will never be named."""
+    return time.time() - max(GRACE_SECONDS, 4 * settings.lease_seconds)
 
 
 def _directories(home: Path) -> list[Path]:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from service.errors import RunActive, SpecRefused
 from service.runs import extensions, states, teachers, verifications, warm_starts
-from service.runs.actions import act, forget, remove_files
+from service.runs.actions import act, forget
 from service.runs.answers import Answer, Key, answered, remember
 from service.runs.creation import Wanted, create, prepared
 from service.runs.data import hold, resolved
@@ -240,7 +240,7 @@ class Runs(SeenRuns):
             if row.status not in states.TERMINAL:
                 raise RunActive(f"The run is {row.status!r}; cancel it first, and delete it once it has ended.")
             paths = forget(connection, [run_id])
-        remove_files(self._settings, paths)
+        self._settings.checkpoint_files.drop(paths)
 
     def workers(self) -> Sequence[Row]:
         """The workers that are alive."""

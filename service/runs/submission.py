@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from service.errors import FieldError, SpecRefused
 from service.settings import Settings
+from worker.spec.datasets.uploaded import stored_as
+from worker.spec.families.dataset import Dataset
 from worker.spec.regularizers.distillation import Distillation
 from worker.spec.run import RunSpec
 
@@ -60,6 +62,12 @@ def stack_runs(spec: RunSpec, settings: Settings) -> int:
     return max(1, min(settings.stack_limit, settings.stack_bytes // max(1, run_bytes(spec))))
 
 
+def missing_here(dataset: Dataset, settings: Settings) -> str | None:
+    """What to do where the rows are not there; an upload that lies in a bucket is brought when it is needed."""
+    stored = settings.storage_url is not None and stored_as(dataset) is not None
+    return None if stored else dataset.missing(settings.datasets)
+
+
 def review(spec: RunSpec, settings: Settings) -> None:
     """Check what the fields cannot check alone.
 
@@ -70,12 +78,12 @@ def review(spec: RunSpec, settings: Settings) -> None:
         FieldError(_pointer(place), "incompatible", objection.message, tuple(objection.allowed))
         for place, objection in spec.objections()
     ]
-    missing = spec.dataset.missing(settings.datasets)
+    missing = missing_here(spec.dataset, settings)
     if missing is not None:
         errors.append(FieldError("/dataset", "dataset_missing", missing))
     for i, part in enumerate(spec.regularizers):
         transfer = part.transfer if isinstance(part, Distillation) else None
-        missing = None if transfer is None else transfer.dataset.missing(settings.datasets)
+        missing = None if transfer is None else missing_here(transfer.dataset, settings)
         if missing is not None:
             errors.append(FieldError(f"/regularizers/{i}/transfer/dataset", "dataset_missing", missing))
     errors = errors or list(_over_quota(spec, settings)) or list(_of_teachers(spec, settings))

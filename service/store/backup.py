@@ -22,6 +22,7 @@ from service.settings import Settings
 from service.store.database import StoreError, open_engine
 from service.store.files import POINTING
 from service.store.tables import dataset
+from worker.depot import StorageUnavailable
 from worker.spec.datasets.uploaded import FOLDER, PREFIX, file_name
 
 PASSES = 10
@@ -44,7 +45,10 @@ def back_up(settings: Settings, target: Path) -> Backup:
         StoreError: there is something at ``target``, it cannot be written, or the database is not SQLite.
     """
     if sa.make_url(settings.url).get_backend_name() != "sqlite":
-        raise StoreError("This backs up SQLite's data directory. For PostgreSQL: pg_dump, and a copy of the files.")
+        raise StoreError(
+            "This backs up SQLite's data directory. For PostgreSQL: pg_dump, and a copy of the files, or of the bucket "
+            "(FITWELL_STORAGE_URL)."
+        )
     if not Path(settings.home, "fitwell.db").is_file() and settings.database_url is None:
         raise StoreError(f"There is no database in {settings.home}; name its directory with --data-dir.")
     if target.exists():
@@ -54,6 +58,8 @@ def back_up(settings: Settings, target: Path) -> Backup:
         part.mkdir(mode=0o700, parents=True)
         files, lost = _copied(settings, part)
         part.rename(target)
+    except StorageUnavailable as error:
+        raise StoreError(str(error)) from error
     except OSError as error:
         raise StoreError(f"{target} cannot be written ({error.strerror}).") from error
     finally:
@@ -73,7 +79,7 @@ def _copied(settings: Settings, part: Path) -> tuple[int, list[str]]:
             _copy_database(source.driver_connection, part / "fitwell.db")
             wanted = _files(part / "fitwell.db")
             missing = [name for name in sorted(wanted) if name not in copied]
-            missing = [name for name in missing if not _copy(settings.home, part, name, wanted[name], copied)]
+            missing = [name for name in missing if not _copy(settings, part, name, wanted[name], copied)]
             if not missing or missing == before:  # what was missing twice is lost
                 break
     engine.dispose()
@@ -110,12 +116,21 @@ def _files(database: Path) -> dict[str, str]:
         engine.dispose()
 
 
-def _copy(home: Path, part: Path, name: str, sha256: str, copied: set[str]) -> bool:
+def _bring(settings: Settings, name: str, sha256: str) -> None:
+    """See that the data directory has a file that may lie in a bucket."""
+    for depot in (settings.checkpoint_files, settings.upload_files):
+        folder = f"{depot.home.relative_to(settings.home)}/"
+        if name.startswith(folder):
+            depot.fetch(name.removeprefix(folder), sha256)
+
+
+def _copy(settings: Settings, part: Path, name: str, sha256: str, copied: set[str]) -> bool:
     """Copy one file; False where it has gone, or is not what was written."""
     target = part / name
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with (home / name).open("rb") as source, target.open("wb") as copy:
+        _bring(settings, name, sha256)
+        with (settings.home / name).open("rb") as source, target.open("wb") as copy:
             shutil.copyfileobj(source, copy, 2**20)
             copy.flush()
             os.fsync(copy.fileno())

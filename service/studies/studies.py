@@ -13,7 +13,7 @@ from ulid import ULID
 from service.callers import OnBehalf
 from service.errors import FieldError, SpecRefused, StudyActive, StudyNotFound
 from service.runs import states, teachers, warm_starts
-from service.runs.actions import act, forget, remove_files
+from service.runs.actions import act, forget
 from service.runs.answers import Answer, Key, answered, remember
 from service.runs.creation import Prepared, Wanted, create, prepared
 from service.runs.data import hold, names_upload, resolved
@@ -236,7 +236,7 @@ class Studies(OnBehalf):
                 raise StudyActive(f"{len(active)} of its runs have not ended; cancel the study first.")
             paths = forget(connection, [row.id for row in studies.runs_of(connection, study_id)])
             studies.delete(connection, study_id)
-        remove_files(self._settings, paths)
+        self._settings.checkpoint_files.drop(paths)
 
     def compare(self, study_id: str, question: Question) -> Compared:
         """The study's arms, or other groups of its runs, against each other.

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from tests.laws.oracles import SMALL
 from tests.laws.strategies import CPU, HOME, TEACHERS, enter_route, parsed, train
+from worker.depot import Depot
 from worker.engine import checkpoints
 from worker.engine.data import Data
 from worker.engine.lessons import Lessons, logits_of
@@ -303,7 +304,7 @@ def test_lessons_are_what_the_teacher_says_however_many_threads_there_are(tmp_pa
     said = []
     for threads in (2, 1):
         Threads(threads, threads).use()
-        lessons = Lessons(tmp_path)
+        lessons = Lessons(Depot(tmp_path))
         said.append(lessons.of(one, file, data))
         assert lessons.of(one, file, data) is said[-1], "computed once"
     assert torch.equal(*said)
@@ -321,7 +322,7 @@ def test_lessons_that_were_asked_for_last_stay(tmp_path: Path) -> None:
     )
     file = checkpoints.save_weights(tmp_path, "w", weights, at="last", epoch=1)
     named = [Teacher(run_id=f"run_{i:026}", sha256=f"{i:064x}", network=TeacherNetwork.of(spec)) for i in range(3)]
-    lessons = Lessons(tmp_path, most_bytes=2 * 96 * 10 * 4)
+    lessons = Lessons(Depot(tmp_path), most_bytes=2 * 96 * 10 * 4)
     first = [lessons.of(one, file, data) for one in named]
     assert lessons.of(named[1], file, data) is first[1]
     assert lessons.of(named[2], file, data) is first[2]

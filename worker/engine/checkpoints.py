@@ -19,6 +19,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from worker.depot import Depot
 from worker.ports import Checkpoint, WeightsFile
 
 OPTIMIZER = "optimizer."
@@ -76,14 +77,16 @@ def _write(target: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]
     return hashlib.sha256(content).hexdigest(), len(content)
 
 
-def load(directory: Path, checkpoint: Checkpoint | WeightsFile, device: torch.device) -> dict[str, Tensor]:
+def load(depot: Depot, checkpoint: Checkpoint | WeightsFile, device: torch.device) -> dict[str, Tensor]:
     """The tensors of a checkpoint, by name.
 
     Raises:
         BadCheckpoint: the file is missing, cut short or altered.
+        StorageUnavailable: it is not here, and where it may be is out of reach.
     """
+    depot.fetch(checkpoint.path, checkpoint.sha256)
     try:
-        content = (directory / checkpoint.path).read_bytes()
+        content = (depot.home / checkpoint.path).read_bytes()
     except OSError as error:
         raise BadCheckpoint(f"checkpoint {checkpoint.path} cannot be read: {error.strerror}") from error
     if hashlib.sha256(content).hexdigest() != checkpoint.sha256:

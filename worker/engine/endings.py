@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 
+from worker.depot import StorageUnavailable
 from worker.engine import checkpoints
 from worker.engine.data import Data
 from worker.engine.evaluation import confusion
@@ -82,5 +83,6 @@ def explained(error: Exception) -> tuple[str, str]:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "disk_full", "The disk of the checkpoints is full; the last one is intact. Free some space and retry."
     if isinstance(error, OSError):
-        return "storage", f"A file could not be read or written: {error}"
+        more = "" if isinstance(error, StorageUnavailable) else "A file could not be read or written: "
+        return "storage", f"{more}{error}"
     return "internal_error", f"{type(error).__name__}: {error}. This is a bug; the worker's log has the details."

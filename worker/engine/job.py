@@ -9,82 +9,26 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from worker import logs
 from worker.engine import checkpoints
-from worker.engine.data import Data
 from worker.engine.digest import first_digest, next_digest
 from worker.engine.endings import LeaveStatus, explained, measurement, outcome_of_leaving, outcomes_of
-from worker.engine.lessons import Lessons
-from worker.engine.neighbours import Neighbours
 from worker.engine.routes import Route, route_for
 from worker.engine.stack import Member, Stack
 from worker.engine.state import Best, State
 from worker.engine.training import EpochResult, Training, ended_after
-from worker.engine.voting import data_for, way_of
+from worker.engine.voting import way_of
+from worker.engine.workshop import Workshop
 from worker.messages import Ended, Epoch, Message, Noted, Saved, Started, Train
 from worker.ports import Claim, Note, Outcome
 from worker.spec.best import judged_by
-from worker.spec.families.dataset import Dataset
-from worker.spec.regularizers.distillation import Distillation
 from worker.spec.run import RunSpec, trajectory_key
 
 LOG = logging.getLogger("fitwell.training")
-
-
-@dataclass
-class Workshop:
-    """What every job of this process works with; the dataset used last stays in memory."""
-
-    datasets: Path
-    checkpoints: Path
-    checkpoint_seconds: float
-    threads: int
-    device: torch.device
-    neighbours: Neighbours
-    _data: dict[str, Data] = field(default_factory=dict)
-    _lessons: Lessons = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._lessons = Lessons(self.checkpoints)
-
-    def data(self, spec: RunSpec) -> Data:
-        """The dataset of ``spec``, split and on the device, in the form that its model wants."""
-        key = f"{spec.dataset.model_dump_json()} {spec.model.trains or spec.model.kind}"
-        if key not in self._data:
-            self._data = {key: data_for(spec.dataset, spec.model, self.datasets, self.device)}
-        return self._data[key]
-
-    def teach(self, claim: Claim, spec: RunSpec, data: Data) -> None:
-        """Let the teachers of a run say what they have to say of the rows that they teach on.
-
-        Raises:
-            BadCheckpoint: the weights of one are missing or altered.
-            FileNotFoundError: its transfer set is not there.
-        """
-        files = {file.sha256: file for file in claim.weights if file.at == "teacher"}
-        for part in spec.regularizers:
-            if not isinstance(part, Distillation):
-                continue
-            rows = data if part.transfer is None else self._transfer(part.transfer.dataset, data)
-            for teacher in part.teachers:
-                if teacher.sha256 not in files:
-                    raise checkpoints.BadCheckpoint(f"the weights of the teacher {teacher.run_id} are not there")
-                rows.lessons[teacher.key] = self._lessons.of(teacher, files[teacher.sha256], rows)
-
-    def _transfer(self, asked: Dataset, data: Data) -> Data:
-        """Other rows for the students of ``data``, normalised as those are."""
-        key = asked.model_dump_json()
-        if key not in data.transfers:
-            as_theirs = asked.model_copy(update={"normalize": data.spec.normalize})
-            data.transfers[key] = Data(as_theirs, self.datasets, self.device)
-        return data.transfers[key]
 
 
 class Job:
@@ -267,15 +211,18 @@ class Job:
     def _save(self, run_ids: Iterable[str], *, ended: bool = False) -> None:
         """Write the checkpoints of these runs that are not yet on disk, and the weights of their best epochs.
 
-        Of those that ``ended`` also the weights as they are now.
+        Of those that ``ended`` also the weights as they are now. Others can read all of it before it is told.
         """
-        directory = self._workshop.checkpoints
+        depot = self._workshop.checkpoints
+        directory = depot.home
         states = [self._states[run_id] for run_id in run_ids]
         written = {state.claim.run_id: file for state in states if (file := state.save(directory)) is not None}
         weights = {
             state.claim.run_id: files for state in states if (files := state.save_weights(directory, ended=ended))
         }
         if written or weights:
+            paths = {file.path for file in written.values()} | {file.path for some in weights.values() for file in some}
+            depot.push_all(paths)
             self._say(Saved(checkpoints=written, weights=weights))
             self._saved_at = time.monotonic()
 

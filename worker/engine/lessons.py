@@ -7,11 +7,11 @@ and the library that the probe finds right for the teacher's own shape.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from worker.depot import Depot
 from worker.engine import checkpoints
 from worker.engine.data import Data
 from worker.engine.evaluation import CHUNK_ROWS
@@ -30,8 +30,8 @@ MOST_BYTES = 256 * 2**20
 class Lessons:
     """Logits of teachers, those asked for last, up to ``most_bytes``."""
 
-    def __init__(self, directory: Path, most_bytes: int = MOST_BYTES) -> None:
-        self._directory = directory
+    def __init__(self, depot: Depot, most_bytes: int = MOST_BYTES) -> None:
+        self._depot = depot
         self._most_bytes = most_bytes
         self._known: dict[tuple[str, str], Tensor] = {}
 
@@ -40,12 +40,13 @@ class Lessons:
 
         Raises:
             BadCheckpoint: the file of its weights is missing or altered.
+            StorageUnavailable: it may be in a bucket that is out of reach.
         """
         key = data.spec.model_dump_json(), teacher.key
         known = self._known.pop(key, None)
         if known is None:
             assert teacher.network is not None, "a teacher is resolved before its students are queued"
-            weights = checkpoints.weights_of(checkpoints.load(self._directory, file, data.device))
+            weights = checkpoints.weights_of(checkpoints.load(self._depot, file, data.device))
             known = logits_of(teacher.network, weights, data)
         self._known[key] = known
         self._forget()

@@ -23,10 +23,15 @@ limit_instructions()  # before torch computes anything
 import torch  # noqa: E402
 
 from worker import logs  # noqa: E402
-from worker.engine.job import Job, Workshop  # noqa: E402
+from worker.depot import opened  # noqa: E402
+from worker.engine.job import Job  # noqa: E402
+from worker.engine.workshop import Workshop  # noqa: E402
 from worker.messages import Halt, Idle, Leave, Message, Ready, Train, read_order  # noqa: E402
+from worker.spec.datasets.uploaded import FOLDER  # noqa: E402
 
 LOG = logging.getLogger("fitwell.training")
+PATIENCE_SECONDS = 30.0
+"""How long a bucket may be away in the middle of training; the leases are kept meanwhile."""
 
 
 class Process:
@@ -95,13 +100,15 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--checkpoint-seconds", type=float, required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--storage-url")
     given = parser.parse_args(arguments)
     reports = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     logs.set_up_as_parent()
     workshop = Workshop(
         datasets=given.datasets,
-        checkpoints=given.checkpoints,
+        uploads=opened(given.datasets / FOLDER, given.storage_url, PATIENCE_SECONDS),
+        checkpoints=opened(given.checkpoints, given.storage_url, PATIENCE_SECONDS),
         checkpoint_seconds=given.checkpoint_seconds,
         threads=given.threads,
         device=torch.device(given.device),

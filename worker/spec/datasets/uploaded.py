@@ -190,6 +190,12 @@ def _moments(x: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[
     return mean, np.sqrt(squares / len(x))
 
 
+def stored_as(dataset: Dataset) -> tuple[str, str] | None:
+    """The name of an upload's file, among those of uploads, and its SHA-256; None where the dataset is no upload."""
+    found = ID.fullmatch(dataset.id) if isinstance(dataset, Uploaded) else None
+    return None if found is None else (file_name(found[1]), found[1])
+
+
 def file_name(sha256: str) -> str:
     """The name of the file with this content."""
     return f"{sha256}.safetensors"

@@ -1,0 +1,147 @@
+"""Machines that share no directory: API, workers and their successors meet in a bucket, and no bit is another one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fitwell
+from fitwell.errors import Unavailable
+from tests.faults.system import System, result_of, system
+from tests.plugins.servers import Storage
+from tests.processes import eventually
+
+TABLE = "\n".join(["x,y,label", *(f"{i % 7},{i % 5},{'ab'[i % 2]}" for i in range(400))])
+SPEC: dict[str, Any] = {
+    "model": {"kind": "mlp", "hidden": [16]},
+    "regularizers": [{"kind": "dropout", "p": 0.2}],
+    "optimizer": {"kind": "adam", "lr": 0.01},
+    "batch_size": 8,
+    "epochs": 40,
+}
+
+
+def submitted(under: System, tmp_path: Path) -> fitwell.Run:
+    """A run on data that were uploaded."""
+    table = tmp_path / "rows.csv"
+    table.write_text(TABLE)
+    return under.submit(**SPEC, dataset=under.client.datasets.upload(table, target="label"))
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The same run, where all see one directory and nothing happens."""
+    directory = tmp_path_factory.mktemp("expected")
+    with system(directory / "home", None) as quiet:
+        quiet.start("service")
+        quiet.start("worker")
+        return result_of(quiet.home, submitted(quiet, directory).wait(120))
+
+
+@contextmanager
+def apart(tmp_path: Path, database: str, storage: Storage) -> Iterator[System]:
+    """A system whose processes share a database and a bucket."""
+    settings = {"FITWELL_STORAGE_URL": storage.url, **storage.environment}
+    with system(tmp_path / "api", database, **settings) as under:
+        under.start("service")
+        yield under
+
+
+def files_in(home: Path) -> list[Path]:
+    return sorted((home / "checkpoints").rglob("*.safetensors"))
+
+
+def test_a_worker_elsewhere_trains_what_was_uploaded_and_another_goes_on_with_the_same_bits(
+    postgresql_database: str, storage: Storage, expected: dict[str, Any], tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    with apart(tmp_path, postgresql_database, storage) as under:
+        worker = under.start("worker", FITWELL_DATA_DIR=str(first))
+        run = submitted(under, tmp_path)
+        eventually(lambda: len(run.history.epoch) >= 8)
+        worker.kill()
+        worker.wait()
+        assert files_in(first)
+        under.start("worker", FITWELL_DATA_DIR=str(second))
+        assert result_of(second, run.wait(120)) == expected
+        assert any("goes on from its checkpoint" in line.text for line in run.log())
+        assert files_in(under.home) == [], "the API needs none until it is asked"
+        model = run.download("model.safetensors", tmp_path / "model.safetensors")
+        (sent,) = files_in(under.home)
+        assert Path(model).read_bytes() == sent.read_bytes()
+        sent.unlink()
+        sent.write_bytes(b"damaged")
+        assert run.predict(split="test", indices=[0, 1]).labels, "it is brought anew"
+        assert hashlib.sha256(sent.read_bytes()).hexdigest() == hashlib.sha256(Path(model).read_bytes()).hexdigest()
+        assert storage.names("checkpoints")
+        run.delete()
+        left = [name for name in storage.names("checkpoints") if "attempt0001" not in name]
+        assert (left, files_in(under.home)) == ([], []), "but for what the killed one may have sent and not recorded"
+        (dataset,) = [one for one in under.client.datasets.list() if one.source == "uploaded"]
+        dataset.delete()
+        assert storage.names("uploads") == set()
+
+
+def test_a_bucket_that_is_away_for_some_seconds_costs_nothing_but_them(
+    postgresql_database: str, storage: Storage, expected: dict[str, Any], tmp_path: Path
+) -> None:
+    worker = tmp_path / "worker"
+    with apart(tmp_path, postgresql_database, storage) as under:
+        under.start("worker", FITWELL_DATA_DIR=str(worker))
+        run = submitted(under, tmp_path)
+        eventually(lambda: len(run.history.epoch) >= 8)
+        storage.gate.shut = True
+        eventually(lambda: storage.gate.turned_away >= 8)
+        with pytest.raises(Unavailable, match="storage"):
+            under.client.transport.request("GET", f"/v1/runs/{run.id}/model.safetensors")
+        assert run.refresh().status == "running"
+        storage.gate.shut = False
+        assert result_of(worker, run.wait(120)) == expected
+        assert run.determinism is not None
+        assert run.determinism.resumes == 0
+
+
+def test_a_damaged_copy_is_no_damaged_checkpoint(
+    postgresql_database: str, storage: Storage, expected: dict[str, Any], tmp_path: Path
+) -> None:
+    home = tmp_path / "worker"
+    with apart(tmp_path, postgresql_database, storage) as under:
+        worker = under.start("worker", FITWELL_DATA_DIR=str(home))
+        run = submitted(under, tmp_path)
+        eventually(lambda: len(run.history.epoch) >= 8)
+        worker.kill()
+        worker.wait()
+        for file in files_in(home):
+            content = file.read_bytes()
+            file.unlink()
+            file.write_bytes(content[: len(content) // 2])
+        under.start("worker", FITWELL_DATA_DIR=str(home))
+        assert result_of(home, run.wait(120)) == expected
+        said = [line.text for line in run.log()]
+        assert any("goes on from its checkpoint" in text for text in said)
+        assert not any("what came before it is used" in text for text in said)
+
+
+def test_a_worker_without_its_bucket_fails_the_run_with_a_sentence_and_a_retry_is_the_same(
+    postgresql_database: str, storage: Storage, expected: dict[str, Any], tmp_path: Path
+) -> None:
+    with apart(tmp_path, postgresql_database, storage) as under:
+        lost = under.start(
+            "worker", FITWELL_DATA_DIR=str(tmp_path / "lost"), FITWELL_STORAGE_URL="s3://no-such-bucket/some/where"
+        )
+        run = submitted(under, tmp_path)
+        failed = run.wait(60, check=False)
+        assert failed.error is not None
+        assert (failed.status, failed.error.code) == ("failed", "storage")
+        assert "s3://no-such-bucket/some/where" in failed.error.message
+        assert "fitwell doctor" in failed.error.message
+        lost.terminate()
+        lost.wait()
+        worker = tmp_path / "worker"
+        under.start("worker", FITWELL_DATA_DIR=str(worker))
+        assert result_of(worker, run.retry().wait(120)) == expected

@@ -1,0 +1,259 @@
+"""The service in front of a bucket: what it puts there, brings from there, tells of it, and takes away again."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+
+from service.app import create_app
+from service.datasets.uploads import Uploads
+from service.runs import housekeeping
+from service.runs.housekeeping import Housekeeping
+from service.runs.jobs import Jobs
+from service.runs.runs import Runs
+from service.settings import Settings, SettingsError, load
+from service.store.backup import back_up
+from service.store.database import StoreError
+from tests.conftest import BODY, WORKER, measured, submit
+from tests.plugins.servers import Storage
+from worker.ports import Checkpoint, Outcome, WeightsFile
+
+pytestmark = pytest.mark.slow
+TABLE = "\n".join(["x,y,label", *(f"{i % 7},{i % 5},{'ab'[i % 2]}" for i in range(60))])
+CSV = {"content-type": "text/csv"}
+
+
+@pytest.fixture
+def settings(storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    for name, value in storage.environment.items():
+        monkeypatch.setenv(name, value)
+    return Settings(data_dir=tmp_path / "home", storage_url=storage.url)
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[TestClient]:
+    with TestClient(create_app(settings), raise_server_exceptions=False) as connected:
+        yield connected
+
+
+@pytest.fixture
+def engine(settings: Settings, migrated: Path) -> Iterator[sa.Engine]:
+    from service.store.database import open_engine
+
+    opened = open_engine(settings)
+    shutil.copyfile(migrated, settings.home / "fitwell.db")
+    yield opened
+    opened.dispose()
+
+
+def uploaded(client: TestClient, content: str = TABLE) -> str:
+    answer = client.post("/v1/datasets", params={"target": "label"}, content=content, headers=CSV)
+    assert answer.status_code in (200, 201), answer.text
+    return str(answer.json()["id"])
+
+
+def local(settings: Settings) -> list[str]:
+    return [path.name for path in settings.home.rglob("*.safetensors")]
+
+
+def trained(runs: Runs, jobs: Jobs, settings: Settings, content: bytes = b"weights") -> tuple[str, str]:
+    """A run with weights in the bucket, written by a worker elsewhere; its id and the name of the file."""
+    run_id = submit(runs, epochs=1)
+    (claim,) = jobs.claim(WORKER, limit=1)
+    name, sha256 = f"{run_id}/attempt0001-epoch000001.safetensors", hashlib.sha256(content).hexdigest()
+    elsewhere = settings.home.parent / "elsewhere"
+    elsewhere.write_bytes(content)
+    settings.checkpoint_files.push(name, elsewhere)
+    jobs.record([claim], [measured(run_id, 1)])
+    same: dict[str, Any] = {"epoch": 1, "path": name, "sha256": sha256, "bytes": len(content)}
+    jobs.checkpointed(
+        [claim],
+        {run_id: Checkpoint(**same, digest="d")},
+        {run_id: [WeightsFile(**same, at="last")]},
+    )
+    jobs.finish([claim], [Outcome(run_id=run_id, status="succeeded")])
+    return run_id, name
+
+
+def test_an_upload_is_in_the_bucket_before_anybody_hears_of_it_and_goes_from_there(
+    client: TestClient, settings: Settings, storage: Storage
+) -> None:
+    dataset = uploaded(client)
+    assert storage.names("uploads") == {f"{dataset.removeprefix('dataset_')}.safetensors"}
+    assert len(local(settings)) == 1
+    assert client.delete(f"/v1/datasets/{dataset}").status_code == 204
+    assert (storage.names("uploads"), local(settings)) == (set(), [])
+
+
+def test_an_upload_is_refused_where_the_workers_could_not_find_it(
+    client: TestClient, settings: Settings, storage: Storage
+) -> None:
+    storage.gate.shut = True
+    answer = client.post("/v1/datasets", params={"target": "label"}, content=TABLE, headers=CSV)
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert storage.gate.turned_away
+    storage.gate.shut = False
+    assert local(settings) == []
+    assert not [one for one in client.get("/v1/datasets").json()["data"] if one["source"] == "uploaded"]
+    assert uploaded(client)
+
+
+def test_runs_name_an_upload_that_another_server_took(client: TestClient, settings: Settings) -> None:
+    dataset = uploaded(client)
+    for path in settings.home.rglob("*.safetensors"):
+        path.unlink()
+    assert client.get(f"/v1/datasets/{dataset}").json()["missing"] is None
+    answer = client.post("/v1/runs", json={**BODY, "dataset": {"kind": "uploaded", "id": dataset}})
+    assert answer.status_code == 201, answer.text
+
+
+def test_an_upload_that_was_deleted_while_an_equal_one_came_is_there(
+    client: TestClient, settings: Settings, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The deletion falls between the sending and the transaction."""
+    push = settings.upload_files.push
+
+    def sent_and_deleted(name: str, source: Path | None = None) -> None:
+        monkeypatch.undo()
+        push(name, source)
+        settings.upload_files.drop([name])
+
+    monkeypatch.setattr(settings.upload_files, "push", sent_and_deleted)
+    dataset = uploaded(client)
+    assert storage.names("uploads") == {f"{dataset.removeprefix('dataset_')}.safetensors"}
+
+
+def test_weights_are_brought_when_they_are_asked_for_and_503_says_that_they_cannot_be(
+    engine: sa.Engine, runs: Runs, jobs: Jobs, settings: Settings, storage: Storage, client: TestClient
+) -> None:
+    run_id, name = trained(runs, jobs, settings)
+    path = f"/v1/runs/{run_id}/model.safetensors?at=last"
+    storage.gate.shut = True
+    answer = client.get(path)
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert answer.headers["retry-after"]
+    storage.gate.shut = False
+    assert client.get(path).content == b"weights"
+    settings.checkpoint_files.drop([name])
+    assert client.get(path).status_code == 410
+
+
+def test_what_nothing_names_goes_from_the_bucket_when_it_is_old_enough(
+    engine: sa.Engine,
+    runs: Runs,
+    jobs: Jobs,
+    settings: Settings,
+    storage: Storage,
+    client: TestClient,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, named = trained(runs, jobs, settings)
+    dataset = uploaded(client).removeprefix("dataset_")
+    stray = settings.home / "stray"
+    stray.write_bytes(b"left by the dead")
+    settings.checkpoint_files.push("run_gone/attempt0001-epoch000001.safetensors", stray)
+    settings.upload_files.push(f"{'0' * 64}.safetensors", stray)
+    keeping, uploads = Housekeeping(engine, settings), Uploads(engine, settings)
+    keeping.look()
+    uploads.sweep_storage()
+    assert (len(storage.names("checkpoints")), len(storage.names("uploads"))) == (2, 2), "it may yet be recorded"
+    monkeypatch.setattr(housekeeping, "GRACE_SECONDS", -60.0)
+    monkeypatch.setattr(housekeeping, "left_over_since", lambda _: float("inf"))
+    monkeypatch.setattr("service.datasets.uploads.left_over_since", lambda _: float("inf"))
+    assert keeping.sweep_storage() == 1
+    uploads.sweep_storage()
+    assert storage.names("checkpoints") == {named}
+    assert storage.names("uploads") == {f"{dataset}.safetensors"}
+
+
+def test_copies_go_when_nobody_has_used_them_for_a_day(
+    engine: sa.Engine, runs: Runs, jobs: Jobs, settings: Settings, client: TestClient
+) -> None:
+    run_id, name = trained(runs, jobs, settings)
+    path = f"/v1/runs/{run_id}/model.safetensors?at=last"
+    assert client.get(path).content == b"weights"
+    copy = settings.checkpoints / name
+    keeping = Housekeeping(engine, settings)
+    keeping.look()
+    assert copy.exists()
+    os.utime(copy, (1.0, 1.0))
+    keeping.look()
+    assert not copy.exists()
+    assert client.get(path).content == b"weights"
+
+
+def test_a_backup_holds_what_lies_in_the_bucket(
+    engine: sa.Engine, runs: Runs, jobs: Jobs, settings: Settings, client: TestClient, tmp_path: Path
+) -> None:
+    _, name = trained(runs, jobs, settings)
+    dataset = uploaded(client).removeprefix("dataset_")
+    (settings.upload_files.home / f"{dataset}.safetensors").unlink()
+    done = back_up(settings, tmp_path / "copy")
+    assert (done.files, done.lost) == (2, [])
+    assert (tmp_path / "copy/checkpoints" / name).read_bytes() == b"weights"
+    assert (tmp_path / f"copy/datasets/uploads/{dataset}.safetensors").exists()
+
+
+def test_no_backup_is_made_without_the_bucket(
+    engine: sa.Engine, runs: Runs, jobs: Jobs, settings: Settings, storage: Storage, tmp_path: Path
+) -> None:
+    trained(runs, jobs, settings)
+    storage.gate.shut = True
+    with pytest.raises(StoreError, match="did not do what it was asked for"):
+        back_up(settings, tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+def doctor(**more: str) -> dict[str, dict[str, str]]:
+    line = [sys.executable, "-m", "fitwell.cli", "doctor", "--json", "--url", "http://127.0.0.1:9"]
+    done = subprocess.run(line, env={**os.environ, **more}, capture_output=True, text=True, check=False, timeout=120)
+    return {one["what"]: one for one in json.loads(done.stdout)}
+
+
+def test_the_doctor_tries_the_storage(settings: Settings, storage: Storage) -> None:
+    home = {"FITWELL_DATA_DIR": str(settings.home)}
+    assert "storage" not in doctor(**home)
+    found = doctor(**home, FITWELL_STORAGE_URL=storage.url)["storage"]
+    assert (found["state"], found["detail"].startswith(storage.url)) == ("ok", True), found
+    assert storage.names("checkpoints") == set()
+    found = doctor(**home, FITWELL_STORAGE_URL="s3://no-such-bucket")["storage"]
+    assert (found["state"], "s3://no-such-bucket" in found["detail"]) == ("fail", True)
+    found = doctor(**home, FITWELL_STORAGE_URL="s3:/no")["storage"]
+    assert (found["state"], "FITWELL_STORAGE_URL" in found["detail"]) == ("fail", True)
+
+
+def test_a_setting_without_its_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FITWELL_STORAGE_URL", "s3://bucket/prefix")
+    assert load().storage_url == "s3://bucket/prefix"
+    found = importlib.util.find_spec
+    monkeypatch.setattr("service.settings.find_spec", lambda name: None if name == "obstore" else found(name))
+    with pytest.raises(SettingsError, match=r"pip install 'fitwell\[s3\]'"):
+        load()
+
+
+@pytest.mark.parametrize("url", ["bucket", "gs://bucket", "s3://", "s3://a b", "s3://Bucket/x y"])
+def test_an_address_that_is_none_is_refused_by_name(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FITWELL_STORAGE_URL", url)
+    with pytest.raises(SettingsError, match="FITWELL_STORAGE_URL"):
+        load()
+
+
+def test_without_the_setting_nothing_of_it_is_loaded() -> None:
+    code = (
+        "import sys; from service.settings import load; s = load(); s.checkpoint_files, s.upload_files; "
+        "import service.app, worker.agent; print('obstore' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,291 @@
+"""Where files lie that several processes need: in a directory which all of them see, or in a bucket behind it.
+
+A file is written into the directory, whole, and never changes once it has its name. In front of a bucket the directory
+is a cache: what is written goes into the bucket before anybody hears of it, and who reads a file that is not here, or
+is not what was written, has it brought first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import logging
+import os
+import secrets
+import stat
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from worker.digests import Digests, NotAsRecorded
+
+if TYPE_CHECKING:
+    from obstore import GetResult
+
+LOG = logging.getLogger("fitwell.storage")
+SCHEME = "s3://"
+PATIENCE_SECONDS = 3.0
+"""How long a bucket that is away is asked again, where somebody waits for an answer."""
+PART_BYTES = 8 * 2**20
+"""What is sent or brought by one request."""
+AT_ONCE = 8
+USED_SECONDS = 3600.0
+"""How exactly it is known when a local copy was last used."""
+COPIES_SECONDS = 86_400.0
+"""How long a copy of what is in the bucket is kept after its last use."""
+REASON_LETTERS = 300
+
+
+class StorageUnavailable(OSError):
+    """The bucket did not answer, or refused; the message says what would work."""
+
+
+class Depot:
+    """A directory that all who need its files see, at this path or another; names are relative to ``home``."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+
+    def push(self, name: str, source: Path | None = None) -> None:
+        """See that others can read a file that was written here, or to ``source``; before anybody is told of it.
+
+        Raises:
+            StorageUnavailable: they could not.
+        """
+
+    def push_all(self, names: Iterable[str]) -> None:
+        """The same for many files, some of them at once."""
+
+    def holds(self, name: str) -> bool:
+        """Whether others can read it; the directory itself is no other place.
+
+        Raises:
+            StorageUnavailable: nobody can tell.
+        """
+        return True
+
+    def fetch(self, name: str, sha256: str) -> None:
+        """See that a file is here as it was written. One that is nowhere stays away, and who opens it will tell.
+
+        Raises:
+            StorageUnavailable: it may be in the bucket, and could not be brought.
+        """
+
+    def drop(self, names: Sequence[str]) -> None:
+        """Remove files that nothing names any more; one that cannot be removed is left and told of."""
+        for name in names:
+            try:
+                (self.home / name).unlink(missing_ok=True)
+            except OSError as error:
+                LOG.warning("the file %s could not be removed: %s", name, error)
+
+    def stored(self, before: float) -> Iterator[str]:
+        """What lies elsewhere, not only in the directory, since before that moment.
+
+        Raises:
+            StorageUnavailable: nobody can tell.
+        """
+        return iter(())
+
+    def tidy(self, before: float) -> int:
+        """Remove copies that nobody has used since that moment and that can be brought again; how many."""
+        return 0
+
+
+class Bucket(Depot):
+    """A bucket of S3 behind the directory, at ``url`` (``s3://bucket/prefix``). AWS_* variables say where and who."""
+
+    def __init__(self, home: Path, url: str, patience: float) -> None:
+        from obstore.store import S3Store
+
+        super().__init__(home)
+        self.url = url
+        self._digests = Digests()
+        bucket, _, prefix = url.removeprefix(SCHEME).partition("/")
+        pauses = {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=1), "base": 2}
+        again = {"max_retries": 1000, "retry_timeout": timedelta(seconds=patience), "backoff": pauses}
+        self._store = S3Store(bucket, prefix=prefix, retry_config=again)  # type: ignore[arg-type] # a TypedDict of theirs
+
+    def push(self, name: str, source: Path | None = None) -> None:
+        """Send a file; one of ours that could not be sent is removed, since nobody will ever name it."""
+        import obstore
+
+        path = source or self.home / name
+        try:
+            with self._asking():
+                obstore.put(self._store, name, path, chunk_size=PART_BYTES, max_concurrency=4)
+            _mark(path)
+        except StorageUnavailable:
+            if source is None:
+                path.unlink(missing_ok=True)
+            raise
+
+    def push_all(self, names: Iterable[str]) -> None:
+        """Send files, some of them at once."""
+        with ThreadPoolExecutor(AT_ONCE, "storage") as senders:
+            for sent in [senders.submit(self.push, name) for name in names]:
+                sent.result()
+
+    def holds(self, name: str) -> bool:
+        """Whether it is in the bucket."""
+        return self._part(name, 0, 1) is not None
+
+    def fetch(self, name: str, sha256: str) -> None:
+        """Bring a file that is not here as it was written: whole or not at all."""
+        path = self.home / name
+        if self._is_here(path, sha256):
+            return
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        try:
+            found = self._bring(name, temporary)
+            if found == sha256:
+                _mark(temporary)
+                temporary.replace(path)
+                LOG.info("brought %s from %s", name, self.url)
+            elif found is not None:
+                LOG.warning("%s in %s is not what was written: its SHA-256 differs", name, self.url)
+        except StorageUnavailable:
+            raise
+        except OSError as error:
+            told = StorageUnavailable(f"{name} could not be written to {self.home} ({error.strerror}). Make room.")
+            told.errno = error.errno
+            raise told from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _is_here(self, path: Path, sha256: str) -> bool:
+        """Whether the local copy is what was written; then it is noted that it was used."""
+        try:
+            with self._digests.opened(path, sha256) as file:
+                used = os.fstat(file.fileno()).st_mtime
+        except NotAsRecorded:
+            return False
+        if used < time.time() - USED_SECONDS:
+            with contextlib.suppress(OSError):  # it is another user's, or was removed just now
+                os.utime(path)
+        return True
+
+    def _bring(self, name: str, to: Path) -> str | None:
+        """Write what the bucket has of this name to a new file; its SHA-256, or None where it has nothing."""
+        digest, begin = hashlib.sha256(), 0
+        part = self._part(name, 0, PART_BYTES)
+        if part is None:
+            return None
+        to.parent.mkdir(parents=True, exist_ok=True)
+        with to.open("xb") as file:
+            while part is not None:
+                size, content = part
+                file.write(content)
+                digest.update(content)
+                begin += len(content)
+                if begin >= size:
+                    break
+                part = self._part(name, begin, begin + PART_BYTES)
+            file.flush()
+            os.fsync(file.fileno())
+        return digest.hexdigest()
+
+    def _part(self, name: str, begin: int, end: int) -> tuple[int, bytes] | None:
+        """The size of an object and a part of it; None where there is no such object."""
+        import obstore
+
+        try:
+            with self._asking():
+                got: GetResult = obstore.get(self._store, name, options={"range": (begin, end)})
+                return got.meta["size"], bytes(got.bytes())
+        except FileNotFoundError:
+            return None
+
+    def drop(self, names: Sequence[str]) -> None:
+        """Remove both, the copy and the object."""
+        import obstore
+
+        super().drop(names)
+        try:
+            with self._asking():
+                if names:
+                    obstore.delete(self._store, list(names))
+        except (StorageUnavailable, FileNotFoundError) as error:
+            LOG.warning("%d file(s) are left in the bucket for now: %s", len(names), error)
+
+    def stored(self, before: float) -> Iterator[str]:
+        """The objects that were last written before that moment."""
+        import obstore
+
+        with self._asking():
+            for some in obstore.list(self._store):
+                yield from (one["path"] for one in some if one["last_modified"].timestamp() < before)
+
+    def tidy(self, before: float) -> int:
+        """Remove what was not used since, of copies and of files whose writers died; what is here alone stays."""
+        removed = 0
+        for path in list(self.home.rglob("*")):
+            with contextlib.suppress(OSError):  # it has gone, is another user's, or is a directory that is not empty
+                found = path.stat()
+                if found.st_mtime >= before:
+                    continue
+                if path.is_dir():
+                    path.rmdir()
+                elif path.name.startswith(".") or not found.st_mode & stat.S_IWUSR:
+                    path.unlink()
+                    removed += 1
+        return removed
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Say in a sentence what the bucket would not do; only that an object is not there passes as it is."""
+        from obstore.exceptions import BaseError
+
+        try:
+            yield
+        except (BaseError, FileNotFoundError, ValueError) as error:
+            if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in str(error):
+                raise
+            reason = str(error).partition("\n")[0][:REASON_LETTERS]
+            raise StorageUnavailable(
+                f"The storage {self.url} did not do what it was asked for ({reason}). What was recorded is kept. Where "
+                "it is and who may use it is said by FITWELL_STORAGE_URL and the AWS_* variables; `fitwell doctor` "
+                "tries them. Try or retry it when the storage is there again."
+            ) from error
+
+
+@functools.cache
+def opened(home: Path, storage_url: str | None, patience: float = PATIENCE_SECONDS) -> Depot:
+    """The depot in this directory; with a URL, in front of the folder of the same name in that bucket."""
+    if storage_url is None:
+        return Depot(home)
+    return Bucket(home, f"{storage_url.rstrip('/')}/{home.name}", patience)
+
+
+def try_out(depot: Depot) -> str:
+    """What was found when an object was written, listed, read and removed.
+
+    Raises:
+        StorageUnavailable: one of these did not work.
+    """
+    if not isinstance(depot, Bucket):
+        return f"{depot.home} is the storage"
+    name, content = f"tried-{secrets.token_hex(8)}", secrets.token_bytes(1024)
+    source = depot.home / f".{name}"
+    source.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        source.write_bytes(content)
+        depot.push(name, source)
+        listed = name in set(depot.stored(float("inf")))
+        depot.fetch(name, hashlib.sha256(content).hexdigest())
+        brought = (depot.home / name).exists()
+    finally:
+        source.unlink(missing_ok=True)
+        depot.drop([name])
+    if not (listed and brought and not depot.holds(name)):
+        raise StorageUnavailable(f"An object written to {depot.url} was not there, or could not be removed.")
+    return f"{depot.url} can be written, listed, read and cleared"
+
+
+def _mark(path: Path) -> None:
+    """Note that a file is a copy of what is in the bucket, by letting nobody write to it."""
+    path.chmod(stat.S_IMODE(path.stat().st_mode) & ~0o222)
