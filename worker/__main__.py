@@ -41,7 +41,7 @@ LOCAL = 5
 IDLE_SECONDS = 3.0
 """How long a worker on a cluster finds nothing to do before it leaves its place to others."""
 PASSED_ON = ("FITWELL_", "PG", "AWS_")
-"""How the names of variables begin that workers on a cluster are given: settings, and what libpq reads."""
+"""How variables begin that workers on a cluster are given: settings, what libpq reads, what a bucket needs."""
 BUILT_IN = {kind: part for kind, part in KINDS.items() if issubclass(part, BuiltIn)}
 
 
