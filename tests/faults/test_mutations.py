@@ -12,6 +12,8 @@ import pytest
 
 from tests.faults.system import ROOT
 
+pytestmark = pytest.mark.matrix
+
 LEASES = "service/store/leases.py"
 OURS = "token.in_([claim.token for claim in claims])"
 MUTANTS = {

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import subprocess
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from fitwell import NotFound, Unreachable
 from tests.faults.system import SPEC, System, system
+
+pytestmark = pytest.mark.matrix
 
 
 class Asking:
@@ -20,15 +23,7 @@ class Asking:
     def __init__(self, under: System) -> None:
         self.under = under
         self.deaths = 0
-        self._server: subprocess.Popen[bytes] | None = None
-
-    def start(self, function: str, side: str) -> None:
-        """A server that will die at the commit of ``function``."""
-        if self._server is not None:
-            self._server.terminate()
-            self._server.wait(20)
-        self.under.faults.plan("service", self.deaths, f"commit 1 {side} kill {function}")
-        self._server = self.under.start("service")
+        self._server = under.start("service")
 
     def request(self, method: str, path: str, **options: Any) -> Any:
         """The answer, whenever there is one; JSON."""
@@ -36,7 +31,6 @@ class Asking:
             try:
                 answer = self.under.client.transport.request(method, path, repeatable=False, **options)
             except Unreachable:
-                assert self._server is not None
                 assert self._server.wait(20) == -signal.SIGKILL
                 self.deaths += 1
                 self._server = self.under.start("service")
@@ -45,23 +39,16 @@ class Asking:
 
 
 def test_a_request_whose_server_died_is_done_once(database: str | None, tmp_path: Path) -> None:
+    asked: list[Callable[[Asking], None]] = [submit, submit_all, create, act, change, delete]
+    deaths = list(product((ask.__name__ for ask in asked), ("before", "after")))
     with system(tmp_path / "home", database) as under:
+        for order, (function, side) in enumerate(deaths):  # each server takes the next
+            under.faults.plan("service", order, f"commit 1 {side} kill {function}")
         asking = Asking(under)
-        asked: list[tuple[str, Callable[[], None]]] = [
-            ("submit", lambda: submit(asking)),
-            ("submit_all", lambda: submit_all(asking)),
-            ("create", lambda: create(asking)),
-            ("act", lambda: act(asking)),
-            ("change", lambda: change(asking)),
-            ("delete", lambda: delete(asking)),
-        ]
-        for (function, ask), side in product(asked, ("before", "after")):
-            deaths = asking.deaths
-            asking.start(function, side)
-            ask()
-            assert asking.deaths == deaths + 1
-        log = under.faults.log
-    assert {(side, function) for _, side, function in log} == set(product(("before", "after"), dict(asked)))
+        for done, ask in enumerate(asked, 1):
+            ask(asking)
+            assert asking.deaths == 2 * done, "once before the commit, and once after it"
+        assert [(function, side) for _, side, function in under.faults.log] == deaths
 
 
 def runs_of(asking: Asking) -> dict[str, str]:

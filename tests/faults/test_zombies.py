@@ -37,6 +37,7 @@ def test_a_worker_that_was_stopped_past_its_lease_writes_nothing_when_it_goes_on
         assert result_of(under.home, again.wait(120)) == undisturbed_long
 
 
+@pytest.mark.matrix
 def test_the_training_process_of_a_worker_killed_alone_is_gone_in_seconds(database: str | None, tmp_path: Path) -> None:
     with system(tmp_path / "home", database) as under:
         under.start("service")
@@ -51,6 +52,7 @@ def test_the_training_process_of_a_worker_killed_alone_is_gone_in_seconds(databa
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
+@pytest.mark.matrix
 def test_a_workers_clock_is_nobodys_business(
     hours: int, postgresql_database: str, undisturbed_long: dict[str, Any], tmp_path: Path
 ) -> None:
