@@ -16,7 +16,6 @@ from starlette.concurrency import run_in_threadpool
 from service import telemetry
 from service.api import (
     access,
-    access_log,
     again,
     bulk,
     catalog,
@@ -119,7 +118,6 @@ def create_app(settings: Settings, *, address: str | None = None) -> FastAPI:
     tracing = telemetry.trace(app, engine)
     edge.install(app, the_tokens, settings)
     metrics.install(app, Census(engine, settings))
-    app.add_middleware(access_log.Told)
     problems.install(app)
     app.add_middleware(answers.Answers)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.access_log import tell
 from service.api.dependencies import only
 from service.api.problems import problems
 from service.errors import SpecRefused, Unavailable
@@ -78,7 +79,7 @@ class Meters:
 
 
 class Measured:
-    """Measures every request, whatever becomes of it."""
+    """Measures every request, whatever becomes of it, and has it logged."""
 
     def __init__(self, app: ASGIApp, meters: Meters) -> None:
         self._app = app
@@ -89,15 +90,20 @@ class Measured:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began = time.perf_counter()
+        began, status = time.perf_counter(), 0
 
         async def noting(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
-                labels = (_method(scope), _route(scope), str(message["status"]))
+                status = message["status"]
+                labels = (_method(scope), _route(scope), str(status))
                 self._meters.requests.labels(*labels).observe(time.perf_counter() - began)
             await send(message)
 
-        await self._app(scope, receive, noting)
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            tell(scope, status, time.perf_counter() - began)
 
 
 def _method(scope: Scope) -> str:

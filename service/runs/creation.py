@@ -42,27 +42,26 @@ Prepared = Sequence[dict[str, Any]]
 
 
 def prepared(wanted: Sequence[Wanted], settings: Settings) -> Prepared:
-    """Everything about runs to be that takes time and needs no database: others shall not wait for it.
-
-    Raises:
-        StorageFull: the disk is nearly full.
-    """
-    check_space(settings)
+    """Everything about runs to be that takes time and needs no database: others shall not wait for it."""
     return [{**_columns(one.new, settings), **one.place} for one in wanted]
 
 
 def create(
-    connection: sa.Connection, columns: Prepared, *, reuse: bool, caller: Caller
+    connection: sa.Connection, columns: Prepared, settings: Settings, *, reuse: bool, caller: Caller
 ) -> tuple[list[Made], list[NewEvent]]:
     """Insert runs of ``caller``, queued or with the results of equal ones; appending the events is left to do.
 
     Raises:
         QuotaExceeded: the owner would have more unfinished runs than it may.
         SpecRefused: these alone are more than that.
+        StorageFull: there is something to train, and the disk is nearly full.
     """
     keys = [one["reuse_key"] for one in columns] if reuse else []
     models = rows.finished_equals(connection, keys, owner=caller.reuses_only)
-    check_quota(connection, caller, adding=sum(one["reuse_key"] not in models for one in columns))
+    adding = sum(one["reuse_key"] not in models for one in columns)
+    check_quota(connection, caller, adding=adding)
+    if adding:
+        check_space(settings)
     made, told = [], []
     for one in columns:
         model = models.get(one["reuse_key"])

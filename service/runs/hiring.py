@@ -79,6 +79,6 @@ class Hiring:
         if len(self._known) >= most:
             message = f"The teachers are more than {most:,} runs, the most this server takes (FITWELL_MAX_STUDY_RUNS)."
             raise SpecRefused(message, errors=[FieldError("", "too_many_runs", message)])
-        (made,), told = create(self._connection, columns, reuse=False, caller=self._caller)
+        (made,), told = create(self._connection, columns, self._settings, reuse=False, caller=self._caller)
         self.told += told
         return made.run_id

@@ -90,11 +90,13 @@ class Housekeeping:
         """Forget the events of runs that ended, where they are too old; how many."""
         days, forgotten = self._settings.keep_events_days, 0
         while days is not None:
-            with writing(self._engine, durable=False) as connection:
-                some = events.forget(connection, days * DAY, AT_ONCE)
-            forgotten += some
+            with reading(self._engine) as connection:
+                some = events.outdated(connection, days * DAY, AT_ONCE)
             if not some:
                 break
+            with writing(self._engine, durable=False) as connection:
+                events.delete(connection, some)
+            forgotten += len(some)
         return forgotten
 
 

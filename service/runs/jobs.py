@@ -210,6 +210,9 @@ class Jobs:
 
     def expire(self) -> int:
         """Take back the runs whose holder gave no sign of life for too long; returns how many."""
+        with reading(self._engine) as connection:
+            if not leases.any_expired(connection):  # a look without a lock: others must not wait for it
+                return 0
         with self._writing() as connection:
             rows = leases.expired(connection)
             told = [self._give_back(connection, row, barren=True, reason="lease_expired") for row in rows]

@@ -70,7 +70,7 @@ class Runs(SeenRuns):
             named = {place: self._trainable(connection, place, one, hiring) for place, one in new.items()}
             hold(connection, [one.spec for one in named.values()], self.caller)
             columns = prepared([Wanted(one) for one in named.values()], self._settings)
-            made, told = create(connection, columns, reuse=reuse, caller=self.caller)
+            made, told = create(connection, columns, self._settings, reuse=reuse, caller=self.caller)
             told = hiring.told + told
             workers = rows.live_workers(connection, self._settings.lease_seconds)
             given = answer([Run.of(self._row(connection, one.run_id), workers) for one in made])
@@ -133,9 +133,8 @@ class Runs(SeenRuns):
             new = extensions.longer(connection, row, number)
             hold(connection, [new.spec], self.caller)
             review(new.spec, self._settings)
-            ((longer_id, model),), told = create(
-                connection, prepared([Wanted(new)], self._settings), reuse=True, caller=self.caller
-            )
+            columns = prepared([Wanted(new)], self._settings)
+            ((longer_id, model),), told = create(connection, columns, self._settings, reuse=True, caller=self.caller)
             if model is None:
                 told += extensions.take_over(connection, row, longer_id)
             answer = Answer(201 if model is None else 200, respond(self._run(connection, longer_id)), longer_id)
@@ -161,7 +160,8 @@ class Runs(SeenRuns):
             hold(connection, [new.spec], self.caller)
             review(new.spec, self._settings)
             theirs = self.caller.acting_for(row.owner)  # whoever asked, its owner is to see what came of it
-            _, told = create(connection, prepared([Wanted(new, place)], self._settings), reuse=False, caller=theirs)
+            columns = prepared([Wanted(new, place)], self._settings)
+            _, told = create(connection, columns, self._settings, reuse=False, caller=theirs)
             begun = verifications.found(connection, row)
             events.append(connection, told)
         return begun, True

@@ -74,8 +74,8 @@ def told(connection: sa.Connection, types: Sequence[str], *, after: int, up_to: 
     return connection.execute(statement.order_by(event.c.id).limit(limit)).all()
 
 
-def forget(connection: sa.Connection, seconds: float, limit: int) -> int:
-    """Delete up to ``limit`` events that are older than ``seconds``, of runs that have ended; returns how many."""
+def outdated(connection: sa.Connection, seconds: float, limit: int) -> Sequence[int]:
+    """The ids of up to ``limit`` events that are older than ``seconds``, of runs that have ended."""
     ended = sa.select(run.c.id).where(run.c.finished_at.is_not(None))
     old = (
         sa.select(event.c.id)
@@ -83,4 +83,9 @@ def forget(connection: sa.Connection, seconds: float, limit: int) -> int:
         .order_by(event.c.id)
         .limit(limit)
     )
-    return connection.execute(sa.delete(event).where(event.c.id.in_(old.scalar_subquery()))).rowcount
+    return connection.execute(old).scalars().all()
+
+
+def delete(connection: sa.Connection, ids: Sequence[int]) -> None:
+    """Forget events."""
+    connection.execute(sa.delete(event).where(event.c.id.in_(ids)))

@@ -90,9 +90,11 @@ def take(connection: sa.Connection, row: Row, worker_id: str, lease_seconds: flo
 
 def held(connection: sa.Connection, claims: Sequence[Claim]) -> dict[str, Row]:
     """Those of the claimed runs whose token is still current, by id; locked, in the order of their ids."""
-    tokens = [claim.token for claim in claims]
-    statement = sa.select(run).where(run.c.token.in_(tokens)).order_by(run.c.id).with_for_update()
-    return {row.id: row for row in connection.execute(statement)}
+    # By their ids as well: ordered by id alone, SQLite would read every run that is stored, in every epoch.
+    theirs = run.c.id.in_([claim.run_id for claim in claims])
+    statement = sa.select(run).where(theirs, run.c.token.in_([claim.token for claim in claims]))
+    rows = connection.execute(statement.order_by(run.c.id).with_for_update())
+    return {row.id: row for row in rows}
 
 
 def change(connection: sa.Connection, run_id: str, token: str, values: Mapping[str, Any]) -> bool:
@@ -115,10 +117,17 @@ def statuses(connection: sa.Connection, claims: Sequence[Claim]) -> dict[str, tu
     return {row.id: (row.status, bool(row.over)) for row in rows}
 
 
+def any_expired(connection: sa.Connection) -> bool:
+    """Whether there is a run whose holder gave no sign of life for too long."""
+    lapsed = sa.exists().where(run.c.token.is_not(None), run.c.lease_expires_at < db_now())
+    return bool(connection.scalar(sa.select(lapsed)))
+
+
 def expired(connection: sa.Connection) -> Sequence[Row]:
     """The runs whose holder gave no sign of life for too long, by the database's clock; locked."""
+    # In this order, which is the index's: ordered by id, SQLite would read every run that is stored.
     statement = sa.select(run).where(run.c.token.is_not(None), run.c.lease_expires_at < db_now())
-    return connection.execute(statement.order_by(run.c.id).with_for_update(skip_locked=True)).all()
+    return connection.execute(statement.order_by(run.c.lease_expires_at).with_for_update(skip_locked=True)).all()
 
 
 def idle_workers(connection: sa.Connection, seconds: float) -> int:

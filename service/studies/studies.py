@@ -132,7 +132,7 @@ class Studies(OnBehalf):
             studies.insert(connection, values)
             hold(connection, [arm.run.spec for arm in arms], self.caller)
             columns, hired = self._hired(connection, study_id, arms, new.plan, columns, reuse=reuse)
-            _, told = create(connection, columns, reuse=reuse, caller=self.caller)
+            _, told = create(connection, columns, self._settings, reuse=reuse, caller=self.caller)
             told = hired + told
             answer = Answer(201, respond(self._study(connection, study_id)), study_id)
             if key is not None:
@@ -171,7 +171,7 @@ class Studies(OnBehalf):
             studies.change(connection, study_id, {"seeds": [*row.seeds, *seeds], "looks": row.looks + seen})
             hold(connection, [arm.run.spec for arm in arms], self.caller)
             columns, hired = self._hired(connection, study_id, arms, plan, columns, reuse=True)
-            _, told = create(connection, columns, reuse=True, caller=self.caller.acting_for(row.owner))
+            _, told = create(connection, columns, self._settings, reuse=True, caller=self.caller.acting_for(row.owner))
             told = hired + told
             answer = Answer(202, respond(self._study(connection, study_id)), study_id)
             if key is not None:

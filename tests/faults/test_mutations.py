@@ -17,7 +17,7 @@ pytestmark = pytest.mark.matrix
 LEASES = "service/store/leases.py"
 OURS = "token.in_([claim.token for claim in claims])"
 MUTANTS = {
-    "held without the token": ("sa.select(run).where(run.c.token.in_(tokens))", "sa.select(run)"),
+    "held without the token": (f"sa.select(run).where(theirs, run.c.{OURS})", "sa.select(run).where(theirs)"),
     "change without the token": ("run.c.id == run_id, run.c.token == token", "run.c.id == run_id"),
     "renew without the token": (
         f"sa.update(run).where(run.c.{OURS})",
@@ -25,7 +25,10 @@ MUTANTS = {
     ),
     "statuses without the token": (f"statement.where(run.c.{OURS})", "statement"),
     "take of what is not queued": ('run.c.id == row.id, run.c.status == "queued"', "run.c.id == row.id"),
-    "expired though the lease runs": ("token.is_not(None), run.c.lease_expires_at < db_now()", "token.is_not(None)"),
+    "expired though the lease runs": (
+        "run).where(run.c.token.is_not(None), run.c.lease_expires_at < db_now())",
+        "run).where(run.c.token.is_not(None))",
+    ),
     "a claim that keeps the old token": ("            token=token,\n", "            token=row.id,\n"),
 }
 SUITE = ["tests/service/runs/test_queue.py", "-k", "sqlite", "-x", "-q", "-p", "no:cacheprovider", "-m", "not slow"]

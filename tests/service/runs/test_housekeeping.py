@@ -142,10 +142,14 @@ def test_answers_to_idempotency_keys_are_forgotten(engine: sa.Engine, settings: 
         assert connection.execute(sa.select(idempotency_key)).all() == []
 
 
-def test_nothing_new_is_taken_where_the_disk_is_nearly_full(runs: Runs, settings: Settings, engine: sa.Engine) -> None:
+def test_nothing_new_is_taken_where_the_disk_is_nearly_full(
+    runs: Runs, jobs: Jobs, settings: Settings, engine: sa.Engine
+) -> None:
     more_than_there_is = shutil.disk_usage(settings.home).total + 1
     full = Runs(engine, settings.model_copy(update={"min_free_bytes": more_than_there_is}))
     with pytest.raises(StorageFull, match="FITWELL_MIN_FREE_BYTES"):
         submit(full)
-    run_id = submit(runs)
-    assert full.get(run_id).status == "queued", "what is there can be read"
+    run_id = trained(runs, jobs, settings, seed=1)
+    assert full.get(run_id).status == "succeeded", "what is there can be read"
+    again = submit(full, seed=1, epochs=2)
+    assert full.get(again).reused_from == run_id, "and taken over: that needs no room"

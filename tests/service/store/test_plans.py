@@ -1,0 +1,65 @@
+"""What is asked again and again, by workers, the reaper and monitors, never reads all the runs that are stored."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from service.runs.census import Census
+from service.runs.jobs import Jobs
+from service.runs.queue import Queue
+from service.runs.runs import Runs
+from service.settings import Settings
+from service.store.database import open_engine
+from service.store.tables import run
+from tests.conftest import WORKER, measured, submit
+from worker.ports import Outcome
+
+SMALL = ("ix_run_queue", "ix_run_lease", "ix_run_unfinished")
+"""Indexes that hold only runs that are queued, held, unfinished."""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """SQLite's: PostgreSQL plans by statistics, which an empty database has none of."""
+    return Settings(data_dir=tmp_path)
+
+
+def test_the_plans_of_what_is_asked_often(settings: Settings, runs: Runs) -> None:
+    mine = open_engine(settings)
+    asked: dict[str, Any] = {}
+    sa.event.listen(mine, "before_cursor_execute", lambda _, __, text, values, *___: asked.setdefault(text, values))
+    jobs, census = Jobs(mine, settings), Census(mine, settings)
+    submit(runs)
+    submit(runs, seed=2)
+    jobs.register(WORKER)
+    claims = jobs.claim(WORKER, limit=4)
+    assert len(claims) == 2
+    jobs.heartbeat(WORKER, claims)
+    jobs.orders(claims)
+    jobs.record(claims, [measured(claims[0].run_id, 1)])
+    jobs.finish(claims, [Outcome(run_id=claims[0].run_id, status="succeeded")])
+    census.count()
+    Queue(mine, settings).queued(WORKER.devices)
+    with mine.begin() as connection:
+        connection.execute(sa.update(run).where(run.c.token.is_not(None)).values(lease_expires_at=1.0))
+    assert jobs.expire() == 1
+    with mine.connect() as connection:
+        plans = {
+            text: [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values)]
+            for text, values in list(asked.items())
+            if re.match(r"\s*(SELECT|UPDATE|DELETE)", text)
+        }
+    mine.dispose()
+    assert len(plans) > 10
+    whole = {
+        text: step
+        for text, plan in plans.items()
+        for step in plan
+        if re.match(r"SCAN (run|epoch|event|checkpoint|weights)\b", step) and not step.endswith(SMALL)
+    }
+    assert whole == {}
