@@ -198,7 +198,8 @@ class Job:
         self._say(Epoch(measurements=tuple(measurements)))
         ended = {result.position: result.ended for result in results if result.ended is not None}
         if time.monotonic() - self._saved_at >= self._workshop.checkpoint_seconds:
-            self._save(self._states)
+            ending = {result.member.run_id for result in results if result.ended is not None}  # saved below, once
+            self._save([run_id for run_id in self._states if run_id not in ending])
         if not ended:
             return
         stack = results[0].stack.take(list(ended))

@@ -190,19 +190,6 @@ def test_a_report_is_one_file_that_asks_for_nothing(opened: Opened, trained: Tra
     assert "test.loss, mean ± one standard deviation over seeds" in told
 
 
-def test_back_leads_to_the_list_as_it_was(opened: Opened, trained: Trained) -> None:
-    page = opened("/")
-    page.locator("label", has_text="failed").click()
-    expect(page.locator("tr[data-run]")).to_have_count(1)
-    page.get_by_role("link", name="too fast").click()
-    expect(page.locator(".verdict-word")).to_have_text("diverged")
-    page.go_back()
-    expect(page.locator("tr[data-run]")).to_have_count(1)
-    expect(page.get_by_role("checkbox", name="failed")).to_be_checked()
-    page.go_back()
-    expect(page.get_by_role("link", name="overfit digits")).to_be_visible()
-
-
 def test_a_drag_zooms_every_chart_of_the_page_and_all_shows_all(opened: Opened, trained: Trained) -> None:
     page = opened(f"/runs/{trained.overfit.id}")
     drawn(page, "losses", 3)
@@ -228,55 +215,6 @@ def test_a_drag_zooms_every_chart_of_the_page_and_all_shows_all(opened: Opened, 
     page.wait_for_url(re.compile(r"/run_\w+$"))
 
 
-def test_runs_are_filtered_sorted_and_grouped_and_the_address_says_so(
-    opened: Opened, trained: Trained, served: Serving
-) -> None:
-    page = opened("/")
-    expect(page.locator("tr[data-run] svg").first).to_be_visible()
-    shoot(page, "runs-light")
-    page.locator("label", has_text="failed").click()
-    expect(page.locator("tr[data-run]")).to_have_count(1)
-    expect(page.locator(".row-link")).to_have_text("too fast")
-    assert page.url.endswith("/?state=failed")
-    page.locator("label", has_text="failed").click()
-    page.get_by_role("searchbox").fill("study_id != null AND spec.optimizer.lr < 0.01")
-    page.get_by_role("searchbox").press("Enter")
-    expect(page.locator("tr[data-run]")).to_have_count(8)
-    page.get_by_label("Group").select_option("arm")
-    expect(page.locator("tr.group")).to_have_text(re.compile("hobbled"))
-    page.get_by_role("link", name="Best").click()
-    expect(page.locator("th", has_text="Best")).to_have_attribute("aria-sort", "ascending")
-    again = opened(page.url)
-    assert again.locator(".row-link").all_inner_texts() == page.locator(".row-link").all_inner_texts()
-    with again.expect_download() as loading:
-        again.get_by_role("button", name="CSV").click()
-    rows = list(csv.DictReader(io.StringIO(Path(loading.value.path()).read_text())))
-    listed = {run.id: run for run in served.client.runs.list(study_id=trained.study.id)}
-    assert [row["id"] for row in rows] == again.locator("tr[data-run]").evaluate_all("all => all.map((one) => one.id)")
-    for row in rows:
-        assert float(row["last.test.loss"]) == listed[row["id"]].last["test.loss"]
-    best = again.locator('td[data-label="Best"]').evaluate_all("all => all.map((one) => Number(one.firstChild.data))")
-    assert best == sorted(best)
-
-
-def test_a_list_says_that_nobody_answers_until_somebody_does(
-    opened: Opened, watched: Watched, trained: Trained
-) -> None:
-    page = opened("/?state=failed")
-    unheard = len(watched.wrong)
-    page.context.set_offline(True)
-    page.get_by_role("button", name="CSV").click()
-    expect(page.locator("#list-error")).to_contain_text("does not answer")
-    page.context.set_offline(False)
-    page.get_by_label("Sort").select_option("created_at")
-    expect(page.locator("#list-error")).to_be_empty()
-    page.context.set_offline(True)
-    page.get_by_label("Sort").select_option("best.value")
-    expect(page.locator("#list-error")).to_contain_text("does not answer")
-    told, watched.wrong[unheard:] = watched.wrong[unheard:], []
-    assert all("Failed to load" in one or "Failed to fetch" in one for one in told), told
-
-
 def test_neighbours_have_no_picture_and_no_onnx_to_offer(opened: Opened, served: Serving) -> None:
     digits = {"kind": "digits", "train_size": 100}
     run = served.client.runs.create(name="neighbours", dataset=digits, model={"kind": "knn"}, epochs=3)
@@ -288,23 +226,6 @@ def test_neighbours_have_no_picture_and_no_onnx_to_offer(opened: Opened, served:
     expect(page.locator(".downloads a", has_text=".onnx")).to_have_count(0)
 
 
-def test_a_filter_that_cannot_be_read_is_told_where_it_was_typed(opened: Opened, watched: Watched) -> None:
-    watched.expected = {422}
-    page = opened("/?filter=" + quote("best.value <"))
-    expect(page.locator("#filter-error")).to_contain_text("cannot be read")
-    expect(page.get_by_role("searchbox")).to_have_value("best.value <")
-
-
-def test_runs_change_in_the_list_while_it_is_looked_at(opened: Opened, served: Serving, trained: Trained) -> None:
-    page = opened("/?state=active")
-    run = served.client.runs.create(name="seen from afar", **{**BASE, "epochs": 250, "seed": 91})
-    row = page.locator(f"#{run.id}")
-    expect(row.locator(".row-link")).to_have_text("seen from afar")
-    expect(row.locator(".state")).to_have_text("running")
-    run.wait(60)
-    expect(row).to_have_count(0)
-
-
 def test_what_people_type_is_text(opened: Opened, trained: Trained) -> None:
     page = opened("/?filter=" + quote("seed = 78"))
     expect(page.get_by_role("link", name=NASTY)).to_be_visible()
@@ -314,16 +235,6 @@ def test_what_people_type_is_text(opened: Opened, trained: Trained) -> None:
     assert page.locator("main script, main img[src=x]").count() == 0
     filtered = opened(f"/?study_id={quote(NASTY)}")
     expect(filtered.locator("#list")).to_contain_text("No run is like that")
-
-
-def test_what_has_an_unseen_name_is_found_by_the_end_of_its_id(opened: Opened, served: Serving) -> None:
-    spec = {**BASE, "epochs": 2}
-    run = served.client.runs.create(name=" \u200b", seed=79, **spec)
-    study = served.client.studies.create(name="\t", base=spec, arms={"only": {}}, seeds=1)
-    opened("/").get_by_role("link", name=f"run …{run.id[-6:]}").click()
-    page = opened("/studies")
-    page.get_by_role("link", name=f"Study …{study.id[-6:]}").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text(f"Study …{study.id[-6:]}")
 
 
 def test_what_is_copied_names_the_address_that_the_browser_used(
@@ -446,20 +357,3 @@ def test_the_api_is_read_and_tried_in_the_browser(opened: Opened, served: Servin
     expect(page.locator(".live-responses-table .response-col_status").last).to_contain_text("200")
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-
-
-def test_a_long_list_comes_in_pages_that_lose_nothing(opened: Opened, served: Serving, trained: Trained) -> None:
-    spec = {**BASE, "seed": 77}  # an equal one has been trained, so these end at once
-    made = [served.client.runs.create(labels={"list": "long"}, **spec).id for _ in range(60)]
-    page = opened("/?filter=" + quote('labels.list = "long"'))
-    seen = list[str]()
-    for expected in (50, 10):
-        expect(page.locator("tr[data-run]")).to_have_count(expected)
-        seen += page.locator("tr[data-run]").evaluate_all("rows => rows.map(row => row.id)")
-        if len(seen) < len(made):
-            page.get_by_role("link", name="Next page").click()
-            page.wait_for_url(re.compile("after="))
-            expect(page.locator(f"#{made[-1 - len(seen)]}")).to_be_visible()
-    assert seen == made[::-1]
-    page.get_by_role("link", name="First page").click()
-    expect(page.locator(f"#{made[-1]}")).to_be_visible()
