@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
@@ -133,7 +134,7 @@ class Settings(BaseSettings):
             return given
         return tuple(name.strip().lower() for name in given.split(",") if name.strip())
 
-    @property
+    @cached_property
     def home(self) -> Path:
         """The data directory, absolute."""
         return self.data_dir.expanduser().resolve()

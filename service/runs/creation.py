@@ -18,7 +18,7 @@ from service.store import epochs
 from service.store import runs as rows
 from service.store.events import NewEvent
 from service.store.runs import Row
-from worker.spec.run import reuse_key, spec_hash, stack_key
+from worker.spec.run import keys_of
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,7 @@ def _columns(new: NewRun, settings: Settings) -> dict[str, Any]:
         "priority": new.priority,
         "max_seconds": new.max_seconds,
         "spec": spec.model_dump(mode="json"),
-        "spec_hash": spec_hash(spec),
-        "reuse_key": reuse_key(spec),
-        "stack_key": stack_key(spec),
+        **keys_of(spec)._asdict(),
         "stack_runs": stack_runs(spec, settings),
         "seed": spec.seed,
         "device": spec.device,

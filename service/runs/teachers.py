@@ -26,7 +26,7 @@ from service.store.runs import Row
 from service.store.tables import db_now
 from worker.ports import WeightsFile
 from worker.spec.regularizers.distillation import Distillation, Teacher, TeacherNetwork, teachers_of
-from worker.spec.run import RunSpec, reuse_key, spec_hash, stack_key
+from worker.spec.run import RunSpec, keys_of
 
 Change = Callable[[Teacher, str], Teacher]
 """What becomes of a teacher, given its place in the spec as a JSON pointer."""
@@ -149,7 +149,7 @@ def _look_again(connection: sa.Connection, student: Row) -> list[NewEvent]:
         attach(connection, student.id, spec.model_dump(mode="json"))
     except SpecRefused as refusal:
         return _fail(connection, student, refusal.detail)
-    names = {"spec_hash": spec_hash(spec), "reuse_key": reuse_key(spec), "stack_key": stack_key(spec)}
+    names = keys_of(spec)._asdict()
     values = {"status": states.after("waiting", "ready"), "spec": spec.model_dump(mode="json"), **names}
     assert rows.change(connection, student.id, "waiting", values), f"{student.id} was locked and yet changed"
     return [NewEvent(student.id, "run.queued", {"action": "ready"})]

@@ -11,6 +11,10 @@ import sqlalchemy as sa
 from service.store.runs import Row
 from service.store.tables import db_now, epoch, event, event_clock, run
 
+# Statements of every change are built once.
+_ADVANCE = sa.update(event_clock).values(last=event_clock.c.last + sa.bindparam("many")).returning(event_clock.c.last)
+_INSERT = sa.insert(event).values(at=db_now())
+
 
 @dataclass(frozen=True)
 class NewEvent:
@@ -29,13 +33,12 @@ def append(connection: sa.Connection, events: Sequence[NewEvent]) -> None:
     """
     if not events:
         return
-    advance = sa.update(event_clock).values(last=event_clock.c.last + len(events)).returning(event_clock.c.last)
-    last = connection.execute(advance).scalar_one()
+    last = connection.execute(_ADVANCE, {"many": len(events)}).scalar_one()
     rows = [
         {"id": last - len(events) + i + 1, "run_id": e.run_id, "type": e.type, "data": e.data, "epoch": e.epoch}
         for i, e in enumerate(events)
     ]
-    connection.execute(sa.insert(event).values(at=db_now()), rows)
+    connection.execute(_INSERT, rows)
 
 
 def last_id(connection: sa.Connection) -> int:

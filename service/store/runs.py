@@ -14,31 +14,45 @@ LAST = 1.7e308
 """What runs are sorted by that have nothing to be sorted by."""
 KEYS_AT_ONCE = 500
 """Values in a list that SQL compares with."""
+# Statements of every request are built once: building one costs as much as running it.
+_INSERT = {
+    finished: sa.insert(run).values(
+        {name: db_now() for name in ("created_at", *(("started_at", "finished_at") if finished else ()))}
+    )
+    for finished in (False, True)
+}
+_BY_ID = sa.select(run).where(run.c.id == sa.bindparam("run_id"))
+_BY_ID_LOCKED = _BY_ID.with_for_update()
+_VERSION: sa.Select[Any] = sa.select(run.c.version, run.c.owner).where(run.c.id == sa.bindparam("run_id"))
+_LIVE = (
+    sa.select(worker)
+    .where(worker.c.seen_at > db_now() - sa.bindparam("seconds", type_=sa.Double()))
+    .order_by(worker.c.started_at)
+)
 
 
 def insert(connection: sa.Connection, values: Sequence[Mapping[str, Any]], *, finished: bool = False) -> None:
     """Add runs with the same columns; their times are the database's."""
-    times = ("created_at", "started_at", "finished_at") if finished else ("created_at",)
     if values:
-        connection.execute(sa.insert(run).values({name: db_now() for name in times}), [dict(one) for one in values])
+        connection.execute(_INSERT[finished], [dict(one) for one in values])
 
 
 def by_id(connection: sa.Connection, run_id: str, *, lock: bool = False) -> Row | None:
     """One run; with ``lock`` nobody else changes it until the transaction is over."""
-    statement = sa.select(run).where(run.c.id == run_id)
-    return connection.execute(statement.with_for_update() if lock else statement).first()
+    return connection.execute(_BY_ID_LOCKED if lock else _BY_ID, {"run_id": run_id}).first()
 
 
 def version(connection: sa.Connection, run_id: str) -> Row | None:
     """The counter of a run's visible changes, and its owner."""
-    columns = [run.c[name] for name in ("version", "owner")]
-    return connection.execute(sa.select(*columns).where(run.c.id == run_id)).first()
+    return connection.execute(_VERSION, {"run_id": run_id}).first()
 
 
 def finished_equals(
     connection: sa.Connection, reuse_keys: Sequence[str], *, owner: str | None = None
 ) -> dict[str, Row]:
     """By reuse key, the oldest run (of ``owner``) that was trained to its end; a diverged one counts."""
+    if not reuse_keys:
+        return {}
     finished = (run.c.status == "succeeded") | ((run.c.status == "failed") & (run.c.error_code == "diverged"))
     found: dict[str, Row] = {}
     for keys in (reuse_keys[i : i + KEYS_AT_ONCE] for i in range(0, len(reuse_keys), KEYS_AT_ONCE)):
@@ -123,8 +137,7 @@ def change(connection: sa.Connection, run_id: str, status: str, values: Mapping[
 
 def live_workers(connection: sa.Connection, seconds: float) -> Sequence[Row]:
     """The workers that gave a sign of life in the last ``seconds``."""
-    alive = worker.c.seen_at > db_now() - seconds
-    return connection.execute(sa.select(worker).where(alive).order_by(worker.c.started_at)).all()
+    return connection.execute(_LIVE, {"seconds": seconds}).all()
 
 
 def delete(connection: sa.Connection, run_id: str) -> None:

@@ -75,10 +75,10 @@ class Studies(OnBehalf):
         """
         arms = self._arms(new.plan)
         runs = [arm.at(*place).spec for arm in arms for place in new.plan.places]
-        keys = [reuse_key(spec) for spec in runs] if reuse else []
+        keys = [reuse_key(spec) for spec in runs]
         with reading(self._engine) as connection:
-            models = rows.finished_equals(connection, keys, owner=self.caller.reuses_only)
-        fresh = [spec for spec in runs if reuse_key(spec) not in models]
+            models = rows.finished_equals(connection, keys if reuse else [], owner=self.caller.reuses_only)
+        fresh = [spec for spec, key in zip(runs, keys, strict=True) if key not in models]
         stacks = 0
         for _, mates in itertools.groupby(sorted(fresh, key=stack_key), key=stack_key):
             together = list(mates)

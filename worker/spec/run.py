@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -203,7 +203,11 @@ def spec_hash(spec: RunSpec) -> str:
 
 def reuse_key(spec: RunSpec) -> str:
     """Names the result: what is trained, and the engine that trains it."""
-    return sha256_of({"spec_hash": spec_hash(spec), "engine": ENGINE_VERSION})
+    return _with_engine(spec_hash(spec))
+
+
+def _with_engine(hashed: str) -> str:
+    return sha256_of({"spec_hash": hashed, "engine": ENGINE_VERSION})
 
 
 def trajectory_key(spec: RunSpec) -> str:
@@ -238,3 +242,17 @@ def stack_key(spec: RunSpec) -> str:
             "precision": spec.precision,
         }
     )
+
+
+class Keys(NamedTuple):
+    """All names of a run."""
+
+    spec_hash: str
+    reuse_key: str
+    stack_key: str
+
+
+def keys_of(spec: RunSpec) -> Keys:
+    """All names of a run; the first is part of the second, and made once."""
+    hashed = spec_hash(spec)
+    return Keys(hashed, _with_engine(hashed), stack_key(spec))
