@@ -30,10 +30,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
-from scipy.special import ndtri
 
 from service.statistics.signflip import Floats
 
@@ -186,7 +186,7 @@ def _noise(values: Floats, limits: Thresholds) -> float:
     sizes = np.sort(np.abs(bends))
     kept = sizes[: len(sizes) - math.ceil(limits.steep_share * len(sizes))]
     share = len(kept) / len(sizes)
-    end = ndtri((1 + share) / 2)
+    end = NormalDist().inv_cdf((1 + share) / 2)
     density = math.exp(-end * end / 2) / math.sqrt(2 * math.pi)
     variance = 1 - 2 * end * density / share  # of what is left of a standard normal variable
     return math.sqrt(min(bends.var(), np.mean(np.square(kept)) / variance) / 6)

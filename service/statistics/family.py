@@ -9,8 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from scipy import special
-
 POWER = 0.8
 """Probability with which an effect of the smallest size of interest is to be found."""
 MOST_SEEDS = 100_000
@@ -57,6 +55,8 @@ def seeds_for_power(deviation: float, effect: float, alpha: float, comparisons: 
 def _power(n: int, deviation: float, effect: float, level: float) -> float:
     if deviation == 0:
         return 1.0
+    from scipy import special  # noqa: PLC0415 - slow to import, and the server starts without
+
     critical = special.stdtrit(n - 1, 1 - level / 2)
     shift = effect / deviation * math.sqrt(n)
     return float(1 - special.nctdtr(n - 1, shift, critical) + special.nctdtr(n - 1, shift, -critical))
@@ -64,5 +64,7 @@ def _power(n: int, deviation: float, effect: float, level: float) -> float:
 
 def sign_test_p(wins: int, losses: int) -> float:
     """Exact two-sided binomial p of ``wins`` against ``losses``; ties are left out."""
+    from scipy import special  # noqa: PLC0415 - slow to import, and the server starts without
+
     n = wins + losses
     return 1.0 if n == 0 else min(1.0, 2 * float(special.bdtr(min(wins, losses), n, 0.5)))

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special
 
 EXACT_UP_TO = 20
 """Pairs up to which all choices of signs are counted."""
@@ -135,14 +135,17 @@ class _Halves:
 
         How many means lie below δ grows nearly as a normal law does, so on its quantiles root finding takes few steps.
         """
+        from scipy import optimize  # noqa: PLC0415 - slow to import, and the server starts without
+
         margin = 1e-9 * max(self.high - self.low, abs(self.low), abs(self.high))
         if margin == 0:
             return self.low
         subsets = len(self.sums[0]) * len(self.sums[1])
-        wanted = special.ndtri((rank - 0.5) / subsets)
+        normal = NormalDist()
+        wanted = normal.inv_cdf((rank - 0.5) / subsets)
 
         def off(delta: float) -> float:
-            return float(special.ndtri((self.means_up_to(delta) + 0.25) / subsets) - wanted)
+            return normal.inv_cdf((self.means_up_to(delta) + 0.25) / subsets) - wanted
 
         found: float = optimize.brentq(off, self.low - margin, self.high + margin, xtol=margin)
         return found
