@@ -24,6 +24,8 @@ WAL_IS_SAFE_FROM = (3, 51, 3)
 WAL_IS_SAFE_AT = {(3, 50): 7, (3, 44): 6}
 BUSY_SECONDS = 30
 """How long a connection waits for another one's lock."""
+LEAST_IDLE_SECONDS = 5.0
+"""How long PostgreSQL lets a writer say nothing in mid-transaction, at least; else it is half of a lease."""
 MIGRATION_LOCK = 0x66697477
 """PostgreSQL's advisory lock that one migration at a time holds."""
 
@@ -61,7 +63,9 @@ def open_engine(settings: Settings) -> sa.Engine:
         _prepare_sqlite(engine)
         return engine
     if url.get_backend_name() == "postgresql":
-        return sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, **texts)
+        engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, **texts)
+        _prepare_postgresql(engine, max(LEAST_IDLE_SECONDS, settings.lease_seconds / 2))
+        return engine
     raise StoreError(f"Fitwell stores in SQLite or PostgreSQL, not in {url.get_backend_name()!r}.")
 
 
@@ -93,6 +97,31 @@ def _prepare_sqlite(engine: sa.Engine) -> None:
             connection.info["synchronous"] = synchronous
         # A read that turns into a write fails at once when another wrote meanwhile, whatever busy_timeout says.
         connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("write", True) else "BEGIN")
+
+
+def _prepare_postgresql(engine: sa.Engine, idle_seconds: float) -> None:
+    """Let nobody keep the others waiting for good.
+
+    A writer that stops in mid-transaction (it is suspended, or its machine loses power or its network) holds its locks,
+    that of the event log's counter among them, and everybody waits for that one. So the server gives it up.
+    """
+
+    @sa.event.listens_for(engine, "connect")
+    def connected(connection: Any, _: Any) -> None:
+        connection.execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
+        connection.commit()
+
+    @sa.event.listens_for(engine, "begin")
+    def begun(connection: sa.Connection) -> None:
+        if connection.get_execution_options().get("write", True):
+            milliseconds = round(idle_seconds * 1000)
+            connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {milliseconds}")
+
+    @sa.event.listens_for(engine, "handle_error")
+    def failed(context: sa.ExceptionContext) -> None:
+        error = context.sqlalchemy_exception
+        if context.is_disconnect and isinstance(error, sa.exc.InternalError):  # what psycopg makes of that
+            raise sa.exc.OperationalError(error.statement, error.params, context.original_exception)
 
 
 def _set_journal(connection: Any, mode: str) -> None:

@@ -19,10 +19,10 @@ def test_a_worker_that_was_stopped_past_its_lease_writes_nothing_when_it_goes_on
 ) -> None:
     with system(tmp_path / "home", database) as under:
         under.start("service")
+        under.faults.plan("worker", 0, "commit 5 after stop record")  # at once behind it, so that it holds no lock
         zombie = under.start("worker")
         run = under.submit(**LONG)
-        eventually(lambda: len(run.history.epoch) >= 5)
-        zombie.send_signal(signal.SIGSTOP)
+        eventually(lambda: under.faults.log)
         heir = under.start("worker")
         eventually(lambda: attempt(under, run.id) == 2)
         eventually(lambda: run.refresh().status == "running" and len(run.history.epoch) >= 15)
@@ -37,7 +37,27 @@ def test_a_worker_that_was_stopped_past_its_lease_writes_nothing_when_it_goes_on
         assert result_of(under.home, again.wait(120)) == undisturbed_long
 
 
-@pytest.mark.matrix
+def test_a_worker_that_stops_in_mid_transaction_keeps_nobody_waiting(
+    postgresql_database: str, undisturbed_long: dict[str, Any], tmp_path: Path
+) -> None:
+    """SQLite has one writer at a time, and nobody to take the lock from one that sleeps."""
+    with system(tmp_path / "home", postgresql_database) as under:
+        under.start("service")
+        under.faults.plan("worker", 0, "commit 5 before stop record")
+        zombie = under.start("worker")
+        run = under.submit(**LONG)
+        eventually(lambda: under.faults.log)
+        under.start("worker")
+        other = under.submit()  # takes the lock that the zombie holds
+        assert result_of(under.home, run.wait(120)) == undisturbed_long
+        assert attempt(under, run.id) == 2
+        zombie.send_signal(signal.SIGCONT)
+        eventually(lambda: "the leases are lost" in under.said(), 10)
+        assert other.wait(120).status == "succeeded"
+        assert result_of(under.home, run.refresh()) == undisturbed_long
+        assert under.faults.log == [("commit", "before", "record")]
+
+
 def test_the_training_process_of_a_worker_killed_alone_is_gone_in_seconds(database: str | None, tmp_path: Path) -> None:
     with system(tmp_path / "home", database) as under:
         under.start("service")
@@ -52,7 +72,6 @@ def test_the_training_process_of_a_worker_killed_alone_is_gone_in_seconds(databa
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-@pytest.mark.matrix
 def test_a_workers_clock_is_nobodys_business(
     hours: int, postgresql_database: str, undisturbed_long: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -2,9 +2,10 @@
 for it, and leaves a proof that it did.
 
 A plan is a file in the directory FITWELL_TEST_FAULTS, named by role and order (``worker-003``). It holds ``POINT
-ORDINAL SIDE DEED WHERE``, such as ``commit 2 before kill record`` or ``fsync 2 before 28`` (an errno). WHERE is a
-function for commits, a part of the path for files; without it all count. A process takes the first plan of its role at
-its start, and names the file ``fired-…``, and the function that it is in, just before it does the deed.
+ORDINAL SIDE DEED WHERE``, such as ``commit 2 before kill record`` or ``fsync 2 before 28`` (an errno); the third deed
+is ``stop``. WHERE is a function for commits, a part of the path for files; without it all count. A process takes the
+first plan of its role at its start, and names the file ``fired-…``, and the function that it is in, just before it does
+the deed.
 
 Points are commits of writing transactions, and fsync and replace of files.
 """
@@ -58,6 +59,9 @@ class Fault:
             log.write(f"{point} {self._side} {_caller()}\n")
         if self._deed == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        if self._deed == "stop":  # until somebody lets it go on
+            os.kill(os.getpid(), signal.SIGSTOP)
+            return
         raise OSError(int(self._deed), os.strerror(int(self._deed)))
 
 
