@@ -26,7 +26,7 @@ def test_a_run_in_bfloat16_that_once_had_other_bits_alone() -> None:
     mate = {**BODY, "seed": 0, "optimizer": {**BODY["optimizer"], "lr": 0.001}, "schedule": {"kind": "constant"}}  # type: ignore[dict-item] # a body of JSON
     specs = [parsed(mate), parsed(BODY)]
     assert holds(specs[0])
-    law_1(specs, [0, 1], [0, 1])
+    law_1(specs, [0, 1])
 
 
 @pytest.mark.parametrize("model", [{"kind": "linear"}, {"kind": "mlp", "hidden": [64, 64]}], ids=["linear", "mlp"])

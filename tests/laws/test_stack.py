@@ -17,6 +17,7 @@ from tests.laws.strategies import (
     CPU,
     HOME,
     MOST_RUNS,
+    Trained,
     data_of,
     enter_route,
     example,
@@ -75,22 +76,21 @@ class Seen:
 about_every_part = pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
 
 
-def law_1(specs: list[RunSpec], order: list[int], chosen: Iterable[int]) -> None:
-    """A run alone is the run in any stack, at any place."""
-    shared = data_of(specs[0])
-    together = train([specs[i] for i in order], data=shared, names=[str(i) for i in order], most=MOST_RUNS)
+def law_1(specs: list[RunSpec], chosen: Iterable[int], whole: Trained | None = None) -> None:
+    """A run alone is the run in any stack, at any place; ``whole``: what came of the stack, where that is known."""
+    whole = whole or train(specs, most=MOST_RUNS)
     for i in chosen:
-        assert train([specs[i]], data=shared, names=[str(i)], most=MOST_RUNS)[str(i)] == together[str(i)]
+        assert train([specs[i]], names=[str(i)], most=MOST_RUNS)[str(i)] == whole[str(i)]
 
 
-def law_2(specs: list[RunSpec]) -> None:
+def law_2(specs: list[RunSpec], whole: Trained | None = None) -> None:
     """One thread is two threads."""
-    assert train(specs, threads=1, most=MOST_RUNS) == train(specs, threads=2, most=MOST_RUNS)
+    assert train(specs, threads=2, most=MOST_RUNS) == (whole or train(specs, threads=1, most=MOST_RUNS))
 
 
-def law_3(specs: list[RunSpec], epoch: int) -> None:
+def law_3(specs: list[RunSpec], epoch: int, whole: Trained | None = None) -> None:
     """A run stopped and resumed is the run never stopped."""
-    whole = train(specs, most=MOST_RUNS)
+    whole = whole or train(specs, most=MOST_RUNS)
     data = data_of(specs[0])
     kept: dict[str, dict[str, torch.Tensor]] = {}
     for results in training_of(specs, data).epochs():
@@ -124,48 +124,21 @@ def law_4(body: dict[str, Any], neutral: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 @about_every_part
-def test_law_1_a_run_alone_is_the_run_in_any_stack_at_any_place(optimizer: str) -> None:
+def test_laws_1_to_3_hold_for_every_generated_stack(optimizer: str) -> None:
+    """The same stacks for all three: what takes long, the probe and the whole stack, is then done once."""
     seen = Seen()
 
     @generated
-    @given(stacks(optimizer), st.data())
-    def law(specs: list[RunSpec], data: st.DataObject) -> None:
+    @given(stacks(optimizer).flatmap(st.permutations), st.data())
+    def laws(specs: list[RunSpec], data: st.DataObject) -> None:
         assert len({stack_key(spec) for spec in specs}) == 1
         if seen.worth(specs):
-            order = data.draw(st.permutations(range(len(specs))))
-            law_1(specs, order, data.draw(st.sets(st.sampled_from(range(len(specs))), min_size=1, max_size=3)))
+            whole = train(specs, most=MOST_RUNS)
+            law_1(specs, data.draw(st.sets(st.sampled_from(range(len(specs))), min_size=1, max_size=3)), whole)
+            law_2(specs, whole)
+            law_3(specs, data.draw(st.integers(1, 2)), whole)
 
-    law()
-    seen.check(optimizer)
-
-
-@pytest.mark.slow
-@about_every_part
-def test_law_2_one_thread_is_two_threads(optimizer: str) -> None:
-    seen = Seen()
-
-    @generated
-    @given(stacks(optimizer, most=4))
-    def law(specs: list[RunSpec]) -> None:
-        if seen.worth(specs):
-            law_2(specs)
-
-    law()
-    seen.check(optimizer)
-
-
-@pytest.mark.slow
-@about_every_part
-def test_law_3_a_run_stopped_and_resumed_is_the_run_never_stopped(optimizer: str) -> None:
-    seen = Seen()
-
-    @generated
-    @given(stacks(optimizer, most=4), st.integers(1, 2))
-    def law(specs: list[RunSpec], epoch: int) -> None:
-        if seen.worth(specs):
-            law_3(specs, epoch)
-
-    law()
+    laws()
     seen.check(optimizer)
 
 
