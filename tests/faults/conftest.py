@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.system import LONG, result_of, system
+from tests.faults.system import LONG, once, result_of, system
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -27,17 +27,16 @@ def database(request: pytest.FixtureRequest) -> str | None:
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The result of the systems' spec where nothing happens."""
-    return _undisturbed(tmp_path_factory, {})
+    return once(tmp_path_factory, "undisturbed", lambda home: _undisturbed(home, {}))
 
 
 @pytest.fixture(scope="session")
 def undisturbed_long(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Likewise, of the longer one."""
-    return _undisturbed(tmp_path_factory, LONG)
+    return once(tmp_path_factory, "undisturbed_long", lambda home: _undisturbed(home, LONG))
 
 
-def _undisturbed(tmp_path_factory: pytest.TempPathFactory, spec: dict[str, Any]) -> dict[str, Any]:
-    home = tmp_path_factory.mktemp("undisturbed") / "home"
+def _undisturbed(home: Path, spec: dict[str, Any]) -> dict[str, Any]:
     with system(home, None) as quiet:
         quiet.start("service")
         quiet.start("worker")

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 import fitwell
 from fitwell import Run
@@ -170,6 +173,18 @@ def result_of(home: Path, run: Run) -> dict[str, Any]:
         "digest": run.determinism.digest,
         "weights": weights,
     }
+
+
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    """What ``make`` gives for a home of its own: once, for all processes that run tests side by side."""
+    shared = factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else factory.getbasetemp()
+    known = shared / f"{name}.json"
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not known.exists():
+            known.write_text(json.dumps(make(factory.mktemp(name) / "home")))
+    found: dict[str, Any] = json.loads(known.read_text())
+    return found
 
 
 def read(run: Run) -> Mapping[str, Sequence[float | None]]:

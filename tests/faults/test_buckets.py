@@ -87,7 +87,6 @@ def test_a_worker_elsewhere_trains_what_was_uploaded_and_another_goes_on_with_th
         assert storage.names("uploads") == set()
 
 
-@pytest.mark.matrix
 def test_a_bucket_that_is_away_for_some_seconds_costs_nothing_but_them(
     postgresql_database: str, storage: Storage, expected: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -107,7 +106,6 @@ def test_a_bucket_that_is_away_for_some_seconds_costs_nothing_but_them(
         assert run.determinism.resumes == 0
 
 
-@pytest.mark.matrix
 def test_a_damaged_copy_is_no_damaged_checkpoint(
     postgresql_database: str, storage: Storage, expected: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -129,7 +127,6 @@ def test_a_damaged_copy_is_no_damaged_checkpoint(
         assert not any("what came before it is used" in text for text in said)
 
 
-@pytest.mark.matrix
 def test_a_worker_without_its_bucket_fails_the_run_with_a_sentence_and_a_retry_is_the_same(
     postgresql_database: str, storage: Storage, expected: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from tests.faults.system import LONG, SPEC, system
 from tests.processes import eventually
-
-pytestmark = pytest.mark.matrix
 
 ENDLESS = {
     **SPEC,

@@ -73,7 +73,6 @@ def reached(run: Any, least: int) -> list[int]:
     return epochs if len(epochs) >= least else []
 
 
-@pytest.mark.matrix
 def test_sqlite_locked_by_another_program_for_twenty_seconds(undisturbed_long: dict[str, Any], tmp_path: Path) -> None:
     with system(tmp_path / "home", None, **LEASE) as under:
         under.start("service")

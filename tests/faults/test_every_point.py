@@ -7,12 +7,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from fitwell import Run
 from tests.faults.system import result_of, system
-
-pytestmark = pytest.mark.matrix
 
 SIDES = ("before", "after")
 COMMITS = {

@@ -4,7 +4,6 @@ is, bit for bit, that of an undisturbed run."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import psutil
 import pytest
 
 from fitwell import Run
+from tests.faults.system import once
 from tests.processes import Serving, eventually, free_port, serving
 
 pytestmark = pytest.mark.slow
@@ -35,12 +35,16 @@ def recorded(run: Run) -> dict[str, list[float | None]]:
     return {name: values for name, values in run.history.series.items() if name != "seconds"}
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, list[float | None]], str, Any]]:
-    with serving(tmp_path_factory.mktemp("undisturbed") / "home") as served:
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return once(tmp_path_factory, "undisturbed_serving", _undisturbed)
+
+
+def _undisturbed(home: Path) -> dict[str, Any]:
+    with serving(home) as served:
         run = served.client.runs.create(**SPEC).wait(120)
         assert run.determinism is not None
-        yield recorded(run), weights_of(served, run), run.determinism.digest
+        return {"history": recorded(run), "weights": weights_of(served, run), "digest": run.determinism.digest}
 
 
 @pytest.mark.parametrize(
@@ -48,9 +52,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict
     [("trainer", "sqlite"), ("worker", "sqlite"), ("service", "sqlite"), ("worker", "postgresql")],
 )
 def test_a_run_survives_kill_9(
-    victim: str, database: str, undisturbed: tuple[Any, str, Any], tmp_path: Path, request: pytest.FixtureRequest
+    victim: str, database: str, undisturbed: dict[str, Any], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    history, weights, digest = undisturbed
     home, port = tmp_path / "home", free_port()
     url = {} if database == "sqlite" else {"FITWELL_DATABASE_URL": request.getfixturevalue("postgresql_database")}
     served = Serving(home, port, **url)
@@ -75,11 +78,11 @@ def test_a_run_survives_kill_9(
         assert after.epoch[:shared] == before.epoch
         assert {name: values[:shared] for name, values in after.series.items()} == before.series
         run = run.wait(120)
-        assert recorded(run) == history
-        assert weights_of(served, run) == weights
+        assert recorded(run) == undisturbed["history"]
+        assert weights_of(served, run) == undisturbed["weights"]
         assert run.history.revision == 0
         assert run.determinism is not None
-        assert run.determinism.digest == digest
+        assert run.determinism.digest == undisturbed["digest"]
         assert (run.model_extra or {})["attempt"] >= 2, "the fault must have happened"
         assert (home / "fitwell.db").exists() == (database == "sqlite")
     finally:

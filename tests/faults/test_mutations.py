@@ -12,8 +12,6 @@ import pytest
 
 from tests.faults.system import ROOT
 
-pytestmark = pytest.mark.matrix
-
 LEASES = "service/store/leases.py"
 OURS = "token.in_([claim.token for claim in claims])"
 MUTANTS = {

@@ -88,7 +88,6 @@ def attempt(run: Run) -> int:
     return int((run.refresh().model_extra or {})["attempt"])
 
 
-@pytest.mark.matrix
 def test_a_study_is_trained_on_every_node_and_two_dispatchers_do_no_harm(
     cluster: Cluster, postgresql_database: str, undisturbed_long: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -124,7 +123,6 @@ def test_a_run_goes_on_elsewhere_within_a_minute_when_its_node_is_lost(
         assert attempt(run) == 2
 
 
-@pytest.mark.matrix
 def test_what_is_trained_goes_on_without_the_dispatcher_and_another_one_takes_over(
     cluster: Cluster, postgresql_database: str, undisturbed_long: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -146,7 +144,6 @@ def test_what_is_trained_goes_on_without_the_dispatcher_and_another_one_takes_ov
         assert again.wait(60) == 0
 
 
-@pytest.mark.matrix
 def test_an_actor_that_hangs_loses_its_run_and_is_killed(
     cluster: Cluster, postgresql_database: str, undisturbed_long: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -162,7 +159,6 @@ def test_an_actor_that_hangs_loses_its_run_and_is_killed(
         assert "gave no sign of life" in under.said()
 
 
-@pytest.mark.matrix
 def test_a_cancel_reaches_the_cluster_and_a_dispatcher_told_to_stop_has_all_saved_and_given_back(
     cluster: Cluster, postgresql_database: str, tmp_path: Path
 ) -> None:

@@ -9,12 +9,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from fitwell import NotFound, Unreachable
 from tests.faults.system import SPEC, System, system
-
-pytestmark = pytest.mark.matrix
 
 
 class Asking:

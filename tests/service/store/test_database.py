@@ -41,11 +41,11 @@ def test_a_database_of_every_older_revision_is_brought_up_to_date(engine: sa.Eng
             assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
 
 
-def test_migrating_twice_or_by_two_at_once_does_no_harm(settings: Settings) -> None:
+def test_migrating_twice_or_by_two_at_once_does_no_harm(unmigrated: Settings) -> None:
     failures, barrier = list[BaseException](), threading.Barrier(4, timeout=20)
 
     def work() -> None:
-        mine = open_engine(settings)
+        mine = open_engine(unmigrated)
         barrier.wait()
         try:
             migrate(mine)

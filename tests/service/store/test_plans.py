@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,9 +23,9 @@ SMALL = ("ix_run_queue", "ix_run_lease", "ix_run_unfinished")
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """SQLite's: PostgreSQL plans by statistics, which an empty database has none of."""
-    return Settings(data_dir=tmp_path)
+def settings(on_sqlite: Settings) -> Settings:
+    """PostgreSQL plans by statistics, which an empty database has none of."""
+    return on_sqlite
 
 
 def test_the_plans_of_what_is_asked_often(settings: Settings, runs: Runs) -> None:

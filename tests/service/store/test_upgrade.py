@@ -35,6 +35,11 @@ DONE, OTHER, REUSED, HELD, CANCELLED, QUEUED = (row["id"] for row in TABLES["run
 
 
 @pytest.fixture
+def settings(unmigrated: Settings) -> Settings:
+    return unmigrated
+
+
+@pytest.fixture
 def engine(settings: Settings) -> Iterator[sa.Engine]:
     """The first release's database, migrated."""
     opened = open_engine(settings)
