@@ -8,8 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.runs import states, teachers
-from service.runs.recording import recorded
+from service.runs import recording, states, teachers
 from service.settings import Settings
 from service.store import epochs, events, files, leases, notes, reports, series
 from service.store.database import reading, writing
@@ -137,13 +136,10 @@ class Jobs:
         measured = {m.run_id: m for m in measurements}
         concerned = [claim for claim in claims if claim.run_id in measured]
 
-        def record_one(connection: sa.Connection, row: Row) -> list[NewEvent]:
-            changed, told = recorded(connection, row, measured[row.id])
-            if changed:
-                self._change(connection, row, changed)
-            return told
-
-        return self._each(concerned, record_one, durable=False)
+        with self._writing(durable=False) as connection:
+            held = leases.held(connection, concerned)
+            events.append(connection, recording.record(connection, list(held.values()), measured))
+        return {claim.run_id for claim in concerned} - held.keys()
 
     def checkpointed(
         self,

@@ -1,4 +1,4 @@
-"""What an epoch changes of a run: its history, its last and best values."""
+"""What an epoch changes of runs: their histories, their last and best values."""
 
 from __future__ import annotations
 
@@ -8,22 +8,47 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.store import epochs
+from service.store import epochs, leases
 from service.store.events import NewEvent
 from service.store.runs import Row
 from worker.ports import Measurement
 from worker.spec.best import judged_by
 
 
-def recorded(connection: sa.Connection, row: Row, m: Measurement) -> tuple[Mapping[str, Any], list[NewEvent]]:
-    """Record an epoch of the run in ``row``, which is locked; what changes of it, and what is to be told.
+def record(connection: sa.Connection, rows: Sequence[Row], measured: Mapping[str, Measurement]) -> list[NewEvent]:
+    """Record an epoch of each run in ``rows``, which are locked; what is to be told.
 
-    The same epoch once more changes nothing; other values for a recorded one replace it and all that follow it.
+    The same epoch once more changes nothing; other values for a recorded one replace it and all that follow it. Runs of
+    a stack are recorded together: a statement takes longer to send than to do.
     """
+    known: dict[str, str] = {}
+    for number in {measured[row.id].epoch for row in rows}:
+        known |= epochs.digests(connection, [row.id for row in rows if measured[row.id].epoch == number], number)
+    new = [row for row in rows if known.get(row.id) != measured[row.id].digest]
+    changes, told = list[tuple[str, str, Mapping[str, Any]]](), list[NewEvent]()
+    for row in new:
+        changed, of_one = _changed(connection, row, measured[row.id], known.get(row.id))
+        changes.append((row.id, row.token, changed))
+        told += of_one
+    epochs.insert(connection, [_stored(measured[row.id]) for row in new])
+    assert leases.record(connection, changes), "one of them was locked and yet changed"
+    return told
+
+
+def _stored(m: Measurement) -> dict[str, Any]:
+    nonfinite = {name: str(value) for name, value in m.metrics.items() if not math.isfinite(value)}
+    values = {"metrics": _finite(m), "nonfinite": nonfinite, "steps": m.steps, "seconds": m.seconds, "digest": m.digest}
+    return {"run_id": m.run_id, "epoch": m.epoch, **values}
+
+
+def _finite(m: Measurement) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in m.metrics.items()}
+
+
+def _changed(
+    connection: sa.Connection, row: Row, m: Measurement, known: str | None
+) -> tuple[Mapping[str, Any], list[NewEvent]]:
     told: list[NewEvent] = []
-    known = epochs.digest(connection, row.id, m.epoch)
-    if known == m.digest:
-        return {}, told
     revision, best = row.revision, row.best
     if known is not None:
         forgotten = epochs.delete_from(connection, row.id, m.epoch)
@@ -32,10 +57,7 @@ def recorded(connection: sa.Connection, row: Row, m: Measurement) -> tuple[Mappi
         told.append(NewEvent(row.id, "history_rewound", {"from_epoch": m.epoch, "epochs": forgotten}))
     else:
         assert m.epoch in (0, row.epoch + 1), f"epoch {m.epoch} of {row.id} follows {row.epoch}"
-    finite = {name: value if math.isfinite(value) else None for name, value in m.metrics.items()}
-    nonfinite = {name: str(value) for name, value in m.metrics.items() if not math.isfinite(value)}
-    values = {"metrics": finite, "nonfinite": nonfinite, "steps": m.steps, "seconds": m.seconds, "digest": m.digest}
-    epochs.insert(connection, {"run_id": row.id, "epoch": m.epoch, **values})
+    finite = _finite(m)
     changed = {
         "epoch": m.epoch,
         "last": finite,

@@ -10,6 +10,12 @@ import sqlalchemy as sa
 from service.store.runs import Row
 from service.store.tables import db_now, epoch
 
+# Statements of every epoch are built once.
+_DIGESTS = sa.select(epoch.c.run_id, epoch.c.digest).where(
+    epoch.c.run_id.in_(sa.bindparam("run_ids", expanding=True)), epoch.c.epoch == sa.bindparam("number")
+)
+_INSERT = sa.insert(epoch).values(recorded_at=db_now())
+
 
 def of_run(connection: sa.Connection, run_id: str, *, after: int | None = None) -> Sequence[Row]:
     """A run's epochs in order, from the one after ``after`` on."""
@@ -17,14 +23,16 @@ def of_run(connection: sa.Connection, run_id: str, *, after: int | None = None) 
     return connection.execute(statement if after is None else statement.where(epoch.c.epoch > after)).all()
 
 
-def digest(connection: sa.Connection, run_id: str, number: int) -> str | None:
-    """The digest of one recorded epoch, or None where it is not recorded."""
-    return connection.scalar(sa.select(epoch.c.digest).where(epoch.c.run_id == run_id, epoch.c.epoch == number))
+def digests(connection: sa.Connection, run_ids: Sequence[str], number: int) -> dict[str, str]:
+    """By run, the digest of the epoch of this number, of those that have recorded it."""
+    found = connection.execute(_DIGESTS, {"run_ids": run_ids, "number": number})
+    return {row.run_id: row.digest for row in found}
 
 
-def insert(connection: sa.Connection, values: Mapping[str, Any]) -> None:
-    """Record an epoch."""
-    connection.execute(sa.insert(epoch).values(recorded_at=db_now(), **values))
+def insert(connection: sa.Connection, values: Sequence[Mapping[str, Any]]) -> None:
+    """Record epochs."""
+    if values:
+        connection.execute(_INSERT, [dict(one) for one in values])
 
 
 def delete_from(connection: sa.Connection, run_id: str, number: int) -> int:

@@ -22,6 +22,13 @@ RELEASED: dict[str, Any] = {
     "spent_seconds": _SPENT,
 }
 """What changes of a run when its holder has it no longer."""
+RECORDED = ("epoch", "last", "best", "digest", "revision", "barren", "eta_seconds")
+"""What changes of a run with an epoch."""
+_RECORD = (
+    sa.update(run)
+    .where(run.c.id == sa.bindparam("held"), run.c.token == sa.bindparam("by"))
+    .values(version=run.c.version + 1, **{name: sa.bindparam(f"new_{name}") for name in RECORDED})
+)
 
 
 def next_queued(connection: sa.Connection, devices: Sequence[str]) -> Row | None:
@@ -101,6 +108,17 @@ def change(connection: sa.Connection, run_id: str, token: str, values: Mapping[s
     """Change a run that ``token`` holds; False, and nothing changed, when it does not hold it."""
     statement = sa.update(run).where(run.c.id == run_id, run.c.token == token)
     return connection.execute(statement.values(version=run.c.version + 1, **values)).rowcount == 1
+
+
+def record(connection: sa.Connection, changes: Sequence[tuple[str, str, Mapping[str, Any]]]) -> bool:
+    """Change what an epoch changes (``RECORDED``) of runs, given their tokens; False where one holds no such run."""
+    if not changes:
+        return True
+    values = [
+        {"held": run_id, "by": token, **{f"new_{name}": new[name] for name in RECORDED}}
+        for run_id, token, new in changes
+    ]
+    return connection.execute(_RECORD, values).rowcount == len(values)
 
 
 def renew(connection: sa.Connection, claims: Sequence[Claim], lease_seconds: float) -> None:

@@ -17,6 +17,10 @@ OURS = "token.in_([claim.token for claim in claims])"
 MUTANTS = {
     "held without the token": (f"sa.select(run).where(theirs, run.c.{OURS})", "sa.select(run).where(theirs)"),
     "change without the token": ("run.c.id == run_id, run.c.token == token", "run.c.id == run_id"),
+    "record without the token": (
+        'run.c.id == sa.bindparam("held"), run.c.token == sa.bindparam("by")',
+        'run.c.id == sa.bindparam("held"), sa.bindparam("by") != ""',
+    ),
     "renew without the token": (
         f"sa.update(run).where(run.c.{OURS})",
         "sa.update(run).where(run.c.token.is_not(None))",

@@ -141,6 +141,18 @@ def test_every_statement_is_fenced_by_itself(runs: Runs, jobs: Jobs, engine: sa.
         assert leases.change(connection, run_id, claim.token, {"epoch": 7}) is True
 
 
+def test_of_a_stack_what_is_recorded_is_fenced_run_by_run(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
+    ids = submit(runs, seed=1), submit(runs, seed=2)
+    tokens = {claim.run_id: claim.token for claim in jobs.claim(WORKER, limit=2)}
+    new = dict.fromkeys(leases.RECORDED) | {"epoch": 7, "last": {}, "revision": 0, "barren": 0}
+    with writing(engine) as connection:
+        there, other = ((run_id, tokens[run_id], new) for run_id in ids)
+        assert leases.record(connection, [there, (ids[1], "another", new)]) is False
+        assert [row.epoch for row in connection.execute(sa.select(run.c.epoch).order_by(run.c.seed))] == [7, 0]
+        assert leases.record(connection, [there, other]) is True
+        assert leases.record(connection, []) is True
+
+
 def test_a_lost_run_leaves_its_mates_alone(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
     lost, kept = submit(runs, seed=1), submit(runs, seed=2)
     claims = jobs.claim(WORKER, limit=2)
