@@ -66,7 +66,7 @@ class Jobs:
             first = leases.next_queued(connection, worker.devices)
             if first is None:
                 return ()
-            room = 0 if first.barren else min(limit, first.stack_runs, self._fair_share(connection, first)) - 1
+            room = 0 if first.barren else self._fair_share(connection, first, min(limit, first.stack_runs)) - 1
             chosen = [first, *leases.mates_of(connection, first, room)] if room else [first]
             claims = [self._claimed(connection, row, worker) for row in chosen]
             told = {"worker_id": worker.worker_id}
@@ -75,10 +75,10 @@ class Jobs:
             )
         return claims
 
-    def _fair_share(self, connection: sa.Connection, first: Row) -> int:
-        """How many of the runs that could train with ``first`` leave as many for every other idle worker."""
+    def _fair_share(self, connection: sa.Connection, first: Row, most: int) -> int:
+        """How many of the runs that could train with ``first``, up to ``most``, leave as many for all idle workers."""
         idle = max(1, leases.idle_workers(connection, self._settings.lease_seconds))
-        return -(-leases.count_alike(connection, first) // idle)
+        return -(-leases.count_alike(connection, first, idle * most) // idle)
 
     def _something_queued(self, worker: WorkerInfo) -> bool:
         """A look without a lock: idle workers must not keep writers waiting."""

@@ -53,9 +53,10 @@ def _alike(first: Row) -> sa.ColumnElement[bool]:
     )
 
 
-def count_alike(connection: sa.Connection, first: Row) -> int:
-    """How many queued runs could share a stack with ``first``, itself included."""
-    return connection.execute(sa.select(sa.func.count()).select_from(run).where(_alike(first))).scalar_one()
+def count_alike(connection: sa.Connection, first: Row, most: int) -> int:
+    """How many queued runs could share a stack with ``first``, itself included; of more than ``most``, so many."""
+    alike = sa.select(sa.literal(1)).select_from(run).where(_alike(first)).limit(most).subquery()
+    return connection.execute(sa.select(sa.func.count()).select_from(alike)).scalar_one()
 
 
 def mates_of(connection: sa.Connection, first: Row, limit: int) -> Sequence[Row]:

@@ -92,6 +92,7 @@ run = sa.Table(
     sa.CheckConstraint(f"(token IS NOT NULL) = (status IN ({_listed(HELD)}))", name="token"),
     sa.CheckConstraint("(token IS NULL) = (lease_expires_at IS NULL)", name="lease"),
     sa.Index("ix_run_created", "created_at", "id"),
+    sa.Index("ix_run_status", "status", "created_at", "id"),
     sa.Index("ix_run_reuse", "reuse_key", "status"),
     sa.Index("ix_run_study", "study_id"),
     sa.Index("ix_run_verifies", "verifies"),
@@ -101,6 +102,10 @@ _queued = run.c.status == sa.literal_column("'queued'")
 sa.Index(
     "ix_run_queue", run.c.priority.desc(), run.c.created_at, run.c.id, sqlite_where=_queued, postgresql_where=_queued
 )
+sa.Index(
+    "ix_run_alike", run.c.stack_key, run.c.epoch, run.c.priority.desc(), run.c.created_at, run.c.id,
+    sqlite_where=_queued, postgresql_where=_queued,
+)  # fmt: skip
 _held = run.c.token.is_not(None)
 sa.Index("ix_run_lease", run.c.lease_expires_at, sqlite_where=_held, postgresql_where=_held)
 _unfinished = run.c.finished_at.is_(None)

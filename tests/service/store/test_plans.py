@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from service.runs.census import Census
 from service.runs.jobs import Jobs
+from service.runs.pages import RunQuery
 from service.runs.queue import Queue
 from service.runs.runs import Runs
 from service.settings import Settings
@@ -18,7 +19,7 @@ from service.store.tables import run
 from tests.conftest import WORKER, measured, submit
 from worker.ports import Outcome
 
-SMALL = ("ix_run_queue", "ix_run_lease", "ix_run_unfinished")
+SMALL = ("ix_run_queue", "ix_run_alike", "ix_run_lease", "ix_run_unfinished")
 """Indexes that hold only runs that are queued, held, unfinished."""
 
 
@@ -44,6 +45,7 @@ def test_the_plans_of_what_is_asked_often(settings: Settings, runs: Runs) -> Non
     jobs.finish(claims, [Outcome(run_id=claims[0].run_id, status="succeeded")])
     census.count()
     Queue(mine, settings).queued(WORKER.devices)
+    Runs(mine, settings).page(RunQuery(status=["failed"]))
     with mine.begin() as connection:
         connection.execute(sa.update(run).where(run.c.token.is_not(None)).values(lease_expires_at=1.0))
     assert jobs.expire() == 1
