@@ -18,7 +18,7 @@ SERVERS := $(VENV)/servers
 SERVERS_PACKAGES := mlflow-skinny==3.17.2 aiohttp alembic cryptography flask flask-cors graphene huey pandas sqlalchemy \
   'moto[s3,server]'
 # What nothing here imports need not be compiled.
-UNUSED := /ray/(rllib|data|train|tune|llm|serve)/
+UNUSED := /tests/|/(sympy|networkx|mypy|mypyc|fontTools)/|/torch/(_inductor|_dynamo)/|/ray/(rllib|data|train|tune|llm|serve)/
 .DEFAULT_GOAL := help
 
 .PHONY: help setup peers demo test test-faults check lint fast format bench lock clean
