@@ -24,7 +24,7 @@ UNUSED := /tests/|/(sympy|networkx|mypy|mypyc|fontTools)/|/torch/(_inductor|_dyn
 .PHONY: help setup peers demo test test-faults check lint fast format bench lock clean
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n '/^$$/q; s/^# //p' Makefile
 
 setup: $(READY)
 
@@ -53,11 +53,12 @@ peers: $(GENERATOR)/.ready $(SERVERS)/.ready
 demo: $(READY)
 	$(BIN)/fitwell demo
 
+# Three at a time on two processors: many tests wait for leases and for processes to start.
 test: $(READY) peers
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 test-faults: $(READY) $(SERVERS)/.ready
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m fault
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m fault
 
 check: lint fast
 
