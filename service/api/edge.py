@@ -27,6 +27,7 @@ from service.api.problems import database_down, problem
 from service.api.throttle import Throttle
 from service.callers import Caller
 from service.errors import (
+    BadRequest,
     CrossSite,
     HostRefused,
     Refusal,
@@ -67,6 +68,7 @@ class Edge:
             return
         request = Request(scope)
         try:
+            check_address(scope)
             check_site(request.method, request.headers, self._given_names)
             if not is_open(scope["path"]):
                 scope.setdefault("state", {})["caller"] = await self._caller(request)
@@ -128,6 +130,18 @@ class Edge:
 def install(app: FastAPI, tokens: Tokens, settings: Settings) -> None:
     """Put the edge before ``app``."""
     app.add_middleware(Edge, tokens=tokens, settings=settings)
+
+
+def check_address(scope: Scope) -> None:
+    """Refuse an address that is none; its path has been looked at when it was parsed.
+
+    Raises:
+        BadRequest: its query holds bytes that are not ASCII, and nobody knows which characters they are.
+    """
+    if not scope.get("query_string", b"").isascii():
+        raise BadRequest(
+            "The address holds bytes that are not ASCII; write them as %C3%A9, with curl by --data-urlencode."
+        )
 
 
 def check_site(method: str, headers: Headers, names: frozenset[str]) -> None:

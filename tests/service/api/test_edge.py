@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -55,6 +57,29 @@ def test_a_name_that_was_made_to_lead_here_is_refused(shared: TestClient, method
 def test_two_names_are_none(shared: TestClient) -> None:
     both = [("host", "localhost"), ("host", "evil.example")]
     assert shared.get("/v1/runs", headers=both).status_code == 403
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+@pytest.mark.parametrize("path", ["/v1/runs", "/v1/runs/", "/nowhere", "/healthz", "/"])
+def test_bytes_that_an_address_cannot_hold_are_refused_and_no_bug(shared: TestClient, method: str, path: str) -> None:
+    """As a socket sends them; clients write them as %C3%A9."""
+    scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"name=\xe9"}
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    host = {"scheme": "http", "server": ("127.0.0.1", 8000), "headers": [(b"host", b"127.0.0.1:8000")]}
+
+    async def call() -> None:
+        await shared.app(scope | host, receive, send)
+
+    asyncio.run(call())
+    assert sent[0]["status"] == 400
+    assert b"not ASCII" in sent[1]["body"]
 
 
 FOREIGN = [
