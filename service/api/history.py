@@ -55,7 +55,7 @@ def get_history(
     max_points: Points = None,
 ) -> Response:
     """The losses of every epoch recorded so far, complete unless `max_points` is given; 304 until one is added."""
-    form = format or _accepted(request.headers.get("accept", "*/*"))
+    form = format or accepted(request.headers.get("accept", "*/*"))
     media_type, written = FORMS[form]
     tag = etag(run_id, records.history_mark(run_id), form, since_epoch, metrics, max_points)
     if matches(request, tag):
@@ -95,7 +95,7 @@ def list_histories(
     if len(wanted) > MOST_HISTORIES:
         message = f"These are {len(wanted):,} histories; one answer has at most {MOST_HISTORIES:,}."
         raise SpecRefused(message, errors=[FieldError("ids", "too_many", message)])
-    form = format or _accepted(request.headers.get("accept", "*/*"))
+    form = format or accepted(request.headers.get("accept", "*/*"))
     if form not in ("json", "ndjson"):
         raise NotAcceptable(f"Several histories come as JSON or as lines of JSON, not as {form}.")
     for run_id in wanted:
@@ -159,7 +159,7 @@ def get_diagnosis(
     return Response(DiagnosisView.of(advice).model_dump_json(), media_type="application/json")
 
 
-def _accepted(accept: str) -> Format:
+def accepted(accept: str) -> Format:
     """The form that the caller likes best, in the order of its own list; ``*/*`` takes JSON.
 
     Raises:
@@ -169,7 +169,7 @@ def _accepted(accept: str) -> Format:
     for position, one in enumerate(accept.split(",")):
         media_type, *parameters = (text.strip() for text in one.split(";"))
         said = next((p.removeprefix("q=") for p in parameters if p.startswith("q=")), "1")
-        weight = float(said) if said.replace(".", "", 1).isdigit() else 1.0
+        weight = float(said) if said.replace(".", "", 1).isdecimal() else 1.0
         wanted.append((-weight, position, media_type))
     for negative, _, media_type in sorted(wanted):
         for form, (known, _) in FORMS.items():

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from service.api.history import accepted
 from service.runs.jobs import Jobs
 from tests.conftest import BODY, WORKER, body, measured
 from worker.ports import Outcome
@@ -131,7 +132,8 @@ def test_every_wrong_field_is_named_at_once(client: TestClient) -> None:
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
 def test_a_number_that_is_not_finite_is_refused(client: TestClient, number: str) -> None:
     text = json.dumps(body(optimizer={"kind": "sgd", "lr": 0.5})).replace("0.5", number)
-    answer = client.post("/v1/runs", content=text, headers={"content-type": "application/json"})
+    json_type = {"content-type": "application/json"}
+    answer = client.post("/v1/runs", content=text, headers=json_type)
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/optimizer/lr")
 
 
@@ -236,6 +238,11 @@ def test_a_history_comes_as_json_csv_and_ndjson_with_the_same_values(client: Tes
     assert [float(row["train.loss"]) for row in table] == [row["train.loss"] for row in lines] == [1.0, 0.5, 1 / 3]
     refused = client.get(path, headers={"accept": "image/png"})
     assert (refused.status_code, "text/csv" in refused.json()["detail"]) == (406, True)
+
+
+@pytest.mark.parametrize("weight", ["\xb2", "", ".", "1.1.1", "0." + "1" * 5000])
+def test_a_weight_that_is_no_number_is_no_bug(weight: str) -> None:
+    assert accepted(f"text/csv;q={weight}, image/png") == "csv"
 
 
 def test_the_confusion_matrix_comes_with_recall_and_precision_also_of_a_reused_run(
