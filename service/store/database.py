@@ -17,6 +17,7 @@ from pysqlite3 import dbapi2 as sqlite
 
 import migrations
 from service.settings import Settings
+from service.store.json_paths import escape_paths
 
 LOG = logging.getLogger("fitwell.store")
 WAL_IS_SAFE_FROM = (3, 51, 3)
@@ -61,6 +62,7 @@ def open_engine(settings: Settings) -> sa.Engine:
     if url.get_backend_name() == "sqlite":
         engine = sa.create_engine(url, module=sqlite, connect_args={"timeout": BUSY_SECONDS}, **texts)
         _prepare_sqlite(engine)
+        escape_paths(engine)
         return engine
     if url.get_backend_name() == "postgresql":
         engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, **texts)

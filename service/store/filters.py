@@ -9,6 +9,7 @@ is an error, and ``x = null`` finds it. A place that no run can have is refused.
 from __future__ import annotations
 
 import functools
+import re
 from typing import Any
 
 import lark
@@ -39,6 +40,8 @@ GRAMMAR = r"""
     %import common.WS
     %ignore WS
 """
+PLACE = re.compile(r"[A-Za-z0-9_.-]+")
+"""What a place looks like; arrays of PostgreSQL would have to be told where a step ends."""
 COLUMNS = {
     **dict.fromkeys(("id", "owner", "status", "name", "study_id", "arm", "spec_hash"), "text"),
     **dict.fromkeys(("reused_from", "extends", "verifies"), "text"),
@@ -100,7 +103,7 @@ def numeric(place: str) -> sa.ColumnElement[float]:
     if COLUMNS.get(place) == "number":
         column: sa.ColumnElement[float] = run.c[place]
         return column
-    if name in INSIDE and path:
+    if name in INSIDE and path and PLACE.fullmatch(place):
         return _inside(name, path, "sort").as_float()
     raise _refused(f"There is nothing to sort by at {place!r}.{_known()}", "sort")
 
