@@ -131,7 +131,8 @@ class Studies(OnBehalf):
             }
             studies.insert(connection, values)
             hold(connection, [arm.run.spec for arm in arms], self.caller)
-            columns, hired = self._hired(connection, study_id, arms, new.plan, columns, reuse=reuse)
+            hiring = Hiring(connection, self._settings, self.caller, reuse=reuse)
+            columns, hired = self._hired(hiring, study_id, arms, new.plan, columns)
             _, told = create(connection, columns, self._settings, reuse=reuse, caller=self.caller)
             told = hired + told
             answer = Answer(201, respond(self._study(connection, study_id)), study_id)
@@ -170,8 +171,10 @@ class Studies(OnBehalf):
             seen = sum(one.epoch for one in progress) > 0 or sum(one.runs for one in progress) < wanted
             studies.change(connection, study_id, {"seeds": [*row.seeds, *seeds], "looks": row.looks + seen})
             hold(connection, [arm.run.spec for arm in arms], self.caller)
-            columns, hired = self._hired(connection, study_id, arms, plan, columns, reuse=True)
-            _, told = create(connection, columns, self._settings, reuse=True, caller=self.caller.acting_for(row.owner))
+            theirs = self.caller.acting_for(row.owner)
+            hiring = Hiring(connection, self._settings, theirs, reuse=True)
+            columns, hired = self._hired(hiring, study_id, arms, plan, columns)
+            _, told = create(connection, columns, self._settings, reuse=True, caller=theirs)
             told = hired + told
             answer = Answer(202, respond(self._study(connection, study_id)), study_id)
             if key is not None:
@@ -307,17 +310,9 @@ class Studies(OnBehalf):
         return prepared(wanted, self._settings)
 
     def _hired(
-        self,
-        connection: sa.Connection,
-        study_id: str,
-        arms: Sequence[Arm],
-        plan: Plan,
-        columns: Prepared,
-        *,
-        reuse: bool,
+        self, hiring: Hiring, study_id: str, arms: Sequence[Arm], plan: Plan, columns: Prepared
     ) -> tuple[Prepared, list[NewEvent]]:
         """The study's runs with a run for each of their teachers, and what is to be told of those."""
-        hiring = Hiring(connection, self._settings, self.caller, reuse=reuse)
         taught = [replace(arm, run=hiring.hired(arm.run)) for arm in arms]
         if all(after.run is before.run for after, before in zip(taught, arms, strict=True)):
             return columns, []

@@ -308,6 +308,17 @@ def test_what_is_made_belongs_to_whoever_made_it(world: World) -> None:
     assert len(runs) == 2
 
 
+def test_teachers_of_what_an_admin_adds_to_a_study_belong_to_its_owner(world: World) -> None:
+    taught = body(regularizers=[{"kind": "distillation", "teachers": [{"spec": body(seed=9)}]}])
+    study = world.client.post("/v1/studies", json={"base": taught}, headers=world.alice).json()
+    (teacher,) = world.client.get("/v1/runs?filter=study_id = null", headers=world.alice).json()["data"]
+    world.client.post(f"/v1/runs/{teacher['id']}/cancel", headers=world.alice)
+    more = world.client.post(f"/v1/studies/{study['id']}/seeds", json={"add": 1}, headers=world.admin)
+    assert more.status_code == 202
+    runs = world.client.get("/v1/runs", headers=world.admin).json()["data"]
+    assert [run["owner"] for run in runs] == ["alice"] * 4
+
+
 @pytest.mark.slow
 def test_nobody_but_owner_and_admin_changes_a_thing(world: World) -> None:
     things = world.furnish(world.alice, MARK)
