@@ -63,7 +63,7 @@ def resolved(connection: sa.Connection, new: NewRun, caller: Caller, *, lock: bo
         if teacher.spec is not None:
             return teacher
         if teacher.sha256 is not None:
-            return _by_content(connection, teacher, new.spec, place)
+            return _by_content(connection, teacher, new.spec, place, caller)
         row = rows.by_id(connection, teacher.run_id or "", lock=lock)
         if row is None or not caller.sees(row.owner):
             message = f"There is no run {teacher.run_id!r} to learn from."
@@ -184,9 +184,9 @@ def _by_run(connection: sa.Connection, teacher: Teacher, row: Row, student: RunS
     return teacher.model_copy(update={"sha256": kept[teacher.at].sha256, "network": TeacherNetwork.of(spec)})
 
 
-def _by_content(connection: sa.Connection, teacher: Teacher, student: RunSpec, place: str) -> Teacher:
+def _by_content(connection: sa.Connection, teacher: Teacher, student: RunSpec, place: str, caller: Caller) -> Teacher:
     """The teacher with its network: the given one if it can compute with these weights, else that of who has them."""
-    known = store.by_content(connection, teacher.sha256 or "")
+    known = store.by_content(connection, teacher.sha256 or "", owner=caller.only)
     if not known:
         message = f"No run has weights with the SHA-256 {teacher.sha256!r} any more; leave it out to take new ones."
         raise _refused(f"{place}/sha256", "no_weights", message)

@@ -55,7 +55,7 @@ def attach(connection: sa.Connection, run_id: str, spec: Mapping[str, Any]) -> N
 def _found(connection: sa.Connection, start: WarmStart, caller: Caller) -> tuple[WeightsFile, str]:
     """The file, and a run that it is of: by content where it is named so, as in a clone; else as the run has it now."""
     if start.sha256 is not None:
-        known = files.by_content(connection, start.sha256)
+        known = files.by_content(connection, start.sha256, owner=caller.only)
         if known is None:
             message = f"No run has weights with the SHA-256 {start.sha256!r} any more; leave it out to take new ones."
             raise _refused("sha256", "no_weights", message)

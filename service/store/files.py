@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from service.store.runs import Row
+from service.store.runs import Row, owned_by
 from service.store.tables import checkpoint, db_now, run, teacher, weights
 from worker.ports import Checkpoint, WeightsFile
 
@@ -61,10 +61,14 @@ def weights_of(connection: sa.Connection, run_id: str) -> Sequence[WeightsFile]:
     return [WeightsFile(at=row.at, epoch=row.epoch, path=row.path, sha256=row.sha256, bytes=row.bytes) for row in found]
 
 
-def by_content(connection: sa.Connection, sha256: str) -> tuple[WeightsFile, str] | None:
-    """A file of weights with this content, and the id of a run it is of; it stays until the transaction is over."""
-    statement = sa.select(weights).where(weights.c.sha256 == sha256).limit(1).with_for_update(read=True)
-    row = connection.execute(statement).first()
+def by_content(connection: sa.Connection, sha256: str, *, owner: str | None = None) -> tuple[WeightsFile, str] | None:
+    """A file of weights with this content, and the id of a run (of ``owner``) it is of.
+
+    It stays until the transaction is over.
+    """
+    of_run = sa.select(weights).join(run, run.c.id == weights.c.run_id)
+    statement = of_run.where(weights.c.sha256 == sha256, *owned_by(owner)).limit(1)
+    row = connection.execute(statement.with_for_update(read=True, of=weights)).first()
     return None if row is None else (_file_of(row), row.run_id)
 
 

@@ -35,15 +35,17 @@ def waiting_for(connection: sa.Connection, teacher_id: str) -> Sequence[Row]:
     return connection.execute(statement.order_by(run.c.id).with_for_update()).all()
 
 
-def by_content(connection: sa.Connection, sha256: str) -> Sequence[tuple[WeightsFile, Mapping[str, Any], str | None]]:
-    """Files with this content: of runs that trained them, with the run's spec and id, then those of students.
+def by_content(
+    connection: sa.Connection, sha256: str, *, owner: str | None = None
+) -> Sequence[tuple[WeightsFile, Mapping[str, Any], str | None]]:
+    """Files with this content: of runs (of ``owner``) that trained them, with spec and id, then those of students.
 
     The files stay until the transaction is over.
     """
     of_runs = (
         sa.select(weights, run.c.spec)
         .join(run, run.c.id == weights.c.run_id)
-        .where(weights.c.sha256 == sha256, weights.c.at.in_(("best", "last")))
+        .where(weights.c.sha256 == sha256, weights.c.at.in_(("best", "last")), *owned_by(owner))
         .order_by(weights.c.run_id, weights.c.at)
         .limit(100)
         .with_for_update(read=True, of=weights)
@@ -51,7 +53,7 @@ def by_content(connection: sa.Connection, sha256: str) -> Sequence[tuple[Weights
     of_students = (
         sa.select(teacher, run.c.spec)
         .join(run, run.c.id == teacher.c.run_id)
-        .where(teacher.c.sha256 == sha256)
+        .where(teacher.c.sha256 == sha256, *owned_by(owner))
         .order_by(teacher.c.run_id, teacher.c.place)
         .limit(1)
         .with_for_update(read=True, of=teacher)

@@ -19,7 +19,7 @@ from service.settings import Settings
 from service.store.database import open_engine
 from service.tokens.token import NewToken
 from tests.conftest import BODY, WORKER, body, measured
-from worker.ports import Outcome
+from worker.ports import Checkpoint, Outcome, WeightsFile
 
 OPEN = {"/healthz", "/readyz"}
 MARK = "alices-secret"
@@ -370,6 +370,30 @@ def test_where_runs_are_not_shared_no_operation_tells_of_anothers(private: World
                 assert not answer.json()["data"], f"{method} {path} {params}"
     stream = {"accept": "text/event-stream", **private.bob}
     assert private.client.get(f"/v1/runs/{things['run_id']}/events", headers=stream).status_code == 404
+
+
+@pytest.mark.parametrize("way", ["warm start", "teacher"])
+def test_whoever_knows_the_digest_of_anothers_weights_does_not_have_them(private: World, way: str) -> None:
+    run = private.client.post("/v1/runs", json=body(), headers=private.alice).json()
+    engine = open_engine(private.app.state.settings)
+    work = Jobs(engine, private.app.state.settings)
+    (claim,) = work.claim(WORKER, limit=1)
+    work.record([claim], [measured(run["id"], 1)])
+    saved = Checkpoint(epoch=1, path="c", sha256="c" * 64, bytes=1, digest="d")
+    work.checkpointed(
+        [claim], {run["id"]: saved}, {run["id"]: [WeightsFile(at="last", epoch=1, path="w", sha256="a" * 64, bytes=1)]}
+    )
+    work.finish([claim], [Outcome(run_id=run["id"], status="succeeded")])
+    engine.dispose()
+    named = {"run_id": run["id"], "sha256": "a" * 64}
+    taught = {"regularizers": [{"kind": "distillation", "teachers": [named]}]}
+    wanted = body(seed=2, **({"warm_start": named} if way == "warm start" else taught))
+    answers = [private.client.post("/v1/runs", json=wanted, headers=who) for who in (private.bob, private.alice)]
+    assert [answer.status_code for answer in answers] == [422, 201]
+    assert answers[0].json()["errors"][0]["code"] == "no_weights"
+    mine = answers[1].json()["id"]
+    again = private.client.post(f"/v1/runs/{mine}/clone", json={"patch": {"seed": 3}}, headers=private.alice)
+    assert again.status_code == 201
 
 
 IDS = ("ids", "reference")
