@@ -31,27 +31,29 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
 }
 OF_THE_API = ("/v1/", "/healthz", "/readyz", "/metrics", "/openapi.json")
+HEADERS_OF_THE_API = {"cache-control": "private, no-cache", "x-content-type-options": "nosniff"}
+"""Whoever signed in asks by a cookie, which a cache on the way may not know to be the reason of the answer."""
 UNAUTHORIZED = 401
 
 
 class Answers:
-    """Adds the headers of pages, and turns problems into pages for browsers."""
+    """Adds the headers of every answer, and turns problems into pages for browsers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http" or scope["path"].startswith(OF_THE_API):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        asked = Headers(scope=scope)
-        told = _Problem() if "text/html" in asked.get("accept", "") else None
+        asked, of_the_api = Headers(scope=scope), scope["path"].startswith(OF_THE_API)
+        told = _Problem() if "text/html" in asked.get("accept", "") and not of_the_api else None
 
         async def send_dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in (HEADERS_OF_THE_API if of_the_api else HEADERS).items():
                     headers.setdefault(name, value)
             if told is None or not told.takes(message):
                 await send(message)

@@ -319,6 +319,16 @@ def test_teachers_of_what_an_admin_adds_to_a_study_belong_to_its_owner(world: Wo
     assert [run["owner"] for run in runs] == ["alice"] * 4
 
 
+def test_every_answer_is_for_whoever_asked_and_is_what_it_says(world: World) -> None:
+    things = world.furnish(world.alice, MARK)
+    for method, path, operation in world.operations():
+        if method == "GET":
+            for headers in (world.alice, {}):
+                answer = world.call(method, filled(path, things), operation, headers)
+                assert answer.headers["x-content-type-options"] == "nosniff", path
+                assert answer.headers["cache-control"] in ("private, no-cache", "no-store", "no-cache"), path
+
+
 @pytest.mark.slow
 def test_nobody_but_owner_and_admin_changes_a_thing(world: World) -> None:
     things = world.furnish(world.alice, MARK)
