@@ -30,6 +30,7 @@ from service.errors import (
     WrongMediaType,
 )
 from service.models.kept import At, Kept
+from service.models.models import Asked
 from service.predicting.messages import Chosen
 
 router = APIRouter(prefix="/v1/runs", tags=["models"])
@@ -95,9 +96,12 @@ async def get_model_onnx(request: Request, run_id: str, models: ModelsOf, at: At
 async def predict(request: Request, run_id: str, models: ModelsOf, settings: SettingsOf, at: AtOf = "best") -> Response:
     """What a trained model makes of rows: probabilities of every class, and the most probable one."""
     content = await read(request, settings.max_predict_body_bytes, "FITWELL_MAX_PREDICT_BODY_BYTES")
-    body = await run_in_threadpool(parse, PredictBody, content)
-    chosen = _chosen(body, settings.max_predict_rows)
-    found = await models.predict(run_id, at, inputs=body.inputs, chosen=chosen)
+
+    def asked() -> Asked:
+        body = parse(PredictBody, content)
+        return body.inputs, _chosen(body, settings.max_predict_rows)
+
+    found = await models.predict(run_id, at, asked)
     view = await run_in_threadpool(PredictionsView.of, found)
     return Response(view.model_dump_json(), media_type="application/json")
 

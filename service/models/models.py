@@ -30,9 +30,11 @@ from service.predicting.messages import (
     Refused,
     Theme,
 )
+from service.predicting.turns import Turns
 from service.runs.run import History, Run
 from service.runs.thinning import thinned
 from service.settings import Settings
+from worker.spec.families.dataset import Dataset
 from worker.spec.run import RunSpec
 
 MOST_POINTS = 2000
@@ -40,6 +42,10 @@ MOST_POINTS = 2000
 EXPORT_TRIES = 3
 """A file that was exported may be pushed out of the cache before it is opened."""
 LOSSES = ("train.loss", "train.loss_eval", "val.loss", "test.loss")
+
+
+Asked = tuple[Sequence[Any] | None, Chosen | None]
+"""Rows that were brought along, or the rows of the dataset that are meant."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +87,8 @@ class Models(KeptModels):
             memory=settings.predict_memory_bytes,
             seconds=settings.predict_seconds,
         )
+        self._unpacking = Turns(settings.predict_seconds)
+        """What a body says in JSON takes fifty times as much memory as its text."""
 
     @property
     def process_id(self) -> int | None:
@@ -115,8 +123,8 @@ class Models(KeptModels):
             await asyncio.to_thread(self._exports.written, self._exports.target(kept), answer.sha256)
         raise Unavailable("The file is removed as fast as it is made; FITWELL_MAX_CACHE_BYTES may be too small for it.")
 
-    async def predict(self, run_id: str, at: At, *, inputs: Sequence[Any] | None, chosen: Chosen | None) -> Predictions:
-        """What the model says of the rows in ``inputs``, or of those chosen of the dataset.
+    async def predict(self, run_id: str, at: At, asked: Callable[[], Asked]) -> Predictions:
+        """What the model says of the rows that are ``asked`` for, which is told when there is room to hear it.
 
         Raises:
             RunNotFound, NotMeasured: there is no model.
@@ -125,18 +133,23 @@ class Models(KeptModels):
             Unprocessable: the model needs more memory than there is for it.
             Unavailable, TookTooLong: it could not be done now.
         """
-        kept = await asyncio.to_thread(self.find, run_id, at)
-        dataset = RunSpec.of(kept.spec).dataset
-        content = b""
-        if inputs is not None:
-            rows = await asyncio.to_thread(rows_of, inputs, dataset.shape, self._settings.max_predict_rows)
-            content = rows.astype("<f4").tobytes()
+        async with self._unpacking.own():
+            dataset, chosen, content = await asyncio.to_thread(self._unpacked, run_id, at, asked)
         kept, answer, found = await self._asked(
             run_id, at, lambda model, _: Predict(model=model, chosen=chosen), content
         )
         outputs, classes = np.frombuffer(found, "<f4").reshape(-1, dataset.outputs), dataset.classes
         true, numbers = answer.labels, answer.targets
         return Predictions(kept=kept, chosen=chosen, classes=classes, outputs=outputs, labels=true, targets=numbers)
+
+    def _unpacked(self, run_id: str, at: At, asked: Callable[[], Asked]) -> tuple[Dataset, Chosen | None, bytes]:
+        """The run's dataset, and the rows that are asked for, as numbers in a row."""
+        inputs, chosen = asked()
+        dataset = RunSpec.of(self.find(run_id, at).spec).dataset
+        if inputs is None:
+            return dataset, chosen, b""
+        rows = rows_of(inputs, dataset.shape, self._settings.max_predict_rows)
+        return dataset, chosen, rows.astype("<f4").tobytes()
 
     async def grid(self, run_id: str, at: At, chosen: Chosen, theme: Theme) -> bytes:
         """A picture of rows with their true and predicted classes.

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from service.errors import TookTooLong, Unavailable
 from service.predicting.messages import LENGTHS, Answer, Message, Refused, reply_of
+from service.predicting.turns import SOON, Turns
 from worker import logs
 
 LOG = logging.getLogger("fitwell.predicting")
-MOST_WAITING = 32
-"""Requests that wait for their turn, at most; each holds its body in memory."""
 START_SECONDS = 30
-SOON = {"retry-after": "1"}
 INHERITED = (
     "PATH",
     "PYTHONPATH",
@@ -44,8 +41,7 @@ class Limited:
         self._cache = cache
         self._seconds = seconds
         self._process: asyncio.subprocess.Process | None = None
-        self._turn = asyncio.Lock()
-        self._waiting = 0
+        self._turns = Turns(seconds)
 
     @property
     def pid(self) -> int | None:
@@ -59,31 +55,13 @@ class Limited:
             Unavailable: too many others wait, or the process died over it; asking again may help.
             TookTooLong: it was not done in time, and the process was ended.
         """
-        async with self._own_turn():
+        async with self._turns.own():
             process = await self._started()
             try:
                 async with asyncio.timeout(self._seconds):
                     return await self._exchange(process, order.frame(content))
             except TimeoutError as error:
                 raise self._too_long("") from error
-
-    @contextlib.asynccontextmanager
-    async def _own_turn(self) -> AsyncIterator[None]:
-        """Wait until the process is free; not for long, and not in a long queue."""
-        others = Unavailable("Other predictions and pictures are before this one. Try again.", headers=SOON)
-        if self._waiting >= MOST_WAITING:
-            raise others
-        self._waiting += 1
-        try:
-            await asyncio.wait_for(self._turn.acquire(), self._seconds)
-        except TimeoutError as error:
-            raise others from error
-        finally:
-            self._waiting -= 1
-        try:
-            yield
-        finally:
-            self._turn.release()
 
     async def _exchange(self, process: asyncio.subprocess.Process, frame: bytes) -> tuple[Answer | Refused, bytes]:
         """Send a frame, if there is one, and read the reply."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import hashlib
 import itertools
@@ -27,6 +28,8 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from safetensors.numpy import save
 
+from service.api import models
+from service.api.bodies import parse
 from service.api.downloads import part_of
 from service.app import create_app
 from service.errors import RangeRefused
@@ -137,6 +140,24 @@ def test_predictions_are_those_of_the_engine_for_rows_sent_and_for_rows_named(se
     assert named["true_labels"] == DIGITS.test_y[:20].tolist()
     assert (named["split"], named["indices"]) == ("test", list(range(20)))
     assert (flat["split"], flat["indices"], flat["true_labels"]) == (None, None, None)
+
+
+def test_bodies_are_unpacked_one_at_a_time_since_that_takes_fifty_times_their_size(
+    service: Service, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both, met = threading.Barrier(2, timeout=0.3), list[bool]()
+
+    def parsed(*given: Any) -> Any:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait()
+            met.append(True)
+        return parse(*given)
+
+    monkeypatch.setattr(models, "parse", parsed)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        asking = [pool.submit(service.predict, run_id, {"inputs": [ROW]}) for _ in range(3)]
+        assert [one.result(30).status_code for one in asking] == [200] * 3
+    assert met == []
 
 
 def test_a_reused_run_predicts_with_the_weights_of_the_run_it_took_over(service: Service, run_id: str) -> None:

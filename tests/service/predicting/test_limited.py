@@ -17,8 +17,9 @@ import pytest
 from safetensors.numpy import save
 
 from service.errors import TookTooLong, Unavailable
-from service.predicting.limited import MOST_WAITING, Limited
+from service.predicting.limited import Limited
 from service.predicting.messages import Answer, Chosen, DrawCurve, ModelFile, Predict, Refused
+from service.predicting.turns import MOST_WAITING
 from tests.conftest import spec as spec_of
 from tests.processes import eventually
 from worker.spec.datasets.digits import Digits
