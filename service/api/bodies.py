@@ -12,15 +12,16 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 
+from service.api.arriving import pieces
 from service.errors import BadRequest, FieldError, SpecRefused, TooLarge, WrongMediaType
 from service.runs.pages import RunQuery
 from service.runs.submission import NewRun
 from worker.spec.run import RunSpec
 
+MOST_ERRORS = 100
+"""Places that are named, at most: a body has room for a hundred thousand unknown fields."""
 M = TypeVar("M", bound=BaseModel)
 Label = Annotated[str, StringConstraints(min_length=1, max_length=128)]
-
-
 RunName = Annotated[str, StringConstraints(max_length=256)]
 Labels = Annotated[
     dict[Label, Annotated[str, StringConstraints(max_length=256)]],
@@ -119,12 +120,13 @@ async def read(request: Request, limit: int, setting: str = "FITWELL_MAX_BODY_BY
     Raises:
         WrongMediaType: it is not said to be JSON.
         TooLarge: there is more; what came was not kept.
+        BadRequest: it broke off, or stopped arriving.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise WrongMediaType(f"The body's type is {media_type or 'not given'!r}; send Content-Type: application/json.")
     body = bytearray()
-    async for chunk in request.stream():
+    async for chunk in pieces(request):
         body += chunk
         if len(body) > limit:
             raise TooLarge(f"The body has more than {limit:,} bytes, the most this server takes ({setting}).")
@@ -141,14 +143,17 @@ def parse(model: type[M], body: bytes) -> M:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        details = error.errors(include_url=False)
+        details = error.errors(include_url=False)[:MOST_ERRORS]
         if details[0]["type"] == "json_invalid":
             raise BadRequest(f"The body is not JSON: {details[0]['ctx']['error']}.") from error
         told = [detail for detail in details if not _follows(detail, details)]
-        errors = [explained(detail, schema_of(model), json.loads(body)) for detail in told]
+        sent = json.loads(body)
+        errors = [explained(detail, schema_of(model), sent) for detail in told]
+        found = f"{len(errors)} fields are wrong."
+        if error.error_count() > MOST_ERRORS:
+            found = f"{error.error_count():,} things are wrong; these are the first."
         raise SpecRefused(
-            f"{errors[0].pointer}: {errors[0].message}" if len(errors) == 1 else f"{len(errors)} fields are wrong.",
-            errors=errors,
+            f"{errors[0].pointer}: {errors[0].message}" if len(errors) == 1 else found, errors=errors
         ) from error
 
 
@@ -208,8 +213,6 @@ def _message(detail: ErrorDetails, schema: Mapping[str, Any]) -> tuple[str, tupl
         return f"{context['error']}.", ()
     if kind == "finite_number":
         return "This must be a finite number, not NaN or infinity.", ()
-    if kind == "value_error":
-        return f"{detail['msg'].removeprefix('Value error, ')}.", ()
     return _plain(detail["msg"], detail["input"]), ()
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal
 
 from fastapi import Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect
 
+from service.api.arriving import pieces
 from service.datasets.options import Format, Options, Task
-from service.errors import BadRequest, TooLarge, Unavailable, WrongFileType
+from service.errors import TooLarge, Unavailable, WrongFileType
 
 OCTETS = "application/octet-stream"
 FORMATS: dict[str, Format | None] = {
@@ -26,8 +24,6 @@ FORMATS: dict[str, Format | None] = {
     "application/x-parquet": "parquet",
 }
 """What a Content-Type says of the format; None leaves it to the first bytes."""
-SILENT_SECONDS = 30.0
-"""How long a body may stop arriving."""
 WRITTEN_AT_ONCE = 2**20
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -108,7 +104,7 @@ async def save(request: Request, file: Path, limit: int) -> None:
 
 async def _copy(request: Request, file: BinaryIO, limit: int) -> None:
     waiting, size = bytearray(), 0
-    async for chunk in _chunks(request):
+    async for chunk in pieces(request):
         waiting += chunk
         size += len(chunk)
         if size > limit:
@@ -117,21 +113,6 @@ async def _copy(request: Request, file: BinaryIO, limit: int) -> None:
             await run_in_threadpool(file.write, bytes(waiting))
             waiting.clear()
     await run_in_threadpool(file.write, bytes(waiting))
-
-
-async def _chunks(request: Request) -> AsyncIterator[bytes]:
-    """The body's pieces, each of which comes soon after the one before."""
-    stream = aiter(request.stream())
-    while True:
-        try:
-            yield await asyncio.wait_for(anext(stream), SILENT_SECONDS)
-        except StopAsyncIteration:
-            return
-        except TimeoutError as error:
-            message = f"Nothing more of the body came for {SILENT_SECONDS:g} s; nothing was kept."
-            raise BadRequest(message, headers={"connection": "close"}) from error
-        except ClientDisconnect as error:
-            raise BadRequest("The body broke off; nothing was kept.") from error
 
 
 def _too_large(limit: int) -> TooLarge:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -10,8 +11,11 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from starlette.requests import Request
 
+from service.api.bodies import MOST_ERRORS, read
 from service.api.history import accepted
+from service.errors import BadRequest
 from service.runs.jobs import Jobs
 from tests.conftest import BODY, WORKER, body, measured
 from worker.ports import Outcome
@@ -156,6 +160,21 @@ def test_a_body_that_is_no_spec_at_all_is_a_clear_problem(
 ) -> None:
     answer = client.post("/v1/runs", content=content, headers={"content-type": "application/json", **headers})
     assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+def test_of_very_many_wrong_fields_the_first_are_named(client: TestClient) -> None:
+    problem = post(client, body(**{f"x{number}": 1 for number in range(3000)})).json()
+    assert problem["detail"] == "3,000 things are wrong; these are the first."
+    assert [error["pointer"] for error in problem["errors"]] == [f"/x{number}" for number in range(MOST_ERRORS)]
+
+
+def test_a_body_that_breaks_off_is_a_refusal_and_no_bug() -> None:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    request = Request({"type": "http", "method": "POST", "headers": [(b"content-type", b"application/json")]}, receive)
+    with pytest.raises(BadRequest, match="broke off"):
+        asyncio.run(read(request, 1000))
 
 
 def test_a_chunked_body_is_counted_as_it_arrives(client: TestClient) -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.numpy import load_file
 from sklearn.datasets import load_wine
 
-from service.api import dataset_bodies
+from service.api import arriving, dataset_bodies
 from service.errors import BadRequest
 from service.settings import Settings
 from tests.service.datasets.conftest import OCTETS, Memory, Upload, files_of, left_behind
@@ -365,7 +365,7 @@ def test_reading_takes_memory_in_proportion_to_the_data(form: str, upload: Uploa
 
 
 def test_a_body_that_stops_arriving_or_breaks_off_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dataset_bodies, "SILENT_SECONDS", 0.05)
+    monkeypatch.setattr(arriving, "SILENT_SECONDS", 0.05)
 
     async def receive(*messages: Any) -> None:
         left = [{"type": "http.request", "body": b"begun", "more_body": True}, *messages]
