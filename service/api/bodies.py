@@ -30,7 +30,11 @@ Labels = Annotated[
 Priority = Annotated[int, Field(ge=-1000, le=1000, description="Higher ones are trained first.")]
 MaxSeconds = Annotated[
     float | None,
-    Field(gt=0, description="How long it may be trained, waiting not counted; then it fails with code time_limit."),
+    Field(
+        gt=0,
+        allow_inf_nan=False,
+        description="How long it may be trained, waiting not counted; then it fails with code time_limit.",
+    ),
 ]
 
 

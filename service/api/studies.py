@@ -199,7 +199,9 @@ def compare_study(
         "baseline"
     ),
     by: Annotated[list[str], Query(description="Paths of the spec to group by, or `arm`.")] = ["arm"],  # noqa: B006
-    min_effect: Annotated[float | None, Query(gt=0, description="The smallest difference that matters.")] = None,
+    min_effect: Annotated[
+        float | None, Query(gt=0, allow_inf_nan=False, description="The smallest difference that matters.")
+    ] = None,
     interval: Annotated[
         str, Query(pattern="^(sign_flip|bootstrap)$", description="bootstrap adds one, from 20 pairs on.")
     ] = "sign_flip",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import random
@@ -10,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
-from service.api.bodies import RunBody, parse
+from service.api.bodies import MOST_ERRORS, RunBody, parse
 from service.errors import FieldError, SpecRefused
 from service.runs.submission import NewRun
 from service.studies.comparing import check_at, check_metric
@@ -159,6 +160,9 @@ class StudyBody(Strict):
         if self.folds is not None:
             message = "The folds of this study are what validates, the same for every arm; leave this out."
             wrong += [FieldError(pointer, "split_elsewhere", message) for pointer in self._splits()]
+        request = self.model_dump(mode="json")
+        for pointer in itertools.islice(_not_finite(request), MOST_ERRORS):
+            wrong.append(FieldError(pointer, "finite_number", "This must be a finite number, not NaN or infinity."))
         if wrong:
             raise SpecRefused(wrong[0].message, errors=wrong)
         if self.metric is not None:
@@ -168,7 +172,7 @@ class StudyBody(Strict):
         plan = Plan(base=self.base, arms=self.arms, grid=self.grid, samples=points, seeds=seeds, folds=self.folds)
         return NewStudy(
             name=self.name,
-            request=self.model_dump(mode="json"),
+            request=request,
             plan=plan,
             metric=self.metric,
             at=self.at,
@@ -213,6 +217,18 @@ class SeedsBody(Strict):
             message = f"There are no {self.add} seeds behind {first - 1}; name the seeds that are to be added."
             raise SpecRefused(message, errors=[FieldError("/add", "no_seeds_left", message)])
         return list(range(first, first + (self.add or 0)))
+
+
+def _not_finite(value: Any, pointer: str = "") -> Iterator[str]:
+    """Pointers to what JSON has no words for, though it is read."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _not_finite(inner, f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}")
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from _not_finite(inner, f"{pointer}/{i}")
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield pointer
 
 
 def _split_in(dataset: Any) -> list[str]:

@@ -139,6 +139,9 @@ def test_a_number_that_is_not_finite_is_refused(client: TestClient, number: str)
     json_type = {"content-type": "application/json"}
     answer = client.post("/v1/runs", content=text, headers=json_type)
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/optimizer/lr")
+    path = f"/v1/runs/{post(client).json()['id']}"
+    answer = client.patch(path, content=f'{{"max_seconds": {number}}}', headers=json_type)
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/max_seconds")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections.abc import Callable
 from typing import Any
@@ -87,6 +88,36 @@ def test_what_cannot_be_trained_is_named_where_the_studys_body_says_it(
     answer = client.post("/v1/studies", json={"base": base, "seeds": 2, **changes})
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+LR = "/sample/space/optimizer.lr"
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({"base": {**BODY, "epochs": float("nan")}, "arms": {"a": {"epochs": 2}}}, "/base/epochs"),
+        (
+            {
+                "sample": {
+                    "n": 1,
+                    "space": {"optimizer.lr": {"distribution": "choice", "values": [0.1] * 30 + [-1e999]}},
+                }
+            },
+            f"{LR}/values/30",
+        ),
+        (
+            {"sample": {"n": 1, "space": {"optimizer.lr": {"distribution": "uniform", "low": 0, "high": 1e999}}}},
+            f"{LR}/high",
+        ),
+    ],
+)
+def test_a_number_that_json_has_no_words_for_is_refused_even_where_no_run_would_have_it(
+    client: TestClient, changes: dict[str, Any], pointer: str
+) -> None:
+    content = json.dumps({"base": BODY, **changes})
+    answer = client.post("/v1/studies", content=content, headers={"content-type": "application/json"})
+    assert (answer.status_code, [error["pointer"] for error in answer.json()["errors"]]) == (422, [pointer])
 
 
 def test_a_study_is_there_whole_or_not_at_all(client: TestClient) -> None:
@@ -310,6 +341,7 @@ def test_cancel_and_delete(client: TestClient, work: Jobs) -> None:
         ({"by": "optimizer.nothing"}, "no_such_path"),
         ({"by": "regularizers." + "9" * 5000}, "no_such_path"),
         ({"minimum": "1"}, "unknown_parameter"),
+        ({"min_effect": "inf"}, "finite_number"),
     ],
 )
 def test_questions_that_make_no_sense_are_refused(
