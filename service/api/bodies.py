@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic_core import ErrorDetails
 
 from service.api.arriving import pieces
+from service.api.names import NO_CONTROLS, PLAIN, Label, Name
 from service.errors import BadRequest, FieldError, SpecRefused, TooLarge, WrongMediaType
 from service.runs.pages import RunQuery
 from service.runs.submission import NewRun
@@ -21,10 +22,8 @@ from worker.spec.run import RunSpec
 MOST_ERRORS = 100
 """Places that are named, at most: a body has room for a hundred thousand unknown fields."""
 M = TypeVar("M", bound=BaseModel)
-Label = Annotated[str, StringConstraints(min_length=1, max_length=128)]
-RunName = Annotated[str, StringConstraints(max_length=256)]
 Labels = Annotated[
-    dict[Label, Annotated[str, StringConstraints(max_length=256)]],
+    dict[Label, Name],
     Field(max_length=64, description="For finding runs again; they change nothing in the result."),
 ]
 Priority = Annotated[int, Field(ge=-1000, le=1000, description="Higher ones are trained first.")]
@@ -41,7 +40,7 @@ MaxSeconds = Annotated[
 class RunBody(RunSpec):
     """What to train, and what the run is called."""
 
-    name: RunName | None = Field(default=None, description="For people.")
+    name: Name | None = Field(default=None, description="For people.")
     labels: Labels = Field(default={})
     priority: Priority = 0
     max_seconds: MaxSeconds = None
@@ -57,7 +56,7 @@ class ChangeBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    name: RunName | None = None
+    name: Name | None = None
     labels: Labels = {}
     priority: Priority = 0
     max_seconds: MaxSeconds = None
@@ -71,7 +70,7 @@ class CloneBody(BaseModel):
     patch: dict[str, JsonValue] = Field(
         default={}, description="RFC 7396; `regularizers_add` appends to the run's regularizers."
     )
-    name: RunName | None = None
+    name: Name | None = None
     labels: Labels = {}
     priority: Priority = 0
     max_seconds: MaxSeconds = None
@@ -215,6 +214,8 @@ def _message(detail: ErrorDetails, schema: Mapping[str, Any]) -> tuple[str, tupl
         return f"This must be one of {', '.join(known)}.{_nearest(str(detail['input']), known)}", known
     if kind == "value_error":
         return f"{context['error']}.", ()
+    if kind == "string_pattern_mismatch" and context["pattern"] == PLAIN:
+        return NO_CONTROLS, ()
     if kind == "finite_number":
         return "This must be a finite number, not NaN or infinity.", ()
     return _plain(detail["msg"], detail["input"]), ()

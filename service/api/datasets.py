@@ -12,6 +12,7 @@ from starlette.responses import Response
 from service.api.dataset_bodies import PARAMETERS, OptionsOf, file_of, save
 from service.api.dataset_views import DatasetList, DatasetPreview, DatasetView
 from service.api.dependencies import SettingsOf, UploadsOf, only
+from service.api.names import PLAIN
 from service.api.problems import problems
 from service.errors import (
     BadCursor,
@@ -30,7 +31,7 @@ from service.errors import (
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
 JSON = "application/json"
 EXAMPLE = "width,height,kind\n1.4,0.2,a\n4.7,1.4,b\n1.3,0.3,a\n4.9,1.5,b\n"
-Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Title = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=PLAIN)]
 
 
 @router.post(
@@ -52,7 +53,7 @@ async def upload_dataset(
     uploads: UploadsOf,
     settings: SettingsOf,
     options: OptionsOf,
-    name: Annotated[Name | None, Query(description="For people.")] = None,
+    name: Annotated[Title | None, Query(description="For people.")] = None,
 ) -> Response:
     """Take a file of data: `.npz`, CSV, Parquet, or a zip of image folders.
 

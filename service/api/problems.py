@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
 
+from service.api.names import NO_CONTROLS, PLAIN
 from service.errors import FieldError, NotFound, Refusal, SpecRefused, Unavailable
 from worker import logs
 from worker.depot import StorageUnavailable
@@ -139,10 +140,14 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
 
 async def _bad_parameters(request: Request, error: RequestValidationError) -> Response:
     errors = [
-        FieldError(_parameter(e["loc"]), e["type"], f"{e['msg']}.", tuple(e.get("ctx", {}).get("allowed", ())))
+        FieldError(_parameter(e["loc"]), e["type"], _said(e), tuple(e.get("ctx", {}).get("allowed", ())))
         for e in error.errors()
     ]
     return problem(request, SpecRefused(f"{errors[0].pointer}: {errors[0].message}", errors=errors))
+
+
+def _said(error: Mapping[str, Any]) -> str:
+    return NO_CONTROLS if error.get("ctx", {}).get("pattern") == PLAIN else f"{error['msg']}."
 
 
 def _parameter(loc: Sequence[int | str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Annotated, Literal
 
@@ -174,7 +175,7 @@ async def add_seeds(
     wanted = parse(SeedsBody, body)
     key = key_of(request, idempotency_key, body)
     there = await run_in_threadpool(studies.get, study_id)
-    plan = StudyBody.model_validate(dict(there.request)).new_study().plan
+    plan = parse(StudyBody, json.dumps(dict(there.request)).encode()).new_study().plan
     plan = replace(plan, seeds=wanted.wanted(list(there.seeds)))
     answer = await run_in_threadpool(
         studies.add_seeds, study_id, plan, respond=lambda study: StudyView.of(study).model_dump_json(), key=key

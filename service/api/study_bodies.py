@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
 from service.api.bodies import MOST_ERRORS, RunBody, parse
+from service.api.names import Label, Name
 from service.errors import FieldError, SpecRefused
 from service.runs.submission import NewRun
 from service.studies.comparing import check_at, check_metric
@@ -19,7 +20,6 @@ from service.studies.expansion import Plan, rounded, steps_of
 from service.studies.studies import NewStudy
 from worker.spec.folds import MOST_FOLDS
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Path = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 LARGEST_SEED = 2**53 - 1
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
@@ -116,9 +116,9 @@ class Sample(Strict):
 class StudyBody(Strict):
     """Arms × grid (or random points) × folds × seeds, over one base."""
 
-    name: Annotated[str, StringConstraints(max_length=256)] | None = Field(default=None, description="For people.")
+    name: Name | None = Field(default=None, description="For people.")
     base: dict[str, JsonValue] = Field(description="The body of a run, without a seed.")
-    arms: dict[Name, dict[str, JsonValue]] = Field(
+    arms: dict[Label, dict[str, JsonValue]] = Field(
         default={"base": {}},
         min_length=1,
         max_length=256,

@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
+from service.api.names import Label
 from service.api.views import timestamp
 from service.callers import RANKS, Caller, Scope
 from service.tokens.token import NewToken, Token
 from service.tokens.tokens import TokenPage
 
-TokenName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Owner = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$")]
 
 
@@ -20,7 +20,7 @@ class TokenBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    name: TokenName = Field(description="For people: where it is used.", examples=["laptop"])
+    name: Label = Field(description="For people: where it is used.", examples=["laptop"])
     owner: Owner = Field(
         description="Whose runs and studies are made with it. Several tokens may have one owner.", examples=["alice"]
     )

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from service.api.bodies import Labels
+from service.api.names import Name
 from service.webhooks.endpoint import NewEndpoint
 from service.webhooks.event_types import RUN_ENDS, Wanted
 from service.webhooks.targets import MOST_URL_LENGTH
@@ -20,7 +21,6 @@ Events = Annotated[
     list[Wanted],
     Field(min_length=1, max_length=32, description="What to tell: types of events, or families such as `run.*`."),
 ]
-Description = Annotated[str, StringConstraints(max_length=256)]
 StudyId = Annotated[str, StringConstraints(max_length=64)]
 
 
@@ -31,7 +31,7 @@ class EndpointBody(BaseModel):
 
     url: Url
     events: Events = list(RUN_ENDS)
-    description: Description | None = Field(default=None, description="For people.")
+    description: Name | None = Field(default=None, description="For people.")
     study_id: StudyId | None = Field(default=None, description="Only what happens in this study.")
     labels: Labels = Field(default={}, description="Only of runs that have all of these labels.")
     enabled: bool = True
@@ -48,7 +48,7 @@ class EndpointChangeBody(BaseModel):
 
     url: Url = ""
     events: Events = list(RUN_ENDS)
-    description: Description | None = None
+    description: Name | None = None
     study_id: StudyId | None = None
     labels: Labels = {}
     enabled: bool = True

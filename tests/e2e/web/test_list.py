@@ -96,7 +96,7 @@ def test_runs_change_in_the_list_while_it_is_looked_at(opened: Opened, served: S
 def test_what_has_an_unseen_name_is_found_by_the_end_of_its_id(opened: Opened, served: Serving) -> None:
     spec = {**BASE, "epochs": 2}
     run = served.client.runs.create(name=" \u200b", seed=79, **spec)
-    study = served.client.studies.create(name="\t", base=spec, arms={"only": {}}, seeds=1)
+    study = served.client.studies.create(name="\u2003", base=spec, arms={"only": {}}, seeds=1)
     opened("/").get_by_role("link", name=f"run …{run.id[-6:]}").click()
     page = opened("/studies")
     page.get_by_role("link", name=f"Study …{study.id[-6:]}").click()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from fastapi.testclient import TestClient
 
+from service.api.names import NO_CONTROLS
 from service.app import create_app
 from service.settings import Settings
 from tests.conftest import body
