@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
 from service.app import create_app
@@ -18,6 +19,7 @@ from service.runs.jobs import Jobs
 from service.settings import Settings
 from service.store.database import open_engine
 from service.tokens.token import NewToken
+from service.web import pages, reports, study_pages
 from tests.conftest import BODY, WORKER, body, measured
 from worker.ports import Checkpoint, Outcome, WeightsFile
 
@@ -382,20 +384,24 @@ def test_where_runs_are_not_shared_no_operation_tells_of_anothers(private: World
     assert private.client.get(f"/v1/runs/{things['run_id']}/events", headers=stream).status_code == 404
 
 
-@pytest.mark.parametrize("way", ["warm start", "teacher"])
-def test_whoever_knows_the_digest_of_anothers_weights_does_not_have_them(private: World, way: str) -> None:
-    run = private.client.post("/v1/runs", json=body(), headers=private.alice).json()
-    engine = open_engine(private.app.state.settings)
-    work = Jobs(engine, private.app.state.settings)
+def finished(world: World, headers: dict[str, str], **changes: Any) -> str:
+    """A run that was trained for an epoch and left its weights; its id."""
+    run = world.client.post("/v1/runs", json=body(epochs=1, **changes), headers=headers).json()
+    engine = open_engine(world.app.state.settings)
+    work = Jobs(engine, world.app.state.settings)
     (claim,) = work.claim(WORKER, limit=1)
     work.record([claim], [measured(run["id"], 1)])
     saved = Checkpoint(epoch=1, path="c", sha256="c" * 64, bytes=1, digest="d")
-    work.checkpointed(
-        [claim], {run["id"]: saved}, {run["id"]: [WeightsFile(at="last", epoch=1, path="w", sha256="a" * 64, bytes=1)]}
-    )
+    kept = WeightsFile(at="last", epoch=1, path="w", sha256="a" * 64, bytes=1)
+    work.checkpointed([claim], {run["id"]: saved}, {run["id"]: [kept]})
     work.finish([claim], [Outcome(run_id=run["id"], status="succeeded")])
     engine.dispose()
-    named = {"run_id": run["id"], "sha256": "a" * 64}
+    return str(run["id"])
+
+
+@pytest.mark.parametrize("way", ["warm start", "teacher"])
+def test_whoever_knows_the_digest_of_anothers_weights_does_not_have_them(private: World, way: str) -> None:
+    named = {"run_id": finished(private, private.alice), "sha256": "a" * 64}
     taught = {"regularizers": [{"kind": "distillation", "teachers": [named]}]}
     wanted = body(seed=2, **({"warm_start": named} if way == "warm start" else taught))
     answers = [private.client.post("/v1/runs", json=wanted, headers=who) for who in (private.bob, private.alice)]
@@ -408,6 +414,26 @@ def test_whoever_knows_the_digest_of_anothers_weights_does_not_have_them(private
 
 IDS = ("ids", "reference")
 """Query parameters that take ids of runs."""
+
+
+def test_where_runs_are_not_shared_no_page_tells_of_anothers(private: World) -> None:
+    things = private.furnish(private.alice, MARK)
+    routes = [*pages.router.routes, *study_pages.router.routes, *reports.router.routes]
+    of_things = {route.path for route in routes if isinstance(route, APIRoute) and "_id}" in route.path}
+    assert len(of_things) >= 4
+    asked = [filled(page, things) for page in of_things]
+    asked += [
+        "/",
+        "/studies",
+        f"/runs/new?from={things['run_id']}",
+        f"/?study_id={things['study_id']}",
+        "/?group=owner",
+    ]
+    for page in asked:
+        answer = private.client.get(page, headers={**private.bob, "accept": "text/html"})
+        assert answer.status_code == (404 if things["run_id"] in page or filled("/{study_id}", things) in page else 200)
+        assert MARK not in answer.text, page
+        assert private.client.get(page, headers={"accept": "text/html"}, follow_redirects=False).status_code == 303
 
 
 @pytest.mark.slow
@@ -453,3 +479,27 @@ def test_a_quota_is_a_429_until_runs_have_ended_and_a_422_where_it_never_could_b
     world.client.post(f"/v1/runs/{ids[0]}/cancel", headers=limited)
     assert world.client.post("/v1/runs", json=body(seed=3), headers=limited).status_code == 201
     assert world.client.post("/v1/runs", json=body(seed=3), headers=world.alice).status_code == 201
+
+
+def test_every_way_to_have_something_trained_counts(world: World) -> None:
+    eve = world.token("eve", "write", max_active_runs=1)
+    done = finished(world, eve)
+    ended = world.client.post("/v1/runs", json=body(seed=2), headers=eve).json()["id"]
+    world.client.post(f"/v1/runs/{ended}/cancel", headers=eve)
+    study = world.client.post("/v1/studies", json={"base": body(epochs=4)}, headers=eve).json()["id"]
+    world.client.post(f"/v1/studies/{study}/cancel", headers=eve)
+    assert world.client.post("/v1/runs", json=body(seed=3), headers=eve).status_code == 201
+    taught = body(seed=4, regularizers=[{"kind": "distillation", "teachers": [{"spec": body(seed=5)}]}])
+    for path, wanted in (
+        ("/v1/runs", body(seed=4)),
+        ("/v1/runs", taught),
+        ("/v1/runs/bulk", {"runs": [body(seed=4)]}),
+        ("/v1/studies", {"base": body(epochs=5)}),
+        (f"/v1/studies/{study}/seeds", {"add": 1}),
+        (f"/v1/runs/{done}/clone", {"patch": {"seed": 4}}),
+        (f"/v1/runs/{done}/extend", {"epochs": 2}),
+        (f"/v1/runs/{done}/verify", None),
+        (f"/v1/runs/{ended}/retry", None),
+    ):
+        answer = world.client.post(path, json=wanted, headers=eve)
+        assert (answer.status_code, answer.json()["code"]) == (429, "quota_exceeded"), path
