@@ -169,6 +169,14 @@ def test_a_table_holds_what_the_api_says_and_csv_is_the_same(opened: Opened, tra
     assert Path(picture.value.path()).read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_text_that_a_spreadsheet_would_compute_is_text_in_csv(opened: Opened) -> None:
+    page = opened("/")
+    rows = [["=1+1", "+a", "-b", "@c", 'plain, "x"'], [-1.5, None, 2]]
+    path = "/static/any/js/table.js"
+    told = page.evaluate("([path, rows]) => import(path).then((table) => table.written(rows))", [path, rows])
+    assert told == '\'=1+1,\'+a,\'-b,\'@c,"plain, ""x"""\n-1.5,,2\n'
+
+
 def test_a_report_is_one_file_that_asks_for_nothing(opened: Opened, trained: Trained, watched: Watched) -> None:
     reported = {f"/runs/{trained.overfit.id}": "Loss", f"/studies/{trained.study.id}": "Which is better?"}
     for path, heading in reported.items():

@@ -400,13 +400,16 @@ def finished(world: World, headers: dict[str, str], **changes: Any) -> str:
 
 
 @pytest.mark.parametrize("way", ["warm start", "teacher"])
-def test_whoever_knows_the_digest_of_anothers_weights_does_not_have_them(private: World, way: str) -> None:
-    named = {"run_id": finished(private, private.alice), "sha256": "a" * 64}
+@pytest.mark.parametrize(("digest", "code"), [({}, "run_not_found"), ({"sha256": "a" * 64}, "no_weights")])
+def test_whoever_knows_the_id_or_digest_of_anothers_weights_does_not_have_them(
+    private: World, way: str, digest: dict[str, str], code: str
+) -> None:
+    named = {"run_id": finished(private, private.alice), **digest}
     taught = {"regularizers": [{"kind": "distillation", "teachers": [named]}]}
     wanted = body(seed=2, **({"warm_start": named} if way == "warm start" else taught))
     answers = [private.client.post("/v1/runs", json=wanted, headers=who) for who in (private.bob, private.alice)]
     assert [answer.status_code for answer in answers] == [422, 201]
-    assert answers[0].json()["errors"][0]["code"] == "no_weights"
+    assert answers[0].json()["errors"][0]["code"] == code
     mine = answers[1].json()["id"]
     again = private.client.post(f"/v1/runs/{mine}/clone", json={"patch": {"seed": 3}}, headers=private.alice)
     assert again.status_code == 201
@@ -465,6 +468,15 @@ def test_an_idempotency_key_belongs_to_its_owner(world: World) -> None:
     assert (first.status_code, other.status_code) == (201, 201)
     again = world.client.post("/v1/runs", json=body(seed=1), headers={**world.alice, **key})
     assert again.json()["id"] == first.json()["id"]
+
+
+def test_nobody_cancels_anothers_runs_by_ids_or_by_a_filter(world: World) -> None:
+    run = world.client.post("/v1/runs", json=body(name=MARK), headers=world.alice).json()
+    by_id = world.client.post("/v1/runs/cancel", json={"ids": [run["id"]]}, headers=world.bob)
+    assert (by_id.status_code, by_id.json()["code"]) == (403, "not_owner")
+    by_filter = world.client.post("/v1/runs/cancel", json={"filter": f'name = "{MARK}"'}, headers=world.bob)
+    assert (by_filter.json()["asked"], by_filter.json()["unchanged"]) == (0, 0)
+    assert world.client.get(f"/v1/runs/{run['id']}", headers=world.bob).json()["status"] == "queued"
 
 
 def test_a_quota_is_a_429_until_runs_have_ended_and_a_422_where_it_never_could_be(world: World) -> None:
