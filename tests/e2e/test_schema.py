@@ -1,7 +1,11 @@
-"""The served schema against the server: whatever it allows is answered as it says, and never with a 5xx."""
+"""The served schema against the server: whatever it allows is answered as it says, and never with a 5xx.
+
+FITWELL_FUZZ_EXAMPLES=200 makes 200 examples of every operation instead of 5, and 40 times as many chains of them.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -14,19 +18,25 @@ from tests.processes import serving
 pytestmark = pytest.mark.slow
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 """What it says of answers; whether refused bodies are refused rightly is tested case by case."""
+EXAMPLES = int(os.environ.get("FITWELL_FUZZ_EXAMPLES", "5"))
+SECONDS = 850 * max(1, EXAMPLES // 5)
+ONCE = ("coverage,fuzzing", EXAMPLES, "off", 1)
+CHAINS = [("stateful", 20, "required", seed) for seed in range(1, max(1, EXAMPLES // 5) + 1)]
 
 
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize(("phases", "examples", "auth"), [("coverage,fuzzing", 5, "off"), ("stateful", 20, "required")])
-def test_every_answer_is_one_that_the_schema_tells_of(phases: str, examples: int, auth: str, tmp_path: Path) -> None:
+@pytest.mark.timeout(SECONDS + 50)
+@pytest.mark.parametrize(("phases", "examples", "auth", "seed"), [ONCE, *CHAINS])
+def test_every_answer_is_one_that_the_schema_tells_of(
+    phases: str, examples: int, auth: str, seed: int, tmp_path: Path
+) -> None:
     with serving(tmp_path / "home", workers=1, FITWELL_MAX_STUDY_RUNS="200", FITWELL_AUTH=auth) as served:
         command = [sys.executable, "-m", "schemathesis.cli", "run", f"{served.client.transport.url}/openapi.json"]
-        command += ["--checks", CHECKS, "--phases", phases, "--max-examples", str(examples), "--seed", "1"]
+        command += ["--checks", CHECKS, "--phases", phases, "--max-examples", str(examples), "--seed", str(seed)]
         command += ["--workers", "2", "--suppress-health-check", "all"]
         if auth == "required":  # with the first admin's token, which must not revoke itself
             (secret,) = re.findall(r"fw_[\w-]{43}", served.said())
             command += ["--header", f"Authorization: Bearer {secret}", "--exclude-operation-id", "revoke_token"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=850, cwd=tmp_path, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, cwd=tmp_path, check=False)
         assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:] + served.said()[-3000:]
         generated, passed = map(int, re.findall(r"(\d+) generated, (\d+) passed", done.stdout)[-1])
-        assert generated == passed > 100
+        assert generated == passed > (100 if seed == 1 else 0)  # some seeds begin few chains
