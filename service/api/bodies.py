@@ -16,7 +16,7 @@ from service.api.arriving import pieces
 from service.api.names import NO_CONTROLS, PLAIN, Label, Name
 from service.errors import BadRequest, FieldError, SpecRefused, TooLarge, WrongMediaType
 from service.runs.pages import RunQuery
-from service.runs.submission import NewRun
+from service.runs.submission import NewRun, check_parts
 from worker.spec.run import RunSpec
 
 MOST_ERRORS = 100
@@ -143,6 +143,8 @@ def parse(model: type[M], body: bytes) -> M:
         BadRequest: it is no JSON.
         SpecRefused: it is not what ``model`` describes; every place is named.
     """
+    if model is RunBody:
+        check_parts(body.decode(errors="replace"))
     try:
         return model.model_validate_json(body)
     except ValidationError as error:

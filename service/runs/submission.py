@@ -16,6 +16,8 @@ from worker.spec.run import RunSpec
 FLOAT_BYTES = 4
 FLOPS_PER_SECOND = 5e10
 """What two ordinary cores do on small dense layers, one run alone; an order of magnitude, not a promise."""
+MOST_PARTS = 600
+"""Of a spec, with those inside of others; 32 regularizers of 16 operations each fit. Each run of a study keeps it."""
 SECONDS_PER_STEP = 2e-4
 """What a step costs however small it is."""
 
@@ -68,12 +70,25 @@ def missing_here(dataset: Dataset, settings: Settings) -> str | None:
     return None if stored else dataset.missing(settings.datasets)
 
 
+def check_parts(text: str) -> None:
+    """See that a spec, as JSON, is not too large to be kept by thousands of runs; it need not have been read.
+
+    Raises:
+        SpecRefused: it is.
+    """
+    parts = text.count('"kind"')
+    if parts > MOST_PARTS:
+        message = f"A spec has at most {MOST_PARTS:,} parts, with those inside of others; this one has {parts:,}."
+        raise SpecRefused(message, errors=[FieldError("", "too_many_parts", message)])
+
+
 def review(spec: RunSpec, settings: Settings) -> None:
     """Check what the fields cannot check alone.
 
     Raises:
         SpecRefused: parts that do not fit each other, data that are not there, or a run larger than the quotas.
     """
+    check_parts(spec.model_dump_json())
     errors = [
         FieldError(_pointer(place), "incompatible", objection.message, tuple(objection.allowed))
         for place, objection in spec.objections()

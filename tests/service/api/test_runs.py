@@ -171,6 +171,22 @@ def test_of_very_many_wrong_fields_the_first_are_named(client: TestClient) -> No
     assert [error["pointer"] for error in problem["errors"]] == [f"/x{number}" for number in range(MOST_ERRORS)]
 
 
+def test_a_spec_of_very_many_parts_is_refused_wherever_it_would_be_kept(client: TestClient) -> None:
+    choice: dict[str, Any] = {"kind": "random_choice", "of": [{"kind": "blur"}] * 16}
+    large = body(regularizers=[choice] * 32)
+    assert post(client, large).status_code == 201
+    larger = body(regularizers=[*[choice] * 31, {"kind": "random_choice", "of": [choice] * 16}])
+    for path, wanted in (
+        ("/v1/runs", larger),
+        ("/v1/runs/bulk", {"runs": [larger]}),
+        ("/v1/studies", {"base": larger}),
+        ("/v1/studies", {"base": BODY, "arms": {"a": {"regularizers_add": larger["regularizers"]}}}),
+    ):
+        answer = client.post(path, json=wanted)
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "too_many_parts")
+        assert "at most 600 parts" in answer.json()["errors"][0]["message"]
+
+
 def test_a_body_that_breaks_off_is_a_refusal_and_no_bug() -> None:
     async def receive() -> dict[str, Any]:
         return {"type": "http.disconnect"}
