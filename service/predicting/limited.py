@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from service.errors import TookTooLong, Unavailable
-from service.predicting.messages import LENGTHS, Answer, Message, Refused, reply_of
+from service.predicting.messages import LENGTHS, TOO_LARGE, Answer, Message, Refused, reply_of
 from service.predicting.turns import SOON, Turns
 from worker import logs
 
 LOG = logging.getLogger("fitwell.predicting")
 START_SECONDS = 30
+CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT)
+"""How native code ends where it was given no memory and did not look; a limited process seldom has another reason."""
 INHERITED = (
     "PATH",
     "PYTHONPATH",
@@ -73,7 +75,11 @@ class Limited:
             text, more = LENGTHS.unpack(await process.stdout.readexactly(LENGTHS.size))
             return reply_of(await process.stdout.readexactly(text)), await process.stdout.readexactly(more)
         except (asyncio.IncompleteReadError, ConnectionError) as error:
-            raise self._dead(await process.wait()) from error
+            code = await process.wait()
+            if -code in CRASHES:
+                LOG.warning("the process that predicts and draws was ended by %s", signal.Signals(-code).name)
+                return TOO_LARGE, b""
+            raise self._dead(code) from error
         except BaseException:  # what it says from now on would be taken for the answer to something else
             await self.close()
             raise

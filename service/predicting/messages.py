@@ -129,6 +129,10 @@ class Refused(Message):
     """Which of the rows is meant."""
 
 
+TOO_LARGE = Refused(
+    reason="too_large", message="This needs more memory than predictions may take (FITWELL_PREDICT_MEMORY_BYTES)."
+)
+
 Order = Annotated[Predict | Export | DrawGrid | DrawCurve, Field(discriminator="say")]
 Reply = Annotated[Answer | Refused, Field(discriminator="say")]
 _ORDER: TypeAdapter[Predict | Export | DrawGrid | DrawCurve] = TypeAdapter(Order)

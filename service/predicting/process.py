@@ -23,6 +23,7 @@ import numpy as np
 from service.predicting.curves import curve
 from service.predicting.grids import Judged, classes_judged, grid, numbers_judged
 from service.predicting.messages import (
+    TOO_LARGE,
     Answer,
     DrawCurve,
     DrawGrid,
@@ -62,8 +63,7 @@ def done(order: Order, content: bytes, shelf: Shelf) -> tuple[Message, bytes]:
         if not short_of_memory(error):
             raise
         shelf.clear()
-        message = "This needs more memory than predictions may take (FITWELL_PREDICT_MEMORY_BYTES)."
-        return Refused(reason="too_large", message=message), b""
+        return TOO_LARGE, b""
 
 
 def _predicted(order: Predict, content: bytes, shelf: Shelf) -> tuple[Answer, bytes]:

@@ -181,7 +181,9 @@ def test_a_report_is_one_file_that_asks_for_nothing(opened: Opened, trained: Tra
     reported = {f"/runs/{trained.overfit.id}": "Loss", f"/studies/{trained.study.id}": "Which is better?"}
     for path, heading in reported.items():
         page = opened(path)
-        with page.expect_download() as loading:
+        with page.expect_download(
+            timeout=90_000
+        ) as loading:  # the first picture starts a process, which others may use
             page.get_by_role("link", name="Report, one file").click()
         text = Path(loading.value.path()).read_text()
         assert not re.search(r"<script|<link|src=\"(?!data:)|url\((?!data:)|@import", text)

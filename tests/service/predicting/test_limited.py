@@ -91,6 +91,26 @@ def test_it_is_replaced_when_it_is_killed_in_the_middle_of_an_order(tmp_path: Pa
 
 
 @pytest.mark.slow
+def test_a_crash_of_native_code_is_taken_for_a_want_of_memory(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with limited(tmp_path) as one:
+            order = predict(model_file(tmp_path))
+            await one.ask(order)
+            assert one.pid is not None
+            os.kill(one.pid, signal.SIGSTOP)
+            asking = asyncio.create_task(one.ask(order))
+            await asyncio.sleep(0.1)
+            os.kill(one.pid, signal.SIGSEGV)
+            os.kill(one.pid, signal.SIGCONT)
+            reply, _ = await asking
+            assert isinstance(reply, Refused)
+            assert reply.reason == "too_large"
+            assert isinstance((await one.ask(order))[0], Answer)
+
+    run(test)
+
+
+@pytest.mark.slow
 def test_it_is_replaced_when_it_hangs_and_no_answer_is_taken_for_anothers(tmp_path: Path) -> None:
     async def test() -> None:
         async with limited(tmp_path, seconds=3) as one:
