@@ -1,7 +1,7 @@
 # make demo    the main job on real data, from nothing to a table
 # make test    every test; FITWELL_FUZZ_EXAMPLES=200 fuzzes the API for longer
 # make test-faults   those of them that kill, stop, fill and lock what a system needs, on both databases
-# make check   what every commit must pass, in under a minute
+# make check   what every commit must pass, in about two minutes
 # make bench   the engine against its peers, interleaved; writes a dated result
 # Each of them sets up all it needs in .venv, once.
 

@@ -75,11 +75,7 @@ class Limited:
             text, more = LENGTHS.unpack(await process.stdout.readexactly(LENGTHS.size))
             return reply_of(await process.stdout.readexactly(text)), await process.stdout.readexactly(more)
         except (asyncio.IncompleteReadError, ConnectionError) as error:
-            code = await process.wait()
-            if -code in CRASHES:
-                LOG.warning("the process that predicts and draws was ended by %s", signal.Signals(-code).name)
-                return TOO_LARGE, b""
-            raise self._dead(code) from error
+            return self._ended(await process.wait(), error), b""
         except BaseException:  # what it says from now on would be taken for the answer to something else
             await self.close()
             raise
@@ -100,9 +96,11 @@ class Limited:
         LOG.info("the process that predicts and draws is %d", self._process.pid)
         try:
             async with asyncio.timeout(START_SECONDS):
-                await self._exchange(self._process, b"")
+                reply, _ = await self._exchange(self._process, b"")
         except TimeoutError as error:
             raise Unavailable(f"The process that does this did not start within {START_SECONDS} s.") from error
+        if isinstance(reply, Refused):  # before it was asked for anything that could be too large
+            raise Unavailable("The process that does this crashed at its start; the log says how.", headers=SOON)
         return self._process
 
     def _environment(self, own: Mapping[str, str]) -> dict[str, str]:
@@ -110,18 +108,26 @@ class Limited:
         one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         return {**kept, **one_thread, "MPLCONFIGDIR": str(self._cache / "matplotlib")}
 
-    def _dead(self, code: int) -> Exception:
-        """What to tell of the process's end in the middle of its work."""
+    def _ended(self, code: int, error: Exception) -> Refused:
+        """What to tell of the process's end in the middle of its work.
+
+        Raises:
+            Unavailable: it is nobody's fault, and asking again may help.
+            TookTooLong: it had no processor time left.
+        """
         if code >= 0:
-            return RuntimeError(f"the process that predicts ended with {code}; the reason is in the log before this")
+            why = f"the process that predicts ended with {code}; the reason is in the log before this"
+            raise RuntimeError(why) from error
         name = signal.Signals(-code).name
         LOG.warning("the process that predicts and draws was ended by %s", name)
+        if -code in CRASHES:
+            return TOO_LARGE
         if -code == signal.SIGXCPU:
-            return self._too_long(" of processor time")
-        return Unavailable(
+            raise self._too_long(" of processor time") from error
+        raise Unavailable(
             f"The process that does this was ended by {name} in the middle of it; the next request gets a new one.",
             headers=SOON,
-        )
+        ) from error
 
     def _too_long(self, what: str) -> TookTooLong:
         return TookTooLong(

@@ -70,22 +70,27 @@ def test_it_answers_and_stays_for_the_next_order(tmp_path: Path) -> None:
     run(test)
 
 
+async def interrupted(one: Limited, order: Predict, number: signal.Signals) -> tuple[Answer | Refused, bytes]:
+    """What comes of an order in the middle of which the process gets a signal."""
+    await one.ask(order)
+    assert one.pid is not None
+    os.kill(one.pid, signal.SIGSTOP)  # so that it is surely in the middle of it
+    asking = asyncio.create_task(one.ask(order))
+    await asyncio.sleep(0.1)
+    os.kill(one.pid, number)
+    os.kill(one.pid, signal.SIGCONT)
+    return await asking
+
+
 @pytest.mark.slow
 def test_it_is_replaced_when_it_is_killed_in_the_middle_of_an_order(tmp_path: Path) -> None:
     async def test() -> None:
         async with limited(tmp_path) as one:
             order = predict(model_file(tmp_path))
-            await one.ask(order)
-            assert one.pid is not None
-            os.kill(one.pid, signal.SIGSTOP)  # so that it is surely in the middle of it
-            asking = asyncio.create_task(one.ask(order))
-            await asyncio.sleep(0.1)
-            os.kill(one.pid, signal.SIGKILL)
             with pytest.raises(Unavailable, match="SIGKILL") as refused:
-                await asking
+                await interrupted(one, order, signal.SIGKILL)
             assert refused.value.headers["retry-after"]
-            reply, _ = await one.ask(order)
-            assert isinstance(reply, Answer)
+            assert isinstance((await one.ask(order))[0], Answer)
 
     run(test)
 
@@ -95,14 +100,7 @@ def test_a_crash_of_native_code_is_taken_for_a_want_of_memory(tmp_path: Path) ->
     async def test() -> None:
         async with limited(tmp_path) as one:
             order = predict(model_file(tmp_path))
-            await one.ask(order)
-            assert one.pid is not None
-            os.kill(one.pid, signal.SIGSTOP)
-            asking = asyncio.create_task(one.ask(order))
-            await asyncio.sleep(0.1)
-            os.kill(one.pid, signal.SIGSEGV)
-            os.kill(one.pid, signal.SIGCONT)
-            reply, _ = await asking
+            reply, _ = await interrupted(one, order, signal.SIGSEGV)
             assert isinstance(reply, Refused)
             assert reply.reason == "too_large"
             assert isinstance((await one.ask(order))[0], Answer)
