@@ -11,7 +11,7 @@ from service.runs.pages import Page
 from service.runs.run import Event, Run
 from service.runs.states import Status
 from service.runs.submission import Estimate
-from service.store.runs import Row
+from service.store.rows import Row
 from worker.spec.run import RunSpec, spec_hash
 
 

@@ -12,7 +12,7 @@ from service.api.dependencies import RecordsOf, only
 from service.api.problems import problems
 from service.api.views import timestamp
 from service.errors import RunNotFound, SpecRefused, Unavailable
-from service.store.runs import Row
+from service.store.rows import Row
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
 JSON = "application/json"

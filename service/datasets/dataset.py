@@ -10,7 +10,7 @@ from typing import Any, Literal
 from service.runs.data import content_of
 from service.runs.submission import missing_here
 from service.settings import Settings
-from service.store.runs import Row
+from service.store.rows import Row
 from worker.spec.datasets.uploaded import Uploaded
 from worker.spec.families.dataset import Dataset as DatasetPart
 from worker.spec.families.dataset import Task

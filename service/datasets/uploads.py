@@ -24,7 +24,7 @@ from service.runs.quota import check_space
 from service.settings import Settings
 from service.store import datasets
 from service.store.database import reading, writing
-from service.store.runs import Row
+from service.store.rows import Row
 from worker.spec.datasets import KINDS
 from worker.spec.datasets.uploaded import ID, PREFIX, Uploaded, file_name
 from worker.spec.families.dataset import Dataset as DatasetPart

@@ -12,7 +12,7 @@ from service.runs import states, teachers
 from service.store import files
 from service.store import runs as rows
 from service.store.events import NewEvent
-from service.store.runs import Row
+from service.store.rows import Row
 from service.store.tables import db_now
 from worker.spec.run import RunSpec
 

@@ -17,7 +17,7 @@ from service.settings import Settings
 from service.store import epochs
 from service.store import runs as rows
 from service.store.events import NewEvent
-from service.store.runs import Row
+from service.store.rows import Row
 from worker.spec.run import keys_of
 
 

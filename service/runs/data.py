@@ -15,7 +15,7 @@ from service.errors import FieldError, SpecRefused
 from service.runs import teachers
 from service.runs.submission import NewRun
 from service.store import datasets
-from service.store.runs import Row
+from service.store.rows import Row
 from worker.spec.datasets.uploaded import Content, Uploaded
 from worker.spec.families.dataset import Dataset
 from worker.spec.regularizers.distillation import Distillation, Teacher

@@ -9,7 +9,7 @@ from service.runs.submission import NewRun
 from service.store import epochs, files
 from service.store import runs as rows
 from service.store.events import NewEvent
-from service.store.runs import Row
+from service.store.rows import Row
 from worker.spec.run import RunSpec
 
 

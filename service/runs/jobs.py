@@ -13,7 +13,7 @@ from service.settings import Settings
 from service.store import epochs, events, files, leases, notes, reports, series
 from service.store.database import reading, writing
 from service.store.events import NewEvent
-from service.store.runs import Row
+from service.store.rows import Row
 from service.store.tables import db_now
 from service.store.teachers import files_of as files_of_teachers
 from worker.ports import (

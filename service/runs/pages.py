@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from service.errors import BadCursor
 from service.runs.run import Run
 from service.runs.states import Status
-from service.store.runs import Row
+from service.store.rows import Row
 
 NEWEST_FIRST = "-created_at"
 

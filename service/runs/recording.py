@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from service.store import epochs, leases
 from service.store.events import NewEvent
-from service.store.runs import Row
+from service.store.rows import Row
 from worker.ports import Measurement
 from worker.spec.best import judged_by
 

@@ -15,7 +15,7 @@ from service.runs.seen import SeenRuns
 from service.runs.verifications import Verification
 from service.store import epochs, events, files, notes, reports
 from service.store.database import reading
-from service.store.runs import Row
+from service.store.rows import Row
 from worker.spec.run import RunSpec
 
 

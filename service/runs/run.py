@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.runs.states import TERMINAL, Status
-from service.store.runs import Row
+from service.store.rows import Row
 
 
 @dataclass(frozen=True, kw_only=True)

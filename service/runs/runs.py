@@ -25,7 +25,7 @@ from service.store import events, filters
 from service.store import runs as rows
 from service.store.database import reading, writing
 from service.store.events import NewEvent
-from service.store.runs import Row
+from service.store.rows import Row
 from worker.spec.run import RunSpec
 
 

@@ -10,7 +10,7 @@ from service.runs.run import Run
 from service.settings import Settings
 from service.store import runs as rows
 from service.store.database import reading
-from service.store.runs import Row
+from service.store.rows import Row
 
 
 class SeenRuns(OnBehalf):

@@ -22,7 +22,7 @@ from service.store import files
 from service.store import runs as rows
 from service.store import teachers as store
 from service.store.events import NewEvent
-from service.store.runs import Row
+from service.store.rows import Row
 from service.store.tables import db_now
 from worker.ports import WeightsFile
 from worker.spec.regularizers.distillation import Distillation, Teacher, TeacherNetwork, teachers_of

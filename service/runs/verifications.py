@@ -11,7 +11,7 @@ from service.errors import NotMeasured, TransitionRefused
 from service.runs import states
 from service.store import epochs
 from service.store import runs as rows
-from service.store.runs import Row
+from service.store.rows import Row
 
 Outcome = Literal["pending", "match", "differs", "not_comparable"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.store.runs import Row
+from service.store.rows import Row
 from service.store.tables import db_now, webhook_attempt, webhook_delivery, webhook_endpoint
 
 RELEASED: Mapping[str, Any] = {"token": None, "lease_expires_at": None}

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.store.runs import Row
+from service.store.rows import Row
 from service.store.tables import db_now, epoch, event, event_clock, run
 
 # Statements of every change are built once.

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from service.store.runs import Row, owned_by
+from service.store.rows import Row
+from service.store.runs import owned_by
 from service.store.tables import checkpoint, db_now, run, teacher, weights
 from worker.ports import Checkpoint, WeightsFile
 

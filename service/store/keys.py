@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from service.store.runs import Row
+from service.store.rows import Row
 from service.store.tables import db_now, idempotency_key
 
 

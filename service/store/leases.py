@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.store.runs import Row
+from service.store.rows import Row
 from service.store.tables import db_now, run, worker
 from worker.ports import Claim, WorkerInfo
 

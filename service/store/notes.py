@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from service.store.runs import Row
+from service.store.rows import Row
 from service.store.tables import db_now, note
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from service.store.rows import Row
 from service.store.tables import checkpoint, db_now, epoch, note, report, run, series, teacher, weights, worker
 
-Row = sa.Row[Any]
 LAST = 1.7e308
 """What runs are sorted by that have nothing to be sorted by."""
 KEYS_AT_ONCE = 500

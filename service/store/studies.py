@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.store.runs import Row
+from service.store.rows import Row
 from service.store.statuses import ENDED
 from service.store.tables import db_now, event, run, series, study
 

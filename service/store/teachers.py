@@ -7,7 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.store.runs import Row, owned_by
+from service.store.rows import Row
+from service.store.runs import owned_by
 from service.store.tables import run, teacher, weights
 from worker.ports import WeightsFile
 

@@ -15,7 +15,7 @@ from service.errors import FieldError, NothingToChoose, SpecRefused
 from service.runs.states import TERMINAL
 from service.statistics.choosing import Choice, Rule, choose
 from service.store import studies
-from service.store.runs import Row
+from service.store.rows import Row
 from service.studies.comparing import LOWER, check_at, check_metric
 from service.studies.measuring import NOTHING, check_known, epoch_of, kept_series, measured, placed
 from service.studies.simplicity import Order, Specs, asked, inferred

@@ -14,7 +14,7 @@ from service.runs.states import TERMINAL
 from service.statistics.comparing import Comparison, compared
 from service.statistics.curves import Curve, curve
 from service.store import studies
-from service.store.runs import Row
+from service.store.rows import Row
 from service.studies.expansion import arm_id, steps_of, value_at
 from service.studies.measuring import NOTHING, Floats, Kept, Placed, check_known, kept_series, measured, placed
 

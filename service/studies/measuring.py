@@ -13,7 +13,7 @@ from service.errors import FieldError, SpecRefused
 from service.runs.states import TERMINAL
 from service.statistics.comparing import Measured, State
 from service.store import epochs, series, studies
-from service.store.runs import Row
+from service.store.rows import Row
 
 Floats = NDArray[np.float64]
 Kept = Mapping[tuple[str, str], Floats]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from service.errors import FieldError, SpecRefused
-from service.store.runs import Row
+from service.store.rows import Row
 from service.studies.expansion import steps_of, value_at
 from worker.spec.regularizers import KINDS
 

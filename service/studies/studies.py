@@ -26,7 +26,7 @@ from service.store import events, studies
 from service.store import runs as rows
 from service.store.database import reading, writing
 from service.store.events import NewEvent
-from service.store.runs import Row
+from service.store.rows import Row
 from service.studies import choosing, comparing
 from service.studies.choosing import Chosen, Wish
 from service.studies.comparing import ALPHA, Compared, Question

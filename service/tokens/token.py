@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.callers import Scope
-from service.store.runs import Row
+from service.store.rows import Row
 
 SECRET_BYTES = 32
 SHOWN = 9

@@ -17,7 +17,7 @@ from service.runs.pages import cursor_at, position
 from service.settings import Settings
 from service.store import tokens
 from service.store.database import reading, writing
-from service.store.runs import Row
+from service.store.rows import Row
 from service.tokens.token import SECRET, SHOWN, NewToken, Token, hashed, new_secret
 
 LOG = logging.getLogger("fitwell.service")

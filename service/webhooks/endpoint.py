@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from service.store.runs import Row
+from service.store.rows import Row
 
 DeliveryStatus = Literal["pending", "succeeded", "failed"]
 

@@ -24,7 +24,7 @@ from service.runs.pages import cursor_at, position
 from service.settings import Settings
 from service.store import deliveries, events, studies, webhooks
 from service.store.database import reading, writing
-from service.store.runs import Row
+from service.store.rows import Row
 from service.store.tables import db_now
 from service.webhooks import payloads
 from service.webhooks.endpoint import Delivery, DeliveryPage, DeliveryStatus, Endpoint, EndpointPage, NewEndpoint

@@ -17,7 +17,7 @@ from ulid import ULID
 
 from service.store import deliveries, events, studies, webhooks
 from service.store.database import reading, writing
-from service.store.runs import Row
+from service.store.rows import Row
 from service.store.tables import db_now
 from service.webhooks import payloads
 from service.webhooks.event_types import RUN_ENDS, STUDY_END, TYPES, covers

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from service.store.runs import Row
+from service.store.rows import Row
 from service.store.statuses import STATUSES
 from service.webhooks.event_types import STUDY_END
 
