@@ -35,7 +35,7 @@ from service.api import (
     webhooks,
     written,
 )
-from service.api.study_bodies import run_of
+from service.api.run_bodies import run_of
 from service.api.tailer import Tailer
 from service.datasets.uploads import Uploads
 from service.models.models import Models

@@ -9,10 +9,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from service.api.again_views import VerificationView
-from service.api.bodies import CloneBody, ExtendBody, parse, read
+from service.api.bodies import parse, read
 from service.api.dependencies import IdempotencyKey, RecordsOf, RunsOf, SettingsOf, body_of, key_of, made, only
 from service.api.problems import problems
-from service.api.study_bodies import run_of
+from service.api.run_bodies import CloneBody, ExtendBody, run_of
 from service.api.views import RunView
 from service.errors import (
     BadRequest,

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from service.api.bodies import ChangeBody, RunBody, parse, read
+from service.api.bodies import parse, read
 from service.api.dependencies import (
     IdempotencyKey,
     RunsOf,
@@ -28,6 +28,7 @@ from service.api.dependencies import (
     only,
 )
 from service.api.problems import problems
+from service.api.run_bodies import ChangeBody, RunBody
 from service.api.views import RunList, RunView, Validation
 from service.errors import (
     BadCursor,

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from service.api.bodies import RunBody
+from service.api.run_bodies import RunBody
 from service.api.study_bodies import StudyBody
 from service.runs.patches import ADDED
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import random
 from collections.abc import Iterator, Mapping
@@ -11,10 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
-from service.api.bodies import MOST_ERRORS, RunBody, parse
+from service.api.bodies import MOST_ERRORS
 from service.api.names import Label, Name
 from service.errors import FieldError, SpecRefused
-from service.runs.submission import NewRun
 from service.studies.comparing import check_at, check_metric
 from service.studies.expansion import Plan, rounded, steps_of
 from service.studies.studies import NewStudy
@@ -234,12 +232,3 @@ def _not_finite(value: Any, pointer: str = "") -> Iterator[str]:
 def _split_in(dataset: Any) -> list[str]:
     """The fields of a dataset's body that say which rows validate."""
     return [field for field in ("fold", "validation_size") if isinstance(dataset, Mapping) and dataset.get(field)]
-
-
-def run_of(body: Mapping[str, Any]) -> NewRun:
-    """The run that ``body`` describes.
-
-    Raises:
-        SpecRefused: it describes none; every place is named.
-    """
-    return parse(RunBody, json.dumps(body).encode()).new_run()

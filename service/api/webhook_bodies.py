@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from service.api.bodies import Labels
 from service.api.names import Name
+from service.api.run_bodies import Labels
 from service.webhooks.endpoint import NewEndpoint
 from service.webhooks.event_types import RUN_ENDS, Wanted
 from service.webhooks.targets import MOST_URL_LENGTH

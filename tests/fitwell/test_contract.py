@@ -38,7 +38,7 @@ from service.api import (
     views,
     webhook_views,
 )
-from service.api.bodies import ChangeBody, RunBody
+from service.api.run_bodies import ChangeBody, RunBody
 from service.api.studies import compare_study
 from service.api.study_bodies import StudyBody
 from service.api.webhook_bodies import EndpointBody

@@ -13,9 +13,9 @@ import pytest
 import yaml
 from fastapi.testclient import TestClient
 
-from service.api.bodies import RunBody
+from service.api.run_bodies import RunBody, run_of
 from service.api.schemas import run_schema, study_schema
-from service.api.study_bodies import StudyBody, run_of
+from service.api.study_bodies import StudyBody
 from service.errors import SpecRefused
 from service.presets import presets
 from service.studies.expansion import arms_of

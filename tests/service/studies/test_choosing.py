@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from service.api.study_bodies import StudyBody, run_of
+from service.api.run_bodies import run_of
+from service.api.study_bodies import StudyBody
 from service.runs.jobs import Jobs
 from service.settings import Settings
 from service.studies.choosing import Wish

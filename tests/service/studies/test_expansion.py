@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.api.study_bodies import StudyBody, run_of
+from service.api.run_bodies import run_of
+from service.api.study_bodies import StudyBody
 from service.errors import SpecRefused
 from service.runs.patches import merged
 from service.studies.expansion import Arm, arms_of, value_at
