@@ -91,7 +91,7 @@ def _serve(settings: Settings) -> int:
         )
         return FAILED
     app = create_app(settings, address=bound.getsockname()[0])
-    _show_first_token(app.state.tokens)
+    _show_first_token(app.state.services[Tokens])
     config = uvicorn.Config(
         app,
         http=BoundedHeads,

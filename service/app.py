@@ -103,11 +103,17 @@ def create_app(settings: Settings, *, address: str | None = None) -> FastAPI:
         dependencies=[Depends(access.scoped)],
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
-    app.state.runs, app.state.records = Runs(engine, settings), records
     app.state.tailer, app.state.settings = tailer, settings
-    app.state.models = the_models
-    app.state.studies, app.state.tokens = Studies(engine, settings, run_of), the_tokens
-    app.state.webhooks, app.state.uploads = the_webhooks, uploads
+    services = (
+        Runs(engine, settings),
+        records,
+        Studies(engine, settings, run_of),
+        the_models,
+        uploads,
+        the_tokens,
+        the_webhooks,
+    )
+    app.state.services = {type(service): service for service in services}
     of_runs = (bulk, runs, again, history, written, models, pictures)
     for routes in (*of_runs, studies, datasets, events, webhooks, catalog, health, metrics, tokens):
         app.include_router(routes.router)

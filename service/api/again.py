@@ -10,9 +10,10 @@ from starlette.responses import Response
 
 from service.api.again_views import VerificationView
 from service.api.bodies import parse, read
-from service.api.dependencies import IdempotencyKey, RecordsOf, RunsOf, SettingsOf, body_of, key_of, made, only
+from service.api.dependencies import IdempotencyKey, SettingsOf, body_of, key_of, made, only
 from service.api.problems import problems
 from service.api.run_bodies import CloneBody, ExtendBody, run_of
+from service.api.run_dependencies import RecordsOf, RunsOf
 from service.api.views import RunView
 from service.errors import (
     BadRequest,

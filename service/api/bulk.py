@@ -10,9 +10,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from service.api.bodies import parse, read
-from service.api.dependencies import IdempotencyKey, RunsOf, SettingsOf, body_of, key_of, only
+from service.api.dependencies import IdempotencyKey, SettingsOf, body_of, key_of, only
 from service.api.problems import problems
 from service.api.run_bodies import BulkBody, CancelBody
+from service.api.run_dependencies import RunsOf
 from service.api.runs import EXAMPLE
 from service.api.views import RunView
 from service.errors import (

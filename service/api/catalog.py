@@ -13,10 +13,11 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service.api.dependencies import RunsOf, SettingsOf, only
+from service.api.dependencies import SettingsOf, only
 from service.api.model_views import PredictBody
 from service.api.problems import problems
 from service.api.run_bodies import BulkBody, CancelBody, ChangeBody, CloneBody, ExtendBody, RunBody
+from service.api.run_dependencies import RunsOf
 from service.api.schemas import run_schema, study_schema
 from service.api.study_bodies import SeedsBody, StudyBody
 from service.api.token_bodies import TokenBody

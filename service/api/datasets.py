@@ -10,8 +10,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from service.api.dataset_bodies import PARAMETERS, OptionsOf, file_of, save
+from service.api.dataset_dependencies import UploadsOf
 from service.api.dataset_views import DatasetList, DatasetPreview, DatasetView
-from service.api.dependencies import SettingsOf, UploadsOf, only
+from service.api.dependencies import SettingsOf, only
 from service.api.names import PLAIN
 from service.api.problems import problems
 from service.errors import (

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol, Self, TypeVar
 
 from fastapi import Depends, Header, Request
 from starlette.responses import Response
@@ -16,53 +16,31 @@ from starlette.responses import Response
 from service.api.access import caller_of
 from service.api.tailer import Tailer
 from service.callers import Caller
-from service.datasets.uploads import Uploads
 from service.errors import FieldError, SpecRefused
-from service.models.models import Models
 from service.runs.answers import Answer, Key
-from service.runs.records import Records
-from service.runs.runs import Runs
 from service.settings import Settings
-from service.studies.studies import Studies
-from service.tokens.tokens import Tokens
-from service.webhooks.webhooks import Webhooks
 
 MOST_WAIT_SECONDS = 60.0
 
 
-async def _runs(request: Request) -> Runs:
-    runs: Runs = request.app.state.runs
-    return runs.on_behalf_of(caller_of(request))
+class CallerScoped(Protocol):
+    """A service that can be limited to one caller."""
+
+    def on_behalf_of(self, caller: Caller) -> Self:
+        """Return the same service, limited to what ``caller`` may see and change."""
 
 
-async def _records(request: Request) -> Records:
-    records: Records = request.app.state.records
-    return records.on_behalf_of(caller_of(request))
+S = TypeVar("S", bound=CallerScoped)
 
 
-async def _studies(request: Request) -> Studies:
-    studies: Studies = request.app.state.studies
-    return studies.on_behalf_of(caller_of(request))
+def scoped_to_caller(service: type[S]) -> Callable[[Request], Awaitable[S]]:
+    """Return a dependency: the application's ``service``, limited to what the caller may see and change."""
 
+    async def provide(request: Request) -> S:
+        instance: S = request.app.state.services[service]
+        return instance.on_behalf_of(caller_of(request))
 
-async def _tokens(request: Request) -> Tokens:
-    tokens: Tokens = request.app.state.tokens
-    return tokens.on_behalf_of(caller_of(request))
-
-
-async def _webhooks(request: Request) -> Webhooks:
-    webhooks: Webhooks = request.app.state.webhooks
-    return webhooks.on_behalf_of(caller_of(request))
-
-
-async def _models(request: Request) -> Models:
-    models: Models = request.app.state.models
-    return models.on_behalf_of(caller_of(request))
-
-
-async def _uploads(request: Request) -> Uploads:
-    uploads: Uploads = request.app.state.uploads
-    return uploads.on_behalf_of(caller_of(request))
+    return provide
 
 
 async def _tailer(request: Request) -> Tailer:
@@ -79,14 +57,7 @@ async def _caller(request: Request) -> Caller:
     return caller_of(request)
 
 
-RunsOf = Annotated[Runs, Depends(_runs)]
-RecordsOf = Annotated[Records, Depends(_records)]
-StudiesOf = Annotated[Studies, Depends(_studies)]
-TokensOf = Annotated[Tokens, Depends(_tokens)]
 CallerOf = Annotated[Caller, Depends(_caller)]
-WebhooksOf = Annotated[Webhooks, Depends(_webhooks)]
-ModelsOf = Annotated[Models, Depends(_models)]
-UploadsOf = Annotated[Uploads, Depends(_uploads)]
 TailerOf = Annotated[Tailer, Depends(_tailer)]
 SettingsOf = Annotated[Settings, Depends(_settings)]
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import sqlalchemy.exc
@@ -37,7 +38,6 @@ from service.errors import (
     TooManyRequests,
 )
 from service.settings import Settings
-from service.tokens.tokens import Tokens
 
 LOG = logging.getLogger("fitwell.api")
 BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/=-]+)", re.IGNORECASE)
@@ -49,10 +49,32 @@ FORWARDED = ("forwarded", "via", "x-real-ip")
 OWN_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
+class Authenticator(Protocol):
+    """Knows whether tokens are needed, and whose a token is."""
+
+    @property
+    def surely_not_needed(self) -> bool:
+        """Whether no token is needed, as far as can be said without the database."""
+
+    @property
+    def local(self) -> Caller:
+        """The caller where no token is needed."""
+
+    def needed(self) -> bool:
+        """Return whether a token is needed; may read the database."""
+
+    def authenticated(self, secret: str) -> Caller:
+        """Return the caller that a token's secret stands for.
+
+        Raises:
+            TokenRefused: The token is unknown, expired or revoked.
+        """
+
+
 class Edge:
     """Refuses what must not come in, and notes who asks (``request.state.caller``)."""
 
-    def __init__(self, app: ASGIApp, tokens: Tokens, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, tokens: Authenticator, settings: Settings) -> None:
         self._app = app
         self._tokens = tokens
         self._throttle = Throttle(settings.failed_auth_per_minute)
@@ -127,7 +149,7 @@ class Edge:
         return self._tokens.local
 
 
-def install(app: FastAPI, tokens: Tokens, settings: Settings) -> None:
+def install(app: FastAPI, tokens: Authenticator, settings: Settings) -> None:
     """Put the edge before ``app``."""
     app.add_middleware(Edge, tokens=tokens, settings=settings)
 

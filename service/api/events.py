@@ -10,8 +10,9 @@ from fastapi.sse import EventSourceResponse, format_sse_event
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from service.api.dependencies import RecordsOf, TailerOf, only
+from service.api.dependencies import TailerOf, only
 from service.api.problems import problems
+from service.api.run_dependencies import RecordsOf
 from service.api.tailer import Tailer, Told
 from service.api.views import EventList, EventView
 from service.errors import RunNotFound, SpecRefused, Unavailable

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from service.api.dependencies import only
 from service.api.problems import problems
 from service.errors import SpecRefused, Unavailable
+from service.runs.records import Records
 
 router = APIRouter(tags=["health"])
 
@@ -32,5 +33,5 @@ def get_health() -> Health:
 )
 def get_readiness(request: Request) -> Health:
     """Whether the database answers too."""
-    request.app.state.records.last_event_id()
+    request.app.state.services[Records].last_event_id()
     return Health()

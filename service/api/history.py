@@ -8,10 +8,12 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from service.api.dependencies import RecordsOf, StudiesOf, etag, matches, not_modified, only
+from service.api.dependencies import etag, matches, not_modified, only
 from service.api.history_forms import history_csv, history_ndjson, history_parquet
 from service.api.measured_views import ConfusionView, DiagnosisView, HistoryList, HistoryView, WeightsView
 from service.api.problems import problems
+from service.api.run_dependencies import RecordsOf
+from service.api.study_dependencies import StudiesOf
 from service.errors import FieldError, NotAcceptable, NotMeasured, RunNotFound, SpecRefused, StudyNotFound, Unavailable
 from service.runs.run import History
 from service.runs.thinning import thinned

@@ -10,8 +10,9 @@ from starlette.responses import Response
 
 from service.api.access import needs
 from service.api.bodies import parse, read
-from service.api.dependencies import ModelsOf, SettingsOf, body_of, only
+from service.api.dependencies import SettingsOf, body_of, only
 from service.api.downloads import SENT, sent
+from service.api.model_dependencies import ModelsOf
 from service.api.model_views import PredictBody, PredictionsView
 from service.api.problems import problems
 from service.errors import (

@@ -9,9 +9,11 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from service.api.dependencies import ModelsOf, RecordsOf, etag, matches, not_modified, only
+from service.api.dependencies import etag, matches, not_modified, only
+from service.api.model_dependencies import ModelsOf
 from service.api.models import AtOf
 from service.api.problems import problems
+from service.api.run_dependencies import RecordsOf
 from service.errors import (
     FieldError,
     FileLost,

@@ -15,7 +15,6 @@ from starlette.responses import Response
 from service.api.bodies import parse, read
 from service.api.dependencies import (
     IdempotencyKey,
-    RunsOf,
     SettingsOf,
     TailerOf,
     WaitOf,
@@ -29,6 +28,7 @@ from service.api.dependencies import (
 )
 from service.api.problems import problems
 from service.api.run_bodies import ChangeBody, RunBody
+from service.api.run_dependencies import RunsOf
 from service.api.views import RunList, RunView, Validation
 from service.errors import (
     BadCursor,

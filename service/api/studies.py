@@ -13,9 +13,10 @@ from starlette.responses import Response
 from service.api.access import needs
 from service.api.bodies import parse, read
 from service.api.choice_views import ChoiceView
-from service.api.dependencies import IdempotencyKey, SettingsOf, StudiesOf, body_of, key_of, made, only
+from service.api.dependencies import IdempotencyKey, SettingsOf, body_of, key_of, made, only
 from service.api.problems import problems
 from service.api.study_bodies import SeedsBody, StudyBody
+from service.api.study_dependencies import StudiesOf
 from service.api.study_views import ComparisonView, PreviewView, StudyList, StudyView
 from service.errors import (
     BadCursor,

@@ -10,9 +10,10 @@ from starlette.responses import Response
 
 from service.api.access import needs
 from service.api.bodies import parse, read
-from service.api.dependencies import CallerOf, SettingsOf, TokensOf, body_of, only
+from service.api.dependencies import CallerOf, SettingsOf, body_of, only
 from service.api.problems import problems
 from service.api.token_bodies import CallerView, NewTokenView, TokenBody, TokenList, TokenView
+from service.api.token_dependencies import TokensOf
 from service.errors import BadCursor, BadRequest, SpecRefused, TokenNotFound, TooLarge, Unavailable, WrongMediaType
 
 router = APIRouter(prefix="/v1/tokens", tags=["tokens"])

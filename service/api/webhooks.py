@@ -10,9 +10,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from service.api.bodies import parse, read
-from service.api.dependencies import IdempotencyKey, SettingsOf, WebhooksOf, body_of, key_of, made, only
+from service.api.dependencies import IdempotencyKey, SettingsOf, body_of, key_of, made, only
 from service.api.problems import problems
 from service.api.webhook_bodies import EndpointBody, EndpointChangeBody
+from service.api.webhook_dependencies import WebhooksOf
 from service.api.webhook_views import DeliveryList, DeliveryView, EndpointList, EndpointSecretView, EndpointView
 from service.errors import (
     BadCursor,

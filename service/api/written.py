@@ -8,8 +8,9 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from service.api.dependencies import RecordsOf, only
+from service.api.dependencies import only
 from service.api.problems import problems
+from service.api.run_dependencies import RecordsOf
 from service.api.views import timestamp
 from service.errors import RunNotFound, SpecRefused, Unavailable
 from service.store.rows import Row

@@ -8,8 +8,10 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from service.api.dependencies import CallerOf, RecordsOf, RunsOf, StudiesOf, only
+from service.api.dependencies import CallerOf, only
 from service.api.measured_views import DiagnosisView
+from service.api.run_dependencies import RecordsOf, RunsOf
+from service.api.study_dependencies import StudiesOf
 from service.errors import NotMeasured
 from service.presets import presets
 from service.runs import states

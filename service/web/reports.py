@@ -13,7 +13,10 @@ from fastapi import APIRouter, Depends, Query
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from service.api.dependencies import CallerOf, ModelsOf, RecordsOf, RunsOf, StudiesOf, only
+from service.api.dependencies import CallerOf, only
+from service.api.model_dependencies import ModelsOf
+from service.api.run_dependencies import RecordsOf, RunsOf
+from service.api.study_dependencies import StudiesOf
 from service.api.study_views import ComparisonView
 from service.errors import Refusal
 from service.models.models import Models

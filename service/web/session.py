@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from service.api import cookies
 from service.api.access import needs
 from service.api.dependencies import CallerOf, only
+from service.tokens.tokens import Tokens
 from service.web.answers import forget
 from service.web.rendering import rendered
 
@@ -21,7 +22,7 @@ KEPT_SECONDS = 30 * 86_400
 def get_sign_in(request: Request, next: str = "/") -> Response:  # noqa: A002
     """The page that takes a token; where none is needed there is nothing to do."""
     there = local(next)
-    if not request.app.state.tokens.needed():
+    if not request.app.state.services[Tokens].needed():
         return RedirectResponse(there, 303)
     page = rendered("sign_in.html", caller=None, next=there, section="")
     return HTMLResponse(page, headers={"cache-control": "no-store"})

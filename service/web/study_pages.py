@@ -7,7 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from starlette.responses import HTMLResponse, Response
 
-from service.api.dependencies import CallerOf, RecordsOf, RunsOf, StudiesOf, only
+from service.api.dependencies import CallerOf, only
+from service.api.run_dependencies import RecordsOf, RunsOf
+from service.api.study_dependencies import StudiesOf
 from service.runs.pages import RunQuery
 from service.runs.run import Run
 from service.runs.runs import Runs

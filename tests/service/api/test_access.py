@@ -19,6 +19,7 @@ from service.runs.jobs import Jobs
 from service.settings import Settings
 from service.store.database import open_engine
 from service.tokens.token import NewToken
+from service.tokens.tokens import Tokens
 from service.web import pages, reports, study_pages
 from tests.conftest import BODY, WORKER, body, measured
 from worker.ports import Checkpoint, Outcome, WeightsFile
@@ -45,7 +46,7 @@ class World:
 
     def token(self, owner: str, scope: Any, **more: Any) -> dict[str, str]:
         """The headers of a new token."""
-        _, secret = self.app.state.tokens.create(NewToken(name="test", owner=owner, scopes=[scope], **more))
+        _, secret = self.app.state.services[Tokens].create(NewToken(name="test", owner=owner, scopes=[scope], **more))
         return {"authorization": f"Bearer {secret}"}
 
     def furnish(self, headers: dict[str, str], mark: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ from service.app import create_app
 from service.runs.jobs import Jobs
 from service.settings import Settings
 from service.tokens.token import NewToken
+from service.tokens.tokens import Tokens
 from tests.conftest import WORKER, body, measured
 from worker.ports import Outcome
 
@@ -88,7 +89,7 @@ def test_requests_are_measured_by_route_and_made_up_addresses_are_one_series(cli
 def test_where_tokens_are_needed_one_that_reads_is_enough(here: Settings) -> None:
     app = create_app(here)
     with TestClient(app) as client:
-        create = app.state.tokens.create
+        create = app.state.services[Tokens].create
         create(NewToken(name="first", owner="root", scopes=["admin"]))
         _, secret = create(NewToken(name="prometheus", owner="monitor", scopes=["read"]))
         assert client.get("/metrics").status_code == 401

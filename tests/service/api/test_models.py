@@ -35,6 +35,7 @@ from service.app import create_app
 from service.errors import RangeRefused
 from service.models.inputs import LARGEST, MOST_ERRORS
 from service.models.kept import Kept, KeptModels
+from service.models.models import Models
 from service.runs.jobs import Jobs
 from service.settings import Settings
 from service.store.database import open_engine
@@ -59,7 +60,7 @@ class Service(NamedTuple):
     @property
     def pid(self) -> int:
         """Of the limited process."""
-        found: int = self.client.app.state.models.process_id  # type: ignore[attr-defined]
+        found: int = self.client.app.state.services[Models].process_id  # type: ignore[attr-defined]
         return found
 
     def write(self, claim: Claim, at: At, epoch: int, content: bytes) -> WeightsFile:

@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from service.api import tailer as module
 from service.api.tailer import Tailer, Told
 from service.runs.jobs import Jobs
+from service.runs.runs import Runs
 from service.store.tables import epoch
 from tests.conftest import WORKER, body, measured
 
@@ -115,7 +116,7 @@ def test_pollers_with_an_etag_cost_no_query_of_the_history(client: TestClient, w
     url = f"/v1/runs/{run_id}/history"
     tag = client.get(url).headers["etag"]
     statements: list[str] = []
-    engine = client.app.state.runs._engine  # type: ignore[attr-defined]
+    engine = client.app.state.services[Runs]._engine  # type: ignore[attr-defined]
     sa.event.listen(engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
     for _ in range(5):
         assert client.get(url, headers={"if-none-match": tag}).status_code == 304

@@ -18,6 +18,7 @@ from safetensors.numpy import load_file
 from sklearn.datasets import load_wine
 
 from service.api import arriving, dataset_bodies
+from service.datasets.uploads import Uploads
 from service.errors import BadRequest
 from service.settings import Settings
 from tests.service.datasets.conftest import OCTETS, Memory, Upload, files_of, left_behind
@@ -320,7 +321,7 @@ def test_a_query_that_means_nothing_is_refused(query: str, client: TestClient) -
 
 
 def test_more_uploads_than_may_be_at_once_are_asked_to_come_again(client: TestClient, upload: Upload) -> None:
-    uploads = client.app.state.uploads  # type: ignore[attr-defined]
+    uploads = client.app.state.services[Uploads]  # type: ignore[attr-defined]
     with uploads.receiving(), uploads.receiving():
         answer = upload(wine())
         assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (
