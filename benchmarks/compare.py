@@ -20,9 +20,9 @@ import numpy as np
 
 from benchmarks.engine import RESULTS, machine
 from fitwell.local import Stack, free_port
-from service.runs.jobs import Jobs
 from service.settings import Settings
 from service.store.database import open_engine
+from service.workers.jobs import Jobs
 from worker.ports import Measurement, Outcome, WorkerInfo
 
 RUNS, EPOCHS, ROUNDS = 1000, 60, 7

@@ -16,12 +16,12 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from benchmarks.rates import BODY, SERIES
-from service.runs.jobs import Jobs
-from service.runs.runs import Runs
+from service.runs.service import Runs
 from service.runs.submission import NewRun
 from service.settings import Settings
 from service.store.database import migrate, open_engine
 from service.store.tables import epoch
+from service.workers.jobs import Jobs
 from worker.ports import Claim, Measurement, WorkerInfo
 from worker.spec.run import RunSpec
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 import sqlalchemy as sa
 
 from benchmarks.rates import WORKER, Asked, Service, timed
-from service.runs.jobs import Jobs
 from service.settings import Settings
 from service.store.database import open_engine, writing
 from service.store.tables import epoch, event, event_clock, run
+from service.workers.jobs import Jobs
 
 ASKED = 200
 AT_ONCE = 20_000

@@ -29,9 +29,9 @@ from benchmarks import crowd, grown
 from benchmarks.engine import RESULTS, machine
 from benchmarks.rates import BODY, Asked, Service
 from fitwell.local import Stack, free_port
-from service.runs.jobs import Jobs
 from service.settings import Settings
 from service.store.database import open_engine
+from service.workers.jobs import Jobs
 
 SUBMISSIONS, POLLERS = 200, 500
 """A second; each poller asks once a second."""

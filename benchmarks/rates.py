@@ -24,9 +24,9 @@ from typing import Any
 
 from benchmarks.engine import RESULTS, machine
 from fitwell.local import Stack, free_port
-from service.runs.jobs import Jobs
 from service.settings import Settings
 from service.store.database import open_engine
+from service.workers.jobs import Jobs
 from worker.ports import Measurement, Outcome, WorkerInfo
 
 ROUNDS, RUNS, LISTED, EPOCHS = 5, 100, 100, 60

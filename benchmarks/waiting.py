@@ -24,9 +24,9 @@ import httpx2
 
 from benchmarks.engine import RESULTS, machine
 from fitwell.local import Stack, free_port
-from service.runs.jobs import Jobs
 from service.settings import Settings
 from service.store.database import open_engine
+from service.workers.jobs import Jobs
 from worker.ports import Claim, Measurement, WorkerInfo
 
 WAITING, CHANGES, REQUESTS = 500, 60, 200

@@ -27,8 +27,8 @@ from fitwell.runs import Runs
 from fitwell.studies import Studies
 from fitwell.token import Tokens
 from fitwell.webhook import Webhooks
-from service.api.catalog import FAMILIES, get_catalog
 from service.app import create_app
+from service.catalog.routes import FAMILIES, get_catalog
 from service.settings import Settings
 
 REFERENCE = Path(__file__).parent / "reference"

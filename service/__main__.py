@@ -16,15 +16,15 @@ from pathlib import Path
 
 import uvicorn
 
-from service.api.bodies import parse
-from service.api.protocol import BoundedHeads
-from service.api.token_bodies import NewTokenView, TokenBody
 from service.app import create_app
+from service.backup import back_up
 from service.errors import Refusal
+from service.http.bodies import parse
+from service.http.protocol import BoundedHeads
 from service.settings import Settings, SettingsError, load
-from service.store.backup import back_up
 from service.store.database import StoreError, migrate, open_engine
-from service.tokens.tokens import Tokens
+from service.tokens.schemas import NewTokenView, TokenBody
+from service.tokens.service import Tokens
 from worker import logs
 
 FAILED = 1

@@ -13,43 +13,45 @@ from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.concurrency import run_in_threadpool
 
-from service import telemetry
-from service.api import (
-    access,
-    again,
-    bulk,
-    catalog,
-    datasets,
-    edge,
-    events,
-    health,
-    history,
-    metrics,
-    models,
-    pictures,
-    problems,
-    runs,
-    studies,
-    tokens,
-    webhook_messages,
-    webhooks,
-    written,
-)
-from service.api.run_bodies import run_of
-from service.api.tailer import Tailer
-from service.datasets.uploads import Uploads
-from service.models.models import Models
-from service.runs.census import Census
+from service.catalog import routes as catalog
+from service.datasets import routes as datasets
+from service.datasets.service import Uploads
+from service.events import routes as events
+from service.http import auth as edge
+from service.http import problems
+from service.http import scopes as access
+from service.http.tailer import Tailer
+from service.models import picture_routes as pictures
+from service.models import routes as models
+from service.models.service import Models
+from service.monitoring import health, metrics
+from service.monitoring import tracing as telemetry
+from service.monitoring.stats import Census
+from service.runs import artifact_routes as written
+from service.runs import bulk_routes as bulk
+from service.runs import derive_routes as again
+from service.runs import history_routes as history
+from service.runs import routes as runs
+from service.runs.bodies import run_of
 from service.runs.housekeeping import Housekeeping
-from service.runs.jobs import Jobs
-from service.runs.records import Records
-from service.runs.runs import Runs
+from service.runs.reader import Records
+from service.runs.service import Runs
 from service.settings import Settings, exposed
 from service.store.database import migrate, open_engine
-from service.studies.studies import Studies
-from service.tokens.tokens import Tokens
-from service.web import answers, assets, pages, reports, session, study_pages
+from service.studies import routes as studies
+from service.studies.service import Studies
+from service.tokens import routes as tokens
+from service.tokens.service import Tokens
+from service.web import assets
+from service.web import middleware as answers
+from service.web.pages import reports
+from service.web.pages import runs as pages
+from service.web.pages import sign_in as session
+from service.web.pages import studies as study_pages
+from service.webhooks import messages as webhook_messages
+from service.webhooks import routes as webhooks
 from service.webhooks.webhooks import Webhooks
+from service.workers.jobs import Jobs
 
 LOG = logging.getLogger("fitwell.service")
 NOTE_SECONDS = 5.0

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from worker.depot import Depot, opened
+from worker.blob_store import Depot, opened
 from worker.spec.datasets.uploaded import FOLDER
 
 

@@ -20,12 +20,12 @@ os.environ.setdefault("FITWELL_ALLOWED_HOSTS", "testserver")  # what the framewo
 import pytest
 import sqlalchemy as sa
 
-from service.runs.jobs import Jobs
-from service.runs.records import Records
-from service.runs.runs import Runs
+from service.runs.reader import Records
+from service.runs.service import Runs
 from service.runs.submission import NewRun
 from service.settings import Settings
 from service.store.database import migrate, open_engine
+from service.workers.jobs import Jobs
 from worker.ports import Measurement, WorkerInfo
 from worker.spec.run import RunSpec
 

@@ -24,10 +24,10 @@ from types import FrameType
 import sqlalchemy as sa
 from ulid import ULID
 
-from service.runs.jobs import Jobs
-from service.runs.queue import Queue
 from service.settings import Settings, SettingsError, load
 from service.store.database import StoreError, migrate, open_engine
+from service.workers.jobs import Jobs
+from service.workers.queue import Queue
 from worker import logs
 from worker.agent import Agent, AgentSettings
 from worker.ports import WorkerInfo

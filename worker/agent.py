@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from worker import logs
-from worker.depot import COPIES_SECONDS, opened
+from worker.blob_store import COPIES_SECONDS, opened
 from worker.messages import Ended, Epoch, Halt, Idle, Leave, Message, Noted, Ready, Saved, Started, Train
 from worker.ports import Claim, JobSource, SourceUnavailable, WorkerInfo
 from worker.spec.datasets.uploaded import FOLDER

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker.engine.routes import limit_instructions, route_for
+from worker.engine.gemm_backend import limit_instructions, route_for
 
 limit_instructions()
 
@@ -11,7 +11,7 @@ import torch  # noqa: E402
 from benchmarks.programs.measuring import DATASETS, report, task  # noqa: E402
 from benchmarks.programs.specs import spec  # noqa: E402
 from worker.engine.data import Data  # noqa: E402
-from worker.engine.neighbours import Neighbours, common_directory  # noqa: E402
+from worker.engine.process_registry import Neighbours, common_directory  # noqa: E402
 from worker.engine.stack import Member, Stack  # noqa: E402
 from worker.engine.training import Training  # noqa: E402
 

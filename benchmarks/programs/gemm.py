@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Callable
 
-from worker.engine.routes import limit_instructions
+from worker.engine.gemm_backend import limit_instructions
 
 limit_instructions()
 

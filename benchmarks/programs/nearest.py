@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker.engine.routes import limit_instructions, route_for
+from worker.engine.gemm_backend import limit_instructions, route_for
 
 limit_instructions()
 
@@ -18,8 +18,8 @@ from sklearn.neighbors import NearestNeighbors  # noqa: E402
 from threadpoolctl import threadpool_limits  # noqa: E402
 
 from benchmarks.programs.measuring import DATASETS, PIXELS  # noqa: E402
+from worker.engine.knn import data_for, way_of  # noqa: E402
 from worker.engine.stack import Member, Stack  # noqa: E402
-from worker.engine.voting import data_for, way_of  # noqa: E402
 from worker.spec.datasets.fashion_mnist import FashionMNIST  # noqa: E402
 from worker.spec.nearest import Memory  # noqa: E402
 from worker.spec.run import RunSpec  # noqa: E402

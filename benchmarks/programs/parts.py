@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from worker.engine.routes import Route, limit_instructions, route_for
+from worker.engine.gemm_backend import Route, limit_instructions, route_for
 
 limit_instructions()
 

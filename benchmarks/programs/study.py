@@ -57,13 +57,13 @@ def _at(time: str) -> float:
 
 def bare() -> float:
     """Seconds that the engine takes for one worker's share, when told to begin."""
-    from worker.engine.routes import limit_instructions, route_for
+    from worker.engine.gemm_backend import limit_instructions, route_for
 
     limit_instructions()
     import torch
 
     from worker.engine.data import Data
-    from worker.engine.neighbours import Neighbours, common_directory
+    from worker.engine.process_registry import Neighbours, common_directory
     from worker.engine.stack import Member, Stack
     from worker.engine.training import Training
 

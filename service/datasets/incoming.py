@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from service.datasets.options import Files
+from service.sandbox.parsing.options import Files
 
 FOLDER = "incoming"
 TRIES = 10

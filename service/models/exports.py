@@ -9,7 +9,7 @@ from importlib.metadata import version
 from io import BufferedReader
 from pathlib import Path
 
-from service.models.kept import Kept
+from service.models.weights import Kept
 from worker.digests import Digests, NotAsRecorded
 from worker.spec.run import RunSpec
 

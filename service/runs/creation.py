@@ -10,12 +10,12 @@ import sqlalchemy as sa
 from ulid import ULID
 
 from service.callers import Caller
+from service.runs import epoch_queries as epochs
+from service.runs import queries as rows
 from service.runs import teachers, warm_starts
 from service.runs.quota import check_quota, check_space
 from service.runs.submission import NewRun, stack_runs
 from service.settings import Settings
-from service.store import epochs
-from service.store import runs as rows
 from service.store.events import NewEvent
 from service.store.rows import Row
 from worker.spec.run import keys_of

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from service.runs import file_queries as files
 from service.settings import Settings
-from service.store import events, files, keys
+from service.store import events
+from service.store import idempotency_keys as keys
 from service.store.database import reading, writing
-from worker.depot import COPIES_SECONDS
+from worker.blob_store import COPIES_SECONDS
 
 LOG = logging.getLogger("fitwell.service")
 AT_ONCE = 500

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from service.callers import Caller
 from service.errors import FieldError, QuotaExceeded, SpecRefused, StorageFull
+from service.runs import queries as rows
 from service.settings import Settings
-from service.store import runs as rows
 
 RETRY_SECONDS = 10
 """When to ask again; nobody knows when a run will end."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.statistics.signflip import Floats
+from service.statistics.sign_flip import Floats
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from typing import Literal
 
 import numpy as np
 
-from service.statistics.signflip import Floats
+from service.statistics.sign_flip import Floats
 
 VERSION = 3
 Verdict = Literal["fits", "underfits", "overfits", "diverged", "undecided"]

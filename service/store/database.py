@@ -17,7 +17,7 @@ from pysqlite3 import dbapi2 as sqlite
 
 import migrations
 from service.settings import Settings
-from service.store.json_paths import escape_paths
+from service.store.sqlite_json import escape_paths
 
 LOG = logging.getLogger("fitwell.store")
 WAL_IS_SAFE_FROM = (3, 51, 3)

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from service.errors import SpecRefused
 from service.runs.pages import NEWEST_FIRST, Page, RunQuery
 from service.runs.run import Run
-from service.runs.runs import Runs
+from service.runs.service import Runs
 from service.runs.states import Status
 from service.store.statuses import UNFINISHED
 

@@ -15,11 +15,14 @@ from typing import Any
 import sqlalchemy as sa
 from ulid import ULID
 
-from service.store import deliveries, events, studies, webhooks
+from service.store import events
 from service.store.database import reading, writing
 from service.store.rows import Row
 from service.store.tables import db_now
+from service.studies import queries as studies
+from service.webhooks import delivery_queries as deliveries
 from service.webhooks import payloads
+from service.webhooks import queries as webhooks
 from service.webhooks.event_types import RUN_ENDS, STUDY_END, TYPES, covers
 from service.webhooks.sending import Message, Reply
 

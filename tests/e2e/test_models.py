@@ -133,7 +133,7 @@ def test_the_api_itself_loads_neither_torch_nor_what_predicts_and_draws(served: 
         assert httpx2.get(f"{served.client.transport.url}/v1/runs/{run.id}/{name}", timeout=30).status_code == 200
     service = served.part("service")
     assert service is not None
-    (limited,) = [one for one in service.children() if "service.predicting.process" in one.cmdline()]
+    (limited,) = [one for one in service.children() if "service.sandbox.predicting.process" in one.cmdline()]
     loaded, elsewhere = (" ".join(m.path for m in one.memory_maps()) for one in (service, limited))
     for library in ("onnxruntime", "matplotlib", "/onnx/", "safetensors"):
         assert (library in loaded, library in elsewhere) == (False, True), library
@@ -146,6 +146,6 @@ def test_what_predicts_ends_when_the_service_is_killed(tmp_path: Path) -> None:
         run.predict([[0] * 64])
         service = served.part("service")
         assert service is not None
-        (limited,) = [one for one in service.children() if "service.predicting.process" in one.cmdline()]
+        (limited,) = [one for one in service.children() if "service.sandbox.predicting.process" in one.cmdline()]
         service.kill()
         eventually(lambda: not limited.is_running() or limited.status() == psutil.STATUS_ZOMBIE, 5)

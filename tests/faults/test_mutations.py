@@ -12,7 +12,7 @@ import pytest
 
 from tests.faults.system import ROOT
 
-LEASES = "service/store/leases.py"
+LEASES = "service/workers/queries.py"
 OURS = "token.in_([claim.token for claim in claims])"
 MUTANTS = {
     "held without the token": (f"sa.select(run).where(theirs, run.c.{OURS})", "sa.select(run).where(theirs)"),
@@ -33,7 +33,7 @@ MUTANTS = {
     ),
     "a claim that keeps the old token": ("            token=token,\n", "            token=row.id,\n"),
 }
-SUITE = ["tests/service/runs/test_queue.py", "-k", "sqlite", "-x", "-q", "-p", "no:cacheprovider", "-m", "not slow"]
+SUITE = ["tests/service/workers/test_queue.py", "-k", "sqlite", "-x", "-q", "-p", "no:cacheprovider", "-m", "not slow"]
 
 
 @pytest.fixture(scope="module")

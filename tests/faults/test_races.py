@@ -12,12 +12,12 @@ import sqlalchemy as sa
 
 from service.errors import Refusal
 from service.runs import states
-from service.runs.jobs import Jobs
-from service.runs.records import Records
-from service.runs.runs import Runs
+from service.runs.reader import Records
+from service.runs.service import Runs
 from service.settings import Settings
 from service.store.database import open_engine
 from service.store.tables import run
+from service.workers.jobs import Jobs
 from tests.conftest import WORKER, measured, submit
 from worker.ports import Claim, Outcome
 

@@ -27,24 +27,22 @@ from fitwell import (
     token,
     webhook,
 )
-from service.api import catalog as served_catalog
-from service.api import (
-    choice_views,
-    dataset_views,
-    measured_views,
-    model_views,
-    study_views,
-    token_bodies,
-    views,
-    webhook_views,
-)
-from service.api.run_bodies import ChangeBody, RunBody
-from service.api.studies import compare_study
-from service.api.study_bodies import StudyBody
-from service.api.webhook_bodies import EndpointBody
 from service.app import create_app
-from service.presets import Preset
+from service.catalog import routes as served_catalog
+from service.catalog.presets import Preset
+from service.datasets import schemas as dataset_views
+from service.models import schemas as model_views
+from service.runs import history_schemas as measured_views
+from service.runs import schemas as views
+from service.runs.bodies import ChangeBody, RunBody
 from service.settings import Settings
+from service.studies import choice_schemas as choice_views
+from service.studies import schemas as study_views
+from service.studies.bodies import StudyBody
+from service.studies.routes import compare_study
+from service.tokens import schemas as token_bodies
+from service.webhooks import schemas as webhook_views
+from service.webhooks.bodies import EndpointBody
 from tests.fitwell.test_client import RUN
 
 

@@ -14,11 +14,11 @@ from pydantic import ValidationError
 
 from worker.engine.data import Data
 from worker.engine.digest import next_digest
-from worker.engine.routes import route_for
+from worker.engine.gemm_backend import route_for
+from worker.engine.knn import data_for, way_of
+from worker.engine.rng import uniform
 from worker.engine.stack import Member, Stack
-from worker.engine.streams import uniform
 from worker.engine.training import EpochResult, Training
-from worker.engine.voting import data_for, way_of
 from worker.spec.datasets import KINDS as DATASETS
 from worker.spec.families.dataset import Dataset
 from worker.spec.families.model import Model

@@ -17,11 +17,11 @@ from torch.nn import functional
 
 from tests.laws.oracles import SMALL
 from tests.laws.strategies import CPU, HOME, TEACHERS, enter_route, parsed, train
-from worker.depot import Depot
+from worker.blob_store import Depot
 from worker.engine import checkpoints
 from worker.engine.data import Data
-from worker.engine.lessons import Lessons, logits_of
 from worker.engine.stack import Member, Stack
+from worker.engine.teacher_logits import Lessons, logits_of
 from worker.engine.training import Training
 from worker.spec.orders import permutation
 from worker.spec.part import Stacked

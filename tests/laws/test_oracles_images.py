@@ -14,7 +14,7 @@ from torchvision.transforms.functional import hflip, rotate, vflip
 
 from tests.laws.oracles import SMALL, step_of
 from tests.laws.strategies import CPU
-from worker.engine.streams import StackDraws
+from worker.engine.rng import StackDraws
 from worker.spec.part import Stacked
 from worker.spec.regularizers.blur import Blur
 from worker.spec.regularizers.brightness import Brightness

@@ -14,7 +14,7 @@ from tests.laws.oracles import SMALL, step_of
 from tests.laws.strategies import CPU, HOME, parsed
 from worker.engine.data import Data
 from worker.engine.evaluation import CHUNK_ROWS, confusion, evaluate, predictions, weights_of
-from worker.engine.modes import EvaluationMode
+from worker.engine.hooks import EvaluationMode
 from worker.engine.progress import Progress
 from worker.engine.stack import Member, Stack
 from worker.spec.datasets.digits import Digits

@@ -8,8 +8,8 @@ import torch
 
 from tests.laws.oracles import SMALL, step_of
 from tests.laws.strategies import CPU
-from worker.engine.modes import EvaluationMode, TrainingMode
-from worker.engine.streams import StackDraws
+from worker.engine.hooks import EvaluationMode, TrainingMode
+from worker.engine.rng import StackDraws
 from worker.spec.part import Stacked
 from worker.spec.regularizers.cutmix import CutMix
 from worker.spec.regularizers.dropout import Dropout
@@ -32,7 +32,7 @@ def test_mixup_and_cutmix_keep_targets_and_inputs_in_step() -> None:
 
 
 def test_dropout_keeps_its_share_of_units_and_the_expectation() -> None:
-    from worker.engine.streams import StackDraws
+    from worker.engine.rng import StackDraws
     from worker.spec.regularizers.dropout import Dropout
 
     parts = [Dropout(p=p) for p in (0.0, 0.3, 0.9)]

@@ -21,10 +21,10 @@ from tests.laws.test_stack import (
 )
 from tests.laws.test_stack import test_law_5_changing_one_parts_stream_changes_no_other as law_5
 from tests.laws.test_stack import test_law_7_whatever_changes_a_history_changes_the_reuse_key as law_7
+from worker.engine.gemm_backend import route_for
 from worker.engine.progress import Progress
-from worker.engine.routes import route_for
+from worker.engine.rng import StackDraws
 from worker.engine.stack import Stack
-from worker.engine.streams import StackDraws
 from worker.spec.optimizers.adam import Adam
 from worker.spec.regularizers.l1 import L1
 from worker.spec.run import RunSpec
@@ -95,7 +95,7 @@ def test_law_5_sees_streams_that_are_shared(monkeypatch: pytest.MonkeyPatch) -> 
     law_5()
     counted = iter(range(1000))
     monkeypatch.setattr(
-        "worker.engine.streams.stream_key", lambda seed, purpose, name="", epoch=0: seed + epoch + next(counted)
+        "worker.engine.rng.stream_key", lambda seed, purpose, name="", epoch=0: seed + epoch + next(counted)
     )
     with pytest.raises(AssertionError):
         law_5()

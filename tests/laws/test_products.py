@@ -7,7 +7,7 @@ import torch
 
 from tests.laws.strategies import enter_route, holds, parsed
 from tests.laws.test_stack import law_1
-from worker.engine.routes import Trial
+from worker.engine.gemm_backend import Trial
 
 BODY = {
     "dataset": {"kind": "mnist1d", "train_size": 47, "validation_size": 30, "imbalance": 5.0},

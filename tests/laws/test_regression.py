@@ -15,7 +15,7 @@ from sklearn.metrics import r2_score, root_mean_squared_error
 
 from tests.laws.strategies import CPU, HOME, MOST_RUNS, NUMBER_LOSSES, data_of, example, parsed, train, training_of
 from worker.engine.evaluation import predictions
-from worker.engine.modes import EvaluationMode
+from worker.engine.hooks import EvaluationMode
 from worker.engine.progress import Progress
 from worker.engine.stack import Member, Stack
 from worker.spec.datasets.linear import LinearData

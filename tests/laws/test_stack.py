@@ -30,10 +30,10 @@ from tests.laws.strategies import (
     train,
     training_of,
 )
-from worker.engine.pace import Pace
+from worker.engine.gemm_backend import route_for
 from worker.engine.progress import Batches
-from worker.engine.routes import route_for
 from worker.engine.stack import Member, Stack
+from worker.engine.thread_tuner import Pace
 from worker.engine.training import Training
 from worker.spec.datasets.fashion_mnist import FashionMNIST
 from worker.spec.optimizers import KINDS as OPTIMIZERS

@@ -29,8 +29,8 @@ from tests.laws.strategies import (
 from tests.laws.test_stack import Restless
 from tests.laws.test_stack import generated as usual
 from worker.engine.evaluation import confusion
+from worker.engine.knn import Recalled
 from worker.engine.stack import Stack
-from worker.engine.voting import Recalled
 from worker.spec import nearest
 from worker.spec.datasets.fashion_mnist import FashionMNIST
 from worker.spec.families.model import InstanceBased

@@ -18,14 +18,14 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from service.app import create_app
-from service.datasets.uploads import Uploads
+from service.backup import back_up
+from service.datasets.service import Uploads
 from service.runs import housekeeping
 from service.runs.housekeeping import Housekeeping
-from service.runs.jobs import Jobs
-from service.runs.runs import Runs
+from service.runs.service import Runs
 from service.settings import Settings, SettingsError, load
-from service.store.backup import back_up
 from service.store.database import StoreError
+from service.workers.jobs import Jobs
 from tests.conftest import BODY, WORKER, measured, submit
 from tests.plugins.servers import Storage
 from worker.ports import Checkpoint, Outcome, WeightsFile
@@ -171,7 +171,7 @@ def test_what_nothing_names_goes_from_the_bucket_when_it_is_old_enough(
     assert (len(storage.names("checkpoints")), len(storage.names("uploads"))) == (2, 2), "it may yet be recorded"
     monkeypatch.setattr(housekeeping, "GRACE_SECONDS", -60.0)
     monkeypatch.setattr(housekeeping, "left_over_since", lambda _: float("inf"))
-    monkeypatch.setattr("service.datasets.uploads.left_over_since", lambda _: float("inf"))
+    monkeypatch.setattr("service.datasets.service.left_over_since", lambda _: float("inf"))
     assert keeping.sweep_storage() == 1
     uploads.sweep_storage()
     assert storage.names("checkpoints") == {named}

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from service.runs.jobs import Jobs
-from service.runs.queue import Queue
-from service.runs.runs import Runs
+from service.runs.service import Runs
 from service.settings import Settings
 from service.store.tables import worker as worker_table
+from service.workers.jobs import Jobs
+from service.workers.queue import Queue
 from tests.conftest import WORKER, submit
 from worker import dispatcher as module
 from worker.dispatcher import Dispatcher

@@ -19,7 +19,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from worker.depot import Depot
+from worker.blob_store import Depot
 from worker.ports import Checkpoint, WeightsFile
 
 OPTIMIZER = "optimizer."

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from worker.engine.data import Split
-from worker.engine.modes import EvaluationMode
+from worker.engine.hooks import EvaluationMode
 from worker.engine.stack import Stack
 from worker.spec.sums import ordered_mean, ordered_sum
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from worker.engine.data import Data
-from worker.engine.streams import StackDraws
+from worker.engine.rng import StackDraws
 from worker.spec.families.regularizer import defines
 from worker.spec.part import Stacked
 from worker.spec.warps import apply

@@ -16,13 +16,13 @@ from torch import Tensor
 from worker import logs
 from worker.engine import checkpoints
 from worker.engine.digest import first_digest, next_digest
-from worker.engine.endings import LeaveStatus, explained, measurement, outcome_of_leaving, outcomes_of
-from worker.engine.routes import Route, route_for
+from worker.engine.gemm_backend import Route, route_for
+from worker.engine.knn import way_of
+from worker.engine.outcomes import LeaveStatus, explained, measurement, outcome_of_leaving, outcomes_of
 from worker.engine.stack import Member, Stack
 from worker.engine.state import Best, State
 from worker.engine.training import EpochResult, Training, ended_after
-from worker.engine.voting import way_of
-from worker.engine.workshop import Workshop
+from worker.engine.worker_context import Workshop
 from worker.messages import Ended, Epoch, Message, Noted, Saved, Started, Train
 from worker.ports import Claim, Note, Outcome
 from worker.spec.best import judged_by

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from worker.engine.neighbours import Neighbours, common_directory
-from worker.engine.routes import cpu_model, limit_instructions
+from worker.engine.gemm_backend import cpu_model, limit_instructions
+from worker.engine.process_registry import Neighbours, common_directory
 
 limit_instructions()  # before torch computes anything
 gc.disable()  # what torch makes at its import stays: looking through it again and again takes a sixth of the time
@@ -25,9 +25,9 @@ gc.disable()  # what torch makes at its import stays: looking through it again a
 import torch  # noqa: E402
 
 from worker import logs  # noqa: E402
-from worker.depot import opened  # noqa: E402
+from worker.blob_store import opened  # noqa: E402
 from worker.engine.job import Job  # noqa: E402
-from worker.engine.workshop import Workshop  # noqa: E402
+from worker.engine.worker_context import Workshop  # noqa: E402
 from worker.messages import Halt, Idle, Leave, Message, Ready, Train, read_order  # noqa: E402
 from worker.spec.datasets.uploaded import FOLDER  # noqa: E402
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from worker.engine.data import Data
 from worker.engine.evaluation import CHUNK_ROWS, predictions
-from worker.engine.modes import EvaluationMode, TrainingMode
+from worker.engine.hooks import EvaluationMode, TrainingMode
 from worker.engine.stack import Stack
 from worker.spec.families.optimizer import Step
 from worker.spec.orders import permutation

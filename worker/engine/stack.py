@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from worker.engine.images import Images, Operation
-from worker.engine.streams import StackDraws, uniform
+from worker.engine.rng import StackDraws, uniform
 from worker.spec.canonical import sha256_of
 from worker.spec.families.loss import Loss
 from worker.spec.families.model import InstanceBased, Material

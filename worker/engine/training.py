@@ -13,9 +13,9 @@ from torch import Tensor
 
 from worker.engine.data import SUBSET_ROWS, Data, Split
 from worker.engine.evaluation import evaluate, recovery, variance, weights_of
-from worker.engine.pace import Pace
 from worker.engine.progress import Progress
 from worker.engine.stack import Member, Stack
+from worker.engine.thread_tuner import Pace
 from worker.spec.families.regularizer import defines, penalises
 from worker.spec.run import RunSpec
 

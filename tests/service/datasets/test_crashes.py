@@ -13,8 +13,8 @@ import psutil
 import pytest
 import sqlalchemy as sa
 
-from service.datasets.options import Options
-from service.datasets.uploads import Uploads
+from service.datasets.service import Uploads
+from service.sandbox.parsing.options import Options
 from service.settings import Settings
 from service.store.database import reading
 from service.store.tables import dataset as datasets
@@ -24,10 +24,11 @@ from tests.service.datasets.making import iris, npz
 pytestmark = pytest.mark.slow
 PROGRAM = """
 import os, signal, sys
-from service.datasets import incoming, uploads
-from service.datasets.options import Options
+from service.datasets import incoming
+from service.datasets import service as uploads
+from service.sandbox.parsing.options import Options
 from service.settings import load
-from service.store import datasets
+from service.datasets import queries as datasets
 from service.store.database import migrate, open_engine
 
 settings = load()
@@ -129,7 +130,7 @@ def send_and_kill(served: Serving, content: bytes, *, whole: bool) -> None:
 
 
 def readers_of(service: psutil.Process) -> list[psutil.Process]:
-    return [process for process in service.children() if "service.datasets.parsing" in process.cmdline()]
+    return [process for process in service.children() if "service.sandbox.parsing" in process.cmdline()]
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["receiving", "reading"])

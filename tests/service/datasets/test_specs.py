@@ -13,16 +13,16 @@ from fastapi.testclient import TestClient
 
 from service.app import create_app
 from service.callers import LOCAL
-from service.datasets.options import Options
-from service.datasets.uploads import Uploads
+from service.datasets.service import Uploads
 from service.errors import DatasetInUse, SpecRefused
-from service.runs.data import hold
-from service.runs.jobs import Jobs
+from service.runs.dataset_refs import hold
 from service.runs.run import Run
-from service.runs.runs import Runs
+from service.runs.service import Runs
 from service.runs.submission import NewRun
+from service.sandbox.parsing.options import Options
 from service.settings import Settings
 from service.store.database import open_engine, writing
+from service.workers.jobs import Jobs
 from tests.conftest import BODY, WORKER, measured, spec
 from tests.service.datasets.conftest import OCTETS
 from tests.service.datasets.making import iris, npz

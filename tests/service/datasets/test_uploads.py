@@ -17,9 +17,10 @@ from PIL import Image
 from safetensors.numpy import load_file
 from sklearn.datasets import load_wine
 
-from service.api import arriving, dataset_bodies
-from service.datasets.uploads import Uploads
+from service.datasets import upload_bodies as dataset_bodies
+from service.datasets.service import Uploads
 from service.errors import BadRequest
+from service.http import body_stream as arriving
 from service.settings import Settings
 from tests.service.datasets.conftest import OCTETS, Memory, Upload, files_of, left_behind
 from tests.service.datasets.making import csv_text, iris, npz, parquet, pictures, png, wine, zipped

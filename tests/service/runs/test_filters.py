@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.errors import BadCursor, SpecRefused
-from service.runs.jobs import Jobs
 from service.runs.pages import RunQuery
-from service.runs.runs import Runs
+from service.runs.service import Runs
 from service.runs.submission import NewRun
+from service.workers.jobs import Jobs
 from tests.conftest import WORKER, measured, spec
 from worker.ports import Outcome
 

@@ -11,13 +11,13 @@ import pytest
 import sqlalchemy as sa
 
 from service.errors import StorageFull
+from service.runs import file_queries as files
 from service.runs.housekeeping import GRACE_SECONDS, Housekeeping
-from service.runs.jobs import Jobs
-from service.runs.records import Records
-from service.runs.runs import Runs
+from service.runs.reader import Records
+from service.runs.service import Runs
 from service.settings import Settings
-from service.store import files
 from service.store.tables import event, idempotency_key, run
+from service.workers.jobs import Jobs
 from tests.conftest import WORKER, measured, submit
 from worker.ports import Checkpoint, Outcome, WeightsFile
 

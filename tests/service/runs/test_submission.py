@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from service.errors import BadCursor, KeyReused, RunNotFound, SpecRefused
-from service.runs.answers import Key
-from service.runs.jobs import Jobs
+from service.idempotency import Key
 from service.runs.pages import RunQuery
-from service.runs.records import Records
-from service.runs.runs import Runs
+from service.runs.reader import Records
+from service.runs.service import Runs
 from service.runs.submission import NewRun
 from service.settings import Settings
+from service.workers.jobs import Jobs
 from tests.conftest import WORKER, measured, spec, submit
 from worker.ports import Outcome
 

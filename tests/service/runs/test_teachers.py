@@ -11,12 +11,12 @@ import pytest
 import sqlalchemy as sa
 
 from service.errors import SpecRefused, TransitionRefused
-from service.runs.jobs import Jobs
-from service.runs.records import Records
+from service.runs.reader import Records
 from service.runs.run import Run
-from service.runs.runs import Runs
+from service.runs.service import Runs
 from service.settings import Settings
 from service.store.database import writing
+from service.workers.jobs import Jobs
 from tests.conftest import WORKER, body, measured, submit
 from worker.ports import Claim, Outcome, WeightsFile
 from worker.spec.regularizers.distillation import Distillation
@@ -347,7 +347,7 @@ def test_a_teachers_end_and_its_students_are_one_transaction(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("service.runs.jobs.events.append", crash)
+        patched.setattr("service.workers.jobs.events.append", crash)
         with pytest.raises(KeyboardInterrupt):
             end(jobs, claim, "failed")
     with writing(engine):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.statistics.family import holm, min_seeds, seeds_for_power, sign_test_p
-from service.statistics.signflip import two_sided_p
+from service.statistics.sign_flip import two_sided_p
 
 
 def test_holm_on_a_case_worked_by_hand() -> None:

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from service.runs.census import Census
-from service.runs.jobs import Jobs
+from service.monitoring.stats import Census
 from service.runs.pages import RunQuery
-from service.runs.queue import Queue
-from service.runs.runs import Runs
+from service.runs.service import Runs
 from service.settings import Settings
 from service.store.database import open_engine
 from service.store.tables import run
+from service.workers.jobs import Jobs
+from service.workers.queue import Queue
 from tests.conftest import WORKER, measured, submit
 from worker.ports import Outcome
 

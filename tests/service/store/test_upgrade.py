@@ -17,12 +17,12 @@ import sqlalchemy as sa
 from alembic import command
 
 import migrations
-from service.runs.jobs import Jobs
 from service.runs.pages import RunQuery
-from service.runs.records import Records
-from service.runs.runs import Runs
+from service.runs.reader import Records
+from service.runs.service import Runs
 from service.settings import Settings
 from service.store.database import migrate, open_engine
+from service.workers.jobs import Jobs
 from tests.conftest import WORKER, measured
 from worker.spec.run import RunSpec
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.api.run_bodies import run_of
-from service.api.study_bodies import StudyBody
 from service.errors import SpecRefused
+from service.runs.bodies import run_of
 from service.runs.patches import merged
+from service.studies.bodies import StudyBody
 from service.studies.expansion import Arm, arms_of, value_at
 from tests.conftest import BODY
 

@@ -12,13 +12,13 @@ import sqlalchemy as sa
 
 from service.callers import LOCAL, Caller, Scope
 from service.errors import QuotaExceeded, SpecRefused, TokenNotFound, TokenRefused
-from service.runs.jobs import Jobs
-from service.runs.runs import Runs
+from service.runs.service import Runs
 from service.settings import Settings
 from service.store.database import open_engine, reading, writing
 from service.store.tables import METADATA, token
+from service.tokens.service import FIRST_SECONDS, Tokens
 from service.tokens.token import NewToken, Token
-from service.tokens.tokens import FIRST_SECONDS, Tokens
+from service.workers.jobs import Jobs
 from tests.conftest import WORKER, submit
 from worker.ports import Outcome
 
@@ -106,7 +106,7 @@ def test_tokens_are_needed_once_there_has_been_one(
     tokens: Tokens, engine: sa.Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
-    monkeypatch.setattr("service.tokens.tokens.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("service.tokens.service.time.monotonic", lambda: now[0])
     another = Tokens(engine, settings, exposed=False)
     assert not tokens.needed()
     assert not another.needed()

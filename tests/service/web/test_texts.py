@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from service.web import code
 from service.web.differences import differences
 from service.web.figures import HEIGHT, WIDTH, Line, bars, figure
+from service.web.pages.sign_in import local
 from service.web.rendering import number
-from service.web.session import local
 
 NASTY = 'it\'s "<b>" $(reboot) `reboot` \\ \n\'\'\'""" </script>'
 VALUES = (

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from service.runs.jobs import Jobs
-from service.runs.runs import Runs
+from service.runs.service import Runs
 from service.settings import Settings
 from service.webhooks.endpoint import NewEndpoint
-from service.webhooks.endpoints import Endpoints
 from service.webhooks.outbox import Outbox
+from service.webhooks.service import Endpoints
+from service.workers.jobs import Jobs
 from tests.conftest import WORKER, submit
 from worker.ports import Outcome
 

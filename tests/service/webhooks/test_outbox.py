@@ -14,10 +14,8 @@ import sqlalchemy as sa
 import service.runs
 from service.callers import Caller
 from service.errors import EndpointNotFound
-from service.runs.jobs import Jobs
-from service.runs.runs import Runs
+from service.runs.service import Runs
 from service.settings import Settings
-from service.store import webhooks as rows
 from service.store.database import writing
 from service.store.tables import (
     event_clock,
@@ -28,11 +26,13 @@ from service.store.tables import (
     webhook_endpoint,
 )
 from service.webhooks import outbox as outboxes
+from service.webhooks import queries as rows
 from service.webhooks.endpoint import Delivery, NewEndpoint
-from service.webhooks.endpoints import Endpoints
 from service.webhooks.event_types import TYPES, covers
 from service.webhooks.outbox import JITTER, SCHEDULE, Due, Outbox
 from service.webhooks.sending import Reply
+from service.webhooks.service import Endpoints
+from service.workers.jobs import Jobs
 from tests.conftest import WORKER, submit
 from tests.service.webhooks.conftest import Make
 from worker.ports import Outcome

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from tests.laws.strategies import CPU, HOME, data_of, example, models, parsed
 from worker.engine.data import Split
 from worker.engine.evaluation import predictions
-from worker.engine.modes import EvaluationMode
+from worker.engine.hooks import EvaluationMode
 from worker.engine.stack import Member, Stack
 from worker.spec.families.model import Model
 from worker.spec.families.regularizer import defines

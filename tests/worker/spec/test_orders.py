@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.laws.strategies import CPU, HOME
 from worker.engine.data import Data
-from worker.engine.streams import words
+from worker.engine.rng import words
 from worker.spec.datasets.digits import Digits
 from worker.spec.folds import Fold
 from worker.spec.orders import parted, permutation, stream_key

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from service.datasets.options import Limits, Options, Reading
-from service.datasets.parsing import reader
+from service.sandbox.parsing import reader
+from service.sandbox.parsing.options import Limits, Options, Reading
 from tests.service.datasets.making import npz
 from worker.engine.data import Data
 from worker.spec.datasets.uploaded import Content, Uploaded

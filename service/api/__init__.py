@@ -1,1 +1,0 @@
-"""Thin routes: parse, delegate, present. No SQL."""

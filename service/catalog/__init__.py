@@ -1,0 +1,1 @@
+"""The catalog: parts of a spec, presets, JSON schemas, and the server's capabilities."""

@@ -1,0 +1,189 @@
+"""Routes that tell what can be asked for: the catalog of parts, the schema of a run, what this server has."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from service.catalog.editor_schemas import run_schema, study_schema
+from service.catalog.presets import Preset, preset, presets
+from service.errors import PresetNotFound, SpecRefused, Unavailable
+from service.http.dependencies import SettingsOf, only
+from service.http.problems import problems
+from service.models.schemas import PredictBody
+from service.runs.bodies import BulkBody, CancelBody, ChangeBody, CloneBody, ExtendBody, RunBody
+from service.runs.dependencies import RunsOf
+from service.runs.schemas import WorkerList, WorkerView
+from service.studies.bodies import SeedsBody, StudyBody
+from service.tokens.schemas import TokenBody
+from service.webhooks.bodies import EndpointBody, EndpointChangeBody
+from worker.spec.families.dataset import BuiltIn
+from worker.spec.families.regularizer import Regularizer
+from worker.spec.part import Part
+from worker.spec.run import ENGINE_VERSION
+
+router = APIRouter(prefix="/v1", tags=["catalog"])
+FAMILIES = ("datasets", "models", "losses", "regularizers", "optimizers", "schedules", "stops")
+
+
+class CatalogPart(BaseModel):
+    """A part that a spec can name."""
+
+    kind: str
+    summary: str
+    equation: str
+    reference: str
+    per_run: list[str]
+    neutral: dict[str, float] | None
+    missing: str | None
+    json_schema: dict[str, Any]
+
+
+class Catalog(BaseModel):
+    """Every part, by family."""
+
+    object: str = "catalog"
+    datasets: list[CatalogPart]
+    models: list[CatalogPart]
+    losses: list[CatalogPart]
+    regularizers: list[CatalogPart]
+    optimizers: list[CatalogPart]
+    schedules: list[CatalogPart]
+    stops: list[CatalogPart]
+
+
+class PresetList(BaseModel):
+    """All presets."""
+
+    object: str = "list"
+    data: list[Preset]
+    has_more: bool = False
+    next_cursor: str | None = None
+
+
+class Capabilities(BaseModel):
+    """What this server takes and what its workers have."""
+
+    object: str = "capabilities"
+    version: str
+    engine_version: str
+    limits: dict[str, float]
+    devices: list[str]
+    workers: list[WorkerView]
+
+
+def parts_of(family: str) -> Mapping[str, type[Part]]:
+    """The parts in one folder of the spec."""
+    kinds: Mapping[str, type[Part]] = importlib.import_module(f"worker.spec.{family}").KINDS
+    return kinds
+
+
+@functools.cache
+def _described(part: type[Part]) -> dict[str, Any]:
+    neutral = getattr(part, "neutral", None) if issubclass(part, Regularizer) else None
+    return {
+        "kind": part.model_fields["kind"].default,
+        "summary": inspect.getdoc(part) or "",
+        "equation": part.equation,
+        "reference": part.reference,
+        "per_run": sorted(part.per_run()),
+        "neutral": neutral,
+        "json_schema": part.model_json_schema(),
+    }
+
+
+@router.get("/catalog", operation_id="get_catalog", dependencies=[Depends(only())], responses=problems(SpecRefused))
+def get_catalog(settings: SettingsOf) -> Catalog:
+    """Every part that a spec can name, with its schema, equation and reference."""
+
+    def shown(part: type[Part]) -> CatalogPart:
+        missing = part.missing(settings.datasets) if issubclass(part, BuiltIn) else None
+        return CatalogPart(**_described(part), missing=missing)
+
+    return Catalog.model_validate({f: [shown(part) for part in parts_of(f).values()] for f in FAMILIES})
+
+
+@router.get(
+    "/schema/run.json", operation_id="get_run_schema", dependencies=[Depends(only())], responses=problems(SpecRefused)
+)
+def get_run_schema() -> dict[str, Any]:
+    """The JSON schema of a run's body, for editors."""
+    return run_schema()
+
+
+@router.get(
+    "/schema/study.json",
+    operation_id="get_study_schema",
+    dependencies=[Depends(only())],
+    responses=problems(SpecRefused),
+)
+def get_study_schema() -> dict[str, Any]:
+    """The JSON schema of a study's body, for editors."""
+    return study_schema()
+
+
+@router.get("/presets", operation_id="list_presets", dependencies=[Depends(only())], responses=problems(SpecRefused))
+def list_presets() -> PresetList:
+    """Well-known experiments as ready bodies."""
+    return PresetList(data=list(presets().values()))
+
+
+@router.get(
+    "/presets/{name}",
+    operation_id="get_preset",
+    dependencies=[Depends(only())],
+    responses=problems(PresetNotFound, SpecRefused),
+)
+def get_preset(name: str) -> Preset:
+    """One of them."""
+    return preset(name)
+
+
+@router.get(
+    "/capabilities",
+    operation_id="get_capabilities",
+    dependencies=[Depends(only())],
+    responses=problems(SpecRefused, Unavailable),
+)
+def get_capabilities(runs: RunsOf, settings: SettingsOf) -> Capabilities:
+    """What this server takes, and what its workers have and promise."""
+    workers = [WorkerView.of(row) for row in runs.workers()]
+    names = ("max_body_bytes", "max_parameters", "max_run_bytes", "max_run_seconds", "max_predict_rows", "stack_limit")
+    names += ("max_upload_bytes", "max_dataset_bytes")  # type: ignore[assignment]
+    return Capabilities(
+        version=version("fitwell"),
+        engine_version=ENGINE_VERSION,
+        limits={name: getattr(settings, name) for name in names},
+        devices=sorted({device for worker in workers for device in worker.devices}),
+        workers=workers,
+    )
+
+
+@router.get(
+    "/workers",
+    operation_id="list_workers",
+    dependencies=[Depends(only())],
+    responses=problems(SpecRefused, Unavailable),
+)
+def list_workers(runs: RunsOf) -> WorkerList:
+    """The workers that are alive."""
+    return WorkerList(data=[WorkerView.of(row) for row in runs.workers()])
+
+
+def body_schemas() -> dict[str, Any]:
+    """The request bodies' schemas, as OpenAPI's components name them."""
+    runs = (RunBody, BulkBody, CancelBody, ChangeBody, CloneBody, ExtendBody, PredictBody)
+    bodies = (*runs, StudyBody, SeedsBody, TokenBody, EndpointBody, EndpointChangeBody)
+    _, schema = models_json_schema(
+        [(body, "validation") for body in bodies], ref_template="#/components/schemas/{model}"
+    )
+    definitions: dict[str, Any] = schema["$defs"]
+    return definitions

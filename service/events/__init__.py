@@ -1,0 +1,1 @@
+"""The event log as a page or as a stream of server-sent events."""

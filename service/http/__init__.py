@@ -1,0 +1,1 @@
+"""What all routes share: authentication, bodies, idempotency, problems, conditional requests."""

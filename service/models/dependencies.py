@@ -1,0 +1,12 @@
+"""Dependencies of routes: the service of models, limited to the caller."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends
+
+from service.http.dependencies import scoped_to_caller
+from service.models.service import Models
+
+ModelsOf = Annotated[Models, Depends(scoped_to_caller(Models))]

@@ -1,0 +1,1 @@
+"""Processes with limits: parsing uploads, predicting and drawing."""

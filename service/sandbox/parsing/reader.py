@@ -1,0 +1,117 @@
+"""From a file to a dataset: rows by format, target, split, the canonical file, the preview."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from service.sandbox.parsing.archives import holds_arrays, opened
+from service.sandbox.parsing.options import Format, Options, Reading
+from service.sandbox.parsing.previews import preview
+from service.sandbox.parsing.refusals import Refused
+from service.sandbox.parsing.sources import Source
+from service.sandbox.parsing.splits import split
+from service.sandbox.parsing.targets import target_of
+from service.sandbox.parsing.writer import write
+
+ZIP, PARQUET = b"PK\x03\x04", b"PAR1"
+DIM = 128
+TABLES: tuple[Format, ...] = ("csv", "parquet")
+ONLY_FOR: dict[str, tuple[Format, ...]] = {"target": TABLES, "drop": TABLES, "header": ("csv",), "grey": ("zip",)}
+
+
+def looks_like(body: Path) -> Format:
+    """The format that the first bytes speak of; what may be any zip file is ``zip``."""
+    with body.open("rb") as file:
+        first = file.read(4)
+    if first == ZIP:
+        return "zip"
+    return "parquet" if first == PARQUET else "csv"
+
+
+def import_for(form: Format) -> None:
+    """Import what the format needs, without threads of its own and without an allocator that reserves what it can."""
+    if form in TABLES:
+        os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
+        import pyarrow as pa  # noqa: PLC0415 - each format its own libraries
+
+        from service.sandbox.parsing import csv_files, parquet_files  # noqa: F401, PLC0415
+
+        pa.set_cpu_count(1)
+        pa.set_io_thread_count(1)
+    else:
+        from PIL import Image  # noqa: PLC0415
+
+        from service.sandbox.parsing import images, npz  # noqa: F401, PLC0415
+
+        Image.preinit()
+
+
+def read(body: Path, data: Path, form: Format, reading: Reading) -> dict[str, Any]:
+    """Write the dataset in ``body`` to ``data``; what it is.
+
+    Raises:
+        Refused: it is none, or none that can be trained on.
+    """
+    options = reading.options
+    source = _table(body, form, reading) if form in TABLES else _archive(body, form, reading)
+    target = target_of(source.y, options.task)
+    parts = split(source, target, options)
+    written = write(data, source, target, parts)
+    notes = [*source.notes, f"The task is {target.task}, {target.note}.", parts.note, *_dim(source)]
+    return {
+        "format": source.format,
+        "sha256": written.sha256,
+        "bytes": written.bytes,
+        "content": {
+            "task": target.task,
+            "shape": list(source.shape),
+            "classes": list(target.classes),
+            "rows_train": len(parts.train),
+            "rows_test": len(parts.test),
+            "order": parts.order,
+        },
+        "notes": notes,
+        "preview": preview(source, target, parts),
+    }
+
+
+def _dim(source: Source) -> list[str]:
+    """A word on pictures that are all but black: 0 … 16 is what some files hold of 0 … 255."""
+    brightest = int(max(x.max() for x in source.x)) if len(source.shape) > 1 else 255
+    if brightest >= DIM:
+        return []
+    return [f"The brightest pixel is {brightest} of 255; dataset.normalize with the preview's figures makes up for it."]
+
+
+def _check_options(form: Format, options: Options) -> None:
+    usual = Options()
+    for name, forms in ONLY_FOR.items():
+        if form not in forms and getattr(options, name) != getattr(usual, name):
+            message = f"{name!r} is for {' and '.join(forms)}, and the file is {form}; leave it out."
+            raise Refused("wrong_option", message, place=name)
+
+
+def _archive(body: Path, form: Format, reading: Reading) -> Source:
+    """The rows of a zip file; where nobody named its format, its entries' names tell whether NumPy wrote it."""
+    from service.sandbox.parsing import images, npz  # noqa: PLC0415
+
+    options, limits = reading.options, reading.limits
+    with opened(body) as archive:
+        if form == "zip" and options.format is None and holds_arrays(archive):
+            form = "npz"
+        _check_options(form, options)
+        return npz.read(archive, limits) if form == "npz" else images.read(archive, limits, grey=options.grey)
+
+
+def _table(body: Path, form: Format, reading: Reading) -> Source:
+    from service.sandbox.parsing import csv_files, parquet_files, tables  # noqa: PLC0415
+
+    _check_options(form, reading.options)
+    notes: list[str] = []
+    if form == "csv":
+        table = csv_files.table_of(body, reading.options, notes)
+    else:
+        table = parquet_files.table_of(body, reading.limits)
+    return tables.source_of(table, form, reading.options, reading.limits, notes)

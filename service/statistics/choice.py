@@ -1,0 +1,134 @@
+"""Which arm to take: the best, or the simplest of those that are as good as the best within one standard error.
+
+    choose the simplest arm a with  m_a ≤ m_b + s_b / √k        b: the arm of the lowest mean m, where low is better
+
+m is the mean and s the standard deviation of an arm's k values, one for each fold. Seeds are averaged within a fold
+first: the seeds of a fold share its rows, so to count them one by one would make the error smaller than it is. Without
+folds the values are the seeds'.
+
+Reference: Breiman, Friedman, Olshen and Stone, 1984, "Classification and regression trees", section 3.4.3 (the rule);
+Hastie, Tibshirani and Friedman, 2009, "The elements of statistical learning", section 7.10 (the error over folds).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from service.statistics.comparison import Measured
+from service.statistics.sign_flip import Floats
+
+Rule = Literal["best", "one_standard_error"]
+Simplicity = Mapping[str, tuple[float, ...]]
+"""By arm, what is compared in turn; the larger one is simpler."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An arm over the seeds that all candidates have; without a mean where it cannot be chosen."""
+
+    id: str
+    values: tuple[float, ...]
+    """One for each fold, or for each seed where there are none."""
+    mean: float | None
+    std: float | None
+    standard_error: float | None
+    within: bool
+    """Whether it is as good as the best within one standard error."""
+    diverged: int
+    unfinished: int
+    missing: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The arm that was chosen, and among which."""
+
+    chosen: str
+    best: str
+    over: Literal["folds", "seeds"] | None
+    """What the spread is of; None where there is a single value."""
+    threshold: float | None
+    """The mean from which on an arm is as good as the best within one standard error."""
+    seeds: tuple[int, ...]
+    candidates: tuple[Candidate, ...]
+
+
+def choose(
+    measured: Iterable[Measured],
+    *,
+    arms: Sequence[str],
+    rule: Rule,
+    simplicity: Simplicity,
+    lower_is_better: bool,
+    on_folds: bool,
+) -> Choice | None:
+    """The choice among ``arms``, of which cells are folds; None where nothing can be chosen yet.
+
+    An arm can be chosen where no run of it diverged and some seed is whole; it is judged by the seeds that are whole in
+    all such arms. Where one standard error cannot be told, only the best is within it.
+    """
+    table: dict[str, dict[int, list[Measured]]] = {arm: {} for arm in arms}
+    for one in measured:
+        table[one.group].setdefault(one.seed, []).append(one)
+    whole = {arm: _whole(seeds) for arm, seeds in table.items() if not _count(seeds, "diverged")}
+    whole = {arm: seeds for arm, seeds in whole.items() if seeds}
+    shared = sorted(set.intersection(*whole.values())) if whole else []
+    if not shared:
+        return None
+    values = {arm: _values([table[arm][seed] for seed in shared], on_folds=on_folds) for arm in whole}
+    means = {arm: float(of_arm.mean()) for arm, of_arm in values.items()}
+    sign = 1 if lower_is_better else -1
+    best = min(means, key=lambda arm: sign * means[arm])
+    error = _standard_error(values[best])
+    threshold = None if error is None else means[best] + sign * error
+    within = [arm for arm in means if arm == best or (threshold is not None and sign * means[arm] <= sign * threshold)]
+    simplest = max(within, key=lambda arm: (simplicity.get(arm, ()), -sign * means[arm]))
+    return Choice(
+        chosen=best if rule == "best" else simplest,
+        best=best,
+        over=None if error is None else "folds" if on_folds else "seeds",
+        threshold=threshold,
+        seeds=tuple(shared),
+        candidates=tuple(_candidate(arm, seeds, values.get(arm), within) for arm, seeds in table.items()),
+    )
+
+
+Seeds = Mapping[int, Sequence[Measured]]
+
+
+def _whole(seeds: Seeds) -> set[int]:
+    return {seed for seed, cells in seeds.items() if all(cell.state == "measured" for cell in cells)}
+
+
+def _count(seeds: Seeds, state: str) -> int:
+    return sum(cell.state == state for cells in seeds.values() for cell in cells)
+
+
+def _values(seeds: Sequence[Sequence[Measured]], *, on_folds: bool) -> Floats:
+    """Each fold's mean over the seeds, or each seed's value."""
+    ordered = [sorted(cells, key=lambda cell: cell.cell) for cells in seeds]
+    values = np.array([[cell.value for cell in cells] for cells in ordered])
+    means: Floats = values.mean(axis=0 if on_folds else 1)
+    return means
+
+
+def _standard_error(values: Floats) -> float | None:
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+
+
+def _candidate(arm: str, seeds: Seeds, values: Floats | None, within: Sequence[str]) -> Candidate:
+    return Candidate(
+        id=arm,
+        values=() if values is None else tuple(values.tolist()),
+        mean=None if values is None else float(values.mean()),
+        std=None if values is None or len(values) < 2 else float(values.std(ddof=1)),
+        standard_error=None if values is None else _standard_error(values),
+        within=arm in within,
+        diverged=_count(seeds, "diverged"),
+        unfinished=_count(seeds, "unfinished"),
+        missing=_count(seeds, "missing"),
+    )

@@ -1,0 +1,149 @@
+"""Reports: a run or a study as one file that holds all it shows, runs nothing, and can be sent by mail."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from service.errors import Refusal
+from service.http.dependencies import CallerOf, only
+from service.models.dependencies import ModelsOf
+from service.models.service import Models
+from service.runs.dependencies import RecordsOf, RunsOf
+from service.runs.run import History, Run
+from service.sandbox.predicting.messages import Chosen
+from service.studies.comparison import Question
+from service.studies.dependencies import StudiesOf
+from service.studies.schemas import ComparisonView
+from service.web import code
+from service.web.assets import assets
+from service.web.differences import differences
+from service.web.figures import Line, bars, figure
+from service.web.pages.runs import found_of
+from service.web.pages.studies import one_of_each_arm
+from service.web.rendering import rendered
+from worker.spec.run import RunSpec
+
+router = APIRouter(include_in_schema=False)
+LOSSES = ("train.loss_eval", "val.loss", "test.loss")
+SCORES = ("accuracy", "r2", "rmse", "error")
+PICTURES = 20
+MOST_ROWS = 400
+"""Rows of a table; a longer one shows every second, third, … row."""
+
+
+@router.get("/runs/{run_id}/report", dependencies=[Depends(only())])
+async def get_run_report(run_id: str, caller: CallerOf, runs: RunsOf, records: RecordsOf, models: ModelsOf) -> Response:
+    """One run."""
+    run = await run_in_threadpool(runs.get, run_id)
+    history = await run_in_threadpool(records.history, run_id)
+    found = await run_in_threadpool(found_of, run_id, records)
+    marks = [(run.best["epoch"], f"best {run.best['metric']}")] if run.best else []
+    picture = await _picture(run, models)
+    context = {
+        "run": run,
+        "figures": [(title, figure(lines, marks)) for title, lines in _lines(history) if lines],
+        "table": _table(history),
+        "picture": None if picture is None else base64.b64encode(picture).decode(),
+        "text": code.as_json(run.spec),
+        "bars": bars,
+        **found,
+    }
+    return await run_in_threadpool(_file, "report_run.html", run_id, **context)
+
+
+async def asked(
+    metric: str | None = None,
+    at: str | None = None,
+    by: Annotated[list[str], Query()] = ["arm"],  # noqa: B006
+    pairs: str = "baseline",
+    baseline: str | None = None,
+    curve: str | None = None,
+) -> Question:
+    """What the page of the study compares."""
+    curves = [one for one in (curve or metric,) if one]
+    return Question(metric=metric, at=at, by=by, all_pairs=pairs == "all", baseline=baseline, curves=curves)
+
+
+COMPARED = only("metric", "at", "by", "pairs", "baseline", "curve")
+
+
+@router.get("/studies/{study_id}/report", dependencies=[Depends(COMPARED)])
+def get_study_report(
+    study_id: str, runs: RunsOf, studies: StudiesOf, question: Annotated[Question, Depends(asked)]
+) -> Response:
+    """One study, compared as its page compares it."""
+    study = studies.get(study_id)
+    question = replace(question, curves=question.curves or [study.metric])
+    comparison = ComparisonView.of(studies.compare(study_id, question))
+    arms = one_of_each_arm(runs, study)
+    ((drawn, curves),) = comparison.curves.items()
+    lines = [Line(name=one.arm, x=one.epoch, y=one.mean, low=one.low, high=one.high) for one in curves]
+    context = {
+        "study": study,
+        "comparison": comparison,
+        "figures": [(drawn, figure(lines))],
+        "arms": list(arms),
+        "differing": differences([run.spec for run in arms.values()]),
+        "text": code.as_json(study.request),
+    }
+    return _file("report_study.html", study_id, **context)
+
+
+def _file(template: str, name: str, **context: Any) -> Response:
+    """The report as a file to be saved; as a page of this server it would have to follow its rules."""
+    styles = "\n".join(assets().files[f"css/{one}.css"].decode() for one in ("base", "parts", "report"))
+    page = rendered(
+        template, styles=re.sub(r"/\*.*?\*/", "", styles, flags=re.DOTALL), version=version("fitwell"), **context
+    )
+    headers = {
+        "content-disposition": f'attachment; filename="{name}.html"',
+        "cache-control": "private, no-cache",
+    }
+    return Response(page, 200, headers, "text/html; charset=utf-8")
+
+
+def _lines(history: History) -> list[tuple[str, list[Line]]]:
+    """The figures of a run: its losses, and the first score that it has."""
+
+    def of(names: Sequence[str]) -> list[Line]:
+        there = [name for name in names if name in history.series]
+        return [Line(name=name, x=history.epoch, y=history.series[name]) for name in there]
+
+    for score in SCORES:
+        lines = of([f"train.{score}_eval", f"val.{score}", f"test.{score}"])
+        if lines:
+            return [("Loss", of(LOSSES) or of(["train.loss"])), (score.capitalize(), lines)]
+    return [("Loss", of(LOSSES) or of(["train.loss"]))]
+
+
+def _table(history: History) -> tuple[list[str], list[list[float | None]]]:
+    """Every series by epoch, thinned where it is very long."""
+    every = -(-len(history.epoch) // MOST_ROWS) or 1
+    names = [name for name in history.series if name != "seconds"]
+    rows = [
+        [epoch, *(history.series[name][i] for name in names)]
+        for i, epoch in enumerate(history.epoch)
+        if i % every == 0 or i == len(history.epoch) - 1
+    ]
+    return names, rows
+
+
+async def _picture(run: Run, models: Models) -> bytes | None:
+    """Test images and what the model takes them for, where it has any."""
+    dataset = RunSpec.of(run.spec).dataset
+    if run.status != "succeeded" or len(dataset.shape) < 2:
+        return None
+    chosen = Chosen(split="test", indices=tuple(range(min(PICTURES, dataset.rows[1]))))
+    try:
+        return await models.grid(run.id, "best", chosen, "light")
+    except Refusal:  # its model was not kept; the rest of the report is as good without
+        return None

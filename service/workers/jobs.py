@@ -1,0 +1,295 @@
+"""What workers do with runs: the service's side of ``worker.ports.JobSource``. Every method is one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+
+from service.runs import epoch_queries as epochs
+from service.runs import file_queries as files
+from service.runs import log_queries as notes
+from service.runs import report_queries as reports
+from service.runs import series_queries as series
+from service.runs import states, teachers
+from service.runs.teacher_queries import files_of as files_of_teachers
+from service.settings import Settings
+from service.store import events
+from service.store.database import reading, writing
+from service.store.events import NewEvent
+from service.store.rows import Row
+from service.store.tables import db_now
+from service.workers import queries as leases
+from service.workers import recording
+from worker.ports import (
+    Checkpoint,
+    Claim,
+    Measurement,
+    Note,
+    Order,
+    Outcome,
+    SourceUnavailable,
+    WeightsFile,
+    WorkerInfo,
+)
+
+CHECKPOINTS_KEPT = 2
+NOTE_CHARACTERS = 20_000
+"""Of a line in a run's log; of a longer one the end is kept, where the reason of an error stands."""
+ACTIONS: dict[str, states.Action] = {"succeeded": "succeed", "failed": "fail", "cancelled": "stop", "paused": "stop"}
+ORDERS: dict[str, Order] = {"running": "go", "cancelling": "cancel", "pausing": "pause"}
+
+
+class Jobs:
+    """Hands out runs from one database, and takes what comes of them."""
+
+    def __init__(self, engine: sa.Engine, settings: Settings) -> None:
+        self._engine = engine
+        self._settings = settings
+
+    @contextmanager
+    def _writing(self, *, durable: bool = True) -> Iterator[sa.Connection]:
+        try:
+            with writing(self._engine, durable=durable) as connection:
+                yield connection
+        except sa.exc.OperationalError as error:
+            raise SourceUnavailable(str(error.orig)) from error
+
+    def register(self, worker: WorkerInfo) -> None:
+        """Make this worker known, or say again that it lives."""
+        with self._writing(durable=False) as connection:
+            leases.see_worker(connection, worker)
+
+    def claim(self, worker: WorkerInfo, *, limit: int) -> Sequence[Claim]:
+        """The first queued run by priority and age, with up to ``limit`` − 1 that can share its stack and next epoch.
+
+        A run whose last attempt was barren is claimed alone, so that a poisonous one harms nobody else.
+        """
+        if not self._something_queued(worker):
+            return ()
+        with self._writing() as connection:
+            first = leases.next_queued(connection, worker.devices)
+            if first is None:
+                return ()
+            room = 0 if first.barren else self._fair_share(connection, first, min(limit, first.stack_runs)) - 1
+            chosen = [first, *leases.mates_of(connection, first, room)] if room else [first]
+            claims = [self._claimed(connection, row, worker) for row in chosen]
+            told = {"worker_id": worker.worker_id}
+            events.append(
+                connection, [NewEvent(c.run_id, "run.claimed", {**told, "attempt": c.attempt}) for c in claims]
+            )
+        return claims
+
+    def _fair_share(self, connection: sa.Connection, first: Row, most: int) -> int:
+        """How many of the runs that could train with ``first``, up to ``most``, leave as many for all idle workers."""
+        idle = max(1, leases.idle_workers(connection, self._settings.lease_seconds))
+        return -(-leases.count_alike(connection, first, idle * most) // idle)
+
+    def _something_queued(self, worker: WorkerInfo) -> bool:
+        """A look without a lock: idle workers must not keep writers waiting."""
+        try:
+            with reading(self._engine) as connection:
+                return leases.next_queued(connection, worker.devices) is not None
+        except sa.exc.OperationalError as error:
+            raise SourceUnavailable(str(error.orig)) from error
+
+    def _claimed(self, connection: sa.Connection, row: Row, worker: WorkerInfo) -> Claim:
+        token = leases.take(connection, row, worker.worker_id, self._settings.lease_seconds)
+        done = [e for e in epochs.of_run(connection, row.id) if e.epoch > 0]
+        names = dict.fromkeys(name for e in done for name in e.metrics)
+        return Claim(
+            run_id=row.id,
+            token=token,
+            attempt=row.attempt + 1,
+            spec=row.spec,
+            stack_runs=row.stack_runs,
+            checkpoints=files.checkpoints(connection, row.id),
+            weights=[*files.weights_of(connection, row.id), *files_of_teachers(connection, row.id)],
+            history={name: [e.metrics.get(name) for e in done] for name in names},
+        )
+
+    def started(self, claims: Sequence[Claim], *, device: str, determinism_class: str) -> set[str]:
+        """Training begins: on which device, with which promise. Returns the run ids that were lost."""
+        values = {"device_used": device, "determinism_class": determinism_class, "stack_size": len(claims)}
+
+        def start(connection: sa.Connection, row: Row) -> list[NewEvent]:
+            first = row.started_at is None
+            times = {"started_at": db_now()} if first else {}
+            self._change(connection, row, {**values, **times})
+            told = {"device": device, "stack_size": len(claims), "attempt": row.attempt}
+            return [NewEvent(row.id, "run.started" if first else "run.resumed", told)]
+
+        return self._each(claims, start)
+
+    def orders(self, claims: Sequence[Claim]) -> Mapping[str, Order]:
+        """Hear what is wanted, by run id; one cheap read."""
+        try:
+            with reading(self._engine) as connection:
+                return _orders(claims, leases.statuses(connection, claims))
+        except sa.exc.OperationalError as error:
+            raise SourceUnavailable(str(error.orig)) from error
+
+    def heartbeat(self, worker: WorkerInfo, claims: Sequence[Claim]) -> Mapping[str, Order]:
+        """Renew the leases and hear what is wanted, by run id."""
+        with self._writing(durable=False) as connection:
+            leases.touch_worker(connection, worker.worker_id)
+            leases.renew(connection, claims, self._settings.lease_seconds)
+            return _orders(claims, leases.statuses(connection, claims))
+
+    def record(self, claims: Sequence[Claim], measurements: Sequence[Measurement]) -> set[str]:
+        """Record one epoch of a stack, fenced row by row. Returns the run ids that were lost."""
+        measured = {m.run_id: m for m in measurements}
+        concerned = [claim for claim in claims if claim.run_id in measured]
+
+        with self._writing(durable=False) as connection:
+            held = leases.held(connection, concerned)
+            events.append(connection, recording.record(connection, list(held.values()), measured))
+        return {claim.run_id for claim in concerned} - held.keys()
+
+    def checkpointed(
+        self,
+        claims: Sequence[Claim],
+        checkpoints: Mapping[str, Checkpoint],
+        weights: Mapping[str, Sequence[WeightsFile]],
+    ) -> Sequence[str]:
+        """Point runs at their newest checkpoints and weights. Returns the paths that nothing points at any more."""
+        dropped: list[str] = []
+        concerned = [claim for claim in claims if claim.run_id in checkpoints or claim.run_id in weights]
+
+        def point(connection: sa.Connection, row: Row) -> list[NewEvent]:
+            if row.id in checkpoints:
+                files.insert_checkpoint(connection, row.id, row.attempt, checkpoints[row.id])
+                old = [c.path for c in files.checkpoints(connection, row.id)[CHECKPOINTS_KEPT:]]
+                files.delete_checkpoints(connection, row.id, old)
+                dropped.extend(old)
+            before = [files.replace_weights(connection, row.id, file) for file in weights.get(row.id, ())]
+            dropped.extend(path for path in before if path is not None)
+            return []
+
+        def drop(connection: sa.Connection, lost: set[str]) -> Sequence[str]:
+            for run_id in sorted(lost):
+                dropped.extend([checkpoints[run_id].path] if run_id in checkpoints else [])
+                dropped.extend(file.path for file in weights.get(run_id, ()))
+            return files.unused(connection, dropped)
+
+        with self._writing() as connection:
+            lost = self._each_in(connection, concerned, point)
+            return drop(connection, lost)
+
+    def note(self, claims: Sequence[Claim], note: Note) -> None:
+        """Add a line to the logs of those of its runs that are held."""
+        concerned = [claim for claim in claims if claim.run_id in note.run_ids]
+        with self._writing(durable=False) as connection:
+            held = leases.held(connection, concerned)
+            notes.insert(
+                connection, list(held.values()), note.level, note.text[-NOTE_CHARACTERS:].replace("\0", "\ufffd")
+            )
+
+    def finish(self, claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> set[str]:
+        """End runs. Returns the run ids that were lost."""
+        ended = {outcome.run_id: outcome for outcome in outcomes}
+        concerned = [claim for claim in claims if claim.run_id in ended]
+
+        def end(connection: sa.Connection, row: Row) -> list[NewEvent]:
+            outcome = ended[row.id]
+            why = (outcome.code, outcome.message) if outcome.status == "failed" else (None, None)
+            told = {"code": outcome.code} if outcome.code else {}
+            reports.replace(connection, row.id, outcome.reports)
+            series.keep(connection, row.id)
+            return self._leave(connection, row, ACTIONS[outcome.status], why, told)
+
+        return self._each(concerned, end)
+
+    def release(self, claims: Sequence[Claim], *, barren: bool) -> None:
+        """Give runs back to the queue; ``barren`` leaves the attempt counted."""
+
+        def give_back(connection: sa.Connection, row: Row) -> list[NewEvent]:
+            reason = "worker_died" if barren else "worker_stopped"
+            return self._give_back(connection, row, barren=barren, reason=reason)
+
+        self._each(claims, give_back)
+
+    def expire(self) -> int:
+        """Take back the runs whose holder gave no sign of life for too long; returns how many."""
+        with reading(self._engine) as connection:
+            if not leases.any_expired(connection):  # a look without a lock: others must not wait for it
+                return 0
+        with self._writing() as connection:
+            rows = leases.expired(connection)
+            told = [self._give_back(connection, row, barren=True, reason="lease_expired") for row in rows]
+            events.append(connection, [event for events_of_one in told for event in events_of_one])
+        return len(rows)
+
+    def close(self, worker: WorkerInfo) -> None:
+        """This worker is gone."""
+        with self._writing(durable=False) as connection:
+            leases.remove_worker(connection, worker.worker_id)
+
+    def _each(
+        self,
+        claims: Sequence[Claim],
+        work: Callable[[sa.Connection, Row], list[NewEvent]],
+        *,
+        durable: bool = True,
+    ) -> set[str]:
+        """Do ``work`` on every claimed run that is still held, in one transaction; the ids of the others."""
+        with self._writing(durable=durable) as connection:
+            return self._each_in(connection, claims, work)
+
+    def _each_in(
+        self,
+        connection: sa.Connection,
+        claims: Sequence[Claim],
+        work: Callable[[sa.Connection, Row], list[NewEvent]],
+    ) -> set[str]:
+        held = leases.held(connection, claims)
+        told = [event for row in held.values() for event in work(connection, row)]
+        events.append(connection, told)
+        return {claim.run_id for claim in claims} - held.keys()
+
+    def _change(self, connection: sa.Connection, row: Row, values: Mapping[str, Any]) -> None:
+        changed = leases.change(connection, row.id, row.token, values)
+        assert changed, f"{row.id} was locked and yet changed"
+
+    def _leave(
+        self,
+        connection: sa.Connection,
+        row: Row,
+        action: states.Action,
+        why: tuple[str | None, str | None],
+        told: dict[str, Any],
+    ) -> list[NewEvent]:
+        """Take a run from its holder, to wherever ``action`` leads from its status."""
+        status = states.after(row.status, action)
+        assert status is not None, f"{row.id} is {row.status} and cannot {action}"
+        values: dict[str, Any] = {**leases.RELEASED, "status": status}
+        if status in states.TERMINAL:
+            values["finished_at"] = db_now()
+        if status == "failed":
+            values |= {"error_code": why[0], "error_message": why[1]}
+        self._change(connection, row, values)
+        event = NewEvent(row.id, "run.requeued" if status == "queued" else f"run.{status}", told)
+        return [event, *teachers.ended(connection, row.id, status)] if status in states.TERMINAL else [event]
+
+    def _give_back(self, connection: sa.Connection, row: Row, *, barren: bool, reason: str) -> list[NewEvent]:
+        if not barren:
+            self._change(connection, row, {"barren": 0 if row.barren == 0 else row.barren - 1})
+        elif row.barren >= self._settings.barren_attempts:
+            message = (
+                f"{row.barren} workers in a row died or fell silent without recording an epoch of this run; it may "
+                "need more memory than there is. The worker's log may say more."
+            )
+            return self._leave(connection, row, "give_up", ("worker_lost", message), {"reason": reason})
+        return self._leave(connection, row, "release", (None, None), {"reason": reason})
+
+
+def _orders(claims: Sequence[Claim], statuses: Mapping[str, tuple[str, bool]]) -> Mapping[str, Order]:
+    """What the holder of ``claims`` is to do, given each run's status and whether its time is over."""
+    told: dict[str, Order] = {}
+    for claim in claims:
+        status, over = statuses.get(claim.run_id, ("", False))
+        order = ORDERS.get(status, "lost")
+        told[claim.run_id] = "time_out" if over and order == "go" else order
+    return told

@@ -1,0 +1,69 @@
+"""The presets: every body is one that the service takes and the engine can train."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from service.catalog.presets import presets
+from tests.laws.strategies import parsed, train
+
+BODIES = [pytest.param(body, id=body["name"]) for preset in presets().values() for body in preset.runs.values()]
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_a_presets_runs_are_taken_as_they_are(body: dict[str, Any]) -> None:
+    spec = parsed({name: value for name, value in body.items() if name != "name"})
+    assert not list(spec.objections())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("body", BODIES)
+def test_a_presets_runs_train_on_the_small_digits(body: dict[str, Any]) -> None:
+    small = {"kind": "digits", "train_size": 100, "validation_size": 50}
+    spec = {**body, "dataset": small, "epochs": 1}
+    spec.pop("name")
+    ((epoch, metrics, _),) = train([parsed(spec)], most=1)["0"]
+    assert epoch == 1
+    assert metrics["train.loss"] < 3
+
+
+def test_presets_are_listed_and_read_one_by_one(client: TestClient) -> None:
+    listed = client.get("/v1/presets").json()
+    systems = {preset["system"] for preset in listed["data"]}
+    assert systems >= {f"S{n}" for n in (1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)}
+    for preset in listed["data"]:
+        assert client.get(f"/v1/presets/{preset['name']}").json() == preset
+    body = listed["data"][0]["runs"]["plain"]
+    checked = client.post("/v1/runs?validate_only=true", json=body)
+    assert checked.status_code in (200, 422)  # 422 only where FashionMNIST is not on this machine
+    if checked.status_code == 422:
+        assert checked.json()["errors"][0]["code"] == "dataset_missing"
+
+
+def test_a_presets_study_has_its_arms_and_is_taken_as_it_is(client: TestClient) -> None:
+    studies = [preset for preset in client.get("/v1/presets").json()["data"] if preset["study"]]
+    runs = {"S15": 3 * 7 * 5 * 2, "S14": 5 * 20}
+    assert [preset["system"] for preset in studies] == list(runs)
+    for preset in studies:
+        told = client.post("/v1/studies/preview", json=preset["study"])
+        assert told.status_code == 200, told.text
+        assert {arm.partition(" [")[0] for arm in told.json()["arms"]} == preset["runs"].keys()
+        assert told.json()["runs"] == runs[preset["system"]]
+
+
+def test_published_figures_are_those_of_the_same_data_and_arms() -> None:
+    of_mnist = presets()["srivastava"]
+    assert of_mnist.published is not None
+    assert of_mnist.published.values.keys() == of_mnist.runs.keys()
+    assert sorted(of_mnist.published.values.values()) == [0.0105, 0.0125, 0.0135, 0.0155, 0.016, 0.0162]
+    assert {body["dataset"]["kind"] for body in of_mnist.runs.values()} == {"mnist"}
+
+
+def test_an_unknown_preset_names_the_known_ones(client: TestClient) -> None:
+    answer = client.get("/v1/presets/nonsense")
+    assert answer.status_code == 404
+    assert answer.json()["code"] == "preset_not_found"
+    assert "overfit_classifier" in answer.json()["detail"]

@@ -1,0 +1,35 @@
+"""A service on a directory of its own, and a client that talks to it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from service.app import create_app
+from service.settings import Settings
+from service.store.database import open_engine
+from service.workers.jobs import Jobs
+
+
+@pytest.fixture
+def here(tmp_path: Path, migrated: Path) -> Settings:
+    shutil.copyfile(migrated, tmp_path / "fitwell.db")
+    return Settings(data_dir=tmp_path)
+
+
+@pytest.fixture
+def client(here: Settings) -> Iterator[TestClient]:
+    with TestClient(create_app(here), raise_server_exceptions=False) as connected:
+        yield connected
+
+
+@pytest.fixture
+def work(here: Settings, client: TestClient) -> Iterator[Jobs]:
+    """The worker's side of the same database."""
+    engine = open_engine(here)
+    yield Jobs(engine, here)
+    engine.dispose()

@@ -1,0 +1,59 @@
+"""The stream of all events for those who do not see all runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import sqlalchemy as sa
+
+from service.callers import Caller
+from service.events import routes as events
+from service.http.tailer import Tailer
+from service.runs.reader import Records
+from service.runs.service import Runs
+from service.settings import Settings
+from tests.conftest import submit
+
+
+def caller(owner: str) -> Caller:
+    return Caller(owner=owner, scopes=("write",), shares_runs=False)
+
+
+async def told(stream: AsyncIterator[bytes]) -> str:
+    """The run of the next event."""
+    async for message in stream:
+        for line in message.decode().splitlines():
+            if line.startswith("data:"):
+                run_id: str = json.loads(line.removeprefix("data:"))["run_id"]
+                return run_id
+    raise AssertionError("the stream ended")
+
+
+def test_another_owners_events_are_neither_told_nor_looked_through_again(engine: sa.Engine, settings: Settings) -> None:
+    runs, records = Runs(engine, settings), Records(engine, settings)
+    asked: list[str] = []
+    sa.event.listen(engine, "before_cursor_execute", lambda *one: asked.append(one[2]))
+
+    async def main() -> None:
+        tailer = Tailer(
+            records.last_event_id,
+            lambda last, limit: [events.told(event) for event in records.events(None, after=last, limit=limit)],
+        )
+        tailer.start()
+        stream = events._stream(records.on_behalf_of(caller("bob")), tailer, None, 0)
+        mine = await asyncio.to_thread(submit, runs.on_behalf_of(caller("bob")), seed=1)
+        assert await told(stream) == mine
+        waiting = asyncio.create_task(told(stream))
+        for seed in range(5):
+            await asyncio.to_thread(submit, runs.on_behalf_of(caller("alice")), seed=seed)
+            await asyncio.sleep(0.1)
+        assert not waiting.done()
+        last = await asyncio.to_thread(submit, runs.on_behalf_of(caller("bob")), seed=9)
+        assert await asyncio.wait_for(waiting, 10) == last
+        tailer.close()
+
+    asyncio.run(main())
+    of_bob = [one for one in asked if "FROM event" in one and "run.owner =" in one]
+    assert len(of_bob) <= 2, "the log is read for a stream when it begins, and not for every event of others"

@@ -1,0 +1,68 @@
+"""Connections on which no request comes are ended: each of them is an open file, and nobody has shown a token yet."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import uvicorn
+
+from service.http import protocol
+
+HEAD_SECONDS = 0.1
+HEAD = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    """Answers without a look at the body, below /slow after a while."""
+    if scope["path"] == "/slow":
+        await asyncio.sleep(3 * HEAD_SECONDS)
+    await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"7")]})
+    await send({"type": "http.response.body", "body": b"a token"})
+
+
+@pytest.fixture
+def connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", HEAD_SECONDS)
+    config = uvicorn.Config(
+        app, http=protocol.BoundedHeads, lifespan="off", log_level="critical", timeout_keep_alive=60
+    )
+    server, bound = uvicorn.Server(config), socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, args=([bound],), daemon=True)
+    thread.start()
+    with socket.create_connection(bound.getsockname(), timeout=20) as connected:
+        yield connected
+    server.should_exit = True
+    thread.join()
+
+
+def until(connection: socket.socket, end: bytes) -> bytes:
+    """What comes until ``end``, or until the other side ends the connection."""
+    said = b""
+    while (not end or not said.endswith(end)) and (piece := connection.recv(1000)):
+        said += piece
+    return said
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n", b"\r\n"], ids=["nothing", "half a head", "a line"]
+)
+def test_a_connection_without_a_request_is_ended(connection: socket.socket, sent: bytes) -> None:
+    connection.sendall(sent)
+    assert until(connection, b"") == b""
+
+
+def test_a_body_that_nobody_wants_keeps_no_connection_open(connection: socket.socket) -> None:
+    connection.sendall(HEAD % b"/")
+    assert until(connection, b"a token").endswith(b"a token")
+    connection.sendall(b"x")
+    assert until(connection, b"") == b""
+
+
+def test_whoever_waits_for_an_answer_gets_it(connection: socket.socket) -> None:
+    connection.sendall(HEAD % b"/slow")
+    assert until(connection, b"a token").endswith(b"a token")

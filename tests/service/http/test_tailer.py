@@ -1,0 +1,128 @@
+"""Waiting: who follows hears everything once and nothing of others, and waiting costs no queries."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+
+from service.http import tailer as module
+from service.http.tailer import Tailer, Told
+from service.runs.service import Runs
+from service.store.tables import epoch
+from service.workers.jobs import Jobs
+from tests.conftest import WORKER, body, measured
+
+
+class Log:
+    """An event log in memory."""
+
+    def __init__(self) -> None:
+        self.events: list[Told] = []
+        self.reads = 0
+
+    def add(self, *run_ids: str) -> None:
+        for run_id in run_ids:
+            self.events.append(Told(len(self.events) + 1, run_id, "local", "epoch", b""))
+
+    def last(self) -> int:
+        return len(self.events)
+
+    def after(self, last: int, limit: int) -> list[Told]:
+        self.reads += 1
+        return self.events[last : last + limit]
+
+
+def watched(work: Callable[[Tailer, Log], Coroutine[Any, Any, None]]) -> None:
+    async def main() -> None:
+        log = Log()
+        tailer = Tailer(log.last, log.after)
+        tailer.start()
+        try:
+            async with asyncio.timeout(20):
+                await work(tailer, log)
+        finally:
+            tailer.close()
+
+    asyncio.run(main())
+
+
+def test_a_follower_hears_of_its_run_what_was_committed_since_and_nothing_else() -> None:
+    async def work(tailer: Tailer, log: Log) -> None:
+        log.add("a", "b")
+        async with tailer.follow("a") as mine, tailer.follow(None) as every:
+            log.add("b", "a", "b", "a")
+            heard: list[int] = []
+            while len(heard) < 2:
+                heard += [event.id for event in await mine.news(5)]
+            assert heard == [4, 6]
+            seen: list[int] = []
+            while len(seen) < 4:
+                seen += [event.id for event in await every.news(5)]
+            assert seen == [3, 4, 5, 6]
+        async with tailer.follow("b") as late:
+            log.add("b")
+            assert [event.id for event in await late.news(5)] == [7], "what was before is history"
+
+    watched(work)
+
+
+def test_nobody_is_woken_for_another_run_and_the_log_is_read_once_for_all() -> None:
+    async def work(tailer: Tailer, log: Log) -> None:
+        async with tailer.follow("quiet") as quiet:
+            followers = [tailer.follow("busy") for _ in range(50)]
+            entered = [await one.__aenter__() for one in followers]
+            log.add("busy")
+            assert [len(await one.news(5)) for one in entered] == [1] * 50
+            assert log.reads == 1
+            assert not await quiet.news(0.2)
+            for one in followers:
+                await one.__aexit__(None, None, None)
+
+    watched(work)
+
+
+def test_a_follower_that_is_too_slow_is_told_that_it_missed_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_UNREAD", 3)
+
+    async def work(tailer: Tailer, log: Log) -> None:
+        async with tailer.follow("a") as slow:
+            log.add(*["a"] * 5)
+            while not slow.missed:
+                await asyncio.sleep(0.01)
+            assert [event.id for event in await slow.news(5)] == [1, 2, 3]
+
+    watched(work)
+
+
+def test_the_end_of_the_server_wakes_everybody() -> None:
+    async def work(tailer: Tailer, log: Log) -> None:
+        async with tailer.follow("a") as one:
+            asyncio.get_running_loop().call_later(0.05, tailer.close)
+            assert not await one.news(60)
+            assert tailer.closed
+
+    watched(work)
+
+
+def test_pollers_with_an_etag_cost_no_query_of_the_history(client: TestClient, work: Jobs) -> None:
+    run_id = client.post("/v1/runs", json=body()).json()["id"]
+    (claim,) = work.claim(WORKER, limit=1)
+    work.record([claim], [measured(run_id, 1)])
+    url = f"/v1/runs/{run_id}/history"
+    tag = client.get(url).headers["etag"]
+    statements: list[str] = []
+    engine = client.app.state.services[Runs]._engine  # type: ignore[attr-defined]
+    sa.event.listen(engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
+    for _ in range(5):
+        assert client.get(url, headers={"if-none-match": tag}).status_code == 304
+    about_epochs = f"FROM {epoch.name}"
+    assert statements
+    assert not [one for one in statements if about_epochs in one]
+    work.record([claim], [measured(run_id, 2)])
+    assert client.get(url, headers={"if-none-match": tag}).status_code == 200
+    assert [one for one in statements if about_epochs in one], "and a change is read"

@@ -1,0 +1,71 @@
+"""Bodies with teachers over HTTP: what is wrong is named at its place, however deep that is."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from service.workers.jobs import Jobs
+from tests.conftest import WORKER, body
+
+
+def learning(*teachers: Any, **fields: Any) -> dict[str, Any]:
+    return body(regularizers=[{"kind": "distillation", "teachers": list(teachers), **fields}])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("teachers", "pointer", "says"),
+    [
+        ([], "", "at least 1 item"),
+        ([{}], "/0", "A teacher is a run_id or a spec to train first, one of the two."),
+        ([{"run_id": "run_" + "0" * 26, "spec": body()}], "/0", "one of the two"),
+        ([{"spec": body(), "sha256": "a" * 64}], "/0", "no spec"),
+        ([{"run_id": "x"}], "/0/run_id", "pattern"),
+        ([{"spec": body(epochs=0)}], "/0/spec/epochs", "greater than or equal to 1"),
+        ([{"spec": learning({"spec": body(modle={})})}], "/0/spec/regularizers/0/teachers/0/spec/modle", "'model'"),
+    ],
+)
+def test_what_is_wrong_with_a_teacher_is_said_once_and_at_its_place(
+    client: TestClient, teachers: list[Any], pointer: str, says: str
+) -> None:
+    answer = client.post("/v1/runs", json=learning(*teachers))
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert error["pointer"] == f"/regularizers/0/teachers{pointer}"
+    assert says in error["message"]
+
+
+@pytest.mark.parametrize("generations", [9, 60, 2000])
+def test_a_chain_without_end_is_refused(client: TestClient, generations: int) -> None:
+    before, after = json.dumps(learning({"spec": "@"})).split('"@"')
+    chain = before * generations + json.dumps(body()) + after * generations
+    answer = client.post("/v1/runs", content=chain, headers={"content-type": "application/json"})
+    assert answer.status_code in (400, 422), answer.text
+
+
+def test_a_spec_with_teachers_is_validated_without_training_any(client: TestClient, work: Jobs) -> None:
+    answer = client.post("/v1/runs?validate_only=true", json=learning({"spec": body(seed=3)}))
+    assert answer.status_code == 200
+    assert answer.json()["spec"]["regularizers"][0]["teachers"][0]["spec"]["seed"] == 3
+    assert work.claim(WORKER, limit=8) == ()
+
+
+def test_arms_with_an_equal_teacher_have_one_and_waiting_arms_are_cancelled_with_their_study(
+    client: TestClient, work: Jobs
+) -> None:
+    spec = body(seed=9, model={"kind": "mlp", "hidden": [20]})
+    arms = {"plain": {}, "soft": learning({"spec": spec}), "cold": learning({"spec": spec}, temperature=1.0)}
+    study = client.post("/v1/studies", json={"base": body(), "arms": arms, "seeds": 2})
+    assert study.status_code == 201, study.text
+    runs = client.get("/v1/runs?limit=100").json()["data"]
+    assert len(runs) == 3 * 2 + 1
+    taught = [run for run in runs if run["status"] == "waiting"]
+    assert len({run["spec"]["regularizers"][0]["teachers"][0]["run_id"] for run in taught}) == 1
+    assert all("teachers" in run["waiting_reason"] for run in taught)
+    assert client.post(f"/v1/studies/{study.json()['id']}/cancel").status_code == 202
+    left = [run["status"] for run in client.get("/v1/runs?limit=100").json()["data"] if run["study_id"] is None]
+    assert left == ["queued"], "the teacher is no run of the study"

@@ -1,0 +1,211 @@
+"""The choice over HTTP: which orders are known, what is refused, and the spec that can be sent as it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from service.workers.jobs import Jobs
+from tests.conftest import BODY
+from tests.service.studies.test_folds import train
+
+STRENGTHS = [0.0, 0.001, 0.01, 0.1]
+L2: dict[str, Any] = {"kind": "l2", "strength": 0.0}
+BASE: dict[str, Any] = {**BODY, "dataset": {"kind": "digits"}, "regularizers": [L2], "epochs": 9}
+GRID = {"regularizers.0.strength": STRENGTHS}
+
+
+def study(client: TestClient, work: Jobs | None = None, **changed: Any) -> str:
+    """A study's address; its runs are over where there is somebody to do the work."""
+    answer = client.post("/v1/studies", json={"base": BASE, "grid": GRID, "folds": 5, **changed})
+    assert answer.status_code == 201, answer.text
+    if work is not None:
+        train(client, work, loss)
+    return f"/v1/studies/{answer.json()['id']}"
+
+
+def loss(arm: str, seed: int, fold: int, epoch: int) -> float:
+    """Lowest where the strength is 0.001, and nearly as low at 0.01; every other fold is best in epoch 3."""
+    rise = {"0]": 6, "0.001]": 0, "0.01]": 1, "0.1]": 40}.get(arm.rpartition("strength=")[2], 0)
+    return (128 + rise + 4 * fold + seed + 8 * abs(epoch - 2 - fold % 2)) / 64
+
+
+def choice(client: TestClient, address: str, **asked: Any) -> Any:
+    answer = client.get(f"{address}/choice", params=asked)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def refused(client: TestClient, address: str, **asked: Any) -> tuple[int, str, str]:
+    answer = client.get(f"{address}/choice", params=asked)
+    problem = answer.json()
+    (error,) = problem["errors"] or [{"pointer": "", "code": problem["code"]}]
+    return answer.status_code, error["code"], error["pointer"]
+
+
+def test_the_strongest_within_one_standard_error_is_chosen_and_its_spec_can_be_sent(
+    client: TestClient, work: Jobs
+) -> None:
+    address = study(client, work, seeds=2)
+    found = choice(client, address, rule="one_standard_error")
+    by_fold = np.array([[(128 + 4 * fold + seed) / 64 for seed in range(2)] for fold in range(5)]).mean(axis=1)
+    error = by_fold.std(ddof=1) / 5**0.5
+    assert found["best"] == "base [regularizers.0.strength=0.001]"
+    assert found["threshold"] == pytest.approx(by_fold.mean() + error)
+    best = found["arms"][1]
+    assert (best["mean"], best["standard_error"]) == (pytest.approx(by_fold.mean()), pytest.approx(error))
+    assert best["values"] == pytest.approx(by_fold.tolist())
+    assert (found["within_one_standard_error"], found["chosen"]) == (2, "base [regularizers.0.strength=0.01]")
+    assert found["simpler"] == [{"path": "regularizers.0.strength", "order": "desc", "inferred": True}]
+    assert (found["spread_over"], found["folds"], found["seeds"]) == ("folds", 5, [0, 1])
+    assert (found["exploratory"], found["optimistic"], found["complete"]) == (False, False, True)
+    assert "2 of 4 arms" in found["explanation"]
+    spec = found["chosen_spec"]
+    assert "fold" not in spec["dataset"]
+    assert (spec["seed"], spec["epochs"], spec["dataset"]["validation_size"]) == (0, 2, 0)
+    assert spec["regularizers"] == [{**spec["regularizers"][0], "kind": "l2", "strength": 0.01}]
+    run = client.post("/v1/runs", json=spec)
+    assert run.status_code == 201
+    assert run.json()["spec"] == spec
+    assert choice(client, address)["chosen"] == found["best"]
+
+
+def test_rules_that_watch_what_validates_are_left_out_of_the_chosen_spec(client: TestClient, work: Jobs) -> None:
+    stop = [{"kind": "early_stopping", "patience": 1}, {"kind": "max_steps", "steps": 1000}]
+    address = study(client, work, base={**BASE, "stop": stop})
+    for at, epochs in (("best", 2), ("last", 3), ("epoch:1", 1)):
+        spec = choice(client, address, at=at)["chosen_spec"]
+        assert [rule["kind"] for rule in spec["stop"]] == ["max_steps"]
+        assert spec["epochs"] == epochs
+        assert client.post("/v1/runs", json=spec).status_code == 201
+
+
+@pytest.mark.slow
+def test_without_folds_the_spread_is_over_seeds_and_the_spec_is_the_arms(client: TestClient, work: Jobs) -> None:
+    address = study(client, work, folds=None, seeds=3)
+    found = choice(client, address, rule="one_standard_error")
+    assert (found["spread_over"], found["folds"]) == ("seeds", None)
+    assert found["arms"][1]["standard_error"] == pytest.approx(1 / 64 / 3**0.5)
+    spec = found["chosen_spec"]
+    assert (spec["epochs"], spec["dataset"]["validation_size"]) == (9, 288)
+    run = client.post("/v1/runs", json=spec).json()
+    assert (run["status"], run["reused_from"] is None) == ("succeeded", False), "the study trained it"
+    single = study(client, work, folds=None, seeds=1)
+    assert choice(client, single)["spread_over"] is None
+    assert refused(client, single, rule="one_standard_error") == (422, "no_spread", "rule")
+
+
+@pytest.mark.slow
+def test_the_order_is_known_only_where_one_strength_alone_differs(client: TestClient, work: Jobs) -> None:
+    rule = {"rule": "one_standard_error"}
+    dropout = {"kind": "dropout", "p": 0.1}
+    two = study(client, work, base={**BASE, "regularizers": [dropout]}, grid={"/regularizers/0/p": [0.1, 0.4]})
+    assert choice(client, two, **rule)["simpler"][0]["path"] == "/regularizers/0/p"
+    unknown: list[dict[str, Any]] = [
+        {"arms": {"a": {}, "b": {"regularizers_add": [dropout]}}},
+        {"grid": {**GRID, "optimizer.lr": [0.1, 0.2]}},
+        {"grid": {"optimizer.lr": [0.1, 0.2]}},
+        {
+            "base": {**BASE, "regularizers": [{"kind": "max_norm", "limit": 1.0}]},
+            "grid": {"regularizers.0.limit": [1.0, 2.0]},
+        },
+        {
+            "base": {**BASE, "regularizers": [{"kind": "rotation", "degrees": 1.0}]},
+            "grid": {"regularizers.0.degrees": [1.0, 2.0]},
+        },
+        {"grid": {"regularizers.0.kind": ["l1", "l2"]}},
+    ]
+    for changed in unknown:
+        address = study(client, work, **{"folds": 2, **changed})
+        assert refused(client, address, **rule) == (422, "no_order", "simpler")
+        assert choice(client, address)["simpler"] == []
+    told = client.get(f"{study(client, work, **unknown[1])}/choice", params=rule).json()["errors"][0]
+    assert told["allowed"][:2] == ["regularizers.0.strength:desc", "regularizers.0.strength:asc"]
+    one = study(client, work, grid={})
+    assert choice(client, one, **rule)["chosen"] == "base"
+
+
+def test_the_order_can_be_named_and_arms_without_the_path_count_as_less(client: TestClient, work: Jobs) -> None:
+    arms = {"none": {"regularizers": []}, "weak": {}, "strong": {"regularizers": [{"kind": "l2", "strength": 0.1}]}}
+    address = study(client, work, arms=arms, grid={"optimizer.lr": [0.1, 0.2]})
+    rule = {"rule": "one_standard_error"}
+    path = "regularizers.0.strength"
+    assert choice(client, address, **rule, simpler=f"{path}:desc")["chosen"].startswith("strong")
+    found = choice(client, address, **rule, simpler=[f"/{path.replace('.', '/')}:asc", "optimizer.lr:asc"])
+    assert found["chosen"] == "none [optimizer.lr=0.1]"
+    assert [order["inferred"] for order in found["simpler"]] == [False, False]
+    both = choice(client, address, **rule, simpler=[f"{path}:desc", "optimizer.lr:desc"])
+    assert both["chosen"] == "strong [optimizer.lr=0.2]"
+    for simpler, code in (
+        ("optimizer.lr", "no_order"),
+        (":desc", "no_order"),
+        ("optimizer.lr:up", "no_order"),
+        ("optimizer.nothing:asc", "no_such_path"),
+        ("optimizer.kind:asc", "no_number"),
+        ("model.hidden:asc", "no_number"),
+        ("dataset.train_size:asc", "no_number"),
+    ):
+        assert refused(client, address, **rule, simpler=simpler) == (422, code, "simpler")
+
+
+def test_a_choice_on_the_test_data_needs_leave(client: TestClient, work: Jobs) -> None:
+    strict = study(client, work)
+    assert refused(client, strict, metric="test.loss") == (422, "test_selection", "metric")
+    lenient = study(client, work, base={**BASE, "allow_test_selection": True})
+    found = choice(client, lenient, metric="test.loss")
+    assert (found["optimistic"], found["exploratory"]) == (True, True)
+    assert not choice(client, lenient)["optimistic"]
+    one = {"strict": {"allow_test_selection": False}, "lenient": {}}
+    mixed = study(client, work, base={**BASE, "allow_test_selection": True}, arms=one)
+    assert refused(client, mixed, metric="test.loss")[1] == "test_selection"
+
+
+def test_epochs_that_were_best_on_the_test_data_are_a_choice_on_it(client: TestClient, work: Jobs) -> None:
+    nothing_held_out = {**BASE, "dataset": {"kind": "digits", "validation_size": 0}}
+    address = study(client, work, base=nothing_held_out, folds=None, seeds=2)
+    assert refused(client, address) == (422, "test_selection", "metric")
+    assert refused(client, address, metric="train.loss") == (422, "test_selection", "at")
+    assert choice(client, address, metric="train.loss", at="last")["chosen"]
+
+
+def test_nothing_is_chosen_where_nothing_is_measured(client: TestClient, work: Jobs) -> None:
+    address = study(client)
+    assert refused(client, address) == (409, "nothing_to_choose", "")
+    assert "20 runs have not ended" in client.get(f"{address}/choice").json()["detail"]
+    train(client, work, loss, most=19)
+    found = choice(client, address)
+    assert (found["complete"], [arm["unfinished"] for arm in found["arms"]].count(1)) == (False, 1)
+    assert "Left out of the choice: 1 of the arms" in found["explanation"]
+    train(client, work, loss)
+    found = choice(client, address)
+    assert found["complete"]
+    assert "Left out" not in found["explanation"]
+    gone = study(client, seeds=[9])
+    client.post(f"{gone}/cancel")
+    assert refused(client, gone) == (409, "nothing_to_choose", "")
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        ({"metric": "weights.norm"}, "no_direction"),
+        ({"metric": "penalty.l1"}, "no_such_series"),
+        ({"at": "middle"}, "no_epoch"),
+        ({"at": "epoch:" + "9" * 5000}, "no_epoch"),
+        ({"simpler": "regularizers." + "9" * 5000 + ".strength:asc"}, "no_such_path"),
+        ({"rule": "worst"}, "literal_error"),
+        ({"simple": "x"}, "unknown_parameter"),
+    ],
+)
+def test_questions_that_make_no_sense_are_refused(
+    client: TestClient, work: Jobs, asked: dict[str, str], code: str
+) -> None:
+    assert refused(client, study(client, work), **asked)[:2] == (422, code)
+
+
+def test_a_study_that_is_not_there_is_not_found(client: TestClient) -> None:
+    answer = client.get("/v1/studies/study_nothing/choice")
+    assert (answer.status_code, answer.json()["code"]) == (404, "study_not_found")

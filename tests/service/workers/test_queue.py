@@ -1,0 +1,347 @@
+"""The queue's laws, on SQLite and PostgreSQL alike."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+
+from service.runs.reader import Records
+from service.runs.service import Runs
+from service.settings import Settings
+from service.store.database import open_engine, writing
+from service.store.tables import checkpoint, epoch, run
+from service.workers import queries as leases
+from service.workers.jobs import Jobs
+from tests.conftest import WORKER, measured, submit
+from worker.ports import Checkpoint, Claim, Outcome
+
+
+def one(jobs: Jobs) -> Claim:
+    (claim,) = jobs.claim(WORKER, limit=1)
+    return claim
+
+
+def outcome(claim: Claim, status: str = "succeeded") -> Outcome:
+    return Outcome(run_id=claim.run_id, status=status)  # type: ignore[arg-type]
+
+
+def saved(claim: Claim, number: int) -> dict[str, Checkpoint]:
+    name = f"{claim.run_id}/{claim.attempt}-{number}"
+    return {claim.run_id: Checkpoint(epoch=number, path=name, sha256="00", bytes=1, digest="d")}
+
+
+def lapse(engine: sa.Engine, run_id: str) -> None:
+    """Let a lease have run out."""
+    with engine.begin() as connection:
+        connection.execute(sa.update(run).where(run.c.id == run_id).values(lease_expires_at=1.0))
+
+
+def test_runs_are_claimed_by_priority_then_age(runs: Runs, jobs: Jobs) -> None:
+    first, second = submit(runs, seed=1), submit(runs, seed=2)
+    urgent = submit(runs, seed=3, priority=5)
+    assert [one(jobs).run_id for _ in range(3)] == [urgent, first, second]
+    assert jobs.claim(WORKER, limit=1) == ()
+
+
+def test_a_claim_is_a_stack_of_runs_that_differ_only_in_what_a_stack_holds_per_run(runs: Runs, jobs: Jobs) -> None:
+    dropout, penalty = {"kind": "dropout", "p": 0.2}, {"kind": "l2", "strength": 0.1}
+    together = [
+        submit(runs, seed=1),
+        submit(runs, seed=2, regularizers=[dropout]),
+        submit(runs, seed=3, regularizers=[penalty], optimizer={"kind": "sgd", "lr": 0.5}, epochs=7),
+    ]
+    other = submit(runs, seed=1, model={"kind": "mlp", "hidden": [17]})
+    assert [claim.run_id for claim in jobs.claim(WORKER, limit=16)] == together
+    assert [claim.run_id for claim in jobs.claim(WORKER, limit=16)] == [other]
+
+
+def test_a_stack_is_no_larger_than_asked(runs: Runs, jobs: Jobs) -> None:
+    for seed in range(5):
+        submit(runs, seed=seed)
+    assert [len(jobs.claim(WORKER, limit=3)) for _ in range(3)] == [3, 2, 0]
+
+
+def test_idle_workers_share_what_is_queued(runs: Runs, jobs: Jobs) -> None:
+    for seed in range(9):
+        submit(runs, seed=seed)
+    others = [replace(WORKER, worker_id=f"wrk_{i}") for i in range(3)]
+    for worker in others:
+        jobs.register(worker)
+    sizes = [len(jobs.claim(worker, limit=16)) for worker in others]
+    assert sizes == [3, 3, 3]
+    submit(runs, seed=10)
+    submit(runs, seed=11)
+    assert len(jobs.claim(WORKER, limit=16)) == 2, "workers that are busy leave all of it to the one who asks"
+
+
+def test_runs_of_different_next_epochs_are_not_claimed_together(runs: Runs, jobs: Jobs) -> None:
+    ahead = submit(runs, seed=1)
+    claim = one(jobs)
+    jobs.record([claim], [measured(ahead, 1)])
+    jobs.release([claim], barren=False)
+    submit(runs, seed=2)
+    assert [c.run_id for c in jobs.claim(WORKER, limit=16)] == [ahead]
+
+
+def test_a_run_goes_only_to_a_worker_that_has_its_device(runs: Runs, jobs: Jobs) -> None:
+    run_id = submit(runs, device="cuda")
+    assert jobs.claim(WORKER, limit=1) == ()
+    jobs.register(WORKER)
+    assert "cuda" in (runs.get(run_id).waiting_reason or "")
+
+
+@pytest.mark.parametrize("write", ["started", "record", "checkpointed", "finish", "release", "heartbeat"])
+def test_a_stale_token_changes_nothing(write: str, runs: Runs, records: Records, jobs: Jobs, engine: sa.Engine) -> None:
+    run_id = submit(runs)
+    stale = one(jobs)
+    jobs.record([stale], [measured(run_id, 1)])
+    lapse(engine, run_id)
+    assert jobs.expire() == 1
+    current = one(jobs)
+
+    def everything() -> object:
+        with engine.connect() as connection:
+            tables = (run, epoch, checkpoint)
+            return [sorted(map(repr, connection.execute(sa.select(table)).all())) for table in tables], records.events(
+                run_id
+            )
+
+    before = everything()
+    if write == "started":
+        assert jobs.started([stale], device="cpu", determinism_class="x") == {run_id}
+    elif write == "record":
+        assert jobs.record([stale], [measured(run_id, 2)]) == {run_id}
+    elif write == "checkpointed":
+        assert jobs.checkpointed([stale], saved(stale, 1), {}) == [saved(stale, 1)[run_id].path]
+    elif write == "finish":
+        assert jobs.finish([stale], [outcome(stale)]) == {run_id}
+    elif write == "release":
+        jobs.release([stale], barren=True)
+    else:
+        assert jobs.heartbeat(WORKER, [stale]) == {run_id: "lost"}
+        assert jobs.orders([stale]) == {run_id: "lost"}
+    assert everything() == before
+    assert jobs.record([current], [measured(run_id, 2)]) == set()
+
+
+def test_every_statement_is_fenced_by_itself(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
+    """Above them rows are locked and looked at; a change there must not be what lets a zombie write."""
+    run_id = submit(runs)
+    claim = one(jobs)
+    with writing(engine) as connection:
+        assert leases.change(connection, run_id, "another", {"epoch": 7}) is False
+        row = connection.execute(sa.select(run).where(run.c.id == run_id)).one()
+        assert (row.epoch, row.token) == (0, claim.token)
+        with pytest.raises(AssertionError, match="was locked"):
+            leases.take(connection, row, WORKER.worker_id, 30.0)
+        assert leases.change(connection, run_id, claim.token, {"epoch": 7}) is True
+
+
+def test_of_a_stack_what_is_recorded_is_fenced_run_by_run(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
+    ids = submit(runs, seed=1), submit(runs, seed=2)
+    tokens = {claim.run_id: claim.token for claim in jobs.claim(WORKER, limit=2)}
+    new = dict.fromkeys(leases.RECORDED) | {"epoch": 7, "last": {}, "revision": 0, "barren": 0}
+    with writing(engine) as connection:
+        there, other = ((run_id, tokens[run_id], new) for run_id in ids)
+        assert leases.record(connection, [there, (ids[1], "another", new)]) is False
+        assert [row.epoch for row in connection.execute(sa.select(run.c.epoch).order_by(run.c.seed))] == [7, 0]
+        assert leases.record(connection, [there, other]) is True
+        assert leases.record(connection, []) is True
+
+
+def test_a_lost_run_leaves_its_mates_alone(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
+    lost, kept = submit(runs, seed=1), submit(runs, seed=2)
+    claims = jobs.claim(WORKER, limit=2)
+    lapse(engine, lost)
+    jobs.expire()
+    assert jobs.record(claims, [measured(lost, 1), measured(kept, 1)]) == {lost}
+    assert runs.get(kept).epoch == 1
+    assert runs.get(lost).epoch == 0
+
+
+def test_a_heartbeat_keeps_the_lease(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
+    run_id = submit(runs)
+    claim = one(jobs)
+    lapse(engine, run_id)
+    assert jobs.heartbeat(WORKER, [claim]) == {run_id: "go"}
+    assert jobs.expire() == 0
+
+
+def test_an_epoch_recorded_twice_is_recorded_once(runs: Runs, records: Records, jobs: Jobs) -> None:
+    run_id = submit(runs)
+    claim = one(jobs)
+    jobs.record([claim], [measured(run_id, 1)])
+    version = runs.version(run_id)
+    jobs.record([claim], [measured(run_id, 1)])
+    assert runs.version(run_id) == version
+    assert records.history(run_id).epoch == [1]
+
+
+def test_other_values_for_a_recorded_epoch_replace_it_and_all_that_follow(
+    runs: Runs, records: Records, jobs: Jobs
+) -> None:
+    run_id = submit(runs)
+    claim = one(jobs)
+    for number, loss in ((1, 0.5), (2, 0.2), (3, 0.4)):
+        jobs.record([claim], [measured(run_id, number, val_loss=loss)])
+    assert runs.get(run_id).best == {
+        "epoch": 2, "metric": "val.loss", "value": 0.2, "selected_on": "val", "optimistic": False,
+    }  # fmt: skip
+    jobs.record([claim], [measured(run_id, 2, digest="elsewhere", val_loss=0.3)])
+    history = records.history(run_id)
+    assert (history.epoch, history.revision) == ([1, 2], 1)
+    assert history.series["val.loss"] == [0.5, 0.3]
+    assert (runs.get(run_id).best or {})["value"] == 0.3
+    assert [e.data for e in records.events(run_id) if e.type == "history_rewound"] == [{"from_epoch": 2, "epochs": 2}]
+
+
+def test_best_is_on_the_test_data_only_without_a_validation_split_and_says_so(runs: Runs, jobs: Jobs) -> None:
+    run_id = submit(runs)
+    jobs.record([one(jobs)], [measured(run_id, 1, test_loss=0.5)])
+    assert (runs.get(run_id).best or {})["optimistic"] is True
+
+
+def test_a_value_that_is_not_finite_is_null_and_named(runs: Runs, records: Records, jobs: Jobs) -> None:
+    run_id = submit(runs)
+    jobs.record([one(jobs)], [measured(run_id, 1, val_loss=float("nan"), train_loss=float("inf"))])
+    history = records.history(run_id)
+    assert history.series["val.loss"] == [None]
+    assert history.nonfinite == {"val.loss": {"1": "nan"}, "train.loss": {"1": "inf"}}
+
+
+def test_three_barren_attempts_fail_a_run_and_the_others_go_on(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
+    run_id = submit(runs)
+    for _ in range(3):
+        claim = one(jobs)
+        assert claim.run_id == run_id
+        lapse(engine, run_id)
+        jobs.expire()
+    failed = runs.get(run_id)
+    assert (failed.status, failed.error_code) == ("failed", "worker_lost")
+    healthy = submit(runs, seed=9)
+    assert one(jobs).run_id == healthy
+
+
+def test_a_recorded_epoch_forgives_barren_attempts(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
+    run_id = submit(runs)
+    for attempt in range(1, 7):
+        claim = one(jobs)
+        if attempt % 2 == 0:
+            jobs.record([claim], [measured(run_id, attempt // 2)])
+        lapse(engine, run_id)
+        jobs.expire()
+    assert runs.get(run_id).status == "queued"
+
+
+def test_a_run_whose_last_attempt_was_barren_is_claimed_alone(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
+    poison, healthy = submit(runs, seed=1), submit(runs, seed=2)
+    claims = jobs.claim(WORKER, limit=1)
+    jobs.release(claims, barren=True)
+    assert [c.run_id for c in jobs.claim(WORKER, limit=16)] == [poison]
+    assert [c.run_id for c in jobs.claim(WORKER, limit=16)] == [healthy]
+
+
+def test_giving_back_in_good_order_is_no_barren_attempt(runs: Runs, jobs: Jobs) -> None:
+    run_id = submit(runs)
+    for _ in range(5):
+        jobs.release([one(jobs)], barren=False)
+    assert runs.get(run_id).status == "queued"
+
+
+@pytest.mark.parametrize("reported", ["succeeded", "failed", "cancelled"])
+def test_a_run_to_be_cancelled_ends_cancelled_whatever_its_holder_reports(
+    reported: str, runs: Runs, jobs: Jobs
+) -> None:
+    run_id = submit(runs)
+    claim = one(jobs)
+    assert runs.act(run_id, "cancel")[0].status == "cancelling"
+    assert jobs.orders([claim]) == {run_id: "cancel"}
+    assert jobs.finish([claim], [outcome(claim, reported)]) == set()
+    assert runs.get(run_id).status == "cancelled"
+
+
+def test_cancel_after_the_end_changes_nothing(runs: Runs, jobs: Jobs) -> None:
+    from service.errors import TransitionRefused
+
+    run_id = submit(runs)
+    claim = one(jobs)
+    jobs.finish([claim], [outcome(claim)])
+    with pytest.raises(TransitionRefused):
+        runs.act(run_id, "cancel")
+    assert runs.get(run_id).status == "succeeded"
+
+
+def test_a_cancelled_run_whose_worker_died_ends_cancelled(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
+    run_id = submit(runs)
+    one(jobs)
+    runs.act(run_id, "cancel")
+    lapse(engine, run_id)
+    jobs.expire()
+    assert runs.get(run_id).status == "cancelled"
+
+
+def test_a_cancelled_run_is_never_claimed(runs: Runs, jobs: Jobs) -> None:
+    run_id = submit(runs)
+    assert runs.act(run_id, "cancel")[0].status == "cancelled"
+    assert runs.act(run_id, "cancel")[1] is False
+    assert jobs.claim(WORKER, limit=1) == ()
+
+
+def test_the_two_newest_checkpoints_are_kept_and_handed_out_newest_first(runs: Runs, jobs: Jobs) -> None:
+    run_id = submit(runs)
+    claim = one(jobs)
+    dropped = [jobs.checkpointed([claim], saved(claim, number), {}) for number in (1, 2, 3)]
+    assert dropped == [[], [], [f"{run_id}/1-1"]]
+    jobs.release([claim], barren=False)
+    assert [c.epoch for c in one(jobs).checkpoints] == [3, 2]
+
+
+def test_a_claim_brings_the_history_that_stop_rules_need(runs: Runs, jobs: Jobs) -> None:
+    run_id = submit(runs)
+    claim = one(jobs)
+    for number, loss in ((0, 2.0), (1, 0.5), (2, float("nan"))):
+        jobs.record([claim], [measured(run_id, number, val_loss=loss)])
+    jobs.release([claim], barren=False)
+    assert one(jobs).history == {"val.loss": [0.5, None]}
+
+
+@pytest.mark.slow
+def test_event_ids_come_in_commit_order_so_that_a_reader_never_misses_one(
+    runs: Runs, records: Records, settings: Settings
+) -> None:
+    done, seen, failures = threading.Event(), list[int](), list[BaseException]()
+
+    def write(worker: int) -> None:
+        mine = open_engine(settings)
+        try:
+            for seed in range(15):
+                submit(Runs(mine, settings), seed=1000 * worker + seed)
+        except BaseException as error:
+            failures.append(error)
+        mine.dispose()
+
+    def read() -> None:
+        last = 0
+        while True:
+            over = done.is_set()
+            for event in records.events(None, after=last):
+                seen.append(event.id)
+                last = event.id
+            if over:
+                return
+            time.sleep(0.001)
+
+    reader = threading.Thread(target=read)
+    writers = [threading.Thread(target=write, args=(i,)) for i in range(4)]
+    for thread in (reader, *writers):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    done.set()
+    reader.join()
+    assert not failures
+    assert seen == list(range(1, 61))

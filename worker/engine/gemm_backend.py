@@ -1,0 +1,223 @@
+"""Which library multiplies matrices, and on how many threads: the first way on which laws 1 and 2 hold.
+
+torch sends fp32 GEMMs to MKL, whose bits change with K and the threads unless it is told to reproduce them strictly
+(MKL_CBWR). The switch for bfloat16 "precision" sends them to oneDNN instead, which computes in full float32 as long as
+it may use no AMX or AVX-512 BF16 instructions (ONEDNN_MAX_CPU_ISA). MKL is the faster one on Intel's processors,
+oneDNN on others. Whether a way holds is not believed but probed, on the stack's own shapes: the error against float64,
+then the bits of a step at several K and thread counts. The choice is a pure function of CPU, build and shapes; nothing
+is timed.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from worker.engine.data import SUBSET_ROWS
+from worker.engine.evaluation import CHUNK_ROWS
+from worker.engine.hooks import PlainMode
+from worker.engine.progress import MICRO_ROWS
+from worker.engine.rng import uniform
+from worker.engine.stack import Layout
+from worker.engine.thread_tuner import Pace
+from worker.spec.families.model import Acted, Material
+from worker.spec.families.optimizer import Step
+from worker.spec.optimizers.sgd import SGD
+from worker.spec.orders import stream_key
+from worker.spec.part import Stacked
+from worker.spec.run import ENGINE_VERSION, RunSpec
+from worker.spec.threads import Threads
+
+MOST_ERROR = 1e-6
+"""Relative error of a GEMM against float64; float32's own rounding gives about 3e-7."""
+ENVIRONMENT = {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE", "MKL_CBWR": "AUTO,STRICT"}
+"""To be set before torch computes anything."""
+
+Library = Literal["onednn", "mkl"]
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Route:
+    """How the dense layers of a stack are computed, and what that promises."""
+
+    library: Library
+    threads: int
+    holds: bool
+    """Whether the probe found laws 1 and 2 kept."""
+    pieces: bool = False
+    """Whether some of the model is computed in pieces."""
+
+    def enter(self) -> None:
+        """Make this process compute so from now on."""
+        Threads(self.threads, self.threads).use()
+        torch.backends.mkldnn.matmul.fp32_precision = "bf16" if self.library == "onednn" else "ieee"  # type: ignore[attr-defined] # set up at import
+
+    def pace(self, at_work: Callable[[], int] = lambda: 1) -> Pace:
+        """Freedom in the number of threads, where the probe found that bits do not depend on it."""
+        return Pace(self.threads if self.holds else 1, pieces=self.pieces, at_work=at_work)
+
+    @property
+    def determinism_class(self) -> str:
+        """Equal classes give equal bits; ``none`` where nothing is promised."""
+        if not self.holds:
+            return "none"
+        return f"cpu/{cpu_model()}/torch-{torch.__version__}/{self.library}/engine-{ENGINE_VERSION}"
+
+
+@functools.cache
+def cpu_model() -> str:
+    """The processor's name and instruction set, as the operating system and torch tell them."""
+    names = []
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+    return f"{(names or [platform.processor() or platform.machine()])[0]} {torch.backends.cpu.get_cpu_capability()}"
+
+
+def route_for(spec: RunSpec, *, threads: int, most_runs: int, device: torch.device = CPU) -> Route:
+    """The route for stacks of runs like ``spec``, up to ``most_runs`` of them, on at most ``threads`` threads.
+
+    Nothing has been probed on other devices than the CPU, so nothing is promised there.
+    """
+    if device.type != "cpu":
+        return Route(library="mkl", threads=threads, holds=False)
+    if not spec.model.trains:
+        return Route(library=_libraries()[0], threads=threads, holds=True)  # its answers are exact in any way
+    # What only a step's numbers depend on is left out, so that runs of the same shapes are probed once.
+    optimizer = spec.trained_by if spec.trained_by.multiplies else SGD(lr=0.1)
+    same = {"seed": 0, "regularizers": (), "stop": (), "epochs": 1, "optimizer": optimizer}
+    key = spec.model_copy(update={**same, "dataset": spec.dataset.held_out(None)})
+    return _probed(key.model_dump_json(), _heights(spec), threads, most_runs)
+
+
+def _heights(spec: RunSpec) -> tuple[int, ...]:
+    """How many rows go through the model at once, in training and in evaluation, the last ones included."""
+    whole, last = spec.batch_rows, spec.dataset.training_rows % spec.batch_rows
+    heights = {rows for batch in (whole, last) for rows in (min(batch, MICRO_ROWS), batch % MICRO_ROWS) if rows}
+    shown = (
+        spec.dataset.training_rows if spec.evaluate.train == "full" else min(SUBSET_ROWS, spec.dataset.training_rows)
+    )
+    evaluated = (shown, spec.dataset.validation_rows, spec.dataset.rows[1])
+    return tuple(sorted(heights | {CHUNK_ROWS} | {rows % CHUNK_ROWS for rows in evaluated if rows % CHUNK_ROWS}))
+
+
+@functools.lru_cache(maxsize=256)
+def _probed(spec_json: str, heights: tuple[int, ...], threads: int, most_runs: int) -> Route:
+    spec = RunSpec.model_validate_json(spec_json)
+    for count in dict.fromkeys((threads, 1)):
+        for library in _libraries():
+            route = Route(library=library, threads=count, holds=True, pieces=spec.model.in_pieces)
+            if _holds(route, spec, heights, most_runs):
+                return route
+    return Route(library="mkl", threads=1, holds=False)
+
+
+def _libraries() -> tuple[Library, ...]:
+    """In the order of their speed on this processor's make."""
+    return ("mkl", "onednn") if cpu_model().startswith("Intel") else ("onednn", "mkl")
+
+
+def _holds(route: Route, spec: RunSpec, heights: tuple[int, ...], most_runs: int) -> bool:
+    """Whether every run has the same bits alone on one thread and in any stack on the route's threads."""
+    # What rounded dense layers hide of what comes before them, those that round nothing show.
+    precisions = dict.fromkeys((spec.precision, "float32"))
+    for rows, precision in itertools.product(heights, precisions):
+        route.enter()
+        trial = Trial(spec.model_copy(update={"precision": precision}), rows, most_runs)
+        if trial.error() > MOST_ERROR:
+            return False
+        together = {k: trial.run(0, k) for k in sorted({2, 3, 5, most_runs}) if k <= most_runs}
+        for threads in dict.fromkeys((route.threads, 1)):
+            Threads(threads, threads).use()
+            for position in sorted({0, 1, most_runs - 1}):
+                alone = trial.run(position, position + 1)
+                for k, results in together.items():
+                    if position < k and any(
+                        not torch.equal(t[position], a[0]) for t, a in zip(results, alone, strict=True)
+                    ):
+                        return False
+    return True
+
+
+class Looking(PlainMode):
+    """Keeps the activations of hidden layers.
+
+    Where the next layer rounds them, another order of their sums is hidden in all but one number of some thousands, and
+    one draw of numbers would speak for itself alone.
+    """
+
+    def __init__(self) -> None:
+        self.seen: list[Tensor] = []
+
+    def __call__(self, a: Tensor, layer: int) -> Acted:
+        """Leave ``a`` as it is."""
+        self.seen.append(a.clone())
+        return super().__call__(a, layer)
+
+
+class Trial:
+    """A step on made-up numbers, in the shapes of a stack: forward, backward, and an optimizer that multiplies."""
+
+    def __init__(self, spec: RunSpec, rows: int, most_runs: int) -> None:
+        shape, outputs = spec.dataset.shape, spec.dataset.outputs
+        self.spec = spec
+        self.layout = Layout(spec.model.parameters(shape, outputs))
+        self.kept = Layout(spec.model.buffers(shape))
+        self.weights = _noise("weights", most_runs, self.layout.width)
+        self.x = _noise("x", most_runs, rows, math.prod(shape))
+        self.g = _noise("g", most_runs, rows, outputs)
+
+    def run(self, first: int, last: int) -> tuple[Tensor, ...]:
+        """Logits, gradients, changed weights and activations of the runs from ``first`` up to ``last``, together."""
+        spec = self.spec
+        weights = self.weights[first:last].clone()
+        gradient = torch.zeros_like(weights)
+        buffers = self.kept.views(torch.ones((last - first, self.kept.width)))
+        material = Material(
+            self.layout.views(weights),
+            self.layout.views(gradient),
+            buffers,
+            spec.dataset.shape,
+            spec.precision,
+            spec.dataset.outputs,
+        )
+        part = Stacked([spec.model] * (last - first), device=weights.device, dtype=weights.dtype)
+        network = part.maths.network(part, material)
+        hidden = Looking()
+        logits = network.forward(self.x[first:last], hidden).clone()
+        network.backward(self.g[first:last])
+        if spec.trained_by.multiplies:
+            optimizer = Stacked([spec.trained_by] * (last - first), device=weights.device, dtype=weights.dtype)
+            state = {name: torch.zeros_like(weights) for name in spec.trained_by.state}
+            lr = torch.ones((last - first, 1))
+            optimizer.maths.update(optimizer, Step(weights, gradient.clone(), lr, state, 1, self.layout.matrices))
+        return logits, gradient, weights, *hidden.seen
+
+    def error(self) -> float:
+        """Relative error of a product of the inputs' size against float64."""
+        x, w = self.x[:1], self.x[:1].transpose(1, 2)
+        exact = torch.bmm(x.double(), w.double())
+        return float((torch.bmm(x, w).double() - exact).norm() / exact.norm())
+
+
+def _noise(name: str, *shape: int) -> Tensor:
+    """Numbers in [−½, ½), the same in every process."""
+    keys = torch.tensor([stream_key(run, "probe", name) for run in range(shape[0])])
+    return uniform(keys, 0, math.prod(shape[1:])).sub_(0.5).view(shape)
+
+
+def limit_instructions() -> None:
+    """Keep oneDNN from rounding to bfloat16, and MKL's bits from changing with threads; before torch computes."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)

@@ -1,0 +1,88 @@
+"""What is told of an epoch and of an end: measurements, outcomes with their reports, reasons in plain words."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+
+from worker.blob_store import StorageUnavailable
+from worker.engine import checkpoints
+from worker.engine.data import Data
+from worker.engine.evaluation import confusion
+from worker.engine.stack import Stack
+from worker.engine.summary import parameters_of
+from worker.engine.training import Ended as HowItEnded
+from worker.engine.training import EpochResult
+from worker.ports import Measurement, Outcome
+
+LeaveStatus = Literal["cancelled", "paused", "timed_out", "lost"]
+
+
+def measurement(result: EpochResult, digest: str) -> Measurement:
+    """What is reported of an epoch."""
+    return Measurement(
+        run_id=result.member.run_id,
+        epoch=result.epoch,
+        steps=result.steps,
+        metrics=result.metrics,
+        seconds=result.seconds,
+        digest=digest,
+    )
+
+
+def outcomes_of(stack: Stack, data: Data, ended: Sequence[HowItEnded]) -> list[Outcome]:
+    """How the runs of ``stack`` ended, with reports on their models."""
+    tested = stack.members[0].spec.evaluate.test != "never"
+    classes = len(data.spec.classes)
+    matrices = confusion(stack, data.test, classes).tolist() if tested and classes else []
+    outcomes = []
+    for position, (member, how) in enumerate(zip(stack.members, ended, strict=True)):
+        reports: dict[str, object] = {"weights": parameters_of(stack, position)}
+        if matrices and how != "diverged":
+            reports["confusion"] = matrices[position]
+        outcomes.append(_outcome(member.run_id, how, reports))
+    return outcomes
+
+
+def _outcome(run_id: str, ended: HowItEnded, reports: Mapping[str, object]) -> Outcome:
+    if ended == "diverged":
+        message = (
+            "A loss is no longer finite; the history up to there is kept. A lower learning rate is the usual remedy."
+        )
+        return Outcome(run_id=run_id, status="failed", code="diverged", message=message, reports=reports)
+    return Outcome(run_id=run_id, status="succeeded", code=ended, reports=reports)
+
+
+def outcome_of_leaving(run_id: str, status: LeaveStatus | None) -> Outcome | None:
+    """How a run ends that was told to leave its stack; None where it only goes back to the queue or is another's."""
+    if status in ("cancelled", "paused"):
+        return Outcome(run_id=run_id, status=status)
+    if status == "timed_out":
+        message = (
+            "The run has trained for as long as its max_seconds allow; what it recorded is kept. "
+            "Give it more (PATCH max_seconds) and retry it: it goes on from there."
+        )
+        return Outcome(run_id=run_id, status="failed", code="time_limit", message=message)
+    return None
+
+
+def explained(error: Exception) -> tuple[str, str]:
+    """A code and a sentence for what ended a job."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "not enough memory" in str(error):
+        return (
+            "out_of_memory",
+            "The machine has not enough memory for this model and batch size; make one of them smaller.",
+        )
+    if isinstance(error, checkpoints.BadCheckpoint):
+        return "bad_checkpoint", f"{error}. Submit the run again."
+    if isinstance(error, FileNotFoundError):
+        return "dataset_missing", str(error)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "disk_full", "The disk of the checkpoints is full; the last one is intact. Free some space and retry."
+    if isinstance(error, OSError):
+        more = "" if isinstance(error, StorageUnavailable) else "A file could not be read or written: "
+        return "storage", f"{more}{error}"
+    return "internal_error", f"{type(error).__name__}: {error}. This is a bug; the worker's log has the details."

@@ -1,0 +1,88 @@
+"""What teachers say of the training rows: their logits, computed once and shared by all students.
+
+They are a pure function of teacher and data, whoever asks: one thread, one stack of one run, pieces of a fixed height,
+and the library that the probe finds right for the teacher's own shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from worker.blob_store import Depot
+from worker.engine import checkpoints
+from worker.engine.data import Data
+from worker.engine.evaluation import CHUNK_ROWS
+from worker.engine.gemm_backend import route_for
+from worker.engine.hooks import EvaluationMode
+from worker.engine.stack import Member, Stack
+from worker.ports import WeightsFile
+from worker.spec.optimizers.sgd import SGD
+from worker.spec.regularizers.distillation import Teacher, TeacherNetwork
+from worker.spec.run import RunSpec
+
+MOST_BYTES = 256 * 2**20
+"""Of logits that are kept for students to come; 130 teachers of 50,000 rows and ten classes."""
+
+
+class Lessons:
+    """Logits of teachers, those asked for last, up to ``most_bytes``."""
+
+    def __init__(self, depot: Depot, most_bytes: int = MOST_BYTES) -> None:
+        self._depot = depot
+        self._most_bytes = most_bytes
+        self._known: dict[tuple[str, str], Tensor] = {}
+
+    def of(self, teacher: Teacher, file: WeightsFile, data: Data) -> Tensor:
+        """The teacher's logits of all training rows, (rows, classes). Leaves the route another one than it was.
+
+        Raises:
+            BadCheckpoint: the file of its weights is missing or altered.
+            StorageUnavailable: it may be in a bucket that is out of reach.
+        """
+        key = data.spec.model_dump_json(), teacher.key
+        known = self._known.pop(key, None)
+        if known is None:
+            assert teacher.network is not None, "a teacher is resolved before its students are queued"
+            weights = checkpoints.weights_of(checkpoints.load(self._depot, file, data.device))
+            known = logits_of(teacher.network, weights, data)
+        self._known[key] = known
+        self._forget()
+        return known
+
+    def _forget(self) -> None:
+        """Drop what was asked for longest ago, as long as there is too much; the newest stays in any case."""
+        total = sum(tensor.nbytes for tensor in self._known.values())
+        for key in list(self._known)[:-1]:
+            if total <= self._most_bytes:
+                return
+            total -= self._known.pop(key).nbytes
+
+
+def logits_of(network: TeacherNetwork, weights: Mapping[str, Tensor], data: Data) -> Tensor:
+    """The logits (rows, classes) that a teacher with these parameters gives the training rows, in evaluation mode.
+
+    Raises:
+        BadCheckpoint: these are no parameters of the network.
+    """
+    spec = RunSpec(
+        dataset=data.spec.model_copy(update={"normalize": network.normalize}),
+        model=network.model,
+        regularizers=network.regularizers,
+        optimizer=SGD(lr=1.0),
+        batch_size=CHUNK_ROWS,
+        precision=network.precision,
+    )
+    route_for(spec, threads=1, most_runs=1, device=data.device).enter()
+    stack = Stack([Member("teacher", spec)], data.device)
+    if {name: tensor.shape for name, tensor in stack.tensors(0).items()} != {n: t.shape for n, t in weights.items()}:
+        raise checkpoints.BadCheckpoint("the weights of a teacher are another model's")
+    stack.restore(0, weights)
+    mode = EvaluationMode(stack)
+    said = []
+    for raw in torch.split(data.raw, CHUNK_ROWS):
+        x = mode.inputs(data.inputs_for(raw, network.normalize).unsqueeze(0))
+        said.append(stack.network.forward(x, mode)[0].clone())
+    return torch.cat(said)
