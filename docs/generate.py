@@ -19,14 +19,14 @@ from typer.main import get_command
 
 import fitwell
 from fitwell import cli, errors
-from fitwell.bound import _Method
 from fitwell.catalog import Presets
-from fitwell.dataset import Datasets
-from fitwell.exits import MEANINGS
+from fitwell.datasets import Datasets
+from fitwell.exit_codes import MEANINGS
 from fitwell.runs import Runs
 from fitwell.studies import Studies
-from fitwell.token import Tokens
-from fitwell.webhook import Webhooks
+from fitwell.sync_async import _Method
+from fitwell.tokens import Tokens
+from fitwell.webhooks import Webhooks
 from service.app import create_app
 from service.catalog.routes import FAMILIES, get_catalog
 from service.settings import Settings

@@ -8,7 +8,7 @@ print(run.wait().last)
 from fitwell import errors
 from fitwell.client import AsyncClient, Client
 from fitwell.comparison import Choice, Comparison
-from fitwell.dataset import Dataset
+from fitwell.datasets import Dataset
 from fitwell.errors import (
     BadAddress,
     BadRequest,
@@ -28,8 +28,8 @@ from fitwell.errors import (
     Unreachable,
 )
 from fitwell.history import History
-from fitwell.measured import Diagnosis, Event, Predictions
 from fitwell.run import AsyncRun, Run
+from fitwell.run_views import Diagnosis, Event, Predictions
 from fitwell.study import AsyncStudy, Study, compare
 
 __all__ = [

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import Field
 
-from fitwell.bound import M, Resource, View, call
-from fitwell.plans import Plan, Request, place, read
+from fitwell.requests import Plan, Request, place, read
+from fitwell.sync_async import M, Resource, View, call
 
 
 class Part(View):

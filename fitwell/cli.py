@@ -6,29 +6,14 @@ import sys
 
 import typer
 
-from fitwell.commands import (
-    again,
-    backup,
-    catalog,
-    completion,
-    data,
-    demo,
-    doctor,
-    export,
-    init,
-    mcp,
-    runs,
-    schema,
-    serve,
-    studies,
-    submit,
-    tokens,
-    webhooks,
-)
+from fitwell.commands import completion, data, demo, export, mcp, studies, tokens, webhooks
+from fitwell.commands.runs import browse, control, submit
+from fitwell.commands.server import backup, doctor, serve
+from fitwell.commands.specs import catalog, init, schema
 from fitwell.errors import BadAddress, FitwellError, Misunderstood, NotInstalled, Refused, Unreachable
-from fitwell.exits import HELP, Exit
+from fitwell.exit_codes import HELP, Exit
 from fitwell.local import LocalError
-from fitwell.specs import SpecFileError
+from fitwell.spec_files import SpecFileError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,9 +24,9 @@ app = typer.Typer(
 PANELS = {
     "Begin": (serve.serve, demo.demo, init.init, doctor.doctor),
     "Runs": (
-        submit.submit, submit.validate, runs.ls, runs.show, runs.watch, runs.history, runs.download, runs.cancel,
-        runs.rm, export.export, export.report, again.pause, again.resume, again.retry, again.extend, again.verify,
-        again.logs,
+        submit.submit, submit.validate, browse.ls, browse.show, browse.watch, browse.history, browse.download,
+        browse.cancel, browse.rm, export.export, export.report, control.pause, control.resume, control.retry,
+        control.extend, control.verify, control.logs,
     ),
     "Studies": (studies.study, studies.studies, studies.seeds, studies.compare, studies.choose, studies.diagnose),
     "What there is": (catalog.catalog, schema.schema),

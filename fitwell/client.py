@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from fitwell.bound import Bound, M, Resource, call
 from fitwell.catalog import Capabilities, Catalog, Presets
-from fitwell.dataset import Datasets
-from fitwell.plans import Plan, Request, read
+from fitwell.datasets import Datasets
+from fitwell.requests import Plan, Request, read
 from fitwell.runs import Runs
 from fitwell.studies import Studies
-from fitwell.token import Tokens
+from fitwell.sync_async import Bound, M, Resource, call
+from fitwell.tokens import Tokens
 from fitwell.transport import AsyncTransport, Transport
-from fitwell.webhook import Webhooks
+from fitwell.webhooks import Webhooks
 
 __all__ = ["AsyncClient", "Bound", "Client"]
 

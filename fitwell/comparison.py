@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from fitwell import frames
-from fitwell.bound import View
+from fitwell import dataframes
+from fitwell.sync_async import View
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +92,7 @@ class Comparison(View):
         Raises:
             NotInstalled: there is no pandas.
         """
-        return frames.pandas(self.columns(), "arm")
+        return dataframes.pandas(self.columns(), "arm")
 
     def to_polars(self) -> pl.DataFrame:
         """A row for each arm.
@@ -100,7 +100,7 @@ class Comparison(View):
         Raises:
             NotInstalled: there is no polars.
         """
-        return frames.polars(self.columns())
+        return dataframes.polars(self.columns())
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{escape(name)}</th>" for name in ("arm", *COLUMNS))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fitwell import frames
-from fitwell.bound import View
-from fitwell.curve import svg
+from fitwell import dataframes
+from fitwell.svg_chart import svg
+from fitwell.sync_async import View
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +48,7 @@ class History(View):
         """
         columns = self.columns()
         known = {name: [float("nan") if one is None else one for one in column] for name, column in columns.items()}
-        return frames.pandas(known, "epoch")
+        return dataframes.pandas(known, "epoch")
 
     def to_polars(self) -> pl.DataFrame:
         """A row for each epoch, a column for each series; what was not measured is null.
@@ -56,7 +56,7 @@ class History(View):
         Raises:
             NotInstalled: there is no polars.
         """
-        return frames.polars(self.columns())
+        return dataframes.polars(self.columns())
 
     def to_svg(self, *, title: str = "", width: int = 640, height: int = 320, log: bool = False) -> str:
         """The losses as a picture that takes the colours of what it is shown on."""

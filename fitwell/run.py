@@ -11,10 +11,11 @@ from typing import Any, TypeAlias, Unpack
 import httpx2
 from pydantic import PrivateAttr
 
-from fitwell.bound import Live, M, View, call, listing, shown
 from fitwell.errors import RunFailed, TimedOut
 from fitwell.history import History
-from fitwell.measured import (
+from fitwell.notebook import html_of
+from fitwell.requests import Plan, Request, Telling, answered, file_of, heard, pages, place, read, saved
+from fitwell.run_views import (
     Best,
     Confusion,
     Determinism,
@@ -31,8 +32,7 @@ from fitwell.measured import (
     Weights,
     event_of,
 )
-from fitwell.notebook import html_of
-from fitwell.plans import Plan, Request, Telling, answered, file_of, heard, pages, place, read, saved
+from fitwell.sync_async import Live, M, View, call, listing, shown
 from fitwell.transport import AsyncTransport
 
 __all__ = ["AsyncRun", "Event", "History", "Predictions", "Run", "View"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
-from fitwell.bound import M, Resource, call, listing
-from fitwell.dataset import Dataset
+from fitwell.datasets import Dataset
 from fitwell.history import History
-from fitwell.measured import Event, Validation
-from fitwell.plans import Plan, Request, Telling, answered, pages, place, read
+from fitwell.requests import Plan, Request, Telling, answered, pages, place, read
 from fitwell.run import Run
+from fitwell.run_views import Event, Validation
+from fitwell.sync_async import M, Resource, call, listing
 
 Part = Mapping[str, Any]
 KIND_FIELDS = ("dataset", "model", "loss", "optimizer", "schedule")

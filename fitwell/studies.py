@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
-from fitwell.bound import M, Resource, View, call, listing
-from fitwell.plans import Plan, Request, Telling, pages, place, read
+from fitwell.requests import Plan, Request, Telling, pages, place, read
 from fitwell.runs import written_out
 from fitwell.study import Study
+from fitwell.sync_async import M, Resource, View, call, listing
 
 
 class StudyFields(TypedDict, total=False):

@@ -10,14 +10,14 @@ from typing import Any, TypeAlias, TypedDict, Unpack
 
 import httpx2
 
-from fitwell.bound import Live, M, View, call, listing
 from fitwell.comparison import Candidate, Choice, Comparison, Group, Pair, Question
 from fitwell.errors import TimedOut
 from fitwell.history import History
-from fitwell.measured import Event, event_of
 from fitwell.notebook import html_of_study
-from fitwell.plans import Pause, Plan, Request, Telling, answered, file_of, heard, pages, place, read, saved
+from fitwell.requests import Pause, Plan, Request, Telling, answered, file_of, heard, pages, place, read, saved
 from fitwell.run import Run
+from fitwell.run_views import Event, event_of
+from fitwell.sync_async import Live, M, View, call, listing
 from fitwell.transport import AsyncTransport
 
 __all__ = [

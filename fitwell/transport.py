@@ -16,7 +16,7 @@ import httpx2
 from pydantic import ValidationError
 
 from fitwell.errors import BadAddress, Misunderstood, Unreachable
-from fitwell.plans import Hear, Listen, Pause, Plan, Request, Save, Send, Step, Tell, Telling, answered, listened
+from fitwell.requests import Hear, Listen, Pause, Plan, Request, Save, Send, Step, Tell, Telling, answered, listened
 
 T = TypeVar("T")
 DEFAULT_URL = "http://127.0.0.1:8000"

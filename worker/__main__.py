@@ -37,7 +37,7 @@ from worker.spec.families.dataset import BuiltIn
 
 FAILED = 1
 LOCAL = 5
-"""As ``fitwell.exits.Exit.LOCAL``: something on this machine is in the way."""
+"""As ``fitwell.exit_codes.Exit.LOCAL``: something on this machine is in the way."""
 IDLE_SECONDS = 3.0
 """How long a worker on a cluster finds nothing to do before it leaves its place to others."""
 PASSED_ON = ("FITWELL_", "PG", "AWS_")

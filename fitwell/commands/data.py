@@ -17,10 +17,10 @@ from rich.table import Table
 
 from fitwell.client import Client
 from fitwell.commands.options import JSON, URL
-from fitwell.commands.serve import DEFAULT_DATA_DIR, DataDir, run_module
-from fitwell.exits import Exit
+from fitwell.commands.server.serve import DEFAULT_DATA_DIR, DataDir, run_module
+from fitwell.exit_codes import Exit
 from fitwell.local import LocalError, module
-from fitwell.specs import SpecFileError
+from fitwell.spec_files import SpecFileError
 
 app = typer.Typer(no_args_is_help=True, help="Datasets of this machine, and uploads to a server.")
 

@@ -11,11 +11,11 @@ import typer
 
 from fitwell.client import Client
 from fitwell.commands.options import wide_console
-from fitwell.comparing import in_words, table_of
 from fitwell.errors import RunFailed
 from fitwell.local import Stack, free_port, installed, writable
 from fitwell.study import Study
-from fitwell.watching import progress_bar
+from fitwell.terminal.run_progress import progress_bar
+from fitwell.terminal.tables import in_words, table_of
 
 SEEDS = 8
 BASE: dict[str, Any] = {

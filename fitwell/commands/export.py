@@ -11,13 +11,13 @@ from typing import Annotated
 
 import typer
 
-from fitwell import tensorboard
 from fitwell.client import Client
 from fitwell.commands.options import JSON, URL, Either, is_study
+from fitwell.exporters import tensorboard
+from fitwell.exporters.mlflow import Tracking
 from fitwell.local import LocalError
-from fitwell.mlflow import Tracking
 from fitwell.run import Run
-from fitwell.specs import SpecFileError
+from fitwell.spec_files import SpecFileError
 
 
 class Target(StrEnum):

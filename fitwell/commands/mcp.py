@@ -8,7 +8,7 @@ import typer
 
 from fitwell.client import Client
 from fitwell.commands.options import URL
-from fitwell.tools import serve
+from fitwell.mcp_tools import serve
 
 
 def mcp(

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from fitwell.specs import SpecFileError, change, load
+from fitwell.spec_files import SpecFileError, change, load
 
 URL = Annotated[str | None, typer.Option("--url", envvar="FITWELL_URL", help="The server's address.")]
 JSON = Annotated[bool, typer.Option("--json", help="For programs: JSON on standard output.")]

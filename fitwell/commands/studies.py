@@ -10,11 +10,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from fitwell.client import Client
-from fitwell.commands.following import follow, show_comparison
 from fitwell.commands.options import JSON, URL, RunID, Set, SpecFile, StudyID, body_of, wide_console
-from fitwell.comparing import choice_table, in_words, pairs_table, table_of
-from fitwell.exits import Exit
+from fitwell.exit_codes import Exit
 from fitwell.studies import Preview
+from fitwell.terminal.study_progress import follow, show_comparison
+from fitwell.terminal.tables import choice_table, in_words, pairs_table, table_of
 
 
 class Pairs(StrEnum):

@@ -13,9 +13,9 @@ from rich.table import Table
 
 from fitwell.client import Client
 from fitwell.commands.options import JSON, URL, wide_console
-from fitwell.commands.serve import DEFAULT_DATA_DIR, DataDir, run_module
-from fitwell.exits import Exit
-from fitwell.token import Token, body_of
+from fitwell.commands.server.serve import DEFAULT_DATA_DIR, DataDir, run_module
+from fitwell.exit_codes import Exit
+from fitwell.tokens import Token, body_of
 
 app = typer.Typer(no_args_is_help=True, help="Tokens: who may ask a server for what.")
 Days = Annotated[

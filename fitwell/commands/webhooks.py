@@ -11,8 +11,8 @@ from rich.table import Table
 
 from fitwell.client import Client
 from fitwell.commands.options import JSON, URL, labels_of, wide_console
-from fitwell.exits import Exit
-from fitwell.webhook import Delivery, EndpointFields
+from fitwell.exit_codes import Exit
+from fitwell.webhooks import Delivery, EndpointFields
 
 app = typer.Typer(no_args_is_help=True, help="Be told what happens, by signed POST requests.")
 EndpointID = Annotated[str, typer.Argument(metavar="ENDPOINT", help="An endpoint's id.")]

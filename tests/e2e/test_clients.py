@@ -16,9 +16,9 @@ from pydantic import BaseModel
 from safetensors.numpy import load_file
 
 import fitwell
-from fitwell.bound import _Method
 from fitwell.conditions import Condition
-from tests.fitwell.asking import WAYS, Ask, asking
+from fitwell.sync_async import _Method
+from tests.fitwell.client_modes import WAYS, Ask, asking
 from tests.processes import Serving, eventually, serving
 
 pytestmark = pytest.mark.slow

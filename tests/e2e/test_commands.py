@@ -22,8 +22,8 @@ from typer.testing import CliRunner
 
 import fitwell
 from fitwell.cli import app
-from fitwell.commands.init import RUN, STUDY
-from fitwell.exits import Exit
+from fitwell.commands.specs.init import RUN, STUDY
+from fitwell.exit_codes import Exit
 from tests.fitwell.test_commands import with_all
 from tests.processes import Serving, serving
 

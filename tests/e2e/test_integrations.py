@@ -19,10 +19,10 @@ import pytest
 import yaml
 
 import fitwell
-from fitwell import mlflow
-from fitwell.exits import MEANINGS, Exit
+from fitwell.exit_codes import MEANINGS, Exit
+from fitwell.exporters import mlflow
+from fitwell.exporters.mlflow import Tracking
 from fitwell.history import History
-from fitwell.mlflow import Tracking
 from tests.plugins.servers import installed
 from tests.processes import Serving, eventually, free_port, serving
 

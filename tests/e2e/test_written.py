@@ -89,7 +89,7 @@ def test_the_part_that_the_readme_shows_is_the_part() -> None:
 
 
 def test_the_table_of_exit_codes_in_the_how_to_is_whole() -> None:
-    from fitwell.exits import Exit
+    from fitwell.exit_codes import Exit
 
     table = (ROOT / "docs/howto/pipelines.md").read_text()
     assert re.findall(r"^\| (\d) \|", table, re.MULTILINE) == [str(code.value) for code in Exit]

@@ -20,7 +20,7 @@ from ray.cluster_utils import Cluster
 
 from fitwell import Run
 from fitwell.catalog import Worker
-from fitwell.exits import Exit
+from fitwell.exit_codes import Exit
 from tests.faults.system import LONG, ROOT, System, alive, read, result_of, system
 from tests.faults.test_cancels import ENDLESS
 from tests.processes import eventually, free_port

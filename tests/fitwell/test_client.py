@@ -15,10 +15,10 @@ import httpx2
 import pytest
 
 import fitwell
-from fitwell import plans
-from fitwell.plans import Listen, Pause, Request, Send, Tell, answered
+from fitwell import requests
+from fitwell.requests import Listen, Pause, Request, Send, Tell, answered
 from fitwell.transport import AsyncTransport, Transport, as_sent
-from tests.fitwell.asking import WAYS, Ask, asking
+from tests.fitwell.client_modes import WAYS, Ask, asking
 
 RUN: dict[str, Any] = {
     "id": "run_1", "status": "running", "terminal": False, "name": None, "labels": {}, "spec": {}, "spec_hash": "",
@@ -81,7 +81,7 @@ class Network(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr(plans, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(requests, "PAUSE_SECONDS", 0.01)
     Network.posts, Network.resumed, Network.cuts = [], [], []
     with ThreadingHTTPServer(("127.0.0.1", 0), Network) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
@@ -192,8 +192,8 @@ def test_a_query_that_stands_in_the_path_is_sent() -> None:
 
 
 def test_every_pause_is_longer_than_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plans, "TRIES", 7)
-    monkeypatch.setattr(plans, "PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(requests, "TRIES", 7)
+    monkeypatch.setattr(requests, "PAUSE_SECONDS", 0.1)
     done = steps_of(Request("GET", "/"), *[said(503)] * 7)
     pauses = [one.seconds for one in done if isinstance(one, Pause)]
     assert len(pauses) == 6
@@ -319,7 +319,7 @@ STRANGE: dict[str, tuple[int, dict[str, str], bytes]] = {
 @pytest.mark.parametrize("what", STRANGE)
 @pytest.mark.parametrize("way", WAYS)
 def test_what_is_no_fitwell_server_is_told_in_a_sentence(what: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plans, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(requests, "PAUSE_SECONDS", 0.01)
     Stranger.answer = STRANGE[what]
     with ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
@@ -353,7 +353,7 @@ def test_a_token_from_a_file_may_end_with_a_line(monkeypatch: pytest.MonkeyPatch
 
 
 def test_no_server_is_a_sentence_with_the_command_that_starts_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plans, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(requests, "PAUSE_SECONDS", 0.01)
     for way in WAYS:
         with pytest.raises(fitwell.Unreachable, match="fitwell serve"):
             asking(way, "http://127.0.0.1:1")(lambda client: client.runs.get("x"))

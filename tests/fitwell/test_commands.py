@@ -16,15 +16,15 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from fitwell import errors
-from fitwell.chart import chart
 from fitwell.cli import app, code_of
-from fitwell.commands.init import RUN, STUDY
+from fitwell.commands.specs.init import RUN, STUDY
 from fitwell.conditions import Condition
 from fitwell.errors import FitwellError, NotInstalled, RunFailed, TimedOut, Unreachable
-from fitwell.exits import HELP, MEANINGS, Exit
+from fitwell.exit_codes import HELP, MEANINGS, Exit
 from fitwell.local import LocalError
 from fitwell.run import Run
-from fitwell.specs import SpecFileError
+from fitwell.spec_files import SpecFileError
+from fitwell.terminal.chart import chart
 from tests.fitwell.test_client import RUN as ANSWER
 
 ROOT = Path(__file__).parents[2]

@@ -8,9 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from fitwell.comparing import choice_table, in_words, pairs_table, table_of
 from fitwell.comparison import Choice, Comparison
-from fitwell.watching import progress_bar
+from fitwell.terminal.run_progress import progress_bar
+from fitwell.terminal.tables import choice_table, in_words, pairs_table, table_of
 
 GRID = ("plain [optimizer.lr=0.1]", "plain [optimizer.lr=0.2]", "[bold]x [optimizer.lr=0.1]")
 """Arms are named so by a grid; a terminal's markup looks alike."""

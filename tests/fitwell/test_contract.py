@@ -15,17 +15,17 @@ import service.errors
 from fitwell import (
     catalog,
     comparison,
-    dataset,
+    datasets,
     errors,
     history,
-    measured,
-    plans,
+    requests,
     run,
+    run_views,
     runs,
     studies,
     study,
-    token,
-    webhook,
+    tokens,
+    webhooks,
 )
 from service.app import create_app
 from service.catalog import routes as served_catalog
@@ -76,8 +76,8 @@ def test_the_tree_of_errors_is_drawn_whole() -> None:
     [
         (runs.RunFields, RunBody),
         (studies.StudyFields, StudyBody),
-        (measured.RunChanges, ChangeBody),
-        (webhook.EndpointChanges, EndpointBody),
+        (run_views.RunChanges, ChangeBody),
+        (webhooks.EndpointChanges, EndpointBody),
     ],
 )
 def test_arguments_are_the_fields_that_the_server_takes(fields: Any, body: type[BaseModel]) -> None:
@@ -91,12 +91,12 @@ def test_a_study_can_be_asked_all_that_the_route_takes() -> None:
 
 SHOWN: list[tuple[type[BaseModel], type[BaseModel]]] = [
     (run.Run, views.RunView),
-    (measured.Event, views.EventView),
-    (measured.Validation, views.Validation),
-    (measured.Diagnosis, measured_views.DiagnosisView),
-    (measured.Weights, measured_views.WeightsView),
-    (measured.Confusion, measured_views.ConfusionView),
-    (measured.Predictions, model_views.PredictionsView),
+    (run_views.Event, views.EventView),
+    (run_views.Validation, views.Validation),
+    (run_views.Diagnosis, measured_views.DiagnosisView),
+    (run_views.Weights, measured_views.WeightsView),
+    (run_views.Confusion, measured_views.ConfusionView),
+    (run_views.Predictions, model_views.PredictionsView),
     (history.History, measured_views.HistoryView),
     (study.Study, study_views.StudyView),
     (studies.Preview, study_views.PreviewView),
@@ -104,10 +104,10 @@ SHOWN: list[tuple[type[BaseModel], type[BaseModel]]] = [
     (comparison.Group, study_views.GroupView),
     (comparison.Pair, study_views.PairView),
     (comparison.Choice, choice_views.ChoiceView),
-    (dataset.Dataset, dataset_views.DatasetView),
-    (token.Token, token_bodies.NewTokenView),
-    (webhook.Endpoint, webhook_views.EndpointSecretView),
-    (webhook.Delivery, webhook_views.DeliveryView),
+    (datasets.Dataset, dataset_views.DatasetView),
+    (tokens.Token, token_bodies.NewTokenView),
+    (webhooks.Endpoint, webhook_views.EndpointSecretView),
+    (webhooks.Delivery, webhook_views.DeliveryView),
     (catalog.Part, served_catalog.CatalogPart),
     (catalog.Capabilities, served_catalog.Capabilities),
     (catalog.Worker, views.WorkerView),
@@ -133,7 +133,7 @@ class Noted(Exception):
 class Noting:
     """A transport that sends nothing."""
 
-    def run(self, plan: plans.Plan[Any]) -> Any:
+    def run(self, plan: requests.Plan[Any]) -> Any:
         raise Noted(getattr(next(plan), "request", None))
 
 
@@ -152,7 +152,7 @@ STUDY: dict[str, Any] = {
         lambda to: study.Study.of(to, STUDY).add_seeds(2),
         lambda to: runs.Runs(to).create_many([]),
         lambda to: studies.Studies(to).create(),
-        lambda to: webhook.Webhooks(to).create("https://example.org/hook"),
+        lambda to: webhooks.Webhooks(to).create("https://example.org/hook"),
     ],
 )
 def test_what_makes_something_is_sent_again_with_a_key_that_the_server_takes(

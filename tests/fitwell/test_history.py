@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fitwell.curve import svg
 from fitwell.history import History
+from fitwell.svg_chart import svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 HISTORY = History.model_validate(

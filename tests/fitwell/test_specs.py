@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fitwell.specs import SpecFileError, change, load
+from fitwell.spec_files import SpecFileError, change, load
 
 SPEC: dict[str, Any] = {"dataset": {"kind": "digits"}, "optimizer": {"kind": "sgd", "lr": 1e-05}}
 WRITTEN = {

@@ -8,11 +8,11 @@ import typer
 
 from fitwell.client import Client
 from fitwell.commands.options import JSON, URL, Label, Set, SpecFile, body_of, labels_of
-from fitwell.commands.runs import describe
+from fitwell.commands.runs.browse import describe
 from fitwell.conditions import Condition
-from fitwell.exits import Exit
+from fitwell.exit_codes import Exit
 from fitwell.run import Run
-from fitwell.watching import follow
+from fitwell.terminal.run_progress import follow
 
 
 def submit(

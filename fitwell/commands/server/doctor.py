@@ -18,9 +18,9 @@ import typer
 
 from fitwell.client import Client
 from fitwell.commands.options import URL
-from fitwell.commands.serve import DEFAULT_DATA_DIR, DataDir, run_module
+from fitwell.commands.server.serve import DEFAULT_DATA_DIR, DataDir, run_module
 from fitwell.errors import FitwellError
-from fitwell.exits import Exit
+from fitwell.exit_codes import Exit
 from fitwell.local import writable
 
 LEAST_FREE_BYTES = 2**30

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from fitwell.bound import M, Resource, View, call, listing
-from fitwell.plans import Plan, Request, Telling, answered, pages, place, read
+from fitwell.requests import Plan, Request, Telling, answered, pages, place, read
+from fitwell.sync_async import M, Resource, View, call, listing
 
 
 class Token(View):

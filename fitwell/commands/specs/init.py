@@ -11,7 +11,7 @@ import yaml
 from fitwell.client import Client
 from fitwell.commands.options import URL
 from fitwell.local import LocalError
-from fitwell.specs import SpecFileError
+from fitwell.spec_files import SpecFileError
 from fitwell.transport import DEFAULT_URL
 
 SCHEMA = "# yaml-language-server: $schema={url}/v1/schema/{kind}.json\n"

@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 import httpx2
 
 from fitwell.errors import FitwellError, Unreachable
+from fitwell.exporters.epoch_times import seconds_of
 from fitwell.history import History
 from fitwell.run import Run
-from fitwell.times import seconds_of
 
 T = TypeVar("T")
 API = "/api/2.0/mlflow"

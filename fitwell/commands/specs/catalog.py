@@ -12,7 +12,7 @@ from rich.table import Table
 from fitwell.catalog import Catalog, Part
 from fitwell.client import Client
 from fitwell.commands.options import JSON, URL, wide_console
-from fitwell.specs import SpecFileError
+from fitwell.spec_files import SpecFileError
 
 FAMILIES = ("datasets", "models", "regularizers", "optimizers", "schedules", "stops")
 

@@ -13,9 +13,9 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from fitwell.chart import chart
-from fitwell.measured import Event
 from fitwell.run import Run
+from fitwell.run_views import Event
+from fitwell.terminal.chart import chart
 
 SHOWN = ("train.loss", "val.loss", "test.loss")
 FRAME_SECONDS = 0.2

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
-from fitwell.bound import Live, M, Resource, call, listing
-from fitwell.plans import Plan, Request, Telling, answered, pages, place, read
+from fitwell.requests import Plan, Request, Telling, answered, pages, place, read
+from fitwell.sync_async import Live, M, Resource, call, listing
 
 FORMATS = {".csv": "csv", ".npz": "npz", ".parquet": "parquet", ".pq": "parquet", ".zip": "zip"}
 PIECE_BYTES = 2**18

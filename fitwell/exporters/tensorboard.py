@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from fitwell.errors import NotInstalled
+from fitwell.exporters.epoch_times import seconds_of
 from fitwell.history import History
 from fitwell.run import Run
-from fitwell.times import seconds_of
 
 
 def write(run: Run[Any], history: History, directory: Path) -> Path:

@@ -23,7 +23,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, overloa
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 from typing_extensions import TypeVar
 
-from fitwell.plans import Plan, Telling
+from fitwell.requests import Plan, Telling
 from fitwell.transport import AsyncTransport, Transport
 
 T = TypeVar("T")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
-from fitwell.bound import M, Resource, View, call, listing
-from fitwell.plans import Plan, Request, Telling, answered, pages, place, read
+from fitwell.requests import Plan, Request, Telling, answered, pages, place, read
+from fitwell.sync_async import M, Resource, View, call, listing
 
 NAME = "webhook_endpoints"
 TEST_SECONDS = 60.0

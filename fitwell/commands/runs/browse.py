@@ -12,13 +12,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from fitwell.client import Client
-from fitwell.commands.following import follow, show_comparison
 from fitwell.commands.options import JSON, URL, Either, Label, RunID, is_study, labels_of, wide_console
-from fitwell.exits import Exit
+from fitwell.exit_codes import Exit
 from fitwell.local import LocalError
 from fitwell.run import Run
 from fitwell.study import Study
-from fitwell.watching import watch as watched
+from fitwell.terminal.run_progress import watch as watched
+from fitwell.terminal.study_progress import follow, show_comparison
 
 SHOWN = ("train.loss", "train.loss_eval", "val.loss", "test.loss", "test.accuracy", "test.r2", "test.rmse")
 

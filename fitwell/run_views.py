@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 import httpx2
 from pydantic import Field, model_validator
 
-from fitwell.bound import View
+from fitwell.sync_async import View
 
 
 class RunChanges(TypedDict, total=False):

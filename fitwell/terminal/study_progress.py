@@ -7,9 +7,9 @@ import time
 import typer
 
 from fitwell.commands.options import wide_console
-from fitwell.comparing import in_words, table_of
 from fitwell.study import Study
-from fitwell.watching import progress_bar
+from fitwell.terminal.run_progress import progress_bar
+from fitwell.terminal.tables import in_words, table_of
 
 POLL_SECONDS = 0.5
 

@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 
 from fitwell.commands.options import JSON
-from fitwell.commands.serve import DEFAULT_DATA_DIR, DataDir, run_module
-from fitwell.exits import Exit
+from fitwell.commands.server.serve import DEFAULT_DATA_DIR, DataDir, run_module
+from fitwell.exit_codes import Exit
 from fitwell.local import LocalError
 
 

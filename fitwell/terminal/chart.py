@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from fitwell.curve import losses_of
+from fitwell.svg_chart import losses_of
 
 MARKERS = ("braille", "hd", "*", "+", "x", "o")
 """One for each curve, so that they can be told apart without colours."""

@@ -8,7 +8,7 @@ import typer
 
 from fitwell.client import Client
 from fitwell.commands.options import JSON, URL, RunID
-from fitwell.exits import Exit
+from fitwell.exit_codes import Exit
 from fitwell.run import Run
 
 

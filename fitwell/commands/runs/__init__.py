@@ -1,0 +1,1 @@
+"""Commands about runs: submit, browse, control and export them."""

@@ -1,0 +1,1 @@
+"""Commands about specs: start one, and look up what it may contain."""

@@ -1,0 +1,1 @@
+"""Progress, charts and tables in a terminal."""
