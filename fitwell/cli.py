@@ -6,10 +6,10 @@ import sys
 
 import typer
 
-from fitwell.commands import completion, data, demo, export, mcp, studies, tokens, webhooks
+from fitwell.commands import completion, data, demo, export, mcp, models, studies, tokens, webhooks
 from fitwell.commands.runs import browse, control, submit
 from fitwell.commands.server import backup, doctor, serve
-from fitwell.commands.specs import catalog, init, schema
+from fitwell.commands.specs import catalog, init, schema, validate
 from fitwell.errors import BadAddress, FitwellError, Misunderstood, NotInstalled, Refused, Unreachable
 from fitwell.exit_codes import HELP, Exit
 from fitwell.local import LocalError
@@ -24,11 +24,11 @@ app = typer.Typer(
 PANELS = {
     "Begin": (serve.serve, demo.demo, init.init, doctor.doctor),
     "Runs": (
-        submit.submit, submit.validate, browse.ls, browse.show, browse.watch, browse.history, browse.download,
-        browse.cancel, browse.rm, export.export, export.report, control.pause, control.resume, control.retry,
-        control.extend, control.verify, control.logs,
+        submit.submit, validate.validate, browse.ls, browse.show, browse.watch, browse.history, models.download,
+        control.cancel, control.rm, export.export, export.report, control.pause, control.resume, control.retry,
+        control.extend, control.verify, browse.logs,
     ),
-    "Studies": (studies.study, studies.studies, studies.seeds, studies.compare, studies.choose, studies.diagnose),
+    "Studies": (studies.study, studies.studies, studies.seeds, studies.compare, studies.choose, browse.diagnose),
     "What there is": (catalog.catalog, schema.schema),
     "Serve": (serve.api, serve.worker, backup.backup, mcp.mcp, completion.completion),
 }  # fmt: skip

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from fitwell.client import Client
-from fitwell.commands.options import wide_console
 from fitwell.errors import RunFailed
 from fitwell.local import Stack, free_port, installed, writable
 from fitwell.study import Study
+from fitwell.terminal.console import wide_console
 from fitwell.terminal.run_progress import progress_bar
 from fitwell.terminal.tables import in_words, table_of
 

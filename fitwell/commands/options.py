@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from fitwell.spec_files import SpecFileError, change, load
 
@@ -49,8 +48,3 @@ def labels_of(given: list[str] | None) -> dict[str, str]:
 def is_study(name: str) -> bool:
     """Whether an id is a study's."""
     return name.startswith("study_")
-
-
-def wide_console(width: int = 140) -> Console:
-    """Standard output; where it is no terminal, wide enough for a table."""
-    return Console(width=None if Console().is_terminal else width)

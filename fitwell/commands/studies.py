@@ -10,9 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from fitwell.client import Client
-from fitwell.commands.options import JSON, URL, RunID, Set, SpecFile, StudyID, body_of, wide_console
+from fitwell.commands.options import JSON, URL, Set, SpecFile, StudyID, body_of
 from fitwell.exit_codes import Exit
 from fitwell.studies import Preview
+from fitwell.terminal.console import wide_console
 from fitwell.terminal.study_progress import follow, show_comparison
 from fitwell.terminal.tables import choice_table, in_words, pairs_table, table_of
 
@@ -137,18 +138,6 @@ def choose(
         return
     wide_console().print(choice_table(choice))
     typer.echo(choice.explanation)
-
-
-def diagnose(
-    run_id: RunID,
-    url: URL = None,
-    reference: Annotated[str | None, typer.Option("--reference", help="A run on the same data.")] = None,
-    as_json: JSON = False,
-) -> None:
-    """Say whether a run fits, underfits, overfits or has diverged, and what to try next."""
-    with Client(url) as client:
-        found = client.runs.get(run_id).diagnosis(reference)
-    typer.echo(found.model_dump_json() if as_json else f"{found.verdict}. {found.explanation}")
 
 
 def _told(preview: Preview) -> str:

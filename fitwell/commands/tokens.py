@@ -12,9 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from fitwell.client import Client
-from fitwell.commands.options import JSON, URL, wide_console
+from fitwell.commands.options import JSON, URL
 from fitwell.commands.server.serve import DEFAULT_DATA_DIR, DataDir, run_module
 from fitwell.exit_codes import Exit
+from fitwell.terminal.console import wide_console
 from fitwell.tokens import Token, body_of
 
 app = typer.Typer(no_args_is_help=True, help="Tokens: who may ask a server for what.")

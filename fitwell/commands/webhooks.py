@@ -10,8 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from fitwell.client import Client
-from fitwell.commands.options import JSON, URL, labels_of, wide_console
+from fitwell.commands.options import JSON, URL, labels_of
 from fitwell.exit_codes import Exit
+from fitwell.terminal.console import wide_console
 from fitwell.webhooks import Delivery, EndpointFields
 
 app = typer.Typer(no_args_is_help=True, help="Be told what happens, by signed POST requests.")

@@ -6,8 +6,8 @@ import time
 
 import typer
 
-from fitwell.commands.options import wide_console
 from fitwell.study import Study
+from fitwell.terminal.console import wide_console
 from fitwell.terminal.run_progress import progress_bar
 from fitwell.terminal.tables import in_words, table_of
 

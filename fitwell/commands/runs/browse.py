@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,15 +11,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from fitwell.client import Client
-from fitwell.commands.options import JSON, URL, Either, Label, RunID, is_study, labels_of, wide_console
+from fitwell.commands.options import JSON, URL, Either, Label, RunID, is_study, labels_of
 from fitwell.exit_codes import Exit
-from fitwell.local import LocalError
 from fitwell.run import Run
 from fitwell.study import Study
+from fitwell.terminal.console import wide_console
 from fitwell.terminal.run_progress import watch as watched
 from fitwell.terminal.study_progress import follow, show_comparison
-
-SHOWN = ("train.loss", "train.loss_eval", "val.loss", "test.loss", "test.accuracy", "test.r2", "test.rmse")
+from fitwell.terminal.summaries import describe, describe_study, format_value
 
 
 class Form(StrEnum):
@@ -63,7 +61,7 @@ def ls(
         best = f"{run.best.metric} {run.best.value:.4f} @ {run.best.epoch}" if run.best else ""
         epoch = f"{run.progress.epoch}/{run.progress.epochs}"
         labels = " ".join(f"{key}={value}" for key, value in run.labels.items())
-        last = _number(run.last.get("train.loss"))
+        last = format_value(run.last.get("train.loss"))
         table.add_row(run.id, escape(run.name or ""), run.status, epoch, best, last, escape(labels))
     wide_console().print(table)
 
@@ -112,65 +110,20 @@ def history(
     typer.echo(answer.text, nl=wanted == Form.JSON)
 
 
-def download(
+def logs(run_id: RunID, url: URL = None, as_json: JSON = False) -> None:
+    """Print what the workers said of a run. With --json, a line of JSON for each."""
+    with Client(url) as client:
+        for line in client.runs.get(run_id).log():
+            typer.echo(line.model_dump_json() if as_json else f"{line.at} {line.level:7} {line.text}")
+
+
+def diagnose(
     run_id: RunID,
-    name: Annotated[str, typer.Argument(help="model.onnx, model.safetensors, curve.png or .svg, predictions.png.")],
     url: URL = None,
-    to: Annotated[Path | None, typer.Option("--to", help="A file or a folder; by default this one.")] = None,
-    at: Annotated[str | None, typer.Option("--at", help="Of models: best (the default) or last.")] = None,
+    reference: Annotated[str | None, typer.Option("--reference", help="A run on the same data.")] = None,
+    as_json: JSON = False,
 ) -> None:
-    """Fetch a run's model or a picture of it; prints where it is."""
+    """Say whether a run fits, underfits, overfits or has diverged, and what to try next."""
     with Client(url) as client:
-        run = client.runs.get(run_id)
-        try:
-            typer.echo(run.download(name, to, **({} if at is None else {"at": at})))
-        except OSError as error:
-            raise LocalError(f"The file cannot be written to {to or Path.cwd()} ({error.strerror}).") from error
-
-
-def cancel(which: Either, url: URL = None, as_json: JSON = False) -> None:
-    """Ask a run to end, or all runs of a study."""
-    with Client(url) as client:
-        ended = client.studies.get(which).cancel() if is_study(which) else client.runs.get(which).cancel()
-    typer.echo(ended.model_dump_json() if as_json else f"{ended.id} is {ended.status}")
-
-
-def rm(which: Either, url: URL = None, as_json: JSON = False) -> None:
-    """Forget a run that has ended, or a study with all its runs; with their histories and files."""
-    with Client(url) as client:
-        if is_study(which):
-            client.studies.get(which).delete()
-        else:
-            client.runs.get(which).delete()
-    typer.echo(json.dumps({"id": which, "deleted": True}) if as_json else f"{which} is deleted")
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
-
-
-def describe(run: Run) -> None:
-    """A run in a few lines."""
-    typer.echo(f"{run.id}  {run.status}  epoch {run.progress.epoch}/{run.progress.epochs}")
-    if run.reused_from:
-        typer.echo(f"  the result of {run.reused_from}, which was trained from an equal spec")
-    if run.waiting_reason:
-        typer.echo(f"  waiting: {run.waiting_reason}")
-    if run.error:
-        typer.echo(f"  {run.error.code}: {run.error.message}")
-    if run.best:
-        optimistic = " (chosen on the test data: optimistic)" if run.best.optimistic else ""
-        typer.echo(f"  best {run.best.metric} {run.best.value:.4f} at epoch {run.best.epoch}{optimistic}")
-    if run.last:
-        told = [f"{name} {_number(run.last[name])}" for name in SHOWN if name in run.last]
-        typer.echo("  last " + "  ".join(told))
-
-
-def describe_study(study: Study) -> None:
-    """A study in a few lines."""
-    progress = study.progress
-    counts = ", ".join(f"{count} {status}" for status, count in progress.by_status.items())
-    typer.echo(f"{study.id}  {study.status}  {counts}  epoch {progress.epoch}/{progress.epochs}")
-    typer.echo(f"  {len(study.arms)} arms, compared with {study.baseline} by the {study.at} {study.metric}:")
-    for arm in study.arms:
-        typer.echo(f"    {arm.id}")
+        found = client.runs.get(run_id).diagnosis(reference)
+    typer.echo(found.model_dump_json() if as_json else f"{found.verdict}. {found.explanation}")

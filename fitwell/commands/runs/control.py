@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import typer
 
 from fitwell.client import Client
-from fitwell.commands.options import JSON, URL, RunID
+from fitwell.commands.options import JSON, URL, Either, RunID, is_study
 from fitwell.exit_codes import Exit
 from fitwell.run import Run
 
@@ -58,12 +59,22 @@ def verify(run_id: RunID, url: URL = None, as_json: JSON = False) -> None:
         raise typer.Exit(Exit.RUN_FAILED)
 
 
-def logs(run_id: RunID, url: URL = None, as_json: JSON = False) -> None:
-    """Print what the workers said of a run. With --json, a line of JSON for each."""
-    with Client(url) as client:
-        for line in client.runs.get(run_id).log():
-            typer.echo(line.model_dump_json() if as_json else f"{line.at} {line.level:7} {line.text}")
-
-
 def _say(run: Run, *, as_json: bool) -> None:
     typer.echo(run.model_dump_json() if as_json else f"{run.id} is {run.status}")
+
+
+def cancel(which: Either, url: URL = None, as_json: JSON = False) -> None:
+    """Ask a run to end, or all runs of a study."""
+    with Client(url) as client:
+        ended = client.studies.get(which).cancel() if is_study(which) else client.runs.get(which).cancel()
+    typer.echo(ended.model_dump_json() if as_json else f"{ended.id} is {ended.status}")
+
+
+def rm(which: Either, url: URL = None, as_json: JSON = False) -> None:
+    """Forget a run that has ended, or a study with all its runs; with their histories and files."""
+    with Client(url) as client:
+        if is_study(which):
+            client.studies.get(which).delete()
+        else:
+            client.runs.get(which).delete()
+    typer.echo(json.dumps({"id": which, "deleted": True}) if as_json else f"{which} is deleted")

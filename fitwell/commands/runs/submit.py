@@ -8,11 +8,11 @@ import typer
 
 from fitwell.client import Client
 from fitwell.commands.options import JSON, URL, Label, Set, SpecFile, body_of, labels_of
-from fitwell.commands.runs.browse import describe
 from fitwell.conditions import Condition
 from fitwell.exit_codes import Exit
 from fitwell.run import Run
 from fitwell.terminal.run_progress import follow
+from fitwell.terminal.summaries import describe
 
 
 def submit(
@@ -64,16 +64,3 @@ def _judge(run: Run, conditions: list[Condition]) -> None:
         typer.echo(f"fitwell: {told}", err=True)
     if broken:
         raise typer.Exit(Exit.CONDITION)
-
-
-def validate(spec: SpecFile, url: URL = None, assignments: Set = None, as_json: JSON = False) -> None:
-    """Check a spec and say what it would cost; nothing is queued."""
-    with Client(url) as client:
-        verdict = client.runs.validate(**body_of(spec, assignments))
-    if as_json:
-        typer.echo(verdict.model_dump_json())
-        return
-    typer.echo(
-        f"valid: {verdict.parameters:,} parameters, about {verdict.estimated_seconds:.3g} s alone and "
-        f"{verdict.estimated_bytes / 2**20:,.0f} MiB"
-    )

@@ -11,8 +11,9 @@ from rich.table import Table
 
 from fitwell.catalog import Catalog, Part
 from fitwell.client import Client
-from fitwell.commands.options import JSON, URL, wide_console
+from fitwell.commands.options import JSON, URL
 from fitwell.spec_files import SpecFileError
+from fitwell.terminal.console import wide_console
 
 FAMILIES = ("datasets", "models", "regularizers", "optimizers", "schedules", "stops")
 
