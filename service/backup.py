@@ -18,7 +18,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from pysqlite3 import dbapi2 as sqlite
 
-from service.runs.file_queries import POINTING
+from service.runs.queries.files import POINTING
 from service.settings import Settings
 from service.store.database import StoreError, open_engine
 from service.store.tables import dataset

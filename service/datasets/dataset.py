@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from service.runs.dataset_refs import content_of
-from service.runs.submission import missing_here
+from service.runs.submission.dataset_refs import content_of
+from service.runs.submission.review import missing_here
 from service.settings import Settings
 from service.store.rows import Row
 from worker.spec.datasets.uploaded import Uploaded

@@ -19,7 +19,7 @@ from service.datasets.incoming import Incoming, Place
 from service.errors import DatasetInUse, DatasetNotFound, TooManyUploads
 from service.runs.housekeeping import left_over_since
 from service.runs.pages import cursor, position
-from service.runs.quota import check_space
+from service.runs.submission.quota import check_space
 from service.sandbox import parser as confined
 from service.sandbox.parsing.options import Limits, Options
 from service.settings import Settings

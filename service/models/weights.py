@@ -11,7 +11,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from service.errors import FileLost, NotMeasured, Unavailable
-from service.runs import file_queries as files
+from service.runs.queries import files
 from service.runs.scope import SeenRuns
 from service.sandbox.predicting.messages import ModelFile
 from service.settings import Settings

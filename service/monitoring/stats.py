@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from service.monitoring import queries as census
-from service.runs.queries import live_workers
+from service.runs.queries.runs import live_workers
 from service.settings import Settings
 from service.store import events
 from service.store.database import reading

@@ -8,9 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.errors import TransitionRefused
-from service.runs import file_queries as files
-from service.runs import queries as rows
-from service.runs import states, teachers
+from service.runs import states
+from service.runs.queries import files
+from service.runs.queries import runs as rows
+from service.runs.submission import teachers
 from service.store.events import NewEvent
 from service.store.rows import Row
 from service.store.tables import db_now

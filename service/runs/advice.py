@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from service.errors import SpecRefused
 from service.runs.patches import patched, replacing
 from service.runs.run import History, Run
-from service.runs.submission import review
+from service.runs.submission.review import review
 from service.settings import Settings
 from service.statistics.diagnosis import Curves, Diagnosis, diagnose
 from worker.spec.families.optimizer import RatedOptimizer

@@ -12,7 +12,7 @@ from service.errors import FieldError, SpecRefused
 from service.http.bodies import parse
 from service.http.names import Label, Name
 from service.runs.pages import RunQuery
-from service.runs.submission import NewRun, check_parts
+from service.runs.submission.review import NewRun, check_parts
 from worker.spec.run import RunSpec
 
 Labels = Annotated[

@@ -5,10 +5,9 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from service.errors import FieldError, SpecRefused, TransitionRefused
-from service.runs import epoch_queries as epochs
-from service.runs import file_queries as files
-from service.runs import queries as rows
-from service.runs.submission import NewRun
+from service.runs.queries import epochs, files
+from service.runs.queries import runs as rows
+from service.runs.submission.review import NewRun
 from service.store.events import NewEvent
 from service.store.rows import Row
 from worker.spec.run import RunSpec

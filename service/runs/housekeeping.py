@@ -11,7 +11,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from service.runs import file_queries as files
+from service.runs.queries import files
 from service.settings import Settings
 from service.store import events
 from service.store import idempotency_keys as keys

@@ -8,13 +8,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.errors import FieldError, NotMeasured, SpecRefused
-from service.runs import epoch_queries as epochs
-from service.runs import file_queries as files
-from service.runs import log_queries as notes
-from service.runs import report_queries as reports
 from service.runs import states
 from service.runs import verification as verifications
 from service.runs.advice import Advice, advise
+from service.runs.queries import epochs, files, reports
+from service.runs.queries import logs as notes
 from service.runs.run import Confusion, Event, History, Run, history_of
 from service.runs.scope import SeenRuns
 from service.runs.verification import Verification

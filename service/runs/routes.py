@@ -47,7 +47,7 @@ from service.runs.pages import NEWEST_FIRST, RunQuery
 from service.runs.schemas import RunList, RunView, Validation
 from service.runs.service import Runs
 from service.runs.states import Action, Status
-from service.runs.submission import estimate
+from service.runs.submission.review import estimate
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
 JSON = "application/json"

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from service.runs.pages import Page
 from service.runs.run import Event, Run
 from service.runs.states import Status
-from service.runs.submission import Estimate
+from service.runs.submission.review import Estimate
 from service.store.rows import Row
 from worker.spec.run import RunSpec, spec_hash
 

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from service.callers import OnBehalf
 from service.errors import RunNotFound
-from service.runs import queries as rows
+from service.runs.queries import runs as rows
 from service.runs.run import Run
 from service.settings import Settings
 from service.store.database import reading

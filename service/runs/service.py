@@ -11,18 +11,19 @@ import sqlalchemy as sa
 from service.errors import RunActive, SpecRefused
 from service.idempotency import Answer, Key, answered, remember
 from service.runs import extend as extensions
-from service.runs import filters, states, teachers, warm_starts
-from service.runs import queries as rows
+from service.runs import filters, states
 from service.runs import verification as verifications
 from service.runs.actions import act, forget
-from service.runs.creation import Wanted, create, prepared
-from service.runs.dataset_refs import hold, resolved
 from service.runs.pages import Page, RunQuery, cursor_at, position
-from service.runs.quota import check_quota
+from service.runs.queries import runs as rows
 from service.runs.run import Run
 from service.runs.scope import SeenRuns
-from service.runs.submission import NewRun, review
-from service.runs.teacher_runs import Hiring
+from service.runs.submission import teachers, warm_starts
+from service.runs.submission.creation import Wanted, create, prepared
+from service.runs.submission.dataset_refs import hold, resolved
+from service.runs.submission.quota import check_quota
+from service.runs.submission.review import NewRun, review
+from service.runs.submission.teacher_runs import Hiring
 from service.runs.verification import Verification
 from service.store import events
 from service.store.database import reading, writing

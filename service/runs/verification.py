@@ -8,9 +8,9 @@ from typing import Literal
 import sqlalchemy as sa
 
 from service.errors import NotMeasured, TransitionRefused
-from service.runs import epoch_queries as epochs
-from service.runs import queries as rows
 from service.runs import states
+from service.runs.queries import epochs
+from service.runs.queries import runs as rows
 from service.store.rows import Row
 
 Outcome = Literal["pending", "match", "differs", "not_comparable"]

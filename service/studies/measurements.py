@@ -10,8 +10,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from service.errors import FieldError, SpecRefused
-from service.runs import epoch_queries as epochs
-from service.runs import series_queries as series
+from service.runs.queries import epochs, series
 from service.runs.states import TERMINAL
 from service.statistics.comparison import Measured, State
 from service.store.rows import Row

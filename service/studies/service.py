@@ -13,14 +13,15 @@ from ulid import ULID
 from service.callers import OnBehalf
 from service.errors import FieldError, SpecRefused, StudyActive, StudyNotFound
 from service.idempotency import Answer, Key, answered, remember
-from service.runs import queries as rows
-from service.runs import states, teachers, warm_starts
+from service.runs import states
 from service.runs.actions import act, forget
-from service.runs.creation import Prepared, Wanted, create, prepared
-from service.runs.dataset_refs import hold, names_upload, resolved
 from service.runs.pages import cursor_at, position
-from service.runs.submission import NewRun, estimate, review, stack_runs
-from service.runs.teacher_runs import Hiring
+from service.runs.queries import runs as rows
+from service.runs.submission import teachers, warm_starts
+from service.runs.submission.creation import Prepared, Wanted, create, prepared
+from service.runs.submission.dataset_refs import hold, names_upload, resolved
+from service.runs.submission.review import NewRun, estimate, review, stack_runs
+from service.runs.submission.teacher_runs import Hiring
 from service.settings import Settings
 from service.statistics.family import min_seeds
 from service.store import events

@@ -8,13 +8,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.runs import epoch_queries as epochs
-from service.runs import file_queries as files
-from service.runs import log_queries as notes
-from service.runs import report_queries as reports
-from service.runs import series_queries as series
-from service.runs import states, teachers
-from service.runs.teacher_queries import files_of as files_of_teachers
+from service.runs import states
+from service.runs.queries import epochs, files, reports, series
+from service.runs.queries import logs as notes
+from service.runs.queries.teachers import files_of as files_of_teachers
+from service.runs.submission import teachers
 from service.settings import Settings
 from service.store import events
 from service.store.database import reading, writing

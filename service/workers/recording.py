@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.runs import epoch_queries as epochs
+from service.runs.queries import epochs
 from service.store.events import NewEvent
 from service.store.rows import Row
 from service.workers import queries as leases

@@ -15,10 +15,10 @@ from service.app import create_app
 from service.callers import LOCAL
 from service.datasets.service import Uploads
 from service.errors import DatasetInUse, SpecRefused
-from service.runs.dataset_refs import hold
 from service.runs.run import Run
 from service.runs.service import Runs
-from service.runs.submission import NewRun
+from service.runs.submission.dataset_refs import hold
+from service.runs.submission.review import NewRun
 from service.sandbox.parsing.options import Options
 from service.settings import Settings
 from service.store.database import open_engine, writing

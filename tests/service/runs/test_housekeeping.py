@@ -11,8 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from service.errors import StorageFull
-from service.runs import file_queries as files
 from service.runs.housekeeping import GRACE_SECONDS, Housekeeping
+from service.runs.queries import files
 from service.runs.reader import Records
 from service.runs.service import Runs
 from service.settings import Settings

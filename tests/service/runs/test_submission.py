@@ -13,7 +13,7 @@ from service.idempotency import Key
 from service.runs.pages import RunQuery
 from service.runs.reader import Records
 from service.runs.service import Runs
-from service.runs.submission import NewRun
+from service.runs.submission.review import NewRun
 from service.settings import Settings
 from service.workers.jobs import Jobs
 from tests.conftest import WORKER, measured, spec, submit

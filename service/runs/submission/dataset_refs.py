@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from service.callers import Caller
 from service.datasets import queries as datasets
 from service.errors import FieldError, SpecRefused
-from service.runs import teachers
-from service.runs.submission import NewRun
+from service.runs.submission import teachers
+from service.runs.submission.review import NewRun
 from service.store.rows import Row
 from worker.spec.datasets.uploaded import Content, Uploaded
 from worker.spec.families.dataset import Dataset

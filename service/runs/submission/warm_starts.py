@@ -14,9 +14,9 @@ import sqlalchemy as sa
 
 from service.callers import Caller
 from service.errors import FieldError, SpecRefused
-from service.runs import file_queries as files
-from service.runs import queries as rows
-from service.runs.submission import NewRun
+from service.runs.queries import files
+from service.runs.queries import runs as rows
+from service.runs.submission.review import NewRun
 from worker.ports import WeightsFile
 from worker.spec.run import RunSpec, WarmStart
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.runs.queries import owned_by
+from service.runs.queries.runs import owned_by
 from service.store.rows import Row
 from service.store.tables import run, teacher, weights
 from worker.ports import WeightsFile

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from service.runs.queries import owned_by
+from service.runs.queries.runs import owned_by
 from service.store.rows import Row
 from service.store.tables import checkpoint, db_now, run, teacher, weights
 from worker.ports import Checkpoint, WeightsFile

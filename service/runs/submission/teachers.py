@@ -16,11 +16,11 @@ import sqlalchemy as sa
 
 from service.callers import LOCAL, Caller
 from service.errors import FieldError, SpecRefused, TransitionRefused
-from service.runs import file_queries as files
-from service.runs import queries as rows
 from service.runs import states
-from service.runs import teacher_queries as store
-from service.runs.submission import NewRun
+from service.runs.queries import files
+from service.runs.queries import runs as rows
+from service.runs.queries import teachers as store
+from service.runs.submission.review import NewRun
 from service.store.events import NewEvent
 from service.store.rows import Row
 from service.store.tables import db_now

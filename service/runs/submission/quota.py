@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from service.callers import Caller
 from service.errors import FieldError, QuotaExceeded, SpecRefused, StorageFull
-from service.runs import queries as rows
+from service.runs.queries import runs as rows
 from service.settings import Settings
 
 RETRY_SECONDS = 10

@@ -12,12 +12,12 @@ import sqlalchemy as sa
 
 from service.callers import Caller
 from service.errors import FieldError, SpecRefused
-from service.runs import file_queries as files
-from service.runs import queries as rows
-from service.runs import teacher_queries as store
-from service.runs import teachers, warm_starts
-from service.runs.creation import Prepared, Wanted, create, prepared
-from service.runs.submission import NewRun
+from service.runs.queries import files
+from service.runs.queries import runs as rows
+from service.runs.queries import teachers as store
+from service.runs.submission import teachers, warm_starts
+from service.runs.submission.creation import Prepared, Wanted, create, prepared
+from service.runs.submission.review import NewRun
 from service.settings import Settings
 from service.store.events import NewEvent
 from worker.spec.regularizers.distillation import Teacher

@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from ulid import ULID
 
 from service.callers import Caller
-from service.runs import epoch_queries as epochs
-from service.runs import queries as rows
-from service.runs import teachers, warm_starts
-from service.runs.quota import check_quota, check_space
-from service.runs.submission import NewRun, stack_runs
+from service.runs.queries import epochs
+from service.runs.queries import runs as rows
+from service.runs.submission import teachers, warm_starts
+from service.runs.submission.quota import check_quota, check_space
+from service.runs.submission.review import NewRun, stack_runs
 from service.settings import Settings
 from service.store.events import NewEvent
 from service.store.rows import Row

@@ -1,0 +1,1 @@
+"""Statements on runs and on all that is recorded of them."""
