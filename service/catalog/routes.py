@@ -14,8 +14,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from service.catalog.editor_schemas import run_schema, study_schema
+from service.catalog.errors import PresetNotFound
 from service.catalog.presets import Preset, preset, presets
-from service.errors import PresetNotFound, SpecRefused, Unavailable
+from service.errors import SpecRefused, Unavailable
 from service.http.dependencies import SettingsOf, only
 from service.http.problems import problems
 from service.models.schemas import PredictBody

@@ -10,21 +10,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from service.datasets.dependencies import UploadsOf
+from service.datasets.errors import DatasetInUse, DatasetNotFound, TooManyUploads, WrongFileType
 from service.datasets.schemas import DatasetList, DatasetPreview, DatasetView
 from service.datasets.upload_bodies import PARAMETERS, OptionsOf, file_of, save
-from service.errors import (
-    BadCursor,
-    BadRequest,
-    DataRefused,
-    DatasetInUse,
-    DatasetNotFound,
-    SpecRefused,
-    StorageFull,
-    TooLarge,
-    TooManyUploads,
-    Unavailable,
-    WrongFileType,
-)
+from service.errors import BadCursor, BadRequest, DataRefused, SpecRefused, StorageFull, TooLarge, Unavailable
 from service.http.dependencies import SettingsOf, only
 from service.http.names import PLAIN
 from service.http.problems import problems

@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from service.callers import OnBehalf
 from service.datasets import queries as datasets
 from service.datasets.dataset import ALWAYS, Dataset, DatasetPage, Preview
+from service.datasets.errors import DatasetInUse, DatasetNotFound, TooManyUploads
 from service.datasets.incoming import Incoming, Place
-from service.errors import DatasetInUse, DatasetNotFound, TooManyUploads
 from service.runs.housekeeping import left_over_since
 from service.runs.pages import cursor, position
 from service.runs.submission.quota import check_space

@@ -9,7 +9,8 @@ from typing import Annotated, Any, BinaryIO, Literal
 from fastapi import Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 
-from service.errors import TooLarge, Unavailable, WrongFileType
+from service.datasets.errors import WrongFileType
+from service.errors import TooLarge, Unavailable
 from service.http.body_stream import pieces
 from service.sandbox.parsing.options import Format, Options, Task
 

@@ -10,11 +10,12 @@ from fastapi.sse import EventSourceResponse, format_sse_event
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from service.errors import RunNotFound, SpecRefused, Unavailable
+from service.errors import SpecRefused, Unavailable
 from service.http.dependencies import TailerOf, only
 from service.http.problems import problems
 from service.http.tailer import Tailer, Told
 from service.runs.dependencies import RecordsOf
+from service.runs.errors import RunNotFound
 from service.runs.reader import Records
 from service.runs.run import Event
 from service.runs.schemas import EventList, EventView

@@ -24,7 +24,7 @@ def rows_of(inputs: Sequence[Any], shape: tuple[int, ...], most: int) -> NDArray
     """
     if not 1 <= len(inputs) <= most:
         message = f"These are {len(inputs):,} rows; one request predicts 1 to {most:,} (FITWELL_MAX_PREDICT_ROWS)."
-        raise SpecRefused(message, errors=[FieldError("/inputs", "wrong_count", message)])
+        raise SpecRefused.at("/inputs", "wrong_count", message)
     rows, errors = [], list[FieldError]()
     for i, given in enumerate(inputs):
         try:

@@ -9,22 +9,15 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from service.errors import (
-    FieldError,
-    FileLost,
-    NotMeasured,
-    RunNotFound,
-    SpecRefused,
-    TookTooLong,
-    Unavailable,
-    Unprocessable,
-)
+from service.errors import SpecRefused, TookTooLong, Unavailable, Unprocessable
 from service.http.dependencies import etag, matches, not_modified, only
 from service.http.problems import problems
 from service.models.dependencies import ModelsOf
+from service.models.errors import FileLost
 from service.models.routes import AtOf
 from service.models.service import Canvas, Models
 from service.runs.dependencies import RecordsOf
+from service.runs.errors import NotMeasured, RunNotFound
 from service.runs.reader import Records
 from service.sandbox.predicting.messages import Chosen, Split, Theme
 from worker.spec.run import RunSpec
@@ -141,7 +134,7 @@ async def get_predictions_png(
     if first >= rows:
         known = f"are 0 to {rows - 1}" if rows else "are none"
         message = f"There is no row {first}: the rows of {split!r} {known}."
-        raise SpecRefused(message, errors=[FieldError("first", "no_such_row", message)])
+        raise SpecRefused.at("first", "no_such_row", message)
     chosen = Chosen(split=split, indices=tuple(range(first, min(first + count, rows))))
     picture = await models.grid(run_id, at, chosen, theme)
     return Response(picture, 200, {**SAFE, "etag": tag}, PNG)

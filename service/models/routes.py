@@ -10,12 +10,8 @@ from starlette.responses import Response
 
 from service.errors import (
     BadRequest,
-    FieldError,
-    FileLost,
-    NotMeasured,
     PreconditionFailed,
     RangeRefused,
-    RunNotFound,
     SpecRefused,
     TookTooLong,
     TooLarge,
@@ -29,9 +25,11 @@ from service.http.downloads import SENT, sent
 from service.http.problems import problems
 from service.http.scopes import needs
 from service.models.dependencies import ModelsOf
+from service.models.errors import FileLost
 from service.models.schemas import PredictBody, PredictionsView
 from service.models.service import Asked
 from service.models.weights import At, Kept
+from service.runs.errors import NotMeasured, RunNotFound
 from service.sandbox.predicting.messages import Chosen
 
 router = APIRouter(prefix="/v1/runs", tags=["models"])
@@ -115,12 +113,12 @@ def _chosen(body: PredictBody, most: int) -> Chosen | None:
     """
     if (body.inputs is None) == (body.split is None) or (body.split is None) != (body.indices is None):
         message = 'Send rows as "inputs", or name rows of the dataset by "split" and "indices"; one of both.'
-        raise SpecRefused(message, errors=[FieldError("", "inputs_or_split", message)])
+        raise SpecRefused.at("", "inputs_or_split", message)
     if body.split is None or body.indices is None:
         return None
     if not 1 <= len(body.indices) <= most:
         message = (
             f"These are {len(body.indices):,} rows; one request predicts 1 to {most:,} (FITWELL_MAX_PREDICT_ROWS)."
         )
-        raise SpecRefused(message, errors=[FieldError("/indices", "wrong_count", message)])
+        raise SpecRefused.at("/indices", "wrong_count", message)
     return Chosen(split=body.split, indices=tuple(body.indices))

@@ -13,10 +13,12 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from service.errors import FieldError, FileLost, NotMeasured, Refusal, SpecRefused, Unavailable, Unprocessable
+from service.errors import FieldError, Refusal, SpecRefused, Unavailable, Unprocessable
+from service.models.errors import FileLost
 from service.models.exports import Exports, metadata_of
 from service.models.inputs import rows_of
 from service.models.weights import REPLACED_SECONDS, At, Kept, KeptModels, replaced
+from service.runs.errors import NotMeasured
 from service.runs.run import History, Run
 from service.runs.thinning import thinned
 from service.sandbox.predicting.messages import (

@@ -10,7 +10,9 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from service.errors import FileLost, NotMeasured, Unavailable
+from service.errors import Unavailable
+from service.models.errors import FileLost
+from service.runs.errors import NotMeasured
 from service.runs.queries import files
 from service.runs.scope import SeenRuns
 from service.sandbox.predicting.messages import ModelFile

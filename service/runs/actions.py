@@ -7,8 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.errors import TransitionRefused
 from service.runs import states
+from service.runs.errors import TransitionRefused
 from service.runs.queries import files
 from service.runs.queries import runs as rows
 from service.runs.submission import teachers

@@ -8,10 +8,11 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from service.errors import RunNotFound, SpecRefused, Unavailable
+from service.errors import SpecRefused, Unavailable
 from service.http.dependencies import only
 from service.http.problems import problems
 from service.runs.dependencies import RecordsOf
+from service.runs.errors import RunNotFound
 from service.runs.schemas import timestamp
 from service.store.rows import Row
 

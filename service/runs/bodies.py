@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from service.errors import FieldError, SpecRefused
+from service.errors import SpecRefused
 from service.http.bodies import parse
 from service.http.names import Label, Name
 from service.runs.pages import RunQuery
@@ -116,7 +116,7 @@ class CancelBody(BaseModel):
         if self.filter is not None and self.ids is None:
             return RunQuery(filter=self.filter)
         message = "Give either 'ids' or 'filter'."
-        raise SpecRefused(message, errors=[FieldError("", "ids_or_filter", message)])
+        raise SpecRefused.at("", "ids_or_filter", message)
 
 
 def run_of(body: Mapping[str, Any]) -> NewRun:

@@ -9,21 +9,13 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from service.errors import (
-    BadRequest,
-    KeyReused,
-    RunNotFound,
-    SpecRefused,
-    StorageFull,
-    TooLarge,
-    Unavailable,
-    WrongMediaType,
-)
+from service.errors import BadRequest, KeyReused, SpecRefused, StorageFull, TooLarge, Unavailable, WrongMediaType
 from service.http.bodies import parse, read
 from service.http.dependencies import IdempotencyKey, SettingsOf, body_of, key_of, only
 from service.http.problems import problems
 from service.runs.bodies import BulkBody, CancelBody
 from service.runs.dependencies import RunsOf
+from service.runs.errors import RunNotFound
 from service.runs.routes import EXAMPLE
 from service.runs.schemas import RunView
 

@@ -8,23 +8,13 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from service.errors import (
-    BadRequest,
-    KeyReused,
-    NotMeasured,
-    RunNotFound,
-    SpecRefused,
-    StorageFull,
-    TooLarge,
-    TransitionRefused,
-    Unavailable,
-    WrongMediaType,
-)
+from service.errors import BadRequest, KeyReused, SpecRefused, StorageFull, TooLarge, Unavailable, WrongMediaType
 from service.http.bodies import parse, read
 from service.http.dependencies import IdempotencyKey, SettingsOf, body_of, key_of, made, only
 from service.http.problems import problems
 from service.runs.bodies import CloneBody, ExtendBody, run_of
 from service.runs.dependencies import RecordsOf, RunsOf
+from service.runs.errors import NotMeasured, RunNotFound, TransitionRefused
 from service.runs.patches import patched
 from service.runs.schemas import RunView
 from service.runs.verification_schemas import VerificationView

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from service.errors import FieldError, SpecRefused, TransitionRefused
+from service.errors import FieldError, SpecRefused
+from service.runs.errors import TransitionRefused
 from service.runs.queries import epochs, files
 from service.runs.queries import runs as rows
 from service.runs.submission.review import NewRun

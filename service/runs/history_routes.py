@@ -8,15 +8,17 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from service.errors import FieldError, NotAcceptable, NotMeasured, RunNotFound, SpecRefused, StudyNotFound, Unavailable
+from service.errors import NotAcceptable, SpecRefused, Unavailable
 from service.http.dependencies import etag, matches, not_modified, only
 from service.http.problems import problems
 from service.runs.dependencies import RecordsOf
+from service.runs.errors import NotMeasured, RunNotFound
 from service.runs.history_formats import history_csv, history_ndjson, history_parquet
 from service.runs.history_schemas import ConfusionView, DiagnosisView, HistoryList, HistoryView, WeightsView
 from service.runs.run import History
 from service.runs.thinning import thinned
 from service.studies.dependencies import StudiesOf
+from service.studies.errors import StudyNotFound
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
 several = APIRouter(prefix="/v1/histories", tags=["runs"])
@@ -92,11 +94,11 @@ def list_histories(
     """Many histories in one answer; as lines of JSON they come one by one."""
     if (study_id is None) == (ids is None):
         message = "Ask for the runs of a study (study_id=…) or for some runs (ids=a,b,…)."
-        raise SpecRefused(message, errors=[FieldError("study_id", "study_or_ids", message)])
+        raise SpecRefused.at("study_id", "study_or_ids", message)
     wanted = [one.strip() for one in ids.split(",")] if ids is not None else studies.run_ids(study_id or "")
     if len(wanted) > MOST_HISTORIES:
         message = f"These are {len(wanted):,} histories; one answer has at most {MOST_HISTORIES:,}."
-        raise SpecRefused(message, errors=[FieldError("ids", "too_many", message)])
+        raise SpecRefused.at("ids", "too_many", message)
     form = format or accepted(request.headers.get("accept", "*/*"))
     if form not in ("json", "ndjson"):
         raise NotAcceptable(f"Several histories come as JSON or as lines of JSON, not as {form}.")

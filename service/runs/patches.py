@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from service.errors import FieldError, SpecRefused
+from service.errors import SpecRefused
 
 ADDED = "regularizers_add"
 """A field of patches that appends instead of replacing."""
@@ -35,7 +35,7 @@ def patched(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]
         added = patch[ADDED]
         if not isinstance(added, list):
             message = f"{ADDED} is a list of regularizers, not {type(added).__name__}."
-            raise SpecRefused(message, errors=[FieldError(f"/{ADDED}", "list_type", message)])
+            raise SpecRefused.at(f"/{ADDED}", "list_type", message)
         body["regularizers"] = [*body.get("regularizers", ()), *added]
     return body
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.errors import FieldError, NotMeasured, SpecRefused
+from service.errors import FieldError, SpecRefused
 from service.runs import states
 from service.runs import verification as verifications
 from service.runs.advice import Advice, advise
+from service.runs.errors import NotMeasured
 from service.runs.queries import epochs, files, reports
 from service.runs.queries import logs as notes
 from service.runs.run import Confusion, Event, History, Run, history_of

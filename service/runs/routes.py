@@ -15,14 +15,10 @@ from starlette.responses import Response
 from service.errors import (
     BadCursor,
     BadRequest,
-    FieldError,
     KeyReused,
-    RunActive,
-    RunNotFound,
     SpecRefused,
     StorageFull,
     TooLarge,
-    TransitionRefused,
     Unavailable,
     WrongMediaType,
 )
@@ -43,6 +39,7 @@ from service.http.dependencies import (
 from service.http.problems import problems
 from service.runs.bodies import ChangeBody, RunBody
 from service.runs.dependencies import RunsOf
+from service.runs.errors import RunActive, RunNotFound, TransitionRefused
 from service.runs.pages import NEWEST_FIRST, RunQuery
 from service.runs.schemas import RunList, RunView, Validation
 from service.runs.service import Runs
@@ -104,7 +101,7 @@ async def _labels(
     wrong = [key for key, equals, _ in pairs if not equals]
     if wrong:
         message = f"A label is asked for as key=value; {wrong[0]!r} has no '='."
-        raise SpecRefused(message, errors=[FieldError("label", "label_malformed", message)])
+        raise SpecRefused.at("label", "label_malformed", message)
     return {key: value for key, _, value in pairs}
 
 
@@ -154,7 +151,7 @@ def _fields(asked: str) -> set[str]:
     unknown = sorted(names - RunView.model_fields.keys())
     if unknown:
         message = f"A run has no field {unknown[0]!r}; it has {', '.join(RunView.model_fields)}."
-        raise SpecRefused(message, errors=[FieldError("fields", "no_such_field", message, list(RunView.model_fields))])
+        raise SpecRefused.at("fields", "no_such_field", message, allowed=list(RunView.model_fields))
     return {"id", *names}
 
 

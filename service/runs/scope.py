@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from service.callers import OnBehalf
-from service.errors import RunNotFound
+from service.runs.errors import RunNotFound
 from service.runs.queries import runs as rows
 from service.runs.run import Run
 from service.settings import Settings

@@ -8,12 +8,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.errors import RunActive, SpecRefused
+from service.errors import SpecRefused
 from service.idempotency import Answer, Key, answered, remember
 from service.runs import extend as extensions
 from service.runs import filters, states
 from service.runs import verification as verifications
 from service.runs.actions import act, forget
+from service.runs.errors import RunActive
 from service.runs.pages import Page, RunQuery, cursor_at, position
 from service.runs.queries import runs as rows
 from service.runs.run import Run

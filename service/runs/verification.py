@@ -7,8 +7,8 @@ from typing import Literal
 
 import sqlalchemy as sa
 
-from service.errors import NotMeasured, TransitionRefused
 from service.runs import states
+from service.runs.errors import NotMeasured, TransitionRefused
 from service.runs.queries import epochs
 from service.runs.queries import runs as rows
 from service.store.rows import Row

@@ -207,13 +207,13 @@ class SeedsBody(Strict):
         """
         if (self.seeds is None) == (self.add is None):
             message = "Give either 'seeds' or 'add'."
-            raise SpecRefused(message, errors=[FieldError("", "seeds_or_add", message)])
+            raise SpecRefused.at("", "seeds_or_add", message)
         if self.seeds is not None:
             return list(dict.fromkeys(self.seeds))
         first = max(there, default=-1) + 1
         if first + (self.add or 0) - 1 > LARGEST_SEED:
             message = f"There are no {self.add} seeds behind {first - 1}; name the seeds that are to be added."
-            raise SpecRefused(message, errors=[FieldError("/add", "no_seeds_left", message)])
+            raise SpecRefused.at("/add", "no_seeds_left", message)
         return list(range(first, first + (self.add or 0)))
 
 

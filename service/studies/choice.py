@@ -11,12 +11,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.errors import FieldError, NothingToChoose, SpecRefused
+from service.errors import FieldError, SpecRefused
 from service.runs.states import TERMINAL
 from service.statistics.choice import Choice, Rule, choose
 from service.store.rows import Row
 from service.studies import queries as studies
 from service.studies.comparison import LOWER, check_at, check_metric
+from service.studies.errors import NothingToChoose
 from service.studies.measurements import NOTHING, check_known, epoch_of, kept_series, measured, placed
 from service.studies.simplicity import Order, Specs, asked, inferred
 from worker.spec.run import RunSpec

@@ -14,11 +14,8 @@ from service.errors import (
     BadCursor,
     BadRequest,
     KeyReused,
-    NothingToChoose,
     SpecRefused,
     StorageFull,
-    StudyActive,
-    StudyNotFound,
     TooLarge,
     Unavailable,
     WrongMediaType,
@@ -32,6 +29,7 @@ from service.studies.choice import Wish
 from service.studies.choice_schemas import ChoiceView
 from service.studies.comparison import Question
 from service.studies.dependencies import StudiesOf
+from service.studies.errors import NothingToChoose, StudyActive, StudyNotFound
 from service.studies.schemas import ComparisonView, PreviewView, StudyList, StudyView
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"])

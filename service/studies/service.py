@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from ulid import ULID
 
 from service.callers import OnBehalf
-from service.errors import FieldError, SpecRefused, StudyActive, StudyNotFound
+from service.errors import FieldError, SpecRefused
 from service.idempotency import Answer, Key, answered, remember
 from service.runs import states
 from service.runs.actions import act, forget
@@ -33,6 +33,7 @@ from service.studies import comparison as comparing
 from service.studies import queries as studies
 from service.studies.choice import Chosen, Wish
 from service.studies.comparison import ALPHA, Compared, Question
+from service.studies.errors import StudyActive, StudyNotFound
 from service.studies.expansion import Arm, Plan, arms_of, in_study
 from service.studies.study import Preview, Study
 from worker.spec.run import reuse_key, stack_key

@@ -8,12 +8,13 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from service.errors import BadCursor, BadRequest, SpecRefused, TokenNotFound, TooLarge, Unavailable, WrongMediaType
+from service.errors import BadCursor, BadRequest, SpecRefused, TooLarge, Unavailable, WrongMediaType
 from service.http.bodies import parse, read
 from service.http.dependencies import CallerOf, SettingsOf, body_of, only
 from service.http.problems import problems
 from service.http.scopes import needs
 from service.tokens.dependencies import TokensOf
+from service.tokens.errors import TokenNotFound
 from service.tokens.schemas import CallerView, NewTokenView, TokenBody, TokenList, TokenView
 
 router = APIRouter(prefix="/v1/tokens", tags=["tokens"])

@@ -12,12 +12,13 @@ import sqlalchemy as sa
 from ulid import ULID
 
 from service.callers import LOCAL, LOCAL_OWNER, Caller, OnBehalf
-from service.errors import FieldError, SpecRefused, TokenNotFound, TokenRefused
+from service.errors import SpecRefused, TokenRefused
 from service.runs.pages import cursor_at, position
 from service.settings import Settings
 from service.store.database import reading, writing
 from service.store.rows import Row
 from service.tokens import queries as tokens
+from service.tokens.errors import TokenNotFound
 from service.tokens.token import SECRET, SHOWN, NewToken, Token, hashed, new_secret
 
 LOG = logging.getLogger("fitwell.service")
@@ -138,10 +139,10 @@ class Tokens(OnBehalf):
     def _check(self, connection: sa.Connection, new: NewToken) -> None:
         if new.expires_at is not None and new.expires_at <= tokens.clock(connection):
             message = "This time has passed; name one that is still to come."
-            raise SpecRefused(message, errors=[FieldError("/expires_at", "expired", message)])
+            raise SpecRefused.at("/expires_at", "expired", message)
         if "admin" not in new.scopes and not tokens.any_ever(connection):
             message = "The first token must be an admin's: once there is one, nobody is answered without."
-            raise SpecRefused(message, errors=[FieldError("/scopes", "first_admin", message, [["admin"]])])
+            raise SpecRefused.at("/scopes", "first_admin", message, allowed=[["admin"]])
 
     def _made(self, connection: sa.Connection, new: NewToken) -> tuple[Token, str]:
         token_id, secret = f"tok_{ULID()}", new_secret()

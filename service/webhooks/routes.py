@@ -9,25 +9,14 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from service.errors import (
-    BadCursor,
-    BadRequest,
-    DeliveryNotFound,
-    EndpointDisabled,
-    EndpointNotFound,
-    KeyReused,
-    SpecRefused,
-    TooLarge,
-    TooManyEndpoints,
-    Unavailable,
-    WrongMediaType,
-)
+from service.errors import BadCursor, BadRequest, KeyReused, SpecRefused, TooLarge, Unavailable, WrongMediaType
 from service.http.bodies import parse, read
 from service.http.dependencies import IdempotencyKey, SettingsOf, body_of, key_of, made, only
 from service.http.problems import problems
 from service.webhooks.bodies import EndpointBody, EndpointChangeBody
 from service.webhooks.dependencies import WebhooksOf
 from service.webhooks.endpoint import DeliveryStatus
+from service.webhooks.errors import DeliveryNotFound, EndpointDisabled, EndpointNotFound, TooManyEndpoints
 from service.webhooks.schemas import DeliveryList, DeliveryView, EndpointList, EndpointSecretView, EndpointView
 
 router = APIRouter(prefix="/v1/webhook_endpoints", tags=["webhooks"])

@@ -11,14 +11,7 @@ import sqlalchemy as sa
 from ulid import ULID
 
 from service.callers import OnBehalf
-from service.errors import (
-    DeliveryNotFound,
-    EndpointDisabled,
-    EndpointNotFound,
-    FieldError,
-    SpecRefused,
-    TooManyEndpoints,
-)
+from service.errors import SpecRefused
 from service.idempotency import Answer, Key, answered, remember
 from service.runs.pages import cursor_at, position
 from service.settings import Settings
@@ -31,6 +24,7 @@ from service.webhooks import delivery_queries as deliveries
 from service.webhooks import payloads
 from service.webhooks import queries as webhooks
 from service.webhooks.endpoint import Delivery, DeliveryPage, DeliveryStatus, Endpoint, EndpointPage, NewEndpoint
+from service.webhooks.errors import DeliveryNotFound, EndpointDisabled, EndpointNotFound, TooManyEndpoints
 from service.webhooks.event_types import TEST
 from service.webhooks.outbox import Due, hold
 
@@ -211,7 +205,7 @@ class Endpoints(OnBehalf):
         study = None if study_id is None else studies.by_id(connection, study_id)
         if study_id is not None and (study is None or not self.caller.sees(study.owner)):
             message = f"There is no study {study_id!r}. GET /v1/studies lists those there are."
-            raise SpecRefused(message, errors=[FieldError("/study_id", "no_such_study", message)])
+            raise SpecRefused.at("/study_id", "no_such_study", message)
 
     def _row(self, connection: sa.Connection, endpoint_id: str, *, lock: bool = False) -> Row:
         row = webhooks.by_id(connection, endpoint_id, lock=lock)

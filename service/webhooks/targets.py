@@ -19,7 +19,7 @@ from typing import NoReturn
 
 import httpx2
 
-from service.errors import FieldError, SpecRefused
+from service.errors import SpecRefused
 from service.webhooks.addresses import Address, is_private, is_public
 
 RESOLVE_SECONDS = 5.0
@@ -150,4 +150,4 @@ def _is_address(host: str) -> bool:
 
 
 def _refuse(code: str, message: str, allowed: Sequence[str] = ()) -> NoReturn:
-    raise SpecRefused(message, errors=[FieldError("/url", code, message, allowed)])
+    raise SpecRefused.at("/url", code, message, allowed=allowed)

@@ -50,7 +50,11 @@ def below(root: type[Any]) -> list[type[Any]]:
     return [root, *(kind for one in root.__subclasses__() for kind in below(one))]
 
 
-OURS = [one for one in below(service.errors.Refusal) if one.__module__ == "service.errors"]
+OURS = [
+    one
+    for one in below(service.errors.Refusal)
+    if one.__module__.startswith("service.") and one.__module__.endswith(".errors")
+]
 REFUSALS = sorted({(one.code, one.status) for one in OURS})
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from service.errors import PresetNotFound
+from service.catalog.errors import PresetNotFound
 
 
 class Published(BaseModel):

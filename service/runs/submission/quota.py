@@ -7,7 +7,8 @@ import shutil
 import sqlalchemy as sa
 
 from service.callers import Caller
-from service.errors import FieldError, QuotaExceeded, SpecRefused, StorageFull
+from service.errors import FieldError, SpecRefused, StorageFull
+from service.runs.errors import QuotaExceeded
 from service.runs.queries import runs as rows
 from service.settings import Settings
 

@@ -15,8 +15,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.callers import LOCAL, Caller
-from service.errors import FieldError, SpecRefused, TransitionRefused
+from service.errors import FieldError, SpecRefused
 from service.runs import states
+from service.runs.errors import TransitionRefused
 from service.runs.queries import files
 from service.runs.queries import runs as rows
 from service.runs.queries import teachers as store

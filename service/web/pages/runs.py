@@ -9,10 +9,10 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from service.catalog.presets import presets
-from service.errors import NotMeasured
 from service.http.dependencies import CallerOf, only
 from service.runs import states
 from service.runs.dependencies import RecordsOf, RunsOf
+from service.runs.errors import NotMeasured
 from service.runs.history_schemas import DiagnosisView
 from service.runs.pages import NEWEST_FIRST
 from service.runs.reader import Records

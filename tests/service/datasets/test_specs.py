@@ -13,8 +13,9 @@ from fastapi.testclient import TestClient
 
 from service.app import create_app
 from service.callers import LOCAL
+from service.datasets.errors import DatasetInUse
 from service.datasets.service import Uploads
-from service.errors import DatasetInUse, SpecRefused
+from service.errors import SpecRefused
 from service.runs.run import Run
 from service.runs.service import Runs
 from service.runs.submission.dataset_refs import hold

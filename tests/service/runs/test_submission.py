@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from service.errors import BadCursor, KeyReused, RunNotFound, SpecRefused
+from service.errors import BadCursor, KeyReused, SpecRefused
 from service.idempotency import Key
+from service.runs.errors import RunNotFound
 from service.runs.pages import RunQuery
 from service.runs.reader import Records
 from service.runs.service import Runs

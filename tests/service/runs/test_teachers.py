@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from service.errors import SpecRefused, TransitionRefused
+from service.errors import SpecRefused
+from service.runs.errors import TransitionRefused
 from service.runs.reader import Records
 from service.runs.run import Run
 from service.runs.service import Runs

@@ -11,11 +11,13 @@ import pytest
 import sqlalchemy as sa
 
 from service.callers import LOCAL, Caller, Scope
-from service.errors import QuotaExceeded, SpecRefused, TokenNotFound, TokenRefused
+from service.errors import SpecRefused, TokenRefused
+from service.runs.errors import QuotaExceeded
 from service.runs.service import Runs
 from service.settings import Settings
 from service.store.database import open_engine, reading, writing
 from service.store.tables import METADATA, token
+from service.tokens.errors import TokenNotFound
 from service.tokens.service import FIRST_SECONDS, Tokens
 from service.tokens.token import NewToken, Token
 from service.workers.jobs import Jobs

@@ -13,7 +13,6 @@ import sqlalchemy as sa
 
 import service.runs
 from service.callers import Caller
-from service.errors import EndpointNotFound
 from service.runs.service import Runs
 from service.settings import Settings
 from service.store.database import writing
@@ -28,6 +27,7 @@ from service.store.tables import (
 from service.webhooks import outbox as outboxes
 from service.webhooks import queries as rows
 from service.webhooks.endpoint import Delivery, NewEndpoint
+from service.webhooks.errors import EndpointNotFound
 from service.webhooks.event_types import TYPES, covers
 from service.webhooks.outbox import JITTER, SCHEDULE, Due, Outbox
 from service.webhooks.sending import Reply

@@ -265,7 +265,7 @@ def test_a_run_to_be_cancelled_ends_cancelled_whatever_its_holder_reports(
 
 
 def test_cancel_after_the_end_changes_nothing(runs: Runs, jobs: Jobs) -> None:
-    from service.errors import TransitionRefused
+    from service.runs.errors import TransitionRefused
 
     run_id = submit(runs)
     claim = one(jobs)

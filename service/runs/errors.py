@@ -1,0 +1,45 @@
+"""Errors of runs.
+
+NotFound  404  RunNotFound, NotMeasured
+Conflict  409  TransitionRefused, RunActive
+TooMany   429  QuotaExceeded
+"""
+
+from __future__ import annotations
+
+from service.errors import Conflict, NotFound, TooMany
+
+
+class RunNotFound(NotFound):
+    """No run has this id."""
+
+    code = "run_not_found"
+    title = "Run not found"
+
+
+class NotMeasured(NotFound):
+    """The run exists, but has no such measurement or file."""
+
+    code = "not_measured"
+    title = "Not measured"
+
+
+class TransitionRefused(Conflict):
+    """The run's state does not allow this action."""
+
+    code = "transition_refused"
+    title = "Action not allowed"
+
+
+class RunActive(Conflict):
+    """The run has not finished."""
+
+    code = "run_active"
+    title = "Run still active"
+
+
+class QuotaExceeded(TooMany):
+    """The owner has as many unfinished runs as the token allows."""
+
+    code = "quota_exceeded"
+    title = "Quota exceeded"
