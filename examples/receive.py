@@ -1,4 +1,4 @@
-"""Receive webhooks, verify them, take each once.
+"""Receive webhooks, verify them, and handle each once.
 
 Needs: pip install standardwebhooks. Run: PORT=9000 WEBHOOK_SECRET=whsec_… python examples/receive.py
 """
@@ -9,22 +9,22 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from standardwebhooks import Webhook, WebhookVerificationError
 
 webhook = Webhook(os.environ["WEBHOOK_SECRET"])
-seen: set[str] = set()  # where it matters: a table with the id as its key, written with what the message leads to
+handled: set[str] = set()  # in production: a table keyed by the id, written together with the effects of the message
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Answers 204 to what is genuine, and 400 to everything else."""
+    """Respond 204 to authentic messages and 400 to everything else."""
 
     def do_POST(self) -> None:
-        """Take a message; whatever takes long comes after the answer."""
-        body = self.rfile.read(int(self.headers["content-length"]))  # the very bytes: they are what is signed
+        """Verify a message and handle it once; do slow work after the response."""
+        body = self.rfile.read(int(self.headers["content-length"]))  # the exact bytes, because they are what is signed
         try:
-            message = webhook.verify(body, dict(self.headers))  # also refuses what is older than five minutes
+            message = webhook.verify(body, dict(self.headers))  # also refuses messages older than five minutes
         except (WebhookVerificationError, ValueError):
             self.send_error(400)
             return
-        if self.headers["webhook-id"] not in seen:
-            seen.add(self.headers["webhook-id"])
+        if self.headers["webhook-id"] not in handled:
+            handled.add(self.headers["webhook-id"])
             print(message["type"], message["data"], flush=True)
         self.send_response(204)
         self.end_headers()
