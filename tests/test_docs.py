@@ -11,7 +11,7 @@ from docs.generate import PAGES, REFERENCE, WRITTEN
 
 ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)(?:#[\w-]*)?\)")
-PAGES_READ = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks/README.md"])
+PAGES_READ = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks/README.md"])
 
 
 @pytest.mark.parametrize("name", PAGES)

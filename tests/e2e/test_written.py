@@ -83,8 +83,8 @@ def test_most_of_what_is_written_is_run_and_the_rest_says_why_not() -> None:
     assert len([page for page in PAGES if RUN[page]]) >= 5
 
 
-def test_the_part_that_the_readme_shows_is_the_part() -> None:
-    (shown,) = [one.text for one in blocks(ROOT / "README.md") if "class L2(Regularizer)" in one.text]
+def test_the_part_in_the_contributing_guide_equals_its_file() -> None:
+    (shown,) = [one.text for one in blocks(ROOT / "CONTRIBUTING.md") if "class L2(Regularizer)" in one.text]
     assert shown in (ROOT / "worker/spec/regularizers/l2.py").read_text()
 
 
