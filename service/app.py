@@ -26,7 +26,7 @@ from service.models import routes as models
 from service.models.service import Models
 from service.monitoring import health, metrics
 from service.monitoring import tracing as telemetry
-from service.monitoring.stats import Census
+from service.monitoring.stats import Stats
 from service.runs import artifact_routes as written
 from service.runs import bulk_routes as bulk
 from service.runs import derive_routes as again
@@ -34,7 +34,7 @@ from service.runs import history_routes as history
 from service.runs import routes as runs
 from service.runs.bodies import run_of
 from service.runs.housekeeping import Housekeeping
-from service.runs.reader import Records
+from service.runs.reader import RunReader
 from service.runs.service import Runs
 from service.settings import Settings, exposed
 from service.store.database import migrate, open_engine
@@ -67,7 +67,7 @@ def create_app(settings: Settings, *, address: str | None = None) -> FastAPI:
     reachable = exposed(settings, address)
     engine = open_engine(settings)
     migrate(engine)
-    records, jobs = Records(engine, settings), Jobs(engine, settings)
+    records, jobs = RunReader(engine, settings), Jobs(engine, settings)
     the_tokens, the_webhooks = Tokens(engine, settings, exposed=reachable), Webhooks.on(engine, settings)
     tailer = Tailer(
         records.last_event_id,
@@ -125,7 +125,7 @@ def create_app(settings: Settings, *, address: str | None = None) -> FastAPI:
     app.webhooks.include_router(webhook_messages.router)
     tracing = telemetry.trace(app, engine)
     edge.install(app, the_tokens, settings)
-    metrics.install(app, Census(engine, settings))
+    metrics.install(app, Stats(engine, settings))
     problems.install(app)
     app.add_middleware(answers.Answers)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""Who asks, and what that lets them do. Whatever is made has an owner: a name, which tokens carry."""
+"""The caller of a request: owner, scopes and quota. Everything that is created has an owner, named by the token."""
 
 from __future__ import annotations
 
@@ -10,73 +10,74 @@ from service.errors import NotOwner
 
 Scope = Literal["read", "write", "admin"]
 RANKS: dict[Scope, int] = {"read": 0, "write": 1, "admin": 2}
-"""Each scope holds those of a lower rank."""
+"""A scope includes those of a lower rank."""
 LOCAL_OWNER = "local"
-"""Who owns what is made without a token."""
+"""The owner of everything that is created without a token."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Whoever asks, as the token says; settings decide what owners see of each other."""
+    """The identity behind a request, and what the settings let it see of other owners."""
 
     owner: str
     scopes: tuple[Scope, ...]
     token_id: str | None = None
     max_active_runs: int | None = None
-    """Most runs of this owner that may be unfinished when another is submitted."""
+    """Quota of unfinished runs of this owner; None is unlimited."""
     shares_runs: bool = True
     shares_results: bool = True
 
     @property
     def is_admin(self) -> bool:
-        """Whether everything may be seen and changed."""
+        """Whether the caller has the admin scope."""
         return self.has("admin")
 
     @property
     def only(self) -> str | None:
-        """The owner whose things alone this caller sees; None for everybody's."""
+        """The only owner whose resources are visible to this caller; None if all owners' are."""
         return None if self.shares_runs or self.is_admin else self.owner
 
     @property
     def reuses_only(self) -> str | None:
-        """The owner whose results alone this caller's runs take over; None for everybody's."""
+        """The only owner whose results this caller's runs may reuse; None if all owners' may be."""
         return None if self.shares_results else self.owner
 
     def has(self, scope: Scope) -> bool:
-        """Whether one of the scopes is, or holds, this one."""
+        """Return whether the caller's scopes include ``scope``."""
         return any(RANKS[one] >= RANKS[scope] for one in self.scopes)
 
     def sees(self, owner: str) -> bool:
-        """Whether what belongs to ``owner`` is shown; to others it is as if it were not there."""
+        """Return whether resources of ``owner`` are visible; invisible ones answer 404."""
         return self.only in (None, owner)
 
-    def check_owns(self, owner: str, what: str) -> None:
-        """Refuse a change of ``what``, which belongs to ``owner``, unless it is this caller's own.
+    def check_owns(self, owner: str, resource: str) -> None:
+        """Refuse to change a resource of another owner, unless the caller is an admin.
 
         Raises:
-            NotOwner: it is another's, and the caller is no admin.
+            NotOwner: ``resource`` belongs to another owner.
         """
         if owner != self.owner and not self.is_admin:
             raise NotOwner(
-                f"{what} belongs to {owner!r} and this token to {self.owner!r}: only its owner or an admin changes it."
+                f"{resource} belongs to {owner!r}, and this token to {self.owner!r}. Only the owner or an admin can "
+                "change it."
             )
 
     def acting_for(self, owner: str) -> Caller:
-        """The same caller, making things that belong to ``owner``."""
+        """Return this caller creating resources for ``owner``."""
         return replace(self, owner=owner)
 
 
 LOCAL = Caller(owner=LOCAL_OWNER, scopes=("admin",))
-"""Whoever holds the database, or reaches a server that is open to its own machine alone."""
+"""The caller of processes that open the database themselves, and of requests to a server without tokens."""
 
 
-class OnBehalf:
-    """Rules of things that have owners: they serve ``caller``, who may do everything unless another is named."""
+class CallerScoped:
+    """A service limited to what ``caller`` may see and change; the local admin by default."""
 
     caller: Caller = LOCAL
 
     def on_behalf_of(self, caller: Caller) -> Self:
-        """The same rules, serving ``caller``."""
-        mine = copy.copy(self)
-        mine.caller = caller
-        return mine
+        """Return a copy of the service limited to ``caller``."""
+        scoped = copy.copy(self)
+        scoped.caller = caller
+        return scoped

@@ -20,7 +20,7 @@ os.environ.setdefault("FITWELL_ALLOWED_HOSTS", "testserver")  # what the framewo
 import pytest
 import sqlalchemy as sa
 
-from service.runs.reader import Records
+from service.runs.reader import RunReader
 from service.runs.service import Runs
 from service.runs.submission.review import NewRun
 from service.settings import Settings
@@ -162,8 +162,8 @@ def runs(engine: sa.Engine, settings: Settings) -> Runs:
 
 
 @pytest.fixture
-def records(engine: sa.Engine, settings: Settings) -> Records:
-    return Records(engine, settings)
+def reader(engine: sa.Engine, settings: Settings) -> RunReader:
+    return RunReader(engine, settings)
 
 
 @pytest.fixture

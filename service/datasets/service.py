@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.callers import OnBehalf
+from service.callers import CallerScoped
 from service.datasets import queries as datasets
 from service.datasets.dataset import ALWAYS, Dataset, DatasetPage, Preview
 from service.datasets.errors import DatasetInUse, DatasetNotFound, TooManyUploads
@@ -34,7 +34,7 @@ SHOWN = 5
 """Runs that a refusal names."""
 
 
-class Uploads(OnBehalf):
+class Uploads(CallerScoped):
     """Datasets in one database and one directory, as the caller may see and delete them."""
 
     def __init__(self, engine: sa.Engine, settings: Settings) -> None:

@@ -16,7 +16,7 @@ from service.http.problems import problems
 from service.http.tailer import Tailer, Told
 from service.runs.dependencies import RecordsOf
 from service.runs.errors import RunNotFound
-from service.runs.reader import Records
+from service.runs.reader import RunReader
 from service.runs.run import Event
 from service.runs.schemas import EventList, EventView
 from service.runs.states import TERMINAL
@@ -73,7 +73,7 @@ async def list_run_events(
 
 
 async def _answer(
-    request: Request, records: Records, tailer: Tailer, run_id: str | None, after: int, limit: int
+    request: Request, records: RunReader, tailer: Tailer, run_id: str | None, after: int, limit: int
 ) -> Response:
     if "text/event-stream" in request.headers.get("accept", ""):
         if run_id is not None:
@@ -86,7 +86,7 @@ async def _answer(
     return Response(page.model_dump_json(), media_type="application/json")
 
 
-async def _stream(records: Records, tailer: Tailer, run_id: str | None, after: int) -> AsyncIterator[bytes]:
+async def _stream(records: RunReader, tailer: Tailer, run_id: str | None, after: int) -> AsyncIterator[bytes]:
     """Events behind ``after``: those of the log, then those that come; a comment now and then keeps the connection."""
     yield format_sse_event(comment="fitwell", retry=1000)
     async with tailer.follow(run_id) as follower:
@@ -112,7 +112,7 @@ async def _stream(records: Records, tailer: Tailer, run_id: str | None, after: i
                             yield event.message
 
 
-async def _logged(records: Records, run_id: str | None, after: int) -> AsyncIterator[Told]:
+async def _logged(records: RunReader, run_id: str | None, after: int) -> AsyncIterator[Told]:
     """The events of the log behind ``after``, page by page."""
     while True:
         found = await run_in_threadpool(records.events, run_id, after=after, limit=PAGE)

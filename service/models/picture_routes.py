@@ -18,7 +18,7 @@ from service.models.routes import AtOf
 from service.models.service import Canvas, Models
 from service.runs.dependencies import RecordsOf
 from service.runs.errors import NotMeasured, RunNotFound
-from service.runs.reader import Records
+from service.runs.reader import RunReader
 from service.sandbox.predicting.messages import Chosen, Split, Theme
 from worker.spec.run import RunSpec
 
@@ -93,7 +93,7 @@ async def get_curve_svg(
 
 
 async def _curve(
-    request: Request, run_id: str, records: Records, models: Models, metrics: str | None, canvas: Canvas
+    request: Request, run_id: str, records: RunReader, models: Models, metrics: str | None, canvas: Canvas
 ) -> Response:
     run = await run_in_threadpool(records.get, run_id)
     tag = etag("curve", version("fitwell"), run_id, run.version, metrics, *vars(canvas).values())

@@ -14,7 +14,7 @@ from service.errors import Unavailable
 from service.models.errors import FileLost
 from service.runs.errors import NotMeasured
 from service.runs.queries import files
-from service.runs.scope import SeenRuns
+from service.runs.scope import ScopedRuns
 from service.sandbox.predicting.messages import ModelFile
 from service.settings import Settings
 from service.store.database import reading
@@ -53,7 +53,7 @@ class Kept:
         )
 
 
-class KeptModels(SeenRuns):
+class KeptModels(ScopedRuns):
     """The models of runs in one database, as far as the caller may see them."""
 
     def __init__(self, engine: sa.Engine, settings: Settings) -> None:

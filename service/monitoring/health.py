@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from service.errors import SpecRefused, Unavailable
 from service.http.dependencies import only
 from service.http.problems import problems
-from service.runs.reader import Records
+from service.runs.reader import RunReader
 
 router = APIRouter(tags=["health"])
 
@@ -33,5 +33,5 @@ def get_health() -> Health:
 )
 def get_readiness(request: Request) -> Health:
     """Whether the database answers too."""
-    request.app.state.services[Records].last_event_id()
+    request.app.state.services[RunReader].last_event_id()
     return Health()

@@ -18,7 +18,7 @@ from service.errors import SpecRefused, Unavailable
 from service.http.access_log import tell
 from service.http.dependencies import only
 from service.http.problems import problems
-from service.monitoring.stats import Census
+from service.monitoring.stats import Stats
 
 router = APIRouter(tags=["health"])
 WAITS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
@@ -31,8 +31,8 @@ ELSEWHERE = "none"
 class Meters:
     """The series of one application."""
 
-    def __init__(self, census: Census) -> None:
-        self._census = census
+    def __init__(self, stats: Stats) -> None:
+        self._stats = stats
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self.requests = self._histogram(
@@ -62,7 +62,7 @@ class Meters:
 
     def text(self) -> str:
         """All of them, as they are now."""
-        counted = self._census.count()
+        counted = self._stats.count()
         for status, count in counted.unfinished.items():
             self._runs.labels(status).set(count)
         self._oldest.set(counted.oldest_queued_seconds)
@@ -117,9 +117,9 @@ def _route(scope: Scope) -> str:
     return getattr(scope.get("route"), "path", ELSEWHERE)
 
 
-def install(app: FastAPI, census: Census) -> None:
+def install(app: FastAPI, stats: Stats) -> None:
     """Measure everything that ``app`` answers."""
-    app.state.meters = Meters(census)
+    app.state.meters = Meters(stats)
     app.add_middleware(Measured, meters=app.state.meters)
 
 

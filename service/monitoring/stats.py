@@ -1,4 +1,4 @@
-"""How the service is doing, in numbers: of all owners together, and of no run in particular."""
+"""Statistics of the whole service, for ``/metrics``: all owners together."""
 
 from __future__ import annotations
 
@@ -8,35 +8,36 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from service.monitoring import queries as census
+from service.monitoring import queries
 from service.runs.queries.runs import live_workers
 from service.settings import Settings
 from service.store import events
 from service.store.database import reading
 
-MOST_STARTS = 10_000
-"""Starts that are looked at one by one; of more, only the last ones tell how long runs waited."""
+MAX_DISPATCHES = 10_000
+"""Most starts and requeues read one by one; older ones are left out of the waiting times."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Count:
-    """What is there now, and what has happened since the count before."""
+class Counts:
+    """The current state of the queue, and the events since the previous count."""
 
     unfinished: Mapping[str, int]
+    """Runs by status."""
     oldest_queued_seconds: float
     workers: int
     events: Mapping[str, int]
-    """By type."""
+    """Events by type."""
     waits: Sequence[float]
-    """Seconds from the submission to the start of training, of each run that was started."""
+    """Seconds from submission to the start of training, for each started run."""
     stacks: Sequence[int]
-    """How many runs each of those shares its stack with, itself included."""
+    """Stack size of each started run."""
     returns: Mapping[str, int]
-    """Runs that came back to the queue, by reason."""
+    """Requeued runs by reason."""
 
 
-class Census:
-    """Counts, each time from where it last was; the first one begins with what happens from now on."""
+class Stats:
+    """A counter over the event log; the first count starts at the newest event."""
 
     def __init__(self, engine: sa.Engine, settings: Settings) -> None:
         self._engine = engine
@@ -45,21 +46,21 @@ class Census:
         with reading(engine) as connection:
             self._last = events.last_id(connection)
 
-    def count(self) -> Count:
-        """The count, in one transaction; what it tells of events is told once."""
+    def count(self) -> Counts:
+        """Count in one transaction; every event is counted exactly once."""
         with self._lock, reading(self._engine) as connection:
             last = events.last_id(connection)
-            rows = census.handed_out(connection, self._last, last, MOST_STARTS)
+            rows = queries.dispatches(connection, self._last, last, MAX_DISPATCHES)
             started = [row for row in rows if row.type == "run.started" and row.started_at is not None]
             reasons = [row.data.get("reason", "asked") for row in rows if row.type == "run.requeued"]
-            counted = Count(
-                unfinished=census.unfinished(connection),
-                oldest_queued_seconds=census.oldest_queued(connection),
+            counts = Counts(
+                unfinished=queries.unfinished(connection),
+                oldest_queued_seconds=queries.oldest_queued(connection),
                 workers=len(live_workers(connection, self._settings.lease_seconds)),
-                events=census.happened(connection, self._last, last),
+                events=queries.events_by_type(connection, self._last, last),
                 waits=[row.started_at - row.created_at for row in started],
                 stacks=[row.data["stack_size"] for row in started],
                 returns={reason: reasons.count(reason) for reason in set(reasons)},
             )
             self._last = last
-        return counted
+        return counts

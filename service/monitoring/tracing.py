@@ -1,7 +1,7 @@
-"""Traces: a span for every request and every statement in it, by OpenTelemetry.
+"""OpenTelemetry traces: a span for every request and for every SQL statement in it.
 
-They are sent where the variables say that every OpenTelemetry SDK knows (OTEL_EXPORTER_OTLP_ENDPOINT,
-OTEL_TRACES_SAMPLER, OTEL_SERVICE_NAME …); nothing is loaded where none of them names a place.
+The standard variables configure the exporter (OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_TRACES_SAMPLER, OTEL_SERVICE_NAME, …).
+Without an endpoint nothing is imported and nothing is traced.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from fastapi import FastAPI
 
 from service.settings import SettingsError
 
-PLACES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-LEFT_OUT = "healthz,readyz,metrics"
+ENDPOINT_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+EXCLUDED_URLS = "healthz,readyz,metrics"
 
 
 def trace(app: FastAPI, engine: sa.Engine) -> Callable[[], None]:
-    """Trace what ``app`` and ``engine`` do, if a place for traces is named; what is to be called at the end.
+    """Trace ``app`` and ``engine`` if an endpoint is configured, and return the function that stops tracing.
 
     Raises:
-        SettingsError: a place is named, and what sends there is not installed.
+        SettingsError: An endpoint is configured, but the OpenTelemetry packages are not installed.
     """
-    named = [name for name in PLACES if os.environ.get(name)]
-    if not named or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+    variables = [name for name in ENDPOINT_VARIABLES if os.environ.get(name)]
+    if not variables or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return lambda: None
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
@@ -37,19 +37,19 @@ def trace(app: FastAPI, engine: sa.Engine) -> Callable[[], None]:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
     except ImportError as error:
         raise SettingsError(
-            f"{named[0]}: traces need pip install 'fitwell[otel]' ({error.name} is missing)."
+            f"{variables[0]} is set, but {error.name} is not installed: pip install 'fitwell[otel]'."
         ) from error
     resource = Resource.create({"service.name": "fitwell", "service.version": version("fitwell")})
     provider = TracerProvider(resource=resource)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    FastAPIInstrumentor.instrument_app(app, tracer_provider=provider, excluded_urls=LEFT_OUT)
+    FastAPIInstrumentor.instrument_app(app, tracer_provider=provider, excluded_urls=EXCLUDED_URLS)
     statements = SQLAlchemyInstrumentor()
-    # It says that it knows SQLAlchemy below 2.1 alone; tests hold that it does its work with ours.
+    # The package declares SQLAlchemy < 2.1; a test checks that it works with the installed version.
     statements.instrument(engine=engine, tracer_provider=provider, skip_dep_check=True)
 
-    def end() -> None:
-        """Send what is left, and trace no more."""
+    def stop() -> None:
+        """Send the remaining spans and stop tracing."""
         statements.uninstrument()
         provider.shutdown()
 
-    return end
+    return stop

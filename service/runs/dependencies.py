@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import Depends
 
 from service.http.dependencies import scoped_to_caller
-from service.runs.reader import Records
+from service.runs.reader import RunReader
 from service.runs.service import Runs
 
 RunsOf = Annotated[Runs, Depends(scoped_to_caller(Runs))]
-RecordsOf = Annotated[Records, Depends(scoped_to_caller(Records))]
+RecordsOf = Annotated[RunReader, Depends(scoped_to_caller(RunReader))]

@@ -15,7 +15,7 @@ from service.runs.errors import NotMeasured
 from service.runs.queries import epochs, files, reports
 from service.runs.queries import logs as notes
 from service.runs.run import Confusion, Event, History, Run, history_of
-from service.runs.scope import SeenRuns
+from service.runs.scope import ScopedRuns
 from service.runs.verification import Verification
 from service.store import events
 from service.store.database import reading
@@ -23,7 +23,7 @@ from service.store.rows import Row
 from worker.spec.run import RunSpec
 
 
-class Records(SeenRuns):
+class RunReader(ScopedRuns):
     """What workers recorded of runs."""
 
     def history(self, run_id: str, *, since_epoch: int | None = None, metrics: Sequence[str] | None = None) -> History:

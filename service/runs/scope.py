@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from service.callers import OnBehalf
+from service.callers import CallerScoped
 from service.runs.errors import RunNotFound
 from service.runs.queries import runs as rows
 from service.runs.run import Run
@@ -13,7 +13,7 @@ from service.store.database import reading
 from service.store.rows import Row
 
 
-class SeenRuns(OnBehalf):
+class ScopedRuns(CallerScoped):
     """What the rules of runs share: which run is there for the caller, and which is the caller's to change."""
 
     def __init__(self, engine: sa.Engine, settings: Settings) -> None:

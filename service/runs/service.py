@@ -18,7 +18,7 @@ from service.runs.errors import RunActive
 from service.runs.pages import Page, RunQuery, cursor_at, position
 from service.runs.queries import runs as rows
 from service.runs.run import Run
-from service.runs.scope import SeenRuns
+from service.runs.scope import ScopedRuns
 from service.runs.submission import teachers, warm_starts
 from service.runs.submission.creation import Wanted, create, prepared
 from service.runs.submission.dataset_refs import hold, resolved
@@ -33,7 +33,7 @@ from service.store.rows import Row
 from worker.spec.run import RunSpec
 
 
-class Runs(SeenRuns):
+class Runs(ScopedRuns):
     """Runs in one database, as the caller may see and change them."""
 
     def submit(

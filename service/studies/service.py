@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from ulid import ULID
 
-from service.callers import OnBehalf
+from service.callers import CallerScoped
 from service.errors import FieldError, SpecRefused
 from service.idempotency import Answer, Key, answered, remember
 from service.runs import states
@@ -63,7 +63,7 @@ class StudyPage:
     next_cursor: str | None
 
 
-class Studies(OnBehalf):
+class Studies(CallerScoped):
     """Studies in one database, as the caller may see and change them; ``parse`` makes a run of a body."""
 
     def __init__(self, engine: sa.Engine, settings: Settings, parse: Parse) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import sqlalchemy as sa
 from ulid import ULID
 
-from service.callers import LOCAL, LOCAL_OWNER, Caller, OnBehalf
+from service.callers import LOCAL, LOCAL_OWNER, Caller, CallerScoped
 from service.errors import SpecRefused, TokenRefused
 from service.runs.pages import cursor_at, position
 from service.settings import Settings
@@ -50,7 +50,7 @@ class _Seen:
         return self.any or time.monotonic() - self.asked < FIRST_SECONDS
 
 
-class Tokens(OnBehalf):
+class Tokens(CallerScoped):
     """Tokens in one database. ``exposed``: whether the server can be reached from other machines."""
 
     def __init__(self, engine: sa.Engine, settings: Settings, *, exposed: bool) -> None:

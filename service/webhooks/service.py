@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from ulid import ULID
 
-from service.callers import OnBehalf
+from service.callers import CallerScoped
 from service.errors import SpecRefused
 from service.idempotency import Answer, Key, answered, remember
 from service.runs.pages import cursor_at, position
@@ -33,7 +33,7 @@ OLD_SECRET_SECONDS = 86_400.0
 """How long what is sent is signed by the secret of before, too."""
 
 
-class Endpoints(OnBehalf):
+class Endpoints(CallerScoped):
     """Webhook endpoints in one database. Only its owner and admins see one, since its URL and log are nobody else's."""
 
     def __init__(self, engine: sa.Engine, settings: Settings) -> None:

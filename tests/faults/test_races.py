@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from service.errors import Refusal
 from service.runs import states
-from service.runs.reader import Records
+from service.runs.reader import RunReader
 from service.runs.service import Runs
 from service.settings import Settings
 from service.store.database import open_engine
@@ -94,7 +94,7 @@ RIVALS = [
 
 @pytest.mark.parametrize("deeds", RIVALS)
 def test_of_two_at_once_each_leaves_a_state_that_the_table_of_states_knows(
-    deeds: tuple[str, str], settings: Settings, engine: sa.Engine, records: Records
+    deeds: tuple[str, str], settings: Settings, engine: sa.Engine, reader: RunReader
 ) -> None:
     ways = Counter[tuple[str, ...]]()
     orders = list(permutations(deeds))
@@ -115,7 +115,7 @@ def test_of_two_at_once_each_leaves_a_state_that_the_table_of_states_knows(
         else:
             at_once(*(lambda deed=deed: do(deed) for deed in deeds))
         assert set(done) == set(deeds)
-        told = [event.type for event in records.events(race.run_id) if event.type.startswith("run.")]
+        told = [event.type for event in reader.events(race.run_id) if event.type.startswith("run.")]
         status = race.runs.get(race.run_id).status
         terminal = [kind for kind in told if kind.removeprefix("run.") in states.TERMINAL]
         assert len(terminal) <= 1

@@ -15,7 +15,7 @@ from service.runs.dependencies import RecordsOf, RunsOf
 from service.runs.errors import NotMeasured
 from service.runs.history_schemas import DiagnosisView
 from service.runs.pages import NEWEST_FIRST
-from service.runs.reader import Records
+from service.runs.reader import RunReader
 from service.runs.run import Run
 from service.studies.dependencies import StudiesOf
 from service.web import code
@@ -125,7 +125,7 @@ def texts_of(run: Run, server: str, *, with_token: bool) -> dict[str, str]:
     }
 
 
-def found_of(run_id: str, records: Records) -> dict[str, Any]:
+def found_of(run_id: str, records: RunReader) -> dict[str, Any]:
     """What a run's measurements say, as its page and its report show it."""
     confusion = measured(lambda: records.confusion(run_id))
     return {

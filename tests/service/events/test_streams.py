@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from service.callers import Caller
 from service.events import routes as events
 from service.http.tailer import Tailer
-from service.runs.reader import Records
+from service.runs.reader import RunReader
 from service.runs.service import Runs
 from service.settings import Settings
 from tests.conftest import submit
@@ -32,17 +32,17 @@ async def told(stream: AsyncIterator[bytes]) -> str:
 
 
 def test_another_owners_events_are_neither_told_nor_looked_through_again(engine: sa.Engine, settings: Settings) -> None:
-    runs, records = Runs(engine, settings), Records(engine, settings)
+    runs, reader = Runs(engine, settings), RunReader(engine, settings)
     asked: list[str] = []
     sa.event.listen(engine, "before_cursor_execute", lambda *one: asked.append(one[2]))
 
     async def main() -> None:
         tailer = Tailer(
-            records.last_event_id,
-            lambda last, limit: [events.told(event) for event in records.events(None, after=last, limit=limit)],
+            reader.last_event_id,
+            lambda last, limit: [events.told(event) for event in reader.events(None, after=last, limit=limit)],
         )
         tailer.start()
-        stream = events._stream(records.on_behalf_of(caller("bob")), tailer, None, 0)
+        stream = events._stream(reader.on_behalf_of(caller("bob")), tailer, None, 0)
         mine = await asyncio.to_thread(submit, runs.on_behalf_of(caller("bob")), seed=1)
         assert await told(stream) == mine
         waiting = asyncio.create_task(told(stream))

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from service.errors import StorageFull
 from service.runs.housekeeping import GRACE_SECONDS, Housekeeping
 from service.runs.queries import files
-from service.runs.reader import Records
+from service.runs.reader import RunReader
 from service.runs.service import Runs
 from service.settings import Settings
 from service.store.tables import event, idempotency_key, run
@@ -101,7 +101,7 @@ def age(engine: sa.Engine, run_id: str, days: float) -> None:
 
 
 def test_checkpoints_and_events_of_runs_that_ended_long_ago_go_when_that_is_set(
-    engine: sa.Engine, settings: Settings, runs: Runs, records: Records, jobs: Jobs
+    engine: sa.Engine, settings: Settings, runs: Runs, reader: RunReader, jobs: Jobs
 ) -> None:
     old, young = (trained(runs, jobs, settings, seed=seed) for seed in (1, 2))
     going_on = trained(runs, jobs, settings, seed=3, ended=False)
@@ -119,7 +119,7 @@ def test_checkpoints_and_events_of_runs_that_ended_long_ago_go_when_that_is_set(
     assert kept(engine, going_on).checkpoints == 2
     assert kept(engine, going_on).events > 0
     assert before - there(settings) == {f"{old}/attempt0001-epoch{number:06d}.safetensors" for number in (1, 2)}
-    assert records.history(old).epoch == [1, 2], "what was measured stays"
+    assert reader.history(old).epoch == [1, 2], "what was measured stays"
 
 
 def test_a_file_that_another_run_points_at_stays(engine: sa.Engine, settings: Settings, runs: Runs, jobs: Jobs) -> None:

@@ -12,7 +12,7 @@ from service.errors import BadCursor, KeyReused, SpecRefused
 from service.idempotency import Key
 from service.runs.errors import RunNotFound
 from service.runs.pages import RunQuery
-from service.runs.reader import Records
+from service.runs.reader import RunReader
 from service.runs.service import Runs
 from service.runs.submission.review import NewRun
 from service.settings import Settings
@@ -79,15 +79,15 @@ def test_an_expired_key_is_forgotten(settings: Settings, runs: Runs, jobs: Jobs)
     assert keyed(impatient, key(body="other"))[2] is False
 
 
-def test_an_equal_finished_run_is_reused_as_a_run_of_its_own(runs: Runs, records: Records, jobs: Jobs) -> None:
+def test_an_equal_finished_run_is_reused_as_a_run_of_its_own(runs: Runs, reader: RunReader, jobs: Jobs) -> None:
     original = submit(runs)
     finish(jobs)
     answer = runs.submit(NewRun(spec=spec(), name="again", labels={"a": "b"}), respond=lambda run: run.status)
     again = runs.get(answer.made)
     assert (answer.status_code, answer.body, again.reused_from, again.name) == (200, "succeeded", original, "again")
-    assert records.history(again.id).series == records.history(original).series
-    assert [event.type for event in records.events(again.id)] == ["run.created", "epoch", "epoch", "run.succeeded"]
-    assert records.events(again.id)[1].data["metrics"] == {"val.loss": 0.5}
+    assert reader.history(again.id).series == reader.history(original).series
+    assert [event.type for event in reader.events(again.id)] == ["run.created", "epoch", "epoch", "run.succeeded"]
+    assert reader.events(again.id)[1].data["metrics"] == {"val.loss": 0.5}
     third = runs.submit(NewRun(spec=spec()), respond=lambda run: "")
     assert runs.get(third.made).reused_from == original
     assert jobs.claim(WORKER, limit=1) == ()
@@ -158,14 +158,14 @@ def test_a_queued_run_says_why_it_waits(runs: Runs, jobs: Jobs) -> None:
     assert "fitwell worker" in (runs.get(run_id).waiting_reason or "")
 
 
-def test_what_is_not_there_is_not_found(runs: Runs, records: Records) -> None:
+def test_what_is_not_there_is_not_found(runs: Runs, reader: RunReader) -> None:
     for read in (
         runs.get,
         runs.version,
-        records.history,
-        records.events,
+        reader.history,
+        reader.events,
         lambda run_id: runs.act(run_id, "cancel"),
-        records.history_mark,
+        reader.history_mark,
     ):
         with pytest.raises(RunNotFound):
             read("run_nothing")

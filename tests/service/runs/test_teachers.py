@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from service.errors import SpecRefused
 from service.runs.errors import TransitionRefused
-from service.runs.reader import Records
+from service.runs.reader import RunReader
 from service.runs.run import Run
 from service.runs.service import Runs
 from service.settings import Settings
@@ -57,8 +57,8 @@ def teachers(run: Run) -> list[dict[str, Any]]:
     return listed
 
 
-def told(records: Records, run_id: str) -> list[str]:
-    return [event.type for event in records.events(run_id)]
+def told(reader: RunReader, run_id: str) -> list[str]:
+    return [event.type for event in reader.events(run_id)]
 
 
 def test_a_teacher_that_has_ended_is_named_by_content_and_its_student_queued(runs: Runs, jobs: Jobs) -> None:
@@ -73,7 +73,7 @@ def test_a_teacher_that_has_ended_is_named_by_content_and_its_student_queued(run
     assert [(file.at, file.sha256) for file in claim.weights] == [("teacher", "a" * 64)]
 
 
-def test_a_student_waits_until_its_last_teacher_has_ended(runs: Runs, records: Records, jobs: Jobs) -> None:
+def test_a_student_waits_until_its_last_teacher_has_ended(runs: Runs, reader: RunReader, jobs: Jobs) -> None:
     first = submit(runs, **BIG)
     student = submit(runs, regularizers=learning({"run_id": first}, {"spec": {**BIG, "seed": 2}, "at": "best"}))
     run = runs.get(student)
@@ -89,7 +89,7 @@ def test_a_student_waits_until_its_last_teacher_has_ended(runs: Runs, records: R
     assert ready.status == "queued"
     assert {named["sha256"] for named in teachers(ready)} == {"a" * 64, "b" * 64}
     assert ready.spec_hash != run.spec_hash
-    assert told(records, student) == ["run.created", "run.queued"]
+    assert told(reader, student) == ["run.created", "run.queued"]
     (claim,) = jobs.claim(WORKER, limit=8)
     assert claim.run_id == student
     assert len(claim.weights) == 2
@@ -110,7 +110,7 @@ def test_a_chain_is_trained_link_by_link(runs: Runs, jobs: Jobs) -> None:
 
 @pytest.mark.parametrize("how", ["failed", "cancelled"])
 def test_a_teacher_that_fails_or_is_cancelled_fails_all_that_wait_for_it(
-    runs: Runs, records: Records, jobs: Jobs, how: str
+    runs: Runs, reader: RunReader, jobs: Jobs, how: str
 ) -> None:
     assistant = {**BIG, "regularizers": learning({"spec": {**BIG, "seed": 9}})}
     student = submit(runs, regularizers=learning({"spec": assistant}))
@@ -126,7 +126,7 @@ def test_a_teacher_that_fails_or_is_cancelled_fails_all_that_wait_for_it(
         assert (run.status, run.error_code) == ("failed", "teacher_failed")
         assert because in (run.error_message or "")
         assert run.finished_at is not None
-        assert told(records, run_id)[-1] == "run.failed"
+        assert told(reader, run_id)[-1] == "run.failed"
     assert how in (runs.get(middle).error_message or "")
 
 
@@ -137,7 +137,7 @@ def test_a_teacher_that_is_cancelled_in_the_queue_fails_its_student(runs: Runs) 
 
 
 def test_a_cancelled_student_is_no_longer_woken_and_a_retry_lets_it_wait_again(
-    runs: Runs, records: Records, jobs: Jobs
+    runs: Runs, reader: RunReader, jobs: Jobs
 ) -> None:
     student = submit(runs, regularizers=learning({"spec": BIG}))
     runs.act(student, "cancel")
@@ -150,7 +150,7 @@ def test_a_cancelled_student_is_no_longer_woken_and_a_retry_lets_it_wait_again(
     assert runs.get(student).status == "cancelled"
     runs.act(student, "retry")
     assert runs.get(student).status == "queued", "the teacher has ended meanwhile"
-    assert told(records, student)[-2:] == ["run.waiting", "run.queued"]
+    assert told(reader, student)[-2:] == ["run.waiting", "run.queued"]
 
 
 def test_a_failed_student_is_retried_after_its_teacher(runs: Runs, jobs: Jobs) -> None:
@@ -305,7 +305,7 @@ def test_a_run_that_diverged_teaches_with_its_best_epoch_only(runs: Runs, jobs: 
     assert teachers(runs.get(student))[0]["sha256"] == "a" * 64
 
 
-def test_two_teachers_that_end_at_once_queue_their_student_once(runs: Runs, records: Records, jobs: Jobs) -> None:
+def test_two_teachers_that_end_at_once_queue_their_student_once(runs: Runs, reader: RunReader, jobs: Jobs) -> None:
     for attempt in range(8):
         both = [{"spec": {**BIG, "seed": 100 * attempt + seed}} for seed in (1, 2)]
         student = submit(runs, seed=attempt, regularizers=learning(*both))
@@ -317,7 +317,7 @@ def test_two_teachers_that_end_at_once_queue_their_student_once(runs: Runs, reco
         for thread in threads:
             thread.join()
         assert runs.get(student).status == "queued"
-        assert told(records, student) == ["run.created", "run.queued"]
+        assert told(reader, student) == ["run.created", "run.queued"]
         runs.act(student, "cancel")
 
 

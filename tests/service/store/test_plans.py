@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from service.monitoring.stats import Census
+from service.monitoring.stats import Stats
 from service.runs.pages import RunQuery
 from service.runs.service import Runs
 from service.settings import Settings
@@ -33,7 +33,7 @@ def test_the_plans_of_what_is_asked_often(settings: Settings, runs: Runs) -> Non
     mine = open_engine(settings)
     asked: dict[str, Any] = {}
     sa.event.listen(mine, "before_cursor_execute", lambda _, __, text, values, *___: asked.setdefault(text, values))
-    jobs, census = Jobs(mine, settings), Census(mine, settings)
+    jobs, stats = Jobs(mine, settings), Stats(mine, settings)
     submit(runs)
     submit(runs, seed=2)
     jobs.register(WORKER)
@@ -43,7 +43,7 @@ def test_the_plans_of_what_is_asked_often(settings: Settings, runs: Runs) -> Non
     jobs.orders(claims)
     jobs.record(claims, [measured(claims[0].run_id, 1)])
     jobs.finish(claims, [Outcome(run_id=claims[0].run_id, status="succeeded")])
-    census.count()
+    stats.count()
     Queue(mine, settings).queued(WORKER.devices)
     Runs(mine, settings).page(RunQuery(status=["failed"]))
     with mine.begin() as connection:

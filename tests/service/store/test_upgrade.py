@@ -18,7 +18,7 @@ from alembic import command
 
 import migrations
 from service.runs.pages import RunQuery
-from service.runs.reader import Records
+from service.runs.reader import RunReader
 from service.runs.service import Runs
 from service.settings import Settings
 from service.store.database import migrate, open_engine
@@ -65,7 +65,7 @@ def _as(table: sa.Table, column: str, value: Any) -> Any:
     return json.loads(value) if isinstance(table.c[column].type, sa.JSON) else value
 
 
-def test_every_run_is_as_it_was(runs: Runs, records: Records) -> None:
+def test_every_run_is_as_it_was(runs: Runs, reader: RunReader) -> None:
     found = {run.id: run for run in runs.page(RunQuery(limit=100)).runs}
     for row in TABLES["run"]:
         run = found[row["id"]]
@@ -77,25 +77,25 @@ def test_every_run_is_as_it_was(runs: Runs, records: Records) -> None:
         assert RunSpec.of(run.spec).epochs == run.epochs, "today's code understands the spec of then"
     recorded = [row for row in TABLES["epoch"] if row["run_id"] == DONE]
     for run_id in (DONE, REUSED):
-        history = records.history(run_id)
+        history = reader.history(run_id)
         assert history.epoch == [row["epoch"] for row in recorded]
         for name in json.loads(recorded[0]["metrics"]):
             assert history.series[name] == [json.loads(row["metrics"])[name] for row in recorded]
-    told = [event.type for event in records.events(DONE)]
+    told = [event.type for event in reader.events(DONE)]
     assert told == [row["type"] for row in TABLES["event"] if row["run_id"] == DONE]
-    assert records.last_event_id() == TABLES["event_clock"][0]["last"]
+    assert reader.last_event_id() == TABLES["event_clock"][0]["last"]
 
 
-def test_work_goes_on_where_it_was(runs: Runs, jobs: Jobs, records: Records) -> None:
+def test_work_goes_on_where_it_was(runs: Runs, jobs: Jobs, reader: RunReader) -> None:
     assert jobs.expire() == 1, "the worker of then is gone"
     (held,) = jobs.claim(WORKER, limit=1)
     (before,) = (row["attempt"] for row in TABLES["run"] if row["id"] == HELD)
     assert (held.run_id, held.attempt) == (HELD, before + 1)
     assert held.checkpoints[0].epoch > 0
-    done = len(records.history(HELD).epoch)
+    done = len(reader.history(HELD).epoch)
     assert len(held.history["val.loss"]) == done
     assert jobs.record([held], [measured(HELD, done + 1)]) == set()
-    assert records.history(HELD).epoch == list(range(1, done + 2))
+    assert reader.history(HELD).epoch == list(range(1, done + 2))
     (queued,) = jobs.claim(WORKER, limit=1)
     assert queued.run_id == QUEUED
     assert runs.act(CANCELLED, "retry")[0].status == "queued"

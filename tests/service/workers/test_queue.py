@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from service.runs.reader import Records
+from service.runs.reader import RunReader
 from service.runs.service import Runs
 from service.settings import Settings
 from service.store.database import open_engine, writing
@@ -95,7 +95,9 @@ def test_a_run_goes_only_to_a_worker_that_has_its_device(runs: Runs, jobs: Jobs)
 
 
 @pytest.mark.parametrize("write", ["started", "record", "checkpointed", "finish", "release", "heartbeat"])
-def test_a_stale_token_changes_nothing(write: str, runs: Runs, records: Records, jobs: Jobs, engine: sa.Engine) -> None:
+def test_a_stale_token_changes_nothing(
+    write: str, runs: Runs, reader: RunReader, jobs: Jobs, engine: sa.Engine
+) -> None:
     run_id = submit(runs)
     stale = one(jobs)
     jobs.record([stale], [measured(run_id, 1)])
@@ -106,7 +108,7 @@ def test_a_stale_token_changes_nothing(write: str, runs: Runs, records: Records,
     def everything() -> object:
         with engine.connect() as connection:
             tables = (run, epoch, checkpoint)
-            return [sorted(map(repr, connection.execute(sa.select(table)).all())) for table in tables], records.events(
+            return [sorted(map(repr, connection.execute(sa.select(table)).all())) for table in tables], reader.events(
                 run_id
             )
 
@@ -171,18 +173,18 @@ def test_a_heartbeat_keeps_the_lease(runs: Runs, jobs: Jobs, engine: sa.Engine) 
     assert jobs.expire() == 0
 
 
-def test_an_epoch_recorded_twice_is_recorded_once(runs: Runs, records: Records, jobs: Jobs) -> None:
+def test_an_epoch_recorded_twice_is_recorded_once(runs: Runs, reader: RunReader, jobs: Jobs) -> None:
     run_id = submit(runs)
     claim = one(jobs)
     jobs.record([claim], [measured(run_id, 1)])
     version = runs.version(run_id)
     jobs.record([claim], [measured(run_id, 1)])
     assert runs.version(run_id) == version
-    assert records.history(run_id).epoch == [1]
+    assert reader.history(run_id).epoch == [1]
 
 
 def test_other_values_for_a_recorded_epoch_replace_it_and_all_that_follow(
-    runs: Runs, records: Records, jobs: Jobs
+    runs: Runs, reader: RunReader, jobs: Jobs
 ) -> None:
     run_id = submit(runs)
     claim = one(jobs)
@@ -192,11 +194,11 @@ def test_other_values_for_a_recorded_epoch_replace_it_and_all_that_follow(
         "epoch": 2, "metric": "val.loss", "value": 0.2, "selected_on": "val", "optimistic": False,
     }  # fmt: skip
     jobs.record([claim], [measured(run_id, 2, digest="elsewhere", val_loss=0.3)])
-    history = records.history(run_id)
+    history = reader.history(run_id)
     assert (history.epoch, history.revision) == ([1, 2], 1)
     assert history.series["val.loss"] == [0.5, 0.3]
     assert (runs.get(run_id).best or {})["value"] == 0.3
-    assert [e.data for e in records.events(run_id) if e.type == "history_rewound"] == [{"from_epoch": 2, "epochs": 2}]
+    assert [e.data for e in reader.events(run_id) if e.type == "history_rewound"] == [{"from_epoch": 2, "epochs": 2}]
 
 
 def test_best_is_on_the_test_data_only_without_a_validation_split_and_says_so(runs: Runs, jobs: Jobs) -> None:
@@ -205,10 +207,10 @@ def test_best_is_on_the_test_data_only_without_a_validation_split_and_says_so(ru
     assert (runs.get(run_id).best or {})["optimistic"] is True
 
 
-def test_a_value_that_is_not_finite_is_null_and_named(runs: Runs, records: Records, jobs: Jobs) -> None:
+def test_a_value_that_is_not_finite_is_null_and_named(runs: Runs, reader: RunReader, jobs: Jobs) -> None:
     run_id = submit(runs)
     jobs.record([one(jobs)], [measured(run_id, 1, val_loss=float("nan"), train_loss=float("inf"))])
-    history = records.history(run_id)
+    history = reader.history(run_id)
     assert history.series["val.loss"] == [None]
     assert history.nonfinite == {"val.loss": {"1": "nan"}, "train.loss": {"1": "inf"}}
 
@@ -311,7 +313,7 @@ def test_a_claim_brings_the_history_that_stop_rules_need(runs: Runs, jobs: Jobs)
 
 @pytest.mark.slow
 def test_event_ids_come_in_commit_order_so_that_a_reader_never_misses_one(
-    runs: Runs, records: Records, settings: Settings
+    runs: Runs, reader: RunReader, settings: Settings
 ) -> None:
     done, seen, failures = threading.Event(), list[int](), list[BaseException]()
 
@@ -328,7 +330,7 @@ def test_event_ids_come_in_commit_order_so_that_a_reader_never_misses_one(
         last = 0
         while True:
             over = done.is_set()
-            for event in records.events(None, after=last):
+            for event in reader.events(None, after=last):
                 seen.append(event.id)
                 last = event.id
             if over:
