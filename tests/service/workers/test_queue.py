@@ -337,13 +337,13 @@ def test_event_ids_come_in_commit_order_so_that_a_reader_never_misses_one(
                 return
             time.sleep(0.001)
 
-    reader = threading.Thread(target=read)
+    follower = threading.Thread(target=read)
     writers = [threading.Thread(target=write, args=(i,)) for i in range(4)]
-    for thread in (reader, *writers):
+    for thread in (follower, *writers):
         thread.start()
     for thread in writers:
         thread.join()
     done.set()
-    reader.join()
+    follower.join()
     assert not failures
     assert seen == list(range(1, 61))
