@@ -172,7 +172,7 @@ def test_a_table_holds_what_the_api_says_and_csv_is_the_same(opened: Opened, tra
 def test_a_text_that_a_spreadsheet_would_compute_is_text_in_csv(opened: Opened) -> None:
     page = opened("/")
     rows = [["=1+1", "+a", "-b", "@c", 'plain, "x"'], [-1.5, None, 2]]
-    path = "/static/any/js/table.js"
+    path = "/static/any/js/charts/table.js"
     told = page.evaluate("([path, rows]) => import(path).then((table) => table.written(rows))", [path, rows])
     assert told == '\'=1+1,\'+a,\'-b,\'@c,"plain, ""x"""\n-1.5,,2\n'
 
@@ -345,9 +345,11 @@ def test_every_page_forbids_what_is_not_its_own(served: Serving, trained: Traine
         inline = r"<script(?![^>]* src=\"/static/)|<style| style=| on\w+=\""
         assert not re.search(inline, answer.text.replace(NASTY, ""))
         (asset,) = set(re.findall(r"/static/(\w+)/", answer.text))
-        script = httpx2.get(f"{served.client.transport.url}/static/{asset}/js/theme.js")
+        script = httpx2.get(f"{served.client.transport.url}/static/{asset}/js/kit/theme.js")
         assert "immutable" in script.headers["cache-control"]
-    assert httpx2.get(f"{served.client.transport.url}/static/other/js/theme.js").headers["cache-control"] == "no-cache"
+    assert (
+        httpx2.get(f"{served.client.transport.url}/static/other/js/kit/theme.js").headers["cache-control"] == "no-cache"
+    )
     for path in ("/static/x/../../pages.py", "/static/x/%2e%2e/%2e%2e/pages.py", "/static/x/vendor/README.md"):
         assert httpx2.get(served.client.transport.url + path).status_code == 404
 

@@ -27,7 +27,7 @@ def test_vendored_files_are_those_that_their_list_names() -> None:
         assert (STATIC / "vendor" / licence).read_text().strip()
 
 
-@pytest.mark.parametrize("path", sorted(STATIC.glob("js/*.js")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(STATIC.glob("js/*/*.js")), ids=lambda path: path.name)
 def test_our_own_scripts_are_short_say_what_they_are_and_make_no_markup(path: Path) -> None:
     text = path.read_text()
     assert text.startswith("// ")

@@ -1,6 +1,6 @@
 // How uPlot draws a chart: axes, lines, bands, marks, and what it tells back.
 import { ink } from "./palette.js";
-import { number } from "./format.js";
+import { number } from "../kit/format.js";
 
 const FONT = "12px system-ui, sans-serif";
 const LOGARITHMIC = 3;

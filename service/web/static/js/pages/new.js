@@ -1,9 +1,9 @@
 // The form of a new run: made from the run's schema and the catalog, checked by the server as it is filled in.
-import { choose, chosen } from "./address.js";
-import { ask, post } from "./api.js";
-import { make } from "./elements.js";
-import { Fields, titled } from "./fields.js";
-import { shape } from "./schema.js";
+import { choose, chosen } from "../kit/address.js";
+import { ask, post } from "../kit/api.js";
+import { make } from "../kit/elements.js";
+import { Fields, titled } from "../forms/fields.js";
+import { shape } from "../forms/schema.js";
 
 const EXAMPLE = { name: "my first run", dataset: { kind: "digits", train_size: 200 }, model: { kind: "mlp", hidden: [128, 128] },
   optimizer: { kind: "momentum", lr: 0.05 }, epochs: 40, batch_size: 20 };

@@ -1,6 +1,6 @@
 // Weight histograms as bars; zero is marked, since that is where L1 and L2 differ.
-import { draw } from "./elements.js";
-import { number } from "./format.js";
+import { draw } from "../kit/elements.js";
+import { number } from "../kit/format.js";
 
 const [WIDTH, HEIGHT] = [240, 84];
 

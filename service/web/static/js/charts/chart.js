@@ -1,14 +1,14 @@
 // A chart: lines with bands, smoothing, logarithmic axes, zoom, a legend, a table, a file. uPlot draws, this arranges.
-import uPlot from "../vendor/uplot.js";
-import { choose, chosen, joined, parted } from "./address.js";
+import uPlot from "../../vendor/uplot.js";
+import { choose, chosen, joined, parted } from "../kit/address.js";
 import { aligned } from "./alignment.js";
-import { make, save } from "./elements.js";
-import { number } from "./format.js";
+import { make, save } from "../kit/elements.js";
+import { number } from "../kit/format.js";
 import { Highlight } from "./highlight.js";
-import { options } from "./chart_options.js";
-import { toolbar } from "./chart_tools.js";
+import { options } from "./options.js";
+import { toolbar } from "./toolbar.js";
 import { colourOf, swatch } from "./palette.js";
-import { picture } from "./picture.js";
+import { picture } from "./png.js";
 import { smoothed } from "./smoothing.js";
 import { csv, fillTable } from "./table.js";
 

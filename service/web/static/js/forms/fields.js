@@ -1,5 +1,5 @@
 // Fields of a form, made from a schema. Each knows its JSON pointer, where the server's complaints are shown.
-import { make } from "./elements.js";
+import { make } from "../kit/elements.js";
 import { began, shape } from "./schema.js";
 
 const step = (name) => String(name).replaceAll("~", "~0").replaceAll("/", "~1");

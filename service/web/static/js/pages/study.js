@@ -1,11 +1,11 @@
 // The page of a study: one answer of /compare gives curves, arms and verdicts, so that a notebook shows the same numbers.
-import { choose, chosen } from "./address.js";
-import { ask, post } from "./api.js";
-import { Chart } from "./chart.js";
-import { tellTimes } from "./format.js";
-import { style } from "./palette.js";
-import { follow, renew, seldom } from "./stream.js";
-import { verdicts } from "./verdicts.js";
+import { choose, chosen } from "../kit/address.js";
+import { ask, post } from "../kit/api.js";
+import { Chart } from "../charts/chart.js";
+import { tellTimes } from "../kit/format.js";
+import { style } from "../charts/palette.js";
+import { follow, renew, seldom } from "../kit/stream.js";
+import { verdicts } from "../charts/verdicts.js";
 
 const page = document.getElementById("content");
 const id = page.dataset.study;

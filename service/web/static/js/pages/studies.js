@@ -1,6 +1,6 @@
 // The list of studies, kept up to date while it is looked at.
-import { tellTimes } from "./format.js";
-import { follow, renew, seldom } from "./stream.js";
+import { tellTimes } from "../kit/format.js";
+import { follow, renew, seldom } from "../kit/stream.js";
 
 document.addEventListener("renewed", () => tellTimes());
 tellTimes();

@@ -1,12 +1,12 @@
 // The page of one run: its curves from the JSON API, live while it trains; the rest of the page is renewed as it changes.
-import { chosen } from "./address.js";
-import { ask, post } from "./api.js";
-import { Chart } from "./chart.js";
-import { tellTimes } from "./format.js";
-import { drawHistograms } from "./histograms.js";
-import { style, styleOfSeries } from "./palette.js";
-import { follow, renew, seldom } from "./stream.js";
-import { tabs } from "./tabs.js";
+import { chosen } from "../kit/address.js";
+import { ask, post } from "../kit/api.js";
+import { Chart } from "../charts/chart.js";
+import { tellTimes } from "../kit/format.js";
+import { drawHistograms } from "../charts/histograms.js";
+import { style, styleOfSeries } from "../charts/palette.js";
+import { follow, renew, seldom } from "../kit/stream.js";
+import { tabs } from "../kit/tabs.js";
 
 const page = document.getElementById("content");
 const id = page.dataset.run;

@@ -1,6 +1,6 @@
 // What a chart shows as a table, and as CSV: the same columns, unsmoothed, complete.
 import { aligned } from "./alignment.js";
-import { make } from "./elements.js";
+import { make } from "../kit/elements.js";
 
 const MOST_CELLS = 20_000;
 

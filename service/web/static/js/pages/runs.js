@@ -1,9 +1,9 @@
 // The list of runs: kept up to date while it is looked at, with a small curve in each row.
-import { ask, SILENT } from "./api.js";
-import { draw, save } from "./elements.js";
-import { tellTimes } from "./format.js";
-import { follow, renew, seldom } from "./stream.js";
-import { written } from "./table.js";
+import { ask, SILENT } from "../kit/api.js";
+import { draw, save } from "../kit/elements.js";
+import { tellTimes } from "../kit/format.js";
+import { follow, renew, seldom } from "../kit/stream.js";
+import { written } from "../charts/table.js";
 
 const [WIDTH, HEIGHT, POINTS] = [132, 30, 60];
 

@@ -1,6 +1,6 @@
 // The table of arms with their verdicts, from the API's comparison.
-import { draw, make } from "./elements.js";
-import { number, signed } from "./format.js";
+import { draw, make } from "../kit/elements.js";
+import { number, signed } from "../kit/format.js";
 
 const WORDS = { better: "is better than", worse: "is worse than", equivalent: "is as good as" };
 

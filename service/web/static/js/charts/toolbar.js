@@ -1,6 +1,6 @@
 // The tools above a chart: scales, smoothing, x axis, files. They write into the address, and charts follow it.
-import { choose, chosen } from "./address.js";
-import { make } from "./elements.js";
+import { choose, chosen } from "../kit/address.js";
+import { make } from "../kit/elements.js";
 
 const changed = () => document.dispatchEvent(new CustomEvent("chart:changed"));
 

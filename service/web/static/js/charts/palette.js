@@ -1,5 +1,5 @@
 // Colours that the colour-blind tell apart (Okabe and Ito), each with a line style besides: neither is needed alone.
-import { draw } from "./elements.js";
+import { draw } from "../kit/elements.js";
 
 const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3], [5, 2]];
 const COLOURS = 8;
