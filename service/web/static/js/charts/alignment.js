@@ -10,7 +10,9 @@ export function aligned(lines) {
     xs,
     column(line, values) {
       const column = new Array(xs.length).fill(null);
-      line.x.forEach((x, i) => { column[places.get(x)] = values[i]; });
+      line.x.forEach((x, i) => {
+        column[places.get(x)] = values[i];
+      });
       return column;
     },
   };

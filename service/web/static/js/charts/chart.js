@@ -1,16 +1,16 @@
 // A chart: lines with bands, smoothing, logarithmic axes, zoom, a legend, a table, a file. uPlot draws, this arranges.
 import uPlot from "../../vendor/uplot.js";
 import { choose, chosen, joined, parted } from "../kit/address.js";
-import { aligned } from "./alignment.js";
 import { make, save } from "../kit/elements.js";
 import { number } from "../kit/format.js";
+import { aligned } from "./alignment.js";
 import { Highlight } from "./highlight.js";
 import { options } from "./options.js";
-import { toolbar } from "./toolbar.js";
 import { colourOf, swatch } from "./palette.js";
 import { picture } from "./png.js";
 import { smoothed } from "./smoothing.js";
 import { csv, fillTable } from "./table.js";
+import { toolbar } from "./toolbar.js";
 
 const MOST_BANDS = 12;
 const MOST_TOLD = 8;
@@ -36,8 +36,14 @@ export class Chart {
   }
 
   /** Axes that are logarithmic; a chart that follows another has its own heights. */
-  get logarithmic() { return chosen("scale").split(" ").filter((axis) => axis === "x" || !this.settings.follows); }
-  get smoothing() { return Math.min(Math.max(Number(chosen("smooth", "0")) || 0, 0), 0.99); }
+  get logarithmic() {
+    return chosen("scale")
+      .split(" ")
+      .filter((axis) => axis === "x" || !this.settings.follows);
+  }
+  get smoothing() {
+    return Math.min(Math.max(Number(chosen("smooth", "0")) || 0, 0), 0.99);
+  }
   /** The lines that the address names; where it names none of this chart, those that are shown without being asked for. */
   get visible() {
     const names = new Set(parted(chosen("lines")));
@@ -69,7 +75,11 @@ export class Chart {
       return;
     }
     this.drawn = this.series(this.visible);
-    const look = JSON.stringify([this.drawn.parts.map(({ line, kind }) => [line.name, kind, line.x.length > 1]), this.logarithmic, this.xLabel]);
+    const look = JSON.stringify([
+      this.drawn.parts.map(({ line, kind }) => [line.name, kind, line.x.length > 1]),
+      this.logarithmic,
+      this.xLabel,
+    ]);
     if (this.uplot && !anew && look === this.look) {
       this.uplot.setData(this.drawn.data, !chosen("zoom"));
       this.restoreZoom(); // which fits the height to what is there now
@@ -147,17 +157,31 @@ export class Chart {
 
   fit() {
     const width = this.plot.clientWidth;
-    if (this.uplot && width && Math.abs(width - this.uplot.width) > 1) this.uplot.setSize({ width, height: this.room(width) });
+    if (this.uplot && width && Math.abs(width - this.uplot.width) > 1)
+      this.uplot.setSize({ width, height: this.room(width) });
   }
 
-  room(width) { return width < 560 ? Math.round(this.height * 0.72) : this.height; }
+  room(width) {
+    return width < 560 ? Math.round(this.height * 0.72) : this.height;
+  }
 
   legend() {
     const shown = new Set(this.visible);
-    const buttons = this.lines.map((line) => make("button", {
-      type: "button", "aria-pressed": String(shown.has(line)), class: "key", onclick: () => this.toggle(line),
-      onmouseenter: () => this.focus(line), onmouseleave: () => this.focus(null),
-    }, swatch(line), make("span", {}, line.name)));
+    const buttons = this.lines.map((line) =>
+      make(
+        "button",
+        {
+          type: "button",
+          "aria-pressed": String(shown.has(line)),
+          class: "key",
+          onclick: () => this.toggle(line),
+          onmouseenter: () => this.focus(line),
+          onmouseleave: () => this.focus(null),
+        },
+        swatch(line),
+        make("span", {}, line.name),
+      ),
+    );
     const had = [...this.part("legend").children].indexOf(document.activeElement);
     this.part("legend").replaceChildren(...buttons);
     if (had >= 0) buttons[had]?.focus();
@@ -188,13 +212,33 @@ export class Chart {
   /** What is under the pointer, beside it. */
   told(u) {
     const at = u.cursor.idx;
-    if (at === null || at === undefined || u.cursor.left < 0) { this.tip.hidden = true; return; }
+    if (at === null || at === undefined || u.cursor.left < 0) {
+      this.tip.hidden = true;
+      return;
+    }
     const height = u.cursor.top;
-    const values = this.values(at).sort((a, b) => Math.abs(u.valToPos(a.value, "y") - height) - Math.abs(u.valToPos(b.value, "y") - height));
+    const values = this.values(at).sort(
+      (a, b) => Math.abs(u.valToPos(a.value, "y") - height) - Math.abs(u.valToPos(b.value, "y") - height),
+    );
     const near = values.slice(0, MOST_TOLD).sort((a, b) => b.value - a.value);
-    this.tip.replaceChildren(make("b", {}, `${this.xLabel} ${+this.drawn.data[0][at].toPrecision(6)}`),
-      ...near.map(({ line, value }) => make("span", {}, swatch(line), make("i", {}, line.name), make("em", {}, number(value), line.n ? make("small", {}, ` n ${line.n[line.x.indexOf(this.drawn.data[0][at])]}`) : null))),
-      ...(values.length > near.length ? [make("small", {}, `and ${values.length - near.length} more`)] : []));
+    this.tip.replaceChildren(
+      make("b", {}, `${this.xLabel} ${+this.drawn.data[0][at].toPrecision(6)}`),
+      ...near.map(({ line, value }) =>
+        make(
+          "span",
+          {},
+          swatch(line),
+          make("i", {}, line.name),
+          make(
+            "em",
+            {},
+            number(value),
+            line.n ? make("small", {}, ` n ${line.n[line.x.indexOf(this.drawn.data[0][at])]}`) : null,
+          ),
+        ),
+      ),
+      ...(values.length > near.length ? [make("small", {}, `and ${values.length - near.length} more`)] : []),
+    );
     this.tip.hidden = false;
     const left = u.over.offsetLeft + u.cursor.left;
     const flip = left > this.plot.clientWidth - this.tip.offsetWidth - 24;
@@ -202,14 +246,16 @@ export class Chart {
   }
 
   values(at) {
-    return this.drawn.parts.filter((part) => part.kind === "line")
+    return this.drawn.parts
+      .filter((part) => part.kind === "line")
       .map(({ line, place }) => ({ line, value: this.drawn.data[place][at] }))
       .filter(({ value }) => value !== null && value !== undefined);
   }
 
   point(at) {
     const x = this.drawn.data[0][at];
-    if (x !== undefined) this.uplot.setCursor({ left: this.uplot.valToPos(x, "x"), top: this.uplot.over.clientHeight / 2 });
+    if (x !== undefined)
+      this.uplot.setCursor({ left: this.uplot.valToPos(x, "x"), top: this.uplot.over.clientHeight / 2 });
   }
 
   key(event) {
@@ -223,22 +269,39 @@ export class Chart {
       Home: () => this.read(0),
       End: () => this.read(xs.length - 1),
       "+": () => this.uplot.setScale("x", { min: min + (max - min) / 4, max: max - (max - min) / 4 }),
-      "-": () => this.uplot.setScale("x", { min: Math.max(min - (max - min) / 2, xs[0]), max: Math.min(max + (max - min) / 2, xs[xs.length - 1]) }),
+      "-": () =>
+        this.uplot.setScale("x", {
+          min: Math.max(min - (max - min) / 2, xs[0]),
+          max: Math.min(max + (max - min) / 2, xs[xs.length - 1]),
+        }),
       0: () => this.zoomAll(),
       Escape: () => this.zoomAll(),
     };
-    if (acts[event.key]) { event.preventDefault(); acts[event.key](); }
+    if (acts[event.key]) {
+      event.preventDefault();
+      acts[event.key]();
+    }
   }
 
   /** Point at an epoch and say its values, for those who hear the chart. */
   read(at) {
     this.point(at);
-    const told = this.values(at).slice(0, MOST_TOLD).map(({ line, value }) => `${line.name} ${number(value)}`);
+    const told = this.values(at)
+      .slice(0, MOST_TOLD)
+      .map(({ line, value }) => `${line.name} ${number(value)}`);
     this.part("reading").textContent = `${this.xLabel} ${this.drawn.data[0][at]}: ${told.join(", ")}`;
   }
 
-  tabulate() { if (this.part("data").open && this.drawn) fillTable(this.part("table"), this); }
-  saveTable() { save(`${this.settings.name}.csv`, new Blob([csv(this)], { type: "text/csv" })); }
-  async savePicture() { save(`${this.settings.name}.png`, await picture(this)); }
-  colour(line) { return colourOf(line); }
+  tabulate() {
+    if (this.part("data").open && this.drawn) fillTable(this.part("table"), this);
+  }
+  saveTable() {
+    save(`${this.settings.name}.csv`, new Blob([csv(this)], { type: "text/csv" }));
+  }
+  async savePicture() {
+    save(`${this.settings.name}.png`, await picture(this));
+  }
+  colour(line) {
+    return colourOf(line);
+  }
 }

@@ -11,7 +11,8 @@ export class Highlight {
   /** Show the series at this place of ``u``; none takes it away. */
   show(u, place, colour) {
     const { canvas, source } = this;
-    if (canvas.width !== source.width || canvas.height !== source.height) [canvas.width, canvas.height] = [source.width, source.height];
+    if (canvas.width !== source.width || canvas.height !== source.height)
+      [canvas.width, canvas.height] = [source.width, source.height];
     const ctx = canvas.getContext("2d");
     ctx.clearRect(0, 0, canvas.width, canvas.height);
     const path = place === null ? null : u.series[place]?._paths?.stroke;

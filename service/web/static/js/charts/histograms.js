@@ -9,7 +9,10 @@ export function drawHistograms(root) {
     const told = JSON.parse(figure.dataset.histogram);
     const place = figure.querySelector(".bars");
     if (place.firstChild) continue;
-    if (!told) { place.textContent = "Not finite."; continue; }
+    if (!told) {
+      place.textContent = "Not finite.";
+      continue;
+    }
     place.append(bars(told, figure.querySelector("b").textContent));
   }
 }
@@ -22,10 +25,19 @@ function bars({ low, high, counts }, name) {
     return draw("rect", { x: i * wide, y: HEIGHT - tall, width: Math.max(wide - 0.6, 0.4), height: tall });
   });
   const zero = low < 0 && high > 0 ? ((0 - low) / (high - low)) * WIDTH : null;
-  return draw("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT + 16}`, role: "img", "aria-label": `Histogram of ${name}, from ${number(low)} to ${number(high)}` },
+  return draw(
+    "svg",
+    {
+      viewBox: `0 0 ${WIDTH} ${HEIGHT + 16}`,
+      role: "img",
+      "aria-label": `Histogram of ${name}, from ${number(low)} to ${number(high)}`,
+    },
     ...rects,
     ...(zero === null ? [] : [draw("line", { class: "zero", x1: zero, x2: zero, y1: 0, y2: HEIGHT })]),
     draw("text", { x: 0, y: HEIGHT + 13 }, number(low)),
-    ...(zero === null || zero < 60 || zero > WIDTH - 60 ? [] : [draw("text", { x: zero, y: HEIGHT + 13, "text-anchor": "middle" }, "0")]),
-    draw("text", { x: WIDTH, y: HEIGHT + 13, "text-anchor": "end" }, number(high)));
+    ...(zero === null || zero < 60 || zero > WIDTH - 60
+      ? []
+      : [draw("text", { x: zero, y: HEIGHT + 13, "text-anchor": "middle" }, "0")]),
+    draw("text", { x: WIDTH, y: HEIGHT + 13, "text-anchor": "end" }, number(high)),
+  );
 }

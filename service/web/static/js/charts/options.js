@@ -1,6 +1,7 @@
 // How uPlot draws a chart: axes, lines, bands, marks, and what it tells back.
-import { ink } from "./palette.js";
+
 import { number } from "../kit/format.js";
+import { ink } from "./palette.js";
 
 const FONT = "12px system-ui, sans-serif";
 const LOGARITHMIC = 3;
@@ -12,7 +13,12 @@ export function options(chart) {
   const width = chart.plot.clientWidth || 640;
   const log = chart.logarithmic;
   const many = chart.drawn.parts.filter((part) => part.kind === "line").length > MANY;
-  const axis = { stroke: ink("muted"), font: FONT, grid: { stroke: ink("grid"), width: 1 }, ticks: { stroke: ink("grid"), width: 1, size: 4 } };
+  const axis = {
+    stroke: ink("muted"),
+    font: FONT,
+    grid: { stroke: ink("grid"), width: 1 },
+    ticks: { stroke: ink("grid"), width: 1, size: 4 },
+  };
   return {
     width,
     height: chart.room(width),
@@ -20,7 +26,11 @@ export function options(chart) {
     legend: { show: false },
     focus: { alpha: many ? 1 : 0.25 },
     cursor: {
-      focus: { prox: 28, dist: (u, place, at, here, pointer) => (chart.drawn.parts[place - 1]?.kind === "line" ? here - pointer : Infinity) },
+      focus: {
+        prox: 28,
+        dist: (u, place, at, here, pointer) =>
+          chart.drawn.parts[place - 1]?.kind === "line" ? here - pointer : Infinity,
+      },
       points: { show: !many, size: 7 },
       drag: { x: true, y: false, setScale: true },
       ...(chart.settings.sync ? { sync: { key: chart.settings.sync, setSeries: false } } : {}),
@@ -30,15 +40,31 @@ export function options(chart) {
       y: { distr: log.includes("y") ? LOGARITHMIC : 1 },
     },
     axes: [
-      { ...axis, size: 28, label: chart.xLabel, labelFont: FONT, labelSize: 18, space: 60, ...(chart.xLabel === "seconds" ? {} : { incrs: WHOLE }) },
+      {
+        ...axis,
+        size: 28,
+        label: chart.xLabel,
+        labelFont: FONT,
+        labelSize: 18,
+        space: 60,
+        ...(chart.xLabel === "seconds" ? {} : { incrs: WHOLE }),
+      },
       { ...axis, size: 58, values: (u, ticks) => ticks.map((tick) => (tick === null ? "" : short(tick))) },
     ],
     series: [{}, ...chart.drawn.parts.map((part) => seriesOf(part, chart, many))],
     bands: chart.drawn.bands.map(({ series, line }) => ({ series, fill: alpha(chart.colour(line), 0.16) })),
     hooks: {
-      setSeries: [(u, place) => { if (many) chart.highlight(place); }],
+      setSeries: [
+        (u, place) => {
+          if (many) chart.highlight(place);
+        },
+      ],
       setCursor: [(u) => chart.told(u)],
-      setScale: [(u, key) => { if (key === "x" && u.status) chart.zoomed(u.scales.x.min, u.scales.x.max); }],
+      setScale: [
+        (u, key) => {
+          if (key === "x" && u.status) chart.zoomed(u.scales.x.min, u.scales.x.max);
+        },
+      ],
       drawAxes: [(u) => shade(u, chart.marks)],
       draw: [(u) => mark(u, chart.marks)],
     },
@@ -53,14 +79,22 @@ function short(tick) {
 
 function seriesOf({ line, kind }, chart, many) {
   const colour = chart.colour(line);
-  const plain = { label: line.name, scale: "y", spanGaps: false, points: { show: lonely(line), size: 6, fill: colour }, value: (u, v) => number(v) };
+  const plain = {
+    label: line.name,
+    scale: "y",
+    spanGaps: false,
+    points: { show: lonely(line), size: 6, fill: colour },
+    value: (u, v) => number(v),
+  };
   if (kind === "edge") return { ...plain, stroke: "transparent", width: 0, points: { show: false } };
   if (kind === "raw") return { ...plain, stroke: alpha(colour, 0.28), width: 1, points: { show: false } };
   return { ...plain, stroke: many ? alpha(colour, 0.75) : colour, width: many ? 1.2 : 2, dash: many ? [] : line.dash };
 }
 
 /** A single epoch has no line to it; a point shows it. */
-function lonely(line) { return line.x.length < 2; }
+function lonely(line) {
+  return line.x.length < 2;
+}
 
 export function alpha(colour, share) {
   const whole = colour.replace("#", "");

@@ -30,6 +30,9 @@ export function colourOf(line) {
 
 /** A short piece of the line, for legends. */
 export function swatch(line) {
-  return draw("svg", { viewBox: "0 0 28 8", width: 28, height: 8, "aria-hidden": "true", class: `swatch line-${line.colour}` },
-    draw("line", { x1: 0, x2: 28, y1: 4, y2: 4, "stroke-dasharray": line.dash.join(" ") }));
+  return draw(
+    "svg",
+    { viewBox: "0 0 28 8", width: 28, height: 8, "aria-hidden": "true", class: `swatch line-${line.colour}` },
+    draw("line", { x1: 0, x2: 28, y1: 4, y2: 4, "stroke-dasharray": line.dash.join(" ") }),
+  );
 }

@@ -21,11 +21,18 @@ export function picture(chart) {
   ctx.fillRect(0, 0, width + EDGE * 2, height);
   ctx.fillStyle = ink("ink");
   ctx.font = "600 15px system-ui, sans-serif";
-  ctx.fillText(`${document.querySelector("h1").textContent} · ${chart.section.querySelector("h2").textContent}`, EDGE, EDGE + 12, width);
+  ctx.fillText(
+    `${document.querySelector("h1").textContent} · ${chart.section.querySelector("h2").textContent}`,
+    EDGE,
+    EDGE + 12,
+    width,
+  );
   ctx.drawImage(source, EDGE, EDGE + 24, width, source.height / ratio);
   ctx.font = "13px system-ui, sans-serif";
   for (const { line, x, row } of keys) key(ctx, chart, line, EDGE + x, height - EDGE - (rows - row) * ROW + ROW / 2);
-  return new Promise((done) => { canvas.toBlob(done, "image/png"); });
+  return new Promise((done) => {
+    canvas.toBlob(done, "image/png");
+  });
 }
 
 function placed(ctx, lines, width) {

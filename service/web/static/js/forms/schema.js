@@ -5,8 +5,13 @@ const DEEPEST = 5;
 /** One of: parts (of several kinds), list, object, choice, boolean, numbers, labels, number, text, json. */
 export function shape(schema, definitions, depth = 0) {
   const plain = resolved(schema, definitions);
-  const told = { ...plain, description: schema.description ?? plain.description, default: schema.default ?? plain.default };
-  if (depth > DEEPEST || schema.$ref?.endsWith("/RunSpec") || plain.ref?.endsWith("/RunSpec")) return { ...told, is: "json" };
+  const told = {
+    ...plain,
+    description: schema.description ?? plain.description,
+    default: schema.default ?? plain.default,
+  };
+  if (depth > DEEPEST || schema.$ref?.endsWith("/RunSpec") || plain.ref?.endsWith("/RunSpec"))
+    return { ...told, is: "json" };
   if (plain.discriminator) return { ...told, is: "parts", kinds: kindsOf(plain, definitions) };
   if (plain.type === "array") {
     const items = shape(plain.items, definitions, depth + 1);
@@ -27,13 +32,15 @@ function resolved(schema, definitions) {
 }
 
 function kindsOf(schema, definitions) {
-  return Object.fromEntries(Object.entries(schema.discriminator.mapping)
-    .map(([kind, ref]) => [kind, definitions[ref.split("/").pop()]]));
+  return Object.fromEntries(
+    Object.entries(schema.discriminator.mapping).map(([kind, ref]) => [kind, definitions[ref.split("/").pop()]]),
+  );
 }
 
 /** A part of this kind with what it cannot be without. */
 export function began(kind, schema) {
-  const needed = (schema.required ?? []).filter((name) => name !== "kind")
+  const needed = (schema.required ?? [])
+    .filter((name) => name !== "kind")
     .map((name) => [name, schema.properties[name].examples?.[0] ?? schema.properties[name].default])
     .filter(([, value]) => value !== undefined);
   return { kind, ...Object.fromEntries(needed) };

@@ -5,10 +5,15 @@ export function chosen(name, usual = "") {
 }
 
 /** Names as one value of the address, between bars; a bar in a name is written as links write one. */
-export function joined(names) { return names.map((name) => name.replaceAll("%", "%25").replaceAll("|", "%7C")).join("|"); }
+export function joined(names) {
+  return names.map((name) => name.replaceAll("%", "%25").replaceAll("|", "%7C")).join("|");
+}
 
 export function parted(text) {
-  return text.split("|").filter(Boolean).map((name) => name.replaceAll("%7C", "|").replaceAll("%25", "%"));
+  return text
+    .split("|")
+    .filter(Boolean)
+    .map((name) => name.replaceAll("%7C", "|").replaceAll("%25", "%"));
 }
 
 export function choose(changes) {

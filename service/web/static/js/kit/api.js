@@ -24,6 +24,9 @@ export async function ask(path, options = {}) {
 }
 
 export function post(path, body = null) {
-  const json = body === null ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json", accept: "application/json" } };
+  const json =
+    body === null
+      ? {}
+      : { body: JSON.stringify(body), headers: { "content-type": "application/json", accept: "application/json" } };
   return ask(path, { method: "POST", ...json });
 }

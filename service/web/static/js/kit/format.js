@@ -11,7 +11,14 @@ export function signed(value) {
   return value === null || value === undefined ? "–" : `${value < 0 ? "−" : "+"}${number(Math.abs(value))}`;
 }
 
-const UNITS = [["second", 60], ["minute", 60], ["hour", 24], ["day", 30], ["month", 12], ["year", Infinity]];
+const UNITS = [
+  ["second", 60],
+  ["minute", 60],
+  ["hour", 24],
+  ["day", 30],
+  ["month", 12],
+  ["year", Infinity],
+];
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "always", style: "narrow" });
 
 export function ago(date, now = Date.now()) {

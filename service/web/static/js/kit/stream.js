@@ -1,7 +1,22 @@
 // Events as they happen. A browser resumes by the last id it saw; the page says from which one to begin.
 
-const TYPES = ["epoch", "run.created", "run.waiting", "run.claimed", "run.started", "run.resumed", "run.requeued", "run.queued",
-  "run.changed", "run.pausing", "run.paused", "run.cancelling", "run.succeeded", "run.failed", "run.cancelled"];
+const TYPES = [
+  "epoch",
+  "run.created",
+  "run.waiting",
+  "run.claimed",
+  "run.started",
+  "run.resumed",
+  "run.requeued",
+  "run.queued",
+  "run.changed",
+  "run.pausing",
+  "run.paused",
+  "run.cancelling",
+  "run.succeeded",
+  "run.failed",
+  "run.cancelled",
+];
 const ENDS = new Set(["run.succeeded", "run.failed", "run.cancelled"]);
 
 /**
@@ -11,7 +26,11 @@ const ENDS = new Set(["run.succeeded", "run.failed", "run.cancelled"]);
  */
 export function follow(path, mark, told, { closes = false } = {}) {
   let [source, last, over] = [null, mark, false];
-  const close = (text) => { source?.close(); source = null; say(text, true); };
+  const close = (text) => {
+    source?.close();
+    source = null;
+    say(text, true);
+  };
   const open = () => {
     if (source || over || document.hidden) return;
     source = new EventSource(`${path}?after=${last}`);
@@ -24,7 +43,10 @@ export function follow(path, mark, told, { closes = false } = {}) {
     told(JSON.parse(event.data));
     if (closes && ENDS.has(event.type)) end();
   };
-  const end = () => { over = true; close("ended"); };
+  const end = () => {
+    over = true;
+    close("ended");
+  };
   document.addEventListener("visibilitychange", () => (document.hidden ? close("paused") : open()));
   addEventListener("pagehide", () => close("paused"));
   addEventListener("pageshow", open);
@@ -44,18 +66,31 @@ export function seldom(act, milliseconds) {
   let [timer, again, last] = [null, false, 0];
   const run = async () => {
     timer = null;
-    if (document.hidden) { again = true; return; }
+    if (document.hidden) {
+      again = true;
+      return;
+    }
     last = Date.now();
     await act();
   };
-  document.addEventListener("visibilitychange", () => { if (!document.hidden && again) { again = false; run(); } });
-  return () => { timer ??= setTimeout(run, Math.max(0, last + milliseconds - Date.now())); };
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden && again) {
+      again = false;
+      run();
+    }
+  });
+  return () => {
+    timer ??= setTimeout(run, Math.max(0, last + milliseconds - Date.now()));
+  };
 }
 
 /** Fetch this page again and take over some of its parts, leaving in place what has not changed. */
 export async function renew(...ids) {
   const answer = await fetch(location.href, { headers: { accept: "text/html", "hx-request": "true" } });
-  if (!answer.ok) { if (answer.status === 401) location.reload(); return; }
+  if (!answer.ok) {
+    if (answer.status === 401) location.reload();
+    return;
+  }
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const id of ids) {
     const [old, next] = [document.getElementById(id), fresh.getElementById(id)];

@@ -24,7 +24,12 @@ export function tabs(root) {
   root.querySelector("[data-copy]")?.addEventListener("click", async (event) => {
     const text = root.querySelector("[role=tabpanel]:not([hidden])").textContent;
     const button = event.currentTarget;
-    button.textContent = await navigator.clipboard.writeText(text).then(() => "Copied", () => "Not allowed");
-    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+    button.textContent = await navigator.clipboard.writeText(text).then(
+      () => "Copied",
+      () => "Not allowed",
+    );
+    setTimeout(() => {
+      button.textContent = "Copy";
+    }, 1500);
   });
 }

@@ -2,10 +2,15 @@
 // A classic script in the head, since a module would come after the first paint.
 (() => {
   let kept = null;
-  try { kept = localStorage.getItem("theme"); } catch { /* storage may be forbidden; the system's choice will do */ }
+  try {
+    kept = localStorage.getItem("theme");
+  } catch {
+    /* storage may be forbidden; the system's choice will do */
+  }
   if (kept === "light" || kept === "dark") document.documentElement.dataset.theme = kept;
-  const dark = () => document.documentElement.dataset.theme === "dark"
-    || (!document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
+  const dark = () =>
+    document.documentElement.dataset.theme === "dark" ||
+    (!document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
   const tell = () => document.dispatchEvent(new CustomEvent("theme", { detail: dark() ? "dark" : "light" }));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", tell);
 
@@ -13,7 +18,11 @@
   const turn = () => {
     const next = dark() ? "light" : "dark";
     document.documentElement.dataset.theme = next;
-    try { localStorage.setItem("theme", next); } catch { /* as above */ }
+    try {
+      localStorage.setItem("theme", next);
+    } catch {
+      /* as above */
+    }
     tell();
   };
   const leave = async () => {

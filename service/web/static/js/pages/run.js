@@ -1,18 +1,35 @@
 // The page of one run: its curves from the JSON API, live while it trains; the rest of the page is renewed as it changes.
-import { chosen } from "../kit/address.js";
-import { ask, post } from "../kit/api.js";
+
 import { Chart } from "../charts/chart.js";
-import { tellTimes } from "../kit/format.js";
 import { drawHistograms } from "../charts/histograms.js";
 import { style, styleOfSeries } from "../charts/palette.js";
+import { chosen } from "../kit/address.js";
+import { ask, post } from "../kit/api.js";
+import { tellTimes } from "../kit/format.js";
 import { follow, renew, seldom } from "../kit/stream.js";
 import { tabs } from "../kit/tabs.js";
 
 const page = document.getElementById("content");
 const id = page.dataset.run;
-const SHOWN = ["train.loss_eval", "val.loss", "test.loss", "train.accuracy_eval", "val.accuracy", "test.accuracy",
-  "train.rmse_eval", "val.rmse", "test.rmse", "train.r2_eval", "val.r2", "test.r2"];
-const SCORES = [["Accuracy", /\.accuracy(_eval|_loo)?$/], ["R²", /\.r2(_eval)?$/], ["Error", /\.(error|rmse)(_eval)?$/]];
+const SHOWN = [
+  "train.loss_eval",
+  "val.loss",
+  "test.loss",
+  "train.accuracy_eval",
+  "val.accuracy",
+  "test.accuracy",
+  "train.rmse_eval",
+  "val.rmse",
+  "test.rmse",
+  "train.r2_eval",
+  "val.r2",
+  "test.r2",
+];
+const SCORES = [
+  ["Accuracy", /\.accuracy(_eval|_loo)?$/],
+  ["R²", /\.r2(_eval)?$/],
+  ["Error", /\.(error|rmse)(_eval)?$/],
+];
 const LOSSES = /\.(loss|loss_eval|objective)$|^penalty\./;
 const FIRST = ["coefficients.error", "weights.norm", "lr"];
 let history = null;
@@ -26,27 +43,43 @@ const PARTS = {
   scores: () => named(scored()[1]),
   others: () => all().filter((name) => !LOSSES.test(name) && !scored()[1].test(name)),
 };
-const charts = Object.fromEntries(Object.keys(PARTS).map((part) => [part, new Chart(document.getElementById(part), {
-  name: `${id}-${part}`, sync: "run", ...(part === "losses" ? { xs: ["epoch", "steps", "time"] } : { follows: true }),
-})]));
+const charts = Object.fromEntries(
+  Object.keys(PARTS).map((part) => [
+    part,
+    new Chart(document.getElementById(part), {
+      name: `${id}-${part}`,
+      sync: "run",
+      ...(part === "losses" ? { xs: ["epoch", "steps", "time"] } : { follows: true }),
+    }),
+  ]),
+);
 
 /** What is drawn without being asked for: like measured with like; what was measured in training only where there is nothing else. */
 function isUsual(name, part) {
   const names = PARTS[part]();
   if (part === "others") return name === (FIRST.find((one) => names.includes(one)) ?? names[0]);
-  return SHOWN.includes(name) || (name.startsWith("train.") && !names.some((one) => SHOWN.includes(one) && one.startsWith("train.")));
+  return (
+    SHOWN.includes(name) ||
+    (name.startsWith("train.") && !names.some((one) => SHOWN.includes(one) && one.startsWith("train.")))
+  );
 }
 
 function lines(part, xs) {
   const place = (name) => (SHOWN.includes(name) ? SHOWN.indexOf(name) : SHOWN.length);
   const names = PARTS[part]().sort((a, b) => place(a) - place(b));
   const styled = (name, i) => (part === "others" ? style(i + 3) : styleOfSeries(name));
-  return names.map((name, i) => ({ name, x: xs, y: history.series[name], usual: isUsual(name, part), ...styled(name, i) }));
+  return names.map((name, i) => ({
+    name,
+    x: xs,
+    y: history.series[name],
+    usual: isUsual(name, part),
+    ...styled(name, i),
+  }));
 }
 
 function places(kind) {
   if (kind === "epoch") return history.epoch;
-  const each = kind === "steps" ? history.steps : history.series.seconds ?? history.steps;
+  const each = kind === "steps" ? history.steps : (history.series.seconds ?? history.steps);
   let sum = 0;
   return each.map((value, i) => (history.epoch[i] === 0 ? 0 : (sum += value ?? 0)));
 }
@@ -56,7 +89,8 @@ function marks(xs) {
   const at = (epoch) => xs[history.epoch.indexOf(Number(epoch))];
   const found = [];
   if (best && at(best) !== undefined) found.push({ x: at(best), text: `best ${bestMetric}, epoch ${best}` });
-  if (onset && onset !== best && at(onset) !== undefined) found.push({ x: at(onset), text: `overfits from ${onset} on`, until: xs[xs.length - 1] });
+  if (onset && onset !== best && at(onset) !== undefined)
+    found.push({ x: at(onset), text: `overfits from ${onset} on`, until: xs[xs.length - 1] });
   return found;
 }
 
@@ -67,7 +101,10 @@ function show() {
   document.getElementById("scores-title").textContent = scored()[0];
   const told = marks(xs);
   for (const [part, chart] of Object.entries(charts)) {
-    chart.show(lines(part, xs), { marks: part === "losses" ? told : told.map((one) => ({ ...one, text: "" })), xLabel });
+    chart.show(lines(part, xs), {
+      marks: part === "losses" ? told : told.map((one) => ({ ...one, text: "" })),
+      xLabel,
+    });
   }
   if (history.epoch.length) return;
   charts.losses.section.hidden = false;
@@ -92,17 +129,26 @@ function add({ epoch, steps, metrics, seconds }) {
   history.steps[at] = steps;
   const values = { ...metrics, seconds };
   for (const name of new Set([...Object.keys(history.series), ...Object.keys(values)])) {
-    const series = history.series[name] ??= new Array(at).fill(null);
+    const series = (history.series[name] ??= new Array(at).fill(null));
     series[at] = values[name] ?? null;
   }
 }
 
 const drawSoon = seldom(show, 250);
-const renewSoon = seldom(async () => { await renew("head", "measured", "side"); settle(); if (history) show(); }, 1500);
+const renewSoon = seldom(async () => {
+  await renew("head", "measured", "side");
+  settle();
+  if (history) show();
+}, 1500);
 const loadSoon = seldom(load, 500);
 
 function hear(event) {
-  if (event.type === "epoch") { add(event.data); drawSoon(); renewSoon(); return; }
+  if (event.type === "epoch") {
+    add(event.data);
+    drawSoon();
+    renewSoon();
+    return;
+  }
   renewSoon();
   if (event.type !== "run.changed") loadSoon(); // a run that goes on elsewhere may have lost its last epochs
 }

@@ -4,4 +4,8 @@ import { follow, renew, seldom } from "../kit/stream.js";
 
 document.addEventListener("renewed", () => tellTimes());
 tellTimes();
-follow("/v1/events", document.getElementById("live").dataset.mark, seldom(() => renew("list"), 1500));
+follow(
+  "/v1/events",
+  document.getElementById("live").dataset.mark,
+  seldom(() => renew("list"), 1500),
+);

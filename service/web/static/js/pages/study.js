@@ -1,11 +1,12 @@
 // The page of a study: one answer of /compare gives curves, arms and verdicts, so that a notebook shows the same numbers.
+
+import { Chart } from "../charts/chart.js";
+import { style } from "../charts/palette.js";
+import { verdicts } from "../charts/verdicts.js";
 import { choose, chosen } from "../kit/address.js";
 import { ask, post } from "../kit/api.js";
-import { Chart } from "../charts/chart.js";
 import { tellTimes } from "../kit/format.js";
-import { style } from "../charts/palette.js";
 import { follow, renew, seldom } from "../kit/stream.js";
-import { verdicts } from "../charts/verdicts.js";
 
 const page = document.getElementById("content");
 const id = page.dataset.study;
@@ -23,10 +24,21 @@ function question() {
   const parameters = new URLSearchParams({ metric, at, ...against, curves: curve });
   const paths = by === "arm" ? ["arm", ...JSON.parse(page.dataset.paths)] : [by];
   const groups = view === "runs" ? [...new Set([...paths, "seed"])] : [by];
-  return { metric, by, curve, view, groups, report: new URLSearchParams({ metric, at, ...against, by, curve }), compare: address([...parameters, ["by", by]]), curves: address([...parameters, ...groups.map((one) => ["by", one])]) };
+  return {
+    metric,
+    by,
+    curve,
+    view,
+    groups,
+    report: new URLSearchParams({ metric, at, ...against, by, curve }),
+    compare: address([...parameters, ["by", by]]),
+    curves: address([...parameters, ...groups.map((one) => ["by", one])]),
+  };
 }
 
-function address(pairs) { return `/v1/studies/${id}/compare?${new URLSearchParams(pairs)}`; }
+function address(pairs) {
+  return `/v1/studies/${id}/compare?${new URLSearchParams(pairs)}`;
+}
 
 async function compare() {
   asking?.abort();
@@ -64,15 +76,22 @@ function offerBaselines({ arms, baseline }) {
 function show({ curve, view, groups }, found, drawn) {
   const told = JSON.parse(page.dataset.arms);
   const arms = found.arms.map(({ id: arm }) => ({ name: arm, told: (found.by[0] === "arm" && told[arm]) || arm }));
-  const lines = drawn.curves[curve].map((one, i) => {
-    const band = view === "mean" ? { low: one.low, high: one.high, n: one.n } : {};
-    const line = { name: one.arm, x: one.epoch, y: one.mean, ...band };
-    if (groups.length === 1) return { ...line, ...style(i) };
-    // Runs of one arm share its colour and dashes.
-    const arm = arms.findIndex((known) => one.arm.startsWith(`${known.told}, seed=`));
-    if (arm < 0) return { ...line, ...style(i) };
-    return { ...line, name: one.arm.replace(`${arms[arm].told}, seed=`, `${arms[arm].name} · seed `), place: arm, ...style(arm) };
-  }).sort((a, b) => (a.place ?? 0) - (b.place ?? 0)); // an arm's runs side by side; sorting keeps their order
+  const lines = drawn.curves[curve]
+    .map((one, i) => {
+      const band = view === "mean" ? { low: one.low, high: one.high, n: one.n } : {};
+      const line = { name: one.arm, x: one.epoch, y: one.mean, ...band };
+      if (groups.length === 1) return { ...line, ...style(i) };
+      // Runs of one arm share its colour and dashes.
+      const arm = arms.findIndex((known) => one.arm.startsWith(`${known.told}, seed=`));
+      if (arm < 0) return { ...line, ...style(i) };
+      return {
+        ...line,
+        name: one.arm.replace(`${arms[arm].told}, seed=`, `${arms[arm].name} · seed `),
+        place: arm,
+        ...style(arm),
+      };
+    })
+    .sort((a, b) => (a.place ?? 0) - (b.place ?? 0)); // an arm's runs side by side; sorting keeps their order
   document.getElementById("curves-title").textContent = curve;
   document.getElementById("band-note").hidden = view !== "mean";
   chart.show(lines, { xLabel: "epoch" });
@@ -81,7 +100,10 @@ function show({ curve, view, groups }, found, drawn) {
 function changed({ target }) {
   if (target.name === "by" && form.elements.pairs.value.startsWith(WITH)) form.elements.pairs.value = "baseline";
   const wanted = Object.fromEntries(new FormData(form));
-  choose({ ...Object.fromEntries(Object.entries(wanted).map(([name, value]) => [name, value === usual[name] ? null : value])), lines: null });
+  choose({
+    ...Object.fromEntries(Object.entries(wanted).map(([name, value]) => [name, value === usual[name] ? null : value])),
+    lines: null,
+  });
   compare();
 }
 
@@ -109,7 +131,9 @@ document.addEventListener("renewed", ({ detail: fresh }) => {
   for (const name of ["metric", "curve", "by"]) {
     const field = form.elements[name];
     const known = new Set([...field.options].map((option) => option.value));
-    const more = [...fresh.querySelectorAll(`#controls [name=${name}] option`)].filter((option) => !known.has(option.value));
+    const more = [...fresh.querySelectorAll(`#controls [name=${name}] option`)].filter(
+      (option) => !known.has(option.value),
+    );
     field.append(...more.map((option) => new Option(option.value)));
   }
   tellTimes();
