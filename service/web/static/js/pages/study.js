@@ -2,7 +2,7 @@
 
 import { Chart } from "../charts/chart.js";
 import { style } from "../charts/palette.js";
-import { verdicts } from "../charts/verdicts.js";
+import { verdicts } from "../charts/comparison.js";
 import { choose, chosen } from "../kit/address.js";
 import { ask, post } from "../kit/api.js";
 import { tellTimes } from "../kit/format.js";
