@@ -172,8 +172,8 @@ def test_a_table_holds_what_the_api_says_and_csv_is_the_same(opened: Opened, tra
 def test_a_text_that_a_spreadsheet_would_compute_is_text_in_csv(opened: Opened) -> None:
     page = opened("/")
     rows = [["=1+1", "+a", "-b", "@c", 'plain, "x"'], [-1.5, None, 2]]
-    path = "/static/any/js/charts/table.js"
-    told = page.evaluate("([path, rows]) => import(path).then((table) => table.written(rows))", [path, rows])
+    path = "/static/any/js/kit/csv.js"
+    told = page.evaluate("([path, rows]) => import(path).then((csv) => csv.toCsv(rows))", [path, rows])
     assert told == '\'=1+1,\'+a,\'-b,\'@c,"plain, ""x"""\n-1.5,,2\n'
 
 

@@ -1,27 +1,29 @@
-// One of many lines, drawn over them: dimming a hundred others for each movement of the pointer would take too long.
+// One emphasized line of many, drawn on a canvas above the others: redrawing a hundred dimmed lines is too slow.
 
 export class Highlight {
-  constructor(u) {
-    this.source = u.ctx.canvas;
+  constructor(plot) {
+    this.source = plot.ctx.canvas;
     this.canvas = document.createElement("canvas");
     this.canvas.className = "highlight";
     this.source.after(this.canvas);
   }
 
-  /** Show the series at this place of ``u``; none takes it away. */
-  show(u, place, colour) {
+  /** Emphasize the series at this index; null clears the emphasis. */
+  show(plot, index, color) {
     const { canvas, source } = this;
-    if (canvas.width !== source.width || canvas.height !== source.height)
-      [canvas.width, canvas.height] = [source.width, source.height];
+    if (canvas.width !== source.width || canvas.height !== source.height) {
+      canvas.width = source.width;
+      canvas.height = source.height;
+    }
     const ctx = canvas.getContext("2d");
     ctx.clearRect(0, 0, canvas.width, canvas.height);
-    const path = place === null ? null : u.series[place]?._paths?.stroke;
+    const path = index === null ? null : plot.series[index]?._paths?.stroke;
     if (!(path instanceof Path2D)) return;
     ctx.save();
     ctx.beginPath();
-    ctx.rect(u.bbox.left, u.bbox.top, u.bbox.width, u.bbox.height);
+    ctx.rect(plot.bbox.left, plot.bbox.top, plot.bbox.width, plot.bbox.height);
     ctx.clip();
-    ctx.strokeStyle = colour;
+    ctx.strokeStyle = color;
     ctx.lineWidth = 3 * devicePixelRatio;
     ctx.stroke(path);
     ctx.restore();

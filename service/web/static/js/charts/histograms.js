@@ -1,43 +1,43 @@
-// Weight histograms as bars; zero is marked, since that is where L1 and L2 differ.
-import { draw } from "../kit/elements.js";
-import { number } from "../kit/format.js";
+// Weight histograms as bars. Zero is marked, because that is where L1 and L2 differ.
+import { svg } from "../kit/elements.js";
+import { formatNumber } from "../kit/format.js";
 
-const [WIDTH, HEIGHT] = [240, 84];
+const WIDTH = 240;
+const HEIGHT = 84;
 
 export function drawHistograms(root) {
   for (const figure of root.querySelectorAll("[data-histogram]")) {
-    const told = JSON.parse(figure.dataset.histogram);
-    const place = figure.querySelector(".bars");
-    if (place.firstChild) continue;
-    if (!told) {
-      place.textContent = "Not finite.";
-      continue;
-    }
-    place.append(bars(told, figure.querySelector("b").textContent));
+    const histogram = JSON.parse(figure.dataset.histogram);
+    const container = figure.querySelector(".bars");
+    if (container.firstChild) continue;
+    container.append(histogram ? bars(histogram, figure.querySelector("b").textContent) : "Not finite.");
   }
 }
 
 function bars({ low, high, counts }, name) {
-  const most = Math.max(...counts, 1);
-  const wide = WIDTH / counts.length;
+  const highest = Math.max(...counts, 1);
+  const step = WIDTH / counts.length;
   const rects = counts.map((count, i) => {
-    const tall = count ? Math.max((count / most) * HEIGHT, 1) : 0;
-    return draw("rect", { x: i * wide, y: HEIGHT - tall, width: Math.max(wide - 0.6, 0.4), height: tall });
+    const height = count ? Math.max((count / highest) * HEIGHT, 1) : 0;
+    return svg("rect", { x: i * step, y: HEIGHT - height, width: Math.max(step - 0.6, 0.4), height });
   });
-  const zero = low < 0 && high > 0 ? ((0 - low) / (high - low)) * WIDTH : null;
-  return draw(
+  const label = `Histogram of ${name}, from ${formatNumber(low)} to ${formatNumber(high)}`;
+  const textY = HEIGHT + 13;
+  return svg(
     "svg",
-    {
-      viewBox: `0 0 ${WIDTH} ${HEIGHT + 16}`,
-      role: "img",
-      "aria-label": `Histogram of ${name}, from ${number(low)} to ${number(high)}`,
-    },
+    { viewBox: `0 0 ${WIDTH} ${HEIGHT + 16}`, role: "img", "aria-label": label },
     ...rects,
-    ...(zero === null ? [] : [draw("line", { class: "zero", x1: zero, x2: zero, y1: 0, y2: HEIGHT })]),
-    draw("text", { x: 0, y: HEIGHT + 13 }, number(low)),
-    ...(zero === null || zero < 60 || zero > WIDTH - 60
-      ? []
-      : [draw("text", { x: zero, y: HEIGHT + 13, "text-anchor": "middle" }, "0")]),
-    draw("text", { x: WIDTH, y: HEIGHT + 13, "text-anchor": "end" }, number(high)),
+    ...zeroMark(low, high, textY),
+    svg("text", { x: 0, y: textY }, formatNumber(low)),
+    svg("text", { x: WIDTH, y: textY, "text-anchor": "end" }, formatNumber(high)),
   );
+}
+
+/** A line at zero if the range contains it; its label only where it does not cover those of the range. */
+function zeroMark(low, high, textY) {
+  if (low >= 0 || high <= 0) return [];
+  const x = ((0 - low) / (high - low)) * WIDTH;
+  const line = svg("line", { class: "zero", x1: x, x2: x, y1: 0, y2: HEIGHT });
+  if (x < 60 || x > WIDTH - 60) return [line];
+  return [line, svg("text", { x, y: textY, "text-anchor": "middle" }, "0")];
 }

@@ -1,38 +1,39 @@
-// Colours that the colour-blind tell apart (Okabe and Ito), each with a line style besides: neither is needed alone.
-import { draw } from "../kit/elements.js";
+// Line colors that are distinguishable with color blindness (Okabe and Ito), each combined with a dash pattern.
+import { svg } from "../kit/elements.js";
 
 const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3], [5, 2]];
-const COLOURS = 8;
+const COLOR_COUNT = 8;
+const SPLIT_COLORS = { train: 0, val: 1, test: 2 };
 
-export function ink(name) {
+/** The value of a CSS color variable in the current theme. */
+export function themeColor(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
 /** The style of the nth line. */
-export function style(n) {
-  return { colour: n % COLOURS, dash: DASHES[(n + Math.floor(n / COLOURS)) % DASHES.length] };
+export function lineStyle(n) {
+  return { color: n % COLOR_COUNT, dash: DASHES[(n + Math.floor(n / COLOR_COUNT)) % DASHES.length] };
 }
 
-const PARTS = { train: 0, val: 1, test: 2 };
-
-/** The style of a series of one run: the colour says of which rows, the dashes how it was measured. */
-export function styleOfSeries(name) {
-  const [part, ...rest] = name.split(".");
-  if (!(part in PARTS)) return { colour: 3 + (name.length % 5), dash: DASHES[2] };
-  const measured = rest.join(".");
-  if (part !== "train") return { colour: PARTS[part], dash: part === "val" ? [] : DASHES[1] };
-  return { colour: 0, dash: measured.endsWith("_eval") ? [] : measured === "objective" ? DASHES[2] : DASHES[3] };
+/** The style of a run's series: the color shows the split, the dashes how it was measured. */
+export function seriesStyle(name) {
+  const [split, ...rest] = name.split(".");
+  if (!(split in SPLIT_COLORS)) return { color: 3 + (name.length % 5), dash: DASHES[2] };
+  if (split !== "train") return { color: SPLIT_COLORS[split], dash: split === "val" ? [] : DASHES[1] };
+  const metric = rest.join(".");
+  return { color: 0, dash: metric.endsWith("_eval") ? [] : metric === "objective" ? DASHES[2] : DASHES[3] };
 }
 
-export function colourOf(line) {
-  return ink(`line-${line.colour}`);
+export function lineColor(line) {
+  return themeColor(`line-${line.color}`);
 }
 
 /** A short piece of the line, for legends. */
 export function swatch(line) {
-  return draw(
+  const box = { viewBox: "0 0 28 8", width: 28, height: 8 };
+  return svg(
     "svg",
-    { viewBox: "0 0 28 8", width: 28, height: 8, "aria-hidden": "true", class: `swatch line-${line.colour}` },
-    draw("line", { x1: 0, x2: 28, y1: 4, y2: 4, "stroke-dasharray": line.dash.join(" ") }),
+    { ...box, "aria-hidden": "true", class: `swatch line-${line.color}` },
+    svg("line", { x1: 0, x2: 28, y1: 4, y2: 4, "stroke-dasharray": line.dash.join(" ") }),
   );
 }

@@ -1,6 +1,6 @@
-// Exponential smoothing that does not begin at zero: the weights of the past always add up to one.
+// Exponential moving average with bias correction: the weights of past values always add up to one.
 
-export function smoothed(values, weight) {
+export function smooth(values, weight) {
   let sum = 0;
   let weights = 0;
   return values.map((value) => {

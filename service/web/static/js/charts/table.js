@@ -1,74 +1,56 @@
-// What a chart shows as a table, and as CSV: the same columns, unsmoothed, complete.
+// A chart's data as a table and as CSV: all columns, not smoothed.
+import { toCsv } from "../kit/csv.js";
+import { html } from "../kit/elements.js";
+import { align } from "./alignment.js";
 
-import { make } from "../kit/elements.js";
-import { aligned } from "./alignment.js";
+const MAX_CELLS = 20_000;
 
-const MOST_CELLS = 20_000;
-
-function columns(chart) {
+function columnsOf(chart) {
   const lines = chart.visible;
-  const { xs, column } = aligned(lines);
-  const named = lines.flatMap((line) => [
-    { name: line.name, values: column(line, line.y) },
-    ...(line.low
-      ? [
-          { name: `${line.name} low`, values: column(line, line.low) },
-          { name: `${line.name} high`, values: column(line, line.high) },
-        ]
-      : []),
-    ...(line.n ? [{ name: `${line.name} n`, values: column(line, line.n) }] : []),
-  ]);
-  return { xs, named };
+  const { xs, column } = align(lines);
+  const columns = lines.flatMap((line) => {
+    const series = [
+      ["", line.y],
+      ...(line.low
+        ? [
+            [" low", line.low],
+            [" high", line.high],
+          ]
+        : []),
+    ];
+    if (line.n) series.push([" n", line.n]);
+    return series.map(([suffix, values]) => ({ name: line.name + suffix, values: column(line, values) }));
+  });
+  return { xs, columns };
 }
 
-export function csv(chart) {
-  const { xs, named } = columns(chart);
-  return written([
-    [chart.xLabel, ...named.map(({ name }) => name)],
-    ...xs.map((x, i) => [x, ...named.map(({ values }) => values[i])]),
-  ]);
+export function chartCsv(chart) {
+  const { xs, columns } = columnsOf(chart);
+  const head = [chart.xLabel, ...columns.map(({ name }) => name)];
+  return toCsv([head, ...xs.map((x, i) => [x, ...columns.map(({ values }) => values[i])])]);
 }
 
-/** Rows as CSV. A text that begins like a formula is one to a spreadsheet, unless an apostrophe comes before it. */
-export function written(rows) {
-  const quoted = (text) => (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-  const cell = (value) =>
-    typeof value === "string" ? quoted(/^[=+\-@\t\r]/.test(value) ? `'${value}` : value) : (value ?? "");
-  return `${rows.map((row) => row.map(cell).join(",")).join("\n")}\n`;
-}
-
-export function fillTable(place, chart) {
-  const { xs, named } = columns(chart);
-  const every = Math.max(1, Math.ceil((xs.length * (named.length + 1)) / MOST_CELLS));
-  const rows = xs.map((x, i) => i).filter((i) => i % every === 0 || i === xs.length - 1);
+/** Fill ``container`` with the chart's table; long ones are thinned. */
+export function fillTable(container, chart) {
+  const { xs, columns } = columnsOf(chart);
+  const every = Math.max(1, Math.ceil((xs.length * (columns.length + 1)) / MAX_CELLS));
+  const rows = [...xs.keys()].filter((i) => i % every === 0 || i === xs.length - 1);
   const digits = (value) => (value === null || value === undefined ? "–" : String(+value.toPrecision(6)));
-  place.replaceChildren(
-    make(
+  const head = [chart.xLabel, ...columns.map(({ name }) => name)];
+  const row = (i) =>
+    html(
+      "tr",
+      {},
+      html("th", { scope: "row", class: "num" }, digits(xs[i])),
+      ...columns.map(({ values }) => html("td", { class: "num" }, digits(values[i]))),
+    );
+  container.replaceChildren(
+    html(
       "table",
       {},
-      make(
-        "thead",
-        {},
-        make(
-          "tr",
-          {},
-          make("th", { scope: "col", class: "num" }, chart.xLabel),
-          ...named.map(({ name }) => make("th", { scope: "col", class: "num" }, name)),
-        ),
-      ),
-      make(
-        "tbody",
-        {},
-        ...rows.map((i) =>
-          make(
-            "tr",
-            {},
-            make("th", { scope: "row", class: "num" }, digits(xs[i])),
-            ...named.map(({ values }) => make("td", { class: "num" }, digits(values[i]))),
-          ),
-        ),
-      ),
+      html("thead", {}, html("tr", {}, ...head.map((name) => html("th", { scope: "col", class: "num" }, name)))),
+      html("tbody", {}, ...rows.map(row)),
     ),
-    every > 1 ? make("p", { class: "faint small" }, `Every ${every}th row; the CSV file has all.`) : "",
+    every > 1 ? html("p", { class: "faint small" }, `Every ${every}th row; the CSV file has all rows.`) : "",
   );
 }

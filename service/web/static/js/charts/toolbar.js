@@ -1,81 +1,74 @@
-// The tools above a chart: scales, smoothing, x axis, files. They write into the address, and charts follow it.
-import { choose, chosen } from "../kit/address.js";
-import { make } from "../kit/elements.js";
+// The controls above a chart: scales, smoothing, x axis, downloads. They change the address; charts follow it.
+import { getParam, setParams } from "../kit/address.js";
+import { html } from "../kit/elements.js";
 
-const changed = () => document.dispatchEvent(new CustomEvent("chart:changed"));
+const announce = () => document.dispatchEvent(new CustomEvent("chart:changed"));
 
 export function toolbar(chart) {
-  const tools = chart.settings.follows ? [] : [scale("y", "Log y"), scale("x", "Log x"), smoothing()];
-  if (chart.settings.xs) tools.push(axis(chart.settings.xs));
-  const files = make(
+  const controls = chart.settings.follows
+    ? []
+    : [scaleButton("y", "Log y"), scaleButton("x", "Log x"), smoothingSlider()];
+  if (chart.settings.xAxes) controls.push(axisSelect(chart.settings.xAxes));
+  const button = (text, onclick, attributes = {}) =>
+    html("button", { type: "button", class: "quiet small", onclick, ...attributes }, text);
+  const files = html(
     "span",
     { class: "files" },
-    make(
-      "button",
-      { type: "button", class: "quiet small", onclick: () => chart.zoomAll(), "aria-label": "Show all epochs" },
-      "All",
-    ),
-    make("button", { type: "button", class: "quiet small", onclick: () => chart.saveTable() }, "CSV"),
-    make("button", { type: "button", class: "quiet small", onclick: () => chart.savePicture() }, "PNG"),
+    button("All", () => chart.zoomOut(), { "aria-label": "Show all epochs" }),
+    button("CSV", () => chart.saveTable()),
+    button("PNG", () => chart.saveImage()),
   );
-  return make("div", { class: "tools" }, ...tools, files);
+  return html("div", { class: "tools" }, ...controls, files);
 }
 
-function scale(axisName, text) {
-  const pressed = () => chosen("scale").split(" ").includes(axisName);
-  const button = make(
-    "button",
-    {
-      type: "button",
-      class: "quiet small",
-      "aria-pressed": String(pressed()),
-      onclick: () => {
-        const scales = new Set(chosen("scale").split(" ").filter(Boolean));
-        if (!scales.delete(axisName)) scales.add(axisName);
-        choose({ scale: [...scales].sort().join(" ") });
-        changed();
-      },
-    },
-    text,
-  );
+function scaleButton(axis, text) {
+  const pressed = () => getParam("scale").split(" ").includes(axis);
+  const toggle = () => {
+    const scales = new Set(getParam("scale").split(" ").filter(Boolean));
+    if (!scales.delete(axis)) scales.add(axis);
+    setParams({ scale: [...scales].sort().join(" ") });
+    announce();
+  };
+  const state = { "aria-pressed": String(pressed()) };
+  const button = html("button", { type: "button", class: "quiet small", ...state, onclick: toggle }, text);
   document.addEventListener("chart:changed", () => button.setAttribute("aria-pressed", String(pressed())));
   return button;
 }
 
-function smoothing() {
-  const slider = make("input", {
+function smoothingSlider() {
+  const slider = html("input", {
     type: "range",
     min: 0,
     max: 0.98,
     step: 0.02,
-    value: chosen("smooth", "0"),
+    value: getParam("smooth", "0"),
     "aria-label": "Smoothing",
     oninput: () => {
-      choose({ smooth: Number(slider.value) ? slider.value : null });
-      changed();
+      setParams({ smooth: Number(slider.value) ? slider.value : null });
+      announce();
     },
   });
   document.addEventListener("chart:changed", () => {
-    if (document.activeElement !== slider) slider.value = chosen("smooth", "0");
+    if (document.activeElement !== slider) slider.value = getParam("smooth", "0");
   });
-  return make("label", { class: "slider" }, make("span", {}, "Smooth"), slider);
+  return html("label", { class: "slider" }, html("span", {}, "Smoothing"), slider);
 }
 
-function axis(kinds) {
-  const select = make(
+function axisSelect(axes) {
+  const select = html(
     "select",
     {
       "aria-label": "x axis",
       onchange: () => {
-        choose({ x: select.value === kinds[0] ? null : select.value, zoom: null });
+        setParams({ x: select.value === axes[0] ? null : select.value, zoom: null });
         document.dispatchEvent(new CustomEvent("chart:axis"));
       },
     },
-    ...kinds.map((kind) => make("option", {}, kind)),
+    ...axes.map((axis) => html("option", {}, axis)),
   );
-  select.value = kinds.includes(chosen("x")) ? chosen("x") : kinds[0];
+  select.value = axes.includes(getParam("x")) ? getParam("x") : axes[0];
   document.addEventListener("chart:axis", () => {
-    select.value = chosen("x", kinds[0]);
+    select.value = getParam("x", axes[0]);
   });
   return select;
 }

@@ -1,280 +1,229 @@
-// Fields of a form, made from a schema. Each knows its JSON pointer, where the server's complaints are shown.
-import { make } from "../kit/elements.js";
-import { began, shape } from "./schema.js";
+// Form fields, generated from a schema. Each has a JSON pointer, under which the server's validation errors appear.
+import { html } from "../kit/elements.js";
+import { fieldShape, newPart } from "./schema.js";
+import { parseInput, valueText } from "./values.js";
 
-const step = (name) => String(name).replaceAll("~", "~0").replaceAll("/", "~1");
-export const titled = (name) => name.replaceAll("_", " ");
+const NESTED_SHAPES = ["object", "list", "parts", "json"];
 
-/** A form over ``value``: {definitions, notes, changed(structure)}. What is as usual stays out of the value. */
-export class Fields {
-  constructor(definitions, notes, changed) {
-    Object.assign(this, { definitions, notes, changed });
+const escapePointer = (name) => String(name).replaceAll("~", "~0").replaceAll("/", "~1");
+export const fieldLabel = (name) => name.replaceAll("_", " ");
+
+/** Builds the fields that edit a value in place. Fields with default values stay out of the value. */
+export class FieldBuilder {
+  /** ``notes`` has the catalog's entry of "family/kind"; ``onChange(structural, pointer?)`` follows each edit. */
+  constructor(definitions, notes, onChange) {
+    Object.assign(this, { definitions, notes, onChange });
   }
 
-  /** The fields of an object, those with structure behind a fold. */
+  /** The fields of an object; nested ones are folded. */
   object(schema, value, pointer) {
-    const names = Object.keys(schema.properties).filter((name) => name !== "kind");
-    const shapes = new Map(
-      names.map((name) => [name, shape(schema.properties[name], this.definitions, pointer.split("/").length)]),
-    );
-    const simple = names.filter((name) => !["object", "list", "parts", "json"].includes(shapes.get(name).is));
-    const deep = names.filter((name) => !simple.includes(name));
-    const first = this.grid(simple.map((name) => this.field(name, shapes.get(name), value, pointer)));
-    if (!deep.length) return [first];
-    return [
-      first,
-      this.fold(
-        "More",
-        deep.some((name) => value[name] !== undefined && value[name] !== null),
-        deep.map((name) => this.nested(name, shapes.get(name), value, pointer)),
-      ),
-    ];
+    const depth = pointer.split("/").length;
+    const shapes = Object.entries(schema.properties)
+      .filter(([name]) => name !== "kind")
+      .map(([name, property]) => ({ name, shape: fieldShape(property, this.definitions, depth) }));
+    const simple = shapes.filter(({ shape }) => !NESTED_SHAPES.includes(shape.is));
+    const nested = shapes.filter(({ shape }) => NESTED_SHAPES.includes(shape.is));
+    const grid = this.grid(simple.map(({ name, shape }) => this.field(name, shape, value, pointer)));
+    if (!nested.length) return [grid];
+    const open = nested.some(({ name }) => value[name] !== undefined && value[name] !== null);
+    const fields = nested.map(({ name, shape }) => this.nested(name, shape, value, pointer));
+    return [grid, html("details", { class: "more", open }, html("summary", {}, "More"), ...fields)];
   }
 
   grid(fields) {
-    return make("div", { class: "grid-fields" }, ...fields);
+    return html("div", { class: "grid-fields" }, ...fields);
   }
 
-  fold(text, open, children) {
-    return make("details", { class: "more", open }, make("summary", {}, text), ...children);
-  }
-
-  nested(name, kind, value, pointer) {
-    if (kind.is === "list") return this.list(name, kind, value, pointer);
-    if (kind.is === "parts") return this.part(name, kind, value, pointer, "h3");
-    if (kind.is === "json") return this.grid([this.field(name, kind, value, pointer)]);
+  nested(name, shape, value, parent) {
+    if (shape.is === "list") return this.list(name, shape, value, parent);
+    if (shape.is === "parts") return this.part(name, shape, value, parent, "h3");
+    if (shape.is === "json") return this.grid([this.field(name, shape, value, parent)]);
+    const pointer = `${parent}/${escapePointer(name)}`;
     const inner = typeof value[name] === "object" && value[name] !== null ? value[name] : {};
-    const keep = () => {
+    const builder = new FieldBuilder(this.definitions, this.notes, (structural) => {
       if (Object.keys(inner).length) value[name] = inner;
       else delete value[name];
-    };
-    const within = new Fields(this.definitions, this.notes, (structure) => {
-      keep();
-      this.changed(structure);
+      this.onChange(structural);
     });
-    return make(
+    return html(
       "div",
-      { class: "item", "data-pointer": `${pointer}/${step(name)}` },
-      make("b", {}, titled(name)),
-      make("span", { class: "part-note" }, ` ${kind.description ?? ""}`),
-      this.problem(`${pointer}/${step(name)}`),
-      ...within.object(kind, inner, `${pointer}/${step(name)}`),
+      { class: "item", "data-pointer": pointer },
+      html("b", {}, fieldLabel(name)),
+      html("span", { class: "part-note" }, ` ${shape.description ?? ""}`),
+      this.error(pointer),
+      ...builder.object(shape, inner, pointer),
     );
   }
 
-  /** A part: its kind is chosen, and decides which fields there are. */
-  part(name, { kinds, description }, value, pointer, heading = "h2") {
-    const here = `${pointer}/${step(name)}`;
+  /** A part: a select for its kind, and the fields of that kind. */
+  part(name, { kinds, description }, value, parent, heading = "h2") {
+    const pointer = `${parent}/${escapePointer(name)}`;
     const part = value[name];
-    const select = make(
+    const schema = kindSchema(part, kinds);
+    const select = html(
       "select",
       {
-        id: `field${here}/kind`,
-        "aria-label": `Kind of ${titled(name)}`,
-        "aria-describedby": `error${here}/kind`,
+        id: `field${pointer}/kind`,
+        "aria-label": `Kind of ${fieldLabel(name)}`,
+        "aria-describedby": `error${pointer}/kind`,
         onchange: () => {
-          value[name] = began(select.value, kinds[select.value]);
-          if (!select.value) delete value[name];
-          this.changed(true);
+          if (select.value) value[name] = newPart(select.value, kinds[select.value]);
+          else delete value[name];
+          this.onChange(true);
         },
       },
-      ...(part ? [] : [make("option", { value: "" }, "–")]),
-      ...Object.keys(kinds).map((kind) =>
-        make("option", { value: kind }, this.notes.get(`${name}/${kind}`)?.missing ? `${kind} (not here)` : kind),
-      ),
+      ...(part ? [] : [html("option", { value: "" }, "–")]),
+      ...Object.keys(kinds).map((kind) => html("option", { value: kind }, this.kindLabel(name, kind))),
     );
     select.value = part?.kind ?? "";
-    return make(
+    return html(
       "section",
-      { class: heading === "h2" ? "card" : "item", "data-pointer": here },
-      make("div", { class: "part-head" }, make(heading, {}, titled(name)), select),
-      this.problem(`${here}/kind`),
-      this.problem(here),
-      ...(kindOf(part, kinds)
-        ? this.known(name, kindOf(part, kinds), part, here)
-        : [make("p", { class: "part-note" }, description)]),
+      { class: heading === "h2" ? "card" : "item", "data-pointer": pointer },
+      html("div", { class: "part-head" }, html(heading, {}, fieldLabel(name)), select),
+      this.error(`${pointer}/kind`),
+      this.error(pointer),
+      ...(schema ? this.partFields(name, schema, part, pointer) : [html("p", { class: "part-note" }, description)]),
     );
   }
 
-  known(family, schema, part, here) {
+  kindLabel(family, kind) {
+    return this.notes.get(`${family}/${kind}`)?.missing ? `${kind} (not available)` : kind;
+  }
+
+  partFields(family, schema, part, pointer) {
     const note = this.notes.get(`${family}/${part.kind}`);
-    const equation = note?.equation ? [make("p", { class: "part-note equation" }, note.equation)] : [];
-    const missing = note?.missing ? [make("p", { class: "part-note warn" }, note.missing)] : [];
+    const summary = schema.description?.split("\n")[0] ?? "";
     return [
-      make("p", { class: "part-note", title: note?.reference ?? "" }, schema.description?.split("\n")[0] ?? ""),
-      ...equation,
-      ...missing,
-      ...this.object(schema, part, here),
+      html("p", { class: "part-note", title: note?.reference ?? "" }, summary),
+      ...(note?.equation ? [html("p", { class: "part-note equation" }, note.equation)] : []),
+      ...(note?.missing ? [html("p", { class: "part-note warn" }, note.missing)] : []),
+      ...this.object(schema, part, pointer),
     ];
   }
 
-  /** A list of parts, or of objects, to add to and take from. */
-  list(name, kind, value, pointer, heading = "h3") {
-    const here = `${pointer}/${step(name)}`;
-    const all = Array.isArray(value[name]) ? value[name] : []; // what is none is refused by the server, in words
-    const { items } = kind;
+  /** A list of parts or objects, with buttons to add and remove items. */
+  list(name, shape, value, parent, heading = "h3") {
+    const pointer = `${parent}/${escapePointer(name)}`;
+    const items = Array.isArray(value[name]) ? value[name] : []; // the server explains a value that is not a list
     const add = (item) => {
-      value[name] = [...all, item];
-      this.changed(true, `${here}/${all.length}`);
+      value[name] = [...items, item];
+      this.onChange(true, `${pointer}/${items.length}`);
     };
-    const remove = (i) => {
-      value[name] = all.filter((_, at) => at !== i);
+    const remove = (index) => {
+      value[name] = items.filter((_, i) => i !== index);
       if (!value[name].length) delete value[name];
-      this.changed(true, here);
+      this.onChange(true, pointer);
     };
-    const adder =
-      items.is === "parts"
-        ? make(
-            "select",
-            {
-              class: "adder",
-              "aria-label": `Add to ${titled(name)}`,
-              onchange: (event) => add(began(event.target.value, items.kinds[event.target.value])),
-            },
-            make("option", { value: "" }, "Add…"),
-            ...Object.keys(items.kinds).map((one) => make("option", {}, one)),
-          )
-        : make("button", { type: "button", class: "small adder", onclick: () => add({}) }, "Add");
-    return make(
+    return html(
       "section",
-      { class: heading === "h2" ? "card" : "item", "data-pointer": here },
-      make(
+      { class: heading === "h2" ? "card" : "item", "data-pointer": pointer },
+      html(
         "div",
         { class: "part-head" },
-        make(heading, {}, titled(name)),
-        make("span", { class: "faint small" }, kind.description ?? ""),
+        html(heading, {}, fieldLabel(name)),
+        html("span", { class: "faint small" }, shape.description ?? ""),
       ),
-      this.problem(here),
-      ...all.map((item, i) => this.item(name, items, item, `${here}/${i}`, () => remove(i))),
-      adder,
+      this.error(pointer),
+      ...items.map((item, i) => this.item(name, shape.items, item, `${pointer}/${i}`, () => remove(i))),
+      this.adder(name, shape.items, add),
     );
   }
 
-  item(family, items, item, here, remove) {
-    const schema = items.is === "parts" ? kindOf(item, items.kinds) : items;
-    return make(
+  adder(name, { is, kinds }, add) {
+    if (is !== "parts") return html("button", { type: "button", class: "small adder", onclick: () => add({}) }, "Add");
+    return html(
+      "select",
+      {
+        class: "adder",
+        "aria-label": `Add to ${fieldLabel(name)}`,
+        onchange: ({ target }) => add(newPart(target.value, kinds[target.value])),
+      },
+      html("option", { value: "" }, "Add…"),
+      ...Object.keys(kinds).map((kind) => html("option", {}, kind)),
+    );
+  }
+
+  item(family, shape, item, pointer, remove) {
+    const schema = shape.is === "parts" ? kindSchema(item, shape.kinds) : shape;
+    const label = `Remove ${item?.kind ?? "item"}`;
+    return html(
       "div",
-      { class: "item", "data-pointer": here },
-      make(
+      { class: "item", "data-pointer": pointer },
+      html(
         "div",
         { class: "part-head" },
-        make("b", {}, item?.kind ?? ""),
-        make(
-          "button",
-          { type: "button", class: "quiet small end", onclick: remove, "aria-label": `Remove ${item?.kind ?? "this"}` },
-          "Remove",
-        ),
+        html("b", {}, item?.kind ?? ""),
+        html("button", { type: "button", class: "quiet small end", onclick: remove, "aria-label": label }, "Remove"),
       ),
-      this.problem(`${here}/kind`),
-      this.problem(here),
-      ...(schema ? this.known(family, schema, item, here) : []),
+      this.error(`${pointer}/kind`),
+      this.error(pointer),
+      ...(schema ? this.partFields(family, schema, item, pointer) : []),
     );
   }
 
-  /** One value. */
-  field(name, kind, value, pointer) {
-    const here = `${pointer}/${step(name)}`;
-    const id = `field${here}`;
-    const input = control(kind, value[name], (next) => {
+  /** A labeled input for one value. */
+  field(name, shape, value, parent) {
+    const pointer = `${parent}/${escapePointer(name)}`;
+    const id = `field${pointer}`;
+    const input = control(shape, value[name], (next) => {
       if (next === undefined) delete value[name];
       else value[name] = next;
-      this.changed(false);
+      this.onChange(false);
     });
     input.id = id;
-    input.setAttribute("aria-describedby", `hint${here} error${here}`);
-    return make(
+    input.setAttribute("aria-describedby", `hint${pointer} error${pointer}`);
+    return html(
       "div",
-      { class: `field${kind.is === "json" ? " wide-field" : ""}`, "data-pointer": here },
-      make("label", { for: id }, titled(name)),
+      { class: `field${shape.is === "json" ? " wide-field" : ""}`, "data-pointer": pointer },
+      html("label", { for: id }, fieldLabel(name)),
       input,
-      make("span", { class: "hint", id: `hint${here}` }, kind.description ?? ""),
-      this.problem(here),
+      html("span", { class: "hint", id: `hint${pointer}` }, shape.description ?? ""),
+      this.error(pointer),
     );
   }
 
-  problem(pointer) {
-    return make("p", { class: "field-error", id: `error${pointer}`, "data-error": pointer });
+  error(pointer) {
+    return html("p", { class: "field-error", id: `error${pointer}`, "data-error": pointer });
   }
 }
 
-/** The schema of a part's kind; none where it is no part, or of no kind that is known. */
-function kindOf(part, kinds) {
+/** The schema of a part's kind; null for an unknown kind or a value that is not a part. */
+function kindSchema(part, kinds) {
   return Object.hasOwn(kinds, part?.kind) ? kinds[part.kind] : null;
 }
 
-function control(kind, value, set) {
-  if (kind.is === "choice") {
-    const usual = kind.default === undefined ? "" : String(kind.default);
-    const select = make(
-      "select",
-      {
-        onchange: () =>
-          set(
-            select.value === usual
-              ? undefined
-              : typeof kind.options[0] === "number"
-                ? Number(select.value)
-                : select.value,
-          ),
-      },
-      ...kind.options.map((option) => make("option", {}, String(option))),
-    );
-    select.value = String(value ?? usual);
-    return select;
-  }
-  if (kind.is === "boolean") {
-    const box = make("input", {
-      type: "checkbox",
-      onchange: () => set(box.checked === (kind.default ?? false) ? undefined : box.checked),
-    });
-    box.checked = value ?? kind.default ?? false;
-    return box;
-  }
-  const input = make("input", {
+function control(shape, value, set) {
+  if (shape.is === "choice") return choiceControl(shape, value, set);
+  if (shape.is === "boolean") return booleanControl(shape, value, set);
+  const input = html("input", {
     type: "text",
     autocomplete: "off",
     spellcheck: "false",
-    placeholder: told(kind.default, kind),
-    inputmode: kind.is === "number" ? "decimal" : null,
-    oninput: () => set(read(input.value.trim(), kind)),
+    placeholder: valueText(shape.default, shape),
+    inputmode: shape.is === "number" ? "decimal" : null,
+    oninput: () => set(parseInput(input.value.trim(), shape)),
   });
-  input.value = told(value, kind);
+  input.value = valueText(value, shape);
   return input;
 }
 
-function told(value, kind) {
-  if (value === null || value === undefined) return "";
-  if (kind.is === "numbers" && Array.isArray(value)) return value.join(", ");
-  if (kind.is === "labels")
-    return Object.entries(value)
-      .map(([key, text]) => `${key}=${text}`)
-      .join(", ");
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+function choiceControl({ options, default: fallback = "" }, value, set) {
+  const parse = (text) => (typeof options[0] === "number" ? Number(text) : text);
+  const select = html(
+    "select",
+    { onchange: () => set(select.value === String(fallback) ? undefined : parse(select.value)) },
+    ...options.map((option) => html("option", {}, String(option))),
+  );
+  select.value = String(value ?? fallback);
+  return select;
 }
 
-/** What was typed as a value; what cannot be read is sent as it is, so that the server says what would work. */
-function read(text, kind) {
-  if (text === "") return undefined;
-  if (kind.is === "number") return Number.isFinite(Number(text)) ? Number(text) : text;
-  if (kind.is === "numbers")
-    return text
-      .split(",")
-      .map((one) => one.trim())
-      .filter(Boolean)
-      .map((one) => (kind.items.is === "number" && Number.isFinite(Number(one)) ? Number(one) : one));
-  if (kind.is === "labels")
-    return Object.fromEntries(
-      text
-        .split(",")
-        .map((pair) => pair.split("=").map((one) => one.trim()))
-        .map(([key, ...rest]) => [key, rest.join("=")]),
-    );
-  if (kind.is === "json") {
-    try {
-      return JSON.parse(text);
-    } catch {
-      return text;
-    }
-  }
-  return text;
+function booleanControl(shape, value, set) {
+  const fallback = shape.default ?? false;
+  const box = html("input", {
+    type: "checkbox",
+    onchange: () => set(box.checked === fallback ? undefined : box.checked),
+  });
+  box.checked = value ?? fallback;
+  return box;
 }

@@ -1,47 +1,49 @@
-// What a field of the run's JSON schema is, in the few kinds that a form knows.
+// The shape of a form field, derived from the JSON schema of a run.
 
-const DEEPEST = 5;
+const MAX_DEPTH = 5;
 
-/** One of: parts (of several kinds), list, object, choice, boolean, numbers, labels, number, text, json. */
-export function shape(schema, definitions, depth = 0) {
-  const plain = resolved(schema, definitions);
-  const told = {
+/**
+ * The schema with ``is``: parts (one of several kinds), list, object, choice, boolean, numbers, labels, number, text
+ * or json.
+ */
+export function fieldShape(schema, definitions, depth = 0) {
+  const plain = resolve(schema, definitions);
+  const base = {
     ...plain,
     description: schema.description ?? plain.description,
     default: schema.default ?? plain.default,
   };
-  if (depth > DEEPEST || schema.$ref?.endsWith("/RunSpec") || plain.ref?.endsWith("/RunSpec"))
-    return { ...told, is: "json" };
-  if (plain.discriminator) return { ...told, is: "parts", kinds: kindsOf(plain, definitions) };
+  const isSpec = schema.$ref?.endsWith("/RunSpec") || plain.ref?.endsWith("/RunSpec");
+  if (depth > MAX_DEPTH || isSpec) return { ...base, is: "json" };
+  if (plain.discriminator) return { ...base, is: "parts", kinds: kindSchemas(plain, definitions) };
   if (plain.type === "array") {
-    const items = shape(plain.items, definitions, depth + 1);
-    return { ...told, is: ["number", "text"].includes(items.is) ? "numbers" : "list", items };
+    const items = fieldShape(plain.items, definitions, depth + 1);
+    return { ...base, is: ["number", "text"].includes(items.is) ? "numbers" : "list", items };
   }
-  if (plain.properties) return { ...told, is: "object" };
-  if (plain.type === "object") return { ...told, is: "labels" };
-  if (plain.enum) return { ...told, is: "choice", options: plain.enum };
-  if (plain.type === "boolean") return { ...told, is: "boolean" };
-  return { ...told, is: ["number", "integer"].includes(plain.type) || plain.anyOf ? "number" : "text" };
+  if (plain.properties) return { ...base, is: "object" };
+  if (plain.type === "object") return { ...base, is: "labels" };
+  if (plain.enum) return { ...base, is: "choice", options: plain.enum };
+  if (plain.type === "boolean") return { ...base, is: "boolean" };
+  return { ...base, is: ["number", "integer"].includes(plain.type) || plain.anyOf ? "number" : "text" };
 }
 
-/** Without references, and without the null of a field that may be null. */
-function resolved(schema, definitions) {
-  if (schema.$ref) return { ...resolved(definitions[schema.$ref.split("/").pop()], definitions), ref: schema.$ref };
+/** Without references, and without the null of a nullable field. */
+function resolve(schema, definitions) {
+  if (schema.$ref) return { ...resolve(definitions[schema.$ref.split("/").pop()], definitions), ref: schema.$ref };
   const options = (schema.anyOf ?? []).filter((option) => option.type !== "null");
-  return options.length === 1 ? resolved(options[0], definitions) : schema;
+  return options.length === 1 ? resolve(options[0], definitions) : schema;
 }
 
-function kindsOf(schema, definitions) {
-  return Object.fromEntries(
-    Object.entries(schema.discriminator.mapping).map(([kind, ref]) => [kind, definitions[ref.split("/").pop()]]),
-  );
+function kindSchemas(schema, definitions) {
+  const mapping = Object.entries(schema.discriminator.mapping);
+  return Object.fromEntries(mapping.map(([kind, ref]) => [kind, definitions[ref.split("/").pop()]]));
 }
 
-/** A part of this kind with what it cannot be without. */
-export function began(kind, schema) {
-  const needed = (schema.required ?? [])
+/** A new part of this kind with its required fields. */
+export function newPart(kind, schema) {
+  const required = (schema.required ?? [])
     .filter((name) => name !== "kind")
     .map((name) => [name, schema.properties[name].examples?.[0] ?? schema.properties[name].default])
     .filter(([, value]) => value !== undefined);
-  return { kind, ...Object.fromEntries(needed) };
+  return { kind, ...Object.fromEntries(required) };
 }

@@ -1,32 +1,29 @@
-// The JSON API as a page asks it. Refusals become errors that carry the problem.
+// Requests to the JSON API. Error responses become ApiError, which carries the problem document.
 
-export const SILENT = "The server does not answer. Is it still running?";
+export const UNREACHABLE = "The server does not respond. Is it still running?";
 
-export class Refused extends Error {
+export class ApiError extends Error {
   constructor(problem) {
-    super(problem.detail ?? "The server did not answer.");
+    super(problem.detail ?? UNREACHABLE);
     this.problem = problem;
   }
 }
 
-export async function ask(path, options = {}) {
-  let answer;
+export async function request(path, options = {}) {
+  let response;
   try {
-    answer = await fetch(path, { headers: { accept: "application/json", ...options.headers }, ...options });
+    response = await fetch(path, { ...options, headers: { accept: "application/json", ...options.headers } });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refused({ detail: SILENT });
+    throw new ApiError({ detail: UNREACHABLE });
   }
-  if (answer.status === 401) location.reload(); // which leads to the page that takes a token
-  const told = answer.status === 204 ? null : await answer.json().catch(() => ({ detail: answer.statusText }));
-  if (!answer.ok) throw new Refused(told);
-  return told;
+  if (response.status === 401) location.reload(); // the server redirects to the sign-in page
+  const body = response.status === 204 ? null : await response.json().catch(() => ({ detail: response.statusText }));
+  if (!response.ok) throw new ApiError(body);
+  return body;
 }
 
-export function post(path, body = null) {
-  const json =
-    body === null
-      ? {}
-      : { body: JSON.stringify(body), headers: { "content-type": "application/json", accept: "application/json" } };
-  return ask(path, { method: "POST", ...json });
+export function post(path, body = null, options = {}) {
+  const json = body === null ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json" } };
+  return request(path, { method: "POST", ...json, ...options });
 }

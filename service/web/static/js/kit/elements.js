@@ -1,8 +1,9 @@
-// Elements made without markup: what people typed is text here, whatever it looks like.
+// DOM elements built without markup, so that user input is always text.
 
-const SVG = "http://www.w3.org/2000/svg";
+const SVG_NAMESPACE = "http://www.w3.org/2000/svg";
 
-function fill(element, attributes, children) {
+/** Set attributes and append children. on* attributes add listeners; null, undefined and false are skipped. */
+function build(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
@@ -12,16 +13,16 @@ function fill(element, attributes, children) {
   return element;
 }
 
-export function make(tag, attributes = {}, ...children) {
-  return fill(document.createElement(tag), attributes, children);
+export function html(tag, attributes = {}, ...children) {
+  return build(document.createElement(tag), attributes, children);
 }
 
-export function draw(tag, attributes = {}, ...children) {
-  return fill(document.createElementNS(SVG, tag), attributes, children);
+export function svg(tag, attributes = {}, ...children) {
+  return build(document.createElementNS(SVG_NAMESPACE, tag), attributes, children);
 }
 
-export function save(name, blob) {
+export function saveFile(name, blob) {
   const url = URL.createObjectURL(blob);
-  make("a", { href: url, download: name }).click();
+  html("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }

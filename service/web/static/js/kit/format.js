@@ -1,14 +1,15 @@
-// Numbers and times as people read them.
+// Numbers and times as text.
 
-export function number(value) {
+export function formatNumber(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   const size = Math.abs(value);
   if (size !== 0 && (size < 1e-3 || size >= 1e5)) return value.toExponential(2);
   return size >= 100 ? value.toFixed(1) : value.toFixed(4);
 }
 
-export function signed(value) {
-  return value === null || value === undefined ? "–" : `${value < 0 ? "−" : "+"}${number(Math.abs(value))}`;
+export function formatSigned(value) {
+  if (value === null || value === undefined) return "–";
+  return `${value < 0 ? "−" : "+"}${formatNumber(Math.abs(value))}`;
 }
 
 const UNITS = [
@@ -21,16 +22,16 @@ const UNITS = [
 ];
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "always", style: "narrow" });
 
-export function ago(date, now = Date.now()) {
+export function timeAgo(date, now = Date.now()) {
   let count = (new Date(date) - now) / 1000;
-  for (const [unit, most] of UNITS) {
-    if (Math.abs(count) < most) return relative.format(Math.round(count), unit);
-    count /= most;
+  for (const [unit, limit] of UNITS) {
+    if (Math.abs(count) < limit) return relative.format(Math.round(count), unit);
+    count /= limit;
   }
   return "";
 }
 
-/** Tell all times of the page in the reader's own words. */
-export function tellTimes(root = document) {
-  for (const time of root.querySelectorAll("time[datetime]")) time.textContent = ago(time.dateTime);
+/** Show every <time> of the page relative to now. */
+export function showRelativeTimes(root = document) {
+  for (const time of root.querySelectorAll("time[datetime]")) time.textContent = timeAgo(time.dateTime);
 }

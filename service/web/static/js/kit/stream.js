@@ -1,6 +1,6 @@
-// Events as they happen. A browser resumes by the last id it saw; the page says from which one to begin.
+// Server-sent events, and the refresh of page parts that they trigger.
 
-const TYPES = [
+const EVENT_TYPES = [
   "epoch",
   "run.created",
   "run.waiting",
@@ -17,35 +17,38 @@ const TYPES = [
   "run.failed",
   "run.cancelled",
 ];
-const ENDS = new Set(["run.succeeded", "run.failed", "run.cancelled"]);
+const TERMINAL_TYPES = new Set(["run.succeeded", "run.failed", "run.cancelled"]);
 
 /**
- * Hear events behind ``mark``; ``told`` gets each one. A run's stream is closed after its last event. While the page is
- * hidden nothing is heard, and afterwards all that happened meanwhile: browsers open six connections to a server, and a
- * seventh tab would wait for one of them for ever.
+ * Call ``onEvent`` with each event after id ``cursor``. With ``once``, close the stream after a run's last event.
+ * The stream is closed while the page is hidden and resumed where it stopped: browsers allow six connections to a
+ * server, and a seventh tab would wait forever.
  */
-export function follow(path, mark, told, { closes = false } = {}) {
-  let [source, last, over] = [null, mark, false];
-  const close = (text) => {
+export function subscribe(path, cursor, onEvent, { once = false } = {}) {
+  let source = null;
+  let lastId = cursor;
+  let ended = false;
+  const close = (status) => {
     source?.close();
     source = null;
-    say(text, true);
-  };
-  const open = () => {
-    if (source || over || document.hidden) return;
-    source = new EventSource(`${path}?after=${last}`);
-    source.onopen = () => say("live", false);
-    source.onerror = () => say(source?.readyState === EventSource.CLOSED ? "no longer live" : "reconnecting", true);
-    for (const type of TYPES) source.addEventListener(type, hear);
-  };
-  const hear = (event) => {
-    last = event.lastEventId;
-    told(JSON.parse(event.data));
-    if (closes && ENDS.has(event.type)) end();
+    setLiveStatus(status, true);
   };
   const end = () => {
-    over = true;
+    ended = true;
     close("ended");
+  };
+  const receive = (event) => {
+    lastId = event.lastEventId;
+    onEvent(JSON.parse(event.data));
+    if (once && TERMINAL_TYPES.has(event.type)) end();
+  };
+  const open = () => {
+    if (source || ended || document.hidden) return;
+    source = new EventSource(`${path}?after=${lastId}`);
+    source.onopen = () => setLiveStatus("live", false);
+    source.onerror = () =>
+      setLiveStatus(source?.readyState === EventSource.CLOSED ? "disconnected" : "reconnecting", true);
+    for (const type of EVENT_TYPES) source.addEventListener(type, receive);
   };
   document.addEventListener("visibilitychange", () => (document.hidden ? close("paused") : open()));
   addEventListener("pagehide", () => close("paused"));
@@ -54,49 +57,52 @@ export function follow(path, mark, told, { closes = false } = {}) {
   return { end };
 }
 
-function say(text, quiet) {
-  const sign = document.getElementById("live");
-  if (!sign) return;
-  sign.querySelector(".live-text").textContent = text;
-  sign.classList.toggle("off", quiet);
+function setLiveStatus(text, off) {
+  const indicator = document.getElementById("live");
+  if (!indicator) return;
+  indicator.querySelector(".live-text").textContent = text;
+  indicator.classList.toggle("off", off);
 }
 
-/** ``act`` at once, and then at most once in so many milliseconds, however often it is asked for; not while hidden. */
-export function seldom(act, milliseconds) {
-  let [timer, again, last] = [null, false, 0];
+/** ``action`` limited to one call per interval; calls while the page is hidden run once when it is shown again. */
+export function throttle(action, milliseconds) {
+  let scheduled = false;
+  let pending = false;
+  let lastRun = 0;
   const run = async () => {
-    timer = null;
+    scheduled = false;
     if (document.hidden) {
-      again = true;
+      pending = true;
       return;
     }
-    last = Date.now();
-    await act();
+    lastRun = Date.now();
+    await action();
   };
   document.addEventListener("visibilitychange", () => {
-    if (!document.hidden && again) {
-      again = false;
-      run();
-    }
+    if (document.hidden || !pending) return;
+    pending = false;
+    run();
   });
   return () => {
-    timer ??= setTimeout(run, Math.max(0, last + milliseconds - Date.now()));
+    if (scheduled) return;
+    scheduled = true;
+    setTimeout(run, Math.max(0, lastRun + milliseconds - Date.now()));
   };
 }
 
-/** Fetch this page again and take over some of its parts, leaving in place what has not changed. */
-export async function renew(...ids) {
-  const answer = await fetch(location.href, { headers: { accept: "text/html", "hx-request": "true" } });
-  if (!answer.ok) {
-    if (answer.status === 401) location.reload();
+/** Fetch the page again and replace the parts with these ids where they differ. */
+export async function refreshParts(...ids) {
+  const response = await fetch(location.href, { headers: { accept: "text/html", "hx-request": "true" } });
+  if (!response.ok) {
+    if (response.status === 401) location.reload();
     return;
   }
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
   for (const id of ids) {
-    const [old, next] = [document.getElementById(id), fresh.getElementById(id)];
-    if (old && next && !old.isEqualNode(next)) {
-      await window.htmx.swap({ target: old, sourceElement: old, text: next.outerHTML, swap: "outerMorph" });
+    const [current, next] = [document.getElementById(id), fresh.getElementById(id)];
+    if (current && next && !current.isEqualNode(next)) {
+      await window.htmx.swap({ target: current, sourceElement: current, text: next.outerHTML, swap: "outerMorph" });
     }
   }
-  document.dispatchEvent(new CustomEvent("renewed", { detail: fresh }));
+  document.dispatchEvent(new CustomEvent("refreshed", { detail: fresh }));
 }

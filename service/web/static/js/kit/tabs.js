@@ -1,29 +1,30 @@
-// Tabs by mouse and by arrow keys; the chosen one is in the address.
-import { choose, chosen } from "./address.js";
+// Tabs, operated by pointer or arrow keys. The selected tab is part of the address.
+import { getParam, setParams } from "./address.js";
 
-export function tabs(root) {
-  const all = [...root.querySelectorAll("[role=tab]")];
+export function setUpTabs(root) {
+  const tabs = [...root.querySelectorAll("[role=tab]")];
   const select = (tab, focus) => {
-    for (const one of all) {
-      one.setAttribute("aria-selected", String(one === tab));
-      one.tabIndex = one === tab ? 0 : -1;
-      document.getElementById(one.getAttribute("aria-controls")).hidden = one !== tab;
+    for (const other of tabs) {
+      other.setAttribute("aria-selected", String(other === tab));
+      other.tabIndex = other === tab ? 0 : -1;
+      document.getElementById(other.getAttribute("aria-controls")).hidden = other !== tab;
     }
     if (focus) tab.focus();
-    choose({ tab: tab === all[0] ? null : tab.textContent });
+    setParams({ tab: tab === tabs[0] ? null : tab.textContent });
   };
-  for (const [i, tab] of all.entries()) {
+  for (const [i, tab] of tabs.entries()) {
     tab.addEventListener("click", () => select(tab));
     tab.addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-      if (step) select(all[(i + step + all.length) % all.length], true);
+      if (step) select(tabs[(i + step + tabs.length) % tabs.length], true);
     });
   }
-  const asked = all.find((tab) => tab.textContent === chosen("tab"));
-  if (asked) select(asked);
-  root.querySelector("[data-copy]")?.addEventListener("click", async (event) => {
+  const initial = tabs.find((tab) => tab.textContent === getParam("tab"));
+  if (initial) select(initial);
+  root.querySelector("[data-copy]")?.addEventListener("click", copyPanel);
+
+  async function copyPanel({ currentTarget: button }) {
     const text = root.querySelector("[role=tabpanel]:not([hidden])").textContent;
-    const button = event.currentTarget;
     button.textContent = await navigator.clipboard.writeText(text).then(
       () => "Copied",
       () => "Not allowed",
@@ -31,5 +32,5 @@ export function tabs(root) {
     setTimeout(() => {
       button.textContent = "Copy";
     }, 1500);
-  });
+  }
 }

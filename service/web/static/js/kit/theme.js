@@ -1,37 +1,37 @@
-// Light or dark before anything is painted: what was chosen here, else what the system likes.
-// A classic script in the head, since a module would come after the first paint.
+// The color theme, the theme button and the sign-out button.
+// A classic script in the head: a module would run after the first paint.
 (() => {
-  let kept = null;
+  const root = document.documentElement;
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  let stored = null;
   try {
-    kept = localStorage.getItem("theme");
+    stored = localStorage.getItem("theme");
   } catch {
-    /* storage may be forbidden; the system's choice will do */
+    // Storage is blocked: use the system's theme.
   }
-  if (kept === "light" || kept === "dark") document.documentElement.dataset.theme = kept;
-  const dark = () =>
-    document.documentElement.dataset.theme === "dark" ||
-    (!document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
-  const tell = () => document.dispatchEvent(new CustomEvent("theme", { detail: dark() ? "dark" : "light" }));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", tell);
+  if (stored === "light" || stored === "dark") root.dataset.theme = stored;
+  root.classList.add("js");
 
-  document.documentElement.classList.add("js");
-  const turn = () => {
-    const next = dark() ? "light" : "dark";
-    document.documentElement.dataset.theme = next;
+  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
+  const announce = () => document.dispatchEvent(new CustomEvent("theme", { detail: isDark() ? "dark" : "light" }));
+  const toggle = () => {
+    const next = isDark() ? "light" : "dark";
+    root.dataset.theme = next;
     try {
       localStorage.setItem("theme", next);
     } catch {
-      /* as above */
+      // Storage is blocked: the choice lasts until the page is closed.
     }
-    tell();
+    announce();
   };
-  const leave = async () => {
+  const signOut = async () => {
     await fetch("/session", { method: "DELETE" });
     location.assign("/sign-in");
   };
-  // From the first moment on: the page may be seen before all of it has come.
+  system.addEventListener("change", announce);
+  // Delegated, because the page is visible before the buttons are parsed.
   document.addEventListener("click", (event) => {
-    if (event.target.closest("#theme")) turn();
-    if (event.target.closest("#sign-out")) leave();
+    if (event.target.closest("#theme")) toggle();
+    if (event.target.closest("#sign-out")) signOut();
   });
 })();

@@ -1,4 +1,4 @@
-// The service's own description of itself, to be read and tried. Swagger UI is a classic script, which defines a global.
+// The API reference. Swagger UI is a classic script that defines a global.
 globalThis.SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#swagger-ui",
@@ -6,11 +6,11 @@ globalThis.SwaggerUIBundle({
   docExpansion: "list",
   filter: true,
   defaultModelsExpandDepth: 0,
-  validatorUrl: null, // a badge of another site
+  validatorUrl: null, // the validator badge is loaded from another site
 });
 
 const { dataset, classList } = document.documentElement;
 const system = matchMedia("(prefers-color-scheme: dark)");
-const dress = () => classList.toggle("dark-mode", dataset.theme ? dataset.theme === "dark" : system.matches);
-document.addEventListener("theme", dress);
-dress();
+const applyTheme = () => classList.toggle("dark-mode", dataset.theme ? dataset.theme === "dark" : system.matches);
+document.addEventListener("theme", applyTheme);
+applyTheme();

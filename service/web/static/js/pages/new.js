@@ -1,10 +1,9 @@
-// The form of a new run: made from the run's schema and the catalog, checked by the server as it is filled in.
-
-import { Fields, titled } from "../forms/fields.js";
-import { shape } from "../forms/schema.js";
-import { choose, chosen } from "../kit/address.js";
-import { ask, post } from "../kit/api.js";
-import { make } from "../kit/elements.js";
+// The form of a new run, generated from the run schema and the catalog, and validated by the server while it is edited.
+import { FieldBuilder, fieldLabel } from "../forms/fields.js";
+import { fieldShape } from "../forms/schema.js";
+import { getParam, setParams } from "../kit/address.js";
+import { post, request } from "../kit/api.js";
+import { html } from "../kit/elements.js";
 
 const EXAMPLE = {
   name: "my first run",
@@ -24,158 +23,166 @@ const FAMILIES = {
 };
 const SECTIONS = ["dataset", "model", "optimizer", "regularizers"];
 const TRAINING = ["name", "epochs", "batch_size", "seed"];
+const NESTED_SHAPES = ["object", "list", "parts"];
+const VALIDATION_DELAY_MILLISECONDS = 350;
 const form = document.getElementById("run-form");
-const place = document.getElementById("fields");
+const container = document.getElementById("fields");
 const json = document.getElementById("json");
-let [body, schema, notes, checking, timer] = [{}, null, new Map(), null, null];
+const catalogNotes = new Map();
+let schema = null;
+let spec = {};
+let controller = null;
+let timer = null;
 
-async function begin() {
-  const [run, catalog] = await Promise.all([ask("/v1/schema/run.json"), ask("/v1/catalog")]);
-  schema = run;
-  for (const [family, field] of Object.entries(FAMILIES))
-    for (const part of catalog[family]) notes.set(`${field}/${part.kind}`, part);
-  body = await given();
+async function load() {
+  const [runSchema, catalog] = await Promise.all([request("/v1/schema/run.json"), request("/v1/catalog")]);
+  schema = runSchema;
+  for (const [family, field] of Object.entries(FAMILIES)) {
+    for (const part of catalog[family]) catalogNotes.set(`${field}/${part.kind}`, part);
+  }
+  spec = await initialSpec();
   build();
-  check();
+  validate();
 }
 
-/** What the form begins with: the address's spec or preset, a run that is there, or the example. */
-async function given() {
-  const ready = JSON.parse(form.dataset.given);
-  if (chosen("spec")) {
+/** The spec in the address, of an existing run, of the selected preset, or the example. */
+async function initialSpec() {
+  if (getParam("spec")) {
     try {
-      return specIn(chosen("spec"));
+      return parseSpec(getParam("spec"));
     } catch {
-      /* an address that was cut: begin anew */
+      // The address was truncated: use the next source.
     }
   }
-  if (ready) return ready;
-  const [name, ...arm] = chosen("preset").split("/");
-  if (name) {
-    document.getElementById("preset").value = chosen("preset");
-    const found = await ask(`/v1/presets/${encodeURIComponent(name)}`).catch(() => null);
-    if (found?.runs[arm.join("/")]) return found.runs[arm.join("/")];
+  const existing = JSON.parse(form.dataset.spec);
+  return existing ?? (await presetSpec()) ?? structuredClone(EXAMPLE);
+}
+
+async function presetSpec() {
+  const preset = getParam("preset");
+  if (!preset) return null;
+  document.getElementById("preset").value = preset;
+  const [name, ...arm] = preset.split("/");
+  const presetRuns = await request(`/v1/presets/${encodeURIComponent(name)}`).catch(() => null);
+  return presetRuns?.runs[arm.join("/")];
+}
+
+function parseSpec(text) {
+  const value = JSON.parse(text);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new SyntaxError("A spec is a JSON object: {…}");
   }
-  return structuredClone(EXAMPLE);
+  return value;
 }
 
-function specIn(text) {
-  const found = JSON.parse(text);
-  if (typeof found !== "object" || found === null || Array.isArray(found))
-    throw new SyntaxError("A spec is an object: {…}");
-  return found;
-}
-
+/** Build the fields from the spec; ``focus`` is the id or JSON pointer of the field to focus. */
 function build(focus) {
-  const fields = new Fields(schema.$defs, notes, (structure, next) => {
-    if (structure) build(next ?? document.activeElement?.id);
-    changed();
+  const fields = new FieldBuilder(schema.$defs, catalogNotes, (structural, pointer) => {
+    if (structural) build(pointer ?? document.activeElement?.id);
+    onEdit();
   });
-  const kinds = Object.fromEntries(
-    Object.entries(schema.properties).map(([name, one]) => [name, shape(one, schema.$defs)]),
+  const shapes = Object.fromEntries(
+    Object.entries(schema.properties).map(([name, property]) => [name, fieldShape(property, schema.$defs)]),
   );
-  const rest = Object.keys(kinds).filter((name) => ![...SECTIONS, ...TRAINING].includes(name));
-  const simple = rest.filter((name) => !["object", "list", "parts"].includes(kinds[name].is));
-  const opened = place.querySelector("#others")?.open ?? false;
-  place.replaceChildren(
-    make(
+  container.replaceChildren(
+    html(
       "section",
       { class: "card tight" },
-      make("h2", {}, "The run"),
-      fields.grid(TRAINING.map((name) => fields.field(name, kinds[name], body, ""))),
+      html("h2", {}, "Run"),
+      fields.grid(TRAINING.map((name) => fields.field(name, shapes[name], spec, ""))),
     ),
     ...SECTIONS.map((name) =>
-      kinds[name].is === "list"
-        ? fields.list(name, kinds[name], body, "", "h2")
-        : fields.part(name, kinds[name], body, ""),
+      shapes[name].is === "list"
+        ? fields.list(name, shapes[name], spec, "", "h2")
+        : fields.part(name, shapes[name], spec, ""),
     ),
-    make(
-      "details",
-      { class: "card", id: "others", open: opened || rest.some((name) => name in body && simple.indexOf(name) < 0) },
-      make("summary", {}, "Schedule, early stopping, evaluation, and more"),
-      ...rest.filter((name) => !simple.includes(name)).map((name) => fields.nested(name, kinds[name], body, "")),
-      fields.grid(simple.map((name) => fields.field(name, kinds[name], body, ""))),
-    ),
+    otherFields(fields, shapes),
   );
-  if (focus)
-    (
-      document.getElementById(focus) ?? place.querySelector(`[data-pointer="${CSS.escape(focus)}"] :is(input, select)`)
-    )?.focus();
+  if (!focus) return;
+  const inputOf = `[data-pointer="${CSS.escape(focus)}"] :is(input, select)`;
+  (document.getElementById(focus) ?? container.querySelector(inputOf))?.focus();
 }
 
-function changed() {
-  if (document.activeElement !== json) json.value = JSON.stringify(body, null, 2);
-  choose({ spec: JSON.stringify(body), preset: null, from: null });
+/** Everything outside the main sections, folded. */
+function otherFields(fields, shapes) {
+  const names = Object.keys(shapes).filter((name) => ![...SECTIONS, ...TRAINING].includes(name));
+  const nested = names.filter((name) => NESTED_SHAPES.includes(shapes[name].is));
+  const simple = names.filter((name) => !nested.includes(name));
+  const open = container.querySelector("#others")?.open || nested.some((name) => name in spec);
+  return html(
+    "details",
+    { class: "card", id: "others", open },
+    html("summary", {}, "Schedule, early stopping, evaluation and more"),
+    ...nested.map((name) => fields.nested(name, shapes[name], spec, "")),
+    fields.grid(simple.map((name) => fields.field(name, shapes[name], spec, ""))),
+  );
+}
+
+function onEdit() {
+  showJson();
+  setParams({ spec: JSON.stringify(spec), preset: null, from: null });
   clearTimeout(timer);
-  timer = setTimeout(check, 350);
+  timer = setTimeout(validate, VALIDATION_DELAY_MILLISECONDS);
 }
 
-/** Ask the server what this would be, and show what it says where it belongs. */
-async function check() {
-  if (document.activeElement !== json) json.value = JSON.stringify(body, null, 2);
-  checking?.abort();
-  checking = new AbortController();
+function showJson() {
+  if (document.activeElement !== json) json.value = JSON.stringify(spec, null, 2);
+}
+
+/** Validate the spec on the server and show its errors or its estimated cost. */
+async function validate() {
+  showJson();
+  controller?.abort();
+  controller = new AbortController();
   try {
-    const found = await ask("/v1/runs?validate_only=true", {
-      method: "POST",
-      body: JSON.stringify(body),
-      signal: checking.signal,
-      headers: { "content-type": "application/json", accept: "application/json" },
-    });
-    complain([]);
-    price(found);
+    const estimate = await post("/v1/runs?validate_only=true", spec, { signal: controller.signal });
+    showErrors([]);
+    showEstimate(estimate);
   } catch (error) {
     if (error.name === "AbortError") return;
-    complain(error.problem.errors ?? [], error.message);
-    price(null);
+    showErrors(error.problem.errors ?? [], error.message);
+    showEstimate(null);
   }
 }
 
-function price(found) {
-  const rows = found
+function showEstimate(estimate) {
+  const rows = estimate
     ? [
-        ["Parameters", found.parameters.toLocaleString("en")],
-        ["Alone, about", seconds(found.estimated_seconds)],
-        ["Memory, about", `${(found.estimated_bytes / 1e6).toFixed(0)} MB`],
+        ["Parameters", estimate.parameters.toLocaleString("en")],
+        ["Time, if run alone", formatDuration(estimate.estimated_seconds)],
+        ["Memory", `${(estimate.estimated_bytes / 1e6).toFixed(0)} MB`],
       ]
     : [];
-  document
-    .getElementById("cost")
-    .replaceChildren(...rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
+  const terms = rows.flatMap(([name, value]) => [html("dt", {}, name), html("dd", {}, value)]);
+  document.getElementById("cost").replaceChildren(...terms);
 }
 
-function seconds(count) {
-  return count < 100
-    ? `${count.toFixed(1)} s`
-    : count < 6000
-      ? `${(count / 60).toFixed(0)} min`
-      : `${(count / 3600).toFixed(1)} h`;
+function formatDuration(seconds) {
+  if (seconds < 100) return `${seconds.toFixed(1)} s`;
+  return seconds < 6000 ? `${(seconds / 60).toFixed(0)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }
 
-/** Each error at its field, or at the nearest place around it that the form has; what has none stands above. */
-function complain(errors, message = "") {
-  for (const one of place.querySelectorAll("[data-error]")) one.textContent = "";
-  for (const one of place.querySelectorAll("[aria-invalid]")) one.removeAttribute("aria-invalid");
-  const homeless = [];
-  for (const error of errors) {
-    let pointer = error.pointer;
-    let spot = null;
-    while (pointer && !(spot = place.querySelector(`[data-error="${CSS.escape(pointer)}"]`)))
-      pointer = pointer.slice(0, pointer.lastIndexOf("/"));
-    if (!spot) {
-      homeless.push(error.message);
-      continue;
-    }
-    spot.textContent =
-      pointer === error.pointer
-        ? error.message
-        : `${titled(error.pointer.slice(pointer.length + 1))}: ${error.message}`;
-    document.getElementById(`field${pointer}`)?.setAttribute("aria-invalid", "true");
-    for (let fold = spot.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
-  }
-  const many = errors.length > 1 ? `${errors.length} fields are wrong.` : "";
-  document.getElementById("problem").textContent =
-    homeless.join(" ") || many || (errors.length ? "One field is wrong." : message);
+/** Show each error at its field or the nearest field around it, and those without a field above the form. */
+function showErrors(errors, message = "") {
+  for (const place of container.querySelectorAll("[data-error]")) place.textContent = "";
+  for (const field of container.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
+  const withoutField = errors.filter((error) => !showAtField(error)).map((error) => error.message);
+  const count = errors.length > 1 ? `${errors.length} fields are invalid.` : "One field is invalid.";
+  document.getElementById("problem").textContent = withoutField.join(" ") || (errors.length ? count : message);
+}
+
+/** Show an error where its field is; false if the form has no such place. */
+function showAtField(error) {
+  const ancestors = (error.pointer ?? "").split("/").map((_, i, steps) => steps.slice(0, steps.length - i).join("/"));
+  const placeOf = (pointer) => pointer && container.querySelector(`[data-error="${CSS.escape(pointer)}"]`);
+  const pointer = ancestors.find(placeOf);
+  if (!pointer) return false;
+  const place = placeOf(pointer);
+  const prefix = pointer === error.pointer ? "" : `${fieldLabel(error.pointer.slice(pointer.length + 1))}: `;
+  place.textContent = prefix + error.message;
+  document.getElementById(`field${pointer}`)?.setAttribute("aria-invalid", "true");
+  for (let fold = place.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+  return true;
 }
 
 form.addEventListener("submit", async (event) => {
@@ -183,35 +190,35 @@ form.addEventListener("submit", async (event) => {
   const button = form.querySelector(".primary");
   button.disabled = true;
   try {
-    const run = await post(`/v1/runs?reuse=${document.getElementById("reuse").checked}`, body);
+    const run = await post(`/v1/runs?reuse=${document.getElementById("reuse").checked}`, spec);
     location.assign(`/runs/${run.id}`);
   } catch (error) {
     button.disabled = false;
-    complain(error.problem.errors ?? [], error.message);
-    place.querySelector("[aria-invalid]")?.focus();
+    showErrors(error.problem.errors ?? [], error.message);
+    container.querySelector("[aria-invalid]")?.focus();
   }
 });
 
 json.addEventListener("input", () => {
-  const told = document.getElementById("json-error");
+  const message = document.getElementById("json-error");
   try {
-    body = specIn(json.value);
-    told.textContent = "";
+    spec = parseSpec(json.value);
+    message.textContent = "";
     build();
-    changed();
+    onEdit();
   } catch (error) {
-    told.textContent = error.message;
+    message.textContent = error.message;
   }
 });
 
 document.getElementById("preset").addEventListener("change", async (event) => {
-  choose({ preset: event.target.value, spec: null, from: null });
-  form.dataset.given = "null";
-  body = await given();
+  setParams({ preset: event.target.value, spec: null, from: null });
+  form.dataset.spec = "null";
+  spec = await initialSpec();
   build();
-  check();
+  validate();
 });
 
-begin().catch((error) =>
-  place.replaceChildren(make("p", { class: "field-error block", role: "alert" }, error.message)),
+load().catch((error) =>
+  container.replaceChildren(html("p", { class: "field-error block", role: "alert" }, error.message)),
 );

@@ -1,31 +1,31 @@
-// The token goes into a header, as everywhere, and comes back as a cookie that no script can read.
+// Signing in: the token is sent as a header and comes back as a cookie that scripts cannot read.
 const form = document.getElementById("sign-in");
 const field = document.getElementById("token");
-const told = document.getElementById("token-error");
+const message = document.getElementById("token-error");
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  told.textContent = "";
+  message.textContent = "";
   const token = field.value.trim();
   if (!/^[\x21-\x7e]+$/.test(token)) {
-    told.textContent = "A token has no spaces, and begins with fw_.";
+    message.textContent = "A token starts with fw_ and has no spaces.";
     return;
   }
-  let answer;
+  let response;
   try {
-    answer = await fetch("/session", {
+    response = await fetch("/session", {
       method: "POST",
       headers: { authorization: `Bearer ${token}`, accept: "application/json" },
     });
   } catch {
-    told.textContent = "The server does not answer.";
+    message.textContent = "The server does not respond.";
     return;
   }
-  if (answer.ok) {
+  if (response.ok) {
     location.replace(form.dataset.next);
     return;
   }
-  told.textContent = (await answer.json()).detail;
+  message.textContent = (await response.json()).detail;
   field.select();
 });
 field.focus();

@@ -1,11 +1,13 @@
-// The list of studies, kept up to date while it is looked at.
-import { tellTimes } from "../kit/format.js";
-import { follow, renew, seldom } from "../kit/stream.js";
+// The list of studies, updated live.
+import { showRelativeTimes } from "../kit/format.js";
+import { refreshParts, subscribe, throttle } from "../kit/stream.js";
 
-document.addEventListener("renewed", () => tellTimes());
-tellTimes();
-follow(
+const REFRESH_MILLISECONDS = 1500;
+
+document.addEventListener("refreshed", () => showRelativeTimes());
+showRelativeTimes();
+subscribe(
   "/v1/events",
   document.getElementById("live").dataset.mark,
-  seldom(() => renew("list"), 1500),
+  throttle(() => refreshParts("list"), REFRESH_MILLISECONDS),
 );

@@ -1,156 +1,166 @@
-// The page of a study: one answer of /compare gives curves, arms and verdicts, so that a notebook shows the same numbers.
-
+// A study: curves, arms and verdicts from one response of /compare, so that a notebook shows the same numbers.
 import { Chart } from "../charts/chart.js";
-import { style } from "../charts/palette.js";
-import { verdicts } from "../charts/comparison.js";
-import { choose, chosen } from "../kit/address.js";
-import { ask, post } from "../kit/api.js";
-import { tellTimes } from "../kit/format.js";
-import { follow, renew, seldom } from "../kit/stream.js";
+import { showComparison } from "../charts/comparison.js";
+import { lineStyle } from "../charts/palette.js";
+import { getParam, setParams } from "../kit/address.js";
+import { post, request } from "../kit/api.js";
+import { showRelativeTimes } from "../kit/format.js";
+import { refreshParts, subscribe, throttle } from "../kit/stream.js";
 
 const page = document.getElementById("content");
 const id = page.dataset.study;
 const form = document.getElementById("controls");
 const chart = new Chart(document.getElementById("curves"), { name: `${id}-curves` });
-const usual = Object.fromEntries([...form.elements].map((field) => [field.name, field.value]));
-const WITH = "with:";
-const MOST_BASELINES = 60;
-let asking = null;
+const defaults = Object.fromEntries([...form.elements].map((field) => [field.name, field.value]));
+const BASELINE_PREFIX = "with:";
+const MAX_BASELINE_OPTIONS = 60;
+const REFRESH_MILLISECONDS = 2000;
+let controller = null;
 
-/** What is asked for: what stands in the form. */
-function question() {
+/** What the form selects, and the URLs that return it. */
+function selection() {
   const { metric, at, by, pairs, curve, view } = Object.fromEntries(new FormData(form));
-  const against = pairs.startsWith(WITH) ? { baseline: pairs.slice(WITH.length) } : { pairs };
-  const parameters = new URLSearchParams({ metric, at, ...against, curves: curve });
+  const against = pairs.startsWith(BASELINE_PREFIX) ? { baseline: pairs.slice(BASELINE_PREFIX.length) } : { pairs };
+  const params = Object.entries({ metric, at, ...against, curves: curve });
   const paths = by === "arm" ? ["arm", ...JSON.parse(page.dataset.paths)] : [by];
   const groups = view === "runs" ? [...new Set([...paths, "seed"])] : [by];
   return {
-    metric,
-    by,
     curve,
     view,
     groups,
-    report: new URLSearchParams({ metric, at, ...against, by, curve }),
-    compare: address([...parameters, ["by", by]]),
-    curves: address([...parameters, ...groups.map((one) => ["by", one])]),
+    reportUrl: `/studies/${id}/report?${new URLSearchParams({ metric, at, ...against, by, curve })}`,
+    comparisonUrl: compareUrl([...params, ["by", by]]),
+    curvesUrl: compareUrl([...params, ...groups.map((group) => ["by", group])]),
   };
 }
 
-function address(pairs) {
-  return `/v1/studies/${id}/compare?${new URLSearchParams(pairs)}`;
+function compareUrl(params) {
+  return `/v1/studies/${id}/compare?${new URLSearchParams(params)}`;
 }
 
+/** Load and show the selected comparison; a newer selection cancels an older one. */
 async function compare() {
-  asking?.abort();
-  asking = new AbortController();
-  const asked = question();
-  document.getElementById("report").href = `/studies/${id}/report?${asked.report}`;
+  controller?.abort();
+  controller = new AbortController();
+  const { signal } = controller;
+  const selected = selection();
+  document.getElementById("report").href = selected.reportUrl;
   const error = document.getElementById("compare-error");
   try {
-    const same = asked.compare === asked.curves;
-    const [found, each] = await Promise.all([
-      ask(asked.compare, { signal: asking.signal }),
-      same ? null : ask(asked.curves, { signal: asking.signal }),
+    const sameUrl = selected.comparisonUrl === selected.curvesUrl;
+    const [comparison, curves] = await Promise.all([
+      request(selected.comparisonUrl, { signal }),
+      sameUrl ? null : request(selected.curvesUrl, { signal }),
     ]);
     error.textContent = "";
-    offerBaselines(found);
-    show(asked, found, each ?? found);
-    verdicts(found);
-  } catch (refused) {
-    if (refused.name === "AbortError") return;
-    error.textContent = refused.message;
-    chart.say("There is nothing to draw.");
+    updateBaselines(comparison);
+    drawCurves(selected, comparison, curves ?? comparison);
+    showComparison(comparison);
+  } catch (failure) {
+    if (failure.name === "AbortError") return;
+    error.textContent = failure.message;
+    chart.showMessage("No curves.");
   }
 }
 
-/** Any group may be what the others are compared with. */
-function offerBaselines({ arms, baseline }) {
+/** Offer every group as the baseline. */
+function updateBaselines({ arms, baseline }) {
   const field = form.elements.pairs;
-  const offered = [...field.options].filter((option) => !option.value.startsWith(WITH));
-  const others = arms.length > MOST_BASELINES ? [] : arms.map(({ id: arm }) => new Option(`with ${arm}`, WITH + arm));
-  const chosenNow = field.value;
-  field.replaceChildren(...offered, ...others);
-  field.value = chosenNow.startsWith(WITH) ? WITH + baseline : chosenNow;
+  const current = field.value;
+  const fixed = [...field.options].filter((option) => !option.value.startsWith(BASELINE_PREFIX));
+  const groups = arms.length > MAX_BASELINE_OPTIONS ? [] : arms;
+  field.replaceChildren(...fixed, ...groups.map((group) => new Option(`with ${group.id}`, BASELINE_PREFIX + group.id)));
+  field.value = current.startsWith(BASELINE_PREFIX) ? BASELINE_PREFIX + baseline : current;
 }
 
-function show({ curve, view, groups }, found, drawn) {
-  const told = JSON.parse(page.dataset.arms);
-  const arms = found.arms.map(({ id: arm }) => ({ name: arm, told: (found.by[0] === "arm" && told[arm]) || arm }));
-  const lines = drawn.curves[curve]
-    .map((one, i) => {
-      const band = view === "mean" ? { low: one.low, high: one.high, n: one.n } : {};
-      const line = { name: one.arm, x: one.epoch, y: one.mean, ...band };
-      if (groups.length === 1) return { ...line, ...style(i) };
-      // Runs of one arm share its colour and dashes.
-      const arm = arms.findIndex((known) => one.arm.startsWith(`${known.told}, seed=`));
-      if (arm < 0) return { ...line, ...style(i) };
-      return {
-        ...line,
-        name: one.arm.replace(`${arms[arm].told}, seed=`, `${arms[arm].name} · seed `),
-        place: arm,
-        ...style(arm),
-      };
-    })
-    .sort((a, b) => (a.place ?? 0) - (b.place ?? 0)); // an arm's runs side by side; sorting keeps their order
+function drawCurves({ curve, view, groups }, comparison, { curves }) {
+  const lines = view === "runs" ? runLines(curves[curve], groups, comparison) : meanLines(curves[curve]);
   document.getElementById("curves-title").textContent = curve;
   document.getElementById("band-note").hidden = view !== "mean";
   chart.show(lines, { xLabel: "epoch" });
 }
 
-function changed({ target }) {
-  if (target.name === "by" && form.elements.pairs.value.startsWith(WITH)) form.elements.pairs.value = "baseline";
-  const wanted = Object.fromEntries(new FormData(form));
-  choose({
-    ...Object.fromEntries(Object.entries(wanted).map(([name, value]) => [name, value === usual[name] ? null : value])),
-    lines: null,
-  });
+function meanLines(curves) {
+  return curves.map(({ arm, epoch, mean, low, high, n }, i) => ({
+    name: arm,
+    x: epoch,
+    y: mean,
+    low,
+    high,
+    n,
+    ...lineStyle(i),
+  }));
+}
+
+/** One line for each run, in its arm's style, sorted by arm. */
+function runLines(curves, groups, { arms, by }) {
+  const labels = by[0] === "arm" ? JSON.parse(page.dataset.arms) : {};
+  const names = arms.map((arm) => ({ name: arm.id, label: labels[arm.id] || arm.id }));
+  const line = ({ arm: group, epoch, mean }, i) => {
+    const armIndex = groups.length === 1 ? -1 : names.findIndex(({ label }) => group.startsWith(`${label}, seed=`));
+    if (armIndex < 0) return { name: group, x: epoch, y: mean, armIndex: 0, ...lineStyle(i) };
+    const { name, label } = names[armIndex];
+    const runName = group.replace(`${label}, seed=`, `${name} · seed `);
+    return { name: runName, x: epoch, y: mean, armIndex, ...lineStyle(armIndex) };
+  };
+  return curves.map(line).sort((a, b) => a.armIndex - b.armIndex);
+}
+
+function onFormChange({ target }) {
+  if (target.name === "by" && form.elements.pairs.value.startsWith(BASELINE_PREFIX)) {
+    form.elements.pairs.value = "baseline";
+  }
+  const values = [...new FormData(form)].map(([name, value]) => [name, value === defaults[name] ? null : value]);
+  setParams({ ...Object.fromEntries(values), lines: null });
   compare();
 }
 
-/** The form as the address has it. */
-function restore() {
+/** Set the form's fields from the address. */
+function restoreForm() {
   for (const field of form.elements) {
-    const asked = chosen(field.name, usual[field.name]);
-    if (![...field.options].some((option) => option.value === asked)) field.add(new Option(asked, asked));
-    field.value = asked;
+    const value = getParam(field.name, defaults[field.name]);
+    if (![...field.options].some((option) => option.value === value)) field.add(new Option(value, value));
+    field.value = value;
   }
 }
 
-page.addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-action]");
+/** Add the options of a refreshed page: more metrics exist once more has been measured. */
+function addOptions(fresh) {
+  for (const name of ["metric", "curve", "by"]) {
+    const field = form.elements[name];
+    const existing = new Set([...field.options].map((option) => option.value));
+    for (const { value } of fresh.querySelectorAll(`#controls [name=${name}] option`)) {
+      if (!existing.has(value)) field.append(new Option(value));
+    }
+  }
+}
+
+function followEvents() {
+  if (!("active" in page.dataset)) return;
+  const refresh = throttle(async () => {
+    await refreshParts("head");
+    await compare();
+    if (document.querySelector("#head .state").textContent === "finished") stream.end();
+  }, REFRESH_MILLISECONDS);
+  const stream = subscribe("/v1/events", page.dataset.mark, refresh);
+}
+
+page.addEventListener("click", async ({ target }) => {
+  const button = target.closest("[data-action]");
   if (!button) return;
   try {
     await post(`/v1/studies/${id}/${button.dataset.action}`);
-    await renew("head");
+    await refreshParts("head");
   } catch (error) {
     document.getElementById("action-error").textContent = error.message;
   }
 });
-/** What can be asked for grows with what has been measured. */
-document.addEventListener("renewed", ({ detail: fresh }) => {
-  for (const name of ["metric", "curve", "by"]) {
-    const field = form.elements[name];
-    const known = new Set([...field.options].map((option) => option.value));
-    const more = [...fresh.querySelectorAll(`#controls [name=${name}] option`)].filter(
-      (option) => !known.has(option.value),
-    );
-    field.append(...more.map((option) => new Option(option.value)));
-  }
-  tellTimes();
+document.addEventListener("refreshed", ({ detail: fresh }) => {
+  addOptions(fresh);
+  showRelativeTimes();
 });
-
-form.addEventListener("change", changed);
+form.addEventListener("change", onFormChange);
 form.addEventListener("submit", (event) => event.preventDefault());
-restore();
-tellTimes();
-compare().then(live);
-
-function live() {
-  if (!("active" in page.dataset)) return;
-  const again = seldom(async () => {
-    await renew("head");
-    await compare();
-    if (document.querySelector("#head .state").textContent === "finished") stream.end();
-  }, 2000);
-  const stream = follow("/v1/events", page.dataset.mark, again);
-}
+restoreForm();
+showRelativeTimes();
+compare().then(followEvents);
