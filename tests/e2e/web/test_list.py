@@ -65,13 +65,13 @@ def test_a_list_says_that_nobody_answers_until_somebody_does(
     unheard = len(watched.wrong)
     page.context.set_offline(True)
     page.get_by_role("button", name="CSV").click()
-    expect(page.locator("#list-error")).to_contain_text("does not answer")
+    expect(page.locator("#list-error")).to_contain_text("does not respond")
     page.context.set_offline(False)
     page.get_by_label("Sort").select_option("created_at")
     expect(page.locator("#list-error")).to_be_empty()
     page.context.set_offline(True)
     page.get_by_label("Sort").select_option("best.value")
-    expect(page.locator("#list-error")).to_contain_text("does not answer")
+    expect(page.locator("#list-error")).to_contain_text("does not respond")
     told, watched.wrong[unheard:] = watched.wrong[unheard:], []
     assert all("Failed to load" in one or "Failed to fetch" in one for one in told), told
 
