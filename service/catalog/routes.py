@@ -17,11 +17,11 @@ from service.catalog.editor_schemas import run_schema, study_schema
 from service.catalog.errors import PresetNotFound
 from service.catalog.presets import Preset, preset, presets
 from service.errors import SpecRefused, Unavailable
-from service.http.dependencies import SettingsOf, only
+from service.http.dependencies import SettingsDep, only
 from service.http.problems import problems
 from service.models.schemas import PredictBody
 from service.runs.bodies import BulkBody, CancelBody, ChangeBody, CloneBody, ExtendBody, RunBody
-from service.runs.dependencies import RunsOf
+from service.runs.dependencies import RunsDep
 from service.runs.schemas import WorkerList, WorkerView
 from service.studies.bodies import SeedsBody, StudyBody
 from service.tokens.schemas import TokenBody
@@ -102,7 +102,7 @@ def _described(part: type[Part]) -> dict[str, Any]:
 
 
 @router.get("/catalog", operation_id="get_catalog", dependencies=[Depends(only())], responses=problems(SpecRefused))
-def get_catalog(settings: SettingsOf) -> Catalog:
+def get_catalog(settings: SettingsDep) -> Catalog:
     """Every part that a spec can name, with its schema, equation and reference."""
 
     def shown(part: type[Part]) -> CatalogPart:
@@ -154,7 +154,7 @@ def get_preset(name: str) -> Preset:
     dependencies=[Depends(only())],
     responses=problems(SpecRefused, Unavailable),
 )
-def get_capabilities(runs: RunsOf, settings: SettingsOf) -> Capabilities:
+def get_capabilities(runs: RunsDep, settings: SettingsDep) -> Capabilities:
     """What this server takes, and what its workers have and promise."""
     workers = [WorkerView.of(row) for row in runs.workers()]
     names = ("max_body_bytes", "max_parameters", "max_run_bytes", "max_run_seconds", "max_predict_rows", "stack_limit")
@@ -174,7 +174,7 @@ def get_capabilities(runs: RunsOf, settings: SettingsOf) -> Capabilities:
     dependencies=[Depends(only())],
     responses=problems(SpecRefused, Unavailable),
 )
-def list_workers(runs: RunsOf) -> WorkerList:
+def list_workers(runs: RunsDep) -> WorkerList:
     """The workers that are alive."""
     return WorkerList(data=[WorkerView.of(row) for row in runs.workers()])
 

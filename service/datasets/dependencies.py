@@ -9,4 +9,4 @@ from fastapi import Depends
 from service.datasets.service import Uploads
 from service.http.dependencies import scoped_to_caller
 
-UploadsOf = Annotated[Uploads, Depends(scoped_to_caller(Uploads))]
+UploadsDep = Annotated[Uploads, Depends(scoped_to_caller(Uploads))]

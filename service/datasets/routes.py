@@ -9,12 +9,12 @@ from pydantic import StringConstraints
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from service.datasets.dependencies import UploadsOf
+from service.datasets.dependencies import UploadsDep
 from service.datasets.errors import DatasetInUse, DatasetNotFound, TooManyUploads, WrongFileType
 from service.datasets.schemas import DatasetList, DatasetPreview, DatasetView
 from service.datasets.upload_bodies import PARAMETERS, OptionsOf, file_of, save
 from service.errors import BadCursor, BadRequest, DataRefused, SpecRefused, StorageFull, TooLarge, Unavailable
-from service.http.dependencies import SettingsOf, only
+from service.http.dependencies import SettingsDep, only
 from service.http.names import PLAIN
 from service.http.problems import problems
 
@@ -40,8 +40,8 @@ Title = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=P
 )
 async def upload_dataset(
     request: Request,
-    uploads: UploadsOf,
-    settings: SettingsOf,
+    uploads: UploadsDep,
+    settings: SettingsDep,
     options: OptionsOf,
     name: Annotated[Title | None, Query(description="For people.")] = None,
 ) -> Response:
@@ -67,7 +67,7 @@ async def upload_dataset(
     responses=problems(BadCursor, SpecRefused, Unavailable),
 )
 def list_datasets(
-    uploads: UploadsOf,
+    uploads: UploadsDep,
     limit: Annotated[int, Query(ge=1, le=1000)] = 20,
     after: Annotated[str | None, Query(description="next_cursor of the page before.")] = None,
 ) -> Response:
@@ -82,7 +82,7 @@ def list_datasets(
     dependencies=[Depends(only())],
     responses=problems(DatasetNotFound, SpecRefused, Unavailable),
 )
-def get_dataset(dataset_id: str, uploads: UploadsOf) -> Response:
+def get_dataset(dataset_id: str, uploads: UploadsDep) -> Response:
     """One dataset."""
     return Response(DatasetView.of(uploads.get(dataset_id)).model_dump_json(), media_type=JSON)
 
@@ -94,7 +94,7 @@ def get_dataset(dataset_id: str, uploads: UploadsOf) -> Response:
     dependencies=[Depends(only())],
     responses=problems(DatasetNotFound, SpecRefused, Unavailable),
 )
-def preview_dataset(dataset_id: str, uploads: UploadsOf) -> Response:
+def preview_dataset(dataset_id: str, uploads: UploadsDep) -> Response:
     """What an upload looks like: first rows, class counts, statistics; of images, some of each class."""
     return Response(DatasetPreview.of(uploads.preview(dataset_id)).model_dump_json(), media_type=JSON)
 
@@ -106,7 +106,7 @@ def preview_dataset(dataset_id: str, uploads: UploadsOf) -> Response:
     dependencies=[Depends(only())],
     responses=problems(DatasetNotFound, DatasetInUse, SpecRefused, Unavailable),
 )
-def delete_dataset(dataset_id: str, uploads: UploadsOf) -> Response:
+def delete_dataset(dataset_id: str, uploads: UploadsDep) -> Response:
     """Forget an upload with its rows.
 
     Runs that have ended keep their history, weights and reports. What needs the rows (a new run on them, a retry,

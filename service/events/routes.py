@@ -11,10 +11,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from service.errors import SpecRefused, Unavailable
-from service.http.dependencies import TailerOf, only
+from service.http.dependencies import TailerDep, only
 from service.http.problems import problems
-from service.http.tailer import Tailer, Told
-from service.runs.dependencies import RecordsOf
+from service.http.tailer import StreamEvent, Tailer
+from service.runs.dependencies import RunReaderDep
 from service.runs.errors import RunNotFound
 from service.runs.reader import RunReader
 from service.runs.run import Event
@@ -42,8 +42,8 @@ STREAM: dict[int | str, dict[str, Any]] = {
 )
 async def list_events(
     request: Request,
-    records: RecordsOf,
-    tailer: TailerOf,
+    records: RunReaderDep,
+    tailer: TailerDep,
     after: After = 0,
     limit: Limit = 100,
     last_event_id: LastEventId = None,
@@ -62,8 +62,8 @@ async def list_events(
 async def list_run_events(
     request: Request,
     run_id: str,
-    records: RecordsOf,
-    tailer: TailerOf,
+    records: RunReaderDep,
+    tailer: TailerDep,
     after: After = 0,
     limit: Limit = 100,
     last_event_id: LastEventId = None,
@@ -112,7 +112,7 @@ async def _stream(records: RunReader, tailer: Tailer, run_id: str | None, after:
                             yield event.message
 
 
-async def _logged(records: RunReader, run_id: str | None, after: int) -> AsyncIterator[Told]:
+async def _logged(records: RunReader, run_id: str | None, after: int) -> AsyncIterator[StreamEvent]:
     """The events of the log behind ``after``, page by page."""
     while True:
         found = await run_in_threadpool(records.events, run_id, after=after, limit=PAGE)
@@ -123,8 +123,8 @@ async def _logged(records: RunReader, run_id: str | None, after: int) -> AsyncIt
         after = found[-1].id
 
 
-def told(event: Event) -> Told:
+def told(event: Event) -> StreamEvent:
     """The event as a stream sends it."""
     data = EventView.of(event).model_dump_json()
     message = format_sse_event(data_str=data, event=event.type, id=str(event.id))
-    return Told(event.id, event.run_id, event.owner, event.type, message)
+    return StreamEvent(event.id, event.run_id, event.owner, event.type, message)

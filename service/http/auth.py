@@ -71,7 +71,7 @@ class Authenticator(Protocol):
         """
 
 
-class Edge:
+class AuthMiddleware:
     """Refuses what must not come in, and notes who asks (``request.state.caller``)."""
 
     def __init__(self, app: ASGIApp, tokens: Authenticator, settings: Settings) -> None:
@@ -151,7 +151,7 @@ class Edge:
 
 def install(app: FastAPI, tokens: Authenticator, settings: Settings) -> None:
     """Put the edge before ``app``."""
-    app.add_middleware(Edge, tokens=tokens, settings=settings)
+    app.add_middleware(AuthMiddleware, tokens=tokens, settings=settings)
 
 
 def check_address(scope: Scope) -> None:

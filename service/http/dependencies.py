@@ -57,9 +57,9 @@ async def _caller(request: Request) -> Caller:
     return caller_of(request)
 
 
-CallerOf = Annotated[Caller, Depends(_caller)]
-TailerOf = Annotated[Tailer, Depends(_tailer)]
-SettingsOf = Annotated[Settings, Depends(_settings)]
+CallerDep = Annotated[Caller, Depends(_caller)]
+TailerDep = Annotated[Tailer, Depends(_tailer)]
+SettingsDep = Annotated[Settings, Depends(_settings)]
 
 
 def only(*known: str) -> Callable[[Request], Awaitable[None]]:

@@ -21,7 +21,7 @@ MOST_UNREAD = 2000
 """Events that are kept for a follower; one that is slower than that reads the log itself."""
 
 
-class Told(NamedTuple):
+class StreamEvent(NamedTuple):
     """An event as a stream sends it, written once for all who wait for it."""
 
     id: int
@@ -35,12 +35,12 @@ class Follower:
     """Hears what happens to one run, or to all of them, from the moment on at which it began to follow."""
 
     def __init__(self) -> None:
-        self._unread: list[Told] = []
+        self._unread: list[StreamEvent] = []
         self._news = asyncio.Event()
         self.missed = False
         """Whether there was more than could be kept: what is missing stands in the log."""
 
-    def tell(self, event: Told) -> None:
+    def tell(self, event: StreamEvent) -> None:
         """Something happened."""
         if len(self._unread) < MOST_UNREAD:
             self._unread.append(event)
@@ -52,7 +52,7 @@ class Follower:
         """Wait no longer: the server ends."""
         self._news.set()
 
-    async def news(self, seconds: float) -> Sequence[Told]:
+    async def news(self, seconds: float) -> Sequence[StreamEvent]:
         """What happened since the last call; waits for something, for at most ``seconds``."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -65,7 +65,9 @@ class Follower:
 class Tailer:
     """Reads the log while anybody follows. ``events_after`` gives events behind an id, at most so many."""
 
-    def __init__(self, last_event_id: Callable[[], int], events_after: Callable[[int, int], Sequence[Told]]) -> None:
+    def __init__(
+        self, last_event_id: Callable[[], int], events_after: Callable[[int, int], Sequence[StreamEvent]]
+    ) -> None:
         self._last_event_id = last_event_id
         self._events_after = events_after
         self._last = 0
@@ -114,7 +116,7 @@ class Tailer:
                     self._wanted.clear()
             await asyncio.sleep(POLL_SECONDS)
 
-    def _tell(self, events: Sequence[Told]) -> None:
+    def _tell(self, events: Sequence[StreamEvent]) -> None:
         for event in events:
             for follower in (*self._followers.get(event.run_id, ()), *self._followers.get(None, ())):
                 follower.tell(event)

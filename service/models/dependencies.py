@@ -9,4 +9,4 @@ from fastapi import Depends
 from service.http.dependencies import scoped_to_caller
 from service.models.service import Models
 
-ModelsOf = Annotated[Models, Depends(scoped_to_caller(Models))]
+ModelsDep = Annotated[Models, Depends(scoped_to_caller(Models))]

@@ -12,11 +12,11 @@ from starlette.responses import Response
 from service.errors import SpecRefused, TookTooLong, Unavailable, Unprocessable
 from service.http.dependencies import etag, matches, not_modified, only
 from service.http.problems import problems
-from service.models.dependencies import ModelsOf
+from service.models.dependencies import ModelsDep
 from service.models.errors import FileLost
 from service.models.routes import AtOf
 from service.models.service import Canvas, Models
-from service.runs.dependencies import RecordsOf
+from service.runs.dependencies import RunReaderDep
 from service.runs.errors import NotMeasured, RunNotFound
 from service.runs.reader import RunReader
 from service.sandbox.predicting.messages import Chosen, Split, Theme
@@ -56,8 +56,8 @@ DRAWN = (RunNotFound, NotMeasured, SpecRefused, Unavailable, TookTooLong)
 async def get_curve_png(
     request: Request,
     run_id: str,
-    records: RecordsOf,
-    models: ModelsOf,
+    records: RunReaderDep,
+    models: ModelsDep,
     metrics: Metrics = None,
     width: Width = 900,
     height: Height = 540,
@@ -79,8 +79,8 @@ async def get_curve_png(
 async def get_curve_svg(
     request: Request,
     run_id: str,
-    records: RecordsOf,
-    models: ModelsOf,
+    records: RunReaderDep,
+    models: ModelsDep,
     metrics: Metrics = None,
     width: Width = 900,
     height: Height = 540,
@@ -116,7 +116,7 @@ async def _curve(
 async def get_predictions_png(
     request: Request,
     run_id: str,
-    models: ModelsOf,
+    models: ModelsDep,
     count: Annotated[int, Query(ge=1, le=100, description="How many images, at most.")] = 10,
     first: Annotated[int, Query(ge=0, le=2**31, description="The first of them, from 0.")] = 0,
     split: Annotated[Split, Query(description="The part of the dataset.")] = "test",

@@ -20,11 +20,11 @@ from service.errors import (
     WrongMediaType,
 )
 from service.http.bodies import parse, read
-from service.http.dependencies import SettingsOf, body_of, only
+from service.http.dependencies import SettingsDep, body_of, only
 from service.http.downloads import SENT, sent
 from service.http.problems import problems
 from service.http.scopes import needs
-from service.models.dependencies import ModelsOf
+from service.models.dependencies import ModelsDep
 from service.models.errors import FileLost
 from service.models.schemas import PredictBody, PredictionsView
 from service.models.service import Asked
@@ -53,7 +53,7 @@ def _name(kept: Kept, suffix: str) -> str:
     response_class=Response,
     responses={**SENT, **problems(*DOWNLOADS)},
 )
-def get_model_safetensors(request: Request, run_id: str, models: ModelsOf, at: AtOf = "best") -> Response:
+def get_model_safetensors(request: Request, run_id: str, models: ModelsDep, at: AtOf = "best") -> Response:
     """A model's parameters and buffers by name, as the worker wrote them. The ETag is the file's SHA-256."""
     kept, file = models.weights(run_id, at)
     return sent(request, file, kept.file.sha256, _name(kept, "safetensors"))
@@ -67,7 +67,7 @@ def get_model_safetensors(request: Request, run_id: str, models: ModelsOf, at: A
     response_class=Response,
     responses={**SENT, **problems(*DOWNLOADS, Unprocessable, TookTooLong)},
 )
-async def get_model_onnx(request: Request, run_id: str, models: ModelsOf, at: AtOf = "best") -> Response:
+async def get_model_onnx(request: Request, run_id: str, models: ModelsDep, at: AtOf = "best") -> Response:
     """The model as ONNX: rows as the dataset has them in, logits and probabilities out; it scales rows itself."""
     kept, file, sha256 = await models.onnx(run_id, at)
     return sent(request, file, sha256, _name(kept, "onnx"))
@@ -92,7 +92,9 @@ async def get_model_onnx(request: Request, run_id: str, models: ModelsOf, at: At
         TookTooLong,
     ),
 )
-async def predict(request: Request, run_id: str, models: ModelsOf, settings: SettingsOf, at: AtOf = "best") -> Response:
+async def predict(
+    request: Request, run_id: str, models: ModelsDep, settings: SettingsDep, at: AtOf = "best"
+) -> Response:
     """What a trained model makes of rows: probabilities of every class, and the most probable one."""
     content = await read(request, settings.max_predict_body_bytes, "FITWELL_MAX_PREDICT_BODY_BYTES")
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from service.errors import SpecRefused, Unavailable
 from service.http.dependencies import only
 from service.http.problems import problems
-from service.runs.dependencies import RecordsOf
+from service.runs.dependencies import RunReaderDep
 from service.runs.errors import RunNotFound
 from service.runs.schemas import timestamp
 from service.store.rows import Row
@@ -81,7 +81,7 @@ class Log(BaseModel):
     dependencies=[Depends(only())],
     responses=problems(RunNotFound, SpecRefused, Unavailable),
 )
-def list_checkpoints(run_id: str, records: RecordsOf) -> Response:
+def list_checkpoints(run_id: str, records: RunReaderDep) -> Response:
     """The checkpoints and weights that are kept of a run."""
     checkpoints, weights = records.files(run_id)
 
@@ -107,7 +107,7 @@ def list_checkpoints(run_id: str, records: RecordsOf) -> Response:
 )
 def get_logs(
     run_id: str,
-    records: RecordsOf,
+    records: RunReaderDep,
     after: Annotated[int, Query(ge=0, le=2**63 - 1, description="Only lines behind this id.")] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Response:

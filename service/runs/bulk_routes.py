@@ -11,10 +11,10 @@ from starlette.responses import Response
 
 from service.errors import BadRequest, KeyReused, SpecRefused, StorageFull, TooLarge, Unavailable, WrongMediaType
 from service.http.bodies import parse, read
-from service.http.dependencies import IdempotencyKey, SettingsOf, body_of, key_of, only
+from service.http.dependencies import IdempotencyKey, SettingsDep, body_of, key_of, only
 from service.http.problems import problems
 from service.runs.bodies import BulkBody, CancelBody
-from service.runs.dependencies import RunsOf
+from service.runs.dependencies import RunsDep
 from service.runs.errors import RunNotFound
 from service.runs.routes import EXAMPLE
 from service.runs.schemas import RunView
@@ -49,8 +49,8 @@ class Cancelled(BaseModel):
 )
 async def create_runs(
     request: Request,
-    runs: RunsOf,
-    settings: SettingsOf,
+    runs: RunsDep,
+    settings: SettingsDep,
     reuse: Annotated[bool, Query(description="Take over the results of equal runs that have finished.")] = True,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
@@ -77,7 +77,7 @@ async def create_runs(
     openapi_extra=body_of("CancelBody", {"filter": 'labels.course = "dl"'}),
     responses=problems(RunNotFound, BadRequest, TooLarge, WrongMediaType, SpecRefused, Unavailable),
 )
-async def cancel_runs(request: Request, runs: RunsOf, settings: SettingsOf) -> Response:
+async def cancel_runs(request: Request, runs: RunsDep, settings: SettingsDep) -> Response:
     """Ask many runs to end, by their ids or by a filter, in one transaction."""
     wanted = parse(CancelBody, await read(request, settings.max_body_bytes)).wanted()
     asked, unchanged = await run_in_threadpool(runs.act_on_all, wanted, "cancel")

@@ -10,5 +10,5 @@ from service.http.dependencies import scoped_to_caller
 from service.runs.reader import RunReader
 from service.runs.service import Runs
 
-RunsOf = Annotated[Runs, Depends(scoped_to_caller(Runs))]
-RecordsOf = Annotated[RunReader, Depends(scoped_to_caller(RunReader))]
+RunsDep = Annotated[Runs, Depends(scoped_to_caller(Runs))]
+RunReaderDep = Annotated[RunReader, Depends(scoped_to_caller(RunReader))]

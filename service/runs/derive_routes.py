@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from service.errors import BadRequest, KeyReused, SpecRefused, StorageFull, TooLarge, Unavailable, WrongMediaType
 from service.http.bodies import parse, read
-from service.http.dependencies import IdempotencyKey, SettingsOf, body_of, key_of, made, only
+from service.http.dependencies import IdempotencyKey, SettingsDep, body_of, key_of, made, only
 from service.http.problems import problems
 from service.runs.bodies import CloneBody, ExtendBody, run_of
-from service.runs.dependencies import RecordsOf, RunsOf
+from service.runs.dependencies import RunReaderDep, RunsDep
 from service.runs.errors import NotMeasured, RunNotFound, TransitionRefused
 from service.runs.patches import patched
 from service.runs.schemas import RunView
@@ -38,8 +38,8 @@ JSON = "application/json"
 async def clone_run(
     request: Request,
     run_id: str,
-    runs: RunsOf,
-    settings: SettingsOf,
+    runs: RunsDep,
+    settings: SettingsDep,
     reuse: Annotated[bool, Query(description="Take over the result of an equal run that has finished.")] = True,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
@@ -79,7 +79,7 @@ async def clone_run(
     },
 )
 async def extend_run(
-    request: Request, run_id: str, runs: RunsOf, settings: SettingsOf, idempotency_key: IdempotencyKey = None
+    request: Request, run_id: str, runs: RunsDep, settings: SettingsDep, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Let a run that succeeded go on for more epochs, as a run of its own; its bits are those of one so long."""
     body = await read(request, settings.max_body_bytes)
@@ -102,7 +102,7 @@ async def extend_run(
         **problems(RunNotFound, TransitionRefused, SpecRefused, Unavailable, StorageFull),
     },
 )
-def verify_run(run_id: str, runs: RunsOf) -> Response:
+def verify_run(run_id: str, runs: RunsDep) -> Response:
     """Train a run once more, and compare every bit of every epoch."""
     verification, begun = runs.verify(run_id)
     return Response(VerificationView.of(verification).model_dump_json(), 202 if begun else 200, media_type=JSON)
@@ -115,6 +115,6 @@ def verify_run(run_id: str, runs: RunsOf) -> Response:
     dependencies=[Depends(only())],
     responses=problems(RunNotFound, NotMeasured, SpecRefused, Unavailable),
 )
-def get_verification(run_id: str, records: RecordsOf) -> Response:
+def get_verification(run_id: str, records: RunReaderDep) -> Response:
     """What came of training a run once more: match, the first epoch that differs, or why nothing can be said."""
     return Response(VerificationView.of(records.verification(run_id)).model_dump_json(), media_type=JSON)

@@ -11,13 +11,13 @@ from starlette.responses import Response, StreamingResponse
 from service.errors import NotAcceptable, SpecRefused, Unavailable
 from service.http.dependencies import etag, matches, not_modified, only
 from service.http.problems import problems
-from service.runs.dependencies import RecordsOf
+from service.runs.dependencies import RunReaderDep
 from service.runs.errors import NotMeasured, RunNotFound
 from service.runs.history_formats import history_csv, history_ndjson, history_parquet
 from service.runs.history_schemas import ConfusionView, DiagnosisView, HistoryList, HistoryView, WeightsView
 from service.runs.run import History
 from service.runs.thinning import thinned
-from service.studies.dependencies import StudiesOf
+from service.studies.dependencies import StudiesDep
 from service.studies.errors import StudyNotFound
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
@@ -52,7 +52,7 @@ Points = Annotated[
 def get_history(
     request: Request,
     run_id: str,
-    records: RecordsOf,
+    records: RunReaderDep,
     format: Annotated[Format | None, Query(description="Instead of Accept.")] = None,  # noqa: A002
     since_epoch: Annotated[int | None, Query(ge=-1, description="Only epochs behind this one.")] = None,
     metrics: Metrics = None,
@@ -83,8 +83,8 @@ def get_history(
 )
 def list_histories(
     request: Request,
-    records: RecordsOf,
-    studies: StudiesOf,
+    records: RunReaderDep,
+    studies: StudiesDep,
     study_id: Annotated[str | None, Query(description="Of all runs of a study.")] = None,
     ids: Annotated[str | None, Query(description="Of these runs, separated by commas.")] = None,
     metrics: Metrics = None,
@@ -127,7 +127,7 @@ def _names(metrics: str | None) -> list[str] | None:
     dependencies=[Depends(only())],
     responses=problems(RunNotFound, NotMeasured, SpecRefused, Unavailable),
 )
-def get_confusion(run_id: str, records: RecordsOf) -> Response:
+def get_confusion(run_id: str, records: RunReaderDep) -> Response:
     """The confusion matrix of a run that succeeded, on the test rows."""
     return Response(ConfusionView.of(records.confusion(run_id)).model_dump_json(), media_type="application/json")
 
@@ -139,7 +139,7 @@ def get_confusion(run_id: str, records: RecordsOf) -> Response:
     dependencies=[Depends(only())],
     responses=problems(RunNotFound, NotMeasured, SpecRefused, Unavailable),
 )
-def get_weights(run_id: str, records: RecordsOf) -> Response:
+def get_weights(run_id: str, records: RunReaderDep) -> Response:
     """Norm, exact zeros and a histogram of every parameter of a run that has come to its end."""
     run, parameters = records.weights(run_id)
     view = WeightsView(run_id=run_id, epoch=run.epoch, parameters=parameters)
@@ -155,7 +155,7 @@ def get_weights(run_id: str, records: RecordsOf) -> Response:
 )
 def get_diagnosis(
     run_id: str,
-    records: RecordsOf,
+    records: RunReaderDep,
     reference: Annotated[str | None, Query(description="A run on the same data to compare with.")] = None,
 ) -> Response:
     """Whether a run fits, underfits, overfits or has diverged, and what to try next; or that it cannot be told."""

@@ -25,8 +25,8 @@ from service.errors import (
 from service.http.bodies import parse, read
 from service.http.dependencies import (
     IdempotencyKey,
-    SettingsOf,
-    TailerOf,
+    SettingsDep,
+    TailerDep,
     WaitOf,
     body_of,
     etag,
@@ -38,7 +38,7 @@ from service.http.dependencies import (
 )
 from service.http.problems import problems
 from service.runs.bodies import ChangeBody, RunBody
-from service.runs.dependencies import RunsOf
+from service.runs.dependencies import RunsDep
 from service.runs.errors import RunActive, RunNotFound, TransitionRefused
 from service.runs.pages import NEWEST_FIRST, RunQuery
 from service.runs.schemas import RunList, RunView, Validation
@@ -75,8 +75,8 @@ EXAMPLE = {
 )
 async def create_run(
     request: Request,
-    runs: RunsOf,
-    settings: SettingsOf,
+    runs: RunsDep,
+    settings: SettingsDep,
     validate_only: Annotated[bool, Query(description="Check and resolve the spec, and queue nothing.")] = False,
     reuse: Annotated[bool, Query(description="Take over the result of an equal run that has finished.")] = True,
     idempotency_key: IdempotencyKey = None,
@@ -113,7 +113,7 @@ async def _labels(
     responses=problems(BadCursor, SpecRefused, Unavailable),
 )
 def list_runs(
-    runs: RunsOf,
+    runs: RunsDep,
     labels: Annotated[dict[str, str], Depends(_labels)],
     status: Annotated[list[Status], Query(description="Any of these.")] = [],  # noqa: B006
     study_id: str | None = None,
@@ -162,7 +162,7 @@ def _fields(asked: str) -> set[str]:
     dependencies=[Depends(only())],
     responses={304: {"description": "Nothing has changed."}, **problems(RunNotFound, SpecRefused, Unavailable)},
 )
-async def get_run(request: Request, run_id: str, runs: RunsOf, tailer: TailerOf, wait: WaitOf) -> Response:
+async def get_run(request: Request, run_id: str, runs: RunsDep, tailer: TailerDep, wait: WaitOf) -> Response:
     """One run. With If-None-Match and `Prefer: wait=30` the answer comes when something has changed."""
     applied = {"preference-applied": f"wait={wait:.0f}"} if wait else {}
     deadline = time.monotonic() + wait
@@ -186,7 +186,7 @@ async def get_run(request: Request, run_id: str, runs: RunsOf, tailer: TailerOf,
     openapi_extra=body_of("ChangeBody", {"priority": 5}),
     responses=problems(RunNotFound, BadRequest, TooLarge, WrongMediaType, SpecRefused, Unavailable),
 )
-async def change_run(request: Request, run_id: str, runs: RunsOf, settings: SettingsOf) -> Response:
+async def change_run(request: Request, run_id: str, runs: RunsDep, settings: SettingsDep) -> Response:
     """Change what no result depends on: name, labels, priority, max_seconds; what is left out stays as it is."""
     changes = parse(ChangeBody, await read(request, settings.max_body_bytes)).model_dump(exclude_unset=True)
     run = await run_in_threadpool(runs.change, run_id, changes)
@@ -200,7 +200,7 @@ async def change_run(request: Request, run_id: str, runs: RunsOf, settings: Sett
     dependencies=[Depends(only())],
     responses=problems(RunNotFound, RunActive, SpecRefused, Unavailable),
 )
-def delete_run(run_id: str, runs: RunsOf) -> Response:
+def delete_run(run_id: str, runs: RunsDep) -> Response:
     """Forget a run that has ended, with its history and files."""
     runs.delete(run_id)
     return Response(status_code=204)
@@ -229,24 +229,24 @@ def _action(action: Action) -> Callable[[Callable[..., Response]], Callable[...,
 
 
 @_action("cancel")
-def cancel_run(run_id: str, runs: RunsOf) -> Response:
+def cancel_run(run_id: str, runs: RunsDep) -> Response:
     """Ask a run to end; it leaves its stack between two steps, and its mates go on."""
     return _acted(runs, run_id, "cancel")
 
 
 @_action("pause")
-def pause_run(run_id: str, runs: RunsOf) -> Response:
+def pause_run(run_id: str, runs: RunsDep) -> Response:
     """Ask a running run to save its state and wait; it leaves its stack between two steps, and its mates go on."""
     return _acted(runs, run_id, "pause")
 
 
 @_action("resume")
-def resume_run(run_id: str, runs: RunsOf) -> Response:
+def resume_run(run_id: str, runs: RunsDep) -> Response:
     """Queue a paused run again; it goes on from where it was saved, with the same bits as if it had not paused."""
     return _acted(runs, run_id, "resume")
 
 
 @_action("retry")
-def retry_run(run_id: str, runs: RunsOf) -> Response:
+def retry_run(run_id: str, runs: RunsDep) -> Response:
     """Queue a run again that failed or was cancelled; it goes on from its last checkpoint."""
     return _acted(runs, run_id, "retry")

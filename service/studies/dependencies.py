@@ -9,4 +9,4 @@ from fastapi import Depends
 from service.http.dependencies import scoped_to_caller
 from service.studies.service import Studies
 
-StudiesOf = Annotated[Studies, Depends(scoped_to_caller(Studies))]
+StudiesDep = Annotated[Studies, Depends(scoped_to_caller(Studies))]

@@ -21,14 +21,14 @@ from service.errors import (
     WrongMediaType,
 )
 from service.http.bodies import parse, read
-from service.http.dependencies import IdempotencyKey, SettingsOf, body_of, key_of, made, only
+from service.http.dependencies import IdempotencyKey, SettingsDep, body_of, key_of, made, only
 from service.http.problems import problems
 from service.http.scopes import needs
 from service.studies.bodies import SeedsBody, StudyBody
 from service.studies.choice import Wish
 from service.studies.choice_schemas import ChoiceView
 from service.studies.comparison import Question
-from service.studies.dependencies import StudiesOf
+from service.studies.dependencies import StudiesDep
 from service.studies.errors import NothingToChoose, StudyActive, StudyNotFound
 from service.studies.schemas import ComparisonView, PreviewView, StudyList, StudyView
 
@@ -58,8 +58,8 @@ EXAMPLE = {
 )
 async def create_study(
     request: Request,
-    studies: StudiesOf,
-    settings: SettingsOf,
+    studies: StudiesDep,
+    settings: SettingsDep,
     reuse: Annotated[bool, Query(description="Take over the results of equal runs that have finished.")] = True,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
@@ -83,8 +83,8 @@ async def create_study(
 )
 async def preview_study(
     request: Request,
-    studies: StudiesOf,
-    settings: SettingsOf,
+    studies: StudiesDep,
+    settings: SettingsDep,
     reuse: Annotated[bool, Query(description="Count equal runs that have finished as free.")] = True,
 ) -> Response:
     """Runs, stacks and cost of a study, and whether it can decide anything; nothing is queued."""
@@ -101,7 +101,7 @@ async def preview_study(
     responses=problems(BadCursor, SpecRefused, Unavailable),
 )
 def list_studies(
-    studies: StudiesOf,
+    studies: StudiesDep,
     limit: Annotated[int, Query(ge=1, le=1000)] = 20,
     after: Annotated[str | None, Query(description="next_cursor of the page before.")] = None,
 ) -> Response:
@@ -116,7 +116,7 @@ def list_studies(
     dependencies=[Depends(only())],
     responses=problems(StudyNotFound, SpecRefused, Unavailable),
 )
-def get_study(study_id: str, studies: StudiesOf) -> Response:
+def get_study(study_id: str, studies: StudiesDep) -> Response:
     """One study, and how far its runs have come."""
     return Response(StudyView.of(studies.get(study_id)).model_dump_json(), media_type=JSON)
 
@@ -128,7 +128,7 @@ def get_study(study_id: str, studies: StudiesOf) -> Response:
     dependencies=[Depends(only())],
     responses=problems(StudyNotFound, StudyActive, SpecRefused, Unavailable),
 )
-def delete_study(study_id: str, studies: StudiesOf) -> Response:
+def delete_study(study_id: str, studies: StudiesDep) -> Response:
     """Forget a study with all its runs; none of them may be active."""
     studies.delete(study_id)
     return Response(status_code=204)
@@ -145,7 +145,7 @@ def delete_study(study_id: str, studies: StudiesOf) -> Response:
         **problems(StudyNotFound, SpecRefused, Unavailable),
     },
 )
-def cancel_study(study_id: str, studies: StudiesOf) -> Response:
+def cancel_study(study_id: str, studies: StudiesDep) -> Response:
     """Ask every run of a study to end."""
     study, changed = studies.cancel(study_id)
     return Response(StudyView.of(study).model_dump_json(), 202 if changed else 200, media_type=JSON)
@@ -165,8 +165,8 @@ def cancel_study(study_id: str, studies: StudiesOf) -> Response:
 async def add_seeds(
     request: Request,
     study_id: str,
-    studies: StudiesOf,
-    settings: SettingsOf,
+    studies: StudiesDep,
+    settings: SettingsDep,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Train every arm with more seeds. Where results could be seen already, that is another look, and splits alpha."""
@@ -191,7 +191,7 @@ async def add_seeds(
 )
 def compare_study(
     study_id: str,
-    studies: StudiesOf,
+    studies: StudiesDep,
     metric: Annotated[str | None, Query(description="A loss, an error or an accuracy; default the study's.")] = None,
     at: Annotated[str | None, Query(description="best, last or epoch:N; default the study's.")] = None,
     baseline: Annotated[str | None, Query(description="The arm that the others are compared with.")] = None,
@@ -230,7 +230,7 @@ def compare_study(
 )
 def choose_arm(
     study_id: str,
-    studies: StudiesOf,
+    studies: StudiesDep,
     rule: Annotated[
         Literal["best", "one_standard_error"],
         Query(description="The best mean, or the simplest arm within one standard error of it."),

@@ -9,4 +9,4 @@ from fastapi import Depends
 from service.http.dependencies import scoped_to_caller
 from service.tokens.service import Tokens
 
-TokensOf = Annotated[Tokens, Depends(scoped_to_caller(Tokens))]
+TokensDep = Annotated[Tokens, Depends(scoped_to_caller(Tokens))]

@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from service.errors import BadCursor, BadRequest, SpecRefused, TooLarge, Unavailable, WrongMediaType
 from service.http.bodies import parse, read
-from service.http.dependencies import CallerOf, SettingsOf, body_of, only
+from service.http.dependencies import CallerDep, SettingsDep, body_of, only
 from service.http.problems import problems
 from service.http.scopes import needs
-from service.tokens.dependencies import TokensOf
+from service.tokens.dependencies import TokensDep
 from service.tokens.errors import TokenNotFound
 from service.tokens.schemas import CallerView, NewTokenView, TokenBody, TokenList, TokenView
 
@@ -31,7 +31,7 @@ EXAMPLE = {"name": "laptop", "owner": "alice", "scopes": ["write"], "max_active_
     openapi_extra=body_of("TokenBody", EXAMPLE) | needs("admin"),
     responses=problems(BadRequest, TooLarge, WrongMediaType, SpecRefused, Unavailable),
 )
-async def create_token(request: Request, tokens: TokensOf, settings: SettingsOf) -> Response:
+async def create_token(request: Request, tokens: TokensDep, settings: SettingsDep) -> Response:
     """Make a token; the answer alone holds its secret.
 
     There is no Idempotency-Key here: to repeat the answer, the server would have to keep the secret. The first token
@@ -51,7 +51,7 @@ async def create_token(request: Request, tokens: TokensOf, settings: SettingsOf)
     responses=problems(BadCursor, SpecRefused, Unavailable),
 )
 def list_tokens(
-    tokens: TokensOf,
+    tokens: TokensDep,
     limit: Annotated[int, Query(ge=1, le=1000)] = 20,
     after: Annotated[str | None, Query(description="next_cursor of the page before.")] = None,
 ) -> Response:
@@ -66,7 +66,7 @@ def list_tokens(
     dependencies=[Depends(only())],
     responses=problems(SpecRefused, Unavailable),
 )
-def get_caller(caller: CallerOf, tokens: TokensOf) -> Response:
+def get_caller(caller: CallerDep, tokens: TokensDep) -> Response:
     """Who asks: whose token it is, and what it may do."""
     token = None if caller.token_id is None else tokens.get(caller.token_id)
     return Response(CallerView.of(caller, token).model_dump_json(), media_type=JSON)
@@ -79,7 +79,7 @@ def get_caller(caller: CallerOf, tokens: TokensOf) -> Response:
     dependencies=[Depends(only())],
     responses=problems(TokenNotFound, SpecRefused, Unavailable),
 )
-def get_token(token_id: str, tokens: TokensOf) -> Response:
+def get_token(token_id: str, tokens: TokensDep) -> Response:
     """One token."""
     return Response(TokenView.of(tokens.get(token_id)).model_dump_json(), media_type=JSON)
 
@@ -91,7 +91,7 @@ def get_token(token_id: str, tokens: TokensOf) -> Response:
     dependencies=[Depends(only())],
     responses=problems(TokenNotFound, SpecRefused, Unavailable),
 )
-def revoke_token(token_id: str, tokens: TokensOf) -> Response:
+def revoke_token(token_id: str, tokens: TokensDep) -> Response:
     """Revoke a token of the caller's owner, or for an admin anybody's: the next request with it is refused.
 
     A stream that is open goes on until its connection ends. The token stays in the list, and what was made with it

@@ -9,4 +9,4 @@ from fastapi import Depends
 from service.http.dependencies import scoped_to_caller
 from service.webhooks.webhooks import Webhooks
 
-WebhooksOf = Annotated[Webhooks, Depends(scoped_to_caller(Webhooks))]
+WebhooksDep = Annotated[Webhooks, Depends(scoped_to_caller(Webhooks))]

@@ -11,10 +11,10 @@ from starlette.responses import Response
 
 from service.errors import BadCursor, BadRequest, KeyReused, SpecRefused, TooLarge, Unavailable, WrongMediaType
 from service.http.bodies import parse, read
-from service.http.dependencies import IdempotencyKey, SettingsOf, body_of, key_of, made, only
+from service.http.dependencies import IdempotencyKey, SettingsDep, body_of, key_of, made, only
 from service.http.problems import problems
 from service.webhooks.bodies import EndpointBody, EndpointChangeBody
-from service.webhooks.dependencies import WebhooksOf
+from service.webhooks.dependencies import WebhooksDep
 from service.webhooks.endpoint import DeliveryStatus
 from service.webhooks.errors import DeliveryNotFound, EndpointDisabled, EndpointNotFound, TooManyEndpoints
 from service.webhooks.schemas import DeliveryList, DeliveryView, EndpointList, EndpointSecretView, EndpointView
@@ -36,7 +36,7 @@ After = Annotated[str | None, Query(description="next_cursor of the page before.
     responses=problems(BadRequest, TooManyEndpoints, TooLarge, WrongMediaType, SpecRefused, KeyReused, Unavailable),
 )
 async def create_webhook_endpoint(
-    request: Request, webhooks: WebhooksOf, settings: SettingsOf, idempotency_key: IdempotencyKey = None
+    request: Request, webhooks: WebhooksDep, settings: SettingsDep, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Be told what happens from now on, by signed POST requests (Standard Webhooks). The secret is shown this once.
 
@@ -60,7 +60,7 @@ async def create_webhook_endpoint(
     dependencies=[Depends(only("limit", "after"))],
     responses=problems(BadCursor, SpecRefused, Unavailable),
 )
-def list_webhook_endpoints(webhooks: WebhooksOf, limit: Limit = 20, after: After = None) -> Response:
+def list_webhook_endpoints(webhooks: WebhooksDep, limit: Limit = 20, after: After = None) -> Response:
     """Webhook endpoints, newest first."""
     page = webhooks.endpoints.page(limit=limit, after=after)
     return Response(EndpointList.of(page).model_dump_json(), media_type=JSON)
@@ -73,7 +73,7 @@ def list_webhook_endpoints(webhooks: WebhooksOf, limit: Limit = 20, after: After
     dependencies=[Depends(only())],
     responses=problems(EndpointNotFound, SpecRefused, Unavailable),
 )
-def get_webhook_endpoint(endpoint_id: str, webhooks: WebhooksOf) -> Response:
+def get_webhook_endpoint(endpoint_id: str, webhooks: WebhooksDep) -> Response:
     """One webhook endpoint, without its secret."""
     return Response(EndpointView.of(webhooks.endpoints.get(endpoint_id)).model_dump_json(), media_type=JSON)
 
@@ -87,7 +87,7 @@ def get_webhook_endpoint(endpoint_id: str, webhooks: WebhooksOf) -> Response:
     responses=problems(EndpointNotFound, BadRequest, TooLarge, WrongMediaType, SpecRefused, Unavailable),
 )
 async def change_webhook_endpoint(
-    request: Request, endpoint_id: str, webhooks: WebhooksOf, settings: SettingsOf
+    request: Request, endpoint_id: str, webhooks: WebhooksDep, settings: SettingsDep
 ) -> Response:
     """Change a webhook endpoint; what is left out stays as it is.
 
@@ -108,7 +108,7 @@ async def change_webhook_endpoint(
     dependencies=[Depends(only())],
     responses=problems(EndpointNotFound, SpecRefused, Unavailable),
 )
-def delete_webhook_endpoint(endpoint_id: str, webhooks: WebhooksOf) -> Response:
+def delete_webhook_endpoint(endpoint_id: str, webhooks: WebhooksDep) -> Response:
     """Forget a webhook endpoint, its log, and what was to be sent to it."""
     webhooks.endpoints.delete(endpoint_id)
     return Response(status_code=204)
@@ -121,7 +121,7 @@ def delete_webhook_endpoint(endpoint_id: str, webhooks: WebhooksOf) -> Response:
     dependencies=[Depends(only())],
     responses=problems(EndpointNotFound, SpecRefused, Unavailable),
 )
-def rotate_webhook_secret(endpoint_id: str, webhooks: WebhooksOf) -> Response:
+def rotate_webhook_secret(endpoint_id: str, webhooks: WebhooksDep) -> Response:
     """Change the secret for another, shown this once; for a day, what is sent is signed by the one before as well."""
     return Response(EndpointSecretView.of(webhooks.endpoints.rotate(endpoint_id)).model_dump_json(), media_type=JSON)
 
@@ -133,7 +133,7 @@ def rotate_webhook_secret(endpoint_id: str, webhooks: WebhooksOf) -> Response:
     dependencies=[Depends(only())],
     responses=problems(EndpointNotFound, DeliveryNotFound, SpecRefused, Unavailable),
 )
-async def test_webhook_endpoint(endpoint_id: str, webhooks: WebhooksOf) -> Response:
+async def test_webhook_endpoint(endpoint_id: str, webhooks: WebhooksDep) -> Response:
     """Send a signed `webhook.test` now and once, and tell what came back; also to one that is disabled."""
     due = await webhooks.sender.send_test(partial(webhooks.endpoints.test, endpoint_id))
     sent = await run_in_threadpool(webhooks.endpoints.delivery, endpoint_id, due.message.id)
@@ -149,7 +149,7 @@ async def test_webhook_endpoint(endpoint_id: str, webhooks: WebhooksOf) -> Respo
 )
 def list_webhook_deliveries(
     endpoint_id: str,
-    webhooks: WebhooksOf,
+    webhooks: WebhooksDep,
     status: Annotated[DeliveryStatus | None, Query(description="Only those that are so.")] = None,
     limit: Limit = 20,
     after: After = None,
@@ -170,7 +170,7 @@ def list_webhook_deliveries(
         **problems(EndpointNotFound, DeliveryNotFound, EndpointDisabled, SpecRefused, Unavailable),
     },
 )
-def retry_webhook_delivery(endpoint_id: str, delivery_id: str, webhooks: WebhooksOf) -> Response:
+def retry_webhook_delivery(endpoint_id: str, delivery_id: str, webhooks: WebhooksDep) -> Response:
     """Send a delivery again now, with the id it had, however it ended."""
     delivery, changed = webhooks.endpoints.retry(endpoint_id, delivery_id)
     return Response(DeliveryView.of(delivery).model_dump_json(), 202 if changed else 200, media_type=JSON)

@@ -14,14 +14,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from service.errors import Refusal
-from service.http.dependencies import CallerOf, only
-from service.models.dependencies import ModelsOf
+from service.http.dependencies import CallerDep, only
+from service.models.dependencies import ModelsDep
 from service.models.service import Models
-from service.runs.dependencies import RecordsOf, RunsOf
+from service.runs.dependencies import RunReaderDep, RunsDep
 from service.runs.run import History, Run
 from service.sandbox.predicting.messages import Chosen
 from service.studies.comparison import Question
-from service.studies.dependencies import StudiesOf
+from service.studies.dependencies import StudiesDep
 from service.studies.schemas import ComparisonView
 from service.web import code
 from service.web.assets import assets
@@ -41,7 +41,9 @@ MOST_ROWS = 400
 
 
 @router.get("/runs/{run_id}/report", dependencies=[Depends(only())])
-async def get_run_report(run_id: str, caller: CallerOf, runs: RunsOf, records: RecordsOf, models: ModelsOf) -> Response:
+async def get_run_report(
+    run_id: str, caller: CallerDep, runs: RunsDep, records: RunReaderDep, models: ModelsDep
+) -> Response:
     """One run."""
     run = await run_in_threadpool(runs.get, run_id)
     history = await run_in_threadpool(records.history, run_id)
@@ -78,7 +80,7 @@ COMPARED = only("metric", "at", "by", "pairs", "baseline", "curve")
 
 @router.get("/studies/{study_id}/report", dependencies=[Depends(COMPARED)])
 def get_study_report(
-    study_id: str, runs: RunsOf, studies: StudiesOf, question: Annotated[Question, Depends(asked)]
+    study_id: str, runs: RunsDep, studies: StudiesDep, question: Annotated[Question, Depends(asked)]
 ) -> Response:
     """One study, compared as its page compares it."""
     study = studies.get(study_id)

@@ -9,15 +9,15 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from service.catalog.presets import presets
-from service.http.dependencies import CallerOf, only
+from service.http.dependencies import CallerDep, only
 from service.runs import states
-from service.runs.dependencies import RecordsOf, RunsOf
+from service.runs.dependencies import RunReaderDep, RunsDep
 from service.runs.errors import NotMeasured
 from service.runs.history_schemas import DiagnosisView
 from service.runs.pages import NEWEST_FIRST
 from service.runs.reader import RunReader
 from service.runs.run import Run
-from service.studies.dependencies import StudiesOf
+from service.studies.dependencies import StudiesDep
 from service.web import code
 from service.web.listing import GROUPS, SORTS, STATUSES, Group, Listing, State, listed
 from service.web.rendering import rendered
@@ -34,9 +34,9 @@ T = TypeVar("T")
 
 @router.get("/", dependencies=[Depends(only("state", "filter", "study_id", "sort", "group", "after"))])
 def get_runs(
-    caller: CallerOf,
-    runs: RunsOf,
-    records: RecordsOf,
+    caller: CallerDep,
+    runs: RunsDep,
+    records: RunReaderDep,
     state: Annotated[list[State], Query()] = [],  # noqa: B006
     filter: str = "",  # noqa: A002
     study_id: str = "",
@@ -69,7 +69,7 @@ def get_runs_elsewhere() -> Response:
 
 
 @router.get("/runs/new", dependencies=[Depends(only("spec", "preset", "arm", "from"))])
-def get_new_run(caller: CallerOf, runs: RunsOf, origin: Annotated[str, Query(alias="from")] = "") -> Response:
+def get_new_run(caller: CallerDep, runs: RunsDep, origin: Annotated[str, Query(alias="from")] = "") -> Response:
     """The form of a new run; with ``from`` filled in as a run that is there."""
     given = dict(runs.get(origin).spec) if origin else None
     ready = {name: one for name, one in presets().items() if one.runs}
@@ -78,7 +78,7 @@ def get_new_run(caller: CallerOf, runs: RunsOf, origin: Annotated[str, Query(ali
 
 
 @router.get("/docs", dependencies=[Depends(only())])
-def get_docs(caller: CallerOf) -> Response:
+def get_docs(caller: CallerDep) -> Response:
     """The API, to be read and tried."""
     return HTMLResponse(rendered("docs.html", caller=caller, section="docs"), headers=FRESH)
 
@@ -89,7 +89,7 @@ SHOWN = ("scale", "x", "smooth", "lines", "zoom", "tab")
 
 @router.get("/runs/{run_id}", dependencies=[Depends(only(*SHOWN))])
 def get_run(
-    request: Request, run_id: str, caller: CallerOf, runs: RunsOf, records: RecordsOf, studies: StudiesOf
+    request: Request, run_id: str, caller: CallerDep, runs: RunsDep, records: RunReaderDep, studies: StudiesDep
 ) -> Response:
     """One run."""
     mark = records.last_event_id()
@@ -143,6 +143,6 @@ def measured(read: Callable[[], T]) -> T | None:
         return None
 
 
-def may_change(caller: CallerOf, owner: str) -> bool:
+def may_change(caller: CallerDep, owner: str) -> bool:
     """Whether buttons that change something are of use to the caller."""
     return caller.has("write") and (caller.is_admin or caller.owner == owner)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from service.http import cookies
-from service.http.dependencies import CallerOf, only
+from service.http.dependencies import CallerDep, only
 from service.http.scopes import needs
 from service.tokens.service import Tokens
 from service.web.middleware import forget
@@ -29,7 +29,7 @@ def get_sign_in(request: Request, next: str = "/") -> Response:  # noqa: A002
 
 
 @router.post("/session", openapi_extra=needs("read"), dependencies=[Depends(only())])
-def begin(request: Request, caller: CallerOf) -> Response:
+def begin(request: Request, caller: CallerDep) -> Response:
     """Keep the token of this request's header, which the edge has seen to, in a cookie.
 
     It comes in a header, not in a form: no page of another site can send it, and wrong ones are counted as elsewhere.

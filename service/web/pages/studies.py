@@ -7,13 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from starlette.responses import HTMLResponse, Response
 
-from service.http.dependencies import CallerOf, only
-from service.runs.dependencies import RecordsOf, RunsOf
+from service.http.dependencies import CallerDep, only
+from service.runs.dependencies import RunReaderDep, RunsDep
 from service.runs.pages import RunQuery
 from service.runs.run import Run
 from service.runs.service import Runs
 from service.studies.comparison import HIGHER, LOWER
-from service.studies.dependencies import StudiesOf
+from service.studies.dependencies import StudiesDep
 from service.studies.expansion import arm_id
 from service.studies.study import Study
 from service.web.differences import MOST_ARMS, differences
@@ -28,7 +28,7 @@ SHOWN = ("metric", "at", "by", "pairs", "curve", "view", "scale", "smooth", "lin
 
 @router.get("/studies", dependencies=[Depends(only("after"))])
 def get_studies(
-    caller: CallerOf, studies: StudiesOf, records: RecordsOf, after: Annotated[str, Query()] = ""
+    caller: CallerDep, studies: StudiesDep, records: RunReaderDep, after: Annotated[str, Query()] = ""
 ) -> Response:
     """The list of studies."""
     mark = records.last_event_id()
@@ -39,7 +39,7 @@ def get_studies(
 
 
 @router.get("/studies/{study_id}", dependencies=[Depends(only(*SHOWN))])
-def get_study(study_id: str, caller: CallerOf, runs: RunsOf, records: RecordsOf, studies: StudiesOf) -> Response:
+def get_study(study_id: str, caller: CallerDep, runs: RunsDep, records: RunReaderDep, studies: StudiesDep) -> Response:
     """One study; its comparison is fetched from the API, so that a notebook shows the same numbers."""
     mark = records.last_event_id()
     study = studies.get(study_id)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from service.http import tailer as module
-from service.http.tailer import Tailer, Told
+from service.http.tailer import StreamEvent, Tailer
 from service.runs.service import Runs
 from service.store.tables import epoch
 from service.workers.jobs import Jobs
@@ -22,17 +22,17 @@ class Log:
     """An event log in memory."""
 
     def __init__(self) -> None:
-        self.events: list[Told] = []
+        self.events: list[StreamEvent] = []
         self.reads = 0
 
     def add(self, *run_ids: str) -> None:
         for run_id in run_ids:
-            self.events.append(Told(len(self.events) + 1, run_id, "local", "epoch", b""))
+            self.events.append(StreamEvent(len(self.events) + 1, run_id, "local", "epoch", b""))
 
     def last(self) -> int:
         return len(self.events)
 
-    def after(self, last: int, limit: int) -> list[Told]:
+    def after(self, last: int, limit: int) -> list[StreamEvent]:
         self.reads += 1
         return self.events[last : last + limit]
 
