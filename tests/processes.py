@@ -6,23 +6,25 @@ import os
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 import fitwell
+from tests.patience import eventually, scaled
 
-QUICK = {
-    "FITWELL_LEASE_SECONDS": "3",
-    "FITWELL_HEARTBEAT_SECONDS": "0.5",
-    "FITWELL_REAP_SECONDS": "0.5",
-    "FITWELL_CHECKPOINT_SECONDS": "0.3",
-    "FITWELL_THREADS": "1",
-}
+
+def quick_settings() -> dict[str, str]:
+    """Return an environment in which faults are noticed within seconds. Leases outlast the delays of a busy machine."""
+    return {
+        "FITWELL_LEASE_SECONDS": f"{scaled(3):.1f}",
+        "FITWELL_HEARTBEAT_SECONDS": "0.5",
+        "FITWELL_REAP_SECONDS": "0.5",
+        "FITWELL_CHECKPOINT_SECONDS": "0.3",
+        "FITWELL_THREADS": "1",
+    }
 
 
 def free_port() -> int:
@@ -32,23 +34,13 @@ def free_port() -> int:
         return port
 
 
-def eventually(check: Callable[[], Any], seconds: float = 30.0, pause: float = 0.05) -> Any:
-    """The first true answer of ``check``; fails when there is none in time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if answer := check():
-            return answer
-        time.sleep(pause)
-    raise AssertionError(f"not true within {seconds} s: {check}")
-
-
 class Serving:
     """A running ``fitwell serve``."""
 
     def __init__(self, home: Path, port: int, *, workers: int = 1, **settings: str) -> None:
         self.home, self.port = home, port
         self.client = fitwell.Client(f"http://127.0.0.1:{port}")
-        environment = {**os.environ, **QUICK, **settings}
+        environment = {**os.environ, **quick_settings(), **settings}
         command = [sys.executable, "-m", "fitwell.cli", "serve", "--data-dir", str(home), "--port", str(port)]
         command += ["--workers", str(workers)]
         self.log = (home.parent / f"serve-{port}.log").open("ab")
@@ -81,7 +73,7 @@ class Serving:
     def stop(self) -> int:
         if self.process.poll() is None:
             self.process.terminate()
-        code = self.process.wait(30)
+        code = self.process.wait(scaled(30))
         self.log.close()
         self.client.close()
         return code

@@ -19,7 +19,8 @@ import yaml
 
 from service.settings import Settings
 from service.store.database import open_engine
-from tests.processes import eventually, free_port
+from tests.patience import eventually, scaled
+from tests.processes import free_port
 
 ROOT = Path(__file__).parents[1]
 
@@ -71,7 +72,7 @@ def test_fitwell_serve_starts_from_the_wheel_with_strangers_in_the_working_direc
     eventually(ready)
     assert (tmp_path / "data/fitwell.db").exists()
     process.terminate()
-    said, _ = process.communicate(timeout=30)
+    said, _ = process.communicate(timeout=scaled(30))
     assert (process.returncode, "stranger" in said) == (0, False)
 
 
@@ -107,7 +108,13 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_alone(python: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV", "FITWELL_URL")}
     return subprocess.run(
-        [str(python), *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False
+        [str(python), *arguments],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=scaled(60),
+        check=False,
     )
 
 

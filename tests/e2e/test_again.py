@@ -12,7 +12,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.e2e.test_serve import LONG, SPEC, fitwell_command
-from tests.processes import Serving, eventually, serving
+from tests.patience import eventually, scaled
+from tests.processes import Serving, serving
 
 pytestmark = pytest.mark.slow
 MOMENTUM: dict[str, Any] = {
@@ -29,7 +30,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 
 def call(served: Serving, method: str, path: str, **options: Any) -> Any:
-    answer = httpx2.request(method, f"{served.client.transport.url}/v1/runs/{path}", timeout=30, **options)
+    answer = httpx2.request(method, f"{served.client.transport.url}/v1/runs/{path}", timeout=scaled(30), **options)
     assert answer.status_code < 300, answer.text
     return answer.json()
 
@@ -44,10 +45,10 @@ def files(served: Serving, run_id: str) -> dict[str, Path]:
 
 
 def test_an_extended_run_has_the_bits_of_one_so_long_from_the_start(served: Serving) -> None:
-    short = served.client.runs.create(seed=3, **MOMENTUM).wait(60)
-    longer = short.extend(15).wait(60)
+    short = served.client.runs.create(seed=3, **MOMENTUM).wait(scaled(60))
+    longer = short.extend(15).wait(scaled(60))
     assert longer.extends == short.id
-    whole = served.client.runs.create(seed=3, reuse=False, **{**MOMENTUM, "epochs": 15}).wait(60)
+    whole = served.client.runs.create(seed=3, reuse=False, **{**MOMENTUM, "epochs": 15}).wait(scaled(60))
     extended, straight = (run.model_dump()["determinism"]["digest"] for run in (longer, whole))
     assert extended == straight
     assert longer.history["val.loss"][:8] == short.history["val.loss"]
@@ -56,8 +57,8 @@ def test_an_extended_run_has_the_bits_of_one_so_long_from_the_start(served: Serv
 
 
 def test_a_run_is_verified_bit_for_bit(served: Serving) -> None:
-    run = served.client.runs.create(seed=4, **MOMENTUM).wait(60)
-    shown = run.verify(60)
+    run = served.client.runs.create(seed=4, **MOMENTUM).wait(scaled(60))
+    shown = run.verify(scaled(60))
     assert (shown.outcome, shown.first_difference, shown.reason) == ("match", None, None)
     assert served.client.runs.get(shown.by).verifies == run.id
     done = fitwell_command("verify", run.id, "--url", served.client.transport.url)
@@ -66,11 +67,11 @@ def test_a_run_is_verified_bit_for_bit(served: Serving) -> None:
 
 def test_the_kept_weights_are_those_of_the_best_and_of_the_last_epoch(served: Serving) -> None:
     wild = {**SPEC, "optimizer": {"kind": "sgd", "lr": 2.0}, "epochs": 12}
-    run = served.client.runs.create(seed=1, **wild).wait(60)
+    run = served.client.runs.create(seed=1, **wild).wait(scaled(60))
     assert run.best is not None
     best = run.best["epoch"]
     assert best < 12, "a learning rate at which the last epoch is not the best"
-    until = served.client.runs.create(seed=1, **{**wild, "epochs": best}).wait(60)
+    until = served.client.runs.create(seed=1, **{**wild, "epochs": best}).wait(scaled(60))
     ours, theirs = (load_file(files(served, one.id)[at]) for one, at in ((run, "best"), (until, "last")))
     assert ours.keys() == {"layers.0.weight", "layers.0.bias", "layers.1.weight", "layers.1.bias"}
     for name, values in ours.items():
@@ -79,16 +80,16 @@ def test_the_kept_weights_are_those_of_the_best_and_of_the_last_epoch(served: Se
 
 
 def test_a_warm_start_begins_where_the_other_run_ended(served: Serving) -> None:
-    first = served.client.runs.create(seed=5, **SPEC).wait(60)
+    first = served.client.runs.create(seed=5, **SPEC).wait(scaled(60))
     warm = {**SPEC, "epochs": 3, "evaluate": {"before_training": True}, "warm_start": {"run_id": first.id}}
-    run = served.client.runs.create(seed=6, **warm).wait(60)
+    run = served.client.runs.create(seed=6, **warm).wait(scaled(60))
     epoch_0 = call(served, "GET", f"{run.id}/history?since_epoch=-1")
     assert epoch_0["epoch"][0] == 0
     assert epoch_0["series"]["test.loss"][0] == first.history["test.loss"][-1]
-    again = served.client.runs.create(seed=6, reuse=False, **warm).wait(60)
+    again = served.client.runs.create(seed=6, reuse=False, **warm).wait(scaled(60))
     digests = {one.model_dump()["determinism"]["digest"] for one in (run, again)}
     assert len(digests) == 1
-    cold = served.client.runs.create(seed=6, **{**warm, "warm_start": None}).wait(60)
+    cold = served.client.runs.create(seed=6, **{**warm, "warm_start": None}).wait(scaled(60))
     assert cold.model_dump()["determinism"]["digest"] not in digests
 
 

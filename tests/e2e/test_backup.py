@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.processes import eventually, serving
+from tests.patience import eventually, scaled
+from tests.processes import serving
 
 pytestmark = pytest.mark.slow
 SPEC: dict[str, Any] = {
@@ -24,7 +25,7 @@ SPEC: dict[str, Any] = {
 
 def backup(home: Path, target: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "fitwell.cli", "backup", str(target), "--data-dir", str(home), "--json"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=scaled(120), check=False)
 
 
 def test_a_backup_of_a_busy_server_is_a_server_that_goes_on_with_the_same_bits(tmp_path: Path) -> None:
@@ -32,20 +33,20 @@ def test_a_backup_of_a_busy_server_is_a_server_that_goes_on_with_the_same_bits(t
     table = tmp_path / "rows.csv"
     table.write_text("\n".join(["x,y,label", *(f"{i % 7},{i % 5},{'ab'[i % 2]}" for i in range(60))]))
     with serving(home) as first:
-        done = first.client.runs.create(**{**SPEC, "epochs": 5}).wait(60)
+        done = first.client.runs.create(**{**SPEC, "epochs": 5}).wait(scaled(60))
         upload = first.client.datasets.upload(table, target="label")
         busy = first.client.runs.create(seed=1, **SPEC)
         eventually(lambda: busy.refresh().progress.epoch > 50)
         told = backup(home, copy)
         assert (told.returncode, json.loads(told.stdout)["lost"]) == (0, []), told.stderr
         assert json.loads(told.stdout)["files"] >= 4
-        straight = busy.wait(120)
+        straight = busy.wait(scaled(120))
         losses = straight.history.series["val.loss"]
     shutil.rmtree(home)
     with serving(copy) as second:
         assert second.client.runs.get(done.id).predict(split="test", indices=[0]).labels
         assert second.client.datasets.get(upload.id).preview()["rows"]
-        again = second.client.runs.get(busy.id).wait(120)
+        again = second.client.runs.get(busy.id).wait(scaled(120))
         assert again.determinism is not None and straight.determinism is not None  # noqa: PT018 - for the types
         assert (again.determinism.resumes, again.determinism.digest) == (1, straight.determinism.digest)
         assert again.history.series["val.loss"] == losses
@@ -54,7 +55,7 @@ def test_a_backup_of_a_busy_server_is_a_server_that_goes_on_with_the_same_bits(t
 def test_a_backup_says_what_is_lost_and_what_is_in_the_way(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with serving(home) as served:
-        served.client.runs.create(**{**SPEC, "epochs": 3}).wait(60)
+        served.client.runs.create(**{**SPEC, "epochs": 3}).wait(scaled(60))
     weights = next((home / "checkpoints").rglob("*.safetensors"))
     weights.write_bytes(b"spoiled")
     told = backup(home, tmp_path / "copy")

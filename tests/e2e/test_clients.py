@@ -19,7 +19,8 @@ import fitwell
 from fitwell.conditions import Condition
 from fitwell.sync_async import _Method
 from tests.fitwell.client_modes import WAYS, Ask, asking
-from tests.processes import Serving, eventually, serving
+from tests.patience import eventually, scaled
+from tests.processes import Serving, serving
 
 pytestmark = pytest.mark.slow
 SPEC: dict[str, Any] = {
@@ -44,12 +45,12 @@ def ask(request: pytest.FixtureRequest, served: Serving) -> Ask:
 
 @pytest.fixture(scope="module")
 def run(served: Serving) -> fitwell.Run:
-    return served.client.runs.create(**SPEC).wait(60)
+    return served.client.runs.create(**SPEC).wait(scaled(60))
 
 
 @pytest.fixture(scope="module")
 def study(served: Serving) -> fitwell.Study:
-    return served.client.studies.create(**STUDY).wait(90)
+    return served.client.studies.create(**STUDY).wait(scaled(90))
 
 
 def plain(came: Any) -> Any:
@@ -80,7 +81,7 @@ READS: dict[str, Callable[[Any, Any, Any], list[Callable[[Any], Any]]]] = {
     "validate": lambda r, s, _: [lambda c: c.runs.validate(**SPEC)],
     "study": lambda r, s, _: [lambda c: c.studies.get(s.id)],
     "studies": lambda r, s, _: [lambda c: c.studies.list()],
-    "study.wait": lambda r, s, _: [lambda c: c.studies.get(s.id), lambda study: study.wait(5)],
+    "study.wait": lambda r, s, _: [lambda c: c.studies.get(s.id), lambda study: study.wait(scaled(5))],
     "study.runs": lambda r, s, _: [lambda c: c.studies.get(s.id), lambda study: study.runs()],
     "study.stream": lambda r, s, _: [lambda c: c.studies.get(s.id), lambda study: study.stream()],
     "histories": lambda r, s, _: [lambda c: c.studies.get(s.id), lambda study: study.histories()],
@@ -116,7 +117,7 @@ def test_every_method_of_a_resource_is_there_for_both() -> None:
 
 
 def test_a_run_goes_from_submit_to_files(ask: Ask, run: fitwell.Run, tmp_path: Path) -> None:
-    made = ask(lambda client: client.runs.create(**SPEC), lambda run: run.wait(30))
+    made = ask(lambda client: client.runs.create(**SPEC), lambda run: run.wait(scaled(30)))
     assert (made.reused_from, made.status, made.stack is None) == (run.id, "succeeded", False)
     assert made.determinism.class_ is not None
     assert json.loads(made.model_dump_json())["determinism"]["class"] == made.determinism.class_
@@ -131,7 +132,7 @@ def test_a_run_goes_from_submit_to_files(ask: Ask, run: fitwell.Run, tmp_path: P
 
 def test_a_run_on_numbers_is_read_drawn_and_judged_like_one_on_classes(ask: Ask, served: Serving) -> None:
     body = {"dataset": "linear", "model": "linear", "optimizer": {"kind": "sgd", "lr": 0.01}, "epochs": 4}
-    run = ask(lambda client: client.runs.create(**body), lambda run: run.wait(60))
+    run = ask(lambda client: client.runs.create(**body), lambda run: run.wait(scaled(60)))
     predicted = ask(lambda client: client.runs.get(run.id), lambda run: run.predict(split="test", indices=[0, 1]))
     assert (len(predicted.predictions), len(predicted.targets), predicted.labels) == (2, 2, [])
     frame = ask(lambda client: client.runs.history(run.id)).to_pandas()
@@ -149,7 +150,7 @@ def test_reports_are_files_that_hold_all_they_show(
         text = path.read_text()
         assert (path.name, named in text, "<svg" in text, "<script" in text) == (f"{named}.html", True, True, False)
     command = [sys.executable, "-m", "fitwell.cli", "report", study.id, "--url", served.client.transport.url]
-    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=scaled(60), check=True)
     assert told.stdout.strip() == f"{study.id}.html"
 
 
@@ -157,11 +158,11 @@ def test_a_run_is_changed_cloned_extended_verified_and_deleted(ask: Ask, run: fi
     def got(client: Any) -> Any:
         return client.runs.get(run.id)
 
-    clone = ask(got, lambda run: run.clone({"seed": 1}, name="twin"), lambda run: run.wait(30))
+    clone = ask(got, lambda run: run.clone({"seed": 1}, name="twin"), lambda run: run.wait(scaled(30)))
     assert (clone.seed, clone.name, clone.spec["optimizer"]["lr"]) == (1, "twin", 0.1)
-    longer = ask(lambda client: client.runs.get(clone.id), lambda run: run.extend(6), lambda run: run.wait(30))
+    longer = ask(lambda client: client.runs.get(clone.id), lambda run: run.extend(6), lambda run: run.wait(scaled(30)))
     assert longer.progress.epoch == 6
-    assert ask(got, lambda run: run.verify(30)).outcome == "match"
+    assert ask(got, lambda run: run.verify(scaled(30))).outcome == "match"
     changed = ask(lambda client: client.runs.get(clone.id), lambda run: run.change(labels={"a": "b"}))
     assert changed.labels == {"a": "b"}
     ask(lambda client: client.runs.get(clone.id), lambda run: run.delete())
@@ -183,7 +184,7 @@ def test_a_run_is_paused_resumed_cancelled_and_retried(ask: Ask, served: Serving
     ask(got, lambda run: run.pause())
     eventually(lambda: status() == "paused")
     assert ask(got, lambda run: run.resume()).status == "queued"
-    ended = ask(got, lambda run: run.cancel(), lambda run: run.wait(30, check=False))
+    ended = ask(got, lambda run: run.cancel(), lambda run: run.wait(scaled(30), check=False))
     assert (ended.status, ended.terminal) == ("cancelled", True)
     with pytest.raises(fitwell.RunFailed, match="cancelled"):
         ask(got, lambda run: run.wait(1))
@@ -216,7 +217,7 @@ def test_a_study_gets_seeds_and_is_cancelled_and_deleted(ask: Ask) -> None:
     study = ask(lambda client: client.studies.create(**{**STUDY, "base": base}))
     more = ask(lambda client: client.studies.get(study.id), lambda study: study.add_seeds(1))
     assert more.seeds == [0, 1, 2, 3]
-    ask(lambda client: client.studies.get(study.id), lambda study: study.cancel(), lambda study: study.wait(30))
+    ask(lambda client: client.studies.get(study.id), lambda study: study.cancel(), lambda study: study.wait(scaled(30)))
     ask(lambda client: client.studies.get(study.id), lambda study: study.delete())
     with pytest.raises(fitwell.errors.StudyNotFound):
         ask(lambda client: client.studies.get(study.id))
@@ -230,7 +231,7 @@ def test_an_upload_is_trained_on_by_either(ask: Ask, tmp_path: Path) -> None:
     assert (dataset.classes, dataset.rows_train + dataset.rows_test) == (["a", "b"], 60)
     assert ask(lambda client: client.datasets.get(dataset.id), lambda data: data.preview())["rows"]
     body = {**SPEC, "dataset": dataset, "epochs": 2}
-    run = ask(lambda client: client.runs.create(**body), lambda run: run.wait(30))
+    run = ask(lambda client: client.runs.create(**body), lambda run: run.wait(scaled(30)))
     assert run.status == "succeeded"
 
 
@@ -241,7 +242,7 @@ def test_many_runs_are_awaited_at_once(served: Serving) -> None:
 
             async def one(seed: int) -> None:
                 run = await client.runs.create(seed=seed, **SPEC)
-                ended.append((await run.wait(60)).status)
+                ended.append((await run.wait(scaled(60))).status)
 
             async with anyio.create_task_group() as group:
                 for seed in range(10, 22):
@@ -260,7 +261,7 @@ def test_the_command_line_the_client_and_the_api_compare_to_the_same_digit(
     by_client = study.compare(at="last", metric="test.loss", curves=["val.loss"], pairs="all").model_dump_json()
     command = [sys.executable, "-m", "fitwell.cli", "compare", study.id, "--json", "--url", url, "--at", "last"]
     command += ["--metric", "test.loss", "--curves", "val.loss", "--pairs", "all"]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    told = subprocess.run(command, capture_output=True, text=True, timeout=scaled(60), check=True)
 
     def digits(text: str) -> Any:
         return json.loads(text, parse_float=lambda figure: float(figure).hex(), parse_int=lambda one: float(one).hex())

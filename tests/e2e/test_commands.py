@@ -25,6 +25,7 @@ from fitwell.cli import app
 from fitwell.commands.specs.init import RUN, STUDY
 from fitwell.exit_codes import Exit
 from tests.fitwell.test_commands import with_all
+from tests.patience import scaled
 from tests.processes import Serving, serving
 
 pytestmark = pytest.mark.slow
@@ -44,7 +45,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 @pytest.fixture(scope="module")
 def run(served: Serving) -> fitwell.Run:
-    return served.client.runs.create(name="[red]", **SPEC).wait(60)
+    return served.client.runs.create(name="[red]", **SPEC).wait(scaled(60))
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def told(served: Serving, *arguments: str, **environment: str) -> subprocess.Com
     surroundings = {**os.environ, "FITWELL_URL": served.client.transport.url, **environment}
     done = subprocess.run(
         [sys.executable, "-m", "fitwell.cli", *arguments],
-        env=surroundings, capture_output=True, text=True, timeout=120, check=False,
+        env=surroundings, capture_output=True, text=True, timeout=scaled(120), check=False,
     )  # fmt: skip
     assert "Traceback" not in done.stderr, done.stderr
     return done
@@ -130,7 +131,9 @@ def test_a_run_is_exported_as_what_its_history_is(served: Serving, run: fitwell.
 
 
 def test_a_study_is_exported_run_by_run(served: Serving, tmp_path: Path) -> None:
-    study = served.client.studies.create(base=SPEC, arms={"a": {}, "b": {"optimizer": {"lr": 0.2}}}, seeds=2).wait(60)
+    study = served.client.studies.create(base=SPEC, arms={"a": {}, "b": {"optimizer": {"lr": 0.2}}}, seeds=2).wait(
+        scaled(60)
+    )
     done = told(served, "export", study.id, "--to", str(tmp_path / "new" / "folder"))
     files = {Path(line).name for line in done.stdout.splitlines()}
     assert files == {f"{run.id}.csv" for run in study.runs()}
@@ -150,7 +153,7 @@ def test_a_study_is_listed_shown_given_seeds_cancelled_and_removed(served: Servi
     assert (shown.returncode, "1 arms" in shown.stdout) == (0, True)
     assert told(served, "rm", name).returncode == Exit.REFUSED
     assert told(served, "cancel", name).returncode == 0
-    served.client.studies.get(name).wait(30)
+    served.client.studies.get(name).wait(scaled(30))
     assert told(served, "rm", name).stdout == f"{name} is deleted\n"
     assert told(served, "show", name).returncode == Exit.REFUSED
 
@@ -184,7 +187,7 @@ def shown_on_a_terminal(command: list[str]) -> str:
                     written += os.read(ours, 65536)
                 except OSError:  # the other side is closed
                     break
-        assert process.wait(10) == 0
+        assert process.wait(scaled(10)) == 0
     os.close(ours)
     return re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", written.decode())
 
@@ -205,10 +208,10 @@ def test_the_catalog_tells_of_families_parts_and_fields(served: Serving) -> None
 def test_a_run_is_paused_resumed_retried_and_removed(served: Serving, spec: str) -> None:
     long = json.loads(told(served, "submit", spec, "--set", "epochs=100000", "--json").stdout)["id"]
     assert told(served, "cancel", long).returncode == 0
-    served.client.runs.get(long).wait(30, check=False)
+    served.client.runs.get(long).wait(scaled(30), check=False)
     assert told(served, "retry", long).returncode == 0
     assert told(served, "pause", long).returncode in (Exit.OK, Exit.REFUSED)
     assert told(served, "rm", long).returncode == Exit.REFUSED
     told(served, "cancel", long)
-    served.client.runs.get(long).wait(30, check=False)
+    served.client.runs.get(long).wait(scaled(30), check=False)
     assert told(served, "rm", long).stdout == f"{long} is deleted\n"

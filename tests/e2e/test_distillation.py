@@ -10,7 +10,8 @@ import pytest
 
 from fitwell.run import Run
 from tests.e2e.test_serve import SPEC
-from tests.processes import Serving, eventually, serving
+from tests.patience import eventually, scaled
+from tests.processes import Serving, serving
 
 pytestmark = pytest.mark.slow
 TEACHER: dict[str, Any] = {**SPEC, "model": {"kind": "mlp", "hidden": [48]}, "seed": 1}
@@ -46,7 +47,7 @@ def test_a_student_waits_for_its_teacher_and_its_losses_are_series_of_their_own(
     assert run.status == "waiting"
     assert run.waiting_reason is not None
     assert "its teachers" in run.waiting_reason
-    done = run.wait(60)
+    done = run.wait(scaled(60))
     assert done.status == "succeeded"
     teacher = teacher_of(served, done)
     assert teacher.status == "succeeded"
@@ -56,16 +57,16 @@ def test_a_student_waits_for_its_teacher_and_its_losses_are_series_of_their_own(
         assert total == pytest.approx(of_labels + added, rel=1e-9)
     named = served.client.runs.create(
         **STUDENT, reuse=False, **learning({"run_id": teacher.id}, alpha=0.25, beta=3.0, temperature=2.0)
-    ).wait(60)
+    ).wait(scaled(60))
     assert digest(named) == digest(done)
-    plain = served.client.runs.create(**STUDENT).wait(60)
+    plain = served.client.runs.create(**STUDENT).wait(scaled(60))
     assert digest(plain) != digest(done)
-    assert done.verify(60).outcome == "match"
+    assert done.verify(scaled(60)).outcome == "match"
 
 
 def test_an_assistant_stands_between_teacher_and_student(served: Serving) -> None:
     assistant = {**SPEC, "model": {"kind": "mlp", "hidden": [24]}, **learning({"spec": {**TEACHER, "seed": 2}})}
-    run = served.client.runs.create(**STUDENT, **learning({"spec": assistant})).wait(90)
+    run = served.client.runs.create(**STUDENT, **learning({"spec": assistant})).wait(scaled(90))
     assert run.status == "succeeded"
     middle = teacher_of(served, run)
     first = teacher_of(served, middle)
@@ -85,7 +86,7 @@ def test_a_teacher_that_diverges_fails_its_student_with_a_reason(served: Serving
 
 
 def test_a_student_whose_teachers_file_is_broken_fails_alone(served: Serving) -> None:
-    teacher = served.client.runs.create(**{**TEACHER, "seed": 5}).wait(60)
+    teacher = served.client.runs.create(**{**TEACHER, "seed": 5}).wait(scaled(60))
     for path in (served.home / "checkpoints" / teacher.id).glob("*.safetensors"):
         path.write_bytes(b"not tensors")
     arms = {"plain": {}, "taught": learning({"run_id": teacher.id})}
@@ -101,7 +102,7 @@ def test_a_student_whose_teachers_file_is_broken_fails_alone(served: Serving) ->
 
 
 def ended_runs(served: Serving, study_id: str) -> list[dict[str, Any]] | None:
-    answer = httpx2.get(f"{served.client.transport.url}/v1/runs?study_id={study_id}", timeout=30)
+    answer = httpx2.get(f"{served.client.transport.url}/v1/runs?study_id={study_id}", timeout=scaled(30))
     runs: list[dict[str, Any]] = answer.json()["data"]
     return runs if all(run["terminal"] for run in runs) else None
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import scaled
 from tests.processes import serving
 
 pytestmark = pytest.mark.slow
@@ -59,10 +60,10 @@ def test_a_generated_client_submits_a_run_and_a_study_and_reads_what_came(tmp_pa
         command += ["--output-path", str(tmp_path / "generated"), "--fail-on-warning"]
         command += ["--config", str(ROOT / "examples/openapi-python-client.yaml")]
         environment = {**os.environ, "PATH": f"{GENERATOR}:{os.environ['PATH']}"}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=scaled(60), check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         program = [str(GENERATOR / "python"), "-c", PROGRAM, served.client.transport.url, json.dumps(BODY)]
-        told = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+        told = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, timeout=scaled(60), check=False)
         assert told.returncode == 0, told.stderr
         found = json.loads(told.stdout)
     assert (found["epoch"], len(found["losses"]), found["verdict"], found["n"]) == ([1, 2, 3], 3, "undecided", 2)

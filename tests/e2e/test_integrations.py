@@ -23,8 +23,9 @@ from fitwell.exit_codes import MEANINGS, Exit
 from fitwell.exporters import mlflow
 from fitwell.exporters.mlflow import Tracking
 from fitwell.history import History
+from tests.patience import eventually, scaled
 from tests.plugins.servers import installed
-from tests.processes import Serving, eventually, free_port, serving
+from tests.processes import Serving, free_port, serving
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -54,13 +55,15 @@ def secret(served: Serving) -> str:
 
 @pytest.fixture(scope="module")
 def run(served: Serving) -> fitwell.Run:
-    return served.client.runs.create(name="to be exported", labels={"course": "dl"}, **SPEC).wait(60)
+    return served.client.runs.create(name="to be exported", labels={"course": "dl"}, **SPEC).wait(scaled(60))
 
 
 def command(served: Serving, secret: str, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "FITWELL_URL": served.client.transport.url, "FITWELL_TOKEN": secret}
     line = [sys.executable, "-m", "fitwell.cli", *arguments]
-    return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=120, check=False, **more)
+    return subprocess.run(
+        line, env=environment, capture_output=True, text=True, timeout=scaled(120), check=False, **more
+    )
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:tensorboard", "ignore::UserWarning")
@@ -97,7 +100,7 @@ def tracker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         assert process.poll() is None, (home / "log").read_text()
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=1):
-                return httpx2.get(f"http://127.0.0.1:{port}/health", timeout=5).status_code == 200
+                return httpx2.get(f"http://127.0.0.1:{port}/health", timeout=scaled(5)).status_code == 200
         except (OSError, httpx2.TransportError):
             return False
 
@@ -106,7 +109,7 @@ def tracker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         os.killpg(process.pid, 15)
-        process.wait(30)
+        process.wait(scaled(30))
 
 
 def tracked(url: str, run_id: str) -> dict[str, Any]:
@@ -168,7 +171,7 @@ def test_no_mlflow_server_is_a_sentence(served: Serving, secret: str, run: fitwe
 def test_optuna_searches_and_prunes(served: Serving, secret: str) -> None:
     environment = {**os.environ, "FITWELL_URL": served.client.transport.url, "FITWELL_TOKEN": secret}
     line = [sys.executable, str(ROOT / "examples/optuna_search.py")]
-    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=scaled(200), check=False)
     assert done.returncode == 0, done.stderr
     found = re.search(r"val\.loss (\S+) with .*; (\d+) of 12 trials were pruned", done.stdout)
     assert found is not None
@@ -201,7 +204,7 @@ def acted(served: Serving, secret: str, tmp_path: Path, **inputs: str) -> tuple[
     environment = {**os.environ, **variables, **path, "GITHUB_OUTPUT": str(outputs)}
     shell = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
     done = subprocess.run(
-        shell, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+        shell, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=scaled(120), check=False
     )
     told = dict(line.split("=", 1) for line in outputs.read_text().splitlines())
     return done.returncode, done.stdout + done.stderr, told
@@ -274,7 +277,7 @@ def test_an_assistant_submits_reads_and_compares_over_stdio(served: Serving, sec
             assert {one["status"] for one in listed} == {"succeeded"}
             arms = {"plain": {}, "more": {"optimizer": {"lr": 0.2}}}
             study = answer_of(await session.call_tool("submit_study", {"base": SPEC, "arms": arms, "seeds": 2}))
-            served.client.studies.get(study["id"]).wait(60)
+            served.client.studies.get(study["id"]).wait(scaled(60))
             compared = answer_of(await session.call_tool("compare_study", {"study_id": study["id"]}))
             assert [arm["n"] for arm in compared["arms"]] == [2, 2]
             wrong = await session.call_tool("submit_run", {"spec": {**SPEC, "optimizer": {"kind": "sgdd"}}})

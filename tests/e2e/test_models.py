@@ -19,7 +19,8 @@ from safetensors.numpy import load_file
 
 import fitwell
 from tests.e2e.test_serve import LONG, SPEC
-from tests.processes import Serving, eventually, serving
+from tests.patience import eventually, scaled
+from tests.processes import Serving, serving
 from worker.spec.datasets.digits import Digits
 from worker.spec.run import RunSpec
 
@@ -50,7 +51,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 @pytest.mark.parametrize("name", RUNS)
 def test_predictions_have_the_loss_and_accuracy_that_the_engine_measured(served: Serving, name: str) -> None:
-    run = served.client.runs.create(**{**SPEC, "epochs": 12, **RUNS[name]}).wait(60)
+    run = served.client.runs.create(**{**SPEC, "epochs": 12, **RUNS[name]}).wait(scaled(60))
     assert run.best is not None
     history, dataset = run.history, RunSpec.of(run.spec).dataset
     rows = {"test": ("", len(ALL)), "val": ("", dataset.validation_rows), "train": ("_eval", dataset.training_rows)}
@@ -69,7 +70,7 @@ def test_predictions_have_the_loss_and_accuracy_that_the_engine_measured(served:
 
 
 def test_fetched_files_are_the_model(served: Serving, tmp_path: Path) -> None:
-    run = served.client.runs.create(seed=1, **SPEC).wait(60)
+    run = served.client.runs.create(seed=1, **SPEC).wait(scaled(60))
     onnx, tensors = (run.download(f"model.{kind}", tmp_path, at="last") for kind in ("onnx", "safetensors"))
     session = onnxruntime.InferenceSession(onnx.read_bytes(), providers=["CPUExecutionProvider"])
     (logits,) = session.run(["logits"], {"input": DIGITS.test_x.astype(np.float32)})
@@ -113,9 +114,12 @@ def _predicts(run: fitwell.Run) -> bool:
 
 def test_a_download_goes_on_when_its_run_is_deleted_meanwhile(served: Serving) -> None:
     large = {**SPEC, "model": {"kind": "mlp", "hidden": [2500, 2500]}, "epochs": 1}
-    run = served.client.runs.create(seed=3, **large).wait(90)
+    run = served.client.runs.create(seed=3, **large).wait(scaled(90))
     url = f"{served.client.transport.url}/v1/runs/{run.id}/model"
-    with httpx2.stream("GET", f"{url}.safetensors") as weights, httpx2.stream("GET", f"{url}.onnx", timeout=30) as onnx:
+    with (
+        httpx2.stream("GET", f"{url}.safetensors") as weights,
+        httpx2.stream("GET", f"{url}.onnx", timeout=scaled(30)) as onnx,
+    ):
         parts = {weights: weights.iter_bytes(), onnx: onnx.iter_bytes()}
         begun = {answer: next(chunks) for answer, chunks in parts.items()}
         run.delete()
@@ -128,9 +132,11 @@ def test_a_download_goes_on_when_its_run_is_deleted_meanwhile(served: Serving) -
 
 
 def test_the_api_itself_loads_neither_torch_nor_what_predicts_and_draws(served: Serving) -> None:
-    run = served.client.runs.create(seed=4, **SPEC).wait(60)
+    run = served.client.runs.create(seed=4, **SPEC).wait(scaled(60))
     for name in ("curve.svg", "curve.png", "predictions.png", "model.onnx"):
-        assert httpx2.get(f"{served.client.transport.url}/v1/runs/{run.id}/{name}", timeout=30).status_code == 200
+        assert (
+            httpx2.get(f"{served.client.transport.url}/v1/runs/{run.id}/{name}", timeout=scaled(30)).status_code == 200
+        )
     service = served.part("service")
     assert service is not None
     (limited,) = [one for one in service.children() if "service.sandbox.predicting.process" in one.cmdline()]
@@ -142,7 +148,7 @@ def test_the_api_itself_loads_neither_torch_nor_what_predicts_and_draws(served: 
 
 def test_what_predicts_ends_when_the_service_is_killed(tmp_path: Path) -> None:
     with serving(tmp_path / "home") as served:
-        run = served.client.runs.create(**SPEC).wait(60)
+        run = served.client.runs.create(**SPEC).wait(scaled(60))
         run.predict([[0] * 64])
         service = served.part("service")
         assert service is not None

@@ -16,6 +16,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score, root_mean_squared_error
 
 import fitwell
+from tests.patience import scaled
 from tests.processes import Serving, serving
 from tests.service.datasets.making import csv_text, npz
 
@@ -40,7 +41,7 @@ def test_a_table_is_learned_in_the_targets_own_unit(served: Serving, tmp_path: P
     rows = [[*row, target] for row, target in zip(found.data.tolist(), found.target.tolist(), strict=True)]
     dataset = uploaded(served, tmp_path, csv_text([*found.feature_names, "progression"], rows), task="regression")
     assert (dataset.task, dataset.classes, dataset.order) == ("regression", [], "random")
-    run = served.client.runs.create(dataset=dataset.spec, epochs=500, **SIMPLE).wait(60)
+    run = served.client.runs.create(dataset=dataset.spec, epochs=500, **SIMPLE).wait(scaled(60))
     count = dataset.rows_test
     said = run.predict(split="test", indices=range(count), at="last")
     predictions, targets = np.array(said.predictions, float), np.array(said.targets, float)
@@ -73,7 +74,7 @@ def test_a_series_is_validated_and_tested_by_what_comes_after_it(served: Serving
     dataset = uploaded(served, tmp_path, npz(x=x, y=y), order="time", test_size=80)
     assert (dataset.task, dataset.order, dataset.rows_test) == ("regression", "time", 80)
     asked, optimizer = {**dataset.spec, "validation_size": 60}, {"kind": "momentum", "lr": 0.05}
-    run = served.client.runs.create(dataset=asked, epochs=1500, **{**SIMPLE, "optimizer": optimizer}).wait(60)
+    run = served.client.runs.create(dataset=asked, epochs=1500, **{**SIMPLE, "optimizer": optimizer}).wait(scaled(60))
     held_out = run.predict(split="val", indices=range(60), at="last")
     np.testing.assert_allclose(held_out.targets or (), y[-140:-80])
     np.testing.assert_allclose(run.predict(split="test", indices=range(80)).targets or (), y[-80:])
@@ -109,7 +110,7 @@ def test_which_penalty_finds_the_coefficients_is_compared_over_paired_seeds(serv
         seeds=8,
         metric="test.r2",
         at="last",
-    ).wait(90)
+    ).wait(scaled(90))
     data = {(run.seed, run.spec["dataset"]["data_seed"]) for run in served.client.runs.list(study_id=study.id)}
     assert data == {(seed, seed) for seed in range(8)}, "each seed has data of its own, and all arms have them"
     verdicts = {pair.arm: pair.verdict for pair in study.compare().pairs}
@@ -120,7 +121,7 @@ def test_which_penalty_finds_the_coefficients_is_compared_over_paired_seeds(serv
 
 
 def test_what_a_regression_does_not_have_is_refused_with_what_it_has(served: Serving) -> None:
-    run = served.client.runs.create(dataset={"kind": "linear"}, epochs=40, **SIMPLE).wait(60)
+    run = served.client.runs.create(dataset={"kind": "linear"}, epochs=40, **SIMPLE).wait(scaled(60))
     answer = served.client.transport
     with pytest.raises(fitwell.FitwellError, match="r2 and rmse"):
         answer.request("GET", f"/v1/runs/{run.id}/confusion")

@@ -18,7 +18,8 @@ import httpx2
 import psutil
 import pytest
 
-from tests.processes import Serving, eventually, free_port, serving
+from tests.patience import eventually, scaled
+from tests.processes import Serving, free_port, serving
 from worker.spec.datasets.fashion_mnist import FashionMNIST
 
 pytestmark = pytest.mark.slow
@@ -41,7 +42,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 
 def test_a_run_goes_from_post_to_an_honest_loss_curve(served: Serving) -> None:
-    run = served.client.runs.create(name="first", **SPEC).wait(60)
+    run = served.client.runs.create(name="first", **SPEC).wait(scaled(60))
     history = run.history
     assert (run.status, history.complete, history.epoch) == ("succeeded", True, list(range(1, 9)))
     for name in (
@@ -61,7 +62,7 @@ def test_a_run_goes_from_post_to_an_honest_loss_curve(served: Serving) -> None:
 
 
 def test_the_finished_models_confusion_matrix_agrees_with_its_last_test_accuracy(served: Serving) -> None:
-    run = served.client.runs.create(seed=5, **SPEC).wait(60)
+    run = served.client.runs.create(seed=5, **SPEC).wait(scaled(60))
     shown = httpx2.get(f"{served.client.transport.url}/v1/runs/{run.id}/confusion").json()
     hits, rows = sum(shown["counts"][i][i] for i in range(10)), sum(map(sum, shown["counts"]))
     assert hits / rows == run.history["test.accuracy"][-1]
@@ -71,8 +72,8 @@ def test_runs_that_can_share_a_stack_do(served: Serving) -> None:
     arms = [[], [{"kind": "dropout", "p": 0.2}], [{"kind": "l2", "strength": 0.01}]]
     blocker = served.client.runs.create(seed=99, **BLOCKER)
     runs = [served.client.runs.create(seed=7, regularizers=arm, **SPEC) for arm in arms]
-    sizes = {run.wait(60).model_dump()["stack"]["size"] for run in runs}
-    blocker.wait(60)
+    sizes = {run.wait(scaled(60)).model_dump()["stack"]["size"] for run in runs}
+    blocker.wait(scaled(60))
     assert sizes == {3}
 
 
@@ -108,11 +109,11 @@ def test_a_long_poll_answers_when_something_changes_and_not_before(served: Servi
     run.cancel()
     while not changed.json()["terminal"]:
         tag = changed.headers["etag"]
-        changed = httpx2.get(url, headers={"if-none-match": tag, "prefer": "wait=15"}, timeout=20)
+        changed = httpx2.get(url, headers={"if-none-match": tag, "prefer": "wait=15"}, timeout=scaled(20))
         assert changed.status_code == 200
     assert changed.json()["status"] == "cancelled"
     began = time.monotonic()
-    same = httpx2.get(url, headers={"if-none-match": changed.headers["etag"], "prefer": "wait=1"}, timeout=20)
+    same = httpx2.get(url, headers={"if-none-match": changed.headers["etag"], "prefer": "wait=1"}, timeout=scaled(20))
     assert (same.status_code, same.headers["preference-applied"]) == (304, "wait=1")
     assert time.monotonic() - began >= 0.9
 
@@ -121,7 +122,7 @@ def test_a_waiting_poll_hears_of_the_next_epoch(served: Serving) -> None:
     run = served.client.runs.create(seed=14, **LONG)
     url = f"{served.client.transport.url}/v1/runs/{run.id}"
     first = httpx2.get(url)
-    answer = httpx2.get(url, headers={"if-none-match": first.headers["etag"], "prefer": "wait=20"}, timeout=30)
+    answer = httpx2.get(url, headers={"if-none-match": first.headers["etag"], "prefer": "wait=20"}, timeout=scaled(30))
     assert answer.status_code == 200
     assert answer.headers["etag"] != first.headers["etag"]
     run.cancel()
@@ -135,16 +136,16 @@ def test_cancel_leaves_the_mates_as_they_would_have_been(served: Serving) -> Non
     eventually(lambda: doomed.refresh().progress.epoch > 3)
     doomed.cancel()
     assert eventually(lambda: doomed.refresh() if doomed.refresh().terminal else None, 12).status == "cancelled"
-    mate = mate.wait(120)
-    alone = served.client.runs.create(seed=21, reuse=False, **shared).wait(120)
+    mate = mate.wait(scaled(120))
+    alone = served.client.runs.create(seed=21, reuse=False, **shared).wait(scaled(120))
     assert mate.model_dump()["determinism"]["digest"] == alone.model_dump()["determinism"]["digest"]
     assert (mate.model_dump()["stack"]["size"], alone.model_dump()["stack"]["size"]) == (2, 1)
-    blocker.wait(60)
+    blocker.wait(scaled(60))
 
 
 def test_a_diverging_run_fails_with_its_history_kept(served: Serving) -> None:
     wild = {**SPEC, "regularizers": [{"kind": "l2", "strength": 1e6}]}
-    run = served.client.runs.create(seed=31, **wild).wait(60, check=False)
+    run = served.client.runs.create(seed=31, **wild).wait(scaled(60), check=False)
     assert run.error is not None
     assert (run.status, run.error.code) == ("failed", "diverged")
     history = run.history
@@ -154,7 +155,7 @@ def test_a_diverging_run_fails_with_its_history_kept(served: Serving) -> None:
 
 def test_early_stopping_ends_a_run_as_its_history_says(served: Serving) -> None:
     rule = {"kind": "early_stopping", "metric": "val.loss", "patience": 3}
-    run = served.client.runs.create(seed=32, stop=[rule], **{**SPEC, "epochs": 5000}).wait(120)
+    run = served.client.runs.create(seed=32, stop=[rule], **{**SPEC, "epochs": 5000}).wait(scaled(120))
     losses = [value for value in run.history["val.loss"] if value is not None]
     assert len(losses) < 5000
     assert losses.index(min(losses)) == len(losses) - 4
@@ -170,7 +171,7 @@ def test_the_api_never_loads_torch(served: Serving) -> None:
 
 def fitwell_command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "fitwell.cli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)
+    return subprocess.run(command, capture_output=True, text=True, timeout=scaled(120), check=False, **options)
 
 
 def test_the_command_line_submits_waits_lists_shows_and_cancels(served: Serving, tmp_path: Path) -> None:
@@ -214,7 +215,7 @@ def test_sigterm_gives_the_run_back_and_the_next_start_goes_on(tmp_path: Path) -
     with serving(home, port) as second:
         again = second.client.runs.get(run.id)
         assert again.progress.epoch > 20
-        done = again.wait(60)
+        done = again.wait(scaled(60))
         assert done.status == "succeeded"
         assert done.model_dump()["determinism"]["resumes"] == 1
         assert done.history.revision == 0
@@ -271,7 +272,9 @@ def test_a_regularizer_dropped_in_as_one_file_is_in_the_catalog_in_openapi_and_t
         assert "sign_penalty" in [part["kind"] for part in catalog["regularizers"]]
         document = served.client.transport.request("GET", "/openapi.json").json()
         assert "SignPenalty" in document["components"]["schemas"]
-        run = served.client.runs.create(regularizers=[{"kind": "sign_penalty", "strength": 0.01}], **SPEC).wait(60)
+        run = served.client.runs.create(regularizers=[{"kind": "sign_penalty", "strength": 0.01}], **SPEC).wait(
+            scaled(60)
+        )
         assert (run.last["penalty.sign_penalty"] or 0) > 0
 
 
@@ -283,7 +286,7 @@ def test_the_overfit_classifier_begins_as_a_plain_loop_does(served: Serving) -> 
     model = {"kind": "mlp", "hidden": [1024, 512]}
     run = served.client.runs.create(
         dataset=dataset, model=model, optimizer={"kind": "sgd", "lr": 0.01}, epochs=4, evaluate={"train": "never"}
-    ).wait(110)
+    ).wait(scaled(110))
     for value, expected in zip(run.history["train.loss"], (0.77, 0.48, 0.43, 0.40), strict=True):
         assert value == pytest.approx(expected, rel=0.04)
 
@@ -293,7 +296,7 @@ def test_many_waiting_clients_do_not_hold_up_the_others(served: Serving) -> None
     url = f"{served.client.transport.url}/v1/runs/{run.id}/events"
 
     def listen() -> None:
-        with httpx2.stream("GET", url, headers={"accept": "text/event-stream"}, timeout=30) as stream:
+        with httpx2.stream("GET", url, headers={"accept": "text/event-stream"}, timeout=scaled(30)) as stream:
             for _ in stream.iter_lines():
                 pass
 
@@ -301,10 +304,10 @@ def test_many_waiting_clients_do_not_hold_up_the_others(served: Serving) -> None
     for thread in threads:
         thread.start()
     eventually(lambda: run.refresh().status == "running")
-    assert httpx2.get(f"{served.client.transport.url}/healthz", timeout=5).status_code == 200
+    assert httpx2.get(f"{served.client.transport.url}/healthz", timeout=scaled(5)).status_code == 200
     run.cancel()
     for thread in threads:
-        thread.join(20)
+        thread.join(scaled(20))
     assert not any(thread.is_alive() for thread in threads)
 
 
@@ -326,14 +329,18 @@ def test_the_readmes_curl_and_python_run_as_they_stand(served: Serving) -> None:
     assert study.read_text().partition("fitwell serve\n")[2].strip() in blocks
     assert program.read_text().partition('"""\n\n')[2].strip() in blocks
     environment = {**os.environ, "FITWELL_URL": served.client.transport.url}
-    told = subprocess.run(["sh", str(script)], env=environment, capture_output=True, text=True, timeout=60, check=True)
+    told = subprocess.run(
+        ["sh", str(script)], env=environment, capture_output=True, text=True, timeout=scaled(60), check=True
+    )
     assert "event: run.succeeded" in told.stdout
     assert told.stdout.count("\n") == 1 + 20 + sum(line.startswith("event") for line in told.stdout.splitlines())
-    told = subprocess.run(["sh", str(study)], env=environment, capture_output=True, text=True, timeout=60, check=True)
+    told = subprocess.run(
+        ["sh", str(study)], env=environment, capture_output=True, text=True, timeout=scaled(60), check=True
+    )
     assert '"verdict": "' in told.stdout
     assert '"object":"diagnosis"' in told.stdout
     told = subprocess.run(
-        [sys.executable, str(program)], env=environment, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, str(program)], env=environment, capture_output=True, text=True, timeout=scaled(60), check=True
     )
     assert "val.loss" in told.stdout
     submitted = fitwell_command("submit", str(ROOT / "examples/overfit.yaml"), "--wait", env=environment)
@@ -356,7 +363,7 @@ def test_a_signal_at_any_moment_of_the_start_leaves_no_process_behind(delay: flo
     time.sleep(delay)
     mine = psutil.Process(process.pid).children(recursive=True)
     process.terminate()
-    process.wait(30)
+    process.wait(scaled(30))
     eventually(lambda: not [p for p in mine if p.is_running()], 5)
     marked = str(tmp_path / "d")
     assert not [p for p in psutil.process_iter() if marked in _environment(p).get("FITWELL_DATA_DIR", "")]

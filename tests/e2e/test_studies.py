@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from fitwell.study import Study
-from tests.processes import Serving, eventually, serving
+from tests.patience import eventually, scaled
+from tests.processes import Serving, serving
 
 pytestmark = pytest.mark.slow
 BASE: dict[str, Any] = {
@@ -40,7 +41,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 @pytest.fixture(scope="module")
 def study(served: Serving) -> Study:
     eventually(lambda: len(served.client.transport.request("GET", "/v1/workers").json()["data"]) == 2)
-    return served.client.studies.create(name="three", base=BASE, arms=ARMS, seeds=8).wait(120)
+    return served.client.studies.create(name="three", base=BASE, arms=ARMS, seeds=8).wait(scaled(120))
 
 
 def test_a_study_trains_as_stacks_that_its_workers_share(served: Serving, study: Study) -> None:
@@ -74,10 +75,10 @@ def test_a_run_that_pauses_and_goes_on_has_the_bits_of_one_that_did_not(served: 
     eventually(lambda: paused.refresh().status == "paused")
     reached = paused.refresh().progress.epoch
     assert 5 <= reached < 400
-    assert mate.wait(60).status == "succeeded"
+    assert mate.wait(scaled(60)).status == "succeeded"
     assert paused.refresh().progress.epoch == reached
-    done = paused.resume().wait(60)
-    straight = served.client.runs.create(reuse=False, **body).wait(60)
+    done = paused.resume().wait(scaled(60))
+    straight = served.client.runs.create(reuse=False, **body).wait(scaled(60))
     digests = [run.model_dump()["determinism"]["digest"] for run in (done, straight)]
     assert digests[0] == digests[1]
     assert done.history.series["val.loss"] == straight.history.series["val.loss"]
@@ -85,24 +86,24 @@ def test_a_run_that_pauses_and_goes_on_has_the_bits_of_one_that_did_not(served: 
 
 def test_a_network_that_grew_too_large_without_a_nan_has_diverged(served: Serving) -> None:
     """At a learning rate of 1e6 a narrow network's loss is 1e30, and finite: its units are dead."""
-    run = served.client.runs.create(**{**BASE, "optimizer": {"kind": "sgd", "lr": 1e6}}).wait(60, check=False)
+    run = served.client.runs.create(**{**BASE, "optimizer": {"kind": "sgd", "lr": 1e6}}).wait(scaled(60), check=False)
     found = run.diagnosis()
     assert found["verdict"] == "diverged"
     assert found["suggested_patch"] == {"optimizer": {"lr": 100000.0}}
 
 
 def test_what_a_diagnosis_suggests_can_be_trained(served: Serving) -> None:
-    run = served.client.runs.create(**{**BASE, "optimizer": {"kind": "sgd", "lr": 0.02}}).wait(60)
+    run = served.client.runs.create(**{**BASE, "optimizer": {"kind": "sgd", "lr": 0.02}}).wait(scaled(60))
     found = run.diagnosis()
     assert found["verdict"] == "underfits"
-    assert served.client.runs.create(**found["suggested_spec"]).wait(60).progress.epochs == 24
+    assert served.client.runs.create(**found["suggested_spec"]).wait(scaled(60)).progress.epochs == 24
 
 
 def test_a_study_is_cancelled_as_a_whole_and_deleted(served: Serving) -> None:
     study = served.client.studies.create(base={**BASE, "epochs": 100_000}, arms=ARMS, seeds=2)
     eventually(lambda: study.refresh().progress["epoch"] > 0)
     study.cancel()
-    ended = study.wait(60)
+    ended = study.wait(scaled(60))
     assert ended.progress["by_status"] == {"cancelled": 6}
     files = list(served.home.glob("checkpoints/*/*"))
     ended.delete()
@@ -114,7 +115,7 @@ def test_a_study_is_cancelled_as_a_whole_and_deleted(served: Serving) -> None:
 def folded(served: Serving) -> Study:
     base = {**BASE, "epochs": 6, "regularizers": [{"kind": "l2", "strength": 0.0}]}
     grid = {"regularizers.0.strength": [0.0, 0.003, 0.3]}
-    return served.client.studies.create(base=base, grid=grid, folds=3, seeds=2).wait(120)
+    return served.client.studies.create(base=base, grid=grid, folds=3, seeds=2).wait(scaled(120))
 
 
 def test_a_study_on_folds_chooses_what_its_histories_say(served: Serving, folded: Study) -> None:
@@ -132,7 +133,7 @@ def test_a_study_on_folds_chooses_what_its_histories_say(served: Serving, folded
     within = means <= means.min() + error[means.argmin()]
     assert choice.chosen == folded.arms[int(np.flatnonzero(within).max())].id
     assert [group.mean for group in folded.compare().arms] == pytest.approx(means.tolist())
-    run = served.client.runs.create(**choice.chosen_spec).wait(60)
+    run = served.client.runs.create(**choice.chosen_spec).wait(scaled(60))
     assert (run.status, run.spec) == ("succeeded", choice.chosen_spec)
     assert "val.loss" not in run.history.series, "all rows train"
 
@@ -142,7 +143,7 @@ def test_the_command_line_chooses_and_submits_what_it_chose(served: Serving, fol
         environment = {**os.environ, "FITWELL_URL": served.client.transport.url}
         command = [sys.executable, "-m", "fitwell.cli", *told]
         return subprocess.run(
-            command, env=environment, input=given, capture_output=True, text=True, timeout=90, check=False
+            command, env=environment, input=given, capture_output=True, text=True, timeout=scaled(90), check=False
         )
 
     told = fitwell("choose", folded.id, "--rule", "one_standard_error")
@@ -162,7 +163,7 @@ def test_l1_leaves_zeros_and_l2_does_not_and_the_histograms_tell_them_apart(serv
     zeros = {}
     for kind, strength in (("l1", 0.005), ("l2", 0.03)):
         regularizers = [{"kind": kind, "strength": strength}]
-        run = served.client.runs.create(**{**BASE, "epochs": 40}, regularizers=regularizers).wait(60)
+        run = served.client.runs.create(**{**BASE, "epochs": 40}, regularizers=regularizers).wait(scaled(60))
         told = served.client.transport.request("GET", f"/v1/runs/{run.id}/weights").json()
         assert [(p["name"], p["shape"]) for p in told["parameters"]] == [
             ("layers.0.weight", [32, 64]),
@@ -182,7 +183,7 @@ def test_l1_leaves_zeros_and_l2_does_not_and_the_histograms_tell_them_apart(serv
 
 def test_a_diverged_run_tells_of_its_weights_too(served: Serving) -> None:
     body = {**BASE, "regularizers": [{"kind": "l2", "strength": 1e6}]}
-    run = served.client.runs.create(**body).wait(60, check=False)
+    run = served.client.runs.create(**body).wait(scaled(60), check=False)
     assert run.error is not None
     assert run.error["code"] == "diverged"
     told = served.client.transport.request("GET", f"/v1/runs/{run.id}/weights").json()
@@ -193,7 +194,7 @@ def test_the_command_line_previews_trains_compares_and_diagnoses(served: Serving
     def fitwell(*told: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "FITWELL_URL": served.client.transport.url}
         command = [sys.executable, "-m", "fitwell.cli", *told]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=scaled(90), check=False)
 
     file = str(Path(__file__).parents[2] / "examples" / "study.yaml")
     assert "24 runs in 1 stacks" in fitwell("study", file, "--preview").stdout

@@ -18,7 +18,8 @@ import httpx2
 import pytest
 
 import fitwell
-from tests.processes import Serving, eventually, free_port, serving
+from tests.patience import eventually, scaled
+from tests.processes import Serving, free_port, serving
 
 pytestmark = pytest.mark.slow
 SECRET = re.compile(r"fw_[A-Za-z0-9_-]{43}")
@@ -33,7 +34,7 @@ SPEC: dict[str, Any] = {
 def command(*arguments: str, token: str = "", **more: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "FITWELL_TOKEN": token, **more}
     line = [sys.executable, "-m", "fitwell.cli", *arguments]
-    return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=scaled(60), check=False)
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +130,7 @@ def test_the_worker_trains_without_a_token_and_the_stream_of_all_events_hides_an
         fitwell.Client(served.client.transport.url, secrets["ann"]) as ann,
         fitwell.Client(served.client.transport.url, secrets["ben"]) as ben,
     ):
-        hidden = ann.runs.create(**SPEC).wait(60)
+        hidden = ann.runs.create(**SPEC).wait(scaled(60))
         seen = list[dict[str, Any]]()
         ready = threading.Event()
 
@@ -145,9 +146,9 @@ def test_the_worker_trains_without_a_token_and_the_stream_of_all_events_hides_an
         listening.start()
         mine = ben.runs.create(seed=1, **SPEC)
         also = ann.runs.create(seed=2, **SPEC)
-        mine.wait(60)
-        also.wait(60)
-        listening.join(20)
+        mine.wait(scaled(60))
+        also.wait(scaled(60))
+        listening.join(scaled(20))
         assert {event["run_id"] for event in seen} == {mine.id}
         assert seen[-1]["type"] == "run.succeeded"
         with pytest.raises(fitwell.NotFound):
@@ -202,7 +203,7 @@ def test_a_head_without_an_end_is_cut_off_before_it_fills_the_memory(served: Ser
     assert service is not None
     before = service.memory_info().rss
     sent = 0
-    with socket.create_connection(("127.0.0.1", served.port), timeout=20) as connection, suppress(OSError):
+    with socket.create_connection(("127.0.0.1", served.port), timeout=scaled(20)) as connection, suppress(OSError):
         connection.sendall(first)
         while sent < 50_000_000:
             connection.sendall(more)

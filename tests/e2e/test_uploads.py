@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import fitwell
+from tests.patience import scaled
 from tests.processes import Serving, serving
 from tests.service.datasets.making import digits_as_pictures, png, wine, zipped
 
@@ -36,7 +37,7 @@ def uploaded(served: Serving, tmp_path: Path, file_name: str, content: bytes, **
 def test_a_table_goes_from_csv_to_a_confusion_matrix(served: Serving, tmp_path: Path) -> None:
     dataset = uploaded(served, tmp_path, "wine.csv", wine())
     assert (dataset.name, dataset.classes) == ("wine", ["class_0", "class_1", "class_2"])
-    run = served.client.runs.create(dataset=dataset, epochs=30, batch_size=16, **MODEL).wait(60)
+    run = served.client.runs.create(dataset=dataset, epochs=30, batch_size=16, **MODEL).wait(scaled(60))
     history = run.history
     assert (run.status, history.complete, len(history["val.loss"])) == ("succeeded", True, 30)
     accuracy = history["test.accuracy"][-1]
@@ -58,7 +59,7 @@ def test_digits_from_pictures_are_learned_like_the_bundled_ones(served: Serving,
     mine = {**dataset.spec, "validation_size": 288}
     lasts: list[float] = []
     for one in (theirs, mine):
-        run = served.client.runs.create(dataset=one, epochs=25, **MODEL).wait(60)
+        run = served.client.runs.create(dataset=one, epochs=25, **MODEL).wait(scaled(60))
         lasts.append(run.last["test.accuracy"] or 0.0)
     assert min(lasts) > 0.9
     assert abs(lasts[0] - lasts[1]) < 0.02
@@ -73,7 +74,7 @@ def test_coloured_pictures_train_a_convolutional_network(served: Serving, tmp_pa
     dataset = uploaded(served, tmp_path, "colours.zip", zipped(entries))
     assert (dataset.shape, dataset.classes) == ([3, 8, 8], ["blue", "green", "red"])
     body = {**MODEL, "model": {"kind": "cnn", "channels": [8]}}
-    run = served.client.runs.create(dataset=dataset, epochs=15, batch_size=16, **body).wait(60)
+    run = served.client.runs.create(dataset=dataset, epochs=15, batch_size=16, **body).wait(scaled(60))
     assert run.last["test.accuracy"] == 1.0
 
 
@@ -81,12 +82,12 @@ def test_rows_that_were_spoiled_fail_the_run_with_the_remedy(served: Serving, tm
     dataset = uploaded(served, tmp_path, "wine.csv", wine(), seed=7)
     (file,) = (served.home / "datasets" / "uploads").glob(f"{dataset.id.removeprefix('dataset_')}*")
     file.write_bytes(file.read_bytes()[:-1])
-    run = served.client.runs.create(dataset=dataset, epochs=1, **MODEL).wait(60, check=False)
+    run = served.client.runs.create(dataset=dataset, epochs=1, **MODEL).wait(scaled(60), check=False)
     assert run.error is not None
     assert (run.error["code"], "upload the same file again" in run.error["message"]) == ("dataset_missing", True)
     uploaded(served, tmp_path, "wine.csv", wine(), seed=7)
     served.client.transport.request("POST", f"/v1/runs/{run.id}/retry")
-    assert served.client.runs.get(run.id).wait(60).status == "succeeded"
+    assert served.client.runs.get(run.id).wait(scaled(60)).status == "succeeded"
 
 
 def test_the_client_tells_what_is_wrong_with_a_file(served: Serving, tmp_path: Path) -> None:
@@ -112,7 +113,7 @@ def test_the_command_line_adds_lists_and_removes(served: Serving, tmp_path: Path
     def run(*told: str, url: str = served.client.transport.url) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "FITWELL_URL": url, "FITWELL_DATA_DIR": str(served.home)}
         command = [sys.executable, "-m", "fitwell.cli", "data", *told]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=scaled(90), check=False)
 
     file = tmp_path / "wine.csv"
     file.write_bytes(wine())

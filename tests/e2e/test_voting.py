@@ -10,7 +10,8 @@ import httpx2
 import numpy as np
 import pytest
 
-from tests.processes import Serving, eventually, serving
+from tests.patience import eventually, scaled
+from tests.processes import Serving, serving
 from worker.spec.datasets.fashion_mnist import FashionMNIST
 
 pytestmark = pytest.mark.slow
@@ -24,7 +25,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 
 def call(served: Serving, method: str, path: str, **options: Any) -> Any:
-    answer = httpx2.request(method, f"{served.client.transport.url}/v1/{path}", timeout=30, **options)
+    answer = httpx2.request(method, f"{served.client.transport.url}/v1/{path}", timeout=scaled(30), **options)
     assert answer.status_code < 300, answer.text
     return answer.json()
 
@@ -35,14 +36,14 @@ def digest(run: Any) -> str:
 
 
 def test_a_run_is_a_curve_over_k_and_a_longer_one_goes_on_from_it(served: Serving) -> None:
-    short = served.client.runs.create(**{**KNN, "epochs": 8}).wait(60)
+    short = served.client.runs.create(**{**KNN, "epochs": 8}).wait(scaled(60))
     train, val = (np.array(short.history[name], float) for name in ("train.error", "val.error"))
     assert train[0] == 0.0
     assert val[7] < val[0], "noisy labels are outvoted"
-    longer = short.extend(20).wait(60)
-    whole = served.client.runs.create(reuse=False, **KNN).wait(60)
+    longer = short.extend(20).wait(scaled(60))
+    whole = served.client.runs.create(reuse=False, **KNN).wait(scaled(60))
     assert digest(longer) == digest(whole)
-    assert whole.verify(60).outcome == "match"
+    assert whole.verify(scaled(60)).outcome == "match"
 
 
 def test_runs_of_several_seeds_share_a_stack_and_a_result(served: Serving) -> None:

@@ -17,7 +17,8 @@ import httpx2
 import pytest
 
 from tests.conftest import BODY
-from tests.processes import Serving, eventually, free_port, serving
+from tests.patience import eventually, scaled
+from tests.processes import Serving, free_port, serving
 from tests.receiver import receiving
 
 pytestmark = pytest.mark.slow
@@ -55,7 +56,7 @@ def kill(served: Serving) -> None:
     service = served.part("service")
     assert service is not None
     service.kill()
-    served.process.wait(30)
+    served.process.wait(scaled(30))
 
 
 def test_a_server_that_is_killed_between_attempts_loses_nothing_and_doubles_nothing(
@@ -91,7 +92,7 @@ def test_a_server_that_is_stopped_in_an_attempt_ends_soon_and_the_next_sends_it_
             eventually(lambda: there.came)
             began = time.monotonic()
             assert served.stop() == 0
-            assert time.monotonic() - began < 8
+            assert time.monotonic() - began < scaled(8)
             assert "Traceback" not in served.said()
             assert there.url not in served.said()  # a URL may hold a secret
         with serving(tmp_path / "home", None, workers=0, **more) as served:

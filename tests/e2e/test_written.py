@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import scaled
 from tests.processes import Serving, serving
 
 ROOT = Path(__file__).parents[2]
@@ -63,12 +64,14 @@ def test_what_is_written_runs(written: Path, served: Serving, tmp_path: Path) ->
     (binaries / "fitwell").chmod(0o755)
     path = f"{binaries}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {**os.environ, "FITWELL_URL": served.client.transport.url, "PATH": path, "PYTHONPATH": str(ROOT)}
-    served.client.runs.create(dataset="digits", model={"kind": "linear"}, optimizer={"kind": "sgd", "lr": 0.1}).wait(60)
+    served.client.runs.create(dataset="digits", model={"kind": "linear"}, optimizer={"kind": "sgd", "lr": 0.1}).wait(
+        scaled(60)
+    )
     for language, command in (("sh", ["bash", "-eu", "-c"]), ("python", [sys.executable, "-W", "error", "-c"])):
         program = "\n".join(one.text for one in RUN[written] if one.language == language)
         if program:
             done = subprocess.run(
-                [*command, program], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280,
+                [*command, program], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=scaled(280),
                 check=False,
             )  # fmt: skip
             assert done.returncode == 0, f"{program}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.faults.system import LONG, once, result_of, system
+from tests.patience import scaled
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -40,4 +41,4 @@ def _undisturbed(home: Path, spec: dict[str, Any]) -> dict[str, Any]:
     with system(home, None) as quiet:
         quiet.start("service")
         quiet.start("worker")
-        return result_of(home, quiet.submit(**spec).wait(120))
+        return result_of(home, quiet.submit(**spec).wait(scaled(120)))

@@ -20,11 +20,12 @@ import pytest
 
 import fitwell
 from fitwell import Run
-from tests.processes import eventually, free_port
+from tests.patience import eventually, scaled
+from tests.processes import free_port
 
 ROOT = Path(__file__).parents[2]
+LEASE_SECONDS = 1.5
 QUICK = {
-    "FITWELL_LEASE_SECONDS": "1.5",
     "FITWELL_HEARTBEAT_SECONDS": "0.3",
     "FITWELL_REAP_SECONDS": "0.2",
     "FITWELL_POLL_SECONDS": "0.05",
@@ -85,7 +86,7 @@ class System:
         self.faults = Faults(home.parent / f"{home.name}-faults")
         url = {} if database is None else {"FITWELL_DATABASE_URL": database}
         self.environment = {
-            **os.environ, **QUICK,
+            **os.environ, **QUICK, "FITWELL_LEASE_SECONDS": f"{scaled(LEASE_SECONDS):.1f}",
             "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent / "injected"), str(ROOT)]),
             **url, **settings,
             "FITWELL_DATA_DIR": str(home), "FITWELL_PORT": str(self.port),
@@ -128,7 +129,7 @@ class System:
                 process.terminate()
         for process in self.processes:
             try:
-                process.wait(20)
+                process.wait(scaled(20))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -13,8 +13,8 @@ import pytest
 import fitwell
 from fitwell.errors import Unavailable
 from tests.faults.system import System, result_of, system
+from tests.patience import eventually, scaled
 from tests.plugins.servers import Storage
-from tests.processes import eventually
 
 TABLE = "\n".join(["x,y,label", *(f"{i % 7},{i % 5},{'ab'[i % 2]}" for i in range(400))])
 SPEC: dict[str, Any] = {
@@ -40,7 +40,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     with system(directory / "home", None) as quiet:
         quiet.start("service")
         quiet.start("worker")
-        return result_of(quiet.home, submitted(quiet, directory).wait(120))
+        return result_of(quiet.home, submitted(quiet, directory).wait(scaled(120)))
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def test_a_worker_elsewhere_trains_what_was_uploaded_and_another_goes_on_with_th
         worker.wait()
         assert files_in(first)
         under.start("worker", FITWELL_DATA_DIR=str(second))
-        assert result_of(second, run.wait(120)) == expected
+        assert result_of(second, run.wait(scaled(120))) == expected
         assert any("goes on from its checkpoint" in line.text for line in run.log())
         assert files_in(under.home) == [], "the API needs none until it is asked"
         model = run.download("model.safetensors", tmp_path / "model.safetensors")
@@ -101,7 +101,7 @@ def test_a_bucket_that_is_away_for_some_seconds_costs_nothing_but_them(
             under.client.transport.request("GET", f"/v1/runs/{run.id}/model.safetensors")
         assert run.refresh().status == "running"
         storage.gate.shut = False
-        assert result_of(worker, run.wait(120)) == expected
+        assert result_of(worker, run.wait(scaled(120))) == expected
         assert run.determinism is not None
         assert run.determinism.resumes == 0
 
@@ -121,7 +121,7 @@ def test_a_damaged_copy_is_no_damaged_checkpoint(
             file.unlink()
             file.write_bytes(content[: len(content) // 2])
         under.start("worker", FITWELL_DATA_DIR=str(home))
-        assert result_of(home, run.wait(120)) == expected
+        assert result_of(home, run.wait(scaled(120))) == expected
         said = [line.text for line in run.log()]
         assert any("goes on from its checkpoint" in text for text in said)
         assert not any("what came before it is used" in text for text in said)
@@ -135,7 +135,7 @@ def test_a_worker_without_its_bucket_fails_the_run_with_a_sentence_and_a_retry_i
             "worker", FITWELL_DATA_DIR=str(tmp_path / "lost"), FITWELL_STORAGE_URL="s3://no-such-bucket/some/where"
         )
         run = submitted(under, tmp_path)
-        failed = run.wait(60, check=False)
+        failed = run.wait(scaled(60), check=False)
         assert failed.error is not None
         assert (failed.status, failed.error.code) == ("failed", "storage")
         assert "s3://no-such-bucket/some/where" in failed.error.message
@@ -144,4 +144,4 @@ def test_a_worker_without_its_bucket_fails_the_run_with_a_sentence_and_a_retry_i
         lost.wait()
         worker = tmp_path / "worker"
         under.start("worker", FITWELL_DATA_DIR=str(worker))
-        assert result_of(worker, run.retry().wait(120)) == expected
+        assert result_of(worker, run.retry().wait(scaled(120))) == expected

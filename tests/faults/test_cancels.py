@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.faults.system import LONG, SPEC, system
-from tests.processes import eventually
+from tests.patience import eventually, scaled
 
 ENDLESS = {
     **SPEC,
@@ -28,9 +28,9 @@ def test_a_run_in_a_long_epoch_is_cancelled_within_12_seconds(database: str | No
         run = under.submit(**ENDLESS)
         eventually(lambda: any("trains alone" in line.text for line in run.log()))
         assert run.cancel().status == "cancelling"
-        assert run.wait(12, check=False).status == "cancelled"
+        assert run.wait(scaled(12), check=False).status == "cancelled"
         assert len(run.history.epoch) <= 1, "the epoch must be longer than this"
-        assert under.submit().wait(60).status == "succeeded"
+        assert under.submit().wait(scaled(60)).status == "succeeded"
 
 
 def test_a_run_whose_worker_is_dead_is_cancelled_within_40_seconds(database: str | None, tmp_path: Path) -> None:
@@ -43,4 +43,4 @@ def test_a_run_whose_worker_is_dead_is_cancelled_within_40_seconds(database: str
         worker.kill()
         worker.wait()
         assert run.cancel().status == "cancelling", "nobody is there to let it go"
-        assert run.wait(40, check=False).status == "cancelled"
+        assert run.wait(scaled(40), check=False).status == "cancelled"

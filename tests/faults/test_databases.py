@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from pysqlite3 import dbapi2 as sqlite
 
 from tests.faults.system import LONG, result_of, system
-from tests.processes import eventually
+from tests.patience import eventually, scaled
 
 LEASE = {"FITWELL_LEASE_SECONDS": "30", "FITWELL_HEARTBEAT_SECONDS": "5"}
 """As it is set where nobody sets it."""
@@ -56,14 +56,14 @@ def test_postgresql_restarted_again_and_again(
             recorded = eventually(partial(reached, run, done))
             postmaster = psutil.Process(server.get_pid())
             postmaster.send_signal(how)
-            postmaster.wait(20)
+            postmaster.wait(scaled(20))
             server.ensure_postgres_running()
             assert server.get_uri() == address
             restarts += 1
             eventually(under.answers)
             assert run.history.epoch[: len(recorded)] == recorded
         assert not run.refresh().terminal, "every restart must hit a run in training"
-        assert result_of(under.home, run.wait(120)) == undisturbed_long
+        assert result_of(under.home, run.wait(scaled(120))) == undisturbed_long
         assert restarts == 4
         assert "trying again" in under.said()
 
@@ -79,17 +79,17 @@ def test_sqlite_locked_by_another_program_for_twenty_seconds(undisturbed_long: d
         under.start("worker")
         run = under.submit(**LONG)
         eventually(lambda: len(run.history.epoch) >= 3)
-        other = sqlite.connect(under.home / "fitwell.db", isolation_level=None, timeout=10)
+        other = sqlite.connect(under.home / "fitwell.db", isolation_level=None, timeout=scaled(10))
         other.execute("BEGIN IMMEDIATE")
         held = run.history.epoch
         waiting = threading.Thread(target=lambda: under.client.runs.create(**LONG, seed=7, reuse=False))
         waiting.start()
-        until = time.monotonic() + 20
+        until = time.monotonic() + scaled(20)
         while time.monotonic() < until:
             assert run.history.epoch == held, "readers go on, and nothing is written"
             time.sleep(0.5)
         other.execute("ROLLBACK")
         other.close()
-        waiting.join(30)
-        assert result_of(under.home, run.wait(120)) == undisturbed_long
+        waiting.join(scaled(30))
+        assert result_of(under.home, run.wait(scaled(120))) == undisturbed_long
         assert len(list(under.client.runs.list())) == 2, "who asked meanwhile was heard"

@@ -9,6 +9,7 @@ from typing import Any
 
 from fitwell import Run
 from tests.faults.system import result_of, system
+from tests.patience import scaled
 
 SIDES = ("before", "after")
 COMMITS = {
@@ -34,13 +35,13 @@ def test_a_worker_killed_at_every_commit(database: str | None, undisturbed: dict
                 runs.append(under.submit())
             under.faults.plan("worker", order, plan)
             worker = under.start("worker")
-            assert worker.wait(60) == -signal.SIGKILL, (plan, under.said())
+            assert worker.wait(scaled(60)) == -signal.SIGKILL, (plan, under.said())
             after = {run.id: run.history.epoch for run in runs}
             for run_id, epochs in before.items():
                 assert after[run_id][: len(epochs)] == epochs, "an acknowledged epoch is lost"
             before = after
         under.start("worker")
-        assert [result_of(under.home, run.wait(120)) for run in runs] == [undisturbed] * len(runs)
+        assert [result_of(under.home, run.wait(scaled(120))) for run in runs] == [undisturbed] * len(runs)
         done = under.faults.log
     assert len(under.faults.names("fired")) == len(plans)
     assert {(side, function) for _, side, function in done} == set(product(SIDES, COMMITS))
@@ -59,7 +60,7 @@ def test_a_training_process_killed_at_every_fsync_and_rename(
         for order, (run, (point, ordinal)) in enumerate(zip(runs, points, strict=False)):
             under.faults.plan("trainer", order, f"{point} {ordinal} {side} kill {run.id}")
         under.start("worker")
-        results = [result_of(under.home, run.wait(120)) for run in runs]
+        results = [result_of(under.home, run.wait(scaled(120))) for run in runs]
         assert results == [undisturbed] * len(runs)
         assert len(under.faults.names("fired")) == len(points), "there are fewer points than this test knows"
         assert len(under.faults.names("taken")) == 1, "there are more of them"

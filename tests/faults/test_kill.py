@@ -12,7 +12,8 @@ import pytest
 
 from fitwell import Run
 from tests.faults.system import once
-from tests.processes import Serving, eventually, free_port, serving
+from tests.patience import eventually, scaled
+from tests.processes import Serving, free_port, serving
 
 pytestmark = pytest.mark.slow
 SPEC: dict[str, Any] = {
@@ -42,7 +43,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def _undisturbed(home: Path) -> dict[str, Any]:
     with serving(home) as served:
-        run = served.client.runs.create(**SPEC).wait(120)
+        run = served.client.runs.create(**SPEC).wait(scaled(120))
         assert run.determinism is not None
         return {"history": recorded(run), "weights": weights_of(served, run), "digest": run.determinism.digest}
 
@@ -69,7 +70,7 @@ def test_a_run_survives_kill_9(
         if victim == "worker":
             eventually(lambda: not alive(trainer), 5)
         if victim == "service":
-            assert served.process.wait(30) == 5, "fitwell serve ends when its service dies"
+            assert served.process.wait(scaled(30)) == 5, "fitwell serve ends when its service dies"
             served.stop()
             served = Serving(home, port, **url)
         run = served.client.runs.get(run.id)
@@ -77,7 +78,7 @@ def test_a_run_survives_kill_9(
         after, shared = run.history, len(before.epoch)
         assert after.epoch[:shared] == before.epoch
         assert {name: values[:shared] for name, values in after.series.items()} == before.series
-        run = run.wait(120)
+        run = run.wait(scaled(120))
         assert recorded(run) == undisturbed["history"]
         assert weights_of(served, run) == undisturbed["weights"]
         assert run.history.revision == 0

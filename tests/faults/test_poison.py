@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.system import ROOT, SPEC, system
+from tests.patience import scaled
 
 POISON = '''"""Poison, for a test: kill the process that trains it.
 
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from tests.patience import scaled
 from worker.spec.families.regularizer import Regularizer
 from worker.spec.part import PerRun, Stacked
 
@@ -69,9 +71,9 @@ def test_a_run_that_kills_its_workers_fails_and_its_mates_go_on(
         poison = under.submit(seed=3, regularizers=[*SPEC["regularizers"], {"kind": "poison", "strength": 1.0}])
         healthy += [under.submit(seed=seed) for seed in (4, 5)]
         under.start("worker")
-        ended = poison.wait(120, check=False)
+        ended = poison.wait(scaled(120), check=False)
         assert (ended.status, ended.error and ended.error.code) == ("failed", "worker_lost")
-        assert [run.wait(60).status for run in healthy] == ["succeeded"] * 4
+        assert [run.wait(scaled(60)).status for run in healthy] == ["succeeded"] * 4
         assert under.said().count("died with code -9") == 3
         stacks = [event.data for event in poison.stream() if event.type in ("run.started", "run.resumed")]
         assert [told["stack_size"] for told in stacks] == [5, 1, 1], "it was alone after it had killed its mates"

@@ -19,6 +19,7 @@ from service.store.database import open_engine
 from service.store.tables import run
 from service.workers.jobs import Jobs
 from tests.conftest import WORKER, measured, submit
+from tests.patience import scaled
 from worker.ports import Claim, Outcome
 
 ROUNDS = 25
@@ -28,7 +29,7 @@ CLAIMERS, QUEUED = 8, 500
 def test_every_one_of_500_runs_is_claimed_once_by_8_claimers(settings: Settings, runs: Runs) -> None:
     for seed in range(QUEUED):
         submit(runs, seed=seed)
-    barrier, claimed, failures = threading.Barrier(CLAIMERS, timeout=20), Counter[str](), list[BaseException]()
+    barrier, claimed, failures = threading.Barrier(CLAIMERS, timeout=scaled(20)), Counter[str](), list[BaseException]()
 
     def claim() -> None:
         mine = open_engine(settings)
@@ -52,7 +53,7 @@ def at_once(*deeds: Callable[[], object]) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(scaled(60))
         assert not thread.is_alive()
 
 
@@ -100,7 +101,7 @@ def test_of_two_at_once_each_leaves_a_state_that_the_table_of_states_knows(
     orders = list(permutations(deeds))
     for number in range(ROUNDS):
         race = Race(settings, engine)
-        barrier, done = threading.Barrier(2, timeout=20), dict[str, bool]()
+        barrier, done = threading.Barrier(2, timeout=scaled(20)), dict[str, bool]()
         in_order = number < len(orders)
 
         def do(

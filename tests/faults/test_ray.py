@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,27 @@ from fitwell.catalog import Worker
 from fitwell.exit_codes import Exit
 from tests.faults.system import LONG, ROOT, System, alive, read, result_of, system
 from tests.faults.test_cancels import ENDLESS
-from tests.processes import eventually, free_port
+from tests.patience import eventually, scaled
+from tests.processes import free_port
 from worker.ray_cluster import NAMESPACE, ClusterUnavailable, connect
 
 NODES = 2
-SLOWER = {"FITWELL_LEASE_SECONDS": "3", "FITWELL_HEARTBEAT_SECONDS": "0.5"}
-"""There are many processes on this one machine."""
+GET_NODE, WAIT_FOR_NODE = ray._private.services.get_node, ray._private.services.wait_for_node
+
+
+def get_node_patiently(*arguments: Any) -> Any:
+    """Return Ray's record of a node that is starting; Ray itself gives up after a fixed time."""
+
+    def record() -> Any:
+        with suppress(RuntimeError):
+            return GET_NODE(*arguments)
+
+    return eventually(record)
+
+
+def wait_for_node_patiently(address: str, socket_name: str, timeout: float) -> None:
+    """Wait for a node that is starting, for longer on a busy machine."""
+    WAIT_FOR_NODE(address, socket_name, scaled(timeout))
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +53,9 @@ def started() -> Iterator[Cluster]:
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="fitwell-ray-") as directory:
         patch.setenv("PYTHONPATH", str(ROOT))  # nodes have what is tested
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setattr(ray._private.services, "get_node", get_node_patiently)
+        patch.setattr(ray._private.services, "wait_for_node", wait_for_node_patiently)
+        patch.setenv("RAY_gcs_server_port_wait_time_s", f"{scaled(60):.0f}")
         head = {"num_cpus": 0, "include_dashboard": False, "temp_dir": directory}
         cluster = Cluster(initialize_head=True, head_node_args=head, shutdown_at_exit=False)
         try:
@@ -60,7 +78,9 @@ def cluster(started: Cluster) -> Cluster:
 @contextmanager
 def trained_by(cluster: Cluster, database: str, home: Path) -> Iterator[tuple[System, subprocess.Popen[bytes]]]:
     """A system whose runs the cluster trains; afterwards nothing of it is left there."""
-    with system(home, database, **SLOWER) as under:
+    # Leases are longer than elsewhere: there are many processes on this one machine.
+    lease_seconds = f"{scaled(3):.1f}"
+    with system(home, database, FITWELL_LEASE_SECONDS=lease_seconds, FITWELL_HEARTBEAT_SECONDS="0.5") as under:
         under.start("service")
         yield under, under.start("worker", "--ray", cluster.address)
     eventually(lambda: ray.util.list_named_actors() == [])
@@ -97,7 +117,7 @@ def test_a_study_is_trained_on_every_node_and_two_dispatchers_do_no_harm(
         study = under.client.studies.create(base=LONG, grid={"optimizer.lr": [0.01, 0.02]}, seeds=[0])
         nodes = {node.node_id for node in cluster.worker_nodes}
         eventually(lambda: {node_of(worker) for worker in under.client.capabilities().workers if worker.pid} == nodes)
-        runs = list(study.wait(120).runs())
+        runs = list(study.wait(scaled(120)).runs())
         assert [attempt(run) for run in runs] == [1, 1]
         assert undisturbed_long in [result_of(home, run) for run in runs]
     assert trainers(home) == []
@@ -119,7 +139,7 @@ def test_a_run_goes_on_elsewhere_within_a_minute_when_its_node_is_lost(
         assert not run.refresh().terminal, "the node must be lost in mid-training"
         eventually(lambda: len(run.history.epoch) > len(before["epoch"]), 60)
         assert node_of(at_work(under)) != node_of(worker)
-        assert result_of(home, run.wait(60)) == undisturbed_long
+        assert result_of(home, run.wait(scaled(60))) == undisturbed_long
         assert attempt(run) == 2
 
 
@@ -133,15 +153,15 @@ def test_what_is_trained_goes_on_without_the_dispatcher_and_another_one_takes_ov
         dispatcher.kill()
         assert dispatcher.wait() == -signal.SIGKILL
         assert not run.refresh().terminal
-        assert result_of(home, run.wait(60)) == undisturbed_long
+        assert result_of(home, run.wait(scaled(60))) == undisturbed_long
         assert attempt(run) == 1
         eventually(lambda: ray.util.list_named_actors() == [])
         assert trainers(home) == []
         waiting = under.submit()
         again = under.start("worker", "--ray", cluster.address)
-        assert waiting.wait(60).status == "succeeded"
+        assert waiting.wait(scaled(60)).status == "succeeded"
         again.terminate()
-        assert again.wait(60) == 0
+        assert again.wait(scaled(60)) == 0
 
 
 def test_an_actor_that_hangs_loses_its_run_and_is_killed(
@@ -154,7 +174,7 @@ def test_an_actor_that_hangs_loses_its_run_and_is_killed(
         hung = psutil.Process(at_work(under).pid)
         hung.suspend()
         eventually(lambda: not alive(hung))
-        assert result_of(home, run.wait(60)) == undisturbed_long
+        assert result_of(home, run.wait(scaled(60))) == undisturbed_long
         assert attempt(run) == 2
         assert "gave no sign of life" in under.said()
 
@@ -167,11 +187,11 @@ def test_a_cancel_reaches_the_cluster_and_a_dispatcher_told_to_stop_has_all_save
         endless = under.submit(**ENDLESS)
         eventually(lambda: any("trains alone" in line.text for line in endless.log()))
         assert endless.cancel().status == "cancelling"
-        assert endless.wait(12, check=False).status == "cancelled"
+        assert endless.wait(scaled(12), check=False).status == "cancelled"
         run = under.submit(**LONG)
         eventually(lambda: run.history.epoch)
         dispatcher.terminate()
-        assert dispatcher.wait(60) == 0
+        assert dispatcher.wait(scaled(60)) == 0
         assert ray.util.list_named_actors() == []
         assert trainers(home) == []
         assert run.refresh().status == "queued"
@@ -188,7 +208,7 @@ def test_a_cancel_reaches_the_cluster_and_a_dispatcher_told_to_stop_has_all_save
 def test_what_cannot_go_with_a_cluster_is_refused(settings: dict[str, str], advice: str, tmp_path: Path) -> None:
     command = [sys.executable, "-P", "-m", "fitwell.cli", "worker", "--data-dir", str(tmp_path), "--ray", "auto"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **settings}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=scaled(60), check=False)
     assert (done.returncode, advice in done.stderr, "Traceback" in done.stderr) == (Exit.LOCAL, True, False), (
         done.stderr
     )

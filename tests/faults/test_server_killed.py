@@ -11,6 +11,7 @@ from typing import Any
 
 from fitwell import NotFound, Unreachable
 from tests.faults.system import SPEC, System, system
+from tests.patience import scaled
 
 
 class Asking:
@@ -27,7 +28,7 @@ class Asking:
             try:
                 answer = self.under.client.transport.request(method, path, repeatable=False, **options)
             except Unreachable:
-                assert self._server.wait(20) == -signal.SIGKILL
+                assert self._server.wait(scaled(20)) == -signal.SIGKILL
                 self.deaths += 1
                 self._server = self.under.start("service")
             else:

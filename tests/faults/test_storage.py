@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.faults.system import LONG, result_of, system
-from tests.processes import eventually
+from tests.patience import eventually, scaled
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_the_bits_are_the_same(
             for file in files:
                 file.unlink()
         under.start("worker")
-        assert result_of(under.home, run.wait(120)) == undisturbed_long
+        assert result_of(under.home, run.wait(scaled(120))) == undisturbed_long
         assert any("what came before it is used" in line.text for line in run.log()), "the harm was not met"
 
 
@@ -60,14 +60,14 @@ def test_a_checkpoint_that_cannot_be_written_fails_the_run_and_not_the_service(
         run, other = under.submit(**LONG), under.submit()
         under.faults.plan("trainer", 0, f"fsync 9 before {number} {run.id}")
         under.start("worker")
-        failed = run.wait(120, check=False)
+        failed = run.wait(scaled(120), check=False)
         assert under.faults.log == [("fsync", "before", "save")]
         assert (failed.status, failed.error and failed.error.code) == ("failed", code)
         kept = [file.name for file in (under.home / "checkpoints" / run.id).iterdir()]
         assert len(kept) >= 2
         assert all(name.startswith("attempt") for name in kept), "half a file is left"
-        assert other.wait(60).status == "succeeded"
-        assert result_of(under.home, run.retry().wait(120)) == undisturbed_long
+        assert other.wait(scaled(60)).status == "succeeded"
+        assert result_of(under.home, run.retry().wait(scaled(120))) == undisturbed_long
 
 
 @pytest.fixture
@@ -106,10 +106,10 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(
         before = run.history.epoch
         assert under.client.runs.get(run.id).id == run.id, "it still answers"
         ballast.unlink()
-        ended = run.wait(120, check=False)
+        ended = run.wait(scaled(120), check=False)
         if ended.status == "failed":
             assert ended.error is not None
             assert ended.error.code == "disk_full"
-            ended = run.retry().wait(120)
+            ended = run.retry().wait(scaled(120))
         assert result_of(under.home, ended) == undisturbed_long
         assert ended.history.epoch[: len(before)] == before

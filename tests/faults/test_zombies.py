@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.faults.system import LONG, System, alive, read, result_of, system, trainer_of
-from tests.processes import eventually
+from tests.patience import eventually, scaled
 
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 
@@ -29,12 +29,12 @@ def test_a_worker_that_was_stopped_past_its_lease_writes_nothing_when_it_goes_on
         assert not run.refresh().terminal
         zombie.send_signal(signal.SIGCONT)
         eventually(lambda: f"lost: {run.id}" in under.said(), 5)
-        assert result_of(under.home, run.wait(120)) == undisturbed_long
+        assert result_of(under.home, run.wait(scaled(120))) == undisturbed_long
         assert attempt(under, run.id) == 2
         heir.terminate()
-        heir.wait(20)
+        heir.wait(scaled(20))
         again = under.submit(**LONG)  # the zombie is a worker like any other again
-        assert result_of(under.home, again.wait(120)) == undisturbed_long
+        assert result_of(under.home, again.wait(scaled(120))) == undisturbed_long
 
 
 def test_a_worker_that_stops_in_mid_transaction_keeps_nobody_waiting(
@@ -49,11 +49,11 @@ def test_a_worker_that_stops_in_mid_transaction_keeps_nobody_waiting(
         eventually(lambda: under.faults.log)
         under.start("worker")
         other = under.submit()  # takes the lock that the zombie holds
-        assert result_of(under.home, run.wait(120)) == undisturbed_long
+        assert result_of(under.home, run.wait(scaled(120))) == undisturbed_long
         assert attempt(under, run.id) == 2
         zombie.send_signal(signal.SIGCONT)
         eventually(lambda: "the leases are lost" in under.said(), 10)
-        assert other.wait(120).status == "succeeded"
+        assert other.wait(scaled(120)).status == "succeeded"
         assert result_of(under.home, run.refresh()) == undisturbed_long
         assert under.faults.log == [("commit", "before", "record")]
 
@@ -85,7 +85,7 @@ def test_a_workers_clock_is_nobodys_business(
         run = under.submit(**LONG)
         eventually(lambda: run.history.epoch)
         under.start("worker")  # which would take over what looks lost
-        assert result_of(under.home, run.wait(120)) == undisturbed_long
+        assert result_of(under.home, run.wait(scaled(120))) == undisturbed_long
         assert attempt(under, run.id) == 1
         (stamp,) = {line[11:13] for line in under.said().splitlines() if f"training 1 run(s): {run.id}" in line}
         assert stamp != run.refresh().created_at[11:13], "the worker's clock was another"

@@ -26,6 +26,7 @@ from fitwell.run import Run
 from fitwell.spec_files import SpecFileError
 from fitwell.terminal.chart import chart
 from tests.fitwell.test_client import RUN as ANSWER
+from tests.patience import scaled
 
 ROOT = Path(__file__).parents[2]
 DONE = Run.model_validate(
@@ -186,6 +187,6 @@ def test_bash_completes_commands_and_options(words: str, wanted: str, tmp_path: 
     _fitwell_completion fitwell; echo "${{COMPREPLY[@]}}" """
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     done = subprocess.run(
-        ["bash", "-c", program], env=environment, capture_output=True, text=True, timeout=60, check=False
+        ["bash", "-c", program], env=environment, capture_output=True, text=True, timeout=scaled(60), check=False
     )
     assert wanted in done.stdout.split(), done.stderr

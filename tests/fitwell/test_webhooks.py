@@ -11,7 +11,8 @@ import pytest
 
 import fitwell
 from tests.conftest import BODY
-from tests.processes import Serving, eventually, serving
+from tests.patience import eventually, scaled
+from tests.processes import Serving, serving
 from tests.receiver import Receiver, receiving
 
 pytestmark = pytest.mark.slow
@@ -31,7 +32,7 @@ def there() -> Iterator[Receiver]:
 
 def command(served: Serving, *arguments: str) -> subprocess.CompletedProcess[str]:
     line = [sys.executable, "-m", "fitwell.cli", "webhook", *arguments, "--url", served.client.transport.url]
-    return subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(line, capture_output=True, text=True, timeout=scaled(60), check=False)
 
 
 def test_the_client_makes_tests_reads_and_removes_an_endpoint(served: Serving, there: Receiver) -> None:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import httpx2
 import pytest
 
-from tests.processes import eventually, free_port
+from tests.patience import eventually, scaled
+from tests.processes import free_port
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -126,7 +127,7 @@ def s3_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield port
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(scaled(30))
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from service.settings import Settings, SettingsError, load
 from service.store.database import StoreError
 from service.workers.jobs import Jobs
 from tests.conftest import BODY, WORKER, measured, submit
+from tests.patience import scaled
 from tests.plugins.servers import Storage
 from worker.ports import Checkpoint, Outcome, WeightsFile
 
@@ -218,7 +219,9 @@ def test_no_backup_is_made_without_the_bucket(
 
 def doctor(**more: str) -> dict[str, dict[str, str]]:
     line = [sys.executable, "-m", "fitwell.cli", "doctor", "--json", "--url", "http://127.0.0.1:9"]
-    done = subprocess.run(line, env={**os.environ, **more}, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        line, env={**os.environ, **more}, capture_output=True, text=True, check=False, timeout=scaled(120)
+    )
     return {one["what"]: one for one in json.loads(done.stdout)}
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import WORKER, spec
-from tests.processes import eventually
+from tests.patience import eventually, scaled
 from worker.agent import Agent, AgentSettings
 from worker.ports import (
     Checkpoint,
@@ -112,7 +112,7 @@ def settings(tmp_path: Path) -> AgentSettings:
         checkpoints=tmp_path / "checkpoints",
         checkpoint_seconds=0.2,
         heartbeat_seconds=0.1,
-        lease_seconds=2.0,
+        lease_seconds=scaled(2.0),
         poll_seconds=0.05,
         stack_limit=4,
         threads=1,
@@ -127,7 +127,7 @@ def agent(source: Source, settings: AgentSettings) -> Iterator[Agent]:
     thread.start()
     yield made
     made.stop()
-    thread.join(30)
+    thread.join(scaled(30))
     assert not thread.is_alive()
 
 
@@ -161,13 +161,15 @@ def test_a_lost_run_leaves_and_its_mates_go_on(agent: Agent, source: Source) -> 
     assert "lost" not in source.outcomes
 
 
-def test_training_ends_before_leases_that_cannot_be_renewed_run_out(agent: Agent, source: Source) -> None:
+def test_training_ends_before_leases_that_cannot_be_renewed_run_out(
+    agent: Agent, settings: AgentSettings, source: Source
+) -> None:
     source.queue.append([claim("fenced", 100_000)])
     eventually(lambda: len(source.recorded.get("fenced", ())) > 2)
     first, began = trainer_of(agent), time.monotonic()
     source.away["heartbeat"] = 10**9
     eventually(lambda: gone(first), 5)
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < settings.lease_seconds
     eventually(lambda: source.released == [("fenced", True)])
     source.away.clear()
     source.queue.append([claim("next")])

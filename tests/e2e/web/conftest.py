@@ -12,10 +12,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from fitwell.run import Run
 from fitwell.study import Study
+from tests.patience import scaled
 from tests.processes import Serving, serving
 
 CHROMIUM = shutil.which("chromium") or ""
@@ -46,6 +47,7 @@ def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         # CI runs as root, where chromium has no sandbox.
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        expect.set_options(timeout=scaled(5_000))
         yield launched
         launched.close()
 
@@ -95,7 +97,7 @@ def opened(browser: Browser, watched: Watched) -> Iterator[Opened]:
         options = {"viewport": {"width": 1440, "height": 900}, "reduced_motion": "reduce", **options}
         contexts.append(browser.new_context(base_url=watched.origin, **options))
         page = contexts[-1].new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(scaled(10_000))
         watched.watch(page)
         page.goto(path)
         return page
@@ -136,8 +138,8 @@ def trained(served: Serving) -> Trained:
     nasty = client.runs.create(name=NASTY, labels={"<b>": NASTY}, **{**BASE, "epochs": 2, "seed": 78})
     rash = {**BASE, "optimizer": {"kind": "sgd", "lr": 1e6}, "epochs": 3}
     diverged = client.runs.create(name="too fast", **rash)
-    study.wait(120)
-    return Trained(study, overfit.wait(60), nasty.wait(60), diverged.wait(60, check=False))
+    study.wait(scaled(120))
+    return Trained(study, overfit.wait(scaled(60)), nasty.wait(scaled(60)), diverged.wait(scaled(60), check=False))
 
 
 def shoot(page: Page, name: str, *, whole: bool = False) -> None:

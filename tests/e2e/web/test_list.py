@@ -11,6 +11,7 @@ from urllib.parse import quote
 from playwright.sync_api import expect
 
 from tests.e2e.web.conftest import BASE, Opened, Trained, Watched, shoot
+from tests.patience import scaled
 from tests.processes import Serving
 
 
@@ -89,7 +90,7 @@ def test_runs_change_in_the_list_while_it_is_looked_at(opened: Opened, served: S
     row = page.locator(f"#{run.id}")
     expect(row.locator(".row-link")).to_have_text("seen from afar")
     expect(row.locator(".state")).to_have_text("running")
-    run.wait(60)
+    run.wait(scaled(60))
     expect(row).to_have_count(0)
 
 

@@ -17,7 +17,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.e2e.web.conftest import BASE, NASTY, Opened, Trained, Watched, shoot
-from tests.processes import Serving, eventually
+from tests.patience import eventually, scaled
+from tests.processes import Serving
 
 
 def drawn(page: Page, chart: str, lines: int) -> None:
@@ -48,7 +49,7 @@ def test_a_run_submitted_in_the_form_grows_live_until_it_is_told_to_overfit(open
         return len(seen) > 2
 
     eventually(growing, 30)
-    expect(page.locator("#head .state")).to_have_text("succeeded", timeout=60_000)
+    expect(page.locator("#head .state")).to_have_text("succeeded", timeout=scaled(60_000))
     expect(page.locator(".verdict")).to_contain_text("overfits")
     expect(page.locator(".verdict")).to_contain_text("To try next")
     page.locator("#losses summary").click()
@@ -135,7 +136,7 @@ def test_the_verdict_is_seen_and_the_lines_are_chosen_whatever_arms_are_called(o
     long = "a " + "very" * 14
     arms: dict[str, Any] = {long: {}, "50%|7C": {"optimizer": {"lr": 0.01}}, "50%": {"optimizer": {"lr": 0.02}}}
     study = served.client.studies.create(base=spec, arms=arms, seeds=2)
-    study.wait(60)
+    study.wait(scaled(60))
     page = opened(f"/studies/{study.id}")
     drawn(page, "curves", 3)
     page.locator("#curves .key", has_text=long).click()
@@ -182,7 +183,7 @@ def test_a_report_is_one_file_that_asks_for_nothing(opened: Opened, trained: Tra
     for path, heading in reported.items():
         page = opened(path)
         with page.expect_download(
-            timeout=90_000
+            timeout=scaled(90_000)
         ) as loading:  # the first picture starts a process, which others may use
             page.get_by_role("link", name="Report, one file").click()
         text = Path(loading.value.path()).read_text()
@@ -228,7 +229,7 @@ def test_a_drag_zooms_every_chart_of_the_page_and_all_shows_all(opened: Opened, 
 def test_neighbours_have_no_picture_and_no_onnx_to_offer(opened: Opened, served: Serving) -> None:
     digits = {"kind": "digits", "train_size": 100}
     run = served.client.runs.create(name="neighbours", dataset=digits, model={"kind": "knn"}, epochs=3)
-    run.wait(60)
+    run.wait(scaled(60))
     page = opened(f"/runs/{run.id}")
     drawn(page, "losses", 3)
     expect(page.get_by_role("heading", name="What it mistakes for what")).to_be_visible()

@@ -18,7 +18,8 @@ from service.sandbox.parsing.options import Options
 from service.settings import Settings
 from service.store.database import reading
 from service.store.tables import dataset as datasets
-from tests.processes import Serving, eventually, free_port
+from tests.patience import eventually, scaled
+from tests.processes import Serving, free_port
 from tests.service.datasets.making import iris, npz
 
 pytestmark = pytest.mark.slow
@@ -52,7 +53,7 @@ def killed(settings: Settings, *told: str) -> None:
     """Run the program until it kills itself where it is told to."""
     environment = {**os.environ, "FITWELL_DATA_DIR": str(settings.home)}
     environment |= {"FITWELL_DATABASE_URL": settings.database_url} if settings.database_url else {}
-    done = subprocess.run([sys.executable, "-c", PROGRAM, *told], env=environment, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", PROGRAM, *told], env=environment, timeout=scaled(60), check=False)
     assert done.returncode == -signal.SIGKILL, "the fault must have happened"
 
 
@@ -124,7 +125,7 @@ def send_and_kill(served: Serving, content: bytes, *, whole: bool) -> None:
         eventually(lambda: list(incoming.glob("*/body")))
         readers = eventually(lambda: readers_of(service)) if whole else []
         service.kill()
-        assert served.process.wait(30) == 5
+        assert served.process.wait(scaled(30)) == 5
     assert list(incoming.glob("*/*")), "the fault must have happened"
     eventually(lambda: not any(map(alive, readers)), 2)
 

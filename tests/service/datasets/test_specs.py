@@ -25,6 +25,7 @@ from service.settings import Settings
 from service.store.database import open_engine, writing
 from service.workers.jobs import Jobs
 from tests.conftest import BODY, WORKER, measured, spec
+from tests.patience import scaled
 from tests.service.datasets.conftest import OCTETS
 from tests.service.datasets.making import iris, npz
 from worker.ports import Outcome
@@ -270,7 +271,7 @@ def test_a_run_that_is_submitted_while_its_data_are_deleted_has_them_or_is_refus
         return run.id
 
     run_id = runs.submit(new, respond=meanwhile).made
-    thread.join(20)
+    thread.join(scaled(20))
     assert isinstance(ended[0], DatasetInUse)
     runs.act(run_id, "cancel")
     known = runs.review(new).spec
@@ -291,7 +292,7 @@ def test_any_name_is_stored_or_refused_and_never_a_bug(settings: Settings) -> No
 
 
 def test_two_at_once_with_equal_content_make_one_dataset(uploads: Uploads, settings: Settings) -> None:
-    made, barrier = list[str](), threading.Barrier(2, timeout=20)
+    made, barrier = list[str](), threading.Barrier(2, timeout=scaled(20))
     content = npz(x=np.arange(40.0).reshape(20, 2), y=Y)
 
     def work() -> None:
@@ -302,6 +303,6 @@ def test_two_at_once_with_equal_content_make_one_dataset(uploads: Uploads, setti
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(scaled(30))
     assert (len(made), len(set(made))) == (2, 1)
     assert len(list((settings.datasets / "uploads").glob("*.safetensors"))) == 1

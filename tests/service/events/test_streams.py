@@ -15,6 +15,7 @@ from service.runs.reader import RunReader
 from service.runs.service import Runs
 from service.settings import Settings
 from tests.conftest import submit
+from tests.patience import scaled
 
 
 def caller(owner: str) -> Caller:
@@ -51,7 +52,7 @@ def test_another_owners_events_are_neither_told_nor_looked_through_again(engine:
             await asyncio.sleep(0.1)
         assert not waiting.done()
         last = await asyncio.to_thread(submit, runs.on_behalf_of(caller("bob")), seed=9)
-        assert await asyncio.wait_for(waiting, 10) == last
+        assert await asyncio.wait_for(waiting, scaled(10)) == last
         tailer.close()
 
     asyncio.run(main())

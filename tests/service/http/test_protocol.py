@@ -12,6 +12,7 @@ import pytest
 import uvicorn
 
 from service.http import protocol
+from tests.patience import scaled
 
 HEAD_SECONDS = 0.1
 HEAD = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
@@ -34,7 +35,7 @@ def connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
     server, bound = uvicorn.Server(config), socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, args=([bound],), daemon=True)
     thread.start()
-    with socket.create_connection(bound.getsockname(), timeout=20) as connected:
+    with socket.create_connection(bound.getsockname(), timeout=scaled(20)) as connected:
         yield connected
     server.should_exit = True
     thread.join()

@@ -16,6 +16,7 @@ from service.runs.service import Runs
 from service.store.tables import epoch
 from service.workers.jobs import Jobs
 from tests.conftest import WORKER, body, measured
+from tests.patience import scaled
 
 
 class Log:
@@ -43,7 +44,7 @@ def watched(work: Callable[[Tailer, Log], Coroutine[Any, Any, None]]) -> None:
         tailer = Tailer(log.last, log.after)
         tailer.start()
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(scaled(20)):
                 await work(tailer, log)
         finally:
             tailer.close()

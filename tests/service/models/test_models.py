@@ -41,6 +41,7 @@ from service.store.database import open_engine
 from service.workers.jobs import Jobs
 from tests.conftest import WORKER, body, measured
 from tests.conftest import spec as spec_of
+from tests.patience import scaled
 from tests.worker.spec.test_graph import by_engine, trained, weights_of
 from worker.ports import Claim, Outcome, WeightsFile
 from worker.spec.datasets.digits import Digits
@@ -157,7 +158,7 @@ def test_bodies_are_unpacked_one_at_a_time_since_that_takes_fifty_times_their_si
     monkeypatch.setattr(models, "parse", parsed)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         asking = [pool.submit(service.predict, run_id, {"inputs": [ROW]}) for _ in range(3)]
-        assert [one.result(30).status_code for one in asking] == [200] * 3
+        assert [one.result(scaled(30)).status_code for one in asking] == [200] * 3
     assert met == []
 
 
@@ -499,7 +500,7 @@ def test_a_killed_process_costs_one_answer_and_not_the_next(service: Service, ru
         while not asking.running():
             pass
         os.kill(pid, signal.SIGKILL)
-        answer = asking.result(30)
+        answer = asking.result(scaled(30))
     assert answer.status_code in (200, 503), "it was killed before or after it was asked"
     if answer.status_code == 503:
         assert answer.headers["retry-after"]

@@ -18,6 +18,7 @@ from service.runs.submission.review import NewRun
 from service.settings import Settings
 from service.workers.jobs import Jobs
 from tests.conftest import WORKER, measured, spec, submit
+from tests.patience import scaled
 from worker.ports import Outcome
 
 
@@ -57,7 +58,7 @@ def test_a_refused_submit_does_not_use_up_its_key(runs: Runs) -> None:
 
 
 def test_the_same_key_at_the_same_time_makes_one_run(runs: Runs) -> None:
-    barrier, answers = threading.Barrier(6, timeout=20), list[str]()
+    barrier, answers = threading.Barrier(6, timeout=scaled(20)), list[str]()
 
     def work() -> None:
         barrier.wait()

@@ -21,7 +21,7 @@ from service.sandbox.predicting.messages import Answer, Chosen, DrawCurve, Model
 from service.sandbox.predictor import Limited
 from service.sandbox.serial_queue import MOST_WAITING
 from tests.conftest import spec as spec_of
-from tests.processes import eventually
+from tests.patience import eventually
 from worker.spec.datasets.digits import Digits
 from worker.spec.run import RunSpec, spec_hash
 

@@ -16,6 +16,7 @@ import migrations
 from service.settings import Settings
 from service.store.database import StoreError, migrate, open_engine, reading, wal_is_safe, writing
 from service.store.tables import METADATA, event_clock
+from tests.patience import scaled
 
 
 def test_the_newest_revision_is_the_one_a_start_looks_for() -> None:
@@ -42,7 +43,7 @@ def test_a_database_of_every_older_revision_is_brought_up_to_date(engine: sa.Eng
 
 
 def test_migrating_twice_or_by_two_at_once_does_no_harm(unmigrated: Settings) -> None:
-    failures, barrier = list[BaseException](), threading.Barrier(4, timeout=20)
+    failures, barrier = list[BaseException](), threading.Barrier(4, timeout=scaled(20))
 
     def work() -> None:
         mine = open_engine(unmigrated)

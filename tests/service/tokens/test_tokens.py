@@ -22,6 +22,7 @@ from service.tokens.service import FIRST_SECONDS, Tokens
 from service.tokens.token import NewToken, Token
 from service.workers.jobs import Jobs
 from tests.conftest import WORKER, submit
+from tests.patience import scaled
 from worker.ports import Outcome
 
 ADMIN = NewToken(name="laptop", owner="root", scopes=["admin"])
@@ -34,7 +35,7 @@ def tokens(engine: sa.Engine, settings: Settings) -> Tokens:
 
 def at_once(count: int, work: Callable[[], object]) -> list[BaseException]:
     """Do ``work`` in many threads that begin together; what went wrong."""
-    barrier, failures = threading.Barrier(count, timeout=20), list[BaseException]()
+    barrier, failures = threading.Barrier(count, timeout=scaled(20)), list[BaseException]()
 
     def one() -> None:
         barrier.wait()
@@ -94,9 +95,10 @@ def test_a_revoked_or_expired_token_is_refused_with_the_reason(tokens: Tokens) -
     first = tokens.get(revoked.id).revoked_at
     tokens.revoke(revoked.id)
     assert tokens.get(revoked.id).revoked_at == first
-    _, secret = tokens.create(replace(ADMIN, expires_at=time.time() + 0.5))
+    lifetime = scaled(0.5)
+    _, secret = tokens.create(replace(ADMIN, expires_at=time.time() + lifetime))
     assert tokens.authenticated(secret).is_admin
-    time.sleep(0.6)
+    time.sleep(lifetime + 0.1)
     with pytest.raises(TokenRefused, match="has expired"):
         tokens.authenticated(secret)
     assert tokens.authenticated(kept).is_admin

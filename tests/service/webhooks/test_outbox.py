@@ -34,6 +34,7 @@ from service.webhooks.sending import Reply
 from service.webhooks.service import Endpoints
 from service.workers.jobs import Jobs
 from tests.conftest import WORKER, submit
+from tests.patience import scaled
 from tests.service.webhooks.conftest import Make
 from worker.ports import Outcome
 
@@ -198,7 +199,7 @@ def test_many_that_fill_and_send_at_once_tell_everything_once(
 ) -> None:
     """Four processes' worth of outboxes, while runs go on ending: each delivery is taken by one of them."""
     endpoint_id = make()
-    first, barrier, stop = end(20), threading.Barrier(5, timeout=30), threading.Event()
+    first, barrier, stop = end(20), threading.Barrier(5, timeout=scaled(30)), threading.Event()
     taken, failures, lock = list[str](), list[BaseException](), threading.Lock()
 
     def work() -> None:

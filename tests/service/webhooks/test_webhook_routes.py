@@ -19,7 +19,7 @@ from service.settings import Settings
 from service.webhooks import sender as senders
 from service.webhooks.messages import RunMessage, StudyMessage
 from tests.conftest import body
-from tests.processes import eventually
+from tests.patience import eventually, scaled
 from tests.receiver import Receiver, receiving
 
 PATH = "/v1/webhook_endpoints"
@@ -137,7 +137,7 @@ def test_more_tests_at_once_than_there_is_room_for_are_refused_for_now(
     go_on = threading.Event()
 
     def wait(request: http.server.BaseHTTPRequestHandler) -> None:
-        go_on.wait(10)
+        go_on.wait(scaled(10))
         request.send_response(200)
         request.end_headers()
 

@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 import torch
 
+from tests.patience import scaled
 from worker.spec.threads import Threads, each_on_one_thread
 
 
@@ -30,7 +31,7 @@ def test_results_come_in_order_and_torch_is_left_as_it_was(threads: Threads, cou
 
 def test_pieces_are_computed_at_once() -> None:
     Threads(2, 2).use()
-    meeting = threading.Barrier(2, timeout=10)
+    meeting = threading.Barrier(2, timeout=scaled(10))
     assert sorted(each_on_one_thread([meeting.wait, meeting.wait])) == [0, 1]
 
 

@@ -1,0 +1,82 @@
+"""Limits follow the speed of the machine, and a wait ends only when nothing moves any more."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests import patience
+from tests.patience import FRESH_SECONDS, MEMORY_SECONDS, QUIET_SECONDS, Machine, eventually
+
+
+class Clock:
+    """A clock that stands still but for work and sleep."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.work_seconds = QUIET_SECONDS
+
+    def __call__(self) -> float:
+        return self.now
+
+    def work(self) -> None:
+        self.now += self.work_seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("tests.patience.time.monotonic", clock)
+    monkeypatch.setattr("tests.patience.time.sleep", clock.sleep)
+    monkeypatch.setattr(patience, "_machine", Machine(clock.work, clock=clock))
+    return clock
+
+
+def test_limits_of_a_quiet_machine_are_as_written_and_no_machine_gets_less(clock: Clock) -> None:
+    assert patience.scaled(10) == 10
+    clock.now += MEMORY_SECONDS
+    clock.work_seconds = QUIET_SECONDS / 4
+    assert patience.scaled(10) == 10
+
+
+def test_the_slowest_recent_measurement_counts_until_it_is_old(clock: Clock) -> None:
+    clock.work_seconds = 5 * QUIET_SECONDS
+    assert patience.scaled(10) == 50
+    clock.work_seconds = QUIET_SECONDS
+    clock.now += FRESH_SECONDS
+    assert patience.scaled(10) == 50
+    clock.now += MEMORY_SECONDS
+    assert patience.scaled(10) == 10
+
+
+def test_a_measurement_is_reused_while_it_is_fresh(clock: Clock) -> None:
+    patience.scaled(1)
+    measured_at = clock.now
+    patience.scaled(1)
+    assert clock.now == measured_at
+
+
+def test_waiting_fails_at_the_limit_of_a_quiet_machine(clock: Clock) -> None:
+    with pytest.raises(AssertionError, match=r"not true within 3\.0 s \(3 s on a quiet machine\)"):
+        eventually(lambda: False, 3)
+    assert clock.now == pytest.approx(3, abs=1)
+
+
+def test_waiting_goes_on_where_the_machine_has_become_slow_meanwhile(clock: Clock) -> None:
+    clock.work_seconds = 4 * QUIET_SECONDS
+    assert eventually(lambda: clock.now > 9, 3) is True
+    with pytest.raises(AssertionError, match=r"not true within 12\.0 s"):
+        eventually(lambda: False, 3)
+
+
+def test_waiting_goes_on_while_there_is_progress(clock: Clock) -> None:
+    assert eventually(lambda: clock.now > 20, 3, progress=lambda: min(int(clock.now), 18)) is True
+    with pytest.raises(AssertionError, match="not true within 3"):
+        eventually(lambda: clock.now > 60, 3, progress=lambda: min(int(clock.now), 50))
+    assert clock.now == pytest.approx(53, abs=1)
+
+
+def test_the_machine_is_measured_for_real() -> None:
+    assert patience.scaled(1) >= 1
