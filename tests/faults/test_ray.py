@@ -53,6 +53,8 @@ def started() -> Iterator[Cluster]:
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="fitwell-ray-") as directory:
         patch.setenv("PYTHONPATH", str(ROOT))  # nodes have what is tested
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        Path(directory, "ray").mkdir()
+        patch.setenv("RAY_TMPDIR", directory)  # the address of the current cluster is written below it, one for each
         patch.setattr(ray._private.services, "get_node", get_node_patiently)
         patch.setattr(ray._private.services, "wait_for_node", wait_for_node_patiently)
         patch.setenv("RAY_gcs_server_port_wait_time_s", f"{scaled(60):.0f}")
