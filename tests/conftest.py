@@ -17,6 +17,7 @@ os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # tests run side by side: threads that wait must not spin
 os.environ.setdefault("FITWELL_ALLOWED_HOSTS", "testserver")  # what the framework's test client calls a server
 
+import hypothesis
 import pytest
 import sqlalchemy as sa
 
@@ -30,6 +31,12 @@ from worker.ports import Measurement, WorkerInfo
 from worker.spec.run import RunSpec
 
 pytest_plugins = ("tests.plugins.no_skips", "tests.plugins.servers")
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 BODY: dict[str, Any] = {
     "dataset": {"kind": "digits", "train_size": 100, "validation_size": 60},
