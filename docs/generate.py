@@ -24,7 +24,7 @@ from fitwell.datasets import Datasets
 from fitwell.exit_codes import MEANINGS
 from fitwell.runs import Runs
 from fitwell.studies import Studies
-from fitwell.sync_async import _Method
+from fitwell.sync_async import RemoteMethod
 from fitwell.tokens import Tokens
 from fitwell.webhooks import Webhooks
 from service.app import create_app
@@ -190,7 +190,7 @@ def python() -> str:
         "`fitwell.AsyncClient` the same ones are awaited, and what is iterated over is by `async for`.\n"
     ]
     for name, owner in RESOURCES.items():
-        methods = [(key, one) for key, one in vars(owner).items() if isinstance(one, _Method)]
+        methods = [(key, one) for key, one in vars(owner).items() if isinstance(one, RemoteMethod)]
         told.append(f"\n## {name}\n\n{_first(owner)}\n\n")
         told += [f"- `{name}.{_signature(key, one, owner)}`: {_first(one)}\n" for key, one in methods]
     for name, kind in TABLES.items():
@@ -201,7 +201,7 @@ def python() -> str:
     told.append(
         f"\n## Errors\n\nAll are in `fitwell.errors`, the families in `fitwell` as well.\n\n```text\n{tree}\n```\n"
     )
-    codes = "".join(f"| `{kind.code}` | `{kind.__name__}` | {_first(kind)} |\n" for kind in errors.kinds())
+    codes = "".join(f"| `{kind.code}` | `{kind.__name__}` | {_first(kind)} |\n" for kind in errors.refusal_classes())
     told.append(f"\n| code | class | |\n|---|---|---|\n{codes}")
     return "".join(told)
 
@@ -210,7 +210,9 @@ def _signature(name: str, method: Any, owner: type[Any]) -> str:
     signature = inspect.signature(getattr(owner, name) if callable(getattr(owner, name)) else method._method)
     shown = _without_self(signature)
     return (
-        f"{name}{shown.partition(' -> ')[2].join((': ', ''))}" if type(method).__name__ == "shown" else f"{name}{shown}"
+        f"{name}{shown.partition(' -> ')[2].join((': ', ''))}"
+        if type(method).__name__ == "remote_property"
+        else f"{name}{shown}"
     )
 
 
@@ -249,7 +251,7 @@ PAGES: dict[str, Callable[[], str]] = {
 }
 
 
-def pages() -> Iterator[tuple[Path, str]]:
+def paginate() -> Iterator[tuple[Path, str]]:
     """Every page and what it is to hold."""
     for name, page in PAGES.items():
         yield REFERENCE / name, WRITTEN + page().strip() + "\n"
@@ -258,7 +260,7 @@ def pages() -> Iterator[tuple[Path, str]]:
 def main() -> int:
     """Write what has changed."""
     REFERENCE.mkdir(exist_ok=True)
-    for path, text in pages():
+    for path, text in paginate():
         if not path.exists() or path.read_text() != text:
             path.write_text(text)
             print(f"{path} is new")

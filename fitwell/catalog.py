@@ -1,4 +1,4 @@
-"""What can be asked of a server: the parts of a spec, presets, and what its workers have."""
+"""The server's catalog of parts, its presets and its capabilities."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any
 
 from pydantic import Field
 
-from fitwell.requests import Plan, Request, place, read
-from fitwell.sync_async import M, Resource, View, call
+from fitwell.requests import Flow, Request, api_path, fetch_json
+from fitwell.sync_async import Resource, TransportT, View, call
 
 
 class Part(View):
-    """A part that a spec can name: ``json_schema`` says which fields it has."""
+    """A part of a spec; ``json_schema`` describes its fields."""
 
     kind: str
     summary: str
@@ -23,7 +23,7 @@ class Part(View):
 
 
 class Catalog(View):
-    """Every part that a spec can name, by family."""
+    """All parts by family."""
 
     datasets: list[Part]
     models: list[Part]
@@ -35,7 +35,7 @@ class Catalog(View):
 
 
 class Preset(View):
-    """A well-known experiment: bodies of runs by arm, and of a study where it takes one."""
+    """A well-known experiment: specs of runs by arm and, for a comparison, of a study."""
 
     name: str
     system: str
@@ -46,7 +46,7 @@ class Preset(View):
 
 
 class Worker(View):
-    """A worker that is alive."""
+    """A live worker."""
 
     id: str
     host: str
@@ -58,7 +58,7 @@ class Worker(View):
 
 
 class Capabilities(View):
-    """What a server takes, and what its workers have."""
+    """Versions, limits and workers of a server."""
 
     version: str
     engine_version: str
@@ -67,20 +67,20 @@ class Capabilities(View):
     workers: list[Worker] = Field(default=[])
 
 
-class Presets(Resource[M]):
-    """Well-known experiments as ready bodies."""
+class Presets(Resource[TransportT]):
+    """The collection of presets: well-known experiments, ready to submit."""
 
     @call
-    def list(self) -> Plan[list[Preset]]:
-        """All of them."""
-        found = yield from read(Request("GET", "/v1/presets"))
-        return [Preset.model_validate(data) for data in found["data"]]
+    def list(self) -> Flow[list[Preset]]:
+        """Return all presets."""
+        response = yield from fetch_json(Request("GET", "/v1/presets"))
+        return [Preset.model_validate(data) for data in response["data"]]
 
     @call
-    def get(self, name: str) -> Plan[Preset]:
-        """One of them: ``client.studies.create(**preset.study)``.
+    def get(self, name: str) -> Flow[Preset]:
+        """Return a preset, for ``client.studies.create(**preset.study)``.
 
         Raises:
-            PresetNotFound: there is none of this name.
+            PresetNotFound: No preset has this name.
         """
-        return Preset.model_validate((yield from read(Request("GET", place("presets", name)))))
+        return Preset.model_validate((yield from fetch_json(Request("GET", api_path("presets", name)))))

@@ -1,4 +1,4 @@
-"""The clients: one object for a server, resources as attributes. One waits for answers, the other is awaited."""
+"""The synchronous and the asynchronous client: one object per server, resources as attributes."""
 
 from __future__ import annotations
 
@@ -6,43 +6,41 @@ from types import TracebackType
 
 from fitwell.catalog import Capabilities, Catalog, Presets
 from fitwell.datasets import Datasets
-from fitwell.requests import Plan, Request, read
+from fitwell.requests import Flow, Request, fetch_json
 from fitwell.runs import Runs
 from fitwell.studies import Studies
-from fitwell.sync_async import Bound, M, Resource, call
+from fitwell.sync_async import Resource, TransportT, call
 from fitwell.tokens import Tokens
 from fitwell.transport import AsyncTransport, Transport
 from fitwell.webhooks import Webhooks
 
-__all__ = ["AsyncClient", "Bound", "Client"]
 
+class _Server(Resource[TransportT]):
+    """The resources of a server."""
 
-class _Server(Resource[M]):
-    """What a server has, however it is asked."""
-
-    def __init__(self, transport: M) -> None:
+    def __init__(self, transport: TransportT) -> None:
         super().__init__(transport)
         self.transport = transport
-        self.runs: Runs[M] = Runs(transport)
-        self.studies: Studies[M] = Studies(transport)
-        self.datasets: Datasets[M] = Datasets(transport)
-        self.presets: Presets[M] = Presets(transport)
-        self.tokens: Tokens[M] = Tokens(transport)
-        self.webhooks: Webhooks[M] = Webhooks(transport)
+        self.runs: Runs[TransportT] = Runs(transport)
+        self.studies: Studies[TransportT] = Studies(transport)
+        self.datasets: Datasets[TransportT] = Datasets(transport)
+        self.presets: Presets[TransportT] = Presets(transport)
+        self.tokens: Tokens[TransportT] = Tokens(transport)
+        self.webhooks: Webhooks[TransportT] = Webhooks(transport)
 
     @call
-    def catalog(self) -> Plan[Catalog]:
-        """Every part a spec can name."""
-        return Catalog.model_validate((yield from read(Request("GET", "/v1/catalog"))))
+    def catalog(self) -> Flow[Catalog]:
+        """Return every part a spec can use, with its schema."""
+        return Catalog.model_validate((yield from fetch_json(Request("GET", "/v1/catalog"))))
 
     @call
-    def capabilities(self) -> Plan[Capabilities]:
-        """What the server takes, and its workers."""
-        return Capabilities.model_validate((yield from read(Request("GET", "/v1/capabilities"))))
+    def capabilities(self) -> Flow[Capabilities]:
+        """Return the server's versions, limits and workers."""
+        return Capabilities.model_validate((yield from fetch_json(Request("GET", "/v1/capabilities"))))
 
 
 class Client(_Server[Transport]):
-    """A Fitwell server. The address comes from ``url``, else FITWELL_URL, else this machine; the token likewise."""
+    """A synchronous client. ``url`` and ``token`` default to FITWELL_URL and FITWELL_TOKEN, then to a local server."""
 
     def __init__(self, url: str | None = None, token: str | None = None, *, timeout: float = 30.0) -> None:
         super().__init__(Transport(url, token, timeout))
@@ -56,12 +54,12 @@ class Client(_Server[Transport]):
         self.close()
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self.transport.close()
 
 
 class AsyncClient(_Server[AsyncTransport]):
-    """A Fitwell server, for asyncio and trio: as ``Client``, and every call is awaited or iterated by ``async for``."""
+    """An asynchronous client for asyncio and trio, with the methods of ``Client``: await them or use ``async for``."""
 
     def __init__(self, url: str | None = None, token: str | None = None, *, timeout: float = 30.0) -> None:
         super().__init__(AsyncTransport(url, token, timeout))
@@ -75,5 +73,5 @@ class AsyncClient(_Server[AsyncTransport]):
         await self.close()
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         await self.transport.close()

@@ -1,4 +1,4 @@
-"""Comparisons and choices as the client sees them: which arm is better, and how sure that is."""
+"""Comparisons of arms, and the choice of one."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-class Question(TypedDict, total=False):
-    """What is asked of a study; what is left out is as the study was made for."""
+class ComparisonOptions(TypedDict, total=False):
+    """Options of a comparison; omitted options default to those of the study."""
 
     metric: str | None
     at: str | None
@@ -28,7 +28,7 @@ class Question(TypedDict, total=False):
 
 
 class Group(View):
-    """An arm over its seeds."""
+    """Statistics of an arm over its seeds."""
 
     id: str
     n: int
@@ -41,7 +41,7 @@ class Group(View):
 
 
 class Pair(View):
-    """An arm against another, seed by seed."""
+    """The comparison of an arm with another, paired by seed."""
 
     arm: str
     baseline: str
@@ -60,7 +60,7 @@ COLUMNS = ("mean", "std", "n", "diverged", "mean_difference", "ci_low", "ci_high
 
 
 class Comparison(View):
-    """Which arm is better, and how sure that is; a verdict may be ``undecided``. In a notebook it is a table."""
+    """A comparison of arms with a verdict on each, possibly ``undecided``. Notebooks display it as a table."""
 
     study_id: str
     metric: str
@@ -77,28 +77,28 @@ class Comparison(View):
     curves: dict[str, list[dict[str, Any]]]
 
     def against(self, baseline: str) -> dict[str, Pair]:
-        """By arm, the pair that compares it with ``baseline``."""
+        """Return the pairs that compare an arm with ``baseline``, by arm."""
         return {pair.arm: pair for pair in self.pairs if pair.baseline == baseline}
 
     def columns(self) -> dict[str, list[Any]]:
-        """A row for each arm: its figures, and how it stands against the baseline, if there is one."""
+        """Return a row per arm as columns: statistics, and the comparison with the baseline if there is one."""
         pairs = self.against(self.baseline or "")
         rows = [_row(group, pairs.get(group.id)) for group in self.arms]
         return {name: [row[name] for row in rows] for name in ("arm", *COLUMNS)}
 
     def to_pandas(self) -> pd.DataFrame:
-        """A row for each arm, indexed by it.
+        """Return a pandas data frame with a row per arm, indexed by arm.
 
         Raises:
-            NotInstalled: there is no pandas.
+            NotInstalled: pandas is not installed.
         """
         return dataframes.pandas(self.columns(), "arm")
 
     def to_polars(self) -> pl.DataFrame:
-        """A row for each arm.
+        """Return a polars data frame with a row per arm.
 
         Raises:
-            NotInstalled: there is no polars.
+            NotInstalled: polars is not installed.
         """
         return dataframes.polars(self.columns())
 
@@ -109,18 +109,20 @@ class Comparison(View):
             f"<tr><td>{escape(arm)}</td>" + "".join(f"<td>{_cell(columns[c][i])}</td>" for c in COLUMNS) + "</tr>"
             for i, arm in enumerate(columns["arm"])
         )
-        told = f"{self.at} {self.metric}, {self.direction.replace('_', ' ')}, against {self.baseline or 'each other'}"
-        told += "; exploratory" * self.exploratory + "; not every run has ended" * (not self.complete)
-        return f"<table><caption>{escape(told)}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        caption = (
+            f"{self.at} {self.metric}, {self.direction.replace('_', ' ')}, against {self.baseline or 'each other'}"
+        )
+        caption += "; exploratory" * self.exploratory + "; not all runs have ended" * (not self.complete)
+        return f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def _row(group: Group, pair: Pair | None) -> dict[str, Any]:
-    figures: dict[str, Any] = dict.fromkeys(COLUMNS)
-    figures |= {"arm": group.id, "mean": group.mean, "std": group.std, "n": group.n, "diverged": group.diverged}
+    row: dict[str, Any] = dict.fromkeys(COLUMNS)
+    row |= {"arm": group.id, "mean": group.mean, "std": group.std, "n": group.n, "diverged": group.diverged}
     if pair is not None:
-        figures |= {name: getattr(pair, name) for name in ("mean_difference", "p", "p_adjusted", "verdict")}
-        figures |= dict(zip(("ci_low", "ci_high"), pair.ci or (None, None), strict=True))
-    return figures
+        row |= {name: getattr(pair, name) for name in ("mean_difference", "p", "p_adjusted", "verdict")}
+        row |= dict(zip(("ci_low", "ci_high"), pair.ci or (None, None), strict=True))
+    return row
 
 
 def _cell(value: Any) -> str:
@@ -130,7 +132,7 @@ def _cell(value: Any) -> str:
 
 
 class Candidate(View):
-    """An arm, and how good it is over folds (or seeds); without figures where it cannot be chosen."""
+    """An arm with its mean over folds or seeds; the statistics are None if the arm cannot be chosen."""
 
     arm: str
     mean: float | None
@@ -142,7 +144,7 @@ class Candidate(View):
 
 
 class Choice(View):
-    """The arm to take, and its spec: ``client.runs.create(**choice.chosen_spec)``."""
+    """The chosen arm and its spec, for ``client.runs.create(**choice.chosen_spec)``."""
 
     study_id: str
     rule: str

@@ -1,4 +1,4 @@
-"""Tables for pandas and polars, which are extras: ``pip install 'fitwell[pandas]'``, ``'fitwell[polars]'``."""
+"""Data frames of pandas and polars, which are optional: ``pip install 'fitwell[pandas]'`` or ``'fitwell[polars]'``."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ Columns = Mapping[str, Sequence[Any]]
 
 
 def pandas(columns: Columns, index: str) -> pd.DataFrame:
-    """The columns as a pandas table.
+    """Return the columns as a pandas data frame.
 
     Raises:
-        NotInstalled: there is no pandas.
+        NotInstalled: pandas is not installed.
     """
     frame: pd.DataFrame = _module("pandas").DataFrame(dict(columns)).set_index(index)
     return frame
 
 
 def polars(columns: Columns) -> pl.DataFrame:
-    """The columns as a polars table.
+    """Return the columns as a polars data frame.
 
     Raises:
-        NotInstalled: there is no polars.
+        NotInstalled: polars is not installed.
     """
     frame: pl.DataFrame = _module("polars").DataFrame(dict(columns), strict=False)
     return frame
@@ -39,4 +39,4 @@ def _module(name: str) -> Any:
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
-        raise NotInstalled(f"This needs {name}: pip install 'fitwell[{name}]'") from error
+        raise NotInstalled(f"{name} is not installed. Install it with: pip install 'fitwell[{name}]'") from error

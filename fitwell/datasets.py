@@ -1,4 +1,4 @@
-"""Datasets as the client sees them: upload a file, train on what comes of it."""
+"""Datasets: built-in ones and uploads."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
-from fitwell.requests import Plan, Request, Telling, answered, pages, place, read
-from fitwell.sync_async import Live, M, Resource, call, listing
+from fitwell.requests import Flow, ItemFlow, Request, api_path, fetch_json, paginate, send
+from fitwell.sync_async import LiveView, Resource, TransportT, call, iterator
 
 FORMATS = {".csv": "csv", ".npz": "npz", ".parquet": "parquet", ".pq": "parquet", ".zip": "zip"}
-PIECE_BYTES = 2**18
-UPLOAD_SECONDS = 600.0
+CHUNK_BYTES = 2**18
+UPLOAD_TIMEOUT_SECONDS = 600.0
 
 
 class UploadOptions(TypedDict, total=False):
-    """How the server is to read a file; what is left out it finds out, and tells in ``notes``."""
+    """How to read a file; the server detects omitted options and reports them in ``notes``."""
 
     format: Literal["npz", "csv", "parquet", "zip"]
     target: str
@@ -29,8 +29,8 @@ class UploadOptions(TypedDict, total=False):
     grey: bool
 
 
-class Dataset(Live[M]):
-    """A dataset; ``spec`` is what a run's ``dataset`` says to train on it."""
+class Dataset(LiveView[TransportT]):
+    """A dataset; ``spec`` is the value of ``dataset`` in a run's spec."""
 
     id: str
     source: str
@@ -46,74 +46,74 @@ class Dataset(Live[M]):
     spec: dict[str, Any]
 
     @call
-    def preview(self) -> Plan[dict[str, Any]]:
-        """First rows, class counts, statistics; of images, a picture of some."""
-        preview: dict[str, Any] = yield from read(Request("GET", place("datasets", self.id, "preview")))
+    def preview(self) -> Flow[dict[str, Any]]:
+        """Return first rows, class counts and statistics, and sample images for image data."""
+        preview: dict[str, Any] = yield from fetch_json(Request("GET", api_path("datasets", self.id, "preview")))
         return preview
 
     @call
-    def delete(self) -> Plan[None]:
-        """Forget it with its rows.
+    def delete(self) -> Flow[None]:
+        """Delete an upload.
 
         Raises:
-            DatasetInUse: runs that have not ended need it.
+            DatasetInUse: Unfinished runs use the dataset, or it is built in.
         """
-        yield from answered(Request("DELETE", place("datasets", self.id)))
+        yield from send(Request("DELETE", api_path("datasets", self.id)))
 
 
-class Datasets(Resource[M]):
-    """The datasets of a server."""
+class Datasets(Resource[TransportT]):
+    """The collection of datasets."""
 
     @call
     def upload(
         self, path: str | os.PathLike[str], *, name: str | None = None, **options: Unpack[UploadOptions]
-    ) -> Plan[Dataset[M]]:
-        """Upload a .npz, CSV or Parquet file or a zip of image folders. Equal data are stored once.
+    ) -> Flow[Dataset[TransportT]]:
+        """Upload a .npz, CSV or Parquet file or a zip of image folders. Identical data are stored once.
 
         Raises:
-            InvalidData: it is not data that can be trained on; ``errors`` says why.
+            InvalidData: The file contains no usable data; ``errors`` lists the reasons.
         """
         file = Path(path)
         params: dict[str, Any] = {"name": file.stem if name is None else name}
         params |= {"format": FORMATS[file.suffix.lower()]} if file.suffix.lower() in FORMATS else {}
-        params |= {key: _written(value) for key, value in options.items()}
+        params |= {key: _query_value(value) for key, value in options.items()}
         request = Request(
             "POST",
             "/v1/datasets",
             params,
-            content=lambda: _pieces(file),
+            content=lambda: _chunks(file),
             headers={"content-type": "application/octet-stream"},
-            timeout=UPLOAD_SECONDS,
+            timeout=UPLOAD_TIMEOUT_SECONDS,
         )
-        return self._dataset((yield from read(request)))
+        return self._from_data((yield from fetch_json(request)))
 
     @call
-    def get(self, dataset_id: str) -> Plan[Dataset[M]]:
-        """One dataset: an upload by its id, a built-in one by its kind.
+    def get(self, dataset_id: str) -> Flow[Dataset[TransportT]]:
+        """Return an upload by its id, or a built-in dataset by its kind.
 
         Raises:
-            DatasetNotFound: there is none of this id.
+            DatasetNotFound: No dataset has this id or kind.
         """
-        return self._dataset((yield from read(Request("GET", place("datasets", dataset_id)))))
+        return self._from_data((yield from fetch_json(Request("GET", api_path("datasets", dataset_id)))))
 
-    @listing
-    def list(self) -> Telling[Dataset[M]]:
-        """The built-in datasets, then uploads, newest first, page by page."""
-        yield from pages("/v1/datasets", {"limit": 100}, self._dataset)
+    @iterator
+    def list(self) -> ItemFlow[Dataset[TransportT]]:
+        """Yield the built-in datasets, then uploads, newest first; fetches page by page."""
+        yield from paginate("/v1/datasets", {"limit": 100}, self._from_data)
 
-    def _dataset(self, data: Any) -> Dataset[M]:
+    def _from_data(self, data: Any) -> Dataset[TransportT]:
         return Dataset.of(self._transport, data)
 
 
-def _pieces(file: Path) -> Iterator[bytes]:
-    """The file, a piece at a time."""
-    with file.open("rb") as opened:
-        while piece := opened.read(PIECE_BYTES):
-            yield piece
+def _chunks(file: Path) -> Iterator[bytes]:
+    """Yield the file in chunks."""
+    with file.open("rb") as content:
+        while chunk := content.read(CHUNK_BYTES):
+            yield chunk
 
 
-def _written(value: Any) -> Any:
-    """The value as a query writes it."""
+def _query_value(value: Any) -> Any:
+    """Return the value in the form of a query parameter."""
     if isinstance(value, bool):
         return str(value).lower()
     return list(value) if isinstance(value, list | tuple) else value

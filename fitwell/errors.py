@@ -1,14 +1,14 @@
-"""What can go wrong, as seen by a client.
+"""Errors raised by the client.
 
 FitwellError
-├── BadAddress                 the address or the token can be none
-├── Unreachable                no server answered
-├── Misunderstood              what answered is no Fitwell server, or one of another time
-├── TimedOut                   a wait took longer than allowed
-├── RunFailed                  a run that was waited for did not succeed
-├── NotInstalled               an optional package is needed for this
-└── Refused                    the server refused, with a problem (RFC 9457)
-    ├── BadRequest             the request is wrong; ``errors`` says where
+├── BadAddress                 the server address or the token is malformed
+├── Unreachable                no server responded
+├── Misunderstood              the server is not a compatible Fitwell server
+├── TimedOut                   a wait exceeded its timeout
+├── RunFailed                  a run did not succeed
+├── NotInstalled               an optional package is missing
+└── Refused                    the server rejected the request, with a problem (RFC 9457)
+    ├── BadRequest             the request is invalid; ``errors`` lists the fields
     │   ├── BadCursor, NotAcceptable, PreconditionFailed, BodyTooLarge, UnsupportedMediaType, RangeNotSatisfiable
     │   └── Unprocessable      InvalidRequest, InvalidData, KeyReused
     ├── NotAuthenticated       TokenRequired, TokenRefused
@@ -18,11 +18,11 @@ FitwellError
     ├── Gone                   FileLost
     ├── Conflict               TransitionRefused, RunActive, StudyActive, DatasetInUse, NothingToChoose,
     │                          EndpointDisabled, TooManyEndpoints
-    └── ServerError            not now, or a bug
+    └── ServerError            the server is overloaded or has a bug
         ├── TooMany            QuotaExceeded, TooManyAttempts, TooManyRequests, TooManyUploads
         └── Unavailable, TookTooLong, StorageFull
 
-A problem becomes the class of its ``code``; one that this version does not know, the class of its status.
+The class of an error follows from the problem's ``code``, or from the status if this version does not know the code.
 """
 
 from __future__ import annotations
@@ -32,48 +32,48 @@ from typing import Any
 
 
 class FitwellError(Exception):
-    """Anything this package raises on purpose."""
+    """Base class of all errors in this package."""
 
 
 class Unreachable(FitwellError):
-    """No server answered at the address."""
+    """No server responded at the address."""
 
     def __init__(self, url: str, reason: str, *, arrived: bool = False) -> None:
-        super().__init__(f"No Fitwell server answers at {url} ({reason}). Start one with: fitwell serve")
+        super().__init__(f"No Fitwell server responds at {url} ({reason}). Start one with: fitwell serve")
         self.url = url
         self.arrived = arrived
         """Whether the request may have reached a server before the connection was cut."""
 
 
 class BadAddress(FitwellError):
-    """The address or the token can be none; the message says why."""
+    """The server address or the token is malformed."""
 
 
 class Misunderstood(FitwellError):
-    """What answered is no Fitwell server, or one of another time."""
+    """The server is not a Fitwell server, or an incompatible version."""
 
     def __init__(self, url: str, reason: str) -> None:
-        super().__init__(f"What answers at {url} is no Fitwell server that this client understands: {reason}")
+        super().__init__(f"{url} is not a compatible Fitwell server: {reason}")
         self.url = url
 
 
 class TimedOut(FitwellError):
-    """The run did not end in the time allowed; it goes on."""
+    """The run or study did not end within the timeout; it continues on the server."""
 
 
 class RunFailed(FitwellError):
-    """The run ended otherwise than by success."""
+    """The run failed or was cancelled."""
 
 
 class NotInstalled(FitwellError):
-    """An optional package is needed for this; the message says which, and how to get it."""
+    """An optional package is missing; the message contains the command that installs it."""
 
 
 class Refused(FitwellError):
-    """The server refused the request."""
+    """The server rejected the request."""
 
     code: str = "refused"
-    """Stable, for programs; of a class, the code that becomes it."""
+    """The problem's stable code; on a class, the code that maps to it."""
 
     def __init_subclass__(cls, *, code: str) -> None:
         cls.code = code
@@ -85,65 +85,65 @@ class Refused(FitwellError):
         self.request_id: str = problem.get("request_id", "")
         self.errors: list[dict[str, Any]] = problem.get("errors", [])
         self.retry_after: float | None = problem.get("retry_after")
-        """When to come back, in seconds, where the server said so."""
-        told_already = len(self.errors) == 1 and self.errors[0]["message"] in self.detail
-        super().__init__("\n".join([self.detail or self.code, *([] if told_already else self.lines())]))
+        """Seconds until the request may be repeated; None if the server did not say."""
+        in_detail = len(self.errors) == 1 and self.errors[0]["message"] in self.detail
+        super().__init__("\n".join([self.detail or self.code, *([] if in_detail else self.lines())]))
 
     def lines(self) -> list[str]:
-        """One line for each place that is wrong, as a person wants to read it."""
+        """Return one readable line per invalid field."""
         return [f"  {error['pointer']}: {error['message']}" for error in self.errors]
 
 
 class BadRequest(Refused, code="bad_request"):
-    """The request is wrong; ``errors`` says where, and what would work."""
+    """The request is invalid; ``errors`` lists the fields and valid values."""
 
 
 class BadCursor(BadRequest, code="bad_cursor"):
-    """No page handed out this cursor."""
+    """The pagination cursor is invalid."""
 
 
 class NotAcceptable(BadRequest, code="not_acceptable"):
-    """None of the forms asked for can be given."""
+    """None of the requested media types is available."""
 
 
 class PreconditionFailed(BadRequest, code="precondition_failed"):
-    """What is there is not what the request has in mind."""
+    """The resource does not match If-Match."""
 
 
 class BodyTooLarge(BadRequest, code="body_too_large"):
-    """The body is larger than the server takes."""
+    """The request body exceeds the server's limit."""
 
 
 class UnsupportedMediaType(BadRequest, code="unsupported_media_type"):
-    """The body is of a type that is not taken here."""
+    """The endpoint does not accept the body's media type."""
 
 
 class RangeNotSatisfiable(BadRequest, code="range_not_satisfiable"):
-    """The part asked for is outside of what there is."""
+    """The requested range is outside of the file."""
 
 
 class Unprocessable(BadRequest, code="unprocessable"):
-    """The request is well formed, but means nothing that can be done."""
+    """The request is well formed but cannot be processed."""
 
 
 class InvalidRequest(Unprocessable, code="invalid_request"):
-    """The body does not describe something the server can do; ``errors`` says where and why."""
+    """The body or the parameters are invalid; ``errors`` lists the fields and reasons."""
 
 
 class InvalidData(Unprocessable, code="invalid_data"):
-    """The file is not data that can be trained on; ``errors`` says where and why."""
+    """The uploaded file contains no usable data; ``errors`` lists the reasons."""
 
 
 class KeyReused(Unprocessable, code="idempotency_key_reused"):
-    """The idempotency key belongs to another request."""
+    """The idempotency key was used with a different request."""
 
 
 class NotAuthenticated(Refused, code="unauthorized"):
-    """The server needs a token (``Client(token=…)`` or FITWELL_TOKEN), or does not take this one."""
+    """A valid token is required: pass ``Client(token=…)`` or set FITWELL_TOKEN."""
 
 
 class TokenRequired(NotAuthenticated, code="token_required"):
-    """The server answers to nobody without a token."""
+    """The request has no token, and the server requires one."""
 
 
 class TokenRefused(NotAuthenticated, code="token_refused"):
@@ -151,27 +151,27 @@ class TokenRefused(NotAuthenticated, code="token_refused"):
 
 
 class NotAllowed(Refused, code="forbidden"):
-    """The token may not do this, or the thing belongs to another owner."""
+    """The request is not permitted."""
 
 
 class ScopeMissing(NotAllowed, code="scope_missing"):
-    """The token has not the scope that this needs."""
+    """The token lacks the required scope."""
 
 
 class NotOwner(NotAllowed, code="not_owner"):
-    """Only its owner or an admin changes it."""
+    """Only the owner or an admin may change the resource."""
 
 
 class CrossSite(NotAllowed, code="cross_site"):
-    """A page of another site sent the request."""
+    """The request was sent by a page of another site."""
 
 
 class HostRefused(NotAllowed, code="host_refused"):
-    """The server does not have the name that it was called by."""
+    """The server does not accept the request's Host header."""
 
 
 class NotFound(Refused, code="not_found"):
-    """There is no such thing."""
+    """The resource does not exist."""
 
 
 class RunNotFound(NotFound, code="run_not_found"):
@@ -187,15 +187,15 @@ class DatasetNotFound(NotFound, code="dataset_not_found"):
 
 
 class PresetNotFound(NotFound, code="preset_not_found"):
-    """There is no such preset."""
+    """No preset has this name."""
 
 
 class TokenNotFound(NotFound, code="token_not_found"):
-    """No token has this id, or it is another owner's."""
+    """No token has this id, or it belongs to another owner."""
 
 
 class NotMeasured(NotFound, code="not_measured"):
-    """The run is there, but this was not measured of it, or not yet."""
+    """The run exists, but this result has not been measured."""
 
 
 class EndpointNotFound(NotFound, code="webhook_endpoint_not_found"):
@@ -203,23 +203,23 @@ class EndpointNotFound(NotFound, code="webhook_endpoint_not_found"):
 
 
 class DeliveryNotFound(NotFound, code="webhook_delivery_not_found"):
-    """The webhook endpoint's log has no delivery of this id."""
+    """No delivery of the webhook endpoint has this id."""
 
 
 class Gone(Refused, code="gone"):
-    """It was there and is there no more."""
+    """The resource no longer exists."""
 
 
 class FileLost(Gone, code="file_lost"):
-    """A file that was recorded is missing, or is not what was written."""
+    """A recorded file is missing or corrupt."""
 
 
 class Conflict(Refused, code="conflict"):
-    """The request does not fit the state of things."""
+    """The request conflicts with the current state of the resource."""
 
 
 class TransitionRefused(Conflict, code="transition_refused"):
-    """The run's state does not allow this."""
+    """The run's state does not allow the transition."""
 
 
 class RunActive(Conflict, code="run_active"):
@@ -231,11 +231,11 @@ class StudyActive(Conflict, code="study_active"):
 
 
 class DatasetInUse(Conflict, code="dataset_in_use"):
-    """Runs that have not ended need the dataset, or it is not one that was uploaded."""
+    """Unfinished runs use the dataset, or it is built in."""
 
 
 class NothingToChoose(Conflict, code="nothing_to_choose"):
-    """The study's runs do not yet allow a choice."""
+    """The study has no results to choose from yet."""
 
 
 class EndpointDisabled(Conflict, code="webhook_endpoint_disabled"):
@@ -243,43 +243,43 @@ class EndpointDisabled(Conflict, code="webhook_endpoint_disabled"):
 
 
 class TooManyEndpoints(Conflict, code="too_many_webhook_endpoints"):
-    """There are as many webhook endpoints as the server takes."""
+    """The server's limit on webhook endpoints is reached."""
 
 
 class ServerError(Refused, code="internal_server_error"):
-    """The server cannot answer now, or has a bug."""
+    """The server failed to process the request."""
 
 
 class TooMany(ServerError, code="too_many"):
-    """Not so much at once; ``retry_after`` says when it may go on."""
+    """A rate limit or quota is exceeded; ``retry_after`` is the delay in seconds."""
 
 
 class QuotaExceeded(TooMany, code="quota_exceeded"):
-    """The owner has as many unfinished runs as its token allows."""
+    """The owner has reached the token's limit on unfinished runs."""
 
 
 class TooManyRequests(TooMany, code="too_many_requests"):
-    """The token has asked as often as it may for now."""
+    """The token's request rate is exceeded."""
 
 
 class TooManyAttempts(TooMany, code="too_many_attempts"):
-    """Too many wrong tokens came from this address."""
+    """Too many requests with invalid tokens came from this address."""
 
 
 class TooManyUploads(TooMany, code="too_many_uploads"):
-    """The server is busy with other uploads."""
+    """Too many uploads are in progress."""
 
 
 class Unavailable(ServerError, code="unavailable"):
-    """Not now; the same request may be made again."""
+    """The server is temporarily unavailable; the request may be repeated."""
 
 
 class TookTooLong(ServerError, code="took_too_long"):
-    """It was begun and given up, since it took too long."""
+    """The request exceeded its time limit and was aborted."""
 
 
 class StorageFull(ServerError, code="storage_full"):
-    """The server's disk is nearly full; what is there can be read."""
+    """The server's disk is nearly full; reading still works."""
 
 
 FAMILIES: dict[int, type[Refused]] = {
@@ -292,16 +292,16 @@ FAMILIES: dict[int, type[Refused]] = {
 }
 
 
-def kinds(root: type[Refused] = Refused) -> Iterator[type[Refused]]:
-    """``root`` and every class below it."""
+def refusal_classes(root: type[Refused] = Refused) -> Iterator[type[Refused]]:
+    """Yield ``root`` and all of its subclasses."""
     yield root
-    for kind in root.__subclasses__():
-        yield from kinds(kind)
+    for subclass in root.__subclasses__():
+        yield from refusal_classes(subclass)
 
 
-def refusal_of(status: int, problem: dict[str, Any]) -> Refused:
-    """The error for a problem."""
+def refusal_from(status: int, problem: dict[str, Any]) -> Refused:
+    """Return the error for a problem."""
     problem = {"status": status, **problem}
-    by_code = {kind.code: kind for kind in kinds() if kind is not Refused}
+    by_code = {kind.code: kind for kind in refusal_classes() if kind is not Refused}
     family = FAMILIES.get(status, ServerError if status >= 500 else BadRequest)
     return by_code.get(problem.get("code", ""), family)(problem)

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """What a script can rely on."""
+    """Stable exit codes for scripts."""
 
     OK = 0
     RUN_FAILED = 1
@@ -18,23 +18,22 @@ class Exit(IntEnum):
 
 
 MEANINGS: dict[Exit, tuple[str, str]] = {
-    Exit.OK: ("done", ""),
+    Exit.OK: ("success", ""),
     Exit.RUN_FAILED: (
         "the run failed",
-        "What was waited for failed or was cancelled; bits differ (verify); a webhook's test was not taken; a check of "
-        "doctor failed.",
+        "A run failed or was cancelled; verify found a difference; a webhook test or a check of doctor failed.",
     ),
-    Exit.USAGE: ("wrong usage", "The command line or a spec file is wrong; nothing was sent."),
-    Exit.REFUSED: ("refused by the server", "The server refused the request, and said why."),
+    Exit.USAGE: ("usage error", "The command line or a spec file is invalid; nothing was submitted."),
+    Exit.REFUSED: ("rejected by the server", "The server rejected the request; the message contains the reason."),
     Exit.UNREACHABLE: (
-        "no server answers",
-        "Nobody answers at the address, or what answers is no Fitwell server.",
+        "server unreachable",
+        "No server responds at the address, or it is not a Fitwell server.",
     ),
     Exit.LOCAL: (
-        "something on this machine is in the way",
-        "A port in use, a directory that is not writable, a package that is not installed.",
+        "problem on this machine",
+        "A port is in use, a directory is not writable, or a package is not installed.",
     ),
-    Exit.CONDITION: ("a condition of --fail-if holds", "The run succeeded, and is not as good as was asked for."),
+    Exit.CONDITION: ("--fail-if condition met", "The run succeeded but met a condition of --fail-if."),
 }
-"""In a few words, and in a sentence."""
-HELP = f"Exit codes: {' · '.join(f'{code.value} {words}' for code, (words, _) in MEANINGS.items())}."
+"""A short and a long description of each code."""
+HELP = f"Exit codes: {' · '.join(f'{code.value} {short}' for code, (short, _) in MEANINGS.items())}."

@@ -1,4 +1,4 @@
-"""Histories: what was measured of a run after every epoch."""
+"""Histories: the metrics of a run for every epoch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class History(View):
-    """The losses of every epoch; each series is parallel to ``epoch``. In a notebook it shows its curves."""
+    """The metrics of every epoch; each series is parallel to ``epoch``. Notebooks display its curves."""
 
     run_id: str
     complete: bool
@@ -26,40 +26,40 @@ class History(View):
     nonfinite: dict[str, dict[str, str]]
 
     def __getitem__(self, name: str) -> Any:
-        """A series by its name; else a field."""
+        """Return a series by its name, or a field."""
         return self.series[name] if name in self.series else super().__getitem__(name)
 
     def columns(self) -> dict[str, list[Any]]:
-        """Epoch, steps and every series, as the columns of a table; what JSON cannot hold is nan or inf again."""
+        """Return epoch, steps and every series as columns; values that JSON cannot represent are nan or inf again."""
         columns: dict[str, list[Any]] = {"epoch": list(self.epoch), "steps": list(self.steps)}
         for name, values in self.series.items():
-            wild = self.nonfinite.get(name, {})
+            nonfinite = self.nonfinite.get(name, {})
             columns[name] = [
-                float(wild[str(epoch)]) if str(epoch) in wild else value
+                float(nonfinite[str(epoch)]) if str(epoch) in nonfinite else value
                 for epoch, value in zip(self.epoch, values, strict=True)
             ]
         return columns
 
     def to_pandas(self) -> pd.DataFrame:
-        """A row for each epoch, a column for each series; what was not measured is nan.
+        """Return a pandas data frame with a row per epoch and a column per series; missing values are nan.
 
         Raises:
-            NotInstalled: there is no pandas.
+            NotInstalled: pandas is not installed.
         """
         columns = self.columns()
-        known = {name: [float("nan") if one is None else one for one in column] for name, column in columns.items()}
-        return dataframes.pandas(known, "epoch")
+        filled = {name: [float("nan") if one is None else one for one in column] for name, column in columns.items()}
+        return dataframes.pandas(filled, "epoch")
 
     def to_polars(self) -> pl.DataFrame:
-        """A row for each epoch, a column for each series; what was not measured is null.
+        """Return a polars data frame with a row per epoch and a column per series; missing values are null.
 
         Raises:
-            NotInstalled: there is no polars.
+            NotInstalled: polars is not installed.
         """
         return dataframes.polars(self.columns())
 
     def to_svg(self, *, title: str = "", width: int = 640, height: int = 320, log: bool = False) -> str:
-        """The losses as a picture that takes the colours of what it is shown on."""
+        """Return the loss curves as SVG; text and axes inherit the colors of the page."""
         return svg(self.epoch, self.series, title=title, width=width, height=height, log=log)
 
     def _repr_html_(self) -> str:

@@ -1,4 +1,4 @@
-"""Service and workers as processes of this machine. They are started, never imported."""
+"""A local server: the service and its workers as child processes. They are started, never imported."""
 
 from __future__ import annotations
 
@@ -20,106 +20,109 @@ from fitwell.errors import FitwellError
 READY_SECONDS = 30.0
 STOP_SECONDS = 20.0
 RESTART_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
-STEADY_SECONDS = 60.0
-"""A worker that lived so long starts again at once."""
+"""Delay before a worker is restarted, by the number of recent crashes."""
+STABLE_SECONDS = 60.0
+"""A worker that ran this long resets the number of recent crashes."""
 
 
 class LocalError(FitwellError):
-    """Something on this machine is in the way; the message says what to do."""
+    """A problem on this machine; the message says how to fix it."""
 
 
-NEEDED = {
+REQUIRED_PACKAGES = {
     "service": ("uvicorn", "sqlalchemy"),
     "worker": ("sqlalchemy", "ulid"),
     "torch": ("torch",),
     "ray": ("ray",),
 }
-"""What a part of Fitwell cannot begin without; the modules themselves are there with the client, too."""
+"""Packages that prove a component is installed; its own modules come with the client."""
 
 
-def module(name: str) -> list[str]:
-    """The command that runs one of the installed modules, whatever lies in the working directory.
+def module_command(name: str) -> list[str]:
+    """Return the command that runs an installed module, whatever the working directory contains.
 
     Raises:
-        LocalError: what it needs is not installed.
+        LocalError: A package that the module needs is not installed.
     """
-    installed(name)
+    require_installed(name)
     return [sys.executable, "-P", "-m", name]
 
 
-def installed(*parts: str) -> None:
-    """See that what these parts need is there.
+def require_installed(*components: str) -> None:
+    """Check that the packages of these components are installed.
 
     Raises:
-        LocalError: it is not.
+        LocalError: A package is missing; the message names the extra that provides it.
     """
-    lacking = [package for part in parts for package in NEEDED[part] if find_spec(package) is None]
-    if lacking:
-        extra = "ray" if "ray" in lacking else "worker"
+    missing = [package for name in components for package in REQUIRED_PACKAGES[name] if find_spec(package) is None]
+    if missing:
+        extra = "ray" if "ray" in missing else "worker"
         raise LocalError(
-            f"This needs {', '.join(dict.fromkeys(lacking))}, not installed here: pip install 'fitwell[{extra}]'"
+            f"Required packages are not installed: {', '.join(dict.fromkeys(missing))}. "
+            f"Install them with: pip install 'fitwell[{extra}]'"
         )
 
 
-def processors() -> int:
-    """How many processors this process may use."""
+def available_processors() -> int:
+    """Return the number of processors available to this process."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nothing listens on now."""
+    """Return a port that is free at the moment."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-class Stack:
-    """One service and some workers, as child processes; ``run`` keeps them up until told to stop."""
+class LocalServer:
+    """One service process and its workers; ``supervise`` keeps them running until a stop signal."""
 
     def __init__(self, settings: Mapping[str, str], *, host: str, port: int, workers: int, quiet: bool = False) -> None:
         self._environment = {**os.environ, **settings, "FITWELL_HOST": host, "FITWELL_PORT": str(port)}
-        shown = "127.0.0.1" if host in ("0.0.0.0", "") else "[::1]" if host == "::" else host  # noqa: S104 - compared only
-        self.url = f"http://{shown}:{port}"
-        self._wanted = workers
+        reachable = "127.0.0.1" if host in ("0.0.0.0", "") else "[::1]" if host == "::" else host  # noqa: S104 - compared only
+        self.url = f"http://{reachable}:{port}"
+        self._worker_count = workers
         self._output = subprocess.DEVNULL if quiet else None
         self._service: subprocess.Popen[bytes] | None = None
         self._workers: list[tuple[subprocess.Popen[bytes], float]] = []
-        self._deaths = 0
+        self._crashes = 0
         self._stopping = False
 
     def _start(self, name: str) -> subprocess.Popen[bytes]:
-        # In a group of its own, so that Ctrl-C reaches only us and the end has an order.
-        return subprocess.Popen(module(name), env=self._environment, start_new_session=True, stdout=self._output)  # noqa: S603
+        command = module_command(name)
+        # A session of its own: Ctrl-C reaches only this process, which then stops the others in order.
+        return subprocess.Popen(command, env=self._environment, start_new_session=True, stdout=self._output)  # noqa: S603
 
     def start(self) -> None:
-        """Start the service, wait until it is ready, start the workers.
+        """Start the service, wait until it is ready, then start the workers.
 
-        From now on SIGINT and SIGTERM end it in good order, however far it has come.
+        Installs handlers for SIGINT and SIGTERM that shut everything down in order, even during start-up.
 
         Raises:
-            LocalError: the service ended instead; its own words are on standard error.
+            LocalError: The service exited or was not ready in time; it logs the reason to standard error.
         """
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._told_to_stop)
+            signal.signal(number, self._handle_stop_signal)
         self._service = self._start("service")
         try:
-            self._await_ready()
-            for _ in range(0 if self._stopping else self._wanted):
+            self._wait_until_ready()
+            for _ in range(0 if self._stopping else self._worker_count):
                 self._workers.append((self._start("worker"), time.monotonic()))
         except BaseException:
             self.stop()
             raise
 
-    def _told_to_stop(self, *_: object) -> None:
+    def _handle_stop_signal(self, *_: object) -> None:
         self._stopping = True
 
-    def _await_ready(self) -> None:
+    def _wait_until_ready(self) -> None:
         assert self._service is not None
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline and not self._stopping:
             if self._service.poll() is not None:
-                raise LocalError(f"The service ended with code {self._service.returncode} before it was ready.")
+                raise LocalError(f"The service exited with code {self._service.returncode} before it was ready.")
             try:
                 if httpx2.get(f"{self.url}/readyz", timeout=2).status_code == 200:
                     return
@@ -128,52 +131,54 @@ class Stack:
         if not self._stopping:
             raise LocalError(f"The service was not ready within {READY_SECONDS:.0f} s.")
 
-    def keep(self) -> None:
-        """Watch the processes until told to stop; a worker that dies is started again.
+    def supervise(self) -> None:
+        """Run until a stop signal arrives; restart workers that crash.
 
         Raises:
-            LocalError: the service died.
+            LocalError: The service crashed.
         """
         while not self._stopping:
-            self._look_after()
+            self._check_processes()
             time.sleep(0.1)
 
-    def check(self) -> None:
-        """Look after the processes once, for whoever waits for something else.
+    def check_health(self) -> None:
+        """Check the processes once and restart crashed workers, for callers with a loop of their own.
 
         Raises:
-            LocalError: the service died, or one of the signals to stop came.
+            LocalError: The service crashed, or a stop signal arrived.
         """
         if self._stopping:
-            raise LocalError("It was told to stop before it was done; what was recorded is kept.")
-        self._look_after()
+            raise LocalError("Interrupted before the end. Everything recorded so far is saved.")
+        self._check_processes()
 
-    def _look_after(self) -> None:
+    def _check_processes(self) -> None:
         assert self._service is not None
         if self._service.poll() is not None:
-            raise LocalError(f"The service died with code {self._service.returncode}.")
-        self._workers = [self._revived(process, since) for process, since in self._workers]
+            raise LocalError(f"The service crashed with code {self._service.returncode}.")
+        self._workers = [self._restart_if_dead(process, started) for process, started in self._workers]
 
-    def _revived(self, process: subprocess.Popen[bytes], since: float) -> tuple[subprocess.Popen[bytes], float]:
+    def _restart_if_dead(
+        self, process: subprocess.Popen[bytes], started: float
+    ) -> tuple[subprocess.Popen[bytes], float]:
         if process.poll() is None or self._stopping:
-            return process, since
-        self._deaths = 0 if time.monotonic() - since > STEADY_SECONDS else self._deaths + 1
-        pause = RESTART_SECONDS[min(self._deaths, len(RESTART_SECONDS) - 1)]
-        print(f"fitwell: a worker died with code {process.returncode}; starting another in {pause} s", file=sys.stderr)  # noqa: T201
-        time.sleep(pause)
+            return process, started
+        self._crashes = 0 if time.monotonic() - started > STABLE_SECONDS else self._crashes + 1
+        delay = RESTART_SECONDS[min(self._crashes, len(RESTART_SECONDS) - 1)]
+        print(f"fitwell: A worker exited with code {process.returncode}. Restarting it in {delay} s.", file=sys.stderr)  # noqa: T201
+        time.sleep(delay)
         return self._start("worker"), time.monotonic()
 
     def stop(self) -> None:
-        """End workers, then the service; what does not end is killed."""
+        """Stop the workers, then the service; kill processes that do not stop in time."""
         for process, _ in self._workers:
             process.terminate()
-        _wait([process for process, _ in self._workers])
+        _wait_or_kill([process for process, _ in self._workers])
         if self._service is not None:
             self._service.terminate()
-            _wait([self._service])
+            _wait_or_kill([self._service])
 
 
-def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+def _wait_or_kill(processes: Sequence[subprocess.Popen[bytes]]) -> None:
     deadline = time.monotonic() + STOP_SECONDS
     for process in processes:
         try:
@@ -183,27 +188,27 @@ def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> None:
             process.wait()
 
 
-def check_port(host: str, port: int) -> None:
-    """See that the port is free before anything is started.
+def ensure_port_free(host: str, port: int) -> None:
+    """Check that the port is free before anything is started.
 
     Raises:
-        LocalError: it is not.
+        LocalError: The port cannot be bound.
     """
     try:
         with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
             pass
     except OSError as error:
         raise LocalError(
-            f"{host}:{port} cannot be listened on ({error.strerror}). Another program may have it; "
-            "choose another with --port."
+            f"Cannot listen on {host}:{port} ({error.strerror}). Another program may be using the port; "
+            "choose another one with --port."
         ) from error
 
 
-def writable(directory: Path) -> None:
-    """See that the data directory can be written to; makes it.
+def ensure_writable(directory: Path) -> None:
+    """Create the data directory if needed, and check that it is writable.
 
     Raises:
-        LocalError: it cannot.
+        LocalError: The directory cannot be created or written to.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""What is to be asked of a server, written without asking it, so that waiting and not waiting share it.
+"""Requests to a server as sans-IO flows, shared by the synchronous and the asynchronous client.
 
-A plan is a generator. It yields steps (send this, pause, listen, save, tell the caller) and is handed what came of
-each; what it returns is its result. ``Transport`` and ``AsyncTransport`` carry plans out and know nothing else:
-retries, pages, long polls and streams are here, once.
+A flow is a generator: it yields steps (send a request, sleep, open a stream, save a file, yield an item to the caller)
+and receives the outcome of each; its return value is the result. ``Transport`` and ``AsyncTransport`` execute the steps
+and contain no other logic: retries, pagination, long polls and event streams are implemented here, once.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from urllib.parse import quote
 import httpx2
 from pydantic import BaseModel
 
-from fitwell.errors import FitwellError, Misunderstood, ServerError, Unreachable, refusal_of
+from fitwell.errors import FitwellError, Misunderstood, ServerError, Unreachable, refusal_from
 
 T = TypeVar("T")
-TRIES, PATIENT_TRIES = 4, 8
-PAUSE_SECONDS = 0.2
-RETRIED = (429, 502, 503, 504)
-UNTOUCHED = (429, 503)
-"""So answers who has not begun with a request."""
-MOST_WAIT_SECONDS, MOST_PATIENT_SECONDS = 10.0, 30.0
-"""Between all tries of a request; who asks for more (Retry-After) gets no further try, and the caller hears of it."""
-CUTS = 5
+MAX_TRIES, MAX_PATIENT_TRIES = 4, 8
+BACKOFF_SECONDS = 0.2
+RETRYABLE_STATUSES = (429, 502, 503, 504)
+NOT_STARTED_STATUSES = (429, 503)
+"""Statuses of a server that has not started to process the request."""
+MAX_WAIT_SECONDS, MAX_PATIENT_WAIT_SECONDS = 10.0, 30.0
+"""Total delay between the tries of a request. A longer Retry-After is not waited for: the caller gets the error."""
+MAX_RECONNECTS = 5
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request. ``content`` gives a body of bytes anew for every try; ``timeout`` is in seconds."""
+    """An HTTP request. ``content`` creates the body of bytes anew for every try; ``timeout`` is in seconds."""
 
     method: str
     path: str
@@ -46,12 +46,12 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout: float | None = None
     repeatable: bool = True
-    """Whether it may be sent again though it may have arrived: nothing is made twice by it."""
+    """Whether a retry is safe even if the first try reached the server."""
     patient: bool = False
-    """Whether a server is given the time to start again: whoever waits for a run waits for that, too."""
+    """Whether to retry long enough for a server to restart; used while waiting for runs."""
 
-    def keyed(self) -> Request:
-        """The same; a POST with an Idempotency-Key, which is then the same in every try."""
+    def with_idempotency_key(self) -> Request:
+        """Return the request; a POST gets an Idempotency-Key, the same in every try."""
         if self.method != "POST":
             return self
         return replace(self, headers={"idempotency-key": str(uuid.uuid4()), **self.headers})
@@ -59,237 +59,240 @@ class Request:
 
 @dataclass(frozen=True)
 class Send:
-    """Send it; what comes of it is the answer."""
+    """Send the request; the outcome is the response."""
 
     request: Request
 
 
 @dataclass(frozen=True)
 class Save:
-    """Send it and write the body of an accepted answer to ``target``; what comes of it is the answer."""
+    """Send the request and write the body of a successful response to ``target``; the outcome is the response."""
 
     request: Request
     target: Path
 
 
 @dataclass(frozen=True)
-class Listen:
-    """Send it and keep the answer open; what comes of it is the answer."""
+class OpenStream:
+    """Send the request and keep the response open; the outcome is the response."""
 
     request: Request
 
 
 @dataclass(frozen=True)
-class Hear:
-    """Wait for a message of what is listened to; what comes of it is the message, or None at the end."""
+class NextMessage:
+    """Wait for the next message of the open stream; the outcome is the message, or None at its end."""
 
 
 @dataclass(frozen=True)
-class Pause:
-    """Wait."""
+class Sleep:
+    """Sleep."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
-class Tell(Generic[T]):
-    """Hand ``item`` to whoever iterates."""
+class Yield(Generic[T]):
+    """Yield ``item`` to the caller who iterates."""
 
     item: T
 
 
-Step: TypeAlias = Send | Save | Listen | Hear | Pause
-Plan: TypeAlias = Generator[Step, Any, T]
+Step: TypeAlias = Send | Save | OpenStream | NextMessage | Sleep
+Flow: TypeAlias = Generator[Step, Any, T]
 """Steps, and a result."""
-Telling: TypeAlias = Generator[Step | Tell[T], Any, None]
-"""Steps, and items on the way."""
+ItemFlow: TypeAlias = Generator[Step | Yield[T], Any, None]
+"""Steps, and items for the caller."""
 
 
-def place(*steps: str) -> str:
-    """A path on the server; what is in a step, an id say, leads nowhere else."""
-    return "/v1/" + "/".join(quote(step, safe="@:") or "-" for step in steps)
+def api_path(*segments: str) -> str:
+    """Return the path of a resource. Segments are quoted, so an id cannot point to another resource."""
+    return "/v1/" + "/".join(quote(segment, safe="@:") or "-" for segment in segments)
 
 
-def file_of(to: str | os.PathLike[str] | None, name: str) -> Path:
-    """The file that is meant by ``to``: itself, or ``name`` in a folder, by default in the current one."""
+def target_file(to: str | os.PathLike[str] | None, name: str) -> Path:
+    """Return the file ``to``, or the file ``name`` if ``to`` is a folder; None is the current folder."""
     target = Path(to or ".")
     return target / name if target.is_dir() else target
 
 
-def answered(request: Request) -> Plan[httpx2.Response]:
-    """The answer, after as many tries as it takes; a 304 counts as one.
+def send(request: Request) -> Flow[httpx2.Response]:
+    """Return the response, after retries if necessary. Status 304 is a success.
 
     Raises:
-        Refused: the server refused.
-        Unreachable: no server answered, several times.
+        Refused: The server rejected the request.
+        Unreachable: No server responded to any of the tries.
     """
-    return (yield from _patiently(Send(request.keyed())))
+    return (yield from _send_with_retries(Send(request.with_idempotency_key())))
 
 
 class Page(BaseModel):
-    """Part of a list, as the server tells it."""
+    """One page of a list."""
 
     data: list[Any]
     has_more: bool
     next_cursor: str | None = None
 
 
-def read(request: Request) -> Plan[Any]:
-    """The answer's JSON.
+def fetch_json(request: Request) -> Flow[Any]:
+    """Return the parsed JSON of the response.
 
     Raises:
-        Refused: the server refused.
-        Unreachable: no server answered, several times.
+        Refused: The server rejected the request.
+        Unreachable: No server responded to any of the tries.
     """
-    return (yield from answered(request)).json()
+    return (yield from send(request)).json()
 
 
-def saved(request: Request, target: Path) -> Plan[None]:
-    """Write what is asked for to the file ``target``; it is there whole, or is as it was before.
+def download_file(request: Request, target: Path) -> Flow[None]:
+    """Write the response's body to ``target``, atomically: after an error the file is as it was before.
 
     Raises:
-        Refused: the server refused.
-        Unreachable: no server answered, or the connection was cut, several times.
+        Refused: The server rejected the request.
+        Unreachable: No server responded to any of the tries, or every connection was cut.
     """
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
     try:
-        yield from _patiently(Save(request, temporary))
+        yield from _send_with_retries(Save(request, temporary))
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def pages(path: str, params: Mapping[str, Any], read_one: Callable[[Any], T], *, most: int | None = None) -> Telling[T]:
-    """Every item of a list, page by page; at most so many."""
-    asked, told = dict(params), 0
+def paginate(
+    path: str, params: Mapping[str, Any], parse_item: Callable[[Any], T], *, limit: int | None = None
+) -> ItemFlow[T]:
+    """Yield the items of a list, page by page, up to ``limit``."""
+    query, count = dict(params), 0
     while True:
-        page = Page.model_validate((yield from read(Request("GET", path, asked))))
+        page = Page.model_validate((yield from fetch_json(Request("GET", path, query))))
         for data in page.data:
-            if told == most:
+            if count == limit:
                 return
-            told += 1
-            yield Tell(read_one(data))
+            count += 1
+            yield Yield(parse_item(data))
         if not page.has_more:
             return
-        asked["after"] = page.next_cursor
+        query["after"] = page.next_cursor
 
 
-def listened(path: str, after: int) -> Telling[httpx2.ServerSentEvent]:
-    """Server-sent events behind ``after``, until the server ends the stream or the connection is cut.
+def stream_once(path: str, after: int) -> ItemFlow[httpx2.ServerSentEvent]:
+    """Yield server-sent events after id ``after`` over a single connection, until it ends.
 
     Raises:
-        Refused: the server refused.
-        Unreachable: there is no server, or the connection was cut.
+        Refused: The server rejected the request.
+        Unreachable: No server responded, or the connection was cut.
     """
     headers = {"accept": "text/event-stream", "last-event-id": str(after)}
-    _streaming((yield Listen(Request("GET", path, headers=headers))))
-    while (message := (yield Hear())) is not None:
-        yield Tell(message)
+    _check_event_stream((yield OpenStream(Request("GET", path, headers=headers))))
+    while (message := (yield NextMessage())) is not None:
+        yield Yield(message)
 
 
-def heard(
+def stream_events(
     path: str,
     after: int,
-    read_one: Callable[[httpx2.ServerSentEvent], T | None],
-    over: Callable[[], Plan[bool]],
-    ends: Callable[[T], bool] = lambda _: False,
-) -> Telling[T]:
-    """What server-sent events behind ``after`` say, each once; a cut connection is taken up where it broke.
+    parse_event: Callable[[httpx2.ServerSentEvent], T | None],
+    is_over: Callable[[], Flow[bool]],
+    is_last: Callable[[T], bool] = lambda _: False,
+) -> ItemFlow[T]:
+    """Yield server-sent events after id ``after``, each once; reconnect and resume if the connection is cut.
 
-    It is over when one ``ends`` it and ``over`` says so too, or when a stream ended that began after ``over`` said so:
-    what happened between a cut and its being over is told, too. What is read as None is left out.
+    The stream ends after an event for which ``is_last`` holds, if ``is_over`` confirms it, or when a connection ends
+    that was opened after ``is_over`` held. Events between a cut and the end are therefore included. Messages that
+    ``parse_event`` maps to None are skipped.
 
     Raises:
-        Refused: the server refused.
-        Unreachable: the server stayed away.
+        Refused: The server rejected the request.
+        Unreachable: No server responded to any of the reconnects.
     """
-    cuts, known, ended = 0, False, False
+    cuts, over, ended = 0, False, False
     while True:
         headers = {"accept": "text/event-stream", "last-event-id": str(after)}
         try:
-            _streaming((yield Listen(Request("GET", path, headers=headers))))
-            while (message := (yield Hear())) is not None:
+            _check_event_stream((yield OpenStream(Request("GET", path, headers=headers))))
+            while (message := (yield NextMessage())) is not None:
                 if not message.data:
                     continue
-                after, cuts, item = int(message.id), 0, read_one(message)
-                if item is not None:
-                    yield Tell(item)
-                    ended = ends(item)
-                    if ended and (yield from over()):
+                after, cuts, event = int(message.id), 0, parse_event(message)
+                if event is not None:
+                    yield Yield(event)
+                    ended = is_last(event)
+                    if ended and (yield from is_over()):
                         return
-            if known:
+            if over:
                 return
         except (Unreachable, ServerError) as error:
             cuts += 1
-            if cuts > CUTS or (isinstance(error, ServerError) and error.status not in RETRIED):
+            if cuts > MAX_RECONNECTS or (isinstance(error, ServerError) and error.status not in RETRYABLE_STATUSES):
                 raise
-        known = yield from over()  # waits and tries again until the server is back
-        if known and ended:
+        over = yield from is_over()  # retries until the server is back
+        if over and ended:
             return
-        if not known:
-            yield Pause(_backed_off(1))
+        if not over:
+            yield Sleep(_backoff_seconds(1))
 
 
-def accepted(answer: httpx2.Response) -> httpx2.Response:
-    """The answer, where it is no refusal.
+def check_response(response: httpx2.Response) -> httpx2.Response:
+    """Return the response if it is a success or 304.
 
     Raises:
-        Refused: it is one.
+        Refused: The response is an error.
+        Misunderstood: The response is a redirect.
     """
-    if answer.status_code == 304 or answer.is_success:
-        return answer
-    if not answer.is_error:
-        where = answer.headers.get("location", "nowhere")
-        raise Misunderstood(str(answer.url), f"it leads to {where}. Name that address.")
+    if response.status_code == 304 or response.is_success:
+        return response
+    if not response.is_error:
+        location = response.headers.get("location", "an unnamed address")
+        raise Misunderstood(str(response.url), f"it redirects to {location}. Use that address instead.")
     try:
-        problem = answer.json()
+        problem = response.json()
     except ValueError:
         problem = None
     if not isinstance(problem, dict):
-        problem = {"detail": f"The server answered {answer.status_code}: {answer.text[:200]}"}
-    raise refusal_of(answer.status_code, {**problem, "retry_after": asked_pause(answer)})
+        problem = {"detail": f"The server returned status {response.status_code}: {response.text[:200]}"}
+    raise refusal_from(response.status_code, {**problem, "retry_after": retry_after_seconds(response)})
 
 
-def _streaming(answer: httpx2.Response) -> None:
-    """See that a stream has begun."""
-    kind = accepted(answer).headers.get("content-type", "nothing")
-    if not kind.startswith("text/event-stream"):
-        raise Misunderstood(str(answer.url), f"it sends {kind} where events should come.")
+def _check_event_stream(response: httpx2.Response) -> None:
+    media_type = check_response(response).headers.get("content-type", "no content type")
+    if not media_type.startswith("text/event-stream"):
+        raise Misunderstood(str(response.url), f"it returned {media_type} instead of text/event-stream.")
 
 
-def asked_pause(answer: httpx2.Response) -> float | None:
-    """The seconds that Retry-After asks for, written as such or as a date; None where it asks for none."""
-    text = answer.headers.get("retry-after", "").strip()
+def retry_after_seconds(response: httpx2.Response) -> float | None:
+    """Return the delay of the Retry-After header, given in seconds or as a date; None without one."""
+    text = response.headers.get("retry-after", "").strip()
     if text.isdecimal():
         return float(text)
     try:
-        then = parsedate_to_datetime(text)
+        moment = parsedate_to_datetime(text)
     except ValueError:
         return None
-    now = datetime.now(UTC) if then.tzinfo else datetime.now(UTC).replace(tzinfo=None)
-    return max(0.0, (then - now).total_seconds())
+    now = datetime.now(UTC) if moment.tzinfo else datetime.now(UTC).replace(tzinfo=None)
+    return max(0.0, (moment - now).total_seconds())
 
 
-def _patiently(step: Send | Save) -> Plan[httpx2.Response]:
-    waited, patient = 0.0, step.request.patient
-    tries, most = (PATIENT_TRIES, MOST_PATIENT_SECONDS) if patient else (TRIES, MOST_WAIT_SECONDS)
-    for attempt in range(1, tries + 1):
-        pause = _backed_off(attempt)
+def _send_with_retries(step: Send | Save) -> Flow[httpx2.Response]:
+    waited, patient, repeatable = 0.0, step.request.patient, step.request.repeatable
+    max_tries, max_wait = (MAX_PATIENT_TRIES, MAX_PATIENT_WAIT_SECONDS) if patient else (MAX_TRIES, MAX_WAIT_SECONDS)
+    for attempt in range(1, max_tries + 1):
+        delay = _backoff_seconds(attempt)
         try:
-            answer: httpx2.Response = yield step
+            response: httpx2.Response = yield step
         except Unreachable as error:
-            if attempt == tries or (error.arrived and not step.request.repeatable):
+            if attempt == max_tries or (error.arrived and not repeatable):
                 raise
         else:
-            again = answer.status_code in (RETRIED if step.request.repeatable else UNTOUCHED)
-            pause = max(pause, asked_pause(answer) or 0.0)
-            if not again or attempt == tries or waited + pause > most:
-                return accepted(answer)
-        waited += pause
-        yield Pause(pause)
+            retryable = response.status_code in (RETRYABLE_STATUSES if repeatable else NOT_STARTED_STATUSES)
+            delay = max(delay, retry_after_seconds(response) or 0.0)
+            if not retryable or attempt == max_tries or waited + delay > max_wait:
+                return check_response(response)
+        waited += delay
+        yield Sleep(delay)
     raise FitwellError("The last try returns or raises.")
 
 
-def _backed_off(attempt: int) -> float:
-    """How long to wait after so many tries; each longer, and none as long as another client's."""
-    return float(PAUSE_SECONDS * 2 ** (attempt - 1) * random.uniform(0.75, 1.25))  # noqa: S311 - nothing secret
+def _backoff_seconds(attempt: int) -> float:
+    """Return the delay after a failed attempt: exponential, with jitter so that clients do not retry in step."""
+    return float(BACKOFF_SECONDS * 2 ** (attempt - 1) * random.uniform(0.75, 1.25))  # noqa: S311 - nothing secret

@@ -1,20 +1,32 @@
-"""A run as the client sees it, and what can be asked of it."""
+"""Training runs."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
-from typing import Any, TypeAlias, Unpack
+from typing import Any, TypeAlias, Unpack, cast
 
 import httpx2
 from pydantic import PrivateAttr
 
+from fitwell import notebook
 from fitwell.errors import RunFailed, TimedOut
 from fitwell.history import History
-from fitwell.notebook import html_of
-from fitwell.requests import Plan, Request, Telling, answered, file_of, heard, pages, place, read, saved
+from fitwell.requests import (
+    Flow,
+    ItemFlow,
+    Request,
+    api_path,
+    download_file,
+    fetch_json,
+    paginate,
+    send,
+    stream_events,
+    target_file,
+)
 from fitwell.run_views import (
     Best,
     Confusion,
@@ -30,17 +42,16 @@ from fitwell.run_views import (
     Stack,
     Verification,
     Weights,
-    event_of,
+    parse_event,
 )
-from fitwell.sync_async import Live, M, View, call, listing, shown
+from fitwell.sync_async import LiveView, TransportT, call, iterator, remote_property
 from fitwell.transport import AsyncTransport
 
-__all__ = ["AsyncRun", "Event", "History", "Predictions", "Run", "View"]
-POLL_SECONDS = 30
+LONG_POLL_SECONDS = 30
 
 
-class Run(Live[M]):
-    """A training run as it was when it was read; ``refresh`` reads it again. In a notebook it shows its curves."""
+class Run(LiveView[TransportT]):
+    """A snapshot of a training run; ``refresh`` fetches it again. Notebooks display its curves."""
 
     id: str
     owner: str | None = None
@@ -73,226 +84,232 @@ class Run(Live[M]):
 
     @property
     def path(self) -> str:
-        """Where the server has it."""
-        return place("runs", self.id)
+        """The path of the run on the server."""
+        return api_path("runs", self.id)
 
-    @shown
-    def history(self) -> Plan[History]:
-        """Every epoch recorded so far."""
-        return History.model_validate((yield from read(Request("GET", f"{self.path}/history"))))
-
-    @call
-    def refresh(self) -> Plan[Run[M]]:
-        """The run as it is now."""
-        return self._answered((yield from answered(Request("GET", self.path))))
+    @remote_property
+    def history(self) -> Flow[History]:
+        """All epochs recorded so far."""
+        return History.model_validate((yield from fetch_json(Request("GET", f"{self.path}/history"))))
 
     @call
-    def wait(self, timeout: float | None = None, *, check: bool = True) -> Plan[Run[M]]:
-        """The run when it has ended; asks by long polls.
+    def refresh(self) -> Flow[Run[TransportT]]:
+        """Return the current state of the run."""
+        return self._from_response((yield from send(Request("GET", self.path))))
+
+    @call
+    def wait(self, timeout: float | None = None, *, check: bool = True) -> Flow[Run[TransportT]]:
+        """Wait until the run has ended and return it; uses long polling.
 
         Raises:
-            RunFailed: it failed or was cancelled, and ``check`` is set.
-            TimedOut: it did not end within ``timeout`` seconds; it goes on.
+            RunFailed: The run failed or was cancelled, and ``check`` is set.
+            TimedOut: The run did not end within ``timeout`` seconds; it continues on the server.
         """
-        return (yield from self._waited(timeout, check=check))
+        return (yield from self._wait_until_terminal(timeout, check=check))
 
-    def _waited(self, timeout: float | None, *, check: bool) -> Plan[Run[M]]:
+    def _wait_until_terminal(self, timeout: float | None, *, check: bool) -> Flow[Run[TransportT]]:
         deadline = None if timeout is None else time.monotonic() + timeout
-        run: Run[M] = self
+        run: Run[TransportT] = self
         while not run.terminal:
-            left = POLL_SECONDS if deadline is None else min(POLL_SECONDS, deadline - time.monotonic())
-            if left <= 0:
-                raise TimedOut(f"{self.id} did not end within {timeout} s; it goes on.")
-            headers = {"if-none-match": run._etag, "prefer": f"wait={max(1, round(left))}"} if run._etag else {}
-            asked = Request("GET", self.path, headers=headers, timeout=left + 10, patient=True)
-            answer = yield from answered(asked)
-            run = run if answer.status_code == 304 else self._answered(answer)
+            remaining = LONG_POLL_SECONDS if deadline is None else min(LONG_POLL_SECONDS, deadline - time.monotonic())
+            if remaining <= 0:
+                raise TimedOut(f"{self.id} did not end within {timeout} s. It continues on the server.")
+            headers = {"if-none-match": run._etag, "prefer": f"wait={max(1, round(remaining))}"} if run._etag else {}
+            request = Request("GET", self.path, headers=headers, timeout=remaining + 10, patient=True)
+            response = yield from send(request)
+            run = run if response.status_code == 304 else self._from_response(response)
         if check and run.status != "succeeded":
-            why = run.error.message if run.error else f"it was {run.status}"
-            raise RunFailed(f"{run.id} {run.status}: {why}")
+            reason = f": {run.error.message}" if run.error else ""
+            raise RunFailed(f"Run {run.id} has status {run.status!r}{reason}")
         return run
 
-    @listing
-    def stream(self, after: int = 0) -> Telling[Event]:
-        """Its events as they come, each once, to the last; a cut connection is taken up where it broke.
+    @iterator
+    def stream(self, after: int = 0) -> ItemFlow[Event]:
+        """Yield the run's events as they happen, each once, until the run ends; reconnects if the connection is cut.
 
         Raises:
-            Unreachable: the server stayed away.
+            Unreachable: No server responded to any of the reconnects.
         """
 
-        def over() -> Plan[bool]:
-            return (yield from read(Request("GET", self.path, patient=True)))["terminal"] is True
+        def is_over() -> Flow[bool]:
+            return (yield from fetch_json(Request("GET", self.path, patient=True)))["terminal"] is True
 
-        yield from heard(f"{self.path}/events", after, event_of, over)
+        yield from stream_events(f"{self.path}/events", after, parse_event, is_over)
 
     @call
-    def diagnosis(self, reference: str | None = None) -> Plan[Diagnosis]:
-        """Whether it fits, underfits, overfits or has diverged, and what to try next."""
+    def diagnosis(self, reference: str | None = None) -> Flow[Diagnosis]:
+        """Return whether the run fits, underfits, overfits or has diverged, and what to try next."""
         params = {} if reference is None else {"reference": reference}
-        return Diagnosis.model_validate((yield from read(Request("GET", f"{self.path}/diagnosis", params))))
+        return Diagnosis.model_validate((yield from fetch_json(Request("GET", f"{self.path}/diagnosis", params))))
 
     @call
-    def weights(self) -> Plan[Weights]:
-        """Norm, exact zeros and a histogram of every parameter, after the last epoch.
+    def weights(self) -> Flow[Weights]:
+        """Return norm, number of zeros and histogram of every parameter after the last epoch.
 
         Raises:
-            NotMeasured: it has not come to its end.
+            NotMeasured: The run has not finished.
         """
-        return Weights.model_validate((yield from read(Request("GET", f"{self.path}/weights"))))
+        return Weights.model_validate((yield from fetch_json(Request("GET", f"{self.path}/weights"))))
 
     @call
-    def confusion(self) -> Plan[Confusion]:
-        """How often test rows of each true class were given each class.
+    def confusion(self) -> Flow[Confusion]:
+        """Return the confusion matrix on the test set.
 
         Raises:
-            NotMeasured: it has not succeeded.
+            NotMeasured: The run has not succeeded.
         """
-        return Confusion.model_validate((yield from read(Request("GET", f"{self.path}/confusion"))))
+        return Confusion.model_validate((yield from fetch_json(Request("GET", f"{self.path}/confusion"))))
 
     @call
     def predict(
         self, inputs: Any = None, *, split: str | None = None, indices: Sequence[int] | None = None, at: str = "best"
-    ) -> Plan[Predictions]:
-        """What the model makes of rows: ``inputs`` (lists or an array, as the dataset has them), or rows of a split.
+    ) -> Flow[Predictions]:
+        """Return the model's predictions for ``inputs`` (lists or an array in the dataset's format) or rows of a split.
 
         Raises:
-            BadRequest: a row is none; ``errors`` says which.
-            NotMeasured: there are no weights yet.
+            BadRequest: A row is invalid; ``errors`` names it.
+            NotMeasured: The run has no weights yet.
         """
         rows = inputs.tolist() if hasattr(inputs, "tolist") else inputs
         body = {"inputs": rows, "split": split, "indices": None if indices is None else list(indices)}
         request = Request("POST", f"{self.path}/predict", {"at": at}, body)
-        return Predictions.model_validate((yield from read(request)))
+        return Predictions.model_validate((yield from fetch_json(request)))
 
     @call
-    def download(self, /, name: str, to: str | os.PathLike[str] | None = None, **params: Any) -> Plan[Path]:
-        """Fetch a file of the run (model.onnx, model.safetensors, curve.png, curve.svg, predictions.png); its path.
+    def download(self, /, name: str, to: str | os.PathLike[str] | None = None, **params: Any) -> Flow[Path]:
+        """Download model.onnx, model.safetensors, curve.png, curve.svg or predictions.png and return the local path.
 
-        ``to`` is a file or a folder, by default the current one; ``params`` are those of the route: ``at="last"``.
+        ``to`` is a file or a folder and defaults to the current folder; ``params`` are query parameters of the
+        endpoint, such as ``at="last"``.
 
         Raises:
-            NotFound: there is no such file, or not yet.
+            NotFound: The file does not exist, or not yet.
         """
-        target = file_of(to, f"{self.id}-{name}")
-        yield from saved(Request("GET", f"{self.path}/{name}", params), target)
+        target = target_file(to, f"{self.id}-{name}")
+        yield from download_file(Request("GET", f"{self.path}/{name}", params), target)
         return target
 
     @call
-    def report(self, to: str | os.PathLike[str] | None = None) -> Plan[Path]:
-        """Write all that is known of it to one HTML file that can be mailed; its path."""
-        target = file_of(to, f"{self.id}.html")
-        yield from saved(Request("GET", f"{self.path.removeprefix('/v1')}/report"), target)
+    def report(self, to: str | os.PathLike[str] | None = None) -> Flow[Path]:
+        """Write a report of the run as a self-contained HTML file and return its path."""
+        target = target_file(to, f"{self.id}.html")
+        yield from download_file(Request("GET", f"{self.path.removeprefix('/v1')}/report"), target)
         return target
 
     @call
-    def export(self, form: str, to: str | os.PathLike[str] | None = None) -> Plan[Path]:
-        """Write its history to a file: ``form`` is csv, parquet, ndjson or json; its path.
+    def export(self, form: str, to: str | os.PathLike[str] | None = None) -> Flow[Path]:
+        """Write the history to a file and return its path; ``form`` is csv, parquet, ndjson or json.
 
         Raises:
-            BadRequest: there is no such form.
+            BadRequest: The format is unknown.
         """
-        target = file_of(to, f"{self.id}.{form}")
-        yield from saved(Request("GET", f"{self.path}/history", {"format": form}), target)
+        target = target_file(to, f"{self.id}.{form}")
+        yield from download_file(Request("GET", f"{self.path}/history", {"format": form}), target)
         return target
 
     @call
-    def cancel(self) -> Plan[Run[M]]:
-        """Ask it to end.
+    def cancel(self) -> Flow[Run[TransportT]]:
+        """Cancel the run.
 
         Raises:
-            Conflict: it has ended otherwise.
+            Conflict: The run has already ended.
         """
-        return (yield from self._asked("cancel"))
+        return (yield from self._post_action("cancel"))
 
     @call
-    def pause(self) -> Plan[Run[M]]:
-        """Ask it to save its state and wait.
+    def pause(self) -> Flow[Run[TransportT]]:
+        """Pause the run; its state is saved.
 
         Raises:
-            Conflict: it is not running.
+            Conflict: The run is not running.
         """
-        return (yield from self._asked("pause"))
+        return (yield from self._post_action("pause"))
 
     @call
-    def resume(self) -> Plan[Run[M]]:
-        """Let it go on from where it was paused.
+    def resume(self) -> Flow[Run[TransportT]]:
+        """Resume the paused run.
 
         Raises:
-            Conflict: it is not paused.
+            Conflict: The run is not paused.
         """
-        return (yield from self._asked("resume"))
+        return (yield from self._post_action("resume"))
 
     @call
-    def retry(self) -> Plan[Run[M]]:
-        """Train it again from its last checkpoint, after it failed or was cancelled.
+    def retry(self) -> Flow[Run[TransportT]]:
+        """Retry a failed or cancelled run from its last checkpoint.
 
         Raises:
-            Conflict: it did neither.
+            Conflict: The run has neither failed nor been cancelled.
         """
-        return (yield from self._asked("retry"))
+        return (yield from self._post_action("retry"))
 
     @call
-    def change(self, **changes: Unpack[RunChanges]) -> Plan[Run[M]]:
-        """Change what no result depends on; what is left out stays as it is."""
-        return self._answered((yield from answered(Request("PATCH", self.path, json=changes))))
+    def change(self, **changes: Unpack[RunChanges]) -> Flow[Run[TransportT]]:
+        """Change name, labels, priority or time limit; omitted fields stay as they are."""
+        return self._from_response((yield from send(Request("PATCH", self.path, json=changes))))
 
     @call
-    def clone(self, patch: Mapping[str, Any] | None = None, **more: Unpack[RunChanges]) -> Plan[Run[M]]:
-        """A run like this one, but for a merge patch of its spec; name and labels are its own.
+    def clone(self, patch: Mapping[str, Any] | None = None, **more: Unpack[RunChanges]) -> Flow[Run[TransportT]]:
+        """Submit a copy of the run with a merge patch applied to its spec; name and labels are not copied.
 
         Raises:
-            BadRequest: what the patch gives cannot be trained.
+            BadRequest: The patched spec is invalid.
         """
         body = {"patch": dict(patch or {}), **more}
-        return self._answered((yield from answered(Request("POST", f"{self.path}/clone", json=body))))
+        return self._from_response((yield from send(Request("POST", f"{self.path}/clone", json=body))))
 
     @call
-    def extend(self, epochs: int) -> Plan[Run[M]]:
-        """A run of its own that goes on from the end of this one, ``epochs`` long in all.
+    def extend(self, epochs: int) -> Flow[Run[TransportT]]:
+        """Submit a run that continues this one up to ``epochs`` epochs in total.
 
         Raises:
-            Conflict: it has not come to the end of its epochs.
-            BadRequest: a longer one would be another run, as with a schedule that spans its length.
+            Conflict: The run has not completed its epochs.
+            BadRequest: The spec depends on the number of epochs, as with a schedule that spans the run.
         """
-        return self._answered((yield from answered(Request("POST", f"{self.path}/extend", json={"epochs": epochs}))))
+        return self._from_response((yield from send(Request("POST", f"{self.path}/extend", json={"epochs": epochs}))))
 
     @call
-    def verify(self, timeout: float | None = None) -> Plan[Verification]:
-        """Whether training it once more gives the same bits; waits for that training.
+    def verify(self, timeout: float | None = None) -> Flow[Verification]:
+        """Train the run again, wait for it and return whether the results are bit-identical.
 
         Raises:
-            Conflict: it has no result.
-            TimedOut: the second training did not end within ``timeout`` seconds.
+            Conflict: The run has no result.
+            TimedOut: The repetition did not end within ``timeout`` seconds.
         """
-        begun = Verification.model_validate((yield from read(Request("POST", f"{self.path}/verify"))))
-        again = self._answered((yield from answered(Request("GET", place("runs", begun.by)))))
-        yield from again._waited(timeout, check=False)
-        return Verification.model_validate((yield from read(Request("GET", f"{self.path}/verification"))))
+        pending = Verification.model_validate((yield from fetch_json(Request("POST", f"{self.path}/verify"))))
+        repetition = self._from_response((yield from send(Request("GET", api_path("runs", pending.by)))))
+        yield from repetition._wait_until_terminal(timeout, check=False)
+        return Verification.model_validate((yield from fetch_json(Request("GET", f"{self.path}/verification"))))
 
-    @listing
-    def log(self) -> Telling[LogLine]:
-        """What its workers said of it, oldest first."""
-        yield from pages(f"{self.path}/logs", {}, LogLine.model_validate)
+    @iterator
+    def log(self) -> ItemFlow[LogLine]:
+        """Yield the log lines of the run's workers, oldest first."""
+        yield from paginate(f"{self.path}/logs", {}, LogLine.model_validate)
 
     @call
-    def delete(self) -> Plan[None]:
-        """Forget it with its history and files.
+    def delete(self) -> Flow[None]:
+        """Delete the run with its history and files.
 
         Raises:
-            RunActive: it has not ended.
+            RunActive: The run has not ended.
         """
-        yield from answered(Request("DELETE", self.path))
+        yield from send(Request("DELETE", self.path))
 
-    def _asked(self, action: str) -> Plan[Run[M]]:
-        return self._answered((yield from answered(Request("POST", f"{self.path}/{action}"))))
+    def _post_action(self, action: str) -> Flow[Run[TransportT]]:
+        return self._from_response((yield from send(Request("POST", f"{self.path}/{action}"))))
 
-    def _answered(self, answer: httpx2.Response) -> Run[M]:
-        run: Run[M] = Run.of(self._transport, answer.json())
-        run._etag = answer.headers.get("etag", "")
+    def _from_response(self, response: httpx2.Response) -> Run[TransportT]:
+        run: Run[TransportT] = Run.of(self._transport, response.json())
+        run._etag = response.headers.get("etag", "")
         return run
 
     def _repr_html_(self) -> str:
-        return html_of(self)
+        best = f" · best {self.best.metric} {self.best.value:.4f} at epoch {self.best.epoch}" if self.best else ""
+        facts = f"{self.status} · epoch {self.progress.epoch}/{self.progress.epochs}{best}"
+        error = f"<div>{escape(self.error.code)}: {escape(self.error.message)}</div>" if self.error else ""
+        run = cast("Run", self)  # only a synchronous client fetches
+        curves = notebook.fetched(self._transport, lambda: run.history.to_svg(title=run.name or run.id))
+        return notebook.card(self.name, self.id, facts, error, curves)
 
 
 AsyncRun: TypeAlias = Run[AsyncTransport]

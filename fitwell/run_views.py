@@ -1,4 +1,4 @@
-"""What a server tells of a run besides the run itself: progress, diagnosis, predictions and so on."""
+"""Objects that belong to runs: progress, events, diagnoses, predictions and so on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fitwell.sync_async import View
 
 
 class RunChanges(TypedDict, total=False):
-    """What can be said of a run that its result does not depend on."""
+    """The fields of a run that do not affect its result."""
 
     name: str | None
     labels: Mapping[str, str]
@@ -21,20 +21,20 @@ class RunChanges(TypedDict, total=False):
 
 
 class Device(View):
-    """Where a run was to be trained, and where it was."""
+    """The requested device and the device used."""
 
     requested: str
     used: str | None
 
 
 class Stack(View):
-    """How many runs trained together."""
+    """The stack of runs trained together."""
 
     size: int
 
 
 class Determinism(View):
-    """What is promised of the bits, and a name for all of them."""
+    """The determinism class of a run, and the digest of its results."""
 
     class_: str | None = Field(alias="class")
     digest: str | None
@@ -42,7 +42,7 @@ class Determinism(View):
 
 
 class Progress(View):
-    """How far a run has come."""
+    """The progress of a run."""
 
     epoch: int
     epochs: int
@@ -50,7 +50,7 @@ class Progress(View):
 
 
 class Best(View):
-    """The epoch with the lowest held-out loss; optimistic where that is the test set's."""
+    """The epoch with the lowest held-out loss; ``optimistic`` if it was selected on the test set."""
 
     epoch: int
     metric: str
@@ -60,14 +60,14 @@ class Best(View):
 
 
 class Failure(View):
-    """Why a run failed."""
+    """The reason of a failure."""
 
     code: str
     message: str
 
 
 class Event(View):
-    """Something that happened to a run; ``id`` is where a stream goes on."""
+    """An event of a run; pass ``id`` as ``after`` to resume a stream behind it."""
 
     id: int
     type: str
@@ -76,13 +76,13 @@ class Event(View):
     data: dict[str, Any]
 
 
-def event_of(message: httpx2.ServerSentEvent) -> Event:
-    """The event that a message tells of."""
+def parse_event(message: httpx2.ServerSentEvent) -> Event:
+    """Return the event in a message."""
     return Event.model_validate_json(message.data)
 
 
 class LogLine(View):
-    """Something that a worker said of a run."""
+    """A log line of a run."""
 
     id: int
     at: str
@@ -92,7 +92,7 @@ class LogLine(View):
 
 
 class Validation(View):
-    """What a spec would become, and what it would cost; nothing was queued."""
+    """A validated spec and its estimated cost; nothing was queued."""
 
     spec: dict[str, Any]
     spec_hash: str
@@ -102,7 +102,7 @@ class Validation(View):
 
 
 class Verification(View):
-    """What came of training a run once more, as the run ``by``: pending, match, differs or not_comparable."""
+    """A repetition of a run, as the run ``by``; the outcome is pending, match, differs or not_comparable."""
 
     run_id: str
     by: str
@@ -112,7 +112,7 @@ class Verification(View):
 
 
 class Diagnosis(View):
-    """What a run's curves say (fits, underfits, overfits, diverged, undecided), and what to try next."""
+    """The verdict on a run's curves (fits, underfits, overfits, diverged, undecided), and what to try next."""
 
     run_id: str
     verdict: str
@@ -129,7 +129,7 @@ class Diagnosis(View):
 
 
 class Predictions(View):
-    """What a model makes of some rows; lists are parallel to them, and empty where there are no classes."""
+    """A model's predictions; lists are parallel to the rows, and empty for regression where they concern classes."""
 
     run_id: str
     at: str
@@ -150,7 +150,7 @@ class Predictions(View):
 
 
 class ClassCounts(View):
-    """One class as a model sees it."""
+    """The counts of one class."""
 
     name: str
     rows: int
@@ -160,7 +160,7 @@ class ClassCounts(View):
 
 
 class Confusion(View):
-    """How often test rows of each true class were given each class."""
+    """A confusion matrix on the test set; ``counts[i][j]`` rows of class ``i`` were predicted as class ``j``."""
 
     run_id: str
     epoch: int
@@ -169,7 +169,7 @@ class Confusion(View):
 
 
 class Histogram(View):
-    """Bins of equal width from low to high."""
+    """A histogram with bins of equal width from ``low`` to ``high``."""
 
     low: float
     high: float
@@ -177,7 +177,7 @@ class Histogram(View):
 
 
 class Parameter(View):
-    """One weight matrix, kernel or bias."""
+    """Statistics of a weight matrix, kernel or bias."""
 
     name: str
     shape: list[int]
@@ -190,7 +190,7 @@ class Parameter(View):
 
 
 class Weights(View):
-    """A model's parameters after its last epoch."""
+    """Statistics of a model's parameters after the last epoch."""
 
     run_id: str
     epoch: int

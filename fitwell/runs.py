@@ -1,23 +1,25 @@
-"""The runs of a server."""
+"""The collection of runs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
+import httpx2
+
 from fitwell.datasets import Dataset
 from fitwell.history import History
-from fitwell.requests import Plan, Request, Telling, answered, pages, place, read
+from fitwell.requests import Flow, ItemFlow, Request, api_path, fetch_json, paginate, send
 from fitwell.run import Run
 from fitwell.run_views import Event, Validation
-from fitwell.sync_async import M, Resource, call, listing
+from fitwell.sync_async import Resource, TransportT, call, iterator
 
 Part = Mapping[str, Any]
 KIND_FIELDS = ("dataset", "model", "loss", "optimizer", "schedule")
 
 
 class RunFields(TypedDict, total=False):
-    """The body of a run. A part is a mapping with its ``kind``, or the kind alone: ``dataset="digits"``."""
+    """Spec and metadata of a run. A part is a mapping with a ``kind``, or only the kind: ``dataset="digits"``."""
 
     dataset: str | Part | Dataset[Any]
     model: str | Part
@@ -40,51 +42,51 @@ class RunFields(TypedDict, total=False):
     max_seconds: float | None
 
 
-class Runs(Resource[M]):
+class Runs(Resource[TransportT]):
     """The runs of a server."""
 
     @call
-    def create(self, *, reuse: bool = True, **body: Unpack[RunFields]) -> Plan[Run[M]]:
-        """Submit a run: the fields of its body as arguments; ``dataset="digits"`` is short for its kind.
+    def create(self, *, reuse: bool = True, **body: Unpack[RunFields]) -> Flow[Run[TransportT]]:
+        """Submit a run. Arguments are the fields of the spec; ``dataset="digits"`` is short for ``{"kind": "digits"}``.
 
         Raises:
-            InvalidRequest: the spec is wrong; ``errors`` says where.
+            InvalidRequest: The spec is invalid; ``errors`` lists the fields.
         """
         params = {} if reuse else {"reuse": "false"}
-        return self._run((yield from answered(Request("POST", "/v1/runs", params, written_out(body)))))
+        return self._from_response((yield from send(Request("POST", "/v1/runs", params, expand_short_forms(body)))))
 
     @call
-    def create_many(self, bodies: Sequence[RunFields], *, reuse: bool = True) -> Plan[list[Run[M]]]:
-        """Submit several runs in one transaction: all of them, or none.
+    def create_many(self, bodies: Sequence[RunFields], *, reuse: bool = True) -> Flow[list[Run[TransportT]]]:
+        """Submit several runs in one transaction: all or none.
 
         Raises:
-            InvalidRequest: a spec is wrong; ``errors`` says which, and where.
+            InvalidRequest: A spec is invalid; ``errors`` lists the runs and fields.
         """
         params = {} if reuse else {"reuse": "false"}
-        body = {"runs": [written_out(one) for one in bodies]}
-        made = yield from read(Request("POST", "/v1/runs/bulk", params, body))
-        return [self._listed(data) for data in made["data"]]
+        body = {"runs": [expand_short_forms(one) for one in bodies]}
+        created = yield from fetch_json(Request("POST", "/v1/runs/bulk", params, body))
+        return [self._from_data(data) for data in created["data"]]
 
     @call
-    def validate(self, **body: Unpack[RunFields]) -> Plan[Validation]:
-        """What a spec would become and cost; nothing is queued.
+    def validate(self, **body: Unpack[RunFields]) -> Flow[Validation]:
+        """Validate a spec and return it with its estimated cost; nothing is queued.
 
         Raises:
-            InvalidRequest: the spec is wrong; ``errors`` says where.
+            InvalidRequest: The spec is invalid; ``errors`` lists the fields.
         """
-        request = Request("POST", "/v1/runs", {"validate_only": "true"}, written_out(body))
-        return Validation.model_validate((yield from read(request)))
+        request = Request("POST", "/v1/runs", {"validate_only": "true"}, expand_short_forms(body))
+        return Validation.model_validate((yield from fetch_json(request)))
 
     @call
-    def get(self, run_id: str) -> Plan[Run[M]]:
-        """One run.
+    def get(self, run_id: str) -> Flow[Run[TransportT]]:
+        """Return a run.
 
         Raises:
-            RunNotFound: there is none of this id.
+            RunNotFound: No run has this id.
         """
-        return self._run((yield from answered(Request("GET", place("runs", run_id)))))
+        return self._from_response((yield from send(Request("GET", api_path("runs", run_id)))))
 
-    @listing
+    @iterator
     def list(
         self,
         *,
@@ -92,69 +94,69 @@ class Runs(Resource[M]):
         labels: Mapping[str, str] | None = None,
         study_id: str | None = None,
         name: str | None = None,
-        filter: str | None = None,  # noqa: A002 - the route's word
+        filter: str | None = None,  # noqa: A002 - the name of the query parameter
         sort: str | None = None,
         limit: int | None = None,
-    ) -> Telling[Run[M]]:
-        """Runs, newest first or as ``sort`` says, page by page; at most ``limit``.
+    ) -> ItemFlow[Run[TransportT]]:
+        """Yield runs, newest first or in the order of ``sort``, up to ``limit``; fetches page by page.
 
-        ``filter`` compares places of runs: ``status = "succeeded" AND spec.optimizer.lr >= 0.1``.
+        ``filter`` compares fields of runs: ``status = "succeeded" AND spec.optimizer.lr >= 0.1``.
 
         Raises:
-            InvalidRequest: the filter or the order cannot be understood.
+            InvalidRequest: ``filter`` or ``sort`` is invalid.
         """
-        asked: dict[str, Any] = {"study_id": study_id, "name": name, "filter": filter, "sort": sort}
-        params = {key: value for key, value in asked.items() if value is not None}
+        query: dict[str, Any] = {"study_id": study_id, "name": name, "filter": filter, "sort": sort}
+        params = {key: value for key, value in query.items() if value is not None}
         params |= {"limit": min(limit or 100, 1000), "status": [*status]}
         params["label"] = [f"{key}={value}" for key, value in (labels or {}).items()]
-        yield from pages("/v1/runs", params, self._listed, most=limit)
+        yield from paginate("/v1/runs", params, self._from_data, limit=limit)
 
     @call
-    def history(self, run_id: str) -> Plan[History]:
-        """Every epoch that is recorded of a run.
+    def history(self, run_id: str) -> Flow[History]:
+        """Return all epochs recorded so far.
 
         Raises:
-            RunNotFound: there is none of this id.
+            RunNotFound: No run has this id.
         """
-        return History.model_validate((yield from read(Request("GET", place("runs", run_id, "history")))))
+        return History.model_validate((yield from fetch_json(Request("GET", api_path("runs", run_id, "history")))))
 
     @call
-    def histories(self, *, study_id: str) -> Plan[dict[str, History]]:
-        """The histories of all runs of a study, in one answer; by run.
+    def histories(self, *, study_id: str) -> Flow[dict[str, History]]:
+        """Return the histories of all runs of a study by run id, in one request.
 
         Raises:
-            StudyNotFound: there is none of this id.
+            StudyNotFound: No study has this id.
         """
-        found = yield from read(Request("GET", "/v1/histories", {"study_id": study_id}))
-        return {data["run_id"]: History.model_validate(data) for data in found["data"]}
+        response = yield from fetch_json(Request("GET", "/v1/histories", {"study_id": study_id}))
+        return {data["run_id"]: History.model_validate(data) for data in response["data"]}
 
     @call
-    def cancel(self, ids: Sequence[str] | None = None, *, filter: str | None = None) -> Plan[int]:  # noqa: A002
-        """Ask many runs to end, those of these ids or those that a filter finds; how many end by it.
+    def cancel(self, ids: Sequence[str] | None = None, *, filter: str | None = None) -> Flow[int]:  # noqa: A002
+        """Cancel the runs with these ids, or all that match a filter; return how many were cancelled.
 
         Raises:
-            InvalidRequest: both or neither are given, or the filter cannot be understood.
+            InvalidRequest: Both or neither of the arguments are set, or the filter is invalid.
         """
-        body = {"ids": None if ids is None else [*ids], "filter": filter}
-        told = {key: value for key, value in body.items() if value is not None}
-        asked: int = (yield from read(Request("POST", "/v1/runs/cancel", json=told)))["asked"]
-        return asked
+        selection = {"ids": None if ids is None else [*ids], "filter": filter}
+        body = {key: value for key, value in selection.items() if value is not None}
+        count: int = (yield from fetch_json(Request("POST", "/v1/runs/cancel", json=body)))["asked"]
+        return count
 
-    @listing
-    def events(self, after: int = 0) -> Telling[Event]:
-        """What has happened to all runs so far, oldest first."""
-        yield from pages("/v1/events", {"after": after, "limit": 1000}, Event.model_validate)
+    @iterator
+    def events(self, after: int = 0) -> ItemFlow[Event]:
+        """Yield the past events of all runs, oldest first."""
+        yield from paginate("/v1/events", {"after": after, "limit": 1000}, Event.model_validate)
 
-    def _listed(self, data: Any) -> Run[M]:
+    def _from_data(self, data: Any) -> Run[TransportT]:
         return Run.of(self._transport, data)
 
-    def _run(self, answer: Any) -> Run[M]:
-        run: Run[M] = Run.of(self._transport, answer.json())
-        run._etag = answer.headers.get("etag", "")
+    def _from_response(self, response: httpx2.Response) -> Run[TransportT]:
+        run: Run[TransportT] = Run.of(self._transport, response.json())
+        run._etag = response.headers.get("etag", "")
         return run
 
 
-def written_out(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The body with short forms written out: a kind alone, or a dataset as the server answered it."""
-    short = {key: value.spec if isinstance(value, Dataset) else value for key, value in body.items()}
-    return {key: {"kind": one} if key in KIND_FIELDS and isinstance(one, str) else one for key, one in short.items()}
+def expand_short_forms(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body with short forms replaced by mappings: a kind alone, or a ``Dataset``."""
+    specs = {key: value.spec if isinstance(value, Dataset) else value for key, value in body.items()}
+    return {key: {"kind": one} if key in KIND_FIELDS and isinstance(one, str) else one for key, one in specs.items()}

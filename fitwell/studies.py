@@ -1,18 +1,18 @@
-"""The studies of a server."""
+"""The collection of studies."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
-from fitwell.requests import Plan, Request, Telling, pages, place, read
-from fitwell.runs import written_out
+from fitwell.requests import Flow, ItemFlow, Request, api_path, fetch_json, paginate
+from fitwell.runs import expand_short_forms
 from fitwell.study import Study
-from fitwell.sync_async import M, Resource, View, call, listing
+from fitwell.sync_async import Resource, TransportT, View, call, iterator
 
 
 class StudyFields(TypedDict, total=False):
-    """The body of a study."""
+    """The fields of a new study."""
 
     name: str | None
     base: Mapping[str, Any]
@@ -27,7 +27,7 @@ class StudyFields(TypedDict, total=False):
 
 
 class Preview(View):
-    """What a study would cost, and whether it could decide anything; nothing was queued."""
+    """The estimated cost of a study and the seeds it needs; nothing was queued."""
 
     runs: int
     reused: int
@@ -40,49 +40,51 @@ class Preview(View):
     warnings: list[str]
 
 
-class Studies(Resource[M]):
+class Studies(Resource[TransportT]):
     """The studies of a server."""
 
     @call
-    def create(self, *, reuse: bool = True, **body: Unpack[StudyFields]) -> Plan[Study[M]]:
+    def create(self, *, reuse: bool = True, **body: Unpack[StudyFields]) -> Flow[Study[TransportT]]:
         """Submit a study: ``base``, ``arms``, ``grid`` or ``sample``, ``seeds``, ``folds`` and so on.
 
         Raises:
-            InvalidRequest: an arm is not a run that can be trained; ``errors`` says where.
+            InvalidRequest: The spec of an arm is invalid; ``errors`` lists the fields.
         """
         params = {} if reuse else {"reuse": "false"}
-        return self._study((yield from read(Request("POST", "/v1/studies", params, _written_out(body)))))
+        return self._from_data((yield from fetch_json(Request("POST", "/v1/studies", params, _expand_study(body)))))
 
     @call
-    def preview(self, **body: Unpack[StudyFields]) -> Plan[Preview]:
-        """What a study would cost, and whether it could decide anything; nothing is queued."""
+    def preview(self, **body: Unpack[StudyFields]) -> Flow[Preview]:
+        """Estimate the cost of a study and the number of seeds it needs; nothing is queued."""
         return Preview.model_validate(
-            (yield from read(Request("POST", "/v1/studies/preview", json=_written_out(body))))
+            (yield from fetch_json(Request("POST", "/v1/studies/preview", json=_expand_study(body))))
         )
 
     @call
-    def get(self, study_id: str) -> Plan[Study[M]]:
-        """One study.
+    def get(self, study_id: str) -> Flow[Study[TransportT]]:
+        """Return a study.
 
         Raises:
-            StudyNotFound: there is none of this id.
+            StudyNotFound: No study has this id.
         """
-        return self._study((yield from read(Request("GET", place("studies", study_id)))))
+        return self._from_data((yield from fetch_json(Request("GET", api_path("studies", study_id)))))
 
-    @listing
-    def list(self) -> Telling[Study[M]]:
-        """Studies, newest first, page by page."""
-        yield from pages("/v1/studies", {"limit": 100}, self._study)
+    @iterator
+    def list(self) -> ItemFlow[Study[TransportT]]:
+        """Yield studies, newest first; fetches page by page."""
+        yield from paginate("/v1/studies", {"limit": 100}, self._from_data)
 
-    def _study(self, data: Any) -> Study[M]:
+    def _from_data(self, data: Any) -> Study[TransportT]:
         return Study.of(self._transport, data)
 
 
-def _written_out(body: StudyFields) -> dict[str, Any]:
-    """The body with the short forms of base and arms written out."""
-    told: dict[str, Any] = dict(body)
-    if isinstance(base := told.get("base"), Mapping):
-        told["base"] = written_out(base)
-    if isinstance(arms := told.get("arms"), Mapping):
-        told["arms"] = {name: written_out(arm) if isinstance(arm, Mapping) else arm for name, arm in arms.items()}
-    return told
+def _expand_study(body: StudyFields) -> dict[str, Any]:
+    """Return the body with the short forms in base and arms expanded."""
+    expanded: dict[str, Any] = dict(body)
+    if isinstance(base := expanded.get("base"), Mapping):
+        expanded["base"] = expand_short_forms(base)
+    if isinstance(arms := expanded.get("arms"), Mapping):
+        expanded["arms"] = {
+            name: expand_short_forms(arm) if isinstance(arm, Mapping) else arm for name, arm in arms.items()
+        }
+    return expanded

@@ -1,4 +1,4 @@
-"""A study as the client sees it, and what can be asked of it."""
+"""Studies: arms trained over paired seeds."""
 
 from __future__ import annotations
 
@@ -6,30 +6,39 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias, TypedDict, Unpack
+from typing import Any, TypeAlias, TypedDict, Unpack, cast
 
 import httpx2
 
-from fitwell.comparison import Candidate, Choice, Comparison, Group, Pair, Question
+from fitwell import notebook
+from fitwell.comparison import Choice, Comparison, ComparisonOptions
 from fitwell.errors import TimedOut
 from fitwell.history import History
-from fitwell.notebook import html_of_study
-from fitwell.requests import Pause, Plan, Request, Telling, answered, file_of, heard, pages, place, read, saved
+from fitwell.requests import (
+    Flow,
+    ItemFlow,
+    Request,
+    Sleep,
+    api_path,
+    download_file,
+    fetch_json,
+    paginate,
+    send,
+    stream_events,
+    target_file,
+)
 from fitwell.run import Run
-from fitwell.run_views import Event, event_of
-from fitwell.sync_async import Live, M, View, call, listing
+from fitwell.run_views import Event, parse_event
+from fitwell.sync_async import LiveView, TransportT, View, call, iterator
 from fitwell.transport import AsyncTransport
 
-__all__ = [
-    "Arm", "AsyncStudy", "Candidate", "Choice", "Comparison", "Group", "Pair", "Study", "compare",
-]  # fmt: skip
 POLL_SECONDS = 0.5
-RUN_ENDS = ("run.succeeded", "run.failed", "run.cancelled")
-BEGINS_AGAIN = ("run.queued", "run.requeued")
+END_EVENTS = ("run.succeeded", "run.failed", "run.cancelled")
+RESTART_EVENTS = ("run.queued", "run.requeued")
 
 
-class ReportQuestion(TypedDict, total=False):
-    """What a report of a study compares; what is left out is as the study was made for."""
+class ReportOptions(TypedDict, total=False):
+    """Options of a study's report; omitted options default to those of the study."""
 
     metric: str | None
     at: str | None
@@ -39,7 +48,7 @@ class ReportQuestion(TypedDict, total=False):
 
 
 class Arm(View):
-    """One arm of a study, and how many of its runs are in each status."""
+    """An arm of a study, with the number of its runs by status."""
 
     id: str
     name: str
@@ -49,7 +58,7 @@ class Arm(View):
 
 
 class StudyProgress(View):
-    """How far a study has come: runs by status, and epochs of all runs together."""
+    """The progress of a study: runs by status, and epochs summed over all runs."""
 
     runs: int
     by_status: dict[str, int]
@@ -57,8 +66,8 @@ class StudyProgress(View):
     epochs: int
 
 
-class Study(Live[M]):
-    """A study as it was when it was read; ``refresh`` reads it again. In a notebook it is its comparison."""
+class Study(LiveView[TransportT]):
+    """A snapshot of a study; ``refresh`` fetches it again. Notebooks display its comparison."""
 
     id: str
     owner: str | None = None
@@ -78,101 +87,101 @@ class Study(Live[M]):
 
     @property
     def path(self) -> str:
-        """Where the server has it."""
-        return place("studies", self.id)
+        """The path of the study on the server."""
+        return api_path("studies", self.id)
 
     @call
-    def refresh(self) -> Plan[Study[M]]:
-        """The study as it is now."""
-        return (yield from self._answered(Request("GET", self.path)))
+    def refresh(self) -> Flow[Study[TransportT]]:
+        """Return the current state of the study."""
+        return (yield from self._fetch(Request("GET", self.path)))
 
     @call
-    def wait(self, timeout: float | None = None) -> Plan[Study[M]]:
-        """The study when every run has ended.
+    def wait(self, timeout: float | None = None) -> Flow[Study[TransportT]]:
+        """Wait until every run has ended and return the study.
 
         Raises:
-            TimedOut: that took longer than ``timeout`` seconds.
+            TimedOut: The study did not end within ``timeout`` seconds; it continues on the server.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        study: Study[M] = self
+        study: Study[TransportT] = self
         while not study.terminal:
             if deadline is not None and time.monotonic() > deadline:
-                raise TimedOut(f"{self.id} did not end within {timeout} s; it goes on.")
-            yield Pause(POLL_SECONDS)
-            study = yield from self._answered(Request("GET", self.path, patient=True))
+                raise TimedOut(f"{self.id} did not end within {timeout} s. It continues on the server.")
+            yield Sleep(POLL_SECONDS)
+            study = yield from self._fetch(Request("GET", self.path, patient=True))
         return study
 
-    @listing
-    def runs(self) -> Telling[Run[M]]:
-        """Its runs, newest first, page by page."""
+    @iterator
+    def runs(self) -> ItemFlow[Run[TransportT]]:
+        """Yield the runs of the study, newest first; fetches page by page."""
         params = {"study_id": self.id, "limit": 1000}
-        yield from pages("/v1/runs", params, self._run)
+        yield from paginate("/v1/runs", params, self._run_from_data)
 
-    @listing
-    def stream(self, after: int = 0) -> Telling[Event]:
-        """The events of the runs that it has now, as they come, each once, until all have ended.
+    @iterator
+    def stream(self, after: int = 0) -> ItemFlow[Event]:
+        """Yield the events of the study's current runs as they happen, each once, until all runs have ended.
 
         Raises:
-            Unreachable: the server stayed away.
+            Unreachable: No server responded to any of the reconnects.
         """
-        ids, began = yield from self._beginning()
+        ids, start = yield from self._run_ids_and_start()
         ended = set[str]()
 
-        def over() -> Plan[bool]:
-            return (yield from read(Request("GET", self.path, patient=True)))["terminal"] is True
+        def is_over() -> Flow[bool]:
+            return (yield from fetch_json(Request("GET", self.path, patient=True)))["terminal"] is True
 
-        def mine(message: httpx2.ServerSentEvent) -> Event | None:
-            event = event_of(message)
+        def parse_own_event(message: httpx2.ServerSentEvent) -> Event | None:
+            event = parse_event(message)
             if event.run_id not in ids:
                 return None
-            if event.type in RUN_ENDS:
+            if event.type in END_EVENTS:
                 ended.add(event.run_id)
-            elif event.type in BEGINS_AGAIN:
+            elif event.type in RESTART_EVENTS:
                 ended.discard(event.run_id)
             return event
 
-        yield from heard("/v1/events", max(after, began), mine, over, lambda _: ids <= ended)
+        yield from stream_events("/v1/events", max(after, start), parse_own_event, is_over, lambda _: ids <= ended)
 
-    def _beginning(self) -> Plan[tuple[set[str], int]]:
-        """The ids of its runs, and an event's id that is before all of theirs."""
-        asked = {"study_id": self.id, "fields": "id", "sort": "created_at", "limit": 1000}
+    def _run_ids_and_start(self) -> Flow[tuple[set[str], int]]:
+        """Return the ids of the runs, and an event id that precedes all of their events."""
+        query = {"study_id": self.id, "fields": "id", "sort": "created_at", "limit": 1000}
         ids: list[str] = []
         while True:
-            page = yield from read(Request("GET", "/v1/runs", asked))
+            page = yield from fetch_json(Request("GET", "/v1/runs", query))
             ids += [data["id"] for data in page["data"]]
             if not page["has_more"]:
                 break
-            asked["after"] = page["next_cursor"]
-        first = yield from read(Request("GET", place("runs", ids[0], "events"), {"limit": 1}))
-        # All were made in one transaction, whose events follow each other in an order of its own.
+            query["after"] = page["next_cursor"]
+        first = yield from fetch_json(Request("GET", api_path("runs", ids[0], "events"), {"limit": 1}))
+        # All runs were created in one transaction, so the ids of their first events are close together.
         return set(ids), max(0, first["data"][0]["id"] - 3 * len(ids))
 
     @call
-    def histories(self) -> Plan[dict[str, History]]:
-        """The histories of all its runs, in one answer; by run."""
-        found = yield from read(Request("GET", "/v1/histories", {"study_id": self.id}))
-        return {data["run_id"]: History.model_validate(data) for data in found["data"]}
+    def histories(self) -> Flow[dict[str, History]]:
+        """Return the histories of all runs by run id, in one request."""
+        response = yield from fetch_json(Request("GET", "/v1/histories", {"study_id": self.id}))
+        return {data["run_id"]: History.model_validate(data) for data in response["data"]}
 
     @call
-    def compare(self, **question: Unpack[Question]) -> Plan[Comparison]:
-        """Its arms against each other: ``metric``, ``at``, ``baseline``, ``by``, ``min_effect``, ``curves`` and so on.
+    def compare(self, **options: Unpack[ComparisonOptions]) -> Flow[Comparison]:
+        """Compare the arms; options are ``metric``, ``at``, ``baseline``, ``by``, ``min_effect``, ``curves`` and so on.
 
         Raises:
-            InvalidRequest: there is no such metric, epoch, arm or path.
+            InvalidRequest: A metric, epoch, arm or path does not exist.
         """
-        params = {key: value for key, value in question.items() if value is not None}
-        return Comparison.model_validate((yield from read(Request("GET", f"{self.path}/compare", params))))
+        params = {key: value for key, value in options.items() if value is not None}
+        return Comparison.model_validate((yield from fetch_json(Request("GET", f"{self.path}/compare", params))))
 
     @call
-    def report(self, to: str | os.PathLike[str] | None = None, **question: Unpack[ReportQuestion]) -> Plan[Path]:
-        """Write its comparison to one HTML file that can be mailed; its path.
+    def report(self, to: str | os.PathLike[str] | None = None, **options: Unpack[ReportOptions]) -> Flow[Path]:
+        """Write a report of the study as a self-contained HTML file and return its path.
 
         Raises:
-            InvalidRequest: there is no such metric, epoch or path.
+            InvalidRequest: A metric, epoch or path does not exist.
         """
-        target = file_of(to, f"{self.id}.html")
-        params = {key: value for key, value in question.items() if value is not None}
-        yield from saved(Request("GET", f"{self.path.removeprefix('/v1')}/report", params), target)
+        target = target_file(to, f"{self.id}.html")
+        params = {key: value for key, value in options.items() if value is not None}
+        yield from download_file(Request("GET", f"{self.path.removeprefix('/v1')}/report", params), target)
         return target
 
     @call
@@ -183,54 +192,57 @@ class Study(Live[M]):
         metric: str | None = None,
         at: str | None = None,
         simpler: Sequence[str] | None = None,
-    ) -> Plan[Choice]:
-        """The best arm, or with ``one_standard_error`` the simplest that is as good; ``metric``, ``at``, ``simpler``.
+    ) -> Flow[Choice]:
+        """Choose the best arm, or with ``one_standard_error`` the simplest arm within one standard error of the best.
 
         Raises:
-            InvalidRequest: there is no such metric, epoch or path, or it is not known which arm is simpler.
-            NothingToChoose: nothing is measured that could be chosen.
+            InvalidRequest: A metric, epoch or path does not exist, or ``simpler`` is required.
+            NothingToChoose: No arm has been measured yet.
         """
-        asked = {"rule": rule, "metric": metric, "at": at, "simpler": simpler}
-        params = {key: value for key, value in asked.items() if value is not None}
-        return Choice.model_validate((yield from read(Request("GET", f"{self.path}/choice", params))))
+        query = {"rule": rule, "metric": metric, "at": at, "simpler": simpler}
+        params = {key: value for key, value in query.items() if value is not None}
+        return Choice.model_validate((yield from fetch_json(Request("GET", f"{self.path}/choice", params))))
 
     @call
-    def add_seeds(self, seeds: int | Sequence[int]) -> Plan[Study[M]]:
-        """Train every arm with these seeds too, or with the next so many."""
+    def add_seeds(self, seeds: int | Sequence[int]) -> Flow[Study[TransportT]]:
+        """Train every arm with these additional seeds, or with the given number of additional seeds."""
         body = {"add": seeds} if isinstance(seeds, int) else {"seeds": list(seeds)}
-        return (yield from self._answered(Request("POST", f"{self.path}/seeds", json=body)))
+        return (yield from self._fetch(Request("POST", f"{self.path}/seeds", json=body)))
 
     @call
-    def cancel(self) -> Plan[Study[M]]:
-        """Ask every run to end."""
-        return (yield from self._answered(Request("POST", f"{self.path}/cancel")))
+    def cancel(self) -> Flow[Study[TransportT]]:
+        """Cancel all runs of the study."""
+        return (yield from self._fetch(Request("POST", f"{self.path}/cancel")))
 
     @call
-    def delete(self) -> Plan[None]:
-        """Forget it with all its runs.
+    def delete(self) -> Flow[None]:
+        """Delete the study with all its runs.
 
         Raises:
-            StudyActive: some of them have not ended.
+            StudyActive: Some of the runs have not ended.
         """
-        yield from answered(Request("DELETE", self.path))
+        yield from send(Request("DELETE", self.path))
 
     def _repr_html_(self) -> str:
-        return html_of_study(self)
+        study = cast("Study", self)  # only a synchronous client fetches
+        facts = ", ".join(f"{count} {status}" for status, count in self.progress.by_status.items())
+        table = notebook.fetched(self._transport, lambda: study.compare()._repr_html_())
+        return notebook.card(self.name, self.id, facts, table)
 
-    def _run(self, data: Any) -> Run[M]:
+    def _run_from_data(self, data: Any) -> Run[TransportT]:
         return Run.of(self._transport, data)
 
-    def _answered(self, request: Request) -> Plan[Study[M]]:
-        return Study.of(self._transport, (yield from read(request)))
+    def _fetch(self, request: Request) -> Flow[Study[TransportT]]:
+        return Study.of(self._transport, (yield from fetch_json(request)))
 
 
 AsyncStudy: TypeAlias = Study[AsyncTransport]
 
 
-def compare(study: Study, **question: Unpack[Question]) -> Comparison:
-    """The arms of a study against each other, as a table: ``to_pandas()``, ``to_polars()``, and in a notebook.
+def compare(study: Study, **options: Unpack[ComparisonOptions]) -> Comparison:
+    """Compare the arms of a study; the result converts to tables and notebooks display it.
 
     Raises:
-        InvalidRequest: there is no such metric, epoch, arm or path.
+        InvalidRequest: A metric, epoch, arm or path does not exist.
     """
-    return study.compare(**question)
+    return study.compare(**options)

@@ -1,7 +1,7 @@
-"""Loss curves as SVG, without a library: text and axes take the colour of their surroundings, light or dark.
+"""Loss curves as SVG without a library. Text and axes inherit the color of the page, light or dark.
 
-The curves' colours are of Okabe and Ito's palette, which the colour-blind can tell apart, and dark and light enough for
-both grounds; each has a dash pattern of its own besides.
+Curves use colors of the Okabe-Ito palette, which is safe for color-blind readers, adjusted for contrast on both
+backgrounds; each curve also has its own dash pattern.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-LOOKS = {
+STYLES = {
     "train": ("#0a7fc4", ""),
     "val": ("#d55e00", ""),
     "test": ("#009e73", "7 4"),
     "train_eval": ("#0a7fc4", "2 3"),
 }
-OTHERS = (("#b0619a", "10 3"), ("#9a7d0a", "4 2"), ("#6c7a89", "1 3"))
+OTHER_STYLES = (("#b0619a", "10 3"), ("#9a7d0a", "4 2"), ("#6c7a89", "1 3"))
 LEFT, RIGHT, TOP, BOTTOM = 56, 14, 30, 34
 Series = Mapping[str, Sequence[float | None]]
 
 
 def losses_of(series: Series) -> list[str]:
-    """Which series to draw: the losses, as trained on and as evaluated, else all there are."""
+    """Return the series to draw: the losses, or all series if there are no losses."""
     losses = [name for name in ("train.loss", "train.loss_eval", "val.loss", "test.loss") if name in series]
     return losses or list(series)
 
@@ -31,7 +31,7 @@ def losses_of(series: Series) -> list[str]:
 def svg(
     epoch: Sequence[int], series: Series, *, title: str = "", width: int = 640, height: int = 320, log: bool = False
 ) -> str:
-    """The losses over epochs, with a mark at the lowest that was held out."""
+    """Return a chart of the losses over epochs, with a mark at the lowest held-out loss."""
     drawn = {name: _points(epoch, series[name], log=log) for name in losses_of(series)}
     drawn = {name: points for name, points in drawn.items() if points}
     label = escape(title or "losses")
@@ -42,28 +42,28 @@ def svg(
     )
     if not drawn:
         words = f'<text x="{width / 2}" y="{height / 2}" fill="currentColor" text-anchor="middle">'
-        return f"{head}<title>{label}</title>{words}Nothing is measured yet.</text></svg>"
+        return f"{head}<title>{label}</title>{words}No epochs recorded yet.</text></svg>"
     flat = [point for points in drawn.values() for point in points]
     frame = Frame(
         x=Axis.over([x for x, _ in flat], LEFT, width - RIGHT, whole=True),
         y=Axis.over([y for _, y in flat], height - BOTTOM, TOP),
         log=log,
     )
-    body = [*frame.drawn(), *_curves(drawn, frame), *_best(drawn, frame)]
+    body = [*frame.render(), *_curves(drawn, frame), *_best(drawn, frame)]
     body.append(f'<text x="{LEFT}" y="16" fill="currentColor" font-weight="600">{escape(title)}</text>')
     return f"{head}<title>{label}</title>{''.join(body)}</svg>"
 
 
 def _points(epoch: Sequence[int], values: Sequence[float | None], *, log: bool) -> list[tuple[float, float]]:
-    known = ((float(x), y) for x, y in zip(epoch, values, strict=True) if y is not None and math.isfinite(y))
+    finite = ((float(x), y) for x, y in zip(epoch, values, strict=True) if y is not None and math.isfinite(y))
     if not log:
-        return list(known)
-    return [(x, math.log10(y)) for x, y in known if y > 0]
+        return list(finite)
+    return [(x, math.log10(y)) for x, y in finite if y > 0]
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Numbers from ``low`` to ``high`` at pixels from ``begin`` to ``end``."""
+    """A linear scale from ``low`` to ``high`` over the pixels from ``begin`` to ``end``."""
 
     low: float
     high: float
@@ -73,7 +73,7 @@ class Axis:
 
     @classmethod
     def over(cls, values: Sequence[float], begin: float, end: float, *, whole: bool = False) -> Axis:
-        """An axis that holds all values, with round numbers to mark."""
+        """Return an axis that covers all values, with ticks at round numbers."""
         low, high = min(values), max(values)
         spread = (high - low) or abs(high) or 1.0
         rough = spread / max(2.0, abs(end - begin) / (80 if whole else 45))
@@ -85,11 +85,11 @@ class Axis:
         return cls(low, high if high > low else low + step, begin, end, step)
 
     def at(self, value: float) -> float:
-        """The pixel of a number."""
+        """Return the pixel of a value."""
         return round(self.begin + (value - self.low) / (self.high - self.low) * (self.end - self.begin), 2)
 
-    def marks(self) -> list[float]:
-        """Round numbers on the axis."""
+    def ticks(self) -> list[float]:
+        """Return the tick values."""
         first = math.ceil(self.low / self.step - 1e-9)
         count = math.floor(self.high / self.step + 1e-9) - first + 1
         return [(first + i) * self.step for i in range(max(count, 0))]
@@ -97,20 +97,20 @@ class Axis:
 
 @dataclass(frozen=True)
 class Frame:
-    """Both axes."""
+    """The axes of a chart."""
 
     x: Axis
     y: Axis
     log: bool
 
-    def drawn(self) -> list[str]:
-        """Grid and numbers."""
+    def render(self) -> list[str]:
+        """Return grid lines and labels."""
         lines = []
-        for value in self.y.marks():
-            y, shown = self.y.at(value), 10**value if self.log else value
+        for value in self.y.ticks():
+            y, label = self.y.at(value), 10**value if self.log else value
             lines.append(f'<path d="M{self.x.begin} {y}H{self.x.end}" stroke="currentColor" stroke-opacity=".15"/>')
-            lines.append(f'<text x="{self.x.begin - 6}" y="{y + 4}" {_MUTED} text-anchor="end">{shown:.4g}</text>')
-        for value in self.x.marks():
+            lines.append(f'<text x="{self.x.begin - 6}" y="{y + 4}" {_MUTED} text-anchor="end">{label:.4g}</text>')
+        for value in self.x.ticks():
             x = self.x.at(value)
             lines.append(f'<path d="M{x} {self.y.begin}v4" stroke="currentColor" stroke-opacity=".4"/>')
             lines.append(f'<text x="{x}" y="{self.y.begin + 16}" {_MUTED} text-anchor="middle">{value:.4g}</text>')
@@ -123,37 +123,37 @@ _MUTED = 'fill="currentColor" fill-opacity=".75"'
 
 
 def _curves(drawn: Mapping[str, Sequence[tuple[float, float]]], frame: Frame) -> list[str]:
-    """The lines, and what each is called."""
-    lines, x = [], frame.x.end - sum(_wide(name) for name in drawn)
+    """Return the lines and the legend."""
+    lines, x = [], frame.x.end - sum(_legend_width(name) for name in drawn)
     for number, (name, points) in enumerate(drawn.items()):
-        colour, dash = _look(name, number)
-        stroke = f'stroke="{colour}" stroke-width="1.8" stroke-linejoin="round"'
+        color, dash = _style(name, number)
+        stroke = f'stroke="{color}" stroke-width="1.8" stroke-linejoin="round"'
         stroke += f' stroke-dasharray="{dash}"' if dash else ""
         path = "L".join(f"{frame.x.at(px)} {frame.y.at(py)}" for px, py in points)
         path = f"M{path}" if len(points) > 1 else f"M{path}h.01"
         lines.append(f'<path d="{path}" {stroke} stroke-linecap="round"/>')
         lines.append(f'<path d="M{x:.1f} 12h22" {stroke}/>')
         lines.append(f'<text x="{x + 27:.1f}" y="16" fill="currentColor">{escape(name)}</text>')
-        x += _wide(name)
+        x += _legend_width(name)
     return lines
 
 
-def _wide(name: str) -> float:
-    """How much room a name takes beside the others."""
+def _legend_width(name: str) -> float:
+    """Return the width of a legend entry in pixels."""
     return 27 + 6.2 * len(name) + 12
 
 
-def _look(name: str, number: int) -> tuple[str, str]:
+def _style(name: str, number: int) -> tuple[str, str]:
     split = name.partition(".")[0] + ("_eval" if name.endswith("_eval") else "")
-    return LOOKS.get(split) or OTHERS[number % len(OTHERS)]
+    return STYLES.get(split) or OTHER_STYLES[number % len(OTHER_STYLES)]
 
 
 def _best(drawn: Mapping[str, Sequence[tuple[float, float]]], frame: Frame) -> list[str]:
-    """A ring where the held-out loss is lowest."""
+    """Return a ring at the lowest held-out loss."""
     held_out = drawn.get("val.loss") or drawn.get("test.loss")
     if not held_out:
         return []
     x, y = min(held_out, key=lambda point: point[1])
     value = 10**y if frame.log else y
-    told = f"<title>lowest: {value:.4f} at epoch {x:.0f}</title>"
-    return [f'<circle cx="{frame.x.at(x)}" cy="{frame.y.at(y)}" r="4.5" stroke="currentColor">{told}</circle>']
+    tooltip = f"<title>lowest: {value:.4f} at epoch {x:.0f}</title>"
+    return [f'<circle cx="{frame.x.at(x)}" cy="{frame.y.at(y)}" r="4.5" stroke="currentColor">{tooltip}</circle>']

@@ -1,15 +1,15 @@
-"""Plans as methods. Of a client that waits they give the result; of an asynchronous one, something to await.
+"""Methods from flows: a synchronous client returns the result, an asynchronous client an awaitable.
 
-A resource says once what a call asks for and what comes of it::
+A resource describes each call once::
 
-    class Runs(Resource[M]):
+    class Runs(Resource[TransportT]):
         @call
-        def get(self, run_id: str) -> Plan[Run[M]]: ...
+        def get(self, run_id: str) -> Flow[Run[TransportT]]: ...
 
     Client().runs.get(run_id)               # Run
     await AsyncClient().runs.get(run_id)    # AsyncRun, which is Run[AsyncTransport]
 
-``M`` is how it is asked, the transport; type checkers know of both.
+``TransportT`` is the client's transport; type checkers understand both variants.
 """
 
 from __future__ import annotations
@@ -23,110 +23,111 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, overloa
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 from typing_extensions import TypeVar
 
-from fitwell.requests import Plan, Telling
+from fitwell.requests import Flow, ItemFlow
 from fitwell.transport import AsyncTransport, Transport
 
 T = TypeVar("T")
 S = TypeVar("S")
 P = ParamSpec("P")
-M = TypeVar("M", bound=Transport | AsyncTransport, default=Transport)
-M_co = TypeVar("M_co", bound=Transport | AsyncTransport, covariant=True)
+TransportT = TypeVar("TransportT", bound=Transport | AsyncTransport, default=Transport)
+TransportT_co = TypeVar("TransportT_co", bound=Transport | AsyncTransport, covariant=True)
 
 
-class Bound(Protocol[M_co]):
-    """What belongs to a client."""
+class HasTransport(Protocol[TransportT_co]):
+    """An object with a transport."""
 
     @property
-    def _transport(self) -> M_co: ...
+    def _transport(self) -> TransportT_co: ...
 
 
-class _Method:
-    """A method that carries its plan out by the transport of its instance."""
+class RemoteMethod:
+    """A method whose flow is executed by the transport of its instance."""
 
-    carried_out: str
+    runner: str
+    """The transport's method that executes the flow."""
 
-    def __init__(self, plan: Callable[..., Any]) -> None:
-        signature = inspect.signature(plan)
-        shown = str(signature.return_annotation).replace("Telling[", "Iterator[")
-        if shown.startswith("Plan["):
-            shown = shown.removeprefix("Plan[").removesuffix("]")
+    def __init__(self, flow: Callable[..., Any]) -> None:
+        signature = inspect.signature(flow)
+        result = str(signature.return_annotation).replace("ItemFlow[", "Iterator[")
+        if result.startswith("Flow["):
+            result = result.removeprefix("Flow[").removesuffix("]")
 
-        @functools.wraps(plan)
+        @functools.wraps(flow)
         def method(instance: Any, /, *arguments: Any, **options: Any) -> Any:
-            return getattr(instance._transport, self.carried_out)(plan(instance, *arguments, **options))
+            return getattr(instance._transport, self.runner)(flow(instance, *arguments, **options))
 
-        method.__signature__ = signature.replace(return_annotation=shown.replace("[M]", ""))  # type: ignore[attr-defined]
+        method.__signature__ = signature.replace(return_annotation=result.replace("[TransportT]", ""))  # type: ignore[attr-defined]
         self._method: Callable[..., Any] = method
-        self.__doc__ = plan.__doc__
+        self.__doc__ = flow.__doc__
 
     def __get__(self, instance: Any, owner: Any) -> Any:
         return self._method if instance is None else MethodType(self._method, instance)
 
 
-class call(_Method, Generic[S, P, T]):  # noqa: N801 - a decorator
-    """A method with a result, made of a plan."""
+class call(RemoteMethod, Generic[S, P, T]):  # noqa: N801 - a decorator
+    """A method that returns a result."""
 
-    carried_out = "run"
+    runner = "run"
 
-    def __init__(self, plan: Callable[Concatenate[S, P], Plan[T]]) -> None:
-        super().__init__(plan)
+    def __init__(self, flow: Callable[Concatenate[S, P], Flow[T]]) -> None:
+        super().__init__(flow)
 
     @overload
-    def __get__(self, instance: Bound[Transport], owner: Any) -> Callable[P, T]: ...
+    def __get__(self, instance: HasTransport[Transport], owner: Any) -> Callable[P, T]: ...
     @overload
-    def __get__(self, instance: Bound[AsyncTransport], owner: Any) -> Callable[P, Coroutine[Any, Any, T]]: ...
+    def __get__(self, instance: HasTransport[AsyncTransport], owner: Any) -> Callable[P, Coroutine[Any, Any, T]]: ...
     def __get__(self, instance: Any, owner: Any) -> Any:
         return super().__get__(instance, owner)
 
 
-class listing(_Method, Generic[S, P, T]):  # noqa: N801 - a decorator
-    """A method that is iterated over, made of a plan that tells."""
+class iterator(RemoteMethod, Generic[S, P, T]):  # noqa: N801 - a decorator
+    """A method that returns an iterator."""
 
-    carried_out = "items"
+    runner = "items"
 
-    def __init__(self, plan: Callable[Concatenate[S, P], Telling[T]]) -> None:
-        super().__init__(plan)
+    def __init__(self, flow: Callable[Concatenate[S, P], ItemFlow[T]]) -> None:
+        super().__init__(flow)
 
     @overload
-    def __get__(self, instance: Bound[Transport], owner: Any) -> Callable[P, Iterator[T]]: ...
+    def __get__(self, instance: HasTransport[Transport], owner: Any) -> Callable[P, Iterator[T]]: ...
     @overload
-    def __get__(self, instance: Bound[AsyncTransport], owner: Any) -> Callable[P, AsyncIterator[T]]: ...
+    def __get__(self, instance: HasTransport[AsyncTransport], owner: Any) -> Callable[P, AsyncIterator[T]]: ...
     def __get__(self, instance: Any, owner: Any) -> Any:
         return super().__get__(instance, owner)
 
 
-class shown(_Method, Generic[S, T]):  # noqa: N801 - a decorator
-    """An attribute that is asked for when it is read, made of a plan."""
+class remote_property(RemoteMethod, Generic[S, T]):  # noqa: N801 - a decorator
+    """An attribute that is fetched when it is read."""
 
-    carried_out = "run"
+    runner = "run"
 
-    def __init__(self, plan: Callable[[S], Plan[T]]) -> None:
-        super().__init__(plan)
+    def __init__(self, flow: Callable[[S], Flow[T]]) -> None:
+        super().__init__(flow)
 
     @overload
-    def __get__(self, instance: Bound[Transport], owner: Any) -> T: ...
+    def __get__(self, instance: HasTransport[Transport], owner: Any) -> T: ...
     @overload
-    def __get__(self, instance: Bound[AsyncTransport], owner: Any) -> Coroutine[Any, Any, T]: ...
+    def __get__(self, instance: HasTransport[AsyncTransport], owner: Any) -> Coroutine[Any, Any, T]: ...
     def __get__(self, instance: Any, owner: Any) -> Any:
         return self if instance is None else self._method(instance)
 
 
-class Resource(Generic[M]):
-    """A part of what a server has."""
+class Resource(Generic[TransportT]):
+    """A collection on a server, such as its runs."""
 
-    def __init__(self, transport: M) -> None:
+    def __init__(self, transport: TransportT) -> None:
         self._transport = transport
 
 
 class View(BaseModel):
-    """An answer of the server. Fields that a newer server adds are kept, not refused.
+    """A JSON object from the server. Fields added by newer servers are kept.
 
-    A field is an attribute, and can be read as in the JSON as well: ``run.best.epoch`` is ``run["best"]["epoch"]``.
+    A field is an attribute and can also be read by its JSON name: ``run.best.epoch`` is ``run["best"]["epoch"]``.
     """
 
     model_config = ConfigDict(
         extra="allow",
-        ignored_types=(_Method,),
+        ignored_types=(RemoteMethod,),
         serialize_by_alias=True,
         validate_by_name=True,
         validate_by_alias=True,
@@ -141,14 +142,14 @@ class View(BaseModel):
             raise KeyError(field) from None
 
 
-class Live(View, Generic[M]):
-    """A view that can be asked for more, and to change."""
+class LiveView(View, Generic[TransportT]):
+    """A view with methods that send requests."""
 
-    _transport: M = PrivateAttr()
+    _transport: TransportT = PrivateAttr()
 
     @classmethod
     def of(cls, transport: Any, data: Any) -> Self:
-        """The view of an answer's JSON, asked by ``transport`` from now on."""
-        made = cls.model_validate(data)
-        made._transport = transport
-        return made
+        """Return the view of ``data``; its methods use ``transport``."""
+        view = cls.model_validate(data)
+        view._transport = transport
+        return view

@@ -1,4 +1,4 @@
-"""Tokens of a server, as the client sees them."""
+"""Access tokens."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from fitwell.requests import Plan, Request, Telling, answered, pages, place, read
-from fitwell.sync_async import M, Resource, View, call, listing
+from fitwell.requests import Flow, ItemFlow, Request, api_path, fetch_json, paginate, send
+from fitwell.sync_async import Resource, TransportT, View, call, iterator
 
 
 class Token(View):
-    """A token; ``token`` is its secret, which only the answer to ``create`` holds."""
+    """An access token; ``token`` is its secret, which only ``create`` returns."""
 
     id: str
     name: str
@@ -27,15 +27,15 @@ class Token(View):
 
 
 class Caller(View):
-    """Who a client is to its server; ``token`` is None where none is needed."""
+    """The identity of the client; ``token`` is None if the server requires no token."""
 
     owner: str
     scopes: list[str]
     token: Token | None
 
 
-class Tokens(Resource[M]):
-    """The tokens of a server."""
+class Tokens(Resource[TransportT]):
+    """The collection of tokens."""
 
     @call
     def create(
@@ -46,38 +46,38 @@ class Tokens(Resource[M]):
         scopes: Sequence[str] = ("write",),
         expires_at: datetime | None = None,
         max_active_runs: int | None = None,
-    ) -> Plan[Token]:
-        """Make a token; needs an admin's.
+    ) -> Flow[Token]:
+        """Create a token; requires the scope ``admin``.
 
         Raises:
-            NotAllowed: this client's token is no admin's.
+            NotAllowed: The client's token lacks the scope ``admin``.
         """
-        body = body_of(owner=owner, name=name, scopes=scopes, expires_at=expires_at, max_active_runs=max_active_runs)
-        return Token.model_validate((yield from read(Request("POST", "/v1/tokens", json=body, repeatable=False))))
+        body = token_body(owner=owner, name=name, scopes=scopes, expires_at=expires_at, max_active_runs=max_active_runs)
+        return Token.model_validate((yield from fetch_json(Request("POST", "/v1/tokens", json=body, repeatable=False))))
 
-    @listing
-    def list(self) -> Telling[Token]:
-        """Tokens of this one's owner, for an admin everybody's, newest first, page by page."""
-        yield from pages("/v1/tokens", {"limit": 100}, Token.model_validate)
+    @iterator
+    def list(self) -> ItemFlow[Token]:
+        """Yield the owner's tokens, or all tokens for an admin, newest first; fetches page by page."""
+        yield from paginate("/v1/tokens", {"limit": 100}, Token.model_validate)
 
     @call
-    def revoke(self, token_id: str) -> Plan[None]:
-        """Let nobody use a token from now on.
+    def revoke(self, token_id: str) -> Flow[None]:
+        """Revoke a token.
 
         Raises:
-            TokenNotFound: there is none of this id, or it is another owner's.
+            TokenNotFound: No token has this id, or it belongs to another owner.
         """
-        yield from answered(Request("DELETE", place("tokens", token_id)))
+        yield from send(Request("DELETE", api_path("tokens", token_id)))
 
     @call
-    def me(self) -> Plan[Caller]:
-        """Who this client is to the server: owner, scopes and token."""
-        return Caller.model_validate((yield from read(Request("GET", "/v1/tokens/me"))))
+    def me(self) -> Flow[Caller]:
+        """Return the client's identity: owner, scopes and token."""
+        return Caller.model_validate((yield from fetch_json(Request("GET", "/v1/tokens/me"))))
 
 
-def body_of(
+def token_body(
     *, owner: str, name: str, scopes: Sequence[str], expires_at: datetime | None, max_active_runs: int | None
 ) -> dict[str, Any]:
-    """The body that asks for a token."""
+    """Return the request body that creates a token."""
     body: dict[str, Any] = {"owner": owner, "name": name, "scopes": list(scopes), "max_active_runs": max_active_runs}
     return body if expires_at is None else {**body, "expires_at": expires_at.isoformat()}

@@ -1,4 +1,4 @@
-"""Plans carried out over HTTP: one transport waits, the other is awaited. They differ in nothing else."""
+"""Transports execute flows over HTTP, one synchronously and one asynchronously; they do not differ otherwise."""
 
 from __future__ import annotations
 
@@ -16,285 +16,301 @@ import httpx2
 from pydantic import ValidationError
 
 from fitwell.errors import BadAddress, Misunderstood, Unreachable
-from fitwell.requests import Hear, Listen, Pause, Plan, Request, Save, Send, Step, Tell, Telling, answered, listened
+from fitwell.requests import (
+    Flow,
+    ItemFlow,
+    NextMessage,
+    OpenStream,
+    Request,
+    Save,
+    Send,
+    Sleep,
+    Step,
+    Yield,
+    send,
+    stream_once,
+)
 
 T = TypeVar("T")
 DEFAULT_URL = "http://127.0.0.1:8000"
-LISTENING = httpx2.Timeout(10, read=60)
-NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+STREAM_TIMEOUT = httpx2.Timeout(10, read=60)
+NOT_SENT_ERRORS = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
 class _Address:
-    """Where a server is, and how to speak to it: address and token as given, else the environment's."""
+    """The address and the token of a server, from the arguments or from the environment."""
 
     def __init__(self, url: str | None, token: str | None, timeout: float) -> None:
         self.url = (url or os.environ.get("FITWELL_URL") or DEFAULT_URL).strip().rstrip("/")
         token = (token or os.environ.get("FITWELL_TOKEN") or "").strip()
         if not self.url.startswith(("http://", "https://")) or not self.url.isprintable():
-            raise BadAddress(f"{self.url!r} is no address of a server, such as {DEFAULT_URL}.")
+            raise BadAddress(f"Invalid server address {self.url!r}. Use an address such as {DEFAULT_URL}.")
         if not (token.isascii() and token.isprintable()):
             raise BadAddress(
-                "This is no token: FITWELL_TOKEN, or token=…, holds what none can hold. It begins with fw_."
+                "The token (FITWELL_TOKEN or token=…) contains invalid characters. "
+                "A token starts with fw_ and consists of printable ASCII characters."
             )
         headers = {"authorization": f"Bearer {token}"} if token else {}
         self._options: dict[str, Any] = {"base_url": self.url, "headers": headers, "timeout": timeout}
 
 
 class Transport(_Address):
-    """Requests to one server; whoever asks waits."""
+    """A synchronous connection to one server."""
 
     def __init__(self, url: str | None, token: str | None, timeout: float) -> None:
         super().__init__(url, token, timeout)
         self._http = httpx2.Client(**self._options)
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._http.close()
 
-    def run(self, plan: Plan[T]) -> T:
-        """The result of a plan."""
-        with _Talk(self.url, self._http, plan) as talk:
-            return talk.result()
+    def run(self, flow: Flow[T]) -> T:
+        """Execute a flow and return its result."""
+        with _Execution(self.url, self._http, flow) as execution:
+            return execution.result()
 
-    def items(self, plan: Telling[T]) -> Iterator[T]:
-        """What a plan tells, as it comes."""
-        with _Talk(self.url, self._http, plan) as talk:
-            while isinstance(told := talk.next(), Tell):
-                yield told.item
+    def items(self, flow: ItemFlow[T]) -> Iterator[T]:
+        """Execute a flow and yield its items."""
+        with _Execution(self.url, self._http, flow) as execution:
+            while isinstance(step := execution.next(), Yield):
+                yield step.item
 
     def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
-        """The answer to a request of one's own; ``options`` are the fields of ``plans.Request``.
+        """Send a custom request and return the response; ``options`` are the fields of ``requests.Request``.
 
         Raises:
-            Refused: the server refused.
-            Unreachable: no server answered, several times.
+            Refused: The server rejected the request.
+            Unreachable: No server responded to any of the tries.
         """
-        return self.run(answered(Request(method, path, **options)))
+        return self.run(send(Request(method, path, **options)))
 
     def events(self, path: str, after: int = 0) -> Iterator[httpx2.ServerSentEvent]:
-        """Server-sent events behind ``after`` over one connection, until that is ended or cut.
+        """Yield server-sent events after id ``after`` over a single connection, until it ends.
 
         Raises:
-            Refused: the server refused.
-            Unreachable: there is no server, or the connection was cut.
+            Refused: The server rejected the request.
+            Unreachable: No server responded, or the connection was cut.
         """
-        return self.items(listened(path, after))
+        return self.items(stream_once(path, after))
 
 
 class AsyncTransport(_Address):
-    """Requests to one server; whoever asks awaits the answer."""
+    """An asynchronous connection to one server."""
 
     def __init__(self, url: str | None, token: str | None, timeout: float) -> None:
         super().__init__(url, token, timeout)
         self._http = httpx2.AsyncClient(**self._options)
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         await self._http.aclose()
 
-    async def run(self, plan: Plan[T]) -> T:
-        """The result of a plan."""
-        async with _AsyncTalk(self.url, self._http, plan) as talk:
-            return await talk.result()
+    async def run(self, flow: Flow[T]) -> T:
+        """Execute a flow and return its result."""
+        async with _AsyncExecution(self.url, self._http, flow) as execution:
+            return await execution.result()
 
-    async def items(self, plan: Telling[T]) -> AsyncIterator[T]:
-        """What a plan tells, as it comes."""
-        async with _AsyncTalk(self.url, self._http, plan) as talk:
-            while isinstance(told := await talk.next(), Tell):
-                yield told.item
+    async def items(self, flow: ItemFlow[T]) -> AsyncIterator[T]:
+        """Execute a flow and yield its items."""
+        async with _AsyncExecution(self.url, self._http, flow) as execution:
+            while isinstance(step := await execution.next(), Yield):
+                yield step.item
 
     async def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
-        """The answer to a request of one's own; ``options`` are the fields of ``plans.Request``.
+        """Send a custom request and return the response; ``options`` are the fields of ``requests.Request``.
 
         Raises:
-            Refused: the server refused.
-            Unreachable: no server answered, several times.
+            Refused: The server rejected the request.
+            Unreachable: No server responded to any of the tries.
         """
-        return await self.run(answered(Request(method, path, **options)))
+        return await self.run(send(Request(method, path, **options)))
 
     def events(self, path: str, after: int = 0) -> AsyncIterator[httpx2.ServerSentEvent]:
-        """Server-sent events behind ``after`` over one connection, until that is ended or cut.
+        """Yield server-sent events after id ``after`` over a single connection, until it ends.
 
         Raises:
-            Refused: the server refused.
-            Unreachable: there is no server, or the connection was cut.
+            Refused: The server rejected the request.
+            Unreachable: No server responded, or the connection was cut.
         """
-        return self.items(listened(path, after))
+        return self.items(stream_once(path, after))
 
 
 @dataclass(frozen=True)
 class _End:
-    """A plan's result."""
+    """The end of a flow, with its result."""
 
     value: Any
 
 
-class _Course(Generic[T]):
-    """A plan under way: what is to be done next, given what came of the last step."""
+class _FlowState(Generic[T]):
+    """A flow in progress: passes the outcome of each step back and returns the next step."""
 
-    def __init__(self, url: str, plan: Plan[T] | Telling[T]) -> None:
-        self._url, self._plan = url, plan
-        self._came: Any = None
-        self._cut: Unreachable | None = None
+    def __init__(self, url: str, flow: Flow[T] | ItemFlow[T]) -> None:
+        self._url, self._flow = url, flow
+        self._outcome: Any = None
+        self._error: Unreachable | None = None
 
-    def step(self) -> Step | Tell[T] | _End:
-        """The next step, or the end."""
-        came, cut, self._came, self._cut = self._came, self._cut, None, None
+    def next_step(self) -> Step | Yield[T] | _End:
+        """Return the next step, or the end."""
+        outcome, error, self._outcome, self._error = self._outcome, self._error, None, None
         try:
-            return self._plan.send(came) if cut is None else self._plan.throw(cut)
+            return self._flow.send(outcome) if error is None else self._flow.throw(error)
         except StopIteration as end:
             return _End(end.value)
-        except (ValidationError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (ValidationError, json.JSONDecodeError, UnicodeDecodeError) as invalid:
             reason = (
-                f"{type(error).__name__} in its answer. Is FITWELL_URL right, and is this client as new as the server?"
+                f"its response is invalid ({type(invalid).__name__}). Check FITWELL_URL, and that client and server "
+                "have matching versions."
             )
-            raise Misunderstood(self._url, reason) from error
+            raise Misunderstood(self._url, reason) from invalid
 
-    def came(self, what: Any) -> None:
-        """This came of the last step."""
-        self._came = what
+    def succeed(self, outcome: Any) -> None:
+        """Record the outcome of the last step."""
+        self._outcome = outcome
 
-    def cut(self, error: httpx2.RequestError) -> None:
-        """The last step failed, since there is no server or no connection any more."""
-        arrived = not isinstance(error, NOT_SENT)
-        self._cut = Unreachable(self._url, str(error) or type(error).__name__, arrived=arrived)
-        self._cut.__cause__ = error
+    def fail(self, error: httpx2.RequestError) -> None:
+        """Record that the last step failed because the server is unreachable."""
+        arrived = not isinstance(error, NOT_SENT_ERRORS)
+        self._error = Unreachable(self._url, str(error) or type(error).__name__, arrived=arrived)
+        self._error.__cause__ = error
 
 
-class _Talk(Generic[T]):
-    """A plan that is carried out while its caller waits."""
+class _Execution(Generic[T]):
+    """The synchronous execution of a flow."""
 
-    def __init__(self, url: str, http: httpx2.Client, plan: Plan[T] | Telling[T]) -> None:
-        self._course, self._http, self._plan = _Course(url, plan), http, plan
-        self._opened = ExitStack()
+    def __init__(self, url: str, http: httpx2.Client, flow: Flow[T] | ItemFlow[T]) -> None:
+        self._state, self._http, self._flow = _FlowState(url, flow), http, flow
+        self._open_response = ExitStack()
         self._messages: Iterator[httpx2.ServerSentEvent] = iter(())
 
-    def __enter__(self) -> _Talk[T]:
+    def __enter__(self) -> _Execution[T]:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._opened.close()
-        self._plan.close()
+        self._open_response.close()
+        self._flow.close()
 
     def result(self) -> T:
-        """What the plan returns; it tells nothing on the way."""
+        """Execute a flow without items and return its result."""
         end = self.next()
         assert isinstance(end, _End)
         result: T = end.value
         return result
 
-    def next(self) -> Tell[T] | _End:
-        """Carry steps out until something is told, or the plan has ended."""
-        while isinstance(step := self._course.step(), Step):
+    def next(self) -> Yield[T] | _End:
+        """Execute steps until the flow yields an item or ends."""
+        while isinstance(step := self._state.next_step(), Step):
             try:
-                self._course.came(self._done(step))
+                self._state.succeed(self._execute(step))
             except httpx2.RequestError as error:
-                self._course.cut(error)
+                self._state.fail(error)
         return step
 
-    def _done(self, step: Step) -> Any:
+    def _execute(self, step: Step) -> Any:
         match step:
             case Send(request):
                 body: dict[str, Any] = {} if request.content is None else {"content": request.content()}
-                return self._http.request(request.method, request.path, **as_sent(request), **body)
+                return self._http.request(request.method, request.path, **httpx_options(request), **body)
             case Save(request, target):
-                with self._http.stream(request.method, request.path, **as_sent(request)) as answer:
-                    if answer.is_error:
-                        answer.read()
-                        return answer
+                with self._http.stream(request.method, request.path, **httpx_options(request)) as response:
+                    if response.is_error:
+                        response.read()
+                        return response
                     with target.open("wb") as file:
-                        for chunk in answer.iter_bytes():
+                        for chunk in response.iter_bytes():
                             file.write(chunk)
-                    return answer
-            case Listen(request):
-                self._opened.close()
-                asked = {**as_sent(request), "timeout": LISTENING}
-                answer = self._opened.enter_context(self._http.stream(request.method, request.path, **asked))
-                if answer.is_error:
-                    answer.read()
-                self._messages = iter(httpx2.EventSource(answer))
-                return answer
-            case Hear():
+                    return response
+            case OpenStream(request):
+                self._open_response.close()
+                options = {**httpx_options(request), "timeout": STREAM_TIMEOUT}
+                stream = self._http.stream(request.method, request.path, **options)
+                response = self._open_response.enter_context(stream)
+                if response.is_error:
+                    response.read()
+                self._messages = iter(httpx2.EventSource(response))
+                return response
+            case NextMessage():
                 return next(self._messages, None)
-            case Pause(seconds):
+            case Sleep(seconds):
                 time.sleep(seconds)
         return None
 
 
-class _AsyncTalk(Generic[T]):
-    """A plan that is carried out while its caller does other things."""
+class _AsyncExecution(Generic[T]):
+    """The asynchronous execution of a flow."""
 
-    def __init__(self, url: str, http: httpx2.AsyncClient, plan: Plan[T] | Telling[T]) -> None:
-        self._course, self._http, self._plan = _Course(url, plan), http, plan
-        self._opened = AsyncExitStack()
+    def __init__(self, url: str, http: httpx2.AsyncClient, flow: Flow[T] | ItemFlow[T]) -> None:
+        self._state, self._http, self._flow = _FlowState(url, flow), http, flow
+        self._open_response = AsyncExitStack()
         self._messages: AsyncIterator[httpx2.ServerSentEvent] | None = None
 
-    async def __aenter__(self) -> _AsyncTalk[T]:
+    async def __aenter__(self) -> _AsyncExecution[T]:
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._opened.aclose()
-        self._plan.close()
+        await self._open_response.aclose()
+        self._flow.close()
 
     async def result(self) -> T:
-        """What the plan returns; it tells nothing on the way."""
+        """Execute a flow without items and return its result."""
         end = await self.next()
         assert isinstance(end, _End)
         result: T = end.value
         return result
 
-    async def next(self) -> Tell[T] | _End:
-        """Carry steps out until something is told, or the plan has ended."""
-        while isinstance(step := self._course.step(), Step):
+    async def next(self) -> Yield[T] | _End:
+        """Execute steps until the flow yields an item or ends."""
+        while isinstance(step := self._state.next_step(), Step):
             try:
-                self._course.came(await self._done(step))
+                self._state.succeed(await self._execute(step))
             except httpx2.RequestError as error:
-                self._course.cut(error)
+                self._state.fail(error)
         return step
 
-    async def _done(self, step: Step) -> Any:
+    async def _execute(self, step: Step) -> Any:
         match step:
             case Send(request):
-                body: dict[str, Any] = {} if request.content is None else {"content": _handed_on(request.content())}
-                return await self._http.request(request.method, request.path, **as_sent(request), **body)
+                body: dict[str, Any] = {} if request.content is None else {"content": _async_chunks(request.content())}
+                return await self._http.request(request.method, request.path, **httpx_options(request), **body)
             case Save(request, target):
-                async with self._http.stream(request.method, request.path, **as_sent(request)) as answer:
-                    if answer.is_error:
-                        await answer.aread()
-                        return answer
+                async with self._http.stream(request.method, request.path, **httpx_options(request)) as response:
+                    if response.is_error:
+                        await response.aread()
+                        return response
                     async with await anyio.open_file(target, "wb") as file:
-                        async for chunk in answer.aiter_bytes():
+                        async for chunk in response.aiter_bytes():
                             await file.write(chunk)
-                    return answer
-            case Listen(request):
-                await self._opened.aclose()
-                asked = {**as_sent(request), "timeout": LISTENING}
-                opened = self._http.stream(request.method, request.path, **asked)
-                answer = await self._opened.enter_async_context(opened)
-                if answer.is_error:
-                    await answer.aread()
-                self._messages = aiter(httpx2.EventSource(answer))
-                return answer
-            case Hear():
+                    return response
+            case OpenStream(request):
+                await self._open_response.aclose()
+                options = {**httpx_options(request), "timeout": STREAM_TIMEOUT}
+                stream = self._http.stream(request.method, request.path, **options)
+                response = await self._open_response.enter_async_context(stream)
+                if response.is_error:
+                    await response.aread()
+                self._messages = aiter(httpx2.EventSource(response))
+                return response
+            case NextMessage():
                 assert self._messages is not None
                 return await anext(self._messages, None)
-            case Pause(seconds):
+            case Sleep(seconds):
                 await anyio.sleep(seconds)
         return None
 
 
-async def _handed_on(content: Iterator[bytes]) -> AsyncIterator[bytes]:
-    for piece in content:
-        yield piece
+async def _async_chunks(content: Iterator[bytes]) -> AsyncIterator[bytes]:
+    for chunk in content:
+        yield chunk
 
 
-def as_sent(request: Request) -> dict[str, Any]:
-    """The request as httpx takes it, but for a body of bytes."""
-    # None leaves a query that stands in the path; an empty mapping would take it away.
-    asked: dict[str, Any] = {"params": request.params or None, "headers": request.headers}
-    asked["timeout"] = httpx2.USE_CLIENT_DEFAULT if request.timeout is None else request.timeout
-    return asked if request.json is None else {**asked, "json": request.json}
+def httpx_options(request: Request) -> dict[str, Any]:
+    """Return the request's options for httpx, without a body of bytes."""
+    # None keeps a query that is part of the path; an empty mapping would remove it.
+    options: dict[str, Any] = {"params": request.params or None, "headers": request.headers}
+    options["timeout"] = httpx2.USE_CLIENT_DEFAULT if request.timeout is None else request.timeout
+    return options if request.json is None else {**options, "json": request.json}

@@ -1,20 +1,20 @@
-"""Webhook endpoints and what was sent to them, as the client sees them."""
+"""Webhook endpoints and their deliveries."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
-from fitwell.requests import Plan, Request, Telling, answered, pages, place, read
-from fitwell.sync_async import M, Resource, View, call, listing
+from fitwell.requests import Flow, ItemFlow, Request, api_path, fetch_json, paginate, send
+from fitwell.sync_async import Resource, TransportT, View, call, iterator
 
-NAME = "webhook_endpoints"
-TEST_SECONDS = 60.0
-"""A test answers when the target has, or has not."""
+COLLECTION = "webhook_endpoints"
+TEST_TIMEOUT_SECONDS = 60.0
+"""The server responds to a test after the target has responded or timed out."""
 
 
 class EndpointFields(TypedDict, total=False):
-    """What an endpoint is told of besides its events, and whether it is on."""
+    """Filters and state of an endpoint."""
 
     study_id: str | None
     labels: Mapping[str, str]
@@ -23,14 +23,14 @@ class EndpointFields(TypedDict, total=False):
 
 
 class EndpointChanges(EndpointFields, total=False):
-    """What can be changed of an endpoint."""
+    """The fields of an endpoint that can be changed."""
 
     url: str
     events: Sequence[str]
 
 
 class Endpoint(View):
-    """A webhook endpoint; ``secret`` is there when it was just made or changed, and never again."""
+    """A webhook endpoint; ``secret`` is set only in the response that creates or rotates it."""
 
     id: str
     url: str
@@ -46,7 +46,7 @@ class Endpoint(View):
 
 
 class Attempt(View):
-    """One time that a delivery was sent, and what came back."""
+    """An attempt to send a delivery, with the target's response."""
 
     number: int
     at: str
@@ -57,7 +57,7 @@ class Attempt(View):
 
 
 class Delivery(View):
-    """A message to an endpoint; ``id`` is the ``webhook-id`` of every attempt."""
+    """A message to an endpoint; ``id`` is the ``webhook-id`` header of every attempt."""
 
     id: str
     endpoint_id: str
@@ -71,95 +71,97 @@ class Delivery(View):
     attempts: list[Attempt]
 
 
-class Webhooks(Resource[M]):
-    """The webhook endpoints of a server."""
+class Webhooks(Resource[TransportT]):
+    """The collection of webhook endpoints."""
 
     @call
     def create(
         self, url: str, *, events: Sequence[str] | None = None, **more: Unpack[EndpointFields]
-    ) -> Plan[Endpoint]:
-        """Be told at ``url``, by default of the ends of runs; ``study_id``, ``labels``, ``description``, ``enabled``.
+    ) -> Flow[Endpoint]:
+        """Create an endpoint that receives ``events``, by default the events that end runs.
+
+        ``study_id`` and ``labels`` restrict the runs; ``description`` and ``enabled`` are further fields.
 
         Raises:
-            InvalidRequest: nothing is sent there, or there is no such event; ``errors`` says where.
+            InvalidRequest: The URL is not allowed or an event is unknown; ``errors`` lists the fields.
         """
         body = {"url": url, **({} if events is None else {"events": list(events)}), **more}
-        return (yield from _endpoint("POST", place(NAME), body))
+        return (yield from _send_endpoint("POST", api_path(COLLECTION), body))
 
     @call
-    def get(self, endpoint_id: str) -> Plan[Endpoint]:
-        """One endpoint.
+    def get(self, endpoint_id: str) -> Flow[Endpoint]:
+        """Return an endpoint.
 
         Raises:
-            EndpointNotFound: there is none of this id.
+            EndpointNotFound: No endpoint has this id.
         """
-        return (yield from _endpoint("GET", place(NAME, endpoint_id)))
+        return (yield from _send_endpoint("GET", api_path(COLLECTION, endpoint_id)))
 
-    @listing
-    def list(self) -> Telling[Endpoint]:
-        """Endpoints, newest first, page by page."""
-        yield from pages(place(NAME), {"limit": 100}, Endpoint.model_validate)
+    @iterator
+    def list(self) -> ItemFlow[Endpoint]:
+        """Yield endpoints, newest first; fetches page by page."""
+        yield from paginate(api_path(COLLECTION), {"limit": 100}, Endpoint.model_validate)
 
     @call
-    def change(self, endpoint_id: str, **changes: Unpack[EndpointChanges]) -> Plan[Endpoint]:
-        """Change what is named; ``enabled=True`` sends what waited, too.
+    def change(self, endpoint_id: str, **changes: Unpack[EndpointChanges]) -> Flow[Endpoint]:
+        """Change the given fields; ``enabled=True`` also sends pending deliveries.
 
         Raises:
-            EndpointNotFound: there is none of this id.
+            EndpointNotFound: No endpoint has this id.
         """
-        return (yield from _endpoint("PATCH", place(NAME, endpoint_id), changes))
+        return (yield from _send_endpoint("PATCH", api_path(COLLECTION, endpoint_id), changes))
 
     @call
-    def rotate_secret(self, endpoint_id: str) -> Plan[Endpoint]:
-        """Change the secret for another; for a day, what is sent is signed by both.
+    def rotate_secret(self, endpoint_id: str) -> Flow[Endpoint]:
+        """Rotate the secret; deliveries are signed with both secrets for one day.
 
         Raises:
-            EndpointNotFound: there is none of this id.
+            EndpointNotFound: No endpoint has this id.
         """
-        return (yield from _endpoint("POST", place(NAME, endpoint_id, "rotate_secret"), repeatable=False))
+        return (yield from _send_endpoint("POST", api_path(COLLECTION, endpoint_id, "rotate_secret"), repeatable=False))
 
     @call
-    def delete(self, endpoint_id: str) -> Plan[None]:
-        """Forget an endpoint, its log, and what was to be sent to it.
+    def delete(self, endpoint_id: str) -> Flow[None]:
+        """Delete an endpoint with its log and its pending deliveries.
 
         Raises:
-            EndpointNotFound: there is none of this id.
+            EndpointNotFound: No endpoint has this id.
         """
-        yield from answered(Request("DELETE", place(NAME, endpoint_id)))
+        yield from send(Request("DELETE", api_path(COLLECTION, endpoint_id)))
 
     @call
-    def test(self, endpoint_id: str) -> Plan[Delivery]:
-        """Send a test now; what came back.
+    def test(self, endpoint_id: str) -> Flow[Delivery]:
+        """Send a test delivery now and return it with the target's response.
 
         Raises:
-            EndpointNotFound: there is none of this id.
+            EndpointNotFound: No endpoint has this id.
         """
-        request = Request("POST", place(NAME, endpoint_id, "test"), timeout=TEST_SECONDS)
-        return Delivery.model_validate((yield from read(request)))
+        request = Request("POST", api_path(COLLECTION, endpoint_id, "test"), timeout=TEST_TIMEOUT_SECONDS)
+        return Delivery.model_validate((yield from fetch_json(request)))
 
-    @listing
-    def deliveries(self, endpoint_id: str, *, status: str | None = None) -> Telling[Delivery]:
-        """What was sent to an endpoint or is to be, newest first, page by page.
+    @iterator
+    def deliveries(self, endpoint_id: str, *, status: str | None = None) -> ItemFlow[Delivery]:
+        """Yield the deliveries of an endpoint, newest first; fetches page by page.
 
         Raises:
-            EndpointNotFound: there is none of this id.
+            EndpointNotFound: No endpoint has this id.
         """
         params = {"limit": 100, **({} if status is None else {"status": status})}
-        yield from pages(place(NAME, endpoint_id, "deliveries"), params, Delivery.model_validate)
+        yield from paginate(api_path(COLLECTION, endpoint_id, "deliveries"), params, Delivery.model_validate)
 
     @call
-    def retry(self, endpoint_id: str, delivery_id: str) -> Plan[Delivery]:
-        """Send a delivery again now, with the id it had.
+    def retry(self, endpoint_id: str, delivery_id: str) -> Flow[Delivery]:
+        """Send a delivery again now, under the same id.
 
         Raises:
-            DeliveryNotFound: there is none of this id.
-            EndpointDisabled: the endpoint is disabled.
+            DeliveryNotFound: No delivery of the endpoint has this id.
+            EndpointDisabled: The endpoint is disabled.
         """
-        path = place(NAME, endpoint_id, "deliveries", delivery_id, "retry")
-        return Delivery.model_validate((yield from read(Request("POST", path))))
+        path = api_path(COLLECTION, endpoint_id, "deliveries", delivery_id, "retry")
+        return Delivery.model_validate((yield from fetch_json(Request("POST", path))))
 
 
-def _endpoint(
+def _send_endpoint(
     method: str, path: str, body: Mapping[str, Any] | None = None, *, repeatable: bool = True
-) -> Plan[Endpoint]:
-    return Endpoint.model_validate((yield from read(Request(method, path, json=body, repeatable=repeatable))))
+) -> Flow[Endpoint]:
+    return Endpoint.model_validate((yield from fetch_json(Request(method, path, json=body, repeatable=repeatable))))

@@ -19,7 +19,7 @@ from fitwell.client import Client
 from fitwell.commands.options import JSON, URL
 from fitwell.commands.server.serve import DEFAULT_DATA_DIR, DataDir, run_module
 from fitwell.exit_codes import Exit
-from fitwell.local import LocalError, module
+from fitwell.local import LocalError, module_command
 from fitwell.spec_files import SpecFileError
 
 app = typer.Typer(no_args_is_help=True, help="Datasets of this machine, and uploads to a server.")
@@ -102,7 +102,7 @@ def remove(dataset_id: str, url: URL = None) -> None:
 def fetch(kind: str, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Bring a dataset into the data directory, checked."""
     environment = {**os.environ, "FITWELL_DATA_DIR": str(data_dir.expanduser().resolve())}
-    command = [*module("worker"), "fetch", kind]
+    command = [*module_command("worker"), "fetch", kind]
     with (
         Progress(console=Console(stderr=True)) as progress,
         subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process,  # noqa: S603

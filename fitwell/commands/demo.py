@@ -11,7 +11,7 @@ import typer
 
 from fitwell.client import Client
 from fitwell.errors import RunFailed
-from fitwell.local import Stack, free_port, installed, writable
+from fitwell.local import LocalServer, ensure_writable, free_port, require_installed
 from fitwell.study import Study
 from fitwell.terminal.console import wide_console
 from fitwell.terminal.run_progress import progress_bar
@@ -45,39 +45,39 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Go on serving at the end, until Ctrl-C.")] = False,
 ) -> None:
     """Train three arms × eight paired seeds on handwritten digits, and say which regularizer helps."""
-    installed("service", "worker", "torch")
+    require_installed("service", "worker", "torch")
     home = data_dir.expanduser().resolve() if data_dir else Path(tempfile.mkdtemp(prefix="fitwell-demo-"))
-    writable(home)
+    ensure_writable(home)
     settings = {"FITWELL_DATA_DIR": str(home), "FITWELL_LOG_LEVEL": "WARNING"}
-    stack = Stack(settings, host="127.0.0.1", port=port or free_port(), workers=1, quiet=True)
+    server = LocalServer(settings, host="127.0.0.1", port=port or free_port(), workers=1, quiet=True)
     typer.echo(f"Starting Fitwell; its data are in {home}")
-    stack.start()
+    server.start()
     try:
-        with Client(stack.url) as client:
+        with Client(server.url) as client:
             began = time.monotonic()
             study = client.studies.create(
                 name="does dropout help?", base=BASE, arms=ARMS, seeds=SEEDS, metric="val.loss", at="last"
             )
-            typer.echo(f"{study.id}: {len(ARMS)} arms × {SEEDS} seeds are queued at {stack.url}")
-            study = _follow(study, stack)
+            typer.echo(f"{study.id}: {len(ARMS)} arms × {SEEDS} seeds are queued at {server.url}")
+            study = _follow(study, server)
             typer.echo(f"All trained {time.monotonic() - began:.1f} s after they were submitted.")
             _report(study)
             _diagnose(client, study)
         typer.echo(
-            f"\nFitwell listens at {stack.url}. Curves and verdicts in a browser: {stack.url}/studies/{study.id}"
+            f"\nFitwell listens at {server.url}. Curves and verdicts in a browser: {server.url}/studies/{study.id}"
         )
         typer.echo("The whole comparison, with intervals and every pair:")
-        typer.echo(f"  curl {stack.url}/v1/studies/{study.id}/compare")
+        typer.echo(f"  curl {server.url}/v1/studies/{study.id}/compare")
         if keep:
             typer.echo("Ctrl-C ends it.")
-            stack.keep()
+            server.supervise()
         else:
             typer.echo(f"It ends now; to serve the same data again: fitwell serve --data-dir {home}")
     finally:
-        stack.stop()
+        server.stop()
 
 
-def _follow(study: Study, stack: Stack) -> Study:
+def _follow(study: Study, server: LocalServer) -> Study:
     """Show how far the study is until all runs have ended.
 
     Raises:
@@ -92,7 +92,7 @@ def _follow(study: Study, stack: Stack) -> Study:
             counts = study.progress.by_status
             if study.terminal:
                 break
-            stack.check()
+            server.check_health()
             time.sleep(POLL_SECONDS)
     if set(counts) != {"succeeded"}:
         raise RunFailed(f"{study.id}: not every run succeeded: {counts}")

@@ -16,7 +16,7 @@ from fitwell.commands.options import JSON, URL
 from fitwell.commands.server.serve import DEFAULT_DATA_DIR, DataDir, run_module
 from fitwell.exit_codes import Exit
 from fitwell.terminal.console import wide_console
-from fitwell.tokens import Token, body_of
+from fitwell.tokens import Token, token_body
 
 app = typer.Typer(no_args_is_help=True, help="Tokens: who may ask a server for what.")
 Days = Annotated[
@@ -46,7 +46,7 @@ def create(
     asked: dict[str, Any] = {"owner": owner, "name": name, "scopes": [scope], "expires_at": expires_at}
     asked["max_active_runs"] = max_active_runs
     if local:
-        made = _made_here(body_of(**asked), data_dir)
+        made = _made_here(token_body(**asked), data_dir)
     else:
         with Client(url) as client:
             made = client.tokens.create(**asked)

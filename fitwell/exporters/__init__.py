@@ -1,1 +1,1 @@
-"""Runs written for other programs."""
+"""Exporters of runs to other programs."""

@@ -1,4 +1,4 @@
-"""When epochs ended."""
+"""Times at which epochs ended."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from fitwell.history import History
 from fitwell.run import Run
 
 
-def seconds_of(run: Run[Any], history: History) -> list[float]:
-    """For each epoch when it ended, in seconds since 1970, as if the run had been trained without a pause."""
-    began = datetime.fromisoformat(run.started_at or run.created_at).timestamp()
-    taken = history.series.get("seconds", [0.0] * len(history.epoch))
-    return [began + passed for passed in accumulate(one or 0.0 for one in taken)]
+def epoch_end_times(run: Run[Any], history: History) -> list[float]:
+    """Return the Unix time in seconds at which each epoch ended, ignoring pauses of the run."""
+    start = datetime.fromisoformat(run.started_at or run.created_at).timestamp()
+    durations = history.series.get("seconds", [0.0] * len(history.epoch))
+    return [start + elapsed for elapsed in accumulate(seconds or 0.0 for seconds in durations)]

@@ -1,6 +1,6 @@
-"""Runs as runs of an MLflow tracking server, by its REST interface alone and within its limits.
+"""Export runs to an MLflow tracking server, through its REST API and within its limits.
 
-A run that is exported again is the same MLflow run: it is found by its tag, and what is there of it already stays.
+Exporting a run again updates the same MLflow run, identified by its tag; existing values are kept.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from typing import Any, TypeVar
 import httpx2
 
 from fitwell.errors import FitwellError, Unreachable
-from fitwell.exporters.epoch_times import seconds_of
+from fitwell.exporters.epoch_times import epoch_end_times
 from fitwell.history import History
 from fitwell.run import Run
 
 T = TypeVar("T")
 API = "/api/2.0/mlflow"
-METRICS_AT_ONCE = 1000
-PARAMS_AT_ONCE = 100
-TAGS_AT_ONCE = 100
-VALUE_CHARACTERS = 500
-"""Of a parameter, in every version of the last years."""
+MAX_METRICS_PER_REQUEST = 1000
+MAX_PARAMS_PER_REQUEST = 100
+MAX_TAGS_PER_REQUEST = 100
+MAX_PARAM_LENGTH = 500
+"""In characters; the limit of all recent MLflow versions."""
 TAG = "fitwell.run_id"
 STATUS = {"succeeded": "FINISHED", "failed": "FAILED", "cancelled": "KILLED", "running": "RUNNING", "paused": "RUNNING"}
 
 
 class MLflowRefused(FitwellError):
-    """The tracking server refused a request; the message is its own."""
+    """The tracking server rejected a request; the message contains its response."""
 
 
 class Tracking:
@@ -51,37 +51,37 @@ class Tracking:
         self._http.close()
 
     def export(self, run: Run[Any], history: History, *, experiment: str) -> str:
-        """Make or complete the MLflow run of a run: spec as parameters, series as metrics; its id there.
+        """Create or update the MLflow run of a run and return its id; the spec becomes params, series become metrics.
 
         Raises:
-            MLflowRefused: the tracking server refused.
-            Unreachable: there is no tracking server.
+            MLflowRefused: The tracking server rejected a request.
+            Unreachable: The tracking server does not respond.
         """
         experiment_id = self._experiment(experiment)
-        tracked, last_epoch = self._run(experiment_id, run)
-        for params in _pieces(list(_params(run.spec)), PARAMS_AT_ONCE):
-            self._post("runs/log-batch", {"run_id": tracked, "params": params})
-        for tags in _pieces(_tags(run), TAGS_AT_ONCE):
-            self._post("runs/log-batch", {"run_id": tracked, "tags": tags})
-        for metrics in _pieces(list(_metrics(run, history, last_epoch)), METRICS_AT_ONCE):
-            self._post("runs/log-batch", {"run_id": tracked, "metrics": metrics})
-        ended = {} if run.finished_at is None else {"end_time": _milliseconds(run.finished_at)}
-        self._post("runs/update", {"run_id": tracked, "status": STATUS.get(run.status, "SCHEDULED"), **ended})
-        return tracked
+        mlflow_id, last_epoch = self._run(experiment_id, run)
+        for params in _batches(list(_params(run.spec)), MAX_PARAMS_PER_REQUEST):
+            self._post("runs/log-batch", {"run_id": mlflow_id, "params": params})
+        for tags in _batches(_tags(run), MAX_TAGS_PER_REQUEST):
+            self._post("runs/log-batch", {"run_id": mlflow_id, "tags": tags})
+        for metrics in _batches(list(_metrics(run, history, last_epoch)), MAX_METRICS_PER_REQUEST):
+            self._post("runs/log-batch", {"run_id": mlflow_id, "metrics": metrics})
+        end = {} if run.finished_at is None else {"end_time": _milliseconds(run.finished_at)}
+        self._post("runs/update", {"run_id": mlflow_id, "status": STATUS.get(run.status, "SCHEDULED"), **end})
+        return mlflow_id
 
     def _experiment(self, name: str) -> str:
-        answer = self._http_get("experiments/get-by-name", {"experiment_name": name})
-        if answer is not None:
-            return str(answer["experiment"]["experiment_id"])
+        response = self._get("experiments/get-by-name", {"experiment_name": name})
+        if response is not None:
+            return str(response["experiment"]["experiment_id"])
         return str(self._post("experiments/create", {"name": name})["experiment_id"])
 
     def _run(self, experiment_id: str, run: Run[Any]) -> tuple[str, int]:
-        """The MLflow run, and the last epoch that it has; -1 where it was just made."""
-        asked = {"experiment_ids": [experiment_id], "filter": f"tags.`{TAG}` = '{run.id}'", "max_results": 1}
-        found = self._post("runs/search", asked).get("runs", [])
-        if found:
-            last = max((int(one.get("step", 0)) for one in found[0]["data"].get("metrics", ())), default=-1)
-            return str(found[0]["info"]["run_id"]), last
+        """Return the MLflow run's id and its last epoch; -1 for a new run."""
+        query = {"experiment_ids": [experiment_id], "filter": f"tags.`{TAG}` = '{run.id}'", "max_results": 1}
+        matches = self._post("runs/search", query).get("runs", [])
+        if matches:
+            last = max((int(one.get("step", 0)) for one in matches[0]["data"].get("metrics", ())), default=-1)
+            return str(matches[0]["info"]["run_id"]), last
         body = {
             "experiment_id": experiment_id,
             "run_name": run.name or run.id,
@@ -91,37 +91,37 @@ class Tracking:
         return str(self._post("runs/create", body)["run"]["info"]["run_id"]), -1
 
     def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        return self._told(self._asked("POST", path, json=body))
+        return self._json(self._request("POST", path, json=body))
 
-    def _http_get(self, path: str, params: Mapping[str, str]) -> dict[str, Any] | None:
-        """The answer; None where there is no such thing."""
-        answer = self._asked("GET", path, params=params)
-        return None if answer.status_code == 404 else self._told(answer)
+    def _get(self, path: str, params: Mapping[str, str]) -> dict[str, Any] | None:
+        """Return the response, or None for status 404."""
+        response = self._request("GET", path, params=params)
+        return None if response.status_code == 404 else self._json(response)
 
-    def _asked(self, method: str, path: str, **options: Any) -> httpx2.Response:
+    def _request(self, method: str, path: str, **options: Any) -> httpx2.Response:
         try:
             return self._http.request(method, f"{API}/{path}", **options)
         except httpx2.TransportError as error:
             raise NoTracking(self._url, str(error) or type(error).__name__) from error
 
-    def _told(self, answer: httpx2.Response) -> dict[str, Any]:
-        if answer.is_error:
-            said = answer.text[:500]
-            raise MLflowRefused(f"MLflow at {self._url} refused {answer.request.url.path}: {said}")
-        told: dict[str, Any] = answer.json()
-        return told
+    def _json(self, response: httpx2.Response) -> dict[str, Any]:
+        if response.is_error:
+            path, reason = response.request.url.path, response.text[:500]
+            raise MLflowRefused(f"MLflow at {self._url} rejected {path}: {reason}")
+        content: dict[str, Any] = response.json()
+        return content
 
 
 class NoTracking(Unreachable):
-    """No MLflow tracking server answered."""
+    """The MLflow tracking server does not respond."""
 
     def __init__(self, url: str, reason: str) -> None:
-        FitwellError.__init__(self, f"No MLflow server answers at {url} ({reason}). --to is its address.")
+        FitwellError.__init__(self, f"No MLflow server responds at {url} ({reason}). Set its address with --to.")
         self.url, self.arrived = url, False
 
 
 def _params(spec: Any, path: str = "") -> Iterator[dict[str, str]]:
-    """The spec's leaves by their paths: ``regularizers.0.p``."""
+    """Yield the spec's leaves by path, such as ``regularizers.0.p``."""
     if isinstance(spec, dict) and spec:
         for name, value in spec.items():
             yield from _params(value, f"{path}.{name}".lstrip("."))
@@ -130,18 +130,18 @@ def _params(spec: Any, path: str = "") -> Iterator[dict[str, str]]:
             yield from _params(value, f"{path}.{number}")
     else:
         text = spec if isinstance(spec, str) else json.dumps(spec)
-        yield {"key": path, "value": text if len(text) <= VALUE_CHARACTERS else f"{text[: VALUE_CHARACTERS - 1]}…"}
+        yield {"key": path, "value": text if len(text) <= MAX_PARAM_LENGTH else f"{text[: MAX_PARAM_LENGTH - 1]}…"}
 
 
 def _tags(run: Run[Any]) -> list[dict[str, str]]:
-    known = {"spec_hash": run.spec_hash, "status": run.status, "study_id": run.study_id, "arm": run.arm}
-    tags = {f"fitwell.{name}": value for name, value in known.items() if value is not None}
+    fields = {"spec_hash": run.spec_hash, "status": run.status, "study_id": run.study_id, "arm": run.arm}
+    tags = {f"fitwell.{name}": value for name, value in fields.items() if value is not None}
     return [{"key": key, "value": value} for key, value in {**run.labels, **tags}.items()]
 
 
 def _metrics(run: Run[Any], history: History, last_epoch: int) -> Iterator[dict[str, Any]]:
-    """Every figure of the epochs behind ``last_epoch``; what is not finite as protocol buffers' JSON has it."""
-    times = [round(seconds * 1000) for seconds in seconds_of(run, history)]
+    """Yield all values of epochs after ``last_epoch``; nonfinite values are encoded as in Protocol Buffers JSON."""
+    times = [round(seconds * 1000) for seconds in epoch_end_times(run, history)]
     for name, values in history.columns().items():
         for epoch, value, time in zip(history.epoch, values, times, strict=True):
             if name != "epoch" and value is not None and epoch > last_epoch:
@@ -158,5 +158,5 @@ def _milliseconds(timestamp: str) -> int:
     return round(datetime.fromisoformat(timestamp).timestamp() * 1000)
 
 
-def _pieces(every: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    return (every[begin : begin + size] for begin in range(0, len(every), size))
+def _batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (items[start : start + size] for start in range(0, len(items), size))

@@ -1,6 +1,6 @@
-"""Histories as TensorBoard event files: ``tensorboard --logdir DIRECTORY`` shows a line for each run.
+"""Export histories as TensorBoard event files; ``tensorboard --logdir DIRECTORY`` shows a line per run.
 
-TensorBoard keeps numbers in single precision.
+TensorBoard stores numbers in single precision.
 """
 
 from __future__ import annotations
@@ -11,27 +11,29 @@ from pathlib import Path
 from typing import Any
 
 from fitwell.errors import NotInstalled
-from fitwell.exporters.epoch_times import seconds_of
+from fitwell.exporters.epoch_times import epoch_end_times
 from fitwell.history import History
 from fitwell.run import Run
 
 
 def write(run: Run[Any], history: History, directory: Path) -> Path:
-    """Write a run's event file into a folder of its own in ``directory``; the folder.
+    """Write a run's event file to its own folder in ``directory`` and return the folder.
 
-    Series are named as TensorBoard groups them: ``val.loss`` is ``val/loss``. What was not measured is left out.
+    Series are named for TensorBoard's groups: ``val.loss`` becomes ``val/loss``. Missing values are skipped.
 
     Raises:
-        NotInstalled: there is no tensorboardX.
+        NotInstalled: tensorboardX is not installed.
     """
     try:
         writers = import_module("tensorboardX")
     except ModuleNotFoundError as error:
-        raise NotInstalled("This needs tensorboardX: pip install 'fitwell[tensorboard]'") from error
+        raise NotInstalled(
+            "tensorboardX is not installed. Install it with: pip install 'fitwell[tensorboard]'"
+        ) from error
     target = directory / run.id
-    for old in target.glob("events.out.tfevents.*"):
-        old.unlink()  # a second export is not a second line
-    times = seconds_of(run, history)
+    for previous in target.glob("events.out.tfevents.*"):
+        previous.unlink()  # a repeated export replaces the line
+    times = epoch_end_times(run, history)
     writer = writers.SummaryWriter(str(target))
     with writer:
         writer.add_text("spec", f"```json\n{json.dumps(run.spec, indent=2)}\n```", 0, walltime=times[0] if times else 0)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from rich.markup import escape
 from rich.table import Table
 
-from fitwell.study import Candidate, Choice, Comparison, Group, Pair
+from fitwell.comparison import Candidate, Choice, Comparison, Group, Pair
 
 RELATIONS = {"better": "better than {}", "worse": "worse than {}", "equivalent": "equivalent to {}"}
 

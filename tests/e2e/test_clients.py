@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 
 import fitwell
 from fitwell.conditions import Condition
-from fitwell.sync_async import _Method
+from fitwell.sync_async import RemoteMethod
 from tests.fitwell.client_modes import WAYS, Ask, asking
 from tests.patience import eventually, scaled
 from tests.processes import Serving, serving
@@ -111,9 +111,9 @@ def test_both_clients_read_the_same(what: str, served: Serving, run: fitwell.Run
 def test_every_method_of_a_resource_is_there_for_both() -> None:
     """They are made of one description, so nothing is left to compare but that it is so."""
     for owner in (fitwell.Run, fitwell.Study, fitwell.Dataset):
-        described = [name for name, one in vars(owner).items() if isinstance(one, _Method)]
+        described = [name for name, one in vars(owner).items() if isinstance(one, RemoteMethod)]
         assert len(described) > 1
-    assert "Plan" not in str(inspect.signature(fitwell.Client.__mro__[1].catalog))  # type: ignore[attr-defined]
+    assert "Flow" not in str(inspect.signature(fitwell.Client.__mro__[1].catalog))  # type: ignore[attr-defined]
 
 
 def test_a_run_goes_from_submit_to_files(ask: Ask, run: fitwell.Run, tmp_path: Path) -> None:

@@ -160,12 +160,12 @@ def test_mlflow_takes_long_histories_long_specs_and_what_is_not_finite(run: fitw
     told = dict(curve(tracker, run_id, "val.loss"))
     assert (np.isnan(told[3]), told[4] > 1e300, told[5]) == (True, True, 0.2)
     params = [one for one in tracked(tracker, run_id)["data"]["params"] if one["key"].startswith("many.")]
-    assert (len(params), {len(one["value"]) for one in params}) == (130, {mlflow.VALUE_CHARACTERS})
+    assert (len(params), {len(one["value"]) for one in params}) == (130, {mlflow.MAX_PARAM_LENGTH})
 
 
 def test_no_mlflow_server_is_a_sentence(served: Serving, secret: str, run: fitwell.Run) -> None:
     done = command(served, secret, "export", run.id, "--format", "mlflow", "--to", "http://127.0.0.1:1")
-    assert (done.returncode, "No MLflow server answers" in done.stderr) == (Exit.UNREACHABLE, True)
+    assert (done.returncode, "No MLflow server responds" in done.stderr) == (Exit.UNREACHABLE, True)
 
 
 def test_optuna_searches_and_prunes(served: Serving, secret: str) -> None:

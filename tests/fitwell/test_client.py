@@ -16,8 +16,8 @@ import pytest
 
 import fitwell
 from fitwell import requests
-from fitwell.requests import Listen, Pause, Request, Send, Tell, answered
-from fitwell.transport import AsyncTransport, Transport, as_sent
+from fitwell.requests import OpenStream, Request, Send, Sleep, Yield, send
+from fitwell.transport import AsyncTransport, Transport, httpx_options
 from tests.fitwell.client_modes import WAYS, Ask, asking
 
 RUN: dict[str, Any] = {
@@ -81,7 +81,7 @@ class Network(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr(requests, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(requests, "BACKOFF_SECONDS", 0.01)
     Network.posts, Network.resumed, Network.cuts = [], [], []
     with ThreadingHTTPServer(("127.0.0.1", 0), Network) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
@@ -150,7 +150,7 @@ def said(status: int, **headers: str) -> httpx2.Response:
 
 def steps_of(request: Request, *answers: httpx2.Response | fitwell.Unreachable) -> list[Any]:
     """What a plan does, given these answers: the steps, and its result or refusal."""
-    plan = answered(request)
+    plan = send(request)
     done: list[Any] = [next(plan)]
     waiting = list(answers)
     try:
@@ -167,7 +167,7 @@ def steps_of(request: Request, *answers: httpx2.Response | fitwell.Unreachable) 
 def test_a_server_that_says_when_to_come_back_is_asked_then_and_not_before(asked: str) -> None:
     done = steps_of(Request("GET", "/"), said(503, **{"retry-after": asked}), said(200))
     if asked == "7":
-        assert [type(one) for one in done] == [Send, Pause, Send, httpx2.Response]
+        assert [type(one) for one in done] == [Send, Sleep, Send, httpx2.Response]
         assert done[1].seconds == 7
     else:
         assert isinstance(done[-1], fitwell.errors.Unavailable)
@@ -177,7 +177,7 @@ def test_a_server_that_says_when_to_come_back_is_asked_then_and_not_before(asked
 def test_nobody_waits_for_long_without_hearing_why() -> None:
     full = httpx2.Response(429, headers={"retry-after": "6"}, json={"detail": "no room", "code": "quota_exceeded"})
     done = steps_of(Request("POST", "/v1/runs", json={}), full, full)
-    assert [one.seconds for one in done if isinstance(one, Pause)] == [6]
+    assert [one.seconds for one in done if isinstance(one, Sleep)] == [6]
     assert isinstance(done[-1], fitwell.errors.QuotaExceeded)
     assert done[-1].retry_after == 6
 
@@ -188,14 +188,14 @@ def test_a_query_that_stands_in_the_path_is_sent() -> None:
             (Request("GET", "/v1/runs?limit=7"), b"limit=7"),
             (Request("GET", "/v1/runs", params={"limit": 8}), b"limit=8"),
         ):
-            assert client.build_request(request.method, request.path, **as_sent(request)).url.query == query
+            assert client.build_request(request.method, request.path, **httpx_options(request)).url.query == query
 
 
 def test_every_pause_is_longer_than_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requests, "TRIES", 7)
-    monkeypatch.setattr(requests, "PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(requests, "MAX_TRIES", 7)
+    monkeypatch.setattr(requests, "BACKOFF_SECONDS", 0.1)
     done = steps_of(Request("GET", "/"), *[said(503)] * 7)
-    pauses = [one.seconds for one in done if isinstance(one, Pause)]
+    pauses = [one.seconds for one in done if isinstance(one, Sleep)]
     assert len(pauses) == 6
     assert pauses == sorted(pauses)
     assert isinstance(done[-1], fitwell.errors.Unavailable)
@@ -216,7 +216,7 @@ def course(plan: Any, *came: Any) -> list[Any]:
     waiting, done = list(came), [next(plan)]
     try:
         while True:
-            one: Any = None if isinstance(done[-1], Pause | Tell) else waiting.pop(0)
+            one: Any = None if isinstance(done[-1], Sleep | Yield) else waiting.pop(0)
             done.append(plan.throw(one) if isinstance(one, Exception) else plan.send(one))
     except StopIteration:
         assert not waiting
@@ -234,8 +234,8 @@ def test_what_happened_between_a_cut_and_the_end_is_told_too() -> None:
 
     followed = fitwell.Run.of(Handing(), RUN).stream()
     done = course(followed, stream, message(1), cut, over, stream, message(2), message(3), None)
-    assert [one.item.id for one in done if isinstance(one, Tell)] == [1, 2, 3]
-    assert [one.request.headers["last-event-id"] for one in done if isinstance(one, Listen)] == ["0", "1"]
+    assert [one.item.id for one in done if isinstance(one, Yield)] == [1, 2, 3]
+    assert [one.request.headers["last-event-id"] for one in done if isinstance(one, OpenStream)] == ["0", "1"]
 
 
 def test_a_study_is_followed_to_its_last_event_and_no_further() -> None:
@@ -255,10 +255,10 @@ def test_a_study_is_followed_to_its_last_event_and_no_further() -> None:
     strange = message(9, "run_3", "run.failed")
     for between in ((), (cut, over, stream), (cut, going_on, stream)):
         done = course(STUDY.stream(), *begun, stream, one, strange, *between, other, over)
-        assert [step.item.id for step in done if isinstance(step, Tell)] == [8, 10]
+        assert [step.item.id for step in done if isinstance(step, Yield)] == [8, 10]
     # The last event has come; whether that is all cannot be asked at once.
     done = course(STUDY.stream(), *begun, stream, one, other, cut, *[cut] * 7, over)
-    assert [step.item.id for step in done if isinstance(step, Tell)] == [8, 10]
+    assert [step.item.id for step in done if isinstance(step, Yield)] == [8, 10]
 
 
 class Handing:
@@ -284,7 +284,7 @@ def test_who_waits_gives_a_server_the_time_to_start_again() -> None:
         request = Request("GET", "/v1/runs/run_1", patient=patient)
         assert steps_of(request, *[absent] * (tries - 1), done)[-1] is done
         assert steps_of(request, *[absent] * tries)[-1] is absent
-    paused = sum(one.seconds for one in steps_of(request, *[absent] * 8) if isinstance(one, Pause))
+    paused = sum(one.seconds for one in steps_of(request, *[absent] * 8) if isinstance(one, Sleep))
     assert paused > 15
 
 
@@ -319,7 +319,7 @@ STRANGE: dict[str, tuple[int, dict[str, str], bytes]] = {
 @pytest.mark.parametrize("what", STRANGE)
 @pytest.mark.parametrize("way", WAYS)
 def test_what_is_no_fitwell_server_is_told_in_a_sentence(what: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requests, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(requests, "BACKOFF_SECONDS", 0.01)
     Stranger.answer = STRANGE[what]
     with ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
@@ -353,7 +353,7 @@ def test_a_token_from_a_file_may_end_with_a_line(monkeypatch: pytest.MonkeyPatch
 
 
 def test_no_server_is_a_sentence_with_the_command_that_starts_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requests, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(requests, "BACKOFF_SECONDS", 0.01)
     for way in WAYS:
         with pytest.raises(fitwell.Unreachable, match="fitwell serve"):
             asking(way, "http://127.0.0.1:1")(lambda client: client.runs.get("x"))

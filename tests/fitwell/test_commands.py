@@ -88,7 +88,7 @@ def test_every_error_stands_for_an_exit_code() -> None:
         FitwellError("no"): Exit.RUN_FAILED,
     }
     assert {error: code_of(error) for error in given} == given
-    for kind in errors.kinds():
+    for kind in errors.refusal_classes():
         assert code_of(kind({"code": kind.code})) is Exit.REFUSED
 
 

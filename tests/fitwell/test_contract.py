@@ -60,19 +60,19 @@ REFUSALS = sorted({(one.code, one.status) for one in OURS})
 
 @pytest.mark.parametrize(("code", "status"), [one for one in REFUSALS if one[0] != "refused"])
 def test_every_problem_of_the_server_is_a_class_of_its_own_in_the_family_of_its_status(code: str, status: int) -> None:
-    error = errors.refusal_of(status, {"code": code, "detail": "no"})
+    error = errors.refusal_from(status, {"code": code, "detail": "no"})
     assert (type(error).code, error.code, error.status, error.detail) == (code, code, status, "no")
-    assert isinstance(error, type(errors.refusal_of(status, {"code": "of_a_newer_server"})))
+    assert isinstance(error, type(errors.refusal_from(status, {"code": "of_a_newer_server"})))
 
 
 def test_the_client_has_no_class_for_what_no_server_says() -> None:
-    known = {kind.code for kind in errors.kinds()} - {"refused", "internal_server_error"}
+    known = {kind.code for kind in errors.refusal_classes()} - {"refused", "internal_server_error"}
     assert known <= {code for code, _ in REFUSALS}
 
 
 def test_the_tree_of_errors_is_drawn_whole() -> None:
     drawn = inspect.getdoc(errors) or ""
-    assert [kind.__name__ for kind in errors.kinds() if kind.__name__ not in drawn] == []
+    assert [kind.__name__ for kind in errors.refusal_classes() if kind.__name__ not in drawn] == []
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_arguments_are_the_fields_that_the_server_takes(fields: Any, body: type[
 
 def test_a_study_can_be_asked_all_that_the_route_takes() -> None:
     taken = set(inspect.signature(compare_study).parameters) - {"study_id", "studies"}
-    assert set(get_type_hints(comparison.Question)) == taken
+    assert set(get_type_hints(comparison.ComparisonOptions)) == taken
 
 
 SHOWN: list[tuple[type[BaseModel], type[BaseModel]]] = [
@@ -137,7 +137,7 @@ class Noted(Exception):
 class Noting:
     """A transport that sends nothing."""
 
-    def run(self, plan: requests.Plan[Any]) -> Any:
+    def run(self, plan: requests.Flow[Any]) -> Any:
         raise Noted(getattr(next(plan), "request", None))
 
 

@@ -53,7 +53,7 @@ def test_a_table_without_its_library_says_how_to_get_it() -> None:
         "h.to_pandas()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "NotInstalled: This needs pandas: pip install 'fitwell[pandas]'" in done.stderr
+    assert "NotInstalled: pandas is not installed. Install it with: pip install 'fitwell[pandas]'" in done.stderr
 
 
 VALUES = st.one_of(st.none(), st.floats(allow_nan=True, width=32), st.floats(0.01, 3.0))

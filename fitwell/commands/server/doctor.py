@@ -21,7 +21,7 @@ from fitwell.commands.options import URL
 from fitwell.commands.server.serve import DEFAULT_DATA_DIR, DataDir, run_module
 from fitwell.errors import FitwellError
 from fitwell.exit_codes import Exit
-from fitwell.local import writable
+from fitwell.local import ensure_writable
 
 LEAST_FREE_BYTES = 2**30
 
@@ -44,7 +44,7 @@ def doctor(
     home = data_dir.expanduser().resolve()
 
     def directory() -> Finding:
-        writable(home)
+        ensure_writable(home)
         free = shutil.disk_usage(home).free
         state: Literal["ok", "warn"] = "ok" if free >= LEAST_FREE_BYTES else "warn"
         return Finding("data directory", state, f"{home} is writable, {free / 2**30:.1f} GiB free")

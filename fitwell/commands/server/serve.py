@@ -1,4 +1,4 @@
-"""``serve``, ``api`` and ``worker``: processes of this machine."""
+"""``serve``, ``api`` and ``worker``: server processes on this machine."""
 
 from __future__ import annotations
 
@@ -10,16 +10,23 @@ from typing import Annotated
 
 import typer
 
-from fitwell.local import Stack, check_port, installed, module, processors, writable
+from fitwell.local import (
+    LocalServer,
+    available_processors,
+    ensure_port_free,
+    ensure_writable,
+    module_command,
+    require_installed,
+)
 
 DataDir = Annotated[
     Path,
-    typer.Option("--data-dir", envvar="FITWELL_DATA_DIR", help="Database, datasets and checkpoints."),
+    typer.Option("--data-dir", envvar="FITWELL_DATA_DIR", help="Directory of database, datasets and checkpoints."),
 ]
 Host = Annotated[str, typer.Option("--host", envvar="FITWELL_HOST", help="Address to listen on.")]
 Port = Annotated[int, typer.Option("--port", envvar="FITWELL_PORT", min=0, max=65535, help="Port to listen on.")]
-MOST_WORKERS = 4
-DEFAULT_WORKERS = min(processors(), MOST_WORKERS)
+MAX_DEFAULT_WORKERS = 4
+DEFAULT_WORKERS = min(available_processors(), MAX_DEFAULT_WORKERS)
 DEFAULT_DATA_DIR = Path("~/.local/share/fitwell")
 
 
@@ -33,30 +40,31 @@ def serve(
             "--workers",
             min=0,
             max=64,
-            help="Worker processes; they share the processors.",
-            show_default=f"one for each processor, at most {MOST_WORKERS}",
+            help="Number of worker processes; they share the processors.",
+            show_default=f"one per processor, at most {MAX_DEFAULT_WORKERS}",
         ),
     ] = DEFAULT_WORKERS,
 ) -> None:
-    """Serve the API and train what is submitted, until Ctrl-C."""
-    installed("service", *(("worker", "torch") if workers else ()))
-    began = time.monotonic()
+    """Run the API and its workers until Ctrl-C."""
+    require_installed("service", *(("worker", "torch") if workers else ()))
+    started = time.monotonic()
     home = data_dir.expanduser().resolve()
-    writable(home)
-    check_port(host, port)
-    stack = Stack({"FITWELL_DATA_DIR": str(home)}, host=host, port=port, workers=workers)
-    stack.start()
-    typer.echo(f"Fitwell serves at {stack.url} after {time.monotonic() - began:.1f} s; data in {home}; Ctrl-C ends it.")
+    ensure_writable(home)
+    ensure_port_free(host, port)
+    server = LocalServer({"FITWELL_DATA_DIR": str(home)}, host=host, port=port, workers=workers)
+    server.start()
+    elapsed = time.monotonic() - started
+    typer.echo(f"Fitwell is running at {server.url} (started in {elapsed:.1f} s). Data: {home}. Press Ctrl-C to stop.")
     try:
-        stack.keep()
+        server.supervise()
     finally:
-        typer.echo("Saving what is being trained…")
-        stack.stop()
+        typer.echo("Saving runs in progress…")
+        server.stop()
 
 
 def api(data_dir: DataDir = DEFAULT_DATA_DIR, host: Host = "127.0.0.1", port: Port = 8000) -> None:
-    """Serve the API alone; workers are started elsewhere."""
-    _become("service", data_dir, {"FITWELL_HOST": host, "FITWELL_PORT": str(port)})
+    """Run the API without workers."""
+    _exec_module("service", data_dir, {"FITWELL_HOST": host, "FITWELL_PORT": str(port)})
 
 
 def worker(
@@ -66,26 +74,27 @@ def worker(
         typer.Option(
             "--ray",
             metavar="ADDRESS",
-            help="Let the Ray cluster at this address train it: host:port, or auto for the one of this machine. "
-            "Needs PostgreSQL, and a data directory that the cluster's machines share.",
+            help="Train on the Ray cluster at this address: host:port, or auto for the cluster on this machine. "
+            "Requires PostgreSQL and a data directory shared by all machines of the cluster.",
         ),
     ] = None,
 ) -> None:
-    """Train what is submitted to the database, without serving the API."""
-    installed("worker", "torch", *(("ray",) if ray else ()))
-    _become("worker", data_dir, {}, *(("--ray", ray) if ray else ()))
+    """Run a worker without the API; it trains the runs in the database."""
+    require_installed("worker", "torch", *(("ray",) if ray else ()))
+    _exec_module("worker", data_dir, {}, *(("--ray", ray) if ray else ()))
 
 
-def _become(name: str, data_dir: Path, settings: dict[str, str], *arguments: str) -> None:
-    command = [*module(name), *arguments]
+def _exec_module(name: str, data_dir: Path, settings: dict[str, str], *arguments: str) -> None:
+    """Replace this process by a module."""
+    command = [*module_command(name), *arguments]
     home = data_dir.expanduser().resolve()
-    writable(home)
+    ensure_writable(home)
     os.execve(command[0], command, {**os.environ, **settings, "FITWELL_DATA_DIR": str(home)})  # noqa: S606
 
 
 def run_module(name: str, *arguments: str, data_dir: Path) -> subprocess.CompletedProcess[str]:
-    """Run a module to its end; its standard error is shown as it is."""
+    """Run a module to completion; capture its standard output and pass its standard error through."""
     environment = {**os.environ, "FITWELL_DATA_DIR": str(data_dir.expanduser().resolve())}
     return subprocess.run(  # noqa: S603
-        [*module(name), *arguments], env=environment, stdout=subprocess.PIPE, text=True, check=False
+        [*module_command(name), *arguments], env=environment, stdout=subprocess.PIPE, text=True, check=False
     )
