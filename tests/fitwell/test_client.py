@@ -16,8 +16,9 @@ import pytest
 
 import fitwell
 from fitwell import requests
+from fitwell.execution import httpx_options
 from fitwell.requests import OpenStream, Request, Send, Sleep, Yield, send
-from fitwell.transport import AsyncTransport, Transport, httpx_options
+from fitwell.transport import AsyncTransport, Transport
 from tests.fitwell.client_modes import WAYS, Ask, asking
 
 RUN: dict[str, Any] = {
