@@ -1,0 +1,30 @@
+"""The OpenAPI document is the one that clients were written for."""
+
+from __future__ import annotations
+
+from tests.service import openapi_contract
+from tests.service.openapi_contract import contract, differences
+
+UPDATE = "If the API has grown on purpose, run `python -m tests.service.openapi_contract` and review the difference"
+
+
+def test_the_document_changes_only_in_prose_unless_the_stored_copy_changes_too() -> None:
+    changes = list(differences(openapi_contract.load(), contract(openapi_contract.current())))
+    assert not changes, "\n".join([*changes, UPDATE])
+
+
+def test_prose_is_ignored_and_properties_of_the_same_names_are_not() -> None:
+    schema = {"title": "A", "properties": {"title": {"type": "string", "description": "B"}}, "examples": [1]}
+    assert contract({"schemas": {"summary": schema}}) == {
+        "schemas": {"summary": {"properties": {"title": {"type": "string"}}}}
+    }
+
+
+def test_each_change_is_reported_by_its_place() -> None:
+    before = {"paths": {"/v1/runs": {"get": {"deprecated": False}}, "/old": {}}}
+    after = {"paths": {"/v1/runs": {"get": {"deprecated": True}, "post": {}}}}
+    assert list(differences(before, after)) == [
+        "removed /paths/~1old",
+        "changed /paths/~1v1~1runs/get/deprecated: false → true",
+        "added /paths/~1v1~1runs/post",
+    ]
