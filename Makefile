@@ -1,9 +1,11 @@
 # make demo    the main job on real data, from nothing to a table
 # make test    every test; FITWELL_FUZZ_EXAMPLES=200 fuzzes the API for longer
-# make test-faults   those of them that kill, stop, fill and lock what a system needs, on both databases
-# make check   what every commit must pass, in about two minutes
+# make test-faults   the tests that kill, stop, fill and lock what a system needs, on both databases
+# make check   lint and the fast tests, which every commit must pass, in about a minute
+# make lint    types, layers, language, style and spelling, side by side
+# make hooks   run the quick checks before every commit
 # make bench   the engine against its peers, interleaved; writes a dated result
-# Each of them sets up all it needs in .venv, once.
+# Each sets up what it needs in .venv, once.
 
 PYTHON ?= python3
 VENV := .venv
@@ -21,7 +23,8 @@ SERVERS_PACKAGES := mlflow-skinny==3.17.2 aiohttp alembic cryptography flask fla
 UNUSED := /tests/|/(sympy|networkx|mypy|mypyc|fontTools)/|/torch/(_inductor|_dynamo)/|/ray/(rllib|data|train|tune|llm|serve)/
 .DEFAULT_GOAL := help
 
-.PHONY: help setup peers demo test test-faults check lint fast format bench lock clean
+LINTERS := types layers language style spelling
+.PHONY: help setup peers demo test test-faults check lint $(LINTERS) fast format hooks bench lock clean
 
 help:
 	@sed -n '/^$$/q; s/^# //p' Makefile
@@ -62,11 +65,25 @@ test-faults: $(READY) $(SERVERS)/.ready
 
 check: lint fast
 
+# Side by side, and each with its output in one piece; mypy takes as long as all others together.
 lint: $(READY)
+	@$(MAKE) --no-print-directory -j 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync) $(LINTERS)
+
+types: $(READY)
+	$(BIN)/mypy
+
+layers: $(READY)
+	$(BIN)/lint-imports
+
+language: $(READY)
+	$(BIN)/python -m tests.lint.language --count
+
+style: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+
+spelling: $(READY)
+	git ls-files -z | xargs -0 $(BIN)/codespell
 
 fast: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow' -q
@@ -78,6 +95,10 @@ format: $(READY)
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks.engine
+
+# Run the checks of a commit before every commit; `git commit --no-verify` skips them.
+hooks: $(READY)
+	$(BIN)/pre-commit install
 
 # What is tested together, without the builds of torch for this or that accelerator.
 lock: $(READY)
