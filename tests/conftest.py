@@ -49,17 +49,17 @@ WORKER = WorkerInfo(worker_id="wrk_test", host="here", pid=1, devices=("cpu",), 
 
 
 def body(**changes: Any) -> dict[str, Any]:
-    """A small valid body, changed."""
+    """Return a small valid body with changes."""
     return {**BODY, **changes}
 
 
 def spec(**changes: Any) -> RunSpec:
-    """A small valid spec, changed."""
+    """Return a small valid spec with changes."""
     return RunSpec.model_validate_json(json.dumps(body(**changes)))
 
 
 def measured(run_id: str, epoch: int, *, digest: str | None = None, **metrics: float) -> Measurement:
-    """An epoch as a worker would report it."""
+    """Return the measurement of an epoch as a worker reports it."""
     named = {name.replace("_", ".", 1): value for name, value in metrics.items()} or {"val.loss": 1.0 / (epoch + 1)}
     return Measurement(
         run_id=run_id, epoch=epoch, steps=4, metrics=named, seconds=0.5, digest=digest or f"{run_id}@{epoch}"
@@ -68,12 +68,12 @@ def measured(run_id: str, epoch: int, *, digest: str | None = None, **metrics: f
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
-    """The address of a PostgreSQL server: the one named, or one started for this session."""
+    """The address of a PostgreSQL server: the configured one, or one started for this session."""
     named = os.environ.get("FITWELL_TEST_DATABASE_URL")
     if named:
         yield named
         return
-    # Not among pytest's own directories: as root the server runs as a user of its own, whom the next pytest locks out.
+    # Not in pytest's directories: as root the server runs as another user, who has no access to them.
     with tempfile.TemporaryDirectory(prefix="fitwell-postgresql-", ignore_cleanup_errors=True) as directory:
         runtime = Path(directory, "runtime")
         runtime.mkdir(mode=0o700)
@@ -82,7 +82,7 @@ def postgresql() -> Iterator[str]:
 
         server = get_server(Path(directory, "data"), cleanup_mode="stop")
         with administrating(sa.make_url(server.get_uri())) as connection:
-            connection.execute(sa.text("ALTER SYSTEM SET fsync = off"))  # what a power cut costs is not tested with it
+            connection.execute(sa.text("ALTER SYSTEM SET fsync = off"))  # no test simulates a power cut with it
             connection.execute(sa.text("SELECT pg_reload_conf()"))
         yield server.get_uri()
         server.cleanup()
@@ -90,7 +90,7 @@ def postgresql() -> Iterator[str]:
 
 @contextmanager
 def administrating(address: sa.URL) -> Iterator[sa.Connection]:
-    """A connection to a PostgreSQL server that makes and drops databases."""
+    """Connect to a PostgreSQL server to create and drop databases."""
     admin = sa.create_engine(address.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         yield connection
@@ -99,7 +99,7 @@ def administrating(address: sa.URL) -> Iterator[sa.Connection]:
 
 @contextmanager
 def fresh_database(postgresql: str, template: str = "template1") -> Iterator[str]:
-    """The address of a new database, which is a copy of ``template``."""
+    """Yield the address of a new database, a copy of ``template``."""
     server, name = sa.make_url(postgresql), f"test_{uuid.uuid4().hex[:12]}"
     with administrating(server) as connection:
         connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE {template}"))
@@ -117,7 +117,7 @@ def postgresql_database(postgresql: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def migrated_postgresql(postgresql: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The name of a PostgreSQL database with all its tables and nothing in them."""
+    """The name of a migrated and empty PostgreSQL database, a template for others."""
     with fresh_database(postgresql) as address:
         engine = open_engine(Settings(data_dir=tmp_path_factory.mktemp("migrated"), database_url=address))
         migrate(engine)
@@ -127,7 +127,7 @@ def migrated_postgresql(postgresql: str, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite database with all its tables and nothing in them; whoever begins with a copy has it at once."""
+    """The file of a migrated and empty SQLite database; copying it is faster than migrating."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("migrated"))
     engine = open_engine(settings)
     migrate(engine)
@@ -137,16 +137,16 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def on_sqlite(migrated: Path, tmp_path: Path) -> Settings:
-    """Settings with a database of its own, migrated and empty."""
+    """Settings with a migrated and empty SQLite database."""
     settings = Settings(data_dir=tmp_path)
     shutil.copyfile(migrated, settings.home / "fitwell.db")
     return settings
 
 
-# Each of these tests is run by `make test`; those on PostgreSQL take half of the time that `make check` has.
+# `make test` runs these tests on both; `make check` leaves PostgreSQL out, to stay within a minute.
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
-    """Likewise, on each kind of server."""
+    """Settings with a migrated and empty database, on each kind of server."""
     if request.param == "sqlite":
         yield request.getfixturevalue("on_sqlite")
         return
@@ -157,7 +157,7 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting
 
 @pytest.fixture
 def engine(settings: Settings) -> Iterator[sa.Engine]:
-    """The database, opened."""
+    """An open engine of the database."""
     opened = open_engine(settings)
     yield opened
     opened.dispose()

@@ -1,4 +1,4 @@
-"""A whole Fitwell as its users start it: ``fitwell serve``, real processes, a real port."""
+"""Fitwell as users start it: ``fitwell serve``, with real processes on a real port."""
 
 from __future__ import annotations
 
@@ -48,18 +48,18 @@ class Serving:
         eventually(self.ready)
 
     def ready(self) -> bool:
-        assert self.process.poll() is None, self.said()
+        assert self.process.poll() is None, self.output()
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1):
                 return self.client.transport.request("GET", "/readyz").status_code == 200
         except OSError:
             return False
 
-    def said(self) -> str:
+    def output(self) -> str:
         return Path(self.log.name).read_text()
 
     def part(self, name: str) -> psutil.Process | None:
-        """The ``service``, the ``worker`` or the ``trainer``, if it is there now."""
+        """Return the process of the ``service``, the ``worker`` or the ``trainer``; None if it is not running."""
         marks = {"service": ["-m", "service"], "worker": ["-m", "worker"], "trainer": ["-m", "worker.engine.process"]}
         for process in psutil.Process(self.process.pid).children(recursive=True):
             try:

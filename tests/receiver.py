@@ -1,4 +1,4 @@
-"""A real HTTP server that webhooks are sent to: keeps what came, answers as it is told."""
+"""An HTTP server that receives webhooks: records the requests, and responds as a test prescribes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from typing import Any
 from standardwebhooks import Webhook
 
 Answer = int | Callable[[BaseHTTPRequestHandler], None]
-"""A status code, or whatever is to be done with the open connection."""
+"""A status code, or a function that handles the open connection."""
 
 
 @dataclass(frozen=True)
 class Received:
-    """A request that came."""
+    """A request as the server received it."""
 
     path: str
     headers: dict[str, str]
@@ -34,17 +34,17 @@ class Received:
         return self.headers["webhook-id"]
 
     @property
-    def told(self) -> Any:
+    def payload(self) -> Any:
         return json.loads(self.body)
 
     def verified(self, secret: str) -> Any:
-        """What it says, if the signature is right; the library's own verdict."""
+        """Return the payload; raises the library's own error if the signature does not verify."""
         return Webhook(secret).verify(self.body, self.headers)
 
 
 @dataclass
 class Receiver:
-    """Answers with ``answers`` one after the other, then with ``default``; ``came`` is what came, also unanswered."""
+    """Responds with ``answers`` in turn, then with ``default``; ``came`` has every request, also without a response."""
 
     port: int = 0
     host: str = "127.0.0.1"
@@ -53,7 +53,7 @@ class Receiver:
     came: list[Received] = field(default_factory=list)
     connections: list[str] = field(default_factory=list)
     names: list[str | None] = field(default_factory=list)
-    """The server names that TLS asked for."""
+    """The server names in the TLS handshakes (SNI)."""
 
     @property
     def url(self) -> str:
@@ -68,7 +68,7 @@ class Receiver:
 def receiving(
     *answers: Answer, default: Answer = 204, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
 ) -> Iterator[Receiver]:
-    there = Receiver(host=host, default=default, answers=list(answers))
+    receiver = Receiver(host=host, default=default, answers=list(answers))
     lock = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
@@ -79,8 +79,8 @@ def receiving(
             body = self.rfile.read(int(self.headers["content-length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
             with lock:
-                there.came.append(Received(self.path, headers, body, time.time()))
-                answer = there.answers.pop(0) if there.answers else there.default
+                receiver.came.append(Received(self.path, headers, body, time.time()))
+                answer = receiver.answers.pop(0) if receiver.answers else receiver.default
             if callable(answer):
                 answer(self)
                 return
@@ -88,7 +88,7 @@ def receiving(
             self.send_header("content-length", "0")
             self.end_headers()
 
-        do_GET = do_POST  # noqa: N815 - as the server wants it
+        do_GET = do_POST  # noqa: N815 - http.server calls it by this name
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
@@ -96,29 +96,29 @@ def receiving(
 
         def get_request(self) -> Any:
             accepted = super().get_request()
-            there.connections.append(accepted[1][0])
+            receiver.connections.append(accepted[1][0])
             return accepted
 
         def handle_error(self, *_: object) -> None:
-            pass  # who hangs up in the middle is no error here
+            pass  # clients that disconnect are part of the tests
 
     with Server((host, port), Handler) as server:
         if tls is not None:
-            tls.sni_callback = lambda _socket, name, _context: there.names.append(name)
+            tls.sni_callback = lambda _socket, name, _context: receiver.names.append(name)
             server.socket = tls.wrap_socket(server.socket, server_side=True)
-        there.port = server.server_port
+        receiver.port = server.server_port
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         try:
-            yield there
+            yield receiver
         finally:
             server.shutdown()
             thread.join()
 
 
 def certificate(directory: Path, *names: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A certificate for ``names`` that signs itself: the server's side of it, and the side that trusts it."""
-    made = directory / f"{names[0]}.pem"
+    """Return TLS contexts: a server's with a self-signed certificate for ``names``, and a trusting client's."""
+    key_file = directory / f"{names[0]}.pem"
     alternatives = ",".join(f"DNS:{name}" for name in names)
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     command += ["-days", "2", "-subj", f"/CN={names[0]}"]
@@ -126,11 +126,11 @@ def certificate(directory: Path, *names: str) -> tuple[ssl.SSLContext, ssl.SSLCo
         "-addext",
         f"subjectAltName={alternatives}",
         "-keyout",
-        str(made),
+        str(key_file),
         "-out",
-        str(made.with_suffix(".crt")),
+        str(key_file.with_suffix(".crt")),
     ]
     subprocess.run(command, check=True, capture_output=True)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(made.with_suffix(".crt"), made)
-    return server, ssl.create_default_context(cafile=made.with_suffix(".crt"))
+    server.load_cert_chain(key_file.with_suffix(".crt"), key_file)
+    return server, ssl.create_default_context(cafile=key_file.with_suffix(".crt"))

@@ -1,4 +1,4 @@
-"""The wheel works outside of the clone, whatever lies in the working directory; the client works alone."""
+"""The wheel works outside the clone, with any files in the working directory, and the client works by itself."""
 
 from __future__ import annotations
 
@@ -44,9 +44,7 @@ def test_the_wheel_holds_migrations_and_data(wheel: Path) -> None:
 
 
 @pytest.mark.slow
-def test_fitwell_serve_starts_from_the_wheel_with_strangers_in_the_working_directory(
-    wheel: Path, tmp_path: Path
-) -> None:
+def test_fitwell_serve_starts_from_the_wheel_beside_modules_of_the_same_names(wheel: Path, tmp_path: Path) -> None:
     fresh = tmp_path / "venv"
     venv.create(fresh, with_pip=False)
     (site,) = fresh.glob("lib/python*/site-packages")
@@ -54,7 +52,7 @@ def test_fitwell_serve_starts_from_the_wheel_with_strangers_in_the_working_direc
     (borrowed,) = {path for path in sys.path if path.endswith("site-packages")}
     (site / "borrowed.pth").write_text(borrowed + "\n")  # the dependencies, without installing them again
     for name in ("worker.py", "service.py", "migrations.py", "fitwell.py"):
-        (tmp_path / name).write_text("raise SystemExit('the stranger was imported')\n")
+        (tmp_path / name).write_text("raise SystemExit('a foreign module was imported')\n")
     port = free_port()
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
     command = [str(fresh / "bin/python"), "-P", "-m", "fitwell.cli", "serve", "--data-dir", "data", "--port", str(port)]
@@ -72,33 +70,36 @@ def test_fitwell_serve_starts_from_the_wheel_with_strangers_in_the_working_direc
     eventually(ready)
     assert (tmp_path / "data/fitwell.db").exists()
     process.terminate()
-    said, _ = process.communicate(timeout=scaled(30))
-    assert (process.returncode, "stranger" in said) == (0, False)
+    output, _ = process.communicate(timeout=scaled(30))
+    assert (process.returncode, "foreign module" in output) == (0, False)
 
 
-def closure(requirement: str, found: dict[str, Distribution] | None = None) -> dict[str, Distribution]:
-    """A distribution and all that it needs without extras, by name."""
-    found = {} if found is None else found
+def closure(requirement: str, distributions: dict[str, Distribution] | None = None) -> dict[str, Distribution]:
+    """Return a distribution and everything it needs without extras, by name."""
+    distributions = {} if distributions is None else distributions
     name = re.split(r"[\s;<>=!~\[(]", requirement, maxsplit=1)[0].lower().replace("_", "-")
     marker = requirement.partition(";")[2]
-    if name not in found and "extra" not in marker:
+    if name not in distributions and "extra" not in marker:
         with contextlib.suppress(PackageNotFoundError):  # for other systems
-            found[name] = distribution(name)
-            for one in found[name].requires or ():
-                closure(one, found)
-    return found
+            distributions[name] = distribution(name)
+            for one in distributions[name].requires or ():
+                closure(one, distributions)
+    return distributions
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The command of an environment with the client and what it needs, and nothing else."""
+    """Return the Python of an environment that has only the client and its dependencies."""
     home = tmp_path_factory.mktemp("alone")
     venv.create(home / "venv", with_pip=False)
     (site,) = (home / "venv").glob("lib/python*/site-packages")
     for package in ("fitwell", "service", "worker", "migrations"):
         (site / package).symlink_to(ROOT / package)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for one in {name: dist for wanted in project["dependencies"] for name, dist in closure(wanted).items()}.values():
+    needed: dict[str, Distribution] = {}
+    for requirement in project["dependencies"]:
+        closure(requirement, needed)
+    for one in needed.values():
         for top in {file.parts[0] for file in one.files or () if file.parts[0] not in ("..", "__pycache__")}:
             if not (site / top).exists():
                 (site / top).symlink_to(Path(str(one.locate_file(top))))
@@ -135,7 +136,7 @@ def test_the_client_needs_neither_torch_nor_server(alone: Path, tmp_path: Path) 
         ("worker --ray auto --data-dir d", "fitwell[ray]"), ("mcp", "fitwell[mcp]"),
     ],
 )  # fmt: skip
-def test_where_the_client_is_alone_a_command_of_the_server_says_what_to_install(
+def test_a_server_command_names_the_extra_to_install_where_only_the_client_is(
     alone: Path, arguments: str, advice: str, tmp_path: Path
 ) -> None:
     done = run_alone(alone, "-m", "fitwell.cli", *arguments.split(), cwd=tmp_path)
@@ -144,7 +145,7 @@ def test_where_the_client_is_alone_a_command_of_the_server_says_what_to_install(
 
 
 @pytest.mark.slow
-def test_doctor_finds_nothing_wrong_with_a_client_alone(alone: Path, tmp_path: Path) -> None:
+def test_doctor_passes_where_only_the_client_is_installed(alone: Path, tmp_path: Path) -> None:
     done = run_alone(alone, "-m", "fitwell.cli", "doctor", "--data-dir", "d", cwd=tmp_path)
     assert (done.returncode, "fail" in done.stdout, done.stderr) == (0, False, "")
 
@@ -162,7 +163,7 @@ def test_compose_runs_commands_that_exist_on_one_shared_volume() -> None:
 
 
 @pytest.mark.parametrize("overlay", ["postgresql", "gpu"])
-def test_an_overlay_sets_what_the_settings_know_of_services_that_are_there(overlay: str) -> None:
+def test_an_overlay_sets_known_settings_of_existing_services(overlay: str) -> None:
     below = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     beside = yaml.safe_load((ROOT / f"docker-compose.{overlay}.yml").read_text())
     known = {f"FITWELL_{name.upper()}" for name in Settings.model_fields}
@@ -177,17 +178,17 @@ def test_an_overlay_sets_what_the_settings_know_of_services_that_are_there(overl
         assert {name for name in service["environment"] if name.startswith("FITWELL_")} <= known
 
 
-def test_with_postgresql_the_address_is_one_that_the_store_takes(tmp_path: Path) -> None:
+def test_the_postgresql_overlay_has_an_address_that_the_store_accepts(tmp_path: Path) -> None:
     beside = yaml.safe_load((ROOT / "docker-compose.postgresql.yml").read_text())
-    told = {name: beside["services"][name]["environment"] for name in ("api", "worker")}
-    assert told["api"] == told["worker"]
-    engine = open_engine(Settings(data_dir=tmp_path, database_url=told["api"]["FITWELL_DATABASE_URL"]))
+    environments = {name: beside["services"][name]["environment"] for name in ("api", "worker")}
+    assert environments["api"] == environments["worker"]
+    engine = open_engine(Settings(data_dir=tmp_path, database_url=environments["api"]["FITWELL_DATABASE_URL"]))
     assert (engine.dialect.name, engine.url.host) == ("postgresql", "postgresql")
     assert beside["services"]["postgresql"]["environment"]["POSTGRES_USER"] == engine.url.username
     assert beside["services"]["postgresql"]["environment"]["POSTGRES_DB"] == engine.url.database
 
 
-def test_prometheus_and_grafana_are_mounted_what_is_there() -> None:
+def test_prometheus_and_grafana_mount_existing_files() -> None:
     beside = yaml.safe_load((ROOT / "docker-compose.observability.yml").read_text())
     volumes = [volume.split(":") for service in beside["services"].values() for volume in service["volumes"]]
     files = [source for source, *_ in volumes if source.startswith("./")]
@@ -203,6 +204,6 @@ def test_every_requirement_has_a_version_in_the_constraints() -> None:
         line.partition("==")[0].lower().replace("_", "-") for line in (ROOT / "constraints.txt").read_text().split()
     }
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *extras["server"], *extras["worker"], *extras["spec"], *extras["dev"]]
-    names = {one.split(">")[0].split("[")[0].lower() for one in wanted} - {"fitwell"}
+    requirements = [*project["dependencies"], *extras["server"], *extras["worker"], *extras["spec"], *extras["dev"]]
+    names = {one.split(">")[0].split("[")[0].lower() for one in requirements} - {"fitwell"}
     assert names <= pinned

@@ -36,7 +36,7 @@ def call(served: Serving, method: str, path: str, **options: Any) -> Any:
 
 
 def files(served: Serving, run_id: str) -> dict[str, Path]:
-    """The files of weights by what they are of, found by their digest as nobody else would."""
+    """Return the files of weights by role, matched by their digests."""
     by_digest = {
         hashlib.sha256(path.read_bytes()).hexdigest(): path
         for path in (served.home / "checkpoints").rglob("*.safetensors")
@@ -58,9 +58,9 @@ def test_an_extended_run_has_the_bits_of_one_so_long_from_the_start(served: Serv
 
 def test_a_run_is_verified_bit_for_bit(served: Serving) -> None:
     run = served.client.runs.create(seed=4, **MOMENTUM).wait(scaled(60))
-    shown = run.verify(scaled(60))
-    assert (shown.outcome, shown.first_difference, shown.reason) == ("match", None, None)
-    assert served.client.runs.get(shown.by).verifies == run.id
+    verification = run.verify(scaled(60))
+    assert (verification.outcome, verification.first_difference, verification.reason) == ("match", None, None)
+    assert served.client.runs.get(verification.by).verifies == run.id
     done = fitwell_command("verify", run.id, "--url", served.client.transport.url)
     assert (done.returncode, done.stdout.startswith("match: ")) == (0, True)
 
@@ -93,14 +93,14 @@ def test_a_warm_start_begins_where_the_other_run_ended(served: Serving) -> None:
     assert cold.model_dump()["determinism"]["digest"] not in digests
 
 
-def test_a_run_ends_when_its_time_is_over_and_goes_on_when_it_gets_more(served: Serving) -> None:
+def test_a_run_ends_when_its_time_is_over_and_resumes_when_it_gets_more(served: Serving) -> None:
     run = served.client.runs.create(seed=7, max_seconds=1.5, **LONG)
     ended = eventually(lambda: run.refresh() if run.refresh().terminal else None, 20)
     assert (ended.status, ended.error["code"]) == ("failed", "time_limit")
     reached = ended.progress.epoch
     assert reached > 0
-    kept = {one["at"] for one in call(served, "GET", f"{run.id}/checkpoints")["weights"]}
-    assert kept == {"best", "last"}
+    stored = {one["at"] for one in call(served, "GET", f"{run.id}/checkpoints")["weights"]}
+    assert stored == {"best", "last"}
     call(served, "PATCH", run.id, json={"max_seconds": 600})
     call(served, "POST", f"{run.id}/retry")
     eventually(lambda: run.refresh().progress.epoch > reached + 5)
@@ -108,8 +108,8 @@ def test_a_run_ends_when_its_time_is_over_and_goes_on_when_it_gets_more(served: 
     eventually(lambda: run.refresh().terminal, 12)
     lines = [line.text for line in run.log()]
     assert any(f"goes on from its checkpoint of epoch {reached}" in line for line in lines), lines
-    told = fitwell_command("logs", run.id, "--url", served.client.transport.url)
-    assert all(line in told.stdout for line in lines)
+    logs = fitwell_command("logs", run.id, "--url", served.client.transport.url)
+    assert all(line in logs.stdout for line in lines)
 
 
 def test_the_log_of_a_run_that_failed_has_the_reason(served: Serving) -> None:

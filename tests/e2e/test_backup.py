@@ -1,4 +1,4 @@
-"""A backup is taken while runs train, and another server goes on from it."""
+"""A backup can be made while runs train, and another server resumes from it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def backup(home: Path, target: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=scaled(120), check=False)
 
 
-def test_a_backup_of_a_busy_server_is_a_server_that_goes_on_with_the_same_bits(tmp_path: Path) -> None:
+def test_a_server_resumes_from_the_backup_of_a_busy_one_with_the_same_bits(tmp_path: Path) -> None:
     home, copy = tmp_path / "home", tmp_path / "copy"
     table = tmp_path / "rows.csv"
     table.write_text("\n".join(["x,y,label", *(f"{i % 7},{i % 5},{'ab'[i % 2]}" for i in range(60))]))
@@ -37,9 +37,9 @@ def test_a_backup_of_a_busy_server_is_a_server_that_goes_on_with_the_same_bits(t
         upload = first.client.datasets.upload(table, target="label")
         busy = first.client.runs.create(seed=1, **SPEC)
         eventually(lambda: busy.refresh().progress.epoch > 50)
-        told = backup(home, copy)
-        assert (told.returncode, json.loads(told.stdout)["lost"]) == (0, []), told.stderr
-        assert json.loads(told.stdout)["files"] >= 4
+        saved = backup(home, copy)
+        assert (saved.returncode, json.loads(saved.stdout)["lost"]) == (0, []), saved.stderr
+        assert json.loads(saved.stdout)["files"] >= 4
         straight = busy.wait(scaled(120))
         losses = straight.history.series["val.loss"]
     shutil.rmtree(home)
@@ -58,11 +58,11 @@ def test_a_backup_says_what_is_lost_and_what_is_in_the_way(tmp_path: Path) -> No
         served.client.runs.create(**{**SPEC, "epochs": 3}).wait(scaled(60))
     weights = next((home / "checkpoints").rglob("*.safetensors"))
     weights.write_bytes(b"spoiled")
-    told = backup(home, tmp_path / "copy")
-    assert told.returncode == 1
-    assert json.loads(told.stdout)["lost"] == [str(weights.relative_to(home))]
-    taken = backup(home, tmp_path / "copy")
-    assert (taken.returncode, "is there already" in taken.stderr) == (5, True)
+    done = backup(home, tmp_path / "copy")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["lost"] == [str(weights.relative_to(home))]
+    refused = backup(home, tmp_path / "copy")
+    assert (refused.returncode, "is there already" in refused.stderr) == (5, True)
     nothing = backup(tmp_path / "elsewhere", tmp_path / "other")
     assert (nothing.returncode, "There is no database" in nothing.stderr) == (5, True)
     assert not [one for one in tmp_path.iterdir() if one.name.startswith(".")]

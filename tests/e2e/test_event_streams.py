@@ -34,7 +34,7 @@ def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Serving]:
 
 
 def test_a_client_that_is_cut_twenty_times_sees_every_event_once(served: Serving) -> None:
-    chance, seen, cuts, ended = random.Random(0), list[int](), 0, set[str]()
+    chance, epochs, cuts, ended = random.Random(0), list[int](), 0, set[str]()
 
     def submit() -> None:
         for seed in range(RUNS):  # one by one, so that the API writes while the workers do
@@ -44,10 +44,10 @@ def test_a_client_that_is_cut_twenty_times_sees_every_event_once(served: Serving
     writer = threading.Thread(target=submit)
     writer.start()
     while len(ended) < RUNS or cuts < CUTS:
-        stream = served.client.transport.events("/v1/events", seen[-1] if seen else 0)
+        stream = served.client.transport.events("/v1/events", epochs[-1] if epochs else 0)
         for _, message in zip(range(chance.randint(1, 60)), (m for m in stream if m.data), strict=False):
             event = json.loads(message.data)
-            seen.append(event["id"])
+            epochs.append(event["id"])
             if event["type"] == "run.succeeded":
                 ended.add(event["run_id"])
             if len(ended) == RUNS and cuts >= CUTS:
@@ -62,6 +62,6 @@ def test_a_client_that_is_cut_twenty_times_sees_every_event_once(served: Serving
         if not page["has_more"]:
             break
         after = int(page["next_cursor"])
-    assert seen == every[: len(seen)]
-    assert len(set(seen)) == len(seen) >= RUNS * EPOCHS
-    assert seen[-1] == every[-1]
+    assert epochs == every[: len(epochs)]
+    assert len(set(epochs)) == len(epochs) >= RUNS * EPOCHS
+    assert epochs[-1] == every[-1]

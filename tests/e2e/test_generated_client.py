@@ -52,7 +52,7 @@ print(json.dumps(found))
 
 def test_a_generated_client_submits_a_run_and_a_study_and_reads_what_came(tmp_path: Path) -> None:
     if not (GENERATOR / "openapi-python-client").exists():
-        pytest.skip("the generator is not there: make test installs it")
+        pytest.skip("the generator is not installed: make test installs it")
     with serving(tmp_path / "home") as served:
         document = tmp_path / "openapi.json"
         document.write_text(json.dumps(served.client.transport.request("GET", "/openapi.json").json()))
@@ -63,7 +63,7 @@ def test_a_generated_client_submits_a_run_and_a_study_and_reads_what_came(tmp_pa
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=scaled(60), check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         program = [str(GENERATOR / "python"), "-c", PROGRAM, served.client.transport.url, json.dumps(BODY)]
-        told = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, timeout=scaled(60), check=False)
-        assert told.returncode == 0, told.stderr
-        found = json.loads(told.stdout)
-    assert (found["epoch"], len(found["losses"]), found["verdict"], found["n"]) == ([1, 2, 3], 3, "undecided", 2)
+        done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, timeout=scaled(60), check=False)
+        assert done.returncode == 0, done.stderr
+        output = json.loads(done.stdout)
+    assert (output["epoch"], len(output["losses"]), output["verdict"], output["n"]) == ([1, 2, 3], 3, "undecided", 2)

@@ -41,7 +41,7 @@ SPEC: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     with serving(tmp_path_factory.mktemp("integrations") / "home", FITWELL_AUTH="required") as one:
-        (secret,) = re.findall(r"fw_[\w-]{43}", one.said())
+        (secret,) = re.findall(r"fw_[\w-]{43}", one.output())
         one.client.close()
         one.client = fitwell.Client(one.client.transport.url, secret)
         yield one
@@ -49,7 +49,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 @pytest.fixture(scope="module")
 def secret(served: Serving) -> str:
-    (found,) = re.findall(r"fw_[\w-]{43}", served.said())
+    (found,) = re.findall(r"fw_[\w-]{43}", served.output())
     return str(found)
 
 

@@ -57,10 +57,10 @@ def test_predictions_have_the_loss_and_accuracy_that_the_engine_measured(served:
     rows = {"test": ("", len(ALL)), "val": ("", dataset.validation_rows), "train": ("_eval", dataset.training_rows)}
     for at, epoch in (("best", run.best["epoch"]), ("last", 12)):
         for split, (mark, count) in rows.items():
-            found = run.predict(split=split, indices=range(count), at=at)
-            assert found.epoch == epoch
-            p, true = np.array(found.probabilities, float), np.array(found.true_labels)
-            hits = np.array(found.labels) == true
+            predictions = run.predict(split=split, indices=range(count), at=at)
+            assert predictions.epoch == epoch
+            p, true = np.array(predictions.probabilities, float), np.array(predictions.true_labels)
+            hits = np.array(predictions.labels) == true
             assert hits.mean() == pytest.approx(history[f"{split}.accuracy{mark}"][epoch - 1])
             loss = -np.log(p[range(count), true]).mean()
             assert loss == pytest.approx(history[f"{split}.loss{mark}"][epoch - 1], rel=1e-5)
@@ -93,7 +93,7 @@ def test_fetched_files_are_the_model(served: Serving, tmp_path: Path) -> None:
     assert (done.returncode != 0, "cannot be written" in done.stderr, "Traceback" in done.stderr) == (True, True, False)
 
 
-def test_a_client_hears_which_row_is_wrong_and_what_is_not_there_yet(served: Serving) -> None:
+def test_errors_name_the_wrong_row_and_the_missing_model(served: Serving) -> None:
     run = served.client.runs.create(seed=2, **LONG)
     with pytest.raises(fitwell.NotFound, match="when it has ended"):
         run.predict([[0] * 64], at="last")
@@ -112,7 +112,7 @@ def _predicts(run: fitwell.Run) -> bool:
     return False
 
 
-def test_a_download_goes_on_when_its_run_is_deleted_meanwhile(served: Serving) -> None:
+def test_a_download_continues_when_its_run_is_deleted(served: Serving) -> None:
     large = {**SPEC, "model": {"kind": "mlp", "hidden": [2500, 2500]}, "epochs": 1}
     run = served.client.runs.create(seed=3, **large).wait(scaled(90))
     url = f"{served.client.transport.url}/v1/runs/{run.id}/model"

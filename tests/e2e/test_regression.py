@@ -37,24 +37,24 @@ def uploaded(served: Serving, tmp_path: Path, content: bytes, **options: Any) ->
 
 
 def test_a_table_is_learned_in_the_targets_own_unit(served: Serving, tmp_path: Path) -> None:
-    found = load_diabetes()
-    rows = [[*row, target] for row, target in zip(found.data.tolist(), found.target.tolist(), strict=True)]
-    dataset = uploaded(served, tmp_path, csv_text([*found.feature_names, "progression"], rows), task="regression")
+    diabetes = load_diabetes()
+    rows = [[*row, target] for row, target in zip(diabetes.data.tolist(), diabetes.target.tolist(), strict=True)]
+    dataset = uploaded(served, tmp_path, csv_text([*diabetes.feature_names, "progression"], rows), task="regression")
     assert (dataset.task, dataset.classes, dataset.order) == ("regression", [], "random")
     run = served.client.runs.create(dataset=dataset.spec, epochs=500, **SIMPLE).wait(scaled(60))
     count = dataset.rows_test
-    said = run.predict(split="test", indices=range(count), at="last")
-    predictions, targets = np.array(said.predictions, float), np.array(said.targets, float)
-    assert set(targets) <= set(found.target.tolist())
+    response = run.predict(split="test", indices=range(count), at="last")
+    predictions, targets = np.array(response.predictions, float), np.array(response.targets, float)
+    assert set(targets) <= set(diabetes.target.tolist())
     assert run.last["test.rmse"] == pytest.approx(root_mean_squared_error(targets, predictions), rel=1e-5)
     assert run.last["test.r2"] == pytest.approx(r2_score(targets, predictions), rel=1e-4)
-    sent = run.predict(found.data[:5], at="last")
+    sent = run.predict(diabetes.data[:5], at="last")
     assert (sent.targets, sent.labels, sent.probabilities) == (None, [], [])
     session = onnxruntime.InferenceSession(
         run.download("model.onnx", tmp_path, at="last").read_bytes(), providers=["CPUExecutionProvider"]
     )
     assert [one.name for one in session.get_outputs()] == ["prediction"]
-    (by_hand,) = session.run(None, {"input": found.data[:5].astype(np.float32)})
+    (by_hand,) = session.run(None, {"input": diabetes.data[:5].astype(np.float32)})
     np.testing.assert_allclose(by_hand[:, 0], np.array(sent.predictions, float), rtol=1e-5)
     assert 0.3 < (run.last["test.r2"] or 0) < 0.7
 
@@ -64,17 +64,17 @@ def series(length: int = 400, lags: int = 5) -> tuple[np.ndarray[Any, Any], np.n
     rng, values = np.random.default_rng(0), [0.0, 0.0]
     for _ in range(length):
         values.append(1.6 * values[-1] - 0.7 * values[-2] + rng.normal())
-    told = np.array(values[2:])
-    x = np.stack([told[lags - 1 - k : len(told) - 1 - k] for k in range(lags)], 1)
-    return x, told[lags:]
+    targets = np.array(values[2:])
+    x = np.stack([targets[lags - 1 - k : len(targets) - 1 - k] for k in range(lags)], 1)
+    return x, targets[lags:]
 
 
 def test_a_series_is_validated_and_tested_by_what_comes_after_it(served: Serving, tmp_path: Path) -> None:
     x, y = series()
     dataset = uploaded(served, tmp_path, npz(x=x, y=y), order="time", test_size=80)
     assert (dataset.task, dataset.order, dataset.rows_test) == ("regression", "time", 80)
-    asked, optimizer = {**dataset.spec, "validation_size": 60}, {"kind": "momentum", "lr": 0.05}
-    run = served.client.runs.create(dataset=asked, epochs=1500, **{**SIMPLE, "optimizer": optimizer}).wait(scaled(60))
+    split, optimizer = {**dataset.spec, "validation_size": 60}, {"kind": "momentum", "lr": 0.05}
+    run = served.client.runs.create(dataset=split, epochs=1500, **{**SIMPLE, "optimizer": optimizer}).wait(scaled(60))
     held_out = run.predict(split="val", indices=range(60), at="last")
     np.testing.assert_allclose(held_out.targets or (), y[-140:-80])
     np.testing.assert_allclose(run.predict(split="test", indices=range(80)).targets or (), y[-80:])
@@ -125,7 +125,7 @@ def test_what_a_regression_does_not_have_is_refused_with_what_it_has(served: Ser
     answer = served.client.transport
     with pytest.raises(fitwell.FitwellError, match="r2 and rmse"):
         answer.request("GET", f"/v1/runs/{run.id}/confusion")
-    told = answer.request("GET", f"/v1/runs/{run.id}/diagnosis").json()
-    assert told["verdict"] in ("fits", "underfits")
+    diagnosis = answer.request("GET", f"/v1/runs/{run.id}/diagnosis").json()
+    assert diagnosis["verdict"] in ("fits", "underfits")
     with pytest.raises(fitwell.FitwellError, match="no image"):
         answer.request("GET", f"/v1/runs/{run.id}/predictions.png")

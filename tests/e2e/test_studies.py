@@ -52,22 +52,22 @@ def test_a_study_trains_as_stacks_that_its_workers_share(served: Serving, study:
 
 
 def test_its_comparison_is_that_of_its_histories(served: Serving, study: Study) -> None:
-    found = study.compare()
+    comparison = study.compare()
     losses: dict[tuple[str, int], float] = {}
     for run in served.client.runs.list(study_id=study.id):
         losses[run.arm or "", run.seed] = min(value for value in run.history["val.loss"] if value is not None)
     for arm in ("hobbled", "dropout"):
         d = np.array([losses[arm, seed] - losses["plain", seed] for seed in range(8)])
-        pair = found.against("plain")[arm]
+        pair = comparison.against("plain")[arm]
         signs = np.array(list(itertools.product([1, -1], repeat=8)))
         assert pair.mean_difference == pytest.approx(d.mean())
         assert pair.p == pytest.approx(np.mean(np.abs(signs @ d) >= abs(d.sum()) * (1 - 1e-12)))
-    assert found.against("plain")["hobbled"].verdict == "worse"
+    assert comparison.against("plain")["hobbled"].verdict == "worse"
     curves = study.compare(curves=["val.loss", "train.loss_eval"]).curves
     assert [len(curve["epoch"]) for curve in curves["val.loss"]] == [12, 12, 12]
 
 
-def test_a_run_that_pauses_and_goes_on_has_the_bits_of_one_that_did_not(served: Serving) -> None:
+def test_a_resumed_run_has_the_bits_of_an_undisturbed_one(served: Serving) -> None:
     body = {**BASE, "epochs": 400, "optimizer": {"kind": "momentum", "lr": 0.01}, "seed": 77}
     paused, mate = (served.client.runs.create(**{**body, "seed": seed}) for seed in (77, 78))
     eventually(lambda: paused.refresh().progress.epoch >= 5)
@@ -87,16 +87,16 @@ def test_a_run_that_pauses_and_goes_on_has_the_bits_of_one_that_did_not(served: 
 def test_a_network_that_grew_too_large_without_a_nan_has_diverged(served: Serving) -> None:
     """At a learning rate of 1e6 a narrow network's loss is 1e30, and finite: its units are dead."""
     run = served.client.runs.create(**{**BASE, "optimizer": {"kind": "sgd", "lr": 1e6}}).wait(scaled(60), check=False)
-    found = run.diagnosis()
-    assert found["verdict"] == "diverged"
-    assert found["suggested_patch"] == {"optimizer": {"lr": 100000.0}}
+    diagnosis = run.diagnosis()
+    assert diagnosis["verdict"] == "diverged"
+    assert diagnosis["suggested_patch"] == {"optimizer": {"lr": 100000.0}}
 
 
 def test_what_a_diagnosis_suggests_can_be_trained(served: Serving) -> None:
     run = served.client.runs.create(**{**BASE, "optimizer": {"kind": "sgd", "lr": 0.02}}).wait(scaled(60))
-    found = run.diagnosis()
-    assert found["verdict"] == "underfits"
-    assert served.client.runs.create(**found["suggested_spec"]).wait(scaled(60)).progress.epochs == 24
+    diagnosis = run.diagnosis()
+    assert diagnosis["verdict"] == "underfits"
+    assert served.client.runs.create(**diagnosis["suggested_spec"]).wait(scaled(60)).progress.epochs == 24
 
 
 def test_a_study_is_cancelled_as_a_whole_and_deleted(served: Serving) -> None:
@@ -139,20 +139,20 @@ def test_a_study_on_folds_chooses_what_its_histories_say(served: Serving, folded
 
 
 def test_the_command_line_chooses_and_submits_what_it_chose(served: Serving, folded: Study) -> None:
-    def fitwell(*told: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+    def fitwell(*arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "FITWELL_URL": served.client.transport.url}
-        command = [sys.executable, "-m", "fitwell.cli", *told]
+        command = [sys.executable, "-m", "fitwell.cli", *arguments]
         return subprocess.run(
-            command, env=environment, input=given, capture_output=True, text=True, timeout=scaled(90), check=False
+            command, env=environment, input=text, capture_output=True, text=True, timeout=scaled(90), check=False
         )
 
-    told = fitwell("choose", folded.id, "--rule", "one_standard_error")
-    assert told.returncode == 0, told.stderr
-    assert "mean ± standard error over 3 folds" in told.stdout
-    assert "the simplest of them is" in told.stdout
+    choice = fitwell("choose", folded.id, "--rule", "one_standard_error")
+    assert choice.returncode == 0, choice.stderr
+    assert "mean ± standard error over 3 folds" in choice.stdout
+    assert "the simplest of them is" in choice.stdout
     choice = json.loads(fitwell("choose", folded.id, "--json").stdout)
     assert choice["chosen"] == choice["best"]
-    submitted = fitwell("submit", "-", "--wait", given=json.dumps(choice["chosen_spec"]))
+    submitted = fitwell("submit", "-", "--wait", text=json.dumps(choice["chosen_spec"]))
     assert submitted.returncode == 0, submitted.stderr
     wrong = fitwell("choose", folded.id, "--rule", "one_standard_error", "--simpler", "optimizer.nothing:asc")
     assert (wrong.returncode, "optimizer.nothing" in wrong.stderr) == (3, True)
@@ -164,14 +164,14 @@ def test_l1_leaves_zeros_and_l2_does_not_and_the_histograms_tell_them_apart(serv
     for kind, strength in (("l1", 0.005), ("l2", 0.03)):
         regularizers = [{"kind": kind, "strength": strength}]
         run = served.client.runs.create(**{**BASE, "epochs": 40}, regularizers=regularizers).wait(scaled(60))
-        told = served.client.transport.request("GET", f"/v1/runs/{run.id}/weights").json()
-        assert [(p["name"], p["shape"]) for p in told["parameters"]] == [
+        weights = served.client.transport.request("GET", f"/v1/runs/{run.id}/weights").json()
+        assert [(p["name"], p["shape"]) for p in weights["parameters"]] == [
             ("layers.0.weight", [32, 64]),
             ("layers.0.bias", [32]),
             ("layers.1.weight", [10, 32]),
             ("layers.1.bias", [10]),
         ]
-        matrices = [p for p in told["parameters"] if len(p["shape"]) == 2]
+        matrices = [p for p in weights["parameters"] if len(p["shape"]) == 2]
         sizes = [p["shape"][0] * p["shape"][1] for p in matrices]
         zeros[kind] = sum(p["zeros"] * n for p, n in zip(matrices, sizes, strict=True)) / sum(sizes)
         assert zeros[kind] == pytest.approx(run.last["weights.zeros"])
@@ -186,14 +186,14 @@ def test_a_diverged_run_tells_of_its_weights_too(served: Serving) -> None:
     run = served.client.runs.create(**body).wait(scaled(60), check=False)
     assert run.error is not None
     assert run.error["code"] == "diverged"
-    told = served.client.transport.request("GET", f"/v1/runs/{run.id}/weights").json()
-    assert any(p["nonfinite"] or p["norm"] > 1e10 for p in told["parameters"])
+    weights = served.client.transport.request("GET", f"/v1/runs/{run.id}/weights").json()
+    assert any(p["nonfinite"] or p["norm"] > 1e10 for p in weights["parameters"])
 
 
 def test_the_command_line_previews_trains_compares_and_diagnoses(served: Serving) -> None:
-    def fitwell(*told: str) -> subprocess.CompletedProcess[str]:
+    def fitwell(*arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "FITWELL_URL": served.client.transport.url}
-        command = [sys.executable, "-m", "fitwell.cli", *told]
+        command = [sys.executable, "-m", "fitwell.cli", *arguments]
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=scaled(90), check=False)
 
     file = str(Path(__file__).parents[2] / "examples" / "study.yaml")
@@ -204,9 +204,9 @@ def test_the_command_line_previews_trains_compares_and_diagnoses(served: Serving
     assert done.returncode == 0, done.stderr
     study_id = done.stdout.split()[0]
     assert "over 8 paired seeds" in done.stdout
-    told = json.loads(fitwell("compare", study_id, "--json").stdout)
+    comparison = json.loads(fitwell("compare", study_id, "--json").stdout)
     answer = served.client.transport.request("GET", f"/v1/studies/{study_id}/compare").json()
-    assert [pair["p"] for pair in told["pairs"]] == [pair["p"] for pair in answer["pairs"]]
+    assert [pair["p"] for pair in comparison["pairs"]] == [pair["p"] for pair in answer["pairs"]]
     other = fitwell("compare", study_id, "--metric", "test.accuracy", "--min-effect", "0.5").stdout
     assert "equivalent to plain" in other
     assert "Exploratory" in other

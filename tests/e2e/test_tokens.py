@@ -1,4 +1,4 @@
-"""Who is answered, by whole servers: what they bind, what they print, what they keep to themselves."""
+"""Authentication of whole servers: addresses, printed tokens, and secrets that appear nowhere."""
 
 from __future__ import annotations
 
@@ -47,23 +47,23 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 @pytest.fixture(scope="module")
 def admin(served: Serving) -> Iterator[fitwell.Client]:
-    (secret,) = SECRET.findall(served.said())
+    (secret,) = SECRET.findall(served.output())
     with fitwell.Client(served.client.transport.url, secret) as client:
         yield client
 
 
-def test_beyond_loopback_the_first_admin_token_is_printed_once_and_nobody_is_answered_without(tmp_path: Path) -> None:
+def test_beyond_loopback_the_first_admin_token_is_printed_once_and_required(tmp_path: Path) -> None:
     home, port = tmp_path / "home", free_port()
     with serving(home, port, workers=0, FITWELL_HOST="0.0.0.0") as first:
-        (secret,) = SECRET.findall(first.said())
-        assert "only this once" in first.said()
+        (secret,) = SECRET.findall(first.output())
+        assert "only this once" in first.output()
         with pytest.raises(fitwell.NotAuthenticated, match="FITWELL_TOKEN"):
             first.client.capabilities()
         with fitwell.Client(first.client.transport.url, secret) as admin:
             assert admin.tokens.me()["scopes"] == ["read", "write", "admin"]
-        said = len(first.said())
+        written = len(first.output())
     with serving(home, port, workers=0, FITWELL_HOST="0.0.0.0") as second:
-        assert not SECRET.search(second.said()[said:])
+        assert not SECRET.search(second.output()[written:])
     with serving(home, port, workers=0) as third, pytest.raises(fitwell.NotAuthenticated):
         third.client.capabilities()  # on loopback too, now that there is a token
     with serving(home, port, workers=0, FITWELL_AUTH="off") as fourth:
@@ -82,13 +82,13 @@ def test_loopback_stays_open_until_the_first_token_and_a_lost_one_is_replaced_on
     home = tmp_path / "home"
     with serving(home, workers=0) as one:
         url = ("--url", one.client.transport.url)
-        assert not SECRET.search(one.said())
+        assert not SECRET.search(one.output())
         assert "none is needed" in command("token", "me", *url).stdout
-        made = command("token", "create", "--owner", "me", "--name", "laptop", "--scope", "admin", *url)
-        assert made.returncode == 0, made.stderr
-        assert SECRET.fullmatch(made.stdout.strip())
+        created = command("token", "create", "--owner", "me", "--name", "laptop", "--scope", "admin", *url)
+        assert created.returncode == 0, created.stderr
+        assert SECRET.fullmatch(created.stdout.strip())
         assert command("ls", *url).returncode == 3
-        assert command("ls", *url, token=made.stdout.strip()).returncode == 0
+        assert command("ls", *url, token=created.stdout.strip()).returncode == 0
         local = ("token", "create", "--local", "--data-dir", str(home), "--owner", "me")
         again = command(*local, "--name", "lost it", "--scope", "admin", "--days", "1")
         assert command("ls", *url, token=again.stdout.strip()).returncode == 0
@@ -99,11 +99,11 @@ def test_loopback_stays_open_until_the_first_token_and_a_lost_one_is_replaced_on
 def test_the_command_line_makes_lists_and_revokes(served: Serving, admin: fitwell.Client) -> None:
     url = ("--url", served.client.transport.url)
     mine = admin.transport._http.headers["authorization"].removeprefix("Bearer ")
-    made = command("token", "create", "--owner", "alice", "--name", "CI", "--json", *url, token=mine)
-    token = json.loads(made.stdout)
+    created = command("token", "create", "--owner", "alice", "--name", "CI", "--json", *url, token=mine)
+    token = json.loads(created.stdout)
     assert (token["owner"], token["scopes"]) == ("alice", ["write"])
-    asked = command("token", "create", "--owner", "alice", "--name", "x", *url, token=token["token"])
-    assert (asked.returncode, "needs the scope 'admin'" in asked.stderr) == (3, True)
+    refused = command("token", "create", "--owner", "alice", "--name", "x", *url, token=token["token"])
+    assert (refused.returncode, "needs the scope 'admin'" in refused.stderr) == (3, True)
     listed = json.loads(command("token", "list", "--json", *url, token=token["token"]).stdout)
     assert [one["id"] for one in listed] == [token["id"]]
     assert token["prefix"] in command("token", "list", *url, token=mine).stdout
@@ -131,15 +131,15 @@ def test_the_worker_trains_without_a_token_and_the_stream_of_all_events_hides_an
         fitwell.Client(served.client.transport.url, secrets["ben"]) as ben,
     ):
         hidden = ann.runs.create(**SPEC).wait(scaled(60))
-        seen = list[dict[str, Any]]()
+        events = list[dict[str, Any]]()
         ready = threading.Event()
 
         def listen() -> None:
             for message in ben.transport.events("/v1/events", 0):
                 ready.set()
                 if message.data:
-                    seen.append(json.loads(message.data))
-                    if seen[-1]["type"] == "run.succeeded":
+                    events.append(json.loads(message.data))
+                    if events[-1]["type"] == "run.succeeded":
                         return
 
         listening = threading.Thread(target=listen, daemon=True)
@@ -149,8 +149,8 @@ def test_the_worker_trains_without_a_token_and_the_stream_of_all_events_hides_an
         mine.wait(scaled(60))
         also.wait(scaled(60))
         listening.join(scaled(20))
-        assert {event["run_id"] for event in seen} == {mine.id}
-        assert seen[-1]["type"] == "run.succeeded"
+        assert {event["run_id"] for event in events} == {mine.id}
+        assert events[-1]["type"] == "run.succeeded"
         with pytest.raises(fitwell.NotFound):
             ben.runs.get(hidden.id)
         assert ben.runs.create(**SPEC).reused_from is None, "results are shared as runs are"
@@ -178,11 +178,11 @@ def test_no_secret_is_logged_or_stored(served: Serving, admin: fitwell.Client) -
             httpx2.request(method, f"{url}{path}", headers=headers)
         httpx2.get(f"{url}/v1/runs", params={"token": secret}, headers=headers)
     eventually(lambda: next(one for one in admin.tokens.list() if one.id == token.id).last_used_at, 15)
-    for kept in (secret[3:], "x" * 43):
-        assert kept not in served.said()
+    for part in (secret[3:], "x" * 43):
+        assert part not in served.output()
         for file in served.home.rglob("*"):
             if file.is_file():
-                assert kept.encode() not in file.read_bytes(), file
+                assert part.encode() not in file.read_bytes(), file
 
 
 HEADS = {

@@ -43,11 +43,11 @@ def test_a_table_goes_from_csv_to_a_confusion_matrix(served: Serving, tmp_path: 
     accuracy = history["test.accuracy"][-1]
     assert accuracy is not None
     assert accuracy > 0.9
-    shown = served.client.transport.request("GET", f"/v1/runs/{run.id}/confusion").json()
-    assert [one["name"] for one in shown["classes"]] == dataset.classes
-    assert sum(map(sum, shown["counts"])) == dataset.rows_test == 36
-    found = run.predict(split="test", indices=range(36), at="last")
-    hits = [label == true for label, true in zip(found.labels, found.true_labels or (), strict=True)]
+    confusion = served.client.transport.request("GET", f"/v1/runs/{run.id}/confusion").json()
+    assert [one["name"] for one in confusion["classes"]] == dataset.classes
+    assert sum(map(sum, confusion["counts"])) == dataset.rows_test == 36
+    predictions = run.predict(split="test", indices=range(36), at="last")
+    hits = [label == true for label, true in zip(predictions.labels, predictions.true_labels or (), strict=True)]
     assert sum(hits) / 36 == accuracy, "columns are standardised as the engine did it"
 
 
@@ -110,9 +110,9 @@ def test_the_client_lists_previews_and_deletes(served: Serving, tmp_path: Path) 
 
 
 def test_the_command_line_adds_lists_and_removes(served: Serving, tmp_path: Path) -> None:
-    def run(*told: str, url: str = served.client.transport.url) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, url: str = served.client.transport.url) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "FITWELL_URL": url, "FITWELL_DATA_DIR": str(served.home)}
-        command = [sys.executable, "-m", "fitwell.cli", "data", *told]
+        command = [sys.executable, "-m", "fitwell.cli", "data", *arguments]
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=scaled(90), check=False)
 
     file = tmp_path / "wine.csv"

@@ -62,9 +62,9 @@ def kill(served: Serving) -> None:
 def test_a_server_that_is_killed_between_attempts_loses_nothing_and_doubles_nothing(
     more: dict[str, str], tmp_path: Path
 ) -> None:
-    with receiving(500, 500, 500) as there:
+    with receiving(500, 500, 500) as receiver:
         with serving(tmp_path / "home", None, workers=0, **more) as served:
-            endpoint = ask(served, "POST", PATH, url=there.url)
+            endpoint = ask(served, "POST", PATH, url=receiver.url)
             run_ids = ended_runs(served, range(3))
             eventually(lambda: sum(len(one["attempts"]) for one in log(served, endpoint["id"])) == 3)
             kill(served)
@@ -74,8 +74,8 @@ def test_a_server_that_is_killed_between_attempts_loses_nothing_and_doubles_noth
             deliveries = log(served, endpoint["id"])
     assert sorted(one["payload"]["data"]["run_id"] for one in deliveries) == sorted(run_ids)
     assert [[a["status_code"] for a in one["attempts"]] for one in deliveries] == [[500, 204]] * 3
-    assert Counter(there.ids) == {one["id"]: 2 for one in deliveries}
-    for came in there.came:
+    assert Counter(receiver.ids) == {one["id"]: 2 for one in deliveries}
+    for came in receiver.came:
         came.verified(endpoint["secret"])
 
 
@@ -85,19 +85,19 @@ def test_a_server_that_is_stopped_in_an_attempt_ends_soon_and_the_next_sends_it_
     def hang(_: http.server.BaseHTTPRequestHandler) -> None:
         time.sleep(20)
 
-    with receiving(hang) as there:
+    with receiving(hang) as receiver:
         with serving(tmp_path / "home", None, workers=0, **more) as served:
-            endpoint = ask(served, "POST", PATH, url=there.url)
+            endpoint = ask(served, "POST", PATH, url=receiver.url)
             ended_runs(served, range(1))
-            eventually(lambda: there.came)
+            eventually(lambda: receiver.came)
             began = time.monotonic()
             assert served.stop() == 0
             assert time.monotonic() - began < scaled(8)
-            assert "Traceback" not in served.said()
-            assert there.url not in served.said()  # a URL may hold a secret
+            assert "Traceback" not in served.output()
+            assert receiver.url not in served.output()  # a URL may hold a secret
         with serving(tmp_path / "home", None, workers=0, **more) as served:
             (one,) = eventually(lambda: [d for d in log(served, endpoint["id"]) if d["status"] == "succeeded"])
-    assert there.ids == [one["id"]] * 2
+    assert receiver.ids == [one["id"]] * 2
     assert [attempt["number"] for attempt in one["attempts"]] == [1]
 
 
@@ -115,21 +115,21 @@ def test_two_services_on_one_database_send_each_delivery_once(two: list[Serving]
         request.end_headers()
 
     with receiving(default=slowly) as first, receiving(default=slowly) as second:
-        endpoints = [ask(two[n], "POST", PATH, url=there.url) for n, there in enumerate((first, second))]
+        endpoints = [ask(two[n], "POST", PATH, url=receiver.url) for n, receiver in enumerate((first, second))]
         run_ids = ended_runs(two[0], range(30)) + ended_runs(two[1], range(100, 130))
 
         def all_taken() -> bool:
             return all(
-                len(there.came) >= 60 and {one["status"] for one in log(two[0], endpoint["id"])} == {"succeeded"}
-                for there, endpoint in zip((first, second), endpoints, strict=True)
+                len(receiver.came) >= 60 and {one["status"] for one in log(two[0], endpoint["id"])} == {"succeeded"}
+                for receiver, endpoint in zip((first, second), endpoints, strict=True)
             )
 
         eventually(all_taken)
         time.sleep(1.5)
-    for there, endpoint in zip((first, second), endpoints, strict=True):
+    for receiver, endpoint in zip((first, second), endpoints, strict=True):
         deliveries = log(two[1], endpoint["id"])
         assert sorted(one["payload"]["data"]["run_id"] for one in deliveries) == sorted(run_ids)
-        assert Counter(there.ids) == {one["id"]: 1 for one in deliveries}
+        assert Counter(receiver.ids) == {one["id"]: 1 for one in deliveries}
         assert {len(one["attempts"]) for one in deliveries} == {1}
 
 
@@ -141,21 +141,21 @@ def test_the_example_takes_what_is_genuine_once_and_refuses_the_rest(tmp_path: P
         command = [sys.executable, str(ROOT / "examples" / "receive.py")]
         with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as receiver:
             try:
-                sent = eventually(lambda: taken(ask(served, "POST", f"{PATH}/{endpoint['id']}/test")))
+                sent = eventually(lambda: succeeded(ask(served, "POST", f"{PATH}/{endpoint['id']}/test")))
                 ask(served, "POST", f"{PATH}/{endpoint['id']}/deliveries/{sent['id']}/retry")
                 eventually(lambda: len(log(served, endpoint["id"])[0]["attempts"]) == 2)
                 forged = httpx2.post(f"http://127.0.0.1:{port}/", json=sent["payload"], headers={"webhook-id": "x"})
             finally:
                 receiver.terminate()
-            said = receiver.communicate()[0].decode()
-    assert said.splitlines() == [f"webhook.test {sent['payload']['data']}"]
+            output = receiver.communicate()[0].decode()
+    assert output.splitlines() == [f"webhook.test {sent['payload']['data']}"]
     assert forged.status_code == 400
 
 
-def taken(delivery: Any) -> Any:
+def succeeded(delivery: Any) -> Any:
     return delivery if delivery["status"] == "succeeded" else None
 
 
 def test_the_how_to_shows_the_example_as_it_is() -> None:
-    shown = (ROOT / "docs" / "howto" / "receive-webhooks.md").read_text().split("```python\n")[1].split("```")[0]
-    assert shown.strip() in (ROOT / "examples" / "receive.py").read_text()
+    example = (ROOT / "docs" / "howto" / "receive-webhooks.md").read_text().split("```python\n")[1].split("```")[0]
+    assert example.strip() in (ROOT / "examples" / "receive.py").read_text()

@@ -35,8 +35,8 @@ def blocks(page: Path) -> Iterator[Block]:
     for line in page.read_text().splitlines():
         fence = FENCE.match(line)
         if language is None and fence:
-            found = NOT_RUN.match(before)
-            language, text, reason = fence[1], [], found[1] if found else None
+            mark = NOT_RUN.match(before)
+            language, text, reason = fence[1], [], mark[1] if mark else None
         elif language is not None and line == "```":
             yield Block(language, "\n".join(text), reason)
             language = None
@@ -87,8 +87,8 @@ def test_most_of_what_is_written_is_run_and_the_rest_says_why_not() -> None:
 
 
 def test_the_part_in_the_contributing_guide_equals_its_file() -> None:
-    (shown,) = [one.text for one in blocks(ROOT / "CONTRIBUTING.md") if "class L2(Regularizer)" in one.text]
-    assert shown in (ROOT / "worker/spec/regularizers/l2.py").read_text()
+    (example,) = [one.text for one in blocks(ROOT / "CONTRIBUTING.md") if "class L2(Regularizer)" in one.text]
+    assert example in (ROOT / "worker/spec/regularizers/l2.py").read_text()
 
 
 def test_the_table_of_exit_codes_in_the_how_to_is_whole() -> None:

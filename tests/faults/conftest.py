@@ -1,4 +1,4 @@
-"""What the fault tests share: both databases, and the result that no fault may change."""
+"""Fixtures of the fault tests: both databases, and the result that no fault may change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.patience import scaled
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All that is here takes seconds, and is what `make test-faults` runs."""
+    """Mark every test in this folder as slow, and for `make test-faults`."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.slow)
@@ -21,19 +21,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest) -> str | None:
-    """The address of a database; None is SQLite's file in the data directory."""
+    """The address of a database; None stands for SQLite's file in the data directory."""
     return None if request.param == "sqlite" else str(request.getfixturevalue("postgresql_database"))
 
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The result of the systems' spec where nothing happens."""
+    """The result of the systems' spec without a fault."""
     return once(tmp_path_factory, "undisturbed", lambda home: _undisturbed(home, {}))
 
 
 @pytest.fixture(scope="session")
 def undisturbed_long(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Likewise, of the longer one."""
+    """The result of the longer spec without a fault."""
     return once(tmp_path_factory, "undisturbed_long", lambda home: _undisturbed(home, LONG))
 
 

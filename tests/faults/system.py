@@ -1,4 +1,4 @@
-"""A Fitwell whose processes are started one by one, so that each can be killed, stopped and replaced by itself."""
+"""A Fitwell whose processes are started separately, so that each can be killed, stopped and replaced."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ QUICK = {
     "FITWELL_CHECKPOINT_SECONDS": "0",
     "FITWELL_THREADS": "1",
     "FITWELL_STACK_LIMIT": "1",
-    # Many faults hit one run before an epoch is recorded, and here that is nobody's sign of poison.
+    # Many faults hit one run before an epoch is recorded, which does not mean here that the run causes them.
     "FITWELL_BARREN_ATTEMPTS": "1000",
 }
 SPEC: dict[str, Any] = {
@@ -54,32 +54,32 @@ LONG: dict[str, Any] = {
 
 
 class Faults:
-    """Plans for the processes of a system, and what came of them."""
+    """Plans of faults for the processes of a system, and the faults that happened."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir()
         self.directory = directory
 
     def plan(self, role: str, order: int, what: str) -> None:
-        """Let the next process of ``role`` do ``what`` (see ``injected/sitecustomize.py``)."""
+        """Plan a fault for the next process of ``role`` (see ``injected/sitecustomize.py``)."""
         part = self.directory / f".{role}-{order:03d}"
         part.write_text(what)
         part.rename(self.directory / f"{role}-{order:03d}")
 
     def names(self, state: str) -> list[str]:
-        """The plans that ``fired``, are ``taken`` by a process that lives or ended without, or wait for a role."""
+        """Return the plans that ``fired``, are ``taken`` by a process, or wait for a role."""
         return sorted(path.name for path in self.directory.glob(f"{state}-*"))
 
     @property
     def log(self) -> list[tuple[str, str, str]]:
-        """Point, side and function of every fault that was done."""
+        """Point, side and function of every fault that happened."""
         path = self.directory / "log"
         lines = path.read_text().splitlines() if path.exists() else []
         return [(point, side, where) for point, side, where in (line.split() for line in lines)]
 
 
 class System:
-    """One API and some workers on one database and directory."""
+    """An API and workers that share a database and a directory."""
 
     def __init__(self, home: Path, database: str | None, **settings: str) -> None:
         self.home, self.port, self.database = home, free_port(), database
@@ -97,7 +97,7 @@ class System:
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def start(self, module: str, *arguments: str, **settings: str) -> subprocess.Popen[bytes]:
-        """A process of its own; a worker is one as soon as it is started, an API when it answers."""
+        """Start a process; waits for an API until it is ready."""
         command = [sys.executable, "-P", "-m", module, *arguments]
         process = subprocess.Popen(command, env={**self.environment, **settings}, stdout=self.log, stderr=self.log)
         self.processes.append(process)
@@ -106,23 +106,23 @@ class System:
         return process
 
     def answers(self) -> bool:
-        """Whether the API is ready."""
+        """Return whether the API is ready."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1):
                 return self.client.transport.request("GET", "/readyz").status_code == 200
         except (OSError, fitwell.FitwellError):
             return False
 
-    def said(self) -> str:
-        """What all processes wrote."""
+    def output(self) -> str:
+        """Return everything that the processes wrote."""
         return Path(self.log.name).read_text()
 
     def submit(self, **changes: Any) -> Run:
-        """Queue a run that is trained whether or not there is an equal one."""
+        """Queue a run that is trained even if an equal one exists."""
         return self.client.runs.create(reuse=False, **{**SPEC, **changes})
 
     def close(self) -> None:
-        """End every process, and hold that the database is whole."""
+        """End every process."""
         for process in self.processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGCONT)
@@ -138,13 +138,13 @@ class System:
 
 
 def trainer_of(worker: subprocess.Popen[bytes]) -> psutil.Process:
-    """A worker's training process, once there is one."""
-    found: psutil.Process = eventually(lambda: next(iter(psutil.Process(worker.pid).children()), None))
-    return found
+    """Return a worker's training process; waits until it has started."""
+    trainer: psutil.Process = eventually(lambda: next(iter(psutil.Process(worker.pid).children()), None))
+    return trainer
 
 
 def alive(process: psutil.Process) -> bool:
-    """Whether a process is there and no mere entry in the table."""
+    """Return whether a process is running, and not a zombie."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -153,16 +153,16 @@ def alive(process: psutil.Process) -> bool:
 
 @contextmanager
 def system(home: Path, database: str | None, **settings: str) -> Iterator[System]:
-    """A system without processes yet; they end with the block."""
-    made = System(home, database, **settings)
+    """Yield a system without processes; those started in the block end with it."""
+    created = System(home, database, **settings)
     try:
-        yield made
+        yield created
     finally:
-        made.close()
+        created.close()
 
 
 def result_of(home: Path, run: Run) -> dict[str, Any]:
-    """All bits of a finished run: its history but for seconds, its chained digest, its last checkpoint's file."""
+    """Return all bits of a finished run: its history without seconds, its digest, and its last checkpoint."""
     assert run.status == "succeeded", (run.status, run.error)
     assert run.determinism is not None
     assert run.history.epoch == list(range(1, run.progress.epochs + 1))
@@ -177,17 +177,17 @@ def result_of(home: Path, run: Run) -> dict[str, Any]:
 
 
 def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
-    """What ``make`` gives for a home of its own: once, for all processes that run tests side by side."""
+    """Return what ``make`` returns for a new home, computed once for all parallel test processes."""
     shared = factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else factory.getbasetemp()
-    known = shared / f"{name}.json"
+    stored = shared / f"{name}.json"
     with (shared / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not known.exists():
-            known.write_text(json.dumps(make(factory.mktemp(name) / "home")))
-    found: dict[str, Any] = json.loads(known.read_text())
-    return found
+        if not stored.exists():
+            stored.write_text(json.dumps(make(factory.mktemp(name) / "home")))
+    result: dict[str, Any] = json.loads(stored.read_text())
+    return result
 
 
 def read(run: Run) -> Mapping[str, Sequence[float | None]]:
-    """What of a run is recorded."""
+    """Return the recorded history of a run."""
     return {"epoch": run.history.epoch, **run.history.series}

@@ -1,4 +1,4 @@
-"""Machines that share no directory: API, workers and their successors meet in a bucket, and no bit is another one."""
+"""Machines without a shared directory exchange files through a bucket, and results keep their bits."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SPEC: dict[str, Any] = {
 
 
 def submitted(under: System, tmp_path: Path) -> fitwell.Run:
-    """A run on data that were uploaded."""
+    """Submit a run on an uploaded dataset."""
     table = tmp_path / "rows.csv"
     table.write_text(TABLE)
     return under.submit(**SPEC, dataset=under.client.datasets.upload(table, target="label"))
@@ -35,7 +35,7 @@ def submitted(under: System, tmp_path: Path) -> fitwell.Run:
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The same run, where all see one directory and nothing happens."""
+    """The result of the same run on one machine without a fault."""
     directory = tmp_path_factory.mktemp("expected")
     with system(directory / "home", None) as quiet:
         quiet.start("service")
@@ -45,7 +45,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @contextmanager
 def apart(tmp_path: Path, database: str, storage: Storage) -> Iterator[System]:
-    """A system whose processes share a database and a bucket."""
+    """Yield a system whose processes share a database and a bucket."""
     settings = {"FITWELL_STORAGE_URL": storage.url, **storage.environment}
     with system(tmp_path / "api", database, **settings) as under:
         under.start("service")
@@ -56,7 +56,7 @@ def files_in(home: Path) -> list[Path]:
     return sorted((home / "checkpoints").rglob("*.safetensors"))
 
 
-def test_a_worker_elsewhere_trains_what_was_uploaded_and_another_goes_on_with_the_same_bits(
+def test_a_remote_worker_trains_on_an_upload_and_another_resumes_with_the_same_bits(
     postgresql_database: str, storage: Storage, expected: dict[str, Any], tmp_path: Path
 ) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
@@ -70,13 +70,13 @@ def test_a_worker_elsewhere_trains_what_was_uploaded_and_another_goes_on_with_th
         under.start("worker", FITWELL_DATA_DIR=str(second))
         assert result_of(second, run.wait(scaled(120))) == expected
         assert any("goes on from its checkpoint" in line.text for line in run.log())
-        assert files_in(under.home) == [], "the API needs none until it is asked"
+        assert files_in(under.home) == [], "the API downloads none before a request"
         model = run.download("model.safetensors", tmp_path / "model.safetensors")
         (sent,) = files_in(under.home)
         assert Path(model).read_bytes() == sent.read_bytes()
         sent.unlink()
         sent.write_bytes(b"damaged")
-        assert run.predict(split="test", indices=[0, 1]).labels, "it is brought anew"
+        assert run.predict(split="test", indices=[0, 1]).labels, "it is downloaded again"
         assert hashlib.sha256(sent.read_bytes()).hexdigest() == hashlib.sha256(Path(model).read_bytes()).hexdigest()
         assert storage.names("checkpoints")
         run.delete()
@@ -87,7 +87,7 @@ def test_a_worker_elsewhere_trains_what_was_uploaded_and_another_goes_on_with_th
         assert storage.names("uploads") == set()
 
 
-def test_a_bucket_that_is_away_for_some_seconds_costs_nothing_but_them(
+def test_an_outage_of_the_bucket_of_some_seconds_only_delays_a_run(
     postgresql_database: str, storage: Storage, expected: dict[str, Any], tmp_path: Path
 ) -> None:
     worker = tmp_path / "worker"
@@ -106,7 +106,7 @@ def test_a_bucket_that_is_away_for_some_seconds_costs_nothing_but_them(
         assert run.determinism.resumes == 0
 
 
-def test_a_damaged_copy_is_no_damaged_checkpoint(
+def test_a_damaged_copy_does_not_damage_the_checkpoint(
     postgresql_database: str, storage: Storage, expected: dict[str, Any], tmp_path: Path
 ) -> None:
     home = tmp_path / "worker"
@@ -122,9 +122,9 @@ def test_a_damaged_copy_is_no_damaged_checkpoint(
             file.write_bytes(content[: len(content) // 2])
         under.start("worker", FITWELL_DATA_DIR=str(home))
         assert result_of(home, run.wait(scaled(120))) == expected
-        said = [line.text for line in run.log()]
-        assert any("goes on from its checkpoint" in text for text in said)
-        assert not any("what came before it is used" in text for text in said)
+        messages = [line.text for line in run.log()]
+        assert any("goes on from its checkpoint" in text for text in messages)
+        assert not any("what came before it is used" in text for text in messages)
 
 
 def test_a_worker_without_its_bucket_fails_the_run_with_a_sentence_and_a_retry_is_the_same(

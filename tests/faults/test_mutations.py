@@ -60,10 +60,10 @@ def test_the_queues_tests_are_green_in_the_copy(tree: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_missing_predicate_turns_them_red(name: str, tree: Path, tmp_path: Path) -> None:
-    there, instead = MUTANTS[name]
+    original, mutant = MUTANTS[name]
     plain = (ROOT / LEASES).read_text()
-    assert plain.count(there) == 1, f"{there!r} is not in {LEASES} any more"
-    (tree / LEASES).write_text(plain.replace(there, instead))
+    assert plain.count(original) == 1, f"{original!r} is not in {LEASES} any more"
+    (tree / LEASES).write_text(plain.replace(original, mutant))
     try:
         done = suite(tree, tmp_path / "base")
     finally:

@@ -1,4 +1,4 @@
-"""A run that kills whoever trains it: it fails after three of them, and the runs beside it are trained."""
+"""A run that kills its workers fails after the third, and the other runs of its stack are trained."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def poisonous(tmp_path: Path) -> str:
     return str(tmp_path / "tree")
 
 
-def test_a_run_that_kills_its_workers_fails_and_its_mates_go_on(
+def test_a_run_that_kills_its_workers_fails_and_its_stack_continues(
     database: str | None, poisonous: str, tmp_path: Path
 ) -> None:
     settings = {"FITWELL_BARREN_ATTEMPTS": "3", "FITWELL_STACK_LIMIT": "8", "PYTHONPATH": poisonous}
@@ -74,6 +74,6 @@ def test_a_run_that_kills_its_workers_fails_and_its_mates_go_on(
         ended = poison.wait(scaled(120), check=False)
         assert (ended.status, ended.error and ended.error.code) == ("failed", "worker_lost")
         assert [run.wait(scaled(60)).status for run in healthy] == ["succeeded"] * 4
-        assert under.said().count("died with code -9") == 3
+        assert under.output().count("died with code -9") == 3
         stacks = [event.data for event in poison.stream() if event.type in ("run.started", "run.resumed")]
-        assert [told["stack_size"] for told in stacks] == [5, 1, 1], "it was alone after it had killed its mates"
+        assert [data["stack_size"] for data in stacks] == [5, 1, 1], "after it has killed its stack it is trained alone"

@@ -116,22 +116,22 @@ def test_of_two_at_once_each_leaves_a_state_that_the_table_of_states_knows(
         else:
             at_once(*(lambda deed=deed: do(deed) for deed in deeds))
         assert set(done) == set(deeds)
-        told = [event.type for event in reader.events(race.run_id) if event.type.startswith("run.")]
+        events = [event.type for event in reader.events(race.run_id) if event.type.startswith("run.")]
         status = race.runs.get(race.run_id).status
-        terminal = [kind for kind in told if kind.removeprefix("run.") in states.TERMINAL]
+        terminal = [kind for kind in events if kind.removeprefix("run.") in states.TERMINAL]
         assert len(terminal) <= 1
         assert (status in states.TERMINAL) == bool(terminal)
-        assert not terminal or told[-1] == f"run.{status}", told
+        assert not terminal or events[-1] == f"run.{status}", events
         if deeds == ("finish", "expire"):
             assert done["finish"] != done["expire"], "one of them had it"
             assert status == ("succeeded" if done["finish"] else "queued")
-        ways[(status, *told)] += 1
+        ways[(status, *events)] += 1
         race.cancel()
         race.expire()  # the next round begins with nothing left
     assert len(ways) >= 2 or "record" in deeds, ways
 
 
-def test_a_worker_that_lost_a_run_is_told_so_by_every_answer(settings: Settings, engine: sa.Engine) -> None:
+def test_every_response_tells_a_worker_that_it_lost_its_run(settings: Settings, engine: sa.Engine) -> None:
     race = Race(settings, engine)
     assert race.expire()
     claim: Claim = race.claim

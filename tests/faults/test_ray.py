@@ -1,5 +1,5 @@
-"""Runs that a Ray cluster trains: on every node of it, and on to the same end when a node, an actor or the dispatcher
-is lost. The cluster is Ray's own for tests: nodes are processes of this machine."""
+"""A Ray cluster trains runs on every node, to the same result when a node, an actor or the dispatcher is lost. The
+cluster is the one that Ray has for tests: its nodes are processes of this machine."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def cluster(started: Cluster) -> Cluster:
 
 @contextmanager
 def trained_by(cluster: Cluster, database: str, home: Path) -> Iterator[tuple[System, subprocess.Popen[bytes]]]:
-    """A system whose runs the cluster trains; afterwards nothing of it is left there."""
+    """Yield a system whose runs the cluster trains; checks afterwards that it leaves no actors."""
     # Leases are longer than elsewhere: there are many processes on this one machine.
     lease_seconds = f"{scaled(3):.1f}"
     with system(home, database, FITWELL_LEASE_SECONDS=lease_seconds, FITWELL_HEARTBEAT_SECONDS="0.5") as under:
@@ -89,19 +89,19 @@ def trained_by(cluster: Cluster, database: str, home: Path) -> Iterator[tuple[Sy
 
 
 def at_work(under: System) -> Worker:
-    """The one worker that has begun."""
-    found: list[Worker] = eventually(lambda: [worker for worker in under.client.capabilities().workers if worker.pid])
-    assert len(found) == 1
-    return found[0]
+    """Return the only worker that has started."""
+    workers: list[Worker] = eventually(lambda: [worker for worker in under.client.capabilities().workers if worker.pid])
+    assert len(workers) == 1
+    return workers[0]
 
 
 def node_of(worker: Worker) -> str:
-    """The node that Ray started a worker on."""
+    """Return the node on which Ray started a worker."""
     return str(worker.details["ray"]["node"])
 
 
 def trainers(home: Path) -> list[psutil.Process]:
-    """The training processes of a system, wherever they are on this machine."""
+    """Return the training processes of a system on this machine."""
     mark = f"--checkpoints={home}/checkpoints"
     return [process for process in psutil.process_iter(["cmdline"]) if mark in (process.info["cmdline"] or ())]
 
@@ -125,7 +125,7 @@ def test_a_study_is_trained_on_every_node_and_two_dispatchers_do_no_harm(
     assert trainers(home) == []
 
 
-def test_a_run_goes_on_elsewhere_within_a_minute_when_its_node_is_lost(
+def test_a_run_resumes_on_another_node_within_a_minute_when_its_node_is_lost(
     cluster: Cluster, postgresql_database: str, undisturbed_long: dict[str, Any], tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
@@ -145,7 +145,7 @@ def test_a_run_goes_on_elsewhere_within_a_minute_when_its_node_is_lost(
         assert attempt(run) == 2
 
 
-def test_what_is_trained_goes_on_without_the_dispatcher_and_another_one_takes_over(
+def test_training_continues_without_the_dispatcher_and_another_one_takes_over(
     cluster: Cluster, postgresql_database: str, undisturbed_long: dict[str, Any], tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
@@ -178,10 +178,10 @@ def test_an_actor_that_hangs_loses_its_run_and_is_killed(
         eventually(lambda: not alive(hung))
         assert result_of(home, run.wait(scaled(60))) == undisturbed_long
         assert attempt(run) == 2
-        assert "gave no sign of life" in under.said()
+        assert "gave no sign of life" in under.output()
 
 
-def test_a_cancel_reaches_the_cluster_and_a_dispatcher_told_to_stop_has_all_saved_and_given_back(
+def test_a_cancel_reaches_the_cluster_and_a_stopping_dispatcher_saves_and_releases_its_runs(
     cluster: Cluster, postgresql_database: str, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
@@ -207,7 +207,7 @@ def test_a_cancel_reaches_the_cluster_and_a_dispatcher_told_to_stop_has_all_save
         ({"FITWELL_DATABASE_URL": "postgresql://x", "FITWELL_DEVICE": "cuda:1"}, "with --ray set it to cuda"),
     ],
 )
-def test_what_cannot_go_with_a_cluster_is_refused(settings: dict[str, str], advice: str, tmp_path: Path) -> None:
+def test_settings_that_exclude_a_cluster_are_refused(settings: dict[str, str], advice: str, tmp_path: Path) -> None:
     command = [sys.executable, "-P", "-m", "fitwell.cli", "worker", "--data-dir", str(tmp_path), "--ray", "auto"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **settings}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=scaled(60), check=False)
@@ -216,7 +216,7 @@ def test_what_cannot_go_with_a_cluster_is_refused(settings: dict[str, str], advi
     )
 
 
-def test_an_address_without_a_cluster_is_told_at_once() -> None:
+def test_an_address_without_a_cluster_is_refused_immediately() -> None:
     for address in ("auto:", "local", "ray://10.0.0.5:10001", ":6379"):
         with pytest.raises(ClusterUnavailable, match=r"is not a Ray cluster's address; such as 10\.0\.0\.5:6379"):
             connect(address)
@@ -224,7 +224,7 @@ def test_an_address_without_a_cluster_is_told_at_once() -> None:
         connect(f"127.0.0.1:{free_port()}")
 
 
-def test_ray_is_loaded_only_where_it_is_asked_for() -> None:
+def test_ray_is_loaded_only_on_request() -> None:
     code = "import sys, fitwell.cli, worker.__main__, worker.dispatcher; print('ray' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(

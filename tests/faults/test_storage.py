@@ -1,4 +1,4 @@
-"""Damaged checkpoints and full disks: an older state is used, or the run fails with its reason; no more is harmed."""
+"""With damaged checkpoints and full disks an older state is used, or only this run fails, with its reason."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_the_bits_are_the_same(
         eventually(lambda: len(run.history.epoch) >= 8)
         worker.kill()
         worker.wait()
-        # Those that are recorded: the worker may have died before it told of the newest file.
+        # Only the recorded ones: the worker may have died before it reported the newest file.
         known = under.client.transport.request("GET", f"/v1/runs/{run.id}/checkpoints").json()["data"]
         folder = under.home / "checkpoints" / run.id
         files = [folder / f"attempt0001-epoch{one['epoch']:06d}.safetensors" for one in reversed(known)]
@@ -63,9 +63,9 @@ def test_a_checkpoint_that_cannot_be_written_fails_the_run_and_not_the_service(
         failed = run.wait(scaled(120), check=False)
         assert under.faults.log == [("fsync", "before", "save")]
         assert (failed.status, failed.error and failed.error.code) == ("failed", code)
-        kept = [file.name for file in (under.home / "checkpoints" / run.id).iterdir()]
-        assert len(kept) >= 2
-        assert all(name.startswith("attempt") for name in kept), "half a file is left"
+        files_left = [file.name for file in (under.home / "checkpoints" / run.id).iterdir()]
+        assert len(files_left) >= 2
+        assert all(name.startswith("attempt") for name in files_left), "half a file is left"
         assert other.wait(scaled(60)).status == "succeeded"
         assert result_of(under.home, run.retry().wait(scaled(120))) == undisturbed_long
 
@@ -102,7 +102,7 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(
         ballast = small_disk / "ballast"
         with pytest.raises(OSError, match="No space left"):
             fill(ballast)
-        eventually(lambda: "No space left" in under.said() or "disk is full" in under.said())
+        eventually(lambda: "No space left" in under.output() or "disk is full" in under.output())
         before = run.history.epoch
         assert under.client.runs.get(run.id).id == run.id, "it still answers"
         ballast.unlink()

@@ -1,4 +1,4 @@
-"""Workers that stop and come back, die alone, or have another clock: whoever lost a run changes nothing of it."""
+"""Workers that freeze, die alone or have a wrong clock: a worker that lost a run cannot change it any more."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.patience import eventually, scaled
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 
 
-def test_a_worker_that_was_stopped_past_its_lease_writes_nothing_when_it_goes_on(
+def test_a_worker_that_was_frozen_past_its_lease_writes_nothing_when_it_resumes(
     database: str | None, undisturbed_long: dict[str, Any], tmp_path: Path
 ) -> None:
     with system(tmp_path / "home", database) as under:
@@ -28,19 +28,19 @@ def test_a_worker_that_was_stopped_past_its_lease_writes_nothing_when_it_goes_on
         eventually(lambda: run.refresh().status == "running" and len(run.history.epoch) >= 15)
         assert not run.refresh().terminal
         zombie.send_signal(signal.SIGCONT)
-        eventually(lambda: f"lost: {run.id}" in under.said(), 5)
+        eventually(lambda: f"lost: {run.id}" in under.output(), 5)
         assert result_of(under.home, run.wait(scaled(120))) == undisturbed_long
         assert attempt(under, run.id) == 2
         heir.terminate()
         heir.wait(scaled(20))
-        again = under.submit(**LONG)  # the zombie is a worker like any other again
+        again = under.submit(**LONG)  # the frozen worker works normally again
         assert result_of(under.home, again.wait(scaled(120))) == undisturbed_long
 
 
-def test_a_worker_that_stops_in_mid_transaction_keeps_nobody_waiting(
+def test_a_worker_that_freezes_in_mid_transaction_does_not_block_others(
     postgresql_database: str, undisturbed_long: dict[str, Any], tmp_path: Path
 ) -> None:
-    """SQLite has one writer at a time, and nobody to take the lock from one that sleeps."""
+    """Only on PostgreSQL: SQLite cannot take its lock from a process that is frozen."""
     with system(tmp_path / "home", postgresql_database) as under:
         under.start("service")
         under.faults.plan("worker", 0, "commit 5 before stop record")
@@ -52,13 +52,13 @@ def test_a_worker_that_stops_in_mid_transaction_keeps_nobody_waiting(
         assert result_of(under.home, run.wait(scaled(120))) == undisturbed_long
         assert attempt(under, run.id) == 2
         zombie.send_signal(signal.SIGCONT)
-        eventually(lambda: "the leases are lost" in under.said(), 10)
+        eventually(lambda: "the leases are lost" in under.output(), 10)
         assert other.wait(scaled(120)).status == "succeeded"
         assert result_of(under.home, run.refresh()) == undisturbed_long
         assert under.faults.log == [("commit", "before", "record")]
 
 
-def test_the_training_process_of_a_worker_killed_alone_is_gone_in_seconds(database: str | None, tmp_path: Path) -> None:
+def test_the_training_process_of_a_killed_worker_ends_within_seconds(database: str | None, tmp_path: Path) -> None:
     with system(tmp_path / "home", database) as under:
         under.start("service")
         worker = under.start("worker")
@@ -72,12 +72,12 @@ def test_the_training_process_of_a_worker_killed_alone_is_gone_in_seconds(databa
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_a_workers_clock_is_nobodys_business(
+def test_a_workers_clock_does_not_matter(
     hours: int, postgresql_database: str, undisturbed_long: dict[str, Any], tmp_path: Path
 ) -> None:
-    """With SQLite all are on one machine, which has one clock."""
+    """Only on PostgreSQL: with SQLite all processes are on one machine, which has one clock."""
     if FAKETIME is None:
-        pytest.skip("there is no libfaketime")
+        pytest.skip("libfaketime is not installed")
     shifted = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": f"{hours:+d}h", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
     with system(tmp_path / "home", postgresql_database) as under:
         under.start("service")
@@ -87,7 +87,7 @@ def test_a_workers_clock_is_nobodys_business(
         under.start("worker")  # which would take over what looks lost
         assert result_of(under.home, run.wait(scaled(120))) == undisturbed_long
         assert attempt(under, run.id) == 1
-        (stamp,) = {line[11:13] for line in under.said().splitlines() if f"training 1 run(s): {run.id}" in line}
+        (stamp,) = {line[11:13] for line in under.output().splitlines() if f"training 1 run(s): {run.id}" in line}
         assert stamp != run.refresh().created_at[11:13], "the worker's clock was another"
 
 

@@ -1,4 +1,4 @@
-"""What the oracle tests share: a small run and one step of it."""
+"""A small run and one step of it, for the oracle tests."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ from worker.spec.threads import Threads
 CPU = torch.device("cpu")
 HOME = Path("/nowhere")
 EPOCHS = 3
-MOST_RUNS = 8
+MAX_RUNS = 8
 Trained = dict[str, list[tuple[int, dict[str, float], str]]]
 """Of each run: epoch, metrics, and a digest of all its tensors."""
 
@@ -182,7 +182,7 @@ def falling_to(optimizer: str) -> list[str]:
 
 
 @st.composite
-def stacks(draw: st.DrawFn, about: str, most: int = MOST_RUNS) -> list[RunSpec]:
+def stacks(draw: st.DrawFn, about: str, most: int = MAX_RUNS) -> list[RunSpec]:
     """Runs that can share a stack: they differ in seed, schedule, arm and every PerRun field.
 
     All use the optimizer ``about``, and nearly all a regularizer that falls to it, so that no part is left out.
@@ -232,8 +232,8 @@ def _data(dataset: Dataset, model: Model) -> Data:
     return taught(data_for(dataset, model, HOME, CPU))
 
 
-class MadeUpLessons(dict[str, torch.Tensor]):
-    """Logits of any teacher that is asked for, made from its key."""
+class RandomTeacherLogits(dict[str, torch.Tensor]):
+    """Logits of any teacher, computed from its key."""
 
     def __init__(self, data: Data) -> None:
         self.data = data
@@ -245,7 +245,7 @@ class MadeUpLessons(dict[str, torch.Tensor]):
 
 
 class Transfers(dict[str, Data]):
-    """Any transfer set that is asked for."""
+    """Any transfer set, computed from its key."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -258,7 +258,7 @@ class Transfers(dict[str, Data]):
 
 def taught(data: Data) -> Data:
     """The data, with something to say for every teacher, and every transfer set."""
-    data.lessons, data.transfers = MadeUpLessons(data), Transfers(data.device)
+    data.lessons, data.transfers = RandomTeacherLogits(data), Transfers(data.device)
     return data
 
 
@@ -274,10 +274,10 @@ def fingerprint(result: EpochResult) -> str:
 
 def holds(spec: RunSpec, threads: int = 2) -> bool:
     """Whether the probe promises anything for such runs."""
-    return route_for(spec, threads=threads, most_runs=MOST_RUNS).holds
+    return route_for(spec, threads=threads, most_runs=MAX_RUNS).holds
 
 
-def enter_route(spec: RunSpec, *, threads: int = 1, most: int = MOST_RUNS) -> None:
+def enter_route(spec: RunSpec, *, threads: int = 1, most: int = MAX_RUNS) -> None:
     """Compute from now on as the probe found it right for 2 threads, with fewer where asked."""
     route = route_for(spec, threads=2, most_runs=most)
     route.enter()

@@ -56,7 +56,7 @@ def step(device: torch.device, changes: dict[str, Any]) -> Stack:
     stack = Stack([Member("a", spec), Member("b", spec)], device)
     progress = Progress(stack, taught(Data(spec.dataset, HOME, device)), 1)
     progress.train_step(1)
-    found = [
+    runs = [
         *progress.losses(),
         *progress.penalties().values(),
         progress.taught(),
@@ -64,7 +64,7 @@ def step(device: torch.device, changes: dict[str, Any]) -> Stack:
         *weights_of(stack),
         variance(progress.data.y),
     ]
-    assert {tensor.device.type for tensor in found} == {device.type}
+    assert {tensor.device.type for tensor in runs} == {device.type}
     return stack
 
 

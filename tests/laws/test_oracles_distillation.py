@@ -36,34 +36,34 @@ def part(**fields: Any) -> Distillation:
     return Distillation.model_validate_json(json.dumps({"teachers": TEACHERS[0], **fields}))
 
 
-def taught(one: Distillation, z: Tensor, y: Tensor, lesson: Tensor, of: int = ROWS) -> tuple[Tensor, Tensor]:
+def taught(one: Distillation, z: Tensor, y: Tensor, logits: Tensor, of: int = ROWS) -> tuple[Tensor, Tensor]:
     """D of each row and its gradient, from the part with α = 0 and β = 1, in float64."""
     only = one.model_copy(update={"alpha": 0.0, "beta": 1.0})
     g = torch.zeros_like(z)[None]
     stacked = Stacked([only], device=CPU, dtype=torch.float64)
-    loss = Distillation.teach(stacked, z[None], y[None], lesson[None], g, of)
+    loss = Distillation.teach(stacked, z[None], y[None], logits[None], g, of)
     return loss[0], g[0]
 
 
-def plain(one: Distillation, z: Tensor, y: Tensor, lesson: Tensor) -> Tensor:
-    """D of each row, written down once more as the papers have it; ``lesson`` is (N, T, C)."""
+def plain(one: Distillation, z: Tensor, y: Tensor, logits: Tensor) -> Tensor:
+    """D of each row, written down once more as the papers have it; ``logits`` is (N, T, C)."""
     tau = one.temperature
     if one.method == "logits":
-        wanted = lesson.mean(1)
-        loss = 0.5 * (z - wanted).square().sum(1)
+        target = logits.mean(1)
+        loss = 0.5 * (z - target).square().sum(1)
     else:
-        wanted = functional.softmax(lesson / tau, 2).mean(1)
+        target = functional.softmax(logits / tau, 2).mean(1)
         if one.mean == "geometric":
-            wanted = functional.softmax((lesson / tau).mean(1), 1)
+            target = functional.softmax((logits / tau).mean(1), 1)
         own = functional.softmax(z / tau, 1)
-        loss = -(wanted * own.log()).sum(1) if one.method == "soft" else decoupled(one, wanted, own, y)
-    return torch.where(wanted.argmax(1) == y, loss, 0.0) if one.masked else loss
+        loss = -(target * own.log()).sum(1) if one.method == "soft" else decoupled(one, target, own, y)
+    return torch.where(target.argmax(1) == y, loss, 0.0) if one.masked else loss
 
 
-def decoupled(one: Distillation, wanted: Tensor, own: Tensor, y: Tensor) -> Tensor:
+def decoupled(one: Distillation, target: Tensor, own: Tensor, y: Tensor) -> Tensor:
     """Zhao et al. 2022, equations 3 to 7."""
     rows = []
-    for p, q, label in zip(wanted, own, y.tolist(), strict=True):
+    for p, q, label in zip(target, own, y.tolist(), strict=True):
         others = [c for c in range(len(p)) if c != label]
         b_t, b_s = (torch.stack((x[label], x[others].sum())) for x in (p, q))
         q_t, q_s = (x[others] / x[others].sum() for x in (p, q))
@@ -90,12 +90,12 @@ FORMS = [
 def test_every_form_is_its_formula_and_its_gradient_autograds(form: dict[str, Any], teachers: int) -> None:
     torch.manual_seed(3)
     z = (3 * torch.randn(ROWS, CLASSES, dtype=torch.float64)).requires_grad_()
-    y, lesson = torch.randint(CLASSES, (ROWS,)), 4 * torch.randn(ROWS, teachers, CLASSES, dtype=torch.float64)
+    y, logits = torch.randint(CLASSES, (ROWS,)), 4 * torch.randn(ROWS, teachers, CLASSES, dtype=torch.float64)
     one = part(temperature=2.5, target_weight=0.7, other_weight=3.0, **form)
-    loss, g = taught(one, z.detach(), y, lesson)
-    wanted = plain(one, z, y, lesson)
-    (gradient,) = torch.autograd.grad(wanted.sum() / ROWS, z)
-    torch.testing.assert_close(loss, wanted.detach(), rtol=1e-9, atol=1e-12)
+    loss, g = taught(one, z.detach(), y, logits)
+    target = plain(one, z, y, logits)
+    (gradient,) = torch.autograd.grad(target.sum() / ROWS, z)
+    torch.testing.assert_close(loss, target.detach(), rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(g, gradient, rtol=1e-9, atol=1e-12)
     if form["masked"]:
         assert 0 < (loss == 0).sum() < ROWS
@@ -105,12 +105,12 @@ def test_every_form_is_its_formula_and_its_gradient_autograds(form: dict[str, An
 def test_the_gradient_tends_to_that_of_matching_centred_logits_as_the_temperature_grows(seed: int, tau: float) -> None:
     """Hinton, Vinyals and Dean 2015, section 2.1: ∂D/∂z_i → (z_i − v_i) / (C·τ²) where logits have mean zero."""
     generator = torch.Generator().manual_seed(seed)
-    z, lesson = (5 * torch.randn(ROWS, *more, CLASSES, dtype=torch.float64, generator=generator) for more in ((), (2,)))
-    z, lesson = z - z.mean(-1, keepdim=True), lesson - lesson.mean(-1, keepdim=True)
+    z, logits = (5 * torch.randn(ROWS, *more, CLASSES, dtype=torch.float64, generator=generator) for more in ((), (2,)))
+    z, logits = z - z.mean(-1, keepdim=True), logits - logits.mean(-1, keepdim=True)
     y = torch.zeros(ROWS, dtype=torch.int64)
-    _, matching = taught(part(method="logits"), z, y, lesson)
+    _, matching = taught(part(method="logits"), z, y, logits)
     for mean in ("arithmetic", "geometric"):
-        _, soft = taught(part(temperature=tau, mean=mean), z, y, lesson)
+        _, soft = taught(part(temperature=tau, mean=mean), z, y, logits)
         off = (soft * CLASSES * tau**2 - matching).abs().max() / matching.abs().max()
         assert off < 100 / tau
 
@@ -118,23 +118,23 @@ def test_the_gradient_tends_to_that_of_matching_centred_logits_as_the_temperatur
 def test_both_decoupled_parts_weighted_by_the_teachers_doubt_are_the_soft_form() -> None:
     """Zhao et al. 2022, equation 7: KL = TCKD + (1 − p_y)·NCKD; the soft form is that and the teachers' entropy."""
     torch.manual_seed(5)
-    z, lesson = torch.randn(ROWS, CLASSES, dtype=torch.float64), torch.randn(ROWS, 1, CLASSES, dtype=torch.float64)
+    z, logits = torch.randn(ROWS, CLASSES, dtype=torch.float64), torch.randn(ROWS, 1, CLASSES, dtype=torch.float64)
     y = torch.randint(CLASSES, (ROWS,))
-    soft, _ = taught(part(temperature=2.0), z, y, lesson)
-    target, _ = taught(part(temperature=2.0, method="decoupled", other_weight=0.0), z, y, lesson)
-    among, _ = taught(part(temperature=2.0, method="decoupled", target_weight=0.0), z, y, lesson)
-    p = functional.softmax(lesson[:, 0] / 2, 1)
+    soft, _ = taught(part(temperature=2.0), z, y, logits)
+    target, _ = taught(part(temperature=2.0, method="decoupled", other_weight=0.0), z, y, logits)
+    among, _ = taught(part(temperature=2.0, method="decoupled", target_weight=0.0), z, y, logits)
+    p = functional.softmax(logits[:, 0] / 2, 1)
     entropy, doubt = -(p * p.log()).sum(1), 1 - p.gather(1, y[:, None])[:, 0]
     torch.testing.assert_close(soft - entropy, target + doubt * among)
 
 
 @pytest.mark.parametrize("method", ["soft", "logits", "decoupled"])
 def test_a_teacher_that_is_beyond_doubt_gives_finite_numbers(method: str) -> None:
-    lesson = torch.full((1, 4, 2, CLASSES), -500.0)
-    lesson[..., 0] = 500.0
-    z, y, g = -lesson[:, :, 0].clone(), torch.tensor([[0, 1, 2, 3]]), torch.zeros(1, 4, CLASSES)
+    logits = torch.full((1, 4, 2, CLASSES), -500.0)
+    logits[..., 0] = 500.0
+    z, y, g = -logits[:, :, 0].clone(), torch.tensor([[0, 1, 2, 3]]), torch.zeros(1, 4, CLASSES)
     stacked = Stacked([part(method=method, temperature=1.0)], device=CPU, dtype=torch.float32)
-    loss = Distillation.teach(stacked, z, y, lesson, g, 4)
+    loss = Distillation.teach(stacked, z, y, logits, g, 4)
     assert loss.isfinite().all()
     assert g.isfinite().all()
 
@@ -144,11 +144,11 @@ def test_runs_of_one_stack_have_weights_and_temperatures_of_their_own() -> None:
     values = [(0.5, 8.0, 4.0), (1.0, 0.5, 4.0), (0.0, 1.0, 1.5)]
     parts = [part(alpha=a, beta=b, temperature=t) for a, b, t in values]
     z, before = torch.randn(3, ROWS, CLASSES, dtype=torch.float64), torch.randn(3, ROWS, CLASSES, dtype=torch.float64)
-    y, lesson = torch.randint(CLASSES, (3, ROWS)), torch.randn(3, ROWS, 2, CLASSES, dtype=torch.float64)
+    y, logits = torch.randint(CLASSES, (3, ROWS)), torch.randn(3, ROWS, 2, CLASSES, dtype=torch.float64)
     g = before.clone()
-    loss = Distillation.teach(Stacked(parts, device=CPU, dtype=torch.float64), z, y, lesson, g, ROWS)
+    loss = Distillation.teach(Stacked(parts, device=CPU, dtype=torch.float64), z, y, logits, g, ROWS)
     for k, (alpha, beta, _) in enumerate(values):
-        own, gradient = taught(parts[k], z[k], y[k], lesson[k])
+        own, gradient = taught(parts[k], z[k], y[k], logits[k])
         torch.testing.assert_close(g[k], alpha * before[k] + beta * gradient)
         torch.testing.assert_close(loss[k], own)
 
@@ -230,7 +230,7 @@ def by_autograd(
     """Of each epoch the mean losses of labels and of teachers, as they were trained on."""
     own = {name: tensor.clone().requires_grad_() for name, tensor in first.items()}
     x, others, y = data.inputs(data.raw).double(), taught_on.inputs(taught_on.raw).double(), data.y
-    lesson = torch.stack([torch_mlp({n: t.double() for n, t in weights.items()})(others) for weights in teachers], 1)
+    logits = torch.stack([torch_mlp({n: t.double() for n, t in weights.items()})(others) for weights in teachers], 1)
     for epoch in itertools.count(1):
         hard, soft = [], []
         order = torch.from_numpy(permutation(0, "order", epoch, len(y)))
@@ -238,9 +238,9 @@ def by_autograd(
         if taught_on is not data:  # a smaller set comes again from its beginning
             other = torch.from_numpy(permutation(0, "transfer", epoch, len(others)))
             other = torch.cat((other, other))[: len(y)]
-        for rows, there in zip(torch.split(order, 32), torch.split(other, 32), strict=True):
+        for rows, other_rows in zip(torch.split(order, 32), torch.split(other, 32), strict=True):
             hard.append(functional.cross_entropy(torch_mlp(own)(x[rows]), y[rows], reduction="none"))
-            soft.append(plain(one, torch_mlp(own)(others[there]), y[rows], lesson[there]))
+            soft.append(plain(one, torch_mlp(own)(others[other_rows]), y[rows], logits[other_rows]))
             gradients = torch.autograd.grad(0.3 * hard[-1].mean() + 2.0 * soft[-1].mean(), list(own.values()))
             with torch.no_grad():
                 for tensor, gradient in zip(own.values(), gradients, strict=True):
@@ -301,20 +301,20 @@ def test_lessons_are_what_the_teacher_says_however_many_threads_there_are(tmp_pa
     file = checkpoints.save_weights(tmp_path, "w", weights, at="last", epoch=2)
     one = Teacher(run_id=f"run_{'0' * 26}", sha256=file.sha256, network=TeacherNetwork.of(teacher))
     data = Data(teacher.dataset.model_copy(update={"normalize": None}), HOME, CPU)
-    said = []
+    computed = []
     for threads in (2, 1):
         Threads(threads, threads).use()
-        lessons = Lessons(Depot(tmp_path))
-        said.append(lessons.of(one, file, data))
-        assert lessons.of(one, file, data) is said[-1], "computed once"
-    assert torch.equal(*said)
+        teacher_logits = Lessons(Depot(tmp_path))
+        computed.append(teacher_logits.of(one, file, data))
+        assert teacher_logits.of(one, file, data) is computed[-1], "computed once"
+    assert torch.equal(*computed)
     x = (data.raw / 16 - 0.3) / 0.5
     h = torch.relu(functional.linear(x, weights["layers.0.weight"], weights["layers.0.bias"])) * 0.5
     expected = functional.linear(h, weights["layers.1.weight"], weights["layers.1.bias"])
-    torch.testing.assert_close(said[0], expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(computed[0], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_lessons_that_were_asked_for_last_stay(tmp_path: Path) -> None:
+def test_the_most_recently_used_logits_stay_in_memory(tmp_path: Path) -> None:
     spec = parsed({**SMALL, "optimizer": {"kind": "sgd", "lr": 0.1}})
     data, weights = (
         Data(spec.dataset, HOME, CPU),
@@ -322,12 +322,12 @@ def test_lessons_that_were_asked_for_last_stay(tmp_path: Path) -> None:
     )
     file = checkpoints.save_weights(tmp_path, "w", weights, at="last", epoch=1)
     named = [Teacher(run_id=f"run_{i:026}", sha256=f"{i:064x}", network=TeacherNetwork.of(spec)) for i in range(3)]
-    lessons = Lessons(Depot(tmp_path), most_bytes=2 * 96 * 10 * 4)
-    first = [lessons.of(one, file, data) for one in named]
-    assert lessons.of(named[1], file, data) is first[1]
-    assert lessons.of(named[2], file, data) is first[2]
-    assert lessons.of(named[0], file, data) is not first[0]
-    assert lessons.of(named[1], file, data) is not first[1]
+    teacher_logits = Lessons(Depot(tmp_path), most_bytes=2 * 96 * 10 * 4)
+    first = [teacher_logits.of(one, file, data) for one in named]
+    assert teacher_logits.of(named[1], file, data) is first[1]
+    assert teacher_logits.of(named[2], file, data) is first[2]
+    assert teacher_logits.of(named[0], file, data) is not first[0]
+    assert teacher_logits.of(named[1], file, data) is not first[1]
 
 
 def test_a_teachers_key_hangs_on_its_weights_and_its_network_alone() -> None:

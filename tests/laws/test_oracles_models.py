@@ -93,10 +93,10 @@ def test_a_convolutional_network_is_torchs(norm: str, pooling: str) -> None:
     after = stack.tensors(0)
     for p, name in zip(learned, names, strict=True):
         torch.testing.assert_close(before[name].detach() - after[name], p.grad, rtol=1e-3, atol=1e-5)
-    for name, kept in network.named_buffers():
+    for name, buffer in network.named_buffers():
         if "running" in name:
             block, what = int(name.split(".")[0]) // 4, name.rpartition(".")[2]
-            torch.testing.assert_close(after[f"blocks.{block}.norm.{what}"], kept, rtol=1e-4, atol=1e-6)
+            torch.testing.assert_close(after[f"blocks.{block}.norm.{what}"], buffer, rtol=1e-4, atol=1e-6)
 
 
 def test_a_full_batch_is_the_sum_of_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +124,7 @@ def test_bfloat16_rounds_the_products_and_stays_near() -> None:
     assert not torch.equal(rounded.weights, exact.weights)
 
 
-def test_label_noise_and_imbalance_are_what_was_asked() -> None:
+def test_label_noise_and_imbalance_are_as_specified() -> None:
     plain = Digits(train_size=500)
     noisy = Data(Digits(train_size=500, label_noise=0.3), HOME, CPU)
     labels = Data(plain, HOME, CPU).y
@@ -155,8 +155,8 @@ def test_the_confusion_matrix_is_scikit_learns_and_its_diagonal_the_accuracy() -
     test = data.test
     assert len(test.y) % CHUNK_ROWS, "the last chunk is to be a partial one"
     counts = confusion(stack, test, data.spec.outputs)
-    given = predictions(stack, test, EvaluationMode(stack)).argmax(2)
+    labels = predictions(stack, test, EvaluationMode(stack)).argmax(2)
     for k, matrix in enumerate(counts):
-        assert matrix.tolist() == confusion_matrix(test.y, given[k], labels=range(data.spec.outputs)).tolist()
+        assert matrix.tolist() == confusion_matrix(test.y, labels[k], labels=range(data.spec.outputs)).tolist()
     accuracy = evaluate(stack, test)[1]
     assert torch.equal(counts.diagonal(dim1=1, dim2=2).sum(1).double() / len(test.y), accuracy)

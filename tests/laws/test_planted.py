@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.laws.strategies import MOST_RUNS, parsed
+from tests.laws.strategies import MAX_RUNS, parsed
 from tests.laws.test_oracles_optimizers import test_an_optimizer_is_torchs_in_float64 as law_6
 from tests.laws.test_stack import (
     NEUTRAL,
@@ -50,7 +50,7 @@ def test_law_1_sees_draws_that_depend_on_the_stack(monkeypatch: pytest.MonkeyPat
 def test_law_2_sees_what_depends_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     # Whole batches: on some processors a small last one has other bits on two threads, and the probe allows but one.
     even = [one.model_copy(update={"batch_size": "full"}) for one in SPECS]
-    assert route_for(even[0], threads=2, most_runs=MOST_RUNS).threads == 2
+    assert route_for(even[0], threads=2, most_runs=MAX_RUNS).threads == 2
     law_2(even)
     step = Progress.train_step
 
@@ -69,8 +69,8 @@ def test_law_3_sees_optimizer_state_that_is_not_restored(monkeypatch: pytest.Mon
     restore = Stack.restore
 
     def forgetful(self: Stack, position: int, tensors: Mapping[str, Tensor]) -> None:
-        kept = {n: torch.zeros_like(t) if n.startswith("optimizer.exp_avg.") else t for n, t in tensors.items()}
-        restore(self, position, kept)
+        planted = {n: torch.zeros_like(t) if n.startswith("optimizer.exp_avg.") else t for n, t in tensors.items()}
+        restore(self, position, planted)
 
     monkeypatch.setattr(Stack, "restore", forgetful)
     with pytest.raises(AssertionError):

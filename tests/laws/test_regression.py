@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, Ridge
 from sklearn.metrics import r2_score, root_mean_squared_error
 
-from tests.laws.strategies import CPU, HOME, MOST_RUNS, NUMBER_LOSSES, data_of, example, parsed, train, training_of
+from tests.laws.strategies import CPU, HOME, MAX_RUNS, NUMBER_LOSSES, data_of, example, parsed, train, training_of
 from worker.engine.evaluation import predictions
 from worker.engine.hooks import EvaluationMode
 from worker.engine.progress import Progress
@@ -44,19 +44,19 @@ numbers = arrays.arrays(np.float32, (2, 7), elements=st.floats(-4, 4, width=32))
 
 @pytest.mark.parametrize("delta", [None, 0.5, 1.0, 3.0])
 @settings(deadline=None)
-@given(said=numbers, true=numbers)
+@given(predicted=numbers, target=numbers)
 def test_losses_and_their_gradients_are_torchs(
-    delta: float | None, said: np.ndarray[Any, Any], true: np.ndarray[Any, Any]
+    delta: float | None, predicted: np.ndarray[Any, Any], target: np.ndarray[Any, Any]
 ) -> None:
     part: Squared | Huber = Squared() if delta is None else Huber(delta=delta)
     loss: Stacked[Any] = Stacked([part, part], device=CPU, dtype=torch.float32)
-    y = torch.from_numpy(true)
-    z = torch.from_numpy(said).unsqueeze(2).requires_grad_()
+    y = torch.from_numpy(target)
+    z = torch.from_numpy(predicted).unsqueeze(2).requires_grad_()
     theirs = torch.nn.MSELoss(reduction="none") if delta is None else torch.nn.HuberLoss(reduction="none", delta=delta)
-    wanted = theirs(z.squeeze(2), y)
-    (gradient,) = torch.autograd.grad(wanted.sum() / 7, z)
+    expected = theirs(z.squeeze(2), y)
+    (gradient,) = torch.autograd.grad(expected.sum() / 7, z)
     with torch.no_grad():
-        torch.testing.assert_close(loss.maths.lost(loss, z, y, None), wanted)
+        torch.testing.assert_close(loss.maths.lost(loss, z, y, None), expected)
         torch.testing.assert_close(loss.maths.pull(loss, z, y, None, 7), gradient)
         mixed = y.unsqueeze(2) + 1
         torch.testing.assert_close(loss.maths.lost(loss, z, y, mixed), theirs(z.squeeze(2), y + 1))
@@ -71,12 +71,12 @@ def test_a_step_is_the_step_that_autograd_takes(loss: dict[str, Any] | None) -> 
     chosen = progress.batches.order[0, :16]
     x, y = progress.data.batch(chosen[None])[0], progress.data.y[chosen]
     hidden = torch.relu(torch.nn.functional.linear(x, before["layers.0.weight"], before["layers.0.bias"]))
-    said = torch.nn.functional.linear(hidden, before["layers.1.weight"], before["layers.1.bias"]).squeeze(1)
+    predicted = torch.nn.functional.linear(hidden, before["layers.1.weight"], before["layers.1.bias"]).squeeze(1)
     theirs = torch.nn.HuberLoss() if (loss or {}).get("kind") == "huber" else torch.nn.MSELoss()
-    wanted = theirs(said, y)
-    gradients = torch.autograd.grad(wanted, list(before.values()))
+    expected = theirs(predicted, y)
+    gradients = torch.autograd.grad(expected, list(before.values()))
     progress.train_step(1)
-    torch.testing.assert_close(progress.losses()[0][0], wanted.detach().double(), rtol=1e-5, atol=0)
+    torch.testing.assert_close(progress.losses()[0][0], expected.detach().double(), rtol=1e-5, atol=0)
     for (name, start), gradient in zip(before.items(), gradients, strict=True):
         torch.testing.assert_close(stack.parameters[name][0], start.detach() - 0.1 * gradient, rtol=1e-5, atol=1e-6)
 
@@ -87,12 +87,12 @@ def test_scores_are_scikit_learns_on_every_part_of_the_data() -> None:
     *_, (result,) = training_of([spec], data).epochs()
     parts = {"train": data.training(len(data)), "val": data.validation, "test": data.test}
     for name, split in parts.items():
-        said = predictions(result.stack, split, EvaluationMode(result.stack))[0, :, 0].numpy()
+        predicted = predictions(result.stack, split, EvaluationMode(result.stack))[0, :, 0].numpy()
         suffix = "_eval" if name == "train" else ""
-        assert result.metrics[f"{name}.r2{suffix}"] == pytest.approx(r2_score(split.y.numpy(), said), rel=1e-5)
-        wanted = root_mean_squared_error(split.y.numpy(), said)
-        assert result.metrics[f"{name}.rmse{suffix}"] == pytest.approx(wanted, rel=1e-5)
-        assert result.metrics[f"{name}.loss{suffix}"] == pytest.approx(wanted**2, rel=1e-5)
+        assert result.metrics[f"{name}.r2{suffix}"] == pytest.approx(r2_score(split.y.numpy(), predicted), rel=1e-5)
+        expected = root_mean_squared_error(split.y.numpy(), predicted)
+        assert result.metrics[f"{name}.rmse{suffix}"] == pytest.approx(expected, rel=1e-5)
+        assert result.metrics[f"{name}.loss{suffix}"] == pytest.approx(expected**2, rel=1e-5)
     assert not any("accuracy" in name or name.endswith(".error") for name in result.metrics if "coef" not in name)
 
 
@@ -139,8 +139,8 @@ def test_the_linear_data_are_what_their_equation_says() -> None:
     residual = y - x.astype(float) @ known
     assert residual.std() == pytest.approx(0.5, rel=0.05)
     assert np.corrcoef(residual, y - residual)[0, 1] == pytest.approx(0, abs=0.07)
-    seen, wanted = np.corrcoef(x.T), 0.7 ** np.abs(np.subtract.outer(np.arange(30), np.arange(30)))
-    np.testing.assert_allclose(seen, wanted, atol=0.1)
+    observed, expected = np.corrcoef(x.T), 0.7 ** np.abs(np.subtract.outer(np.arange(30), np.arange(30)))
+    np.testing.assert_allclose(observed, expected, atol=0.1)
     np.testing.assert_allclose(x.std(0), 1, atol=0.08)
     assert (
         LinearData(features=30, informative=6, data_seed=1).digest() != LinearData(features=30, informative=6).digest()
@@ -175,9 +175,9 @@ def test_only_a_linear_model_without_scaled_evaluation_has_coefficients() -> Non
 def test_runs_that_differ_in_delta_share_a_stack_and_keep_their_bits() -> None:
     specs = [parsed({**SMALL, "loss": {"kind": "huber", "delta": delta}, "seed": 3}) for delta in (0.3, 1.0, 5.0)]
     assert len({stack_key(spec) for spec in specs}) == 1
-    together = train(specs, most=MOST_RUNS)
+    together = train(specs, most=MAX_RUNS)
     for i, spec in enumerate(specs):
-        assert train([spec], names=[str(i)], most=MOST_RUNS)[str(i)] == together[str(i)]
+        assert train([spec], names=[str(i)], most=MAX_RUNS)[str(i)] == together[str(i)]
     assert len({epochs[-1][2] for epochs in together.values()}) == 3
 
 
@@ -216,9 +216,9 @@ REFUSED: list[tuple[dict[str, Any], tuple[str | int, ...], str]] = [
 def test_what_means_nothing_for_numbers_is_refused_where_it_stands(
     changes: dict[str, Any], place: tuple[str | int, ...], message: str
 ) -> None:
-    found = list(parsed({**SMALL, **changes}).objections())
-    assert [where for where, _ in found] == [place]
-    assert message in found[0][1].message
+    objections = list(parsed({**SMALL, **changes}).objections())
+    assert [where for where, _ in objections] == [place]
+    assert message in objections[0][1].message
 
 
 def test_every_other_regularizer_trains_on_numbers() -> None:

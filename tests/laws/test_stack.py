@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.laws.strategies import (
     CPU,
     HOME,
-    MOST_RUNS,
+    MAX_RUNS,
     Trained,
     data_of,
     enter_route,
@@ -49,8 +49,8 @@ generated = settings(
 )
 
 
-class Seen:
-    """What the examples of a law were about: every part must be among them, and most shapes promise bits."""
+class Coverage:
+    """Coverage of the examples of a law: every part must be among them, and most shapes promise bits."""
 
     def __init__(self) -> None:
         self.kinds: set[str] = set()
@@ -66,8 +66,8 @@ class Seen:
 
     def check(self, optimizer: str) -> None:
         assert len(self.promised) >= EXAMPLES
-        wanted = {f"optimizer/{optimizer}", *(f"regularizers/{kind}" for kind in falling_to(optimizer))}
-        assert self.kinds >= wanted, f"never generated: {sorted(wanted - self.kinds)}"
+        expected = {f"optimizer/{optimizer}", *(f"regularizers/{kind}" for kind in falling_to(optimizer))}
+        assert self.kinds >= expected, f"never generated: {sorted(expected - self.kinds)}"
         # Where the last batch has a single row, the libraries take other ways, and the probe rightly promises nothing.
         assert sum(self.promised) >= 0.6 * len(self.promised)
         assert self.folds, "no stack was of a fold"
@@ -78,34 +78,34 @@ about_every_part = pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
 
 def law_1(specs: list[RunSpec], chosen: Iterable[int], whole: Trained | None = None) -> None:
     """A run alone is the run in any stack, at any place; ``whole``: what came of the stack, where that is known."""
-    whole = whole or train(specs, most=MOST_RUNS)
+    whole = whole or train(specs, most=MAX_RUNS)
     for i in chosen:
-        assert train([specs[i]], names=[str(i)], most=MOST_RUNS)[str(i)] == whole[str(i)]
+        assert train([specs[i]], names=[str(i)], most=MAX_RUNS)[str(i)] == whole[str(i)]
 
 
 def law_2(specs: list[RunSpec], whole: Trained | None = None) -> None:
     """One thread is two threads."""
-    assert train(specs, threads=2, most=MOST_RUNS) == (whole or train(specs, threads=1, most=MOST_RUNS))
+    assert train(specs, threads=2, most=MAX_RUNS) == (whole or train(specs, threads=1, most=MAX_RUNS))
 
 
 def law_3(specs: list[RunSpec], epoch: int, whole: Trained | None = None) -> None:
     """A run stopped and resumed is the run never stopped."""
-    whole = whole or train(specs, most=MOST_RUNS)
+    whole = whole or train(specs, most=MAX_RUNS)
     data = data_of(specs[0])
-    kept: dict[str, dict[str, torch.Tensor]] = {}
+    weights: dict[str, dict[str, torch.Tensor]] = {}
     for results in training_of(specs, data).epochs():
         if results[0].epoch == epoch:
-            kept = {
+            weights = {
                 r.member.run_id: {n: t.clone() for n, t in r.stack.tensors(r.position).items()}
                 for r in results
                 if r.ended is None
             }
             break
-    if not kept:
+    if not weights:
         return  # all had diverged
-    resumed = training_of([specs[int(i)] for i in reversed(kept)], data, list(reversed(kept)), done=epoch)
+    resumed = training_of([specs[int(i)] for i in reversed(weights)], data, list(reversed(weights)), done=epoch)
     for position, member in enumerate(resumed.stack.members):
-        resumed.stack.restore(position, kept[member.run_id])
+        resumed.stack.restore(position, weights[member.run_id])
     for results in resumed.epochs():
         for result in results:
             number, metrics, digest = whole[result.member.run_id][result.epoch - 1]
@@ -114,9 +114,9 @@ def law_3(specs: list[RunSpec], epoch: int, whole: Trained | None = None) -> Non
 
 
 def law_4(body: dict[str, Any], neutral: dict[str, Any]) -> None:
-    """A neutral part is no part."""
-    (without,) = train([parsed(body)], most=MOST_RUNS).values()
-    (with_it,) = train([parsed({**body, "regularizers": [neutral]})], most=MOST_RUNS).values()
+    """A neutral part changes nothing."""
+    (without,) = train([parsed(body)], most=MAX_RUNS).values()
+    (with_it,) = train([parsed({**body, "regularizers": [neutral]})], most=MAX_RUNS).values()
     assert [digest for _, _, digest in with_it] == [digest for _, _, digest in without]
     penalty = {f"penalty.{neutral['kind']}", f"{neutral['kind']}.loss"}
     assert [{k: v for k, v in m.items() if k not in penalty} for _, m, _ in with_it] == [m for _, m, _ in without]
@@ -126,25 +126,25 @@ def law_4(body: dict[str, Any], neutral: dict[str, Any]) -> None:
 @about_every_part
 def test_laws_1_to_3_hold_for_every_generated_stack(optimizer: str) -> None:
     """The same stacks for all three: what takes long, the probe and the whole stack, is then done once."""
-    seen = Seen()
+    coverage = Coverage()
 
     @generated
     @given(stacks(optimizer).flatmap(st.permutations), st.data())
     def laws(specs: list[RunSpec], data: st.DataObject) -> None:
         assert len({stack_key(spec) for spec in specs}) == 1
-        if seen.worth(specs):
-            whole = train(specs, most=MOST_RUNS)
+        if coverage.worth(specs):
+            whole = train(specs, most=MAX_RUNS)
             law_1(specs, data.draw(st.sets(st.sampled_from(range(len(specs))), min_size=1, max_size=3)), whole)
             law_2(specs, whole)
             law_3(specs, data.draw(st.integers(1, 2)), whole)
 
     laws()
-    seen.check(optimizer)
+    coverage.check(optimizer)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(kind for kind, part in REGULARIZERS.items() if part.neutral is not None))
-def test_law_4_a_neutral_part_is_no_part_beside_any_others(kind: str) -> None:
+def test_law_4_a_neutral_part_changes_nothing_beside_any_others(kind: str) -> None:
     tried = list[bool]()
 
     @settings(generated, max_examples=12)
@@ -156,7 +156,7 @@ def test_law_4_a_neutral_part_is_no_part_beside_any_others(kind: str) -> None:
         if list(beside.objections()) or not holds(beside):
             return
         tried.append(True)
-        (without,), (with_it,) = train([bare], most=MOST_RUNS).values(), train([beside], most=MOST_RUNS).values()
+        (without,), (with_it,) = train([bare], most=MAX_RUNS).values(), train([beside], most=MAX_RUNS).values()
         assert [digest for _, _, digest in with_it] == [digest for _, _, digest in without]
 
     law()
@@ -185,7 +185,7 @@ LITTLE = {
     "dataset": {"kind": "fashion_mnist", "train_size": 640, "validation_size": 200},
     "evaluate": {"train": "never", "test": "never"},
 }
-"""What hangs on threads are products of these shapes, not how many there are."""
+"""Results depend on threads through the shapes of products, not through their number."""
 
 
 @pytest.mark.slow
@@ -196,14 +196,14 @@ def test_law_2_holds_where_the_number_of_threads_changes_in_mid_epoch(kind: str)
     free = list[int]()
     for shape in SHAPES[kind]:
         specs = [fashion(seed, model={"kind": kind, **shape}, **LITTLE) for seed in range(3)]
-        steady = train(specs, threads=2, most=MOST_RUNS)
-        route = route_for(specs[0], threads=2, most_runs=MOST_RUNS)
+        steady = train(specs, threads=2, most=MAX_RUNS)
+        route = route_for(specs[0], threads=2, most_runs=MAX_RUNS)
         free.append(route.threads if route.holds else 0)
         route.enter()
         members = [Member(str(i), spec) for i, spec in enumerate(specs)]
         restless = Training(Stack(members, CPU), data_of(specs[0]), pace=Restless(route.threads))
-        seen = [(r.member.run_id, fingerprint(r)) for results in restless.epochs() for r in results]
-        assert seen == [(name, steady[name][epoch][2]) for epoch in range(3) for name in "012"]
+        observed = [(r.member.run_id, fingerprint(r)) for results in restless.epochs() for r in results]
+        assert observed == [(name, steady[name][epoch][2]) for epoch in range(3) for name in "012"]
     assert 2 in free, f"the probe left no shape any freedom: {free}"
 
 
@@ -217,7 +217,7 @@ SMALL = {
 
 
 @pytest.mark.parametrize("kind", sorted(NEUTRAL))
-def test_law_4_a_neutral_part_is_no_part(kind: str) -> None:
+def test_law_4_a_neutral_part_changes_nothing(kind: str) -> None:
     law_4({**SMALL, "optimizer": {"kind": "adam", "lr": 0.01}}, NEUTRAL[kind])
 
 
@@ -318,28 +318,28 @@ def test_the_number_of_gemm_calls_in_a_step_does_not_grow_with_the_stack() -> No
 
 
 def leaving(specs: list[RunSpec], run_id: str) -> tuple[dict[str, list[str]], dict[str, str | None]]:
-    """Every run's fingerprints, and how each ended, where ``run_id`` is told to leave after its first epoch."""
+    """Return every run's fingerprints and outcome, where ``run_id`` leaves the stack after its first epoch."""
     enter_route(specs[0])
     members = [Member(str(i), spec) for i, spec in enumerate(specs)]
     left = list[str]()
     training = Training(Stack(members, CPU), data_of(specs[0]), left=left.extend)
-    seen: dict[str, list[str]] = {member.run_id: [] for member in members}
+    observed: dict[str, list[str]] = {member.run_id: [] for member in members}
     ends: dict[str, str | None] = {}
     for results in training.epochs():
         for result in results:
-            seen[result.member.run_id].append(fingerprint(result))
+            observed[result.member.run_id].append(fingerprint(result))
             ends[result.member.run_id] = result.ended
         if results[0].epoch == 1:
             training.leave(run_id)
     assert left == [run_id]
-    return seen, ends
+    return observed, ends
 
 
 def test_a_run_that_leaves_its_stack_changes_no_bit_of_its_mates() -> None:
     specs = [parsed({**SMALL, "optimizer": {"kind": "adam", "lr": 0.01}, "seed": i}) for i in range(3)]
-    undisturbed = {k: [digest for _, _, digest in epochs] for k, epochs in train(specs, most=MOST_RUNS).items()}
-    seen, _ = leaving(specs, "1")
-    assert seen == {"0": undisturbed["0"], "1": undisturbed["1"][:1], "2": undisturbed["2"]}
+    undisturbed = {k: [digest for _, _, digest in epochs] for k, epochs in train(specs, most=MAX_RUNS).items()}
+    observed, _ = leaving(specs, "1")
+    assert observed == {"0": undisturbed["0"], "1": undisturbed["1"][:1], "2": undisturbed["2"]}
 
 
 def test_a_diverging_mate_ends_alone_and_changes_nothing_else() -> None:
@@ -362,12 +362,12 @@ def test_in_a_stack_one_run_diverges_one_stops_one_is_cancelled_and_the_others_b
     ]
     wide = {**SMALL, "model": {"kind": "mlp", "hidden": [128, 128]}, "epochs": 5}
     specs = [parsed({**wide, "seed": i, **body}) for i, body in enumerate(bodies)]
-    seen, ends = leaving(specs, "3")
+    observed, ends = leaving(specs, "3")
     assert ends == {"0": "finished", "1": "diverged", "2": "stopped_early", "3": None, "4": "finished"}
-    assert 0 < len(seen["2"]) < 5
+    assert 0 < len(observed["2"]) < 5
     for i in (0, 1, 2, 4):
-        (alone,) = train([specs[i]], most=MOST_RUNS).values()
-        assert seen[str(i)] == [digest for _, _, digest in alone], f"run {i}"
+        (alone,) = train([specs[i]], most=MAX_RUNS).values()
+        assert observed[str(i)] == [digest for _, _, digest in alone], f"run {i}"
 
 
 def test_a_step_limit_ends_a_run_inside_an_epoch_and_records_its_steps(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tests.laws.strategies import (
     HOME,
-    MOST_RUNS,
+    MAX_RUNS,
     Trained,
     data_of,
     enter_route,
@@ -94,15 +94,15 @@ def fresh(spec: RunSpec) -> Recalled:
 
 
 def together(specs: list[RunSpec], threads: int = 1) -> Trained:
-    """What comes of the stack."""
-    return train(specs, threads=threads, data=fresh(specs[0]), most=MOST_RUNS)
+    """Train the stack, and return its results."""
+    return train(specs, threads=threads, data=fresh(specs[0]), most=MAX_RUNS)
 
 
 def alone_as_in_a_stack(specs: list[RunSpec], chosen: Iterable[int], whole: Trained | None = None) -> None:
     """Law 1."""
     whole = whole or together(specs)
     for i in chosen:
-        alone = train([specs[i]], data=fresh(specs[i]), names=[str(i)], most=MOST_RUNS)
+        alone = train([specs[i]], data=fresh(specs[i]), names=[str(i)], most=MAX_RUNS)
         assert alone[str(i)] == whole[str(i)]
 
 
@@ -118,13 +118,13 @@ def resumed_as_never_stopped(specs: list[RunSpec], epoch: int, whole: Trained | 
     for results in training.epochs():
         if results[0].epoch == epoch:
             break
-    kept = {r.member.run_id: dict(r.stack.tensors(r.position)) for r in results if r.ended is None}
-    if not kept:
+    weights = {r.member.run_id: dict(r.stack.tensors(r.position)) for r in results if r.ended is None}
+    if not weights:
         return
-    names = list(reversed(kept))
+    names = list(reversed(weights))
     resumed = training_of([specs[int(i)] for i in names], fresh(specs[0]), names, done=epoch)
     for position, name in enumerate(names):
-        resumed.stack.restore(position, kept[name])
+        resumed.stack.restore(position, weights[name])
     rest: Trained = {name: [] for name in names}
     for results in resumed.epochs():
         for result in results:
@@ -163,8 +163,8 @@ def test_law_2_sees_distances_that_depend_on_threads(monkeypatch: pytest.MonkeyP
     find = Memory.nearest
 
     def other(self: Memory, queries: Tensor, most: int, spare: int = nearest.SPARE) -> Tensor:
-        found = find(self, queries, most, spare)
-        return found.flip(1) if torch.get_num_threads() == 2 else found
+        neighbors = find(self, queries, most, spare)
+        return neighbors.flip(1) if torch.get_num_threads() == 2 else neighbors
 
     monkeypatch.setattr(Memory, "nearest", other)
     with pytest.raises(AssertionError):
@@ -186,11 +186,12 @@ def test_blocks_and_changing_threads_change_no_bit(dataset: str, monkeypatch: py
     monkeypatch.setattr(nearest, "BLOCK", 5000)
     assert fresh(specs[0])._memory.block_rows < 20
     enter_route(specs[0], threads=2)
-    seen = [r.metrics for results in training_of(specs, fresh(specs[0]), pace=Restless(2)).epochs() for r in results]
-    assert seen == [metrics for _, metrics, _ in whole]
+    training = training_of(specs, fresh(specs[0]), pace=Restless(2))
+    observed = [r.metrics for results in training.epochs() for r in results]
+    assert observed == [metrics for _, metrics, _ in whole]
 
 
-def test_a_run_that_leaves_while_neighbours_are_looked_up_changes_nothing_for_its_mates(
+def test_a_run_that_leaves_during_the_search_for_neighbors_changes_nothing_for_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     undisturbed = train(SPECS, data=fresh(SPECS[0]))
@@ -206,13 +207,13 @@ def test_a_run_that_leaves_while_neighbours_are_looked_up_changes_nothing_for_it
         return find(self, queries, most, spare)
 
     monkeypatch.setattr(Memory, "nearest", leaving)
-    seen: dict[str, list[str]] = {"0": [], "1": [], "2": []}
+    observed: dict[str, list[str]] = {"0": [], "1": [], "2": []}
     for results in training.epochs():
         assert left == ["1"]
         for result in results:
-            seen[result.member.run_id].append(fingerprint(result))
+            observed[result.member.run_id].append(fingerprint(result))
     digests = {name: [digest for _, _, digest in epochs] for name, epochs in undisturbed.items()}
-    assert seen == {**digests, "1": []}
+    assert observed == {**digests, "1": []}
 
 
 def test_a_longer_run_begins_as_the_shorter_one() -> None:
@@ -228,7 +229,7 @@ def rows(spec: RunSpec) -> tuple[Array, Array, Array, Array]:
     return data.raw.double().numpy(), data.y.numpy(), data.raw_test.double().numpy(), data.test.y.numpy()
 
 
-def told(spec: RunSpec) -> list[tuple[dict[str, float], Tensor]]:
+def predicted(spec: RunSpec) -> list[tuple[dict[str, float], Tensor]]:
     """The metrics of every epoch, and the confusion matrix of the test set."""
     data = fresh(spec)
     training = training_of([spec], data)
@@ -248,15 +249,15 @@ def confusions_by_scikit_learn(spec: RunSpec, *, ranks: bool) -> list[Array]:
     """The confusion matrix for each k; of given ranks as distances, in which nothing is ambiguous, or of the rows."""
     x, labels, q, truth = rows(spec)
     at = ranked(x, q).astype(float) if ranks else q
-    found = []
+    predictions = []
     for k in range(1, spec.epochs + 1):
         if ranks:
             classifier = KNeighborsClassifier(k, algorithm="brute", metric="precomputed")
             predicted = classifier.fit(np.zeros((len(x), len(x))), labels).predict(at)
         else:
             predicted = KNeighborsClassifier(k, algorithm="brute").fit(x, labels).predict(at)
-        found.append(confusion_matrix(truth, predicted, labels=range(len(spec.dataset.classes))))
-    return found
+        predictions.append(confusion_matrix(truth, predicted, labels=range(len(spec.dataset.classes))))
+    return predictions
 
 
 def knn(dataset: dict[str, Any], epochs: int = 50) -> RunSpec:
@@ -271,8 +272,8 @@ NOISY = {"kind": "digits", "validation_size": 0, "label_noise": 0.3}
 def test_every_k_predicts_what_scikit_learn_does_ties_by_index(dataset: dict[str, Any]) -> None:
     spec = knn(dataset)
     expected = confusions_by_scikit_learn(spec, ranks=True)
-    for (_, counts), wanted in zip(told(spec), expected, strict=True):
-        assert counts.tolist() == wanted.tolist()
+    for (_, counts), matrix in zip(predicted(spec), expected, strict=True):
+        assert counts.tolist() == matrix.tolist()
 
 
 @pytest.mark.slow
@@ -301,7 +302,7 @@ def test_losses_are_those_of_the_votes(dataset: str) -> None:
     mine = np.argsort(ranked(x, x), 1)
     others = np.stack([row[row != i] for i, row in enumerate(mine)])
     cases = {"test.": (order, truth, ""), "train.": (mine, labels, ""), "train.loo": (others, labels, "_loo")}
-    for k, (metrics, _) in enumerate(told(spec), 1):
+    for k, (metrics, _) in enumerate(predicted(spec), 1):
         for name, (near, y, suffix) in cases.items():
             votes = np.stack([(labels[near[:, :k]] == c).sum(1) for c in range(10)], 1)
             p = (votes + 0.1) / (k + 1)
@@ -309,7 +310,7 @@ def test_losses_are_those_of_the_votes(dataset: str) -> None:
             assert metrics[f"{part}.accuracy{suffix}"] == pytest.approx((votes.argmax(1) == y).mean(), abs=1e-12)
             assert metrics[f"{part}.loss{suffix}"] == pytest.approx(-np.log(p[np.arange(len(y)), y]).mean(), rel=1e-6)
         assert metrics["train.loss_eval"] == metrics["train.loss"] == metrics["train.objective"]
-    assert told(spec)[0][0]["train.error"] == 0.0, "a row's nearest neighbour is the row itself"
+    assert predicted(spec)[0][0]["train.error"] == 0.0, "a row's nearest neighbour is the row itself"
 
 
 @settings(max_examples=100, deadline=None)
@@ -322,13 +323,13 @@ def test_losses_are_those_of_the_votes(dataset: str) -> None:
 def test_the_nearest_are_those_of_a_full_sort_whatever_is_equal(count: int, width: int, how: str, seed: int) -> None:
     random = np.random.default_rng(seed)
     shape = (count + 20, width)
-    made: dict[str, Array] = {
+    arrays: dict[str, Array] = {
         "bytes": random.integers(0, 256, shape, np.uint8),
         "few values": random.integers(0, 2, shape, np.uint8) * 255,
         "normal": random.normal(size=shape).astype(np.float32),
         "far off": (1e6 + random.integers(0, 3, shape)).astype(np.float32),
     }
-    both = torch.from_numpy(made[how])
+    both = torch.from_numpy(arrays[how])
     x, q = both[:count], both[count:]
     most = int(random.integers(1, count + 1))
     exact = ranked(x.double().numpy(), q.double().numpy())

@@ -74,7 +74,7 @@ _PHRASES: list[tuple[str, str]] = [
     (r"\bthere (is|are|was|were) (none|nobody)\b", "say which condition holds: if the run has not finished"),
     (r"\bwhat none\b", "name the thing"),
     (r"\bwhat (can|is to|has to|must) (go|come|be done)\b", "name the thing"),
-    (r"\bnone (can|may|is|are|has) \w+", "no + noun"),
+    (r"\b(?-i:none) (can|may|is|are|has) \w+", "no + noun"),
     (r"\b(is|was|are|were) so\b(?! \w+ (that|as)\b)(?! (that|far|much|many|few|long|small|large|big|short))",
      "repeat the condition"),
     (r"\b(come|comes|came|coming) back\b", "returns; is available again"),

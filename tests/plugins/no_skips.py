@@ -1,4 +1,4 @@
-"""In CI a skipped test is a failure: what it needs should have been there. Only ``gpu`` tests may be skipped."""
+"""In CI a skipped test fails, because everything it needs should be installed. Only ``gpu`` tests may be skipped."""
 
 from __future__ import annotations
 

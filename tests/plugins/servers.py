@@ -1,4 +1,4 @@
-"""Servers of others that tests start, from an environment of their own, which ``make test`` makes."""
+"""Third-party servers that tests start, from an environment of their own that ``make test`` creates."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ SERVERS = Path(os.environ.get("FITWELL_TEST_SERVERS") or Path(sys.prefix) / "ser
 
 
 def installed(name: str) -> str:
-    """The command of a server."""
+    """Return the path of a server's command; skips the test if it is not installed."""
     if not (SERVERS / name).exists():
-        pytest.skip(f"{name} is not there: make test installs it")
+        pytest.skip(f"{name} is not installed: make test installs it")
     return str(SERVERS / name)
 
 
 class Gate:
-    """Stands before a server. While it is shut, whoever comes is turned away, and counted."""
+    """A proxy in front of a server. While it is shut, it counts connections and closes them."""
 
     def __init__(self, to: int) -> None:
         self.shut, self.turned_away = False, 0
@@ -50,7 +50,7 @@ class Gate:
                 threading.Thread(target=self._pass, args=(connection,), daemon=True).start()
 
     def _pass(self, client: socket.socket) -> None:
-        """Carry what is said to and fro, piece by piece, so that a shut gate cuts connections too."""
+        """Forward both directions piece by piece, so that a gate that shuts also cuts open connections."""
         with client, contextlib.suppress(OSError):
             if self.shut:
                 self.turned_away += 1
@@ -73,7 +73,7 @@ class Gate:
                 end.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Listen no longer."""
+        """Stop listening."""
         with contextlib.suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
@@ -81,14 +81,14 @@ class Gate:
 
 @dataclass(frozen=True)
 class Storage:
-    """A fresh bucket on a real server, behind a gate of its own."""
+    """An empty bucket on a real server, behind a gate."""
 
     url: str
     environment: Mapping[str, str]
     gate: Gate
 
     def store(self, folder: str) -> S3Store:
-        """What is in a folder, seen by nobody's code but theirs."""
+        """Return a store of a folder, built without the code under test."""
         from obstore.store import S3Store
 
         bucket, _, prefix = self.url.removeprefix("s3://").partition("/")
@@ -96,13 +96,13 @@ class Storage:
             bucket,
             prefix=f"{prefix}/{folder}",
             endpoint=self.environment["AWS_ENDPOINT_URL"],
-            access_key_id="nobody",
+            access_key_id="test",
             secret_access_key="nothing",
             client_options={"allow_http": True},
         )
 
     def names(self, folder: str) -> set[str]:
-        """What there is in a folder."""
+        """Return the names in a folder."""
         import obstore
 
         return {one["path"] for some in obstore.list(self.store(folder)) for one in some}
@@ -110,11 +110,11 @@ class Storage:
 
 @pytest.fixture(scope="session")
 def s3_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """Where a server listens that answers as S3 does."""
+    """The port of a server with the API of S3."""
     command, port = installed("moto_server"), free_port()
     log = tmp_path_factory.mktemp("s3") / "log"
-    with log.open("wb") as said:
-        process = subprocess.Popen([command, "-H", "127.0.0.1", "-p", str(port)], stdout=said, stderr=said)
+    with log.open("wb") as output:
+        process = subprocess.Popen([command, "-H", "127.0.0.1", "-p", str(port)], stdout=output, stderr=output)
 
     def ready() -> bool:
         assert process.poll() is None, log.read_text()
@@ -138,7 +138,7 @@ def storage(s3_port: int) -> Iterator[Storage]:
     environment = {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{gate.port}",
         "AWS_ALLOW_HTTP": "true",
-        "AWS_ACCESS_KEY_ID": "nobody",
+        "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "nothing",
     }
     yield Storage(f"s3://{bucket}/some/where", environment, gate)

@@ -26,7 +26,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 @pytest.fixture(scope="module")
 def admin(served: Serving) -> Iterator[fitwell.Client]:
-    (secret,) = SECRET.findall(served.said())
+    (secret,) = SECRET.findall(served.output())
     with fitwell.Client(served.client.transport.url, secret) as client:
         yield client
 

@@ -59,7 +59,7 @@ class Fault:
             log.write(f"{point} {self._side} {_caller()}\n")
         if self._deed == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
-        if self._deed == "stop":  # until somebody lets it go on
+        if self._deed == "stop":  # until the test resumes it
             os.kill(os.getpid(), signal.SIGSTOP)
             return
         raise OSError(int(self._deed), os.strerror(int(self._deed)))
@@ -77,7 +77,7 @@ def _caller() -> str:
     return "?"
 
 
-def _taken(directory: Path) -> Fault | None:
+def _planned(directory: Path) -> Fault | None:
     """The first plan that is left for this process's role."""
     command = sys.orig_argv
     role = ROLES.get(command[command.index("-m") + 1]) if "-m" in command[:-1] else None
@@ -100,12 +100,12 @@ def _install(fault: Fault) -> None:
             writes = connection.get_execution_options().get("write", True)
             (writing if writes else plain)(connection)
 
-        setattr(Connection, "_commit_impl", commit)  # noqa: B010 - a method of the library's own, which has no such hook
+        setattr(Connection, "_commit_impl", commit)  # noqa: B010 - private: SQLAlchemy has no hook here
     os.fsync = fault.around("fsync", os.fsync, lambda fd: str(Path(f"/proc/self/fd/{fd}").readlink()))
     os.replace = fault.around("replace", os.replace, lambda _, target: str(target))
 
 
 if directory := os.environ.get("FITWELL_TEST_FAULTS"):
-    taken = _taken(Path(directory))
-    if taken is not None:
-        _install(taken)
+    fault = _planned(Path(directory))
+    if fault is not None:
+        _install(fault)

@@ -74,8 +74,8 @@ def test_a_study_that_has_finished_is_told(client: TestClient, there: Receiver) 
     study_id = client.post("/v1/studies", json={"base": body(), "seeds": 3}).json()["id"]
     client.post(f"/v1/studies/{study_id}/cancel")
     (came,) = eventually(lambda: there.came)
-    assert came.told["data"] == {"study_id": study_id, "status": "finished"}
-    assert StudyMessage.model_validate(came.told).model_dump() == came.told
+    assert came.payload["data"] == {"study_id": study_id, "status": "finished"}
+    assert StudyMessage.model_validate(came.payload).model_dump() == came.payload
     time.sleep(0.3)
     assert len(there.came) == 1
 
