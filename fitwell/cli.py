@@ -17,42 +17,44 @@ from fitwell.spec_files import SpecFileError
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Train what a spec describes and learn, honestly, whether it fits.",
+    help="Train models from specs, and find out whether they fit.",
     epilog=HELP,
     pretty_exceptions_enable=False,
 )
 PANELS = {
-    "Begin": (serve.serve, demo.demo, init.init, doctor.doctor),
+    "Getting started": (demo.demo, init.init, serve.serve, doctor.doctor),
     "Runs": (
-        submit.submit, validate.validate, browse.ls, browse.show, browse.watch, browse.history, models.download,
-        control.cancel, control.rm, export.export, export.report, control.pause, control.resume, control.retry,
-        control.extend, control.verify, browse.logs,
+        submit.submit, browse.ls, browse.show, browse.watch, browse.history, browse.diagnose, browse.logs,
+        control.pause, control.resume, control.cancel, control.retry, control.extend, control.verify, control.rm,
     ),
-    "Studies": (studies.study, studies.studies, studies.seeds, studies.compare, studies.choose, browse.diagnose),
-    "What there is": (catalog.catalog, schema.schema),
-    "Serve": (serve.api, serve.worker, backup.backup, mcp.mcp, completion.completion),
+    "Studies": (studies.study, studies.studies, studies.seeds, studies.compare, studies.choose),
+    "Specs and data": (validate.validate, catalog.catalog, schema.schema),
+    "Models and exports": (models.download, export.export, export.report),
+    "Server": (serve.api, serve.worker, backup.backup),
+    "Integrations": (mcp.mcp, completion.completion),
 }  # fmt: skip
+"""Commands by panel of the help, in order."""
 for panel, commands in PANELS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
-app.add_typer(data.app, name="data", rich_help_panel="What there is")
-app.add_typer(tokens.app, name="token", rich_help_panel="Serve")
-app.add_typer(webhooks.app, name="webhook", rich_help_panel="Serve")
+app.add_typer(data.app, name="data", rich_help_panel="Specs and data")
+app.add_typer(tokens.app, name="token", rich_help_panel="Server")
+app.add_typer(webhooks.app, name="webhook", rich_help_panel="Integrations")
 
 
 def main() -> None:
-    """Run the command line; a refusal is a sentence and an exit code, never a traceback."""
+    """Run the command line; errors become a message and an exit code, without a traceback."""
     try:
         app(prog_name="fitwell")
     except FitwellError as error:
-        _say(str(error))
-        sys.exit(code_of(error))
+        print(f"fitwell: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(exit_code_for(error))
     except KeyboardInterrupt:
         sys.exit(128 + 2)
 
 
-def code_of(error: FitwellError) -> Exit:
-    """The exit code that stands for an error."""
+def exit_code_for(error: FitwellError) -> Exit:
+    """Return the exit code for an error."""
     for kind, code in (
         (Refused, Exit.REFUSED),
         (Unreachable, Exit.UNREACHABLE),
@@ -65,10 +67,6 @@ def code_of(error: FitwellError) -> Exit:
         if isinstance(error, kind):
             return code
     return Exit.RUN_FAILED
-
-
-def _say(message: str) -> None:
-    print(f"fitwell: {message}", file=sys.stderr)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -1,25 +1,29 @@
-"""Conditions on the figures of a run, for pipelines: ``val.loss > 0.4``."""
+"""Conditions on the metrics of a run, for pipelines: ``val.loss > 0.4``."""
 
 from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
 
+from fitwell.client import Client
+from fitwell.metric_names import condition_names, metric_names
 from fitwell.run import Run
 from fitwell.spec_files import SpecFileError
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le, "==": operator.eq, "!=": operator.ne,
 }  # fmt: skip
-WRITTEN = re.compile(r"\s*([A-Za-z_][\w.]*)\s*(>=|<=|==|!=|>|<)\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*")
+PATTERN = re.compile(r"\s*([A-Za-z_][\w.]*)\s*(>=|<=|==|!=|>|<)\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*")
 EXAMPLE = 'such as "val.loss > 0.4", "best.value >= 0.3" or "test.accuracy < 0.9"'
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A figure of a run, a comparison and a number."""
+    """A comparison of a run's metric with a number."""
 
     text: str
     name: str
@@ -27,38 +31,69 @@ class Condition:
     limit: float
 
     @classmethod
-    def read(cls, text: str) -> Condition:
-        """The condition in a text.
+    def parse(cls, text: str) -> Condition:
+        """Return the condition in a text.
 
         Raises:
-            SpecFileError: it is none.
+            SpecFileError: The text is not a metric, an operator and a number.
         """
-        found = WRITTEN.fullmatch(text)
+        match = PATTERN.fullmatch(text)
         try:
-            limit = float(found[3]) if found else None
+            limit = float(match[3]) if match else None
         except ValueError:
             limit = None
-        if found is None or limit is None:
-            raise SpecFileError(f"--fail-if takes a figure, a comparison and a number, {EXAMPLE}; not {text!r}.")
-        return cls(text.strip(), found[1], OPERATORS[found[2]], limit)
+        if match is None or limit is None:
+            raise SpecFileError(f"Invalid --fail-if {text!r}. Use a metric, an operator and a number, {EXAMPLE}.")
+        return cls(text.strip(), match[1], OPERATORS[match[2]], limit)
 
-    def told(self, run: Run) -> str | None:
-        """Why it holds of a run, in a sentence; None where it does not. What is no number is no good either.
+    def check_name(self, names: Collection[str]) -> None:
+        """Check that the condition uses one of these names.
 
         Raises:
-            SpecFileError: the run has no such figure.
+            SpecFileError: It uses another name; the message suggests the nearest one.
         """
-        value = self._value(run)
+        if self.name in names:
+            return
+        near = get_close_matches(self.name, sorted(names), n=1)
+        known = ", ".join(sorted(name for name in names if not name.startswith("last.")))
+        advice = f"Did you mean {near[0]!r}?" if near else f"Its metrics are {known}."
+        raise SpecFileError(f"--fail-if {self.text!r}: The run does not record {self.name!r}. {advice}")
+
+    def violation(self, run: Run) -> str | None:
+        """Return why the run meets the condition, or None if it does not. A metric that is not finite meets any.
+
+        Raises:
+            SpecFileError: The run did not record the metric.
+        """
+        values = _values(run)
+        self.check_name(values)
+        value = values[self.name]
         if value is None:
-            return f"{self.name} is no number after the last epoch, so {self.text!r} cannot be denied"
+            return f"{self.name} is not a finite number, which meets {self.text!r}"
         return f"{self.name} is {value:.6g}: {self.text}" if self.compare(value, self.limit) else None
 
-    def _value(self, run: Run) -> float | None:
-        figures: dict[str, float | None] = {**run.last, **{f"last.{name}": value for name, value in run.last.items()}}
-        if run.best is not None:
-            best = run.best
-            figures |= {"best.value": best.value, "best.epoch": float(best.epoch), f"best.{best.metric}": best.value}
-        if self.name not in figures:
-            known = ", ".join(sorted(name for name in figures if not name.startswith("last.")))
-            raise SpecFileError(f"--fail-if {self.text!r}: the run has no figure {self.name!r}; it has {known}.")
-        return figures[self.name]
+
+def check_conditions(client: Client, conditions: Collection[Condition], body: dict[str, Any]) -> None:
+    """Check that a run with this body will record the metrics of all conditions; submits nothing.
+
+    Raises:
+        InvalidRequest: The body is not a valid run.
+        SpecFileError: A condition uses a metric that the run will not record.
+    """
+    if not conditions:
+        return
+    spec = client.runs.validate(**body).spec
+    dataset = spec["dataset"]
+    task = client.datasets.get(dataset.get("id") or dataset["kind"]).task
+    names = condition_names(metric_names(spec, task))
+    for condition in conditions:
+        condition.check_name(names)
+
+
+def _values(run: Run) -> dict[str, float | None]:
+    """Return the values that conditions can use, by name."""
+    values: dict[str, float | None] = {**run.last, **{f"last.{name}": value for name, value in run.last.items()}}
+    if run.best is not None:
+        best = run.best
+        values |= {"best.value": best.value, "best.epoch": float(best.epoch), f"best.{best.metric}": best.value}
+    return values

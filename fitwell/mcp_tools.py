@@ -1,7 +1,7 @@
-"""Fitwell for assistants: a few tools, by the Model Context Protocol.
+"""Tools for assistants over the Model Context Protocol.
 
-Five of them read. Three change something, and are offered only where a token with the scope ``write`` was given: a
-server that needs no token is not changed because of that.
+Five tools read. Three tools write and are offered only with a token that has the scope ``write``, so an assistant
+cannot change a server that requires no token.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from pydantic import Field
 from fitwell.client import Client
 from fitwell.errors import FitwellError, NotInstalled
 
-MOST_POINTS = 60
-"""Epochs of a history that are told, evenly spread; an assistant reads no thousand."""
+MAX_POINTS = 60
+"""Maximum number of epochs in a history, evenly spaced, to keep responses short."""
 INSTRUCTIONS = (
-    "Fitwell trains neural networks from specs and says whether they overfit. A spec names parts (catalog lists them); "
-    "a study trains arms over paired seeds and compares them honestly: 'undecided' is an answer."
+    "Fitwell trains neural networks from specs and diagnoses overfitting. A spec is made of parts (see catalog); "
+    "a study trains arms over paired seeds and compares them statistically; 'undecided' is a valid verdict."
 )
 Spec = Annotated[
     dict[str, Any],
@@ -32,47 +32,49 @@ StudyID = Annotated[str, Field(description="study_…")]
 
 
 def serve(client: Client, *, read_only: bool) -> None:
-    """Offer the tools on standard input and output, until that is closed.
+    """Serve the tools on standard input and output until it is closed.
 
     Raises:
-        NotInstalled: there is no package mcp.
+        NotInstalled: The package mcp is not installed.
     """
     try:
         package = import_module("mcp.server.mcpserver")
     except ModuleNotFoundError as error:
-        raise NotInstalled("This needs the package mcp: pip install 'fitwell[mcp]'") from error
+        raise NotInstalled("mcp is not installed. Install it with: pip install 'fitwell[mcp]'") from error
     writes = not read_only and may_write(client)
     server = package.MCPServer("fitwell", instructions=INSTRUCTIONS, log_level="WARNING")
-    refusal = import_module("mcp.server.mcpserver.exceptions").ToolError
+    tool_error = import_module("mcp.server.mcpserver.exceptions").ToolError
     hints = import_module("mcp.types").ToolAnnotations
     tools = Tools(client)
     for tool in (*tools.reading, *(tools.writing if writes else ())):
         reads = tool in tools.reading
-        server.tool(annotations=hints(read_only_hint=reads, destructive_hint=False))(_told(tool, refusal))
+        server.tool(annotations=hints(read_only_hint=reads, destructive_hint=False))(
+            _with_tool_errors(tool, tool_error)
+        )
     server.run("stdio")
 
 
 def may_write(client: Client) -> bool:
-    """Whether a token was given, and lets its bearer change things."""
+    """Return whether the client has a token with the scope ``write``."""
     me = client.tokens.me()
     return me.token is not None and "write" in me.scopes
 
 
-def _told(tool: Any, refusal: type[Exception]) -> Any:
-    """The tool, whose refusals are sentences that an assistant can act on."""
+def _with_tool_errors(tool: Any, tool_error: type[Exception]) -> Any:
+    """Return the tool with errors of this package converted to MCP tool errors."""
 
     @functools.wraps(tool)
-    def told(*arguments: Any, **options: Any) -> Any:
+    def wrapper(*arguments: Any, **options: Any) -> Any:
         try:
             return tool(*arguments, **options)
         except FitwellError as error:
-            raise refusal(str(error)) from error
+            raise tool_error(str(error)) from error
 
-    return told
+    return wrapper
 
 
 class Tools:
-    """What an assistant can ask of a server."""
+    """The tools; their docstrings and annotations are what assistants see."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -82,15 +84,16 @@ class Tools:
     def catalog(
         self, family: Annotated[str, Field(description="datasets, models, regularizers, optimizers, schedules, stops")]
     ) -> list[dict[str, Any]]:
-        """The parts of a family that a spec can name: kind, what it does, and the JSON schema of its fields."""
-        found = self._client.catalog()
-        if family not in type(found).model_fields:
-            raise FitwellError(f"There is no family {family!r}; there are {', '.join(type(found).model_fields)}.")
-        return [part.model_dump(include={"kind", "summary", "missing", "json_schema"}) for part in found[family]]
+        """List the parts of a family: kind, summary, and the JSON Schema of its fields."""
+        catalog = self._client.catalog()
+        families = list(type(catalog).model_fields)
+        if family not in families:
+            raise FitwellError(f"Unknown family {family!r}. Families: {', '.join(families)}.")
+        return [part.model_dump(include={"kind", "summary", "missing", "json_schema"}) for part in catalog[family]]
 
     def list_runs(
         self,
-        filter: Annotated[  # noqa: A002 - the route's word
+        filter: Annotated[  # noqa: A002 - the name of the query parameter
             str | None, Field(description='status = "succeeded" AND spec.optimizer.lr >= 0.1 AND best.value < 0.3')
         ] = None,
         sort: Annotated[
@@ -98,32 +101,32 @@ class Tools:
         ] = None,
         limit: Annotated[int, Field(ge=1, le=100)] = 20,
     ) -> list[dict[str, Any]]:
-        """Runs, newest first: status, figures and what each is called."""
-        shown = {"id", "name", "status", "labels", "study_id", "arm", "seed", "progress", "best", "last", "created_at"}
+        """List runs, newest first, with status and metrics."""
+        fields = {"id", "name", "status", "labels", "study_id", "arm", "seed", "progress", "best", "last", "created_at"}
         runs = self._client.runs.list(filter=filter, sort=sort, limit=limit)
-        return [run.model_dump(mode="json", include=shown) for run in runs]
+        return [run.model_dump(mode="json", include=fields) for run in runs]
 
     def get_run(self, run_id: RunID) -> dict[str, Any]:
-        """A run with its spec and figures, and the diagnosis of its curves: fits, underfits, overfits, and so on."""
+        """Return a run with its spec, metrics and diagnosis: fits, underfits, overfits and so on."""
         run = self._client.runs.get(run_id)
         return {**run.model_dump(mode="json"), "diagnosis": run.diagnosis().model_dump(mode="json")}
 
     def get_history(
         self, run_id: RunID, metrics: Annotated[str | None, Field(description="train.loss,val.loss")] = None
     ) -> dict[str, Any]:
-        """The losses of a run over its epochs; of many epochs some, evenly spread."""
-        params = {"max_points": MOST_POINTS, **({} if metrics is None else {"metrics": metrics})}
+        """Return the metrics of a run by epoch; long histories are downsampled evenly."""
+        params = {"max_points": MAX_POINTS, **({} if metrics is None else {"metrics": metrics})}
         path = self._client.runs.get(run_id).path
-        told: dict[str, Any] = self._client.transport.request("GET", f"{path}/history", params=params).json()
-        return told
+        history: dict[str, Any] = self._client.transport.request("GET", f"{path}/history", params=params).json()
+        return history
 
     def compare_study(
         self,
         study_id: StudyID,
-        metric: Annotated[str | None, Field(description="Default: what the study was made for")] = None,
+        metric: Annotated[str | None, Field(description="Default: the study's metric")] = None,
         at: Annotated[str | None, Field(description="best, last or epoch:N")] = None,
     ) -> dict[str, Any]:
-        """The arms of a study against its baseline: means, paired differences, corrected p, and a verdict on each."""
+        """Compare the arms of a study with its baseline: means, paired differences, corrected p-values and verdicts."""
         study = self._client.studies.get(study_id)
         return {
             "status": study.status,
@@ -132,7 +135,7 @@ class Tools:
         }
 
     def submit_run(self, spec: Spec, name: str | None = None, validate_only: bool = False) -> dict[str, Any]:
-        """Submit a run and return at once; with validate_only, only say what it would cost, or what is wrong."""
+        """Submit a run without waiting for it; with validate_only, only check the spec and estimate its cost."""
         if validate_only:
             return self._client.runs.validate(**spec).model_dump(mode="json")
         body: dict[str, Any] = spec if name is None else {**spec, "name": name}
@@ -144,18 +147,18 @@ class Tools:
         arms: Annotated[
             dict[str, dict[str, Any]],
             Field(
-                description='By name, a merge patch of the base: {"plain": {}, "dropout": {"regularizers_add": […]}}'
+                description='Merge patches of the base by arm name: {"plain": {}, "dropout": {"regularizers_add": […]}}'
             ),
         ],
         seeds: Annotated[
-            int, Field(ge=1, description="Below 6 no difference can be significant; 8 is a good start")
+            int, Field(ge=1, description="Number of seeds; significance needs at least 6, 8 is a good default")
         ] = 8,
         name: str | None = None,
     ) -> dict[str, Any]:
-        """Train arms over paired seeds, to compare them; returns at once."""
-        made = self._client.studies.create(name=name, base=base, arms=arms, seeds=seeds)
-        return made.model_dump(mode="json")
+        """Submit a study that compares arms over paired seeds, without waiting for it."""
+        study = self._client.studies.create(name=name, base=base, arms=arms, seeds=seeds)
+        return study.model_dump(mode="json")
 
     def cancel_run(self, run_id: RunID) -> dict[str, Any]:
-        """Ask a run to end; what was measured stays."""
+        """Cancel a run; its history is kept."""
         return self._client.runs.get(run_id).cancel().model_dump(mode="json", exclude={"spec"})

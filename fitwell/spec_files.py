@@ -1,4 +1,4 @@
-"""Spec files: YAML, TOML or JSON, and changes to them from the command line."""
+"""Spec files in YAML, TOML or JSON, and changes to them from the command line."""
 
 from __future__ import annotations
 
@@ -16,87 +16,127 @@ import yaml
 from fitwell.errors import FitwellError
 
 
-class Reader(yaml.SafeLoader):
-    """YAML whose numbers are numbers: by PyYAML's rules ``1e-3`` is a text."""
+class SpecFileError(FitwellError):
+    """A spec file or an option on the command line is invalid."""
 
 
-Reader.add_implicit_resolver(
+class DuplicateKey(ValueError):
+    """A mapping sets the same key twice."""
+
+
+class Loader(yaml.SafeLoader):
+    """A YAML loader that refuses duplicate keys and reads ``1e-3`` as a number, which PyYAML reads as text."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Return the next mapping; a merge key (``<<``) may repeat keys that the mapping sets itself.
+
+        Raises:
+            DuplicateKey: The mapping sets a key twice.
+        """
+        node = super().compose_mapping_node(anchor)
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            line = key.start_mark.line + 1
+            if (key.tag, key.value) in lines:
+                first = lines[key.tag, key.value]
+                raise DuplicateKey(f"line {line}: duplicate key {key.value!r}, already set in line {first}")
+            lines[key.tag, key.value] = line
+        return node
+
+
+Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+\Z"), list("-+.0123456789")
 )
 
 
-class SpecFileError(FitwellError):
-    """The file cannot be read as a spec; the message says why."""
-
-
 def load(path: str) -> dict[str, Any]:
-    """The spec in a file, by its ending; ``-`` reads YAML (and so JSON) from standard input.
+    """Return the spec in a file; the format follows from the extension, and ``-`` reads YAML from standard input.
 
     Raises:
-        SpecFileError: there is no such file, it is not well formed, or it holds no mapping that JSON can say.
+        SpecFileError: The file does not exist, is malformed, or is not a mapping of JSON values.
     """
-    named = "standard input" if path == "-" else path
+    source = "standard input" if path == "-" else path
     try:
         text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SpecFileError(f"{named} cannot be read: {error}.") from error
+        raise SpecFileError(f"Cannot read {source}: {error}.") from error
     try:
-        spec = _parsed(path, text)
-        _check(spec, named)
+        spec = _parse(path, text)
+        _check_json(spec, source)
     except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise SpecFileError(f"{named} is not well formed: {' '.join(str(error).split())}.") from error
+        raise SpecFileError(f"{source} is malformed: {_one_line(error)}.") from error
     if not isinstance(spec, dict):
-        raise SpecFileError(f"{named} must hold a mapping with dataset, model and optimizer.")
+        raise SpecFileError(f"{source} must contain a mapping with dataset, model and optimizer.")
     return spec
 
 
-def _check(value: Any, named: str, way: str = "", above: tuple[int, ...] = ()) -> None:
-    """See that JSON can say the value, which stands at ``way`` in what is ``named``."""
-    there = f"{named}: {way or 'the value'}"
-    if id(value) in above:
-        raise SpecFileError(f"{there} holds itself.")
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _check_json(value: Any, source: str, path: str = "", parents: tuple[int, ...] = ()) -> None:
+    """Check that JSON can represent ``value``, which is at ``path`` in ``source``."""
+    place = f"{source}: {path or 'the value'}"
+    if id(value) in parents:
+        raise SpecFileError(f"{place} contains itself.")
     if isinstance(value, dict):
-        for key, one in value.items():
+        for key, item in value.items():
             if not isinstance(key, str):
-                raise SpecFileError(f"{there} has the key {key!r}; a key is a text.")
-            _check(one, named, f"{way}.{key}" if way else key, (*above, id(value)))
+                raise SpecFileError(f"{place} has the key {key!r}; keys must be text.")
+            _check_json(item, source, f"{path}.{key}" if path else key, (*parents, id(value)))
     elif isinstance(value, list):
-        for i, one in enumerate(value):
-            _check(one, named, f"{way}.{i}" if way else str(i), (*above, id(value)))
+        for i, item in enumerate(value):
+            _check_json(item, source, f"{path}.{i}" if path else str(i), (*parents, id(value)))
     elif isinstance(value, float) and not math.isfinite(value):
-        raise SpecFileError(f"{there} is {value}; only finite numbers work.")
+        raise SpecFileError(f"{place} is {value}; numbers must be finite.")
     elif not isinstance(value, str | int | float | None):
-        raise SpecFileError(f"{there} is a {type(value).__name__} ({value}); put quotes around it to make it a text.")
+        raise SpecFileError(f"{place} is a {type(value).__name__} ({value}). Put it in quotes to make it text.")
 
 
-def _parsed(path: str, text: str) -> Any:
+def _parse(path: str, text: str) -> Any:
     if path.endswith(".json"):
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_unique_keys)
     if path.endswith(".toml"):
         return tomllib.loads(text)
-    return yaml.load(text, Reader)  # noqa: S506 - it is a safe one
+    return yaml.load(text, Loader)  # noqa: S506 - a safe loader
 
 
-def change(spec: dict[str, Any], assignments: Sequence[str]) -> None:
-    """Set places of the spec, in place: ``optimizer.lr=0.1``, ``regularizers.0.p=0.3``; values are YAML.
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the pairs of a JSON object as a mapping.
 
     Raises:
-        SpecFileError: there is no ``=``, the path leads nowhere, or the value is none.
+        DuplicateKey: The object sets a key twice.
+    """
+    mapping: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in mapping:
+            raise DuplicateKey(f"duplicate key {key!r}")
+        mapping[key] = value
+    return mapping
+
+
+def apply_changes(spec: dict[str, Any], assignments: Sequence[str]) -> None:
+    """Set fields of the spec in place: ``optimizer.lr=0.1``, ``regularizers.0.p=0.3``; values are YAML.
+
+    Raises:
+        SpecFileError: An assignment has no ``=``, its path does not exist, or its value is malformed.
     """
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not equals:
             raise SpecFileError(f"--set takes path=value, such as optimizer.lr=0.1; {assignment!r} has no '='.")
         *parents, last = path.split(".")
-        place: Any = spec
+        target: Any = spec
         try:
-            value = yaml.load(text, Reader)  # noqa: S506 - it is a safe one
+            value = yaml.load(text, Loader)  # noqa: S506 - a safe loader
         except (ValueError, yaml.YAMLError) as error:
-            raise SpecFileError(f"--set {path}: {text!r} is not well formed.") from error
-        _check(value, f"--set {path}")
+            raise SpecFileError(f"--set {path}: {text!r} is malformed: {_one_line(error)}.") from error
+        _check_json(value, f"--set {path}")
         try:
             for step in parents:
-                place = place[int(step)] if isinstance(place, list) else place.setdefault(step, {})
-            place[int(last) if isinstance(place, list) else last] = value
+                target = target[int(step)] if isinstance(target, list) else target.setdefault(step, {})
+            target[int(last) if isinstance(target, list) else last] = value
         except (LookupError, ValueError, TypeError, AttributeError) as error:
-            raise SpecFileError(f"--set {path}: there is no such place in the spec.") from error
+            raise SpecFileError(f"--set {path}: the spec has no field {path!r}.") from error

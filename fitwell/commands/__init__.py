@@ -1,1 +1,1 @@
-"""The commands of ``fitwell``, a module for each kind of work."""
+"""The commands of ``fitwell``, grouped by what they act on."""

@@ -1,4 +1,4 @@
-"""``completion``: what a shell needs to complete commands and options."""
+"""``completion``: shell completion of commands and options."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typer import completion as completions
 
 
 class Shell(StrEnum):
-    """The shells that can."""
+    """A supported shell."""
 
     BASH = "bash"
     ZSH = "zsh"
     FISH = "fish"
 
 
-def completion(shell: Annotated[Shell, typer.Argument(help="Which shell.")]) -> None:
-    """Print a completion script: eval "$(fitwell completion bash)"; or once for all, fitwell --install-completion."""
+def completion(shell: Annotated[Shell, typer.Argument(help="Name of the shell.")]) -> None:
+    """Print a completion script: eval "$(fitwell completion bash)". To install it, run fitwell --install-completion."""
     script: str = completions.get_completion_script(  # type: ignore[attr-defined]
         prog_name="fitwell", complete_var="_FITWELL_COMPLETE", shell=shell.value
     )

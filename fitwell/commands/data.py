@@ -1,4 +1,4 @@
-"""``data list``, ``fetch``, ``add`` and ``remove``: datasets of this machine, and uploads to a server."""
+"""``data list``, ``fetch``, ``add`` and ``remove``: datasets on this machine, and uploads to a server."""
 
 from __future__ import annotations
 
@@ -22,40 +22,40 @@ from fitwell.exit_codes import Exit
 from fitwell.local import LocalError, module_command
 from fitwell.spec_files import SpecFileError
 
-app = typer.Typer(no_args_is_help=True, help="Datasets of this machine, and uploads to a server.")
+app = typer.Typer(no_args_is_help=True, help="Manage datasets on this machine, and uploads to a server.")
 
 
 @app.command("list")
 def list_data(data_dir: DataDir = DEFAULT_DATA_DIR, url: URL = None, as_json: JSON = False) -> None:
-    """Every dataset of this machine, and what is missing; and the uploads of the server, where one answers."""
-    done = run_module("worker", "data", data_dir=data_dir)
-    if done.returncode:
-        raise LocalError("The datasets could not be listed.")
-    every = [*json.loads(done.stdout), *_uploads(url)]
+    """List the datasets on this machine and the uploads of the server, with missing files."""
+    process = run_module("worker", "data", data_dir=data_dir)
+    if process.returncode:
+        raise LocalError("Listing the datasets failed; see the error above.")
+    datasets = [*json.loads(process.stdout), *_uploads(url)]
     if as_json:
-        typer.echo(json.dumps(every))
+        typer.echo(json.dumps(datasets))
         return
     table = Table("dataset", "rows (train, test)", "shape", "state")
-    for found in every:
-        rows, shape = " + ".join(map(str, found["rows"])), "×".join(map(str, found["shape"]))
-        name = f"{found['name'] or ''} ({found['id']})" if "id" in found else found["kind"]
-        table.add_row(escape(name), rows, shape, found["missing"] or "ready")
+    for dataset in datasets:
+        rows, shape = " + ".join(map(str, dataset["rows"])), "×".join(map(str, dataset["shape"]))
+        name = f"{dataset['name'] or ''} ({dataset['id']})" if "id" in dataset else dataset["kind"]
+        table.add_row(escape(name), rows, shape, dataset["missing"] or "ready")
     Console().print(table)
 
 
 def _uploads(url: str | None) -> list[dict[str, Any]]:
-    """The uploads of the server; none, and a word on it, where no server answers."""
+    """Return the uploads of the server; if it does not respond, print a note and return an empty list."""
     with Client(url) as client:
         try:
             httpx2.get(f"{client.transport.url}/healthz", timeout=1.0)
         except httpx2.TransportError:
-            typer.echo(f"No server answers at {client.transport.url}, so uploads are not listed.", err=True)
+            typer.echo(f"No server responds at {client.transport.url}; uploads are not listed.", err=True)
             return []
         uploads = [dataset for dataset in client.datasets.list() if dataset.source == "uploaded"]
-    same = ("id", "name", "task", "shape", "missing")
+    fields = ("id", "name", "task", "shape", "missing")
     return [
-        {"kind": "uploaded", "rows": [one.rows_train, one.rows_test], **one.model_dump(include=set(same))}
-        for one in uploads
+        {"kind": "uploaded", "rows": [upload.rows_train, upload.rows_test], **upload.model_dump(include=set(fields))}
+        for upload in uploads
     ]
 
 
@@ -63,23 +63,25 @@ def _uploads(url: str | None) -> list[dict[str, Any]]:
 def add(
     file: Annotated[Path, typer.Argument(help=".npz, CSV, Parquet, or a zip of image folders.", dir_okay=False)],
     url: URL = None,
-    name: Annotated[str | None, typer.Option("--name", help="For people; default the file's.")] = None,
-    target: Annotated[str | None, typer.Option("--target", help="Column to predict; default the last.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Display name; default: the file's name.")] = None,
+    target: Annotated[str | None, typer.Option("--target", help="Column to predict; default: the last.")] = None,
     drop: Annotated[list[str] | None, typer.Option("--drop", help="Column to leave out (repeatable).")] = None,
     task: Annotated[str | None, typer.Option("--task", help="classification or regression.")] = None,
-    test_size: Annotated[float | None, typer.Option("--test-size", help="Rows that test: a share or a number.")] = None,
-    order: Annotated[str | None, typer.Option("--order", help="time: the last rows test.")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Decides which rows test.")] = None,
-    grey: Annotated[bool, typer.Option("--grey", help="Make pictures grey.")] = False,
+    test_size: Annotated[float | None, typer.Option("--test-size", help="Fraction or number of test rows.")] = None,
+    order: Annotated[
+        str | None, typer.Option("--order", help="Split order: random, or time to test on the last rows.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of the test split.")] = None,
+    grey: Annotated[bool, typer.Option("--grey", help="Convert images to grayscale.")] = False,
     as_json: JSON = False,
 ) -> None:
-    """Upload a file; what a spec says to train on it is printed."""
+    """Upload a file and print the dataset entry for specs."""
     if not file.is_file():
-        raise SpecFileError(f"There is no file {str(file)!r}.")
-    asked: dict[str, Any] = {"target": target, "drop": drop, "task": task, "test_size": test_size, "order": order}
-    asked |= {"seed": seed, "grey": grey or None}
+        raise SpecFileError(f"File not found: {str(file)!r}.")
+    options: dict[str, Any] = {"target": target, "drop": drop, "task": task, "test_size": test_size, "order": order}
+    options |= {"seed": seed, "grey": grey or None}
     with Client(url) as client:
-        dataset = client.datasets.upload(file, name=name, **{k: v for k, v in asked.items() if v is not None})
+        dataset = client.datasets.upload(file, name=name, **{k: v for k, v in options.items() if v is not None})
     if as_json:
         typer.echo(dataset.model_dump_json())
         return
@@ -92,7 +94,7 @@ def add(
 
 @app.command()
 def remove(dataset_id: str, url: URL = None) -> None:
-    """Delete an upload; refused while runs that have not ended need it."""
+    """Delete an upload; refused while unfinished runs use it."""
     with Client(url) as client:
         client.datasets.get(dataset_id).delete()
     typer.echo(f"{dataset_id} is deleted.")
@@ -100,7 +102,7 @@ def remove(dataset_id: str, url: URL = None) -> None:
 
 @app.command()
 def fetch(kind: str, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Bring a dataset into the data directory, checked."""
+    """Download a dataset into the data directory and verify its checksums."""
     environment = {**os.environ, "FITWELL_DATA_DIR": str(data_dir.expanduser().resolve())}
     command = [*module_command("worker"), "fetch", kind]
     with (
@@ -110,8 +112,8 @@ def fetch(kind: str, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
         task = progress.add_task(kind, total=None)
         assert process.stdout is not None
         for line in process.stdout:
-            said = json.loads(line)
-            progress.update(task, completed=said["done"], total=said["total"], description=said["file"] or kind)
+            status = json.loads(line)
+            progress.update(task, completed=status["done"], total=status["total"], description=status["file"] or kind)
     if process.returncode:
         raise typer.Exit(Exit.USAGE if process.returncode == 2 else Exit.LOCAL)
     typer.echo(f"{kind} is ready.")

@@ -1,4 +1,4 @@
-"""``mcp``: Fitwell as tools of an assistant."""
+"""``mcp``: Fitwell as tools for assistants."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from fitwell.mcp_tools import serve
 def mcp(
     url: URL = None,
     read_only: Annotated[
-        bool, typer.Option("--read-only", help="Offer no tool that submits or cancels, whatever the token allows.")
+        bool, typer.Option("--read-only", help="Offer only tools that read, whatever the token allows.")
     ] = False,
 ) -> None:
-    """Serve tools by the Model Context Protocol on standard input and output; needs the extra named mcp.
+    """Serve tools over the Model Context Protocol on standard input and output; requires the extra mcp.
 
-    They read; where FITWELL_TOKEN holds a token with the scope write, they submit and cancel, too.
+    The tools read; if FITWELL_TOKEN is a token with the scope write, they can also submit and cancel.
     """
     with Client(url) as client:
         serve(client, read_only=read_only)

@@ -1,4 +1,4 @@
-"""``download``: a run's model, and pictures of it."""
+"""``download``: the model and the charts of a run."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def download(
     run_id: RunID,
     name: Annotated[str, typer.Argument(help="model.onnx, model.safetensors, curve.png or .svg, predictions.png.")],
     url: URL = None,
-    to: Annotated[Path | None, typer.Option("--to", help="A file or a folder; by default this one.")] = None,
-    at: Annotated[str | None, typer.Option("--at", help="Of models: best (the default) or last.")] = None,
+    to: Annotated[Path | None, typer.Option("--to", help="File or folder; default: the current folder.")] = None,
+    at: Annotated[str | None, typer.Option("--at", help="Epoch of the model: best (default) or last.")] = None,
 ) -> None:
-    """Fetch a run's model or a picture of it; prints where it is."""
+    """Download a run's model or chart and print the local path."""
     with Client(url) as client:
         run = client.runs.get(run_id)
         try:
             typer.echo(run.download(name, to, **({} if at is None else {"at": at})))
         except OSError as error:
-            raise LocalError(f"The file cannot be written to {to or Path.cwd()} ({error.strerror}).") from error
+            raise LocalError(f"Cannot write to {to or Path.cwd()} ({error.strerror}).") from error

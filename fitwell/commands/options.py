@@ -1,4 +1,4 @@
-"""Options that several commands take."""
+"""Options shared by commands."""
 
 from __future__ import annotations
 
@@ -6,45 +6,45 @@ from typing import Annotated, Any
 
 import typer
 
-from fitwell.spec_files import SpecFileError, change, load
+from fitwell.spec_files import SpecFileError, apply_changes, load
 
-URL = Annotated[str | None, typer.Option("--url", envvar="FITWELL_URL", help="The server's address.")]
-JSON = Annotated[bool, typer.Option("--json", help="For programs: JSON on standard output.")]
+URL = Annotated[str | None, typer.Option("--url", envvar="FITWELL_URL", help="Address of the server.")]
+JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Change the spec: optimizer.lr=0.1 (repeatable)."),
+    typer.Option("--set", metavar="PATH=VALUE", help="Set a field of the spec: optimizer.lr=0.1 (repeatable)."),
 ]
 Label = Annotated[list[str] | None, typer.Option("--label", metavar="KEY=VALUE", help="A label (repeatable).")]
-SpecFile = Annotated[str, typer.Argument(metavar="SPEC", help="A YAML, TOML or JSON file, or - for standard input.")]
-RunID = Annotated[str, typer.Argument(metavar="RUN", help="A run's id.")]
-Either = Annotated[str, typer.Argument(metavar="RUN|STUDY", help="The id of a run or of a study.")]
-StudyID = Annotated[str, typer.Argument(metavar="STUDY", help="A study's id.")]
+SpecFile = Annotated[str, typer.Argument(metavar="SPEC", help="YAML, TOML or JSON file; - for standard input.")]
+RunID = Annotated[str, typer.Argument(metavar="RUN", help="Id of a run.")]
+RunOrStudyID = Annotated[str, typer.Argument(metavar="RUN|STUDY", help="Id of a run or a study.")]
+StudyID = Annotated[str, typer.Argument(metavar="STUDY", help="Id of a study.")]
 
 
-def body_of(path: str, assignments: list[str] | None) -> dict[str, Any]:
-    """A spec file's content, changed as the command line says.
-
-    Raises:
-        SpecFileError: the file or a change is wrong.
-    """
-    body = load(path)
-    change(body, assignments or ())
-    return body
-
-
-def labels_of(given: list[str] | None) -> dict[str, str]:
-    """Labels as they are given on the command line.
+def load_spec(path: str, assignments: list[str] | None) -> dict[str, Any]:
+    """Return the content of a spec file with the changes of --set.
 
     Raises:
-        SpecFileError: one has no ``=``.
+        SpecFileError: The file or a change is invalid.
     """
-    pairs = [one.partition("=") for one in given or ()]
-    wrong = [key for key, equals, _ in pairs if not equals]
-    if wrong:
-        raise SpecFileError(f"--label takes key=value; {wrong[0]!r} has no '='.")
+    spec = load(path)
+    apply_changes(spec, assignments or ())
+    return spec
+
+
+def parse_labels(options: list[str] | None) -> dict[str, str]:
+    """Return the labels of --label options.
+
+    Raises:
+        SpecFileError: An option has no ``=``.
+    """
+    pairs = [option.partition("=") for option in options or ()]
+    for key, equals, _ in pairs:
+        if not equals:
+            raise SpecFileError(f"--label takes key=value; {key!r} has no '='.")
     return {key: value for key, _, value in pairs}
 
 
-def is_study(name: str) -> bool:
-    """Whether an id is a study's."""
-    return name.startswith("study_")
+def is_study_id(identifier: str) -> bool:
+    """Return whether the id belongs to a study."""
+    return identifier.startswith("study_")

@@ -1,8 +1,9 @@
-"""``study``, ``studies``, ``seeds``, ``compare``, ``choose``, ``diagnose``: which regularizer helps, how sure it is."""
+"""``study``, ``studies``, ``seeds``, ``compare`` and ``choose``: studies of arms over paired seeds."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from itertools import islice
 from typing import Annotated
 
 import typer
@@ -10,16 +11,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from fitwell.client import Client
-from fitwell.commands.options import JSON, URL, Set, SpecFile, StudyID, body_of
+from fitwell.commands.options import JSON, URL, Set, SpecFile, StudyID, load_spec
 from fitwell.exit_codes import Exit
 from fitwell.studies import Preview
 from fitwell.terminal.console import wide_console
-from fitwell.terminal.study_progress import follow, show_comparison
-from fitwell.terminal.tables import choice_table, in_words, pairs_table, table_of
+from fitwell.terminal.study_progress import follow, print_comparison
+from fitwell.terminal.tables import choice_table, comparison_table, pairs_table, verdict_sentence
 
 
 class Pairs(StrEnum):
-    """Which pairs are compared."""
+    """The pairs to compare."""
 
     BASELINE = "baseline"
     ALL = "all"
@@ -29,16 +30,18 @@ def study(
     spec: SpecFile,
     url: URL = None,
     assignments: Set = None,
-    preview: Annotated[bool, typer.Option("--preview", help="Only say what it would cost and could decide.")] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Follow the study to its end, and compare.")] = False,
+    preview: Annotated[bool, typer.Option("--preview", help="Only estimate the cost and the seeds needed.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for the study and print its comparison; exit with 1 if a run fails.")
+    ] = False,
     as_json: JSON = False,
 ) -> None:
     """Submit a study: a file with base, arms, grid or sample, seeds and folds."""
-    body = body_of(spec, assignments)
+    body = load_spec(spec, assignments)
     with Client(url) as client:
         if preview:
-            told = client.studies.preview(**body)
-            typer.echo(told.model_dump_json() if as_json else _told(told))
+            estimate = client.studies.preview(**body)
+            typer.echo(estimate.model_dump_json() if as_json else _describe_preview(estimate))
             return
         submitted = client.studies.create(**body)
         if not as_json:
@@ -48,60 +51,71 @@ def study(
         if as_json:
             typer.echo(submitted.model_dump_json())
         elif wait:
-            show_comparison(submitted)
+            print_comparison(submitted)
         if wait and set(submitted.progress.by_status) - {"succeeded"}:
             raise typer.Exit(Exit.RUN_FAILED)
 
 
 def studies(
     url: URL = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Maximum number of studies.")] = 20,
     as_json: JSON = False,
 ) -> None:
     """List studies, newest first."""
     with Client(url) as client:
-        found = [one for _, one in zip(range(limit), client.studies.list(), strict=False)]
+        rows = list(islice(client.studies.list(), limit))
     if as_json:
-        typer.echo(f"[{','.join(one.model_dump_json() for one in found)}]")
+        typer.echo(f"[{','.join(row.model_dump_json() for row in rows)}]")
         return
     table = Table()
     table.add_column("study", no_wrap=True)
     for heading in ("name", "status", "arms", "seeds", "epochs"):
         table.add_column(heading)
-    for one in found:
-        epochs = f"{one.progress.epoch}/{one.progress.epochs}"
-        table.add_row(one.id, escape(one.name or ""), one.status, str(len(one.arms)), str(len(one.seeds)), epochs)
+    for row in rows:
+        epochs = f"{row.progress.epoch}/{row.progress.epochs}"
+        table.add_row(row.id, escape(row.name or ""), row.status, str(len(row.arms)), str(len(row.seeds)), epochs)
     wide_console().print(table)
 
 
 def seeds(
     study_id: StudyID,
-    more: Annotated[int, typer.Argument(min=1, help="How many more.")],
+    more: Annotated[int, typer.Argument(min=1, help="Number of additional seeds.")],
     url: URL = None,
     as_json: JSON = False,
 ) -> None:
-    """Train every arm with more seeds. Where results could be seen already, that is another look, and has its price."""
+    """Train every arm with more seeds. After results are visible, this is an interim analysis and lowers the power."""
     with Client(url) as client:
         study = client.studies.get(study_id).add_seeds(more)
-    typer.echo(study.model_dump_json() if as_json else f"{study.id}: {len(study.seeds)} seeds, look {study.looks}")
+    typer.echo(study.model_dump_json() if as_json else f"{study.id}: {len(study.seeds)} seeds, analysis {study.looks}")
 
 
 def compare(
     study_id: StudyID,
     url: URL = None,
-    metric: Annotated[str | None, typer.Option("--metric", help="Default: what the study was made for.")] = None,
-    at: Annotated[str | None, typer.Option("--at", help="best, last or epoch:N.")] = None,
-    baseline: Annotated[str | None, typer.Option("--baseline", help="The arm that others are compared with.")] = None,
-    by: Annotated[list[str] | None, typer.Option("--by", help="Group by this path of the spec (repeatable).")] = None,
-    pairs: Annotated[Pairs | None, typer.Option("--pairs", help="With the baseline alone, or all pairs.")] = None,
-    min_effect: Annotated[float | None, typer.Option("--min-effect", help="The smallest that matters.")] = None,
+    metric: Annotated[str | None, typer.Option("--metric", help="Metric to compare; default: the study's.")] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", help="Epoch to compare: best, last or epoch:N; default: the study's.")
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option("--baseline", help="Arm to compare with; default: the study's.")
+    ] = None,
+    by: Annotated[
+        list[str] | None, typer.Option("--by", help="Group runs by this field of the spec (repeatable).")
+    ] = None,
+    pairs: Annotated[
+        Pairs | None, typer.Option("--pairs", help="Compare with the baseline only, or all pairs.")
+    ] = None,
+    min_effect: Annotated[
+        float | None,
+        typer.Option("--min-effect", help="Smallest difference that matters; enables the verdict equivalent."),
+    ] = None,
     curves: Annotated[
         list[str] | None,
-        typer.Option("--curves", help="With --json: series to give mean and band of (repeatable)."),
+        typer.Option("--curves", help="With --json: include mean and band of this metric (repeatable)."),
     ] = None,
     as_json: JSON = False,
 ) -> None:
-    """Compare the arms of a study, paired by seed; the answer may be undecided."""
+    """Compare the arms of a study, paired by seed; a verdict may be undecided."""
     with Client(url) as client:
         study = client.studies.get(study_id)
         comparison = study.compare(
@@ -110,27 +124,30 @@ def compare(
     if as_json:
         typer.echo(comparison.model_dump_json())
         return
-    wide_console().print(table_of(comparison, {}))
+    wide_console().print(comparison_table(comparison, {}))
     if comparison.baseline is None:
         wide_console().print(pairs_table(comparison))
-    typer.echo(in_words(comparison))
+    typer.echo(verdict_sentence(comparison))
 
 
 def choose(
     study_id: StudyID,
     url: URL = None,
-    rule: Annotated[str, typer.Option("--rule", help="best or one_standard_error.")] = "best",
-    metric: Annotated[str | None, typer.Option("--metric", help="Default: what the study was made for.")] = None,
-    at: Annotated[str | None, typer.Option("--at", help="best, last or epoch:N.")] = None,
+    rule: Annotated[str, typer.Option("--rule", help="Selection rule: best or one_standard_error.")] = "best",
+    metric: Annotated[str | None, typer.Option("--metric", help="Metric to compare; default: the study's.")] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", help="Epoch to compare: best, last or epoch:N; default: the study's.")
+    ] = None,
     simpler: Annotated[
         list[str] | None,
         typer.Option(
-            "--simpler", help="What is simpler: regularizers.0.strength:desc, model.hidden.0:asc (repeatable)."
+            "--simpler",
+            help="Order from simple to complex: regularizers.0.strength:desc, model.hidden.0:asc (repeatable).",
         ),
     ] = None,
     as_json: JSON = False,
 ) -> None:
-    """Choose an arm by its mean over folds or seeds. With --json, chosen_spec is what `fitwell submit -` takes."""
+    """Choose an arm by its mean over folds or seeds. With --json, chosen_spec is a spec for `fitwell submit -`."""
     with Client(url) as client:
         choice = client.studies.get(study_id).choice(rule, metric=metric, at=at, simpler=simpler)
     if as_json:
@@ -140,11 +157,10 @@ def choose(
     typer.echo(choice.explanation)
 
 
-def _told(preview: Preview) -> str:
-    """A preview in a few sentences."""
-    told = (
-        f"{preview.runs} runs in {preview.stacks} stacks, {preview.reused} of them trained already; about "
-        f"{preview.estimated_seconds:.3g} s one after the other. With {preview.min_seeds_possible} seeds a "
-        "difference can be significant at all."
+def _describe_preview(preview: Preview) -> str:
+    summary = (
+        f"{preview.runs} runs in {preview.stacks} stacks, {preview.reused} of them reused; estimated time: "
+        f"{preview.estimated_seconds:.3g} s on one worker. A significant difference needs at least "
+        f"{preview.min_seeds_possible} seeds."
     )
-    return "\n".join([told, *preview.warnings])
+    return "\n".join([summary, *preview.warnings])

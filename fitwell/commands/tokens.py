@@ -1,4 +1,4 @@
-"""``token create``, ``list``, ``revoke`` and ``me``: who may ask a server for what."""
+"""``token create``, ``list``, ``revoke`` and ``me``: access tokens."""
 
 from __future__ import annotations
 
@@ -18,76 +18,77 @@ from fitwell.exit_codes import Exit
 from fitwell.terminal.console import wide_console
 from fitwell.tokens import Token, token_body
 
-app = typer.Typer(no_args_is_help=True, help="Tokens: who may ask a server for what.")
+app = typer.Typer(no_args_is_help=True, help="Manage access tokens.")
 Days = Annotated[
-    int | None, typer.Option("--days", min=1, max=36_500, help="For how long; without it, until it is revoked.")
+    int | None, typer.Option("--days", min=1, max=36_500, help="Days until the token expires; default: never.")
 ]
 MaxRuns = Annotated[
-    int | None, typer.Option("--max-active-runs", min=1, help="Most runs that the owner may have unfinished.")
+    int | None, typer.Option("--max-active-runs", min=1, help="Maximum number of unfinished runs of the owner.")
 ]
 
 
 @app.command()
 def create(
-    owner: Annotated[str, typer.Option("--owner", help="Whose runs and studies are made with it.")],
-    name: Annotated[str, typer.Option("--name", help="For people: where it is used.")],
-    scope: Annotated[str, typer.Option("--scope", help="read, write (holds read) or admin (holds write).")] = "write",
+    owner: Annotated[str, typer.Option("--owner", help="Owner of the runs and studies created with the token.")],
+    name: Annotated[str, typer.Option("--name", help="Display name, such as where the token is used.")],
+    scope: Annotated[
+        str, typer.Option("--scope", help="read, write (includes read) or admin (includes write).")
+    ] = "write",
     days: Days = None,
     max_active_runs: MaxRuns = None,
     local: Annotated[
-        bool, typer.Option("--local", help="Make it in the data directory of this machine; needs no token.")
+        bool, typer.Option("--local", help="Create the token in the data directory on this machine; needs no token.")
     ] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     url: URL = None,
     as_json: JSON = False,
 ) -> None:
-    """Make a token and print its secret, this once: needs an admin's token, or --local."""
+    """Create a token and print its secret, which is not shown again; requires an admin token or --local."""
     expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
-    asked: dict[str, Any] = {"owner": owner, "name": name, "scopes": [scope], "expires_at": expires_at}
-    asked["max_active_runs"] = max_active_runs
+    fields: dict[str, Any] = {"owner": owner, "name": name, "scopes": [scope], "expires_at": expires_at}
+    fields["max_active_runs"] = max_active_runs
     if local:
-        made = _made_here(token_body(**asked), data_dir)
+        token = _create_locally(token_body(**fields), data_dir)
     else:
         with Client(url) as client:
-            made = client.tokens.create(**asked)
+            token = client.tokens.create(**fields)
     if as_json:
-        typer.echo(made.model_dump_json())
+        typer.echo(token.model_dump_json())
         return
-    typer.echo(f"{made.id} of {made.owner}; its secret is shown only now. Set FITWELL_TOKEN to it:", err=True)
-    typer.echo(made.token)
+    typer.echo(f"Created {token.id} for {token.owner}. The secret is not shown again; set FITWELL_TOKEN to:", err=True)
+    typer.echo(token.token)
 
 
-def _made_here(body: dict[str, Any], data_dir: Path) -> Token:
-    """The token, made by the service's own process on the database itself."""
-    done = run_module("service", "token", json.dumps(body), data_dir=data_dir)
-    if done.returncode:
+def _create_locally(body: dict[str, Any], data_dir: Path) -> Token:
+    """Create the token directly in the database, in a process of the service."""
+    process = run_module("service", "token", json.dumps(body), data_dir=data_dir)
+    if process.returncode:
         raise typer.Exit(Exit.LOCAL)
-    return Token.model_validate_json(done.stdout)
+    return Token.model_validate_json(process.stdout)
 
 
 @app.command("list")
 def list_tokens(url: URL = None, as_json: JSON = False) -> None:
-    """List the tokens of this one's owner, for an admin everybody's, newest first."""
+    """List the owner's tokens, or all tokens for an admin, newest first."""
     with Client(url) as client:
         tokens = list(client.tokens.list())
     if as_json:
         typer.echo(json.dumps([token.model_dump(exclude={"token"}) for token in tokens]))
         return
-    table = Table("id", "name", "owner", "scopes", "begins", "last used", "ends")
-    for one in tokens:
-        ends = f"revoked {one.revoked_at}" if one.revoked_at else one.expires_at or ""
-        table.add_row(
-            one.id, escape(one.name), escape(one.owner), " ".join(one.scopes), one.prefix, one.last_used_at or "", ends
-        )
+    table = Table("id", "name", "owner", "scopes", "prefix", "last used", "expires")
+    for token in tokens:
+        expiry = f"revoked {token.revoked_at}" if token.revoked_at else token.expires_at or ""
+        scopes, last_used = " ".join(token.scopes), token.last_used_at or ""
+        table.add_row(token.id, escape(token.name), escape(token.owner), scopes, token.prefix, last_used, expiry)
     wide_console(200).print(table)
 
 
 @app.command()
 def revoke(
-    token_id: Annotated[str, typer.Argument(metavar="TOKEN", help="A token's id: tok_…, not its secret.")],
+    token_id: Annotated[str, typer.Argument(metavar="TOKEN", help="Id of the token (tok_…), not its secret.")],
     url: URL = None,
 ) -> None:
-    """Let nobody use a token from now on."""
+    """Revoke a token."""
     with Client(url) as client:
         client.tokens.revoke(token_id)
     typer.echo(f"{token_id} is revoked")
@@ -95,15 +96,12 @@ def revoke(
 
 @app.command()
 def me(url: URL = None, as_json: JSON = False) -> None:
-    """Say who this is to the server."""
+    """Show the identity and scopes of the current token."""
     with Client(url) as client:
-        found = client.tokens.me()
+        caller = client.tokens.me()
     if as_json:
-        typer.echo(found.model_dump_json(exclude={"token": {"token"}}))
+        typer.echo(caller.model_dump_json(exclude={"token": {"token"}}))
         return
-    by = (
-        f"by the token {found.token.name!r} ({found.token.prefix}…)"
-        if found.token
-        else "without a token: none is needed"
-    )
-    typer.echo(f"{found.owner}, with the scopes {', '.join(found.scopes)}, {by}")
+    token = caller.token
+    source = f"token {token.name!r} ({token.prefix}…)" if token else "no token required"
+    typer.echo(f"{caller.owner}, scopes {', '.join(caller.scopes)}, {source}")

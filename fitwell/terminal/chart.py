@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from fitwell.svg_chart import losses_of
 
 MARKERS = ("braille", "hd", "*", "+", "x", "o")
-"""One for each curve, so that they can be told apart without colours."""
-LEAST_WIDTH = 40
+"""One marker per curve, so that curves are distinguishable without color."""
+MIN_WIDTH = 40
 
 
 def chart(
@@ -19,19 +19,19 @@ def chart(
     title: str,
     width: int,
     height: int,
-    coloured: bool = True,
+    color: bool = True,
 ) -> str:
-    """The losses over epochs, in characters; empty where nothing finite is measured."""
+    """Return a text chart of the losses over epochs; empty if no value is finite."""
     points = {name: _finite(epoch, series[name]) for name in losses_of(series)}
     points = {name: one for name, one in points.items() if one}
     if not points:
         return ""
-    import plotext  # noqa: PLC0415 - other commands do without it
+    import plotext  # noqa: PLC0415 - slow to import, and needed by few commands
 
-    width = max(width, LEAST_WIDTH)
+    width = max(width, MIN_WIDTH)
     figure = plotext.figure
     figure.clear()
-    figure.theme("simple" if coloured else "colorless")
+    figure.theme("simple" if color else "colorless")
     figure.canvas("default")
     for (name, one), marker in zip(points.items(), MARKERS, strict=False):
         signal = figure.signal([x for x, _ in one], [y for _, y in one], marker=marker)

@@ -1,4 +1,4 @@
-"""The console that tables are printed on."""
+"""The console for tables."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from rich.console import Console
 
 
 def wide_console(width: int = 140) -> Console:
-    """Standard output; where it is no terminal, wide enough for a table."""
+    """Return a console on standard output; ``width`` applies if it is not a terminal."""
     return Console(width=None if Console().is_terminal else width)

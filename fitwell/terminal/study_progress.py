@@ -1,4 +1,4 @@
-"""Studies followed to their end, and what came of them."""
+"""The progress and the result of a study."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import typer
 from fitwell.study import Study
 from fitwell.terminal.console import wide_console
 from fitwell.terminal.run_progress import progress_bar
-from fitwell.terminal.tables import in_words, table_of
+from fitwell.terminal.tables import comparison_table, verdict_sentence
 
 POLL_SECONDS = 0.5
 
 
 def follow(study: Study) -> Study:
-    """Show how far a study is; the study when every run has ended."""
+    """Show a progress bar until all runs have ended, and return the study."""
     with progress_bar() as progress:
         task = progress.add_task(study.name or study.id, total=study.progress.epochs, losses="")
         while not study.terminal:
@@ -25,8 +25,8 @@ def follow(study: Study) -> Study:
     return study
 
 
-def show_comparison(study: Study) -> None:
-    """Its arms as a table, and the verdicts in a sentence."""
+def print_comparison(study: Study) -> None:
+    """Print the comparison of the arms as a table and the verdicts as a sentence."""
     comparison = study.compare()
-    wide_console().print(table_of(comparison, {}))
-    typer.echo(in_words(comparison))
+    wide_console().print(comparison_table(comparison, {}))
+    typer.echo(verdict_sentence(comparison))

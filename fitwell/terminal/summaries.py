@@ -1,4 +1,4 @@
-"""Runs and studies in a few lines."""
+"""Summaries of runs and studies."""
 
 from __future__ import annotations
 
@@ -7,36 +7,36 @@ import typer
 from fitwell.run import Run
 from fitwell.study import Study
 
-SHOWN = ("train.loss", "train.loss_eval", "val.loss", "test.loss", "test.accuracy", "test.r2", "test.rmse")
+SUMMARY_METRICS = ("train.loss", "train.loss_eval", "val.loss", "test.loss", "test.accuracy", "test.r2", "test.rmse")
 
 
-def describe(run: Run) -> None:
-    """A run in a few lines."""
+def print_run(run: Run) -> None:
+    """Print a summary of a run."""
     typer.echo(f"{run.id}  {run.status}  epoch {run.progress.epoch}/{run.progress.epochs}")
     if run.reused_from:
-        typer.echo(f"  the result of {run.reused_from}, which was trained from an equal spec")
+        typer.echo(f"  result reused from {run.reused_from}, which has an equal spec")
     if run.waiting_reason:
         typer.echo(f"  waiting: {run.waiting_reason}")
     if run.error:
         typer.echo(f"  {run.error.code}: {run.error.message}")
     if run.best:
-        optimistic = " (chosen on the test data: optimistic)" if run.best.optimistic else ""
+        optimistic = " (selected on the test set: optimistic)" if run.best.optimistic else ""
         typer.echo(f"  best {run.best.metric} {run.best.value:.4f} at epoch {run.best.epoch}{optimistic}")
     if run.last:
-        told = [f"{name} {format_value(run.last[name])}" for name in SHOWN if name in run.last]
-        typer.echo("  last " + "  ".join(told))
+        metrics = [f"{name} {format_value(run.last[name])}" for name in SUMMARY_METRICS if name in run.last]
+        typer.echo("  last " + "  ".join(metrics))
 
 
-def describe_study(study: Study) -> None:
-    """A study in a few lines."""
+def print_study(study: Study) -> None:
+    """Print a summary of a study."""
     progress = study.progress
     counts = ", ".join(f"{count} {status}" for status, count in progress.by_status.items())
     typer.echo(f"{study.id}  {study.status}  {counts}  epoch {progress.epoch}/{progress.epochs}")
-    typer.echo(f"  {len(study.arms)} arms, compared with {study.baseline} by the {study.at} {study.metric}:")
+    typer.echo(f"  {len(study.arms)} arms, compared with {study.baseline} by {study.at} {study.metric}:")
     for arm in study.arms:
         typer.echo(f"    {arm.id}")
 
 
 def format_value(value: float | None) -> str:
-    """Return a figure with four decimals, or an empty text if it was not measured."""
+    """Return a metric with four decimals, or an empty string if it is None."""
     return "" if value is None else f"{value:.4f}"

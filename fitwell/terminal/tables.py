@@ -1,4 +1,4 @@
-"""Comparisons as tables and sentences for a terminal."""
+"""Comparisons as tables and sentences."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from fitwell.comparison import Candidate, Choice, Comparison, Group, Pair
 RELATIONS = {"better": "better than {}", "worse": "worse than {}", "equivalent": "equivalent to {}"}
 
 
-def table_of(primary: Comparison, beside: Mapping[str, Comparison]) -> Table:
-    """Mean ± standard deviation of each arm over seeds, the comparisons ``beside`` it, and the verdict on each arm."""
-    baseline, verdicts = primary.baseline, ("p (Holm)", "verdict")
-    judged = () if baseline is None else (f"− {escape(baseline)}'s, paired", *verdicts)
-    headings = ("arm", "n", *beside, f"{primary.at} {primary.metric}", *judged)
+def comparison_table(primary: Comparison, extra: Mapping[str, Comparison]) -> Table:
+    """Return mean ± standard deviation and verdict of each arm; ``extra`` adds columns with other metrics."""
+    baseline = primary.baseline
+    verdict_headings = () if baseline is None else (f"− {escape(baseline)}, paired", "p (Holm)", "verdict")
+    headings = ("arm", "n", *extra, f"{primary.at} {primary.metric}", *verdict_headings)
     table = Table(*headings, title="mean ± standard deviation over seeds")
     pairs = primary.against(baseline or "")
     for number, group in enumerate(primary.arms):
-        others = [_spread(comparison.arms[number]) for comparison in beside.values()]
-        verdict = _verdict(pairs.get(group.id)) if judged else ()
+        others = [_spread(comparison.arms[number]) for comparison in extra.values()]
+        verdict = _verdict(pairs.get(group.id)) if verdict_headings else ()
         table.add_row(escape(group.id), str(group.n), *others, _spread(group), *verdict)
     return table
 
 
 def pairs_table(comparison: Comparison) -> Table:
-    """The verdict on each pair."""
+    """Return the verdict on each pair of arms."""
     table = Table("arm", "against", "n", "difference, paired", "p (Holm)", "verdict")
     for pair in comparison.pairs:
         table.add_row(escape(pair.arm), escape(pair.baseline), str(pair.n), *_verdict(pair))
@@ -35,7 +35,7 @@ def pairs_table(comparison: Comparison) -> Table:
 
 
 def choice_table(choice: Choice) -> Table:
-    """Mean ± standard error of each arm, which are as good as the best, and which one is chosen."""
+    """Return mean ± standard error of each arm, with the best and the chosen arm marked."""
     over = f"{choice.folds} folds" if choice.folds else "seeds"
     headings = ("arm", f"{choice.at} {choice.metric}", "within one standard error", "")
     table = Table(*headings, title=f"mean ± standard error over {over}")
@@ -51,26 +51,26 @@ def _error(one: Candidate) -> str:
     return f"{one.mean:.4f}" + (f" ± {one.standard_error:.4f}" if one.standard_error is not None else "")
 
 
-def in_words(comparison: Comparison) -> str:
-    """The verdicts in one sentence."""
+def verdict_sentence(comparison: Comparison) -> str:
+    """Return the verdicts in one sentence."""
     if not comparison.pairs:
-        return "There is one arm only: nothing to compare."
+        return "Nothing to compare: the study has only one arm."
     undecided = "undecided" if comparison.baseline else "undecided against {}"
-    told = []
+    clauses = []
     for verdict, relation in (*RELATIONS.items(), ("undecided", undecided)):
-        found = [pair for pair in comparison.pairs if pair.verdict == verdict]
-        for baseline in dict.fromkeys(pair.baseline for pair in found):
-            arms = [pair.arm for pair in found if pair.baseline == baseline]
-            told.append(f"{' and '.join(arms)} {relation.format(baseline)}")
+        matches = [pair for pair in comparison.pairs if pair.verdict == verdict]
+        for baseline in dict.fromkeys(pair.baseline for pair in matches):
+            arms = [pair.arm for pair in matches if pair.baseline == baseline]
+            clauses.append(f"{' and '.join(arms)} {relation.format(baseline)}")
     n = max(pair.n for pair in comparison.pairs)
-    looked = " Exploratory: the study was made for another question." if comparison.exploratory else ""
-    looked += "" if comparison.complete else " Not every run has ended."
-    most = (
-        "" if n >= comparison.min_seeds_possible else f" It takes {comparison.min_seeds_possible} seeds to tell at all."
-    )
-    lost = max(pair.missing for pair in comparison.pairs)
-    gone = f" Of {lost} seed{'s' * (lost > 1)} no pair is left, since a run has no value or is gone." if lost else ""
-    return f"By the {comparison.at} {comparison.metric} over {n} paired seeds: {'; '.join(told)}.{most}{gone}{looked}"
+    notes = " Exploratory: the study was designed for another metric or epoch." if comparison.exploratory else ""
+    notes += "" if comparison.complete else " Not all runs have ended."
+    if n < comparison.min_seeds_possible:
+        notes = f" At least {comparison.min_seeds_possible} seeds are needed for a verdict.{notes}"
+    missing = max(pair.missing for pair in comparison.pairs)
+    if missing:
+        notes = f" {missing} seed{'s' * (missing > 1)} without a pair: a run has no value or was deleted.{notes}"
+    return f"By {comparison.at} {comparison.metric} over {n} paired seeds: {'; '.join(clauses)}.{notes}"
 
 
 def _spread(group: Group) -> str:

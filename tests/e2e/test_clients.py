@@ -137,7 +137,7 @@ def test_a_run_on_numbers_is_read_drawn_and_judged_like_one_on_classes(ask: Ask,
     assert (len(predicted.predictions), len(predicted.targets), predicted.labels) == (2, 2, [])
     frame = ask(lambda client: client.runs.history(run.id)).to_pandas()
     assert {"val.loss", "val.r2", "val.rmse"} <= set(frame.columns)
-    assert Condition.read("test.r2 > -1000").told(run) is not None
+    assert Condition.parse("test.r2 > -1000").violation(run) is not None
     assert served.client.runs.get(run.id)._repr_html_().count("val.loss") >= 1
 
 

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 import fitwell
 from fitwell.cli import app
-from fitwell.commands.specs.init import RUN, STUDY
+from fitwell.commands.specs.init import RUN_TEMPLATE, STUDY_TEMPLATE
 from fitwell.exit_codes import Exit
 from tests.fitwell.test_commands import with_all
 from tests.patience import scaled
@@ -78,7 +78,10 @@ def test_a_pipeline_learns_by_the_exit_code_what_came_of_its_run(served: Serving
     )
     assert (wild.returncode, "diverged" in wild.stdout) == (Exit.RUN_FAILED, True)
     unknown = told(served, "submit", spec, "--fail-if", "loss > 1")
-    assert (unknown.returncode, "no figure 'loss'" in unknown.stderr) == (Exit.USAGE, True)
+    assert (unknown.returncode, "Did you mean 'val.loss'?" in unknown.stderr) == (
+        Exit.USAGE,
+        True,
+    )
     assert told(served, "submit", spec, "--set", "optimizer.lr=-1").returncode == Exit.REFUSED
     assert told(served, "show", "run_nothing").returncode == Exit.REFUSED
     assert told(served, "ls", FITWELL_URL="http://127.0.0.1:1").returncode == Exit.UNREACHABLE
@@ -90,11 +93,11 @@ def test_an_id_that_is_none_is_refused_and_leads_nowhere_else(served: Serving, w
     assert (done.returncode, "fitwell: " in done.stderr) == (Exit.REFUSED, True)
 
 
-@pytest.mark.parametrize("template", [RUN, STUDY])
+@pytest.mark.parametrize("template", [RUN_TEMPLATE, STUDY_TEMPLATE])
 def test_the_templates_of_init_are_taken_as_they_stand_and_with_all_that_is_commented_out(
     served: Serving, tmp_path: Path, template: str
 ) -> None:
-    verb = ("validate",) if template is RUN else ("study", "--preview")
+    verb = ("validate",) if template is RUN_TEMPLATE else ("study", "--preview")
     for text in (template.format(file="x"), with_all(template)):
         file = tmp_path / "spec.yaml"
         file.write_text(text)
@@ -138,7 +141,7 @@ def test_a_study_is_exported_run_by_run(served: Serving, tmp_path: Path) -> None
     files = {Path(line).name for line in done.stdout.splitlines()}
     assert files == {f"{run.id}.csv" for run in study.runs()}
     lost = told(served, "export", study.id, "--to", "/proc/nothing")
-    assert (lost.returncode, "Nothing can be written" in lost.stderr) == (Exit.LOCAL, True)
+    assert (lost.returncode, "Cannot write to" in lost.stderr) == (Exit.LOCAL, True)
 
 
 def test_a_study_is_listed_shown_given_seeds_cancelled_and_removed(served: Serving, tmp_path: Path) -> None:

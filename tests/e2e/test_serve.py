@@ -318,7 +318,7 @@ def test_the_demo_ends_with_a_table_of_three_arms_over_eight_seeds(tmp_path: Pat
         assert any(arm in line and "│ 8 │" in line for line in done.stdout.splitlines())
     assert "dropout + l2 better than plain; dropout undecided" in done.stdout
     assert "plain, seed 0: overfits." in done.stdout
-    assert "Fitwell listens at http://127.0.0.1:" in done.stdout
+    assert "Fitwell is running at http://127.0.0.1:" in done.stdout
 
 
 def test_the_readmes_curl_and_python_run_as_they_stand(served: Serving) -> None:

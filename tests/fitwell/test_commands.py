@@ -16,54 +16,16 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from fitwell import errors
-from fitwell.cli import app, code_of
-from fitwell.commands.specs.init import RUN, STUDY
-from fitwell.conditions import Condition
+from fitwell.cli import app, exit_code_for
+from fitwell.commands.specs.init import RUN_TEMPLATE, STUDY_TEMPLATE
 from fitwell.errors import FitwellError, NotInstalled, RunFailed, TimedOut, Unreachable
 from fitwell.exit_codes import HELP, MEANINGS, Exit
 from fitwell.local import LocalError
-from fitwell.run import Run
 from fitwell.spec_files import SpecFileError
 from fitwell.terminal.chart import chart
-from tests.fitwell.test_client import RUN as ANSWER
 from tests.patience import scaled
 
 ROOT = Path(__file__).parents[2]
-DONE = Run.model_validate(
-    {
-        **ANSWER,
-        "last": {"val.loss": 0.4, "test.accuracy": 0.9, "train.loss": None},
-        "best": {"epoch": 3, "metric": "val.loss", "value": 0.3, "selected_on": "val", "optimistic": False},
-    }
-)
-
-
-@pytest.mark.parametrize(
-    ("text", "holds"),
-    [
-        ("val.loss > 0.4", False), ("val.loss >= 0.4", True), ("val.loss>.3", True), ("last.val.loss < 4e-1", False),
-        ("best.value > 0.29", True), ("best.val.loss < 0.3", False), ("best.epoch == 3", True),
-        ("test.accuracy < 0.9", False), ("test.accuracy != 0.5", True), ("train.loss < 1e9", True),
-    ],
-)  # fmt: skip
-def test_a_condition_compares_a_figure_and_what_is_no_number_is_no_good(text: str, holds: bool) -> None:
-    assert (Condition.read(text).told(DONE) is not None) == holds
-
-
-@pytest.mark.parametrize(
-    "text", ["", "val.loss", "val.loss > much", "0.4 < val.loss", "val.loss => 1", "a > 1; b", "x > 1.2.3"]
-)
-def test_a_condition_that_is_none_is_refused_before_anything_is_sent(text: str) -> None:
-    with pytest.raises(SpecFileError, match="such as"):
-        Condition.read(text)
-    done = CliRunner().invoke(app, ["submit", "/nowhere.yaml", "--fail-if", text])
-    assert isinstance(done.exception, SpecFileError)
-    assert "--fail-if" in str(done.exception)
-
-
-def test_a_condition_on_a_figure_that_is_not_there_names_those_there_are() -> None:
-    with pytest.raises(SpecFileError, match=r"no figure 'loss'; it has best\.epoch, .*val\.loss"):
-        Condition.read("loss > 1").told(DONE)
 
 
 def test_every_exit_code_has_a_meaning_and_is_told_where_people_look() -> None:
@@ -87,9 +49,9 @@ def test_every_error_stands_for_an_exit_code() -> None:
         TimedOut("no"): Exit.RUN_FAILED,
         FitwellError("no"): Exit.RUN_FAILED,
     }
-    assert {error: code_of(error) for error in given} == given
+    assert {error: exit_code_for(error) for error in given} == given
     for kind in errors.refusal_classes():
-        assert code_of(kind({"code": kind.code})) is Exit.REFUSED
+        assert exit_code_for(kind({"code": kind.code})) is Exit.REFUSED
 
 
 def test_init_writes_what_yaml_reads_with_the_line_that_editors_read(tmp_path: Path) -> None:
@@ -112,7 +74,7 @@ def with_all(template: str) -> str:
     return re.sub(r"^(\s*)# (?=[a-z_]+: |- \{)", r"\1", template.format(file="x"), flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("template", [RUN, STUDY])
+@pytest.mark.parametrize("template", [RUN_TEMPLATE, STUDY_TEMPLATE])
 def test_what_is_commented_out_in_a_template_can_be_used(template: str) -> None:
     assert len(yaml.safe_load(with_all(template))) >= len(yaml.safe_load(template.format(file="x"))) + 2
 
@@ -162,7 +124,7 @@ def leaves(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
 def test_a_chart_shows_every_curve_apart_without_colours() -> None:
     epochs, losses = list(range(1, 30)), [1 / epoch for epoch in range(1, 30)]
     series: dict[str, list[float | None]] = {"train.loss": [*losses], "val.loss": [one + 0.2 for one in losses]}
-    drawn = chart(epochs, series, title="a run", width=80, height=16, coloured=False)
+    drawn = chart(epochs, series, title="a run", width=80, height=16, color=False)
     lines = [re.sub(r"\x1b\[\d*m", "", line) for line in drawn.splitlines()]
     assert {len(line) for line in lines} == {80}
     assert len(lines) == 16

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from fitwell.comparison import Choice, Comparison
 from fitwell.terminal.run_progress import progress_bar
-from fitwell.terminal.tables import choice_table, in_words, pairs_table, table_of
+from fitwell.terminal.tables import choice_table, comparison_table, pairs_table, verdict_sentence
 
 GRID = ("plain [optimizer.lr=0.1]", "plain [optimizer.lr=0.2]", "[bold]x [optimizer.lr=0.1]")
 """Arms are named so by a grid; a terminal's markup looks alike."""
@@ -41,29 +41,29 @@ def test_arms_of_a_grid_keep_their_values_in_every_table() -> None:
     told: dict[str, Any] = {"study_id": "study_0", "rule": "best", "metric": "val.loss", "at": "last", "folds": None}
     told |= {"optimistic": False, "complete": True, "best": GRID[0], "chosen": GRID[0], "threshold": None}
     told |= {"within_one_standard_error": 1, "explanation": "", "arms": arms, "chosen_spec": {}}
-    for table in (table_of(found, {}), pairs_table(found), choice_table(Choice.model_validate(told))):
+    for table in (comparison_table(found, {}), pairs_table(found), choice_table(Choice.model_validate(told))):
         assert all(arm in printed(table) for arm in GRID)
-    assert f"{GRID[0]}'s, paired" in printed(table_of(found, {}))
+    assert f"{GRID[0]}, paired" in printed(comparison_table(found, {}))
 
 
 def test_all_pairs_are_told_each_with_its_other_arm() -> None:
     undecided = pair("c", "b", verdict="undecided", p_adjusted=0.5)
     found = comparison(pair("b", "a"), pair("c", "a", verdict="worse", mean_difference=0.2), undecided)
-    assert "b better than a; c worse than a; c undecided against b." in in_words(found)
+    assert "b better than a; c worse than a; c undecided against b." in verdict_sentence(found)
     assert all(word in printed(pairs_table(found)) for word in ("-0.1000", "+0.2000", "0.030", "0.500", "worse"))
-    assert "verdict" not in printed(table_of(found, {}))
+    assert "verdict" not in printed(comparison_table(found, {}))
 
 
 def test_a_sentence_says_how_many_pairs_are_gone() -> None:
-    lost = "Of 2 seeds no pair is left"
-    assert lost in in_words(comparison(pair("b", "a", missing=2), pair("c", "a", missing=1), baseline="a"))
-    assert "no pair is left" not in in_words(comparison(pair("b", "a"), baseline="a"))
+    lost = " 2 seeds without a pair"
+    assert lost in verdict_sentence(comparison(pair("b", "a", missing=2), pair("c", "a", missing=1), baseline="a"))
+    assert "without a pair" not in verdict_sentence(comparison(pair("b", "a"), baseline="a"))
 
 
 def test_a_sentence_says_that_runs_are_still_to_come() -> None:
     found = comparison(pair("b", "a"), baseline="a")
-    assert in_words(found.model_copy(update={"complete": False})).endswith(" Not every run has ended.")
-    assert "ended" not in in_words(found)
+    assert verdict_sentence(found.model_copy(update={"complete": False})).endswith(" Not all runs have ended.")
+    assert "ended" not in verdict_sentence(found)
 
 
 def test_a_name_with_brackets_is_shown_while_a_run_is_followed() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fitwell.spec_files import SpecFileError, change, load
+from fitwell.spec_files import SpecFileError, apply_changes, load
 
 SPEC: dict[str, Any] = {"dataset": {"kind": "digits"}, "optimizer": {"kind": "sgd", "lr": 1e-05}}
 WRITTEN = {
@@ -30,7 +30,7 @@ def test_yaml_toml_and_json_are_the_same_spec(name: str, tmp_path: Path) -> None
 def test_a_number_is_one_however_it_is_written(text: str, number: object, tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text(f"lr: {text}")
     spec: dict[str, Any] = {}
-    change(spec, [f"lr={text}"])
+    apply_changes(spec, [f"lr={text}"])
     assert load(str(tmp_path / "spec.yaml")) == spec == {"lr": number}
 
 
@@ -39,19 +39,19 @@ def test_what_is_no_spec_is_refused_in_a_sentence(text: str, tmp_path: Path) -> 
     (tmp_path / "spec.yaml").write_text(text)
     with pytest.raises(SpecFileError, match=r"spec\.yaml"):
         load(str(tmp_path / "spec.yaml"))
-    with pytest.raises(SpecFileError, match="cannot be read"):
+    with pytest.raises(SpecFileError, match="Cannot read"):
         load(str(tmp_path / "absent.yaml"))
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("optimizer: {lr: .nan}", "optimizer.lr is nan; only finite numbers work"),
+        ("optimizer: {lr: .nan}", "optimizer.lr is nan; numbers must be finite"),
         ("stop: [{at: -.inf}]", "stop.0.at is -inf"),
-        ("name: 2024-01-01", "name is a date (2024-01-01); put quotes around it"),
-        ("labels: {1: a}", "labels has the key 1; a key is a text"),
-        ("model: &model {hidden: *model}", "model.hidden holds itself"),
-        ("[" * 5000, "not well formed"),
+        ("name: 2024-01-01", "name is a date (2024-01-01). Put it in quotes"),
+        ("labels: {1: a}", "labels has the key 1; keys must be text"),
+        ("model: &model {hidden: *model}", "model.hidden contains itself"),
+        ("[" * 5000, "is malformed"),
     ],
 )
 def test_what_json_cannot_say_is_refused_where_it_stands(text: str, told: str, tmp_path: Path) -> None:
@@ -69,12 +69,12 @@ def test_a_number_that_is_none_is_refused_in_json_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wrong", ["lr=.nan", "name=2024-01-01", "name=[", "name={1: 2}", "name=\x00"])
 def test_a_change_to_what_json_cannot_say_is_refused(wrong: str) -> None:
     with pytest.raises(SpecFileError, match=f"--set {wrong.partition('=')[0]}: "):
-        change({}, [wrong])
+        apply_changes({}, [wrong])
 
 
 def test_changes_reach_fields_and_list_items_and_make_what_is_missing() -> None:
     spec: dict[str, Any] = {"regularizers": [{"kind": "dropout", "p": 0.5}]}
-    change(spec, ["optimizer.lr=0.1", "regularizers.0.p=0.3", "model.hidden=[8, 8]", "name=a=b"])
+    apply_changes(spec, ["optimizer.lr=0.1", "regularizers.0.p=0.3", "model.hidden=[8, 8]", "name=a=b"])
     assert spec["optimizer"] == {"lr": 0.1}
     assert spec["regularizers"][0]["p"] == 0.3
     assert spec["model"]["hidden"] == [8, 8]
@@ -84,4 +84,44 @@ def test_changes_reach_fields_and_list_items_and_make_what_is_missing() -> None:
 @pytest.mark.parametrize("wrong", ["optimizer.lr", "regularizers.4.p=1", "regularizers.x.p=1", "name.deeper=1"])
 def test_a_change_that_leads_nowhere_is_refused(wrong: str) -> None:
     with pytest.raises(SpecFileError, match="--set"):
-        change({"regularizers": [{}], "name": "x"}, [wrong])
+        apply_changes({"regularizers": [{}], "name": "x"}, [wrong])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epochs: 5\nmodel: {kind: mlp}\nepochs: 50\n", "line 3: duplicate key 'epochs', already set in line 1"),
+        ("optimizer:\n  kind: sgd\n  lr: 0.1\n  'lr': 0.2\n", "line 4: duplicate key 'lr', already set in line 3"),
+        ("stop:\n- {kind: x, kind: y}\n", "line 2: duplicate key 'kind', already set in line 2"),
+        ("base: &b {lr: 1}\narms: {a: {<<: *b}, c: {<<: *b, lr: 1, lr: 2}}\n", "line 2: duplicate key 'lr'"),
+    ],
+)
+def test_duplicate_key_in_yaml_is_refused_with_line_and_key(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_text(text)
+    with pytest.raises(SpecFileError, match=f"spec.yaml is malformed: {re.escape(message)}"):
+        load(str(tmp_path / "spec.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("spec.json", '{"epochs": 5, "model": {"kind": "mlp", "kind": "cnn"}}'),
+        ("spec.toml", "epochs = 5\nepochs = 6\n"),
+    ],
+)
+def test_duplicate_key_in_json_and_toml_is_refused(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(SpecFileError, match=r"malformed: .*'kind'|malformed: Cannot overwrite"):
+        load(str(tmp_path / name))
+
+
+def test_duplicate_key_in_a_change_is_refused() -> None:
+    with pytest.raises(SpecFileError, match=r"--set model: .* duplicate key 'kind'"):
+        apply_changes({}, ["model={kind: mlp, kind: cnn}"])
+
+
+def test_merge_key_may_be_overridden_and_equal_keys_may_stand_in_other_mappings(tmp_path: Path) -> None:
+    text = "base: &b {lr: 1}\nchild: &c\n  <<: *b\n  lr: 2\ngrandchild: {<<: *c, lr: 3}\nlast: {<<: [*c, *b]}\n"
+    (tmp_path / "spec.yaml").write_text(text)
+    spec = load(str(tmp_path / "spec.yaml"))
+    assert [spec[name]["lr"] for name in ("base", "child", "grandchild", "last")] == [1, 2, 3, 2]

@@ -68,9 +68,9 @@ def test_the_command_line_does_so_too_and_says_what_came_back(served: Serving, t
     there.answers += [204, 500]
     good, bad = command(served, "test", endpoint["id"]), command(served, "test", endpoint["id"])
     assert (good.returncode, bad.returncode) == (0, 1)
-    assert ("answered 204" in good.stdout, "answered 500" in bad.stdout) == (True, True)
+    assert ("status 204" in good.stdout, "status 500" in bad.stdout) == (True, True)
     log = command(served, "deliveries", endpoint["id"], "--status", "failed")
-    assert (log.stdout.count("msg_"), "answered 500" in log.stdout) == (1, True)
+    assert (log.stdout.count("msg_"), "status 500" in log.stdout) == (1, True)
     gone, again = command(served, "rm", endpoint["id"]), command(served, "rm", endpoint["id"])
     assert (gone.returncode, again.returncode, "Traceback" in again.stderr) == (0, 3, False)
 

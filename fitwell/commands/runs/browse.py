@@ -1,4 +1,4 @@
-"""``ls``, ``show``, ``watch``, ``history``, ``download``, ``cancel`` and ``rm``: runs on a server, and studies."""
+"""``ls``, ``show``, ``watch``, ``history``, ``logs`` and ``diagnose``: look at runs and studies."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from fitwell.client import Client
-from fitwell.commands.options import JSON, URL, Either, Label, RunID, is_study, labels_of
+from fitwell.commands.options import JSON, URL, Label, RunID, RunOrStudyID, is_study_id, parse_labels
 from fitwell.exit_codes import Exit
 from fitwell.run import Run
 from fitwell.study import Study
 from fitwell.terminal.console import wide_console
-from fitwell.terminal.run_progress import watch as watched
-from fitwell.terminal.study_progress import follow, show_comparison
-from fitwell.terminal.summaries import describe, describe_study, format_value
+from fitwell.terminal.run_progress import watch as watch_run
+from fitwell.terminal.study_progress import follow, print_comparison
+from fitwell.terminal.summaries import format_value, print_run, print_study
 
 
-class Form(StrEnum):
-    """How a history is printed."""
+class HistoryFormat(StrEnum):
+    """An output format of ``history``."""
 
     CSV = "csv"
     JSON = "json"
@@ -31,30 +31,37 @@ class Form(StrEnum):
 
 def ls(
     url: URL = None,
-    status: Annotated[list[str] | None, typer.Option("--status", help="Any of these (repeatable).")] = None,
+    status: Annotated[
+        list[str] | None, typer.Option("--status", help="Only runs with one of these statuses (repeatable).")
+    ] = None,
     label: Label = None,
-    study: Annotated[str | None, typer.Option("--study", help="Only the runs of this study.")] = None,
+    study: Annotated[str | None, typer.Option("--study", help="Only runs of this study.")] = None,
     filter: Annotated[  # noqa: A002 - the option's name
-        str | None, typer.Option("--filter", help='Compare places: "spec.optimizer.lr >= 0.1 AND best.value < 0.3".')
+        str | None,
+        typer.Option("--filter", help='Only matching runs: "spec.optimizer.lr >= 0.1 AND best.value < 0.3".'),
     ] = None,
     sort: Annotated[
-        str | None, typer.Option("--sort", help="created_at, best.value, last.val.loss; - for the largest first.")
+        str | None,
+        typer.Option(
+            "--sort",
+            help="Field to sort by, such as created_at, best.value or last.val.loss; prefix - for descending order.",
+        ),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Maximum number of runs.")] = 20,
     as_json: JSON = False,
 ) -> None:
     """List runs, newest first."""
     with Client(url) as client:
         runs = list(
             client.runs.list(
-                status=status or (), labels=labels_of(label), study_id=study, filter=filter, sort=sort, limit=limit
+                status=status or (), labels=parse_labels(label), study_id=study, filter=filter, sort=sort, limit=limit
             )
         )
     if as_json:
         typer.echo(json.dumps([run.model_dump(mode="json") for run in runs]))
         return
     table = Table()
-    table.add_column("run", no_wrap=True)  # it is there to be copied
+    table.add_column("run", no_wrap=True)  # ids are copied from the table
     for heading in ("name", "status", "epoch", "best", "last train", "labels"):
         table.add_column(heading)
     for run in runs:
@@ -66,33 +73,39 @@ def ls(
     wide_console().print(table)
 
 
-def show(which: Either, url: URL = None, as_json: JSON = False) -> None:
-    """Show one run, or one study."""
+def show(identifier: RunOrStudyID, url: URL = None, as_json: JSON = False) -> None:
+    """Show a run or a study."""
     with Client(url) as client:
-        found = client.studies.get(which) if is_study(which) else client.runs.get(which)
+        resource = client.studies.get(identifier) if is_study_id(identifier) else client.runs.get(identifier)
     if as_json:
-        typer.echo(found.model_dump_json())
-    elif isinstance(found, Run):
-        describe(found)
+        typer.echo(resource.model_dump_json())
+    elif isinstance(resource, Run):
+        print_run(resource)
     else:
-        describe_study(found)
+        print_study(resource)
 
 
-def watch(which: Either, url: URL = None, as_json: JSON = False) -> None:
-    """Draw a run's losses live, or follow a study, to the end; exit 1 where one fails. With --json, its events."""
+def watch(identifier: RunOrStudyID, url: URL = None, as_json: JSON = False) -> None:
+    """Follow a run with live curves, or a study, to the end; exit with 1 on failure. With --json, print events."""
     with Client(url) as client:
-        found: Run | Study = client.studies.get(which) if is_study(which) else client.runs.get(which)
+        resource: Run | Study = (
+            client.studies.get(identifier) if is_study_id(identifier) else client.runs.get(identifier)
+        )
         if as_json:
-            for event in found.stream():
+            for event in resource.stream():
                 typer.echo(event.model_dump_json())
-            found = found.refresh()
-        elif isinstance(found, Run):
-            found = watched(found)
-            describe(found)
+            resource = resource.refresh()
+        elif isinstance(resource, Run):
+            resource = watch_run(resource)
+            print_run(resource)
         else:
-            found = follow(found)
-            show_comparison(found)
-    failed = found.status != "succeeded" if isinstance(found, Run) else set(found.progress.by_status) != {"succeeded"}
+            resource = follow(resource)
+            print_comparison(resource)
+    failed = (
+        resource.status != "succeeded"
+        if isinstance(resource, Run)
+        else set(resource.progress.by_status) != {"succeeded"}
+    )
     if failed:
         raise typer.Exit(Exit.RUN_FAILED)
 
@@ -100,18 +113,19 @@ def watch(which: Either, url: URL = None, as_json: JSON = False) -> None:
 def history(
     run_id: RunID,
     url: URL = None,
-    form: Annotated[Form, typer.Option("--format", help="How to print it.")] = Form.CSV,
-    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    form: Annotated[HistoryFormat, typer.Option("--format", help="Output format.")] = HistoryFormat.CSV,
+    as_json: Annotated[bool, typer.Option("--json", help="Same as --format json.")] = False,
 ) -> None:
-    """Print the losses of every epoch."""
-    wanted = Form.JSON if as_json else form
+    """Print the metrics of every epoch."""
+    output_format = HistoryFormat.JSON if as_json else form
     with Client(url) as client:
-        answer = client.transport.request("GET", client.runs.get(run_id).path + "/history", params={"format": wanted})
-    typer.echo(answer.text, nl=wanted == Form.JSON)
+        path = client.runs.get(run_id).path + "/history"
+        response = client.transport.request("GET", path, params={"format": output_format})
+    typer.echo(response.text, nl=output_format == HistoryFormat.JSON)
 
 
 def logs(run_id: RunID, url: URL = None, as_json: JSON = False) -> None:
-    """Print what the workers said of a run. With --json, a line of JSON for each."""
+    """Print the log of a run. With --json, print one JSON object per line."""
     with Client(url) as client:
         for line in client.runs.get(run_id).log():
             typer.echo(line.model_dump_json() if as_json else f"{line.at} {line.level:7} {line.text}")
@@ -120,10 +134,10 @@ def logs(run_id: RunID, url: URL = None, as_json: JSON = False) -> None:
 def diagnose(
     run_id: RunID,
     url: URL = None,
-    reference: Annotated[str | None, typer.Option("--reference", help="A run on the same data.")] = None,
+    reference: Annotated[str | None, typer.Option("--reference", help="Run on the same data to compare with.")] = None,
     as_json: JSON = False,
 ) -> None:
-    """Say whether a run fits, underfits, overfits or has diverged, and what to try next."""
+    """Diagnose a run: does it fit, underfit, overfit or diverge, and what to try next."""
     with Client(url) as client:
-        found = client.runs.get(run_id).diagnosis(reference)
-    typer.echo(found.model_dump_json() if as_json else f"{found.verdict}. {found.explanation}")
+        diagnosis = client.runs.get(run_id).diagnosis(reference)
+    typer.echo(diagnosis.model_dump_json() if as_json else f"{diagnosis.verdict}. {diagnosis.explanation}")

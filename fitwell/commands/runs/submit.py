@@ -1,4 +1,4 @@
-"""``submit`` and ``validate``: from a spec file to a run."""
+"""``submit``: queue a training run, and optionally wait for it."""
 
 from __future__ import annotations
 
@@ -7,40 +7,43 @@ from typing import Annotated
 import typer
 
 from fitwell.client import Client
-from fitwell.commands.options import JSON, URL, Label, Set, SpecFile, body_of, labels_of
-from fitwell.conditions import Condition
+from fitwell.commands.options import JSON, URL, Label, Set, SpecFile, load_spec, parse_labels
+from fitwell.conditions import Condition, check_conditions
 from fitwell.exit_codes import Exit
 from fitwell.run import Run
 from fitwell.terminal.run_progress import follow
-from fitwell.terminal.summaries import describe
+from fitwell.terminal.summaries import print_run
 
 
 def submit(
     spec: SpecFile,
     url: URL = None,
-    name: Annotated[str | None, typer.Option("--name", help="For people.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="A display name.")] = None,
     label: Label = None,
     assignments: Set = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end; exit 1 where it fails.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the run; exit with 1 if it fails.")] = False,
     fail_if: Annotated[
         list[str] | None,
         typer.Option(
             "--fail-if",
             metavar="CONDITION",
-            help='Wait, and exit 6 where this holds at the end: "val.loss > 0.4", "best.value > 0.3", '
-            '"test.accuracy < 0.9" (repeatable).',
+            help='Wait for the run; exit with 6 if it meets the condition: "val.loss > 0.4", "best.value > 0.3", '
+            '"test.accuracy < 0.9" (repeatable). Checked before anything is submitted.',
         ),
     ] = None,
-    no_reuse: Annotated[bool, typer.Option("--no-reuse", help="Train even what has been trained before.")] = False,
+    no_reuse: Annotated[
+        bool, typer.Option("--no-reuse", help="Train again even if an equal run has a result.")
+    ] = False,
     as_json: JSON = False,
 ) -> None:
     """Submit a training run; with --wait, follow it to its end."""
-    conditions = [Condition.read(text) for text in fail_if or ()]
-    body = body_of(spec, assignments)
+    conditions = [Condition.parse(text) for text in fail_if or ()]
+    body = load_spec(spec, assignments)
     if name is not None:
         body["name"] = name
-    body["labels"] = {**body.get("labels", {}), **labels_of(label)}
+    body["labels"] = {**body.get("labels", {}), **parse_labels(label)}
     with Client(url) as client:
+        check_conditions(client, conditions, body)
         run = client.runs.create(reuse=not no_reuse, **body)
         waiting = wait or bool(conditions)
         if not as_json:
@@ -50,17 +53,17 @@ def submit(
     if as_json:
         typer.echo(run.model_dump_json())
     elif waiting:
-        describe(run)
+        print_run(run)
     if waiting:
-        _judge(run, conditions)
+        _exit_with_result(run, conditions)
 
 
-def _judge(run: Run, conditions: list[Condition]) -> None:
-    """Exit as the run's end and the conditions say."""
+def _exit_with_result(run: Run, conditions: list[Condition]) -> None:
+    """Exit with the code for the run's status and the conditions it meets."""
     if run.status != "succeeded":
         raise typer.Exit(Exit.RUN_FAILED)
-    broken = [told for told in (condition.told(run) for condition in conditions) if told is not None]
-    for told in broken:
-        typer.echo(f"fitwell: {told}", err=True)
-    if broken:
+    violations = [violation for condition in conditions if (violation := condition.violation(run)) is not None]
+    for violation in violations:
+        typer.echo(f"fitwell: {violation}", err=True)
+    if violations:
         raise typer.Exit(Exit.CONDITION)

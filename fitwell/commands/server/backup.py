@@ -1,4 +1,4 @@
-"""``backup``: a copy of a data directory, while it is in use."""
+"""``backup``: copy a data directory while it is in use."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from fitwell.local import LocalError
 
 
 def backup(
-    target: Annotated[Path, typer.Argument(help="A directory that is not there yet.")],
+    target: Annotated[Path, typer.Argument(help="Directory to create.")],
     data_dir: DataDir = DEFAULT_DATA_DIR,
     as_json: JSON = False,
 ) -> None:
-    """Copy database, weights, checkpoints and uploads while Fitwell runs; fitwell serve --data-dir TARGET restores.
+    """Copy database, weights, checkpoints and uploads while Fitwell runs; restore with fitwell serve --data-dir TARGET.
 
-    Every file is checked; exit 1 where one that the database names is lost. What lies in a bucket
-    (FITWELL_STORAGE_URL) is brought and copied as well. Datasets that were fetched are left out.
+    Every file is verified; exit with 1 if a file is missing. Files in a bucket (FITWELL_STORAGE_URL) are copied as
+    well. Datasets that can be downloaded again are not copied.
     """
     console = Console(stderr=True)
     with console.status(f"Copying {data_dir} to {target}"):
-        done = run_module("service", "backup", str(target.expanduser().absolute()), data_dir=data_dir)
-    if done.returncode:
-        raise LocalError("Nothing was backed up.")
-    told = json.loads(done.stdout)
+        process = run_module("service", "backup", str(target.expanduser().absolute()), data_dir=data_dir)
+    if process.returncode:
+        raise LocalError("The backup failed; see the error above.")
+    summary = json.loads(process.stdout)
     if as_json:
-        typer.echo(json.dumps(told))
+        typer.echo(json.dumps(summary))
     else:
-        typer.echo(f"{told['path']}: the database and {told['files']} files, {told['bytes'] / 2**20:,.1f} MiB")
-        for name in told["lost"]:
-            typer.echo(f"lost: {name}", err=True)
-    if told["lost"]:
+        typer.echo(f"{summary['path']}: database and {summary['files']} files, {summary['bytes'] / 2**20:,.1f} MiB")
+        for name in summary["lost"]:
+            typer.echo(f"Missing: {name}", err=True)
+    if summary["lost"]:
         raise typer.Exit(Exit.RUN_FAILED)

@@ -1,4 +1,4 @@
-"""``doctor``: what of this machine would keep Fitwell from working, and what to do about it."""
+"""``doctor``: check this machine and the server."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from fitwell.errors import FitwellError
 from fitwell.exit_codes import Exit
 from fitwell.local import ensure_writable
 
-LEAST_FREE_BYTES = 2**30
+MIN_FREE_BYTES = 2**30
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
-    what: str
+    subject: str
     state: Literal["ok", "warn", "fail"]
     detail: str
 
@@ -38,59 +38,58 @@ class Finding:
 def doctor(
     data_dir: DataDir = DEFAULT_DATA_DIR,
     url: URL = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check this machine and the server; exit 1 where something fails."""
+    """Check this machine and the server; exit with 1 if a check fails."""
     home = data_dir.expanduser().resolve()
 
     def directory() -> Finding:
         ensure_writable(home)
         free = shutil.disk_usage(home).free
-        state: Literal["ok", "warn"] = "ok" if free >= LEAST_FREE_BYTES else "warn"
+        state: Literal["ok", "warn"] = "ok" if free >= MIN_FREE_BYTES else "warn"
         return Finding("data directory", state, f"{home} is writable, {free / 2**30:.1f} GiB free")
 
     def server() -> Finding:
         with Client(url, timeout=3) as client:
-            answer = client.capabilities()
-            alive = len(answer["workers"])
-            state: Literal["ok", "warn"] = "ok" if alive else "warn"
-            return Finding(
-                "server", state, f"{client.transport.url} answers, version {answer['version']}, {alive} worker(s)"
-            )
+            capabilities = client.capabilities()
+            workers = len(capabilities.workers)
+            state: Literal["ok", "warn"] = "ok" if workers else "warn"
+            detail = f"{client.transport.url}, version {capabilities.version}, {workers} worker(s)"
+            return Finding("server", state, detail)
 
     findings = [
         _python(),
         *_packages(),
-        *_here(home, directory),
-        _checked("server", server, "warn"),
+        *_local_checks(home, directory),
+        _check("server", server, "warn"),
     ]
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings]))
     else:
         for finding in findings:
-            typer.echo(f"{finding.state:4}  {finding.what}: {finding.detail}")
+            typer.echo(f"{finding.state:4}  {finding.subject}: {finding.detail}")
     if any(finding.state == "fail" for finding in findings):
         raise typer.Exit(Exit.RUN_FAILED)
 
 
-def _here(home: Path, directory: Callable[[], Finding]) -> Iterator[Finding]:
-    """What serving and training need; nothing where only the client is installed."""
+def _local_checks(home: Path, directory: Callable[[], Finding]) -> Iterator[Finding]:
+    """Yield the checks for serving and training; none if only the client is installed."""
     if find_spec("sqlalchemy") is None:
         return
-    yield _checked("SQLite", _sqlite, "fail")
-    yield _checked("data directory", directory, "fail")
+    yield _check("SQLite", _sqlite, "fail")
+    yield _check("data directory", directory, "fail")
     if os.environ.get("FITWELL_STORAGE_URL"):
-        yield _checked("storage", _storage, "fail")
+        yield _check("storage", _storage, "fail")
     if find_spec("torch") is not None:
-        yield _checked("torch", _torch, "fail")
+        yield _check("torch", _torch, "fail")
         yield from _datasets(home)
 
 
-def _checked(what: str, look: Callable[[], Finding], otherwise: Literal["warn", "fail"]) -> Finding:
+def _check(subject: str, check: Callable[[], Finding], on_error: Literal["warn", "fail"]) -> Finding:
     try:
-        return look()
+        return check()
     except FitwellError as error:
-        return Finding(what, otherwise, str(error))
+        return Finding(subject, on_error, str(error))
 
 
 def _python() -> Finding:
@@ -98,29 +97,29 @@ def _python() -> Finding:
 
 
 def _packages() -> Iterator[Finding]:
-    for package, needed_by in (("fastapi", "serve"), ("sqlalchemy", "serve"), ("torch", "worker")):
+    for package, command in (("fastapi", "serve"), ("sqlalchemy", "serve"), ("torch", "worker")):
         try:
-            found = version(package)
-            if package != "torch":  # it is told of where it computes
-                yield Finding(package, "ok", found)
+            installed = version(package)
+            if package != "torch":  # checked separately
+                yield Finding(package, "ok", installed)
         except PackageNotFoundError:
-            advice = f"not installed, `fitwell {needed_by}` needs it: pip install 'fitwell[worker]'"
+            advice = f"not installed, required by `fitwell {command}`: pip install 'fitwell[worker]'"
             yield Finding(package, "warn", advice)
 
 
-def _asked(code: str) -> str:
-    """What a fresh interpreter says; nothing of it is loaded here."""
-    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)  # noqa: S603
-    if done.returncode:
-        raise FitwellError((done.stderr.strip().splitlines() or ["it ended without a word"])[-1])
-    return done.stdout.strip()
+def _run_python(code: str) -> str:
+    """Return the output of code in a new interpreter, so that its imports do not stay loaded."""
+    process = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)  # noqa: S603
+    if process.returncode:
+        raise FitwellError((process.stderr.strip().splitlines() or ["the check failed without an error message"])[-1])
+    return process.stdout.strip()
 
 
 def _torch() -> Finding:
-    said = _asked(
+    details = _run_python(
         "import torch; torch.ones(2) @ torch.ones(2); print(torch.__version__, torch.get_num_threads(), 'threads')"
     )
-    return Finding("torch", "ok", f"{said}; it computes")
+    return Finding("torch", "ok", f"{details}; computes")
 
 
 def _storage() -> Finding:
@@ -128,7 +127,7 @@ def _storage() -> Finding:
         "import sys\nfrom service.settings import SettingsError, load\nfrom worker.blob_store import try_out\n"
         "try: print(try_out(load().checkpoint_files))\nexcept (OSError, SettingsError) as error: sys.exit(str(error))"
     )
-    return Finding("storage", "ok", _asked(code))
+    return Finding("storage", "ok", _run_python(code))
 
 
 def _sqlite() -> Finding:
@@ -136,17 +135,20 @@ def _sqlite() -> Finding:
         "import pysqlite3.dbapi2 as s; from service.store.database import wal_is_safe as w; "
         "print(s.sqlite_version, w(s.sqlite_version_info))"
     )
-    found, safe = _asked(code).split()
+    sqlite_version, safe = _run_python(code).split()
     if safe == "True":
-        return Finding("SQLite", "ok", f"{found}, WAL is safe")
-    return Finding("SQLite", "warn", f"{found} has a WAL bug and runs without WAL: pip install -U pysqlite3")
+        return Finding("SQLite", "ok", f"{sqlite_version}, WAL is safe")
+    return Finding(
+        "SQLite", "warn", f"{sqlite_version} has a WAL bug, so WAL is disabled. Upgrade with: pip install -U pysqlite3"
+    )
 
 
 def _datasets(home: Path) -> Iterator[Finding]:
     try:
-        done = run_module("worker", "data", data_dir=home)
+        process = run_module("worker", "data", data_dir=home)
     except FitwellError as error:
         yield Finding("datasets", "warn", str(error))
         return
-    for found in json.loads(done.stdout or "[]"):
-        yield Finding(f"dataset {found['kind']}", "warn" if found["missing"] else "ok", found["missing"] or "ready")
+    for dataset in json.loads(process.stdout or "[]"):
+        missing = dataset["missing"]
+        yield Finding(f"dataset {dataset['kind']}", "warn" if missing else "ok", missing or "ready")

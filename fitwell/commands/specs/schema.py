@@ -1,4 +1,4 @@
-"""``schema``: what a spec may hold, for editors."""
+"""``schema``: the JSON Schema of specs, for editors."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from fitwell.client import Client
 from fitwell.commands.options import URL
 
 
-class Body(StrEnum):
-    """What there are schemas of."""
+class SpecKind(StrEnum):
+    """A kind of spec."""
 
     RUN = "run"
     STUDY = "study"
 
 
 def schema(
-    body: Annotated[Body, typer.Argument(metavar="run|study", help="Of which kind of spec.")] = Body.RUN,
+    kind: Annotated[SpecKind, typer.Argument(metavar="run|study", help="Kind of spec.")] = SpecKind.RUN,
     url: URL = None,
 ) -> None:
-    """Print the JSON schema of a spec: fitwell schema run > run.schema.json, for editors that have no token."""
+    """Print the JSON Schema of a spec for editors without a token: fitwell schema run > run.schema.json."""
     with Client(url) as client:
-        typer.echo(client.transport.request("GET", f"/v1/schema/{body}.json").text)
+        typer.echo(client.transport.request("GET", f"/v1/schema/{kind}.json").text)

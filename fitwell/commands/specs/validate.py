@@ -5,17 +5,17 @@ from __future__ import annotations
 import typer
 
 from fitwell.client import Client
-from fitwell.commands.options import JSON, URL, Set, SpecFile, body_of
+from fitwell.commands.options import JSON, URL, Set, SpecFile, load_spec
 
 
 def validate(spec: SpecFile, url: URL = None, assignments: Set = None, as_json: JSON = False) -> None:
-    """Check a spec and say what it would cost; nothing is queued."""
+    """Validate a spec and estimate its cost; nothing is queued."""
     with Client(url) as client:
-        verdict = client.runs.validate(**body_of(spec, assignments))
+        validation = client.runs.validate(**load_spec(spec, assignments))
     if as_json:
-        typer.echo(verdict.model_dump_json())
+        typer.echo(validation.model_dump_json())
         return
     typer.echo(
-        f"valid: {verdict.parameters:,} parameters, about {verdict.estimated_seconds:.3g} s alone and "
-        f"{verdict.estimated_bytes / 2**20:,.0f} MiB"
+        f"Valid: {validation.parameters:,} parameters, about {validation.estimated_seconds:.3g} s alone and "
+        f"{validation.estimated_bytes / 2**20:,.0f} MiB"
     )

@@ -1,0 +1,64 @@
+"""The metrics that a run will record, derived from its spec before it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+SCORES = {"classification": ("accuracy", "error"), "regression": ("r2", "rmse")}
+PENALTIES = frozenset({"distillation", "elastic_net", "kl_sparsity", "l1", "l2", "label_smoothing"})
+"""Kinds of regularizers that add a term to the objective."""
+TEACHERS = frozenset({"distillation"})
+"""Kinds of regularizers that add a loss against a teacher."""
+NO_PENALTIES = frozenset(
+    {
+        "blur", "brightness", "contrast", "crop", "cutmix", "dropout", "erasing", "horizontal_flip", "max_norm",
+        "mixup", "noise", "random_choice", "rotation", "sharpen", "stretch", "vertical_flip", "zoom",
+    }
+)  # fmt: skip
+"""Kinds of regularizers that do not. A kind of a newer server is in neither set and may do either."""
+
+
+def metric_names(spec: Mapping[str, Any], task: str) -> set[str]:
+    """Return the names of all metrics that a run records in its last epoch.
+
+    Args:
+        spec: The spec as the server returns it, with every default filled in.
+        task: The dataset's task, classification or regression.
+    """
+    names = {"train.objective", *_split_metrics(spec, SCORES.get(task, ()))}
+    if spec["model"]["kind"] == "knn":
+        return names
+    names |= {"lr", "weights.norm", "weights.zeros"}
+    for part in spec.get("regularizers", ()):
+        kind = part["kind"]
+        if kind not in NO_PENALTIES:
+            names.add(f"penalty.{kind}")
+        if kind not in NO_PENALTIES | (PENALTIES - TEACHERS):
+            names.add(f"{kind}.loss")
+    if spec["dataset"]["kind"] == spec["model"]["kind"] == "linear":
+        names |= {"coefficients.error", "support.tpr", "support.fpr"}
+    return names
+
+
+def _split_metrics(spec: Mapping[str, Any], scores: tuple[str, ...]) -> Iterator[str]:
+    """Yield losses and scores of each evaluated split."""
+    dataset, evaluate = spec["dataset"], spec.get("evaluate", {})
+    splits = [("train", "")]
+    if spec["model"]["kind"] == "knn":
+        splits.append(("train", "_loo"))
+    if evaluate.get("train") != "never":
+        splits.append(("train", "_eval"))
+    if dataset.get("fold") is not None or dataset.get("validation_size") != 0:
+        splits.append(("val", ""))
+    if evaluate.get("test") != "never":
+        splits.append(("test", ""))
+    for split, suffix in splits:
+        yield from (f"{split}.{name}{suffix}" for name in ("loss", *scores))
+
+
+def condition_names(metrics: set[str]) -> set[str]:
+    """Return the names that a condition may use: metrics of the last epoch, and the best epoch's loss and number."""
+    names = metrics | {f"last.{name}" for name in metrics}
+    selected_on = next((name for name in ("val.loss", "test.loss") if name in metrics), None)
+    return names if selected_on is None else names | {"best.value", "best.epoch", f"best.{selected_on}"}
