@@ -11,16 +11,10 @@ from torch import Tensor
 
 from tests.laws.strategies import MAX_RUNS, parsed
 from tests.laws.test_oracles_optimizers import test_an_optimizer_is_torchs_in_float64 as law_6
-from tests.laws.test_stack import (
-    NEUTRAL,
-    SMALL,
-    law_1,
-    law_2,
-    law_3,
-    law_4,
-)
-from tests.laws.test_stack import test_law_5_changing_one_parts_stream_changes_no_other as law_5
-from tests.laws.test_stack import test_law_7_whatever_changes_a_history_changes_the_reuse_key as law_7
+from tests.laws.test_parts import NEUTRAL, law_4
+from tests.laws.test_parts import test_law_5_changing_one_parts_stream_changes_no_other as law_5
+from tests.laws.test_parts import test_law_7_whatever_changes_a_history_changes_the_reuse_key as law_7
+from tests.laws.test_stack import SMALL, law_1, law_2, law_3
 from worker.engine.gemm_backend import route_for
 from worker.engine.progress import Progress
 from worker.engine.rng import StackDraws
