@@ -121,7 +121,7 @@ def rest() -> str:
         for method, operation in operations.items():
             if method in METHODS:
                 by_tag.setdefault((operation.get("tags") or ["server"])[0], []).append(
-                    _operation(method, path, operation)
+                    _operation(method, path, operation, document["components"]["schemas"])
                 )
     for tag, operations in by_tag.items():
         told += [f"\n## {tag.capitalize()}\n", *operations]
@@ -134,7 +134,7 @@ def _document() -> dict[str, Any]:
         return document
 
 
-def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
+def _operation(method: str, path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
     rows = "".join(
         f"| `{one['name']}` | {one['in']} | {_cell(_type(one['schema']))} | {_cell(one.get('description', ''))} |\n"
         for one in operation.get("parameters", ())
@@ -146,9 +146,9 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
     )
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
     example = ""
-    if body.get("example") is not None:
-        shown = _json(body["example"])
-        example = f"\nBody: `{_type(body['schema'])}`, such as\n\n```json\n{shown}\n```\n"
+    if body:
+        name = _type(body["schema"])
+        example = f"\nBody: `{name}`, such as\n\n```json\n{_json(schemas[name]['examples'][0])}\n```\n"
     said = operation.get("description") or operation.get("summary", "")
     return (
         f"\n### {method.upper()} {path}\n\n{said} (`{operation['operationId']}`)\n{table}{example}"

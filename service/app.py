@@ -5,31 +5,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from importlib.metadata import version
-from typing import Any
 
 from fastapi import Depends, FastAPI
-from fastapi.openapi.utils import get_openapi
 from starlette.concurrency import run_in_threadpool
 
 from service.catalog import routes as catalog
 from service.datasets import routes as datasets
 from service.datasets.service import Uploads
 from service.events import routes as events
-from service.http import auth as edge
-from service.http import problems
-from service.http import scopes as access
+from service.http import auth, problems
+from service.http.openapi import openapi
+from service.http.scopes import scoped
 from service.http.tailer import Tailer
 from service.models import picture_routes as pictures
 from service.models import routes as models
 from service.models.service import Models
-from service.monitoring import health, metrics
-from service.monitoring import tracing as telemetry
+from service.monitoring import health, metrics, tracing
 from service.monitoring.stats import Stats
-from service.runs import artifact_routes as written
+from service.runs import artifact_routes as artifacts
 from service.runs import bulk_routes as bulk
-from service.runs import derive_routes as again
+from service.runs import derive_routes as derive
 from service.runs import history_routes as history
 from service.runs import routes as runs
 from service.runs.bodies import run_of
@@ -38,61 +35,72 @@ from service.runs.reader import RunReader
 from service.runs.service import Runs
 from service.settings import Settings, exposed
 from service.store.database import migrate, open_engine
+from service.studies import history_routes as histories
 from service.studies import routes as studies
 from service.studies.service import Studies
 from service.tokens import routes as tokens
 from service.tokens.service import Tokens
-from service.web import assets
-from service.web import middleware as answers
-from service.web.pages import reports
-from service.web.pages import runs as pages
-from service.web.pages import sign_in as session
+from service.web import assets, middleware
+from service.web.pages import reports, sign_in
+from service.web.pages import runs as run_pages
 from service.web.pages import studies as study_pages
 from service.webhooks import messages as webhook_messages
 from service.webhooks import routes as webhooks
 from service.webhooks.webhooks import Webhooks
+from service.workers import routes as workers
 from service.workers.jobs import Jobs
 
 LOG = logging.getLogger("fitwell.service")
-NOTE_SECONDS = 5.0
+LAST_USE_SECONDS = 5.0
+"""How often the last uses of tokens are stored."""
+API = (
+    *(bulk, runs, derive, history, artifacts, models, pictures, studies, histories, datasets, events, webhooks),
+    *(catalog, workers, health, metrics, tokens),
+)
+PAGES = (run_pages, study_pages, reports, sign_in, assets)
 
 
 def create_app(settings: Settings, *, address: str | None = None) -> FastAPI:
-    """The service on the database in ``settings``, migrated; ``address``: where it listens, if not at ``host``.
+    """Return the service on the database in ``settings``, which is migrated first.
+
+    Args:
+        settings: The settings.
+        address: Where the server listens, if not at ``settings.host``.
 
     Raises:
-        SettingsError: tokens are off where other machines come in.
-        StoreError: the database cannot be used.
+        SettingsError: Tokens are off although other machines can reach the server.
+        StoreError: The database cannot be used.
     """
     reachable = exposed(settings, address)
     engine = open_engine(settings)
     migrate(engine)
-    records, jobs = RunReader(engine, settings), Jobs(engine, settings)
-    the_tokens, the_webhooks = Tokens(engine, settings, exposed=reachable), Webhooks.on(engine, settings)
+    reader, jobs = RunReader(engine, settings), Jobs(engine, settings)
+    token_service, webhook_service = Tokens(engine, settings, exposed=reachable), Webhooks.on(engine, settings)
     tailer = Tailer(
-        records.last_event_id,
-        lambda last, limit: [events.told(event) for event in records.events(None, after=last, limit=limit)],
+        reader.last_event_id,
+        lambda last, limit: [events.stream_event(event) for event in reader.events(None, after=last, limit=limit)],
     )
-    the_models = Models(engine, settings)
-    uploads = Uploads(engine, settings)
+    model_service, uploads = Models(engine, settings), Uploads(engine, settings)
+    housekeeping = Housekeeping(engine, settings)
     uploads.clean()
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         tailer.start()
-        the_webhooks.sender.start()
-        reaper = asyncio.create_task(_reap(jobs, settings.reap_seconds))
-        noting = asyncio.create_task(_note_uses(the_tokens))
-        keeping = asyncio.create_task(
-            _keep_house(Housekeeping(engine, settings), uploads, settings.housekeeping_seconds)
+        webhook_service.sender.start()
+        tasks = (
+            asyncio.create_task(_every(settings.reap_seconds, lambda: _expire(jobs), "Expired leases")),
+            asyncio.create_task(_every(LAST_USE_SECONDS, token_service.note_uses, "Last uses of tokens")),
+            asyncio.create_task(_every(settings.housekeeping_seconds, housekeeping.look, "Housekeeping")),
+            asyncio.create_task(_every(settings.housekeeping_seconds, uploads.sweep_storage, "Sweep of uploads")),
         )
         yield
-        for task in (reaper, noting, keeping):
+        for task in tasks:
             task.cancel()
         tailer.close()
-        await the_webhooks.sender.close()
-        await the_models.close()
-        tracing()
+        await webhook_service.sender.close()
+        await model_service.close()
+        stop_tracing()
         engine.dispose()
 
     app = FastAPI(
@@ -102,81 +110,38 @@ def create_app(settings: Settings, *, address: str | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        dependencies=[Depends(access.scoped)],
+        redirect_slashes=False,  # the target would be built from the Host header, which anybody can forge
+        dependencies=[Depends(scoped)],
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     app.state.tailer, app.state.settings = tailer, settings
-    services = (
-        Runs(engine, settings),
-        records,
-        Studies(engine, settings, run_of),
-        the_models,
-        uploads,
-        the_tokens,
-        the_webhooks,
-    )
+    run_service, study_service = Runs(engine, settings), Studies(engine, settings, run_of)
+    services = (run_service, reader, study_service, model_service, uploads, token_service, webhook_service)
     app.state.services = {type(service): service for service in services}
-    of_runs = (bulk, runs, again, history, written, models, pictures)
-    for routes in (*of_runs, studies, datasets, events, webhooks, catalog, health, metrics, tokens):
-        app.include_router(routes.router)
-    app.include_router(history.several)
-    for shown in (pages, study_pages, reports, session, assets):
-        app.include_router(shown.router)
+    for module in (*API, *PAGES):
+        app.include_router(module.router)
     app.webhooks.include_router(webhook_messages.router)
-    tracing = telemetry.trace(app, engine)
-    edge.install(app, the_tokens, settings)
+    stop_tracing = tracing.trace(app, engine)
+    auth.install(app, token_service, settings)
     metrics.install(app, Stats(engine, settings))
     problems.install(app)
-    app.add_middleware(answers.Answers)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    app.add_middleware(middleware.Answers)
+    app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
     return app
 
 
-async def _reap(jobs: Jobs, seconds: float) -> None:
-    """Take back, now and then, the runs of workers that fell silent."""
+def _expire(jobs: Jobs) -> None:
+    """Requeue the runs of workers that stopped responding."""
+    expired = jobs.expire()
+    if expired:
+        LOG.warning("requeued %d run(s) of workers that stopped responding", expired)
+
+
+async def _every(seconds: float, task: Callable[[], object], name: str) -> None:
+    """Run ``task`` in a thread, again and again; a failure is logged, and the next run tries again."""
     while True:
         await asyncio.sleep(seconds)
         try:
-            expired = await run_in_threadpool(jobs.expire)
-            if expired:
-                LOG.warning("%d run(s) were taken back from silent workers", expired)
+            await run_in_threadpool(task)
         except Exception:
-            LOG.exception("lost leases could not be looked for")
-
-
-async def _note_uses(tokens: Tokens) -> None:
-    """Write down, now and then, when tokens were last used."""
-    while True:
-        await asyncio.sleep(NOTE_SECONDS)
-        try:
-            await run_in_threadpool(tokens.note_uses)
-        except Exception:
-            LOG.exception("the last uses of tokens could not be written down")
-
-
-async def _keep_house(housekeeping: Housekeeping, uploads: Uploads, seconds: float) -> None:
-    """Remove, now and then, what can go."""
-    while True:
-        await asyncio.sleep(seconds)
-        try:
-            await run_in_threadpool(housekeeping.look)
-            await run_in_threadpool(uploads.sweep_storage)
-        except Exception:
-            LOG.exception("what can go could not be removed")
-
-
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, with the bodies that are read as bytes."""
-    if app.openapi_schema is None:
-        document = get_openapi(
-            title=app.title,
-            summary=app.summary,
-            version=app.version,
-            routes=app.routes,
-            webhooks=app.webhooks.routes,
-            license_info=app.license_info,
-        )
-        document["components"]["schemas"] |= catalog.body_schemas()
-        access.tell(document)
-        app.openapi_schema = document
-    return app.openapi_schema
+            LOG.exception("%s failed", name)

@@ -1,4 +1,7 @@
-"""Idempotency: the first answer to a request is stored, and every repeat of the request gets it."""
+"""Idempotency: the first response to a request is stored, and every repetition of the request replays it.
+
+Both steps happen in the transaction that serves the request: ``replay`` first, ``store`` with the response.
+"""
 
 from __future__ import annotations
 
@@ -12,51 +15,59 @@ from service.store import idempotency_keys as keys
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
-    """An Idempotency-Key with all that it is bound to."""
+    """An Idempotency-Key with the request that it stands for."""
 
     value: str
     owner: str
     path: str
-    body_sha256: str
+    fingerprint: str
+    """SHA-256 of the request's body, and of its query if it has one."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A stored or fresh answer to a submission, and the id of what it made."""
+class StoredResponse:
+    """The response to a request that created something."""
 
     status_code: int
     body: str
-    made: str
+    resource_id: str
+    """The id of what the request created or changed."""
     replayed: bool = False
 
 
-def answered(connection: sa.Connection, key: Key, seconds: float) -> Answer | None:
-    """The answer that this request got in the last ``seconds``; who comes with the same key waits for this one.
+def replay(connection: sa.Connection, key: Key | None, seconds: float) -> StoredResponse | None:
+    """Return the response that this request got in the last ``seconds``; None if it is new or has no key.
+
+    Concurrent requests with the same key wait for the first.
 
     Raises:
-        KeyReused: the key came with another body before.
+        KeyReused: The key was used with another body or query.
     """
-    keys.reserve(connection, key.owner, key.path, key.value)
-    found = keys.find(connection, key.owner, key.path, key.value, seconds)
-    if found is None:
+    if key is None:
         return None
-    if found.body_sha256 != key.body_sha256:
+    keys.reserve(connection, key.owner, key.path, key.value)
+    row = keys.find(connection, key.owner, key.path, key.value, seconds)
+    if row is None:
+        return None
+    if row.body_sha256 != key.fingerprint:
         raise KeyReused(
-            f"The Idempotency-Key {key.value!r} was used with another body; it belongs to {found.made}. "
-            "Use a fresh key for another request."
+            f"The Idempotency-Key {key.value!r} was used with another body or query, for {row.made}. "
+            "Use a new key for a new request."
         )
-    return Answer(found.status_code, found.response, found.made, replayed=True)
+    return StoredResponse(row.status_code, row.response, row.made, replayed=True)
 
 
-def remember(connection: sa.Connection, key: Key, answer: Answer) -> None:
-    """Store the first answer."""
+def store(connection: sa.Connection, key: Key | None, response: StoredResponse) -> None:
+    """Store the response for ``replay``, if the request has a key."""
+    if key is None:
+        return
     values = {
         "owner": key.owner,
         "path": key.path,
         "key": key.value,
-        "body_sha256": key.body_sha256,
-        "made": answer.made,
-        "status_code": answer.status_code,
-        "response": answer.body,
+        "body_sha256": key.fingerprint,
+        "made": response.resource_id,
+        "status_code": response.status_code,
+        "response": response.body,
     }
     keys.store(connection, values)

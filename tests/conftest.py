@@ -181,4 +181,4 @@ def jobs(engine: sa.Engine, settings: Settings) -> Jobs:
 def submit(runs: Runs, *, reuse: bool = True, priority: int = 0, **changes: Any) -> str:
     """Queue a run; its id."""
     new = NewRun(spec=spec(**changes), priority=priority)
-    return runs.submit(new, respond=lambda run: run.id, reuse=reuse).made
+    return runs.submit(new, render=lambda run: run.id, reuse=reuse).resource_id

@@ -1,4 +1,4 @@
-"""Routes that tell what can be asked for: the catalog of parts, the schema of a run, what this server has."""
+"""Routes that describe this server: the catalog of parts, the schemas of bodies, presets, and its capabilities."""
 
 from __future__ import annotations
 
@@ -9,30 +9,35 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
 
 from service.catalog.editor_schemas import run_schema, study_schema
 from service.catalog.errors import PresetNotFound
 from service.catalog.presets import Preset, preset, presets
 from service.errors import SpecRefused, Unavailable
-from service.http.dependencies import SettingsDep, only
+from service.http.dependencies import SettingsDep
 from service.http.problems import problems
-from service.models.schemas import PredictBody
-from service.runs.bodies import BulkBody, CancelBody, ChangeBody, CloneBody, ExtendBody, RunBody
+from service.http.routing import Route
 from service.runs.dependencies import RunsDep
-from service.runs.schemas import WorkerList, WorkerView
-from service.studies.bodies import SeedsBody, StudyBody
-from service.tokens.schemas import TokenBody
-from service.webhooks.bodies import EndpointBody, EndpointChangeBody
+from service.workers.schemas import WorkerView
 from worker.spec.families.dataset import BuiltIn
 from worker.spec.families.regularizer import Regularizer
 from worker.spec.part import Part
 from worker.spec.run import ENGINE_VERSION
 
-router = APIRouter(prefix="/v1", tags=["catalog"])
+router = APIRouter(prefix="/v1", tags=["catalog"], route_class=Route)
 FAMILIES = ("datasets", "models", "losses", "regularizers", "optimizers", "schedules", "stops")
+LIMITS = (
+    "max_body_bytes",
+    "max_parameters",
+    "max_run_bytes",
+    "max_run_seconds",
+    "max_predict_rows",
+    "stack_limit",
+    "max_upload_bytes",
+    "max_dataset_bytes",
+)
 
 
 class CatalogPart(BaseModel):
@@ -71,7 +76,7 @@ class PresetList(BaseModel):
 
 
 class Capabilities(BaseModel):
-    """What this server takes and what its workers have."""
+    """The limits of this server, and the devices of its workers."""
 
     object: str = "capabilities"
     version: str
@@ -82,13 +87,13 @@ class Capabilities(BaseModel):
 
 
 def parts_of(family: str) -> Mapping[str, type[Part]]:
-    """The parts in one folder of the spec."""
+    """Return the parts of a family, by kind."""
     kinds: Mapping[str, type[Part]] = importlib.import_module(f"worker.spec.{family}").KINDS
     return kinds
 
 
 @functools.cache
-def _described(part: type[Part]) -> dict[str, Any]:
+def _description(part: type[Part]) -> dict[str, Any]:
     neutral = getattr(part, "neutral", None) if issubclass(part, Regularizer) else None
     return {
         "kind": part.model_fields["kind"].default,
@@ -101,90 +106,49 @@ def _described(part: type[Part]) -> dict[str, Any]:
     }
 
 
-@router.get("/catalog", operation_id="get_catalog", dependencies=[Depends(only())], responses=problems(SpecRefused))
+@router.get("/catalog", operation_id="get_catalog", responses=problems(SpecRefused))
 def get_catalog(settings: SettingsDep) -> Catalog:
-    """Every part that a spec can name, with its schema, equation and reference."""
+    """Return every part that a spec can name, with its schema, equation and reference."""
 
-    def shown(part: type[Part]) -> CatalogPart:
+    def view(part: type[Part]) -> CatalogPart:
         missing = part.missing(settings.datasets) if issubclass(part, BuiltIn) else None
-        return CatalogPart(**_described(part), missing=missing)
+        return CatalogPart(**_description(part), missing=missing)
 
-    return Catalog.model_validate({f: [shown(part) for part in parts_of(f).values()] for f in FAMILIES})
+    return Catalog.model_validate({f: [view(part) for part in parts_of(f).values()] for f in FAMILIES})
 
 
-@router.get(
-    "/schema/run.json", operation_id="get_run_schema", dependencies=[Depends(only())], responses=problems(SpecRefused)
-)
+@router.get("/schema/run.json", operation_id="get_run_schema", responses=problems(SpecRefused))
 def get_run_schema() -> dict[str, Any]:
-    """The JSON schema of a run's body, for editors."""
+    """Return the JSON schema of a run's body, for editors."""
     return run_schema()
 
 
-@router.get(
-    "/schema/study.json",
-    operation_id="get_study_schema",
-    dependencies=[Depends(only())],
-    responses=problems(SpecRefused),
-)
+@router.get("/schema/study.json", operation_id="get_study_schema", responses=problems(SpecRefused))
 def get_study_schema() -> dict[str, Any]:
-    """The JSON schema of a study's body, for editors."""
+    """Return the JSON schema of a study's body, for editors."""
     return study_schema()
 
 
-@router.get("/presets", operation_id="list_presets", dependencies=[Depends(only())], responses=problems(SpecRefused))
+@router.get("/presets", operation_id="list_presets", responses=problems(SpecRefused))
 def list_presets() -> PresetList:
-    """Well-known experiments as ready bodies."""
+    """List well-known experiments as ready bodies."""
     return PresetList(data=list(presets().values()))
 
 
-@router.get(
-    "/presets/{name}",
-    operation_id="get_preset",
-    dependencies=[Depends(only())],
-    responses=problems(PresetNotFound, SpecRefused),
-)
+@router.get("/presets/{name}", operation_id="get_preset", responses=problems(PresetNotFound, SpecRefused))
 def get_preset(name: str) -> Preset:
-    """One of them."""
+    """Return one preset."""
     return preset(name)
 
 
-@router.get(
-    "/capabilities",
-    operation_id="get_capabilities",
-    dependencies=[Depends(only())],
-    responses=problems(SpecRefused, Unavailable),
-)
+@router.get("/capabilities", operation_id="get_capabilities", responses=problems(SpecRefused, Unavailable))
 def get_capabilities(runs: RunsDep, settings: SettingsDep) -> Capabilities:
-    """What this server takes, and what its workers have and promise."""
+    """Return the limits of this server, and the devices of its workers."""
     workers = [WorkerView.of(row) for row in runs.workers()]
-    names = ("max_body_bytes", "max_parameters", "max_run_bytes", "max_run_seconds", "max_predict_rows", "stack_limit")
-    names += ("max_upload_bytes", "max_dataset_bytes")  # type: ignore[assignment]
     return Capabilities(
         version=version("fitwell"),
         engine_version=ENGINE_VERSION,
-        limits={name: getattr(settings, name) for name in names},
+        limits={name: getattr(settings, name) for name in LIMITS},
         devices=sorted({device for worker in workers for device in worker.devices}),
         workers=workers,
     )
-
-
-@router.get(
-    "/workers",
-    operation_id="list_workers",
-    dependencies=[Depends(only())],
-    responses=problems(SpecRefused, Unavailable),
-)
-def list_workers(runs: RunsDep) -> WorkerList:
-    """The workers that are alive."""
-    return WorkerList(data=[WorkerView.of(row) for row in runs.workers()])
-
-
-def body_schemas() -> dict[str, Any]:
-    """The request bodies' schemas, as OpenAPI's components name them."""
-    runs = (RunBody, BulkBody, CancelBody, ChangeBody, CloneBody, ExtendBody, PredictBody)
-    bodies = (*runs, StudyBody, SeedsBody, TokenBody, EndpointBody, EndpointChangeBody)
-    _, schema = models_json_schema(
-        [(body, "validation") for body in bodies], ref_template="#/components/schemas/{model}"
-    )
-    definitions: dict[str, Any] = schema["$defs"]
-    return definitions

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from service.datasets.dataset import Dataset, DatasetPage, Preview
-from service.runs.schemas import timestamp
+from service.http.timestamps import timestamp
 from service.sandbox.parsing.options import Format
 from worker.spec.families.dataset import Task
 

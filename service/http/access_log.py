@@ -1,4 +1,4 @@
-"""A line in the log for every request that is refused; with DEBUG, for every one."""
+"""The access log: a line for every request that is refused; with DEBUG, for every request."""
 
 from __future__ import annotations
 
@@ -7,20 +7,17 @@ import logging
 from starlette.types import Scope
 
 LOG = logging.getLogger("fitwell.requests")
-REFUSED = 400
+MIN_ERROR_STATUS = 400
 
 
-def tell(scope: Scope, status: int, seconds: float) -> None:
-    """Tell of a request that has ended, with 0 as its status where it had no answer.
-
-    Never of what a query, a header or a body holds.
-    """
-    level = logging.INFO if status >= REFUSED or not status else logging.DEBUG
+def log_request(scope: Scope, status: int, seconds: float) -> None:
+    """Log a finished request; ``status`` is 0 if it got no response. Queries, headers and bodies are never logged."""
+    level = logging.INFO if status >= MIN_ERROR_STATUS or not status else logging.DEBUG
     if not LOG.isEnabledFor(level):
         return
-    # As it was sent: a line's end in a path is an escape there, and no line's end in the log.
+    # The path as it was sent: a line break in it is an escape there, and cannot break a line of the log.
     path = scope.get("raw_path", scope["path"].encode()).decode("ascii", "backslashreplace")
     caller = scope.get("state", {}).get("caller")
-    who = {} if caller is None else {"owner": caller.owner}
-    about = {"method": scope["method"], "path": path, "status": status, "seconds": round(seconds, 4), **who}
-    LOG.log(level, "%s %s %s in %.3f s", scope["method"], path, status or "without an answer", seconds, extra=about)
+    owner = {} if caller is None else {"owner": caller.owner}
+    extra = {"method": scope["method"], "path": path, "status": status, "seconds": round(seconds, 4), **owner}
+    LOG.log(level, "%s %s %s in %.3f s", scope["method"], path, status or "without a response", seconds, extra=extra)

@@ -1,7 +1,6 @@
-"""Files as answers: their digest is their ETag, parts of them can be asked for, and they are sent from an open file.
+"""Downloads: the digest is the ETag, ranges are supported, and the file is sent while it is open.
 
-A list of ranges, a range in another unit and one that makes no sense are ignored, as RFC 9110 has it: the answer is the
-whole file.
+Several ranges, other units and malformed ranges are ignored, as RFC 9110 requires: the response is the whole file.
 """
 
 from __future__ import annotations
@@ -16,31 +15,31 @@ from fastapi import Request
 from starlette.responses import Response, StreamingResponse
 
 from service.errors import PreconditionFailed, RangeRefused, Refusal
-from service.http.dependencies import matches, not_modified
+from service.http.conditional import matches, not_modified
 
 CHUNK_BYTES = 2**18
 ONE_RANGE = re.compile(r"bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*", re.IGNORECASE)
 MEDIA_TYPE = "application/octet-stream"
-SENT: dict[int | str, dict[str, Any]] = {
+FILE_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file.", "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
-    206: {"description": "A part of it, as Range asked.", "content": {MEDIA_TYPE: {}}},
-    304: {"description": "You have it already."},
+    206: {"description": "The range of the file that Range names.", "content": {MEDIA_TYPE: {}}},
+    304: {"description": "The file has not changed."},
 }
 """The ``responses`` of a route that sends a file."""
 
 
-def sent(request: Request, file: BufferedReader, sha256: str, name: str) -> Response:
-    """The open file, or what was asked of it, called ``name``.
+def file_response(request: Request, file: BufferedReader, sha256: str, name: str) -> Response:
+    """Return the open file, or the requested range of it, as a download called ``name``.
 
     Raises:
-        PreconditionFailed: it is not the one that If-Match names.
-        RangeRefused: the part asked for is outside of it.
+        PreconditionFailed: The file is not the one that If-Match names.
+        RangeRefused: The range is outside the file.
     """
     tag = f'"{sha256}"'
     try:
-        _require(request, tag)
+        _check_if_match(request, tag)
         if not matches(request, tag):
-            return _whole_or_part(request, file, tag, name)
+            return _whole_or_range(request, file, tag, name)
     except Refusal:
         file.close()
         raise
@@ -48,18 +47,17 @@ def sent(request: Request, file: BufferedReader, sha256: str, name: str) -> Resp
     return not_modified(tag)
 
 
-def _require(request: Request, tag: str) -> None:
-    """Refuse where the caller wants another file (If-Match)."""
-    given = request.headers.get("if-match", "*").strip()
-    if given != "*" and tag not in [one.strip() for one in given.split(",")]:
-        raise PreconditionFailed(f"The file is {tag} now; ask without If-Match to get it.")
+def _check_if_match(request: Request, tag: str) -> None:
+    header = request.headers.get("if-match", "*").strip()
+    if header != "*" and tag not in [one.strip() for one in header.split(",")]:
+        raise PreconditionFailed(f"The file is {tag} now; download it without If-Match.")
 
 
-def _whole_or_part(request: Request, file: BufferedReader, tag: str, name: str) -> Response:
+def _whole_or_range(request: Request, file: BufferedReader, tag: str, name: str) -> Response:
     size = file.seek(0, 2)
     whole = request.method == "HEAD" or request.headers.get("if-range", tag) != tag
-    part = None if whole else part_of(request.headers.get("range", ""), size)
-    begin, end = part or (0, size)
+    requested = None if whole else range_of(request.headers.get("range", ""), size)
+    begin, end = requested or (0, size)
     headers = {
         "etag": tag,
         "repr-digest": f"sha-256=:{base64.b64encode(bytes.fromhex(tag[1:-1])).decode()}:",
@@ -67,24 +65,24 @@ def _whole_or_part(request: Request, file: BufferedReader, tag: str, name: str) 
         "content-length": str(end - begin),
         "content-disposition": f'attachment; filename="{name}"',
         "x-content-type-options": "nosniff",
-    } | ({} if part is None else {"content-range": f"bytes {begin}-{end - 1}/{size}"})
-    status = 200 if part is None else 206
+    } | ({} if requested is None else {"content-range": f"bytes {begin}-{end - 1}/{size}"})
+    status = 200 if requested is None else 206
     if request.method == "HEAD":
         file.close()
         return Response(None, status, headers, MEDIA_TYPE)
     return StreamingResponse(_chunks(file, begin, end), status, headers, MEDIA_TYPE)
 
 
-def part_of(asked: str, size: int) -> tuple[int, int] | None:
-    """Where the part begins and ends that a Range header asks for; None where it asks for none that can be told.
+def range_of(header: str, size: int) -> tuple[int, int] | None:
+    """Return where the range of a Range header begins and ends; None if the header has to be ignored.
 
     Raises:
-        RangeRefused: it begins behind the end.
+        RangeRefused: The range begins after the end of the file.
     """
-    found = ONE_RANGE.fullmatch(asked.strip())
-    if found is None or not any(found.groups()):
+    match = ONE_RANGE.fullmatch(header.strip())
+    if match is None or not any(match.groups()):
         return None
-    first, last = (int(text[:20]) if text else None for text in found.groups())
+    first, last = (int(text[:20]) if text else None for text in match.groups())
     if first is None:
         assert last is not None
         begin, end = max(size - last, 0), size
@@ -93,9 +91,8 @@ def part_of(asked: str, size: int) -> tuple[int, int] | None:
         if last is not None and last < first:
             return None
     if begin >= end:
-        raise RangeRefused(
-            f"The file has {size} bytes; {asked[:40]!r} is no part of it.", headers={"content-range": f"bytes */{size}"}
-        )
+        message = f"The file has {size} bytes; the range {header[:40]!r} is outside it."
+        raise RangeRefused(message, headers={"content-range": f"bytes */{size}"})
     return begin, end
 
 

@@ -1,11 +1,11 @@
-"""Refusals on the wire: RFC 9457 problems, the same for every error this server can answer."""
+"""Errors on the wire: RFC 9457 problems, one form for every error of this server."""
 
 from __future__ import annotations
 
 import http
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import sqlalchemy.exc
@@ -17,25 +17,26 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
 
-from service.errors import FieldError, NotFound, Refusal, SpecRefused, Unavailable
-from service.http.names import NO_CONTROLS, PLAIN
+from service.errors import NotFound, Refusal, SpecRefused, Unavailable
+from service.http.routing import query_model
+from service.http.validation import invalid_parameters
 from worker import logs
 from worker.blob_store import StorageUnavailable
 
 LOG = logging.getLogger("fitwell.api")
 MEDIA_TYPE = "application/problem+json"
-SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class ProblemError(BaseModel):
-    """What is wrong with one place of the request."""
+    """One invalid place of the request."""
 
     pointer: str = Field(
         description="JSON pointer into the body, or the parameter's name.", examples=["/regularizers/0/p"]
     )
     code: str
     message: str
-    allowed: list[Any] = Field(default=[], description="What would work, where it can be listed.")
+    allowed: list[Any] = Field(default=[], description="The values that would be accepted, if they can be listed.")
 
 
 class Problem(BaseModel):
@@ -51,27 +52,28 @@ class Problem(BaseModel):
 
 
 def problems(*refusals: type[Refusal]) -> dict[int | str, dict[str, Any]]:
-    """The ``responses`` of a route that can refuse so."""
+    """Return the ``responses`` of a route that can raise ``refusals``."""
     by_status: dict[int | str, dict[str, Any]] = {}
     for refusal in refusals:
-        said = by_status.setdefault(refusal.status, {"description": "", "content": {MEDIA_TYPE: {}}, "model": Problem})
-        said["description"] = f"{said['description']}; {refusal.title}".removeprefix("; ")
+        empty = {"description": "", "content": {MEDIA_TYPE: {}}, "model": Problem}
+        response = by_status.setdefault(refusal.status, empty)
+        response["description"] = f"{response['description']}; {refusal.title}".removeprefix("; ")
     return by_status
 
 
 class RequestIds:
-    """Gives every request an id, the caller's own where it is sane, and answers with it."""
+    """Middleware that gives every request an id, the client's own if it is safe, and returns it as a header."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = dict(scope["headers"]).get(b"x-request-id", b"")
-        request_id = given.decode() if SANE_ID.fullmatch(given) else f"req_{ULID()}"
+        header = dict(scope["headers"]).get(b"x-request-id", b"")
+        request_id = header.decode() if SAFE_ID.fullmatch(header) else f"req_{ULID()}"
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:
@@ -84,7 +86,7 @@ class RequestIds:
 
 
 def problem(request: Request, refusal: Refusal, *, status: int | None = None) -> Response:
-    """The answer for a refusal."""
+    """Return the response for a refusal."""
     body = Problem(
         type="about:blank",
         title=refusal.title,
@@ -101,14 +103,14 @@ def problem(request: Request, refusal: Refusal, *, status: int | None = None) ->
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of ``app`` a problem."""
+    """Turn every error of ``app`` into a problem."""
     app.add_middleware(RequestIds)
     handlers: Mapping[type[Exception], Callable[[Request, Any], Awaitable[Response]]] = {
-        Refusal: _refused,
+        Refusal: _refusal,
         HTTPException: _http_error,
-        RequestValidationError: _bad_parameters,
+        RequestValidationError: _invalid_parameters,
         sqlalchemy.exc.OperationalError: database_down,
-        sqlalchemy.exc.DataError: _bad_text,
+        sqlalchemy.exc.DataError: _unstorable_text,
         StorageUnavailable: _storage_down,
         Exception: _bug,
     }
@@ -116,65 +118,55 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, handler)
 
 
-async def _refused(request: Request, error: Refusal) -> Response:
+async def _refusal(request: Request, error: Refusal) -> Response:
     return problem(request, error)
 
 
 async def _http_error(request: Request, error: HTTPException) -> Response:
-    """What the framework refuses: an unknown path, a method that is not there."""
+    """Explain what the framework itself refuses: an unknown path or method."""
 
-    class Other(Refusal):
+    class FrameworkRefusal(Refusal):
         status = error.status_code
         code = http.HTTPStatus(error.status_code).name.lower()
         title = http.HTTPStatus(error.status_code).phrase
 
     path = request.url.path
     if error.status_code == 404:
-        return problem(request, NotFound(f"There is nothing at {path}. GET /openapi.json lists what there is."))
+        hint = f"Did you mean {path.rstrip('/')}?" if path.endswith("/") else "GET /openapi.json lists all paths."
+        return problem(request, NotFound(f"Nothing exists at {path}. {hint}"))
     headers = dict(error.headers or {})
     detail = str(error.detail)
     if error.status_code == 405:
-        detail = f"{request.method} is not possible at {path}; {headers.get('Allow', headers.get('allow', ''))} is."
-    return problem(request, Other(detail, headers=headers))
+        allowed = headers.get("Allow", headers.get("allow", ""))
+        detail = f"{path} does not support {request.method}; it supports {allowed}."
+    return problem(request, FrameworkRefusal(detail, headers=headers))
 
 
-async def _bad_parameters(request: Request, error: RequestValidationError) -> Response:
-    errors = [
-        FieldError(_parameter(e["loc"]), e["type"], _said(e), tuple(e.get("ctx", {}).get("allowed", ())))
-        for e in error.errors()
-    ]
-    return problem(request, SpecRefused(f"{errors[0].pointer}: {errors[0].message}", errors=errors))
-
-
-def _said(error: Mapping[str, Any]) -> str:
-    return NO_CONTROLS if error.get("ctx", {}).get("pattern") == PLAIN else f"{error['msg']}."
-
-
-def _parameter(loc: Sequence[int | str]) -> str:
-    """The parameter's name; of one that is given several times, a number says which of them is wrong."""
-    return next(str(step) for step in reversed(loc) if isinstance(step, str))
+async def _invalid_parameters(request: Request, error: RequestValidationError) -> Response:
+    """Explain invalid parameters; invalid bodies are explained where they are read."""
+    return problem(request, invalid_parameters(error.errors(), query_model(request.scope["route"].dependant)))
 
 
 async def database_down(request: Request, error: sqlalchemy.exc.OperationalError) -> Response:
-    """The answer where the database gave none."""
-    LOG.warning("the database did not answer: %s", error.orig)
-    refusal = Unavailable("The database did not answer; nothing was changed. Try again.", headers={"retry-after": "1"})
+    """Return 503: the database did not respond."""
+    LOG.warning("the database did not respond: %s", error.orig)
+    refusal = Unavailable("The database did not respond; nothing was changed. Try again.", headers={"retry-after": "1"})
     return problem(request, refusal)
 
 
 async def _storage_down(request: Request, error: StorageUnavailable) -> Response:
     LOG.warning("%s", error)
     refusal = Unavailable(
-        "The storage of weights and datasets did not answer; the server's log says why. Try again.",
+        "The storage of weights and datasets did not respond; see the server's log. Try again.",
         headers={"retry-after": "5"},
     )
     return problem(request, refusal)
 
 
-async def _bad_text(request: Request, error: sqlalchemy.exc.DataError) -> Response:
+async def _unstorable_text(request: Request, error: sqlalchemy.exc.DataError) -> Response:
     LOG.info("a text cannot be stored: %s", error.orig)
     refusal = SpecRefused(
-        "A text in the request holds a character that cannot be stored, such as NUL; nothing was changed."
+        "A text in the request contains a character that cannot be stored, such as NUL; nothing was changed."
     )
     return problem(request, refusal)
 
@@ -183,7 +175,7 @@ async def _bug(request: Request, error: Exception) -> Response:
     class Bug(Refusal):
         status = 500
         code = "internal_error"
-        title = "This is a bug of the server"
+        title = "Internal server error"
 
-    LOG.error("unexpected", exc_info=error)
-    return problem(request, Bug("Something went wrong here. The server's log has the details under the request_id."))
+    LOG.error("unexpected error", exc_info=error)
+    return problem(request, Bug("Unexpected error. The server's log has the details under this request_id."))

@@ -1,4 +1,4 @@
-"""Who asks, which scope a route needs, and how OpenAPI tells of both."""
+"""Scopes: which one a route needs, whether the caller has it, and how OpenAPI documents both."""
 
 from __future__ import annotations
 
@@ -8,51 +8,36 @@ from fastapi import Request
 from starlette.routing import BaseRoute
 
 from service.callers import Caller, Scope
-from service.errors import (
-    CrossSite,
-    HostRefused,
-    NotOwner,
-    ScopeMissing,
-    TokenRefused,
-    TokenRequired,
-    TooManyAttempts,
-    TooManyRequests,
-)
-from service.http.problems import problems
+from service.errors import ScopeMissing
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/sign-in", "/static/{version}/{path:path}"})
-"""Routes that are answered without a token: whether the service lives, and where a token is given; nothing else."""
+"""Routes that need no token: health, the sign-in page, and the pages' files."""
 OPEN_FILES = "/static/"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SCHEME = "token"
-DESCRIPTION = (
-    "A token that an admin made, as `Authorization: Bearer fw_…`. Scopes: read; write, which holds read; admin, which "
-    "holds write. A browser that signed in to the dashboard sends a cookie instead. A server that only its own machine "
-    "can reach answers without one until the first is made."
-)
 
 
 def is_open(path: str) -> bool:
-    """Whether a path is answered without a token; the files of the pages are the same for everybody."""
+    """Return whether a path needs no token."""
     return path in OPEN_PATHS or path.startswith(OPEN_FILES)
 
 
 def needs(scope: Scope) -> dict[str, Any]:
-    """What a route's ``openapi_extra`` says where its method alone would ask for another scope."""
+    """Return the ``openapi_extra`` of a route that needs another scope than its method implies."""
     return {"security": [{SCHEME: [scope]}]}
 
 
 def caller_of(request: Request) -> Caller:
-    """Whoever asks; the edge has seen to it."""
+    """Return the caller, whom the auth middleware has authenticated."""
     caller: Caller = request.state.caller
     return caller
 
 
-async def scoped(request: Request) -> None:
-    """A dependency of every route: refuses callers whose token has not the scope that the route needs.
+def require_scope(request: Request) -> None:
+    """Refuse a caller whose token lacks the scope that the route needs.
 
     Raises:
-        ScopeMissing: it has not.
+        ScopeMissing: The token lacks it.
     """
     needed = scope_of(request.scope["route"], request.method)
     if needed is None or caller_of(request).has(needed):
@@ -60,49 +45,22 @@ async def scoped(request: Request) -> None:
     held = ", ".join(caller_of(request).scopes)
     challenge = f'Bearer realm="fitwell", error="insufficient_scope", scope="{needed}"'
     raise ScopeMissing(
-        f"This needs the scope {needed!r}, and the token has only {held!r}. An admin can make one that has it.",
+        f"This needs the scope {needed!r}; the token has {held!r}. An admin can create a token that has it.",
         headers={"www-authenticate": challenge},
     )
 
 
+async def scoped(request: Request) -> None:
+    """Check the scope as a dependency; ``service.http.routing.Route`` has checked it before it reads a body."""
+    require_scope(request)
+
+
 def scope_of(route: BaseRoute, method: str) -> Scope | None:
-    """The scope that a route needs: what it says, else by its method; None where no token is needed."""
+    """Return the scope that a route declares, else the one of its method; None for a route that needs no token."""
     if getattr(route, "path", None) in OPEN_PATHS:
         return None
-    said = (getattr(route, "openapi_extra", None) or {}).get("security")
-    if said:
-        scope: Scope = said[0][SCHEME][0]
+    security = (getattr(route, "openapi_extra", None) or {}).get("security")
+    if security:
+        scope: Scope = security[0][SCHEME][0]
         return scope
     return "read" if method in SAFE_METHODS else "write"
-
-
-def tell(document: dict[str, Any]) -> None:
-    """Add to an OpenAPI document the tokens, and every refusal that any operation can answer for want of one."""
-    schemes = document["components"].setdefault("securitySchemes", {})
-    schemes[SCHEME] = {"type": "http", "scheme": "bearer", "bearerFormat": "fw_…", "description": DESCRIPTION}
-    everywhere = [CrossSite]
-    behind = [
-        TokenRequired,
-        TokenRefused,
-        ScopeMissing,
-        NotOwner,
-        HostRefused,
-        CrossSite,
-        TooManyAttempts,
-        TooManyRequests,
-    ]
-    for path, operations in document["paths"].items():
-        for method, operation in operations.items():
-            open_to_all = is_open(path)
-            scope = "read" if method.upper() in SAFE_METHODS else "write"
-            operation.setdefault("security", [] if open_to_all else [{SCHEME: [scope]}])
-            for status, said in problems(*(everywhere if open_to_all else behind)).items():
-                _add_response(operation["responses"], str(status), said["description"])
-
-
-def _add_response(responses: dict[str, Any], status: str, description: str) -> None:
-    there = responses.setdefault(status, {"description": "", "content": _PROBLEM})
-    there["description"] = f"{there['description']}; {description}".removeprefix("; ")
-
-
-_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}

@@ -1,140 +1,98 @@
-"""Routes of pictures: a run's curves, and images of its dataset with what the model takes them for."""
+"""Routes of pictures: a run's curves, and images of its dataset with the model's predictions."""
 
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from service.errors import SpecRefused, TookTooLong, Unavailable, Unprocessable
-from service.http.dependencies import etag, matches, not_modified, only
+from service.http.conditional import etag, matches, not_modified
 from service.http.problems import problems
+from service.http.routing import Route
 from service.models.dependencies import ModelsDep
 from service.models.errors import FileLost
-from service.models.routes import AtOf
+from service.models.parameters import CurveParams, CurveQuery, PredictionsParams
 from service.models.service import Canvas, Models
 from service.runs.dependencies import RunReaderDep
 from service.runs.errors import NotMeasured, RunNotFound
+from service.runs.parameters import names_in
 from service.runs.reader import RunReader
-from service.sandbox.predicting.messages import Chosen, Split, Theme
+from service.sandbox.predicting.messages import Chosen
 from worker.spec.run import RunSpec
 
-router = APIRouter(prefix="/v1/runs", tags=["models"])
+router = APIRouter(prefix="/v1/runs", tags=["models"], route_class=Route)
 PNG, SVG = "image/png", "image/svg+xml"
-SAFE = {"x-content-type-options": "nosniff"}
-SAFE_SVG = {**SAFE, "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox"}
-"""An SVG that is opened in a window of its own runs nothing and fetches nothing, whatever its texts say."""
-ThemeOf = Annotated[Theme, Query(description="A light or a dark ground.")]
-Metrics = Annotated[
-    str | None, Query(description="Series to draw, separated by commas; by default the losses.", max_length=2000)
-]
-Width = Annotated[int, Query(ge=320, le=3000, description="In pixels.")]
-Height = Annotated[int, Query(ge=240, le=2000, description="In pixels.")]
-Log = Annotated[bool, Query(description="Losses on a logarithmic scale.")]
-CURVE = ("metrics", "width", "height", "log", "theme")
+PNG_HEADERS = {"x-content-type-options": "nosniff"}
+SVG_HEADERS = {**PNG_HEADERS, "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox"}
+"""An SVG that is opened in a window of its own runs no script and fetches nothing, whatever its texts contain."""
+REFUSALS = (RunNotFound, NotMeasured, SpecRefused, Unavailable, TookTooLong)
 
 
 def _picture(media_type: str, *refusals: Any) -> dict[int | str, dict[str, Any]]:
-    """The ``responses`` of a route that draws."""
-    drawn = {"description": "The picture.", "content": {media_type: {"schema": {"type": "string", "format": "binary"}}}}
-    return {200: drawn, 304: {"description": "It would be the same."}, **problems(*refusals)}
-
-
-DRAWN = (RunNotFound, NotMeasured, SpecRefused, Unavailable, TookTooLong)
+    """Return the ``responses`` of a route that draws."""
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
+    return {
+        200: {"description": "The picture.", "content": content},
+        304: {"description": "The picture has not changed."},
+        **problems(*refusals),
+    }
 
 
 @router.get(
-    "/{run_id}/curve.png",
-    operation_id="get_curve_png",
-    dependencies=[Depends(only(*CURVE))],
-    response_class=Response,
-    responses=_picture(PNG, *DRAWN),
+    "/{run_id}/curve.png", operation_id="get_curve_png", response_class=Response, responses=_picture(PNG, *REFUSALS)
 )
 async def get_curve_png(
-    request: Request,
-    run_id: str,
-    records: RunReaderDep,
-    models: ModelsDep,
-    metrics: Metrics = None,
-    width: Width = 900,
-    height: Height = 540,
-    log: Log = False,
-    theme: ThemeOf = "light",
+    request: Request, run_id: str, query: CurveParams, runs: RunReaderDep, models: ModelsDep
 ) -> Response:
-    """The losses of every epoch as a picture, the best epoch marked."""
-    canvas = Canvas(form="png", width=width, height=height, log=log, theme=theme)
-    return await _curve(request, run_id, records, models, metrics, canvas)
+    """Draw the losses of every epoch as PNG, with the best epoch marked."""
+    return await _curve(request, run_id, query, query.canvas("png"), runs, models)
 
 
 @router.get(
-    "/{run_id}/curve.svg",
-    operation_id="get_curve_svg",
-    dependencies=[Depends(only(*CURVE))],
-    response_class=Response,
-    responses=_picture(SVG, *DRAWN),
+    "/{run_id}/curve.svg", operation_id="get_curve_svg", response_class=Response, responses=_picture(SVG, *REFUSALS)
 )
 async def get_curve_svg(
-    request: Request,
-    run_id: str,
-    records: RunReaderDep,
-    models: ModelsDep,
-    metrics: Metrics = None,
-    width: Width = 900,
-    height: Height = 540,
-    log: Log = False,
-    theme: ThemeOf = "light",
+    request: Request, run_id: str, query: CurveParams, runs: RunReaderDep, models: ModelsDep
 ) -> Response:
-    """The same as SVG."""
-    canvas = Canvas(form="svg", width=width, height=height, log=log, theme=theme)
-    return await _curve(request, run_id, records, models, metrics, canvas)
+    """Draw the losses of every epoch as SVG, with the best epoch marked."""
+    return await _curve(request, run_id, query, query.canvas("svg"), runs, models)
 
 
 async def _curve(
-    request: Request, run_id: str, records: RunReader, models: Models, metrics: str | None, canvas: Canvas
+    request: Request, run_id: str, query: CurveQuery, canvas: Canvas, runs: RunReader, models: Models
 ) -> Response:
-    run = await run_in_threadpool(records.get, run_id)
-    tag = etag("curve", version("fitwell"), run_id, run.version, metrics, *vars(canvas).values())
+    run = await run_in_threadpool(runs.get, run_id)
+    tag = etag("curve", version("fitwell"), run_id, run.version, query.metrics, *vars(canvas).values())
     if matches(request, tag):
         return not_modified(tag)
-    names = None if metrics is None else [name.strip() for name in metrics.split(",")]
-    history = await run_in_threadpool(records.history, run_id)
-    picture = await models.curve(run, history, names, canvas)
-    media_type, headers = (PNG, SAFE) if canvas.form == "png" else (SVG, SAFE_SVG)
+    history = await run_in_threadpool(runs.history, run_id)
+    picture = await models.curve(run, history, names_in(query.metrics), canvas)
+    media_type, headers = (PNG, PNG_HEADERS) if canvas.form == "png" else (SVG, SVG_HEADERS)
     return Response(picture, 200, {**headers, "etag": tag}, media_type)
 
 
 @router.get(
     "/{run_id}/predictions.png",
     operation_id="get_predictions_png",
-    dependencies=[Depends(only("count", "first", "split", "at", "theme"))],
     response_class=Response,
-    responses=_picture(PNG, *DRAWN, FileLost, Unprocessable),
+    responses=_picture(PNG, *REFUSALS, FileLost, Unprocessable),
 )
-async def get_predictions_png(
-    request: Request,
-    run_id: str,
-    models: ModelsDep,
-    count: Annotated[int, Query(ge=1, le=100, description="How many images, at most.")] = 10,
-    first: Annotated[int, Query(ge=0, le=2**31, description="The first of them, from 0.")] = 0,
-    split: Annotated[Split, Query(description="The part of the dataset.")] = "test",
-    at: AtOf = "best",
-    theme: ThemeOf = "light",
-) -> Response:
-    """Images of the run's data with their true classes and those that the model gives them; wrong ones are marked."""
-    kept = await run_in_threadpool(models.find, run_id, at)
-    of_model = (run_id, kept.title, kept.at, kept.file.epoch, kept.file.sha256)
-    tag = etag("predictions", version("fitwell"), *of_model, count, first, split, theme)
+async def get_predictions_png(request: Request, run_id: str, query: PredictionsParams, models: ModelsDep) -> Response:
+    """Draw images of the run's data with their true and predicted classes; wrong predictions are marked."""
+    model = await run_in_threadpool(models.find, run_id, query.at)
+    identity = (run_id, model.title, model.at, model.file.epoch, model.file.sha256)
+    tag = etag("predictions", version("fitwell"), *identity, query.count, query.first, query.split, query.theme)
     if matches(request, tag):
         return not_modified(tag)
-    dataset = RunSpec.of(kept.spec).dataset
-    rows = {"train": dataset.training_rows, "val": dataset.validation_rows, "test": dataset.rows[1]}[split]
-    if first >= rows:
-        known = f"are 0 to {rows - 1}" if rows else "are none"
-        message = f"There is no row {first}: the rows of {split!r} {known}."
-        raise SpecRefused.at("first", "no_such_row", message)
-    chosen = Chosen(split=split, indices=tuple(range(first, min(first + count, rows))))
-    picture = await models.grid(run_id, at, chosen, theme)
-    return Response(picture, 200, {**SAFE, "etag": tag}, PNG)
+    dataset = RunSpec.of(model.spec).dataset
+    rows = {"train": dataset.training_rows, "val": dataset.validation_rows, "test": dataset.rows[1]}[query.split]
+    if query.first >= rows:
+        known = f"has rows 0 to {rows - 1}" if rows else "has no rows"
+        raise SpecRefused.at("first", "no_such_row", f"The split {query.split!r} has no row {query.first}; it {known}.")
+    indices = tuple(range(query.first, min(query.first + query.count, rows)))
+    picture = await models.grid(run_id, query.at, Chosen(split=query.split, indices=indices), query.theme)
+    return Response(picture, 200, {**PNG_HEADERS, "etag": tag}, PNG)

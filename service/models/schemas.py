@@ -1,95 +1,121 @@
-"""What is asked of a trained model and what it answers, as clients see it."""
+"""Prediction requests and predictions as clients see them."""
 
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from service.errors import SpecRefused
+from service.http.bodies import BodyModel
 from service.models.service import Predictions
 from service.models.weights import At
-from service.sandbox.predicting.messages import Split
+from service.sandbox.predicting.messages import Chosen, Split
 
 
-class PredictBody(BaseModel):
-    """Rows to predict: those that are sent along, or rows of the dataset that the run was trained on."""
+class PredictBody(BodyModel):
+    """Rows to predict: sent with the request, or rows of the dataset that the run was trained on."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(json_schema_extra={"examples": [{"split": "test", "indices": [0, 1, 2]}]})
+
+    size_setting: ClassVar[str] = "max_predict_body_bytes"
 
     inputs: list[JsonValue] | None = Field(
         default=None,
-        description="Rows as the dataset has them, before scaling (an image's pixels from 0 to 255, say); each a flat "
-        "list of numbers, or nested in the dataset's shape.",
+        description="Rows of the dataset's form before scaling (an image's pixels from 0 to 255, for example); each a "
+        "flat list of numbers, or nested in the dataset's shape.",
     )
     split: Split | None = Field(
         default=None,
-        description="A part of the run's data, instead of inputs: rows in the order in which the run has them.",
+        description="A part of the run's data, instead of inputs; its rows are in the run's order.",
     )
     indices: list[Annotated[int, Field(ge=0, le=2**31)]] | None = Field(
-        default=None, description="Which of its rows, from 0."
+        default=None, description="Indices of its rows, from 0."
     )
+
+    def selection(self, max_rows: int) -> Chosen | None:
+        """Return the requested rows of the dataset; None if the body contains rows.
+
+        Raises:
+            SpecRefused: The body has both, neither, or too many rows.
+        """
+        if (self.inputs is None) == (self.split is None) or (self.split is None) != (self.indices is None):
+            message = 'Send either "inputs", or "split" and "indices".'
+            raise SpecRefused.at("", "inputs_or_split", message)
+        if self.split is None or self.indices is None:
+            return None
+        if not 1 <= len(self.indices) <= max_rows:
+            allowed = f"1 to {max_rows:,} rows (FITWELL_MAX_PREDICT_ROWS)"
+            message = f"A request predicts {allowed}, not {len(self.indices):,}."
+            raise SpecRefused.at("/indices", "wrong_count", message)
+        return Chosen(split=self.split, indices=tuple(self.indices))
 
 
 class PredictionsView(BaseModel):
-    """What a model makes of some rows; lists are parallel to the rows. A probability that is no number is null."""
+    """Predictions of some rows; lists are parallel to the rows. A probability that is not a number is null."""
 
     object: Literal["predictions"] = "predictions"
     run_id: str
     at: At
-    epoch: int = Field(description="After which the model is as it is used here.")
+    epoch: int = Field(description="The epoch after which the model was saved.")
     split: Split | None
     indices: list[int] | None
-    class_names: list[str] = Field(description="None where the target is a number, as with all that is of classes.")
-    probabilities: list[list[float | None]] = Field(description="Of each class for each row.")
-    labels: list[int | None] = Field(description="The most probable class, from 0; null where there is none.")
-    names: list[str | None] = Field(description="Its name.")
-    true_labels: list[int] | None = Field(description="Of rows of the dataset, without the noise that a spec may add.")
+    class_names: list[str] = Field(description="Empty if the target is a number, like every field about classes.")
+    probabilities: list[list[float | None]] = Field(description="Probability of each class, for each row.")
+    labels: list[int | None] = Field(description="The most probable class, from 0; null if no probability is a number.")
+    names: list[str | None] = Field(description="Name of the most probable class.")
+    true_labels: list[int] | None = Field(description="True classes of rows of the dataset, without label noise.")
     true_names: list[str] | None
     predictions: list[float | None] | None = Field(
-        default=None, description="Where the target is a number: what it should be of each row, in its own unit."
+        default=None, description="Predicted numbers, in the target's unit, if the target is a number."
     )
-    targets: list[float] | None = Field(default=None, description="The true ones, of rows of the dataset.")
+    targets: list[float] | None = Field(default=None, description="True numbers of rows of the dataset.")
 
     @classmethod
-    def of(cls, found: Predictions) -> PredictionsView:
-        """The predictions as they are shown."""
+    def of(cls, predictions: Predictions) -> PredictionsView:
+        """Return the view of predictions."""
         return cls.model_construct(
-            run_id=found.kept.run_id,
-            at=found.kept.at,
-            epoch=found.kept.file.epoch,
-            split=None if found.chosen is None else found.chosen.split,
-            indices=None if found.chosen is None else list(found.chosen.indices),
-            class_names=list(found.classes),
-            **(_of_classes(found) if found.classes else _of_numbers(found)),
+            run_id=predictions.kept.run_id,
+            at=predictions.kept.at,
+            epoch=predictions.kept.file.epoch,
+            split=None if predictions.chosen is None else predictions.chosen.split,
+            indices=None if predictions.chosen is None else list(predictions.chosen.indices),
+            class_names=list(predictions.classes),
+            **(_of_classes(predictions) if predictions.classes else _of_numbers(predictions)),
         )
 
+    @classmethod
+    def render(cls, predictions: Predictions) -> str:
+        """Return predictions as JSON."""
+        return cls.of(predictions).model_dump_json()
 
-def _of_classes(found: Predictions) -> dict[str, Any]:
-    finite, true = np.isfinite(found.outputs.sum(axis=1)), found.labels
-    given = [int(label) if ok else None for label, ok in zip(found.outputs.argmax(1), finite, strict=True)]
+
+def _of_classes(predictions: Predictions) -> dict[str, Any]:
+    finite, true = np.isfinite(predictions.outputs.sum(axis=1)), predictions.labels
+    labels = [int(label) if ok else None for label, ok in zip(predictions.outputs.argmax(1), finite, strict=True)]
     return {
-        "probabilities": [[_shown(value) for value in row] for row in found.outputs.tolist()],
-        "labels": given,
-        "names": [None if label is None else found.classes[label] for label in given],
+        "probabilities": [[_rounded(value) for value in row] for row in predictions.outputs.tolist()],
+        "labels": labels,
+        "names": [None if label is None else predictions.classes[label] for label in labels],
         "true_labels": None if true is None else list(true),
-        "true_names": None if true is None else [found.classes[label] for label in true],
+        "true_names": None if true is None else [predictions.classes[label] for label in true],
     }
 
 
-def _of_numbers(found: Predictions) -> dict[str, Any]:
+def _of_numbers(predictions: Predictions) -> dict[str, Any]:
     return {
         "probabilities": [],
         "labels": [],
         "names": [],
         "true_labels": None,
         "true_names": None,
-        "predictions": [_shown(value) for value in found.outputs[:, 0].tolist()],
-        "targets": None if found.targets is None else list(found.targets),
+        "predictions": [_rounded(value) for value in predictions.outputs[:, 0].tolist()],
+        "targets": None if predictions.targets is None else list(predictions.targets),
     }
 
 
-def _shown(value: float) -> float | None:
-    """A float32 without the digits that are no part of it."""
+def _rounded(value: float) -> float | None:
+    """Return a float32 without spurious digits; None if it is not finite."""
     return float(f"{value:.9g}") if math.isfinite(value) else None

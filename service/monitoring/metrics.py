@@ -1,31 +1,31 @@
-"""`/metrics`: how the service is doing, as Prometheus reads it.
+"""`/metrics`, for Prometheus.
 
-Counters of what happens to runs are read from the event log when somebody asks, and begin at 0 when the server starts,
-as counters do; so it costs nothing where nobody asks, and it counts what workers do in other processes.
+Counters of run events are read from the event log when Prometheus scrapes, and start at 0 with the server. So they cost
+nothing without a scraper, and they include what workers do in other processes.
 """
 
 from __future__ import annotations
 
 import time
 
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import SpecRefused, Unavailable
-from service.http.access_log import tell
-from service.http.dependencies import only
+from service.http.access_log import log_request
 from service.http.problems import problems
+from service.http.routing import Route
 from service.monitoring.stats import Stats
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], route_class=Route)
 WAITS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
-ANSWERS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
+RESPONSES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 STACKS = (1, 2, 4, 8, 16, 32, 64)
-ELSEWHERE = "none"
-"""The route of what no route answers: addresses that strangers make up shall not become series."""
+NO_ROUTE = "none"
+"""The label of requests that no route matches: made-up paths must not become series."""
 
 
 class Meters:
@@ -37,103 +37,104 @@ class Meters:
         ProcessCollector(registry=self._registry)
         self.requests = self._histogram(
             "http_request_seconds",
-            "From a request to the first byte of its answer.",
+            "Time to the first byte of the response.",
             labels=("method", "route", "status"),
-            buckets=ANSWERS,
+            buckets=RESPONSES,
         )
         self._runs = self._gauge("runs", "Unfinished runs by status.", "status")
-        self._oldest = self._gauge("queue_oldest_seconds", "How long the oldest queued run has been there.")
-        self._workers = self._gauge("workers", "Workers that gave a sign of life within a lease.")
-        self._events = self._counter("events", "What happened to runs, by type; epoch is a recorded epoch.", "type")
-        self._returns = self._counter("returns", "Runs that came back to the queue, by reason.", "reason")
-        self._waits = self._histogram("run_wait_seconds", "From a run's submission to its training.", buckets=WAITS)
-        self._stacks = self._histogram("run_stack_size", "Runs in the stack that a run began in.", buckets=STACKS)
+        self._oldest = self._gauge("queue_oldest_seconds", "Age of the oldest queued run.")
+        self._workers = self._gauge("workers", "Live workers.")
+        self._events = self._counter("events", "Run events by type; epoch counts recorded epochs.", "type")
+        self._returns = self._counter("returns", "Runs returned to the queue, by reason.", "reason")
+        self._waits = self._histogram(
+            "run_wait_seconds", "Time from submission to the start of training.", buckets=WAITS
+        )
+        self._stacks = self._histogram("run_stack_size", "Size of the stack that a run started in.", buckets=STACKS)
 
-    def _gauge(self, name: str, what: str, *labels: str) -> Gauge:
-        return Gauge(f"fitwell_{name}", what, labels, registry=self._registry)
+    def _gauge(self, name: str, description: str, *labels: str) -> Gauge:
+        return Gauge(f"fitwell_{name}", description, labels, registry=self._registry)
 
-    def _counter(self, name: str, what: str, *labels: str) -> Counter:
-        return Counter(f"fitwell_{name}", what, labels, registry=self._registry)
+    def _counter(self, name: str, description: str, *labels: str) -> Counter:
+        return Counter(f"fitwell_{name}", description, labels, registry=self._registry)
 
     def _histogram(
-        self, name: str, what: str, *, buckets: tuple[float, ...], labels: tuple[str, ...] = ()
+        self, name: str, description: str, *, buckets: tuple[float, ...], labels: tuple[str, ...] = ()
     ) -> Histogram:
-        return Histogram(f"fitwell_{name}", what, labels, buckets=buckets, registry=self._registry)
+        return Histogram(f"fitwell_{name}", description, labels, buckets=buckets, registry=self._registry)
 
     def text(self) -> str:
-        """All of them, as they are now."""
-        counted = self._stats.count()
-        for status, count in counted.unfinished.items():
+        """Return the current values in the text format."""
+        counts = self._stats.count()
+        for status, count in counts.unfinished.items():
             self._runs.labels(status).set(count)
-        self._oldest.set(counted.oldest_queued_seconds)
-        self._workers.set(counted.workers)
-        for kind, count in counted.events.items():
+        self._oldest.set(counts.oldest_queued_seconds)
+        self._workers.set(counts.workers)
+        for kind, count in counts.events.items():
             self._events.labels(kind).inc(count)
-        for reason, count in counted.returns.items():
+        for reason, count in counts.returns.items():
             self._returns.labels(reason).inc(count)
-        for seconds in counted.waits:
+        for seconds in counts.waits:
             self._waits.observe(seconds)
-        for size in counted.stacks:
+        for size in counts.stacks:
             self._stacks.observe(size)
         return generate_latest(self._registry).decode()
 
 
-class Measured:
-    """Measures every request, whatever becomes of it, and has it logged."""
+class MetricsMiddleware:
+    """Measure and log every request."""
 
     def __init__(self, app: ASGIApp, meters: Meters) -> None:
         self._app = app
         self._meters = meters
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 0
+        start, status = time.perf_counter(), 0
 
-        async def noting(message: Message) -> None:
+        async def send_measured(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 labels = (_method(scope), _route(scope), str(status))
-                self._meters.requests.labels(*labels).observe(time.perf_counter() - began)
+                self._meters.requests.labels(*labels).observe(time.perf_counter() - start)
             await send(message)
 
         try:
-            await self._app(scope, receive, noting)
+            await self._app(scope, receive, send_measured)
         finally:
-            tell(scope, status, time.perf_counter() - began)
+            log_request(scope, status, time.perf_counter() - start)
 
 
 def _method(scope: Scope) -> str:
-    """The method, of those that anything here answers to."""
+    """Return the method, or `other` for one that no route has."""
     known = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
     return scope["method"] if scope["method"] in known else "other"
 
 
 def _route(scope: Scope) -> str:
-    """The path with names in the place of ids."""
-    return getattr(scope.get("route"), "path", ELSEWHERE)
+    """Return the route's path, with names in place of ids."""
+    return getattr(scope.get("route"), "path", NO_ROUTE)
 
 
 def install(app: FastAPI, stats: Stats) -> None:
-    """Measure everything that ``app`` answers."""
+    """Measure every request to ``app``."""
     app.state.meters = Meters(stats)
-    app.add_middleware(Measured, meters=app.state.meters)
+    app.add_middleware(MetricsMiddleware, meters=app.state.meters)
 
 
 @router.get(
     "/metrics",
     operation_id="get_metrics",
-    dependencies=[Depends(only())],
     response_class=PlainTextResponse,
     responses=problems(SpecRefused, Unavailable),
 )
 def get_metrics(request: Request) -> PlainTextResponse:
-    """How the service is doing, for Prometheus: requests, runs by status, events, waits, stacks, returned runs.
+    """Return metrics for Prometheus: requests, runs by status, events, waits, stacks, returned runs.
 
-    Counters begin with the server. They are of all owners together.
+    Counters start at 0 with the server and cover all owners.
     """
     meters: Meters = request.app.state.meters
     return PlainTextResponse(meters.text(), headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4})

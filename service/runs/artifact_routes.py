@@ -1,23 +1,22 @@
-"""Routes of what the workers wrote of a run: its checkpoints and weights, and its log."""
+"""Routes of a run's artifacts: its checkpoints, weights and log."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
-from starlette.responses import Response
 
 from service.errors import SpecRefused, Unavailable
-from service.http.dependencies import only
 from service.http.problems import problems
+from service.http.routing import Route
+from service.http.timestamps import timestamp
 from service.runs.dependencies import RunReaderDep
 from service.runs.errors import RunNotFound
-from service.runs.schemas import timestamp
+from service.runs.parameters import LogQuery
 from service.store.rows import Row
 
-router = APIRouter(prefix="/v1/runs", tags=["runs"])
-JSON = "application/json"
+router = APIRouter(prefix="/v1/runs", tags=["runs"], route_class=Route)
 
 
 class FileView(BaseModel):
@@ -30,28 +29,28 @@ class FileView(BaseModel):
 
 
 class CheckpointView(FileView):
-    """A run as it was at the end of an epoch, with its optimizer's state."""
+    """The state of a run at the end of an epoch, with its optimizer's state."""
 
     attempt: int
     digest: str = Field(description="The chained digest of the epoch.")
 
 
 class WeightsFileView(FileView):
-    """A model as it was after an epoch: parameters and buffers."""
+    """The parameters and buffers of a model after an epoch."""
 
-    at: Literal["best", "last", "start"] = Field(description="start: what a warm start began with.")
+    at: Literal["best", "last", "start"] = Field(description="start: the weights that a warm start began with.")
 
 
 class CheckpointList(BaseModel):
-    """What is kept of a run's tensors."""
+    """The stored checkpoints and weights of a run."""
 
     object: Literal["list"] = "list"
-    data: list[CheckpointView] = Field(description="Newest first; the last two are kept.")
+    data: list[CheckpointView] = Field(description="The last two, newest first.")
     weights: list[WeightsFileView]
 
 
 class LogLine(BaseModel):
-    """Something that a worker said of a run."""
+    """A message that a worker logged about a run."""
 
     id: int
     at: str
@@ -61,7 +60,7 @@ class LogLine(BaseModel):
 
     @classmethod
     def of(cls, row: Row) -> LogLine:
-        """The line as it is shown."""
+        """Return the view of a stored line."""
         return cls(id=row.id, at=timestamp(row.at) or "", attempt=row.attempt, level=row.level, text=row.text)
 
 
@@ -71,48 +70,39 @@ class Log(BaseModel):
     object: Literal["list"] = "list"
     data: list[LogLine]
     has_more: bool
-    next_cursor: str | None = Field(description="Pass it as `after` for what follows.")
+    next_cursor: str | None = Field(description="Pass it as `after` for the next page.")
 
 
 @router.get(
     "/{run_id}/checkpoints",
     operation_id="list_checkpoints",
-    response_model=CheckpointList,
-    dependencies=[Depends(only())],
     responses=problems(RunNotFound, SpecRefused, Unavailable),
 )
-def list_checkpoints(run_id: str, records: RunReaderDep) -> Response:
-    """The checkpoints and weights that are kept of a run."""
-    checkpoints, weights = records.files(run_id)
-
-    def said(row: Row) -> dict[str, object]:
-        names = ("epoch", "sha256", "bytes")
-        return {**{name: getattr(row, name) for name in names}, "written_at": timestamp(row.written_at)}
-
-    shown = CheckpointList.model_validate(
-        {
-            "data": [{**said(row), "attempt": row.attempt, "digest": row.digest} for row in checkpoints],
-            "weights": [{**said(row), "at": row.at} for row in weights],
-        }
+def list_checkpoints(run_id: str, runs: RunReaderDep) -> CheckpointList:
+    """List the stored checkpoints and weights of a run."""
+    checkpoints, weights = runs.files(run_id)
+    return CheckpointList(
+        data=[CheckpointView(**_file(row), attempt=row.attempt, digest=row.digest) for row in checkpoints],
+        weights=[WeightsFileView(**_file(row), at=row.at) for row in weights],
     )
-    return Response(shown.model_dump_json(), media_type=JSON)
+
+
+def _file(row: Row) -> dict[str, Any]:
+    return {
+        "epoch": row.epoch,
+        "sha256": row.sha256,
+        "bytes": row.bytes,
+        "written_at": timestamp(row.written_at),
+    }
 
 
 @router.get(
     "/{run_id}/logs",
     operation_id="get_logs",
-    response_model=Log,
-    dependencies=[Depends(only("after", "limit"))],
     responses=problems(RunNotFound, SpecRefused, Unavailable),
 )
-def get_logs(
-    run_id: str,
-    records: RunReaderDep,
-    after: Annotated[int, Query(ge=0, le=2**63 - 1, description="Only lines behind this id.")] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-) -> Response:
-    """What the workers said of a run: where and how it trains, what went wrong and why."""
-    found = records.log(run_id, after=after, limit=limit + 1)
-    lines = [LogLine.of(row) for row in found[:limit]]
-    page = Log(data=lines, has_more=len(found) > limit, next_cursor=str(lines[-1].id) if lines else None)
-    return Response(page.model_dump_json(), media_type=JSON)
+def get_logs(run_id: str, query: Annotated[LogQuery, Query()], runs: RunReaderDep) -> Log:
+    """Return what workers logged about a run: where and how it trains, what went wrong and why."""
+    rows = runs.log(run_id, after=query.after, limit=query.limit + 1)
+    lines = [LogLine.of(row) for row in rows[: query.limit]]
+    return Log(data=lines, has_more=len(rows) > query.limit, next_cursor=str(lines[-1].id) if lines else None)

@@ -1,4 +1,4 @@
-"""Bodies of runs: what to train, and what can be changed later."""
+"""Request bodies of runs: what to train, and what can be changed later."""
 
 from __future__ import annotations
 
@@ -6,26 +6,35 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue
 
 from service.errors import SpecRefused
-from service.http.bodies import parse
+from service.http.bodies import BodyModel, parse
 from service.http.names import Label, Name
 from service.runs.pages import RunQuery
 from service.runs.submission.review import NewRun, check_parts
 from worker.spec.run import RunSpec
 
+EXAMPLE: dict[str, Any] = {
+    "dataset": {"kind": "digits"},
+    "model": {"kind": "mlp", "hidden": [128, 128]},
+    "regularizers": [{"kind": "dropout", "p": 0.4}],
+    "optimizer": {"kind": "sgd", "lr": 0.1},
+    "epochs": 20,
+    "seed": 0,
+}
+MAX_BULK_RUNS = 500
 Labels = Annotated[
     dict[Label, Name],
-    Field(max_length=64, description="For finding runs again; they change nothing in the result."),
+    Field(max_length=64, description="For finding the run again; they do not affect the result."),
 ]
-Priority = Annotated[int, Field(ge=-1000, le=1000, description="Higher ones are trained first.")]
+Priority = Annotated[int, Field(ge=-1000, le=1000, description="Runs with a higher priority are trained first.")]
 MaxSeconds = Annotated[
     float | None,
     Field(
         gt=0,
         allow_inf_nan=False,
-        description="How long it may be trained, waiting not counted; then it fails with code time_limit.",
+        description="Longest training time, without waiting; then the run fails with code time_limit.",
     ),
 ]
 
@@ -33,7 +42,9 @@ MaxSeconds = Annotated[
 class RunBody(RunSpec):
     """What to train, and what the run is called."""
 
-    name: Name | None = Field(default=None, description="For people.")
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+
+    name: Name | None = Field(default=None, description="For display.")
     labels: Labels = Field(default={})
     priority: Priority = 0
     max_seconds: MaxSeconds = None
@@ -48,81 +59,77 @@ class RunBody(RunSpec):
         check_parts(text)
 
     def new_run(self) -> NewRun:
-        """The run that is asked for."""
+        """Return the requested run."""
         spec = RunSpec.model_construct(**{name: getattr(self, name) for name in RunSpec.model_fields})
         return NewRun(spec, name=self.name, labels=self.labels, priority=self.priority, max_seconds=self.max_seconds)
 
 
-class ChangeBody(BaseModel):
-    """What can be changed of a run that is there: nothing that its result depends on."""
+class ChangeBody(BodyModel):
+    """Changes to an existing run: only what its result does not depend on."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(json_schema_extra={"examples": [{"priority": 5}]})
 
     name: Name | None = None
-    labels: Labels = {}
+    labels: Labels = Field(default={})
     priority: Priority = 0
     max_seconds: MaxSeconds = None
 
 
-class CloneBody(BaseModel):
-    """A run like another one, but for a merge patch of its spec."""
+class CloneBody(BodyModel):
+    """A run like another one, with a merge patch of its spec."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(json_schema_extra={"examples": [{"patch": {"optimizer": {"lr": 0.05}, "seed": 1}}]})
 
     patch: dict[str, JsonValue] = Field(
         default={}, description="RFC 7396; `regularizers_add` appends to the run's regularizers."
     )
     name: Name | None = None
-    labels: Labels = {}
+    labels: Labels = Field(default={})
     priority: Priority = 0
     max_seconds: MaxSeconds = None
 
 
-class ExtendBody(BaseModel):
-    """How long a finished run is to become."""
+class ExtendBody(BodyModel):
+    """The new length of a finished run."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(json_schema_extra={"examples": [{"epochs": 90}]})
 
-    epochs: Annotated[int, Field(ge=1, le=100_000, description="In all; more than it has.")]
-
-
-MOST_AT_ONCE = 500
+    epochs: Annotated[int, Field(ge=1, le=100_000, description="Epochs in total; more than the run has.")]
 
 
-class BulkBody(BaseModel):
+class BulkBody(BodyModel):
     """Several runs at once."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(json_schema_extra={"examples": [{"runs": [EXAMPLE, {**EXAMPLE, "seed": 1}]}]})
 
-    runs: list[RunBody] = Field(min_length=1, max_length=MOST_AT_ONCE)
+    runs: list[RunBody] = Field(min_length=1, max_length=MAX_BULK_RUNS)
 
 
-class CancelBody(BaseModel):
-    """Which runs are to end: those with these ids, or those that a filter finds."""
+class CancelBody(BodyModel):
+    """The runs to cancel: by id, or all that match a filter."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(json_schema_extra={"examples": [{"filter": 'labels.course = "dl"'}]})
 
-    ids: list[str] | None = Field(default=None, min_length=1, max_length=MOST_AT_ONCE)
-    filter: str | None = Field(default=None, min_length=1, description="As of the list of runs.")
+    ids: list[str] | None = Field(default=None, min_length=1, max_length=MAX_BULK_RUNS)
+    filter: str | None = Field(default=None, min_length=1, description="As in the list of runs.")
 
-    def wanted(self) -> RunQuery | list[str]:
-        """The ids, or what to look for.
+    def selection(self) -> RunQuery | list[str]:
+        """Return the ids, or the query that selects the runs.
 
         Raises:
-            SpecRefused: both or neither was given.
+            SpecRefused: The body has both or neither.
         """
         if self.ids is not None and self.filter is None:
             return self.ids
         if self.filter is not None and self.ids is None:
             return RunQuery(filter=self.filter)
-        message = "Give either 'ids' or 'filter'."
-        raise SpecRefused.at("", "ids_or_filter", message)
+        raise SpecRefused.at("", "ids_or_filter", "Send either 'ids' or 'filter'.")
 
 
 def run_of(body: Mapping[str, Any]) -> NewRun:
-    """The run that ``body`` describes.
+    """Return the run that ``body`` describes.
 
     Raises:
-        SpecRefused: it describes none; every place is named.
+        SpecRefused: The body is invalid; every invalid place is listed.
     """
     return parse(RunBody, json.dumps(body).encode()).new_run()

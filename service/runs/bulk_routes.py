@@ -1,41 +1,40 @@
-"""Routes for many runs at once: submit them, cancel them."""
+"""Routes for many runs at once: submit and cancel."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from service.errors import BadRequest, KeyReused, SpecRefused, StorageFull, TooLarge, Unavailable, WrongMediaType
-from service.http.bodies import parse, read
-from service.http.dependencies import IdempotencyKey, SettingsDep, body_of, key_of, only
+from service.http.bodies import JsonBody
+from service.http.idempotency import IdempotencyKey, created
 from service.http.problems import problems
+from service.http.routing import Route
 from service.runs.bodies import BulkBody, CancelBody
 from service.runs.dependencies import RunsDep
 from service.runs.errors import RunNotFound
-from service.runs.routes import EXAMPLE
+from service.runs.parameters import CreateRunsQuery
 from service.runs.schemas import RunView
 
-router = APIRouter(prefix="/v1/runs", tags=["runs"])
-JSON = "application/json"
+router = APIRouter(prefix="/v1/runs", tags=["runs"], route_class=Route)
 
 
 class RunsMade(BaseModel):
-    """The runs that were queued, in the order of the request."""
+    """The queued runs, in the order of the request."""
 
     object: Literal["list"] = "list"
     data: list[RunView]
 
 
 class Cancelled(BaseModel):
-    """What a request to cancel many runs did."""
+    """The effect of cancelling many runs."""
 
     object: Literal["cancelled"] = "cancelled"
-    asked: int = Field(description="Runs that end, or have ended, by this request.")
-    unchanged: int = Field(description="Runs that were named and had ended, or were to end, already.")
+    asked: int = Field(description="Runs that this request cancelled.")
+    unchanged: int = Field(description="Named runs that had already finished or were already being cancelled.")
 
 
 @router.post(
@@ -43,42 +42,28 @@ class Cancelled(BaseModel):
     operation_id="create_runs",
     status_code=201,
     response_model=RunsMade,
-    dependencies=[Depends(only("reuse"))],
-    openapi_extra=body_of("BulkBody", {"runs": [EXAMPLE, {**EXAMPLE, "seed": 1}]}),
     responses=problems(BadRequest, TooLarge, WrongMediaType, SpecRefused, KeyReused, Unavailable, StorageFull),
 )
-async def create_runs(
-    request: Request,
-    runs: RunsDep,
-    settings: SettingsDep,
-    reuse: Annotated[bool, Query(description="Take over the results of equal runs that have finished.")] = True,
-    idempotency_key: IdempotencyKey = None,
+def create_runs(
+    body: JsonBody[BulkBody], query: Annotated[CreateRunsQuery, Query()], key: IdempotencyKey, runs: RunsDep
 ) -> Response:
     """Queue several runs in one transaction: all of them, or none."""
-    body = await read(request, settings.max_body_bytes)
-    new = {f"/runs/{i}": one.new_run() for i, one in enumerate(parse(BulkBody, body).runs)}
-    answer = await run_in_threadpool(
-        runs.submit_all,
-        new,
-        respond=lambda made: RunsMade(data=[RunView.of(run) for run in made]).model_dump_json(by_alias=True),
-        reuse=reuse,
-        key=key_of(request, idempotency_key, body),
+    stored = runs.submit_all(
+        {f"/runs/{i}": one.new_run() for i, one in enumerate(body.runs)},
+        render=lambda queued: RunsMade(data=[RunView.of(run) for run in queued]).model_dump_json(by_alias=True),
+        reuse=query.reuse,
+        key=key,
     )
-    headers = {"idempotency-replayed": "true"} if answer.replayed else {}
-    return Response(answer.body, answer.status_code, headers, JSON)
+    return created(stored)
 
 
 @router.post(
     "/cancel",
     operation_id="cancel_runs",
     status_code=202,
-    response_model=Cancelled,
-    dependencies=[Depends(only())],
-    openapi_extra=body_of("CancelBody", {"filter": 'labels.course = "dl"'}),
     responses=problems(RunNotFound, BadRequest, TooLarge, WrongMediaType, SpecRefused, Unavailable),
 )
-async def cancel_runs(request: Request, runs: RunsDep, settings: SettingsDep) -> Response:
-    """Ask many runs to end, by their ids or by a filter, in one transaction."""
-    wanted = parse(CancelBody, await read(request, settings.max_body_bytes)).wanted()
-    asked, unchanged = await run_in_threadpool(runs.act_on_all, wanted, "cancel")
-    return Response(Cancelled(asked=asked, unchanged=unchanged).model_dump_json(), 202, media_type=JSON)
+def cancel_runs(body: JsonBody[CancelBody], runs: RunsDep) -> Cancelled:
+    """Cancel many runs, by id or by a filter, in one transaction."""
+    cancelled, unchanged = runs.act_on_all(body.selection(), "cancel")
+    return Cancelled(asked=cancelled, unchanged=unchanged)

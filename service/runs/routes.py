@@ -6,9 +6,9 @@ import contextlib
 import json
 import time
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
@@ -22,40 +22,22 @@ from service.errors import (
     Unavailable,
     WrongMediaType,
 )
-from service.http.bodies import parse, read
-from service.http.dependencies import (
-    IdempotencyKey,
-    SettingsDep,
-    TailerDep,
-    WaitOf,
-    body_of,
-    etag,
-    key_of,
-    made,
-    matches,
-    not_modified,
-    only,
-)
+from service.http.bodies import JsonBody
+from service.http.conditional import etag, matches, not_modified
+from service.http.dependencies import TailerDep, WaitDep
+from service.http.idempotency import JSON, IdempotencyKey, created
 from service.http.problems import problems
+from service.http.routing import Route
 from service.runs.bodies import ChangeBody, RunBody
 from service.runs.dependencies import RunsDep
 from service.runs.errors import RunActive, RunNotFound, TransitionRefused
-from service.runs.pages import NEWEST_FIRST, RunQuery
+from service.runs.parameters import CreateRunQuery, RunListQuery
 from service.runs.schemas import RunList, RunView, Validation
 from service.runs.service import Runs
-from service.runs.states import Action, Status
+from service.runs.states import Action
 from service.runs.submission.review import estimate
 
-router = APIRouter(prefix="/v1/runs", tags=["runs"])
-JSON = "application/json"
-EXAMPLE = {
-    "dataset": {"kind": "digits"},
-    "model": {"kind": "mlp", "hidden": [128, 128]},
-    "regularizers": [{"kind": "dropout", "p": 0.4}],
-    "optimizer": {"kind": "sgd", "lr": 0.1},
-    "epochs": 20,
-    "seed": 0,
-}
+router = APIRouter(prefix="/v1/runs", tags=["runs"], route_class=Route)
 
 
 @router.post(
@@ -63,107 +45,50 @@ EXAMPLE = {
     operation_id="create_run",
     status_code=201,
     response_model=RunView,
-    dependencies=[Depends(only("validate_only", "reuse"))],
-    openapi_extra=body_of("RunBody", EXAMPLE),
     responses={
         200: {
             "model": RunView | Validation,
-            "description": "A new run with the result of an equal one. Or, by `validate_only`, the resolved spec.",
+            "description": "A new run with the result of an equal one, or with `validate_only` the resolved spec.",
         },
         **problems(BadRequest, TooLarge, WrongMediaType, SpecRefused, KeyReused, Unavailable, StorageFull),
     },
 )
-async def create_run(
-    request: Request,
-    runs: RunsDep,
-    settings: SettingsDep,
-    validate_only: Annotated[bool, Query(description="Check and resolve the spec, and queue nothing.")] = False,
-    reuse: Annotated[bool, Query(description="Take over the result of an equal run that has finished.")] = True,
-    idempotency_key: IdempotencyKey = None,
+def create_run(
+    body: JsonBody[RunBody], query: Annotated[CreateRunQuery, Query()], key: IdempotencyKey, runs: RunsDep
 ) -> Response:
     """Queue a training run and return at once."""
-    body = await read(request, settings.max_body_bytes)
-    parsed = parse(RunBody, body)
-    if validate_only:
-        spec = (await run_in_threadpool(runs.review, parsed.new_run())).spec
+    if query.validate_only:
+        spec = runs.review(body.new_run()).spec
         return Response(Validation.of(spec, estimate(spec)).model_dump_json(), 200, media_type=JSON)
-    key = key_of(request, idempotency_key, body)
-    answer = await run_in_threadpool(
-        runs.submit, parsed.new_run(), respond=lambda run: RunView.of(run).json_text(), reuse=reuse, key=key
-    )
-    return made(answer, "/v1/runs")
-
-
-async def _labels(
-    label: Annotated[list[str], Query(description="`key=value`; all given ones must match.")] = [],  # noqa: B006
-) -> dict[str, str]:
-    pairs = [one.partition("=") for one in label]
-    wrong = [key for key, equals, _ in pairs if not equals]
-    if wrong:
-        message = f"A label is asked for as key=value; {wrong[0]!r} has no '='."
-        raise SpecRefused.at("label", "label_malformed", message)
-    return {key: value for key, _, value in pairs}
+    stored = runs.submit(body.new_run(), render=RunView.render, reuse=query.reuse, key=key)
+    return created(stored, "/v1/runs")
 
 
 @router.get(
     "",
     operation_id="list_runs",
     response_model=RunList,
-    dependencies=[Depends(only("status", "label", "study_id", "name", "filter", "sort", "fields", "limit", "after"))],
     responses=problems(BadCursor, SpecRefused, Unavailable),
 )
-def list_runs(
-    runs: RunsDep,
-    labels: Annotated[dict[str, str], Depends(_labels)],
-    status: Annotated[list[Status], Query(description="Any of these.")] = [],  # noqa: B006
-    study_id: str | None = None,
-    name: str | None = None,
-    filter: Annotated[  # noqa: A002
-        str | None,
-        Query(
-            description="Comparisons of places with values, AND, OR, NOT, parentheses.",
-            examples=['status = "succeeded" AND (spec.optimizer.lr >= 0.1 OR labels.course = "dl")'],
-        ),
-    ] = None,
-    sort: Annotated[
-        str, Query(description="A number to sort by, - for the largest first: created_at, best.value, last.val.loss.")
-    ] = NEWEST_FIRST,
-    fields: Annotated[str | None, Query(description="Only these fields of a run, separated by commas.")] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 20,
-    after: Annotated[str | None, Query(description="next_cursor of the page before.")] = None,
-) -> Response:
-    """Runs, newest first or as `sort` says."""
-    wanted = None if fields is None else _fields(fields)
-    query = RunQuery(
-        status=status, label=labels, study_id=study_id, name=name, filter=filter, sort=sort, limit=limit, after=after
-    )
-    page = RunList.of(runs.page(query))
-    if wanted is None:
+def list_runs(query: Annotated[RunListQuery, Query()], runs: RunsDep) -> Response:
+    """List runs, newest first or in the order of `sort`."""
+    fields = query.field_names()
+    page = RunList.of(runs.page(query.run_query()))
+    if fields is None:  # serialized here, in a worker thread: a page of 1,000 runs would block the event loop
         return Response(page.model_dump_json(by_alias=True), media_type=JSON)
-    told = page.model_dump(mode="json", by_alias=True)
-    told["data"] = [{name: run[name] for name in run if name in wanted} for run in told["data"]]
-    return Response(json.dumps(told, separators=(",", ":"), ensure_ascii=False), media_type=JSON)
-
-
-def _fields(asked: str) -> set[str]:
-    """The fields of a run that are asked for, and its id."""
-    names = {name.strip() for name in asked.split(",")}
-    unknown = sorted(names - RunView.model_fields.keys())
-    if unknown:
-        message = f"A run has no field {unknown[0]!r}; it has {', '.join(RunView.model_fields)}."
-        raise SpecRefused.at("fields", "no_such_field", message, allowed=list(RunView.model_fields))
-    return {"id", *names}
+    data: dict[str, Any] = page.model_dump(mode="json", by_alias=True)
+    data["data"] = [{name: run[name] for name in run if name in fields} for run in data["data"]]
+    return Response(json.dumps(data, separators=(",", ":"), ensure_ascii=False), media_type=JSON)
 
 
 @router.get(
     "/{run_id}",
     operation_id="get_run",
     response_model=RunView,
-    dependencies=[Depends(only())],
-    responses={304: {"description": "Nothing has changed."}, **problems(RunNotFound, SpecRefused, Unavailable)},
+    responses={304: {"description": "The run has not changed."}, **problems(RunNotFound, SpecRefused, Unavailable)},
 )
-async def get_run(request: Request, run_id: str, runs: RunsDep, tailer: TailerDep, wait: WaitOf) -> Response:
-    """One run. With If-None-Match and `Prefer: wait=30` the answer comes when something has changed."""
+async def get_run(request: Request, run_id: str, runs: RunsDep, tailer: TailerDep, wait: WaitDep) -> Response:
+    """Return one run. With If-None-Match and `Prefer: wait=30`, wait until the run changes."""
     applied = {"preference-applied": f"wait={wait:.0f}"} if wait else {}
     deadline = time.monotonic() + wait
     async with tailer.follow(run_id) if wait else contextlib.nullcontext() as follower:
@@ -171,7 +96,7 @@ async def get_run(request: Request, run_id: str, runs: RunsDep, tailer: TailerDe
             tag = etag(run_id, await run_in_threadpool(runs.version, run_id))
             if not matches(request, tag):
                 run = await run_in_threadpool(runs.get, run_id)
-                return Response(RunView.of(run).json_text(), 200, {"etag": etag(run_id, run.version), **applied}, JSON)
+                return Response(RunView.render(run), 200, {"etag": etag(run_id, run.version), **applied}, JSON)
             left = deadline - time.monotonic()
             if follower is None or left <= 0 or tailer.closed:
                 return not_modified(tag, **applied)
@@ -181,72 +106,61 @@ async def get_run(request: Request, run_id: str, runs: RunsDep, tailer: TailerDe
 @router.patch(
     "/{run_id}",
     operation_id="change_run",
-    response_model=RunView,
-    dependencies=[Depends(only())],
-    openapi_extra=body_of("ChangeBody", {"priority": 5}),
     responses=problems(RunNotFound, BadRequest, TooLarge, WrongMediaType, SpecRefused, Unavailable),
 )
-async def change_run(request: Request, run_id: str, runs: RunsDep, settings: SettingsDep) -> Response:
-    """Change what no result depends on: name, labels, priority, max_seconds; what is left out stays as it is."""
-    changes = parse(ChangeBody, await read(request, settings.max_body_bytes)).model_dump(exclude_unset=True)
-    run = await run_in_threadpool(runs.change, run_id, changes)
-    return Response(RunView.of(run).json_text(), media_type=JSON)
+def change_run(run_id: str, body: JsonBody[ChangeBody], runs: RunsDep) -> RunView:
+    """Change what no result depends on: name, labels, priority, max_seconds. Fields left out keep their values."""
+    return RunView.of(runs.change(run_id, body.model_dump(exclude_unset=True)))
 
 
 @router.delete(
     "/{run_id}",
     operation_id="delete_run",
     status_code=204,
-    dependencies=[Depends(only())],
     responses=problems(RunNotFound, RunActive, SpecRefused, Unavailable),
 )
-def delete_run(run_id: str, runs: RunsDep) -> Response:
-    """Forget a run that has ended, with its history and files."""
+def delete_run(run_id: str, runs: RunsDep) -> None:
+    """Delete a finished run with its history and files."""
     runs.delete(run_id)
-    return Response(status_code=204)
 
 
-ACTED = {
-    200: {"model": RunView, "description": "It was so already."},
-    **problems(RunNotFound, TransitionRefused, SpecRefused, Unavailable),
-}
-
-
-def _acted(runs: Runs, run_id: str, action: Action) -> Response:
+def _act(runs: Runs, run_id: str, action: Action, response: Response) -> RunView:
     run, changed = runs.act(run_id, action)
-    return Response(RunView.of(run).json_text(), 202 if changed else 200, media_type=JSON)
+    response.status_code = 202 if changed else 200
+    return RunView.of(run)
 
 
-def _action(action: Action) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
+def _action(action: Action) -> Callable[[Callable[..., RunView]], Callable[..., RunView]]:
     return router.post(
         f"/{{run_id}}/{action}",
         operation_id=f"{action}_run",
         status_code=202,
-        response_model=RunView,
-        dependencies=[Depends(only())],
-        responses=ACTED,
+        responses={
+            200: {"model": RunView, "description": "The run was already in that state."},
+            **problems(RunNotFound, TransitionRefused, SpecRefused, Unavailable),
+        },
     )
 
 
 @_action("cancel")
-def cancel_run(run_id: str, runs: RunsDep) -> Response:
-    """Ask a run to end; it leaves its stack between two steps, and its mates go on."""
-    return _acted(runs, run_id, "cancel")
+def cancel_run(run_id: str, runs: RunsDep, response: Response) -> RunView:
+    """Cancel a run; it leaves its stack between two steps, and the other runs of the stack continue."""
+    return _act(runs, run_id, "cancel", response)
 
 
 @_action("pause")
-def pause_run(run_id: str, runs: RunsDep) -> Response:
-    """Ask a running run to save its state and wait; it leaves its stack between two steps, and its mates go on."""
-    return _acted(runs, run_id, "pause")
+def pause_run(run_id: str, runs: RunsDep, response: Response) -> RunView:
+    """Save a running run and pause it; it leaves its stack between two steps, and the other runs continue."""
+    return _act(runs, run_id, "pause", response)
 
 
 @_action("resume")
-def resume_run(run_id: str, runs: RunsDep) -> Response:
-    """Queue a paused run again; it goes on from where it was saved, with the same bits as if it had not paused."""
-    return _acted(runs, run_id, "resume")
+def resume_run(run_id: str, runs: RunsDep, response: Response) -> RunView:
+    """Queue a paused run again; it continues from its saved state, with the same bits as if it had not paused."""
+    return _act(runs, run_id, "resume", response)
 
 
 @_action("retry")
-def retry_run(run_id: str, runs: RunsDep) -> Response:
-    """Queue a run again that failed or was cancelled; it goes on from its last checkpoint."""
-    return _acted(runs, run_id, "retry")
+def retry_run(run_id: str, runs: RunsDep, response: Response) -> RunView:
+    """Queue a failed or cancelled run again; it continues from its last checkpoint."""
+    return _act(runs, run_id, "retry", response)

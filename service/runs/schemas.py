@@ -1,29 +1,21 @@
-"""What clients see: the shapes of the answers, names fixed."""
+"""Runs as clients see them."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from service.http.timestamps import timestamp
 from service.runs.pages import Page
-from service.runs.run import Event, Run
+from service.runs.run import Run
 from service.runs.states import Status
 from service.runs.submission.review import Estimate
-from service.store.rows import Row
 from worker.spec.run import RunSpec, spec_hash
 
 
-def timestamp(seconds: float | None) -> str | None:
-    """ISO 8601 in UTC with milliseconds and a Z."""
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 class Device(BaseModel):
-    """Where a run was to be trained, and where it was."""
+    """The requested device, and the one that was used."""
 
     requested: str
     used: str | None
@@ -36,7 +28,7 @@ class StackView(BaseModel):
 
 
 class Determinism(BaseModel):
-    """What is promised of the bits, and a name for all of them."""
+    """How reproducible the result is, and a digest of all its bits."""
 
     class_: str | None = Field(serialization_alias="class")
     digest: str | None
@@ -44,7 +36,7 @@ class Determinism(BaseModel):
 
 
 class Progress(BaseModel):
-    """How far a run has come."""
+    """The epochs that a run has trained, of those it has to train."""
 
     epoch: int
     epochs: int
@@ -73,18 +65,20 @@ class RunView(BaseModel):
 
     id: str = Field(examples=["run_01JD3Z6K8Q4V5W7X9Y2B4C6D8E"])
     object: Literal["run"] = "run"
-    owner: str = Field(description="Who alone changes it, admins aside; `local` where it was made without a token.")
+    owner: str = Field(
+        description="Only the owner and admins can change the run; `local` if it was created without a token."
+    )
     status: Status
     terminal: bool
     name: str | None
     labels: dict[str, str]
     priority: int
     max_seconds: float | None
-    spec: dict[str, Any] = Field(description="Resolved: with every default.")
+    spec: dict[str, Any] = Field(description="The resolved spec, with every default.")
     spec_hash: str
     reused_from: str | None
-    extends: str | None = Field(description="The run from whose end this one went on.")
-    verifies: str | None = Field(description="The run that this one trains once more.")
+    extends: str | None = Field(description="The run that this one continues.")
+    verifies: str | None = Field(description="The run that this one verifies by training it again.")
     study_id: str | None
     arm: str | None
     seed: int
@@ -103,14 +97,14 @@ class RunView(BaseModel):
 
     @classmethod
     def of(cls, run: Run) -> RunView:
-        """The run as it is shown."""
+        """Return the view of a run."""
         error = RunError(code=run.error_code, message=run.error_message or "") if run.error_code else None
-        same = (
+        names = (
             *("id", "owner", "status", "terminal", "name", "labels", "priority", "max_seconds", "spec", "spec_hash"),
             *("reused_from", "extends", "verifies", "study_id", "arm", "seed", "last", "waiting_reason", "attempt"),
         )
         return cls(
-            **{name: getattr(run, name) for name in same},
+            **{name: getattr(run, name) for name in names},
             device=Device(requested=run.device, used=run.device_used),
             stack=StackView(size=run.stack_size) if run.stack_size else None,
             determinism=Determinism(class_=run.determinism_class, digest=run.digest, resumes=run.resumes),
@@ -122,9 +116,10 @@ class RunView(BaseModel):
             finished_at=timestamp(run.finished_at),
         )
 
-    def json_text(self) -> str:
-        """The JSON that goes on the wire."""
-        return self.model_dump_json(by_alias=True)
+    @classmethod
+    def render(cls, run: Run) -> str:
+        """Return the run as JSON, for responses that are stored with it."""
+        return cls.of(run).model_dump_json(by_alias=True)
 
 
 class RunList(BaseModel):
@@ -137,12 +132,12 @@ class RunList(BaseModel):
 
     @classmethod
     def of(cls, page: Page) -> RunList:
-        """The page as it is shown."""
+        """Return the view of a page."""
         return cls(data=[RunView.of(run) for run in page.runs], has_more=page.has_more, next_cursor=page.next_cursor)
 
 
 class Validation(BaseModel):
-    """What a spec would become, and what it would cost; nothing was queued."""
+    """The resolved spec and its estimated cost; nothing was queued."""
 
     object: Literal["validation"] = "validation"
     spec: dict[str, Any]
@@ -153,7 +148,7 @@ class Validation(BaseModel):
 
     @classmethod
     def of(cls, spec: RunSpec, cost: Estimate) -> Validation:
-        """The verdict on ``spec``."""
+        """Return the view of a valid spec."""
         return cls(
             spec=spec.model_dump(mode="json"),
             spec_hash=spec_hash(spec),
@@ -161,58 +156,3 @@ class Validation(BaseModel):
             estimated_seconds=cost.seconds,
             estimated_bytes=cost.bytes,
         )
-
-
-class EventView(BaseModel):
-    """Something that happened to a run."""
-
-    id: int
-    object: Literal["event"] = "event"
-    type: str = Field(examples=["run.created", "epoch", "run.succeeded"])
-    run_id: str
-    at: str
-    data: dict[str, Any]
-
-    @classmethod
-    def of(cls, event: Event) -> EventView:
-        """The event as it is shown."""
-        return cls(
-            id=event.id, type=event.type, run_id=event.run_id, at=timestamp(event.at) or "", data=dict(event.data)
-        )
-
-
-class EventList(BaseModel):
-    """A page of events, oldest first."""
-
-    object: Literal["list"] = "list"
-    data: list[EventView]
-    has_more: bool
-    next_cursor: str | None = Field(description="Pass it as `after` for what follows; also SSE's Last-Event-ID.")
-
-
-class WorkerView(BaseModel):
-    """A worker that is alive."""
-
-    id: str
-    object: Literal["worker"] = "worker"
-    host: str
-    pid: int
-    devices: list[str]
-    details: dict[str, Any]
-    started_at: str
-    seen_at: str
-
-    @classmethod
-    def of(cls, row: Row) -> WorkerView:
-        """The worker as it is shown."""
-        times = {"started_at": timestamp(row.started_at) or "", "seen_at": timestamp(row.seen_at) or ""}
-        return cls(id=row.id, host=row.host, pid=row.pid, devices=row.devices, details=row.details, **times)
-
-
-class WorkerList(BaseModel):
-    """The workers that are alive."""
-
-    object: Literal["list"] = "list"
-    data: list[WorkerView]
-    has_more: bool = False
-    next_cursor: str | None = None

@@ -8,8 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from service import idempotency
 from service.errors import SpecRefused
-from service.idempotency import Answer, Key, answered, remember
+from service.idempotency import Key, StoredResponse
 from service.runs import extend as extensions
 from service.runs import filters, states
 from service.runs import verification as verifications
@@ -37,39 +38,44 @@ class Runs(ScopedRuns):
     """Runs in one database, as the caller may see and change them."""
 
     def submit(
-        self, new: NewRun, *, respond: Callable[[Run], str], reuse: bool = True, key: Key | None = None
-    ) -> Answer:
-        """Queue a run, or take over the result of an equal one that has finished; ``respond`` makes the answer's body.
+        self, new: NewRun, *, render: Callable[[Run], str], reuse: bool = True, key: Key | None = None
+    ) -> StoredResponse:
+        """Queue a run, or take over the result of an equal one that has finished; ``render`` writes the response.
 
         Raises:
             SpecRefused: the spec cannot be trained here.
-            KeyReused: ``key`` came with another body before.
+            KeyReused: The key was used with another body or query.
             QuotaExceeded: the owner has as many unfinished runs as it may.
         """
 
-        def answer(runs: Sequence[Run]) -> Answer:
-            return Answer(201 if runs[0].reused_from is None else 200, respond(runs[0]), runs[0].id)
+        def answer(runs: Sequence[Run]) -> StoredResponse:
+            return StoredResponse(201 if runs[0].reused_from is None else 200, render(runs[0]), runs[0].id)
 
         return self._submit({"": new}, answer, reuse=reuse, key=key)
 
     def submit_all(
-        self, new: Mapping[str, NewRun], *, respond: Callable[[Sequence[Run]], str], reuse: bool, key: Key | None
-    ) -> Answer:
+        self, new: Mapping[str, NewRun], *, render: Callable[[Sequence[Run]], str], reuse: bool, key: Key | None
+    ) -> StoredResponse:
         """Queue several runs, by their places in the body, at once, or none of them.
 
         Raises:
             SpecRefused: one of the specs cannot be trained here.
-            KeyReused: ``key`` came with another body before.
+            KeyReused: The key was used with another body or query.
         """
-        return self._submit(new, lambda runs: Answer(201, respond(runs), runs[0].id), reuse=reuse, key=key)
+        return self._submit(new, lambda runs: StoredResponse(201, render(runs), runs[0].id), reuse=reuse, key=key)
 
     def _submit(
-        self, new: Mapping[str, NewRun], answer: Callable[[Sequence[Run]], Answer], *, reuse: bool, key: Key | None
-    ) -> Answer:
+        self,
+        new: Mapping[str, NewRun],
+        answer: Callable[[Sequence[Run]], StoredResponse],
+        *,
+        reuse: bool,
+        key: Key | None,
+    ) -> StoredResponse:
         with writing(self._engine) as connection:
-            before = None if key is None else answered(connection, key, self._settings.idempotency_seconds)
-            if before is not None:
-                return before
+            stored = idempotency.replay(connection, key, self._settings.idempotency_seconds)
+            if stored is not None:
+                return stored
             hiring = Hiring(connection, self._settings, self.caller, reuse=reuse)
             named = {place: self._trainable(connection, place, one, hiring) for place, one in new.items()}
             hold(connection, [one.spec for one in named.values()], self.caller)
@@ -78,8 +84,7 @@ class Runs(ScopedRuns):
             told = hiring.told + told
             workers = rows.live_workers(connection, self._settings.lease_seconds)
             given = answer([Run.of(self._row(connection, one.run_id), workers) for one in made])
-            if key is not None:
-                remember(connection, key, given)
+            idempotency.store(connection, key, given)
             events.append(connection, told)
         return given
 
@@ -121,18 +126,20 @@ class Runs(ScopedRuns):
         with reading(self._engine) as connection:
             return self._trainable(connection, "", new)
 
-    def extend(self, run_id: str, number: int, *, respond: Callable[[Run], str], key: Key | None = None) -> Answer:
+    def extend(
+        self, run_id: str, number: int, *, render: Callable[[Run], str], key: Key | None = None
+    ) -> StoredResponse:
         """A run like this one, ``number`` epochs long, that goes on from its end, or has an equal one's result.
 
         Raises:
             RunNotFound, TransitionRefused: the run cannot go on.
             SpecRefused: it would be another run, or one over the quotas.
-            KeyReused: ``key`` came with another body before.
+            KeyReused: The key was used with another body or query.
         """
         with writing(self._engine) as connection:
-            before = None if key is None else answered(connection, key, self._settings.idempotency_seconds)
-            if before is not None:
-                return before
+            stored = idempotency.replay(connection, key, self._settings.idempotency_seconds)
+            if stored is not None:
+                return stored
             row = self._row(connection, run_id, lock=True)
             new = extensions.longer(connection, row, number)
             hold(connection, [new.spec], self.caller)
@@ -141,9 +148,8 @@ class Runs(ScopedRuns):
             ((longer_id, model),), told = create(connection, columns, self._settings, reuse=True, caller=self.caller)
             if model is None:
                 told += extensions.take_over(connection, row, longer_id)
-            answer = Answer(201 if model is None else 200, respond(self._run(connection, longer_id)), longer_id)
-            if key is not None:
-                remember(connection, key, answer)
+            answer = StoredResponse(201 if model is None else 200, render(self._run(connection, longer_id)), longer_id)
+            idempotency.store(connection, key, answer)
             events.append(connection, told)
         return answer
 

@@ -1,4 +1,4 @@
-"""Bodies of studies: what is asked for, before it is expanded into runs."""
+"""Request bodies of studies, before they are expanded into runs."""
 
 from __future__ import annotations
 
@@ -8,34 +8,41 @@ import random
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
 from service.errors import FieldError, SpecRefused
-from service.http.bodies import MOST_ERRORS
+from service.http.bodies import BodyModel
 from service.http.names import Label, Name
+from service.http.pointers import pointer_to
+from service.http.validation import MAX_ERRORS
 from service.studies.comparison import check_at, check_metric
 from service.studies.expansion import Plan, rounded, steps_of
 from service.studies.service import NewStudy
 from worker.spec.folds import MOST_FOLDS
 
+EXAMPLE: dict[str, Any] = {
+    "name": "does dropout help?",
+    "base": {
+        "dataset": {"kind": "digits", "train_size": 200},
+        "model": {"kind": "mlp", "hidden": [128, 128]},
+        "optimizer": {"kind": "sgd", "lr": 0.1},
+        "epochs": 40,
+    },
+    "arms": {"plain": {}, "dropout": {"regularizers_add": [{"kind": "dropout", "p": 0.4}]}},
+    "seeds": 8,
+}
 Path = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-LARGEST_SEED = 2**53 - 1
-Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
-MOST_SEEDS = 10_000
+MAX_SEED = 2**53 - 1
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+MAX_SEEDS = 10_000
 
 
-class Strict(BaseModel):
-    """No unknown fields, no values of another type."""
+class Uniform(BodyModel):
+    """Numbers from an interval, all equally likely."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class Uniform(Strict):
-    """Numbers from an interval, all as likely."""
-
-    distribution: Literal["uniform"] = Field(default="uniform", description="How the values lie.")
-    low: float = Field(description="The least.")
-    high: float = Field(description="The greatest.")
+    distribution: Literal["uniform"] = Field(default="uniform", description="Distribution of the values.")
+    low: float = Field(description="Lower end.")
+    high: float = Field(description="Upper end.")
 
     @model_validator(mode="after")
     def _ordered(self) -> Uniform:
@@ -44,16 +51,16 @@ class Uniform(Strict):
         return self
 
     def draw(self, source: random.Random) -> float:
-        """A number."""
+        """Return a random number."""
         return rounded(source.uniform(self.low, self.high))
 
 
-class LogUniform(Strict):
-    """Numbers from an interval, all orders of magnitude as likely."""
+class LogUniform(BodyModel):
+    """Numbers from an interval, all orders of magnitude equally likely."""
 
-    distribution: Literal["log_uniform"] = Field(default="log_uniform", description="How the values lie.")
-    low: float = Field(gt=0, description="The least.")
-    high: float = Field(gt=0, description="The greatest.")
+    distribution: Literal["log_uniform"] = Field(default="log_uniform", description="Distribution of the values.")
+    low: float = Field(gt=0, description="Lower end.")
+    high: float = Field(gt=0, description="Upper end.")
 
     @model_validator(mode="after")
     def _ordered(self) -> LogUniform:
@@ -62,16 +69,16 @@ class LogUniform(Strict):
         return self
 
     def draw(self, source: random.Random) -> float:
-        """A number."""
+        """Return a random number."""
         return rounded(math.exp(source.uniform(math.log(self.low), math.log(self.high))))
 
 
-class Integers(Strict):
-    """Whole numbers from low to high, both included."""
+class Integers(BodyModel):
+    """Integers from low to high, inclusive."""
 
-    distribution: Literal["integers"] = Field(default="integers", description="How the values lie.")
-    low: int = Field(description="The least.")
-    high: int = Field(description="The greatest.")
+    distribution: Literal["integers"] = Field(default="integers", description="Distribution of the values.")
+    low: int = Field(description="Lower end.")
+    high: int = Field(description="Upper end.")
 
     @model_validator(mode="after")
     def _ordered(self) -> Integers:
@@ -80,89 +87,95 @@ class Integers(Strict):
         return self
 
     def draw(self, source: random.Random) -> int:
-        """A number."""
+        """Return a random number."""
         return source.randint(self.low, self.high)
 
 
-class Choice(Strict):
+class Choice(BodyModel):
     """One of some values."""
 
-    distribution: Literal["choice"] = Field(default="choice", description="How the values lie.")
-    values: list[JsonValue] = Field(min_length=1, max_length=1000, description="All as likely.")
+    distribution: Literal["choice"] = Field(default="choice", description="Distribution of the values.")
+    values: list[JsonValue] = Field(min_length=1, max_length=1000, description="All equally likely.")
 
     def draw(self, source: random.Random) -> JsonValue:
-        """A value."""
+        """Return a random value."""
         return source.choice(self.values)
 
 
 Space = Annotated[Uniform | LogUniform | Integers | Choice, Field(discriminator="distribution")]
 
 
-class Sample(Strict):
-    """Random points instead of a grid; every arm gets the same ones."""
+class Sample(BodyModel):
+    """Random points instead of a grid, the same for every arm."""
 
-    n: int = Field(ge=1, le=10_000, description="How many points.")
-    seed: int = Field(default=0, ge=0, le=2**53 - 1, description="Of the points, not of the runs.")
-    space: dict[Path, Space] = Field(min_length=1, max_length=16, description="By path, what is drawn from.")
+    n: int = Field(ge=1, le=10_000, description="Number of points.")
+    seed: int = Field(default=0, ge=0, le=2**53 - 1, description="Seed of the points, not of the runs.")
+    space: dict[Path, Space] = Field(min_length=1, max_length=16, description="Distributions by path.")
 
     def points(self) -> list[dict[str, Any]]:
-        """The points; the same for the same seed."""
+        """Return the points; the same seed gives the same points."""
         source = random.Random(self.seed)  # noqa: S311 - a study's points, nothing secret
         return [{path: space.draw(source) for path, space in self.space.items()} for _ in range(self.n)]
 
 
-class StudyBody(Strict):
+class StudyBody(BodyModel):
     """Arms × grid (or random points) × folds × seeds, over one base."""
 
-    name: Name | None = Field(default=None, description="For people.")
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+
+    name: Name | None = Field(default=None, description="For display.")
     base: dict[str, JsonValue] = Field(description="The body of a run, without a seed.")
     arms: dict[Label, dict[str, JsonValue]] = Field(
         default={"base": {}},
         min_length=1,
         max_length=256,
-        description="By name, a merge patch of the base (RFC 7396); `regularizers_add` appends to its regularizers.",
+        description="Merge patches of the base (RFC 7396) by name; `regularizers_add` appends to its regularizers.",
     )
     grid: dict[Path, Annotated[list[JsonValue], Field(min_length=1, max_length=1000)]] = Field(
         default={}, max_length=16, description="Values by dotted path (`optimizer.lr`) or JSON pointer."
     )
     sample: Sample | None = Field(default=None, description="Random points instead of a grid.")
-    seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] | Annotated[list[Seed], Field(min_length=1)] = Field(
+    seeds: Annotated[int, Field(ge=1, le=MAX_SEEDS)] | Annotated[list[Seed], Field(min_length=1)] = Field(
         default=1, description="The seeds of every arm, or n for 0…n−1."
     )
     folds: Annotated[int, Field(ge=2, le=MOST_FOLDS)] | None = Field(
-        default=None, description="Train every arm so many times for each seed, each time validating on another fold."
+        default=None, description="Train every arm this many times for each seed, each time validating on another fold."
     )
-    metric: str | None = Field(default=None, description="What is compared; default val.loss, else test.loss.")
-    at: str = Field(default="best", description="At which epoch: best, last or epoch:N.")
-    baseline: str | None = Field(default=None, description="The arm that others are compared with; default the first.")
+    metric: str | None = Field(
+        default=None, description="The metric to compare; by default val.loss, or test.loss without a validation split."
+    )
+    at: str = Field(default="best", description="The epoch to compare: best, last or epoch:N.")
+    baseline: str | None = Field(
+        default=None, description="The arm that the others are compared with; by default the first."
+    )
 
     def new_study(self) -> NewStudy:
-        """The study that is asked for.
+        """Return the requested study.
 
         Raises:
-            SpecRefused: fields that contradict each other.
+            SpecRefused: Fields contradict each other.
         """
         seeds = list(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
-        wrong: list[FieldError] = []
+        errors: list[FieldError] = []
         if len(set(seeds)) < len(seeds):
-            wrong.append(FieldError("/seeds", "seed_twice", "A seed is named twice."))
+            errors.append(FieldError("/seeds", "seed_twice", "The list contains a seed twice."))
         if self.grid and self.sample:
-            wrong.append(FieldError("/sample", "grid_and_sample", "Give a grid or a sample, not both."))
+            errors.append(FieldError("/sample", "grid_and_sample", "Send a grid or a sample, not both."))
         paths = [*self.grid, *(self.sample.space if self.sample else ())]
         seeded = ["/base/seed"] * ("seed" in self.base)
-        seeded += [f"/arms/{name}/seed" for name, patch in self.arms.items() if "seed" in patch]
+        seeded += [pointer_to("arms", name, "seed") for name, patch in self.arms.items() if "seed" in patch]
         seeded += [f"/grid/{path}" for path in paths if steps_of(path) == ["seed"]]
         for pointer in seeded:
-            message = "The seeds of a study are its field 'seeds', the same for every arm; leave 'seed' out here."
-            wrong.append(FieldError(pointer, "seed_elsewhere", message))
+            message = "All arms have the seeds in 'seeds'; leave 'seed' out here."
+            errors.append(FieldError(pointer, "seed_elsewhere", message))
         if self.folds is not None:
-            message = "The folds of this study are what validates, the same for every arm; leave this out."
-            wrong += [FieldError(pointer, "split_elsewhere", message) for pointer in self._splits()]
+            message = "All arms validate on the study's folds; leave this out."
+            errors += [FieldError(pointer, "split_elsewhere", message) for pointer in self._splits()]
         request = self.model_dump(mode="json")
-        for pointer in itertools.islice(_not_finite(request), MOST_ERRORS):
-            wrong.append(FieldError(pointer, "finite_number", "This must be a finite number, not NaN or infinity."))
-        if wrong:
-            raise SpecRefused(wrong[0].message, errors=wrong)
+        for pointer in itertools.islice(_not_finite(request), MAX_ERRORS):
+            errors.append(FieldError(pointer, "finite_number", "This must be a finite number, not NaN or infinity."))
+        if errors:
+            raise SpecRefused(errors[0].message, errors=errors)
         if self.metric is not None:
             check_metric(self.metric, "/metric")
         check_at(self.at, "/at")
@@ -178,10 +191,10 @@ class StudyBody(Strict):
         )
 
     def _splits(self) -> Iterator[str]:
-        """Pointers to what says by itself which rows validate."""
+        """Yield pointers to the fields that choose validation rows themselves."""
         bodies: dict[str, Any] = {"/base": self.base}
         for name, patch in self.arms.items():
-            bodies["/arms/" + name.replace("~", "~0").replace("/", "~1")] = patch
+            bodies[pointer_to("arms", name)] = patch
         for pointer, body in bodies.items():
             yield from (f"{pointer}/dataset/{field}" for field in _split_in(body.get("dataset")))
         spaces = self.sample.space if self.sample else {}
@@ -193,35 +206,38 @@ class StudyBody(Strict):
                 yield f"/grid/{path}" if path in self.grid else f"/sample/space/{path}"
 
 
-class SeedsBody(Strict):
+class SeedsBody(BodyModel):
     """More seeds for a study."""
 
-    seeds: list[Seed] | None = Field(default=None, min_length=1, max_length=MOST_SEEDS)
-    add: int | None = Field(default=None, ge=1, le=MOST_SEEDS, description="The next so many.")
+    model_config = ConfigDict(json_schema_extra={"examples": [{"add": 4}]})
 
-    def wanted(self, there: list[int]) -> list[int]:
-        """The seeds to add to those that are there.
+    seeds: list[Seed] | None = Field(default=None, min_length=1, max_length=MAX_SEEDS)
+    add: int | None = Field(
+        default=None, ge=1, le=MAX_SEEDS, description="Number of seeds to add, after the largest so far."
+    )
+
+    def new_seeds(self, existing: list[int]) -> list[int]:
+        """Return the seeds to add to the existing ones.
 
         Raises:
-            SpecRefused: both or neither was given.
+            SpecRefused: The body has both or neither.
         """
         if (self.seeds is None) == (self.add is None):
-            message = "Give either 'seeds' or 'add'."
-            raise SpecRefused.at("", "seeds_or_add", message)
+            raise SpecRefused.at("", "seeds_or_add", "Send either 'seeds' or 'add'.")
         if self.seeds is not None:
             return list(dict.fromkeys(self.seeds))
-        first = max(there, default=-1) + 1
-        if first + (self.add or 0) - 1 > LARGEST_SEED:
-            message = f"There are no {self.add} seeds behind {first - 1}; name the seeds that are to be added."
+        first = max(existing, default=-1) + 1
+        if first + (self.add or 0) - 1 > MAX_SEED:
+            message = f"There are fewer than {self.add} seeds after {first - 1}; list the seeds to add in 'seeds'."
             raise SpecRefused.at("/add", "no_seeds_left", message)
         return list(range(first, first + (self.add or 0)))
 
 
 def _not_finite(value: Any, pointer: str = "") -> Iterator[str]:
-    """Pointers to what JSON has no words for, though it is read."""
+    """Yield pointers to NaN and infinity, which JSON cannot represent."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _not_finite(inner, f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}")
+            yield from _not_finite(inner, pointer + pointer_to(key))
     elif isinstance(value, list):
         for i, inner in enumerate(value):
             yield from _not_finite(inner, f"{pointer}/{i}")
@@ -230,5 +246,5 @@ def _not_finite(value: Any, pointer: str = "") -> Iterator[str]:
 
 
 def _split_in(dataset: Any) -> list[str]:
-    """The fields of a dataset's body that say which rows validate."""
+    """Return the fields of a dataset's body that choose validation rows."""
     return [field for field in ("fold", "validation_size") if isinstance(dataset, Mapping) and dataset.get(field)]

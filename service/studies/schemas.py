@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from service.runs.schemas import timestamp
+from service.http.timestamps import timestamp
 from service.runs.states import Status
 from service.statistics import comparison as comparing
 from service.statistics import curves
@@ -80,6 +80,11 @@ class StudyView(BaseModel):
             created_at=timestamp(study.created_at) or "",
             finished_at=timestamp(study.finished_at),
         )
+
+    @classmethod
+    def render(cls, study: Study) -> str:
+        """Return the study as JSON, for responses that are stored with it."""
+        return cls.of(study).model_dump_json()
 
 
 class StudyList(BaseModel):

@@ -10,9 +10,10 @@ from typing import Any
 import sqlalchemy as sa
 from ulid import ULID
 
+from service import idempotency
 from service.callers import CallerScoped
 from service.errors import FieldError, SpecRefused
-from service.idempotency import Answer, Key, answered, remember
+from service.idempotency import Key, StoredResponse
 from service.runs import states
 from service.runs.actions import act, forget
 from service.runs.pages import cursor_at, position
@@ -103,13 +104,13 @@ class Studies(CallerScoped):
         )
 
     def create(
-        self, new: NewStudy, *, respond: Callable[[Study], str], reuse: bool = True, key: Key | None = None
-    ) -> Answer:
+        self, new: NewStudy, *, render: Callable[[Study], str], reuse: bool = True, key: Key | None = None
+    ) -> StoredResponse:
         """Queue all runs of the study at once, or none of them.
 
         Raises:
             SpecRefused: an arm is not a run that can be trained here.
-            KeyReused: ``key`` came with another body before.
+            KeyReused: The key was used with another body or query.
             QuotaExceeded: the owner would have more unfinished runs than it may.
         """
         arms = self._arms(new.plan)
@@ -118,9 +119,9 @@ class Studies(CallerScoped):
         study_id = f"study_{ULID()}"
         columns = self._columns(study_id, arms, new.plan)
         with writing(self._engine) as connection:
-            before = None if key is None else answered(connection, key, self._settings.idempotency_seconds)
-            if before is not None:
-                return before
+            stored = idempotency.replay(connection, key, self._settings.idempotency_seconds)
+            if stored is not None:
+                return stored
             values = {
                 "id": study_id,
                 "name": new.name,
@@ -139,30 +140,29 @@ class Studies(CallerScoped):
             columns, hired = self._hired(hiring, study_id, arms, new.plan, columns)
             _, told = create(connection, columns, self._settings, reuse=reuse, caller=self.caller)
             told = hired + told
-            answer = Answer(201, respond(self._study(connection, study_id)), study_id)
-            if key is not None:
-                remember(connection, key, answer)
+            answer = StoredResponse(201, render(self._study(connection, study_id)), study_id)
+            idempotency.store(connection, key, answer)
             events.append(connection, told)
         return answer
 
     def add_seeds(
-        self, study_id: str, plan: Plan, *, respond: Callable[[Study], str], key: Key | None = None
-    ) -> Answer:
+        self, study_id: str, plan: Plan, *, render: Callable[[Study], str], key: Key | None = None
+    ) -> StoredResponse:
         """Train every arm with the seeds of ``plan``, too; where results could be seen already, that is another look.
 
         Raises:
             StudyNotFound: there is none of this id.
             NotOwner: it is another's.
-            KeyReused: ``key`` came with another body before.
+            KeyReused: The key was used with another body or query.
             SpecRefused: a seed is there already.
             QuotaExceeded: the owner would have more unfinished runs than it may.
         """
         arms, seeds = self._arms(plan), plan.seeds
         columns = self._columns(study_id, arms, plan)
         with writing(self._engine) as connection:
-            before = None if key is None else answered(connection, key, self._settings.idempotency_seconds)
-            if before is not None:
-                return before
+            stored = idempotency.replay(connection, key, self._settings.idempotency_seconds)
+            if stored is not None:
+                return stored
             row = self._locked(connection, study_id)
             self._check_size(len(arms), len(row.seeds) + len(seeds), plan.folds)
             twice = sorted(set(seeds) & set(row.seeds))
@@ -180,9 +180,8 @@ class Studies(CallerScoped):
             columns, hired = self._hired(hiring, study_id, arms, plan, columns)
             _, told = create(connection, columns, self._settings, reuse=True, caller=theirs)
             told = hired + told
-            answer = Answer(202, respond(self._study(connection, study_id)), study_id)
-            if key is not None:
-                remember(connection, key, answer)
+            answer = StoredResponse(202, render(self._study(connection, study_id)), study_id)
+            idempotency.store(connection, key, answer)
             events.append(connection, told)
         return answer
 

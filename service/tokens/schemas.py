@@ -1,39 +1,42 @@
-"""Tokens as clients ask for them and see them."""
+"""Tokens as clients create and see them."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from service.callers import RANKS, Caller, Scope
+from service.http.bodies import BodyModel
 from service.http.names import Label
-from service.runs.schemas import timestamp
+from service.http.timestamps import timestamp
 from service.tokens.service import TokenPage
 from service.tokens.token import NewToken, Token
 
+EXAMPLE: dict[str, Any] = {"name": "laptop", "owner": "alice", "scopes": ["write"], "max_active_runs": 100}
 Owner = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$")]
 
 
-class TokenBody(BaseModel):
-    """A token to be made."""
+class TokenBody(BodyModel):
+    """A token to create."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
-    name: Label = Field(description="For people: where it is used.", examples=["laptop"])
+    name: Label = Field(description="For display: where the token is used.", examples=["laptop"])
     owner: Owner = Field(
-        description="Whose runs and studies are made with it. Several tokens may have one owner.", examples=["alice"]
+        description="Owner of the runs and studies created with the token. Several tokens may have one owner.",
+        examples=["alice"],
     )
     scopes: list[Scope] = Field(
-        min_length=1, max_length=3, description="read; write, which holds read; admin, which holds write."
+        min_length=1, max_length=3, description="read; write, which includes read; admin, which includes write."
     )
-    expires_at: AwareDatetime | None = Field(default=None, description="From when on it is worth nothing; null: never.")
+    expires_at: AwareDatetime | None = Field(default=None, description="When the token expires; null: never.")
     max_active_runs: int | None = Field(
-        default=None, ge=1, le=1_000_000, description="Most runs that its owner may have unfinished when submitting."
+        default=None, ge=1, le=1_000_000, description="Unfinished runs that the owner may have when submitting more."
     )
 
     def new_token(self) -> NewToken:
-        """The token that is asked for."""
+        """Return the requested token."""
         return NewToken(
             name=self.name,
             owner=self.owner,
@@ -44,14 +47,14 @@ class TokenBody(BaseModel):
 
 
 class TokenView(BaseModel):
-    """A token, without its secret, which is kept nowhere."""
+    """A token, without its secret, which is not stored."""
 
     id: str = Field(examples=["tok_01JD3Z6K8Q4V5W7X9Y2B4C6D8E"])
     object: Literal["token"] = "token"
     name: str
     owner: str
     scopes: list[Scope]
-    prefix: str = Field(description="How the secret begins.", examples=["fw_Zp31Xa"])
+    prefix: str = Field(description="Beginning of the secret.", examples=["fw_Zp31Xa"])
     max_active_runs: int | None
     created_at: str
     expires_at: str | None
@@ -60,26 +63,26 @@ class TokenView(BaseModel):
 
     @classmethod
     def of(cls, token: Token) -> TokenView:
-        """The token as it is shown."""
-        return cls(**_shown(token))
+        """Return the view of a token."""
+        return cls(**_fields(token))
 
 
 class NewTokenView(TokenView):
-    """A token that was made just now, with its secret."""
+    """A new token with its secret."""
 
-    token: str = Field(description="The secret. It is shown this once: only its hash is stored.")
+    token: str = Field(description="The secret. It is not returned again: only its hash is stored.")
 
     @classmethod
     def with_secret(cls, token: Token, secret: str) -> NewTokenView:
-        """The token and its secret as they are shown."""
-        return cls(**_shown(token), token=secret)
+        """Return the view of a new token."""
+        return cls(**_fields(token), token=secret)
 
 
-def _shown(token: Token) -> dict[str, object]:
-    same = ("id", "name", "owner", "scopes", "prefix", "max_active_runs")
+def _fields(token: Token) -> dict[str, object]:
+    names = ("id", "name", "owner", "scopes", "prefix", "max_active_runs")
     times = ("created_at", "expires_at", "last_used_at", "revoked_at")
     return {
-        **{name: getattr(token, name) for name in same},
+        **{name: getattr(token, name) for name in names},
         **{name: timestamp(getattr(token, name)) for name in times},
     }
 
@@ -94,21 +97,21 @@ class TokenList(BaseModel):
 
     @classmethod
     def of(cls, page: TokenPage) -> TokenList:
-        """The page as it is shown."""
-        shown = [TokenView.of(token) for token in page.tokens]
-        return cls(data=shown, has_more=page.has_more, next_cursor=page.next_cursor)
+        """Return the view of a page."""
+        data = [TokenView.of(token) for token in page.tokens]
+        return cls(data=data, has_more=page.has_more, next_cursor=page.next_cursor)
 
 
 class CallerView(BaseModel):
-    """Who asks."""
+    """The caller: the owner and scopes of the token in use."""
 
     object: Literal["caller"] = "caller"
     owner: str
-    scopes: list[Scope] = Field(description="All of them, those that another holds included.")
-    token: TokenView | None = Field(description="Null where no token is needed.")
+    scopes: list[Scope] = Field(description="All scopes, including those that another one includes.")
+    token: TokenView | None = Field(description="Null if the request needed no token.")
 
     @classmethod
     def of(cls, caller: Caller, token: Token | None) -> CallerView:
-        """The caller as it is shown."""
+        """Return the view of a caller."""
         scopes = [scope for scope in RANKS if caller.has(scope)]
         return cls(owner=caller.owner, scopes=scopes, token=None if token is None else TokenView.of(token))

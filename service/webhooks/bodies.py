@@ -1,17 +1,22 @@
-"""Bodies of webhook endpoints."""
+"""Request bodies of webhook endpoints."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
+from service.http.bodies import BodyModel
 from service.http.names import Name
 from service.runs.bodies import Labels
 from service.webhooks.endpoint import NewEndpoint
 from service.webhooks.event_types import RUN_ENDS, Wanted
 from service.webhooks.targets import MOST_URL_LENGTH
 
+EXAMPLE: dict[str, Any] = {
+    "url": "https://hooks.example/fitwell",
+    "events": ["run.succeeded", "run.failed", "study.finished"],
+}
 Url = Annotated[
     str,
     StringConstraints(max_length=MOST_URL_LENGTH),
@@ -19,36 +24,36 @@ Url = Annotated[
 ]
 Events = Annotated[
     list[Wanted],
-    Field(min_length=1, max_length=32, description="What to tell: types of events, or families such as `run.*`."),
+    Field(min_length=1, max_length=32, description="Event types to send, or families such as `run.*`."),
 ]
 StudyId = Annotated[str, StringConstraints(max_length=64)]
 
 
-class EndpointBody(BaseModel):
-    """Where to tell what happens, and what of it; without filters, of every run."""
+class EndpointBody(BodyModel):
+    """Where to send events, and which; without filters, those of every run."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
     url: Url
-    events: Events = list(RUN_ENDS)
-    description: Name | None = Field(default=None, description="For people.")
-    study_id: StudyId | None = Field(default=None, description="Only what happens in this study.")
-    labels: Labels = Field(default={}, description="Only of runs that have all of these labels.")
+    events: Events = Field(default=list(RUN_ENDS))
+    description: Name | None = Field(default=None, description="For display.")
+    study_id: StudyId | None = Field(default=None, description="Only events of this study.")
+    labels: Labels = Field(default={}, description="Only events of runs with all of these labels.")
     enabled: bool = True
 
     def new_endpoint(self) -> NewEndpoint:
-        """The endpoint that is asked for."""
+        """Return the requested endpoint."""
         return NewEndpoint(**{name: getattr(self, name) for name in EndpointBody.model_fields})
 
 
-class EndpointChangeBody(BaseModel):
-    """What is to be changed of an endpoint; what is left out stays as it is."""
+class EndpointChangeBody(BodyModel):
+    """Changes to an endpoint; fields left out keep their values."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(json_schema_extra={"examples": [{"enabled": False}]})
 
     url: Url = ""
-    events: Events = list(RUN_ENDS)
+    events: Events = Field(default=list(RUN_ENDS))
     description: Name | None = None
     study_id: StudyId | None = None
-    labels: Labels = {}
+    labels: Labels = Field(default={})
     enabled: bool = True

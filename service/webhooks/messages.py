@@ -1,4 +1,4 @@
-"""What webhooks send, for the OpenAPI document: these are requests that the service makes, not that it answers."""
+"""The messages that webhooks send, for the OpenAPI document: requests that this service makes, not receives."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from service.runs.states import Status
 from service.webhooks.event_types import EventType
 
 router = APIRouter(tags=["webhooks"])
-TAKEN = "Taken; any other 2xx is as good."
-ANSWERS: dict[int | str, dict[str, Any]] = {
-    410: {"description": "The endpoint wants nothing more: it is disabled."},
-    "default": {"description": "Not taken, a redirect as well; it is tried again."},
+ACCEPTED = "Accepted; any other 2xx works too."
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    410: {"description": "The receiver wants no more messages; the endpoint is disabled."},
+    "default": {"description": "Not accepted, including redirects; the message is retried."},
 }
-Id = Annotated[str, Header(description="The same in every attempt; what came twice came once.")]
-Timestamp = Annotated[str, Header(description="Of the attempt, in seconds since the epoch.")]
-Signature = Annotated[str, Header(description="`v1,…` by each secret that is valid, as Standard Webhooks has it.")]
+Id = Annotated[str, Header(description="The same at every attempt: use it to ignore duplicates.")]
+Timestamp = Annotated[str, Header(description="Time of the attempt, in seconds since the epoch.")]
+Signature = Annotated[str, Header(description="`v1,…` for each valid secret, as in Standard Webhooks.")]
 
 
 class RunTold(BaseModel):
-    """The run, and its status after what happened."""
+    """The run, and its status after the event."""
 
     run_id: str
     status: Status
@@ -30,39 +30,41 @@ class RunTold(BaseModel):
 
 
 class RunMessage(BaseModel):
-    """Something happened to a run; `GET /v1/runs/{run_id}` tells how it is now."""
+    """An event of a run; `GET /v1/runs/{run_id}` returns its current state."""
 
     type: EventType = Field(examples=["run.succeeded"])
-    timestamp: str = Field(description="When it happened.")
+    timestamp: str = Field(description="Time of the event.")
     data: RunTold
 
 
 class StudyTold(BaseModel):
-    """The study."""
+    """The study and its status."""
 
     study_id: str
     status: Literal["finished"]
 
 
 class StudyMessage(BaseModel):
-    """The last run of a study has ended."""
+    """All runs of a study have finished."""
 
     type: Literal["study.finished"]
     timestamp: str
     data: StudyTold
 
 
-@router.post("run", operation_id="receive_run_message", status_code=204, response_description=TAKEN, responses=ANSWERS)
+@router.post(
+    "run", operation_id="receive_run_message", status_code=204, response_description=ACCEPTED, responses=RESPONSES
+)
 def receive_run_message(
     body: RunMessage, webhook_id: Id, webhook_timestamp: Timestamp, webhook_signature: Signature
 ) -> None:
-    """Something happened to a run."""
+    """Receive an event of a run."""
 
 
 @router.post(
-    "study", operation_id="receive_study_message", status_code=204, response_description=TAKEN, responses=ANSWERS
+    "study", operation_id="receive_study_message", status_code=204, response_description=ACCEPTED, responses=RESPONSES
 )
 def receive_study_message(
     body: StudyMessage, webhook_id: Id, webhook_timestamp: Timestamp, webhook_signature: Signature
 ) -> None:
-    """The last run of a study has ended; told again where it was given more runs and those have ended too."""
+    """Receive that all runs of a study have finished; sent again after runs that were added later have finished."""

@@ -1,4 +1,4 @@
-"""What clients see of webhook endpoints and their deliveries."""
+"""Webhook endpoints and their deliveries as clients see them."""
 
 from __future__ import annotations
 
@@ -6,48 +6,55 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from service.runs.schemas import timestamp
+from service.http.timestamps import timestamp
 from service.webhooks.endpoint import Attempt, Delivery, DeliveryPage, DeliveryStatus, Endpoint, EndpointPage
 
 
 class EndpointView(BaseModel):
-    """A webhook endpoint. Its secret is shown when it is made and when it is changed for another, and never again."""
+    """A webhook endpoint. Its secret is only returned when the endpoint is created or the secret is rotated."""
 
     id: str = Field(examples=["we_01JD3Z6K8Q4V5W7X9Y2B4C6D8E"])
     object: Literal["webhook_endpoint"] = "webhook_endpoint"
     owner: str
-    hears_all: bool = Field(description="Whether it is told of everybody's runs, as an admin's is, or of its owner's.")
+    hears_all: bool = Field(
+        description="Whether it gets events of all runs, as an admin's does, or of its owner's only."
+    )
     url: str
     events: list[str]
     description: str | None
     study_id: str | None
     labels: dict[str, str]
     enabled: bool
-    disabled_reason: str | None = Field(description="Why the server itself disabled it.")
-    failing_since: str | None = Field(description="When the first attempt failed since the last that was taken.")
+    disabled_reason: str | None = Field(description="Why the server disabled the endpoint.")
+    failing_since: str | None = Field(description="Time of the first failed attempt since the last success.")
     created_at: str
 
     @classmethod
     def of(cls, endpoint: Endpoint) -> EndpointView:
-        """The endpoint as it is shown."""
-        return cls(**_shown(endpoint))
+        """Return the view of an endpoint."""
+        return cls(**_fields(endpoint))
 
 
 class EndpointSecretView(EndpointView):
-    """A webhook endpoint with its secret: keep it, it is not shown again."""
+    """A webhook endpoint with its secret; store it, it is not returned again."""
 
     secret: str = Field(examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
 
     @classmethod
     def of(cls, endpoint: Endpoint) -> EndpointSecretView:
-        """The endpoint as it is shown to whoever made it."""
-        return cls(**_shown(endpoint), secret=endpoint.secret)
+        """Return the view for the response that contains the secret."""
+        return cls(**_fields(endpoint), secret=endpoint.secret)
+
+    @classmethod
+    def render(cls, endpoint: Endpoint) -> str:
+        """Return the endpoint as JSON, for the response that is stored with it."""
+        return cls.of(endpoint).model_dump_json()
 
 
-def _shown(endpoint: Endpoint) -> dict[str, Any]:
-    same = ("id", "owner", "hears_all", "url", "description", "study_id", "enabled", "disabled_reason")
+def _fields(endpoint: Endpoint) -> dict[str, Any]:
+    names = ("id", "owner", "hears_all", "url", "description", "study_id", "enabled", "disabled_reason")
     return {
-        **{name: getattr(endpoint, name) for name in same},
+        **{name: getattr(endpoint, name) for name in names},
         "events": list(endpoint.events),
         "labels": dict(endpoint.labels),
         "failing_since": timestamp(endpoint.failing_since),
@@ -65,35 +72,35 @@ class EndpointList(BaseModel):
 
     @classmethod
     def of(cls, page: EndpointPage) -> EndpointList:
-        """The page as it is shown."""
-        listed = [EndpointView.of(endpoint) for endpoint in page.endpoints]
-        return cls(data=listed, has_more=page.has_more, next_cursor=page.next_cursor)
+        """Return the view of a page."""
+        data = [EndpointView.of(endpoint) for endpoint in page.endpoints]
+        return cls(data=data, has_more=page.has_more, next_cursor=page.next_cursor)
 
 
 class AttemptView(BaseModel):
-    """One time that a delivery was sent."""
+    """One attempt to send a delivery."""
 
     number: int
     at: str
-    seconds: float = Field(description="How long it took.")
-    status_code: int | None = Field(description="What the target answered.")
-    error: str | None = Field(description="Why there is no answer, or why it does not count.")
-    response: str | None = Field(description="How the body of the answer begins.")
+    seconds: float = Field(description="Duration of the attempt.")
+    status_code: int | None = Field(description="Status of the response.")
+    error: str | None = Field(description="Why there was no response, or why it was not accepted.")
+    response: str | None = Field(description="Beginning of the response's body.")
 
     @classmethod
     def of(cls, attempt: Attempt) -> AttemptView:
-        """The attempt as it is shown."""
-        same = ("number", "seconds", "status_code", "error", "response")
-        return cls(**{name: getattr(attempt, name) for name in same}, at=timestamp(attempt.at) or "")
+        """Return the view of an attempt."""
+        names = ("number", "seconds", "status_code", "error", "response")
+        return cls(**{name: getattr(attempt, name) for name in names}, at=timestamp(attempt.at) or "")
 
 
 class DeliveryView(BaseModel):
-    """A message to an endpoint: what it says, whether it was taken, and every attempt."""
+    """A message to an endpoint: its payload, its status, and every attempt."""
 
     id: str = Field(description="The `webhook-id` of every attempt.", examples=["msg_01JD3Z6K8Q4V5W7X9Y2B4C6D8E"])
     object: Literal["webhook_delivery"] = "webhook_delivery"
     endpoint_id: str
-    event_id: int | None = Field(description="The event that it tells of; null for a test.")
+    event_id: int | None = Field(description="The event in the message; null for a test.")
     type: str = Field(examples=["run.succeeded"])
     status: DeliveryStatus
     next_attempt_at: str | None
@@ -104,7 +111,7 @@ class DeliveryView(BaseModel):
 
     @classmethod
     def of(cls, delivery: Delivery) -> DeliveryView:
-        """The delivery as it is shown."""
+        """Return the view of a delivery."""
         return cls(
             **{name: getattr(delivery, name) for name in ("id", "endpoint_id", "event_id", "type", "status")},
             next_attempt_at=timestamp(delivery.next_attempt_at),
@@ -125,6 +132,6 @@ class DeliveryList(BaseModel):
 
     @classmethod
     def of(cls, page: DeliveryPage) -> DeliveryList:
-        """The page as it is shown."""
-        listed = [DeliveryView.of(delivery) for delivery in page.deliveries]
-        return cls(data=listed, has_more=page.has_more, next_cursor=page.next_cursor)
+        """Return the view of a page."""
+        data = [DeliveryView.of(delivery) for delivery in page.deliveries]
+        return cls(data=data, has_more=page.has_more, next_cursor=page.next_cursor)

@@ -10,9 +10,10 @@ from typing import Any
 import sqlalchemy as sa
 from ulid import ULID
 
+from service import idempotency
 from service.callers import CallerScoped
 from service.errors import SpecRefused
-from service.idempotency import Answer, Key, answered, remember
+from service.idempotency import Key, StoredResponse
 from service.runs.pages import cursor_at, position
 from service.settings import Settings
 from service.store import events
@@ -40,18 +41,18 @@ class Endpoints(CallerScoped):
         self._engine = engine
         self._settings = settings
 
-    def create(self, new: NewEndpoint, *, respond: Callable[[Endpoint], str], key: Key | None = None) -> Answer:
-        """Tell this endpoint what happens from now on; the secret is in the ``Endpoint`` that ``respond`` is given.
+    def create(self, new: NewEndpoint, *, render: Callable[[Endpoint], str], key: Key | None = None) -> StoredResponse:
+        """Tell this endpoint what happens from now on; the secret is in the ``Endpoint`` that ``render`` gets.
 
         Raises:
             SpecRefused: there is no such study.
             TooManyEndpoints: there are as many as the settings allow.
-            KeyReused: ``key`` came with another body before.
+            KeyReused: The key was used with another body or query.
         """
         with writing(self._engine) as connection:
-            before = None if key is None else answered(connection, key, self._settings.idempotency_seconds)
-            if before is not None:
-                return before
+            stored = idempotency.replay(connection, key, self._settings.idempotency_seconds)
+            if stored is not None:
+                return stored
             most = self._settings.max_webhook_endpoints
             if webhooks.count(connection) >= most:
                 raise TooManyEndpoints(
@@ -65,9 +66,8 @@ class Endpoints(CallerScoped):
             endpoint_id = f"we_{ULID()}"
             since = events.last_id(connection)
             webhooks.insert(connection, {"id": endpoint_id, "secret": _secret(), "since_event": since, **values})
-            answer = Answer(201, respond(Endpoint.of(self._row(connection, endpoint_id))), endpoint_id)
-            if key is not None:
-                remember(connection, key, answer)
+            answer = StoredResponse(201, render(Endpoint.of(self._row(connection, endpoint_id))), endpoint_id)
+            idempotency.store(connection, key, answer)
         return answer
 
     def get(self, endpoint_id: str) -> Endpoint:

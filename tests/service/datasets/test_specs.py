@@ -270,7 +270,7 @@ def test_a_run_that_is_submitted_while_its_data_are_deleted_has_them_or_is_refus
         thread.join(0.5)
         return run.id
 
-    run_id = runs.submit(new, respond=meanwhile).made
+    run_id = runs.submit(new, render=meanwhile).resource_id
     thread.join(scaled(20))
     assert isinstance(ended[0], DatasetInUse)
     runs.act(run_id, "cancel")

@@ -40,7 +40,7 @@ def test_another_owners_events_are_neither_told_nor_looked_through_again(engine:
     async def main() -> None:
         tailer = Tailer(
             reader.last_event_id,
-            lambda last, limit: [events.told(event) for event in reader.events(None, after=last, limit=limit)],
+            lambda last, limit: [events.stream_event(event) for event in reader.events(None, after=last, limit=limit)],
         )
         tailer.start()
         stream = events._stream(reader.on_behalf_of(caller("bob")), tailer, None, 0)

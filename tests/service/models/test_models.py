@@ -30,9 +30,9 @@ from safetensors.numpy import save
 
 from service.app import create_app
 from service.errors import RangeRefused
+from service.http import bodies
 from service.http.bodies import parse
-from service.http.downloads import part_of
-from service.models import routes as models
+from service.http.downloads import range_of
 from service.models.inputs import LARGEST, MOST_ERRORS
 from service.models.service import Models
 from service.models.weights import Kept, KeptModels
@@ -155,7 +155,7 @@ def test_bodies_are_unpacked_one_at_a_time_since_that_takes_fifty_times_their_si
             met.append(True)
         return parse(*given)
 
-    monkeypatch.setattr(models, "parse", parsed)
+    monkeypatch.setattr(bodies, "parse", parsed)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         asking = [pool.submit(service.predict, run_id, {"inputs": [ROW]}) for _ in range(3)]
         assert [one.result(scaled(30)).status_code for one in asking] == [200] * 3
@@ -354,10 +354,10 @@ def test_conditions_on_a_download_hold(service: Service, run_id: str, headers: d
     ],
 )  # fmt: skip
 def test_a_range_is_what_the_rfc_says_and_else_ignored(asked: str, part: tuple[int, int] | None) -> None:
-    assert part_of(asked, 10) == part
+    assert range_of(asked, 10) == part
     for outside in ("bytes=10-", "bytes=10-11", f"bytes={'9' * 5000}-", "bytes=-0"):
         with pytest.raises(RangeRefused):
-            part_of(outside, 10)
+            range_of(outside, 10)
 
 
 def test_the_onnx_file_is_the_model_and_says_whose_it_is(service: Service, run_id: str) -> None:

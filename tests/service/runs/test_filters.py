@@ -30,7 +30,7 @@ LOSSES = {"slow": 0.9, "fast": 0.3, "dropped": 0.5}
 def four(runs: Runs, jobs: Jobs) -> Runs:
     for name, changes in RUNS.items():
         new = NewRun(spec=spec(**changes), name=name, labels={"course.name": "dl", "who": name})
-        run_id = runs.submit(new, respond=lambda run: run.id).made
+        run_id = runs.submit(new, render=lambda run: run.id).resource_id
         if name in LOSSES:
             (claim,) = jobs.claim(WORKER, limit=1)
             jobs.record([claim], [measured(run_id, 1, val_loss=LOSSES[name])])

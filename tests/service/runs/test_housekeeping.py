@@ -124,7 +124,7 @@ def test_checkpoints_and_events_of_runs_that_ended_long_ago_go_when_that_is_set(
 
 def test_a_file_that_another_run_points_at_stays(engine: sa.Engine, settings: Settings, runs: Runs, jobs: Jobs) -> None:
     run_id = trained(runs, jobs, settings, seed=1)
-    longer = runs.extend(run_id, 9, respond=lambda run: run.id).made
+    longer = runs.extend(run_id, 9, render=lambda run: run.id).resource_id
     age(engine, run_id, days=2)
     before = there(settings)
     assert Housekeeping(engine, settings.model_copy(update={"keep_checkpoints_days": 1.0})).retire() == 2

@@ -14,8 +14,11 @@ from fastapi.testclient import TestClient
 from starlette.requests import Request
 
 from service.errors import BadRequest
-from service.http.bodies import MOST_ERRORS, read
-from service.runs.history_routes import accepted
+from service.http.bodies import read_json
+from service.http.validation import MAX_ERRORS
+from service.runs.bodies import RunBody
+from service.runs.history_routes import accepted_format
+from service.settings import Settings
 from service.workers.jobs import Jobs
 from tests.conftest import BODY, WORKER, body, measured
 from worker.ports import Outcome
@@ -92,7 +95,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"epochs": 2.5}, "/epochs", "integer"),
     ({"epochs": 10**30}, "/epochs", "less than or equal"),
     ({"seed": -1}, "/seed", "greater than or equal to 0"),
-    ({"surprise": 1}, "/surprise", "no field"),
+    ({"surprise": 1}, "/surprise", "Unknown field"),
     ({"labels": {"a": 1}}, "/labels/a", "string"),
     ({"device": "abacus"}, "/device", "pattern"),
     ({"dataset": {"kind": "digits", "validation_size": 1442}}, "/dataset/validation_size", "leave none"),
@@ -167,8 +170,8 @@ def test_a_body_that_is_no_spec_at_all_is_a_clear_problem(
 
 def test_of_very_many_wrong_fields_the_first_are_named(client: TestClient) -> None:
     problem = post(client, body(**{f"x{number}": 1 for number in range(3000)})).json()
-    assert problem["detail"] == "3,000 things are wrong; these are the first."
-    assert [error["pointer"] for error in problem["errors"]] == [f"/x{number}" for number in range(MOST_ERRORS)]
+    assert problem["detail"] == "3,000 errors; these are the first."
+    assert [error["pointer"] for error in problem["errors"]] == [f"/x{number}" for number in range(MAX_ERRORS)]
 
 
 def test_a_spec_of_very_many_parts_is_refused_wherever_it_would_be_kept(client: TestClient) -> None:
@@ -187,13 +190,13 @@ def test_a_spec_of_very_many_parts_is_refused_wherever_it_would_be_kept(client: 
         assert "at most 600 parts" in answer.json()["errors"][0]["message"]
 
 
-def test_a_body_that_breaks_off_is_a_refusal_and_no_bug() -> None:
+def test_a_body_that_breaks_off_is_a_refusal_and_no_bug(settings: Settings) -> None:
     async def receive() -> dict[str, Any]:
         return {"type": "http.disconnect"}
 
     request = Request({"type": "http", "method": "POST", "headers": [(b"content-type", b"application/json")]}, receive)
     with pytest.raises(BadRequest, match="broke off"):
-        asyncio.run(read(request, 1000))
+        asyncio.run(read_json(request, RunBody, settings))
 
 
 def test_a_chunked_body_is_counted_as_it_arrives(client: TestClient) -> None:
@@ -280,7 +283,7 @@ def test_a_history_comes_as_json_csv_and_ndjson_with_the_same_values(client: Tes
 
 @pytest.mark.parametrize("weight", ["\xb2", "", ".", "1.1.1", "0." + "1" * 5000])
 def test_a_weight_that_is_no_number_is_no_bug(weight: str) -> None:
-    assert accepted(f"text/csv;q={weight}, image/png") == "csv"
+    assert accepted_format(f"text/csv;q={weight}, image/png") == "csv"
 
 
 def test_the_confusion_matrix_comes_with_recall_and_precision_also_of_a_reused_run(

@@ -23,11 +23,11 @@ from worker.ports import Outcome
 
 
 def key(value: str = "k", body: str = "b") -> Key:
-    return Key(value=value, owner="", path="/v1/runs", body_sha256=body)
+    return Key(value=value, owner="", path="/v1/runs", fingerprint=body)
 
 
 def keyed(runs: Runs, of: Key, **changes: Any) -> tuple[int, str, bool]:
-    answer = runs.submit(NewRun(spec=spec(**changes)), respond=lambda run: json.dumps([run.id]), key=of)
+    answer = runs.submit(NewRun(spec=spec(**changes)), render=lambda run: json.dumps([run.id]), key=of)
     return answer.status_code, answer.body, answer.replayed
 
 
@@ -83,14 +83,14 @@ def test_an_expired_key_is_forgotten(settings: Settings, runs: Runs, jobs: Jobs)
 def test_an_equal_finished_run_is_reused_as_a_run_of_its_own(runs: Runs, reader: RunReader, jobs: Jobs) -> None:
     original = submit(runs)
     finish(jobs)
-    answer = runs.submit(NewRun(spec=spec(), name="again", labels={"a": "b"}), respond=lambda run: run.status)
-    again = runs.get(answer.made)
+    answer = runs.submit(NewRun(spec=spec(), name="again", labels={"a": "b"}), render=lambda run: run.status)
+    again = runs.get(answer.resource_id)
     assert (answer.status_code, answer.body, again.reused_from, again.name) == (200, "succeeded", original, "again")
     assert reader.history(again.id).series == reader.history(original).series
     assert [event.type for event in reader.events(again.id)] == ["run.created", "epoch", "epoch", "run.succeeded"]
     assert reader.events(again.id)[1].data["metrics"] == {"val.loss": 0.5}
-    third = runs.submit(NewRun(spec=spec()), respond=lambda run: "")
-    assert runs.get(third.made).reused_from == original
+    third = runs.submit(NewRun(spec=spec()), render=lambda run: "")
+    assert runs.get(third.resource_id).reused_from == original
     assert jobs.claim(WORKER, limit=1) == ()
 
 
@@ -134,7 +134,7 @@ def test_pages_show_every_run_once_newest_first(runs: Runs) -> None:
 
 def test_runs_are_found_by_status_label_and_name(runs: Runs, jobs: Jobs) -> None:
     def named(name: str, **labels: str) -> str:
-        return runs.submit(NewRun(spec=spec(), name=name, labels=labels), respond=lambda run: "").made
+        return runs.submit(NewRun(spec=spec(), name=name, labels=labels), render=lambda run: "").resource_id
 
     a, b = named("a", course="dl", week="1"), named("b", course="dl")
     runs.act(b, "cancel")

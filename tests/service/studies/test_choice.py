@@ -50,7 +50,7 @@ def studies(engine: sa.Engine, settings: Settings) -> Studies:
 
 
 def create(studies: Studies) -> str:
-    return studies.create(StudyBody.model_validate(STUDY).new_study(), respond=lambda study: study.id).made
+    return studies.create(StudyBody.model_validate(STUDY).new_study(), render=lambda study: study.id).resource_id
 
 
 def test_the_choice_is_what_numpy_says_of_the_runs(studies: Studies, jobs: Jobs) -> None:

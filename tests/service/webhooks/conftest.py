@@ -43,7 +43,7 @@ def make(endpoints: Endpoints) -> Make:
         events = changed.pop("events", ["run.succeeded", "run.failed", "run.cancelled"])
         values = {"description": None, "study_id": None, "labels": {}, "enabled": True, **changed}
         new = NewEndpoint(url=url, events=events, **values)
-        return endpoints.create(new, respond=lambda one: one.id).made
+        return endpoints.create(new, render=lambda one: one.id).resource_id
 
     return make
 

@@ -119,7 +119,7 @@ def test_an_endpoint_hears_of_its_owners_runs_and_an_admins_of_all(
     mine = endpoints.on_behalf_of(alice)
     values: dict[str, Any] = {"description": None, "study_id": None, "labels": {}, "enabled": True}
     new = NewEndpoint(url="https://hooks.example/", events=["run.cancelled"], **values)
-    of_alice, of_admin = mine.create(new, respond=lambda one: one.id).made, make()
+    of_alice, of_admin = mine.create(new, render=lambda one: one.id).resource_id, make()
     run_ids = []
     for number, caller in enumerate((alice, bob)):
         run_ids.append(submit(runs.on_behalf_of(caller), seed=number))

@@ -1,0 +1,158 @@
+"""Pydantic's errors in plain words, for bodies and parameters alike: a pointer, what is wrong, and what would work."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from service.errors import FieldError, SpecRefused
+from service.http.names import NO_CONTROLS, PLAIN
+from service.http.pointers import pointer_to
+
+MAX_ERRORS = 100
+"""Errors listed in a response; a body has room for a hundred thousand unknown fields."""
+MAX_VALUE_CHARACTERS = 40
+
+
+def invalid_body(details: Sequence[ErrorDetails], model: type[BaseModel], body: Any) -> SpecRefused:
+    """Return the refusal of ``body``, which is not a valid ``model``."""
+    first = details[:MAX_ERRORS]
+    errors = [_body_error(detail, schema_of(model), body) for detail in first if not _is_consequence(detail, first)]
+    if len(details) > MAX_ERRORS:
+        return SpecRefused(f"{len(details):,} errors; these are the first.", errors=errors)
+    return _refusal(errors)
+
+
+def invalid_parameters(details: Sequence[Mapping[str, Any]], query: type[BaseModel] | None) -> SpecRefused:
+    """Return the refusal of parameters; ``query`` is the model of the route's query, if it has one."""
+    schema = {} if query is None else schema_of(query)
+    return _refusal([_parameter_error(detail, schema) for detail in details[:MAX_ERRORS]])
+
+
+def unknown_parameters(names: Sequence[str], known: Sequence[str]) -> SpecRefused:
+    """Return the refusal of query parameters that a route does not have."""
+    return _refusal([_unknown_parameter(name, known) for name in names[:MAX_ERRORS]])
+
+
+@functools.cache
+def schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the model's JSON schema."""
+    return model.model_json_schema()
+
+
+def schema_at(schema: Mapping[str, Any], loc: Sequence[str | int]) -> Mapping[str, Any]:
+    """Return the part of a JSON schema that describes the place ``loc``; empty if the schema has no such place."""
+    definitions = schema.get("$defs", {})
+    here: Mapping[str, Any] = schema
+    for step in loc:
+        here = _resolved(here, definitions)
+        mapping = here.get("discriminator", {}).get("mapping", {})
+        if step in mapping:
+            here = {"$ref": mapping[step]}
+        elif isinstance(step, int):
+            here = here.get("items", {})
+        else:
+            here = here.get("properties", {}).get(step, {})
+    return _resolved(here, definitions)
+
+
+def _resolved(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Follow references, and skip the null of an optional field."""
+    if "$ref" in schema:
+        return _resolved(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    options = [option for option in schema.get("anyOf", ()) if option.get("type") != "null"]
+    return _resolved(options[0], definitions) if len(options) == 1 else schema
+
+
+def _refusal(errors: Sequence[FieldError]) -> SpecRefused:
+    if len(errors) == 1:
+        return SpecRefused(f"{errors[0].pointer}: {errors[0].message}", errors=errors)
+    return SpecRefused(f"{len(errors)} fields are invalid.", errors=errors)
+
+
+def _is_consequence(detail: ErrorDetails, details: Sequence[ErrorDetails]) -> bool:
+    """Return whether a list is reported as too short only because some of its items are invalid."""
+    place = detail["loc"]
+    return detail["type"] == "too_short" and any(d["loc"][: len(place)] == place != d["loc"] for d in details)
+
+
+def _body_error(detail: ErrorDetails, schema: Mapping[str, Any], body: Any) -> FieldError:
+    place = _without_kinds(detail["loc"], body)
+    if detail["type"] == "union_tag_invalid":
+        place.append("kind")
+    message, allowed = _explain(detail, schema, detail["loc"])
+    return FieldError(pointer_to(*place), detail["type"], message, allowed)
+
+
+def _without_kinds(loc: Sequence[str | int], body: Any) -> list[str | int]:
+    """Return the place without the kinds that pydantic adds for tagged unions: the body has no such steps."""
+    place: list[str | int] = []
+    for step in loc:
+        if isinstance(body, dict) and step not in body and step == body.get("kind"):
+            continue
+        place.append(step)
+        try:
+            body = body[step]
+        except (KeyError, IndexError, TypeError):
+            body = None
+    return place
+
+
+def _parameter_error(detail: Mapping[str, Any], schema: Mapping[str, Any]) -> FieldError:
+    loc = detail["loc"]
+    # The number that follows the name of a repeated parameter says which of its values is invalid.
+    name = next(str(step) for step in reversed(loc) if isinstance(step, str))
+    if loc[0] == "query" and detail["type"] == "extra_forbidden":
+        return _unknown_parameter(name, tuple(schema.get("properties", {})))
+    message, allowed = _explain(detail, schema, loc[1:])
+    return FieldError(name, detail["type"], message, allowed)
+
+
+def _unknown_parameter(name: str, known: Sequence[str]) -> FieldError:
+    hint = _nearest(name, known) if known else " This route takes no parameters."
+    return FieldError(name, "unknown_parameter", f"Unknown parameter {name!r}.{hint}", known)
+
+
+def _explain(  # noqa: PLR0911 - a table
+    detail: Mapping[str, Any], schema: Mapping[str, Any], loc: Sequence[str | int]
+) -> tuple[str, tuple[Any, ...]]:
+    """Return what is wrong and what would work, and the allowed values if they can be listed."""
+    context, kind = detail.get("ctx", {}), detail["type"]
+    if kind == "missing":
+        return "This field is required.", ()
+    if kind == "extra_forbidden":
+        known = tuple(schema_at(schema, loc[:-1]).get("properties", {}))
+        return f"Unknown field {loc[-1]!r}.{_nearest(str(loc[-1]), known)}", known
+    if kind == "union_tag_invalid":
+        known = tuple(tag.strip().strip("'") for tag in context["expected_tags"].split(","))
+        return f"Unknown kind {context['tag']!r}.{_nearest(context['tag'], known)}", known
+    if kind == "union_tag_not_found":
+        return "A 'kind' is required.", tuple(schema_at(schema, loc).get("discriminator", {}).get("mapping", {}))
+    if kind == "literal_error":
+        known = tuple(str(value).strip("'") for value in context["expected"].replace(" or ", ", ").split(", "))
+        return f"This must be one of {', '.join(known)}.{_nearest(str(detail['input']), known)}", known
+    if kind == "value_error":
+        return f"{context['error']}.", ()
+    if kind == "string_pattern_mismatch" and context["pattern"] == PLAIN:
+        return NO_CONTROLS, ()
+    if kind == "finite_number":
+        return "This must be a finite number, not NaN or infinity.", ()
+    return _plain(detail["msg"], detail["input"]), ()
+
+
+def _plain(message: str, value: Any) -> str:
+    """Return pydantic's message in the second person, with the value if it is short."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = text if len(text) <= MAX_VALUE_CHARACTERS else f"{text[: MAX_VALUE_CHARACTERS - 3]}…"
+    return f"{message.replace('Input should', 'This must').replace('valid ', '')}, not {text}."
+
+
+def _nearest(value: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(value, known, n=1, cutoff=0.5)
+    return f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(known)}."

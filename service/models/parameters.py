@@ -1,0 +1,56 @@
+"""Query parameters of models and pictures."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import Query
+from pydantic import Field
+
+from service.http.parameters import QueryModel
+from service.models.service import Canvas
+from service.models.weights import At
+from service.sandbox.predicting.messages import Split, Theme
+
+Snapshot = Annotated[
+    At,
+    Field(description="The model after the best epoch (lowest val.loss, or test.loss without one), or after the last."),
+]
+ThemeName = Annotated[Theme, Field(description="A light or a dark background.")]
+
+
+class ModelQuery(QueryModel):
+    """Which model of a run."""
+
+    at: Snapshot = "best"
+
+
+class CurveQuery(QueryModel):
+    """Which curves to draw, and how."""
+
+    metrics: str | None = Field(
+        default=None, max_length=2000, description="Series to draw, separated by commas; by default the losses."
+    )
+    width: int = Field(default=900, ge=320, le=3000, description="In pixels.")
+    height: int = Field(default=540, ge=240, le=2000, description="In pixels.")
+    log: bool = Field(default=False, description="Draw losses on a logarithmic scale.")
+    theme: ThemeName = "light"
+
+    def canvas(self, form: Literal["png", "svg"]) -> Canvas:
+        """Return the canvas for the service."""
+        return Canvas(form=form, width=self.width, height=self.height, log=self.log, theme=self.theme)
+
+
+class PredictionsQuery(QueryModel):
+    """Which images to draw."""
+
+    count: int = Field(default=10, ge=1, le=100, description="Images to draw, at most.")
+    first: int = Field(default=0, ge=0, le=2**31, description="Index of the first image, from 0.")
+    split: Split = Field(default="test", description="The part of the dataset.")
+    at: Snapshot = "best"
+    theme: ThemeName = "light"
+
+
+ModelParams = Annotated[ModelQuery, Query()]
+CurveParams = Annotated[CurveQuery, Query()]
+PredictionsParams = Annotated[PredictionsQuery, Query()]

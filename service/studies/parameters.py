@@ -1,0 +1,86 @@
+"""Query parameters of studies."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import Query
+from pydantic import Field
+
+from service.http.parameters import QueryModel
+from service.studies.choice import Wish
+from service.studies.comparison import Question
+
+Metric = Annotated[str | None, Field(description="A loss, an error or an accuracy; by default the study's.")]
+At = Annotated[str | None, Field(description="best, last or epoch:N; by default the study's.")]
+
+
+class CreateStudyQuery(QueryModel):
+    """How to submit a study."""
+
+    reuse: bool = Field(default=True, description="Take over the results of equal runs that have finished.")
+
+
+class PreviewStudyQuery(QueryModel):
+    """How to estimate a study."""
+
+    reuse: bool = Field(default=True, description="Count equal runs that have finished as free.")
+
+
+class CompareStudyQuery(QueryModel):
+    """What to compare, and how."""
+
+    metric: Metric = None
+    at: At = None
+    baseline: str | None = Field(default=None, description="The arm that the others are compared with.")
+    pairs: str = Field(
+        default="baseline", pattern="^(baseline|all)$", description="Against the baseline, or all pairs."
+    )
+    by: list[str] = Field(default=["arm"], description="Paths of the spec to group by, or `arm`.")
+    min_effect: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="The smallest difference that matters."
+    )
+    interval: str = Field(
+        default="sign_flip",
+        pattern="^(sign_flip|bootstrap)$",
+        description="bootstrap adds a second interval if there are at least 20 pairs.",
+    )
+    curves: list[str] = Field(default=[], description="Series to return with mean and band.")
+
+    def question(self) -> Question:
+        """Return the question for the service."""
+        return Question(
+            metric=self.metric,
+            at=self.at,
+            baseline=self.baseline,
+            all_pairs=self.pairs == "all",
+            by=self.by,
+            min_effect=self.min_effect,
+            bootstrap=self.interval == "bootstrap",
+            curves=self.curves,
+        )
+
+
+class ChooseArmQuery(QueryModel):
+    """How to choose an arm."""
+
+    rule: Literal["best", "one_standard_error"] = Field(
+        default="best", description="The best mean, or the simplest arm within one standard error of it."
+    )
+    metric: Metric = None
+    at: At = None
+    simpler: list[str] = Field(
+        default=[],
+        description="A path of the spec and its simpler end: `regularizers.0.strength:desc` (larger is simpler), "
+        "`model.hidden.0:asc` (smaller is simpler); later ones break ties. An arm without the path counts as less than "
+        "every number. Inferred if the arms differ only in the strength of one regularizer.",
+        examples=[["regularizers.0.strength:desc"]],
+    )
+
+    def wish(self) -> Wish:
+        """Return the choice for the service."""
+        return Wish(rule=self.rule, metric=self.metric, at=self.at, simpler=self.simpler)
+
+
+ComparisonParams = Annotated[CompareStudyQuery, Query()]
+ChoiceParams = Annotated[ChooseArmQuery, Query()]
