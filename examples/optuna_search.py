@@ -1,4 +1,4 @@
-"""A search that prunes: Optuna proposes, Fitwell trains, and what falls behind the others is cancelled on the way.
+"""A hyperparameter search with pruning: Optuna proposes, Fitwell trains, and pruned trials are cancelled.
 
 pip install 'fitwell' optuna; fitwell serve; python examples/optuna_search.py
 """
@@ -12,7 +12,7 @@ client = fitwell.Client()
 
 
 def objective(trial: optuna.Trial) -> float:
-    """The lowest validation loss of one run."""
+    """Return the lowest validation loss of one run."""
     run = client.runs.create(
         name=f"trial {trial.number}",
         dataset={"kind": "digits", "train_size": 300},
@@ -29,7 +29,7 @@ def objective(trial: optuna.Trial) -> float:
                 run.cancel()
                 raise optuna.TrialPruned
     run = run.refresh()
-    if run.best is None:  # it diverged
+    if run.best is None:  # the run diverged
         raise optuna.TrialPruned
     return run.best.value
 

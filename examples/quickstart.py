@@ -1,4 +1,4 @@
-"""Submit a run, follow it, see its best epoch. Needs a server: fitwell serve."""
+"""Submit a run, stream its losses, print its best epoch. Requires a running server: fitwell serve."""
 
 import fitwell
 
@@ -6,7 +6,7 @@ client = fitwell.Client()
 run = client.runs.create(
     dataset="digits", model={"kind": "mlp", "hidden": [128, 128]}, optimizer={"kind": "sgd", "lr": 0.1}, epochs=20
 )
-for event in run.stream():  # resumes by itself where a connection is cut
+for event in run.stream():  # reconnects if the connection drops
     if event.type == "epoch":
         print(event.data["epoch"], event.data["metrics"]["train.loss"], event.data["metrics"]["val.loss"])
 print(run.refresh().best)

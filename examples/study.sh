@@ -1,5 +1,5 @@
 #!/bin/sh
-# Three arms over eight paired seeds, and which of them helps. Needs: fitwell serve
+# Compare three arms over eight paired seeds. Requires a running server: fitwell serve
 URL=${FITWELL_URL:-http://127.0.0.1:8000}
 STUDY=$(curl -s $URL/v1/studies -H 'Content-Type: application/json' -d '{
   "base": {"dataset": {"kind": "digits", "train_size": 200}, "model": {"kind": "mlp", "hidden": [128, 128]},

@@ -23,7 +23,7 @@ EXAMPLE = 'such as "val.loss > 0.4", "best.value >= 0.3" or "test.accuracy < 0.9
 
 @dataclass(frozen=True)
 class Condition:
-    """A comparison of a run's metric with a number."""
+    """A metric, an operator and a limit."""
 
     text: str
     name: str

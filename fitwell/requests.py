@@ -36,7 +36,7 @@ MAX_RECONNECTS = 5
 
 @dataclass(frozen=True)
 class Request:
-    """An HTTP request. ``content`` creates the body of bytes anew for every try; ``timeout`` is in seconds."""
+    """An HTTP request. ``content`` creates the body of bytes for each try; ``timeout`` is in seconds."""
 
     method: str
     path: str

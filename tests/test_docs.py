@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.generate import PAGES, REFERENCE, WRITTEN
+from docs.generate import HEADER, PAGES, REFERENCE
 
 ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)(?:#[\w-]*)?\)")
@@ -16,7 +16,7 @@ PAGES_READ = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_the_reference_is_current(name: str) -> None:
-    text = WRITTEN + PAGES[name]().strip() + "\n"
+    text = HEADER + PAGES[name]().strip() + "\n"
     assert (REFERENCE / name).read_text() == text, "stale: run python -m docs.generate"
 
 

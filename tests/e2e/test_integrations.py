@@ -221,7 +221,7 @@ def test_the_github_action_trains_and_fails_a_job_as_the_exit_codes_say(
     assert run.best is not None
     assert float(told["best"]) == run.best.value
     code, said, told = acted(served, secret, tmp_path, spec="spec.yaml", fail_if="lr > 5\nval.loss > 0.0001")
-    assert (code, told["exit-code"], "::error title=Fitwell::The result" in said) == (6, "6", True)
+    assert (code, told["exit-code"], "::error title=Fitwell::The run meets" in said) == (6, "6", True)
     evil = 'x"; touch evil; "$(touch evil)'
     code, said, told = acted(served, secret, tmp_path, spec="spec.yaml", fail_if=evil, labels="a=" + evil)
     assert (code, (tmp_path / "evil").exists()) == (Exit.USAGE, False)

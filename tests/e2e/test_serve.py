@@ -321,10 +321,10 @@ def test_the_demo_ends_with_a_table_of_three_arms_over_eight_seeds(tmp_path: Pat
     assert "Fitwell is running at http://127.0.0.1:" in done.stdout
 
 
-def test_the_readmes_curl_and_python_run_as_they_stand(served: Serving) -> None:
-    readme = (ROOT / "README.md").read_text()
+def test_examples_of_the_documentation_run_unchanged(served: Serving) -> None:
+    pages = "".join((ROOT / page).read_text() for page in ("README.md", "docs/howto/compare.md"))
     script, study, program = (ROOT / "examples" / name for name in ("curl.sh", "study.sh", "quickstart.py"))
-    blocks = [block.partition("\n")[2].strip() for block in readme.split("```")[1::2]]
+    blocks = [block.partition("\n")[2].strip() for block in pages.split("```")[1::2]]
     assert script.read_text().partition("fitwell serve\n")[2].strip() in blocks
     assert study.read_text().partition("fitwell serve\n")[2].strip() in blocks
     assert program.read_text().partition('"""\n\n')[2].strip() in blocks
