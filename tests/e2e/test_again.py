@@ -11,7 +11,8 @@ import httpx2
 import pytest
 from safetensors.numpy import load_file
 
-from tests.e2e.test_serve import LONG, SPEC, fitwell_command
+from tests.e2e.test_live_updates import LONG
+from tests.e2e.test_serve import SPEC, fitwell_command
 from tests.patience import eventually, scaled
 from tests.processes import Serving, serving
 

@@ -1,8 +1,7 @@
-"""What Fitwell hands to other programs, read by those programs."""
+"""Exports to TensorBoard and MLflow, and a search with Optuna, read back with those programs."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import socket
@@ -12,14 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import anyio
 import httpx2
 import numpy as np
 import pytest
-import yaml
 
 import fitwell
-from fitwell.exit_codes import MEANINGS, Exit
+from fitwell.exit_codes import Exit
 from fitwell.exporters import mlflow
 from fitwell.exporters.mlflow import Tracking
 from fitwell.history import History
@@ -28,7 +25,11 @@ from tests.plugins.servers import installed
 from tests.processes import Serving, free_port, serving
 
 pytestmark = pytest.mark.slow
+
+
 ROOT = Path(__file__).parents[2]
+
+
 SPEC: dict[str, Any] = {
     "dataset": {"kind": "digits", "train_size": 200},
     "model": {"kind": "mlp", "hidden": [16]},
@@ -181,125 +182,3 @@ def test_optuna_searches_and_prunes(served: Serving, secret: str) -> None:
     assert 1 <= int(found[2]) <= 11
     assert float(found[1]) == pytest.approx(min(one.best.value for one in trials if one.best), abs=1e-4)
     assert any(one.status == "cancelled" for one in trials)
-
-
-ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
-
-
-def acted(served: Serving, secret: str, tmp_path: Path, **inputs: str) -> tuple[int, str, dict[str, str]]:
-    """What the action's step does on a runner: exit code, what it said, and its outputs."""
-    step = ACTION["runs"]["steps"][1]
-    given = {name: one.get("default", "") for name, one in ACTION["inputs"].items()}
-    given |= {"url": served.client.transport.url, "token": secret} | {k.replace("_", "-"): v for k, v in inputs.items()}
-    known = {f"inputs.{name}": value for name, value in given.items()}
-    known |= {"github.sha": "0" * 40, "github.workflow": 'a "workflow"'}
-    variables = {name: known[text.strip("${} ")] for name, text in step["env"].items()}
-    binaries = tmp_path / "bin"
-    binaries.mkdir(exist_ok=True)
-    (binaries / "fitwell").write_text(f'#!/bin/sh\nexec {sys.executable} -m fitwell.cli "$@"\n')
-    (binaries / "fitwell").chmod(0o755)
-    outputs = tmp_path / "outputs"
-    outputs.write_text("")
-    path = {"PATH": f"{binaries}:{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    environment = {**os.environ, **variables, **path, "GITHUB_OUTPUT": str(outputs)}
-    shell = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
-    done = subprocess.run(
-        shell, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=scaled(120), check=False
-    )
-    told = dict(line.split("=", 1) for line in outputs.read_text().splitlines())
-    return done.returncode, done.stdout + done.stderr, told
-
-
-def test_the_github_action_trains_and_fails_a_job_as_the_exit_codes_say(
-    served: Serving, secret: str, tmp_path: Path
-) -> None:
-    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(SPEC))
-    code, said, told = acted(served, secret, tmp_path, spec="spec.yaml", set="seed=3\nepochs=4", labels="a=b c")
-    assert (code, told["status"], told["exit-code"]) == (0, "succeeded", "0"), said
-    run = served.client.runs.get(told["run-id"])
-    assert (run.seed, run.progress.epochs, run.labels["a"], run.labels["workflow"]) == (3, 4, "b c", 'a "workflow"')
-    assert run.best is not None
-    assert float(told["best"]) == run.best.value
-    code, said, told = acted(served, secret, tmp_path, spec="spec.yaml", fail_if="lr > 5\nval.loss > 0.0001")
-    assert (code, told["exit-code"], "::error title=Fitwell::The run meets" in said) == (6, "6", True)
-    evil = 'x"; touch evil; "$(touch evil)'
-    code, said, told = acted(served, secret, tmp_path, spec="spec.yaml", fail_if=evil, labels="a=" + evil)
-    assert (code, (tmp_path / "evil").exists()) == (Exit.USAGE, False)
-    assert acted(served, secret, tmp_path, spec="absent.yaml")[0] == Exit.USAGE
-    assert acted(served, "fw_wrong", tmp_path, spec="spec.yaml")[0] == Exit.REFUSED
-    assert acted(served, secret, tmp_path, spec="spec.yaml", url="http://127.0.0.1:1")[0] == Exit.UNREACHABLE
-
-
-def test_the_github_action_knows_every_exit_code() -> None:
-    named = {int(code) for code in re.findall(r"^  (\d)\) ", ACTION["runs"]["steps"][1]["run"], re.MULTILINE)}
-    assert named == {code.value for code in MEANINGS} - {Exit.LOCAL.value}
-
-
-async def tools_of(served: Serving, token: str, *options: str) -> Any:
-    """The names of the tools that an assistant is offered, and what it is answered."""
-    from mcp.client.session import ClientSession
-    from mcp.client.stdio import StdioServerParameters, stdio_client
-
-    environment = {**os.environ, "FITWELL_URL": served.client.transport.url, "FITWELL_TOKEN": token}
-    line = StdioServerParameters(command=sys.executable, args=["-m", "fitwell.cli", "mcp", *options], env=environment)
-    return stdio_client(line), ClientSession
-
-
-def answer_of(result: Any) -> Any:
-    if result.structured_content is not None:
-        told = result.structured_content
-        return told["result"] if set(told) == {"result"} else told
-    return json.loads(result.content[0].text)
-
-
-def test_an_assistant_submits_reads_and_compares_over_stdio(served: Serving, secret: str, run: fitwell.Run) -> None:
-    async def main() -> None:
-        streams, session_of = await tools_of(served, secret)
-        async with streams as (read, write), session_of(read, write) as session:
-            await session.initialize()
-            offered = {tool.name: tool for tool in (await session.list_tools()).tools}
-            assert len(offered) == 8
-            assert {name for name, tool in offered.items() if not tool.annotations.read_only_hint} == {
-                "submit_run", "submit_study", "cancel_run",
-            }  # fmt: skip
-            assert all(tool.description for tool in offered.values())
-            parts = answer_of(await session.call_tool("catalog", {"family": "regularizers"}))
-            assert "dropout" in [part["kind"] for part in parts]
-            cost = answer_of(await session.call_tool("submit_run", {"spec": SPEC, "validate_only": True}))
-            assert cost["parameters"] > 1000
-            made = answer_of(await session.call_tool("submit_run", {"spec": SPEC, "name": "by an assistant"}))
-            assert made["reused_from"] == run.id
-            shown = answer_of(await session.call_tool("get_run", {"run_id": made["id"]}))
-            assert (shown["name"], shown["diagnosis"]["verdict"]) == ("by an assistant", run.diagnosis().verdict)
-            history = answer_of(await session.call_tool("get_history", {"run_id": run.id, "metrics": "val.loss"}))
-            assert history["series"] == {"val.loss": run.history["val.loss"]}
-            listed = answer_of(await session.call_tool("list_runs", {"filter": 'status = "succeeded"', "limit": 3}))
-            assert {one["status"] for one in listed} == {"succeeded"}
-            arms = {"plain": {}, "more": {"optimizer": {"lr": 0.2}}}
-            study = answer_of(await session.call_tool("submit_study", {"base": SPEC, "arms": arms, "seeds": 2}))
-            served.client.studies.get(study["id"]).wait(scaled(60))
-            compared = answer_of(await session.call_tool("compare_study", {"study_id": study["id"]}))
-            assert [arm["n"] for arm in compared["arms"]] == [2, 2]
-            wrong = await session.call_tool("submit_run", {"spec": {**SPEC, "optimizer": {"kind": "sgdd"}}})
-            assert wrong.is_error
-            assert "Did you mean 'sgd'" in wrong.content[0].text
-
-    anyio.run(main)
-
-
-@pytest.mark.parametrize("how", ["a token that reads", "--read-only"])
-def test_an_assistant_changes_nothing_unless_a_write_token_is_given(served: Serving, secret: str, how: str) -> None:
-    reader = served.client.tokens.create(owner="reader", name="test", scopes=["read"])
-
-    async def main() -> None:
-        options = ("--read-only",) if how == "--read-only" else ()
-        token = secret if options else str(reader.token)
-        streams, session_of = await tools_of(served, token, *options)
-        async with streams as (read, write), session_of(read, write) as session:
-            await session.initialize()
-            tools = (await session.list_tools()).tools
-            assert len(tools) == 5
-            assert all(tool.annotations.read_only_hint for tool in tools)
-            assert (await session.call_tool("submit_run", {"spec": SPEC})).is_error
-
-    anyio.run(main)

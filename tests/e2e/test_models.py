@@ -18,7 +18,8 @@ import pytest
 from safetensors.numpy import load_file
 
 import fitwell
-from tests.e2e.test_serve import LONG, SPEC
+from tests.e2e.test_live_updates import LONG
+from tests.e2e.test_serve import SPEC
 from tests.patience import eventually, scaled
 from tests.processes import Serving, serving
 from worker.spec.datasets.digits import Digits

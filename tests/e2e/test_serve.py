@@ -1,4 +1,4 @@
-"""A whole Fitwell through its own front doors: real processes, real HTTP, real data."""
+"""``fitwell serve`` and the other commands that start processes: start, stop, restart, and what they load."""
 
 from __future__ import annotations
 
@@ -8,157 +8,35 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import psutil
 import pytest
 
 from tests.patience import eventually, scaled
 from tests.processes import Serving, free_port, serving
-from worker.spec.datasets.fashion_mnist import FashionMNIST
 
 pytestmark = pytest.mark.slow
+
+
 ROOT = Path(__file__).parents[2]
+
+
 SPEC: dict[str, Any] = {
     "dataset": {"kind": "digits", "train_size": 200},
     "model": {"kind": "mlp", "hidden": [32]},
     "optimizer": {"kind": "sgd", "lr": 0.1},
     "epochs": 8,
 }
-BLOCKER: dict[str, Any] = {**SPEC, "model": {"kind": "mlp", "hidden": [33]}, "epochs": 300}
-"""Keeps the worker busy while others are queued; shares no stack with them."""
-LONG: dict[str, Any] = {**SPEC, "epochs": 100_000}
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     with serving(tmp_path_factory.mktemp("serve") / "home") as one:
         yield one
-
-
-def test_a_run_goes_from_post_to_an_honest_loss_curve(served: Serving) -> None:
-    run = served.client.runs.create(name="first", **SPEC).wait(scaled(60))
-    history = run.history
-    assert (run.status, history.complete, history.epoch) == ("succeeded", True, list(range(1, 9)))
-    for name in (
-        "train.loss",
-        "train.objective",
-        "train.loss_eval",
-        "val.loss",
-        "test.loss",
-        "test.accuracy",
-        "lr",
-        "seconds",
-    ):
-        assert len(history[name]) == 8
-        assert None not in history[name]
-    losses = history["train.loss"]
-    assert losses[-1] is not None and losses[0] is not None and losses[-1] < losses[0]  # noqa: PT018 - for the types
-
-
-def test_the_finished_models_confusion_matrix_agrees_with_its_last_test_accuracy(served: Serving) -> None:
-    run = served.client.runs.create(seed=5, **SPEC).wait(scaled(60))
-    shown = httpx2.get(f"{served.client.transport.url}/v1/runs/{run.id}/confusion").json()
-    hits, rows = sum(shown["counts"][i][i] for i in range(10)), sum(map(sum, shown["counts"]))
-    assert hits / rows == run.history["test.accuracy"][-1]
-
-
-def test_runs_that_can_share_a_stack_do(served: Serving) -> None:
-    arms = [[], [{"kind": "dropout", "p": 0.2}], [{"kind": "l2", "strength": 0.01}]]
-    blocker = served.client.runs.create(seed=99, **BLOCKER)
-    runs = [served.client.runs.create(seed=7, regularizers=arm, **SPEC) for arm in arms]
-    sizes = {run.wait(scaled(60)).model_dump()["stack"]["size"] for run in runs}
-    blocker.wait(scaled(60))
-    assert sizes == {3}
-
-
-def test_the_stream_tells_every_event_once_and_ends(served: Serving) -> None:
-    run = served.client.runs.create(seed=11, **SPEC)
-    events = list(run.stream())
-    ids = [event.id for event in events]
-    assert ids == sorted(set(ids))
-    assert [event.data["epoch"] for event in events if event.type == "epoch"] == list(range(1, 9))
-    assert (events[0].type, events[-1].type) == ("run.created", "run.succeeded")
-
-
-def test_a_stream_cut_at_any_event_goes_on_behind_it(served: Serving) -> None:
-    run = served.client.runs.create(seed=12, **{**SPEC, "epochs": 40})
-    seen = list[int]()
-    while True:
-        stream = run.stream(after=seen[-1] if seen else 0)
-        for _, event in zip(range(3), stream, strict=False):
-            seen.append(event.id)
-            if event.type == "run.succeeded":
-                break
-        stream.close()  # type: ignore[attr-defined]
-        if run.refresh().terminal and seen[-1] == list(run.stream())[-1].id:
-            break
-    assert seen == [event.id for event in run.stream()]
-
-
-def test_a_long_poll_answers_when_something_changes_and_not_before(served: Serving) -> None:
-    run = served.client.runs.create(seed=13, **LONG)
-    eventually(lambda: run.refresh().status == "running")
-    url = f"{served.client.transport.url}/v1/runs/{run.id}"
-    changed = httpx2.get(url)
-    run.cancel()
-    while not changed.json()["terminal"]:
-        tag = changed.headers["etag"]
-        changed = httpx2.get(url, headers={"if-none-match": tag, "prefer": "wait=15"}, timeout=scaled(20))
-        assert changed.status_code == 200
-    assert changed.json()["status"] == "cancelled"
-    began = time.monotonic()
-    same = httpx2.get(url, headers={"if-none-match": changed.headers["etag"], "prefer": "wait=1"}, timeout=scaled(20))
-    assert (same.status_code, same.headers["preference-applied"]) == (304, "wait=1")
-    assert time.monotonic() - began >= 0.9
-
-
-def test_a_waiting_poll_hears_of_the_next_epoch(served: Serving) -> None:
-    run = served.client.runs.create(seed=14, **LONG)
-    url = f"{served.client.transport.url}/v1/runs/{run.id}"
-    first = httpx2.get(url)
-    answer = httpx2.get(url, headers={"if-none-match": first.headers["etag"], "prefer": "wait=20"}, timeout=scaled(30))
-    assert answer.status_code == 200
-    assert answer.headers["etag"] != first.headers["etag"]
-    run.cancel()
-    eventually(lambda: run.refresh().status == "cancelled", 12)
-
-
-def test_cancel_leaves_the_mates_as_they_would_have_been(served: Serving) -> None:
-    blocker = served.client.runs.create(seed=98, **BLOCKER)
-    shared = {**SPEC, "epochs": 400}
-    mate, doomed = (served.client.runs.create(seed=seed, **shared) for seed in (21, 22))
-    eventually(lambda: doomed.refresh().progress.epoch > 3)
-    doomed.cancel()
-    assert eventually(lambda: doomed.refresh() if doomed.refresh().terminal else None, 12).status == "cancelled"
-    mate = mate.wait(scaled(120))
-    alone = served.client.runs.create(seed=21, reuse=False, **shared).wait(scaled(120))
-    assert mate.model_dump()["determinism"]["digest"] == alone.model_dump()["determinism"]["digest"]
-    assert (mate.model_dump()["stack"]["size"], alone.model_dump()["stack"]["size"]) == (2, 1)
-    blocker.wait(scaled(60))
-
-
-def test_a_diverging_run_fails_with_its_history_kept(served: Serving) -> None:
-    wild = {**SPEC, "regularizers": [{"kind": "l2", "strength": 1e6}]}
-    run = served.client.runs.create(seed=31, **wild).wait(scaled(60), check=False)
-    assert run.error is not None
-    assert (run.status, run.error.code) == ("failed", "diverged")
-    history = run.history
-    assert history.epoch
-    assert history.nonfinite["train.objective"][str(history.epoch[-1])] in ("nan", "inf")
-
-
-def test_early_stopping_ends_a_run_as_its_history_says(served: Serving) -> None:
-    rule = {"kind": "early_stopping", "metric": "val.loss", "patience": 3}
-    run = served.client.runs.create(seed=32, stop=[rule], **{**SPEC, "epochs": 5000}).wait(scaled(120))
-    losses = [value for value in run.history["val.loss"] if value is not None]
-    assert len(losses) < 5000
-    assert losses.index(min(losses)) == len(losses) - 4
 
 
 def test_the_api_never_loads_torch(served: Serving) -> None:
@@ -276,39 +154,6 @@ def test_a_regularizer_dropped_in_as_one_file_is_in_the_catalog_in_openapi_and_t
             scaled(60)
         )
         assert (run.last["penalty.sign_penalty"] or 0) > 0
-
-
-def test_the_overfit_classifier_begins_as_a_plain_loop_does(served: Serving) -> None:
-    """Figures of a plain PyTorch loop for the same system; see docs/science."""
-    if FashionMNIST.missing(served.home):
-        pytest.skip("FashionMNIST is not on this machine")
-    dataset = {"kind": "fashion_mnist", "validation_size": 0, "normalize": {"mean": 0.1307, "std": 0.3081}}
-    model = {"kind": "mlp", "hidden": [1024, 512]}
-    run = served.client.runs.create(
-        dataset=dataset, model=model, optimizer={"kind": "sgd", "lr": 0.01}, epochs=4, evaluate={"train": "never"}
-    ).wait(scaled(110))
-    for value, expected in zip(run.history["train.loss"], (0.77, 0.48, 0.43, 0.40), strict=True):
-        assert value == pytest.approx(expected, rel=0.04)
-
-
-def test_many_waiting_clients_do_not_hold_up_the_others(served: Serving) -> None:
-    run = served.client.runs.create(seed=61, **LONG)
-    url = f"{served.client.transport.url}/v1/runs/{run.id}/events"
-
-    def listen() -> None:
-        with httpx2.stream("GET", url, headers={"accept": "text/event-stream"}, timeout=scaled(30)) as stream:
-            for _ in stream.iter_lines():
-                pass
-
-    threads = [threading.Thread(target=listen, daemon=True) for _ in range(60)]
-    for thread in threads:
-        thread.start()
-    eventually(lambda: run.refresh().status == "running")
-    assert httpx2.get(f"{served.client.transport.url}/healthz", timeout=scaled(5)).status_code == 200
-    run.cancel()
-    for thread in threads:
-        thread.join(scaled(20))
-    assert not any(thread.is_alive() for thread in threads)
 
 
 def test_the_demo_ends_with_a_table_of_three_arms_over_eight_seeds(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from fitwell.conditions import Condition
 from fitwell.metric_names import NO_PENALTIES, PENALTIES, TEACHERS, condition_names, metric_names
 from fitwell.run import Run
 from fitwell.spec_files import SpecFileError
-from tests.fitwell.test_client import RUN as RUN_JSON
+from tests.fitwell.samples import RUN as RUN_JSON
 from worker.spec.families.regularizer import defines, penalises
 from worker.spec.regularizers import KINDS
 

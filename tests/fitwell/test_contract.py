@@ -45,7 +45,7 @@ from service.tokens import schemas as token_bodies
 from service.webhooks import schemas as webhook_views
 from service.webhooks.bodies import EndpointBody
 from service.workers import schemas as worker_views
-from tests.fitwell.test_client import RUN
+from tests.fitwell.samples import RUN
 
 
 def below(root: type[Any]) -> list[type[Any]]:

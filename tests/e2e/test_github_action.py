@@ -1,0 +1,113 @@
+"""The GitHub action, run as a runner runs it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import fitwell
+from fitwell.exit_codes import MEANINGS, Exit
+from tests.patience import scaled
+from tests.processes import Serving, serving
+
+pytestmark = pytest.mark.slow
+
+
+ROOT = Path(__file__).parents[2]
+
+
+SPEC: dict[str, Any] = {
+    "dataset": {"kind": "digits", "train_size": 200},
+    "model": {"kind": "mlp", "hidden": [16]},
+    "regularizers": [{"kind": "dropout", "p": 0.2}],
+    "optimizer": {"kind": "sgd", "lr": 0.1},
+    "epochs": 5,
+}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    with serving(tmp_path_factory.mktemp("integrations") / "home", FITWELL_AUTH="required") as one:
+        (secret,) = re.findall(r"fw_[\w-]{43}", one.output())
+        one.client.close()
+        one.client = fitwell.Client(one.client.transport.url, secret)
+        yield one
+
+
+@pytest.fixture(scope="module")
+def secret(served: Serving) -> str:
+    (found,) = re.findall(r"fw_[\w-]{43}", served.output())
+    return str(found)
+
+
+@pytest.fixture(scope="module")
+def run(served: Serving) -> fitwell.Run:
+    return served.client.runs.create(name="to be exported", labels={"course": "dl"}, **SPEC).wait(scaled(60))
+
+
+def command(served: Serving, secret: str, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "FITWELL_URL": served.client.transport.url, "FITWELL_TOKEN": secret}
+    line = [sys.executable, "-m", "fitwell.cli", *arguments]
+    return subprocess.run(
+        line, env=environment, capture_output=True, text=True, timeout=scaled(120), check=False, **more
+    )
+
+
+ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
+
+
+def acted(served: Serving, secret: str, tmp_path: Path, **inputs: str) -> tuple[int, str, dict[str, str]]:
+    """What the action's step does on a runner: exit code, what it said, and its outputs."""
+    step = ACTION["runs"]["steps"][1]
+    given = {name: one.get("default", "") for name, one in ACTION["inputs"].items()}
+    given |= {"url": served.client.transport.url, "token": secret} | {k.replace("_", "-"): v for k, v in inputs.items()}
+    known = {f"inputs.{name}": value for name, value in given.items()}
+    known |= {"github.sha": "0" * 40, "github.workflow": 'a "workflow"'}
+    variables = {name: known[text.strip("${} ")] for name, text in step["env"].items()}
+    binaries = tmp_path / "bin"
+    binaries.mkdir(exist_ok=True)
+    (binaries / "fitwell").write_text(f'#!/bin/sh\nexec {sys.executable} -m fitwell.cli "$@"\n')
+    (binaries / "fitwell").chmod(0o755)
+    outputs = tmp_path / "outputs"
+    outputs.write_text("")
+    path = {"PATH": f"{binaries}:{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, **variables, **path, "GITHUB_OUTPUT": str(outputs)}
+    shell = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
+    done = subprocess.run(
+        shell, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=scaled(120), check=False
+    )
+    told = dict(line.split("=", 1) for line in outputs.read_text().splitlines())
+    return done.returncode, done.stdout + done.stderr, told
+
+
+def test_the_github_action_trains_and_fails_a_job_as_the_exit_codes_say(
+    served: Serving, secret: str, tmp_path: Path
+) -> None:
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(SPEC))
+    code, said, told = acted(served, secret, tmp_path, spec="spec.yaml", set="seed=3\nepochs=4", labels="a=b c")
+    assert (code, told["status"], told["exit-code"]) == (0, "succeeded", "0"), said
+    run = served.client.runs.get(told["run-id"])
+    assert (run.seed, run.progress.epochs, run.labels["a"], run.labels["workflow"]) == (3, 4, "b c", 'a "workflow"')
+    assert run.best is not None
+    assert float(told["best"]) == run.best.value
+    code, said, told = acted(served, secret, tmp_path, spec="spec.yaml", fail_if="lr > 5\nval.loss > 0.0001")
+    assert (code, told["exit-code"], "::error title=Fitwell::The run meets" in said) == (6, "6", True)
+    evil = 'x"; touch evil; "$(touch evil)'
+    code, said, told = acted(served, secret, tmp_path, spec="spec.yaml", fail_if=evil, labels="a=" + evil)
+    assert (code, (tmp_path / "evil").exists()) == (Exit.USAGE, False)
+    assert acted(served, secret, tmp_path, spec="absent.yaml")[0] == Exit.USAGE
+    assert acted(served, "fw_wrong", tmp_path, spec="spec.yaml")[0] == Exit.REFUSED
+    assert acted(served, secret, tmp_path, spec="spec.yaml", url="http://127.0.0.1:1")[0] == Exit.UNREACHABLE
+
+
+def test_the_github_action_knows_every_exit_code() -> None:
+    named = {int(code) for code in re.findall(r"^  (\d)\) ", ACTION["runs"]["steps"][1]["run"], re.MULTILINE)}
+    assert named == {code.value for code in MEANINGS} - {Exit.LOCAL.value}
