@@ -91,7 +91,7 @@ def fill(runs: Runs, epochs: int) -> None:
     spec = RunSpec.model_validate_json(json.dumps({**BODY, "epochs": epochs}))
     for first in range(0, WORKERS * STACK, STACK):
         new = {f"/{i}": NewRun(spec.at(first + i)) for i in range(STACK)}
-        runs.submit_all(new, respond=lambda made: made[0].id, reuse=False, key=None)
+        runs.submit_all(new, render=lambda queued: queued[0].id, reuse=False, key=None)
 
 
 class Player(threading.Thread):
