@@ -1,0 +1,44 @@
+"""The quota of unfinished runs."""
+
+from __future__ import annotations
+
+from tests.conftest import BODY, body
+from tests.service.http.worlds import World, finished
+
+
+def test_a_quota_is_a_429_until_runs_have_ended_and_a_422_where_it_never_could_be(world: World) -> None:
+    limited = world.token("eve", "write", max_active_runs=2)
+    ids = [world.client.post("/v1/runs", json=body(seed=seed), headers=limited).json()["id"] for seed in (1, 2)]
+    for path, wanted in (("/v1/runs", body(seed=3)), ("/v1/studies", {"base": body(epochs=4), "seeds": 2})):
+        answer = world.client.post(path, json=wanted, headers=limited)
+        assert (answer.status_code, answer.json()["code"]) == (429, "quota_exceeded")
+        assert int(answer.headers["retry-after"]) > 0
+    never = world.client.post("/v1/studies", json={"base": BODY, "seeds": 3}, headers=limited)
+    assert (never.status_code, never.json()["errors"][0]["code"]) == (422, "over_quota")
+    world.client.post(f"/v1/runs/{ids[0]}/cancel", headers=limited)
+    assert world.client.post("/v1/runs", json=body(seed=3), headers=limited).status_code == 201
+    assert world.client.post("/v1/runs", json=body(seed=3), headers=world.alice).status_code == 201
+
+
+def test_every_way_to_have_something_trained_counts(world: World) -> None:
+    eve = world.token("eve", "write", max_active_runs=1)
+    done = finished(world, eve)
+    ended = world.client.post("/v1/runs", json=body(seed=2), headers=eve).json()["id"]
+    world.client.post(f"/v1/runs/{ended}/cancel", headers=eve)
+    study = world.client.post("/v1/studies", json={"base": body(epochs=4)}, headers=eve).json()["id"]
+    world.client.post(f"/v1/studies/{study}/cancel", headers=eve)
+    assert world.client.post("/v1/runs", json=body(seed=3), headers=eve).status_code == 201
+    taught = body(seed=4, regularizers=[{"kind": "distillation", "teachers": [{"spec": body(seed=5)}]}])
+    for path, wanted in (
+        ("/v1/runs", body(seed=4)),
+        ("/v1/runs", taught),
+        ("/v1/runs/bulk", {"runs": [body(seed=4)]}),
+        ("/v1/studies", {"base": body(epochs=5)}),
+        (f"/v1/studies/{study}/seeds", {"add": 1}),
+        (f"/v1/runs/{done}/clone", {"patch": {"seed": 4}}),
+        (f"/v1/runs/{done}/extend", {"epochs": 2}),
+        (f"/v1/runs/{done}/verify", None),
+        (f"/v1/runs/{ended}/retry", None),
+    ):
+        answer = world.client.post(path, json=wanted, headers=eve)
+        assert (answer.status_code, answer.json()["code"]) == (429, "quota_exceeded"), path

@@ -1,0 +1,21 @@
+"""A service with a trained run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from service.settings import Settings
+from tests.service.models.serving import Service, serving
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    yield from serving(Settings(data_dir=tmp_path_factory.mktemp("models")))
+
+
+@pytest.fixture(scope="module")
+def run_id(service: Service) -> str:
+    """A run that nobody changes."""
+    return service.finished(name="a model")

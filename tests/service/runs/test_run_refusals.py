@@ -1,0 +1,192 @@
+"""What is wrong with a request is named exactly, with what would work."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from starlette.requests import Request
+
+from service.errors import BadRequest
+from service.http.bodies import read_json
+from service.http.validation import MAX_ERRORS
+from service.runs.bodies import RunBody
+from service.settings import Settings
+from tests.conftest import BODY, body
+from tests.service.runs.requests import post
+from worker.spec.optimizers import KINDS as OPTIMIZERS
+
+WRONG: list[tuple[dict[str, Any], str, str]] = [
+    ({"dataset": {"kind": "digts"}}, "/dataset/kind", "'digits'"),
+    ({"dataset": {}}, "/dataset", "kind"),
+    ({"model": {"kind": "mlp", "hiden": [3]}}, "/model/hiden", "'hidden'"),
+    ({"model": {"kind": "mlp", "hidden": []}}, "/model/hidden", "at least 1"),
+    ({"model": {"kind": "mlp", "hidden": [16, 0]}}, "/model/hidden/1", "greater than or equal to 1"),
+    ({"model": {"kind": "mlp", "hidden": [10**9]}}, "/model", "50,000,000"),
+    ({"optimizer": {"kind": "sgd"}}, "/optimizer/lr", "required"),
+    ({"optimizer": {"kind": "sgd", "lr": "0.1"}}, "/optimizer/lr", "number"),
+    ({"optimizer": {"kind": "sgd", "lr": True}}, "/optimizer/lr", "number"),
+    ({"optimizer": {"kind": "sgd", "lr": -1}}, "/optimizer/lr", "greater than 0"),
+    ({"regularizers": [{"kind": "dropout", "p": 1.5}]}, "/regularizers/0/p", "less than or equal to 0.99"),
+    ({"regularizers": {"kind": "l2"}}, "/regularizers", "array"),
+    ({"epochs": 0}, "/epochs", "greater than or equal to 1"),
+    ({"epochs": 2.5}, "/epochs", "integer"),
+    ({"epochs": 10**30}, "/epochs", "less than or equal"),
+    ({"seed": -1}, "/seed", "greater than or equal to 0"),
+    ({"surprise": 1}, "/surprise", "Unknown field"),
+    ({"labels": {"a": 1}}, "/labels/a", "string"),
+    ({"device": "abacus"}, "/device", "pattern"),
+    ({"dataset": {"kind": "digits", "validation_size": 1442}}, "/dataset/validation_size", "leave none"),
+    (
+        {"dataset": {"kind": "mnist1d"}, "regularizers": [{"kind": "rotation", "degrees": 5}]},
+        "/regularizers/0",
+        "images",
+    ),
+    ({"model": {"kind": "linear"}, "regularizers": [{"kind": "dropout"}]}, "/regularizers/0", "hidden layer"),
+    ({"stop": [{"kind": "early_stopping", "metric": "val.los"}]}, "/stop/0/metric", "'val.loss'"),
+]
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer", "said"), WRONG, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_a_wrong_body_is_refused_with_an_exact_pointer_and_what_would_work(
+    client: TestClient, changes: dict[str, Any], pointer: str, said: str
+) -> None:
+    answer = post(client, body(**changes))
+    problem = answer.json()
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    assert {"type", "title", "status", "detail", "code", "request_id", "errors"} == set(problem)
+    (error,) = problem["errors"]
+    assert error["pointer"] == pointer
+    assert said in error["message"]
+    assert client.get("/v1/runs").json()["data"] == []
+
+
+def test_an_unknown_kind_lists_the_known_ones(client: TestClient) -> None:
+    (error,) = post(client, body(optimizer={"kind": "adma", "lr": 1})).json()["errors"]
+    assert error["allowed"] == sorted(OPTIMIZERS)
+    assert "Did you mean 'adam'?" in error["message"]
+
+
+def test_every_wrong_field_is_named_at_once(client: TestClient) -> None:
+    problem = post(client, body(epochs=0, seed=-1, dataset={"kind": "x"})).json()
+    assert {error["pointer"] for error in problem["errors"]} == {"/epochs", "/seed", "/dataset/kind"}
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_number_that_is_not_finite_is_refused(client: TestClient, number: str) -> None:
+    text = json.dumps(body(optimizer={"kind": "sgd", "lr": 0.5})).replace("0.5", number)
+    json_type = {"content-type": "application/json"}
+    answer = client.post("/v1/runs", content=text, headers=json_type)
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/optimizer/lr")
+    path = f"/v1/runs/{post(client).json()['id']}"
+    answer = client.patch(path, content=f'{{"max_seconds": {number}}}', headers=json_type)
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/max_seconds")
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status", "code"),
+    [
+        (b"{", {}, 400, "bad_request"),
+        (b"", {}, 400, "bad_request"),
+        (b"\xff\xfe", {}, 400, "bad_request"),
+        (b"[]", {}, 422, "invalid_request"),
+        (b"null", {}, 422, "invalid_request"),
+        (b"[" * 10_000, {}, 400, "bad_request"),
+        (b"{}", {"content-type": "text/plain"}, 415, "unsupported_media_type"),
+        (b" " * 1_000_001, {}, 413, "body_too_large"),
+    ],
+    ids=["cut", "empty", "no UTF-8", "array", "null", "deep", "plain text", "large"],
+)
+def test_a_body_that_is_no_spec_at_all_is_a_clear_problem(
+    client: TestClient, content: bytes, headers: dict[str, str], status: int, code: str
+) -> None:
+    answer = client.post("/v1/runs", content=content, headers={"content-type": "application/json", **headers})
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+def test_of_very_many_wrong_fields_the_first_are_named(client: TestClient) -> None:
+    problem = post(client, body(**{f"x{number}": 1 for number in range(3000)})).json()
+    assert problem["detail"] == "3,000 errors; these are the first."
+    assert [error["pointer"] for error in problem["errors"]] == [f"/x{number}" for number in range(MAX_ERRORS)]
+
+
+def test_a_spec_of_very_many_parts_is_refused_wherever_it_would_be_kept(client: TestClient) -> None:
+    choice: dict[str, Any] = {"kind": "random_choice", "of": [{"kind": "blur"}] * 16}
+    large = body(regularizers=[choice] * 32)
+    assert post(client, large).status_code == 201
+    larger = body(regularizers=[*[choice] * 31, {"kind": "random_choice", "of": [choice] * 16}])
+    for path, wanted in (
+        ("/v1/runs", larger),
+        ("/v1/runs/bulk", {"runs": [larger]}),
+        ("/v1/studies", {"base": larger}),
+        ("/v1/studies", {"base": BODY, "arms": {"a": {"regularizers_add": larger["regularizers"]}}}),
+    ):
+        answer = client.post(path, json=wanted)
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "too_many_parts")
+        assert "at most 600 parts" in answer.json()["errors"][0]["message"]
+
+
+def test_a_body_that_breaks_off_is_a_refusal_and_no_bug(settings: Settings) -> None:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    request = Request({"type": "http", "method": "POST", "headers": [(b"content-type", b"application/json")]}, receive)
+    with pytest.raises(BadRequest, match="broke off"):
+        asyncio.run(read_json(request, RunBody, settings))
+
+
+def test_a_chunked_body_is_counted_as_it_arrives(client: TestClient) -> None:
+    sent = 0
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal sent
+        for _ in range(1000):
+            sent += 100_000
+            yield b" " * 100_000
+
+    answer = client.post("/v1/runs", content=chunks(), headers={"content-type": "application/json"})
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v1/runs/run_nothing", 404),
+        ("GET", "/v1/runs/run_nothing/history", 404),
+        ("GET", "/v1/runs/run_nothing/events", 404),
+        ("POST", "/v1/runs/run_nothing/cancel", 404),
+        ("GET", "/nowhere", 404),
+        ("PUT", "/v1/runs", 405),
+        ("GET", "/v1/runs?limit=0", 422),
+        ("GET", "/v1/runs?limit=many", 422),
+        ("GET", "/v1/runs?statsu=queued", 422),
+        ("GET", "/v1/runs?status=lost", 422),
+        ("GET", "/v1/runs?label=novalue", 422),
+        ("GET", "/v1/runs?after=rubbish", 400),
+        ("GET", "/v1/events?after=-1", 422),
+        ("GET", "/healthz?x=1", 422),
+    ],
+)
+def test_every_refusal_is_a_problem(client: TestClient, method: str, path: str, status: int) -> None:
+    answer = client.request(method, path)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+def test_a_sane_request_id_is_kept_and_another_is_replaced(client: TestClient) -> None:
+    assert client.get("/healthz", headers={"x-request-id": "abc-1"}).headers["x-request-id"] == "abc-1"
+    assert client.get("/healthz", headers={"x-request-id": "a b\t"}).headers["x-request-id"].startswith("req_")
+
+
+def test_a_wrong_value_of_a_parameter_that_is_given_several_times_is_told_by_the_parameters_name(
+    client: TestClient,
+) -> None:
+    refused = client.get("/v1/runs", params={"status": ["queued", "lost"]}).json()
+    assert refused["errors"][0]["pointer"] == "status"
+    assert refused["detail"].startswith("status: ")

@@ -1,0 +1,53 @@
+"""Studies and losses that the tests of routes share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from fastapi.testclient import TestClient
+
+from service.workers.jobs import Jobs
+from tests.conftest import BODY, WORKER, measured
+from worker.ports import Outcome
+
+DROPOUT = {"regularizers_add": [{"kind": "dropout", "p": 0.4}]}
+
+
+STUDY = {"name": "does it help?", "base": BODY, "arms": {"plain": {}, "dropout": DROPOUT}, "seeds": 8}
+
+
+def post(client: TestClient, **changed: Any) -> Any:
+    return client.post("/v1/studies", json={**STUDY, **changed})
+
+
+Losses = Callable[[str, int, int], float]
+"""By arm, seed and epoch; nan is where a run diverges."""
+
+
+def train(client: TestClient, work: Jobs, loss: Losses, epochs: int = 3) -> None:
+    """Play the worker for all that is queued."""
+    while claims := work.claim(WORKER, limit=100):
+        work.started(claims, device="cpu", determinism_class="test")
+        placed = {claim.run_id: client.get(f"/v1/runs/{claim.run_id}").json() for claim in claims}
+        for claim in claims:
+            arm, seed = placed[claim.run_id]["arm"], placed[claim.run_id]["seed"]
+            values = [loss(arm, seed, number) for number in range(1, epochs + 1)]
+            for number, value in enumerate(values, start=1):
+                told: dict[str, Any] = {"train_loss": value / 2, "val_loss": value, "test_accuracy": 1 - value / 10}
+                work.record([claim], [measured(claim.run_id, number, **told)])
+            diverged = any(map(math.isnan, values))
+            code = {"status": "failed", "code": "diverged", "message": "…"} if diverged else {"status": "succeeded"}
+            work.finish([claim], [Outcome(run_id=claim.run_id, **code)])  # type: ignore[arg-type]
+
+
+def some_loss(arm: str, seed: int, epoch: int) -> float:
+    """Falls, then rises; dropout is lower by an amount that depends on the seed; eighths, so that sums are exact."""
+    return (16 + seed % 5 + abs(epoch - 2) - (3 + seed % 3) * arm.startswith("dropout")) / 8
+
+
+def compare(client: TestClient, study: Any, **asked: Any) -> Any:
+    answer = client.get(f"/v1/studies/{study['id']}/compare", params=asked)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
