@@ -44,8 +44,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 @pytest.fixture(scope="module")
 def secret(served: Serving) -> str:
-    (found,) = re.findall(r"fw_[\w-]{43}", served.output())
-    return str(found)
+    (token,) = re.findall(r"fw_[\w-]{43}", served.output())
+    return str(token)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def command(served: Serving, secret: str, *arguments: str, **more: Any) -> subpr
 
 
 async def tools_of(served: Serving, token: str, *options: str) -> Any:
-    """The names of the tools that an assistant is offered, and what it is answered."""
+    """Return the streams of an MCP server and the class of its sessions."""
     from mcp.client.session import ClientSession
     from mcp.client.stdio import StdioServerParameters, stdio_client
 
@@ -71,14 +71,14 @@ async def tools_of(served: Serving, token: str, *options: str) -> Any:
     return stdio_client(line), ClientSession
 
 
-def answer_of(result: Any) -> Any:
+def content_of(result: Any) -> Any:
     if result.structured_content is not None:
-        told = result.structured_content
-        return told["result"] if set(told) == {"result"} else told
+        content = result.structured_content
+        return content["result"] if set(content) == {"result"} else content
     return json.loads(result.content[0].text)
 
 
-def test_an_assistant_submits_reads_and_compares_over_stdio(served: Serving, secret: str, run: fitwell.Run) -> None:
+def test_assistant_submits_reads_and_compares_over_stdio(served: Serving, secret: str, run: fitwell.Run) -> None:
     async def main() -> None:
         streams, session_of = await tools_of(served, secret)
         async with streams as (read, write), session_of(read, write) as session:
@@ -89,22 +89,22 @@ def test_an_assistant_submits_reads_and_compares_over_stdio(served: Serving, sec
                 "submit_run", "submit_study", "cancel_run",
             }  # fmt: skip
             assert all(tool.description for tool in offered.values())
-            parts = answer_of(await session.call_tool("catalog", {"family": "regularizers"}))
+            parts = content_of(await session.call_tool("catalog", {"family": "regularizers"}))
             assert "dropout" in [part["kind"] for part in parts]
-            cost = answer_of(await session.call_tool("submit_run", {"spec": SPEC, "validate_only": True}))
+            cost = content_of(await session.call_tool("submit_run", {"spec": SPEC, "validate_only": True}))
             assert cost["parameters"] > 1000
-            made = answer_of(await session.call_tool("submit_run", {"spec": SPEC, "name": "by an assistant"}))
-            assert made["reused_from"] == run.id
-            shown = answer_of(await session.call_tool("get_run", {"run_id": made["id"]}))
-            assert (shown["name"], shown["diagnosis"]["verdict"]) == ("by an assistant", run.diagnosis().verdict)
-            history = answer_of(await session.call_tool("get_history", {"run_id": run.id, "metrics": "val.loss"}))
+            created = content_of(await session.call_tool("submit_run", {"spec": SPEC, "name": "by an assistant"}))
+            assert created["reused_from"] == run.id
+            run_json = content_of(await session.call_tool("get_run", {"run_id": created["id"]}))
+            assert (run_json["name"], run_json["diagnosis"]["verdict"]) == ("by an assistant", run.diagnosis().verdict)
+            history = content_of(await session.call_tool("get_history", {"run_id": run.id, "metrics": "val.loss"}))
             assert history["series"] == {"val.loss": run.history["val.loss"]}
-            listed = answer_of(await session.call_tool("list_runs", {"filter": 'status = "succeeded"', "limit": 3}))
+            listed = content_of(await session.call_tool("list_runs", {"filter": 'status = "succeeded"', "limit": 3}))
             assert {one["status"] for one in listed} == {"succeeded"}
             arms = {"plain": {}, "more": {"optimizer": {"lr": 0.2}}}
-            study = answer_of(await session.call_tool("submit_study", {"base": SPEC, "arms": arms, "seeds": 2}))
+            study = content_of(await session.call_tool("submit_study", {"base": SPEC, "arms": arms, "seeds": 2}))
             served.client.studies.get(study["id"]).wait(scaled(60))
-            compared = answer_of(await session.call_tool("compare_study", {"study_id": study["id"]}))
+            compared = content_of(await session.call_tool("compare_study", {"study_id": study["id"]}))
             assert [arm["n"] for arm in compared["arms"]] == [2, 2]
             wrong = await session.call_tool("submit_run", {"spec": {**SPEC, "optimizer": {"kind": "sgdd"}}})
             assert wrong.is_error
@@ -114,7 +114,7 @@ def test_an_assistant_submits_reads_and_compares_over_stdio(served: Serving, sec
 
 
 @pytest.mark.parametrize("how", ["a token that reads", "--read-only"])
-def test_an_assistant_changes_nothing_unless_a_write_token_is_given(served: Serving, secret: str, how: str) -> None:
+def test_assistant_without_a_write_token_only_reads(served: Serving, secret: str, how: str) -> None:
     reader = served.client.tokens.create(owner="reader", name="test", scopes=["read"])
 
     async def main() -> None:

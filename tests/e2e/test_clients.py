@@ -1,4 +1,4 @@
-"""Both clients, whole, with a real server and real training: one shape, and the same answers."""
+"""Both clients with a real server and real training: the same methods with the same results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from safetensors.numpy import load_file
 import fitwell
 from fitwell.conditions import Condition
 from fitwell.sync_async import RemoteMethod
-from tests.fitwell.client_modes import WAYS, Ask, asking
+from tests.fitwell.client_modes import WAYS, Ask, call_with
 from tests.patience import eventually, scaled
 from tests.processes import Serving, serving
 
@@ -40,7 +40,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 @pytest.fixture(params=WAYS)
 def ask(request: pytest.FixtureRequest, served: Serving) -> Ask:
-    return asking(request.param, served.client.transport.url)
+    return call_with(request.param, served.client.transport.url)
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +53,13 @@ def study(served: Serving) -> fitwell.Study:
     return served.client.studies.create(**STUDY).wait(scaled(90))
 
 
-def plain(came: Any) -> Any:
-    """What came, without the client it came by."""
-    if isinstance(came, BaseModel):
-        return came.model_dump(mode="json")
-    if isinstance(came, list | tuple):
-        return [plain(one) for one in came]
-    return {key: plain(one) for key, one in came.items()} if isinstance(came, dict) else came
+def plain(result: Any) -> Any:
+    """Return the result as plain data, without the client."""
+    if isinstance(result, BaseModel):
+        return result.model_dump(mode="json")
+    if isinstance(result, list | tuple):
+        return [plain(one) for one in result]
+    return {key: plain(one) for key, one in result.items()} if isinstance(result, dict) else result
 
 
 READS: dict[str, Callable[[Any, Any, Any], list[Callable[[Any], Any]]]] = {
@@ -101,36 +101,36 @@ READS: dict[str, Callable[[Any, Any, Any], list[Callable[[Any], Any]]]] = {
 
 
 @pytest.mark.parametrize("what", READS)
-def test_both_clients_read_the_same(what: str, served: Serving, run: fitwell.Run, study: fitwell.Study) -> None:
+def test_both_clients_return_equal_results(what: str, served: Serving, run: fitwell.Run, study: fitwell.Study) -> None:
     steps = READS[what](run, study, None)
-    came = [plain(asking(way, served.client.transport.url)(*steps)) for way in WAYS]
-    assert came[0] == came[1]
-    assert came[0] or what == "webhooks"
+    result = [plain(call_with(way, served.client.transport.url)(*steps)) for way in WAYS]
+    assert result[0] == result[1]
+    assert result[0] or what == "webhooks"
 
 
-def test_every_method_of_a_resource_is_there_for_both() -> None:
-    """They are made of one description, so nothing is left to compare but that it is so."""
+def test_resource_methods_are_defined_once_for_both_clients() -> None:
+    """Both clients share one description of each method."""
     for owner in (fitwell.Run, fitwell.Study, fitwell.Dataset):
         described = [name for name, one in vars(owner).items() if isinstance(one, RemoteMethod)]
         assert len(described) > 1
     assert "Flow" not in str(inspect.signature(fitwell.Client.__mro__[1].catalog))  # type: ignore[attr-defined]
 
 
-def test_a_run_goes_from_submit_to_files(ask: Ask, run: fitwell.Run, tmp_path: Path) -> None:
-    made = ask(lambda client: client.runs.create(**SPEC), lambda run: run.wait(scaled(30)))
-    assert (made.reused_from, made.status, made.stack is None) == (run.id, "succeeded", False)
-    assert made.determinism.class_ is not None
-    assert json.loads(made.model_dump_json())["determinism"]["class"] == made.determinism.class_
+def test_run_is_submitted_reused_and_downloaded(ask: Ask, run: fitwell.Run, tmp_path: Path) -> None:
+    created = ask(lambda client: client.runs.create(**SPEC), lambda run: run.wait(scaled(30)))
+    assert (created.reused_from, created.status, created.stack is None) == (run.id, "succeeded", False)
+    assert created.determinism.class_ is not None
+    assert json.loads(created.model_dump_json())["determinism"]["class"] == created.determinism.class_
     for name in ("model.safetensors", "model.onnx", "curve.svg", "curve.png"):
-        path = ask(lambda client: client.runs.get(made.id), lambda run, name=name: run.download(name, tmp_path))
+        path = ask(lambda client: client.runs.get(created.id), lambda run, name=name: run.download(name, tmp_path))
         assert path.stat().st_size > 500
-    assert "layers.0.weight" in load_file(tmp_path / f"{made.id}-model.safetensors")
+    assert "layers.0.weight" in load_file(tmp_path / f"{created.id}-model.safetensors")
     for form, begin in (("csv", b"epoch,"), ("ndjson", b"{"), ("parquet", b"PAR1")):
-        path = ask(lambda client: client.runs.get(made.id), lambda run, form=form: run.export(form, tmp_path))
+        path = ask(lambda client: client.runs.get(created.id), lambda run, form=form: run.export(form, tmp_path))
         assert path.read_bytes().startswith(begin)
 
 
-def test_a_run_on_numbers_is_read_drawn_and_judged_like_one_on_classes(ask: Ask, served: Serving) -> None:
+def test_regression_run_has_predictions_tables_and_conditions(ask: Ask, served: Serving) -> None:
     body = {"dataset": "linear", "model": "linear", "optimizer": {"kind": "sgd", "lr": 0.01}, "epochs": 4}
     run = ask(lambda client: client.runs.create(**body), lambda run: run.wait(scaled(60)))
     predicted = ask(lambda client: client.runs.get(run.id), lambda run: run.predict(split="test", indices=[0, 1]))
@@ -141,7 +141,7 @@ def test_a_run_on_numbers_is_read_drawn_and_judged_like_one_on_classes(ask: Ask,
     assert served.client.runs.get(run.id)._repr_html_().count("val.loss") >= 1
 
 
-def test_reports_are_files_that_hold_all_they_show(
+def test_reports_are_self_contained_files(
     ask: Ask, served: Serving, run: fitwell.Run, study: fitwell.Study, tmp_path: Path
 ) -> None:
     of_run = ask(lambda client: client.runs.get(run.id), lambda run: run.report(tmp_path))
@@ -150,19 +150,19 @@ def test_reports_are_files_that_hold_all_they_show(
         text = path.read_text()
         assert (path.name, named in text, "<svg" in text, "<script" in text) == (f"{named}.html", True, True, False)
     command = [sys.executable, "-m", "fitwell.cli", "report", study.id, "--url", served.client.transport.url]
-    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=scaled(60), check=True)
-    assert told.stdout.strip() == f"{study.id}.html"
+    output = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=scaled(60), check=True)
+    assert output.stdout.strip() == f"{study.id}.html"
 
 
-def test_a_run_is_changed_cloned_extended_verified_and_deleted(ask: Ask, run: fitwell.Run) -> None:
-    def got(client: Any) -> Any:
+def test_run_is_changed_cloned_extended_verified_and_deleted(ask: Ask, run: fitwell.Run) -> None:
+    def fetch(client: Any) -> Any:
         return client.runs.get(run.id)
 
-    clone = ask(got, lambda run: run.clone({"seed": 1}, name="twin"), lambda run: run.wait(scaled(30)))
+    clone = ask(fetch, lambda run: run.clone({"seed": 1}, name="twin"), lambda run: run.wait(scaled(30)))
     assert (clone.seed, clone.name, clone.spec["optimizer"]["lr"]) == (1, "twin", 0.1)
     longer = ask(lambda client: client.runs.get(clone.id), lambda run: run.extend(6), lambda run: run.wait(scaled(30)))
     assert longer.progress.epoch == 6
-    assert ask(got, lambda run: run.verify(scaled(30))).outcome == "match"
+    assert ask(fetch, lambda run: run.verify(scaled(30))).outcome == "match"
     changed = ask(lambda client: client.runs.get(clone.id), lambda run: run.change(labels={"a": "b"}))
     assert changed.labels == {"a": "b"}
     ask(lambda client: client.runs.get(clone.id), lambda run: run.delete())
@@ -171,48 +171,48 @@ def test_a_run_is_changed_cloned_extended_verified_and_deleted(ask: Ask, run: fi
     assert caught.value.code == "run_not_found"
 
 
-def test_a_run_is_paused_resumed_cancelled_and_retried(ask: Ask, served: Serving) -> None:
+def test_run_is_paused_resumed_cancelled_and_retried(ask: Ask, served: Serving) -> None:
     run = ask(lambda client: client.runs.create(**{**SPEC, "epochs": 100_000}))
 
-    def got(client: Any) -> Any:
+    def fetch(client: Any) -> Any:
         return client.runs.get(run.id)
 
     def status() -> str:
         return served.client.runs.get(run.id).status
 
     eventually(lambda: served.client.runs.get(run.id).progress.epoch > 0)
-    ask(got, lambda run: run.pause())
+    ask(fetch, lambda run: run.pause())
     eventually(lambda: status() == "paused")
-    assert ask(got, lambda run: run.resume()).status == "queued"
-    ended = ask(got, lambda run: run.cancel(), lambda run: run.wait(scaled(30), check=False))
+    assert ask(fetch, lambda run: run.resume()).status == "queued"
+    ended = ask(fetch, lambda run: run.cancel(), lambda run: run.wait(scaled(30), check=False))
     assert (ended.status, ended.terminal) == ("cancelled", True)
     with pytest.raises(fitwell.RunFailed, match="cancelled"):
-        ask(got, lambda run: run.wait(1))
-    assert ask(got, lambda run: run.retry()).terminal is False
+        ask(fetch, lambda run: run.wait(1))
+    assert ask(fetch, lambda run: run.retry()).terminal is False
     with pytest.raises(fitwell.errors.RunActive):
-        ask(got, lambda run: run.delete())
+        ask(fetch, lambda run: run.delete())
     assert ask(lambda client: client.runs.cancel([run.id])) == 1
 
 
-def test_a_stream_of_a_study_tells_of_all_its_runs_once_and_ends(ask: Ask) -> None:
+def test_stream_of_a_study_yields_events_of_its_runs_once_and_ends(ask: Ask) -> None:
     other = ask(lambda client: client.runs.create(seed=99, reuse=False, **SPEC))
     study = ask(lambda client: client.studies.create(reuse=False, **STUDY))
-    told = ask(lambda client: client.studies.get(study.id), lambda study: study.stream())
+    events = ask(lambda client: client.studies.get(study.id), lambda study: study.stream())
     runs = {run.id for run in ask(lambda client: client.studies.get(study.id), lambda study: study.runs())}
-    assert {event.run_id for event in told} == runs
+    assert {event.run_id for event in events} == runs
     assert other.id not in runs
-    assert len({event.id for event in told}) == len(told)
-    types = [event.type for event in told]
+    assert len({event.id for event in events}) == len(events)
+    types = [event.type for event in events]
     assert (types.count("run.created"), types.count("run.succeeded"), types.count("epoch")) == (6, 6, 24)
 
 
-def test_short_forms_are_taken_in_studies_too(served: Serving) -> None:
+def test_short_forms_are_expanded_in_studies(served: Serving) -> None:
     base = {**SPEC, "dataset": "digits"}
     arms = {"a": {}, "b": {"dataset": served.client.datasets.get("mnist1d"), "schedule": "cosine"}}
     assert served.client.studies.preview(base=base, arms=arms, seeds=2).runs == 4
 
 
-def test_a_study_gets_seeds_and_is_cancelled_and_deleted(ask: Ask) -> None:
+def test_study_is_extended_by_seeds_cancelled_and_deleted(ask: Ask) -> None:
     base = {**SPEC, "epochs": 100_000}
     study = ask(lambda client: client.studies.create(**{**STUDY, "base": base}))
     more = ask(lambda client: client.studies.get(study.id), lambda study: study.add_seeds(1))
@@ -223,7 +223,7 @@ def test_a_study_gets_seeds_and_is_cancelled_and_deleted(ask: Ask) -> None:
         ask(lambda client: client.studies.get(study.id))
 
 
-def test_an_upload_is_trained_on_by_either(ask: Ask, tmp_path: Path) -> None:
+def test_upload_is_trained_on(ask: Ask, tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
     rows = [f"{i % 7},{i * i % 11},{'ab'[i % 2]}" for i in range(60)]
     file.write_text("\n".join(["x,y,label", *rows]))
@@ -235,7 +235,7 @@ def test_an_upload_is_trained_on_by_either(ask: Ask, tmp_path: Path) -> None:
     assert run.status == "succeeded"
 
 
-def test_many_runs_are_awaited_at_once(served: Serving) -> None:
+def test_many_runs_are_awaited_concurrently(served: Serving) -> None:
     async def main() -> list[str]:
         ended: list[str] = []
         async with fitwell.AsyncClient(served.client.transport.url) as client:
@@ -252,21 +252,19 @@ def test_many_runs_are_awaited_at_once(served: Serving) -> None:
     assert anyio.run(main) == ["succeeded"] * 12
 
 
-def test_the_command_line_the_client_and_the_api_compare_to_the_same_digit(
-    served: Serving, study: fitwell.Study
-) -> None:
+def test_command_line_client_and_api_give_identical_comparisons(served: Serving, study: fitwell.Study) -> None:
     url = served.client.transport.url
     question = {"at": "last", "metric": "test.loss", "curves": ["val.loss"], "pairs": "all"}
-    answer = served.client.transport.request("GET", f"/v1/studies/{study.id}/compare", params=question).text
+    response = served.client.transport.request("GET", f"/v1/studies/{study.id}/compare", params=question).text
     by_client = study.compare(at="last", metric="test.loss", curves=["val.loss"], pairs="all").model_dump_json()
     command = [sys.executable, "-m", "fitwell.cli", "compare", study.id, "--json", "--url", url, "--at", "last"]
     command += ["--metric", "test.loss", "--curves", "val.loss", "--pairs", "all"]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=scaled(60), check=True)
+    output = subprocess.run(command, capture_output=True, text=True, timeout=scaled(60), check=True)
 
     def digits(text: str) -> Any:
         return json.loads(text, parse_float=lambda figure: float(figure).hex(), parse_int=lambda one: float(one).hex())
 
-    assert digits(answer) == digits(by_client) == digits(told.stdout)
+    assert digits(response) == digits(by_client) == digits(output.stdout)
     table = fitwell.compare(study).to_pandas()
     assert list(table.index) == ["plain", "slow"]
     means = [group["mean"] for group in served.client.transport.request("GET", f"{study.path}/compare").json()["arms"]]
@@ -277,13 +275,13 @@ def test_the_command_line_the_client_and_the_api_compare_to_the_same_digit(
     assert "6 succeeded" in study._repr_html_()
 
 
-def test_what_must_be_awaited_is_shown_without_being_asked_for(served: Serving, run: fitwell.Run) -> None:
-    shown = asking("is awaited", served.client.transport.url)(lambda client: client.runs.get(run.id))._repr_html_()
-    assert (run.id in shown, "<svg" in shown) == (True, False)
+def test_asynchronous_run_is_displayed_without_a_request(served: Serving, run: fitwell.Run) -> None:
+    html = call_with("is awaited", served.client.transport.url)(lambda client: client.runs.get(run.id))._repr_html_()
+    assert (run.id in html, "<svg" in html) == (True, False)
 
 
-def test_a_run_in_a_notebook_is_its_curve(run: fitwell.Run) -> None:
-    shown = run._repr_html_()
-    assert shown.count("<svg") == 1
-    assert "val.loss" in shown
-    assert run.id in shown
+def test_notebook_displays_the_curves_of_a_run(run: fitwell.Run) -> None:
+    html = run._repr_html_()
+    assert html.count("<svg") == 1
+    assert "val.loss" in html
+    assert run.id in html

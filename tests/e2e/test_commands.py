@@ -55,7 +55,7 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(file)
 
 
-def told(served: Serving, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_command(served: Serving, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     surroundings = {**os.environ, "FITWELL_URL": served.client.transport.url, **environment}
     done = subprocess.run(
         [sys.executable, "-m", "fitwell.cli", *arguments],
@@ -65,59 +65,61 @@ def told(served: Serving, *arguments: str, **environment: str) -> subprocess.Com
     return done
 
 
-def test_a_pipeline_learns_by_the_exit_code_what_came_of_its_run(served: Serving, spec: str) -> None:
-    good = told(served, "submit", spec, "--fail-if", "val.loss > 1000", "--fail-if", "test.accuracy < 0.01")
+def test_exit_code_reports_the_result_of_a_run(served: Serving, spec: str) -> None:
+    good = run_command(served, "submit", spec, "--fail-if", "val.loss > 1000", "--fail-if", "test.accuracy < 0.01")
     assert (good.returncode, good.stderr) == (Exit.OK, "")
-    bad = told(served, "submit", spec, "--json", "--fail-if", "val.loss > 0.001", "--fail-if", "best.value < 1000")
+    bad = run_command(
+        served, "submit", spec, "--json", "--fail-if", "val.loss > 0.001", "--fail-if", "best.value < 1000"
+    )
     assert bad.returncode == Exit.CONDITION
     assert bad.stderr.count("fitwell: ") == 2
     run = json.loads(bad.stdout)
     assert f"val.loss is {run['last']['val.loss']:.6g}: val.loss > 0.001" in bad.stderr
-    wild = told(
+    wild = run_command(
         served, "submit", spec, "--set", 'regularizers=[{"kind": "l2", "strength": 1.0e6}]', "--fail-if", "lr > 9"
     )
     assert (wild.returncode, "diverged" in wild.stdout) == (Exit.RUN_FAILED, True)
-    unknown = told(served, "submit", spec, "--fail-if", "loss > 1")
+    unknown = run_command(served, "submit", spec, "--fail-if", "loss > 1")
     assert (unknown.returncode, "Did you mean 'val.loss'?" in unknown.stderr) == (
         Exit.USAGE,
         True,
     )
-    assert told(served, "submit", spec, "--set", "optimizer.lr=-1").returncode == Exit.REFUSED
-    assert told(served, "show", "run_nothing").returncode == Exit.REFUSED
-    assert told(served, "ls", FITWELL_URL="http://127.0.0.1:1").returncode == Exit.UNREACHABLE
+    assert run_command(served, "submit", spec, "--set", "optimizer.lr=-1").returncode == Exit.REFUSED
+    assert run_command(served, "show", "run_nothing").returncode == Exit.REFUSED
+    assert run_command(served, "ls", FITWELL_URL="http://127.0.0.1:1").returncode == Exit.UNREACHABLE
 
 
 @pytest.mark.parametrize("wild", ["../studies", "a/b?c=d#e", "", "%2e%2e", "run_\n"])
-def test_an_id_that_is_none_is_refused_and_leads_nowhere_else(served: Serving, wild: str) -> None:
-    done = told(served, "show", wild)
+def test_malformed_id_is_refused_and_reaches_no_other_resource(served: Serving, wild: str) -> None:
+    done = run_command(served, "show", wild)
     assert (done.returncode, "fitwell: " in done.stderr) == (Exit.REFUSED, True)
 
 
 @pytest.mark.parametrize("template", [RUN_TEMPLATE, STUDY_TEMPLATE])
-def test_the_templates_of_init_are_taken_as_they_stand_and_with_all_that_is_commented_out(
+def test_templates_of_init_are_valid_with_and_without_their_commented_lines(
     served: Serving, tmp_path: Path, template: str
 ) -> None:
     verb = ("validate",) if template is RUN_TEMPLATE else ("study", "--preview")
     for text in (template.format(file="x"), with_all(template)):
         file = tmp_path / "spec.yaml"
         file.write_text(text)
-        done = told(served, *verb, str(file))
+        done = run_command(served, *verb, str(file))
         assert done.returncode == 0, done.stderr
 
 
-def test_init_writes_a_preset_that_the_server_takes(served: Serving, tmp_path: Path) -> None:
+def test_init_writes_presets_of_the_server(served: Serving, tmp_path: Path) -> None:
     for preset in served.client.presets.list():
         file = tmp_path / f"{preset.name}.yaml"
         line = ["init", str(file), "--preset", preset.name, "--url", served.client.transport.url]
         assert CliRunner().invoke(app, line).exit_code == 0
         assert yaml.safe_load(file.read_text()) == (preset.study or next(iter(preset.runs.values())))
-    wrong = told(served, "init", str(tmp_path / "x.yaml"), "--preset", "nothing")
+    wrong = run_command(served, "init", str(tmp_path / "x.yaml"), "--preset", "nothing")
     assert (wrong.returncode, (tmp_path / "x.yaml").exists()) == (Exit.REFUSED, False)
 
 
-def test_a_run_is_exported_as_what_its_history_is(served: Serving, run: fitwell.Run, tmp_path: Path) -> None:
+def test_exported_files_equal_the_history(served: Serving, run: fitwell.Run, tmp_path: Path) -> None:
     for form in ("csv", "parquet", "ndjson", "json"):
-        done = told(served, "export", run.id, "--format", form, "--to", str(tmp_path))
+        done = run_command(served, "export", run.id, "--format", form, "--to", str(tmp_path))
         assert done.stdout.strip() == str(tmp_path / f"{run.id}.{form}")
     history = run.history
     with (tmp_path / f"{run.id}.csv").open() as file:
@@ -133,52 +135,52 @@ def test_a_run_is_exported_as_what_its_history_is(served: Serving, run: fitwell.
     )
 
 
-def test_a_study_is_exported_run_by_run(served: Serving, tmp_path: Path) -> None:
+def test_export_of_a_study_writes_a_file_per_run(served: Serving, tmp_path: Path) -> None:
     study = served.client.studies.create(base=SPEC, arms={"a": {}, "b": {"optimizer": {"lr": 0.2}}}, seeds=2).wait(
         scaled(60)
     )
-    done = told(served, "export", study.id, "--to", str(tmp_path / "new" / "folder"))
+    done = run_command(served, "export", study.id, "--to", str(tmp_path / "new" / "folder"))
     files = {Path(line).name for line in done.stdout.splitlines()}
     assert files == {f"{run.id}.csv" for run in study.runs()}
-    lost = told(served, "export", study.id, "--to", "/proc/nothing")
+    lost = run_command(served, "export", study.id, "--to", "/proc/nothing")
     assert (lost.returncode, "Cannot write to" in lost.stderr) == (Exit.LOCAL, True)
 
 
-def test_a_study_is_listed_shown_given_seeds_cancelled_and_removed(served: Serving, tmp_path: Path) -> None:
+def test_study_is_listed_shown_extended_cancelled_and_deleted(served: Serving, tmp_path: Path) -> None:
     file = tmp_path / "study.yaml"
     file.write_text(yaml.safe_dump({"name": "[s]", "base": {**SPEC, "epochs": 100_000}, "arms": {"a": {}}, "seeds": 2}))
-    name = told(served, "study", str(file)).stdout.strip()
-    listed = told(served, "studies", "--limit", "1").stdout
+    name = run_command(served, "study", str(file)).stdout.strip()
+    listed = run_command(served, "studies", "--limit", "1").stdout
     assert (name in listed, "[s]" in listed) == (True, True)
-    assert json.loads(told(served, "studies", "--json").stdout)[0]["id"] == name
-    assert "3 seeds" in told(served, "seeds", name, "1").stdout
-    shown = told(served, "show", name)
-    assert (shown.returncode, "1 arms" in shown.stdout) == (0, True)
-    assert told(served, "rm", name).returncode == Exit.REFUSED
-    assert told(served, "cancel", name).returncode == 0
+    assert json.loads(run_command(served, "studies", "--json").stdout)[0]["id"] == name
+    assert "3 seeds" in run_command(served, "seeds", name, "1").stdout
+    summary = run_command(served, "show", name)
+    assert (summary.returncode, "1 arms" in summary.stdout) == (0, True)
+    assert run_command(served, "rm", name).returncode == Exit.REFUSED
+    assert run_command(served, "cancel", name).returncode == 0
     served.client.studies.get(name).wait(scaled(30))
-    assert told(served, "rm", name).stdout == f"{name} is deleted\n"
-    assert told(served, "show", name).returncode == Exit.REFUSED
+    assert run_command(served, "rm", name).stdout == f"{name} is deleted\n"
+    assert run_command(served, "show", name).returncode == Exit.REFUSED
 
 
-def test_a_name_with_brackets_is_shown_as_it_is(served: Serving, run: fitwell.Run) -> None:
-    listed = told(served, "ls", "--limit", "1000", "--sort", "created_at")
+def test_ls_prints_brackets_in_names(served: Serving, run: fitwell.Run) -> None:
+    listed = run_command(served, "ls", "--limit", "1000", "--sort", "created_at")
     line = next(line for line in listed.stdout.splitlines() if run.id in line)
     assert "[red]" in line
 
 
-def test_watch_tells_every_epoch_and_draws_where_a_terminal_shows_it(served: Serving, run: fitwell.Run) -> None:
-    lines = told(served, "watch", run.id).stdout.splitlines()
+def test_watch_prints_every_epoch_and_draws_curves_in_a_terminal(served: Serving, run: fitwell.Run) -> None:
+    lines = run_command(served, "watch", run.id).stdout.splitlines()
     assert [line.split("  ")[1] for line in lines[:5]] == [f"epoch {epoch}/5" for epoch in range(1, 6)]
     command = [sys.executable, "-m", "fitwell.cli", "watch", run.id, "--url", served.client.transport.url]
-    screen = shown_on_a_terminal(command)
+    screen = terminal_output(command)
     assert "val.loss" in screen
     assert "⢕" in screen
     assert "succeeded" in screen
 
 
-def shown_on_a_terminal(command: list[str]) -> str:
-    """What a program writes to a terminal."""
+def terminal_output(command: list[str]) -> str:
+    """Run a program in a terminal and return its output."""
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
@@ -195,26 +197,26 @@ def shown_on_a_terminal(command: list[str]) -> str:
     return re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", written.decode())
 
 
-def test_the_catalog_tells_of_families_parts_and_fields(served: Serving) -> None:
-    every = told(served, "catalog").stdout
+def test_catalog_lists_families_parts_and_fields(served: Serving) -> None:
+    every = run_command(served, "catalog").stdout
     assert all(kind in every for kind in ("digits", "dropout", "early_stopping", "cosine"))
-    one = told(served, "catalog", "dropout").stdout
+    one = run_command(served, "catalog", "dropout").stdout
     assert "reference: " in one
     assert re.search(r"p: number, .*default 0\.5", one)
-    assert [part["kind"] for part in json.loads(told(served, "catalog", "schedules", "--json").stdout)] == [
+    assert [part["kind"] for part in json.loads(run_command(served, "catalog", "schedules", "--json").stdout)] == [
         part.kind for part in served.client.catalog().schedules
     ]
-    wrong = told(served, "catalog", "droput")
+    wrong = run_command(served, "catalog", "droput")
     assert (wrong.returncode, "dropout" in wrong.stderr) == (Exit.USAGE, True)
 
 
-def test_a_run_is_paused_resumed_retried_and_removed(served: Serving, spec: str) -> None:
-    long = json.loads(told(served, "submit", spec, "--set", "epochs=100000", "--json").stdout)["id"]
-    assert told(served, "cancel", long).returncode == 0
+def test_run_is_cancelled_retried_paused_and_deleted(served: Serving, spec: str) -> None:
+    long = json.loads(run_command(served, "submit", spec, "--set", "epochs=100000", "--json").stdout)["id"]
+    assert run_command(served, "cancel", long).returncode == 0
     served.client.runs.get(long).wait(scaled(30), check=False)
-    assert told(served, "retry", long).returncode == 0
-    assert told(served, "pause", long).returncode in (Exit.OK, Exit.REFUSED)
-    assert told(served, "rm", long).returncode == Exit.REFUSED
-    told(served, "cancel", long)
+    assert run_command(served, "retry", long).returncode == 0
+    assert run_command(served, "pause", long).returncode in (Exit.OK, Exit.REFUSED)
+    assert run_command(served, "rm", long).returncode == Exit.REFUSED
+    run_command(served, "cancel", long)
     served.client.runs.get(long).wait(scaled(30), check=False)
-    assert told(served, "rm", long).stdout == f"{long} is deleted\n"
+    assert run_command(served, "rm", long).stdout == f"{long} is deleted\n"

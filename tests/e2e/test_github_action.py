@@ -44,8 +44,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 @pytest.fixture(scope="module")
 def secret(served: Serving) -> str:
-    (found,) = re.findall(r"fw_[\w-]{43}", served.output())
-    return str(found)
+    (token,) = re.findall(r"fw_[\w-]{43}", served.output())
+    return str(token)
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +64,16 @@ def command(served: Serving, secret: str, *arguments: str, **more: Any) -> subpr
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
 
 
-def acted(served: Serving, secret: str, tmp_path: Path, **inputs: str) -> tuple[int, str, dict[str, str]]:
-    """What the action's step does on a runner: exit code, what it said, and its outputs."""
+def run_action(served: Serving, secret: str, tmp_path: Path, **inputs: str) -> tuple[int, str, dict[str, str]]:
+    """Run the action's step as a runner does; return exit code, output and the action's outputs."""
     step = ACTION["runs"]["steps"][1]
-    given = {name: one.get("default", "") for name, one in ACTION["inputs"].items()}
-    given |= {"url": served.client.transport.url, "token": secret} | {k.replace("_", "-"): v for k, v in inputs.items()}
-    known = {f"inputs.{name}": value for name, value in given.items()}
-    known |= {"github.sha": "0" * 40, "github.workflow": 'a "workflow"'}
-    variables = {name: known[text.strip("${} ")] for name, text in step["env"].items()}
+    inputs_by_name = {name: one.get("default", "") for name, one in ACTION["inputs"].items()}
+    inputs_by_name |= {"url": served.client.transport.url, "token": secret} | {
+        k.replace("_", "-"): v for k, v in inputs.items()
+    }
+    expressions = {f"inputs.{name}": value for name, value in inputs_by_name.items()}
+    expressions |= {"github.sha": "0" * 40, "github.workflow": 'a "workflow"'}
+    variables = {name: expressions[text.strip("${} ")] for name, text in step["env"].items()}
     binaries = tmp_path / "bin"
     binaries.mkdir(exist_ok=True)
     (binaries / "fitwell").write_text(f'#!/bin/sh\nexec {sys.executable} -m fitwell.cli "$@"\n')
@@ -84,30 +86,30 @@ def acted(served: Serving, secret: str, tmp_path: Path, **inputs: str) -> tuple[
     done = subprocess.run(
         shell, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=scaled(120), check=False
     )
-    told = dict(line.split("=", 1) for line in outputs.read_text().splitlines())
-    return done.returncode, done.stdout + done.stderr, told
+    results = dict(line.split("=", 1) for line in outputs.read_text().splitlines())
+    return done.returncode, done.stdout + done.stderr, results
 
 
-def test_the_github_action_trains_and_fails_a_job_as_the_exit_codes_say(
-    served: Serving, secret: str, tmp_path: Path
-) -> None:
+def test_action_trains_and_fails_the_job_by_exit_code(served: Serving, secret: str, tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text(yaml.safe_dump(SPEC))
-    code, said, told = acted(served, secret, tmp_path, spec="spec.yaml", set="seed=3\nepochs=4", labels="a=b c")
-    assert (code, told["status"], told["exit-code"]) == (0, "succeeded", "0"), said
-    run = served.client.runs.get(told["run-id"])
+    code, output, results = run_action(
+        served, secret, tmp_path, spec="spec.yaml", set="seed=3\nepochs=4", labels="a=b c"
+    )
+    assert (code, results["status"], results["exit-code"]) == (0, "succeeded", "0"), output
+    run = served.client.runs.get(results["run-id"])
     assert (run.seed, run.progress.epochs, run.labels["a"], run.labels["workflow"]) == (3, 4, "b c", 'a "workflow"')
     assert run.best is not None
-    assert float(told["best"]) == run.best.value
-    code, said, told = acted(served, secret, tmp_path, spec="spec.yaml", fail_if="lr > 5\nval.loss > 0.0001")
-    assert (code, told["exit-code"], "::error title=Fitwell::The run meets" in said) == (6, "6", True)
+    assert float(results["best"]) == run.best.value
+    code, output, results = run_action(served, secret, tmp_path, spec="spec.yaml", fail_if="lr > 5\nval.loss > 0.0001")
+    assert (code, results["exit-code"], "::error title=Fitwell::The run meets" in output) == (6, "6", True)
     evil = 'x"; touch evil; "$(touch evil)'
-    code, said, told = acted(served, secret, tmp_path, spec="spec.yaml", fail_if=evil, labels="a=" + evil)
+    code, output, results = run_action(served, secret, tmp_path, spec="spec.yaml", fail_if=evil, labels="a=" + evil)
     assert (code, (tmp_path / "evil").exists()) == (Exit.USAGE, False)
-    assert acted(served, secret, tmp_path, spec="absent.yaml")[0] == Exit.USAGE
-    assert acted(served, "fw_wrong", tmp_path, spec="spec.yaml")[0] == Exit.REFUSED
-    assert acted(served, secret, tmp_path, spec="spec.yaml", url="http://127.0.0.1:1")[0] == Exit.UNREACHABLE
+    assert run_action(served, secret, tmp_path, spec="absent.yaml")[0] == Exit.USAGE
+    assert run_action(served, "fw_wrong", tmp_path, spec="spec.yaml")[0] == Exit.REFUSED
+    assert run_action(served, secret, tmp_path, spec="spec.yaml", url="http://127.0.0.1:1")[0] == Exit.UNREACHABLE
 
 
-def test_the_github_action_knows_every_exit_code() -> None:
+def test_action_handles_every_exit_code() -> None:
     named = {int(code) for code in re.findall(r"^  (\d)\) ", ACTION["runs"]["steps"][1]["run"], re.MULTILINE)}
     assert named == {code.value for code in MEANINGS} - {Exit.LOCAL.value}

@@ -50,8 +50,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 @pytest.fixture(scope="module")
 def secret(served: Serving) -> str:
-    (found,) = re.findall(r"fw_[\w-]{43}", served.output())
-    return str(found)
+    (token,) = re.findall(r"fw_[\w-]{43}", served.output())
+    return str(token)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def command(served: Serving, secret: str, *arguments: str, **more: Any) -> subpr
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:tensorboard", "ignore::UserWarning")
-def test_tensorboard_reads_every_figure_of_every_epoch(
+def test_tensorboard_reads_every_metric_of_every_epoch(
     served: Serving, secret: str, run: fitwell.Run, tmp_path: Path
 ) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -81,10 +81,10 @@ def test_tensorboard_reads_every_figure_of_every_epoch(
     history = run.history
     assert set(read.Tags()["scalars"]) == {"steps", *(name.replace(".", "/") for name in history.series)}
     for name, values in history.series.items():
-        told = read.Scalars(name.replace(".", "/"))
-        assert [one.step for one in told] == history.epoch
-        assert [one.value for one in told] == [float(np.float32(value)) for value in values]
-        assert [one.wall_time for one in told] == sorted(one.wall_time for one in told)
+        scalars = read.Scalars(name.replace(".", "/"))
+        assert [one.step for one in scalars] == history.epoch
+        assert [one.value for one in scalars] == [float(np.float32(value)) for value in values]
+        assert [one.wall_time for one in scalars] == sorted(one.wall_time for one in scalars)
 
 
 @pytest.fixture(scope="module")
@@ -114,37 +114,35 @@ def tracker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def tracked(url: str, run_id: str) -> dict[str, Any]:
-    found: dict[str, Any] = httpx2.get(f"{url}/api/2.0/mlflow/runs/get", params={"run_id": run_id}).json()["run"]
-    return found
+    content: dict[str, Any] = httpx2.get(f"{url}/api/2.0/mlflow/runs/get", params={"run_id": run_id}).json()["run"]
+    return content
 
 
 def curve(url: str, run_id: str, metric: str) -> list[tuple[int, float]]:
-    asked = {"run_id": run_id, "metric_key": metric, "max_results": "25000"}
-    found = httpx2.get(f"{url}/api/2.0/mlflow/metrics/get-history", params=asked).json()["metrics"]
-    return sorted((int(one.get("step", 0)), float(one["value"])) for one in found)
+    query = {"run_id": run_id, "metric_key": metric, "max_results": "25000"}
+    values = httpx2.get(f"{url}/api/2.0/mlflow/metrics/get-history", params=query).json()["metrics"]
+    return sorted((int(one.get("step", 0)), float(one["value"])) for one in values)
 
 
-def test_mlflow_has_the_spec_the_labels_and_every_figure_to_the_last_digit(
-    served: Serving, secret: str, run: fitwell.Run, tracker: str
-) -> None:
+def test_mlflow_has_spec_labels_and_exact_metrics(served: Serving, secret: str, run: fitwell.Run, tracker: str) -> None:
     ids = set()
     for _ in range(2):  # a second export is the same run
         done = command(served, secret, "export", run.id, "--format", "mlflow", "--to", tracker, "--experiment", "tests")
         assert done.returncode == 0, done.stderr
         ids.add(done.stdout.strip())
     (run_id,) = ids
-    found = tracked(tracker, run_id)
-    params = {one["key"]: one["value"] for one in found["data"]["params"]}
-    tags = {one["key"]: one["value"] for one in found["data"]["tags"]}
+    mlflow_run = tracked(tracker, run_id)
+    params = {one["key"]: one["value"] for one in mlflow_run["data"]["params"]}
+    tags = {one["key"]: one["value"] for one in mlflow_run["data"]["tags"]}
     assert (params["optimizer.lr"], params["regularizers.0.kind"], params["model.hidden"]) == ("0.1", "dropout", "[16]")
     assert (tags["course"], tags["fitwell.run_id"], tags["fitwell.spec_hash"]) == ("dl", run.id, run.spec_hash)
-    assert (found["info"]["status"], found["info"]["run_name"]) == ("FINISHED", "to be exported")
+    assert (mlflow_run["info"]["status"], mlflow_run["info"]["run_name"]) == ("FINISHED", "to be exported")
     history = run.history
     for name, values in history.series.items():
         assert curve(tracker, run_id, name) == list(zip(history.epoch, values, strict=True))
 
 
-def test_mlflow_takes_long_histories_long_specs_and_what_is_not_finite(run: fitwell.Run, tracker: str) -> None:
+def test_mlflow_accepts_long_histories_long_specs_and_nonfinite_values(run: fitwell.Run, tracker: str) -> None:
     epochs = list(range(1, 1501))
     losses = [1 / epoch for epoch in epochs]
     wild = {"val.loss": {"3": "nan", "4": "inf"}}
@@ -158,13 +156,13 @@ def test_mlflow_takes_long_histories_long_specs_and_what_is_not_finite(run: fitw
     with Tracking(tracker) as tracking:
         run_id = tracking.export(long, history, experiment="tests")
     assert curve(tracker, run_id, "s2") == list(zip(epochs, losses, strict=True))
-    told = dict(curve(tracker, run_id, "val.loss"))
-    assert (np.isnan(told[3]), told[4] > 1e300, told[5]) == (True, True, 0.2)
+    losses_by_epoch = dict(curve(tracker, run_id, "val.loss"))
+    assert (np.isnan(losses_by_epoch[3]), losses_by_epoch[4] > 1e300, losses_by_epoch[5]) == (True, True, 0.2)
     params = [one for one in tracked(tracker, run_id)["data"]["params"] if one["key"].startswith("many.")]
     assert (len(params), {len(one["value"]) for one in params}) == (130, {mlflow.MAX_PARAM_LENGTH})
 
 
-def test_no_mlflow_server_is_a_sentence(served: Serving, secret: str, run: fitwell.Run) -> None:
+def test_unreachable_mlflow_server_is_reported(served: Serving, secret: str, run: fitwell.Run) -> None:
     done = command(served, secret, "export", run.id, "--format", "mlflow", "--to", "http://127.0.0.1:1")
     assert (done.returncode, "No MLflow server responds" in done.stderr) == (Exit.UNREACHABLE, True)
 
@@ -174,11 +172,11 @@ def test_optuna_searches_and_prunes(served: Serving, secret: str) -> None:
     line = [sys.executable, str(ROOT / "examples/optuna_search.py")]
     done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=scaled(200), check=False)
     assert done.returncode == 0, done.stderr
-    found = re.search(r"val\.loss (\S+) with .*; (\d+) of 12 trials were pruned", done.stdout)
-    assert found is not None
+    match = re.search(r"val\.loss (\S+) with .*; (\d+) of 12 trials were pruned", done.stdout)
+    assert match is not None
     runs = served.client.runs.list(limit=100)
     trials = [one for one in runs if (one.name or "").startswith("trial ")]
     assert len(trials) == 12
-    assert 1 <= int(found[2]) <= 11
-    assert float(found[1]) == pytest.approx(min(one.best.value for one in trials if one.best), abs=1e-4)
+    assert 1 <= int(match[2]) <= 11
+    assert float(match[1]) == pytest.approx(min(one.best.value for one in trials if one.best), abs=1e-4)
     assert any(one.status == "cancelled" for one in trials)

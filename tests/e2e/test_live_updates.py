@@ -37,7 +37,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
         yield one
 
 
-def test_the_stream_tells_every_event_once_and_ends(served: Serving) -> None:
+def test_stream_yields_every_event_once_and_ends(served: Serving) -> None:
     run = served.client.runs.create(seed=11, **SPEC)
     events = list(run.stream())
     ids = [event.id for event in events]
@@ -46,22 +46,22 @@ def test_the_stream_tells_every_event_once_and_ends(served: Serving) -> None:
     assert (events[0].type, events[-1].type) == ("run.created", "run.succeeded")
 
 
-def test_a_stream_cut_at_any_event_goes_on_behind_it(served: Serving) -> None:
+def test_stream_resumes_behind_any_event(served: Serving) -> None:
     run = served.client.runs.create(seed=12, **{**SPEC, "epochs": 40})
-    seen = list[int]()
+    ids = list[int]()
     while True:
-        stream = run.stream(after=seen[-1] if seen else 0)
+        stream = run.stream(after=ids[-1] if ids else 0)
         for _, event in zip(range(3), stream, strict=False):
-            seen.append(event.id)
+            ids.append(event.id)
             if event.type == "run.succeeded":
                 break
         stream.close()  # type: ignore[attr-defined]
-        if run.refresh().terminal and seen[-1] == list(run.stream())[-1].id:
+        if run.refresh().terminal and ids[-1] == list(run.stream())[-1].id:
             break
-    assert seen == [event.id for event in run.stream()]
+    assert ids == [event.id for event in run.stream()]
 
 
-def test_a_long_poll_answers_when_something_changes_and_not_before(served: Serving) -> None:
+def test_long_poll_returns_on_change_or_after_its_wait(served: Serving) -> None:
     run = served.client.runs.create(seed=13, **LONG)
     eventually(lambda: run.refresh().status == "running")
     url = f"{served.client.transport.url}/v1/runs/{run.id}"
@@ -78,7 +78,7 @@ def test_a_long_poll_answers_when_something_changes_and_not_before(served: Servi
     assert time.monotonic() - began >= 0.9
 
 
-def test_a_waiting_poll_hears_of_the_next_epoch(served: Serving) -> None:
+def test_long_poll_returns_after_the_next_epoch(served: Serving) -> None:
     run = served.client.runs.create(seed=14, **LONG)
     url = f"{served.client.transport.url}/v1/runs/{run.id}"
     first = httpx2.get(url)
@@ -89,7 +89,7 @@ def test_a_waiting_poll_hears_of_the_next_epoch(served: Serving) -> None:
     eventually(lambda: run.refresh().status == "cancelled", 12)
 
 
-def test_many_waiting_clients_do_not_hold_up_the_others(served: Serving) -> None:
+def test_many_open_streams_do_not_delay_other_requests(served: Serving) -> None:
     run = served.client.runs.create(seed=61, **LONG)
     url = f"{served.client.transport.url}/v1/runs/{run.id}/events"
 

@@ -39,7 +39,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
         yield one
 
 
-def test_the_api_never_loads_torch(served: Serving) -> None:
+def test_api_never_loads_torch(served: Serving) -> None:
     service = served.part("service")
     assert service is not None
     assert not any("libtorch" in mapped.path for mapped in service.memory_maps())
@@ -52,13 +52,13 @@ def fitwell_command(*arguments: str, **options: Any) -> subprocess.CompletedProc
     return subprocess.run(command, capture_output=True, text=True, timeout=scaled(120), check=False, **options)
 
 
-def test_the_command_line_submits_waits_lists_shows_and_cancels(served: Serving, tmp_path: Path) -> None:
+def test_command_line_submits_waits_lists_shows_and_cancels(served: Serving, tmp_path: Path) -> None:
     url = ("--url", served.client.transport.url)
     file = tmp_path / "spec.json"
     file.write_text(json.dumps(SPEC))
-    done = fitwell_command("submit", str(file), "--set", "seed=41", "--label", "via=cli", "--wait", "--json", *url)
-    assert done.returncode == 0, done.stderr
-    run = json.loads(done.stdout)
+    result = fitwell_command("submit", str(file), "--set", "seed=41", "--label", "via=cli", "--wait", "--json", *url)
+    assert result.returncode == 0, result.stderr
+    run = json.loads(result.stdout)
     assert run["status"] == "succeeded"
     listed = json.loads(fitwell_command("ls", "--label", "via=cli", "--json", *url).stdout)
     assert [one["id"] for one in listed] == [run["id"]]
@@ -72,17 +72,17 @@ def test_the_command_line_submits_waits_lists_shows_and_cancels(served: Serving,
     assert (wrong.returncode, "/optimizer/lr" in wrong.stderr) == (3, True)
 
 
-def test_a_port_in_use_and_a_directory_that_is_not_writable_are_sentences(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        done = fitwell_command("serve", "--data-dir", str(tmp_path / "a"), "--port", port)
-    assert (done.returncode, f"127.0.0.1:{port}" in done.stderr, "Traceback" in done.stderr) == (5, True, False)
+def test_used_port_and_unwritable_directory_are_reported_without_a_traceback(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        result = fitwell_command("serve", "--data-dir", str(tmp_path / "a"), "--port", port)
+    assert (result.returncode, f"127.0.0.1:{port}" in result.stderr, "Traceback" in result.stderr) == (5, True, False)
     (tmp_path / "file").write_text("")
-    done = fitwell_command("serve", "--data-dir", str(tmp_path / "file" / "x"), "--port", str(free_port()))
-    assert (done.returncode, "not writable" in done.stderr, "Traceback" in done.stderr) == (5, True, False)
+    result = fitwell_command("serve", "--data-dir", str(tmp_path / "file" / "x"), "--port", str(free_port()))
+    assert (result.returncode, "not writable" in result.stderr, "Traceback" in result.stderr) == (5, True, False)
 
 
-def test_sigterm_gives_the_run_back_and_the_next_start_goes_on(tmp_path: Path) -> None:
+def test_sigterm_saves_the_run_and_the_next_start_resumes_it(tmp_path: Path) -> None:
     home, port = tmp_path / "home", free_port()
     with serving(home, port) as first:
         run = first.client.runs.create(seed=51, **{**SPEC, "epochs": 600})
@@ -93,13 +93,13 @@ def test_sigterm_gives_the_run_back_and_the_next_start_goes_on(tmp_path: Path) -
     with serving(home, port) as second:
         again = second.client.runs.get(run.id)
         assert again.progress.epoch > 20
-        done = again.wait(scaled(60))
-        assert done.status == "succeeded"
-        assert done.model_dump()["determinism"]["resumes"] == 1
-        assert done.history.revision == 0
+        result = again.wait(scaled(60))
+        assert result.status == "succeeded"
+        assert result.model_dump()["determinism"]["resumes"] == 1
+        assert result.history.revision == 0
 
 
-SPARSE = '''"""Sign penalty, for a test: pull every weight towards zero by a constant.
+SIGN_PENALTY = '''"""Sign penalty, for a test: shrink every weight by a constant.
 
     J = loss + λ·Σ|W|, by subgradient
 
@@ -139,12 +139,12 @@ class SignPenalty(Regularizer):
 '''
 
 
-def test_a_regularizer_dropped_in_as_one_file_is_in_the_catalog_in_openapi_and_trains(
+def test_regularizer_added_as_one_file_is_in_the_catalog_and_openapi_and_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for package in ("service", "worker", "migrations", "fitwell"):
         shutil.copytree(ROOT / package, tmp_path / "tree" / package, ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "tree/worker/spec/regularizers/sign_penalty.py").write_text(SPARSE)
+    (tmp_path / "tree/worker/spec/regularizers/sign_penalty.py").write_text(SIGN_PENALTY)
     with serving(tmp_path / "home", PYTHONPATH=str(tmp_path / "tree")) as served:
         catalog = served.client.catalog()
         assert "sign_penalty" in [part["kind"] for part in catalog["regularizers"]]
@@ -156,14 +156,14 @@ def test_a_regularizer_dropped_in_as_one_file_is_in_the_catalog_in_openapi_and_t
         assert (run.last["penalty.sign_penalty"] or 0) > 0
 
 
-def test_the_demo_ends_with_a_table_of_three_arms_over_eight_seeds(tmp_path: Path) -> None:
-    done = fitwell_command("demo", "--data-dir", str(tmp_path / "demo"))
-    assert done.returncode == 0, done.stderr
+def test_demo_prints_a_table_of_three_arms_over_eight_seeds(tmp_path: Path) -> None:
+    result = fitwell_command("demo", "--data-dir", str(tmp_path / "demo"))
+    assert result.returncode == 0, result.stderr
     for arm in ("plain", "dropout", "dropout + l2"):
-        assert any(arm in line and "│ 8 │" in line for line in done.stdout.splitlines())
-    assert "dropout + l2 better than plain; dropout undecided" in done.stdout
-    assert "plain, seed 0: overfits." in done.stdout
-    assert "Fitwell is running at http://127.0.0.1:" in done.stdout
+        assert any(arm in line and "│ 8 │" in line for line in result.stdout.splitlines())
+    assert "dropout + l2 better than plain; dropout undecided" in result.stdout
+    assert "plain, seed 0: overfits." in result.stdout
+    assert "Fitwell is running at http://127.0.0.1:" in result.stdout
 
 
 def test_examples_of_the_documentation_run_unchanged(served: Serving) -> None:
@@ -174,26 +174,26 @@ def test_examples_of_the_documentation_run_unchanged(served: Serving) -> None:
     assert study.read_text().partition("fitwell serve\n")[2].strip() in blocks
     assert program.read_text().partition('"""\n\n')[2].strip() in blocks
     environment = {**os.environ, "FITWELL_URL": served.client.transport.url}
-    told = subprocess.run(
+    output = subprocess.run(
         ["sh", str(script)], env=environment, capture_output=True, text=True, timeout=scaled(60), check=True
     )
-    assert "event: run.succeeded" in told.stdout
-    assert told.stdout.count("\n") == 1 + 20 + sum(line.startswith("event") for line in told.stdout.splitlines())
-    told = subprocess.run(
+    assert "event: run.succeeded" in output.stdout
+    assert output.stdout.count("\n") == 1 + 20 + sum(line.startswith("event") for line in output.stdout.splitlines())
+    output = subprocess.run(
         ["sh", str(study)], env=environment, capture_output=True, text=True, timeout=scaled(60), check=True
     )
-    assert '"verdict": "' in told.stdout
-    assert '"object":"diagnosis"' in told.stdout
-    told = subprocess.run(
+    assert '"verdict": "' in output.stdout
+    assert '"object":"diagnosis"' in output.stdout
+    output = subprocess.run(
         [sys.executable, str(program)], env=environment, capture_output=True, text=True, timeout=scaled(60), check=True
     )
-    assert "val.loss" in told.stdout
+    assert "val.loss" in output.stdout
     submitted = fitwell_command("submit", str(ROOT / "examples/overfit.yaml"), "--wait", env=environment)
     assert submitted.returncode == 0, submitted.stderr
 
 
 @pytest.mark.parametrize("delay", [0.3, 0.6, 0.9, 1.2])
-def test_a_signal_at_any_moment_of_the_start_leaves_no_process_behind(delay: float, tmp_path: Path) -> None:
+def test_signal_during_start_leaves_no_process_behind(delay: float, tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
@@ -206,10 +206,10 @@ def test_a_signal_at_any_moment_of_the_start_leaves_no_process_behind(delay: flo
     ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     time.sleep(delay)
-    mine = psutil.Process(process.pid).children(recursive=True)
+    children = psutil.Process(process.pid).children(recursive=True)
     process.terminate()
     process.wait(scaled(30))
-    eventually(lambda: not [p for p in mine if p.is_running()], 5)
+    eventually(lambda: not [p for p in children if p.is_running()], 5)
     marked = str(tmp_path / "d")
     assert not [p for p in psutil.process_iter() if marked in _environment(p).get("FITWELL_DATA_DIR", "")]
 

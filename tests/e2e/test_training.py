@@ -37,7 +37,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
         yield one
 
 
-def test_a_run_goes_from_post_to_an_honest_loss_curve(served: Serving) -> None:
+def test_run_records_every_metric_in_every_epoch(served: Serving) -> None:
     run = served.client.runs.create(name="first", **SPEC).wait(scaled(60))
     history = run.history
     assert (run.status, history.complete, history.epoch) == ("succeeded", True, list(range(1, 9)))
@@ -57,14 +57,14 @@ def test_a_run_goes_from_post_to_an_honest_loss_curve(served: Serving) -> None:
     assert losses[-1] is not None and losses[0] is not None and losses[-1] < losses[0]  # noqa: PT018 - for the types
 
 
-def test_the_finished_models_confusion_matrix_agrees_with_its_last_test_accuracy(served: Serving) -> None:
+def test_confusion_matrix_agrees_with_the_last_test_accuracy(served: Serving) -> None:
     run = served.client.runs.create(seed=5, **SPEC).wait(scaled(60))
-    shown = httpx2.get(f"{served.client.transport.url}/v1/runs/{run.id}/confusion").json()
-    hits, rows = sum(shown["counts"][i][i] for i in range(10)), sum(map(sum, shown["counts"]))
+    confusion = httpx2.get(f"{served.client.transport.url}/v1/runs/{run.id}/confusion").json()
+    hits, rows = sum(confusion["counts"][i][i] for i in range(10)), sum(map(sum, confusion["counts"]))
     assert hits / rows == run.history["test.accuracy"][-1]
 
 
-def test_runs_that_can_share_a_stack_do(served: Serving) -> None:
+def test_compatible_runs_share_a_stack(served: Serving) -> None:
     arms = [[], [{"kind": "dropout", "p": 0.2}], [{"kind": "l2", "strength": 0.01}]]
     blocker = served.client.runs.create(seed=99, **BLOCKER)
     runs = [served.client.runs.create(seed=7, regularizers=arm, **SPEC) for arm in arms]
@@ -73,21 +73,21 @@ def test_runs_that_can_share_a_stack_do(served: Serving) -> None:
     assert sizes == {3}
 
 
-def test_cancel_leaves_the_mates_as_they_would_have_been(served: Serving) -> None:
+def test_cancelling_a_run_does_not_change_its_stack_peers(served: Serving) -> None:
     blocker = served.client.runs.create(seed=98, **BLOCKER)
     shared = {**SPEC, "epochs": 400}
-    mate, doomed = (served.client.runs.create(seed=seed, **shared) for seed in (21, 22))
-    eventually(lambda: doomed.refresh().progress.epoch > 3)
-    doomed.cancel()
-    assert eventually(lambda: doomed.refresh() if doomed.refresh().terminal else None, 12).status == "cancelled"
-    mate = mate.wait(scaled(120))
+    peer, cancelled = (served.client.runs.create(seed=seed, **shared) for seed in (21, 22))
+    eventually(lambda: cancelled.refresh().progress.epoch > 3)
+    cancelled.cancel()
+    assert eventually(lambda: cancelled.refresh() if cancelled.refresh().terminal else None, 12).status == "cancelled"
+    peer = peer.wait(scaled(120))
     alone = served.client.runs.create(seed=21, reuse=False, **shared).wait(scaled(120))
-    assert mate.model_dump()["determinism"]["digest"] == alone.model_dump()["determinism"]["digest"]
-    assert (mate.model_dump()["stack"]["size"], alone.model_dump()["stack"]["size"]) == (2, 1)
+    assert peer.model_dump()["determinism"]["digest"] == alone.model_dump()["determinism"]["digest"]
+    assert (peer.model_dump()["stack"]["size"], alone.model_dump()["stack"]["size"]) == (2, 1)
     blocker.wait(scaled(60))
 
 
-def test_a_diverging_run_fails_with_its_history_kept(served: Serving) -> None:
+def test_diverging_run_fails_and_keeps_its_history(served: Serving) -> None:
     wild = {**SPEC, "regularizers": [{"kind": "l2", "strength": 1e6}]}
     run = served.client.runs.create(seed=31, **wild).wait(scaled(60), check=False)
     assert run.error is not None
@@ -97,7 +97,7 @@ def test_a_diverging_run_fails_with_its_history_kept(served: Serving) -> None:
     assert history.nonfinite["train.objective"][str(history.epoch[-1])] in ("nan", "inf")
 
 
-def test_early_stopping_ends_a_run_as_its_history_says(served: Serving) -> None:
+def test_early_stopping_ends_a_run_after_its_patience(served: Serving) -> None:
     rule = {"kind": "early_stopping", "metric": "val.loss", "patience": 3}
     run = served.client.runs.create(seed=32, stop=[rule], **{**SPEC, "epochs": 5000}).wait(scaled(120))
     losses = [value for value in run.history["val.loss"] if value is not None]
@@ -105,7 +105,7 @@ def test_early_stopping_ends_a_run_as_its_history_says(served: Serving) -> None:
     assert losses.index(min(losses)) == len(losses) - 4
 
 
-def test_the_overfit_classifier_begins_as_a_plain_loop_does(served: Serving) -> None:
+def test_first_losses_agree_with_a_plain_pytorch_loop(served: Serving) -> None:
     """Figures of a plain PyTorch loop for the same system; see docs/science."""
     if FashionMNIST.missing(served.home):
         pytest.skip("FashionMNIST is not on this machine")

@@ -1,4 +1,4 @@
-"""One question, asked by either client: the one that waits, or the one that is awaited."""
+"""Calls with either client: the synchronous or the asynchronous one."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ WAYS = ("waits", "is awaited")
 LOOPS = {"is awaited": "asyncio", "is awaited on trio": "trio"}
 
 
-def asking(way: str, url: str) -> Ask:
-    """A function that hands a client to the first of its arguments, and what came of that to the next."""
+def call_with(way: str, url: str) -> Ask:
+    """Return a function that passes a client through its arguments: each receives the result of the one before."""
 
     def waited(*steps: Callable[[Any], Any]) -> Any:
         with fitwell.Client(url) as client:
-            came: Any = client
+            result: Any = client
             for step in steps:
-                came = step(came)
-                came = list(came) if isinstance(came, Iterator) else came
-            return came
+                result = step(result)
+                result = list(result) if isinstance(result, Iterator) else result
+            return result
 
     def awaited(*steps: Callable[[Any], Any]) -> Any:
         async def main() -> Any:
             async with fitwell.AsyncClient(url) as client:
-                came: Any = client
+                result: Any = client
                 for step in steps:
-                    came = step(came)
-                    if isinstance(came, AsyncIterator):
-                        came = [one async for one in came]
-                    elif inspect.isawaitable(came):
-                        came = await came
-                return came
+                    result = step(result)
+                    if isinstance(result, AsyncIterator):
+                        result = [one async for one in result]
+                    elif inspect.isawaitable(result):
+                        result = await result
+                return result
 
         return anyio.run(main, backend=LOOPS[way])
 

@@ -12,12 +12,12 @@ import pytest
 
 import fitwell
 from fitwell import requests
-from tests.fitwell.client_modes import WAYS, asking
+from tests.fitwell.client_modes import WAYS, call_with
 
 
 @pytest.mark.slow
-class Stranger(BaseHTTPRequestHandler):
-    """Answers as some other server would."""
+class OtherServer(BaseHTTPRequestHandler):
+    """A server that is not Fitwell."""
 
     answer: ClassVar[tuple[int, dict[str, str], bytes]]
 
@@ -33,7 +33,7 @@ class Stranger(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
-STRANGE: dict[str, tuple[int, dict[str, str], bytes]] = {
+RESPONSES: dict[str, tuple[int, dict[str, str], bytes]] = {
     "a page": (200, {"content-type": "text/html"}, b"<html>Welcome</html>"),
     "other JSON": (200, {"content-type": "application/json"}, b'{"hello": ["world"]}'),
     "a list": (200, {"content-type": "application/json"}, b"[]"),
@@ -43,14 +43,14 @@ STRANGE: dict[str, tuple[int, dict[str, str], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("what", STRANGE)
+@pytest.mark.parametrize("what", RESPONSES)
 @pytest.mark.parametrize("way", WAYS)
-def test_what_is_no_fitwell_server_is_told_in_a_sentence(what: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_servers_are_reported_as_incompatible(what: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "BACKOFF_SECONDS", 0.01)
-    Stranger.answer = STRANGE[what]
-    with ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as server:
+    OtherServer.answer = RESPONSES[what]
+    with ThreadingHTTPServer(("127.0.0.1", 0), OtherServer) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        ask = asking(way, f"http://127.0.0.1:{server.server_port}")
+        ask = call_with(way, f"http://127.0.0.1:{server.server_port}")
         for question in (
             lambda c: c.runs.get("r"),
             lambda c: c.runs.list(),
@@ -66,30 +66,30 @@ def test_what_is_no_fitwell_server_is_told_in_a_sentence(what: str, way: str, mo
 
 
 @pytest.mark.parametrize("address", ["localhost:8000", "ftp://x", "fit.example", "http://a\nb"])
-def test_an_address_that_is_none_is_told_before_anything_is_sent(address: str) -> None:
+def test_malformed_address_or_token_is_refused_before_anything_is_sent(address: str) -> None:
     with pytest.raises(fitwell.BadAddress, match="such as http://127"):
         fitwell.Client(address)
     with pytest.raises(fitwell.BadAddress, match="fw_"):
         fitwell.AsyncClient("http://127.0.0.1:1", "ä" + address)
 
 
-def test_a_token_from_a_file_may_end_with_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_newline_at_the_end_of_a_token_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FITWELL_TOKEN", "fw_secret\n")
     with fitwell.Client() as client:
         assert client.transport._http.headers["authorization"] == "Bearer fw_secret"
 
 
-def test_no_server_is_a_sentence_with_the_command_that_starts_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_server_is_reported_with_the_command_that_starts_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "BACKOFF_SECONDS", 0.01)
     for way in WAYS:
         with pytest.raises(fitwell.Unreachable, match="fitwell serve"):
-            asking(way, "http://127.0.0.1:1")(lambda client: client.runs.get("x"))
+            call_with(way, "http://127.0.0.1:1")(lambda client: client.runs.get("x"))
     command = [sys.executable, "-m", "fitwell.cli", "ls", "--url", "http://127.0.0.1:1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, "fitwell serve" in done.stderr, "Traceback" in done.stderr) == (4, True, False)
 
 
-def test_help_tells_the_exit_codes() -> None:
+def test_help_lists_exit_codes() -> None:
     done = subprocess.run([sys.executable, "-m", "fitwell.cli", "--help"], capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert "Exit codes" in done.stdout

@@ -14,14 +14,14 @@ import pytest
 import fitwell
 from fitwell import requests
 from fitwell.transport import AsyncTransport, Transport
-from tests.fitwell.client_modes import WAYS, Ask, asking
+from tests.fitwell.client_modes import WAYS, Ask, call_with
 from tests.fitwell.samples import RUN
 
 SPEC: dict[str, Any] = {"dataset": "digits", "model": {"kind": "linear"}, "optimizer": {"kind": "sgd", "lr": 0.1}}
 
 
 class Network(BaseHTTPRequestHandler):
-    """Answers POST only the third time; cuts every stream after two events."""
+    """A server that accepts the third POST only and cuts every stream after two events."""
 
     posts: ClassVar[list[str]] = []
     resumed: ClassVar[list[str]] = []
@@ -82,22 +82,22 @@ def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture(params=[*WAYS, "is awaited on trio"])
 def ask(request: pytest.FixtureRequest, url: str) -> Ask:
-    return asking(request.param, url)
+    return call_with(request.param, url)
 
 
-def test_a_retried_submit_carries_one_idempotency_key(ask: Ask) -> None:
+def test_retried_submit_sends_one_idempotency_key(ask: Ask) -> None:
     assert ask(lambda client: client.runs.create(**SPEC)).id == "run_1"
     assert len(Network.posts) == 3
     assert len(set(Network.posts)) == 1
 
 
-def test_a_cut_stream_is_taken_up_where_it_broke_and_tells_every_event_once(ask: Ask) -> None:
-    told = ask(lambda client: client.runs.get("run_1"), lambda run: run.stream())
-    assert [event.id for event in told] == [1, 2, 3, 4, 5, 6, 7]
+def test_cut_stream_resumes_and_yields_every_event_once(ask: Ask) -> None:
+    events = ask(lambda client: client.runs.get("run_1"), lambda run: run.stream())
+    assert [event.id for event in events] == [1, 2, 3, 4, 5, 6, 7]
     assert Network.resumed == ["0", "2", "4", "6", "7"]
 
 
-def test_a_download_is_there_whole_or_not_at_all(ask: Ask, tmp_path: Path) -> None:
+def test_download_is_atomic(ask: Ask, tmp_path: Path) -> None:
     def download(to: Path) -> Any:
         return ask(lambda client: client.runs.get("run_1"), lambda run: run.download("model.onnx", to, at="last"))
 
@@ -109,18 +109,18 @@ def test_a_download_is_there_whole_or_not_at_all(ask: Ask, tmp_path: Path) -> No
     assert [(one, one.read_bytes()) for one in tmp_path.iterdir()] == [(path, b"whole!")]
 
 
-def test_an_answer_of_a_newer_server_is_read(ask: Ask) -> None:
+def test_unknown_fields_of_a_newer_server_are_kept(ask: Ask) -> None:
     run = ask(lambda client: client.runs.get("run_1"))
     assert (run.model_dump()["a_new_field"], run.a_new_field, run["a_new_field"]) == ([1], [1], [1])
 
 
-def test_a_wait_that_takes_too_long_says_so(ask: Ask) -> None:
+def test_wait_raises_after_its_timeout(ask: Ask) -> None:
     with pytest.raises(fitwell.TimedOut):
         ask(lambda client: client.runs.get("run_1"), lambda run: run.wait(0.05))
 
 
-def test_type_checkers_know_what_either_client_answers(url: str) -> None:
-    """The types are held by mypy, which reads this file."""
+def test_methods_are_typed_for_both_clients(url: str) -> None:
+    """mypy checks the types, because it checks this file."""
     with fitwell.Client(url) as client:
         run = assert_type(client.runs.get("run_1"), fitwell.Run[Transport])
         assert assert_type(run.refresh().status, str) == "running"

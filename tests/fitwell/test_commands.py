@@ -1,4 +1,4 @@
-"""The command line by itself: what is wrong with the input is a sentence and an exit code."""
+"""The command line without a server: errors, exit codes and help."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from tests.patience import scaled
 ROOT = Path(__file__).parents[2]
 
 
-def test_every_exit_code_has_a_meaning_and_is_told_where_people_look() -> None:
-    told = (ROOT / "docs/reference/cli.md").read_text()
+def test_every_exit_code_is_documented() -> None:
+    reference = (ROOT / "docs/reference/cli.md").read_text()
     assert list(MEANINGS) == list(Exit)
     for code, (words, _) in MEANINGS.items():
         assert f"{code.value} {words}" in HELP
-        assert f"| {code.value} |" in told
-    assert [code.value for code in Exit] == list(range(7)), "never renumber what scripts rely on"
+        assert f"| {code.value} |" in reference
+    assert [code.value for code in Exit] == list(range(7)), "scripts rely on these numbers"
 
 
-def test_every_error_stands_for_an_exit_code() -> None:
-    given = {
+def test_every_error_has_an_exit_code() -> None:
+    expected = {
         Unreachable("http://x", "no"): Exit.UNREACHABLE,
         errors.Misunderstood("http://x", "no"): Exit.UNREACHABLE,
         errors.BadAddress("no"): Exit.USAGE,
@@ -49,12 +49,12 @@ def test_every_error_stands_for_an_exit_code() -> None:
         TimedOut("no"): Exit.RUN_FAILED,
         FitwellError("no"): Exit.RUN_FAILED,
     }
-    assert {error: exit_code_for(error) for error in given} == given
+    assert {error: exit_code_for(error) for error in expected} == expected
     for kind in errors.refusal_classes():
         assert exit_code_for(kind({"code": kind.code})) is Exit.REFUSED
 
 
-def test_init_writes_what_yaml_reads_with_the_line_that_editors_read(tmp_path: Path) -> None:
+def test_init_writes_valid_yaml_with_a_schema_line(tmp_path: Path) -> None:
     for arguments, name in (([], "run"), (["--study"], "study")):
         target = tmp_path / f"{name}.yaml"
         assert CliRunner().invoke(app, ["init", str(target), *arguments]).exit_code == 0
@@ -70,12 +70,12 @@ def test_init_writes_what_yaml_reads_with_the_line_that_editors_read(tmp_path: P
 
 
 def with_all(template: str) -> str:
-    """The template with everything that is commented out."""
+    """Return the template with all commented fields enabled."""
     return re.sub(r"^(\s*)# (?=[a-z_]+: |- \{)", r"\1", template.format(file="x"), flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("template", [RUN_TEMPLATE, STUDY_TEMPLATE])
-def test_what_is_commented_out_in_a_template_can_be_used(template: str) -> None:
+def test_commented_lines_of_a_template_are_valid_yaml(template: str) -> None:
     assert len(yaml.safe_load(with_all(template))) >= len(yaml.safe_load(template.format(file="x"))) + 2
 
 
@@ -89,7 +89,7 @@ def test_what_is_commented_out_in_a_template_can_be_used(template: str) -> None:
         ["submit", "absent.yaml"],
     ],
 )
-def test_wrong_input_is_a_sentence(arguments: list[str]) -> None:
+def test_invalid_input_is_reported_without_a_traceback(arguments: list[str]) -> None:
     done = CliRunner().invoke(app, [*arguments, "--url", "http://127.0.0.1:1"], input="a: 1")
     assert isinstance(done.exception, SpecFileError)
     assert str(done.exception).endswith(("5000", ".", "spec"))
@@ -99,12 +99,12 @@ def test_wrong_input_is_a_sentence(arguments: list[str]) -> None:
     "arguments",
     [["nothing"], ["ls", "--limit", "0"], ["ls", "--nothing"], ["show"], ["history", "r", "--format", "xml"]],
 )
-def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
+def test_usage_error_exits_with_2(arguments: list[str]) -> None:
     assert CliRunner().invoke(app, arguments).exit_code == Exit.USAGE
 
 
-def test_every_read_takes_json() -> None:
-    """What changes things says what it did; what serves, prints or writes files has its own form."""
+def test_every_command_that_reads_has_a_json_option() -> None:
+    """Commands that serve, print or write files have an output of their own."""
     others = {"serve", "demo", "api", "worker", "init", "download", "report", "schema", "mcp", "completion"}
     others |= {"data remove", "data fetch", "token revoke", "webhook rm"}
     commands = dict(leaves(get_command(app)))
@@ -121,7 +121,7 @@ def leaves(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{before}{name}", command
 
 
-def test_a_chart_shows_every_curve_apart_without_colours() -> None:
+def test_chart_distinguishes_curves_without_color() -> None:
     epochs, losses = list(range(1, 30)), [1 / epoch for epoch in range(1, 30)]
     series: dict[str, list[float | None]] = {"train.loss": [*losses], "val.loss": [one + 0.2 for one in losses]}
     drawn = chart(epochs, series, title="a run", width=80, height=16, color=False)
@@ -133,16 +133,16 @@ def test_a_chart_shows_every_curve_apart_without_colours() -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_a_shell_gets_its_completion(shell: str) -> None:
+def test_completion_prints_a_script_for_each_shell(shell: str) -> None:
     done = CliRunner().invoke(app, ["completion", shell])
     assert (done.exit_code, "_FITWELL_COMPLETE" in done.output) == (0, True)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("words", "wanted"), [("fitwell su", "submit"), ("fitwell submit --fa", "--fail-if"), ("fitwell data a", "add")]
+    ("words", "completion"), [("fitwell su", "submit"), ("fitwell submit --fa", "--fail-if"), ("fitwell data a", "add")]
 )
-def test_bash_completes_commands_and_options(words: str, wanted: str, tmp_path: Path) -> None:
+def test_bash_completes_commands_and_options(words: str, completion: str, tmp_path: Path) -> None:
     (tmp_path / "fitwell").write_text(f'#!/bin/sh\nexec {sys.executable} -m fitwell.cli "$@"\n')
     (tmp_path / "fitwell").chmod(0o755)
     program = f"""eval "$(fitwell completion bash)"; COMP_WORDS=({words}); COMP_CWORD={words.count(" ")}
@@ -151,4 +151,4 @@ def test_bash_completes_commands_and_options(words: str, wanted: str, tmp_path: 
     done = subprocess.run(
         ["bash", "-c", program], env=environment, capture_output=True, text=True, timeout=scaled(60), check=False
     )
-    assert wanted in done.stdout.split(), done.stderr
+    assert completion in done.stdout.split(), done.stderr

@@ -1,4 +1,4 @@
-"""The client knows what the server says: its codes, its fields, its parameters."""
+"""The client matches the server: error codes, fields and parameters."""
 
 from __future__ import annotations
 
@@ -61,18 +61,18 @@ REFUSALS = sorted({(one.code, one.status) for one in OURS})
 
 
 @pytest.mark.parametrize(("code", "status"), [one for one in REFUSALS if one[0] != "refused"])
-def test_every_problem_of_the_server_is_a_class_of_its_own_in_the_family_of_its_status(code: str, status: int) -> None:
+def test_every_error_code_of_the_server_has_a_class_in_the_family_of_its_status(code: str, status: int) -> None:
     error = errors.refusal_from(status, {"code": code, "detail": "no"})
     assert (type(error).code, error.code, error.status, error.detail) == (code, code, status, "no")
     assert isinstance(error, type(errors.refusal_from(status, {"code": "of_a_newer_server"})))
 
 
-def test_the_client_has_no_class_for_what_no_server_says() -> None:
+def test_every_error_class_has_a_code_of_the_server() -> None:
     known = {kind.code for kind in errors.refusal_classes()} - {"refused", "internal_server_error"}
     assert known <= {code for code, _ in REFUSALS}
 
 
-def test_the_tree_of_errors_is_drawn_whole() -> None:
+def test_every_error_class_is_in_the_documented_tree() -> None:
     drawn = inspect.getdoc(errors) or ""
     assert [kind.__name__ for kind in errors.refusal_classes() if kind.__name__ not in drawn] == []
 
@@ -86,15 +86,15 @@ def test_the_tree_of_errors_is_drawn_whole() -> None:
         (webhooks.EndpointChanges, EndpointBody),
     ],
 )
-def test_arguments_are_the_fields_that_the_server_takes(fields: Any, body: type[BaseModel]) -> None:
+def test_keyword_arguments_are_the_fields_of_the_request_body(fields: Any, body: type[BaseModel]) -> None:
     assert set(get_type_hints(fields)) == set(body.model_fields)
 
 
-def test_a_study_can_be_asked_all_that_the_route_takes() -> None:
+def test_comparison_options_are_the_query_parameters_of_the_endpoint() -> None:
     assert set(get_type_hints(comparison.ComparisonOptions)) == set(CompareStudyQuery.model_fields)
 
 
-SHOWN: list[tuple[type[BaseModel], type[BaseModel]]] = [
+VIEWS: list[tuple[type[BaseModel], type[BaseModel]]] = [
     (run.Run, views.RunView),
     (run_views.Event, event_views.EventView),
     (run_views.Validation, views.Validation),
@@ -120,26 +120,26 @@ SHOWN: list[tuple[type[BaseModel], type[BaseModel]]] = [
 ]
 
 
-@pytest.mark.parametrize(("known", "served"), SHOWN, ids=[known.__name__ for known, _ in SHOWN])
-def test_every_field_that_the_client_names_is_one_that_the_server_shows(
+@pytest.mark.parametrize(("known", "served"), VIEWS, ids=[known.__name__ for known, _ in VIEWS])
+def test_every_field_of_a_view_is_in_the_response_of_the_server(
     known: type[BaseModel], served: type[BaseModel]
 ) -> None:
     assert set(known.model_fields) <= set(served.model_fields)
 
 
-def test_a_run_is_typed_to_its_last_field() -> None:
+def test_run_has_every_field_of_the_response() -> None:
     assert set(views.RunView.model_fields) - set(run.Run.model_fields) == {"object", "attempt"}
 
 
-class Noted(Exception):
-    """What would have been sent first."""
+class Recorded(Exception):
+    """The first request that would have been sent."""
 
 
-class Noting:
+class RecordingTransport:
     """A transport that sends nothing."""
 
-    def run(self, plan: requests.Flow[Any]) -> Any:
-        raise Noted(getattr(next(plan), "request", None))
+    def run(self, flow: requests.Flow[Any]) -> Any:
+        raise Recorded(getattr(next(flow), "request", None))
 
 
 STUDY: dict[str, Any] = {
@@ -160,12 +160,12 @@ STUDY: dict[str, Any] = {
         lambda to: webhooks.Webhooks(to).create("https://example.org/hook"),
     ],
 )
-def test_what_makes_something_is_sent_again_with_a_key_that_the_server_takes(
+def test_request_that_creates_a_resource_is_repeatable_with_an_idempotency_key(
     make: Callable[[Any], Any], tmp_path: Path
 ) -> None:
-    with pytest.raises(Noted) as noted:
-        make(Noting())
-    (request,) = noted.value.args
+    with pytest.raises(Recorded) as recorded:
+        make(RecordingTransport())
+    (request,) = recorded.value.args
     assert request.repeatable
     assert "idempotency-key" in request.headers
     described = create_app(Settings(data_dir=tmp_path)).openapi()["paths"]

@@ -1,4 +1,4 @@
-"""Histories as tables and pictures."""
+"""Histories as data frames and charts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HISTORY = History.model_validate(
 )  # fmt: skip
 
 
-def test_a_pandas_table_has_the_same_bits_and_tells_infinity_from_what_was_not_measured() -> None:
+def test_pandas_frame_has_exact_values_and_distinguishes_infinity_from_missing() -> None:
     frame = HISTORY.to_pandas()
     assert (frame.index.name, list(frame.index)) == ("epoch", [1, 2, 3])
     assert list(frame.columns) == ["steps", "train.loss", "val.loss", "lr"]
@@ -37,7 +37,7 @@ def test_a_pandas_table_has_the_same_bits_and_tells_infinity_from_what_was_not_m
     assert math.isnan(frame["val.loss"][3])
 
 
-def test_a_polars_table_has_nulls_where_nothing_was_measured() -> None:
+def test_polars_frame_has_nulls_for_missing_values() -> None:
     frame = HISTORY.to_polars()
     assert frame.columns == ["epoch", "steps", "train.loss", "val.loss", "lr"]
     assert frame["val.loss"].to_list() == [0.5, 0.25, None]
@@ -45,7 +45,7 @@ def test_a_polars_table_has_nulls_where_nothing_was_measured() -> None:
     assert math.isnan(frame["train.loss"][1])
 
 
-def test_a_table_without_its_library_says_how_to_get_it() -> None:
+def test_missing_data_frame_library_is_reported_with_its_install_command() -> None:
     code = (
         "import sys; sys.modules['pandas'] = None\n"
         "from fitwell.history import History\n"
@@ -61,7 +61,7 @@ VALUES = st.one_of(st.none(), st.floats(allow_nan=True, width=32), st.floats(0.0
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(VALUES, VALUES), max_size=60), st.booleans(), st.text(max_size=20))
-def test_any_history_is_a_well_formed_picture_with_every_point_inside(
+def test_svg_of_any_history_is_well_formed_with_every_point_inside(
     measured: list[tuple[float | None, float | None]], log: bool, title: str
 ) -> None:
     series = {"train.loss": [one for one, _ in measured], "val.loss": [one for _, one in measured]}
@@ -76,7 +76,7 @@ def test_any_history_is_a_well_formed_picture_with_every_point_inside(
             assert 0 <= float(y) <= 320
 
 
-def test_a_picture_names_its_curves_marks_the_best_and_takes_the_colours_of_its_ground() -> None:
+def test_svg_labels_curves_marks_the_best_epoch_and_inherits_colors() -> None:
     drawn = HISTORY.to_svg(title="<&>")
     root = ET.fromstring(drawn)
     texts = [text.text for text in root.iter(f"{SVG}text")]
@@ -87,19 +87,19 @@ def test_a_picture_names_its_curves_marks_the_best_and_takes_the_colours_of_its_
     assert "http" not in drawn.replace("http://www.w3.org/2000/svg", "")
 
 
-@pytest.mark.parametrize("ground", ["#ffffff", "#111111"])
-def test_the_curves_can_be_seen_on_light_and_on_dark(ground: str) -> None:
-    """WCAG asks 3:1 of lines."""
+@pytest.mark.parametrize("background", ["#ffffff", "#111111"])
+def test_curves_have_enough_contrast_on_light_and_dark_backgrounds(background: str) -> None:
+    """WCAG requires a contrast of 3:1 for graphics."""
 
-    def luminance(colour: str) -> float:
-        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    def luminance(color: str) -> float:
+        parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
         r, g, b = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
         return 0.2126 * r + 0.7152 * g + 0.0722 * b
 
     series = {f"{name}.loss": [1.0, 0.5] for name in ("train", "val", "test")} | {"train.loss_eval": [1.0, 0.4]}
     others = {name: [1.0, 0.5] for name in ("lr", "penalty.l2", "seconds")}
-    colours = {c for one in (series, others) for c in re.findall(r"stroke=\"(#\w{6})\"", svg([1, 2], one))}
-    assert len(colours) == 6
-    for colour in colours:
-        light, dark = sorted((luminance(colour), luminance(ground)), reverse=True)
+    colors = {c for one in (series, others) for c in re.findall(r"stroke=\"(#\w{6})\"", svg([1, 2], one))}
+    assert len(colors) == 6
+    for color in colors:
+        light, dark = sorted((luminance(color), luminance(background)), reverse=True)
         assert (light + 0.05) / (dark + 0.05) >= 3

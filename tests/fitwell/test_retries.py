@@ -14,29 +14,29 @@ from fitwell.requests import Request, Send, Sleep, send
 from tests.fitwell.samples import RUN
 
 
-def said(status: int, **headers: str) -> httpx2.Response:
+def response(status: int, **headers: str) -> httpx2.Response:
     return httpx2.Response(status, headers=headers, json={"detail": "no", "code": "unavailable"})
 
 
-def steps_of(request: Request, *answers: httpx2.Response | fitwell.Unreachable) -> list[Any]:
-    """What a plan does, given these answers: the steps, and its result or refusal."""
-    plan = send(request)
-    done: list[Any] = [next(plan)]
-    waiting = list(answers)
+def execute(request: Request, *responses: httpx2.Response | fitwell.Unreachable) -> list[Any]:
+    """Return the steps of a flow that receives these responses, and its result or error."""
+    flow = send(request)
+    done: list[Any] = [next(flow)]
+    waiting = list(responses)
     try:
         while True:
-            came: Any = waiting.pop(0) if isinstance(done[-1], Send) else None
-            done.append(plan.throw(came) if isinstance(came, Exception) else plan.send(came))
+            outcome: Any = waiting.pop(0) if isinstance(done[-1], Send) else None
+            done.append(flow.throw(outcome) if isinstance(outcome, Exception) else flow.send(outcome))
     except StopIteration as end:
         return [*done, end.value]
     except fitwell.FitwellError as error:
         return [*done, error]
 
 
-@pytest.mark.parametrize("asked", ["7", "Wed, 21 Oct 2099 07:28:00 GMT"])
-def test_a_server_that_says_when_to_come_back_is_asked_then_and_not_before(asked: str) -> None:
-    done = steps_of(Request("GET", "/"), said(503, **{"retry-after": asked}), said(200))
-    if asked == "7":
+@pytest.mark.parametrize("retry_after", ["7", "Wed, 21 Oct 2099 07:28:00 GMT"])
+def test_retry_after_delays_the_retry(retry_after: str) -> None:
+    done = execute(Request("GET", "/"), response(503, **{"retry-after": retry_after}), response(200))
+    if retry_after == "7":
         assert [type(one) for one in done] == [Send, Sleep, Send, httpx2.Response]
         assert done[1].seconds == 7
     else:
@@ -44,15 +44,15 @@ def test_a_server_that_says_when_to_come_back_is_asked_then_and_not_before(asked
         assert (len(done), (done[-1].retry_after or 0) > 1e9) == (2, True)
 
 
-def test_nobody_waits_for_long_without_hearing_why() -> None:
+def test_long_retry_after_is_raised_instead_of_waited_for() -> None:
     full = httpx2.Response(429, headers={"retry-after": "6"}, json={"detail": "no room", "code": "quota_exceeded"})
-    done = steps_of(Request("POST", "/v1/runs", json={}), full, full)
+    done = execute(Request("POST", "/v1/runs", json={}), full, full)
     assert [one.seconds for one in done if isinstance(one, Sleep)] == [6]
     assert isinstance(done[-1], fitwell.errors.QuotaExceeded)
     assert done[-1].retry_after == 6
 
 
-def test_a_query_that_stands_in_the_path_is_sent() -> None:
+def test_query_in_the_path_is_sent() -> None:
     with httpx2.Client(base_url="http://server") as client:
         for request, query in (
             (Request("GET", "/v1/runs?limit=7"), b"limit=7"),
@@ -61,31 +61,31 @@ def test_a_query_that_stands_in_the_path_is_sent() -> None:
             assert client.build_request(request.method, request.path, **httpx_options(request)).url.query == query
 
 
-def test_every_pause_is_longer_than_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_delays_between_retries_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "MAX_TRIES", 7)
     monkeypatch.setattr(requests, "BACKOFF_SECONDS", 0.1)
-    done = steps_of(Request("GET", "/"), *[said(503)] * 7)
+    done = execute(Request("GET", "/"), *[response(503)] * 7)
     pauses = [one.seconds for one in done if isinstance(one, Sleep)]
     assert len(pauses) == 6
     assert pauses == sorted(pauses)
     assert isinstance(done[-1], fitwell.errors.Unavailable)
 
 
-def test_what_would_be_made_twice_is_sent_again_only_where_it_cannot_have_arrived() -> None:
+def test_unrepeatable_request_is_retried_only_if_it_cannot_have_reached_the_server() -> None:
     once = Request("POST", "/v1/tokens", json={}, repeatable=False)
     cut = fitwell.Unreachable("http://x", "cut", arrived=True)
-    absent = fitwell.Unreachable("http://x", "nobody there")
-    assert steps_of(once, cut)[-1] is cut
-    assert steps_of(once, said(502))[-1].status == 502
-    assert steps_of(once, absent, said(503), said(201))[-1].status_code == 201
-    assert steps_of(Request("POST", "/v1/runs", json={}), cut, said(502), said(201))[-1].status_code == 201
+    unreachable = fitwell.Unreachable("http://x", "connection refused")
+    assert execute(once, cut)[-1] is cut
+    assert execute(once, response(502))[-1].status == 502
+    assert execute(once, unreachable, response(503), response(201))[-1].status_code == 201
+    assert execute(Request("POST", "/v1/runs", json={}), cut, response(502), response(201))[-1].status_code == 201
 
 
-def test_who_waits_gives_a_server_the_time_to_start_again() -> None:
-    absent, done = fitwell.Unreachable("http://x", "nobody there"), httpx2.Response(200, json=RUN)
+def test_patient_request_outlasts_a_restart_of_the_server() -> None:
+    unreachable, done = fitwell.Unreachable("http://x", "connection refused"), httpx2.Response(200, json=RUN)
     for tries, patient in ((4, False), (8, True)):
         request = Request("GET", "/v1/runs/run_1", patient=patient)
-        assert steps_of(request, *[absent] * (tries - 1), done)[-1] is done
-        assert steps_of(request, *[absent] * tries)[-1] is absent
-    paused = sum(one.seconds for one in steps_of(request, *[absent] * 8) if isinstance(one, Sleep))
+        assert execute(request, *[unreachable] * (tries - 1), done)[-1] is done
+        assert execute(request, *[unreachable] * tries)[-1] is unreachable
+    paused = sum(one.seconds for one in execute(request, *[unreachable] * 8) if isinstance(one, Sleep))
     assert paused > 15

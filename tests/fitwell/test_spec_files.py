@@ -1,4 +1,4 @@
-"""Spec files and changes to them."""
+"""Spec files, and changes to specs from the command line."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import pytest
 from fitwell.spec_files import SpecFileError, apply_changes, load
 
 SPEC: dict[str, Any] = {"dataset": {"kind": "digits"}, "optimizer": {"kind": "sgd", "lr": 1e-05}}
-WRITTEN = {
+SAME_SPECS = {
     "spec.yaml": "dataset: {kind: digits}\noptimizer: {kind: sgd, lr: 1.0e-05}\n",
     "spec.toml": '[dataset]\nkind = "digits"\n[optimizer]\nkind = "sgd"\nlr = 1e-05\n',
     "spec.json": '{"dataset": {"kind": "digits"}, "optimizer": {"kind": "sgd", "lr": 1e-05}}',
 }
 
 
-@pytest.mark.parametrize("name", sorted(WRITTEN))
-def test_yaml_toml_and_json_are_the_same_spec(name: str, tmp_path: Path) -> None:
-    (tmp_path / name).write_text(WRITTEN[name])
+@pytest.mark.parametrize("name", sorted(SAME_SPECS))
+def test_yaml_toml_and_json_give_the_same_spec(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(SAME_SPECS[name])
     assert load(str(tmp_path / name)) == SPEC
 
 
 @pytest.mark.parametrize(
     ("text", "number"), [("1e-3", 1e-3), ("1E6", 1e6), ("-2.e+1", -20.0), (".5e1", 5.0), ("1e", "1e"), ("e3", "e3")]
 )
-def test_a_number_is_one_however_it_is_written(text: str, number: object, tmp_path: Path) -> None:
+def test_scientific_notation_is_a_number(text: str, number: object, tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text(f"lr: {text}")
     spec: dict[str, Any] = {}
     apply_changes(spec, [f"lr={text}"])
@@ -35,7 +35,7 @@ def test_a_number_is_one_however_it_is_written(text: str, number: object, tmp_pa
 
 
 @pytest.mark.parametrize("text", ["{", "- a\n- b\n", "just words", "\x00"])
-def test_what_is_no_spec_is_refused_in_a_sentence(text: str, tmp_path: Path) -> None:
+def test_malformed_or_missing_file_is_reported_with_its_name(text: str, tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text(text)
     with pytest.raises(SpecFileError, match=r"spec\.yaml"):
         load(str(tmp_path / "spec.yaml"))
@@ -44,7 +44,7 @@ def test_what_is_no_spec_is_refused_in_a_sentence(text: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("optimizer: {lr: .nan}", "optimizer.lr is nan; numbers must be finite"),
         ("stop: [{at: -.inf}]", "stop.0.at is -inf"),
@@ -54,25 +54,25 @@ def test_what_is_no_spec_is_refused_in_a_sentence(text: str, tmp_path: Path) -> 
         ("[" * 5000, "is malformed"),
     ],
 )
-def test_what_json_cannot_say_is_refused_where_it_stands(text: str, told: str, tmp_path: Path) -> None:
+def test_value_that_json_cannot_represent_is_refused_with_its_path(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text(text)
-    with pytest.raises(SpecFileError, match=f"{tmp_path}/spec.yaml.*{re.escape(told)}"):
+    with pytest.raises(SpecFileError, match=f"{tmp_path}/spec.yaml.*{re.escape(message)}"):
         load(str(tmp_path / "spec.yaml"))
 
 
-def test_a_number_that_is_none_is_refused_in_json_too(tmp_path: Path) -> None:
+def test_nan_in_json_is_refused(tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text('{"optimizer": {"lr": NaN}}')
     with pytest.raises(SpecFileError, match=r"optimizer\.lr is nan"):
         load(str(tmp_path / "spec.json"))
 
 
 @pytest.mark.parametrize("wrong", ["lr=.nan", "name=2024-01-01", "name=[", "name={1: 2}", "name=\x00"])
-def test_a_change_to_what_json_cannot_say_is_refused(wrong: str) -> None:
+def test_change_to_a_value_that_json_cannot_represent_is_refused(wrong: str) -> None:
     with pytest.raises(SpecFileError, match=f"--set {wrong.partition('=')[0]}: "):
         apply_changes({}, [wrong])
 
 
-def test_changes_reach_fields_and_list_items_and_make_what_is_missing() -> None:
+def test_changes_set_fields_and_list_items_and_create_mappings() -> None:
     spec: dict[str, Any] = {"regularizers": [{"kind": "dropout", "p": 0.5}]}
     apply_changes(spec, ["optimizer.lr=0.1", "regularizers.0.p=0.3", "model.hidden=[8, 8]", "name=a=b"])
     assert spec["optimizer"] == {"lr": 0.1}
@@ -82,7 +82,7 @@ def test_changes_reach_fields_and_list_items_and_make_what_is_missing() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["optimizer.lr", "regularizers.4.p=1", "regularizers.x.p=1", "name.deeper=1"])
-def test_a_change_that_leads_nowhere_is_refused(wrong: str) -> None:
+def test_change_of_a_missing_path_is_refused(wrong: str) -> None:
     with pytest.raises(SpecFileError, match="--set"):
         apply_changes({"regularizers": [{}], "name": "x"}, [wrong])
 
@@ -120,7 +120,7 @@ def test_duplicate_key_in_a_change_is_refused() -> None:
         apply_changes({}, ["model={kind: mlp, kind: cnn}"])
 
 
-def test_merge_key_may_be_overridden_and_equal_keys_may_stand_in_other_mappings(tmp_path: Path) -> None:
+def test_merged_keys_may_be_overridden(tmp_path: Path) -> None:
     text = "base: &b {lr: 1}\nchild: &c\n  <<: *b\n  lr: 2\ngrandchild: {<<: *c, lr: 3}\nlast: {<<: [*c, *b]}\n"
     (tmp_path / "spec.yaml").write_text(text)
     spec = load(str(tmp_path / "spec.yaml"))

@@ -12,19 +12,19 @@ from fitwell.requests import OpenStream, Sleep, Yield
 from tests.fitwell.samples import RUN
 
 
-def course(plan: Any, *came: Any) -> list[Any]:
-    """What a plan does, given what comes of its steps one after the other; a pause has no outcome."""
-    waiting, done = list(came), [next(plan)]
+def execute(flow: Any, *outcomes: Any) -> list[Any]:
+    """Return the steps of a flow that receives these outcomes in turn; sleeping has no outcome."""
+    waiting, done = list(outcomes), [next(flow)]
     try:
         while True:
             one: Any = None if isinstance(done[-1], Sleep | Yield) else waiting.pop(0)
-            done.append(plan.throw(one) if isinstance(one, Exception) else plan.send(one))
+            done.append(flow.throw(one) if isinstance(one, Exception) else flow.send(one))
     except StopIteration:
         assert not waiting
         return done
 
 
-def test_what_happened_between_a_cut_and_the_end_is_told_too() -> None:
+def test_events_between_a_cut_and_the_end_are_yielded() -> None:
     cut = fitwell.Unreachable("http://x", "cut", arrived=True)
     stream = httpx2.Response(200, headers={"content-type": "text/event-stream"})
     over = httpx2.Response(200, json={"terminal": True})
@@ -33,13 +33,13 @@ def test_what_happened_between_a_cut_and_the_end_is_told_too() -> None:
         event = {"id": number, "type": "epoch", "run_id": "run_1", "at": "", "data": {}}
         return httpx2.ServerSentEvent(event="epoch", data=json.dumps(event), id=str(number))
 
-    followed = fitwell.Run.of(Handing(), RUN).stream()
-    done = course(followed, stream, message(1), cut, over, stream, message(2), message(3), None)
+    followed = fitwell.Run.of(FlowTransport(), RUN).stream()
+    done = execute(followed, stream, message(1), cut, over, stream, message(2), message(3), None)
     assert [one.item.id for one in done if isinstance(one, Yield)] == [1, 2, 3]
     assert [one.request.headers["last-event-id"] for one in done if isinstance(one, OpenStream)] == ["0", "1"]
 
 
-def test_a_study_is_followed_to_its_last_event_and_no_further() -> None:
+def test_stream_of_a_study_ends_with_its_last_event() -> None:
     cut = fitwell.Unreachable("http://x", "cut", arrived=True)
     stream = httpx2.Response(200, headers={"content-type": "text/event-stream"})
     going_on, over = (httpx2.Response(200, json={"terminal": terminal}) for terminal in (False, True))
@@ -55,22 +55,22 @@ def test_a_study_is_followed_to_its_last_event_and_no_further() -> None:
     one, other = message(8, "run_1", "run.succeeded"), message(10, "run_2", "run.failed")
     strange = message(9, "run_3", "run.failed")
     for between in ((), (cut, over, stream), (cut, going_on, stream)):
-        done = course(STUDY.stream(), *begun, stream, one, strange, *between, other, over)
+        done = execute(STUDY.stream(), *begun, stream, one, strange, *between, other, over)
         assert [step.item.id for step in done if isinstance(step, Yield)] == [8, 10]
-    # The last event has come; whether that is all cannot be asked at once.
-    done = course(STUDY.stream(), *begun, stream, one, other, cut, *[cut] * 7, over)
+    # The connection is cut after the last event, so the state of the study is unknown at first.
+    done = execute(STUDY.stream(), *begun, stream, one, other, cut, *[cut] * 7, over)
     assert [step.item.id for step in done if isinstance(step, Yield)] == [8, 10]
 
 
-class Handing:
-    """A transport that hands over the plan."""
+class FlowTransport:
+    """A transport that returns the flow itself."""
 
-    def items(self, plan: Any) -> Any:
-        return plan
+    def items(self, flow: Any) -> Any:
+        return flow
 
 
 STUDY: Any = fitwell.Study.of(
-    Handing(),
+    FlowTransport(),
     {
         "id": "study_1", "name": None, "status": "running", "terminal": False, "metric": "val.loss", "at": "last",
         "baseline": "plain", "looks": 1, "seeds": [0], "arms": [], "created_at": "",

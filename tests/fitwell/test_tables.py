@@ -1,4 +1,4 @@
-"""Comparisons in a terminal: what the tables and the sentence say."""
+"""Comparisons in a terminal: the tables and the sentence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fitwell.terminal.run_progress import progress_bar
 from fitwell.terminal.tables import choice_table, comparison_table, pairs_table, verdict_sentence
 
 GRID = ("plain [optimizer.lr=0.1]", "plain [optimizer.lr=0.2]", "[bold]x [optimizer.lr=0.1]")
-"""Arms are named so by a grid; a terminal's markup looks alike."""
+"""Names of arms in a grid; their brackets look like markup of the terminal."""
 
 
 def pair(arm: str, baseline: str, **changes: Any) -> dict[str, Any]:
@@ -23,9 +23,9 @@ def pair(arm: str, baseline: str, **changes: Any) -> dict[str, Any]:
 
 def comparison(*pairs: dict[str, Any], baseline: str | None = None) -> Comparison:
     arms = [{"id": arm, "n": 6, "mean": 0.5, "std": 0.1, "ci": None, "diverged": 0} for arm in GRID]
-    told = {"study_id": "study_0", "metric": "val.loss", "at": "last", "direction": "lower_is_better", "looks": 1}
-    told |= {"exploratory": False, "complete": True, "alpha": 0.05, "min_seeds_possible": 6, "curves": {}}
-    return Comparison.model_validate({**told, "baseline": baseline, "arms": arms, "pairs": list(pairs)})
+    fields = {"study_id": "study_0", "metric": "val.loss", "at": "last", "direction": "lower_is_better", "looks": 1}
+    fields |= {"exploratory": False, "complete": True, "alpha": 0.05, "min_seeds_possible": 6, "curves": {}}
+    return Comparison.model_validate({**fields, "baseline": baseline, "arms": arms, "pairs": list(pairs)})
 
 
 def printed(table: Table) -> str:
@@ -34,39 +34,39 @@ def printed(table: Table) -> str:
     return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
 
-def test_arms_of_a_grid_keep_their_values_in_every_table() -> None:
-    found = comparison(*(pair(arm, GRID[0]) for arm in GRID[1:]), baseline=GRID[0])
+def test_brackets_in_arm_names_are_printed_in_every_table() -> None:
+    compared = comparison(*(pair(arm, GRID[0]) for arm in GRID[1:]), baseline=GRID[0])
     candidate = {"mean": 0.5, "std": 0.1, "standard_error": 0.01, "within_one_standard_error": True}
     arms = [{"arm": arm, **candidate, "diverged": 0, "unfinished": 0} for arm in GRID]
-    told: dict[str, Any] = {"study_id": "study_0", "rule": "best", "metric": "val.loss", "at": "last", "folds": None}
-    told |= {"optimistic": False, "complete": True, "best": GRID[0], "chosen": GRID[0], "threshold": None}
-    told |= {"within_one_standard_error": 1, "explanation": "", "arms": arms, "chosen_spec": {}}
-    for table in (comparison_table(found, {}), pairs_table(found), choice_table(Choice.model_validate(told))):
+    choice: dict[str, Any] = {"study_id": "study_0", "rule": "best", "metric": "val.loss", "at": "last", "folds": None}
+    choice |= {"optimistic": False, "complete": True, "best": GRID[0], "chosen": GRID[0], "threshold": None}
+    choice |= {"within_one_standard_error": 1, "explanation": "", "arms": arms, "chosen_spec": {}}
+    for table in (comparison_table(compared, {}), pairs_table(compared), choice_table(Choice.model_validate(choice))):
         assert all(arm in printed(table) for arm in GRID)
-    assert f"{GRID[0]}, paired" in printed(comparison_table(found, {}))
+    assert f"{GRID[0]}, paired" in printed(comparison_table(compared, {}))
 
 
-def test_all_pairs_are_told_each_with_its_other_arm() -> None:
+def test_sentence_names_both_arms_of_every_pair() -> None:
     undecided = pair("c", "b", verdict="undecided", p_adjusted=0.5)
-    found = comparison(pair("b", "a"), pair("c", "a", verdict="worse", mean_difference=0.2), undecided)
-    assert "b better than a; c worse than a; c undecided against b." in verdict_sentence(found)
-    assert all(word in printed(pairs_table(found)) for word in ("-0.1000", "+0.2000", "0.030", "0.500", "worse"))
-    assert "verdict" not in printed(comparison_table(found, {}))
+    compared = comparison(pair("b", "a"), pair("c", "a", verdict="worse", mean_difference=0.2), undecided)
+    assert "b better than a; c worse than a; c undecided against b." in verdict_sentence(compared)
+    assert all(word in printed(pairs_table(compared)) for word in ("-0.1000", "+0.2000", "0.030", "0.500", "worse"))
+    assert "verdict" not in printed(comparison_table(compared, {}))
 
 
-def test_a_sentence_says_how_many_pairs_are_gone() -> None:
+def test_sentence_counts_seeds_without_a_pair() -> None:
     lost = " 2 seeds without a pair"
     assert lost in verdict_sentence(comparison(pair("b", "a", missing=2), pair("c", "a", missing=1), baseline="a"))
     assert "without a pair" not in verdict_sentence(comparison(pair("b", "a"), baseline="a"))
 
 
-def test_a_sentence_says_that_runs_are_still_to_come() -> None:
-    found = comparison(pair("b", "a"), baseline="a")
-    assert verdict_sentence(found.model_copy(update={"complete": False})).endswith(" Not all runs have ended.")
-    assert "ended" not in verdict_sentence(found)
+def test_sentence_mentions_unfinished_runs() -> None:
+    compared = comparison(pair("b", "a"), baseline="a")
+    assert verdict_sentence(compared.model_copy(update={"complete": False})).endswith(" Not all runs have ended.")
+    assert "ended" not in verdict_sentence(compared)
 
 
-def test_a_name_with_brackets_is_shown_while_a_run_is_followed() -> None:
+def test_progress_bar_prints_brackets_in_names() -> None:
     progress = progress_bar()
     progress.add_task("[red]mine[/nope]", total=1, losses="")
     assert str(progress.columns[0].render(progress.tasks[0])) == "[red]mine[/nope]"  # type: ignore[union-attr]
