@@ -84,8 +84,7 @@ class Refused(FitwellError):
         self.detail: str = problem.get("detail", "")
         self.request_id: str = problem.get("request_id", "")
         self.errors: list[dict[str, Any]] = problem.get("errors", [])
-        self.retry_after: float | None = problem.get("retry_after")
-        """Seconds until the request may be repeated; None if the server did not say."""
+        self.retry_after: float | None = problem.get("retry_after")  # seconds
         in_detail = len(self.errors) == 1 and self.errors[0]["message"] in self.detail
         super().__init__("\n".join([self.detail or self.code, *([] if in_detail else self.lines())]))
 
@@ -283,13 +282,8 @@ class StorageFull(ServerError, code="storage_full"):
 
 
 FAMILIES: dict[int, type[Refused]] = {
-    401: NotAuthenticated,
-    403: NotAllowed,
-    404: NotFound,
-    409: Conflict,
-    410: Gone,
-    429: TooMany,
-}
+    401: NotAuthenticated, 403: NotAllowed, 404: NotFound, 409: Conflict, 410: Gone, 429: TooMany,
+}  # fmt: skip
 
 
 def refusal_classes(root: type[Refused] = Refused) -> Iterator[type[Refused]]:
@@ -301,7 +295,6 @@ def refusal_classes(root: type[Refused] = Refused) -> Iterator[type[Refused]]:
 
 def refusal_from(status: int, problem: dict[str, Any]) -> Refused:
     """Return the error for a problem."""
-    problem = {"status": status, **problem}
     by_code = {kind.code: kind for kind in refusal_classes() if kind is not Refused}
     family = FAMILIES.get(status, ServerError if status >= 500 else BadRequest)
-    return by_code.get(problem.get("code", ""), family)(problem)
+    return by_code.get(problem.get("code", ""), family)({"status": status, **problem})

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, TypeAlias, Unpack, cast
 
 import httpx2
-from pydantic import PrivateAttr
 
 from fitwell import notebook
 from fitwell.errors import RunFailed, TimedOut
@@ -28,64 +27,25 @@ from fitwell.requests import (
     target_file,
 )
 from fitwell.run_views import (
-    Best,
     Confusion,
-    Determinism,
-    Device,
     Diagnosis,
     Event,
-    Failure,
     LogLine,
     Predictions,
-    Progress,
     RunChanges,
-    Stack,
+    RunSnapshot,
     Verification,
     Weights,
     parse_event,
 )
-from fitwell.sync_async import LiveView, TransportT, call, iterator, remote_property
+from fitwell.sync_async import TransportT, call, iterator, remote_property
 from fitwell.transport import AsyncTransport
 
 LONG_POLL_SECONDS = 30
 
 
-class Run(LiveView[TransportT]):
+class Run(RunSnapshot[TransportT]):
     """A snapshot of a training run; ``refresh`` fetches it again. Notebooks display its curves."""
-
-    id: str
-    owner: str | None = None
-    status: str
-    terminal: bool
-    name: str | None
-    labels: dict[str, str]
-    priority: int = 0
-    max_seconds: float | None = None
-    spec: dict[str, Any]
-    spec_hash: str
-    reused_from: str | None
-    extends: str | None = None
-    verifies: str | None = None
-    study_id: str | None = None
-    arm: str | None = None
-    seed: int
-    device: Device | None = None
-    stack: Stack | None = None
-    determinism: Determinism | None = None
-    progress: Progress
-    best: Best | None
-    last: dict[str, float | None]
-    error: Failure | None
-    waiting_reason: str | None
-    created_at: str
-    started_at: str | None = None
-    finished_at: str | None
-    _etag: str = PrivateAttr(default="")
-
-    @property
-    def path(self) -> str:
-        """The path of the run on the server."""
-        return api_path("runs", self.id)
 
     @remote_property
     def history(self) -> Flow[History]:

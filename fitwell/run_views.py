@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any, TypedDict
 
 import httpx2
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
-from fitwell.sync_async import View
+from fitwell.requests import api_path
+from fitwell.sync_async import LiveView, TransportT, View
 
 
 class RunChanges(TypedDict, total=False):
@@ -195,3 +196,41 @@ class Weights(View):
     run_id: str
     epoch: int
     parameters: list[Parameter]
+
+
+class RunSnapshot(LiveView[TransportT]):
+    """A training run as it was when it was fetched: its fields."""
+
+    id: str
+    owner: str | None = None
+    status: str
+    terminal: bool
+    name: str | None
+    labels: dict[str, str]
+    priority: int = 0
+    max_seconds: float | None = None
+    spec: dict[str, Any]
+    spec_hash: str
+    reused_from: str | None
+    extends: str | None = None
+    verifies: str | None = None
+    study_id: str | None = None
+    arm: str | None = None
+    seed: int
+    device: Device | None = None
+    stack: Stack | None = None
+    determinism: Determinism | None = None
+    progress: Progress
+    best: Best | None
+    last: dict[str, float | None]
+    error: Failure | None
+    waiting_reason: str | None
+    created_at: str
+    started_at: str | None = None
+    finished_at: str | None
+    _etag: str = PrivateAttr(default="")
+
+    @property
+    def path(self) -> str:
+        """The path of the run on the server."""
+        return api_path("runs", self.id)

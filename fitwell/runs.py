@@ -43,7 +43,7 @@ class RunFields(TypedDict, total=False):
 
 
 class Runs(Resource[TransportT]):
-    """The runs of a server."""
+    """The collection of runs."""
 
     @call
     def create(self, *, reuse: bool = True, **body: Unpack[RunFields]) -> Flow[Run[TransportT]]:

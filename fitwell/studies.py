@@ -41,7 +41,7 @@ class Preview(View):
 
 
 class Studies(Resource[TransportT]):
-    """The studies of a server."""
+    """The collection of studies."""
 
     @call
     def create(self, *, reuse: bool = True, **body: Unpack[StudyFields]) -> Flow[Study[TransportT]]:

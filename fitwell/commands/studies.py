@@ -83,7 +83,7 @@ def seeds(
     url: URL = None,
     as_json: JSON = False,
 ) -> None:
-    """Train every arm with more seeds. After results are visible, this is an interim analysis and lowers the power."""
+    """Train every arm with more seeds. After a comparison, this counts as an interim analysis and lowers alpha."""
     with Client(url) as client:
         study = client.studies.get(study_id).add_seeds(more)
     typer.echo(study.model_dump_json() if as_json else f"{study.id}: {len(study.seeds)} seeds, analysis {study.looks}")
