@@ -1,7 +1,7 @@
-"""The service's processes.
+"""The service's commands.
 
-python -P -m service               serve the API until told to stop
-python -P -m service token BODY    make a token in the database, as POST /v1/tokens does: for whoever has no admin's
+python -P -m service               serve the API until the process is stopped
+python -P -m service token BODY    create a token in the database, as POST /v1/tokens does: for the first admin
 python -P -m service backup PATH   copy the data directory while it is in use
 """
 
@@ -32,10 +32,10 @@ GRACE_SECONDS = 3
 
 
 class Server(uvicorn.Server):
-    """Says when it is ready, and lets waiting clients go before it ends."""
+    """A server that prints when it is ready, and ends streams before it stops."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to serve."""
+        """Start to serve."""
         await super().startup(sockets)
         for listening in sockets or ():
             host, port, *_ = listening.getsockname()
@@ -48,10 +48,10 @@ class Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket bound to the address.
+    """Return a socket that is bound to the address.
 
     Raises:
-        OSError: the address is in use or not this machine's.
+        OSError: The address is in use, or not one of this machine.
     """
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     bound = socket.socket(family, kind, protocol)
@@ -61,20 +61,20 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def main() -> int:
-    """Do what the command line says; the exit code."""
+    """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m service")
     verbs = parser.add_subparsers(dest="verb")
-    making = verbs.add_parser("token", help="make a token and print it as JSON")
-    making.add_argument("body", help="the body of POST /v1/tokens")
-    copying = verbs.add_parser("backup", help="copy the data directory while it is in use")
-    copying.add_argument("path", help="where to; there must be nothing yet")
-    given = parser.parse_args()
+    token = verbs.add_parser("token", help="create a token and print it as JSON")
+    token.add_argument("body", help="the body of POST /v1/tokens")
+    backup = verbs.add_parser("backup", help="copy the data directory while it is in use")
+    backup.add_argument("path", help="the directory to create")
+    arguments = parser.parse_args()
     try:
         settings = load()
         logs.set_up(settings.log_level, settings.log_format)
-        if given.verb == "backup":
-            return _back_up(settings, Path(given.path))
-        return _serve(settings) if given.verb is None else _make_token(settings, given.body)
+        if arguments.verb == "backup":
+            return _back_up(settings, Path(arguments.path))
+        return _serve(settings) if arguments.verb is None else _create_token(settings, arguments.body)
     except (Refusal, SettingsError, StoreError) as error:
         print(f"fitwell: {error}", file=sys.stderr)  # noqa: T201
         return FAILED
@@ -85,13 +85,13 @@ def _serve(settings: Settings) -> int:
         bound = listen(settings.host, settings.port)
     except OSError as error:
         print(  # noqa: T201
-            f"fitwell: {settings.host}:{settings.port} cannot be listened on ({error.strerror}). "
-            "Another program may have it; choose another with --port.",
+            f"fitwell: cannot listen on {settings.host}:{settings.port} ({error.strerror}). "
+            "Another program may use the port; choose another one with --port.",
             file=sys.stderr,
         )
         return FAILED
     app = create_app(settings, address=bound.getsockname()[0])
-    _show_first_token(app.state.services[Tokens])
+    _print_first_token(app.state.services[Tokens])
     config = uvicorn.Config(
         app,
         http=BoundedHeads,
@@ -99,38 +99,38 @@ def _serve(settings: Settings) -> int:
         access_log=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
         server_header=False,
-        proxy_headers=False,  # nobody's word is taken for where a request came from
+        proxy_headers=False,  # clients could forge their address
     )
     Server(config).run([bound])
     return 0
 
 
-def _show_first_token(tokens: Tokens) -> None:
-    """Print an admin's token where tokens are needed and there is none."""
-    made = tokens.first_admin()
-    if made is not None:
-        told = (
-            "fitwell: this server answers to nobody without a token. The first admin token, shown only this once:",
-            f"    {made[1]}",
-            "Send it as the header Authorization: Bearer fw_…; the fitwell command takes it from FITWELL_TOKEN.",
-            "The dashboard, which a browser shows here, asks for it.",
-            "Tokens for others: fitwell token create --owner NAME --name WHERE --scope write",
+def _print_first_token(tokens: Tokens) -> None:
+    """Create and print an admin's token if tokens are required and none exists."""
+    first = tokens.first_admin()
+    if first is not None:
+        lines = (
+            "fitwell: this server requires a token. The first admin token, which is not shown again:",
+            f"    {first[1]}",
+            "Send it as the header Authorization: Bearer fw_…; the fitwell command reads it from FITWELL_TOKEN.",
+            "The dashboard asks for it when you sign in.",
+            "Create tokens for others with: fitwell token create --owner NAME --name WHERE --scope write",
         )
-        print("\n".join(told), flush=True)  # noqa: T201
+        print("\n".join(lines), flush=True)  # noqa: T201
 
 
-def _make_token(settings: Settings, body: str) -> int:
-    """Make a token, as whoever holds the database may."""
+def _create_token(settings: Settings, body: str) -> int:
+    """Create a token with the rights of a local admin."""
     new = parse(TokenBody, body.encode()).new_token()
     engine = open_engine(settings)
     migrate(engine)
-    made = Tokens(engine, settings, exposed=False).create(new)
-    print(NewTokenView.with_secret(*made).model_dump_json())  # noqa: T201
+    token, secret = Tokens(engine, settings, exposed=False).create(new)
+    print(NewTokenView.with_secret(token, secret).model_dump_json())  # noqa: T201
     return 0
 
 
 def _back_up(settings: Settings, path: Path) -> int:
-    """Copy the data directory, and tell what was copied."""
+    """Copy the data directory, and print a summary."""
     print(json.dumps(asdict(back_up(settings, path))))  # noqa: T201
     return 0
 

@@ -16,33 +16,33 @@ from worker.spec.families.dataset import Task
 class DatasetView(BaseModel):
     """Data that runs can be trained on."""
 
-    id: str = Field(description="Of an upload, `dataset_` and the SHA-256 of its content; else the kind.")
+    id: str = Field(description="Uploads: `dataset_` and the SHA-256 of the content; built-in datasets: the kind.")
     object: Literal["dataset"] = "dataset"
     source: Literal["built_in", "uploaded"]
-    owner: str | None = Field(description="Who brought an upload first; null where that is nobody else's to know.")
+    owner: str | None = Field(description="Who uploaded the data first; null if the caller may not see it.")
     name: str | None
     task: Task
-    shape: list[int] = Field(description="Of a row: (columns), (height, width) or (planes, height, width).")
+    shape: list[int] = Field(description="Shape of a row: (columns), (height, width) or (planes, height, width).")
     classes: list[str]
-    rows_train: int = Field(description="Validation included.")
+    rows_train: int = Field(description="Including validation rows.")
     rows_test: int
     order: Literal["random", "time"] = Field(
-        description="How rows are held out: at random, or the last ones, since they follow each other in time."
+        description="How rows are held out: at random, or the last rows of a time series."
     )
-    sha256: str = Field(description="`sha256:…` of the content, or of the recipe that makes it.")
+    sha256: str = Field(description="`sha256:…` of the content, or of the recipe that generates it.")
     bytes: int | None
-    format: Format | None = Field(description="Of the file that was uploaded.")
-    notes: list[str] = Field(description="What was found out, as nobody said it.")
-    missing: str | None = Field(description="What brings the rows to this machine, where they are not there.")
-    spec: dict[str, Any] = Field(description="The `dataset` of a run's body.")
+    format: Format | None = Field(description="Format of the uploaded file.")
+    notes: list[str] = Field(description="Choices that the server made because the upload did not specify them.")
+    missing: str | None = Field(description="The command that downloads the rows, if they are missing on this machine.")
+    spec: dict[str, Any] = Field(description="The `dataset` field for a run's body.")
     created_at: str | None
 
     @classmethod
     def of(cls, dataset: Dataset) -> DatasetView:
-        """The dataset as it is shown."""
-        same = ("id", "source", "owner", "name", "task", "rows_train", "rows_test", "order", "bytes", "format")
+        """Return the view of a dataset."""
+        names = ("id", "source", "owner", "name", "task", "rows_train", "rows_test", "order", "bytes", "format")
         return cls(
-            **{name: getattr(dataset, name) for name in same},
+            **{name: getattr(dataset, name) for name in names},
             missing=dataset.missing,
             shape=list(dataset.shape),
             classes=list(dataset.classes),
@@ -63,13 +63,13 @@ class DatasetList(BaseModel):
 
     @classmethod
     def of(cls, page: DatasetPage) -> DatasetList:
-        """The page as it is shown."""
+        """Return the view of a page."""
         data = [DatasetView.of(dataset) for dataset in page.datasets]
         return cls(data=data, has_more=page.has_more, next_cursor=page.next_cursor)
 
 
 class ClassCount(BaseModel):
-    """How many rows a class has."""
+    """Numbers of rows of a class."""
 
     name: str
     rows_train: int
@@ -77,14 +77,14 @@ class ClassCount(BaseModel):
 
 
 class RowView(BaseModel):
-    """A row of a table, as it is stored."""
+    """A stored row of a table."""
 
     x: list[float]
     y: str | float
 
 
 class FeatureView(BaseModel):
-    """What a column holds in the training part."""
+    """Statistics of a column over the training rows."""
 
     name: str
     min: float
@@ -94,26 +94,26 @@ class FeatureView(BaseModel):
 
 
 class PixelView(BaseModel):
-    """Of all pixels of the training part, black being 0 and white 1; `dataset.normalize` takes them as they are."""
+    """Statistics of all training pixels, with black 0 and white 1; use them for `dataset.normalize`."""
 
     mean: float
     std: float
 
 
 class DatasetPreview(BaseModel):
-    """What a dataset looks like: of a table the first rows and columns, of images some of each class."""
+    """A preview of a dataset: the first rows and columns of a table, or some images of each class."""
 
     object: Literal["dataset_preview"] = "dataset_preview"
     dataset_id: str
-    columns: list[str] | None = Field(description="All of them, in order; text became one for each value.")
+    columns: list[str] | None = Field(description="All columns in order; a text column became one column per value.")
     target: str | None
     class_counts: list[ClassCount] | None
-    rows: list[RowView] | None = Field(description="The first of the training part, at most 100 columns of them.")
-    features: list[FeatureView] | None = Field(description="At most the first 100.")
+    rows: list[RowView] | None = Field(description="The first training rows, with at most 100 columns.")
+    features: list[FeatureView] | None = Field(description="At most the first 100 columns.")
     pixels: PixelView | None
-    picture: str | None = Field(description="A PNG as a `data:` address.")
+    picture: str | None = Field(description="A PNG as a `data:` URL.")
 
     @classmethod
     def of(cls, preview: Preview) -> DatasetPreview:
-        """The preview as it is shown."""
+        """Return the view of a preview."""
         return cls(dataset_id=preview.dataset_id, **preview.shown)

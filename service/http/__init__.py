@@ -1,1 +1,1 @@
-"""What all routes share: authentication, bodies, idempotency, problems, conditional requests."""
+"""Shared HTTP code: authentication, bodies, parameters, idempotency, problems, conditional requests."""

@@ -1,4 +1,4 @@
-"""Bodies as they arrive: piece by piece, each of which comes soon after the one before."""
+"""Bodies as they arrive, with a time limit between two pieces."""
 
 from __future__ import annotations
 
@@ -10,26 +10,25 @@ from starlette.requests import ClientDisconnect
 
 from service.errors import BadRequest
 
-SILENT_SECONDS = 30.0
-"""How long a body may stop arriving."""
+MAX_SILENCE_SECONDS = 30.0
 
 
 async def pieces(request: Request) -> AsyncIterator[bytes]:
-    """The body.
+    """Yield the body piece by piece.
 
     Raises:
-        BadRequest: it broke off, or stopped arriving.
+        BadRequest: The client disconnected or stopped sending.
     """
     stream = aiter(request.stream())
     while True:
         try:
-            async with asyncio.timeout(SILENT_SECONDS):
+            async with asyncio.timeout(MAX_SILENCE_SECONDS):
                 piece = await anext(stream)
         except StopAsyncIteration:
             return
         except TimeoutError as error:
-            message = f"Nothing more of the body came for {SILENT_SECONDS:g} s; nothing was kept."
+            message = f"The body stopped arriving for {MAX_SILENCE_SECONDS:g} s; nothing was stored."
             raise BadRequest(message, headers={"connection": "close"}) from error
         except ClientDisconnect as error:
-            raise BadRequest("The body broke off; nothing was kept.") from error
+            raise BadRequest("The body is incomplete; nothing was stored.") from error
         yield piece

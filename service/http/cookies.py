@@ -1,4 +1,4 @@
-"""The cookie that a signed-in browser sends instead of a header: its names, and when it counts."""
+"""The cookie of a signed-in browser: its names, and when it counts."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from starlette.datastructures import Headers
 
 PLAIN = "fitwell_token"
 SECURE = "__Host-fitwell_token"
-"""Over TLS: the prefix makes browsers refuse one that was set without it, or by a neighbouring host."""
+"""Over TLS: with this prefix, browsers refuse a cookie that was set without TLS or by a neighboring host."""
 
 
 def secret_in(headers: Headers) -> str | None:
-    """The secret in the cookie, the secure one first; None where there is none."""
+    """Return the secret in the cookie, the secure one first; None if the request has no such cookie."""
     jar = SimpleCookie()
     try:
         jar.load("; ".join(headers.getlist("cookie")))
@@ -22,8 +22,9 @@ def secret_in(headers: Headers) -> str | None:
 
 
 def is_own_page(headers: Headers) -> bool:
-    """Whether a browser says that a page of this server sent the request; the edge has refused those of other sites.
+    """Return whether the browser says that a page of this server sent the request.
 
-    A cookie comes by itself, so what changes something needs this word besides: silence is not enough.
+    Browsers send cookies on their own, so a change needs this statement as well: silence is not enough. The auth
+    middleware has refused other origins before.
     """
     return headers.get("sec-fetch-site") == "same-origin" or "origin" in headers

@@ -20,14 +20,14 @@ from service.settings import Settings
 MAX_WAIT_SECONDS = 60.0
 
 
-class CallerScoped(Protocol):
+class ScopedService(Protocol):
     """A service that can be limited to one caller."""
 
     def on_behalf_of(self, caller: Caller) -> Self:
         """Return the same service, limited to what ``caller`` may see and change."""
 
 
-S = TypeVar("S", bound=CallerScoped)
+S = TypeVar("S", bound=ScopedService)
 
 
 def scoped_to_caller(service: type[S]) -> Callable[[Request], Awaitable[S]]:

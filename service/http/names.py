@@ -1,4 +1,4 @@
-"""What people call things: any text that neither terminals nor logs would obey."""
+"""Names for display: any text without control characters, which terminals and logs would interpret."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, StringConstraints
 
 PLAIN = r"^[^\x00-\x1f\x7f-\x9f]*$"
-NO_CONTROLS = "A name has no characters that control, such as tabs and line ends."
+NO_CONTROLS = "A name cannot contain control characters, such as tabs and line breaks."
 Name = Annotated[str, StringConstraints(max_length=256, pattern=PLAIN)]
 
 
@@ -18,5 +18,5 @@ def _plain(text: str) -> str:
     return text
 
 
-# A pattern of keys would be the schema's patternProperties, of which generators of clients make anything at all.
+# A validator, not a pattern: a pattern of keys becomes patternProperties, which client generators do not support.
 Label = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(_plain)]

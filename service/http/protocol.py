@@ -1,7 +1,7 @@
-"""HTTP as uvicorn reads it, but for what has no end, before anybody is asked for a token.
+"""uvicorn's HTTP protocol with limits that apply before authentication.
 
-Heads without an end it would collect in memory; connections on which no request comes are open files, until there can
-be no more.
+uvicorn itself would buffer a request head of any length, and keep connections without a request open until the process
+has no file descriptors left.
 """
 
 from __future__ import annotations
@@ -11,66 +11,67 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-MOST_HEAD_BYTES = 64 * 2**10
+MAX_HEAD_BYTES = 64 * 2**10
 HEAD_SECONDS = 30.0
-"""How long a connection may be open, or go on after an answer, without a whole head of a request."""
+"""How long a connection may be open, or stay open after a response, without a complete request head."""
 REFUSAL = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
 class BoundedHeads(HttpToolsProtocol):
-    """Ends a connection that sends more than ``MOST_HEAD_BYTES`` without a request beginning or a body going on.
+    """Closes connections with long or late request heads.
 
-    Headers, trailers and whatever else is no body are bounded so, in pieces or in one. What arrives in one piece with a
-    beginning or a body is not counted: that is at most what the event loop reads at once.
+    More than ``MAX_HEAD_BYTES`` without a new request or a piece of a body are refused. That bounds headers, trailers
+    and anything else outside bodies, in one piece or in many. A piece that starts a request or contains a body is not
+    counted; it is at most as large as one read of the event loop.
 
-    Ends one as well on which there has been nothing to answer for ``HEAD_SECONDS``.
+    A connection that has had nothing to serve for ``HEAD_SECONDS`` is closed as well.
     """
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self._went_on = False
-        self._collected = 0
-        self._patience: asyncio.TimerHandle | None = None
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._progressed = False
+        self._head_bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Wait for a request, but not for ever."""
+        """Start the timer for the first request."""
         super().connection_made(transport)
-        self._wait()
+        self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no longer."""
+        """Stop the timer."""
         super().connection_lost(exc)
-        self._wait_no_longer()
+        self._stop_timer()
 
-    def _wait(self) -> None:
-        """End the connection some time from now; more of what is no request does not put it off."""
-        if self._patience is None:
-            self._patience = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+    def _start_timer(self) -> None:
+        """Close the connection later; bytes that are not a whole head do not postpone it."""
+        if self._timer is None:
+            self._timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
 
-    def _wait_no_longer(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def data_received(self, data: bytes) -> None:
-        """Take what arrived."""
-        self._went_on = False
+        """Parse what arrived, and count it if it is part of a head."""
+        self._progressed = False
         super().data_received(data)
-        self._collected = 0 if self._went_on else self._collected + len(data)
-        if self._collected > MOST_HEAD_BYTES and not self.transport.is_closing():
+        self._head_bytes = 0 if self._progressed else self._head_bytes + len(data)
+        if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
             self.transport.write(REFUSAL)
             self.transport.close()
         if self.cycle is None or self.cycle.response_complete:
-            self._wait()
+            self._start_timer()
         else:
-            self._wait_no_longer()
+            self._stop_timer()
 
     def on_message_begin(self) -> None:
-        """A request begins."""
-        self._went_on = True
+        """Note that a request begins."""
+        self._progressed = True
         super().on_message_begin()
 
     def on_body(self, body: bytes) -> None:
-        """A piece of a body came."""
-        self._went_on = True
+        """Note that a piece of a body arrived."""
+        self._progressed = True
         super().on_body(body)

@@ -1,7 +1,7 @@
-"""One reader of the event log for all that wait: a long poll or a stream never holds a thread or a connection.
+"""One reader of the event log for all clients that wait: a long poll or a stream holds no thread and no connection.
 
-While anybody follows, the log is looked at every ``POLL_SECONDS``; what is new is read once and handed to whom it
-concerns. Who waits for another run is not woken.
+While there are followers, the log is read every ``POLL_SECONDS``. New events are read once and passed to the followers
+of their run and of all runs; others are not woken.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from starlette.concurrency import run_in_threadpool
 LOG = logging.getLogger("fitwell.api")
 POLL_SECONDS = 0.05
 PAGE = 1000
-MOST_UNREAD = 2000
-"""Events that are kept for a follower; one that is slower than that reads the log itself."""
+MAX_UNREAD = 2000
+"""Events that are buffered for a follower; a slower one reads the log itself."""
 
 
 class StreamEvent(NamedTuple):
-    """An event as a stream sends it, written once for all who wait for it."""
+    """An event as streams send it, serialized once for all of them."""
 
     id: int
     run_id: str
@@ -32,28 +32,28 @@ class StreamEvent(NamedTuple):
 
 
 class Follower:
-    """Hears what happens to one run, or to all of them, from the moment on at which it began to follow."""
+    """The events of one run, or of all runs, from the moment it began to follow."""
 
     def __init__(self) -> None:
         self._unread: list[StreamEvent] = []
         self._news = asyncio.Event()
         self.missed = False
-        """Whether there was more than could be kept: what is missing stands in the log."""
+        """Whether events were dropped because the buffer was full; the log has them."""
 
-    def tell(self, event: StreamEvent) -> None:
-        """Something happened."""
-        if len(self._unread) < MOST_UNREAD:
+    def push(self, event: StreamEvent) -> None:
+        """Add an event and wake the reader."""
+        if len(self._unread) < MAX_UNREAD:
             self._unread.append(event)
         else:
             self.missed = True
         self._news.set()
 
     def wake(self) -> None:
-        """Wait no longer: the server ends."""
+        """Wake the reader because the server shuts down."""
         self._news.set()
 
     async def news(self, seconds: float) -> Sequence[StreamEvent]:
-        """What happened since the last call; waits for something, for at most ``seconds``."""
+        """Return the events since the last call; wait up to ``seconds`` for the first."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._news.wait()
@@ -63,7 +63,12 @@ class Follower:
 
 
 class Tailer:
-    """Reads the log while anybody follows. ``events_after`` gives events behind an id, at most so many."""
+    """Reads the log while there are followers.
+
+    Args:
+        last_event_id: Returns the id of the newest event.
+        events_after: Returns events after an id, at most a number of them.
+    """
 
     def __init__(
         self, last_event_id: Callable[[], int], events_after: Callable[[int, int], Sequence[StreamEvent]]
@@ -72,17 +77,17 @@ class Tailer:
         self._events_after = events_after
         self._last = 0
         self._followers: dict[str | None, set[Follower]] = {}
-        self._wanted = asyncio.Event()
-        self._beginning = asyncio.Lock()
+        self._has_followers = asyncio.Event()
+        self._changing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self.closed = False
 
     def start(self) -> None:
-        """Begin to watch, in the running event loop."""
+        """Start to watch the log, in the running event loop."""
         self._task = asyncio.get_running_loop().create_task(self._watch())
 
     def close(self) -> None:
-        """Wake everybody for good: the server ends."""
+        """Wake all followers for good: the server shuts down."""
         self.closed = True
         for follower in [one for followers in self._followers.values() for one in followers]:
             follower.wake()
@@ -91,13 +96,13 @@ class Tailer:
 
     @contextlib.asynccontextmanager
     async def follow(self, run_id: str | None) -> AsyncIterator[Follower]:
-        """Follow one run, or with None all: every event that is committed from now on will be told."""
+        """Follow one run, or with None all runs: the follower gets every event that is committed from now on."""
         follower = Follower()
-        async with self._beginning:
-            if not self._wanted.is_set():  # nobody watched: what was until now is history
+        async with self._changing:
+            if not self._has_followers.is_set():  # earlier events concern no follower
                 self._last = await run_in_threadpool(self._last_event_id)
             self._followers.setdefault(run_id, set()).add(follower)
-            self._wanted.set()
+            self._has_followers.set()
         try:
             yield follower
         finally:
@@ -107,17 +112,17 @@ class Tailer:
 
     async def _watch(self) -> None:
         while True:
-            await self._wanted.wait()
-            with contextlib.suppress(Exception):  # the database may be away for a while; whoever asks it will hear so
+            await self._has_followers.wait()
+            with contextlib.suppress(Exception):  # the database may be down; requests that need it report that
                 if await run_in_threadpool(self._last_event_id) > self._last:
-                    self._tell(await run_in_threadpool(self._events_after, self._last, PAGE))
-            async with self._beginning:
+                    self._distribute(await run_in_threadpool(self._events_after, self._last, PAGE))
+            async with self._changing:
                 if not self._followers:
-                    self._wanted.clear()
+                    self._has_followers.clear()
             await asyncio.sleep(POLL_SECONDS)
 
-    def _tell(self, events: Sequence[StreamEvent]) -> None:
+    def _distribute(self, events: Sequence[StreamEvent]) -> None:
         for event in events:
             for follower in (*self._followers.get(event.run_id, ()), *self._followers.get(None, ())):
-                follower.tell(event)
+                follower.push(event)
             self._last = event.id

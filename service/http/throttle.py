@@ -1,4 +1,4 @@
-"""How often something may be done: a bucket of chances for everybody, which fills up again with time."""
+"""Rate limits: a token bucket per client, in memory, for this process."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-MOST_KNOWN = 10_000
-"""How many are remembered; whoever took a chance longest ago is forgotten first."""
+MAX_CLIENTS = 10_000
+"""Clients that are remembered; the one that was seen longest ago is forgotten first."""
 
 
 class Throttle:
-    """``per_minute`` chances at once, and as many a minute from then on; kept in memory, for this process."""
+    """``per_minute`` uses at once, and as many per minute from then on."""
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most, self._rate, self._clock = float(per_minute), per_minute / 60, clock
+        self._capacity, self._rate, self._clock = float(per_minute), per_minute / 60, clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def taken(self, who: str) -> float:
-        """Take a chance of an address, or of any other name; the seconds until there is one, 0 where there was."""
-        now, key = self._clock(), _network(who)
-        left, since = self._buckets.pop(key, (self._most, now))
-        left = min(self._most, left + (now - since) * self._rate)
-        self._buckets[key] = (max(0.0, left - 1), now)
-        if len(self._buckets) > MOST_KNOWN:
+    def use(self, client: str) -> float:
+        """Count a use by a client, an address or any other name; return the seconds to wait, 0 if it was allowed."""
+        now, key = self._clock(), _bucket_of(client)
+        level, since = self._buckets.pop(key, (self._capacity, now))
+        level = min(self._capacity, level + (now - since) * self._rate)
+        self._buckets[key] = (max(0.0, level - 1), now)
+        if len(self._buckets) > MAX_CLIENTS:
             self._buckets.popitem(last=False)
-        return 0.0 if left >= 1 else (1 - left) / self._rate
+        return 0.0 if level >= 1 else (1 - level) / self._rate
 
 
-def _network(who: str) -> str:
-    """The name; of an IPv6 address the /64, which is what one machine is given."""
+def _bucket_of(client: str) -> str:
+    """Return the name of the bucket: of an IPv6 address its /64, which providers assign to a single customer."""
     try:
-        found = ipaddress.ip_address(who.partition("%")[0])
+        address = ipaddress.ip_address(client.partition("%")[0])
     except ValueError:
-        return who
-    return str(ipaddress.ip_network((found, 64), strict=False)) if found.version == 6 else str(found)
+        return client
+    return str(ipaddress.ip_network((address, 64), strict=False)) if address.version == 6 else str(address)

@@ -29,7 +29,7 @@ class PredictBody(BodyModel):
     )
     split: Split | None = Field(
         default=None,
-        description="A part of the run's data, instead of inputs; its rows are in the run's order.",
+        description="Split of the run's data, instead of inputs; rows are in the run's order.",
     )
     indices: list[Annotated[int, Field(ge=0, le=2**31)]] | None = Field(
         default=None, description="Indices of its rows, from 0."

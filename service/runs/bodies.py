@@ -1,4 +1,4 @@
-"""Request bodies of runs: what to train, and what can be changed later."""
+"""Request bodies of runs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MaxSeconds = Annotated[
 
 
 class RunBody(RunSpec):
-    """What to train, and what the run is called."""
+    """A run to train: its spec, and its name and labels."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 

@@ -1,4 +1,4 @@
-"""What was measured of a run, as clients see it: history, confusion matrix, weights, diagnosis."""
+"""Measurements of a run as clients see them: history, confusion matrix, weights, diagnosis."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ class HistoryView(BaseModel):
     object: Literal["history"] = "history"
     run_id: str
     complete: bool
-    downsampled: bool = Field(description="Whether epochs were left out, as `max_points` asked.")
+    downsampled: bool = Field(description="Whether epochs were left out because of `max_points`.")
     epoch: list[int]
-    steps: list[int] = Field(description="Optimizer steps in each epoch; fewer where the run was stopped inside it.")
-    revision: int = Field(description="Raised when epochs were replaced by those of another machine.")
+    steps: list[int] = Field(
+        description="Optimizer steps in each epoch; fewer in an epoch in which the run was stopped."
+    )
+    revision: int = Field(description="Increases when epochs are replaced by those of another machine.")
     series: dict[str, list[float | None]]
     nonfinite: dict[str, dict[str, str]] = Field(
-        description="Values that JSON cannot hold: by series and epoch.", examples=[{"val.loss": {"2": "nan"}}]
+        description="Values that JSON cannot represent, by series and epoch.", examples=[{"val.loss": {"2": "nan"}}]
     )
 
     @classmethod
     def of(cls, history: History) -> HistoryView:
-        """The history as it is shown."""
+        """Return the view of a history."""
         return cls.model_validate(history, from_attributes=True)
 
 
@@ -40,28 +42,28 @@ class HistoryList(BaseModel):
 
 
 class ClassView(BaseModel):
-    """One class as the model sees it; a share of nothing is null."""
+    """Recall and precision of one class; a share of zero rows is null."""
 
     name: str
     rows: int = Field(description="Test rows of this class.")
-    predicted: int = Field(description="Test rows that were given this class.")
-    recall: float | None = Field(description="Share of `rows` that were given this class.")
+    predicted: int = Field(description="Test rows that were predicted as this class.")
+    recall: float | None = Field(description="Share of `rows` that were predicted as this class.")
     precision: float | None = Field(description="Share of `predicted` that are of this class.")
 
 
 class ConfusionView(BaseModel):
-    """How often test rows of each true class were given each class, by the model after its last epoch."""
+    """Predicted classes of the test rows of each true class, by the model after its last epoch."""
 
     object: Literal["confusion"] = "confusion"
     run_id: str
     split: Literal["test"] = "test"
     epoch: int
     classes: list[ClassView]
-    counts: list[list[int]] = Field(description="Rows: the true class; columns: the class that was given.")
+    counts: list[list[int]] = Field(description="Rows: the true class; columns: the predicted class.")
 
     @classmethod
     def of(cls, confusion: Confusion) -> ConfusionView:
-        """The matrix as it is shown."""
+        """Return the view of a confusion matrix."""
         counts = [list(row) for row in confusion.counts]
         classes = []
         for i, name in enumerate(confusion.classes):
@@ -85,7 +87,7 @@ class ParameterView(BaseModel):
     name: str = Field(examples=["layers.0.weight"])
     shape: list[int]
     zeros: float = Field(description="Share of values that are exactly zero.")
-    nonfinite: int = Field(description="Values that are not finite; where there are any, the rest is null.")
+    nonfinite: int = Field(description="Values that are not finite; if there are any, the other statistics are null.")
     norm: float | None
     mean: float | None
     std: float | None
@@ -102,37 +104,37 @@ class WeightsView(BaseModel):
 
 
 class DiagnosisView(BaseModel):
-    """What a run's curves say, and what to try next."""
+    """A diagnosis of a run's curves, and what to try next."""
 
     object: Literal["diagnosis"] = "diagnosis"
     run_id: str
     verdict: Verdict
-    explanation: str = Field(description="One plain sentence or two.")
+    explanation: str = Field(description="One or two sentences.")
     best_epoch: int | None
-    onset_epoch: int | None = Field(description="From here on the smoothed loss is above its lowest for good.")
-    gap_at_best: float | None = Field(description="Held-out loss less training loss, at the best epoch.")
-    regret: float | None = Field(description="Smoothed held-out loss at the end, less its lowest.")
-    threshold: float | None = Field(description="How much regret noise and small changes account for.")
+    onset_epoch: int | None = Field(description="The epoch after which the smoothed loss stays above its minimum.")
+    gap_at_best: float | None = Field(description="Held-out loss minus training loss, at the best epoch.")
+    regret: float | None = Field(description="Smoothed held-out loss at the end, minus its minimum.")
+    threshold: float | None = Field(description="The regret that noise and small changes account for.")
     train_metric: str | None
     metric: str | None = Field(description="The held-out loss.")
-    optimistic: bool = Field(description="Whether the verdict looks at the test set.")
+    optimistic: bool = Field(description="Whether the verdict uses the test set.")
     complete: bool
     reference: str | None
     suggested_patch: dict[str, Any] | None = Field(description="A merge patch of the spec.")
-    suggested_spec: dict[str, Any] | None = Field(description="The spec with the patch; it can be posted as it is.")
+    suggested_spec: dict[str, Any] | None = Field(description="The spec with the patch, ready to be posted.")
     thresholds: dict[str, float]
-    version: int = Field(description="Of the rules and thresholds.")
+    version: int = Field(description="Version of the rules and thresholds.")
 
     @classmethod
     def of(cls, advice: Advice) -> DiagnosisView:
-        """The diagnosis as it is shown."""
-        found = advice.diagnosis
-        same = ("verdict", "best_epoch", "onset_epoch", "gap_at_best", "regret", "threshold")
+        """Return the view of a diagnosis."""
+        diagnosis = advice.diagnosis
+        names = ("verdict", "best_epoch", "onset_epoch", "gap_at_best", "regret", "threshold")
         step = f" To try next: {advice.step}." if advice.patch else f" Nothing is suggested, since {advice.step}."
         return cls(
-            **{name: getattr(found, name) for name in same},
+            **{name: getattr(diagnosis, name) for name in names},
             **{name: getattr(advice, name) for name in ("run_id", "train_metric", "metric", "optimistic", "complete")},
-            explanation=found.reason + (step if advice.step else ""),
+            explanation=diagnosis.reason + (step if advice.step else ""),
             reference=advice.reference,
             suggested_patch=None if advice.patch is None else dict(advice.patch),
             suggested_spec=None if advice.spec is None else dict(advice.spec),

@@ -1,4 +1,4 @@
-"""Merge patches of specs (RFC 7396): objects are merged, arrays replaced whole, null removes."""
+"""Merge patches of specs (RFC 7396): objects are merged, arrays are replaced, null removes a field."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from service.errors import SpecRefused
 
 ADDED = "regularizers_add"
-"""A field of patches that appends instead of replacing."""
+"""The field of a patch that appends to the regularizers instead of replacing them."""
 
 
 def merged(target: Any, patch: Any) -> Any:
-    """``target`` changed by a merge patch (RFC 7396)."""
+    """Return ``target`` with a merge patch applied (RFC 7396); ``target`` itself is not changed."""
     if not isinstance(patch, Mapping):
         return patch
     result = dict(target) if isinstance(target, Mapping) else {}
@@ -25,21 +25,21 @@ def merged(target: Any, patch: Any) -> Any:
 
 
 def patched(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """``base`` changed by a merge patch, and by regularizers to be appended.
+    """Return ``base`` with a merge patch applied and regularizers appended.
 
     Raises:
-        SpecRefused: what is to be added is no list.
+        SpecRefused: The value of ``regularizers_add`` is not a list.
     """
     body: dict[str, Any] = merged(base, {key: value for key, value in patch.items() if key != ADDED})
     if ADDED in patch:
         added = patch[ADDED]
         if not isinstance(added, list):
-            message = f"{ADDED} is a list of regularizers, not {type(added).__name__}."
+            message = f"{ADDED} must be a list of regularizers, not {type(added).__name__}."
             raise SpecRefused.at(f"/{ADDED}", "list_type", message)
         body["regularizers"] = [*body.get("regularizers", ()), *added]
     return body
 
 
 def replacing(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """The merge patch that makes ``new`` of ``old``: what is not in ``new`` is removed."""
+    """Return the merge patch that turns ``old`` into ``new``; fields missing from ``new`` are removed."""
     return {**dict.fromkeys(old.keys() - new.keys()), **new}

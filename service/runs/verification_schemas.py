@@ -1,4 +1,4 @@
-"""What clients see of training a run once more."""
+"""Verifications as clients see them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from service.runs.verification import Outcome, Verification
 
 
 class VerificationView(BaseModel):
-    """Whether a second training gave the same bits."""
+    """Whether training a run again produced the same bits."""
 
     object: Literal["verification"] = "verification"
     run_id: str
-    by: str = Field(description="The run that trains it once more; delete it to be able to verify again.")
+    by: str = Field(description="The run that repeats the training; delete it to verify again.")
     outcome: Outcome
-    epoch: int = Field(description="How far the second training has come.")
+    epoch: int = Field(description="Epochs that the second training has completed.")
     first_difference: int | None = Field(description="The first epoch whose weights or measurements differ.")
     reason: str | None = Field(description="Why the two cannot be compared.")
 
     @classmethod
     def of(cls, verification: Verification) -> VerificationView:
-        """The verification as it is shown."""
+        """Return the view of a verification."""
         return cls.model_validate(verification, from_attributes=True)

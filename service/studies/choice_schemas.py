@@ -1,4 +1,4 @@
-"""The choice among a study's arms as clients see it."""
+"""The choice of a study's arm as clients see it."""
 
 from __future__ import annotations
 
@@ -12,37 +12,43 @@ from service.studies.simplicity import Order
 
 
 class OrderView(BaseModel):
-    """Which end of a number is simpler."""
+    """The simpler end of a number."""
 
     path: str
     order: Literal["asc", "desc"] = Field(description="desc: larger is simpler; asc: smaller is.")
-    inferred: bool = Field(description="Whether nobody asked for it: the arms differ in this strength only.")
+    inferred: bool = Field(
+        description="Whether the server inferred the order because the arms differ only in this strength."
+    )
 
     @classmethod
     def of(cls, order: Order) -> OrderView:
-        """The order as it is shown."""
+        """Return the view of an order."""
         return cls(path=order.path, order=order.direction, inferred=order.inferred)
 
 
 class CandidateView(BaseModel):
-    """An arm, and how good it is; figures are null where it cannot be chosen."""
+    """An arm and its results; they are null if the arm cannot be chosen."""
 
     arm: str
     mean: float | None
     std: float | None = Field(description="Standard deviation of `values`.")
-    standard_error: float | None = Field(description="Of the mean: `std` over the root of how many `values` there are.")
-    values: list[float] = Field(description="One for each fold, the mean over seeds; without folds one for each seed.")
-    within_one_standard_error: bool = Field(description="Of the best arm's mean, by the best arm's standard error.")
-    diverged: int = Field(description="Runs; an arm of which one diverged is not chosen.")
+    standard_error: float | None = Field(
+        description="Standard error of the mean: `std` over the square root of the number of `values`."
+    )
+    values: list[float] = Field(description="One for each fold (mean over seeds); without folds, one for each seed.")
+    within_one_standard_error: bool = Field(
+        description="Whether the mean is within one standard error of the best arm's."
+    )
+    diverged: int = Field(description="Diverged runs; an arm with any is not chosen.")
     unfinished: int
     missing: int
 
     @classmethod
     def of(cls, one: choosing.Candidate) -> CandidateView:
-        """The arm as it is shown."""
-        same = ("mean", "std", "standard_error", "diverged", "unfinished", "missing")
+        """Return the view of a candidate."""
+        names = ("mean", "std", "standard_error", "diverged", "unfinished", "missing")
         return cls(
-            **{name: getattr(one, name) for name in same},
+            **{name: getattr(one, name) for name in names},
             arm=one.id,
             values=list(one.values),
             within_one_standard_error=one.within,
@@ -50,7 +56,7 @@ class CandidateView(BaseModel):
 
 
 class ChoiceView(BaseModel):
-    """The arm to take, how sure that is, and its spec."""
+    """The chosen arm, how certain the choice is, and its spec."""
 
     object: Literal["choice"] = "choice"
     study_id: str
@@ -58,41 +64,41 @@ class ChoiceView(BaseModel):
     metric: str
     at: str
     direction: Literal["lower_is_better", "higher_is_better"]
-    exploratory: bool = Field(description="Whether this is not what the study was made to answer.")
-    optimistic: bool = Field(description="Whether the test set had a part in the choice, which every arm allowed.")
-    complete: bool = Field(description="Whether every run has ended.")
+    exploratory: bool = Field(description="Whether this differs from the study's own question.")
+    optimistic: bool = Field(description="Whether the choice used the test set.")
+    complete: bool = Field(description="Whether every run has finished.")
     folds: int | None
-    seeds: list[int] = Field(description="Those whole in every arm that can be chosen; only these are looked at.")
+    seeds: list[int] = Field(description="Seeds that are complete in every arm that can be chosen; only these count.")
     spread_over: Literal["folds", "seeds"] | None = Field(
-        description="What standard deviations and errors are over; null where there is a single value."
+        description="What standard deviations and errors are computed over; null for a single value."
     )
-    simpler: list[OrderView] = Field(description="What decides which arm is simpler, in turn.")
-    best: str = Field(description="The arm of the best mean.")
-    threshold: float | None = Field(description="The best mean and one standard error of it.")
-    within_one_standard_error: int = Field(description="How many arms are, the best among them.")
+    simpler: list[OrderView] = Field(description="Orders that decide which arm is simpler; later ones break ties.")
+    best: str = Field(description="The arm with the best mean.")
+    threshold: float | None = Field(description="The best mean plus one standard error.")
+    within_one_standard_error: int = Field(description="Number of arms within one standard error, including the best.")
     chosen: str
     explanation: str
     arms: list[CandidateView]
     chosen_spec: dict[str, Any] = Field(
-        description="Ready for POST /v1/runs, with seed 0. Of folds: trained on all rows, for the median of the epochs "
-        "that were compared, without rules that watch what validates."
+        description="Ready for POST /v1/runs, with seed 0. After a choice over folds it trains on all rows, for the "
+        "median of the compared epochs, without stop rules that need validation rows."
     )
 
     @classmethod
-    def of(cls, found: Chosen) -> ChoiceView:
-        """The choice as it is shown."""
-        same = ("study_id", "rule", "metric", "at", "exploratory", "optimistic", "complete", "folds", "explanation")
-        choice = found.choice
+    def of(cls, chosen: Chosen) -> ChoiceView:
+        """Return the view of a choice."""
+        names = ("study_id", "rule", "metric", "at", "exploratory", "optimistic", "complete", "folds", "explanation")
+        choice = chosen.choice
         return cls(
-            **{name: getattr(found, name) for name in same},
-            direction="lower_is_better" if found.lower_is_better else "higher_is_better",
+            **{name: getattr(chosen, name) for name in names},
+            direction="lower_is_better" if chosen.lower_is_better else "higher_is_better",
             seeds=list(choice.seeds),
             spread_over=choice.over,
-            simpler=[OrderView.of(order) for order in found.orders],
+            simpler=[OrderView.of(order) for order in chosen.orders],
             best=choice.best,
             threshold=choice.threshold,
-            within_one_standard_error=found.within,
+            within_one_standard_error=chosen.within,
             chosen=choice.chosen,
             arms=[CandidateView.of(one) for one in choice.candidates],
-            chosen_spec=dict(found.spec),
+            chosen_spec=dict(chosen.spec),
         )

@@ -70,5 +70,6 @@ def list_histories(
 def _lines(runs: RunReader, ids: list[str], query: HistoriesQuery) -> Iterator[str]:
     for run_id in ids:
         history = runs.history(run_id, metrics=names_in(query.metrics))
-        shown = history if query.max_points is None else thinned(history, query.max_points)
-        yield HistoryView.of(shown).model_dump_json()
+        if query.max_points is not None:
+            history = thinned(history, query.max_points)
+        yield HistoryView.of(history).model_dump_json()

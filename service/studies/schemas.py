@@ -20,17 +20,17 @@ class ArmView(BaseModel):
 
     id: str = Field(examples=["dropout [optimizer.lr=0.1]"])
     name: str
-    values: dict[str, Any] = Field(description="By path of the grid.")
+    values: dict[str, Any] = Field(description="Values by path of the grid.")
     runs: int
     by_status: dict[Status, int]
 
 
 class StudyProgress(BaseModel):
-    """How far a study has come."""
+    """Progress of a study's runs."""
 
     runs: int
     by_status: dict[Status, int]
-    epoch: int = Field(description="Epochs recorded, of all runs together.")
+    epoch: int = Field(description="Recorded epochs of all runs together.")
     epochs: int
 
 
@@ -39,28 +39,28 @@ class StudyView(BaseModel):
 
     id: str = Field(examples=["study_01JD3Z6K8Q4V5W7X9Y2B4C6D8E"])
     object: Literal["study"] = "study"
-    owner: str = Field(description="Who alone changes it, admins aside; its runs are of the same owner.")
+    owner: str = Field(description="Who may change the study, besides admins; its runs have the same owner.")
     name: str | None
     status: StudyStatus
     terminal: bool
-    metric: str = Field(description="What the study was made to compare; anything else is exploratory.")
+    metric: str = Field(description="The metric that the study was created to compare; any other is exploratory.")
     at: str
     baseline: str
-    alpha: float = Field(description="The level of the whole study, over all looks.")
-    looks: int = Field(description="Raised when seeds are added after results could be seen; splits alpha.")
+    alpha: float = Field(description="The significance level of the whole study, over all looks.")
+    looks: int = Field(description="Increases when seeds are added after results were visible; splits alpha.")
     seeds: list[int]
     folds: int | None = Field(
-        description="How many times every arm is trained at each seed; null where rows are held out."
+        description="Folds that every arm is trained on for each seed; null if rows are held out instead."
     )
     arms: list[ArmView]
     progress: StudyProgress
-    request: dict[str, Any] = Field(description="The body as it was posted.")
+    request: dict[str, Any] = Field(description="The posted body.")
     created_at: str
     finished_at: str | None
 
     @classmethod
     def of(cls, study: Study) -> StudyView:
-        """The study as it is shown."""
+        """Return the view of a study."""
         arms = [
             ArmView(id=arm.id, name=arm.name, values=dict(arm.values), runs=arm.runs, by_status=dict(arm.by_status))
             for arm in study.arms
@@ -68,9 +68,9 @@ class StudyView(BaseModel):
         progress = StudyProgress(
             runs=sum(arm.runs for arm in arms), by_status=study.by_status, epoch=study.epoch, epochs=study.epochs
         )
-        same = ("id", "owner", "name", "status", "metric", "at", "baseline", "looks", "folds")
+        names = ("id", "owner", "name", "status", "metric", "at", "baseline", "looks", "folds")
         return cls(
-            **{name: getattr(study, name) for name in same},
+            **{name: getattr(study, name) for name in names},
             terminal=study.status == "finished",
             alpha=ALPHA,
             seeds=list(study.seeds),
@@ -97,30 +97,30 @@ class StudyList(BaseModel):
 
     @classmethod
     def of(cls, page: StudyPage) -> StudyList:
-        """The page as it is shown."""
-        listed = [StudyView.of(study) for study in page.studies]
-        return cls(data=listed, has_more=page.has_more, next_cursor=page.next_cursor)
+        """Return the view of a page."""
+        data = [StudyView.of(study) for study in page.studies]
+        return cls(data=data, has_more=page.has_more, next_cursor=page.next_cursor)
 
 
 class PreviewView(BaseModel):
-    """What a study would cost, and whether it could decide anything; nothing was queued."""
+    """The cost of a study, and whether it can decide anything; nothing was queued."""
 
     object: Literal["study_preview"] = "study_preview"
     runs: int
-    reused: int = Field(description="Runs of which an equal one has finished.")
-    stacks: int = Field(description="In how many stacks the others could train.")
+    reused: int = Field(description="Runs with the result of an equal finished run.")
+    stacks: int = Field(description="Stacks that the other runs can train in.")
     arms: list[str]
     seeds: list[int]
     folds: int | None
-    estimated_seconds: float = Field(description="Of all runs one after the other; stacks take less.")
-    estimated_bytes: int = Field(description="Of the largest run.")
+    estimated_seconds: float = Field(description="Time of all runs one after the other; stacks take less.")
+    estimated_bytes: int = Field(description="Memory of the largest run.")
     alpha: float
-    min_seeds_possible: int = Field(description="The fewest seeds with which a difference can be significant at all.")
+    min_seeds_possible: int = Field(description="The fewest seeds with which a difference can be significant.")
     warnings: list[str]
 
     @classmethod
     def of(cls, preview: Preview) -> PreviewView:
-        """The preview as it is shown."""
+        """Return the view of a preview."""
         return cls(
             runs=preview.runs,
             reused=preview.reused,
@@ -137,80 +137,82 @@ class PreviewView(BaseModel):
 
 
 class FoldsView(BaseModel):
-    """The folds that a seed's value is the mean of."""
+    """The folds over which a seed's value is the mean."""
 
     n: int
-    sd_within: float | None = Field(description="Standard deviation of the folds within a seed, pooled over the seeds.")
+    sd_within: float | None = Field(description="Standard deviation of the folds within a seed, pooled over seeds.")
 
 
 class GroupView(BaseModel):
-    """A group over its seeds."""
+    """Statistics of a group over its seeds."""
 
     id: str
-    n: int = Field(description="Seeds of which all runs, on every fold, are measured.")
+    n: int = Field(description="Seeds with measurements of all runs on every fold.")
     mean: float | None
     std: float | None
-    ci: tuple[float, float] | None = Field(description="By inverting the sign-flip test; null below six seeds.")
+    ci: tuple[float, float] | None = Field(
+        description="Interval from inverting the sign-flip test; null below six seeds."
+    )
     diverged: int
     unfinished: int
-    missing: int = Field(description="Seeds of which a run failed, was cancelled or deleted, or has no value there.")
-    folds: FoldsView | None = Field(description="Where arms are compared on folds: exploratory, no test rests on it.")
+    missing: int = Field(description="Seeds with a run that failed, was cancelled or deleted, or has no value.")
+    folds: FoldsView | None = Field(description="Spread over folds: exploratory, no test uses it.")
 
     @classmethod
     def of(cls, group: comparing.Summary, folds: int | None) -> GroupView:
-        """The group as it is shown."""
-        same = ("id", "n", "mean", "std", "diverged", "unfinished", "missing")
+        """Return the view of a group."""
+        names = ("id", "n", "mean", "std", "diverged", "unfinished", "missing")
         spread = None if folds is None else FoldsView(n=folds, sd_within=group.std_within)
-        return cls(**{name: getattr(group, name) for name in same}, ci=group.interval, folds=spread)
+        return cls(**{name: getattr(group, name) for name in names}, ci=group.interval, folds=spread)
 
 
 class Difference(BaseModel):
-    """One seed's difference."""
+    """The difference at one seed."""
 
     seed: int
     difference: float
 
 
 class PairView(BaseModel):
-    """A group against another, seed by seed; differences are the group's value less the baseline's."""
+    """A group compared with another seed by seed; differences are the group's value minus the baseline's."""
 
     arm: str
     baseline: str
-    n: int = Field(description="Seeds at which both were measured; means and intervals are over these.")
+    n: int = Field(description="Seeds at which both were measured; means and intervals cover these.")
     mean_difference: float | None
     std: float | None
-    ci: tuple[float, float] | None = Field(description="Of the mean difference; null below six pairs.")
+    ci: tuple[float, float] | None = Field(description="Interval of the mean difference; null below six pairs.")
     ci_method: Literal["inverted sign-flip test, unadjusted"] = "inverted sign-flip test, unadjusted"
-    bootstrap_ci: tuple[float, float] | None = Field(description="BCa; where asked for, from 20 pairs on.")
+    bootstrap_ci: tuple[float, float] | None = Field(description="BCa interval; on request, from 20 pairs on.")
     test: Literal["sign_flip_exact", "sign_flip_random", "sign", "none"] = Field(
-        description="`sign` where a run diverged: it counts as a loss."
+        description="`sign` if a run diverged, which counts as a loss."
     )
     wins: int
     losses: int
     diverged: int = Field(description="Seeds at which this arm diverged and the baseline did not.")
     baseline_diverged: int
     missing: int = Field(
-        description="Seeds of which no pair is left: a run failed, was cancelled or deleted, or has no value there. "
-        "Whoever leaves pairs out for what they show makes p too small."
+        description="Seeds without a pair: a run failed, was cancelled or deleted, or has no value. "
+        "Dropping pairs after seeing their results makes p too small."
     )
     p: float | None
-    p_adjusted: float | None = Field(description="Holm, over the pairs of this answer.")
-    p_equivalence: float | None = Field(description="Two one-sided tests, Holm; only with `min_effect`.")
+    p_adjusted: float | None = Field(description="Holm correction over the pairs of this response.")
+    p_equivalence: float | None = Field(description="Two one-sided tests with Holm correction; only with `min_effect`.")
     verdict: comparing.Verdict
-    seeds_for_power: int | None = Field(description="To find `min_effect` with probability 0.8.")
-    seeds_needed: int | None = Field(description="How many more that are.")
+    seeds_for_power: int | None = Field(description="Seeds needed to detect `min_effect` with probability 0.8.")
+    seeds_needed: int | None = Field(description="Seeds to add for that power.")
     differences: list[Difference]
 
     @classmethod
     def of(cls, pair: comparing.Pair) -> PairView:
-        """The pair as it is shown."""
-        same = (
+        """Return the view of a pair."""
+        names = (
             "baseline", "std", "test", "wins", "losses", "diverged", "baseline_diverged", "missing", "p", "p_adjusted",
             "p_equivalence", "verdict", "seeds_for_power",
         )  # fmt: skip
         n, power = len(pair.seeds), pair.seeds_for_power
         return cls(
-            **{name: getattr(pair, name) for name in same},
+            **{name: getattr(pair, name) for name in names},
             arm=pair.group,
             n=n,
             mean_difference=pair.mean,
@@ -236,44 +238,46 @@ class CurveView(BaseModel):
 
     @classmethod
     def of(cls, curve: curves.Curve) -> CurveView:
-        """The curve as it is shown."""
-        same = ("epoch", "n", "mean", "low", "high")
-        return cls(arm=curve.group, **{name: getattr(curve, name) for name in same})
+        """Return the view of a curve."""
+        names = ("epoch", "n", "mean", "low", "high")
+        return cls(arm=curve.group, **{name: getattr(curve, name) for name in names})
 
 
 class ComparisonView(BaseModel):
-    """Which arm is better, and how sure that is."""
+    """Which arm is better, and how certain that is."""
 
     object: Literal["comparison"] = "comparison"
     study_id: str
     metric: str
     at: str
     direction: Literal["lower_is_better", "higher_is_better"]
-    exploratory: bool = Field(description="Whether this is not what the study was made to answer.")
+    exploratory: bool = Field(description="Whether this differs from the study's own question.")
     optimistic: bool = Field(description="Whether epochs were chosen on the test set.")
-    complete: bool = Field(description="Whether every run has ended.")
+    complete: bool = Field(description="Whether every run has finished.")
     by: list[str]
-    baseline: str | None = Field(description="Null where all pairs are compared.")
-    alpha: float = Field(description="The level of this look: the study's over the number of looks.")
+    baseline: str | None = Field(description="Null if all pairs are compared.")
+    alpha: float = Field(description="The significance level of this look: the study's divided by the number of looks.")
     looks: int
     comparisons: int
     min_seeds_possible: int
     arms: list[GroupView]
     pairs: list[PairView]
-    curves: dict[str, list[CurveView]] = Field(description="By series, as asked for.")
+    curves: dict[str, list[CurveView]] = Field(description="Requested curves by series.")
 
     @classmethod
-    def of(cls, found: Compared) -> ComparisonView:
-        """The comparison as it is shown."""
-        same = ("study_id", "metric", "at", "exploratory", "optimistic", "complete", "baseline", "looks")
+    def of(cls, compared: Compared) -> ComparisonView:
+        """Return the view of a comparison."""
+        names = ("study_id", "metric", "at", "exploratory", "optimistic", "complete", "baseline", "looks")
         return cls(
-            **{name: getattr(found, name) for name in same},
-            direction="lower_is_better" if found.lower_is_better else "higher_is_better",
-            by=list(found.by),
-            alpha=found.comparison.alpha,
-            comparisons=len(found.comparison.pairs),
-            min_seeds_possible=found.comparison.min_seeds,
-            arms=[GroupView.of(group, found.folds) for group in found.comparison.groups],
-            pairs=[PairView.of(pair) for pair in found.comparison.pairs],
-            curves={name: [CurveView.of(one) for one in drawn] for name, drawn in found.curves.items()},
+            **{name: getattr(compared, name) for name in names},
+            direction="lower_is_better" if compared.lower_is_better else "higher_is_better",
+            by=list(compared.by),
+            alpha=compared.comparison.alpha,
+            comparisons=len(compared.comparison.pairs),
+            min_seeds_possible=compared.comparison.min_seeds,
+            arms=[GroupView.of(group, compared.folds) for group in compared.comparison.groups],
+            pairs=[PairView.of(pair) for pair in compared.comparison.pairs],
+            curves={
+                name: [CurveView.of(one) for one in group_curves] for name, group_curves in compared.curves.items()
+            },
         )

@@ -64,7 +64,7 @@ def get_token(token_id: str, tokens: TokensDep) -> TokenView:
     responses=problems(TokenNotFound, SpecRefused, Unavailable),
 )
 def revoke_token(token_id: str, tokens: TokensDep) -> None:
-    """Revoke a token of the caller's owner, or any token as an admin; the next request with it is refused.
+    """Revoke one of the owner's tokens, or any token as an admin; the next request with it is refused.
 
     An open stream continues until its connection ends. The token stays in the list, and its owner keeps what was
     created with it.

@@ -1,8 +1,8 @@
-"""Ready bodies of well-known experiments: one JSON file each; the file's name is the preset's.
+"""Ready bodies of well-known experiments, one JSON file for each, which is named like the preset.
 
-A file holds ``system``, ``title``, ``question``, ``base`` (a run's body) and ``arms``: by name, the fields that replace
-those of the base; ``study``, where it is one, with what a study's body has besides those two; and ``published``, where
-somebody has published figures of the same experiment.
+A file contains ``system``, ``title``, ``question``, ``base`` (a run's body) and ``arms`` (by name, the fields that
+replace those of the base). Optional are ``study``, with the other fields of a study's body, and ``published``, with
+published figures of the same experiment.
 """
 
 from __future__ import annotations
@@ -18,49 +18,51 @@ from service.catalog.errors import PresetNotFound
 
 
 class Published(BaseModel):
-    """What others found, for comparison with the same data only."""
+    """Published figures; compare them only with runs on the same data."""
 
     source: str
     metric: str
-    values: dict[str, float] = Field(description="By the arm's name.")
+    values: dict[str, float] = Field(description="Figures by arm.")
 
 
 class Preset(BaseModel):
-    """An experiment that can be posted as it is, run by run."""
+    """An experiment that is ready to be posted."""
 
     object: str = "preset"
     name: str
-    system: str = Field(description="The number of the system that it reproduces.")
+    system: str = Field(description="Number of the system that the preset reproduces.")
     title: str
     question: str
     published: Published | None = None
-    runs: dict[str, dict[str, Any]] = Field(description="A body for POST /v1/runs for each arm, by the arm's name.")
-    study: dict[str, Any] | None = Field(default=None, description="A body for POST /v1/studies, where it takes one.")
+    runs: dict[str, dict[str, Any]] = Field(description="Bodies for POST /v1/runs, by arm.")
+    study: dict[str, Any] | None = Field(
+        default=None, description="A body for POST /v1/studies, if the preset is a study."
+    )
 
 
 @functools.cache
 def presets() -> dict[str, Preset]:
-    """Every preset by name."""
-    found = {}
+    """Return every preset by name."""
+    by_name = {}
     for file in sorted(files(__name__).iterdir(), key=lambda file: file.name):
         name, _, ending = file.name.rpartition(".")
         if ending == "json":
-            told = json.loads(file.read_text("utf-8"))
-            base, arms = told.pop("base"), told.pop("arms")
-            runs = {arm: {**base, **changes, "name": f"{told['title']}: {arm}"} for arm, changes in arms.items()}
-            if "study" in told:
-                told["study"] = {"name": told["title"], "base": base, "arms": arms, **told["study"]}
-            found[name] = Preset(name=name, runs=runs, **told)
-    return found
+            fields = json.loads(file.read_text("utf-8"))
+            base, arms = fields.pop("base"), fields.pop("arms")
+            runs = {arm: {**base, **changes, "name": f"{fields['title']}: {arm}"} for arm, changes in arms.items()}
+            if "study" in fields:
+                fields["study"] = {"name": fields["title"], "base": base, "arms": arms, **fields["study"]}
+            by_name[name] = Preset(name=name, runs=runs, **fields)
+    return by_name
 
 
 def preset(name: str) -> Preset:
-    """One preset.
+    """Return one preset.
 
     Raises:
-        PresetNotFound: there is none of this name.
+        PresetNotFound: No preset has this name.
     """
     try:
         return presets()[name]
     except KeyError:
-        raise PresetNotFound(f"There is no preset {name!r}; there are {', '.join(presets())}.") from None
+        raise PresetNotFound(f"Unknown preset {name!r}. Known: {', '.join(presets())}.") from None

@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.app import create_app
-from service.http.throttle import MOST_KNOWN, Throttle
+from service.http.throttle import MAX_CLIENTS, Throttle
 from service.settings import Settings, SettingsError, exposed
 from tests.conftest import BODY
 
@@ -182,20 +182,20 @@ def test_off_answers_everybody_on_loopback_and_is_refused_beyond(tmp_path: Path)
 def test_an_address_has_so_many_chances_and_gets_them_back_with_time() -> None:
     now = 0.0
     throttle = Throttle(6, clock=lambda: now)
-    assert [throttle.taken("192.0.2.1") > 0 for _ in range(8)] == [False] * 6 + [True] * 2
-    assert throttle.taken("192.0.2.1") == pytest.approx(10)
-    assert throttle.taken("192.0.2.2") == 0
+    assert [throttle.use("192.0.2.1") > 0 for _ in range(8)] == [False] * 6 + [True] * 2
+    assert throttle.use("192.0.2.1") == pytest.approx(10)
+    assert throttle.use("192.0.2.2") == 0
     now = 10.1
-    assert throttle.taken("192.0.2.1") == 0
-    assert throttle.taken("192.0.2.1") > 9
+    assert throttle.use("192.0.2.1") == 0
+    assert throttle.use("192.0.2.1") > 9
     now = 1e6
-    assert [throttle.taken("192.0.2.1") > 0 for _ in range(7)] == [False] * 6 + [True]
+    assert [throttle.use("192.0.2.1") > 0 for _ in range(7)] == [False] * 6 + [True]
 
 
 def test_a_machine_with_many_addresses_is_one_and_memory_is_bounded() -> None:
     throttle = Throttle(2, clock=lambda: 0.0)
-    assert [throttle.taken(f"2001:db8::{i:x}") > 0 for i in range(1, 4)] == [False, False, True]
-    assert throttle.taken("2001:db8:0:1::1") == 0
-    for i in range(MOST_KNOWN + 5):
-        throttle.taken(f"10.{i // 65536}.{i // 256 % 256}.{i % 256}")
-    assert len(throttle._buckets) == MOST_KNOWN
+    assert [throttle.use(f"2001:db8::{i:x}") > 0 for i in range(1, 4)] == [False, False, True]
+    assert throttle.use("2001:db8:0:1::1") == 0
+    for i in range(MAX_CLIENTS + 5):
+        throttle.use(f"10.{i // 65536}.{i // 256 % 256}.{i % 256}")
+    assert len(throttle._buckets) == MAX_CLIENTS

@@ -88,7 +88,7 @@ def test_nobody_is_woken_for_another_run_and_the_log_is_read_once_for_all() -> N
 
 
 def test_a_follower_that_is_too_slow_is_told_that_it_missed_something(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_UNREAD", 3)
+    monkeypatch.setattr(module, "MAX_UNREAD", 3)
 
     async def work(tailer: Tailer, log: Log) -> None:
         async with tailer.follow("a") as slow:
