@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.routing import APIRoute, iter_route_contexts
 
+from service.http.routing import Route
 from tests.service.http.worlds import MARK, OPEN, World, filled, guarded, opened
 
 
@@ -43,6 +45,27 @@ def test_each_operation_needs_the_scope_that_its_description_says(world: World) 
                 assert f"needs the scope '{needed}'" in answer.json()["detail"]
                 assert f'scope="{needed}"' in answer.headers["www-authenticate"]
     assert seen == {"read", "write", "admin"}
+
+
+def test_the_scope_is_checked_before_the_parameters_and_the_body(world: World) -> None:
+    reader = world.token("eve", "read")
+    answer = world.client.post("/v1/runs?nonsense=1", content=b"{" * 100_000, headers=reader)
+    assert (answer.status_code, answer.json()["code"]) == (403, "scope_missing")
+
+
+def test_every_operation_is_of_the_route_class_that_checks_parameters_and_bodies(shared: World) -> None:
+    routes = [one.original_route for one in iter_route_contexts(shared.app.routes)]
+    plain = [one for one in routes if isinstance(one, APIRoute) and one.include_in_schema and type(one) is not Route]
+    assert plain == []
+
+
+@pytest.mark.parametrize("path", ["/v1/runs/", "/v1/runs/run_x/", "/v1/studies/", "/studies/", "/runs/", "/docs/"])
+def test_a_trailing_slash_is_404_and_never_a_redirect_to_the_host_that_a_client_names(world: World, path: str) -> None:
+    headers = {**world.admin, "host": "evil.example"}
+    answer = world.client.get(path, headers=headers, follow_redirects=False)
+    assert (answer.status_code, answer.headers.get("location")) == (404, None)
+    assert "evil" not in answer.text
+    assert path.rstrip("/") in answer.text
 
 
 def test_every_operation_tells_of_the_refusals_for_want_of_a_token(shared: World) -> None:

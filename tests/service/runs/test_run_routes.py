@@ -1,8 +1,16 @@
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import json
+from typing import Any
+
 import pytest
 from fastapi.testclient import TestClient
 
+from service.http import bodies
+from service.http.bodies import parse
+from service.http.idempotency import fingerprint
 from service.workers.jobs import Jobs
 from tests.conftest import WORKER, body
 from tests.service.runs.requests import post, trained
@@ -39,6 +47,36 @@ def test_a_repeated_idempotency_key_replays_the_first_answer(client: TestClient)
     assert again.headers["idempotency-replayed"] == "true"
     other = post(client, body(seed=1), headers={"idempotency-key": "abc"})
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+
+
+def test_an_idempotency_key_covers_the_query(client: TestClient) -> None:
+    headers = {"idempotency-key": "abc"}
+    first = post(client, params={"reuse": "false", "validate_only": "false"}, headers=headers)
+    reordered = post(client, params={"validate_only": "false", "reuse": "false"}, headers=headers)
+    assert (reordered.status_code, reordered.content) == (201, first.content)
+    for other in ({}, {"reuse": "true"}, {"reuse": "false"}):
+        refused = post(client, params=other, headers=headers)
+        assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_key_reused")
+
+
+def test_a_key_without_a_query_keeps_the_fingerprint_of_earlier_versions() -> None:
+    assert fingerprint(b"{}", []) == hashlib.sha256(b"{}").hexdigest()
+    assert fingerprint(b"{}", [("reuse", "false")]) != fingerprint(b"{}", [])
+
+
+def test_large_bodies_are_validated_off_the_event_loop(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_event_loop: list[bool] = []
+
+    def recorded(model: Any, content: bytes) -> Any:
+        on_event_loop.append(asyncio._get_running_loop() is not None)
+        return parse(model, content)
+
+    monkeypatch.setattr(bodies, "parse", recorded)
+    bulk = {"runs": [body(seed=seed) for seed in range(100)]}
+    assert len(json.dumps(bulk)) > bodies.LARGE_BYTES
+    assert client.post("/v1/runs/bulk", json=bulk).status_code == 201
+    assert post(client).status_code == 201
+    assert on_event_loop == [False, True]
 
 
 def test_an_equal_finished_run_answers_200_with_its_result(client: TestClient, work: Jobs) -> None:
