@@ -54,7 +54,7 @@ class Condition:
         """
         if self.name in names:
             return
-        near = get_close_matches(self.name, sorted(names), n=1)
+        near = get_close_matches(self.name, sorted(names), n=1, cutoff=0.4)
         known = ", ".join(sorted(name for name in names if not name.startswith("last.")))
         advice = f"Did you mean {near[0]!r}?" if near else f"Its metrics are {known}."
         raise SpecFileError(f"--fail-if {self.text!r}: The run does not record {self.name!r}. {advice}")

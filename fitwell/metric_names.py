@@ -30,13 +30,15 @@ def metric_names(spec: Mapping[str, Any], task: str) -> set[str]:
     if spec["model"]["kind"] == "knn":
         return names
     names |= {"lr", "weights.norm", "weights.zeros"}
-    for part in spec.get("regularizers", ()):
+    regularizers = spec.get("regularizers", ())
+    for part in regularizers:
         kind = part["kind"]
         if kind not in NO_PENALTIES:
             names.add(f"penalty.{kind}")
         if kind not in NO_PENALTIES | (PENALTIES - TEACHERS):
             names.add(f"{kind}.loss")
-    if spec["dataset"]["kind"] == spec["model"]["kind"] == "linear":
+    linear = spec["dataset"]["kind"] == spec["model"]["kind"] == "linear"
+    if linear and not any(part.get("form") == "classic" for part in regularizers):  # it rescales weights at evaluation
         names |= {"coefficients.error", "support.tpr", "support.fpr"}
     return names
 

@@ -59,6 +59,10 @@ SPECS: dict[str, dict[str, Any]] = {
     "regression": {
         "dataset": {"kind": "linear"}, "model": {"kind": "linear"}, "optimizer": {"kind": "sgd", "lr": 0.01},
     },
+    "classic dropout": {
+        "dataset": {"kind": "linear"}, "model": {"kind": "linear"}, "optimizer": {"kind": "sgd", "lr": 0.01},
+        "regularizers": [{"kind": "dropout", "p": 0.0, "input_p": 0.2, "form": "classic"}],
+    },
     "kNN": {"model": {"kind": "knn"}, "optimizer": None},
 }  # fmt: skip
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from typer.testing import CliRunner
 
 from fitwell.cli import app
-from fitwell.conditions import Condition
+from fitwell.client import Client
+from fitwell.conditions import Condition, check_conditions
 from fitwell.metric_names import NO_PENALTIES, PENALTIES, TEACHERS, condition_names, metric_names
 from fitwell.run import Run
 from fitwell.spec_files import SpecFileError
@@ -109,3 +111,39 @@ def test_client_knows_which_regularizers_add_penalties() -> None:
     assert penalties == PENALTIES
     assert set(KINDS) - penalties == NO_PENALTIES
     assert {kind for kind, part in KINDS.items() if defines(part, "teach")} == TEACHERS
+
+
+class FakeServer:
+    """A client whose server validates every body as ``spec`` and has datasets of one task."""
+
+    def __init__(self, spec: dict[str, Any], task: str) -> None:
+        self.runs = self.datasets = self
+        self.validated: list[dict[str, Any]] = []
+        self.datasets_read: list[str] = []
+        self._spec, self._task = spec, task
+
+    def validate(self, **body: Any) -> SimpleNamespace:
+        self.validated.append(body)
+        return SimpleNamespace(spec=self._spec)
+
+    def get(self, dataset: str) -> SimpleNamespace:
+        self.datasets_read.append(dataset)
+        return SimpleNamespace(task=self._task)
+
+
+def check(server: FakeServer, *texts: str) -> None:
+    check_conditions(cast("Client", server), [Condition.parse(text) for text in texts], {"epochs": 3})
+
+
+def test_conditions_are_checked_against_the_validated_spec_and_its_dataset() -> None:
+    server = FakeServer({**SPEC, "dataset": {"kind": "uploaded", "id": "data_1", "validation_size": 5}}, "regression")
+    check(server, "val.rmse > 1", "best.value > 1")
+    assert (server.validated, server.datasets_read) == ([{"epochs": 3}], ["data_1"])
+    with pytest.raises(SpecFileError, match=r"Did you mean"):
+        check(server, "val.rmse > 1", "val.accuracy < 1")
+
+
+def test_run_without_conditions_is_not_validated() -> None:
+    server = FakeServer(SPEC, "classification")
+    check(server)
+    assert server.validated == []

@@ -1,1 +1,1 @@
-"""Commands about runs: submit, browse, control and export them."""
+"""Commands about runs: submit, browse and control them."""
