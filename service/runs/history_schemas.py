@@ -138,6 +138,6 @@ class DiagnosisView(BaseModel):
             reference=advice.reference,
             suggested_patch=None if advice.patch is None else dict(advice.patch),
             suggested_spec=None if advice.spec is None else dict(advice.spec),
-            thresholds=THRESHOLDS.told(),
+            thresholds=THRESHOLDS.as_dict(),
             version=VERSION,
         )

@@ -1,10 +1,10 @@
-"""Which arm to take: the best, or the simplest of those that are as good as the best within one standard error.
+"""Choice of an arm: the best, or the simplest of those as good as the best within one standard error.
 
     choose the simplest arm a with  m_a ≤ m_b + s_b / √k        b: the arm of the lowest mean m, where low is better
 
 m is the mean and s the standard deviation of an arm's k values, one for each fold. Seeds are averaged within a fold
-first: the seeds of a fold share its rows, so to count them one by one would make the error smaller than it is. Without
-folds the values are the seeds'.
+first: the seeds of a fold share its rows, so counting them one by one would understate the error. Without folds there
+is one value for each seed.
 
 Reference: Breiman, Friedman, Olshen and Stone, 1984, "Classification and regression trees", section 3.4.3 (the rule);
 Hastie, Tibshirani and Friedman, 2009, "The elements of statistical learning", section 7.10 (the error over folds).
@@ -18,26 +18,26 @@ from typing import Literal
 
 import numpy as np
 
-from service.statistics.comparison import Measured
+from service.statistics.pairing import Measurement
 from service.statistics.sign_flip import Floats
 
 Rule = Literal["best", "one_standard_error"]
 Simplicity = Mapping[str, tuple[float, ...]]
-"""By arm, what is compared in turn; the larger one is simpler."""
+"""By arm, the keys compared in turn; larger is simpler."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """An arm over the seeds that all candidates have; without a mean where it cannot be chosen."""
+    """An arm over the seeds that all candidates have; its mean is None if it cannot be chosen."""
 
     id: str
     values: tuple[float, ...]
-    """One for each fold, or for each seed where there are none."""
+    """One for each fold, or for each seed without folds."""
     mean: float | None
     std: float | None
     standard_error: float | None
     within: bool
-    """Whether it is as good as the best within one standard error."""
+    """Whether the arm is as good as the best within one standard error."""
     diverged: int
     unfinished: int
     missing: int
@@ -45,20 +45,20 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Choice:
-    """The arm that was chosen, and among which."""
+    """The chosen arm, and the candidates."""
 
     chosen: str
     best: str
     over: Literal["folds", "seeds"] | None
-    """What the spread is of; None where there is a single value."""
+    """Unit of the spread; None for a single value."""
     threshold: float | None
-    """The mean from which on an arm is as good as the best within one standard error."""
+    """The worst mean that is as good as the best within one standard error."""
     seeds: tuple[int, ...]
     candidates: tuple[Candidate, ...]
 
 
 def choose(
-    measured: Iterable[Measured],
+    measurements: Iterable[Measurement],
     *,
     arms: Sequence[str],
     rule: Rule,
@@ -66,20 +66,20 @@ def choose(
     lower_is_better: bool,
     on_folds: bool,
 ) -> Choice | None:
-    """The choice among ``arms``, of which cells are folds; None where nothing can be chosen yet.
+    """Choose among ``arms``; cells are folds. Return None if no arm can be chosen yet.
 
-    An arm can be chosen where no run of it diverged and some seed is whole; it is judged by the seeds that are whole in
-    all such arms. Where one standard error cannot be told, only the best is within it.
+    An arm can be chosen if none of its runs diverged and some seed is complete; arms are judged by the seeds that are
+    complete in all of them. If the standard error is unknown, only the best arm is within it.
     """
-    table: dict[str, dict[int, list[Measured]]] = {arm: {} for arm in arms}
-    for one in measured:
+    table: dict[str, dict[int, list[Measurement]]] = {arm: {} for arm in arms}
+    for one in measurements:
         table[one.group].setdefault(one.seed, []).append(one)
-    whole = {arm: _whole(seeds) for arm, seeds in table.items() if not _count(seeds, "diverged")}
-    whole = {arm: seeds for arm, seeds in whole.items() if seeds}
-    shared = sorted(set.intersection(*whole.values())) if whole else []
+    complete = {arm: _complete_seeds(seeds) for arm, seeds in table.items() if not _count(seeds, "diverged")}
+    complete = {arm: seeds for arm, seeds in complete.items() if seeds}
+    shared = sorted(set.intersection(*complete.values())) if complete else []
     if not shared:
         return None
-    values = {arm: _values([table[arm][seed] for seed in shared], on_folds=on_folds) for arm in whole}
+    values = {arm: _values([table[arm][seed] for seed in shared], on_folds=on_folds) for arm in complete}
     means = {arm: float(of_arm.mean()) for arm, of_arm in values.items()}
     sign = 1 if lower_is_better else -1
     best = min(means, key=lambda arm: sign * means[arm])
@@ -97,10 +97,10 @@ def choose(
     )
 
 
-Seeds = Mapping[int, Sequence[Measured]]
+Seeds = Mapping[int, Sequence[Measurement]]
 
 
-def _whole(seeds: Seeds) -> set[int]:
+def _complete_seeds(seeds: Seeds) -> set[int]:
     return {seed for seed, cells in seeds.items() if all(cell.state == "measured" for cell in cells)}
 
 
@@ -108,8 +108,8 @@ def _count(seeds: Seeds, state: str) -> int:
     return sum(cell.state == state for cells in seeds.values() for cell in cells)
 
 
-def _values(seeds: Sequence[Sequence[Measured]], *, on_folds: bool) -> Floats:
-    """Each fold's mean over the seeds, or each seed's value."""
+def _values(seeds: Sequence[Sequence[Measurement]], *, on_folds: bool) -> Floats:
+    """Return each fold's mean over the seeds, or each seed's value."""
     ordered = [sorted(cells, key=lambda cell: cell.cell) for cells in seeds]
     values = np.array([[cell.value for cell in cells] for cells in ordered])
     means: Floats = values.mean(axis=0 if on_folds else 1)

@@ -1,35 +1,22 @@
-"""Arms against each other, pair by pair over equal seeds; the answer may be "undecided"."""
+"""Arms compared pair by pair over equal seeds; the verdict may be "undecided"."""
 
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from service.statistics.family import holm, min_seeds, seeds_for_power, sign_test_p
-from service.statistics.sign_flip import EXACT_UP_TO, Floats, sign_flip_tests
-from service.statistics.sign_flip import Tested as SignFlip
+from service.statistics.family import holm, min_seeds, seeds_for_power
+from service.statistics.pairing import Measurement, PairedSample, Seeds, Test, combined_state, pair_seeds
+from service.statistics.sign_flip import Floats, SignFlipResult, sign_flip_tests
 
-State = Literal["measured", "diverged", "unfinished", "missing"]
 Verdict = Literal["better", "worse", "equivalent", "undecided"]
 BOOTSTRAP_FROM = 20
-"""Pairs from which a bootstrap interval is given; with fewer it is too narrow."""
+"""Pairs from which a bootstrap interval is computed; with fewer it is too narrow."""
 RESAMPLES = 9_999
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One run's value: of which group it is, at which seed, and in which cell of what else varies (a fold)."""
-
-    group: str
-    seed: int
-    cell: str
-    state: State
-    value: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -45,12 +32,12 @@ class Summary:
     unfinished: int
     missing: int
     std_within: float | None
-    """Standard deviation of the cells within a seed, pooled over the seeds; None where seeds have but one."""
+    """Standard deviation of the cells within a seed, pooled over the seeds; None if every seed has one cell."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A group against another. Differences are the group's value less the other's."""
+    """A group compared with a baseline. Differences are the group's value minus the baseline's."""
 
     group: str
     baseline: str
@@ -60,14 +47,14 @@ class Pair:
     std: float | None
     interval: tuple[float, float] | None
     bootstrap: tuple[float, float] | None
-    test: Literal["sign_flip_exact", "sign_flip_random", "sign", "none"]
+    test: Test
     wins: int
     losses: int
     diverged: int
-    """Seeds at which the group diverged and the other did not."""
+    """Seeds at which the group diverged and the baseline did not."""
     baseline_diverged: int
     missing: int
-    """Seeds at which one of the two has no value and will have none."""
+    """Seeds at which either group has no value and will not get one."""
     p: float | None
     p_adjusted: float | None
     p_equivalence: float | None
@@ -85,60 +72,8 @@ class Comparison:
     pairs: tuple[Pair, ...]
 
 
-@dataclass(frozen=True)
-class _Paired:
-    """The pairs of two groups, before anything is tested."""
-
-    group: str
-    baseline: str
-    seeds: tuple[int, ...]
-    differences: Floats
-    only_group_diverged: int
-    only_baseline_diverged: int
-    missing: int
-    lower_is_better: bool
-
-    @property
-    def wins(self) -> int:
-        favourable = self.differences < 0 if self.lower_is_better else self.differences > 0
-        return int(favourable.sum()) + self.only_baseline_diverged
-
-    @property
-    def losses(self) -> int:
-        return int((self.differences != 0).sum()) + self.only_baseline_diverged + self.only_group_diverged - self.wins
-
-    @property
-    def some_diverged(self) -> bool:
-        return self.only_group_diverged + self.only_baseline_diverged > 0
-
-    def p(self, flips: SignFlip | None) -> float | None:
-        """Of the sign test where a run diverged, else of the sign-flip test; one seed has none."""
-        if self.some_diverged:
-            return sign_test_p(self.wins, self.losses) if self.wins + self.losses > 1 else None
-        return None if flips is None or len(self.differences) < 2 else flips.p
-
-    def p_equivalence(self, flips: SignFlip | None) -> float | None:
-        """Of two one-sided tests; None where a run diverged or only one seed is there."""
-        return None if flips is None or self.some_diverged or len(self.differences) < 2 else flips.p_equivalence
-
-    @property
-    def test(self) -> Literal["sign_flip_exact", "sign_flip_random", "sign", "none"]:
-        if self.some_diverged:
-            return "sign"
-        if len(self.differences) < 2:
-            return "none"
-        return "sign_flip_exact" if len(self.differences) <= EXACT_UP_TO else "sign_flip_random"
-
-    @property
-    def favourable(self) -> bool:
-        """Which way the tested effect points."""
-        if self.some_diverged:
-            return self.wins > self.losses
-        return bool(self.differences.mean() < 0) == self.lower_is_better
-
-
-def compared(
-    measured: Iterable[Measured],
+def compare(
+    measurements: Iterable[Measurement],
     *,
     groups: Sequence[str],
     baseline: str | None,
@@ -148,64 +83,56 @@ def compared(
     min_effect: float | None = None,
     bootstrap: bool = False,
 ) -> Comparison:
-    """Every group's summary, and the groups against ``baseline`` or, without one, all against all.
+    """Summarize every group and compare the groups with ``baseline``, or all with all if it is None.
 
-    Means are over seeds, of which all cells are measured. A run that diverged makes its pair a loss in a sign test;
-    means of differences are over the pairs in which both were measured. Every group was to have ``seeds``: of
-    which it has no run, that is missing.
+    Means are over the seeds all of whose cells are measured. A diverged run makes its pair a loss in a sign test; mean
+    differences are over the pairs in which both runs were measured. Every group is expected to have ``seeds``: those
+    without a run count as missing.
     """
-    table: dict[str, dict[int, dict[str, Measured]]] = {group: {} for group in groups}
-    for one in measured:
+    table: dict[str, dict[int, dict[str, Measurement]]] = {group: {} for group in groups}
+    for one in measurements:
         table[one.group].setdefault(one.seed, {})[one.cell] = one
     if baseline is None:
-        wanted = [(b, a) for a, b in itertools.combinations(groups, 2)]
+        pairs = [(b, a) for a, b in itertools.combinations(groups, 2)]
     else:
-        wanted = [(group, baseline) for group in groups if group != baseline]
-    paired = [_paired(group, table[group], other, table[other], seeds, lower_is_better) for group, other in wanted]
+        pairs = [(group, baseline) for group in groups if group != baseline]
+    samples = [pair_seeds(group, table[group], other, table[other], seeds, lower_is_better) for group, other in pairs]
     return Comparison(
         alpha=alpha,
-        min_seeds=min_seeds(alpha, len(paired)),
+        min_seeds=min_seeds(alpha, len(samples)),
         groups=tuple(_summaries(table, seeds, alpha)),
-        pairs=tuple(_judged(paired, alpha, min_effect, bootstrap=bootstrap)),
+        pairs=tuple(_test_pairs(samples, alpha, min_effect, bootstrap=bootstrap)),
     )
 
 
-def _tests(vectors: Sequence[Floats], alpha: float, margin: float | None = None) -> list[SignFlip | None]:
-    """The sign-flip test of every vector that has a value."""
-    done = iter(sign_flip_tests([vector for vector in vectors if len(vector)], alpha, margin))
-    return [next(done) if len(vector) else None for vector in vectors]
+def _tests(vectors: Sequence[Floats], alpha: float, margin: float | None = None) -> list[SignFlipResult | None]:
+    """Run the sign-flip test on every vector; None for empty ones."""
+    results = iter(sign_flip_tests([vector for vector in vectors if len(vector)], alpha, margin))
+    return [next(results) if len(vector) else None for vector in vectors]
 
 
-Seeds = Mapping[int, Mapping[str, Measured]]
-
-
-def _state(cells: Iterable[Measured]) -> State:
-    """Of a seed as a whole: the worst of its cells'."""
-    states = {cell.state for cell in cells}
-    order: tuple[State, ...] = ("diverged", "missing", "unfinished", "measured")
-    return next(state for state in order if state in states)
-
-
-def _summaries(table: Mapping[str, Seeds], wanted: Collection[int], alpha: float) -> list[Summary]:
-    """Every group over the seeds of which all cells are measured."""
-    states = {group: {s: _state(cells.values()) for s, cells in seeds.items()} for group, seeds in table.items()}
-    whole: dict[str, list[Floats]] = {}
+def _summaries(table: Mapping[str, Seeds], expected: Collection[int], alpha: float) -> list[Summary]:
+    """Summarize every group over the seeds all of whose cells are measured."""
+    states = {
+        group: {seed: combined_state(cells.values()) for seed, cells in seeds.items()} for group, seeds in table.items()
+    }
+    complete: dict[str, list[Floats]] = {}
     for group, seeds in table.items():
-        measured = (cells.values() for s, cells in seeds.items() if states[group][s] == "measured")
-        whole[group] = [np.array([cell.value for cell in cells]) for cells in measured]
-    values = [np.array([cells.mean() for cells in seeds]) for seeds in whole.values()]
+        measured = (cells.values() for seed, cells in seeds.items() if states[group][seed] == "measured")
+        complete[group] = [np.array([cell.value for cell in cells]) for cells in measured]
+    values = [np.array([cells.mean() for cells in seeds]) for seeds in complete.values()]
     summaries = []
-    for group, of_group, flips in zip(table, values, _tests(values, alpha), strict=True):
+    for group, means, flips in zip(table, values, _tests(values, alpha), strict=True):
         counts = {state: list(states[group].values()).count(state) for state in ("diverged", "unfinished", "missing")}
-        counts["missing"] += len(set(wanted) - states[group].keys())
+        counts["missing"] += len(set(expected) - states[group].keys())
         summaries.append(
             Summary(
                 id=group,
-                n=len(of_group),
-                mean=float(of_group.mean()) if len(of_group) else None,
-                std=_std(of_group),
+                n=len(means),
+                mean=float(means.mean()) if len(means) else None,
+                std=_std(means),
                 interval=flips.interval if flips else None,
-                std_within=_pooled(whole[group]),
+                std_within=_pooled_std(complete[group]),
                 **counts,
             )
         )
@@ -216,90 +143,72 @@ def _std(values: Floats) -> float | None:
     return float(values.std(ddof=1)) if len(values) > 1 else None
 
 
-def _pooled(samples: Sequence[Floats]) -> float | None:
-    """Standard deviation within samples, over those that have one."""
+def _pooled_std(samples: Sequence[Floats]) -> float | None:
+    """Return the standard deviation within samples, pooled over those with more than one value."""
     several = [sample for sample in samples if len(sample) > 1]
     squares, freedom = sum(sample.var() * len(sample) for sample in several), sum(len(s) - 1 for s in several)
     return float(np.sqrt(squares / freedom)) if several else None
 
 
-def _paired(
-    group: str, ours: Seeds, baseline: str, theirs: Seeds, wanted: Collection[int], lower_is_better: bool
-) -> _Paired:
-    """Pair the seeds that both have, on the cells that both have."""
-    seeds, differences, lost, won, missing = [], [], 0, 0, len(set(wanted) - (ours.keys() & theirs.keys()))
-    for seed in sorted(ours.keys() & theirs.keys()):
-        cells = sorted(ours[seed].keys() & theirs[seed].keys())
-        if not cells:
-            continue
-        mine, other = ([side[seed][cell] for cell in cells] for side in (ours, theirs))
-        states = (_state(mine), _state(other))
-        if states == ("measured", "measured"):
-            seeds.append(seed)
-            differences.append(float(np.mean([a.value - b.value for a, b in zip(mine, other, strict=True)])))
-        elif states == ("diverged", "measured"):
-            lost += 1
-        elif states == ("measured", "diverged"):
-            won += 1
-        elif "missing" in states:
-            missing += 1
-    return _Paired(
-        group, baseline, tuple(seeds), np.array(differences, dtype=float), lost, won, missing, lower_is_better
-    )
-
-
-def _judged(paired: Sequence[_Paired], alpha: float, min_effect: float | None, *, bootstrap: bool) -> list[Pair]:
-    """The verdicts, with p-values corrected within the family."""
-    tests = _tests([one.differences for one in paired], alpha, min_effect)
-    raw = [one.p(flips) for one, flips in zip(paired, tests, strict=True)]
-    adjusted = _corrected(raw)
-    same = _corrected([one.p_equivalence(flips) for one, flips in zip(paired, tests, strict=True)])
+def _test_pairs(
+    samples: Sequence[PairedSample], alpha: float, min_effect: float | None, *, bootstrap: bool
+) -> list[Pair]:
+    """Test every pair, with p-values corrected within the family."""
+    tests = _tests([sample.differences for sample in samples], alpha, min_effect)
+    raw = [sample.p(flips) for sample, flips in zip(samples, tests, strict=True)]
+    equivalence = [sample.p_equivalence(flips) for sample, flips in zip(samples, tests, strict=True)]
     pairs = []
-    for one, flips, p, p_adjusted, p_equivalence in zip(paired, tests, raw, adjusted, same, strict=True):
-        n, std = len(one.differences), _std(one.differences)
-        verdict: Verdict = "undecided"
-        if p_equivalence is not None and p_equivalence <= alpha:
-            verdict = "equivalent"
-        elif p_adjusted is not None and p_adjusted <= alpha:
-            verdict = "better" if one.favourable else "worse"
-        needed = seeds_for_power(std, min_effect, alpha, len(paired)) if min_effect and std is not None else None
+    for sample, flips, p, p_adjusted, p_equivalence in zip(
+        samples, tests, raw, _corrected(raw), _corrected(equivalence), strict=True
+    ):
+        n, std = len(sample.differences), _std(sample.differences)
         pairs.append(
             Pair(
-                group=one.group,
-                baseline=one.baseline,
-                seeds=one.seeds,
-                differences=tuple(one.differences.tolist()),
-                mean=float(one.differences.mean()) if n else None,
+                group=sample.group,
+                baseline=sample.baseline,
+                seeds=sample.seeds,
+                differences=tuple(sample.differences.tolist()),
+                mean=float(sample.differences.mean()) if n else None,
                 std=std,
                 interval=flips.interval if flips else None,
-                bootstrap=_bootstrap(one.differences, alpha) if bootstrap and n >= BOOTSTRAP_FROM else None,
-                test=one.test,
-                wins=one.wins,
-                losses=one.losses,
-                diverged=one.only_group_diverged,
-                baseline_diverged=one.only_baseline_diverged,
-                missing=one.missing,
+                bootstrap=_bootstrap(sample.differences, alpha) if bootstrap and n >= BOOTSTRAP_FROM else None,
+                test=sample.test,
+                wins=sample.wins,
+                losses=sample.losses,
+                diverged=sample.only_group_diverged,
+                baseline_diverged=sample.only_baseline_diverged,
+                missing=sample.missing,
                 p=p,
                 p_adjusted=p_adjusted,
                 p_equivalence=p_equivalence,
-                verdict=verdict,
-                seeds_for_power=needed,
+                verdict=_verdict(sample, p_adjusted, p_equivalence, alpha),
+                seeds_for_power=seeds_for_power(std, min_effect, alpha, len(samples))
+                if min_effect and std is not None
+                else None,
             )
         )
     return pairs
 
 
+def _verdict(sample: PairedSample, p_adjusted: float | None, p_equivalence: float | None, alpha: float) -> Verdict:
+    if p_equivalence is not None and p_equivalence <= alpha:
+        return "equivalent"
+    if p_adjusted is not None and p_adjusted <= alpha:
+        return "better" if sample.favorable else "worse"
+    return "undecided"
+
+
 def _corrected(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's correction; a comparison that has no p still counts as one that was asked for."""
+    """Apply Holm's correction; a comparison without p still counts as one of the family."""
     corrected = holm([1.0 if p is None else p for p in p_values])
     return [None if p is None else c for p, c in zip(p_values, corrected, strict=True)]
 
 
 def _bootstrap(differences: Floats, alpha: float) -> tuple[float, float]:
-    """Bias-corrected and accelerated bootstrap interval of the mean."""
-    from scipy import stats  # noqa: PLC0415 - slow to import, and seldom asked for
+    """Return the bias-corrected and accelerated bootstrap interval of the mean."""
+    from scipy import stats  # noqa: PLC0415 - slow to import, and seldom requested
 
-    found = stats.bootstrap(
+    result = stats.bootstrap(
         (differences,), np.mean, confidence_level=1 - alpha, method="BCa", n_resamples=RESAMPLES, rng=0
     )
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)

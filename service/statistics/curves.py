@@ -13,7 +13,7 @@ from service.statistics.sign_flip import Floats
 
 @dataclass(frozen=True)
 class Curve:
-    """A group's mean ± one standard deviation; ``n`` seeds have the epoch. Values are null where there is none."""
+    """A group's mean ± one standard deviation by epoch, over the ``n`` seeds that have it; None for n = 0."""
 
     group: str
     epoch: list[int]
@@ -24,23 +24,23 @@ class Curve:
 
 
 def curve(group: str, by_seed: Mapping[int, Sequence[Floats]]) -> Curve:
-    """``by_seed``: the series of a seed's cells, from epoch 1 on, NaN where a value is not finite."""
+    """Return the group's curve from ``by_seed``: the series of each seed's cells from epoch 1, NaN if not finite."""
     length = max((len(series) for cells in by_seed.values() for series in cells), default=0)
     rows = np.full((len(by_seed), length), np.nan)
     for row, cells in zip(rows, by_seed.values(), strict=True):
         shortest = min(map(len, cells))
         row[:shortest] = np.mean([series[:shortest] for series in cells], axis=0)
-    known = np.isfinite(rows)
-    n = known.sum(axis=0)
+    finite = np.isfinite(rows)
+    n = finite.sum(axis=0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # epochs that nobody has are null
-        mean = np.nanmean(rows, axis=0, where=known) if length else np.empty(0)
-        std = np.nanstd(rows, axis=0, ddof=1, where=known) if length else np.empty(0)
+        warnings.simplefilter("ignore", RuntimeWarning)  # epochs without a value become None
+        mean = np.nanmean(rows, axis=0, where=finite) if length else np.empty(0)
+        std = np.nanstd(rows, axis=0, ddof=1, where=finite) if length else np.empty(0)
     spread = np.where(n > 1, std, 0.0)
     return Curve(
-        group, list(range(1, length + 1)), n.tolist(), _plain(mean), _plain(mean - spread), _plain(mean + spread)
+        group, list(range(1, length + 1)), n.tolist(), _listed(mean), _listed(mean - spread), _listed(mean + spread)
     )
 
 
-def _plain(values: Floats) -> list[float | None]:
+def _listed(values: Floats) -> list[float | None]:
     return [value if np.isfinite(value) else None for value in values.tolist()]

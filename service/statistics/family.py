@@ -1,4 +1,4 @@
-"""Several comparisons at once: corrected p-values, and how many seeds it takes.
+"""Families of comparisons: corrected p-values, and the number of seeds needed.
 
 Reference: Holm, 1979, "A simple sequentially rejective multiple test procedure"; Schuirmann, 1987, "A comparison of the
 two one-sided tests procedure" (equivalence).
@@ -10,12 +10,12 @@ import math
 from collections.abc import Sequence
 
 POWER = 0.8
-"""Probability with which an effect of the smallest size of interest is to be found."""
-MOST_SEEDS = 100_000
+"""Required probability of detecting the smallest effect of interest."""
+MAX_SEEDS = 100_000
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Each p-value as large as it must be among so many tests, in the order given."""
+    """Return the p-values corrected for their number, in their order."""
     order = sorted(range(len(p_values)), key=lambda i: p_values[i])
     adjusted, highest = [0.0] * len(p_values), 0.0
     for rank, i in enumerate(order):
@@ -25,7 +25,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def min_seeds(alpha: float, comparisons: int) -> int:
-    """The fewest pairs with which the smallest of ``comparisons`` corrected p-values can reach ``alpha``.
+    """Return the fewest pairs with which the smallest of ``comparisons`` corrected p-values can reach ``alpha``.
 
     The sign-flip test's smallest p is 2/2ⁿ.
     """
@@ -33,9 +33,10 @@ def min_seeds(alpha: float, comparisons: int) -> int:
 
 
 def seeds_for_power(deviation: float, effect: float, alpha: float, comparisons: int) -> int | None:
-    """Pairs with which a true mean difference ``effect`` is found with probability 0.8 at the strictest Holm level.
+    """Return the pairs needed to detect a true mean difference ``effect`` with probability 0.8.
 
-    By the paired t-test's power with the observed standard ``deviation`` of the differences; None beyond 100,000.
+    The power is the paired t-test's, at Holm's strictest level and the observed standard ``deviation`` of the
+    differences. None beyond 100,000.
     """
     least = min_seeds(alpha, comparisons)
     level = alpha / max(1, comparisons)
@@ -44,7 +45,7 @@ def seeds_for_power(deviation: float, effect: float, alpha: float, comparisons: 
     low, high = least, 2 * least
     while _power(high, deviation, effect, level) < POWER:
         low, high = high, 2 * high
-        if high > MOST_SEEDS:
+        if high > MAX_SEEDS:
             return None
     while high - low > 1:
         middle = (low + high) // 2
@@ -55,7 +56,7 @@ def seeds_for_power(deviation: float, effect: float, alpha: float, comparisons: 
 def _power(n: int, deviation: float, effect: float, level: float) -> float:
     if deviation == 0:
         return 1.0
-    from scipy import special  # noqa: PLC0415 - slow to import, and the server starts without
+    from scipy import special  # noqa: PLC0415 - slow to import; the server starts without it
 
     critical = special.stdtrit(n - 1, 1 - level / 2)
     shift = effect / deviation * math.sqrt(n)
@@ -63,8 +64,8 @@ def _power(n: int, deviation: float, effect: float, level: float) -> float:
 
 
 def sign_test_p(wins: int, losses: int) -> float:
-    """Exact two-sided binomial p of ``wins`` against ``losses``; ties are left out."""
-    from scipy import special  # noqa: PLC0415 - slow to import, and the server starts without
+    """Return the exact two-sided binomial p of ``wins`` against ``losses``; ties do not count."""
+    from scipy import special  # noqa: PLC0415 - slow to import; the server starts without it
 
     n = wins + losses
     return 1.0 if n == 0 else min(1.0, 2 * float(special.bdtr(min(wins, losses), n, 0.5)))

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from service.errors import FieldError, SpecRefused
 from service.runs.states import TERMINAL
-from service.statistics.comparison import Comparison, compared
+from service.statistics.comparison import Comparison, compare
 from service.statistics.curves import Curve, curve
 from service.store.rows import Row
 from service.studies import queries as studies
@@ -79,7 +79,7 @@ def answer(connection: sa.Connection, study: Row, question: Question) -> Compare
     groups, cells = _grouped(study, runs, by)
     places = placed(runs, cells, folds)
     baseline = None if question.all_pairs else _baseline(study, groups, question.baseline, by)
-    comparison = compared(
+    comparison = compare(
         measured(places, kept, metric, at),
         groups=groups,
         baseline=baseline,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from service.errors import FieldError, SpecRefused
 from service.runs.queries import epochs, series
 from service.runs.states import TERMINAL
-from service.statistics.comparison import Measured, State
+from service.statistics.pairing import Measurement, State
 from service.store.rows import Row
 from service.studies import queries as studies
 
@@ -72,9 +72,9 @@ def check_known(kept: Kept, metric: str, runs: Iterable[Row]) -> None:
         raise SpecRefused(message, errors=[FieldError("metric", "no_such_series", message)])
 
 
-def measured(places: Iterable[Placed], kept: Kept, metric: str, at: str) -> list[Measured]:
+def measured(places: Iterable[Placed], kept: Kept, metric: str, at: str) -> list[Measurement]:
     """The value of every run at the epoch that is asked for."""
-    return [Measured(one.group, one.seed, one.cell, *_value(one.run, kept, metric, at)) for one in places]
+    return [Measurement(one.group, one.seed, one.cell, *_value(one.run, kept, metric, at)) for one in places]
 
 
 def epoch_of(run: Row, values: Floats, at: str) -> int:

@@ -1,4 +1,4 @@
-"""The choice among arms: its figures against numpy's, and what holds of it whatever the values are."""
+"""The choice among arms: its figures against NumPy's, and properties that hold for all values."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.statistics.choice import Choice, Rule, choose
-from service.statistics.comparison import Measured, State
+from service.statistics.pairing import Measurement, State
 
 Table = np.ndarray[Any, np.dtype[np.float64]]
 """Values by arm, seed and fold."""
 
 
-def rows(table: Table) -> list[Measured]:
+def rows(table: Table) -> list[Measurement]:
     return [
-        Measured(str(arm), seed, f" fold {fold}", "measured", float(table[arm, seed, fold]))
+        Measurement(str(arm), seed, f" fold {fold}", "measured", float(table[arm, seed, fold]))
         for arm, seed, fold in np.ndindex(*table.shape)
     ]
 
 
-def chosen(measured: list[Measured], arms: int, **asked: Any) -> Choice | None:
-    """The arms' names are their numbers, and the larger one is simpler."""
-    usual: dict[str, Any] = {
+def optional_choice(measurements: list[Measurement], arms: int, **options: Any) -> Choice | None:
+    """Choose among arms named by their numbers; the larger number is simpler."""
+    defaults: dict[str, Any] = {
         "arms": [str(arm) for arm in range(arms)],
         "rule": "one_standard_error",
         "simplicity": {str(arm): (float(arm),) for arm in range(arms)},
         "lower_is_better": True,
         "on_folds": True,
     }
-    return choose(measured, **{**usual, **asked})
+    return choose(measurements, **{**defaults, **options})
 
 
-def surely(measured: list[Measured], arms: int, **asked: Any) -> Choice:
-    choice = chosen(measured, arms, **asked)
+def choice_of(measurements: list[Measurement], arms: int, **options: Any) -> Choice:
+    choice = optional_choice(measurements, arms, **options)
     assert choice is not None
     return choice
 
@@ -53,8 +53,8 @@ tables = (
 
 
 @given(tables)
-def test_means_deviations_and_errors_are_numpys_over_folds_after_seeds_were_averaged(table: Table) -> None:
-    choice = surely(rows(table), len(table))
+def test_mean_std_and_error_match_numpy_over_folds_of_averaged_seeds(table: Table) -> None:
+    choice = choice_of(rows(table), len(table))
     for arm, one in zip(table, choice.candidates, strict=True):
         of_fold = arm.mean(axis=0)
         assert one.values == pytest.approx(tuple(of_fold))
@@ -73,58 +73,58 @@ def test_means_deviations_and_errors_are_numpys_over_folds_after_seeds_were_aver
 
 
 @given(tables)
-def test_where_high_is_better_the_choice_is_that_of_the_negated_values(table: Table) -> None:
-    low, high = surely(rows(table), len(table)), surely(rows(-table), len(table), lower_is_better=False)
+def test_higher_is_better_equals_lower_is_better_of_negated_values(table: Table) -> None:
+    low, high = choice_of(rows(table), len(table)), choice_of(rows(-table), len(table), lower_is_better=False)
     assert (low.chosen, low.best) == (high.chosen, high.best)
     assert high.threshold == pytest.approx(-(low.threshold or 0))
 
 
 @given(tables)
-def test_the_best_is_chosen_by_its_rule_and_by_the_other_where_it_is_the_simplest(table: Table) -> None:
+def test_best_arm_is_chosen_by_either_rule_if_it_is_the_simplest(table: Table) -> None:
     rules: tuple[Rule, ...] = ("best", "one_standard_error")
-    best, simplest = (surely(rows(table), len(table), rule=rule) for rule in rules)
+    best, simplest = (choice_of(rows(table), len(table), rule=rule) for rule in rules)
     assert best.chosen == best.best == simplest.best
     reverse = {str(arm): (float(arm == int(best.best)),) for arm in range(len(table))}
-    assert surely(rows(table), len(table), simplicity=reverse).chosen == best.best
+    assert choice_of(rows(table), len(table), simplicity=reverse).chosen == best.best
 
 
-def test_what_is_equally_simple_is_chosen_by_its_mean() -> None:
+def test_equally_simple_arms_are_ranked_by_their_means() -> None:
     table = np.array([[[1.0, 2.0, 3.0]], [[1.1, 2.1, 3.1]], [[1.2, 2.2, 3.2]]])
-    assert surely(rows(table), 3, simplicity={"0": (0.0,), "1": (1.0,), "2": (1.0,)}).chosen == "1"
-    assert surely(rows(table), 3, simplicity={"0": (0.0, 5), "1": (1.0, 2.0), "2": (1.0, 3.0)}).chosen == "2"
+    assert choice_of(rows(table), 3, simplicity={"0": (0.0,), "1": (1.0,), "2": (1.0,)}).chosen == "1"
+    assert choice_of(rows(table), 3, simplicity={"0": (0.0, 5), "1": (1.0, 2.0), "2": (1.0, 3.0)}).chosen == "2"
 
 
-def test_more_seeds_of_the_same_folds_do_not_make_the_error_smaller_by_themselves() -> None:
-    """Seeds that say all the same are no more evidence than one: the rows are the same."""
+def test_repeated_seeds_of_the_same_folds_do_not_shrink_the_error() -> None:
+    """Seeds with equal values are no more evidence than one: their rows are the same."""
     once = np.random.default_rng(3).normal(0, 1, (2, 1, 5))
     many = np.repeat(once, 30, axis=1)
-    assert surely(rows(many), 2).threshold == pytest.approx(surely(rows(once), 2).threshold)
+    assert choice_of(rows(many), 2).threshold == pytest.approx(choice_of(rows(once), 2).threshold)
 
 
-def test_without_folds_the_spread_is_over_seeds_and_one_seed_has_none() -> None:
+def test_spread_without_folds_is_over_seeds_and_none_for_one_seed() -> None:
     seeds = np.random.default_rng(5).normal(0, 1, (3, 6, 1))
-    choice = surely(rows(seeds), 3, on_folds=False)
+    choice = choice_of(rows(seeds), 3, on_folds=False)
     assert choice.over == "seeds"
     for arm, one in zip(seeds[:, :, 0], choice.candidates, strict=True):
         assert one.standard_error == pytest.approx(np.std(arm, ddof=1) / np.sqrt(6))
-    single = surely(rows(seeds[:, :1]), 3, on_folds=False)
+    single = choice_of(rows(seeds[:, :1]), 3, on_folds=False)
     assert (single.over, single.threshold, [one.std for one in single.candidates]) == (None, None, [None] * 3)
     assert [one.id for one in single.candidates if one.within] == [single.best] == [single.chosen]
 
 
-def changed(measured: list[Measured], where: tuple[str, int, int], state: State) -> list[Measured]:
-    arm, seed, fold = where
+def changed(measurements: list[Measurement], place: tuple[str, int, int], state: State) -> list[Measurement]:
+    arm, seed, fold = place
     return [
-        Measured(one.group, one.seed, one.cell, state)
+        Measurement(one.group, one.seed, one.cell, state)
         if (one.group, one.seed, one.cell) == (arm, seed, f" fold {fold}")
         else one
-        for one in measured
+        for one in measurements
     ]
 
 
-def test_an_arm_of_which_one_run_diverged_is_not_chosen() -> None:
+def test_arm_with_a_diverged_run_is_not_chosen() -> None:
     table = np.random.default_rng(7).normal(0, 1, (3, 2, 4)) - np.array([[[0.0]], [[50.0]], [[0.0]]])
-    choice = surely(changed(rows(table), ("1", 1, 2), "diverged"), 3, rule="best")
+    choice = choice_of(changed(rows(table), ("1", 1, 2), "diverged"), 3, rule="best")
     assert choice.best != "1"
     lost = choice.candidates[1]
     assert (lost.mean, lost.diverged, lost.within, lost.values) == (None, 1, False, ())
@@ -132,14 +132,14 @@ def test_an_arm_of_which_one_run_diverged_is_not_chosen() -> None:
 
 
 @pytest.mark.parametrize("state", ["unfinished", "missing"])
-def test_arms_are_judged_by_the_seeds_that_are_whole_in_all_of_them(state: State) -> None:
+def test_arms_are_judged_by_the_seeds_complete_in_all_of_them(state: State) -> None:
     table = np.random.default_rng(9).normal(0, 1, (3, 3, 4))
-    choice = surely(changed(rows(table), ("1", 1, 2), state), 3)
+    choice = choice_of(changed(rows(table), ("1", 1, 2), state), 3)
     assert choice.seeds == (0, 2)
     assert choice.candidates[0].mean == pytest.approx(table[0, [0, 2]].mean())
     assert getattr(choice.candidates[1], state) == 1
-    gone = changed(changed(rows(table[:, :2]), ("1", 1, 2), state), ("1", 0, 1), state)
-    assert surely(gone, 3).candidates[1].mean is None, "an arm of which no seed is whole holds nobody up"
-    apart = changed(changed(rows(table[:, :2]), ("1", 1, 2), state), ("0", 0, 1), state)
-    assert chosen(apart, 3) is None, "no seed is whole in both"
-    assert chosen([], 3) is None
+    incomplete = changed(changed(rows(table[:, :2]), ("1", 1, 2), state), ("1", 0, 1), state)
+    assert choice_of(incomplete, 3).candidates[1].mean is None, "an arm without a complete seed delays no choice"
+    disjoint = changed(changed(rows(table[:, :2]), ("1", 1, 2), state), ("0", 0, 1), state)
+    assert optional_choice(disjoint, 3) is None, "no seed is complete in both"
+    assert optional_choice([], 3) is None

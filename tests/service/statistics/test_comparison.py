@@ -1,4 +1,4 @@
-"""Whole comparisons: verdicts, divergence, cells, and error rates over simulated studies."""
+"""Comparisons: verdicts, diverged runs, cells, and error rates over simulated studies."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from service.statistics.comparison import Comparison, Measured, Pair, State, compared
+from service.statistics import comparison as comparisons
+from service.statistics.comparison import Comparison, Pair
+from service.statistics.pairing import Measurement, State
 
 
-def rows(**groups: Sequence[float]) -> list[Measured]:
-    """Values by group, seeds from 0; nan is a run that diverged."""
+def rows(**groups: Sequence[float]) -> list[Measurement]:
+    """Return measurements of the values by group, at seeds from 0; NaN stands for a diverged run."""
     states: dict[bool, State] = {True: "diverged", False: "measured"}
     return [
-        Measured(group, seed, "", states[math.isnan(value)], value)
+        Measurement(group, seed, "", states[math.isnan(value)], value)
         for group, values in groups.items()
         for seed, value in enumerate(values)
     ]
 
 
-def compare(measured: list[Measured], **asked: Any) -> Comparison:
-    groups = list(dict.fromkeys(one.group for one in measured))
+def compare(measurements: list[Measurement], **options: Any) -> Comparison:
+    groups = list(dict.fromkeys(one.group for one in measurements))
     defaults = {"groups": groups, "baseline": groups[0], "lower_is_better": True, "alpha": 0.05}
-    return compared(measured, **{**defaults, **asked})
+    return comparisons.compare(measurements, **{**defaults, **options})
 
 
 def only(comparison: Comparison) -> Pair:
@@ -37,7 +39,7 @@ def only(comparison: Comparison) -> Pair:
 BASE = [0.50, 0.52, 0.47, 0.55, 0.49, 0.51, 0.53, 0.48]
 
 
-def test_a_lower_loss_in_every_pair_is_better_and_its_numbers_are_those_of_an_independent_computation() -> None:
+def test_lower_loss_in_every_pair_is_better_and_numbers_match_scipy() -> None:
     other = [value - 0.02 - 0.001 * i for i, value in enumerate(BASE)]
     comparison = compare(rows(plain=BASE, other=other))
     pair, d = only(comparison), np.subtract(other, BASE)
@@ -49,33 +51,33 @@ def test_a_lower_loss_in_every_pair_is_better_and_its_numbers_are_those_of_an_in
     assert comparison.groups[0].std == pytest.approx(scipy.stats.tstd(BASE))
 
 
-def test_a_seed_at_which_a_run_has_no_value_is_missing_from_its_pairs() -> None:
+def test_seed_without_a_value_counts_as_missing_pair() -> None:
     states: list[State] = ["measured", "missing", "diverged", "unfinished", "measured"]
-    ours = [Measured("b", seed, "", state, 0.1) for seed, state in enumerate(states)]
-    theirs = [Measured("a", seed, "", "measured" if seed != 2 else "missing", 0.2) for seed in range(4)]
+    ours = [Measurement("b", seed, "", state, 0.1) for seed, state in enumerate(states)]
+    theirs = [Measurement("a", seed, "", "measured" if seed != 2 else "missing", 0.2) for seed in range(4)]
     pair = only(compare([*theirs, *ours], seeds=range(6)))
-    # 1 and 2 have no value in one of the arms, 4 and 5 no run; of 3 it may still come.
+    # Seeds 1 and 2 have no value in one of the arms, 4 and 5 no run; the value of 3 may still come.
     assert (pair.seeds, pair.diverged, pair.missing) == ((0,), 0, 4)
     assert only(compare([*theirs, *ours])).missing == 2
 
 
-def test_swapping_arms_flips_signs_and_verdicts() -> None:
+def test_swapped_arms_have_opposite_signs_and_verdicts() -> None:
     other = [value - 0.02 - 0.001 * i for i, value in enumerate(BASE)]
-    there, back = (only(compare(rows(a=BASE, b=other), baseline=baseline)) for baseline in "ab")
-    assert (there.verdict, back.verdict) == ("better", "worse")
-    assert there.differences == pytest.approx([-value for value in back.differences])
-    assert there.p == back.p
-    assert there.interval is not None
-    assert back.interval is not None
-    assert there.interval == pytest.approx((-back.interval[1], -back.interval[0]))
+    forward, backward = (only(compare(rows(a=BASE, b=other), baseline=baseline)) for baseline in "ab")
+    assert (forward.verdict, backward.verdict) == ("better", "worse")
+    assert forward.differences == pytest.approx([-value for value in backward.differences])
+    assert forward.p == backward.p
+    assert forward.interval is not None
+    assert backward.interval is not None
+    assert forward.interval == pytest.approx((-backward.interval[1], -backward.interval[0]))
 
 
-def test_higher_accuracies_are_better() -> None:
+def test_higher_accuracy_is_better() -> None:
     other = [value + 0.02 + 0.001 * i for i, value in enumerate(BASE)]
     assert only(compare(rows(a=BASE, b=other), lower_is_better=False)).verdict == "better"
 
 
-def test_five_seeds_never_decide_and_one_has_no_p() -> None:
+def test_five_seeds_are_never_significant_and_one_has_no_p() -> None:
     far = [value - 10 - i for i, value in enumerate(BASE)]
     pair = only(compare(rows(a=BASE[:5], b=far[:5])))
     assert (pair.verdict, pair.p, pair.interval) == ("undecided", 2 / 2**5, None)
@@ -83,7 +85,7 @@ def test_five_seeds_never_decide_and_one_has_no_p() -> None:
     assert (pair.verdict, pair.p, pair.std, pair.test) == ("undecided", None, None, "none")
 
 
-def test_a_run_that_diverged_is_a_loss_in_a_sign_test_and_not_in_the_mean() -> None:
+def test_diverged_run_is_a_loss_in_the_sign_test_and_excluded_from_the_mean() -> None:
     other = [value - 0.02 for value in BASE]
     pair = only(compare(rows(a=BASE, b=[*other[:7], math.nan])))
     assert (pair.test, pair.wins, pair.losses, pair.diverged) == ("sign", 7, 1, 1)
@@ -96,7 +98,7 @@ def test_a_run_that_diverged_is_a_loss_in_a_sign_test_and_not_in_the_mean() -> N
     assert not only(compare(rows(a=[math.nan], b=[math.nan]))).seeds
 
 
-def test_small_differences_are_equivalent_only_where_that_was_asked() -> None:
+def test_small_differences_are_equivalent_only_with_min_effect() -> None:
     rng = np.random.default_rng(0)
     close = [value + float(rng.normal(0, 0.001)) for value in BASE]
     assert only(compare(rows(a=BASE, b=close))).verdict == "undecided"
@@ -105,7 +107,7 @@ def test_small_differences_are_equivalent_only_where_that_was_asked() -> None:
     assert only(compare(rows(a=BASE, b=close), min_effect=1e-5)).verdict == "undecided"
 
 
-def test_seeds_that_are_still_needed_depend_on_the_effect_that_matters() -> None:
+def test_seeds_for_power_depend_on_the_smallest_effect() -> None:
     rng = np.random.default_rng(1)
     noisy = [value + float(rng.normal(0, 0.05)) for value in BASE]
     few, many = (only(compare(rows(a=BASE, b=noisy), min_effect=effect)).seeds_for_power for effect in (0.05, 0.01))
@@ -114,24 +116,24 @@ def test_seeds_that_are_still_needed_depend_on_the_effect_that_matters() -> None
     assert many > 10 * few
 
 
-def test_cells_are_averaged_within_a_seed_and_pairs_take_the_cells_that_both_have() -> None:
-    measured = [
-        Measured("a", 0, "fold 0", "measured", 1.0),
-        Measured("a", 0, "fold 1", "measured", 3.0),
-        Measured("b", 0, "fold 0", "measured", 2.0),
-        Measured("b", 0, "fold 1", "measured", 5.0),
-        Measured("a", 1, "fold 0", "measured", 1.0),
-        Measured("b", 1, "fold 0", "unfinished"),
-        Measured("a", 2, "fold 0", "measured", 1.0),
-        Measured("b", 2, "fold 1", "measured", 9.0),
+def test_pairs_average_the_cells_that_both_groups_have() -> None:
+    measurements = [
+        Measurement("a", 0, "fold 0", "measured", 1.0),
+        Measurement("a", 0, "fold 1", "measured", 3.0),
+        Measurement("b", 0, "fold 0", "measured", 2.0),
+        Measurement("b", 0, "fold 1", "measured", 5.0),
+        Measurement("a", 1, "fold 0", "measured", 1.0),
+        Measurement("b", 1, "fold 0", "unfinished"),
+        Measurement("a", 2, "fold 0", "measured", 1.0),
+        Measurement("b", 2, "fold 1", "measured", 9.0),
     ]
-    comparison = compare(measured)
+    comparison = compare(measurements)
     pair = only(comparison)
     assert (pair.seeds, pair.differences) == ((0,), (1.5,))
     assert [(group.n, group.unfinished) for group in comparison.groups] == [(3, 0), (2, 1)]
 
 
-def test_all_pairs_are_corrected_for_all_pairs() -> None:
+def test_all_pairs_are_corrected_for_their_number() -> None:
     rng = np.random.default_rng(2)
     arms = {name: rng.normal(0, 1, 10).tolist() for name in "abcd"}
     comparison = compare(rows(**arms), baseline=None)
@@ -142,7 +144,7 @@ def test_all_pairs_are_corrected_for_all_pairs() -> None:
     assert adjusted[0] == pytest.approx(min(1, 6 * raw[0]))
 
 
-def test_the_bootstrap_is_scipys_and_only_from_twenty_pairs_on() -> None:
+def test_bootstrap_matches_scipy_and_needs_twenty_pairs() -> None:
     rng = np.random.default_rng(3)
     a, b = rng.exponential(1, (2, 24))
     pair = only(compare(rows(a=a.tolist(), b=b.tolist()), bootstrap=True))
@@ -153,8 +155,8 @@ def test_the_bootstrap_is_scipys_and_only_from_twenty_pairs_on() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("diverging", [0.0, 0.1])
-def test_over_2000_null_studies_the_familywise_error_is_at_most_alpha(diverging: float) -> None:
-    """Four arms that do not differ, eight seeds of different difficulty, heavy tails; in one case some runs diverge."""
+def test_familywise_error_over_2000_null_studies_is_at_most_alpha(diverging: float) -> None:
+    """Four equal arms, eight seeds of varying difficulty, heavy tails; in one case some runs diverge."""
     rng = np.random.default_rng(7)
     studies, wrong = 2000, 0
     for _ in range(studies):

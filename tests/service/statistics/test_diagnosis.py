@@ -1,4 +1,4 @@
-"""Verdicts on curves that were made to fit, underfit, overfit and diverge."""
+"""Verdicts on synthetic curves that fit, underfit, overfit or diverge, and on curves of trained models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.statistics.diagnosis import Curves, Diagnosis, diagnose
 
 GUESSING = math.log(10)
 SCIENCE = Path(__file__).parents[3] / "docs" / "science"
-"""Curves that were trained for the docs."""
+"""Curves of the models trained for the documentation."""
 
 
 def table(name: str) -> list[dict[str, str]]:
@@ -38,35 +38,35 @@ def falling(epochs: int, to: float, rate: float) -> Any:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_a_validation_loss_that_turns_up_overfits_from_where_it_left_the_noise(seed: int) -> None:
+def test_rising_validation_loss_overfits_from_where_it_exceeds_the_noise(seed: int) -> None:
     epochs = np.arange(1, 61)
     held_out = falling(60, 0.32, 0.3) + 0.004 * np.maximum(0, epochs - 25)
-    found = verdict(falling(60, 0.05, 0.2), held_out, noise=0.01, seed=seed)
-    assert found.verdict == "overfits"
-    assert found.best_epoch is not None
-    assert 15 <= found.best_epoch <= 32
-    assert found.onset_epoch is not None
-    assert found.best_epoch < found.onset_epoch <= 50
-    assert found.regret == pytest.approx(0.14, abs=0.04)
-    assert found.gap_at_best is not None
-    assert found.gap_at_best > 0.1
+    diagnosis = verdict(falling(60, 0.05, 0.2), held_out, noise=0.01, seed=seed)
+    assert diagnosis.verdict == "overfits"
+    assert diagnosis.best_epoch is not None
+    assert 15 <= diagnosis.best_epoch <= 32
+    assert diagnosis.onset_epoch is not None
+    assert diagnosis.best_epoch < diagnosis.onset_epoch <= 50
+    assert diagnosis.regret == pytest.approx(0.14, abs=0.04)
+    assert diagnosis.gap_at_best is not None
+    assert diagnosis.gap_at_best > 0.1
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_losses_that_have_settled_fit(seed: int) -> None:
+def test_settled_losses_fit(seed: int) -> None:
     assert verdict(falling(60, 0.25, 0.3), falling(60, 0.30, 0.3), noise=0.005, seed=seed).verdict == "fits"
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_losses_that_still_fall_underfit(seed: int) -> None:
+def test_falling_losses_underfit(seed: int) -> None:
     assert verdict(falling(20, 0.2, 0.05), falling(20, 0.25, 0.05), noise=0.01, seed=seed).verdict == "underfits"
 
 
-def test_a_high_plateau_is_undecided_until_another_run_is_lower() -> None:
+def test_high_plateau_is_undecided_unless_a_reference_is_lower() -> None:
     train, held_out = falling(40, 1.6, 0.5), falling(40, 1.65, 0.5)
-    found = verdict(train, held_out)
-    assert found.verdict == "undecided"
-    assert "reference" in found.reason
+    diagnosis = verdict(train, held_out)
+    assert diagnosis.verdict == "undecided"
+    assert "reference" in diagnosis.reason
     lower = Curves(falling(40, 0.4, 0.5), falling(40, 0.5, 0.5), GUESSING)
     assert verdict(train, held_out, reference=lower).verdict == "underfits"
     worse_on_one = Curves(falling(40, 0.4, 0.5), falling(40, 1.9, 0.5), GUESSING)
@@ -74,29 +74,29 @@ def test_a_high_plateau_is_undecided_until_another_run_is_lower() -> None:
 
 
 @pytest.mark.parametrize("epochs", [8, 12, 20, 30, 60, 120])
-def test_noise_alone_is_no_overfitting(epochs: int) -> None:
-    """Flat noisy curves: the last epoch is seldom the best, and at most one in twenty is taken for overfitting."""
+def test_noise_alone_is_seldom_diagnosed_as_overfitting(epochs: int) -> None:
+    """Flat noisy curves seldom end at their best epoch; at most one in twenty counts as overfitting."""
     flat = np.full(epochs, 0.2), np.full(epochs, 0.4)
-    found = [verdict(*flat, noise=0.03, seed=seed).verdict for seed in range(1000)]
-    assert found.count("overfits") <= 0.05 * 1000
+    verdicts = [verdict(*flat, noise=0.03, seed=seed).verdict for seed in range(1000)]
+    assert verdicts.count("overfits") <= 0.05 * 1000
 
 
 @pytest.mark.parametrize("epochs", [30, 120])
-def test_noise_with_heavy_tails_is_seldom_taken_for_overfitting(epochs: int) -> None:
+def test_heavy_tailed_noise_is_seldom_diagnosed_as_overfitting(epochs: int) -> None:
     rng = np.random.default_rng(0)
     tails = [0.4 + 0.03 * rng.standard_t(3, epochs) for _ in range(1000)]
     assert [verdict(np.full(epochs, 0.2), one).verdict for one in tails].count("overfits") <= 1000 / 10
 
 
 @pytest.mark.parametrize("epochs", [12, 20, 30, 60])
-def test_a_steep_beginning_is_no_noise(epochs: int) -> None:
-    """A third is lost since the lowest point, of a curve that fell by five times as much before it."""
+def test_steep_first_epochs_do_not_count_as_noise(epochs: int) -> None:
+    """The loss rises by a third after its lowest point, and fell by five times as much before it."""
     e = np.arange(epochs)
     fall = 2 * np.exp(-20 * e / epochs)
     assert verdict(fall, fall + 0.35 + 0.12 * e / epochs, noise=0.003).verdict == "overfits"
 
 
-def test_a_rise_within_two_percent_is_no_overfitting() -> None:
+def test_rise_within_two_percent_fits() -> None:
     held_out = np.concatenate([falling(30, 0.4, 0.5), 0.4 + np.linspace(0, 0.007, 30)])
     assert verdict(falling(60, 0.2, 0.5), held_out).verdict == "fits"
 
@@ -110,28 +110,28 @@ def test_a_rise_within_two_percent_is_no_overfitting() -> None:
         ([2.3, 4.0, 6.0, 8.0, 9.0, 9.5], {}),
     ],
 )
-def test_losses_beyond_guessing_have_diverged(train: list[float], more: dict[str, Any]) -> None:
+def test_losses_far_above_guessing_have_diverged(train: list[float], more: dict[str, Any]) -> None:
     assert verdict(train, train, **more).verdict == "diverged"
 
 
-def test_few_epochs_are_undecided() -> None:
+def test_too_few_epochs_are_undecided() -> None:
     assert verdict([2.0, 1.0, 0.5, 0.4], [2.0, 1.0, 0.6, 0.9]).verdict == "undecided"
     assert verdict([], []).verdict == "undecided"
 
 
-def test_the_overfit_classifier_overfits() -> None:
+def test_overfit_classifier_overfits() -> None:
     """S9: 60 epochs of MLP 784-1024-512-10 on FashionMNIST."""
     rows = table("overfit.csv")
-    found = diagnose(Curves(series(rows, "train.loss_eval"), series(rows, "test.loss"), GUESSING))
-    assert found.verdict == "overfits"
-    assert found.best_epoch is not None
-    assert 25 <= found.best_epoch <= 40
-    assert found.onset_epoch is not None
-    assert found.onset_epoch > found.best_epoch
+    diagnosis = diagnose(Curves(series(rows, "train.loss_eval"), series(rows, "test.loss"), GUESSING))
+    assert diagnosis.verdict == "overfits"
+    assert diagnosis.best_epoch is not None
+    assert 25 <= diagnosis.best_epoch <= 40
+    assert diagnosis.onset_epoch is not None
+    assert diagnosis.onset_epoch > diagnosis.best_epoch
 
 
 @pytest.mark.parametrize("arm", ["plain", "l2 + augmentation", "dropout + augmentation", "l2 + dropout"])
-def test_the_plain_classifier_and_combinations_do_not_overfit_and_most_still_learn(arm: str) -> None:
+def test_plain_and_combined_regularizers_do_not_overfit_and_most_underfit(arm: str) -> None:
     """S8 and S12: 30 epochs of MLP 784-128-128-10, six seeds."""
     rows = [row for row in table("combinations.csv") if row["arm"] == arm]
     verdicts = []
@@ -143,11 +143,11 @@ def test_the_plain_classifier_and_combinations_do_not_overfit_and_most_still_lea
     assert verdicts.count("underfits") >= 4
 
 
-def test_where_later_epochs_are_simpler_a_loss_that_turns_up_underfits_and_one_that_falls_overfits() -> None:
+def test_verdicts_swap_if_later_epochs_are_simpler_models() -> None:
     k = np.arange(1, 51)
     train, turned = 1.0 + 0.01 * k, 0.6 + 1 / k + 0.02 * k
-    found = verdict(train, turned, simpler=True)
-    assert (found.verdict, found.best_epoch, found.onset_epoch) == ("underfits", 7, 12)
+    diagnosis = verdict(train, turned, simpler=True)
+    assert (diagnosis.verdict, diagnosis.best_epoch, diagnosis.onset_epoch) == ("underfits", 7, 12)
     assert verdict(train, 0.3 + 2 * np.exp(-k / 40), simpler=True).verdict == "overfits"
     assert verdict(0.8 + 0 * k, 0.9 + np.exp(-k), simpler=True).verdict == "fits"
     assert verdict(1.9 + 0 * k, 2.0 + np.exp(-k), simpler=True).verdict == "undecided"
