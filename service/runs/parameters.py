@@ -110,7 +110,7 @@ class HistoryQuery(QueryModel):
 
 
 class DiagnosisQuery(QueryModel):
-    """What to compare a run with."""
+    """The run to compare with."""
 
     reference: str | None = Field(default=None, description="A run on the same data to compare with.")
 

@@ -28,7 +28,7 @@ class PreviewStudyQuery(QueryModel):
 
 
 class CompareStudyQuery(QueryModel):
-    """What to compare, and how."""
+    """The question of a comparison."""
 
     metric: Metric = None
     at: At = None

@@ -1,4 +1,4 @@
-"""The stream of all events for those who do not see all runs."""
+"""The stream of all events, for callers that cannot see all runs."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def caller(owner: str) -> Caller:
     return Caller(owner=owner, scopes=("write",), shares_runs=False)
 
 
-async def told(stream: AsyncIterator[bytes]) -> str:
-    """The run of the next event."""
+async def messages(stream: AsyncIterator[bytes]) -> str:
+    """Return the run of the next event."""
     async for message in stream:
         for line in message.decode().splitlines():
             if line.startswith("data:"):
@@ -32,10 +32,10 @@ async def told(stream: AsyncIterator[bytes]) -> str:
     raise AssertionError("the stream ended")
 
 
-def test_another_owners_events_are_neither_told_nor_looked_through_again(engine: sa.Engine, settings: Settings) -> None:
+def test_events_of_other_owners_are_neither_sent_nor_read_again(engine: sa.Engine, settings: Settings) -> None:
     runs, reader = Runs(engine, settings), RunReader(engine, settings)
-    asked: list[str] = []
-    sa.event.listen(engine, "before_cursor_execute", lambda *one: asked.append(one[2]))
+    requests: list[str] = []
+    sa.event.listen(engine, "before_cursor_execute", lambda *one: requests.append(one[2]))
 
     async def main() -> None:
         tailer = Tailer(
@@ -45,8 +45,8 @@ def test_another_owners_events_are_neither_told_nor_looked_through_again(engine:
         tailer.start()
         stream = events._stream(reader.on_behalf_of(caller("bob")), tailer, None, 0)
         mine = await asyncio.to_thread(submit, runs.on_behalf_of(caller("bob")), seed=1)
-        assert await told(stream) == mine
-        waiting = asyncio.create_task(told(stream))
+        assert await messages(stream) == mine
+        waiting = asyncio.create_task(messages(stream))
         for seed in range(5):
             await asyncio.to_thread(submit, runs.on_behalf_of(caller("alice")), seed=seed)
             await asyncio.sleep(0.1)
@@ -56,5 +56,5 @@ def test_another_owners_events_are_neither_told_nor_looked_through_again(engine:
         tailer.close()
 
     asyncio.run(main())
-    of_bob = [one for one in asked if "FROM event" in one and "run.owner =" in one]
+    of_bob = [one for one in requests if "FROM event" in one and "run.owner =" in one]
     assert len(of_bob) <= 2, "the log is read for a stream when it begins, and not for every event of others"

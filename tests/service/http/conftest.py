@@ -18,7 +18,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """For tests that only look."""
+    """A server for tests that change nothing."""
     yield from opened(
         Settings(
             data_dir=tmp_path_factory.mktemp("shared"),

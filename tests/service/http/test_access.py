@@ -12,7 +12,7 @@ from service.http.routing import Route
 from tests.service.http.worlds import MARK, OPEN, World, filled, guarded, opened
 
 
-def test_without_a_token_nothing_is_answered_but_whether_the_service_lives(world: World) -> None:
+def test_only_health_checks_work_without_a_token(world: World) -> None:
     things = world.furnish(world.alice, MARK)
     answers = {path: world.call(method, filled(path, things), op, {}) for method, path, op in world.operations()}
     answers |= {path: world.client.get(path) for path in ("/openapi.json", "/nowhere", "/", "/v1")}
@@ -27,15 +27,15 @@ def test_without_a_token_nothing_is_answered_but_whether_the_service_lives(world
 
 
 @pytest.mark.slow
-def test_each_operation_needs_the_scope_that_its_description_says(world: World) -> None:
+def test_each_operation_requires_its_documented_scope(world: World) -> None:
     headers = {scope: world.token("carol", scope) for scope in ("read", "write", "admin")}
-    seen = set[str]()
+    received = set[str]()
     for method, path, operation in world.operations():
         if path in OPEN:
             assert operation["security"] == []
             continue
         ((needed,),) = (scheme["token"] for scheme in operation["security"])
-        seen.add(needed)
+        received.add(needed)
         nowhere = path.format_map(defaultdict(lambda: "none"))
         for scope in ("read", "write", "admin"):
             answer = world.call(method, nowhere, operation, headers[scope])
@@ -44,7 +44,7 @@ def test_each_operation_needs_the_scope_that_its_description_says(world: World) 
             if refused:
                 assert f"needs the scope '{needed}'" in answer.json()["detail"]
                 assert f'scope="{needed}"' in answer.headers["www-authenticate"]
-    assert seen == {"read", "write", "admin"}
+    assert received == {"read", "write", "admin"}
 
 
 def test_the_scope_is_checked_before_the_parameters_and_the_body(world: World) -> None:
@@ -60,7 +60,7 @@ def test_every_operation_is_of_the_route_class_that_checks_parameters_and_bodies
 
 
 @pytest.mark.parametrize("path", ["/v1/runs/", "/v1/runs/run_x/", "/v1/studies/", "/studies/", "/runs/", "/docs/"])
-def test_a_trailing_slash_is_404_and_never_a_redirect_to_the_host_that_a_client_names(world: World, path: str) -> None:
+def test_a_trailing_slash_is_404_and_never_redirects_to_a_forged_host(world: World, path: str) -> None:
     headers = {**world.admin, "host": "evil.example"}
     answer = world.client.get(path, headers=headers, follow_redirects=False)
     assert (answer.status_code, answer.headers.get("location")) == (404, None)
@@ -68,12 +68,12 @@ def test_a_trailing_slash_is_404_and_never_a_redirect_to_the_host_that_a_client_
     assert path.rstrip("/") in answer.text
 
 
-def test_every_operation_tells_of_the_refusals_for_want_of_a_token(shared: World) -> None:
+def test_every_operation_documents_the_errors_of_authentication(shared: World) -> None:
     assert shared.document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
     for _, path, operation in shared.operations():
-        told = operation["responses"].keys() & {"401", "403", "429"}
-        assert told == ({"403"} if path in OPEN else {"401", "403", "429"})
-        for status in told:
+        messages = operation["responses"].keys() & {"401", "403", "429"}
+        assert messages == ({"403"} if path in OPEN else {"401", "403", "429"})
+        for status in messages:
             assert "application/problem+json" in operation["responses"][status]["content"]
 
 
@@ -91,19 +91,19 @@ MALFORMED: list[list[tuple[str, str]]] = [
 
 
 @pytest.mark.parametrize("headers", MALFORMED, ids=lambda headers: ascii(headers[0][1][:30]))
-def test_what_is_no_token_is_refused_and_never_a_bug(shared: World, headers: list[tuple[str, str]]) -> None:
+def test_a_malformed_token_is_refused_and_never_a_500(shared: World, headers: list[tuple[str, str]]) -> None:
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
     answer = shared.client.get("/v1/runs", headers=raw)
     assert (answer.status_code, answer.json()["code"]) == (401, "token_refused")
     assert answer.headers["www-authenticate"] == 'Bearer realm="fitwell", error="invalid_token"'
 
 
-def test_two_tokens_at_once_are_none(shared: World) -> None:
+def test_two_tokens_in_one_request_are_refused(shared: World) -> None:
     both = [("authorization", shared.alice["authorization"]), ("authorization", shared.bob["authorization"])]
     assert shared.client.get("/v1/runs", headers=both).status_code == 401
 
 
-def test_the_schemes_case_does_not_matter_and_the_secrets_does(shared: World) -> None:
+def test_the_case_of_the_scheme_is_ignored_and_that_of_the_secret_is_not(shared: World) -> None:
     secret = shared.alice["authorization"].removeprefix("Bearer ")
     for scheme in ("bearer", "BEARER", "Bearer ", "bEaReR"):
         assert shared.client.get("/v1/runs", headers={"authorization": f"{scheme} {secret}"}).status_code == 200
@@ -111,28 +111,28 @@ def test_the_schemes_case_does_not_matter_and_the_secrets_does(shared: World) ->
 
 
 @pytest.mark.parametrize("name", ["token", "access_token", "authorization", "api_key"])
-def test_a_token_in_the_address_is_not_taken(shared: World, name: str) -> None:
+def test_a_token_in_the_url_is_ignored(shared: World, name: str) -> None:
     secret = shared.alice["authorization"].removeprefix("Bearer ")
     assert shared.client.get("/v1/runs", params={name: secret}).status_code == 401
     assert shared.client.get("/v1/runs", params={name: secret}, headers=shared.alice).status_code == 422
     assert shared.client.get("/v1/runs", headers={"cookie": f"{name}={secret}"}).status_code == 401
 
 
-def test_a_token_is_made_used_seen_and_revoked(world: World) -> None:
+def test_a_token_is_created_used_listed_and_revoked(world: World) -> None:
     expires = datetime.now(UTC) + timedelta(days=1)
-    asked = {"name": "CI", "owner": "dora", "scopes": ["write", "read"], "expires_at": expires.isoformat()}
-    made = world.client.post("/v1/tokens", json=asked, headers=world.admin)
-    token = made.json()
-    assert (made.status_code, made.headers["cache-control"]) == (201, "no-store")
-    assert made.headers["location"] == f"/v1/tokens/{token['id']}"
+    requests = {"name": "CI", "owner": "dora", "scopes": ["write", "read"], "expires_at": expires.isoformat()}
+    created = world.client.post("/v1/tokens", json=requests, headers=world.admin)
+    token = created.json()
+    assert (created.status_code, created.headers["cache-control"]) == (201, "no-store")
+    assert created.headers["location"] == f"/v1/tokens/{token['id']}"
     assert (token["object"], token["scopes"], token["revoked_at"]) == ("token", ["read", "write"], None)
     secret = token.pop("token")
     assert secret.startswith(token["prefix"])
     dora = {"authorization": f"Bearer {secret}"}
     me = world.client.get("/v1/tokens/me", headers=dora).json()
     assert (me["owner"], me["scopes"], me["token"]["id"]) == ("dora", ["read", "write"], token["id"])
-    shown = world.client.get(f"/v1/tokens/{token['id']}", headers=dora).json()
-    assert {**shown, "last_used_at": None} == token
+    view = world.client.get(f"/v1/tokens/{token['id']}", headers=dora).json()
+    assert {**view, "last_used_at": None} == token
     assert [one["id"] for one in world.client.get("/v1/tokens", headers=dora).json()["data"]] == [token["id"]]
     everyones = world.client.get("/v1/tokens", headers=world.admin)
     assert [one["owner"] for one in everyones.json()["data"]] == ["dora", "bob", "alice", "root"]
@@ -165,14 +165,16 @@ def test_a_token_is_made_used_seen_and_revoked(world: World) -> None:
         ({"token": SECRET}, "/token"),
     ],
 )
-def test_a_wrong_token_body_is_refused_at_its_place(shared: World, changes: dict[str, Any], pointer: str) -> None:
-    asked = {"name": "x", "owner": "x", "scopes": ["read"], **changes}
-    answer = shared.client.post("/v1/tokens", json=asked, headers=shared.admin)
+def test_an_invalid_token_body_is_refused_with_its_pointer(
+    shared: World, changes: dict[str, Any], pointer: str
+) -> None:
+    requests = {"name": "x", "owner": "x", "scopes": ["read"], **changes}
+    answer = shared.client.post("/v1/tokens", json=requests, headers=shared.admin)
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
 
-def test_wrong_tokens_are_answered_slower_and_right_ones_never(tmp_path: Path) -> None:
+def test_invalid_tokens_are_throttled_and_valid_ones_are_not(tmp_path: Path) -> None:
     for world in opened(guarded(tmp_path, failed_auth_per_minute=3)):
         wrong = {"authorization": f"Bearer {SECRET}"}
         answers = [world.client.get("/v1/runs", headers=wrong) for _ in range(4)]
@@ -185,7 +187,7 @@ def test_wrong_tokens_are_answered_slower_and_right_ones_never(tmp_path: Path) -
         assert world.client.get("/v1/runs", headers=spoofed).status_code == 429
 
 
-def test_a_token_has_so_many_requests_a_minute_where_that_is_set(tmp_path: Path) -> None:
+def test_a_token_is_held_to_its_rate_limit(tmp_path: Path) -> None:
     for world in opened(guarded(tmp_path, requests_per_minute=4)):
         answers = [world.client.get("/v1/runs", headers=world.alice) for _ in range(5)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 200, 429]

@@ -1,4 +1,4 @@
-"""The edge: names, other sites' pages and proxies, before any route sees a request."""
+"""Checks before authentication: host names, pages of other sites, and proxies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.conftest import BODY
 
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[TestClient]:
-    """A tokenless server on loopback."""
+    """A server without tokens on loopback."""
     settings = Settings(data_dir=tmp_path, allowed_hosts=("fit.example.org",))
     with TestClient(create_app(settings), base_url="http://127.0.0.1:8000", raise_server_exceptions=False) as one:
         yield one
@@ -26,7 +26,7 @@ def client(tmp_path: Path) -> Iterator[TestClient]:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    """Another, for tests that change nothing."""
+    """A server for tests that change nothing."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("shared"), allowed_hosts=("fit.example.org",))
     with TestClient(create_app(settings), base_url="http://127.0.0.1:8000", raise_server_exceptions=False) as one:
         yield one
@@ -40,13 +40,15 @@ THEIRS = [
 
 
 @pytest.mark.parametrize("host", OURS)
-def test_a_tokenless_server_answers_to_its_own_names(shared: TestClient, host: str) -> None:
+def test_a_server_without_tokens_accepts_its_own_names(shared: TestClient, host: str) -> None:
     assert shared.get("/v1/runs", headers={"host": host}).status_code == 200
 
 
 @pytest.mark.parametrize("host", THEIRS)
 @pytest.mark.parametrize(("method", "path"), [("GET", "/v1/runs"), ("POST", "/v1/runs"), ("GET", "/openapi.json")])
-def test_a_name_that_was_made_to_lead_here_is_refused(shared: TestClient, method: str, path: str, host: str) -> None:
+def test_a_foreign_name_that_resolves_to_this_server_is_refused(
+    shared: TestClient, method: str, path: str, host: str
+) -> None:
     answer = shared.request(method, path, headers={"host": host, "origin": f"http://{host}"}, json=BODY)
     assert answer.status_code == 403
     without = shared.request(method, path, headers={"host": host}, json=BODY)
@@ -54,15 +56,17 @@ def test_a_name_that_was_made_to_lead_here_is_refused(shared: TestClient, method
     assert shared.get("/v1/runs").json()["data"] == []
 
 
-def test_two_names_are_none(shared: TestClient) -> None:
+def test_two_host_headers_are_refused(shared: TestClient) -> None:
     both = [("host", "localhost"), ("host", "evil.example")]
     assert shared.get("/v1/runs", headers=both).status_code == 403
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT"])
 @pytest.mark.parametrize("path", ["/v1/runs", "/v1/runs/", "/nowhere", "/healthz", "/"])
-def test_bytes_that_an_address_cannot_hold_are_refused_and_no_bug(shared: TestClient, method: str, path: str) -> None:
-    """As a socket sends them; clients write them as %C3%A9."""
+def test_bytes_that_are_not_ascii_are_refused_in_a_url_and_never_a_500(
+    shared: TestClient, method: str, path: str
+) -> None:
+    """Raw bytes, as a socket can send them; clients encode them as %C3%A9."""
     scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"name=\xe9"}
     sent: list[Any] = []
 
@@ -98,14 +102,14 @@ FOREIGN = [
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS", "DELETE"])
-def test_a_page_of_another_site_gets_nothing(shared: TestClient, method: str, headers: dict[str, str]) -> None:
+def test_pages_of_other_sites_are_refused(shared: TestClient, method: str, headers: dict[str, str]) -> None:
     answer = shared.request(method, "/v1/runs", headers=headers, json=BODY)
     assert (answer.status_code, answer.json()["code"]) == (403, "cross_site")
     assert not [name for name in answer.headers if name.startswith("access-control-")]
     assert shared.get("/v1/runs").json()["data"] == []
 
 
-def test_a_form_of_another_site_cannot_post_even_where_it_is_a_navigation(shared: TestClient) -> None:
+def test_a_form_of_another_site_cannot_post_even_as_a_navigation(shared: TestClient) -> None:
     page = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
     assert shared.post("/v1/runs", headers=page, json=BODY).status_code == 403
     assert shared.get("/v1/catalog", headers=page).status_code == 200, "a link from elsewhere may be followed"
@@ -141,34 +145,34 @@ def test_own_pages_and_programs_are_served_and_get_no_cors_headers(client: TestC
     ],
     ids=str,
 )
-def test_what_came_through_a_proxy_needs_a_token_where_nothing_else_does(
+def test_a_forwarded_request_needs_a_token_even_if_direct_ones_do_not(
     client: TestClient, headers: dict[str, str]
 ) -> None:
     answer = client.get("/v1/runs", headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (401, "token_required")
     assert "through a proxy" in answer.json()["detail"]
-    asked = {"name": "x", "owner": "x", "scopes": ["admin"]}
-    secret = client.post("/v1/tokens", json=asked).json()["token"]
+    requests = {"name": "x", "owner": "x", "scopes": ["admin"]}
+    secret = client.post("/v1/tokens", json=requests).json()["token"]
     token = {"authorization": f"Bearer {secret}", "host": "anything.example"}
     assert client.get("/v1/runs", headers={**headers, **token}).status_code == 200
 
 
-def test_once_there_is_a_token_it_is_needed_on_loopback_too_and_names_are_free(client: TestClient) -> None:
+def test_the_first_token_makes_tokens_required_on_loopback_and_names_free(client: TestClient) -> None:
     assert client.get("/v1/tokens/me").json() == {
         "object": "caller", "owner": "local", "scopes": ["read", "write", "admin"], "token": None,
     }  # fmt: skip
     refused = client.post("/v1/tokens", json={"name": "x", "owner": "x", "scopes": ["read"]})
     assert refused.json()["errors"][0]["code"] == "first_admin"
     assert client.get("/v1/runs").status_code == 200
-    made = client.post("/v1/tokens", json={"name": "x", "owner": "x", "scopes": ["admin"]}).json()
+    created = client.post("/v1/tokens", json={"name": "x", "owner": "x", "scopes": ["admin"]}).json()
     assert client.get("/v1/runs").status_code == 401
-    headers = {"authorization": f"Bearer {made['token']}", "host": "anything.example"}
+    headers = {"authorization": f"Bearer {created['token']}", "host": "anything.example"}
     assert client.get("/v1/runs", headers=headers).status_code == 200
-    assert client.delete(f"/v1/tokens/{made['id']}", headers=headers).status_code == 204
+    assert client.delete(f"/v1/tokens/{created['id']}", headers=headers).status_code == 204
     assert client.get("/v1/runs").status_code == 401, "the last revoked token must not open the server"
 
 
-def test_off_answers_everybody_on_loopback_and_is_refused_beyond(tmp_path: Path) -> None:
+def test_auth_off_serves_loopback_and_is_refused_on_other_addresses(tmp_path: Path) -> None:
     for host in ("127.0.0.1", "::1", "localhost", "127.8.9.1"):
         assert not exposed(Settings(data_dir=tmp_path, host=host, auth="off"))
     for host in ("0.0.0.0", "::", "192.0.2.1", "no-such-name.invalid", "::ffff:192.0.2.1", ""):
@@ -179,7 +183,7 @@ def test_off_answers_everybody_on_loopback_and_is_refused_beyond(tmp_path: Path)
         create_app(Settings(data_dir=tmp_path, auth="off"), address="192.0.2.1")
 
 
-def test_an_address_has_so_many_chances_and_gets_them_back_with_time() -> None:
+def test_a_throttled_address_recovers_with_time() -> None:
     now = 0.0
     throttle = Throttle(6, clock=lambda: now)
     assert [throttle.use("192.0.2.1") > 0 for _ in range(8)] == [False] * 6 + [True] * 2
@@ -192,7 +196,7 @@ def test_an_address_has_so_many_chances_and_gets_them_back_with_time() -> None:
     assert [throttle.use("192.0.2.1") > 0 for _ in range(7)] == [False] * 6 + [True]
 
 
-def test_a_machine_with_many_addresses_is_one_and_memory_is_bounded() -> None:
+def test_an_ipv6_network_counts_as_one_client_and_memory_is_bounded() -> None:
     throttle = Throttle(2, clock=lambda: 0.0)
     assert [throttle.use(f"2001:db8::{i:x}") > 0 for i in range(1, 4)] == [False, False, True]
     assert throttle.use("2001:db8:0:1::1") == 0

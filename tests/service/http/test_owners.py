@@ -1,4 +1,4 @@
-"""Who owns what is created, and who sees and changes it."""
+"""Ownership: the owner of a new resource, and the callers that can see and change it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.conftest import body
 from tests.service.http.worlds import MARK, OPEN, World, filled, finished, owned
 
 
-def test_what_is_made_belongs_to_whoever_made_it(world: World) -> None:
+def test_a_resource_belongs_to_the_owner_of_the_token_that_created_it(world: World) -> None:
     things = world.furnish(world.alice, MARK)
     run = world.client.get(f"/v1/runs/{things['run_id']}", headers=world.bob).json()
     study = world.client.get(f"/v1/studies/{things['study_id']}", headers=world.bob).json()
@@ -27,13 +27,13 @@ def test_what_is_made_belongs_to_whoever_made_it(world: World) -> None:
     assert more.status_code == 202
     again = world.client.post(f"/v1/runs/{run['id']}/verify", headers=world.admin).json()["by"]
     assert world.client.get(f"/v1/runs/{again}", headers=world.bob).json()["owner"] == "alice"
-    found = {"study_id": study["id"], "limit": 100}
-    runs = world.client.get("/v1/runs", params=found, headers=world.admin).json()["data"]
+    result = {"study_id": study["id"], "limit": 100}
+    runs = world.client.get("/v1/runs", params=result, headers=world.admin).json()["data"]
     assert {one["owner"] for one in runs} == {"alice"}, "what an admin adds to a study belongs to the study's owner"
     assert len(runs) == 2
 
 
-def test_teachers_of_what_an_admin_adds_to_a_study_belong_to_its_owner(world: World) -> None:
+def test_teachers_of_seeds_that_an_admin_adds_belong_to_the_studys_owner(world: World) -> None:
     taught = body(regularizers=[{"kind": "distillation", "teachers": [{"spec": body(seed=9)}]}])
     study = world.client.post("/v1/studies", json={"base": taught}, headers=world.alice).json()
     (teacher,) = world.client.get("/v1/runs?filter=study_id = null", headers=world.alice).json()["data"]
@@ -44,7 +44,7 @@ def test_teachers_of_what_an_admin_adds_to_a_study_belong_to_its_owner(world: Wo
     assert [run["owner"] for run in runs] == ["alice"] * 4
 
 
-def test_every_answer_is_for_whoever_asked_and_is_what_it_says(world: World) -> None:
+def test_every_response_is_private_and_nosniff(world: World) -> None:
     things = world.furnish(world.alice, MARK)
     for method, path, operation in world.operations():
         if method == "GET":
@@ -55,7 +55,7 @@ def test_every_answer_is_for_whoever_asked_and_is_what_it_says(world: World) -> 
 
 
 @pytest.mark.slow
-def test_nobody_but_owner_and_admin_changes_a_thing(world: World) -> None:
+def test_only_the_owner_and_admins_can_change_a_resource(world: World) -> None:
     things = world.furnish(world.alice, MARK)
     queued = world.client.post("/v1/runs", json=body(seed=5), headers=world.alice).json()
     refused = 0
@@ -75,23 +75,26 @@ def test_nobody_but_owner_and_admin_changes_a_thing(world: World) -> None:
 
 
 def state(world: World, things: dict[str, str]) -> list[Any]:
-    """All that can be read of what is alice's."""
+    """Return everything that can be read of alice's resources."""
     paths = [path for method, path, _ in world.operations() if method == "GET" and owned(path)]
     answers = [world.client.get(filled(path, things), headers=world.alice) for path in paths]
-    shown = [answer.json() if answer.headers["content-type"].endswith("json") else answer.content for answer in answers]
+    view = [answer.json() if answer.headers["content-type"].endswith("json") else answer.content for answer in answers]
     changing = {"last_used_at": None, "request_id": None}
-    return [{**one, **changing} if isinstance(one, dict) else one for one in shown]
+    return [{**one, **changing} if isinstance(one, dict) else one for one in view]
 
 
 @pytest.mark.slow
-def test_where_runs_are_not_shared_no_operation_tells_of_anothers(private: World) -> None:
+def test_private_runs_are_invisible_to_others_in_every_operation(private: World) -> None:
     things, mine = private.furnish(private.alice, MARK), private.furnish(private.bob, "bobs")
     for method, path, operation in private.operations():
         if path in OPEN:
             continue
         named = [one["name"] for one in operation.get("parameters", ()) if one["in"] == "query" and "schema" in one]
-        asked = [{}, *({name: things[kind]} for name in named for kind in things if kind[:-3] in name or name in IDS)]
-        for params in asked:
+        requests = [
+            {},
+            *({name: things[kind]} for name in named for kind in things if kind[:-3] in name or name in IDS),
+        ]
+        for params in requests:
             answer = private.call(
                 method, filled(path, mine if params else things), operation, private.bob, params=params
             )
@@ -109,13 +112,13 @@ def test_where_runs_are_not_shared_no_operation_tells_of_anothers(private: World
 
 @pytest.mark.parametrize("way", ["warm start", "teacher"])
 @pytest.mark.parametrize(("digest", "code"), [({}, "run_not_found"), ({"sha256": "a" * 64}, "no_weights")])
-def test_whoever_knows_the_id_or_digest_of_anothers_weights_does_not_have_them(
+def test_the_id_or_digest_of_private_weights_gives_no_access_to_them(
     private: World, way: str, digest: dict[str, str], code: str
 ) -> None:
     named = {"run_id": finished(private, private.alice), **digest}
     taught = {"regularizers": [{"kind": "distillation", "teachers": [named]}]}
-    wanted = body(seed=2, **({"warm_start": named} if way == "warm start" else taught))
-    answers = [private.client.post("/v1/runs", json=wanted, headers=who) for who in (private.bob, private.alice)]
+    expected = body(seed=2, **({"warm_start": named} if way == "warm start" else taught))
+    answers = [private.client.post("/v1/runs", json=expected, headers=who) for who in (private.bob, private.alice)]
     assert [answer.status_code for answer in answers] == [422, 201]
     assert answers[0].json()["errors"][0]["code"] == code
     mine = answers[1].json()["id"]
@@ -127,20 +130,20 @@ IDS = ("ids", "reference")
 """Query parameters that take ids of runs."""
 
 
-def test_where_runs_are_not_shared_no_page_tells_of_anothers(private: World) -> None:
+def test_private_runs_are_invisible_to_others_on_every_page(private: World) -> None:
     things = private.furnish(private.alice, MARK)
     routes = [*pages.router.routes, *study_pages.router.routes, *reports.router.routes]
     of_things = {route.path for route in routes if isinstance(route, APIRoute) and "_id}" in route.path}
     assert len(of_things) >= 4
-    asked = [filled(page, things) for page in of_things]
-    asked += [
+    requests = [filled(page, things) for page in of_things]
+    requests += [
         "/",
         "/studies",
         f"/runs/new?from={things['run_id']}",
         f"/?study_id={things['study_id']}",
         "/?group=owner",
     ]
-    for page in asked:
+    for page in requests:
         answer = private.client.get(page, headers={**private.bob, "accept": "text/html"})
         assert answer.status_code == (404 if things["run_id"] in page or filled("/{study_id}", things) in page else 200)
         assert MARK not in answer.text, page
@@ -148,22 +151,22 @@ def test_where_runs_are_not_shared_no_page_tells_of_anothers(private: World) -> 
 
 
 @pytest.mark.slow
-def test_where_runs_are_not_shared_owner_and_admin_see_them_as_ever(private: World) -> None:
+def test_private_runs_are_visible_to_their_owner_and_admins(private: World) -> None:
     things = private.furnish(private.alice, MARK)
     private.furnish(private.bob, "bobs")
     for headers, owners in ((private.alice, {"alice"}), (private.bob, {"bob"}), (private.admin, {"alice", "bob"})):
         for path in ("/v1/runs", "/v1/studies"):
             listed = private.client.get(path, headers=headers).json()["data"]
             assert {one["owner"] for one in listed} == owners
-        told = {one["run_id"] for one in private.client.get("/v1/events", headers=headers).json()["data"]}
-        assert (things["run_id"] in told) == ("alice" in owners)
+        messages = {one["run_id"] for one in private.client.get("/v1/events", headers=headers).json()["data"]}
+        assert (things["run_id"] in messages) == ("alice" in owners)
     for method, path, operation in private.operations():
         if method == "GET" and owned(path) and "token" not in path:
-            seen = {
+            received = {
                 private.call(method, filled(path, things), operation, h).status_code
                 for h in (private.alice, private.admin)
             }
-            assert len(seen) == 1, path
+            assert len(received) == 1, path
     assert private.client.get(f"/v1/runs/{things['run_id']}", headers=private.admin).status_code == 200
 
 
@@ -178,7 +181,7 @@ def test_an_idempotency_key_belongs_to_its_owner(world: World) -> None:
     assert again.json()["id"] == first.json()["id"]
 
 
-def test_nobody_cancels_anothers_runs_by_ids_or_by_a_filter(world: World) -> None:
+def test_ids_and_filters_cannot_cancel_runs_of_another_owner(world: World) -> None:
     run = world.client.post("/v1/runs", json=body(name=MARK), headers=world.alice).json()
     by_id = world.client.post("/v1/runs/cancel", json={"ids": [run["id"]]}, headers=world.bob)
     assert (by_id.status_code, by_id.json()["code"]) == (403, "not_owner")

@@ -1,4 +1,4 @@
-"""Connections on which no request comes are ended: each of them is an open file, and nobody has shown a token yet."""
+"""Connections without a request are closed: each is an open file, and no token has been checked yet."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEAD = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    """Answers without a look at the body, below /slow after a while."""
+    """An application that ignores the body, and is slow below /slow."""
     if scope["path"] == "/slow":
         await asyncio.sleep(3 * HEAD_SECONDS)
     await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"7")]})
@@ -42,28 +42,28 @@ def connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
 
 
 def until(connection: socket.socket, end: bytes) -> bytes:
-    """What comes until ``end``, or until the other side ends the connection."""
-    said = b""
-    while (not end or not said.endswith(end)) and (piece := connection.recv(1000)):
-        said += piece
-    return said
+    """Return what arrives until ``end``, or until the connection is closed."""
+    output = b""
+    while (not end or not output.endswith(end)) and (piece := connection.recv(1000)):
+        output += piece
+    return output
 
 
 @pytest.mark.parametrize(
     "sent", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n", b"\r\n"], ids=["nothing", "half a head", "a line"]
 )
-def test_a_connection_without_a_request_is_ended(connection: socket.socket, sent: bytes) -> None:
+def test_a_connection_without_a_request_is_closed(connection: socket.socket, sent: bytes) -> None:
     connection.sendall(sent)
     assert until(connection, b"") == b""
 
 
-def test_a_body_that_nobody_wants_keeps_no_connection_open(connection: socket.socket) -> None:
+def test_an_unread_body_does_not_keep_a_connection_open(connection: socket.socket) -> None:
     connection.sendall(HEAD % b"/")
     assert until(connection, b"a token").endswith(b"a token")
     connection.sendall(b"x")
     assert until(connection, b"") == b""
 
 
-def test_whoever_waits_for_an_answer_gets_it(connection: socket.socket) -> None:
+def test_a_slow_response_is_delivered(connection: socket.socket) -> None:
     connection.sendall(HEAD % b"/slow")
     assert until(connection, b"a token").endswith(b"a token")

@@ -6,11 +6,11 @@ from tests.conftest import BODY, body
 from tests.service.http.worlds import World, finished
 
 
-def test_a_quota_is_a_429_until_runs_have_ended_and_a_422_where_it_never_could_be(world: World) -> None:
+def test_a_full_quota_is_429_and_a_request_beyond_the_quota_is_422(world: World) -> None:
     limited = world.token("eve", "write", max_active_runs=2)
     ids = [world.client.post("/v1/runs", json=body(seed=seed), headers=limited).json()["id"] for seed in (1, 2)]
-    for path, wanted in (("/v1/runs", body(seed=3)), ("/v1/studies", {"base": body(epochs=4), "seeds": 2})):
-        answer = world.client.post(path, json=wanted, headers=limited)
+    for path, expected in (("/v1/runs", body(seed=3)), ("/v1/studies", {"base": body(epochs=4), "seeds": 2})):
+        answer = world.client.post(path, json=expected, headers=limited)
         assert (answer.status_code, answer.json()["code"]) == (429, "quota_exceeded")
         assert int(answer.headers["retry-after"]) > 0
     never = world.client.post("/v1/studies", json={"base": BODY, "seeds": 3}, headers=limited)
@@ -20,7 +20,7 @@ def test_a_quota_is_a_429_until_runs_have_ended_and_a_422_where_it_never_could_b
     assert world.client.post("/v1/runs", json=body(seed=3), headers=world.alice).status_code == 201
 
 
-def test_every_way_to_have_something_trained_counts(world: World) -> None:
+def test_every_way_to_train_counts_towards_the_quota(world: World) -> None:
     eve = world.token("eve", "write", max_active_runs=1)
     done = finished(world, eve)
     ended = world.client.post("/v1/runs", json=body(seed=2), headers=eve).json()["id"]
@@ -29,7 +29,7 @@ def test_every_way_to_have_something_trained_counts(world: World) -> None:
     world.client.post(f"/v1/studies/{study}/cancel", headers=eve)
     assert world.client.post("/v1/runs", json=body(seed=3), headers=eve).status_code == 201
     taught = body(seed=4, regularizers=[{"kind": "distillation", "teachers": [{"spec": body(seed=5)}]}])
-    for path, wanted in (
+    for path, expected in (
         ("/v1/runs", body(seed=4)),
         ("/v1/runs", taught),
         ("/v1/runs/bulk", {"runs": [body(seed=4)]}),
@@ -40,5 +40,5 @@ def test_every_way_to_have_something_trained_counts(world: World) -> None:
         (f"/v1/runs/{done}/verify", None),
         (f"/v1/runs/{ended}/retry", None),
     ):
-        answer = world.client.post(path, json=wanted, headers=eve)
+        answer = world.client.post(path, json=expected, headers=eve)
         assert (answer.status_code, answer.json()["code"]) == (429, "quota_exceeded"), path

@@ -1,4 +1,4 @@
-"""Waiting: who follows hears everything once and nothing of others, and waiting costs no queries."""
+"""Followers get every event of their run once, and waiting costs no queries."""
 
 from __future__ import annotations
 
@@ -52,19 +52,19 @@ def watched(work: Callable[[Tailer, Log], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(main())
 
 
-def test_a_follower_hears_of_its_run_what_was_committed_since_and_nothing_else() -> None:
+def test_a_follower_gets_only_new_events_of_its_run() -> None:
     async def work(tailer: Tailer, log: Log) -> None:
         log.add("a", "b")
         async with tailer.follow("a") as mine, tailer.follow(None) as every:
             log.add("b", "a", "b", "a")
-            heard: list[int] = []
-            while len(heard) < 2:
-                heard += [event.id for event in await mine.news(5)]
-            assert heard == [4, 6]
-            seen: list[int] = []
-            while len(seen) < 4:
-                seen += [event.id for event in await every.news(5)]
-            assert seen == [3, 4, 5, 6]
+            received_events: list[int] = []
+            while len(received_events) < 2:
+                received_events += [event.id for event in await mine.news(5)]
+            assert received_events == [4, 6]
+            received: list[int] = []
+            while len(received) < 4:
+                received += [event.id for event in await every.news(5)]
+            assert received == [3, 4, 5, 6]
         async with tailer.follow("b") as late:
             log.add("b")
             assert [event.id for event in await late.news(5)] == [7], "what was before is history"
@@ -72,7 +72,7 @@ def test_a_follower_hears_of_its_run_what_was_committed_since_and_nothing_else()
     watched(work)
 
 
-def test_nobody_is_woken_for_another_run_and_the_log_is_read_once_for_all() -> None:
+def test_followers_wake_only_for_their_run_and_the_log_is_read_once() -> None:
     async def work(tailer: Tailer, log: Log) -> None:
         async with tailer.follow("quiet") as quiet:
             followers = [tailer.follow("busy") for _ in range(50)]
@@ -87,7 +87,7 @@ def test_nobody_is_woken_for_another_run_and_the_log_is_read_once_for_all() -> N
     watched(work)
 
 
-def test_a_follower_that_is_too_slow_is_told_that_it_missed_something(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_follower_that_is_too_slow_is_marked_as_missing_events(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_UNREAD", 3)
 
     async def work(tailer: Tailer, log: Log) -> None:
@@ -100,7 +100,7 @@ def test_a_follower_that_is_too_slow_is_told_that_it_missed_something(monkeypatc
     watched(work)
 
 
-def test_the_end_of_the_server_wakes_everybody() -> None:
+def test_shutdown_wakes_all_followers() -> None:
     async def work(tailer: Tailer, log: Log) -> None:
         async with tailer.follow("a") as one:
             asyncio.get_running_loop().call_later(0.05, tailer.close)
@@ -110,7 +110,7 @@ def test_the_end_of_the_server_wakes_everybody() -> None:
     watched(work)
 
 
-def test_pollers_with_an_etag_cost_no_query_of_the_history(client: TestClient, work: Jobs) -> None:
+def test_polling_with_an_etag_does_not_read_the_history(client: TestClient, work: Jobs) -> None:
     run_id = client.post("/v1/runs", json=body()).json()["id"]
     (claim,) = work.claim(WORKER, limit=1)
     work.record([claim], [measured(run_id, 1)])
@@ -118,7 +118,7 @@ def test_pollers_with_an_etag_cost_no_query_of_the_history(client: TestClient, w
     tag = client.get(url).headers["etag"]
     statements: list[str] = []
     engine = client.app.state.services[Runs]._engine  # type: ignore[attr-defined]
-    sa.event.listen(engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
+    sa.event.listen(engine, "before_cursor_execute", lambda *messages: statements.append(messages[2]))
     for _ in range(5):
         assert client.get(url, headers={"if-none-match": tag}).status_code == 304
     about_epochs = f"FROM {epoch.name}"

@@ -1,4 +1,4 @@
-"""A service that needs tokens, with an admin and two owners who have something of everything."""
+"""A service that requires tokens, with an admin and two owners who have one resource of every kind."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ MARK = "alices-secret"
 
 
 PUBLIC = {"name": "overfit_classifier"}
-"""Path parameters that name what belongs to nobody."""
+"""Path parameters of resources without an owner."""
 
 
 class World:
-    """A server that needs tokens, its callers' headers, and what alice has there."""
+    """A server that requires tokens, with the headers of its callers."""
 
     def __init__(self, app: FastAPI, client: TestClient) -> None:
         self.app, self.client = app, client
@@ -39,17 +39,17 @@ class World:
 
     @cached_property
     def document(self) -> dict[str, Any]:
-        """What the server says of itself."""
+        """The OpenAPI document."""
         document: dict[str, Any] = self.client.get("/openapi.json", headers=self.bob).json()
         return document
 
     def token(self, owner: str, scope: Any, **more: Any) -> dict[str, str]:
-        """The headers of a new token."""
+        """Return the headers of a new token."""
         _, secret = self.app.state.services[Tokens].create(NewToken(name="test", owner=owner, scopes=[scope], **more))
         return {"authorization": f"Bearer {secret}"}
 
     def furnish(self, headers: dict[str, str], mark: str) -> dict[str, str]:
-        """One of everything that has an owner, as values of path parameters."""
+        """Create one resource of every kind; return their ids as path parameters."""
         labelled = body(name=mark, labels={"k": mark}, seed=len(mark))
         run = self.client.post("/v1/runs", json=labelled, headers=headers).json()
         engine = open_engine(self.app.state.settings)
@@ -89,7 +89,7 @@ class World:
 
 
 def guarded(home: Path, **more: Any) -> Settings:
-    """Settings of a server that needs tokens."""
+    """Return settings of a server that requires tokens."""
     return Settings(data_dir=home, auth="required", webhook_allow_private=True, **more)
 
 
@@ -100,7 +100,7 @@ def opened(settings: Settings) -> Iterator[World]:
 
 
 def filled(path: str, things: dict[str, str]) -> str:
-    """The path with its parameters; a new kind of thing needs a line in ``World.furnish``."""
+    """Return the path with its parameters; a new kind of resource needs a line in ``World.furnish``."""
     return path.format(**PUBLIC, **things)
 
 
@@ -109,15 +109,15 @@ def owned(path: str) -> bool:
 
 
 def finished(world: World, headers: dict[str, str], **changes: Any) -> str:
-    """A run that was trained for an epoch and left its weights; its id."""
+    """Create a run that was trained for one epoch and has weights; return its id."""
     run = world.client.post("/v1/runs", json=body(epochs=1, **changes), headers=headers).json()
     engine = open_engine(world.app.state.settings)
     work = Jobs(engine, world.app.state.settings)
     (claim,) = work.claim(WORKER, limit=1)
     work.record([claim], [measured(run["id"], 1)])
     saved = Checkpoint(epoch=1, path="c", sha256="c" * 64, bytes=1, digest="d")
-    kept = WeightsFile(at="last", epoch=1, path="w", sha256="a" * 64, bytes=1)
-    work.checkpointed([claim], {run["id"]: saved}, {run["id"]: [kept]})
+    stored = WeightsFile(at="last", epoch=1, path="w", sha256="a" * 64, bytes=1)
+    work.checkpointed([claim], {run["id"]: saved}, {run["id"]: [stored]})
     work.finish([claim], [Outcome(run_id=run["id"], status="succeeded")])
     engine.dispose()
     return str(run["id"])

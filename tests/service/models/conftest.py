@@ -17,5 +17,5 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def run_id(service: Service) -> str:
-    """A run that nobody changes."""
+    """A run for tests that change nothing."""
     return service.finished(name="a model")

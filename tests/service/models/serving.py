@@ -33,7 +33,7 @@ ROW = [0] * 64
 
 
 class Service(NamedTuple):
-    """An application, its worker's side, and where its files are."""
+    """An application, its worker's side, and its files."""
 
     client: TestClient
     work: Jobs
@@ -41,9 +41,9 @@ class Service(NamedTuple):
 
     @property
     def pid(self) -> int:
-        """Of the limited process."""
-        found: int = self.client.app.state.services[Models].process_id  # type: ignore[attr-defined]
-        return found
+        """Id of the sandboxed process."""
+        result: int = self.client.app.state.services[Models].process_id  # type: ignore[attr-defined]
+        return result
 
     def write(self, claim: Claim, at: At, epoch: int, content: bytes) -> WeightsFile:
         name = f"{claim.run_id}/{secrets.token_hex(4)}.safetensors"
@@ -54,7 +54,7 @@ class Service(NamedTuple):
         return WeightsFile(at=at, epoch=epoch, path=name, sha256=sha256, bytes=len(content))
 
     def begin(self, **changes: Any) -> Claim:
-        """A run that is being trained, of which one epoch is recorded."""
+        """Start to train a run, and record one epoch."""
         answer = self.client.post("/v1/runs?reuse=false", json=body(**changes))
         assert answer.status_code == 201, answer.text
         (claim,) = self.work.claim(WORKER, limit=1)
@@ -74,7 +74,7 @@ class Service(NamedTuple):
         return content
 
     def finished(self, **changes: Any) -> str:
-        """A run that ended and left its weights."""
+        """Train a run to its end, with weights."""
         claim = self.begin(**changes)
         for epoch in (2, 3):
             self.record(claim, epoch)
@@ -87,7 +87,7 @@ class Service(NamedTuple):
 
 
 def weights(**spec: Any) -> bytes:
-    """The file that a worker would write of this spec's model."""
+    """Return the file that a worker writes for this spec's model."""
     return save(weights_of(trained(spec_of(**spec))))
 
 

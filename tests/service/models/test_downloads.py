@@ -22,7 +22,7 @@ from tests.service.models.serving import DIGITS, ROW, At, Service, serving, weig
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "model.onnx"])
-def test_a_download_is_named_by_its_digest_and_comes_in_parts(service: Service, run_id: str, name: str) -> None:
+def test_a_download_has_its_digest_as_etag_and_supports_ranges(service: Service, run_id: str, name: str) -> None:
     url = f"/v1/runs/{run_id}/{name}"
     whole = service.client.get(url)
     assert whole.status_code == 200
@@ -60,7 +60,9 @@ def test_a_download_is_named_by_its_digest_and_comes_in_parts(service: Service, 
         ({"range": "bytes=-0"}, 416),
     ],
 )
-def test_conditions_on_a_download_hold(service: Service, run_id: str, headers: dict[str, str], status: int) -> None:
+def test_conditional_downloads_follow_the_rfc(
+    service: Service, run_id: str, headers: dict[str, str], status: int
+) -> None:
     url = f"/v1/runs/{run_id}/model.safetensors"
     whole = service.client.get(url)
     named = {name: value.replace("TAG", whole.headers["etag"]) for name, value in headers.items()}
@@ -73,26 +75,26 @@ def test_conditions_on_a_download_hold(service: Service, run_id: str, headers: d
 
 
 @pytest.mark.parametrize(
-    ("asked", "part"),
+    ("header", "part"),
     [
         ("", None), ("bytes=0-0", (0, 1)), ("bytes=5-", (5, 10)), ("bytes=-3", (7, 10)), ("bytes=-99", (0, 10)),
         ("bytes=0-99", (0, 10)), ("Bytes = 1 - 2", (1, 3)), ("bytes=5-2", None), ("bytes=-", None), ("lines=1-2", None),
         ("bytes=0-1,4-5", None), ("bytes=a-b", None), ("bytes=1-2x", None), (f"bytes=0-{'9' * 50}", (0, 10)),
     ],
 )  # fmt: skip
-def test_a_range_is_what_the_rfc_says_and_else_ignored(asked: str, part: tuple[int, int] | None) -> None:
-    assert range_of(asked, 10) == part
+def test_a_range_follows_the_rfc_or_is_ignored(header: str, part: tuple[int, int] | None) -> None:
+    assert range_of(header, 10) == part
     for outside in ("bytes=10-", "bytes=10-11", f"bytes={'9' * 5000}-", "bytes=-0"):
         with pytest.raises(RangeRefused):
             range_of(outside, 10)
 
 
-def test_the_onnx_file_is_the_model_and_says_whose_it_is(service: Service, run_id: str) -> None:
+def test_the_onnx_file_is_the_model_and_has_its_metadata(service: Service, run_id: str) -> None:
     content = service.client.get(f"/v1/runs/{run_id}/model.onnx").content
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    (found,) = session.run(["probabilities"], {"input": DIGITS.test_x[:9].astype(np.float32)})
-    told = service.predict(run_id, {"split": "test", "indices": list(range(9))}).json()
-    np.testing.assert_allclose(found, told["probabilities"], rtol=1e-5, atol=1e-7)
+    (result,) = session.run(["probabilities"], {"input": DIGITS.test_x[:9].astype(np.float32)})
+    messages = service.predict(run_id, {"split": "test", "indices": list(range(9))}).json()
+    np.testing.assert_allclose(result, messages["probabilities"], rtol=1e-5, atol=1e-7)
     about = session.get_modelmeta().custom_metadata_map
     run = service.client.get(f"/v1/runs/{run_id}").json()
     assert (about["run_id"], about["spec_hash"], about["epoch"]) == (run_id, run["spec_hash"], "2")
@@ -100,7 +102,7 @@ def test_the_onnx_file_is_the_model_and_says_whose_it_is(service: Service, run_i
     assert json.loads(about["classes"]) == list("0123456789")
 
 
-def test_an_onnx_file_is_made_again_when_it_was_removed_or_altered(service: Service, run_id: str) -> None:
+def test_an_onnx_file_is_exported_again_after_it_was_removed_or_altered(service: Service, run_id: str) -> None:
     url = f"/v1/runs/{run_id}/model.onnx"
     content = service.client.get(url).content
     for spoil in (Path.unlink, lambda path: path.write_bytes(b"not this"), lambda path: os.truncate(path, 9)):
@@ -110,7 +112,7 @@ def test_an_onnx_file_is_made_again_when_it_was_removed_or_altered(service: Serv
 
 
 @pytest.mark.slow
-def test_models_kept_as_onnx_take_no_more_room_than_they_may(tmp_path: Path) -> None:
+def test_the_cache_of_onnx_files_is_bounded(tmp_path: Path) -> None:
     for service in serving(Settings(data_dir=tmp_path, max_cache_bytes=20_000)):
         urls = [f"/v1/runs/{service.finished(seed=seed)}/model.onnx" for seed in range(6)]
         first = [service.client.get(url).content for url in urls]
@@ -130,12 +132,12 @@ def spoiled(path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["removed", "truncated", "altered"])
-def test_a_file_that_is_not_what_was_written_is_never_sent(service: Service, how: str) -> None:
+def test_a_file_that_does_not_match_its_digest_is_never_sent(service: Service, how: str) -> None:
     run_id = service.finished(seed=60 + len(how))
     url = f"/v1/runs/{run_id}"
-    shown = service.client.get(f"{url}/checkpoints").json()["weights"]
+    view = service.client.get(f"{url}/checkpoints").json()["weights"]
     assert service.client.get(f"{url}/model.safetensors").status_code == 200
-    for one in shown:
+    for one in view:
         for path in (service.settings.checkpoints / run_id).iterdir():
             if hashlib.sha256(path.read_bytes()).hexdigest() == one["sha256"]:
                 spoiled(path, how)
@@ -151,7 +153,7 @@ def test_a_file_that_is_not_what_was_written_is_never_sent(service: Service, how
 
 
 @pytest.mark.slow
-def test_weights_that_are_replaced_all_the_time_are_always_whole(service: Service) -> None:
+def test_downloads_are_complete_while_weights_are_replaced(service: Service) -> None:
     claim = service.begin(seed=70, epochs=500)
     contents = [weights(seed=seed) for seed in (70, 71)]
     service.keep(claim, "best", content=contents[0], epoch=1)
@@ -181,14 +183,16 @@ def test_weights_that_are_replaced_all_the_time_are_always_whole(service: Servic
     service.client.post(f"/v1/runs/{claim.run_id}/cancel")
 
 
-def test_weights_that_never_stay_are_not_told_to_be_lost(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_are_replaced_constantly_are_not_reported_as_lost(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     claim = service.begin(seed=71)
     service.keep(claim, "best")
-    find, gone = KeptModels.find, itertools.count()
+    find, removed = KeptModels.find, itertools.count()
 
     def elsewhere(self: KeptModels, run_id: str, at: At) -> Kept:
-        kept = find(self, run_id, at)
-        return dataclasses.replace(kept, file=dataclasses.replace(kept.file, path=f"gone_{next(gone)}"))
+        stored = find(self, run_id, at)
+        return dataclasses.replace(stored, file=dataclasses.replace(stored.file, path=f"gone_{next(removed)}"))
 
     monkeypatch.setattr(KeptModels, "find", elsewhere)
     monkeypatch.setattr("service.models.weights.REPLACED_SECONDS", 0.0)

@@ -13,7 +13,7 @@ from tests.service.models.serving import Service
 
 
 @pytest.mark.slow
-def test_a_curve_is_drawn_once_and_again_when_something_is_new(service: Service) -> None:
+def test_a_curve_is_drawn_once_per_version_of_the_run(service: Service) -> None:
     claim = service.begin(name="<i>$x$</i>", seed=90)
     url = f"/v1/runs/{claim.run_id}/curve.svg"
     first = service.client.get(url)
@@ -21,8 +21,10 @@ def test_a_curve_is_drawn_once_and_again_when_something_is_new(service: Service)
     policy = first.headers["content-security-policy"]
     assert policy == "default-src 'none'; style-src 'unsafe-inline'; sandbox"
     assert first.headers["x-content-type-options"] == "nosniff"
-    said = ["".join(text.itertext()) for text in ET.fromstring(first.content).iter("{http://www.w3.org/2000/svg}text")]
-    assert {"<i>$x$</i>", "train.loss", "train.loss_eval", "val.loss"} <= set(said)
+    output = [
+        "".join(text.itertext()) for text in ET.fromstring(first.content).iter("{http://www.w3.org/2000/svg}text")
+    ]
+    assert {"<i>$x$</i>", "train.loss", "train.loss_eval", "val.loss"} <= set(output)
     known = {"if-none-match": first.headers["etag"]}
     assert service.client.get(url, headers=known).status_code == 304
     assert service.client.get(url + "?theme=dark", headers=known).status_code == 200
@@ -32,7 +34,7 @@ def test_a_curve_is_drawn_once_and_again_when_something_is_new(service: Service)
     service.client.post(f"/v1/runs/{claim.run_id}/cancel")
 
 
-def test_pictures_have_the_size_and_kind_that_was_asked_for(service: Service, run_id: str) -> None:
+def test_pictures_have_the_requested_size_and_format(service: Service, run_id: str) -> None:
     answer = service.client.get(
         f"/v1/runs/{run_id}/curve.png?width=700&height=300&log=true&metrics=val.loss,train.loss"
     )
@@ -62,13 +64,13 @@ def test_pictures_have_the_size_and_kind_that_was_asked_for(service: Service, ru
         ("predictions.png?split=val&first=60", "first"),
     ],
 )
-def test_pictures_that_make_no_sense_are_refused(service: Service, run_id: str, query: str, pointer: str) -> None:
+def test_invalid_parameters_of_pictures_are_refused(service: Service, run_id: str, query: str, pointer: str) -> None:
     answer = service.client.get(f"/v1/runs/{run_id}/{query}")
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
 
 
 @pytest.mark.slow
-def test_rows_that_are_no_images_are_not_drawn(service: Service) -> None:
+def test_rows_other_than_images_are_not_drawn(service: Service) -> None:
     run_id = service.finished(dataset={"kind": "mnist1d", "train_size": 100}, model={"kind": "linear"})
     answer = service.client.get(f"/v1/runs/{run_id}/predictions.png")
     assert (answer.status_code, answer.json()["code"]) == (422, "unprocessable")

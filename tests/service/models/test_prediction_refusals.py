@@ -37,14 +37,14 @@ WRONG: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("inputs", "pointer"), [pytest.param(*one, id=f"{i}{one[1]}") for i, one in enumerate(WRONG)])
-def test_what_is_no_row_is_named_by_its_pointer(service: Service, run_id: str, inputs: Any, pointer: str) -> None:
+def test_an_invalid_row_is_reported_with_its_pointer(service: Service, run_id: str, inputs: Any, pointer: str) -> None:
     answer = service.predict(run_id, {"inputs": inputs})
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "1e39", "9" * 400])
-def test_numbers_that_are_none_are_refused(service: Service, run_id: str, number: str) -> None:
+def test_numbers_that_are_not_finite_are_refused(service: Service, run_id: str, number: str) -> None:
     text = json.dumps({"inputs": [[*ROW[1:], 0]]}).replace("0]]", f"{number}]]")
     answer = service.client.post(
         f"/v1/runs/{run_id}/predict", content=text, headers={"content-type": "application/json"}
@@ -72,19 +72,17 @@ def test_numbers_that_are_none_are_refused(service: Service, run_id: str, number
         ([], ""),
     ],
 )
-def test_a_choice_of_rows_that_makes_no_sense_is_refused(
-    service: Service, run_id: str, sent: Any, pointer: str
-) -> None:
+def test_an_invalid_selection_of_rows_is_refused(service: Service, run_id: str, sent: Any, pointer: str) -> None:
     answer = service.predict(run_id, sent)
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
 
 
-def test_many_wrong_rows_are_not_all_told(service: Service, run_id: str) -> None:
+def test_only_the_first_invalid_rows_are_listed(service: Service, run_id: str) -> None:
     answer = service.predict(run_id, {"inputs": ["x"] * 5000})
     assert len(answer.json()["errors"]) == MOST_ERRORS
 
 
-def test_bodies_that_are_deep_or_large_or_no_json_are_refused(service: Service, run_id: str) -> None:
+def test_deep_large_and_malformed_bodies_are_refused(service: Service, run_id: str) -> None:
     def status(content: bytes) -> int:
         headers = {"content-type": "application/json"}
         return service.client.post(f"/v1/runs/{run_id}/predict", content=content, headers=headers).status_code
@@ -98,7 +96,7 @@ def test_bodies_that_are_deep_or_large_or_no_json_are_refused(service: Service, 
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "model.onnx", "predictions.png", "curve.png"])
-def test_what_is_not_there_is_not_found(service: Service, name: str) -> None:
+def test_unknown_ids_are_404(service: Service, name: str) -> None:
     assert service.client.get(f"/v1/runs/run_nope/{name}").json()["code"] == "run_not_found"
     queued = service.client.post("/v1/runs?reuse=false", json=body(seed=80)).json()["id"]
     answer = service.client.get(f"/v1/runs/{queued}/{name}")
@@ -108,6 +106,6 @@ def test_what_is_not_there_is_not_found(service: Service, name: str) -> None:
 
 @pytest.mark.parametrize("at", ["../../etc/passwd", "start", "BEST", "", "best\0"])
 @pytest.mark.parametrize("name", ["model.safetensors", "model.onnx", "predictions.png"])
-def test_a_model_is_the_best_or_the_last_and_nothing_else(service: Service, run_id: str, name: str, at: str) -> None:
+def test_only_best_and_last_are_valid_snapshots(service: Service, run_id: str, name: str, at: str) -> None:
     answer = service.client.get(f"/v1/runs/{run_id}/{name}", params={"at": at})
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "at")

@@ -26,32 +26,32 @@ from tests.service.models.serving import DIGITS, ROW, Service, serving, weights
 from tests.worker.spec.test_graph import by_engine, trained, weights_of
 
 
-def test_predictions_are_those_of_the_engine_for_rows_sent_and_for_rows_named(service: Service, run_id: str) -> None:
-    wanted = np.exp(by_engine(trained(spec_of()), 20))
+def test_predictions_equal_the_engines_for_sent_rows_and_for_dataset_rows(service: Service, run_id: str) -> None:
+    expected = np.exp(by_engine(trained(spec_of()), 20))
     named = service.predict(run_id, {"split": "test", "indices": list(range(20))}).json()
     flat = service.predict(run_id, {"inputs": DIGITS.test_x[:20].reshape(20, -1).tolist()}).json()
     nested = service.predict(run_id, {"inputs": DIGITS.test_x[:20].tolist()}).json()
-    for found in (named, flat, nested):
-        np.testing.assert_allclose(found["probabilities"], wanted, atol=1e-5)
-        assert found["labels"] == wanted.argmax(1).tolist()
-        assert found["names"] == [str(label) for label in found["labels"]]
-        assert (found["run_id"], found["at"], found["epoch"]) == (run_id, "best", 2)
-        assert found["class_names"] == list("0123456789")
+    for response_data in (named, flat, nested):
+        np.testing.assert_allclose(response_data["probabilities"], expected, atol=1e-5)
+        assert response_data["labels"] == expected.argmax(1).tolist()
+        assert response_data["names"] == [str(label) for label in response_data["labels"]]
+        assert (response_data["run_id"], response_data["at"], response_data["epoch"]) == (run_id, "best", 2)
+        assert response_data["class_names"] == list("0123456789")
     assert named["true_labels"] == DIGITS.test_y[:20].tolist()
     assert (named["split"], named["indices"]) == ("test", list(range(20)))
     assert (flat["split"], flat["indices"], flat["true_labels"]) == (None, None, None)
 
 
-def test_bodies_are_unpacked_one_at_a_time_since_that_takes_fifty_times_their_size(
+def test_bodies_are_parsed_one_at_a_time_to_bound_memory(
     service: Service, run_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     both, met = threading.Barrier(2, timeout=0.3), list[bool]()
 
-    def parsed(*given: Any) -> Any:
+    def parsed(*arguments: Any) -> Any:
         with contextlib.suppress(threading.BrokenBarrierError):
             both.wait()
             met.append(True)
-        return parse(*given)
+        return parse(*arguments)
 
     monkeypatch.setattr(bodies, "parse", parsed)
     with concurrent.futures.ThreadPoolExecutor() as pool:
@@ -94,21 +94,21 @@ def test_best_and_last_are_different_models(service: Service) -> None:
     service.client.post(f"/v1/runs/{claim.run_id}/cancel")
 
 
-def test_what_a_model_cannot_tell_is_null(service: Service) -> None:
+def test_a_prediction_that_is_not_a_number_is_null(service: Service) -> None:
     claim = service.begin(seed=53)
     values = weights_of(trained(spec_of(seed=53)))
     service.keep(claim, "best", content=save({name: value * np.float32("inf") for name, value in values.items()}))
-    found = service.predict(claim.run_id, {"inputs": [ROW, [1] * 64]}).json()
-    assert found["labels"] == [None, None]
-    assert found["names"] == [None, None]
-    assert None in found["probabilities"][0]
+    response_data = service.predict(claim.run_id, {"inputs": [ROW, [1] * 64]}).json()
+    assert response_data["labels"] == [None, None]
+    assert response_data["names"] == [None, None]
+    assert None in response_data["probabilities"][0]
     huge = service.predict(service.finished(seed=54), {"inputs": [[LARGEST] * 64]}).json()
     assert len(huge["probabilities"][0]) == 10
     service.work.release([claim], barren=False)
     service.client.post(f"/v1/runs/{claim.run_id}/cancel")
 
 
-def test_a_killed_process_costs_one_answer_and_not_the_next(service: Service, run_id: str) -> None:
+def test_a_killed_process_fails_one_request_and_not_the_next(service: Service, run_id: str) -> None:
     assert service.predict(run_id, {"inputs": [ROW]}).status_code == 200
     pid = service.pid
     os.kill(pid, signal.SIGSTOP)
@@ -127,7 +127,7 @@ def test_a_killed_process_costs_one_answer_and_not_the_next(service: Service, ru
 
 
 @pytest.mark.slow
-def test_a_process_that_hangs_is_a_504_and_the_next_request_is_answered(tmp_path: Path) -> None:
+def test_a_hanging_process_is_a_504_and_the_next_request_works(tmp_path: Path) -> None:
     for service in serving(Settings(data_dir=tmp_path, predict_seconds=3)):
         run_id = service.finished()
         assert service.predict(run_id, {"inputs": [ROW]}).status_code == 200
@@ -141,7 +141,7 @@ def test_a_process_that_hangs_is_a_504_and_the_next_request_is_answered(tmp_path
 
 
 @pytest.mark.slow
-def test_data_that_are_not_on_this_machine_are_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_missing_on_this_machine_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from worker.spec.datasets.kmnist import KMNIST
 
     monkeypatch.setattr(KMNIST, "missing", lambda *_: None)  # they were there when the run was submitted

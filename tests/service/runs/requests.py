@@ -11,8 +11,8 @@ from tests.conftest import BODY, WORKER, measured
 from worker.ports import Outcome
 
 
-def post(client: TestClient, wanted: Any = None, **options: Any) -> Any:
-    return client.post("/v1/runs", json=wanted or BODY, **options)
+def post(client: TestClient, expected: Any = None, **options: Any) -> Any:
+    return client.post("/v1/runs", json=expected or BODY, **options)
 
 
 def trained(work: Jobs, epochs: int = 3, **reports: Any) -> str:

@@ -32,20 +32,18 @@ def test_a_history_comes_as_json_csv_and_ndjson_with_the_same_values(client: Tes
 
 
 @pytest.mark.parametrize("weight", ["\xb2", "", ".", "1.1.1", "0." + "1" * 5000])
-def test_a_weight_that_is_no_number_is_no_bug(weight: str) -> None:
+def test_a_malformed_quality_is_ignored(weight: str) -> None:
     assert accepted_format(f"text/csv;q={weight}, image/png") == "csv"
 
 
-def test_the_confusion_matrix_comes_with_recall_and_precision_also_of_a_reused_run(
-    client: TestClient, work: Jobs
-) -> None:
+def test_the_confusion_matrix_has_recall_and_precision_even_for_a_reused_run(client: TestClient, work: Jobs) -> None:
     counts = [[9, 1, 0], [2, 8, 0], [4, 0, 0], *([[0] * 3] * 7)]
     counts = [row + [0] * 7 for row in counts]
     post(client)
     path = f"/v1/runs/{trained(work, confusion=counts)}/confusion"
-    shown = client.get(path).json()
-    assert (shown["epoch"], shown["split"], shown["counts"]) == (3, "test", counts)
-    first, _, third = shown["classes"][:3]
+    view = client.get(path).json()
+    assert (view["epoch"], view["split"], view["counts"]) == (3, "test", counts)
+    first, _, third = view["classes"][:3]
     assert first == {"name": "0", "rows": 10, "predicted": 15, "recall": 0.9, "precision": 0.6}
     assert (third["recall"], third["precision"]) == (0.0, None)
     again = post(client)
@@ -54,7 +52,7 @@ def test_the_confusion_matrix_comes_with_recall_and_precision_also_of_a_reused_r
     assert reused["counts"] == counts
 
 
-def test_what_was_not_measured_is_404_with_the_reason(client: TestClient, work: Jobs) -> None:
+def test_a_missing_measurement_is_404_with_the_reason(client: TestClient, work: Jobs) -> None:
     run_id = post(client).json()["id"]
     queued = client.get(f"/v1/runs/{run_id}/confusion")
     assert (queued.status_code, queued.json()["code"]) == (404, "not_measured")
@@ -83,7 +81,7 @@ def test_a_history_is_304_until_an_epoch_is_added(client: TestClient, work: Jobs
     assert client.get(path, headers={"if-none-match": tag}).json()["epoch"] == [1, 2]
 
 
-def test_parquet_holds_what_json_says_and_what_it_cannot(client: TestClient, work: Jobs) -> None:
+def test_parquet_has_the_values_of_json_and_those_json_cannot_represent(client: TestClient, work: Jobs) -> None:
     import pyarrow.parquet
 
     run_id = post(client).json()["id"]
@@ -100,7 +98,9 @@ def test_parquet_holds_what_json_says_and_what_it_cannot(client: TestClient, wor
 
 
 @pytest.mark.parametrize("points", [2, 3, 7, 40])
-def test_a_thinned_history_says_so_and_keeps_first_last_and_best(client: TestClient, work: Jobs, points: int) -> None:
+def test_a_thinned_history_is_marked_and_includes_first_last_and_best(
+    client: TestClient, work: Jobs, points: int
+) -> None:
     run_id = post(client, body(epochs=40)).json()["id"]
     (claim,) = work.claim(WORKER, limit=1)
     for number in range(1, 41):

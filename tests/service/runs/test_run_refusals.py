@@ -1,4 +1,4 @@
-"""What is wrong with a request is named exactly, with what would work."""
+"""Refused requests: exact pointers, and what would work."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("changes", "pointer", "said"), WRONG, ids=lambda value: value if isinstance(value, str) else ""
+    ("changes", "pointer", "message"), WRONG, ids=lambda value: value if isinstance(value, str) else ""
 )
-def test_a_wrong_body_is_refused_with_an_exact_pointer_and_what_would_work(
-    client: TestClient, changes: dict[str, Any], pointer: str, said: str
+def test_an_invalid_body_is_refused_with_a_pointer_and_what_would_work(
+    client: TestClient, changes: dict[str, Any], pointer: str, message: str
 ) -> None:
     answer = post(client, body(**changes))
     problem = answer.json()
@@ -63,7 +63,7 @@ def test_a_wrong_body_is_refused_with_an_exact_pointer_and_what_would_work(
     assert {"type", "title", "status", "detail", "code", "request_id", "errors"} == set(problem)
     (error,) = problem["errors"]
     assert error["pointer"] == pointer
-    assert said in error["message"]
+    assert message in error["message"]
     assert client.get("/v1/runs").json()["data"] == []
 
 
@@ -73,7 +73,7 @@ def test_an_unknown_kind_lists_the_known_ones(client: TestClient) -> None:
     assert "Did you mean 'adam'?" in error["message"]
 
 
-def test_every_wrong_field_is_named_at_once(client: TestClient) -> None:
+def test_all_invalid_fields_are_listed_at_once(client: TestClient) -> None:
     problem = post(client, body(epochs=0, seed=-1, dataset={"kind": "x"})).json()
     assert {error["pointer"] for error in problem["errors"]} == {"/epochs", "/seed", "/dataset/kind"}
 
@@ -103,36 +103,36 @@ def test_a_number_that_is_not_finite_is_refused(client: TestClient, number: str)
     ],
     ids=["cut", "empty", "no UTF-8", "array", "null", "deep", "plain text", "large"],
 )
-def test_a_body_that_is_no_spec_at_all_is_a_clear_problem(
+def test_a_body_of_another_type_is_refused(
     client: TestClient, content: bytes, headers: dict[str, str], status: int, code: str
 ) -> None:
     answer = client.post("/v1/runs", content=content, headers={"content-type": "application/json", **headers})
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
-def test_of_very_many_wrong_fields_the_first_are_named(client: TestClient) -> None:
+def test_only_the_first_hundred_errors_are_listed(client: TestClient) -> None:
     problem = post(client, body(**{f"x{number}": 1 for number in range(3000)})).json()
     assert problem["detail"] == "3,000 errors; these are the first."
     assert [error["pointer"] for error in problem["errors"]] == [f"/x{number}" for number in range(MAX_ERRORS)]
 
 
-def test_a_spec_of_very_many_parts_is_refused_wherever_it_would_be_kept(client: TestClient) -> None:
+def test_a_spec_with_too_many_parts_is_refused_on_every_route(client: TestClient) -> None:
     choice: dict[str, Any] = {"kind": "random_choice", "of": [{"kind": "blur"}] * 16}
     large = body(regularizers=[choice] * 32)
     assert post(client, large).status_code == 201
     larger = body(regularizers=[*[choice] * 31, {"kind": "random_choice", "of": [choice] * 16}])
-    for path, wanted in (
+    for path, large_body in (
         ("/v1/runs", larger),
         ("/v1/runs/bulk", {"runs": [larger]}),
         ("/v1/studies", {"base": larger}),
         ("/v1/studies", {"base": BODY, "arms": {"a": {"regularizers_add": larger["regularizers"]}}}),
     ):
-        answer = client.post(path, json=wanted)
+        answer = client.post(path, json=large_body)
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "too_many_parts")
         assert "at most 600 parts" in answer.json()["errors"][0]["message"]
 
 
-def test_a_body_that_breaks_off_is_a_refusal_and_no_bug(settings: Settings) -> None:
+def test_an_incomplete_body_is_refused(settings: Settings) -> None:
     async def receive() -> dict[str, Any]:
         return {"type": "http.disconnect"}
 
@@ -179,12 +179,12 @@ def test_every_refusal_is_a_problem(client: TestClient, method: str, path: str, 
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
 
 
-def test_a_sane_request_id_is_kept_and_another_is_replaced(client: TestClient) -> None:
+def test_a_safe_request_id_is_returned_and_another_is_replaced(client: TestClient) -> None:
     assert client.get("/healthz", headers={"x-request-id": "abc-1"}).headers["x-request-id"] == "abc-1"
     assert client.get("/healthz", headers={"x-request-id": "a b\t"}).headers["x-request-id"].startswith("req_")
 
 
-def test_a_wrong_value_of_a_parameter_that_is_given_several_times_is_told_by_the_parameters_name(
+def test_an_invalid_value_of_a_repeated_parameter_is_reported_by_name(
     client: TestClient,
 ) -> None:
     refused = client.get("/v1/runs", params={"status": ["queued", "lost"]}).json()

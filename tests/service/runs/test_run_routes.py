@@ -97,7 +97,7 @@ def test_a_run_is_304_until_it_changes(client: TestClient, work: Jobs) -> None:
     assert (changed.status_code, changed.json()["status"]) == (200, "succeeded")
 
 
-def test_a_finished_run_shows_all_that_the_contract_names(client: TestClient, work: Jobs) -> None:
+def test_a_finished_run_has_every_documented_field(client: TestClient, work: Jobs) -> None:
     post(client)
     run = client.get(f"/v1/runs/{trained(work)}").json()
     assert run["best"] == {"epoch": 3, "metric": "val.loss", "value": 2 / 3, "selected_on": "val", "optimistic": False}
@@ -110,7 +110,7 @@ def test_a_finished_run_shows_all_that_the_contract_names(client: TestClient, wo
     assert run["started_at"] <= run["finished_at"]
 
 
-def test_cancel_is_202_then_200_and_409_once_it_ended_otherwise(client: TestClient, work: Jobs) -> None:
+def test_cancel_is_202_then_200_and_409_for_a_finished_run(client: TestClient, work: Jobs) -> None:
     run_id = post(client).json()["id"]
     assert client.post(f"/v1/runs/{run_id}/cancel").status_code == 202
     assert client.post(f"/v1/runs/{run_id}/cancel").status_code == 200
@@ -119,7 +119,7 @@ def test_cancel_is_202_then_200_and_409_once_it_ended_otherwise(client: TestClie
     assert (refused.status_code, refused.json()["code"]) == (409, "transition_refused")
 
 
-def test_events_page_and_their_ids_are_cursors(client: TestClient, work: Jobs) -> None:
+def test_ids_of_events_are_cursors(client: TestClient, work: Jobs) -> None:
     post(client)
     path = f"/v1/runs/{trained(work)}/events"
     page = client.get(path, params={"limit": 4}).json()
@@ -145,7 +145,7 @@ def test_the_catalog_and_openapi_name_every_part(client: TestClient) -> None:
             assert "_" in operation["operationId"]
 
 
-def test_workers_and_capabilities_show_who_is_alive(client: TestClient, work: Jobs) -> None:
+def test_workers_and_capabilities_list_live_workers(client: TestClient, work: Jobs) -> None:
     assert client.get("/v1/workers").json()["data"] == []
     work.register(WORKER)
     assert client.get("/v1/workers").json()["data"][0]["id"] == "wrk_test"
@@ -153,7 +153,7 @@ def test_workers_and_capabilities_show_who_is_alive(client: TestClient, work: Jo
     assert client.get("/healthz").json() == client.get("/readyz").json() == {"status": "ok"}
 
 
-def test_a_dataset_that_is_not_there_is_refused_with_the_command(
+def test_a_missing_dataset_is_refused_with_the_command_that_downloads_it(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from worker.spec.datasets.fashion_mnist import FashionMNIST
@@ -167,8 +167,8 @@ def test_a_dataset_that_is_not_there_is_refused_with_the_command(
 def test_runs_are_filtered_sorted_and_cut_to_fields(client: TestClient, work: Jobs) -> None:
     ids = [post(client, body(seed=seed)).json()["id"] for seed in range(3)]
     trained(work)
-    asked = {"filter": 'status = "queued" AND seed >= 1', "sort": "created_at", "fields": "seed,status"}
-    page = client.get("/v1/runs", params=asked).json()
+    queries = {"filter": 'status = "queued" AND seed >= 1', "sort": "created_at", "fields": "seed,status"}
+    page = client.get("/v1/runs", params=queries).json()
     assert page["data"] == [
         {"id": ids[1], "status": "queued", "seed": 1},
         {"id": ids[2], "status": "queued", "seed": 2},
@@ -178,10 +178,10 @@ def test_runs_are_filtered_sorted_and_cut_to_fields(client: TestClient, work: Jo
         assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
 
 
-def test_a_k_of_k_nearest_neighbours_is_told_where_it_belongs(client: TestClient) -> None:
-    told = client.post("/v1/runs", json={"dataset": {"kind": "digits"}, "model": {"kind": "knn", "k": 5}})
-    (error,) = told.json()["errors"]
-    assert (told.status_code, error["pointer"]) == (422, "/model")
+def test_a_misplaced_k_is_refused_with_its_right_place(client: TestClient) -> None:
+    messages = client.post("/v1/runs", json={"dataset": {"kind": "digits"}, "model": {"kind": "knn", "k": 5}})
+    (error,) = messages.json()["errors"]
+    assert (messages.status_code, error["pointer"]) == (422, "/model")
     assert error["message"].startswith("a run measures every k from 1 to its epochs")
     body = {"dataset": {"kind": "digits"}, "model": {"kind": "knn"}, "epochs": 50}
     checked = client.post("/v1/runs?validate_only=true", json=body).json()

@@ -14,22 +14,22 @@ from tests.conftest import WORKER, measured
 from tests.service.studies.training import DROPOUT, compare, post, some_loss, train
 
 
-def test_comparing_is_what_an_independent_computation_says(client: TestClient, work: Jobs) -> None:
+def test_a_comparison_equals_an_independent_computation(client: TestClient, work: Jobs) -> None:
     study = post(client).json()
     train(client, work, some_loss)
-    found = compare(client, study)
+    result = compare(client, study)
     values = {arm: np.array([some_loss(arm, seed, 2) for seed in range(8)]) for arm in ("plain", "dropout")}
     d = values["dropout"] - values["plain"]
     signs = np.array(list(itertools.product([1, -1], repeat=8)))
-    for group in found["arms"]:
+    for group in result["arms"]:
         assert group["mean"] == pytest.approx(values[group["id"]].mean())
         assert group["std"] == pytest.approx(values[group["id"]].std(ddof=1))
         assert group["n"] == 8
-    (pair,) = found["pairs"]
+    (pair,) = result["pairs"]
     assert (pair["arm"], pair["baseline"], pair["n"], pair["test"]) == ("dropout", "plain", 8, "sign_flip_exact")
     assert pair["mean_difference"] == pytest.approx(d.mean())
     assert pair["p"] == np.mean(np.abs(signs @ d) >= abs(d.sum()))
-    assert (pair["verdict"], found["exploratory"], found["complete"]) == ("better", False, True)
+    assert (pair["verdict"], result["exploratory"], result["complete"]) == ("better", False, True)
     assert [one["difference"] for one in pair["differences"]] == pytest.approx(d.tolist())
     low, high = pair["ci"]
     assert low < d.mean() < high < 0
@@ -46,26 +46,26 @@ def test_comparing_is_what_an_independent_computation_says(client: TestClient, w
 def test_curves_are_the_mean_and_one_deviation_over_seeds(client: TestClient, work: Jobs) -> None:
     study = post(client).json()
     train(client, work, some_loss)
-    found = compare(client, study, curves=["val.loss", "train.loss"])
-    (plain, _) = found["curves"]["val.loss"]
+    result = compare(client, study, curves=["val.loss", "train.loss"])
+    (plain, _) = result["curves"]["val.loss"]
     table = np.array([[some_loss("plain", seed, epoch) for epoch in (1, 2, 3)] for seed in range(8)])
     assert (plain["arm"], plain["epoch"], plain["n"]) == ("plain", [1, 2, 3], [8, 8, 8])
     assert plain["mean"] == pytest.approx(table.mean(axis=0))
     assert plain["high"] == pytest.approx(table.mean(axis=0) + table.std(axis=0, ddof=1))
-    assert len(found["curves"]["train.loss"]) == 2
+    assert len(result["curves"]["train.loss"]) == 2
 
 
-def test_a_study_on_its_way_compares_what_has_finished_and_draws_what_has_come(client: TestClient, work: Jobs) -> None:
+def test_an_unfinished_study_compares_finished_runs_and_draws_recorded_epochs(client: TestClient, work: Jobs) -> None:
     study = post(client, seeds=2).json()
     claims = work.claim(WORKER, limit=1)
     work.started(claims, device="cpu", determinism_class="test")
     work.record(claims, [measured(claims[0].run_id, 1, val_loss=0.5)])
     assert client.get(f"/v1/studies/{study['id']}").json()["status"] == "running"
-    found = compare(client, study, curves=["val.loss"])
-    assert not found["complete"]
-    assert sum(group["unfinished"] for group in found["arms"]) == 4
-    assert found["pairs"][0]["verdict"] == "undecided"
-    assert [curve["mean"] for curve in found["curves"]["val.loss"] if curve["epoch"]] == [[0.5]]
+    result = compare(client, study, curves=["val.loss"])
+    assert not result["complete"]
+    assert sum(group["unfinished"] for group in result["arms"]) == 4
+    assert result["pairs"][0]["verdict"] == "undecided"
+    assert [curve["mean"] for curve in result["curves"]["val.loss"] if curve["epoch"]] == [[0.5]]
 
 
 def test_grouping_by_a_field_pairs_equal_seeds_and_equal_other_fields(client: TestClient, work: Jobs) -> None:
@@ -96,9 +96,9 @@ def test_runs_that_diverge_count_as_losses(client: TestClient, work: Jobs) -> No
         return math.nan if (arm, epoch) == ("plain", 2) else some_loss(arm, seed, epoch)
 
     train(client, work, loss)
-    found = compare(client, study)
-    assert [(group["n"], group["diverged"]) for group in found["arms"]] == [(0, 8), (8, 0)]
-    (pair,) = found["pairs"]
+    result = compare(client, study)
+    assert [(group["n"], group["diverged"]) for group in result["arms"]] == [(0, 8), (8, 0)]
+    (pair,) = result["pairs"]
     assert (pair["test"], pair["wins"], pair["verdict"], pair["mean_difference"]) == ("sign", 8, "better", None)
 
 
@@ -110,14 +110,14 @@ def test_more_seeds_after_a_look_split_alpha(client: TestClient, work: Jobs) -> 
     after = client.post(f"/v1/studies/{study['id']}/seeds", json={"seeds": [5, 11]}).json()
     assert (after["looks"], after["seeds"]) == (2, [0, 1, 2, 3, 4, 5, 11])
     train(client, work, some_loss)
-    found = compare(client, study)
-    assert (found["alpha"], found["looks"], found["pairs"][0]["n"]) == (0.025, 2, 7)
+    result = compare(client, study)
+    assert (result["alpha"], result["looks"], result["pairs"][0]["n"]) == (0.025, 2, 7)
     again = client.post(f"/v1/studies/{study['id']}/seeds", json={"seeds": [5]})
     assert (again.status_code, again.json()["errors"][0]["code"]) == (422, "seed_there")
     assert client.post(f"/v1/studies/{study['id']}/seeds", json={}).status_code == 422
 
 
-def test_runs_that_were_seen_and_deleted_were_seen(client: TestClient, work: Jobs) -> None:
+def test_deleted_runs_still_count_as_a_look(client: TestClient, work: Jobs) -> None:
     study = post(client, seeds=4).json()
     train(client, work, some_loss)
     for run in client.get("/v1/runs", params={"study_id": study["id"], "limit": 100}).json()["data"]:
@@ -126,7 +126,7 @@ def test_runs_that_were_seen_and_deleted_were_seen(client: TestClient, work: Job
     assert (after["looks"], after["seeds"]) == (2, [0, 1, 2, 3, 4, 5, 6, 7])
 
 
-def test_a_comparison_says_how_many_pairs_were_deleted(client: TestClient, work: Jobs) -> None:
+def test_a_comparison_reports_deleted_pairs(client: TestClient, work: Jobs) -> None:
     more = {"regularizers_add": [{"kind": "l1", "strength": 0.1}]}
     study = post(client, arms={"plain": {}, "dropout": DROPOUT, "more": more}).json()
     train(client, work, some_loss)
@@ -135,11 +135,14 @@ def test_a_comparison_says_how_many_pairs_were_deleted(client: TestClient, work:
     ids = {(run["arm"], run["seed"]): run["id"] for run in runs}
     for place in (("dropout", 1), ("dropout", 5), ("plain", 5)):
         assert client.delete(f"/v1/runs/{ids[place]}").status_code == 204
-    found = compare(client, study)
-    assert {arm["id"]: (arm["n"], arm["missing"]) for arm in found["arms"]} == {
+    result = compare(client, study)
+    assert {arm["id"]: (arm["n"], arm["missing"]) for arm in result["arms"]} == {
         "plain": (7, 1), "dropout": (6, 2), "more": (8, 0),
     }  # fmt: skip
-    assert {pair["arm"]: (pair["n"], pair["missing"]) for pair in found["pairs"]} == {"dropout": (6, 2), "more": (7, 1)}
+    assert {pair["arm"]: (pair["n"], pair["missing"]) for pair in result["pairs"]} == {
+        "dropout": (6, 2),
+        "more": (7, 1),
+    }
     assert {pair["missing"] for pair in compare(client, study, by="seed", pairs="all")["pairs"]} == {0}
     assert "Of 2 seeds no pair is left" in client.get(f"/studies/{study['id']}/report").text
 
@@ -152,7 +155,7 @@ def test_a_study_of_one_arm_has_a_report(client: TestClient, work: Jobs) -> None
 
 
 @pytest.mark.parametrize(
-    ("asked", "code"),
+    ("params", "code"),
     [
         ({"metric": "weights.norm"}, "no_direction"),
         ({"metric": "penalty.l1"}, "no_such_series"),
@@ -165,10 +168,8 @@ def test_a_study_of_one_arm_has_a_report(client: TestClient, work: Jobs) -> None
         ({"min_effect": "inf"}, "finite_number"),
     ],
 )
-def test_questions_that_make_no_sense_are_refused(
-    client: TestClient, work: Jobs, asked: dict[str, str], code: str
-) -> None:
+def test_invalid_questions_are_refused(client: TestClient, work: Jobs, params: dict[str, str], code: str) -> None:
     study = post(client, seeds=1).json()
     train(client, work, some_loss)
-    answer = client.get(f"/v1/studies/{study['id']}/compare", params=asked)
+    answer = client.get(f"/v1/studies/{study['id']}/compare", params=params)
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, code)

@@ -12,7 +12,7 @@ from tests.service.studies.training import STUDY, compare, post, some_loss, trai
 from worker.ports import Outcome
 
 
-def test_a_study_is_queued_at_once_and_told(client: TestClient) -> None:
+def test_a_study_is_queued_in_one_request(client: TestClient) -> None:
     answer = post(client)
     study = answer.json()
     assert answer.status_code == 201
@@ -38,7 +38,7 @@ def test_a_study_is_queued_at_once_and_told(client: TestClient) -> None:
         ({"dataset": {"kind": "digits", "validation_size": 1442}, "arms": {"a": {}}}, "/base/dataset/validation_size"),
     ],
 )
-def test_what_cannot_be_trained_is_named_where_the_studys_body_says_it(
+def test_an_invalid_arm_is_reported_at_its_place_in_the_studys_body(
     client: TestClient, changes: dict[str, Any], pointer: str
 ) -> None:
     base = {**BODY, "dataset": changes.pop("dataset", {"kind": "digits", "train_size": 100})}
@@ -69,7 +69,7 @@ LR = "/sample/space/optimizer.lr"
         ),
     ],
 )
-def test_a_number_that_json_has_no_words_for_is_refused_even_where_no_run_would_have_it(
+def test_numbers_that_json_cannot_represent_are_refused_anywhere_in_a_study(
     client: TestClient, changes: dict[str, Any], pointer: str
 ) -> None:
     content = json.dumps({"base": BODY, **changes})
@@ -77,7 +77,7 @@ def test_a_number_that_json_has_no_words_for_is_refused_even_where_no_run_would_
     assert (answer.status_code, [error["pointer"] for error in answer.json()["errors"]]) == (422, [pointer])
 
 
-def test_a_study_is_there_whole_or_not_at_all(client: TestClient) -> None:
+def test_a_study_is_created_completely_or_not_at_all(client: TestClient) -> None:
     answer = post(client, arms={"plain": {}, "wrong": {"optimizer": {"lr": -1.0}}})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == "/arms/wrong/optimizer/lr"
@@ -85,7 +85,7 @@ def test_a_study_is_there_whole_or_not_at_all(client: TestClient) -> None:
     assert client.get("/v1/studies").json()["data"] == []
 
 
-def test_an_idempotency_key_makes_one_study_of_two_posts(client: TestClient) -> None:
+def test_an_idempotency_key_creates_one_study_for_two_posts(client: TestClient) -> None:
     headers = {"Idempotency-Key": "k"}
     first, again = (client.post("/v1/studies", json=STUDY, headers=headers) for _ in range(2))
     assert first.json() == again.json()
@@ -150,7 +150,7 @@ def test_cancel_and_delete(client: TestClient, work: Jobs) -> None:
     assert client.get(f"/v1/runs/{held[0].run_id}").status_code == 404
 
 
-def test_what_is_not_there_is_not_found(client: TestClient) -> None:
+def test_unknown_ids_are_404(client: TestClient) -> None:
     for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/cancel"), ("GET", "/compare")):
         answer = client.request(method, f"/v1/studies/study_nothing{path}")
         assert (answer.status_code, answer.json()["code"]) == (404, "study_not_found")
@@ -158,7 +158,7 @@ def test_what_is_not_there_is_not_found(client: TestClient) -> None:
     assert answer.json()["code"] == "study_not_found"
 
 
-def test_a_study_that_is_too_large_says_what_would_be_taken(client: TestClient) -> None:
+def test_a_study_that_is_too_large_is_refused_with_the_limit(client: TestClient) -> None:
     answer = post(client, seeds=9999)
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "too_many_runs")
     assert "5,000" in answer.json()["detail"]
@@ -175,7 +175,7 @@ def test_adding_seeds_is_held_to_the_same_bounds(client: TestClient) -> None:
     assert client.post(url, json={"seeds": [2**53]}).status_code == 422
 
 
-def test_a_grid_that_could_never_be_written_out_is_refused_at_once(client: TestClient) -> None:
+def test_a_grid_too_large_to_expand_is_refused_at_once(client: TestClient) -> None:
     values = list(range(1, 1001))
     grid = dict.fromkeys(("epochs", "batch_size", "model.hidden.0", "dataset.train_size", "optimizer.lr"), values)
     for path in ("/v1/studies", "/v1/studies/preview"):

@@ -23,11 +23,11 @@ def post(client: TestClient, **changed: Any) -> Any:
 
 
 Losses = Callable[[str, int, int], float]
-"""By arm, seed and epoch; nan is where a run diverges."""
+"""Losses by arm, seed and epoch; nan if a run diverges."""
 
 
 def train(client: TestClient, work: Jobs, loss: Losses, epochs: int = 3) -> None:
-    """Play the worker for all that is queued."""
+    """Train everything that is queued."""
     while claims := work.claim(WORKER, limit=100):
         work.started(claims, device="cpu", determinism_class="test")
         placed = {claim.run_id: client.get(f"/v1/runs/{claim.run_id}").json() for claim in claims}
@@ -35,19 +35,19 @@ def train(client: TestClient, work: Jobs, loss: Losses, epochs: int = 3) -> None
             arm, seed = placed[claim.run_id]["arm"], placed[claim.run_id]["seed"]
             values = [loss(arm, seed, number) for number in range(1, epochs + 1)]
             for number, value in enumerate(values, start=1):
-                told: dict[str, Any] = {"train_loss": value / 2, "val_loss": value, "test_accuracy": 1 - value / 10}
-                work.record([claim], [measured(claim.run_id, number, **told)])
+                messages: dict[str, Any] = {"train_loss": value / 2, "val_loss": value, "test_accuracy": 1 - value / 10}
+                work.record([claim], [measured(claim.run_id, number, **messages)])
             diverged = any(map(math.isnan, values))
             code = {"status": "failed", "code": "diverged", "message": "…"} if diverged else {"status": "succeeded"}
             work.finish([claim], [Outcome(run_id=claim.run_id, **code)])  # type: ignore[arg-type]
 
 
 def some_loss(arm: str, seed: int, epoch: int) -> float:
-    """Falls, then rises; dropout is lower by an amount that depends on the seed; eighths, so that sums are exact."""
+    """Return a loss that falls and rises, lower with dropout by a seed-dependent amount; in eighths, for exact sums."""
     return (16 + seed % 5 + abs(epoch - 2) - (3 + seed % 3) * arm.startswith("dropout")) / 8
 
 
-def compare(client: TestClient, study: Any, **asked: Any) -> Any:
-    answer = client.get(f"/v1/studies/{study['id']}/compare", params=asked)
+def compare(client: TestClient, study: Any, **requests: Any) -> Any:
+    answer = client.get(f"/v1/studies/{study['id']}/compare", params=requests)
     assert answer.status_code == 200, answer.text
     return answer.json()
