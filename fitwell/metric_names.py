@@ -16,7 +16,7 @@ NO_PENALTIES = frozenset(
         "mixup", "noise", "random_choice", "rotation", "sharpen", "stretch", "vertical_flip", "zoom",
     }
 )  # fmt: skip
-"""Kinds of regularizers that do not. A kind of a newer server is in neither set and may do either."""
+"""Kinds of regularizers that do not. Kinds in neither set, such as those of newer servers, may do either."""
 
 
 def metric_names(spec: Mapping[str, Any], task: str) -> set[str]:
