@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -30,13 +31,20 @@ from service.workers.jobs import Jobs
 from worker.ports import Measurement, WorkerInfo
 from worker.spec.run import RunSpec
 
-pytest_plugins = ("tests.plugins.no_skips", "tests.plugins.servers")
+pytest_plugins = ("tests.plugins.no_skips", "tests.plugins.servers", "tests.plugins.shared_routes")
 
 # How long an example takes says more about the machine than about the code.
 hypothesis.settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("any machine")
+
+
+def pytest_collection_finish() -> None:
+    """Take what is imported by now out of garbage collection, which would go through millions of objects again."""
+    gc.collect()
+    gc.freeze()
+
 
 BODY: dict[str, Any] = {
     "dataset": {"kind": "digits", "train_size": 100, "validation_size": 60},
