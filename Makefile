@@ -85,8 +85,9 @@ style: $(READY)
 spelling: $(READY)
 	git ls-files -z | xargs -0 $(BIN)/codespell
 
+# All tests of whole systems are slow; not to import them saves seconds.
 fast: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow' -q
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow' -q --ignore tests/e2e --ignore tests/faults
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -150,6 +150,7 @@ def test_doctor_passes_where_only_the_client_is_installed(alone: Path, tmp_path:
     assert (done.returncode, "fail" in done.stdout, done.stderr) == (0, False, "")
 
 
+@pytest.mark.slow
 def test_compose_runs_commands_that_exist_on_one_shared_volume() -> None:
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     commands = {name: service["command"][:2] for name, service in compose["services"].items()}

@@ -149,6 +149,7 @@ STUDY: dict[str, Any] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [

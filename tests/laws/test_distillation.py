@@ -68,6 +68,7 @@ TRANSFER = {"dataset": {"kind": "digits", "train_size": 60, "validation_size": 3
 WITH_TRANSFER = pytest.param({"method": "soft", "mean": "arithmetic", "transfer": TRANSFER}, id="transfer")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [*FORMS, WITH_TRANSFER])
 def test_a_students_losses_are_those_of_plain_pytorch_in_every_epoch(form: dict[str, Any]) -> None:
     """The same two trained teachers, rows and first weights; every step by autograd in float64."""

@@ -8,9 +8,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms import functional as F  # noqa: N812 - its usual name
-from torchvision.transforms.functional import hflip, rotate, vflip
 
 from tests.laws.oracles import SMALL, step_of
 from tests.laws.strategies import CPU
@@ -45,7 +42,10 @@ def each(x: Tensor, change: Callable[[Tensor, int], Tensor]) -> Tensor:
     return torch.stack([change(image.to(torch.uint8).unsqueeze(0), i)[0] for i, image in enumerate(x[0])])[None]
 
 
+@pytest.mark.slow  # torchvision takes seconds to import
 def test_pixel_operations_are_torchvisions_within_a_255th() -> None:
+    from torchvision.transforms import functional as F  # noqa: N812 - its usual name
+
     x = pictures()
     mine, draws = operated(Brightness(amount=0.5), x)
     f = 1 + (2 * draws.uniform()[0] - 1) * 0.5
@@ -64,7 +64,11 @@ def test_pixel_operations_are_torchvisions_within_a_255th() -> None:
         assert (mine - blurred).abs().max() <= 1
 
 
+@pytest.mark.slow
 def test_geometric_operations_are_torchvisions_exact_pixels() -> None:
+    from torchvision.transforms import InterpolationMode
+    from torchvision.transforms import functional as F  # noqa: N812 - its usual name
+
     x = pictures()
     mine, draws = operated(Zoom(factor=1.5), x)
     limit = steps(1.5)
@@ -101,8 +105,12 @@ def test_erasing_blackens_one_rectangle_of_the_share_it_drew() -> None:
         assert 0.08 * 784 < mask.sum() < 0.22 * 784
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
 def test_image_operations_are_torchvisions_exact_pixels_in_list_order(order: tuple[int, ...]) -> None:
+    from torchvision.transforms import InterpolationMode
+    from torchvision.transforms.functional import hflip, rotate, vflip
+
     kinds: list[dict[str, Any]] = [
         {"kind": "rotation", "degrees": 30.0},
         {"kind": "horizontal_flip"},

@@ -29,6 +29,7 @@ TORCH: dict[str, tuple[dict[str, Any], Callable[[list[Tensor], float], torch.opt
 
 
 STEPS = 300
+pytestmark = pytest.mark.slow  # the first step of an optimizer of torch imports its compiler, which takes seconds
 
 
 def trained(kind: str, rates: list[float], settings: dict[str, Any], start: Tensor, gradients: Tensor) -> Tensor:

@@ -96,6 +96,7 @@ def test_on_fashion_mnist_every_k_predicts_what_scikit_learns_brute_force_does()
         assert (votes.argmax(1).numpy() == predicted)[~tied].all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dataset", ["digits", "mnist1d"])
 def test_losses_are_those_of_the_votes(dataset: str) -> None:
     spec = knn({"kind": dataset, "train_size": 200, "validation_size": 50}, epochs=7)

@@ -95,6 +95,7 @@ def test_law_5_sees_streams_that_are_shared(monkeypatch: pytest.MonkeyPatch) -> 
         law_5()
 
 
+@pytest.mark.slow
 def test_law_6_sees_a_wrong_constant(monkeypatch: pytest.MonkeyPatch) -> None:
     law_6("adam")
     update = Adam.update

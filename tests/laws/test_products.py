@@ -22,6 +22,7 @@ BODY = {
 RUNS, STACKED = 1600, 8
 
 
+@pytest.mark.slow
 def test_a_run_in_bfloat16_that_once_had_other_bits_alone() -> None:
     mate = {**BODY, "seed": 0, "optimizer": {**BODY["optimizer"], "lr": 0.001}, "schedule": {"kind": "constant"}}  # type: ignore[dict-item] # a body of JSON
     specs = [parsed(mate), parsed(BODY)]
@@ -29,6 +30,7 @@ def test_a_run_in_bfloat16_that_once_had_other_bits_alone() -> None:
     law_1(specs, [0, 1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [{"kind": "linear"}, {"kind": "mlp", "hidden": [64, 64]}], ids=["linear", "mlp"])
 @pytest.mark.parametrize("rows", [5, 7, 8])
 def test_one_draw_of_the_probe_speaks_for_many(model: dict[str, object], rows: int) -> None:

@@ -173,6 +173,7 @@ def test_law_3_sees_a_count_that_is_not_restored(monkeypatch: pytest.MonkeyPatch
         resumed_as_never_stopped(SPECS, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dataset", ["digits", "mnist1d"])
 def test_blocks_and_changing_threads_change_no_bit(dataset: str, monkeypatch: pytest.MonkeyPatch) -> None:
     body = {**SMALL, "dataset": {"kind": dataset, "train_size": 300, "validation_size": 30}, "model": {"kind": "knn"}}

@@ -44,6 +44,7 @@ def test_teachers_of_seeds_that_an_admin_adds_belong_to_the_studys_owner(world: 
     assert [run["owner"] for run in runs] == ["alice"] * 4
 
 
+@pytest.mark.slow
 def test_every_response_is_private_and_nosniff(world: World) -> None:
     things = world.furnish(world.alice, MARK)
     for method, path, operation in world.operations():

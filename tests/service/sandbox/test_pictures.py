@@ -125,6 +125,7 @@ def test_a_logarithmic_axis_leaves_out_what_it_cannot_show() -> None:
         assert "train.loss" in refused.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "values", [(1e308, 1e-308, -1e308), (1e300, 1e300, 1e300), (0.0, 0.0, 0.0), (5e-324, 1e-320, 0.0)]
 )

@@ -73,6 +73,7 @@ def test_high_plateau_is_undecided_unless_a_reference_is_lower() -> None:
     assert verdict(train, held_out, reference=worse_on_one).verdict == "undecided"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [8, 12, 20, 30, 60, 120])
 def test_noise_alone_is_seldom_diagnosed_as_overfitting(epochs: int) -> None:
     """Flat noisy curves seldom end at their best epoch; at most one in twenty counts as overfitting."""

@@ -28,6 +28,7 @@ def test_the_migrated_schema_is_that_of_the_tables(engine: sa.Engine) -> None:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
 
 
+@pytest.mark.slow
 def test_a_database_of_every_older_revision_is_brought_up_to_date(engine: sa.Engine) -> None:
     scripts = ScriptDirectory.from_config(migrations.config())
     for older in [script.revision for script in scripts.walk_revisions()][1:]:

@@ -162,6 +162,7 @@ def test_a_name_that_does_not_resolve_is_told_so() -> None:
     assert refusal("https://hooks.example/") == "target_unresolved"
 
 
+@pytest.mark.slow
 def test_a_silent_name_server_holds_up_neither_the_loop_nor_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(targets, "RESOLVE_SECONDS", 0.3)
     silence = threading.Event()

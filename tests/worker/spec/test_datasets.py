@@ -31,6 +31,7 @@ FETCHED = {kind for kind, part in BUILT_IN.items() if part.missing(HOME) and get
 """Not on this machine, and no package of the system brings them."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(BUILT_IN.keys() - FETCHED))
 def test_a_dataset_has_the_rows_shape_and_classes_it_says(kind: str) -> None:
     part = BUILT_IN[kind]
@@ -56,6 +57,7 @@ def test_digits_are_scikit_learns(tmp_path: Path) -> None:
     assert np.bincount(ours.test_y).min() >= 34
 
 
+@pytest.mark.slow
 def test_mnist1d_is_the_published_generators(tmp_path: Path) -> None:
     theirs = mnist1d.data.make_dataset(mnist1d.data.get_dataset_args())
     ours = MNIST1D.load(tmp_path)
@@ -109,6 +111,7 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bare: type[FashionMN
     return served
 
 
+@pytest.mark.slow
 def test_fetched_files_are_checked_and_whole(mirror: Path, bare: type[FashionMNIST], tmp_path: Path) -> None:
     home = tmp_path / "home"
     bare.fetch(home)
@@ -117,6 +120,7 @@ def test_fetched_files_are_checked_and_whole(mirror: Path, bare: type[FashionMNI
     assert len(list((home / "fashion_mnist").iterdir())) == 4
 
 
+@pytest.mark.slow
 def test_an_altered_or_missing_download_leaves_nothing_behind(
     mirror: Path, bare: type[FashionMNIST], tmp_path: Path
 ) -> None:

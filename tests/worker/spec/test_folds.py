@@ -48,6 +48,7 @@ def test_every_row_validates_in_one_fold_and_trains_in_the_others(drawn: tuple[R
     assert [len(held_out) for held_out, _ in splits] == [fold.size(len(labels)) for fold in of(count)]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The least populated class")
 @given(labelled(), st.integers(0, 99))
 def test_folds_are_as_even_as_scikit_learns_stratified_ones(drawn: tuple[Rows, int], seed: int) -> None:

@@ -93,6 +93,7 @@ def agree(spec: RunSpec, tolerance: float = 1e-5) -> None:
     np.testing.assert_allclose(probabilities, np.exp(wanted), rtol=0, atol=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", FORMS)
 def test_every_form_of_every_model_is_the_engines(model: dict[str, Any]) -> None:
     agree(run_of(model=model))

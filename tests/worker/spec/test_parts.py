@@ -105,6 +105,7 @@ def test_a_regularizer_trains_and_changes_the_result(part: type[Regularizer]) ->
     assert plain[-1][2] != changed[-1][2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", OPTIMIZERS)
 def test_an_optimizer_learns_the_digits(part: type[Optimizer]) -> None:
     settings = {
