@@ -64,14 +64,14 @@ def test_waiting_fails_at_the_limit_of_a_quiet_machine(clock: Clock) -> None:
     assert clock.now == pytest.approx(3, abs=1)
 
 
-def test_waiting_goes_on_where_the_machine_has_become_slow_meanwhile(clock: Clock) -> None:
+def test_waiting_continues_on_a_machine_that_has_become_slow(clock: Clock) -> None:
     clock.work_seconds = 4 * QUIET_SECONDS
     assert eventually(lambda: clock.now > 9, 3) is True
     with pytest.raises(AssertionError, match=r"not true within 12\.0 s"):
         eventually(lambda: False, 3)
 
 
-def test_waiting_goes_on_while_there_is_progress(clock: Clock) -> None:
+def test_waiting_continues_while_there_is_progress(clock: Clock) -> None:
     assert eventually(lambda: clock.now > 20, 3, progress=lambda: min(int(clock.now), 18)) is True
     with pytest.raises(AssertionError, match="not true within 3"):
         eventually(lambda: clock.now > 60, 3, progress=lambda: min(int(clock.now), 50))

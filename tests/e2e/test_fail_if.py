@@ -15,6 +15,7 @@ import yaml
 
 from fitwell.exit_codes import Exit
 from fitwell.metric_names import condition_names, metric_names
+from tests.patience import scaled
 from tests.processes import Serving, serving
 
 pytestmark = pytest.mark.slow
@@ -39,7 +40,7 @@ def submit(served: Serving, spec: dict[str, Any], tmp_path: Path, *conditions: s
     return subprocess.run(
         [sys.executable, "-m", "fitwell.cli", "submit", str(file), "--json", *options],
         env={**os.environ, "FITWELL_URL": served.client.transport.url},
-        capture_output=True, text=True, timeout=120, check=False,
+        capture_output=True, text=True, timeout=scaled(120), check=False,
     )  # fmt: skip
 
 
@@ -69,7 +70,7 @@ SPECS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", SPECS)
 def test_metric_names_are_those_that_a_run_records(name: str, served: Serving) -> None:
-    run = served.client.runs.create(**{**SPEC, **SPECS[name]}).wait(60)
+    run = served.client.runs.create(**{**SPEC, **SPECS[name]}).wait(scaled(60))
     task = served.client.datasets.get(run.spec["dataset"]["kind"]).task
     names = metric_names(run.spec, task)
     assert names == set(run.last)
