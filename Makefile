@@ -11,15 +11,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# A generator of clients, which a test uses as its users would: in an environment of its own.
+# A generator of clients, in an environment of its own as users have it.
 GENERATOR := $(VENV)/generator
 GENERATOR_VERSION := 0.29.1
-# Servers that tests start, likewise: a tracking server that histories are exported to, without what only its own users
-# need, and one that answers as S3 does.
+# Servers that tests start, in an environment of their own: a tracking server for exported histories, reduced to what
+# the tests need, and one with the API of S3.
 SERVERS := $(VENV)/servers
 SERVERS_PACKAGES := mlflow-skinny==3.17.2 aiohttp alembic cryptography flask flask-cors graphene huey pandas sqlalchemy \
   'moto[s3,server]'
-# What nothing here imports need not be compiled.
+# Modules that are never imported need not be compiled.
 UNUSED := /tests/|/(sympy|networkx|mypy|mypyc|fontTools)/|/torch/(_inductor|_dynamo)/|/ray/(rllib|data|train|tune|llm|serve)/
 .DEFAULT_GOAL := help
 
@@ -56,7 +56,7 @@ peers: $(GENERATOR)/.ready $(SERVERS)/.ready
 demo: $(READY)
 	$(BIN)/fitwell demo
 
-# Three at a time on two processors: many tests wait for leases and for processes to start.
+# Three processes on two cores: many tests wait for leases and for processes to start.
 test: $(READY) peers
 	$(BIN)/python -m pytest -n 3 --dist worksteal
 
@@ -101,7 +101,7 @@ bench: $(READY)
 hooks: $(READY)
 	$(BIN)/pre-commit install
 
-# What is tested together, without the builds of torch for this or that accelerator.
+# The versions that are tested together, without the builds of torch for accelerators.
 lock: $(READY)
 	$(BIN)/python -m pip list --format=freeze --exclude-editable | \
 	  grep -v -i -E '^(pip|setuptools|wheel|nvidia-|cuda-|triton)' | sort -f > constraints.txt

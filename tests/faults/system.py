@@ -137,6 +137,11 @@ class System:
         self.log.close()
 
 
+def reach(run: Run, epochs: int) -> None:
+    """Wait until a run has recorded so many epochs; fails when no epoch is added for too long."""
+    eventually(lambda: len(run.history.epoch) >= epochs, progress=lambda: len(run.history.epoch))
+
+
 def trainer_of(worker: subprocess.Popen[bytes]) -> psutil.Process:
     """Return a worker's training process; waits until it has started."""
     trainer: psutil.Process = eventually(lambda: next(iter(psutil.Process(worker.pid).children()), None))

@@ -12,7 +12,7 @@ import pytest
 
 import fitwell
 from fitwell.errors import Unavailable
-from tests.faults.system import System, result_of, system
+from tests.faults.system import System, reach, result_of, system
 from tests.patience import eventually, scaled
 from tests.plugins.servers import Storage
 
@@ -63,7 +63,7 @@ def test_a_remote_worker_trains_on_an_upload_and_another_resumes_with_the_same_b
     with apart(tmp_path, postgresql_database, storage) as under:
         worker = under.start("worker", FITWELL_DATA_DIR=str(first))
         run = submitted(under, tmp_path)
-        eventually(lambda: len(run.history.epoch) >= 8)
+        reach(run, 8)
         worker.kill()
         worker.wait()
         assert files_in(first)
@@ -94,7 +94,7 @@ def test_an_outage_of_the_bucket_of_some_seconds_only_delays_a_run(
     with apart(tmp_path, postgresql_database, storage) as under:
         under.start("worker", FITWELL_DATA_DIR=str(worker))
         run = submitted(under, tmp_path)
-        eventually(lambda: len(run.history.epoch) >= 8)
+        reach(run, 8)
         storage.gate.shut = True
         eventually(lambda: storage.gate.turned_away >= 8)
         with pytest.raises(Unavailable, match="storage"):
@@ -113,7 +113,7 @@ def test_a_damaged_copy_does_not_damage_the_checkpoint(
     with apart(tmp_path, postgresql_database, storage) as under:
         worker = under.start("worker", FITWELL_DATA_DIR=str(home))
         run = submitted(under, tmp_path)
-        eventually(lambda: len(run.history.epoch) >= 8)
+        reach(run, 8)
         worker.kill()
         worker.wait()
         for file in files_in(home):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.faults.system import LONG, SPEC, system
+from tests.faults.system import LONG, SPEC, reach, system
 from tests.patience import eventually, scaled
 
 ENDLESS = {
@@ -39,7 +39,7 @@ def test_a_run_whose_worker_is_dead_is_cancelled_within_40_seconds(database: str
         under.start("service")
         worker = under.start("worker")
         run = under.submit(**LONG)
-        eventually(lambda: run.history.epoch)
+        reach(run, 1)
         worker.kill()
         worker.wait()
         assert run.cancel().status == "cancelling", "no worker is left to release it"

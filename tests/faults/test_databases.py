@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 from pysqlite3 import dbapi2 as sqlite
 
-from tests.faults.system import LONG, result_of, system
+from tests.faults.system import LONG, reach, result_of, system
 from tests.patience import eventually, scaled
 
 LEASE = {"FITWELL_LEASE_SECONDS": "30", "FITWELL_HEARTBEAT_SECONDS": "5"}
@@ -78,7 +78,7 @@ def test_sqlite_locked_by_another_program_for_twenty_seconds(undisturbed_long: d
         under.start("service")
         under.start("worker")
         run = under.submit(**LONG)
-        eventually(lambda: len(run.history.epoch) >= 3)
+        reach(run, 3)
         other = sqlite.connect(under.home / "fitwell.db", isolation_level=None, timeout=scaled(10))
         other.execute("BEGIN IMMEDIATE")
         held = run.history.epoch

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from fitwell import Run
-from tests.faults.system import once
+from tests.faults.system import once, reach
 from tests.patience import eventually, scaled
 from tests.processes import Serving, free_port, serving
 
@@ -60,7 +60,7 @@ def test_a_run_survives_kill_9(
     served = Serving(home, port, **url)
     try:
         run = served.client.runs.create(**SPEC)
-        eventually(lambda: len(run.history.epoch) >= 8)
+        reach(run, 8)
         process, trainer = served.part(victim), served.part("trainer")
         assert process is not None
         assert trainer is not None

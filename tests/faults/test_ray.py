@@ -21,7 +21,7 @@ from ray.cluster_utils import Cluster
 from fitwell import Run
 from fitwell.catalog import Worker
 from fitwell.exit_codes import Exit
-from tests.faults.system import LONG, ROOT, System, alive, read, result_of, system
+from tests.faults.system import LONG, ROOT, System, alive, reach, read, result_of, system
 from tests.faults.test_cancels import ENDLESS
 from tests.patience import eventually, scaled
 from tests.processes import free_port
@@ -131,7 +131,7 @@ def test_a_run_resumes_on_another_node_within_a_minute_when_its_node_is_lost(
     home = tmp_path / "home"
     with trained_by(cluster, postgresql_database, home) as (under, _):
         run = under.submit(**LONG)
-        eventually(lambda: len(run.history.epoch) >= 4)
+        reach(run, 4)
         worker, (trainer,) = at_work(under), trainers(home)
         actor = psutil.Process(worker.pid)
         (node,) = [node for node in cluster.worker_nodes if node.node_id == node_of(worker)]
@@ -151,7 +151,7 @@ def test_training_continues_without_the_dispatcher_and_another_one_takes_over(
     home = tmp_path / "home"
     with trained_by(cluster, postgresql_database, home) as (under, dispatcher):
         run = under.submit(**LONG)
-        eventually(lambda: run.history.epoch)
+        reach(run, 1)
         dispatcher.kill()
         assert dispatcher.wait() == -signal.SIGKILL
         assert not run.refresh().terminal
@@ -172,7 +172,7 @@ def test_an_actor_that_hangs_loses_its_run_and_is_killed(
     home = tmp_path / "home"
     with trained_by(cluster, postgresql_database, home) as (under, _):
         run = under.submit(**LONG)
-        eventually(lambda: run.history.epoch)
+        reach(run, 1)
         hung = psutil.Process(at_work(under).pid)
         hung.suspend()
         eventually(lambda: not alive(hung))
@@ -191,7 +191,7 @@ def test_a_cancel_reaches_the_cluster_and_a_stopping_dispatcher_saves_and_releas
         assert endless.cancel().status == "cancelling"
         assert endless.wait(scaled(12), check=False).status == "cancelled"
         run = under.submit(**LONG)
-        eventually(lambda: run.history.epoch)
+        reach(run, 1)
         dispatcher.terminate()
         assert dispatcher.wait(scaled(60)) == 0
         assert ray.util.list_named_actors() == []

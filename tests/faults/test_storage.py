@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.system import LONG, result_of, system
+from tests.faults.system import LONG, reach, result_of, system
 from tests.patience import eventually, scaled
 
 
@@ -26,7 +26,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_the_bits_are_the_same(
         under.start("service")
         worker = under.start("worker")
         run = under.submit(**LONG)
-        eventually(lambda: len(run.history.epoch) >= 8)
+        reach(run, 8)
         worker.kill()
         worker.wait()
         # Only the recorded ones: the worker may have died before it reported the newest file.
@@ -98,7 +98,7 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(
         under.start("service")
         under.start("worker")
         run = under.submit(**LONG)
-        eventually(lambda: len(run.history.epoch) >= 5)
+        reach(run, 5)
         ballast = small_disk / "ballast"
         with pytest.raises(OSError, match="No space left"):
             fill(ballast)

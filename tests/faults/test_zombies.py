@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.system import LONG, System, alive, read, result_of, system, trainer_of
+from tests.faults.system import LONG, System, alive, reach, read, result_of, system, trainer_of
 from tests.patience import eventually, scaled
 
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
@@ -63,7 +63,7 @@ def test_the_training_process_of_a_killed_worker_ends_within_seconds(database: s
         under.start("service")
         worker = under.start("worker")
         run = under.submit(**LONG)
-        eventually(lambda: run.history.epoch)
+        reach(run, 1)
         orphan = trainer_of(worker)
         worker.kill()
         eventually(lambda: not alive(orphan), 5)
@@ -83,7 +83,7 @@ def test_a_workers_clock_does_not_matter(
         under.start("service")
         under.start("worker", **shifted)
         run = under.submit(**LONG)
-        eventually(lambda: run.history.epoch)
+        reach(run, 1)
         under.start("worker")  # which would take over what looks lost
         assert result_of(under.home, run.wait(scaled(120))) == undisturbed_long
         assert attempt(under, run.id) == 1

@@ -1,4 +1,4 @@
-"""Check names and text against ``rules``: Python, JavaScript, templates and Markdown.
+"""Check names and text against ``rules``: Python, JavaScript, templates, Markdown, and files of settings.
 
     python -m tests.lint.language            print every violation and fail if there is one
     python -m tests.lint.language --count    print how many there are of each class, and succeed
@@ -24,7 +24,12 @@ from pathlib import Path
 
 from tests.lint.rules import CLASSES, NAMES, OPENINGS, PARTS, PHRASES, PREFIXES, is_allowed
 
-SUFFIXES = {".py": "python", ".js": "javascript", ".html": "markup", ".jinja": "markup", ".md": "markup"}
+SUFFIXES = {
+    ".py": "python",
+    ".js": "javascript",
+    **dict.fromkeys((".html", ".jinja", ".md"), "markup"),
+    **dict.fromkeys((".css", ".sh", ".toml", ".yaml", ".yml"), "plain"),
+}
 SKIPPED = re.compile(r"(^|/)vendor/|^docs/reference/|^LICENSE")
 """Files of others, and files that are generated from what is checked."""
 _JS_SKIPPED = re.compile(r"""//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`""", re.DOTALL)
@@ -54,7 +59,7 @@ def check_file(path: str, text: str) -> set[Violation]:
     """Return the violations in a file whose path, relative to the root, says what it is."""
     if SKIPPED.search(path) or (kind := SUFFIXES.get(Path(path).suffix)) is None:
         return set()
-    checks = {"python": _in_python, "javascript": _in_javascript, "markup": _in_markup}
+    checks = {"python": _in_python, "javascript": _in_javascript, "markup": _in_markup, "plain": _in_plain}
     matches = [*_in_path(path), *checks[kind](text)]
     return {
         Violation(path, line, rule, match, advice)
@@ -179,6 +184,10 @@ def _blank(match: re.Match[str]) -> str:
 
 def _in_markup(text: str) -> Iterator[Match]:
     yield from _in_text(1, _MARKUP_SKIPPED.sub(_blank, text), "text")
+
+
+def _in_plain(text: str) -> Iterator[Match]:
+    yield from _in_text(1, text, "text")
 
 
 def files(root: Path, paths: Iterable[str] = ()) -> Iterator[str]:

@@ -101,6 +101,11 @@ def test_code_and_quotations_in_markdown_are_not_checked() -> None:
     assert reported("docs/x.md", text) == [(10, "text", "goes on")]
 
 
+@pytest.mark.parametrize("name", ["pyproject.toml", "compose.yml", "run.sh", "page.css"])
+def test_files_of_settings_are_checked_as_text(name: str) -> None:
+    assert reported(name, "# Fine.\n# It goes on.\n") == [(2, "text", "goes on")]
+
+
 def test_files_of_others_and_generated_pages_are_not_checked() -> None:
     for path in ("service/web/static/vendor/x.js", "docs/reference/x.md", "x.csv", "LICENSE"):
         assert reported(path, "It goes on, told, found") == []
