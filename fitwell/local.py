@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import socket
@@ -48,6 +49,25 @@ def module_command(name: str) -> list[str]:
     return [sys.executable, "-P", "-m", name]
 
 
+def child_command(name: str) -> list[str]:
+    """Return the command that runs a module until its standard input, ``lifeline``, ends.
+
+    Raises:
+        LocalError: A package that the module needs is not installed.
+    """
+    return [*module_command(name), "--end-with-parent"]
+
+
+@functools.cache
+def lifeline() -> int:
+    """Return the read end of a pipe that stays open while this process lives: the standard input of its children.
+
+    Only this process holds the write end, so the kernel closes it when the process ends, even by ``SIGKILL``.
+    """
+    read_end, _ = os.pipe()
+    return read_end
+
+
 def require_installed(*components: str) -> None:
     """Check that the packages of these components are installed.
 
@@ -91,9 +111,10 @@ class LocalServer:
         self._stopping = False
 
     def _start(self, name: str) -> subprocess.Popen[bytes]:
-        command = module_command(name)
         # A session of its own: Ctrl-C reaches only this process, which then stops the others in order.
-        return subprocess.Popen(command, env=self._environment, start_new_session=True, stdout=self._output)  # noqa: S603
+        return subprocess.Popen(  # noqa: S603
+            child_command(name), env=self._environment, start_new_session=True, stdin=lifeline(), stdout=self._output
+        )
 
     def start(self) -> None:
         """Start the service, wait until it is ready, then start the workers.

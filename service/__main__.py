@@ -25,7 +25,7 @@ from service.settings import Settings, SettingsError, load
 from service.store.database import StoreError, migrate, open_engine
 from service.tokens.schemas import NewTokenView, TokenBody
 from service.tokens.service import Tokens
-from worker import logs
+from worker import lifetime, logs
 
 FAILED = 1
 GRACE_SECONDS = 3
@@ -63,12 +63,15 @@ def listen(host: str, port: int) -> socket.socket:
 def main() -> int:
     """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m service")
+    parser.add_argument(lifetime.OPTION, action="store_true", help="end when standard input ends")
     verbs = parser.add_subparsers(dest="verb")
     token = verbs.add_parser("token", help="create a token and print it as JSON")
     token.add_argument("body", help="the body of POST /v1/tokens")
     backup = verbs.add_parser("backup", help="copy the data directory while it is in use")
     backup.add_argument("path", help="the directory to create")
     arguments = parser.parse_args()
+    if arguments.end_with_parent:
+        lifetime.end_with_parent()
     try:
         settings = load()
         logs.set_up(settings.log_level, settings.log_format)

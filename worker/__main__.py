@@ -28,7 +28,7 @@ from service.settings import Settings, SettingsError, load
 from service.store.database import StoreError, migrate, open_engine
 from service.workers.jobs import Jobs
 from service.workers.queue import Queue
-from worker import logs
+from worker import lifetime, logs
 from worker.agent import Agent, AgentSettings
 from worker.ports import WorkerInfo
 from worker.spec.datasets import KINDS
@@ -51,7 +51,10 @@ def main() -> int:
     parser.add_argument("verb", nargs="?", choices=("train", "data", "fetch"), default="train")
     parser.add_argument("kind", nargs="?", choices=sorted(BUILT_IN))
     parser.add_argument("--ray", metavar="ADDRESS")
+    parser.add_argument(lifetime.OPTION, action="store_true", help="end when standard input ends")
     given = parser.parse_args()
+    if given.end_with_parent:
+        lifetime.end_with_parent()
     try:
         settings = load()
     except SettingsError as error:

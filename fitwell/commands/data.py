@@ -19,7 +19,7 @@ from fitwell.client import Client
 from fitwell.commands.options import JSON, URL
 from fitwell.commands.server.serve import DEFAULT_DATA_DIR, DataDir, run_module
 from fitwell.exit_codes import Exit
-from fitwell.local import LocalError, module_command
+from fitwell.local import LocalError, child_command, lifeline
 from fitwell.spec_files import SpecFileError
 
 app = typer.Typer(no_args_is_help=True, help="Manage datasets on this machine, and uploads to a server.")
@@ -104,10 +104,12 @@ def remove(dataset_id: str, url: URL = None) -> None:
 def fetch(kind: str, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Download a dataset into the data directory and verify its checksums."""
     environment = {**os.environ, "FITWELL_DATA_DIR": str(data_dir.expanduser().resolve())}
-    command = [*module_command("worker"), "fetch", kind]
+    command = [*child_command("worker"), "fetch", kind]
     with (
         Progress(console=Console(stderr=True)) as progress,
-        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process,  # noqa: S603
+        subprocess.Popen(  # noqa: S603
+            command, env=environment, stdin=lifeline(), stdout=subprocess.PIPE, text=True
+        ) as process,
     ):
         task = progress.add_task(kind, total=None)
         assert process.stdout is not None

@@ -105,7 +105,7 @@ class Limited:
 
     def _environment(self, own: Mapping[str, str]) -> dict[str, str]:
         kept = {name: own[name] for name in INHERITED if name in own}
-        one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
         return {**kept, **one_thread, "MPLCONFIGDIR": str(self._cache / "matplotlib")}
 
     def _ended(self, code: int, error: Exception) -> Refused:

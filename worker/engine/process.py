@@ -1,6 +1,6 @@
 """The training process: takes orders from the agent, trains stacks, reports. It never sees a database.
 
-It dies with its parent: the end of its input is the end of it, whatever it is doing.
+It dies with its parent: it exits when its standard input ends, whatever it is doing.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from worker import logs  # noqa: E402
 from worker.blob_store import opened  # noqa: E402
 from worker.engine.job import Job  # noqa: E402
 from worker.engine.worker_context import Workshop  # noqa: E402
+from worker.lifetime import kill_with_parent  # noqa: E402
 from worker.messages import Halt, Idle, Leave, Message, Ready, Train, read_order  # noqa: E402
 from worker.spec.datasets.uploaded import FOLDER  # noqa: E402
 
@@ -87,7 +88,7 @@ class Process:
                     self._job.leave(order.run_ids, order.status)
                 elif isinstance(order, Halt):
                     self._halt()
-        os._exit(0)  # the agent is gone: nobody would hear what comes of it
+        os._exit(0)  # the agent is dead
 
     def _halt(self) -> None:
         self._halted = True
@@ -106,6 +107,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--storage-url")
     given = parser.parse_args(arguments)
+    kill_with_parent()
     reports = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     logs.set_up_as_parent()

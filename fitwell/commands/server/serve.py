@@ -13,8 +13,10 @@ import typer
 from fitwell.local import (
     LocalServer,
     available_processors,
+    child_command,
     ensure_port_free,
     ensure_writable,
+    lifeline,
     module_command,
     require_installed,
 )
@@ -96,5 +98,10 @@ def run_module(name: str, *arguments: str, data_dir: Path) -> subprocess.Complet
     """Run a module to completion; capture its standard output and pass its standard error through."""
     environment = {**os.environ, "FITWELL_DATA_DIR": str(data_dir.expanduser().resolve())}
     return subprocess.run(  # noqa: S603
-        [*module_command(name), *arguments], env=environment, stdout=subprocess.PIPE, text=True, check=False
+        [*child_command(name), *arguments],
+        env=environment,
+        stdin=lifeline(),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
     )

@@ -12,10 +12,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from service.sandbox.parsing.limits import confine, die_with_parent, memory
+from service.sandbox.parsing.limits import confine, memory
 from service.sandbox.parsing.options import Files, Reading
 from service.sandbox.parsing.reader import import_for, looks_like, read
 from service.sandbox.parsing.refusals import Refused
+from worker.lifetime import die_with_parent
 
 
 def main(directory: str, told: str) -> None:

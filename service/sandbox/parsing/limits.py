@@ -1,10 +1,8 @@
-"""The limits that the reader sets itself before it opens the file, and the end that comes with its parent's."""
+"""The limits that the parser sets for itself before it opens the file."""
 
 from __future__ import annotations
 
-import os
 import resource
-import threading
 from pathlib import Path
 
 from service.sandbox.parsing.options import Limits
@@ -37,14 +35,3 @@ def memory() -> dict[str, int]:
         return {}
     told = dict(line.split(":", 1) for line in status.read_text().splitlines())
     return {name: int(told[name].split()[0]) * 1024 for name in ("VmSize", "VmPeak", "VmRSS", "VmHWM")}
-
-
-def die_with_parent() -> None:
-    """End this process when its standard input ends, which the parent holds."""
-
-    def watch() -> None:
-        while os.read(0, 1):
-            pass
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -1,7 +1,7 @@
 """The limited process: reads orders, computes or draws, answers. It may take so much memory and time, and no more.
 
-It knows no database and gets none of the service's secrets. The end of its input is the end of it; should it be busy
-when the service dies, its processor time runs out.
+It knows no database and gets none of the service's secrets. It exits when its standard input ends, even while it is
+busy: orders are read on a thread of their own.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import hashlib
 import logging
 import math
 import os
+import queue
 import resource
 import secrets
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, assert_never
@@ -35,6 +37,7 @@ from service.sandbox.predicting.messages import (
 )
 from service.sandbox.predicting.model_cache import CannotBeDone, Rows, Shelf, predictions, short_of_memory
 from worker import logs
+from worker.lifetime import kill_with_parent
 
 LOG = logging.getLogger("fitwell.predicting")
 SHELF_SHARE = 8
@@ -124,14 +127,28 @@ class Limits:
 
 
 def serve(orders: BinaryIO, replies: BinaryIO, shelf: Shelf, limits: Limits) -> None:
-    """Say that all is there, and answer orders until there are no more."""
+    """Send an empty answer once everything is loaded, then answer orders until the input ends."""
     replies.write(Answer().frame())
     replies.flush()
-    while (received := next_order(orders.read)) is not None:
+    waiting: queue.SimpleQueue[tuple[Order, bytes]] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(orders, waiting), daemon=True, name="orders").start()
+    while True:
+        order, received = waiting.get()
         limits.allow_one_order()
-        reply, content = done(*received, shelf)
+        reply, content = done(order, received, shelf)
         replies.write(reply.frame(content))
         replies.flush()
+
+
+def _read(orders: BinaryIO, waiting: queue.SimpleQueue[tuple[Order, bytes]]) -> None:
+    """Queue the orders; end the process with its input."""
+    try:
+        while (received := next_order(orders.read)) is not None:
+            waiting.put(received)
+    except Exception:
+        LOG.exception("an order could not be read")
+        os._exit(1)
+    os._exit(0)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -141,6 +158,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--memory", type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True)
     given = parser.parse_args(arguments)
+    kill_with_parent()
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     logs.set_up_as_parent()
