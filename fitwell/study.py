@@ -19,6 +19,7 @@ from fitwell.requests import (
     ItemFlow,
     Request,
     Sleep,
+    Yield,
     api_path,
     download_file,
     fetch_json,
@@ -64,6 +65,27 @@ class StudyProgress(View):
     by_status: dict[str, int]
     epoch: int
     epochs: int
+
+
+def _update_ended(ended: set[str], event: Event) -> None:
+    if event.type in END_EVENTS:
+        ended.add(event.run_id)
+    elif event.type in RESTART_EVENTS:
+        ended.discard(event.run_id)
+
+
+def _logged_events(ids: set[str], start: int, after: int) -> ItemFlow[Event]:
+    """Yield the events after id ``after`` of runs that have all ended; reads the log from id ``start``."""
+    query, ended = {"after": start, "limit": 1000}, set[str]()
+    while True:
+        page = yield from fetch_json(Request("GET", "/v1/events", query))
+        for event in (Event.model_validate(data) for data in page["data"] if data["run_id"] in ids):
+            _update_ended(ended, event)
+            if event.id > after:
+                yield Yield(event)
+        if ids <= ended or not page["has_more"]:
+            return
+        query["after"] = page["next_cursor"]
 
 
 class Study(LiveView[TransportT]):
@@ -121,40 +143,45 @@ class Study(LiveView[TransportT]):
     def stream(self, after: int = 0) -> ItemFlow[Event]:
         """Yield the events of the study's current runs as they happen, each once, until all runs have ended.
 
+        With ``after``, only events with a greater id; none if the study ended before.
+
         Raises:
             Unreachable: No server responded to any of the reconnects.
         """
-        ids, start = yield from self._run_ids_and_start()
-        ended = set[str]()
+        ids, ended, start = yield from self._runs_and_start()
 
         def is_over() -> Flow[bool]:
             return (yield from fetch_json(Request("GET", self.path, patient=True)))["terminal"] is True
+
+        if (yield from is_over()):  # every event is in the log, and the stream of all runs would never end
+            yield from _logged_events(ids, start, after)
+            return
 
         def parse_own_event(message: httpx2.ServerSentEvent) -> Event | None:
             event = parse_event(message)
             if event.run_id not in ids:
                 return None
-            if event.type in END_EVENTS:
-                ended.add(event.run_id)
-            elif event.type in RESTART_EVENTS:
-                ended.discard(event.run_id)
+            _update_ended(ended, event)
             return event
 
         yield from stream_events("/v1/events", max(after, start), parse_own_event, is_over, lambda _: ids <= ended)
 
-    def _run_ids_and_start(self) -> Flow[tuple[set[str], int]]:
-        """Return the ids of the runs, and an event id that precedes all of their events."""
-        query = {"study_id": self.id, "fields": "id", "sort": "created_at", "limit": 1000}
+    def _runs_and_start(self) -> Flow[tuple[set[str], set[str], int]]:
+        """Return the ids of the runs, those of runs that have ended, and an event id that precedes all their events."""
+        query = {"study_id": self.id, "fields": "id,terminal", "sort": "created_at", "limit": 1000}
         ids: list[str] = []
+        ended = set[str]()
         while True:
             page = yield from fetch_json(Request("GET", "/v1/runs", query))
             ids += [data["id"] for data in page["data"]]
+            ended |= {data["id"] for data in page["data"] if data["terminal"]}
             if not page["has_more"]:
                 break
             query["after"] = page["next_cursor"]
         first = yield from fetch_json(Request("GET", api_path("runs", ids[0], "events"), {"limit": 1}))
         # All runs were created in one transaction, so the ids of their first events are close together.
-        return set(ids), max(0, first["data"][0]["id"] - 3 * len(ids))
+        start = first["data"][0]["id"] - 3 * len(ids) if first["data"] else 0
+        return set(ids), ended, max(0, start)
 
     @call
     def histories(self) -> Flow[dict[str, History]]:

@@ -108,9 +108,10 @@ async def _stream(runs: RunReader, tailer: Tailer, run_id: str | None, after: in
                     yield format_sse_event(comment="keep-alive")
                 read_again = follower.missed
                 for event in () if read_again else news:
+                    # Even if the event precedes ``after``: the client may have passed an id that is still to come.
+                    read_again = read_again or (run_id is not None and event.type in FINAL_TYPES)
                     if event.id > after:
                         after = event.id
-                        read_again = read_again or (run_id is not None and event.type in FINAL_TYPES)
                         if runs.caller.sees(event.owner):
                             yield event.message
 

@@ -204,6 +204,11 @@ def test_stream_of_a_study_yields_events_of_its_runs_once_and_ends(ask: Ask) -> 
     assert len({event.id for event in events}) == len(events)
     types = [event.type for event in events]
     assert (types.count("run.created"), types.count("run.succeeded"), types.count("epoch")) == (6, 6, 24)
+    again = ask(lambda client: client.studies.get(study.id), lambda study: study.stream(after=events[-3].id))
+    assert [event.id for event in again] == [event.id for event in events[-2:]]
+    assert list(ask(lambda client: client.studies.get(study.id), lambda study: study.stream(after=events[-1].id))) == []
+    run = events[-1].run_id
+    assert list(ask(lambda client: client.runs.get(run), lambda run: run.stream(after=events[-1].id))) == []
 
 
 def test_short_forms_are_expanded_in_studies(served: Serving) -> None:

@@ -22,7 +22,7 @@ import pytest
 
 import fitwell
 from tests.faults.system import LONG, SPEC, alive
-from tests.processes import QUICK, Serving, eventually, free_port, serving
+from tests.processes import Serving, eventually, free_port, quick_settings, serving
 
 MAX_SECONDS = 10.0
 ROLES = {
@@ -102,7 +102,7 @@ def kill_and_measure(name: str, victim: psutil.Process, expected: set[str]) -> N
 def command(verb: str, home: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """A process of the command line."""
     line = [sys.executable, "-m", "fitwell.cli", verb, "--data-dir", str(home), *arguments]
-    with subprocess.Popen(line, env={**os.environ, **QUICK}, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(line, env={**os.environ, **quick_settings()}, stderr=subprocess.DEVNULL) as process:
         try:
             yield process
         finally:

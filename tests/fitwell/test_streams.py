@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import httpx2
+import pytest
 
 import fitwell
 from fitwell.requests import OpenStream, Sleep, Yield
@@ -44,8 +45,9 @@ def test_stream_of_a_study_ends_with_its_last_event() -> None:
     stream = httpx2.Response(200, headers={"content-type": "text/event-stream"})
     going_on, over = (httpx2.Response(200, json={"terminal": terminal}) for terminal in (False, True))
     begun = [
-        httpx2.Response(200, json={"data": [{"id": "run_1"}, {"id": "run_2"}], "has_more": False}),
+        httpx2.Response(200, json={"data": [row("run_1"), row("run_2")], "has_more": False}),
         httpx2.Response(200, json={"data": [{"id": 7}]}),
+        going_on,
     ]
 
     def message(number: int, run_id: str, kind: str) -> httpx2.ServerSentEvent:
@@ -60,6 +62,34 @@ def test_stream_of_a_study_ends_with_its_last_event() -> None:
     # The connection is cut after the last event, so the state of the study is unknown at first.
     done = execute(STUDY.stream(), *begun, stream, one, other, cut, *[cut] * 7, over)
     assert [step.item.id for step in done if isinstance(step, Yield)] == [8, 10]
+
+
+def row(run_id: str, *, terminal: bool = False) -> dict[str, Any]:
+    return {"id": run_id, "terminal": terminal}
+
+
+@pytest.mark.parametrize(("after", "ids"), [(0, [8, 10]), (8, [10]), (10, []), (1000, [])])
+def test_stream_of_a_finished_study_ends_whatever_the_first_event(after: int, ids: list[int]) -> None:
+    log = [
+        {"id": 8, "type": "run.succeeded", "run_id": "run_1", "at": "", "data": {}},
+        {"id": 9, "type": "run.succeeded", "run_id": "run_3", "at": "", "data": {}},
+        {"id": 10, "type": "run.failed", "run_id": "run_2", "at": "", "data": {}},
+    ]
+    rows = {"data": [row("run_1", terminal=True), row("run_2", terminal=True)], "has_more": False}
+    responses = [rows, {"data": [{"id": 7}]}, {"terminal": True}, {"data": log, "has_more": False}]
+    done = execute(STUDY.stream(after), *(httpx2.Response(200, json=response) for response in responses))
+    assert [step.item.id for step in done if isinstance(step, Yield)] == ids
+
+
+def test_stream_of_a_study_ends_although_a_run_ended_before_its_first_event() -> None:
+    stream = httpx2.Response(200, headers={"content-type": "text/event-stream"})
+    going_on, over = (httpx2.Response(200, json={"terminal": terminal}) for terminal in (False, True))
+    rows = httpx2.Response(200, json={"data": [row("run_1", terminal=True), row("run_2")], "has_more": False})
+    event = {"id": 10, "type": "run.failed", "run_id": "run_2", "at": "", "data": {}}
+    last = httpx2.ServerSentEvent(event="run.failed", data=json.dumps(event), id="10")
+    first = httpx2.Response(200, json={"data": [{"id": 7}]})
+    done = execute(STUDY.stream(9), rows, first, going_on, stream, last, over)
+    assert [step.item.id for step in done if isinstance(step, Yield)] == [10]
 
 
 class FlowTransport:

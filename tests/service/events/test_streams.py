@@ -58,3 +58,32 @@ def test_events_of_other_owners_are_neither_sent_nor_read_again(engine: sa.Engin
     asyncio.run(main())
     of_bob = [one for one in requests if "FROM event" in one and "run.owner =" in one]
     assert len(of_bob) <= 2, "the log is read for a stream when it begins, and not for every event of others"
+
+
+def test_stream_of_a_run_ends_although_its_last_event_precedes_the_first_id(
+    engine: sa.Engine, settings: Settings
+) -> None:
+    runs, reader = Runs(engine, settings), RunReader(engine, settings)
+    run_id = submit(runs)
+
+    async def remaining_events(after: int, *, cancel: bool) -> list[bytes]:
+        tailer = Tailer(
+            reader.last_event_id,
+            lambda last, limit: [events.stream_event(event) for event in reader.events(None, after=last, limit=limit)],
+        )
+        tailer.start()
+
+        async def read() -> list[bytes]:
+            return [message async for message in events._stream(reader, tailer, run_id, after) if b"data:" in message]
+
+        reading = asyncio.create_task(read())
+        await asyncio.sleep(0.3)
+        if cancel:
+            await asyncio.to_thread(runs.act, run_id, "cancel")
+        messages = await asyncio.wait_for(reading, scaled(10))
+        tailer.close()
+        return messages
+
+    assert asyncio.run(remaining_events(10**9, cancel=True)) == []
+    assert asyncio.run(remaining_events(10**9, cancel=False)) == []
+    assert asyncio.run(remaining_events(reader.last_event_id(), cancel=False)) == []
