@@ -22,7 +22,8 @@ import pytest
 
 import fitwell
 from tests.faults.system import LONG, SPEC, alive
-from tests.processes import Serving, eventually, free_port, quick_settings, serving
+from tests.patience import eventually
+from tests.processes import Serving, free_port, quick_settings, serving
 
 MAX_SECONDS = 10.0
 ROLES = {
