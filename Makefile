@@ -21,10 +21,12 @@ SERVERS_PACKAGES := mlflow-skinny==3.17.2 aiohttp alembic cryptography flask fla
   'moto[s3,server]'
 # Modules that are never imported need not be compiled.
 UNUSED := /tests/|/(sympy|networkx|mypy|mypyc|fontTools)/|/torch/(_inductor|_dynamo)/|/ray/(rllib|data|train|tune|llm|serve)/
+# The linter of scripts and style sheets, from npm.
+NODE_READY := node_modules/.ready
 .DEFAULT_GOAL := help
 
-LINTERS := types layers language style spelling
-.PHONY: help setup peers demo test test-faults check lint $(LINTERS) fast format hooks bench lock clean
+LINTERS := types layers language style spelling lint-web
+.PHONY: help setup peers demo test test-faults check lint $(LINTERS) fast format format-web hooks bench lock clean
 
 help:
 	@sed -n '/^$$/q; s/^# //p' Makefile
@@ -44,6 +46,11 @@ $(READY): pyproject.toml constraints.txt
 $(GENERATOR)/.ready: $(READY)
 	@$(PYTHON) -m venv $(GENERATOR)
 	$(GENERATOR)/bin/python -m pip install --quiet --disable-pip-version-check openapi-python-client==$(GENERATOR_VERSION) ruff
+	@touch $@
+
+$(NODE_READY): package.json package-lock.json
+	@command -v npm >/dev/null || { echo "npm not found: install Node.js, for example with apt-get install nodejs npm"; exit 1; }
+	npm ci --no-audit --no-fund
 	@touch $@
 
 $(SERVERS)/.ready: $(READY)
@@ -85,13 +92,21 @@ style: $(READY)
 spelling: $(READY)
 	git ls-files -z | xargs -0 $(BIN)/codespell
 
+lint-web: $(READY) $(NODE_READY)
+	npx --no-install biome ci --error-on-warnings
+	$(BIN)/djlint service/web/templates --check --lint --quiet
+
 # All tests of whole systems are slow; not to import them saves seconds.
 fast: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow' -q --ignore tests/e2e --ignore tests/faults
 
-format: $(READY)
+format: $(READY) format-web
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+format-web: $(READY) $(NODE_READY)
+	npx --no-install biome check --write
+	$(BIN)/djlint service/web/templates --reformat --quiet || true  # fails if it changes a file
 
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
