@@ -125,7 +125,7 @@ def create_app(settings: Settings, *, address: str | None = None) -> FastAPI:
     auth.install(app, token_service, settings)
     metrics.install(app, Stats(engine, settings))
     problems.install(app)
-    app.add_middleware(middleware.Answers)
+    app.add_middleware(middleware.DashboardMiddleware)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
     return app
 

@@ -1,1 +1,1 @@
-"""The dashboard: pages for people above the same rules as the API, and the files that browsers load with them."""
+"""The dashboard: pages for people on top of the services that the API uses, and the static files of these pages."""

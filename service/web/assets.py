@@ -1,4 +1,4 @@
-"""The files of the pages: read once, named by the hash of all of them, so that browsers keep them for good."""
+"""Static files: read once, with the hash of all files in their URL, so that browsers cache them forever."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from service.errors import NotFound
 
 router = APIRouter(include_in_schema=False)
 MEDIA_TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
-"""What is served; licences and notes lie beside it and are not."""
-FOR_GOOD = "public, max-age=31536000, immutable"
+"""Extensions that are served; licenses and notes beside these files are not."""
+CACHE_FOREVER = "public, max-age=31536000, immutable"
 
 
 class Assets(NamedTuple):
-    """All files by path, and the name of this state of them."""
+    """All files by path, and their common version."""
 
     version: str
     files: dict[str, bytes]
@@ -28,34 +28,34 @@ class Assets(NamedTuple):
 
 @functools.cache
 def assets() -> Assets:
-    """The files as they are when first asked for."""
-    found = dict(sorted(_below(files("service.web") / "static", "")))
-    digest = hashlib.sha256(b"".join(f"{path}\0{len(data)}\0".encode() + data for path, data in found.items()))
-    return Assets(digest.hexdigest()[:16], found)
+    """Read the files; later calls return the same ones."""
+    contents = dict(sorted(_files_below(files("service.web") / "static", "")))
+    digest = hashlib.sha256(b"".join(f"{path}\0{len(data)}\0".encode() + data for path, data in contents.items()))
+    return Assets(digest.hexdigest()[:16], contents)
 
 
-def _below(folder: Traversable, path: str) -> list[tuple[str, bytes]]:
-    found: list[tuple[str, bytes]] = []
+def _files_below(folder: Traversable, path: str) -> list[tuple[str, bytes]]:
+    entries: list[tuple[str, bytes]] = []
     for entry in folder.iterdir():
         if entry.is_dir():
-            found += _below(entry, f"{path}{entry.name}/")
+            entries += _files_below(entry, f"{path}{entry.name}/")
         elif entry.name.rpartition(".")[2] in MEDIA_TYPES:
-            found.append((path + entry.name, entry.read_bytes()))
-    return found
+            entries.append((path + entry.name, entry.read_bytes()))
+    return entries
 
 
 def address(path: str) -> str:
-    """Where a file is; modules find each other relative to it, so one version names them all."""
+    """Return a file's URL. Modules import each other by relative paths, so they all share one version."""
     assert path in assets().files, path
     return f"/static/{assets().version}/{path}"
 
 
 @router.get("/static/{version}/{path:path}")
 def get_asset(version: str, path: str) -> Response:
-    """A file of the pages. One of another version is not kept: a page that was open may ask for it after an update."""
+    """Return a static file. Other versions get it too, uncached: a page may stay open during an upgrade."""
     data = assets().files.get(path)
     if data is None:
-        raise NotFound(f"There is no file {path!r}.")
-    kept = FOR_GOOD if version == assets().version else "no-cache"
-    headers = {"cache-control": kept, "x-content-type-options": "nosniff"}
+        raise NotFound(f"No static file {path!r}.")
+    caching = CACHE_FOREVER if version == assets().version else "no-cache"
+    headers = {"cache-control": caching, "x-content-type-options": "nosniff"}
     return Response(data, 200, headers, MEDIA_TYPES[path.rpartition(".")[2]])

@@ -1,4 +1,4 @@
-"""A run's spec as what would submit it again: JSON, a line for a shell, and lines of Python."""
+"""A run's spec as code that submits it: JSON, a curl command and a Python program."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ NUMBERS = re.compile(r"\[\s+([\d.,\s-]+?)\s+\]")
 
 
 def as_json(spec: Spec) -> str:
-    """The body of POST /v1/runs; lists of numbers take one line."""
+    """Format the body of POST /v1/runs; lists of numbers take one line."""
     text = json.dumps(spec, indent=2, ensure_ascii=False)
-    return NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text)
+    return NUMBERS.sub(lambda match: f"[{' '.join(match[1].split())}]", text)
 
 
 def as_curl(spec: Spec, server: str, *, with_token: bool) -> str:
-    """A command for a shell; whatever the spec holds is quoted."""
+    """Format a shell command; the spec is quoted."""
     lines = [f"curl -s {shlex.quote(server + '/v1/runs')}"]
     lines += ['-H "Authorization: Bearer $FITWELL_TOKEN"'] if with_token else []
     lines += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(as_json(spec))}"]
@@ -30,7 +30,7 @@ def as_curl(spec: Spec, server: str, *, with_token: bool) -> str:
 
 
 def as_python(spec: Spec, server: str) -> str:
-    """A program with the client; the token comes from FITWELL_TOKEN."""
+    """Format a program that uses the client, which reads the token from FITWELL_TOKEN."""
     fields = ",\n".join(f"    {name}={_indented(value)}" for name, value in spec.items())
     return (
         f"import fitwell\n\nclient = fitwell.Client({server!r})\nrun = client.runs.create(\n{fields},\n)\nrun.wait()\n"

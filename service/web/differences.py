@@ -1,4 +1,4 @@
-"""What differs between the arms of a study, field by field of their resolved specs."""
+"""Differences between the resolved specs of a study's arms, field by field."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 ABSENT = "–"
-MOST_ARMS = 24
-"""Columns that a table has room for."""
+MAX_ARMS = 24
+"""Columns that fit into a table."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A field that is not the same in all arms: its path, and its value in each."""
+    """A field that differs between arms: its path and its value in each arm."""
 
     path: str
     values: Sequence[Any]
 
 
 def differences(specs: Sequence[Mapping[str, Any]]) -> list[Difference]:
-    """The fields in which ``specs`` differ, in the order in which they are met."""
+    """Return the fields in which ``specs`` differ, in order of first appearance."""
     flat = [dict(_leaves(spec, "")) for spec in specs]
     paths = list(dict.fromkeys(path for one in flat for path in one))
     rows = (Difference(path, [one.get(path, ABSENT) for one in flat]) for path in paths)
@@ -28,8 +28,8 @@ def differences(specs: Sequence[Mapping[str, Any]]) -> list[Difference]:
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Every value that has nothing inside, by its dotted path; lists of numbers are values."""
-    if value is None or value in ([], {}):  # as good as not there
+    """Yield each leaf value with its dotted path; a list of numbers is a leaf."""
+    if value is None or value in ([], {}):  # same as an absent field
         return
     if isinstance(value, Mapping):
         for name, inner in value.items():

@@ -1,4 +1,4 @@
-"""The list of runs as its address asks for it: which runs, in which order, in which groups."""
+"""The list of runs: filters, order and groups, all of which are part of its address."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ STATUSES: Mapping[str, tuple[Status, ...]] = {
 Group = Literal["none", "study", "arm", "status", "dataset", "model", "owner"]
 GROUPS: tuple[str, ...] = get_args(Group)
 SORTS = {
-    NEWEST_FIRST: "newest first",
-    "created_at": "oldest first",
-    "best.value": "lowest best loss",
-    "-last.val.loss": "highest last val.loss",
-    "last.val.loss": "lowest last val.loss",
-    "last.test.loss": "lowest last test.loss",
-    "-last.test.accuracy": "highest test.accuracy",
-    "-epoch": "most epochs",
+    NEWEST_FIRST: "Newest first",
+    "created_at": "Oldest first",
+    "best.value": "Lowest best loss",
+    "-last.val.loss": "Highest last val.loss",
+    "last.val.loss": "Lowest last val.loss",
+    "last.test.loss": "Lowest last test.loss",
+    "-last.test.accuracy": "Highest last test.accuracy",
+    "-epoch": "Most epochs",
 }
-"""Orders that are offered; the address may name any other that the API knows."""
+"""Orders in the menu; the address may name any other order of the API."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """What the address asks for."""
+    """The filters, order and groups of an address."""
 
     state: Sequence[str] = ()
     filter: str = ""
@@ -50,11 +50,11 @@ class Listing:
 
     @property
     def is_plain(self) -> bool:
-        """Whether all runs are asked for."""
+        """Whether the list is unfiltered."""
         return not (self.state or self.filter or self.study_id or self.after)
 
     def query(self) -> RunQuery:
-        """The same for the rules."""
+        """Return the query for the run service."""
         return RunQuery(
             status=[status for state in self.state for status in STATUSES[state]],
             study_id=self.study_id or None,
@@ -65,39 +65,39 @@ class Listing:
         )
 
     def api_address(self) -> str:
-        """Where the API lists the same runs."""
+        """Return the API's URL of the same list."""
         query = self.query()
         names = ("status", "filter", "study_id", "sort", "limit", "after")
-        said = {name: getattr(query, name) for name in names if getattr(query, name)}
-        return f"/v1/runs?{urlencode(said, doseq=True)}"
+        parameters = {name: getattr(query, name) for name in names if getattr(query, name)}
+        return f"/v1/runs?{urlencode(parameters, doseq=True)}"
 
     def address(self, **changes: Any) -> str:
-        """The address of the same list, changed; what is as usual is left out."""
-        usual = Listing()
-        wanted = {name: changes.get(name, getattr(self, name)) for name in usual.__dataclass_fields__}
-        said = {name: value for name, value in wanted.items() if value and value != getattr(usual, name)}
-        return "/?" + urlencode(said, doseq=True) if said else "/"
+        """Return the address of this list with changes; defaults are left out."""
+        default = Listing()
+        values = {name: changes.get(name, getattr(self, name)) for name in default.__dataclass_fields__}
+        parameters = {name: value for name, value in values.items() if value and value != getattr(default, name)}
+        return "/?" + urlencode(parameters, doseq=True) if parameters else "/"
 
 
 @dataclass(frozen=True)
-class Listed:
-    """The page that was found; ``refusal`` says what is wrong with the question, where there is none."""
+class RunGroups:
+    """A page of runs in groups; ``error`` says what is wrong with an invalid filter or order."""
 
     page: Page
     groups: Sequence[tuple[str, Sequence[Run]]]
-    refusal: str = ""
+    error: str = ""
 
 
-def listed(runs: Runs, listing: Listing) -> Listed:
-    """The runs that ``listing`` asks for; a filter that cannot be read is told where it was typed."""
+def list_runs(runs: Runs, listing: Listing) -> RunGroups:
+    """Return the runs of ``listing``, or the error of its filter."""
     try:
         page = runs.page(listing.query())
-    except SpecRefused as refusal:
-        return Listed(Page([], False, None), [], refusal.detail)
+    except SpecRefused as error:
+        return RunGroups(Page([], False, None), [], error.detail)
     groups: dict[str, list[Run]] = {}
     for run in page.runs:
         groups.setdefault(_group(run, listing.group), []).append(run)
-    return Listed(page, list(groups.items()))
+    return RunGroups(page, list(groups.items()))
 
 
 def _group(run: Run, by: str) -> str:

@@ -1,7 +1,8 @@
-"""What every page is sent with, and how refusals are told to people. Pure ASGI: the rest of the answers are streams.
+"""Security headers, and error pages for browsers.
 
-The rules refuse as they do for the API, with problems; where a browser asked for a page, it gets the problem as one,
-and where a token is missing, the way to the page that takes one.
+Services raise the same errors for pages as for the API. If the client accepts HTML, this middleware replaces the
+problem document with an error page, and a missing token with a redirect to the sign-in page. It is pure ASGI, because
+other responses are streams.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.errors import TooManyAttempts
 from service.http import cookies
 from service.http.problems import MEDIA_TYPE
-from service.web.rendering import rendered
+from service.web.rendering import render
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -30,43 +31,43 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
-OF_THE_API = ("/v1/", "/healthz", "/readyz", "/metrics", "/openapi.json")
-HEADERS_OF_THE_API = {"cache-control": "private, no-cache", "x-content-type-options": "nosniff"}
-"""Whoever signed in asks by a cookie, which a cache on the way may not know to be the reason of the answer."""
+API_PATHS = ("/v1/", "/healthz", "/readyz", "/metrics", "/openapi.json")
+API_HEADERS = {"cache-control": "private, no-cache", "x-content-type-options": "nosniff"}
+"""Requests may be authenticated by cookie, so that a shared cache must not store the responses."""
 UNAUTHORIZED = 401
 
 
-class Answers:
-    """Adds the headers of every answer, and turns problems into pages for browsers."""
+class DashboardMiddleware:
+    """Adds security headers to responses and turns problem documents into error pages for browsers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        asked, of_the_api = Headers(scope=scope), scope["path"].startswith(OF_THE_API)
-        told = _Problem() if "text/html" in asked.get("accept", "") and not of_the_api else None
+        request, is_api = Headers(scope=scope), scope["path"].startswith(API_PATHS)
+        problem = _Problem() if "text/html" in request.get("accept", "") and not is_api else None
 
-        async def send_dressed(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in (HEADERS_OF_THE_API if of_the_api else HEADERS).items():
+                for name, value in (API_HEADERS if is_api else HEADERS).items():
                     headers.setdefault(name, value)
-            if told is None or not told.takes(message):
+            if problem is None or not problem.collects(message):
                 await send(message)
-            elif told.complete:
-                answer = _page(scope, asked, told)
-                answer.headers.update(HEADERS)
-                await answer(scope, receive, send)
+            elif problem.complete:
+                response = _error_page(scope, request, problem)
+                response.headers.update(HEADERS)
+                await response(scope, receive, send)
 
-        await self._app(scope, receive, send_dressed)
+        await self._app(scope, receive, send_with_headers)
 
 
 class _Problem:
-    """A problem on its way, collected until it is whole."""
+    """A problem document, collected from ASGI messages."""
 
     def __init__(self) -> None:
         self.complete = False
@@ -74,8 +75,8 @@ class _Problem:
         self._headers = Headers()
         self._body = b""
 
-    def takes(self, message: Message) -> bool:
-        """Whether the message is part of a problem."""
+    def collects(self, message: Message) -> bool:
+        """Collect the message if it belongs to a problem document; return whether it does."""
         if message["type"] == "http.response.start":
             headers = Headers(raw=message["headers"])
             if headers.get("content-type") == MEDIA_TYPE:
@@ -87,41 +88,41 @@ class _Problem:
 
     @property
     def status(self) -> int:
-        """Its status."""
+        """The status code."""
         return self._status
 
     @property
-    def kept(self) -> dict[str, str]:
-        """Headers that say something whatever form the answer has."""
+    def headers(self) -> dict[str, str]:
+        """Headers that also apply to the error page."""
         return {name: self._headers[name] for name in ("retry-after", "allow") if name in self._headers}
 
     @property
     def body(self) -> dict[str, Any]:
-        """What it says."""
-        said: dict[str, Any] = json.loads(self._body)
-        return said
+        """The problem document."""
+        body: dict[str, Any] = json.loads(self._body)
+        return body
 
 
-def _page(scope: Scope, asked: Headers, told: _Problem) -> Response:
-    # A browser goes on sending a cookie that is worth nothing any more, which soon is too often.
-    if told.status != UNAUTHORIZED and told.body["code"] != TooManyAttempts.code:
-        body = rendered("problem.html", problem=told.body, caller=None, section="")
-        return HTMLResponse(body, told.status, {**told.kept, "cache-control": "no-store"})
-    if "hx-request" in asked:  # part of a page that is open: it is loaded again, which leads to the way in
+def _error_page(scope: Scope, request: Headers, problem: _Problem) -> Response:
+    # A browser keeps sending an invalid cookie, which soon exceeds the limit of failed attempts.
+    if problem.status != UNAUTHORIZED and problem.body["code"] != TooManyAttempts.code:
+        body = render("problem.html", problem=problem.body, caller=None, section="")
+        return HTMLResponse(body, problem.status, {**problem.headers, "cache-control": "no-store"})
+    if "hx-request" in request:  # part of an open page: reload it, which leads to the sign-in page
         return Response(status_code=UNAUTHORIZED, headers={"hx-refresh": "true"})
-    secret = cookies.secret_in(asked)
-    if secret is None and asked.get("sec-fetch-site") == "cross-site":
-        # A strict cookie does not come along where a link of another site is followed; from here it does.
-        return HTMLResponse(rendered("again.html"), headers={"cache-control": "no-store"})
+    secret = cookies.secret_in(request)
+    if secret is None and request.get("sec-fetch-site") == "cross-site":
+        # Browsers omit a strict cookie when a link on another site is followed, and send it on a reload.
+        return HTMLResponse(render("reload.html"), headers={"cache-control": "no-store"})
     query = scope["query_string"].decode("latin-1")
-    there = scope["path"] + (f"?{query}" if query else "") if scope["method"] == "GET" else "/"
-    answer = RedirectResponse(f"/sign-in?next={quote(there, safe='')}", 303, {"cache-control": "no-store"})
-    if secret is not None:  # it is worth nothing any more
-        forget(answer)
-    return answer
+    target = scope["path"] + (f"?{query}" if query else "") if scope["method"] == "GET" else "/"
+    response = RedirectResponse(f"/sign-in?next={quote(target, safe='')}", 303, {"cache-control": "no-store"})
+    if secret is not None:  # invalid or revoked
+        delete_cookies(response)
+    return response
 
 
-def forget(answer: Response) -> None:
-    """Let the browser forget the cookie."""
-    answer.delete_cookie(cookies.PLAIN, httponly=True, samesite="strict")
-    answer.delete_cookie(cookies.SECURE, secure=True, httponly=True, samesite="strict")
+def delete_cookies(response: Response) -> None:
+    """Delete the token's cookies in the browser."""
+    response.delete_cookie(cookies.PLAIN, httponly=True, samesite="strict")
+    response.delete_cookie(cookies.SECURE, secure=True, httponly=True, samesite="strict")

@@ -1,4 +1,4 @@
-"""Templates, and how they tell numbers, times and specs. Everything is escaped, but the reports' own style sheet."""
+"""Templates and their filters. Everything is escaped except the style sheet of reports."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from markupsafe import Markup
 
 from service.callers import Caller
 from service.web.assets import address
-from service.web.summaries import gap_of, held_out, spec_parts, study_titled, titled
+from service.web.summaries import generalization_gap, held_out_loss, run_title, spec_parts, study_title
 
 MINUTE, HOUR = 60.0, 3600.0
 HUNDRED, MANY_DIGITS = 100.0, 1e5
 
 
 @functools.cache
-def environment() -> Environment:
-    """The templates, with what they can say."""
-    made = Environment(
+def templates() -> Environment:
+    """Return the templates with their filters and functions."""
+    environment = Environment(
         loader=PackageLoader("service.web"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {
+    environment.filters |= {
         "number": number,
         "duration": duration,
         "minute": minute,
-        "told": told,
+        "json": as_json,
         "styles": Markup,
     }
-    made.globals |= {"asset": address, "held_out": held_out, "gap_of": gap_of, "spec_parts": spec_parts}
-    made.globals |= {"titled": titled, "study_titled": study_titled}
-    return made
+    environment.globals |= {"asset": address, "held_out_loss": held_out_loss, "generalization_gap": generalization_gap}
+    environment.globals |= {"run_title": run_title, "study_title": study_title, "spec_parts": spec_parts}
+    return environment
 
 
-def rendered(name: str, *, caller: Caller | None = None, **context: Any) -> str:
-    """A page for ``caller``; None where it is not known who asks."""
-    return environment().get_template(name).render(caller=caller, **context)
+def render(name: str, *, caller: Caller | None = None, **context: Any) -> str:
+    """Render a page for ``caller``, None if the request is not authenticated."""
+    return templates().get_template(name).render(caller=caller, **context)
 
 
 def number(value: float | None) -> str:
-    """A measured value, in about four digits, as the charts tell it."""
+    """Format a measured value with about four digits, as charts do."""
     if value is None:
         return "–"
     size = abs(value)
@@ -58,7 +58,7 @@ def number(value: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """A length of time in the two units that matter."""
+    """Format a duration in its two largest units."""
     if seconds is None:
         return "–"
     if seconds < MINUTE:
@@ -69,10 +69,10 @@ def duration(seconds: float | None) -> str:
 
 
 def minute(seconds: float | None) -> str:
-    """A moment, to the minute, in UTC; the browser shows it in its own zone."""
+    """Format a time to the minute, in UTC; scripts show it relative to now."""
     return "–" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
 
 
-def told(value: Any) -> str:
-    """A value as JSON text, for an attribute or a block; it is escaped there as every text is."""
+def as_json(value: Any) -> str:
+    """Format a value as JSON, which the template escapes like any text."""
     return json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""A run's curves as a picture: losses over epochs, the best epoch marked."""
+"""A run's curves as PNG or SVG: series over epochs, with the best epoch marked."""
 
 from __future__ import annotations
 
@@ -11,27 +11,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.sandbox.predicting.messages import DrawCurve, Refused
-from service.sandbox.predicting.themes import DPI, LOOKS, Look, plain
+from service.sandbox.predicting.themes import DPI, THEMES, ThemeColors, single_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Line = Literal["-", "--", "-.", ":"]
-LINES: dict[str, Line] = {"loss": "-", "accuracy": "-", "loss_eval": "--", "accuracy_eval": "--", "objective": ":"}
-OWN_LINES: dict[str, Line] = {"test.loss": "-.", "test.accuracy": "-."}
+LINE_STYLES: dict[str, Line] = {
+    "loss": "-",
+    "accuracy": "-",
+    "loss_eval": "--",
+    "accuracy_eval": "--",
+    "objective": ":",
+}
+TEST_STYLES: dict[str, Line] = {"test.loss": "-.", "test.accuracy": "-."}
 LEGEND_PIXELS = 150
-"""Width of an entry of the legend, but for the last, which may be longer."""
-MOST = 1e100
-"""Beyond it, and on a logarithmic axis below its inverse, the ends of an axis are no numbers any more."""
+"""Width of a legend entry, except the last, which may be longer."""
+MAX_MAGNITUDE = 1e100
+"""Larger values, and on a logarithmic axis values below its inverse, overflow matplotlib's axis limits."""
 
 
 def curve(order: DrawCurve) -> bytes | Refused:
-    """The picture in the form asked for."""
-    from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import, and only needed where one draws
+    """Draw the curves in the requested format."""
+    from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import
     from matplotlib.layout_engine import ConstrainedLayoutEngine  # noqa: PLC0415
 
-    look = LOOKS[order.theme]
+    theme = THEMES[order.theme]
     series = {name: _numbers(values, log=order.log) for name, values in order.series.items()}
     if not any(np.isfinite(values).any() for values in series.values()):
         what = "positive and finite, as a logarithmic axis needs" if order.log else "finite"
@@ -40,72 +46,74 @@ def curve(order: DrawCurve) -> bytes | Refused:
     figure = Figure(figsize=(order.width / DPI, order.height / DPI), dpi=DPI, layout=layout)
     axes = figure.add_subplot()
     x = np.array(order.epochs)
-    colours = itertools.cycle(look.others)
+    colors = itertools.cycle(theme.others)
     for name, values in series.items():
-        _draw(axes, x, values, name, look, colours)
-    _mark_best(axes, order, look)
-    _dress(figure, axes, order, look)
-    return _written(figure, order.form)
+        _draw(axes, x, values, name, theme, colors)
+    _mark_best(axes, order, theme)
+    _style(figure, axes, order, theme)
+    return _encode(figure, order.form)
 
 
 def _numbers(values: tuple[float | None, ...], *, log: bool) -> NDArray[np.float64]:
-    """What can be drawn of a series; NaN is a gap."""
-    found = np.clip(np.array([np.nan if value is None else value for value in values], float), -MOST, MOST)
-    return np.where(found > 0, np.maximum(found, 1 / MOST), np.nan) if log else found
+    """Return drawable values of a series; NaN is a gap."""
+    numbers = np.clip(
+        np.array([np.nan if value is None else value for value in values], float), -MAX_MAGNITUDE, MAX_MAGNITUDE
+    )
+    return np.where(numbers > 0, np.maximum(numbers, 1 / MAX_MAGNITUDE), np.nan) if log else numbers
 
 
-def _draw(axes: Axes, x: NDArray[Any], y: NDArray[np.float64], name: str, look: Look, colours: Any) -> None:
-    """One series as a line; a value without neighbours as a point."""
-    part, _, what = name.partition(".")
-    colour = getattr(look, part) if part in ("train", "val", "test") else next(colours)
-    line = OWN_LINES.get(name) or LINES.get(what, "-")
-    (drawn,) = axes.plot(x, y, color=colour, linestyle=line, linewidth=1.6, label=name)
-    there = np.isfinite(y)
-    neighbours = np.append(there[1:], False) | np.insert(there[:-1], 0, False)
-    alone = there & ~neighbours
-    if alone.any():
-        axes.plot(x[alone], y[alone], color=colour, marker="o", markersize=4, linestyle="none")
-        if not (there & neighbours).any():
+def _draw(axes: Axes, x: NDArray[Any], y: NDArray[np.float64], name: str, theme: ThemeColors, colors: Any) -> None:
+    """Draw a series as a line, and isolated values as points."""
+    split, _, metric = name.partition(".")
+    color = getattr(theme, split) if split in ("train", "val", "test") else next(colors)
+    line = TEST_STYLES.get(name) or LINE_STYLES.get(metric, "-")
+    (drawn,) = axes.plot(x, y, color=color, linestyle=line, linewidth=1.6, label=name)
+    finite = np.isfinite(y)
+    neighbors = np.append(finite[1:], False) | np.insert(finite[:-1], 0, False)
+    isolated = finite & ~neighbors
+    if isolated.any():
+        axes.plot(x[isolated], y[isolated], color=color, marker="o", markersize=4, linestyle="none")
+        if not (finite & neighbors).any():
             drawn.set(marker="o", markersize=4)
 
 
-def _mark_best(axes: Axes, order: DrawCurve, look: Look) -> None:
+def _mark_best(axes: Axes, order: DrawCurve, theme: ThemeColors) -> None:
     best = order.best
     if best is None or best.epoch not in order.epochs:
         return
-    axes.axvline(best.epoch, color=look.ink, linewidth=0.8, linestyle=(0, (1, 3)), zorder=1)
+    axes.axvline(best.epoch, color=theme.ink, linewidth=0.8, linestyle=(0, (1, 3)), zorder=1)
     chosen = ", chosen on the test data" if best.optimistic else ""
     label = f"best {best.metric} {best.value:.4g}, epoch {best.epoch}{chosen}"
     inside = best.metric in order.series
     y = _numbers((best.value if inside else None,), log=order.log)
-    axes.plot([best.epoch], y, color=look.ink, marker="*", markersize=11, linestyle="none", label=label, zorder=5)
+    axes.plot([best.epoch], y, color=theme.ink, marker="*", markersize=11, linestyle="none", label=label, zorder=5)
 
 
-def _dress(figure: Figure, axes: Axes, order: DrawCurve, look: Look) -> None:
-    """Everything but the curves."""
-    figure.set_facecolor(look.ground)
-    axes.set_facecolor(look.ground)
-    title = axes.set_title(plain(order.title, (order.width - 70) // 9), color=look.ink, loc="left", fontsize=11)
+def _style(figure: Figure, axes: Axes, order: DrawCurve, theme: ThemeColors) -> None:
+    """Style everything but the curves."""
+    figure.set_facecolor(theme.ground)
+    axes.set_facecolor(theme.ground)
+    title = axes.set_title(single_line(order.title, (order.width - 70) // 9), color=theme.ink, loc="left", fontsize=11)
     title.set_parse_math(False)  # a name with a $ is a name
-    axes.set_xlabel("epoch", color=look.ink)
+    axes.set_xlabel("epoch", color=theme.ink)
     kinds = {"loss" if "loss" in name or "objective" in name else name.rpartition(".")[2] for name in order.series}
-    axes.set_ylabel(kinds.pop().removesuffix("_eval") if len(kinds) == 1 else "", color=look.ink)
-    _scale(axes, order)
-    axes.grid(color=look.faint, linewidth=0.6)
+    axes.set_ylabel(kinds.pop().removesuffix("_eval") if len(kinds) == 1 else "", color=theme.ink)
+    _set_scales(axes, order)
+    axes.grid(color=theme.faint, linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.tick_params(which="both", colors=look.ink, labelsize=9)
+    axes.tick_params(which="both", colors=theme.ink, labelsize=9)
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(look.faint)
+        spine.set_color(theme.faint)
     columns = max(1, (order.width - 40) // LEGEND_PIXELS)
     legend = figure.legend(loc="outside lower left", ncols=columns, frameon=False, fontsize=9, handlelength=2.6)
     for text in legend.get_texts():
-        text.set_color(look.ink)
+        text.set_color(theme.ink)
         text.set_parse_math(False)
 
 
-def _scale(axes: Axes, order: DrawCurve) -> None:
-    """What the axes count in: whole epochs, and losses in plain figures even where they are logarithmic."""
+def _set_scales(axes: Axes, order: DrawCurve) -> None:
+    """Set whole numbers for epochs, and plain numbers on a logarithmic axis."""
     from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator  # noqa: PLC0415
 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
@@ -120,8 +128,8 @@ def _scale(axes: Axes, order: DrawCurve) -> None:
         axes.yaxis.set_minor_formatter(FuncFormatter(lambda y, i: f"{y:g}" if where(y, i) else ""))
 
 
-def _written(figure: Figure, form: Literal["png", "svg"]) -> bytes:
-    """The figure's bytes, the same for the same figure: neither date nor random ids."""
+def _encode(figure: Figure, form: Literal["png", "svg"]) -> bytes:
+    """Encode the figure deterministically: without a date or random ids."""
     from matplotlib import rc_context  # noqa: PLC0415
 
     file = io.BytesIO()

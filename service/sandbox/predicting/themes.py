@@ -1,4 +1,4 @@
-"""How pictures look: colours that most colour-blind people can tell apart, on a light or a dark ground.
+"""Themes of drawn pictures: colors that are distinguishable with color blindness, on light or dark.
 
 Reference: Okabe and Ito, 2008, "Color universal design".
 """
@@ -10,11 +10,11 @@ from typing import NamedTuple
 from service.sandbox.predicting.messages import Theme
 
 DPI = 96
-"""Pixels of an inch, as browsers have it."""
+"""Pixels per inch, as in browsers."""
 
 
-class Look(NamedTuple):
-    """The colours of a picture."""
+class ThemeColors(NamedTuple):
+    """The colors of a picture."""
 
     ground: str
     ink: str
@@ -26,8 +26,8 @@ class Look(NamedTuple):
     others: tuple[str, ...]
 
 
-LOOKS: dict[Theme, Look] = {
-    "light": Look(
+THEMES: dict[Theme, ThemeColors] = {
+    "light": ThemeColors(
         ground="#ffffff",
         ink="#1f2328",
         faint="#d0d7de",
@@ -37,7 +37,7 @@ LOOKS: dict[Theme, Look] = {
         wrong="#d55e00",
         others=("#cc79a7", "#56b4e9", "#e69f00", "#555555"),
     ),
-    "dark": Look(
+    "dark": ThemeColors(
         ground="#0d1117",
         ink="#e6edf3",
         faint="#30363d",
@@ -50,8 +50,8 @@ LOOKS: dict[Theme, Look] = {
 }
 
 
-def plain(text: str, most: int) -> str:
-    """``text`` in one line of at most ``most`` characters, all of which can be drawn and stand in XML."""
+def single_line(text: str, max_length: int) -> str:
+    """Return ``text`` as one line of at most ``max_length`` characters, all of them printable and valid in XML."""
     line = "".join(c if c.isprintable() else " " for c in text)
     line = " ".join(line.split())
-    return line if len(line) <= most else line[: most - 1] + "…"
+    return line if len(line) <= max_length else line[: max_length - 1] + "…"

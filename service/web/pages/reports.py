@@ -1,4 +1,4 @@
-"""Reports: a run or a study as one file that holds all it shows, runs nothing, and can be sent by mail."""
+"""Reports: a run or a study as one self-contained HTML file without scripts."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ from service.web import code
 from service.web.assets import assets
 from service.web.differences import differences
 from service.web.figures import Line, bars, figure
-from service.web.pages.runs import found_of
-from service.web.pages.studies import one_of_each_arm
-from service.web.rendering import rendered
+from service.web.pages.runs import measurements
+from service.web.pages.studies import run_of_each_arm
+from service.web.rendering import render
 from worker.spec.run import RunSpec
 
 router = APIRouter(include_in_schema=False)
 LOSSES = ("train.loss_eval", "val.loss", "test.loss")
 SCORES = ("accuracy", "r2", "rmse", "error")
-PICTURES = 20
-MOST_ROWS = 400
-"""Rows of a table; a longer one shows every second, third, … row."""
+MAX_PICTURES = 20
+MAX_ROWS = 400
+"""Rows of a table; longer ones are thinned."""
 
 
 @router.get("/runs/{run_id}/report", dependencies=[Depends(only())])
 async def get_run_report(
     run_id: str, caller: CallerDep, runs: RunsDep, records: RunReaderDep, models: ModelsDep
 ) -> Response:
-    """One run."""
+    """Return the report of a run."""
     run = await run_in_threadpool(runs.get, run_id)
     history = await run_in_threadpool(records.history, run_id)
-    found = await run_in_threadpool(found_of, run_id, records)
+    measured = await run_in_threadpool(measurements, run_id, records)
     marks = [(run.best["epoch"], f"best {run.best['metric']}")] if run.best else []
     picture = await _picture(run, models)
     context = {
@@ -57,12 +57,12 @@ async def get_run_report(
         "picture": None if picture is None else base64.b64encode(picture).decode(),
         "text": code.as_json(run.spec),
         "bars": bars,
-        **found,
+        **measured,
     }
     return await run_in_threadpool(_file, "report_run.html", run_id, **context)
 
 
-async def asked(
+async def comparison_question(
     metric: str | None = None,
     at: str | None = None,
     by: Annotated[list[str], Query()] = ["arm"],  # noqa: B006
@@ -70,7 +70,7 @@ async def asked(
     baseline: str | None = None,
     curve: str | None = None,
 ) -> Question:
-    """What the page of the study compares."""
+    """Return the comparison that the parameters of a study's page select."""
     curves = [one for one in (curve or metric,) if one]
     return Question(metric=metric, at=at, by=by, all_pairs=pairs == "all", baseline=baseline, curves=curves)
 
@@ -80,13 +80,13 @@ COMPARED = only("metric", "at", "by", "pairs", "baseline", "curve")
 
 @router.get("/studies/{study_id}/report", dependencies=[Depends(COMPARED)])
 def get_study_report(
-    study_id: str, runs: RunsDep, studies: StudiesDep, question: Annotated[Question, Depends(asked)]
+    study_id: str, runs: RunsDep, studies: StudiesDep, question: Annotated[Question, Depends(comparison_question)]
 ) -> Response:
-    """One study, compared as its page compares it."""
+    """Return the report of a study, with the comparison that its page shows."""
     study = studies.get(study_id)
     question = replace(question, curves=question.curves or [study.metric])
     comparison = ComparisonView.of(studies.compare(study_id, question))
-    arms = one_of_each_arm(runs, study)
+    arms = run_of_each_arm(runs, study)
     ((drawn, curves),) = comparison.curves.items()
     lines = [Line(name=one.arm, x=one.epoch, y=one.mean, low=one.low, high=one.high) for one in curves]
     context = {
@@ -101,9 +101,9 @@ def get_study_report(
 
 
 def _file(template: str, name: str, **context: Any) -> Response:
-    """The report as a file to be saved; as a page of this server it would have to follow its rules."""
+    """Return the report as an attachment: its inline styles violate the policy of this server's pages."""
     styles = "\n".join(assets().files[f"css/{one}.css"].decode() for one in ("base", "parts", "report"))
-    page = rendered(
+    page = render(
         template, styles=re.sub(r"/\*.*?\*/", "", styles, flags=re.DOTALL), version=version("fitwell"), **context
     )
     headers = {
@@ -114,11 +114,11 @@ def _file(template: str, name: str, **context: Any) -> Response:
 
 
 def _lines(history: History) -> list[tuple[str, list[Line]]]:
-    """The figures of a run: its losses, and the first score that it has."""
+    """Return the figures of a run: its losses, and its first score."""
 
     def of(names: Sequence[str]) -> list[Line]:
-        there = [name for name in names if name in history.series]
-        return [Line(name=name, x=history.epoch, y=history.series[name]) for name in there]
+        measured = [name for name in names if name in history.series]
+        return [Line(name=name, x=history.epoch, y=history.series[name]) for name in measured]
 
     for score in SCORES:
         lines = of([f"train.{score}_eval", f"val.{score}", f"test.{score}"])
@@ -128,8 +128,8 @@ def _lines(history: History) -> list[tuple[str, list[Line]]]:
 
 
 def _table(history: History) -> tuple[list[str], list[list[float | None]]]:
-    """Every series by epoch, thinned where it is very long."""
-    every = -(-len(history.epoch) // MOST_ROWS) or 1
+    """Return every series by epoch, thinned to MAX_ROWS."""
+    every = -(-len(history.epoch) // MAX_ROWS) or 1
     names = [name for name in history.series if name != "seconds"]
     rows = [
         [epoch, *(history.series[name][i] for name in names)]
@@ -140,12 +140,12 @@ def _table(history: History) -> tuple[list[str], list[list[float | None]]]:
 
 
 async def _picture(run: Run, models: Models) -> bytes | None:
-    """Test images and what the model takes them for, where it has any."""
+    """Return predictions on test images as PNG; None if the run has no images or no stored model."""
     dataset = RunSpec.of(run.spec).dataset
     if run.status != "succeeded" or len(dataset.shape) < 2:
         return None
-    chosen = Chosen(split="test", indices=tuple(range(min(PICTURES, dataset.rows[1]))))
+    chosen = Chosen(split="test", indices=tuple(range(min(MAX_PICTURES, dataset.rows[1]))))
     try:
         return await models.grid(run.id, "best", chosen, "light")
-    except Refusal:  # its model was not kept; the rest of the report is as good without
+    except Refusal:  # no stored model: the report does without this picture
         return None

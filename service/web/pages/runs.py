@@ -1,4 +1,4 @@
-"""The pages of runs: all of them, one of them, a new one."""
+"""The pages of runs: the list, one run, the form of a new run, and the API reference."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from service.runs.reader import RunReader
 from service.runs.run import Run
 from service.studies.dependencies import StudiesDep
 from service.web import code
-from service.web.listing import GROUPS, SORTS, STATUSES, Group, Listing, State, listed
-from service.web.rendering import rendered
+from service.web.listing import GROUPS, SORTS, STATUSES, Group, Listing, State, list_runs
+from service.web.rendering import render
 from worker.spec.run import RunSpec
 
 router = APIRouter(include_in_schema=False)
 FRESH = {"cache-control": "private, no-cache"}
 LOG_LINES = 200
-MOST_DRAWN = 20
-MOST_CLASSES = 30
-"""Of a confusion matrix that a page has room for."""
+MAX_DRAWN = 20
+MAX_CLASSES = 30
+"""Classes of a confusion matrix that fit into a page."""
 T = TypeVar("T")
 
 
@@ -44,59 +44,59 @@ def get_runs(
     group: Group = "none",
     after: str = "",
 ) -> Response:
-    """The list of runs."""
+    """Render the list of runs."""
     listing = Listing(state=state, filter=filter, study_id=study_id, sort=sort, group=group, after=after)
-    mark = records.last_event_id()  # before the runs are read: what happens meanwhile is told once more, not never
-    found = listed(runs, listing)
-    page = rendered(
+    mark = records.last_event_id()  # read first: an event in between is repeated rather than lost
+    run_groups = list_runs(runs, listing)
+    page = render(
         "runs.html",
         caller=caller,
         section="runs",
         listing=listing,
-        found=found,
+        listed=run_groups,
         mark=mark,
         choices={"states": STATUSES, "groups": GROUPS, "sorts": SORTS},
         workers=runs.workers(),
     )
-    # The browser's address says what is asked for, without what a form sends besides.
-    return HTMLResponse(page, 422 if found.refusal else 200, headers={**FRESH, "hx-push-url": listing.address()})
+    # Show an address without the form's default values.
+    return HTMLResponse(page, 422 if run_groups.error else 200, headers={**FRESH, "hx-push-url": listing.address()})
 
 
 @router.get("/runs", dependencies=[Depends(only())])
-def get_runs_elsewhere() -> Response:
-    """Where somebody shortens the address of a run."""
+def redirect_runs() -> Response:
+    """Redirect from the shortened address of a run."""
     return RedirectResponse("/", 308)
 
 
 @router.get("/runs/new", dependencies=[Depends(only("spec", "preset", "arm", "from"))])
 def get_new_run(caller: CallerDep, runs: RunsDep, origin: Annotated[str, Query(alias="from")] = "") -> Response:
-    """The form of a new run; with ``from`` filled in as a run that is there."""
-    given = dict(runs.get(origin).spec) if origin else None
-    ready = {name: one for name, one in presets().items() if one.runs}
-    page = rendered("new.html", caller=caller, section="new", presets=ready, given=given)
+    """Render the form of a new run, filled in from the run ``from`` if set."""
+    spec = dict(runs.get(origin).spec) if origin else None
+    trainable = {name: one for name, one in presets().items() if one.runs}
+    page = render("new.html", caller=caller, section="new", presets=trainable, spec=spec)
     return HTMLResponse(page, headers=FRESH)
 
 
 @router.get("/docs", dependencies=[Depends(only())])
 def get_docs(caller: CallerDep) -> Response:
-    """The API, to be read and tried."""
-    return HTMLResponse(rendered("docs.html", caller=caller, section="docs"), headers=FRESH)
+    """Render the API reference."""
+    return HTMLResponse(render("docs.html", caller=caller, section="docs"), headers=FRESH)
 
 
-SHOWN = ("scale", "x", "smooth", "lines", "zoom", "tab")
-"""Parameters by which a page keeps what its reader chose; only its scripts read them."""
+VIEW_PARAMETERS = ("scale", "x", "smooth", "lines", "zoom", "tab")
+"""Parameters that store a view's state; only scripts read them."""
 
 
-@router.get("/runs/{run_id}", dependencies=[Depends(only(*SHOWN))])
+@router.get("/runs/{run_id}", dependencies=[Depends(only(*VIEW_PARAMETERS))])
 def get_run(
     request: Request, run_id: str, caller: CallerDep, runs: RunsDep, records: RunReaderDep, studies: StudiesDep
 ) -> Response:
-    """One run."""
+    """Render one run."""
     mark = records.last_event_id()
     run = runs.get(run_id)
     spec = RunSpec.of(run.spec)
     server = str(request.base_url).rstrip("/")
-    page = rendered(
+    page = render(
         "run.html",
         caller=caller,
         section="runs",
@@ -104,19 +104,19 @@ def get_run(
         mark=mark,
         study=studies.get(run.study_id) if run.study_id else None,
         server=server,
-        texts=texts_of(run, server, with_token=caller.token_id is not None),
+        code=code_examples(run, server, with_token=caller.token_id is not None),
         actions=states.allowed(run.status) if may_change(caller, run.owner) else (),
-        trains=spec.model.trains,  # one that does not predicts nothing here: no ONNX, no picture
+        trains=spec.model.trains,  # other models have no ONNX file and no predictions
         has_images=len(spec.dataset.shape) > 1 and spec.model.trains,
-        drawn=MOST_DRAWN,
+        drawn=MAX_DRAWN,
         log=records.log(run_id, after=0, limit=LOG_LINES),
-        **found_of(run_id, records),
+        **measurements(run_id, records),
     )
     return HTMLResponse(page, headers=FRESH)
 
 
-def texts_of(run: Run, server: str, *, with_token: bool) -> dict[str, str]:
-    """What would submit the run again, by form."""
+def code_examples(run: Run, server: str, *, with_token: bool) -> dict[str, str]:
+    """Return code that submits the run again, by language."""
     body = dict(run.spec) | ({"name": run.name} if run.name else {})
     return {
         "JSON": code.as_json(body),
@@ -125,18 +125,18 @@ def texts_of(run: Run, server: str, *, with_token: bool) -> dict[str, str]:
     }
 
 
-def found_of(run_id: str, records: RunReader) -> dict[str, Any]:
-    """What a run's measurements say, as its page and its report show it."""
-    confusion = measured(lambda: records.confusion(run_id))
+def measurements(run_id: str, records: RunReader) -> dict[str, Any]:
+    """Return the diagnosis, weights and confusion matrix that a run's page and report show."""
+    confusion = if_measured(lambda: records.confusion(run_id))
     return {
         "diagnosis": DiagnosisView.of(records.diagnosis(run_id)),
-        "parameters": measured(lambda: records.weights(run_id)[1]) or [],
-        "confusion": confusion if confusion and len(confusion.classes) <= MOST_CLASSES else None,
+        "parameters": if_measured(lambda: records.weights(run_id)[1]) or [],
+        "confusion": confusion if confusion and len(confusion.classes) <= MAX_CLASSES else None,
     }
 
 
-def measured(read: Callable[[], T]) -> T | None:
-    """What ``read`` gives, where it has been measured."""
+def if_measured(read: Callable[[], T]) -> T | None:
+    """Return the result of ``read``, or None if it has not been measured."""
     try:
         return read()
     except NotMeasured:
@@ -144,5 +144,5 @@ def measured(read: Callable[[], T]) -> T | None:
 
 
 def may_change(caller: CallerDep, owner: str) -> bool:
-    """Whether buttons that change something are of use to the caller."""
+    """Return whether the caller may change what belongs to ``owner``."""
     return caller.has("write") and (caller.is_admin or caller.owner == owner)

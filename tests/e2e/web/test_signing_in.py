@@ -86,7 +86,7 @@ def test_who_may_only_read_is_shown_no_buttons(
     page.get_by_label("Token").fill(token_of(admin, "reader", "read"))
     page.keyboard.press("Enter")
     expect(page.locator("#head .state")).to_have_text("queued")
-    for name in ("Cancel", "Change and run again", "New run"):
+    for name in ("Cancel", "Edit and rerun", "New run"):
         assert page.get_by_text(name, exact=True).count() == 0
     page.get_by_role("button", name="Sign out").click()
     expect(page).to_have_url(re.compile("/sign-in"))

@@ -17,7 +17,7 @@ from PIL import Image
 from service.sandbox.predicting.curves import curve
 from service.sandbox.predicting.grids import CELL, HEAD, Judged, classes_judged, grid, numbers_judged
 from service.sandbox.predicting.messages import BestEpoch, DrawCurve, Refused, Theme
-from service.sandbox.predicting.themes import LOOKS, plain
+from service.sandbox.predicting.themes import THEMES, single_line
 from worker.spec.datasets.digits import Digits
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -65,7 +65,7 @@ def test_every_series_is_named_and_the_best_epoch_told() -> None:
 )
 def test_a_name_is_text_and_nothing_else(title: str) -> None:
     svg = drawn(title=title)
-    assert plain(title, 60) in texts(svg)
+    assert single_line(title, 60) in texts(svg)
     assert b"<script" not in svg
     assert drawn(title=title, form="png").startswith(b"\x89PNG")
 
@@ -94,9 +94,9 @@ def test_a_picture_is_as_large_as_asked_and_has_the_colours_of_its_theme() -> No
     for theme in themes:
         picture = pixels(drawn(form="png", width=500, height=321, theme=theme))
         assert picture.shape == (321, 500, 3)
-        assert has(picture, LOOKS[theme].ground)
-        assert has(picture, LOOKS[theme].train)
-        assert has(picture, LOOKS[theme].val)
+        assert has(picture, THEMES[theme].ground)
+        assert has(picture, THEMES[theme].train)
+        assert has(picture, THEMES[theme].val)
     assert b'width="480pt"' in drawn(), "640 pixels"
 
 
@@ -106,7 +106,7 @@ def points(svg: bytes, colour: str) -> int:
 
 
 def test_a_value_that_is_not_there_is_a_gap_and_a_lonely_one_a_point() -> None:
-    blue = LOOKS["light"].train
+    blue = THEMES["light"].train
     values = (0.9, 0.8, None, 0.7, None, 0.6, 0.5)
     epochs = tuple(range(1, 8))
     assert points(drawn(epochs=epochs, series={"train.loss": values}, best=None), blue) == 1
@@ -154,7 +154,7 @@ def judged(given: list[int], true: list[int], classes: Sequence[str] = Digits.cl
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_only_what_is_wrong_is_marked(theme: Theme) -> None:
-    look = LOOKS[theme]
+    look = THEMES[theme]
     assert not has(pixels(grid(judged([1, 2], [1, 2]), "", theme)), look.wrong)
     picture = pixels(grid(judged([1, 2], [1, 3]), "", theme))
     middle = CELL[0]
@@ -172,7 +172,7 @@ def test_a_grid_has_a_cell_for_every_image(count: int) -> None:
 
 def test_probabilities_that_are_no_numbers_are_wrong_and_colours_are_drawn() -> None:
     broken = judged([1], [1], labels=classes_judged(np.full((1, 10), np.nan, np.float32), [1], Digits.classes))
-    assert has(pixels(grid(broken, "", "light")), LOOKS["light"].wrong)
+    assert has(pixels(grid(broken, "", "light")), THEMES["light"].wrong)
     red = np.zeros((1, 3, 8, 8), np.uint8)
     red[:, 0] = 255
     assert has(pixels(grid(judged([1], [1], images=red, white=255.0), "", "light")), "#ff0000")
@@ -192,5 +192,5 @@ def test_numbers_are_told_beside_the_true_ones_and_only_what_is_none_is_marked()
         ("not a number", "0", False),
     ]
     picture = pixels(grid(judged([0, 0, 0], [0, 0, 0], labels=labels), "", "light"))
-    assert not has(picture[:, : 2 * CELL[0]], LOOKS["light"].wrong)
-    assert has(picture[:, 2 * CELL[0] :], LOOKS["light"].wrong)
+    assert not has(picture[:, : 2 * CELL[0]], THEMES["light"].wrong)
+    assert has(picture[:, 2 * CELL[0] :], THEMES["light"].wrong)

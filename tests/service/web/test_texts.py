@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from service.web import code
 from service.web.differences import differences
 from service.web.figures import HEIGHT, WIDTH, Line, bars, figure
-from service.web.pages.sign_in import local
+from service.web.pages.sign_in import local_path
 from service.web.rendering import number
 
 NASTY = 'it\'s "<b>" $(reboot) `reboot` \\ \n\'\'\'""" </script>'
@@ -86,7 +86,7 @@ def test_only_what_differs_is_told_and_null_is_like_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("there", "kept"),
+    ("path", "is_local"),
     [
         ("/runs/run_1?x=steps&smooth=0.5", True),
         ("//evil", False),
@@ -96,5 +96,5 @@ def test_only_what_differs_is_told_and_null_is_like_nothing() -> None:
         ("/a\nb", False),
     ],
 )
-def test_only_paths_of_this_server_are_led_to(there: str, kept: bool) -> None:
-    assert local(there) == (there if kept else "/")
+def test_only_paths_of_this_server_are_led_to(path: str, is_local: bool) -> None:
+    assert local_path(path) == (path if is_local else "/")

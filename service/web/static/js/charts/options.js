@@ -7,7 +7,7 @@ const LINEAR = 1;
 const LOGARITHMIC = 3;
 /** Above this number of lines, dimming the others is too slow; one line is highlighted instead. */
 const MAX_DIMMED_LINES = 24;
-/** Steps between ticks of whole numbers: there is no epoch 2.5. */
+/** Steps between ticks of whole numbers, such as epochs. */
 const WHOLE_STEPS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power));
 
 export function plotOptions(chart) {

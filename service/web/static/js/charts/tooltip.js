@@ -30,7 +30,7 @@ export class Tooltip {
     this.move(plot);
   }
 
-  /** To the right of the pointer, or to its left where there is no room. */
+  /** To the right of the pointer, or to its left near the right edge. */
   move(plot) {
     const left = plot.over.offsetLeft + plot.cursor.left;
     const flip = left > this.chart.plot.clientWidth - this.element.offsetWidth - 24;

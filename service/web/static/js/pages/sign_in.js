@@ -1,4 +1,4 @@
-// Signing in: the token is sent as a header and comes back as a cookie that scripts cannot read.
+// Signing in: the token is sent as a header and stored in a cookie that scripts cannot read.
 const form = document.getElementById("sign-in");
 const field = document.getElementById("token");
 const message = document.getElementById("token-error");

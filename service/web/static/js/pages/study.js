@@ -69,7 +69,10 @@ function updateBaselines({ arms, baseline }) {
   const current = field.value;
   const fixed = [...field.options].filter((option) => !option.value.startsWith(BASELINE_PREFIX));
   const groups = arms.length > MAX_BASELINE_OPTIONS ? [] : arms;
-  field.replaceChildren(...fixed, ...groups.map((group) => new Option(`with ${group.id}`, BASELINE_PREFIX + group.id)));
+  field.replaceChildren(
+    ...fixed,
+    ...groups.map((group) => new Option(`Against ${group.id}`, BASELINE_PREFIX + group.id)),
+  );
   field.value = current.startsWith(BASELINE_PREFIX) ? BASELINE_PREFIX + baseline : current;
 }
 
