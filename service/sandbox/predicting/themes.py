@@ -1,5 +1,7 @@
 """Themes of drawn pictures: colors that are distinguishable with color blindness, on light or dark.
 
+The colors of lines are those of the dashboard's style sheet.
+
 Reference: Okabe and Ito, 2008, "Color universal design".
 """
 
@@ -31,21 +33,21 @@ THEMES: dict[Theme, ThemeColors] = {
         ground="#ffffff",
         ink="#1f2328",
         faint="#d0d7de",
-        train="#0072b2",
-        val="#d55e00",
-        test="#009e73",
-        wrong="#d55e00",
-        others=("#cc79a7", "#56b4e9", "#e69f00", "#555555"),
+        train="#0067a6",
+        val="#c9500a",
+        test="#00795a",
+        wrong="#c9500a",
+        others=("#a4468a", "#9a6b00", "#2b8fc9", "#5b4bb5", "#50565e"),
     ),
     "dark": ThemeColors(
         ground="#0d1117",
         ink="#e6edf3",
         faint="#30363d",
-        train="#56b4e9",
-        val="#ff9d4d",
-        test="#2fd3a2",
-        wrong="#ff9d4d",
-        others=("#e7a4cb", "#9ad4f5", "#f0e442", "#9aa4ae"),
+        train="#5cb3f0",
+        val="#ff9457",
+        test="#3ecf9f",
+        wrong="#ff9457",
+        others=("#e08cc6", "#e2b33c", "#9ad7ff", "#aa9cff", "#b4bac3"),
     ),
 }
 

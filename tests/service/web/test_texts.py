@@ -1,4 +1,4 @@
-"""What pages and reports say is what was measured and what would submit it again, whatever a spec holds."""
+"""Texts of pages and reports: code examples, numbers, figures and redirects."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SPECS = st.dictionaries(st.sampled_from(["dataset", "model", "name", "epochs"]),
 
 
 @given(SPECS)
-def test_a_spec_as_json_curl_and_python_is_the_same_spec(spec: dict[str, Any]) -> None:
+def test_json_curl_and_python_examples_contain_the_spec(spec: dict[str, Any]) -> None:
     assert json.loads(code.as_json(spec)) == spec
     if "\0" not in json.dumps(spec, ensure_ascii=False):
         words = shlex.split(code.as_curl(spec, "http://here", with_token=False).replace("\\\n", " "))
@@ -42,27 +42,27 @@ def test_a_spec_as_json_curl_and_python_is_the_same_spec(spec: dict[str, Any]) -
     assert {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords} == spec
 
 
-def test_what_a_shell_would_run_is_quoted() -> None:
+def test_shell_syntax_in_a_spec_is_quoted() -> None:
     words = shlex.split(code.as_curl({"name": NASTY}, "http://here", with_token=True).replace("\\\n", " "))
     assert json.loads(words[-1]) == {"name": NASTY}
     assert "Authorization: Bearer $FITWELL_TOKEN" in words
 
 
-def test_a_number_has_the_digits_that_there_is_room_for() -> None:
-    told = {0.0: "0.0000", 1e-5: "1e-05", 0.12345: "0.1235", 12.5: "12.5000", 416.26: "416.3", -416013.2: "-4.16e+05"}
-    assert [number(value) for value in told] == list(told.values())
+def test_numbers_have_about_four_digits() -> None:
+    texts = {0.0: "0.0000", 1e-5: "1e-05", 0.12345: "0.1235", 12.5: "12.5000", 416.26: "416.3", -416013.2: "-4.16e+05"}
+    assert [number(value) for value in texts] == list(texts.values())
 
 
 @given(st.lists(st.floats(-1e9, 1e9) | st.none(), min_size=1, max_size=40))
-def test_every_measured_value_is_within_the_figure_and_gaps_are_gaps(values: list[float | None]) -> None:
+def test_values_are_drawn_within_the_figure_with_gaps_between(values: list[float | None]) -> None:
     drawn = figure([Line(name="val.loss", x=list(range(1, len(values) + 1)), y=values)])
-    known = [value for value in values if value is not None]
+    measured = [value for value in values if value is not None]
     if drawn is None:
-        assert not known
+        assert not measured
         return
     (line,) = drawn.lines
     points = [tuple(map(float, step.split())) for step in line.path.replace("M", "L").split("L") if step]
-    assert len(points) == len(known)
+    assert len(points) == len(measured)
     assert all(0 <= x <= WIDTH and -0.1 <= y <= HEIGHT for x, y in points)
     starts = sum(value is not None and (i == 0 or values[i - 1] is None) for i, value in enumerate(values))
     assert line.path.count("M") == starts
@@ -75,7 +75,7 @@ def test_a_band_is_closed_and_bars_keep_their_proportions() -> None:
     assert [bar.height for bar in bars([0, 5, 10])] == [0, 42, 84]
 
 
-def test_only_what_differs_is_told_and_null_is_like_nothing() -> None:
+def test_differences_list_only_differing_fields_and_treat_null_as_absent() -> None:
     plain = {"model": {"kind": "mlp", "hidden": [8]}, "regularizers": [], "seed": 0, "warm_start": None}
     other = {"model": {"kind": "mlp", "hidden": [16]}, "regularizers": [{"kind": "l2", "strength": 0.1}], "seed": 0}
     assert {row.path: list(row.values) for row in differences([plain, other])} == {
@@ -96,5 +96,5 @@ def test_only_what_differs_is_told_and_null_is_like_nothing() -> None:
         ("/a\nb", False),
     ],
 )
-def test_only_paths_of_this_server_are_led_to(path: str, is_local: bool) -> None:
+def test_redirects_stay_on_this_server(path: str, is_local: bool) -> None:
     assert local_path(path) == (path if is_local else "/")
