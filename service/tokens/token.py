@@ -1,4 +1,4 @@
-"""A token as its owner sees it, and what its secret looks like."""
+"""Tokens and their secrets."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from service.callers import Scope
 from service.store.rows import Row
 
 SECRET_BYTES = 32
-SHOWN = 9
-"""Characters of the secret by which its owner knows it again: 36 of its 256 bits."""
+PREFIX_CHARACTERS = 9
+"""Characters of the secret that are stored so that its owner recognizes it: 36 of its 256 bits."""
 SECRET = re.compile(r"fw_[A-Za-z0-9_-]{43}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewToken:
-    """A token to be. Times are seconds since the epoch."""
+    """A token to create. Times are seconds since the epoch."""
 
     name: str
     owner: str
@@ -30,7 +30,7 @@ class NewToken:
 
 @dataclass(frozen=True, kw_only=True)
 class Token:
-    """A token; its secret is not kept anywhere. Times are seconds since the epoch."""
+    """A token, whose secret is not stored. Times are seconds since the epoch."""
 
     id: str
     name: str
@@ -45,19 +45,19 @@ class Token:
 
     @classmethod
     def of(cls, row: Row) -> Token:
-        """The token in ``row``."""
+        """Return the token in ``row``."""
         return cls(**{name: getattr(row, name) for name in cls.__dataclass_fields__})
 
 
 def new_secret() -> str:
-    """A fresh secret: 256 random bits, marked so that scanners of leaked secrets know it."""
+    """Return a new secret: 256 random bits, with a prefix that scanners for leaked secrets can match."""
     return f"fw_{secrets.token_urlsafe(SECRET_BYTES)}"
 
 
 def hashed(secret: str) -> str:
-    """What is stored of a secret.
+    """Return the stored hash of a secret.
 
-    A plain SHA-256 is enough, and a slow hash with salt would gain nothing: nobody can try 2²⁵⁶ secrets, however fast.
-    The hash is looked up in an index, so that how long it takes depends on the hash and tells nothing about the secret.
+    Plain SHA-256 is enough: a slow hash with salt protects secrets that can be guessed, not 256 random bits. The index
+    is searched for the hash, so the time of a search depends on the hash and reveals nothing about the secret.
     """
     return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,1 +1,1 @@
-"""Webhooks: what happened is told to the addresses that asked for it, signed, at least once, and nowhere else."""
+"""Webhooks: signed messages about events, delivered at least once to registered URLs."""

@@ -10,8 +10,8 @@ from service.http.bodies import BodyModel
 from service.http.names import Name
 from service.runs.bodies import Labels
 from service.webhooks.endpoint import NewEndpoint
-from service.webhooks.event_types import RUN_ENDS, Wanted
-from service.webhooks.targets import MOST_URL_LENGTH
+from service.webhooks.event_types import RUN_ENDS, EventPattern
+from service.webhooks.targets import MAX_URL_LENGTH
 
 EXAMPLE: dict[str, Any] = {
     "url": "https://hooks.example/fitwell",
@@ -19,11 +19,11 @@ EXAMPLE: dict[str, Any] = {
 }
 Url = Annotated[
     str,
-    StringConstraints(max_length=MOST_URL_LENGTH),
+    StringConstraints(max_length=MAX_URL_LENGTH),
     Field(description="https://…, at an address on the internet.", examples=["https://hooks.example/fitwell"]),
 ]
 Events = Annotated[
-    list[Wanted],
+    list[EventPattern],
     Field(min_length=1, max_length=32, description="Event types to send, or families such as `run.*`."),
 ]
 StudyId = Annotated[str, StringConstraints(max_length=64)]

@@ -1,4 +1,4 @@
-"""Endpoints, deliveries and attempts as their clients see them. Times are seconds since the epoch."""
+"""Endpoints, deliveries and attempts. Times are seconds since the epoch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DeliveryStatus = Literal["pending", "succeeded", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class NewEndpoint:
-    """An endpoint to be; its URL has been checked."""
+    """An endpoint to create; its URL has been checked."""
 
     url: str
     events: Sequence[str]
@@ -26,7 +26,7 @@ class NewEndpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """Somewhere to tell what happened to its owner's runs, or to all; ``secret`` is for whoever made it."""
+    """A URL that gets events of its owner's runs, or of all runs, with the secret that signs them."""
 
     id: str
     owner: str
@@ -44,13 +44,13 @@ class Endpoint:
 
     @classmethod
     def of(cls, row: Row) -> Endpoint:
-        """The endpoint in ``row``."""
+        """Return the endpoint in ``row``."""
         return cls(**{name: getattr(row, name) for name in cls.__dataclass_fields__})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """One time that a delivery was sent, and what came back."""
+    """One attempt to send a delivery, and its response."""
 
     number: int
     at: float
@@ -61,7 +61,7 @@ class Attempt:
 
     @classmethod
     def of(cls, row: Row) -> Attempt:
-        """The attempt in ``row``."""
+        """Return the attempt in ``row``."""
         return cls(**{name: getattr(row, name) for name in cls.__dataclass_fields__})
 
 
@@ -82,10 +82,10 @@ class Delivery:
 
     @classmethod
     def of(cls, row: Row, attempts: Sequence[Row]) -> Delivery:
-        """The delivery in ``row``; of ``attempts`` its own are taken."""
-        same = ("id", "endpoint_id", "event_id", "type", "status", "next_attempt_at", "created_at", "ended_at")
+        """Return the delivery in ``row`` with its own ones of ``attempts``."""
+        names = ("id", "endpoint_id", "event_id", "type", "status", "next_attempt_at", "created_at", "ended_at")
         return cls(
-            **{name: getattr(row, name) for name in same},
+            **{name: getattr(row, name) for name in names},
             payload=json.loads(row.payload),
             attempts=[Attempt.of(one) for one in attempts if one.delivery_id == row.id],
         )
@@ -93,7 +93,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class EndpointPage:
-    """Some endpoints, newest first, and where the next page begins."""
+    """A page of endpoints, newest first."""
 
     endpoints: Sequence[Endpoint]
     has_more: bool
@@ -102,7 +102,7 @@ class EndpointPage:
 
 @dataclass(frozen=True)
 class DeliveryPage:
-    """Some deliveries, newest first, and where the next page begins."""
+    """A page of deliveries, newest first."""
 
     deliveries: Sequence[Delivery]
     has_more: bool

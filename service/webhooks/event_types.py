@@ -1,6 +1,6 @@
-"""What can be told of, and what an endpoint asked to be told.
+"""Event types that webhooks send, and the patterns that select them.
 
-Epochs are not among them: who wants every epoch reads a stream.
+Epochs are not among them; clients that need every epoch read a stream.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ EventType = Literal[
     "run.changed", "run.pausing", "run.paused", "run.cancelling", "run.succeeded", "run.failed", "run.cancelled",
     "study.finished",
 ]  # fmt: skip
-Wanted = Literal[EventType, "*", "run.*", "study.*"]
-"""A type, or a family of them."""
+EventPattern = Literal[EventType, "*", "run.*", "study.*"]
+"""An event type, or a family of types."""
 TYPES: tuple[EventType, ...] = get_args(EventType)
 RUN_ENDS: tuple[EventType, ...] = ("run.succeeded", "run.failed", "run.cancelled")
 STUDY_END: EventType = "study.finished"
 TEST = "webhook.test"
 
 
-def covers(wanted: Sequence[str], event_type: str) -> bool:
-    """Whether a list of types and families names this type."""
-    return "*" in wanted or event_type in wanted or f"{event_type.partition('.')[0]}.*" in wanted
+def covers(patterns: Sequence[str], event_type: str) -> bool:
+    """Return whether the patterns select this type."""
+    return "*" in patterns or event_type in patterns or f"{event_type.partition('.')[0]}.*" in patterns

@@ -1,4 +1,4 @@
-"""The task that sends what is due: few at once, none of which holds up the others or the event loop."""
+"""The task that sends due deliveries: a bounded number at once, so that slow targets do not delay the others."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ LOG = logging.getLogger("fitwell.webhooks")
 POLL_SECONDS = 1.0
 AT_ONCE = 128
 FAILING_AT_ONCE = 64
-"""Of these, to endpoints that fail: they wait for timeouts, and the others shall not."""
+"""Deliveries to failing endpoints among these: they wait for timeouts, and must not delay the others."""
 BEGUN_AT_ONCE = 16
-"""So that many TLS handshakes do not come together."""
+"""Deliveries that start at once, which bounds concurrent TLS handshakes."""
 THREADS = 4
-"""Transactions at once: the threads and connections are there for requests, too."""
+"""Concurrent transactions: requests need threads and connections, too."""
 TESTS_AT_ONCE = 8
 PRUNE_SECONDS = 600.0
 GRACE_SECONDS = 3.0
-"""How long an attempt under way may go on when the service ends."""
+"""How long a running attempt may continue during shutdown."""
 
 
 class Sender:
-    """Sends what ``outbox`` holds, by ``post``; of several on one database each sends its share."""
+    """Sends the deliveries in ``outbox`` with ``post``; several senders on one database share them."""
 
     def __init__(self, outbox: Outbox, post: Post, *, poll_seconds: float = POLL_SECONDS) -> None:
         self._outbox = outbox
@@ -48,11 +48,11 @@ class Sender:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to send, in the running event loop."""
+        """Start to send, in the running event loop."""
         self._task = asyncio.get_running_loop().create_task(self._work())
 
     async def close(self) -> None:
-        """Take nothing more; let what is under way end, and give back what does not."""
+        """Claim no more deliveries; let running attempts finish, and release those that take too long."""
         self._closing = True
         self._free.set()
         if self._task is not None:
@@ -64,17 +64,17 @@ class Sender:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    async def send_test(self, hold: Callable[[], Due]) -> Due:
-        """Send at once the delivery that ``hold`` makes, and note what came of it.
+    async def send_test(self, lease: Callable[[], Due]) -> Due:
+        """Send the delivery that ``lease`` creates at once, and record the result.
 
         Raises:
-            Unavailable: too many are being tested.
+            Unavailable: Too many endpoints are being tested.
         """
         if self._tests >= TESTS_AT_ONCE:
             raise Unavailable(f"{TESTS_AT_ONCE} endpoints are being tested; try again.", headers={"retry-after": "10"})
         self._tests += 1
         try:
-            due = await self._in_thread(hold)
+            due = await self._in_thread(lease)
             await self._send(due)
         finally:
             self._tests -= 1
@@ -93,14 +93,14 @@ class Sender:
                 await self._prune_now_and_then()
             except Exception:
                 busy = False
-                LOG.exception("webhooks could not be looked after; tried again in %s s", self._poll_seconds)
+                LOG.exception("sending webhooks failed; trying again in %s s", self._poll_seconds)
             if not busy:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._free.wait(), self._poll_seconds)
             self._free.clear()
 
     async def _take(self) -> bool:
-        """Begin to send what is due, as far as there is room; whether there was any."""
+        """Start to send due deliveries as far as the limits allow; return whether there were any."""
         failing = sum(due.failing for due in self._sending.values())
         room = min(AT_ONCE - len(self._sending), BEGUN_AT_ONCE)
         if room <= 0:
@@ -117,7 +117,7 @@ class Sender:
         del self._sending[task]
         self._free.set()
         if not task.cancelled() and task.exception() is not None:
-            LOG.error("what came of a webhook could not be noted; it is sent again", exc_info=task.exception())
+            LOG.error("the result of a webhook could not be recorded; it will be sent again", exc_info=task.exception())
 
     async def _send(self, due: Due) -> None:
         try:
@@ -126,8 +126,8 @@ class Sender:
             await self._in_thread(partial(self._outbox.release, due))
             raise
         except Exception as error:
-            LOG.exception("a webhook could not be sent: a bug")
-            reply = Reply(seconds=0.0, error=f"{type(error).__name__}: a bug of the server, whose log says more.")
+            LOG.exception("unexpected error while sending a webhook")
+            reply = Reply(seconds=0.0, error=f"{type(error).__name__}: unexpected error; see the server's log.")
         await self._in_thread(partial(self._outbox.record, due, reply))
 
     async def _prune_now_and_then(self) -> None:

@@ -1,8 +1,8 @@
-"""One attempt: sign a message, send it to the address that was checked, and tell what came back.
+"""One attempt: sign a message, send it to a checked address, and return the result.
 
-HTTP goes to the address while the request names the host: in its Host header, and as the name that TLS asks for and
-checks the certificate against. Each attempt has a connection of its own, because a pool would share those of one
-address between names. Redirects are not followed and proxies are not asked, as both lead elsewhere.
+The connection goes to the address, while the Host header and TLS (SNI and certificate) use the host's name. Each
+attempt opens its own connection, because a pool would share connections to one address between names. Redirects are not
+followed and proxies are not used, since both lead to other addresses.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from service.errors import SpecRefused
 from service.webhooks.addresses import Address
 from service.webhooks.targets import Target, Targets
 
-ANSWER_SECONDS = 10.0
+RESPONSE_SECONDS = 10.0
 BODY_SECONDS = 2.0
 BODY_BYTES = 16_384
-"""How much of an answer is read; the connection is closed on the rest."""
-SHOWN_CHARACTERS = 500
-MOST_ADDRESSES = 3
-GONE = 410
+"""Bytes of a response that are read before the connection is closed."""
+EXCERPT_CHARACTERS = 500
+MAX_ADDRESSES = 3
+HTTP_GONE = 410
 USER_AGENT = f"Fitwell/{version('fitwell')}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """What is sent: the same in every attempt but for the time and the secrets that sign it."""
+    """A message to send: the same at every attempt, except for the time and the signing secrets."""
 
     id: str
     url: str
@@ -45,7 +45,7 @@ class Message:
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """What came back: a status code, or an error; of the body the beginning."""
+    """The result of an attempt: a status code or an error, and the beginning of the body."""
 
     seconds: float
     status_code: int | None = None
@@ -54,57 +54,59 @@ class Reply:
 
     @property
     def accepted(self) -> bool:
-        """Whether the target took the message."""
+        """Whether the target accepted the message."""
         return self.status_code is not None and 200 <= self.status_code < 300
 
     @property
-    def gone(self) -> bool:
-        """Whether the target wants nothing more, ever."""
-        return self.status_code == GONE
+    def unsubscribed(self) -> bool:
+        """Whether the target wants no more messages (410 Gone)."""
+        return self.status_code == HTTP_GONE
 
 
 def signature(message: Message, at: datetime) -> str:
-    """The ``webhook-signature``: one by each secret that is valid now."""
+    """Return the ``webhook-signature``, with one signature for each valid secret."""
     return " ".join(Webhook(secret).sign(message.id, at, message.payload) for secret in message.secrets)
 
 
 class Post:
-    """Sends messages; trusts the authorities of this machine, or of SSL_CERT_FILE, unless told of others."""
+    """Sends messages; trusts the certificate authorities of this machine or SSL_CERT_FILE, or those in ``trust``."""
 
     def __init__(
-        self, targets: Targets, *, trust: ssl.SSLContext | None = None, answer_seconds: float = ANSWER_SECONDS
+        self, targets: Targets, *, trust: ssl.SSLContext | None = None, response_seconds: float = RESPONSE_SECONDS
     ) -> None:
         self._targets = targets
         self._trust = trust
-        self._answer_seconds = answer_seconds
+        self._response_seconds = response_seconds
 
     async def __call__(self, message: Message) -> Reply:
-        """Send a message once; whatever goes wrong on the way is a reply, too."""
-        began = time.monotonic()
+        """Send a message once; failures are returned as replies."""
+        start = time.monotonic()
         status_code, error, body = None, None, b""
         try:
             async with contextlib.AsyncExitStack() as open_until_read:
-                async with asyncio.timeout(self._answer_seconds):
+                async with asyncio.timeout(self._response_seconds):
                     target = await self._targets.resolved(message.url)
-                    answer = await open_until_read.enter_async_context(self._answer(target, message))
-                status_code, body = answer.status_code, await _beginning(answer)
-        except SpecRefused as refused:
-            error = refused.detail
+                    response = await open_until_read.enter_async_context(self._response(target, message))
+                status_code, body = response.status_code, await _excerpt_bytes(response)
+        except SpecRefused as refusal:
+            error = refusal.detail
         except TimeoutError:
-            error = f"There was no answer within {self._answer_seconds:g} s."
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as wrong:
-            error = f"{type(wrong).__name__}: {wrong}"
+            error = f"No response within {self._response_seconds:g} s."
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as failure:
+            error = f"{type(failure).__name__}: {failure}"
         if status_code is not None and 300 <= status_code < 400:
-            error = f"The target answered {status_code}, and redirects are not followed; give the address it leads to."
-        seconds = time.monotonic() - began
-        response = body.decode("utf-8", "replace")
-        return Reply(seconds=seconds, status_code=status_code, error=_shown(error), response=_shown(response))
+            error = (
+                f"The target returned {status_code}. Redirects are not followed; register the URL that it redirects to."
+            )
+        seconds = time.monotonic() - start
+        text = body.decode("utf-8", "replace")
+        return Reply(seconds=seconds, status_code=status_code, error=_excerpt(error), response=_excerpt(text))
 
     @contextlib.asynccontextmanager
-    async def _answer(self, target: Target, message: Message) -> AsyncIterator[httpx2.Response]:
-        """The head of the answer; the body can be read until this is left."""
-        addresses = target.addresses[:MOST_ADDRESSES]
-        timeout = httpx2.Timeout(None, connect=self._answer_seconds / len(addresses))
+    async def _response(self, target: Target, message: Message) -> AsyncIterator[httpx2.Response]:
+        """Yield the response; its body can be read inside the context."""
+        addresses = target.addresses[:MAX_ADDRESSES]
+        timeout = httpx2.Timeout(None, connect=self._response_seconds / len(addresses))
         if self._trust is None:
             self._trust = await asyncio.to_thread(httpx2.create_ssl_context)
         async with httpx2.AsyncClient(
@@ -113,19 +115,19 @@ class Post:
             for address in addresses:
                 request = _request(client, target.url, address, message)
                 try:
-                    answer = await client.send(request, stream=True)
+                    response = await client.send(request, stream=True)
                     break
                 except (httpx2.ConnectError, httpx2.ConnectTimeout):
                     if address == addresses[-1]:
                         raise
             try:
-                yield answer
+                yield response
             finally:
-                await answer.aclose()
+                await response.aclose()
 
 
 def _request(client: httpx2.AsyncClient, url: httpx2.URL, address: Address, message: Message) -> httpx2.Request:
-    """The signed request to ``address``, in the name of the URL's host."""
+    """Return the signed request to ``address``, with the name of the URL's host."""
     at = datetime.now(UTC)
     headers = {
         "host": url.netloc.decode("ascii"),
@@ -147,17 +149,17 @@ def _request(client: httpx2.AsyncClient, url: httpx2.URL, address: Address, mess
     )
 
 
-def _shown(text: str | None) -> str | None:
-    """The beginning of a stranger's text, as every database can store it; None where there is none."""
-    return (text or "")[:SHOWN_CHARACTERS].replace("\x00", "\ufffd").encode("utf-8", "replace").decode() or None
+def _excerpt(text: str | None) -> str | None:
+    """Return the beginning of untrusted text in a form that every database can store; None for an empty text."""
+    return (text or "")[:EXCERPT_CHARACTERS].replace("\x00", "\ufffd").encode("utf-8", "replace").decode() or None
 
 
-async def _beginning(answer: httpx2.Response) -> bytes:
-    """The first bytes of the body, as they came; a body that does not come leaves the status as it is."""
+async def _excerpt_bytes(response: httpx2.Response) -> bytes:
+    """Return the first bytes of the body; a body that does not arrive does not affect the status."""
     body = b""
     with contextlib.suppress(TimeoutError, httpx2.HTTPError):
         async with asyncio.timeout(BODY_SECONDS):
-            async with contextlib.aclosing(answer.aiter_raw()) as parts:
+            async with contextlib.aclosing(response.aiter_raw()) as parts:
                 async for part in parts:
                     body += part
                     if len(body) >= BODY_BYTES:

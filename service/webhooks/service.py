@@ -1,4 +1,4 @@
-"""What clients do with webhook endpoints. Every method is one transaction, and takes URLs that have been checked."""
+"""Operations on webhook endpoints. Every method is one transaction; URLs have been checked before."""
 
 from __future__ import annotations
 
@@ -31,33 +31,33 @@ from service.webhooks.outbox import Due, hold
 
 SECRET_BYTES = 32
 OLD_SECRET_SECONDS = 86_400.0
-"""How long what is sent is signed by the secret of before, too."""
+"""How long messages are also signed with the previous secret."""
 
 
 class Endpoints(CallerScoped):
-    """Webhook endpoints in one database. Only its owner and admins see one, since its URL and log are nobody else's."""
+    """Webhook endpoints in one database. An endpoint, with its URL and log, is visible to its owner and admins only."""
 
     def __init__(self, engine: sa.Engine, settings: Settings) -> None:
         self._engine = engine
         self._settings = settings
 
     def create(self, new: NewEndpoint, *, render: Callable[[Endpoint], str], key: Key | None = None) -> StoredResponse:
-        """Tell this endpoint what happens from now on; the secret is in the ``Endpoint`` that ``render`` gets.
+        """Create an endpoint that gets events from now on; only the ``Endpoint`` passed to ``render`` has the secret.
 
         Raises:
-            SpecRefused: there is no such study.
-            TooManyEndpoints: there are as many as the settings allow.
+            SpecRefused: The study does not exist.
+            TooManyEndpoints: The server has as many endpoints as the settings allow.
             KeyReused: The key was used with another body or query.
         """
         with writing(self._engine) as connection:
             stored = idempotency.replay(connection, key, self._settings.idempotency_seconds)
             if stored is not None:
                 return stored
-            most = self._settings.max_webhook_endpoints
-            if webhooks.count(connection) >= most:
+            limit = self._settings.max_webhook_endpoints
+            if webhooks.count(connection) >= limit:
                 raise TooManyEndpoints(
-                    f"There are {most} webhook endpoints, the most this server takes "
-                    "(FITWELL_MAX_WEBHOOK_ENDPOINTS); delete one first."
+                    f"This server has {limit} webhook endpoints, its limit (FITWELL_MAX_WEBHOOK_ENDPOINTS); "
+                    "delete one first."
                 )
             self._check_study(connection, new.study_id)
             names = ("url", "events", "description", "study_id", "labels", "enabled")
@@ -66,38 +66,39 @@ class Endpoints(CallerScoped):
             endpoint_id = f"we_{ULID()}"
             since = events.last_id(connection)
             webhooks.insert(connection, {"id": endpoint_id, "secret": _secret(), "since_event": since, **values})
-            answer = StoredResponse(201, render(Endpoint.of(self._row(connection, endpoint_id))), endpoint_id)
-            idempotency.store(connection, key, answer)
-        return answer
+            response = StoredResponse(201, render(Endpoint.of(self._row(connection, endpoint_id))), endpoint_id)
+            idempotency.store(connection, key, response)
+        return response
 
     def get(self, endpoint_id: str) -> Endpoint:
-        """One endpoint.
+        """Return one endpoint.
 
         Raises:
-            EndpointNotFound: there is none of this id.
+            EndpointNotFound: No visible endpoint has this id.
         """
         with reading(self._engine) as connection:
             return Endpoint.of(self._row(connection, endpoint_id))
 
     def page(self, *, limit: int, after: str | None) -> EndpointPage:
-        """Endpoints, newest first.
+        """Return a page of endpoints, newest first.
 
         Raises:
-            BadCursor: ``after`` is no cursor of a page.
+            BadCursor: ``after`` is not a cursor of this list.
         """
         with reading(self._engine) as connection:
             before = None if after is None else position(after)
-            mine = None if self.caller.is_admin else self.caller.owner
-            found = webhooks.page(connection, before=before, limit=limit + 1, owner=mine)
-        shown, more = found[:limit], len(found) > limit
-        return EndpointPage([Endpoint.of(row) for row in shown], more, cursor_at(shown[-1]) if more else None)
+            owner = None if self.caller.is_admin else self.caller.owner
+            rows = webhooks.page(connection, before=before, limit=limit + 1, owner=owner)
+        listed, has_more = rows[:limit], len(rows) > limit
+        next_cursor = cursor_at(listed[-1]) if has_more else None
+        return EndpointPage([Endpoint.of(row) for row in listed], has_more, next_cursor)
 
     def change(self, endpoint_id: str, values: Mapping[str, Any]) -> Endpoint:
-        """Change an endpoint. One that is enabled again is told what happens from then on, and what waited for it.
+        """Change an endpoint. After it is enabled again it gets new events, and messages that were pending.
 
         Raises:
-            EndpointNotFound: there is none of this id.
-            SpecRefused: there is no such study.
+            EndpointNotFound: No visible endpoint has this id.
+            SpecRefused: The study does not exist.
         """
         with writing(self._engine) as connection:
             row = self._row(connection, endpoint_id, lock=True)
@@ -114,10 +115,10 @@ class Endpoints(CallerScoped):
             return Endpoint.of(self._row(connection, endpoint_id))
 
     def rotate(self, endpoint_id: str) -> Endpoint:
-        """Give an endpoint another secret; for a day, what is sent is signed by both.
+        """Replace the secret of an endpoint; for a day, messages are signed with both.
 
         Raises:
-            EndpointNotFound: there is none of this id.
+            EndpointNotFound: No visible endpoint has this id.
         """
         with writing(self._engine) as connection:
             self._row(connection, endpoint_id, lock=True)
@@ -125,10 +126,10 @@ class Endpoints(CallerScoped):
             return Endpoint.of(self._row(connection, endpoint_id))
 
     def delete(self, endpoint_id: str) -> None:
-        """Forget an endpoint, its log, and what waited for it.
+        """Delete an endpoint, its log and its pending messages.
 
         Raises:
-            EndpointNotFound: there is none of this id.
+            EndpointNotFound: No visible endpoint has this id.
         """
         with writing(self._engine) as connection:
             self._row(connection, endpoint_id, lock=True)
@@ -137,40 +138,40 @@ class Endpoints(CallerScoped):
     def deliveries(
         self, endpoint_id: str, *, status: DeliveryStatus | None, limit: int, after: str | None
     ) -> DeliveryPage:
-        """What was sent to an endpoint or is to be, newest first.
+        """Return a page of past and pending deliveries, newest first.
 
         Raises:
-            EndpointNotFound: there is none of this id.
-            BadCursor: ``after`` is no cursor of a page.
+            EndpointNotFound: No visible endpoint has this id.
+            BadCursor: ``after`` is not a cursor of this list.
         """
         before = None if after is None else position(after)
         with reading(self._engine) as connection:
             self._row(connection, endpoint_id)
-            found = deliveries.page(connection, endpoint_id, status=status, before=before, limit=limit + 1)
-            shown, more = found[:limit], len(found) > limit
-            attempts = deliveries.attempts_of(connection, [row.id for row in shown])
+            rows = deliveries.page(connection, endpoint_id, status=status, before=before, limit=limit + 1)
+            page_rows, has_more = rows[:limit], len(rows) > limit
+            attempts = deliveries.attempts_of(connection, [row.id for row in page_rows])
         by_delivery: dict[str, list[Row]] = {}
         for attempt in attempts:
             by_delivery.setdefault(attempt.delivery_id, []).append(attempt)
-        listed = [Delivery.of(row, by_delivery.get(row.id, [])) for row in shown]
-        return DeliveryPage(listed, more, cursor_at(shown[-1]) if more else None)
+        listed = [Delivery.of(row, by_delivery.get(row.id, [])) for row in page_rows]
+        return DeliveryPage(listed, has_more, cursor_at(page_rows[-1]) if has_more else None)
 
     def delivery(self, endpoint_id: str, delivery_id: str) -> Delivery:
-        """One delivery with its attempts.
+        """Return one delivery with its attempts.
 
         Raises:
-            EndpointNotFound, DeliveryNotFound: there is none of this id.
+            EndpointNotFound, DeliveryNotFound: No visible endpoint or delivery has this id.
         """
         with reading(self._engine) as connection:
             self._row(connection, endpoint_id)
             return _delivery(connection, endpoint_id, delivery_id)
 
     def retry(self, endpoint_id: str, delivery_id: str) -> tuple[Delivery, bool]:
-        """Send a delivery again, with the same id, however it ended; False where it is being sent already.
+        """Send a delivery again, with the same id, whatever its status; False if it is already being sent.
 
         Raises:
-            EndpointNotFound, DeliveryNotFound: there is none of this id.
-            EndpointDisabled: nothing is sent to this endpoint.
+            EndpointNotFound, DeliveryNotFound: No visible endpoint or delivery has this id.
+            EndpointDisabled: The endpoint is disabled.
         """
         with writing(self._engine) as connection:
             endpoint = self._row(connection, endpoint_id, lock=True)
@@ -186,10 +187,10 @@ class Endpoints(CallerScoped):
             return _delivery(connection, endpoint_id, delivery_id), not held
 
     def test(self, endpoint_id: str) -> Due:
-        """A delivery that tells nothing, held, to be sent now and once.
+        """Return a locked test delivery, to be sent once, now.
 
         Raises:
-            EndpointNotFound: there is none of this id.
+            EndpointNotFound: No visible endpoint has this id.
         """
         with writing(self._engine) as connection:
             endpoint = self._row(connection, endpoint_id, lock=True)
@@ -204,14 +205,14 @@ class Endpoints(CallerScoped):
     def _check_study(self, connection: sa.Connection, study_id: str | None) -> None:
         study = None if study_id is None else studies.by_id(connection, study_id)
         if study_id is not None and (study is None or not self.caller.sees(study.owner)):
-            message = f"There is no study {study_id!r}. GET /v1/studies lists those there are."
+            message = f"Unknown study {study_id!r}. GET /v1/studies lists all studies."
             raise SpecRefused.at("/study_id", "no_such_study", message)
 
     def _row(self, connection: sa.Connection, endpoint_id: str, *, lock: bool = False) -> Row:
         row = webhooks.by_id(connection, endpoint_id, lock=lock)
         if row is None or not (self.caller.is_admin or row.owner == self.caller.owner):
             raise EndpointNotFound(
-                f"There is no webhook endpoint {endpoint_id!r}. GET /v1/webhook_endpoints lists those there are."
+                f"Unknown webhook endpoint {endpoint_id!r}. GET /v1/webhook_endpoints lists all endpoints."
             )
         return row
 
@@ -220,8 +221,8 @@ def _delivery(connection: sa.Connection, endpoint_id: str, delivery_id: str) -> 
     row = deliveries.by_id(connection, delivery_id)
     if row is None or row.endpoint_id != endpoint_id:
         raise DeliveryNotFound(
-            f"There is no delivery {delivery_id!r} in the log of {endpoint_id}, or no longer. "
-            f"GET /v1/webhook_endpoints/{endpoint_id}/deliveries lists those there are."
+            f"Unknown delivery {delivery_id!r}; the log of {endpoint_id} may have expired. "
+            f"GET /v1/webhook_endpoints/{endpoint_id}/deliveries lists all deliveries."
         )
     return Delivery.of(row, deliveries.attempts_of(connection, [row.id]))
 

@@ -1,8 +1,8 @@
-"""Where a webhook goes: a URL whose name was resolved once, every address of which was checked.
+"""Targets of webhooks: URLs whose host was resolved once, and whose addresses were all checked.
 
-The URL is a stranger's, and the server that connects to it stands inside of somebody's network. So the name is resolved
-here, all of its addresses are checked, and the connection is made to one of those very addresses: a name that changes
-its answer meanwhile (DNS rebinding) changes nothing.
+The URL comes from a client, and the server that connects to it is inside a network. So the host is resolved here, all
+of its addresses are checked, and the connection is made to one of them: a name that resolves differently later (DNS
+rebinding) has no effect.
 """
 
 from __future__ import annotations
@@ -24,129 +24,129 @@ from service.webhooks.addresses import Address, is_private, is_public
 
 RESOLVE_SECONDS = 5.0
 LOOKUPS_AT_ONCE = 64
-MOST_URL_LENGTH = 2048
+MAX_URL_LENGTH = 2048
 HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
 ALLOW_PRIVATE = "FITWELL_WEBHOOK_ALLOW_PRIVATE"
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-"""The addresses of a name; raises OSError where it has none."""
+"""Returns the addresses of a host; raises OSError if it has none."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A URL, and the checked addresses that stand for its name from now on."""
+    """A URL, and the checked addresses of its host."""
 
     url: httpx2.URL
     addresses: Sequence[Address]
 
 
 class Resolver:
-    """Asks the system for addresses, in threads that nobody waits for: a silent name server keeps no process alive."""
+    """Resolves hosts in daemon threads, so that a name server that does not respond cannot keep the process alive."""
 
     def __init__(self) -> None:
         self._free = asyncio.Semaphore(LOOKUPS_AT_ONCE)
 
     async def __call__(self, host: str, port: int) -> Sequence[str]:
-        """The addresses of ``host``.
+        """Return the addresses of ``host``.
 
         Raises:
-            OSError: it has none.
+            OSError: The host has none.
         """
         await self._free.acquire()
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[list[str]] = loop.create_future()
+        addresses: asyncio.Future[list[str]] = loop.create_future()
 
-        def tell(found: list[str], error: OSError | None) -> None:
+        def finish(result: list[str], error: OSError | None) -> None:
             self._free.release()
-            if answer.done():
+            if addresses.done():
                 return
             if error is None:
-                answer.set_result(found)
+                addresses.set_result(result)
             else:
-                answer.set_exception(error)
+                addresses.set_exception(error)
 
         def look_up() -> None:
-            found, wrong = list[str](), None
+            result, failure = list[str](), None
             try:
-                told = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
-                found = [str(one[4][0]) for one in told]
+                infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+                result = [str(one[4][0]) for one in infos]
             except OSError as error:
-                wrong = error
+                failure = error
             except UnicodeError as error:  # a label that is too long
-                wrong = OSError(str(error))
-            with contextlib.suppress(RuntimeError):  # the loop has ended; nobody waits any more
-                loop.call_soon_threadsafe(tell, found, wrong)
+                failure = OSError(str(error))
+            with contextlib.suppress(RuntimeError):  # the event loop has ended
+                loop.call_soon_threadsafe(finish, result, failure)
 
         threading.Thread(target=look_up, name="webhook-resolver", daemon=True).start()
-        return await answer
+        return await addresses
 
 
 class Targets:
-    """Makes targets of URLs; ``allow_private`` lets them be in private networks, and then without TLS."""
+    """Resolves and checks URLs; ``allow_private`` allows private networks, without TLS too."""
 
     def __init__(self, *, allow_private: bool, resolve: Resolve | None = None) -> None:
         self._allow_private = allow_private
         self._resolve = resolve or Resolver()
 
-    async def resolved(self, given: str) -> Target:
-        """The target at a URL, as its name is resolved now.
+    async def resolved(self, text: str) -> Target:
+        """Return the target of a URL, with its host resolved now.
 
         Raises:
-            SpecRefused: nothing is sent there.
+            SpecRefused: Webhooks are not sent to this URL.
         """
-        url = self._parsed(given)
+        url = self._parsed(text)
         port = url.port or (443 if url.scheme == "https" else 80)
         try:
             async with asyncio.timeout(RESOLVE_SECONDS):
-                found = await self._resolve(url.raw_host.decode("ascii"), port)
+                resolved = await self._resolve(url.raw_host.decode("ascii"), port)
         except TimeoutError:
-            _refuse("target_unresolved", f"The name {url.host!r} could not be resolved in {RESOLVE_SECONDS:.0f} s.")
+            _refuse("target_unresolved", f"The host {url.host!r} could not be resolved in {RESOLVE_SECONDS:.0f} s.")
         except OSError as error:
-            _refuse("target_unresolved", f"The name {url.host!r} could not be resolved: {error.strerror or error}.")
-        addresses = [ip_address(one) for one in dict.fromkeys(found)]
+            _refuse("target_unresolved", f"The host {url.host!r} could not be resolved: {error.strerror or error}.")
+        addresses = [ip_address(one) for one in dict.fromkeys(resolved)]
         if not addresses:
-            _refuse("target_unresolved", f"The name {url.host!r} has no address.")
+            _refuse("target_unresolved", f"The host {url.host!r} has no address.")
         for address in addresses:
             self._check(url, address)
         return Target(url, addresses)
 
-    def _parsed(self, given: str) -> httpx2.URL:
+    def _parsed(self, text: str) -> httpx2.URL:
         try:
-            url = httpx2.URL(given)
+            url = httpx2.URL(text)
         except (httpx2.InvalidURL, ValueError) as error:
-            _refuse("url_malformed", f"This is no URL: {str(error).rstrip('.')}.")
+            _refuse("url_malformed", f"Invalid URL: {str(error).rstrip('.')}.")
         schemes = ("https", "http") if self._allow_private else ("https",)
-        if len(given) > MOST_URL_LENGTH:
-            _refuse("url_malformed", f"A URL has at most {MOST_URL_LENGTH} characters here, not {len(given)}.")
+        if len(text) > MAX_URL_LENGTH:
+            _refuse("url_malformed", f"A URL can have {MAX_URL_LENGTH} characters, not {len(text)}.")
         if url.scheme not in schemes:
-            _refuse("scheme_refused", f"A webhook goes to https://…, not to {url.scheme!r}.", schemes)
+            _refuse("scheme_refused", f"A webhook needs an https:// URL, not {url.scheme!r}.", schemes)
         if url.userinfo:
-            _refuse("url_malformed", "Leave user and password out of the URL; deliveries are signed instead.")
+            _refuse("url_malformed", "Remove user and password from the URL; messages are signed instead.")
         if url.fragment:
-            _refuse("url_malformed", "Leave the part behind # out of the URL; it would never be sent.")
+            _refuse("url_malformed", "Remove the fragment (after #) from the URL; it is never sent.")
         if not (_is_address(url.host) or HOST_NAME.fullmatch(url.raw_host.decode("ascii"))):
-            _refuse("url_malformed", f"{url.host!r} is neither a host's name nor an address.")
+            _refuse("url_malformed", f"{url.host!r} is neither a host name nor an address.")
         if url.port is not None and not 0 < url.port < 2**16:
-            _refuse("url_malformed", f"A port is 1 to 65535, not {url.port}.")
+            _refuse("url_malformed", f"A port must be between 1 and 65535, not {url.port}.")
         return url
 
     def _check(self, url: httpx2.URL, address: Address) -> None:
-        """Refuse an address; the answer does not tell which, as it may come from a name server of the inside."""
+        """Refuse an address without naming it, since an internal name server may have returned it."""
         private = is_private(address)
         if private and self._allow_private:
             return
         if not is_public(address):
-            more = f" The server's setting {ALLOW_PRIVATE} allows private ones." if private else ""
-            _refuse("target_refused", f"{url.host!r} leads to an address that is not on the internet.{more}")
+            hint = f" The setting {ALLOW_PRIVATE} allows private addresses." if private else ""
+            _refuse("target_refused", f"{url.host!r} resolves to an address that is not on the internet.{hint}")
         if url.scheme != "https":
-            _refuse("scheme_refused", f"{url.host!r} is on the internet, and that takes https://….", ("https",))
+            _refuse("scheme_refused", f"{url.host!r} is on the internet, so its URL needs https://.", ("https",))
 
 
 def _is_address(host: str) -> bool:
     try:
-        found = ip_address(host)
+        address = ip_address(host)
     except ValueError:
         return False
-    return not (isinstance(found, IPv6Address) and found.scope_id)
+    return not (isinstance(address, IPv6Address) and address.scope_id)
 
 
 def _refuse(code: str, message: str, allowed: Sequence[str] = ()) -> NoReturn:

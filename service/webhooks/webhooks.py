@@ -1,4 +1,4 @@
-"""All that webhooks are made of, on one database."""
+"""The parts of webhooks, on one database."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from service.webhooks.targets import Targets
 
 @dataclass(frozen=True)
 class Webhooks:
-    """Endpoints, the rule for where they may be, and who sends to them."""
+    """Endpoints, the check of their URLs, and the sender."""
 
     endpoints: Endpoints
     targets: Targets
     sender: Sender
 
     def on_behalf_of(self, caller: Caller) -> Webhooks:
-        """The same, serving ``caller``."""
+        """Return the same, limited to ``caller``."""
         return replace(self, endpoints=self.endpoints.on_behalf_of(caller))
 
     @classmethod
     def on(cls, engine: sa.Engine, settings: Settings) -> Webhooks:
-        """Webhooks as the settings want them; ``sender`` is to be started and closed."""
-        asked, sent = (Targets(allow_private=settings.webhook_allow_private) for _ in range(2))
-        # Two, each with its own lookups: URLs that somebody tries to register shall not hold up what is sent.
-        return cls(Endpoints(engine, settings), asked, Sender(Outbox(engine), Post(sent)))
+        """Return webhooks with these settings; the caller starts and closes ``sender``."""
+        # Two resolvers: URLs that clients try to register must not delay deliveries.
+        registration, delivery = (Targets(allow_private=settings.webhook_allow_private) for _ in range(2))
+        return cls(Endpoints(engine, settings), registration, Sender(Outbox(engine), Post(delivery)))

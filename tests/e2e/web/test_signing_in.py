@@ -59,7 +59,7 @@ def test_whoever_has_a_token_gets_to_the_page_that_was_asked_for(
     assert page.get_by_text("behind the door").count() == 0
     page.get_by_label("Token").fill("fw_" + "x" * 43)
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("alert")).to_contain_text("There is no such token")
+    expect(page.get_by_role("alert")).to_contain_text("Unknown token")
     page.get_by_label("Token").fill(token_of(admin, "local"))
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="behind the door")).to_be_visible()

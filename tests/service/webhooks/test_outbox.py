@@ -405,10 +405,10 @@ def test_what_is_old_or_too_much_is_forgotten_and_what_waits_stays(
     for one in outbox.claim(**ROOM):
         if one.endpoint_id == endpoint_id:
             outbox.record(one, TAKEN)
-    monkeypatch.setattr(outboxes, "KEPT_DELIVERIES", 1)
+    monkeypatch.setattr(outboxes, "MAX_DELIVERIES", 1)
     assert outbox.prune() == 3
     assert [len(log(endpoints, which)) for which in (endpoint_id, other)] == [1, 4]
-    monkeypatch.setattr(outboxes, "KEPT_SECONDS", 0.0)
+    monkeypatch.setattr(outboxes, "LOG_SECONDS", 0.0)
     assert outbox.prune() == 5
     with engine.connect() as connection:
         assert connection.execute(sa.select(webhook_attempt)).all() == []
@@ -417,7 +417,7 @@ def test_what_is_old_or_too_much_is_forgotten_and_what_waits_stays(
 def test_of_a_delivery_only_the_last_attempts_are_kept(
     engine: sa.Engine, outbox: Outbox, endpoints: Endpoints, make: Make, end: End, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outboxes, "KEPT_ATTEMPTS", 2)
+    monkeypatch.setattr(outboxes, "MAX_ATTEMPTS", 2)
     endpoint_id = make()
     end(1)
     fill(outbox)

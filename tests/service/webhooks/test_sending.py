@@ -68,7 +68,7 @@ def test_any_success_is_one(status: int) -> None:
 def test_any_other_answer_is_none(status: int) -> None:
     with receiving(status) as there:
         reply = post(there.url)
-    assert (reply.accepted, reply.status_code, reply.gone) == (False, status, status == 410)
+    assert (reply.accepted, reply.status_code, reply.unsubscribed) == (False, status, status == 410)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -84,7 +84,7 @@ def test_a_redirect_is_not_followed(status: int) -> None:
         with receiving(redirect) as there:
             reply = post(there.url)
     assert (reply.accepted, reply.status_code, elsewhere.connections) == (False, status, [])
-    assert "redirects are not followed" in (reply.error or "")
+    assert "Redirects are not followed" in (reply.error or "")
 
 
 def test_a_target_that_does_not_answer_is_left_after_the_time_it_has() -> None:
@@ -92,8 +92,8 @@ def test_a_target_that_does_not_answer_is_left_after_the_time_it_has() -> None:
         time.sleep(3)
 
     with receiving(never) as there:
-        reply = post(there.url, answer_seconds=0.3)
-    assert (reply.accepted, reply.error) == (False, "There was no answer within 0.3 s.")
+        reply = post(there.url, response_seconds=0.3)
+    assert (reply.accepted, reply.error) == (False, "No response within 0.3 s.")
     assert 0.3 <= reply.seconds < scaled(1)
 
 
@@ -105,7 +105,7 @@ def test_a_target_that_answers_byte_by_byte_has_no_more_time() -> None:
             time.sleep(0.05)
 
     with receiving(dribble) as there:
-        reply = post(there.url, answer_seconds=0.4)
+        reply = post(there.url, response_seconds=0.4)
     assert (reply.accepted, reply.seconds < scaled(1)) == (False, True)
 
 
@@ -176,7 +176,7 @@ def test_whatever_a_target_says_is_a_failure_and_no_bug(said: bytes) -> None:
         request.wfile.write(said)
 
     with receiving(speak) as there:
-        reply = post(there.url, answer_seconds=2.0)
+        reply = post(there.url, response_seconds=2.0)
     assert (reply.accepted, bool(reply.error)) == (False, True)
     assert len(reply.error or "") <= 500
 
@@ -241,7 +241,7 @@ def test_a_name_that_is_public_when_checked_and_private_a_moment_later_never_rea
         for answers in ([("8.8.8.8",), ("127.0.0.1",)], [("8.8.8.8", "127.0.0.1")], [("127.0.0.1",), ("8.8.8.8",)]):
             resolve, asked = answering(*answers)
             url = f"https://rebinding.example:{inside.port}/"
-            reply = post(url, resolve=resolve, allow_private=False, answer_seconds=0.5)
+            reply = post(url, resolve=resolve, allow_private=False, response_seconds=0.5)
             assert (reply.accepted, asked) == (False, ["rebinding.example"])
     assert inside.connections == []
 
@@ -283,5 +283,5 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(tls: tuple[ssl.SSLCont
 
 def test_plain_http_where_tls_is_wanted_is_a_failure() -> None:
     with receiving() as there:
-        reply = post(f"https://127.0.0.1:{there.port}/", answer_seconds=2.0)
+        reply = post(f"https://127.0.0.1:{there.port}/", response_seconds=2.0)
     assert (reply.accepted, there.came) == (False, [])
