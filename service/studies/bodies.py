@@ -16,7 +16,7 @@ from service.http.names import Label, Name
 from service.http.pointers import pointer_to
 from service.http.validation import MAX_ERRORS
 from service.studies.comparison import check_at, check_metric
-from service.studies.expansion import Plan, rounded, steps_of
+from service.studies.expansion import Plan, path_steps, rounded
 from service.studies.service import NewStudy
 from worker.spec.folds import MOST_FOLDS
 
@@ -164,7 +164,7 @@ class StudyBody(BodyModel):
         paths = [*self.grid, *(self.sample.space if self.sample else ())]
         seeded = ["/base/seed"] * ("seed" in self.base)
         seeded += [pointer_to("arms", name, "seed") for name, patch in self.arms.items() if "seed" in patch]
-        seeded += [f"/grid/{path}" for path in paths if steps_of(path) == ["seed"]]
+        seeded += [f"/grid/{path}" for path in paths if path_steps(path) == ["seed"]]
         for pointer in seeded:
             message = "All arms have the seeds in 'seeds'; leave 'seed' out here."
             errors.append(FieldError(pointer, "seed_elsewhere", message))
@@ -200,7 +200,7 @@ class StudyBody(BodyModel):
         spaces = self.sample.space if self.sample else {}
         choices = {path: space.values for path, space in spaces.items() if isinstance(space, Choice)}
         for path in (*self.grid, *spaces):
-            steps = steps_of(path)
+            steps = path_steps(path)
             whole = steps == ["dataset"] and any(map(_split_in, {**choices, **self.grid}.get(path, ())))
             if whole or (steps[0] == "dataset" and steps[1:2] in (["fold"], ["validation_size"])):
                 yield f"/grid/{path}" if path in self.grid else f"/sample/space/{path}"

@@ -1,4 +1,4 @@
-"""A study's runs as groups that are compared."""
+"""The comparison of groups of a study's runs."""
 
 from __future__ import annotations
 
@@ -9,26 +9,35 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.errors import FieldError, SpecRefused
+from service.errors import SpecRefused
 from service.runs.states import TERMINAL
 from service.statistics.comparison import Comparison, compare
 from service.statistics.curves import Curve, curve
 from service.store.rows import Row
 from service.studies import queries as studies
-from service.studies.expansion import arm_id, steps_of, value_at
-from service.studies.measurements import NOTHING, Floats, Kept, Placed, check_known, kept_series, measured, placed
+from service.studies.expansion import arm_id, path_steps, value_at
+from service.studies.measurements import (
+    EMPTY,
+    Floats,
+    SeriesOfRuns,
+    Slot,
+    assign_slots,
+    check_series_exists,
+    load_series,
+    measure,
+)
 
 ALPHA = 0.05
 LOWER = re.compile(r"\.(loss|error|rmse)(_eval|_loo)?$|\.(objective|fpr)$|^penalty\.")
 HIGHER = re.compile(r"\.(accuracy|r2)(_eval|_loo)?$|\.tpr$")
 AT = re.compile(r"best|last|epoch:[1-9]\d{0,8}", re.ASCII)
 ABSENT = "absent"
-"""What a group is called whose specs have nothing at the path."""
+"""The value of a path that a spec does not have."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What is to be compared; None is what the study says."""
+    """What to compare; None stands for the study's own metric, epoch and baseline."""
 
     metric: str | None = None
     at: str | None = None
@@ -42,45 +51,46 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """The answer, with what it was asked of."""
+    """A comparison, with its metric, epoch, groups and baseline."""
 
     study_id: str
     metric: str
     at: str
     exploratory: bool
-    """Whether this is not what the study was made to answer."""
+    """Whether metric, epoch or groups differ from those the study was created with."""
     optimistic: bool
     """Whether epochs were chosen on the test set."""
     lower_is_better: bool
     baseline: str | None
     by: Sequence[str]
     looks: int
+    """Interim analyses, over which alpha is split."""
     folds: int | None
-    """How many of each arm were averaged within a seed."""
+    """Folds of each arm averaged within a seed."""
     complete: bool
     comparison: Comparison
     curves: Mapping[str, Sequence[Curve]]
 
 
-def answer(connection: sa.Connection, study: Row, question: Question) -> Compared:
-    """Compare the study's groups.
+def compare_groups(connection: sa.Connection, study: Row, question: Question) -> Compared:
+    """Compare groups of the study's runs.
 
     Raises:
-        SpecRefused: there is no such metric, epoch, arm or path.
+        SpecRefused: The metric, epoch, arm or path does not exist.
     """
     metric, at = question.metric or study.metric, question.at or study.at
     _check(metric, at)
     by = tuple(question.by)
-    apart = any(steps_of(path)[:2] in (["dataset"], ["dataset", "fold"]) for path in by)
+    apart = any(path_steps(path)[:2] in (["dataset"], ["dataset", "fold"]) for path in by)
     folds = None if apart else study.request.get("folds")
     runs = studies.runs_of(connection, study.id, specs=by != ("arm",), folds=folds is not None)
-    kept = kept_series(connection, study.id, runs, list(dict.fromkeys([metric, *question.curves])))
-    check_known(kept, metric, runs)
+    values = load_series(connection, study.id, runs, list(dict.fromkeys([metric, *question.curves])))
+    check_series_exists(values, metric, runs)
     groups, cells = _grouped(study, runs, by)
-    places = placed(runs, cells, folds)
+    slots = assign_slots(runs, cells, folds)
     baseline = None if question.all_pairs else _baseline(study, groups, question.baseline, by)
     comparison = compare(
-        measured(places, kept, metric, at),
+        measure(slots, values, metric, at),
         groups=groups,
         baseline=baseline,
         lower_is_better=bool(LOWER.search(metric)),
@@ -102,32 +112,33 @@ def answer(connection: sa.Connection, study: Row, question: Question) -> Compare
         folds=folds if by == ("arm",) else None,
         complete=all(run.status in TERMINAL for run in runs),
         comparison=comparison,
-        curves={name: _curves(groups, places, kept, name, folds) for name in question.curves},
+        curves={name: _curves(groups, slots, values, name, folds) for name in question.curves},
     )
 
 
 def check_metric(metric: str, pointer: str) -> None:
-    """Refuse a series that is neither better low nor better high.
+    """Refuse a series without a better direction.
 
     Raises:
-        SpecRefused: there is nothing to compare by it.
+        SpecRefused: Neither lower nor higher values of the metric are better.
     """
     if not LOWER.search(metric) and not HIGHER.search(metric):
         message = (
-            f"{metric!r} says nothing of what is better; compare by a loss, an error, an accuracy or R² (val.loss)."
+            f"Neither low nor high values of {metric!r} are better. Compare by a loss, an error, an accuracy or R², "
+            "such as val.loss."
         )
-        raise SpecRefused(message, errors=[FieldError(pointer, "no_direction", message)])
+        raise SpecRefused.at(pointer, "no_direction", message)
 
 
 def check_at(at: str, pointer: str) -> None:
-    """Refuse what is no epoch.
+    """Refuse an invalid epoch.
 
     Raises:
-        SpecRefused: it is not best, last or epoch:N.
+        SpecRefused: ``at`` is not best, last or epoch:N.
     """
     if not AT.fullmatch(at):
-        message = f"{at!r} names no epoch; it is best, last or epoch:N (epoch:30)."
-        raise SpecRefused(message, errors=[FieldError(pointer, "no_epoch", message, ["best", "last", "epoch:N"])])
+        message = f"Invalid epoch {at!r}. Use best, last or epoch:N, such as epoch:30."
+        raise SpecRefused.at(pointer, "no_epoch", message, allowed=["best", "last", "epoch:N"])
 
 
 def _check(metric: str, at: str) -> None:
@@ -136,26 +147,26 @@ def _check(metric: str, at: str) -> None:
 
 
 def _grouped(study: Row, runs: Sequence[Row], by: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
-    """The groups in order, and each run's group and cell: what else varies besides the seed."""
+    """Return the groups in order, and each run's group and cell (the values of all factors but the seed)."""
     arms = {arm["id"]: arm for arm in study.arms}
     if tuple(by) == ("arm",):
         return list(arms), [(run.arm, "") for run in runs]
-    placed = []
+    keys = []
     for run in runs:
         arm = arms[run.arm]
         values = {path: arm["name"] if path == "arm" else _at(run.spec, path) for path in by}
         rest = {path: value for path, value in arm["values"].items() if path not in by}
-        placed.append((arm_id("", values).strip(" []"), arm["name"] if "arm" not in by else "", arm_id("", rest)))
-    if all(group.endswith(f"={ABSENT}") for group, _, _ in placed):
-        message = f"No spec of the study has anything at {', '.join(map(repr, by))}."
-        raise SpecRefused(message, errors=[FieldError("by", "no_such_path", message)])
+        keys.append((arm_id("", values).strip(" []"), arm["name"] if "arm" not in by else "", arm_id("", rest)))
+    if all(group.endswith(f"={ABSENT}") for group, _, _ in keys):
+        message = f"No spec of the study has the field {', '.join(map(repr, by))}."
+        raise SpecRefused.at("by", "no_such_path", message)
     groups_of_name: dict[str, set[str]] = {}
-    for group, name, _ in placed:
+    for group, name, _ in keys:
         groups_of_name.setdefault(name, set()).add(group)
-    # A name that is of one group only says nothing that the group does not say.
+    # The names add nothing if each belongs to a single group.
     shared = any(len(groups) > 1 for groups in groups_of_name.values())
-    groups = list(dict.fromkeys(group for group, _, _ in placed))
-    return groups, [(group, f"{name if shared else ''} {rest}") for group, name, rest in placed]
+    groups = list(dict.fromkeys(group for group, _, _ in keys))
+    return groups, [(group, f"{name if shared else ''} {rest}") for group, name, rest in keys]
 
 
 def _at(spec: Mapping[str, Any], path: str) -> Any:
@@ -165,20 +176,22 @@ def _at(spec: Mapping[str, Any], path: str) -> Any:
         return ABSENT
 
 
-def _baseline(study: Row, groups: Sequence[str], asked: str | None, by: Sequence[str]) -> str:
-    if asked is None:
+def _baseline(study: Row, groups: Sequence[str], requested: str | None, by: Sequence[str]) -> str:
+    if requested is None:
         return study.baseline if tuple(by) == ("arm",) else groups[0]
-    if asked in groups:
-        return asked
-    message = f"There is no group {asked!r} to compare with; there are {', '.join(map(repr, groups))}."
-    raise SpecRefused(message, errors=[FieldError("baseline", "no_such_arm", message, list(groups))])
+    if requested in groups:
+        return requested
+    message = f"Unknown baseline {requested!r}. The groups are {', '.join(map(repr, groups))}."
+    raise SpecRefused.at("baseline", "no_such_arm", message, allowed=list(groups))
 
 
-def _curves(groups: Sequence[str], places: Sequence[Placed], kept: Kept, name: str, folds: int | None) -> list[Curve]:
-    """Over seeds, of which all folds have come so far."""
+def _curves(
+    groups: Sequence[str], slots: Sequence[Slot], series_of_runs: SeriesOfRuns, name: str, folds: int | None
+) -> list[Curve]:
+    """Return each group's curve over its seeds, up to the epoch that all folds of a seed have reached."""
     by_group: dict[str, dict[int, list[Floats]]] = {group: {} for group in groups}
-    for one in places:
-        values = NOTHING if one.run is None else kept.get((one.run.id, name), NOTHING)
+    for slot in slots:
+        values = EMPTY if slot.run is None else series_of_runs.get((slot.run.id, name), EMPTY)
         if folds is not None or len(values):
-            by_group[one.group].setdefault(one.seed, []).append(values)
+            by_group[slot.group].setdefault(slot.seed, []).append(values)
     return [curve(group, by_seed) for group, by_seed in by_group.items()]

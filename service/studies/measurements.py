@@ -1,4 +1,4 @@
-"""A study's runs as measured values: of which group each is, at which seed, and in which cell of what else varies."""
+"""A study's runs as measurements: the group, seed and cell (the values of all other factors) of each run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from service.errors import FieldError, SpecRefused
+from service.errors import SpecRefused
 from service.runs.queries import epochs, series
 from service.runs.states import TERMINAL
 from service.statistics.pairing import Measurement, State
@@ -17,13 +17,13 @@ from service.store.rows import Row
 from service.studies import queries as studies
 
 Floats = NDArray[np.float64]
-Kept = Mapping[tuple[str, str], Floats]
-"""Values from epoch 1 on, by run and series."""
-NOTHING: Floats = np.empty(0)
+SeriesOfRuns = Mapping[tuple[str, str], Floats]
+"""Values from epoch 1 on, by run id and series."""
+EMPTY: Floats = np.empty(0)
 
 
-class Placed(NamedTuple):
-    """A run at its place; None where it was deleted, and others at its seed were not."""
+class Slot(NamedTuple):
+    """A place in the study's design and its run; None if the run was deleted and others of its seed were not."""
 
     group: str
     seed: int
@@ -31,70 +31,71 @@ class Placed(NamedTuple):
     run: Row | None
 
 
-def placed(runs: Sequence[Row], groups: Sequence[tuple[str, str]], folds: int | None) -> list[Placed]:
-    """Every run at its place, its group and cell being those in ``groups``; a study's ``folds`` are cells of their own.
+def assign_slots(runs: Sequence[Row], groups: Sequence[tuple[str, str]], folds: int | None) -> list[Slot]:
+    """Assign runs to slots by their (group, cell) in ``groups``; each of a study's ``folds`` is a cell.
 
-    A seed is whole where all folds are, so those that were deleted are there, too.
+    A seed is complete only with all its folds, so the slots of deleted folds are included.
     """
     if folds is None:
-        return [Placed(group, run.seed, cell, run) for run, (group, cell) in zip(runs, groups, strict=True)]
-    found = {
+        return [Slot(group, run.seed, cell, run) for run, (group, cell) in zip(runs, groups, strict=True)]
+    expected = {
         (group, run.seed, f"{cell} fold {fold}"): None
         for run, (group, cell) in zip(runs, groups, strict=True)
         for fold in range(folds)
     }
-    there = {(group, run.seed, f"{cell} fold {run.fold}"): run for run, (group, cell) in zip(runs, groups, strict=True)}
-    return [Placed(*place, run) for place, run in {**found, **there}.items()]
+    existing = {
+        (group, run.seed, f"{cell} fold {run.fold}"): run for run, (group, cell) in zip(runs, groups, strict=True)
+    }
+    return [Slot(*place, run) for place, run in {**expected, **existing}.items()]
 
 
-def kept_series(connection: sa.Connection, study_id: str, runs: Sequence[Row], names: Sequence[str]) -> Kept:
-    """Those of the finished runs as they were kept, those of the others as they have come so far."""
-    kept = {(row.run_id, row.name): series.unpacked(row) for row in studies.series_of(connection, study_id, names)}
+def load_series(connection: sa.Connection, study_id: str, runs: Sequence[Row], names: Sequence[str]) -> SeriesOfRuns:
+    """Load the stored series of finished runs, and the values recorded so far of all others."""
+    values = {(row.run_id, row.name): series.unpacked(row) for row in studies.series_of(connection, study_id, names)}
     for run in runs:
-        if run.epoch and not run.kept:
+        if run.epoch and not run.has_series:
             recorded = [row for row in epochs.of_run(connection, run.reused_from or run.id) if row.epoch > 0]
-            kept |= {
+            values |= {
                 (run.id, name): np.frombuffer(series.packed(recorded, name), "<f8")
                 for name in names
                 if any(name in row.metrics for row in recorded)
             }
-    return kept
+    return values
 
 
-def check_known(kept: Kept, metric: str, runs: Iterable[Row]) -> None:
+def check_series_exists(values: SeriesOfRuns, metric: str, runs: Iterable[Row]) -> None:
     """Refuse a series that no run has.
 
     Raises:
-        SpecRefused: there is none of this name.
+        SpecRefused: No run has a series of this name.
     """
-    if not any(name == metric for _, name in kept) and (kept or any(run.status == "succeeded" for run in runs)):
-        message = f"No run of the study has a series {metric!r}."
-        raise SpecRefused(message, errors=[FieldError("metric", "no_such_series", message)])
+    if not any(name == metric for _, name in values) and (values or any(run.status == "succeeded" for run in runs)):
+        raise SpecRefused.at("metric", "no_such_series", f"No run of the study has a series {metric!r}.")
 
 
-def measured(places: Iterable[Placed], kept: Kept, metric: str, at: str) -> list[Measurement]:
-    """The value of every run at the epoch that is asked for."""
-    return [Measurement(one.group, one.seed, one.cell, *_value(one.run, kept, metric, at)) for one in places]
+def measure(slots: Iterable[Slot], values: SeriesOfRuns, metric: str, at: str) -> list[Measurement]:
+    """Return every run's value at the epoch ``at``."""
+    return [Measurement(slot.group, slot.seed, slot.cell, *_value(slot.run, values, metric, at)) for slot in slots]
 
 
-def epoch_of(run: Row, values: Floats, at: str) -> int:
-    """The epoch that is asked for, of a run with these ``values``; 0 where it has no best one."""
+def selected_epoch(run: Row, values: Floats, at: str) -> int:
+    """Return the number of the epoch ``at`` for a run with these ``values``; 0 if it has no best epoch."""
     if at == "best":
         return int(run.best["epoch"]) if run.best else 0
     return len(values) if at == "last" else int(at.removeprefix("epoch:"))
 
 
-def _value(run: Row | None, kept: Kept, metric: str, at: str) -> tuple[State, float]:
+def _value(run: Row | None, series_of_runs: SeriesOfRuns, metric: str, at: str) -> tuple[State, float]:
     if run is None:
         return "missing", np.nan
     if run.status == "failed" and run.error_code == "diverged":
         return "diverged", np.nan
     if run.status not in TERMINAL:
         return "unfinished", np.nan
-    values = kept.get((run.id, metric), NOTHING)
+    values = series_of_runs.get((run.id, metric), EMPTY)
     if run.status != "succeeded" or not len(values):
         return "missing", np.nan
-    epoch = epoch_of(run, values, at)
+    epoch = selected_epoch(run, values, at)
     if not 1 <= epoch <= len(values) or not np.isfinite(values[epoch - 1]):
         return "missing", np.nan
     return "measured", float(values[epoch - 1])

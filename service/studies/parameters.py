@@ -8,7 +8,7 @@ from fastapi import Query
 from pydantic import Field
 
 from service.http.parameters import QueryModel
-from service.studies.choice import Wish
+from service.studies.choice import ChoiceQuery
 from service.studies.comparison import Question
 
 Metric = Annotated[str | None, Field(description="A loss, an error or an accuracy; by default the study's.")]
@@ -77,9 +77,9 @@ class ChooseArmQuery(QueryModel):
         examples=[["regularizers.0.strength:desc"]],
     )
 
-    def wish(self) -> Wish:
+    def choice_query(self) -> ChoiceQuery:
         """Return the choice for the service."""
-        return Wish(rule=self.rule, metric=self.metric, at=self.at, simpler=self.simpler)
+        return ChoiceQuery(rule=self.rule, metric=self.metric, at=self.at, simpler=self.simpler)
 
 
 ComparisonParams = Annotated[CompareStudyQuery, Query()]

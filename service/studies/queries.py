@@ -1,4 +1,4 @@
-"""Statements on studies."""
+"""SQL statements on studies."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from service.store.tables import db_now, event, run, series, study
 
 
 def insert(connection: sa.Connection, values: Mapping[str, Any]) -> None:
-    """Add a study; its time is the database's."""
+    """Insert a study, created at the database's time."""
     connection.execute(sa.insert(study).values(created_at=db_now(), **values))
 
 
 def by_id(connection: sa.Connection, study_id: str, *, lock: bool = False) -> Row | None:
-    """One study; with ``lock`` nobody else changes it until the transaction is over."""
+    """Return one study; ``lock`` locks its row until the end of the transaction."""
     statement = sa.select(study).where(study.c.id == study_id)
     return connection.execute(statement.with_for_update() if lock else statement).first()
 
@@ -26,7 +26,7 @@ def by_id(connection: sa.Connection, study_id: str, *, lock: bool = False) -> Ro
 def page(
     connection: sa.Connection, *, before: tuple[float, str] | None, limit: int, owner: str | None = None
 ) -> Sequence[Row]:
-    """Studies (of ``owner``), newest first, from ``before`` (created_at, id) on."""
+    """Return studies (of ``owner``), newest first, starting after ``before`` (created_at, id)."""
     statement = sa.select(study).order_by(study.c.created_at.desc(), study.c.id.desc()).limit(limit)
     if owner is not None:
         statement = statement.where(study.c.owner == owner)
@@ -36,17 +36,17 @@ def page(
 
 
 def change(connection: sa.Connection, study_id: str, values: Mapping[str, Any]) -> None:
-    """Change a study."""
+    """Update a study."""
     connection.execute(sa.update(study).where(study.c.id == study_id).values(**values))
 
 
 def delete(connection: sa.Connection, study_id: str) -> None:
-    """Remove a study; its runs are another matter."""
+    """Delete a study, but not its runs."""
     connection.execute(sa.delete(study).where(study.c.id == study_id))
 
 
 def progress(connection: sa.Connection, study_ids: Sequence[str]) -> Sequence[Row]:
-    """For each study, arm and status: how many runs, epochs done and wanted, and the last end."""
+    """Return for each study, arm and status: the number of runs, epochs recorded and planned, and the last end."""
     columns = (run.c.study_id, run.c.arm, run.c.status)
     statement = (
         sa.select(
@@ -63,35 +63,35 @@ def progress(connection: sa.Connection, study_ids: Sequence[str]) -> Sequence[Ro
 
 
 def runs_of(connection: sa.Connection, study_id: str, *, specs: bool = False, folds: bool = False) -> Sequence[Row]:
-    """What comparing needs to know of every run, such as whether its series are ``kept``.
+    """Return the columns of every run that comparisons need; ``has_series`` says whether its series are stored.
 
-    With ``folds`` the fold it validates on, which is None otherwise; with ``specs`` its spec.
+    ``fold`` is the index of the fold that validates, or None unless ``folds``. With ``specs``, rows have the ``spec``.
     """
     columns: list[Any] = [
         run.c[n] for n in ("id", "arm", "seed", "status", "error_code", "best", "epoch", "reused_from")
     ]
     trained = sa.func.coalesce(run.c.reused_from, run.c.id)
-    columns.append(sa.exists().where(series.c.run_id == trained).correlate(run).label("kept"))
+    columns.append(sa.exists().where(series.c.run_id == trained).correlate(run).label("has_series"))
     columns.append((run.c.spec["dataset", "fold", "index"].as_integer() if folds else sa.null()).label("fold"))
     statement = sa.select(*columns, *([run.c.spec] if specs else [])).where(run.c.study_id == study_id)
     return connection.execute(statement.order_by(run.c.created_at, run.c.id)).all()
 
 
 def spec_of_each_arm(connection: sa.Connection, study_id: str) -> Mapping[str, Any]:
-    """By arm, the spec of one of its runs."""
+    """Return the spec of one run of each arm, by arm."""
     one = sa.select(sa.func.min(run.c.id)).where(run.c.study_id == study_id).group_by(run.c.arm)
     statement = sa.select(run.c.arm, run.c.spec).where(run.c.id.in_(one))
     return {row.arm: row.spec for row in connection.execute(statement)}
 
 
 def unfinished(connection: sa.Connection, study_id: str) -> Sequence[Row]:
-    """The runs that have not ended; locked."""
-    wanted = (run.c.study_id == study_id, run.c.status.not_in(ENDED))
-    return connection.execute(sa.select(run).where(*wanted).order_by(run.c.id).with_for_update()).all()
+    """Lock and return the runs that have not ended."""
+    active = (run.c.study_id == study_id, run.c.status.not_in(ENDED))
+    return connection.execute(sa.select(run).where(*active).order_by(run.c.id).with_for_update()).all()
 
 
 def series_of(connection: sa.Connection, study_id: str, names: Sequence[str]) -> Sequence[Row]:
-    """The kept series of the finished runs of a study: run_id, name, first, values."""
+    """Return the stored series of a study's finished runs: run_id, name, first, values."""
     trained = sa.func.coalesce(run.c.reused_from, run.c.id)
     columns = [run.c.id.label("run_id"), *(series.c[name] for name in ("name", "first", "values"))]
     statement = (
@@ -103,7 +103,7 @@ def series_of(connection: sa.Connection, study_id: str, names: Sequence[str]) ->
 
 
 def ended_with(connection: sa.Connection, study_id: str, event_id: int) -> bool:
-    """Whether every run of a study has ended, and none of them after the event ``event_id``."""
+    """Return whether every run of a study has ended, none of them after the event ``event_id``."""
     active = sa.exists().where(run.c.study_id == study_id, run.c.status.not_in(ENDED))
     ends = event.c.type.in_([f"run.{status}" for status in ENDED])
     later = sa.exists().where(event.c.id > event_id, ends, event.c.run_id == run.c.id, run.c.study_id == study_id)

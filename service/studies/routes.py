@@ -136,4 +136,4 @@ def compare_study(study_id: str, query: ComparisonParams, studies: StudiesDep) -
 )
 def choose_arm(study_id: str, query: ChoiceParams, studies: StudiesDep) -> ChoiceView:
     """Choose an arm by its mean over folds (or seeds) and its standard error; return its spec, ready to be posted."""
-    return ChoiceView.of(studies.choose(study_id, query.wish()))
+    return ChoiceView.of(studies.choose(study_id, query.choice_query()))

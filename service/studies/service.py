@@ -1,4 +1,4 @@
-"""What clients do with studies. Every method is one transaction."""
+"""Operations on studies. Every method is one transaction."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ulid import ULID
 
 from service import idempotency
 from service.callers import CallerScoped
-from service.errors import FieldError, SpecRefused
+from service.errors import SpecRefused
 from service.idempotency import Key, StoredResponse
 from service.runs import states
 from service.runs.actions import act, forget
@@ -29,13 +29,11 @@ from service.store import events
 from service.store.database import reading, writing
 from service.store.events import NewEvent
 from service.store.rows import Row
-from service.studies import choice as choosing
-from service.studies import comparison as comparing
 from service.studies import queries as studies
-from service.studies.choice import Chosen, Wish
-from service.studies.comparison import ALPHA, Compared, Question
+from service.studies.choice import ChoiceQuery, Chosen, choose_arm
+from service.studies.comparison import ALPHA, Compared, Question, compare_groups
 from service.studies.errors import StudyActive, StudyNotFound
-from service.studies.expansion import Arm, Plan, arms_of, in_study
+from service.studies.expansion import Arm, Plan, expand, in_study
 from service.studies.study import Preview, Study
 from worker.spec.run import reuse_key, stack_key
 
@@ -44,11 +42,11 @@ Parse = Callable[[Mapping[str, Any]], NewRun]
 
 @dataclass(frozen=True, kw_only=True)
 class NewStudy:
-    """A study to be."""
+    """A study to create."""
 
     name: str | None
     request: Mapping[str, Any]
-    """The body as it came, for who wants to do it again."""
+    """The request body, so that the study can be repeated."""
     plan: Plan
     metric: str | None
     at: str
@@ -57,7 +55,7 @@ class NewStudy:
 
 @dataclass(frozen=True)
 class StudyPage:
-    """Some studies, newest first, and where the next page begins."""
+    """A page of studies, newest first, and the cursor of the next page."""
 
     studies: Sequence[Study]
     has_more: bool
@@ -65,7 +63,7 @@ class StudyPage:
 
 
 class Studies(CallerScoped):
-    """Studies in one database, as the caller may see and change them; ``parse`` makes a run of a body."""
+    """The studies that the caller may see and change; ``parse`` turns a body into a run."""
 
     def __init__(self, engine: sa.Engine, settings: Settings, parse: Parse) -> None:
         self._engine = engine
@@ -73,21 +71,21 @@ class Studies(CallerScoped):
         self._parse = parse
 
     def preview(self, new: NewStudy, *, reuse: bool = True) -> Preview:
-        """What the study would cost, and whether it can decide anything.
+        """Return the cost of the study, and warnings if it cannot reach significance.
 
         Raises:
-            SpecRefused: an arm is not a run that can be trained here.
+            SpecRefused: An arm cannot be trained here.
         """
         arms = self._arms(new.plan)
-        runs = [arm.at(*place).spec for arm in arms for place in new.plan.places]
+        runs = [arm.at(*replicate).spec for arm in arms for replicate in new.plan.replicates]
         keys = [reuse_key(spec) for spec in runs]
         with reading(self._engine) as connection:
             models = rows.finished_equals(connection, keys if reuse else [], owner=self.caller.reuses_only)
         fresh = [spec for spec, key in zip(runs, keys, strict=True) if key not in models]
         stacks = 0
-        for _, mates in itertools.groupby(sorted(fresh, key=stack_key), key=stack_key):
-            together = list(mates)
-            stacks += -(-len(together) // stack_runs(together[0], self._settings))
+        for _, group in itertools.groupby(sorted(fresh, key=stack_key), key=stack_key):
+            peers = list(group)
+            stacks += -(-len(peers) // stack_runs(peers[0], self._settings))
         costs = [estimate(spec) for spec in fresh]
         comparisons = max(1, len(arms) - 1)
         return Preview(
@@ -106,12 +104,12 @@ class Studies(CallerScoped):
     def create(
         self, new: NewStudy, *, render: Callable[[Study], str], reuse: bool = True, key: Key | None = None
     ) -> StoredResponse:
-        """Queue all runs of the study at once, or none of them.
+        """Queue all runs of the study, or none of them.
 
         Raises:
-            SpecRefused: an arm is not a run that can be trained here.
+            SpecRefused: An arm cannot be trained here.
             KeyReused: The key was used with another body or query.
-            QuotaExceeded: the owner would have more unfinished runs than it may.
+            QuotaExceeded: The owner would exceed the limit on unfinished runs.
         """
         arms = self._arms(new.plan)
         metric = _metric(new, arms)
@@ -148,14 +146,14 @@ class Studies(CallerScoped):
     def add_seeds(
         self, study_id: str, plan: Plan, *, render: Callable[[Study], str], key: Key | None = None
     ) -> StoredResponse:
-        """Train every arm with the seeds of ``plan``, too; where results could be seen already, that is another look.
+        """Add the seeds of ``plan`` to every arm. If results were visible before, this counts as an interim analysis.
 
         Raises:
-            StudyNotFound: there is none of this id.
-            NotOwner: it is another's.
+            StudyNotFound: No study has this id.
+            NotOwner: The study belongs to another owner.
             KeyReused: The key was used with another body or query.
-            SpecRefused: a seed is there already.
-            QuotaExceeded: the owner would have more unfinished runs than it may.
+            SpecRefused: The study has one of the seeds already.
+            QuotaExceeded: The owner would exceed the limit on unfinished runs.
         """
         arms, seeds = self._arms(plan), plan.seeds
         columns = self._columns(study_id, arms, plan)
@@ -165,20 +163,20 @@ class Studies(CallerScoped):
                 return stored
             row = self._locked(connection, study_id)
             self._check_size(len(arms), len(row.seeds) + len(seeds), plan.folds)
-            twice = sorted(set(seeds) & set(row.seeds))
-            if twice:
-                message = f"The study has the seeds {', '.join(map(str, twice))} already; give others."
-                raise SpecRefused(message, errors=[FieldError("/seeds", "seed_there", message)])
+            duplicates = sorted(set(seeds) & set(row.seeds))
+            if duplicates:
+                message = f"The study already has the seeds {', '.join(map(str, duplicates))}. Choose others."
+                raise SpecRefused.at("/seeds", "seed_there", message)
             progress = studies.progress(connection, [study_id])
-            wanted = len(arms) * len(row.seeds) * (plan.folds or 1)
-            # A run that is gone may have been seen before it went.
-            seen = sum(one.epoch for one in progress) > 0 or sum(one.runs for one in progress) < wanted
-            studies.change(connection, study_id, {"seeds": [*row.seeds, *seeds], "looks": row.looks + seen})
+            expected = len(arms) * len(row.seeds) * (plan.folds or 1)
+            # The results of a deleted run may have been viewed before its deletion.
+            results_visible = sum(one.epoch for one in progress) > 0 or sum(one.runs for one in progress) < expected
+            studies.change(connection, study_id, {"seeds": [*row.seeds, *seeds], "looks": row.looks + results_visible})
             hold(connection, [arm.run.spec for arm in arms], self.caller)
-            theirs = self.caller.acting_for(row.owner)
-            hiring = Hiring(connection, self._settings, theirs, reuse=True)
+            owner = self.caller.acting_for(row.owner)
+            hiring = Hiring(connection, self._settings, owner, reuse=True)
             columns, hired = self._hired(hiring, study_id, arms, plan, columns)
-            _, told = create(connection, columns, self._settings, reuse=True, caller=theirs)
+            _, told = create(connection, columns, self._settings, reuse=True, caller=owner)
             told = hired + told
             answer = StoredResponse(202, render(self._study(connection, study_id)), study_id)
             idempotency.store(connection, key, answer)
@@ -186,90 +184,90 @@ class Studies(CallerScoped):
         return answer
 
     def get(self, study_id: str) -> Study:
-        """One study.
+        """Return one study.
 
         Raises:
-            StudyNotFound: there is none of this id.
+            StudyNotFound: No study has this id.
         """
         with reading(self._engine) as connection:
             return self._study(connection, study_id)
 
     def page(self, *, limit: int, after: str | None) -> StudyPage:
-        """Studies, newest first.
+        """Return a page of studies, newest first.
 
         Raises:
-            BadCursor: ``after`` is no cursor of a page.
+            BadCursor: ``after`` is not the cursor of a page.
         """
         with reading(self._engine) as connection:
             before = None if after is None else position(after)
-            found = studies.page(connection, before=before, limit=limit + 1, owner=self.caller.only)
-            shown = found[:limit]
-            progress = studies.progress(connection, [row.id for row in shown])
-        more = len(found) > limit
-        listed = [Study.of(row, [one for one in progress if one.study_id == row.id]) for row in shown]
-        return StudyPage(listed, more, cursor_at(shown[-1]) if more else None)
+            rows_and_next = studies.page(connection, before=before, limit=limit + 1, owner=self.caller.only)
+            page = rows_and_next[:limit]
+            progress = studies.progress(connection, [row.id for row in page])
+        more = len(rows_and_next) > limit
+        listed = [Study.of(row, [one for one in progress if one.study_id == row.id]) for row in page]
+        return StudyPage(listed, more, cursor_at(page[-1]) if more else None)
 
     def cancel(self, study_id: str) -> tuple[Study, bool]:
-        """Ask every run that has not ended to end; True where that changed something.
+        """Cancel every run that has not ended, and return whether that changed any run.
 
         Raises:
-            StudyNotFound: there is none of this id.
-            NotOwner: it is another's.
+            StudyNotFound: No study has this id.
+            NotOwner: The study belongs to another owner.
         """
         with writing(self._engine) as connection:
             self._locked(connection, study_id)
-            told = []
+            new_events = []
             for row in studies.unfinished(connection, study_id):
-                now = rows.by_id(connection, row.id)  # where its teacher was cancelled just now it has failed
-                if now is not None and now.status not in states.TERMINAL:
-                    told += act(connection, now, "cancel")
+                current = rows.by_id(connection, row.id)  # failed already if its teacher was cancelled before it
+                if current is not None and current.status not in states.TERMINAL:
+                    new_events += act(connection, current, "cancel")
             study = self._study(connection, study_id)
-            events.append(connection, told)
-        return study, bool(told)
+            events.append(connection, new_events)
+        return study, bool(new_events)
 
     def delete(self, study_id: str) -> None:
-        """Forget a study, its runs and their files; what other studies took over of them stays with those.
+        """Delete a study, its runs and their files; other studies keep the results that they reused.
 
         Raises:
-            StudyNotFound: there is none of this id.
-            NotOwner: it is another's.
-            StudyActive: some of its runs have not ended.
+            StudyNotFound: No study has this id.
+            NotOwner: The study belongs to another owner.
+            StudyActive: Some of its runs have not ended.
         """
         with writing(self._engine) as connection:
             self._locked(connection, study_id)
             active = studies.unfinished(connection, study_id)
             if active:
-                raise StudyActive(f"{len(active)} of its runs have not ended; cancel the study first.")
+                raise StudyActive(f"{len(active)} runs of the study have not ended; cancel it first.")
             paths = forget(connection, [row.id for row in studies.runs_of(connection, study_id)])
             studies.delete(connection, study_id)
         self._settings.checkpoint_files.drop(paths)
 
     def compare(self, study_id: str, question: Question) -> Compared:
-        """The study's arms, or other groups of its runs, against each other.
+        """Compare the study's arms, or other groups of its runs.
 
         Raises:
-            StudyNotFound: there is none of this id.
-            SpecRefused: there is no such metric, epoch, arm or path.
+            StudyNotFound: No study has this id.
+            SpecRefused: The metric, epoch, arm or path does not exist.
         """
         with reading(self._engine) as connection:
-            return comparing.answer(connection, self._row(connection, study_id), question)
+            return compare_groups(connection, self._row(connection, study_id), question)
 
-    def choose(self, study_id: str, wish: Wish) -> Chosen:
-        """The arm to take, and its spec.
+    def choose(self, study_id: str, query: ChoiceQuery) -> Chosen:
+        """Choose an arm, and return its spec.
 
         Raises:
-            StudyNotFound: there is none of this id.
-            SpecRefused: there is no such metric, epoch or order, or the choice would be made on the test set.
-            NothingToChoose: its runs do not allow a choice yet.
+            StudyNotFound: No study has this id.
+            SpecRefused: The metric, epoch or order does not exist, or the choice would use the test set.
+            NothingToChoose: The study's runs do not allow a choice yet.
         """
         with reading(self._engine) as connection:
-            return choosing.answer(connection, self._row(connection, study_id), wish)
+            return choose_arm(connection, self._row(connection, study_id), query)
 
     def run_ids(self, study_id: str) -> list[str]:
-        """The ids of its runs, in the order in which they were queued.
+        """Return the ids of the study's runs in the order in which they were queued.
 
         Raises:
-            StudyNotFound: there is none of this id.
+            StudyNotFound: No study has this id.
         """
         with reading(self._engine) as connection:
             self._row(connection, study_id)
@@ -277,20 +275,21 @@ class Studies(CallerScoped):
 
     def _arms(self, plan: Plan) -> list[Arm]:
         self._check_size(plan.arm_count, len(plan.seeds), plan.folds)
-        arms = arms_of(plan, self._resolved)
+        arms = expand(plan, self._resolved)
         with reading(self._engine) as connection:
             named = [warm_starts.resolved(connection, arm.run, self.caller) for arm in arms]
             named = [teachers.resolved(connection, one, self.caller) for one in named]
         arms = [replace(arm, run=run) for arm, run in zip(arms, named, strict=True)]
         for arm in arms:
             try:
-                review(arm.at(*plan.places[0]).spec, self._settings)  # no other fold leaves fewer rows to train on
+                # No later fold leaves fewer rows for training than the first.
+                review(arm.at(*plan.replicates[0]).spec, self._settings)
             except SpecRefused as refusal:
                 raise in_study(refusal, arm, plan.arms[arm.name]) from refusal
         return arms
 
     def _resolved(self, body: Mapping[str, Any]) -> NewRun:
-        """The run that a body describes, with what is known of the data that it names."""
+        """Return the run that a body describes, with the stored facts about the datasets it names."""
         new = self._parse(body)
         if not names_upload(new.spec):
             return new
@@ -299,37 +298,40 @@ class Studies(CallerScoped):
 
     def _check_size(self, arms: int, seeds: int, folds: int | None) -> None:
         if (runs := arms * seeds * (folds or 1)) > self._settings.max_study_runs:
-            what = f"{seeds:,} seeds on {folds} folds" if folds else f"{seeds:,} seeds"
+            replicates = f"{seeds:,} seeds on {folds} folds" if folds else f"{seeds:,} seeds"
             message = (
-                f"{arms:,} arms with {what} are {runs:,} runs; this server takes at most "
+                f"{arms:,} arms with {replicates} are {runs:,} runs; this server accepts at most "
                 f"{self._settings.max_study_runs:,} in a study (FITWELL_MAX_STUDY_RUNS)."
             )
-            raise SpecRefused(message, errors=[FieldError("", "too_many_runs", message)])
+            raise SpecRefused.at("", "too_many_runs", message)
 
     def _columns(self, study_id: str, arms: Sequence[Arm], plan: Plan) -> Prepared:
-        """The study's runs to be, seed by seed, so that pairs are complete as early as can be."""
-        places = plan.places
-        wanted = [Wanted(arm.at(*place), {"study_id": study_id, "arm": arm.id}) for place in places for arm in arms]
-        return prepared(wanted, self._settings)
+        """Return the columns of the study's runs, seed by seed, so that pairs complete early."""
+        requests = [
+            Wanted(arm.at(*replicate), {"study_id": study_id, "arm": arm.id})
+            for replicate in plan.replicates
+            for arm in arms
+        ]
+        return prepared(requests, self._settings)
 
     def _hired(
         self, hiring: Hiring, study_id: str, arms: Sequence[Arm], plan: Plan, columns: Prepared
     ) -> tuple[Prepared, list[NewEvent]]:
-        """The study's runs with a run for each of their teachers, and what is to be told of those."""
+        """Return the study's runs, naming a run for each of their teachers, and the events of the new teachers."""
         taught = [replace(arm, run=hiring.hired(arm.run)) for arm in arms]
         if all(after.run is before.run for after, before in zip(taught, arms, strict=True)):
             return columns, []
         return self._columns(study_id, taught, plan), hiring.told
 
     def _row(self, connection: sa.Connection, study_id: str, *, lock: bool = False) -> Row:
-        """The study as it is stored, if the caller sees it."""
+        """Return the stored study if the caller may see it."""
         row = studies.by_id(connection, study_id, lock=lock)
         if row is None or not self.caller.sees(row.owner):
-            raise StudyNotFound(f"There is no study {study_id!r}. GET /v1/studies lists those there are.")
+            raise StudyNotFound(f"No study has the id {study_id!r}. GET /v1/studies lists all studies.")
         return row
 
     def _locked(self, connection: sa.Connection, study_id: str) -> Row:
-        """The study, which is the caller's to change; nobody else does until the transaction is over."""
+        """Lock and return a study that the caller may change."""
         row = self._row(connection, study_id, lock=True)
         self.caller.check_owns(row.owner, f"The study {study_id}")
         return row
@@ -339,30 +341,27 @@ class Studies(CallerScoped):
 
 
 def _metric(new: NewStudy, arms: Sequence[Arm]) -> str:
-    """The primary metric: the one asked for, else val.loss, or test.loss where an arm holds nothing out."""
+    """Return the requested primary metric; the default is val.loss, or test.loss if an arm holds out no rows."""
     if new.metric is not None:
         return new.metric
     held_out = new.plan.folds or all(arm.run.spec.dataset.validation_rows for arm in arms)
     return "val.loss" if held_out else "test.loss"
 
 
-def _baseline(asked: str | None, arms: Sequence[Arm]) -> str:
-    """The arm that others are compared with: the one asked for, by name or id, else the first."""
-    if asked is None:
+def _baseline(requested: str | None, arms: Sequence[Arm]) -> str:
+    """Return the id of the arm with the requested name or id; the default is the first arm."""
+    if requested is None:
         return arms[0].id
     for arm in arms:
-        if asked in (arm.id, arm.name):
+        if requested in (arm.id, arm.name):
             return arm.id
-    message = f"There is no arm {asked!r} to compare with."
-    raise SpecRefused(message, errors=[FieldError("/baseline", "no_such_arm", message, [arm.id for arm in arms])])
+    message = f"Unknown baseline {requested!r}. The study has no such arm."
+    raise SpecRefused.at("/baseline", "no_such_arm", message, allowed=[arm.id for arm in arms])
 
 
 def _warnings(arms: Sequence[Arm], seeds: int, comparisons: int) -> list[str]:
     least = min_seeds(ALPHA, comparisons)
-    warnings = []
-    if len(arms) > 1 and seeds < least:
-        what = "1 comparison" if comparisons == 1 else f"{comparisons} comparisons"
-        warnings.append(
-            f"With {seeds} seed(s) no difference can be significant: {what} at {ALPHA} need at least {least}."
-        )
-    return warnings
+    if len(arms) == 1 or seeds >= least:
+        return []
+    family = "1 comparison needs" if comparisons == 1 else f"{comparisons} comparisons need"
+    return [f"With {seeds} seed(s) no difference can be significant: {family} at least {least} seeds at α = {ALPHA}."]

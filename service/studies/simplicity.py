@@ -1,4 +1,4 @@
-"""Which of a study's arms are simpler: by the paths that somebody names, or by the strength that alone differs."""
+"""The order of a study's arms by simplicity: by requested paths, or by the one strength that differs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from service.errors import FieldError, SpecRefused
+from service.errors import SpecRefused
 from service.store.rows import Row
-from service.studies.expansion import steps_of, value_at
+from service.studies.expansion import path_steps, value_at
 from worker.spec.regularizers import KINDS
 
 Specs = Mapping[str, Mapping[str, Any]]
@@ -19,69 +19,68 @@ Specs = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Order:
-    """Which end of a number is simpler."""
+    """A path to a number, and which end of it is simpler."""
 
     path: str
     direction: Literal["asc", "desc"]
     inferred: bool = False
 
     def rank(self, spec: Mapping[str, Any]) -> float:
-        """The larger, the simpler; where a spec has nothing, that counts as less than every number."""
+        """Return the spec's rank, larger being simpler; a spec without the path counts as less than every number."""
         try:
             value = value_at(spec, self.path)
         except KeyError:
             return math.inf if self.direction == "asc" else -math.inf
         if isinstance(value, bool) or not isinstance(value, int | float):
-            message = f"An arm has {value!r} at {self.path!r}; only numbers can be put in order."
-            raise SpecRefused(message, errors=[FieldError("simpler", "no_number", message)])
+            message = f"An arm has {value!r} at {self.path!r}; only numbers can be ordered."
+            raise SpecRefused.at("simpler", "no_number", message)
         return -value if self.direction == "asc" else value
 
 
-def asked(text: str, specs: Specs) -> Order:
-    """The order that ``path:desc`` (larger is simpler) or ``path:asc`` (smaller is) names.
+def parse_order(text: str, specs: Specs) -> Order:
+    """Return the order that ``path:desc`` (larger is simpler) or ``path:asc`` (smaller is simpler) names.
 
     Raises:
-        SpecRefused: it names none, or no arm has a number there.
+        SpecRefused: The text is not of this form, or no arm has a number at the path.
     """
     path, _, direction = text.rpartition(":")
     if not path or direction not in ("asc", "desc"):
-        message = f"{text!r} names no order; it is a path and asc or desc (regularizers.0.strength:desc)."
-        raise SpecRefused(message, errors=[FieldError("simpler", "no_order", message)])
+        message = f"Invalid order {text!r}. Give a path and asc or desc, such as regularizers.0.strength:desc."
+        raise SpecRefused.at("simpler", "no_order", message)
     order = Order(path, "asc" if direction == "asc" else "desc")
     if not any(math.isfinite(order.rank(spec)) for spec in specs.values()):
-        message = f"No arm of the study has anything at {path!r}."
-        raise SpecRefused(message, errors=[FieldError("simpler", "no_such_path", message)])
+        raise SpecRefused.at("simpler", "no_such_path", f"No arm of the study has the field {path!r}.")
     return order
 
 
-def inferred(study: Row, specs: Specs) -> Order:
-    """The order of arms that differ in the strength of one regularizer and in nothing else: the stronger, the simpler.
+def infer_order(study: Row, specs: Specs) -> Order:
+    """Return the order of arms that differ only in the strength of one regularizer: stronger is simpler.
 
-    A strength is a number that may differ in a stack, changes nothing at 0, and is no operation on images.
+    A strength is a number that may differ within a stack, has no effect at 0, and is not an operation on images.
 
     Raises:
-        SpecRefused: they differ in something else; it has to be asked for.
+        SpecRefused: The arms differ in something else, so the order must be requested.
     """
     paths = _differing(study.arms)
     if len(paths) == 1 and len({arm["name"] for arm in study.arms}) == 1 and _is_strength(paths[0], specs):
         return Order(paths[0], "desc", inferred=True)
     message = (
-        "Which arm is simpler is not known: they differ in more than the strength of one regularizer. Name what "
-        "decides: path:desc where a larger number is simpler (simpler=regularizers.0.strength:desc), path:asc where a "
-        "smaller one is (simpler=model.hidden.0:asc)."
+        "Cannot infer which arm is simpler: the arms differ in more than the strength of one regularizer. Pass "
+        "simpler=PATH:desc if a larger number is simpler (regularizers.0.strength:desc), or simpler=PATH:asc if a "
+        "smaller number is (model.hidden.0:asc)."
     )
-    known = [f"{path}:{direction}" for path in paths for direction in ("desc", "asc")]
-    raise SpecRefused(message, errors=[FieldError("simpler", "no_order", message, known)])
+    orders = [f"{path}:{direction}" for path in paths for direction in ("desc", "asc")]
+    raise SpecRefused.at("simpler", "no_order", message, allowed=orders)
 
 
 def _differing(arms: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The paths of the grid whose values are not the same in all arms."""
+    """Return the paths of the grid whose values differ between arms."""
     paths = dict.fromkeys(path for arm in arms for path in arm["values"])
     return [path for path in paths if len({json.dumps(arm["values"].get(path)) for arm in arms}) > 1]
 
 
 def _is_strength(path: str, specs: Specs) -> bool:
-    steps = steps_of(path)
+    steps = path_steps(path)
     if len(steps) != 3 or steps[0] != "regularizers":
         return False
     kinds = {value_at(spec, f"/regularizers/{steps[1]}/kind") for spec in specs.values()}

@@ -14,7 +14,7 @@ StudyStatus = Literal["queued", "running", "finished"]
 
 @dataclass(frozen=True)
 class ArmProgress:
-    """How far an arm's runs have come."""
+    """Progress of an arm's runs."""
 
     id: str
     name: str
@@ -38,27 +38,27 @@ class Study:
     looks: int
     arms: Sequence[ArmProgress]
     epoch: int
-    """Epochs recorded, of all runs together."""
+    """Epochs recorded, summed over all runs."""
     epochs: int
     created_at: float
     finished_at: float | None
 
     @property
     def folds(self) -> int | None:
-        """How many folds every arm is trained on at each seed; the request of an older study says nothing of them."""
+        """Folds that every arm is trained on at each seed; None without folds, as in the requests of older studies."""
         return self.request.get("folds")
 
     @classmethod
     def of(cls, row: Row, progress: Sequence[Row]) -> Study:
-        """The study in ``row``, of whose runs ``progress`` counts those of each arm and status."""
+        """Return the study in ``row``; ``progress`` counts its runs by arm and status."""
         arms = []
         for arm in row.arms:
             by_status = {one.status: one.runs for one in progress if one.arm == arm["id"]}
             arms.append(ArmProgress(arm["id"], arm["name"], arm["values"], sum(by_status.values()), by_status))
         ended = all(one.status in TERMINAL for one in progress)
-        same = ("id", "owner", "name", "request", "metric", "at", "baseline", "seeds", "looks", "created_at")
+        fields = ("id", "owner", "name", "request", "metric", "at", "baseline", "seeds", "looks", "created_at")
         return cls(
-            **{name: getattr(row, name) for name in same},
+            **{name: getattr(row, name) for name in fields},
             arms=arms,
             epoch=sum(one.epoch for one in progress),
             epochs=sum(one.epochs for one in progress),
@@ -67,7 +67,7 @@ class Study:
 
     @property
     def by_status(self) -> dict[Status, int]:
-        """How many runs are in each status."""
+        """Number of runs by status."""
         counts: dict[Status, int] = {}
         for arm in self.arms:
             for status, count in arm.by_status.items():
@@ -76,7 +76,7 @@ class Study:
 
     @property
     def status(self) -> StudyStatus:
-        """Finished when every run is; queued before any has started."""
+        """``finished`` once every run has ended, ``queued`` until one has started, else ``running``."""
         counts = self.by_status
         if all(status in TERMINAL for status in counts):
             return "finished"
@@ -85,7 +85,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Preview:
-    """What a study would cost; nothing is queued."""
+    """The cost of a study that has not been queued."""
 
     runs: int
     reused: int

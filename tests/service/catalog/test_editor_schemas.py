@@ -18,7 +18,7 @@ from service.catalog.presets import presets
 from service.errors import SpecRefused
 from service.runs.bodies import RunBody, run_of
 from service.studies.bodies import StudyBody
-from service.studies.expansion import arms_of
+from service.studies.expansion import expand
 from tests.conftest import body
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -130,7 +130,7 @@ RIGHT_STUDIES: list[dict[str, Any]] = [
 @pytest.mark.parametrize("study", RIGHT_STUDIES, ids=range(len(RIGHT_STUDIES)))
 def test_a_study_that_the_service_takes_follows_the_schema(study: dict[str, Any]) -> None:
     new = StudyBody.model_validate_json(json.dumps(study)).new_study()
-    assert arms_of(new.plan, run_of)
+    assert expand(new.plan, run_of)
     STUDY.validate(study)
 
 
@@ -161,4 +161,4 @@ WRONG_STUDIES: list[dict[str, Any]] = [
 def test_a_study_that_the_schema_refuses_the_service_refuses_too(study: dict[str, Any]) -> None:
     assert not STUDY.is_valid(study)
     with pytest.raises((ValueError, SpecRefused)):
-        arms_of(StudyBody.model_validate_json(json.dumps(study)).new_study().plan, run_of)
+        expand(StudyBody.model_validate_json(json.dumps(study)).new_study().plan, run_of)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from service.runs.bodies import run_of
 from service.settings import Settings
 from service.studies.bodies import StudyBody
-from service.studies.choice import Wish
+from service.studies.choice import ChoiceQuery
 from service.studies.comparison import Question
 from service.studies.service import Studies
 from service.workers.jobs import Jobs
@@ -59,15 +59,17 @@ def test_the_choice_is_what_numpy_says_of_the_runs(studies: Studies, jobs: Jobs)
     by_fold = LOSSES.mean(axis=1)
     best = int(by_fold.mean(axis=1).argmin())
     error = by_fold[best].std(ddof=1) / 2
-    chosen = studies.choose(study_id, Wish(rule="one_standard_error"))
+    chosen = studies.choose(study_id, ChoiceQuery(rule="one_standard_error"))
     assert [one.mean for one in chosen.choice.candidates] == pytest.approx(by_fold.mean(axis=1).tolist())
     assert chosen.choice.threshold == pytest.approx(by_fold.mean(axis=1).min() + error)
     within = np.flatnonzero(by_fold.mean(axis=1) <= by_fold.mean(axis=1).min() + error)
     assert within.tolist() == [1, 2], "or the rule has nothing to do here"
     spec = RunSpec.model_validate(chosen.spec, strict=False)
     assert (spec.model_dump()["regularizers"][0]["strength"], spec.epochs) == (0.01, 2)
-    assert studies.choose(study_id, Wish()).choice.chosen == f"base [regularizers.0.strength={STRENGTHS[best]:g}]"
-    last = studies.choose(study_id, Wish(at="last"))
+    assert (
+        studies.choose(study_id, ChoiceQuery()).choice.chosen == f"base [regularizers.0.strength={STRENGTHS[best]:g}]"
+    )
+    last = studies.choose(study_id, ChoiceQuery(at="last"))
     assert last.choice.candidates[0].mean == pytest.approx(by_fold[0].mean() + 0.25)
     assert last.spec["epochs"] == 3
 

@@ -178,7 +178,7 @@ def test_nothing_is_chosen_where_nothing_is_measured(client: TestClient, work: J
     train(client, work, loss, most=19)
     found = choice(client, address)
     assert (found["complete"], [arm["unfinished"] for arm in found["arms"]].count(1)) == (False, 1)
-    assert "Left out of the choice: 1 of the arms" in found["explanation"]
+    assert "Excluded from the choice: 1 arm " in found["explanation"]
     train(client, work, loss)
     found = choice(client, address)
     assert found["complete"]

@@ -12,7 +12,7 @@ from service.errors import SpecRefused
 from service.runs.bodies import run_of
 from service.runs.patches import merged
 from service.studies.bodies import StudyBody
-from service.studies.expansion import Arm, arms_of, value_at
+from service.studies.expansion import Arm, expand, value_at
 from tests.conftest import BODY
 
 BASE = {**BODY, "regularizers": [{"kind": "l2", "strength": 1e-4}]}
@@ -20,7 +20,7 @@ BASE = {**BODY, "regularizers": [{"kind": "l2", "strength": 1e-4}]}
 
 def arms(**study: Any) -> list[Arm]:
     body = StudyBody.model_validate({"base": BASE, **study})
-    return arms_of(body.new_study().plan, run_of)
+    return expand(body.new_study().plan, run_of)
 
 
 def refused(**study: Any) -> list[tuple[str, str]]:
