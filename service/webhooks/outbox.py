@@ -24,7 +24,7 @@ from service.webhooks import delivery_queries as deliveries
 from service.webhooks import payloads
 from service.webhooks import queries as webhooks
 from service.webhooks.event_types import RUN_ENDS, STUDY_END, TYPES, covers
-from service.webhooks.sending import Message, Reply
+from service.webhooks.http_post import Message, Reply
 
 LOG = logging.getLogger("fitwell.webhooks")
 SCHEDULE = (5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)

@@ -13,8 +13,8 @@ from typing import TypeVar
 from starlette.concurrency import run_in_threadpool
 
 from service.errors import Unavailable
+from service.webhooks.http_post import Post, Reply
 from service.webhooks.outbox import Due, Outbox
-from service.webhooks.sending import Post, Reply
 
 T = TypeVar("T")
 LOG = logging.getLogger("fitwell.webhooks")

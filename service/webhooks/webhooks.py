@@ -8,9 +8,9 @@ import sqlalchemy as sa
 
 from service.callers import Caller
 from service.settings import Settings
+from service.webhooks.http_post import Post
 from service.webhooks.outbox import Outbox
 from service.webhooks.sender import Sender
-from service.webhooks.sending import Post
 from service.webhooks.service import Endpoints
 from service.webhooks.targets import Targets
 

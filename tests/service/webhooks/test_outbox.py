@@ -29,8 +29,8 @@ from service.webhooks import queries as rows
 from service.webhooks.endpoint import Delivery, NewEndpoint
 from service.webhooks.errors import EndpointNotFound
 from service.webhooks.event_types import TYPES, covers
+from service.webhooks.http_post import Reply
 from service.webhooks.outbox import JITTER, SCHEDULE, Due, Outbox
-from service.webhooks.sending import Reply
 from service.webhooks.service import Endpoints
 from service.workers.jobs import Jobs
 from tests.conftest import WORKER, submit

@@ -11,9 +11,9 @@ import pytest
 import sqlalchemy as sa
 
 from service.webhooks import sender as senders
+from service.webhooks.http_post import Message, Post, Reply
 from service.webhooks.outbox import Due, Outbox
 from service.webhooks.sender import Sender
-from service.webhooks.sending import Message, Post, Reply
 from service.webhooks.service import Endpoints
 from service.webhooks.targets import Targets
 from tests.patience import scaled

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from service.webhooks import sending
-from service.webhooks.sending import BODY_BYTES, Message, Post, Reply
+from service.webhooks import http_post as sending
+from service.webhooks.http_post import BODY_BYTES, Message, Post, Reply
 from service.webhooks.targets import Targets
 from tests.patience import scaled
 from tests.receiver import certificate, receiving
