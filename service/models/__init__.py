@@ -1,1 +1,6 @@
-"""What can be done with a trained model: predict, look at it, take it away."""
+"""Trained models of runs: predictions, pictures, and downloads as weights or ONNX.
+
+- ``routes``, ``picture_routes``, ``bodies``, ``parameters``, ``schemas``, ``dependencies``: HTTP.
+- ``service``: predictions, drawings and exports, computed by the sandboxed predictor process.
+- ``weights``: the files of a run's model; ``exports``: the cache of ONNX files; ``inputs``: rows sent by clients.
+"""

@@ -1,4 +1,4 @@
-"""Models as ONNX on disk: made when they are asked for, kept while there is room. Any of them can be made again."""
+"""A cache of models as ONNX files: exported on request, evicted when space runs out, and reproducible."""
 
 from __future__ import annotations
 
@@ -9,60 +9,60 @@ from importlib.metadata import version
 from io import BufferedReader
 from pathlib import Path
 
-from service.models.weights import Kept
+from service.models.weights import ModelWeights
 from worker.digests import Digests, NotAsRecorded
 from worker.spec.run import RunSpec
 
 LOG = logging.getLogger("fitwell.service")
 
 
-def metadata_of(kept: Kept) -> dict[str, str]:
-    """What the file says of itself."""
+def metadata_of(weights: ModelWeights) -> dict[str, str]:
+    """Return the metadata stored in the ONNX file."""
     return {
         "fitwell": version("fitwell"),
-        "run_id": kept.run_id,
-        "at": kept.at,
-        "epoch": str(kept.file.epoch),
-        "spec": json.dumps(kept.spec, sort_keys=True, ensure_ascii=False),
-        "spec_hash": kept.spec_hash,
-        "weights_sha256": kept.file.sha256,
-        "classes": json.dumps(RunSpec.of(kept.spec).dataset.classes, ensure_ascii=False),
+        "run_id": weights.run_id,
+        "at": weights.at,
+        "epoch": str(weights.file.epoch),
+        "spec": json.dumps(weights.spec, sort_keys=True, ensure_ascii=False),
+        "spec_hash": weights.spec_hash,
+        "weights_sha256": weights.file.sha256,
+        "classes": json.dumps(RunSpec.of(weights.spec).dataset.classes, ensure_ascii=False),
     }
 
 
 class Exports:
-    """The files in a directory, the oldest of which go when they are more than ``most_bytes``."""
+    """The ONNX files in a directory; the oldest are deleted beyond ``max_bytes`` in total."""
 
-    def __init__(self, directory: Path, most_bytes: int) -> None:
+    def __init__(self, directory: Path, max_bytes: int) -> None:
         self._directory = directory
-        self._most_bytes = most_bytes
-        self._written: dict[str, str] = {}
+        self._max_bytes = max_bytes
+        self._sha256: dict[str, str] = {}
         self._digests = Digests()
 
-    def target(self, kept: Kept) -> Path:
-        """Where this model belongs; whatever its bytes depend on is in the name."""
-        about = json.dumps([metadata_of(kept), version("onnx")], sort_keys=True)
+    def target(self, weights: ModelWeights) -> Path:
+        """Return the path of this model's file, named by a hash of everything that its bytes depend on."""
+        content = json.dumps([metadata_of(weights), version("onnx")], sort_keys=True)
         self._directory.mkdir(parents=True, exist_ok=True)
-        return self._directory / f"{hashlib.sha256(about.encode()).hexdigest()}.onnx"
+        return self._directory / f"{hashlib.sha256(content.encode()).hexdigest()}.onnx"
 
-    def opened(self, path: Path) -> tuple[BufferedReader, str] | None:
-        """A file that was written here, and its digest; None where it has to be written anew."""
-        sha256 = self._written.get(path.name)
+    def open(self, path: Path) -> tuple[BufferedReader, str] | None:
+        """Open a cached file, and return it with its digest; None if it must be exported again."""
+        sha256 = self._sha256.get(path.name)
         if sha256 is None:
             return None
         try:
             return self._digests.opened(path, sha256), sha256
         except NotAsRecorded as error:
-            LOG.info("%s %s and is made again", path, error)
+            LOG.info("%s %s; exporting it again", path, error)
             return None
 
-    def written(self, path: Path, sha256: str) -> None:
-        """A file is there now; older ones may have to go."""
-        self._written[path.name] = sha256
+    def add(self, path: Path, sha256: str) -> None:
+        """Register a new file, and delete the oldest ones beyond the size limit."""
+        self._sha256[path.name] = sha256
         files = [(one.stat().st_mtime, one.stat().st_size, one) for one in self._directory.iterdir() if one != path]
-        room = self._most_bytes - path.stat().st_size
+        room = self._max_bytes - path.stat().st_size
         for _, size, one in sorted(files, reverse=True):
             room -= size
             if room < 0:
                 one.unlink(missing_ok=True)
-                self._written.pop(one.name, None)
+                self._sha256.pop(one.name, None)

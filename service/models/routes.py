@@ -29,15 +29,15 @@ from service.models.dependencies import ModelsDep
 from service.models.errors import FileLost
 from service.models.parameters import ModelParams
 from service.models.schemas import PredictBody, PredictionsView
-from service.models.service import Asked
-from service.models.weights import Kept
+from service.models.service import RequestedRows
+from service.models.weights import ModelWeights
 from service.runs.errors import NotMeasured, RunNotFound
 
 router = APIRouter(prefix="/v1/runs", tags=["models"], route_class=Route)
 FILE_REFUSALS = (RunNotFound, NotMeasured, FileLost, PreconditionFailed, RangeRefused, SpecRefused, Unavailable)
 
 
-def _file_name(model: Kept, suffix: str) -> str:
+def _file_name(model: ModelWeights, suffix: str) -> str:
     return f"{model.run_id}-{model.at}-epoch{model.file.epoch:06d}.{suffix}"
 
 
@@ -94,7 +94,7 @@ async def predict(
 ) -> Response:
     """Predict rows: the probability of every class, and the most probable one."""
 
-    def rows() -> Asked:  # called once there is memory for it: parsed JSON is fifty times as large as its text
+    def rows() -> RequestedRows:  # called once there is memory for it: parsed JSON is fifty times as large as its text
         parsed = body.parse()
         return parsed.inputs, parsed.selection(settings.max_predict_rows)
 

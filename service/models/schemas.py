@@ -77,9 +77,9 @@ class PredictionsView(BaseModel):
     def of(cls, predictions: Predictions) -> PredictionsView:
         """Return the view of predictions."""
         return cls.model_construct(
-            run_id=predictions.kept.run_id,
-            at=predictions.kept.at,
-            epoch=predictions.kept.file.epoch,
+            run_id=predictions.weights.run_id,
+            at=predictions.weights.at,
+            epoch=predictions.weights.file.epoch,
             split=None if predictions.chosen is None else predictions.chosen.split,
             indices=None if predictions.chosen is None else list(predictions.chosen.indices),
             class_names=list(predictions.classes),

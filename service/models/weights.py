@@ -1,4 +1,4 @@
-"""Which file holds a run's model, as the database has it, and the file itself."""
+"""The weights of runs' models: which file the database records, and the file itself."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from worker.spec.run import RunSpec
 
 At = Literal["best", "last"]
 REPLACED_SECONDS = 5.0
-"""Better weights may replace a file between the look into the database and the look at the disk, again and again."""
+"""Time for which reads are retried if better weights keep replacing the file between query and read."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
-    """A run's model as it was after some epoch."""
+class ModelWeights:
+    """The recorded weights of a run's best or last epoch."""
 
     run_id: str
     name: str | None
@@ -41,92 +41,95 @@ class Kept:
 
     @property
     def title(self) -> str:
-        """What people call it."""
+        """The run's name, or its id."""
         return self.name or self.run_id
 
-    def told(self) -> str:
-        """What to say when its file is lost."""
+    @property
+    def advice_if_lost(self) -> str:
+        """The end of the message that reports a lost file."""
         return (
-            f"the weights of {self.run_id} (of its {self.at} epoch, {self.file.epoch}). Where workers run on other "
-            "machines they need a shared data directory, or FITWELL_STORAGE_URL. POST the run's spec with ?reuse=false "
-            "to train it anew."
+            f"the weights of {self.run_id} ({self.at} epoch, {self.file.epoch}). Workers on other machines need a "
+            "shared data directory or FITWELL_STORAGE_URL. To train the model again, POST the run's spec with "
+            "?reuse=false."
         )
 
 
-class KeptModels(ScopedRuns):
-    """The models of runs in one database, as far as the caller may see them."""
+class StoredModels(ScopedRuns):
+    """The weights of the runs that the caller may see."""
 
     def __init__(self, engine: sa.Engine, settings: Settings) -> None:
         super().__init__(engine, settings)
         self._digests = Digests()
         self._files = settings.checkpoint_files
 
-    def find(self, run_id: str, at: At) -> Kept:
-        """The model of a run's best or last epoch, by name only.
+    def find(self, run_id: str, at: At) -> ModelWeights:
+        """Return the recorded weights of a run's best or last epoch, without opening the file.
 
         Raises:
-            RunNotFound: there is no run of this id.
-            NotMeasured: no such weights are recorded.
+            RunNotFound: No run has this id.
+            NotMeasured: The run has no weights of this epoch.
         """
         with reading(self._engine) as connection:
             row = self._row(connection, run_id)
-            known = {file.at: file for file in files.weights_of(connection, row.reused_from or row.id)}
-        if at not in known:
+            recorded = {file.at: file for file in files.weights_of(connection, row.reused_from or row.id)}
+        if at not in recorded:
             raise NotMeasured(
-                f"{run_id} is {row.status!r} and has no weights of its {at} epoch: {_when(at, set(known))}."
+                f"{run_id} is {row.status!r} and has no weights of its {at} epoch: {_availability(at, set(recorded))}."
             )
-        same = {"name": row.name, "spec": row.spec, "spec_hash": row.spec_hash}
-        return Kept(run_id=row.id, at=at, file=known[at], **same)
+        common = {"name": row.name, "spec": row.spec, "spec_hash": row.spec_hash}
+        return ModelWeights(run_id=row.id, at=at, file=recorded[at], **common)
 
-    def weights(self, run_id: str, at: At) -> tuple[Kept, BufferedReader]:
-        """The same, and its file.
+    def weights(self, run_id: str, at: At) -> tuple[ModelWeights, BufferedReader]:
+        """Return the recorded weights, and their file.
 
         Raises:
-            RunNotFound, NotMeasured: as above.
-            FileLost: the file is missing, or is not what was written.
-            Unavailable: it was replaced whenever it was to be read.
-            StorageUnavailable: it is not here, and where it may be is out of reach.
+            RunNotFound: No run has this id.
+            NotMeasured: The run has no weights of this epoch.
+            FileLost: The file is missing or altered.
+            Unavailable: The file was replaced during every attempt to read it.
+            StorageUnavailable: The file is not on this machine, and the storage cannot be reached.
         """
         until = time.monotonic() + REPLACED_SECONDS
         while True:
-            kept = self.find(run_id, at)
+            weights = self.find(run_id, at)
             try:
-                self._files.fetch(kept.file.path, kept.file.sha256)
-                return kept, self._digests.opened(self._files.home / kept.file.path, kept.file.sha256)
+                self._files.fetch(weights.file.path, weights.file.sha256)
+                return weights, self._digests.opened(self._files.home / weights.file.path, weights.file.sha256)
             except NotAsRecorded as error:
-                if self.find(run_id, at).file == kept.file:
-                    raise FileLost(f"The file {error}: {kept.told()}") from error
+                if self.find(run_id, at).file == weights.file:
+                    raise FileLost(f"The file {error}: {weights.advice_if_lost}") from error
                 if time.monotonic() > until:
-                    raise replaced(kept) from error
+                    raise replaced_too_often(weights) from error
 
-    def _bring(self, kept: Kept) -> None:
-        """See that the limited process, which knows no network, will find the weights, and rows that were uploaded.
+    def _fetch_files(self, weights: ModelWeights) -> None:
+        """Fetch the weights and an uploaded dataset for the predictor process, which has no network access.
 
         Raises:
-            StorageUnavailable: they are not here, and where they may be is out of reach.
+            StorageUnavailable: The files are not on this machine, and the storage cannot be reached.
         """
-        self._files.fetch(kept.file.path, kept.file.sha256)
-        stored = stored_as(RunSpec.of(kept.spec).dataset)
+        self._files.fetch(weights.file.path, weights.file.sha256)
+        stored = stored_as(RunSpec.of(weights.spec).dataset)
         if stored is not None:
             self._settings.upload_files.fetch(*stored)
 
-    def _model_file(self, kept: Kept) -> ModelFile:
-        """What the limited process is told of it."""
-        path = str(self._files.home / kept.file.path)
-        return ModelFile(spec=dict(kept.spec), spec_hash=kept.spec_hash, path=path, sha256=kept.file.sha256)
+    def _model_file(self, weights: ModelWeights) -> ModelFile:
+        """Return the weights as the predictor process receives them."""
+        path = str(self._files.home / weights.file.path)
+        return ModelFile(spec=dict(weights.spec), spec_hash=weights.spec_hash, path=path, sha256=weights.file.sha256)
 
 
-def replaced(kept: Kept) -> Unavailable:
-    """What to say where a file is never the same for long enough."""
+def replaced_too_often(weights: ModelWeights) -> Unavailable:
+    """Return the error for a file that is replaced during every read."""
     return Unavailable(
-        f"The weights of {kept.run_id} are replaced faster than they can be read. Try again, or at=last when it ended.",
+        f"The weights of {weights.run_id} are replaced faster than they can be read. Try again, or use at=last once "
+        "the run has ended.",
         headers={"retry-after": "1"},
     )
 
 
-def _when(at: At, known: Collection[str]) -> str:
-    """When a run has such weights, and what could be asked for meanwhile."""
+def _availability(at: At, recorded: Collection[str]) -> str:
+    """Return when a run has such weights, and which others it has now."""
     if at == "last":
-        return "a run has them when it has ended" + ("; at=best works already" if "best" in known else "")
-    when = "a run whose loss is measured on held-out data has them as soon as they are first saved"
-    return when + ("; at=last works" if "last" in known else "")
+        return "they are saved when the run ends" + ("; at=best is available now" if "best" in recorded else "")
+    when = "they are first saved during training, by runs whose loss is measured on held-out data"
+    return when + ("; at=last is available" if "last" in recorded else "")

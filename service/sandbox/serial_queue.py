@@ -1,4 +1,4 @@
-"""One after the other: a turn that is waited for, but not for long, and not in a long queue."""
+"""A queue that admits one request at a time, with limits on its length and on the wait."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from collections.abc import AsyncIterator
 
 from service.errors import Unavailable
 
-MOST_WAITING = 32
-"""Requests that wait for their turn, at most; each holds its body in memory."""
-SOON = {"retry-after": "1"}
+MAX_WAITING = 32
+"""Waiting requests at most; each holds its body in memory."""
+RETRY_SOON = {"retry-after": "1"}
 
 
-class Turns:
-    """Turns of whatever can be done for one request at a time; none is waited for longer than ``seconds``."""
+class SerialQueue:
+    """Admits one request at a time; requests wait up to ``seconds``."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._waiting = 0
 
     @contextlib.asynccontextmanager
-    async def own(self) -> AsyncIterator[None]:
-        """Wait until it is free.
+    async def slot(self) -> AsyncIterator[None]:
+        """Wait until no other request is admitted.
 
         Raises:
-            Unavailable: too many others wait, or it took too long.
+            Unavailable: Too many requests are waiting, or the wait took too long.
         """
-        others = Unavailable("Other predictions and pictures are before this one. Try again.", headers=SOON)
-        if self._waiting >= MOST_WAITING:
-            raise others
+        busy = Unavailable("Too many predictions and pictures are in progress. Try again.", headers=RETRY_SOON)
+        if self._waiting >= MAX_WAITING:
+            raise busy
         self._waiting += 1
         try:
-            await asyncio.wait_for(self._turn.acquire(), self._seconds)
+            await asyncio.wait_for(self._lock.acquire(), self._seconds)
         except TimeoutError as error:
-            raise others from error
+            raise busy from error
         finally:
             self._waiting -= 1
         try:
             yield
         finally:
-            self._turn.release()
+            self._lock.release()

@@ -96,7 +96,7 @@ def test_fetched_files_are_the_model(served: Serving, tmp_path: Path) -> None:
 
 def test_errors_name_the_wrong_row_and_the_missing_model(served: Serving) -> None:
     run = served.client.runs.create(seed=2, **LONG)
-    with pytest.raises(fitwell.NotFound, match="when it has ended"):
+    with pytest.raises(fitwell.NotFound, match="when the run ends"):
         run.predict([[0] * 64], at="last")
     eventually(lambda: _predicts(run))
     with pytest.raises(fitwell.BadRequest) as refused:

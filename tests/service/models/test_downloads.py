@@ -16,7 +16,7 @@ import pytest
 
 from service.errors import RangeRefused
 from service.http.downloads import range_of
-from service.models.weights import Kept, KeptModels
+from service.models.weights import ModelWeights, StoredModels
 from service.settings import Settings
 from tests.service.models.serving import DIGITS, ROW, At, Service, serving, weights
 
@@ -188,13 +188,13 @@ def test_weights_that_are_replaced_constantly_are_not_reported_as_lost(
 ) -> None:
     claim = service.begin(seed=71)
     service.keep(claim, "best")
-    find, removed = KeptModels.find, itertools.count()
+    find, missing = StoredModels.find, itertools.count()
 
-    def elsewhere(self: KeptModels, run_id: str, at: At) -> Kept:
-        stored = find(self, run_id, at)
-        return dataclasses.replace(stored, file=dataclasses.replace(stored.file, path=f"gone_{next(removed)}"))
+    def elsewhere(self: StoredModels, run_id: str, at: At) -> ModelWeights:
+        weights = find(self, run_id, at)
+        return dataclasses.replace(weights, file=dataclasses.replace(weights.file, path=f"missing_{next(missing)}"))
 
-    monkeypatch.setattr(KeptModels, "find", elsewhere)
+    monkeypatch.setattr(StoredModels, "find", elsewhere)
     monkeypatch.setattr("service.models.weights.REPLACED_SECONDS", 0.0)
     monkeypatch.setattr("service.models.service.REPLACED_SECONDS", 0.0)
     for answer in (

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from service.models.inputs import MOST_ERRORS
+from service.models.inputs import MAX_ERRORS
 from tests.conftest import body
 from tests.service.models.serving import ROW, Service
 
@@ -79,7 +79,7 @@ def test_an_invalid_selection_of_rows_is_refused(service: Service, run_id: str, 
 
 def test_only_the_first_invalid_rows_are_listed(service: Service, run_id: str) -> None:
     answer = service.predict(run_id, {"inputs": ["x"] * 5000})
-    assert len(answer.json()["errors"]) == MOST_ERRORS
+    assert len(answer.json()["errors"]) == MAX_ERRORS
 
 
 def test_deep_large_and_malformed_bodies_are_refused(service: Service, run_id: str) -> None:

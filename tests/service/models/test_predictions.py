@@ -72,11 +72,11 @@ def test_a_run_that_trains_predicts_with_its_best_weights_so_far(service: Servic
     claim = service.begin(seed=50)
     early = service.predict(claim.run_id, {"inputs": [ROW]})
     assert (early.status_code, early.json()["code"]) == (404, "not_measured")
-    assert "as soon as they are first saved" in early.json()["detail"]
+    assert "first saved during training" in early.json()["detail"]
     service.keep(claim, "best", epoch=1)
     assert service.predict(claim.run_id, {"inputs": [ROW]}).json()["epoch"] == 1
     late = service.predict(claim.run_id, {"inputs": [ROW]}, at="last")
-    assert (late.status_code, "at=best works already" in late.json()["detail"]) == (404, True)
+    assert (late.status_code, "at=best is available now" in late.json()["detail"]) == (404, True)
     service.work.release([claim], barren=False)
     service.client.post(f"/v1/runs/{claim.run_id}/cancel")
 

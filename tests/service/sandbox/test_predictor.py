@@ -18,8 +18,8 @@ from safetensors.numpy import save
 
 from service.errors import TookTooLong, Unavailable
 from service.sandbox.predicting.messages import Answer, Chosen, DrawCurve, ModelFile, Predict, Refused
-from service.sandbox.predictor import Limited
-from service.sandbox.serial_queue import MOST_WAITING
+from service.sandbox.predictor import Predictor
+from service.sandbox.serial_queue import MAX_WAITING
 from tests.conftest import spec as spec_of
 from tests.patience import eventually
 from worker.spec.datasets.digits import Digits
@@ -44,8 +44,8 @@ def predict(model: ModelFile) -> Predict:
 
 
 @asynccontextmanager
-async def limited(home: Path, *, memory: int = MEMORY, seconds: float = 20.0) -> AsyncIterator[Limited]:
-    one = Limited(datasets=home, cache=home / "cache", memory=memory, seconds=seconds)
+async def limited(home: Path, *, memory: int = MEMORY, seconds: float = 20.0) -> AsyncIterator[Predictor]:
+    one = Predictor(datasets=home, cache=home / "cache", memory=memory, seconds=seconds)
     try:
         yield one
     finally:
@@ -60,22 +60,22 @@ def test_it_answers_and_stays_for_the_next_order(tmp_path: Path) -> None:
     async def test() -> None:
         async with limited(tmp_path) as one:
             order = predict(model_file(tmp_path))
-            reply, content = await one.ask(order)
+            reply, content = await one.call(order)
             pid = one.pid
             assert reply == Answer(labels=tuple(Digits.load(tmp_path).test_y[:2].tolist()))
             assert np.frombuffer(content, "f4").reshape(2, 10) == pytest.approx(0.1)
-            await one.ask(order)
+            await one.call(order)
             assert one.pid == pid
 
     run(test)
 
 
-async def interrupted(one: Limited, order: Predict, number: signal.Signals) -> tuple[Answer | Refused, bytes]:
+async def interrupted(one: Predictor, order: Predict, number: signal.Signals) -> tuple[Answer | Refused, bytes]:
     """What comes of an order in the middle of which the process gets a signal."""
-    await one.ask(order)
+    await one.call(order)
     assert one.pid is not None
     os.kill(one.pid, signal.SIGSTOP)  # so that it is surely in the middle of it
-    asking = asyncio.create_task(one.ask(order))
+    asking = asyncio.create_task(one.call(order))
     await asyncio.sleep(0.1)
     os.kill(one.pid, number)
     os.kill(one.pid, signal.SIGCONT)
@@ -90,7 +90,7 @@ def test_it_is_replaced_when_it_is_killed_in_the_middle_of_an_order(tmp_path: Pa
             with pytest.raises(Unavailable, match="SIGKILL") as refused:
                 await interrupted(one, order, signal.SIGKILL)
             assert refused.value.headers["retry-after"]
-            assert isinstance((await one.ask(order))[0], Answer)
+            assert isinstance((await one.call(order))[0], Answer)
 
     run(test)
 
@@ -103,7 +103,7 @@ def test_a_crash_of_native_code_is_taken_for_a_want_of_memory(tmp_path: Path) ->
             reply, _ = await interrupted(one, order, signal.SIGSEGV)
             assert isinstance(reply, Refused)
             assert reply.reason == "too_large"
-            assert isinstance((await one.ask(order))[0], Answer)
+            assert isinstance((await one.call(order))[0], Answer)
 
     run(test)
 
@@ -113,14 +113,14 @@ def test_it_is_replaced_when_it_hangs_and_no_answer_is_taken_for_anothers(tmp_pa
     async def test() -> None:
         async with limited(tmp_path, seconds=3) as one:
             order = predict(model_file(tmp_path))
-            await one.ask(order)
+            await one.call(order)
             assert one.pid is not None
             hanging = psutil.Process(one.pid)
             hanging.suspend()
             with pytest.raises(TookTooLong, match="3 s"):
-                await one.ask(order)
+                await one.call(order)
             assert not hanging.is_running()
-            reply, _ = await one.ask(predict(model_file(tmp_path, model={"kind": "linear"})))
+            reply, _ = await one.call(predict(model_file(tmp_path, model={"kind": "linear"})))
             assert isinstance(reply, Answer)
 
     run(test)
@@ -131,18 +131,18 @@ def test_who_waits_too_long_or_behind_too_many_is_sent_away(tmp_path: Path) -> N
     async def test() -> None:
         async with limited(tmp_path, seconds=4) as one:
             order = predict(model_file(tmp_path))
-            await one.ask(order)
+            await one.call(order)
             assert one.pid is not None
             os.kill(one.pid, signal.SIGSTOP)
-            asking = [asyncio.create_task(one.ask(order))]
+            asking = [asyncio.create_task(one.call(order))]
             await asyncio.sleep(0.2)
-            asking += [asyncio.create_task(one.ask(order)) for _ in range(MOST_WAITING + 1)]
+            asking += [asyncio.create_task(one.call(order)) for _ in range(MAX_WAITING + 1)]
             await asyncio.sleep(0.2)
             assert [task.done() for task in asking].count(True) == 1, "one is in, so many wait, one is sent away"
             said = await asyncio.gather(*asking, return_exceptions=True)
             assert [type(one) for one in said].count(TookTooLong) == 1
             assert {type(one) for one in said} <= {TookTooLong, Unavailable, tuple}
-            assert isinstance((await one.ask(order))[0], Answer)
+            assert isinstance((await one.call(order))[0], Answer)
 
     run(test)
 
@@ -156,14 +156,14 @@ def test_a_model_that_needs_more_memory_than_allowed_is_refused_and_nothing_else
             tmp_path, model={"kind": "cnn", "channels": [4096, 4096], "kernel_size": 1, "pooling": "none"}
         )
         async with limited(tmp_path, memory=2**29, seconds=60) as one:
-            assert isinstance((await one.ask(predict(small)))[0], Answer)
+            assert isinstance((await one.call(predict(small)))[0], Answer)
             for model in (large, wide):
-                reply, _ = await one.ask(predict(model))
+                reply, _ = await one.call(predict(model))
                 assert isinstance(reply, Refused)
                 assert (reply.reason, "FITWELL_PREDICT_MEMORY_BYTES" in reply.message) == ("too_large", True)
-                assert isinstance((await one.ask(predict(small)))[0], Answer)
+                assert isinstance((await one.call(predict(small)))[0], Answer)
         async with limited(tmp_path, memory=3 * 2**30, seconds=60) as one:
-            assert isinstance((await one.ask(predict(large)))[0], Answer), "it is the memory, not the model"
+            assert isinstance((await one.call(predict(large)))[0], Answer), "it is the memory, not the model"
 
     run(test)
 
@@ -174,7 +174,7 @@ def test_many_rows_go_through_a_wide_model_a_few_at_a_time(tmp_path: Path) -> No
         model = model_file(tmp_path, model={"kind": "cnn", "channels": [4096], "pooling": "none"})
         async with limited(tmp_path, memory=2**29, seconds=60) as one:
             order = Predict(model=model, chosen=Chosen(split="test", indices=tuple(range(300))))
-            reply, content = await one.ask(order)
+            reply, content = await one.call(order)
             assert isinstance(reply, Answer), reply
             assert len(content) == 300 * 10 * 4
 
@@ -184,7 +184,7 @@ def test_many_rows_go_through_a_wide_model_a_few_at_a_time(tmp_path: Path) -> No
 def test_its_processor_time_ends_even_where_nobody_watches(tmp_path: Path) -> None:
     async def test() -> None:
         async with limited(tmp_path, seconds=5) as one:
-            await one.ask(predict(model_file(tmp_path)))
+            await one.call(predict(model_file(tmp_path)))
             assert one.pid is not None
             soft, _ = psutil.Process(one.pid).rlimit(psutil.RLIMIT_CPU)
             used = sum(psutil.Process(one.pid).cpu_times()[:2])
@@ -197,7 +197,7 @@ def test_its_processor_time_ends_even_where_nobody_watches(tmp_path: Path) -> No
 def test_it_ends_with_its_input(tmp_path: Path) -> None:
     async def test() -> None:
         async with limited(tmp_path) as one:
-            await one.ask(predict(model_file(tmp_path)))
+            await one.call(predict(model_file(tmp_path)))
             assert one.pid is not None
             assert one._process is not None
             assert one._process.stdin is not None
@@ -213,7 +213,7 @@ def test_it_gets_none_of_the_services_secrets(tmp_path: Path, monkeypatch: pytes
 
     async def test() -> None:
         async with limited(tmp_path) as one:
-            await one.ask(predict(model_file(tmp_path)))
+            await one.call(predict(model_file(tmp_path)))
             environment = psutil.Process(one.pid).environ()
             assert not [name for name in environment if name.startswith("FITWELL")]
             assert environment["MPLCONFIGDIR"] == str(tmp_path / "cache/matplotlib")
@@ -229,9 +229,9 @@ def test_a_bug_in_it_is_no_refusal(tmp_path: Path) -> None:
                 title="", epochs=(1, 2), series={"train.loss": (1.0,)}, best=None, form="png", width=400, height=300,
                 log=False, theme="light",
             )  # fmt: skip
-            with pytest.raises(RuntimeError, match="ended with 1"):
-                await one.ask(short)
-            assert isinstance((await one.ask(predict(model_file(tmp_path))))[0], Answer)
+            with pytest.raises(RuntimeError, match="exited with code 1"):
+                await one.call(short)
+            assert isinstance((await one.call(predict(model_file(tmp_path))))[0], Answer)
 
     run(test)
 
@@ -242,11 +242,11 @@ def test_a_file_that_was_altered_is_never_used(tmp_path: Path) -> None:
             model = model_file(tmp_path)
             path = Path(model.path)
             path.write_bytes(path.read_bytes()[:-1] + b"\1")
-            reply, _ = await one.ask(predict(model))
+            reply, _ = await one.call(predict(model))
             assert isinstance(reply, Refused)
             assert reply.reason == "file_altered"
             path.unlink()
-            reply, _ = await one.ask(predict(model))
+            reply, _ = await one.call(predict(model))
             assert isinstance(reply, Refused)
             assert reply.reason == "file_altered"
 
