@@ -45,7 +45,7 @@ def secret(engine: sa.Engine) -> str:
         return found
 
 
-def test_what_failed_comes_again_with_the_same_id_and_a_fresh_signature(
+def test_failed_delivery_is_retried_with_the_same_id_and_a_fresh_signature(
     engine: sa.Engine, endpoints: Endpoints, make: Make, end: End
 ) -> None:
     outbox = Outbox(engine, schedule=SOON)
@@ -62,7 +62,7 @@ def test_what_failed_comes_again_with_the_same_id_and_a_fresh_signature(
 
 
 @pytest.mark.slow
-def test_targets_that_are_dead_slow_nobody_else(engine: sa.Engine, endpoints: Endpoints, make: Make, end: End) -> None:
+def test_dead_targets_do_not_delay_the_others(engine: sa.Engine, endpoints: Endpoints, make: Make, end: End) -> None:
     def hang(_: http.server.BaseHTTPRequestHandler) -> None:
         time.sleep(2)
 
@@ -78,7 +78,7 @@ def test_targets_that_are_dead_slow_nobody_else(engine: sa.Engine, endpoints: En
     assert len(dead.came) <= 15 * (4 + 2)  # four at once until the first has failed, then one at a time
 
 
-def test_an_attempt_under_way_may_end_when_the_service_does(
+def test_attempt_in_progress_finishes_at_shutdown(
     engine: sa.Engine, endpoints: Endpoints, make: Make, end: End
 ) -> None:
     def slow(request: http.server.BaseHTTPRequestHandler) -> None:
@@ -94,7 +94,7 @@ def test_an_attempt_under_way_may_end_when_the_service_does(
     assert (one.status, len(one.attempts), len(there.came)) == ("succeeded", 1, 1)
 
 
-def test_an_attempt_that_does_not_end_is_given_back_and_sent_by_whoever_is_next(
+def test_unfinished_attempt_is_released_at_shutdown_and_sent_by_the_next_sender(
     engine: sa.Engine, endpoints: Endpoints, make: Make, end: End, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(senders, "GRACE_SECONDS", 0.1)
@@ -113,7 +113,7 @@ def test_an_attempt_that_does_not_end_is_given_back_and_sent_by_whoever_is_next(
     assert [one.number for one in log(endpoints, endpoint_id)[0].attempts] == [1]
 
 
-def test_a_database_that_is_away_for_a_while_ends_nothing(
+def test_sender_survives_an_unavailable_database(
     engine: sa.Engine, endpoints: Endpoints, make: Make, end: End, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Away(Outbox):
