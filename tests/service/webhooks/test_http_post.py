@@ -36,7 +36,7 @@ def post(url: str, *, resolve: Any = None, allow_private: bool = True, **how: An
     return asyncio.run(Post(targets, **how)(message(url)))
 
 
-def test_a_message_is_signed_as_the_library_verifies_it() -> None:
+def test_signature_is_verified_by_the_standard_webhooks_library() -> None:
     with receiving() as there:
         reply = post(f"http://localhost:{there.port}/hook?a=b%20c")
         (came,) = there.came
@@ -51,7 +51,7 @@ def test_a_message_is_signed_as_the_library_verifies_it() -> None:
         Webhook(SECRET).verify(came.body + b" ", came.headers)
 
 
-def test_while_a_secret_is_changed_both_verify() -> None:
+def test_both_secrets_verify_during_a_rotation() -> None:
     with receiving() as there:
         asyncio.run(Post(Targets(allow_private=True))(message(there.url, SECRET, OTHER)))
         (came,) = there.came
@@ -59,20 +59,20 @@ def test_while_a_secret_is_changed_both_verify() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 202, 299])
-def test_any_success_is_one(status: int) -> None:
+def test_every_2xx_status_is_accepted(status: int) -> None:
     with receiving(status) as there:
         assert post(there.url).accepted
 
 
 @pytest.mark.parametrize("status", [400, 404, 410, 429, 500, 503])
-def test_any_other_answer_is_none(status: int) -> None:
+def test_every_other_status_is_a_failure(status: int) -> None:
     with receiving(status) as there:
         reply = post(there.url)
     assert (reply.accepted, reply.status_code, reply.unsubscribed) == (False, status, status == 410)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed(status: int) -> None:
+def test_redirects_are_not_followed(status: int) -> None:
     with receiving() as elsewhere:
 
         def redirect(request: http.server.BaseHTTPRequestHandler) -> None:
@@ -87,7 +87,7 @@ def test_a_redirect_is_not_followed(status: int) -> None:
     assert "Redirects are not followed" in (reply.error or "")
 
 
-def test_a_target_that_does_not_answer_is_left_after_the_time_it_has() -> None:
+def test_silent_target_times_out() -> None:
     def never(request: http.server.BaseHTTPRequestHandler) -> None:
         time.sleep(3)
 
@@ -97,7 +97,7 @@ def test_a_target_that_does_not_answer_is_left_after_the_time_it_has() -> None:
     assert 0.3 <= reply.seconds < scaled(1)
 
 
-def test_a_target_that_answers_byte_by_byte_has_no_more_time() -> None:
+def test_trickling_response_head_times_out() -> None:
     def dribble(request: http.server.BaseHTTPRequestHandler) -> None:
         for _ in range(100):
             request.wfile.write(b"H")
@@ -109,7 +109,7 @@ def test_a_target_that_answers_byte_by_byte_has_no_more_time() -> None:
     assert (reply.accepted, reply.seconds < scaled(1)) == (False, True)
 
 
-def test_a_body_that_never_ends_leaves_the_answer_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_body_does_not_change_the_status(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sending, "BODY_SECONDS", 0.3)
 
     def dribble(request: http.server.BaseHTTPRequestHandler) -> None:
@@ -125,7 +125,7 @@ def test_a_body_that_never_ends_leaves_the_answer_what_it_is(monkeypatch: pytest
     assert (reply.accepted, reply.error, reply.seconds < scaled(1)) == (True, None, True)
 
 
-def test_of_a_huge_body_only_the_beginning_is_read() -> None:
+def test_only_the_beginning_of_a_huge_body_is_read() -> None:
     sent = [0]
 
     def flood(request: http.server.BaseHTTPRequestHandler) -> None:
@@ -143,7 +143,7 @@ def test_of_a_huge_body_only_the_beginning_is_read() -> None:
     assert BODY_BYTES < 2**16
 
 
-def test_a_compressed_bomb_is_never_unpacked() -> None:
+def test_compressed_body_is_never_unpacked() -> None:
     import gzip
 
     bomb = gzip.compress(b"\0" * 10**8)
@@ -171,7 +171,7 @@ GARBAGE = [
 
 
 @pytest.mark.parametrize("said", GARBAGE, ids=range(len(GARBAGE)))
-def test_whatever_a_target_says_is_a_failure_and_no_bug(said: bytes) -> None:
+def test_malformed_response_is_a_failed_attempt(said: bytes) -> None:
     def speak(request: http.server.BaseHTTPRequestHandler) -> None:
         request.wfile.write(said)
 
@@ -181,7 +181,7 @@ def test_whatever_a_target_says_is_a_failure_and_no_bug(said: bytes) -> None:
     assert len(reply.error or "") <= 500
 
 
-def test_whatever_a_target_says_can_be_stored_and_shown() -> None:
+def test_any_response_text_can_be_stored() -> None:
     def speak(request: http.server.BaseHTTPRequestHandler) -> None:
         request.send_response(500)
         request.end_headers()
@@ -194,20 +194,20 @@ def test_whatever_a_target_says_can_be_stored_and_shown() -> None:
     assert "\x00" not in reply.response
 
 
-def test_a_port_where_nobody_listens_is_a_failure_in_words() -> None:
+def test_refused_connection_is_a_failure_with_a_reason() -> None:
     with receiving() as there:
         pass
     assert "ConnectError" in (post(there.url).error or "")
 
 
-def test_the_next_address_of_a_name_is_tried_where_the_first_takes_no_connection() -> None:
+def test_next_address_is_tried_if_the_first_refuses_the_connection() -> None:
     resolve, asked = answering(("127.0.0.9", "127.0.0.1"))
     with receiving() as there:
         reply = post(f"http://two.example:{there.port}/", resolve=resolve)
     assert (reply.accepted, asked) == (True, ["two.example"])
 
 
-def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_of_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     with receiving() as proxy, receiving() as there:
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
@@ -215,7 +215,7 @@ def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.MonkeyPatc
     assert proxy.connections == []
 
 
-def test_a_name_that_changes_its_answer_between_check_and_connection_changes_nothing(
+def test_connection_goes_to_the_checked_address_despite_dns_rebinding(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What was checked is what is connected to: the name is asked for once, and never again for the connection."""
@@ -236,7 +236,7 @@ def test_a_name_that_changes_its_answer_between_check_and_connection_changes_not
     assert checked.came[0].headers["host"] == f"rebinding.example:{checked.port}"
 
 
-def test_a_name_that_is_public_when_checked_and_private_a_moment_later_never_reaches_the_private_one() -> None:
+def test_name_that_turns_private_after_the_check_never_reaches_the_private_address() -> None:
     with receiving() as inside:
         for answers in ([("8.8.8.8",), ("127.0.0.1",)], [("8.8.8.8", "127.0.0.1")], [("127.0.0.1",), ("8.8.8.8",)]):
             resolve, asked = answering(*answers)
@@ -251,7 +251,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.S
     return certificate(Path(tmp_path_factory.mktemp("tls")), "hooks.example")
 
 
-def test_tls_asks_for_the_name_and_checks_the_certificate_for_it_at_the_pinned_address(
+def test_tls_names_the_host_and_verifies_its_certificate_at_the_pinned_address(
     tls: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
     resolve, _ = answering(("127.0.0.1",))
@@ -265,7 +265,7 @@ def refused(reply: Reply, came: Sequence[object]) -> bool:
     return not reply.accepted and "CERTIFICATE_VERIFY_FAILED" in (reply.error or "") and not came
 
 
-def test_a_certificate_for_another_name_is_refused_and_nothing_is_sent(
+def test_certificate_for_another_name_is_refused_before_sending(
     tls: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
     resolve, _ = answering(("127.0.0.1",))
@@ -275,13 +275,13 @@ def test_a_certificate_for_another_name_is_refused_and_nothing_is_sent(
             assert refused(reply, there.came), reply
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+def test_untrusted_certificate_is_refused(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
     resolve, _ = answering(("127.0.0.1",))
     with receiving(tls=tls[0]) as there:
         assert refused(post(f"https://hooks.example:{there.port}/x", resolve=resolve), there.came)
 
 
-def test_plain_http_where_tls_is_wanted_is_a_failure() -> None:
+def test_plain_http_server_behind_an_https_url_is_a_failure() -> None:
     with receiving() as there:
         reply = post(f"https://127.0.0.1:{there.port}/", response_seconds=2.0)
     assert (reply.accepted, there.came) == (False, [])

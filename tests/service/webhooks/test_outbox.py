@@ -64,7 +64,7 @@ def due(engine: sa.Engine, seconds: float = 10**6) -> None:
         )
 
 
-def test_each_end_of_a_run_is_told_once_to_each_endpoint_that_wants_it(
+def test_each_run_end_is_delivered_once_to_each_subscribed_endpoint(
     outbox: Outbox, endpoints: Endpoints, make: Make, end: End
 ) -> None:
     every, some = make(events=["*"]), make(events=["run.failed"])
@@ -87,7 +87,7 @@ def test_each_end_of_a_run_is_told_once_to_each_endpoint_that_wants_it(
     assert len({one.id for one in log(endpoints, every)}) == 12
 
 
-def test_what_happened_before_an_endpoint_was_made_or_while_it_was_disabled_is_not_told(
+def test_events_before_creation_or_while_disabled_are_not_delivered(
     outbox: Outbox, endpoints: Endpoints, make: Make, end: End
 ) -> None:
     end(1)
@@ -100,7 +100,7 @@ def test_what_happened_before_an_endpoint_was_made_or_while_it_was_disabled_is_n
     assert [one.payload["data"]["run_id"] for one in log(endpoints, off)] == [both]
 
 
-def test_filters_choose_by_study_label_and_type(outbox: Outbox, endpoints: Endpoints, make: Make, runs: Runs) -> None:
+def test_endpoints_filter_by_study_label_and_type(outbox: Outbox, endpoints: Endpoints, make: Make, runs: Runs) -> None:
     labelled = make(labels={"course": "dl"}, events=["run.cancelled"])
     elsewhere = make(labels={"course": "dl", "week": "1"}, events=["run.*"])
     run_id = submit(runs)
@@ -112,7 +112,7 @@ def test_filters_choose_by_study_label_and_type(outbox: Outbox, endpoints: Endpo
     assert log(endpoints, elsewhere) == []
 
 
-def test_an_endpoint_hears_of_its_owners_runs_and_an_admins_of_all(
+def test_endpoint_receives_events_of_its_owners_runs_and_an_admins_of_all(
     outbox: Outbox, endpoints: Endpoints, make: Make, runs: Runs
 ) -> None:
     alice, bob = (Caller(owner=name, scopes=("write",)) for name in ("alice", "bob"))
@@ -132,7 +132,7 @@ def test_an_endpoint_hears_of_its_owners_runs_and_an_admins_of_all(
     assert [one.id for one in mine.page(limit=10, after=None).endpoints] == [of_alice]
 
 
-def test_every_type_that_runs_tell_can_be_asked_for() -> None:
+def test_every_event_type_of_runs_can_be_subscribed_to() -> None:
     """But epochs and rewinds: who wants those reads a stream."""
     literals = set[str]()
     for file in Path(service.runs.__file__).parent.glob("*.py"):
@@ -144,7 +144,7 @@ def test_every_type_that_runs_tell_can_be_asked_for() -> None:
     assert not covers(["*"], "epoch") or "epoch" not in TYPES
 
 
-def test_the_cursor_moves_with_the_deliveries_or_not_at_all(
+def test_cursor_moves_with_the_deliveries_or_not_at_all(
     engine: sa.Engine, outbox: Outbox, endpoints: Endpoints, make: Make, end: End, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     endpoint_id = make()
@@ -162,7 +162,7 @@ def test_the_cursor_moves_with_the_deliveries_or_not_at_all(
     assert len(log(endpoints, endpoint_id)) == 2
 
 
-def test_a_backlog_of_any_length_is_told_in_pieces(
+def test_backlog_is_delivered_in_batches(
     outbox: Outbox, endpoints: Endpoints, make: Make, end: End, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outboxes, "BATCH", 3)
@@ -175,7 +175,7 @@ def test_a_backlog_of_any_length_is_told_in_pieces(
     assert sorted(one.payload["data"]["run_id"] for one in log(endpoints, endpoint_id)) == sorted(run_ids)
 
 
-def test_events_that_nobody_wants_are_not_read_for_ever(
+def test_unsubscribed_events_are_not_scanned_repeatedly(
     engine: sa.Engine, outbox: Outbox, end: End, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     end(2)
@@ -194,7 +194,7 @@ def test_events_that_nobody_wants_are_not_read_for_ever(
 
 
 @pytest.mark.slow
-def test_many_that_fill_and_send_at_once_tell_everything_once(
+def test_concurrent_senders_deliver_everything_once(
     engine: sa.Engine, endpoints: Endpoints, make: Make, end: End, runs: Runs
 ) -> None:
     """Four processes' worth of outboxes, while runs go on ending: each delivery is taken by one of them."""
@@ -236,7 +236,7 @@ def test_many_that_fill_and_send_at_once_tell_everything_once(
     assert {(one.status, len(one.attempts)) for one in there} == {("succeeded", 1)}
 
 
-def test_a_delivery_that_is_being_sent_is_taken_by_nobody_else_until_its_holder_falls_silent(
+def test_leased_delivery_is_claimed_again_only_after_its_lease_expires(
     engine: sa.Engine, outbox: Outbox, endpoints: Endpoints, make: Make, end: End, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     endpoint_id = make()
@@ -257,7 +257,7 @@ def test_a_delivery_that_is_being_sent_is_taken_by_nobody_else_until_its_holder_
     assert (there.status, len(there.attempts), there.next_attempt_at) == ("succeeded", 1, None)
 
 
-def test_what_is_given_back_is_due_at_once_and_was_no_attempt(
+def test_released_delivery_is_due_at_once_and_counts_no_attempt(
     outbox: Outbox, endpoints: Endpoints, make: Make, end: End
 ) -> None:
     endpoint_id = make()
@@ -274,7 +274,7 @@ def only(claimed: Sequence[Due]) -> Due:
     return one
 
 
-def test_a_failure_is_tried_again_by_the_schedule_with_the_same_id_and_then_given_up(
+def test_failed_delivery_is_retried_by_schedule_with_the_same_id_and_then_fails(
     engine: sa.Engine, outbox: Outbox, endpoints: Endpoints, make: Make, end: End
 ) -> None:
     endpoint_id = make()
@@ -300,7 +300,7 @@ def test_a_failure_is_tried_again_by_the_schedule_with_the_same_id_and_then_give
     assert endpoints.get(endpoint_id).enabled
 
 
-def test_waits_grow_from_seconds_to_a_day_and_chance_spreads_them(
+def test_retry_waits_grow_to_a_day_and_are_jittered(
     engine: sa.Engine, endpoints: Endpoints, make: Make, end: End
 ) -> None:
     assert list(SCHEDULE) == sorted(SCHEDULE)
@@ -316,7 +316,7 @@ def test_waits_grow_from_seconds_to_a_day_and_chance_spreads_them(
     assert max(waits) - min(waits) > 0.02
 
 
-def test_an_endpoint_that_is_gone_is_told_nothing_more_and_says_so(
+def test_endpoint_that_responds_410_is_disabled_with_a_reason(
     engine: sa.Engine, outbox: Outbox, endpoints: Endpoints, make: Make, end: End
 ) -> None:
     endpoint_id, other = make(), make()
@@ -338,7 +338,7 @@ def test_an_endpoint_that_is_gone_is_told_nothing_more_and_says_so(
     assert waited.message.id == second.message.id  # what waited was not lost
 
 
-def test_an_endpoint_that_took_nothing_for_days_is_disabled_and_one_success_is_enough_to_go_on(
+def test_endpoint_failing_for_days_is_disabled_unless_one_delivery_succeeds(
     engine: sa.Engine, outbox: Outbox, endpoints: Endpoints, make: Make, end: End
 ) -> None:
     endpoint_id = make()
@@ -369,9 +369,7 @@ def test_an_endpoint_that_took_nothing_for_days_is_disabled_and_one_success_is_e
     assert (told.enabled, "5 days" in (told.disabled_reason or "")) == (False, True)
 
 
-def test_a_target_that_fails_or_is_slow_takes_no_more_than_its_share(
-    engine: sa.Engine, outbox: Outbox, make: Make, end: End
-) -> None:
+def test_failing_or_slow_target_uses_only_its_share(engine: sa.Engine, outbox: Outbox, make: Make, end: End) -> None:
     dead, healthy = make(), make()
     end(20)
     fill(outbox)
@@ -388,7 +386,7 @@ def test_a_target_that_fails_or_is_slow_takes_no_more_than_its_share(
     assert {one.endpoint_id for one in outbox.claim(room=100, failing_room=0)} == {healthy}
 
 
-def test_who_has_no_room_takes_nothing(outbox: Outbox, make: Make, end: End) -> None:
+def test_claim_without_room_returns_nothing(outbox: Outbox, make: Make, end: End) -> None:
     make()
     end(3)
     fill(outbox)
@@ -396,7 +394,7 @@ def test_who_has_no_room_takes_nothing(outbox: Outbox, make: Make, end: End) -> 
     assert outbox.claim(room=0, failing_room=0) == ()
 
 
-def test_what_is_old_or_too_much_is_forgotten_and_what_waits_stays(
+def test_pruning_removes_old_and_excess_deliveries_but_no_pending_ones(
     engine: sa.Engine, outbox: Outbox, endpoints: Endpoints, make: Make, end: End, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     endpoint_id, other = make(), make()
@@ -414,7 +412,7 @@ def test_what_is_old_or_too_much_is_forgotten_and_what_waits_stays(
         assert connection.execute(sa.select(webhook_attempt)).all() == []
 
 
-def test_of_a_delivery_only_the_last_attempts_are_kept(
+def test_only_the_last_attempts_of_a_delivery_are_kept(
     engine: sa.Engine, outbox: Outbox, endpoints: Endpoints, make: Make, end: End, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outboxes, "MAX_ATTEMPTS", 2)
@@ -430,7 +428,7 @@ def test_of_a_delivery_only_the_last_attempts_are_kept(
     assert [one.number for one in there.attempts] == [4, 5]
 
 
-def test_a_study_is_told_to_have_finished_once_when_its_last_run_has_ended(
+def test_study_end_is_delivered_once_after_its_last_run_ends(
     engine: sa.Engine, outbox: Outbox, endpoints: Endpoints, make: Make, runs: Runs, jobs: Jobs
 ) -> None:
     run_ids = [submit(runs, seed=seed, reuse=False) for seed in range(4)]
@@ -460,7 +458,7 @@ def test_a_study_is_told_to_have_finished_once_when_its_last_run_has_ended(
     assert log(endpoints, other) == []
 
 
-def test_a_study_whose_ends_are_read_in_pieces_is_told_once(
+def test_study_end_across_batches_is_delivered_once(
     engine: sa.Engine, outbox: Outbox, endpoints: Endpoints, make: Make, runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outboxes, "BATCH", 1)
@@ -474,7 +472,7 @@ def test_a_study_whose_ends_are_read_in_pieces_is_told_once(
     assert [one.type for one in log(endpoints, endpoint_id)] == ["study.finished"]
 
 
-def test_deleting_an_endpoint_while_it_is_sent_to_leaves_nothing_and_breaks_nothing(
+def test_endpoint_can_be_deleted_during_an_attempt(
     engine: sa.Engine, outbox: Outbox, endpoints: Endpoints, make: Make, end: End, settings: Settings
 ) -> None:
     endpoint_id = make()

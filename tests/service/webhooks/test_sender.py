@@ -155,7 +155,7 @@ def test_what_could_not_be_noted_is_sent_again_and_not_lost(
     assert (len(there.came), len(set(there.ids))) == (2, 1)
 
 
-def test_a_bug_in_sending_is_an_attempt_that_failed(
+def test_unexpected_exception_in_sending_is_a_failed_attempt(
     engine: sa.Engine, endpoints: Endpoints, make: Make, end: End, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Broken(Post):

@@ -61,7 +61,7 @@ def refusal(url: str, *addresses: str, allow_private: bool = False) -> str:
     return error.code
 
 
-def test_every_address_is_either_on_the_internet_or_private_or_neither() -> None:
+def test_no_address_is_both_public_and_private() -> None:
     for given, public, private in [
         *((one, True, False) for one in PUBLIC),
         *((one, False, True) for one in PRIVATE),
@@ -71,7 +71,7 @@ def test_every_address_is_either_on_the_internet_or_private_or_neither() -> None
 
 
 @pytest.mark.parametrize("address", [*PRIVATE, *NOWHERE])
-def test_a_name_that_leads_inside_is_refused_and_where_it_leads_is_not_told(address: str) -> None:
+def test_name_with_an_internal_address_is_refused_without_naming_it(address: str) -> None:
     assert refusal("https://hooks.example/x", address) == "target_refused"
     for order in (("8.8.8.8", address), (address, "8.8.8.8")):
         with pytest.raises(SpecRefused) as refused:
@@ -80,7 +80,7 @@ def test_a_name_that_leads_inside_is_refused_and_where_it_leads_is_not_told(addr
 
 
 @pytest.mark.parametrize("address", PUBLIC)
-def test_a_name_on_the_internet_is_a_target_with_all_its_addresses(address: str) -> None:
+def test_public_name_is_a_target_with_all_its_addresses(address: str) -> None:
     target = resolved("https://hooks.example/x?y=z", address, "8.8.4.4", address)
     assert (str(target.url), [str(one) for one in target.addresses]) == (
         "https://hooks.example/x?y=z",
@@ -89,17 +89,17 @@ def test_a_name_on_the_internet_is_a_target_with_all_its_addresses(address: str)
 
 
 @pytest.mark.parametrize("address", PRIVATE)
-def test_a_lab_may_allow_its_private_addresses_also_without_tls(address: str) -> None:
+def test_private_addresses_can_be_allowed_also_without_tls(address: str) -> None:
     for url in ("https://lab/x", "http://lab:8080/x"):
         assert list(resolved(url, address, allow_private=True).addresses) == [ip_address(address)]
 
 
 @pytest.mark.parametrize("address", NOWHERE)
-def test_no_setting_allows_metadata_multicast_or_what_embeds_another_address(address: str) -> None:
+def test_no_setting_allows_metadata_multicast_or_embedded_addresses(address: str) -> None:
     assert refusal("https://lab/x", address, allow_private=True) == "target_refused"
 
 
-def test_nothing_goes_over_the_internet_without_tls() -> None:
+def test_public_address_requires_tls() -> None:
     assert refusal("http://hooks.example/", "8.8.8.8") == "scheme_refused"
     assert refusal("http://hooks.example/", "8.8.8.8", allow_private=True) == "scheme_refused"
     assert refusal("http://hooks.example/", "10.0.0.1", "8.8.8.8", allow_private=True) == "scheme_refused"
@@ -125,7 +125,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize(("url", "code"), HOSTILE)
-def test_a_url_that_is_none_or_says_more_than_where_is_refused_before_anything_is_resolved(url: str, code: str) -> None:
+def test_malformed_url_is_refused_before_resolution(url: str, code: str) -> None:
     resolve, asked = answering(("8.8.8.8",))
     with pytest.raises(SpecRefused) as refused:
         asyncio.run(Targets(allow_private=False, resolve=resolve).resolved(url))
@@ -141,20 +141,20 @@ DISGUISED = (
 
 
 @pytest.mark.parametrize("host", DISGUISED)
-def test_however_an_inner_address_is_written_the_systems_own_reading_of_it_is_refused(host: str) -> None:
+def test_internal_address_is_refused_in_every_notation(host: str) -> None:
     with pytest.raises(SpecRefused) as refused:
         asyncio.run(Targets(allow_private=False).resolved(f"https://{host}:8443/x"))
     # Some of these are no address to some systems, or no URL at all.
     assert refused.value.errors[0].code in ("target_refused", "target_unresolved", "url_malformed")
 
 
-def test_loopback_itself_is_read_and_refused_here() -> None:
+def test_loopback_is_refused() -> None:
     for host in ("127.0.0.1", "localhost", "2130706433", "0x7f.1"):
         with pytest.raises(SpecRefused, match="not on the internet"):
             asyncio.run(Targets(allow_private=False).resolved(f"https://{host}/"))
 
 
-def test_a_name_that_does_not_resolve_is_told_so() -> None:
+def test_unresolvable_name_is_refused_with_the_reason() -> None:
     for host in ("nothing.invalid", "x" * 64 + ".example"):
         with pytest.raises(SpecRefused, match="could not be resolved") as refused:
             asyncio.run(Targets(allow_private=False).resolved(f"https://{host}/"))
@@ -163,7 +163,7 @@ def test_a_name_that_does_not_resolve_is_told_so() -> None:
 
 
 @pytest.mark.slow
-def test_a_silent_name_server_holds_up_neither_the_loop_nor_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_name_server_blocks_neither_the_loop_nor_other_lookups(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(targets, "RESOLVE_SECONDS", 0.3)
     silence = threading.Event()
     real = socket.getaddrinfo
