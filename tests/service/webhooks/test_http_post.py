@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from service.webhooks import http_post as sending
+from service.webhooks import http_post
 from service.webhooks.http_post import BODY_BYTES, Message, Post, Reply
 from service.webhooks.targets import Targets
 from tests.patience import scaled
@@ -110,7 +110,7 @@ def test_trickling_response_head_times_out() -> None:
 
 
 def test_endless_body_does_not_change_the_status(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(http_post, "BODY_SECONDS", 0.3)
 
     def dribble(request: http.server.BaseHTTPRequestHandler) -> None:
         request.send_response(200)
