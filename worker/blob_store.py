@@ -91,6 +91,10 @@ class Depot:
         """
         return iter(())
 
+    def unsent(self) -> Iterator[str]:
+        """Yield the names of files that are on this machine alone."""
+        return iter(())
+
     def tidy(self, before: float) -> int:
         """Remove copies that nobody has used since that moment and that can be brought again; how many."""
         return 0
@@ -219,6 +223,13 @@ class Bucket(Depot):
         with self._asking():
             for some in obstore.list(self._store):
                 yield from (one["path"] for one in some if one["last_modified"].timestamp() < before)
+
+    def unsent(self) -> Iterator[str]:
+        """Yield the names of files that are not marked as copies."""
+        for path in self.home.rglob("*.safetensors"):
+            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                if not path.name.startswith(".") and path.stat().st_mode & stat.S_IWUSR:
+                    yield path.relative_to(self.home).as_posix()
 
     def tidy(self, before: float) -> int:
         """Remove what was not used since, of copies and of files whose writers died; what is here alone stays."""

@@ -43,7 +43,27 @@ class Housekeeping:
             LOG.info("removed %d left-over file(s), %d checkpoint(s) and %d event(s)", swept, retired, forgotten)
         for depot in (self._files, self._settings.upload_files):
             depot.tidy(time.time() - COPIES_SECONDS)
+        self.send_unsent()
         self.sweep_storage()
+
+    def send_unsent(self) -> int:
+        """Send checkpoints and weights that the database names to the bucket, if only this machine has them.
+
+        Such files are left by processes that died, and by a data directory that was used before it had a bucket.
+        Returns how many were sent.
+
+        Raises:
+            StorageUnavailable: The bucket is out of reach.
+        """
+        sent, unsent = 0, self._files.unsent()
+        while some := list(islice(unsent, AT_ONCE)):
+            with reading(self._engine) as connection:
+                unnamed = set(files.unused(connection, some))
+            for name in some:
+                if name not in unnamed:
+                    self._files.push(name, self._files.home / name)
+                    sent += 1
+        return sent
 
     def sweep(self) -> int:
         """Remove old files that nothing names, as killed workers leave behind; how many."""

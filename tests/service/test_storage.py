@@ -29,6 +29,7 @@ from service.workers.jobs import Jobs
 from tests.conftest import BODY, WORKER, measured, submit
 from tests.patience import scaled
 from tests.plugins.servers import Storage
+from worker.blob_store import StorageUnavailable
 from worker.ports import Checkpoint, Outcome, WeightsFile
 
 pytestmark = pytest.mark.slow
@@ -177,6 +178,26 @@ def test_what_nothing_names_goes_from_the_bucket_when_it_is_old_enough(
     uploads.sweep_storage()
     assert storage.names("checkpoints") == {named}
     assert storage.names("uploads") == {f"{dataset}.safetensors"}
+
+
+def test_named_file_that_only_this_machine_has_is_sent_later(
+    engine: sa.Engine, runs: Runs, jobs: Jobs, settings: Settings, storage: Storage, client: TestClient
+) -> None:
+    _, name = trained(runs, jobs, settings)
+    settings.checkpoint_files.drop([name])  # as if the process had died before it was sent
+    for path in (name, "run_other/attempt0001-epoch000001.safetensors"):
+        file = settings.checkpoints / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"weights")
+    housekeeping = Housekeeping(engine, settings)
+    storage.gate.shut = True
+    with pytest.raises(StorageUnavailable):
+        housekeeping.send_unsent()
+    assert (settings.checkpoints / name).exists()
+    storage.gate.shut = False
+    assert housekeeping.send_unsent() == 1
+    assert storage.names("checkpoints") == {name}
+    assert housekeeping.send_unsent() == 0
 
 
 def test_copies_go_when_nobody_has_used_them_for_a_day(
