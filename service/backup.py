@@ -18,7 +18,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from pysqlite3 import dbapi2 as sqlite
 
-from service.runs.queries.files import POINTING
+from service.runs.queries.files import FILE_TABLES
 from service.settings import Settings
 from service.store.database import StoreError, open_engine
 from service.store.tables import dataset
@@ -105,7 +105,7 @@ def _files(database: Path) -> dict[str, str]:
     try:
         with engine.connect() as connection:
             found: dict[str, str] = {}
-            for table in POINTING:
+            for table in FILE_TABLES:
                 rows = connection.execute(sa.select(table.c.path, table.c.sha256).where(table.c.path.is_not(None)))
                 found |= {f"checkpoints/{path}": sha256 for path, sha256 in rows}
             for (name,) in connection.execute(sa.select(dataset.c.id)):

@@ -38,12 +38,6 @@ def preview(connection: sa.Connection, dataset_id: str) -> Any:
     return connection.scalar(sa.select(dataset.c.preview).where(dataset.c.id == dataset_id))
 
 
-def hold(connection: sa.Connection, dataset_ids: Sequence[str]) -> set[str]:
-    """Those of ``dataset_ids`` that are there; nobody deletes them until the transaction is over."""
-    statement = sa.select(dataset.c.id).where(dataset.c.id.in_(dataset_ids)).order_by(dataset.c.id)
-    return set(connection.execute(statement.with_for_update(read=True, key_share=True)).scalars())
-
-
 def page(
     connection: sa.Connection, *, before: tuple[float, str] | None, limit: int, owner: str | None = None
 ) -> Sequence[Row]:

@@ -1,10 +1,10 @@
-"""Extensions: a run that has finished goes on for more epochs, as a run of its own, with the bits of one so long."""
+"""Extensions: a new run continues a finished one for more epochs, bit for bit as if trained in one go."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
-from service.errors import FieldError, SpecRefused
+from service.errors import SpecRefused
 from service.runs.errors import TransitionRefused
 from service.runs.queries import epochs, files
 from service.runs.queries import runs as rows
@@ -14,45 +14,43 @@ from service.store.rows import Row
 from worker.spec.run import RunSpec
 
 
-def longer(connection: sa.Connection, row: Row, number: int) -> NewRun:
-    """The run in ``row``, but ``number`` epochs long.
+def plan(connection: sa.Connection, row: Row, number: int) -> NewRun:
+    """Return the run in ``row`` with ``number`` epochs.
 
     Raises:
-        TransitionRefused: it has not come to the end of its epochs, or what it could go on from is gone.
-        SpecRefused: it is as long already, or its epochs depend on how many there are.
+        TransitionRefused: The run has not completed its epochs, or its checkpoint was deleted.
+        SpecRefused: ``number`` is not larger, or the spec depends on the number of epochs.
     """
     if row.status != "succeeded":
         raise TransitionRefused(f"A run that is {row.status!r} cannot be extended; one that succeeded can.")
     spec = RunSpec.of(row.spec)
     if row.epoch < spec.epochs:
         raise TransitionRefused(
-            f"A stop rule ended the run after epoch {row.epoch} of {spec.epochs}, and would do so again. Clone it with "
-            f'other rules and a warm start: {{"stop": [], "warm_start": {{"run_id": "{row.id}"}}}}.'
+            f"A stop rule ended the run after epoch {row.epoch} of {spec.epochs} and would end it again. Clone the run "
+            f'without the rule and with a warm start: {{"stop": [], "warm_start": {{"run_id": "{row.id}"}}}}.'
         )
     if number <= spec.epochs:
-        raise _refused(f"The run has {spec.epochs} epochs already; ask for more than those.")
+        raise _refuse(f"The run has {spec.epochs} epochs already. Request more than {spec.epochs}.")
     if spec.as_long_as:
-        what = "its schedule" if spec.schedule.spans else "when its test loss is measured"
-        raise _refused(
-            f"{what.capitalize()} depends on the number of epochs, so a longer run is another run: clone it."
-        )
+        cause = "Its schedule" if spec.schedule.spans else "When its test loss is measured"
+        raise _refuse(f"{cause} depends on the number of epochs, so the epochs would differ. Clone the run instead.")
     if not files.checkpoints(connection, row.reused_from or row.id):
-        raise TransitionRefused("The checkpoint that the run would go on from is gone; clone it, and train it anew.")
+        raise TransitionRefused("The run's last checkpoint was deleted. Clone the run to train it from the start.")
     new_spec = spec.model_copy(update={"epochs": number})
     return NewRun(new_spec, name=row.name, labels=row.labels, priority=row.priority, max_seconds=row.max_seconds)
 
 
-def take_over(connection: sa.Connection, row: Row, run_id: str) -> list[NewEvent]:
-    """Let the queued run ``run_id`` go on from where the one in ``row`` ended; what is to be told of it."""
+def copy_progress(connection: sa.Connection, row: Row, run_id: str) -> list[NewEvent]:
+    """Copy epochs and checkpoints of the run in ``row`` to the queued run ``run_id``, and return its epoch events."""
     trained = row.reused_from or row.id
     epochs.copy(connection, trained, run_id)
     files.share_progress(connection, trained, run_id)
     names = ("epoch", "best", "digest", "determinism_class", "revision")
     values = {name: getattr(row, name) for name in names}
     changed = rows.change(connection, run_id, "queued", {**values, "last": row.last, "extends": row.id})
-    assert changed, f"{run_id} was made just now and yet changed"
+    assert changed, f"{run_id} was just created and yet changed"
     return [NewEvent(run_id, "epoch", epoch=e.epoch) for e in epochs.of_run(connection, run_id)]
 
 
-def _refused(message: str) -> SpecRefused:
-    return SpecRefused(message, errors=[FieldError("/epochs", "not_extendable", message)])
+def _refuse(message: str) -> SpecRefused:
+    return SpecRefused.at("/epochs", "not_extendable", message)

@@ -58,7 +58,7 @@ class Housekeeping:
         sent, unsent = 0, self._files.unsent()
         while some := list(islice(unsent, AT_ONCE)):
             with reading(self._engine) as connection:
-                unnamed = set(files.unused(connection, some))
+                unnamed = set(files.unreferenced(connection, some))
             for name in some:
                 if name not in unnamed:
                     self._files.push(name, self._files.home / name)
@@ -73,7 +73,7 @@ class Housekeeping:
             old = _older_than(moment, directory)
             while some := [f"{directory.name}/{file.name}" for file in islice(old, AT_ONCE)]:
                 with reading(self._engine) as connection:
-                    unnamed = files.unused(connection, some)
+                    unnamed = files.unreferenced(connection, some)
                 self._files.drop(unnamed)
                 removed += len(unnamed)
             if quiet:
@@ -90,7 +90,7 @@ class Housekeeping:
         removed, old = 0, self._files.stored(left_over_since(self._settings))
         while some := list(islice(old, AT_ONCE)):
             with reading(self._engine) as connection:
-                unnamed = files.unused(connection, some)
+                unnamed = files.unreferenced(connection, some)
             self._files.drop(unnamed)
             removed += len(unnamed)
         return removed
@@ -100,8 +100,8 @@ class Housekeeping:
         days, forgotten = self._settings.keep_checkpoints_days, 0
         while days is not None:
             with writing(self._engine) as connection:
-                dropped = files.forget_checkpoints(connection, days * DAY, AT_ONCE)
-                unnamed = files.unused(connection, dropped)
+                dropped = files.expire_checkpoints(connection, days * DAY, AT_ONCE)
+                unnamed = files.unreferenced(connection, dropped)
             self._files.drop(unnamed)
             forgotten += len(dropped)
             if not dropped:

@@ -127,7 +127,7 @@ class RunReader(ScopedRuns):
             NotMeasured: it was never verified.
         """
         with reading(self._engine) as connection:
-            return verifications.found(connection, self._row(connection, run_id))
+            return verifications.get(connection, self._row(connection, run_id))
 
     def files(self, run_id: str) -> tuple[Sequence[Row], Sequence[Row]]:
         """What is known of a run's checkpoints, newest first, and of its files of weights.
@@ -137,7 +137,7 @@ class RunReader(ScopedRuns):
         """
         with reading(self._engine) as connection:
             row = self._row(connection, run_id)
-            return files.written(connection, row.reused_from or row.id)
+            return files.artifacts(connection, row.reused_from or row.id)
 
     def log(self, run_id: str, *, after: int, limit: int) -> Sequence[Row]:
         """The lines of a run's log behind the id ``after``, oldest first.

@@ -1,4 +1,4 @@
-"""What clients do with runs. Every method is one transaction."""
+"""Operations of clients on runs. Every method is one transaction."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ from service.idempotency import Key, StoredResponse
 from service.runs import extend as extensions
 from service.runs import filters, states
 from service.runs import verification as verifications
-from service.runs.actions import act, forget
+from service.runs.actions import act, delete_runs
 from service.runs.errors import RunActive
 from service.runs.pages import Page, RunQuery, cursor_at, position
 from service.runs.queries import runs as rows
 from service.runs.run import Run
 from service.runs.scope import ScopedRuns
-from service.runs.submission import teachers, warm_starts
-from service.runs.submission.creation import Wanted, create, prepared
-from service.runs.submission.dataset_refs import hold, resolved
+from service.runs.submission import dataset_refs, teachers, warm_starts
+from service.runs.submission.creation import PlannedRun, build_rows, create
 from service.runs.submission.quota import check_quota
 from service.runs.submission.review import NewRun, review
-from service.runs.submission.teacher_runs import Hiring
+from service.runs.submission.teacher_runs import TeacherRuns
 from service.runs.verification import Verification
 from service.store import events
 from service.store.database import reading, writing
@@ -35,31 +34,31 @@ from worker.spec.run import RunSpec
 
 
 class Runs(ScopedRuns):
-    """Runs in one database, as the caller may see and change them."""
+    """The runs in a database, limited to what the caller may see and change."""
 
     def submit(
         self, new: NewRun, *, render: Callable[[Run], str], reuse: bool = True, key: Key | None = None
     ) -> StoredResponse:
-        """Queue a run, or take over the result of an equal one that has finished; ``render`` writes the response.
+        """Queue a run, or reuse the result of an equal finished run; ``render`` writes the response body.
 
         Raises:
-            SpecRefused: the spec cannot be trained here.
+            SpecRefused: The spec cannot be trained here.
             KeyReused: The key was used with another body or query.
-            QuotaExceeded: the owner has as many unfinished runs as it may.
+            QuotaExceeded: The owner has too many unfinished runs.
         """
 
-        def answer(runs: Sequence[Run]) -> StoredResponse:
+        def respond(runs: Sequence[Run]) -> StoredResponse:
             return StoredResponse(201 if runs[0].reused_from is None else 200, render(runs[0]), runs[0].id)
 
-        return self._submit({"": new}, answer, reuse=reuse, key=key)
+        return self._submit({"": new}, respond, reuse=reuse, key=key)
 
     def submit_all(
         self, new: Mapping[str, NewRun], *, render: Callable[[Sequence[Run]], str], reuse: bool, key: Key | None
     ) -> StoredResponse:
-        """Queue several runs, by their places in the body, at once, or none of them.
+        """Queue several runs, keyed by their JSON pointers in the body: all of them or none.
 
         Raises:
-            SpecRefused: one of the specs cannot be trained here.
+            SpecRefused: A spec cannot be trained here.
             KeyReused: The key was used with another body or query.
         """
         return self._submit(new, lambda runs: StoredResponse(201, render(runs), runs[0].id), reuse=reuse, key=key)
@@ -67,7 +66,7 @@ class Runs(ScopedRuns):
     def _submit(
         self,
         new: Mapping[str, NewRun],
-        answer: Callable[[Sequence[Run]], StoredResponse],
+        respond: Callable[[Sequence[Run]], StoredResponse],
         *,
         reuse: bool,
         key: Key | None,
@@ -76,64 +75,71 @@ class Runs(ScopedRuns):
             stored = idempotency.replay(connection, key, self._settings.idempotency_seconds)
             if stored is not None:
                 return stored
-            hiring = Hiring(connection, self._settings, self.caller, reuse=reuse)
-            named = {place: self._trainable(connection, place, one, hiring) for place, one in new.items()}
-            hold(connection, [one.spec for one in named.values()], self.caller)
-            columns = prepared([Wanted(one) for one in named.values()], self._settings)
-            made, told = create(connection, columns, self._settings, reuse=reuse, caller=self.caller)
-            told = hiring.told + told
+            teacher_runs = TeacherRuns(connection, self._settings, self.caller, reuse=reuse)
+            resolved = {place: self._resolve(connection, place, one, teacher_runs) for place, one in new.items()}
+            dataset_refs.lock(connection, [one.spec for one in resolved.values()], self.caller)
+            columns = build_rows([PlannedRun(one) for one in resolved.values()], self._settings)
+            created, new_events = create(connection, columns, self._settings, reuse=reuse, caller=self.caller)
             workers = rows.live_workers(connection, self._settings.lease_seconds)
-            given = answer([Run.of(self._row(connection, one.run_id), workers) for one in made])
-            idempotency.store(connection, key, given)
-            events.append(connection, told)
-        return given
+            response = respond([Run.of(self._row(connection, one.run_id), workers) for one in created])
+            idempotency.store(connection, key, response)
+            events.append(connection, teacher_runs.events + new_events)
+        return response
 
-    def _trainable(self, connection: sa.Connection, place: str, new: NewRun, hiring: Hiring | None = None) -> NewRun:
-        """The run as it is to be queued, with ``hiring`` its teachers too; a refusal names places below ``place``."""
+    def _resolve(
+        self, connection: sa.Connection, place: str, new: NewRun, teacher_runs: TeacherRuns | None = None
+    ) -> NewRun:
+        """Return the run as it is queued, with runs for its teachers if ``teacher_runs`` is given.
+
+        Raises:
+            SpecRefused: The spec cannot be trained here; pointers start with ``place``.
+        """
         try:
             new = replace(new, spec=new.spec.at(new.spec.seed))
-            named = warm_starts.resolved(connection, resolved(connection, new, self.caller), self.caller)
-            named = teachers.resolved(connection, named, self.caller)
-            review(named.spec, self._settings)
-            return named if hiring is None else hiring.hired(named)
+            new = dataset_refs.resolve(connection, new, self.caller)
+            new = warm_starts.resolve(connection, new, self.caller)
+            new = teachers.resolve(connection, new, self.caller)
+            review(new.spec, self._settings)
+            return new if teacher_runs is None else teacher_runs.with_teacher_runs(new)
         except SpecRefused as refusal:
             raise refusal.below(place) from refusal
 
     def act_on_all(self, query: RunQuery | Sequence[str], action: states.Action) -> tuple[int, int]:
-        """Ask many of one's own runs, by their ids or all that match and can; how many that changed, and how many not.
+        """Apply an action to the caller's runs, given by ids or a query; return how many changed and how many did not.
 
         Raises:
-            RunNotFound: one of the ids is no run's.
-            NotOwner: one is another's.
-            SpecRefused: the filter makes no sense.
+            RunNotFound: No run has one of the ids.
+            NotOwner: A run belongs to another owner.
+            SpecRefused: The filter is invalid.
         """
         with writing(self._engine) as connection:
             if isinstance(query, RunQuery):
                 mine = rows.owned_by(None if self.caller.is_admin else self.caller.owner)
-                found = rows.locked(connection, self._conditions(query) + mine, states.leading(action))
+                targets = rows.lock_matching(connection, self._conditions(query) + mine, states.leading(action))
             else:
-                found = [self._locked(connection, run_id) for run_id in sorted(set(query))]
-            told = [act(connection, row, action) for row in found if states.after(row.status, action)]
-            events.append(connection, [event for one in told for event in one])
-        return len(told), len(found) - len(told)
+                targets = [self._locked(connection, run_id) for run_id in sorted(set(query))]
+            changes = [act(connection, row, action) for row in targets if states.after(row.status, action)]
+            events.append(connection, [event for change in changes for event in change])
+        return len(changes), len(targets) - len(changes)
 
     def review(self, new: NewRun) -> NewRun:
-        """The run as it would be queued.
+        """Return the run as it would be queued.
 
         Raises:
-            SpecRefused: the spec cannot be trained here.
+            SpecRefused: The spec cannot be trained here.
         """
         with reading(self._engine) as connection:
-            return self._trainable(connection, "", new)
+            return self._resolve(connection, "", new)
 
     def extend(
         self, run_id: str, number: int, *, render: Callable[[Run], str], key: Key | None = None
     ) -> StoredResponse:
-        """A run like this one, ``number`` epochs long, that goes on from its end, or has an equal one's result.
+        """Queue a run that continues this one up to ``number`` epochs, or reuse the result of an equal finished run.
 
         Raises:
-            RunNotFound, TransitionRefused: the run cannot go on.
-            SpecRefused: it would be another run, or one over the quotas.
+            RunNotFound: No run has this id.
+            TransitionRefused: The run cannot be continued.
+            SpecRefused: The longer run would differ in the shared epochs, or exceed a limit.
             KeyReused: The key was used with another body or query.
         """
         with writing(self._engine) as connection:
@@ -141,51 +147,54 @@ class Runs(ScopedRuns):
             if stored is not None:
                 return stored
             row = self._row(connection, run_id, lock=True)
-            new = extensions.longer(connection, row, number)
-            hold(connection, [new.spec], self.caller)
+            new = extensions.plan(connection, row, number)
+            dataset_refs.lock(connection, [new.spec], self.caller)
             review(new.spec, self._settings)
-            columns = prepared([Wanted(new)], self._settings)
-            ((longer_id, model),), told = create(connection, columns, self._settings, reuse=True, caller=self.caller)
-            if model is None:
-                told += extensions.take_over(connection, row, longer_id)
-            answer = StoredResponse(201 if model is None else 200, render(self._run(connection, longer_id)), longer_id)
-            idempotency.store(connection, key, answer)
-            events.append(connection, told)
-        return answer
+            columns = build_rows([PlannedRun(new)], self._settings)
+            (created,), new_events = create(connection, columns, self._settings, reuse=True, caller=self.caller)
+            if created.source is None:
+                new_events += extensions.copy_progress(connection, row, created.run_id)
+            status_code = 201 if created.source is None else 200
+            response = StoredResponse(status_code, render(self._run(connection, created.run_id)), created.run_id)
+            idempotency.store(connection, key, response)
+            events.append(connection, new_events)
+        return response
 
     def verify(self, run_id: str) -> tuple[Verification, bool]:
-        """Have a run trained once more, to compare every bit; True where that was not done or begun before.
+        """Train a run again to compare every bit; return the verification and whether this call started it.
 
         Raises:
-            RunNotFound, NotOwner, TransitionRefused: the run has no result.
+            RunNotFound: No run has this id.
+            NotOwner: The run belongs to another owner.
+            TransitionRefused: The run has no result.
         """
         with writing(self._engine) as connection:
             row = self._locked(connection, run_id)
-            before = verifications.find(connection, row)
-            if before is not None:
-                return before, False
+            existing = verifications.find(connection, row)
+            if existing is not None:
+                return existing, False
             verifications.check(row)
-            place = {"verifies": row.reused_from or row.id}
+            relations = {"verifies": row.reused_from or row.id}
             new = NewRun(RunSpec.of(row.spec), priority=row.priority)
-            hold(connection, [new.spec], self.caller)
+            dataset_refs.lock(connection, [new.spec], self.caller)
             review(new.spec, self._settings)
-            theirs = self.caller.acting_for(row.owner)  # whoever asked, its owner is to see what came of it
-            columns = prepared([Wanted(new, place)], self._settings)
-            _, told = create(connection, columns, self._settings, reuse=False, caller=theirs)
-            begun = verifications.found(connection, row)
-            events.append(connection, told)
-        return begun, True
+            owner = self.caller.acting_for(row.owner)  # an admin's verification must be visible to the owner
+            columns = build_rows([PlannedRun(new, relations)], self._settings)
+            _, new_events = create(connection, columns, self._settings, reuse=False, caller=owner)
+            verification = verifications.get(connection, row)
+            events.append(connection, new_events)
+        return verification, True
 
     def page(self, query: RunQuery) -> Page:
-        """Runs that match ``query``, in its order.
+        """Return a page of the runs that match ``query``, in its order.
 
         Raises:
-            BadCursor: ``after`` is no cursor of a page.
-            SpecRefused: the filter or the order make no sense.
+            BadCursor: ``after`` is not a cursor of this list.
+            SpecRefused: The filter or the sort key is invalid.
         """
         conditions = self._conditions(query)
         with reading(self._engine) as connection:
-            found = rows.page(
+            matches = rows.page(
                 connection,
                 conditions=conditions,
                 sort=filters.numeric(query.sort.removeprefix("-")),
@@ -194,41 +203,46 @@ class Runs(ScopedRuns):
                 limit=query.limit + 1,
             )
             workers = rows.live_workers(connection, self._settings.lease_seconds)
-        shown = found[: query.limit]
-        more = len(found) > query.limit
-        return Page([Run.of(row, workers) for row in shown], more, cursor_at(shown[-1], query.sort) if more else None)
+        page = matches[: query.limit]
+        has_more = len(matches) > query.limit
+        next_cursor = cursor_at(page[-1], query.sort) if has_more else None
+        return Page([Run.of(row, workers) for row in page], has_more, next_cursor)
 
     def _conditions(self, query: RunQuery) -> list[sa.ColumnElement[bool]]:
-        conditions = rows.matching(statuses=query.status, labels=query.label, study_id=query.study_id, name=query.name)
+        conditions = rows.conditions(
+            statuses=query.status, labels=query.label, study_id=query.study_id, name=query.name
+        )
         conditions += rows.owned_by(self.caller.only)
         if query.filter is not None:
             conditions.append(filters.condition(query.filter))
         return conditions
 
     def act(self, run_id: str, action: states.Action) -> tuple[Run, bool]:
-        """Ask a run to be cancelled, paused, resumed or retried; True where that changed something.
+        """Cancel, pause, resume or retry a run; return it and whether the call changed it.
 
         Raises:
-            RunNotFound, NotOwner, TransitionRefused: the run's state does not allow it.
-            QuotaExceeded: its owner has as many unfinished runs as it may, and it is to be retried.
-            SpecRefused: it cannot be retried, since its data were deleted.
+            RunNotFound: No run has this id.
+            NotOwner: The run belongs to another owner.
+            TransitionRefused: The run's state does not allow the action.
+            QuotaExceeded: The run cannot be retried until other runs of its owner finish.
+            SpecRefused: The run cannot be retried, because its dataset was deleted.
         """
         with writing(self._engine) as connection:
             row = self._locked(connection, run_id)
             if row.status in states.TERMINAL and states.after(row.status, action):
                 check_quota(connection, self.caller.acting_for(row.owner), adding=1)
-                hold(connection, [RunSpec.of(row.spec)], self.caller)
-            told = act(connection, row, action)
+                dataset_refs.lock(connection, [RunSpec.of(row.spec)], self.caller)
+            new_events = act(connection, row, action)
             run = self._run(connection, run_id)
-            events.append(connection, told)
-        return run, bool(told)
+            events.append(connection, new_events)
+        return run, bool(new_events)
 
     def change(self, run_id: str, values: Mapping[str, Any]) -> Run:
-        """Give a run another name, other labels or another priority.
+        """Change a run's name, labels or priority.
 
         Raises:
-            RunNotFound: there is none of this id.
-            NotOwner: it is another's.
+            RunNotFound: No run has this id.
+            NotOwner: The run belongs to another owner.
         """
         with writing(self._engine) as connection:
             row = self._locked(connection, run_id)
@@ -238,21 +252,21 @@ class Runs(ScopedRuns):
         return run
 
     def delete(self, run_id: str) -> None:
-        """Forget a run and its files; what others took over of it stays with them.
+        """Delete a run and its files, except for files and results that other runs use.
 
         Raises:
-            RunNotFound: there is none of this id.
-            NotOwner: it is another's.
-            RunActive: it has not ended.
+            RunNotFound: No run has this id.
+            NotOwner: The run belongs to another owner.
+            RunActive: The run has not finished.
         """
         with writing(self._engine) as connection:
             row = self._locked(connection, run_id)
             if row.status not in states.TERMINAL:
-                raise RunActive(f"The run is {row.status!r}; cancel it first, and delete it once it has ended.")
-            paths = forget(connection, [run_id])
+                raise RunActive(f"The run is {row.status!r}. Cancel it first, then delete it once it has ended.")
+            paths = delete_runs(connection, [run_id])
         self._settings.checkpoint_files.drop(paths)
 
     def workers(self) -> Sequence[Row]:
-        """The workers that are alive."""
+        """Return the workers that are alive."""
         with reading(self._engine) as connection:
             return rows.live_workers(connection, self._settings.lease_seconds)

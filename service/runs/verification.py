@@ -1,4 +1,4 @@
-"""Verifications: a run is trained anew, and every bit of it compared by the chained digests of its epochs."""
+"""Verification: a run is trained again, and the chained digests of its epochs are compared."""
 
 from __future__ import annotations
 
@@ -18,65 +18,65 @@ Outcome = Literal["pending", "match", "differs", "not_comparable"]
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """What came of training ``run_id`` once more, as the run ``by``."""
+    """The outcome of training ``run_id`` again as the run ``by``."""
 
     run_id: str
     by: str
     outcome: Outcome
     epoch: int
-    """Of the second training, so far."""
+    """The last recorded epoch of the second training."""
     first_difference: int | None = None
-    """The first epoch whose bits differ."""
+    """The first epoch whose digests differ."""
     reason: str | None = None
-    """Why the two cannot be compared."""
+    """Why the runs cannot be compared."""
 
 
 def check(row: Row) -> None:
-    """Refuse to verify what has no result.
+    """Refuse to verify a run without a result.
 
     Raises:
-        TransitionRefused: the run has not come to its end.
+        TransitionRefused: The run has neither succeeded nor diverged.
     """
     if row.status != "succeeded" and row.error_code != "diverged":
-        raise TransitionRefused(f"A run that is {row.status!r} cannot be verified; one that succeeded or diverged can.")
+        raise TransitionRefused(f"Cannot verify a run that is {row.status!r}; only runs that succeeded or diverged.")
 
 
 def find(connection: sa.Connection, row: Row) -> Verification | None:
-    """The newest verification of the run in ``row``, or of the one whose result it took over."""
+    """Return the newest verification of the run in ``row``, or of the run whose result it reuses; None without one."""
     trained = rows.by_id(connection, row.reused_from) if row.reused_from else row
-    again = rows.newest_verifying(connection, row.reused_from or row.id)
-    if trained is None or again is None:
+    repeat = rows.newest_verification(connection, row.reused_from or row.id)
+    if trained is None or repeat is None:
         return None
-    outcome, epoch, reason = _compared(connection, trained, again)
+    outcome, epoch, reason = _compare(connection, trained, repeat)
     return Verification(
-        run_id=row.id, by=again.id, outcome=outcome, epoch=again.epoch, first_difference=epoch, reason=reason
+        run_id=row.id, by=repeat.id, outcome=outcome, epoch=repeat.epoch, first_difference=epoch, reason=reason
     )
 
 
-def found(connection: sa.Connection, row: Row) -> Verification:
-    """The same.
+def get(connection: sa.Connection, row: Row) -> Verification:
+    """Return the newest verification.
 
     Raises:
-        NotMeasured: there is none.
+        NotMeasured: The run was never verified.
     """
     verification = find(connection, row)
     if verification is None:
-        raise NotMeasured(f"{row.id} was never verified; POST /v1/runs/{row.id}/verify does it.")
+        raise NotMeasured(f"{row.id} has not been verified. Start a verification with POST /v1/runs/{row.id}/verify.")
     return verification
 
 
-def _compared(connection: sa.Connection, trained: Row, again: Row) -> tuple[Outcome, int | None, str | None]:
-    """The outcome, the first epoch that differs, and why they cannot be compared."""
-    if again.status not in states.TERMINAL:
+def _compare(connection: sa.Connection, trained: Row, repeat: Row) -> tuple[Outcome, int | None, str | None]:
+    """Return the outcome, the first epoch that differs, and why the runs cannot be compared."""
+    if repeat.status not in states.TERMINAL:
         return "pending", None, None
-    if again.status != "succeeded" and again.error_code != "diverged":
-        how = f"failed ({again.error_code})" if again.status == "failed" else again.status
-        return "not_comparable", None, f"The second training {how}."
-    classes = (trained.determinism_class, again.determinism_class)
+    if repeat.status != "succeeded" and repeat.error_code != "diverged":
+        ending = f"failed ({repeat.error_code})" if repeat.status == "failed" else f"was {repeat.status}"
+        return "not_comparable", None, f"The second training {ending}."
+    classes = (trained.determinism_class, repeat.determinism_class)
     if "none" in classes:
-        return "not_comparable", None, "For a model of this shape no bits are promised (determinism class none)."
+        return "not_comparable", None, "Models of this shape are not bitwise reproducible (determinism class none)."
     if classes[0] != classes[1]:
-        told = f"They were trained on different machines or versions: {classes[0]} and {classes[1]}."
-        return "not_comparable", None, told
-    epoch = epochs.first_difference(connection, trained.id, again.id)
+        reason = f"The runs were trained on different machines or versions: {classes[0]} and {classes[1]}."
+        return "not_comparable", None, reason
+    epoch = epochs.first_difference(connection, trained.id, repeat.id)
     return ("match", None, None) if epoch is None else ("differs", epoch, None)

@@ -51,12 +51,12 @@ def assign_slots(runs: Sequence[Row], groups: Sequence[tuple[str, str]], folds: 
 
 def load_series(connection: sa.Connection, study_id: str, runs: Sequence[Row], names: Sequence[str]) -> SeriesOfRuns:
     """Load the stored series of finished runs, and the values recorded so far of all others."""
-    values = {(row.run_id, row.name): series.unpacked(row) for row in studies.series_of(connection, study_id, names)}
+    values = {(row.run_id, row.name): series.unpack(row) for row in studies.series_of(connection, study_id, names)}
     for run in runs:
         if run.epoch and not run.has_series:
             recorded = [row for row in epochs.of_run(connection, run.reused_from or run.id) if row.epoch > 0]
             values |= {
-                (run.id, name): np.frombuffer(series.packed(recorded, name), "<f8")
+                (run.id, name): np.frombuffer(series.pack(recorded, name), "<f8")
                 for name in names
                 if any(name in row.metrics for row in recorded)
             }

@@ -15,14 +15,13 @@ from service.callers import CallerScoped
 from service.errors import SpecRefused
 from service.idempotency import Key, StoredResponse
 from service.runs import states
-from service.runs.actions import act, forget
+from service.runs.actions import act, delete_runs
 from service.runs.pages import cursor_at, position
 from service.runs.queries import runs as rows
-from service.runs.submission import teachers, warm_starts
-from service.runs.submission.creation import Prepared, Wanted, create, prepared
-from service.runs.submission.dataset_refs import hold, names_upload, resolved
+from service.runs.submission import dataset_refs, teachers, warm_starts
+from service.runs.submission.creation import NewRows, PlannedRun, build_rows, create
 from service.runs.submission.review import NewRun, estimate, review, stack_runs
-from service.runs.submission.teacher_runs import Hiring
+from service.runs.submission.teacher_runs import TeacherRuns
 from service.settings import Settings
 from service.statistics.family import min_seeds
 from service.store import events
@@ -133,11 +132,11 @@ class Studies(CallerScoped):
                 "owner": self.caller.owner,
             }
             studies.insert(connection, values)
-            hold(connection, [arm.run.spec for arm in arms], self.caller)
-            hiring = Hiring(connection, self._settings, self.caller, reuse=reuse)
-            columns, hired = self._hired(hiring, study_id, arms, new.plan, columns)
+            dataset_refs.lock(connection, [arm.run.spec for arm in arms], self.caller)
+            teacher_runs = TeacherRuns(connection, self._settings, self.caller, reuse=reuse)
+            columns, teacher_events = self._with_teacher_runs(teacher_runs, study_id, arms, new.plan, columns)
             _, told = create(connection, columns, self._settings, reuse=reuse, caller=self.caller)
-            told = hired + told
+            told = teacher_events + told
             answer = StoredResponse(201, render(self._study(connection, study_id)), study_id)
             idempotency.store(connection, key, answer)
             events.append(connection, told)
@@ -172,12 +171,12 @@ class Studies(CallerScoped):
             # The results of a deleted run may have been viewed before its deletion.
             results_visible = sum(one.epoch for one in progress) > 0 or sum(one.runs for one in progress) < expected
             studies.change(connection, study_id, {"seeds": [*row.seeds, *seeds], "looks": row.looks + results_visible})
-            hold(connection, [arm.run.spec for arm in arms], self.caller)
+            dataset_refs.lock(connection, [arm.run.spec for arm in arms], self.caller)
             owner = self.caller.acting_for(row.owner)
-            hiring = Hiring(connection, self._settings, owner, reuse=True)
-            columns, hired = self._hired(hiring, study_id, arms, plan, columns)
+            teacher_runs = TeacherRuns(connection, self._settings, owner, reuse=True)
+            columns, teacher_events = self._with_teacher_runs(teacher_runs, study_id, arms, plan, columns)
             _, told = create(connection, columns, self._settings, reuse=True, caller=owner)
-            told = hired + told
+            told = teacher_events + told
             answer = StoredResponse(202, render(self._study(connection, study_id)), study_id)
             idempotency.store(connection, key, answer)
             events.append(connection, told)
@@ -238,7 +237,7 @@ class Studies(CallerScoped):
             active = studies.unfinished(connection, study_id)
             if active:
                 raise StudyActive(f"{len(active)} runs of the study have not ended; cancel it first.")
-            paths = forget(connection, [row.id for row in studies.runs_of(connection, study_id)])
+            paths = delete_runs(connection, [row.id for row in studies.runs_of(connection, study_id)])
             studies.delete(connection, study_id)
         self._settings.checkpoint_files.drop(paths)
 
@@ -277,8 +276,8 @@ class Studies(CallerScoped):
         self._check_size(plan.arm_count, len(plan.seeds), plan.folds)
         arms = expand(plan, self._resolved)
         with reading(self._engine) as connection:
-            named = [warm_starts.resolved(connection, arm.run, self.caller) for arm in arms]
-            named = [teachers.resolved(connection, one, self.caller) for one in named]
+            named = [warm_starts.resolve(connection, arm.run, self.caller) for arm in arms]
+            named = [teachers.resolve(connection, one, self.caller) for one in named]
         arms = [replace(arm, run=run) for arm, run in zip(arms, named, strict=True)]
         for arm in arms:
             try:
@@ -291,10 +290,10 @@ class Studies(CallerScoped):
     def _resolved(self, body: Mapping[str, Any]) -> NewRun:
         """Return the run that a body describes, with the stored facts about the datasets it names."""
         new = self._parse(body)
-        if not names_upload(new.spec):
+        if not dataset_refs.references_upload(new.spec):
             return new
         with reading(self._engine) as connection:
-            return resolved(connection, new, self.caller)
+            return dataset_refs.resolve(connection, new, self.caller)
 
     def _check_size(self, arms: int, seeds: int, folds: int | None) -> None:
         if (runs := arms * seeds * (folds or 1)) > self._settings.max_study_runs:
@@ -305,23 +304,23 @@ class Studies(CallerScoped):
             )
             raise SpecRefused.at("", "too_many_runs", message)
 
-    def _columns(self, study_id: str, arms: Sequence[Arm], plan: Plan) -> Prepared:
+    def _columns(self, study_id: str, arms: Sequence[Arm], plan: Plan) -> NewRows:
         """Return the columns of the study's runs, seed by seed, so that pairs complete early."""
         requests = [
-            Wanted(arm.at(*replicate), {"study_id": study_id, "arm": arm.id})
+            PlannedRun(arm.at(*replicate), {"study_id": study_id, "arm": arm.id})
             for replicate in plan.replicates
             for arm in arms
         ]
-        return prepared(requests, self._settings)
+        return build_rows(requests, self._settings)
 
-    def _hired(
-        self, hiring: Hiring, study_id: str, arms: Sequence[Arm], plan: Plan, columns: Prepared
-    ) -> tuple[Prepared, list[NewEvent]]:
+    def _with_teacher_runs(
+        self, teacher_runs: TeacherRuns, study_id: str, arms: Sequence[Arm], plan: Plan, columns: NewRows
+    ) -> tuple[NewRows, list[NewEvent]]:
         """Return the study's runs, naming a run for each of their teachers, and the events of the new teachers."""
-        taught = [replace(arm, run=hiring.hired(arm.run)) for arm in arms]
+        taught = [replace(arm, run=teacher_runs.with_teacher_runs(arm.run)) for arm in arms]
         if all(after.run is before.run for after, before in zip(taught, arms, strict=True)):
             return columns, []
-        return self._columns(study_id, taught, plan), hiring.told
+        return self._columns(study_id, taught, plan), teacher_runs.events
 
     def _row(self, connection: sa.Connection, study_id: str, *, lock: bool = False) -> Row:
         """Return the stored study if the caller may see it."""

@@ -8,11 +8,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.runs import states
+from service.runs import states, students
 from service.runs.queries import epochs, files, reports, series
 from service.runs.queries import logs as notes
-from service.runs.queries.teachers import files_of as files_of_teachers
-from service.runs.submission import teachers
+from service.runs.queries.teachers import weights_of as teacher_weights
 from service.settings import Settings
 from service.store import events
 from service.store.database import reading, writing
@@ -104,7 +103,7 @@ class Jobs:
             spec=row.spec,
             stack_runs=row.stack_runs,
             checkpoints=files.checkpoints(connection, row.id),
-            weights=[*files.weights_of(connection, row.id), *files_of_teachers(connection, row.id)],
+            weights=[*files.weights_of(connection, row.id), *teacher_weights(connection, row.id)],
             history={name: [e.metrics.get(name) for e in done] for name in names},
         )
 
@@ -170,7 +169,7 @@ class Jobs:
             for run_id in sorted(lost):
                 dropped.extend([checkpoints[run_id].path] if run_id in checkpoints else [])
                 dropped.extend(file.path for file in weights.get(run_id, ()))
-            return files.unused(connection, dropped)
+            return files.unreferenced(connection, dropped)
 
         with self._writing() as connection:
             lost = self._each_in(connection, concerned, point)
@@ -195,7 +194,7 @@ class Jobs:
             why = (outcome.code, outcome.message) if outcome.status == "failed" else (None, None)
             told = {"code": outcome.code} if outcome.code else {}
             reports.replace(connection, row.id, outcome.reports)
-            series.keep(connection, row.id)
+            series.store(connection, row.id)
             return self._leave(connection, row, ACTIONS[outcome.status], why, told)
 
         return self._each(concerned, end)
@@ -269,7 +268,7 @@ class Jobs:
             values |= {"error_code": why[0], "error_message": why[1]}
         self._change(connection, row, values)
         event = NewEvent(row.id, "run.requeued" if status == "queued" else f"run.{status}", told)
-        return [event, *teachers.ended(connection, row.id, status)] if status in states.TERMINAL else [event]
+        return [event, *students.after_teacher(connection, row.id, status)] if status in states.TERMINAL else [event]
 
     def _give_back(self, connection: sa.Connection, row: Row, *, barren: bool, reason: str) -> list[NewEvent]:
         if not barren:

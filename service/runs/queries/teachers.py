@@ -1,4 +1,4 @@
-"""Statements on who teaches whom: the teachers of each student, and where their weights are once they have ended."""
+"""Statements on teachers of students, and on the teachers' weights once they have finished."""
 
 from __future__ import annotations
 
@@ -16,32 +16,33 @@ ACTIVE = ("waiting", "queued", "running")
 
 
 def replace(connection: sa.Connection, student: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Let a student have these teachers and no others."""
+    """Replace all teachers of a student."""
     connection.execute(sa.delete(teacher).where(teacher.c.run_id == student))
     if rows:
         connection.execute(sa.insert(teacher), [{"run_id": student, **row} for row in rows])
 
 
-def files_of(connection: sa.Connection, student: str) -> Sequence[WeightsFile]:
-    """The weights of a student's teachers, of those that have ended."""
-    known = (teacher.c.run_id == student, teacher.c.path.is_not(None))
-    found = connection.execute(sa.select(teacher).where(*known).order_by(teacher.c.place))
-    return [_file_of(row) for row in found]
+def weights_of(connection: sa.Connection, student: str) -> Sequence[WeightsFile]:
+    """Return the weights of a student's finished teachers."""
+    finished = (teacher.c.run_id == student, teacher.c.path.is_not(None))
+    rows = connection.execute(sa.select(teacher).where(*finished).order_by(teacher.c.place))
+    return [_weights_file(row) for row in rows]
 
 
-def waiting_for(connection: sa.Connection, teacher_id: str) -> Sequence[Row]:
-    """The students that wait for this run; locked, in the order of their ids."""
-    theirs = sa.select(teacher.c.run_id).where(teacher.c.teacher_id == teacher_id)
-    statement = sa.select(run).where(run.c.status == "waiting", run.c.id.in_(theirs))
+def waiting_students(connection: sa.Connection, teacher_id: str) -> Sequence[Row]:
+    """Lock and return the students that wait for this teacher, ordered by id to avoid deadlocks."""
+    students = sa.select(teacher.c.run_id).where(teacher.c.teacher_id == teacher_id)
+    statement = sa.select(run).where(run.c.status == "waiting", run.c.id.in_(students))
     return connection.execute(statement.order_by(run.c.id).with_for_update()).all()
 
 
 def by_content(
     connection: sa.Connection, sha256: str, *, owner: str | None = None
 ) -> Sequence[tuple[WeightsFile, Mapping[str, Any], str | None]]:
-    """Files with this content: of runs (of ``owner``) that trained them, with spec and id, then those of students.
+    """Return weights files with this content, each with the spec and the id of the run that trained it.
 
-    The files stay until the transaction is over.
+    If those runs are deleted, return a student's reference instead, with the student's spec and None. Only runs of
+    ``owner`` count. The rows are locked: the files stay until the transaction ends.
     """
     of_runs = (
         sa.select(weights, run.c.spec)
@@ -59,16 +60,16 @@ def by_content(
         .limit(1)
         .with_for_update(read=True, of=teacher)
     )
-    found = [(_file_of(row), row.spec, row.run_id) for row in connection.execute(of_runs)]
-    return found or [(_file_of(row), row.spec, None) for row in connection.execute(of_students)]
+    trained = [(_weights_file(row), row.spec, row.run_id) for row in connection.execute(of_runs)]
+    return trained or [(_weights_file(row), row.spec, None) for row in connection.execute(of_students)]
 
 
 def active_equal(connection: sa.Connection, reuse_key: str, *, owner: str | None) -> str | None:
-    """The oldest run (of ``owner``) that is on its way to this result, with no limit of time; locked."""
-    wanted = (run.c.reuse_key == reuse_key, run.c.status.in_(ACTIVE), run.c.max_seconds.is_(None))
+    """Lock and return the id of the oldest active run (of ``owner``) with this result and no time limit, or None."""
+    equal = (run.c.reuse_key == reuse_key, run.c.status.in_(ACTIVE), run.c.max_seconds.is_(None))
     statement = (
         sa.select(run.c.id)
-        .where(*wanted, *owned_by(owner))
+        .where(*equal, *owned_by(owner))
         .order_by(run.c.created_at, run.c.id)
         .limit(1)
         .with_for_update()
@@ -76,5 +77,5 @@ def active_equal(connection: sa.Connection, reuse_key: str, *, owner: str | None
     return connection.execute(statement).scalar()
 
 
-def _file_of(row: Row) -> WeightsFile:
+def _weights_file(row: Row) -> WeightsFile:
     return WeightsFile(at="teacher", epoch=row.epoch, path=row.path, sha256=row.sha256, bytes=row.bytes)

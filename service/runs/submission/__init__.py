@@ -1,1 +1,10 @@
-"""From a submitted spec to a queued run."""
+"""From a submitted spec to queued runs, in the order of the steps.
+
+dataset_refs  fill in what is stored about uploaded datasets, and lock them
+warm_starts   name the initial weights by their SHA-256
+teachers      name teachers' weights by their SHA-256, as far as the teachers have finished
+review        check that the spec can be trained here, and estimate its cost
+teacher_runs  create the runs of teachers that are given as specs
+quota         check the owner's quota and the free disk space
+creation      insert the runs, queued or with the result of an equal finished run
+"""

@@ -1,4 +1,4 @@
-"""How runs come to be: the columns of a new one, or the result of an equal one that has finished."""
+"""Inserting runs: queued, or with the result of an equal finished run."""
 
 from __future__ import annotations
 
@@ -22,67 +22,66 @@ from worker.spec.run import keys_of
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A run to be, and where it belongs."""
+class PlannedRun:
+    """A run to create, and the columns that relate it to others: ``study_id`` and ``arm``, or ``verifies``."""
 
     new: NewRun
-    place: Mapping[str, Any] = field(default_factory=dict)
-    """``study_id`` and ``arm``, of a study's run."""
+    relations: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Made(NamedTuple):
-    """A run that is there now, and the finished run whose result it took over."""
+class CreatedRun(NamedTuple):
+    """A created run, and the finished run whose result it reuses."""
 
     run_id: str
-    model: Row | None
+    source: Row | None
 
 
-Prepared = Sequence[dict[str, Any]]
-"""The columns of runs to be."""
+NewRows = Sequence[dict[str, Any]]
+"""The columns of runs to insert."""
 
 
-def prepared(wanted: Sequence[Wanted], settings: Settings) -> Prepared:
-    """Everything about runs to be that takes time and needs no database: others shall not wait for it."""
-    return [{**_columns(one.new, settings), **one.place} for one in wanted]
+def build_rows(planned: Sequence[PlannedRun], settings: Settings) -> NewRows:
+    """Return the columns of new runs. This is slow and needs no database, so call it outside a transaction."""
+    return [{**_columns(one.new, settings), **one.relations} for one in planned]
 
 
 def create(
-    connection: sa.Connection, columns: Prepared, settings: Settings, *, reuse: bool, caller: Caller
-) -> tuple[list[Made], list[NewEvent]]:
-    """Insert runs of ``caller``, queued or with the results of equal ones; appending the events is left to do.
+    connection: sa.Connection, columns: NewRows, settings: Settings, *, reuse: bool, caller: Caller
+) -> tuple[list[CreatedRun], list[NewEvent]]:
+    """Insert runs of ``caller`` and return them with their events, which the caller of this function appends.
 
     Raises:
-        QuotaExceeded: the owner would have more unfinished runs than it may.
-        SpecRefused: these alone are more than that.
-        StorageFull: there is something to train, and the disk is nearly full.
+        QuotaExceeded: The owner has too many unfinished runs.
+        SpecRefused: These runs alone exceed the quota.
+        StorageFull: A run is to be trained, and the disk is nearly full.
     """
-    keys = [one["reuse_key"] for one in columns] if reuse else []
-    models = rows.finished_equals(connection, keys, owner=caller.reuses_only)
-    adding = sum(one["reuse_key"] not in models for one in columns)
+    keys = [row["reuse_key"] for row in columns] if reuse else []
+    sources = rows.finished_equals(connection, keys, owner=caller.reuses_only)
+    adding = sum(row["reuse_key"] not in sources for row in columns)
     check_quota(connection, caller, adding=adding)
     if adding:
         check_space(settings)
-    made, told = [], []
-    for one in columns:
-        model = models.get(one["reuse_key"])
+    created, events = [], []
+    for row in columns:
+        source = sources.get(row["reuse_key"])
         run_id = f"run_{ULID()}"
-        made.append(Made(run_id, model))
-        one |= {"id": run_id, "owner": caller.owner, **_taken_over(model)}
-        told += _first_events(connection, run_id, model)
+        created.append(CreatedRun(run_id, source))
+        row |= {"id": run_id, "owner": caller.owner, **_result_of(source)}
+        events += _first_events(connection, run_id, source)
     for reused in (False, True):
-        group = [one for one, run in zip(columns, made, strict=True) if (run.model is not None) == reused]
+        group = [row for row, run in zip(columns, created, strict=True) if (run.source is not None) == reused]
         rows.insert(connection, group, finished=reused)
-    for run, one in zip(made, columns, strict=True):
-        if run.model is None:
-            warm_starts.attach(connection, run.run_id, one["spec"])
-            teachers.attach(connection, run.run_id, one["spec"])
-    return made, told
+    for run, row in zip(created, columns, strict=True):
+        if run.source is None:
+            warm_starts.attach(connection, run.run_id, row["spec"])
+            teachers.attach(connection, run.run_id, row["spec"])
+    return created, events
 
 
 def _columns(new: NewRun, settings: Settings) -> dict[str, Any]:
     spec = new.spec
     return {
-        "status": "waiting" if teachers.waits(spec) else "queued",
+        "status": "waiting" if teachers.has_pending(spec) else "queued",
         "name": new.name,
         "labels": dict(new.labels),
         "priority": new.priority,
@@ -97,22 +96,22 @@ def _columns(new: NewRun, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _taken_over(model: Row | None) -> dict[str, Any]:
-    """The columns of a run that takes over the result of ``model``."""
-    if model is None:
+def _result_of(source: Row | None) -> dict[str, Any]:
+    """Return the columns that a run copies from the run whose result it reuses."""
+    if source is None:
         return {}
     names = (
         "status", "device_used", "stack_size", "determinism_class", "digest", "epoch", "best", "revision",
         "error_code", "error_message",
     )  # fmt: skip
-    taken = {name: getattr(model, name) for name in names}
-    return {**taken, "last": model.last, "reused_from": model.id}
+    result = {name: getattr(source, name) for name in names}
+    return {**result, "last": source.last, "reused_from": source.id}
 
 
-def _first_events(connection: sa.Connection, run_id: str, model: Row | None) -> list[NewEvent]:
-    """A reused run tells all that a trained one would have told."""
+def _first_events(connection: sa.Connection, run_id: str, source: Row | None) -> list[NewEvent]:
+    """Return the first events of a run; a reused run repeats all epochs."""
     created = [NewEvent(run_id, "run.created")]
-    if model is None:
+    if source is None:
         return created
-    told = [NewEvent(run_id, "epoch", epoch=e.epoch) for e in epochs.of_run(connection, model.id)]
-    return [*created, *told, NewEvent(run_id, f"run.{model.status}", {"reused_from": model.id})]
+    repeated = [NewEvent(run_id, "epoch", epoch=e.epoch) for e in epochs.of_run(connection, source.id)]
+    return [*created, *repeated, NewEvent(run_id, f"run.{source.status}", {"reused_from": source.id})]

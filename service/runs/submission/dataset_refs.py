@@ -1,6 +1,6 @@
-"""What a spec says of uploaded data: the server knows it, fills it in, and believes nobody else.
+"""References from specs to uploaded datasets: the server fills in their content and overwrites what clients send.
 
-An upload is named by its content, so whoever can name it has it: a spec may name another owner's.
+An upload's id is the digest of its content, so a spec may reference an upload of another owner.
 """
 
 from __future__ import annotations
@@ -11,58 +11,60 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from service.callers import Caller
-from service.datasets import queries as datasets
-from service.errors import FieldError, SpecRefused
-from service.runs.submission import teachers
+from service.errors import SpecRefused
+from service.runs.queries import datasets
 from service.runs.submission.review import NewRun
+from service.runs.submission.teachers import map_teachers
 from service.store.rows import Row
 from worker.spec.datasets.uploaded import Content, Uploaded
 from worker.spec.families.dataset import Dataset
 from worker.spec.regularizers.distillation import Distillation, Teacher
 from worker.spec.run import RunSpec
 
-SHOWN = 20
-"""Datasets that a refusal lists."""
+MAX_LISTED = 20
+"""Most datasets that an error lists."""
 
 
 def content_of(row: Row) -> Content:
-    """What is known of the dataset in ``row``."""
+    """Return the stored content description of an uploaded dataset."""
     names = ("task", "rows_train", "rows_test", "order")
-    known = {name: getattr(row, name) for name in names}
-    return Content(**known, shape=tuple(row.shape), classes=tuple(row.classes))
+    values = {name: getattr(row, name) for name in names}
+    return Content(**values, shape=tuple(row.shape), classes=tuple(row.classes))
 
 
-def names_upload(spec: RunSpec) -> bool:
-    """Whether there is something to be filled in."""
-    return any(True for _ in _uploads_in(spec))
+def references_upload(spec: RunSpec) -> bool:
+    """Return whether the spec, a transfer set or a teacher's spec references an upload."""
+    return any(True for _ in _upload_ids(spec))
 
 
-def resolved(connection: sa.Connection, new: NewRun, caller: Caller) -> NewRun:
-    """The run with what is known of the data that it, its transfer set and its teachers name.
+def resolve(connection: sa.Connection, new: NewRun, caller: Caller) -> NewRun:
+    """Return the run with the content of every referenced upload filled in.
 
     Raises:
-        SpecRefused: there are no such data.
+        SpecRefused: A referenced dataset does not exist.
     """
-    return replace(new, spec=_filled(connection, new.spec, caller)) if names_upload(new.spec) else new
+    return replace(new, spec=_resolve_spec(connection, new.spec, caller)) if references_upload(new.spec) else new
 
 
-def _filled(connection: sa.Connection, spec: RunSpec, caller: Caller) -> RunSpec:
-    def known(dataset: Dataset) -> Dataset:
+def _resolve_spec(connection: sa.Connection, spec: RunSpec, caller: Caller) -> RunSpec:
+    def resolve_dataset(dataset: Dataset) -> Dataset:
         if not isinstance(dataset, Uploaded):
             return dataset
         row = datasets.by_id(connection, dataset.id)
         if row is None:
-            raise _unknown(connection, dataset.id, caller)
+            raise _not_found(connection, dataset.id, caller)
         return dataset.resolved(content_of(row))
 
-    def taught(teacher: Teacher, _: str) -> Teacher:
+    def resolve_teacher(teacher: Teacher, _: str) -> Teacher:
         if teacher.spec is None:
             return teacher
-        return teacher.model_copy(update={"spec": _filled(connection, teacher.spec, caller)})
+        return teacher.model_copy(update={"spec": _resolve_spec(connection, teacher.spec, caller)})
 
-    spec = teachers.changed(spec.model_copy(update={"dataset": known(spec.dataset)}), taught)
+    spec = map_teachers(spec.model_copy(update={"dataset": resolve_dataset(spec.dataset)}), resolve_teacher)
     parts = [
-        part.model_copy(update={"transfer": part.transfer.model_copy(update={"dataset": known(part.transfer.dataset)})})
+        part.model_copy(
+            update={"transfer": part.transfer.model_copy(update={"dataset": resolve_dataset(part.transfer.dataset)})}
+        )
         if isinstance(part, Distillation) and part.transfer is not None
         else part
         for part in spec.regularizers
@@ -70,20 +72,20 @@ def _filled(connection: sa.Connection, spec: RunSpec, caller: Caller) -> RunSpec
     return spec.model_copy(update={"regularizers": tuple(parts)})
 
 
-def hold(connection: sa.Connection, specs: Iterable[RunSpec], caller: Caller) -> None:
-    """See that the uploads which ``specs`` name are still there, and let nobody delete them in this transaction.
+def lock(connection: sa.Connection, specs: Iterable[RunSpec], caller: Caller) -> None:
+    """Keep the uploads that ``specs`` reference from being deleted until the transaction ends.
 
     Raises:
-        SpecRefused: one of them was deleted meanwhile.
+        SpecRefused: A dataset was deleted in the meantime.
     """
-    named = {upload for spec in specs for upload in _uploads_in(spec)}
-    gone = sorted(named - datasets.hold(connection, sorted(named))) if named else []
-    if gone:
-        raise _unknown(connection, gone[0], caller)
+    referenced = {upload for spec in specs for upload in _upload_ids(spec)}
+    missing = sorted(referenced - datasets.lock(connection, sorted(referenced))) if referenced else []
+    if missing:
+        raise _not_found(connection, missing[0], caller)
 
 
-def _uploads_in(spec: RunSpec) -> Iterator[str]:
-    """The ids of the uploads that a spec names, its own, its transfer sets' and its teachers'."""
+def _upload_ids(spec: RunSpec) -> Iterator[str]:
+    """Yield the ids of the uploads that the spec, its transfer sets and its teachers reference."""
     if isinstance(spec.dataset, Uploaded):
         yield spec.dataset.id
     for part in spec.regularizers:
@@ -91,13 +93,12 @@ def _uploads_in(spec: RunSpec) -> Iterator[str]:
             if part.transfer is not None and isinstance(part.transfer.dataset, Uploaded):
                 yield part.transfer.dataset.id
             for teacher in part.teachers:
-                yield from _uploads_in(teacher.spec) if teacher.spec is not None else ()
+                yield from _upload_ids(teacher.spec) if teacher.spec is not None else ()
 
 
-def _unknown(connection: sa.Connection, dataset_id: str, caller: Caller) -> SpecRefused:
-    known = datasets.page(connection, before=None, limit=SHOWN, owner=caller.only)
-    told = ", ".join(f"{row.id} ({row.name})" if row.name else row.id for row in known)
-    what = f"The newest are {told}." if told else "None is there; POST /v1/datasets uploads one."
-    message = f"There is no uploaded dataset {dataset_id!r}. {what}"
-    ids = [row.id for row in known]
-    return SpecRefused(message, errors=[FieldError("/dataset/id", "dataset_not_found", message, ids)])
+def _not_found(connection: sa.Connection, dataset_id: str, caller: Caller) -> SpecRefused:
+    existing = datasets.newest(connection, MAX_LISTED, owner=caller.only)
+    names = ", ".join(f"{row.id} ({row.name})" if row.name else row.id for row in existing)
+    hint = f"The newest are {names}." if names else "Upload one with POST /v1/datasets."
+    message = f"There is no uploaded dataset {dataset_id!r}. {hint}"
+    return SpecRefused.at("/dataset/id", "dataset_not_found", message, allowed=[row.id for row in existing])

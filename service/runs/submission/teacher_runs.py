@@ -1,7 +1,7 @@
-"""Teachers that are trained first: each spec among a student's teachers becomes a run, and the student names that run.
+"""Runs for teachers that are given as specs: each becomes a run that the student references.
 
-Equal specs are one run: of one request in any case, and unless reuse is refused also a run that has finished, or one
-that is on its way. A teacher may itself have teachers.
+Equal specs share one run: always within one request, and unless reuse is off also with a finished or active run. A
+teacher may have teachers of its own.
 """
 
 from __future__ import annotations
@@ -11,37 +11,37 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from service.callers import Caller
-from service.errors import FieldError, SpecRefused
+from service.errors import SpecRefused
 from service.runs.queries import files
 from service.runs.queries import runs as rows
-from service.runs.queries import teachers as store
+from service.runs.queries import teachers as teacher_rows
 from service.runs.submission import teachers, warm_starts
-from service.runs.submission.creation import Prepared, Wanted, create, prepared
+from service.runs.submission.creation import NewRows, PlannedRun, build_rows, create
 from service.runs.submission.review import NewRun
 from service.settings import Settings
 from service.store.events import NewEvent
 from worker.spec.regularizers.distillation import Teacher
 
 
-class Hiring:
-    """Finds or makes the runs of teachers within one request; ``told`` is what is to be told of those it made."""
+class TeacherRuns:
+    """The runs of teachers within one request, reused or created; ``events`` are those of the created ones."""
 
     def __init__(self, connection: sa.Connection, settings: Settings, caller: Caller, *, reuse: bool) -> None:
         self._connection = connection
         self._settings = settings
         self._caller = caller
         self._reuse = reuse
-        self._known: dict[str, str] = {}
-        self.told: list[NewEvent] = []
+        self._ids: dict[str, str] = {}
+        self.events: list[NewEvent] = []
 
-    def hired(self, new: NewRun) -> NewRun:
-        """The run with a run for each of its teachers, named by content where it has ended.
+    def with_teacher_runs(self, new: NewRun) -> NewRun:
+        """Return the run with a run id for each teacher, and the SHA-256 of the weights of finished teachers.
 
         Raises:
-            SpecRefused: a teacher cannot be trained here or has failed before, or does not fit the student.
+            SpecRefused: A teacher cannot be trained here, has diverged before, or does not fit the student.
         """
 
-        def hire(teacher: Teacher, place: str) -> Teacher:
+        def with_run(teacher: Teacher, place: str) -> Teacher:
             if teacher.spec is None:
                 return teacher
             try:
@@ -50,35 +50,35 @@ class Hiring:
                 raise refusal.below(f"{place}/spec") from refusal
             return teacher.model_copy(update={"run_id": run_id, "spec": None})
 
-        spec = teachers.changed(new.spec, hire)
-        return teachers.resolved(self._connection, replace(new, spec=spec), self._caller, lock=True)
+        spec = teachers.map_teachers(new.spec, with_run)
+        return teachers.resolve(self._connection, replace(new, spec=spec), self._caller, lock=True)
 
     def _run_of(self, new: NewRun, at: str) -> str:
-        """The id of a run that trains this or has done so."""
-        named = self.hired(warm_starts.resolved(self._connection, new, self._caller))
-        columns = prepared([Wanted(named)], self._settings)
+        """Return the id of a run that trains or has trained this teacher."""
+        resolved = self.with_teacher_runs(warm_starts.resolve(self._connection, new, self._caller))
+        columns = build_rows([PlannedRun(resolved)], self._settings)
         key = columns[0]["reuse_key"]
-        if key not in self._known:
-            there = self._there(key, at) if self._reuse else None
-            self._known[key] = there or self._made(columns)
-        return self._known[key]
+        if key not in self._ids:
+            existing = self._find_equal(key, at) if self._reuse else None
+            self._ids[key] = existing or self._create(columns)
+        return self._ids[key]
 
-    def _there(self, key: str, at: str) -> str | None:
-        """A run with this result or on its way to it."""
+    def _find_equal(self, key: str, at: str) -> str | None:
+        """Return a finished or active run with this reuse key, or None."""
         finished = rows.finished_equals(self._connection, [key], owner=self._caller.reuses_only).get(key)
         if finished is None:
-            return store.active_equal(self._connection, key, owner=self._caller.reuses_only)
+            return teacher_rows.active_equal(self._connection, key, owner=self._caller.reuses_only)
         if finished.status != "succeeded":
             message = f"This teacher was trained before, as {finished.id}, and diverged."
-            raise SpecRefused(message, errors=[FieldError("", "teacher_failed", message)])
-        kept = {file.at for file in files.weights_of(self._connection, finished.id)}
-        return finished.id if at in kept else None
+            raise SpecRefused.at("", "teacher_failed", message)
+        stored = {file.at for file in files.weights_of(self._connection, finished.id)}
+        return finished.id if at in stored else None
 
-    def _made(self, columns: Prepared) -> str:
-        most = self._settings.max_study_runs
-        if len(self._known) >= most:
-            message = f"The teachers are more than {most:,} runs, the most this server takes (FITWELL_MAX_STUDY_RUNS)."
-            raise SpecRefused(message, errors=[FieldError("", "too_many_runs", message)])
-        (made,), told = create(self._connection, columns, self._settings, reuse=False, caller=self._caller)
-        self.told += told
-        return made.run_id
+    def _create(self, columns: NewRows) -> str:
+        limit = self._settings.max_study_runs
+        if len(self._ids) >= limit:
+            message = f"The teachers need more than {limit:,} runs, the limit of this server (FITWELL_MAX_STUDY_RUNS)."
+            raise SpecRefused.at("", "too_many_runs", message)
+        (created,), events = create(self._connection, columns, self._settings, reuse=False, caller=self._caller)
+        self.events += events
+        return created.run_id

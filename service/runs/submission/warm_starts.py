@@ -1,7 +1,7 @@
-"""Warm starts: a run that begins with the weights of another one.
+"""Warm starts: runs that start from the weights of another run.
 
-At submission the weights are found and named by their SHA-256, which is all that the result depends on; the new run
-points at the same file, so that it is there whatever becomes of the other run.
+At submission the weights are named by their SHA-256, the only property that the result depends on. The new run
+references the same file, which therefore outlives the other run.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.callers import Caller
-from service.errors import FieldError, SpecRefused
+from service.errors import SpecRefused
 from service.runs.queries import files
 from service.runs.queries import runs as rows
 from service.runs.submission.review import NewRun
@@ -21,66 +21,66 @@ from worker.ports import WeightsFile
 from worker.spec.run import RunSpec, WarmStart
 
 
-def resolved(connection: sa.Connection, new: NewRun, caller: Caller) -> NewRun:
-    """The run with its warm start named by content.
+def resolve(connection: sa.Connection, new: NewRun, caller: Caller) -> NewRun:
+    """Return the run with the weights of its warm start named by their SHA-256.
 
     Raises:
-        SpecRefused: there are no such weights, or they are another model's.
+        SpecRefused: The weights do not exist, or do not fit the model.
     """
     start = new.spec.warm_start
     if start is None:
         return new
-    file, run_id = _found(connection, start, caller)
+    file, run_id = _find_weights(connection, start, caller)
     row = rows.by_id(connection, run_id)
-    assert row is not None, f"{run_id} has weights and is not there"
+    assert row is not None, f"{run_id} has weights but no row"
     _check_model(new.spec, RunSpec.of(row.spec), run_id)
-    named = start.model_copy(update={"sha256": file.sha256})
-    return replace(new, spec=new.spec.model_copy(update={"warm_start": named}))
+    resolved = start.model_copy(update={"sha256": file.sha256})
+    return replace(new, spec=new.spec.model_copy(update={"warm_start": resolved}))
 
 
 def attach(connection: sa.Connection, run_id: str, spec: Mapping[str, Any]) -> None:
-    """Let a new run point at the weights it begins with, where it is a warm start.
+    """Reference the initial weights of a new run, if it is a warm start.
 
     Raises:
-        SpecRefused: they were removed since it was resolved.
+        SpecRefused: The weights were deleted after they were resolved.
     """
     if not spec.get("warm_start"):
         return
-    known = files.by_content(connection, spec["warm_start"]["sha256"])
-    if known is None:
-        raise _refused("run_id", "no_weights", "The weights to begin with were removed just now; name another run.")
-    files.replace_weights(connection, run_id, replace(known[0], at="start"))
+    match = files.by_content(connection, spec["warm_start"]["sha256"])
+    if match is None:
+        raise _refuse("run_id", "no_weights", "The initial weights have just been deleted. Name another run.")
+    files.replace_weights(connection, run_id, replace(match[0], at="start"))
 
 
-def _found(connection: sa.Connection, start: WarmStart, caller: Caller) -> tuple[WeightsFile, str]:
-    """The file, and a run that it is of: by content where it is named so, as in a clone; else as the run has it now."""
+def _find_weights(connection: sa.Connection, start: WarmStart, caller: Caller) -> tuple[WeightsFile, str]:
+    """Return the weights file and the id of its run: by SHA-256 if given, as in a clone, else the run's current one."""
     if start.sha256 is not None:
-        known = files.by_content(connection, start.sha256, owner=caller.only)
-        if known is None:
-            message = f"No run has weights with the SHA-256 {start.sha256!r} any more; leave it out to take new ones."
-            raise _refused("sha256", "no_weights", message)
-        return known
+        match = files.by_content(connection, start.sha256, owner=caller.only)
+        if match is None:
+            message = f"No run has weights with the SHA-256 {start.sha256!r}. Omit sha256 to use the current weights."
+            raise _refuse("sha256", "no_weights", message)
+        return match
     row = rows.by_id(connection, start.run_id)
     if row is None or not caller.sees(row.owner):
-        raise _refused("run_id", "run_not_found", f"There is no run {start.run_id!r} to begin with.")
-    kept = {file.at: file for file in files.weights_of(connection, row.reused_from or row.id)}
-    if start.at not in kept:
-        when = "as soon as it is first saved" if start.at == "best" else "when it has ended"
-        message = f"{start.run_id} is {row.status!r} and has no weights of its {start.at} epoch; a run has them {when}."
-        raise _refused("run_id", "no_weights", message)
-    return kept[start.at], row.id
+        raise _refuse("run_id", "run_not_found", f"There is no run {start.run_id!r} to start from.")
+    stored = {file.at: file for file in files.weights_of(connection, row.reused_from or row.id)}
+    if start.at not in stored:
+        when = "as soon as it first saves them" if start.at == "best" else "when it has ended"
+        message = f"{start.run_id} is {row.status!r} and has no {start.at} weights; a run has them {when}."
+        raise _refuse("run_id", "no_weights", message)
+    return stored[start.at], row.id
 
 
-def _check_model(wanted: RunSpec, there: RunSpec, run_id: str) -> None:
-    """Refuse weights whose names and shapes are not those of the model that is wanted."""
-    mine, its = _shapes(wanted), _shapes(there)
-    for name in {**mine, **its}:
-        if mine.get(name) != its.get(name):
+def _check_model(spec: RunSpec, source: RunSpec, run_id: str) -> None:
+    """Refuse weights whose names or shapes differ from those of the model."""
+    expected, actual = _shapes(spec), _shapes(source)
+    for name in {**expected, **actual}:
+        if expected.get(name) != actual.get(name):
             message = (
-                f"The model of {run_id} is another one: its {name} is {_shape(its.get(name))}, "
-                f"and this model's is {_shape(mine.get(name))}."
+                f"The weights of {run_id} do not fit this model: {name} is {_format_shape(actual.get(name))} there and "
+                f"{_format_shape(expected.get(name))} here."
             )
-            raise _refused("run_id", "other_model", message)
+            raise _refuse("run_id", "other_model", message)
 
 
 def _shapes(spec: RunSpec) -> dict[str, tuple[int, ...]]:
@@ -88,9 +88,9 @@ def _shapes(spec: RunSpec) -> dict[str, tuple[int, ...]]:
     return {**spec.model.parameters(shape, spec.dataset.outputs), **spec.model.buffers(shape)}
 
 
-def _shape(shape: tuple[int, ...] | None) -> str:
-    return "not there" if shape is None else "×".join(map(str, shape))
+def _format_shape(shape: tuple[int, ...] | None) -> str:
+    return "missing" if shape is None else "×".join(map(str, shape))
 
 
-def _refused(field: str, code: str, message: str) -> SpecRefused:
-    return SpecRefused(message, errors=[FieldError(f"/warm_start/{field}", code, message)])
+def _refuse(field: str, code: str, message: str) -> SpecRefused:
+    return SpecRefused.at(f"/warm_start/{field}", code, message)

@@ -18,7 +18,7 @@ from service.datasets.service import Uploads
 from service.errors import SpecRefused
 from service.runs.run import Run
 from service.runs.service import Runs
-from service.runs.submission.dataset_refs import hold
+from service.runs.submission.dataset_refs import lock
 from service.runs.submission.review import NewRun
 from service.sandbox.parsing.options import Options
 from service.settings import Settings
@@ -277,7 +277,7 @@ def test_a_run_that_is_submitted_while_its_data_are_deleted_has_them_or_is_refus
     known = runs.review(new).spec
     uploads.delete(dataset_id)
     with writing(engine) as connection, pytest.raises(SpecRefused, match="There is no uploaded dataset"):
-        hold(connection, [known], LOCAL)
+        lock(connection, [known], LOCAL)
 
 
 def test_any_name_is_stored_or_refused_and_never_a_bug(settings: Settings) -> None:

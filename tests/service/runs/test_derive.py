@@ -163,8 +163,8 @@ def test_a_warm_start_names_its_weights_by_content_and_keeps_them(
     ("warm", "changed", "code", "says"),
     [
         ({"run_id": "run_" + "0" * 26}, {}, "run_not_found", "no run"),
-        ({}, {"model": {"kind": "mlp", "hidden": [17]}}, "other_model", "layers.0.weight is 16×64, and this model's"),
-        ({"sha256": "f" * 64}, {}, "no_weights", "leave it out"),
+        ({}, {"model": {"kind": "mlp", "hidden": [17]}}, "other_model", "layers.0.weight is 16×64 there"),
+        ({"sha256": "f" * 64}, {}, "no_weights", "Omit sha256"),
     ],
 )
 def test_weights_that_are_not_there_or_do_not_fit_are_refused(
