@@ -75,7 +75,7 @@ class Outbox:
             return False
         with writing(self._engine) as connection:
             after = webhooks.cursor(connection, lock=True)
-            up_to = events.last_id(connection)  # before the events are read, so that none is skipped
+            up_to = events.last_id(connection)  # before the events are read, so that it skips no event
             endpoints = webhooks.enabled(connection, lock=True)
             rows = events.told(connection, TYPES, after=after, up_to=up_to, limit=BATCH)
             more = len(rows) == BATCH

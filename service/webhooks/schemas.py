@@ -123,7 +123,7 @@ class DeliveryView(BaseModel):
 
 
 class DeliveryList(BaseModel):
-    """A page of an endpoint's log, newest first."""
+    """A page of the deliveries of an endpoint, newest first."""
 
     object: Literal["list"] = "list"
     data: list[DeliveryView]
