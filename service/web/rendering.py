@@ -30,6 +30,7 @@ def templates() -> Environment:
     )
     environment.filters |= {
         "number": number,
+        "p_value": p_value,
         "duration": duration,
         "minute": minute,
         "json": as_json,
@@ -55,6 +56,11 @@ def number(value: float | None) -> str:
     if size >= HUNDRED:
         return f"{value:.1f}"
     return f"{value:.4g}" if size < 1e-3 and value else f"{value:.4f}"
+
+
+def p_value(value: float | None) -> str:
+    """Format a p-value. Ties round up, as in browsers: exact tests have many, such as 0.0625."""
+    return "–" if value is None else f"{value + 1e-9:.3f}"
 
 
 def duration(seconds: float | None) -> str:

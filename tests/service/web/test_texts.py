@@ -15,7 +15,7 @@ from service.web import code
 from service.web.differences import differences
 from service.web.figures import HEIGHT, WIDTH, Line, bars, figure
 from service.web.pages.sign_in import local_path
-from service.web.rendering import number
+from service.web.rendering import number, p_value
 
 NASTY = 'it\'s "<b>" $(reboot) `reboot` \\ \n\'\'\'""" </script>'
 VALUES = (
@@ -51,6 +51,10 @@ def test_shell_syntax_in_a_spec_is_quoted() -> None:
 def test_numbers_have_about_four_digits() -> None:
     texts = {0.0: "0.0000", 1e-5: "1e-05", 0.12345: "0.1235", 12.5: "12.5000", 416.26: "416.3", -416013.2: "-4.16e+05"}
     assert [number(value) for value in texts] == list(texts.values())
+
+
+def test_p_values_are_rounded_as_in_browsers() -> None:
+    assert [p_value(value) for value in (0.0625, 0.03125, 1.0, None)] == ["0.063", "0.031", "1.000", "–"]
 
 
 @given(st.lists(st.floats(-1e9, 1e9) | st.none(), min_size=1, max_size=40))

@@ -69,10 +69,7 @@ function updateBaselines({ arms, baseline }) {
   const current = field.value;
   const fixed = [...field.options].filter((option) => !option.value.startsWith(BASELINE_PREFIX));
   const groups = arms.length > MAX_BASELINE_OPTIONS ? [] : arms;
-  field.replaceChildren(
-    ...fixed,
-    ...groups.map((group) => new Option(`Against ${group.id}`, BASELINE_PREFIX + group.id)),
-  );
+  field.replaceChildren(...fixed, ...groups.map((group) => new Option(`With ${group.id}`, BASELINE_PREFIX + group.id)));
   field.value = current.startsWith(BASELINE_PREFIX) ? BASELINE_PREFIX + baseline : current;
 }
 
