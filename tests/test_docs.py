@@ -24,3 +24,9 @@ def test_the_reference_is_current(name: str) -> None:
 def test_every_link_resolves(written: Path) -> None:
     for link in LINK.findall(written.read_text()):
         assert (written.parent / link).exists(), f"{written.name} links to {link}"
+
+
+@pytest.mark.parametrize("page", [ROOT / "docs/security.md", ROOT / "docs/durability.md"], ids=lambda page: page.name)
+def test_every_test_that_a_page_names_exists(page: Path) -> None:
+    for name in re.findall(r"`((?:service|e2e|faults)/[\w/]*test_\w+\.py)`", page.read_text()):
+        assert (ROOT / "tests" / name).exists(), f"{page.name} names tests/{name}"
