@@ -1,4 +1,4 @@
-"""A history as CSV, lines of JSON, or Parquet."""
+"""Histories as CSV, NDJSON and Parquet."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.runs.run import History
 
 
 def history_rows(history: History) -> list[dict[str, Any]]:
-    """One row for each epoch: epoch, steps, and every series."""
+    """Return a row for each epoch: epoch, steps and every series."""
     return [
         {"epoch": epoch, "steps": history.steps[i], **{name: values[i] for name, values in history.series.items()}}
         for i, epoch in enumerate(history.epoch)
@@ -19,24 +19,24 @@ def history_rows(history: History) -> list[dict[str, Any]]:
 
 
 def history_ndjson(history: History) -> bytes:
-    """One JSON object a line."""
+    """Return one JSON object per line."""
     return "".join(json.dumps(row) + "\n" for row in history_rows(history)).encode()
 
 
 def history_csv(history: History) -> bytes:
-    """A header and a line for each epoch; a value that is not finite is written as nan, inf or -inf."""
+    """Return a header and a line for each epoch; nonfinite values are written as nan, inf or -inf."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["epoch", "steps", *history.series])
     for row in history_rows(history):
-        said = {name: at[str(row["epoch"])] for name, at in history.nonfinite.items() if str(row["epoch"]) in at}
-        writer.writerow([said.get(name, value) for name, value in row.items()])
+        nonfinite = {name: at[str(row["epoch"])] for name, at in history.nonfinite.items() if str(row["epoch"]) in at}
+        writer.writerow([nonfinite.get(name, value) for name, value in row.items()])
     return text.getvalue().encode()
 
 
 def history_parquet(history: History) -> bytes:
-    """A column for each series, as doubles; a value that was not recorded is null, one that is not finite itself."""
-    import pyarrow as pa  # noqa: PLC0415 - slow to import, and seldom asked for
+    """Return a column of doubles for each series; missing values are null, nonfinite values are kept."""
+    import pyarrow as pa  # noqa: PLC0415 - slow to import, rarely needed
     from pyarrow import parquet  # noqa: PLC0415
 
     columns: dict[str, Any] = {
@@ -44,9 +44,11 @@ def history_parquet(history: History) -> bytes:
         "steps": pa.array(history.steps, pa.int64()),
     }
     for name, values in history.series.items():
-        told = history.nonfinite.get(name, {})
-        whole = [float(told[str(e)]) if str(e) in told else v for e, v in zip(history.epoch, values, strict=True)]
-        columns[name] = pa.array(whole, pa.float64())
+        nonfinite = history.nonfinite.get(name, {})
+        column = [
+            float(nonfinite[str(e)]) if str(e) in nonfinite else v for e, v in zip(history.epoch, values, strict=True)
+        ]
+        columns[name] = pa.array(column, pa.float64())
     file = io.BytesIO()
     parquet.write_table(pa.table(columns), file)
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""What can go: files that nothing names, and what is kept no longer than the settings say."""
+"""Housekeeping: delete unreferenced files, and checkpoints, events and keys past their retention."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from service.store.database import reading, writing
 from worker.blob_store import COPIES_SECONDS
 
 LOG = logging.getLogger("fitwell.service")
-AT_ONCE = 500
-"""Runs or files in one transaction: others shall not wait for it."""
+BATCH_SIZE = 500
+"""Rows or files per transaction, so that other writers do not wait long."""
 GRACE_SECONDS = 3600.0
-"""How old a file is before it counts as left over: longer than any worker takes from writing one to recording it."""
-DAY = 86_400.0
+"""Minimum age of an unreferenced file: longer than a worker takes from writing a file to recording it."""
+DAY_SECONDS = 86_400.0
 
 
 class Housekeeping:
-    """Keeps one database, and the files it names, from growing by what nobody needs."""
+    """Cleanup of a database and the files that it references."""
 
     def __init__(self, engine: sa.Engine, settings: Settings) -> None:
         self._engine = engine
@@ -35,14 +35,15 @@ class Housekeeping:
         self._files = settings.checkpoint_files
 
     def look(self) -> None:
-        """Remove all that can go now."""
-        swept, retired, forgotten = self.sweep(), self.retire(), self.forget_events()
+        """Run every cleanup once."""
+        files_removed, checkpoints, events_removed = self.sweep(), self.retire(), self.forget_events()
         with writing(self._engine, durable=False) as connection:
             keys.forget(connection, self._settings.idempotency_seconds)
-        if swept or retired or forgotten:
-            LOG.info("removed %d left-over file(s), %d checkpoint(s) and %d event(s)", swept, retired, forgotten)
-        for depot in (self._files, self._settings.upload_files):
-            depot.tidy(time.time() - COPIES_SECONDS)
+        if files_removed or checkpoints or events_removed:
+            message = "removed %d unreferenced file(s), %d checkpoint(s) and %d event(s)"
+            LOG.info(message, files_removed, checkpoints, events_removed)
+        for store in (self._files, self._settings.upload_files):
+            store.tidy(time.time() - COPIES_SECONDS)
         self.send_unsent()
         self.sweep_storage()
 
@@ -56,74 +57,74 @@ class Housekeeping:
             StorageUnavailable: The bucket is out of reach.
         """
         sent, unsent = 0, self._files.unsent()
-        while some := list(islice(unsent, AT_ONCE)):
+        while batch := list(islice(unsent, BATCH_SIZE)):
             with reading(self._engine) as connection:
-                unnamed = set(files.unreferenced(connection, some))
-            for name in some:
-                if name not in unnamed:
+                unreferenced = set(files.unreferenced(connection, batch))
+            for name in batch:
+                if name not in unreferenced:
                     self._files.push(name, self._files.home / name)
                     sent += 1
         return sent
 
     def sweep(self) -> int:
-        """Remove old files that nothing names, as killed workers leave behind; how many."""
+        """Remove old unreferenced files, which killed workers leave behind; return their count."""
         removed, moment = 0, left_over_since(self._settings)
         for directory in _directories(self._settings.checkpoints):
             quiet = directory.stat().st_mtime < moment
             old = _older_than(moment, directory)
-            while some := [f"{directory.name}/{file.name}" for file in islice(old, AT_ONCE)]:
+            while batch := [f"{directory.name}/{file.name}" for file in islice(old, BATCH_SIZE)]:
                 with reading(self._engine) as connection:
-                    unnamed = files.unreferenced(connection, some)
-                self._files.drop(unnamed)
-                removed += len(unnamed)
+                    unreferenced = files.unreferenced(connection, batch)
+                self._files.drop(unreferenced)
+                removed += len(unreferenced)
             if quiet:
-                with contextlib.suppress(OSError):  # it is not empty, most often
+                with contextlib.suppress(OSError):  # usually the directory is not empty
                     directory.rmdir()
         return removed
 
     def sweep_storage(self) -> int:
-        """Likewise where checkpoints lie in a bucket, by when they were written; how many.
+        """Remove old unreferenced files from the bucket, if checkpoints are stored in one; return their count.
 
         Raises:
-            StorageUnavailable: the bucket is out of reach.
+            StorageUnavailable: The bucket cannot be reached.
         """
         removed, old = 0, self._files.stored(left_over_since(self._settings))
-        while some := list(islice(old, AT_ONCE)):
+        while batch := list(islice(old, BATCH_SIZE)):
             with reading(self._engine) as connection:
-                unnamed = files.unreferenced(connection, some)
-            self._files.drop(unnamed)
-            removed += len(unnamed)
+                unreferenced = files.unreferenced(connection, batch)
+            self._files.drop(unreferenced)
+            removed += len(unreferenced)
         return removed
 
     def retire(self) -> int:
-        """Forget the checkpoints of runs that ended too long ago; how many. Weights of best and last epochs stay."""
-        days, forgotten = self._settings.keep_checkpoints_days, 0
+        """Delete checkpoints past their retention, but no best or last weights; return their count."""
+        days, count = self._settings.keep_checkpoints_days, 0
         while days is not None:
             with writing(self._engine) as connection:
-                dropped = files.expire_checkpoints(connection, days * DAY, AT_ONCE)
-                unnamed = files.unreferenced(connection, dropped)
-            self._files.drop(unnamed)
-            forgotten += len(dropped)
+                dropped = files.expire_checkpoints(connection, days * DAY_SECONDS, BATCH_SIZE)
+                unreferenced = files.unreferenced(connection, dropped)
+            self._files.drop(unreferenced)
+            count += len(dropped)
             if not dropped:
                 break
-        return forgotten
+        return count
 
     def forget_events(self) -> int:
-        """Forget the events of runs that ended, where they are too old; how many."""
-        days, forgotten = self._settings.keep_events_days, 0
+        """Delete the events of finished runs past their retention; return their count."""
+        days, count = self._settings.keep_events_days, 0
         while days is not None:
             with reading(self._engine) as connection:
-                some = events.outdated(connection, days * DAY, AT_ONCE)
-            if not some:
+                batch = events.outdated(connection, days * DAY_SECONDS, BATCH_SIZE)
+            if not batch:
                 break
             with writing(self._engine, durable=False) as connection:
-                events.delete(connection, some)
-            forgotten += len(some)
-        return forgotten
+                events.delete(connection, batch)
+            count += len(batch)
+        return count
 
 
 def left_over_since(settings: Settings) -> float:
-    """What was written before this moment and is named by nothing will never be named."""
+    """Return the time before which an unreferenced file can no longer become referenced."""
     return time.time() - max(GRACE_SECONDS, 4 * settings.lease_seconds)
 
 
@@ -136,6 +137,6 @@ def _directories(home: Path) -> list[Path]:
 
 def _older_than(moment: float, directory: Path) -> Iterator[Path]:
     for file in sorted(directory.iterdir()):
-        with contextlib.suppress(FileNotFoundError):  # a worker removes what it has replaced
+        with contextlib.suppress(FileNotFoundError):  # workers remove the files that they replace
             if file.stat().st_mtime < moment:
                 yield file

@@ -1,4 +1,4 @@
-"""What is recorded of runs, and what it says: histories, events, reports, logs. Every method is one transaction."""
+"""Reading what workers record: histories, events, reports, logs. Every method is one transaction."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.errors import FieldError, SpecRefused
+from service.errors import SpecRefused
 from service.runs import states
 from service.runs import verification as verifications
 from service.runs.advice import Advice, advise
 from service.runs.errors import NotMeasured
 from service.runs.queries import epochs, files, reports
-from service.runs.queries import logs as notes
+from service.runs.queries import logs as run_logs
 from service.runs.run import Confusion, Event, History, Run, history_of
 from service.runs.scope import ScopedRuns
 from service.runs.verification import Verification
@@ -24,13 +24,13 @@ from worker.spec.run import RunSpec
 
 
 class RunReader(ScopedRuns):
-    """What workers recorded of runs."""
+    """Everything recorded of the runs that the caller may see."""
 
     def history(self, run_id: str, *, since_epoch: int | None = None, metrics: Sequence[str] | None = None) -> History:
-        """The recorded epochs behind ``since_epoch``; all series, or those named.
+        """Return the epochs after ``since_epoch``, with all series or those in ``metrics``.
 
         Raises:
-            RunNotFound: there is no run of this id.
+            RunNotFound: No run has this id.
         """
         with reading(self._engine) as connection:
             row = self._row(connection, run_id)
@@ -38,80 +38,78 @@ class RunReader(ScopedRuns):
         return history_of(row, recorded, metrics)
 
     def history_mark(self, run_id: str) -> str:
-        """Names what is recorded of a run: changes with every epoch, rewind and end; cheap.
+        """Return a token of the history's state, which changes with every epoch, rewind and end; cheap.
 
         Raises:
-            RunNotFound: there is no run of this id.
+            RunNotFound: No run has this id.
         """
         with reading(self._engine) as connection:
             row = self._row(connection, run_id)
         return f"{row.revision}.{row.epoch}.{row.status if row.status in states.TERMINAL else 'active'}"
 
     def events(self, run_id: str | None, *, after: int = 0, limit: int = 1000) -> Sequence[Event]:
-        """Events of one run, or of all, behind the id ``after``.
+        """Return events of one run, or of all visible runs, with ids above ``after``.
 
         Raises:
-            RunNotFound: there is no run of this id.
+            RunNotFound: No run has this id.
         """
         with reading(self._engine) as connection:
             if run_id is not None:
                 self._run(connection, run_id)
-            found = events.after(connection, run_id, after, limit, owner=self.caller.only)
-            return [Event.of(row) for row in found]
+            rows = events.after(connection, run_id, after, limit, owner=self.caller.only)
+            return [Event.of(row) for row in rows]
 
     def last_event_id(self) -> int:
-        """The newest event's id; cheap."""
+        """Return the newest event's id; cheap."""
         with reading(self._engine) as connection:
             return events.last_id(connection)
 
     def confusion(self, run_id: str) -> Confusion:
-        """How often the finished model gives each class to the test rows of each.
+        """Return the confusion matrix of the finished model on the test rows.
 
         Raises:
-            RunNotFound: there is no run of this id.
-            NotMeasured: it has not succeeded, or is never to be tested.
+            RunNotFound: No run has this id.
+            NotMeasured: The run has not succeeded, is never evaluated on test rows, or has a numeric target.
         """
         with reading(self._engine) as connection:
             run = self._run(connection, run_id)
             counts = reports.find(connection, run.reused_from or run.id, "confusion")
         classes = RunSpec.of(run.spec).dataset.classes
         if not classes:
-            message = (
-                f"The target of {run_id} is a number; there are no classes to confuse. Its history has r2 and rmse."
-            )
+            message = f"{run_id} predicts a number, so it has no confusion matrix. Its history has r2 and rmse."
             raise NotMeasured(message)
         if counts is None:
-            why = f"is {run.status!r}" if run.status != "succeeded" else 'was to be tested never ("evaluate.test")'
-            raise NotMeasured(f"The confusion matrix is measured when a run succeeds, and {run_id} {why}.")
+            cause = f"is {run.status!r}" if run.status != "succeeded" else 'is never tested ("evaluate.test")'
+            raise NotMeasured(f"The confusion matrix is measured when a run succeeds, and {run_id} {cause}.")
         return Confusion(run_id, run.epoch, classes, counts)
 
     def weights(self, run_id: str) -> tuple[Run, Any]:
-        """A run, and what its parameters looked like when it ended.
+        """Return a run and the report on its final weights.
 
         Raises:
-            RunNotFound: there is no run of this id.
-            NotMeasured: it has not come to its end.
+            RunNotFound: No run has this id.
+            NotMeasured: The run has neither succeeded nor diverged.
         """
         with reading(self._engine) as connection:
             run = self._run(connection, run_id)
-            found = reports.find(connection, run.reused_from or run.id, "weights")
-        if found is None:
-            raise NotMeasured(f"Weights are looked at when a run succeeds or diverges, and {run_id} is {run.status!r}.")
-        return run, found
+            report = reports.find(connection, run.reused_from or run.id, "weights")
+        if report is None:
+            raise NotMeasured(f"Weights are measured when a run succeeds or diverges, and {run_id} is {run.status!r}.")
+        return run, report
 
     def diagnosis(self, run_id: str, *, reference: str | None = None) -> Advice:
-        """What a run's curves say, where given in comparison with another run, and what to try next.
+        """Diagnose a run from its curves, optionally against a reference run, and suggest what to try next.
 
         Raises:
-            RunNotFound: there is no run of one of these ids.
-            SpecRefused: the other run was trained on other data.
+            RunNotFound: No run has one of the ids.
+            SpecRefused: The reference was trained on another dataset.
         """
         with reading(self._engine) as connection:
             run, history = self._with_history(connection, run_id)
             other = None if reference is None else self._with_history(connection, reference)
         if other is not None and other[0].spec["dataset"] != run.spec["dataset"]:
-            message = f"{reference} was trained on other data than {run_id}; their losses cannot be compared."
-            raise SpecRefused(message, errors=[FieldError("reference", "other_data", message)])
+            message = f"{reference} was trained on another dataset than {run_id}, so their losses cannot be compared."
+            raise SpecRefused.at("reference", "other_data", message)
         return advise(run, history, self._settings, other)
 
     def _with_history(self, connection: sa.Connection, run_id: str) -> tuple[Run, History]:
@@ -120,31 +118,31 @@ class RunReader(ScopedRuns):
         return run, history_of(row, epochs.of_run(connection, row.reused_from or row.id), None)
 
     def verification(self, run_id: str) -> Verification:
-        """What came of training a run once more.
+        """Return the newest verification of a run.
 
         Raises:
-            RunNotFound: there is none of this id.
-            NotMeasured: it was never verified.
+            RunNotFound: No run has this id.
+            NotMeasured: The run was never verified.
         """
         with reading(self._engine) as connection:
             return verifications.get(connection, self._row(connection, run_id))
 
     def files(self, run_id: str) -> tuple[Sequence[Row], Sequence[Row]]:
-        """What is known of a run's checkpoints, newest first, and of its files of weights.
+        """Return the rows of a run's checkpoints, newest first, and of its weights files.
 
         Raises:
-            RunNotFound: there is none of this id.
+            RunNotFound: No run has this id.
         """
         with reading(self._engine) as connection:
             row = self._row(connection, run_id)
             return files.artifacts(connection, row.reused_from or row.id)
 
     def log(self, run_id: str, *, after: int, limit: int) -> Sequence[Row]:
-        """The lines of a run's log behind the id ``after``, oldest first.
+        """Return the lines of a run's log with ids above ``after``, oldest first.
 
         Raises:
-            RunNotFound: there is none of this id.
+            RunNotFound: No run has this id.
         """
         with reading(self._engine) as connection:
             row = self._row(connection, run_id)
-            return notes.of_run(connection, row.reused_from or row.id, after=after, limit=limit)
+            return run_logs.of_run(connection, row.reused_from or row.id, after=after, limit=limit)

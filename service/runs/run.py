@@ -1,4 +1,4 @@
-"""A run as its clients see it."""
+"""Runs, histories, confusion matrices and events, as services return them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Run:
 
     @classmethod
     def of(cls, row: Row, workers: Sequence[Row]) -> Run:
-        """The run in ``row``, given the workers that are alive."""
+        """Return the run in ``row``; the live ``workers`` explain why a queued run waits."""
         status: Status = row.status
         computed: dict[str, Any] = {
             "terminal": status in TERMINAL,
@@ -67,19 +67,19 @@ class Run:
 
 
 def _waiting_reason(row: Row, workers: Sequence[Row]) -> str | None:
-    """Why a run that is waiting or queued does not start."""
+    """Return why a waiting or queued run has not started; None for other statuses."""
     if row.status == "waiting":
-        listed = [teacher for part in row.spec["regularizers"] for teacher in part.get("teachers", ())]
-        named = dict.fromkeys(teacher["run_id"] for teacher in listed if teacher["sha256"] is None)
-        return f"It waits for its teachers to be trained: {', '.join(named)}."
+        teachers = [teacher for part in row.spec["regularizers"] for teacher in part.get("teachers", ())]
+        pending = dict.fromkeys(teacher["run_id"] for teacher in teachers if teacher["sha256"] is None)
+        return f"Waiting for its teachers to finish: {', '.join(pending)}."
     if row.status != "queued":
         return None
     if not workers:
-        return "No worker is alive; start one with: fitwell worker (fitwell serve brings its own)."
+        return "No worker is running. Start one with: fitwell worker (fitwell serve starts its own)."
     if row.device != "auto" and not any(row.device in worker.devices for worker in workers):
-        known = sorted({device for worker in workers for device in worker.devices})
-        return f"No worker that is alive has the device {row.device!r}; there is {', '.join(known)}."
-    return "Other runs are before it."
+        available = sorted({device for worker in workers for device in worker.devices})
+        return f"No running worker has the device {row.device!r}; available: {', '.join(available)}."
+    return "Other runs are ahead of it in the queue."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,16 +98,16 @@ class History:
 
 
 def history_of(row: Row, epochs: Sequence[Row], metrics: Sequence[str] | None) -> History:
-    """The history in ``epochs``; all series, or those named in ``metrics``."""
+    """Build a history from ``epochs``, with all series or those in ``metrics``."""
     recorded = [{**e.metrics, "seconds": e.seconds} for e in epochs]
     names = list(dict.fromkeys(name for values in recorded for name in values))
     if metrics is not None:
         names = [name for name in names if name in metrics]
     nonfinite: dict[str, dict[str, str]] = {}
     for e in epochs:
-        for name, what in e.nonfinite.items():
+        for name, value in e.nonfinite.items():
             if name in names:
-                nonfinite.setdefault(name, {})[str(e.epoch)] = what
+                nonfinite.setdefault(name, {})[str(e.epoch)] = value
     return History(
         run_id=row.id,
         version=row.version,
@@ -122,7 +122,7 @@ def history_of(row: Row, epochs: Sequence[Row], metrics: Sequence[str] | None) -
 
 @dataclass(frozen=True)
 class Confusion:
-    """How often test rows of each true class (row) were given each class (column), after ``epoch``."""
+    """Counts of test rows by true class (row) and predicted class (column), after ``epoch``."""
 
     run_id: str
     epoch: int
@@ -132,19 +132,19 @@ class Confusion:
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """Something that happened to a run; ``id`` orders all events."""
+    """An event of a run; ids are in commit order across all runs."""
 
     id: int
     type: str
     run_id: str
     owner: str
-    """Whose run it is."""
+    """The owner of the run."""
     at: float
     data: Mapping[str, Any]
 
     @classmethod
     def of(cls, row: Row) -> Event:
-        """The event in ``row``; an epoch brings what is recorded of it."""
+        """Return the event in ``row``; an epoch event carries the recorded epoch."""
         data = dict(row.data)
         if row.type == "epoch":
             data = {"epoch": row.epoch, "steps": row.steps, "metrics": row.metrics, "nonfinite": row.nonfinite}

@@ -1,4 +1,4 @@
-"""The states of a run and every way from one to another. Nothing else decides what may follow what."""
+"""The states of a run and all transitions between them. No other module decides which state follows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TRANSITIONS: dict[Status, dict[Action, Status]] = {
         "give_up": "paused",
     },
     "paused": {"resume": "queued", "cancel": "cancelled"},
-    # Whatever its holder reports, a run that is to be cancelled ends so.
+    # A run that is being cancelled ends as cancelled, whatever its worker reports.
     "cancelling": {
         "succeed": "cancelled",
         "fail": "cancelled",
@@ -44,9 +44,9 @@ TRANSITIONS: dict[Status, dict[Action, Status]] = {
     "failed": {"retry": "queued", "wait": "waiting"},
     "cancelled": {"retry": "queued", "wait": "waiting"},
 }
-"""``stop``: the holder let the run go as it was asked to. ``release``: it gave the run back, or its lease was lost.
-``give_up``: a lease was lost once too often. ``wait``: a retry of what ended before its teachers did. ``ready``: they
-have ended well."""
+"""``stop``: the worker stopped on request. ``release``: the worker returned the run, or its lease expired. ``give_up``:
+too many leases expired. ``wait``: a retry of a student whose teachers have not finished. ``ready``: the teachers have
+succeeded."""
 
 TERMINAL: frozenset[Status] = frozenset(ENDED)
 
@@ -54,15 +54,15 @@ CLIENT_ACTIONS: tuple[Action, ...] = ("cancel", "pause", "resume", "retry")
 
 
 def after(status: Status, action: Action) -> Status | None:
-    """Where ``action`` leads from ``status``; None where it is not allowed."""
+    """Return the status that ``action`` leads to; None if it is not allowed."""
     return TRANSITIONS[status].get(action)
 
 
 def allowed(status: Status) -> tuple[Action, ...]:
-    """What a client may ask of a run in ``status``."""
+    """Return the actions that a client may apply to a run in ``status``."""
     return tuple(action for action in CLIENT_ACTIONS if action in TRANSITIONS[status])
 
 
 def leading(action: Action) -> tuple[Status, ...]:
-    """The statuses from which ``action`` leads anywhere."""
-    return tuple(status for status, ways in TRANSITIONS.items() if action in ways)
+    """Return the statuses that allow ``action``."""
+    return tuple(status for status, actions in TRANSITIONS.items() if action in actions)

@@ -1,4 +1,4 @@
-"""Fewer points of a long history, for drawing it."""
+"""Downsampling of long histories for charts."""
 
 from __future__ import annotations
 
@@ -10,31 +10,29 @@ from service.runs.run import History
 
 
 def thinned(history: History, points: int) -> History:
-    """At most ``points`` epochs: the first, the last, the one with the lowest held-out loss, and others evenly spread.
-
-    All that are there where that is no more.
-    """
+    """Return at most ``points`` epochs: first, last, lowest held-out loss, and others evenly spaced."""
     count = len(history.epoch)
     if count <= points:
         return history
-    keep = {0, count - 1}
+    indices = {0, count - 1}
     lowest = _lowest(history)
     if lowest is not None and points > 2:
-        keep.add(lowest)
+        indices.add(lowest)
     for index in np.linspace(0, count - 1, points).round().astype(int).tolist():
-        if len(keep) == points:
+        if len(indices) == points:
             break
-        keep.add(index)
-    kept = sorted(keep)
+        indices.add(index)
+    selected = sorted(indices)
+    epochs = {history.epoch[i] for i in selected}
     return replace(
         history,
         downsampled=True,
-        epoch=[history.epoch[i] for i in kept],
-        steps=[history.steps[i] for i in kept],
-        series={name: [values[i] for i in kept] for name, values in history.series.items()},
+        epoch=[history.epoch[i] for i in selected],
+        steps=[history.steps[i] for i in selected],
+        series={name: [values[i] for i in selected] for name, values in history.series.items()},
         nonfinite={
-            name: {epoch: what for epoch, what in told.items() if int(epoch) in {history.epoch[i] for i in kept}}
-            for name, told in history.nonfinite.items()
+            name: {epoch: value for epoch, value in values.items() if int(epoch) in epochs}
+            for name, values in history.nonfinite.items()
         },
     )
 

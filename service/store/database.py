@@ -24,22 +24,22 @@ WAL_IS_SAFE_FROM = (3, 51, 3)
 """Before it, several WAL connections can corrupt the file; fixed as well in 3.50.7 and 3.44.6."""
 WAL_IS_SAFE_AT = {(3, 50): 7, (3, 44): 6}
 BUSY_SECONDS = 30
-"""How long a connection waits for another one's lock."""
-LEAST_IDLE_SECONDS = 5.0
-"""How long PostgreSQL lets a writer say nothing in mid-transaction, at least; else it is half of a lease."""
+"""How long a connection waits for a lock."""
+MIN_IDLE_SECONDS = 5.0
+"""Lower bound of PostgreSQL's idle-in-transaction timeout for writers, which is half of a lease."""
 MIGRATION_LOCK = 0x66697477
-"""PostgreSQL's advisory lock that one migration at a time holds."""
+"""PostgreSQL's advisory lock that serializes migrations."""
 
 
 class StoreError(Exception):
-    """The database cannot be used; the message says why and what would work."""
+    """The database cannot be used."""
 
 
 def open_engine(settings: Settings) -> sa.Engine:
-    """The engine for the database in ``settings``; makes the data directory.
+    """Create the data directory and return the engine of the database in ``settings``.
 
     Raises:
-        StoreError: the directory is not writable or the address makes no sense.
+        StoreError: The directory is not writable, or the address is invalid.
     """
     try:
         settings.home.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ def open_engine(settings: Settings) -> sa.Engine:
             "FITWELL_DATABASE_URL is not a database's address; such as postgresql+psycopg://user@host/fitwell."
         ) from error
     dumps = partial(json.dumps, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    # Most of the time of reading a history goes into JSON; this reads the same in a third of it.
+    # Parsing JSON dominates the time to read a history; this parser takes a third of it.
     texts: dict[str, Any] = {"json_serializer": dumps, "json_deserializer": from_json}
     if url.get_backend_name() == "sqlite":
         engine = sa.create_engine(url, module=sqlite, connect_args={"timeout": BUSY_SECONDS}, **texts)
@@ -66,13 +66,13 @@ def open_engine(settings: Settings) -> sa.Engine:
         return engine
     if url.get_backend_name() == "postgresql":
         engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, **texts)
-        _prepare_postgresql(engine, max(LEAST_IDLE_SECONDS, settings.lease_seconds / 2))
+        _prepare_postgresql(engine, max(MIN_IDLE_SECONDS, settings.lease_seconds / 2))
         return engine
     raise StoreError(f"Fitwell stores in SQLite or PostgreSQL, not in {url.get_backend_name()!r}.")
 
 
 def wal_is_safe(version: tuple[int, int, int]) -> bool:
-    """Whether this SQLite can be trusted with several connections in WAL mode."""
+    """Return whether this SQLite version is safe with several connections in WAL mode."""
     fixed = WAL_IS_SAFE_AT.get(version[:2])
     return version >= WAL_IS_SAFE_FROM or (fixed is not None and version[2] >= fixed)
 
@@ -84,7 +84,7 @@ def _prepare_sqlite(engine: sa.Engine) -> None:
 
     @sa.event.listens_for(engine, "connect")
     def connected(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # transactions are begun by us, and say whether they will write
+        connection.isolation_level = None  # transactions are begun below, where it is known whether they write
         for pragma in (f"busy_timeout={BUSY_SECONDS * 1000}", "foreign_keys=ON", "journal_size_limit=67108864"):
             connection.execute(f"PRAGMA {pragma}")
         _set_journal(connection, "WAL" if safe else "DELETE")
@@ -97,15 +97,15 @@ def _prepare_sqlite(engine: sa.Engine) -> None:
         if connection.info.get("synchronous") != synchronous:
             connection.exec_driver_sql(f"PRAGMA synchronous={synchronous}")
             connection.info["synchronous"] = synchronous
-        # A read that turns into a write fails at once when another wrote meanwhile, whatever busy_timeout says.
+        # Upgrading a read to a write fails at once if another connection has written, whatever busy_timeout says.
         connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("write", True) else "BEGIN")
 
 
 def _prepare_postgresql(engine: sa.Engine, idle_seconds: float) -> None:
-    """Let nobody keep the others waiting for good.
+    """Set timeouts, so that no connection blocks the others for good.
 
-    A writer that stops in mid-transaction (it is suspended, or its machine loses power or its network) holds its locks,
-    that of the event log's counter among them, and everybody waits for that one. So the server gives it up.
+    A writer that stops in mid-transaction (suspended, or its machine loses power or its network) keeps its locks, among
+    them that of the event log's counter, which every writer needs. The server therefore ends idle transactions.
     """
 
     @sa.event.listens_for(engine, "connect")
@@ -122,12 +122,12 @@ def _prepare_postgresql(engine: sa.Engine, idle_seconds: float) -> None:
     @sa.event.listens_for(engine, "handle_error")
     def failed(context: sa.ExceptionContext) -> None:
         error = context.sqlalchemy_exception
-        if context.is_disconnect and isinstance(error, sa.exc.InternalError):  # what psycopg makes of that
+        if context.is_disconnect and isinstance(error, sa.exc.InternalError):  # psycopg's error for this case
             raise sa.exc.OperationalError(error.statement, error.params, context.original_exception)
 
 
 def _set_journal(connection: Any, mode: str) -> None:
-    """Set the journal's mode; where two connections do so at once, SQLite refuses one without waiting."""
+    """Set the journal mode; retry, because SQLite refuses one of two simultaneous changes without waiting."""
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:
@@ -142,26 +142,26 @@ def _set_journal(connection: Any, mode: str) -> None:
 
 @contextmanager
 def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """A transaction that only reads: one state of the database throughout."""
+    """Open a read-only transaction on a consistent snapshot."""
     with engine.execution_options(write=False, durable=False).begin() as connection:
         yield connection
 
 
 @contextmanager
 def writing(engine: sa.Engine, *, durable: bool = True) -> Iterator[sa.Connection]:
-    """A transaction that writes; all or nothing.
+    """Open a transaction that writes.
 
-    With ``durable`` it survives a power cut once it is over; without, it survives the death of every process.
+    With ``durable`` a committed transaction survives a power cut; without, it survives the death of every process.
     """
     with engine.execution_options(write=True, durable=durable).begin() as connection:
         yield connection
 
 
 def migrate(engine: sa.Engine) -> None:
-    """Bring the database to the schema of this code; quick when it is there already. Two at once do no harm.
+    """Upgrade the database to the schema of this code; fast if it is current, and safe to run concurrently.
 
     Raises:
-        StoreError: the database cannot be reached, or is newer than the code.
+        StoreError: The database cannot be reached, or is newer than the code.
     """
     try:
         with reading(engine) as connection:
@@ -187,7 +187,7 @@ def _revision(connection: sa.Connection) -> str | None:
 
 
 def _lock(connection: sa.Connection) -> None:
-    """Let one migration run at a time; on SQLite the transaction itself does."""
+    """Serialize migrations; on SQLite the transaction itself does."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.text("SET LOCAL lock_timeout = '30s'"))
         connection.execute(sa.text("SET LOCAL statement_timeout = '10min'"))
@@ -195,7 +195,7 @@ def _lock(connection: sa.Connection) -> None:
 
 
 def _upgrade(connection: sa.Connection) -> None:
-    from alembic import command  # noqa: PLC0415 - slow to import, and seldom needed
+    from alembic import command  # noqa: PLC0415 - slow to import, rarely needed
     from alembic.script import ScriptDirectory  # noqa: PLC0415
 
     config = migrations.config()

@@ -1,4 +1,4 @@
-"""Statements on the event log. Ids are given in commit order: who reads up to an id will never miss a smaller one."""
+"""Statements on the event log. Ids are in commit order: a reader that has seen an id never misses a smaller one."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import sqlalchemy as sa
 from service.store.rows import Row
 from service.store.tables import db_now, epoch, event, event_clock, run
 
-# Statements of every change are built once.
+# Statements of hot paths are built once.
 _ADVANCE = sa.update(event_clock).values(last=event_clock.c.last + sa.bindparam("many")).returning(event_clock.c.last)
 _INSERT = sa.insert(event).values(at=db_now())
 
 
 @dataclass(frozen=True)
 class NewEvent:
-    """Something that happened to a run. ``epoch`` events get their data from the recorded epoch when they are read."""
+    """An event to append. ``epoch`` events take their data from the recorded epoch when they are read."""
 
     run_id: str
     type: str
@@ -27,9 +27,9 @@ class NewEvent:
 
 
 def append(connection: sa.Connection, events: Sequence[NewEvent]) -> None:
-    """Add events; the last statement of its transaction.
+    """Append events; call it last in a transaction.
 
-    The counter's row stays locked until the commit, so that ids become visible in their order on PostgreSQL too.
+    The counter's row stays locked until the commit, so that ids become visible in order on PostgreSQL, too.
     """
     if not events:
         return
@@ -42,7 +42,7 @@ def append(connection: sa.Connection, events: Sequence[NewEvent]) -> None:
 
 
 def last_id(connection: sa.Connection) -> int:
-    """The newest event's id; 0 when there was none."""
+    """Return the newest event's id; 0 if the log is empty."""
     last: int = connection.execute(sa.select(event_clock.c.last)).scalar_one()
     return last
 
@@ -50,7 +50,7 @@ def last_id(connection: sa.Connection) -> int:
 def after(
     connection: sa.Connection, run_id: str | None, last: int, limit: int, *, owner: str | None = None
 ) -> Sequence[Row]:
-    """Events of one run, of all, or of one owner's, behind ``last``, with their owners and what epochs recorded."""
+    """Return events with ids above ``last``, of one run, one owner or all, with their owners and recorded epochs."""
     trained = sa.func.coalesce(run.c.reused_from, run.c.id)
     columns = (run.c.owner, epoch.c.steps, epoch.c.metrics, epoch.c.nonfinite, epoch.c.seconds)
     joined = event.join(run, run.c.id == event.c.run_id).outerjoin(
@@ -67,7 +67,7 @@ def after(
 
 
 def told(connection: sa.Connection, types: Sequence[str], *, after: int, up_to: int, limit: int) -> Sequence[Row]:
-    """Events of some types behind ``after`` up to ``up_to``, with their runs' owner, status, study and labels."""
+    """Return events of ``types`` with ``after < id <= up_to``, with their run's owner, status, study and labels."""
     columns = [run.c[name] for name in ("owner", "status", "study_id", "labels")]
     statement = (
         sa.select(event.c.id, event.c.run_id, event.c.type, event.c.at, *columns)
@@ -78,7 +78,7 @@ def told(connection: sa.Connection, types: Sequence[str], *, after: int, up_to: 
 
 
 def outdated(connection: sa.Connection, seconds: float, limit: int) -> Sequence[int]:
-    """The ids of up to ``limit`` events that are older than ``seconds``, of runs that have ended."""
+    """Return up to ``limit`` ids of events older than ``seconds``, of finished runs."""
     ended = sa.select(run.c.id).where(run.c.finished_at.is_not(None))
     old = (
         sa.select(event.c.id)
@@ -90,5 +90,5 @@ def outdated(connection: sa.Connection, seconds: float, limit: int) -> Sequence[
 
 
 def delete(connection: sa.Connection, ids: Sequence[int]) -> None:
-    """Forget events."""
+    """Delete events."""
     connection.execute(sa.delete(event).where(event.c.id.in_(ids)))

@@ -1,4 +1,4 @@
-"""What workers do with runs: the service's side of ``worker.ports.JobSource``. Every method is one transaction."""
+"""Operations of workers on runs, as ``worker.ports.JobSource`` declares them. Every method is one transaction."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from worker.ports import (
 
 CHECKPOINTS_KEPT = 2
 NOTE_CHARACTERS = 20_000
-"""Of a line in a run's log; of a longer one the end is kept, where the reason of an error stands."""
+"""Most characters of a log line; longer lines keep their end, where the cause of an error is."""
 ACTIONS: dict[str, states.Action] = {"succeeded": "succeed", "failed": "fail", "cancelled": "stop", "paused": "stop"}
 ORDERS: dict[str, Order] = {"running": "go", "cancelling": "cancel", "pausing": "pause"}
 
 
 class Jobs:
-    """Hands out runs from one database, and takes what comes of them."""
+    """The queue of a database: hands out runs and records their results."""
 
     def __init__(self, engine: sa.Engine, settings: Settings) -> None:
         self._engine = engine
@@ -55,14 +55,15 @@ class Jobs:
             raise SourceUnavailable(str(error.orig)) from error
 
     def register(self, worker: WorkerInfo) -> None:
-        """Make this worker known, or say again that it lives."""
+        """Register a worker, or renew its heartbeat."""
         with self._writing(durable=False) as connection:
             leases.see_worker(connection, worker)
 
     def claim(self, worker: WorkerInfo, *, limit: int) -> Sequence[Claim]:
-        """The first queued run by priority and age, with up to ``limit`` − 1 that can share its stack and next epoch.
+        """Claim the first queued run by priority and age, and up to ``limit`` − 1 others for the same stack and epoch.
 
-        A run whose last attempt was barren is claimed alone, so that a poisonous one harms nobody else.
+        A run whose last attempt failed without an epoch is claimed alone, so that a run that crashes its worker is
+        isolated from others.
         """
         if not self._something_queued(worker):
             return ()
@@ -80,12 +81,12 @@ class Jobs:
         return claims
 
     def _fair_share(self, connection: sa.Connection, first: Row, most: int) -> int:
-        """How many of the runs that could train with ``first``, up to ``most``, leave as many for all idle workers."""
+        """Return how many runs to claim with ``first``, up to ``most``, so that idle workers get a fair share."""
         idle = max(1, leases.idle_workers(connection, self._settings.lease_seconds))
         return -(-leases.count_alike(connection, first, idle * most) // idle)
 
     def _something_queued(self, worker: WorkerInfo) -> bool:
-        """A look without a lock: idle workers must not keep writers waiting."""
+        """Check without a lock, so that idle workers do not delay writers."""
         try:
             with reading(self._engine) as connection:
                 return leases.next_queued(connection, worker.devices) is not None
@@ -108,7 +109,7 @@ class Jobs:
         )
 
     def started(self, claims: Sequence[Claim], *, device: str, determinism_class: str) -> set[str]:
-        """Training begins: on which device, with which promise. Returns the run ids that were lost."""
+        """Record the start of training; return the ids of runs whose lease was lost."""
         values = {"device_used": device, "determinism_class": determinism_class, "stack_size": len(claims)}
 
         def start(connection: sa.Connection, row: Row) -> list[NewEvent]:
@@ -121,7 +122,7 @@ class Jobs:
         return self._each(claims, start)
 
     def orders(self, claims: Sequence[Claim]) -> Mapping[str, Order]:
-        """Hear what is wanted, by run id; one cheap read."""
+        """Return the order for each run id; one cheap read."""
         try:
             with reading(self._engine) as connection:
                 return _orders(claims, leases.statuses(connection, claims))
@@ -129,14 +130,14 @@ class Jobs:
             raise SourceUnavailable(str(error.orig)) from error
 
     def heartbeat(self, worker: WorkerInfo, claims: Sequence[Claim]) -> Mapping[str, Order]:
-        """Renew the leases and hear what is wanted, by run id."""
+        """Renew the leases and return the order for each run id."""
         with self._writing(durable=False) as connection:
             leases.touch_worker(connection, worker.worker_id)
             leases.renew(connection, claims, self._settings.lease_seconds)
             return _orders(claims, leases.statuses(connection, claims))
 
     def record(self, claims: Sequence[Claim], measurements: Sequence[Measurement]) -> set[str]:
-        """Record one epoch of a stack, fenced row by row. Returns the run ids that were lost."""
+        """Record one epoch of a stack, fenced row by row; return the ids of runs whose lease was lost."""
         measured = {m.run_id: m for m in measurements}
         concerned = [claim for claim in claims if claim.run_id in measured]
 
@@ -151,7 +152,7 @@ class Jobs:
         checkpoints: Mapping[str, Checkpoint],
         weights: Mapping[str, Sequence[WeightsFile]],
     ) -> Sequence[str]:
-        """Point runs at their newest checkpoints and weights. Returns the paths that nothing points at any more."""
+        """Record new checkpoints and weights; return the paths of files that no run references any more."""
         dropped: list[str] = []
         concerned = [claim for claim in claims if claim.run_id in checkpoints or claim.run_id in weights]
 
@@ -176,7 +177,7 @@ class Jobs:
             return drop(connection, lost)
 
     def note(self, claims: Sequence[Claim], note: Note) -> None:
-        """Add a line to the logs of those of its runs that are held."""
+        """Append a line to the logs of the note's runs whose lease is held."""
         concerned = [claim for claim in claims if claim.run_id in note.run_ids]
         with self._writing(durable=False) as connection:
             held = leases.held(connection, concerned)
@@ -185,7 +186,7 @@ class Jobs:
             )
 
     def finish(self, claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> set[str]:
-        """End runs. Returns the run ids that were lost."""
+        """End runs; return the ids of runs whose lease was lost."""
         ended = {outcome.run_id: outcome for outcome in outcomes}
         concerned = [claim for claim in claims if claim.run_id in ended]
 
@@ -200,7 +201,7 @@ class Jobs:
         return self._each(concerned, end)
 
     def release(self, claims: Sequence[Claim], *, barren: bool) -> None:
-        """Give runs back to the queue; ``barren`` leaves the attempt counted."""
+        """Return runs to the queue; ``barren`` counts the attempt as failed."""
 
         def give_back(connection: sa.Connection, row: Row) -> list[NewEvent]:
             reason = "worker_died" if barren else "worker_stopped"
@@ -209,9 +210,9 @@ class Jobs:
         self._each(claims, give_back)
 
     def expire(self) -> int:
-        """Take back the runs whose holder gave no sign of life for too long; returns how many."""
+        """Requeue the runs whose lease has expired; return their count."""
         with reading(self._engine) as connection:
-            if not leases.any_expired(connection):  # a look without a lock: others must not wait for it
+            if not leases.any_expired(connection):  # checked without a lock, so that writers do not wait
                 return 0
         with self._writing() as connection:
             rows = leases.expired(connection)
@@ -220,7 +221,7 @@ class Jobs:
         return len(rows)
 
     def close(self, worker: WorkerInfo) -> None:
-        """This worker is gone."""
+        """Unregister a worker."""
         with self._writing(durable=False) as connection:
             leases.remove_worker(connection, worker.worker_id)
 
@@ -231,7 +232,7 @@ class Jobs:
         *,
         durable: bool = True,
     ) -> set[str]:
-        """Do ``work`` on every claimed run that is still held, in one transaction; the ids of the others."""
+        """Apply ``work`` to every claimed run that is still held, in one transaction; return the ids of the others."""
         with self._writing(durable=durable) as connection:
             return self._each_in(connection, claims, work)
 
@@ -258,7 +259,7 @@ class Jobs:
         why: tuple[str | None, str | None],
         told: dict[str, Any],
     ) -> list[NewEvent]:
-        """Take a run from its holder, to wherever ``action`` leads from its status."""
+        """End a lease and move the run to the status that ``action`` leads to."""
         status = states.after(row.status, action)
         assert status is not None, f"{row.id} is {row.status} and cannot {action}"
         values: dict[str, Any] = {**leases.RELEASED, "status": status}
@@ -283,7 +284,7 @@ class Jobs:
 
 
 def _orders(claims: Sequence[Claim], statuses: Mapping[str, tuple[str, bool]]) -> Mapping[str, Order]:
-    """What the holder of ``claims`` is to do, given each run's status and whether its time is over."""
+    """Return the order for each claim, given each run's status and whether its time limit is exceeded."""
     told: dict[str, Order] = {}
     for claim in claims:
         status, over = statuses.get(claim.run_id, ("", False))

@@ -1,4 +1,4 @@
-"""What whoever starts workers must know: the service's side of ``worker.ports.Queue``."""
+"""The state of the queue for dispatchers that start workers, as ``worker.ports.Queue`` declares it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from worker.ports import SourceUnavailable, WorkerSeen
 
 
 class Queue:
-    """Looks at the queue of one database, and changes nothing."""
+    """A read-only view of a database's queue and workers."""
 
     def __init__(self, engine: sa.Engine, settings: Settings) -> None:
         self._engine = engine
@@ -29,12 +29,12 @@ class Queue:
             raise SourceUnavailable(str(error.orig)) from error
 
     def queued(self, devices: Sequence[str]) -> int:
-        """How many runs wait that one of ``devices`` can train."""
+        """Return the number of queued runs that one of ``devices`` can train."""
         with self._reading() as connection:
             return leases.count_queued(connection, devices)
 
     def workers(self) -> Sequence[WorkerSeen]:
-        """Every worker that is known, those that died without a word included."""
+        """Return every registered worker, including those that died without unregistering."""
         with self._reading() as connection:
             rows = leases.known_workers(connection, self._settings.lease_seconds)
         return [

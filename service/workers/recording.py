@@ -1,4 +1,4 @@
-"""What an epoch changes of runs: their histories, their last and best values."""
+"""Recording epochs: the history of runs, and their last and best values."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from worker.spec.best import judged_by
 
 
 def record(connection: sa.Connection, rows: Sequence[Row], measured: Mapping[str, Measurement]) -> list[NewEvent]:
-    """Record an epoch of each run in ``rows``, which are locked; what is to be told.
+    """Record an epoch of each run in ``rows``, which are locked, and return the events.
 
-    The same epoch once more changes nothing; other values for a recorded one replace it and all that follow it. Runs of
-    a stack are recorded together: a statement takes longer to send than to do.
+    Repeating an epoch changes nothing; different values replace it and all later epochs. Runs of a stack are recorded
+    together, because sending a statement takes longer than executing it.
     """
     known: dict[str, str] = {}
     for number in {measured[row.id].epoch for row in rows}:
@@ -74,7 +74,7 @@ def _changed(
 def _better(
     best: Mapping[str, Any] | None, number: int, metrics: Mapping[str, float | None]
 ) -> Mapping[str, Any] | None:
-    """The best epoch so far, now that epoch ``number`` gave ``metrics``."""
+    """Return the best epoch so far, including epoch ``number`` with ``metrics``."""
     metric = judged_by(metrics)
     value = metrics.get(metric)
     if value is None or number == 0 or (best is not None and best["value"] <= value):

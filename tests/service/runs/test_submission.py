@@ -154,7 +154,7 @@ def test_a_queued_run_says_why_it_waits(runs: Runs, jobs: Jobs) -> None:
     run_id = submit(runs)
     assert "fitwell worker" in (runs.get(run_id).waiting_reason or "")
     jobs.register(WORKER)
-    assert runs.get(run_id).waiting_reason == "Other runs are before it."
+    assert runs.get(run_id).waiting_reason == "Other runs are ahead of it in the queue."
     jobs.close(WORKER)
     assert "fitwell worker" in (runs.get(run_id).waiting_reason or "")
 

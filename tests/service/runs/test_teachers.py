@@ -79,7 +79,7 @@ def test_a_student_waits_until_its_last_teacher_has_ended(runs: Runs, reader: Ru
     run = runs.get(student)
     second = teachers(run)[1]["run_id"]
     assert run.status == "waiting"
-    assert run.waiting_reason == f"It waits for its teachers to be trained: {first}, {second}."
+    assert run.waiting_reason == f"Waiting for its teachers to finish: {first}, {second}."
     claims = jobs.claim(WORKER, limit=8)
     assert {claim.run_id for claim in claims} == {first, second}, "who waits is not claimed"
     end(jobs, claims[0])
