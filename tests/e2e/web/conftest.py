@@ -147,3 +147,13 @@ def shoot(page: Page, name: str, *, whole: bool = False) -> None:
     if os.environ.get("FITWELL_SCREENSHOTS") and name.partition("-")[0] in SHOWN:
         SHOTS.mkdir(exist_ok=True)
         page.screenshot(path=SHOTS / f"{name}.png", full_page=whole)
+
+
+def drawn(page: Page, chart: str, lines: int) -> None:
+    """Wait until a chart shows so many lines, and something is painted."""
+    expect(page.locator(f"#{chart} [data-plot]")).to_have_attribute("data-drawn", str(lines))
+    painted = (
+        "([id]) => { const c = document.querySelector(`#${id} canvas`);"
+        "return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v) => v) }"
+    )
+    assert page.evaluate(painted, [chart])

@@ -1,0 +1,142 @@
+"""Charts, comparisons, tables and reports."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.web.conftest import BASE, Opened, Trained, Watched, drawn, shoot
+from tests.patience import scaled
+from tests.processes import Serving
+
+
+def test_a_shared_address_shows_the_same_comparison_in_a_fresh_browser(opened: Opened, trained: Trained) -> None:
+    page = opened(f"/studies/{trained.study.id}")
+    drawn(page, "curves", 4)
+    told = trained.study.compare().against("plain")
+    for arm in ("dropout", "dropout + l2", "hobbled"):
+        row = page.locator("#verdicts tr", has=page.get_by_role("rowheader", name=arm, exact=True))
+        expect(row.locator(".state")).to_have_text(told[arm].verdict)
+    shoot(page, "study-light", whole=True)
+    page.get_by_label("Pairs").select_option("With dropout")
+    row = page.locator("#verdicts tr", has=page.get_by_role("rowheader", name="plain", exact=True))
+    worse = trained.study.compare(baseline="dropout").against("dropout")["plain"]
+    expect(row.locator(".state")).to_have_text(worse.verdict)
+    page.get_by_label("Group by").select_option("optimizer.lr")
+    drawn(page, "curves", 2)
+    page.locator("select[name=curve]").select_option("train.loss_eval")
+    expect(page.locator("#curves-title")).to_have_text("train.loss_eval")
+    page.get_by_role("button", name="Log y").click()
+    page.locator("#curves input[type=range]").fill("0.6")
+    again = opened(page.url)
+    for one in (page, again):
+        drawn(one, "curves", 2)
+        expect(one.locator("#curves-title")).to_have_text("train.loss_eval")
+        expect(one.get_by_role("button", name="Log y")).to_have_attribute("aria-pressed", "true")
+        expect(one.get_by_label("Group by")).to_have_value("optimizer.lr")
+        expect(one.locator("#curves input[type=range]")).to_have_value("0.6")
+    assert again.locator("#verdicts").inner_text() == page.locator("#verdicts").inner_text()
+    again.locator("select[name=view]").select_option("runs")
+    drawn(again, "curves", 16)
+
+
+def test_the_verdict_is_seen_and_the_lines_are_chosen_whatever_arms_are_called(opened: Opened, served: Serving) -> None:
+    spec = {**BASE, "epochs": 2}
+    long = "a " + "very" * 14
+    arms: dict[str, Any] = {long: {}, "50%|7C": {"optimizer": {"lr": 0.01}}, "50%": {"optimizer": {"lr": 0.02}}}
+    study = served.client.studies.create(base=spec, arms=arms, seeds=2)
+    study.wait(scaled(60))
+    page = opened(f"/studies/{study.id}")
+    drawn(page, "curves", 3)
+    page.locator("#curves .key", has_text=long).click()
+    drawn(page, "curves", 2)
+    page.locator("#curves .key", has_text=re.compile("^50%$")).click()
+    again = opened(page.url)
+    drawn(again, "curves", 1)
+    expect(again.locator('#curves .key[aria-pressed="true"]')).to_have_text("50%|7C")
+    for width in (1440, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.locator("#verdicts").evaluate("(one) => one.scrollWidth <= one.clientWidth"), width
+    page.get_by_label("Group by").select_option("seed")
+    expect(page.locator("#verdict-line")).to_contain_text("no two groups share a seed")
+
+
+def test_a_table_holds_what_the_api_says_and_csv_is_the_same(opened: Opened, trained: Trained) -> None:
+    page = opened(f"/studies/{trained.study.id}")
+    drawn(page, "curves", 4)
+    (curve,) = [one for one in trained.study.compare(curves=["val.loss"]).curves["val.loss"] if one["arm"] == "dropout"]
+    with page.expect_download() as loading:
+        page.locator("#curves").get_by_role("button", name="CSV").click()
+    rows = list(csv.DictReader(io.StringIO(Path(loading.value.path()).read_text())))
+    assert [float(row["dropout"]) for row in rows] == pytest.approx(curve["mean"])
+    assert [float(row["dropout low"]) for row in rows] == pytest.approx(curve["low"])
+    assert {int(row["dropout n"]) for row in rows} == {8}
+    page.locator("#curves summary").click()
+    shown = page.locator("#curves tbody tr").first.locator("td").all_inner_texts()
+    assert float(shown[4]) == pytest.approx(curve["mean"][0], rel=1e-4)
+    with page.expect_download() as picture:
+        page.locator("#curves").get_by_role("button", name="PNG").click()
+    assert Path(picture.value.path()).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_text_that_a_spreadsheet_would_compute_is_text_in_csv(opened: Opened) -> None:
+    page = opened("/")
+    rows = [["=1+1", "+a", "-b", "@c", 'plain, "x"'], [-1.5, None, 2]]
+    path = "/static/any/js/kit/csv.js"
+    told = page.evaluate("([path, rows]) => import(path).then((csv) => csv.toCsv(rows))", [path, rows])
+    assert told == '\'=1+1,\'+a,\'-b,\'@c,"plain, ""x"""\n-1.5,,2\n'
+
+
+def test_a_report_is_one_file_that_asks_for_nothing(opened: Opened, trained: Trained, watched: Watched) -> None:
+    reported = {f"/runs/{trained.overfit.id}": "Loss", f"/studies/{trained.study.id}": "Comparison"}
+    for path, heading in reported.items():
+        page = opened(path)
+        with page.expect_download(
+            timeout=scaled(90_000)
+        ) as loading:  # the first picture starts a process, which others may use
+            page.locator("a[href*='/report']").click()
+        text = Path(loading.value.path()).read_text()
+        assert not re.search(r"<script|<link|src=\"(?!data:)|url\((?!data:)|@import", text)
+        offline = page.context.browser.new_context(offline=True)  # type: ignore[union-attr]
+        there = offline.new_page()
+        watched.watch(there)
+        there.set_content(text)
+        expect(there.get_by_role("heading", name=heading)).to_be_visible()
+        assert there.locator("svg.figure path.line").count() >= 3
+        offline.close()
+    address = f"{watched.origin}/studies/{trained.study.id}/report?baseline=dropout&by=arm&curve=test.loss"
+    told = httpx2.get(address).text
+    assert "plain − dropout" in told
+    assert "test.loss, mean ± one standard deviation over seeds" in told
+
+
+def test_a_drag_zooms_every_chart_of_the_page_and_all_shows_all(opened: Opened, trained: Trained) -> None:
+    page = opened(f"/runs/{trained.overfit.id}")
+    drawn(page, "losses", 3)
+    drawn(page, "scores", 3)
+    drawn(page, "others", 1)
+    box = page.locator("#losses .u-over").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 90)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 95, steps=4)
+    expect(page.locator("#losses .tip")).to_contain_text("val.loss")
+    page.mouse.up()
+    page.wait_for_url(re.compile(r"zoom=1[4-7][\d.]*\.\.(29|30|31)"))
+    page.locator("#others").get_by_role("button", name="lr").click()
+    drawn(page, "others", 2)
+    page.locator("#losses").get_by_role("button", name="test.loss").click()
+    again = opened(page.url)
+    for name, lines in (("scores", 3), ("losses", 2), ("others", 2)):
+        drawn(again, name, lines)
+    page.locator("#losses").get_by_role("button", name="test.loss").click()
+    page.locator("#others").get_by_role("button", name="lr").click()
+    page.locator("#losses").get_by_role("button", name="Show all epochs").click()
+    page.wait_for_url(re.compile(r"/run_\w+$"))

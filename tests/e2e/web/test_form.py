@@ -1,0 +1,84 @@
+"""The form of a new run: live validation, submission and errors at their fields."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+from urllib.parse import quote
+
+from playwright.sync_api import expect
+
+from tests.e2e.web.conftest import BASE, Opened, Watched, shoot
+from tests.patience import eventually, scaled
+from tests.processes import Serving
+
+
+def test_a_run_submitted_in_the_form_grows_live_until_it_is_told_to_overfit(opened: Opened, served: Serving) -> None:
+    page = opened("/runs/new")
+    page.get_by_label("name", exact=True).fill("made in the form")
+    page.get_by_label("epochs", exact=True).fill("300")
+    page.get_by_label("hidden", exact=True).fill("128, 128")
+    page.get_by_label("seed", exact=True).fill("5")
+    expect(page.locator("#cost")).to_contain_text("26,122")  # parameters: the server has looked at what was typed
+    shoot(page, "new-light", whole=True)
+    page.get_by_role("button", name="Train", exact=True).click()
+    page.wait_for_url(re.compile(r"/runs/run_"))
+    epochs = page.locator("#head .facts .progress .num")
+    seen = set[str]()
+
+    def growing() -> bool:
+        seen.add(epochs.inner_text())
+        return len(seen) > 2
+
+    eventually(growing, 30)
+    expect(page.locator("#head .state")).to_have_text("succeeded", timeout=scaled(60_000))
+    expect(page.locator(".verdict")).to_contain_text("overfits")
+    expect(page.locator(".verdict")).to_contain_text("To try next")
+    page.locator("#losses summary").click()
+    expect(page.locator("#losses tbody tr")).to_have_count(300)
+    expect(page.locator(".histogram svg")).to_have_count(6)
+    run = served.client.runs.get(page.url.rpartition("/")[2].partition("?")[0])
+    assert (run.name, run.spec["model"]["hidden"], run.progress.epoch) == ("made in the form", [128, 128], 300)
+
+
+def test_what_the_server_refuses_stands_at_its_field(opened: Opened, watched: Watched) -> None:
+    watched.expected = {422}
+    page = opened("/runs/new")
+    page.get_by_label("lr", exact=True).fill("-1")
+    expect(page.locator('[data-error="/optimizer/lr"]')).to_contain_text("greater than 0")
+    expect(page.get_by_label("lr", exact=True)).to_have_attribute("aria-invalid", "true")
+    page.get_by_label("Add to regularizers").select_option("dropout")
+    page.get_by_label("p", exact=True).fill("many")
+    expect(page.locator('[data-error="/regularizers/0/p"]')).to_contain_text("number")
+    page.get_by_label("p", exact=True).fill("0.3")
+    page.get_by_label("lr", exact=True).fill("1e-2")
+    expect(page.locator("#cost")).to_contain_text("Parameters")
+    assert json.loads(page.locator("#json").input_value())["regularizers"] == [{"kind": "dropout", "p": 0.3}]
+    again = opened(page.url)
+    expect(again.get_by_label("p", exact=True)).to_have_value("0.3")
+    again.get_by_label("Kind of optimizer").select_option("adam")
+    again.locator("#json").fill(json.dumps({**BASE, "epochs": "x"}))
+    expect(again.locator('[data-error="/epochs"]')).to_contain_text("integer")
+
+
+SHAPELESS: tuple[Any, ...] = (
+    {"regularizers": 5},
+    {"regularizers": [None]},
+    {"stop": "soon"},
+    {"model": {"kind": "constructor"}},
+)
+
+
+def test_a_spec_of_any_shape_leaves_the_form_standing(opened: Opened, watched: Watched) -> None:
+    watched.expected = {422}
+    for no_object in ("null", "5", "[]"):
+        expect(opened(f"/runs/new?spec={no_object}").locator("#cost")).to_contain_text("Parameters")
+    for shapeless in SHAPELESS:
+        page = opened("/runs/new?spec=" + quote(json.dumps({**BASE, **shapeless})))
+        expect(page.locator("[data-error]:not(:empty)").first).to_be_visible()
+        page.locator("#json").fill(json.dumps(BASE))
+        expect(page.locator("#cost")).to_contain_text("Parameters")
+        page.locator("#json").fill(json.dumps({**BASE, **shapeless}))
+        expect(page.locator("#json-error")).to_be_empty()
+        expect(page.locator("[data-error]:not(:empty)").first).to_be_visible()
