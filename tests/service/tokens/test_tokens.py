@@ -82,7 +82,7 @@ def test_a_token_is_whoever_holds_the_whole_secret(tokens: Tokens, engine: sa.En
         stored,
         f"fw_{stored}",
     ):
-        with pytest.raises(TokenRefused, match="no such token"):
+        with pytest.raises(TokenRefused, match="Unknown token"):
             tokens.authenticated(wrong)
 
 
@@ -102,7 +102,7 @@ def test_a_revoked_or_expired_token_is_refused_with_the_reason(tokens: Tokens) -
     with pytest.raises(TokenRefused, match="has expired"):
         tokens.authenticated(secret)
     assert tokens.authenticated(kept).is_admin
-    with pytest.raises(SpecRefused, match="has passed"):
+    with pytest.raises(SpecRefused, match="in the past"):
         tokens.create(replace(ADMIN, expires_at=time.time() - 60))
 
 
