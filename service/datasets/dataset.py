@@ -1,4 +1,4 @@
-"""A dataset as its clients see it: one that Fitwell knows by its kind, or one that was uploaded."""
+"""A dataset as clients see it, built in or uploaded."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from worker.spec.families.dataset import Dataset as DatasetPart
 from worker.spec.families.dataset import Task
 
 ALWAYS = math.inf
-"""When the built-in ones were made: they are listed before all others."""
+"""The creation time of built-in datasets, which lists them before all uploads."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """A dataset. ``spec`` is what a run's body says to train on it."""
+    """A dataset; ``spec`` is the ``dataset`` field of a run that trains on it."""
 
     id: str
     source: Literal["built_in", "uploaded"]
@@ -43,7 +43,7 @@ class Dataset:
 
     @classmethod
     def built_in(cls, part: DatasetPart, settings: Settings) -> Dataset:
-        """The dataset of a kind with its defaults, as this machine has it."""
+        """Return a built-in dataset with its defaults, and whether this machine has its files."""
         train, test = part.rows
         return cls(
             id=part.kind,
@@ -67,8 +67,8 @@ class Dataset:
 
     @classmethod
     def uploaded(cls, row: Row, settings: Settings) -> Dataset:
-        """The dataset in ``row``."""
-        same = (
+        """Return the dataset in ``row``."""
+        fields = (
             "id",
             "owner",
             "name",
@@ -85,7 +85,7 @@ class Dataset:
         spec = {"kind": "uploaded", "id": row.id}
         part = Uploaded(kind="uploaded", id=row.id, content=content_of(row))
         return cls(
-            **{name: getattr(row, name) for name in (*same, "created_at")},
+            **{name: getattr(row, name) for name in (*fields, "created_at")},
             source="uploaded",
             digest=part.digest(),
             missing=missing_here(part, settings),
@@ -95,7 +95,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class DatasetPage:
-    """Some datasets: the built-in ones by kind, then uploads, newest first; and where the next page begins."""
+    """A page of datasets (built-in ones by kind, then uploads, newest first), and the cursor of the next page."""
 
     datasets: Sequence[Dataset]
     has_more: bool
@@ -104,7 +104,7 @@ class DatasetPage:
 
 @dataclass(frozen=True)
 class Preview:
-    """What a person wants to see of an upload before training on it."""
+    """An overview of an upload to look at before training."""
 
     dataset_id: str
     shown: Mapping[str, Any]

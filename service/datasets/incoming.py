@@ -1,8 +1,8 @@
-"""Where uploads are received and read: a directory for each, which its holder locks.
+"""The directories in which uploads are received and parsed, one for each upload, locked by the process that uses it.
 
-Whatever a server had in hand when it died lies in such a directory, whose lock is free then; the next start takes it
-away. Before a file is moved into the folder of uploads, or is to be removed from it, its digest is noted in the
-directory: so the start knows what to look after, and touches no other file.
+If a server dies during an upload, its directory remains without a lock, and the next start removes it. Before a file is
+moved into or removed from the folder of uploads, its digest is noted in the directory, so that the next start checks
+exactly these files.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from pathlib import Path
 from service.sandbox.parsing.options import Files
 
 FOLDER = "incoming"
-TRIES = 10
+ATTEMPTS = 10
 
 
 class Place(Files):
-    """A directory that this process holds."""
+    """A directory that this process has locked."""
 
     @property
     def note(self) -> Path:
-        """What says which file of the folder of uploads is to be looked after."""
+        """The file with the digest of the upload to check after a crash."""
         return self.path / "digest"
 
 
@@ -38,18 +38,18 @@ class Incoming:
 
     @contextlib.contextmanager
     def place(self) -> Iterator[Place]:
-        """A fresh directory; gone with all that is in it when the block is left."""
+        """Create a locked directory; it is deleted on exit."""
         self._root.mkdir(parents=True, exist_ok=True)
-        path, lock = self._locked()
+        path, lock = self._create()
         try:
             yield Place(path)
         finally:
             shutil.rmtree(path, ignore_errors=True)
             os.close(lock)
 
-    def _locked(self) -> tuple[Path, int]:
-        """A new directory and the descriptor of its lock; a start may take it away before the lock is held."""
-        for _ in range(TRIES):
+    def _create(self) -> tuple[Path, int]:
+        """Return a new directory and its lock's descriptor; retry if a starting server removes it before the lock."""
+        for _ in range(ATTEMPTS):
             path = self._root / secrets.token_hex(8)
             path.mkdir()
             with contextlib.suppress(FileNotFoundError, BlockingIOError):
@@ -57,30 +57,30 @@ class Incoming:
                 if path.is_dir():
                     return path, lock
                 os.close(lock)
-        raise OSError(f"{self._root} cannot be worked in")
+        raise OSError(f"cannot create a directory in {self._root}")
 
-    def left(self, look_after: Callable[[str], None]) -> int:
-        """Take away the directories that nobody holds; ``look_after`` gets the digests noted in them. How many."""
-        found = 0
+    def clean(self, check: Callable[[str], None]) -> int:
+        """Remove unlocked directories, call ``check`` with their noted digests, and return their number."""
+        removed = 0
         for path in self._root.iterdir() if self._root.is_dir() else ():
             with contextlib.suppress(BlockingIOError, FileNotFoundError, NotADirectoryError):
                 lock = _lock(path)
                 try:
                     note = Place(path).note
                     if note.is_file():
-                        look_after(note.read_text())
+                        check(note.read_text())
                     shutil.rmtree(path, ignore_errors=True)
-                    found += 1
+                    removed += 1
                 finally:
                     os.close(lock)
-        return found
+        return removed
 
 
 def _lock(path: Path) -> int:
-    """A descriptor that holds the directory's lock.
+    """Lock a directory, and return the descriptor that holds the lock.
 
     Raises:
-        BlockingIOError: somebody else holds it.
+        BlockingIOError: Another process holds the lock.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -1,4 +1,4 @@
-"""What clients do with datasets. Every method is one transaction, but for the removal of a file, which is one more."""
+"""Operations on datasets. Every method is one transaction; removing a file is a transaction of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from service.datasets.incoming import Incoming, Place
 from service.runs.housekeeping import left_over_since
 from service.runs.pages import cursor, position
 from service.runs.submission.quota import check_space
-from service.sandbox import parser as confined
+from service.sandbox import parser
 from service.sandbox.parsing.options import Limits, Options
 from service.settings import Settings
 from service.store.database import reading, writing
@@ -30,12 +30,12 @@ from worker.spec.datasets.uploaded import ID, PREFIX, Uploaded, file_name
 from worker.spec.families.dataset import Dataset as DatasetPart
 
 RETRY_SECONDS = 2
-SHOWN = 5
-"""Runs that a refusal names."""
+LISTED_RUNS = 5
+"""Runs that an error message names."""
 
 
 class Uploads(CallerScoped):
-    """Datasets in one database and one directory, as the caller may see and delete them."""
+    """The datasets that the caller may see and delete, in one database and one directory."""
 
     def __init__(self, engine: sa.Engine, settings: Settings) -> None:
         self._engine = engine
@@ -43,20 +43,20 @@ class Uploads(CallerScoped):
         self._files = settings.upload_files
         self._folder = self._files.home
         self._incoming = Incoming(self._folder)
-        self._room = threading.BoundedSemaphore(settings.uploads_at_once)
+        self._slots = threading.BoundedSemaphore(settings.uploads_at_once)
 
     @contextlib.contextmanager
     def receiving(self) -> Iterator[Place]:
-        """A place for one upload, gone with all that is in it when the block is left.
+        """Provide a directory for one upload; it is deleted on exit.
 
         Raises:
-            TooManyUploads: as many as may be are received already.
-            StorageFull: the disk is nearly full.
+            TooManyUploads: The server receives its maximum number of uploads already.
+            StorageFull: The disk is nearly full.
         """
         check_space(self._settings)
-        if not self._room.acquire(blocking=False):
+        if not self._slots.acquire(blocking=False):
             raise TooManyUploads(
-                f"{self._settings.uploads_at_once} uploads are being received, as many as this server takes at once "
+                f"This server is receiving {self._settings.uploads_at_once} uploads, its maximum "
                 "(FITWELL_UPLOADS_AT_ONCE). Try again.",
                 headers={"retry-after": str(RETRY_SECONDS)},
             )
@@ -64,14 +64,14 @@ class Uploads(CallerScoped):
             with self._incoming.place() as place:
                 yield place
         finally:
-            self._room.release()
+            self._slots.release()
 
     def add(self, place: Place, name: str | None, options: Options) -> tuple[Dataset, bool]:
-        """The dataset that the file in ``place`` is; False where it was there already.
+        """Parse the file in ``place``, and return its dataset and whether it is new.
 
         Raises:
-            DataRefused: it is no data that can be trained on.
-            StorageUnavailable: it could not be put where the workers find it.
+            DataRefused: The file is not a dataset that can be trained on.
+            StorageUnavailable: The dataset could not be stored where workers find it.
         """
         settings = self._settings
         limits = Limits(
@@ -79,51 +79,51 @@ class Uploads(CallerScoped):
             dataset_bytes=settings.max_dataset_bytes,
             seconds=settings.upload_seconds,
         )
-        found = confined.read(place.path, options, limits)
-        dataset_id = PREFIX + found.sha256
-        place.note.write_text(found.sha256)
+        result = parser.read(place.path, options, limits)
+        dataset_id = PREFIX + result.sha256
+        place.note.write_text(result.sha256)
         try:
-            # Before the lock, since it may take long; whoever deleted an equal upload meanwhile removed this as well.
-            self._files.push(file_name(found.sha256), place.data)
+            # Pushed before taking the lock, as it may take long. Deleting an equal upload meanwhile removes this copy.
+            self._files.push(file_name(result.sha256), place.data)
             with writing(self._engine) as connection:
                 datasets.lock_files(connection)
-                if not self._files.holds(file_name(found.sha256)):
-                    self._files.push(file_name(found.sha256), place.data)
-                fresh = datasets.by_id(connection, dataset_id) is None
-                if fresh:
-                    who = {"id": dataset_id, "owner": self.caller.owner, "name": name}
-                    datasets.insert(connection, {**who, **_columns(found)})
-                # Equal bytes: where the file is there already, this mends it.
-                place.data.replace(self._file(found.sha256))
+                if not self._files.holds(file_name(result.sha256)):
+                    self._files.push(file_name(result.sha256), place.data)
+                is_new = datasets.by_id(connection, dataset_id) is None
+                if is_new:
+                    identity = {"id": dataset_id, "owner": self.caller.owner, "name": name}
+                    datasets.insert(connection, {**identity, **_columns(result)})
+                # An existing file has equal bytes, unless it is damaged; then this repairs it.
+                place.data.replace(self._file(result.sha256))
                 _sync(self._folder)
-                return self._brought(connection, dataset_id), fresh
+                return self._uploaded(connection, dataset_id), is_new
         except BaseException:
             with contextlib.suppress(sa.exc.DBAPIError):
-                self._remove(found.sha256)
+                self._remove(result.sha256)
             raise
 
     def _file(self, sha256: str) -> Path:
         return self._folder / file_name(sha256)
 
-    def _brought(self, connection: sa.Connection, dataset_id: str) -> Dataset:
-        """The dataset that the caller has the file of; who brought it first, and its name, may be nobody else's."""
+    def _uploaded(self, connection: sa.Connection, dataset_id: str) -> Dataset:
+        """Return the dataset that the caller uploaded, without the owner and name of an earlier private upload."""
         row = datasets.by_id(connection, dataset_id)
-        assert row is not None, f"{dataset_id} was there just now"
-        there = Dataset.uploaded(row, self._settings)
-        return there if self.caller.sees(row.owner) else replace(there, owner=None, name=None)
+        assert row is not None, f"{dataset_id} was inserted in this transaction"
+        dataset = Dataset.uploaded(row, self._settings)
+        return dataset if self.caller.sees(row.owner) else replace(dataset, owner=None, name=None)
 
     def _row(self, connection: sa.Connection, dataset_id: str, *, lock: bool = False) -> Row:
-        """The upload as it is stored, if the caller sees it."""
+        """Return the stored upload if the caller may see it."""
         row = datasets.by_id(connection, dataset_id, lock=lock)
         if row is None or not self.caller.sees(row.owner):
             raise _unknown(dataset_id)
         return row
 
     def get(self, dataset_id: str) -> Dataset:
-        """One dataset: an upload, or by its kind one that is built in.
+        """Return an upload by id, or a built-in dataset by kind.
 
         Raises:
-            DatasetNotFound: there is none of this id.
+            DatasetNotFound: No dataset has this id.
         """
         kinds = built_in()
         if dataset_id in kinds:
@@ -132,40 +132,40 @@ class Uploads(CallerScoped):
             return Dataset.uploaded(self._row(connection, dataset_id), self._settings)
 
     def page(self, *, limit: int, after: str | None) -> DatasetPage:
-        """The built-in datasets by kind, then uploads, newest first.
+        """Return a page of datasets: the built-in ones by kind, then uploads, newest first.
 
         Raises:
-            BadCursor: ``after`` is no cursor of a page.
+            BadCursor: ``after`` is not the cursor of a page.
         """
         created_at, last = (ALWAYS, "") if after is None else position(after)
-        found: list[Dataset] = []
+        listed: list[Dataset] = []
         if created_at == ALWAYS:
-            found = [Dataset.built_in(part, self._settings) for kind, part in built_in().items() if kind > last]
-        if len(found) <= limit:
+            listed = [Dataset.built_in(part, self._settings) for kind, part in built_in().items() if kind > last]
+        if len(listed) <= limit:
             with reading(self._engine) as connection:
                 before = None if created_at == ALWAYS else (created_at, last)
-                more = datasets.page(connection, before=before, limit=limit + 1 - len(found), owner=self.caller.only)
-            found += [Dataset.uploaded(row, self._settings) for row in more]
-        shown, more_there = found[:limit], len(found) > limit
-        return DatasetPage(shown, more_there, cursor(shown[-1].created_at, shown[-1].id) if more_there else None)
+                rows = datasets.page(connection, before=before, limit=limit + 1 - len(listed), owner=self.caller.only)
+            listed += [Dataset.uploaded(row, self._settings) for row in rows]
+        page, has_more = listed[:limit], len(listed) > limit
+        return DatasetPage(page, has_more, cursor(page[-1].created_at, page[-1].id) if has_more else None)
 
     def preview(self, dataset_id: str) -> Preview:
-        """First rows, counts and statistics of an upload.
+        """Return the first rows, counts and statistics of an upload.
 
         Raises:
-            DatasetNotFound: no upload has this id.
+            DatasetNotFound: No upload has this id.
         """
         with reading(self._engine) as connection:
             self._row(connection, dataset_id)
             return Preview(dataset_id, datasets.preview(connection, dataset_id))
 
     def delete(self, dataset_id: str) -> None:
-        """Forget an upload and its file. Runs that have ended keep their results, and cannot be trained on it again.
+        """Delete an upload and its file. Ended runs keep their results, but cannot be trained again.
 
         Raises:
-            DatasetNotFound: no upload has this id.
-            NotOwner: it is another's.
-            DatasetInUse: runs that have not ended need it.
+            DatasetNotFound: No upload has this id.
+            NotOwner: The upload belongs to another owner.
+            DatasetInUse: Runs that have not ended need the upload, or the dataset is built in.
         """
         if dataset_id in built_in():
             raise DatasetInUse(f"{dataset_id!r} is built in; only uploads can be deleted.")
@@ -174,29 +174,29 @@ class Uploads(CallerScoped):
             with writing(self._engine) as connection:
                 row = self._row(connection, dataset_id, lock=True)
                 self.caller.check_owns(row.owner, f"The dataset {dataset_id}")
-                needing = datasets.runs_that_need(connection, dataset_id, SHOWN)
+                needing = datasets.runs_that_need(connection, dataset_id, LISTED_RUNS)
                 if needing:
-                    raise DatasetInUse(f"Runs that have not ended need it: {', '.join(needing)}. Cancel them first.")
+                    raise DatasetInUse(f"Active runs use the dataset: {', '.join(needing)}. Cancel them first.")
                 datasets.delete(connection, dataset_id)
                 place.note.write_text(sha256)
             self._remove(sha256)
 
     def _remove(self, sha256: str) -> None:
-        """Remove the file of an upload, unless the upload is there: somebody may just have brought it anew."""
+        """Remove the file of an upload unless the upload exists, as it may have been uploaded again."""
         with writing(self._engine, durable=False) as connection:
             datasets.lock_files(connection)
             if ID.fullmatch(PREFIX + sha256) and datasets.by_id(connection, PREFIX + sha256) is None:
                 self._files.drop([file_name(sha256)])
 
     def clean(self) -> int:
-        """Take away what servers left that died with uploads in hand; from how many."""
-        return self._incoming.left(self._remove)
+        """Remove the leftovers of servers that died during uploads, and return the number of such uploads."""
+        return self._incoming.clean(self._remove)
 
     def sweep_storage(self) -> None:
-        """Remove what servers left in a bucket that never came back to clean; nothing where the directory is shared.
+        """Remove files from the bucket that belong to no upload; no effect without a bucket.
 
         Raises:
-            StorageUnavailable: the bucket is out of reach.
+            StorageUnavailable: The bucket cannot be reached.
         """
         for name in self._files.stored(left_over_since(self._settings)):
             sha256 = name.removesuffix(file_name(""))
@@ -207,22 +207,22 @@ class Uploads(CallerScoped):
 
 
 def built_in() -> dict[str, DatasetPart]:
-    """The datasets that are known by their kinds, with their defaults."""
+    """Return the built-in datasets with their defaults, by kind."""
     return {kind: part(kind=kind) for kind, part in KINDS.items() if part is not Uploaded}
 
 
-def _columns(found: confined.Result) -> dict[str, Any]:
-    """What is stored of a dataset, besides its id and name."""
-    more = found.model_dump(mode="json", include={"format", "bytes", "notes", "preview"})
-    return {**found.content.model_dump(mode="json"), **more}
+def _columns(result: parser.Result) -> dict[str, Any]:
+    """Return the columns of a dataset besides its id, owner and name."""
+    common = result.model_dump(mode="json", include={"format", "bytes", "notes", "preview"})
+    return {**result.content.model_dump(mode="json"), **common}
 
 
 def _unknown(dataset_id: str) -> DatasetNotFound:
-    return DatasetNotFound(f"There is no dataset {dataset_id!r}. GET /v1/datasets lists those there are.")
+    return DatasetNotFound(f"No dataset has the id {dataset_id!r}. GET /v1/datasets lists all datasets.")
 
 
 def _sync(folder: Path) -> None:
-    """See that renames in ``folder`` outlive a power cut."""
+    """Make renames in ``folder`` durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,7 +1,7 @@
-"""Has an upload read by a process of its own, which has little memory and time, and takes its report.
+"""The service's side of the parser process: runs it on an upload, within limits, and validates its report.
 
-The process is told nothing of the service: no address of a database, no token, no descriptor but its standard input,
-whose end is its own. What it reports is looked at as what any stranger sends.
+The process gets nothing of the service: no database URL, no token, and no descriptor but its standard input, whose end
+ends it. Its report is validated like any untrusted input.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from service.sandbox.parsing.options import Files, Format, Limits, Options, Read
 from worker.spec.datasets.uploaded import Content
 
 LOG = logging.getLogger("fitwell.uploads")
-MOST_REPORT_BYTES = 8 * 2**20
-LONGEST_STORY = 4000
-"""Characters of a reader's last words that are logged."""
-SINGLE = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "MALLOC_ARENA_MAX")
-"""Libraries reserve memory for each thread that they might use, and so does the allocator."""
-TOLD = ("HOME", "LANG", "LC_", "LD_LIBRARY_PATH", "PATH", "PYTHON", "TZ", "VIRTUAL_ENV")
-"""How the variables begin that the reader gets of this process's environment."""
+MAX_REPORT_BYTES = 8 * 2**20
+LOGGED_STDERR_BYTES = 4000
+"""Length of the end of a parser's standard error that is logged."""
+ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "MALLOC_ARENA_MAX")
+"""Set to 1, because libraries and the allocator reserve memory for each thread that they might use."""
+INHERITED = ("HOME", "LANG", "LC_", "LD_LIBRARY_PATH", "PATH", "PYTHON", "TZ", "VIRTUAL_ENV")
+"""Prefixes of the environment variables passed to the parser."""
 
 
 class Result(BaseModel):
-    """What the reader says that it wrote."""
+    """The parser's description of the dataset that it wrote."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -47,7 +47,7 @@ class Result(BaseModel):
 
 
 class Reason(BaseModel):
-    """Why the reader refuses the file."""
+    """The parser's reason for refusing the file."""
 
     code: str
     message: str
@@ -56,40 +56,40 @@ class Reason(BaseModel):
 
 
 class Refusal(BaseModel):
-    """What the reader says instead."""
+    """The parser's report for a refused file."""
 
     refused: Reason
     memory: dict[str, dict[str, int]]
 
 
 def read(directory: Path, options: Options, limits: Limits) -> Result:
-    """What the file ``body`` in ``directory`` is; the dataset is in ``data.safetensors`` there, on the disk.
+    """Parse the file ``body`` in ``directory`` into ``data.safetensors`` beside it, and return its description.
 
     Raises:
-        DataRefused: it is no data that can be trained on, or reading it takes more than it may.
+        DataRefused: The file is not a dataset that can be trained on, or parsing it exceeds the limits.
     """
     files, began = Files(directory), time.monotonic()
     code = _run(directory, Reading(options, limits), limits.seconds)
-    found = _report(files, code, limits)
+    report = _report(files, code, limits)
     seconds = time.monotonic() - began
-    LOG.info("an upload was read in %.1f s; memory %s", seconds, found.memory)
-    if isinstance(found, Refusal):
-        reason = found.refused
+    LOG.info("parsed an upload in %.1f s; memory %s", seconds, report.memory)
+    if isinstance(report, Refusal):
+        reason = report.refused
         error = FieldError(reason.place, reason.code, reason.message, reason.allowed)
         raise DataRefused(reason.message, errors=[error])
-    _check(files.data, found)
-    return found
+    _check(files.data, report)
+    return report
 
 
 def _run(directory: Path, reading: Reading, seconds: float) -> int:
-    """Run the reader to its end, or to the end of its time; its exit code."""
-    environment = {name: value for name, value in os.environ.items() if name.startswith(TOLD)}
+    """Run the parser within its time limit, and return its exit code."""
+    environment = {name: value for name, value in os.environ.items() if name.startswith(INHERITED)}
     command = [sys.executable, "-P", "-m", "service.sandbox.parsing", str(directory), reading.text()]
     with (
         Files(directory).story.open("wb") as story,
         subprocess.Popen(  # noqa: S603
             command,
-            env={**environment, **dict.fromkeys(SINGLE, "1")},
+            env={**environment, **dict.fromkeys(ONE_THREAD, "1")},
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=story,
@@ -106,38 +106,36 @@ def _run(directory: Path, reading: Reading, seconds: float) -> int:
 
 
 def _report(files: Files, code: int, limits: Limits) -> Result | Refusal:
-    """The reader's report; the refusal for a reader that did not come to write one."""
-    if code == 0 and files.report.is_file() and files.report.stat().st_size <= MOST_REPORT_BYTES:
+    """Return the parser's report, or a refusal if it died before writing one."""
+    if code == 0 and files.report.is_file() and files.report.stat().st_size <= MAX_REPORT_BYTES:
         text = files.report.read_bytes()
         try:
             return Refusal.model_validate_json(text) if b'"refused"' in text[:20] else Result.model_validate_json(text)
         except ValidationError:
-            LOG.exception("the reader of an upload reported what it cannot have found")
+            LOG.exception("the parser of an upload wrote an invalid report")
     else:
-        LOG.error("the reader of an upload ended with code %d: %s", code, _tail(files.story))
-    return Refusal(refused=Reason(**_ended(code, limits), place="", allowed=[]), memory={})
+        LOG.error("the parser of an upload exited with code %d: %s", code, _tail(files.story))
+    return Refusal(refused=Reason(**_failure(code, limits), place="", allowed=[]), memory={})
 
 
-def _ended(code: int, limits: Limits) -> dict[str, str]:
+def _failure(code: int, limits: Limits) -> dict[str, str]:
     if code in (-signal.SIGXCPU, -signal.SIGKILL):
-        message = (
-            f"Reading the file takes longer than the {limits.seconds:g} s that it may take (FITWELL_UPLOAD_SECONDS)."
-        )
+        message = f"Reading the file takes longer than the limit of {limits.seconds:g} s (FITWELL_UPLOAD_SECONDS)."
         return {"code": "time", "message": message}
     return {
         "code": "reader_died",
-        "message": "The file cannot be read: its reader broke off, as it does where a file is damaged or needs more "
-        f"than {limits.memory_bytes:,} bytes of memory (FITWELL_UPLOAD_MEMORY_BYTES).",
+        "message": "The file cannot be read: the parser crashed. The file may be damaged, or need more than "
+        f"{limits.memory_bytes:,} bytes of memory (FITWELL_UPLOAD_MEMORY_BYTES).",
     }
 
 
 def _tail(story: Path) -> str:
-    return story.read_bytes()[-LONGEST_STORY:].decode(errors="replace") if story.is_file() else ""
+    return story.read_bytes()[-LOGGED_STDERR_BYTES:].decode(errors="replace") if story.is_file() else ""
 
 
-def _check(data: Path, found: Result) -> None:
-    """See that the file is what the reader says: its name is its content, and others will rely on it."""
+def _check(data: Path, result: Result) -> None:
+    """Check that the file matches the report, as it will be stored and trusted under its hash."""
     with data.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    if sha256 != found.sha256 or data.stat().st_size != found.bytes:
-        raise DataRefused("The file cannot be read: what its reader wrote is not what it reported.")
+    if sha256 != result.sha256 or data.stat().st_size != result.bytes:
+        raise DataRefused("The file cannot be read: the parser's output does not match its report.")

@@ -1,1 +1,5 @@
-"""Predictions and pictures, made in a limited process of its own: neither HTTP nor SQL, and never torch."""
+"""The predictor process: computes predictions and draws pictures, without HTTP, SQL or torch.
+
+``process`` serves the orders of ``messages``; ``model_cache`` holds models and datasets; ``curves``, ``grids`` and
+``themes`` draw.
+"""

@@ -1,10 +1,10 @@
-"""What the API and its limited process say to each other.
+"""The messages between the API and the predictor process.
 
     API → process    Predict · Export · DrawGrid · DrawCurve
     process → API    Answer · Refused
 
-A message is a frame: two lengths (8 bytes each, big-endian), a JSON object, and bytes that are better not JSON: rows
-on the way in, probabilities or a picture on the way out. NaN and infinity travel in the bytes only.
+A message is a frame: two lengths (8 bytes each, big-endian), a JSON object, and raw bytes: rows in orders, predictions
+or a picture in replies. NaN and infinity occur in the bytes only.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ Reason = Literal[
 
 
 class Message(BaseModel):
-    """What a frame's JSON says."""
+    """The JSON part of a frame."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def frame(self, content: bytes = b"") -> bytes:
-        """The message on its way, with ``content`` behind it."""
+        """Return the frame of this message, followed by ``content``."""
         text = self.model_dump_json().encode()
         return LENGTHS.pack(len(text), len(content)) + text + content
 
@@ -46,7 +46,7 @@ class ModelFile(BaseModel):
 
 
 class Chosen(BaseModel):
-    """Rows of a part of the model's dataset."""
+    """A selection of rows from one part of the model's dataset."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -55,7 +55,7 @@ class Chosen(BaseModel):
 
 
 class Predict(Message):
-    """Predictions of rows: those chosen of the dataset, or those that follow, float32 in the dataset's shape."""
+    """Predict the chosen rows of the dataset, or those in the frame's bytes (float32 in the dataset's shape)."""
 
     say: Literal["predict"] = "predict"
     model: ModelFile
@@ -63,7 +63,7 @@ class Predict(Message):
 
 
 class Export(Message):
-    """Write the model as ONNX to ``target``, whole or not at all."""
+    """Write the model as ONNX to ``target``, atomically."""
 
     say: Literal["export"] = "export"
     model: ModelFile
@@ -108,29 +108,29 @@ class DrawCurve(Message):
 
 
 class Answer(Message):
-    """Done; the bytes behind it are what was asked for."""
+    """A successful reply; the result is in the frame's bytes."""
 
     say: Literal["answer"] = "answer"
     labels: tuple[int, ...] | None = None
-    """The true labels, of rows of the dataset."""
+    """The true labels of chosen rows."""
     targets: tuple[float, ...] | None = None
-    """Instead of them, where the targets are numbers."""
+    """The true numbers of chosen rows in regression."""
     sha256: str | None = None
-    """Of the file written."""
+    """SHA-256 of the file written."""
 
 
 class Refused(Message):
-    """It cannot be done as asked; the process is well."""
+    """The reply to an order that cannot be served; the process keeps running."""
 
     say: Literal["refused"] = "refused"
     reason: Reason
     message: str
     place: int | None = None
-    """Which of the rows is meant."""
+    """Position of the invalid row in ``indices``."""
 
 
 TOO_LARGE = Refused(
-    reason="too_large", message="This needs more memory than predictions may take (FITWELL_PREDICT_MEMORY_BYTES)."
+    reason="too_large", message="The request exceeds the memory limit of predictions (FITWELL_PREDICT_MEMORY_BYTES)."
 )
 
 Order = Annotated[Predict | Export | DrawGrid | DrawCurve, Field(discriminator="say")]
@@ -140,7 +140,7 @@ _REPLY: TypeAdapter[Answer | Refused] = TypeAdapter(Reply)
 
 
 def next_order(read: Callable[[int], bytes]) -> tuple[Predict | Export | DrawGrid | DrawCurve, bytes] | None:
-    """The next order and the bytes behind it; None at the end of the input."""
+    """Return the next order and its bytes; None at the end of the input."""
     lengths = read(LENGTHS.size)
     if len(lengths) < LENGTHS.size:
         return None
@@ -149,5 +149,5 @@ def next_order(read: Callable[[int], bytes]) -> tuple[Predict | Export | DrawGri
 
 
 def reply_of(text: bytes) -> Answer | Refused:
-    """What the process says in ``text``."""
+    """Parse a reply of the process."""
     return _REPLY.validate_json(text)

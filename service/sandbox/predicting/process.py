@@ -1,6 +1,6 @@
-"""The limited process: reads orders, computes or draws, answers. It may take so much memory and time, and no more.
+"""The predictor process: reads orders, computes or draws, and replies, within limits on memory and time.
 
-It knows no database and gets none of the service's secrets. It exits when its standard input ends, even while it is
+It has no access to the database or the service's secrets. It exits when its standard input ends, even while it is
 busy: orders are read on a thread of their own.
 """
 
@@ -35,57 +35,57 @@ from service.sandbox.predicting.messages import (
     Refused,
     next_order,
 )
-from service.sandbox.predicting.model_cache import CannotBeDone, Rows, Shelf, predictions, short_of_memory
+from service.sandbox.predicting.model_cache import ModelCache, OrderRefused, Rows, predictions, short_of_memory
 from worker import logs
 from worker.lifetime import kill_with_parent
 
 LOG = logging.getLogger("fitwell.predicting")
-SHELF_SHARE = 8
-"""Models that are kept take at most this part of the memory allowed."""
+CACHE_SHARE = 8
+"""Cached models use at most one part in ``CACHE_SHARE`` of the memory limit."""
 Order = Predict | Export | DrawGrid | DrawCurve
 
 
-def done(order: Order, content: bytes, shelf: Shelf) -> tuple[Message, bytes]:
-    """The reply to an order, and the bytes that go with it."""
+def serve_order(order: Order, content: bytes, cache: ModelCache) -> tuple[Message, bytes]:
+    """Return the reply to an order, and the bytes that follow it."""
     try:
         match order:
             case Predict():
-                return _predicted(order, content, shelf)
+                return _predict(order, content, cache)
             case Export():
-                return _exported(order, shelf), b""
+                return _export(order, cache), b""
             case DrawGrid():
-                return _grid(order, shelf)
+                return _draw_grid(order, cache)
             case DrawCurve():
                 picture = curve(order)
                 return (picture, b"") if isinstance(picture, Refused) else (Answer(), picture)
             case _:
                 assert_never(order)
-    except CannotBeDone as error:
+    except OrderRefused as error:
         return Refused(reason=error.reason, message=str(error), place=error.place), b""
     except Exception as error:
         if not short_of_memory(error):
             raise
-        shelf.clear()
+        cache.clear()
         return TOO_LARGE, b""
 
 
-def _predicted(order: Predict, content: bytes, shelf: Shelf) -> tuple[Answer, bytes]:
-    loaded = shelf.model(order.model)
+def _predict(order: Predict, content: bytes, cache: ModelCache) -> tuple[Answer, bytes]:
+    loaded = cache.model(order.model)
     if order.chosen is not None:
-        rows = shelf.rows(loaded.spec, order.chosen)
-        return _true(rows), predictions(loaded, rows.x).tobytes()
+        rows = cache.rows(loaded.spec, order.chosen)
+        return _targets(rows), predictions(loaded, rows.x).tobytes()
     x = np.frombuffer(content, "<f4").reshape(-1, *loaded.spec.dataset.shape)
     return Answer(), predictions(loaded, x).tobytes()
 
 
-def _true(rows: Rows) -> Answer:
-    """The true targets."""
+def _targets(rows: Rows) -> Answer:
+    """Return an answer with the true labels or numbers of ``rows``."""
     y = tuple(rows.y.tolist())
     return Answer(labels=y) if np.issubdtype(rows.y.dtype, np.integer) else Answer(targets=y)
 
 
-def _exported(order: Export, shelf: Shelf) -> Answer:
-    _, content = shelf.drawn(order.model, order.metadata)
+def _export(order: Export, cache: ModelCache) -> Answer:
+    _, content = cache.onnx(order.model, order.metadata)
     target = Path(order.target)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     try:
@@ -93,26 +93,26 @@ def _exported(order: Export, shelf: Shelf) -> Answer:
         temporary.replace(target)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise CannotBeDone("no_space", f"The file could not be written ({error.strerror}).") from error
+        raise OrderRefused("no_space", f"The file could not be written ({error.strerror}).") from error
     return Answer(sha256=hashlib.sha256(content).hexdigest())
 
 
-def _grid(order: DrawGrid, shelf: Shelf) -> tuple[Answer, bytes]:
-    loaded = shelf.model(order.model)
+def _draw_grid(order: DrawGrid, cache: ModelCache) -> tuple[Answer, bytes]:
+    loaded = cache.model(order.model)
     dataset = loaded.spec.dataset
     if len(dataset.shape) < 2 or (len(dataset.shape) == 3 and dataset.shape[0] not in (1, 3)):
         message = (
-            f"A row of {dataset.kind!r} has shape {list(dataset.shape)}, which is no image; only images are drawn."
+            f"Rows of {dataset.kind!r} have the shape {list(dataset.shape)} and cannot be drawn: they are not images."
         )
-        raise CannotBeDone("no_image", message)
-    rows = shelf.rows(loaded.spec, order.chosen)
-    found, true = predictions(loaded, rows.x), rows.y.tolist()
-    labels = classes_judged(found, true, dataset.classes) if dataset.classes else numbers_judged(found, true)
+        raise OrderRefused("no_image", message)
+    rows = cache.rows(loaded.spec, order.chosen)
+    outputs, true = predictions(loaded, rows.x), rows.y.tolist()
+    labels = classes_judged(outputs, true, dataset.classes) if dataset.classes else numbers_judged(outputs, true)
     return Answer(), grid(Judged(rows.x, dataset.white, labels), order.title, order.theme)
 
 
 class Limits:
-    """What the process may take."""
+    """The limits that the process sets itself."""
 
     def __init__(self, *, memory: int, seconds: float) -> None:
         self._seconds = seconds
@@ -120,13 +120,13 @@ class Limits:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
     def allow_one_order(self) -> None:
-        """Let the processor time for one order begin now."""
+        """Allow the processor time of one order from now on."""
         used = resource.getrusage(resource.RUSAGE_SELF)
         until = math.ceil(used.ru_utime + used.ru_stime + self._seconds) + 1
         resource.setrlimit(resource.RLIMIT_CPU, (until, resource.getrlimit(resource.RLIMIT_CPU)[1]))
 
 
-def serve(orders: BinaryIO, replies: BinaryIO, shelf: Shelf, limits: Limits) -> None:
+def serve(orders: BinaryIO, replies: BinaryIO, cache: ModelCache, limits: Limits) -> None:
     """Send an empty answer once everything is loaded, then answer orders until the input ends."""
     replies.write(Answer().frame())
     replies.flush()
@@ -135,7 +135,7 @@ def serve(orders: BinaryIO, replies: BinaryIO, shelf: Shelf, limits: Limits) -> 
     while True:
         order, received = waiting.get()
         limits.allow_one_order()
-        reply, content = done(order, received, shelf)
+        reply, content = serve_order(order, received, cache)
         replies.write(reply.frame(content))
         replies.flush()
 
@@ -152,18 +152,18 @@ def _read(orders: BinaryIO, waiting: queue.SimpleQueue[tuple[Order, bytes]]) -> 
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Serve the service on standard input and output; whatever else prints goes to standard error."""
+    """Serve orders on standard input and output; anything else that prints goes to standard error."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--datasets", type=Path, required=True)
     parser.add_argument("--memory", type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True)
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     kill_with_parent()
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     logs.set_up_as_parent()
-    limits = Limits(memory=given.memory, seconds=given.seconds)
-    serve(sys.stdin.buffer, replies, Shelf(given.datasets, given.memory // SHELF_SHARE), limits)
+    limits = Limits(memory=options.memory, seconds=options.seconds)
+    serve(sys.stdin.buffer, replies, ModelCache(options.datasets, options.memory // CACHE_SHARE), limits)
 
 
 if __name__ == "__main__":
