@@ -1,5 +1,9 @@
-"""The reader of uploads: a process of its own with limits, the only place where a stranger's bytes are interpreted.
+"""The parser of uploads: a sandboxed process, and the only code that interprets a client's bytes.
 
-It is told of a directory that holds the file ``body``, and leaves ``data.safetensors`` and ``report.json`` there.
-It imports neither the rest of the service nor torch.
+It gets a directory with the file ``body``, and writes ``data.safetensors`` and ``report.json`` there. It imports
+neither the rest of the service nor torch.
+
+- ``reader``: from a file to a dataset; ``options``, ``limits``, ``refusals``: its input, limits and errors.
+- ``archives``, ``npz``, ``images``, ``csv_files``, ``parquet_files``, ``tables``: the formats, as ``sources``.
+- ``targets``, ``splits``, ``previews``, ``writer``: target, training and test part, preview, and the stored file.
 """

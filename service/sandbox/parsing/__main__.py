@@ -1,7 +1,7 @@
-"""``python -P -m service.sandbox.parsing DIRECTORY READING``: read ``body`` in the directory, within limits.
+"""``python -P -m service.sandbox.parsing DIRECTORY READING``: parse ``body`` in the directory, within limits.
 
-What comes of it is in ``report.json``: what the dataset is, or why the file is refused. What the format needs is
-imported before the limits are set, so that they are for the file alone.
+The report, ``report.json``, describes the dataset or says why the file is refused. The libraries of the format are
+imported before the limits are set, so that the limits apply to the file alone.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from service.sandbox.parsing.refusals import Refused
 from worker.lifetime import die_with_parent
 
 
-def main(directory: str, told: str) -> None:
-    """Read, write, report."""
-    files, reading = Files(Path(directory)), Reading.of(told)
+def main(directory: str, arguments: str) -> None:
+    """Parse the file, write the dataset, and report."""
+    files, reading = Files(Path(directory)), Reading.of(arguments)
     die_with_parent()
     form = reading.options.format or looks_like(files.body)
     import_for(form)
@@ -35,8 +35,8 @@ def main(directory: str, told: str) -> None:
     except MemoryError:
         most = reading.limits.memory_bytes
         message = (
-            f"Reading the file takes more than the {most:,} bytes of memory that it may take "
-            "(FITWELL_UPLOAD_MEMORY_BYTES); send fewer rows or columns."
+            f"Reading the file takes more than the limit of {most:,} bytes of memory "
+            "(FITWELL_UPLOAD_MEMORY_BYTES). Send fewer rows or columns."
         )
         report = {"refused": {"code": "memory", "message": message, "place": "", "allowed": []}}
     report["memory"] = {"before": before, "after": memory()}

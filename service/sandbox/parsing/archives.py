@@ -1,4 +1,4 @@
-"""Zip files: looked at before anything is unpacked, and unpacked as streams only, never onto the disk."""
+"""Zip files: checked before anything is unpacked, and unpacked as streams only, never onto the disk."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import IO
 
 from service.sandbox.parsing.refusals import Refused, quoted, reading
 
-MOST_ENTRIES = 200_000
-MOST_RATIO = 200
-"""How many times its packed size something may have unpacked."""
+MAX_ENTRIES = 200_000
+MAX_RATIO = 200
+"""Unpacked size divided by packed size, at most."""
 RATIO_FROM_BYTES = 2**26
-"""What is smaller may have any ratio: labels in order are packed to a thousandth, and do no harm."""
+"""Unpacked size up to which any ratio is accepted: sorted labels shrink to a thousandth, harmlessly."""
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 ENCRYPTED = 0x1
 JUNK_FOLDERS, JUNK_FILES = ("__MACOSX",), (".DS_Store", "Thumbs.db", "desktop.ini")
-"""What operating systems add unasked."""
+"""Files that operating systems add."""
 
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    """The archive.
+    """Open the archive.
 
     Raises:
-        Refused: it is none.
+        Refused: The file is not a zip file.
     """
     with reading("The zip file"):
         archive = zipfile.ZipFile(path)
@@ -36,27 +36,29 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def holds_arrays(archive: zipfile.ZipFile) -> bool:
-    """Whether the archive is NumPy's: all its entries are arrays."""
+    """Return whether NumPy wrote the archive: all its entries are arrays."""
     names = archive.namelist()
     return bool(names) and all(name.endswith(".npy") for name in names)
 
 
 def files_in(archive: zipfile.ZipFile, *, most_bytes: int) -> Sequence[zipfile.ZipInfo]:
-    """The entries that are files, all of them harmless; what operating systems add is left out.
+    """Return the entries that are files, without those that operating systems add.
 
     Raises:
-        Refused: there are too many, too large or too tightly packed ones, links, or names that lead out.
+        Refused: Entries are too many, too large, too tightly packed, links, or named outside of the archive.
     """
     entries = archive.infolist()
-    if len(entries) > MOST_ENTRIES:
-        raise Refused("too_many_entries", f"The zip file has {len(entries):,} entries; at most {MOST_ENTRIES:,} work.")
+    if len(entries) > MAX_ENTRIES:
+        raise Refused(
+            "too_many_entries", f"The zip file has {len(entries):,} entries; at most {MAX_ENTRIES:,} are allowed."
+        )
     for entry in entries:
         _check(entry)
     total = sum(entry.file_size for entry in entries)
     if total > most_bytes:
         raise Refused(
             "too_large",
-            f"The zip file says that it unpacks to {total:,} bytes; this server takes at most {most_bytes:,}.",
+            f"The zip file declares an unpacked size of {total:,} bytes; this server accepts at most {most_bytes:,}.",
         )
     _check_ratio("The zip file", total, sum(entry.compress_size for entry in entries))
     if len({entry.filename for entry in entries}) < len(entries):
@@ -71,7 +73,7 @@ def _check(entry: zipfile.ZipInfo) -> None:
     name, place = entry.filename, quoted(entry.filename)
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if "\0" in entry.orig_filename:
-        raise Refused("unsafe_name", f"The name of {place!r} holds a NUL.", place=place)
+        raise Refused("unsafe_name", f"The name of {place!r} contains a NUL.", place=place)
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if name.startswith("/") or ".." in parts or "\\" in name or (parts and parts[0].endswith(":")):
         raise Refused("unsafe_name", f"The name {place!r} leads out of the archive.", place=place)
@@ -80,14 +82,14 @@ def _check(entry: zipfile.ZipInfo) -> None:
     if entry.flag_bits & ENCRYPTED:
         raise Refused("encrypted", f"{place!r} is encrypted; pack it without a password.", place=place)
     if entry.compress_type not in METHODS:
-        message = f"{place!r} is packed by a method that is not read here; use deflate, as zip does by itself."
+        message = f"{place!r} is compressed by an unsupported method; use deflate, the default of zip."
         raise Refused("unknown_packing", message, place=place)
     _check_ratio(repr(place), entry.file_size, entry.compress_size, place=place)
 
 
 def _check_ratio(what: str, size: int, packed: int, *, place: str = "") -> None:
-    if size > RATIO_FROM_BYTES and size > MOST_RATIO * packed:
-        message = f"{what} unpacks to {size // max(packed, 1):,} times its size; at most {MOST_RATIO} times are taken."
+    if size > RATIO_FROM_BYTES and size > MAX_RATIO * packed:
+        message = f"{what} unpacks to {size // max(packed, 1):,} times its size; at most {MAX_RATIO} times is allowed."
         raise Refused("bomb", message, place=place)
 
 
@@ -98,10 +100,10 @@ def _is_junk(name: str) -> bool:
 
 @contextlib.contextmanager
 def stream(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
-    """The entry's bytes, unpacked as they are read; its checksum is looked at when the end is reached.
+    """Open an entry, unpacking as it is read; its checksum is checked at the end.
 
     Raises:
-        Refused: they are cut short or altered.
+        Refused: The entry is truncated or altered.
     """
     place = quoted(entry.filename)
     with reading(repr(place), place=place), archive.open(entry) as opened_entry:

@@ -1,4 +1,4 @@
-"""CSV: the columns are counted before a library looks at them; types are found by the library, over all rows."""
+"""CSV files: the columns are counted before a library reads them; the library infers types over all rows."""
 
 from __future__ import annotations
 
@@ -15,47 +15,47 @@ from pyarrow import csv as arrow_csv
 from service.sandbox.parsing.options import Options
 from service.sandbox.parsing.refusals import Refused, quoted, reading
 from service.sandbox.parsing.sources import check_names
-from service.sandbox.parsing.tables import MOST_COLUMNS
+from service.sandbox.parsing.tables import MAX_COLUMNS
 
 HEAD_BYTES = 2**20
-"""The first line has to end in these."""
+"""Longest first line."""
 BLOCK_BYTES = 2**23
-"""No row may be longer."""
+"""Longest row."""
 DELIMITERS = (",", ";", "\t", "|")
 
 
 def table_of(path: Path, options: Options, notes: list[str]) -> pa.Table:
-    """The table in a CSV file.
+    """Return the table in a CSV file.
 
     Raises:
-        Refused: it is no text in UTF-8, its rows differ in length, or there are too many columns.
+        Refused: The file is not UTF-8 text, its rows differ in length, or it has too many columns.
     """
     first, delimiter = _first_row(path)
-    if len(first) > MOST_COLUMNS:
-        raise Refused("too_many_columns", f"The file has {len(first):,} columns; at most {MOST_COLUMNS:,} work.")
+    if len(first) > MAX_COLUMNS:
+        raise Refused("too_many_columns", f"The file has {len(first):,} columns; at most {MAX_COLUMNS:,} work.")
     header = _has_header(first) if options.header is None else options.header
     if header:
         check_names([name or "(no name)" for name in first], "column")
     elif options.header is None:
-        notes.append("The first row is numbers only, so it is taken for data, and columns are called 0, 1, 2 …")
+        notes.append("The first row has only numbers, so it counts as data, and the columns are named 0, 1, 2 …")
     form = {
         "read_options": arrow_csv.ReadOptions(
             use_threads=False, block_size=BLOCK_BYTES, column_names=None if header else _numbered(len(first))
         ),
         "parse_options": arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
     }
-    with reading("The CSV file"), _plainly():
+    with reading("The CSV file"), _clear_errors():
         table = _read(path, form, options)
     bytes_only = next((field.name for field in table.schema if pa.types.is_binary(field.type)), None)
     if bytes_only is not None:
-        raise Refused("not_utf8", f"The column {bytes_only!r} holds text that is not in UTF-8.", place=bytes_only)
+        raise Refused("not_utf8", f"The column {bytes_only!r} contains text that is not UTF-8.", place=bytes_only)
     return table
 
 
 def _read(path: Path, form: Mapping[str, Any], options: Options) -> pa.Table:
-    """The table, with columns that begin with numbers as float32: finding out what they are takes twice the memory.
+    """Return the table, reading columns that begin with numbers as float32, as inference takes twice the memory.
 
-    Where one of them goes on with text, that is found out all the same.
+    If such a column contains text further on, types are inferred after all.
     """
     with arrow_csv.open_csv(path, **form) as beginning:
         schema = beginning.schema
@@ -76,17 +76,17 @@ def _may_be_number(kind: pa.DataType) -> bool:
 
 
 @contextlib.contextmanager
-def _plainly() -> Iterator[None]:
-    """Say in other words what the library says of rows that are no rows of this table."""
+def _clear_errors() -> Iterator[None]:
+    """Replace the library's errors about malformed rows by clear ones."""
     try:
         yield
     except pa.ArrowInvalid as error:
-        told = str(error)
-        if "straddling" in told:
+        text = str(error)
+        if "straddling" in text:
             message = f"A row is longer than {BLOCK_BYTES:,} bytes; perhaps a quotation mark is not closed."
             raise Refused("row_too_long", message) from error
-        if "Expected" in told and "columns, got" in told:
-            message = f"The rows have different numbers of columns: {quoted(told.partition('error: ')[2])}"
+        if "Expected" in text and "columns, got" in text:
+            message = f"The rows have different numbers of columns: {quoted(text.partition('error: ')[2])}"
             raise Refused("ragged_rows", message) from error
         raise
 
@@ -96,19 +96,17 @@ def _numbered(count: int) -> list[str]:
 
 
 def _first_row(path: Path) -> tuple[list[str], str]:
-    """The cells of the first row, and what is between them."""
+    """Return the cells of the first row, and the delimiter."""
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
         more = bool(file.read(1))
     if not head.strip():
         raise Refused("empty", "The file is empty.")
     if b"\0" in head:
-        raise Refused("unreadable", "The file holds NUL bytes, so it is no CSV, and it begins like no other format.")
+        raise Refused("unreadable", "The file is of no known format: it contains NUL bytes, so it is not CSV.")
     end = head.rfind(b"\n") + 1
     if more and not end:
-        raise Refused(
-            "too_many_columns", f"The first row is longer than {HEAD_BYTES:,} bytes; so long a row is not read."
-        )
+        raise Refused("too_many_columns", f"The first row is longer than {HEAD_BYTES:,} bytes, the maximum.")
     try:
         text = (head[:end] if more else head).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -120,7 +118,7 @@ def _first_row(path: Path) -> tuple[list[str], str]:
 
 
 def _has_header(first: list[str]) -> bool:
-    """Whether the first row names the columns: it does unless it is numbers only, and not just 0, 1, 2 and so on."""
+    """Return whether the first row names the columns: it has a text, or its numbers are 0, 1, 2 and so on."""
     if first == _numbered(len(first)):
         return True
     return not all(_is_number(cell) for cell in first)

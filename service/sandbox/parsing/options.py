@@ -1,4 +1,4 @@
-"""What an uploader says of a file, and what reading it may cost; the service and its reader share these."""
+"""Options and limits for parsing an upload, shared by the service and the parser process."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Literal
 Format = Literal["npz", "csv", "parquet", "zip"]
 Task = Literal["classification", "regression"]
 TEST_SHARE = 0.2
-"""Of the rows, for testing, where nobody says how many."""
+"""Default share of rows in the test part."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How a file is to be read; what is None is found out, and told."""
+    """How to parse a file; None is inferred, and explained in a note."""
 
     format: Format | None = None
     target: str | None = None
@@ -30,56 +30,56 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What reading a file may cost."""
+    """Limits on parsing a file."""
 
     memory_bytes: int
-    """Of address space, beyond what the reader has before it opens the file."""
+    """Address space, beyond what the parser uses before it opens the file."""
     dataset_bytes: int
-    """Of the dataset that comes of it."""
+    """Size of the resulting dataset."""
     seconds: float
 
 
 @dataclass(frozen=True)
 class Files:
-    """What is in the directory that the reader works in."""
+    """The files in the parser's directory."""
 
     path: Path
 
     @property
     def body(self) -> Path:
-        """The upload, as it came."""
+        """The upload."""
         return self.path / "body"
 
     @property
     def data(self) -> Path:
-        """The dataset that the reader made of it."""
+        """The parsed dataset."""
         return self.path / "data.safetensors"
 
     @property
     def report(self) -> Path:
-        """What the reader found, or why it refuses."""
+        """The parser's report."""
         return self.path / "report.json"
 
     @property
     def story(self) -> Path:
-        """The reader's standard error."""
+        """The parser's standard error."""
         return self.path / "stderr"
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How the reader is to read."""
+    """The arguments of the parser."""
 
     options: Options
     limits: Limits
 
     def text(self) -> str:
-        """As an argument on a command line."""
+        """Return the arguments as text for the command line."""
         return json.dumps(asdict(self))
 
     @classmethod
     def of(cls, text: str) -> Reading:
-        """What ``text`` says."""
-        told = json.loads(text)
-        options = {**told["options"], "drop": tuple(told["options"]["drop"])}
-        return cls(Options(**options), Limits(**told["limits"]))
+        """Parse the text of ``text()``."""
+        fields = json.loads(text)
+        options = {**fields["options"], "drop": tuple(fields["options"]["drop"])}
+        return cls(Options(**options), Limits(**fields["limits"]))

@@ -22,7 +22,7 @@ ONLY_FOR: dict[str, tuple[Format, ...]] = {"target": TABLES, "drop": TABLES, "he
 
 
 def looks_like(body: Path) -> Format:
-    """The format that the first bytes speak of; what may be any zip file is ``zip``."""
+    """Return the format that the first bytes indicate; ``zip`` may also be .npz."""
     with body.open("rb") as file:
         first = file.read(4)
     if first == ZIP:
@@ -31,7 +31,7 @@ def looks_like(body: Path) -> Format:
 
 
 def import_for(form: Format) -> None:
-    """Import what the format needs, without threads of its own and without an allocator that reserves what it can."""
+    """Import the format's libraries, without their threads and without an allocator that reserves memory ahead."""
     if form in TABLES:
         os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
         import pyarrow as pa  # noqa: PLC0415 - each format its own libraries
@@ -49,10 +49,10 @@ def import_for(form: Format) -> None:
 
 
 def read(body: Path, data: Path, form: Format, reading: Reading) -> dict[str, Any]:
-    """Write the dataset in ``body`` to ``data``; what it is.
+    """Write the dataset in ``body`` to ``data``, and return its description.
 
     Raises:
-        Refused: it is none, or none that can be trained on.
+        Refused: The file is not a dataset that can be trained on.
     """
     options = reading.options
     source = _table(body, form, reading) if form in TABLES else _archive(body, form, reading)
@@ -78,23 +78,23 @@ def read(body: Path, data: Path, form: Format, reading: Reading) -> dict[str, An
 
 
 def _dim(source: Source) -> list[str]:
-    """A word on pictures that are all but black: 0 … 16 is what some files hold of 0 … 255."""
+    """Return a note if the pictures are almost black: some files use 0 … 16 instead of 0 … 255."""
     brightest = int(max(x.max() for x in source.x)) if len(source.shape) > 1 else 255
     if brightest >= DIM:
         return []
-    return [f"The brightest pixel is {brightest} of 255; dataset.normalize with the preview's figures makes up for it."]
+    return [f"The brightest pixel is {brightest} of 255; set dataset.normalize to the preview's figures to compensate."]
 
 
 def _check_options(form: Format, options: Options) -> None:
     usual = Options()
     for name, forms in ONLY_FOR.items():
         if form not in forms and getattr(options, name) != getattr(usual, name):
-            message = f"{name!r} is for {' and '.join(forms)}, and the file is {form}; leave it out."
+            message = f"{name!r} applies to {' and '.join(forms)} only, and the file is {form}. Remove it."
             raise Refused("wrong_option", message, place=name)
 
 
 def _archive(body: Path, form: Format, reading: Reading) -> Source:
-    """The rows of a zip file; where nobody named its format, its entries' names tell whether NumPy wrote it."""
+    """Return the rows of a zip file; without a requested format, .npz is recognized by its entries' names."""
     from service.sandbox.parsing import images, npz  # noqa: PLC0415
 
     options, limits = reading.options, reading.limits

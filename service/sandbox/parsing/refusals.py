@@ -1,4 +1,4 @@
-"""Why a file is refused, and how what other libraries raise becomes such a reason."""
+"""The parser's error, and the translation of other libraries' errors into it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-LONGEST_QUOTE = 200
-"""Characters that are quoted of somebody else's text."""
+MAX_QUOTE_LENGTH = 200
+"""Characters quoted of a file's text."""
 
 
 class Refused(Exception):
-    """The file cannot be taken: a stable code, a sentence that says why and what would work, and the place."""
+    """The file is refused: a stable code, a message with the reason and what would work, and the place."""
 
     def __init__(self, code: str, message: str, *, place: str = "", allowed: Sequence[Any] = ()) -> None:
         super().__init__(message)
@@ -23,10 +23,10 @@ class Refused(Exception):
 
 @contextlib.contextmanager
 def reading(what: str, *, place: str = "") -> Iterator[None]:
-    """Around a library that reads a stranger's bytes: whatever it raises means that they cannot be read.
+    """Translate any error of a library that reads untrusted bytes, except MemoryError.
 
     Raises:
-        Refused: with code ``unreadable``; memory that ran out is no matter of the bytes, and goes on as it is.
+        Refused: The library failed (code ``unreadable``).
     """
     try:
         yield
@@ -38,6 +38,6 @@ def reading(what: str, *, place: str = "") -> Iterator[None]:
 
 
 def quoted(text: str) -> str:
-    """The beginning of somebody else's text, without what a terminal would obey."""
-    shown = "".join(c if c.isprintable() else "�" for c in text[: LONGEST_QUOTE + 1])
-    return shown if len(shown) <= LONGEST_QUOTE else f"{shown[:LONGEST_QUOTE]}…"
+    """Return the beginning of a file's text, without control characters."""
+    shown = "".join(c if c.isprintable() else "�" for c in text[: MAX_QUOTE_LENGTH + 1])
+    return shown if len(shown) <= MAX_QUOTE_LENGTH else f"{shown[:MAX_QUOTE_LENGTH]}…"

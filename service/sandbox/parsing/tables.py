@@ -1,4 +1,4 @@
-"""Tables, whatever file they came in: a column is the target, numbers are inputs, text becomes a column per value."""
+"""Tables of any file format: one column is the target, numbers are inputs, text is one-hot encoded."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from service.sandbox.parsing.options import Format, Limits, Options
 from service.sandbox.parsing.refusals import Refused, quoted
 from service.sandbox.parsing.sources import Named, Source, Values, check_names, check_size
 
-MOST_COLUMNS = 10_000
-MOST_VALUES = 100
-"""Different texts of a column, each of which becomes a column of zeros and ones."""
+MAX_COLUMNS = 10_000
+MAX_VALUES = 100
+"""Different texts in a column, at most."""
 INDEX = "__index_level_0__"
-"""How pandas calls the row numbers that it writes into a Parquet file."""
+"""The name of the row numbers that pandas writes into Parquet files."""
 
 
 def source_of(table: pa.Table, form: Format, options: Options, limits: Limits, notes: list[str]) -> Source:
-    """The rows of a table; ``notes`` gets what was found out.
+    """Return the rows of a table; appends a note on everything inferred to ``notes``.
 
     Raises:
-        Refused: a column is not there, has no value somewhere, or holds what no model takes.
+        Refused: A column does not exist, has missing values, or has an unsupported type.
     """
     table = _without(table, options.drop, notes)
     names: list[str] = table.column_names
@@ -47,20 +47,20 @@ def source_of(table: pa.Table, form: Format, options: Options, limits: Limits, n
 
 
 def _without(table: pa.Table, drop: Sequence[str], notes: list[str]) -> pa.Table:
-    """The table without the columns that are not wanted, and without row numbers that nobody named."""
+    """Return the table without dropped columns and without unnamed row numbers."""
     unknown = [name for name in drop if name not in table.column_names]
     if unknown:
         raise _no_column(unknown[0], table.column_names, "drop")
-    gone = [name for name in table.column_names if name in drop]
+    dropped = [name for name in table.column_names if name in drop]
     numbers = next((name for name in ("", INDEX) if name in table.column_names[:1] + table.column_names[-1:]), None)
     if numbers is not None and table.column_names.count(numbers) == 1 and _counts(table.column(numbers)):
-        gone.append(numbers)
-        notes.append("A column without a name that numbers the rows was left out.")
-    return table.drop_columns(gone)
+        dropped.append(numbers)
+        notes.append("An unnamed column of row numbers was dropped.")
+    return table.drop_columns(dropped)
 
 
 def _counts(column: pa.ChunkedArray) -> bool:
-    """Whether the column numbers the rows, from 0 or 1 on."""
+    """Return whether the column numbers the rows from 0 or 1."""
     if not pa.types.is_integer(column.type) or column.null_count or not len(column):
         return False
     values = column.to_numpy()
@@ -69,24 +69,24 @@ def _counts(column: pa.ChunkedArray) -> bool:
 
 def _no_column(name: str, names: Sequence[str], parameter: str) -> Refused:
     shown = ", ".join(quoted(one) for one in names[:20]) + (", …" if len(names) > 20 else "")
-    message = f"There is no column {name!r}; there is {shown}."
+    message = f"Unknown column {name!r}. The columns are {shown}."
     return Refused("no_such_column", message, place=parameter, allowed=names)
 
 
-def _target(names: Sequence[str], asked: str | None, notes: list[str]) -> str:
-    if asked is None:
+def _target(names: Sequence[str], requested: str | None, notes: list[str]) -> str:
+    if requested is None:
         notes.append(f"The target is the last column, {names[-1]!r}.")
         return names[-1]
-    if asked not in names:
-        raise _no_column(asked, names, "target")
-    return asked
+    if requested not in names:
+        raise _no_column(requested, names, "target")
+    return requested
 
 
 def _labels(column: pa.ChunkedArray, name: str) -> Named | Values:
     _check_whole(column, name)
     if _is_text(column.type):
-        told = column.cast(pa.large_string()).combine_chunks().dictionary_encode()
-        return Named(told.indices.to_numpy().astype(np.int64), told.dictionary.to_pylist())
+        encoded = column.cast(pa.large_string()).combine_chunks().dictionary_encode()
+        return Named(encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist())
     return _numbers(column, name)
 
 
@@ -97,7 +97,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _check_whole(column: pa.ChunkedArray, name: str) -> None:
-    """See that there is a value in every row."""
+    """Check that every row has a value."""
     if not column.null_count:
         return
     if column.null_count == len(column):
@@ -111,39 +111,39 @@ def _check_whole(column: pa.ChunkedArray, name: str) -> None:
 
 
 def _numbers(column: pa.ChunkedArray, name: str) -> Values:
-    """A column of numbers, as NumPy has them."""
+    """Return a column of numbers as a NumPy array."""
     kind = column.type
     if pa.types.is_decimal(kind):
         column = column.cast(pa.float64())
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
-        message = f"The column {name!r} holds {kind}, of which no numbers are made here; leave it out with drop={name}."
+        message = f"The column {name!r} has the unsupported type {kind}. Leave it out with drop={name}."
         raise Refused("wrong_dtype", message, place=name)
     values: Values = column.to_numpy()
     return values.astype(bool) if values.dtype == object else values
 
 
 def _levels(column: pa.ChunkedArray, name: str) -> list[str] | None:
-    """The values of a column of text, sorted; None for one of numbers."""
+    """Return the sorted values of a text column; None for a column of numbers."""
     _check_whole(column, name)
     if not _is_text(column.type):
         return None
     values = pc.unique(column.cast(pa.large_string())).to_pylist()
-    if len(values) > MOST_VALUES:
+    if len(values) > MAX_VALUES:
         message = (
             f"The column {name!r} has {len(values):,} different texts, such as {quoted(values[0])!r}; at most "
-            f"{MOST_VALUES} become columns. Leave it out with drop={name}, or name it as the target."
+            f"{MAX_VALUES} become columns. Leave it out with drop={name}, or name it as the target."
         )
         raise Refused("too_many_values", message, place=name)
     return sorted(values)
 
 
 def _inputs(table: pa.Table, levels: dict[str, list[str] | None], limits: Limits) -> tuple[Values, list[str]]:
-    """The inputs (N, D) as float32, and the columns' names."""
+    """Return the inputs (N, D) as float32, and the columns' names."""
     columns: list[str] = []
     for name, values in levels.items():
         columns += [name] if values is None else [f"{name}={value}" for value in values]
-    if len(columns) > MOST_COLUMNS:
-        raise Refused("too_many_columns", f"There would be {len(columns):,} columns; at most {MOST_COLUMNS:,} work.")
+    if len(columns) > MAX_COLUMNS:
+        raise Refused("too_many_columns", f"There would be {len(columns):,} columns; at most {MAX_COLUMNS:,} work.")
     check_names(columns, "column")
     check_size(table.num_rows * (4 * len(columns) + 8), limits.dataset_bytes)
     x = np.zeros((table.num_rows, len(columns)), np.float32)
@@ -161,7 +161,7 @@ def _inputs(table: pa.Table, levels: dict[str, list[str] | None], limits: Limits
 
 
 def _finite(values: Values, name: str) -> Values:
-    """The values as float32, all of them finite."""
+    """Return the values as float32, and check that they are finite."""
     with np.errstate(over="ignore"):
         converted: np.ndarray[Any, np.dtype[np.float32]] = values.astype(np.float32)
     wrong = ~np.isfinite(converted)

@@ -1,4 +1,4 @@
-"""The target: classes or numbers, found out where nobody says."""
+"""The target: classes or numbers, as requested or inferred."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from service.sandbox.parsing.options import Task
 from service.sandbox.parsing.refusals import Refused
 from service.sandbox.parsing.sources import Named, Values, check_names
 
-MOST_CLASSES = 1000
-MOST_CLASSES_LENGTH = 20_000
-"""Characters of all classes' names: every run's spec holds them."""
+MAX_CLASSES = 1000
+MAX_CLASSES_LENGTH = 20_000
+"""Characters of all classes' names, as every run's spec contains them."""
 LARGEST, SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
-FEW = 20
-"""Up to so many different whole numbers are taken for classes."""
+MAX_INFERRED_CLASSES = 20
+"""Different whole numbers up to which a target is inferred to be classes."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is to be predicted of each row: labels as int64 and the classes' names, or numbers as float64."""
+    """The target of each row: labels as int64 with the classes' names, or numbers as float64."""
 
     task: Task
     values: Values
@@ -29,29 +29,29 @@ class Target:
     note: str
 
     def of(self, row: int) -> Any:
-        """What a person wants to read for a row."""
+        """Return a row's class name or number."""
         value = self.values[row]
         return self.classes[value] if self.task == "classification" else float(value)
 
 
 def target_of(y: Named | Values, task: Task | None) -> Target:
-    """The target in ``y``, as ``task`` says or as it looks.
+    """Return the target in ``y``, of the requested or inferred task.
 
     Raises:
-        Refused: it is not of one kind, not finite, or always the same.
+        Refused: The target has mixed types, is not finite, or is constant.
     """
     if len(y.codes if isinstance(y, Named) else y) == 0:
         raise Refused("empty", "The file has no rows.")
-    found = _named(y, task) if isinstance(y, Named) else _numeric(y, task)
-    if found.task == "classification":
-        _check_classes(found.classes)
+    target = _named(y, task) if isinstance(y, Named) else _numeric(y, task)
+    if target.task == "classification":
+        _check_classes(target.classes)
     else:
-        _check_numbers(found.values)
-    return found
+        _check_numbers(target.values)
+    return target
 
 
 def _check_numbers(y: Values) -> None:
-    """See that there is something to learn, in a unit in which squares can be summed."""
+    """Check that the numbers differ, and that their squares can be summed in float32."""
     if y.min() == y.max():
         raise Refused("constant_target", f"Every row has the target {y[0]:g}; there is nothing to learn.")
     large = np.flatnonzero(np.abs(y) > LARGEST)
@@ -82,19 +82,19 @@ def _numeric(y: Values, task: Task | None) -> Target:
         raise Refused("not_finite", message, place=f"row {row + 1}")
     distinct, codes = np.unique(y, return_inverse=True)
     whole = y.dtype.kind != "f" or bool((distinct == np.floor(distinct)).all())
-    if task == "regression" or (task is None and not (whole and len(distinct) <= FEW)):
-        why = "as was asked for" if task else f"since the target has {len(distinct):,} different values"
+    if task == "regression" or (task is None and not (whole and len(distinct) <= MAX_INFERRED_CLASSES)):
+        why = "as requested" if task else f"since the target has {len(distinct):,} different values"
         return Target("regression", y.astype(np.float64), (), why)
-    if len(distinct) > MOST_CLASSES:
-        message = f"The target has {len(distinct):,} different values; at most {MOST_CLASSES:,} can be classes."
+    if len(distinct) > MAX_CLASSES:
+        message = f"The target has {len(distinct):,} different values; at most {MAX_CLASSES:,} can be classes."
         raise Refused("too_many_classes", message, place="task")
-    why = "as was asked for" if task else f"since the target has {len(distinct)} different whole values"
+    why = "as requested" if task else f"since the target has {len(distinct)} different whole values"
     names = tuple(_name(value, whole=whole) for value in distinct)
     return Target("classification", codes.astype(np.int64), names, why)
 
 
 def _name(value: Any, *, whole: bool) -> str:
-    """The name of the class that a number stands for."""
+    """Return the name of the class for a number."""
     if value.dtype.kind == "b":
         return str(value).lower()
     return str(int(value)) if whole else repr(float(value))
@@ -103,10 +103,10 @@ def _name(value: Any, *, whole: bool) -> str:
 def _check_classes(classes: tuple[str, ...]) -> None:
     if len(classes) == 1:
         raise Refused("one_class", f"Every row is of the class {classes[0]!r}; there is nothing to tell apart.")
-    if len(classes) > MOST_CLASSES:
-        message = f"The target has {len(classes):,} different values; at most {MOST_CLASSES:,} can be classes."
+    if len(classes) > MAX_CLASSES:
+        message = f"The target has {len(classes):,} different values; at most {MAX_CLASSES:,} can be classes."
         raise Refused("too_many_classes", message)
     check_names(classes, "class")
-    if sum(map(len, classes)) > MOST_CLASSES_LENGTH:
-        message = f"The classes' names have more than {MOST_CLASSES_LENGTH:,} characters together; shorten them."
+    if sum(map(len, classes)) > MAX_CLASSES_LENGTH:
+        message = f"The classes' names have more than {MAX_CLASSES_LENGTH:,} characters together; shorten them."
         raise Refused("bad_name", message)
