@@ -19,7 +19,7 @@ from service.webhooks.targets import Targets
 from tests.patience import scaled
 from tests.receiver import receiving
 from tests.service.webhooks.conftest import Make
-from tests.service.webhooks.test_outbox import End, log
+from tests.service.webhooks.deliveries import End, log
 
 SOON = (0.05, 0.1)
 
