@@ -51,7 +51,7 @@ def upload(client: TestClient) -> Upload:
 def memory(caplog: pytest.LogCaptureFixture) -> Iterator[Memory]:
     """What readers reported of their memory in this test, by the kernel's own count."""
     with caplog.at_level(logging.INFO, "fitwell.uploads"):
-        yield lambda: [record.args[1] for record in caplog.records if "was read in" in record.msg]  # type: ignore[index,misc]
+        yield lambda: [record.args[1] for record in caplog.records if "parsed an upload" in record.msg]  # type: ignore[index,misc]
 
 
 def left_behind(settings: Settings) -> list[Path]:

@@ -268,7 +268,7 @@ EVERY = {"npz": NPZ, "zip": ZIPS, "csv": CSV, "parquet": PARQUET}
     ("make", "code"),
     [pytest.param(*case, id=f"{form}: {what}") for form, cases in EVERY.items() for what, case in cases.items()],
 )
-def test_a_file_that_is_no_data_is_refused_with_its_reason_within_bounds(
+def test_invalid_file_is_refused_with_a_reason_and_within_limits(
     make: Callable[[], bytes],
     code: str,
     upload: Upload,
@@ -305,7 +305,7 @@ OPTIONS: list[tuple[dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize(("params", "code", "place"), OPTIONS)
-def test_options_that_do_not_fit_the_file_are_refused_by_name(
+def test_options_that_do_not_apply_are_refused_by_name(
     params: dict[str, Any], code: str, place: str, upload: Upload
 ) -> None:
     problem = upload(csv_text(NAMES, TABLE), **params).json()
@@ -313,7 +313,7 @@ def test_options_that_do_not_fit_the_file_are_refused_by_name(
     assert (problem["status"], error["code"], error["pointer"]) == (422, code, place), problem
 
 
-def test_what_is_refused_of_a_picture_or_a_column_is_named(upload: Upload) -> None:
+def test_refusal_names_the_picture_or_column(upload: Upload) -> None:
     (error,) = upload(one_more(png(np.zeros((4, 5), np.uint8)))).json()["errors"]
     assert (error["pointer"], "4×4" in error["message"], "5×4" in error["message"]) == ("class0/9.png", True, True)
     (error,) = upload(npz(x=np.where(np.arange(20).reshape(10, 2) == 13, np.nan, X), y=Y)).json()["errors"]

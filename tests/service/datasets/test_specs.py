@@ -81,7 +81,7 @@ def error_of(answer: Any) -> dict[str, Any]:
     return found
 
 
-def test_what_is_known_of_the_data_is_filled_in_and_a_fifth_of_it_validates(client: TestClient, ids: Kinds) -> None:
+def test_facts_of_the_upload_are_filled_in_and_a_fifth_validates(client: TestClient, ids: Kinds) -> None:
     dataset = client.post("/v1/runs", json=body(ids["iris"])).json()["spec"]["dataset"]
     assert dataset["content"] == {
         "task": "classification",
@@ -95,7 +95,7 @@ def test_what_is_known_of_the_data_is_filled_in_and_a_fifth_of_it_validates(clie
     assert client.post("/v1/runs", json={**BODY, "dataset": asked}).json()["spec"]["dataset"]["validation_size"] == 0
 
 
-def test_what_a_client_says_of_the_data_is_not_believed(client: TestClient, ids: Kinds) -> None:
+def test_facts_sent_by_clients_are_ignored(client: TestClient, ids: Kinds) -> None:
     honest = client.post("/v1/runs?validate_only=true", json=body(ids["iris"])).json()
     lie = {"task": "regression", "shape": [9, 9], "classes": ["a"], "rows_train": 10**9, "rows_test": 1}
     dataset = {"kind": "uploaded", "id": ids["iris"], "content": lie}
@@ -103,7 +103,7 @@ def test_what_a_client_says_of_the_data_is_not_believed(client: TestClient, ids:
     assert told == honest
 
 
-def test_data_that_are_not_there_are_refused_with_those_that_are(client: TestClient, ids: Kinds) -> None:
+def test_unknown_dataset_is_refused_with_the_existing_ones(client: TestClient, ids: Kinds) -> None:
     for wrong in ("dataset_" + 64 * "0", "iris", "../../x", ""):
         for path in ("/v1/runs", "/v1/runs?validate_only=true"):
             error = error_of(client.post(path, json=body(wrong)))
@@ -112,7 +112,7 @@ def test_data_that_are_not_there_are_refused_with_those_that_are(client: TestCli
             assert "(iris)" in error["message"]
 
 
-def test_what_is_about_classes_is_refused_where_the_target_is_a_number(client: TestClient, ids: Kinds) -> None:
+def test_parts_for_classes_are_refused_in_regression(client: TestClient, ids: Kinds) -> None:
     assert client.post("/v1/runs?validate_only=true", json=body(ids["numbers"])).status_code == 200
     smoothed = {"regularizers": [{"kind": "l2", "strength": 0.1}, {"kind": "label_smoothing"}]}
     error = error_of(client.post("/v1/runs", json=body(ids["numbers"], **smoothed)))
@@ -124,7 +124,7 @@ def test_what_is_about_classes_is_refused_where_the_target_is_a_number(client: T
     assert (error["pointer"], "leave loss out" in error["message"]) == ("/loss", True)
 
 
-def test_image_operations_are_refused_where_images_have_planes(client: TestClient, ids: Kinds) -> None:
+def test_image_operations_are_refused_for_color_images(client: TestClient, ids: Kinds) -> None:
     rotated = {"regularizers": [{"kind": "rotation", "degrees": 5}]}
     error = error_of(client.post("/v1/runs", json=body(ids["coloured"], **rotated)))
     assert (error["pointer"], "grey=true" in error["message"]) == ("/regularizers/0", True)
@@ -133,13 +133,13 @@ def test_image_operations_are_refused_where_images_have_planes(client: TestClien
     assert client.post("/v1/runs", json=body(ids["coloured"], model={"kind": "cnn"})).status_code == 201
 
 
-def test_a_split_that_needs_more_rows_than_there_are_is_refused(client: TestClient, ids: Kinds) -> None:
+def test_split_with_too_few_rows_is_refused(client: TestClient, ids: Kinds) -> None:
     dataset = {"kind": "uploaded", "id": ids["iris"], "train_size": 100}
     error = error_of(client.post("/v1/runs", json={**BODY, "dataset": dataset}))
     assert (error["pointer"], "at most 96" in error["message"]) == ("/dataset/train_size", True)
 
 
-def test_studies_compare_uploads_and_grids_keep_what_was_filled_in(client: TestClient, ids: Kinds) -> None:
+def test_studies_compare_uploads_and_grids_keep_filled_in_facts(client: TestClient, ids: Kinds) -> None:
     arms = {"flowers": {}, "pictures": {"dataset": {"id": ids["coloured"]}}}
     study = {"base": body(ids["iris"]), "arms": arms, "grid": {"dataset.train_size": [8, 10]}, "seeds": 2}
     made = client.post("/v1/studies", json=study)
@@ -155,7 +155,7 @@ def test_studies_compare_uploads_and_grids_keep_what_was_filled_in(client: TestC
         assert error_of(client.post(path, json=wrong))["pointer"] == "/arms/b/dataset/id"
 
 
-def test_a_clone_on_other_data_has_what_is_known_of_those(client: TestClient, ids: Kinds) -> None:
+def test_clone_on_another_dataset_has_the_facts_of_that_dataset(client: TestClient, ids: Kinds) -> None:
     run = client.post("/v1/runs", json=body(ids["iris"])).json()
     patch = {"dataset": {"id": ids["coloured"], "validation_size": 4}}
     clone = client.post(f"/v1/runs/{run['id']}/clone", json={"patch": patch}).json()
@@ -174,7 +174,9 @@ def finish(client: TestClient, work: Jobs, run_id: str) -> None:
         work.finish([claim], [Outcome(run_id=claim.run_id, status="succeeded")])
 
 
-def test_a_deletion_waits_for_runs_and_leaves_their_results(client: TestClient, work: Jobs, ids: Kinds) -> None:
+def test_dataset_in_use_cannot_be_deleted_and_results_survive_deletion(
+    client: TestClient, work: Jobs, ids: Kinds
+) -> None:
     content = npz(x=np.arange(40.0).reshape(20, 2), y=Y)
     dataset_id = send(client, content, name="first")
     key = {"idempotency-key": "once"}
@@ -199,7 +201,7 @@ def test_a_deletion_waits_for_runs_and_leaves_their_results(client: TestClient, 
     assert client.post(f"/v1/runs/{cancelled}/retry").status_code == 202
 
 
-def test_rows_that_only_teachers_teach_on_are_kept_as_well(client: TestClient, ids: Kinds) -> None:
+def test_transfer_dataset_in_use_cannot_be_deleted(client: TestClient, ids: Kinds) -> None:
     rows = send(client, npz(x=np.arange(80.0).reshape(20, 4), y=Y), name="transfer")
     teacher = {"spec": body(ids["iris"], epochs=2)}
     part = {"kind": "distillation", "teachers": [teacher], "transfer": {"dataset": {"kind": "uploaded", "id": rows}}}
@@ -211,7 +213,7 @@ def test_rows_that_only_teachers_teach_on_are_kept_as_well(client: TestClient, i
     assert client.delete(f"/v1/datasets/{rows}").status_code == 204
 
 
-def test_what_a_diagnosis_suggests_for_an_upload_can_be_posted(client: TestClient, work: Jobs, ids: Kinds) -> None:
+def test_suggestion_of_a_diagnosis_on_an_upload_can_be_posted(client: TestClient, work: Jobs, ids: Kinds) -> None:
     run = client.post("/v1/runs", json=body(ids["iris"], seed=5, epochs=9)).json()["id"]
     finish(client, work, run)
     found = client.get(f"/v1/runs/{run}/diagnosis").json()
@@ -219,7 +221,7 @@ def test_what_a_diagnosis_suggests_for_an_upload_can_be_posted(client: TestClien
     assert client.post("/v1/runs", json=found["suggested_spec"]).status_code == 201
 
 
-def test_the_catalog_has_uploads_as_a_kind(client: TestClient) -> None:
+def test_catalog_has_uploads_as_a_kind(client: TestClient) -> None:
     (part,) = [part for part in client.get("/v1/catalog").json()["datasets"] if part["kind"] == "uploaded"]
     assert (part["missing"], "id" in part["json_schema"]["required"]) == (None, True)
 
@@ -236,7 +238,7 @@ def add(uploads: Uploads, content: bytes) -> str:
     return dataset.id
 
 
-def test_uploads_are_kept_paged_previewed_and_deleted_on_both_databases(uploads: Uploads, settings: Settings) -> None:
+def test_uploads_are_stored_paged_previewed_and_deleted_on_both_databases(uploads: Uploads, settings: Settings) -> None:
     ids = [add(uploads, npz(x=np.arange(40.0).reshape(20, 2) + i, y=Y)) for i in range(2)]
     assert add(uploads, npz(x=np.arange(40.0).reshape(20, 2), y=Y)) == ids[0]
     page = uploads.page(limit=100, after=None)
@@ -248,7 +250,7 @@ def test_uploads_are_kept_paged_previewed_and_deleted_on_both_databases(uploads:
     ]
 
 
-def test_a_run_that_is_submitted_while_its_data_are_deleted_has_them_or_is_refused(
+def test_run_submitted_during_deletion_has_its_dataset_or_is_refused(
     uploads: Uploads, runs: Runs, engine: sa.Engine
 ) -> None:
     dataset_id = add(uploads, npz(x=np.arange(40.0).reshape(20, 2), y=Y))
@@ -280,7 +282,7 @@ def test_a_run_that_is_submitted_while_its_data_are_deleted_has_them_or_is_refus
         lock(connection, [known], LOCAL)
 
 
-def test_any_name_is_stored_or_refused_and_never_a_bug(settings: Settings) -> None:
+def test_any_name_is_stored_or_refused(settings: Settings) -> None:
     with TestClient(create_app(settings), raise_server_exceptions=False) as client:
         content = npz(x=np.arange(40.0).reshape(20, 2), y=Y)
         for name in ("\x00", "a\x00b"):
@@ -291,7 +293,7 @@ def test_any_name_is_stored_or_refused_and_never_a_bug(settings: Settings) -> No
         assert client.get("/v1/datasets/%00").status_code in (404, 422)
 
 
-def test_two_at_once_with_equal_content_make_one_dataset(uploads: Uploads, settings: Settings) -> None:
+def test_concurrent_equal_uploads_create_one_dataset(uploads: Uploads, settings: Settings) -> None:
     made, barrier = list[str](), threading.Barrier(2, timeout=scaled(20))
     content = npz(x=np.arange(40.0).reshape(20, 2), y=Y)
 
