@@ -76,7 +76,7 @@ class Predictor:
             return reply_of(await process.stdout.readexactly(text)), await process.stdout.readexactly(more)
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             return self._ended(await process.wait(), error), b""
-        except BaseException:  # a late reply would be taken for the reply to the next order
+        except BaseException:  # a late reply would be treated as the reply to the next order
             await self.close()
             raise
 

@@ -37,7 +37,7 @@ ABSENT = "absent"
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What to compare; None stands for the study's own metric, epoch and baseline."""
+    """A request for a comparison; None stands for the study's own metric, epoch and baseline."""
 
     metric: str | None = None
     at: str | None = None

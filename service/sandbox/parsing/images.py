@@ -1,7 +1,7 @@
 """A zip of image folders: ``CLASS/picture.png``, or ``train/CLASS/…`` and ``test/CLASS/…``.
 
-Every picture's header is looked at before any is unpacked: all have one size, which is capped. Colours become three
-planes; pictures that all are grey, one. What is see-through shows black.
+Every picture's header is checked before any is unpacked: all must have one size, which is limited. Color pictures
+become three planes; if all are gray, one plane. Transparent pixels become black.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from service.sandbox.parsing.refusals import Refused, quoted, reading
 from service.sandbox.parsing.sources import Named, Source, Values, check_names, check_size
 
 FORMATS = ("PNG", "JPEG")
-MOST_PIXELS = 2**22
+MAX_PIXELS = 2**22
 TRAIN, TEST = "train", "test"
 GREY = ("1", "L", "LA")
 COLOUR = ("P", "RGB", "RGBA", "PA", "CMYK", "YCbCr")
@@ -38,7 +38,7 @@ def read(archive: zipfile.ZipFile, limits: Limits, *, grey: bool) -> Source:
     Raises:
         Refused: it is not such a file, or its pictures are not of one size.
     """
-    Image.MAX_IMAGE_PIXELS = MOST_PIXELS
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         entries = files_in(archive, most_bytes=2 * limits.dataset_bytes)
@@ -86,7 +86,7 @@ def _opened(file: IO[bytes], place: str) -> Image.Image:
     try:
         return Image.open(file, formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        message = f"{place!r} says that it has more than {MOST_PIXELS:,} pixels, the most that are unpacked here."
+        message = f"{place!r} declares more than {MAX_PIXELS:,} pixels, the maximum."
         raise Refused("bomb", message, place=place) from error
 
 
@@ -103,7 +103,8 @@ def _looked_at(archive: zipfile.ZipFile, entries: Pictures) -> tuple[Size, bool]
             raise Refused("wrong_mode", message, place=place)
         if size is not None and picture.size != size:
             message = (
-                f"{place!r} is {_said(picture.size)}, and {quoted(entries[0].filename)!r} is {_said(size)} pixels; "
+                f"{place!r} is {_dimensions(picture.size)} pixels and {quoted(entries[0].filename)!r} is "
+                f"{_dimensions(size)} pixels; "
                 "all pictures must be of one size."
             )
             raise Refused("sizes_differ", message, place=place)
@@ -113,7 +114,7 @@ def _looked_at(archive: zipfile.ZipFile, entries: Pictures) -> tuple[Size, bool]
     return size, grey
 
 
-def _said(size: Size) -> str:
+def _dimensions(size: Size) -> str:
     return f"{size[0]}×{size[1]}"
 
 

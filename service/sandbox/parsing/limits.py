@@ -9,7 +9,7 @@ from service.sandbox.parsing.options import Limits
 
 OPEN_FILES = 64
 MORE_FILE_BYTES = 2**25
-"""What a file may have besides its numbers: headers, names, the report."""
+"""Additional size for headers, names and the report."""
 
 
 def confine(limits: Limits) -> None:
@@ -33,5 +33,5 @@ def memory() -> dict[str, int]:
     status = Path("/proc/self/status")
     if not status.exists():
         return {}
-    told = dict(line.split(":", 1) for line in status.read_text().splitlines())
-    return {name: int(told[name].split()[0]) * 1024 for name in ("VmSize", "VmPeak", "VmRSS", "VmHWM")}
+    fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    return {name: int(fields[name].split()[0]) * 1024 for name in ("VmSize", "VmPeak", "VmRSS", "VmHWM")}

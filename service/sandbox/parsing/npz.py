@@ -24,13 +24,13 @@ PARTS = ("x_train", "y_train", "x_test", "y_test")
 PIECE = 2**20
 """Numbers that are converted at a time."""
 UNPACKED = 8
-"""How many times as large as its dataset a file may be: bytes can come as numbers of 64 bits."""
+"""Unpacked size divided by the dataset's size, at most: bytes may be stored as 64-bit numbers."""
 PLANES = (1, 3)
 
 
 @dataclass(frozen=True)
 class Header:
-    """What an entry says of itself."""
+    """The header of an entry."""
 
     name: str
     shape: tuple[int, ...]
@@ -54,17 +54,19 @@ class Header:
 
 
 def read(archive: zipfile.ZipFile, limits: Limits) -> Source:
-    """The rows of a .npz file.
+    """Return the rows of a .npz file.
 
     Raises:
-        Refused: it is not such a file, or not data.
+        Refused: The file is not valid .npz, or its arrays are not a dataset.
     """
     entries = {e.filename.removesuffix(".npy").lower(): e for e in files_in(archive, most_bytes=_most(limits))}
     names = PARTS if entries.keys() == set(PARTS) else WHOLE
     if entries.keys() != set(names):
         known = f"{', '.join(WHOLE)} or {', '.join(PARTS)}"
-        there = quoted(", ".join(sorted(entries)))
-        raise Refused("unknown_arrays", f"The file holds {there}; it should hold {known}.", allowed=[*WHOLE, *PARTS])
+        actual = quoted(", ".join(sorted(entries)))
+        raise Refused(
+            "unknown_arrays", f"The file has the arrays {actual}; expected are {known}.", allowed=[*WHOLE, *PARTS]
+        )
     headers = {name: _header(archive, name, entries[name]) for name in names}
     _check_rows(headers, names, limits)
     x = [_inputs(archive, entries[name], headers[name]) for name in names[::2]]
@@ -95,18 +97,18 @@ def _header(archive: zipfile.ZipFile, name: str, entry: zipfile.ZipInfo) -> Head
         readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
         if version not in readers:
             raise Refused(
-                "unreadable", f"{name!r} is of version {version} of the .npy format; save it anew.", place=name
+                "unreadable", f"{name!r} has version {version} of the .npy format; save it again.", place=name
             )
         shape, fortran, dtype = readers[version](file)
         header = Header(name, shape, fortran, dtype, begin=file.tell())
     if dtype.hasobject:
-        message = f"{name!r} holds Python objects (pickles), which are never read here; save numbers or text."
+        message = f"{name!r} contains Python objects (pickles), which are never read; save numbers or text."
         raise Refused("pickle", message, place=name)
     if dtype.kind not in "biufUS" or dtype.itemsize == 0:
         raise Refused("wrong_dtype", f"{name!r} has the type {dtype}; it can be numbers, or text for y.", place=name)
     if min(shape, default=0) < 0 or header.begin + header.count * dtype.itemsize != entry.file_size:
         message = (
-            f"The header of {name!r} tells of the shape {list(shape)[:8]}, but there are {entry.file_size:,} bytes."
+            f"The header of {name!r} declares the shape {list(shape)[:8]}, but the entry has {entry.file_size:,} bytes."
         )
         raise Refused("header_lies", message, place=name)
     return header
@@ -156,20 +158,20 @@ def _labels(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, header: Header) ->
         return y
     with reading(f"The text in {header.name!r}", place=header.name):
         names, codes = np.unique(y, return_inverse=True)
-        told = [str(n) if header.dtype.kind == "U" else bytes(n).decode() for n in names]
-    return Named(codes, told)
+        decoded = [str(n) if header.dtype.kind == "U" else bytes(n).decode() for n in names]
+    return Named(codes, decoded)
 
 
-def _converted(file: IO[bytes], header: Header, wanted: np.dtype[Any]) -> Values:
-    """The array behind the header, as ``wanted``; read and converted in pieces."""
+def _converted(file: IO[bytes], header: Header, dtype: np.dtype[Any]) -> Values:
+    """Return the array after the header as ``dtype``, read and converted in pieces."""
     _exactly(file, header.begin, header.name)
-    out = np.empty(header.count, wanted)
+    out = np.empty(header.count, dtype)
     for begin in range(0, header.count, PIECE):
         count = min(PIECE, header.count - begin)
         piece = np.frombuffer(_exactly(file, count * header.dtype.itemsize, header.name), header.dtype)
-        out[begin : begin + count] = _as(wanted, piece, header, begin)
+        out[begin : begin + count] = _as(dtype, piece, header, begin)
     if file.read(1):
-        raise Refused("header_lies", f"{header.name!r} goes on behind its end.", place=header.name)
+        raise Refused("header_lies", f"{header.name!r} is longer than its header declares.", place=header.name)
     return out.reshape(header.shape, order="F" if header.fortran else "C")
 
 
@@ -180,17 +182,17 @@ def _exactly(file: IO[bytes], count: int, name: str) -> bytes:
     return data
 
 
-def _as(wanted: np.dtype[Any], piece: Values, header: Header, begin: int) -> Values:
-    """``piece`` in the type ``wanted``, which must be able to hold it."""
-    if wanted == header.dtype and wanted.kind != "f":
+def _as(dtype: np.dtype[Any], piece: Values, header: Header, begin: int) -> Values:
+    """Convert ``piece`` to ``dtype``, and check that the values fit."""
+    if dtype == header.dtype and dtype.kind != "f":
         return piece
     with np.errstate(over="ignore", invalid="ignore"):
-        converted = piece.astype(wanted)
-        wrong = ~np.isfinite(converted) if wanted.kind == "f" else converted != piece
+        converted = piece.astype(dtype)
+        wrong = ~np.isfinite(converted) if dtype.kind == "f" else converted != piece
     if wrong.any():
         at = int(np.flatnonzero(wrong)[0])
         place = header.place_of(begin + at)
-        if wanted.kind == "f":
+        if dtype.kind == "f":
             raise Refused("not_finite", f"{place} is {piece[at]}; only finite numbers can be trained on.", place=place)
         message = f"{place} is {piece[at]}; images are whole numbers from 0 to 255, such as (x * 255).astype('uint8')."
         raise Refused("wrong_dtype", message, place=place)

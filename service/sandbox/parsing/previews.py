@@ -1,4 +1,4 @@
-"""What a person wants to see of data before training on them: first rows, class counts, statistics, some pictures."""
+"""The preview of a dataset: first rows, class counts, statistics, some pictures."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ def _counts(target: Target, split: Split) -> list[dict[str, Any]] | None:
     train, test = (
         np.bincount(target.values[rows], minlength=len(target.classes)) for rows in (split.train, split.test)
     )
-    told = zip(target.classes, train.tolist(), test.tolist(), strict=True)
-    return [{"name": name, "rows_train": a, "rows_test": b} for name, a, b in told]
+    counts = zip(target.classes, train.tolist(), test.tolist(), strict=True)
+    return [{"name": name, "rows_train": a, "rows_test": b} for name, a, b in counts]
 
 
 def _rows(source: Source, target: Target, split: Split) -> list[dict[str, Any]]:
-    shown = split.train[:ROWS]
-    return [{"x": [_short(v) for v in source.x[0][row, :COLUMNS]], "y": target.of(row)} for row in shown]
+    first = split.train[:ROWS]
+    return [{"x": [_short(v) for v in source.x[0][row, :COLUMNS]], "y": target.of(row)} for row in first]
 
 
 def _short(value: Any) -> float:
-    """A float32 as the shortest decimal number that stands for it."""
+    """Return a float32 as the shortest decimal number that identifies it."""
     return float(str(value))
 
 
@@ -58,10 +58,10 @@ def _features(source: Source, split: Split) -> list[dict[str, Any]]:
     x = source.x[0][:, :COLUMNS]
     names = source.columns or [str(i) for i in range(x.shape[1])]
     low, high, mean, std = _moments(x, split.train)
-    told = zip(names, low, high, mean, std, strict=False)
+    statistics = zip(names, low, high, mean, std, strict=False)
     return [
         {"name": name, "min": _short(a), "max": _short(b), "mean": float(c), "std": float(d)}
-        for name, a, b, c, d in told
+        for name, a, b, c, d in statistics
     ]
 
 
@@ -112,7 +112,7 @@ def _chosen(target: Target, split: Split) -> Values:
 
 
 def _image(pixels: Values) -> Any:
-    """One picture, at a size that can be looked at."""
+    """Return one picture, scaled to a visible size."""
     from PIL import Image  # noqa: PLC0415
 
     image = Image.fromarray(np.ascontiguousarray(pixels if pixels.ndim == 2 else np.moveaxis(pixels, 0, 2)))

@@ -39,5 +39,5 @@ def reading(what: str, *, place: str = "") -> Iterator[None]:
 
 def quoted(text: str) -> str:
     """Return the beginning of a file's text, without control characters."""
-    shown = "".join(c if c.isprintable() else "�" for c in text[: MAX_QUOTE_LENGTH + 1])
-    return shown if len(shown) <= MAX_QUOTE_LENGTH else f"{shown[:MAX_QUOTE_LENGTH]}…"
+    excerpt = "".join(c if c.isprintable() else "�" for c in text[: MAX_QUOTE_LENGTH + 1])
+    return excerpt if len(excerpt) <= MAX_QUOTE_LENGTH else f"{excerpt[:MAX_QUOTE_LENGTH]}…"

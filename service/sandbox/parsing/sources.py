@@ -1,4 +1,4 @@
-"""What a format's reader gives: rows, and what they are to be told apart by."""
+"""The result of reading a format: rows and their labels."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from service.sandbox.parsing.options import Format
 from service.sandbox.parsing.refusals import Refused, quoted
 
 Values = np.ndarray[Any, Any]
-LONGEST_NAME = 100
-MOST_NAMES_LENGTH = 200_000
+MAX_NAME_LENGTH = 100
+MAX_NAMES_LENGTH = 200_000
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,15 @@ class Source:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of a row."""
+        """Shape of a row."""
         return tuple(self.x[0].shape[1:])
 
 
 def check_size(size: int, most: int) -> None:
-    """See that a dataset of ``size`` bytes is not too large, before memory is asked for.
+    """Check the size of a dataset before allocating memory.
 
     Raises:
-        Refused: it is.
+        Refused: The dataset is larger than ``most`` bytes.
     """
     if size > most:
         raise Refused(
@@ -66,11 +66,11 @@ def check_names(names: Sequence[str], what: str) -> None:
     """
     for name in names:
         encodable = name.isascii() or not any("\ud800" <= c <= "\udfff" for c in name)
-        if not name or len(name) > LONGEST_NAME or not encodable or any(ord(c) < 32 or ord(c) == 127 for c in name):
-            why = f"has 1 to {LONGEST_NAME} characters and none that controls"
+        if not name or len(name) > MAX_NAME_LENGTH or not encodable or any(ord(c) < 32 or ord(c) == 127 for c in name):
+            why = f"has 1 to {MAX_NAME_LENGTH} characters and none that controls"
             raise Refused("bad_name", f"The {what} {quoted(name)!r} cannot be used: a name {why}.")
-    if sum(map(len, names)) > MOST_NAMES_LENGTH:
-        raise Refused("bad_name", f"The names of all {what}s together have more than {MOST_NAMES_LENGTH:,} characters.")
+    if sum(map(len, names)) > MAX_NAMES_LENGTH:
+        raise Refused("bad_name", f"The names of all {what}s together have more than {MAX_NAMES_LENGTH:,} characters.")
     if len(set(names)) < len(names):
         twice = next(name for i, name in enumerate(names) if name in names[:i])
         raise Refused("name_twice", f"Two {what}s are called {twice!r}; give each its own name.", place=twice)

@@ -32,26 +32,26 @@ class Split(NamedTuple):
 
 
 def split(source: Source, target: Target, options: Options) -> Split:
-    """The split of ``source`` that ``options`` ask for.
+    """Split ``source`` as ``options`` request.
 
     Raises:
-        Refused: a part would be empty, or a class is only in the test part.
+        Refused: A part would be empty, or a class would be in the test part only.
     """
     rows = len(target.values)
     if len(source.x) == 2:
-        _check_nothing_asked(options)
+        _check_no_options(options)
         train = len(source.x[0])
-        found = Split(np.arange(train), np.arange(train, rows), "The test part is the file's own.")
+        parts = Split(np.arange(train), np.arange(train, rows), "The test part is the file's own.")
     else:
-        found = _drawn(target, rows, options)
-    if min(len(found.train), len(found.test)) == 0:
-        message = f"Of {rows} rows, {len(found.train)} would train and {len(found.test)} test; neither may be none."
+        parts = _drawn(target, rows, options)
+    if min(len(parts.train), len(parts.test)) == 0:
+        message = f"Of {rows} rows, {len(parts.train)} would train and {len(parts.test)} test; both parts need rows."
         raise Refused("too_few_rows", f"{message} A class needs two rows for one of them to test.")
-    _check_classes(target, found)
-    return found
+    _check_classes(target, parts)
+    return parts
 
 
-def _check_nothing_asked(options: Options) -> None:
+def _check_no_options(options: Options) -> None:
     for name in ("test_size", "order"):
         if getattr(options, name) is not None:
             raise Refused("test_part_given", f"The file has a test part of its own, so leave out {name!r}.", place=name)
@@ -85,15 +85,15 @@ def _stratified(target: Target, count: int, seed: int) -> Values:
     labels, rows = target.values, len(target.values)
     sizes = np.bincount(labels, minlength=len(target.classes))
     exact = sizes * (count / rows)
-    wanted = np.minimum(np.floor(exact).astype(np.int64), sizes - 1)
+    counts = np.minimum(np.floor(exact).astype(np.int64), sizes - 1)
     for label in np.argsort(-(exact - np.floor(exact)), kind="stable"):
-        if wanted.sum() >= count:
+        if counts.sum() >= count:
             break
-        wanted[label] += wanted[label] < sizes[label] - 1
+        counts[label] += counts[label] < sizes[label] - 1
     order = shuffled(rows, seed)
     by_class = order[np.argsort(labels[order], kind="stable")]
     starts = np.cumsum(sizes) - sizes
-    return np.concatenate([by_class[start : start + n] for start, n in zip(starts, wanted, strict=True)])
+    return np.concatenate([by_class[start : start + n] for start, n in zip(starts, counts, strict=True)])
 
 
 def shuffled(rows: int, seed: int) -> Values:
@@ -105,10 +105,10 @@ def shuffled(rows: int, seed: int) -> Values:
     return np.argsort(z, kind="stable")
 
 
-def _check_classes(target: Target, found: Split) -> None:
+def _check_classes(target: Target, split: Split) -> None:
     if not target.classes:
         return
-    trained = np.bincount(target.values[found.train], minlength=len(target.classes))
+    trained = np.bincount(target.values[split.train], minlength=len(target.classes))
     if (trained == 0).any():
         name = target.classes[int(np.flatnonzero(trained == 0)[0])]
         raise Refused("class_not_trained", f"No row of the class {name!r} is in the training part.", place=name)

@@ -37,7 +37,7 @@ def source_of(table: pa.Table, form: Format, options: Options, limits: Limits, n
     y = _labels(table.column(target), target)
     table = table.drop_columns([target])
     if table.num_columns == 0:
-        raise Refused("no_inputs", f"There is no column besides the target {target!r}.")
+        raise Refused("no_inputs", f"The table has only the target column, {target!r}.")
     levels = {name: _levels(table.column(name), name) for name in table.column_names}
     x, columns = _inputs(table, levels, limits)
     encoded = [name for name, values in levels.items() if values is not None]
@@ -68,8 +68,8 @@ def _counts(column: pa.ChunkedArray) -> bool:
 
 
 def _no_column(name: str, names: Sequence[str], parameter: str) -> Refused:
-    shown = ", ".join(quoted(one) for one in names[:20]) + (", …" if len(names) > 20 else "")
-    message = f"Unknown column {name!r}. The columns are {shown}."
+    listed = ", ".join(quoted(one) for one in names[:20]) + (", …" if len(names) > 20 else "")
+    message = f"Unknown column {name!r}. The columns are {listed}."
     return Refused("no_such_column", message, place=parameter, allowed=names)
 
 
