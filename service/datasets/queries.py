@@ -1,4 +1,4 @@
-"""Statements on uploaded datasets."""
+"""SQL statements on uploaded datasets."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from service.store.statuses import ENDED
 from service.store.tables import dataset, db_now, run
 
 FILES_LOCK = 0x75706C64
-"""PostgreSQL's advisory lock of whoever moves or removes a file of the folder of uploads."""
+"""PostgreSQL's advisory lock for moving or removing files in the folder of uploads."""
 LISTED = [column for column in dataset.c if column is not dataset.c.preview]
 
 
 def lock_files(connection: sa.Connection) -> None:
-    """Let nobody else move or remove files until the transaction is over; on SQLite every writer waits anyway."""
+    """Lock the files until the end of the transaction; not needed on SQLite, where writers are serial anyway."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(FILES_LOCK)))
 
 
 def insert(connection: sa.Connection, values: Mapping[str, Any]) -> None:
-    """Add a dataset; its time is the database's."""
+    """Insert a dataset, created at the database's time."""
     connection.execute(sa.insert(dataset).values(created_at=db_now(), **values))
 
 
 def by_id(connection: sa.Connection, dataset_id: str, *, lock: bool = False) -> Row | None:
-    """One dataset without its preview; with ``lock`` nobody names it in a run until the transaction is over."""
+    """Return one dataset without its preview; ``lock`` keeps new runs from naming it until the transaction ends."""
     statement = sa.select(*LISTED).where(dataset.c.id == dataset_id)
     return connection.execute(statement.with_for_update() if lock else statement).first()
 
 
 def preview(connection: sa.Connection, dataset_id: str) -> Any:
-    """A dataset's preview; None where there is no such dataset."""
+    """Return a dataset's preview; None if the dataset does not exist."""
     return connection.scalar(sa.select(dataset.c.preview).where(dataset.c.id == dataset_id))
 
 
 def page(
     connection: sa.Connection, *, before: tuple[float, str] | None, limit: int, owner: str | None = None
 ) -> Sequence[Row]:
-    """Datasets, or one owner's, without their previews, newest first, from ``before`` (created_at, id) on."""
+    """Return datasets (of ``owner``) without previews, newest first, starting after ``before`` (created_at, id)."""
     statement = sa.select(*LISTED).order_by(dataset.c.created_at.desc(), dataset.c.id.desc()).limit(limit)
     if before is not None:
         statement = statement.where(sa.tuple_(dataset.c.created_at, dataset.c.id) < sa.tuple_(*before))
@@ -51,11 +51,11 @@ def page(
 
 
 def runs_that_need(connection: sa.Connection, dataset_id: str, limit: int) -> Sequence[str]:
-    """The ids of up to ``limit`` runs that have not ended and name the dataset, be it to be taught on it."""
-    wanted = (run.c.status.not_in(ENDED), sa.cast(run.c.spec, sa.Text).contains(f'"{dataset_id}"', autoescape=True))
-    return connection.execute(sa.select(run.c.id).where(*wanted).order_by(run.c.id).limit(limit)).scalars().all()
+    """Return the ids of up to ``limit`` active runs that name the dataset, also as the transfer set of a teacher."""
+    conditions = (run.c.status.not_in(ENDED), sa.cast(run.c.spec, sa.Text).contains(f'"{dataset_id}"', autoescape=True))
+    return connection.execute(sa.select(run.c.id).where(*conditions).order_by(run.c.id).limit(limit)).scalars().all()
 
 
 def delete(connection: sa.Connection, dataset_id: str) -> None:
-    """Remove a dataset; its file is another matter."""
+    """Delete a dataset, but not its file."""
     connection.execute(sa.delete(dataset).where(dataset.c.id == dataset_id))
