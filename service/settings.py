@@ -1,4 +1,4 @@
-"""What can be set, from ``FITWELL_*`` environment variables; built once by an entry point and passed down."""
+"""Settings, read from ``FITWELL_*`` environment variables once by an entry point and passed down."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from worker.spec.datasets.uploaded import FOLDER
 
 
 class SettingsError(Exception):
-    """A setting makes no sense; the message names its variable."""
+    """A setting is invalid; the message names its variable."""
 
 
 class Settings(BaseSettings):
@@ -27,11 +27,11 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(
         default=Path("~/.local/share/fitwell"),
-        description="Database, datasets and checkpoints; the service and its workers share it, or FITWELL_STORAGE_URL.",
+        description="Directory of database, datasets and checkpoints; service and workers share it, or FITWELL_STORAGE_URL.",
     )
     database_url: str | None = Field(
         default=None,
-        description="postgresql+psycopg://…; unset: SQLite in the data directory.",
+        description="postgresql+psycopg://…; unset uses SQLite in the data directory.",
     )
     storage_url: str | None = Field(
         default=None,
@@ -39,49 +39,52 @@ class Settings(BaseSettings):
         description="s3://bucket/prefix, where checkpoints and uploads lie for machines that share no directory; AWS_* "
         "variables say where it is and who asks. Unset: the data directory is shared.",
     )
-    host: str = Field(default="127.0.0.1", description="Address to listen on; beyond loopback tokens are needed.")
-    port: int = Field(default=8000, ge=0, le=65535, description="0 takes a free one.")
+    host: str = Field(default="127.0.0.1", description="Address to listen on; beyond loopback, tokens are required.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO",
-        description="The least important messages that are logged. INFO tells of every refusal, "
-        "DEBUG of every request.",
+        description="Lowest level that is logged. INFO includes every refused request, DEBUG of every request.",
     )
     log_format: Literal["text", "json"] = Field(
-        default="text", description="How: as lines for people, or as JSON, one object a line."
+        default="text", description="Format of the log: text lines, or one JSON object per line."
     )
 
     auth: Literal["auto", "required", "off"] = Field(
         default="auto",
-        description="Whether a token is needed. auto: beyond loopback, and everywhere once there is one.",
+        description="Whether tokens are required. auto: beyond loopback, and everywhere once a token exists.",
     )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Names that this server has besides localhost, 127.0.0.1, ::1 and FITWELL_HOST; a,b,c."
     )
     failed_auth_per_minute: int = Field(
-        default=30, ge=1, description="Wrong tokens from one address, before they are answered with 429."
+        default=30, ge=1, description="Invalid tokens accepted from one address per minute; further ones get 429."
     )
     requests_per_minute: int | None = Field(
         default=None,
         ge=1,
-        description="Most requests of one token, before they are answered with 429; unset: any number.",
+        description="Requests accepted from one token per minute; further ones get 429. Unset: unlimited.",
     )
     share_runs: bool = Field(default=True, description="Whether owners see each other's runs and studies.")
     share_results: bool | None = Field(
         default=None, description="Whether equal runs of other owners are reused; unset: as share_runs."
     )
 
-    stack_limit: int = Field(default=32, ge=1, le=256, description="Runs in a stack, at most.")
-    stack_bytes: int = Field(default=8 * 2**20, ge=1, description="Weights, gradients and optimizer state of a stack.")
-    lease_seconds: float = Field(
-        default=30.0, gt=0, description="How long a worker holds a run without a sign of life."
+    stack_limit: int = Field(default=32, ge=1, le=256, description="Most runs in a stack.")
+    stack_bytes: int = Field(
+        default=8 * 2**20, ge=1, description="Most bytes of weights, gradients and optimizer state in a stack."
     )
-    heartbeat_seconds: float = Field(default=5.0, gt=0, description="How often a worker gives one.")
-    reap_seconds: float = Field(default=5.0, gt=0, description="How often lost leases are looked for.")
-    poll_seconds: float = Field(default=0.2, gt=0, description="How often an idle worker asks for work.")
-    checkpoint_seconds: float = Field(default=5.0, ge=0, description="Least time between two checkpoints of a run.")
-    barren_attempts: int = Field(default=3, ge=1, description="Lost leases without a new epoch until a run fails.")
+    lease_seconds: float = Field(default=30.0, gt=0, description="How long a worker holds a run without a heartbeat.")
+    heartbeat_seconds: float = Field(default=5.0, gt=0, description="Interval between heartbeats of a worker.")
+    reap_seconds: float = Field(default=5.0, gt=0, description="Interval between checks for expired leases.")
+    poll_seconds: float = Field(
+        default=0.2, gt=0, description="Interval between checks of an idle worker for queued runs."
+    )
+    checkpoint_seconds: float = Field(default=5.0, ge=0, description="Shortest time between two checkpoints of a run.")
+    barren_attempts: int = Field(default=3, ge=1, description="Expired leases without a new epoch before a run fails.")
     threads: int = Field(default=0, ge=0, description="Threads of a training process; 0: as many as processors.")
-    device: str = Field(default="cpu", pattern=r"^(cpu|mps|cuda(:\d+)?)$", description="Where this worker trains.")
+    device: str = Field(
+        default="cpu", pattern=r"^(cpu|mps|cuda(:\d+)?)$", description="Device that this worker trains on."
+    )
 
     max_body_bytes: int = Field(default=1_000_000, ge=1, description="Largest request body.")
     max_parameters: int = Field(default=50_000_000, ge=1, description="Largest model.")
@@ -91,11 +94,13 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(default=256 * 2**20, ge=1, description="Largest file of an upload.")
     max_dataset_bytes: int = Field(default=512 * 2**20, ge=1, description="Largest dataset, unpacked.")
     upload_memory_bytes: int = Field(
-        default=2**30, ge=2**26, description="Memory that reading an upload may take, besides the reader itself."
+        default=2**30, ge=2**26, description="Memory for parsing an upload, besides the parser itself."
     )
-    upload_seconds: float = Field(default=120.0, gt=0, description="How long reading an upload may take.")
-    uploads_at_once: int = Field(default=2, ge=1, description="Uploads that are received and read at the same time.")
-    idempotency_seconds: float = Field(default=86_400.0, gt=0, description="How long an Idempotency-Key is remembered.")
+    upload_seconds: float = Field(default=120.0, gt=0, description="Longest time for parsing an upload.")
+    uploads_at_once: int = Field(default=2, ge=1, description="Uploads that are received and parsed at the same time.")
+    idempotency_seconds: float = Field(
+        default=86_400.0, gt=0, description="How long responses for Idempotency-Keys are stored."
+    )
 
     webhook_allow_private: bool = Field(
         default=False,
@@ -104,26 +109,26 @@ class Settings(BaseSettings):
     max_webhook_endpoints: int = Field(default=100, ge=0, description="Most webhook endpoints.")
     max_predict_rows: int = Field(default=10_000, ge=1, description="Most rows of a prediction.")
     max_predict_body_bytes: int = Field(default=8_000_000, ge=1, description="Largest request body of a prediction.")
-    predict_seconds: float = Field(default=20.0, gt=0, description="Longest time for a prediction or a picture.")
+    predict_seconds: float = Field(default=20.0, gt=0, description="Longest time for a prediction or an image.")
     predict_memory_bytes: int = Field(
         default=2 * 2**30, ge=2**29, description="Address space of the process that predicts and draws."
     )
-    max_cache_bytes: int = Field(default=2**30, ge=0, description="Most that models kept as ONNX take on disk.")
+    max_cache_bytes: int = Field(default=2**30, ge=0, description="Largest size of the cache of ONNX models on disk.")
     min_free_bytes: int = Field(
-        default=2**28, ge=0, description="Free space of the data directory below which nothing new is taken."
+        default=2**28, ge=0, description="Free disk space below which new runs and uploads are refused."
     )
     keep_checkpoints_days: float | None = Field(
         default=None,
         ge=0,
-        description="How long ended runs keep their checkpoints, from which they can be extended; unset: for good.",
+        description="How long finished runs keep their checkpoints, which extending them needs. Unset: forever.",
     )
     keep_events_days: float | None = Field(
-        default=None, ge=1, description="How long the events of ended runs are kept; unset: for good."
+        default=None, ge=1, description="How long the events of finished runs are kept. Unset: forever."
     )
     housekeeping_seconds: float = Field(
         default=600.0,
         gt=0,
-        description="How often the server looks for what can go: files nobody names, what is kept no longer.",
+        description="Interval between housekeeping runs, which delete unreferenced files and expired data.",
     )
 
     @field_validator("allowed_hosts", mode="before")
@@ -141,12 +146,12 @@ class Settings(BaseSettings):
 
     @property
     def shares_results(self) -> bool:
-        """Whether equal runs of other owners are reused."""
+        """Whether results of equal runs of other owners are reused."""
         return self.share_runs if self.share_results is None else self.share_results
 
     @property
     def datasets(self) -> Path:
-        """Where fetched datasets lie, and in a folder of theirs those that were uploaded."""
+        """The directory of downloaded datasets, and below it of uploads."""
         return self.home / "datasets"
 
     @property

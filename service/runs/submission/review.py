@@ -1,4 +1,4 @@
-"""What a submitted spec must satisfy before it becomes a run, and what it will cost."""
+"""Checks of a submitted spec before it becomes a run, and estimates of its cost."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from worker.spec.run import RunSpec
 
 FLOAT_BYTES = 4
 FLOPS_PER_SECOND = 5e10
-"""What two ordinary cores do on small dense layers, one run alone; an order of magnitude, not a promise."""
-MOST_PARTS = 600
-"""Of a spec, with those inside of others; 32 regularizers of 16 operations each fit. Each run of a study keeps it."""
+"""Throughput of two ordinary cores on small dense layers, one run alone; an order of magnitude."""
+MAX_PARTS = 600
+"""Most parts of a spec, nested ones included; 32 regularizers of 16 operations each fit."""
 SECONDS_PER_STEP = 2e-4
-"""What a step costs however small it is."""
+"""Fixed cost of a training step."""
 
 
 @dataclass(frozen=True)
 class NewRun:
-    """A run to be: what to train, and what it is called."""
+    """A run to create."""
 
     spec: RunSpec
     name: str | None = None
@@ -35,7 +35,7 @@ class NewRun:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run will need, roughly."""
+    """A rough estimate of the cost of a run."""
 
     parameters: int
     seconds: float
@@ -43,13 +43,13 @@ class Estimate:
 
 
 def run_bytes(spec: RunSpec) -> int:
-    """Weights, gradients and optimizer state of one run."""
-    kept = len(spec.optimizer.state) if spec.optimizer is not None else 0
-    return spec.parameters * FLOAT_BYTES * (2 + kept)
+    """Return the bytes of weights, gradients and optimizer state of one run."""
+    states = len(spec.optimizer.state) if spec.optimizer is not None else 0
+    return spec.parameters * FLOAT_BYTES * (2 + states)
 
 
 def estimate(spec: RunSpec) -> Estimate:
-    """The cost of training ``spec`` alone. Memory: the run's own, activations and the dataset, without torch itself."""
+    """Estimate the cost of training ``spec`` alone; memory includes activations and dataset, but not torch itself."""
     rows = spec.dataset.training_rows
     evaluated = min(10_000, rows) + spec.dataset.validation_rows + spec.dataset.rows[1]
     steps = spec.epochs * spec.steps_per_epoch
@@ -60,33 +60,33 @@ def estimate(spec: RunSpec) -> Estimate:
 
 
 def stack_runs(spec: RunSpec, settings: Settings) -> int:
-    """How many runs like this one may share a stack: more would fall out of the processor's cache and gain nothing."""
+    """Return how many runs like this one may share a stack; larger stacks exceed the cache and gain nothing."""
     return max(1, min(settings.stack_limit, settings.stack_bytes // max(1, run_bytes(spec))))
 
 
 def missing_here(dataset: Dataset, settings: Settings) -> str | None:
-    """What to do where the rows are not there; an upload that lies in a bucket is brought when it is needed."""
+    """Return what to do if the dataset is missing here, or None; uploads in a bucket are fetched when needed."""
     stored = settings.storage_url is not None and stored_as(dataset) is not None
     return None if stored else dataset.missing(settings.datasets)
 
 
 def check_parts(text: str) -> None:
-    """See that a spec, as JSON, is not too large to be kept by thousands of runs; it need not have been read.
+    """Check that a spec, given as unparsed JSON, is small enough for thousands of runs to store it.
 
     Raises:
-        SpecRefused: it is.
+        SpecRefused: The spec has too many parts.
     """
     parts = text.count('"kind"')
-    if parts > MOST_PARTS:
-        message = f"A spec has at most {MOST_PARTS:,} parts, with those inside of others; this one has {parts:,}."
-        raise SpecRefused(message, errors=[FieldError("", "too_many_parts", message)])
+    if parts > MAX_PARTS:
+        message = f"A spec has at most {MAX_PARTS:,} parts, nested ones included; this one has {parts:,}."
+        raise SpecRefused.at("", "too_many_parts", message)
 
 
 def review(spec: RunSpec, settings: Settings) -> None:
-    """Check what the fields cannot check alone.
+    """Check that the parts of a spec fit together, and that this server can train it.
 
     Raises:
-        SpecRefused: parts that do not fit each other, data that are not there, or a run larger than the quotas.
+        SpecRefused: Parts are incompatible, a dataset is missing, or the run exceeds a limit.
     """
     check_parts(spec.model_dump_json())
     errors = [
@@ -101,13 +101,13 @@ def review(spec: RunSpec, settings: Settings) -> None:
         missing = None if transfer is None else missing_here(transfer.dataset, settings)
         if missing is not None:
             errors.append(FieldError(f"/regularizers/{i}/transfer/dataset", "dataset_missing", missing))
-    errors = errors or list(_over_quota(spec, settings)) or list(_of_teachers(spec, settings))
+    errors = errors or list(_limit_errors(spec, settings)) or list(_teacher_errors(spec, settings))
     if errors:
         raise SpecRefused(errors[0].message if len(errors) == 1 else f"{len(errors)} things are wrong.", errors=errors)
 
 
-def _of_teachers(spec: RunSpec, settings: Settings) -> Iterator[FieldError]:
-    """What is wrong with the teachers that are to be trained first."""
+def _teacher_errors(spec: RunSpec, settings: Settings) -> Iterator[FieldError]:
+    """Yield the errors of teachers that are given as specs."""
     for i, part in enumerate(spec.regularizers):
         for j, teacher in enumerate(part.teachers if isinstance(part, Distillation) else ()):
             if teacher.spec is not None:
@@ -119,7 +119,7 @@ def _of_teachers(spec: RunSpec, settings: Settings) -> Iterator[FieldError]:
                         yield FieldError(pointer, e.code, e.message, e.allowed)
 
 
-def _over_quota(spec: RunSpec, settings: Settings) -> list[FieldError]:
+def _limit_errors(spec: RunSpec, settings: Settings) -> list[FieldError]:
     cost = estimate(spec)
     if cost.parameters > settings.max_parameters:
         message = (
