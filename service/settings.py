@@ -27,7 +27,7 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(
         default=Path("~/.local/share/fitwell"),
-        description="Directory of database, datasets and checkpoints; service and workers share it, or FITWELL_STORAGE_URL.",
+        description="Directory of database, datasets and checkpoints, which service and workers share.",
     )
     database_url: str | None = Field(
         default=None,

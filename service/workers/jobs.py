@@ -57,7 +57,7 @@ class Jobs:
     def register(self, worker: WorkerInfo) -> None:
         """Register a worker, or renew its heartbeat."""
         with self._writing(durable=False) as connection:
-            leases.see_worker(connection, worker)
+            leases.register_worker(connection, worker)
 
     def claim(self, worker: WorkerInfo, *, limit: int) -> Sequence[Claim]:
         """Claim the first queued run by priority and age, and up to ``limit`` − 1 others for the same stack and epoch.
@@ -72,7 +72,7 @@ class Jobs:
             if first is None:
                 return ()
             room = 0 if first.barren else self._fair_share(connection, first, min(limit, first.stack_runs)) - 1
-            chosen = [first, *leases.mates_of(connection, first, room)] if room else [first]
+            chosen = [first, *leases.stack_peers(connection, first, room)] if room else [first]
             claims = [self._claimed(connection, row, worker) for row in chosen]
             told = {"worker_id": worker.worker_id}
             events.append(

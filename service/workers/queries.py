@@ -1,4 +1,4 @@
-"""Statements on runs, seen from the workers that hold them: every write carries the lease's token."""
+"""Statements on leases and workers. Every write to a held run carries the lease's token."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ RELEASED: dict[str, Any] = {
     "eta_seconds": None,
     "spent_seconds": _SPENT,
 }
-"""What changes of a run when its holder has it no longer."""
+"""Columns to reset when a lease ends."""
 RECORDED = ("epoch", "last", "best", "digest", "revision", "barren", "eta_seconds")
-"""What changes of a run with an epoch."""
+"""Columns that recording an epoch changes."""
 _RECORD = (
     sa.update(run)
     .where(run.c.id == sa.bindparam("held"), run.c.token == sa.bindparam("by"))
@@ -32,7 +32,7 @@ _RECORD = (
 
 
 def next_queued(connection: sa.Connection, devices: Sequence[str]) -> Row | None:
-    """The first queued run, by priority and age, that one of ``devices`` can train; locked."""
+    """Lock and return the first queued run, by priority and age, that one of ``devices`` can train; None if none."""
     statement = (
         sa.select(run)
         .where(run.c.status == "queued", run.c.device.in_(("auto", *devices)))
@@ -44,7 +44,7 @@ def next_queued(connection: sa.Connection, devices: Sequence[str]) -> Row | None
 
 
 def _alike(first: Row) -> sa.ColumnElement[bool]:
-    """What a queued run must be to share a stack with ``first`` from its next epoch on."""
+    """Return the condition that a queued run can share a stack with ``first`` from its next epoch on."""
     return sa.and_(
         run.c.status == "queued",
         run.c.stack_key == first.stack_key,
@@ -54,13 +54,13 @@ def _alike(first: Row) -> sa.ColumnElement[bool]:
 
 
 def count_alike(connection: sa.Connection, first: Row, most: int) -> int:
-    """How many queued runs could share a stack with ``first``, itself included; of more than ``most``, so many."""
+    """Return how many queued runs can share a stack with ``first``, itself included, counting up to ``most``."""
     alike = sa.select(sa.literal(1)).select_from(run).where(_alike(first)).limit(most).subquery()
     return connection.execute(sa.select(sa.func.count()).select_from(alike)).scalar_one()
 
 
-def mates_of(connection: sa.Connection, first: Row, limit: int) -> Sequence[Row]:
-    """Up to ``limit`` queued runs that can share a stack with ``first`` from its next epoch on; locked."""
+def stack_peers(connection: sa.Connection, first: Row, limit: int) -> Sequence[Row]:
+    """Lock and return up to ``limit`` queued runs that can share a stack with ``first`` from its next epoch on."""
     statement = (
         sa.select(run)
         .where(_alike(first), run.c.id != first.id)
@@ -72,7 +72,7 @@ def mates_of(connection: sa.Connection, first: Row, limit: int) -> Sequence[Row]
 
 
 def take(connection: sa.Connection, row: Row, worker_id: str, lease_seconds: float) -> str:
-    """Give a queued run to a worker; returns the token.
+    """Lease a queued run to a worker and return the token.
 
     The attempt counts as barren until it records an epoch.
     """
@@ -97,7 +97,7 @@ def take(connection: sa.Connection, row: Row, worker_id: str, lease_seconds: flo
 
 
 def held(connection: sa.Connection, claims: Sequence[Claim]) -> dict[str, Row]:
-    """Those of the claimed runs whose token is still current, by id; locked, in the order of their ids."""
+    """Lock and return the claimed runs whose token is still current, keyed and ordered by id."""
     # By their ids as well: ordered by id alone, SQLite would read every run that is stored, in every epoch.
     theirs = run.c.id.in_([claim.run_id for claim in claims])
     statement = sa.select(run).where(theirs, run.c.token.in_([claim.token for claim in claims]))
@@ -106,13 +106,13 @@ def held(connection: sa.Connection, claims: Sequence[Claim]) -> dict[str, Row]:
 
 
 def change(connection: sa.Connection, run_id: str, token: str, values: Mapping[str, Any]) -> bool:
-    """Change a run that ``token`` holds; False, and nothing changed, when it does not hold it."""
+    """Update a run if ``token`` still holds it; return whether it did."""
     statement = sa.update(run).where(run.c.id == run_id, run.c.token == token)
     return connection.execute(statement.values(version=run.c.version + 1, **values)).rowcount == 1
 
 
 def record(connection: sa.Connection, changes: Sequence[tuple[str, str, Mapping[str, Any]]]) -> bool:
-    """Change what an epoch changes (``RECORDED``) of runs, given their tokens; False where one holds no such run."""
+    """Update the ``RECORDED`` columns of runs; return whether all tokens still hold their runs."""
     if not changes:
         return True
     values = [
@@ -123,13 +123,13 @@ def record(connection: sa.Connection, changes: Sequence[tuple[str, str, Mapping[
 
 
 def renew(connection: sa.Connection, claims: Sequence[Claim], lease_seconds: float) -> None:
-    """Let the leases of these claims run from now."""
+    """Renew the leases of these claims."""
     statement = sa.update(run).where(run.c.token.in_([claim.token for claim in claims]))
     connection.execute(statement.values(lease_expires_at=db_now() + lease_seconds))
 
 
 def statuses(connection: sa.Connection, claims: Sequence[Claim]) -> dict[str, tuple[str, bool]]:
-    """Of each claimed run whose token is still current, by id: its status, and whether it trains for too long."""
+    """Return, for each claim whose token is current, the run's status and whether its time limit is exceeded."""
     over = sa.func.coalesce(run.c.max_seconds < _SPENT, sa.false())
     statement = sa.select(run.c.id, run.c.status, over.label("over"))
     rows = connection.execute(statement.where(run.c.token.in_([claim.token for claim in claims])))
@@ -137,27 +137,27 @@ def statuses(connection: sa.Connection, claims: Sequence[Claim]) -> dict[str, tu
 
 
 def any_expired(connection: sa.Connection) -> bool:
-    """Whether there is a run whose holder gave no sign of life for too long."""
+    """Return whether a lease has expired."""
     lapsed = sa.exists().where(run.c.token.is_not(None), run.c.lease_expires_at < db_now())
     return bool(connection.scalar(sa.select(lapsed)))
 
 
 def expired(connection: sa.Connection) -> Sequence[Row]:
-    """The runs whose holder gave no sign of life for too long, by the database's clock; locked."""
+    """Lock and return the runs whose lease has expired, by the database's clock."""
     # In this order, which is the index's: ordered by id, SQLite would read every run that is stored.
     statement = sa.select(run).where(run.c.token.is_not(None), run.c.lease_expires_at < db_now())
     return connection.execute(statement.order_by(run.c.lease_expires_at).with_for_update(skip_locked=True)).all()
 
 
 def idle_workers(connection: sa.Connection, seconds: float) -> int:
-    """How many workers gave a sign of life in the last ``seconds`` and hold no run."""
+    """Return the number of workers with a heartbeat in the last ``seconds`` that hold no run."""
     busy = sa.select(run.c.worker_id).where(run.c.token.is_not(None))
     idle = sa.select(sa.func.count()).select_from(worker)
     return connection.execute(idle.where(worker.c.seen_at > db_now() - seconds, worker.c.id.not_in(busy))).scalar_one()
 
 
-def see_worker(connection: sa.Connection, info: WorkerInfo) -> None:
-    """Note that a worker lives."""
+def register_worker(connection: sa.Connection, info: WorkerInfo) -> None:
+    """Register a worker, or update its heartbeat and details."""
     values = {"host": info.host, "pid": info.pid, "devices": list(info.devices), "details": dict(info.details)}
     seen = connection.execute(sa.update(worker).where(worker.c.id == info.worker_id).values(seen_at=db_now(), **values))
     if seen.rowcount == 0:
@@ -166,23 +166,23 @@ def see_worker(connection: sa.Connection, info: WorkerInfo) -> None:
 
 
 def touch_worker(connection: sa.Connection, worker_id: str) -> None:
-    """Note a worker's sign of life."""
+    """Record a heartbeat."""
     connection.execute(sa.update(worker).where(worker.c.id == worker_id).values(seen_at=db_now()))
 
 
 def remove_worker(connection: sa.Connection, worker_id: str) -> None:
-    """Forget a worker."""
+    """Delete a worker."""
     connection.execute(sa.delete(worker).where(worker.c.id == worker_id))
 
 
 def count_queued(connection: sa.Connection, devices: Sequence[str]) -> int:
-    """How many queued runs one of ``devices`` can train."""
+    """Return the number of queued runs that one of ``devices`` can train."""
     waiting = sa.and_(run.c.status == "queued", run.c.device.in_(("auto", *devices)))
     return connection.execute(sa.select(sa.func.count()).select_from(run).where(waiting)).scalar_one()
 
 
-def known_workers(connection: sa.Connection, seconds: float) -> Sequence[Row]:
-    """Every worker: whether it was ``silent`` for so many seconds, and whether it is ``busy`` with a run."""
+def registered_workers(connection: sa.Connection, seconds: float) -> Sequence[Row]:
+    """Return every worker: whether it was ``silent`` for ``seconds``, and whether it is ``busy`` with a run."""
     busy = worker.c.id.in_(sa.select(run.c.worker_id).where(run.c.token.is_not(None)))
     silent = worker.c.seen_at <= db_now() - seconds
     return connection.execute(sa.select(worker.c.id, worker.c.pid, silent.label("silent"), busy.label("busy"))).all()

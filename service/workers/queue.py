@@ -36,7 +36,7 @@ class Queue:
     def workers(self) -> Sequence[WorkerSeen]:
         """Return every registered worker, including those that died without unregistering."""
         with self._reading() as connection:
-            rows = leases.known_workers(connection, self._settings.lease_seconds)
+            rows = leases.registered_workers(connection, self._settings.lease_seconds)
         return [
             WorkerSeen(worker_id=row.id, begun=row.pid > 0, silent=bool(row.silent), busy=bool(row.busy))
             for row in rows
