@@ -19,7 +19,7 @@ import httpx2
 import numpy as np
 
 from benchmarks.engine import RESULTS, machine
-from fitwell.local import Stack, free_port
+from fitwell.local import LocalServer, free_port
 from service.settings import Settings
 from service.store.database import open_engine
 from service.workers.jobs import Jobs
@@ -79,7 +79,7 @@ def main() -> None:
     lines = ["| study | question | ms, median (min–max) | KB | |", "|---|---|---|---|---|"]
     with tempfile.TemporaryDirectory(prefix="fitwell-") as home:
         settings = Settings(data_dir=Path(home))
-        stack = Stack({"FITWELL_DATA_DIR": home}, host="127.0.0.1", port=free_port(), workers=0, quiet=True)
+        stack = LocalServer({"FITWELL_DATA_DIR": home}, host="127.0.0.1", port=free_port(), workers=0, quiet=True)
         stack.start()
         try:
             with httpx2.Client(base_url=stack.url, timeout=60) as http:
@@ -110,9 +110,9 @@ def _row(http: httpx2.Client, path: str, shape: str, question: str, params: dict
         size = len(http.get(path, params=params).raise_for_status().content)
         if number:
             seconds.append(time.perf_counter() - start)
-    told = f"{statistics.median(seconds) * 1e3:.0f} ({min(seconds) * 1e3:.0f}–{max(seconds) * 1e3:.0f})"
+    arguments = f"{statistics.median(seconds) * 1e3:.0f} ({min(seconds) * 1e3:.0f}–{max(seconds) * 1e3:.0f})"
     met = "met" if statistics.median(seconds) < GOAL_SECONDS else "not met"
-    return f"| {shape} | {question} | {told} | {size / 1e3:.0f} | {met} |"
+    return f"| {shape} | {question} | {arguments} | {size / 1e3:.0f} | {met} |"
 
 
 if __name__ == "__main__":

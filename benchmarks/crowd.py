@@ -70,7 +70,7 @@ def table(home: Path, seconds: int) -> Iterator[str]:
             one.stdin.flush()
         parts = [json.loads(one.communicate()[0]) for one in playing]
         with engine.connect() as connection:
-            there: int = connection.execute(sa.select(sa.func.count()).select_from(epoch)).scalar_one()
+            recorded: int = connection.execute(sa.select(sa.func.count()).select_from(epoch)).scalar_one()
         engine.dispose()
     span = max(part["span"] for part in parts)
     late, durations = ([value for part in parts for value in part[name]] for name in ("late", "took"))
@@ -80,10 +80,10 @@ def table(home: Path, seconds: int) -> Iterator[str]:
         "done after it was due: 99 %, ms |"
     )
     yield "|---|---|---|---|---|---|---|---|"
-    figures = (statistics.median(durations), statistics.quantiles(durations, n=100)[98], max(durations))
-    figures += (statistics.quantiles(late, n=100)[98],)
-    shown = " | ".join(f"{figure * 1e3:.1f}" for figure in figures)
-    yield f"| {WORKERS} | {STACK} | {there:,} of {WORKERS * STACK * seconds:,} | {there / span:,.0f} | {shown} |"
+    figures = [statistics.median(durations), statistics.quantiles(durations, n=100)[98], max(durations)]
+    figures.append(statistics.quantiles(late, n=100)[98])
+    cells = " | ".join(f"{figure * 1e3:.1f}" for figure in figures)
+    yield f"| {WORKERS} | {STACK} | {recorded:,} of {WORKERS * STACK * seconds:,} | {recorded / span:,.0f} | {cells} |"
 
 
 def fill(runs: Runs, epochs: int) -> None:
@@ -135,7 +135,7 @@ class Player(threading.Thread):
 
 
 def main(home: str, url: str, seconds: int, part: int) -> None:
-    """Play this part of the workers, once told to go."""
+    """Play this part of the workers, after the signal to start."""
     settings = settings_of(Path(home), url)
     jobs = Jobs(open_engine(settings), settings)
     players = [Player(jobs, number) for number in range(part, WORKERS, PROCESSES)]
@@ -149,8 +149,8 @@ def main(home: str, url: str, seconds: int, part: int) -> None:
     for player in players:
         player.join()
     span = time.perf_counter() - began
-    found = {name: [value for player in players for value in getattr(player, name)] for name in ("late", "took")}
-    print(json.dumps({**found, "span": span, "lost": sum(player.lost for player in players)}))
+    samples = {name: [value for player in players for value in getattr(player, name)] for name in ("late", "took")}
+    print(json.dumps({**samples, "span": span, "lost": sum(player.lost for player in players)}))
 
 
 if __name__ == "__main__":

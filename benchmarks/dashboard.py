@@ -43,7 +43,7 @@ ANSWERED = """() => performance.getEntriesByType('resource').filter((r) => r.nam
 FRAMES = """() => { window.frames_ = []; let last = performance.now();
   const next = (now) => { window.frames_.push(now - last); last = now; window.raf_ = requestAnimationFrame(next); };
   window.raf_ = requestAnimationFrame(next); }"""
-TAKEN = "() => { cancelAnimationFrame(window.raf_); return window.frames_.slice(2); }"
+MEASURED = "() => { cancelAnimationFrame(window.raf_); return window.frames_.slice(2); }"
 
 
 def main() -> None:
@@ -68,8 +68,8 @@ def main() -> None:
         print(f"| {name} | {statistics.median(values):.0f} ms | {min(values):.0f} to {max(values):.0f} ms |")
     for name, times in lists.items():
         print(f"| {name} | {statistics.median(times):.0f} ms | {min(times):.0f} to {max(times):.0f} ms |")
-    for name, taken in frames.items():
-        ordered = sorted(taken)
+    for name, measured in frames.items():
+        ordered = sorted(measured)
         high = ordered[int(len(ordered) * 0.95)]
         print(f"| a frame while {name} | {statistics.median(ordered):.0f} ms | 95 %: {high:.0f} ms |")
 
@@ -93,7 +93,7 @@ def listed(browser: Browser, address: str) -> float:
 
 
 def loaded(browser: Browser, address: str) -> dict[str, float]:
-    """What one load took, from the click on: nothing is in the cache."""
+    """The times of one load with an empty cache, from the click on."""
     with browser.new_context(viewport={"width": 1440, "height": 900}) as context:
         page = context.new_page()
         page.goto(address, wait_until="commit")
@@ -122,7 +122,7 @@ def hovering(page: Page, box: Any) -> list[float]:
         page.mouse.move(
             box["x"] + box["width"] * (0.1 + 0.8 * i / MOVES), box["y"] + box["height"] * (0.3 + 0.4 * (i % 7) / 7)
         )
-    return list(page.evaluate(TAKEN))
+    return list(page.evaluate(MEASURED))
 
 
 def zooming(page: Page) -> list[float]:
@@ -131,7 +131,7 @@ def zooming(page: Page) -> list[float]:
     for key in ("+", "+", "+", "-", "-", "-") * 5:
         page.keyboard.press(key)
         page.evaluate("() => new Promise(requestAnimationFrame)")
-    return list(page.evaluate(TAKEN))
+    return list(page.evaluate(MEASURED))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""The engine against its peers, in turn (A B C A B C …), each in processes of its own; writes a page and a picture.
+"""The engine and its peers, interleaved (A B C A B C …), each in its own processes; writes a page and a chart.
 
     python -m benchmarks.engine [--rounds 5]
-    python -m benchmarks.engine --again benchmarks/results/2026-11-24-engine.json    page and picture anew
+    python -m benchmarks.engine --again benchmarks/results/2026-11-24-engine.json    page and chart again
 
-Only ratios of one invocation mean anything: machines have faster and slower hours.
+Compare only ratios of one invocation, because the speed of a machine varies over time.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from typing import Any
 from benchmarks import work
 from benchmarks.picture import draw
 from benchmarks.running import Program, measure
-from benchmarks.tables import Found, page
+from benchmarks.tables import Results, page
 
 RESULTS = Path(__file__).with_name("results")
 GROWTH_ROUNDS = 3
-"""Rounds of what is drawn as curves only, at most."""
+"""Maximum number of rounds for programs that only appear as curves."""
 
 
 def programs() -> tuple[list[Program], list[Program]]:
-    """Every program that a table needs, once: those of the comparison, and those of growth."""
+    """Return every program that a table needs, once: the comparison's and the growth curves'."""
     compared = [program for one in work.WORKS for program in (one.ours, *one.peers.values())]
     compared += [work.GEMM, work.STUDY, work.BARE, work.LATENCY]
     growth = [
@@ -39,19 +39,19 @@ def programs() -> tuple[list[Program], list[Program]]:
     return list(dict.fromkeys(compared)), [p for p in dict.fromkeys(growth) if p not in compared]
 
 
-def gather(wanted: list[Program], rounds: int) -> Found:
-    """The results of every program, round by round."""
-    found: Found = {program: [] for program in wanted}
+def gather(requested: list[Program], rounds: int) -> Results:
+    """Run every program in each round, and return their results."""
+    results: Results = {program: [] for program in requested}
     for number in range(1, rounds + 1):
-        for program, results in found.items():
-            results.append(measure(program))
-            told = {k: v for k, v in results[-1].items() if k in ("epoch_seconds", "seconds", "peak", "own")}
-            print(f"round {number}/{rounds} {' '.join(program.command(0)[-8:])}: {told}", flush=True)
-    return found
+        for program, reports in results.items():
+            reports.append(measure(program))
+            summary = {k: v for k, v in reports[-1].items() if k in ("epoch_seconds", "seconds", "peak", "own")}
+            print(f"round {number}/{rounds} {' '.join(program.command(0)[-8:])}: {summary}", flush=True)
+    return results
 
 
 def machine(*packages: str) -> dict[str, str]:
-    """Hardware, and the versions of Python and of these packages."""
+    """Return the hardware, and the versions of Python and of these packages."""
     names = [
         line.partition(":")[2].strip()
         for line in Path("/proc/cpuinfo").read_text().splitlines()
@@ -71,32 +71,32 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--again", type=Path)
-    given = parser.parse_args()
-    if given.again is None:
+    arguments = parser.parse_args()
+    if arguments.again is None:
         today = dt.datetime.now(dt.UTC).date().isoformat()
-        raw = measured(given.rounds)
+        raw = measured(arguments.rounds)
         (RESULTS / f"{today}-engine.json").write_text(json.dumps(raw, indent=1) + "\n")
     else:
-        today, raw = given.again.name.removesuffix("-engine.json"), json.loads(given.again.read_text())
-    found: Found = {
+        today, raw = arguments.again.name.removesuffix("-engine.json"), json.loads(arguments.again.read_text())
+    results: Results = {
         Program(**one["program"] | {"flags": tuple(one["program"]["flags"])}): one["results"] for one in raw["found"]
     }
-    text = page(found, today=today, machine=raw["machine"], rounds=raw["rounds"])
+    text = page(results, today=today, machine=raw["machine"], rounds=raw["rounds"])
     (RESULTS / f"{today}-engine.md").write_text(text)
-    draw(found, RESULTS / f"{today}-engine.png")
+    draw(results, RESULTS / f"{today}-engine.png")
     print(text)
 
 
 def measured(rounds: int) -> dict[str, Any]:
-    """Everything that is to be known, as it is written down."""
+    """Measure all programs, and return the results as they are stored."""
     compared, growth = programs()
-    found = gather(compared, rounds)
-    found |= gather(growth, min(rounds, GROWTH_ROUNDS))
-    found |= gather(list(work.PARTS.values()), 1)
+    results = gather(compared, rounds)
+    results |= gather(growth, min(rounds, GROWTH_ROUNDS))
+    results |= gather(list(work.PARTS.values()), 1)
     return {
         "machine": machine("torch", "torchvision", "jax", "numpy"),
         "rounds": rounds,
-        "found": [{"program": asdict(program), "results": results} for program, results in found.items()],
+        "found": [{"program": asdict(program), "results": results} for program, results in results.items()],
     }
 
 

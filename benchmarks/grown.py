@@ -1,4 +1,4 @@
-"""What claims, lists and histories take with ever more runs stored."""
+"""The times of claims, lists and histories with growing numbers of stored runs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 
 import sqlalchemy as sa
 
-from benchmarks.rates import WORKER, Asked, Service, timed
+from benchmarks.rates import WORKER, HTTPPeer, Service, timed
 from service.settings import Settings
 from service.store.database import open_engine, writing
 from service.store.tables import epoch, event, event_clock, run
 from service.workers.jobs import Jobs
 
-ASKED = 200
+REQUESTS = 200
 AT_ONCE = 20_000
 """Runs copied in one transaction: others want to write too."""
 QUEUED = 2_000
@@ -23,30 +23,30 @@ EPOCHS = 3
 """Of a copy; more would fill the disk, and tell the same."""
 
 
-def table(settings: Settings, ours: Service, asked: Asked, most: int) -> Iterator[str]:
+def table(settings: Settings, ours: Service, http: HTTPPeer, most: int) -> Iterator[str]:
     """Lines of the table; runs are copies of one that was recorded, which keeps its 60 epochs."""
     engine = open_engine(settings)
     jobs, model = Jobs(engine, settings), ours.runs[0]
     calls: dict[str, Callable[[], object]] = {
         "claim": lambda: jobs.claim(WORKER, limit=1),
-        "list 20": lambda: asked.ask("GET", "/v1/runs?limit=20"),
-        "that are queued": lambda: asked.ask("GET", "/v1/runs?limit=20&status=queued"),
-        "that failed": lambda: asked.ask("GET", "/v1/runs?limit=20&status=failed"),
-        "history of 60 epochs": lambda: asked.ask("GET", f"/v1/runs/{model}/history"),
+        "list 20": lambda: http.ask("GET", "/v1/runs?limit=20"),
+        "that are queued": lambda: http.ask("GET", "/v1/runs?limit=20&status=queued"),
+        "that failed": lambda: http.ask("GET", "/v1/runs?limit=20&status=failed"),
+        "history of 60 epochs": lambda: http.ask("GET", f"/v1/runs/{model}/history"),
     }
     yield f"| runs stored | {' | '.join(f'{name}: median, ms | 99 %, ms' for name in calls)} |"
     yield f"|---|{'---|---|' * len(calls)}"
     jobs.register(WORKER)
     for _ in range(QUEUED):
         ours.create()
-    many, there = 1000, 0
+    many, stored = 1000, 0
     while many <= most:
-        for first in range(there, many, AT_ONCE):
+        for first in range(stored, many, AT_ONCE):
             _copy(engine, model, first, min(many, first + AT_ONCE))
         _settle(engine)
-        there, figures = many, list[float]()
+        stored, figures = many, list[float]()
         for call in calls.values():
-            seconds = timed(call, ASKED)
+            seconds = timed(call, REQUESTS)
             figures += [statistics.median(seconds), statistics.quantiles(seconds, n=100)[98]]
         yield f"| {many:,} | {' | '.join(f'{figure * 1e3:.1f}' for figure in figures)} |"
         many *= 10
@@ -81,6 +81,6 @@ def _copy(engine: sa.Engine, model: str, first: int, behind: int) -> None:
             )
             connection.execute(sa.text(statement), {"model": model})
         last: int = connection.execute(sa.select(event_clock.c.last)).scalar_one()
-        made = f"SELECT {last} + 1 + i - {first}, {name}, 'run.created', '{{}}', 1.0 FROM n"
-        connection.execute(sa.text(f"INSERT INTO {event.name} (id, run_id, type, data, at) {numbers} {made}"))
+        created = f"SELECT {last} + 1 + i - {first}, {name}, 'run.created', '{{}}', 1.0 FROM n"
+        connection.execute(sa.text(f"INSERT INTO {event.name} (id, run_id, type, data, at) {numbers} {created}"))
         connection.execute(sa.update(event_clock).values(last=last + behind - first))

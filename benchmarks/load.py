@@ -27,21 +27,21 @@ import psutil
 
 from benchmarks import crowd, grown
 from benchmarks.engine import RESULTS, machine
-from benchmarks.rates import BODY, Asked, Service
-from fitwell.local import Stack, free_port
+from benchmarks.rates import BODY, HTTPPeer, Service
+from fitwell.local import LocalServer, free_port
 from service.settings import Settings
 from service.store.database import open_engine
 from service.workers.jobs import Jobs
 
 SUBMISSIONS, POLLERS = 200, 500
-"""A second; each poller asks once a second."""
+"""Submissions per second; pollers, each with one request per second."""
 MIXED = {"submit": 5, "poll": 40, "list": 2, "history": 10}
-"""What is asked a second while memory is watched."""
+"""Requests per second while memory is measured."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A server without workers, and what it was asked."""
+    """A server without workers, under load."""
 
     url: str
     settings: Settings
@@ -50,7 +50,7 @@ class Loaded:
 
     @property
     def megabytes(self) -> float:
-        """What the server's process has in memory."""
+        """Resident memory of the server's process, in MB."""
         return float(self.process.memory_info().rss) / 2**20
 
 
@@ -58,7 +58,7 @@ class Loaded:
 def server(home: Path) -> Iterator[Loaded]:
     """A server on SQLite, with one run that has 60 epochs."""
     settings = Settings(data_dir=home, lease_seconds=3600)
-    stack = Stack({"FITWELL_DATA_DIR": str(home)}, host="127.0.0.1", port=free_port(), workers=0, quiet=True)
+    stack = LocalServer({"FITWELL_DATA_DIR": str(home)}, host="127.0.0.1", port=free_port(), workers=0, quiet=True)
     stack.start()
     engine = open_engine(settings)
     try:
@@ -97,7 +97,7 @@ async def steadily(url: str, ask: Ask, *, per_second: float, seconds: float) -> 
     return late, answers
 
 
-def told(seconds: Sequence[float]) -> str:
+def summary(seconds: Sequence[float]) -> str:
     """Median, 99th percentile and the longest, in milliseconds."""
     figures = (statistics.median(seconds), statistics.quantiles(seconds, n=100)[98], max(seconds))
     return " | ".join(f"{figure * 1e3:.1f}" for figure in figures)
@@ -126,7 +126,7 @@ def loads(loaded: Loaded, seconds: int) -> Iterator[str]:
     for name, (ask, per_second) in parts.items():
         late, answers = asyncio.run(steadily(loaded.url, ask, per_second=per_second, seconds=seconds))
         counted = ", ".join(f"{count:,} × {answer}" for answer, count in sorted(answers.items()))
-        yield f"| {name}, for {seconds} s | {told(late)} | {counted} | {loaded.megabytes:.0f} |"
+        yield f"| {name}, for {seconds} s | {summary(late)} | {counted} | {loaded.megabytes:.0f} |"
 
 
 def remembered(loaded: Loaded, minutes: float) -> Iterator[str]:
@@ -139,23 +139,25 @@ def remembered(loaded: Loaded, minutes: float) -> Iterator[str]:
         "list": lambda client, _: client.get("/v1/runs?limit=100"),
         "history": lambda client, _: client.get(f"{path}/history"),
     }
-    seen: list[tuple[float, float]] = []
+    observed: list[tuple[float, float]] = []
 
     async def watch(began: float) -> None:
         while True:
-            seen.append((time.perf_counter() - began, loaded.megabytes))
+            observed.append((time.perf_counter() - began, loaded.megabytes))
             await asyncio.sleep(5)
 
     async def all_of_it() -> Counter[str]:
         watching = asyncio.create_task(watch(time.perf_counter()))
-        asked = [steadily(loaded.url, ask, per_second=MIXED[kind], seconds=minutes * 60) for kind, ask in kinds.items()]
-        answered = await asyncio.gather(*asked)
+        requested = [
+            steadily(loaded.url, ask, per_second=MIXED[kind], seconds=minutes * 60) for kind, ask in kinds.items()
+        ]
+        answered = await asyncio.gather(*requested)
         watching.cancel()
         return sum((answers for _, answers in answered), Counter())
 
     answers = asyncio.run(all_of_it())
-    times, sizes = zip(*seen, strict=True)
-    half = len(seen) // 2
+    times, sizes = zip(*observed, strict=True)
+    half = len(observed) // 2
     slope = statistics.linear_regression(times[half:], sizes[half:]).slope * 60
     marks = [
         min(range(len(times)), key=lambda i: abs(times[i] - share * times[-1])) for share in (0, 0.1, 0.25, 0.5, 1)
@@ -172,7 +174,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=60, help="of each load")
     parser.add_argument("--most", type=int, default=1_000_000, help="runs stored in the end")
     parser.add_argument("--minutes", type=float, default=10, help="of watching memory")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     today = dt.datetime.now(dt.UTC).date().isoformat()
     hardware = ", ".join(f"{key} {value}" for key, value in machine("fastapi", "uvicorn", "sqlalchemy").items())
     lines = [f"# Load, {today}", "", f"{hardware}. Made by `python -m benchmarks.load`.", ""]
@@ -185,15 +187,15 @@ def main() -> None:
         (RESULTS / f"{today}-load.md").write_text("\n".join([*lines, ""]))
 
     with tempfile.TemporaryDirectory(prefix="fitwell-load-") as place:
-        tell("Workers, on PostgreSQL", crowd.table(Path(place), given.seconds))
+        tell("Workers, on PostgreSQL", crowd.table(Path(place), arguments.seconds))
         with server(Path(place, "loads")) as loaded:
-            tell("Requests, on SQLite", loads(loaded, given.seconds))
+            tell("Requests, on SQLite", loads(loaded, arguments.seconds))
         with server(Path(place, "memory")) as loaded:
             mixed = ", ".join(f"{many} {kind}" for kind, many in MIXED.items())
-            tell(f"Memory of the server at {mixed} a second", remembered(loaded, given.minutes))
+            tell(f"Memory of the server at {mixed} a second", remembered(loaded, arguments.minutes))
         with server(Path(place, "grown")) as loaded:
-            asked = Asked(int(loaded.url.rpartition(":")[2]))
-            tell("Ever more runs, on SQLite", grown.table(loaded.settings, loaded.ours, asked, given.most))
+            requested = HTTPPeer(int(loaded.url.rpartition(":")[2]))
+            tell("Ever more runs, on SQLite", grown.table(loaded.settings, loaded.ours, requested, arguments.most))
 
 
 if __name__ == "__main__":

@@ -29,17 +29,19 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     rounds: list[dict[str, Any]] = []
-    for _ in range(given.rounds):
-        told = {
-            work: measure(Program("nearest", flags=(f"--work={work}", f"--threads={given.threads}"))) for work in WORKS
+    for _ in range(arguments.rounds):
+        results = {
+            work: measure(Program("nearest", flags=(f"--work={work}", f"--threads={arguments.threads}")))
+            for work in WORKS
         }
-        rounds.append(told)
+        rounds.append(results)
         print(
-            {work: [round(one["seconds"], 1), round(one["cpu_seconds"], 1)] for work, one in told.items()}, flush=True
+            {work: [round(one["seconds"], 1), round(one["cpu_seconds"], 1)] for work, one in results.items()},
+            flush=True,
         )
-        write(rounds, given.threads)
+        write(rounds, arguments.threads)
 
 
 def write(rounds: list[dict[str, Any]], threads: int) -> None:
@@ -63,14 +65,14 @@ def write(rounds: list[dict[str, Any]], threads: int) -> None:
 
 
 def _row(rounds: list[dict[str, Any]], work: str) -> str:
-    """What a work took in all rounds."""
+    """Format the times of one kind of work in all rounds."""
     ratio = statistics.median(one[work]["cpu_seconds"] / one["search"]["cpu_seconds"] for one in rounds)
     peak = max(one[work]["peak_bytes"] for one in rounds) / 2**20
-    shown = []
+    cells = []
     for clock in ("seconds", "cpu_seconds"):
         took = [one[work][clock] for one in rounds]
-        shown.append(f"{statistics.median(took):.1f} ({min(took):.1f}–{max(took):.1f})")
-    return f"| {WORKS[work]} | {shown[0]} | {shown[1]} | {ratio:.2f} | {peak:.0f} |"
+        cells.append(f"{statistics.median(took):.1f} ({min(took):.1f}–{max(took):.1f})")
+    return f"| {WORKS[work]} | {cells[0]} | {cells[1]} | {ratio:.2f} | {peak:.0f} |"
 
 
 if __name__ == "__main__":

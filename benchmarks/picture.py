@@ -14,12 +14,12 @@ import matplotlib.pyplot as plt
 
 from benchmarks import work
 from benchmarks.running import Program
-from benchmarks.tables import Found, ratios, seconds
+from benchmarks.tables import Results, ratios, seconds
 
 OURS, THEIRS = "#0b6e4f", "#8d99ae"
 
 
-def draw(found: Found, file: Path) -> None:
+def draw(results: Results, file: Path) -> None:
     """By how much Fitwell is faster, and how cost grows with runs, width and rows."""
     figure, axes = plt.subplot_mosaic(
         [["faster", "faster", "parts"], ["runs", "width", "rows"]],
@@ -27,21 +27,21 @@ def draw(found: Found, file: Path) -> None:
         height_ratios=(1.7, 1),
         layout="constrained",
     )
-    _faster(axes["faster"], found)
-    _parts(axes["parts"], found)
-    _curve(axes["runs"], found, {"Fitwell": work.GROWTH_RUNS}, "runs in a stack, one process (784-128-128-10)")
+    _faster(axes["faster"], results)
+    _parts(axes["parts"], results)
+    _curve(axes["runs"], results, {"Fitwell": work.GROWTH_RUNS}, "runs in a stack, one process (784-128-128-10)")
     _curve(
         axes["width"],
-        found,
+        results,
         {"Fitwell": work.GROWTH_WIDTH, "eager PyTorch": work.GROWTH_WIDTH_EAGER},
         "width of both hidden layers, one run",
     )
-    _curve(axes["rows"], found, {"Fitwell": work.GROWTH_ROWS}, "rows of an epoch, one run (784-128-128-10)")
+    _curve(axes["rows"], results, {"Fitwell": work.GROWTH_ROWS}, "rows of an epoch, one run (784-128-128-10)")
     figure.savefig(file, dpi=80)
 
 
-def _faster(axes: Any, found: Found) -> None:
-    bars = [(f"{one.name}: {peer}", ratios(found, one, peer)) for one in work.WORKS for peer in one.peers]
+def _faster(axes: Any, results: Results) -> None:
+    bars = [(f"{one.name}: {peer}", ratios(results, one, peer)) for one in work.WORKS for peer in one.peers]
     names, values = [name for name, _ in bars], [statistics.median(ratio) for _, ratio in bars]
     axes.barh(names, values, color=[OURS if value >= 1 else "#c1121f" for value in values])
     for row, value in enumerate(values):
@@ -55,8 +55,8 @@ def _faster(axes: Any, found: Found) -> None:
     axes.set_title("Fitwell is faster by (a peer's seconds over Fitwell's)")
 
 
-def _parts(axes: Any, found: Found) -> None:
-    columns = {name: found[program][0]["ratios"] for name, program in work.PARTS.items()}
+def _parts(axes: Any, results: Results) -> None:
+    columns = {name: results[program][0]["ratios"] for name, program in work.PARTS.items()}
     parts = list(next(iter(columns.values())))
     for shift, (name, ratio) in enumerate(columns.items()):
         rows = [row + 0.4 * shift for row in range(len(parts))]
@@ -71,9 +71,9 @@ def _parts(axes: Any, found: Found) -> None:
     axes.set_title("An epoch with a part / plain SGD")
 
 
-def _curve(axes: Any, found: Found, curves: dict[str, dict[int, Program]], label: str) -> None:
+def _curve(axes: Any, results: Results, curves: dict[str, dict[int, Program]], label: str) -> None:
     for (name, curve), colour in zip(curves.items(), (OURS, THEIRS), strict=False):
-        middle = [statistics.median(seconds(found, program)) for program in curve.values()]
+        middle = [statistics.median(seconds(results, program)) for program in curve.values()]
         axes.plot(list(curve), middle, marker="o", color=colour, label=name)
     axes.set_xscale("log", base=2)
     axes.set_xticks(list(next(iter(curves.values()))), list(next(iter(curves.values()))))

@@ -2,8 +2,8 @@
 
     python -m benchmarks.rates --mlflow .venv/servers/bin/mlflow
 
-Both on SQLite, one process each, asked over one connection that is kept. What a worker records is recorded through the
-job source. A whole history of five series is five reads of MLflow's, and one of ours.
+Both on SQLite, one process each, queried over one persistent connection. Measurements are recorded through the
+job source, as a worker does. A whole history of five series is five reads of MLflow's, and one of ours.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.engine import RESULTS, machine
-from fitwell.local import Stack, free_port
+from fitwell.local import LocalServer, free_port
 from service.settings import Settings
 from service.store.database import open_engine
 from service.workers.jobs import Jobs
@@ -43,7 +43,7 @@ BODY = {
 }
 
 
-class Asked:
+class HTTPPeer:
     """One connection to one server."""
 
     def __init__(self, port: int, prefix: str = "") -> None:
@@ -53,13 +53,13 @@ class Asked:
     def ask(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and content of the answer."""
         content = None if body is None else json.dumps(body)
-        told = {"content-type": "application/json"} if content else {}
+        headers_sent = {"content-type": "application/json"} if content else {}
         try:
-            self._connection.request(method, self._prefix + path, content, {**told, **headers})
+            self._connection.request(method, self._prefix + path, content, {**headers_sent, **headers})
             answer = self._connection.getresponse()
         except ConnectionError:  # servers let go of a connection that was idle for seconds
             self._connection.close()
-            self._connection.request(method, self._prefix + path, content, {**told, **headers})
+            self._connection.request(method, self._prefix + path, content, {**headers_sent, **headers})
             answer = self._connection.getresponse()
         content_there = answer.read()
         assert answer.status in (200, 201, 304), (answer.status, content_there[:300])
@@ -71,16 +71,16 @@ class Asked:
 
 
 class Tracker:
-    """An MLflow server, and what it is asked for."""
+    """An MLflow server, and the requests that are measured."""
 
     def __init__(self, port: int) -> None:
-        self._asked = Asked(port, "/api/2.0/mlflow")
-        self._experiment = self._asked.json("POST", "/experiments/create", {"name": "bench"})["experiment_id"]
+        self._http = HTTPPeer(port, "/api/2.0/mlflow")
+        self._experiment = self._http.json("POST", "/experiments/create", {"name": "bench"})["experiment_id"]
         self.runs: list[str] = []
 
     def create(self) -> None:
         body = {"experiment_id": self._experiment, "start_time": 0}
-        self.runs.append(self._asked.json("POST", "/runs/create", body)["run"]["info"]["run_id"])
+        self.runs.append(self._http.json("POST", "/runs/create", body)["run"]["info"]["run_id"])
 
     def record(self, number: int) -> None:
         """60 epochs of 5 series."""
@@ -90,28 +90,28 @@ class Tracker:
                 for step in range(first, first + 30)
                 for name in SERIES
             ]
-            self._asked.json("POST", "/runs/log-batch", {"run_id": self.runs[number], "metrics": figures})
+            self._http.json("POST", "/runs/log-batch", {"run_id": self.runs[number], "metrics": figures})
 
     def history(self, number: int) -> None:
         for name in SERIES:
-            found = self._asked.json("GET", f"/metrics/get-history?run_id={self.runs[number]}&metric_key={name}")
-            assert len(found["metrics"]) == EPOCHS
+            history = self._http.json("GET", f"/metrics/get-history?run_id={self.runs[number]}&metric_key={name}")
+            assert len(history["metrics"]) == EPOCHS
 
     def listed(self) -> None:
         body = {"experiment_ids": [self._experiment], "max_results": LISTED}
-        assert len(self._asked.json("POST", "/runs/search", body)["runs"]) == LISTED
+        assert len(self._http.json("POST", "/runs/search", body)["runs"]) == LISTED
 
 
 class Service:
     """Our server, likewise."""
 
     def __init__(self, port: int, jobs: Jobs) -> None:
-        self._asked, self._jobs = Asked(port), jobs
+        self._http, self._jobs = HTTPPeer(port), jobs
         self.runs: list[str] = []
 
     def create(self) -> None:
-        made = self._asked.json("POST", "/v1/runs?reuse=false", {**BODY, "seed": len(self.runs)})
-        self.runs.append(made["id"])
+        created = self._http.json("POST", "/v1/runs?reuse=false", {**BODY, "seed": len(self.runs)})
+        self.runs.append(created["id"])
 
     def record(self) -> None:
         """60 epochs of 5 series for the oldest run that is queued."""
@@ -120,23 +120,25 @@ class Service:
         figures = dict.fromkeys(SERIES, 0.5)
         for epoch in range(1, EPOCHS + 1):
             digest = f"{claim.run_id}.{epoch}"
-            told = Measurement(run_id=claim.run_id, epoch=epoch, steps=9, metrics=figures, seconds=0.1, digest=digest)
-            self._jobs.record([claim], [told])
+            measurement = Measurement(
+                run_id=claim.run_id, epoch=epoch, steps=9, metrics=figures, seconds=0.1, digest=digest
+            )
+            self._jobs.record([claim], [measurement])
         self._jobs.finish([claim], [Outcome(run_id=claim.run_id, status="succeeded")])
 
     def history(self, number: int) -> None:
-        found = self._asked.json("GET", f"/v1/runs/{self.runs[number]}/history")
-        assert len(found["epoch"]) == EPOCHS
-        assert set(SERIES) <= found["series"].keys()
+        history = self._http.json("GET", f"/v1/runs/{self.runs[number]}/history")
+        assert len(history["epoch"]) == EPOCHS
+        assert set(SERIES) <= history["series"].keys()
 
     def listed(self) -> None:
-        assert len(self._asked.json("GET", f"/v1/runs?limit={LISTED}")["data"]) == LISTED
+        assert len(self._http.json("GET", f"/v1/runs?limit={LISTED}")["data"]) == LISTED
 
     def tag(self, number: int) -> str:
-        return self._asked.ask("GET", f"/v1/runs/{self.runs[number]}/history")[1]["etag"]
+        return self._http.ask("GET", f"/v1/runs/{self.runs[number]}/history")[1]["etag"]
 
     def unchanged(self, number: int, tag: str) -> None:
-        status, *_ = self._asked.ask("GET", f"/v1/runs/{self.runs[number]}/history", None, **{"if-none-match": tag})
+        status, *_ = self._http.ask("GET", f"/v1/runs/{self.runs[number]}/history", None, **{"if-none-match": tag})
         assert status == 304
 
 
@@ -161,7 +163,7 @@ def tracking_server(command: str, home: Path) -> Iterator[int]:
         while True:
             assert process.poll() is None, "the MLflow server ended"
             with suppress(OSError):
-                Asked(port).ask("GET", "/health")
+                HTTPPeer(port).ask("GET", "/health")
                 break
             time.sleep(0.2)
         yield port
@@ -170,16 +172,16 @@ def tracking_server(command: str, home: Path) -> Iterator[int]:
         process.wait()
 
 
-Found = dict[str, tuple[list[float], list[float]]]
+SecondsByRequest = dict[str, tuple[list[float], list[float]]]
 
 
-def measure(command: str) -> Found:
-    """Seconds of every call, theirs and ours, by what was asked; for a 304, our full answer and the 304."""
-    found: Found = {}
+def measure(command: str) -> SecondsByRequest:
+    """Return the seconds of every call, theirs and ours, by request; for a 304, our full response and the 304."""
+    seconds_by_request: SecondsByRequest = {}
     with tempfile.TemporaryDirectory(prefix="fitwell-rates-") as place:
         home = Path(place)
         settings = Settings(data_dir=home / "fitwell", lease_seconds=3600)
-        stack = Stack(
+        stack = LocalServer(
             {"FITWELL_DATA_DIR": str(settings.home)}, host="127.0.0.1", port=free_port(), workers=0, quiet=True
         )
         stack.start()
@@ -188,33 +190,39 @@ def measure(command: str) -> Found:
             with tracking_server(command, home) as port:
                 theirs, ours = Tracker(port), Service(int(stack.url.rpartition(":")[2]), Jobs(engine, settings))
                 for _ in range(ROUNDS):
-                    one_round(theirs, ours, found)
+                    one_round(theirs, ours, seconds_by_request)
         finally:
             engine.dispose()
             stack.stop()
-    return found
+    return seconds_by_request
 
 
-def one_round(theirs: Tracker, ours: Service, found: Found) -> None:
+def one_round(theirs: Tracker, ours: Service, seconds_by_request: SecondsByRequest) -> None:
     """Everything once more, on either side, in turn."""
     before = len(ours.runs), len(theirs.runs)
-    _take(found, "create a run", theirs.create, ours.create, RUNS)
+    _take(seconds_by_request, "create a run", theirs.create, ours.create, RUNS)
     for number in range(RUNS):
         theirs.record(before[1] + number)
         ours.record()
     for number in range(RUNS):
         mine, yours = partial(ours.history, before[0] + number), partial(theirs.history, before[1] + number)
-        _take(found, "the whole history of 60 epochs, 5 series", yours, mine)
+        _take(seconds_by_request, "the whole history of 60 epochs, 5 series", yours, mine)
     for number in range(before[0], before[0] + RUNS):
         unchanged = partial(ours.unchanged, number, ours.tag(number))
-        _take(found, "a 304 beside our full answer", partial(ours.history, number), unchanged)
-    _take(found, "list 100 runs", theirs.listed, ours.listed, 20)
+        _take(seconds_by_request, "a 304 beside our full answer", partial(ours.history, number), unchanged)
+    _take(seconds_by_request, "list 100 runs", theirs.listed, ours.listed, 20)
 
 
-def _take(found: Found, what: str, first: Callable[[], object], second: Callable[[], object], times: int = 1) -> None:
-    kept = found.setdefault(what, ([], []))
-    kept[0].extend(timed(first, times))
-    kept[1].extend(timed(second, times))
+def _take(
+    seconds_by_request: SecondsByRequest,
+    what: str,
+    first: Callable[[], object],
+    second: Callable[[], object],
+    times: int = 1,
+) -> None:
+    stored_seconds = seconds_by_request.setdefault(what, ([], []))
+    stored_seconds[0].extend(timed(first, times))
+    stored_seconds[1].extend(timed(second, times))
 
 
 def row(what: str, first: list[float], second: list[float]) -> str:
@@ -232,13 +240,15 @@ def main() -> None:
     """Measure, and write the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--mlflow", default=".venv/servers/bin/mlflow", help="the command of MLflow")
-    given = parser.parse_args()
-    version = subprocess.run([given.mlflow, "--version"], capture_output=True, text=True, check=True).stdout.split()[-1]
-    found = measure(str(Path(given.mlflow).resolve()))
+    arguments = parser.parse_args()
+    version = subprocess.run(
+        [arguments.mlflow, "--version"], capture_output=True, text=True, check=True
+    ).stdout.split()[-1]
+    seconds_by_request = measure(str(Path(arguments.mlflow).resolve()))
     lines = [
         "| what | MLflow: median, ms | 99 %, ms | Fitwell: median, ms | 99 %, ms | times as fast | goal | |",
         "|---|---|---|---|---|---|---|---|",
-        *(row(what, *seconds) for what, seconds in found.items()),
+        *(row(what, *seconds) for what, seconds in seconds_by_request.items()),
     ]
     print("\n".join(lines))
     today = dt.datetime.now(dt.UTC).date().isoformat()

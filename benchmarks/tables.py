@@ -1,4 +1,4 @@
-"""The result as a page of Markdown."""
+"""The results as a page of Markdown."""
 
 from __future__ import annotations
 
@@ -10,113 +10,113 @@ from benchmarks import work
 from benchmarks.running import FULL_ROWS, Program
 from benchmarks.work import Work
 
-Found = dict[Program, list[dict[str, Any]]]
+Results = dict[Program, list[dict[str, Any]]]
 
 
-def page(found: Found, *, today: str, machine: Mapping[str, str], rounds: int) -> str:
-    """The whole page."""
+def page(results: Results, *, today: str, machine: Mapping[str, str], rounds: int) -> str:
+    """Return the page."""
     hardware = ", ".join(f"{key} {value}" for key, value in machine.items())
     return "\n".join(
         [
             f"# The engine against its peers, {today}",
             "",
-            f"{hardware}. {rounds} rounds, the programs in turn, each in processes of its own after an epoch to warm "
-            "up; medians (minimum–maximum). Ratios are taken round by round. FashionMNIST, batches of 64, SGD; nothing "
-            "is evaluated on either side but where the table says so. Made by `make bench`.",
+            f"{hardware}. {rounds} rounds, interleaved programs, each in its own processes after a warm-up epoch; "
+            "medians (minimum–maximum). Ratios are computed per round. FashionMNIST, batches of 64, SGD; nothing is "
+            "evaluated unless the row mentions it. Written by `make bench`.",
             "",
-            f"![The same as a picture]({today}-engine.png)",
+            f"![The same as a chart]({today}-engine.png)",
             "",
-            *_comparison(found),
+            *_comparison(results),
             "",
-            "## Beside that",
+            "## Other figures",
             "",
-            *_others(found),
+            *_others(results),
             "",
             "## How cost grows",
             "",
-            *_growth(found),
+            *_growth(results),
             "",
-            "## What parts cost",
+            "## Cost of parts",
             "",
-            "Time of an epoch with the part over that of plain SGD, epochs in turn in one process on two threads.",
+            "Time of an epoch with the part over that of plain SGD, interleaved epochs in one process on two threads.",
             "",
-            *_parts(found),
+            *_parts(results),
             "",
         ]
     )
 
 
 def spread(values: Sequence[float], digits: int = 3) -> str:
-    """Median and range."""
+    """Format the median and range."""
     return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}–{max(values):.{digits}f})"
 
 
-def seconds(found: Found, program: Program) -> list[float]:
-    """Per run and 60,000 rows, round by round."""
-    return [one["epoch_seconds"] for one in found[program]]
+def seconds(results: Results, program: Program) -> list[float]:
+    """Return the seconds per run and 60,000 rows, one per round."""
+    return [one["epoch_seconds"] for one in results[program]]
 
 
-def ratios(found: Found, one: Work, peer: str) -> list[float]:
-    """By how much Fitwell is faster than a peer, round by round."""
-    ours = seconds(found, one.ours)
-    return [theirs / mine for theirs, mine in zip(seconds(found, one.peers[peer]), ours, strict=True)]
+def ratios(results: Results, one: Work, peer: str) -> list[float]:
+    """Return a peer's time over Fitwell's, one ratio per round."""
+    ours = seconds(results, one.ours)
+    return [theirs / mine for theirs, mine in zip(seconds(results, one.peers[peer]), ours, strict=True)]
 
 
 def goal_of(one: Work, peer: str) -> str | None:
-    """The goal that a peer belongs to, if any."""
+    """Return the goal that a peer belongs to, if any."""
     group = work.BEST_OF_JAX if peer in ("JAX scan", "JAX vmap") else peer
     return group if group in one.goals else None
 
 
-def verdict(found: Found, one: Work, goal: str) -> tuple[float, bool]:
-    """The median ratio to the best of a goal's peers, and whether it reaches the goal."""
+def verdict(results: Results, one: Work, goal: str) -> tuple[float, bool]:
+    """Return the median ratio to the best of a goal's peers, and whether it reaches the goal."""
     peers = [peer for peer in one.peers if goal_of(one, peer) == goal]
-    worst = min(statistics.median(ratios(found, one, peer)) for peer in peers)
+    worst = min(statistics.median(ratios(results, one, peer)) for peer in peers)
     return worst, worst >= one.goals[goal]
 
 
-def _comparison(found: Found) -> list[str]:
+def _comparison(results: Results) -> list[str]:
     lines = [
         f"| work | program | seconds per run and {FULL_ROWS:,} rows | Fitwell is faster by | goal | peak MB | loss |",
         "|---|---|---|---|---|---|---|",
     ]
     for one in work.WORKS:
-        mine = found[one.ours]
+        mine = results[one.ours]
         how = f"{one.ours.processes} × {one.ours.runs}" if one.ours.processes > 1 else ""
         name = f"**Fitwell** {how}".strip()
         lines.append(
-            f"| {one.name} | {name} | {spread(seconds(found, one.ours))} | | | {_peak(mine)} | {_loss(mine)} |"
+            f"| {one.name} | {name} | {spread(seconds(results, one.ours))} | | | {_peak(mine)} | {_loss(mine)} |"
         )
         for peer, program in one.peers.items():
             goal = goal_of(one, peer)
-            told = f"{one.goals[goal]:g}×" if goal else ""
-            theirs = found[program]
+            target = f"{one.goals[goal]:g}×" if goal else ""
+            theirs = results[program]
             lines.append(
-                f"| | {peer} | {spread(seconds(found, program))} | {spread(ratios(found, one, peer), 2)}× | {told} | "
-                f"{_peak(theirs)} | {_loss(theirs)} |"
+                f"| | {peer} | {spread(seconds(results, program))} | {spread(ratios(results, one, peer), 2)}× | "
+                f"{target} | {_peak(theirs)} | {_loss(theirs)} |"
             )
-    return [*lines, "", *_goals(found)]
+    return [*lines, "", *_goals(results)]
 
 
-def _goals(found: Found) -> list[str]:
+def _goals(results: Results) -> list[str]:
     lines = ["| work | goal | measured | |", "|---|---|---|---|"]
     for one in work.WORKS:
         for goal, least in one.goals.items():
-            ratio, met = verdict(found, one, goal)
+            ratio, met = verdict(results, one, goal)
             lines.append(f"| {one.name} | {least:g}× {goal} | {ratio:.2f}× | {'met' if met else 'not met'} |")
     return lines
 
 
-def _others(found: Found) -> list[str]:
-    gemm = found[work.GEMM]
+def _others(results: Results) -> list[str]:
+    gemm = results[work.GEMM]
     large = next(one for one in work.WORKS if one.name == "one large run")
-    taken = seconds(found, large.ours)
+    times = seconds(results, large.ours)
     needed = [g["flops_per_row"] * FULL_ROWS for g in gemm]
-    of_peak = [n / s / g["peak"] for n, s, g in zip(needed, taken, gemm, strict=True)]
-    of_own = [n / s / g["own"] for n, s, g in zip(needed, taken, gemm, strict=True)]
-    over = [a["seconds"] / b["seconds"] for a, b in zip(found[work.STUDY], found[work.BARE], strict=True)]
-    late = [one["seconds"] for one in found[work.LATENCY]]
-    new = [one["new_shapes"] for one in found[work.LATENCY]]
+    of_peak = [n / s / g["peak"] for n, s, g in zip(needed, times, gemm, strict=True)]
+    of_own = [n / s / g["own"] for n, s, g in zip(needed, times, gemm, strict=True)]
+    over = [a["seconds"] / b["seconds"] for a, b in zip(results[work.STUDY], results[work.BARE], strict=True)]
+    late = [one["seconds"] for one in results[work.LATENCY]]
+    new = [one["new_shapes"] for one in results[work.LATENCY]]
     peak, own = ([one[kind] / 1e9 for one in gemm] for kind in ("peak", "own"))
 
     def row(name: str, value: str, goal: str, *, met: bool) -> str:
@@ -151,20 +151,22 @@ def _others(found: Found) -> list[str]:
     ]
 
 
-def _growth(found: Found) -> list[str]:
+def _growth(results: Results) -> list[str]:
     lines = ["| | seconds per run and 60,000 rows |", "|---|---|"]
-    lines += [f"| small, {k} runs in one process | {spread(seconds(found, p))} |" for k, p in work.GROWTH_RUNS.items()]
-    for width, program in work.GROWTH_WIDTH.items():
-        eager = spread(seconds(found, work.GROWTH_WIDTH_EAGER[width]))
-        lines.append(f"| 784-{width}-{width}-10 | {spread(seconds(found, program))}, eager {eager} |")
     lines += [
-        f"| one small run, epochs of {r:,} rows | {spread(seconds(found, p))} |" for r, p in work.GROWTH_ROWS.items()
+        f"| small, {k} runs in one process | {spread(seconds(results, p))} |" for k, p in work.GROWTH_RUNS.items()
+    ]
+    for width, program in work.GROWTH_WIDTH.items():
+        eager = spread(seconds(results, work.GROWTH_WIDTH_EAGER[width]))
+        lines.append(f"| 784-{width}-{width}-10 | {spread(seconds(results, program))}, eager {eager} |")
+    lines += [
+        f"| one small run, epochs of {r:,} rows | {spread(seconds(results, p))} |" for r, p in work.GROWTH_ROWS.items()
     ]
     return lines
 
 
-def _parts(found: Found) -> list[str]:
-    columns = {name: found[program][0]["ratios"] for name, program in work.PARTS.items()}
+def _parts(results: Results) -> list[str]:
+    columns = {name: results[program][0]["ratios"] for name, program in work.PARTS.items()}
     lines = ["| part | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
     for part in next(iter(columns.values())):
         lines.append(f"| {part} | " + " | ".join(f"{column[part]:.2f}" for column in columns.values()) + " |")

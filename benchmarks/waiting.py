@@ -1,4 +1,4 @@
-"""How soon a waiting client hears of a change, and what 500 waiting clients cost the others; writes a dated result.
+"""How soon a waiting client receives a change, and how 500 waiting clients affect others; writes a dated result.
 
     python -m benchmarks.waiting
 
@@ -23,7 +23,7 @@ from pathlib import Path
 import httpx2
 
 from benchmarks.engine import RESULTS, machine
-from fitwell.local import Stack, free_port
+from fitwell.local import LocalServer, free_port
 from service.settings import Settings
 from service.store.database import open_engine
 from service.workers.jobs import Jobs
@@ -100,7 +100,7 @@ class Bench:
         self.work.record([self.claim], [epoch_of(self.claim, self.epoch, metrics)])
         return time.perf_counter()
 
-    def heard(self) -> list[float]:
+    def received(self) -> list[float]:
         """How long after the commit a long poll had its answer."""
         url, late = f"/v1/runs/{self.claim.run_id}", []
         for _ in range(CHANGES):
@@ -146,7 +146,7 @@ def epoch_of(claim: Claim, number: int, metrics: dict[str, float]) -> Measuremen
     return Measurement(run_id=claim.run_id, epoch=number, steps=10, metrics=metrics, seconds=0.05, digest=digest)
 
 
-def told(seconds: list[float]) -> str:
+def summary(seconds: list[float]) -> str:
     """Median and the 99th percentile, in milliseconds."""
     return f"{statistics.median(seconds) * 1e3:.1f} | {statistics.quantiles(seconds, n=100)[98] * 1e3:.1f}"
 
@@ -155,12 +155,12 @@ def main() -> None:
     lines = ["| what | median, ms | 99 %, ms |", "|---|---|---|"]
 
     def row(what: str, measure: Callable[[], list[float]]) -> None:
-        lines.append(f"| {what} | {told(measure())} |")
+        lines.append(f"| {what} | {summary(measure())} |")
         print(lines[-1], flush=True)
 
     with tempfile.TemporaryDirectory(prefix="fitwell-") as home:
         settings = Settings(data_dir=Path(home), lease_seconds=3600)  # the worker that is played gives no sign of life
-        stack = Stack({"FITWELL_DATA_DIR": home}, host="127.0.0.1", port=free_port(), workers=0, quiet=True)
+        stack = LocalServer({"FITWELL_DATA_DIR": home}, host="127.0.0.1", port=free_port(), workers=0, quiet=True)
         stack.start()
         engine = open_engine(settings)
         try:
@@ -168,14 +168,14 @@ def main() -> None:
                 bench, port = Bench(http, Jobs(engine, settings)), int(stack.url.rpartition(":")[2])
                 others = [f"/v1/runs/{run_id}/events" for run_id in bench.runs]
                 same = [f"/v1/runs/{bench.claim.run_id}/events"] * WAITING
-                row("reading a run, nobody waits", bench.answers)
-                row("a long poll after the change, nobody else waits", bench.heard)
+                row("reading a run, no waiting clients", bench.answers)
+                row("a long poll after the change, no other waiting clients", bench.received)
                 with bench.training(20):
-                    row("reading a run, 20 epochs/s, nobody waits", bench.answers)
+                    row("reading a run, 20 epochs/s, no waiting clients", bench.answers)
                 for where, paths in (("on runs of their own", others), ("on the run that trains", same)):
                     with waiting(port, paths):
                         row(f"reading a run, {WAITING} streams {where}", bench.answers)
-                        row(f"a long poll after the change, {WAITING} streams {where}", bench.heard)
+                        row(f"a long poll after the change, {WAITING} streams {where}", bench.received)
                         with bench.training(20):
                             row(f"reading a run, 20 epochs/s, {WAITING} streams {where}", bench.answers)
         finally:

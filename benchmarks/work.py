@@ -1,4 +1,4 @@
-"""What is compared: kinds of work, Fitwell's way to do each, the peers', and by how much Fitwell should be faster."""
+"""The compared work: how Fitwell and each peer do it, and the goals as ratios of their times."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmarks.running import Program
 SMALL, LARGE = "128,128", "1024,512"
 BEST_OF_JAX = "JAX scan or vmap"
 STOCK = Program("stock", rows=6_000, epochs=1)
-"""Few rows, since what the recipe costs goes by rows."""
+"""Few rows, because the cost of the recipe is proportional to rows."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Work:
 
 
 def _two(program: Program) -> Program:
-    """Two processes at once, on one processor each."""
+    """Return the program as two concurrent processes, pinned to one processor each."""
     return replace(program, processes=2, threads=1)
 
 

@@ -52,12 +52,12 @@ def main() -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=LR)
 
     def epoch() -> float:
-        batches = torch.randperm(len(x)).split(BATCH)
+        batches = torch.randperm(len(x)).split(BATCH)  # type: ignore[no-untyped-call]
         total = torch.zeros(())
         for rows in batches:
             optimizer.zero_grad()
             loss = nn.functional.cross_entropy(model(x[rows]), y[rows])
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             total += loss.detach()
         return total.item() / len(batches)

@@ -6,16 +6,17 @@ import json
 import statistics
 import tempfile
 import time
+from typing import Any
 
 import fitwell
-from fitwell.local import Stack, free_port
+from fitwell.local import LocalServer, free_port
 
 RUNS = 5
 
 
-def wait(client: fitwell.Client, **changed: object) -> float:
+def wait(client: fitwell.Client, **changed: Any) -> float:
     """Seconds from the POST to the first epoch that a stream brings."""
-    body = {"dataset": "digits", "optimizer": {"kind": "sgd", "lr": 0.1}, "epochs": 1, **changed}
+    body: dict[str, Any] = {"dataset": "digits", "optimizer": {"kind": "sgd", "lr": 0.1}, "epochs": 1, **changed}
     start = time.perf_counter()
     run = client.runs.create(**body)
     next(event for event in run.stream() if event.type == "epoch")
@@ -27,7 +28,7 @@ def wait(client: fitwell.Client, **changed: object) -> float:
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="fitwell-") as home:
         settings = {"FITWELL_DATA_DIR": home, "FITWELL_LOG_LEVEL": "ERROR"}
-        stack = Stack(settings, host="127.0.0.1", port=free_port(), workers=1, quiet=True)
+        stack = LocalServer(settings, host="127.0.0.1", port=free_port(), workers=1, quiet=True)
         stack.start()
         try:
             client = fitwell.Client(stack.url)

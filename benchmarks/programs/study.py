@@ -20,7 +20,7 @@ from pathlib import Path
 import fitwell
 from benchmarks.programs.measuring import DATASETS
 from benchmarks.programs.specs import body, spec
-from fitwell.local import Stack, free_port, module
+from fitwell.local import LocalServer, free_port, module_command
 
 RUNS, WORKERS, EPOCHS, ROWS = 16, 2, 10, 20_000
 
@@ -32,7 +32,7 @@ def through_http() -> float:
             (Path(home) / "datasets").symlink_to(DATASETS)
         settings = {"FITWELL_DATA_DIR": home, "FITWELL_STACK_LIMIT": str(RUNS // WORKERS), "FITWELL_LOG_LEVEL": "ERROR"}
         port = free_port()
-        stack = Stack(settings, host="127.0.0.1", port=port, workers=0, quiet=True)
+        stack = LocalServer(settings, host="127.0.0.1", port=port, workers=0, quiet=True)
         stack.start()
         client = fitwell.Client(stack.url)
         try:
@@ -40,7 +40,7 @@ def through_http() -> float:
                 client.runs.create(**body(seed=seed, rows=ROWS, epochs=EPOCHS, evaluate=True)) for seed in range(RUNS)
             ]
             environment = {**os.environ, **settings}
-            workers = [subprocess.Popen(module("worker"), env=environment) for _ in range(WORKERS)]
+            workers = [subprocess.Popen(module_command("worker"), env=environment) for _ in range(WORKERS)]
             done = [run.wait() for run in runs]
             for worker in workers:
                 worker.terminate()
@@ -51,7 +51,8 @@ def through_http() -> float:
     return statistics.mean(_at(run.finished_at) - _at(run.started_at) for run in done)
 
 
-def _at(time: str) -> float:
+def _at(time: str | None) -> float:
+    assert time is not None
     return dt.datetime.fromisoformat(time).timestamp()
 
 

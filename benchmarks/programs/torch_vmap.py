@@ -29,7 +29,7 @@ def main() -> None:
     def epoch() -> float:
         orders = torch.stack([torch.randperm(len(x)) for _ in models])
         total = torch.zeros(wanted.runs)
-        batches = orders.split(BATCH, dim=1)
+        batches = orders.split(BATCH, dim=1)  # type: ignore[no-untyped-call]
         for rows in batches:
             gradients, losses = step(params, buffers, x[rows], y[rows])
             for name, gradient in gradients.items():
