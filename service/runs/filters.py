@@ -1,9 +1,9 @@
-"""The language of filters on runs, and what it is in SQL.
+"""The filter language for runs, and its translation to SQL.
 
     status = "succeeded" AND (spec.optimizer.lr >= 0.1 OR labels.course = "dl") AND NOT best.value > 0.5
 
-A place that a run does not have, or that holds a value of another type, compares with nothing: neither it nor its NOT
-is an error, and ``x = null`` finds it. A place that no run can have is refused.
+A comparison with a field that a run lacks, or whose value has another type, is false rather than an error; ``x = null``
+matches missing fields. Fields that no run can have are refused.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ GRAMMAR = r"""
     ?conjunction: negation ("AND"i negation)*        -> all_of
     ?negation: "NOT"i negation                       -> negated
         | "(" disjunction ")"
-        | PLACE OPERATOR value                       -> compared
+        | FIELD OPERATOR value                       -> compared
     ?value: ESCAPED_STRING -> text
         | SIGNED_NUMBER    -> number
         | "true"i          -> yes
         | "false"i         -> no
         | "null"i          -> nothing
     OPERATOR: "=" | "!=" | "<=" | ">=" | "<" | ">"
-    PLACE: /(?!(?:and|or|not|true|false|null)\b)[a-z_][A-Za-z0-9_.\-]*/
+    FIELD: /(?!(?:and|or|not|true|false|null)\b)[a-z_][A-Za-z0-9_.\-]*/
     %import common.ESCAPED_STRING
     %import common.SIGNED_NUMBER
     %import common.WS
     %ignore WS
 """
-PLACE = re.compile(r"[A-Za-z0-9_.-]+")
-"""What a place looks like; arrays of PostgreSQL would have to be told where a step ends."""
+FIELD = re.compile(r"[A-Za-z0-9_.-]+")
+"""Paths that can be sorted by; other characters would need quoting in PostgreSQL's array literals."""
 COLUMNS = {
     **dict.fromkeys(("id", "owner", "status", "name", "study_id", "arm", "spec_hash"), "text"),
     **dict.fromkeys(("reused_from", "extends", "verifies"), "text"),
@@ -49,27 +49,27 @@ COLUMNS = {
     **dict.fromkeys(("max_seconds", "spent_seconds"), "number"),
     "error.code": "text",
 }
-"""Columns that can be compared, and the type of their values."""
-INSIDE = ("spec", "labels", "best", "last")
-"""Columns of JSON, of which every place can be compared."""
-MOST_LENGTH, MOST_DEPTH = 2000, 60
+"""Columns that filters can use, and the types of their values."""
+JSON_COLUMNS = ("spec", "labels", "best", "last")
+"""JSON columns; filters can use every path inside them."""
+MAX_LENGTH, MAX_DEPTH = 2000, 60
 
 Condition = sa.ColumnElement[bool]
 
 
 def condition(text: str) -> Condition:
-    """What ``text`` asks for.
+    """Return the SQL condition of a filter.
 
     Raises:
-        SpecRefused: it is not in the language, or asks of a place that there is not.
+        SpecRefused: The filter has a syntax error, is too long or too deep, or uses a field that no run has.
     """
-    if len(text) > MOST_LENGTH:
-        raise _refused(f"A filter has at most {MOST_LENGTH} characters; this one has {len(text)}.")
+    if len(text) > MAX_LENGTH:
+        raise _refused(f"A filter has at most {MAX_LENGTH} characters; this one has {len(text)}.")
     try:
         tree = _parser().parse(text)
-        if _depth(tree) > MOST_DEPTH:
-            raise _refused(f"The filter is nested more than {MOST_DEPTH} deep.")
-        found: Condition = _ToSQL().transform(tree)
+        if _depth(tree) > MAX_DEPTH:
+            raise _refused(f"The filter is nested more than {MAX_DEPTH} levels deep. Remove some parentheses or NOTs.")
+        sql: Condition = _ToSQL().transform(tree)
     except lark.exceptions.VisitError as error:
         if isinstance(error.orig_exc, SpecRefused):
             raise error.orig_exc from error
@@ -77,43 +77,43 @@ def condition(text: str) -> Condition:
     except lark.exceptions.UnexpectedInput as error:
         where = f"at character {error.pos_in_stream + 1}" if error.pos_in_stream is not None else "at its end"
         raise _refused(
-            f'The filter cannot be read {where}. It is made of comparisons (status = "succeeded", best.value < 0.3), '
-            "AND, OR, NOT and parentheses; texts are in double quotes."
+            f'The filter has a syntax error {where}. Combine comparisons (status = "succeeded", best.value < 0.3) with '
+            "AND, OR, NOT and parentheses, and put text in double quotes."
         ) from error
-    return found
+    return sql
 
 
 def _depth(tree: lark.Tree[Any]) -> int:
-    """How deep the deepest comparison lies; not by recursion, since that is what it guards."""
-    deepest, left = 0, [(tree, 1)]
-    while left:
-        node, depth = left.pop()
+    """Return the depth of the tree, without recursion, which a deep tree would exhaust."""
+    deepest, pending = 0, [(tree, 1)]
+    while pending:
+        node, depth = pending.pop()
         deepest = max(deepest, depth)
-        left += [(child, depth + 1) for child in node.children if isinstance(child, lark.Tree)]
+        pending += [(child, depth + 1) for child in node.children if isinstance(child, lark.Tree)]
     return deepest
 
 
-def numeric(place: str) -> sa.ColumnElement[float]:
-    """The number at ``place``, null where there is none.
+def numeric(field: str) -> sa.ColumnElement[float]:
+    """Return the number in a field, as SQL; null for runs whose field is missing or is not a number.
 
     Raises:
-        SpecRefused: there is no such place.
+        SpecRefused: No run has this field, or it is never a number.
     """
-    name, _, path = place.partition(".")
-    if COLUMNS.get(place) == "number":
-        column: sa.ColumnElement[float] = run.c[place]
+    name, _, path = field.partition(".")
+    if COLUMNS.get(field) == "number":
+        column: sa.ColumnElement[float] = run.c[field]
         return column
-    if name in INSIDE and path and PLACE.fullmatch(place):
+    if name in JSON_COLUMNS and path and FIELD.fullmatch(field):
         return _inside(name, path, "sort").as_float()
-    raise _refused(f"There is nothing to sort by at {place!r}.{_known()}", "sort")
+    raise _refused(f"Cannot sort by {field!r}.{_hint()}", "sort")
 
 
 def _refused(message: str, parameter: str = "filter") -> SpecRefused:
     return SpecRefused(message, errors=[FieldError(parameter, "bad_filter", message)])
 
 
-def _known() -> str:
-    return f" There are: {', '.join(COLUMNS)}, and places in {', '.join(f'{name}.*' for name in INSIDE)}."
+def _hint() -> str:
+    return f" The fields are {', '.join(COLUMNS)}, and {', '.join(f'{name}.*' for name in JSON_COLUMNS)}."
 
 
 @functools.cache
@@ -122,13 +122,13 @@ def _parser() -> lark.Lark:
 
 
 class _Inside:
-    """A place in a column of JSON."""
+    """A value inside a JSON column."""
 
     def __init__(self, column: sa.ColumnElement[Any], steps: tuple[str | int, ...]) -> None:
         self._column, self._steps = column, steps
 
     def _of_type(self, names: tuple[str, ...], value: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-        """``value``, null where the place holds another type: PostgreSQL's casts would fail on it."""
+        """Return ``value``, null where the JSON has another type, on which PostgreSQL's casts would fail."""
         return sa.case((_json_type(self._column, self._steps).in_(names), value))
 
     def as_float(self) -> sa.ColumnElement[float]:
@@ -144,8 +144,8 @@ class _Inside:
         return sa.func.coalesce(_json_type(self._column, self._steps), "null") == "null"
 
 
-class _json_type(FunctionElement[str]):  # noqa: N801 - it is written like the SQL function that it is
-    """The type of the value at a place of a JSON column, in the database's own words."""
+class _json_type(FunctionElement[str]):  # noqa: N801 - named like the SQL function it stands for
+    """The type of a value inside a JSON column, as the database names it."""
 
     type = sa.Text()
     inherit_cache = True
@@ -161,15 +161,15 @@ def _postgresql_type(element: _json_type, compiler: Any, **options: Any) -> str:
 
 @compiles(_json_type, "sqlite")
 def _sqlite_type(element: _json_type, compiler: Any, **options: Any) -> str:
-    place = next(iter(element.clauses))
-    return f"json_type({compiler.process(place.left, **options)}, {compiler.process(place.right, **options)})"
+    indexed = next(iter(element.clauses))
+    return f"json_type({compiler.process(indexed.left, **options)}, {compiler.process(indexed.right, **options)})"
 
 
 def _inside(name: str, path: str, parameter: str = "filter") -> _Inside:
-    """The place at a dotted path; the names of metrics and labels have dots of their own.
+    """Return the value at a dotted path; the names of metrics and labels may contain dots.
 
     Raises:
-        SpecRefused: no run can have anything there.
+        SpecRefused: No run can have this path.
     """
     if (message := objection(name, path)) is not None:
         raise _refused(message, parameter)
@@ -207,35 +207,35 @@ class _ToSQL(lark.Transformer[Any, Any]):
     def nothing(self) -> None:
         return None
 
-    def compared(self, place: str, operator: str, value: Any) -> Condition:
-        name, _, path = place.partition(".")
-        if place in COLUMNS:
-            return _compared_column(place, operator, value)
-        if name in INSIDE and not path and value is None:
-            return _equality(run.c[name].is_(None), operator, place)
-        if name not in INSIDE or not path:
-            raise _refused(f"There is no place {str(place)!r}.{_known()}")
+    def compared(self, field: str, operator: str, value: Any) -> Condition:
+        name, _, path = field.partition(".")
+        if field in COLUMNS:
+            return _compared_column(field, operator, value)
+        if name in JSON_COLUMNS and not path and value is None:
+            return _equality(run.c[name].is_(None), operator, field)
+        if name not in JSON_COLUMNS or not path:
+            raise _refused(f"Unknown field {str(field)!r}.{_hint()}")
         inside = _inside(name, path)
         if value is None:
-            return _equality(inside.missing(), operator, place)
+            return _equality(inside.missing(), operator, field)
         if isinstance(value, bool):
-            return _equality(inside.as_boolean() == sa.literal(value), operator, place)
+            return _equality(inside.as_boolean() == sa.literal(value), operator, field)
         return _ordered(inside.as_string() if isinstance(value, str) else inside.as_float(), operator, value)
 
 
-def _compared_column(place: str, operator: str, value: Any) -> Condition:
-    column = run.c[place.replace(".", "_")]
+def _compared_column(field: str, operator: str, value: Any) -> Condition:
+    column = run.c[field.replace(".", "_")]
     if value is None:
-        return _equality(column.is_(None), operator, place)
+        return _equality(column.is_(None), operator, field)
     kind = "text" if isinstance(value, str) else "number"
-    if kind != COLUMNS[place] or isinstance(value, bool):
-        raise _refused(f"{str(place)!r} is a {COLUMNS[place]}; compare it with one, not with {value!r}.")
+    if kind != COLUMNS[field] or isinstance(value, bool):
+        raise _refused(f"{str(field)!r} is a {COLUMNS[field]}; compare it with a {COLUMNS[field]}, not with {value!r}.")
     return _ordered(column, operator, value)
 
 
-def _equality(same: Condition, operator: str, place: str) -> Condition:
+def _equality(same: Condition, operator: str, field: str) -> Condition:
     if operator not in ("=", "!="):
-        raise _refused(f"null, true and false are neither less nor more: compare {str(place)!r} by = or !=.")
+        raise _refused(f"null, true and false have no order. Compare {str(field)!r} with = or !=.")
     return same if operator == "=" else sa.not_(same)
 
 

@@ -104,7 +104,7 @@ class WeightsView(BaseModel):
 
 
 class DiagnosisView(BaseModel):
-    """A diagnosis of a run's curves, and what to try next."""
+    """The diagnosis of a run, and a suggestion for the next."""
 
     object: Literal["diagnosis"] = "diagnosis"
     run_id: str

@@ -1,4 +1,4 @@
-"""The places inside the JSON of a run: which of them any run can have, so that a misspelt one is told, not searched."""
+"""Paths inside the JSON of a run: paths that no run can have, such as misspelled ones, are refused."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ Schema = Mapping[str, Any]
 
 
 def objection(name: str, path: str) -> str | None:
-    """Why no run has anything at ``path`` of its column ``name``; None where one may."""
+    """Return why no run can have ``path`` in its column ``name``, or None if a run can."""
     if name == "spec":
         return _objection_to_spec(path)
     if name == "best" and path not in BEST:
-        return f"There is no place 'best.{path}'.{_nearest('best', path, BEST)}"
-    return None  # metrics and labels have names of their own
+        return f"Unknown field 'best.{path}'.{_nearest('best', path, BEST)}"
+    return None  # the names of metrics and labels are free
 
 
 def _objection_to_spec(path: str) -> str | None:
-    schemas, way = [_schema()], "spec"
+    schemas, parent = [_schema()], "spec"
     for step in path.split("."):
         here = [option for schema in schemas for option in _options(schema)]
         items = [schema["items"] for schema in here if "items" in schema]
@@ -31,24 +31,24 @@ def _objection_to_spec(path: str) -> str | None:
             schemas = items
         elif not (schemas := [schema["properties"][step] for schema in here if step in schema.get("properties", {})]):
             fields = {field: None for schema in here for field in schema.get("properties", {})}
-            return f"There is no place '{way}.{step}'.{_instead(way, step, list(fields), listed=bool(items))}"
-        way = f"{way}.{step}"
+            return f"Unknown field '{parent}.{step}'.{_hint(parent, step, list(fields), listed=bool(items))}"
+        parent = f"{parent}.{step}"
     return None
 
 
-def _instead(way: str, step: str, fields: Sequence[str], *, listed: bool) -> str:
+def _hint(parent: str, step: str, fields: Sequence[str], *, listed: bool) -> str:
     if listed:
-        return f" {way!r} is a list, whose items are counted from 0: '{way}.0'."
-    return _nearest(way, step, fields) if fields else f" {way!r} is a single value."
+        return f" {parent!r} is a list with indexes from 0: '{parent}.0'."
+    return _nearest(parent, step, fields) if fields else f" {parent!r} is a single value."
 
 
-def _nearest(way: str, given: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(given, known, n=1)
-    return f" Did you mean '{way}.{near[0]}'?" if near else f" {way!r} has {', '.join(known)}."
+def _nearest(parent: str, step: str, fields: Sequence[str]) -> str:
+    matches = difflib.get_close_matches(step, fields, n=1)
+    return f" Did you mean '{parent}.{matches[0]}'?" if matches else f" {parent!r} has {', '.join(fields)}."
 
 
 def _options(schema: Schema) -> Iterator[Schema]:
-    """What a schema stands for, without references and choices."""
+    """Yield the schemas that a schema stands for, with references and choices resolved."""
     if "$ref" in schema:
         yield from _options(_schema()["$defs"][schema["$ref"].rpartition("/")[2]])
         return

@@ -1,4 +1,4 @@
-"""Pages of runs: which runs they show, and the cursor that leads from one to the next."""
+"""Pages of runs, and the cursors that link them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NEWEST_FIRST = "-created_at"
 
 @dataclass(frozen=True, kw_only=True)
 class RunQuery:
-    """Which runs a page shows; ``after`` is the cursor of the page before."""
+    """The filters, order and size of a page of runs; ``after`` is the cursor of the previous page."""
 
     status: Sequence[Status] = ()
     label: Mapping[str, str] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class RunQuery:
 
 @dataclass(frozen=True)
 class Page:
-    """Some runs, newest first, and where the next page begins."""
+    """Some runs, in the order of the query, and the cursor of the next page."""
 
     runs: Sequence[Run]
     has_more: bool
@@ -39,27 +39,27 @@ class Page:
 
 
 def cursor_at(row: Row, sort: str = NEWEST_FIRST) -> str:
-    """The cursor behind ``row`` in the order of ``sort``."""
+    """Return the cursor after ``row`` in the order of ``sort``."""
     return cursor(row.created_at if sort == NEWEST_FIRST else row.sort_key, row.id, sort)
 
 
 def cursor(key: float, last_id: str, sort: str = NEWEST_FIRST) -> str:
-    """The cursor behind what is sorted by ``key`` and ``last_id`` in the order of ``sort``."""
+    """Return the cursor after the run with this sort key and id, in the order of ``sort``."""
     return base64.urlsafe_b64encode(f"{sort} {float(key)!r} {last_id}".encode()).decode().rstrip("=")
 
 
 def position(cursor: str, sort: str = NEWEST_FIRST) -> tuple[float, str]:
-    """What the last one of the page before was sorted by, and its id.
+    """Return the sort key and the id of the last run before a cursor.
 
     Raises:
-        BadCursor: no page of this order handed this out.
+        BadCursor: The cursor is malformed or belongs to another order.
     """
-    message = f"{cursor!r} is no cursor of this list; take next_cursor from the page before, or leave `after` out."
+    message = f"{cursor!r} is not a cursor of this list. Use next_cursor of the previous page, or omit `after`."
     try:
         sorted_by, key, last_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(" ")
-        found = float(key), last_id
+        last = float(key), last_id
     except (ValueError, binascii.Error, UnicodeDecodeError) as error:
         raise BadCursor(message) from error
     if sorted_by != sort:
         raise BadCursor(message)
-    return found
+    return last

@@ -1,4 +1,4 @@
-"""Reading what workers record: histories, events, reports, logs. Every method is one transaction."""
+"""Reads of the records that workers write: histories, events, reports, logs. Every method is one transaction."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from worker.spec.run import RunSpec
 
 
 class RunReader(ScopedRuns):
-    """Everything recorded of the runs that the caller may see."""
+    """Reader of the records of runs that the caller may see."""
 
     def history(self, run_id: str, *, since_epoch: int | None = None, metrics: Sequence[str] | None = None) -> History:
         """Return the epochs after ``since_epoch``, with all series or those in ``metrics``.
@@ -38,7 +38,7 @@ class RunReader(ScopedRuns):
         return history_of(row, recorded, metrics)
 
     def history_mark(self, run_id: str) -> str:
-        """Return a token of the history's state, which changes with every epoch, rewind and end; cheap.
+        """Return a token that changes whenever the history does: at each epoch, rewind and end; cheap.
 
         Raises:
             RunNotFound: No run has this id.
@@ -101,14 +101,14 @@ class RunReader(ScopedRuns):
         """Diagnose a run from its curves, optionally against a reference run, and suggest what to try next.
 
         Raises:
-            RunNotFound: No run has one of the ids.
+            RunNotFound: A run does not exist.
             SpecRefused: The reference was trained on another dataset.
         """
         with reading(self._engine) as connection:
             run, history = self._with_history(connection, run_id)
             other = None if reference is None else self._with_history(connection, reference)
         if other is not None and other[0].spec["dataset"] != run.spec["dataset"]:
-            message = f"{reference} was trained on another dataset than {run_id}, so their losses cannot be compared."
+            message = f"{reference} was trained on another dataset than {run_id}, so their losses are not comparable."
             raise SpecRefused.at("reference", "other_data", message)
         return advise(run, history, self._settings, other)
 

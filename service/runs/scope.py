@@ -45,7 +45,7 @@ class ScopedRuns(CallerScoped):
 
     def _visible(self, row: Row | None, run_id: str) -> Row:
         if row is None or not self.caller.sees(row.owner):
-            raise RunNotFound(f"There is no run {run_id!r}. List the existing ones with GET /v1/runs.")
+            raise RunNotFound(f"Run {run_id!r} does not exist. List existing runs with GET /v1/runs.")
         return row
 
     def _run(self, connection: sa.Connection, run_id: str) -> Run:

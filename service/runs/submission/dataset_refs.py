@@ -100,5 +100,5 @@ def _not_found(connection: sa.Connection, dataset_id: str, caller: Caller) -> Sp
     existing = datasets.newest(connection, MAX_LISTED, owner=caller.only)
     names = ", ".join(f"{row.id} ({row.name})" if row.name else row.id for row in existing)
     hint = f"The newest are {names}." if names else "Upload one with POST /v1/datasets."
-    message = f"There is no uploaded dataset {dataset_id!r}. {hint}"
+    message = f"Uploaded dataset {dataset_id!r} does not exist. {hint}"
     return SpecRefused.at("/dataset/id", "dataset_not_found", message, allowed=[row.id for row in existing])

@@ -63,7 +63,7 @@ def resolve(connection: sa.Connection, new: NewRun, caller: Caller, *, lock: boo
             return _resolve_by_content(connection, teacher, new.spec, place, caller)
         row = rows.by_id(connection, teacher.run_id or "", lock=lock)
         if row is None or not caller.sees(row.owner):
-            message = f"There is no run {teacher.run_id!r} to learn from."
+            message = f"Teacher run {teacher.run_id!r} does not exist."
             raise SpecRefused.at(f"{place}/run_id", "run_not_found", message)
         return _resolve_by_run(connection, teacher, row, new.spec, place)
 

@@ -62,7 +62,7 @@ def _find_weights(connection: sa.Connection, start: WarmStart, caller: Caller) -
         return match
     row = rows.by_id(connection, start.run_id)
     if row is None or not caller.sees(row.owner):
-        raise _refuse("run_id", "run_not_found", f"There is no run {start.run_id!r} to start from.")
+        raise _refuse("run_id", "run_not_found", f"Run {start.run_id!r}, whose weights to start from, does not exist.")
     stored = {file.at: file for file in files.weights_of(connection, row.reused_from or row.id)}
     if start.at not in stored:
         when = "as soon as it first saves them" if start.at == "best" else "when it has ended"

@@ -278,7 +278,7 @@ def test_run_submitted_during_deletion_has_its_dataset_or_is_refused(
     runs.act(run_id, "cancel")
     known = runs.review(new).spec
     uploads.delete(dataset_id)
-    with writing(engine) as connection, pytest.raises(SpecRefused, match="There is no uploaded dataset"):
+    with writing(engine) as connection, pytest.raises(SpecRefused, match=r"Uploaded dataset .* does not exist"):
         lock(connection, [known], LOCAL)
 
 

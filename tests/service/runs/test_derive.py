@@ -162,7 +162,7 @@ def test_a_warm_start_names_its_weights_by_content_and_keeps_them(
 @pytest.mark.parametrize(
     ("warm", "changed", "code", "says"),
     [
-        ({"run_id": "run_" + "0" * 26}, {}, "run_not_found", "no run"),
+        ({"run_id": "run_" + "0" * 26}, {}, "run_not_found", "does not exist"),
         ({}, {"model": {"kind": "mlp", "hidden": [17]}}, "other_model", "layers.0.weight is 16×64 there"),
         ({"sha256": "f" * 64}, {}, "no_weights", "Omit sha256"),
     ],

@@ -242,7 +242,7 @@ def test_a_teachers_file_stays_as_long_as_a_student_points_at_it(runs: Runs, job
 @pytest.mark.parametrize(
     ("teacher", "field", "code", "says"),
     [
-        ({"run_id": f"run_{'0' * 26}"}, "run_id", "run_not_found", "no run"),
+        ({"run_id": f"run_{'0' * 26}"}, "run_id", "run_not_found", "does not exist"),
         ({"run_id": "there", "sha256": "f" * 64}, "sha256", "no_weights", "Omit sha256"),
         (
             {"run_id": "there", "sha256": "a" * 64, "network": {"model": {"kind": "linear"}}},
