@@ -3,62 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from service.errors import SpecRefused
 from service.runs.errors import TransitionRefused
 from service.runs.reader import RunReader
-from service.runs.run import Run
 from service.runs.service import Runs
-from service.settings import Settings
 from service.store.database import writing
 from service.workers.jobs import Jobs
-from tests.conftest import WORKER, body, measured, submit
-from worker.ports import Claim, Outcome, WeightsFile
-from worker.spec.regularizers.distillation import Distillation
-from worker.spec.run import RunSpec
-
-BIG = body(model={"kind": "mlp", "hidden": [24]}, seed=1)
-
-
-def learning(*teachers: Mapping[str, Any], **fields: Any) -> list[dict[str, Any]]:
-    return [{"kind": "distillation", "teachers": list(teachers), **fields}]
-
-
-def end(jobs: Jobs, claim: Claim, status: Any = "succeeded", *, sha: str = "a") -> None:
-    """Record an epoch, leave weights and end so."""
-    jobs.started([claim], device="cpu", determinism_class="cpu/test")
-    if status == "succeeded":
-        jobs.record([claim], [measured(claim.run_id, 1)])
-        files = [
-            WeightsFile(at=at, epoch=1, path=f"{claim.run_id}/{at}", sha256=sha * 64, bytes=5)
-            for at in ("best", "last")
-        ]
-        jobs.checkpointed([claim], {}, {claim.run_id: files})
-    code = "out_of_memory" if status == "failed" else None
-    jobs.finish([claim], [Outcome(run_id=claim.run_id, status=status, code=code, message="…")])
-
-
-def finished(runs: Runs, jobs: Jobs, *, sha: str = "a", **changes: Any) -> str:
-    run_id = submit(runs, reuse=False, **{**BIG, **changes})
-    (claim,) = jobs.claim(WORKER, limit=1)
-    assert claim.run_id == run_id
-    end(jobs, claim, sha=sha)
-    return run_id
-
-
-def teachers(run: Run) -> list[dict[str, Any]]:
-    listed: list[dict[str, Any]] = run.spec["regularizers"][0]["teachers"]
-    return listed
-
-
-def told(reader: RunReader, run_id: str) -> list[str]:
-    return [event.type for event in reader.events(run_id)]
+from tests.conftest import WORKER, submit
+from tests.service.runs.teachers import BIG, end, finished, learning, teachers, told
 
 
 def test_a_teacher_that_has_ended_is_named_by_content_and_its_student_queued(runs: Runs, jobs: Jobs) -> None:
@@ -180,131 +136,6 @@ def test_a_student_whose_teacher_is_gone_says_so(runs: Runs, jobs: Jobs) -> None
         runs.act(student, "retry")
 
 
-def test_equal_teachers_are_one_run_and_one_that_has_finished_is_used(runs: Runs, jobs: Jobs) -> None:
-    students = [
-        submit(runs, seed=seed, regularizers=learning({"spec": BIG}, {"spec": BIG, "at": "best"})) for seed in (1, 2)
-    ]
-    named = {teacher["run_id"] for student in students for teacher in teachers(runs.get(student))}
-    assert len(named) == 1
-    (claim,) = jobs.claim(WORKER, limit=8)
-    end(jobs, claim)
-    later = submit(runs, seed=3, regularizers=learning({"spec": BIG}))
-    assert (runs.get(later).status, teachers(runs.get(later))[0]["run_id"]) == ("queued", claim.run_id)
-    anew = submit(runs, seed=3, reuse=False, regularizers=learning({"spec": BIG}))
-    assert runs.get(anew).status == "waiting"
-
-
-def test_assistants_of_different_teachers_are_different_runs_although_they_wait(runs: Runs, jobs: Jobs) -> None:
-    first, second = submit(runs, **BIG), submit(runs, **{**BIG, "seed": 2})
-    students = [
-        submit(runs, regularizers=learning({"spec": {**BIG, "regularizers": learning({"run_id": one})}}))
-        for one in (first, second)
-    ]
-    assert len({teachers(runs.get(student))[0]["run_id"] for student in students}) == 2
-
-
-def test_equal_students_of_equal_teachers_share_a_result_whoever_taught_them(runs: Runs, jobs: Jobs) -> None:
-    one, same = finished(runs, jobs), finished(runs, jobs)
-    student = submit(runs, regularizers=learning({"run_id": one, "at": "last"}))
-    (claim,) = jobs.claim(WORKER, limit=8)
-    end(jobs, claim, sha="c")
-    again = submit(runs, regularizers=learning({"run_id": same, "at": "best"}))
-    assert runs.get(again).reused_from == student
-    other = submit(runs, regularizers=learning({"run_id": finished(runs, jobs, sha="d")}))
-    assert runs.get(other).reused_from is None
-
-
-def test_a_teachers_file_stays_as_long_as_a_student_points_at_it(runs: Runs, jobs: Jobs, settings: Settings) -> None:
-    teacher = finished(runs, jobs)
-    folder: Path = settings.checkpoints / teacher
-    folder.mkdir(parents=True)
-    for name in ("best", "last"):
-        (folder / name).write_bytes(b"five!")
-
-    def there() -> list[str]:
-        return sorted(path.name for path in folder.iterdir())
-
-    student = submit(runs, regularizers=learning({"run_id": teacher}))
-    runs.delete(teacher)
-    assert there() == ["best"], "one of two files of the same content is enough"
-    named = teachers(runs.get(student))[0]
-    clone = submit(runs, seed=8, regularizers=learning(named))
-    runs.act(student, "cancel")
-    runs.delete(student)
-    assert there() == ["best"]
-    (claim,) = jobs.claim(WORKER, limit=8)
-    assert [file.path for file in claim.weights] == [f"{teacher}/best"]
-    end(jobs, claim)
-    runs.delete(clone)
-    assert there() == []
-
-
-@pytest.mark.parametrize(
-    ("teacher", "field", "code", "says"),
-    [
-        ({"run_id": f"run_{'0' * 26}"}, "run_id", "run_not_found", "does not exist"),
-        ({"run_id": "there", "sha256": "f" * 64}, "sha256", "no_weights", "Omit sha256"),
-        (
-            {"run_id": "there", "sha256": "a" * 64, "network": {"model": {"kind": "linear"}}},
-            "network",
-            "other_model",
-            "do not fit this network",
-        ),
-        ({"run_id": "there", "data": "mnist1d"}, "run_id", "other_data", "rows of shape"),
-        ({"run_id": "neighbours"}, "run_id", "no_network", "has no logits"),
-    ],
-)
-def test_a_teacher_that_cannot_teach_is_refused_at_its_place(
-    runs: Runs, jobs: Jobs, teacher: dict[str, Any], field: str, code: str, says: str
-) -> None:
-    teacher = dict(teacher)
-    data = teacher.pop("data", "digits")
-    if teacher["run_id"] == "there":
-        teacher["run_id"] = finished(runs, jobs)
-    if teacher["run_id"] == "neighbours":
-        teacher["run_id"] = submit(runs, model={"kind": "knn"}, optimizer=None, epochs=5, batch_size=64)
-    dataset = {"kind": data, "train_size": 100, "validation_size": 60}
-    with pytest.raises(SpecRefused, match=says) as refused:
-        submit(runs, dataset=dataset, regularizers=learning(teacher))
-    (error,) = refused.value.errors
-    assert (error.pointer, error.code) == (f"/regularizers/0/teachers/0/{field}", code)
-
-
-def test_a_spec_that_cannot_be_trained_is_refused_and_nothing_is_queued(runs: Runs, jobs: Jobs) -> None:
-    bad = {**BIG, "dataset": {"kind": "digits", "train_size": 10**6}}
-    assistant = {**BIG, "regularizers": learning({"spec": {**BIG, "seed": 7}}, {"spec": bad})}
-    with pytest.raises(SpecRefused) as refused:
-        submit(runs, regularizers=learning({"spec": assistant}))
-    (error,) = refused.value.errors
-    inner = "/regularizers/0/teachers/0/spec/regularizers/0/teachers/1/spec/dataset/train_size"
-    assert (error.pointer, error.code) == (inner, "incompatible")
-    assert jobs.claim(WORKER, limit=8) == ()
-
-
-def test_a_teacher_known_to_diverge_is_refused(runs: Runs, jobs: Jobs) -> None:
-    submit(runs, **BIG)
-    (claim,) = jobs.claim(WORKER, limit=8)
-    jobs.finish([claim], [Outcome(run_id=claim.run_id, status="failed", code="diverged", message="…")])
-    with pytest.raises(SpecRefused, match="diverged") as refused:
-        submit(runs, regularizers=learning({"spec": BIG}))
-    assert refused.value.errors[0].pointer == "/regularizers/0/teachers/0/spec"
-
-
-def test_a_run_that_diverged_teaches_with_its_best_epoch_only(runs: Runs, jobs: Jobs) -> None:
-    wild = submit(runs, **BIG)
-    (claim,) = jobs.claim(WORKER, limit=8)
-    files = [
-        WeightsFile(at="best", epoch=1, path="best", sha256="a" * 64, bytes=5),
-        WeightsFile(at="last", epoch=2, path="last", sha256="b" * 64, bytes=5),
-    ]
-    jobs.checkpointed([claim], {}, {wild: files})
-    jobs.finish([claim], [Outcome(run_id=wild, status="failed", code="diverged", message="…")])
-    with pytest.raises(SpecRefused, match="not finite"):
-        submit(runs, regularizers=learning({"run_id": wild}))
-    student = submit(runs, regularizers=learning({"run_id": wild, "at": "best"}))
-    assert teachers(runs.get(student))[0]["sha256"] == "a" * 64
-
-
 def test_two_teachers_that_end_at_once_queue_their_student_once(runs: Runs, reader: RunReader, jobs: Jobs) -> None:
     for attempt in range(8):
         both = [{"spec": {**BIG, "seed": 100 * attempt + seed}} for seed in (1, 2)]
@@ -356,19 +187,3 @@ def test_a_teachers_end_and_its_students_are_one_transaction(
     assert (runs.get(claim.run_id).status, runs.get(student).status) == ("running", "waiting")
     end(jobs, claim)
     assert runs.get(student).status == "queued"
-
-
-def test_a_student_shares_a_stack_with_runs_that_learn_from_nobody(runs: Runs, jobs: Jobs) -> None:
-    teacher = finished(runs, jobs)
-    submit(runs, seed=4)
-    submit(runs, seed=4, regularizers=learning({"run_id": teacher}))
-    submit(runs, seed=4, regularizers=learning({"run_id": teacher}, temperature=2.0, method="decoupled"))
-    assert len(jobs.claim(WORKER, limit=8)) == 3
-
-
-def test_a_resolved_spec_is_read_back_as_it_is(runs: Runs, jobs: Jobs) -> None:
-    student = submit(runs, regularizers=learning({"run_id": finished(runs, jobs)}))
-    spec = RunSpec.of(runs.get(student).spec)
-    (part,) = spec.regularizers
-    assert isinstance(part, Distillation)
-    assert part.teachers[0].network is not None
