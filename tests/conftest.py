@@ -16,7 +16,7 @@ from typing import Any
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE")  # as the training process does, before torch is imported
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # tests run side by side: threads that wait must not spin
-os.environ.setdefault("FITWELL_ALLOWED_HOSTS", "testserver")  # what the framework's test client calls a server
+os.environ.setdefault("FITWELL_ALLOWED_HOSTS", "testserver")  # the host name of FastAPI's test client
 
 import hypothesis
 import pytest
@@ -33,7 +33,7 @@ from worker.spec.run import RunSpec
 
 pytest_plugins = ("tests.plugins.no_skips", "tests.plugins.servers", "tests.plugins.shared_routes")
 
-# How long an example takes says more about the machine than about the code.
+# The time of an example depends on the machine more than on the code.
 hypothesis.settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
@@ -41,7 +41,7 @@ hypothesis.settings.load_profile("any machine")
 
 
 def pytest_collection_finish() -> None:
-    """Take what is imported by now out of garbage collection, which would go through millions of objects again."""
+    """Exempt imported modules from garbage collection, which would visit millions of objects again and again."""
     gc.collect()
     gc.freeze()
 
@@ -90,7 +90,9 @@ def postgresql() -> Iterator[str]:
 
         server = get_server(Path(directory, "data"), cleanup_mode="stop")
         with administrating(sa.make_url(server.get_uri())) as connection:
-            connection.execute(sa.text("ALTER SYSTEM SET fsync = off"))  # no test simulates a power cut with it
+            connection.execute(
+                sa.text("ALTER SYSTEM SET fsync = off")
+            )  # no test simulates a power failure on PostgreSQL
             connection.execute(sa.text("SELECT pg_reload_conf()"))
         yield server.get_uri()
         server.cleanup()
@@ -187,6 +189,6 @@ def jobs(engine: sa.Engine, settings: Settings) -> Jobs:
 
 
 def submit(runs: Runs, *, reuse: bool = True, priority: int = 0, **changes: Any) -> str:
-    """Queue a run; its id."""
+    """Queue a run and return its id."""
     new = NewRun(spec=spec(**changes), priority=priority)
     return runs.submit(new, render=lambda run: run.id, reuse=reuse).resource_id

@@ -1,4 +1,4 @@
-"""Teachers and students that the tests of distillation share."""
+"""Teachers and students for the tests of distillation."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from worker.ports import Claim, Outcome, WeightsFile
 BIG = body(model={"kind": "mlp", "hidden": [24]}, seed=1)
 
 
-def learning(*teachers: Mapping[str, Any], **fields: Any) -> list[dict[str, Any]]:
+def distill(*teachers: Mapping[str, Any], **fields: Any) -> list[dict[str, Any]]:
     return [{"kind": "distillation", "teachers": list(teachers), **fields}]
 
 
 def end(jobs: Jobs, claim: Claim, status: Any = "succeeded", *, sha: str = "a") -> None:
-    """Record an epoch, leave weights and end so."""
+    """Finish a run with a status; a successful one records an epoch and weights first."""
     jobs.started([claim], device="cpu", determinism_class="cpu/test")
     if status == "succeeded":
         jobs.record([claim], [measured(claim.run_id, 1)])
@@ -42,9 +42,9 @@ def finished(runs: Runs, jobs: Jobs, *, sha: str = "a", **changes: Any) -> str:
 
 
 def teachers(run: Run) -> list[dict[str, Any]]:
-    listed: list[dict[str, Any]] = run.spec["regularizers"][0]["teachers"]
-    return listed
+    specs: list[dict[str, Any]] = run.spec["regularizers"][0]["teachers"]
+    return specs
 
 
-def told(reader: RunReader, run_id: str) -> list[str]:
+def event_types(reader: RunReader, run_id: str) -> list[str]:
     return [event.type for event in reader.events(run_id)]

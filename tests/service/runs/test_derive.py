@@ -1,4 +1,4 @@
-"""Runs made of runs (extend, verify, warm start), what is kept of them, and how long they may train."""
+"""Runs derived from runs (extend, verify, warm start), their files and their time limits."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def saved(claim: Claim, epoch: int, *, attempt: int = 1) -> Checkpoint:
     return Checkpoint(epoch=epoch, path=name, sha256=f"{epoch:064x}", bytes=7, digest=f"{claim.run_id}@{epoch}")
 
 
-def kept(claim: Claim, epoch: int, at: Literal["best", "last"] = "last") -> WeightsFile:
+def weights_file(claim: Claim, epoch: int, at: Literal["best", "last"] = "last") -> WeightsFile:
     path = f"{claim.run_id}/w{epoch}"
     return WeightsFile(at=at, epoch=epoch, path=path, sha256=f"{epoch + 1000:064x}", bytes=5)
 
 
 def finished(client: TestClient, work: Jobs, epochs: int = 3, **changed: Any) -> str:
-    """A run that trained to its end and left its files."""
+    """Return the id of a run that has trained to its last epoch and saved its files."""
     answer = client.post("/v1/runs?reuse=false", json=body(epochs=epochs, **changed))
     assert answer.status_code == 201, answer.text
     run_id: str = answer.json()["id"]
@@ -36,32 +36,32 @@ def finished(client: TestClient, work: Jobs, epochs: int = 3, **changed: Any) ->
 
 
 def train(work: Jobs, claim: Claim, first: int, last: int, *, twist: int | None = None) -> None:
-    """Record epochs with values that hang on their number alone, but for the epoch ``twist``, and end."""
+    """Record epochs and finish; digests depend on the epoch's number alone, and differ from the epoch ``twist`` on."""
     work.started([claim], device="cpu", determinism_class="cpu/test")
     for number in range(first, last + 1):
         digest = f"digest {number}" + ("!" if twist is not None and number >= twist else "")
         work.record([claim], [measured(claim.run_id, number, digest=digest)])
-    weights = (kept(claim, last), kept(claim, last, "best"))
+    weights = (weights_file(claim, last), weights_file(claim, last, "best"))
     work.checkpointed([claim], {claim.run_id: saved(claim, last)}, {claim.run_id: weights})
     work.finish([claim], [Outcome(run_id=claim.run_id, status="succeeded", code="finished")])
 
 
-@pytest.mark.parametrize(("way", "asked"), [("clone", {"patch": {"seed": 7}}), ("extend", {"epochs": 5})])
-def test_an_idempotency_key_makes_one_run_of_two_requests(
-    client: TestClient, work: Jobs, way: str, asked: dict[str, Any]
+@pytest.mark.parametrize(("action", "request_body"), [("clone", {"patch": {"seed": 7}}), ("extend", {"epochs": 5})])
+def test_idempotency_key_creates_one_run_from_two_requests(
+    client: TestClient, work: Jobs, action: str, request_body: dict[str, Any]
 ) -> None:
     run_id, headers = finished(client, work), {"Idempotency-Key": "k"}
-    first, again = (client.post(f"/v1/runs/{run_id}/{way}", json=asked, headers=headers) for _ in range(2))
+    first, again = (client.post(f"/v1/runs/{run_id}/{action}", json=request_body, headers=headers) for _ in range(2))
     assert (first.status_code, again.status_code, first.json()) == (201, 201, again.json())
     assert again.headers["idempotency-replayed"] == "true"
     assert first.headers["location"] == again.headers["location"] == f"/v1/runs/{first.json()['id']}"
     assert len(client.get("/v1/runs").json()["data"]) == 2
-    changed = {"patch": {"seed": 8}} if way == "clone" else {"epochs": 6}
-    reused = client.post(f"/v1/runs/{run_id}/{way}", json=changed, headers=headers).json()
+    changed = {"patch": {"seed": 8}} if action == "clone" else {"epochs": 6}
+    reused = client.post(f"/v1/runs/{run_id}/{action}", json=changed, headers=headers).json()
     assert reused["code"] == "idempotency_key_reused"
 
 
-def test_a_finished_run_goes_on_as_a_run_of_its_own(client: TestClient, work: Jobs) -> None:
+def test_extension_of_a_finished_run_is_a_new_run_that_continues_it(client: TestClient, work: Jobs) -> None:
     run_id = finished(client, work)
     answer = client.post(f"/v1/runs/{run_id}/extend", json={"epochs": 5})
     assert answer.status_code == 201
@@ -80,22 +80,22 @@ def test_a_finished_run_goes_on_as_a_run_of_its_own(client: TestClient, work: Jo
 
 
 @pytest.mark.parametrize(
-    ("changed", "epochs", "says"),
+    ("changed", "epochs", "message"),
     [
         ({}, 3, "3 epochs already"),
         ({"schedule": {"kind": "cosine"}}, 9, "schedule depends on the number of epochs"),
         ({"evaluate": {"test": "last_epoch"}}, 9, "test loss is measured depends"),
     ],
 )
-def test_a_longer_run_that_would_be_another_one_is_refused(
-    client: TestClient, work: Jobs, changed: dict[str, Any], epochs: int, says: str
+def test_extension_that_would_change_earlier_epochs_is_refused(
+    client: TestClient, work: Jobs, changed: dict[str, Any], epochs: int, message: str
 ) -> None:
     answer = client.post(f"/v1/runs/{finished(client, work, **changed)}/extend", json={"epochs": epochs})
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/epochs")
-    assert says in answer.json()["detail"]
+    assert message in answer.json()["detail"]
 
 
-def test_only_what_came_to_its_end_is_extended_or_verified(client: TestClient, work: Jobs) -> None:
+def test_only_finished_runs_are_extended_or_verified(client: TestClient, work: Jobs) -> None:
     run_id = client.post("/v1/runs", json=body()).json()["id"]
     for action, sent in (("extend", {"epochs": 9}), ("verify", None)):
         answer = client.post(f"/v1/runs/{run_id}/{action}", json=sent)
@@ -110,7 +110,7 @@ def test_only_what_came_to_its_end_is_extended_or_verified(client: TestClient, w
 
 
 @pytest.mark.parametrize(("twist", "outcome"), [(None, "match"), (2, "differs")])
-def test_a_verification_names_the_first_epoch_that_differs(
+def test_verification_reports_the_first_epoch_that_differs(
     client: TestClient, work: Jobs, twist: int | None, outcome: str
 ) -> None:
     run_id = finished(client, work)
@@ -120,23 +120,23 @@ def test_a_verification_names_the_first_epoch_that_differs(
     (claim,) = work.claim(WORKER, limit=1)
     assert claim.run_id == begun.json()["by"]
     train(work, claim, 1, 3, twist=twist)
-    shown = client.get(f"/v1/runs/{run_id}/verification").json()
-    assert (shown["outcome"], shown["first_difference"]) == (outcome, twist)
+    view = client.get(f"/v1/runs/{run_id}/verification").json()
+    assert (view["outcome"], view["first_difference"]) == (outcome, twist)
     assert client.get(f"/v1/runs/{claim.run_id}").json()["verifies"] == run_id
 
 
-def test_trainings_on_other_machines_are_not_compared(client: TestClient, work: Jobs) -> None:
+def test_verification_on_another_kind_of_machine_is_not_comparable(client: TestClient, work: Jobs) -> None:
     run_id = finished(client, work)
     client.post(f"/v1/runs/{run_id}/verify")
     (claim,) = work.claim(WORKER, limit=1)
     work.started([claim], device="cpu", determinism_class="cpu/other")
     work.record([claim], [measured(claim.run_id, 1)])
     work.finish([claim], [Outcome(run_id=claim.run_id, status="succeeded", code="finished")])
-    shown = client.get(f"/v1/runs/{run_id}/verification").json()
-    assert (shown["outcome"], "cpu/other" in shown["reason"]) == ("not_comparable", True)
+    view = client.get(f"/v1/runs/{run_id}/verification").json()
+    assert (view["outcome"], "cpu/other" in view["reason"]) == ("not_comparable", True)
 
 
-def test_a_warm_start_names_its_weights_by_content_and_keeps_them(
+def test_warm_start_references_its_weights_by_digest_and_keeps_them(
     client: TestClient, work: Jobs, settings: Settings
 ) -> None:
     first = finished(client, work)
@@ -147,12 +147,12 @@ def test_a_warm_start_names_its_weights_by_content_and_keeps_them(
     run = client.post("/v1/runs", json=warm).json()
     assert run["spec"]["warm_start"] == {"run_id": first, "at": "last", "sha256": f"{1003:064x}"}
     assert client.delete(f"/v1/runs/{first}").status_code == 204
-    assert path.exists(), "another run begins with it"
+    assert path.exists(), "another run starts from it"
     (claim,) = work.claim(WORKER, limit=1)
     assert [(file.at, file.path) for file in claim.weights] == [("start", f"{first}/w3")]
     train(work, claim, 1, 3)
     cloned = client.post(f"/v1/runs/{run['id']}/clone", json={"patch": {"seed": 6}})
-    assert cloned.status_code == 201, "by content the weights are still there"
+    assert cloned.status_code == 201, "the weights are still referenced by their digest"
     client.post(f"/v1/runs/{cloned.json()['id']}/cancel")
     for run_id in (run["id"], cloned.json()["id"]):
         assert client.delete(f"/v1/runs/{run_id}").status_code == 204
@@ -160,41 +160,41 @@ def test_a_warm_start_names_its_weights_by_content_and_keeps_them(
 
 
 @pytest.mark.parametrize(
-    ("warm", "changed", "code", "says"),
+    ("warm", "changed", "code", "message"),
     [
         ({"run_id": "run_" + "0" * 26}, {}, "run_not_found", "does not exist"),
         ({}, {"model": {"kind": "mlp", "hidden": [17]}}, "other_model", "layers.0.weight is 16×64 there"),
         ({"sha256": "f" * 64}, {}, "no_weights", "Omit sha256"),
     ],
 )
-def test_weights_that_are_not_there_or_do_not_fit_are_refused(
-    client: TestClient, work: Jobs, warm: dict[str, Any], changed: dict[str, Any], code: str, says: str
+def test_missing_or_unfit_weights_are_refused(
+    client: TestClient, work: Jobs, warm: dict[str, Any], changed: dict[str, Any], code: str, message: str
 ) -> None:
     first = finished(client, work)
     answer = client.post("/v1/runs", json=body(warm_start={"run_id": first, **warm}, **changed))
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, code)
-    assert says in answer.json()["detail"]
+    assert message in answer.json()["detail"]
     assert answer.json()["errors"][0]["pointer"].startswith("/warm_start/")
     validated = client.post("/v1/runs?validate_only=true", json=body(warm_start={"run_id": first, **warm}, **changed))
     assert validated.json()["errors"] == answer.json()["errors"]
 
 
-def test_a_run_without_weights_says_when_it_will_have_some(client: TestClient) -> None:
+def test_refusal_states_when_a_run_without_weights_will_have_them(client: TestClient) -> None:
     first = client.post("/v1/runs", json=body()).json()["id"]
     answer = client.post("/v1/runs", json=body(warm_start={"run_id": first}))
     assert (answer.status_code, "when it has ended" in answer.json()["detail"]) == (422, True)
 
 
-def test_arms_may_begin_with_the_weights_of_a_run(client: TestClient, work: Jobs) -> None:
+def test_arms_can_start_from_the_weights_of_a_run(client: TestClient, work: Jobs) -> None:
     first = finished(client, work)
     arms = {"cold": {}, "warm": {"warm_start": {"run_id": first, "at": "best"}}}
     study = client.post("/v1/studies", json={"base": body(epochs=2), "arms": arms, "seeds": 2})
     assert study.status_code == 201, study.text
     claims = work.claim(WORKER, limit=8)
-    assert sorted(len(claim.weights) for claim in claims) == [0, 0, 1, 1], "and they share a stack"
+    assert sorted(len(claim.weights) for claim in claims) == [0, 0, 1, 1], "all share a stack"
 
 
-def test_a_run_that_trained_for_too_long_fails_and_can_be_given_more(client: TestClient, work: Jobs) -> None:
+def test_run_past_its_time_limit_fails_and_resumes_with_a_higher_limit(client: TestClient, work: Jobs) -> None:
     run_id = client.post("/v1/runs", json=body(max_seconds=600)).json()["id"]
     (claim,) = work.claim(WORKER, limit=1)
     assert work.orders([claim]) == {run_id: "go"}
@@ -206,13 +206,13 @@ def test_a_run_that_trained_for_too_long_fails_and_can_be_given_more(client: Tes
     assert client.get(f"/v1/runs/{run_id}").json()["error"]["code"] == "time_limit"
     assert client.post(f"/v1/runs/{run_id}/retry").status_code == 202
     (claim,) = work.claim(WORKER, limit=1)
-    assert work.orders([claim]) == {run_id: "time_out"}, "what it spent is spent"
+    assert work.orders([claim]) == {run_id: "time_out"}, "the time of earlier attempts counts"
     client.patch(f"/v1/runs/{run_id}", json={"max_seconds": 60})
     assert work.orders([claim]) == {run_id: "go"}
 
 
 @pytest.mark.slow
-def test_waiting_costs_no_training_time(client: TestClient, work: Jobs) -> None:
+def test_time_in_the_queue_does_not_count_towards_the_limit(client: TestClient, work: Jobs) -> None:
     run_id = client.post("/v1/runs", json=body(max_seconds=1.5)).json()["id"]
     (claim,) = work.claim(WORKER, limit=1)
     work.release([claim], barren=False)
@@ -221,28 +221,28 @@ def test_waiting_costs_no_training_time(client: TestClient, work: Jobs) -> None:
     assert work.orders([claim]) == {run_id: "go"}
 
 
-def test_what_is_kept_of_a_run_is_listed_and_better_weights_replace_older_ones(client: TestClient, work: Jobs) -> None:
+def test_files_of_a_run_are_listed_and_better_weights_replace_older_ones(client: TestClient, work: Jobs) -> None:
     run_id = client.post("/v1/runs", json=body()).json()["id"]
     (claim,) = work.claim(WORKER, limit=1)
     work.started([claim], device="cpu", determinism_class="cpu/test")
-    first = work.checkpointed([claim], {run_id: saved(claim, 1)}, {run_id: (kept(claim, 1, "best"),)})
-    then = work.checkpointed([claim], {}, {run_id: (kept(claim, 2, "best"),)})
+    first = work.checkpointed([claim], {run_id: saved(claim, 1)}, {run_id: (weights_file(claim, 1, "best"),)})
+    then = work.checkpointed([claim], {}, {run_id: (weights_file(claim, 2, "best"),)})
     assert (list(first), list(then)) == ([], [f"{run_id}/w1"])
-    shown = client.get(f"/v1/runs/{run_id}/checkpoints").json()
-    assert [one["epoch"] for one in shown["data"]] == [1]
-    assert [(one["at"], one["epoch"]) for one in shown["weights"]] == [("best", 2)]
+    view = client.get(f"/v1/runs/{run_id}/checkpoints").json()
+    assert [one["epoch"] for one in view["data"]] == [1]
+    assert [(one["at"], one["epoch"]) for one in view["weights"]] == [("best", 2)]
 
 
-def test_files_of_a_stale_holder_are_rubbish_unless_somebody_points_at_them(client: TestClient, work: Jobs) -> None:
+def test_unreferenced_files_of_a_stale_claim_are_returned_for_deletion(client: TestClient, work: Jobs) -> None:
     run_id = client.post("/v1/runs", json=body()).json()["id"]
     (claim,) = work.claim(WORKER, limit=1)
     work.release([claim], barren=False)
-    paths = work.checkpointed([claim], {run_id: saved(claim, 1)}, {run_id: (kept(claim, 1),)})
+    paths = work.checkpointed([claim], {run_id: saved(claim, 1)}, {run_id: (weights_file(claim, 1),)})
     assert sorted(paths) == [f"{run_id}/1-1", f"{run_id}/w1"]
     assert client.get(f"/v1/runs/{run_id}/checkpoints").json()["weights"] == []
 
 
-def test_a_runs_log_has_what_its_holder_said_and_nothing_of_a_stale_one(client: TestClient, work: Jobs) -> None:
+def test_log_has_the_lines_of_the_current_claim_only(client: TestClient, work: Jobs) -> None:
     run_id = client.post("/v1/runs", json=body()).json()["id"]
     (stale,) = work.claim(WORKER, limit=1)
     work.release([stale], barren=False)
@@ -257,7 +257,7 @@ def test_a_runs_log_has_what_its_holder_said_and_nothing_of_a_stale_one(client: 
     assert (page["has_more"], rest["has_more"]) == (True, False)
 
 
-def test_deleting_a_run_leaves_the_files_that_its_extension_needs(
+def test_deleting_a_run_keeps_the_files_that_its_extension_needs(
     client: TestClient, work: Jobs, settings: Settings
 ) -> None:
     run_id = finished(client, work)

@@ -23,7 +23,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "whole": {"batch_size": "full", "model": {"kind": "mlp", "hidden": [8, 4]}},
 }
 LOSSES = {"slow": 0.9, "fast": 0.3, "dropped": 0.5}
-"""The run that has none is still queued."""
+"""Validation losses of the finished runs; the other one is still queued."""
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def four(runs: Runs, jobs: Jobs) -> Runs:
     return runs
 
 
-def found(runs: Runs, **query: Any) -> list[str]:
+def names_of(runs: Runs, **query: Any) -> list[str]:
     return [run.name or "" for run in runs.page(RunQuery(**query)).runs]
 
 
@@ -68,12 +68,12 @@ def found(runs: Runs, **query: Any) -> list[str]:
         ("NOT " * 20 + "seed = 2" + " OR seed = 3" * 100, ["fast"]),
     ],
 )
-def test_a_filter_finds_what_it_says(four: Runs, text: str, names: list[str]) -> None:
-    assert sorted(found(four, filter=text)) == names
+def test_filter_returns_the_matching_runs(four: Runs, text: str, names: list[str]) -> None:
+    assert sorted(names_of(four, filter=text)) == names
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "syntax error"),
         ("status", "syntax error"),
@@ -97,13 +97,13 @@ def test_a_filter_finds_what_it_says(four: Runs, text: str, names: list[str]) ->
         ("NOT " * 400 + "seed = 1", "nested more than"),
     ],
 )
-def test_what_is_no_filter_is_refused_in_a_sentence(runs: Runs, text: str, told: str) -> None:
-    with pytest.raises(SpecRefused, match=told) as refused:
-        found(runs, filter=text)
+def test_invalid_filter_is_refused_with_a_message(runs: Runs, text: str, message: str) -> None:
+    with pytest.raises(SpecRefused, match=message) as refused:
+        names_of(runs, filter=text)
     assert refused.value.errors[0].pointer == "filter"
 
 
-PLACES = [
+FIELDS = [
     "status",
     "spec.optimizer.lr",
     "best.value",
@@ -113,24 +113,24 @@ PLACES = [
     "spec..",
     "best",
 ]
-SIGNS = ["=", "<", "!=", "AND", "OR", "NOT", "(", ")", "'", "%", ";--"]
+OPERATORS = ["=", "<", "!=", "AND", "OR", "NOT", "(", ")", "'", "%", ";--"]
 VALUES = ["3", "-1e9", '"x"', '"\\"', "true", "null"]
-words = st.sampled_from([*PLACES, *SIGNS, *VALUES])
+words = st.sampled_from([*FIELDS, *OPERATORS, *VALUES])
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(words, max_size=9).map(" ".join) | st.text(max_size=30))
-def test_whatever_is_written_is_answered_or_refused(four: Runs, text: str) -> None:
+def test_any_text_is_a_filter_or_refused(four: Runs, text: str) -> None:
     try:
-        names = found(four, filter=text)
+        names = names_of(four, filter=text)
     except SpecRefused:
         return
     assert set(names) <= RUNS.keys()
 
 
-def test_the_database_answers_every_kind_of_comparison_with_every_kind_of_value(four: Runs) -> None:
-    """A cast that fails on one row would be an error of the whole query on PostgreSQL."""
-    for place in (
+def test_every_comparison_accepts_every_type_of_value(four: Runs) -> None:
+    """A cast that fails on one row would fail the whole query on PostgreSQL."""
+    for field in (
         "spec.optimizer.lr",
         "spec.model.hidden",
         "spec.optimizer",
@@ -139,7 +139,7 @@ def test_the_database_answers_every_kind_of_comparison_with_every_kind_of_value(
         "best.value",
     ):
         for value in ("3", '"x"', "true", "null"):
-            assert set(found(four, filter=f"{place} = {value} OR NOT {place} != {value}")) <= RUNS.keys()
+            assert set(names_of(four, filter=f"{field} = {value} OR NOT {field} != {value}")) <= RUNS.keys()
 
 
 @pytest.mark.parametrize(
@@ -152,17 +152,17 @@ def test_the_database_answers_every_kind_of_comparison_with_every_kind_of_value(
         ("last.val.loss", ["fast", "dropped", "slow", "whole"]),
     ],
 )
-def test_pages_follow_the_order_to_the_last_run(four: Runs, sort: str, names: list[str]) -> None:
-    assert found(four, sort=sort) == names
-    seen, after = list[str](), None
+def test_pages_follow_the_sort_order_to_the_last_run(four: Runs, sort: str, names: list[str]) -> None:
+    assert names_of(four, sort=sort) == names
+    listed, after = list[str](), None
     for _ in range(4):
         page = four.page(RunQuery(sort=sort, limit=1, after=after))
-        seen += [run.name or "" for run in page.runs]
+        listed += [run.name or "" for run in page.runs]
         after = page.next_cursor
-    assert (seen, after) == (names, None)
+    assert (listed, after) == (names, None)
 
 
-def test_a_cursor_is_of_one_order_only(four: Runs) -> None:
+def test_cursor_of_another_order_is_refused(four: Runs) -> None:
     cursor = four.page(RunQuery(sort="best.value", limit=1)).next_cursor
     with pytest.raises(BadCursor):
         four.page(RunQuery(after=cursor))

@@ -1,4 +1,4 @@
-"""Every place that a spec has can be asked for."""
+"""Every path that exists in a spec is valid in filters."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ RUN: dict[str, Any] = {
 }
 
 
-def places(value: Any, way: tuple[str, ...] = ()) -> Iterator[str]:
+def paths(value: Any, parents: tuple[str, ...] = ()) -> Iterator[str]:
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for step, one in inner:
-        yield ".".join((*way, str(step)))
-        yield from places(one, (*way, str(step)))
+    for step, child in inner:
+        yield ".".join((*parents, str(step)))
+        yield from paths(child, (*parents, str(step)))
 
 
 @pytest.mark.parametrize(("field", "kind"), [(field, kind) for field, kinds in FAMILIES.items() for kind in kinds])
-def test_no_place_of_a_spec_is_refused(field: str, kind: str) -> None:
+def test_every_path_of_a_spec_is_valid(field: str, kind: str) -> None:
     part = example(FAMILIES[field][kind])
     run = {**RUN, field: [part] if field in ("regularizers", "stop") else part}
-    found = list(places(parsed(run).model_dump(mode="json")))
-    assert f"{field}.kind" in found or f"{field}.0.kind" in found
-    assert {place: objection("spec", place) for place in found} == dict.fromkeys(found)
+    existing = list(paths(parsed(run).model_dump(mode="json")))
+    assert f"{field}.kind" in existing or f"{field}.0.kind" in existing
+    assert {path: objection("spec", path) for path in existing} == dict.fromkeys(existing)

@@ -1,4 +1,4 @@
-"""What is logged of requests: their ids, nothing that was secret, nothing that a stranger could forge."""
+"""The log of requests: it has their ids, contains no secrets, and cannot be forged."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def as_before() -> Iterator[None]:
 
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Callable[[], str]]:
-    """Log to memory; what was logged."""
+    """Return a function that starts logging to memory and returns a reader of the log."""
 
     def begin(level: str, form: logs.Form) -> Callable[[], str]:
         errors = io.StringIO()
@@ -45,19 +45,21 @@ def lines(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_a_request_is_a_line_with_its_id(client: TestClient, logged: Callable[..., Callable[[], str]]) -> None:
+def test_request_is_logged_in_one_line_with_its_id(
+    client: TestClient, logged: Callable[..., Callable[[], str]]
+) -> None:
     text = logged("DEBUG", "json")
     answer = client.post("/v1/runs", json=body(), headers={"x-request-id": "mine-1"})
     (line,) = [one for one in lines(text()) if one["logger"] == "fitwell.requests"]
-    told = {name: line[name] for name in ("level", "method", "path", "status", "request_id", "owner")}
-    assert told == {
+    logged_fields = {name: line[name] for name in ("level", "method", "path", "status", "request_id", "owner")}
+    assert logged_fields == {
         "level": "DEBUG", "method": "POST", "path": "/v1/runs", "status": 201, "request_id": "mine-1", "owner": "local",
     }  # fmt: skip
     assert answer.headers["x-request-id"] == "mine-1"
     assert 0 < line["seconds"] < 60
 
 
-def test_a_refusal_is_told_and_what_went_well_with_debug_alone(
+def test_refusals_are_logged_at_info_and_successes_at_debug_only(
     client: TestClient, logged: Callable[..., Callable[[], str]]
 ) -> None:
     text = logged("INFO", "json")
@@ -71,7 +73,7 @@ def test_a_refusal_is_told_and_what_went_well_with_debug_alone(
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_nothing_secret_and_nothing_forged_is_in_a_line(
+def test_log_has_no_secrets_and_no_forged_lines(
     form: logs.Form, client: TestClient, logged: Callable[..., Callable[[], str]]
 ) -> None:
     text = logged("INFO", form)
@@ -84,7 +86,7 @@ def test_nothing_secret_and_nothing_forged_is_in_a_line(
     assert len(text().splitlines()) == 2
 
 
-def test_the_text_form_says_what_a_line_is_about(logged: Callable[..., Callable[[], str]]) -> None:
+def test_text_format_appends_the_context_of_a_line(logged: Callable[..., Callable[[], str]]) -> None:
     text = logged("INFO", "text")
     with logs.about(request_id="req_1"), logs.about(run_ids=["run_1", "run_2"]):
         logging.getLogger("fitwell.worker").warning("lost")

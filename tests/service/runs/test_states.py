@@ -1,4 +1,4 @@
-"""The states of a run are those that the database knows."""
+"""The transition table and the statuses of the database agree."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from service.runs.states import TERMINAL, TRANSITIONS
 from service.store.statuses import ENDED, HELD, STATUSES, UNFINISHED
 
 
-def test_every_status_has_its_ways_to_others_and_no_way_leads_elsewhere() -> None:
+def test_every_status_has_transitions_and_each_leads_to_a_status() -> None:
     assert tuple(TRANSITIONS) == STATUSES
-    assert {then for ways in TRANSITIONS.values() for then in ways.values()} <= set(STATUSES)
+    assert {target for transitions in TRANSITIONS.values() for target in transitions.values()} <= set(STATUSES)
 
 
-def test_only_a_retry_leads_from_where_a_run_has_ended() -> None:
-    over = {status for status, ways in TRANSITIONS.items() if ways.keys() <= {"retry", "wait"}}
-    assert over == TERMINAL == set(ENDED)
+def test_only_a_retry_leaves_a_terminal_status() -> None:
+    terminal = {status for status, transitions in TRANSITIONS.items() if transitions.keys() <= {"retry", "wait"}}
+    assert terminal == TERMINAL == set(ENDED)
     assert sorted(UNFINISHED + ENDED) == sorted(STATUSES)
 
 
-def test_a_lease_can_be_lost_only_where_a_worker_holds_the_run() -> None:
-    assert tuple(status for status, ways in TRANSITIONS.items() if "release" in ways) == HELD
+def test_only_a_run_held_by_a_worker_can_be_released() -> None:
+    assert tuple(status for status, transitions in TRANSITIONS.items() if "release" in transitions) == HELD

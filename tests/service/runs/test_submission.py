@@ -1,4 +1,4 @@
-"""What submitting promises, on SQLite and PostgreSQL alike."""
+"""Guarantees of submission, on SQLite and PostgreSQL alike."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def finish(jobs: Jobs, status: str = "succeeded", code: str | None = None) -> No
     jobs.finish([claim], [Outcome(run_id=claim.run_id, status=status, code=code)])  # type: ignore[arg-type]
 
 
-def test_a_repeated_key_gets_the_first_answer_and_makes_no_second_run(runs: Runs) -> None:
+def test_repeated_key_replays_the_first_response_and_creates_no_run(runs: Runs) -> None:
     first = keyed(runs, key())
     assert keyed(runs, key()) == (first[0], first[1], True)
     assert len(runs.page(RunQuery()).runs) == 1
@@ -57,7 +57,7 @@ def test_a_refused_submit_does_not_use_up_its_key(runs: Runs) -> None:
     assert keyed(runs, key())[0] == 201
 
 
-def test_the_same_key_at_the_same_time_makes_one_run(runs: Runs) -> None:
+def test_concurrent_requests_with_one_key_create_one_run(runs: Runs) -> None:
     barrier, answers = threading.Barrier(6, timeout=scaled(20)), list[str]()
 
     def work() -> None:
@@ -104,13 +104,13 @@ def test_a_diverged_run_counts_as_finished_and_another_failure_does_not(runs: Ru
     assert runs.get(submit(runs, seed=2)).status == "queued"
 
 
-def test_nothing_is_reused_that_differs_or_was_asked_to_be_trained_anew(runs: Runs, jobs: Jobs) -> None:
+def test_runs_that_differ_or_refuse_reuse_are_trained(runs: Runs, jobs: Jobs) -> None:
     submit(runs)
     finish(jobs)
     for run_id in (submit(runs, reuse=False), submit(runs, seed=1), submit(runs, epochs=4)):
         assert runs.get(run_id).reused_from is None
-    on_the_same_result = submit(runs, device="cpu")
-    assert runs.get(on_the_same_result).reused_from is not None
+    equal_on_a_device = submit(runs, device="cpu")
+    assert runs.get(equal_on_a_device).reused_from is not None
 
 
 def test_an_equal_run_that_is_still_active_is_not_joined(runs: Runs) -> None:
@@ -120,37 +120,37 @@ def test_an_equal_run_that_is_still_active_is_not_joined(runs: Runs) -> None:
 
 def test_pages_show_every_run_once_newest_first(runs: Runs) -> None:
     ids = [submit(runs, seed=seed) for seed in range(7)]
-    seen, after = list[str](), None
+    listed, after = list[str](), None
     while True:
         page = runs.page(RunQuery(limit=3, after=after))
-        seen += [run.id for run in page.runs]
+        listed += [run.id for run in page.runs]
         after = page.next_cursor
         if not page.has_more:
             break
-    assert seen == ids[::-1]
+    assert listed == ids[::-1]
     with pytest.raises(BadCursor):
         runs.page(RunQuery(after="rubbish"))
 
 
-def test_runs_are_found_by_status_label_and_name(runs: Runs, jobs: Jobs) -> None:
+def test_runs_are_filtered_by_status_label_and_name(runs: Runs, jobs: Jobs) -> None:
     def named(name: str, **labels: str) -> str:
         return runs.submit(NewRun(spec=spec(), name=name, labels=labels), render=lambda run: "").resource_id
 
     a, b = named("a", course="dl", week="1"), named("b", course="dl")
     runs.act(b, "cancel")
 
-    def found(**query: Any) -> set[str]:
+    def matches(**query: Any) -> set[str]:
         return {run.id for run in runs.page(RunQuery(**query)).runs}
 
-    assert found(label={"course": "dl"}) == {a, b}
-    assert found(label={"course": "dl", "week": "1"}) == {a}
-    assert found(label={"course": "ml"}) == set()
-    assert found(status=["cancelled"]) == {b}
-    assert found(status=["cancelled", "queued"]) == {a, b}
-    assert found(name="a") == {a}
+    assert matches(label={"course": "dl"}) == {a, b}
+    assert matches(label={"course": "dl", "week": "1"}) == {a}
+    assert matches(label={"course": "ml"}) == set()
+    assert matches(status=["cancelled"]) == {b}
+    assert matches(status=["cancelled", "queued"]) == {a, b}
+    assert matches(name="a") == {a}
 
 
-def test_a_queued_run_says_why_it_waits(runs: Runs, jobs: Jobs) -> None:
+def test_queued_run_states_why_it_waits(runs: Runs, jobs: Jobs) -> None:
     run_id = submit(runs)
     assert "fitwell worker" in (runs.get(run_id).waiting_reason or "")
     jobs.register(WORKER)
@@ -159,7 +159,7 @@ def test_a_queued_run_says_why_it_waits(runs: Runs, jobs: Jobs) -> None:
     assert "fitwell worker" in (runs.get(run_id).waiting_reason or "")
 
 
-def test_what_is_not_there_is_not_found(runs: Runs, reader: RunReader) -> None:
+def test_every_read_of_an_unknown_run_is_not_found(runs: Runs, reader: RunReader) -> None:
     for read in (
         runs.get,
         runs.version,

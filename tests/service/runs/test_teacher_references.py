@@ -12,123 +12,123 @@ from service.runs.service import Runs
 from service.settings import Settings
 from service.workers.jobs import Jobs
 from tests.conftest import WORKER, submit
-from tests.service.runs.teachers import BIG, end, finished, learning, teachers
+from tests.service.runs.teachers import BIG, distill, end, finished, teachers
 from worker.ports import Outcome, WeightsFile
 from worker.spec.regularizers.distillation import Distillation
 from worker.spec.run import RunSpec
 
 
-def test_equal_teachers_are_one_run_and_one_that_has_finished_is_used(runs: Runs, jobs: Jobs) -> None:
+def test_equal_teachers_are_one_run_and_a_finished_one_is_reused(runs: Runs, jobs: Jobs) -> None:
     students = [
-        submit(runs, seed=seed, regularizers=learning({"spec": BIG}, {"spec": BIG, "at": "best"})) for seed in (1, 2)
+        submit(runs, seed=seed, regularizers=distill({"spec": BIG}, {"spec": BIG, "at": "best"})) for seed in (1, 2)
     ]
     named = {teacher["run_id"] for student in students for teacher in teachers(runs.get(student))}
     assert len(named) == 1
     (claim,) = jobs.claim(WORKER, limit=8)
     end(jobs, claim)
-    later = submit(runs, seed=3, regularizers=learning({"spec": BIG}))
+    later = submit(runs, seed=3, regularizers=distill({"spec": BIG}))
     assert (runs.get(later).status, teachers(runs.get(later))[0]["run_id"]) == ("queued", claim.run_id)
-    anew = submit(runs, seed=3, reuse=False, regularizers=learning({"spec": BIG}))
-    assert runs.get(anew).status == "waiting"
+    unshared = submit(runs, seed=3, reuse=False, regularizers=distill({"spec": BIG}))
+    assert runs.get(unshared).status == "waiting"
 
 
-def test_assistants_of_different_teachers_are_different_runs_although_they_wait(runs: Runs, jobs: Jobs) -> None:
+def test_waiting_assistants_of_different_teachers_are_different_runs(runs: Runs, jobs: Jobs) -> None:
     first, second = submit(runs, **BIG), submit(runs, **{**BIG, "seed": 2})
     students = [
-        submit(runs, regularizers=learning({"spec": {**BIG, "regularizers": learning({"run_id": one})}}))
+        submit(runs, regularizers=distill({"spec": {**BIG, "regularizers": distill({"run_id": one})}}))
         for one in (first, second)
     ]
     assert len({teachers(runs.get(student))[0]["run_id"] for student in students}) == 2
 
 
-def test_equal_students_of_equal_teachers_share_a_result_whoever_taught_them(runs: Runs, jobs: Jobs) -> None:
+def test_students_of_equal_weights_share_a_result_across_teacher_runs(runs: Runs, jobs: Jobs) -> None:
     one, same = finished(runs, jobs), finished(runs, jobs)
-    student = submit(runs, regularizers=learning({"run_id": one, "at": "last"}))
+    student = submit(runs, regularizers=distill({"run_id": one, "at": "last"}))
     (claim,) = jobs.claim(WORKER, limit=8)
     end(jobs, claim, sha="c")
-    again = submit(runs, regularizers=learning({"run_id": same, "at": "best"}))
+    again = submit(runs, regularizers=distill({"run_id": same, "at": "best"}))
     assert runs.get(again).reused_from == student
-    other = submit(runs, regularizers=learning({"run_id": finished(runs, jobs, sha="d")}))
+    other = submit(runs, regularizers=distill({"run_id": finished(runs, jobs, sha="d")}))
     assert runs.get(other).reused_from is None
 
 
-def test_a_teachers_file_stays_as_long_as_a_student_points_at_it(runs: Runs, jobs: Jobs, settings: Settings) -> None:
+def test_teacher_weights_are_kept_while_a_student_references_them(runs: Runs, jobs: Jobs, settings: Settings) -> None:
     teacher = finished(runs, jobs)
     folder: Path = settings.checkpoints / teacher
     folder.mkdir(parents=True)
     for name in ("best", "last"):
         (folder / name).write_bytes(b"five!")
 
-    def there() -> list[str]:
+    def file_names() -> list[str]:
         return sorted(path.name for path in folder.iterdir())
 
-    student = submit(runs, regularizers=learning({"run_id": teacher}))
+    student = submit(runs, regularizers=distill({"run_id": teacher}))
     runs.delete(teacher)
-    assert there() == ["best"], "one of two files of the same content is enough"
+    assert file_names() == ["best"], "one of two equal files is enough"
     named = teachers(runs.get(student))[0]
-    clone = submit(runs, seed=8, regularizers=learning(named))
+    clone = submit(runs, seed=8, regularizers=distill(named))
     runs.act(student, "cancel")
     runs.delete(student)
-    assert there() == ["best"]
+    assert file_names() == ["best"]
     (claim,) = jobs.claim(WORKER, limit=8)
     assert [file.path for file in claim.weights] == [f"{teacher}/best"]
     end(jobs, claim)
     runs.delete(clone)
-    assert there() == []
+    assert file_names() == []
 
 
 @pytest.mark.parametrize(
-    ("teacher", "field", "code", "says"),
+    ("teacher", "field", "code", "message"),
     [
         ({"run_id": f"run_{'0' * 26}"}, "run_id", "run_not_found", "does not exist"),
-        ({"run_id": "there", "sha256": "f" * 64}, "sha256", "no_weights", "Omit sha256"),
+        ({"run_id": "finished", "sha256": "f" * 64}, "sha256", "no_weights", "Omit sha256"),
         (
-            {"run_id": "there", "sha256": "a" * 64, "network": {"model": {"kind": "linear"}}},
+            {"run_id": "finished", "sha256": "a" * 64, "network": {"model": {"kind": "linear"}}},
             "network",
             "other_model",
             "do not fit this network",
         ),
-        ({"run_id": "there", "data": "mnist1d"}, "run_id", "other_data", "rows of shape"),
-        ({"run_id": "neighbours"}, "run_id", "no_network", "has no logits"),
+        ({"run_id": "finished", "data": "mnist1d"}, "run_id", "other_data", "rows of shape"),
+        ({"run_id": "knn"}, "run_id", "no_network", "has no logits"),
     ],
 )
-def test_a_teacher_that_cannot_teach_is_refused_at_its_place(
-    runs: Runs, jobs: Jobs, teacher: dict[str, Any], field: str, code: str, says: str
+def test_unusable_teacher_is_refused_with_a_pointer(
+    runs: Runs, jobs: Jobs, teacher: dict[str, Any], field: str, code: str, message: str
 ) -> None:
     teacher = dict(teacher)
     data = teacher.pop("data", "digits")
-    if teacher["run_id"] == "there":
+    if teacher["run_id"] == "finished":
         teacher["run_id"] = finished(runs, jobs)
-    if teacher["run_id"] == "neighbours":
+    if teacher["run_id"] == "knn":
         teacher["run_id"] = submit(runs, model={"kind": "knn"}, optimizer=None, epochs=5, batch_size=64)
     dataset = {"kind": data, "train_size": 100, "validation_size": 60}
-    with pytest.raises(SpecRefused, match=says) as refused:
-        submit(runs, dataset=dataset, regularizers=learning(teacher))
+    with pytest.raises(SpecRefused, match=message) as refused:
+        submit(runs, dataset=dataset, regularizers=distill(teacher))
     (error,) = refused.value.errors
     assert (error.pointer, error.code) == (f"/regularizers/0/teachers/0/{field}", code)
 
 
-def test_a_spec_that_cannot_be_trained_is_refused_and_nothing_is_queued(runs: Runs, jobs: Jobs) -> None:
+def test_untrainable_teacher_spec_is_refused_and_nothing_is_queued(runs: Runs, jobs: Jobs) -> None:
     bad = {**BIG, "dataset": {"kind": "digits", "train_size": 10**6}}
-    assistant = {**BIG, "regularizers": learning({"spec": {**BIG, "seed": 7}}, {"spec": bad})}
+    assistant = {**BIG, "regularizers": distill({"spec": {**BIG, "seed": 7}}, {"spec": bad})}
     with pytest.raises(SpecRefused) as refused:
-        submit(runs, regularizers=learning({"spec": assistant}))
+        submit(runs, regularizers=distill({"spec": assistant}))
     (error,) = refused.value.errors
     inner = "/regularizers/0/teachers/0/spec/regularizers/0/teachers/1/spec/dataset/train_size"
     assert (error.pointer, error.code) == (inner, "incompatible")
     assert jobs.claim(WORKER, limit=8) == ()
 
 
-def test_a_teacher_known_to_diverge_is_refused(runs: Runs, jobs: Jobs) -> None:
+def test_teacher_spec_that_diverged_before_is_refused(runs: Runs, jobs: Jobs) -> None:
     submit(runs, **BIG)
     (claim,) = jobs.claim(WORKER, limit=8)
     jobs.finish([claim], [Outcome(run_id=claim.run_id, status="failed", code="diverged", message="…")])
     with pytest.raises(SpecRefused, match="diverged") as refused:
-        submit(runs, regularizers=learning({"spec": BIG}))
+        submit(runs, regularizers=distill({"spec": BIG}))
     assert refused.value.errors[0].pointer == "/regularizers/0/teachers/0/spec"
 
 
-def test_a_run_that_diverged_teaches_with_its_best_epoch_only(runs: Runs, jobs: Jobs) -> None:
+def test_diverged_run_can_teach_only_with_its_best_weights(runs: Runs, jobs: Jobs) -> None:
     wild = submit(runs, **BIG)
     (claim,) = jobs.claim(WORKER, limit=8)
     files = [
@@ -138,21 +138,21 @@ def test_a_run_that_diverged_teaches_with_its_best_epoch_only(runs: Runs, jobs: 
     jobs.checkpointed([claim], {}, {wild: files})
     jobs.finish([claim], [Outcome(run_id=wild, status="failed", code="diverged", message="…")])
     with pytest.raises(SpecRefused, match="not finite"):
-        submit(runs, regularizers=learning({"run_id": wild}))
-    student = submit(runs, regularizers=learning({"run_id": wild, "at": "best"}))
+        submit(runs, regularizers=distill({"run_id": wild}))
+    student = submit(runs, regularizers=distill({"run_id": wild, "at": "best"}))
     assert teachers(runs.get(student))[0]["sha256"] == "a" * 64
 
 
-def test_a_student_shares_a_stack_with_runs_that_learn_from_nobody(runs: Runs, jobs: Jobs) -> None:
+def test_students_share_a_stack_with_runs_without_teachers(runs: Runs, jobs: Jobs) -> None:
     teacher = finished(runs, jobs)
     submit(runs, seed=4)
-    submit(runs, seed=4, regularizers=learning({"run_id": teacher}))
-    submit(runs, seed=4, regularizers=learning({"run_id": teacher}, temperature=2.0, method="decoupled"))
+    submit(runs, seed=4, regularizers=distill({"run_id": teacher}))
+    submit(runs, seed=4, regularizers=distill({"run_id": teacher}, temperature=2.0, method="decoupled"))
     assert len(jobs.claim(WORKER, limit=8)) == 3
 
 
-def test_a_resolved_spec_is_read_back_as_it_is(runs: Runs, jobs: Jobs) -> None:
-    student = submit(runs, regularizers=learning({"run_id": finished(runs, jobs)}))
+def test_resolved_teacher_is_read_back_with_its_network(runs: Runs, jobs: Jobs) -> None:
+    student = submit(runs, regularizers=distill({"run_id": finished(runs, jobs)}))
     spec = RunSpec.of(runs.get(student).spec)
     (part,) = spec.regularizers
     assert isinstance(part, Distillation)

@@ -1,4 +1,4 @@
-"""Students and their teachers in the queue, on both databases: who waits for whom, and what becomes of it."""
+"""The queueing of students and their teachers, on both databases."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from service.runs.service import Runs
 from service.store.database import writing
 from service.workers.jobs import Jobs
 from tests.conftest import WORKER, submit
-from tests.service.runs.teachers import BIG, end, finished, learning, teachers, told
+from tests.service.runs.teachers import BIG, distill, end, event_types, finished, teachers
 
 
-def test_a_teacher_that_has_ended_is_named_by_content_and_its_student_queued(runs: Runs, jobs: Jobs) -> None:
+def test_student_of_a_finished_teacher_is_queued_with_the_digest_of_its_weights(runs: Runs, jobs: Jobs) -> None:
     teacher = finished(runs, jobs)
-    student = submit(runs, regularizers=learning({"run_id": teacher}))
+    student = submit(runs, regularizers=distill({"run_id": teacher}))
     run = runs.get(student)
     assert run.status == "queued"
     (named,) = teachers(run)
@@ -29,15 +29,15 @@ def test_a_teacher_that_has_ended_is_named_by_content_and_its_student_queued(run
     assert [(file.at, file.sha256) for file in claim.weights] == [("teacher", "a" * 64)]
 
 
-def test_a_student_waits_until_its_last_teacher_has_ended(runs: Runs, reader: RunReader, jobs: Jobs) -> None:
+def test_student_waits_until_its_last_teacher_has_finished(runs: Runs, reader: RunReader, jobs: Jobs) -> None:
     first = submit(runs, **BIG)
-    student = submit(runs, regularizers=learning({"run_id": first}, {"spec": {**BIG, "seed": 2}, "at": "best"}))
+    student = submit(runs, regularizers=distill({"run_id": first}, {"spec": {**BIG, "seed": 2}, "at": "best"}))
     run = runs.get(student)
     second = teachers(run)[1]["run_id"]
     assert run.status == "waiting"
     assert run.waiting_reason == f"Waiting for its teachers to finish: {first}, {second}."
     claims = jobs.claim(WORKER, limit=8)
-    assert {claim.run_id for claim in claims} == {first, second}, "who waits is not claimed"
+    assert {claim.run_id for claim in claims} == {first, second}, "waiting runs are never claimed"
     end(jobs, claims[0])
     assert runs.get(student).status == "waiting"
     end(jobs, claims[1], sha="b")
@@ -45,15 +45,15 @@ def test_a_student_waits_until_its_last_teacher_has_ended(runs: Runs, reader: Ru
     assert ready.status == "queued"
     assert {named["sha256"] for named in teachers(ready)} == {"a" * 64, "b" * 64}
     assert ready.spec_hash != run.spec_hash
-    assert told(reader, student) == ["run.created", "run.queued"]
+    assert event_types(reader, student) == ["run.created", "run.queued"]
     (claim,) = jobs.claim(WORKER, limit=8)
     assert claim.run_id == student
     assert len(claim.weights) == 2
 
 
-def test_a_chain_is_trained_link_by_link(runs: Runs, jobs: Jobs) -> None:
-    assistant = {**BIG, "model": {"kind": "mlp", "hidden": [20]}, "regularizers": learning({"spec": BIG})}
-    student = submit(runs, regularizers=learning({"spec": assistant}))
+def test_chain_of_teachers_is_trained_in_order(runs: Runs, jobs: Jobs) -> None:
+    assistant = {**BIG, "model": {"kind": "mlp", "hidden": [20]}, "regularizers": distill({"spec": BIG})}
+    student = submit(runs, regularizers=distill({"spec": assistant}))
     order = []
     for sha in "abc":
         (claim,) = jobs.claim(WORKER, limit=8)
@@ -64,38 +64,36 @@ def test_a_chain_is_trained_link_by_link(runs: Runs, jobs: Jobs) -> None:
     assert runs.get(student).status == "succeeded"
 
 
-@pytest.mark.parametrize("how", ["failed", "cancelled"])
-def test_a_teacher_that_fails_or_is_cancelled_fails_all_that_wait_for_it(
-    runs: Runs, reader: RunReader, jobs: Jobs, how: str
+@pytest.mark.parametrize("outcome", ["failed", "cancelled"])
+def test_failed_or_cancelled_teacher_fails_every_waiting_student(
+    runs: Runs, reader: RunReader, jobs: Jobs, outcome: str
 ) -> None:
-    assistant = {**BIG, "regularizers": learning({"spec": {**BIG, "seed": 9}})}
-    student = submit(runs, regularizers=learning({"spec": assistant}))
+    assistant = {**BIG, "regularizers": distill({"spec": {**BIG, "seed": 9}})}
+    student = submit(runs, regularizers=distill({"spec": assistant}))
     (claim,) = jobs.claim(WORKER, limit=8)
-    if how == "failed":
+    if outcome == "failed":
         end(jobs, claim, "failed")
     else:
         runs.act(claim.run_id, "cancel")
         end(jobs, claim, "cancelled")
     middle = teachers(runs.get(student))[0]["run_id"]
-    for run_id, because in ((middle, claim.run_id), (student, middle)):
+    for run_id, cause in ((middle, claim.run_id), (student, middle)):
         run = runs.get(run_id)
         assert (run.status, run.error_code) == ("failed", "teacher_failed")
-        assert because in (run.error_message or "")
+        assert cause in (run.error_message or "")
         assert run.finished_at is not None
-        assert told(reader, run_id)[-1] == "run.failed"
-    assert how in (runs.get(middle).error_message or "")
+        assert event_types(reader, run_id)[-1] == "run.failed"
+    assert outcome in (runs.get(middle).error_message or "")
 
 
-def test_a_teacher_that_is_cancelled_in_the_queue_fails_its_student(runs: Runs) -> None:
-    student = submit(runs, regularizers=learning({"spec": BIG}))
+def test_teacher_cancelled_in_the_queue_fails_its_student(runs: Runs) -> None:
+    student = submit(runs, regularizers=distill({"spec": BIG}))
     runs.act(teachers(runs.get(student))[0]["run_id"], "cancel")
     assert runs.get(student).error_code == "teacher_failed"
 
 
-def test_a_cancelled_student_is_no_longer_woken_and_a_retry_lets_it_wait_again(
-    runs: Runs, reader: RunReader, jobs: Jobs
-) -> None:
-    student = submit(runs, regularizers=learning({"spec": BIG}))
+def test_cancelled_student_stays_cancelled_until_it_is_retried(runs: Runs, reader: RunReader, jobs: Jobs) -> None:
+    student = submit(runs, regularizers=distill({"spec": BIG}))
     runs.act(student, "cancel")
     assert runs.get(student).status == "cancelled"
     runs.act(student, "retry")
@@ -105,12 +103,12 @@ def test_a_cancelled_student_is_no_longer_woken_and_a_retry_lets_it_wait_again(
     end(jobs, claim)
     assert runs.get(student).status == "cancelled"
     runs.act(student, "retry")
-    assert runs.get(student).status == "queued", "the teacher has ended meanwhile"
-    assert told(reader, student)[-2:] == ["run.waiting", "run.queued"]
+    assert runs.get(student).status == "queued", "the teacher has finished in the meantime"
+    assert event_types(reader, student)[-2:] == ["run.waiting", "run.queued"]
 
 
-def test_a_failed_student_is_retried_after_its_teacher(runs: Runs, jobs: Jobs) -> None:
-    student = submit(runs, regularizers=learning({"spec": BIG}))
+def test_failed_student_can_be_retried_only_after_its_teacher(runs: Runs, jobs: Jobs) -> None:
+    student = submit(runs, regularizers=distill({"spec": BIG}))
     (claim,) = jobs.claim(WORKER, limit=8)
     end(jobs, claim, "failed")
     with pytest.raises(TransitionRefused, match="Retry the teacher first"):
@@ -124,11 +122,11 @@ def test_a_failed_student_is_retried_after_its_teacher(runs: Runs, jobs: Jobs) -
     runs.act(student, "cancel")
     runs.delete(claim.run_id)
     runs.act(student, "retry")
-    assert runs.get(student).status == "queued", "its weights are its own by now"
+    assert runs.get(student).status == "queued", "the student references the weights itself"
 
 
-def test_a_student_whose_teacher_is_gone_says_so(runs: Runs, jobs: Jobs) -> None:
-    student = submit(runs, regularizers=learning({"spec": BIG}))
+def test_student_whose_teacher_was_deleted_cannot_be_retried(runs: Runs, jobs: Jobs) -> None:
+    student = submit(runs, regularizers=distill({"spec": BIG}))
     (claim,) = jobs.claim(WORKER, limit=8)
     end(jobs, claim, "failed")
     runs.delete(claim.run_id)
@@ -136,10 +134,10 @@ def test_a_student_whose_teacher_is_gone_says_so(runs: Runs, jobs: Jobs) -> None
         runs.act(student, "retry")
 
 
-def test_two_teachers_that_end_at_once_queue_their_student_once(runs: Runs, reader: RunReader, jobs: Jobs) -> None:
+def test_teachers_that_finish_concurrently_queue_their_student_once(runs: Runs, reader: RunReader, jobs: Jobs) -> None:
     for attempt in range(8):
         both = [{"spec": {**BIG, "seed": 100 * attempt + seed}} for seed in (1, 2)]
-        student = submit(runs, seed=attempt, regularizers=learning(*both))
+        student = submit(runs, seed=attempt, regularizers=distill(*both))
         claims = jobs.claim(WORKER, limit=8)
         assert len(claims) == 2
         threads = [threading.Thread(target=end, args=(jobs, claim)) for claim in claims]
@@ -148,31 +146,31 @@ def test_two_teachers_that_end_at_once_queue_their_student_once(runs: Runs, read
         for thread in threads:
             thread.join()
         assert runs.get(student).status == "queued"
-        assert told(reader, student) == ["run.created", "run.queued"]
+        assert event_types(reader, student) == ["run.created", "run.queued"]
         runs.act(student, "cancel")
 
 
-def test_a_student_that_comes_while_its_teacher_ends_is_never_left_waiting(runs: Runs, jobs: Jobs) -> None:
+def test_student_submitted_while_its_teacher_finishes_is_queued(runs: Runs, jobs: Jobs) -> None:
     for attempt in range(8):
         teacher = submit(runs, **{**BIG, "seed": attempt + 50})
         (claim,) = jobs.claim(WORKER, limit=8)
-        made: list[str] = []
+        created: list[str] = []
 
-        def come(teacher: str = teacher, attempt: int = attempt, made: list[str] = made) -> None:
-            made.append(submit(runs, seed=attempt, regularizers=learning({"run_id": teacher})))
+        def submit_student(teacher: str = teacher, attempt: int = attempt, created: list[str] = created) -> None:
+            created.append(submit(runs, seed=attempt, regularizers=distill({"run_id": teacher})))
 
-        thread = threading.Thread(target=come)
+        thread = threading.Thread(target=submit_student)
         thread.start()
         end(jobs, claim)
         thread.join()
-        assert runs.get(made[0]).status == "queued"
-        runs.act(made[0], "cancel")
+        assert runs.get(created[0]).status == "queued"
+        runs.act(created[0], "cancel")
 
 
-def test_a_teachers_end_and_its_students_are_one_transaction(
+def test_teacher_and_its_students_change_status_in_one_transaction(
     runs: Runs, jobs: Jobs, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    student = submit(runs, regularizers=learning({"spec": BIG}))
+    student = submit(runs, regularizers=distill({"spec": BIG}))
     (claim,) = jobs.claim(WORKER, limit=8)
 
     def crash(*_: Any) -> None:
