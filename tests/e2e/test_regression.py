@@ -127,5 +127,5 @@ def test_what_a_regression_does_not_have_is_refused_with_what_it_has(served: Ser
         answer.request("GET", f"/v1/runs/{run.id}/confusion")
     diagnosis = answer.request("GET", f"/v1/runs/{run.id}/diagnosis").json()
     assert diagnosis["verdict"] in ("fits", "underfits")
-    with pytest.raises(fitwell.FitwellError, match="no image"):
+    with pytest.raises(fitwell.FitwellError, match="not images"):
         answer.request("GET", f"/v1/runs/{run.id}/predictions.png")

@@ -56,7 +56,7 @@ def test_beyond_loopback_the_first_admin_token_is_printed_once_and_required(tmp_
     home, port = tmp_path / "home", free_port()
     with serving(home, port, workers=0, FITWELL_HOST="0.0.0.0") as first:
         (secret,) = SECRET.findall(first.output())
-        assert "only this once" in first.output()
+        assert "not shown again" in first.output()
         with pytest.raises(fitwell.NotAuthenticated, match="FITWELL_TOKEN"):
             first.client.capabilities()
         with fitwell.Client(first.client.transport.url, secret) as admin:

@@ -74,7 +74,7 @@ def test_rows_other_than_images_are_not_drawn(service: Service) -> None:
     run_id = service.finished(dataset={"kind": "mnist1d", "train_size": 100}, model={"kind": "linear"})
     answer = service.client.get(f"/v1/runs/{run_id}/predictions.png")
     assert (answer.status_code, answer.json()["code"]) == (422, "unprocessable")
-    assert "no image" in answer.json()["detail"]
+    assert "not images" in answer.json()["detail"]
     assert service.predict(run_id, {"split": "test", "indices": [0]}).status_code == 200
     assert math.isclose(
         sum(service.predict(run_id, {"inputs": [[0] * 40]}).json()["probabilities"][0]), 1, abs_tol=1e-5
