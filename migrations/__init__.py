@@ -1,4 +1,4 @@
-"""The database's history as Alembic revisions; run at start, inside of one transaction."""
+"""The database's history as Alembic revisions; run at start, inside one transaction."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ HEAD = "0010"
 
 
 def config() -> Config:
-    """Alembic's configuration, wherever the package is installed."""
-    from alembic.config import Config  # noqa: PLC0415 - slow to import, and seldom needed
+    """Return Alembic's configuration, wherever the package is installed."""
+    from alembic.config import Config  # noqa: PLC0415 - slow to import, and rarely needed
 
-    made = Config()
-    made.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
-    return made
+    configuration = Config()
+    configuration.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    return configuration

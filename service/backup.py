@@ -1,8 +1,8 @@
-"""A copy of a data directory that is in use: the database by SQLite's online backup, and every file it points at.
+"""Back up a data directory in use: the database by SQLite's online backup, and every file it references.
 
-Files never change once they are named, but go: a newer checkpoint replaces the one before the last. So the database is
-copied first, then what it points at; where something has gone meanwhile, the database is copied again, until the copy
-points only at files that are in it.
+Files never change, but may be deleted: a newer checkpoint replaces the one before the last. The database is therefore
+copied first, then its files. If a file was deleted meanwhile, the database is copied again, until the copy references
+only files that it contains.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PASSES = 10
 
 @dataclass(frozen=True)
 class Backup:
-    """What was copied, and which files the database names that are nowhere, or not what was written."""
+    """The result of a backup; ``lost`` lists referenced files that are missing or damaged."""
 
     path: str
     files: int
@@ -39,24 +39,24 @@ class Backup:
 
 
 def back_up(settings: Settings, target: Path) -> Backup:
-    """Copy the data directory to ``target``; it is there whole, or not at all.
+    """Copy the data directory to ``target``, completely or not at all.
 
     Raises:
-        StoreError: there is something at ``target``, it cannot be written, or the database is not SQLite.
+        StoreError: ``target`` exists or cannot be written, or the database is not SQLite.
     """
     if sa.make_url(settings.url).get_backend_name() != "sqlite":
         raise StoreError(
-            "This backs up SQLite's data directory. For PostgreSQL: pg_dump, and a copy of the files, or of the bucket "
-            "(FITWELL_STORAGE_URL)."
+            "Only a data directory with SQLite can be backed up. For PostgreSQL, use pg_dump and copy the files or the "
+            "bucket (FITWELL_STORAGE_URL)."
         )
     if not Path(settings.home, "fitwell.db").is_file() and settings.database_url is None:
-        raise StoreError(f"There is no database in {settings.home}; name its directory with --data-dir.")
+        raise StoreError(f"{settings.home} has no database. Name another directory with --data-dir.")
     if target.exists():
-        raise StoreError(f"{target} is there already; a backup is a new directory.")
+        raise StoreError(f"{target} already exists. Name a new directory.")
     part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
     try:
         part.mkdir(mode=0o700, parents=True)
-        files, lost = _copied(settings, part)
+        files, lost = _copy_all(settings, part)
         part.rename(target)
     except StorageUnavailable as error:
         raise StoreError(str(error)) from error
@@ -68,8 +68,8 @@ def back_up(settings: Settings, target: Path) -> Backup:
     return Backup(str(target), files=files, bytes=sum(sizes), lost=lost)
 
 
-def _copied(settings: Settings, part: Path) -> tuple[int, list[str]]:
-    """Copy until nothing is missing; how many files, and which are lost for good."""
+def _copy_all(settings: Settings, part: Path) -> tuple[int, list[str]]:
+    """Copy until no file is missing; return the number of files and the names of lost ones."""
     engine = open_engine(settings)
     copied: set[str] = set()
     missing: list[str] = []
@@ -77,19 +77,19 @@ def _copied(settings: Settings, part: Path) -> tuple[int, list[str]]:
         for _ in range(PASSES):
             before = missing
             _copy_database(source.driver_connection, part / "fitwell.db")
-            wanted = _files(part / "fitwell.db")
-            missing = [name for name in sorted(wanted) if name not in copied]
-            missing = [name for name in missing if not _copy(settings, part, name, wanted[name], copied)]
-            if not missing or missing == before:  # what was missing twice is lost
+            referenced = _referenced_files(part / "fitwell.db")
+            missing = [name for name in sorted(referenced) if name not in copied]
+            missing = [name for name in missing if not _copy(settings, part, name, referenced[name], copied)]
+            if not missing or missing == before:  # a file that is missing twice is lost
                 break
     engine.dispose()
-    for name in copied - wanted.keys():
+    for name in copied - referenced.keys():
         (part / name).unlink()
-    return len(copied & wanted.keys()), missing
+    return len(copied & referenced.keys()), missing
 
 
 def _copy_database(source: sqlite.Connection, target: Path) -> None:
-    """The database as it is at one moment, checked."""
+    """Copy a consistent snapshot of the database and check its integrity."""
     target.unlink(missing_ok=True)
     with contextlib.closing(sqlite.connect(target)) as copy:
         source.backup(copy)
@@ -99,37 +99,37 @@ def _copy_database(source: sqlite.Connection, target: Path) -> None:
         raise StoreError(f"The database is damaged: {state}.")
 
 
-def _files(database: Path) -> dict[str, str]:
-    """The files that a database points at, below the data directory; and their SHA-256."""
+def _referenced_files(database: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file that a database references, by its path in the data directory."""
     engine = sa.create_engine(f"sqlite:///{database}", module=sqlite)
     try:
         with engine.connect() as connection:
-            found: dict[str, str] = {}
+            files: dict[str, str] = {}
             for table in FILE_TABLES:
                 rows = connection.execute(sa.select(table.c.path, table.c.sha256).where(table.c.path.is_not(None)))
-                found |= {f"checkpoints/{path}": sha256 for path, sha256 in rows}
+                files |= {f"checkpoints/{path}": sha256 for path, sha256 in rows}
             for (name,) in connection.execute(sa.select(dataset.c.id)):
                 sha256 = name.removeprefix(PREFIX)
-                found[f"datasets/{FOLDER}/{file_name(sha256)}"] = sha256
-            return found
+                files[f"datasets/{FOLDER}/{file_name(sha256)}"] = sha256
+            return files
     finally:
         engine.dispose()
 
 
-def _bring(settings: Settings, name: str, sha256: str) -> None:
-    """See that the data directory has a file that may lie in a bucket."""
-    for depot in (settings.checkpoint_files, settings.upload_files):
-        folder = f"{depot.home.relative_to(settings.home)}/"
+def _fetch(settings: Settings, name: str, sha256: str) -> None:
+    """Download a file to the data directory if it is only in the bucket."""
+    for blob_store in (settings.checkpoint_files, settings.upload_files):
+        folder = f"{blob_store.home.relative_to(settings.home)}/"
         if name.startswith(folder):
-            depot.fetch(name.removeprefix(folder), sha256)
+            blob_store.fetch(name.removeprefix(folder), sha256)
 
 
 def _copy(settings: Settings, part: Path, name: str, sha256: str, copied: set[str]) -> bool:
-    """Copy one file; False where it has gone, or is not what was written."""
+    """Copy one file; return False if it is missing or does not match its SHA-256."""
     target = part / name
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        _bring(settings, name, sha256)
+        _fetch(settings, name, sha256)
         with (settings.home / name).open("rb") as source, target.open("wb") as copy:
             shutil.copyfileobj(source, copy, 2**20)
             copy.flush()

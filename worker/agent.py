@@ -179,7 +179,7 @@ class Agent:
                 return
             self._take(report)
             if isinstance(report, Idle):
-                self._release(barren=not halted)
+                self._release(failed=not halted)
                 return
 
     def _trainer_died(self, trainer: Trainer, *, halted: bool) -> None:
@@ -187,7 +187,7 @@ class Agent:
         if not halted:
             LOG.error("training process %d died with code %d", trainer.pid, code)
         self._trainer = None
-        self._release(barren=not halted)
+        self._release(failed=not halted)
 
     def _take(self, report: Message) -> None:
         """Pass a report on to the job source."""
@@ -223,12 +223,12 @@ class Agent:
             for run_id in run_ids:
                 self._claims.pop(run_id, None)
 
-    def _release(self, *, barren: bool) -> None:
+    def _release(self, *, failed: bool) -> None:
         """Give back whatever is still held."""
         with self._lock:
             claims, self._claims = list(self._claims.values()), {}
         if claims:
-            self._insist(lambda: self._source.release(claims, barren=barren))
+            self._insist(lambda: self._source.release(claims, failed=failed))
 
     def _insist(self, call: Callable[[], T]) -> T:
         """Repeat a call while the job source is unavailable, for as long as the leases last.
@@ -298,7 +298,7 @@ class Agent:
             self._trainer.tell(Halt())
             self._trainer.wait(HALT_SECONDS)
         try:
-            self._release(barren=False)
+            self._release(failed=False)
             self._source.close(self._info)
         except SourceUnavailable as error:
             LOG.warning("could not say good-bye: %s", error)

@@ -258,7 +258,7 @@ class Bucket(Depot):
                 raise
             reason = str(error).partition("\n")[0][:REASON_LETTERS]
             raise StorageUnavailable(
-                f"The storage {self.url} did not do what it was asked for ({reason}). What was recorded is kept. Where "
+                f"The storage {self.url} failed ({reason}). What was recorded is kept. Where "
                 "it is and who may use it is said by FITWELL_STORAGE_URL and the AWS_* variables; `fitwell doctor` "
                 "tries them. Try or retry it when the storage is there again."
             ) from error

@@ -177,8 +177,8 @@ class JobSource(Protocol):
         """End runs in one transaction. Returns the run ids that were lost."""
         ...
 
-    def release(self, claims: Sequence[Claim], *, barren: bool) -> None:
-        """Give runs back to the queue: at shutdown, or since the training process died (then ``barren`` counts)."""
+    def release(self, claims: Sequence[Claim], *, failed: bool) -> None:
+        """Give runs back to the queue: at shutdown, or since the training process died (then ``failed``)."""
         ...
 
     def close(self, worker: WorkerInfo) -> None:

@@ -1,4 +1,4 @@
-"""What is measured once, at a run's end."""
+"""Reports: measurements made once, at the end of a run."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """A table of tokens; what is there already belongs to "local", as whatever is made without a token does."""
+    """Add a table of tokens. Existing rows belong to "local", like everything created without a token."""
     op.create_table(
         "token",
         sa.Column("id", sa.Text(), nullable=False),

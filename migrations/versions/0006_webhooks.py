@@ -1,4 +1,4 @@
-"""Webhooks: endpoints, where the event log has been told up to, deliveries and their attempts."""
+"""Webhooks: endpoints, the position in the event log, deliveries and their attempts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Four tables; what has happened so far is told to nobody."""
+    """Add four tables. Events before this migration are not delivered."""
     op.create_table(
         "webhook_endpoint",
         sa.Column("id", sa.Text(), nullable=False),

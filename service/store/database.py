@@ -54,7 +54,7 @@ def open_engine(settings: Settings) -> sa.Engine:
         url = sa.make_url(settings.url)
     except sa.exc.ArgumentError as error:
         raise StoreError(
-            "FITWELL_DATABASE_URL is not a database's address; such as postgresql+psycopg://user@host/fitwell."
+            "FITWELL_DATABASE_URL is not a database URL such as postgresql+psycopg://user@host/fitwell."
         ) from error
     dumps = partial(json.dumps, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     # Parsing JSON dominates the time to read a history; this parser takes a third of it.

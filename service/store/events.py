@@ -66,7 +66,7 @@ def after(
     return connection.execute(statement).all()
 
 
-def told(connection: sa.Connection, types: Sequence[str], *, after: int, up_to: int, limit: int) -> Sequence[Row]:
+def of_types(connection: sa.Connection, types: Sequence[str], *, after: int, up_to: int, limit: int) -> Sequence[Row]:
     """Return events of ``types`` with ``after < id <= up_to``, with their run's owner, status, study and labels."""
     columns = [run.c[name] for name in ("owner", "status", "study_id", "labels")]
     statement = (

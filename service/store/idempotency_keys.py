@@ -13,14 +13,14 @@ from service.store.tables import db_now, idempotency_key
 
 
 def reserve(connection: sa.Connection, owner: str, path: str, key: str) -> None:
-    """Make whoever comes with the same key wait until this transaction is over; on SQLite every writer waits anyway."""
+    """Make requests with the same key wait until this transaction ends; on SQLite every writer waits anyway."""
     if connection.dialect.name == "postgresql":
         name = sa.func.hashtextextended(f"{owner}\n{path}\n{key}", 0)
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(name)))
 
 
 def find(connection: sa.Connection, owner: str, path: str, key: str, seconds: float) -> Row | None:
-    """The answer that was given for this key in the last ``seconds``."""
+    """Return the response stored for this key in the last ``seconds``, or None."""
     statement = sa.select(idempotency_key).where(
         idempotency_key.c.owner == owner,
         idempotency_key.c.path == path,
@@ -31,7 +31,7 @@ def find(connection: sa.Connection, owner: str, path: str, key: str, seconds: fl
 
 
 def store(connection: sa.Connection, values: Mapping[str, Any]) -> None:
-    """Remember an answer; an expired one for the same key is replaced."""
+    """Store a response, replacing an expired one for the same key."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     row = {**values, "created_at": db_now()}
     replaced = {name: value for name, value in row.items() if name not in ("owner", "path", "key")}
@@ -40,6 +40,6 @@ def store(connection: sa.Connection, values: Mapping[str, Any]) -> None:
 
 
 def forget(connection: sa.Connection, seconds: float) -> int:
-    """Delete answers older than ``seconds``; returns how many."""
+    """Delete responses older than ``seconds`` and return their number."""
     old = sa.delete(idempotency_key).where(idempotency_key.c.created_at < db_now() - seconds)
     return connection.execute(old).rowcount

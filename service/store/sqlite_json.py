@@ -1,4 +1,4 @@
-"""Paths into JSON on SQLite: what stands between quotes is escaped, which SQLAlchemy leaves out."""
+"""Paths into JSON on SQLite, with quoted keys escaped, which SQLAlchemy does not do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _Path(JSONPathType):
 
 
 def escape_paths(engine: sa.Engine) -> None:
-    """Let every statement of ``engine`` find keys with quotes and backslashes."""
+    """Make statements of ``engine`` match keys that contain quotes and backslashes."""
     known: dict[type[sa.types.TypeEngine[Any]], type[sa.types.TypeEngine[Any]]] = dict(engine.dialect.colspecs)
     engine.dialect.colspecs = known | {sa.JSON.JSONIndexType: _Index, sa.JSON.JSONPathType: _Path}
 

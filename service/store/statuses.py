@@ -1,4 +1,4 @@
-"""The statuses of a run. What may follow what is another matter."""
+"""The statuses of a run; ``service.runs.states`` has the transitions between them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ Status = Literal["waiting", "queued", "running", "pausing", "paused", "cancellin
 
 STATUSES: tuple[Status, ...] = get_args(Status)
 HELD: tuple[Status, ...] = ("running", "pausing", "cancelling")
-"""In which a worker holds the run."""
+"""The statuses in which a worker holds the run."""
 ENDED: tuple[Status, ...] = ("succeeded", "failed", "cancelled")
 UNFINISHED = tuple(status for status in STATUSES if status not in ENDED)

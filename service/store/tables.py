@@ -22,7 +22,7 @@ METADATA = sa.MetaData(
 
 
 class db_now(FunctionElement[float]):  # noqa: N801 - it is written like the SQL function that it is
-    """The database's clock in seconds since the epoch, to the millisecond or better, going on inside a transaction."""
+    """The database's clock in seconds since the epoch, to the millisecond; it advances within a transaction."""
 
     type = sa.Double()
     inherit_cache = True

@@ -77,7 +77,7 @@ class Outbox:
             after = webhooks.cursor(connection, lock=True)
             up_to = events.last_id(connection)  # before the events are read, so that it skips no event
             endpoints = webhooks.enabled(connection, lock=True)
-            rows = events.told(connection, TYPES, after=after, up_to=up_to, limit=BATCH)
+            rows = events.of_types(connection, TYPES, after=after, up_to=up_to, limit=BATCH)
             more = len(rows) == BATCH
             news = [*map(_news_of, rows), *_ended_studies(connection, rows, endpoints)]
             new = [_delivery(one, endpoint) for one in news for endpoint in endpoints if _matches(endpoint, one)]
@@ -92,7 +92,7 @@ class Outbox:
             if last - after > STRIDE:
                 return True
             types = _relevant_types(webhooks.enabled(connection)) if last > after else ()
-            return bool(types) and bool(events.told(connection, types, after=after, up_to=last, limit=1))
+            return bool(types) and bool(events.of_types(connection, types, after=after, up_to=last, limit=1))
 
     def claim(self, *, room: int, failing_room: int) -> Sequence[Due]:
         """Lease up to ``room`` due deliveries, at most ``failing_room`` of them to failing endpoints.

@@ -74,9 +74,9 @@ class Jobs:
             room = 0 if first.barren else self._fair_share(connection, first, min(limit, first.stack_runs)) - 1
             chosen = [first, *leases.stack_peers(connection, first, room)] if room else [first]
             claims = [self._claimed(connection, row, worker) for row in chosen]
-            told = {"worker_id": worker.worker_id}
+            data = {"worker_id": worker.worker_id}
             events.append(
-                connection, [NewEvent(c.run_id, "run.claimed", {**told, "attempt": c.attempt}) for c in claims]
+                connection, [NewEvent(c.run_id, "run.claimed", {**data, "attempt": c.attempt}) for c in claims]
             )
         return claims
 
@@ -116,8 +116,8 @@ class Jobs:
             first = row.started_at is None
             times = {"started_at": db_now()} if first else {}
             self._change(connection, row, {**values, **times})
-            told = {"device": device, "stack_size": len(claims), "attempt": row.attempt}
-            return [NewEvent(row.id, "run.started" if first else "run.resumed", told)]
+            data = {"device": device, "stack_size": len(claims), "attempt": row.attempt}
+            return [NewEvent(row.id, "run.started" if first else "run.resumed", data)]
 
         return self._each(claims, start)
 
@@ -193,19 +193,19 @@ class Jobs:
         def end(connection: sa.Connection, row: Row) -> list[NewEvent]:
             outcome = ended[row.id]
             why = (outcome.code, outcome.message) if outcome.status == "failed" else (None, None)
-            told = {"code": outcome.code} if outcome.code else {}
+            data = {"code": outcome.code} if outcome.code else {}
             reports.replace(connection, row.id, outcome.reports)
             series.store(connection, row.id)
-            return self._leave(connection, row, ACTIONS[outcome.status], why, told)
+            return self._leave(connection, row, ACTIONS[outcome.status], why, data)
 
         return self._each(concerned, end)
 
-    def release(self, claims: Sequence[Claim], *, barren: bool) -> None:
-        """Return runs to the queue; ``barren`` counts the attempt as failed."""
+    def release(self, claims: Sequence[Claim], *, failed: bool) -> None:
+        """Return runs to the queue; ``failed`` counts the attempt as failed."""
 
         def give_back(connection: sa.Connection, row: Row) -> list[NewEvent]:
-            reason = "worker_died" if barren else "worker_stopped"
-            return self._give_back(connection, row, barren=barren, reason=reason)
+            reason = "worker_died" if failed else "worker_stopped"
+            return self._give_back(connection, row, failed=failed, reason=reason)
 
         self._each(claims, give_back)
 
@@ -216,8 +216,8 @@ class Jobs:
                 return 0
         with self._writing() as connection:
             rows = leases.expired(connection)
-            told = [self._give_back(connection, row, barren=True, reason="lease_expired") for row in rows]
-            events.append(connection, [event for events_of_one in told for event in events_of_one])
+            new_events = [self._give_back(connection, row, failed=True, reason="lease_expired") for row in rows]
+            events.append(connection, [event for events_of_one in new_events for event in events_of_one])
         return len(rows)
 
     def close(self, worker: WorkerInfo) -> None:
@@ -243,8 +243,8 @@ class Jobs:
         work: Callable[[sa.Connection, Row], list[NewEvent]],
     ) -> set[str]:
         held = leases.held(connection, claims)
-        told = [event for row in held.values() for event in work(connection, row)]
-        events.append(connection, told)
+        new_events = [event for row in held.values() for event in work(connection, row)]
+        events.append(connection, new_events)
         return {claim.run_id for claim in claims} - held.keys()
 
     def _change(self, connection: sa.Connection, row: Row, values: Mapping[str, Any]) -> None:
@@ -257,7 +257,7 @@ class Jobs:
         row: Row,
         action: states.Action,
         why: tuple[str | None, str | None],
-        told: dict[str, Any],
+        data: dict[str, Any],
     ) -> list[NewEvent]:
         """End a lease and move the run to the status that ``action`` leads to."""
         status = states.after(row.status, action)
@@ -268,16 +268,16 @@ class Jobs:
         if status == "failed":
             values |= {"error_code": why[0], "error_message": why[1]}
         self._change(connection, row, values)
-        event = NewEvent(row.id, "run.requeued" if status == "queued" else f"run.{status}", told)
+        event = NewEvent(row.id, "run.requeued" if status == "queued" else f"run.{status}", data)
         return [event, *students.after_teacher(connection, row.id, status)] if status in states.TERMINAL else [event]
 
-    def _give_back(self, connection: sa.Connection, row: Row, *, barren: bool, reason: str) -> list[NewEvent]:
-        if not barren:
+    def _give_back(self, connection: sa.Connection, row: Row, *, failed: bool, reason: str) -> list[NewEvent]:
+        if not failed:
             self._change(connection, row, {"barren": 0 if row.barren == 0 else row.barren - 1})
         elif row.barren >= self._settings.barren_attempts:
             message = (
-                f"{row.barren} workers in a row died or fell silent without recording an epoch of this run; it may "
-                "need more memory than there is. The worker's log may say more."
+                f"{row.barren} workers in a row died or fell silent without recording an epoch of this run. It may "
+                "need more memory than the machine has; see the worker's log."
             )
             return self._leave(connection, row, "give_up", ("worker_lost", message), {"reason": reason})
         return self._leave(connection, row, "release", (None, None), {"reason": reason})
@@ -285,9 +285,9 @@ class Jobs:
 
 def _orders(claims: Sequence[Claim], statuses: Mapping[str, tuple[str, bool]]) -> Mapping[str, Order]:
     """Return the order for each claim, given each run's status and whether its time limit is exceeded."""
-    told: dict[str, Order] = {}
+    orders: dict[str, Order] = {}
     for claim in claims:
         status, over = statuses.get(claim.run_id, ("", False))
         order = ORDERS.get(status, "lost")
-        told[claim.run_id] = "time_out" if over and order == "go" else order
-    return told
+        orders[claim.run_id] = "time_out" if over and order == "go" else order
+    return orders

@@ -74,10 +74,10 @@ def stack_peers(connection: sa.Connection, first: Row, limit: int) -> Sequence[R
 def take(connection: sa.Connection, row: Row, worker_id: str, lease_seconds: float) -> str:
     """Lease a queued run to a worker and return the token.
 
-    The attempt counts as barren until it records an epoch.
+    The attempt counts as failed until it records an epoch.
     """
     token = secrets.token_hex(16)
-    taken = connection.execute(
+    claimed = connection.execute(
         sa.update(run)
         .where(run.c.id == row.id, run.c.status == "queued")
         .values(
@@ -92,7 +92,7 @@ def take(connection: sa.Connection, row: Row, worker_id: str, lease_seconds: flo
             version=run.c.version + 1,
         )
     )
-    assert taken.rowcount == 1, f"{row.id} was locked and yet changed"
+    assert claimed.rowcount == 1, f"{row.id} was locked and yet changed"
     return token
 
 
@@ -159,8 +159,10 @@ def idle_workers(connection: sa.Connection, seconds: float) -> int:
 def register_worker(connection: sa.Connection, info: WorkerInfo) -> None:
     """Register a worker, or update its heartbeat and details."""
     values = {"host": info.host, "pid": info.pid, "devices": list(info.devices), "details": dict(info.details)}
-    seen = connection.execute(sa.update(worker).where(worker.c.id == info.worker_id).values(seen_at=db_now(), **values))
-    if seen.rowcount == 0:
+    updated = connection.execute(
+        sa.update(worker).where(worker.c.id == info.worker_id).values(seen_at=db_now(), **values)
+    )
+    if updated.rowcount == 0:
         new = sa.insert(worker).values(id=info.worker_id, started_at=db_now(), seen_at=db_now(), **values)
         connection.execute(new)
 

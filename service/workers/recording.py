@@ -26,14 +26,14 @@ def record(connection: sa.Connection, rows: Sequence[Row], measured: Mapping[str
     for number in {measured[row.id].epoch for row in rows}:
         known |= epochs.digests(connection, [row.id for row in rows if measured[row.id].epoch == number], number)
     new = [row for row in rows if known.get(row.id) != measured[row.id].digest]
-    changes, told = list[tuple[str, str, Mapping[str, Any]]](), list[NewEvent]()
+    changes, new_events = list[tuple[str, str, Mapping[str, Any]]](), list[NewEvent]()
     for row in new:
         changed, of_one = _changed(connection, row, measured[row.id], known.get(row.id))
         changes.append((row.id, row.token, changed))
-        told += of_one
+        new_events += of_one
     epochs.insert(connection, [_stored(measured[row.id]) for row in new])
     assert leases.record(connection, changes), "one of them was locked and yet changed"
-    return told
+    return new_events
 
 
 def _stored(m: Measurement) -> dict[str, Any]:
@@ -49,13 +49,13 @@ def _finite(m: Measurement) -> dict[str, float | None]:
 def _changed(
     connection: sa.Connection, row: Row, m: Measurement, known: str | None
 ) -> tuple[Mapping[str, Any], list[NewEvent]]:
-    told: list[NewEvent] = []
+    new_events: list[NewEvent] = []
     revision, best = row.revision, row.best
     if known is not None:
         forgotten = epochs.delete_from(connection, row.id, m.epoch)
         revision += 1
         best = _best(epochs.of_run(connection, row.id))
-        told.append(NewEvent(row.id, "history_rewound", {"from_epoch": m.epoch, "epochs": forgotten}))
+        new_events.append(NewEvent(row.id, "history_rewound", {"from_epoch": m.epoch, "epochs": forgotten}))
     else:
         assert m.epoch in (0, row.epoch + 1), f"epoch {m.epoch} of {row.id} follows {row.epoch}"
     finite = _finite(m)
@@ -68,7 +68,7 @@ def _changed(
         "barren": 0,
         "eta_seconds": m.seconds * (row.epochs - m.epoch),
     }
-    return changed, [*told, NewEvent(row.id, "epoch", epoch=m.epoch)]
+    return changed, [*new_events, NewEvent(row.id, "epoch", epoch=m.epoch)]
 
 
 def _better(

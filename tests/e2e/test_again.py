@@ -108,7 +108,7 @@ def test_a_run_ends_when_its_time_is_over_and_resumes_when_it_gets_more(served: 
     run.cancel()
     eventually(lambda: run.refresh().terminal, 12)
     lines = [line.text for line in run.log()]
-    assert any(f"goes on from its checkpoint of epoch {reached}" in line for line in lines), lines
+    assert any(f"resumes from its checkpoint of epoch {reached}" in line for line in lines), lines
     logs = fitwell_command("logs", run.id, "--url", served.client.transport.url)
     assert all(line in logs.stdout for line in lines)
 

@@ -62,7 +62,7 @@ def test_a_backup_says_what_is_lost_and_what_is_in_the_way(tmp_path: Path) -> No
     assert done.returncode == 1
     assert json.loads(done.stdout)["lost"] == [str(weights.relative_to(home))]
     refused = backup(home, tmp_path / "copy")
-    assert (refused.returncode, "is there already" in refused.stderr) == (5, True)
+    assert (refused.returncode, "already exists" in refused.stderr) == (5, True)
     nothing = backup(tmp_path / "elsewhere", tmp_path / "other")
-    assert (nothing.returncode, "There is no database" in nothing.stderr) == (5, True)
+    assert (nothing.returncode, "has no database" in nothing.stderr) == (5, True)
     assert not [one for one in tmp_path.iterdir() if one.name.startswith(".")]

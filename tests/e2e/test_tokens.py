@@ -83,7 +83,7 @@ def test_loopback_stays_open_until_the_first_token_and_a_lost_one_is_replaced_on
     with serving(home, workers=0) as one:
         url = ("--url", one.client.transport.url)
         assert not SECRET.search(one.output())
-        assert "none is needed" in command("token", "me", *url).stdout
+        assert "no token required" in command("token", "me", *url).stdout
         created = command("token", "create", "--owner", "me", "--name", "laptop", "--scope", "admin", *url)
         assert created.returncode == 0, created.stderr
         assert SECRET.fullmatch(created.stdout.strip())

@@ -75,7 +75,7 @@ def test_what_is_written_runs(written: Path, served: Serving, tmp_path: Path) ->
                 check=False,
             )  # fmt: skip
             assert done.returncode == 0, f"{program}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    for run in served.client.runs.list(name="by heart"):  # the tutorial's, which it says of that it overfits
+    for run in served.client.runs.list(name="memorized"):  # which overfits, as the tutorial says
         assert run.diagnosis().verdict == "overfits"
 
 

@@ -69,7 +69,7 @@ def test_a_remote_worker_trains_on_an_upload_and_another_resumes_with_the_same_b
         assert files_in(first)
         under.start("worker", FITWELL_DATA_DIR=str(second))
         assert result_of(second, run.wait(scaled(120))) == expected
-        assert any("goes on from its checkpoint" in line.text for line in run.log())
+        assert any("resumes from its checkpoint" in line.text for line in run.log())
         assert files_in(under.home) == [], "the API downloads none before a request"
         model = run.download("model.safetensors", tmp_path / "model.safetensors")
         (sent,) = files_in(under.home)
@@ -123,7 +123,7 @@ def test_a_damaged_copy_does_not_damage_the_checkpoint(
         under.start("worker", FITWELL_DATA_DIR=str(home))
         assert result_of(home, run.wait(scaled(120))) == expected
         messages = [line.text for line in run.log()]
-        assert any("goes on from its checkpoint" in text for text in messages)
+        assert any("resumes from its checkpoint" in text for text in messages)
         assert not any("what came before it is used" in text for text in messages)
 
 

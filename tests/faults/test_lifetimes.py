@@ -59,7 +59,7 @@ def with_role(pid: int, role: str) -> psutil.Process:
 
 
 def send_csv(url: str) -> None:
-    """Upload a large file; nobody expects an answer."""
+    """Upload a large file, ignoring the response."""
     with contextlib.suppress(fitwell.FitwellError), fitwell.Client(url) as client:
         client.transport.request(
             "POST", "/v1/datasets", params={"target": "c"}, headers={"content-type": "text/csv"},
@@ -173,7 +173,7 @@ def test_computing_process_that_cannot_react_is_killed_by_the_kernel(role: str, 
     kill_and_measure(f"parent of a `{role}` that is stopped (SIGSTOP)", parent, {role})
 
 
-def test_run_goes_on_with_the_same_bits_after_serve_was_killed(tmp_path: Path) -> None:
+def test_run_resumes_with_the_same_bits_after_serve_was_killed(tmp_path: Path) -> None:
     home, port = tmp_path / "home", free_port()
     with serving(home, port, FITWELL_CHECKPOINT_SECONDS="3600") as first:
         run = first.client.runs.create(**LONG)
@@ -181,7 +181,7 @@ def test_run_goes_on_with_the_same_bits_after_serve_was_killed(tmp_path: Path) -
         kill_and_measure("`serve` while it trains", psutil.Process(first.process.pid), {"worker", "trainer"})
     with serving(home, port) as second:
         resumed = second.client.runs.get(run.id).wait(60)
-        assert any("goes on from its checkpoint" in line.text for line in resumed.log()), "saved on its orderly end"
+        assert any("resumes from its checkpoint" in line.text for line in resumed.log()), "saved on its orderly end"
         fresh = second.client.runs.create(reuse=False, **LONG).wait(60)
         assert resumed.determinism is not None
         assert fresh.determinism is not None

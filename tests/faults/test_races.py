@@ -78,7 +78,7 @@ class Race:
         return self.jobs.expire() == 1
 
     def release(self) -> bool:
-        self.jobs.release([self.claim], barren=False)
+        self.jobs.release([self.claim], failed=False)
         return True
 
     def cancel(self) -> bool:

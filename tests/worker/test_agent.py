@@ -91,8 +91,8 @@ class Source:
         self.outcomes |= {outcome.run_id: outcome for outcome in outcomes}
         return set()
 
-    def release(self, claims: Sequence[Claim], *, barren: bool) -> None:
-        self.released += [(claim.run_id, barren) for claim in claims]
+    def release(self, claims: Sequence[Claim], *, failed: bool) -> None:
+        self.released += [(claim.run_id, failed) for claim in claims]
 
 
 def claim(name: str, epochs: int = 3) -> Claim:

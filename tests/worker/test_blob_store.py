@@ -113,7 +113,7 @@ def test_a_bucket_that_is_out_of_reach_is_told_and_nothing_half_is_left(bucket: 
     other = NAME.replace("1.", "2.")
     (here.home / other).write_bytes(b"more")
     storage.gate.shut = True
-    with pytest.raises(StorageUnavailable, match=r"did not do what it was asked for \(.+fitwell doctor"):
+    with pytest.raises(StorageUnavailable, match=r"The storage .+ failed \(.+fitwell doctor"):
         here.push(other)
     assert not (here.home / other).exists(), "nobody will ever name it"
     with pytest.raises(StorageUnavailable):

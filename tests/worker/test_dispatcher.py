@@ -136,7 +136,7 @@ def test_one_that_is_silent_and_holds_nothing_is_killed_and_forgotten(scene: Sce
     for _ in range(2):
         dispatcher.look()
     assert scene.cluster.killed == set(), "it may be heard again before its lease is over"
-    scene.jobs.release([held], barren=True)
+    scene.jobs.release([held], failed=True)
     for _ in range(2):
         dispatcher.look()
     assert scene.cluster.killed == {worker_id}

@@ -101,7 +101,7 @@ class Job:
                 LOG.warning("%s: %s; an older one is used", claim.run_id, error)
                 self._note([claim.run_id], f"{error}; what came before it is used", "warning")
             else:
-                self._note([claim.run_id], f"goes on from its checkpoint of epoch {checkpoint.epoch}")
+                self._note([claim.run_id], f"resumes from its checkpoint of epoch {checkpoint.epoch}")
                 best = Best.of(claim.history, checkpoint.epoch)
                 return State(claim, spec, checkpoint.epoch, checkpoint.digest, tensors, best)
         digest = first_digest(trajectory_key(spec), route.determinism_class)

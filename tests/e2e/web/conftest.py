@@ -21,7 +21,7 @@ from tests.processes import Serving, serving
 
 CHROMIUM = shutil.which("chromium") or ""
 REASON = "no chromium: apt-get install --no-install-recommends chromium"
-SHOWN = ("runs", "run", "study", "new")
+SCREENSHOTS = ("runs", "run", "study", "new")
 SHOTS = Path(__file__).parents[3] / "docs/screenshots"
 BASE: dict[str, Any] = {
     "dataset": {"kind": "digits", "train_size": 200},
@@ -54,7 +54,7 @@ def browser() -> Iterator[Browser]:
 
 @dataclass
 class Watched:
-    """What went wrong in the pages of one context; ``expected`` are statuses that a test provokes."""
+    """Errors in the pages of one browser context; ``expected`` are statuses that a test provokes."""
 
     origin: str
     wrong: list[str] = field(default_factory=list)
@@ -73,8 +73,8 @@ class Watched:
             self.wrong.append(f"{kind}: {text}")
 
     def see(self, url: str) -> None:
-        there = urlsplit(url)
-        if there.scheme not in ("data", "blob") and f"{there.scheme}://{there.netloc}" != self.origin:
+        address = urlsplit(url)
+        if address.scheme not in ("data", "blob") and f"{address.scheme}://{address.netloc}" != self.origin:
             self.wrong.append(f"a request to {url}")
 
 
@@ -90,7 +90,7 @@ def watched(served: Serving) -> Iterator[Watched]:
 
 @pytest.fixture
 def opened(browser: Browser, watched: Watched) -> Iterator[Opened]:
-    """Opens a page in a fresh context, as somebody else's browser would."""
+    """Return a function that opens a page in a new browser context."""
     contexts: list[BrowserContext] = []
 
     def open_page(path: str, **options: Any) -> Page:
@@ -109,7 +109,7 @@ def opened(browser: Browser, watched: Watched) -> Iterator[Opened]:
 
 @dataclass
 class Trained:
-    """What the server has trained before anybody looks."""
+    """Runs and a study that finish before the tests open a page."""
 
     study: Study
     overfit: Run
@@ -143,14 +143,14 @@ def trained(served: Serving) -> Trained:
 
 
 def shoot(page: Page, name: str, *, whole: bool = False) -> None:
-    """Keep a picture for the documents; only when it is asked for, so that tests change no file of the clone."""
-    if os.environ.get("FITWELL_SCREENSHOTS") and name.partition("-")[0] in SHOWN:
+    """Save a screenshot for the documentation if FITWELL_SCREENSHOTS is set."""
+    if os.environ.get("FITWELL_SCREENSHOTS") and name.partition("-")[0] in SCREENSHOTS:
         SHOTS.mkdir(exist_ok=True)
         page.screenshot(path=SHOTS / f"{name}.png", full_page=whole)
 
 
 def drawn(page: Page, chart: str, lines: int) -> None:
-    """Wait until a chart shows so many lines, and something is painted."""
+    """Wait until a chart has this number of lines, and check that its canvas is not blank."""
     expect(page.locator(f"#{chart} [data-plot]")).to_have_attribute("data-drawn", str(lines))
     painted = (
         "([id]) => { const c = document.querySelector(`#${id} canvas`);"

@@ -20,10 +20,10 @@ from tests.processes import Serving
 def test_a_shared_address_shows_the_same_comparison_in_a_fresh_browser(opened: Opened, trained: Trained) -> None:
     page = opened(f"/studies/{trained.study.id}")
     drawn(page, "curves", 4)
-    told = trained.study.compare().against("plain")
+    comparison = trained.study.compare().against("plain")
     for arm in ("dropout", "dropout + l2", "hobbled"):
         row = page.locator("#verdicts tr", has=page.get_by_role("rowheader", name=arm, exact=True))
-        expect(row.locator(".state")).to_have_text(told[arm].verdict)
+        expect(row.locator(".state")).to_have_text(comparison[arm].verdict)
     shoot(page, "study-light", whole=True)
     page.get_by_label("Pairs").select_option("With dropout")
     row = page.locator("#verdicts tr", has=page.get_by_role("rowheader", name="plain", exact=True))
@@ -79,8 +79,8 @@ def test_a_table_holds_what_the_api_says_and_csv_is_the_same(opened: Opened, tra
     assert [float(row["dropout low"]) for row in rows] == pytest.approx(curve["low"])
     assert {int(row["dropout n"]) for row in rows} == {8}
     page.locator("#curves summary").click()
-    shown = page.locator("#curves tbody tr").first.locator("td").all_inner_texts()
-    assert float(shown[4]) == pytest.approx(curve["mean"][0], rel=1e-4)
+    cells = page.locator("#curves tbody tr").first.locator("td").all_inner_texts()
+    assert float(cells[4]) == pytest.approx(curve["mean"][0], rel=1e-4)
     with page.expect_download() as picture:
         page.locator("#curves").get_by_role("button", name="PNG").click()
     assert Path(picture.value.path()).read_bytes().startswith(b"\x89PNG")
@@ -90,8 +90,8 @@ def test_a_text_that_a_spreadsheet_would_compute_is_text_in_csv(opened: Opened) 
     page = opened("/")
     rows = [["=1+1", "+a", "-b", "@c", 'plain, "x"'], [-1.5, None, 2]]
     path = "/static/any/js/kit/csv.js"
-    told = page.evaluate("([path, rows]) => import(path).then((csv) => csv.toCsv(rows))", [path, rows])
-    assert told == '\'=1+1,\'+a,\'-b,\'@c,"plain, ""x"""\n-1.5,,2\n'
+    text = page.evaluate("([path, rows]) => import(path).then((csv) => csv.toCsv(rows))", [path, rows])
+    assert text == '\'=1+1,\'+a,\'-b,\'@c,"plain, ""x"""\n-1.5,,2\n'
 
 
 def test_a_report_is_one_file_that_asks_for_nothing(opened: Opened, trained: Trained, watched: Watched) -> None:
@@ -105,16 +105,16 @@ def test_a_report_is_one_file_that_asks_for_nothing(opened: Opened, trained: Tra
         text = Path(loading.value.path()).read_text()
         assert not re.search(r"<script|<link|src=\"(?!data:)|url\((?!data:)|@import", text)
         offline = page.context.browser.new_context(offline=True)  # type: ignore[union-attr]
-        there = offline.new_page()
-        watched.watch(there)
-        there.set_content(text)
-        expect(there.get_by_role("heading", name=heading)).to_be_visible()
-        assert there.locator("svg.figure path.line").count() >= 3
+        copy = offline.new_page()
+        watched.watch(copy)
+        copy.set_content(text)
+        expect(copy.get_by_role("heading", name=heading)).to_be_visible()
+        assert copy.locator("svg.figure path.line").count() >= 3
         offline.close()
     address = f"{watched.origin}/studies/{trained.study.id}/report?baseline=dropout&by=arm&curve=test.loss"
-    told = httpx2.get(address).text
-    assert "plain − dropout" in told
-    assert "test.loss, mean ± one standard deviation over seeds" in told
+    report = httpx2.get(address).text
+    assert "plain − dropout" in report
+    assert "test.loss, mean ± one standard deviation over seeds" in report
 
 
 def test_a_drag_zooms_every_chart_of_the_page_and_all_shows_all(opened: Opened, trained: Trained) -> None:

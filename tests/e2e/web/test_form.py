@@ -14,7 +14,7 @@ from tests.patience import eventually, scaled
 from tests.processes import Serving
 
 
-def test_a_run_submitted_in_the_form_grows_live_until_it_is_told_to_overfit(opened: Opened, served: Serving) -> None:
+def test_submitted_run_updates_live_until_it_is_diagnosed_as_overfit(opened: Opened, served: Serving) -> None:
     page = opened("/runs/new")
     page.get_by_label("name", exact=True).fill("made in the form")
     page.get_by_label("epochs", exact=True).fill("300")
@@ -25,11 +25,11 @@ def test_a_run_submitted_in_the_form_grows_live_until_it_is_told_to_overfit(open
     page.get_by_role("button", name="Train", exact=True).click()
     page.wait_for_url(re.compile(r"/runs/run_"))
     epochs = page.locator("#head .facts .progress .num")
-    seen = set[str]()
+    epochs_seen = set[str]()
 
     def growing() -> bool:
-        seen.add(epochs.inner_text())
-        return len(seen) > 2
+        epochs_seen.add(epochs.inner_text())
+        return len(epochs_seen) > 2
 
     eventually(growing, 30)
     expect(page.locator("#head .state")).to_have_text("succeeded", timeout=scaled(60_000))

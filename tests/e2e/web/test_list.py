@@ -28,9 +28,7 @@ def test_back_leads_to_the_list_as_it_was(opened: Opened, trained: Trained) -> N
     expect(page.get_by_role("link", name="overfit digits")).to_be_visible()
 
 
-def test_runs_are_filtered_sorted_and_grouped_and_the_address_says_so(
-    opened: Opened, trained: Trained, served: Serving
-) -> None:
+def test_filter_sort_and_group_are_in_the_address(opened: Opened, trained: Trained, served: Serving) -> None:
     page = opened("/")
     expect(page.locator("tr[data-run] svg").first).to_be_visible()
     shoot(page, "runs-light")
@@ -59,9 +57,7 @@ def test_runs_are_filtered_sorted_and_grouped_and_the_address_says_so(
     assert best == sorted(best)
 
 
-def test_a_list_says_that_nobody_answers_until_somebody_does(
-    opened: Opened, watched: Watched, trained: Trained
-) -> None:
+def test_list_shows_an_error_until_the_server_responds(opened: Opened, watched: Watched, trained: Trained) -> None:
     page = opened("/?state=failed")
     unheard = len(watched.wrong)
     page.context.set_offline(True)
@@ -73,18 +69,18 @@ def test_a_list_says_that_nobody_answers_until_somebody_does(
     page.context.set_offline(True)
     page.get_by_label("Sort").select_option("best.value")
     expect(page.locator("#list-error")).to_contain_text("does not respond")
-    told, watched.wrong[unheard:] = watched.wrong[unheard:], []
-    assert all("Failed to load" in one or "Failed to fetch" in one for one in told), told
+    errors, watched.wrong[unheard:] = watched.wrong[unheard:], []
+    assert all("Failed to load" in one or "Failed to fetch" in one for one in errors), errors
 
 
-def test_a_filter_that_cannot_be_read_is_told_where_it_was_typed(opened: Opened, watched: Watched) -> None:
+def test_invalid_filter_is_reported_next_to_its_field(opened: Opened, watched: Watched) -> None:
     watched.expected = {422}
     page = opened("/?filter=" + quote("best.value <"))
     expect(page.locator("#filter-error")).to_contain_text("syntax error")
     expect(page.get_by_role("searchbox")).to_have_value("best.value <")
 
 
-def test_runs_change_in_the_list_while_it_is_looked_at(opened: Opened, served: Serving, trained: Trained) -> None:
+def test_list_updates_while_it_is_open(opened: Opened, served: Serving, trained: Trained) -> None:
     page = opened("/?state=active")
     run = served.client.runs.create(name="seen from afar", **{**BASE, "epochs": 250, "seed": 91})
     row = page.locator(f"#{run.id}")
@@ -94,7 +90,7 @@ def test_runs_change_in_the_list_while_it_is_looked_at(opened: Opened, served: S
     expect(row).to_have_count(0)
 
 
-def test_what_has_an_unseen_name_is_found_by_the_end_of_its_id(opened: Opened, served: Serving) -> None:
+def test_invisible_name_is_replaced_by_the_end_of_the_id(opened: Opened, served: Serving) -> None:
     spec = {**BASE, "epochs": 2}
     run = served.client.runs.create(name=" \u200b", seed=79, **spec)
     study = served.client.studies.create(name="\u2003", base=spec, arms={"only": {}}, seeds=1)
@@ -104,18 +100,18 @@ def test_what_has_an_unseen_name_is_found_by_the_end_of_its_id(opened: Opened, s
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Study …{study.id[-6:]}")
 
 
-def test_a_long_list_comes_in_pages_that_lose_nothing(opened: Opened, served: Serving, trained: Trained) -> None:
+def test_pages_of_a_long_list_lose_no_run(opened: Opened, served: Serving, trained: Trained) -> None:
     spec = {**BASE, "seed": 77}  # an equal one has been trained, so these end at once
-    made = [served.client.runs.create(labels={"list": "long"}, **spec).id for _ in range(60)]
+    created = [served.client.runs.create(labels={"list": "long"}, **spec).id for _ in range(60)]
     page = opened("/?filter=" + quote('labels.list = "long"'))
-    seen = list[str]()
+    listed = list[str]()
     for expected in (50, 10):
         expect(page.locator("tr[data-run]")).to_have_count(expected)
-        seen += page.locator("tr[data-run]").evaluate_all("rows => rows.map(row => row.id)")
-        if len(seen) < len(made):
+        listed += page.locator("tr[data-run]").evaluate_all("rows => rows.map(row => row.id)")
+        if len(listed) < len(created):
             page.get_by_role("link", name="Next page").click()
             page.wait_for_url(re.compile("after="))
-            expect(page.locator(f"#{made[-1 - len(seen)]}")).to_be_visible()
-    assert seen == made[::-1]
+            expect(page.locator(f"#{created[-1 - len(listed)]}")).to_be_visible()
+    assert listed == created[::-1]
     page.get_by_role("link", name="First page").click()
-    expect(page.locator(f"#{made[-1]}")).to_be_visible()
+    expect(page.locator(f"#{created[-1]}")).to_be_visible()

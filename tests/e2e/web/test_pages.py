@@ -16,7 +16,7 @@ from tests.patience import scaled
 from tests.processes import Serving
 
 
-def test_neighbours_have_no_picture_and_no_onnx_to_offer(opened: Opened, served: Serving) -> None:
+def test_knn_run_offers_no_pictures_and_no_onnx(opened: Opened, served: Serving) -> None:
     digits = {"kind": "digits", "train_size": 100}
     run = served.client.runs.create(name="neighbours", dataset=digits, model={"kind": "knn"}, epochs=3)
     run.wait(scaled(60))
@@ -27,7 +27,7 @@ def test_neighbours_have_no_picture_and_no_onnx_to_offer(opened: Opened, served:
     expect(page.locator(".downloads a", has_text=".onnx")).to_have_count(0)
 
 
-def test_what_people_type_is_text(opened: Opened, trained: Trained) -> None:
+def test_user_input_is_displayed_as_text(opened: Opened, trained: Trained) -> None:
     page = opened("/?filter=" + quote("seed = 78"))
     expect(page.get_by_role("link", name=NASTY)).to_be_visible()
     page.get_by_role("link", name=NASTY).click()
@@ -38,18 +38,16 @@ def test_what_people_type_is_text(opened: Opened, trained: Trained) -> None:
     expect(filtered.locator("#list")).to_contain_text("No matching runs")
 
 
-def test_what_is_copied_names_the_address_that_the_browser_used(
-    browser: Browser, served: Serving, trained: Trained
-) -> None:
+def test_copied_commands_use_the_address_in_the_browser(browser: Browser, served: Serving, trained: Trained) -> None:
     outside, inside = "https://fit.example.org", served.client.transport.url
 
-    def passed_on(route: Route) -> None:
-        """As a proxy that ends TLS does; without tokens, the server would refuse another origin."""
+    def forward(route: Route) -> None:
+        """Forward like a proxy that terminates TLS; without tokens, the server refuses other origins."""
         headers = {name: value for name, value in route.request.headers.items() if name != "origin"}
         route.fulfill(response=route.fetch(url=route.request.url.replace(outside, inside), headers=headers))
 
     context = browser.new_context(base_url=outside)
-    context.route(f"{outside}/**", passed_on)
+    context.route(f"{outside}/**", forward)
     page = context.new_page()
     page.goto(f"/runs/{trained.nasty.id}")
     drawn(page, "losses", 3)
@@ -57,7 +55,7 @@ def test_what_is_copied_names_the_address_that_the_browser_used(
         page.get_by_role("tab", name=form).click()
         expect(page.get_by_role("tabpanel")).to_contain_text(named)
         expect(page.get_by_role("tabpanel")).not_to_contain_text(inside)
-    context.unroute_all(behavior="ignoreErrors")  # a picture may still be on its way
+    context.unroute_all(behavior="ignoreErrors")  # a picture may still be loading
     context.close()
 
 
@@ -82,10 +80,10 @@ def test_a_run_by_keyboard_alone(opened: Opened, trained: Trained) -> None:
             break
     page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
-    told = trained.overfit.history["val.loss"][1]
-    assert told is not None
+    expected = trained.overfit.history["val.loss"][1]
+    assert expected is not None
     expect(page.locator("#losses [data-reading]")).to_contain_text("epoch 2: train.loss_eval")
-    expect(page.locator("#losses [data-reading]")).to_contain_text(f"val.loss {told:.4f}")
+    expect(page.locator("#losses [data-reading]")).to_contain_text(f"val.loss {expected:.4f}")
     page.keyboard.press("+")
     assert "zoom=" in page.url
     page.keyboard.press("Escape")
@@ -106,7 +104,7 @@ PAGES: dict[str, Callable[[Trained], str]] = {
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_nothing_keeps_people_out_in_light_or_dark_and_a_phone_has_room(
+def test_page_is_accessible_in_both_themes_and_fits_a_phone(
     opened: Opened, trained: Trained, watched: Watched, name: str
 ) -> None:
     watched.expected = {404} if name == "missing" else set()
@@ -115,8 +113,8 @@ def test_nothing_keeps_people_out_in_light_or_dark_and_a_phone_has_room(
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)
         page.wait_for_timeout(50)
-        found = [one for one in Axe().run(page).response["violations"] if one["impact"] in ("serious", "critical")]
-        assert [(one["id"], [node["target"] for node in one["nodes"]]) for one in found] == [], theme
+        violations = [one for one in Axe().run(page).response["violations"] if one["impact"] in ("serious", "critical")]
+        assert [(one["id"], [node["target"] for node in one["nodes"]]) for one in violations] == [], theme
         if theme == "dark" or name != "runs":
             shoot(page, f"{name}-{theme}", whole=name in ("run", "study", "new"))
     page.emulate_media(color_scheme="light")
@@ -126,7 +124,7 @@ def test_nothing_keeps_people_out_in_light_or_dark_and_a_phone_has_room(
     shoot(page, f"{name}-phone", whole=name != "runs")
 
 
-def test_every_page_forbids_what_is_not_its_own(served: Serving, trained: Trained) -> None:
+def test_every_page_restricts_content_to_its_own_origin(served: Serving, trained: Trained) -> None:
     for page in PAGES.values():
         answer = httpx2.get(served.client.transport.url + page(trained), headers={"accept": "text/html"})
         policy = answer.headers["content-security-policy"]
@@ -145,7 +143,7 @@ def test_every_page_forbids_what_is_not_its_own(served: Serving, trained: Traine
         assert httpx2.get(served.client.transport.url + path).status_code == 404
 
 
-def test_the_api_is_read_and_tried_in_the_browser(opened: Opened, served: Serving) -> None:
+def test_api_can_be_read_and_tried_in_the_browser(opened: Opened, served: Serving) -> None:
     document = httpx2.get(f"{served.client.transport.url}/openapi.json").json()
     calls = {(path, method) for path, methods in document["paths"].items() for method in methods}
     page = opened("/docs")

@@ -1,4 +1,4 @@
-"""A browser where tokens are needed: it signs in, stays in, and nobody else gets anything by it."""
+"""Signing in with a browser when tokens are required, and the limits of that session."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def token_of(admin: fitwell.Client, owner: str, scope: str = "write") -> str:
     return str(admin.tokens.create(owner=owner, name="browser", scopes=[scope]).token)
 
 
-def test_the_api_is_tried_as_whoever_signed_in(opened: Opened, admin: fitwell.Client, watched: Watched) -> None:
+def test_api_page_uses_the_signed_in_user(opened: Opened, admin: fitwell.Client, watched: Watched) -> None:
     watched.expected = {403}
     page = opened("/docs")
     expect(page).to_have_url(re.compile("/sign-in"))
@@ -49,7 +49,7 @@ def test_the_api_is_tried_as_whoever_signed_in(opened: Opened, admin: fitwell.Cl
         expect(call.locator(".live-responses-table .response-col_status").last).to_contain_text(status)
 
 
-def test_whoever_has_a_token_gets_to_the_page_that_was_asked_for(
+def test_signing_in_with_a_token_leads_to_the_requested_page(
     opened: Opened, admin: fitwell.Client, watched: Watched
 ) -> None:
     watched.expected = {401}
@@ -107,7 +107,7 @@ def test_a_revoked_token_leads_back_to_the_door_and_its_cookie_is_forgotten(
     assert page.context.cookies() == []
 
 
-def test_a_link_on_another_site_leads_whoever_is_signed_in_to_the_page_and_others_to_the_door(
+def test_link_on_another_site_leads_signed_in_users_to_the_page_and_others_to_sign_in(
     opened: Opened, admin: fitwell.Client, served: Serving
 ) -> None:
     run = admin.runs.create(name="linked to", **{**BASE, "seed": 3})
@@ -151,27 +151,29 @@ def test_a_cookie_changes_nothing_unless_a_page_of_this_server_asks(admin: fitwe
     assert httpx2.get(f"{url}/v1/runs", cookies=cookies, headers=wrong).status_code == 401, "the header counts"
 
 
-def test_over_tls_the_cookie_stays_there(admin: fitwell.Client, served: Serving) -> None:
+def test_cookie_over_tls_is_bound_to_the_host(admin: fitwell.Client, served: Serving) -> None:
     secret = token_of(admin, "ann")
     headers = {"authorization": f"Bearer {secret}", "origin": "https://fit.example", "host": "fit.example"}
     answer = httpx2.post(f"{served.client.transport.url}/session", headers=headers)
     assert answer.status_code == 204
-    told = answer.headers["set-cookie"]
-    assert told.startswith(f"__Host-{COOKIE}={secret};")
+    cookie = answer.headers["set-cookie"]
+    assert cookie.startswith(f"__Host-{COOKIE}={secret};")
     for part in ("HttpOnly", "Path=/", "SameSite=strict", "Secure"):
-        assert part in told
-    assert "Domain" not in told
-    found = httpx2.get(f"{served.client.transport.url}/v1/runs", headers={"cookie": f"__Host-{COOKIE}={secret}"})
-    assert found.status_code == 200
+        assert part in cookie
+    assert "Domain" not in cookie
+    response = httpx2.get(f"{served.client.transport.url}/v1/runs", headers={"cookie": f"__Host-{COOKIE}={secret}"})
+    assert response.status_code == 200
 
 
-@pytest.mark.parametrize("there", ["//evil.example", "https://evil.example", "/\\evil.example", "\\/evil", "/\tx", "x"])
-def test_nobody_is_led_elsewhere(served: Serving, there: str) -> None:
-    page = httpx2.get(f"{served.client.transport.url}/sign-in", params={"next": there})
+@pytest.mark.parametrize(
+    "target", ["//evil.example", "https://evil.example", "/\\evil.example", "\\/evil", "/\tx", "x"]
+)
+def test_sign_in_never_redirects_to_another_site(served: Serving, target: str) -> None:
+    page = httpx2.get(f"{served.client.transport.url}/sign-in", params={"next": target})
     assert 'data-next="/"' in page.text
 
 
-def test_without_a_token_there_are_files_and_the_door_and_nothing_else(served: Serving) -> None:
+def test_without_a_token_only_static_files_and_sign_in_are_served(served: Serving) -> None:
     url, page = served.client.transport.url, {"accept": "text/html"}
     for path in ("/", "/runs/new", "/studies", "/runs/run_1", "/nowhere", "/runs/run_1/report"):
         answer = httpx2.get(url + path, headers=page, follow_redirects=False)

@@ -179,7 +179,7 @@ def test_downloads_are_complete_while_weights_are_replaced(service: Service) -> 
     finally:
         over.set()
         writer.join()
-    service.work.release([claim], barren=False)
+    service.work.release([claim], failed=False)
     service.client.post(f"/v1/runs/{claim.run_id}/cancel")
 
 
@@ -202,5 +202,5 @@ def test_weights_that_are_replaced_constantly_are_not_reported_as_lost(
         service.predict(claim.run_id, {"inputs": [ROW]}),
     ):
         assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "unavailable", "1")
-    service.work.release([claim], barren=False)
+    service.work.release([claim], failed=False)
     service.client.post(f"/v1/runs/{claim.run_id}/cancel")

@@ -30,7 +30,7 @@ def test_a_curve_is_drawn_once_per_version_of_the_run(service: Service) -> None:
     assert service.client.get(url + "?theme=dark", headers=known).status_code == 200
     service.record(claim, 2)
     assert service.client.get(url, headers=known).status_code == 200
-    service.work.release([claim], barren=False)
+    service.work.release([claim], failed=False)
     service.client.post(f"/v1/runs/{claim.run_id}/cancel")
 
 

@@ -77,7 +77,7 @@ def test_a_run_that_trains_predicts_with_its_best_weights_so_far(service: Servic
     assert service.predict(claim.run_id, {"inputs": [ROW]}).json()["epoch"] == 1
     late = service.predict(claim.run_id, {"inputs": [ROW]}, at="last")
     assert (late.status_code, "at=best is available now" in late.json()["detail"]) == (404, True)
-    service.work.release([claim], barren=False)
+    service.work.release([claim], failed=False)
     service.client.post(f"/v1/runs/{claim.run_id}/cancel")
 
 
@@ -90,7 +90,7 @@ def test_best_and_last_are_different_models(service: Service) -> None:
     assert best["probabilities"] != last["probabilities"]
     assert (last["epoch"], spec.seed) == (9, 52)
     assert service.client.get(f"/v1/runs/{claim.run_id}/model.safetensors?at=last").content == other
-    service.work.release([claim], barren=False)
+    service.work.release([claim], failed=False)
     service.client.post(f"/v1/runs/{claim.run_id}/cancel")
 
 
@@ -104,7 +104,7 @@ def test_a_prediction_that_is_not_a_number_is_null(service: Service) -> None:
     assert None in response_data["probabilities"][0]
     huge = service.predict(service.finished(seed=54), {"inputs": [[LARGEST] * 64]}).json()
     assert len(huge["probabilities"][0]) == 10
-    service.work.release([claim], barren=False)
+    service.work.release([claim], failed=False)
     service.client.post(f"/v1/runs/{claim.run_id}/cancel")
 
 

@@ -1,4 +1,4 @@
-"""What Prometheus reads: the text is its format, and the numbers are what happened."""
+"""Metrics for Prometheus: the exposition format, and values that match the runs."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def samples(client: TestClient) -> Samples:
     answer = client.get("/metrics")
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"].startswith("text/plain; version=")
-    told = [sample for family in families(answer.text) for sample in family.samples]
-    return {(sample.name, tuple(sample.labels.values())): sample.value for sample in told}
+    collected = [sample for family in families(answer.text) for sample in family.samples]
+    return {(sample.name, tuple(sample.labels.values())): sample.value for sample in collected}
 
 
 def test_runs_are_counted_as_they_are_and_as_they_went(client: TestClient, work: Jobs) -> None:
@@ -37,33 +37,33 @@ def test_runs_are_counted_as_they_are_and_as_they_went(client: TestClient, work:
     assert before["fitwell_runs", ("queued",)] == 0
     for seed in range(3):
         client.post("/v1/runs", json=body(seed=seed))
-    found = samples(client)
-    assert found["fitwell_runs", ("queued",)] == 3
-    assert found["fitwell_queue_oldest_seconds", ()] > 0
-    assert found["fitwell_events_total", ("run.created",)] == 3
+    values = samples(client)
+    assert values["fitwell_runs", ("queued",)] == 3
+    assert values["fitwell_queue_oldest_seconds", ()] > 0
+    assert values["fitwell_events_total", ("run.created",)] == 3
     work.register(WORKER)
     claims = work.claim(WORKER, limit=2)
     work.started(claims, device="cpu", determinism_class="cpu/test")
     work.record(claims, [measured(claim.run_id, 1) for claim in claims])
     work.finish(claims[:1], [Outcome(run_id=claims[0].run_id, status="succeeded", code="finished")])
-    work.release(claims[1:], barren=True)
-    found = samples(client)
-    assert (found["fitwell_runs", ("queued",)], found["fitwell_runs", ("running",)]) == (2, 0)
-    assert found["fitwell_workers", ()] == 1
-    assert found["fitwell_events_total", ("epoch",)] == 2
-    assert found["fitwell_events_total", ("run.succeeded",)] == 1
-    assert found["fitwell_returns_total", ("worker_died",)] == 1
-    assert found["fitwell_run_wait_seconds_count", ()] == 2
-    assert found["fitwell_run_stack_size_sum", ()] == 4
-    assert samples(client)["fitwell_events_total", ("epoch",)] == 2, "what was told once is not counted again"
+    work.release(claims[1:], failed=True)
+    values = samples(client)
+    assert (values["fitwell_runs", ("queued",)], values["fitwell_runs", ("running",)]) == (2, 0)
+    assert values["fitwell_workers", ()] == 1
+    assert values["fitwell_events_total", ("epoch",)] == 2
+    assert values["fitwell_events_total", ("run.succeeded",)] == 1
+    assert values["fitwell_returns_total", ("worker_died",)] == 1
+    assert values["fitwell_run_wait_seconds_count", ()] == 2
+    assert values["fitwell_run_stack_size_sum", ()] == 4
+    assert samples(client)["fitwell_events_total", ("epoch",)] == 2, "counted events are not counted again"
 
 
 def test_a_server_counts_from_its_own_start(client: TestClient, here: Settings) -> None:
     client.post("/v1/runs", json=body())
     with TestClient(create_app(here)) as other:
-        found = samples(other)
-    assert found["fitwell_runs", ("queued",)] == 1
-    assert ("fitwell_events_total", ("run.created",)) not in found
+        values = samples(other)
+    assert values["fitwell_runs", ("queued",)] == 1
+    assert ("fitwell_events_total", ("run.created",)) not in values
 
 
 def test_requests_are_measured_by_route_and_made_up_addresses_are_one_series(client: TestClient) -> None:
@@ -73,17 +73,17 @@ def test_requests_are_measured_by_route_and_made_up_addresses_are_one_series(cli
     for i in range(50):
         client.get(f"/there/is/nothing/{i}")
         client.request(f"M{i}", "/v1/runs")
-    found = samples(client)
+    values = samples(client)
     bucket, route = "fitwell_http_request_seconds_bucket", {"GET", "/v1/runs/{run_id}", "200"}
-    counts = [({*labels} - route, n) for (name, labels), n in found.items() if name == bucket and route < {*labels}]
+    counts = [({*labels} - route, n) for (name, labels), n in values.items() if name == bucket and route < {*labels}]
     read = sorted((float(le), n) for (le,), n in counts)
     assert [le for le, _ in read if le <= 0.1] == [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1]
     assert read[-1][1] == 3
     count = "fitwell_http_request_seconds_count"
-    assert found[count, ("GET", "/v1/runs/{run_id}", "200")] == 3
-    assert found[count, ("GET", "none", "404")] == 50
-    assert sum(value for (name, labels), value in found.items() if name == count and labels[0] == "other") == 50
-    assert len({labels for name, labels in found if name == count}) < 10
+    assert values[count, ("GET", "/v1/runs/{run_id}", "200")] == 3
+    assert values[count, ("GET", "none", "404")] == 50
+    assert sum(value for (name, labels), value in values.items() if name == count and labels[0] == "other") == 50
+    assert len({labels for name, labels in values if name == count}) < 10
 
 
 def test_where_tokens_are_needed_one_that_reads_is_enough(here: Settings) -> None:
@@ -97,17 +97,17 @@ def test_where_tokens_are_needed_one_that_reads_is_enough(here: Settings) -> Non
         assert client.get("/metrics").status_code == 200
 
 
-def test_every_series_on_the_dashboard_is_one_that_is_told(client: TestClient, work: Jobs) -> None:
+def test_every_series_on_the_dashboard_is_exported(client: TestClient, work: Jobs) -> None:
     client.post("/v1/runs", json=body())
     claims = work.claim(WORKER, limit=1)
     work.started(claims, device="cpu", determinism_class="cpu/test")
-    work.release(claims, barren=True)
-    told = {name for name, _ in samples(client)}
+    work.release(claims, failed=True)
+    exported = {name for name, _ in samples(client)}
     board: dict[str, Any] = json.loads((OBSERVABILITY / "grafana" / "fitwell.json").read_text())
     queries = [target["expr"] for panel in board["panels"] for target in panel.get("targets", ())]
     assert len(queries) >= 8
     named = {name for query in queries for name in re.findall(r"fitwell_\w+|process_\w+", query)}
     assert named
-    assert named <= told
-    asked = yaml.safe_load((OBSERVABILITY / "prometheus.yml").read_text())["scrape_configs"][0]
-    assert asked["metrics_path"] == "/metrics"
+    assert named <= exported
+    scrape = yaml.safe_load((OBSERVABILITY / "prometheus.yml").read_text())["scrape_configs"][0]
+    assert scrape["metrics_path"] == "/metrics"

@@ -51,13 +51,13 @@ class _Take(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    made = Collector()
-    thread = threading.Thread(target=made.serve_forever)
+    collector = Collector()
+    thread = threading.Thread(target=collector.serve_forever)
     thread.start()
-    yield made
-    made.shutdown()
+    yield collector
+    collector.shutdown()
     thread.join()
-    made.server_close()
+    collector.server_close()
 
 
 def test_a_request_and_its_statements_are_one_trace(

@@ -215,7 +215,7 @@ def test_run_past_its_time_limit_fails_and_resumes_with_a_higher_limit(client: T
 def test_time_in_the_queue_does_not_count_towards_the_limit(client: TestClient, work: Jobs) -> None:
     run_id = client.post("/v1/runs", json=body(max_seconds=1.5)).json()["id"]
     (claim,) = work.claim(WORKER, limit=1)
-    work.release([claim], barren=False)
+    work.release([claim], failed=False)
     time.sleep(1.6)
     (claim,) = work.claim(WORKER, limit=1)
     assert work.orders([claim]) == {run_id: "go"}
@@ -236,7 +236,7 @@ def test_files_of_a_run_are_listed_and_better_weights_replace_older_ones(client:
 def test_unreferenced_files_of_a_stale_claim_are_returned_for_deletion(client: TestClient, work: Jobs) -> None:
     run_id = client.post("/v1/runs", json=body()).json()["id"]
     (claim,) = work.claim(WORKER, limit=1)
-    work.release([claim], barren=False)
+    work.release([claim], failed=False)
     paths = work.checkpointed([claim], {run_id: saved(claim, 1)}, {run_id: (weights_file(claim, 1),)})
     assert sorted(paths) == [f"{run_id}/1-1", f"{run_id}/w1"]
     assert client.get(f"/v1/runs/{run_id}/checkpoints").json()["weights"] == []
@@ -245,7 +245,7 @@ def test_unreferenced_files_of_a_stale_claim_are_returned_for_deletion(client: T
 def test_log_has_the_lines_of_the_current_claim_only(client: TestClient, work: Jobs) -> None:
     run_id = client.post("/v1/runs", json=body()).json()["id"]
     (stale,) = work.claim(WORKER, limit=1)
-    work.release([stale], barren=False)
+    work.release([stale], failed=False)
     (claim,) = work.claim(WORKER, limit=1)
     work.note([stale], Note(run_ids=(run_id,), level="info", text="too late"))
     for number in range(3):

@@ -1,4 +1,4 @@
-"""Databases that nobody has migrated yet."""
+"""Databases without any migration."""
 
 from __future__ import annotations
 

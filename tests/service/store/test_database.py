@@ -134,7 +134,7 @@ def test_an_unusable_place_is_refused_in_a_sentence(tmp_path: Path) -> None:
         open_engine(Settings(data_dir=tmp_path / "file" / "below"))
     with pytest.raises(StoreError, match="not in 'mysql'"):
         open_engine(Settings(data_dir=tmp_path, database_url="mysql://x/y"))
-    engine = open_engine(Settings(data_dir=tmp_path, database_url="postgresql://nobody@127.0.0.1:1/x"))
+    engine = open_engine(Settings(data_dir=tmp_path, database_url="postgresql://user@127.0.0.1:1/x"))
     with pytest.raises(StoreError, match="cannot be used"):
         migrate(engine)
     (tmp_path / "fitwell.db").write_bytes(b"this is no database, it only is in its place" * 50)

@@ -1,4 +1,4 @@
-"""What is asked again and again, by workers, the reaper and monitors, never reads all the runs that are stored."""
+"""Frequent statements of workers, the reaper and monitors never scan all stored runs."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def settings(on_sqlite: Settings) -> Settings:
     return on_sqlite
 
 
-def test_the_plans_of_what_is_asked_often(settings: Settings, runs: Runs) -> None:
+def test_frequent_statements_use_indexes(settings: Settings, runs: Runs) -> None:
     mine = open_engine(settings)
-    asked: dict[str, Any] = {}
-    sa.event.listen(mine, "before_cursor_execute", lambda _, __, text, values, *___: asked.setdefault(text, values))
+    statements: dict[str, Any] = {}
+    sa.event.listen(mine, "before_cursor_execute", lambda _, __, sql, values, *___: statements.setdefault(sql, values))
     jobs, stats = Jobs(mine, settings), Stats(mine, settings)
     submit(runs)
     submit(runs, seed=2)
@@ -52,7 +52,7 @@ def test_the_plans_of_what_is_asked_often(settings: Settings, runs: Runs) -> Non
     with mine.connect() as connection:
         plans = {
             text: [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values)]
-            for text, values in list(asked.items())
+            for text, values in list(statements.items())
             if re.match(r"\s*(SELECT|UPDATE|DELETE)", text)
         }
     mine.dispose()

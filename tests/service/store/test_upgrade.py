@@ -1,4 +1,4 @@
-"""A database that the first release filled is brought up to date, and everything in it is there and can go on.
+"""A database of the first release is migrated: it keeps every run, and unfinished ones resume.
 
 ``files/first_release.json.gz`` holds its tables, as that release wrote them: runs that it trained, one that took over a
 result, one that was cancelled, one queued, one that a worker held when the power went.
@@ -66,9 +66,9 @@ def _as(table: sa.Table, column: str, value: Any) -> Any:
 
 
 def test_every_run_is_as_it_was(runs: Runs, reader: RunReader) -> None:
-    found = {run.id: run for run in runs.page(RunQuery(limit=100)).runs}
+    upgraded = {run.id: run for run in runs.page(RunQuery(limit=100)).runs}
     for row in TABLES["run"]:
-        run = found[row["id"]]
+        run = upgraded[row["id"]]
         stored = (run.status, run.name, run.epoch, run.digest, run.reused_from, run.spec)
         assert stored == (
             *(row[n] for n in ("status", "name", "epoch", "digest", "reused_from")),
@@ -81,12 +81,12 @@ def test_every_run_is_as_it_was(runs: Runs, reader: RunReader) -> None:
         assert history.epoch == [row["epoch"] for row in recorded]
         for name in json.loads(recorded[0]["metrics"]):
             assert history.series[name] == [json.loads(row["metrics"])[name] for row in recorded]
-    told = [event.type for event in reader.events(DONE)]
-    assert told == [row["type"] for row in TABLES["event"] if row["run_id"] == DONE]
+    types = [event.type for event in reader.events(DONE)]
+    assert types == [row["type"] for row in TABLES["event"] if row["run_id"] == DONE]
     assert reader.last_event_id() == TABLES["event_clock"][0]["last"]
 
 
-def test_work_goes_on_where_it_was(runs: Runs, jobs: Jobs, reader: RunReader) -> None:
+def test_unfinished_runs_resume(runs: Runs, jobs: Jobs, reader: RunReader) -> None:
     assert jobs.expire() == 1, "the worker of then is gone"
     (held,) = jobs.claim(WORKER, limit=1)
     (before,) = (row["attempt"] for row in TABLES["run"] if row["id"] == HELD)

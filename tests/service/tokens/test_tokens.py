@@ -65,10 +65,15 @@ def test_of_a_secret_only_the_hash_and_the_first_characters_are_stored(
         assert secret[3:].encode() not in file.read_bytes()
 
 
-def test_a_token_is_whoever_holds_the_whole_secret(tokens: Tokens, engine: sa.Engine) -> None:
-    made, secret = tokens.create(replace(ADMIN, owner="alice", max_active_runs=7))
+def test_only_the_whole_secret_authenticates(tokens: Tokens, engine: sa.Engine) -> None:
+    created, secret = tokens.create(replace(ADMIN, owner="alice", max_active_runs=7))
     caller = tokens.authenticated(secret)
-    assert (caller.owner, caller.scopes, caller.token_id, caller.max_active_runs) == ("alice", ("admin",), made.id, 7)
+    assert (caller.owner, caller.scopes, caller.token_id, caller.max_active_runs) == (
+        "alice",
+        ("admin",),
+        created.id,
+        7,
+    )
     with reading(engine) as connection:
         stored = connection.execute(sa.select(token.c.sha256)).scalar_one()
     for wrong in (
@@ -77,8 +82,8 @@ def test_a_token_is_whoever_holds_the_whole_secret(tokens: Tokens, engine: sa.En
         secret[:-1],
         secret + "A",
         secret.swapcase(),
-        made.prefix,
-        made.id,
+        created.prefix,
+        created.id,
         stored,
         f"fw_{stored}",
     ):
@@ -87,7 +92,7 @@ def test_a_token_is_whoever_holds_the_whole_secret(tokens: Tokens, engine: sa.En
 
 
 def test_a_revoked_or_expired_token_is_refused_with_the_reason(tokens: Tokens) -> None:
-    _, kept = tokens.create(ADMIN)
+    _, valid = tokens.create(ADMIN)
     revoked, secret = tokens.create(ADMIN)
     tokens.revoke(revoked.id)
     with pytest.raises(TokenRefused, match="was revoked"):
@@ -101,7 +106,7 @@ def test_a_revoked_or_expired_token_is_refused_with_the_reason(tokens: Tokens) -
     time.sleep(lifetime + 0.1)
     with pytest.raises(TokenRefused, match="has expired"):
         tokens.authenticated(secret)
-    assert tokens.authenticated(kept).is_admin
+    assert tokens.authenticated(valid).is_admin
     with pytest.raises(SpecRefused, match="in the past"):
         tokens.create(replace(ADMIN, expires_at=time.time() - 60))
 
@@ -117,48 +122,48 @@ def test_tokens_are_needed_once_there_has_been_one(
     assert tokens.first_admin() is None
     with pytest.raises(SpecRefused, match="must be an admin's"):
         tokens.create(replace(ADMIN, scopes=["write"]))
-    made, _ = tokens.on_behalf_of(LOCAL).create(ADMIN)
-    assert tokens.needed(), "at once where it was made"
+    created, _ = tokens.on_behalf_of(LOCAL).create(ADMIN)
+    assert tokens.needed(), "at once in this process"
     now[0] += FIRST_SECONDS
-    assert another.needed(), "and within a second elsewhere"
-    tokens.revoke(made.id)
+    assert another.needed(), "and within a second in others"
+    tokens.revoke(created.id)
     assert Tokens(engine, settings, exposed=False).needed()
     assert not Tokens(engine, Settings(data_dir=settings.data_dir, auth="off"), exposed=False).needed()
 
 
-def test_one_first_admin_is_made_however_many_servers_start_at_once(engine: sa.Engine, settings: Settings) -> None:
-    told = list[tuple[Token, str] | None]()
+def test_concurrent_starts_create_one_first_admin(engine: sa.Engine, settings: Settings) -> None:
+    results = list[tuple[Token, str] | None]()
 
     def start() -> None:
         mine = open_engine(settings)
-        told.append(Tokens(mine, settings, exposed=True).first_admin())
+        results.append(Tokens(mine, settings, exposed=True).first_admin())
         mine.dispose()
 
     assert at_once(8, start) == []
-    ((made, secret),) = [one for one in told if one is not None]
+    ((created, secret),) = [one for one in results if one is not None]
     tokens = Tokens(engine, settings, exposed=True)
     assert tokens.authenticated(secret).owner == LOCAL.owner
     tokens.create(replace(ADMIN, scopes=["write"]))
-    tokens.revoke(made.id)
-    assert tokens.first_admin() is not None, "a start makes another where no admin has one"
+    tokens.revoke(created.id)
+    assert tokens.first_admin() is not None, "a start creates one if no admin token is valid"
 
 
-def test_the_last_use_is_written_at_most_once_a_minute(tokens: Tokens, engine: sa.Engine) -> None:
-    made, secret = tokens.create(ADMIN)
+def test_last_use_is_written_at_most_once_a_minute(tokens: Tokens, engine: sa.Engine) -> None:
+    created, secret = tokens.create(ADMIN)
     tokens.note_uses()
-    assert tokens.get(made.id).last_used_at is None
+    assert tokens.get(created.id).last_used_at is None
     tokens.authenticated(secret)
     tokens.note_uses()
-    first = tokens.get(made.id).last_used_at
+    first = tokens.get(created.id).last_used_at
     assert first is not None
     tokens.authenticated(secret)
     tokens.note_uses()
-    assert tokens.get(made.id).last_used_at == first
+    assert tokens.get(created.id).last_used_at == first
     with writing(engine) as connection:
         connection.execute(sa.update(token).values(last_used_at=token.c.last_used_at - 61))
     tokens.authenticated(secret)
     tokens.note_uses()
-    assert tokens.get(made.id).last_used_at == pytest.approx(first, abs=30)
+    assert tokens.get(created.id).last_used_at == pytest.approx(first, abs=30)
 
 
 def test_an_owner_sees_and_revokes_its_own_tokens_and_an_admin_all(tokens: Tokens) -> None:
@@ -236,7 +241,7 @@ def test_results_are_taken_over_from_other_owners_where_they_are_shared(runs: Ru
     assert runs.get(submit(alice)).reused_from == claim.run_id
 
 
-def test_what_was_there_before_owners_is_local(engine: sa.Engine) -> None:
+def test_runs_from_before_owners_belong_to_local(engine: sa.Engine) -> None:
     """A database of the revision before, with a run, a study and a remembered answer."""
     from alembic import command
 

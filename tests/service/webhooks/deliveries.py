@@ -16,9 +16,9 @@ from service.webhooks.outbox import Due, Outbox
 from service.webhooks.service import Endpoints
 
 End = Callable[..., list[str]]
-TAKEN = Reply(seconds=0.1, status_code=204)
+ACCEPTED = Reply(seconds=0.1, status_code=204)
 FAILED = Reply(seconds=0.1, status_code=500, response="no")
-GONE = Reply(seconds=0.1, status_code=410)
+REMOVED = Reply(seconds=0.1, status_code=410)
 ROOM = {"room": 100, "failing_room": 100}
 
 
@@ -32,7 +32,7 @@ def fill(outbox: Outbox) -> None:
 
 
 def due(engine: sa.Engine, seconds: float = 10**6) -> None:
-    """Let time pass for deliveries: what is to come is due."""
+    """Make every scheduled delivery due."""
     with writing(engine) as connection:
         connection.execute(
             sa.update(webhook_delivery)

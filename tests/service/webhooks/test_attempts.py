@@ -17,7 +17,7 @@ from service.webhooks.http_post import Reply
 from service.webhooks.outbox import JITTER, SCHEDULE, Outbox
 from service.webhooks.service import Endpoints
 from tests.service.webhooks.conftest import Make
-from tests.service.webhooks.deliveries import FAILED, GONE, ROOM, TAKEN, End, due, fill, log, only
+from tests.service.webhooks.deliveries import ACCEPTED, FAILED, REMOVED, ROOM, End, due, fill, log, only
 
 
 def test_leased_delivery_is_claimed_again_only_after_its_lease_expires(
@@ -36,9 +36,9 @@ def test_leased_delivery_is_claimed_again_only_after_its_lease_expires(
     outbox.release(silent)
     assert outbox.claim(**ROOM) == ()
     assert log(endpoints, endpoint_id)[0].attempts == []
-    outbox.record(second, TAKEN)
-    (there,) = log(endpoints, endpoint_id)
-    assert (there.status, len(there.attempts), there.next_attempt_at) == ("succeeded", 1, None)
+    outbox.record(second, ACCEPTED)
+    (delivery,) = log(endpoints, endpoint_id)
+    assert (delivery.status, len(delivery.attempts), delivery.next_attempt_at) == ("succeeded", 1, None)
 
 
 def test_released_delivery_is_due_at_once_and_counts_no_attempt(
@@ -65,14 +65,14 @@ def test_failed_delivery_is_retried_by_schedule_with_the_same_id_and_then_fails(
         ids.append(one.message.id)
         outbox.record(one, FAILED)
         assert outbox.claim(**ROOM) == ()  # not before its time
-        (there,) = log(endpoints, endpoint_id)
+        (delivery,) = log(endpoints, endpoint_id)
         if wait is not None:
-            assert there.next_attempt_at is not None
-            assert there.next_attempt_at - (there.attempts[-1].at + 0.1) == pytest.approx(wait, abs=1)
+            assert delivery.next_attempt_at is not None
+            assert delivery.next_attempt_at - (delivery.attempts[-1].at + 0.1) == pytest.approx(wait, abs=1)
             due(engine)
-    (there,) = log(endpoints, endpoint_id)
-    assert (there.status, there.next_attempt_at, len(set(ids))) == ("failed", None, 1)
-    assert [(one.number, one.status_code, one.response) for one in there.attempts] == [
+    (delivery,) = log(endpoints, endpoint_id)
+    assert (delivery.status, delivery.next_attempt_at, len(set(ids))) == ("failed", None, 1)
+    assert [(one.number, one.status_code, one.response) for one in delivery.attempts] == [
         (number, 500, "no") for number in (1, 2, 3)
     ]
     assert endpoints.get(endpoint_id).failing_since is not None
@@ -102,10 +102,10 @@ def test_endpoint_that_responds_410_is_disabled_with_a_reason(
     end(2)
     fill(outbox)
     first, second, *_ = [one for one in outbox.claim(**ROOM) if one.endpoint_id == endpoint_id]
-    outbox.record(first, GONE)
+    outbox.record(first, REMOVED)
     outbox.release(second)
-    told = endpoints.get(endpoint_id)
-    assert (told.enabled, "410" in (told.disabled_reason or "")) == (False, True)
+    endpoint = endpoints.get(endpoint_id)
+    assert (endpoint.enabled, "410" in (endpoint.disabled_reason or "")) == (False, True)
     assert {one.status for one in log(endpoints, endpoint_id)} == {"failed", "pending"}
     end(1, first_seed=9)
     fill(outbox)
@@ -137,15 +137,15 @@ def test_endpoint_failing_for_days_is_disabled_unless_one_delivery_succeeds(
     attempt(FAILED, 4.9)
     attempt(FAILED, 0.0)
     assert endpoints.get(endpoint_id).enabled
-    attempt(TAKEN, 0.5)
+    attempt(ACCEPTED, 0.5)
     assert endpoints.get(endpoint_id).failing_since is None
     attempt(FAILED, 5.1)
     assert endpoints.get(endpoint_id).enabled
     attempt(FAILED, 1.0, tried=0.1)
     assert endpoints.get(endpoint_id).enabled  # nothing was tried for long
     attempt(FAILED, 1.0)
-    told = endpoints.get(endpoint_id)
-    assert (told.enabled, "5 days" in (told.disabled_reason or "")) == (False, True)
+    endpoint = endpoints.get(endpoint_id)
+    assert (endpoint.enabled, "5 days" in (endpoint.disabled_reason or "")) == (False, True)
 
 
 def test_failing_or_slow_target_uses_only_its_share(engine: sa.Engine, outbox: Outbox, make: Make, end: End) -> None:
@@ -156,7 +156,7 @@ def test_failing_or_slow_target_uses_only_its_share(engine: sa.Engine, outbox: O
     counted = [sum(one.endpoint_id == which for one in first) for which in (dead, healthy)]
     assert counted == [outboxes.PER_ENDPOINT] * 2
     for one in first:
-        outbox.record(one, FAILED if one.endpoint_id == dead else TAKEN)
+        outbox.record(one, FAILED if one.endpoint_id == dead else ACCEPTED)
     second = outbox.claim(**ROOM)
     assert [sum(one.endpoint_id == which for one in second) for which in (dead, healthy)] == [1, 4]
     assert [one.failing for one in second if one.endpoint_id == dead] == [True]
@@ -181,7 +181,7 @@ def test_pruning_removes_old_and_excess_deliveries_but_no_pending_ones(
     fill(outbox)
     for one in outbox.claim(**ROOM):
         if one.endpoint_id == endpoint_id:
-            outbox.record(one, TAKEN)
+            outbox.record(one, ACCEPTED)
     monkeypatch.setattr(outboxes, "MAX_DELIVERIES", 1)
     assert outbox.prune() == 3
     assert [len(log(endpoints, which)) for which in (endpoint_id, other)] == [1, 4]
@@ -198,13 +198,13 @@ def test_only_the_last_attempts_of_a_delivery_are_kept(
     endpoint_id = make()
     end(1)
     fill(outbox)
-    (there,) = log(endpoints, endpoint_id)
+    (delivery,) = log(endpoints, endpoint_id)
     for _ in range(5):
         outbox.record(only(outbox.claim(**ROOM)), FAILED)
-        _, changed = endpoints.retry(endpoint_id, there.id)
+        _, changed = endpoints.retry(endpoint_id, delivery.id)
         assert changed
-    (there,) = log(endpoints, endpoint_id)
-    assert [one.number for one in there.attempts] == [4, 5]
+    (delivery,) = log(endpoints, endpoint_id)
+    assert [one.number for one in delivery.attempts] == [4, 5]
 
 
 def test_endpoint_can_be_deleted_during_an_attempt(
@@ -216,7 +216,7 @@ def test_endpoint_can_be_deleted_during_an_attempt(
     first, second = outbox.claim(**ROOM)
     outbox.record(first, FAILED)
     endpoints.delete(endpoint_id)
-    outbox.record(second, TAKEN)
+    outbox.record(second, ACCEPTED)
     outbox.release(first)
     assert outbox.claim(**ROOM) == ()
     with engine.connect() as connection:

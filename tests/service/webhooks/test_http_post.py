@@ -1,4 +1,4 @@
-"""One attempt, against real servers on this machine: what goes out, what comes back, and what must not happen."""
+"""One attempt against real servers on this machine: the request, the reply, and the limits on both."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def post(url: str, *, resolve: Any = None, allow_private: bool = True, **how: An
 
 
 def test_signature_is_verified_by_the_standard_webhooks_library() -> None:
-    with receiving() as there:
-        reply = post(f"http://localhost:{there.port}/hook?a=b%20c")
-        (came,) = there.came
+    with receiving() as receiver:
+        reply = post(f"http://localhost:{receiver.port}/hook?a=b%20c")
+        (came,) = receiver.came
     assert (reply.accepted, reply.status_code, reply.error) == (True, 204, None)
     assert came.verified(SECRET)["data"]["run_id"] == "run_é"
     assert (came.path, came.body.decode(), came.id) == ("/hook?a=b%20c", PAYLOAD, "msg_1")
-    assert (came.headers["host"], came.headers["content-type"]) == (f"localhost:{there.port}", "application/json")
+    assert (came.headers["host"], came.headers["content-type"]) == (f"localhost:{receiver.port}", "application/json")
     assert abs(int(came.headers["webhook-timestamp"]) - datetime.now(UTC).timestamp()) < 5
     with pytest.raises(WebhookVerificationError):
         came.verified(OTHER)
@@ -52,22 +52,22 @@ def test_signature_is_verified_by_the_standard_webhooks_library() -> None:
 
 
 def test_both_secrets_verify_during_a_rotation() -> None:
-    with receiving() as there:
-        asyncio.run(Post(Targets(allow_private=True))(message(there.url, SECRET, OTHER)))
-        (came,) = there.came
+    with receiving() as receiver:
+        asyncio.run(Post(Targets(allow_private=True))(message(receiver.url, SECRET, OTHER)))
+        (came,) = receiver.came
     assert came.verified(SECRET) == came.verified(OTHER)
 
 
 @pytest.mark.parametrize("status", [200, 202, 299])
 def test_every_2xx_status_is_accepted(status: int) -> None:
-    with receiving(status) as there:
-        assert post(there.url).accepted
+    with receiving(status) as receiver:
+        assert post(receiver.url).accepted
 
 
 @pytest.mark.parametrize("status", [400, 404, 410, 429, 500, 503])
 def test_every_other_status_is_a_failure(status: int) -> None:
-    with receiving(status) as there:
-        reply = post(there.url)
+    with receiving(status) as receiver:
+        reply = post(receiver.url)
     assert (reply.accepted, reply.status_code, reply.unsubscribed) == (False, status, status == 410)
 
 
@@ -81,8 +81,8 @@ def test_redirects_are_not_followed(status: int) -> None:
             request.send_header("content-length", "0")
             request.end_headers()
 
-        with receiving(redirect) as there:
-            reply = post(there.url)
+        with receiving(redirect) as receiver:
+            reply = post(receiver.url)
     assert (reply.accepted, reply.status_code, elsewhere.connections) == (False, status, [])
     assert "Redirects are not followed" in (reply.error or "")
 
@@ -91,8 +91,8 @@ def test_silent_target_times_out() -> None:
     def never(request: http.server.BaseHTTPRequestHandler) -> None:
         time.sleep(3)
 
-    with receiving(never) as there:
-        reply = post(there.url, response_seconds=0.3)
+    with receiving(never) as receiver:
+        reply = post(receiver.url, response_seconds=0.3)
     assert (reply.accepted, reply.error) == (False, "No response within 0.3 s.")
     assert 0.3 <= reply.seconds < scaled(1)
 
@@ -104,8 +104,8 @@ def test_trickling_response_head_times_out() -> None:
             request.wfile.flush()
             time.sleep(0.05)
 
-    with receiving(dribble) as there:
-        reply = post(there.url, response_seconds=0.4)
+    with receiving(dribble) as receiver:
+        reply = post(receiver.url, response_seconds=0.4)
     assert (reply.accepted, reply.seconds < scaled(1)) == (False, True)
 
 
@@ -120,8 +120,8 @@ def test_endless_body_does_not_change_the_status(monkeypatch: pytest.MonkeyPatch
             request.wfile.flush()
             time.sleep(0.05)
 
-    with receiving(dribble) as there:
-        reply = post(there.url)
+    with receiving(dribble) as receiver:
+        reply = post(receiver.url)
     assert (reply.accepted, reply.error, reply.seconds < scaled(1)) == (True, None, True)
 
 
@@ -135,8 +135,8 @@ def test_only_the_beginning_of_a_huge_body_is_read() -> None:
         while sent[0] < 10**9:
             sent[0] += request.connection.send(b"x" * 65536)
 
-    with receiving(flood) as there:
-        reply = post(there.url)
+    with receiving(flood) as receiver:
+        reply = post(receiver.url)
     assert (reply.status_code, reply.response) == (500, "x" * 500)
     assert reply.seconds < 2
     assert sent[0] < 20 * 2**20 < 10**9  # what the system's buffers took, not the gigabyte
@@ -155,8 +155,8 @@ def test_compressed_body_is_never_unpacked() -> None:
         request.end_headers()
         request.wfile.write(bomb)
 
-    with receiving(explode) as there:
-        reply = post(there.url)
+    with receiving(explode) as receiver:
+        reply = post(receiver.url)
     assert reply.accepted
     assert (reply.response or "").startswith("\x1f")  # as it came, and not a hundred million zeros
     assert len(reply.response or "") <= 500
@@ -170,13 +170,13 @@ GARBAGE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("said", GARBAGE, ids=range(len(GARBAGE)))
-def test_malformed_response_is_a_failed_attempt(said: bytes) -> None:
+@pytest.mark.parametrize("reply_bytes", GARBAGE, ids=range(len(GARBAGE)))
+def test_malformed_response_is_a_failed_attempt(reply_bytes: bytes) -> None:
     def speak(request: http.server.BaseHTTPRequestHandler) -> None:
-        request.wfile.write(said)
+        request.wfile.write(reply_bytes)
 
-    with receiving(speak) as there:
-        reply = post(there.url, response_seconds=2.0)
+    with receiving(speak) as receiver:
+        reply = post(receiver.url, response_seconds=2.0)
     assert (reply.accepted, bool(reply.error)) == (False, True)
     assert len(reply.error or "") <= 500
 
@@ -187,39 +187,39 @@ def test_any_response_text_can_be_stored() -> None:
         request.end_headers()
         request.wfile.write(b"\x00\xff\xed\xa0\x80" + "é☕".encode())
 
-    with receiving(speak) as there:
-        reply = post(there.url)
+    with receiving(speak) as receiver:
+        reply = post(receiver.url)
     assert reply.response is not None
     assert reply.response.encode().decode().endswith("é☕")
     assert "\x00" not in reply.response
 
 
 def test_refused_connection_is_a_failure_with_a_reason() -> None:
-    with receiving() as there:
+    with receiving() as receiver:
         pass
-    assert "ConnectError" in (post(there.url).error or "")
+    assert "ConnectError" in (post(receiver.url).error or "")
 
 
 def test_next_address_is_tried_if_the_first_refuses_the_connection() -> None:
-    resolve, asked = answering(("127.0.0.9", "127.0.0.1"))
-    with receiving() as there:
-        reply = post(f"http://two.example:{there.port}/", resolve=resolve)
-    assert (reply.accepted, asked) == (True, ["two.example"])
+    resolve, lookups = answering(("127.0.0.9", "127.0.0.1"))
+    with receiving() as receiver:
+        reply = post(f"http://two.example:{receiver.port}/", resolve=resolve)
+    assert (reply.accepted, lookups) == (True, ["two.example"])
 
 
 def test_proxies_of_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    with receiving() as proxy, receiving() as there:
+    with receiving() as proxy, receiving() as receiver:
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
-        assert post(there.url).accepted
+        assert post(receiver.url).accepted
     assert proxy.connections == []
 
 
 def test_connection_goes_to_the_checked_address_despite_dns_rebinding(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What was checked is what is connected to: the name is asked for once, and never again for the connection."""
-    resolve, asked = answering(("127.0.0.1",), ("127.0.0.2",))
+    """The connection uses the checked addresses: the name is resolved once, and not again to connect."""
+    resolve, lookups = answering(("127.0.0.1",), ("127.0.0.2",))
     looked_up = list[str]()
     real = socket.getaddrinfo
 
@@ -231,7 +231,7 @@ def test_connection_goes_to_the_checked_address_despite_dns_rebinding(
         monkeypatch.setattr(socket, "getaddrinfo", look_up)
         reply = post(f"http://rebinding.example:{checked.port}/", resolve=resolve)
     assert (reply.accepted, len(checked.came), other.connections) == (True, 1, [])
-    assert asked == ["rebinding.example"]
+    assert lookups == ["rebinding.example"]
     assert [host for host in looked_up if not host.startswith("127.")] == []
     assert checked.came[0].headers["host"] == f"rebinding.example:{checked.port}"
 
@@ -239,10 +239,10 @@ def test_connection_goes_to_the_checked_address_despite_dns_rebinding(
 def test_name_that_turns_private_after_the_check_never_reaches_the_private_address() -> None:
     with receiving() as inside:
         for answers in ([("8.8.8.8",), ("127.0.0.1",)], [("8.8.8.8", "127.0.0.1")], [("127.0.0.1",), ("8.8.8.8",)]):
-            resolve, asked = answering(*answers)
+            resolve, lookups = answering(*answers)
             url = f"https://rebinding.example:{inside.port}/"
             reply = post(url, resolve=resolve, allow_private=False, response_seconds=0.5)
-            assert (reply.accepted, asked) == (False, ["rebinding.example"])
+            assert (reply.accepted, lookups) == (False, ["rebinding.example"])
     assert inside.connections == []
 
 
@@ -255,10 +255,10 @@ def test_tls_names_the_host_and_verifies_its_certificate_at_the_pinned_address(
     tls: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
     resolve, _ = answering(("127.0.0.1",))
-    with receiving(tls=tls[0]) as there:
-        reply = post(f"https://hooks.example:{there.port}/x", resolve=resolve, trust=tls[1])
-    assert (reply.accepted, reply.error, there.names) == (True, None, ["hooks.example"])
-    assert there.came[0].headers["host"] == f"hooks.example:{there.port}"
+    with receiving(tls=tls[0]) as receiver:
+        reply = post(f"https://hooks.example:{receiver.port}/x", resolve=resolve, trust=tls[1])
+    assert (reply.accepted, reply.error, receiver.names) == (True, None, ["hooks.example"])
+    assert receiver.came[0].headers["host"] == f"hooks.example:{receiver.port}"
 
 
 def refused(reply: Reply, came: Sequence[object]) -> bool:
@@ -269,19 +269,19 @@ def test_certificate_for_another_name_is_refused_before_sending(
     tls: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
     resolve, _ = answering(("127.0.0.1",))
-    with receiving(tls=tls[0]) as there:
+    with receiving(tls=tls[0]) as receiver:
         for host in ("other.example", "127.0.0.1"):
-            reply = post(f"https://{host}:{there.port}/x", resolve=resolve, trust=tls[1])
-            assert refused(reply, there.came), reply
+            reply = post(f"https://{host}:{receiver.port}/x", resolve=resolve, trust=tls[1])
+            assert refused(reply, receiver.came), reply
 
 
 def test_untrusted_certificate_is_refused(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
     resolve, _ = answering(("127.0.0.1",))
-    with receiving(tls=tls[0]) as there:
-        assert refused(post(f"https://hooks.example:{there.port}/x", resolve=resolve), there.came)
+    with receiving(tls=tls[0]) as receiver:
+        assert refused(post(f"https://hooks.example:{receiver.port}/x", resolve=resolve), receiver.came)
 
 
 def test_plain_http_server_behind_an_https_url_is_a_failure() -> None:
-    with receiving() as there:
-        reply = post(f"https://127.0.0.1:{there.port}/", response_seconds=2.0)
-    assert (reply.accepted, there.came) == (False, [])
+    with receiving() as receiver:
+        reply = post(f"https://127.0.0.1:{receiver.port}/", response_seconds=2.0)
+    assert (reply.accepted, receiver.came) == (False, [])

@@ -1,4 +1,4 @@
-"""From events to deliveries and to whoever sends them: nothing is lost, nothing is told twice, on both databases."""
+"""From events to deliveries and senders: nothing is lost or delivered twice, on both databases."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from service.workers.jobs import Jobs
 from tests.conftest import WORKER, submit
 from tests.patience import scaled
 from tests.service.webhooks.conftest import Make
-from tests.service.webhooks.deliveries import ROOM, TAKEN, End, fill, log
+from tests.service.webhooks.deliveries import ACCEPTED, ROOM, End, fill, log
 from worker.ports import Outcome
 
 
@@ -41,8 +41,10 @@ def test_each_run_end_is_delivered_once_to_each_subscribed_endpoint(
     run_ids = end(3)
     fill(outbox)
     fill(outbox)
-    told = [(one.type, one.payload["data"]["run_id"], one.payload["data"]["status"]) for one in log(endpoints, every)]
-    assert sorted(told) == sorted(
+    payloads = [
+        (one.type, one.payload["data"]["run_id"], one.payload["data"]["status"]) for one in log(endpoints, every)
+    ]
+    assert sorted(payloads) == sorted(
         (f"run.{what}", run_id, status)
         for run_id in run_ids
         for what, status in {
@@ -62,11 +64,11 @@ def test_events_before_creation_or_while_disabled_are_not_delivered(
 ) -> None:
     end(1)
     first, off = make(), make(enabled=False)
-    (seen,) = end(1, first_seed=1)
-    endpoints.change(off, {"enabled": True})  # the cursor has not come so far: it must not look back
+    (after_creation,) = end(1, first_seed=1)
+    endpoints.change(off, {"enabled": True})  # the cursor is behind this point; earlier events must not be delivered
     (both,) = end(1, first_seed=2)
     fill(outbox)
-    assert [one.payload["data"]["run_id"] for one in reversed(log(endpoints, first))] == [seen, both]
+    assert [one.payload["data"]["run_id"] for one in reversed(log(endpoints, first))] == [after_creation, both]
     assert [one.payload["data"]["run_id"] for one in log(endpoints, off)] == [both]
 
 
@@ -95,8 +97,8 @@ def test_endpoint_receives_events_of_its_owners_runs_and_an_admins_of_all(
         run_ids.append(submit(runs.on_behalf_of(caller), seed=number))
         runs.act(run_ids[-1], "cancel")
     fill(outbox)
-    told = {name: {one.payload["data"]["run_id"] for one in log(endpoints, name)} for name in (of_alice, of_admin)}
-    assert told == {of_alice: {run_ids[0]}, of_admin: set(run_ids)}
+    payloads = {name: {one.payload["data"]["run_id"] for one in log(endpoints, name)} for name in (of_alice, of_admin)}
+    assert payloads == {of_alice: {run_ids[0]}, of_admin: set(run_ids)}
     with pytest.raises(EndpointNotFound):
         endpoints.on_behalf_of(bob).get(of_alice)
     assert [one.id for one in mine.page(limit=10, after=None).endpoints] == [of_alice]
@@ -167,10 +169,10 @@ def test_unsubscribed_events_are_not_scanned_repeatedly(
 def test_concurrent_senders_deliver_everything_once(
     engine: sa.Engine, endpoints: Endpoints, make: Make, end: End, runs: Runs
 ) -> None:
-    """Four processes' worth of outboxes, while runs go on ending: each delivery is taken by one of them."""
+    """Four outboxes, as in four processes, while runs end: each delivery is claimed by one of them."""
     endpoint_id = make()
     first, barrier, stop = end(20), threading.Barrier(5, timeout=scaled(30)), threading.Event()
-    taken, failures, lock = list[str](), list[BaseException](), threading.Lock()
+    claimed_ids, failures, lock = list[str](), list[BaseException](), threading.Lock()
 
     def work() -> None:
         mine = Outbox(engine)
@@ -182,8 +184,8 @@ def test_concurrent_senders_deliver_everything_once(
                 claimed = mine.claim(**ROOM)
                 for one in claimed:
                     with lock:
-                        taken.append(one.message.id)
-                    mine.record(one, TAKEN)
+                        claimed_ids.append(one.message.id)
+                    mine.record(one, ACCEPTED)
                 if over and not claimed and not mine.fill():
                     break
         except BaseException as error:
@@ -200,10 +202,10 @@ def test_concurrent_senders_deliver_everything_once(
     for thread in threads:
         thread.join()
     assert not failures
-    there = log(endpoints, endpoint_id)
-    assert sorted(one.payload["data"]["run_id"] for one in there) == sorted([*first, *later])
-    assert sorted(taken) == sorted(one.id for one in there)
-    assert {(one.status, len(one.attempts)) for one in there} == {("succeeded", 1)}
+    deliveries = log(endpoints, endpoint_id)
+    assert sorted(one.payload["data"]["run_id"] for one in deliveries) == sorted([*first, *later])
+    assert sorted(claimed_ids) == sorted(one.id for one in deliveries)
+    assert {(one.status, len(one.attempts)) for one in deliveries} == {("succeeded", 1)}
 
 
 def test_study_end_is_delivered_once_after_its_last_run_ends(
@@ -215,24 +217,24 @@ def test_study_end_is_delivered_once_after_its_last_run_ends(
     endpoint_id = make(events=["study.*"])
     other = make(events=["study.finished"], labels={"a": "b"})
 
-    def told() -> list[Any]:
+    def payloads() -> list[Any]:
         fill(outbox)
         return [one.payload["data"] for one in log(endpoints, endpoint_id)]
 
     finished = {"study_id": "study_1", "status": "finished"}
-    assert told() == []
+    assert payloads() == []
     runs.act(run_ids[3], "cancel")  # of no study
     runs.act(run_ids[0], "cancel")
-    assert told() == []
+    assert payloads() == []
     runs.act(run_ids[1], "cancel")
     runs.act(run_ids[2], "cancel")
-    assert told() == [finished]
-    assert told() == [finished]
+    assert payloads() == [finished]
+    assert payloads() == [finished]
     runs.act(run_ids[2], "retry")  # it is not finished any more
-    assert told() == [finished]
+    assert payloads() == [finished]
     claims = jobs.claim(WORKER, limit=9)
     jobs.finish(claims, [Outcome(run_id=claim.run_id, status="succeeded") for claim in claims])
-    assert told() == [finished] * 2
+    assert payloads() == [finished] * 2
     assert log(endpoints, other) == []
 
 

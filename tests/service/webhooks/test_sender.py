@@ -41,23 +41,23 @@ def run_sender(outbox: Outbox, until: Callable[[], object], *, post: Post | None
 
 def secret(engine: sa.Engine) -> str:
     with engine.connect() as connection:
-        found: str = connection.execute(sa.text("SELECT secret FROM webhook_endpoint")).scalar_one()
-        return found
+        secret: str = connection.execute(sa.text("SELECT secret FROM webhook_endpoint")).scalar_one()
+        return secret
 
 
 def test_failed_delivery_is_retried_with_the_same_id_and_a_fresh_signature(
     engine: sa.Engine, endpoints: Endpoints, make: Make, end: End
 ) -> None:
     outbox = Outbox(engine, schedule=SOON)
-    with receiving(500, 503) as there:
-        endpoint_id = make(there.url)
+    with receiving(500, 503) as receiver:
+        endpoint_id = make(receiver.url)
         (run_id,) = end(1)
         run_sender(outbox, lambda: any(one.status == "succeeded" for one in log(endpoints, endpoint_id)))
-        came = there.came
+        came = receiver.came
     assert len({one.id for one in came}) == 1
     assert [one.verified(secret(engine))["data"]["run_id"] for one in came] == [run_id] * 3
-    (there_now,) = log(endpoints, endpoint_id)
-    assert [one.status_code for one in there_now.attempts] == [500, 503, 204]
+    (delivery,) = log(endpoints, endpoint_id)
+    assert [one.status_code for one in delivery.attempts] == [500, 503, 204]
     assert endpoints.get(endpoint_id).failing_since is None
 
 
@@ -86,12 +86,12 @@ def test_attempt_in_progress_finishes_at_shutdown(
         request.send_response(200)
         request.end_headers()
 
-    with receiving(slow) as there:
-        endpoint_id = make(there.url)
+    with receiving(slow) as receiver:
+        endpoint_id = make(receiver.url)
         end(1)
-        run_sender(Outbox(engine), lambda: there.came)
+        run_sender(Outbox(engine), lambda: receiver.came)
     (one,) = log(endpoints, endpoint_id)
-    assert (one.status, len(one.attempts), len(there.came)) == ("succeeded", 1, 1)
+    assert (one.status, len(one.attempts), len(receiver.came)) == ("succeeded", 1, 1)
 
 
 def test_unfinished_attempt_is_released_at_shutdown_and_sent_by_the_next_sender(
@@ -102,14 +102,14 @@ def test_unfinished_attempt_is_released_at_shutdown_and_sent_by_the_next_sender(
     def hang(_: http.server.BaseHTTPRequestHandler) -> None:
         time.sleep(3)
 
-    with receiving(hang) as there:
-        endpoint_id = make(there.url)
+    with receiving(hang) as receiver:
+        endpoint_id = make(receiver.url)
         end(1)
         began = time.monotonic()
-        run_sender(Outbox(engine), lambda: there.came)
+        run_sender(Outbox(engine), lambda: receiver.came)
         assert time.monotonic() - began < scaled(3)
         run_sender(Outbox(engine), lambda: log(endpoints, endpoint_id)[0].status == "succeeded")
-    assert (len(there.came), len(set(there.ids))) == (2, 1)
+    assert (len(receiver.came), len(set(receiver.ids))) == (2, 1)
     assert [one.number for one in log(endpoints, endpoint_id)[0].attempts] == [1]
 
 
@@ -125,10 +125,10 @@ def test_sender_survives_an_unavailable_database(
                 raise sa.exc.OperationalError("SELECT", {}, Exception("away"))
             return super().fill()
 
-    with receiving() as there:
-        make(there.url)
+    with receiving() as receiver:
+        make(receiver.url)
         end(1)
-        run_sender(Away(engine), lambda: there.came)
+        run_sender(Away(engine), lambda: receiver.came)
     assert "sending webhooks failed" in caplog.text
 
 
@@ -148,11 +148,11 @@ def test_what_could_not_be_noted_is_sent_again_and_not_lost(
                 raise sa.exc.OperationalError("UPDATE", {}, Exception("away"))
             super().record(due, reply)
 
-    with receiving() as there:
-        endpoint_id = make(there.url)
+    with receiving() as receiver:
+        endpoint_id = make(receiver.url)
         end(1)
         run_sender(Forgetful(engine), lambda: log(endpoints, endpoint_id) and log(endpoints, endpoint_id)[0].ended_at)
-    assert (len(there.came), len(set(there.ids))) == (2, 1)
+    assert (len(receiver.came), len(set(receiver.ids))) == (2, 1)
 
 
 def test_unexpected_exception_in_sending_is_a_failed_attempt(

@@ -38,14 +38,14 @@ NOWHERE = (
 
 
 def answering(*answers: Sequence[str]) -> tuple[Any, list[str]]:
-    """A resolver that gives one answer after the other, then the last for ever, and what it was asked."""
-    asked, left = list[str](), list(answers)
+    """Return a resolver that gives each answer in turn, repeating the last, and the list of names it looked up."""
+    lookups, left = list[str](), list(answers)
 
     async def resolve(host: str, _port: int) -> Sequence[str]:
-        asked.append(host)
+        lookups.append(host)
         return left.pop(0) if len(left) > 1 else left[0]
 
-    return resolve, asked
+    return resolve, lookups
 
 
 def resolved(url: str, *addresses: str, allow_private: bool = False) -> Target:
@@ -62,12 +62,12 @@ def refusal(url: str, *addresses: str, allow_private: bool = False) -> str:
 
 
 def test_no_address_is_both_public_and_private() -> None:
-    for given, public, private in [
+    for address, public, private in [
         *((one, True, False) for one in PUBLIC),
         *((one, False, True) for one in PRIVATE),
         *((one, False, False) for one in NOWHERE),
     ]:
-        assert (is_public(ip_address(given)), is_private(ip_address(given))) == (public, private), given
+        assert (is_public(ip_address(address)), is_private(ip_address(address))) == (public, private), address
 
 
 @pytest.mark.parametrize("address", [*PRIVATE, *NOWHERE])
@@ -126,10 +126,10 @@ HOSTILE = [
 
 @pytest.mark.parametrize(("url", "code"), HOSTILE)
 def test_malformed_url_is_refused_before_resolution(url: str, code: str) -> None:
-    resolve, asked = answering(("8.8.8.8",))
+    resolve, lookups = answering(("8.8.8.8",))
     with pytest.raises(SpecRefused) as refused:
         asyncio.run(Targets(allow_private=False, resolve=resolve).resolved(url))
-    assert (refused.value.errors[0].code, asked) == (code, [])
+    assert (refused.value.errors[0].code, lookups) == (code, [])
 
 
 DISGUISED = (

@@ -31,27 +31,27 @@ def here(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def there() -> Iterator[Receiver]:
+def receiver() -> Iterator[Receiver]:
     with receiving() as receiver:
         yield receiver
 
 
-def made(client: TestClient, url: str, **more: Any) -> Any:
+def create(client: TestClient, url: str, **more: Any) -> Any:
     answer = client.post(PATH, json={"url": url, **more})
     assert answer.status_code == 201, answer.text
     assert answer.headers["location"] == f"{PATH}/{answer.json()['id']}"
     return answer.json()
 
 
-def test_an_endpoint_is_told_of_the_end_of_a_run_signed_and_thin(client: TestClient, there: Receiver) -> None:
-    endpoint = made(client, there.url)
+def test_endpoint_receives_a_signed_thin_message_when_a_run_ends(client: TestClient, receiver: Receiver) -> None:
+    endpoint = create(client, receiver.url)
     assert endpoint["events"] == ["run.succeeded", "run.failed", "run.cancelled"]
     run_id = client.post("/v1/runs", json=body()).json()["id"]
     client.post(f"/v1/runs/{run_id}/cancel")
-    (came,) = eventually(lambda: there.came)
-    told = came.verified(endpoint["secret"])
-    assert RunMessage.model_validate(told).model_dump() == told  # as the OpenAPI document has it
-    assert (told["type"], told["data"]) == (
+    (came,) = eventually(lambda: receiver.came)
+    payload = came.verified(endpoint["secret"])
+    assert RunMessage.model_validate(payload).model_dump() == payload  # as the OpenAPI document has it
+    assert (payload["type"], payload["data"]) == (
         "run.cancelled",
         {"run_id": run_id, "status": "cancelled", "study_id": None},
     )
@@ -61,27 +61,27 @@ def test_an_endpoint_is_told_of_the_end_of_a_run_signed_and_thin(client: TestCli
         return listed if listed[0]["status"] == "succeeded" else None
 
     (delivery,) = eventually(log)
-    assert (delivery["id"], delivery["payload"]) == (came.id, told)
+    assert (delivery["id"], delivery["payload"]) == (came.id, payload)
     (attempt,) = delivery["attempts"]
     assert (attempt["number"], attempt["status_code"], attempt["error"]) == (1, 204, None)
     assert 0 < attempt["seconds"] < 10
     event = client.get("/v1/events").json()["data"][-1]
-    assert (event["id"], event["at"]) == (delivery["event_id"], told["timestamp"])
+    assert (event["id"], event["at"]) == (delivery["event_id"], payload["timestamp"])
 
 
-def test_a_study_that_has_finished_is_told(client: TestClient, there: Receiver) -> None:
-    made(client, there.url, events=["study.finished"])
+def test_finished_study_is_delivered(client: TestClient, receiver: Receiver) -> None:
+    create(client, receiver.url, events=["study.finished"])
     study_id = client.post("/v1/studies", json={"base": body(), "seeds": 3}).json()["id"]
     client.post(f"/v1/studies/{study_id}/cancel")
-    (came,) = eventually(lambda: there.came)
+    (came,) = eventually(lambda: receiver.came)
     assert came.payload["data"] == {"study_id": study_id, "status": "finished"}
     assert StudyMessage.model_validate(came.payload).model_dump() == came.payload
     time.sleep(0.3)
-    assert len(there.came) == 1
+    assert len(receiver.came) == 1
 
 
-def test_the_secret_is_shown_when_it_is_made_and_never_again(client: TestClient, there: Receiver) -> None:
-    endpoint = made(client, there.url, description="mine")
+def test_secret_is_returned_only_on_creation(client: TestClient, receiver: Receiver) -> None:
+    endpoint = create(client, receiver.url, description="mine")
     secret = endpoint.pop("secret")
     assert Webhook(secret)
     one = client.get(f"{PATH}/{endpoint['id']}")
@@ -94,44 +94,47 @@ def test_the_secret_is_shown_when_it_is_made_and_never_again(client: TestClient,
         assert "secret" not in answer.text
 
 
-def test_a_changed_secret_signs_at_once_and_the_old_one_still_for_a_day(client: TestClient, there: Receiver) -> None:
-    endpoint = made(client, there.url)
+def test_rotated_secret_signs_at_once_and_the_old_one_for_another_day(client: TestClient, receiver: Receiver) -> None:
+    endpoint = create(client, receiver.url)
     changed = client.post(f"{PATH}/{endpoint['id']}/rotate_secret").json()
     assert changed["secret"] != endpoint["secret"]
     client.post(f"{PATH}/{endpoint['id']}/test")
-    (came,) = there.came
+    (came,) = receiver.came
     assert came.verified(changed["secret"]) == came.verified(endpoint["secret"])
     again = client.post(f"{PATH}/{endpoint['id']}/rotate_secret").json()
     client.post(f"{PATH}/{endpoint['id']}/test")
-    assert there.came[1].verified(again["secret"]) == there.came[1].verified(changed["secret"])
+    assert receiver.came[1].verified(again["secret"]) == receiver.came[1].verified(changed["secret"])
     with pytest.raises(Exception, match="No matching signature"):
-        there.came[1].verified(endpoint["secret"])
+        receiver.came[1].verified(endpoint["secret"])
 
 
-def test_a_test_is_sent_at_once_and_answered_with_what_came_back(client: TestClient, there: Receiver) -> None:
+def test_test_delivery_is_sent_at_once_and_returns_the_reply(client: TestClient, receiver: Receiver) -> None:
     def teapot(request: http.server.BaseHTTPRequestHandler) -> None:
         request.send_response(418)
         request.end_headers()
         request.wfile.write("I am a teapot ☕\x00".encode())
 
-    endpoint = made(client, there.url, enabled=False)
+    endpoint = create(client, receiver.url, enabled=False)
     good = client.post(f"{PATH}/{endpoint['id']}/test")
-    there.answers.append(teapot)
+    receiver.answers.append(teapot)
     bad = client.post(f"{PATH}/{endpoint['id']}/test")
     assert (good.status_code, bad.status_code) == (200, 200)
     assert (good.json()["status"], good.json()["type"], good.json()["event_id"]) == ("succeeded", "webhook.test", None)
-    assert there.came[0].verified(endpoint["secret"]) == good.json()["payload"]
+    assert receiver.came[0].verified(endpoint["secret"]) == good.json()["payload"]
     assert (bad.json()["status"], bad.json()["next_attempt_at"]) == ("failed", None)
     (attempt,) = bad.json()["attempts"]
     assert (attempt["status_code"], attempt["response"]) == (418, "I am a teapot ☕\ufffd")
-    there.answers.append(410)
+    receiver.answers.append(410)
     client.post(f"{PATH}/{endpoint['id']}/test")
-    told = client.get(f"{PATH}/{endpoint['id']}").json()
-    assert (told["disabled_reason"], told["failing_since"]) == (None, None)  # a test judges nobody
+    payload = client.get(f"{PATH}/{endpoint['id']}").json()
+    assert (payload["disabled_reason"], payload["failing_since"]) == (
+        None,
+        None,
+    )  # a test does not count against the endpoint
 
 
-def test_more_tests_at_once_than_there_is_room_for_are_refused_for_now(
-    client: TestClient, there: Receiver, monkeypatch: pytest.MonkeyPatch
+def test_too_many_concurrent_tests_are_refused_temporarily(
+    client: TestClient, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(senders, "TESTS_AT_ONCE", 1)
     go_on = threading.Event()
@@ -141,12 +144,12 @@ def test_more_tests_at_once_than_there_is_room_for_are_refused_for_now(
         request.send_response(200)
         request.end_headers()
 
-    there.answers.append(wait)
-    endpoint = made(client, there.url)
+    receiver.answers.append(wait)
+    endpoint = create(client, receiver.url)
     answers = list[Any]()
     first = threading.Thread(target=lambda: answers.append(client.post(f"{PATH}/{endpoint['id']}/test")))
     first.start()
-    eventually(lambda: there.came)
+    eventually(lambda: receiver.came)
     refused = client.post(f"{PATH}/{endpoint['id']}/test")
     assert client.get("/healthz").status_code == 200
     go_on.set()
@@ -156,35 +159,35 @@ def test_more_tests_at_once_than_there_is_room_for_are_refused_for_now(
     assert client.post(f"{PATH}/{endpoint['id']}/test").status_code == 200
 
 
-def test_a_delivery_is_sent_again_by_hand_with_its_id(client: TestClient, there: Receiver) -> None:
-    endpoint = made(client, there.url)
+def test_manual_retry_keeps_the_delivery_id(client: TestClient, receiver: Receiver) -> None:
+    endpoint = create(client, receiver.url)
     sent = client.post(f"{PATH}/{endpoint['id']}/test").json()
     retry = f"{PATH}/{endpoint['id']}/deliveries/{sent['id']}/retry"
     answer = client.post(retry)
     assert (answer.status_code, answer.json()["status"]) == (202, "pending")
-    eventually(lambda: len(there.came) == 2)
-    assert set(there.ids) == {sent["id"]}
+    eventually(lambda: len(receiver.came) == 2)
+    assert set(receiver.ids) == {sent["id"]}
     client.patch(f"{PATH}/{endpoint['id']}", json={"enabled": False})
     refused = client.post(retry)
     assert (refused.status_code, refused.json()["code"]) == (409, "webhook_endpoint_disabled")
     assert client.post(f"{PATH}/{endpoint['id']}/deliveries/msg_x/retry").json()["code"] == "webhook_delivery_not_found"
-    other = made(client, there.url)
+    other = create(client, receiver.url)
     elsewhere = client.post(f"{PATH}/{other['id']}/deliveries/{sent['id']}/retry")
     assert (elsewhere.status_code, elsewhere.json()["code"]) == (404, "webhook_delivery_not_found")
 
 
-def test_pages_of_endpoints_and_of_a_log_show_everything_once_newest_first(client: TestClient, there: Receiver) -> None:
-    ids = [made(client, there.url)["id"] for _ in range(5)]
+def test_pages_list_every_endpoint_and_delivery_once_newest_first(client: TestClient, receiver: Receiver) -> None:
+    ids = [create(client, receiver.url)["id"] for _ in range(5)]
     sent = [client.post(f"{PATH}/{ids[0]}/test").json()["id"] for _ in range(5)]
-    for path, wanted in ((PATH, ids), (f"{PATH}/{ids[0]}/deliveries", sent)):
-        found, after = list[str](), dict[str, str]()
+    for path, expected in ((PATH, ids), (f"{PATH}/{ids[0]}/deliveries", sent)):
+        listed, after = list[str](), dict[str, str]()
         while True:
             page = client.get(path, params={"limit": 2, **after}).json()
-            found += [one["id"] for one in page["data"]]
+            listed += [one["id"] for one in page["data"]]
             if not page["has_more"]:
                 break
             after = {"after": page["next_cursor"]}
-        assert found == wanted[::-1]
+        assert listed == expected[::-1]
         assert client.get(path, params={"after": "nonsense"}).json()["code"] == "bad_cursor"
     log = f"{PATH}/{ids[0]}/deliveries"
     assert len(client.get(log, params={"status": "succeeded"}).json()["data"]) == 5
@@ -192,8 +195,8 @@ def test_pages_of_endpoints_and_of_a_log_show_everything_once_newest_first(clien
     assert client.get(log, params={"status": "lost"}).status_code == 422
 
 
-def test_what_is_left_out_of_a_change_stays_as_it_is(client: TestClient, there: Receiver) -> None:
-    endpoint = made(client, there.url, events=["run.*"], labels={"a": "b"}, description="one")
+def test_patch_leaves_missing_fields_unchanged(client: TestClient, receiver: Receiver) -> None:
+    endpoint = create(client, receiver.url, events=["run.*"], labels={"a": "b"}, description="one")
     endpoint.pop("secret")
     path = f"{PATH}/{endpoint['id']}"
     assert client.patch(path, json={}).json() == endpoint
@@ -201,8 +204,8 @@ def test_what_is_left_out_of_a_change_stays_as_it_is(client: TestClient, there: 
     assert client.patch(path, json={"enabled": False, "events": ["*"]}).json() == {
         **endpoint, "description": "two", "enabled": False, "events": ["*"],
     }  # fmt: skip
-    moved = client.patch(path, json={"url": f"{there.url}/moved"})
-    assert moved.json()["url"] == f"{there.url}/moved"
+    moved = client.patch(path, json={"url": f"{receiver.url}/moved"})
+    assert moved.json()["url"] == f"{receiver.url}/moved"
     assert client.delete(path).status_code == 204
     for answer in (client.get(path), client.patch(path, json={}), client.delete(path), client.post(f"{path}/test")):
         assert (answer.status_code, answer.json()["code"]) == (404, "webhook_endpoint_not_found")
@@ -211,20 +214,20 @@ def test_what_is_left_out_of_a_change_stays_as_it_is(client: TestClient, there: 
     assert client.get(f"{path}/deliveries").status_code == 404
 
 
-def test_a_repeated_request_makes_one_endpoint_and_answers_with_its_secret(client: TestClient, there: Receiver) -> None:
+def test_repeated_request_creates_one_endpoint_and_returns_its_secret(client: TestClient, receiver: Receiver) -> None:
     headers = {"idempotency-key": "once"}
-    first = client.post(PATH, json={"url": there.url}, headers=headers)
-    second = client.post(PATH, json={"url": there.url}, headers=headers)
+    first = client.post(PATH, json={"url": receiver.url}, headers=headers)
+    second = client.post(PATH, json={"url": receiver.url}, headers=headers)
     assert (second.text, second.headers["idempotency-replayed"]) == (first.text, "true")
     assert len(client.get(PATH).json()["data"]) == 1
-    other = client.post(PATH, json={"url": there.url, "description": "x"}, headers=headers)
+    other = client.post(PATH, json={"url": receiver.url, "description": "x"}, headers=headers)
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
 
 
-def test_more_endpoints_than_the_server_takes_are_refused_with_the_number(client: TestClient, there: Receiver) -> None:
+def test_endpoints_over_the_limit_are_refused_with_the_limit(client: TestClient, receiver: Receiver) -> None:
     for _ in range(5):
-        made(client, there.url)
-    answer = client.post(PATH, json={"url": there.url})
+        create(client, receiver.url)
+    answer = client.post(PATH, json={"url": receiver.url})
     assert (answer.status_code, answer.json()["code"]) == (409, "too_many_webhook_endpoints")
     assert "5" in answer.json()["detail"]
 
@@ -258,23 +261,23 @@ def test_what_makes_no_endpoint_is_refused_with_the_place_and_what_would_work(
     assert client.get(PATH).json()["data"] == []
 
 
-def test_by_default_nothing_on_this_machine_or_its_network_is_a_target(tmp_path: Path, there: Receiver) -> None:
+def test_by_default_internal_addresses_are_refused_as_targets(tmp_path: Path, receiver: Receiver) -> None:
     with TestClient(create_app(Settings(data_dir=tmp_path / "strict"))) as strict:
-        for url in (there.url, there.url.replace("http:", "https:"), f"https://localhost:{there.port}/"):
+        for url in (receiver.url, receiver.url.replace("http:", "https:"), f"https://localhost:{receiver.port}/"):
             answer = strict.post(PATH, json={"url": url})
             assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/url")
-        endpoint = made(strict, "https://8.8.8.8/")
-        changed = strict.patch(f"{PATH}/{endpoint['id']}", json={"url": f"https://127.0.0.1:{there.port}/"})
+        endpoint = create(strict, "https://8.8.8.8/")
+        changed = strict.patch(f"{PATH}/{endpoint['id']}", json={"url": f"https://127.0.0.1:{receiver.port}/"})
         assert changed.status_code == 422
-    assert there.connections == []
+    assert receiver.connections == []
 
 
-def test_a_setting_that_is_taken_back_refuses_what_it_let_in(tmp_path: Path, there: Receiver) -> None:
+def test_revoking_the_setting_blocks_existing_internal_targets(tmp_path: Path, receiver: Receiver) -> None:
     """The rule holds in every attempt, not only when an endpoint is made."""
     lax = Settings(data_dir=tmp_path, webhook_allow_private=True)
     with TestClient(create_app(lax)) as client:
-        endpoint = made(client, there.url)
+        endpoint = create(client, receiver.url)
     with TestClient(create_app(lax.model_copy(update={"webhook_allow_private": False}))) as client:
         answer = client.post(f"{PATH}/{endpoint['id']}/test").json()
-    assert (answer["status"], there.connections) == ("failed", [])
+    assert (answer["status"], receiver.connections) == ("failed", [])
     assert "https" in answer["attempts"][0]["error"]

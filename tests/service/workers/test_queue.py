@@ -35,7 +35,7 @@ def saved(claim: Claim, number: int) -> dict[str, Checkpoint]:
 
 
 def lapse(engine: sa.Engine, run_id: str) -> None:
-    """Let a lease have run out."""
+    """Make a lease expire."""
     with engine.begin() as connection:
         connection.execute(sa.update(run).where(run.c.id == run_id).values(lease_expires_at=1.0))
 
@@ -47,7 +47,7 @@ def test_runs_are_claimed_by_priority_then_age(runs: Runs, jobs: Jobs) -> None:
     assert jobs.claim(WORKER, limit=1) == ()
 
 
-def test_a_claim_is_a_stack_of_runs_that_differ_only_in_what_a_stack_holds_per_run(runs: Runs, jobs: Jobs) -> None:
+def test_claim_is_a_stack_of_runs_that_differ_only_in_per_run_values(runs: Runs, jobs: Jobs) -> None:
     dropout, penalty = {"kind": "dropout", "p": 0.2}, {"kind": "l2", "strength": 0.1}
     together = [
         submit(runs, seed=1),
@@ -59,13 +59,13 @@ def test_a_claim_is_a_stack_of_runs_that_differ_only_in_what_a_stack_holds_per_r
     assert [claim.run_id for claim in jobs.claim(WORKER, limit=16)] == [other]
 
 
-def test_a_stack_is_no_larger_than_asked(runs: Runs, jobs: Jobs) -> None:
+def test_stack_is_at_most_as_large_as_requested(runs: Runs, jobs: Jobs) -> None:
     for seed in range(5):
         submit(runs, seed=seed)
     assert [len(jobs.claim(WORKER, limit=3)) for _ in range(3)] == [3, 2, 0]
 
 
-def test_idle_workers_share_what_is_queued(runs: Runs, jobs: Jobs) -> None:
+def test_idle_workers_share_the_queue(runs: Runs, jobs: Jobs) -> None:
     for seed in range(9):
         submit(runs, seed=seed)
     others = [replace(WORKER, worker_id=f"wrk_{i}") for i in range(3)]
@@ -75,19 +75,19 @@ def test_idle_workers_share_what_is_queued(runs: Runs, jobs: Jobs) -> None:
     assert sizes == [3, 3, 3]
     submit(runs, seed=10)
     submit(runs, seed=11)
-    assert len(jobs.claim(WORKER, limit=16)) == 2, "workers that are busy leave all of it to the one who asks"
+    assert len(jobs.claim(WORKER, limit=16)) == 2, "busy workers leave the whole queue to the idle one"
 
 
 def test_runs_of_different_next_epochs_are_not_claimed_together(runs: Runs, jobs: Jobs) -> None:
     ahead = submit(runs, seed=1)
     claim = one(jobs)
     jobs.record([claim], [measured(ahead, 1)])
-    jobs.release([claim], barren=False)
+    jobs.release([claim], failed=False)
     submit(runs, seed=2)
     assert [c.run_id for c in jobs.claim(WORKER, limit=16)] == [ahead]
 
 
-def test_a_run_goes_only_to_a_worker_that_has_its_device(runs: Runs, jobs: Jobs) -> None:
+def test_run_is_claimed_only_by_a_worker_with_its_device(runs: Runs, jobs: Jobs) -> None:
     run_id = submit(runs, device="cuda")
     assert jobs.claim(WORKER, limit=1) == ()
     jobs.register(WORKER)
@@ -122,7 +122,7 @@ def test_a_stale_token_changes_nothing(
     elif write == "finish":
         assert jobs.finish([stale], [outcome(stale)]) == {run_id}
     elif write == "release":
-        jobs.release([stale], barren=True)
+        jobs.release([stale], failed=True)
     else:
         assert jobs.heartbeat(WORKER, [stale]) == {run_id: "lost"}
         assert jobs.orders([stale]) == {run_id: "lost"}
@@ -130,8 +130,8 @@ def test_a_stale_token_changes_nothing(
     assert jobs.record([current], [measured(run_id, 2)]) == set()
 
 
-def test_every_statement_is_fenced_by_itself(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
-    """Above them rows are locked and looked at; a change there must not be what lets a zombie write."""
+def test_every_statement_is_fenced_on_its_own(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
+    """Callers lock and check rows first; even if they did not, a worker without the lease could not write."""
     run_id = submit(runs)
     claim = one(jobs)
     with writing(engine) as connection:
@@ -143,29 +143,29 @@ def test_every_statement_is_fenced_by_itself(runs: Runs, jobs: Jobs, engine: sa.
         assert leases.change(connection, run_id, claim.token, {"epoch": 7}) is True
 
 
-def test_of_a_stack_what_is_recorded_is_fenced_run_by_run(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
+def test_records_of_a_stack_are_fenced_run_by_run(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
     ids = submit(runs, seed=1), submit(runs, seed=2)
     tokens = {claim.run_id: claim.token for claim in jobs.claim(WORKER, limit=2)}
     new = dict.fromkeys(leases.RECORDED) | {"epoch": 7, "last": {}, "revision": 0, "barren": 0}
     with writing(engine) as connection:
-        there, other = ((run_id, tokens[run_id], new) for run_id in ids)
-        assert leases.record(connection, [there, (ids[1], "another", new)]) is False
+        current, other = ((run_id, tokens[run_id], new) for run_id in ids)
+        assert leases.record(connection, [current, (ids[1], "another", new)]) is False
         assert [row.epoch for row in connection.execute(sa.select(run.c.epoch).order_by(run.c.seed))] == [7, 0]
-        assert leases.record(connection, [there, other]) is True
+        assert leases.record(connection, [current, other]) is True
         assert leases.record(connection, []) is True
 
 
-def test_a_lost_run_leaves_its_mates_alone(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
-    lost, kept = submit(runs, seed=1), submit(runs, seed=2)
+def test_lost_run_does_not_affect_its_stack_peers(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
+    lost, healthy = submit(runs, seed=1), submit(runs, seed=2)
     claims = jobs.claim(WORKER, limit=2)
     lapse(engine, lost)
     jobs.expire()
-    assert jobs.record(claims, [measured(lost, 1), measured(kept, 1)]) == {lost}
-    assert runs.get(kept).epoch == 1
+    assert jobs.record(claims, [measured(lost, 1), measured(healthy, 1)]) == {lost}
+    assert runs.get(healthy).epoch == 1
     assert runs.get(lost).epoch == 0
 
 
-def test_a_heartbeat_keeps_the_lease(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
+def test_heartbeat_renews_the_lease(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
     run_id = submit(runs)
     claim = one(jobs)
     lapse(engine, run_id)
@@ -183,7 +183,7 @@ def test_an_epoch_recorded_twice_is_recorded_once(runs: Runs, reader: RunReader,
     assert reader.history(run_id).epoch == [1]
 
 
-def test_other_values_for_a_recorded_epoch_replace_it_and_all_that_follow(
+def test_different_values_for_a_recorded_epoch_replace_it_and_later_epochs(
     runs: Runs, reader: RunReader, jobs: Jobs
 ) -> None:
     run_id = submit(runs)
@@ -201,13 +201,13 @@ def test_other_values_for_a_recorded_epoch_replace_it_and_all_that_follow(
     assert [e.data for e in reader.events(run_id) if e.type == "history_rewound"] == [{"from_epoch": 2, "epochs": 2}]
 
 
-def test_best_is_on_the_test_data_only_without_a_validation_split_and_says_so(runs: Runs, jobs: Jobs) -> None:
+def test_best_uses_test_data_only_without_a_validation_split_and_is_marked_optimistic(runs: Runs, jobs: Jobs) -> None:
     run_id = submit(runs)
     jobs.record([one(jobs)], [measured(run_id, 1, test_loss=0.5)])
     assert (runs.get(run_id).best or {})["optimistic"] is True
 
 
-def test_a_value_that_is_not_finite_is_null_and_named(runs: Runs, reader: RunReader, jobs: Jobs) -> None:
+def test_nonfinite_value_is_null_and_named(runs: Runs, reader: RunReader, jobs: Jobs) -> None:
     run_id = submit(runs)
     jobs.record([one(jobs)], [measured(run_id, 1, val_loss=float("nan"), train_loss=float("inf"))])
     history = reader.history(run_id)
@@ -215,7 +215,7 @@ def test_a_value_that_is_not_finite_is_null_and_named(runs: Runs, reader: RunRea
     assert history.nonfinite == {"val.loss": {"1": "nan"}, "train.loss": {"1": "inf"}}
 
 
-def test_three_barren_attempts_fail_a_run_and_the_others_go_on(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
+def test_three_failed_attempts_fail_a_run_but_not_others(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
     run_id = submit(runs)
     for _ in range(3):
         claim = one(jobs)
@@ -228,7 +228,7 @@ def test_three_barren_attempts_fail_a_run_and_the_others_go_on(runs: Runs, jobs:
     assert one(jobs).run_id == healthy
 
 
-def test_a_recorded_epoch_forgives_barren_attempts(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
+def test_recorded_epoch_resets_failed_attempts(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
     run_id = submit(runs)
     for attempt in range(1, 7):
         claim = one(jobs)
@@ -239,25 +239,23 @@ def test_a_recorded_epoch_forgives_barren_attempts(runs: Runs, jobs: Jobs, engin
     assert runs.get(run_id).status == "queued"
 
 
-def test_a_run_whose_last_attempt_was_barren_is_claimed_alone(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
+def test_run_whose_last_attempt_failed_is_claimed_alone(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
     poison, healthy = submit(runs, seed=1), submit(runs, seed=2)
     claims = jobs.claim(WORKER, limit=1)
-    jobs.release(claims, barren=True)
+    jobs.release(claims, failed=True)
     assert [c.run_id for c in jobs.claim(WORKER, limit=16)] == [poison]
     assert [c.run_id for c in jobs.claim(WORKER, limit=16)] == [healthy]
 
 
-def test_giving_back_in_good_order_is_no_barren_attempt(runs: Runs, jobs: Jobs) -> None:
+def test_orderly_release_does_not_count_as_a_failed_attempt(runs: Runs, jobs: Jobs) -> None:
     run_id = submit(runs)
     for _ in range(5):
-        jobs.release([one(jobs)], barren=False)
+        jobs.release([one(jobs)], failed=False)
     assert runs.get(run_id).status == "queued"
 
 
 @pytest.mark.parametrize("reported", ["succeeded", "failed", "cancelled"])
-def test_a_run_to_be_cancelled_ends_cancelled_whatever_its_holder_reports(
-    reported: str, runs: Runs, jobs: Jobs
-) -> None:
+def test_cancelling_run_ends_cancelled_whatever_its_worker_reports(reported: str, runs: Runs, jobs: Jobs) -> None:
     run_id = submit(runs)
     claim = one(jobs)
     assert runs.act(run_id, "cancel")[0].status == "cancelling"
@@ -286,28 +284,28 @@ def test_a_cancelled_run_whose_worker_died_ends_cancelled(runs: Runs, jobs: Jobs
     assert runs.get(run_id).status == "cancelled"
 
 
-def test_a_cancelled_run_is_never_claimed(runs: Runs, jobs: Jobs) -> None:
+def test_cancelled_run_is_never_claimed(runs: Runs, jobs: Jobs) -> None:
     run_id = submit(runs)
     assert runs.act(run_id, "cancel")[0].status == "cancelled"
     assert runs.act(run_id, "cancel")[1] is False
     assert jobs.claim(WORKER, limit=1) == ()
 
 
-def test_the_two_newest_checkpoints_are_kept_and_handed_out_newest_first(runs: Runs, jobs: Jobs) -> None:
+def test_two_newest_checkpoints_are_stored_and_claimed_newest_first(runs: Runs, jobs: Jobs) -> None:
     run_id = submit(runs)
     claim = one(jobs)
     dropped = [jobs.checkpointed([claim], saved(claim, number), {}) for number in (1, 2, 3)]
     assert dropped == [[], [], [f"{run_id}/1-1"]]
-    jobs.release([claim], barren=False)
+    jobs.release([claim], failed=False)
     assert [c.epoch for c in one(jobs).checkpoints] == [3, 2]
 
 
-def test_a_claim_brings_the_history_that_stop_rules_need(runs: Runs, jobs: Jobs) -> None:
+def test_claim_includes_the_history_that_stop_rules_need(runs: Runs, jobs: Jobs) -> None:
     run_id = submit(runs)
     claim = one(jobs)
     for number, loss in ((0, 2.0), (1, 0.5), (2, float("nan"))):
         jobs.record([claim], [measured(run_id, number, val_loss=loss)])
-    jobs.release([claim], barren=False)
+    jobs.release([claim], failed=False)
     assert one(jobs).history == {"val.loss": [0.5, None]}
 
 
@@ -315,7 +313,7 @@ def test_a_claim_brings_the_history_that_stop_rules_need(runs: Runs, jobs: Jobs)
 def test_event_ids_come_in_commit_order_so_that_a_reader_never_misses_one(
     runs: Runs, reader: RunReader, settings: Settings
 ) -> None:
-    done, seen, failures = threading.Event(), list[int](), list[BaseException]()
+    done, event_ids, failures = threading.Event(), list[int](), list[BaseException]()
 
     def write(worker: int) -> None:
         mine = open_engine(settings)
@@ -331,7 +329,7 @@ def test_event_ids_come_in_commit_order_so_that_a_reader_never_misses_one(
         while True:
             over = done.is_set()
             for event in reader.events(None, after=last):
-                seen.append(event.id)
+                event_ids.append(event.id)
                 last = event.id
             if over:
                 return
@@ -346,4 +344,4 @@ def test_event_ids_come_in_commit_order_so_that_a_reader_never_misses_one(
     done.set()
     follower.join()
     assert not failures
-    assert seen == list(range(1, 61))
+    assert event_ids == list(range(1, 61))
