@@ -154,7 +154,7 @@ def test_api_can_be_read_and_tried_in_the_browser(opened: Opened, served: Servin
     assert not page.evaluate("document.documentElement.classList.contains('dark-mode')")
     page.locator(".opblock-summary", has=page.get_by_text("/v1/catalog", exact=True)).click()
     page.get_by_role("button", name="Try it out").click()
-    page.get_by_role("button", name="Execute").click()
+    page.get_by_role("button", name="Execute").click(timeout=scaled(30_000))
     expect(page.locator(".live-responses-table .response-col_status").last).to_contain_text("200")
     page.set_viewport_size({"width": 390, "height": 844})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.wait_for_function("document.documentElement.scrollWidth <= 390", timeout=scaled(10_000))
