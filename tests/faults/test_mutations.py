@@ -33,7 +33,7 @@ MUTANTS = {
     ),
     "a claim that keeps the old token": ("            token=token,\n", "            token=row.id,\n"),
 }
-SUITE = ["tests/service/workers/test_queue.py", "-k", "sqlite", "-x", "-q", "-p", "no:cacheprovider", "-m", "not slow"]
+SUITE = ["tests/service/workers", "-k", "sqlite", "-x", "-q", "-p", "no:cacheprovider", "-m", "not slow"]
 
 
 @pytest.fixture(scope="module")

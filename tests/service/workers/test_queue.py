@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from dataclasses import replace
 
 import pytest
@@ -11,18 +9,13 @@ import sqlalchemy as sa
 
 from service.runs.reader import RunReader
 from service.runs.service import Runs
-from service.settings import Settings
-from service.store.database import open_engine, writing
+from service.store.database import writing
 from service.store.tables import checkpoint, epoch, run
 from service.workers import queries as leases
 from service.workers.jobs import Jobs
 from tests.conftest import WORKER, measured, submit
+from tests.service.workers.claims import one
 from worker.ports import Checkpoint, Claim, Outcome
-
-
-def one(jobs: Jobs) -> Claim:
-    (claim,) = jobs.claim(WORKER, limit=1)
-    return claim
 
 
 def outcome(claim: Claim, status: str = "succeeded") -> Outcome:
@@ -173,48 +166,6 @@ def test_heartbeat_renews_the_lease(runs: Runs, jobs: Jobs, engine: sa.Engine) -
     assert jobs.expire() == 0
 
 
-def test_an_epoch_recorded_twice_is_recorded_once(runs: Runs, reader: RunReader, jobs: Jobs) -> None:
-    run_id = submit(runs)
-    claim = one(jobs)
-    jobs.record([claim], [measured(run_id, 1)])
-    version = runs.version(run_id)
-    jobs.record([claim], [measured(run_id, 1)])
-    assert runs.version(run_id) == version
-    assert reader.history(run_id).epoch == [1]
-
-
-def test_different_values_for_a_recorded_epoch_replace_it_and_later_epochs(
-    runs: Runs, reader: RunReader, jobs: Jobs
-) -> None:
-    run_id = submit(runs)
-    claim = one(jobs)
-    for number, loss in ((1, 0.5), (2, 0.2), (3, 0.4)):
-        jobs.record([claim], [measured(run_id, number, val_loss=loss)])
-    assert runs.get(run_id).best == {
-        "epoch": 2, "metric": "val.loss", "value": 0.2, "selected_on": "val", "optimistic": False,
-    }  # fmt: skip
-    jobs.record([claim], [measured(run_id, 2, digest="elsewhere", val_loss=0.3)])
-    history = reader.history(run_id)
-    assert (history.epoch, history.revision) == ([1, 2], 1)
-    assert history.series["val.loss"] == [0.5, 0.3]
-    assert (runs.get(run_id).best or {})["value"] == 0.3
-    assert [e.data for e in reader.events(run_id) if e.type == "history_rewound"] == [{"from_epoch": 2, "epochs": 2}]
-
-
-def test_best_uses_test_data_only_without_a_validation_split_and_is_marked_optimistic(runs: Runs, jobs: Jobs) -> None:
-    run_id = submit(runs)
-    jobs.record([one(jobs)], [measured(run_id, 1, test_loss=0.5)])
-    assert (runs.get(run_id).best or {})["optimistic"] is True
-
-
-def test_nonfinite_value_is_null_and_named(runs: Runs, reader: RunReader, jobs: Jobs) -> None:
-    run_id = submit(runs)
-    jobs.record([one(jobs)], [measured(run_id, 1, val_loss=float("nan"), train_loss=float("inf"))])
-    history = reader.history(run_id)
-    assert history.series["val.loss"] == [None]
-    assert history.nonfinite == {"val.loss": {"1": "nan"}, "train.loss": {"1": "inf"}}
-
-
 def test_three_failed_attempts_fail_a_run_but_not_others(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
     run_id = submit(runs)
     for _ in range(3):
@@ -307,41 +258,3 @@ def test_claim_includes_the_history_that_stop_rules_need(runs: Runs, jobs: Jobs)
         jobs.record([claim], [measured(run_id, number, val_loss=loss)])
     jobs.release([claim], failed=False)
     assert one(jobs).history == {"val.loss": [0.5, None]}
-
-
-@pytest.mark.slow
-def test_event_ids_come_in_commit_order_so_that_a_reader_never_misses_one(
-    runs: Runs, reader: RunReader, settings: Settings
-) -> None:
-    done, event_ids, failures = threading.Event(), list[int](), list[BaseException]()
-
-    def write(worker: int) -> None:
-        mine = open_engine(settings)
-        try:
-            for seed in range(15):
-                submit(Runs(mine, settings), seed=1000 * worker + seed)
-        except BaseException as error:
-            failures.append(error)
-        mine.dispose()
-
-    def read() -> None:
-        last = 0
-        while True:
-            over = done.is_set()
-            for event in reader.events(None, after=last):
-                event_ids.append(event.id)
-                last = event.id
-            if over:
-                return
-            time.sleep(0.001)
-
-    follower = threading.Thread(target=read)
-    writers = [threading.Thread(target=write, args=(i,)) for i in range(4)]
-    for thread in (follower, *writers):
-        thread.start()
-    for thread in writers:
-        thread.join()
-    done.set()
-    follower.join()
-    assert not failures
-    assert event_ids == list(range(1, 61))
