@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,6 +33,10 @@ class Finding:
     subject: str
     state: Literal["ok", "warn", "fail"]
     detail: str
+
+    def as_json(self) -> dict[str, str]:
+        """Return the fields that ``--json`` prints."""
+        return {"what": self.subject, "state": self.state, "detail": self.detail}
 
 
 def doctor(
@@ -64,7 +68,7 @@ def doctor(
         _check("server", server, "warn"),
     ]
     if as_json:
-        typer.echo(json.dumps([asdict(finding) for finding in findings]))
+        typer.echo(json.dumps([finding.as_json() for finding in findings]))
     else:
         for finding in findings:
             typer.echo(f"{finding.state:4}  {finding.subject}: {finding.detail}")
