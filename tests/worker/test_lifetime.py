@@ -31,10 +31,11 @@ lifetime.die_with_parent()
 BUSY_PREDICTOR = """
 import sys, time
 from service.sandbox.predicting import process
-def done(*_):
+def stay_busy(*_):
     print('ready', file=sys.stderr, flush=True)
     time.sleep(300)
-process.done = done
+assert callable(process.serve_order)
+process.serve_order = stay_busy
 process.main(['--datasets', '.', '--memory', str(2**33), '--seconds', '300'])
 """
 CURVE = DrawCurve(

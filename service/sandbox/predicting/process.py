@@ -16,6 +16,7 @@ import resource
 import secrets
 import sys
 import threading
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, assert_never
@@ -163,7 +164,11 @@ def main(arguments: Sequence[str]) -> None:
     os.dup2(2, 1)
     logs.set_up_as_parent()
     limits = Limits(memory=options.memory, seconds=options.seconds)
-    serve(sys.stdin.buffer, replies, ModelCache(options.datasets, options.memory // CACHE_SHARE), limits)
+    try:
+        serve(sys.stdin.buffer, replies, ModelCache(options.datasets, options.memory // CACHE_SHARE), limits)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)  # the interpreter's own end would abort while the other thread reads standard input
 
 
 if __name__ == "__main__":

@@ -144,7 +144,7 @@ def test_a_comparison_reports_deleted_pairs(client: TestClient, work: Jobs) -> N
         "more": (7, 1),
     }
     assert {pair["missing"] for pair in compare(client, study, by="seed", pairs="all")["pairs"]} == {0}
-    assert "Of 2 seeds no pair is left" in client.get(f"/studies/{study['id']}/report").text
+    assert "2 seeds left out of a pair" in client.get(f"/studies/{study['id']}/report").text
 
 
 def test_a_study_of_one_arm_has_a_report(client: TestClient, work: Jobs) -> None:
