@@ -27,9 +27,9 @@ from worker.spec.losses import KINDS as LOSSES
 from worker.spec.models import KINDS as MODELS
 from worker.spec.models.linear import Linear
 from worker.spec.optimizers import KINDS as OPTIMIZERS
-from worker.spec.orders import stream_key
 from worker.spec.part import Part, kind_of
 from worker.spec.regularizers import KINDS as REGULARIZERS
+from worker.spec.rng import stream_key
 from worker.spec.run import RunSpec
 from worker.spec.schedules import KINDS as SCHEDULES
 from worker.spec.threads import Threads

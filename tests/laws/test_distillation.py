@@ -21,7 +21,7 @@ from worker.engine.data import Data
 from worker.engine.stack import Member, Stack
 from worker.engine.teacher_logits import Lessons, logits_of
 from worker.engine.training import Training
-from worker.spec.orders import permutation
+from worker.spec.rng import permutation
 from worker.spec.regularizers.distillation import Distillation, Teacher, TeacherNetwork
 from worker.spec.run import RunSpec
 from worker.spec.threads import Threads

@@ -33,8 +33,8 @@ from worker.engine.thread_tuner import Pace
 from worker.spec.families.model import Acted, Material
 from worker.spec.families.optimizer import Step
 from worker.spec.optimizers.sgd import SGD
-from worker.spec.orders import stream_key
 from worker.spec.part import Stacked
+from worker.spec.rng import stream_key
 from worker.spec.run import ENGINE_VERSION, RunSpec
 from worker.spec.threads import Threads
 

@@ -14,8 +14,8 @@ from worker.engine.evaluation import CHUNK_ROWS, predictions
 from worker.engine.hooks import EvaluationMode, TrainingMode
 from worker.engine.stack import Stack
 from worker.spec.families.optimizer import Step
-from worker.spec.orders import permutation
 from worker.spec.part import Stacked
+from worker.spec.rng import permutation
 from worker.spec.sums import ordered_mean, ordered_sum
 
 MICRO_ROWS = 1024

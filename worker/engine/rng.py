@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from worker.spec.orders import GAMMA, LAST_SHIFT, MIX, stream_key
+from worker.spec.rng import GAMMA, LAST_SHIFT, MIX, stream_key
 
 
 def _signed(value: int) -> int:

@@ -21,8 +21,8 @@ from worker.spec.families.loss import Loss
 from worker.spec.families.model import InstanceBased, Material
 from worker.spec.families.optimizer import Optimizer
 from worker.spec.families.regularizer import Regularizer, defines
-from worker.spec.orders import stream_key
 from worker.spec.part import Stacked
+from worker.spec.rng import stream_key
 from worker.spec.run import RunSpec
 
 BORDER = 64

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from service.sandbox.predicting.messages import Chosen, ModelFile, Reason
 from worker.spec.families.dataset import Arrays, Dataset
 from worker.spec.graph import INPUT, PREDICTION, PROBABILITIES, NoGraph, Scaling, onnx_of
-from worker.spec.orders import parted
+from worker.spec.rng import parted
 from worker.spec.run import RunSpec
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from worker.engine.data import Data
 from worker.spec import run
 from worker.spec.datasets.digits import Digits
 from worker.spec.folds import MOST_FOLDS, Fold
-from worker.spec.orders import permutation
+from worker.spec.rng import permutation
 from worker.spec.run import RunSpec, reuse_key, spec_hash, stack_key
 
 CPU, HOME = torch.device("cpu"), Path("/nowhere")

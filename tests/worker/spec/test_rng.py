@@ -18,7 +18,7 @@ from worker.engine.data import Data
 from worker.engine.rng import words
 from worker.spec.datasets.digits import Digits
 from worker.spec.folds import Fold
-from worker.spec.orders import parted, permutation, stream_key
+from worker.spec.rng import parted, permutation, stream_key
 
 
 @given(
@@ -67,7 +67,7 @@ def test_the_rows_that_train_and_validate_are_the_engines(changes: dict[str, Any
 
 def test_orders_are_made_without_torch() -> None:
     code = (
-        "import sys; from worker.spec.orders import parted; from worker.spec.datasets.digits import Digits\n"
+        "import sys; from worker.spec.rng import parted; from worker.spec.datasets.digits import Digits\n"
         "assert len(parted(Digits(), Digits.load(None).train_y)[0]) == 1154\n"
         "sys.exit('torch' in sys.modules)"
     )
