@@ -130,7 +130,7 @@ class Agent:
             self._claims = {claim.run_id: claim for claim in claims}
         with logs.about(run_ids=[claim.run_id for claim in claims]):
             LOG.info("training %d run(s): %s", len(claims), ", ".join(self._claims))
-            trainer.tell(Train(claims=tuple(claims), most_runs=max(2, claims[0].stack_runs)))
+            trainer.tell(Train(claims=tuple(claims), max_runs=max(2, claims[0].stack_runs)))
             self._see_through(trainer)
         self._worked = time.monotonic()
 

@@ -7,7 +7,7 @@ import os
 from io import BufferedReader
 from pathlib import Path
 
-MOST_KNOWN = 4096
+MAX_CACHED = 4096
 
 
 class NotAsRecorded(Exception):
@@ -41,7 +41,7 @@ class Digests:
         about = os.fstat(file.fileno())
         touched = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
         if touched not in self._known:
-            if len(self._known) >= MOST_KNOWN:
+            if len(self._known) >= MAX_CACHED:
                 self._known.clear()
             self._known[touched] = hashlib.file_digest(file, "sha256").hexdigest()
         return self._known[touched]

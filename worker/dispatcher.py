@@ -16,7 +16,7 @@ from typing import Protocol
 
 from ulid import ULID
 
-from worker.ports import JobSource, Queue, SourceUnavailable, WorkerInfo, WorkerSeen
+from worker.ports import JobSource, Queue, SourceUnavailable, WorkerInfo, WorkerStatus
 
 LOG = logging.getLogger("fitwell.dispatcher")
 LOOK_SECONDS = 0.5
@@ -96,7 +96,7 @@ class Dispatcher:
         self._end_silent(there, known)
         self._start(there, known)
 
-    def _forget(self, gone: set[str], known: Mapping[str, WorkerSeen]) -> None:
+    def _forget(self, gone: set[str], known: Mapping[str, WorkerStatus]) -> None:
         """Take workers that are gone from all books; who ended in good order has left the queue's by itself."""
         for worker_id in gone:
             worker = known.get(worker_id)
@@ -116,7 +116,7 @@ class Dispatcher:
         reason = self._cluster.reason(worker_id)
         LOG.error("%s died before it began; none is started for %.0f s: %s", worker_id, seconds, reason)
 
-    def _end_silent(self, there: set[str], known: Mapping[str, WorkerSeen]) -> None:
+    def _end_silent(self, there: set[str], known: Mapping[str, WorkerStatus]) -> None:
         """Kill workers that hold nothing any more and give no sign of life: hung, cut off, or never started."""
         now = time.monotonic()
         for worker_id in there:
@@ -130,12 +130,12 @@ class Dispatcher:
                 LOG.warning("%s holds no run and gave no sign of life for %.0f s: it is killed", worker_id, silent)
                 self._cluster.kill(worker_id)
 
-    def _patience(self, worker: WorkerSeen | None) -> float:
+    def _patience(self, worker: WorkerStatus | None) -> float:
         if worker is None:
             return END_SECONDS
         return self._lease if worker.begun else START_SECONDS
 
-    def _start(self, there: set[str], known: Mapping[str, WorkerSeen]) -> None:
+    def _start(self, there: set[str], known: Mapping[str, WorkerStatus]) -> None:
         """Start as many workers as there are runs that nobody comes for, as far as there is room."""
         if time.monotonic() < self._paused_until:
             return

@@ -28,7 +28,7 @@ class Train(Message):
 
     say: Literal["train"] = "train"
     claims: tuple[Claim, ...]
-    most_runs: int
+    max_runs: int
     """The largest stack these runs may ever share; the probe looks that far."""
 
 

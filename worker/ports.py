@@ -112,7 +112,7 @@ class WorkerInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkerSeen:
+class WorkerStatus:
     """What is known of a worker that asked for work."""
 
     worker_id: str
@@ -193,6 +193,6 @@ class Queue(Protocol):
         """How many runs wait that one of ``devices`` can train."""
         ...
 
-    def workers(self) -> Sequence[WorkerSeen]:
+    def workers(self) -> Sequence[WorkerStatus]:
         """Every worker that is known, those that died without a word included."""
         ...

@@ -1,8 +1,8 @@
-"""Fitwell's engine: the runs as one stack, on the route that its probe found."""
+"""Fitwell's engine: the runs as one stack, on the backend that its probe found."""
 
 from __future__ import annotations
 
-from worker.engine.gemm_backend import limit_instructions, route_for
+from worker.engine.gemm_backend import gemm_backend_for, limit_instructions
 
 limit_instructions()
 
@@ -11,7 +11,7 @@ import torch  # noqa: E402
 from benchmarks.programs.measuring import DATASETS, report, task  # noqa: E402
 from benchmarks.programs.specs import spec  # noqa: E402
 from worker.engine.data import Data  # noqa: E402
-from worker.engine.process_registry import Neighbours, common_directory  # noqa: E402
+from worker.engine.process_registry import ProcessRegistry, common_directory  # noqa: E402
 from worker.engine.stack import Member, Stack  # noqa: E402
 from worker.engine.training import Training  # noqa: E402
 
@@ -30,19 +30,19 @@ def main() -> None:
         )
         for seed in range(wanted.runs)
     ]
-    route = route_for(specs[0], threads=wanted.threads, most_runs=max(wanted.runs, 2))
-    route.enter()
+    backend = gemm_backend_for(specs[0], threads=wanted.threads, max_runs=max(wanted.runs, 2))
+    backend.activate()
     device = torch.device("cpu")
     data = Data(specs[0].dataset, DATASETS, device)
     stack = Stack([Member(str(spec.seed), spec) for spec in specs], device)
-    neighbours = Neighbours(common_directory())
-    epochs = Training(stack, data, pace=route.pace(neighbours.count)).epochs()
+    processes = ProcessRegistry(common_directory())
+    epochs = Training(stack, data, tuner=backend.thread_tuner(processes.count)).epochs()
 
     def epoch() -> float:
         return next(epochs)[0].metrics["train.loss"]
 
-    with neighbours.at_work():
-        report(epoch, wanted, route=f"{route.library}, {route.threads} threads")
+    with processes.at_work():
+        report(epoch, wanted, backend=f"{backend.library}, {backend.threads} threads")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker.engine.gemm_backend import limit_instructions, route_for
+from worker.engine.gemm_backend import gemm_backend_for, limit_instructions
 
 limit_instructions()
 
@@ -18,7 +18,7 @@ from sklearn.neighbors import NearestNeighbors  # noqa: E402
 from threadpoolctl import threadpool_limits  # noqa: E402
 
 from benchmarks.programs.measuring import DATASETS, PIXELS  # noqa: E402
-from worker.engine.knn import data_for, way_of  # noqa: E402
+from worker.engine.knn import data_for, training_class  # noqa: E402
 from worker.engine.stack import Member, Stack  # noqa: E402
 from worker.spec.datasets.fashion_mnist import FashionMNIST  # noqa: E402
 from worker.spec.nearest import Memory  # noqa: E402
@@ -40,7 +40,7 @@ def run() -> Callable[[], None]:
     stack = Stack([Member("a", SPEC)], device)
 
     def work() -> None:
-        assert len(list(way_of(stack)(stack, data).epochs())) == MOST
+        assert len(list(training_class(stack)(stack, data).epochs())) == MOST
 
     return work
 
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, required=True)
     given = parser.parse_args()
     work = WORKS[given.work]()
-    route_for(SPEC, threads=given.threads, most_runs=2).enter()
+    gemm_backend_for(SPEC, threads=given.threads, max_runs=2).activate()
     with threadpool_limits(given.threads):
         start, computed = time.perf_counter(), time.process_time()
         work()

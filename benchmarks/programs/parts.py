@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from worker.engine.gemm_backend import Route, limit_instructions, route_for
+from worker.engine.gemm_backend import GemmBackend, gemm_backend_for, limit_instructions
 
 limit_instructions()
 
@@ -63,7 +63,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 class Variant:
-    """A stack that trains an epoch at a time, on its own route."""
+    """A stack that trains an epoch at a time, on its own backend."""
 
     def __init__(self, changed: dict[str, Any], *, hidden: tuple[int, ...], runs: int, rows: int, epochs: int) -> None:
         evaluated = "evaluate" in changed
@@ -72,15 +72,15 @@ class Variant:
             spec(hidden=hidden, rows=rows, epochs=epochs, seed=seed, evaluate=evaluated, **given)
             for seed in range(runs)
         ]
-        self.route: Route = route_for(specs[0], threads=2, most_runs=max(2, runs))
+        self.backend: GemmBackend = gemm_backend_for(specs[0], threads=2, max_runs=max(2, runs))
         device = torch.device("cpu")
         stack = Stack([Member(str(one.seed), one) for one in specs], device)
-        training = Training(stack, Data(specs[0].dataset, DATASETS, device), pace=self.route.pace())
+        training = Training(stack, Data(specs[0].dataset, DATASETS, device), tuner=self.backend.thread_tuner())
         self._epochs: Iterator[Any] = training.epochs()
 
     def epoch(self) -> float:
         """Seconds of the next epoch."""
-        self.route.enter()
+        self.backend.activate()
         start = time.perf_counter()
         next(self._epochs)
         return time.perf_counter() - start

@@ -58,28 +58,28 @@ def _at(time: str | None) -> float:
 
 def bare() -> float:
     """Seconds that the engine takes for one worker's share, when told to begin."""
-    from worker.engine.gemm_backend import limit_instructions, route_for
+    from worker.engine.gemm_backend import gemm_backend_for, limit_instructions
 
     limit_instructions()
     import torch
 
     from worker.engine.data import Data
-    from worker.engine.process_registry import Neighbours, common_directory
+    from worker.engine.process_registry import ProcessRegistry, common_directory
     from worker.engine.stack import Member, Stack
     from worker.engine.training import Training
 
     specs = [spec(seed=seed, rows=ROWS, epochs=EPOCHS, evaluate=True) for seed in range(RUNS // WORKERS)]
-    route = route_for(specs[0], threads=2, most_runs=16)
-    route.enter()
+    backend = gemm_backend_for(specs[0], threads=2, max_runs=16)
+    backend.activate()
     print("warm", flush=True)
     sys.stdin.readline()
     start = time.perf_counter()
-    neighbours = Neighbours(common_directory())
-    with neighbours.at_work():
+    processes = ProcessRegistry(common_directory())
+    with processes.at_work():
         device = torch.device("cpu")
         data = Data(specs[0].dataset, DATASETS, device)
         stack = Stack([Member(str(spec.seed), spec) for spec in specs], device)
-        for _ in Training(stack, data, pace=route.pace(neighbours.count)).epochs():
+        for _ in Training(stack, data, tuner=backend.thread_tuner(processes.count)).epochs():
             pass
     return time.perf_counter() - start
 

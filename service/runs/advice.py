@@ -16,7 +16,7 @@ from service.runs.run import History, Run
 from service.runs.submission.review import review
 from service.settings import Settings
 from service.statistics.diagnosis import Curves, Diagnosis, diagnose
-from worker.spec.families.optimizer import RatedOptimizer
+from worker.spec.families.optimizer import LearningRateOptimizer
 from worker.spec.run import RunSpec
 
 TRAIN, HELD_OUT = ("train.loss_eval", "train.loss"), ("val.loss", "test.loss")
@@ -141,8 +141,8 @@ def _candidates(spec: RunSpec, diagnosis: Diagnosis, reference: RunSpec | None) 
             old, new = (either.model.model_dump(mode="json") for either in (spec, reference))
             yield {"model": replacing(old, new)}, "use the model of the reference run"
         yield {"epochs": MORE_EPOCHS * spec.epochs}, f"train for {MORE_EPOCHS * spec.epochs} epochs"
-    elif diagnosis.verdict == "diverged" and isinstance(spec.optimizer, RatedOptimizer):
-        rate = float(f"{spec.optimizer.rate / LOWER_RATE:.3g}")
+    elif diagnosis.verdict == "diverged" and isinstance(spec.optimizer, LearningRateOptimizer):
+        rate = float(f"{spec.optimizer.learning_rate / LOWER_RATE:.3g}")
         yield {"optimizer": {"lr": rate}}, f"lower the learning rate to {rate:g}"
 
 

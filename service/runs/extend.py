@@ -31,7 +31,7 @@ def plan(connection: sa.Connection, row: Row, number: int) -> NewRun:
         )
     if number <= spec.epochs:
         raise _refuse(f"The run has {spec.epochs} epochs already. Request more than {spec.epochs}.")
-    if spec.as_long_as:
+    if spec.depends_on_epochs:
         cause = "Its schedule" if spec.schedule.spans else "When its test loss is measured"
         raise _refuse(f"{cause} depends on the number of epochs, so the epochs would differ. Clone the run instead.")
     if not files.checkpoints(connection, row.reused_from or row.id):

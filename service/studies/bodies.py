@@ -18,7 +18,7 @@ from service.http.validation import MAX_ERRORS
 from service.studies.comparison import check_at, check_metric
 from service.studies.expansion import Plan, path_steps, rounded
 from service.studies.service import NewStudy
-from worker.spec.folds import MOST_FOLDS
+from worker.spec.folds import MAX_FOLDS
 
 EXAMPLE: dict[str, Any] = {
     "name": "does dropout help?",
@@ -138,7 +138,7 @@ class StudyBody(BodyModel):
     seeds: Annotated[int, Field(ge=1, le=MAX_SEEDS)] | Annotated[list[Seed], Field(min_length=1)] = Field(
         default=1, description="The seeds of every arm, or n for 0…n−1."
     )
-    folds: Annotated[int, Field(ge=2, le=MOST_FOLDS)] | None = Field(
+    folds: Annotated[int, Field(ge=2, le=MAX_FOLDS)] | None = Field(
         default=None, description="Train every arm this many times for each seed, each time validating on another fold."
     )
     metric: str | None = Field(

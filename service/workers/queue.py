@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from service.settings import Settings
 from service.store.database import reading
 from service.workers import queries as leases
-from worker.ports import SourceUnavailable, WorkerSeen
+from worker.ports import SourceUnavailable, WorkerStatus
 
 
 class Queue:
@@ -33,11 +33,11 @@ class Queue:
         with self._reading() as connection:
             return leases.count_queued(connection, devices)
 
-    def workers(self) -> Sequence[WorkerSeen]:
+    def workers(self) -> Sequence[WorkerStatus]:
         """Return every registered worker, including those that died without unregistering."""
         with self._reading() as connection:
             rows = leases.registered_workers(connection, self._settings.lease_seconds)
         return [
-            WorkerSeen(worker_id=row.id, begun=row.pid > 0, silent=bool(row.silent), busy=bool(row.busy))
+            WorkerStatus(worker_id=row.id, begun=row.pid > 0, silent=bool(row.silent), busy=bool(row.busy))
             for row in rows
         ]

@@ -78,7 +78,7 @@ def cluster(started: Cluster) -> Cluster:
 
 
 @contextmanager
-def trained_by(cluster: Cluster, database: str, home: Path) -> Iterator[tuple[System, subprocess.Popen[bytes]]]:
+def required_optimizer(cluster: Cluster, database: str, home: Path) -> Iterator[tuple[System, subprocess.Popen[bytes]]]:
     """Yield a system whose runs the cluster trains; checks afterwards that it leaves no actors."""
     # Leases are longer than elsewhere: there are many processes on this one machine.
     lease_seconds = f"{scaled(3):.1f}"
@@ -114,7 +114,7 @@ def test_a_study_is_trained_on_every_node_and_two_dispatchers_do_no_harm(
     cluster: Cluster, postgresql_database: str, undisturbed_long: dict[str, Any], tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
-    with trained_by(cluster, postgresql_database, home) as (under, _):
+    with required_optimizer(cluster, postgresql_database, home) as (under, _):
         under.start("worker", "--ray", cluster.address)
         study = under.client.studies.create(base=LONG, grid={"optimizer.lr": [0.01, 0.02]}, seeds=[0])
         nodes = {node.node_id for node in cluster.worker_nodes}
@@ -129,7 +129,7 @@ def test_a_run_resumes_on_another_node_within_a_minute_when_its_node_is_lost(
     cluster: Cluster, postgresql_database: str, undisturbed_long: dict[str, Any], tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
-    with trained_by(cluster, postgresql_database, home) as (under, _):
+    with required_optimizer(cluster, postgresql_database, home) as (under, _):
         run = under.submit(**LONG)
         reach(run, 4)
         worker, (trainer,) = at_work(under), trainers(home)
@@ -149,7 +149,7 @@ def test_training_continues_without_the_dispatcher_and_another_one_takes_over(
     cluster: Cluster, postgresql_database: str, undisturbed_long: dict[str, Any], tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
-    with trained_by(cluster, postgresql_database, home) as (under, dispatcher):
+    with required_optimizer(cluster, postgresql_database, home) as (under, dispatcher):
         run = under.submit(**LONG)
         reach(run, 1)
         dispatcher.kill()
@@ -170,7 +170,7 @@ def test_an_actor_that_hangs_loses_its_run_and_is_killed(
     cluster: Cluster, postgresql_database: str, undisturbed_long: dict[str, Any], tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
-    with trained_by(cluster, postgresql_database, home) as (under, _):
+    with required_optimizer(cluster, postgresql_database, home) as (under, _):
         run = under.submit(**LONG)
         reach(run, 1)
         hung = psutil.Process(at_work(under).pid)
@@ -185,7 +185,7 @@ def test_a_cancel_reaches_the_cluster_and_a_stopping_dispatcher_saves_and_releas
     cluster: Cluster, postgresql_database: str, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
-    with trained_by(cluster, postgresql_database, home) as (under, dispatcher):
+    with required_optimizer(cluster, postgresql_database, home) as (under, dispatcher):
         endless = under.submit(**ENDLESS)
         eventually(lambda: any("trains alone" in line.text for line in endless.log()))
         assert endless.cancel().status == "cancelling"

@@ -15,7 +15,7 @@ from fitwell.metric_names import NO_PENALTIES, PENALTIES, TEACHERS, condition_na
 from fitwell.run import Run
 from fitwell.spec_files import SpecFileError
 from tests.fitwell.samples import RUN as RUN_JSON
-from worker.spec.families.regularizer import defines, penalises
+from worker.spec.families.regularizer import adds_penalty, defines
 from worker.spec.regularizers import KINDS
 
 RUN = Run.model_validate(
@@ -108,7 +108,7 @@ def test_run_without_held_out_losses_has_no_best_epoch() -> None:
 
 def test_kinds_that_the_client_knows_are_classified_as_in_the_engine() -> None:
     """A new regularizer needs no entry in the client: kinds in neither set may record a penalty or not."""
-    penalties = {kind for kind, part in KINDS.items() if penalises(part.model_construct(kind=kind))}
+    penalties = {kind for kind, part in KINDS.items() if adds_penalty(part.model_construct(kind=kind))}
     assert penalties >= PENALTIES
     assert set(KINDS) - penalties >= NO_PENALTIES
     assert {kind for kind, part in KINDS.items() if defines(part, "teach")} >= TEACHERS

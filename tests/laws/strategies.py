@@ -14,8 +14,8 @@ from pydantic import ValidationError
 
 from worker.engine.data import Data
 from worker.engine.digest import next_digest
-from worker.engine.gemm_backend import route_for
-from worker.engine.knn import data_for, way_of
+from worker.engine.gemm_backend import gemm_backend_for
+from worker.engine.knn import data_for, training_class
 from worker.engine.rng import uniform
 from worker.engine.stack import Member, Stack
 from worker.engine.training import EpochResult, Training
@@ -258,30 +258,30 @@ class Transfers(dict[str, Data]):
 
 def taught(data: Data) -> Data:
     """The data, with something to say for every teacher, and every transfer set."""
-    data.lessons, data.transfers = RandomTeacherLogits(data), Transfers(data.device)
+    data.teacher_logits, data.transfers = RandomTeacherLogits(data), Transfers(data.device)
     return data
 
 
 def training_of(specs: list[RunSpec], data: Data, names: list[str] | None = None, **options: Any) -> Training:
     """The training of these runs as one stack; their ids are ``names``, or their places."""
     stack = Stack([Member((names or [])[i] if names else str(i), spec) for i, spec in enumerate(specs)], CPU)
-    return way_of(stack)(stack, data, **options)
+    return training_class(stack)(stack, data, **options)
 
 
 def fingerprint(result: EpochResult) -> str:
     return next_digest("", 0, result.stack.tensors(result.position), {})
 
 
-def holds(spec: RunSpec, threads: int = 2) -> bool:
+def reproducible(spec: RunSpec, threads: int = 2) -> bool:
     """Whether the probe promises anything for such runs."""
-    return route_for(spec, threads=threads, most_runs=MAX_RUNS).holds
+    return gemm_backend_for(spec, threads=threads, max_runs=MAX_RUNS).reproducible
 
 
-def enter_route(spec: RunSpec, *, threads: int = 1, most: int = MAX_RUNS) -> None:
+def use_gemm_backend(spec: RunSpec, *, threads: int = 1, most: int = MAX_RUNS) -> None:
     """Compute from now on as the probe found it right for 2 threads, with fewer where asked."""
-    route = route_for(spec, threads=2, most_runs=most)
-    route.enter()
-    count = min(threads, route.threads)
+    backend = gemm_backend_for(spec, threads=2, max_runs=most)
+    backend.activate()
+    count = min(threads, backend.threads)
     Threads(count, count).use()
 
 
@@ -289,7 +289,7 @@ def train(
     specs: list[RunSpec], *, threads: int = 1, data: Data | None = None, names: list[str] | None = None, most: int = 16
 ) -> Trained:
     """Train the runs as one stack on the route that the probe found for 2 threads, with fewer where asked."""
-    enter_route(specs[0], threads=threads, most=most)
+    use_gemm_backend(specs[0], threads=threads, most=most)
     training = training_of(specs, data or data_of(specs[0]), names)
     trained: Trained = {member.run_id: [] for member in training.stack.members}
     for results in training.epochs():

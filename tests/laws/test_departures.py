@@ -9,10 +9,10 @@ from tests.laws.strategies import (
     CPU,
     MAX_RUNS,
     data_of,
-    enter_route,
     fingerprint,
     parsed,
     train,
+    use_gemm_backend,
 )
 from tests.laws.test_stack import SMALL
 from worker.engine.stack import Member, Stack
@@ -22,7 +22,7 @@ from worker.spec.run import RunSpec
 
 def leaving(specs: list[RunSpec], run_id: str) -> tuple[dict[str, list[str]], dict[str, str | None]]:
     """Return every run's fingerprints and outcome, where ``run_id`` leaves the stack after its first epoch."""
-    enter_route(specs[0])
+    use_gemm_backend(specs[0])
     members = [Member(str(i), spec) for i, spec in enumerate(specs)]
     left = list[str]()
     training = Training(Stack(members, CPU), data_of(specs[0]), left=left.extend)

@@ -59,7 +59,7 @@ def step(device: torch.device, changes: dict[str, Any]) -> Stack:
     runs = [
         *progress.losses(),
         *progress.penalties().values(),
-        progress.taught(),
+        progress.teacher_losses(),
         *evaluate(stack, progress.data.test),
         *weights_of(stack),
         variance(progress.data.y),

@@ -13,16 +13,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from tests.laws.oracles import SMALL
-from tests.laws.strategies import CPU, HOME, TEACHERS, enter_route, parsed, train
+from tests.laws.strategies import CPU, HOME, TEACHERS, parsed, train, use_gemm_backend
 from tests.laws.test_oracles_distillation import FORMS, plain
 from worker.blob_store import Depot
 from worker.engine import checkpoints
 from worker.engine.data import Data
 from worker.engine.stack import Member, Stack
-from worker.engine.teacher_logits import Lessons, logits_of
+from worker.engine.teacher_logits import TeacherLogits, logits_of
 from worker.engine.training import Training
-from worker.spec.rng import permutation
 from worker.spec.regularizers.distillation import Distillation, Teacher, TeacherNetwork
+from worker.spec.rng import permutation
 from worker.spec.run import RunSpec
 from worker.spec.threads import Threads
 
@@ -42,7 +42,7 @@ def torch_mlp(weights: dict[str, Tensor]) -> Callable[[Tensor], Tensor]:
 
 def trained(spec: RunSpec, data: Data) -> dict[str, Tensor]:
     """The weights of a run at its end."""
-    enter_route(spec)
+    use_gemm_backend(spec)
     weights: dict[str, Tensor] = {}
     for (result,) in Training(Stack([Member("teacher", spec)], CPU), data).epochs():
         weights = {n: t.clone() for n, t in result.stack.tensors(0).items() if not n.startswith("optimizer.")}
@@ -83,8 +83,8 @@ def test_a_students_losses_are_those_of_plain_pytorch_in_every_epoch(form: dict[
     weights = [trained(teacher, data) for teacher in teachers]
     for teacher, own in zip(one.teachers, weights, strict=True):
         assert teacher.network is not None
-        taught_on.lessons[teacher.key] = logits_of(teacher.network, own, taught_on)
-    enter_route(spec)
+        taught_on.teacher_logits[teacher.key] = logits_of(teacher.network, own, taught_on)
+    use_gemm_backend(spec)
     stack = Stack([Member("student", spec)], CPU)
     expected = by_autograd(one, {n: t.double() for n, t in stack.tensors(0).items()}, weights, data, taught_on)
     for (result,) in Training(stack, data).epochs():
@@ -175,7 +175,7 @@ def test_lessons_are_what_the_teacher_says_however_many_threads_there_are(tmp_pa
     computed = []
     for threads in (2, 1):
         Threads(threads, threads).use()
-        teacher_logits = Lessons(Depot(tmp_path))
+        teacher_logits = TeacherLogits(Depot(tmp_path))
         computed.append(teacher_logits.of(one, file, data))
         assert teacher_logits.of(one, file, data) is computed[-1], "computed once"
     assert torch.equal(*computed)
@@ -193,7 +193,7 @@ def test_the_most_recently_used_logits_stay_in_memory(tmp_path: Path) -> None:
     )
     file = checkpoints.save_weights(tmp_path, "w", weights, at="last", epoch=1)
     named = [Teacher(run_id=f"run_{i:026}", sha256=f"{i:064x}", network=TeacherNetwork.of(spec)) for i in range(3)]
-    teacher_logits = Lessons(Depot(tmp_path), most_bytes=2 * 96 * 10 * 4)
+    teacher_logits = TeacherLogits(Depot(tmp_path), most_bytes=2 * 96 * 10 * 4)
     first = [teacher_logits.of(one, file, data) for one in named]
     assert teacher_logits.of(named[1], file, data) is first[1]
     assert teacher_logits.of(named[2], file, data) is first[2]

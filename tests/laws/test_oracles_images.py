@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tests.laws.oracles import SMALL, step_of
 from tests.laws.strategies import CPU
-from worker.engine.rng import StackDraws
+from worker.engine.rng import StackRng
 from worker.spec.part import Stacked
 from worker.spec.regularizers.blur import Blur
 from worker.spec.regularizers.brightness import Brightness
@@ -24,11 +24,11 @@ from worker.spec.regularizers.zoom import Zoom
 from worker.spec.warps import apply, steps
 
 
-def operated(part: Any, x: Tensor, white: float = 255.0) -> tuple[Tensor, StackDraws]:
+def operated(part: Any, x: Tensor, white: float = 255.0) -> tuple[Tensor, StackRng]:
     """One image operation on images (K, N, H, W), and the draws that it used."""
-    draws = StackDraws([7], f"regularizer/{part.kind}/0", CPU, torch.float32)
-    draws.seek(1, 0, x.shape[1])
-    return apply(Stacked([part], device=CPU, dtype=torch.float32), x.clone(), draws, white), draws
+    rng = StackRng([7], f"regularizer/{part.kind}/0", CPU, torch.float32)
+    rng.seek(1, 0, x.shape[1])
+    return apply(Stacked([part], device=CPU, dtype=torch.float32), x.clone(), rng, white), rng
 
 
 def pictures(rows: int = 40) -> Tensor:
@@ -47,19 +47,19 @@ def test_pixel_operations_are_torchvisions_within_a_255th() -> None:
     from torchvision.transforms import functional as F  # noqa: N812 - its usual name
 
     x = pictures()
-    mine, draws = operated(Brightness(amount=0.5), x)
-    f = 1 + (2 * draws.uniform()[0] - 1) * 0.5
+    mine, rng = operated(Brightness(amount=0.5), x)
+    f = 1 + (2 * rng.uniform()[0] - 1) * 0.5
     assert (mine - each(x, lambda image, i: F.adjust_brightness(image, f[i].item()))).abs().max() <= 1
-    mine, draws = operated(Contrast(amount=0.5), x)
-    f = 1 + (2 * draws.uniform()[0] - 1) * 0.5
+    mine, rng = operated(Contrast(amount=0.5), x)
+    f = 1 + (2 * rng.uniform()[0] - 1) * 0.5
     assert (mine - each(x, lambda image, i: F.adjust_contrast(image, f[i].item()))).abs().max() <= 1.01
-    mine, draws = operated(Sharpen(amount=2.0), x)
-    f = 1 + draws.uniform()[0] * 2
+    mine, rng = operated(Sharpen(amount=2.0), x)
+    f = 1 + rng.uniform()[0] * 2
     floats = torch.stack([F.adjust_sharpness(image[None] / 255, f[i].item())[0] for i, image in enumerate(x[0])])
     assert (mine[0] / 255 - floats).abs().max() <= 1 / 255
     for size in (3, 5, 7):
-        mine, draws = operated(Blur(sigma=2.0, kernel_size=size), x)
-        sigma = 0.1 + draws.uniform()[0] * 1.9
+        mine, rng = operated(Blur(sigma=2.0, kernel_size=size), x)
+        sigma = 0.1 + rng.uniform()[0] * 1.9
         blurred = each(x, lambda image, i: F.gaussian_blur(image, [size, size], [sigma[i].item()] * 2))  # noqa: B023
         assert (mine - blurred).abs().max() <= 1
 
@@ -70,20 +70,20 @@ def test_geometric_operations_are_torchvisions_exact_pixels() -> None:
     from torchvision.transforms import functional as F  # noqa: N812 - its usual name
 
     x = pictures()
-    mine, draws = operated(Zoom(factor=1.5), x)
+    mine, rng = operated(Zoom(factor=1.5), x)
     limit = steps(1.5)
-    sizes = 1.01 ** ((draws.uniform()[0] * (2 * limit + 1)).floor() - limit).double()
+    sizes = 1.01 ** ((rng.uniform()[0] * (2 * limit + 1)).floor() - limit).double()
     nearest = InterpolationMode.NEAREST
     assert torch.equal(
         mine, each(x, lambda image, i: F.affine(image, 0.0, [0, 0], sizes[i].item(), [0.0, 0.0], nearest))
     )
-    mine, draws = operated(Crop(padding=3), x)
-    down, right = (((draws.uniform(name)[0] * 7).floor()).long() for name in ("down", "right"))
+    mine, rng = operated(Crop(padding=3), x)
+    down, right = (((rng.uniform(name)[0] * 7).floor()).long() for name in ("down", "right"))
     padded = torch.nn.functional.pad(x, (3, 3, 3, 3))
     cut = [padded[0, i, d : d + 28, r : r + 28] for i, (d, r) in enumerate(zip(down, right, strict=True))]
     assert torch.equal(mine[0], torch.stack(cut))
-    wide, draws = operated(Stretch(factor=2.0), x)
-    n = ((draws.uniform()[0] * (2 * steps(2.0) + 1)).floor() - steps(2.0)).double()
+    wide, rng = operated(Stretch(factor=2.0), x)
+    n = ((rng.uniform()[0] * (2 * steps(2.0) + 1)).floor() - steps(2.0)).double()
     for i in range(40):
         s = 1.01 ** n[i]
         rows, columns = (((torch.arange(28) - 13.5).double() * factor + 13.5) for factor in (s, 1 / s))
@@ -121,14 +121,14 @@ def test_image_operations_are_torchvisions_exact_pixels_in_list_order(order: tup
     stack.seek(1, 0, 32)
     rows = progress.batches.order[:, :32]
     assert stack.images is not None
-    moved = stack.images.batch(progress.data, rows)[0].view(32, 8, 8) * 16
-    draws = {d.purpose.split("/")[1]: d.uniform()[0] for _, d in stack.regularizers}
-    angles = ((2 * draws["rotation"] - 1) * 3000).round() / 100
+    gather_pixels = stack.images.batch(progress.data, rows)[0].view(32, 8, 8) * 16
+    rng = {d.purpose.split("/")[1]: d.uniform()[0] for _, d in stack.regularizers}
+    angles = ((2 * rng["rotation"] - 1) * 3000).round() / 100
     for i, row in enumerate(rows[0]):
         image = progress.data.raw[row].view(1, 8, 8)
         for part in parts:
             if part["kind"] == "rotation":
                 image = rotate(image, angles[i].item(), InterpolationMode.NEAREST, fill=0)
-            elif draws[str(part["kind"])][i] < 0.5:
+            elif rng[str(part["kind"])][i] < 0.5:
                 image = hflip(image) if part["kind"] == "horizontal_flip" else vflip(image)
-        assert torch.equal(moved[i].round().to(torch.uint8), image[0])
+        assert torch.equal(gather_pixels[i].round().to(torch.uint8), image[0])

@@ -14,11 +14,11 @@ from tests.laws.oracles import SMALL, step_of
 from tests.laws.strategies import CPU, HOME, parsed
 from worker.engine.data import Data
 from worker.engine.evaluation import CHUNK_ROWS, confusion, evaluate, predictions, weights_of
-from worker.engine.hooks import EvaluationMode
+from worker.engine.hooks import EvaluationHooks
 from worker.engine.progress import Progress
 from worker.engine.stack import Member, Stack
 from worker.spec.datasets.digits import Digits
-from worker.spec.families.model import Acted, Hidden
+from worker.spec.families.model import Hidden, HookResult
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
@@ -57,7 +57,7 @@ class Watched:
     def __init__(self, mode: Hidden, factors: list[Tensor]) -> None:
         self._mode, self._factors, self.keeps = mode, factors, mode.keeps
 
-    def __call__(self, a: Tensor, layer: int) -> Acted:
+    def __call__(self, a: Tensor, layer: int) -> HookResult:
         acted = self._mode(a, layer)
         if acted.factor is not None:
             self._factors.append(acted.factor)
@@ -155,7 +155,7 @@ def test_the_confusion_matrix_is_scikit_learns_and_its_diagonal_the_accuracy() -
     test = data.test
     assert len(test.y) % CHUNK_ROWS, "the last chunk is to be a partial one"
     counts = confusion(stack, test, data.spec.outputs)
-    labels = predictions(stack, test, EvaluationMode(stack)).argmax(2)
+    labels = predictions(stack, test, EvaluationHooks(stack)).argmax(2)
     for k, matrix in enumerate(counts):
         assert matrix.tolist() == confusion_matrix(test.y, labels[k], labels=range(data.spec.outputs)).tolist()
     accuracy = evaluate(stack, test)[1]

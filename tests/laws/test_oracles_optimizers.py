@@ -32,15 +32,17 @@ STEPS = 300
 pytestmark = pytest.mark.slow  # the first step of an optimizer of torch imports its compiler, which takes seconds
 
 
-def trained(kind: str, rates: list[float], settings: dict[str, Any], start: Tensor, gradients: Tensor) -> Tensor:
+def trained(
+    kind: str, learning_rates: list[float], settings: dict[str, Any], start: Tensor, gradients: Tensor
+) -> Tensor:
     """The weights (2, 50) after all steps; each row is a matrix of 5 × 10."""
     part = OPTIMIZERS[kind]
-    bodies = [{"kind": kind, **settings, **({"lr": lr} if "lr" in part.model_fields else {})} for lr in rates]
+    bodies = [{"kind": kind, **settings, **({"lr": lr} if "lr" in part.model_fields else {})} for lr in learning_rates]
     stacked = Stacked([part.model_validate(body) for body in bodies], device=CPU, dtype=torch.float64)
-    w, lr = start.clone(), torch.tensor(rates, dtype=torch.float64).unsqueeze(1)
+    w, lr = start.clone(), torch.tensor(learning_rates, dtype=torch.float64).unsqueeze(1)
     state = {name: torch.zeros_like(w) for name in part.state}
     for t, g in enumerate(gradients, start=1):
-        stacked.maths.update(stacked, Step(w, g.clone(), lr, state, t, lambda rows: [rows.view(-1, 5, 10)]))
+        stacked.implementation.update(stacked, Step(w, g.clone(), lr, state, t, lambda rows: [rows.view(-1, 5, 10)]))
     return w
 
 
@@ -53,10 +55,10 @@ def sequence() -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("kind", sorted(set(OPTIMIZERS) - {"muon"}))
 def test_an_optimizer_is_torchs_in_float64(kind: str) -> None:
     assert kind in TORCH, f"{kind} needs an oracle here"
-    rates, (start, gradients) = [0.001, 0.03], sequence()
+    learning_rates, (start, gradients) = [0.001, 0.03], sequence()
     settings, torchs = TORCH[kind]
-    w = trained(kind, rates, settings, start, gradients)
-    for k, rate in enumerate(rates):
+    w = trained(kind, learning_rates, settings, start, gradients)
+    for k, rate in enumerate(learning_rates):
         p = start[k].clone().requires_grad_()
         optimizer = torchs([p], rate)
         for g in gradients:
@@ -66,9 +68,9 @@ def test_an_optimizer_is_torchs_in_float64(kind: str) -> None:
 
 
 def test_muon_is_its_formula_and_near_torchs_which_rounds_to_bfloat16() -> None:
-    rates, (start, gradients) = [0.001, 0.01], sequence()
-    w = trained("muon", rates, {"weight_decay": 0.1}, start, gradients[:20])
-    for k, rate in enumerate(rates):
+    learning_rates, (start, gradients) = [0.001, 0.01], sequence()
+    w = trained("muon", learning_rates, {"weight_decay": 0.1}, start, gradients[:20])
+    for k, rate in enumerate(learning_rates):
         p, m = start[k].clone().view(5, 10), torch.zeros(5, 10, dtype=torch.float64)
         q = p.clone().requires_grad_()
         optimizer = torch.optim.Muon([q], lr=rate, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")

@@ -8,8 +8,8 @@ import torch
 
 from tests.laws.oracles import SMALL, step_of
 from tests.laws.strategies import CPU
-from worker.engine.hooks import EvaluationMode, TrainingMode
-from worker.engine.rng import StackDraws
+from worker.engine.hooks import EvaluationHooks, TrainingHooks
+from worker.engine.rng import StackRng
 from worker.spec.part import Stacked
 from worker.spec.regularizers.cutmix import CutMix
 from worker.spec.regularizers.dropout import Dropout
@@ -23,23 +23,23 @@ def test_mixup_and_cutmix_keep_targets_and_inputs_in_step() -> None:
     targets = torch.nn.functional.one_hot(torch.arange(200), 200)[None].float()
     parts: list[Any] = [Mixup(alpha=1.0), CutMix(alpha=1.0)]
     for part in parts:
-        draws = StackDraws([5], "regularizer/mix/0", CPU, torch.float32)
-        draws.seek(1, 0, 200)
-        mixed, labels = part.mix(Stacked([part], device=CPU, dtype=torch.float32), x.clone(), targets.clone(), draws)
+        rng = StackRng([5], "regularizer/mix/0", CPU, torch.float32)
+        rng.seek(1, 0, 200)
+        mixed, labels = part.mix(Stacked([part], device=CPU, dtype=torch.float32), x.clone(), targets.clone(), rng)
         torch.testing.assert_close(labels.sum(2), torch.ones(1, 200))
         torch.testing.assert_close(mixed.mean((2, 3)), (labels * torch.arange(200.0)).sum(2), rtol=1e-4, atol=1e-2)
         assert (labels.amax(2) < 1).float().mean() > 0.5
 
 
 def test_dropout_keeps_its_share_of_units_and_the_expectation() -> None:
-    from worker.engine.rng import StackDraws
+    from worker.engine.rng import StackRng
     from worker.spec.regularizers.dropout import Dropout
 
     parts = [Dropout(p=p) for p in (0.0, 0.3, 0.9)]
-    draws = StackDraws([1, 2, 3], "regularizer/dropout/0", CPU, torch.float32)
-    draws.seek(1, 0, 400)
+    rng = StackRng([1, 2, 3], "regularizer/dropout/0", CPU, torch.float32)
+    rng.seek(1, 0, 400)
     a = torch.ones(3, 400, 501)
-    factor = Dropout.act(Stacked(parts, device=CPU, dtype=torch.float32), a, draws, 0)
+    factor = Dropout.act(Stacked(parts, device=CPU, dtype=torch.float32), a, rng, 0)
     assert torch.equal(a, factor)
     dropped = (a == 0).float().mean((1, 2))
     torch.testing.assert_close(dropped, torch.tensor([0.0, 0.3, 0.9]), atol=0.004, rtol=0)
@@ -69,21 +69,21 @@ def test_dropouts_two_forms_are_one_network_with_weights_of_another_scale() -> N
                 stack.parameters[f"layers.{layer}.weight"].mul_(2)
         stack.seek(1, 0, 32)
         x = progress.data.batch(progress.batches.order[:, :32])
-        training = stack.network.forward(x, TrainingMode(stack)).clone()
-        logits[form] = training, stack.network.forward(x, EvaluationMode(stack)).clone()
+        training = stack.network.forward(x, TrainingHooks(stack)).clone()
+        logits[form] = training, stack.network.forward(x, EvaluationHooks(stack)).clone()
     for one, other in zip(logits["inverted"], logits["classic"], strict=True):
         assert torch.equal(one, other)
 
 
 def test_dropout_of_the_inputs_has_its_own_rate() -> None:
     part = Stacked([Dropout(p=0.0, input_p=0.2)], device=CPU, dtype=torch.float32)
-    draws = StackDraws([1], "regularizer/dropout/0", CPU, torch.float32)
-    draws.seek(1, 0, 500)
+    rng = StackRng([1], "regularizer/dropout/0", CPU, torch.float32)
+    rng.seek(1, 0, 500)
     x, a = torch.ones(1, 500, 200), torch.ones(1, 500, 20)
-    Dropout.inputs(part, x, draws)
+    Dropout.inputs(part, x, rng)
     assert abs((x == 0).float().mean() - 0.2) < 0.01
     torch.testing.assert_close(torch.unique(x), torch.tensor([0.0, 1.25]), rtol=1e-4, atol=0)
-    assert torch.equal(Dropout.act(part, a, draws, 0), torch.ones_like(a))
+    assert torch.equal(Dropout.act(part, a, rng, 0), torch.ones_like(a))
 
 
 def test_max_norm_projects_on_the_ball_and_leaves_short_rows_alone() -> None:

@@ -31,7 +31,7 @@ def rows(spec: RunSpec) -> tuple[Array, Array, Array, Array]:
     return data.raw.double().numpy(), data.y.numpy(), data.raw_test.double().numpy(), data.test.y.numpy()
 
 
-def predicted(spec: RunSpec) -> list[tuple[dict[str, float], Tensor]]:
+def predict(spec: RunSpec) -> list[tuple[dict[str, float], Tensor]]:
     """The metrics of every epoch, and the confusion matrix of the test set."""
     data = fresh(spec)
     training = training_of([spec], data)
@@ -55,10 +55,10 @@ def confusions_by_scikit_learn(spec: RunSpec, *, ranks: bool) -> list[Array]:
     for k in range(1, spec.epochs + 1):
         if ranks:
             classifier = KNeighborsClassifier(k, algorithm="brute", metric="precomputed")
-            predicted = classifier.fit(np.zeros((len(x), len(x))), labels).predict(at)
+            predict = classifier.fit(np.zeros((len(x), len(x))), labels).predict(at)
         else:
-            predicted = KNeighborsClassifier(k, algorithm="brute").fit(x, labels).predict(at)
-        predictions.append(confusion_matrix(truth, predicted, labels=range(len(spec.dataset.classes))))
+            predict = KNeighborsClassifier(k, algorithm="brute").fit(x, labels).predict(at)
+        predictions.append(confusion_matrix(truth, predict, labels=range(len(spec.dataset.classes))))
     return predictions
 
 
@@ -74,7 +74,7 @@ NOISY = {"kind": "digits", "validation_size": 0, "label_noise": 0.3}
 def test_every_k_predicts_what_scikit_learn_does_ties_by_index(dataset: dict[str, Any]) -> None:
     spec = knn(dataset)
     expected = confusions_by_scikit_learn(spec, ranks=True)
-    for (_, counts), matrix in zip(predicted(spec), expected, strict=True):
+    for (_, counts), matrix in zip(predict(spec), expected, strict=True):
         assert counts.tolist() == matrix.tolist()
 
 
@@ -92,8 +92,8 @@ def test_on_fashion_mnist_every_k_predicts_what_scikit_learns_brute_force_does()
     assert tied.mean() < 0.01, "only rows with a tie can be answered otherwise"
     for k in range(1, spec.epochs + 1):
         votes = torch.nn.functional.one_hot(near[:, :k], 10).sum(1)
-        predicted = KNeighborsClassifier(k, algorithm="brute").fit(x, labels).predict(q)
-        assert (votes.argmax(1).numpy() == predicted)[~tied].all()
+        predict = KNeighborsClassifier(k, algorithm="brute").fit(x, labels).predict(q)
+        assert (votes.argmax(1).numpy() == predict)[~tied].all()
 
 
 @pytest.mark.slow
@@ -105,7 +105,7 @@ def test_losses_are_those_of_the_votes(dataset: str) -> None:
     mine = np.argsort(ranked(x, x), 1)
     others = np.stack([row[row != i] for i, row in enumerate(mine)])
     cases = {"test.": (order, truth, ""), "train.": (mine, labels, ""), "train.loo": (others, labels, "_loo")}
-    for k, (metrics, _) in enumerate(predicted(spec), 1):
+    for k, (metrics, _) in enumerate(predict(spec), 1):
         for name, (near, y, suffix) in cases.items():
             votes = np.stack([(labels[near[:, :k]] == c).sum(1) for c in range(10)], 1)
             p = (votes + 0.1) / (k + 1)
@@ -113,7 +113,7 @@ def test_losses_are_those_of_the_votes(dataset: str) -> None:
             assert metrics[f"{part}.accuracy{suffix}"] == pytest.approx((votes.argmax(1) == y).mean(), abs=1e-12)
             assert metrics[f"{part}.loss{suffix}"] == pytest.approx(-np.log(p[np.arange(len(y)), y]).mean(), rel=1e-6)
         assert metrics["train.loss_eval"] == metrics["train.loss"] == metrics["train.objective"]
-    assert predicted(spec)[0][0]["train.error"] == 0.0, "a row's nearest neighbour is the row itself"
+    assert predict(spec)[0][0]["train.error"] == 0.0, "a row's nearest neighbour is the row itself"
 
 
 @settings(max_examples=100, deadline=None)

@@ -14,8 +14,8 @@ from tests.laws.strategies import (
     MAX_RUNS,
     data_of,
     example,
-    holds,
     parsed,
+    reproducible,
     stacks,
     train,
 )
@@ -47,7 +47,7 @@ def test_law_4_a_neutral_part_changes_nothing_beside_any_others(kind: str) -> No
         spec, part = specs[0].model_dump(mode="json"), NEUTRAL[kind]
         others = [other for other in spec["regularizers"] if other["kind"] != kind]
         bare, beside = (parsed({**spec, "regularizers": [*parts, *others]}) for parts in ([], [part]))
-        if list(beside.objections()) or not holds(beside):
+        if list(beside.objections()) or not reproducible(beside):
             return
         tried.append(True)
         (without,), (with_it,) = train([bare], most=MAX_RUNS).values(), train([beside], most=MAX_RUNS).values()
@@ -79,9 +79,9 @@ def test_law_5_changing_one_parts_stream_changes_no_other() -> None:
     for name, changes in changed.items():
         stack = Stack([Member("a", parsed({**body, **changes}))], CPU)
         stack.seek(2, 16, 16)
-        draws = {f"{d.purpose}": d for _, d in stack.regularizers}
+        rng = {f"{d.purpose}": d for _, d in stack.regularizers}
         order = Batches.of(stack, data_of(stack.members[0].spec), 2).order
-        drawn[name] = (draws["regularizer/dropout/0"].int16("layer0", 24), stack.weights, order)
+        drawn[name] = (rng["regularizer/dropout/0"].int16("layer0", 24), stack.weights, order)
     for drawings in drawn.values():
         assert all(map(torch.equal, drawings, drawn["alone"]))
 

@@ -15,9 +15,9 @@ from tests.laws.test_parts import NEUTRAL, law_4
 from tests.laws.test_parts import test_law_5_changing_one_parts_stream_changes_no_other as law_5
 from tests.laws.test_parts import test_law_7_whatever_changes_a_history_changes_the_reuse_key as law_7
 from tests.laws.test_stack import SMALL, law_1, law_2, law_3
-from worker.engine.gemm_backend import route_for
+from worker.engine.gemm_backend import gemm_backend_for
 from worker.engine.progress import Progress
-from worker.engine.rng import StackDraws
+from worker.engine.rng import StackRng
 from worker.engine.stack import Stack
 from worker.spec.optimizers.adam import Adam
 from worker.spec.regularizers.l1 import L1
@@ -31,12 +31,12 @@ SPECS = [
 
 def test_law_1_sees_draws_that_depend_on_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
     law_1(SPECS, [1])
-    int16 = StackDraws.int16
+    int16 = StackRng.int16
 
-    def shifted(self: StackDraws, name: str, width: int) -> Tensor:
+    def shifted(self: StackRng, name: str, width: int) -> Tensor:
         return int16(self, name, width).roll(len(self.seeds), 2)
 
-    monkeypatch.setattr(StackDraws, "int16", shifted)
+    monkeypatch.setattr(StackRng, "int16", shifted)
     with pytest.raises(AssertionError):
         law_1(SPECS, [1])
 
@@ -44,7 +44,7 @@ def test_law_1_sees_draws_that_depend_on_the_stack(monkeypatch: pytest.MonkeyPat
 def test_law_2_sees_what_depends_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     # Whole batches: on some processors a small last one has other bits on two threads, and the probe allows but one.
     even = [one.model_copy(update={"batch_size": "full"}) for one in SPECS]
-    assert route_for(even[0], threads=2, most_runs=MAX_RUNS).threads == 2
+    assert gemm_backend_for(even[0], threads=2, max_runs=MAX_RUNS).threads == 2
     law_2(even)
     step = Progress.train_step
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.laws.strategies import enter_route, holds, parsed
+from tests.laws.strategies import parsed, reproducible, use_gemm_backend
 from tests.laws.test_stack import law_1
 from worker.engine.gemm_backend import Trial
 
@@ -26,7 +26,7 @@ RUNS, STACKED = 1600, 8
 def test_a_run_in_bfloat16_that_once_had_other_bits_alone() -> None:
     mate = {**BODY, "seed": 0, "optimizer": {**BODY["optimizer"], "lr": 0.001}, "schedule": {"kind": "constant"}}  # type: ignore[dict-item] # a body of JSON
     specs = [parsed(mate), parsed(BODY)]
-    assert holds(specs[0])
+    assert reproducible(specs[0])
     law_1(specs, [0, 1])
 
 
@@ -36,10 +36,10 @@ def test_a_run_in_bfloat16_that_once_had_other_bits_alone() -> None:
 def test_one_draw_of_the_probe_speaks_for_many(model: dict[str, object], rows: int) -> None:
     """Where sums were rounded, one product in a thousand had other bits in a stack, and the probe saw none of them."""
     spec = parsed({**BODY, "model": model, "batch_size": rows})
-    if not holds(spec):
+    if not reproducible(spec):
         return
     for threads in (1, 2):
-        enter_route(spec, threads=threads)
+        use_gemm_backend(spec, threads=threads)
         trial = Trial(spec, rows, RUNS)
         for first in range(0, RUNS, STACKED):
             together = trial.run(first, first + STACKED)

@@ -15,7 +15,7 @@ from sklearn.metrics import r2_score, root_mean_squared_error
 
 from tests.laws.strategies import CPU, HOME, MAX_RUNS, NUMBER_LOSSES, data_of, example, parsed, train, training_of
 from worker.engine.evaluation import predictions
-from worker.engine.hooks import EvaluationMode
+from worker.engine.hooks import EvaluationHooks
 from worker.engine.progress import Progress
 from worker.engine.stack import Member, Stack
 from worker.spec.datasets.linear import LinearData
@@ -44,22 +44,22 @@ numbers = arrays.arrays(np.float32, (2, 7), elements=st.floats(-4, 4, width=32))
 
 @pytest.mark.parametrize("delta", [None, 0.5, 1.0, 3.0])
 @settings(deadline=None)
-@given(predicted=numbers, target=numbers)
+@given(predict=numbers, target=numbers)
 def test_losses_and_their_gradients_are_torchs(
-    delta: float | None, predicted: np.ndarray[Any, Any], target: np.ndarray[Any, Any]
+    delta: float | None, predict: np.ndarray[Any, Any], target: np.ndarray[Any, Any]
 ) -> None:
     part: Squared | Huber = Squared() if delta is None else Huber(delta=delta)
     loss: Stacked[Any] = Stacked([part, part], device=CPU, dtype=torch.float32)
     y = torch.from_numpy(target)
-    z = torch.from_numpy(predicted).unsqueeze(2).requires_grad_()
+    z = torch.from_numpy(predict).unsqueeze(2).requires_grad_()
     theirs = torch.nn.MSELoss(reduction="none") if delta is None else torch.nn.HuberLoss(reduction="none", delta=delta)
     expected = theirs(z.squeeze(2), y)
     (gradient,) = torch.autograd.grad(expected.sum() / 7, z)
     with torch.no_grad():
-        torch.testing.assert_close(loss.maths.lost(loss, z, y, None), expected)
-        torch.testing.assert_close(loss.maths.pull(loss, z, y, None, 7), gradient)
+        torch.testing.assert_close(loss.implementation.loss(loss, z, y, None), expected)
+        torch.testing.assert_close(loss.implementation.gradient(loss, z, y, None, 7), gradient)
         mixed = y.unsqueeze(2) + 1
-        torch.testing.assert_close(loss.maths.lost(loss, z, y, mixed), theirs(z.squeeze(2), y + 1))
+        torch.testing.assert_close(loss.implementation.loss(loss, z, y, mixed), theirs(z.squeeze(2), y + 1))
 
 
 @pytest.mark.parametrize("loss", [None, *map(example, NUMBER_LOSSES)])
@@ -71,9 +71,9 @@ def test_a_step_is_the_step_that_autograd_takes(loss: dict[str, Any] | None) -> 
     chosen = progress.batches.order[0, :16]
     x, y = progress.data.batch(chosen[None])[0], progress.data.y[chosen]
     hidden = torch.relu(torch.nn.functional.linear(x, before["layers.0.weight"], before["layers.0.bias"]))
-    predicted = torch.nn.functional.linear(hidden, before["layers.1.weight"], before["layers.1.bias"]).squeeze(1)
+    predict = torch.nn.functional.linear(hidden, before["layers.1.weight"], before["layers.1.bias"]).squeeze(1)
     theirs = torch.nn.HuberLoss() if (loss or {}).get("kind") == "huber" else torch.nn.MSELoss()
-    expected = theirs(predicted, y)
+    expected = theirs(predict, y)
     gradients = torch.autograd.grad(expected, list(before.values()))
     progress.train_step(1)
     torch.testing.assert_close(progress.losses()[0][0], expected.detach().double(), rtol=1e-5, atol=0)
@@ -87,10 +87,10 @@ def test_scores_are_scikit_learns_on_every_part_of_the_data() -> None:
     *_, (result,) = training_of([spec], data).epochs()
     parts = {"train": data.training(len(data)), "val": data.validation, "test": data.test}
     for name, split in parts.items():
-        predicted = predictions(result.stack, split, EvaluationMode(result.stack))[0, :, 0].numpy()
+        predict = predictions(result.stack, split, EvaluationHooks(result.stack))[0, :, 0].numpy()
         suffix = "_eval" if name == "train" else ""
-        assert result.metrics[f"{name}.r2{suffix}"] == pytest.approx(r2_score(split.y.numpy(), predicted), rel=1e-5)
-        expected = root_mean_squared_error(split.y.numpy(), predicted)
+        assert result.metrics[f"{name}.r2{suffix}"] == pytest.approx(r2_score(split.y.numpy(), predict), rel=1e-5)
+        expected = root_mean_squared_error(split.y.numpy(), predict)
         assert result.metrics[f"{name}.rmse{suffix}"] == pytest.approx(expected, rel=1e-5)
         assert result.metrics[f"{name}.loss{suffix}"] == pytest.approx(expected**2, rel=1e-5)
     assert not any("accuracy" in name or name.endswith(".error") for name in result.metrics if "coef" not in name)
@@ -242,6 +242,6 @@ def test_mixed_numbers_are_what_is_learned() -> None:
     progress = Progress(stack, data_of(spec), 1)
     progress.train_step(1)
     y = progress.data.y[progress.batches.order[0, :16]]
-    assert progress.batches.marks.shape == progress.batches.losses.shape
-    assert torch.equal(progress.batches.marks[:, :16], progress.batches.losses[:, :16])
+    assert progress.batches.statistics.shape == progress.batches.losses.shape
+    assert torch.equal(progress.batches.statistics[:, :16], progress.batches.losses[:, :16])
     assert not torch.isclose(progress.batches.losses[0, :16].mean(), y.square().mean())

@@ -20,16 +20,16 @@ from tests.laws.strategies import (
     data_of,
     falling_to,
     fingerprint,
-    holds,
     kinds_of,
     parsed,
+    reproducible,
     stacks,
     train,
     training_of,
 )
-from worker.engine.gemm_backend import route_for
+from worker.engine.gemm_backend import gemm_backend_for
 from worker.engine.stack import Member, Stack
-from worker.engine.thread_tuner import Pace
+from worker.engine.thread_tuner import ThreadTuner
 from worker.engine.training import Training
 from worker.spec.datasets.fashion_mnist import FashionMNIST
 from worker.spec.optimizers import KINDS as OPTIMIZERS
@@ -62,7 +62,7 @@ class Coverage:
     def worth(self, specs: list[RunSpec]) -> bool:
         """Whether the probe promises these runs' bits."""
         self.kinds |= kinds_of(specs)
-        self.promised.append(holds(specs[0]))
+        self.promised.append(reproducible(specs[0]))
         self.folds += self.promised[-1] and specs[0].dataset.fold is not None
         return self.promised[-1]
 
@@ -135,7 +135,7 @@ def test_laws_1_to_3_hold_for_every_generated_stack(optimizer: str) -> None:
     coverage.check(optimizer)
 
 
-class Restless(Pace):
+class Restless(ThreadTuner):
     """Other threads in every step, of those that the route leaves free."""
 
     def __init__(self, most: int) -> None:
@@ -169,11 +169,11 @@ def test_law_2_holds_where_the_number_of_threads_changes_in_mid_epoch(kind: str)
     for shape in SHAPES[kind]:
         specs = [fashion(seed, model={"kind": kind, **shape}, **LITTLE) for seed in range(3)]
         steady = train(specs, threads=2, most=MAX_RUNS)
-        route = route_for(specs[0], threads=2, most_runs=MAX_RUNS)
-        free.append(route.threads if route.holds else 0)
-        route.enter()
+        backend = gemm_backend_for(specs[0], threads=2, max_runs=MAX_RUNS)
+        free.append(backend.threads if backend.reproducible else 0)
+        backend.activate()
         members = [Member(str(i), spec) for i, spec in enumerate(specs)]
-        restless = Training(Stack(members, CPU), data_of(specs[0]), pace=Restless(route.threads))
+        restless = Training(Stack(members, CPU), data_of(specs[0]), tuner=Restless(backend.threads))
         observed = [(r.member.run_id, fingerprint(r)) for results in restless.epochs() for r in results]
         assert observed == [(name, steady[name][epoch][2]) for epoch in range(3) for name in "012"]
     assert 2 in free, f"the probe left no shape any freedom: {free}"

@@ -17,15 +17,15 @@ from tests.laws.strategies import (
     MAX_RUNS,
     Trained,
     data_of,
-    enter_route,
     fingerprint,
     parsed,
     train,
     training_of,
+    use_gemm_backend,
 )
 from tests.laws.test_stack import Restless
 from tests.laws.test_stack import generated as usual
-from worker.engine.knn import Recalled
+from worker.engine.knn import KNNData
 from worker.engine.stack import Stack
 from worker.spec import nearest
 from worker.spec.families.model import InstanceBased
@@ -79,10 +79,10 @@ def about_everything(law: Any) -> Any:
     return pytest.mark.slow(law)
 
 
-def fresh(spec: RunSpec) -> Recalled:
+def fresh(spec: RunSpec) -> KNNData:
     """The data with nothing looked up yet."""
     data = copy.copy(data_of(spec))
-    assert isinstance(data, Recalled)
+    assert isinstance(data, KNNData)
     assert isinstance(spec.model, InstanceBased)
     data._known, data._memory = {}, spec.model.memory(data.raw)
     return data
@@ -181,8 +181,8 @@ def test_blocks_and_changing_threads_change_no_bit(dataset: str, monkeypatch: py
     (whole,) = train(specs, data=fresh(specs[0])).values()
     monkeypatch.setattr(nearest, "BLOCK", 5000)
     assert fresh(specs[0])._memory.block_rows < 20
-    enter_route(specs[0], threads=2)
-    training = training_of(specs, fresh(specs[0]), pace=Restless(2))
+    use_gemm_backend(specs[0], threads=2)
+    training = training_of(specs, fresh(specs[0]), tuner=Restless(2))
     observed = [r.metrics for results in training.epochs() for r in results]
     assert observed == [metrics for _, metrics, _ in whole]
 

@@ -51,7 +51,7 @@ class Data:
         self.coefficients = self._coefficients()
         self.validation = Split(self.inputs(self.raw_validation), self._targets(arrays.train_y[held_out], scale, shift))
         self.test = Split(self.inputs(self.raw_test), self._targets(arrays.test_y, scale, shift))
-        self.lessons: dict[str, Tensor] = {}
+        self.teacher_logits: dict[str, Tensor] = {}
         """What teachers say of the training rows, by the teacher's key: logits (rows, classes)."""
         self.transfers: dict[str, Data] = {}
         """Other rows on which teachers teach, by their spec in JSON."""
@@ -108,13 +108,13 @@ class Data:
         scale, shift = self.spec.model_copy(update={"normalize": normalize}).scaling(self._training)
         return self._factor(scale), self._factor(shift)
 
-    def forget_lessons(self) -> None:
+    def clear_teacher_logits(self) -> None:
         """Forget what teachers said, and the rows that only they taught on."""
-        self.lessons, self.transfers = {}, {}
+        self.teacher_logits, self.transfers = {}, {}
 
-    def lesson(self, teachers: Sequence[Teacher], rows: Tensor) -> Tensor:
+    def teacher_logits_of(self, teachers: Sequence[Teacher], rows: Tensor) -> Tensor:
         """What ``teachers`` say of the training rows ``rows`` (K, N): logits (K, N, T, classes)."""
-        said = [self.lessons[teacher.key].index_select(0, rows.reshape(-1)) for teacher in teachers]
+        said = [self.teacher_logits[teacher.key].index_select(0, rows.reshape(-1)) for teacher in teachers]
         together = said[0] if len(said) == 1 else torch.stack(said, 1)
         return together.view(*rows.shape, len(said), -1)
 
@@ -122,7 +122,7 @@ class Data:
         """Inputs (K, N, D) of the training rows ``rows`` (K, N)."""
         return self.inputs(self.raws(rows))
 
-    def moved(self, rows: Tensor, index: Tensor) -> Tensor:
+    def gather_pixels(self, rows: Tensor, index: Tensor) -> Tensor:
         """Raw values (K, N, D) of the training rows ``rows`` (K, N), pixels taken from ``index`` (K, N, D + 1)."""
         if self._with_blank is None:
             self._with_blank = torch.nn.functional.pad(self.raw, (0, 1)).view(-1)

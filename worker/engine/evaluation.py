@@ -1,4 +1,4 @@
-"""Losses, and what scores are made of, in evaluation mode, for all runs of a stack at once."""
+"""Losses, and what scores are made of, in evaluation hooks, for all runs of a stack at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from worker.engine.data import Split
-from worker.engine.hooks import EvaluationMode
+from worker.engine.hooks import EvaluationHooks
 from worker.engine.stack import Stack
 from worker.spec.sums import ordered_mean, ordered_sum
 
@@ -14,19 +14,19 @@ CHUNK_ROWS = 500
 """Rows in a forward pass; fixed, since a GEMM's bits may depend on its height."""
 
 
-def predictions(stack: Stack, split: Split, mode: EvaluationMode) -> Tensor:
+def predictions(stack: Stack, split: Split, hooks: EvaluationHooks) -> Tensor:
     """What the models say of a few rows, (K, N, outputs): log-probabilities of classes, or numbers."""
-    x = mode.inputs(split.x.expand(len(stack), *split.x.shape))
-    return stack.loss.maths.predicted(stack.loss, stack.network.forward(x, mode))
+    x = hooks.inputs(split.x.expand(len(stack), *split.x.shape))
+    return stack.loss.implementation.predict(stack.loss, stack.network.forward(x, hooks))
 
 
 def evaluate(stack: Stack, split: Split) -> tuple[Tensor, Tensor]:
     """Mean loss and mean mark of each run on ``split``, two tensors (K,) of float64."""
-    losses, marks, mode, loss = [], [], EvaluationMode(stack), stack.loss
+    losses, marks, hooks, loss = [], [], EvaluationHooks(stack), stack.loss
     for x, y in zip(torch.split(split.x, CHUNK_ROWS), torch.split(split.y, CHUNK_ROWS), strict=True):
-        said, wanted = predictions(stack, Split(x, y), mode), y.expand(len(stack), -1)
-        losses.append(loss.maths.lost(loss, said, wanted, None))
-        marks.append(loss.maths.marked(loss, said, wanted, None))
+        said, wanted = predictions(stack, Split(x, y), hooks), y.expand(len(stack), -1)
+        losses.append(loss.implementation.loss(loss, said, wanted, None))
+        marks.append(loss.implementation.statistic(loss, said, wanted, None))
     return ordered_mean(torch.cat(losses, 1)), ordered_mean(torch.cat(marks, 1))
 
 
@@ -39,9 +39,9 @@ def variance(y: Tensor) -> Tensor:
 def confusion(stack: Stack, split: Split, classes: int) -> Tensor:
     """How often rows of each true class (second dimension) are given each class (third): (K, C, C), int64."""
     counts = torch.zeros((len(stack), classes * classes), dtype=torch.int64, device=stack.device)
-    mode = EvaluationMode(stack)
+    hooks = EvaluationHooks(stack)
     for x, y in zip(torch.split(split.x, CHUNK_ROWS), torch.split(split.y, CHUNK_ROWS), strict=True):
-        cell = predictions(stack, Split(x, y), mode).argmax(2) + y * classes
+        cell = predictions(stack, Split(x, y), hooks).argmax(2) + y * classes
         counts.scatter_add_(1, cell, torch.ones_like(cell))
     return counts.view(-1, classes, classes)
 

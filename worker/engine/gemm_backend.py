@@ -25,12 +25,12 @@ from torch import Tensor
 
 from worker.engine.data import SUBSET_ROWS
 from worker.engine.evaluation import CHUNK_ROWS
-from worker.engine.hooks import PlainMode
+from worker.engine.hooks import PlainHooks
 from worker.engine.progress import MICRO_ROWS
 from worker.engine.rng import uniform
 from worker.engine.stack import Layout
-from worker.engine.thread_tuner import Pace
-from worker.spec.families.model import Acted, Material
+from worker.engine.thread_tuner import ThreadTuner
+from worker.spec.families.model import HookResult, ParameterViews
 from worker.spec.families.optimizer import Step
 from worker.spec.optimizers.sgd import SGD
 from worker.spec.part import Stacked
@@ -38,7 +38,7 @@ from worker.spec.rng import stream_key
 from worker.spec.run import ENGINE_VERSION, RunSpec
 from worker.spec.threads import Threads
 
-MOST_ERROR = 1e-6
+MAX_ERROR = 1e-6
 """Relative error of a GEMM against float64; float32's own rounding gives about 3e-7."""
 ENVIRONMENT = {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE", "MKL_CBWR": "AUTO,STRICT"}
 """To be set before torch computes anything."""
@@ -48,29 +48,29 @@ CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
-class Route:
+class GemmBackend:
     """How the dense layers of a stack are computed, and what that promises."""
 
     library: Library
     threads: int
-    holds: bool
+    reproducible: bool
     """Whether the probe found laws 1 and 2 kept."""
     pieces: bool = False
     """Whether some of the model is computed in pieces."""
 
-    def enter(self) -> None:
+    def activate(self) -> None:
         """Make this process compute so from now on."""
         Threads(self.threads, self.threads).use()
         torch.backends.mkldnn.matmul.fp32_precision = "bf16" if self.library == "onednn" else "ieee"  # type: ignore[attr-defined] # set up at import
 
-    def pace(self, at_work: Callable[[], int] = lambda: 1) -> Pace:
+    def thread_tuner(self, at_work: Callable[[], int] = lambda: 1) -> ThreadTuner:
         """Freedom in the number of threads, where the probe found that bits do not depend on it."""
-        return Pace(self.threads if self.holds else 1, pieces=self.pieces, at_work=at_work)
+        return ThreadTuner(self.threads if self.reproducible else 1, pieces=self.pieces, at_work=at_work)
 
     @property
     def determinism_class(self) -> str:
         """Equal classes give equal bits; ``none`` where nothing is promised."""
-        if not self.holds:
+        if not self.reproducible:
             return "none"
         return f"cpu/{cpu_model()}/torch-{torch.__version__}/{self.library}/engine-{ENGINE_VERSION}"
 
@@ -85,20 +85,22 @@ def cpu_model() -> str:
     return f"{(names or [platform.processor() or platform.machine()])[0]} {torch.backends.cpu.get_cpu_capability()}"
 
 
-def route_for(spec: RunSpec, *, threads: int, most_runs: int, device: torch.device = CPU) -> Route:
-    """The route for stacks of runs like ``spec``, up to ``most_runs`` of them, on at most ``threads`` threads.
+def gemm_backend_for(spec: RunSpec, *, threads: int, max_runs: int, device: torch.device = CPU) -> GemmBackend:
+    """The backend for stacks of runs like ``spec``, up to ``max_runs`` of them, on at most ``threads`` threads.
 
     Nothing has been probed on other devices than the CPU, so nothing is promised there.
     """
     if device.type != "cpu":
-        return Route(library="mkl", threads=threads, holds=False)
+        return GemmBackend(library="mkl", threads=threads, reproducible=False)
     if not spec.model.trains:
-        return Route(library=_libraries()[0], threads=threads, holds=True)  # its answers are exact in any way
+        return GemmBackend(
+            library=_libraries()[0], threads=threads, reproducible=True
+        )  # its answers are exact in any way
     # What only a step's numbers depend on is left out, so that runs of the same shapes are probed once.
-    optimizer = spec.trained_by if spec.trained_by.multiplies else SGD(lr=0.1)
+    optimizer = spec.required_optimizer if spec.required_optimizer.multiplies else SGD(lr=0.1)
     same = {"seed": 0, "regularizers": (), "stop": (), "epochs": 1, "optimizer": optimizer}
     key = spec.model_copy(update={**same, "dataset": spec.dataset.held_out(None)})
-    return _probed(key.model_dump_json(), _heights(spec), threads, most_runs)
+    return _probed(key.model_dump_json(), _heights(spec), threads, max_runs)
 
 
 def _heights(spec: RunSpec) -> tuple[int, ...]:
@@ -113,14 +115,14 @@ def _heights(spec: RunSpec) -> tuple[int, ...]:
 
 
 @functools.lru_cache(maxsize=256)
-def _probed(spec_json: str, heights: tuple[int, ...], threads: int, most_runs: int) -> Route:
+def _probed(spec_json: str, heights: tuple[int, ...], threads: int, max_runs: int) -> GemmBackend:
     spec = RunSpec.model_validate_json(spec_json)
     for count in dict.fromkeys((threads, 1)):
         for library in _libraries():
-            route = Route(library=library, threads=count, holds=True, pieces=spec.model.in_pieces)
-            if _holds(route, spec, heights, most_runs):
-                return route
-    return Route(library="mkl", threads=1, holds=False)
+            backend = GemmBackend(library=library, threads=count, reproducible=True, pieces=spec.model.in_pieces)
+            if _holds(backend, spec, heights, max_runs):
+                return backend
+    return GemmBackend(library="mkl", threads=1, reproducible=False)
 
 
 def _libraries() -> tuple[Library, ...]:
@@ -128,19 +130,19 @@ def _libraries() -> tuple[Library, ...]:
     return ("mkl", "onednn") if cpu_model().startswith("Intel") else ("onednn", "mkl")
 
 
-def _holds(route: Route, spec: RunSpec, heights: tuple[int, ...], most_runs: int) -> bool:
-    """Whether every run has the same bits alone on one thread and in any stack on the route's threads."""
+def _holds(backend: GemmBackend, spec: RunSpec, heights: tuple[int, ...], max_runs: int) -> bool:
+    """Whether every run has the same bits alone on one thread and in any stack on the backend's threads."""
     # What rounded dense layers hide of what comes before them, those that round nothing show.
     precisions = dict.fromkeys((spec.precision, "float32"))
     for rows, precision in itertools.product(heights, precisions):
-        route.enter()
-        trial = Trial(spec.model_copy(update={"precision": precision}), rows, most_runs)
-        if trial.error() > MOST_ERROR:
+        backend.activate()
+        trial = Trial(spec.model_copy(update={"precision": precision}), rows, max_runs)
+        if trial.error() > MAX_ERROR:
             return False
-        together = {k: trial.run(0, k) for k in sorted({2, 3, 5, most_runs}) if k <= most_runs}
-        for threads in dict.fromkeys((route.threads, 1)):
+        together = {k: trial.run(0, k) for k in sorted({2, 3, 5, max_runs}) if k <= max_runs}
+        for threads in dict.fromkeys((backend.threads, 1)):
             Threads(threads, threads).use()
-            for position in sorted({0, 1, most_runs - 1}):
+            for position in sorted({0, 1, max_runs - 1}):
                 alone = trial.run(position, position + 1)
                 for k, results in together.items():
                     if position < k and any(
@@ -150,7 +152,7 @@ def _holds(route: Route, spec: RunSpec, heights: tuple[int, ...], most_runs: int
     return True
 
 
-class Looking(PlainMode):
+class ActivationRecorder(PlainHooks):
     """Keeps the activations of hidden layers.
 
     Where the next layer rounds them, another order of their sums is hidden in all but one number of some thousands, and
@@ -158,33 +160,33 @@ class Looking(PlainMode):
     """
 
     def __init__(self) -> None:
-        self.seen: list[Tensor] = []
+        self.activations: list[Tensor] = []
 
-    def __call__(self, a: Tensor, layer: int) -> Acted:
+    def __call__(self, a: Tensor, layer: int) -> HookResult:
         """Leave ``a`` as it is."""
-        self.seen.append(a.clone())
+        self.activations.append(a.clone())
         return super().__call__(a, layer)
 
 
 class Trial:
     """A step on made-up numbers, in the shapes of a stack: forward, backward, and an optimizer that multiplies."""
 
-    def __init__(self, spec: RunSpec, rows: int, most_runs: int) -> None:
+    def __init__(self, spec: RunSpec, rows: int, max_runs: int) -> None:
         shape, outputs = spec.dataset.shape, spec.dataset.outputs
         self.spec = spec
         self.layout = Layout(spec.model.parameters(shape, outputs))
-        self.kept = Layout(spec.model.buffers(shape))
-        self.weights = _noise("weights", most_runs, self.layout.width)
-        self.x = _noise("x", most_runs, rows, math.prod(shape))
-        self.g = _noise("g", most_runs, rows, outputs)
+        self.buffer_layout = Layout(spec.model.buffers(shape))
+        self.weights = _noise("weights", max_runs, self.layout.width)
+        self.x = _noise("x", max_runs, rows, math.prod(shape))
+        self.g = _noise("g", max_runs, rows, outputs)
 
     def run(self, first: int, last: int) -> tuple[Tensor, ...]:
         """Logits, gradients, changed weights and activations of the runs from ``first`` up to ``last``, together."""
         spec = self.spec
         weights = self.weights[first:last].clone()
         gradient = torch.zeros_like(weights)
-        buffers = self.kept.views(torch.ones((last - first, self.kept.width)))
-        material = Material(
+        buffers = self.buffer_layout.views(torch.ones((last - first, self.buffer_layout.width)))
+        material = ParameterViews(
             self.layout.views(weights),
             self.layout.views(gradient),
             buffers,
@@ -193,16 +195,18 @@ class Trial:
             spec.dataset.outputs,
         )
         part = Stacked([spec.model] * (last - first), device=weights.device, dtype=weights.dtype)
-        network = part.maths.network(part, material)
-        hidden = Looking()
+        network = part.implementation.network(part, material)
+        hidden = ActivationRecorder()
         logits = network.forward(self.x[first:last], hidden).clone()
         network.backward(self.g[first:last])
-        if spec.trained_by.multiplies:
-            optimizer = Stacked([spec.trained_by] * (last - first), device=weights.device, dtype=weights.dtype)
-            state = {name: torch.zeros_like(weights) for name in spec.trained_by.state}
+        if spec.required_optimizer.multiplies:
+            optimizer = Stacked([spec.required_optimizer] * (last - first), device=weights.device, dtype=weights.dtype)
+            state = {name: torch.zeros_like(weights) for name in spec.required_optimizer.state}
             lr = torch.ones((last - first, 1))
-            optimizer.maths.update(optimizer, Step(weights, gradient.clone(), lr, state, 1, self.layout.matrices))
-        return logits, gradient, weights, *hidden.seen
+            optimizer.implementation.update(
+                optimizer, Step(weights, gradient.clone(), lr, state, 1, self.layout.matrices)
+            )
+        return logits, gradient, weights, *hidden.activations
 
     def error(self) -> float:
         """Relative error of a product of the inputs' size against float64."""

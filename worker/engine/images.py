@@ -15,15 +15,15 @@ import torch
 from torch import Tensor
 
 from worker.engine.data import Data
-from worker.engine.rng import StackDraws
+from worker.engine.rng import StackRng
 from worker.spec.families.regularizer import defines
 from worker.spec.part import Stacked
 from worker.spec.warps import apply
 
-MOST_MAPS = 16_384
+MAX_MAPS = 16_384
 """Maps in a table that is multiplied out; at 785 int64 each, 100 MB."""
 
-Operation = tuple[Stacked[Any], StackDraws]
+Operation = tuple[Stacked[Any], StackRng]
 
 
 class Images:
@@ -31,15 +31,15 @@ class Images:
 
     def __init__(self, operations: Sequence[Operation], shape: tuple[int, ...], device: torch.device) -> None:
         leading = 0
-        while leading < len(operations) and defines(operations[leading][0].maths, "moves"):
+        while leading < len(operations) and defines(operations[leading][0].implementation, "pixel_maps"):
             leading += 1
-        self._moves = Moves(operations[:leading], shape, device) if leading else None
+        self._pixel_maps = PixelMaps(operations[:leading], shape, device) if leading else None
         self._rest = operations[leading:]
         self._shape = shape
 
     def batch(self, data: Data, rows: Tensor) -> Tensor:
         """Inputs (K, N, D) of the training rows ``rows`` (K, N)."""
-        raw = data.raws(rows) if self._moves is None else data.moved(rows, self._moves.index())
+        raw = data.raws(rows) if self._pixel_maps is None else data.gather_pixels(rows, self._pixel_maps.index())
         if self._rest:
             x = raw.to(torch.float32).view(*rows.shape, *self._shape)
             for part, draws in self._rest:
@@ -48,7 +48,7 @@ class Images:
         return data.inputs(raw)
 
 
-class Moves:
+class PixelMaps:
     """The pixel moves at the head of the list."""
 
     def __init__(self, operations: Sequence[Operation], shape: tuple[int, ...], device: torch.device) -> None:
@@ -56,8 +56,8 @@ class Moves:
         self._groups: list[list[tuple[Operation, int]]] = []
         for operation in operations:
             part = operation[0]
-            maps = part.maths.moves(part, *shape).to(device)
-            if self._tables and len(self._tables[-1]) * len(maps) <= MOST_MAPS:
+            maps = part.implementation.pixel_maps(part, *shape).to(device)
+            if self._tables and len(self._tables[-1]) * len(maps) <= MAX_MAPS:
                 self._tables[-1] = _product(self._tables[-1], maps)
                 self._groups[-1].append((operation, len(maps)))
             else:
@@ -70,7 +70,7 @@ class Moves:
         for table, group in zip(self._tables, self._groups, strict=True):
             row: Tensor | int = 0
             for (part, draws), count in group:
-                row = row * count + part.maths.choose(part, draws, count)
+                row = row * count + part.implementation.choose_map(part, draws, count)
             assert isinstance(row, Tensor)
             chosen = table.index_select(0, row.view(-1)).view(*row.shape, -1)
             index = chosen if index is None else index.gather(-1, chosen)

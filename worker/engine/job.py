@@ -16,13 +16,13 @@ from torch import Tensor
 from worker import logs
 from worker.engine import checkpoints
 from worker.engine.digest import first_digest, next_digest
-from worker.engine.gemm_backend import Route, route_for
-from worker.engine.knn import way_of
+from worker.engine.gemm_backend import GemmBackend, gemm_backend_for
+from worker.engine.knn import training_class
 from worker.engine.outcomes import LeaveStatus, explained, measurement, outcome_of_leaving, outcomes_of
 from worker.engine.stack import Member, Stack
 from worker.engine.state import Best, State
 from worker.engine.training import EpochResult, Training, ended_after
-from worker.engine.worker_context import Workshop
+from worker.engine.worker_context import WorkerContext
 from worker.messages import Ended, Epoch, Message, Noted, Saved, Started, Train
 from worker.ports import Claim, Note, Outcome
 from worker.spec.best import judged_by
@@ -34,9 +34,9 @@ LOG = logging.getLogger("fitwell.training")
 class Job:
     """Trains the runs of one ``Train`` order. ``leave`` and ``halt`` may be called from another thread."""
 
-    def __init__(self, train: Train, workshop: Workshop, say: Callable[[Message], None]) -> None:
+    def __init__(self, train: Train, context: WorkerContext, say: Callable[[Message], None]) -> None:
         self._train = train
-        self._workshop = workshop
+        self._context = context
         self._say = say
         self._states: dict[str, State] = {}
         self._leaving: dict[str, LeaveStatus] = {}
@@ -65,7 +65,7 @@ class Job:
         """Train all runs to their ends; what goes wrong ends them with its reason."""
         with logs.about(run_ids=[claim.run_id for claim in self._train.claims]):
             try:
-                with self._workshop.neighbours.at_work():
+                with self._context.processes.at_work():
                     self._work()
             except Exception as error:
                 LOG.exception("training failed")
@@ -79,24 +79,26 @@ class Job:
 
     def _work(self) -> None:
         specs = [RunSpec.of(claim.spec) for claim in self._train.claims]
-        shop = self._workshop
-        route = route_for(specs[0], threads=shop.threads, most_runs=self._train.most_runs, device=shop.device)
-        route.enter()
+        context = self._context
+        backend = gemm_backend_for(
+            specs[0], threads=context.threads, max_runs=self._train.max_runs, device=context.device
+        )
+        backend.activate()
         for claim, spec in zip(self._train.claims, specs, strict=True):
-            self._states[claim.run_id] = self._resumed(claim, spec, route)
+            self._states[claim.run_id] = self._resumed(claim, spec, backend)
         self._end_finished()
-        self._workshop.data(specs[0]).forget_lessons()
-        self._learn_lessons()
-        route.enter()  # a teacher's own may be another one
+        self._context.data(specs[0]).clear_teacher_logits()
+        self._load_teacher_logits()
+        backend.activate()  # a teacher's own may be another one
         going_on = sorted(self._states.values(), key=lambda state: state.epoch)
         for _, group in itertools.groupby(going_on, key=lambda state: state.epoch):
-            self._train_together(list(group), route)
+            self._train_together(list(group), backend)
 
-    def _resumed(self, claim: Claim, spec: RunSpec, route: Route) -> State:
+    def _resumed(self, claim: Claim, spec: RunSpec, backend: GemmBackend) -> State:
         """The run as its newest readable checkpoint has it, or as it begins."""
         for checkpoint in claim.checkpoints:
             try:
-                tensors = checkpoints.load(self._workshop.checkpoints, checkpoint, self._workshop.device)
+                tensors = checkpoints.load(self._context.checkpoints, checkpoint, self._context.device)
             except checkpoints.BadCheckpoint as error:
                 LOG.warning("%s: %s; an older one is used", claim.run_id, error)
                 self._note([claim.run_id], f"{error}; what came before it is used", "warning")
@@ -104,7 +106,7 @@ class Job:
                 self._note([claim.run_id], f"resumes from its checkpoint of epoch {checkpoint.epoch}")
                 best = Best.of(claim.history, checkpoint.epoch)
                 return State(claim, spec, checkpoint.epoch, checkpoint.digest, tensors, best)
-        digest = first_digest(trajectory_key(spec), route.determinism_class)
+        digest = first_digest(trajectory_key(spec), backend.determinism_class)
         return State(claim, spec, 0, digest, None, Best(), weights=self._warm(claim))
 
     def _warm(self, claim: Claim) -> Mapping[str, Tensor] | None:
@@ -116,7 +118,7 @@ class Job:
         for file in claim.weights:
             if file.at == "start":
                 self._note([claim.run_id], f"begins with the weights of sha256:{file.sha256}")
-                return checkpoints.load(self._workshop.checkpoints, file, self._workshop.device)
+                return checkpoints.load(self._context.checkpoints, file, self._context.device)
         return None
 
     def _end_finished(self) -> None:
@@ -126,20 +128,20 @@ class Job:
             history = {name: values[: state.epoch] for name, values in state.claim.history.items()}
             ended = ended_after(state.spec, state.epoch, history) if state.epoch else None
             if ended is not None:
-                stack, data = self._stack([state]), self._workshop.data(state.spec)
-                way_of(stack)(stack, data).prepare()
+                stack, data = self._stack([state]), self._context.data(state.spec)
+                training_class(stack)(stack, data).prepare()
                 outcomes += outcomes_of(stack, data, [ended])
                 self._save([run_id], ended=True)
                 del self._states[run_id]
         if outcomes:
             self._say(Ended(outcomes=tuple(outcomes)))
 
-    def _learn_lessons(self) -> None:
+    def _load_teacher_logits(self) -> None:
         """Have every teacher say what it has to say; end the runs whose teachers cannot be read."""
         for run_id, state in list(self._states.items()):
-            data = self._workshop.data(state.spec)
+            data = self._context.data(state.spec)
             try:
-                self._workshop.teach(state.claim, state.spec, data)
+                self._context.teach(state.claim, state.spec, data)
             except (checkpoints.BadCheckpoint, FileNotFoundError) as error:
                 self._note([run_id], str(error), "error")
                 code, message = explained(error)
@@ -148,7 +150,7 @@ class Job:
 
     def _stack(self, states: Sequence[State]) -> Stack:
         """These runs, as they were at the end of their last epochs."""
-        stack = Stack([Member(state.claim.run_id, state.spec) for state in states], self._workshop.device)
+        stack = Stack([Member(state.claim.run_id, state.spec) for state in states], self._context.device)
         for position, state in enumerate(states):
             if state.tensors is not None:
                 stack.restore(position, state.tensors)
@@ -156,21 +158,21 @@ class Job:
                 stack.restore(position, {**stack.tensors(position), **state.weights})
         return stack
 
-    def _train_together(self, group: Sequence[State], route: Route) -> None:
+    def _train_together(self, group: Sequence[State], backend: GemmBackend) -> None:
         """Train runs that begin with the same epoch."""
-        device = self._workshop.device
+        device = self._context.device
         run_ids = tuple(state.claim.run_id for state in group)
-        self._say(Started(run_ids=run_ids, device=str(device), determinism_class=route.determinism_class))
+        self._say(Started(run_ids=run_ids, device=str(device), determinism_class=backend.determinism_class))
         of = "alone" if len(group) == 1 else f"in a stack of {len(group)}"
-        told = (
-            f"trains {of} from epoch {group[0].epoch + 1} on {device}, {route.library}, up to {route.threads} thread(s)"
-        )
-        self._note(run_ids, f"{told}; bits: {route.determinism_class}")
+        place = f"from epoch {group[0].epoch + 1} on {device}, {backend.library}, up to {backend.threads} thread(s)"
+        self._note(run_ids, f"trains {of} {place}; bits: {backend.determinism_class}")
         stack = self._stack(group)
         histories = {state.claim.run_id: state.claim.history for state in group}
-        data = self._workshop.data(group[0].spec)
-        pace = route.pace(self._workshop.neighbours.count)
-        training = way_of(stack)(stack, data, done=group[0].epoch, history=histories, left=self._left, pace=pace)
+        data = self._context.data(group[0].spec)
+        tuner = backend.thread_tuner(self._context.processes.count)
+        training = training_class(stack)(
+            stack, data, done=group[0].epoch, history=histories, left=self._left, tuner=tuner
+        )
         self._follow(training)
         for results in training.epochs():
             self._take(results)
@@ -197,14 +199,14 @@ class Job:
             measurements.append(measurement(result, state.digest))
         self._say(Epoch(measurements=tuple(measurements)))
         ended = {result.position: result.ended for result in results if result.ended is not None}
-        if time.monotonic() - self._saved_at >= self._workshop.checkpoint_seconds:
+        if time.monotonic() - self._saved_at >= self._context.checkpoint_seconds:
             ending = {result.member.run_id for result in results if result.ended is not None}  # saved below, once
             self._save([run_id for run_id in self._states if run_id not in ending])
         if not ended:
             return
         stack = results[0].stack.take(list(ended))
         self._save([member.run_id for member in stack.members], ended=True)
-        data = self._workshop.data(stack.members[0].spec)
+        data = self._context.data(stack.members[0].spec)
         self._say(Ended(outcomes=tuple(outcomes_of(stack, data, list(ended.values())))))
         for member in stack.members:
             del self._states[member.run_id]
@@ -214,7 +216,7 @@ class Job:
 
         Of those that ``ended`` also the weights as they are now. Others can read all of it before it is told.
         """
-        depot = self._workshop.checkpoints
+        depot = self._context.checkpoints
         directory = depot.home
         states = [self._states[run_id] for run_id in run_ids]
         written = {state.claim.run_id: file for state in states if (file := state.save(directory)) is not None}

@@ -19,7 +19,7 @@ from worker.spec.families.model import InstanceBased, Model
 Part = Literal["train", "val", "test"]
 
 
-class Recalled(Data):
+class KNNData(Data):
     """A dataset in which, once they are looked up, inputs are the labels of the nearest training rows in order."""
 
     def __init__(self, spec: Dataset, model: InstanceBased, home: Path, device: torch.device) -> None:
@@ -66,10 +66,10 @@ def _without_itself(places: Tensor) -> Tensor:
     return places.gather(1, itself.to(torch.uint8).argsort(dim=1, stable=True))[:, :-1]
 
 
-class Voting(Training):
+class KNNTraining(Training):
     """Measures an epoch of a stack after the other; nothing is trained. Between two blocks, runs may leave."""
 
-    data: Recalled
+    data: KNNData
 
     def prepare(self) -> None:
         """Look up what the epochs need, for those who stay."""
@@ -81,7 +81,7 @@ class Voting(Training):
             wanted["test"] = len(self.data.test.y)
         most = max((member.spec.epochs for member in self.stack.members), default=0)
         for _ in self.data.look_up(wanted, most):
-            self._pace.tick()
+            self._tuner.tick()
             self._let_go()
             if not len(self.stack):
                 return
@@ -116,9 +116,9 @@ class Voting(Training):
 
 def data_for(dataset: Dataset, model: Model, home: Path, device: torch.device) -> Data:
     """The dataset in the form that ``model`` wants; those that are trained want the same."""
-    return Recalled(dataset, model, home, device) if isinstance(model, InstanceBased) else Data(dataset, home, device)
+    return KNNData(dataset, model, home, device) if isinstance(model, InstanceBased) else Data(dataset, home, device)
 
 
-def way_of(stack: Stack) -> type[Training]:
+def training_class(stack: Stack) -> type[Training]:
     """How the runs of ``stack`` come from epoch to epoch."""
-    return Training if stack.members[0].spec.model.trains else Voting
+    return Training if stack.members[0].spec.model.trains else KNNTraining

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from worker.engine.gemm_backend import cpu_model, limit_instructions
-from worker.engine.process_registry import Neighbours, common_directory
+from worker.engine.process_registry import ProcessRegistry, common_directory
 
 limit_instructions()  # before torch computes anything
 gc.disable()  # what torch makes at its import stays: looking through it again and again takes a sixth of the time
@@ -27,7 +27,7 @@ import torch  # noqa: E402
 from worker import logs  # noqa: E402
 from worker.blob_store import opened  # noqa: E402
 from worker.engine.job import Job  # noqa: E402
-from worker.engine.worker_context import Workshop  # noqa: E402
+from worker.engine.worker_context import WorkerContext  # noqa: E402
 from worker.lifetime import kill_with_parent  # noqa: E402
 from worker.messages import Halt, Idle, Leave, Message, Ready, Train, read_order  # noqa: E402
 from worker.spec.datasets.uploaded import FOLDER  # noqa: E402
@@ -42,10 +42,10 @@ PATIENCE_SECONDS = 30.0
 class Process:
     """Reads orders on a thread of its own, so that they are heard between two steps."""
 
-    def __init__(self, orders: BinaryIO, reports: BinaryIO, workshop: Workshop) -> None:
+    def __init__(self, orders: BinaryIO, reports: BinaryIO, context: WorkerContext) -> None:
         self._orders = orders
         self._reports = reports
-        self._workshop = workshop
+        self._workshop = context
         self._waiting: queue.Queue[Train | None] = queue.Queue()
         self._job: Job | None = None
         self._halted = False
@@ -111,16 +111,16 @@ def main(arguments: Sequence[str]) -> None:
     reports = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     logs.set_up_as_parent()
-    workshop = Workshop(
+    context = WorkerContext(
         datasets=given.datasets,
         uploads=opened(given.datasets / FOLDER, given.storage_url, PATIENCE_SECONDS),
         checkpoints=opened(given.checkpoints, given.storage_url, PATIENCE_SECONDS),
         checkpoint_seconds=given.checkpoint_seconds,
         threads=given.threads,
         device=torch.device(given.device),
-        neighbours=Neighbours(common_directory()),
+        processes=ProcessRegistry(common_directory()),
     )
-    Process(sys.stdin.buffer, reports, workshop).run()
+    Process(sys.stdin.buffer, reports, context).run()
     os._exit(0)  # the thread that listens still waits for orders; nobody need wait for it
 
 

@@ -25,7 +25,7 @@ def common_directory() -> Path:
     return Path(tempfile.gettempdir()) / f"fitwell-{os.getuid()}" / "training"
 
 
-class Neighbours:
+class ProcessRegistry:
     """The training processes that share ``directory``."""
 
     def __init__(self, directory: Path) -> None:

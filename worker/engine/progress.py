@@ -11,7 +11,7 @@ from torch import Tensor
 
 from worker.engine.data import Data
 from worker.engine.evaluation import CHUNK_ROWS, predictions
-from worker.engine.hooks import EvaluationMode, TrainingMode
+from worker.engine.hooks import EvaluationHooks, TrainingHooks
 from worker.engine.stack import Stack
 from worker.spec.families.optimizer import Step
 from worker.spec.part import Stacked
@@ -27,8 +27,8 @@ class Batches(NamedTuple):
 
     order: Tensor
     losses: Tensor
-    marks: Tensor
-    taught: Tensor
+    statistics: Tensor
+    teacher_losses: Tensor
     """What teachers' parts have for a loss; 0 where a run has none."""
 
     @classmethod
@@ -54,21 +54,23 @@ class Progress:
         self.batches = batches or Batches.of(stack, data, epoch)
         self.steps = steps
         specs = [member.spec for member in stack.members]
-        self.rates = [spec.trained_by.rate * spec.schedule.factor(epoch, spec.epochs) for spec in specs]
+        self.learning_rates = [
+            spec.required_optimizer.learning_rate * spec.schedule.factor(epoch, spec.epochs) for spec in specs
+        ]
         self._batch_size = specs[0].batch_rows if specs else 1
-        self._lr = torch.tensor(self.rates, dtype=torch.float32, device=stack.device).unsqueeze(1)
+        self._learning_rate = torch.tensor(self.learning_rates, dtype=torch.float32, device=stack.device).unsqueeze(1)
         stack.enter(epoch)
         self._mixing, self._entering, self._smoothing, self._adding, self._shrinking = (
-            stack.having(name) for name in ("mix", "inputs", "smooth", "grad", "prox")
+            stack.with_hook(name) for name in ("mix", "inputs", "smooth", "grad", "prox")
         )
         self._teaching, self._transferring = [], []
-        for part, runs in stack.taught():
+        for part, runs in stack.teaching_parts():
             if part.transfer is None:
                 self._teaching.append((part, runs))
             else:
                 rows = data.transfers[part.transfer.dataset.model_dump_json()]
                 self._transferring.append((part, runs, rows, self._order_of(rows)))
-        self._hidden = TrainingMode(stack)
+        self._hidden = TrainingHooks(stack)
 
     @property
     def rows(self) -> int:
@@ -109,16 +111,16 @@ class Progress:
         if self._mixing:
             x, targets = self._mixed(x, y)
         for part, draws in self._entering:
-            part.maths.inputs(part, x, draws)
+            part.implementation.inputs(part, x, draws)
         z = stack.network.forward(x, self._hidden)
-        said, place = loss.maths.predicted(loss, z), slice(first, first + rows)
-        batches.losses[:, place] = loss.maths.lost(loss, said, y, targets)
-        batches.marks[:, place] = loss.maths.marked(loss, said, y, targets)
+        said, place = loss.implementation.predict(loss, z), slice(first, first + rows)
+        batches.losses[:, place] = loss.implementation.loss(loss, said, y, targets)
+        batches.statistics[:, place] = loss.implementation.statistic(loss, said, y, targets)
         if self._smoothing:
             targets = self._encoded(y) if targets is None else targets
             for part, _ in self._smoothing:
-                part.maths.smooth(part, targets)
-        g = loss.maths.pull(loss, said, y, targets, of)
+                part.implementation.smooth(part, targets)
+        g = loss.implementation.gradient(loss, said, y, targets, of)
         if self._teaching or self._transferring:
             self._be_taught(z, y, g, chosen, place, of)
         stack.network.backward(g)
@@ -129,17 +131,17 @@ class Progress:
         """Change the gradient ``g`` at the logits ``z`` of the rows ``chosen`` by what their runs' teachers say."""
         for part, runs in self._teaching:
             if len(runs) == len(self.stack):  # the usual case, with nothing to pick out
-                lesson = self.data.lesson(part.teachers, chosen)
-                self.batches.taught[:, place] = part.maths.teach(part, z, y, lesson, g, of)
+                lesson = self.data.teacher_logits_of(part.teachers, chosen)
+                self.batches.teacher_losses[:, place] = part.implementation.teach(part, z, y, lesson, g, of)
                 continue
             own, theirs = g.index_select(0, runs), chosen.index_select(0, runs)
-            lesson = self.data.lesson(part.teachers, theirs)
-            lost = part.maths.teach(part, z.index_select(0, runs), y.index_select(0, runs), lesson, own, of)
-            self.batches.taught[runs, place] = lost
+            lesson = self.data.teacher_logits_of(part.teachers, theirs)
+            lost = part.implementation.teach(part, z.index_select(0, runs), y.index_select(0, runs), lesson, own, of)
+            self.batches.teacher_losses[runs, place] = lost
             g.index_copy_(0, runs, own)
         for part, runs, _, _ in self._transferring:
             own = g.index_select(0, runs)
-            part.maths.weigh_labels(part, own)
+            part.implementation.scale_label_gradient(part, own)
             g.index_copy_(0, runs, own)
 
     def _order_of(self, transfer: Data) -> Tensor:
@@ -158,12 +160,12 @@ class Progress:
         chosen = order[:, first : first + rows]
         x = transfer.batch(chosen) if stack.images is None else stack.images.batch(transfer, chosen)
         for entering, draws in self._entering:
-            entering.maths.inputs(entering, x, draws)
-        z = stack.network.forward(x, TrainingMode(stack, penalties=False))
+            entering.implementation.inputs(entering, x, draws)
+        z = stack.network.forward(x, TrainingHooks(stack, penalties=False))
         g, theirs, rows_seen = torch.zeros_like(z), z.index_select(0, runs), chosen.index_select(0, runs)
-        own, lesson = torch.zeros_like(theirs), transfer.lesson(part.teachers, rows_seen)
-        lost = part.maths.teach(part, theirs, torch.zeros_like(rows_seen), lesson, own, of)
-        self.batches.taught[runs, first : first + rows] = lost
+        own, lesson = torch.zeros_like(theirs), transfer.teacher_logits_of(part.teachers, rows_seen)
+        lost = part.implementation.teach(part, theirs, torch.zeros_like(rows_seen), lesson, own, of)
+        self.batches.teacher_losses[runs, first : first + rows] = lost
         stack.network.backward(g.index_copy_(0, runs, own))
         stack.gradient.copy_(before.index_add_(0, runs, stack.gradient.index_select(0, runs)))
 
@@ -171,39 +173,39 @@ class Progress:
         """Inputs (K, N, D) and targets (K, N, outputs) after all mixing."""
         targets, images = self._encoded(y), x.view(*x.shape[:2], *self.data.spec.shape)
         for part, draws in self._mixing:
-            images, targets = part.maths.mix(part, images, targets, draws)
+            images, targets = part.implementation.mix(part, images, targets, draws)
         return images.flatten(2), targets
 
     def _encoded(self, y: Tensor) -> Tensor:
         """Targets y (K, N) as they are mixed and smoothed, (K, N, outputs)."""
-        return self.stack.loss.maths.encoded(self.stack.loss, y, self.data.spec.outputs)
+        return self.stack.loss.implementation.encode(self.stack.loss, y, self.data.spec.outputs)
 
     def _update(self, t: int) -> None:
         """Gradients of the penalties, the optimizer's step, proximal steps."""
         stack, optimizer = self.stack, self.stack.optimizer
         for part, _ in self._adding:
-            for w, g in stack.penalised(part):
-                part.maths.grad(part, w, g)
-        step = Step(stack.weights, stack.gradient, self._lr, stack.state, t, stack.layout.matrices)
-        optimizer.maths.update(optimizer, step)
-        lr = self._lr.unsqueeze(2)
+            for w, g in stack.penalized_weights(part):
+                part.implementation.grad(part, w, g)
+        step = Step(stack.weights, stack.gradient, self._learning_rate, stack.state, t, stack.layout.matrices)
+        optimizer.implementation.update(optimizer, step)
+        lr = self._learning_rate.unsqueeze(2)
         for part, _ in self._shrinking:
-            for w, _ in stack.penalised(part):
-                part.maths.prox(part, w, lr)
+            for w, _ in stack.penalized_weights(part):
+                part.implementation.prox(part, w, lr)
 
     def losses(self) -> tuple[Tensor, Tensor]:
         """Mean loss and mean mark of the batches so far, as they were trained on; (K,) each."""
         batches = self.batches
-        return ordered_mean(batches.losses[:, : self.rows]), ordered_mean(batches.marks[:, : self.rows])
+        return ordered_mean(batches.losses[:, : self.rows]), ordered_mean(batches.statistics[:, : self.rows])
 
-    def taught(self) -> Tensor:
+    def teacher_losses(self) -> Tensor:
         """Mean loss of what teachers say of the batches so far, likewise."""
-        return ordered_mean(self.batches.taught[:, : self.rows])
+        return ordered_mean(self.batches.teacher_losses[:, : self.rows])
 
     def penalties(self) -> dict[str, Tensor]:
         """What each kind of regularizer adds to the objective with the weights as they are now; (K,) each.
 
-        What depends on activations or outputs is measured in evaluation mode on the first rows of the training set.
+        What depends on activations or outputs is measured in evaluation hooks on the first rows of the training set.
         """
         sums: dict[str, Tensor] = {}
 
@@ -211,23 +213,25 @@ class Progress:
             term = ordered_sum(terms)
             sums[kind] = sums[kind] + term if kind in sums else term
 
-        for part, _ in self.stack.having("penalty"):
-            for w, _ in self.stack.penalised(part):
-                add(part.kind, part.maths.penalty(part, w).flatten(1))
-        for part, runs in self.stack.taught():
-            means = (mean.index_select(0, runs) for mean in (self.losses()[0], self.taught()))
+        for part, _ in self.stack.with_hook("penalty"):
+            for w, _ in self.stack.penalized_weights(part):
+                add(part.kind, part.implementation.penalty(part, w).flatten(1))
+        for part, runs in self.stack.teaching_parts():
+            means = (mean.index_select(0, runs) for mean in (self.losses()[0], self.teacher_losses()))
             changed = torch.zeros(len(self.stack), 1, dtype=torch.float64, device=runs.device)
-            add(part.kind, changed.index_copy_(0, runs, part.maths.lesson_changes(part, *means).unsqueeze(1)))
-        of_activations, of_outputs = (self.stack.having(f"penalty_of_{name}") for name in ("activations", "outputs"))
+            add(
+                part.kind, changed.index_copy_(0, runs, part.implementation.objective_change(part, *means).unsqueeze(1))
+            )
+        of_activations, of_outputs = (self.stack.with_hook(f"penalty_of_{name}") for name in ("activations", "outputs"))
         if of_activations or of_outputs:
             split = self.data.training(min(CHUNK_ROWS, len(self.data)))
 
             def look(a: Tensor) -> None:
                 for part, _ in of_activations:
-                    add(part.kind, part.maths.penalty_of_activations(part, a))
+                    add(part.kind, part.implementation.penalty_of_activations(part, a))
 
-            mode = EvaluationMode(self.stack, look)
-            log_p, y = predictions(self.stack, split, mode), split.y.expand(len(self.stack), -1)
+            hooks = EvaluationHooks(self.stack, look)
+            log_p, y = predictions(self.stack, split, hooks), split.y.expand(len(self.stack), -1)
             for part, _ in of_outputs:
-                add(part.kind, part.maths.penalty_of_outputs(part, log_p, y) / len(split.y))
+                add(part.kind, part.implementation.penalty_of_outputs(part, log_p, y) / len(split.y))
         return sums

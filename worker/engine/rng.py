@@ -42,8 +42,8 @@ def uniform(keys: Tensor, first: int, count: int, dtype: torch.dtype = torch.flo
     return (words(keys, first, count) >> 40 & 0xFFFFFF).to(dtype).mul_(2.0**-24)
 
 
-class StackDraws:
-    """The draws of one part of each run in a stack (``Draws`` of the regularizers), for the current batch."""
+class StackRng:
+    """The draws of one part of each run in a stack (``Rng`` of the regularizers), for the current batch."""
 
     def __init__(self, seeds: Sequence[int], purpose: str, device: torch.device, dtype: torch.dtype) -> None:
         self.seeds = tuple(seeds)
@@ -53,7 +53,7 @@ class StackDraws:
         self._epoch = self._first = self._rows = 0
         self._keys: dict[str, Tensor] = {}
         self._betas: dict[str, list[Betas]] = {}
-        self._inner: dict[str, StackDraws] = {}
+        self._inner: dict[str, StackRng] = {}
 
     def seek(self, epoch: int, first: int, rows: int) -> None:
         """Go to the batch of ``rows`` rows that begins at position ``first`` of ``epoch``."""
@@ -61,13 +61,13 @@ class StackDraws:
             self._keys.clear()
             self._betas.clear()
         self._epoch, self._first, self._rows = epoch, first, rows
-        for draws in self._inner.values():
-            draws.seek(epoch, first, rows)
+        for rng in self._inner.values():
+            rng.seek(epoch, first, rows)
 
-    def inner(self, name: str) -> StackDraws:
-        """Draws of a part inside this one, from streams of their own."""
+    def child(self, name: str) -> StackRng:
+        """Rng of a part inside this one, from streams of their own."""
         if name not in self._inner:
-            self._inner[name] = StackDraws(self.seeds, f"{self.purpose}/{name}", self.device, self.dtype)
+            self._inner[name] = StackRng(self.seeds, f"{self.purpose}/{name}", self.device, self.dtype)
             self._inner[name].seek(self._epoch, self._first, self._rows)
         return self._inner[name]
 

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from worker.engine.images import Images, Operation
-from worker.engine.rng import StackDraws, uniform
+from worker.engine.rng import StackRng, uniform
 from worker.spec.canonical import sha256_of
 from worker.spec.families.loss import Loss
-from worker.spec.families.model import InstanceBased, Material
+from worker.spec.families.model import InstanceBased, ParameterViews
 from worker.spec.families.optimizer import Optimizer
 from worker.spec.families.regularizer import Regularizer, defines
 from worker.spec.part import Stacked
@@ -76,7 +76,7 @@ class Stack:
         """The runs as they begin, or as ``weights``, the model's ``buffers`` and the optimizer's ``state`` are."""
         self.members = list(members)
         self.device = device
-        self.layout, self.kept = Layout({}), Layout({})
+        self.layout, self.buffer_layout = Layout({}), Layout({})
         self.weights, self.buffers, self.state = torch.empty((0, 0)), torch.empty((0, 0)), dict[str, Tensor]()
         self.regularizers: list[Operation] = []
         self.images: Images | None = None
@@ -87,9 +87,9 @@ class Stack:
             return
         spec = members[0].spec
         self.layout = Layout(spec.model.parameters(spec.dataset.shape, spec.dataset.outputs))
-        self.kept = Layout(spec.model.buffers(spec.dataset.shape))
+        self.buffer_layout = Layout(spec.model.buffers(spec.dataset.shape))
         self.weights = self._initial(self.layout) if weights is None else weights
-        self.buffers = self._initial(self.kept) if buffers is None else buffers
+        self.buffers = self._initial(self.buffer_layout) if buffers is None else buffers
         names = spec.optimizer.state if spec.optimizer is not None else ()
         self.state = dict(state) if state is not None else {n: torch.zeros_like(self.weights) for n in names}
         self._bind()
@@ -104,17 +104,17 @@ class Stack:
         fan_in = 1
         for name, shape in layout.shapes.items():
             fan_in = math.prod(shape[1:]) if len(shape) > 1 else fan_in  # a bias has its weight's
-            start = model.start(name, shape, fan_in)
-            if start.distribution == "constant":
-                views[name].fill_(start.scale)
+            init = model.initialization(name, shape, fan_in)
+            if init.distribution == "constant":
+                views[name].fill_(init.scale)
                 continue
             keys = torch.tensor([stream_key(m.spec.seed, "init", name) for m in self.members], device=self.device)
             drawn = uniform(keys, 0, math.prod(shape))
-            if start.distribution == "uniform":
+            if init.distribution == "uniform":
                 drawn.mul_(2).sub_(1)
             else:
                 drawn = torch.special.ndtri(drawn.double() + 2.0**-25).to(drawn.dtype)
-            views[name].copy_(drawn.mul_(start.scale).view(-1, *shape))
+            views[name].copy_(drawn.mul_(init.scale).view(-1, *shape))
         return rows
 
     def _bind(self) -> None:
@@ -123,25 +123,25 @@ class Stack:
         self.parameters = self.layout.views(self.weights)
         self.gradient = torch.zeros_like(self.weights)
         self.gradients = self.layout.views(self.gradient)
-        material = Material(
+        material = ParameterViews(
             self.parameters,
             self.gradients,
-            self.kept.views(self.buffers),
+            self.buffer_layout.views(self.buffers),
             spec.dataset.shape,
             spec.precision,
             spec.dataset.outputs,
         )
         self.network = spec.model.network(self._stacked([m.spec.model for m in self.members]), material)
-        self.loss: Stacked[Loss] = self._stacked([m.spec.minimised for m in self.members])
+        self.loss: Stacked[Loss] = self._stacked([m.spec.effective_loss for m in self.members])
         if spec.model.trains:
-            self.optimizer: Stacked[Optimizer] = self._stacked([m.spec.trained_by for m in self.members])
+            self.optimizer: Stacked[Optimizer] = self._stacked([m.spec.required_optimizer for m in self.members])
         self._slots = self._gathered()
         self.enter(1)
         self.matrices = list(zip(self.layout.matrices(self.weights), self.layout.matrices(self.gradient), strict=True))
         vectors = [name for name, shape in self.layout.shapes.items() if len(shape) == 1]
         self.vectors = [(self.parameters[n].unsqueeze(2), self.gradients[n].unsqueeze(2)) for n in vectors]
 
-    def penalised(self, part: Stacked[Any]) -> list[tuple[Tensor, Tensor]]:
+    def penalized_weights(self, part: Stacked[Any]) -> list[tuple[Tensor, Tensor]]:
         """Weights and gradients of a penalty: matrices (K, out, in), and biases (K, out, 1) where the part says so."""
         return self.matrices + self.vectors if getattr(part.parts[0], "biases", False) else self.matrices
 
@@ -179,22 +179,22 @@ class Stack:
             known = self._operations.get(slot)
             if known is None or list(known[0].parts) != now:
                 seeds = [member.spec.seed for member in self.members]
-                draws = StackDraws(seeds, f"regularizer/{kind}/{occurrence}", self.device, torch.float32)
-                known = self._operations[slot] = self._stacked(now), draws
+                rng = StackRng(seeds, f"regularizer/{kind}/{occurrence}", self.device, torch.float32)
+                known = self._operations[slot] = self._stacked(now), rng
             self.regularizers.append(known)
-        changing = [(part, draws) for part, draws in self.regularizers if _changes_images(part)]
+        changing = [(part, rng) for part, rng in self.regularizers if _changes_images(part)]
         if [part for part, _ in changing] != before:
             shape = self.members[0].spec.dataset.shape
             self.images = Images(changing, shape, self.device) if changing else None
 
-    def having(self, hook: str) -> list[Operation]:
+    def with_hook(self, hook: str) -> list[Operation]:
         """The regularizers that bring this hook."""
-        return [(part, draws) for part, draws in self.regularizers if defines(part.maths, hook)]
+        return [(part, rng) for part, rng in self.regularizers if defines(part.implementation, hook)]
 
-    def taught(self) -> list[tuple[Stacked[Any], Tensor]]:
+    def teaching_parts(self) -> list[tuple[Stacked[Any], Tensor]]:
         """The parts that teach, each over the runs that it does teach, and those runs' places."""
         found = []
-        for part, _ in self.having("teach"):
+        for part, _ in self.with_hook("teach"):
             runs = [i for i, one in enumerate(part.parts) if not one.is_neutral]
             if runs:
                 found.append((self._stacked([part.parts[i] for i in runs]), torch.tensor(runs, device=self.device)))
@@ -203,14 +203,14 @@ class Stack:
     def seek(self, epoch: int, first: int, rows: int) -> None:
         """Point every draw at the batch of ``rows`` rows that begins at position ``first`` of ``epoch``."""
         self.enter(epoch)
-        for _, draws in self.regularizers:
-            draws.seek(epoch, first, rows)
+        for _, rng in self.regularizers:
+            rng.seek(epoch, first, rows)
 
     def advance(self) -> None:
         """Go on to the next epoch, where the model is not trained."""
         model = self.members[0].spec.model
         assert isinstance(model, InstanceBased)
-        model.advance(self.kept.views(self.buffers))
+        model.advance(self.buffer_layout.views(self.buffers))
 
     def take(self, positions: Sequence[int]) -> Stack:
         """A stack of its own with the runs at ``positions``, as they are now; the whole stack is itself."""
@@ -233,7 +233,7 @@ class Stack:
     def tensors(self, position: int) -> dict[str, Tensor]:
         """One run's parameters and optimizer state by name, views without the leading dimension."""
         named = {name: view[position] for name, view in self.parameters.items()}
-        named |= {name: view[position] for name, view in self.kept.views(self.buffers).items()}
+        named |= {name: view[position] for name, view in self.buffer_layout.views(self.buffers).items()}
         for state, rows in self.state.items():
             views = self.layout.views(rows)
             named |= {f"optimizer.{state}.{name}": view[position] for name, view in views.items()}
@@ -256,7 +256,7 @@ def _slots(parts: Sequence[Regularizer]) -> dict[Slot, Regularizer]:
 
 
 def _changes_images(part: Stacked[Any]) -> bool:
-    return defines(part.maths, "moves") or defines(part.maths, "image")
+    return defines(part.implementation, "pixel_maps") or defines(part.implementation, "image")
 
 
 def _neutral(part: Regularizer) -> Regularizer | None:

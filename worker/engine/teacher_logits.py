@@ -15,8 +15,8 @@ from worker.blob_store import Depot
 from worker.engine import checkpoints
 from worker.engine.data import Data
 from worker.engine.evaluation import CHUNK_ROWS
-from worker.engine.gemm_backend import route_for
-from worker.engine.hooks import EvaluationMode
+from worker.engine.gemm_backend import gemm_backend_for
+from worker.engine.hooks import EvaluationHooks
 from worker.engine.stack import Member, Stack
 from worker.ports import WeightsFile
 from worker.spec.optimizers.sgd import SGD
@@ -27,7 +27,7 @@ MOST_BYTES = 256 * 2**20
 """Of logits that are kept for students to come; 130 teachers of 50,000 rows and ten classes."""
 
 
-class Lessons:
+class TeacherLogits:
     """Logits of teachers, those asked for last, up to ``most_bytes``."""
 
     def __init__(self, depot: Depot, most_bytes: int = MOST_BYTES) -> None:
@@ -62,7 +62,7 @@ class Lessons:
 
 
 def logits_of(network: TeacherNetwork, weights: Mapping[str, Tensor], data: Data) -> Tensor:
-    """The logits (rows, classes) that a teacher with these parameters gives the training rows, in evaluation mode.
+    """The logits (rows, classes) that a teacher with these parameters gives the training rows, in evaluation hooks.
 
     Raises:
         BadCheckpoint: these are no parameters of the network.
@@ -75,14 +75,14 @@ def logits_of(network: TeacherNetwork, weights: Mapping[str, Tensor], data: Data
         batch_size=CHUNK_ROWS,
         precision=network.precision,
     )
-    route_for(spec, threads=1, most_runs=1, device=data.device).enter()
+    gemm_backend_for(spec, threads=1, max_runs=1, device=data.device).activate()
     stack = Stack([Member("teacher", spec)], data.device)
     if {name: tensor.shape for name, tensor in stack.tensors(0).items()} != {n: t.shape for n, t in weights.items()}:
         raise checkpoints.BadCheckpoint("the weights of a teacher are another model's")
     stack.restore(0, weights)
-    mode = EvaluationMode(stack)
+    hooks = EvaluationHooks(stack)
     said = []
     for raw in torch.split(data.raw, CHUNK_ROWS):
-        x = mode.inputs(data.inputs_for(raw, network.normalize).unsqueeze(0))
-        said.append(stack.network.forward(x, mode)[0].clone())
+        x = hooks.inputs(data.inputs_for(raw, network.normalize).unsqueeze(0))
+        said.append(stack.network.forward(x, hooks)[0].clone())
     return torch.cat(said)

@@ -23,7 +23,7 @@ LOOK_SECONDS = 0.25
 """How often the processes at work are counted."""
 
 
-class Pace:
+class ThreadTuner:
     """Call ``tick`` before every step. ``at_work`` counts the training processes that share the processors."""
 
     def __init__(

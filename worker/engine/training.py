@@ -15,8 +15,8 @@ from worker.engine.data import SUBSET_ROWS, Data, Split
 from worker.engine.evaluation import evaluate, recovery, variance, weights_of
 from worker.engine.progress import Progress
 from worker.engine.stack import Member, Stack
-from worker.engine.thread_tuner import Pace
-from worker.spec.families.regularizer import defines, penalises
+from worker.engine.thread_tuner import ThreadTuner
+from worker.spec.families.regularizer import adds_penalty, defines
 from worker.spec.run import RunSpec
 
 Ended = Literal["finished", "stopped_early", "diverged"]
@@ -43,8 +43,8 @@ class Training:
     """Trains a stack from the epoch after ``done`` on.
 
     ``history`` holds what each run recorded up to ``done``, for its stop rules. ``leave`` may be called from any
-    thread: the run leaves the stack before the next step, ``left`` is told, and its mates' bits are unchanged. ``pace``
-    may change the number of threads between steps.
+    thread: the run leaves the stack before the next step, ``left`` is called, and the bits of its peers do not change.
+    ``tuner`` may change the number of threads between steps.
     """
 
     def __init__(
@@ -55,9 +55,9 @@ class Training:
         done: int = 0,
         history: Mapping[str, Mapping[str, Sequence[float | None]]] | None = None,
         left: Callable[[Sequence[str]], None] = lambda _: None,
-        pace: Pace | None = None,
+        tuner: ThreadTuner | None = None,
     ) -> None:
-        self._pace = pace or Pace(1)
+        self._tuner = tuner or ThreadTuner(1)
         self._left = left
         self.stack = stack
         self.data = data
@@ -108,7 +108,7 @@ class Training:
             progress = self._without_leavers(progress)
             if not len(progress.stack):
                 break
-            self._pace.tick()
+            self._tuner.tick()
             progress.train_step(t)
             spent = [i for i, member in enumerate(progress.stack.members) if _step_limit(member.spec) == t]
             if spent:
@@ -134,7 +134,7 @@ class Training:
     def _results(self, progress: Progress, start: float) -> list[EpochResult]:
         """Measure the runs of ``progress`` and decide which of them end here."""
         stack = progress.stack
-        penalties, lessons = progress.penalties(), progress.taught().tolist()
+        penalties, lessons = progress.penalties(), progress.teacher_losses().tolist()
         norm, zeros = weights_of(stack)
         columns = {**self._named("train", "", *progress.losses(), self.data.y), **self._evaluated(stack)}
         columns |= {"weights.norm": norm, "weights.zeros": zeros}
@@ -142,14 +142,14 @@ class Training:
         recovered = rows_of(self._recovered(stack), len(stack))
         measured = []
         for i, member in enumerate(stack.members):
-            own = sorted({part.kind for part in member.spec.regularizers if penalises(part)})
+            own = sorted({part.kind for part in member.spec.regularizers if adds_penalty(part)})
             terms = {f"penalty.{kind}": penalties[kind][i].item() if kind in penalties else 0.0 for kind in own}
             objective = rows[i]["train.loss"] + sum(terms.values())
             taught = {
                 f"{part.kind}.loss": lessons[i] for part in member.spec.regularizers if defines(type(part), "teach")
             }
             found = recovered[i] if not any(part.changes_evaluation for part in member.spec.regularizers) else {}
-            more = {**terms, **taught, **found, "lr": progress.rates[i]}
+            more = {**terms, **taught, **found, "lr": progress.learning_rates[i]}
             measured.append({**rows[i], "train.objective": objective, **more})
         return self._concluded(stack, progress.steps, measured, start)
 
@@ -167,7 +167,7 @@ class Training:
         return [replace(result, seconds=seconds) for result in results]
 
     def _evaluated(self, stack: Stack) -> dict[str, Tensor]:
-        """Losses and accuracies in evaluation mode, as the spec asks for them in every epoch; tensors (K,)."""
+        """Losses and accuracies in evaluation hooks, as the spec asks for them in every epoch; tensors (K,)."""
         measured: dict[str, Tensor] = {}
         for name, suffix, split in self._splits():
             measured |= self._named(name, suffix, *evaluate(stack, split), split.y)
@@ -187,13 +187,13 @@ class Training:
 
     def _named(self, split: str, suffix: str, loss: Tensor, mark: Tensor, y: Tensor) -> dict[str, Tensor]:
         """The series of one split by name: its mean loss, and the scores made of its mean mark and its targets."""
-        minimised = self._spec.minimised
+        effective_loss = self._spec.effective_loss
         spread = mark
-        if minimised.task == "regression":
+        if effective_loss.task == "regression":
             if (split, suffix) not in self._variances:  # the rows of a part are the same in every epoch
                 self._variances[split, suffix] = variance(y)
             spread = self._variances[split, suffix]
-        scores = minimised.scored(mark, spread, self.data.unit)
+        scores = effective_loss.metrics(mark, spread, self.data.unit)
         return {f"{split}.loss{suffix}": loss, **{f"{split}.{name}{suffix}": score for name, score in scores.items()}}
 
     def _recovered(self, stack: Stack) -> dict[str, Tensor]:
@@ -203,7 +203,7 @@ class Training:
 
     @property
     def _training_rows(self) -> int:
-        """Of how many training rows the loss in evaluation mode is measured."""
+        """Of how many training rows the loss in evaluation hooks is measured."""
         return len(self.data) if self._spec.evaluate.train == "full" else min(SUBSET_ROWS, len(self.data))
 
     def _with_test(self, results: list[EpochResult]) -> list[EpochResult]:

@@ -11,8 +11,8 @@ from worker.blob_store import Depot
 from worker.engine import checkpoints
 from worker.engine.data import Data
 from worker.engine.knn import data_for
-from worker.engine.process_registry import Neighbours
-from worker.engine.teacher_logits import Lessons
+from worker.engine.process_registry import ProcessRegistry
+from worker.engine.teacher_logits import TeacherLogits
 from worker.ports import Claim
 from worker.spec.datasets.uploaded import stored_as
 from worker.spec.families.dataset import Dataset
@@ -21,7 +21,7 @@ from worker.spec.run import RunSpec
 
 
 @dataclass
-class Workshop:
+class WorkerContext:
     """What every job of this process works with; the dataset used last stays in memory."""
 
     datasets: Path
@@ -31,12 +31,12 @@ class Workshop:
     checkpoint_seconds: float
     threads: int
     device: torch.device
-    neighbours: Neighbours
+    processes: ProcessRegistry
     _data: dict[str, Data] = field(default_factory=dict)
-    _lessons: Lessons = field(init=False)
+    _lessons: TeacherLogits = field(init=False)
 
     def __post_init__(self) -> None:
-        self._lessons = Lessons(self.checkpoints)
+        self._lessons = TeacherLogits(self.checkpoints)
 
     def data(self, spec: RunSpec) -> Data:
         """The dataset of ``spec``, split and on the device, in the form that its model wants."""
@@ -61,7 +61,7 @@ class Workshop:
             for teacher in part.teachers:
                 if teacher.sha256 not in files:
                     raise checkpoints.BadCheckpoint(f"the weights of the teacher {teacher.run_id} are not there")
-                rows.lessons[teacher.key] = self._lessons.of(teacher, files[teacher.sha256], rows)
+                rows.teacher_logits[teacher.key] = self._lessons.of(teacher, files[teacher.sha256], rows)
 
     def _transfer(self, asked: Dataset, data: Data) -> Data:
         """Other rows for the students of ``data``, normalised as those are."""

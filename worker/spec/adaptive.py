@@ -17,7 +17,7 @@ def adam_step(step: Step, beta1: float, beta2: float, eps: Tensor) -> None:
     v.mul_(beta2).addcmul_(step.g, step.g, value=1 - beta2)
     # √(v / c) + ε = (√v + ε·√c) / √c: the correction goes into two numbers for each run, not into a pass over all.
     root = (1 - beta2**step.t) ** 0.5
-    rate = step.lr * (root / (1 - beta1**step.t))
+    rate = step.learning_rate * (root / (1 - beta1**step.t))
     step.w.addcdiv_(_scaled(m, rate, step.g), v.sqrt().add_(eps * root), value=-1)
 
 

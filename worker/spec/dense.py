@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Literal
 
-from worker.spec.families.model import Acted, Hidden, Material, Start
+from worker.spec.families.model import Hidden, HookResult, Initialization, ParameterViews
 from worker.spec.sums import summed
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def dense_parameters(
     return shapes
 
 
-def starting(init: Init, shape: tuple[int, ...], fan_in: int) -> Start:
+def initialization_for(init: Init, shape: tuple[int, ...], fan_in: int) -> Initialization:
     """How a weight of ``shape`` (out, in, …) or a bias (out,) begins.
 
     ``torch``: uniform in ±1/√fan_in, biases too, as ``torch.nn.Linear`` and ``Conv2d`` do. ``xavier_*``: variance
@@ -70,14 +70,14 @@ def starting(init: Init, shape: tuple[int, ...], fan_in: int) -> Start:
     zero.
     """
     if init == "torch":
-        return Start("uniform", fan_in**-0.5)
+        return Initialization("uniform", fan_in**-0.5)
     if len(shape) == 1:
-        return Start("constant", 0.0)
+        return Initialization("constant", 0.0)
     fan_out = fan_in // shape[1] * shape[0]
     variance = 2 / fan_in if init.startswith("he") else 2 / (fan_in + fan_out)
     if init.endswith("uniform"):
-        return Start("uniform", (3 * variance) ** 0.5)
-    return Start("normal", variance**0.5)
+        return Initialization("uniform", (3 * variance) ** 0.5)
+    return Initialization("normal", variance**0.5)
 
 
 class DenseNetwork:
@@ -86,7 +86,7 @@ class DenseNetwork:
     Buffers are kept per batch size, so a result is valid until the next call with as many rows.
     """
 
-    def __init__(self, material: Material, activation: Activation = "relu", prefix: str = "layers") -> None:
+    def __init__(self, material: ParameterViews, activation: Activation = "relu", prefix: str = "layers") -> None:
         self.depth = sum(name.startswith(f"{prefix}.") for name in material.parameters) // 2
         layers = [f"{prefix}.{i}" for i in range(self.depth)]
         self.w = [material.parameters[f"{layer}.weight"] for layer in layers]
@@ -98,7 +98,7 @@ class DenseNetwork:
         self._buffers: dict[int, list[Tensor]] = {}
         self._inputs: list[Tensor] = []
         self._before: list[Tensor] = []
-        self._acted: list[Acted] = []
+        self._acted: list[HookResult] = []
 
     def _outputs(self, rows: int) -> list[Tensor]:
         """A buffer (K, rows, out) for each layer's result."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from worker.spec.families.regularizer import Draws, ImageOperation
+from worker.spec.families.regularizer import ImageOperation, Rng
 from worker.spec.part import PerRun, Stacked
 
 if TYPE_CHECKING:
@@ -23,17 +23,17 @@ class Flip(ImageOperation):
     p: PerRun[float] = Field(default=0.5, ge=0, le=1, description="Probability of a flip; 0 leaves images alone.")
 
     @staticmethod
-    def moves(part: Stacked[Any], height: int, width: int) -> Tensor:
+    def pixel_maps(part: Stacked[Any], height: int, width: int) -> Tensor:
         """Two maps: left alone, and flipped."""
         import torch
 
         blank = height * width
         index = torch.arange(blank).view(height, width)
         outside = torch.tensor([blank])
-        ways = (index, index.flip(part.maths.axis))
+        ways = (index, index.flip(part.implementation.axis))
         return torch.stack([torch.cat([way.reshape(-1), outside]) for way in ways])
 
     @staticmethod
-    def choose(part: Stacked[Any], draws: Draws, count: int) -> Tensor:
+    def choose_map(part: Stacked[Any], rng: Rng, count: int) -> Tensor:
         """1 for the rows that are flipped."""
-        return (draws.uniform() < part.column("p", 2)).long()
+        return (rng.uniform() < part.column("p", 2)).long()

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     Rows = np.ndarray[Any, np.dtype[np.int64]]
 
-MOST_FOLDS = 20
+MAX_FOLDS = 20
 
 
 class Fold(Spec):
     """One of several equal parts of the training rows, every class spread over them evenly."""
 
-    index: int = Field(ge=0, lt=MOST_FOLDS, description="Which of them validates, counted from 0.")
-    of: int = Field(ge=2, le=MOST_FOLDS, description="How many parts there are.")
+    index: int = Field(ge=0, lt=MAX_FOLDS, description="Which of them validates, counted from 0.")
+    of: int = Field(ge=2, le=MAX_FOLDS, description="How many parts there are.")
 
     def size(self, rows: int) -> int:
         """How many of ``rows`` rows it has: as many as every other fold, or one more than some."""

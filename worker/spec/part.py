@@ -133,7 +133,7 @@ class Stacked(Generic[P]):
         first = parts[0]
         self.device, self.dtype = device, dtype
         self._inner: dict[tuple[str, int], Stacked[Any]] = {}
-        self.kept: dict[str, Tensor] = {}
+        self.cache: dict[str, Tensor] = {}
         assert all(part.structure() == first.structure() for part in parts), "a stack's parts differ in structure"
         self.parts = tuple(parts)
         self._values: dict[str, Any] = {
@@ -146,7 +146,7 @@ class Stacked(Generic[P]):
         }
 
     @property
-    def maths(self) -> type[P]:
+    def implementation(self) -> type[P]:
         """The class of the part, on which its mathematics are defined."""
         return type(self.parts[0])
 

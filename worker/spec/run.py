@@ -142,7 +142,7 @@ class RunSpec(Spec):
 
     def _of_training(self) -> Iterator[tuple[tuple[str | int, ...], Objection]]:
         """Whether there is an optimizer, or, for a model that is not trained, what speaks of steps."""
-        kind, most = self.model.kind, self.model.most_epochs(self)
+        kind, most = self.model.kind, self.model.max_epochs(self)
         if most is not None and self.epochs > most:
             yield ("epochs",), Objection(field=None, message=f"{kind!r} has at most {most} epochs on {most} rows.")
         if self.model.trains:
@@ -159,12 +159,12 @@ class RunSpec(Spec):
                 yield ("stop", i), Objection(field=None, message=message)
 
     @property
-    def minimised(self) -> Loss:
+    def effective_loss(self) -> Loss:
         """The loss, named or natural."""
         return self.loss or NATURAL[self.dataset.task]
 
     @property
-    def trained_by(self) -> Optimizer:
+    def required_optimizer(self) -> Optimizer:
         """The optimizer of a model that is trained."""
         assert self.optimizer is not None, f"{self.model.kind!r} has no optimizer"
         return self.optimizer
@@ -187,7 +187,7 @@ class RunSpec(Spec):
         return fields
 
     @property
-    def as_long_as(self) -> bool:
+    def depends_on_epochs(self) -> bool:
         """Whether some epoch depends on how many there are to be, so that a run cannot simply go on longer."""
         return self.schedule.spans or self.evaluate.test == "last_epoch"
 
@@ -216,7 +216,7 @@ def trajectory_key(spec: RunSpec) -> str:
     Left out are the number of epochs where none depends on it, and stop rules that look at whole epochs.
     """
     fields = spec.result_fields()
-    if not spec.as_long_as:
+    if not spec.depends_on_epochs:
         del fields["epochs"]
     fields["stop"] = [rule.model_dump(mode="json") for rule in spec.stop if rule.step_limit() is not None]
     return sha256_of({"spec": fields, "dataset_digest": spec.dataset.digest(), "engine": ENGINE_VERSION})
@@ -233,7 +233,7 @@ def stack_key(spec: RunSpec) -> str:
             "engine": ENGINE_VERSION,
             "dataset": {**spec.dataset.structure(), "digest": spec.dataset.digest()},
             "model": spec.model.structure(),
-            **({} if spec.minimised == NATURAL[spec.dataset.task] else {"loss": spec.minimised.structure()}),
+            **({} if spec.effective_loss == NATURAL[spec.dataset.task] else {"loss": spec.effective_loss.structure()}),
             "regularizers": [part.structure() for part in spec.regularizers if part.neutral is None or part.ordered],
             "optimizer": None if spec.optimizer is None else spec.optimizer.structure(),
             "batch_size": spec.batch_size,

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from worker.spec.families.regularizer import Draws, defines
+from worker.spec.families.regularizer import Rng, defines
 from worker.spec.part import Stacked
 
 if TYPE_CHECKING:
@@ -49,16 +49,16 @@ def with_blank(maps: Tensor, blank: int) -> Tensor:
     return torch.cat([maps, torch.full((len(maps), 1), blank)], 1)
 
 
-def apply(part: Stacked[Any], x: Tensor, draws: Draws, white: float) -> Tensor:
+def apply(part: Stacked[Any], x: Tensor, rng: Rng, white: float) -> Tensor:
     """One image operation on images of raw floats, (K, N, H, W)."""
-    if defines(part.maths, "image"):
-        changed: Tensor = part.maths.image(part, x, draws, white)
+    if defines(part.implementation, "image"):
+        changed: Tensor = part.implementation.image(part, x, rng, white)
         return changed
     height, width = x.shape[-2:]
-    if "maps" not in part.kept:
-        part.kept["maps"] = part.maths.moves(part, height, width).to(x.device)
-    maps = part.kept["maps"]
-    chosen = part.maths.choose(part, draws, len(maps))
+    if "maps" not in part.cache:
+        part.cache["maps"] = part.implementation.pixel_maps(part, height, width).to(x.device)
+    maps = part.cache["maps"]
+    chosen = part.implementation.choose_map(part, rng, len(maps))
     index = maps.index_select(0, chosen.view(-1)).view(*chosen.shape, -1)[..., :-1]
     flat = x.new_zeros((*x.shape[:2], height * width + 1))
     flat[..., :-1] = x.flatten(2)

@@ -81,14 +81,17 @@ def test_arms_replace_lists_and_regularizers_add_appends() -> None:
     assert kinds == {
         "plain": ["l2"], "none": [], "dropout": ["l2", "dropout"], "instead": ["l1", "noise"], "adam": ["l2"],
     }  # fmt: skip
-    assert found[4].run.spec.trained_by.kind == "adam"
+    assert found[4].run.spec.required_optimizer.kind == "adam"
 
 
 def test_the_grid_is_a_product_and_its_values_are_in_the_arms_ids() -> None:
     found = arms(arms={"a": {}, "b": {}}, grid={"optimizer.lr": [0.1, 0.5], "/regularizers/0/strength": [0.0, 0.01]})
     assert len(found) == 8
     assert found[1].id == "a [optimizer.lr=0.1, /regularizers/0/strength=0.01]"
-    assert (found[1].run.spec.trained_by.rate, found[1].run.spec.regularizers[0].model_dump()["strength"]) == (
+    assert (
+        found[1].run.spec.required_optimizer.learning_rate,
+        found[1].run.spec.regularizers[0].model_dump()["strength"],
+    ) == (
         0.1,
         0.01,
     )

@@ -8,20 +8,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-from worker.engine.process_registry import STALE_SECONDS, Neighbours
+from worker.engine.process_registry import STALE_SECONDS, ProcessRegistry
 
 PROGRAM = """
 import sys, time
 from pathlib import Path
-from worker.engine.process_registry import Neighbours
-with Neighbours(Path(sys.argv[1])).at_work():
+from worker.engine.process_registry import ProcessRegistry
+with ProcessRegistry(Path(sys.argv[1])).at_work():
     print("at work", flush=True)
     time.sleep(60)
 """
 
 
 def test_those_at_work_are_counted_and_a_killed_one_is_not(tmp_path: Path) -> None:
-    mine = Neighbours(tmp_path / "common")
+    mine = ProcessRegistry(tmp_path / "common")
     assert mine.count() == 1
     command = [sys.executable, "-c", PROGRAM, str(tmp_path / "common")]
     other = subprocess.Popen(command, stdout=subprocess.PIPE)
@@ -29,7 +29,7 @@ def test_those_at_work_are_counted_and_a_killed_one_is_not(tmp_path: Path) -> No
     other.stdout.readline()
     assert mine.count() == 2
     with mine.at_work():
-        assert (mine.count(), Neighbours(tmp_path / "common").count()) == (2, 3)
+        assert (mine.count(), ProcessRegistry(tmp_path / "common").count()) == (2, 3)
     other.send_signal(signal.SIGKILL)
     other.wait()
     other.stdout.close()
@@ -42,6 +42,6 @@ def test_those_at_work_are_counted_and_a_killed_one_is_not(tmp_path: Path) -> No
 
 def test_a_directory_that_cannot_be_used_costs_the_sharing_and_not_the_run(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("not a directory")
-    lonely = Neighbours(tmp_path / "taken" / "training")
+    lonely = ProcessRegistry(tmp_path / "taken" / "training")
     with lonely.at_work():
         assert lonely.count() == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker.engine.thread_tuner import LOOK_SECONDS, PERIOD_SECONDS, Pace
+from worker.engine.thread_tuner import LOOK_SECONDS, PERIOD_SECONDS, ThreadTuner
 from worker.spec.threads import Threads
 
 
@@ -12,7 +12,7 @@ class Machine:
     def __init__(self, **seconds_on: float) -> None:
         self.seconds_on = {int(name.removeprefix("on_")): value for name, value in seconds_on.items()}
         self.now, self.threads, self.at_work = 0.0, 0, 1
-        self.pace = Pace(
+        self.tuner = ThreadTuner(
             max(self.seconds_on),
             at_work=lambda: self.at_work,
             clock=lambda: self.now,
@@ -24,7 +24,7 @@ class Machine:
         steps = dict.fromkeys(self.seconds_on, 0)
         end = self.now + seconds
         while self.now < end:
-            self.pace.tick()
+            self.tuner.tick()
             steps[self.threads] += 1
             self.now += self.seconds_on[self.threads]
         return steps
@@ -64,18 +64,18 @@ def test_processes_at_work_share_the_threads_and_each_takes_all_again_when_it_is
 
 def test_one_thread_needs_no_trials() -> None:
     chosen = list[Threads]()
-    pace = Pace(1, choose=chosen.append)
+    tuner = ThreadTuner(1, choose=chosen.append)
     for _ in range(100):
-        pace.tick()
+        tuner.tick()
     assert chosen == []
 
 
 def test_pieces_have_a_number_of_their_own() -> None:
     seconds = {Threads(2, 2): 0.003, Threads(1, 2): 0.002, Threads(1): 0.004}
     now, used = 0.0, [Threads(2, 2)]
-    pace = Pace(2, pieces=True, clock=lambda: now, choose=used.append)
+    tuner = ThreadTuner(2, pieces=True, clock=lambda: now, choose=used.append)
     while now < 10:
-        pace.tick()
+        tuner.tick()
         now += seconds[used[-1]]
     assert set(used) == set(seconds)
     assert used[-1] == Threads(1, 2)

@@ -16,7 +16,7 @@ from tests.conftest import BODY, spec
 from worker.engine.data import Data
 from worker.spec import run
 from worker.spec.datasets.digits import Digits
-from worker.spec.folds import MOST_FOLDS, Fold
+from worker.spec.folds import MAX_FOLDS, Fold
 from worker.spec.rng import permutation
 from worker.spec.run import RunSpec, reuse_key, spec_hash, stack_key
 
@@ -34,7 +34,7 @@ def labelled(draw: st.DrawFn) -> tuple[Rows, int]:
     counts = draw(st.lists(st.integers(0, 60), min_size=1, max_size=10).filter(lambda counts: sum(counts) > 1))
     labels = np.repeat(np.arange(len(counts)), counts)
     order = permutation(draw(st.integers(0, 99)), "labels", 0, len(labels))
-    return labels[order], draw(st.integers(2, min(MOST_FOLDS, len(labels))))
+    return labels[order], draw(st.integers(2, min(MAX_FOLDS, len(labels))))
 
 
 @given(labelled(), st.integers(0, 2**53 - 1))

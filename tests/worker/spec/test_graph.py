@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from tests.laws.strategies import CPU, HOME, data_of, example, models, parsed
 from worker.engine.data import Split
 from worker.engine.evaluation import predictions
-from worker.engine.hooks import EvaluationMode
+from worker.engine.hooks import EvaluationHooks
 from worker.engine.stack import Member, Stack
 from worker.spec.families.model import Model
 from worker.spec.families.regularizer import defines
@@ -72,7 +72,7 @@ def weights_of(stack: Stack) -> dict[str, Array]:
 def by_engine(stack: Stack, rows: int = ROWS) -> Array:
     """Log-probabilities of the first test rows, as the engine measures them."""
     test = data_of(stack.members[0].spec).test
-    found: Array = predictions(stack, Split(test.x[:rows], test.y[:rows]), EvaluationMode(stack))[0].numpy()
+    found: Array = predictions(stack, Split(test.x[:rows], test.y[:rows]), EvaluationHooks(stack))[0].numpy()
     return found
 
 
@@ -168,7 +168,7 @@ def test_every_input_may_be_scaled_by_itself() -> None:
     data = data_of(spec)
     raw = torch.from_numpy(spec.dataset.load(HOME).test_x[:ROWS].reshape(ROWS, 64)).float()
     x = raw * torch.from_numpy(scale).float() + torch.from_numpy(shift).float()
-    wanted = predictions(stack, Split(x, data.test.y[:ROWS]), EvaluationMode(stack))[0].numpy()
+    wanted = predictions(stack, Split(x, data.test.y[:ROWS]), EvaluationHooks(stack))[0].numpy()
     found, _ = by_onnx(onnx_of(spec, weights_of(stack), {}, scaling=Scaling(scale, shift)), spec)
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
 

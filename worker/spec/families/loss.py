@@ -21,7 +21,7 @@ class Loss(Part):
     """
 
     task: ClassVar[Task]
-    scores: ClassVar[tuple[str, ...]]
+    metric_names: ClassVar[tuple[str, ...]]
     """The names of the series that :meth:`scored` gives."""
 
     def objections(self, run: RunSpec) -> Sequence[Objection]:
@@ -33,32 +33,32 @@ class Loss(Part):
         return [Objection(field=None, message=message)]
 
     @staticmethod
-    def predicted(part: Stacked[Any], z: Tensor) -> Tensor:
+    def predict(part: Stacked[Any], z: Tensor) -> Tensor:
         """What the outputs z (K, N, outputs) say: log-probabilities of the classes, or numbers; same shape."""
         raise NotImplementedError
 
     @staticmethod
-    def encoded(part: Stacked[Any], y: Tensor, outputs: int) -> Tensor:
+    def encode(part: Stacked[Any], y: Tensor, outputs: int) -> Tensor:
         """Targets y (K, N) in a form that can be mixed, (K, N, outputs)."""
         raise NotImplementedError
 
     @staticmethod
-    def lost(part: Stacked[Any], predicted: Tensor, y: Tensor, mixed: Tensor | None) -> Tensor:
+    def loss(part: Stacked[Any], predicted: Tensor, y: Tensor, mixed: Tensor | None) -> Tensor:
         """The loss of each row, (K, N)."""
         raise NotImplementedError
 
     @staticmethod
-    def marked(part: Stacked[Any], predicted: Tensor, y: Tensor, mixed: Tensor | None) -> Tensor:
+    def statistic(part: Stacked[Any], predicted: Tensor, y: Tensor, mixed: Tensor | None) -> Tensor:
         """What the scores are made of, for each row, (K, N) float32."""
         raise NotImplementedError
 
     @staticmethod
-    def pull(part: Stacked[Any], predicted: Tensor, y: Tensor, mixed: Tensor | None, rows: int) -> Tensor:
+    def gradient(part: Stacked[Any], predicted: Tensor, y: Tensor, mixed: Tensor | None, rows: int) -> Tensor:
         """The gradient at the outputs, (K, N, outputs), of a mean loss over ``rows`` rows."""
         raise NotImplementedError
 
     @staticmethod
-    def scored(mark: Tensor, variance: Tensor, unit: float) -> Mapping[str, Tensor]:
+    def metrics(mark: Tensor, variance: Tensor, unit: float) -> Mapping[str, Tensor]:
         """Scores (K,) by name, given the mean ``mark`` (K,) of a split and the variance of its targets.
 
         ``unit`` is what 1 is in the targets' own unit, where they were standardised.
@@ -70,25 +70,25 @@ class Regression(Loss):
     """A loss of the residual r = ŷ − y. R² and the root of the mean squared residual are its scores."""
 
     task: ClassVar[Task] = "regression"
-    scores: ClassVar[tuple[str, ...]] = ("r2", "rmse")
+    metric_names: ClassVar[tuple[str, ...]] = ("r2", "rmse")
 
     @staticmethod
-    def predicted(part: Stacked[Any], z: Tensor) -> Tensor:
+    def predict(part: Stacked[Any], z: Tensor) -> Tensor:
         """The outputs themselves."""
         return z
 
     @staticmethod
-    def encoded(part: Stacked[Any], y: Tensor, outputs: int) -> Tensor:
+    def encode(part: Stacked[Any], y: Tensor, outputs: int) -> Tensor:
         """The numbers themselves."""
         return y.unsqueeze(2)
 
     @staticmethod
-    def marked(part: Stacked[Any], predicted: Tensor, y: Tensor, mixed: Tensor | None) -> Tensor:
+    def statistic(part: Stacked[Any], predicted: Tensor, y: Tensor, mixed: Tensor | None) -> Tensor:
         """r²."""
         return residual(predicted, y, mixed).square()
 
     @staticmethod
-    def scored(mark: Tensor, variance: Tensor, unit: float) -> Mapping[str, Tensor]:
+    def metrics(mark: Tensor, variance: Tensor, unit: float) -> Mapping[str, Tensor]:
         """R² = 1 − mean(r²)/variance, not a number where targets do not vary, and √mean(r²) in the targets' unit."""
         return {"r2": 1 - mark / variance, "rmse": mark.sqrt() * unit}
 

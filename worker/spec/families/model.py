@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from worker.spec.run import RunSpec
 
 
-class Acted(NamedTuple):
+class HookResult(NamedTuple):
     """What was done to a hidden layer's activations, for the way back."""
 
     factor: Tensor | None = None
@@ -32,7 +32,7 @@ class Hidden(Protocol):
     keeps: bool
     """Whether the way back needs the activations as they were before."""
 
-    def __call__(self, a: Tensor, layer: int) -> Acted:
+    def __call__(self, a: Tensor, layer: int) -> HookResult:
         """Change the activations ``a`` (K, N, H) of hidden ``layer`` in place."""
 
 
@@ -49,7 +49,7 @@ class Network(Protocol):
 Precision = Literal["float32", "bfloat16"]
 
 
-class Material(NamedTuple):
+class ParameterViews(NamedTuple):
     """What a network is made from."""
 
     parameters: Mapping[str, Tensor]
@@ -66,7 +66,7 @@ class Material(NamedTuple):
     """How many numbers the model says of a row."""
 
 
-class Start(NamedTuple):
+class Initialization(NamedTuple):
     """How a parameter begins: uniform in ±scale, normal with standard deviation scale, or constant."""
 
     distribution: Literal["uniform", "normal", "constant"]
@@ -97,9 +97,9 @@ class Model(Part):
         """Name and shape of what is kept but not learned."""
         return {}
 
-    def start(self, name: str, shape: tuple[int, ...], fan_in: int) -> Start:
+    def initialization(self, name: str, shape: tuple[int, ...], fan_in: int) -> Initialization:
         """How the parameter or buffer ``name`` begins; a bias has the ``fan_in`` of its weight."""
-        return Start("uniform", fan_in**-0.5)
+        return Initialization("uniform", fan_in**-0.5)
 
     def flops(self, shape: tuple[int, ...], outputs: int) -> int:
         """Floating-point operations of one row's forward pass; for dense layers two for each weight."""
@@ -110,7 +110,7 @@ class Model(Part):
         """Logits (rows, classes) of inputs ``x`` (rows, D), which had ``shape``, in evaluation mode; needs no torch."""
         raise NotImplementedError
 
-    def most_epochs(self, run: RunSpec) -> int | None:
+    def max_epochs(self, run: RunSpec) -> int | None:
         """How many epochs there can be; None where there is no end."""
         return None
 
@@ -127,7 +127,7 @@ class Model(Part):
         return batch * FLOAT_BYTES * (3 * widths + math.prod(run.dataset.shape))
 
     @staticmethod
-    def network(part: Stacked[Any], material: Material) -> Network:
+    def network(part: Stacked[Any], material: ParameterViews) -> Network:
         """The computation on ``material.parameters``, writing into its gradients."""
         raise NotImplementedError
 

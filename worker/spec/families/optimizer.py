@@ -20,7 +20,7 @@ class Step(NamedTuple):
     """The parameters, changed in place."""
     g: Tensor
     """Their gradient; may be overwritten."""
-    lr: Tensor
+    learning_rate: Tensor
     """Learning rate of each run, schedule included, (K, 1)."""
     state: Mapping[str, Tensor]
     """What the optimizer keeps between steps, by the names in ``Optimizer.state``."""
@@ -39,7 +39,7 @@ class Optimizer(Part):
     """Whether a step multiplies matrices: then its shapes are probed with the model's."""
 
     @property
-    def rate(self) -> float:
+    def learning_rate(self) -> float:
         """The learning rate before the schedule; 1 for an optimizer that has none."""
         return 1.0
 
@@ -49,17 +49,17 @@ class Optimizer(Part):
         raise NotImplementedError
 
 
-def learning_rate(usual: float) -> Any:
+def learning_rate_field(typical: float) -> Any:
     """The field ``lr`` of an optimizer, with a value that usually works as its example."""
-    return Field(gt=0, le=1e9, examples=[usual], description="Learning rate η, before the schedule.")
+    return Field(gt=0, le=1e9, examples=[typical], description="Learning rate η, before the schedule.")
 
 
-class RatedOptimizer(Optimizer):
+class LearningRateOptimizer(Optimizer):
     """An optimizer with a learning rate."""
 
-    lr: PerRun[float] = learning_rate(0.1)
+    lr: PerRun[float] = learning_rate_field(0.1)
 
     @property
-    def rate(self) -> float:
+    def learning_rate(self) -> float:
         """``lr``."""
         return self.lr

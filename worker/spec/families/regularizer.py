@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from worker.spec.run import RunSpec
 
 
-class Draws(Protocol):
+class Rng(Protocol):
     """Random numbers for the rows of the current batch, from streams that belong to one part of each run.
 
     They depend on the run's seed, the part, the epoch, the row's position in the epoch and the name only: never on
@@ -35,8 +35,8 @@ class Draws(Protocol):
     def beta(self, name: str, shapes: Sequence[float]) -> Tensor:
         """One number from Beta(a, a) for each row, shape (K, N); ``shapes`` holds each run's a."""
 
-    def inner(self, name: str) -> Draws:
-        """Draws of a part inside this one, from streams of their own."""
+    def child(self, name: str) -> Rng:
+        """Rng of a part inside this one, from streams of their own."""
 
 
 def hook(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -107,7 +107,7 @@ class Regularizer(Part):
 
     @staticmethod
     @hook
-    def moves(part: Stacked[Any], height: int, width: int) -> Tensor:
+    def pixel_maps(part: Stacked[Any], height: int, width: int) -> Tensor:
         """Every way in which this part can move an image's pixels: index maps, shape (A, height·width + 1), int64.
 
         Map a says that pixel i of the result is pixel ``moves[a, i]`` of the source; height·width is the blank
@@ -117,31 +117,31 @@ class Regularizer(Part):
 
     @staticmethod
     @hook
-    def choose(part: Stacked[Any], draws: Draws, count: int) -> Tensor:
+    def choose_map(part: Stacked[Any], rng: Rng, count: int) -> Tensor:
         """Which of the ``count`` maps of ``moves`` each row takes: shape (K, N), int64."""
         raise NotImplementedError
 
     @staticmethod
     @hook
-    def image(part: Stacked[Any], x: Tensor, draws: Draws, white: float) -> Tensor:
+    def image(part: Stacked[Any], x: Tensor, rng: Rng, white: float) -> Tensor:
         """Changed images: ``x`` (K, N, H, W) holds raw values from 0 to ``white`` and may be overwritten."""
         raise NotImplementedError
 
     @staticmethod
     @hook
-    def mix(part: Stacked[Any], x: Tensor, targets: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+    def mix(part: Stacked[Any], x: Tensor, targets: Tensor, rng: Rng) -> tuple[Tensor, Tensor]:
         """Mix the rows of a batch: inputs (K, N, *row) and targets (K, N, classes), each row of which sums to 1."""
         raise NotImplementedError
 
     @staticmethod
     @hook
-    def inputs(part: Stacked[Any], x: Tensor, draws: Draws) -> None:
+    def inputs(part: Stacked[Any], x: Tensor, rng: Rng) -> None:
         """Change the model's inputs ``x`` (K, N, D) in place, in training mode."""
         raise NotImplementedError
 
     @staticmethod
     @hook
-    def act(part: Stacked[Any], a: Tensor, draws: Draws, layer: int) -> Tensor:
+    def act(part: Stacked[Any], a: Tensor, rng: Rng, layer: int) -> Tensor:
         """Change a hidden layer's activations ``a`` (K, N, H) in place, in training mode.
 
         Returns the factor, shape (K, N, H), by which the gradient is multiplied on the way back.
@@ -173,7 +173,7 @@ class Regularizer(Part):
 
     @staticmethod
     @hook
-    def teach(part: Stacked[Any], z: Tensor, y: Tensor, lesson: Tensor, g: Tensor, rows: int) -> Tensor:
+    def teach(part: Stacked[Any], z: Tensor, y: Tensor, teacher_logits: Tensor, g: Tensor, rows: int) -> Tensor:
         """Change in place the gradient ``g`` (K, N, classes) at the logits ``z``, of a mean loss over ``rows`` rows.
 
         Only runs whose part is not neutral are here, and in ``lesson_changes`` and ``weigh_labels``.
@@ -184,7 +184,7 @@ class Regularizer(Part):
 
     @staticmethod
     @hook
-    def weigh_labels(part: Stacked[Any], g: Tensor) -> None:
+    def scale_label_gradient(part: Stacked[Any], g: Tensor) -> None:
         """What ``teach`` does to the gradient ``g`` (K, N, classes) of labelled rows where it teaches on other rows.
 
         These are the part's ``transfer``; ``teach`` meets them with a gradient of zeros, and with no labels.
@@ -193,7 +193,7 @@ class Regularizer(Part):
 
     @staticmethod
     @hook
-    def lesson_changes(part: Stacked[Any], loss: Tensor, taught: Tensor) -> Tensor:
+    def objective_change(part: Stacked[Any], loss: Tensor, taught: Tensor) -> Tensor:
         """What ``teach`` changes of the objective, (K,), given the means (K,) of the data loss and of its own loss."""
         raise NotImplementedError
 
@@ -223,7 +223,7 @@ class Regularizer(Part):
 
     @staticmethod
     @hook
-    def prox(part: Stacked[Any], w: Tensor, lr: Tensor) -> None:
+    def prox(part: Stacked[Any], w: Tensor, learning_rate: Tensor) -> None:
         """Proximal step or projection of ``w`` (K, out, in), in place, after the optimizer's; ``lr`` is (K, 1, 1)."""
         raise NotImplementedError
 
@@ -232,7 +232,7 @@ HOOKS = tuple(name for name, value in vars(Regularizer).items() if isinstance(va
 """The names of all hooks."""
 
 
-def penalises(part: Regularizer) -> bool:
+def adds_penalty(part: Regularizer) -> bool:
     """Whether the part adds a term to the objective."""
     return any(defines(type(part), name) for name in HOOKS if name.startswith("penalty") or name == "teach")
 

@@ -28,33 +28,33 @@ class CrossEntropy(Loss):
     equation: ClassVar[str] = "ℓ = −log p_y,  p = softmax(z)"
     reference: ClassVar[str] = "Cox 1958, The regression analysis of binary sequences"
     task: ClassVar[Task] = "classification"
-    scores: ClassVar[tuple[str, ...]] = ("accuracy", "error")
+    metric_names: ClassVar[tuple[str, ...]] = ("accuracy", "error")
 
     kind: Literal["cross_entropy"] = "cross_entropy"
 
     @staticmethod
-    def predicted(part: Stacked[CrossEntropy], z: Tensor) -> Tensor:
+    def predict(part: Stacked[CrossEntropy], z: Tensor) -> Tensor:
         """Log-probabilities."""
         import torch
 
         return torch.log_softmax(z, 2)
 
     @staticmethod
-    def encoded(part: Stacked[CrossEntropy], y: Tensor, outputs: int) -> Tensor:
+    def encode(part: Stacked[CrossEntropy], y: Tensor, outputs: int) -> Tensor:
         """One at the label."""
         import torch
 
         return torch.zeros((*y.shape, outputs), device=y.device).scatter_(2, y.unsqueeze(2), 1.0)
 
     @staticmethod
-    def lost(part: Stacked[CrossEntropy], predicted: Tensor, y: Tensor, mixed: Tensor | None) -> Tensor:
+    def loss(part: Stacked[CrossEntropy], predicted: Tensor, y: Tensor, mixed: Tensor | None) -> Tensor:
         """−log p_y, or −Σ t·log p."""
         if mixed is None:
             return -predicted.gather(2, y.unsqueeze(2)).squeeze(2)
         return -summed(mixed * predicted).squeeze(2)
 
     @staticmethod
-    def marked(part: Stacked[CrossEntropy], predicted: Tensor, y: Tensor, mixed: Tensor | None) -> Tensor:
+    def statistic(part: Stacked[CrossEntropy], predicted: Tensor, y: Tensor, mixed: Tensor | None) -> Tensor:
         """1 where the most probable class is the row's, or the share that it has of the mixed ones."""
         best = predicted.argmax(2)
         if mixed is None:
@@ -62,7 +62,7 @@ class CrossEntropy(Loss):
         return mixed.gather(2, best.unsqueeze(2)).squeeze(2)
 
     @staticmethod
-    def pull(part: Stacked[CrossEntropy], predicted: Tensor, y: Tensor, mixed: Tensor | None, rows: int) -> Tensor:
+    def gradient(part: Stacked[CrossEntropy], predicted: Tensor, y: Tensor, mixed: Tensor | None, rows: int) -> Tensor:
         """(p − t) / rows."""
         import torch
 
@@ -74,6 +74,6 @@ class CrossEntropy(Loss):
         return g
 
     @staticmethod
-    def scored(mark: Tensor, variance: Tensor, unit: float) -> Mapping[str, Tensor]:
+    def metrics(mark: Tensor, variance: Tensor, unit: float) -> Mapping[str, Tensor]:
         """The mean mark, and what is missing to 1."""
         return {"accuracy": mark, "error": 1 - mark}

@@ -30,7 +30,7 @@ class Huber(Regression):
     delta: PerRun[float] = Field(default=1.0, gt=0, le=1e6, description="δ, the residual from which it is straight.")
 
     @staticmethod
-    def lost(part: Stacked[Huber], predicted: Tensor, y: Tensor, mixed: Tensor | None) -> Tensor:
+    def loss(part: Stacked[Huber], predicted: Tensor, y: Tensor, mixed: Tensor | None) -> Tensor:
         """r²/2, or δ·(|r| − δ/2)."""
         import torch
 
@@ -38,7 +38,7 @@ class Huber(Regression):
         return torch.where(size <= delta, size.square() / 2, delta * (size - delta / 2))
 
     @staticmethod
-    def pull(part: Stacked[Huber], predicted: Tensor, y: Tensor, mixed: Tensor | None, rows: int) -> Tensor:
+    def gradient(part: Stacked[Huber], predicted: Tensor, y: Tensor, mixed: Tensor | None, rows: int) -> Tensor:
         """The residual over rows, held in ±δ / rows."""
         delta = part.column("delta", 2)
         return residual(predicted, y, mixed).clamp(-delta, delta).div(rows).unsqueeze(2)

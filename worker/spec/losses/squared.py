@@ -28,11 +28,11 @@ class Squared(Regression):
     kind: Literal["squared"] = "squared"
 
     @staticmethod
-    def lost(part: Stacked[Squared], predicted: Tensor, y: Tensor, mixed: Tensor | None) -> Tensor:
+    def loss(part: Stacked[Squared], predicted: Tensor, y: Tensor, mixed: Tensor | None) -> Tensor:
         """r²."""
         return residual(predicted, y, mixed).square()
 
     @staticmethod
-    def pull(part: Stacked[Squared], predicted: Tensor, y: Tensor, mixed: Tensor | None, rows: int) -> Tensor:
+    def gradient(part: Stacked[Squared], predicted: Tensor, y: Tensor, mixed: Tensor | None, rows: int) -> Tensor:
         """2·r / rows."""
         return residual(predicted, y, mixed).mul(2 / rows).unsqueeze(2)

@@ -26,11 +26,11 @@ from worker.spec.dense import (
     DenseNetwork,
     Init,
     dense_parameters,
+    initialization_for,
     onnx_activated,
     onnx_dense,
-    starting,
 )
-from worker.spec.families.model import Hidden, Material, Model, Network, Start
+from worker.spec.families.model import Hidden, Initialization, Model, Network, ParameterViews
 from worker.spec.part import Objection, Stacked
 from worker.spec.threads import each_on_one_thread
 
@@ -109,11 +109,11 @@ class CNN(Model):
         names = ("running_mean", "running_var")
         return {f"blocks.{i}.norm.{name}": (out,) for i, out in enumerate(self.channels) for name in names}
 
-    def start(self, name: str, shape: tuple[int, ...], fan_in: int) -> Start:
+    def initialization(self, name: str, shape: tuple[int, ...], fan_in: int) -> Initialization:
         """Norms begin as the identity, all else as ``init`` says."""
         if ".norm." in name:
-            return Start("constant", 1.0 if name.endswith(("weight", "var")) else 0.0)
-        return starting(self.init, shape, fan_in)
+            return Initialization("constant", 1.0 if name.endswith(("weight", "var")) else 0.0)
+        return initialization_for(self.init, shape, fan_in)
 
     def flops(self, shape: tuple[int, ...], outputs: int) -> int:
         """Two for each weight, times the pixels at which a kernel is applied."""
@@ -159,7 +159,7 @@ class CNN(Model):
         return graph.node("Add", scaled, graph.node("Reshape", bias, each))
 
     @staticmethod
-    def network(part: Stacked[CNN], material: Material) -> Network:
+    def network(part: Stacked[CNN], material: ParameterViews) -> Network:
         """Convolutions run by run, dense layers stacked."""
         return ConvolutionalNetwork(part.parts[0], material)
 
@@ -167,7 +167,7 @@ class CNN(Model):
 class ConvolutionalNetwork:
     """The network of one stack; autograd differentiates the convolutional part, in pieces of one run's rows."""
 
-    def __init__(self, model: CNN, material: Material) -> None:
+    def __init__(self, model: CNN, material: ParameterViews) -> None:
         self.model = model
         self.material = material
         self.head = DenseNetwork(material, model.activation)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import model_validator
 
-from worker.spec.families.model import Hidden, InstanceBased, Material, Network, Start
+from worker.spec.families.model import Hidden, Initialization, InstanceBased, Network, ParameterViews
 from worker.spec.nearest import BLOCK, Memory
 from worker.spec.part import Stacked
 
@@ -50,11 +50,11 @@ class KNN(InstanceBased):
         """How many neighbours vote."""
         return {"k": ()}
 
-    def start(self, name: str, shape: tuple[int, ...], fan_in: int) -> Start:
+    def initialization(self, name: str, shape: tuple[int, ...], fan_in: int) -> Initialization:
         """None votes at first: every class is as probable."""
-        return Start("constant", 0.0)
+        return Initialization("constant", 0.0)
 
-    def most_epochs(self, run: RunSpec) -> int:
+    def max_epochs(self, run: RunSpec) -> int:
         """As many as there are training rows to vote."""
         return run.dataset.training_rows
 
@@ -78,7 +78,7 @@ class KNN(InstanceBased):
         buffers["k"].add_(1)
 
     @staticmethod
-    def network(part: Stacked[KNN], material: Material) -> Network:
+    def network(part: Stacked[KNN], material: ParameterViews) -> Network:
         """The votes of the first k labels."""
         return Votes(material)
 
@@ -86,7 +86,7 @@ class KNN(InstanceBased):
 class Votes:
     """Counts the first k labels of each row. All runs of a stack are in the same epoch and look at the same rows."""
 
-    def __init__(self, material: Material) -> None:
+    def __init__(self, material: ParameterViews) -> None:
         self._k = material.buffers["k"]
         self._classes = material.outputs
 

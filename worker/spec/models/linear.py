@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.dense import DenseNetwork, Init, dense_parameters, onnx_dense, starting
-from worker.spec.families.model import Material, Model, Network, Start
+from worker.spec.dense import DenseNetwork, Init, dense_parameters, initialization_for, onnx_dense
+from worker.spec.families.model import Initialization, Model, Network, ParameterViews
 from worker.spec.part import Stacked
 
 if TYPE_CHECKING:
@@ -33,15 +33,15 @@ class Linear(Model):
         """One weight matrix and one bias."""
         return dense_parameters(math.prod(shape), (), outputs)
 
-    def start(self, name: str, shape: tuple[int, ...], fan_in: int) -> Start:
+    def initialization(self, name: str, shape: tuple[int, ...], fan_in: int) -> Initialization:
         """As ``init`` says."""
-        return starting(self.init, shape, fan_in)
+        return initialization_for(self.init, shape, fan_in)
 
     def onnx(self, graph: Graph, x: Value, shape: tuple[int, ...], hidden: HiddenValue) -> Value:
         """The same chain."""
         return onnx_dense(graph, x, 1, hidden)
 
     @staticmethod
-    def network(part: Stacked[Linear], material: Material) -> Network:
+    def network(part: Stacked[Linear], material: ParameterViews) -> Network:
         """A chain of one layer."""
         return DenseNetwork(material)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.dense import Activation, DenseNetwork, Init, dense_parameters, onnx_dense, starting
-from worker.spec.families.model import Material, Model, Network, Start
+from worker.spec.dense import Activation, DenseNetwork, Init, dense_parameters, initialization_for, onnx_dense
+from worker.spec.families.model import Initialization, Model, Network, ParameterViews
 from worker.spec.part import Stacked
 
 if TYPE_CHECKING:
@@ -48,15 +48,15 @@ class MLP(Model):
         """A weight matrix and a bias for each layer."""
         return dense_parameters(math.prod(shape), self.hidden, outputs)
 
-    def start(self, name: str, shape: tuple[int, ...], fan_in: int) -> Start:
+    def initialization(self, name: str, shape: tuple[int, ...], fan_in: int) -> Initialization:
         """As ``init`` says."""
-        return starting(self.init, shape, fan_in)
+        return initialization_for(self.init, shape, fan_in)
 
     def onnx(self, graph: Graph, x: Value, shape: tuple[int, ...], hidden: HiddenValue) -> Value:
         """The same chain."""
         return onnx_dense(graph, x, len(self.hidden) + 1, hidden, self.activation)
 
     @staticmethod
-    def network(part: Stacked[MLP], material: Material) -> Network:
+    def network(part: Stacked[MLP], material: ParameterViews) -> Network:
         """A chain of dense layers."""
         return DenseNetwork(material, part.activation)

@@ -15,11 +15,11 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from worker.spec.adaptive import adam_step
-from worker.spec.families.optimizer import RatedOptimizer, Step, learning_rate
+from worker.spec.families.optimizer import LearningRateOptimizer, Step, learning_rate_field
 from worker.spec.part import PerRun, Stacked
 
 
-class AdamW(RatedOptimizer):
+class AdamW(LearningRateOptimizer):
     """Adam with decoupled weight decay."""
 
     equation: ClassVar[str] = "w ← w − η·λ·w;  w ← w − η·m̂ / (√v̂ + ε)"
@@ -27,7 +27,7 @@ class AdamW(RatedOptimizer):
     state: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
 
     kind: Literal["adamw"] = "adamw"
-    lr: PerRun[float] = learning_rate(0.001)
+    lr: PerRun[float] = learning_rate_field(0.001)
     beta1: float = Field(default=0.9, ge=0, lt=1, description="β₁, the decay of the mean of the gradient.")
     beta2: float = Field(default=0.999, ge=0, lt=1, description="β₂, the decay of the mean of its square.")
     eps: PerRun[float] = Field(default=1e-8, gt=0, le=1, description="ε, keeps the division finite.")
@@ -36,5 +36,5 @@ class AdamW(RatedOptimizer):
     @staticmethod
     def update(part: Stacked[AdamW], step: Step) -> None:
         """Decay all parameters, then Adam's step."""
-        step.w.mul_(1 - step.lr * part.column("weight_decay", 2))
+        step.w.mul_(1 - step.learning_rate * part.column("weight_decay", 2))
         adam_step(step, part.beta1, part.beta2, part.column("eps", 2))

@@ -13,11 +13,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.optimizer import RatedOptimizer, Step, learning_rate
+from worker.spec.families.optimizer import LearningRateOptimizer, Step, learning_rate_field
 from worker.spec.part import PerRun, Stacked
 
 
-class Momentum(RatedOptimizer):
+class Momentum(LearningRateOptimizer):
     """Step against a decaying sum of the gradients."""
 
     equation: ClassVar[str] = "m ← μ·m + (1 − τ)·g;  w ← w − η·m"
@@ -25,7 +25,7 @@ class Momentum(RatedOptimizer):
     state: ClassVar[tuple[str, ...]] = ("momentum_buffer",)
 
     kind: Literal["momentum"] = "momentum"
-    lr: PerRun[float] = learning_rate(0.05)
+    lr: PerRun[float] = learning_rate_field(0.05)
     momentum: PerRun[float] = Field(default=0.9, ge=0, lt=1, description="μ; 0 is plain SGD.")
     dampening: PerRun[float] = Field(default=0.0, ge=0, lt=1, description="τ: how much of a new gradient is left out.")
 
@@ -37,4 +37,4 @@ class Momentum(RatedOptimizer):
             m.add_(step.g)
         else:
             m.addcmul_(step.g, 1 - part.column("dampening", 2))
-        step.w.addcmul_(m, step.lr, value=-1)
+        step.w.addcmul_(m, step.learning_rate, value=-1)

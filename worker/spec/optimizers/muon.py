@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.optimizer import RatedOptimizer, Step, learning_rate
+from worker.spec.families.optimizer import LearningRateOptimizer, Step, learning_rate_field
 from worker.spec.part import PerRun, Stacked
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Muon(RatedOptimizer):
+class Muon(LearningRateOptimizer):
     """Orthogonalised momentum for weight matrices, Adam for biases."""
 
     equation: ClassVar[str] = "m ← μm + (1−μ)g;  w ← w − η·0.2·√max(out, in)·NS₅((1−μ)g + μm)"
@@ -34,7 +34,7 @@ class Muon(RatedOptimizer):
     multiplies: ClassVar[bool] = True
 
     kind: Literal["muon"] = "muon"
-    lr: PerRun[float] = learning_rate(0.005)
+    lr: PerRun[float] = learning_rate_field(0.005)
     momentum: float = Field(default=0.95, ge=0, lt=1, description="μ, the decay of the mean of the gradient.")
     beta2: float = Field(default=0.999, ge=0, lt=1, description="β₂ of Adam's steps, for biases.")
     eps: PerRun[float] = Field(default=1e-8, gt=0, le=1, description="ε of Adam's steps, for biases.")
@@ -46,13 +46,13 @@ class Muon(RatedOptimizer):
         m, v = step.state["momentum_buffer"], step.state["exp_avg_sq"]
         m.lerp_(step.g, 1 - part.momentum)
         v.mul_(part.beta2).addcmul_(step.g, step.g, value=1 - part.beta2)
-        step.w.mul_(1 - step.lr * part.column("weight_decay", 2))
+        step.w.mul_(1 - step.learning_rate * part.column("weight_decay", 2))
         denominator = (v / (1 - part.beta2**step.t)).sqrt_().add_(part.column("eps", 2))
         direction = (m / (1 - part.momentum**step.t)).div_(denominator)
         ahead = step.matrices(step.g.lerp_(m, part.momentum))
         for u, into in zip(ahead, step.matrices(direction), strict=True):
             into.copy_(orthogonal(u).mul_(0.2 * max(u.shape[1:]) ** 0.5))
-        step.w.addcmul_(direction, step.lr, value=-1)
+        step.w.addcmul_(direction, step.learning_rate, value=-1)
 
 
 COEFFICIENTS = 3.4445, -4.7750, 2.0315

@@ -15,11 +15,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.optimizer import RatedOptimizer, Step, learning_rate
+from worker.spec.families.optimizer import LearningRateOptimizer, Step, learning_rate_field
 from worker.spec.part import PerRun, Stacked
 
 
-class NAdam(RatedOptimizer):
+class NAdam(LearningRateOptimizer):
     """Adam with Nesterov's momentum."""
 
     equation: ClassVar[str] = "w ← w − η·(μ′m / (1−∏μ′) + (1−μ)g / (1−∏μ)) / (√v̂ + ε)"
@@ -27,7 +27,7 @@ class NAdam(RatedOptimizer):
     state: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
 
     kind: Literal["nadam"] = "nadam"
-    lr: PerRun[float] = learning_rate(0.002)
+    lr: PerRun[float] = learning_rate_field(0.002)
     beta1: float = Field(default=0.9, ge=0, lt=1, description="β₁, the decay of the mean of the gradient.")
     beta2: float = Field(default=0.999, ge=0, lt=1, description="β₂, the decay of the mean of its square.")
     eps: PerRun[float] = Field(default=1e-8, gt=0, le=1, description="ε, keeps the division finite.")
@@ -46,7 +46,7 @@ class NAdam(RatedOptimizer):
         product = momentum_product(part.beta1, part.momentum_decay, step.t)
         ahead, here = then / (1 - product * then), (1 - now) / (1 - product)
         denominator = (v / (1 - part.beta2**step.t)).sqrt_().add_(part.column("eps", 2))
-        step.w.addcdiv_(step.g.mul_(here).add_(m, alpha=ahead).mul_(step.lr), denominator, value=-1)
+        step.w.addcdiv_(step.g.mul_(here).add_(m, alpha=ahead).mul_(step.learning_rate), denominator, value=-1)
 
 
 def momentum(beta1: float, decay: float, t: int) -> float:

@@ -14,11 +14,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.optimizer import RatedOptimizer, Step, learning_rate
+from worker.spec.families.optimizer import LearningRateOptimizer, Step, learning_rate_field
 from worker.spec.part import PerRun, Stacked
 
 
-class Nesterov(RatedOptimizer):
+class Nesterov(LearningRateOptimizer):
     """Momentum that corrects itself before it steps."""
 
     equation: ClassVar[str] = "m ← μ·m + g;  w ← w − η·(g + μ·m)"
@@ -28,7 +28,7 @@ class Nesterov(RatedOptimizer):
     state: ClassVar[tuple[str, ...]] = ("momentum_buffer",)
 
     kind: Literal["nesterov"] = "nesterov"
-    lr: PerRun[float] = learning_rate(0.05)
+    lr: PerRun[float] = learning_rate_field(0.05)
     momentum: PerRun[float] = Field(default=0.9, ge=0, lt=1, description="μ; 0 is plain SGD.")
 
     @staticmethod
@@ -36,4 +36,4 @@ class Nesterov(RatedOptimizer):
         """M ← μ·m + g, then w ← w − η·(g + μ·m)."""
         mu = part.column("momentum", 2)
         m = step.state["momentum_buffer"].mul_(mu).add_(step.g)
-        step.w.addcmul_(step.g.addcmul_(m, mu), step.lr, value=-1)
+        step.w.addcmul_(step.g.addcmul_(m, mu), step.learning_rate, value=-1)

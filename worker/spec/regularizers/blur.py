@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.regularizer import Draws, ImageOperation
+from worker.spec.families.regularizer import ImageOperation, Rng
 from worker.spec.part import PerRun, Stacked
 from worker.spec.sums import summed
 
@@ -31,12 +31,12 @@ class Blur(ImageOperation):
     kernel_size: Literal[3, 5, 7] = Field(default=3, description="Width of the Gaussian, in pixels.")
 
     @staticmethod
-    def image(part: Stacked[Blur], x: Tensor, draws: Draws, white: float) -> Tensor:
+    def image(part: Stacked[Blur], x: Tensor, rng: Rng, white: float) -> Tensor:
         """First down, then across, with each row's own Gaussian."""
         import torch
 
         radius = part.kernel_size // 2
-        sigma = 0.1 + draws.uniform() * (part.column("sigma", 2) - 0.1)
+        sigma = 0.1 + rng.uniform() * (part.column("sigma", 2) - 0.1)
         offsets = torch.arange(-radius, radius + 1, device=x.device, dtype=x.dtype)
         taps = (-0.5 * (offsets / sigma.unsqueeze(2)).square()).exp_()
         taps /= summed(taps)

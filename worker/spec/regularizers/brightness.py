@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.regularizer import Draws, ImageOperation
+from worker.spec.families.regularizer import ImageOperation, Rng
 from worker.spec.part import PerRun, Stacked
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Brightness(ImageOperation):
     )
 
     @staticmethod
-    def image(part: Stacked[Brightness], x: Tensor, draws: Draws, white: float) -> Tensor:
+    def image(part: Stacked[Brightness], x: Tensor, rng: Rng, white: float) -> Tensor:
         """Every row with its own factor."""
-        factor = (1 + (2 * draws.uniform() - 1) * part.column("amount", 2)).unsqueeze(2).unsqueeze(3)
+        factor = (1 + (2 * rng.uniform() - 1) * part.column("amount", 2)).unsqueeze(2).unsqueeze(3)
         return x.mul_(factor).clamp_(0, white)

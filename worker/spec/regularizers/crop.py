@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.regularizer import Draws, ImageOperation
+from worker.spec.families.regularizer import ImageOperation, Rng
 from worker.spec.part import PerRun, Stacked
 from worker.spec.warps import with_blank
 
@@ -36,7 +36,7 @@ class Crop(ImageOperation):
     )
 
     @staticmethod
-    def moves(part: Stacked[Crop], height: int, width: int) -> Tensor:
+    def pixel_maps(part: Stacked[Crop], height: int, width: int) -> Tensor:
         """One map for each pair of shifts, up to the largest ``padding`` in the stack."""
         import torch
 
@@ -49,9 +49,9 @@ class Crop(ImageOperation):
         return with_blank(maps.view(-1, height * width), height * width)
 
     @staticmethod
-    def choose(part: Stacked[Crop], draws: Draws, count: int) -> Tensor:
+    def choose_map(part: Stacked[Crop], rng: Rng, count: int) -> Tensor:
         """The map of each row's two shifts."""
         side = math.isqrt(count)
         padding = part.column("padding", 2)
-        down, right = ((draws.uniform(name) * (2 * padding + 1)).floor() - padding for name in ("down", "right"))
+        down, right = ((rng.uniform(name) * (2 * padding + 1)).floor() - padding for name in ("down", "right"))
         return ((down + side // 2) * side + right + side // 2).long()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.regularizer import Draws, ImageOperation
+from worker.spec.families.regularizer import ImageOperation, Rng
 from worker.spec.part import PerRun, Stacked
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ class CutMix(ImageOperation):
     alpha: PerRun[float] = Field(default=1.0, gt=0, le=100, description="α of the Beta distribution of λ.")
 
     @staticmethod
-    def mix(part: Stacked[CutMix], x: Tensor, targets: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+    def mix(part: Stacked[CutMix], x: Tensor, targets: Tensor, rng: Rng) -> tuple[Tensor, Tensor]:
         """Every row with a partner and a rectangle of its own; ``x`` is (K, N, H, W)."""
         import torch
 
         height, width = x.shape[2:]
-        side = (1 - draws.beta("share", [one.alpha for one in part.parts])).sqrt()
-        middle, centre = draws.uniform("middle") * height, draws.uniform("centre") * width
+        side = (1 - rng.beta("share", [one.alpha for one in part.parts])).sqrt()
+        middle, centre = rng.uniform("middle") * height, rng.uniform("centre") * width
         top, bottom = ((middle + sign * side * height / 2).round().clamp(0, height) for sign in (-1, 1))
         left, right = ((centre + sign * side * width / 2).round().clamp(0, width) for sign in (-1, 1))
         area = ((bottom - top) * (right - left) / (height * width)).unsqueeze(2)
@@ -48,7 +48,7 @@ class CutMix(ImageOperation):
         j = torch.arange(width, device=x.device).view(1, 1, 1, -1)
         top, bottom, left, right = (v.unsqueeze(2).unsqueeze(3) for v in (top, bottom, left, right))
         pasted = (i >= top) & (i < bottom) & (j >= left) & (j < right)
-        other = (draws.uniform("partner") * x.shape[1]).long().clamp_max(x.shape[1] - 1).unsqueeze(2)
+        other = (rng.uniform("partner") * x.shape[1]).long().clamp_max(x.shape[1] - 1).unsqueeze(2)
         theirs = x.flatten(2).gather(1, other.expand(*x.shape[:2], height * width)).view(x.shape)
         labels = targets.gather(1, other.expand(targets.shape))
         return torch.where(pasted, theirs, x), labels * area + targets * (1 - area)

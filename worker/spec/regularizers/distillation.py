@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from worker.spec.regularizers import AnyRegularizer
     from worker.spec.run import RunSpec
 
-MOST_GENERATIONS = 8
+MAX_GENERATIONS = 8
 """How long a chain of teachers that are trained first may be."""
 
 
@@ -188,8 +188,8 @@ class Distillation(Regularizer):
             found.append(Objection(field="beta", message=message))
         if self.transfer is not None:
             found += self._against_transfer(self.transfer.dataset, run)
-        if generations(run) > MOST_GENERATIONS:
-            message = f"A chain of teachers has at most {MOST_GENERATIONS} generations; train the first ones before."
+        if generations(run) > MAX_GENERATIONS:
+            message = f"A chain of teachers has at most {MAX_GENERATIONS} generations; train the first ones before."
             found.append(Objection(field="teachers", message=message))
         return found
 
@@ -210,16 +210,18 @@ class Distillation(Regularizer):
         return [Objection(field="transfer", message=message) for message in messages]
 
     @staticmethod
-    def weigh_labels(part: Stacked[Distillation], g: Tensor) -> None:
+    def scale_label_gradient(part: Stacked[Distillation], g: Tensor) -> None:
         """α·g, in place."""
         g.mul_(part.column("alpha", 3))
 
     @staticmethod
-    def teach(part: Stacked[Distillation], z: Tensor, y: Tensor, lesson: Tensor, g: Tensor, rows: int) -> Tensor:
+    def teach(
+        part: Stacked[Distillation], z: Tensor, y: Tensor, teacher_logits: Tensor, g: Tensor, rows: int
+    ) -> Tensor:
         """α·g + β/rows·∂D/∂z, in place; D of each row."""
         import torch
 
-        loss, pull, says = METHODS[part.method](part, z, y, lesson)
+        loss, pull, says = METHODS[part.method](part, z, y, teacher_logits)
         if part.masked:
             right = says.argmax(2) == y
             loss = torch.where(right, loss, 0.0)
@@ -228,7 +230,7 @@ class Distillation(Regularizer):
         return loss
 
     @staticmethod
-    def lesson_changes(part: Stacked[Distillation], loss: Tensor, taught: Tensor) -> Tensor:
+    def objective_change(part: Stacked[Distillation], loss: Tensor, taught: Tensor) -> Tensor:
         """(α − 1)·loss + β·D, with both means (K,) of float64."""
         changed: Tensor = (part.alpha.double() - 1) * loss + part.beta.double() * taught
         return changed
@@ -264,12 +266,12 @@ def _log_sum(x: Tensor) -> Tensor:
     return x.amax(-1) - torch.log_softmax(x, -1).amax(-1)
 
 
-def _taught(part: Stacked[Distillation], lesson: Tensor) -> Tensor:
+def _taught(part: Stacked[Distillation], teacher_logits: Tensor) -> Tensor:
     """Log-probabilities at τ of all teachers together, (K, N, C), but for a constant in each row."""
     import torch
 
-    softened = lesson / part.column("temperature", 4)
-    if part.mean == "geometric" or lesson.shape[2] == 1:
+    softened = teacher_logits / part.column("temperature", 4)
+    if part.mean == "geometric" or teacher_logits.shape[2] == 1:
         return torch.log_softmax(_mean(softened), 2)
     return _log_sum(torch.log_softmax(softened, 3).transpose(2, 3).contiguous())
 
@@ -278,27 +280,27 @@ Matched = tuple["Tensor", "Tensor", "Tensor"]
 """D of each row (K, N); its gradient at the student's logits, and what the teachers say, both (K, N, C)."""
 
 
-def _soft(part: Stacked[Distillation], z: Tensor, y: Tensor, lesson: Tensor) -> Matched:
+def _soft(part: Stacked[Distillation], z: Tensor, y: Tensor, teacher_logits: Tensor) -> Matched:
     import torch
 
     tau = part.column("temperature", 3)
-    wanted, softened = torch.softmax(_taught(part, lesson), 2), z / tau
+    wanted, softened = torch.softmax(_taught(part, teacher_logits), 2), z / tau
     loss = -summed(wanted * torch.log_softmax(softened, 2)).squeeze(2)
     return loss, torch.softmax(softened, 2).sub_(wanted).div_(tau), wanted
 
 
-def _logits(part: Stacked[Distillation], z: Tensor, y: Tensor, lesson: Tensor) -> Matched:
-    wanted = _mean(lesson)
+def _logits(part: Stacked[Distillation], z: Tensor, y: Tensor, teacher_logits: Tensor) -> Matched:
+    wanted = _mean(teacher_logits)
     difference = z - wanted
     return summed(difference.square()).squeeze(2) / 2, difference, wanted
 
 
-def _decoupled(part: Stacked[Distillation], z: Tensor, y: Tensor, lesson: Tensor) -> Matched:
+def _decoupled(part: Stacked[Distillation], z: Tensor, y: Tensor, teacher_logits: Tensor) -> Matched:
     import torch
 
     tau, w, v = (part.column(name, 3) for name in ("temperature", "target_weight", "other_weight"))
     label = torch.arange(z.shape[2], device=z.device) == y.unsqueeze(2)
-    says = _taught(part, lesson)
+    says = _taught(part, teacher_logits)
     both, others = [], []
     for log_p in (says, z / tau):
         other = log_p.masked_fill(label, -torch.inf)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.regularizer import Draws, Regularizer
+from worker.spec.families.regularizer import Regularizer, Rng
 from worker.spec.part import Objection, PerRun, Stacked
 
 if TYPE_CHECKING:
@@ -62,15 +62,15 @@ class Dropout(Regularizer):
         return []
 
     @staticmethod
-    def inputs(part: Stacked[Dropout], x: Tensor, draws: Draws) -> None:
+    def inputs(part: Stacked[Dropout], x: Tensor, rng: Rng) -> None:
         """Drop inputs of ``x`` (K, N, D) in place."""
         if any(dropout.input_p for dropout in part.parts):
-            x.mul_(_factor(part, "input_p", draws.int16("inputs", x.shape[-1]), x))
+            x.mul_(_factor(part, "input_p", rng.int16("inputs", x.shape[-1]), x))
 
     @staticmethod
-    def act(part: Stacked[Dropout], a: Tensor, draws: Draws, layer: int) -> Tensor:
+    def act(part: Stacked[Dropout], a: Tensor, rng: Rng, layer: int) -> Tensor:
         """Drop units of ``a`` (K, N, H) in place; returns the gradient's factor."""
-        factor = _factor(part, "p", draws.int16(f"layer{layer}", a.shape[-1]), a)
+        factor = _factor(part, "p", rng.int16(f"layer{layer}", a.shape[-1]), a)
         a.mul_(factor)
         return factor
 

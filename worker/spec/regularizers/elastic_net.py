@@ -43,7 +43,7 @@ class ElasticNet(Regularizer):
         g.addcmul_(w, part.column("l2", 3))
 
     @staticmethod
-    def prox(part: Stacked[ElasticNet], w: Tensor, lr: Tensor) -> None:
+    def prox(part: Stacked[ElasticNet], w: Tensor, learning_rate: Tensor) -> None:
         """Shrink every weight towards zero by η·λ₁, and no further."""
-        threshold = part.column("l1", 3) * lr
+        threshold = part.column("l1", 3) * learning_rate
         w.sub_(w.clamp(-threshold, threshold))

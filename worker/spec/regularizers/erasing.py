@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.regularizer import Draws, ImageOperation
+from worker.spec.families.regularizer import ImageOperation, Rng
 from worker.spec.part import Objection, PerRun, Stacked
 
 if TYPE_CHECKING:
@@ -45,21 +45,21 @@ class Erasing(ImageOperation):
         return found
 
     @staticmethod
-    def image(part: Stacked[Erasing], x: Tensor, draws: Draws, white: float) -> Tensor:
+    def image(part: Stacked[Erasing], x: Tensor, rng: Rng, white: float) -> Tensor:
         """Every row with its own rectangle."""
         import torch
 
         height, width = x.shape[2:]
         low, high = part.column("smallest", 2), part.column("largest", 2)
-        area = (low + draws.uniform("area") * (high - low)) * (height * width)
-        ratio = (LOG_RATIO[0] + draws.uniform("ratio") * (LOG_RATIO[1] - LOG_RATIO[0])).exp()
+        area = (low + rng.uniform("area") * (high - low)) * (height * width)
+        ratio = (LOG_RATIO[0] + rng.uniform("ratio") * (LOG_RATIO[1] - LOG_RATIO[0])).exp()
         tall = (area * ratio).sqrt().round().clamp(1, height)
         wide = (area / ratio).sqrt().round().clamp(1, width)
-        top = (draws.uniform("top") * (height - tall + 1)).floor()
-        left = (draws.uniform("left") * (width - wide + 1)).floor()
+        top = (rng.uniform("top") * (height - tall + 1)).floor()
+        left = (rng.uniform("left") * (width - wide + 1)).floor()
         i = torch.arange(height, device=x.device).view(1, 1, -1, 1)
         j = torch.arange(width, device=x.device).view(1, 1, 1, -1)
         top, left, tall, wide = (v.unsqueeze(2).unsqueeze(3) for v in (top, left, tall, wide))
         erased = (i >= top) & (i < top + tall) & (j >= left) & (j < left + wide)
-        chosen = (draws.uniform("p") < part.column("p", 2)).unsqueeze(2).unsqueeze(3)
+        chosen = (rng.uniform("p") < part.column("p", 2)).unsqueeze(2).unsqueeze(3)
         return x.masked_fill_(erased & chosen, 0)

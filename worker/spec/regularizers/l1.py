@@ -41,7 +41,7 @@ class L1(Regularizer):
         return part.column("strength", 3) * w.abs()
 
     @staticmethod
-    def prox(part: Stacked[L1], w: Tensor, lr: Tensor) -> None:
+    def prox(part: Stacked[L1], w: Tensor, learning_rate: Tensor) -> None:
         """Shrink every weight towards zero by η·λ, and no further."""
-        threshold = part.column("strength", 3) * lr
+        threshold = part.column("strength", 3) * learning_rate
         w.sub_(w.clamp(-threshold, threshold))

@@ -33,7 +33,7 @@ class MaxNorm(Regularizer):
     )
 
     @staticmethod
-    def prox(part: Stacked[MaxNorm], w: Tensor, lr: Tensor) -> None:
+    def prox(part: Stacked[MaxNorm], w: Tensor, learning_rate: Tensor) -> None:
         """Scale the rows of ``w`` (K, out, in) that are too long."""
         norms = summed(w.square()).sqrt_()
         w.mul_((part.column("limit", 3) / norms.clamp_min(1e-30)).clamp_max(1))

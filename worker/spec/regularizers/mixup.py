@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.regularizer import Draws, Regularizer
+from worker.spec.families.regularizer import Regularizer, Rng
 from worker.spec.part import PerRun, Stacked
 
 if TYPE_CHECKING:
@@ -31,15 +31,15 @@ class Mixup(Regularizer):
     alpha: PerRun[float] = Field(default=0.2, gt=0, le=100, description="α: near 0 rows are hardly mixed, at 1 evenly.")
 
     @staticmethod
-    def mix(part: Stacked[Mixup], x: Tensor, targets: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+    def mix(part: Stacked[Mixup], x: Tensor, targets: Tensor, rng: Rng) -> tuple[Tensor, Tensor]:
         """Every row with a partner and a λ of its own."""
-        share = draws.beta("share", [one.alpha for one in part.parts]).unsqueeze(2)
-        other = partners(draws, x.shape[1]).unsqueeze(2)
+        share = rng.beta("share", [one.alpha for one in part.parts]).unsqueeze(2)
+        other = partners(rng, x.shape[1]).unsqueeze(2)
         rows = x.flatten(2)
         mixed = rows * share + rows.gather(1, other.expand(rows.shape)) * (1 - share)
         return mixed.view(x.shape), targets * share + targets.gather(1, other.expand(targets.shape)) * (1 - share)
 
 
-def partners(draws: Draws, rows: int) -> Tensor:
+def partners(rng: Rng, rows: int) -> Tensor:
     """For each row another of the batch's ``rows``, (K, N)."""
-    return (draws.uniform("partner") * rows).long().clamp_max(rows - 1)
+    return (rng.uniform("partner") * rows).long().clamp_max(rows - 1)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.regularizer import Draws, Regularizer
+from worker.spec.families.regularizer import Regularizer, Rng
 from worker.spec.part import PerRun, Stacked
 
 if TYPE_CHECKING:
@@ -31,6 +31,6 @@ class Noise(Regularizer):
     std: PerRun[float] = Field(ge=0, le=1e6, examples=[0.1], description="σ; 0 is the same as leaving the part out.")
 
     @staticmethod
-    def inputs(part: Stacked[Noise], x: Tensor, draws: Draws) -> None:
+    def inputs(part: Stacked[Noise], x: Tensor, rng: Rng) -> None:
         """Add σ·ε to ``x`` (K, N, D)."""
-        x.addcmul_(draws.normal("noise", x.shape[2]), part.column("std", 3))
+        x.addcmul_(rng.normal("noise", x.shape[2]), part.column("std", 3))

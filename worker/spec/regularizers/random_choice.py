@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.regularizer import Draws, ImageOperation, defines
+from worker.spec.families.regularizer import ImageOperation, Rng, defines
 from worker.spec.part import Objection, Stacked
 from worker.spec.warps import apply
 
@@ -42,7 +42,7 @@ class RandomChoice(ImageOperation):
         """Refuse data that are no images, and parts that are no operation on one image."""
         found = list(super().objections(run))
         for i, part in enumerate(self.of):
-            if not any(defines(type(part), name) for name in ("moves", "image")):
+            if not any(defines(type(part), name) for name in ("pixel_maps", "image")):
                 message = f"{part.kind!r} does not change a single image; list it beside random_choice instead."
                 found.append(Objection(field=f"of.{i}", message=message))
             if part.active is not None:
@@ -51,15 +51,15 @@ class RandomChoice(ImageOperation):
         return found
 
     @staticmethod
-    def image(part: Stacked[RandomChoice], x: Tensor, draws: Draws, white: float) -> Tensor:
+    def image(part: Stacked[RandomChoice], x: Tensor, rng: Rng, white: float) -> Tensor:
         """Every operation on all rows; each row keeps the result of its own."""
         import torch
 
         count = len(part.parts[0].of)
-        chosen = (draws.uniform() * count).long().unsqueeze(2).unsqueeze(3)
+        chosen = (rng.uniform() * count).long().unsqueeze(2).unsqueeze(3)
         result = x
         for i in range(count):
             inner = part.inner("of", i)
-            changed = apply(inner, x.clone(), draws.inner(f"{i}/{inner.kind}"), white)
+            changed = apply(inner, x.clone(), rng.child(f"{i}/{inner.kind}"), white)
             result = torch.where(chosen == i, changed, result)
         return result

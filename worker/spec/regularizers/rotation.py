@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.regularizer import Draws, ImageOperation
+from worker.spec.families.regularizer import ImageOperation, Rng
 from worker.spec.part import PerRun, Stacked
 
 if TYPE_CHECKING:
@@ -37,16 +37,16 @@ class Rotation(ImageOperation):
     )
 
     @staticmethod
-    def moves(part: Stacked[Rotation], height: int, width: int) -> Tensor:
+    def pixel_maps(part: Stacked[Rotation], height: int, width: int) -> Tensor:
         """One map for each hundredth of a degree from −limit to limit of the largest ``degrees`` in the stack."""
         largest = max(rotation.degrees for rotation in part.parts)
         return turned(height, width, round(largest * STEPS_PER_DEGREE))
 
     @staticmethod
-    def choose(part: Stacked[Rotation], draws: Draws, count: int) -> Tensor:
+    def choose_map(part: Stacked[Rotation], rng: Rng, count: int) -> Tensor:
         """The map of each row's angle; the middle map is no rotation."""
         limit = (part.column("degrees", 2) * STEPS_PER_DEGREE).round()
-        return ((2 * draws.uniform() - 1) * limit).round().long() + count // 2
+        return ((2 * rng.uniform() - 1) * limit).round().long() + count // 2
 
 
 @functools.lru_cache(maxsize=4)

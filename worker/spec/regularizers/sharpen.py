@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.regularizer import Draws, ImageOperation
+from worker.spec.families.regularizer import ImageOperation, Rng
 from worker.spec.part import PerRun, Stacked
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ class Sharpen(ImageOperation):
     )
 
     @staticmethod
-    def image(part: Stacked[Sharpen], x: Tensor, draws: Draws, white: float) -> Tensor:
+    def image(part: Stacked[Sharpen], x: Tensor, rng: Rng, white: float) -> Tensor:
         """Every row with its own factor."""
-        factor = (1 + draws.uniform() * part.column("amount", 2)).unsqueeze(2).unsqueeze(3)
+        factor = (1 + rng.uniform() * part.column("amount", 2)).unsqueeze(2).unsqueeze(3)
         blurred = x.clone()
         height, width = x.shape[2:]
         inner = 4 * x[..., 1:-1, 1:-1]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.regularizer import Draws, ImageOperation
+from worker.spec.families.regularizer import ImageOperation, Rng
 from worker.spec.part import PerRun, Stacked
 from worker.spec.warps import STEP, scaled, steps
 
@@ -35,16 +35,16 @@ class Stretch(ImageOperation):
     )
 
     @staticmethod
-    def moves(part: Stacked[Stretch], height: int, width: int) -> Tensor:
+    def pixel_maps(part: Stacked[Stretch], height: int, width: int) -> Tensor:
         """One map for each step of 1 %, up to the largest ``factor`` in the stack; the middle map is no change."""
         largest = steps(max(one.factor for one in part.parts))
         sizes = [STEP**i for i in range(-largest, largest + 1)]
         return scaled(height, width, [(1 / s, s) for s in sizes])
 
     @staticmethod
-    def choose(part: Stacked[Stretch], draws: Draws, count: int) -> Tensor:
+    def choose_map(part: Stacked[Stretch], rng: Rng, count: int) -> Tensor:
         """The map of each row's size."""
-        if "limit" not in part.kept:
-            part.kept["limit"] = part.factor.new_tensor([steps(one.factor) for one in part.parts]).unsqueeze(1)
-        limit = part.kept["limit"]
-        return ((draws.uniform() * (2 * limit + 1)).floor() - limit).long() + count // 2
+        if "limit" not in part.cache:
+            part.cache["limit"] = part.factor.new_tensor([steps(one.factor) for one in part.parts]).unsqueeze(1)
+        limit = part.cache["limit"]
+        return ((rng.uniform() * (2 * limit + 1)).floor() - limit).long() + count // 2

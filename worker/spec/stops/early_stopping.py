@@ -46,7 +46,7 @@ class EarlyStopping(Stop):
     def objections(self, run: RunSpec) -> list[Objection]:
         """Refuse a metric that this run does not record, and a choice by test data that nobody asked for."""
         part, _, what = self.metric.partition(".")
-        if what in SCORES and what not in run.minimised.scores:
+        if what in SCORES and what not in run.effective_loss.metric_names:
             target = "a class" if what == "rmse" else "a number"
             message = f"{self.metric} is never recorded, for the target is {target}; watch {part}.loss."
         elif part == "val" and run.dataset.validation_rows == 0:
