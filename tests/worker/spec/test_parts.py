@@ -85,7 +85,7 @@ def test_a_part_is_the_same_after_a_round_trip(part: type[Part]) -> None:
 @pytest.mark.parametrize("part", REGULARIZERS)
 def test_a_regularizer_does_something_and_its_neutral_values_are_valid(part: type[Regularizer]) -> None:
     assert any(defines(part, name) for name in HOOKS)
-    assert defines(part, "pixel_maps") == defines(part, "choose")
+    assert defines(part, "pixel_maps") == defines(part, "choose_map")
     if part.neutral is not None:
         assert set(part.neutral) <= part.per_run()
         part.model_validate_json(json.dumps({**example(part).model_dump(mode="json"), **part.neutral}))
