@@ -1,4 +1,4 @@
-"""Losses, and what scores are made of, in evaluation hooks, for all runs of a stack at once."""
+"""Losses, and what scores are made of, in evaluation mode, for all runs of a stack at once."""
 
 from __future__ import annotations
 

@@ -205,7 +205,7 @@ class Progress:
     def penalties(self) -> dict[str, Tensor]:
         """What each kind of regularizer adds to the objective with the weights as they are now; (K,) each.
 
-        What depends on activations or outputs is measured in evaluation hooks on the first rows of the training set.
+        What depends on activations or outputs is measured in evaluation mode on the first rows of the training set.
         """
         sums: dict[str, Tensor] = {}
 

@@ -62,7 +62,7 @@ class TeacherLogits:
 
 
 def logits_of(network: TeacherNetwork, weights: Mapping[str, Tensor], data: Data) -> Tensor:
-    """The logits (rows, classes) that a teacher with these parameters gives the training rows, in evaluation hooks.
+    """The logits (rows, classes) that a teacher with these parameters gives the training rows, in evaluation mode.
 
     Raises:
         BadCheckpoint: these are no parameters of the network.

@@ -167,7 +167,7 @@ class Training:
         return [replace(result, seconds=seconds) for result in results]
 
     def _evaluated(self, stack: Stack) -> dict[str, Tensor]:
-        """Losses and accuracies in evaluation hooks, as the spec asks for them in every epoch; tensors (K,)."""
+        """Losses and accuracies in evaluation mode, as the spec asks for them in every epoch; tensors (K,)."""
         measured: dict[str, Tensor] = {}
         for name, suffix, split in self._splits():
             measured |= self._named(name, suffix, *evaluate(stack, split), split.y)
@@ -203,7 +203,7 @@ class Training:
 
     @property
     def _training_rows(self) -> int:
-        """Of how many training rows the loss in evaluation hooks is measured."""
+        """Of how many training rows the loss in evaluation mode is measured."""
         return len(self.data) if self._spec.evaluate.train == "full" else min(SUBSET_ROWS, len(self.data))
 
     def _with_test(self, results: list[EpochResult]) -> list[EpochResult]:
