@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from worker.blob_store import Depot, opened
+from worker.blob_store import BlobStore, opened
 from worker.spec.datasets.uploaded import FOLDER
 
 
@@ -161,12 +161,12 @@ class Settings(BaseSettings):
         return self.home / "checkpoints"
 
     @property
-    def checkpoint_files(self) -> Depot:
+    def checkpoint_files(self) -> BlobStore:
         """The store of checkpoints and weights."""
         return opened(self.checkpoints, self.storage_url)
 
     @property
-    def upload_files(self) -> Depot:
+    def upload_files(self) -> BlobStore:
         """The store of uploaded datasets."""
         return opened(self.datasets / FOLDER, self.storage_url)
 

@@ -1,6 +1,6 @@
 """The worker's composition root: the only file of the worker that knows the service.
 
-python -P -m worker                 train what is queued, until told to stop
+python -P -m worker                 train queued runs until it is stopped
 python -P -m worker --ray ADDRESS   see that a Ray cluster trains it, likewise
 python -P -m worker data            list the datasets as JSON
 python -P -m worker fetch KIND      bring a dataset into the data directory
@@ -52,18 +52,18 @@ def main() -> int:
     parser.add_argument("kind", nargs="?", choices=sorted(BUILT_IN))
     parser.add_argument("--ray", metavar="ADDRESS")
     parser.add_argument(lifetime.OPTION, action="store_true", help="end when standard input ends")
-    given = parser.parse_args()
-    if given.end_with_parent:
+    arguments = parser.parse_args()
+    if arguments.end_with_parent:
         lifetime.end_with_parent()
     try:
         settings = load()
     except SettingsError as error:
         return _fail(str(error))
-    if given.verb == "data":
+    if arguments.verb == "data":
         return _list_data(settings)
-    if given.verb == "fetch":
-        return _fetch(settings, given.kind) if given.kind else parser.error("fetch needs a dataset's kind")
-    if given.ray is not None and (refusal := _no_cluster(settings)) is not None:
+    if arguments.verb == "fetch":
+        return _fetch(settings, arguments.kind) if arguments.kind else parser.error("fetch needs a dataset's kind")
+    if arguments.ray is not None and (refusal := _no_cluster(settings)) is not None:
         return _fail(refusal, LOCAL)
     logs.set_up(settings.log_level, settings.log_format)
     try:
@@ -71,7 +71,7 @@ def main() -> int:
         migrate(engine)
     except StoreError as error:
         return _fail(str(error))
-    return _train(settings, engine) if given.ray is None else _dispatch(settings, engine, given.ray)
+    return _train(settings, engine) if arguments.ray is None else _dispatch(settings, engine, arguments.ray)
 
 
 def _fail(reason: str, code: int = FAILED) -> int:
@@ -87,11 +87,11 @@ def _train(settings: Settings, engine: sa.Engine) -> int:
 
 
 def _on_signals(stop: Callable[[], None]) -> None:
-    def told(signal_number: int, frame: FrameType | None) -> None:
+    def stop_on_signal(signal_number: int, frame: FrameType | None) -> None:
         stop()
 
-    signal.signal(signal.SIGTERM, told)
-    signal.signal(signal.SIGINT, told)
+    signal.signal(signal.SIGTERM, stop_on_signal)
+    signal.signal(signal.SIGINT, stop_on_signal)
 
 
 def _no_cluster(settings: Settings) -> str | None:
@@ -115,15 +115,15 @@ def _dispatch(settings: Settings, engine: sa.Engine, address: str) -> int:
     from worker.dispatcher import Dispatcher
 
     threads = settings.threads or 1
-    given = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
-    given |= {"FITWELL_DATA_DIR": str(settings.home), "FITWELL_THREADS": str(threads)}
+    environment = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
+    environment |= {"FITWELL_DATA_DIR": str(settings.home), "FITWELL_THREADS": str(threads)}
     needs = {"CPU": threads} | ({"GPU": 1} if settings.device == "cuda" else {})
     likeness = replace(_info(settings, ""), host="ray", pid=0, details={"threads": threads})
     try:
         ray_cluster.connect(address)
     except ray_cluster.ClusterUnavailable as error:
         return _fail(str(error), LOCAL)
-    cluster = ray_cluster.RayCluster(_prefix(settings, engine.url), agent_on_cluster, given, needs)
+    cluster = ray_cluster.RayCluster(_prefix(settings, engine.url), agent_on_cluster, environment, needs)
     dispatcher = Dispatcher(cluster, Jobs(engine, settings), Queue(engine, settings), likeness, settings.lease_seconds)
     _on_signals(dispatcher.stop)
     dispatcher.run()
@@ -146,7 +146,7 @@ def agent_on_cluster(worker_id: str, details: Mapping[str, object]) -> Agent:
     logs.set_up(settings.log_level, settings.log_format)
     if not settings.home.is_dir():
         raise StoreError(
-            f"The data directory {settings.home} is not there on {socket.gethostname()}. It must be one that all "
+            f"The data directory {settings.home} does not exist on {socket.gethostname()}. It must be one that all "
             "machines of the cluster share, at the same path."
         )
     info = _info(settings, worker_id)
@@ -186,11 +186,11 @@ def _agent_settings(settings: Settings) -> AgentSettings:
 
 def _list_data(settings: Settings) -> int:
     home, parts = settings.datasets, [part(kind=kind) for kind, part in KINDS.items() if part is not Uploaded]
-    found = [
+    datasets = [
         {"kind": part.kind, "rows": list(part.rows), "shape": list(part.shape), "missing": part.missing(home)}
         for part in parts
     ]
-    print(json.dumps(found))  # noqa: T201
+    print(json.dumps(datasets))  # noqa: T201
     return 0
 
 

@@ -29,12 +29,12 @@ HALT_SECONDS = 10.0
 ORDER_SECONDS = 0.5
 """How often orders are looked for while runs are held."""
 TIDY_SECONDS = 3600.0
-"""How often local copies are looked through."""
+"""How often local copies are checked."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AgentSettings:
-    """What an agent needs to know."""
+    """Settings of an agent."""
 
     datasets: Path
     checkpoints: Path
@@ -48,11 +48,11 @@ class AgentSettings:
     idle_seconds: float | None = None
     """How long it may find nothing to do before it ends; None: it waits for good."""
     storage_url: str | None = None
-    """The bucket behind both directories; None where whoever needs them sees them."""
+    """The bucket behind both directories; None if all machines share them."""
 
     @property
     def trainer_options(self) -> list[str]:
-        """What the training process is told on its command line."""
+        """Command-line options of the training process."""
         return [
             f"--datasets={self.datasets}",
             f"--checkpoints={self.checkpoints}",
@@ -81,7 +81,7 @@ class Agent:
         self._stopping = threading.Event()
         self._closed = threading.Event()
         self._claims: dict[str, Claim] = {}
-        self._asked: dict[str, str] = {}
+        self._sent_orders: dict[str, str] = {}
         self._lock = threading.Lock()
         self._renewed = time.monotonic()
         self._worked = time.monotonic()
@@ -92,7 +92,7 @@ class Agent:
         self._stopping.set()
 
     def run(self) -> None:
-        """Work until told to stop, or until there was nothing to do for as long as that may be."""
+        """Work until ``stop`` is called, or until the agent has been idle for the permitted time."""
         self._insist(lambda: self._source.register(self._info))
         threads = [threading.Thread(target=work, daemon=True) for work in self._beside]
         for thread in threads:
@@ -110,7 +110,7 @@ class Agent:
 
     @property
     def _beside(self) -> list[Callable[[], None]]:
-        """What is done beside the work."""
+        """Return the tasks that run beside training."""
         return [self._keep_leases, self._follow_orders, *([] if self._settings.storage_url is None else [self._tidy])]
 
     def _work_once(self) -> None:
@@ -119,14 +119,14 @@ class Agent:
         try:
             claims = self._source.claim(self._info, limit=self._settings.stack_limit)
         except SourceUnavailable as error:
-            LOG.warning("no work can be asked for: %s", error)
+            LOG.warning("cannot claim work: %s", error)
             claims = ()
         if not claims:
             self._rest()
             return
         with self._lock:
             self._renewed = time.monotonic()
-            self._asked = {}
+            self._sent_orders = {}
             self._claims = {claim.run_id: claim for claim in claims}
         with logs.about(run_ids=[claim.run_id for claim in claims]):
             LOG.info("training %d run(s): %s", len(claims), ", ".join(self._claims))
@@ -200,8 +200,8 @@ class Agent:
             known = [m for m in report.measurements if m.run_id in self._claims]
             self._drop(self._insist(lambda: self._source.record(claims, known)))
         elif isinstance(report, Saved):
-            kept = report.checkpoints, report.weights
-            self._checkpoints.drop(self._insist(lambda: self._source.checkpointed(claims, *kept)))
+            saved = report.checkpoints, report.weights
+            self._checkpoints.drop(self._insist(lambda: self._source.checkpointed(claims, *saved)))
         elif isinstance(report, Noted):
             self._insist(lambda: self._source.note(claims, report.note))
         elif isinstance(report, Ended):
@@ -211,7 +211,7 @@ class Agent:
             LOG.info("training process is ready on %s", report.device)
 
     def _drop(self, lost: set[str]) -> None:
-        """Let go of runs that are no longer ours; their mates go on."""
+        """Drop runs whose lease is lost; their stack peers continue."""
         if lost:
             LOG.warning("lost: %s", ", ".join(sorted(lost)))
             self._forget(lost)
@@ -224,7 +224,7 @@ class Agent:
                 self._claims.pop(run_id, None)
 
     def _release(self, *, failed: bool) -> None:
-        """Give back whatever is still held."""
+        """Release all runs that are still held."""
         with self._lock:
             claims, self._claims = list(self._claims.values()), {}
         if claims:
@@ -234,7 +234,7 @@ class Agent:
         """Repeat a call while the job source is unavailable, for as long as the leases last.
 
         Raises:
-            SourceUnavailable: it did not come back in time; the leases are lost, and others may go on.
+            SourceUnavailable: It stayed unavailable until the leases expired; other workers may continue.
         """
         deadline = time.monotonic() + self._settings.lease_seconds
         pause = 0.05
@@ -279,15 +279,17 @@ class Agent:
     def _tidy(self) -> None:
         """Remove, now and then, copies of what lies in the bucket."""
         while not self._closed.wait(TIDY_SECONDS):
-            for depot in (self._checkpoints, self._uploads):
-                depot.tidy(time.time() - COPIES_SECONDS)
+            for store in (self._checkpoints, self._uploads):
+                store.tidy(time.time() - COPIES_SECONDS)
 
     def _obey(self, orders: Mapping[str, str]) -> None:
         """Pass orders on that the training process has not heard yet."""
         statuses = {"cancel": "cancelled", "pause": "paused", "time_out": "timed_out", "lost": "lost"}
         with self._lock:
-            fresh = {i: o for i, o in orders.items() if o in statuses and i in self._claims and self._asked.get(i) != o}
-            self._asked |= fresh
+            fresh = {
+                i: o for i, o in orders.items() if o in statuses and i in self._claims and self._sent_orders.get(i) != o
+            }
+            self._sent_orders |= fresh
             trainer = self._trainer
         for run_id, order in fresh.items():
             if trainer is not None:

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("fitwell.storage")
 SCHEME = "s3://"
 PATIENCE_SECONDS = 3.0
-"""How long a bucket that is away is asked again, where somebody waits for an answer."""
+"""How long to retry an unavailable bucket while a request waits."""
 PART_BYTES = 8 * 2**20
-"""What is sent or brought by one request."""
+"""Bytes per request to the bucket."""
 AT_ONCE = 8
 USED_SECONDS = 3600.0
 """How exactly it is known when a local copy was last used."""
@@ -44,14 +44,14 @@ class StorageUnavailable(OSError):
     """The bucket did not answer, or refused; the message says what would work."""
 
 
-class Depot:
+class BlobStore:
     """A directory that all who need its files see, at this path or another; names are relative to ``home``."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
 
     def push(self, name: str, source: Path | None = None) -> None:
-        """See that others can read a file that was written here, or to ``source``; before anybody is told of it.
+        """Make a file written here, or to ``source``, readable by other machines before it is recorded.
 
         Raises:
             StorageUnavailable: they could not.
@@ -61,10 +61,10 @@ class Depot:
         """The same for many files, some of them at once."""
 
     def holds(self, name: str) -> bool:
-        """Whether others can read it; the directory itself is no other place.
+        """Return whether other machines can read the file.
 
         Raises:
-            StorageUnavailable: nobody can tell.
+            StorageUnavailable: The bucket does not respond.
         """
         return True
 
@@ -76,7 +76,7 @@ class Depot:
         """
 
     def drop(self, names: Sequence[str]) -> None:
-        """Remove files that nothing names any more; one that cannot be removed is left and told of."""
+        """Remove files that nothing names any more; one that cannot be removed is left and logged."""
         for name in names:
             try:
                 (self.home / name).unlink(missing_ok=True)
@@ -84,10 +84,10 @@ class Depot:
                 LOG.warning("the file %s could not be removed: %s", name, error)
 
     def stored(self, before: float) -> Iterator[str]:
-        """What lies elsewhere, not only in the directory, since before that moment.
+        """Return names of stored files outside the directory that are older than that moment.
 
         Raises:
-            StorageUnavailable: nobody can tell.
+            StorageUnavailable: The bucket does not respond.
         """
         return iter(())
 
@@ -96,11 +96,11 @@ class Depot:
         return iter(())
 
     def tidy(self, before: float) -> int:
-        """Remove copies that nobody has used since that moment and that can be brought again; how many."""
+        """Remove copies that have not been used since that moment and can be fetched again; return how many."""
         return 0
 
 
-class Bucket(Depot):
+class Bucket(BlobStore):
     """A bucket of S3 behind the directory, at ``url`` (``s3://bucket/prefix``). AWS_* variables say where and who."""
 
     def __init__(self, home: Path, url: str, patience: float) -> None:
@@ -115,7 +115,7 @@ class Bucket(Depot):
         self._store = S3Store(bucket, prefix=prefix, retry_config=again)  # type: ignore[arg-type] # a TypedDict of theirs
 
     def push(self, name: str, source: Path | None = None) -> None:
-        """Send a file; one of ours that could not be sent is removed, since nobody will ever name it."""
+        """Send a file; remove a new file that could not be sent, because the database will not name it."""
         import obstore
 
         path = source or self.home / name
@@ -145,19 +145,21 @@ class Bucket(Depot):
             return
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         try:
-            found = self._bring(name, temporary)
-            if found == sha256:
+            actual = self._bring(name, temporary)
+            if actual == sha256:
                 _mark(temporary)
                 temporary.replace(path)
                 LOG.info("brought %s from %s", name, self.url)
-            elif found is not None:
+            elif actual is not None:
                 LOG.warning("%s in %s is not what was written: its SHA-256 differs", name, self.url)
         except StorageUnavailable:
             raise
         except OSError as error:
-            told = StorageUnavailable(f"{name} could not be written to {self.home} ({error.strerror}). Make room.")
-            told.errno = error.errno
-            raise told from error
+            unavailable = StorageUnavailable(
+                f"{name} could not be written to {self.home} ({error.strerror}). Make room."
+            )
+            unavailable.errno = error.errno
+            raise unavailable from error
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -236,19 +238,19 @@ class Bucket(Depot):
         removed = 0
         for path in list(self.home.rglob("*")):
             with contextlib.suppress(OSError):  # it has gone, is another user's, or is a directory that is not empty
-                found = path.stat()
-                if found.st_mtime >= before:
+                actual = path.stat()
+                if actual.st_mtime >= before:
                     continue
                 if path.is_dir():
                     path.rmdir()
-                elif path.name.startswith(".") or not found.st_mode & stat.S_IWUSR:
+                elif path.name.startswith(".") or not actual.st_mode & stat.S_IWUSR:
                     path.unlink()
                     removed += 1
         return removed
 
     @contextlib.contextmanager
     def _asking(self) -> Iterator[None]:
-        """Say in a sentence what the bucket would not do; only that an object is not there passes as it is."""
+        """Translate errors of the bucket into messages, except that an object is missing."""
         from obstore.exceptions import BaseError
 
         try:
@@ -265,38 +267,38 @@ class Bucket(Depot):
 
 
 @functools.cache
-def opened(home: Path, storage_url: str | None, patience: float = PATIENCE_SECONDS) -> Depot:
+def opened(home: Path, storage_url: str | None, patience: float = PATIENCE_SECONDS) -> BlobStore:
     """The depot in this directory; with a URL, in front of the folder of the same name in that bucket."""
     if storage_url is None:
-        return Depot(home)
+        return BlobStore(home)
     return Bucket(home, f"{storage_url.rstrip('/')}/{home.name}", patience)
 
 
-def try_out(depot: Depot) -> str:
-    """What was found when an object was written, listed, read and removed.
+def try_out(store: BlobStore) -> str:
+    """Write, list, read and remove an object, and return a summary.
 
     Raises:
         StorageUnavailable: one of these did not work.
     """
-    if not isinstance(depot, Bucket):
-        return f"{depot.home} is the storage"
+    if not isinstance(store, Bucket):
+        return f"{store.home} is the storage"
     name, content = f"tried-{secrets.token_hex(8)}", secrets.token_bytes(1024)
-    source = depot.home / f".{name}"
+    source = store.home / f".{name}"
     source.parent.mkdir(parents=True, exist_ok=True)
     try:
         source.write_bytes(content)
-        depot.push(name, source)
-        listed = name in set(depot.stored(float("inf")))
-        depot.fetch(name, hashlib.sha256(content).hexdigest())
-        brought = (depot.home / name).exists()
+        store.push(name, source)
+        listed = name in set(store.stored(float("inf")))
+        store.fetch(name, hashlib.sha256(content).hexdigest())
+        brought = (store.home / name).exists()
     finally:
         source.unlink(missing_ok=True)
-        depot.drop([name])
-    if not (listed and brought and not depot.holds(name)):
-        raise StorageUnavailable(f"An object written to {depot.url} was not there, or could not be removed.")
-    return f"{depot.url} can be written, listed, read and cleared"
+        store.drop([name])
+    if not (listed and brought and not store.holds(name)):
+        raise StorageUnavailable(f"An object written to {store.url} was missing, or could not be removed.")
+    return f"{store.url} can be written, listed, read and cleared"
 
 
 def _mark(path: Path) -> None:
-    """Note that a file is a copy of what is in the bucket, by letting nobody write to it."""
+    """Mark a file as a copy of an object in the bucket by making it read-only."""
     path.chmod(stat.S_IMODE(path.stat().st_mode) & ~0o222)

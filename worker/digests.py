@@ -15,7 +15,7 @@ class NotAsRecorded(Exception):
 
 
 class Digests:
-    """Digests of files, computed once for each file as long as nobody touches it."""
+    """Digests of files, computed once for each file as long as it is not modified."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, ...], str] = {}
@@ -24,14 +24,14 @@ class Digests:
         """The file, to be read from its beginning; it stays readable even where somebody removes it meanwhile.
 
         Raises:
-            NotAsRecorded: it is not there, or its SHA-256 is another one.
+            NotAsRecorded: The file is missing, or its SHA-256 differs.
         """
         try:
             file = path.open("rb")
-            found = self._of(file)
+            digest = self._of(file)
         except OSError as error:
             raise NotAsRecorded(f"cannot be read ({error.strerror})") from error
-        if found == sha256:
+        if digest == sha256:
             file.seek(0)
             return file
         file.close()

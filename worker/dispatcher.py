@@ -2,7 +2,7 @@
 
 It hands nothing out. A worker claims for itself once it runs, as any worker does, so nothing is held while a cluster
 takes its time, and nothing is lost with the dispatcher. All that it must know it asks the queue and the cluster, each
-time anew: another dispatcher, or the same one started again, goes on with the workers that are there.
+time: another dispatcher, or a restarted one, continues with the existing workers.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ START_SECONDS = 120.0
 END_SECONDS = 10.0
 """How long one may take to end once it has said good-bye."""
 STOP_SECONDS = 30.0
-"""How long all may take to save and end when the dispatcher is told to stop: more than a training process has."""
+"""How long workers may take to save and end when the dispatcher stops: longer than a training process may."""
 PAUSES = (1.0, 5.0, 30.0)
-"""How long none is started after one, two, more in a row died before they began."""
+"""Pauses after one, two and more consecutive workers died before they started."""
 
 
 class Cluster(Protocol):
@@ -60,7 +60,7 @@ class Cluster(Protocol):
 
 
 class Dispatcher:
-    """Works until ``stop`` is called. Where it dies instead, its workers go on to their own end."""
+    """Places workers until ``stop`` is called. If it dies instead, its workers continue until they end themselves."""
 
     def __init__(self, cluster: Cluster, source: JobSource, queue: Queue, likeness: WorkerInfo, lease: float) -> None:
         """Before they begin, workers are shown in the likeness that is given; ``lease``: how long one may be silent."""
@@ -79,26 +79,26 @@ class Dispatcher:
         self._stopping.set()
 
     def run(self) -> None:
-        """Look after the cluster until told to stop."""
+        """Manage the cluster's workers until ``stop`` is called."""
         while not self._stopping.is_set():
             try:
                 self.look()
             except SourceUnavailable as error:
-                LOG.warning("the queue cannot be looked at: %s", error)
+                LOG.warning("cannot read the queue: %s", error)
             self._stopping.wait(LOOK_SECONDS)
         self._shut_down()
 
     def look(self) -> None:
         """Look once: forget who is gone, end who should have ended, start who is needed."""
-        there = self._cluster.workers()
+        existing = self._cluster.workers()
         known = {worker.worker_id: worker for worker in self._queue.workers()}
-        self._forget(self._signs.keys() - there, known)
-        self._end_silent(there, known)
-        self._start(there, known)
+        self._forget(self._signs.keys() - existing, known)
+        self._end_silent(existing, known)
+        self._start(existing, known)
 
-    def _forget(self, gone: set[str], known: Mapping[str, WorkerStatus]) -> None:
+    def _forget(self, ended: set[str], known: Mapping[str, WorkerStatus]) -> None:
         """Take workers that are gone from all books; who ended in good order has left the queue's by itself."""
-        for worker_id in gone:
+        for worker_id in ended:
             worker = known.get(worker_id)
             if worker is not None and worker.begun and not worker.silent:
                 continue  # it is seen to end, or its silence is
@@ -114,12 +114,12 @@ class Dispatcher:
         self._deaths += 1
         self._paused_until = time.monotonic() + seconds
         reason = self._cluster.reason(worker_id)
-        LOG.error("%s died before it began; none is started for %.0f s: %s", worker_id, seconds, reason)
+        LOG.error("%s died before it started; starting no other for %.0f s: %s", worker_id, seconds, reason)
 
-    def _end_silent(self, there: set[str], known: Mapping[str, WorkerStatus]) -> None:
+    def _end_silent(self, existing: set[str], known: Mapping[str, WorkerStatus]) -> None:
         """Kill workers that hold nothing any more and give no sign of life: hung, cut off, or never started."""
         now = time.monotonic()
-        for worker_id in there:
+        for worker_id in existing:
             worker = known.get(worker_id)
             if worker is not None and worker.begun:
                 self._deaths = 0
@@ -135,18 +135,18 @@ class Dispatcher:
             return END_SECONDS
         return self._lease if worker.begun else START_SECONDS
 
-    def _start(self, there: set[str], known: Mapping[str, WorkerStatus]) -> None:
-        """Start as many workers as there are runs that nobody comes for, as far as there is room."""
+    def _start(self, existing: set[str], known: Mapping[str, WorkerStatus]) -> None:
+        """Start a worker for each queued run that no idle worker will claim, as far as the cluster has room."""
         if time.monotonic() < self._paused_until:
             return
-        ours = [known[worker_id] for worker_id in there if worker_id in known]
+        ours = [known[worker_id] for worker_id in existing if worker_id in known]
         starting = sum(not worker.begun for worker in ours)
         free = starting + sum(worker.begun and not worker.busy and not worker.silent for worker in ours)
-        wanted = self._queue.queued(self._likeness.devices) - free
-        if wanted <= 0:
+        missing = self._queue.queued(self._likeness.devices) - free
+        if missing <= 0:
             return
         # What is starting may be among what the cluster still counts as room.
-        for _ in range(min(wanted, self._cluster.room() - starting)):
+        for _ in range(min(missing, self._cluster.room() - starting)):
             self._start_one()
 
     def _start_one(self) -> None:
@@ -161,13 +161,13 @@ class Dispatcher:
         return replace(self._likeness, worker_id=worker_id)
 
     def _shut_down(self) -> None:
-        there = self._cluster.workers()
-        LOG.info("%d worker(s) are asked to end", len(there))
-        for worker_id in there:
+        existing = self._cluster.workers()
+        LOG.info("asking %d worker(s) to end", len(existing))
+        for worker_id in existing:
             self._cluster.stop(worker_id)
         deadline = time.monotonic() + STOP_SECONDS
-        while (there := self._cluster.workers()) and time.monotonic() < deadline:
+        while (existing := self._cluster.workers()) and time.monotonic() < deadline:
             time.sleep(LOOK_SECONDS)
-        for worker_id in there:
+        for worker_id in existing:
             LOG.warning("%s did not end within %.0f s and is killed", worker_id, STOP_SECONDS)
             self._cluster.kill(worker_id)

@@ -53,7 +53,7 @@ def kill_with_parent() -> None:
     """Let the kernel kill this process when the thread that started it ends. Does nothing except on Linux.
 
     Only for processes whose parent's thread lives as long as it needs them. A parent that dies before this call is
-    noticed by the end of standard input, so there is no race.
+    noticed by the end of standard input, which avoids a race.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What the agent and its training process say to each other: one JSON object a line.
+"""Messages between the agent and its training process: one JSON object per line.
 
 agent → process    Train · Leave · Halt
 process → agent    Ready · Started · Epoch · Saved · Noted · Ended · Idle
@@ -106,10 +106,10 @@ _REPORT: TypeAdapter[Ready | Started | Epoch | Saved | Noted | Ended | Idle] = T
 
 
 def read_order(line: bytes) -> Train | Leave | Halt:
-    """What the agent says in ``line``."""
+    """Parse a line from the agent."""
     return _ORDER.validate_json(line)
 
 
 def read_report(line: bytes) -> Ready | Started | Epoch | Saved | Noted | Ended | Idle:
-    """What the training process says in ``line``."""
+    """Parse a line from the training process."""
     return _REPORT.validate_json(line)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 Order = Literal["go", "cancel", "pause", "time_out", "lost"]
-"""What a holder is told of a run: go on, let it leave the stack (cancelled, paused, or since it has trained for as long
-as it may), or it is no longer yours."""
+"""The order to the holder of a run: continue, let it leave the stack (cancelled, paused, or over its time limit), or
+drop it because the lease is lost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Checkpoint:
     sha256: str
     bytes: int
     digest: str
-    """The chained digest of the epoch, from which the chain goes on."""
+    """The chained digest of the epoch, from which the chain continues."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +62,11 @@ class Claim:
     stack_runs: int = 2
     """How many runs like this one may ever share a stack; the probe looks that far."""
     checkpoints: Sequence[Checkpoint] = ()
-    """Newest first; training goes on from the first that can be read."""
+    """Newest first; training continues from the first readable one."""
     weights: Sequence[WeightsFile] = ()
-    """What is kept of the run besides: its best epoch so far, what it starts with, and its teachers."""
+    """Files of weights: the best epoch so far, a warm start, and the teachers."""
     history: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
-    """What is recorded so far, series by name, from epoch 1."""
+    """Series recorded so far, by name, from epoch 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,12 +95,12 @@ class Outcome:
     message: str | None = None
     """Why, for a person, and what would work."""
     reports: Mapping[str, object] = field(default_factory=dict)
-    """What was measured once, of the model as it is at the end: JSON by the report's name."""
+    """Measurements of the final model, as JSON by the name of the report."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerInfo:
-    """Who is asking for work."""
+    """A worker that claims runs."""
 
     worker_id: str
     host: str
@@ -113,7 +113,7 @@ class WorkerInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerStatus:
-    """What is known of a worker that asked for work."""
+    """The status of a registered worker."""
 
     worker_id: str
     begun: bool
@@ -132,7 +132,7 @@ class JobSource(Protocol):
     """Hands out runs and takes what comes of them. Every method is one transaction; safe to call from several threads.
 
     A method that takes a claim changes nothing for a run whose token is no longer current, and names that run in
-    what it returns: the holder lets it go, the others go on. Every method may raise ``SourceUnavailable``, and then
+    what it returns: the holder drops it, the others continue. Every method may raise ``SourceUnavailable``, and then
     has changed nothing.
     """
 
@@ -187,7 +187,7 @@ class JobSource(Protocol):
 
 
 class Queue(Protocol):
-    """What whoever starts workers must know: how much waits, and who is there. May raise ``SourceUnavailable``."""
+    """The state that a dispatcher needs: queued runs and registered workers. May raise ``SourceUnavailable``."""
 
     def queued(self, devices: Sequence[str]) -> int:
         """How many runs wait that one of ``devices`` can train."""

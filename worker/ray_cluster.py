@@ -1,6 +1,6 @@
 """Workers as actors on a Ray cluster; the only file that knows Ray.
 
-An actor is detached and named, and never restarted by Ray: whether a run is tried again is for its lease to say.
+An actor is detached and named, and never restarted by Ray: the run's lease decides whether it is retried.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ MakeAgent = Callable[[str, Mapping[str, object]], Agent]
 
 
 class ClusterUnavailable(Exception):
-    """There is no cluster at the address; the message says what would work."""
+    """No cluster responds at the address; the message says what would work."""
 
 
 class Actor:
-    """One agent, in a process that Ray starts somewhere. It ends with the agent, whoever else is there or not."""
+    """One agent, in a process that Ray starts somewhere. It ends with the agent."""
 
     def __init__(self, make_agent: MakeAgent, environment: Mapping[str, str], worker_id: str) -> None:
         # As an argument, not as Ray's runtime environment, which its dashboard shows: a password may be among it.
@@ -50,7 +50,7 @@ class Actor:
             ray.actor.exit_actor()
 
     def stop(self) -> None:
-        """Save, give back, end."""
+        """Save the runs, release them, and end."""
         self._agent.stop()
 
 
@@ -122,7 +122,7 @@ def connect(address: str) -> None:
     """Be part of a cluster, for as long as this process lives.
 
     Raises:
-        ClusterUnavailable: there is none.
+        ClusterUnavailable: No cluster responds.
     """
     _knock(address)
     try:

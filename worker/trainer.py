@@ -1,4 +1,4 @@
-"""The training process as the agent sees it: how it is started, what it is told and says, how it ends."""
+"""The agent's side of the training process: start it, exchange messages, end it."""
 
 from __future__ import annotations
 

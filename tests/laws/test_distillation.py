@@ -15,7 +15,7 @@ from torch.nn import functional
 from tests.laws.oracles import SMALL
 from tests.laws.strategies import CPU, HOME, TEACHERS, parsed, train, use_gemm_backend
 from tests.laws.test_oracles_distillation import FORMS, plain
-from worker.blob_store import Depot
+from worker.blob_store import BlobStore
 from worker.engine import checkpoints
 from worker.engine.data import Data
 from worker.engine.stack import Member, Stack
@@ -175,7 +175,7 @@ def test_lessons_are_what_the_teacher_says_however_many_threads_there_are(tmp_pa
     computed = []
     for threads in (2, 1):
         Threads(threads, threads).use()
-        teacher_logits = TeacherLogits(Depot(tmp_path))
+        teacher_logits = TeacherLogits(BlobStore(tmp_path))
         computed.append(teacher_logits.of(one, file, data))
         assert teacher_logits.of(one, file, data) is computed[-1], "computed once"
     assert torch.equal(*computed)
@@ -193,7 +193,7 @@ def test_the_most_recently_used_logits_stay_in_memory(tmp_path: Path) -> None:
     )
     file = checkpoints.save_weights(tmp_path, "w", weights, at="last", epoch=1)
     named = [Teacher(run_id=f"run_{i:026}", sha256=f"{i:064x}", network=TeacherNetwork.of(spec)) for i in range(3)]
-    teacher_logits = TeacherLogits(Depot(tmp_path), most_bytes=2 * 96 * 10 * 4)
+    teacher_logits = TeacherLogits(BlobStore(tmp_path), max_bytes=2 * 96 * 10 * 4)
     first = [teacher_logits.of(one, file, data) for one in named]
     assert teacher_logits.of(named[1], file, data) is first[1]
     assert teacher_logits.of(named[2], file, data) is first[2]

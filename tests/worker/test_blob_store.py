@@ -11,18 +11,18 @@ from pathlib import Path
 import pytest
 
 from tests.plugins.servers import Storage
-from worker.blob_store import PART_BYTES, Bucket, Depot, StorageUnavailable, opened, try_out
+from worker.blob_store import PART_BYTES, BlobStore, Bucket, StorageUnavailable, opened, try_out
 
 NAME = "run_1/attempt0001-epoch000001.safetensors"
 pytestmark = pytest.mark.slow
-Machines = Callable[[str], Depot]
+Machines = Callable[[str], BlobStore]
 
 
 @pytest.fixture(params=["directory", "bucket"])
 def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Machines:
     """A depot as the machine of that name has it."""
     if request.param == "directory":
-        return lambda _: Depot(tmp_path / "checkpoints")
+        return lambda _: BlobStore(tmp_path / "checkpoints")
     bucket: Machines = request.getfixturevalue("bucket")
     return bucket
 
@@ -34,7 +34,7 @@ def bucket(storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return lambda name: opened(tmp_path / name / "checkpoints", storage.url, 0.5)
 
 
-def written(depot: Depot, name: str, content: bytes) -> str:
+def written(depot: BlobStore, name: str, content: bytes) -> str:
     """The SHA-256 of a file that was written and pushed."""
     path = depot.home / name
     path.parent.mkdir(parents=True, exist_ok=True)

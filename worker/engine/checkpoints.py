@@ -1,7 +1,7 @@
 """Checkpoints and weights: safetensors files, whole on disk before anybody hears of them.
 
-A checkpoint holds weights and optimizer tensors by name; there is no generator state to keep. A file of weights leaves
-the optimizer's out. Their SHA-256 goes into the database, whose pointer is the truth: a file nobody points at is
+A checkpoint holds weights and optimizer tensors by name; random streams need no state. A file of weights leaves
+the optimizer's out. Their SHA-256 goes into the database, whose pointer is the truth: a file without a row is
 rubbish, a file that differs is not used.
 """
 
@@ -19,11 +19,11 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from worker.blob_store import Depot
+from worker.blob_store import BlobStore
 from worker.ports import Checkpoint, WeightsFile
 
 OPTIMIZER = "optimizer."
-"""What the names of the optimizer's tensors begin with."""
+"""Prefix of the names of the optimizer's tensors."""
 
 
 class BadCheckpoint(Exception):
@@ -77,16 +77,16 @@ def _write(target: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]
     return hashlib.sha256(content).hexdigest(), len(content)
 
 
-def load(depot: Depot, checkpoint: Checkpoint | WeightsFile, device: torch.device) -> dict[str, Tensor]:
+def load(store: BlobStore, checkpoint: Checkpoint | WeightsFile, device: torch.device) -> dict[str, Tensor]:
     """The tensors of a checkpoint, by name.
 
     Raises:
         BadCheckpoint: the file is missing, cut short or altered.
         StorageUnavailable: it is not here, and where it may be is out of reach.
     """
-    depot.fetch(checkpoint.path, checkpoint.sha256)
+    store.fetch(checkpoint.path, checkpoint.sha256)
     try:
-        content = (depot.home / checkpoint.path).read_bytes()
+        content = (store.home / checkpoint.path).read_bytes()
     except OSError as error:
         raise BadCheckpoint(f"checkpoint {checkpoint.path} cannot be read: {error.strerror}") from error
     if hashlib.sha256(content).hexdigest() != checkpoint.sha256:

@@ -45,14 +45,14 @@ class Data:
         self._scalings = {spec.normalize: self._scaling(spec.normalize)}
         scale, shift = spec.target_scaling(arrays.train_y[train])
         self.unit = 1 / scale
-        """What 1 is in the targets' own unit, where they are numbers."""
+        """One standardized unit in the unit of the target, for numeric targets."""
         self.y = self._targets(_noisy(arrays.train_y[train], spec), scale, shift)
         self.raw_validation, self.raw_test = self._flat(arrays.train_x[held_out]), self._flat(arrays.test_x)
         self.coefficients = self._coefficients()
         self.validation = Split(self.inputs(self.raw_validation), self._targets(arrays.train_y[held_out], scale, shift))
         self.test = Split(self.inputs(self.raw_test), self._targets(arrays.test_y, scale, shift))
         self.teacher_logits: dict[str, Tensor] = {}
-        """What teachers say of the training rows, by the teacher's key: logits (rows, classes)."""
+        """Teacher logits of the training rows, (rows, classes), by the teacher's key."""
         self.transfers: dict[str, Data] = {}
         """Other rows on which teachers teach, by their spec in JSON."""
         self._with_blank: Tensor | None = None
@@ -89,7 +89,7 @@ class Data:
         return value if isinstance(value, float) else torch.from_numpy(value.astype(np.float32)).to(self.device)
 
     def inputs(self, raw: Tensor) -> Tensor:
-        """What the model sees of ``raw`` rows: scaled to [0, 1] and normalised, float32, same shape."""
+        """Return ``raw`` rows as the model's input: scaled to [0, 1] and normalized, float32, same shape."""
         return self.inputs_for(raw, self.spec.normalize)
 
     def inputs_for(self, raw: Tensor, normalize: Normalize | None) -> Tensor:
@@ -104,7 +104,7 @@ class Data:
         return x.mul_(scale).add_(shift) if raw.dtype == torch.uint8 else x * scale + shift
 
     def _scaling(self, normalize: Normalize | None) -> tuple[float | Tensor, float | Tensor]:
-        """What raw values are multiplied by, and what is added then."""
+        """Scale and shift of raw values."""
         scale, shift = self.spec.model_copy(update={"normalize": normalize}).scaling(self._training)
         return self._factor(scale), self._factor(shift)
 
@@ -113,10 +113,10 @@ class Data:
         self.teacher_logits, self.transfers = {}, {}
 
     def teacher_logits_of(self, teachers: Sequence[Teacher], rows: Tensor) -> Tensor:
-        """What ``teachers`` say of the training rows ``rows`` (K, N): logits (K, N, T, classes)."""
-        said = [self.teacher_logits[teacher.key].index_select(0, rows.reshape(-1)) for teacher in teachers]
-        together = said[0] if len(said) == 1 else torch.stack(said, 1)
-        return together.view(*rows.shape, len(said), -1)
+        """Return the logits of ``teachers`` for the training rows ``rows`` (K, N): (K, N, T, classes)."""
+        logits = [self.teacher_logits[teacher.key].index_select(0, rows.reshape(-1)) for teacher in teachers]
+        together = logits[0] if len(logits) == 1 else torch.stack(logits, 1)
+        return together.view(*rows.shape, len(logits), -1)
 
     def batch(self, rows: Tensor) -> Tensor:
         """Inputs (K, N, D) of the training rows ``rows`` (K, N)."""

@@ -15,7 +15,7 @@ CHUNK_ROWS = 500
 
 
 def predictions(stack: Stack, split: Split, hooks: EvaluationHooks) -> Tensor:
-    """What the models say of a few rows, (K, N, outputs): log-probabilities of classes, or numbers."""
+    """Return the models' outputs for a few rows, (K, N, outputs): log-probabilities of classes, or numbers."""
     x = hooks.inputs(split.x.expand(len(stack), *split.x.shape))
     return stack.loss.implementation.predict(stack.loss, stack.network.forward(x, hooks))
 
@@ -24,9 +24,9 @@ def evaluate(stack: Stack, split: Split) -> tuple[Tensor, Tensor]:
     """Mean loss and mean mark of each run on ``split``, two tensors (K,) of float64."""
     losses, marks, hooks, loss = [], [], EvaluationHooks(stack), stack.loss
     for x, y in zip(torch.split(split.x, CHUNK_ROWS), torch.split(split.y, CHUNK_ROWS), strict=True):
-        said, wanted = predictions(stack, Split(x, y), hooks), y.expand(len(stack), -1)
-        losses.append(loss.implementation.loss(loss, said, wanted, None))
-        marks.append(loss.implementation.statistic(loss, said, wanted, None))
+        outputs, targets = predictions(stack, Split(x, y), hooks), y.expand(len(stack), -1)
+        losses.append(loss.implementation.loss(loss, outputs, targets, None))
+        marks.append(loss.implementation.statistic(loss, outputs, targets, None))
     return ordered_mean(torch.cat(losses, 1)), ordered_mean(torch.cat(marks, 1))
 
 
@@ -62,8 +62,8 @@ def recovery(w: Tensor, known: Tensor) -> dict[str, Tensor]:
     """
     learned, chosen = w.squeeze(1).double(), w.squeeze(1) != 0
     distance = ordered_sum((learned - known).square()).sqrt()
-    found = {"coefficients.error": distance / ordered_sum(known.square().unsqueeze(0)).sqrt()}
+    metrics = {"coefficients.error": distance / ordered_sum(known.square().unsqueeze(0)).sqrt()}
     for name, inputs in (("support.tpr", known != 0), ("support.fpr", known == 0)):
         if inputs.any():
-            found[name] = chosen[:, inputs].sum(1).double() / inputs.sum()
-    return found
+            metrics[name] = chosen[:, inputs].sum(1).double() / inputs.sum()
+    return metrics

@@ -1,6 +1,6 @@
 """Which library multiplies matrices, and on how many threads: the first way on which laws 1 and 2 hold.
 
-torch sends fp32 GEMMs to MKL, whose bits change with K and the threads unless it is told to reproduce them strictly
+torch sends fp32 GEMMs to MKL, whose bits change with K and the threads unless it runs in strict reproducible mode
 (MKL_CBWR). The switch for bfloat16 "precision" sends them to oneDNN instead, which computes in full float32 as long as
 it may use no AMX or AVX-512 BF16 instructions (ONEDNN_MAX_CPU_ISA). MKL is the faster one on Intel's processors,
 oneDNN on others. Whether a way holds is not believed but probed, on the stack's own shapes: the error against float64,
@@ -107,10 +107,10 @@ def _heights(spec: RunSpec) -> tuple[int, ...]:
     """How many rows go through the model at once, in training and in evaluation, the last ones included."""
     whole, last = spec.batch_rows, spec.dataset.training_rows % spec.batch_rows
     heights = {rows for batch in (whole, last) for rows in (min(batch, MICRO_ROWS), batch % MICRO_ROWS) if rows}
-    shown = (
+    description = (
         spec.dataset.training_rows if spec.evaluate.train == "full" else min(SUBSET_ROWS, spec.dataset.training_rows)
     )
-    evaluated = (shown, spec.dataset.validation_rows, spec.dataset.rows[1])
+    evaluated = (description, spec.dataset.validation_rows, spec.dataset.rows[1])
     return tuple(sorted(heights | {CHUNK_ROWS} | {rows % CHUNK_ROWS for rows in evaluated if rows % CHUNK_ROWS}))
 
 

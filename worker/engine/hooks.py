@@ -1,4 +1,4 @@
-"""What happens to a stack's activations between its layers, while it trains and while it is evaluated."""
+"""Hooks on the activations between a stack's layers, in training and in evaluation mode."""
 
 from __future__ import annotations
 

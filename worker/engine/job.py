@@ -1,4 +1,4 @@
-"""One stack's work in the training process: load, go on from the checkpoints, train, save, report."""
+"""One stack's work in the training process: load, resume from checkpoints, train, save, report."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Job:
         return State(claim, spec, 0, digest, None, Best(), weights=self._warm(claim))
 
     def _warm(self, claim: Claim) -> Mapping[str, Tensor] | None:
-        """What the run begins with, where it is a warm start.
+        """Return the initial weights of a warm start.
 
         Raises:
             BadCheckpoint: the file of weights is missing or altered.
@@ -181,8 +181,8 @@ class Job:
         """From now on ``leave`` and ``halt`` mean this training; catch up on what was said before."""
         with self._lock:
             self._training = training
-            gone = [claim.run_id for claim in self._train.claims] if self._halted else list(self._leaving)
-            for run_id in gone:
+            leaving = [claim.run_id for claim in self._train.claims] if self._halted else list(self._leaving)
+            for run_id in leaving:
                 training.leave(run_id)
 
     def _take(self, results: Sequence[EpochResult]) -> None:
@@ -214,10 +214,11 @@ class Job:
     def _save(self, run_ids: Iterable[str], *, ended: bool = False) -> None:
         """Write the checkpoints of these runs that are not yet on disk, and the weights of their best epochs.
 
-        Of those that ``ended`` also the weights as they are now. Others can read all of it before it is told.
+        For those that ``ended``, also write their current weights. Other processes can read the files before the
+        message is sent.
         """
-        depot = self._context.checkpoints
-        directory = depot.home
+        store = self._context.checkpoints
+        directory = store.home
         states = [self._states[run_id] for run_id in run_ids]
         written = {state.claim.run_id: file for state in states if (file := state.save(directory)) is not None}
         weights = {
@@ -225,7 +226,7 @@ class Job:
         }
         if written or weights:
             paths = {file.path for file in written.values()} | {file.path for some in weights.values() for file in some}
-            depot.push_all(paths)
+            store.push_all(paths)
             self._say(Saved(checkpoints=written, weights=weights))
             self._saved_at = time.monotonic()
 

@@ -1,4 +1,4 @@
-"""Runs of a model that keeps its training rows: the nearest ones are looked up once, then an epoch is a count."""
+"""Runs of a model that keeps its training rows: the nearest rows are computed once, then an epoch counts votes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Part = Literal["train", "val", "test"]
 
 
 class KNNData(Data):
-    """A dataset in which, once they are looked up, inputs are the labels of the nearest training rows in order."""
+    """A dataset whose inputs become the labels of the nearest training rows, nearest first."""
 
     def __init__(self, spec: Dataset, model: InstanceBased, home: Path, device: torch.device) -> None:
         super().__init__(spec, home, device)
@@ -34,10 +34,10 @@ class KNNData(Data):
         assert len(self._train.y) == rows, f"{rows} rows were not looked up"
         return self._train
 
-    def look_up(self, wanted: Mapping[Part, int], most: int) -> Iterator[None]:
+    def look_up(self, requested: Mapping[Part, int], most: int) -> Iterator[None]:
         """Find the ``most`` nearest of so many rows of each part; may be left off wherever it yields."""
         raws: dict[Part, Tensor] = {"train": self.raw, "val": self.raw_validation, "test": self.raw_test}
-        for part, rows in wanted.items():
+        for part, rows in requested.items():
             width, count = self._known.get(part, (0, 0))
             if width >= most and count == rows:
                 continue
@@ -53,11 +53,11 @@ class KNNData(Data):
 
     def _places(self, raw: Tensor, most: int) -> Generator[None, None, Tensor]:
         """The places (n, most) of the training rows nearest to each of ``raw``, block by block."""
-        found = [torch.empty((0, most), dtype=torch.int64, device=self.device)]
+        nearest = [torch.empty((0, most), dtype=torch.int64, device=self.device)]
         for block in torch.split(raw, self._memory.block_rows):
-            found.append(self._memory.nearest(block, most))
+            nearest.append(self._memory.nearest(block, most))
             yield
-        return torch.cat(found)
+        return torch.cat(nearest)
 
 
 def _without_itself(places: Tensor) -> Tensor:
@@ -73,22 +73,22 @@ class KNNTraining(Training):
 
     def prepare(self) -> None:
         """Look up what the epochs need, for those who stay."""
-        asked = self._spec.evaluate
-        wanted: dict[Part, int] = {"train": self._training_rows}
+        evaluate = self._spec.evaluate
+        requested: dict[Part, int] = {"train": self._training_rows}
         if len(self.data.validation.y):
-            wanted["val"] = len(self.data.validation.y)
-        if asked.test != "never":
-            wanted["test"] = len(self.data.test.y)
+            requested["val"] = len(self.data.validation.y)
+        if evaluate.test != "never":
+            requested["test"] = len(self.data.test.y)
         most = max((member.spec.epochs for member in self.stack.members), default=0)
-        for _ in self.data.look_up(wanted, most):
+        for _ in self.data.look_up(requested, most):
             self._tuner.tick()
             self._let_go()
             if not len(self.stack):
                 return
 
     def _let_go(self) -> None:
-        gone = set(self._gone(self.stack))
-        self.stack = self.stack.take([i for i in range(len(self.stack)) if i not in gone])
+        left_runs = set(self._leaving_positions(self.stack))
+        self.stack = self.stack.take([i for i in range(len(self.stack)) if i not in left_runs])
 
     def _untrained(self) -> list[EpochResult]:
         """Epoch 0: no neighbour votes."""
@@ -96,7 +96,7 @@ class KNNTraining(Training):
         return super()._untrained() if len(self.stack) else []
 
     def _train_epoch(self) -> list[EpochResult]:
-        """The next epoch of all that were not told to leave. The first one takes as long as looking up does."""
+        """Train the next epoch of the runs that stay. The first one includes the search for neighbors."""
         start = time.perf_counter()
         self.prepare()
         self._let_go()
@@ -104,8 +104,8 @@ class KNNTraining(Training):
             return []
         self.stack.advance()
         measured = rows_of(self._evaluated(self.stack), len(self.stack))
-        told = [{**metrics, "train.objective": metrics["train.loss"]} for metrics in measured]
-        return self._concluded(self.stack, 0, told, start)
+        with_objective = [{**metrics, "train.objective": metrics["train.loss"]} for metrics in measured]
+        return self._concluded(self.stack, 0, with_objective, start)
 
     def _splits(self) -> list[tuple[str, str, Split]]:
         """Besides the others: training rows as they are, and each judged without itself."""

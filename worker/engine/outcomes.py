@@ -1,4 +1,4 @@
-"""What is told of an epoch and of an end: measurements, outcomes with their reports, reasons in plain words."""
+"""Measurements of epochs, and outcomes of runs with their reports and reasons."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LeaveStatus = Literal["cancelled", "paused", "timed_out", "lost"]
 
 
 def measurement(result: EpochResult, digest: str) -> Measurement:
-    """What is reported of an epoch."""
+    """Return the measurement of an epoch."""
     return Measurement(
         run_id=result.member.run_id,
         epoch=result.epoch,
@@ -57,13 +57,13 @@ def _outcome(run_id: str, ended: HowItEnded, reports: Mapping[str, object]) -> O
 
 
 def outcome_of_leaving(run_id: str, status: LeaveStatus | None) -> Outcome | None:
-    """How a run ends that was told to leave its stack; None where it only goes back to the queue or is another's."""
+    """Return the outcome of a run that left its stack; None if it returns to the queue or its lease is lost."""
     if status in ("cancelled", "paused"):
         return Outcome(run_id=run_id, status=status)
     if status == "timed_out":
         message = (
-            "The run has trained for as long as its max_seconds allow; what it recorded is kept. "
-            "Give it more (PATCH max_seconds) and retry it: it goes on from there."
+            "The run reached its max_seconds; its history and checkpoints remain. "
+            "Raise it (PATCH max_seconds) and retry the run; it continues from there."
         )
         return Outcome(run_id=run_id, status="failed", code="time_limit", message=message)
     return None

@@ -45,7 +45,7 @@ class Process:
     def __init__(self, orders: BinaryIO, reports: BinaryIO, context: WorkerContext) -> None:
         self._orders = orders
         self._reports = reports
-        self._workshop = context
+        self._context = context
         self._waiting: queue.Queue[Train | None] = queue.Queue()
         self._job: Job | None = None
         self._halted = False
@@ -57,16 +57,16 @@ class Process:
         self._reports.flush()
 
     def run(self) -> None:
-        """Serve until told to halt."""
+        """Serve until the order to halt."""
         threading.Thread(target=self._listen, daemon=True).start()
         self.say(
             Ready(
-                device=str(self._workshop.device),
-                details={"torch": torch.__version__, "cpu": cpu_model(), "threads": self._workshop.threads},
+                device=str(self._context.device),
+                details={"torch": torch.__version__, "cpu": cpu_model(), "threads": self._context.threads},
             )
         )
         while (train := self._waiting.get()) is not None:
-            job = Job(train, self._workshop, self.say)
+            job = Job(train, self._context, self.say)
             with self._lock:
                 self._job = job
                 if self._halted:
@@ -106,22 +106,22 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--storage-url")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     kill_with_parent()
     reports = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     logs.set_up_as_parent()
     context = WorkerContext(
-        datasets=given.datasets,
-        uploads=opened(given.datasets / FOLDER, given.storage_url, PATIENCE_SECONDS),
-        checkpoints=opened(given.checkpoints, given.storage_url, PATIENCE_SECONDS),
-        checkpoint_seconds=given.checkpoint_seconds,
-        threads=given.threads,
-        device=torch.device(given.device),
+        datasets=options.datasets,
+        uploads=opened(options.datasets / FOLDER, options.storage_url, PATIENCE_SECONDS),
+        checkpoints=opened(options.checkpoints, options.storage_url, PATIENCE_SECONDS),
+        checkpoint_seconds=options.checkpoint_seconds,
+        threads=options.threads,
+        device=torch.device(options.device),
         processes=ProcessRegistry(common_directory()),
     )
     Process(sys.stdin.buffer, reports, context).run()
-    os._exit(0)  # the thread that listens still waits for orders; nobody need wait for it
+    os._exit(0)  # the listening thread still waits for orders
 
 
 if __name__ == "__main__":

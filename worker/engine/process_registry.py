@@ -17,7 +17,7 @@ from pathlib import Path
 
 LOG = logging.getLogger("fitwell.worker")
 STALE_SECONDS = 60.0
-"""A file that nobody has locked for so long is left over from a process that died."""
+"""A file without a lock for this long belongs to a process that died."""
 
 
 def common_directory() -> Path:

@@ -29,7 +29,7 @@ class Batches(NamedTuple):
     losses: Tensor
     statistics: Tensor
     teacher_losses: Tensor
-    """What teachers' parts have for a loss; 0 where a run has none."""
+    """Losses of the distillation parts; 0 for runs without one."""
 
     @classmethod
     def of(cls, stack: Stack, data: Data, epoch: int) -> Batches:
@@ -78,7 +78,7 @@ class Progress:
         return min(self.steps * self._batch_size, len(self.data))
 
     def only(self, positions: Sequence[int]) -> Progress:
-        """The runs at ``positions``, on a stack of their own; they go on as if they had always been so."""
+        """Return the progress of the runs at ``positions`` as a separate stack; their bits do not change."""
         stack, batches = self.stack.take(positions), self.batches.take(positions)
         return Progress(stack, self.data, self.epoch, batches=batches, steps=self.steps)
 
@@ -113,14 +113,14 @@ class Progress:
         for part, draws in self._entering:
             part.implementation.inputs(part, x, draws)
         z = stack.network.forward(x, self._hidden)
-        said, place = loss.implementation.predict(loss, z), slice(first, first + rows)
-        batches.losses[:, place] = loss.implementation.loss(loss, said, y, targets)
-        batches.statistics[:, place] = loss.implementation.statistic(loss, said, y, targets)
+        outputs, place = loss.implementation.predict(loss, z), slice(first, first + rows)
+        batches.losses[:, place] = loss.implementation.loss(loss, outputs, y, targets)
+        batches.statistics[:, place] = loss.implementation.statistic(loss, outputs, y, targets)
         if self._smoothing:
             targets = self._encoded(y) if targets is None else targets
             for part, _ in self._smoothing:
                 part.implementation.smooth(part, targets)
-        g = loss.implementation.gradient(loss, said, y, targets, of)
+        g = loss.implementation.gradient(loss, outputs, y, targets, of)
         if self._teaching or self._transferring:
             self._be_taught(z, y, g, chosen, place, of)
         stack.network.backward(g)
@@ -131,12 +131,12 @@ class Progress:
         """Change the gradient ``g`` at the logits ``z`` of the rows ``chosen`` by what their runs' teachers say."""
         for part, runs in self._teaching:
             if len(runs) == len(self.stack):  # the usual case, with nothing to pick out
-                lesson = self.data.teacher_logits_of(part.teachers, chosen)
-                self.batches.teacher_losses[:, place] = part.implementation.teach(part, z, y, lesson, g, of)
+                logits = self.data.teacher_logits_of(part.teachers, chosen)
+                self.batches.teacher_losses[:, place] = part.implementation.teach(part, z, y, logits, g, of)
                 continue
             own, theirs = g.index_select(0, runs), chosen.index_select(0, runs)
-            lesson = self.data.teacher_logits_of(part.teachers, theirs)
-            lost = part.implementation.teach(part, z.index_select(0, runs), y.index_select(0, runs), lesson, own, of)
+            logits = self.data.teacher_logits_of(part.teachers, theirs)
+            lost = part.implementation.teach(part, z.index_select(0, runs), y.index_select(0, runs), logits, own, of)
             self.batches.teacher_losses[runs, place] = lost
             g.index_copy_(0, runs, own)
         for part, runs, _, _ in self._transferring:
@@ -163,8 +163,8 @@ class Progress:
             entering.implementation.inputs(entering, x, draws)
         z = stack.network.forward(x, TrainingHooks(stack, penalties=False))
         g, theirs, rows_seen = torch.zeros_like(z), z.index_select(0, runs), chosen.index_select(0, runs)
-        own, lesson = torch.zeros_like(theirs), transfer.teacher_logits_of(part.teachers, rows_seen)
-        lost = part.implementation.teach(part, theirs, torch.zeros_like(rows_seen), lesson, own, of)
+        own, logits = torch.zeros_like(theirs), transfer.teacher_logits_of(part.teachers, rows_seen)
+        lost = part.implementation.teach(part, theirs, torch.zeros_like(rows_seen), logits, own, of)
         self.batches.teacher_losses[runs, first : first + rows] = lost
         stack.network.backward(g.index_copy_(0, runs, own))
         stack.gradient.copy_(before.index_add_(0, runs, stack.gradient.index_select(0, runs)))
@@ -203,7 +203,7 @@ class Progress:
         return ordered_mean(self.batches.teacher_losses[:, : self.rows])
 
     def penalties(self) -> dict[str, Tensor]:
-        """What each kind of regularizer adds to the objective with the weights as they are now; (K,) each.
+        """Return the penalty of each kind of regularizer for the current weights; (K,) each.
 
         What depends on activations or outputs is measured in evaluation mode on the first rows of the training set.
         """

@@ -1,7 +1,7 @@
 """Random numbers without a generator: a hash of (seed, purpose, name, epoch) and of a position.
 
 Every purpose of every run has a stream of its own, so that changing one part's draws changes no other's, and a number
-depends neither on the stack, nor on the batch size or the threads. There is no state: a resumed run draws what the
+depends neither on the stack, nor on the batch size or the threads. Streams have no state: a resumed run draws what the
 undisturbed one would have drawn.
 
 Reference: Steele, Lea and Flood, 2014, "Fast splittable pseudorandom number generators" (splitmix64's mixing function,

@@ -142,7 +142,7 @@ class Stack:
         self.vectors = [(self.parameters[n].unsqueeze(2), self.gradients[n].unsqueeze(2)) for n in vectors]
 
     def penalized_weights(self, part: Stacked[Any]) -> list[tuple[Tensor, Tensor]]:
-        """Weights and gradients of a penalty: matrices (K, out, in), and biases (K, out, 1) where the part says so."""
+        """Return weights and gradients of a penalty: (K, out, in), and biases (K, out, 1) if it penalizes them."""
         return self.matrices + self.vectors if getattr(part.parts[0], "biases", False) else self.matrices
 
     def _stacked(self, parts: Sequence[Any]) -> Stacked[Any]:
@@ -152,7 +152,7 @@ class Stack:
         """Every regularizer that any run has, over all runs; a run without one takes its neutral values.
 
         Ordered ones keep the list's order; the others follow sorted, so that a sum of penalties is the same sum
-        whoever shares the stack.
+        whichever runs share the stack.
         """
         owned = [_slots(member.spec.regularizers) for member in self.members]
         slots: dict[Slot, Regularizer] = {}
@@ -163,7 +163,7 @@ class Stack:
         return {slot: [own.get(slot, _neutral(slots[slot])) for own in owned] for slot in listed + unordered}
 
     def enter(self, epoch: int) -> None:
-        """Take the regularizers as they are in ``epoch``: those that work in no run are not there."""
+        """Bind the regularizers of ``epoch``, without those that are inactive in all runs."""
         if epoch == self._epoch or not self.members:
             return
         self._epoch = epoch
@@ -193,12 +193,12 @@ class Stack:
 
     def teaching_parts(self) -> list[tuple[Stacked[Any], Tensor]]:
         """The parts that teach, each over the runs that it does teach, and those runs' places."""
-        found = []
+        teaching = []
         for part, _ in self.with_hook("teach"):
             runs = [i for i, one in enumerate(part.parts) if not one.is_neutral]
             if runs:
-                found.append((self._stacked([part.parts[i] for i in runs]), torch.tensor(runs, device=self.device)))
-        return found
+                teaching.append((self._stacked([part.parts[i] for i in runs]), torch.tensor(runs, device=self.device)))
+        return teaching
 
     def seek(self, epoch: int, first: int, rows: int) -> None:
         """Point every draw at the batch of ``rows`` rows that begins at position ``first`` of ``epoch``."""
@@ -207,7 +207,7 @@ class Stack:
             rng.seek(epoch, first, rows)
 
     def advance(self) -> None:
-        """Go on to the next epoch, where the model is not trained."""
+        """Advance to the next epoch of a model that is not trained."""
         model = self.members[0].spec.model
         assert isinstance(model, InstanceBased)
         model.advance(self.buffer_layout.views(self.buffers))
@@ -246,12 +246,12 @@ Slot = tuple[str, int, str]
 
 def _slots(parts: Sequence[Regularizer]) -> dict[Slot, Regularizer]:
     slots: dict[Slot, Regularizer] = {}
-    seen: dict[str, int] = {}
+    positions: dict[str, int] = {}
     for part in parts:
         structure = part.structure()
         kind = structure["kind"]
-        slots[(kind, seen.get(kind, 0), sha256_of(structure))] = part
-        seen[kind] = seen.get(kind, 0) + 1
+        slots[(kind, positions.get(kind, 0), sha256_of(structure))] = part
+        positions[kind] = positions.get(kind, 0) + 1
     return slots
 
 

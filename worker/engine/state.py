@@ -49,7 +49,7 @@ class State:
     tensors: Mapping[str, Tensor] | None
     best: Best
     weights: Mapping[str, Tensor] | None = None
-    """What a warm start begins with."""
+    """Initial weights of a warm start."""
     saved: bool = True
     _checkpoint: Checkpoint | None = None
 

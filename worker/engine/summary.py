@@ -1,4 +1,4 @@
-"""What a model's parameters look like when it has ended: norm, exact zeros and a histogram of each."""
+"""Summary of a final model's parameters: norm, exact zeros and a histogram of each."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def parameters_of(stack: Stack, position: int) -> list[dict[str, Any]]:
 
 def _described(name: str, values: np.ndarray[Any, Any]) -> dict[str, Any]:
     flat = values.reshape(-1).astype(np.float64)
-    told = {"name": name, "shape": list(values.shape), "zeros": float((flat == 0).mean())}
+    summary = {"name": name, "shape": list(values.shape), "zeros": float((flat == 0).mean())}
     infinite = int((~np.isfinite(flat)).sum())
     if infinite:
-        return {**told, "nonfinite": infinite, "norm": None, "mean": None, "std": None, "histogram": None}
+        return {**summary, "nonfinite": infinite, "norm": None, "mean": None, "std": None, "histogram": None}
     reach = float(np.abs(flat).max()) or 1.0
     counts, _ = np.histogram(flat, bins=BINS, range=(-reach, reach))
     return {
-        **told,
+        **summary,
         "nonfinite": 0,
         "norm": math.sqrt(float(np.square(flat).sum())),
         "mean": float(flat.mean()),

@@ -1,7 +1,7 @@
-"""What teachers say of the training rows: their logits, computed once and shared by all students.
+"""Teacher logits of the training rows, computed once and shared by all students.
 
-They are a pure function of teacher and data, whoever asks: one thread, one stack of one run, pieces of a fixed height,
-and the library that the probe finds right for the teacher's own shape.
+They are a pure function of teacher and data, independent of the requesting stack: one thread, one stack of one run,
+pieces of a fixed height, and the library that the probe selects for the teacher's own shape.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from worker.blob_store import Depot
+from worker.blob_store import BlobStore
 from worker.engine import checkpoints
 from worker.engine.data import Data
 from worker.engine.evaluation import CHUNK_ROWS
@@ -23,16 +23,16 @@ from worker.spec.optimizers.sgd import SGD
 from worker.spec.regularizers.distillation import Teacher, TeacherNetwork
 from worker.spec.run import RunSpec
 
-MOST_BYTES = 256 * 2**20
+MAX_BYTES = 256 * 2**20
 """Of logits that are kept for students to come; 130 teachers of 50,000 rows and ten classes."""
 
 
 class TeacherLogits:
-    """Logits of teachers, those asked for last, up to ``most_bytes``."""
+    """A cache of teacher logits up to ``max_bytes``, least recently used evicted first."""
 
-    def __init__(self, depot: Depot, most_bytes: int = MOST_BYTES) -> None:
-        self._depot = depot
-        self._most_bytes = most_bytes
+    def __init__(self, store: BlobStore, max_bytes: int = MAX_BYTES) -> None:
+        self._store = store
+        self._most_bytes = max_bytes
         self._known: dict[tuple[str, str], Tensor] = {}
 
     def of(self, teacher: Teacher, file: WeightsFile, data: Data) -> Tensor:
@@ -46,14 +46,14 @@ class TeacherLogits:
         known = self._known.pop(key, None)
         if known is None:
             assert teacher.network is not None, "a teacher is resolved before its students are queued"
-            weights = checkpoints.weights_of(checkpoints.load(self._depot, file, data.device))
+            weights = checkpoints.weights_of(checkpoints.load(self._store, file, data.device))
             known = logits_of(teacher.network, weights, data)
         self._known[key] = known
         self._forget()
         return known
 
     def _forget(self) -> None:
-        """Drop what was asked for longest ago, as long as there is too much; the newest stays in any case."""
+        """Evict the least recently used logits above the limit; the newest always stays."""
         total = sum(tensor.nbytes for tensor in self._known.values())
         for key in list(self._known)[:-1]:
             if total <= self._most_bytes:
@@ -81,8 +81,8 @@ def logits_of(network: TeacherNetwork, weights: Mapping[str, Tensor], data: Data
         raise checkpoints.BadCheckpoint("the weights of a teacher are another model's")
     stack.restore(0, weights)
     hooks = EvaluationHooks(stack)
-    said = []
+    logits = []
     for raw in torch.split(data.raw, CHUNK_ROWS):
         x = hooks.inputs(data.inputs_for(raw, network.normalize).unsqueeze(0))
-        said.append(stack.network.forward(x, hooks)[0].clone())
-    return torch.cat(said)
+        logits.append(stack.network.forward(x, hooks)[0].clone())
+    return torch.cat(logits)

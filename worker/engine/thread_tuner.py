@@ -80,7 +80,7 @@ class ThreadTuner:
             self._choose(self._ways()[0])
 
     def _ways(self) -> list[Threads]:
-        """What could be the fastest."""
+        """Return the candidates for the fastest choice."""
         if self._pieces:
             return [Threads(self._share, self._share), Threads(1, self._share), Threads(1)]
         return [Threads(self._share), Threads(1)]

@@ -25,7 +25,7 @@ History = dict[str, list[float | None]]
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What one run's epoch gave, and the run as it is after it: ``stack`` at ``position``."""
+    """The result of one run's epoch; the run's state is at ``position`` of ``stack``."""
 
     member: Member
     epoch: int
@@ -34,7 +34,7 @@ class EpochResult:
     seconds: float
     """Wall time of the epoch, evaluation included, of the whole stack."""
     ended: Ended | None
-    """None while the run goes on."""
+    """None while the run continues."""
     stack: Stack
     position: int
 
@@ -77,10 +77,10 @@ class Training:
             self._leaving.add(run_id)
 
     def prepare(self) -> None:
-        """Do what must be done once before runs can be evaluated; the epochs do so by themselves."""
+        """Prepare for evaluation without training; ``epochs`` does this itself."""
 
     def epochs(self) -> Iterator[list[EpochResult]]:
-        """Train epoch by epoch until no run is left. A result's ``stack`` is valid until the next one is asked for."""
+        """Train epoch by epoch until no run is left. A result's ``stack`` is valid until the next result."""
         if self.epoch == 0 and self._spec.evaluate.before_training:
             yield self._untrained()
         while len(self.stack):
@@ -100,7 +100,7 @@ class Training:
         return [EpochResult(m, 0, 0, rows[i], seconds, None, self.stack, i) for i, m in members]
 
     def _train_epoch(self) -> list[EpochResult]:
-        """One pass over each run's order of the data; the results of all that were not told to leave."""
+        """One pass over each run's order of the data; returns the results of the runs that stay."""
         start = time.perf_counter()
         progress = Progress(self.stack, self.data, self.epoch)
         results: list[EpochResult] = []
@@ -118,23 +118,23 @@ class Training:
         return results + self._results(progress, start) if len(progress.stack) else results
 
     def _without_leavers(self, progress: Progress) -> Progress:
-        gone = self._gone(progress.stack)
-        return progress.without(gone) if gone else progress
+        leaving_positions = self._leaving_positions(progress.stack)
+        return progress.without(leaving_positions) if leaving_positions else progress
 
-    def _gone(self, stack: Stack) -> list[int]:
-        """The places of those that were told to leave since this was last asked; ``left`` is told of them."""
+    def _leaving_positions(self, stack: Stack) -> list[int]:
+        """Return the positions of runs that left since the last call, and pass them to ``left``."""
         if not self._leaving:
             return []
         with self._lock:
             leaving, self._leaving = self._leaving, set()
-        gone = [i for i, member in enumerate(stack.members) if member.run_id in leaving]
-        self._left([stack.members[i].run_id for i in gone])
-        return gone
+        leaving_positions = [i for i, member in enumerate(stack.members) if member.run_id in leaving]
+        self._left([stack.members[i].run_id for i in leaving_positions])
+        return leaving_positions
 
     def _results(self, progress: Progress, start: float) -> list[EpochResult]:
         """Measure the runs of ``progress`` and decide which of them end here."""
         stack = progress.stack
-        penalties, lessons = progress.penalties(), progress.teacher_losses().tolist()
+        penalties, teacher_losses = progress.penalties(), progress.teacher_losses().tolist()
         norm, zeros = weights_of(stack)
         columns = {**self._named("train", "", *progress.losses(), self.data.y), **self._evaluated(stack)}
         columns |= {"weights.norm": norm, "weights.zeros": zeros}
@@ -145,11 +145,10 @@ class Training:
             own = sorted({part.kind for part in member.spec.regularizers if adds_penalty(part)})
             terms = {f"penalty.{kind}": penalties[kind][i].item() if kind in penalties else 0.0 for kind in own}
             objective = rows[i]["train.loss"] + sum(terms.values())
-            taught = {
-                f"{part.kind}.loss": lessons[i] for part in member.spec.regularizers if defines(type(part), "teach")
-            }
-            found = recovered[i] if not any(part.changes_evaluation for part in member.spec.regularizers) else {}
-            more = {**terms, **taught, **found, "lr": progress.learning_rates[i]}
+            parts = member.spec.regularizers
+            taught = {f"{part.kind}.loss": teacher_losses[i] for part in parts if defines(type(part), "teach")}
+            recovered_metrics = {} if any(part.changes_evaluation for part in parts) else recovered[i]
+            more = {**terms, **taught, **recovered_metrics, "lr": progress.learning_rates[i]}
             measured.append({**rows[i], "train.objective": objective, **more})
         return self._concluded(stack, progress.steps, measured, start)
 
@@ -174,14 +173,14 @@ class Training:
         return measured
 
     def _splits(self) -> list[tuple[str, str, Split]]:
-        """What is evaluated in every epoch: part of the data, what is added to the names of its series, rows."""
-        asked = self._spec.evaluate
+        """Return the evaluations of every epoch: split, suffix of its series, rows."""
+        evaluate = self._spec.evaluate
         splits: list[tuple[str, str, Split]] = []
-        if asked.train != "never":
+        if evaluate.train != "never":
             splits.append(("train", "_eval", self.data.training(self._training_rows)))
         if len(self.data.validation.y):
             splits.append(("val", "", self.data.validation))
-        if asked.test == "every_epoch":
+        if evaluate.test == "every_epoch":
             splits.append(("test", "", self.data.test))
         return splits
 

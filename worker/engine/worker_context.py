@@ -1,4 +1,4 @@
-"""What the jobs of one training process share: where files lie, the device, and the data that were used last."""
+"""State that the jobs of one training process share: directories, device and the most recent data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from worker.blob_store import Depot
+from worker.blob_store import BlobStore
 from worker.engine import checkpoints
 from worker.engine.data import Data
 from worker.engine.knn import data_for
@@ -22,21 +22,21 @@ from worker.spec.run import RunSpec
 
 @dataclass
 class WorkerContext:
-    """What every job of this process works with; the dataset used last stays in memory."""
+    """Shared state of the jobs of this process; the most recent dataset stays in memory."""
 
     datasets: Path
-    uploads: Depot
+    uploads: BlobStore
     """Of uploaded datasets, in a folder of that directory."""
-    checkpoints: Depot
+    checkpoints: BlobStore
     checkpoint_seconds: float
     threads: int
     device: torch.device
     processes: ProcessRegistry
     _data: dict[str, Data] = field(default_factory=dict)
-    _lessons: TeacherLogits = field(init=False)
+    _teacher_logits: TeacherLogits = field(init=False)
 
     def __post_init__(self) -> None:
-        self._lessons = TeacherLogits(self.checkpoints)
+        self._teacher_logits = TeacherLogits(self.checkpoints)
 
     def data(self, spec: RunSpec) -> Data:
         """The dataset of ``spec``, split and on the device, in the form that its model wants."""
@@ -51,7 +51,7 @@ class WorkerContext:
 
         Raises:
             BadCheckpoint: the weights of one are missing or altered.
-            FileNotFoundError: its transfer set is not there.
+            FileNotFoundError: The transfer set is missing.
         """
         files = {file.sha256: file for file in claim.weights if file.at == "teacher"}
         for part in spec.regularizers:
@@ -60,15 +60,15 @@ class WorkerContext:
             rows = data if part.transfer is None else self._transfer(part.transfer.dataset, data)
             for teacher in part.teachers:
                 if teacher.sha256 not in files:
-                    raise checkpoints.BadCheckpoint(f"the weights of the teacher {teacher.run_id} are not there")
-                rows.teacher_logits[teacher.key] = self._lessons.of(teacher, files[teacher.sha256], rows)
+                    raise checkpoints.BadCheckpoint(f"the weights of the teacher {teacher.run_id} are missing")
+                rows.teacher_logits[teacher.key] = self._teacher_logits.of(teacher, files[teacher.sha256], rows)
 
-    def _transfer(self, asked: Dataset, data: Data) -> Data:
+    def _transfer(self, requested: Dataset, data: Data) -> Data:
         """Other rows for the students of ``data``, normalised as those are."""
-        key = asked.model_dump_json()
+        key = requested.model_dump_json()
         if key not in data.transfers:
-            self._bring(asked)
-            as_theirs = asked.model_copy(update={"normalize": data.spec.normalize})
+            self._bring(requested)
+            as_theirs = requested.model_copy(update={"normalize": data.spec.normalize})
             data.transfers[key] = Data(as_theirs, self.datasets, self.device)
         return data.transfers[key]
 

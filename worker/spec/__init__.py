@@ -1,1 +1,6 @@
-"""What to train: a run's spec and its parts. Importable without torch."""
+"""Specs of runs and their parts, importable without torch.
+
+``run`` is the whole spec with its hashes and keys, ``part`` the base of all parts, ``families`` the interface of each
+kind of part. The folders ``datasets``, ``models``, ``losses``, ``regularizers``, ``optimizers``, ``schedules`` and
+``stops`` hold one file per part.
+"""

@@ -1,4 +1,4 @@
-"""What the relatives of Adam share."""
+"""The step that Adam and its relatives share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names for JSON values: equal values have equal names, whoever wrote them down."""
+"""Names for JSON values: equal values have equal names, however they were written."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
     backward   ∂W = gᵀ·h,  ∂b = Σ g,  g ← (g·W) ⊙ φ′(h)
 
 One batched GEMM does a layer for all runs, so the number of calls in a step does not grow with K. Written out, it
-takes about two thirds of autograd's time on a CPU. A layer with a single output is no GEMM but products of numbers,
+takes about two thirds of autograd's time on a CPU. A layer with a single output is computed as products of numbers,
 added in a fixed order: libraries choose their way with so small a matrix by its size times K, and its bits with it.
 """
 
@@ -114,10 +114,10 @@ class DenseNetwork:
             self._affine(i, self._inputs[-1], z)
             if i < self.depth - 1:
                 h = activated(z, self.activation)
-                # What comes back through the nonlinearity needs its value from before units were dropped; a ReLU only
-                # where something else than the dropped unit's zero comes back.
-                kept = h.clone() if hidden.training and (hidden.keeps or self.activation != "relu") else h
-                self._before.append(kept)
+                # The backward pass of a nonlinearity needs its value from before units were dropped; a ReLU only
+                # needs it if something other than the dropped unit's zero is propagated.
+                saved = h.clone() if hidden.training and (hidden.keeps or self.activation != "relu") else h
+                self._before.append(saved)
                 self._acted.append(hidden(h, i))
                 self._inputs.append(h)
         return outputs[-1]

@@ -44,7 +44,7 @@ class NoGraph(Exception):
 
 
 class HiddenValue(Protocol):
-    """What happens to activations between a model's layers, in evaluation mode."""
+    """Hooks on the activations between a model's layers, in evaluation mode."""
 
     def __call__(self, a: Value, layer: int) -> Value:
         """The activations ``a`` (rows, H) of hidden ``layer`` as the next layer is to see them."""
@@ -112,7 +112,7 @@ class Graph:
 
 
 class Scaling(NamedTuple):
-    """What the engine multiplies raw inputs and targets that are numbers by, and what it adds then."""
+    """The engine's scale and shift of raw inputs and of numeric targets."""
 
     scale: Scale
     shift: Scale
@@ -132,7 +132,7 @@ def onnx_of(spec: RunSpec, weights: Weights, metadata: Mapping[str, str], *, sca
 
     _check(spec, weights)
     graph = Graph(weights, rounded=spec.precision == "bfloat16")
-    row, named = spec.dataset.shape, _said(graph, spec, scaling or scaling_of(spec.dataset))
+    row, named = spec.dataset.shape, _named_outputs(graph, spec, scaling or scaling_of(spec.dataset))
     drawn = helper.make_graph(
         graph.nodes,
         spec.model.kind,
@@ -147,8 +147,8 @@ def onnx_of(spec: RunSpec, weights: Weights, metadata: Mapping[str, str], *, sca
     return content
 
 
-def _said(graph: Graph, spec: RunSpec, scaling: Scaling) -> tuple[str, ...]:
-    """The names of what the graph says of a row, which is in it then."""
+def _named_outputs(graph: Graph, spec: RunSpec, scaling: Scaling) -> tuple[str, ...]:
+    """Add the named outputs of a row to the graph, and return their names."""
     outputs = _outputs(graph, spec, scaling)
     if spec.dataset.task == "classification":
         graph.node("Softmax", graph.node("Identity", outputs, output=LOGITS), output=PROBABILITIES, axis=1)
@@ -183,11 +183,11 @@ def _check(spec: RunSpec, weights: Weights) -> None:
                 "no method onnx_scale."
             )
     shape, outputs = spec.dataset.shape, spec.dataset.outputs
-    wanted = spec.model.parameters(shape, outputs) | spec.model.buffers(shape)
-    for name, size in wanted.items():
+    expected = spec.model.parameters(shape, outputs) | spec.model.buffers(shape)
+    for name, size in expected.items():
         if name not in weights or weights[name].shape != size:
-            found = f"has the shape {weights[name].shape}" if name in weights else "is missing"
-            raise NoGraph(f"The weights are not of this model: {name!r} {found} instead of {size}.")
+            problem = f"has the shape {weights[name].shape}" if name in weights else "is missing"
+            raise NoGraph(f"The weights are not of this model: {name!r} {problem} instead of {size}.")
 
 
 def _outputs(graph: Graph, spec: RunSpec, scaling: Scaling) -> Value:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 MIRROR_VARIABLE = "FITWELL_MIRROR"
-"""A base address that is asked first; the file is expected at <mirror>/<kind>/<name>.gz."""
+"""A base address that is tried first; the file is expected at <mirror>/<kind>/<name>.gz."""
 
 
 class IDXDataset(BuiltIn):
@@ -51,7 +51,7 @@ class IDXDataset(BuiltIn):
         return "sha256:" + hashlib.sha256("\n".join(cls.files.values()).encode()).hexdigest()
 
     @classmethod
-    def found(cls, home: Path) -> dict[str, Path] | None:
+    def installed(cls, home: Path) -> dict[str, Path] | None:
         """The four files by name, from the first folder that has them all."""
         for folder in (home / cls.name(), *cls.places):
             paths = {name: _either(folder / name) for name in cls.files}
@@ -61,8 +61,8 @@ class IDXDataset(BuiltIn):
 
     @classmethod
     def missing(cls, home: Path) -> str | None:
-        """What to do when the files are not there; only looks for them, does not read them."""
-        if cls.found(home) is not None:
+        """Return how to install missing files, or None; checks only their existence."""
+        if cls.installed(home) is not None:
             return None
         package = f", or install the system's package: apt-get install {cls.package}" if cls.package else ""
         return (
@@ -92,7 +92,7 @@ class IDXDataset(BuiltIn):
     @classmethod
     def load(cls, home: Path) -> Arrays:
         """The four files, checked and read."""
-        paths = cls.found(home)
+        paths = cls.installed(home)
         if paths is None:
             raise FileNotFoundError(cls.missing(home))
         train_x, train_y, test_x, test_y = (_array(paths[name], name, sha256) for name, sha256 in cls.files.items())

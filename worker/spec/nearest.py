@@ -4,7 +4,7 @@
 
 so that one matrix product ranks all rows y for a block of rows q. What it ranks highest are candidates, a few more than
 are wanted; their distances are then taken without error, and where the next one could be as near as the last that
-is wanted, more candidates are looked at. So neither the library that multiplies, nor the threads, nor the blocks change
+is wanted, more candidates are measured. So neither the library that multiplies, nor the threads, nor the blocks change
 any bit of the answer.
 
 Bytes are shifted by 128: products of up to 1024 such numbers and all their partial sums are integers of at most 2²⁴ and
@@ -66,8 +66,8 @@ class Memory:
 
         q = self._shifted(queries)
         products = q @ self._y.T
-        wanted = min(most + spare, len(self))
-        scores, places = _highest(products - self._half, wanted)
+        count = min(most + spare, len(self))
+        scores, places = _highest(products - self._half, count)
         places = places.sort(dim=1).values  # so that a stable sort leaves equally distant rows in their order
         norms = q.square().sum(1, dtype=torch.float64).unsqueeze(1)
         if self._whole:
@@ -75,13 +75,13 @@ class Memory:
         else:
             distances = self._measured(queries, places)
         distances, order = distances.sort(dim=1, stable=True)
-        found = places.gather(1, order)[:, :most]
-        if wanted < len(self):
+        values = places.gather(1, order)[:, :most]
+        if count < len(self):
             unseen = norms - 2 * scores[:, -1:].double() - self._slack(norms)
             unsure = (distances[:, most - 1 : most] >= unseen).squeeze(1).nonzero().squeeze(1)
             if len(unsure):
-                found[unsure] = self.nearest(queries[unsure], most, 4 * spare)
-        return found
+                values[unsure] = self.nearest(queries[unsure], most, 4 * spare)
+        return values
 
     def _shifted(self, rows: Tensor) -> Tensor:
         """The rows as they are multiplied: near zero, where float numbers are densest."""
@@ -106,9 +106,9 @@ def _highest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """
     groups = scores.view(len(scores), -1, GROUP)
     if groups.shape[1] <= count:
-        found, places = scores.topk(count, 1)
-        return found, places
+        values, places = scores.topk(count, 1)
+        return values, places
     best = groups.amax(2).topk(count, 1).indices
     inside = groups.gather(1, best.unsqueeze(2).expand(-1, -1, GROUP)).flatten(1)
-    found, at = inside.topk(count, 1)
-    return found, best.gather(1, at // GROUP) * GROUP + at % GROUP
+    values, at = inside.topk(count, 1)
+    return values, best.gather(1, at // GROUP) * GROUP + at % GROUP

@@ -1,4 +1,4 @@
-"""What every part of an experiment is: a frozen spec with a ``kind``, and its mathematics.
+"""The base of all parts of an experiment: a frozen spec with a ``kind``, and its implementation.
 
 One part is one file. A family (regularizers, optimizers, models, datasets, losses…) is a folder,
 and the family's union is built from the files in it: a part is listed nowhere.
@@ -61,10 +61,10 @@ class Part(Spec):
     """Whether it means nothing where the target is a number."""
 
     kind: str
-    """What the spec calls this part; a Literal in every part."""
+    """Name of the part in a spec; a Literal in every part."""
 
     def objections(self, run: RunSpec) -> Sequence[Objection]:
-        """What this part has against the rest of the run; empty when it is content."""
+        """Return objections to the rest of the run; empty if the part fits."""
         return ()
 
     @classmethod
@@ -94,7 +94,7 @@ def parts_in(package: str, family: type[P]) -> dict[str, type[P]]:
     Raises:
         TypeError: a module holds no part, or two modules claim one kind.
     """
-    found: dict[str, type[P]] = {}
+    kinds: dict[str, type[P]] = {}
     for module in sorted(pkgutil.iter_modules(importlib.import_module(package).__path__), key=lambda m: m.name):
         name = f"{package}.{module.name}"
         mine = [
@@ -107,10 +107,10 @@ def parts_in(package: str, family: type[P]) -> dict[str, type[P]]:
         for part in mine:
             kind = kind_of(part)
             assert kind is not None
-            if kind in found:
-                raise TypeError(f"{name} and {found[kind].__module__} both claim the kind {kind!r}")
-            found[kind] = part
-    return found
+            if kind in kinds:
+                raise TypeError(f"{name} and {kinds[kind].__module__} both claim the kind {kind!r}")
+            kinds[kind] = part
+    return kinds
 
 
 def union_of(package: str, family: type[P]) -> Any:
@@ -154,7 +154,7 @@ class Stacked(Generic[P]):
         try:
             return self.__dict__["_values"][name]
         except KeyError:
-            raise AttributeError(f"{name!r} is no field of this part") from None
+            raise AttributeError(f"{name!r} is not a field of this part") from None
 
     def inner(self, name: str, i: int) -> Stacked[Any]:
         """The i-th of the parts that the field ``name`` lists, over the runs."""

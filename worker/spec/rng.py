@@ -1,6 +1,6 @@
 """Random orders without a generator and without torch: positions sorted by a hash of (seed, purpose, name, epoch).
 
-Whoever knows the spec knows the order: the engine that trains in it, and whoever asks which rows those were.
+The spec determines the order, for the engine that trains and for any program that needs to know the rows.
 
 Reference: Steele, Lea and Flood, 2014, "Fast splittable pseudorandom number generators" (splitmix64's mixing function,
 here as a counter-based generator; keys are BLAKE2b digests).
@@ -62,15 +62,15 @@ def parted(dataset: Dataset, targets: np.ndarray[Any, Any]) -> tuple[Rows, Rows]
         held_out, train = np.split(order, [dataset.validation_size])
     else:
         held_out, train = dataset.fold.split(order, targets)
-    wanted = dataset.class_rows
-    return (_imbalanced(train, targets, wanted) if wanted else train[: dataset.training_rows]), held_out
+    counts = dataset.class_rows
+    return (_imbalanced(train, targets, counts) if counts else train[: dataset.training_rows]), held_out
 
 
-def _imbalanced(rows: Rows, labels: Rows, wanted: list[int]) -> Rows:
-    """Of ``rows``, the first ``wanted[c]`` of each class c, in their order; where there are too few, others fill up."""
+def _imbalanced(rows: Rows, labels: Rows, counts: list[int]) -> Rows:
+    """Return the first ``counts[c]`` rows of each class c, in their order; other rows fill up missing ones."""
     import numpy as np
 
-    kept = np.concatenate([np.flatnonzero(labels[rows] == c)[:count] for c, count in enumerate(wanted)])
-    spare = np.setdiff1d(np.arange(len(rows)), kept)[: sum(wanted) - len(kept)]
-    chosen: Rows = rows[np.sort(np.concatenate([kept, spare]))]
+    first = np.concatenate([np.flatnonzero(labels[rows] == c)[:count] for c, count in enumerate(counts)])
+    spare = np.setdiff1d(np.arange(len(rows)), first)[: sum(counts) - len(first)]
+    chosen: Rows = rows[np.sort(np.concatenate([first, spare]))]
     return chosen

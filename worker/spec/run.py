@@ -37,7 +37,7 @@ OF_TRAINING = ("regularizers", "optimizer", "schedule", "batch_size", "warm_star
 
 
 class Evaluate(Spec):
-    """What is measured besides the training batches."""
+    """Measurements besides the training batches."""
 
     train: Literal["subset", "full", "never"] = Field(
         default="subset",
@@ -60,7 +60,7 @@ class WarmStart(Spec):
 
 
 class RunSpec(Spec):
-    """What to train. Two runs with equal specs, data and engine have equal results, bit for bit."""
+    """The spec of a run. Runs with equal specs, data and engine have equal results, bit for bit."""
 
     dataset: AnyDataset = Field(description="What is learned.")
     model: AnyModel = Field(description="What learns it.")
@@ -70,7 +70,7 @@ class RunSpec(Spec):
         description="What is made small: null is cross_entropy for classes and squared for numbers.",
     )
     regularizers: tuple[AnyRegularizer, ...] = Field(
-        default=(), max_length=32, description="What keeps it from learning by heart; those of images in this order."
+        default=(), max_length=32, description="Regularizers; image operations are applied in this order."
     )
     optimizer: AnyOptimizer | None = Field(
         default=None, description="How weights follow their gradients; every model that is trained needs one."
@@ -129,7 +129,7 @@ class RunSpec(Spec):
             yield ("stop", i), stop
 
     def objections(self) -> Iterator[tuple[tuple[str | int, ...], Objection]]:
-        """What the parts have against each other, with the place in the spec."""
+        """Return the objections of parts to each other, with their places in the spec."""
         for place, part in self.parts():
             if part.for_classes and self.dataset.task == "regression":
                 remedy = "name another one" if place == ("model",) else "leave it out"
@@ -171,7 +171,7 @@ class RunSpec(Spec):
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> RunSpec:
-        """The spec that was resolved to these fields, as they come back from JSON."""
+        """The spec that was resolved to these fields, as read from JSON."""
         return cls.model_validate_json(json.dumps(fields))
 
     def result_fields(self) -> dict[str, Any]:
@@ -188,7 +188,7 @@ class RunSpec(Spec):
 
     @property
     def depends_on_epochs(self) -> bool:
-        """Whether some epoch depends on how many there are to be, so that a run cannot simply go on longer."""
+        """Return whether an epoch depends on the number of epochs, so that the run cannot be extended."""
         return self.schedule.spans or self.evaluate.test == "last_epoch"
 
 

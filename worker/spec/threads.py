@@ -1,4 +1,4 @@
-"""What the training process computes on several threads: matrix products, and pieces of work on one thread each.
+"""Computation on several threads: matrix products, and pieces of work on one thread each.
 
 A product on several threads is torch's business. Convolutions change their bits with the number of threads that
 compute one of them, so they are cut into pieces that are the same whatever that number is; what can be chosen freely

@@ -26,21 +26,21 @@ FOLDER = "uploads"
 """Where uploads lie, in the folder of all datasets."""
 PREFIX = "dataset_"
 ID = re.compile(rf"{PREFIX}([0-9a-f]{{64}})")
-MOST_CLASSES, LONGEST_NAME = 1000, 100
+MAX_CLASSES, MAX_NAME_LENGTH = 1000, 100
 WHITE = 255.0
 CHUNK = 65_536
-"""Rows that are looked at together where all of them would take too much memory."""
+"""Rows that are processed at once, to limit memory."""
 CONSTANT = 1e-6
 """Up to this share of its mean, what a column varies by is rounding."""
 
 
 class Content(Spec):
-    """What is known of uploaded data, so that a spec can be judged and trained without asking for it."""
+    """Facts about uploaded data, so that a spec can be checked and trained without the database."""
 
     task: Task = Field(description="Whether the target is a class or a number.")
     shape: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1, max_length=3, description="Of a row.")
-    classes: tuple[Annotated[str, StringConstraints(max_length=LONGEST_NAME)], ...] = Field(
-        max_length=MOST_CLASSES, description="Their names; none where the target is a number."
+    classes: tuple[Annotated[str, StringConstraints(max_length=MAX_NAME_LENGTH)], ...] = Field(
+        max_length=MAX_CLASSES, description="Their names; none where the target is a number."
     )
     rows_train: int = Field(ge=1, description="Validation included.")
     rows_test: int = Field(ge=1, description="Held out for good.")
@@ -78,8 +78,8 @@ class Uploaded(Dataset):
 
     @property
     def known(self) -> Content:
-        """What the server filled in."""
-        assert self.content is not None, f"nobody filled in what is known of {self.id}"
+        """The content that the server filled in."""
+        assert self.content is not None, f"the content of {self.id} is not filled in"
         return self.content
 
     @property
@@ -118,7 +118,7 @@ class Uploaded(Dataset):
         return self.standardize and len(self.shape) == 1
 
     def resolved(self, content: Content) -> Uploaded:
-        """This, with what is known of the data; where nobody said how many rows validate, a fifth of them does."""
+        """Return the dataset with its content filled in; by default, a fifth of the rows validates."""
         rows = {} if "validation_size" in self.model_fields_set else {"validation_size": content.rows_train // 5}
         return self.model_copy(update={"content": content, **rows})
 
@@ -135,7 +135,7 @@ class Uploaded(Dataset):
         return factor * inverse, shift - mean * factor * inverse
 
     def target_scaling(self, y: np.ndarray[Any, Any]) -> tuple[float, float]:
-        """To mean 0 and standard deviation 1, where that is asked for; targets that are all one number stay that."""
+        """Scale to mean 0 and standard deviation 1 if ``standardize`` is set; constant targets stay constant."""
         if not self.standardize:
             return 1.0, 0.0
         mean, std = (float(value) for value in _moments(y))
@@ -147,11 +147,11 @@ class Uploaded(Dataset):
 
     def file(self, home: Path) -> Path | None:
         """Where the file should be; None for an id that no upload has."""
-        found = ID.fullmatch(self.id)
-        return None if found is None else home / FOLDER / file_name(found[1])
+        match = ID.fullmatch(self.id)
+        return None if match is None else home / FOLDER / file_name(match[1])
 
     def missing(self, home: Path) -> str | None:
-        """What to do when the file is not there; only looks for it, does not read it."""
+        """Return how to restore a missing file, or None; checks only its existence."""
         file = self.file(home)
         if file is not None and file.is_file():
             return None
@@ -161,7 +161,7 @@ class Uploaded(Dataset):
         """The rows, checked: images as uint8, tables as float32.
 
         Raises:
-            FileNotFoundError: the file is not there, or is there but cut short or altered.
+            FileNotFoundError: The file is missing, truncated or altered.
         """
         import numpy as np
         from safetensors.numpy import load_file
@@ -191,9 +191,9 @@ def _moments(x: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[
 
 
 def stored_as(dataset: Dataset) -> tuple[str, str] | None:
-    """The name of an upload's file, among those of uploads, and its SHA-256; None where the dataset is no upload."""
-    found = ID.fullmatch(dataset.id) if isinstance(dataset, Uploaded) else None
-    return None if found is None else (file_name(found[1]), found[1])
+    """The name of an upload's file, among those of uploads, and its SHA-256; None if the dataset is not an upload."""
+    match = ID.fullmatch(dataset.id) if isinstance(dataset, Uploaded) else None
+    return None if match is None else (file_name(match[1]), match[1])
 
 
 def file_name(sha256: str) -> str:

@@ -129,7 +129,7 @@ class Dataset(Part):
 
     @property
     def class_rows(self) -> list[int] | None:
-        """Training rows of each class, falling geometrically from the first on; None where nobody asks for it."""
+        """Training rows of each class, falling geometrically from the first on; None without imbalance."""
         if self.imbalance == 1.0:
             return None
         last = max(len(self.classes) - 1, 1)
@@ -142,8 +142,8 @@ class Dataset(Part):
     @property
     def training_rows(self) -> int:
         """How many rows a run trains on."""
-        if (wanted := self.class_rows) is not None:
-            return sum(wanted)
+        if (class_rows := self.class_rows) is not None:
+            return sum(class_rows)
         return self.train_size if self.train_size is not None else self.rows[0] - self.validation_rows
 
     def objections(self, run: RunSpec) -> Sequence[Objection]:
@@ -171,21 +171,21 @@ class Dataset(Part):
                     f"the {self.rows[0]} there are; at most {left} are left to train on.",
                 )
             ]
-        if self.train_size is not None and self.imbalance > 1 and (wanted := self.class_rows) is not None:
+        if self.train_size is not None and self.imbalance > 1 and (class_rows := self.class_rows) is not None:
             most = int(SURE * left / len(self.classes))
-            if wanted[0] > most:
-                largest = int(self.train_size * most / wanted[0])
+            if class_rows[0] > most:
+                largest = int(self.train_size * most / class_rows[0])
                 return [
                     Objection(
                         field="train_size",
-                        message=f"With imbalance {self.imbalance:g}, {self.train_size} rows need {wanted[0]} of the "
-                        f"first class, and only about {most} are sure to be there; at most {largest} rows work.",
+                        message=f"With imbalance {self.imbalance:g}, {self.train_size} rows need {class_rows[0]} of "
+                        f"the first class, and only about {most} are sure to be there; at most {largest} rows work.",
                     )
                 ]
         return ()
 
     def _against(self, fold: Fold) -> Objection | None:
-        """What speaks against validating on ``fold``."""
+        """Return the objections to validating on ``fold``."""
         if self.chronological:
             message = (
                 "Rows of this dataset follow each other in time, and a fold would be judged by what came after it."
@@ -195,7 +195,7 @@ class Dataset(Part):
             )
         if fold.index >= fold.of:
             known = f"they are counted from 0 to {fold.of - 1}"
-            return Objection(field="fold", message=f"There is no fold {fold.index} of {fold.of}: {known}.")
+            return Objection(field="fold", message=f"Fold {fold.index} of {fold.of} does not exist: {known}.")
         if fold.of > self.rows[0]:
             message = f"{self.rows[0]} rows cannot be parted into {fold.of} folds; at most {self.rows[0]} work."
             return Objection(field="fold", message=message)
@@ -210,12 +210,12 @@ class Dataset(Part):
         return False
 
     def scaling(self, x: Values) -> tuple[Scale, Scale]:
-        """What raw values are multiplied by, and what is added then, given the raw rows ``x`` that are trained on."""
+        """Return scale and shift of raw values, given the raw training rows ``x``."""
         mean, std = (self.normalize.mean, self.normalize.std) if self.normalize else (0.0, 1.0)
         return 1 / (self.white * std), -mean / std
 
     def target_scaling(self, y: Values) -> tuple[float, float]:
-        """What targets that are numbers are multiplied by, and what is added then, given those that are trained on."""
+        """Return scale and shift of numeric targets, given those of the training rows."""
         return 1.0, 0.0
 
     @property
@@ -235,7 +235,7 @@ class Dataset(Part):
         """The data, all of them, in the order of the source.
 
         Raises:
-            FileNotFoundError: they are not there; ``missing`` says what to do.
+            FileNotFoundError: The files are missing; ``missing`` says how to install them.
         """
         raise NotImplementedError
 
@@ -260,13 +260,13 @@ class BuiltIn(Dataset):
 
     @classmethod
     def fetch(cls, home: Path, progress: Callable[[str, int, int], None] | None = None) -> None:
-        """Bring the data into ``home``. ``progress`` is told (file, bytes so far, bytes in all)."""
+        """Bring the data into ``home``. ``progress`` receives (file, bytes so far, bytes in all)."""
 
     @classmethod
     def load(cls, home: Path) -> Arrays:
         """The data, all of them, in the order of the source.
 
         Raises:
-            FileNotFoundError: they are not there; ``missing`` says what to do.
+            FileNotFoundError: The files are missing; ``missing`` says how to install them.
         """
         raise NotImplementedError

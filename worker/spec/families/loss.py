@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Loss(Part):
-    """What training makes small. Of every row it gives a loss, and a mark of which its scores are made.
+    """The quantity that training minimizes: a loss for every row, and a statistic for its scores.
 
     Targets are y (K, N), or where rows were mixed ``mixed`` (K, N, outputs), which then counts instead.
     """
@@ -34,7 +34,7 @@ class Loss(Part):
 
     @staticmethod
     def predict(part: Stacked[Any], z: Tensor) -> Tensor:
-        """What the outputs z (K, N, outputs) say: log-probabilities of the classes, or numbers; same shape."""
+        """Return the predictions for outputs z (K, N, outputs), same shape: log-probabilities, or numbers."""
         raise NotImplementedError
 
     @staticmethod
@@ -49,7 +49,7 @@ class Loss(Part):
 
     @staticmethod
     def statistic(part: Stacked[Any], predicted: Tensor, y: Tensor, mixed: Tensor | None) -> Tensor:
-        """What the scores are made of, for each row, (K, N) float32."""
+        """Return the statistic of each row from which scores are computed, (K, N) float32."""
         raise NotImplementedError
 
     @staticmethod

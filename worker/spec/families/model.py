@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 class HookResult(NamedTuple):
-    """What was done to a hidden layer's activations, for the way back."""
+    """The effect of hooks on a hidden layer's activations, for the backward pass."""
 
     factor: Tensor | None = None
     """By what the gradient is multiplied, (K, N, H)."""
     added: Tensor | None = None
-    """What is added to the gradient at the activations as they were before, (K, 1, H)."""
+    """Addition to the gradient at the original activations, (K, 1, H)."""
 
 
 class Hidden(Protocol):
-    """What happens to activations between a model's layers."""
+    """Hooks on the activations between a model's layers."""
 
     training: bool
     keeps: bool
@@ -50,14 +50,14 @@ Precision = Literal["float32", "bfloat16"]
 
 
 class ParameterViews(NamedTuple):
-    """What a network is made from."""
+    """The parameters and buffers of a network."""
 
     parameters: Mapping[str, Tensor]
     """By name, each (K, *shape)."""
     gradients: Mapping[str, Tensor]
     """Where ``backward`` writes; the same shapes."""
     buffers: Mapping[str, Tensor]
-    """What a model keeps besides its parameters, such as running means; each (K, *shape)."""
+    """Buffers besides the parameters, such as running means; each (K, *shape)."""
     shape: tuple[int, ...]
     """Of a row of the dataset."""
     precision: Precision = "float32"
@@ -111,7 +111,7 @@ class Model(Part):
         raise NotImplementedError
 
     def max_epochs(self, run: RunSpec) -> int | None:
-        """How many epochs there can be; None where there is no end."""
+        """The largest number of epochs; None if unlimited."""
         return None
 
     def operations(self, run: RunSpec, evaluated: int) -> float:
@@ -137,7 +137,7 @@ class Search(Protocol):
 
     @property
     def block_rows(self) -> int:
-        """How many rows to ask about at once, so that nobody waits long for the answer."""
+        """Number of rows per prediction, so that each call stays short."""
 
     def nearest(self, queries: Tensor, most: int) -> Tensor:
         """The places (n, most) of the nearest training rows of each of ``queries`` (n, D), the nearest first."""
@@ -146,7 +146,7 @@ class Search(Protocol):
 class InstanceBased(Model):
     """A model that keeps its training rows and is not trained (Aha, Kibler and Albert 1991).
 
-    The nearest training rows of every row that is evaluated are looked up once; after that, the inputs of ``network``
+    The nearest training rows of every row that is evaluated are computed once; after that, the inputs of ``network``
     are their labels (K, N, most), the nearest first. There are no parameters; what changes from epoch to epoch is in
     the buffers.
     """
@@ -164,5 +164,5 @@ class InstanceBased(Model):
 
     @staticmethod
     def advance(buffers: Mapping[str, Tensor]) -> None:
-        """Go on to the next epoch: change ``buffers``, each (K, *shape), in place."""
+        """Advance to the next epoch: change ``buffers``, each (K, *shape), in place."""
         raise NotImplementedError

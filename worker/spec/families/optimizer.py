@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Step(NamedTuple):
-    """What an optimizer works on. Every tensor is a matrix (K, P): a run's parameters in a row."""
+    """The arguments of an optimizer's step. Every tensor is a matrix (K, P), one row per run."""
 
     w: Tensor
     """The parameters, changed in place."""
@@ -23,7 +23,7 @@ class Step(NamedTuple):
     learning_rate: Tensor
     """Learning rate of each run, schedule included, (K, 1)."""
     state: Mapping[str, Tensor]
-    """What the optimizer keeps between steps, by the names in ``Optimizer.state``."""
+    """State of the optimizer between steps, by the names in ``Optimizer.state``."""
     t: int
     """Number of the step, from 1."""
     matrices: Callable[[Tensor], Sequence[Tensor]]

@@ -64,7 +64,7 @@ class Active(Spec):
 
 
 class Regularizer(Part):
-    """Something that keeps a model from learning its training set by heart.
+    """A part that reduces overfitting.
 
     A batch meets the hooks in this order: ``moves`` and ``image`` (list order), ``mix``, ``inputs``, ``act`` in each
     hidden layer, ``smooth``; then the gradient meets ``teach`` at the logits, ``grad_of_activations`` on the way back
@@ -72,7 +72,7 @@ class Regularizer(Part):
     """
 
     neutral: ClassVar[Mapping[str, float] | None] = None
-    """Values of PerRun fields with which the part is bitwise the same as its absence; None where there are none."""
+    """Values of PerRun fields with which the part is bitwise the same as its absence; None if no such values exist."""
     ordered: ClassVar[bool] = False
     """Whether the part's place among the other ordered ones changes the result (image operations)."""
 
@@ -156,7 +156,7 @@ class Regularizer(Part):
 
     @hook
     def onnx_scale(self, graph: Graph, a: Value, layer: int) -> Value:
-        """What ``scale`` makes of one run's activations ``a`` (rows, H), as nodes of an ONNX graph; needs no torch."""
+        """Add ``scale`` of one run's activations ``a`` (rows, H) to an ONNX graph; needs no torch."""
         raise NotImplementedError
 
     @staticmethod
@@ -168,7 +168,7 @@ class Regularizer(Part):
     @staticmethod
     @hook
     def penalty_of_outputs(part: Stacked[Any], log_p: Tensor, y: Tensor) -> Tensor:
-        """What ``smooth`` adds to the objective, for each row: ``log_p`` (K, N, classes), labels y (K, N) → (K, N)."""
+        """Return the penalty of ``smooth`` for each row: ``log_p`` (K, N, classes), labels y (K, N) → (K, N)."""
         raise NotImplementedError
 
     @staticmethod
@@ -185,7 +185,7 @@ class Regularizer(Part):
     @staticmethod
     @hook
     def scale_label_gradient(part: Stacked[Any], g: Tensor) -> None:
-        """What ``teach`` does to the gradient ``g`` (K, N, classes) of labelled rows where it teaches on other rows.
+        """Scale the gradient ``g`` (K, N, classes) of labelled rows if the part teaches on other rows.
 
         These are the part's ``transfer``; ``teach`` meets them with a gradient of zeros, and with no labels.
         """
@@ -194,13 +194,13 @@ class Regularizer(Part):
     @staticmethod
     @hook
     def objective_change(part: Stacked[Any], loss: Tensor, taught: Tensor) -> Tensor:
-        """What ``teach`` changes of the objective, (K,), given the means (K,) of the data loss and of its own loss."""
+        """Return the change of the objective by ``teach``, (K,), from the means (K,) of the data loss and its own."""
         raise NotImplementedError
 
     @staticmethod
     @hook
     def penalty_of_activations(part: Stacked[Any], a: Tensor) -> Tensor:
-        """What this part adds to the objective for each unit of a hidden layer: ``a`` (K, N, H) → (K, H)."""
+        """Return the penalty of each unit of a hidden layer: ``a`` (K, N, H) → (K, H)."""
         raise NotImplementedError
 
     @staticmethod
@@ -212,7 +212,7 @@ class Regularizer(Part):
     @staticmethod
     @hook
     def penalty(part: Stacked[Any], w: Tensor) -> Tensor:
-        """What this part adds to the objective for each weight of ``w`` (K, out, in); same shape."""
+        """Return the penalty of each weight of ``w`` (K, out, in); same shape."""
         raise NotImplementedError
 
     @staticmethod

@@ -67,10 +67,10 @@ class CrossEntropy(Loss):
         import torch
 
         if mixed is None:
-            wanted = torch.zeros_like(predicted).scatter_(2, y.unsqueeze(2), -1 / rows)
+            gradient = torch.zeros_like(predicted).scatter_(2, y.unsqueeze(2), -1 / rows)
         else:
-            wanted = mixed.mul(-1 / rows)
-        g: Tensor = torch.ops.aten._log_softmax_backward_data(wanted, predicted, 2, predicted.dtype)
+            gradient = mixed.mul(-1 / rows)
+        g: Tensor = torch.ops.aten._log_softmax_backward_data(gradient, predicted, 2, predicted.dtype)
         return g
 
     @staticmethod

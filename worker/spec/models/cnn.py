@@ -149,7 +149,7 @@ class CNN(Model):
         if self.norm == "batch":
             mean, var = (graph.weight(f"blocks.{block}.norm.running_{name}") for name in ("mean", "var"))
             return graph.node("BatchNormalization", h, weight, bias, mean, var, epsilon=EPS)
-        # All channels together are one channel of an instance: the operator that says so came later than the others.
+        # All channels together are one channel of an instance: the operator for this came in a later opset.
         flat = graph.node("Reshape", h, graph.sizes([0, 1, -1]))
         flat = graph.node("InstanceNormalization", flat, graph.numbers([1.0]), graph.numbers([0.0]), epsilon=EPS)
         each = graph.sizes([-1, 1, 1])
@@ -197,10 +197,10 @@ class ConvolutionalNetwork:
             for k, pieces in enumerate(self._pieces)
             for piece, rows in zip(pieces, torch.split(inner[k], len(pieces[0].rows)), strict=True)
         ]
-        found = iter(each_on_one_thread(calls))
+        results = iter(each_on_one_thread(calls))
         for k, pieces in enumerate(self._pieces):
             for number in range(len(pieces)):
-                for name, gradient in zip(self.trainable, next(found), strict=True):
+                for name, gradient in zip(self.trainable, next(results), strict=True):
                     target = self.material.gradients[name][k]
                     target.add_(gradient) if number else target.copy_(gradient)
         self._pieces = []

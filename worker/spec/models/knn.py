@@ -5,7 +5,7 @@
 A run measures every k from 1 on, one in an epoch: epoch e is the classifier with k = e, and ``epochs`` the largest k.
 Distances are Euclidean and exact; of equally distant rows the first of the training set is the nearer one, and of
 classes with equally many votes the first wins. One vote more, divided evenly among the classes (Perks 1947), keeps the
-loss finite where no neighbour is of the row's class, and changes no class that is told.
+loss finite where no neighbour is of the row's class, and does not change the predicted class.
 
 Reference: Cover and Hart, 1967, "Nearest neighbor pattern classification".
 """

@@ -1,4 +1,4 @@
-"""SGD with momentum (the heavy ball): steps go on in the direction they had.
+"""SGD with momentum (the heavy ball): steps continue in their previous direction.
 
     m ← μ·m + (1 − τ)·g        (the first step takes g whole)
     w ← w − η·m

@@ -3,7 +3,7 @@
     m ← β·m + (1 − β)·g
     w ← w − m
 
-There is no learning rate here: whatever one is "chosen" changes nothing. The form equals ``momentum`` with η = 1 − β
+This form has no learning rate, so a "chosen" one changes nothing. The form equals ``momentum`` with η = 1 − β
 and μ = β, so it is a good choice only where that is one.
 
 Reference: Goh, 2017, "Why momentum really works" (the forms of momentum and what their constants mean).
@@ -33,7 +33,7 @@ class SGDEMA(Optimizer):
     beta: PerRun[float] = Field(default=0.9, ge=0, lt=1, description="β, the decay of the mean.")
 
     def objections(self, run: RunSpec) -> list[Objection]:
-        """Refuse a schedule: there is no learning rate that it could change."""
+        """Refuse a schedule, because this optimizer has no learning rate."""
         if run.schedule.kind == "constant":
             return []
         message = (

@@ -7,10 +7,10 @@
     decoupled   D = w·KL(b_t ‖ b_s) + v·KL(p̂_t ‖ p̂_s)    at τ; b: the label's class or not, p̂: among the others
 
 Several teachers are one by the mean of their probabilities at τ (``arithmetic``) or of their log-probabilities
-(``geometric``); logits are averaged as they are. There is no factor τ²: the gradient of ``soft`` shrinks by it, so β is
-given as share·τ². ``masked`` teaches only rows to which the teachers together give the right label. The decoupled form
-with w = 0 leaves the label's class out. ``curriculum`` changes τ in even steps from epoch to epoch; a temperature that
-is itself learned (CTKD) is another thing.
+(``geometric``); logits are averaged as they are. The loss has no factor τ²: the gradient of ``soft`` shrinks by it,
+so β is given as share·τ². ``masked`` teaches only rows to which the teachers together give the right label. The
+decoupled form with w = 0 leaves the label's class out. ``curriculum`` changes τ in even steps from epoch to epoch; a
+temperature that is itself learned (CTKD) is another thing.
 
 A teacher sees the rows as they are, without the student's augmentation, and each row once: its logits are computed
 before the student's first epoch. With a ``transfer`` set the teachers' term is over rows of that set, as many in each
@@ -54,7 +54,7 @@ MAX_GENERATIONS = 8
 
 
 class TeacherNetwork(Spec):
-    """What a teacher's logits depend on besides its weights."""
+    """The parts of a teacher's spec, besides its weights, that determine its logits."""
 
     model: AnyModel = Field(description="The teacher's own.")
     normalize: Normalize | None = Field(default=None, description="How its inputs are shifted and scaled.")
@@ -172,26 +172,26 @@ class Distillation(Regularizer):
 
     def objections(self, run: RunSpec) -> list[Objection]:
         """Refuse what would teach nothing, or other rows than those the student sees."""
-        found = []
+        objections_found = []
         if sum(isinstance(part, Distillation) for part in run.regularizers) > 1:
             message = "A run has one distillation at most; list all teachers in it."
-            found.append(Objection(field=None, message=message))
+            objections_found.append(Objection(field=None, message=message))
         mixing = [part.kind for part in run.regularizers if defines(type(part), "mix")]
         if mixing:
             message = f"{mixing[0]!r} mixes rows of which the teachers have seen each alone; leave one of the two out."
-            found.append(Objection(field=None, message=message))
+            objections_found.append(Objection(field=None, message=message))
         if self.method == "logits" and self.mean == "geometric":
             message = "Logits are averaged as they are, which is the geometric mean of probabilities already."
-            found.append(Objection(field="mean", message=message, allowed=["arithmetic"]))
+            objections_found.append(Objection(field="mean", message=message, allowed=["arithmetic"]))
         if self.alpha == 0 and self.beta == 0:
             message = "With alpha 0 and beta 0 there is nothing to learn from; make one of them larger."
-            found.append(Objection(field="beta", message=message))
+            objections_found.append(Objection(field="beta", message=message))
         if self.transfer is not None:
-            found += self._against_transfer(self.transfer.dataset, run)
+            objections_found += self._against_transfer(self.transfer.dataset, run)
         if generations(run) > MAX_GENERATIONS:
             message = f"A chain of teachers has at most {MAX_GENERATIONS} generations; train the first ones before."
-            found.append(Objection(field="teachers", message=message))
-        return found
+            objections_found.append(Objection(field="teachers", message=message))
+        return objections_found
 
     def _against_transfer(self, rows: Dataset, run: RunSpec) -> list[Objection]:
         """Refuse rows that the model cannot take, that tell of the validation rows, or whose labels are needed."""
@@ -284,15 +284,15 @@ def _soft(part: Stacked[Distillation], z: Tensor, y: Tensor, teacher_logits: Ten
     import torch
 
     tau = part.column("temperature", 3)
-    wanted, softened = torch.softmax(_taught(part, teacher_logits), 2), z / tau
-    loss = -summed(wanted * torch.log_softmax(softened, 2)).squeeze(2)
-    return loss, torch.softmax(softened, 2).sub_(wanted).div_(tau), wanted
+    target, softened = torch.softmax(_taught(part, teacher_logits), 2), z / tau
+    loss = -summed(target * torch.log_softmax(softened, 2)).squeeze(2)
+    return loss, torch.softmax(softened, 2).sub_(target).div_(tau), target
 
 
 def _logits(part: Stacked[Distillation], z: Tensor, y: Tensor, teacher_logits: Tensor) -> Matched:
-    wanted = _mean(teacher_logits)
-    difference = z - wanted
-    return summed(difference.square()).squeeze(2) / 2, difference, wanted
+    target = _mean(teacher_logits)
+    difference = z - target
+    return summed(difference.square()).squeeze(2) / 2, difference, target
 
 
 def _decoupled(part: Stacked[Distillation], z: Tensor, y: Tensor, teacher_logits: Tensor) -> Matched:

@@ -94,5 +94,5 @@ def _stepped(part: Stacked[Dropout], name: str) -> Tensor:
 def _factor(part: Stacked[Dropout], name: str, drawn: Tensor, a: Tensor) -> Tensor:
     """By what ``a`` is multiplied: 0, or 1 / (1 − p) (inverted), or 1 (classic)."""
     p = _stepped(part, name)
-    kept = (drawn >= p * 65536 - 32768).to(a.dtype)
-    return kept if part.form == "classic" else kept.mul_(1 / (1 - p))
+    mask = (drawn >= p * 65536 - 32768).to(a.dtype)
+    return mask if part.form == "classic" else mask.mul_(1 / (1 - p))

@@ -38,11 +38,11 @@ class Erasing(ImageOperation):
 
     def objections(self, run: RunSpec) -> list[Objection]:
         """Refuse shares in the wrong order, besides data that are no images."""
-        found = list(super().objections(run))
+        objections = list(super().objections(run))
         if self.smallest > self.largest:
             message = f"smallest ({self.smallest:g}) is above largest ({self.largest:g}); exchange the two."
-            found.append(Objection(field="smallest", message=message))
-        return found
+            objections.append(Objection(field="smallest", message=message))
+        return objections
 
     @staticmethod
     def image(part: Stacked[Erasing], x: Tensor, rng: Rng, white: float) -> Tensor:

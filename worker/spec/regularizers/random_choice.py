@@ -40,15 +40,15 @@ class RandomChoice(ImageOperation):
 
     def objections(self, run: RunSpec) -> Sequence[Objection]:
         """Refuse data that are no images, and parts that are no operation on one image."""
-        found = list(super().objections(run))
+        objections = list(super().objections(run))
         for i, part in enumerate(self.of):
             if not any(defines(type(part), name) for name in ("pixel_maps", "image")):
                 message = f"{part.kind!r} does not change a single image; list it beside random_choice instead."
-                found.append(Objection(field=f"of.{i}", message=message))
+                objections.append(Objection(field=f"of.{i}", message=message))
             if part.active is not None:
                 message = "The operations of random_choice have no epochs of their own; set 'active' on random_choice."
-                found.append(Objection(field=f"of.{i}.active", message=message))
-        return found
+                objections.append(Objection(field=f"of.{i}.active", message=message))
+        return objections
 
     @staticmethod
     def image(part: Stacked[RandomChoice], x: Tensor, rng: Rng, white: float) -> Tensor:

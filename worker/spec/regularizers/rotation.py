@@ -2,7 +2,7 @@
 
     x̃(u) = x(R(−θ)·u),    θ ~ U(−degrees, degrees),  nearest pixel, outside is black
 
-The angle is drawn in steps of 0.01°. Only pixels are moved, none is computed, so the result has the source's values.
+The angle is drawn in steps of 0.01°. Pixels are moved, not interpolated, so the result has the source's values.
 
 Reference: Simard, Steinkraus and Platt, 2003, "Best practices for convolutional neural networks applied to visual
 document analysis"; pixels as torchvision's ``rotate`` with ``InterpolationMode.NEAREST``.
@@ -44,7 +44,7 @@ class Rotation(ImageOperation):
 
     @staticmethod
     def choose_map(part: Stacked[Rotation], rng: Rng, count: int) -> Tensor:
-        """The map of each row's angle; the middle map is no rotation."""
+        """The map of each row's angle; the middle map is the identity."""
         limit = (part.column("degrees", 2) * STEPS_PER_DEGREE).round()
         return ((2 * rng.uniform() - 1) * limit).round().long() + count // 2
 

@@ -2,7 +2,7 @@
 
     x̃(u, v) = x(u·s, v / s),  log s ~ U(−log factor, log factor),  nearest pixel, outside is black
 
-s is drawn in steps of 1 %. Only pixels are moved, none is computed.
+s is drawn in steps of 1 %. Pixels are moved, not interpolated.
 
 Reference: Simard, Steinkraus and Platt, 2003, "Best practices for convolutional neural networks applied to visual
 document analysis" (affine distortions).
@@ -36,7 +36,7 @@ class Stretch(ImageOperation):
 
     @staticmethod
     def pixel_maps(part: Stacked[Stretch], height: int, width: int) -> Tensor:
-        """One map for each step of 1 %, up to the largest ``factor`` in the stack; the middle map is no change."""
+        """One map for each step of 1 %, up to the largest ``factor`` in the stack; the middle map is the identity."""
         largest = steps(max(one.factor for one in part.parts))
         sizes = [STEP**i for i in range(-largest, largest + 1)]
         return scaled(height, width, [(1 / s, s) for s in sizes])

@@ -17,7 +17,7 @@ from worker.spec.families.schedule import Schedule
 
 
 class Warmup(Schedule):
-    """Rise linearly for some epochs, then go on as ``then`` says."""
+    """Rise linearly for some epochs, then continue as ``then`` says."""
 
     equation: ClassVar[str] = "η_e = η · (σ + (1 − σ)·(e − 1)/(w − 1)) up to e = w, then η or half a cosine down to 0"
     reference: ClassVar[str] = "Goyal et al. 2017, Accurate, large minibatch SGD: training ImageNet in 1 hour"

@@ -44,7 +44,7 @@ class EarlyStopping(Stop):
     min_delta: float = Field(default=0.0, ge=0, description="How much lower an improvement must be.")
 
     def objections(self, run: RunSpec) -> list[Objection]:
-        """Refuse a metric that this run does not record, and a choice by test data that nobody asked for."""
+        """Refuse a metric that this run does not record, and a choice by test data that the spec does not allow."""
         part, _, what = self.metric.partition(".")
         if what in SCORES and what not in run.effective_loss.metric_names:
             target = "a class" if what == "rmse" else "a number"
