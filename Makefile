@@ -83,7 +83,7 @@ layers: $(READY)
 	$(BIN)/lint-imports
 
 language: $(READY)
-	$(BIN)/python -m tests.lint.language --count
+	$(BIN)/python -m tests.lint.language
 
 style: $(READY)
 	$(BIN)/ruff check .

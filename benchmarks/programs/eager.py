@@ -20,9 +20,9 @@ from benchmarks.programs.measuring import (
 )
 
 
-def network(wanted: Task) -> nn.Module:
+def network(work: Task) -> nn.Module:
     """The network as torch's tutorials write it."""
-    if wanted.model == "cnn":
+    if work.model == "cnn":
         first, second = CHANNELS
         return nn.Sequential(
             nn.Unflatten(1, (1, 28, 28)),
@@ -32,23 +32,23 @@ def network(wanted: Task) -> nn.Module:
         )
     modules: list[nn.Module] = []
     width = PIXELS
-    for size in wanted.hidden:
+    for size in work.hidden:
         modules += [nn.Linear(width, size), nn.ReLU()]
         width = size
     return nn.Sequential(*modules, nn.Linear(width, CLASSES))
 
 
-def tensors(wanted: Task) -> tuple[torch.Tensor, torch.Tensor]:
+def tensors(work: Task) -> tuple[torch.Tensor, torch.Tensor]:
     """Normalised pixels (rows, 784) and labels (rows,)."""
-    pixels, labels = training_rows(wanted.rows)
+    pixels, labels = training_rows(work.rows)
     return (torch.from_numpy(pixels).float() / 255 - MEAN) / STD, torch.from_numpy(labels)
 
 
 def main() -> None:
-    wanted = task()
-    torch.set_num_threads(wanted.threads)
-    x, y = tensors(wanted)
-    model = network(wanted)
+    work = task()
+    torch.set_num_threads(work.threads)
+    x, y = tensors(work)
+    model = network(work)
     optimizer = torch.optim.SGD(model.parameters(), lr=LR)
 
     def epoch() -> float:
@@ -62,7 +62,7 @@ def main() -> None:
             total += loss.detach()
         return total.item() / len(batches)
 
-    report(epoch, wanted)
+    report(epoch, work)
 
 
 if __name__ == "__main__":

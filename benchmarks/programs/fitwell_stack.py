@@ -17,20 +17,20 @@ from worker.engine.training import Training  # noqa: E402
 
 
 def main() -> None:
-    wanted = task()
+    work = task()
     specs = [
         spec(
             seed=seed,
-            model=wanted.model,
-            hidden=wanted.hidden,
-            rows=wanted.rows,
-            epochs=wanted.epochs + 1,
-            augment=wanted.augment,
-            evaluate=wanted.evaluate,
+            model=work.model,
+            hidden=work.hidden,
+            rows=work.rows,
+            epochs=work.epochs + 1,
+            augment=work.augment,
+            evaluate=work.evaluate,
         )
-        for seed in range(wanted.runs)
+        for seed in range(work.runs)
     ]
-    backend = gemm_backend_for(specs[0], threads=wanted.threads, max_runs=max(wanted.runs, 2))
+    backend = gemm_backend_for(specs[0], threads=work.threads, max_runs=max(work.runs, 2))
     backend.activate()
     device = torch.device("cpu")
     data = Data(specs[0].dataset, DATASETS, device)
@@ -42,7 +42,7 @@ def main() -> None:
         return next(epochs)[0].metrics["train.loss"]
 
     with processes.at_work():
-        report(epoch, wanted, backend=f"{backend.library}, {backend.threads} threads")
+        report(epoch, work, backend=f"{backend.library}, {backend.threads} threads")
 
 
 if __name__ == "__main__":

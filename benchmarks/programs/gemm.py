@@ -1,4 +1,4 @@
-"""What the processor's matrix products alone would take: the ceiling of every way to train.
+"""The time of the matrix products alone, a bound for every way to train.
 
 ``peak`` is the rate of products of 2048 × 2048, ``own`` that of the products of an MLP's step, each at its own shape:
 forward, gradient of the weights, gradient of the inputs (but for the first layer, which needs none).
@@ -35,12 +35,12 @@ def rate(product: Callable[[], object], flops: int) -> float:
 
 
 def main() -> None:
-    wanted = task()
-    torch.set_num_threads(wanted.threads)
+    options = task()
+    torch.set_num_threads(options.threads)
     a, b, c = (torch.rand(2048, 2048) for _ in range(3))
     peak = rate(lambda: torch.mm(a, b, out=c), 2 * 2048**3)
     seconds, flops = 0.0, 0
-    for i, (inside, outside) in enumerate(itertools.pairwise((PIXELS, *wanted.hidden, CLASSES))):
+    for i, (inside, outside) in enumerate(itertools.pairwise((PIXELS, *options.hidden, CLASSES))):
         x, w, g = torch.rand(BATCH, inside), torch.rand(outside, inside), torch.rand(BATCH, outside)
         y, dw, dx = torch.empty(BATCH, outside), torch.empty(outside, inside), torch.empty(BATCH, inside)
         products: list[Callable[[], object]] = [

@@ -48,14 +48,14 @@ def one_epoch(params: Params, key: jax.Array, *, x: jax.Array, y: jax.Array) -> 
 
 
 def main() -> None:
-    wanted = task()
-    pixels, labels = training_rows(wanted.rows)
+    work = task()
+    pixels, labels = training_rows(work.rows)
     x = jnp.asarray((pixels.astype(np.float32) / 255 - MEAN) / STD)
     y = jnp.asarray(labels.astype(np.int32))
     train: Any = partial(one_epoch, x=x, y=y)
-    begin: Any = partial(layers, widths=(PIXELS, *wanted.hidden, CLASSES))
-    keys = jax.random.split(jax.random.PRNGKey(0), wanted.runs)
-    if wanted.runs > 1:
+    begin: Any = partial(layers, widths=(PIXELS, *work.hidden, CLASSES))
+    keys = jax.random.split(jax.random.PRNGKey(0), work.runs)
+    if work.runs > 1:
         train, begin = jax.vmap(train), jax.vmap(begin)
     else:
         keys = keys[0]
@@ -71,7 +71,7 @@ def main() -> None:
         state["params"], value = compiled(state["params"], state["keys"])
         return float(value.mean())
 
-    report(epoch, wanted, compile_seconds=compile_seconds)
+    report(epoch, work, compile_seconds=compile_seconds)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What all programs share: their arguments, the data, the clock, the line they print."""
+"""Shared by all programs: arguments, data, clock, and the line that they print."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DATASETS = Path("~/.local/share/fitwell/datasets").expanduser()
 
 @dataclass(frozen=True)
 class Task:
-    """What to train: ``runs`` networks, for ``epochs`` epochs of ``rows`` rows after one to warm up."""
+    """The training task: ``runs`` networks, for ``epochs`` epochs of ``rows`` rows after one to warm up."""
 
     model: str
     hidden: tuple[int, ...]
@@ -39,7 +39,7 @@ class Task:
     augment: bool
     evaluate: bool
     wait: bool
-    """Say when it is warm, and begin when told to, so that several processes begin together."""
+    """Report that the program is warm and wait for the signal, so that several processes start together."""
 
 
 def task() -> Task:
@@ -53,8 +53,8 @@ def task() -> Task:
     parser.add_argument("--augment", action="store_true")
     parser.add_argument("--evaluate", action="store_true")
     parser.add_argument("--wait", action="store_true")
-    given = vars(parser.parse_args())
-    return Task(**given | {"hidden": tuple(map(int, given["hidden"].split(",")))})
+    arguments = vars(parser.parse_args())
+    return Task(**arguments | {"hidden": tuple(map(int, arguments["hidden"].split(",")))})
 
 
 def training_rows(rows: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -63,15 +63,15 @@ def training_rows(rows: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]
     return data.train_x.reshape(-1, PIXELS)[:rows].copy(), data.train_y[:rows]
 
 
-def report(epoch: Callable[[], float], wanted: Task, **more: Any) -> None:
+def report(epoch: Callable[[], float], work: Task, **more: Any) -> None:
     """Time ``epoch``, which returns its mean training loss, and print what came of it."""
     epoch()
-    if wanted.wait:
+    if work.wait:
         print("warm", flush=True)
         sys.stdin.readline()
     loss = 0.0
     start = time.perf_counter()
-    for _ in range(wanted.epochs):
+    for _ in range(work.epochs):
         loss = epoch()
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -80,14 +80,14 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--work", choices=WORKS, required=True)
     parser.add_argument("--threads", type=int, required=True)
-    given = parser.parse_args()
-    work = WORKS[given.work]()
-    gemm_backend_for(SPEC, threads=given.threads, max_runs=2).activate()
-    with threadpool_limits(given.threads):
+    arguments = parser.parse_args()
+    work = WORKS[arguments.work]()
+    gemm_backend_for(SPEC, threads=arguments.threads, max_runs=2).activate()
+    with threadpool_limits(arguments.threads):
         start, computed = time.perf_counter(), time.process_time()
         work()
-        told = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - computed}
-    print(json.dumps({**told, "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
+        times = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - computed}
+    print(json.dumps({**times, "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
 
 
 if __name__ == "__main__":

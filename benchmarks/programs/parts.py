@@ -1,4 +1,4 @@
-"""What each part costs over plain SGD: the same network with it, epochs in turn, in one process on Fitwell's engine."""
+"""The cost of each part over plain SGD: interleaved epochs of the same network in one process."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ class Variant:
 
     def __init__(self, changed: dict[str, Any], *, hidden: tuple[int, ...], runs: int, rows: int, epochs: int) -> None:
         evaluated = "evaluate" in changed
-        given = {key: value for key, value in changed.items() if key != "evaluate"}
+        options = {key: value for key, value in changed.items() if key != "evaluate"}
         specs = [
-            spec(hidden=hidden, rows=rows, epochs=epochs, seed=seed, evaluate=evaluated, **given)
+            spec(hidden=hidden, rows=rows, epochs=epochs, seed=seed, evaluate=evaluated, **options)
             for seed in range(runs)
         ]
         self.backend: GemmBackend = gemm_backend_for(specs[0], threads=2, max_runs=max(2, runs))
@@ -87,15 +87,15 @@ class Variant:
 
 
 def main() -> None:
-    wanted = task()
+    work = task()
     variants = {
-        name: Variant(changed, hidden=wanted.hidden, runs=wanted.runs, rows=wanted.rows, epochs=wanted.epochs + 1)
+        name: Variant(changed, hidden=work.hidden, runs=work.runs, rows=work.rows, epochs=work.epochs + 1)
         for name, changed in VARIANTS.items()
     }
     for variant in variants.values():
         variant.epoch()
     ratios: dict[str, list[float]] = {name: [] for name in variants}
-    for _ in range(wanted.epochs):
+    for _ in range(work.epochs):
         seconds = {name: variant.epoch() for name, variant in variants.items()}
         for name, value in seconds.items():
             ratios[name].append(value / seconds[PLAIN])

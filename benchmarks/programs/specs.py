@@ -26,8 +26,8 @@ def body(
     evaluate: bool = False,
     **changed: Any,
 ) -> dict[str, Any]:
-    """The body of a run; where nothing is evaluated there is no validation set either."""
-    asked = {} if evaluate else {"evaluate": {"train": "never", "test": "never"}}
+    """Return the body of a run; without evaluation also without a validation set."""
+    evaluation = {} if evaluate else {"evaluate": {"train": "never", "test": "never"}}
     return {
         "dataset": {
             "kind": "fashion_mnist",
@@ -41,11 +41,11 @@ def body(
         "epochs": epochs,
         "batch_size": BATCH,
         "seed": seed,
-        **asked,
+        **evaluation,
         **changed,
     }
 
 
-def spec(**wanted: Any) -> RunSpec:
+def spec(**work: Any) -> RunSpec:
     """The same, resolved."""
-    return RunSpec.model_validate_json(json.dumps(body(**wanted)))
+    return RunSpec.model_validate_json(json.dumps(body(**work)))

@@ -15,7 +15,7 @@ from benchmarks.programs.measuring import BATCH, DEGREES, LR, MEAN, STD, report,
 
 
 class Pictures(Dataset[Any]):
-    """What torchvision's FashionMNIST does for each row: an array becomes a picture, a transform makes it a tensor."""
+    """The work of torchvision's FashionMNIST per row: array to image, and a transform to a tensor."""
 
     def __init__(self, rows: int, transform: Any) -> None:
         self.pixels, self.labels = training_rows(rows)
@@ -29,13 +29,13 @@ class Pictures(Dataset[Any]):
 
 
 def main() -> None:
-    wanted = task()
-    torch.set_num_threads(wanted.threads)
+    work = task()
+    torch.set_num_threads(work.threads)
     flips = [transforms.RandomHorizontalFlip(), transforms.RandomVerticalFlip()]
-    random = [transforms.RandomRotation(DEGREES), *flips] if wanted.augment else []
+    random = [transforms.RandomRotation(DEGREES), *flips] if work.augment else []
     transform = transforms.Compose([*random, transforms.ToTensor(), transforms.Normalize((MEAN,), (STD,))])
-    loader = DataLoader(Pictures(wanted.rows, transform), batch_size=BATCH, shuffle=True)
-    model = nn.Sequential(nn.Flatten(), network(wanted))
+    loader = DataLoader(Pictures(work.rows, transform), batch_size=BATCH, shuffle=True)
+    model = nn.Sequential(nn.Flatten(), network(work))
     optimizer, criterion = torch.optim.SGD(model.parameters(), lr=LR), nn.CrossEntropyLoss()
 
     def epoch() -> float:
@@ -48,7 +48,7 @@ def main() -> None:
             total += loss.item()
         return total / len(loader)
 
-    report(epoch, wanted)
+    report(epoch, work)
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def _at(time: str | None) -> float:
 
 
 def bare() -> float:
-    """Seconds that the engine takes for one worker's share, when told to begin."""
+    """Return the seconds that the engine takes for one worker's share, from the signal on."""
     from worker.engine.gemm_backend import gemm_backend_for, limit_instructions
 
     limit_instructions()

@@ -13,10 +13,10 @@ from benchmarks.programs.measuring import BATCH, LR, report, task
 
 
 def main() -> None:
-    wanted = task()
-    torch.set_num_threads(wanted.threads)
-    x, y = tensors(wanted)
-    models = [network(wanted) for _ in range(wanted.runs)]
+    work = task()
+    torch.set_num_threads(work.threads)
+    x, y = tensors(work)
+    models = [network(work) for _ in range(work.runs)]
     params, buffers = stack_module_state(models)
     params = {name: tensor.detach() for name, tensor in params.items()}
     skeleton = models[0]
@@ -28,7 +28,7 @@ def main() -> None:
 
     def epoch() -> float:
         orders = torch.stack([torch.randperm(len(x)) for _ in models])
-        total = torch.zeros(wanted.runs)
+        total = torch.zeros(work.runs)
         batches = orders.split(BATCH, dim=1)  # type: ignore[no-untyped-call]
         for rows in batches:
             gradients, losses = step(params, buffers, x[rows], y[rows])
@@ -37,7 +37,7 @@ def main() -> None:
             total += losses
         return (total / len(batches)).mean().item()
 
-    report(epoch, wanted)
+    report(epoch, work)
 
 
 if __name__ == "__main__":

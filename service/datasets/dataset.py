@@ -107,4 +107,4 @@ class Preview:
     """An overview of an upload to look at before training."""
 
     dataset_id: str
-    shown: Mapping[str, Any]
+    content: Mapping[str, Any]

@@ -116,4 +116,4 @@ class DatasetPreview(BaseModel):
     @classmethod
     def of(cls, preview: Preview) -> DatasetPreview:
         """Return the view of a preview."""
-        return cls(dataset_id=preview.dataset_id, **preview.shown)
+        return cls(dataset_id=preview.dataset_id, **preview.content)

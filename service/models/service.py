@@ -47,7 +47,7 @@ LOSSES = ("train.loss", "train.loss_eval", "val.loss", "test.loss")
 
 
 RequestedRows = tuple[Sequence[Any] | None, Chosen | None]
-"""Rows in the request, or a selection of the dataset's rows."""
+"""Rows in the request, or selected rows of the dataset."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +183,7 @@ class Models(StoredModels):
         return picture
 
     async def curve(self, run: Run, history: History, metrics: Sequence[str] | None, canvas: Canvas) -> bytes:
-        """Return a picture of a run's series, by default its losses.
+        """Return a chart of a run, by default of its losses.
 
         Raises:
             NotMeasured: The run has no recorded epoch.

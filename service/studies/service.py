@@ -135,11 +135,11 @@ class Studies(CallerScoped):
             dataset_refs.lock(connection, [arm.run.spec for arm in arms], self.caller)
             teacher_runs = TeacherRuns(connection, self._settings, self.caller, reuse=reuse)
             columns, teacher_events = self._with_teacher_runs(teacher_runs, study_id, arms, new.plan, columns)
-            _, told = create(connection, columns, self._settings, reuse=reuse, caller=self.caller)
-            told = teacher_events + told
+            _, new_events = create(connection, columns, self._settings, reuse=reuse, caller=self.caller)
+            new_events = teacher_events + new_events
             answer = StoredResponse(201, render(self._study(connection, study_id)), study_id)
             idempotency.store(connection, key, answer)
-            events.append(connection, told)
+            events.append(connection, new_events)
         return answer
 
     def add_seeds(
@@ -175,11 +175,11 @@ class Studies(CallerScoped):
             owner = self.caller.acting_for(row.owner)
             teacher_runs = TeacherRuns(connection, self._settings, owner, reuse=True)
             columns, teacher_events = self._with_teacher_runs(teacher_runs, study_id, arms, plan, columns)
-            _, told = create(connection, columns, self._settings, reuse=True, caller=owner)
-            told = teacher_events + told
+            _, new_events = create(connection, columns, self._settings, reuse=True, caller=owner)
+            new_events = teacher_events + new_events
             answer = StoredResponse(202, render(self._study(connection, study_id)), study_id)
             idempotency.store(connection, key, answer)
-            events.append(connection, told)
+            events.append(connection, new_events)
         return answer
 
     def get(self, study_id: str) -> Study:

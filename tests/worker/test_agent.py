@@ -122,11 +122,11 @@ def settings(tmp_path: Path) -> AgentSettings:
 
 @pytest.fixture
 def agent(source: Source, settings: AgentSettings) -> Iterator[Agent]:
-    made = Agent(source, WORKER, settings)
-    thread = threading.Thread(target=made.run)
+    created = Agent(source, WORKER, settings)
+    thread = threading.Thread(target=created.run)
     thread.start()
-    yield made
-    made.stop()
+    yield created
+    created.stop()
     thread.join(scaled(30))
     assert not thread.is_alive()
 
@@ -135,7 +135,7 @@ def trainer_of(agent: Agent) -> int:
     return int(eventually(lambda: agent._trainer).pid)
 
 
-def gone(pid: int) -> bool:
+def ended(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -151,7 +151,7 @@ def test_a_source_that_is_away_for_a_moment_loses_no_epoch(agent: Agent, source:
     assert {outcome.status for outcome in source.outcomes.values()} == {"succeeded"}
 
 
-def test_a_lost_run_leaves_and_its_mates_go_on(agent: Agent, source: Source) -> None:
+def test_lost_run_leaves_and_its_peers_continue(agent: Agent, source: Source) -> None:
     source.queue.append([claim("mine", 400), claim("lost", 400)])
     eventually(lambda: len(source.recorded.get("lost", ())) > 2)
     source.lost.add("lost")
@@ -168,7 +168,7 @@ def test_training_ends_before_leases_that_cannot_be_renewed_run_out(
     eventually(lambda: len(source.recorded.get("fenced", ())) > 2)
     first, began = trainer_of(agent), time.monotonic()
     source.away["heartbeat"] = 10**9
-    eventually(lambda: gone(first), 5)
+    eventually(lambda: ended(first), 5)
     assert time.monotonic() - began < scaled(settings.lease_seconds)
     eventually(lambda: source.released == [("fenced", True)])
     source.away.clear()
@@ -198,13 +198,13 @@ def test_a_source_that_stays_away_costs_the_leases_and_not_the_worker(agent: Age
     source.away["record"] = 10**9
     source.queue.append([claim("abandoned", 5)])
     first = trainer_of(agent)
-    eventually(lambda: gone(first), 10)
+    eventually(lambda: ended(first), 10)
     source.away.clear()
     source.queue.append([claim("later")])
     eventually(lambda: "later" in source.outcomes)
 
 
-def test_a_stopped_agent_saves_and_gives_back_in_good_order(agent: Agent, source: Source, tmp_path: Path) -> None:
+def test_stopped_agent_saves_and_releases_its_runs(agent: Agent, source: Source, tmp_path: Path) -> None:
     source.queue.append([claim("stopped", 100_000)])
     eventually(lambda: len(source.recorded.get("stopped", ())) > 3)
     agent.stop()

@@ -34,113 +34,113 @@ def bucket(storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return lambda name: opened(tmp_path / name / "checkpoints", storage.url, 0.5)
 
 
-def written(depot: BlobStore, name: str, content: bytes) -> str:
+def written(store: BlobStore, name: str, content: bytes) -> str:
     """The SHA-256 of a file that was written and pushed."""
-    path = depot.home / name
+    path = store.home / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
-    depot.push_all([name])
+    store.push_all([name])
     return hashlib.sha256(content).hexdigest()
 
 
 @pytest.mark.parametrize("size", [1, 1000, PART_BYTES, 2 * PART_BYTES + 1])
 def test_what_one_machine_wrote_another_reads(machine: Machines, size: int) -> None:
-    here, there = machine("here"), machine("there")
+    here, elsewhere = machine("here"), machine("there")
     content = secrets.token_bytes(size)
     sha256 = written(here, NAME, content)
-    there.fetch(NAME, sha256)
-    assert (there.home / NAME).read_bytes() == content
+    elsewhere.fetch(NAME, sha256)
+    assert (elsewhere.home / NAME).read_bytes() == content
     assert here.holds(NAME)
-    assert [path.name for path in (there.home / NAME).parent.iterdir()] == [Path(NAME).name], "half a file is left"
+    assert [path.name for path in (elsewhere.home / NAME).parent.iterdir()] == [Path(NAME).name], "half a file is left"
 
 
 def test_what_is_nowhere_stays_away(machine: Machines) -> None:
-    depot = machine("here")
-    depot.fetch(NAME, "0" * 64)
-    assert not (depot.home / NAME).exists()
-    depot.drop([NAME])
+    store = machine("here")
+    store.fetch(NAME, "0" * 64)
+    assert not (store.home / NAME).exists()
+    store.drop([NAME])
 
 
-def test_what_is_dropped_is_gone_everywhere_and_dropped_twice_is_no_harm(machine: Machines) -> None:
-    here, there = machine("here"), machine("there")
+def test_dropped_file_is_removed_everywhere_and_dropping_twice_is_allowed(machine: Machines) -> None:
+    here, elsewhere = machine("here"), machine("there")
     other = NAME.replace("1.", "2.")
-    sha256, kept = written(here, NAME, b"1"), written(here, other, b"2")
+    sha256, saved = written(here, NAME, b"1"), written(here, other, b"2")
     for _ in range(2):
         here.drop([NAME])
-    there.fetch(NAME, sha256)
-    there.fetch(other, kept)
-    assert not (there.home / NAME).exists()
-    assert (there.home / other).read_bytes() == b"2"
+    elsewhere.fetch(NAME, sha256)
+    elsewhere.fetch(other, saved)
+    assert not (elsewhere.home / NAME).exists()
+    assert (elsewhere.home / other).read_bytes() == b"2"
 
 
 def test_what_was_tried_out_leaves_nothing(machine: Machines) -> None:
-    depot = machine("here")
-    assert try_out(depot)
-    assert not list(depot.stored(float("inf")))
-    assert not [path for path in depot.home.rglob("*") if path.is_file()]
+    store = machine("here")
+    assert try_out(store)
+    assert not list(store.stored(float("inf")))
+    assert not [path for path in store.home.rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize("harm", ["cut", "flipped", "gone"])
-def test_a_damaged_copy_is_brought_anew(bucket: Machines, harm: str) -> None:
-    depot = bucket("here")
-    sha256 = written(depot, NAME, b"content")
-    path = depot.home / NAME
-    depot.fetch(NAME, sha256)
+def test_damaged_copy_is_fetched_again(bucket: Machines, harm: str) -> None:
+    store = bucket("here")
+    sha256 = written(store, NAME, b"content")
+    path = store.home / NAME
+    store.fetch(NAME, sha256)
     path.unlink()
     if harm != "gone":
         path.write_bytes(b"cont" if harm == "cut" else b"c0ntent")
-    depot.fetch(NAME, sha256)
+    store.fetch(NAME, sha256)
     assert path.read_bytes() == b"content"
 
 
 def test_an_object_that_is_not_what_was_written_is_not_taken(bucket: Machines) -> None:
-    here, there = bucket("here"), bucket("there")
+    here, elsewhere = bucket("here"), bucket("there")
     written(here, NAME, b"another")
-    there.fetch(NAME, hashlib.sha256(b"content").hexdigest())
-    assert [path for path in there.home.rglob("*") if path.is_file()] == []
+    elsewhere.fetch(NAME, hashlib.sha256(b"content").hexdigest())
+    assert [path for path in elsewhere.home.rglob("*") if path.is_file()] == []
 
 
 def test_a_copy_that_is_there_needs_no_network(bucket: Machines, storage: Storage) -> None:
-    depot = bucket("here")
-    sha256 = written(depot, NAME, b"content")
+    store = bucket("here")
+    sha256 = written(store, NAME, b"content")
     storage.gate.shut = True
-    depot.fetch(NAME, sha256)
+    store.fetch(NAME, sha256)
 
 
-def test_a_bucket_that_is_out_of_reach_is_told_and_nothing_half_is_left(bucket: Machines, storage: Storage) -> None:
-    here, there = bucket("here"), bucket("there")
+def test_unreachable_bucket_is_reported_and_leaves_no_partial_file(bucket: Machines, storage: Storage) -> None:
+    here, elsewhere = bucket("here"), bucket("there")
     sha256 = written(here, NAME, b"content")
     other = NAME.replace("1.", "2.")
     (here.home / other).write_bytes(b"more")
     storage.gate.shut = True
     with pytest.raises(StorageUnavailable, match=r"The storage .+ failed \(.+fitwell doctor"):
         here.push(other)
-    assert not (here.home / other).exists(), "nobody will ever name it"
+    assert not (here.home / other).exists(), "no row will name it"
     with pytest.raises(StorageUnavailable):
-        there.fetch(NAME, sha256)
+        elsewhere.fetch(NAME, sha256)
     with pytest.raises(StorageUnavailable):
-        there.holds(NAME)
+        elsewhere.holds(NAME)
     with pytest.raises(StorageUnavailable):
-        list(there.stored(0))
-    there.drop([NAME])  # it is told in the log, and tried again by whoever keeps house
+        list(elsewhere.stored(0))
+    elsewhere.drop([NAME])  # logged, and retried by housekeeping
     assert storage.gate.turned_away
-    assert [path for path in there.home.rglob("*") if path.is_file()] == []
+    assert [path for path in elsewhere.home.rglob("*") if path.is_file()] == []
     storage.gate.shut = False
-    there.fetch(NAME, sha256)
-    assert (there.home / NAME).read_bytes() == b"content"
+    elsewhere.fetch(NAME, sha256)
+    assert (elsewhere.home / NAME).read_bytes() == b"content"
 
 
-def test_a_bucket_that_is_not_there_is_no_empty_one(
+def test_missing_bucket_is_not_an_empty_one(
     bucket: Machines, storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    depot = Bucket(tmp_path / "checkpoints", "s3://no-such-bucket/checkpoints", 0.5)
-    for asked in (lambda: depot.fetch(NAME, "0" * 64), lambda: depot.holds(NAME), lambda: try_out(depot)):
+    store = Bucket(tmp_path / "checkpoints", "s3://no-such-bucket/checkpoints", 0.5)
+    for query in (lambda: store.fetch(NAME, "0" * 64), lambda: store.holds(NAME), lambda: try_out(store)):
         with pytest.raises(StorageUnavailable, match="s3://no-such-bucket"):
-            asked()
+            query()
 
 
-def test_copies_that_nobody_used_for_long_go_and_what_is_here_alone_stays(bucket: Machines) -> None:
-    here, there = bucket("here"), bucket("there")
+def test_unused_copies_are_removed_and_local_files_stay(bucket: Machines) -> None:
+    here, elsewhere = bucket("here"), bucket("there")
     old, used, alone = (NAME.replace("000001.", f"00000{i}.") for i in range(3))
     sha256s = {name: written(here, name, name.encode()) for name in (old, used)}
     (here.home / alone).write_bytes(b"never pushed")
@@ -151,5 +151,5 @@ def test_copies_that_nobody_used_for_long_go_and_what_is_here_alone_stays(bucket
     assert here.tidy(1000.0) == 2
     assert {path.name for path in (here.home / "run_1").iterdir()} == {Path(used).name, Path(alone).name}
     here.fetch(old, sha256s[old])
-    there.fetch(old, sha256s[old])
-    assert (here.home / old).read_bytes() == (there.home / old).read_bytes() == old.encode()
+    elsewhere.fetch(old, sha256s[old])
+    assert (here.home / old).read_bytes() == (elsewhere.home / old).read_bytes() == old.encode()

@@ -25,25 +25,25 @@ class Cluster:
     """Workers that do nothing by themselves."""
 
     def __init__(self) -> None:
-        self.there: set[str] = set()
+        self.existing: set[str] = set()
         self.places = 0
         self.stopped: set[str] = set()
         self.killed: set[str] = set()
 
     def workers(self) -> set[str]:
-        return set(self.there)
+        return set(self.existing)
 
     def room(self) -> int:
         return self.places
 
     def start(self, worker_id: str) -> None:
-        self.there.add(worker_id)
+        self.existing.add(worker_id)
 
     def stop(self, worker_id: str) -> None:
         self.stopped.add(worker_id)
 
     def kill(self, worker_id: str) -> None:
-        self.there.discard(worker_id)
+        self.existing.discard(worker_id)
         self.killed.add(worker_id)
 
     def reason(self, worker_id: str) -> str:
@@ -87,7 +87,7 @@ def begun(scene: Scene) -> str:
     scene.cluster.places = 1
     scene.dispatcher().look()
     scene.cluster.places = 0
-    (worker_id,) = scene.cluster.there
+    (worker_id,) = scene.cluster.existing
     scene.begin(worker_id)
     return worker_id
 
@@ -96,37 +96,37 @@ def test_as_many_are_started_as_the_queue_needs_and_the_cluster_has_room_for(sce
     dispatcher = scene.dispatcher()
     scene.cluster.places = 2
     dispatcher.look()
-    assert scene.cluster.there == set()
+    assert scene.cluster.existing == set()
     for seed in range(3):
         submit(scene.runs, seed=seed)
     dispatcher.look()
-    assert len(scene.cluster.there) == 2
-    assert scene.known == scene.cluster.there, "each is known before it begins, so that others leave its share to it"
+    assert len(scene.cluster.existing) == 2
+    assert scene.known == scene.cluster.existing, "each is registered before it starts, so that others leave its share"
     dispatcher.look()
-    assert len(scene.cluster.there) == 2, "the room may still be that of before"
+    assert len(scene.cluster.existing) == 2, "the room may still be that of before"
     scene.cluster.places = 5
     dispatcher.look()
-    assert len(scene.cluster.there) == 3, "the others have someone who comes for them"
+    assert len(scene.cluster.existing) == 3, "the others have someone who comes for them"
 
 
-def test_runs_for_devices_that_the_cluster_does_not_give_start_nobody(scene: Scene) -> None:
+def test_runs_for_other_devices_start_no_worker(scene: Scene) -> None:
     scene.cluster.places = 1
     submit(scene.runs)
     with scene.engine.begin() as connection:
         connection.execute(sa.text("UPDATE run SET device = 'cuda'"))
     scene.dispatcher().look()
-    assert scene.cluster.there == set()
+    assert scene.cluster.existing == set()
 
 
 def test_a_dispatcher_counts_the_workers_that_another_one_started(scene: Scene) -> None:
     worker_id = begun(scene)
     scene.cluster.places = 1
     scene.dispatcher().look()
-    assert scene.cluster.there == {worker_id}, "it is about to claim the run"
+    assert scene.cluster.existing == {worker_id}, "it is about to claim the run"
     scene.claim(worker_id)
     submit(scene.runs, seed=1)
     scene.dispatcher().look()
-    assert len(scene.cluster.there) == 2, "the first has its hands full"
+    assert len(scene.cluster.existing) == 2, "the first has its hands full"
 
 
 def test_one_that_is_silent_and_holds_nothing_is_killed_and_forgotten(scene: Scene) -> None:
@@ -159,7 +159,7 @@ def test_one_that_ended_in_good_order_and_is_still_there_is_killed(
 def test_one_that_is_heard_is_not_forgotten_though_the_cluster_no_longer_tells_of_it(scene: Scene) -> None:
     worker_id, dispatcher = begun(scene), scene.dispatcher()
     dispatcher.look()
-    scene.cluster.there.clear()
+    scene.cluster.existing.clear()
     dispatcher.look()
     assert scene.known == {worker_id}
     scene.silence(worker_id)
@@ -179,26 +179,26 @@ def test_one_that_never_begins_is_given_up(scene: Scene, monkeypatch: pytest.Mon
     assert scene.cluster.killed == started
 
 
-def test_after_one_that_died_before_it_began_none_is_started_for_a_while(
+def test_worker_that_died_before_its_start_delays_the_next(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     submit(scene.runs)
     dispatcher, scene.cluster.places = scene.dispatcher(), 1
     dispatcher.look()
-    (dead,) = scene.cluster.there
-    scene.cluster.there.clear()
+    (dead,) = scene.cluster.existing
+    scene.cluster.existing.clear()
     with caplog.at_level(logging.ERROR, "fitwell.dispatcher"):
         dispatcher.look()
-    assert f"none is started for 1 s: why {dead} died" in caplog.text
+    assert f"starting no other for 1 s: why {dead} died" in caplog.text
     assert scene.known == set()
     dispatcher.look()
-    assert scene.cluster.there == set()
+    assert scene.cluster.existing == set()
     monkeypatch.setattr(dispatcher, "_paused_until", 0.0)
     dispatcher.look()
-    assert len(scene.cluster.there) == 1
+    assert len(scene.cluster.existing) == 1
 
 
-def test_told_to_stop_it_asks_all_to_end_and_kills_who_does_not(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopping_ends_all_workers_and_kills_unresponsive_ones(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     worker_id, dispatcher = begun(scene), scene.dispatcher()
     monkeypatch.setattr(module, "STOP_SECONDS", 0.0)
     dispatcher.stop()

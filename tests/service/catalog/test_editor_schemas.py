@@ -63,16 +63,16 @@ def test_examples_say_which_schema_they_follow_and_follow_it() -> None:
         OF[name].validate(yaml.safe_load(file.read_text()))
 
 
-@pytest.mark.parametrize("wanted", BODIES.values(), ids=BODIES)
-def test_presets_follow_the_schema_also_as_the_arms_of_a_study(wanted: dict[str, Any]) -> None:
-    RUN.validate(wanted)
-    without_seed = {name: value for name, value in wanted.items() if name != "seed"}
+@pytest.mark.parametrize("expected", BODIES.values(), ids=BODIES)
+def test_presets_follow_the_schema_also_as_the_arms_of_a_study(expected: dict[str, Any]) -> None:
+    RUN.validate(expected)
+    without_seed = {name: value for name, value in expected.items() if name != "seed"}
     STUDY.validate({"base": without_seed, "arms": {"plain": {}, "again": without_seed}, "seeds": 3})
 
 
-def changed(wanted: dict[str, Any], place: str, value: Any) -> dict[str, Any]:
+def changed(expected: dict[str, Any], place: str, value: Any) -> dict[str, Any]:
     """The body with something else at a place."""
-    other = copy.deepcopy(wanted)
+    other = copy.deepcopy(expected)
     *parents, last = place.split(".")
     here: Any = other
     for step in parents:

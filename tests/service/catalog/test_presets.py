@@ -48,10 +48,10 @@ def test_a_presets_study_has_its_arms_and_is_taken_as_it_is(client: TestClient) 
     runs = {"S15": 3 * 7 * 5 * 2, "S14": 5 * 20}
     assert [preset["system"] for preset in studies] == list(runs)
     for preset in studies:
-        told = client.post("/v1/studies/preview", json=preset["study"])
-        assert told.status_code == 200, told.text
-        assert {arm.partition(" [")[0] for arm in told.json()["arms"]} == preset["runs"].keys()
-        assert told.json()["runs"] == runs[preset["system"]]
+        reply = client.post("/v1/studies/preview", json=preset["study"])
+        assert reply.status_code == 200, reply.text
+        assert {arm.partition(" [")[0] for arm in reply.json()["arms"]} == preset["runs"].keys()
+        assert reply.json()["runs"] == runs[preset["system"]]
 
 
 def test_published_figures_are_those_of_the_same_data_and_arms() -> None:

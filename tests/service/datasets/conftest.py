@@ -49,13 +49,13 @@ def upload(client: TestClient) -> Upload:
 
 @pytest.fixture
 def memory(caplog: pytest.LogCaptureFixture) -> Iterator[Memory]:
-    """What readers reported of their memory in this test, by the kernel's own count."""
+    """Memory reports of the parsers in this test, from the kernel's counters."""
     with caplog.at_level(logging.INFO, "fitwell.uploads"):
         yield lambda: [record.args[1] for record in caplog.records if "parsed an upload" in record.msg]  # type: ignore[index,misc]
 
 
 def left_behind(settings: Settings) -> list[Path]:
-    """What uploads left where they were received."""
+    """Files that uploads left in the receiving directory."""
     return list((settings.datasets / "uploads" / "incoming").rglob("*"))
 
 

@@ -34,7 +34,7 @@ def zipped(entries: Mapping[Any, bytes], method: int = zipfile.ZIP_DEFLATED) -> 
 
 
 def npy(shape: tuple[int, ...], content: bytes = b"", descr: str = "<f4", *, fortran: bool = False) -> bytes:
-    """A .npy file whose header says what it is told to."""
+    """Return a .npy file with this header."""
     file = io.BytesIO()
     header = {"descr": descr, "fortran_order": fortran, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)

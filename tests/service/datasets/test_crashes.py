@@ -49,11 +49,11 @@ else:
 """
 
 
-def killed(settings: Settings, *told: str) -> None:
-    """Run the program until it kills itself where it is told to."""
+def killed(settings: Settings, *arguments: str) -> None:
+    """Run the program until it kills itself at the given point."""
     environment = {**os.environ, "FITWELL_DATA_DIR": str(settings.home)}
     environment |= {"FITWELL_DATABASE_URL": settings.database_url} if settings.database_url else {}
-    done = subprocess.run([sys.executable, "-c", PROGRAM, *told], env=environment, timeout=scaled(60), check=False)
+    done = subprocess.run([sys.executable, "-c", PROGRAM, *arguments], env=environment, timeout=scaled(60), check=False)
     assert done.returncode == -signal.SIGKILL, "the fault must have happened"
 
 
@@ -73,11 +73,11 @@ def other(uploads: Uploads) -> str:
 
 
 @pytest.mark.parametrize(
-    ("place", "name", "there"),
+    ("place", "name", "present"),
     [("datasets", "insert", False), ("uploads", "_sync", False), ("incoming", "rmtree", True)],
 )
 def test_an_upload_is_there_as_a_whole_or_not_at_all(
-    place: str, name: str, there: bool, engine: sa.Engine, settings: Settings, tmp_path: Path
+    place: str, name: str, present: bool, engine: sa.Engine, settings: Settings, tmp_path: Path
 ) -> None:
     uploads = Uploads(engine, settings)
     bystander = other(uploads)
@@ -87,18 +87,18 @@ def test_an_upload_is_there_as_a_whole_or_not_at_all(
     assert state(engine, settings)[2] == 1
     assert uploads.clean() == 1
     rows, files, left = state(engine, settings)
-    assert (rows == files, bystander in rows, len(rows), left) == (True, True, 1 + there, 0)
+    assert (rows == files, bystander in rows, len(rows), left) == (True, True, 1 + present, 0)
 
 
-@pytest.mark.parametrize(("place", "name", "there"), [("datasets", "delete", True), ("Uploads", "_remove", False)])
+@pytest.mark.parametrize(("place", "name", "present"), [("datasets", "delete", True), ("Uploads", "_remove", False)])
 def test_a_deletion_takes_both_row_and_file_or_neither(
-    place: str, name: str, there: bool, engine: sa.Engine, settings: Settings
+    place: str, name: str, present: bool, engine: sa.Engine, settings: Settings
 ) -> None:
     uploads = Uploads(engine, settings)
     digest = other(uploads)
     killed(settings, "delete", place, name, f"dataset_{digest}")
     assert uploads.clean() == 1
-    assert state(engine, settings) == ({digest} if there else set(), {digest} if there else set(), 0)
+    assert state(engine, settings) == ({digest} if present else set(), {digest} if present else set(), 0)
 
 
 def test_cleaning_touches_nothing_that_a_living_server_holds(engine: sa.Engine, settings: Settings) -> None:
@@ -137,7 +137,7 @@ def readers_of(service: psutil.Process) -> list[psutil.Process]:
 @pytest.mark.parametrize("whole", [False, True], ids=["receiving", "reading"])
 def test_a_server_killed_while_it_receives_or_reads_leaves_nothing(whole: bool, tmp_path: Path) -> None:
     home, port = tmp_path / "home", free_port()
-    content = b"a,b,c\n" + b"1,2,a\n3,4,b\n" * 2_000_000  # read in some five seconds, where nobody else is at work
+    content = b"a,b,c\n" + b"1,2,a\n3,4,b\n" * 2_000_000  # takes about five seconds on a quiet machine
     served = Serving(home, port, workers=0)
     send_and_kill(served, content, whole=whole)
     served.stop()

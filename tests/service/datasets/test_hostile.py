@@ -1,4 +1,4 @@
-"""Every file that is no data: a clear 422 with its reason, little memory, nothing left behind."""
+"""Hostile files: a clear 422 with the reason, little memory, nothing left behind."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def patched(archive: bytes, old: bytes, new: bytes) -> bytes:
 
 
 def encrypted() -> bytes:
-    """The flag that says so, in every local header and in the directory."""
+    """Set the flag in every local header and in the directory."""
     content = bytearray(zipped(pictures()))
     for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         at = content.find(mark)
@@ -249,7 +249,7 @@ CSV: dict[str, tuple[Callable[[], bytes], str]] = {
 PARQUET: dict[str, tuple[Callable[[], bytes], str]] = {
     "magic only": (lambda: b"PAR1", "unreadable"),
     "cut short": (lambda: parquet(a=np.arange(9.0), b=Y[:9])[:-30], "unreadable"),
-    "rows that are not there": (lambda: lying_parquet(everywhere=False), "header_lies"),
+    "missing rows": (lambda: lying_parquet(everywhere=False), "header_lies"),
     "no rows": (lambda: parquet(a=np.zeros(0), b=np.zeros(0)), "empty"),
     "nan": (lambda: parquet(a=np.where(Y, np.nan, 1.0), b=Y), "not_finite"),
     "missing value": (lambda: parquet(a=[1.0, None, 2.0], b=[0, 1, 0]), "missing_values"),
@@ -284,8 +284,8 @@ def test_invalid_file_is_refused_with_a_reason_and_within_limits(
     assert 10 < len(error["message"]) < LONGEST_DETAIL
     assert error["message"].isprintable()
     assert (left_behind(small), files_of(small)) == ([], before)
-    (told,) = memory()
-    assert told["after"]["VmPeak"] - told["before"]["VmSize"] <= MEMORY
+    (report,) = memory()
+    assert report["after"]["VmPeak"] - report["before"]["VmSize"] <= MEMORY
 
 
 OPTIONS: list[tuple[dict[str, Any], str, str]] = [

@@ -68,7 +68,7 @@ def test_a_damaged_file_is_data_or_is_refused(
             _can_be_read(answer.json(), small)
     assert 422 in answers
     assert left_behind(small) == []
-    assert all(told["after"]["VmPeak"] - told["before"]["VmSize"] <= MEMORY for told in memory() if told)
+    assert all(report["after"]["VmPeak"] - report["before"]["VmSize"] <= MEMORY for report in memory() if report)
 
 
 def _can_be_read(dataset: dict[str, Any], settings: Settings) -> None:

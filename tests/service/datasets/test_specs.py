@@ -56,8 +56,8 @@ def work(here: Settings, client: TestClient) -> Iterator[Jobs]:
 def send(client: TestClient, content: bytes, **params: Any) -> str:
     answer = client.post("/v1/datasets", params=params, content=content, headers=OCTETS)
     assert answer.status_code in (200, 201), answer.text
-    made: str = answer.json()["id"]
-    return made
+    created: str = answer.json()["id"]
+    return created
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +77,8 @@ def body(dataset_id: str, **changes: Any) -> dict[str, Any]:
 def error_of(answer: Any) -> dict[str, Any]:
     assert answer.status_code == 422, answer.text
     (error,) = answer.json()["errors"]
-    found: dict[str, Any] = error
-    return found
+    result: dict[str, Any] = error
+    return result
 
 
 def test_facts_of_the_upload_are_filled_in_and_a_fifth_validates(client: TestClient, ids: Kinds) -> None:
@@ -91,16 +91,16 @@ def test_facts_of_the_upload_are_filled_in_and_a_fifth_validates(client: TestCli
         "rows_test": 30,
     }
     assert dataset["validation_size"] == 24
-    asked = {"kind": "uploaded", "id": ids["iris"], "validation_size": 0}
-    assert client.post("/v1/runs", json={**BODY, "dataset": asked}).json()["spec"]["dataset"]["validation_size"] == 0
+    query = {"kind": "uploaded", "id": ids["iris"], "validation_size": 0}
+    assert client.post("/v1/runs", json={**BODY, "dataset": query}).json()["spec"]["dataset"]["validation_size"] == 0
 
 
 def test_facts_sent_by_clients_are_ignored(client: TestClient, ids: Kinds) -> None:
     honest = client.post("/v1/runs?validate_only=true", json=body(ids["iris"])).json()
     lie = {"task": "regression", "shape": [9, 9], "classes": ["a"], "rows_train": 10**9, "rows_test": 1}
     dataset = {"kind": "uploaded", "id": ids["iris"], "content": lie}
-    told = client.post("/v1/runs?validate_only=true", json={**BODY, "dataset": dataset}).json()
-    assert told == honest
+    reply = client.post("/v1/runs?validate_only=true", json={**BODY, "dataset": dataset}).json()
+    assert reply == honest
 
 
 def test_unknown_dataset_is_refused_with_the_existing_ones(client: TestClient, ids: Kinds) -> None:
@@ -142,14 +142,14 @@ def test_split_with_too_few_rows_is_refused(client: TestClient, ids: Kinds) -> N
 def test_studies_compare_uploads_and_grids_keep_filled_in_facts(client: TestClient, ids: Kinds) -> None:
     arms = {"flowers": {}, "pictures": {"dataset": {"id": ids["coloured"]}}}
     study = {"base": body(ids["iris"]), "arms": arms, "grid": {"dataset.train_size": [8, 10]}, "seeds": 2}
-    made = client.post("/v1/studies", json=study)
-    assert made.status_code == 201, made.text
-    runs = client.get("/v1/runs", params={"study_id": made.json()["id"], "limit": 50}).json()["data"]
-    found = {
+    created = client.post("/v1/studies", json=study)
+    assert created.status_code == 201, created.text
+    runs = client.get("/v1/runs", params={"study_id": created.json()["id"], "limit": 50}).json()["data"]
+    result = {
         (r["arm"].split()[0], r["spec"]["dataset"]["validation_size"], r["spec"]["dataset"]["train_size"]) for r in runs
     }
-    assert found == {(arm, rows, size) for arm, rows in (("flowers", 24), ("pictures", 3)) for size in (8, 10)}
-    assert client.post(f"/v1/studies/{made.json()['id']}/seeds", json={"add": 1}).status_code == 202
+    assert result == {(arm, rows, size) for arm, rows in (("flowers", 24), ("pictures", 3)) for size in (8, 10)}
+    assert client.post(f"/v1/studies/{created.json()['id']}/seeds", json={"add": 1}).status_code == 202
     wrong = {"base": body(ids["iris"]), "arms": {"a": {}, "b": {"dataset": {"id": "nothing"}}}}
     for path in ("/v1/studies", "/v1/studies/preview"):
         assert error_of(client.post(path, json=wrong))["pointer"] == "/arms/b/dataset/id"
@@ -191,8 +191,8 @@ def test_dataset_in_use_cannot_be_deleted_and_results_survive_deletion(
     assert client.get(f"/v1/datasets/{dataset_id}").status_code == 404
     assert client.get(f"/v1/runs/{first.json()['id']}/history").json()["epoch"] == list(range(1, 10))
     assert client.post("/v1/runs", json=body(dataset_id), headers=key).text == first.text
-    for path, given in (("/v1/runs", body(dataset_id)), (f"/v1/runs/{first.json()['id']}/clone", {})):
-        assert error_of(client.post(path, json=given))["code"] == "dataset_not_found"
+    for path, value in (("/v1/runs", body(dataset_id)), (f"/v1/runs/{first.json()['id']}/clone", {})):
+        assert error_of(client.post(path, json=value))["code"] == "dataset_not_found"
     assert error_of(client.post(f"/v1/runs/{cancelled}/retry"))["code"] == "dataset_not_found"
     assert send(client, content, name="second") == dataset_id
     again = client.post("/v1/runs", json=body(dataset_id))
@@ -216,9 +216,9 @@ def test_transfer_dataset_in_use_cannot_be_deleted(client: TestClient, ids: Kind
 def test_suggestion_of_a_diagnosis_on_an_upload_can_be_posted(client: TestClient, work: Jobs, ids: Kinds) -> None:
     run = client.post("/v1/runs", json=body(ids["iris"], seed=5, epochs=9)).json()["id"]
     finish(client, work, run)
-    found = client.get(f"/v1/runs/{run}/diagnosis").json()
-    assert (found["verdict"], found["suggested_patch"]) == ("underfits", {"epochs": 18})
-    assert client.post("/v1/runs", json=found["suggested_spec"]).status_code == 201
+    result = client.get(f"/v1/runs/{run}/diagnosis").json()
+    assert (result["verdict"], result["suggested_patch"]) == ("underfits", {"epochs": 18})
+    assert client.post("/v1/runs", json=result["suggested_spec"]).status_code == 201
 
 
 def test_catalog_has_uploads_as_a_kind(client: TestClient) -> None:
@@ -243,7 +243,7 @@ def test_uploads_are_stored_paged_previewed_and_deleted_on_both_databases(upload
     assert add(uploads, npz(x=np.arange(40.0).reshape(20, 2), y=Y)) == ids[0]
     page = uploads.page(limit=100, after=None)
     assert [one.id for one in page.datasets if one.source == "uploaded"] == ids[::-1]
-    assert uploads.preview(ids[0]).shown["class_counts"][0]["rows_train"] == 8
+    assert uploads.preview(ids[0]).content["class_counts"][0]["rows_train"] == 8
     uploads.delete(ids[0])
     assert [path.stem for path in (settings.datasets / "uploads").glob("*.safetensors")] == [
         ids[1].removeprefix("dataset_")
@@ -294,17 +294,17 @@ def test_any_name_is_stored_or_refused(settings: Settings) -> None:
 
 
 def test_concurrent_equal_uploads_create_one_dataset(uploads: Uploads, settings: Settings) -> None:
-    made, barrier = list[str](), threading.Barrier(2, timeout=scaled(20))
+    created, barrier = list[str](), threading.Barrier(2, timeout=scaled(20))
     content = npz(x=np.arange(40.0).reshape(20, 2), y=Y)
 
     def work() -> None:
         barrier.wait()
-        made.append(add(uploads, content))
+        created.append(add(uploads, content))
 
     threads = [threading.Thread(target=work, daemon=True) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(scaled(30))
-    assert (len(made), len(set(made))) == (2, 1)
+    assert (len(created), len(set(created))) == (2, 1)
     assert len(list((settings.datasets / "uploads").glob("*.safetensors"))) == 1

@@ -1,4 +1,4 @@
-"""What uploads become, over HTTP: tables and images, their facts found out, one name for equal content."""
+"""Uploads over HTTP: tables and images, inferred facts, one name for equal content."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sklearn.datasets import load_wine
 from service.datasets import upload_bodies as dataset_bodies
 from service.datasets.service import Uploads
 from service.errors import BadRequest
-from service.http import body_stream as arriving
+from service.http import body_stream
 from service.settings import Settings
 from tests.service.datasets.conftest import OCTETS, Memory, Upload, files_of, left_behind
 from tests.service.datasets.making import csv_text, iris, npz, parquet, pictures, png, wine, zipped
@@ -31,12 +31,12 @@ Stored = dict[str, np.ndarray[Any, Any]]
 
 
 def stored(settings: Settings, dataset: dict[str, Any]) -> Stored:
-    """What a worker will read."""
+    """Return the file that a worker reads."""
     digest = dataset["sha256"].removeprefix("sha256:")
     return load_file(settings.datasets / "uploads" / f"{digest}.safetensors")
 
 
-def test_a_table_becomes_a_dataset_and_what_nobody_said_is_found_out_and_told(upload: Upload, small: Settings) -> None:
+def test_table_becomes_a_dataset_with_inferred_facts(upload: Upload, small: Settings) -> None:
     answer = upload(wine(), name="wine")
     dataset = answer.json()
     assert (answer.status_code, answer.headers["location"]) == (201, f"/v1/datasets/{dataset['id']}")
@@ -104,7 +104,7 @@ def test_in_time_the_last_rows_test(upload: Upload, small: Settings) -> None:
     assert data["test_x"][:, 0].tolist() == list(range(30, 40, 2))
 
 
-def test_a_test_part_of_the_files_own_is_kept_and_nothing_else_may_be_asked_for(
+def test_test_part_in_the_file_is_used_and_options_that_contradict_it_are_refused(
     upload: Upload, small: Settings
 ) -> None:
     x, y = iris()["x"], iris()["y"]
@@ -120,11 +120,11 @@ def test_a_test_part_of_the_files_own_is_kept_and_nothing_else_may_be_asked_for(
 def test_images_are_read_in_any_layout_and_type_that_holds_them(order: Any, upload: Upload, small: Settings) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (20, 5, 4, 3))
     y = np.arange(20) % 2
-    wanted = np.moveaxis(pixels, 3, 1)
-    for given in (pixels.astype(np.uint8), pixels.astype(">i4"), pixels.astype(float), wanted):
-        dataset = upload(npz(x=np.array(given, order=order), y=y), order="time").json()
+    expected = np.moveaxis(pixels, 3, 1)
+    for options in (pixels.astype(np.uint8), pixels.astype(">i4"), pixels.astype(float), expected):
+        dataset = upload(npz(x=np.array(options, order=order), y=y), order="time").json()
         assert dataset["shape"] == [3, 5, 4]
-        np.testing.assert_array_equal(stored(small, dataset)["train_x"], wanted[:16])
+        np.testing.assert_array_equal(stored(small, dataset)["train_x"], expected[:16])
     grey = upload(npz(x=np.array(pixels[..., :1], order=order), y=y), order="time").json()
     assert grey["shape"] == [5, 4]
     np.testing.assert_array_equal(stored(small, grey)["train_x"], pixels[:16, ..., 0])
@@ -143,7 +143,7 @@ def test_a_zip_of_folders_becomes_images_in_the_order_of_their_names(upload: Upl
     assert both["train_y"].tolist() == [0] * 4 + [1] * 4 + [2] * 4
 
 
-def test_coloured_pictures_have_three_planes_unless_grey_is_asked_for(upload: Upload, small: Settings) -> None:
+def test_color_images_have_three_planes_unless_grey_is_requested(upload: Upload, small: Settings) -> None:
     red = np.zeros((4, 4, 3), np.uint8)
     red[..., 0] = 200
     files = {**pictures(), "class1/9.png": png(red)}
@@ -175,7 +175,7 @@ def test_text_becomes_a_column_for_each_value_and_columns_can_be_dropped(upload:
 
 
 @pytest.mark.parametrize(
-    ("values", "asked", "task", "classes"),
+    ("values", "requested", "task", "classes"),
     [
         (list(range(20)) * 2, None, "classification", [str(i) for i in range(20)]),
         (list(range(21)) * 2, None, "regression", []),
@@ -188,11 +188,11 @@ def test_text_becomes_a_column_for_each_value_and_columns_can_be_dropped(upload:
         (["b", "a", "B"] * 9, None, "classification", ["B", "a", "b"]),
     ],
 )
-def test_the_task_is_found_out_or_is_as_was_asked_for(
-    values: list[Any], asked: str | None, task: str, classes: list[str], upload: Upload
+def test_task_is_inferred_or_as_requested(
+    values: list[Any], requested: str | None, task: str, classes: list[str], upload: Upload
 ) -> None:
     content = csv_text(["a", "y"], [[i, value] for i, value in enumerate(values)])
-    dataset = upload(content, **({"task": asked} if asked else {})).json()
+    dataset = upload(content, **({"task": requested} if requested else {})).json()
     assert (dataset["task"], dataset["classes"]) == (task, classes)
 
 
@@ -219,7 +219,7 @@ def test_csv_as_programs_write_it(content: bytes, columns: list[str], upload: Up
     assert dataset["rows_train"] + dataset["rows_test"] == 4
 
 
-def test_a_column_that_goes_on_with_text_is_text(upload: Upload, client: TestClient) -> None:
+def test_column_with_later_text_is_text(upload: Upload, client: TestClient) -> None:
     rows = [[i % 2, f"0.{'3' * 200}", i % 2] for i in range(45_000)] + [["high", 1, 1]]  # more than the first block
     dataset = upload(csv_text(["level", "b", "y"], rows)).json()
     preview = client.get(f"/v1/datasets/{dataset['id']}/preview").json()
@@ -237,8 +237,8 @@ def test_a_preview_tells_of_counts_and_figures_that_are_true(
     assert sum(one["rows_test"] for one in preview["class_counts"]) == 36
     for i, feature in enumerate(preview["features"]):
         column = data["train_x"][:, i].astype(np.float64)
-        told = [feature[name] for name in ("min", "max", "mean", "std")]
-        np.testing.assert_allclose(told, [column.min(), column.max(), column.mean(), column.std()], rtol=1e-6)
+        reply = [feature[name] for name in ("min", "max", "mean", "std")]
+        np.testing.assert_allclose(reply, [column.min(), column.max(), column.mean(), column.std()], rtol=1e-6)
     np.testing.assert_array_equal(np.float32(preview["rows"][0]["x"]), data["train_x"][0])
     assert preview["rows"][0]["y"] == dataset["classes"][data["train_y"][0]]
 
@@ -253,8 +253,8 @@ def test_a_preview_of_images_is_a_picture_of_some_of_each_class(
     sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(content))))
     data = stored(small, dataset)
     first = [data["train_x"][np.flatnonzero(data["train_y"] == label)[0]] for label in range(3)]
-    shown = [sheet[:32, 32 * i : 32 * i + 32][::8, ::8] for i in range(3)]
-    np.testing.assert_array_equal(shown, first)
+    displayed = [sheet[:32, 32 * i : 32 * i + 32][::8, ::8] for i in range(3)]
+    np.testing.assert_array_equal(displayed, first)
     pixels = data["train_x"] / 255
     np.testing.assert_allclose([preview["pixels"]["mean"], preview["pixels"]["std"]], [pixels.mean(), pixels.std()])
 
@@ -263,11 +263,11 @@ def test_pages_show_the_built_in_ones_and_every_upload_once(upload: Upload, clie
     ids = [upload(npz(x=np.arange(20.0).reshape(10, 2) + i, y=np.arange(10) % 2)).json()["id"] for i in range(3)]
     everything = client.get("/v1/datasets", params={"limit": 1000}).json()
     assert (everything["has_more"], everything["next_cursor"]) == (False, None)
-    shown = [dataset["id"] for dataset in everything["data"]]
+    displayed = [dataset["id"] for dataset in everything["data"]]
     kinds = [dataset["id"] for dataset in everything["data"] if dataset["source"] == "built_in"]
-    assert shown[: len(kinds)] == kinds == sorted(kinds)
+    assert displayed[: len(kinds)] == kinds == sorted(kinds)
     assert {"digits", "mnist1d", "fashion_mnist"} <= set(kinds)
-    assert shown[len(kinds) : len(kinds) + 3] == ids[::-1]
+    assert displayed[len(kinds) : len(kinds) + 3] == ids[::-1]
     for limit in (1, len(kinds), len(kinds) + 1):
         pages, after = list[str](), None
         while True:
@@ -276,7 +276,7 @@ def test_pages_show_the_built_in_ones_and_every_upload_once(upload: Upload, clie
             after = page["next_cursor"]
             if not page["has_more"]:
                 break
-        assert pages == shown
+        assert pages == displayed
 
 
 def test_built_in_datasets_are_read_like_others_and_say_what_is_missing(client: TestClient) -> None:
@@ -289,7 +289,7 @@ def test_built_in_datasets_are_read_like_others_and_say_what_is_missing(client: 
 
 
 @pytest.mark.parametrize("path", ["dataset_1", "dataset_1/preview", "digits/preview"])
-def test_a_dataset_that_is_not_there_is_a_404(path: str, client: TestClient) -> None:
+def test_missing_dataset_is_a_404(path: str, client: TestClient) -> None:
     answer = client.get(f"/v1/datasets/{path}")
     assert (answer.status_code, answer.json()["code"]) == (404, "dataset_not_found")
 
@@ -321,7 +321,7 @@ def test_a_query_that_means_nothing_is_refused(query: str, client: TestClient) -
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, query.partition("=")[0])
 
 
-def test_more_uploads_than_may_be_at_once_are_asked_to_come_again(client: TestClient, upload: Upload) -> None:
+def test_too_many_concurrent_uploads_get_retry_after(client: TestClient, upload: Upload) -> None:
     uploads = client.app.state.services[Uploads]  # type: ignore[attr-defined]
     with uploads.receiving(), uploads.receiving():
         answer = upload(wine())
@@ -362,12 +362,12 @@ def test_reading_takes_memory_in_proportion_to_the_data(form: str, upload: Uploa
         content = text.getvalue().encode()
     assert 15 * 2**20 < len(content) < 2**25
     assert upload(content).status_code == 201
-    (told,) = memory()
-    assert told["after"]["VmPeak"] - told["before"]["VmSize"] < 8 * len(content)
+    (reply,) = memory()
+    assert reply["after"]["VmPeak"] - reply["before"]["VmSize"] < 8 * len(content)
 
 
 def test_a_body_that_stops_arriving_or_breaks_off_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arriving, "MAX_SILENCE_SECONDS", 0.05)
+    monkeypatch.setattr(body_stream, "MAX_SILENCE_SECONDS", 0.05)
 
     async def receive(*messages: Any) -> None:
         left = [{"type": "http.request", "body": b"begun", "more_body": True}, *messages]

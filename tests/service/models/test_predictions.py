@@ -118,7 +118,7 @@ def test_a_killed_process_fails_one_request_and_not_the_next(service: Service, r
             pass
         os.kill(pid, signal.SIGKILL)
         answer = asking.result(scaled(30))
-    assert answer.status_code in (200, 503), "it was killed before or after it was asked"
+    assert answer.status_code in (200, 503), "the process was killed before or after the request"
     if answer.status_code == 503:
         assert answer.headers["retry-after"]
         assert "SIGKILL" in answer.json()["detail"]
@@ -144,7 +144,7 @@ def test_a_hanging_process_is_a_504_and_the_next_request_works(tmp_path: Path) -
 def test_data_missing_on_this_machine_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from worker.spec.datasets.kmnist import KMNIST
 
-    monkeypatch.setattr(KMNIST, "missing", lambda *_: None)  # they were there when the run was submitted
+    monkeypatch.setattr(KMNIST, "missing", lambda *_: None)  # the files existed when the run was submitted
     for service in serving(Settings(data_dir=tmp_path)):
         run_id = service.finished(dataset={"kind": "kmnist", "train_size": 50}, model={"kind": "linear"})
         answer = service.predict(run_id, {"split": "test", "indices": [0]})

@@ -49,15 +49,15 @@ def pixels(png: bytes) -> NDArray[np.uint8]:
 
 def has(picture: NDArray[np.uint8], colour: str) -> bool:
     """Whether some pixel has exactly this colour."""
-    wanted = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
-    return bool((picture == wanted).all(-1).any())
+    expected = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    return bool((picture == expected).all(-1).any())
 
 
 def test_every_series_is_named_and_the_best_epoch_told() -> None:
-    said = texts(drawn())
-    assert {"train.loss", "val.loss", "epoch", "loss", "a run", "best val.loss 0.4, epoch 2"} <= set(said)
-    said = texts(drawn(best=BEST.model_copy(update={"metric": "test.loss", "optimistic": True})))
-    assert "best test.loss 0.4, epoch 2, chosen on the test data" in said
+    labels = texts(drawn())
+    assert {"train.loss", "val.loss", "epoch", "loss", "a run", "best val.loss 0.4, epoch 2"} <= set(labels)
+    labels = texts(drawn(best=BEST.model_copy(update={"metric": "test.loss", "optimistic": True})))
+    assert "best test.loss 0.4, epoch 2, chosen on the test data" in labels
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def points(svg: bytes, colour: str) -> int:
     return len([use for use in ET.fromstring(svg).iter(f"{SVG}use") if colour in use.get("style", "")])
 
 
-def test_a_value_that_is_not_there_is_a_gap_and_a_lonely_one_a_point() -> None:
+def test_missing_value_is_a_gap_and_an_isolated_one_a_point() -> None:
     blue = THEMES["light"].train
     values = (0.9, 0.8, None, 0.7, None, 0.6, 0.5)
     epochs = tuple(range(1, 8))
@@ -116,9 +116,9 @@ def test_a_value_that_is_not_there_is_a_gap_and_a_lonely_one_a_point() -> None:
 
 
 def test_a_logarithmic_axis_leaves_out_what_it_cannot_show() -> None:
-    said = texts(drawn(log=True, series={"train.loss": (1e-3, 0.0, 10.0)}, best=None))
-    assert "0.001" in said
-    assert "10" in said
+    labels = texts(drawn(log=True, series={"train.loss": (1e-3, 0.0, 10.0)}, best=None))
+    assert "0.001" in labels
+    assert "10" in labels
     for log, values in ((True, (0.0, -1.0, None)), (False, (None, None, None))):
         refused = curve(order(log=log, series={"train.loss": values}, best=None))
         assert isinstance(refused, Refused)
@@ -144,10 +144,10 @@ def test_accuracies_are_not_called_losses() -> None:
     assert "loss" not in texts(drawn(series={"train.accuracy": (0.1, 0.2, 0.3), "lr": (0.1, 0.1, 0.1)}, best=None))
 
 
-def judged(given: list[int], true: list[int], classes: Sequence[str] = Digits.classes, **changes: Any) -> Judged:
-    probabilities = np.full((len(given), 10), 0.01, np.float32)
-    probabilities[range(len(given)), given] = 0.91
-    images = Digits.load(Path("/nowhere")).test_x[: len(given)]
+def judged(options: list[int], true: list[int], classes: Sequence[str] = Digits.classes, **changes: Any) -> Judged:
+    probabilities = np.full((len(options), 10), 0.01, np.float32)
+    probabilities[range(len(options)), options] = 0.91
+    images = Digits.load(Path("/nowhere")).test_x[: len(options)]
     usual = {"images": images, "white": 16.0, "labels": classes_judged(probabilities, true, classes)}
     return Judged(**{**usual, **changes})
 
@@ -184,7 +184,7 @@ def test_class_names_are_texts_too() -> None:
     assert grid(judged([0, 1, 2, 3, 4], [1, 2, 3, 4, 0], classes=names), "$x", "light")
 
 
-def test_numbers_are_told_beside_the_true_ones_and_only_what_is_none_is_marked() -> None:
+def test_numbers_are_printed_beside_the_true_ones_and_only_missing_ones_are_marked() -> None:
     labels = numbers_judged(np.array([[1.23456], [-2e9], [np.inf]], np.float32), [1.25, -2.1e9, 0.0])
     assert [tuple(label) for label in labels] == [
         ("1.235", "1.25", True),

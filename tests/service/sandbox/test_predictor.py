@@ -71,7 +71,7 @@ def test_it_answers_and_stays_for_the_next_order(tmp_path: Path) -> None:
 
 
 async def interrupted(one: Predictor, order: Predict, number: signal.Signals) -> tuple[Answer | Refused, bytes]:
-    """What comes of an order in the middle of which the process gets a signal."""
+    """Return the outcome of an order during which the process receives a signal."""
     await one.call(order)
     assert one.pid is not None
     os.kill(one.pid, signal.SIGSTOP)  # so that it is surely in the middle of it
@@ -96,7 +96,7 @@ def test_it_is_replaced_when_it_is_killed_in_the_middle_of_an_order(tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_a_crash_of_native_code_is_taken_for_a_want_of_memory(tmp_path: Path) -> None:
+def test_crash_of_native_code_counts_as_out_of_memory(tmp_path: Path) -> None:
     async def test() -> None:
         async with limited(tmp_path) as one:
             order = predict(model_file(tmp_path))
@@ -109,7 +109,7 @@ def test_a_crash_of_native_code_is_taken_for_a_want_of_memory(tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_it_is_replaced_when_it_hangs_and_no_answer_is_taken_for_anothers(tmp_path: Path) -> None:
+def test_hanging_process_is_replaced_and_replies_are_not_mixed_up(tmp_path: Path) -> None:
     async def test() -> None:
         async with limited(tmp_path, seconds=3) as one:
             order = predict(model_file(tmp_path))
@@ -139,9 +139,9 @@ def test_who_waits_too_long_or_behind_too_many_is_sent_away(tmp_path: Path) -> N
             asking += [asyncio.create_task(one.call(order)) for _ in range(MAX_WAITING + 1)]
             await asyncio.sleep(0.2)
             assert [task.done() for task in asking].count(True) == 1, "one is in, so many wait, one is sent away"
-            said = await asyncio.gather(*asking, return_exceptions=True)
-            assert [type(one) for one in said].count(TookTooLong) == 1
-            assert {type(one) for one in said} <= {TookTooLong, Unavailable, tuple}
+            texts = await asyncio.gather(*asking, return_exceptions=True)
+            assert [type(one) for one in texts].count(TookTooLong) == 1
+            assert {type(one) for one in texts} <= {TookTooLong, Unavailable, tuple}
             assert isinstance((await one.call(order))[0], Answer)
 
     run(test)
@@ -181,7 +181,7 @@ def test_many_rows_go_through_a_wide_model_a_few_at_a_time(tmp_path: Path) -> No
     run(test)
 
 
-def test_its_processor_time_ends_even_where_nobody_watches(tmp_path: Path) -> None:
+def test_processor_time_is_limited_without_a_parent(tmp_path: Path) -> None:
     async def test() -> None:
         async with limited(tmp_path, seconds=5) as one:
             await one.call(predict(model_file(tmp_path)))
@@ -222,7 +222,7 @@ def test_it_gets_none_of_the_services_secrets(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.slow
-def test_a_bug_in_it_is_no_refusal(tmp_path: Path) -> None:
+def test_bug_in_the_process_is_not_a_refusal(tmp_path: Path) -> None:
     async def test() -> None:
         async with limited(tmp_path) as one:
             short = DrawCurve(

@@ -77,9 +77,9 @@ def test_the_choice_is_what_numpy_says_of_the_runs(studies: Studies, jobs: Jobs)
 def test_comparing_averages_the_folds_of_a_seed(studies: Studies, jobs: Jobs) -> None:
     study_id = create(studies)
     play(jobs)
-    found = studies.compare(study_id, Question())
+    result = studies.compare(study_id, Question())
     of_seed = LOSSES.mean(axis=2)
-    assert [group.n for group in found.comparison.groups] == [2] * 4
-    assert [group.std for group in found.comparison.groups] == pytest.approx(of_seed.std(axis=1, ddof=1).tolist())
-    for pair, values in zip(found.comparison.pairs, of_seed[1:], strict=True):
+    assert [group.n for group in result.comparison.groups] == [2] * 4
+    assert [group.std for group in result.comparison.groups] == pytest.approx(of_seed.std(axis=1, ddof=1).tolist())
+    for pair, values in zip(result.comparison.pairs, of_seed[1:], strict=True):
         assert pair.differences == pytest.approx(tuple(values - of_seed[0]))

@@ -33,14 +33,14 @@ def loss(arm: str, seed: int, fold: int, epoch: int) -> float:
     return (128 + rise + 4 * fold + seed + 8 * abs(epoch - 2 - fold % 2)) / 64
 
 
-def choice(client: TestClient, address: str, **asked: Any) -> Any:
-    answer = client.get(f"{address}/choice", params=asked)
+def choice(client: TestClient, address: str, **query: Any) -> Any:
+    answer = client.get(f"{address}/choice", params=query)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
-def refused(client: TestClient, address: str, **asked: Any) -> tuple[int, str, str]:
-    answer = client.get(f"{address}/choice", params=asked)
+def refused(client: TestClient, address: str, **query: Any) -> tuple[int, str, str]:
+    answer = client.get(f"{address}/choice", params=query)
     problem = answer.json()
     (error,) = problem["errors"] or [{"pointer": "", "code": problem["code"]}]
     return answer.status_code, error["code"], error["pointer"]
@@ -50,27 +50,27 @@ def test_the_strongest_within_one_standard_error_is_chosen_and_its_spec_can_be_s
     client: TestClient, work: Jobs
 ) -> None:
     address = study(client, work, seeds=2)
-    found = choice(client, address, rule="one_standard_error")
+    result = choice(client, address, rule="one_standard_error")
     by_fold = np.array([[(128 + 4 * fold + seed) / 64 for seed in range(2)] for fold in range(5)]).mean(axis=1)
     error = by_fold.std(ddof=1) / 5**0.5
-    assert found["best"] == "base [regularizers.0.strength=0.001]"
-    assert found["threshold"] == pytest.approx(by_fold.mean() + error)
-    best = found["arms"][1]
+    assert result["best"] == "base [regularizers.0.strength=0.001]"
+    assert result["threshold"] == pytest.approx(by_fold.mean() + error)
+    best = result["arms"][1]
     assert (best["mean"], best["standard_error"]) == (pytest.approx(by_fold.mean()), pytest.approx(error))
     assert best["values"] == pytest.approx(by_fold.tolist())
-    assert (found["within_one_standard_error"], found["chosen"]) == (2, "base [regularizers.0.strength=0.01]")
-    assert found["simpler"] == [{"path": "regularizers.0.strength", "order": "desc", "inferred": True}]
-    assert (found["spread_over"], found["folds"], found["seeds"]) == ("folds", 5, [0, 1])
-    assert (found["exploratory"], found["optimistic"], found["complete"]) == (False, False, True)
-    assert "2 of 4 arms" in found["explanation"]
-    spec = found["chosen_spec"]
+    assert (result["within_one_standard_error"], result["chosen"]) == (2, "base [regularizers.0.strength=0.01]")
+    assert result["simpler"] == [{"path": "regularizers.0.strength", "order": "desc", "inferred": True}]
+    assert (result["spread_over"], result["folds"], result["seeds"]) == ("folds", 5, [0, 1])
+    assert (result["exploratory"], result["optimistic"], result["complete"]) == (False, False, True)
+    assert "2 of 4 arms" in result["explanation"]
+    spec = result["chosen_spec"]
     assert "fold" not in spec["dataset"]
     assert (spec["seed"], spec["epochs"], spec["dataset"]["validation_size"]) == (0, 2, 0)
     assert spec["regularizers"] == [{**spec["regularizers"][0], "kind": "l2", "strength": 0.01}]
     run = client.post("/v1/runs", json=spec)
     assert run.status_code == 201
     assert run.json()["spec"] == spec
-    assert choice(client, address)["chosen"] == found["best"]
+    assert choice(client, address)["chosen"] == result["best"]
 
 
 def test_rules_that_watch_what_validates_are_left_out_of_the_chosen_spec(client: TestClient, work: Jobs) -> None:
@@ -86,10 +86,10 @@ def test_rules_that_watch_what_validates_are_left_out_of_the_chosen_spec(client:
 @pytest.mark.slow
 def test_without_folds_the_spread_is_over_seeds_and_the_spec_is_the_arms(client: TestClient, work: Jobs) -> None:
     address = study(client, work, folds=None, seeds=3)
-    found = choice(client, address, rule="one_standard_error")
-    assert (found["spread_over"], found["folds"]) == ("seeds", None)
-    assert found["arms"][1]["standard_error"] == pytest.approx(1 / 64 / 3**0.5)
-    spec = found["chosen_spec"]
+    result = choice(client, address, rule="one_standard_error")
+    assert (result["spread_over"], result["folds"]) == ("seeds", None)
+    assert result["arms"][1]["standard_error"] == pytest.approx(1 / 64 / 3**0.5)
+    spec = result["chosen_spec"]
     assert (spec["epochs"], spec["dataset"]["validation_size"]) == (9, 288)
     run = client.post("/v1/runs", json=spec).json()
     assert (run["status"], run["reused_from"] is None) == ("succeeded", False), "the study trained it"
@@ -122,8 +122,8 @@ def test_the_order_is_known_only_where_one_strength_alone_differs(client: TestCl
         address = study(client, work, **{"folds": 2, **changed})
         assert refused(client, address, **rule) == (422, "no_order", "simpler")
         assert choice(client, address)["simpler"] == []
-    told = client.get(f"{study(client, work, **unknown[1])}/choice", params=rule).json()["errors"][0]
-    assert told["allowed"][:2] == ["regularizers.0.strength:desc", "regularizers.0.strength:asc"]
+    reply = client.get(f"{study(client, work, **unknown[1])}/choice", params=rule).json()["errors"][0]
+    assert reply["allowed"][:2] == ["regularizers.0.strength:desc", "regularizers.0.strength:asc"]
     one = study(client, work, grid={})
     assert choice(client, one, **rule)["chosen"] == "base"
 
@@ -134,9 +134,9 @@ def test_the_order_can_be_named_and_arms_without_the_path_count_as_less(client: 
     rule = {"rule": "one_standard_error"}
     path = "regularizers.0.strength"
     assert choice(client, address, **rule, simpler=f"{path}:desc")["chosen"].startswith("strong")
-    found = choice(client, address, **rule, simpler=[f"/{path.replace('.', '/')}:asc", "optimizer.lr:asc"])
-    assert found["chosen"] == "none [optimizer.lr=0.1]"
-    assert [order["inferred"] for order in found["simpler"]] == [False, False]
+    result = choice(client, address, **rule, simpler=[f"/{path.replace('.', '/')}:asc", "optimizer.lr:asc"])
+    assert result["chosen"] == "none [optimizer.lr=0.1]"
+    assert [order["inferred"] for order in result["simpler"]] == [False, False]
     both = choice(client, address, **rule, simpler=[f"{path}:desc", "optimizer.lr:desc"])
     assert both["chosen"] == "strong [optimizer.lr=0.2]"
     for simpler, code in (
@@ -155,8 +155,8 @@ def test_a_choice_on_the_test_data_needs_leave(client: TestClient, work: Jobs) -
     strict = study(client, work)
     assert refused(client, strict, metric="test.loss") == (422, "test_selection", "metric")
     lenient = study(client, work, base={**BASE, "allow_test_selection": True})
-    found = choice(client, lenient, metric="test.loss")
-    assert (found["optimistic"], found["exploratory"]) == (True, True)
+    result = choice(client, lenient, metric="test.loss")
+    assert (result["optimistic"], result["exploratory"]) == (True, True)
     assert not choice(client, lenient)["optimistic"]
     one = {"strict": {"allow_test_selection": False}, "lenient": {}}
     mixed = study(client, work, base={**BASE, "allow_test_selection": True}, arms=one)
@@ -176,20 +176,20 @@ def test_nothing_is_chosen_where_nothing_is_measured(client: TestClient, work: J
     assert refused(client, address) == (409, "nothing_to_choose", "")
     assert "20 runs have not ended" in client.get(f"{address}/choice").json()["detail"]
     train(client, work, loss, most=19)
-    found = choice(client, address)
-    assert (found["complete"], [arm["unfinished"] for arm in found["arms"]].count(1)) == (False, 1)
-    assert "Excluded from the choice: 1 arm " in found["explanation"]
+    result = choice(client, address)
+    assert (result["complete"], [arm["unfinished"] for arm in result["arms"]].count(1)) == (False, 1)
+    assert "Excluded from the choice: 1 arm " in result["explanation"]
     train(client, work, loss)
-    found = choice(client, address)
-    assert found["complete"]
-    assert "Left out" not in found["explanation"]
-    gone = study(client, seeds=[9])
-    client.post(f"{gone}/cancel")
-    assert refused(client, gone) == (409, "nothing_to_choose", "")
+    result = choice(client, address)
+    assert result["complete"]
+    assert "Left out" not in result["explanation"]
+    ended = study(client, seeds=[9])
+    client.post(f"{ended}/cancel")
+    assert refused(client, ended) == (409, "nothing_to_choose", "")
 
 
 @pytest.mark.parametrize(
-    ("asked", "code"),
+    ("query", "code"),
     [
         ({"metric": "weights.norm"}, "no_direction"),
         ({"metric": "penalty.l1"}, "no_such_series"),
@@ -201,11 +201,11 @@ def test_nothing_is_chosen_where_nothing_is_measured(client: TestClient, work: J
     ],
 )
 def test_questions_that_make_no_sense_are_refused(
-    client: TestClient, work: Jobs, asked: dict[str, str], code: str
+    client: TestClient, work: Jobs, query: dict[str, str], code: str
 ) -> None:
-    assert refused(client, study(client, work), **asked)[:2] == (422, code)
+    assert refused(client, study(client, work), **query)[:2] == (422, code)
 
 
-def test_a_study_that_is_not_there_is_not_found(client: TestClient) -> None:
+def test_missing_study_is_not_found(client: TestClient) -> None:
     answer = client.get("/v1/studies/study_nothing/choice")
     assert (answer.status_code, answer.json()["code"]) == (404, "study_not_found")

@@ -161,7 +161,7 @@ def test_a_study_of_one_arm_has_a_report(client: TestClient, work: Jobs) -> None
         ({"metric": "penalty.l1"}, "no_such_series"),
         ({"at": "middle"}, "no_epoch"),
         ({"at": "epoch:" + "9" * 5000}, "no_epoch"),
-        ({"baseline": "nobody"}, "no_such_arm"),
+        ({"baseline": "missing"}, "no_such_arm"),
         ({"by": "optimizer.nothing"}, "no_such_path"),
         ({"by": "regularizers." + "9" * 5000}, "no_such_path"),
         ({"minimum": "1"}, "unknown_parameter"),

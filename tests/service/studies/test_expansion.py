@@ -65,7 +65,7 @@ def test_merging_twice_changes_nothing_more(target: Any, patch: Any) -> None:
 
 
 def test_arms_replace_lists_and_regularizers_add_appends() -> None:
-    found = arms(
+    matches = arms(
         arms={
             "plain": {},
             "none": {"regularizers": []},
@@ -77,25 +77,25 @@ def test_arms_replace_lists_and_regularizers_add_appends() -> None:
             "adam": {"optimizer": {"kind": "adam", "lr": 0.001}},
         }
     )
-    kinds = {arm.name: [part.kind for part in arm.run.spec.regularizers] for arm in found}
+    kinds = {arm.name: [part.kind for part in arm.run.spec.regularizers] for arm in matches}
     assert kinds == {
         "plain": ["l2"], "none": [], "dropout": ["l2", "dropout"], "instead": ["l1", "noise"], "adam": ["l2"],
     }  # fmt: skip
-    assert found[4].run.spec.required_optimizer.kind == "adam"
+    assert matches[4].run.spec.required_optimizer.kind == "adam"
 
 
 def test_the_grid_is_a_product_and_its_values_are_in_the_arms_ids() -> None:
-    found = arms(arms={"a": {}, "b": {}}, grid={"optimizer.lr": [0.1, 0.5], "/regularizers/0/strength": [0.0, 0.01]})
-    assert len(found) == 8
-    assert found[1].id == "a [optimizer.lr=0.1, /regularizers/0/strength=0.01]"
+    matches = arms(arms={"a": {}, "b": {}}, grid={"optimizer.lr": [0.1, 0.5], "/regularizers/0/strength": [0.0, 0.01]})
+    assert len(matches) == 8
+    assert matches[1].id == "a [optimizer.lr=0.1, /regularizers/0/strength=0.01]"
     assert (
-        found[1].run.spec.required_optimizer.learning_rate,
-        found[1].run.spec.regularizers[0].model_dump()["strength"],
+        matches[1].run.spec.required_optimizer.learning_rate,
+        matches[1].run.spec.regularizers[0].model_dump()["strength"],
     ) == (
         0.1,
         0.01,
     )
-    assert len({arm.id for arm in found}) == 8
+    assert len({arm.id for arm in matches}) == 8
 
 
 def test_a_path_may_lead_to_a_default() -> None:
@@ -103,7 +103,7 @@ def test_a_path_may_lead_to_a_default() -> None:
     assert (low.run.spec.batch_size, high.run.spec.batch_size) == (16, 32)
 
 
-def test_a_path_that_is_not_there_names_the_arm_and_what_is() -> None:
+def test_missing_path_names_the_arm_and_existing_paths() -> None:
     ((pointer, message),) = refused(arms={"mine": {}}, grid={"optimizer.learning_rate": [1.0]})
     assert pointer == "/grid/optimizer.learning_rate"
     assert "'mine'" in message

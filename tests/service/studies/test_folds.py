@@ -40,16 +40,16 @@ def train(client: TestClient, work: Jobs, loss: Losses, *, most: int = 10_000) -
         work.started(claims, device="cpu", determinism_class="test")
         ends = dict.fromkeys([claim.run_id for claim in claims], SUCCEEDED)
         for epoch in (1, 2, 3):
-            told = []
+            reply = []
             for claim in claims:
                 spec: Any = claim.spec
                 data = spec["dataset"]
                 value = loss(arms[claim.run_id], spec["seed"], data.get("fold", {"index": 0})["index"], epoch)
                 metrics: dict[str, Any] = {"train_loss": value / 2, "test_loss": 2 * value}
                 metrics |= {"val_loss": value} if data["validation_size"] or "fold" in data else {}
-                told.append(measured(claim.run_id, epoch, **metrics))
+                reply.append(measured(claim.run_id, epoch, **metrics))
                 ends[claim.run_id] = DIVERGED if math.isnan(value) else ends[claim.run_id]
-            work.record(claims, told)
+            work.record(claims, reply)
         work.finish(claims, [Outcome(run_id=run_id, **end) for run_id, end in ends.items()])
 
 
@@ -66,8 +66,8 @@ def table(arm: str, at: Callable[[list[float]], float] = min, seeds: int = 7) ->
     )
 
 
-def compare(client: TestClient, study: Any, **asked: Any) -> Any:
-    answer = client.get(f"/v1/studies/{study['id']}/compare", params=asked)
+def compare(client: TestClient, study: Any, **query: Any) -> Any:
+    answer = client.get(f"/v1/studies/{study['id']}/compare", params=query)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -84,14 +84,14 @@ def test_a_study_is_arms_by_seeds_by_folds_and_each_run_knows_its_fold(client: T
     assert [(arm["id"], arm["runs"]) for arm in study["arms"]] == [("plain", 35), ("dropout", 35)]
     runs = runs_of(client, study)
     assert {run["name"] for run in runs} == {None}
-    found = sorted((run["arm"], run["seed"], run["spec"]["dataset"]["fold"]["index"]) for run in runs)
-    assert found == sorted(itertools.product(ARMS, range(7), range(5)))
+    result = sorted((run["arm"], run["seed"], run["spec"]["dataset"]["fold"]["index"]) for run in runs)
+    assert result == sorted(itertools.product(ARMS, range(7), range(5)))
     assert {run["spec"]["dataset"]["fold"]["of"] for run in runs} == {5}
     assert len({run["spec_hash"] for run in runs}) == 70
     assert client.get(f"/v1/studies/{study['id']}").json() == study
 
 
-def test_a_study_without_folds_says_so(client: TestClient) -> None:
+def test_study_without_folds_reports_none(client: TestClient) -> None:
     study = post(client, folds=None, base=BODY)
     assert (study["folds"], study["progress"]["runs"]) == (None, 14)
 
@@ -111,8 +111,8 @@ def test_a_preview_counts_folds_into_runs_stacks_and_cost(client: TestClient) ->
 def test_runs_of_equal_folds_are_reused_and_of_other_folds_are_not(client: TestClient, work: Jobs) -> None:
     post(client, seeds=1)
     train(client, work, some_loss)
-    told = client.post("/v1/studies/preview", json={**STUDY, "seeds": 2}).json()
-    assert (told["runs"], told["reused"]) == (20, 10)
+    reply = client.post("/v1/studies/preview", json={**STUDY, "seeds": 2}).json()
+    assert (reply["runs"], reply["reused"]) == (20, 10)
     assert client.post("/v1/studies/preview", json={**STUDY, "folds": 4}).json()["reused"] == 0
 
 
@@ -132,9 +132,9 @@ def test_added_seeds_are_trained_on_every_fold(client: TestClient, work: Jobs) -
 def test_folds_are_averaged_within_a_seed_and_the_unit_is_the_seed(client: TestClient, work: Jobs) -> None:
     study = post(client)
     train(client, work, some_loss)
-    found = compare(client, study)
+    result = compare(client, study)
     values = {arm: table(arm) for arm in ARMS}
-    for group in found["arms"]:
+    for group in result["arms"]:
         of_seed = values[group["id"]].mean(axis=1)
         assert (group["n"], group["diverged"], group["unfinished"], group["missing"]) == (7, 0, 0, 0)
         assert group["mean"] == pytest.approx(of_seed.mean())
@@ -143,7 +143,7 @@ def test_folds_are_averaged_within_a_seed_and_the_unit_is_the_seed(client: TestC
         assert group["folds"] == {"n": 5, "sd_within": pytest.approx(within)}
     d = (values["dropout"] - values["plain"]).mean(axis=1)
     signs = np.array(list(itertools.product([1, -1], repeat=7)))
-    (pair,) = found["pairs"]
+    (pair,) = result["pairs"]
     assert (pair["n"], pair["test"], pair["verdict"]) == (7, "sign_flip_exact", "better")
     assert [one["difference"] for one in pair["differences"]] == pytest.approx(d.tolist())
     assert pair["p"] == np.mean(np.abs(signs @ d) >= abs(d.sum()) - 1e-12)
@@ -161,8 +161,8 @@ def test_folds_are_averaged_within_a_seed_and_the_unit_is_the_seed(client: TestC
 def test_one_seed_on_many_folds_has_no_p(client: TestClient, work: Jobs) -> None:
     study = post(client, seeds=1, folds=20)
     train(client, work, some_loss)
-    found = compare(client, study)
-    (pair,) = found["pairs"]
+    result = compare(client, study)
+    (pair,) = result["pairs"]
     assert (pair["n"], pair["p"], pair["verdict"], pair["test"]) == (1, None, "undecided", "none")
     assert pair["mean_difference"] < 0
 
@@ -186,30 +186,30 @@ def test_a_seed_of_which_one_fold_diverged_has_diverged(client: TestClient, work
         return math.nan if lost else some_loss(arm, seed, fold, epoch)
 
     train(client, work, loss)
-    found = compare(client, study, curves=["val.loss"])
-    assert [(group["n"], group["diverged"]) for group in found["arms"]] == [(7, 0), (6, 1)]
-    (pair,) = found["pairs"]
+    result = compare(client, study, curves=["val.loss"])
+    assert [(group["n"], group["diverged"]) for group in result["arms"]] == [(7, 0), (6, 1)]
+    (pair,) = result["pairs"]
     assert (pair["test"], pair["wins"], pair["losses"], pair["diverged"], pair["n"]) == ("sign", 6, 1, 1, 6)
-    assert [curve["n"] for curve in found["curves"]["val.loss"]] == [[7, 7, 7], [7, 6, 6]]
+    assert [curve["n"] for curve in result["curves"]["val.loss"]] == [[7, 7, 7], [7, 6, 6]]
 
 
 def test_a_seed_counts_only_when_all_its_folds_do(client: TestClient, work: Jobs) -> None:
     study = post(client, seeds=2)
     train(client, work, some_loss, most=12)
-    found = compare(client, study, curves=["val.loss"])
+    result = compare(client, study, curves=["val.loss"])
     done = {(run["arm"], run["seed"]) for run in runs_of(client, study)} - {
         (run["arm"], run["seed"]) for run in runs_of(client, study) if run["status"] != "succeeded"
     }
-    assert [group["n"] for group in found["arms"]] == [sum(arm == one for one, _ in done) for arm in ARMS]
-    assert [group["n"] + group["unfinished"] for group in found["arms"]] == [2, 2]
-    assert sum(group["unfinished"] for group in found["arms"]) > 0
+    assert [group["n"] for group in result["arms"]] == [sum(arm == one for one, _ in done) for arm in ARMS]
+    assert [group["n"] + group["unfinished"] for group in result["arms"]] == [2, 2]
+    assert sum(group["unfinished"] for group in result["arms"]) > 0
     train(client, work, some_loss)
     (run, *_) = [one for one in runs_of(client, study) if one["arm"] == "dropout" and one["seed"] == 1]
     assert client.delete(f"/v1/runs/{run['id']}").status_code == 204
-    found = compare(client, study, curves=["val.loss"])
-    assert [(group["n"], group["missing"]) for group in found["arms"]] == [(2, 0), (1, 1)]
-    assert [one["seed"] for one in found["pairs"][0]["differences"]] == [0]
-    assert [curve["n"] for curve in found["curves"]["val.loss"]] == [[2, 2, 2], [1, 1, 1]]
+    result = compare(client, study, curves=["val.loss"])
+    assert [(group["n"], group["missing"]) for group in result["arms"]] == [(2, 0), (1, 1)]
+    assert [one["seed"] for one in result["pairs"][0]["differences"]] == [0]
+    assert [curve["n"] for curve in result["curves"]["val.loss"]] == [[2, 2, 2], [1, 1, 1]]
 
 
 def test_folds_can_be_compared_with_each_other_and_are_cells_of_other_groups(client: TestClient, work: Jobs) -> None:

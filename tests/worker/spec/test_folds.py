@@ -99,7 +99,7 @@ def test_numbers_that_are_no_classes_are_dealt_in_the_order_of_the_split() -> No
 @pytest.mark.parametrize("kind", ["digits", "mnist1d"])
 @pytest.mark.parametrize("changes", [{}, {"train_size": 200, "label_noise": 0.25}, {"imbalance": 8.0}])
 def test_a_run_trains_on_none_of_the_rows_it_validates_on(kind: str, changes: dict[str, Any]) -> None:
-    seen = []
+    observed = []
     for fold in of(4):
         dataset = spec(dataset={"kind": kind, "fold": fold.model_dump(), **changes}).dataset
         data = Data(dataset, HOME, CPU)
@@ -107,7 +107,7 @@ def test_a_run_trains_on_none_of_the_rows_it_validates_on(kind: str, changes: di
         trains = {row.tobytes() for row in data.inputs(data.raw).numpy()}
         validates = [row.tobytes() for row in data.validation.x.numpy()]
         assert not trains & set(validates)
-        seen += validates
+        observed += validates
         if dataset.label_noise:
             whole = dataset.load(HOME)
             rows = [data.inputs(torch.from_numpy(row.reshape(-1))).numpy().tobytes() for row in whole.train_x]
@@ -117,11 +117,11 @@ def test_a_run_trains_on_none_of_the_rows_it_validates_on(kind: str, changes: di
                 right[row.tobytes()] != y for row, y in zip(data.inputs(data.raw).numpy(), data.y.tolist(), strict=True)
             )
             assert noisy == 50
-    assert len(seen) == len(set(seen)) == spec(dataset={"kind": kind}).dataset.rows[0]
+    assert len(observed) == len(set(observed)) == spec(dataset={"kind": kind}).dataset.rows[0]
 
 
 def test_a_spec_without_a_fold_has_the_names_it_had_before_there_were_folds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of finished runs in databases of the first releases: whoever asks for them again is to find them."""
+    """Keys of finished runs in databases of the first releases, which must still be reused."""
     known = {
         "sha256:9feef2bf410c92650faee7981a59837a616b736f42f4d2cfb9c66defc77eb949": spec(),
         "sha256:ac52bc33e8e0c140943e8eb9cc3bc076976dd1b931b13e9987b0a0e72064bdae": spec(
@@ -153,7 +153,7 @@ def test_a_resolved_spec_with_a_fold_can_be_sent_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dataset", "place", "told"),
+    ("dataset", "place", "message"),
     [
         ({"fold": {"index": 5, "of": 5}}, "fold", "from 0 to 4"),
         ({"fold": {"index": 0, "of": 5}, "validation_size": 100}, "validation_size", "leave validation_size out"),
@@ -161,10 +161,10 @@ def test_a_resolved_spec_with_a_fold_can_be_sent_again() -> None:
         ({"fold": {"index": 0, "of": 2}, "train_size": 720, "imbalance": 5.0}, "train_size", "imbalance 5"),
     ],
 )
-def test_a_fold_that_cannot_be_is_refused_where_it_stands(dataset: dict[str, Any], place: str, told: str) -> None:
+def test_a_fold_that_cannot_be_is_refused_where_it_stands(dataset: dict[str, Any], place: str, message: str) -> None:
     ((where, objection),) = spec(dataset={"kind": "digits", **dataset}).objections()
     assert where == ("dataset", place)
-    assert told in objection.message
+    assert message in objection.message
     fitting = {"kind": "digits", "fold": {"index": 4, "of": 5}, "train_size": 1154}
     assert not list(spec(**{**BODY, "dataset": fitting}).objections())
 

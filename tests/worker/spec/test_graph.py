@@ -72,8 +72,8 @@ def weights_of(stack: Stack) -> dict[str, Array]:
 def by_engine(stack: Stack, rows: int = ROWS) -> Array:
     """Log-probabilities of the first test rows, as the engine measures them."""
     test = data_of(stack.members[0].spec).test
-    found: Array = predictions(stack, Split(test.x[:rows], test.y[:rows]), EvaluationHooks(stack))[0].numpy()
-    return found
+    result: Array = predictions(stack, Split(test.x[:rows], test.y[:rows]), EvaluationHooks(stack))[0].numpy()
+    return result
 
 
 def by_onnx(content: bytes, spec: RunSpec, rows: int = ROWS) -> tuple[Array, Array]:
@@ -88,9 +88,9 @@ def by_onnx(content: bytes, spec: RunSpec, rows: int = ROWS) -> tuple[Array, Arr
 def agree(spec: RunSpec, tolerance: float = 1e-5) -> None:
     stack = trained(spec)
     log_p, probabilities = by_onnx(onnx_of(spec, weights_of(stack), {}), spec)
-    wanted = by_engine(stack)
-    np.testing.assert_allclose(log_p, wanted, rtol=tolerance, atol=tolerance)
-    np.testing.assert_allclose(probabilities, np.exp(wanted), rtol=0, atol=tolerance)
+    expected = by_engine(stack)
+    np.testing.assert_allclose(log_p, expected, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(probabilities, np.exp(expected), rtol=0, atol=tolerance)
 
 
 @pytest.mark.slow
@@ -136,28 +136,28 @@ def test_generated_models_are_the_engines(data: st.DataObject) -> None:
 def test_bfloat16_is_rounded_where_the_engine_rounds() -> None:
     model = {"kind": "mlp", "hidden": [20, 12], "activation": "tanh"}
     exact, rounded = run_of(model=model), run_of(model=model, precision="bfloat16")
-    wanted = by_engine(trained(rounded))
-    found, _ = by_onnx(onnx_of(rounded, weights_of(trained(rounded)), {}), rounded)
+    expected = by_engine(trained(rounded))
+    result, _ = by_onnx(onnx_of(rounded, weights_of(trained(rounded)), {}), rounded)
     apart, _ = by_onnx(onnx_of(exact, weights_of(trained(exact)), {}), exact)
     # A sum in another order is rounded to the neighbour now and then; hence on average.
-    assert np.abs(found - wanted).mean() < np.abs(apart - wanted).mean() / 20
+    assert np.abs(result - expected).mean() < np.abs(apart - expected).mean() / 20
 
 
 @pytest.mark.slow
 def test_equal_arguments_give_equal_bytes_and_the_file_says_whose_it_is() -> None:
     spec = run_of(model={"kind": "cnn", "norm": "batch"})
-    told = {"run_id": "run_1", "classes": json.dumps(spec.dataset.classes)}
+    metadata = {"run_id": "run_1", "classes": json.dumps(spec.dataset.classes)}
     code = (
         "import sys, hashlib; from tests.worker.spec.test_graph import *\n"
         f"spec = parsed({spec.model_dump(mode='json')!r})\n"
-        f"print(hashlib.sha256(onnx_of(spec, weights_of(trained(spec)), {told!r})).hexdigest())"
+        f"print(hashlib.sha256(onnx_of(spec, weights_of(trained(spec)), {metadata!r})).hexdigest())"
     )
     elsewhere = {
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout for _ in "ab"
     }
     assert len(elsewhere) == 1, "two processes, two hash seeds"
-    model = onnx.load_from_string(onnx_of(spec, weights_of(trained(spec)), told))
-    assert {entry.key: entry.value for entry in model.metadata_props} == told
+    model = onnx.load_from_string(onnx_of(spec, weights_of(trained(spec)), metadata))
+    assert {entry.key: entry.value for entry in model.metadata_props} == metadata
     assert (model.producer_name, model.ir_version, [o.version for o in model.opset_import]) == ("fitwell", 8, [17])
 
 
@@ -168,9 +168,9 @@ def test_every_input_may_be_scaled_by_itself() -> None:
     data = data_of(spec)
     raw = torch.from_numpy(spec.dataset.load(HOME).test_x[:ROWS].reshape(ROWS, 64)).float()
     x = raw * torch.from_numpy(scale).float() + torch.from_numpy(shift).float()
-    wanted = predictions(stack, Split(x, data.test.y[:ROWS]), EvaluationHooks(stack))[0].numpy()
-    found, _ = by_onnx(onnx_of(spec, weights_of(stack), {}, scaling=Scaling(scale, shift)), spec)
-    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+    expected = predictions(stack, Split(x, data.test.y[:ROWS]), EvaluationHooks(stack))[0].numpy()
+    result, _ = by_onnx(onnx_of(spec, weights_of(stack), {}, scaling=Scaling(scale, shift)), spec)
+    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
 
 
 class Opaque(MLP):

@@ -1,4 +1,4 @@
-"""Orders are the engine's own hash, without torch: whoever knows the spec knows which rows trained."""
+"""Orders are the engine's own hash, without torch: the spec determines which rows train."""
 
 from __future__ import annotations
 

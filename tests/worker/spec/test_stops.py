@@ -63,7 +63,7 @@ def test_a_run_ends_by_its_epochs_its_steps_its_rules_or_by_divergence() -> None
         ),
     ],
 )
-def test_a_rule_that_watches_what_is_not_there_is_refused(changes: dict[str, object], field: str) -> None:
+def test_rule_that_watches_a_missing_metric_is_refused(changes: dict[str, object], field: str) -> None:
     run = spec(**{"stop": [{"kind": "early_stopping"}], **changes})
     ((place, objection),) = run.objections()
     assert place == ("stop", 0, "metric")

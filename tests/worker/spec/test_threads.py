@@ -24,8 +24,8 @@ def _as_before() -> Iterator[None]:
 @pytest.mark.parametrize("count", [0, 1, 2, 7])
 def test_results_come_in_order_and_torch_is_left_as_it_was(threads: Threads, count: int) -> None:
     threads.use()
-    seen = each_on_one_thread([partial(lambda i: (i, torch.get_num_threads()), i) for i in range(count)])
-    assert seen == [(i, 1) for i in range(count)]
+    observed = each_on_one_thread([partial(lambda i: (i, torch.get_num_threads()), i) for i in range(count)])
+    assert observed == [(i, 1) for i in range(count)]
     assert torch.get_num_threads() == threads.products
 
 

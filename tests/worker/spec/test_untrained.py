@@ -1,4 +1,4 @@
-"""What a run of a model that is not trained may say, and what one that is trained must."""
+"""Fields that a model without training refuses, and that a trained model requires."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def test_no_more_neighbours_vote_than_there_are_rows() -> None:
     assert refused(epochs=101) == {("epochs",): "'knn' has at most 100 epochs on 100 rows."}
 
 
-def test_a_k_is_told_where_it_belongs() -> None:
+def test_field_k_is_refused_with_the_right_place() -> None:
     with pytest.raises(ValidationError, match="every k from 1 to its epochs"):
         parsed({**KNN, "model": {"kind": "knn", "k": 5}})
 
 
 def test_a_model_that_is_trained_names_its_optimizer() -> None:
-    (found,) = parsed({**KNN, "model": {"kind": "linear"}}).objections()
-    assert found[0] == ("optimizer",)
-    assert found[1].allowed == list(OPTIMIZERS)
+    (result,) = parsed({**KNN, "model": {"kind": "linear"}}).objections()
+    assert result[0] == ("optimizer",)
+    assert result[1].allowed == list(OPTIMIZERS)

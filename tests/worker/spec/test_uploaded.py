@@ -25,10 +25,10 @@ def uploaded(home: Path, content: bytes, **fields: Any) -> Uploaded:
     folder = home / "uploads"
     folder.mkdir(exist_ok=True)
     (home / "body").write_bytes(content)
-    found = reader.read(home / "body", home / "data", "npz", Reading(Options(order="time"), LIMITS))
-    (home / "data").rename(folder / f"{found['sha256']}.safetensors")
-    known = Content.model_validate_json(json.dumps(found["content"]))
-    return Uploaded(id=f"dataset_{found['sha256']}", content=known, **fields)
+    result = reader.read(home / "body", home / "data", "npz", Reading(Options(order="time"), LIMITS))
+    (home / "data").rename(folder / f"{result['sha256']}.safetensors")
+    known = Content.model_validate_json(json.dumps(result["content"]))
+    return Uploaded(id=f"dataset_{result['sha256']}", content=known, **fields)
 
 
 def table() -> tuple[Any, Any]:
@@ -46,8 +46,8 @@ def test_a_table_is_standardised_by_the_rows_that_are_trained_on(tmp_path: Path)
     torch.testing.assert_close(trained[:, :3].std(0, correction=0), torch.ones(3).double(), atol=1e-3, rtol=0)
     assert not trained[:, 3].any(), "a constant column is 0"
     rows = data.raw.double().numpy()
-    wanted = (x[40:, :3].astype(np.float32) - rows.mean(0)[:3]) / rows.std(0)[:3]
-    np.testing.assert_allclose(data.test.x[:, :3].numpy(), wanted, atol=2e-2)
+    expected = (x[40:, :3].astype(np.float32) - rows.mean(0)[:3]) / rows.std(0)[:3]
+    np.testing.assert_allclose(data.test.x[:, :3].numpy(), expected, atol=2e-2)
     assert not data.test.x[:, 3].any()
 
 
@@ -65,8 +65,8 @@ def test_images_are_scaled_to_one_and_keep_their_bytes_until_then(tmp_path: Path
     part = uploaded(tmp_path, npz(x=pixels, y=np.arange(30) % 3))
     data = Data(part, tmp_path, CPU)
     assert (part.shape, part.white, data.raw.dtype, data.width) == ((3, 5, 4), 255.0, torch.uint8, 60)
-    wanted = np.moveaxis(pixels[24:], 3, 1).reshape(6, -1) / np.float32(255)
-    np.testing.assert_allclose(data.test.x.numpy(), wanted, rtol=1e-6)
+    expected = np.moveaxis(pixels[24:], 3, 1).reshape(6, -1) / np.float32(255)
+    np.testing.assert_allclose(data.test.x.numpy(), expected, rtol=1e-6)
 
 
 def test_a_file_that_is_missing_cut_short_or_altered_is_named_when_it_is_read(tmp_path: Path) -> None:
