@@ -82,6 +82,7 @@ class Agent:
         self._closed = threading.Event()
         self._claims: dict[str, Claim] = {}
         self._sent_orders: dict[str, str] = {}
+        self._train_sent = False
         self._lock = threading.Lock()
         self._renewed = time.monotonic()
         self._worked = time.monotonic()
@@ -126,11 +127,13 @@ class Agent:
             return
         with self._lock:
             self._renewed = time.monotonic()
-            self._sent_orders = {}
+            self._sent_orders, self._train_sent = {}, False
             self._claims = {claim.run_id: claim for claim in claims}
         with logs.about(run_ids=[claim.run_id for claim in claims]):
             LOG.info("training %d run(s): %s", len(claims), ", ".join(self._claims))
             trainer.tell(Train(claims=tuple(claims), max_runs=max(2, claims[0].stack_runs)))
+            with self._lock:
+                self._train_sent = True
             self._see_through(trainer)
         self._worked = time.monotonic()
 
@@ -283,9 +286,14 @@ class Agent:
                 store.tidy(time.time() - COPIES_SECONDS)
 
     def _obey(self, orders: Mapping[str, str]) -> None:
-        """Pass orders on that the training process has not heard yet."""
+        """Pass on orders that are new to the training process.
+
+        Before it has its ``Train``, it has no job that could leave: the next poll brings the order again.
+        """
         statuses = {"cancel": "cancelled", "pause": "paused", "time_out": "timed_out", "lost": "lost"}
         with self._lock:
+            if not self._train_sent:
+                return
             fresh = {
                 i: o for i, o in orders.items() if o in statuses and i in self._claims and self._sent_orders.get(i) != o
             }

@@ -95,7 +95,9 @@ def test_a_warm_start_begins_where_the_other_run_ended(served: Serving) -> None:
 
 
 def test_a_run_ends_when_its_time_is_over_and_resumes_when_it_gets_more(served: Serving) -> None:
-    run = served.client.runs.create(seed=7, max_seconds=1.5, **LONG)
+    run = served.client.runs.create(seed=7, max_seconds=600, **LONG)
+    eventually(lambda: run.refresh().progress.epoch > 0)  # the clock also runs while the training process starts
+    call(served, "PATCH", run.id, json={"max_seconds": 1.5})
     ended = eventually(lambda: run.refresh() if run.refresh().terminal else None, 20)
     assert (ended.status, ended.error["code"]) == ("failed", "time_limit")
     reached = ended.progress.epoch

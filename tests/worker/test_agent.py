@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import threading
 import time
@@ -15,6 +16,7 @@ import pytest
 from tests.conftest import WORKER, spec
 from tests.patience import eventually, scaled
 from worker.agent import Agent, AgentSettings
+from worker.messages import Idle, Leave, Message, Started, Train
 from worker.ports import (
     Checkpoint,
     Claim,
@@ -231,3 +233,36 @@ def test_an_agent_that_is_to_end_when_idle_ends_after_its_work(source: Source, s
     source.queue.append([claim("one")])
     Agent(source, WORKER, replace(settings, idle_seconds=0.0)).run()
     assert source.outcomes["one"].status == "succeeded"
+
+
+def test_an_order_that_arrives_before_training_is_sent_after_it(
+    source: Source, settings: AgentSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[Message] = []
+
+    class FakeTrainer:
+        alive = True
+
+        def __init__(self, options: Sequence[str], news: queue.Queue[Message | None]) -> None:
+            self._news = news
+
+        def tell(self, message: Message) -> None:
+            if isinstance(message, Train):
+                early._obey({"early": "cancel"})
+            sent.append(message)
+            if isinstance(message, Train):
+                self._news.put(Started(run_ids=("early",), device="cpu", determinism_class="any"))
+                self._news.put(Idle())
+
+    def started(claims: Sequence[Claim], **promise: str) -> set[str]:
+        early._obey({"early": "cancel"})
+        early._obey({"early": "cancel"})
+        return set()
+
+    monkeypatch.setattr("worker.agent.Trainer", FakeTrainer)
+    monkeypatch.setattr(source, "started", started)
+    source.queue.append([claim("early")])
+    early = Agent(source, WORKER, settings)
+    early._work_once()
+    assert isinstance(sent[0], Train)
+    assert sent[1:] == [Leave(run_ids=("early",), status="cancelled")]

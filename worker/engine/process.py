@@ -46,7 +46,7 @@ class Process:
         self._orders = orders
         self._reports = reports
         self._context = context
-        self._waiting: queue.Queue[Train | None] = queue.Queue()
+        self._waiting: queue.Queue[Job | None] = queue.Queue()
         self._job: Job | None = None
         self._halted = False
         self._lock = threading.Lock()
@@ -65,12 +65,7 @@ class Process:
                 details={"torch": torch.__version__, "cpu": cpu_model(), "threads": self._context.threads},
             )
         )
-        while (train := self._waiting.get()) is not None:
-            job = Job(train, self._context, self.say)
-            with self._lock:
-                self._job = job
-                if self._halted:
-                    job.halt()
+        while (job := self._waiting.get()) is not None:
             job.run()
             with self._lock:
                 self._job = None
@@ -83,7 +78,9 @@ class Process:
             order = read_order(line)
             with self._lock:
                 if isinstance(order, Train):
-                    self._waiting.put(order)
+                    # The job exists as soon as its order arrives: a Leave or Halt that follows at once applies to it.
+                    self._job = Job(order, self._context, self.say)
+                    self._waiting.put(self._job)
                 elif isinstance(order, Leave) and self._job is not None:
                     self._job.leave(order.run_ids, order.status)
                 elif isinstance(order, Halt):
