@@ -91,7 +91,7 @@ def test_fetched_files_are_the_model(served: Serving, tmp_path: Path) -> None:
     done = subprocess.run([*command, "--to", str(tmp_path)], capture_output=True, text=True, check=True)
     assert Path(done.stdout.strip()).read_bytes().startswith(b"\x89PNG")
     done = subprocess.run([*command, "--to", str(tmp_path / "no" / "x")], capture_output=True, text=True, check=False)
-    assert (done.returncode != 0, "cannot be written" in done.stderr, "Traceback" in done.stderr) == (True, True, False)
+    assert (done.returncode != 0, "Cannot write" in done.stderr, "Traceback" in done.stderr) == (True, True, False)
 
 
 def test_errors_name_the_wrong_row_and_the_missing_model(served: Serving) -> None:

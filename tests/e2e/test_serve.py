@@ -67,7 +67,7 @@ def test_command_line_submits_waits_lists_shows_and_cancels(served: Serving, tmp
     events = [json.loads(line) for line in fitwell_command("watch", run["id"], "--json", *url).stdout.splitlines()]
     assert events[-1]["type"] == "run.succeeded"
     refused = fitwell_command("cancel", run["id"], *url)
-    assert (refused.returncode, "cannot cancel" in refused.stderr, "Traceback" in refused.stderr) == (3, True, False)
+    assert (refused.returncode, "Cannot cancel" in refused.stderr, "Traceback" in refused.stderr) == (3, True, False)
     wrong = fitwell_command("submit", str(file), "--set", "optimizer.lr=-1", *url)
     assert (wrong.returncode, "/optimizer/lr" in wrong.stderr) == (3, True)
 

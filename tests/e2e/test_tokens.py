@@ -107,7 +107,7 @@ def test_the_command_line_makes_lists_and_revokes(served: Serving, admin: fitwel
     listed = json.loads(command("token", "list", "--json", *url, token=token["token"]).stdout)
     assert [one["id"] for one in listed] == [token["id"]]
     assert token["prefix"] in command("token", "list", *url, token=mine).stdout
-    assert "alice, with the scopes read, write" in command("token", "me", *url, token=token["token"]).stdout
+    assert "alice, scopes read, write" in command("token", "me", *url, token=token["token"]).stdout
     assert command("token", "revoke", token["id"], *url, token=mine).returncode == 0
     refused = command("ls", *url, token=token["token"])
     assert (refused.returncode, "was revoked" in refused.stderr, "Traceback" in refused.stderr) == (3, True, False)

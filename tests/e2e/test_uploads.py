@@ -91,7 +91,7 @@ def test_rows_that_were_spoiled_fail_the_run_with_the_remedy(served: Serving, tm
 
 
 def test_the_client_tells_what_is_wrong_with_a_file(served: Serving, tmp_path: Path) -> None:
-    with pytest.raises(fitwell.BadRequest, match="no column 'age'") as caught:
+    with pytest.raises(fitwell.BadRequest, match="Unknown column 'age'") as caught:
         uploaded(served, tmp_path, "wine.csv", wine(), target="age")
     assert caught.value.errors[0]["pointer"] == "target"
     with pytest.raises(fitwell.BadRequest, match="FITWELL_MAX_UPLOAD_BYTES") as large:
@@ -125,7 +125,7 @@ def test_the_command_line_adds_lists_and_removes(served: Serving, tmp_path: Path
     assert (listed["name"], listed["rows"], listed["missing"]) == ("bottles", [142, 36], None)
     assert run("remove", spec["id"]).returncode == 0
     refused = run("add", str(file), "--target", "age")
-    assert (refused.returncode, "no column 'age'" in refused.stderr) == (3, True)
+    assert (refused.returncode, "Unknown column 'age'" in refused.stderr) == (3, True)
     alone = run("list", url="http://127.0.0.1:1")
-    assert (alone.returncode, "digits" in alone.stdout, "No server answers" in alone.stderr) == (0, True, True)
+    assert (alone.returncode, "digits" in alone.stdout, "No server responds" in alone.stderr) == (0, True, True)
     assert run("add", str(tmp_path / "nothing.csv")).returncode == 2
