@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class L2(Regularizer):
-    """Add λ/2 times the squared norm of every weight matrix, and of the biases if asked."""
+    """Add λ/2 times the squared norm of every weight matrix, and of the biases if `biases` is set."""
 
     equation: ClassVar[str] = "J = loss + λ/2 · Σ‖W‖²"
     reference: ClassVar[str] = "Krogh and Hertz 1991, A simple weight decay can improve generalization"
