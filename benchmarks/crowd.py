@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from benchmarks.rates import BODY, SERIES
 from service.runs.service import Runs
-from service.runs.submission.review import NewRun
+from service.runs.submission.new_run import NewRun
 from service.settings import Settings
 from service.store.database import migrate, open_engine
 from service.store.tables import epoch

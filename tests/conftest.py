@@ -24,7 +24,7 @@ import sqlalchemy as sa
 
 from service.runs.reader import RunReader
 from service.runs.service import Runs
-from service.runs.submission.review import NewRun
+from service.runs.submission.new_run import NewRun
 from service.settings import Settings
 from service.store.database import migrate, open_engine
 from service.workers.jobs import Jobs

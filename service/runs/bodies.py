@@ -12,7 +12,8 @@ from service.errors import SpecRefused
 from service.http.bodies import BodyModel, parse
 from service.http.names import Label, Name
 from service.runs.pages import RunQuery
-from service.runs.submission.review import NewRun, check_parts
+from service.runs.submission.new_run import NewRun
+from service.runs.submission.review import check_parts
 from worker.spec.run import RunSpec
 
 EXAMPLE: dict[str, Any] = {

@@ -8,7 +8,7 @@ from service.errors import SpecRefused
 from service.runs.errors import TransitionRefused
 from service.runs.queries import epochs, files
 from service.runs.queries import runs as rows
-from service.runs.submission.review import NewRun
+from service.runs.submission.new_run import NewRun
 from service.store.events import NewEvent
 from service.store.rows import Row
 from worker.spec.run import RunSpec

@@ -22,8 +22,9 @@ from service.runs.run import Run
 from service.runs.scope import ScopedRuns
 from service.runs.submission import dataset_refs, teachers, warm_starts
 from service.runs.submission.creation import PlannedRun, build_rows, create
+from service.runs.submission.new_run import NewRun
 from service.runs.submission.quota import check_quota
-from service.runs.submission.review import NewRun, review
+from service.runs.submission.review import review
 from service.runs.submission.teacher_runs import TeacherRuns
 from service.runs.verification import Verification
 from service.store import events

@@ -11,7 +11,7 @@ from service.runs.errors import TransitionRefused
 from service.runs.queries import runs as rows
 from service.runs.queries.teachers import waiting_students
 from service.runs.submission import teachers
-from service.runs.submission.review import NewRun
+from service.runs.submission.new_run import NewRun
 from service.store.events import NewEvent
 from service.store.rows import Row
 from service.store.tables import db_now

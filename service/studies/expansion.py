@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from service.errors import FieldError, SpecRefused
 from service.runs.patches import ADDED, patched
-from service.runs.submission.review import NewRun
+from service.runs.submission.new_run import NewRun
 from worker.spec.folds import Fold
 
 DIGITS = 4

@@ -20,7 +20,8 @@ from service.runs.pages import cursor_at, position
 from service.runs.queries import runs as rows
 from service.runs.submission import dataset_refs, teachers, warm_starts
 from service.runs.submission.creation import NewRows, PlannedRun, build_rows, create
-from service.runs.submission.review import NewRun, estimate, review, stack_runs
+from service.runs.submission.new_run import NewRun
+from service.runs.submission.review import estimate, review, stack_runs
 from service.runs.submission.teacher_runs import TeacherRuns
 from service.settings import Settings
 from service.statistics.family import min_seeds

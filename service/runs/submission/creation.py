@@ -13,8 +13,9 @@ from service.callers import Caller
 from service.runs.queries import epochs
 from service.runs.queries import runs as rows
 from service.runs.submission import teachers, warm_starts
+from service.runs.submission.new_run import NewRun
 from service.runs.submission.quota import check_quota, check_space
-from service.runs.submission.review import NewRun, stack_runs
+from service.runs.submission.review import stack_runs
 from service.settings import Settings
 from service.store.events import NewEvent
 from service.store.rows import Row

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from service.callers import Caller
 from service.errors import SpecRefused
 from service.runs.queries import datasets
-from service.runs.submission.review import NewRun
+from service.runs.submission.new_run import NewRun
 from service.runs.submission.teachers import map_teachers
 from service.store.rows import Row
 from worker.spec.datasets.uploaded import Content, Uploaded

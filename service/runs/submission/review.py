@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from service.errors import FieldError, SpecRefused
 from service.settings import Settings
@@ -20,17 +20,6 @@ MAX_PARTS = 600
 """Most parts of a spec, nested ones included; 32 regularizers of 16 operations each fit."""
 SECONDS_PER_STEP = 2e-4
 """Fixed cost of a training step."""
-
-
-@dataclass(frozen=True)
-class NewRun:
-    """A run to create."""
-
-    spec: RunSpec
-    name: str | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
-    priority: int = 0
-    max_seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from service.runs.queries import runs as rows
 from service.runs.queries import teachers as teacher_rows
 from service.runs.submission import teachers, warm_starts
 from service.runs.submission.creation import NewRows, PlannedRun, build_rows, create
-from service.runs.submission.review import NewRun
+from service.runs.submission.new_run import NewRun
 from service.settings import Settings
 from service.store.events import NewEvent
 from worker.spec.regularizers.distillation import Teacher

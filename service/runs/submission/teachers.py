@@ -19,7 +19,7 @@ from service.runs import states
 from service.runs.queries import files
 from service.runs.queries import runs as rows
 from service.runs.queries import teachers as teacher_rows
-from service.runs.submission.review import NewRun
+from service.runs.submission.new_run import NewRun
 from service.store.rows import Row
 from worker.ports import WeightsFile
 from worker.spec.regularizers.distillation import Distillation, Teacher, TeacherNetwork, teachers_of

@@ -16,7 +16,7 @@ from service.callers import Caller
 from service.errors import SpecRefused
 from service.runs.queries import files
 from service.runs.queries import runs as rows
-from service.runs.submission.review import NewRun
+from service.runs.submission.new_run import NewRun
 from worker.ports import WeightsFile
 from worker.spec.run import RunSpec, WarmStart
 

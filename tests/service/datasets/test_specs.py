@@ -19,7 +19,7 @@ from service.errors import SpecRefused
 from service.runs.run import Run
 from service.runs.service import Runs
 from service.runs.submission.dataset_refs import lock
-from service.runs.submission.review import NewRun
+from service.runs.submission.new_run import NewRun
 from service.sandbox.parsing.options import Options
 from service.settings import Settings
 from service.store.database import open_engine, writing

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from service.errors import BadCursor, SpecRefused
 from service.runs.pages import RunQuery
 from service.runs.service import Runs
-from service.runs.submission.review import NewRun
+from service.runs.submission.new_run import NewRun
 from service.workers.jobs import Jobs
 from tests.conftest import WORKER, measured, spec
 from worker.ports import Outcome

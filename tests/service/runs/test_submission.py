@@ -14,7 +14,7 @@ from service.runs.errors import RunNotFound
 from service.runs.pages import RunQuery
 from service.runs.reader import RunReader
 from service.runs.service import Runs
-from service.runs.submission.review import NewRun
+from service.runs.submission.new_run import NewRun
 from service.settings import Settings
 from service.workers.jobs import Jobs
 from tests.conftest import WORKER, measured, spec, submit
