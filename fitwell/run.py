@@ -205,7 +205,7 @@ class Run(RunSnapshot[TransportT]):
 
     @call
     def change(self, **changes: Unpack[RunChanges]) -> Flow[Run[TransportT]]:
-        """Change name, labels, priority or time limit; omitted fields stay as they are."""
+        """Change the metadata of the run, such as its name or priority; omitted fields stay as they are."""
         return self._from_response((yield from send(Request("PATCH", self.path, json=changes))))
 
     @call

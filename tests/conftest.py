@@ -23,6 +23,7 @@ import pytest
 import sqlalchemy as sa
 
 from service.runs.reader import RunReader
+from service.runs.run import RunMetadata
 from service.runs.service import Runs
 from service.runs.submission.new_run import NewRun
 from service.settings import Settings
@@ -190,5 +191,5 @@ def jobs(engine: sa.Engine, settings: Settings) -> Jobs:
 
 def submit(runs: Runs, *, reuse: bool = True, priority: int = 0, **changes: Any) -> str:
     """Queue a run and return its id."""
-    new = NewRun(spec=spec(**changes), priority=priority)
+    new = NewRun(spec=spec(**changes), metadata=RunMetadata(priority=priority))
     return runs.submit(new, render=lambda run: run.id, reuse=reuse).resource_id

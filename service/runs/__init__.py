@@ -10,6 +10,7 @@ Statements  queries/: SQL, one module for each kind of row
 Lifecycle   states (the transition table), actions (what clients do with existing runs), students (runs that wait for
             teachers), extend and verification (runs derived from a run)
 Lists       pages (queries and cursors), filters (the filter language), json_paths (fields that filters can name)
-Results     run (what services return), history_formats, thinning, advice (diagnosis and what to try next)
+Results     run (what services return, and the metadata that clients set), history_formats, thinning, advice (diagnosis
+            and what to try next)
 Patches     patches (merge patches of specs)
 """

@@ -10,8 +10,8 @@ from pydantic import ConfigDict, Field, JsonValue
 
 from service.errors import SpecRefused
 from service.http.bodies import BodyModel, parse
-from service.http.names import Label, Name
 from service.runs.pages import RunQuery
+from service.runs.run import RunMetadata
 from service.runs.submission.new_run import NewRun
 from service.runs.submission.review import check_parts
 from worker.spec.run import RunSpec
@@ -25,30 +25,12 @@ EXAMPLE: dict[str, Any] = {
     "seed": 0,
 }
 MAX_BULK_RUNS = 500
-Labels = Annotated[
-    dict[Label, Name],
-    Field(max_length=64, description="For finding the run again; they do not affect the result."),
-]
-Priority = Annotated[int, Field(ge=-1000, le=1000, description="Runs with a higher priority are trained first.")]
-MaxSeconds = Annotated[
-    float | None,
-    Field(
-        gt=0,
-        allow_inf_nan=False,
-        description="Longest training time, without waiting; then the run fails with code time_limit.",
-    ),
-]
 
 
-class RunBody(RunSpec):
-    """A run to train: its spec, and its name and labels."""
+class RunBody(RunMetadata, RunSpec):
+    """A run to train: its spec and its metadata."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
-
-    name: Name | None = Field(default=None, description="For display.")
-    labels: Labels = Field(default={})
-    priority: Priority = 0
-    max_seconds: MaxSeconds = None
 
     @staticmethod
     def check_size(text: str) -> None:
@@ -62,21 +44,17 @@ class RunBody(RunSpec):
     def new_run(self) -> NewRun:
         """Return the requested run."""
         spec = RunSpec.model_construct(**{name: getattr(self, name) for name in RunSpec.model_fields})
-        return NewRun(spec, name=self.name, labels=self.labels, priority=self.priority, max_seconds=self.max_seconds)
+        metadata = RunMetadata.model_construct(**{name: getattr(self, name) for name in RunMetadata.model_fields})
+        return NewRun(spec, metadata)
 
 
-class ChangeBody(BodyModel):
-    """Changes to an existing run: only what its result does not depend on."""
+class ChangeBody(RunMetadata, BodyModel):
+    """Changes to the metadata of an existing run."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"priority": 5}]})
 
-    name: Name | None = None
-    labels: Labels = Field(default={})
-    priority: Priority = 0
-    max_seconds: MaxSeconds = None
 
-
-class CloneBody(BodyModel):
+class CloneBody(RunMetadata, BodyModel):
     """A run like another one, with a merge patch of its spec."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"patch": {"optimizer": {"lr": 0.05}, "seed": 1}}]})
@@ -84,10 +62,6 @@ class CloneBody(BodyModel):
     patch: dict[str, JsonValue] = Field(
         default={}, description="RFC 7396; `regularizers_add` appends to the run's regularizers."
     )
-    name: Name | None = None
-    labels: Labels = Field(default={})
-    priority: Priority = 0
-    max_seconds: MaxSeconds = None
 
 
 class ExtendBody(BodyModel):

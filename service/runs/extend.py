@@ -8,6 +8,7 @@ from service.errors import SpecRefused
 from service.runs.errors import TransitionRefused
 from service.runs.queries import epochs, files
 from service.runs.queries import runs as rows
+from service.runs.run import RunMetadata
 from service.runs.submission.new_run import NewRun
 from service.store.events import NewEvent
 from service.store.rows import Row
@@ -37,7 +38,8 @@ def plan(connection: sa.Connection, row: Row, number: int) -> NewRun:
     if not files.checkpoints(connection, row.reused_from or row.id):
         raise TransitionRefused("The run's last checkpoint was deleted. Clone the run to train it from the start.")
     new_spec = spec.model_copy(update={"epochs": number})
-    return NewRun(new_spec, name=row.name, labels=row.labels, priority=row.priority, max_seconds=row.max_seconds)
+    metadata = {name: getattr(row, name) for name in RunMetadata.model_fields}
+    return NewRun(new_spec, RunMetadata.model_construct(**metadata))
 
 
 def copy_progress(connection: sa.Connection, row: Row, run_id: str) -> list[NewEvent]:

@@ -109,7 +109,7 @@ async def get_run(request: Request, run_id: str, runs: RunsDep, tailer: TailerDe
     responses=problems(RunNotFound, BadRequest, TooLarge, WrongMediaType, SpecRefused, Unavailable),
 )
 def change_run(run_id: str, body: JsonBody[ChangeBody], runs: RunsDep) -> RunView:
-    """Change what no result depends on: name, labels, priority, max_seconds. Fields left out keep their values."""
+    """Change the metadata of a run, such as its name or priority. Fields left out keep their values."""
     return RunView.of(runs.change(run_id, body.model_dump(exclude_unset=True)))
 
 

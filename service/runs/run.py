@@ -1,13 +1,34 @@
-"""Runs, histories, confusion matrices and events, as services return them."""
+"""Runs with their metadata, histories, confusion matrices and events, as services return them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.http.names import Label, Name
 from service.runs.states import TERMINAL, Status
 from service.store.rows import Row
+
+Labels = Annotated[dict[Label, Name], Field(max_length=64)]
+
+
+class RunMetadata(BaseModel):
+    """The fields that clients set besides the spec; they do not affect the result. Each is also a column."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: Name | None = Field(default=None, description="For display.")
+    labels: Labels = Field(default={}, description="For finding the run again; they do not affect the result.")
+    priority: int = Field(default=0, ge=-1000, le=1000, description="Runs with a higher priority are trained first.")
+    max_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Longest training time, without waiting; then the run fails with code time_limit.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

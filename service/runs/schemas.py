@@ -98,23 +98,20 @@ class RunView(BaseModel):
     @classmethod
     def of(cls, run: Run) -> RunView:
         """Return the view of a run."""
-        error = RunError(code=run.error_code, message=run.error_message or "") if run.error_code else None
-        names = (
-            *("id", "owner", "status", "terminal", "name", "labels", "priority", "max_seconds", "spec", "spec_hash"),
-            *("reused_from", "extends", "verifies", "study_id", "arm", "seed", "last", "waiting_reason", "attempt"),
-        )
-        return cls(
-            **{name: getattr(run, name) for name in names},
-            device=Device(requested=run.device, used=run.device_used),
-            stack=StackView(size=run.stack_size) if run.stack_size else None,
-            determinism=Determinism(class_=run.determinism_class, digest=run.digest, resumes=run.resumes),
-            progress=Progress(epoch=run.epoch, epochs=run.epochs, eta_seconds=run.eta_seconds),
-            best=Best.model_validate(run.best) if run.best else None,
-            error=error,
-            created_at=timestamp(run.created_at) or "",
-            started_at=timestamp(run.started_at),
-            finished_at=timestamp(run.finished_at),
-        )
+        computed: dict[str, Any] = {
+            "object": "run",
+            "device": Device(requested=run.device, used=run.device_used),
+            "stack": StackView(size=run.stack_size) if run.stack_size else None,
+            "determinism": Determinism(class_=run.determinism_class, digest=run.digest, resumes=run.resumes),
+            "progress": Progress(epoch=run.epoch, epochs=run.epochs, eta_seconds=run.eta_seconds),
+            "best": Best.model_validate(run.best) if run.best else None,
+            "error": RunError(code=run.error_code, message=run.error_message or "") if run.error_code else None,
+            "created_at": timestamp(run.created_at) or "",
+            "started_at": timestamp(run.started_at),
+            "finished_at": timestamp(run.finished_at),
+        }
+        copied = {name: getattr(run, name) for name in cls.model_fields if name not in computed}
+        return cls(**copied, **computed)
 
     @classmethod
     def render(cls, run: Run) -> str:

@@ -18,7 +18,7 @@ from service.runs.actions import act, delete_runs
 from service.runs.errors import RunActive
 from service.runs.pages import Page, RunQuery, cursor_at, position
 from service.runs.queries import runs as rows
-from service.runs.run import Run
+from service.runs.run import Run, RunMetadata
 from service.runs.scope import ScopedRuns
 from service.runs.submission import dataset_refs, teachers, warm_starts
 from service.runs.submission.creation import PlannedRun, build_rows, create
@@ -176,7 +176,7 @@ class Runs(ScopedRuns):
                 return existing, False
             verifications.check(row)
             relations = {"verifies": row.reused_from or row.id}
-            new = NewRun(RunSpec.of(row.spec), priority=row.priority)
+            new = NewRun(RunSpec.of(row.spec), RunMetadata(priority=row.priority))
             dataset_refs.lock(connection, [new.spec], self.caller)
             review(new.spec, self._settings)
             owner = self.caller.acting_for(row.owner)  # an admin's verification must be visible to the owner
@@ -239,7 +239,7 @@ class Runs(ScopedRuns):
         return run, bool(new_events)
 
     def change(self, run_id: str, values: Mapping[str, Any]) -> Run:
-        """Change a run's name, labels or priority.
+        """Change a run's metadata.
 
         Raises:
             RunNotFound: No run has this id.

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from service.http.bodies import BodyModel
 from service.http.names import Name
-from service.runs.bodies import Labels
+from service.runs.run import Labels
 from service.webhooks.endpoint import NewEndpoint
 from service.webhooks.event_types import RUN_ENDS, EventPattern
 from service.webhooks.targets import MAX_URL_LENGTH

@@ -1,5 +1,6 @@
 """From a submitted spec to queued runs, in the order of the steps.
 
+new_run       the spec and metadata of the run to create
 dataset_refs  fill in what is stored about uploaded datasets, and lock them
 warm_starts   name the initial weights by their SHA-256
 teachers      name teachers' weights by their SHA-256, as far as the teachers have finished

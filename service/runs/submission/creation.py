@@ -83,10 +83,7 @@ def _columns(new: NewRun, settings: Settings) -> dict[str, Any]:
     spec = new.spec
     return {
         "status": "waiting" if teachers.has_pending(spec) else "queued",
-        "name": new.name,
-        "labels": dict(new.labels),
-        "priority": new.priority,
-        "max_seconds": new.max_seconds,
+        **new.metadata.model_dump(),
         "spec": spec.model_dump(mode="json"),
         **keys_of(spec)._asdict(),
         "stack_runs": stack_runs(spec, settings),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from service.runs.run import RunMetadata
 from worker.spec.run import RunSpec
 
 
@@ -13,7 +13,4 @@ class NewRun:
     """A run to create."""
 
     spec: RunSpec
-    name: str | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
-    priority: int = 0
-    max_seconds: float | None = None
+    metadata: RunMetadata = field(default_factory=RunMetadata)

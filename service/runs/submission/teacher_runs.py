@@ -15,6 +15,7 @@ from service.errors import SpecRefused
 from service.runs.queries import files
 from service.runs.queries import runs as rows
 from service.runs.queries import teachers as teacher_rows
+from service.runs.run import RunMetadata
 from service.runs.submission import teachers, warm_starts
 from service.runs.submission.creation import NewRows, PlannedRun, build_rows, create
 from service.runs.submission.new_run import NewRun
@@ -45,7 +46,7 @@ class TeacherRuns:
             if teacher.spec is None:
                 return teacher
             try:
-                run_id = self._run_of(NewRun(teacher.spec, priority=new.priority), teacher.at)
+                run_id = self._run_of(NewRun(teacher.spec, RunMetadata(priority=new.metadata.priority)), teacher.at)
             except SpecRefused as refusal:
                 raise refusal.below(f"{place}/spec") from refusal
             return teacher.model_copy(update={"run_id": run_id, "spec": None})

@@ -72,7 +72,7 @@ def test_action_that_the_status_does_not_allow_is_refused_with_the_allowed_ones(
     assert (answer.status_code, "cancel" in answer.json()["detail"]) == (409, True)
 
 
-def test_only_name_labels_and_priority_can_be_changed(client: TestClient) -> None:
+def test_only_metadata_can_be_changed(client: TestClient) -> None:
     run_id = post(client, name="old", labels={"a": "b"})
     before = client.get(f"/v1/runs/{run_id}")
     changed = client.patch(f"/v1/runs/{run_id}", json={"name": "new", "priority": 7})

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from service.errors import BadCursor, SpecRefused
 from service.runs.pages import RunQuery
+from service.runs.run import RunMetadata
 from service.runs.service import Runs
 from service.runs.submission.new_run import NewRun
 from service.workers.jobs import Jobs
@@ -29,7 +30,7 @@ LOSSES = {"slow": 0.9, "fast": 0.3, "dropped": 0.5}
 @pytest.fixture
 def four(runs: Runs, jobs: Jobs) -> Runs:
     for name, changes in RUNS.items():
-        new = NewRun(spec=spec(**changes), name=name, labels={"course.name": "dl", "who": name})
+        new = NewRun(spec=spec(**changes), metadata=RunMetadata(name=name, labels={"course.name": "dl", "who": name}))
         run_id = runs.submit(new, render=lambda run: run.id).resource_id
         if name in LOSSES:
             (claim,) = jobs.claim(WORKER, limit=1)

@@ -13,6 +13,7 @@ from service.idempotency import Key
 from service.runs.errors import RunNotFound
 from service.runs.pages import RunQuery
 from service.runs.reader import RunReader
+from service.runs.run import RunMetadata
 from service.runs.service import Runs
 from service.runs.submission.new_run import NewRun
 from service.settings import Settings
@@ -83,7 +84,8 @@ def test_an_expired_key_is_forgotten(settings: Settings, runs: Runs, jobs: Jobs)
 def test_an_equal_finished_run_is_reused_as_a_run_of_its_own(runs: Runs, reader: RunReader, jobs: Jobs) -> None:
     original = submit(runs)
     finish(jobs)
-    answer = runs.submit(NewRun(spec=spec(), name="again", labels={"a": "b"}), render=lambda run: run.status)
+    new = NewRun(spec=spec(), metadata=RunMetadata(name="again", labels={"a": "b"}))
+    answer = runs.submit(new, render=lambda run: run.status)
     again = runs.get(answer.resource_id)
     assert (answer.status_code, answer.body, again.reused_from, again.name) == (200, "succeeded", original, "again")
     assert reader.history(again.id).series == reader.history(original).series
@@ -134,7 +136,8 @@ def test_pages_show_every_run_once_newest_first(runs: Runs) -> None:
 
 def test_runs_are_filtered_by_status_label_and_name(runs: Runs, jobs: Jobs) -> None:
     def named(name: str, **labels: str) -> str:
-        return runs.submit(NewRun(spec=spec(), name=name, labels=labels), render=lambda run: "").resource_id
+        new = NewRun(spec=spec(), metadata=RunMetadata(name=name, labels=labels))
+        return runs.submit(new, render=lambda run: "").resource_id
 
     a, b = named("a", course="dl", week="1"), named("b", course="dl")
     runs.act(b, "cancel")
