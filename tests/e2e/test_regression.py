@@ -18,7 +18,7 @@ from sklearn.metrics import r2_score, root_mean_squared_error
 import fitwell
 from tests.patience import scaled
 from tests.processes import Serving, serving
-from tests.service.datasets.making import csv_text, npz
+from tests.service.datasets.upload_files import csv_text, npz
 
 pytestmark = pytest.mark.slow
 SIMPLE: dict[str, Any] = {"model": {"kind": "linear"}, "optimizer": {"kind": "sgd", "lr": 0.05}, "batch_size": "full"}

@@ -16,7 +16,7 @@ import pytest
 import fitwell
 from tests.patience import scaled
 from tests.processes import Serving, serving
-from tests.service.datasets.making import digits_as_pictures, png, wine, zipped
+from tests.service.datasets.upload_files import digits_as_pictures, png, wine, zipped
 
 pytestmark = pytest.mark.slow
 MODEL: dict[str, Any] = {"model": {"kind": "mlp", "hidden": [64]}, "optimizer": {"kind": "momentum", "lr": 0.05}}

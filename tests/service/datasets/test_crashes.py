@@ -20,7 +20,7 @@ from service.store.database import reading
 from service.store.tables import dataset as datasets
 from tests.patience import eventually, scaled
 from tests.processes import Serving, free_port
-from tests.service.datasets.making import iris, npz
+from tests.service.datasets.upload_files import iris, npz
 
 pytestmark = pytest.mark.slow
 PROGRAM = """

@@ -18,7 +18,7 @@ from PIL import Image
 
 from service.settings import Settings
 from tests.service.datasets.conftest import MEMORY, Memory, Upload, files_of, left_behind
-from tests.service.datasets.making import csv_text, npy, npz, parquet, pictures, png, zipped
+from tests.service.datasets.upload_files import csv_text, npy, npz, parquet, pictures, png, zipped
 
 pytestmark = pytest.mark.slow
 X, Y = np.zeros((10, 2), np.float32), np.arange(10) % 2

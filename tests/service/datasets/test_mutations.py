@@ -11,7 +11,7 @@ import pytest
 
 from service.settings import Settings
 from tests.service.datasets.conftest import MEMORY, Memory, Upload, left_behind
-from tests.service.datasets.making import iris, npz, parquet, pictures, wine, zipped
+from tests.service.datasets.upload_files import iris, npz, parquet, pictures, wine, zipped
 from worker.spec.datasets.uploaded import Content, Uploaded
 
 pytestmark = pytest.mark.slow

@@ -27,7 +27,7 @@ from service.workers.jobs import Jobs
 from tests.conftest import BODY, WORKER, measured, spec
 from tests.patience import scaled
 from tests.service.datasets.conftest import OCTETS
-from tests.service.datasets.making import iris, npz
+from tests.service.datasets.upload_files import iris, npz
 from worker.ports import Outcome
 
 Y = np.arange(20) % 2

@@ -23,7 +23,7 @@ from service.errors import BadRequest
 from service.http import body_stream
 from service.settings import Settings
 from tests.service.datasets.conftest import OCTETS, Memory, Upload, files_of, left_behind
-from tests.service.datasets.making import csv_text, iris, npz, parquet, pictures, png, wine, zipped
+from tests.service.datasets.upload_files import csv_text, iris, npz, parquet, pictures, png, wine, zipped
 
 pytestmark = pytest.mark.slow
 RANDOM = np.random.default_rng(0)

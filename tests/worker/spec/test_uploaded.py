@@ -12,7 +12,7 @@ import torch
 
 from service.sandbox.parsing import reader
 from service.sandbox.parsing.options import Limits, Options, Reading
-from tests.service.datasets.making import npz
+from tests.service.datasets.upload_files import npz
 from worker.engine.data import Data
 from worker.spec.datasets.uploaded import Content, Uploaded
 
