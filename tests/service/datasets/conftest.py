@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from safetensors.numpy import load_file
 
 from service.app import create_app
 from service.settings import Settings
@@ -18,6 +20,7 @@ OCTETS = {"content-type": "application/octet-stream"}
 MEMORY = 256 * 2**20
 Upload = Callable[..., httpx2.Response]
 Memory = Callable[[], list[dict[str, dict[str, int]]]]
+Stored = dict[str, np.ndarray[Any, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +64,9 @@ def left_behind(settings: Settings) -> list[Path]:
 
 def files_of(settings: Settings) -> list[Path]:
     return sorted((settings.datasets / "uploads").glob("*.safetensors"))
+
+
+def stored(settings: Settings, dataset: dict[str, Any]) -> Stored:
+    """Return the file that a worker reads."""
+    digest = dataset["sha256"].removeprefix("sha256:")
+    return load_file(settings.datasets / "uploads" / f"{digest}.safetensors")
