@@ -12,8 +12,9 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from worker.blob_store import BlobStore, opened
+from worker.blob_store import BlobStore
 from worker.spec.datasets.uploaded import FOLDER
+from worker.storage import opened
 
 
 class SettingsError(Exception):

@@ -4,6 +4,6 @@
 - ``agent``, ``trainer``, ``messages``: the process that holds the leases, and its messages to the training process.
 - ``ports``: the interface to the service; ``dispatcher``, ``ray_cluster``: workers on a Ray cluster.
 - ``engine``: the training process, in PyTorch. ``spec``: specs and their parts, importable without PyTorch.
-- ``blob_store``, ``digests``: files in a directory or bucket, and their verification.
+- ``storage``, ``blob_store``, ``bucket``, ``digests``: files in a directory or bucket, and their verification.
 - ``lifetime``, ``logs``: child processes that end with their parent, and logging.
 """

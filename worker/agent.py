@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from worker import logs
-from worker.blob_store import COPIES_SECONDS, opened
+from worker.blob_store import COPIES_SECONDS
 from worker.messages import Ended, Epoch, Halt, Idle, Leave, Message, Noted, Ready, Saved, Started, Train
 from worker.ports import Claim, JobSource, SourceUnavailable, WorkerInfo
 from worker.spec.datasets.uploaded import FOLDER
+from worker.storage import opened
 from worker.trainer import Trainer
 
 LOG = logging.getLogger("fitwell.worker")

@@ -44,10 +44,10 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 @contextmanager
-def apart(tmp_path: Path, database: str, storage: Storage) -> Iterator[System]:
+def apart(tmp_path: Path, database: str, storage: Storage, **settings: str) -> Iterator[System]:
     """Yield a system whose processes share a database and a bucket."""
-    settings = {"FITWELL_STORAGE_URL": storage.url, **storage.environment}
-    with system(tmp_path / "api", database, **settings) as under:
+    shared = {"FITWELL_STORAGE_URL": storage.url, **storage.environment}
+    with system(tmp_path / "api", database, **shared, **settings) as under:
         under.start("service")
         yield under
 
@@ -87,7 +87,16 @@ def test_a_remote_worker_trains_on_an_upload_and_another_resumes_with_the_same_b
         assert storage.names("uploads") == set()
 
 
-def test_an_outage_of_the_bucket_of_some_seconds_only_delays_a_run(
+def lines(run: fitwell.Run) -> list[str]:
+    return [line.text for line in run.log()]
+
+
+def waits(run: fitwell.Run) -> bool:
+    """Whether the run's log says that it waits for the storage."""
+    return any("waits until the storage can be reached" in text for text in lines(run))
+
+
+def test_outage_of_the_bucket_delays_a_run(
     postgresql_database: str, storage: Storage, expected: dict[str, Any], tmp_path: Path
 ) -> None:
     worker = tmp_path / "worker"
@@ -96,14 +105,64 @@ def test_an_outage_of_the_bucket_of_some_seconds_only_delays_a_run(
         run = submitted(under, tmp_path)
         reach(run, 8)
         storage.gate.shut = True
-        eventually(lambda: storage.gate.turned_away >= 8)
+        eventually(lambda: waits(run))
         with pytest.raises(Unavailable, match="storage"):
             under.client.transport.request("GET", f"/v1/runs/{run.id}/model.safetensors")
+        turned_away = storage.gate.turned_away
+        eventually(lambda: storage.gate.turned_away >= turned_away + 12)  # the worker tries three times or more
         assert run.refresh().status == "running"
         storage.gate.shut = False
         assert result_of(worker, run.wait(scaled(120))) == expected
+        assert any("continues after waiting" in text for text in lines(run))
         assert run.determinism is not None
         assert run.determinism.resumes == 0
+
+
+def test_run_that_waits_for_the_bucket_can_be_cancelled(
+    postgresql_database: str, storage: Storage, tmp_path: Path
+) -> None:
+    with apart(tmp_path, postgresql_database, storage) as under:
+        under.start("worker", FITWELL_DATA_DIR=str(tmp_path / "worker"))
+        run = submitted(under, tmp_path)
+        reach(run, 8)
+        storage.gate.shut = True
+        eventually(lambda: waits(run))
+        run.cancel()
+        assert run.wait(scaled(30), check=False).status == "cancelled"
+        assert any("leaves without a last checkpoint" in text for text in lines(run))
+
+
+def test_run_that_waits_for_the_bucket_returns_to_the_queue_when_its_worker_stops(
+    postgresql_database: str, storage: Storage, expected: dict[str, Any], tmp_path: Path
+) -> None:
+    with apart(tmp_path, postgresql_database, storage) as under:
+        worker = under.start("worker", FITWELL_DATA_DIR=str(tmp_path / "worker"))
+        run = submitted(under, tmp_path)
+        reach(run, 8)
+        storage.gate.shut = True
+        eventually(lambda: waits(run))
+        worker.terminate()
+        worker.wait(scaled(30))
+        assert run.refresh().status == "queued"
+        storage.gate.shut = False
+        under.start("worker", FITWELL_DATA_DIR=str(tmp_path / "other"))
+        assert result_of(tmp_path / "other", run.wait(scaled(120))) == expected
+
+
+def test_run_cancelled_while_its_stack_waits_for_the_dataset_does_not_end_its_peers(
+    postgresql_database: str, storage: Storage, expected: dict[str, Any], tmp_path: Path
+) -> None:
+    with apart(tmp_path, postgresql_database, storage, FITWELL_STACK_LIMIT="2") as under:
+        run = submitted(under, tmp_path)
+        peer = under.submit(**SPEC, dataset=run.spec["dataset"], seed=1)
+        storage.gate.shut = True
+        under.start("worker", FITWELL_DATA_DIR=str(tmp_path / "worker"))
+        eventually(lambda: waits(run) and waits(peer))
+        peer.cancel()
+        assert peer.wait(scaled(30), check=False).status == "cancelled"
+        assert run.refresh().status in ("queued", "running")
+        storage.gate.shut = False
+        assert result_of(tmp_path / "worker", run.wait(scaled(120))) == expected
 
 
 def test_a_damaged_copy_does_not_damage_the_checkpoint(

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.plugins.servers import Storage
-from worker.blob_store import PART_BYTES, BlobStore, Bucket, StorageUnavailable, opened, try_out
+from worker.blob_store import BlobStore, StorageUnavailable
+from worker.bucket import PART_BYTES, Bucket
+from worker.storage import opened, try_out
 
 NAME = "run_1/attempt0001-epoch000001.safetensors"
 pytestmark = pytest.mark.slow

@@ -9,7 +9,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Literal
 
 from torch import Tensor
 
@@ -18,13 +17,14 @@ from worker.engine import checkpoints
 from worker.engine.digest import first_digest, next_digest
 from worker.engine.gemm_backend import GemmBackend, gemm_backend_for
 from worker.engine.knn import training_class
+from worker.engine.open_runs import Interrupted, OpenRuns
 from worker.engine.outcomes import LeaveStatus, explained, measurement, outcome_of_leaving, outcomes_of
 from worker.engine.stack import Member, Stack
 from worker.engine.state import Best, State
 from worker.engine.training import EpochResult, Training, ended_after
 from worker.engine.worker_context import WorkerContext
-from worker.messages import Ended, Epoch, Message, Noted, Saved, Started, Train
-from worker.ports import Claim, Note, Outcome
+from worker.messages import Epoch, Message, Saved, Started, Train
+from worker.ports import Claim, Outcome
 from worker.spec.best import judged_by
 from worker.spec.run import RunSpec, trajectory_key
 
@@ -32,31 +32,33 @@ LOG = logging.getLogger("fitwell.training")
 
 
 class Job:
-    """Trains the runs of one ``Train`` order. ``leave`` and ``halt`` may be called from another thread."""
+    """Trains the runs of one ``Train`` order. ``leave`` and ``halt`` may be called from another thread.
+
+    While the storage is out of reach, the job waits, for as long as the worker lives.
+    """
 
     def __init__(self, train: Train, context: WorkerContext, say: Callable[[Message], None]) -> None:
         self._train = train
         self._context = context
         self._say = say
         self._states: dict[str, State] = {}
-        self._leaving: dict[str, LeaveStatus] = {}
+        self._runs = OpenRuns((claim.run_id for claim in train.claims), say)
         self._training: Training | None = None
-        self._halted = False
         self._saved_at = time.monotonic()
         self._lock = threading.Lock()
 
-    def leave(self, run_ids: Iterable[str], status: LeaveStatus) -> None:
+    def leave(self, run_ids: Sequence[str], status: LeaveStatus) -> None:
         """Take runs out before the next step; they end with ``status``."""
         with self._lock:
+            self._runs.leave(run_ids, status)
             for run_id in run_ids:
-                self._leaving[run_id] = status
                 if self._training is not None:
                     self._training.leave(run_id)
 
     def halt(self) -> None:
         """Save every run before the next step, and end none of them."""
         with self._lock:
-            self._halted = True
+            self._runs.halt()
             if self._training is not None:
                 for claim in self._train.claims:
                     self._training.leave(claim.run_id)
@@ -64,18 +66,17 @@ class Job:
     def run(self) -> None:
         """Train all runs to their ends; what goes wrong ends them with its reason."""
         with logs.about(run_ids=[claim.run_id for claim in self._train.claims]):
+            for store in (self._context.checkpoints, self._context.uploads):
+                store.outages = self._runs
             try:
                 with self._context.processes.at_work():
                     self._work()
+            except Interrupted:
+                LOG.info("training ends while the storage is out of reach")
             except Exception as error:
                 LOG.exception("training failed")
-                run_ids = list(self._states) or [claim.run_id for claim in self._train.claims]
-                self._note(run_ids, "".join(traceback.format_exception(error)).strip(), "error")
+                self._runs.note(self._runs.ids, "".join(traceback.format_exception(error)).strip(), "error")
                 self._fail(error)
-
-    def _note(self, run_ids: Sequence[str], text: str, level: Literal["info", "warning", "error"] = "info") -> None:
-        """Add a line to the runs' logs."""
-        self._say(Noted(note=Note(run_ids=tuple(run_ids), level=level, text=text)))
 
     def _work(self) -> None:
         specs = [RunSpec.of(claim.spec) for claim in self._train.claims]
@@ -85,11 +86,13 @@ class Job:
         )
         backend.activate()
         for claim, spec in zip(self._train.claims, specs, strict=True):
-            self._states[claim.run_id] = self._resumed(claim, spec, backend)
+            if claim.run_id in self._runs:
+                self._states[claim.run_id] = self._resumed(claim, spec, backend)
         self._end_finished()
         self._context.data(specs[0]).clear_teacher_logits()
         self._load_teacher_logits()
         backend.activate()  # a teacher's own may be another one
+        self._states = self._runs.among(self._states)
         going_on = sorted(self._states.values(), key=lambda state: state.epoch)
         for _, group in itertools.groupby(going_on, key=lambda state: state.epoch):
             self._train_together(list(group), backend)
@@ -101,9 +104,9 @@ class Job:
                 tensors = checkpoints.load(self._context.checkpoints, checkpoint, self._context.device)
             except checkpoints.BadCheckpoint as error:
                 LOG.warning("%s: %s; an older one is used", claim.run_id, error)
-                self._note([claim.run_id], f"{error}; what came before it is used", "warning")
+                self._runs.note([claim.run_id], f"{error}; what came before it is used", "warning")
             else:
-                self._note([claim.run_id], f"resumes from its checkpoint of epoch {checkpoint.epoch}")
+                self._runs.note([claim.run_id], f"resumes from its checkpoint of epoch {checkpoint.epoch}")
                 best = Best.of(claim.history, checkpoint.epoch)
                 return State(claim, spec, checkpoint.epoch, checkpoint.digest, tensors, best)
         digest = first_digest(trajectory_key(spec), backend.determinism_class)
@@ -117,24 +120,22 @@ class Job:
         """
         for file in claim.weights:
             if file.at == "start":
-                self._note([claim.run_id], f"begins with the weights of sha256:{file.sha256}")
+                self._runs.note([claim.run_id], f"begins with the weights of sha256:{file.sha256}")
                 return checkpoints.load(self._context.checkpoints, file, self._context.device)
         return None
 
     def _end_finished(self) -> None:
         """End the runs whose last epoch was saved before an end could be reported."""
-        outcomes = []
         for run_id, state in list(self._states.items()):
             history = {name: values[: state.epoch] for name, values in state.claim.history.items()}
             ended = ended_after(state.spec, state.epoch, history) if state.epoch else None
             if ended is not None:
                 stack, data = self._stack([state]), self._context.data(state.spec)
                 training_class(stack)(stack, data).prepare()
-                outcomes += outcomes_of(stack, data, [ended])
+                outcomes = outcomes_of(stack, data, [ended])
                 self._save([run_id], ended=True)
+                self._runs.end(outcomes)
                 del self._states[run_id]
-        if outcomes:
-            self._say(Ended(outcomes=tuple(outcomes)))
 
     def _load_teacher_logits(self) -> None:
         """Have every teacher say what it has to say; end the runs whose teachers cannot be read."""
@@ -143,9 +144,9 @@ class Job:
             try:
                 self._context.teach(state.claim, state.spec, data)
             except (checkpoints.BadCheckpoint, FileNotFoundError) as error:
-                self._note([run_id], str(error), "error")
+                self._runs.note([run_id], str(error), "error")
                 code, message = explained(error)
-                self._say(Ended(outcomes=(Outcome(run_id=run_id, status="failed", code=code, message=message),)))
+                self._runs.end([Outcome(run_id=run_id, status="failed", code=code, message=message)])
                 del self._states[run_id]
 
     def _stack(self, states: Sequence[State]) -> Stack:
@@ -165,7 +166,7 @@ class Job:
         self._say(Started(run_ids=run_ids, device=str(device), determinism_class=backend.determinism_class))
         of = "alone" if len(group) == 1 else f"in a stack of {len(group)}"
         place = f"from epoch {group[0].epoch + 1} on {device}, {backend.library}, up to {backend.threads} thread(s)"
-        self._note(run_ids, f"trains {of} {place}; bits: {backend.determinism_class}")
+        self._runs.note(run_ids, f"trains {of} {place}; bits: {backend.determinism_class}")
         stack = self._stack(group)
         histories = {state.claim.run_id: state.claim.history for state in group}
         data = self._context.data(group[0].spec)
@@ -181,7 +182,7 @@ class Job:
         """From now on ``leave`` and ``halt`` mean this training; catch up on what was said before."""
         with self._lock:
             self._training = training
-            leaving = [claim.run_id for claim in self._train.claims] if self._halted else list(self._leaving)
+            leaving = [claim.run_id for claim in self._train.claims] if self._runs.halted else list(self._runs.leaving)
             for run_id in leaving:
                 training.leave(run_id)
 
@@ -207,7 +208,7 @@ class Job:
         stack = results[0].stack.take(list(ended))
         self._save([member.run_id for member in stack.members], ended=True)
         data = self._context.data(stack.members[0].spec)
-        self._say(Ended(outcomes=tuple(outcomes_of(stack, data, list(ended.values())))))
+        self._runs.end(outcomes_of(stack, data, list(ended.values())))
         for member in stack.members:
             del self._states[member.run_id]
 
@@ -227,24 +228,23 @@ class Job:
         if written or weights:
             paths = {file.path for file in written.values()} | {file.path for some in weights.values() for file in some}
             store.push_all(paths)
+            written, weights = self._runs.among(written), self._runs.among(weights)
             self._say(Saved(checkpoints=written, weights=weights))
             self._saved_at = time.monotonic()
 
     def _left(self, run_ids: Sequence[str]) -> None:
         """Save the runs that left the stack, and end those that were not merely halted."""
-        how = {run_id: self._leaving.get(run_id) for run_id in run_ids}
+        leaving = self._runs.leaving
+        how = self._runs.among({run_id: leaving.get(run_id) for run_id in run_ids})
         self._save([run_id for run_id, status in how.items() if status in (None, "paused")])
         self._save([run_id for run_id, status in how.items() if status in ("cancelled", "timed_out")], ended=True)
-        outcomes = [outcome for run_id, status in how.items() if (outcome := outcome_of_leaving(run_id, status))]
+        self._runs.end(outcome_of_leaving(run_id, status) for run_id, status in how.items())
+        self._runs.drop(run_ids)
         for run_id in run_ids:
             del self._states[run_id]
-        if outcomes:
-            self._say(Ended(outcomes=tuple(outcomes)))
 
     def _fail(self, error: Exception) -> None:
-        """End every run that is left with what went wrong."""
+        """End every run that is left with the reason."""
         code, message = explained(error)
-        known = list(self._states) or [claim.run_id for claim in self._train.claims]
-        outcomes = tuple(Outcome(run_id=run_id, status="failed", code=code, message=message) for run_id in known)
         self._states = {}
-        self._say(Ended(outcomes=outcomes))
+        self._runs.end([Outcome(run_id=i, status="failed", code=code, message=message) for i in self._runs.ids])

@@ -25,18 +25,16 @@ gc.disable()  # what torch makes at its import stays: looking through it again a
 import torch  # noqa: E402
 
 from worker import logs  # noqa: E402
-from worker.blob_store import opened  # noqa: E402
 from worker.engine.job import Job  # noqa: E402
 from worker.engine.worker_context import WorkerContext  # noqa: E402
 from worker.lifetime import kill_with_parent  # noqa: E402
 from worker.messages import Halt, Idle, Leave, Message, Ready, Train, read_order  # noqa: E402
 from worker.spec.datasets.uploaded import FOLDER  # noqa: E402
+from worker.storage import opened  # noqa: E402
 
 gc.freeze()
 gc.enable()
 LOG = logging.getLogger("fitwell.training")
-PATIENCE_SECONDS = 30.0
-"""How long a bucket may be away in the middle of training; the leases are kept meanwhile."""
 
 
 class Process:
@@ -110,8 +108,8 @@ def main(arguments: Sequence[str]) -> None:
     logs.set_up_as_parent()
     context = WorkerContext(
         datasets=options.datasets,
-        uploads=opened(options.datasets / FOLDER, options.storage_url, PATIENCE_SECONDS),
-        checkpoints=opened(options.checkpoints, options.storage_url, PATIENCE_SECONDS),
+        uploads=opened(options.datasets / FOLDER, options.storage_url),
+        checkpoints=opened(options.checkpoints, options.storage_url),
         checkpoint_seconds=options.checkpoint_seconds,
         threads=options.threads,
         device=torch.device(options.device),

@@ -128,7 +128,7 @@ def _torch() -> Finding:
 
 def _storage() -> Finding:
     code = (
-        "import sys\nfrom service.settings import SettingsError, load\nfrom worker.blob_store import try_out\n"
+        "import sys\nfrom service.settings import SettingsError, load\nfrom worker.storage import try_out\n"
         "try: print(try_out(load().checkpoint_files))\nexcept (OSError, SettingsError) as error: sys.exit(str(error))"
     )
     return Finding("storage", "ok", _run_python(code))

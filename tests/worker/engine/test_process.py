@@ -12,13 +12,13 @@ import torch
 
 from tests.conftest import spec
 from tests.patience import scaled
-from worker.blob_store import opened
 from worker.engine.outcomes import LeaveStatus
 from worker.engine.process import Process
 from worker.engine.process_registry import ProcessRegistry
 from worker.engine.worker_context import WorkerContext
 from worker.messages import Ended, Epoch, Halt, Idle, Leave, Message, Ready, Train, read_report
 from worker.ports import Claim
+from worker.storage import opened
 
 
 class Agent:
