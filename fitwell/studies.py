@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 from fitwell.requests import Flow, ItemFlow, Request, api_path, fetch_json, paginate
 from fitwell.runs import expand_short_forms
-from fitwell.study import Study
+from fitwell.study import Study, StudyMetadata
 from fitwell.sync_async import Resource, TransportT, View, call, iterator
 
 
-class StudyFields(TypedDict, total=False):
+class StudyFields(StudyMetadata, total=False):
     """The fields of a new study."""
 
-    name: str | None
     base: Mapping[str, Any]
     arms: Mapping[str, Mapping[str, Any]]
     grid: Mapping[str, Sequence[Any]]

@@ -38,6 +38,12 @@ END_EVENTS = ("run.succeeded", "run.failed", "run.cancelled")
 RESTART_EVENTS = ("run.queued", "run.requeued")
 
 
+class StudyMetadata(TypedDict, total=False):
+    """The fields of a study that do not affect its runs."""
+
+    name: str | None
+
+
 class ReportOptions(TypedDict, total=False):
     """Options of a study's report; omitted options default to those of the study."""
 

@@ -12,12 +12,13 @@ from pydantic import ConfigDict, Field, JsonValue, StringConstraints, model_vali
 
 from service.errors import FieldError, SpecRefused
 from service.http.bodies import BodyModel
-from service.http.names import Label, Name
+from service.http.names import Label
 from service.http.pointers import pointer_to
 from service.http.validation import MAX_ERRORS
 from service.studies.comparison import check_at, check_metric
 from service.studies.expansion import Plan, path_steps, rounded
 from service.studies.service import NewStudy
+from service.studies.study import StudyMetadata
 from worker.spec.folds import MAX_FOLDS
 
 EXAMPLE: dict[str, Any] = {
@@ -118,12 +119,11 @@ class Sample(BodyModel):
         return [{path: space.draw(source) for path, space in self.space.items()} for _ in range(self.n)]
 
 
-class StudyBody(BodyModel):
+class StudyBody(StudyMetadata, BodyModel):
     """Arms × grid (or random points) × folds × seeds, over one base."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
-    name: Name | None = Field(default=None, description="For display.")
     base: dict[str, JsonValue] = Field(description="The body of a run, without a seed.")
     arms: dict[Label, dict[str, JsonValue]] = Field(
         default={"base": {}},
@@ -181,8 +181,9 @@ class StudyBody(BodyModel):
         check_at(self.at, "/at")
         points = self.sample.points() if self.sample else []
         plan = Plan(base=self.base, arms=self.arms, grid=self.grid, samples=points, seeds=seeds, folds=self.folds)
+        metadata = StudyMetadata.model_construct(**{name: getattr(self, name) for name in StudyMetadata.model_fields})
         return NewStudy(
-            name=self.name,
+            metadata=metadata,
             request=request,
             plan=plan,
             metric=self.metric,

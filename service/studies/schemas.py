@@ -68,18 +68,17 @@ class StudyView(BaseModel):
         progress = StudyProgress(
             runs=sum(arm.runs for arm in arms), by_status=study.by_status, epoch=study.epoch, epochs=study.epochs
         )
-        names = ("id", "owner", "name", "status", "metric", "at", "baseline", "looks", "folds")
-        return cls(
-            **{name: getattr(study, name) for name in names},
-            terminal=study.status == "finished",
-            alpha=ALPHA,
-            seeds=list(study.seeds),
-            arms=arms,
-            progress=progress,
-            request=dict(study.request),
-            created_at=timestamp(study.created_at) or "",
-            finished_at=timestamp(study.finished_at),
-        )
+        computed: dict[str, Any] = {
+            "object": "study",
+            "terminal": study.status == "finished",
+            "alpha": ALPHA,
+            "arms": arms,
+            "progress": progress,
+            "created_at": timestamp(study.created_at) or "",
+            "finished_at": timestamp(study.finished_at),
+        }
+        copied = {name: getattr(study, name) for name in cls.model_fields if name not in computed}
+        return cls(**copied, **computed)
 
     @classmethod
     def render(cls, study: Study) -> str:

@@ -34,7 +34,7 @@ from service.studies.choice import ChoiceQuery, Chosen, choose_arm
 from service.studies.comparison import ALPHA, Compared, Question, compare_groups
 from service.studies.errors import StudyActive, StudyNotFound
 from service.studies.expansion import Arm, Plan, expand, in_study
-from service.studies.study import Preview, Study
+from service.studies.study import Preview, Study, StudyMetadata
 from worker.spec.run import reuse_key, stack_key
 
 Parse = Callable[[Mapping[str, Any]], NewRun]
@@ -44,7 +44,7 @@ Parse = Callable[[Mapping[str, Any]], NewRun]
 class NewStudy:
     """A study to create."""
 
-    name: str | None
+    metadata: StudyMetadata
     request: Mapping[str, Any]
     """The request body, so that the study can be repeated."""
     plan: Plan
@@ -122,7 +122,7 @@ class Studies(CallerScoped):
                 return stored
             values = {
                 "id": study_id,
-                "name": new.name,
+                **new.metadata.model_dump(),
                 "request": dict(new.request),
                 "arms": [{"id": arm.id, "name": arm.name, "values": dict(arm.values)} for arm in arms],
                 "seeds": list(new.plan.seeds),

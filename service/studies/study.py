@@ -1,4 +1,4 @@
-"""A study as its clients see it."""
+"""A study as its clients see it, and the metadata that they set."""
 
 from __future__ import annotations
 
@@ -6,10 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.http.names import Name
 from service.runs.states import TERMINAL, Status
 from service.store.rows import Row
 
 StudyStatus = Literal["queued", "running", "finished"]
+
+
+class StudyMetadata(BaseModel):
+    """The fields of a study that do not affect its runs. Each is also a column."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: Name | None = Field(default=None, description="For display.")
 
 
 @dataclass(frozen=True)
@@ -56,14 +67,14 @@ class Study:
             by_status = {one.status: one.runs for one in progress if one.arm == arm["id"]}
             arms.append(ArmProgress(arm["id"], arm["name"], arm["values"], sum(by_status.values()), by_status))
         ended = all(one.status in TERMINAL for one in progress)
-        fields = ("id", "owner", "name", "request", "metric", "at", "baseline", "seeds", "looks", "created_at")
-        return cls(
-            **{name: getattr(row, name) for name in fields},
-            arms=arms,
-            epoch=sum(one.epoch for one in progress),
-            epochs=sum(one.epochs for one in progress),
-            finished_at=max((one.finished_at for one in progress), default=None) if ended else None,
-        )
+        computed: dict[str, Any] = {
+            "arms": arms,
+            "epoch": sum(one.epoch for one in progress),
+            "epochs": sum(one.epochs for one in progress),
+            "finished_at": max((one.finished_at for one in progress), default=None) if ended else None,
+        }
+        stored = {name: getattr(row, name) for name in cls.__dataclass_fields__ if name not in computed}
+        return cls(**stored, **computed)
 
     @property
     def by_status(self) -> dict[Status, int]:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from service.studies.study import StudyMetadata
 from service.workers.jobs import Jobs
 from tests.conftest import BODY, WORKER
 from tests.service.studies.training import STUDY, compare, post, some_loss, train
@@ -28,6 +29,12 @@ def test_a_study_is_queued_in_one_request(client: TestClient) -> None:
     assert {run["study_id"] for run in runs} == {study["id"]}
     assert client.get(f"/v1/studies/{study['id']}").json() == study
     assert client.get("/v1/studies").json()["data"] == [study]
+
+
+def test_submitted_metadata_is_returned(client: TestClient) -> None:
+    metadata = {"name": "does it help?"}
+    study = post(client, **metadata).json()
+    assert {name: study[name] for name in StudyMetadata.model_fields} == metadata
 
 
 @pytest.mark.parametrize(
