@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 import httpx2
 
@@ -11,14 +11,14 @@ from fitwell.datasets import Dataset
 from fitwell.history import History
 from fitwell.requests import Flow, ItemFlow, Request, api_path, fetch_json, paginate, send
 from fitwell.run import Run
-from fitwell.run_views import Event, Validation
+from fitwell.run_views import Event, RunChanges, Validation
 from fitwell.sync_async import Resource, TransportT, call, iterator
 
 Part = Mapping[str, Any]
 KIND_FIELDS = ("dataset", "model", "loss", "optimizer", "schedule")
 
 
-class RunFields(TypedDict, total=False):
+class RunFields(RunChanges, total=False):
     """Spec and metadata of a run. A part is a mapping with a ``kind``, or only the kind: ``dataset="digits"``."""
 
     dataset: str | Part | Dataset[Any]
@@ -36,10 +36,6 @@ class RunFields(TypedDict, total=False):
     allow_test_selection: bool
     device: str
     precision: str
-    name: str | None
-    labels: Mapping[str, str]
-    priority: int
-    max_seconds: float | None
 
 
 class Runs(Resource[TransportT]):
