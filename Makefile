@@ -3,6 +3,7 @@
 # make test-faults   the tests that kill, stop, fill and lock what a system needs, on both databases
 # make check   lint and the fast tests, which every commit must pass, in about a minute
 # make lint    types, layers, language, style and spelling, side by side
+# make generate   rewrite the reference in docs/ and the stored OpenAPI document from the code
 # make hooks   run the quick checks before every commit
 # make bench   the engine against its peers, interleaved; writes a dated result
 # Each sets up what it needs in .venv, once.
@@ -26,7 +27,7 @@ NODE_READY := node_modules/.ready
 .DEFAULT_GOAL := help
 
 LINTERS := types layers language style spelling lint-web
-.PHONY: help setup peers demo test test-faults check lint $(LINTERS) fast format format-web hooks bench lock clean
+.PHONY: help setup peers demo test test-faults check lint $(LINTERS) fast format format-web generate hooks bench lock clean
 
 help:
 	@sed -n '/^$$/q; s/^# //p' Makefile
@@ -107,6 +108,10 @@ format: $(READY) format-web
 format-web: $(READY) $(NODE_READY)
 	npx --no-install biome check --write
 	$(BIN)/djlint service/web/templates --reformat --quiet || true  # fails if it changes a file
+
+generate: $(READY)
+	$(BIN)/python -m docs.generate
+	$(BIN)/python -m tests.service.openapi_contract
 
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'

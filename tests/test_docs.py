@@ -17,7 +17,7 @@ PAGES_READ = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / 
 @pytest.mark.parametrize("name", PAGES)
 def test_the_reference_is_current(name: str) -> None:
     text = HEADER + PAGES[name]().strip() + "\n"
-    assert (REFERENCE / name).read_text() == text, "stale: run python -m docs.generate"
+    assert (REFERENCE / name).read_text() == text, "stale: run make generate"
 
 
 @pytest.mark.parametrize("written", PAGES_READ, ids=lambda one: str(one.relative_to(ROOT)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.service import openapi_contract
 from tests.service.openapi_contract import contract, differences
 
-UPDATE = "If the API has grown on purpose, run `python -m tests.service.openapi_contract` and review the difference"
+UPDATE = "If the API has grown on purpose, run `make generate` and review the difference"
 
 
 def test_the_document_changes_only_in_prose_unless_the_stored_copy_changes_too() -> None:
