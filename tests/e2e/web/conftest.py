@@ -47,7 +47,6 @@ def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         # CI runs as root, where chromium has no sandbox.
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        expect.set_options(timeout=scaled(5_000))
         yield launched
         launched.close()
 
@@ -97,7 +96,8 @@ def opened(browser: Browser, watched: Watched) -> Iterator[Opened]:
         options = {"viewport": {"width": 1440, "height": 900}, "reduced_motion": "reduce", **options}
         contexts.append(browser.new_context(base_url=watched.origin, **options))
         page = contexts[-1].new_page()
-        page.set_default_timeout(scaled(10_000))
+        page.set_default_timeout(scaled(30_000))
+        expect.set_options(timeout=scaled(20_000))
         watched.watch(page)
         page.goto(path)
         return page
