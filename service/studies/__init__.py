@@ -2,7 +2,8 @@
 
 - ``routes``, ``bodies``, ``schemas``, ``choice_schemas``, ``dependencies``: HTTP.
 - ``service``: one transaction per operation; ``queries``: its SQL; ``study``: a study as clients see it; ``errors``.
-- ``expansion``: from a study's description to its runs.
+- ``new_study``, ``expansion``, ``arms``: from a study's description to runs that this server can train; ``preview``:
+  their cost.
 - ``measurements``: the runs as measured values, for ``comparison`` (groups against each other) and ``choice`` (the
   arm to use, by the order of ``simplicity`` if several are equally good).
 """

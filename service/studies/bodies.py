@@ -17,7 +17,7 @@ from service.http.pointers import pointer_to
 from service.http.validation import MAX_ERRORS
 from service.studies.comparison import check_at, check_metric
 from service.studies.expansion import Plan, path_steps, rounded
-from service.studies.service import NewStudy
+from service.studies.new_study import NewStudy
 from service.studies.study import StudyMetadata
 from worker.spec.folds import MAX_FOLDS
 

@@ -11,8 +11,9 @@ from service.runs.states import Status
 from service.statistics import comparison as comparing
 from service.statistics import curves
 from service.studies.comparison import ALPHA, Compared
+from service.studies.preview import Preview
 from service.studies.service import StudyPage
-from service.studies.study import Preview, Study, StudyStatus
+from service.studies.study import Study, StudyStatus
 
 
 class ArmView(BaseModel):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import sqlalchemy as sa
 from ulid import ULID
@@ -18,39 +16,24 @@ from service.runs import states
 from service.runs.actions import act, delete_runs
 from service.runs.pages import cursor_at, position
 from service.runs.queries import runs as rows
-from service.runs.submission import dataset_refs, teachers, warm_starts
+from service.runs.submission import dataset_refs
 from service.runs.submission.creation import NewRows, PlannedRun, build_rows, create
-from service.runs.submission.new_run import NewRun
-from service.runs.submission.review import estimate, review, stack_runs
 from service.runs.submission.teacher_runs import TeacherRuns
 from service.settings import Settings
-from service.statistics.family import min_seeds
 from service.store import events
 from service.store.database import reading, writing
 from service.store.events import NewEvent
 from service.store.rows import Row
 from service.studies import queries as studies
+from service.studies.arms import ArmResolver, Parse, check_size
 from service.studies.choice import ChoiceQuery, Chosen, choose_arm
-from service.studies.comparison import ALPHA, Compared, Question, compare_groups
+from service.studies.comparison import Compared, Question, compare_groups
 from service.studies.errors import StudyActive, StudyNotFound
-from service.studies.expansion import Arm, Plan, expand, in_study
-from service.studies.study import Preview, Study, StudyMetadata
-from worker.spec.run import reuse_key, stack_key
-
-Parse = Callable[[Mapping[str, Any]], NewRun]
-
-
-@dataclass(frozen=True, kw_only=True)
-class NewStudy:
-    """A study to create."""
-
-    metadata: StudyMetadata
-    request: Mapping[str, Any]
-    """The request body, so that the study can be repeated."""
-    plan: Plan
-    metric: str | None
-    at: str
-    baseline: str | None
+from service.studies.expansion import Arm, Plan
+from service.studies.new_study import NewStudy, baseline_id, primary_metric
+from service.studies.preview import Preview, preview
+from service.studies.study import Study
+from worker.spec.run import RunSpec, reuse_key
 
 
 @dataclass(frozen=True)
@@ -68,7 +51,7 @@ class Studies(CallerScoped):
     def __init__(self, engine: sa.Engine, settings: Settings, parse: Parse) -> None:
         self._engine = engine
         self._settings = settings
-        self._parse = parse
+        self._resolver = ArmResolver(engine, settings, parse)
 
     def preview(self, new: NewStudy, *, reuse: bool = True) -> Preview:
         """Return the cost of the study, and warnings if it cannot reach significance.
@@ -76,30 +59,9 @@ class Studies(CallerScoped):
         Raises:
             SpecRefused: An arm cannot be trained here.
         """
-        arms = self._arms(new.plan)
-        runs = [arm.at(*replicate).spec for arm in arms for replicate in new.plan.replicates]
-        keys = [reuse_key(spec) for spec in runs]
-        with reading(self._engine) as connection:
-            models = rows.finished_equals(connection, keys if reuse else [], owner=self.caller.reuses_only)
-        fresh = [spec for spec, key in zip(runs, keys, strict=True) if key not in models]
-        stacks = 0
-        for _, group in itertools.groupby(sorted(fresh, key=stack_key), key=stack_key):
-            peers = list(group)
-            stacks += -(-len(peers) // stack_runs(peers[0], self._settings))
-        costs = [estimate(spec) for spec in fresh]
-        comparisons = max(1, len(arms) - 1)
-        return Preview(
-            runs=len(runs),
-            reused=len(runs) - len(fresh),
-            arms=[arm.id for arm in arms],
-            seeds=new.plan.seeds,
-            folds=new.plan.folds,
-            stacks=stacks,
-            seconds=sum(cost.seconds for cost in costs),
-            bytes=max((cost.bytes for cost in costs), default=0),
-            min_seeds=min_seeds(ALPHA, comparisons),
-            warnings=_warnings(arms, len(new.plan.seeds), comparisons),
-        )
+        arms = self._resolver.resolve(new.plan, self.caller)
+        specs = [arm.at(*replicate).spec for arm in arms for replicate in new.plan.replicates]
+        return preview(new.plan, arms, self._fresh(specs) if reuse else specs, self._settings)
 
     def create(
         self, new: NewStudy, *, render: Callable[[Study], str], reuse: bool = True, key: Key | None = None
@@ -111,9 +73,9 @@ class Studies(CallerScoped):
             KeyReused: The key was used with another body or query.
             QuotaExceeded: The owner would exceed the limit on unfinished runs.
         """
-        arms = self._arms(new.plan)
-        metric = _metric(new, arms)
-        baseline = _baseline(new.baseline, arms)
+        arms = self._resolver.resolve(new.plan, self.caller)
+        metric = primary_metric(new, arms)
+        baseline = baseline_id(new.baseline, arms)
         study_id = f"study_{ULID()}"
         columns = self._columns(study_id, arms, new.plan)
         with writing(self._engine) as connection:
@@ -155,14 +117,14 @@ class Studies(CallerScoped):
             SpecRefused: The study has one of the seeds already.
             QuotaExceeded: The owner would exceed the limit on unfinished runs.
         """
-        arms, seeds = self._arms(plan), plan.seeds
+        arms, seeds = self._resolver.resolve(plan, self.caller), plan.seeds
         columns = self._columns(study_id, arms, plan)
         with writing(self._engine) as connection:
             stored = idempotency.replay(connection, key, self._settings.idempotency_seconds)
             if stored is not None:
                 return stored
             row = self._locked(connection, study_id)
-            self._check_size(len(arms), len(row.seeds) + len(seeds), plan.folds)
+            check_size(self._settings, len(arms), len(row.seeds) + len(seeds), plan.folds)
             duplicates = sorted(set(seeds) & set(row.seeds))
             if duplicates:
                 message = f"The study already has the seeds {', '.join(map(str, duplicates))}. Choose others."
@@ -273,37 +235,12 @@ class Studies(CallerScoped):
             self._row(connection, study_id)
             return [row.id for row in studies.runs_of(connection, study_id)]
 
-    def _arms(self, plan: Plan) -> list[Arm]:
-        self._check_size(plan.arm_count, len(plan.seeds), plan.folds)
-        arms = expand(plan, self._resolved)
+    def _fresh(self, specs: Sequence[RunSpec]) -> list[RunSpec]:
+        """Return the specs that no finished run equals."""
+        keys = [reuse_key(spec) for spec in specs]
         with reading(self._engine) as connection:
-            named = [warm_starts.resolve(connection, arm.run, self.caller) for arm in arms]
-            named = [teachers.resolve(connection, one, self.caller) for one in named]
-        arms = [replace(arm, run=run) for arm, run in zip(arms, named, strict=True)]
-        for arm in arms:
-            try:
-                # No later fold leaves fewer rows for training than the first.
-                review(arm.at(*plan.replicates[0]).spec, self._settings)
-            except SpecRefused as refusal:
-                raise in_study(refusal, arm, plan.arms[arm.name]) from refusal
-        return arms
-
-    def _resolved(self, body: Mapping[str, Any]) -> NewRun:
-        """Return the run that a body describes, with the stored facts about the datasets it names."""
-        new = self._parse(body)
-        if not dataset_refs.references_upload(new.spec):
-            return new
-        with reading(self._engine) as connection:
-            return dataset_refs.resolve(connection, new, self.caller)
-
-    def _check_size(self, arms: int, seeds: int, folds: int | None) -> None:
-        if (runs := arms * seeds * (folds or 1)) > self._settings.max_study_runs:
-            replicates = f"{seeds:,} seeds on {folds} folds" if folds else f"{seeds:,} seeds"
-            message = (
-                f"{arms:,} arms with {replicates} are {runs:,} runs; this server accepts at most "
-                f"{self._settings.max_study_runs:,} in a study (FITWELL_MAX_STUDY_RUNS)."
-            )
-            raise SpecRefused.at("", "too_many_runs", message)
+            finished = rows.finished_equals(connection, keys, owner=self.caller.reuses_only)
+        return [spec for spec, key in zip(specs, keys, strict=True) if key not in finished]
 
     def _columns(self, study_id: str, arms: Sequence[Arm], plan: Plan) -> NewRows:
         """Return the columns of the study's runs, seed by seed, so that pairs complete early."""
@@ -338,30 +275,3 @@ class Studies(CallerScoped):
 
     def _study(self, connection: sa.Connection, study_id: str) -> Study:
         return Study.of(self._row(connection, study_id), studies.progress(connection, [study_id]))
-
-
-def _metric(new: NewStudy, arms: Sequence[Arm]) -> str:
-    """Return the requested primary metric; the default is val.loss, or test.loss if an arm holds out no rows."""
-    if new.metric is not None:
-        return new.metric
-    held_out = new.plan.folds or all(arm.run.spec.dataset.validation_rows for arm in arms)
-    return "val.loss" if held_out else "test.loss"
-
-
-def _baseline(requested: str | None, arms: Sequence[Arm]) -> str:
-    """Return the id of the arm with the requested name or id; the default is the first arm."""
-    if requested is None:
-        return arms[0].id
-    for arm in arms:
-        if requested in (arm.id, arm.name):
-            return arm.id
-    message = f"Unknown baseline {requested!r}. The study has no such arm."
-    raise SpecRefused.at("/baseline", "no_such_arm", message, allowed=[arm.id for arm in arms])
-
-
-def _warnings(arms: Sequence[Arm], seeds: int, comparisons: int) -> list[str]:
-    least = min_seeds(ALPHA, comparisons)
-    if len(arms) == 1 or seeds >= least:
-        return []
-    family = "1 comparison needs" if comparisons == 1 else f"{comparisons} comparisons need"
-    return [f"With {seeds} seed(s) no difference can be significant: {family} at least {least} seeds at α = {ALPHA}."]

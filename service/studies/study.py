@@ -92,19 +92,3 @@ class Study:
         if all(status in TERMINAL for status in counts):
             return "finished"
         return "queued" if set(counts) <= {"queued", "waiting"} else "running"
-
-
-@dataclass(frozen=True)
-class Preview:
-    """The cost of a study that has not been queued."""
-
-    runs: int
-    reused: int
-    arms: Sequence[str]
-    seeds: Sequence[int]
-    folds: int | None
-    stacks: int
-    seconds: float
-    bytes: int
-    min_seeds: int
-    warnings: Sequence[str]

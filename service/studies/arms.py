@@ -1,0 +1,73 @@
+"""The arms of a study as this server would train them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from service.callers import Caller
+from service.errors import SpecRefused
+from service.runs.submission import dataset_refs, teachers, warm_starts
+from service.runs.submission.new_run import NewRun
+from service.runs.submission.review import review
+from service.settings import Settings
+from service.store.database import reading
+from service.studies.expansion import Arm, Plan, expand, in_study
+
+Parse = Callable[[Mapping[str, Any]], NewRun]
+"""Turns a run's body into the run to create."""
+
+
+@dataclass(frozen=True)
+class ArmResolver:
+    """Expands plans into arms, and resolves the datasets, weights and teachers that the arms name."""
+
+    engine: sa.Engine
+    settings: Settings
+    parse: Parse
+
+    def resolve(self, plan: Plan, caller: Caller) -> list[Arm]:
+        """Return the arms of a plan, each reviewed as a run would be.
+
+        Raises:
+            SpecRefused: The study is too large, or an arm cannot be trained here.
+        """
+        check_size(self.settings, plan.arm_count, len(plan.seeds), plan.folds)
+        arms = expand(plan, lambda body: self._parsed(body, caller))
+        with reading(self.engine) as connection:
+            named = [warm_starts.resolve(connection, arm.run, caller) for arm in arms]
+            named = [teachers.resolve(connection, one, caller) for one in named]
+        arms = [replace(arm, run=run) for arm, run in zip(arms, named, strict=True)]
+        for arm in arms:
+            try:
+                # No later fold leaves fewer rows for training than the first.
+                review(arm.at(*plan.replicates[0]).spec, self.settings)
+            except SpecRefused as refusal:
+                raise in_study(refusal, arm, plan.arms[arm.name]) from refusal
+        return arms
+
+    def _parsed(self, body: Mapping[str, Any], caller: Caller) -> NewRun:
+        """Return the run that a body describes, with the stored facts about the datasets it names."""
+        new = self.parse(body)
+        if not dataset_refs.references_upload(new.spec):
+            return new
+        with reading(self.engine) as connection:
+            return dataset_refs.resolve(connection, new, caller)
+
+
+def check_size(settings: Settings, arms: int, seeds: int, folds: int | None) -> None:
+    """Check that a study has no more runs than the server accepts.
+
+    Raises:
+        SpecRefused: It has more.
+    """
+    if (runs := arms * seeds * (folds or 1)) > settings.max_study_runs:
+        replicates = f"{seeds:,} seeds on {folds} folds" if folds else f"{seeds:,} seeds"
+        message = (
+            f"{arms:,} arms with {replicates} are {runs:,} runs; this server accepts at most "
+            f"{settings.max_study_runs:,} in a study (FITWELL_MAX_STUDY_RUNS)."
+        )
+        raise SpecRefused.at("", "too_many_runs", message)

@@ -1,0 +1,66 @@
+"""The cost of a study before it is queued."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.runs.submission.review import estimate, stack_runs
+from service.settings import Settings
+from service.statistics.family import min_seeds
+from service.studies.comparison import ALPHA
+from service.studies.expansion import Arm, Plan
+from worker.spec.run import RunSpec, stack_key
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The cost of a study that has not been queued."""
+
+    runs: int
+    reused: int
+    arms: Sequence[str]
+    seeds: Sequence[int]
+    folds: int | None
+    stacks: int
+    seconds: float
+    bytes: int
+    min_seeds: int
+    warnings: Sequence[str]
+
+
+def preview(plan: Plan, arms: Sequence[Arm], fresh: Sequence[RunSpec], settings: Settings) -> Preview:
+    """Return the cost of a study; ``fresh`` are its runs that cannot reuse a result."""
+    runs = len(arms) * len(plan.replicates)
+    costs = [estimate(spec) for spec in fresh]
+    comparisons = max(1, len(arms) - 1)
+    return Preview(
+        runs=runs,
+        reused=runs - len(fresh),
+        arms=[arm.id for arm in arms],
+        seeds=plan.seeds,
+        folds=plan.folds,
+        stacks=_stacks(fresh, settings),
+        seconds=sum(cost.seconds for cost in costs),
+        bytes=max((cost.bytes for cost in costs), default=0),
+        min_seeds=min_seeds(ALPHA, comparisons),
+        warnings=_warnings(arms, len(plan.seeds), comparisons),
+    )
+
+
+def _stacks(specs: Sequence[RunSpec], settings: Settings) -> int:
+    """Return the number of stacks that train these runs."""
+    stacks = 0
+    for _, group in itertools.groupby(sorted(specs, key=stack_key), key=stack_key):
+        peers = list(group)
+        stacks += -(-len(peers) // stack_runs(peers[0], settings))
+    return stacks
+
+
+def _warnings(arms: Sequence[Arm], seeds: int, comparisons: int) -> list[str]:
+    least = min_seeds(ALPHA, comparisons)
+    if len(arms) == 1 or seeds >= least:
+        return []
+    family = "1 comparison needs" if comparisons == 1 else f"{comparisons} comparisons need"
+    return [f"With {seeds} seed(s) no difference can be significant: {family} at least {least} seeds at α = {ALPHA}."]
