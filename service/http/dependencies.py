@@ -14,7 +14,6 @@ from fastapi import Depends, Header, Request
 from service.callers import Caller
 from service.http.scopes import caller_of
 from service.http.tailer import Tailer
-from service.http.validation import unknown_parameters
 from service.settings import Settings
 
 MAX_WAIT_SECONDS = 60.0
@@ -27,6 +26,7 @@ class ScopedService(Protocol):
         """Return the same service, limited to what ``caller`` may see and change."""
 
 
+T = TypeVar("T")
 S = TypeVar("S", bound=ScopedService)
 
 
@@ -36,6 +36,16 @@ def scoped_to_caller(service: type[S]) -> Callable[[Request], Awaitable[S]]:
     async def provide(request: Request) -> S:
         instance: S = request.app.state.services[service]
         return instance.on_behalf_of(caller_of(request))
+
+    return provide
+
+
+def unscoped(service: type[T]) -> Callable[[Request], Awaitable[T]]:
+    """Return a dependency for routes that need no token: the application's ``service``, not limited to a caller."""
+
+    async def provide(request: Request) -> T:
+        instance: T = request.app.state.services[service]
+        return instance
 
     return provide
 
@@ -66,14 +76,3 @@ CallerDep = Annotated[Caller, Depends(_caller)]
 TailerDep = Annotated[Tailer, Depends(_tailer)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 WaitDep = Annotated[float, Depends(_wait_seconds)]
-
-
-def only(*known: str) -> Callable[[Request], Awaitable[None]]:
-    """Return a dependency for pages, whose scripts read parameters that their routes do not declare."""
-
-    async def check(request: Request) -> None:
-        unknown = [name for name in request.query_params if name not in known]
-        if unknown:
-            raise unknown_parameters(unknown, known)
-
-    return check

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 
 from service.errors import SpecRefused, Unavailable
+from service.http.dependencies import unscoped
 from service.http.problems import problems
 from service.http.routing import Route
 from service.runs.reader import RunReader
@@ -26,7 +29,7 @@ def get_health() -> Health:
 
 
 @router.get("/readyz", operation_id="get_readiness", responses=problems(SpecRefused, Unavailable))
-def get_readiness(request: Request) -> Health:
+def get_readiness(reader: Annotated[RunReader, Depends(unscoped(RunReader))]) -> Health:
     """Check that the database responds too."""
-    request.app.state.services[RunReader].last_event_id()
+    reader.last_event_id()
     return Health()

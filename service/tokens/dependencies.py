@@ -1,4 +1,4 @@
-"""Dependencies of routes: the service of tokens, limited to the caller."""
+"""Dependencies of routes: the service of tokens."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Annotated
 
 from fastapi import Depends
 
-from service.http.dependencies import scoped_to_caller
+from service.http.dependencies import scoped_to_caller, unscoped
 from service.tokens.service import Tokens
 
 TokensDep = Annotated[Tokens, Depends(scoped_to_caller(Tokens))]
+UnscopedTokensDep = Annotated[Tokens, Depends(unscoped(Tokens))]

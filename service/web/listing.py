@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 from urllib.parse import urlencode
 
+from pydantic import Field
+
 from service.errors import SpecRefused
+from service.http.parameters import QueryModel
 from service.runs.pages import NEWEST_FIRST, Page, RunQuery
 from service.runs.run import Run
 from service.runs.service import Runs
@@ -37,15 +40,14 @@ SORTS = {
 """Orders in the menu; the address may name any other order of the API."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Listing:
+class Listing(QueryModel):
     """The filters, order and groups of an address."""
 
-    state: Sequence[str] = ()
+    state: list[State] = Field(default=[])
     filter: str = ""
     study_id: str = ""
     sort: str = NEWEST_FIRST
-    group: str = "none"
+    group: Group = "none"
     after: str = ""
 
     @property
@@ -74,7 +76,7 @@ class Listing:
     def address(self, **changes: Any) -> str:
         """Return the address of this list with changes; defaults are left out."""
         default = Listing()
-        values = {name: changes.get(name, getattr(self, name)) for name in default.__dataclass_fields__}
+        values = dict(self) | changes
         parameters = {name: value for name, value in values.items() if value and value != getattr(default, name)}
         return "/?" + urlencode(parameters, doseq=True) if parameters else "/"
 

@@ -5,22 +5,20 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from importlib.metadata import version
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from service.errors import Refusal
-from service.http.dependencies import CallerDep, only
+from service.http.routing import Route
 from service.models.dependencies import ModelsDep
 from service.models.service import Models
 from service.runs.dependencies import RunReaderDep, RunsDep
 from service.runs.run import History, Run
 from service.sandbox.predicting.messages import Chosen
-from service.studies.comparison import Question
 from service.studies.dependencies import StudiesDep
 from service.studies.schemas import ComparisonView
 from service.web import code
@@ -29,10 +27,11 @@ from service.web.differences import differences
 from service.web.figures import Line, bars, figure
 from service.web.pages.runs import measurements
 from service.web.pages.studies import run_of_each_arm
+from service.web.parameters import StudyReportQuery
 from service.web.rendering import render
 from worker.spec.run import RunSpec
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=Route)
 LOSSES = ("train.loss_eval", "val.loss", "test.loss")
 SCORES = ("accuracy", "r2", "rmse", "error")
 MAX_PICTURES = 20
@@ -40,10 +39,8 @@ MAX_ROWS = 400
 """Rows of a table; longer ones are thinned."""
 
 
-@router.get("/runs/{run_id}/report", dependencies=[Depends(only())])
-async def get_run_report(
-    run_id: str, caller: CallerDep, runs: RunsDep, records: RunReaderDep, models: ModelsDep
-) -> Response:
+@router.get("/runs/{run_id}/report")
+async def get_run_report(run_id: str, runs: RunsDep, records: RunReaderDep, models: ModelsDep) -> Response:
     """Return the report of a run."""
     run = await run_in_threadpool(runs.get, run_id)
     history = await run_in_threadpool(records.history, run_id)
@@ -62,30 +59,13 @@ async def get_run_report(
     return await run_in_threadpool(_file, "report_run.html", run_id, **context)
 
 
-async def comparison_question(
-    metric: str | None = None,
-    at: str | None = None,
-    by: Annotated[list[str], Query()] = ["arm"],  # noqa: B006
-    pairs: str = "baseline",
-    baseline: str | None = None,
-    curve: str | None = None,
-) -> Question:
-    """Return the comparison that the parameters of a study's page select."""
-    curves = [one for one in (curve or metric,) if one]
-    return Question(metric=metric, at=at, by=by, all_pairs=pairs == "all", baseline=baseline, curves=curves)
-
-
-COMPARED = only("metric", "at", "by", "pairs", "baseline", "curve")
-
-
-@router.get("/studies/{study_id}/report", dependencies=[Depends(COMPARED)])
+@router.get("/studies/{study_id}/report")
 def get_study_report(
-    study_id: str, runs: RunsDep, studies: StudiesDep, question: Annotated[Question, Depends(comparison_question)]
+    study_id: str, query: Annotated[StudyReportQuery, Query()], runs: RunsDep, studies: StudiesDep
 ) -> Response:
     """Return the report of a study, with the comparison that its page shows."""
     study = studies.get(study_id)
-    question = replace(question, curves=question.curves or [study.metric])
-    comparison = ComparisonView.of(studies.compare(study_id, question))
+    comparison = ComparisonView.of(studies.compare(study_id, query.question(study.metric)))
     arms = run_of_each_arm(runs, study)
     ((drawn, curves),) = comparison.curves.items()
     lines = [Line(name=one.arm, x=one.epoch, y=one.mean, low=one.low, high=one.high) for one in curves]

@@ -5,25 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from service.catalog.presets import presets
-from service.http.dependencies import CallerDep, only
+from service.http.dependencies import CallerDep
+from service.http.routing import Route
 from service.runs import states
 from service.runs.dependencies import RunReaderDep, RunsDep
 from service.runs.errors import NotMeasured
 from service.runs.history_schemas import DiagnosisView
-from service.runs.pages import NEWEST_FIRST
 from service.runs.reader import RunReader
 from service.runs.run import Run
 from service.studies.dependencies import StudiesDep
 from service.web import code
-from service.web.listing import GROUPS, SORTS, STATUSES, Group, Listing, State, list_runs
+from service.web.listing import GROUPS, SORTS, STATUSES, Listing, list_runs
+from service.web.parameters import NewRunQuery, RunPageQuery
 from service.web.rendering import render
 from worker.spec.run import RunSpec
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=Route)
 FRESH = {"cache-control": "private, no-cache"}
 LOG_LINES = 200
 MAX_DRAWN = 20
@@ -32,20 +33,9 @@ MAX_CLASSES = 30
 T = TypeVar("T")
 
 
-@router.get("/", dependencies=[Depends(only("state", "filter", "study_id", "sort", "group", "after"))])
-def get_runs(
-    caller: CallerDep,
-    runs: RunsDep,
-    records: RunReaderDep,
-    state: Annotated[list[State], Query()] = [],  # noqa: B006
-    filter: str = "",  # noqa: A002
-    study_id: str = "",
-    sort: str = NEWEST_FIRST,
-    group: Group = "none",
-    after: str = "",
-) -> Response:
+@router.get("/")
+def get_runs(listing: Annotated[Listing, Query()], caller: CallerDep, runs: RunsDep, records: RunReaderDep) -> Response:
     """Render the list of runs."""
-    listing = Listing(state=state, filter=filter, study_id=study_id, sort=sort, group=group, after=after)
     mark = records.last_event_id()  # read first: an event in between is repeated rather than lost
     run_groups = list_runs(runs, listing)
     page = render(
@@ -62,34 +52,36 @@ def get_runs(
     return HTMLResponse(page, 422 if run_groups.error else 200, headers={**FRESH, "hx-push-url": listing.address()})
 
 
-@router.get("/runs", dependencies=[Depends(only())])
+@router.get("/runs")
 def redirect_runs() -> Response:
     """Redirect from the shortened address of a run."""
     return RedirectResponse("/", 308)
 
 
-@router.get("/runs/new", dependencies=[Depends(only("spec", "preset", "arm", "from"))])
-def get_new_run(caller: CallerDep, runs: RunsDep, origin: Annotated[str, Query(alias="from")] = "") -> Response:
+@router.get("/runs/new")
+def get_new_run(query: Annotated[NewRunQuery, Query()], caller: CallerDep, runs: RunsDep) -> Response:
     """Render the form of a new run, filled in from the run ``from`` if set."""
-    spec = dict(runs.get(origin).spec) if origin else None
+    spec = dict(runs.get(query.origin).spec) if query.origin else None
     trainable = {name: one for name, one in presets().items() if one.runs}
     page = render("new.html", caller=caller, section="new", presets=trainable, spec=spec)
     return HTMLResponse(page, headers=FRESH)
 
 
-@router.get("/docs", dependencies=[Depends(only())])
+@router.get("/docs")
 def get_docs(caller: CallerDep) -> Response:
     """Render the API reference."""
     return HTMLResponse(render("docs.html", caller=caller, section="docs"), headers=FRESH)
 
 
-VIEW_PARAMETERS = ("scale", "x", "smooth", "lines", "zoom", "tab")
-"""Parameters that store a view's state; only scripts read them."""
-
-
-@router.get("/runs/{run_id}", dependencies=[Depends(only(*VIEW_PARAMETERS))])
+@router.get("/runs/{run_id}")
 def get_run(
-    request: Request, run_id: str, caller: CallerDep, runs: RunsDep, records: RunReaderDep, studies: StudiesDep
+    request: Request,
+    run_id: str,
+    query: Annotated[RunPageQuery, Query()],
+    caller: CallerDep,
+    runs: RunsDep,
+    records: RunReaderDep,
+    studies: StudiesDep,
 ) -> Response:
     """Render one run."""
     mark = records.last_event_id()

@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from service.http import cookies
-from service.http.dependencies import CallerDep, only
+from service.http.dependencies import CallerDep
+from service.http.routing import Route
 from service.http.scopes import needs
-from service.tokens.service import Tokens
+from service.tokens.dependencies import UnscopedTokensDep
 from service.web.middleware import delete_cookies
+from service.web.parameters import SignInQuery
 from service.web.rendering import render
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=Route)
 COOKIE_SECONDS = 30 * 86_400
 
 
-@router.get("/sign-in", dependencies=[Depends(only("next"))])
-def get_sign_in(request: Request, next: str = "/") -> Response:  # noqa: A002
+@router.get("/sign-in")
+def get_sign_in(query: Annotated[SignInQuery, Query()], tokens: UnscopedTokensDep) -> Response:
     """Render the sign-in page, or redirect if the server needs no token."""
-    target = local_path(next)
-    if not request.app.state.services[Tokens].needed():
+    target = local_path(query.next)
+    if not tokens.needed():
         return RedirectResponse(target, 303)
     page = render("sign_in.html", caller=None, next=target, section="")
     return HTMLResponse(page, headers={"cache-control": "no-store"})
 
 
-@router.post("/session", openapi_extra=needs("read"), dependencies=[Depends(only())])
+@router.post("/session", openapi_extra=needs("read"))
 def begin(request: Request, caller: CallerDep) -> Response:
     """Store the request's token, which the auth middleware has checked, in a cookie.
 
@@ -50,7 +53,7 @@ def begin(request: Request, caller: CallerDep) -> Response:
     return response
 
 
-@router.delete("/session", openapi_extra=needs("read"), dependencies=[Depends(only())])
+@router.delete("/session", openapi_extra=needs("read"))
 def end() -> Response:
     """Delete the token's cookie in this browser."""
     response = Response(status_code=204, headers={"cache-control": "no-store"})

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from starlette.responses import HTMLResponse, Response
 
-from service.http.dependencies import CallerDep, only
+from service.http.dependencies import CallerDep
+from service.http.routing import Route
 from service.runs.dependencies import RunReaderDep, RunsDep
 from service.runs.pages import RunQuery
 from service.runs.run import Run
@@ -18,28 +19,34 @@ from service.studies.expansion import arm_id
 from service.studies.study import Study
 from service.web.differences import MAX_ARMS, differences
 from service.web.pages.runs import FRESH, may_change
+from service.web.parameters import StudyListQuery, StudyPageQuery
 from service.web.rendering import render
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=Route)
 PAGE = 30
-VIEW_PARAMETERS = ("metric", "at", "by", "pairs", "curve", "view", "scale", "smooth", "lines", "zoom")
-"""Parameters that store a view's state; only scripts read them, for their API requests."""
 
 
-@router.get("/studies", dependencies=[Depends(only("after"))])
+@router.get("/studies")
 def get_studies(
-    caller: CallerDep, studies: StudiesDep, records: RunReaderDep, after: Annotated[str, Query()] = ""
+    query: Annotated[StudyListQuery, Query()], caller: CallerDep, studies: StudiesDep, records: RunReaderDep
 ) -> Response:
     """Render the list of studies."""
     mark = records.last_event_id()
-    page = studies.page(limit=PAGE, after=after or None)
+    page = studies.page(limit=PAGE, after=query.after or None)
     return HTMLResponse(
-        render("studies.html", caller=caller, section="studies", page=page, after=after, mark=mark), headers=FRESH
+        render("studies.html", caller=caller, section="studies", page=page, after=query.after, mark=mark), headers=FRESH
     )
 
 
-@router.get("/studies/{study_id}", dependencies=[Depends(only(*VIEW_PARAMETERS))])
-def get_study(study_id: str, caller: CallerDep, runs: RunsDep, records: RunReaderDep, studies: StudiesDep) -> Response:
+@router.get("/studies/{study_id}")
+def get_study(
+    study_id: str,
+    query: Annotated[StudyPageQuery, Query()],
+    caller: CallerDep,
+    runs: RunsDep,
+    records: RunReaderDep,
+    studies: StudiesDep,
+) -> Response:
     """Render one study; scripts load its comparison from the API, so that a notebook shows the same numbers."""
     mark = records.last_event_id()
     study = studies.get(study_id)

@@ -1,0 +1,80 @@
+"""Query parameters of pages.
+
+Those without a description store the state of a view: only scripts read them, so any text is accepted.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from service.http.parameters import QueryModel
+from service.studies.comparison import Question
+
+
+class NewRunQuery(QueryModel):
+    """How to fill in the form of a new run."""
+
+    spec: str = ""
+    preset: str = ""
+    arm: str = ""
+    origin: str = Field(default="", alias="from", description="The run to copy.")
+
+
+class RunPageQuery(QueryModel):
+    """The state of a run's view."""
+
+    scale: str = ""
+    x: str = ""
+    smooth: str = ""
+    lines: str = ""
+    zoom: str = ""
+    tab: str = ""
+
+
+class StudyListQuery(QueryModel):
+    """A page of the list of studies."""
+
+    after: str = Field(default="", description="`next_cursor` of the page before.")
+
+
+class StudyPageQuery(QueryModel):
+    """The state of a study's view; scripts send the question to the API."""
+
+    metric: str = ""
+    at: str = ""
+    by: list[str] = Field(default=[])
+    pairs: str = ""
+    curve: str = ""
+    view: str = ""
+    scale: str = ""
+    smooth: str = ""
+    lines: str = ""
+    zoom: str = ""
+
+
+class StudyReportQuery(QueryModel):
+    """The comparison in a study's report, with the names that the study's page uses in its address."""
+
+    metric: str | None = Field(default=None, description="By default the study's.")
+    at: str | None = Field(default=None, description="best, last or epoch:N; by default the study's.")
+    by: list[str] = Field(default=["arm"], description="Paths of the spec to group by, or `arm`.")
+    pairs: str = Field(default="baseline", description="all: compare all pairs.")
+    baseline: str | None = Field(default=None, description="The arm that the others are compared with.")
+    curve: str | None = Field(default=None, description="The series to draw; by default the metric.")
+
+    def question(self, default_metric: str) -> Question:
+        """Return the question for the service; ``default_metric`` is drawn if the address names no series."""
+        return Question(
+            metric=self.metric,
+            at=self.at,
+            by=self.by,
+            all_pairs=self.pairs == "all",
+            baseline=self.baseline,
+            curves=[self.curve or self.metric or default_metric],
+        )
+
+
+class SignInQuery(QueryModel):
+    """What follows the sign-in."""
+
+    next: str = Field(default="/", description="The path to open.")

@@ -1,0 +1,72 @@
+"""Query parameters of pages: misspelled ones are refused, as in the API."""
+
+from __future__ import annotations
+
+import pytest
+from fastapi.routing import APIRoute
+from fastapi.testclient import TestClient
+
+from service.app import PAGES
+from service.web import assets
+from tests.conftest import body
+
+PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
+    ("GET", "/"): ("state", "filter", "study_id", "sort", "group", "after"),
+    ("GET", "/runs"): (),
+    ("GET", "/runs/new"): ("spec", "preset", "arm", "from"),
+    ("GET", "/docs"): (),
+    ("GET", "/runs/{run_id}"): ("scale", "x", "smooth", "lines", "zoom", "tab"),
+    ("GET", "/runs/{run_id}/report"): (),
+    ("GET", "/studies"): ("after",),
+    ("GET", "/studies/{study_id}"): (
+        *("metric", "at", "by", "pairs", "curve", "view", "scale", "smooth", "lines", "zoom"),
+    ),
+    ("GET", "/studies/{study_id}/report"): ("metric", "at", "by", "pairs", "baseline", "curve"),
+    ("GET", "/sign-in"): ("next",),
+    ("POST", "/session"): (),
+    ("DELETE", "/session"): (),
+}
+
+
+def test_the_table_lists_every_page() -> None:
+    routes = [route for module in PAGES if module is not assets for route in module.router.routes]
+    pages = [route for route in routes if isinstance(route, APIRoute)]
+    listed = {(method, route.path) for route in pages for method in route.methods or ()}
+    assert listed == PARAMETERS.keys()
+
+
+@pytest.mark.parametrize("page", PARAMETERS, ids=" ".join)
+def test_an_unknown_parameter_is_refused_and_the_known_ones_are_listed(
+    client: TestClient, page: tuple[str, str]
+) -> None:
+    method, path = page
+    address = path.format(run_id="run_none", study_id="study_none")
+    answer = client.request(method, address, params={"qqq": 1}, follow_redirects=False)
+    known = PARAMETERS[page]
+    hint = f"Known: {', '.join(known)}." if known else "This route takes no parameters."
+    message = f"Unknown parameter 'qqq'. {hint}"
+    error = {"pointer": "qqq", "code": "unknown_parameter", "message": message, "allowed": list(known)}
+    assert (answer.status_code, answer.json()["errors"]) == (422, [error])
+
+
+def test_the_nearest_parameter_is_suggested(client: TestClient) -> None:
+    answer = client.get("/", params={"filtre": "epoch > 1"})
+    assert answer.json()["detail"] == "filtre: Unknown parameter 'filtre'. Did you mean 'filter'?"
+
+
+def test_every_known_parameter_is_accepted(client: TestClient) -> None:
+    run = client.post("/v1/runs", json=body()).json()
+    study = client.post("/v1/studies", json={"name": "s", "base": body(epochs=2)}).json()
+    values = {"state": "active", "filter": "epoch >= 0", "study_id": study["id"], "sort": "-epoch", "group": "arm"}
+    values |= {"from": run["id"], "metric": "val.loss", "at": "last", "by": "arm", "baseline": "base"}
+    for (method, path), names in PARAMETERS.items():
+        params = {name: values.get(name, "") for name in names}
+        address = path.format(run_id=run["id"], study_id=study["id"])
+        answer = client.request(method, address, params=params, follow_redirects=False)
+        assert answer.status_code < 400, (path, answer.text)
+
+
+def test_a_repeated_parameter_of_a_view_is_accepted(client: TestClient) -> None:
+    study = client.post("/v1/studies", json={"name": "s", "base": body()}).json()
+    params = {"by": ["arm", "seed"], "scale": ["log", "linear"]}
+    assert client.get(f"/studies/{study['id']}", params=params).status_code == 200
