@@ -11,7 +11,12 @@ from service.workers.jobs import Jobs
 from tests.conftest import BODY, WORKER, measured
 from worker.ports import Checkpoint, Outcome
 
-METADATA: dict[str, Any] = {"name": "first", "labels": {"course": "dl"}, "priority": 3, "max_seconds": 600.0}
+METADATA: dict[str, Any] = {
+    "name": "first",
+    "labels": {"course": "dl"},
+    "priority": 3,
+    "max_seconds": 600.0,
+}
 """A value for every field, other than its default."""
 DEFAULTS = RunMetadata().model_dump()
 
