@@ -1,9 +1,9 @@
 """The worker's composition root: the only file of the worker that knows the service.
 
-python -P -m worker                 train queued runs until it is stopped
-python -P -m worker --ray ADDRESS   see that a Ray cluster trains it, likewise
+python -P -m worker                 train queued runs until stopped
+python -P -m worker --ray ADDRESS   start workers on a Ray cluster, until stopped
 python -P -m worker data            list the datasets as JSON
-python -P -m worker fetch KIND      bring a dataset into the data directory
+python -P -m worker fetch KIND      download a dataset into the data directory
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from service.store.database import StoreError, migrate, open_engine
 from service.workers.jobs import Jobs
 from service.workers.queue import Queue
 from worker import lifetime, logs
-from worker.agent import Agent, AgentSettings
+from worker.agent import Agent
+from worker.agent_settings import AgentSettings
 from worker.ports import WorkerInfo
 from worker.spec.datasets import KINDS
 from worker.spec.datasets.uploaded import Uploaded
@@ -37,16 +38,16 @@ from worker.spec.families.dataset import BuiltIn
 
 FAILED = 1
 LOCAL = 5
-"""As ``fitwell.exit_codes.Exit.LOCAL``: something on this machine is in the way."""
+"""``fitwell.exit_codes.Exit.LOCAL``: a problem on this machine."""
 IDLE_SECONDS = 3.0
-"""How long a worker on a cluster finds nothing to do before it leaves its place to others."""
-PASSED_ON = ("FITWELL_", "PG", "AWS_")
-"""How variables begin that workers on a cluster are given: settings, what libpq reads, what a bucket needs."""
+"""A worker on a cluster ends after being idle for this long, to free its resources."""
+FORWARDED_PREFIXES = ("FITWELL_", "PG", "AWS_")
+"""Prefixes of the environment variables that workers on a cluster receive: settings, libpq's, the bucket's."""
 BUILT_IN = {kind: part for kind, part in KINDS.items() if issubclass(part, BuiltIn)}
 
 
 def main() -> int:
-    """Do what the command line says; the exit code."""
+    """Run the command line, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m worker")
     parser.add_argument("verb", nargs="?", choices=("train", "data", "fetch"), default="train")
     parser.add_argument("kind", nargs="?", choices=sorted(BUILT_IN))
@@ -95,64 +96,64 @@ def _on_signals(stop: Callable[[], None]) -> None:
 
 
 def _no_cluster(settings: Settings) -> str | None:
-    """Why these settings cannot go with a cluster, and what would work."""
+    """Return why these settings do not work with a cluster, or None if they do."""
     if not (settings.database_url or "").startswith("postgres"):
         return (
-            "--ray needs PostgreSQL: its workers are on several machines, and SQLite serves one. Set "
+            "--ray needs PostgreSQL: its workers run on several machines, and SQLite serves only one. Set "
             "FITWELL_DATABASE_URL to postgresql+psycopg://user@host/database, for `fitwell api` as well; on this "
             "machine alone `fitwell serve` starts a worker for each processor."
         )
     if settings.device.startswith("cuda:"):
-        return f"FITWELL_DEVICE is {settings.device}; with --ray set it to cuda: Ray says which GPU a worker has."
+        return f"FITWELL_DEVICE is {settings.device!r}. With --ray set it to 'cuda': Ray assigns a GPU to each worker."
     if find_spec("ray") is None:
-        return "--ray needs ray, not installed here: pip install 'fitwell[ray]'"
+        return "--ray needs the package ray, which is not installed. Run pip install 'fitwell[ray]'."
     return None
 
 
 def _dispatch(settings: Settings, engine: sa.Engine, address: str) -> int:
     from worker import ray_cluster
-    from worker.__main__ import agent_on_cluster  # by this name: that of the module that is run means nothing elsewhere
+    from worker.__main__ import agent_on_cluster  # not as __main__, so that Ray can pickle it
     from worker.dispatcher import Dispatcher
 
     threads = settings.threads or 1
-    environment = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
+    environment = {name: value for name, value in os.environ.items() if name.startswith(FORWARDED_PREFIXES)}
     environment |= {"FITWELL_DATA_DIR": str(settings.home), "FITWELL_THREADS": str(threads)}
     needs = {"CPU": threads} | ({"GPU": 1} if settings.device == "cuda" else {})
-    likeness = replace(_info(settings, ""), host="ray", pid=0, details={"threads": threads})
+    template = replace(_info(settings, ""), host="ray", pid=0, details={"threads": threads})
     try:
         ray_cluster.connect(address)
     except ray_cluster.ClusterUnavailable as error:
         return _fail(str(error), LOCAL)
     cluster = ray_cluster.RayCluster(_prefix(settings, engine.url), agent_on_cluster, environment, needs)
-    dispatcher = Dispatcher(cluster, Jobs(engine, settings), Queue(engine, settings), likeness, settings.lease_seconds)
+    dispatcher = Dispatcher(cluster, Jobs(engine, settings), Queue(engine, settings), template, settings.lease_seconds)
     _on_signals(dispatcher.stop)
     dispatcher.run()
     return 0
 
 
 def _prefix(settings: Settings, url: sa.URL) -> str:
-    """How the names of this queue's actors begin: others on the cluster have another database, or kind of device."""
+    """Return the name prefix of this queue's actors, which depends on the database and the kind of device."""
     database = (url.host or url.query.get("host"), url.port, url.database, settings.device)
     return hashlib.sha256(repr(database).encode()).hexdigest()[:8] + "-"
 
 
 def agent_on_cluster(worker_id: str, details: Mapping[str, object]) -> Agent:
-    """The agent of a worker that a cluster started, by the environment that it was given.
+    """Return the agent of a worker on a cluster, with settings from its environment.
 
     Raises:
-        StoreError: the data directory or the database cannot be used from there.
+        StoreError: The data directory or the database cannot be used from that machine.
     """
     settings = load()
     logs.set_up(settings.log_level, settings.log_format)
     if not settings.home.is_dir():
         raise StoreError(
-            f"The data directory {settings.home} does not exist on {socket.gethostname()}. It must be one that all "
-            "machines of the cluster share, at the same path."
+            f"The data directory {settings.home} does not exist on {socket.gethostname()}. All machines of "
+            "the cluster must share it, at the same path."
         )
     info = _info(settings, worker_id)
     info = replace(info, details={**info.details, **details})
-    by_itself = replace(_agent_settings(settings), idle_seconds=IDLE_SECONDS)
-    return Agent(Jobs(open_engine(settings), settings), info, by_itself)
+    agent_settings = replace(_agent_settings(settings), idle_seconds=IDLE_SECONDS)
+    return Agent(Jobs(open_engine(settings), settings), info, agent_settings)
 
 
 def _info(settings: Settings, worker_id: str) -> WorkerInfo:
@@ -195,13 +196,13 @@ def _list_data(settings: Settings) -> int:
 
 
 def _fetch(settings: Settings, kind: str) -> int:
-    def tell(file: str, done: int, total: int) -> None:
+    def report(file: str, done: int, total: int) -> None:
         print(json.dumps({"file": file, "done": done, "total": total}), flush=True)  # noqa: T201
 
     part = BUILT_IN[kind]
     try:
         if part.missing(settings.datasets) is not None:
-            part.fetch(settings.datasets, tell)
+            part.fetch(settings.datasets, report)
     except (ConnectionError, OSError) as error:
         print(f"fitwell data fetch: {error}", file=sys.stderr)  # noqa: T201
         return FAILED

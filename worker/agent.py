@@ -1,7 +1,7 @@
-"""The agent: claims stacks, has them trained by a process of its own, and keeps the leases alive.
+"""The agent: claims stacks of runs, lets a training process train them, and renews their leases.
 
-One thread decides. The others only bring it news: what the training process says, what the job source orders, that it
-is time to stop. The leases are renewed on a thread of their own, so that no slow transaction lets them lapse.
+The main thread forwards the training process's reports to the job source. Other threads renew the leases, so that a
+slow transaction never lets them expire, and poll for orders.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 from worker import logs
+from worker.agent_settings import AgentSettings
 from worker.blob_store import COPIES_SECONDS
 from worker.messages import Ended, Epoch, Halt, Idle, Leave, Message, Noted, Ready, Saved, Started, Train
 from worker.ports import Claim, JobSource, SourceUnavailable, WorkerInfo
@@ -28,49 +27,13 @@ T = TypeVar("T")
 HALT_SECONDS = 10.0
 """How long a training process may take to save and end before it is killed."""
 ORDER_SECONDS = 0.5
-"""How often orders are looked for while runs are held."""
+"""How often the agent polls for orders while it holds runs."""
 TIDY_SECONDS = 3600.0
-"""How often local copies are checked."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class AgentSettings:
-    """Settings of an agent."""
-
-    datasets: Path
-    checkpoints: Path
-    checkpoint_seconds: float
-    heartbeat_seconds: float
-    lease_seconds: float
-    poll_seconds: float
-    stack_limit: int
-    threads: int
-    device: str
-    idle_seconds: float | None = None
-    """How long it may find nothing to do before it ends; None: it waits for good."""
-    storage_url: str | None = None
-    """The bucket behind both directories; None if all machines share them."""
-
-    @property
-    def trainer_options(self) -> list[str]:
-        """Command-line options of the training process."""
-        return [
-            f"--datasets={self.datasets}",
-            f"--checkpoints={self.checkpoints}",
-            f"--checkpoint-seconds={self.checkpoint_seconds}",
-            f"--threads={self.threads}",
-            f"--device={self.device}",
-            *([] if self.storage_url is None else [f"--storage-url={self.storage_url}"]),
-        ]
-
-    @property
-    def fence_seconds(self) -> float:
-        """How long after the last renewal began the training process is killed: well before the lease ends."""
-        return self.lease_seconds * 5 / 6
+"""How often local copies of files in the bucket are pruned."""
 
 
 class Agent:
-    """Works until ``stop`` is called: claim, train, record, and again."""
+    """A worker's main loop: claim, train, record, until ``stop`` is called."""
 
     def __init__(self, source: JobSource, info: WorkerInfo, settings: AgentSettings) -> None:
         self._source = source
@@ -78,7 +41,7 @@ class Agent:
         self._settings = settings
         self._checkpoints = opened(settings.checkpoints, settings.storage_url)
         self._uploads = opened(settings.datasets / FOLDER, settings.storage_url)
-        self._news: queue.Queue[Message | None] = queue.Queue()
+        self._reports: queue.Queue[Message | None] = queue.Queue()
         self._stopping = threading.Event()
         self._closed = threading.Event()
         self._claims: dict[str, Claim] = {}
@@ -90,13 +53,13 @@ class Agent:
         self._trainer: Trainer | None = None
 
     def stop(self) -> None:
-        """Finish soon: save what is being trained, and give it back to the queue."""
+        """Save the runs in training, release them to the queue, and end ``run``."""
         self._stopping.set()
 
     def run(self) -> None:
         """Work until ``stop`` is called, or until the agent has been idle for the permitted time."""
-        self._insist(lambda: self._source.register(self._info))
-        threads = [threading.Thread(target=work, daemon=True) for work in self._beside]
+        self._retry(lambda: self._source.register(self._info))
+        threads = [threading.Thread(target=work, daemon=True) for work in self._background_tasks]
         for thread in threads:
             thread.start()
         try:
@@ -104,27 +67,27 @@ class Agent:
                 try:
                     self._work_once()
                 except SourceUnavailable as error:
-                    LOG.error("the leases are lost, since the job source stayed away: %s", error)  # noqa: TRY400
+                    LOG.error("leases lost: the job source stayed unavailable: %s", error)  # noqa: TRY400
                     self._abandon()
         finally:
             self._closed.set()
             self._shut_down()
 
     @property
-    def _beside(self) -> list[Callable[[], None]]:
-        """Return the tasks that run beside training."""
+    def _background_tasks(self) -> list[Callable[[], None]]:
+        """Functions that run on threads of their own."""
         return [self._keep_leases, self._follow_orders, *([] if self._settings.storage_url is None else [self._tidy])]
 
     def _work_once(self) -> None:
-        """Claim a stack and see it through; or wait a little."""
-        trainer = self._living_trainer()
+        """Claim a stack and train it to its end, or wait if nothing is queued."""
+        trainer = self._ensure_trainer()
         try:
             claims = self._source.claim(self._info, limit=self._settings.stack_limit)
         except SourceUnavailable as error:
             LOG.warning("cannot claim work: %s", error)
             claims = ()
         if not claims:
-            self._rest()
+            self._wait()
             return
         with self._lock:
             self._renewed = time.monotonic()
@@ -132,56 +95,56 @@ class Agent:
             self._claims = {claim.run_id: claim for claim in claims}
         with logs.about(run_ids=[claim.run_id for claim in claims]):
             LOG.info("training %d run(s): %s", len(claims), ", ".join(self._claims))
-            trainer.tell(Train(claims=tuple(claims), max_runs=max(2, claims[0].stack_runs)))
+            trainer.send(Train(claims=tuple(claims), max_runs=max(2, claims[0].stack_runs)))
             with self._lock:
                 self._train_sent = True
-            self._see_through(trainer)
+            self._supervise(trainer)
         self._worked = time.monotonic()
 
-    def _rest(self) -> None:
+    def _wait(self) -> None:
         idle = self._settings.idle_seconds
         if idle is not None and time.monotonic() - self._worked > idle:
-            LOG.info("there was nothing to do for %.0f s: it ends", idle)
+            LOG.info("idle for %.0f s: ending", idle)
             self._stopping.set()
         self._stopping.wait(self._settings.poll_seconds)
 
-    def _living_trainer(self) -> Trainer:
-        """The training process; another one where it died while it had nothing to do."""
+    def _ensure_trainer(self) -> Trainer:
+        """Return the training process. Starts one if there is none, or if it died while idle."""
         if self._trainer is not None and not self._trainer.alive:
             LOG.warning("training process %d died idle", self._trainer.pid)
             self._abandon()
         if self._trainer is None:
-            self._trainer = Trainer(self._settings.trainer_options, self._news)
+            self._trainer = Trainer(self._settings.trainer_options, self._reports)
         return self._trainer
 
     def _abandon(self) -> None:
-        """Kill the training process and forget what it was about; the leases will run out."""
+        """Kill the training process and forget its runs, whose leases then expire."""
         with self._lock:
             trainer, self._trainer, self._claims = self._trainer, None, {}
         if trainer is not None:
             trainer.kill()
             trainer.wait(HALT_SECONDS)
-            while self._news.get() is not None:  # what it still said, up to its death
+            while self._reports.get() is not None:  # discard its last reports
                 pass
 
-    def _see_through(self, trainer: Trainer) -> None:
-        """Take the training process's reports until it is idle again or dead."""
+    def _supervise(self, trainer: Trainer) -> None:
+        """Forward the training process's reports until it is idle or dead."""
         halted = False
         while True:
             if self._stopping.is_set() and not halted:
-                trainer.tell(Halt())
+                trainer.send(Halt())
                 halted = True
                 deadline = threading.Timer(HALT_SECONDS, trainer.kill)
                 deadline.daemon = True
                 deadline.start()
             try:
-                report = self._news.get(timeout=ORDER_SECONDS)
+                report = self._reports.get(timeout=ORDER_SECONDS)
             except queue.Empty:
                 continue
             if report is None:
                 self._trainer_died(trainer, halted=halted)
                 return
-            self._take(report)
+            self._forward(report)
             if isinstance(report, Idle):
                 self._release(failed=not halted)
                 return
@@ -193,23 +156,23 @@ class Agent:
         self._trainer = None
         self._release(failed=not halted)
 
-    def _take(self, report: Message) -> None:
-        """Pass a report on to the job source."""
+    def _forward(self, report: Message) -> None:
+        """Forward a report to the job source."""
         claims = list(self._claims.values())
         if isinstance(report, Started):
-            of_stack = [self._claims[run_id] for run_id in report.run_ids if run_id in self._claims]
+            claims = [self._claims[run_id] for run_id in report.run_ids if run_id in self._claims]
             promise = {"device": report.device, "determinism_class": report.determinism_class}
-            self._drop(self._insist(lambda: self._source.started(of_stack, **promise)))
+            self._drop(self._retry(lambda: self._source.started(claims, **promise)))
         elif isinstance(report, Epoch):
-            known = [m for m in report.measurements if m.run_id in self._claims]
-            self._drop(self._insist(lambda: self._source.record(claims, known)))
+            measurements = [m for m in report.measurements if m.run_id in self._claims]
+            self._drop(self._retry(lambda: self._source.record(claims, measurements)))
         elif isinstance(report, Saved):
             saved = report.checkpoints, report.weights
-            self._checkpoints.drop(self._insist(lambda: self._source.checkpointed(claims, *saved)))
+            self._checkpoints.drop(self._retry(lambda: self._source.checkpointed(claims, *saved)))
         elif isinstance(report, Noted):
-            self._insist(lambda: self._source.note(claims, report.note))
+            self._retry(lambda: self._source.note(claims, report.note))
         elif isinstance(report, Ended):
-            self._insist(lambda: self._source.finish(claims, report.outcomes))
+            self._retry(lambda: self._source.finish(claims, report.outcomes))
             self._forget(outcome.run_id for outcome in report.outcomes)
         elif isinstance(report, Ready):
             LOG.info("training process is ready on %s", report.device)
@@ -217,10 +180,10 @@ class Agent:
     def _drop(self, lost: set[str]) -> None:
         """Drop runs whose lease is lost; their stack peers continue."""
         if lost:
-            LOG.warning("lost: %s", ", ".join(sorted(lost)))
+            LOG.warning("leases lost: %s", ", ".join(sorted(lost)))
             self._forget(lost)
             if self._trainer is not None:
-                self._trainer.tell(Leave(run_ids=tuple(lost), status="lost"))
+                self._trainer.send(Leave(run_ids=tuple(lost), status="lost"))
 
     def _forget(self, run_ids: Iterable[str]) -> None:
         with self._lock:
@@ -232,13 +195,14 @@ class Agent:
         with self._lock:
             claims, self._claims = list(self._claims.values()), {}
         if claims:
-            self._insist(lambda: self._source.release(claims, failed=failed))
+            self._retry(lambda: self._source.release(claims, failed=failed))
 
-    def _insist(self, call: Callable[[], T]) -> T:
+    def _retry(self, call: Callable[[], T]) -> T:
         """Repeat a call while the job source is unavailable, for as long as the leases last.
 
         Raises:
-            SourceUnavailable: It stayed unavailable until the leases expired; other workers may continue.
+            SourceUnavailable: The job source stayed unavailable until the leases expired. Other workers may continue
+                the runs.
         """
         deadline = time.monotonic() + self._settings.lease_seconds
         pause = 0.05
@@ -248,12 +212,12 @@ class Agent:
             except SourceUnavailable as error:
                 if time.monotonic() > deadline:
                     raise
-                LOG.warning("the job source is unavailable (%s); trying again", error)
+                LOG.warning("the job source is unavailable (%s); retrying", error)
                 time.sleep(pause)
                 pause = min(2 * pause, 2.0)
 
     def _keep_leases(self) -> None:
-        """Renew the leases; kill the training process where that failed for too long."""
+        """Renew the leases; kill the training process if no renewal succeeds for ``fence_seconds``."""
         while not self._closed.wait(self._settings.heartbeat_seconds):
             with self._lock:
                 claims = list(self._claims.values())
@@ -261,16 +225,16 @@ class Agent:
             try:
                 orders = self._source.heartbeat(self._info, claims)
             except SourceUnavailable as error:
-                LOG.warning("the leases could not be renewed: %s", error)
+                LOG.warning("cannot renew the leases: %s", error)
                 if claims and began - self._renewed > self._settings.fence_seconds and self._trainer is not None:
-                    LOG.error("no lease was renewed for %.0f s: training ends", began - self._renewed)  # noqa: TRY400
+                    LOG.error("no lease renewed for %.0f s: killing the training process", began - self._renewed)  # noqa: TRY400
                     self._trainer.kill()
                 continue
             self._renewed = began
             self._obey(orders)
 
     def _follow_orders(self) -> None:
-        """Look for orders between the heartbeats."""
+        """Poll for orders between heartbeats."""
         while not self._closed.wait(ORDER_SECONDS):
             with self._lock:
                 claims = list(self._claims.values())
@@ -278,18 +242,18 @@ class Agent:
                 try:
                     self._obey(self._source.orders(claims))
                 except SourceUnavailable:
-                    continue  # the heartbeat tells of it
+                    continue  # the heartbeat logs it
 
     def _tidy(self) -> None:
-        """Remove, now and then, copies of what lies in the bucket."""
+        """Prune local copies of files in the bucket."""
         while not self._closed.wait(TIDY_SECONDS):
             for store in (self._checkpoints, self._uploads):
                 store.tidy(time.time() - COPIES_SECONDS)
 
     def _obey(self, orders: Mapping[str, str]) -> None:
-        """Pass on orders that are new to the training process.
+        """Forward new orders to the training process.
 
-        Before it has its ``Train``, it has no job that could leave: the next poll brings the order again.
+        Orders that arrive before ``Train`` is sent are ignored; the next poll repeats them.
         """
         statuses = {"cancel": "cancelled", "pause": "paused", "time_out": "timed_out", "lost": "lost"}
         with self._lock:
@@ -302,14 +266,14 @@ class Agent:
             trainer = self._trainer
         for run_id, order in fresh.items():
             if trainer is not None:
-                trainer.tell(Leave.model_validate({"run_ids": (run_id,), "status": statuses[order]}))
+                trainer.send(Leave.model_validate({"run_ids": (run_id,), "status": statuses[order]}))
 
     def _shut_down(self) -> None:
         if self._trainer is not None:
-            self._trainer.tell(Halt())
+            self._trainer.send(Halt())
             self._trainer.wait(HALT_SECONDS)
         try:
             self._release(failed=False)
             self._source.close(self._info)
         except SourceUnavailable as error:
-            LOG.warning("could not say good-bye: %s", error)
+            LOG.warning("cannot report the end of this worker: %s", error)

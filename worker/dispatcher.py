@@ -62,12 +62,12 @@ class Cluster(Protocol):
 class Dispatcher:
     """Places workers until ``stop`` is called. If it dies instead, its workers continue until they end themselves."""
 
-    def __init__(self, cluster: Cluster, source: JobSource, queue: Queue, likeness: WorkerInfo, lease: float) -> None:
-        """Before they begin, workers are shown in the likeness that is given; ``lease``: how long one may be silent."""
+    def __init__(self, cluster: Cluster, source: JobSource, queue: Queue, template: WorkerInfo, lease: float) -> None:
+        """Before they begin, workers are shown in the template that is given; ``lease``: how long one may be silent."""
         self._cluster = cluster
         self._source = source
         self._queue = queue
-        self._likeness = likeness
+        self._template = template
         self._lease = lease
         self._signs: dict[str, float] = {}
         self._deaths = 0
@@ -142,7 +142,7 @@ class Dispatcher:
         ours = [known[worker_id] for worker_id in existing if worker_id in known]
         starting = sum(not worker.begun for worker in ours)
         free = starting + sum(worker.begun and not worker.busy and not worker.silent for worker in ours)
-        missing = self._queue.queued(self._likeness.devices) - free
+        missing = self._queue.queued(self._template.devices) - free
         if missing <= 0:
             return
         # What is starting may be among what the cluster still counts as room.
@@ -158,7 +158,7 @@ class Dispatcher:
         LOG.info("%s is started", worker_id)
 
     def _info(self, worker_id: str) -> WorkerInfo:
-        return replace(self._likeness, worker_id=worker_id)
+        return replace(self._template, worker_id=worker_id)
 
     def _shut_down(self) -> None:
         existing = self._cluster.workers()

@@ -65,7 +65,7 @@ def test_postgresql_restarted_again_and_again(
         assert not run.refresh().terminal, "every restart must hit a run in training"
         assert result_of(under.home, run.wait(scaled(120))) == undisturbed_long
         assert restarts == 4
-        assert "trying again" in under.output()
+        assert "retrying" in under.output()
 
 
 def reached(run: Any, least: int) -> list[int]:

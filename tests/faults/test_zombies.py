@@ -52,7 +52,7 @@ def test_a_worker_that_freezes_in_mid_transaction_does_not_block_others(
         assert result_of(under.home, run.wait(scaled(120))) == undisturbed_long
         assert attempt(under, run.id) == 2
         zombie.send_signal(signal.SIGCONT)
-        eventually(lambda: "the leases are lost" in under.output(), 10)
+        eventually(lambda: "leases lost" in under.output(), 10)
         assert other.wait(scaled(120)).status == "succeeded"
         assert result_of(under.home, run.refresh()) == undisturbed_long
         assert under.faults.log == [("commit", "before", "record")]

@@ -15,7 +15,8 @@ import pytest
 
 from tests.conftest import WORKER, spec
 from tests.patience import eventually, scaled
-from worker.agent import Agent, AgentSettings
+from worker.agent import Agent
+from worker.agent_settings import AgentSettings
 from worker.messages import Idle, Leave, Message, Started, Train
 from worker.ports import (
     Checkpoint,
@@ -246,7 +247,7 @@ def test_an_order_that_arrives_before_training_is_sent_after_it(
         def __init__(self, options: Sequence[str], news: queue.Queue[Message | None]) -> None:
             self._news = news
 
-        def tell(self, message: Message) -> None:
+        def send(self, message: Message) -> None:
             if isinstance(message, Train):
                 early._obey({"early": "cancel"})
             sent.append(message)
