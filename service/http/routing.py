@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import Request
@@ -34,7 +35,10 @@ class Route(APIRoute):
                 raise unknown_parameters(unknown, known)
             if body is not None:
                 request = await read_json(request, body, request.app.state.settings)
-            return await handle(request)
+            response = await handle(request)
+            if response.status_code == HTTPStatus.NO_CONTENT:
+                del response.headers["content-type"]  # FastAPI states the type of a body that does not exist
+            return response
 
         return checked
 
