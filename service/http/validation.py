@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from service.errors import FieldError, SpecRefused
 from service.http.names import NO_CONTROLS, PLAIN
-from service.http.pointers import pointer_to
+from service.pointers import pointer_to
 
 MAX_ERRORS = 100
 """Errors listed in a response; a body has room for a hundred thousand unknown fields."""

@@ -13,8 +13,8 @@ from pydantic import ConfigDict, Field, JsonValue, StringConstraints, model_vali
 from service.errors import FieldError, SpecRefused
 from service.http.bodies import BodyModel
 from service.http.names import Label
-from service.http.pointers import pointer_to
 from service.http.validation import MAX_ERRORS
+from service.pointers import pointer_to
 from service.studies.comparison import check_at, check_metric
 from service.studies.expansion import Plan, path_steps, rounded
 from service.studies.new_study import NewStudy
