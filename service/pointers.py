@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from jsonpointer import JsonPointer
+from jsonpointer import escape, unescape
 
 
 def pointer_to(*steps: str | int) -> str:
     """Return the pointer to the place that ``steps`` lead to."""
-    return str(JsonPointer.from_parts(steps).path)
+    return "".join(f"/{escape(str(step))}" for step in steps)
+
+
+def steps_of(pointer: str) -> list[str]:
+    """Return the steps of a pointer. An invalid escape (``~2``) stands for itself, so the step matches nothing."""
+    return [unescape(step) for step in pointer.split("/")[1:]]

@@ -164,7 +164,7 @@ class StudyBody(StudyMetadata, BodyModel):
         paths = [*self.grid, *(self.sample.space if self.sample else ())]
         seeded = ["/base/seed"] * ("seed" in self.base)
         seeded += [pointer_to("arms", name, "seed") for name, patch in self.arms.items() if "seed" in patch]
-        seeded += [f"/grid/{path}" for path in paths if path_steps(path) == ["seed"]]
+        seeded += [self._pointer(path) for path in paths if path_steps(path) == ["seed"]]
         for pointer in seeded:
             message = "All arms have the seeds in 'seeds'; leave 'seed' out here."
             errors.append(FieldError(pointer, "seed_elsewhere", message))
@@ -204,7 +204,11 @@ class StudyBody(StudyMetadata, BodyModel):
             steps = path_steps(path)
             whole = steps == ["dataset"] and any(map(_split_in, {**choices, **self.grid}.get(path, ())))
             if whole or (steps[0] == "dataset" and steps[1:2] in (["fold"], ["validation_size"])):
-                yield f"/grid/{path}" if path in self.grid else f"/sample/space/{path}"
+                yield self._pointer(path)
+
+    def _pointer(self, path: str) -> str:
+        """Return the pointer to the values of a path."""
+        return pointer_to("grid", path) if path in self.grid else pointer_to("sample", "space", path)
 
 
 class SeedsBody(BodyModel):

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from service.errors import FieldError, SpecRefused
+from service.pointers import pointer_to, steps_of
 from service.runs.patches import ADDED, patched
 from service.runs.submission.new_run import NewRun
 from worker.spec.folds import Fold
@@ -75,7 +76,7 @@ class Arm:
 def path_steps(path: str) -> list[str]:
     """Return the steps of a dotted path (``optimizer.lr``) or a JSON pointer (``/optimizer/lr``)."""
     if path.startswith("/"):
-        return [step.replace("~1", "/").replace("~0", "~") for step in path[1:].split("/")]
+        return steps_of(path)
     return path.split(".")
 
 
@@ -151,7 +152,7 @@ def _grid_arms(plan: Plan, name: str, plain: NewRun, parse: Callable[[Mapping[st
             message = (
                 f"Arm {name!r} has no field {path!r}. The deepest existing part of it has: {_siblings(resolved, path)}."
             )
-            raise SpecRefused.at(f"/grid/{path}", "no_such_path", message) from None
+            raise SpecRefused.at(pointer_to("grid", path), "no_such_path", message) from None
     for point in points:
         run = plain
         if point:
@@ -180,7 +181,7 @@ def _siblings(body: Any, path: str) -> str:
     node = body
     for step in path_steps(path):
         try:
-            node = value_at(node, f"/{step}")
+            node = value_at(node, pointer_to(step))
         except KeyError:
             break
     names = list(node) if isinstance(node, Mapping) else range(len(node)) if isinstance(node, list) else ["(a value)"]
@@ -189,13 +190,8 @@ def _siblings(body: Any, path: str) -> str:
 
 def _in_grid(refusal: SpecRefused, point: Point) -> SpecRefused:
     """Return the refusal with errors in values of the grid pointing to the grid."""
-    by_pointer = {"/" + "/".join(path_steps(path)): path for path in point}
-    errors = [
-        FieldError(f"/grid/{by_pointer[error.pointer]}", error.code, error.message, error.allowed)
-        if error.pointer in by_pointer
-        else error
-        for error in refusal.errors
-    ]
+    by_pointer = {pointer_to(*path_steps(path)): pointer_to("grid", path) for path in point}
+    errors = [replace(error, pointer=by_pointer.get(error.pointer, error.pointer)) for error in refusal.errors]
     return SpecRefused(refusal.detail, errors=errors)
 
 
@@ -210,12 +206,11 @@ def _located(error: FieldError, name: str, patch: Mapping[str, Any]) -> FieldErr
     """Return the error with its pointer into the study's body: the grid, the arm that sets the field, or the base."""
     if error.pointer.startswith("/grid/"):
         return error
-    first = error.pointer.split("/")[1] if error.pointer else ""
-    in_arm = first in patch or (first == "regularizers" and ADDED in patch)
-    escaped = name.replace("~", "~0").replace("/", "~1")
-    pointer = f"/arms/{escaped}{error.pointer}" if in_arm else f"/base{error.pointer}"
+    field = next(iter(steps_of(error.pointer)), "")
+    in_arm = field in patch or (field == "regularizers" and ADDED in patch)
+    place = pointer_to("arms", name) if in_arm else "/base"
     message = f"Arm {name!r}: {error.message}" if in_arm else error.message
-    return FieldError(pointer, error.code, message, error.allowed)
+    return FieldError(place + error.pointer, error.code, message, error.allowed)
 
 
 def rounded(value: float) -> float:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from service.app import create_app
+from service.pointers import pointer_to
 from service.settings import Settings
 
 STORED = Path(__file__).parent / "files/openapi.json"
@@ -39,7 +40,7 @@ def differences(before: Any, after: Any, pointer: str = "") -> Iterator[str]:
     """Yield what was added, removed and changed, by JSON pointer."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key in sorted(before.keys() | after.keys()):
-            place = f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}"
+            place = pointer + pointer_to(key)
             if key not in after:
                 yield f"removed {place}"
             elif key not in before:

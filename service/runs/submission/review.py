@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from service.errors import FieldError, SpecRefused
+from service.pointers import pointer_to
 from service.settings import Settings
 from worker.spec.datasets.uploaded import stored_as
 from worker.spec.families.dataset import Dataset
@@ -79,7 +80,7 @@ def review(spec: RunSpec, settings: Settings) -> None:
     """
     check_parts(spec.model_dump_json())
     errors = [
-        FieldError(_pointer(place), "incompatible", objection.message, tuple(objection.allowed))
+        FieldError(pointer_to(*place), "incompatible", objection.message, tuple(objection.allowed))
         for place, objection in spec.objections()
     ]
     missing = missing_here(spec.dataset, settings)
@@ -129,7 +130,3 @@ def _limit_errors(spec: RunSpec, settings: Settings) -> list[FieldError]:
         )
         return [FieldError("/epochs", "too_long", message)]
     return []
-
-
-def _pointer(place: tuple[str | int, ...]) -> str:
-    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in place)

@@ -121,7 +121,11 @@ def test_what_is_wrong_is_named_where_it_was_written() -> None:
     assert [pointer for pointer, _ in both] == ["/base/epochs"]
     assert refused(base={**BASE, "seed": 3})[0][0] == "/base/seed"
     assert refused(arms={"x": {"seed": 3}})[0][0] == "/arms/x/seed"
-    assert refused(grid={"/seed": [1, 2]})[0][0] == "/grid//seed"
+    assert refused(grid={"/seed": [1, 2]})[0][0] == "/grid/~1seed"
+    assert refused(grid={"/optimizer/lr": [0.1, -1.0]})[0][0] == "/grid/~1optimizer~1lr"
+    assert refused(grid={"/labels/a~1b": [1]})[0][0] == "/grid/~1labels~1a~01b"
+    seeds = {"n": 1, "space": {"seed": {"distribution": "choice", "values": [1]}}}
+    assert refused(sample=seeds)[0][0] == "/sample/space/seed"
     assert "'base [optimizer.lr=0.1]'" in refused(grid={"optimizer.lr": [0.1, 0.2, 0.1]})[0][1]
     assert refused(seeds=[1, 1])[0][0] == "/seeds"
     assert refused(metric="weights.norm")[0][0] == "/metric"

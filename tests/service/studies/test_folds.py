@@ -233,7 +233,7 @@ def test_folds_can_be_compared_with_each_other_and_are_cells_of_other_groups(cli
         ({"arms": {"a/b": {"dataset": {"validation_size": 1}}}}, ["/arms/a~1b/dataset/validation_size"]),
         ({"arms": {"x": {"dataset": {"fold": {"index": 1}}}}}, ["/arms/x/dataset/fold"]),
         ({"grid": {"dataset.validation_size": [0, 10]}}, ["/grid/dataset.validation_size"]),
-        ({"grid": {"/dataset/fold/index": [0, 1]}}, ["/grid//dataset/fold/index"]),
+        ({"grid": {"/dataset/fold/index": [0, 1]}}, ["/grid/~1dataset~1fold~1index"]),
         ({"grid": {"dataset": [{"kind": "digits"}, {"kind": "mnist1d", "validation_size": 5}]}}, ["/grid/dataset"]),
         (
             {"sample": {"n": 1, "space": {"dataset.fold.of": {"distribution": "integers", "low": 2, "high": 3}}}},
