@@ -101,9 +101,7 @@ def test_status_of_the_response_decides_whether_waiting_helps(
         assert isinstance(error_of(bucket(environment, tmp_path, port)), StorageOutage) == may_pass
 
 
-def test_server_that_does_not_listen_or_cuts_its_response_is_an_outage(
-    environment: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_closed_port_and_cut_response_are_outages(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert isinstance(error_of(bucket(environment, tmp_path, free_port())), StorageOutage)
     server = Server()
     server.cut = True
@@ -111,12 +109,12 @@ def test_server_that_does_not_listen_or_cuts_its_response_is_an_outage(
         assert isinstance(error_of(bucket(environment, tmp_path, port)), StorageOutage)
 
 
-def test_address_that_the_client_refuses_is_no_outage(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_refused_address_is_not_an_outage(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
     environment.delenv("AWS_ALLOW_HTTP")
     assert not isinstance(error_of(bucket(environment, tmp_path, free_port())), StorageOutage)
 
 
-def test_missing_credentials_are_no_outage(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_credentials_are_not_an_outage(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
     store = bucket(environment, tmp_path, free_port())
     reason = "Error performing PUT http://169.254.169.254/latest/api/token in 3s, after 8 retries - HTTP error: timeout"
     assert type(store._unavailable(reason)) is StorageUnavailable

@@ -20,7 +20,7 @@ STORAGE_PAUSE_SECONDS = 1.0
 
 
 class Interrupted(Exception):
-    """No run of the job is to go on; raised while the job waits for the storage."""
+    """No run of the job continues; raised while the job waits for the storage."""
 
 
 class OpenRuns:
@@ -91,12 +91,12 @@ class OpenRuns:
         return {run_id: value for run_id, value in values.items() if run_id in self._ids}
 
     def wait_out(self, error: StorageOutage) -> None:
-        """Pause before the storage is tried again; the first time, note it in the runs' logs.
+        """Pause before the storage is retried; the first time, note it in the runs' logs.
 
         Runs that were ordered to leave end here, without a last checkpoint.
 
         Raises:
-            Interrupted: No run is to go on.
+            Interrupted: No run of the job continues.
         """
         if self._waits_since is None:
             self._waits_since = time.monotonic()
