@@ -38,7 +38,7 @@ REASON_LETTERS = 300
 OUTAGE = re.compile(r"after \d+ retries|HTTP error: (?!builder error)")
 """Matches the message of an error that may pass: the client repeated the request, or got no response at all."""
 CREDENTIALS_HOST = "://169.254."
-"""Link-local hosts provide credentials. If they do not respond, credentials are not configured, and waiting does not help."""
+"""Link-local hosts provide credentials. Without a response there are no credentials, and waiting does not help."""
 
 
 class Bucket(BlobStore):

@@ -75,6 +75,6 @@ class StudyReportQuery(QueryModel):
 
 
 class SignInQuery(QueryModel):
-    """What follows the sign-in."""
+    """Parameters of the sign-in page."""
 
     next: str = Field(default="/", description="The path to open.")
