@@ -109,7 +109,7 @@ class Agent:
         self._stopping.wait(self._settings.poll_seconds)
 
     def _ensure_trainer(self) -> Trainer:
-        """Return the training process. Starts one if there is none, or if it died while idle."""
+        """Return the training process. Starts a new one at first, and after one died while idle."""
         if self._trainer is not None and not self._trainer.alive:
             LOG.warning("training process %d died idle", self._trainer.pid)
             self._abandon()
