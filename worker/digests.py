@@ -1,4 +1,4 @@
-"""Files as they were recorded: opened, and compared with their digest before anybody reads of them."""
+"""Files that are compared with their recorded digest before they are read."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ MAX_CACHED = 4096
 
 
 class NotAsRecorded(Exception):
-    """The file is missing, or is not what was written; the message says which."""
+    """A file is missing or does not have the recorded digest."""
 
 
 class Digests:
-    """Digests of files, computed once for each file as long as it is not modified."""
+    """Digests of files, computed again only after a file was modified."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, ...], str] = {}
 
     def opened(self, path: Path, sha256: str) -> BufferedReader:
-        """The file, to be read from its beginning; it stays readable even where somebody removes it meanwhile.
+        """Open a file if its digest matches. It stays readable if the file is removed meanwhile.
 
         Raises:
             NotAsRecorded: The file is missing, or its SHA-256 differs.

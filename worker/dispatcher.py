@@ -1,8 +1,8 @@
-"""The dispatcher: sees that as many workers are on a cluster as the queue needs and the cluster has room for.
+"""The dispatcher: starts as many workers on a cluster as the queue needs and the cluster has room for.
 
-It hands nothing out. A worker claims for itself once it runs, as any worker does, so nothing is held while a cluster
-takes its time, and nothing is lost with the dispatcher. All that it must know it asks the queue and the cluster, each
-time: another dispatcher, or a restarted one, continues with the existing workers.
+It assigns no runs: its workers claim from the queue like any worker, so runs neither wait for a slow cluster nor end
+with the dispatcher. It keeps no state of its own either: it polls the queue and the cluster, so a second or
+restarted dispatcher continues with the existing workers.
 """
 
 from __future__ import annotations
@@ -19,51 +19,51 @@ from ulid import ULID
 from worker.ports import JobSource, Queue, SourceUnavailable, WorkerInfo, WorkerStatus
 
 LOG = logging.getLogger("fitwell.dispatcher")
-LOOK_SECONDS = 0.5
-"""How often it looks."""
+POLL_SECONDS = 0.5
+"""How often the queue and the cluster are polled."""
 START_SECONDS = 120.0
-"""How long a worker may take to begin before it is given up."""
+"""How long a worker may take to start before it is killed."""
 END_SECONDS = 10.0
-"""How long one may take to end once it has said good-bye."""
+"""How long a worker may take to end after it ended its registration."""
 STOP_SECONDS = 30.0
-"""How long workers may take to save and end when the dispatcher stops: longer than a training process may."""
+"""How long workers may take to save and end when the dispatcher stops: more than ``worker.agent.HALT_SECONDS``."""
 PAUSES = (1.0, 5.0, 30.0)
 """Pauses after one, two and more consecutive workers died before they started."""
 
 
 class Cluster(Protocol):
-    """Where workers are started. They are known by their ids, to every dispatcher of the same queue."""
+    """The place where workers are started. All dispatchers of a queue see the same workers, by id."""
 
     def workers(self) -> set[str]:
-        """Those that are there: waiting for their start, starting, at work or ending."""
+        """Return the ids of all workers: waiting to start, starting, running or ending."""
         ...
 
     def room(self) -> int:
-        """How many more fit now."""
+        """Return how many more workers fit now."""
         ...
 
     def start(self, worker_id: str) -> None:
-        """Start one, that outlives the dispatcher and ends by itself."""
+        """Start a worker that outlives the dispatcher and ends by itself."""
         ...
 
     def stop(self, worker_id: str) -> None:
-        """Ask one to end in good order; does not wait."""
+        """Request an orderly end of a worker, without waiting for it."""
         ...
 
     def kill(self, worker_id: str) -> None:
-        """End one now."""
+        """Kill a worker."""
         ...
 
     def reason(self, worker_id: str) -> str:
-        """Why one died before it began, for a person."""
+        """Return why a worker died before it started, for people."""
         ...
 
 
 class Dispatcher:
-    """Places workers until ``stop`` is called. If it dies instead, its workers continue until they end themselves."""
+    """Starts workers until ``stop`` is called. If the dispatcher dies instead, its workers continue."""
 
     def __init__(self, cluster: Cluster, source: JobSource, queue: Queue, template: WorkerInfo, lease: float) -> None:
-        """Before they begin, workers are shown in the template that is given; ``lease``: how long one may be silent."""
+        """Workers are registered as copies of ``template`` before they start; ``lease`` is in seconds."""
         self._cluster = cluster
         self._source = source
         self._queue = queue
@@ -75,21 +75,21 @@ class Dispatcher:
         self._stopping = threading.Event()
 
     def stop(self) -> None:
-        """Finish soon: the workers save what they train, and give it back to the queue."""
+        """Stop all workers, which save their runs and release them to the queue, and end ``run``."""
         self._stopping.set()
 
     def run(self) -> None:
         """Manage the cluster's workers until ``stop`` is called."""
         while not self._stopping.is_set():
             try:
-                self.look()
+                self.poll()
             except SourceUnavailable as error:
                 LOG.warning("cannot read the queue: %s", error)
-            self._stopping.wait(LOOK_SECONDS)
+            self._stopping.wait(POLL_SECONDS)
         self._shut_down()
 
-    def look(self) -> None:
-        """Look once: forget who is gone, end who should have ended, start who is needed."""
+    def poll(self) -> None:
+        """Forget ended workers, kill silent ones, and start missing ones, once."""
         existing = self._cluster.workers()
         known = {worker.worker_id: worker for worker in self._queue.workers()}
         self._forget(self._signs.keys() - existing, known)
@@ -97,11 +97,11 @@ class Dispatcher:
         self._start(existing, known)
 
     def _forget(self, ended: set[str], known: Mapping[str, WorkerStatus]) -> None:
-        """Take workers that are gone from all books; who ended in good order has left the queue's by itself."""
+        """Remove the registrations of ended workers, unless they removed them themselves."""
         for worker_id in ended:
             worker = known.get(worker_id)
             if worker is not None and worker.begun and not worker.silent:
-                continue  # it is seen to end, or its silence is
+                continue  # it may still end its registration; if not, it becomes silent
             if worker is not None:
                 self._source.close(self._info(worker_id))
                 if not worker.begun:
@@ -109,7 +109,7 @@ class Dispatcher:
             del self._signs[worker_id]
 
     def _pause(self, worker_id: str) -> None:
-        """Start none for a while: whatever this one died of may await the next."""
+        """Start no workers for a while, because the next one may die of the same cause."""
         seconds = PAUSES[min(self._deaths, len(PAUSES) - 1)]
         self._deaths += 1
         self._paused_until = time.monotonic() + seconds
@@ -117,7 +117,7 @@ class Dispatcher:
         LOG.error("%s died before it started; starting no other for %.0f s: %s", worker_id, seconds, reason)
 
     def _end_silent(self, existing: set[str], known: Mapping[str, WorkerStatus]) -> None:
-        """Kill workers that hold nothing any more and give no sign of life: hung, cut off, or never started."""
+        """Kill workers that hold no run and sent no heartbeat for too long: hung, cut off, or never started."""
         now = time.monotonic()
         for worker_id in existing:
             worker = known.get(worker_id)
@@ -127,7 +127,7 @@ class Dispatcher:
                 self._signs[worker_id] = now
             silent = now - self._signs.setdefault(worker_id, now)
             if silent > self._patience(worker):
-                LOG.warning("%s holds no run and gave no sign of life for %.0f s: it is killed", worker_id, silent)
+                LOG.warning("%s holds no run and sent no heartbeat for %.0f s: killing it", worker_id, silent)
                 self._cluster.kill(worker_id)
 
     def _patience(self, worker: WorkerStatus | None) -> float:
@@ -145,29 +145,29 @@ class Dispatcher:
         missing = self._queue.queued(self._template.devices) - free
         if missing <= 0:
             return
-        # What is starting may be among what the cluster still counts as room.
+        # The cluster may still count the resources of starting workers as room.
         for _ in range(min(missing, self._cluster.room() - starting)):
             self._start_one()
 
     def _start_one(self) -> None:
         worker_id = f"wrk_{ULID()}"
-        # Before it begins, so that those that begin first leave their share of the queue to it.
+        # Registered before it starts, so that it counts as free at the next poll.
         self._source.register(self._info(worker_id))
         self._cluster.start(worker_id)
         self._signs[worker_id] = time.monotonic()
-        LOG.info("%s is started", worker_id)
+        LOG.info("starting %s", worker_id)
 
     def _info(self, worker_id: str) -> WorkerInfo:
         return replace(self._template, worker_id=worker_id)
 
     def _shut_down(self) -> None:
         existing = self._cluster.workers()
-        LOG.info("asking %d worker(s) to end", len(existing))
+        LOG.info("stopping %d worker(s)", len(existing))
         for worker_id in existing:
             self._cluster.stop(worker_id)
         deadline = time.monotonic() + STOP_SECONDS
         while (existing := self._cluster.workers()) and time.monotonic() < deadline:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         for worker_id in existing:
             LOG.warning("%s did not end within %.0f s and is killed", worker_id, STOP_SECONDS)
             self._cluster.kill(worker_id)

@@ -1,6 +1,6 @@
-"""How every process logs, to standard error: lines for people, or objects for programs, one a line (JSON).
+"""Logging of every process to standard error, as text or as one JSON object a line.
 
-What a line is about, the request or the runs, belongs to the context that it is written in, and is put beside it.
+The ids of the request or runs that a line is about come from its context and are added to it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from pythonjsonlogger.json import JsonFormatter
 Form = Literal["text", "json"]
 LEVEL, FORM = "FITWELL_LOG_LEVEL", "FITWELL_LOG_FORMAT"
 QUIET = {"alembic": logging.WARNING, "httpx2": logging.WARNING}
-"""The second tells of every webhook, and URLs may hold secrets."""
+"""httpx2 logs the URL of every webhook at INFO, and URLs may contain secrets."""
 _ABOUT: ContextVar[Mapping[str, object]] = ContextVar("about", default={})  # noqa: B039 - never changed, only replaced
 
 
 @contextmanager
 def about(**ids: object) -> Iterator[None]:
-    """Put these beside every line that is written in the block, in threads that are given its context, too."""
+    """Add ids to every line logged in the block, also by threads that run in its context."""
     token = _ABOUT.set({**_ABOUT.get(), **ids})
     try:
         yield
@@ -35,8 +35,8 @@ def about(**ids: object) -> Iterator[None]:
 class _Text(logging.Formatter):
     """``2026-01-31 12:00:00,000 fitwell.api INFO what happened [request_id=req_…]``."""
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - its name there
-        """The line; a traceback follows it."""
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name of the overridden method
+        """Return the line with its ids, without the traceback."""
         ids = " ".join(f"{name}={value}" for name, value in _ABOUT.get().items())
         return super().formatMessage(record) + (f" [{ids}]" if ids else "")
 
@@ -47,13 +47,13 @@ class _Json(JsonFormatter):
     def add_fields(
         self, log_data: dict[str, object], record: logging.LogRecord, message_dict: dict[str, object]
     ) -> None:
-        """Fill the object."""
+        """Add the ids to the object."""
         super().add_fields(log_data, record, message_dict)
         log_data |= _ABOUT.get()
 
 
 def set_up(level: str, form: Form) -> None:
-    """Log so from now on; processes that this one starts do the same."""
+    """Configure logging in this process and in the processes that it starts."""
     os.environ[LEVEL], os.environ[FORM] = level, form
     handler = logging.StreamHandler(sys.stderr)
     if form == "json":
@@ -62,10 +62,10 @@ def set_up(level: str, form: Form) -> None:
     else:
         handler.setFormatter(_Text("%(asctime)s %(name)s %(levelname)s %(message)s"))
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for name, least in QUIET.items():
-        logging.getLogger(name).setLevel(least)
+    for name, min_level in QUIET.items():
+        logging.getLogger(name).setLevel(min_level)
 
 
 def set_up_as_parent() -> None:
-    """Log as the process that started this one."""
+    """Configure logging like the process that started this one."""
     set_up(os.environ.get(LEVEL, "INFO"), "json" if os.environ.get(FORM) == "json" else "text")

@@ -14,26 +14,26 @@ from worker.ports import Checkpoint, Claim, Measurement, Note, Outcome, WeightsF
 
 
 class Message(BaseModel):
-    """A line of the conversation. NaN and infinity travel as such."""
+    """A message between the agent and the training process. NaN and infinity are preserved."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
     def line(self) -> bytes:
-        """The message as a line of JSON."""
+        """Return the message as a line of JSON."""
         return self.model_dump_json().encode() + b"\n"
 
 
 class Train(Message):
-    """Train these runs as one stack. The answers end with ``Idle``."""
+    """Train these runs as one stack. The last report about them is ``Idle``."""
 
     say: Literal["train"] = "train"
     claims: tuple[Claim, ...]
     max_runs: int
-    """The largest stack these runs may ever share; the probe looks that far."""
+    """The largest stack that these runs may ever share, up to which the determinism probe tests."""
 
 
 class Leave(Message):
-    """These runs are to leave the stack before the next step; ``Ended`` follows, with ``status``."""
+    """Remove these runs from the stack before the next step; ``Ended`` follows, with ``status``."""
 
     say: Literal["leave"] = "leave"
     run_ids: tuple[str, ...]
@@ -41,13 +41,13 @@ class Leave(Message):
 
 
 class Halt(Message):
-    """Save what there is, and end the process: the runs go back to the queue."""
+    """Save checkpoints of all runs and end the process; the agent releases the runs to the queue."""
 
     say: Literal["halt"] = "halt"
 
 
 class Ready(Message):
-    """torch is imported; work can come."""
+    """torch is imported, and the process waits for ``Train``."""
 
     say: Literal["ready"] = "ready"
     device: str
@@ -55,7 +55,7 @@ class Ready(Message):
 
 
 class Started(Message):
-    """Training of the stack begins, or of the part of it that begins with the same epoch."""
+    """Training begins, for all runs of the stack that start with the same epoch."""
 
     say: Literal["started"] = "started"
     run_ids: tuple[str, ...]
@@ -64,14 +64,14 @@ class Started(Message):
 
 
 class Epoch(Message):
-    """An epoch of the stack is done."""
+    """The measurements of an epoch of the stack."""
 
     say: Literal["epoch"] = "epoch"
     measurements: tuple[Measurement, ...]
 
 
 class Saved(Message):
-    """Checkpoints, and the weights of best and last epochs, are on disk; by run id."""
+    """Checkpoints, and weights of best and last epochs, that are on disk, by run id."""
 
     say: Literal["saved"] = "saved"
     checkpoints: dict[str, Checkpoint]
@@ -86,14 +86,14 @@ class Noted(Message):
 
 
 class Ended(Message):
-    """These runs are over; ``Saved`` with their last state came before."""
+    """These runs ended; ``Saved`` with their last state precedes it."""
 
     say: Literal["ended"] = "ended"
     outcomes: tuple[Outcome, ...]
 
 
 class Idle(Message):
-    """Nothing of the last ``Train`` is left."""
+    """All runs of the last ``Train`` ended."""
 
     say: Literal["idle"] = "idle"
 

@@ -1,7 +1,7 @@
-"""The one small port between the two planes: who hands out work and takes measurements.
+"""The interface between service and worker: queued runs out, measurements in.
 
-The service implements ``JobSource``; the worker's composition root connects the two. Nothing here knows torch,
-HTTP or SQL.
+The service implements ``JobSource``, and the worker's ``__main__`` connects the two. Imports neither torch nor HTTP
+nor SQL.
 """
 
 from __future__ import annotations
@@ -11,39 +11,39 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 Order = Literal["go", "cancel", "pause", "time_out", "lost"]
-"""The order to the holder of a run: continue, let it leave the stack (cancelled, paused, or over its time limit), or
-drop it because the lease is lost."""
+"""The order to the worker that holds a run: continue, end it (cancelled, paused, or past its time limit), or drop it
+because the lease is lost."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """A file that holds a run as it was at the end of ``epoch``; 0 is before training."""
+    """A file with the whole state of a run at the end of ``epoch``; 0 is before training."""
 
     epoch: int
     path: str
-    """Relative to the directory of checkpoints, and to its folder in the bucket where there is one."""
+    """Relative to the directory of checkpoints, and to its folder in the bucket."""
     sha256: str
     bytes: int
     digest: str
-    """The chained digest of the epoch, from which the chain continues."""
+    """The chained digest up to this epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsFile:
-    """A file that holds a run's parameters and buffers as they were after ``epoch``: what its model is."""
+    """A file with a run's parameters and buffers after ``epoch``: its model."""
 
     at: Literal["best", "last", "start", "teacher"]
-    """``start``: what a warm start begins with; ``teacher``: of a model that teaches. Both are of another run."""
+    """``start``: the initial weights of a warm start; ``teacher``: a teacher's. Both are of another run."""
     epoch: int
     path: str
-    """Relative to the same directory; where nothing else is to be saved it is a checkpoint's own file."""
+    """Relative to the same directory. May be the file of a checkpoint."""
     sha256: str
     bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Note:
-    """A line of some runs' log."""
+    """A line for the logs of some runs."""
 
     run_ids: Sequence[str]
     level: Literal["info", "warning", "error"]
@@ -58,20 +58,20 @@ class Claim:
     token: str
     attempt: int
     spec: Mapping[str, object]
-    """The resolved spec, as ``RunSpec.model_validate_json`` takes it."""
+    """The resolved spec, for ``RunSpec.model_validate_json``."""
     stack_runs: int = 2
-    """How many runs like this one may ever share a stack; the probe looks that far."""
+    """The largest stack that runs like this one may ever share, up to which the determinism probe tests."""
     checkpoints: Sequence[Checkpoint] = ()
-    """Newest first; training continues from the first readable one."""
+    """Newest first; training resumes from the first readable one."""
     weights: Sequence[WeightsFile] = ()
-    """Files of weights: the best epoch so far, a warm start, and the teachers."""
+    """Weights of the best epoch so far, of a warm start, and of the teachers."""
     history: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
     """Series recorded so far, by name, from epoch 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """One run's epoch."""
+    """The measurements of one epoch of a run."""
 
     run_id: str
     epoch: int
@@ -79,9 +79,9 @@ class Measurement:
     metrics: Mapping[str, float]
     """Series by name; values may be NaN or infinite."""
     seconds: float
-    """Wall time of the epoch, evaluation included; of the whole stack."""
+    """Wall time of the epoch for the whole stack, evaluation included."""
     digest: str
-    """Chained: names all bits of the run up to and including this epoch."""
+    """Chained digest of all bits of the run up to and including this epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,11 +91,11 @@ class Outcome:
     run_id: str
     status: Literal["succeeded", "failed", "cancelled", "paused"]
     code: str | None = None
-    """Why, for a program: ``diverged``, ``out_of_memory``, ``stopped_early``, ``bad_checkpoint``…"""
+    """The reason, for programs: ``diverged``, ``out_of_memory``, ``stopped_early``, ``bad_checkpoint``…"""
     message: str | None = None
-    """Why, for a person, and what would work."""
+    """The reason, for people, and what would work."""
     reports: Mapping[str, object] = field(default_factory=dict)
-    """Measurements of the final model, as JSON by the name of the report."""
+    """Measurements of the final model: JSON by name of the report."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +108,7 @@ class WorkerInfo:
     devices: Sequence[str]
     """Such as ``("cpu",)`` or ``("cpu", "cuda:0")``."""
     details: Mapping[str, object]
-    """Hardware, versions, routes and determinism classes, as /v1/capabilities shows them."""
+    """Hardware, versions and determinism classes, for /v1/capabilities."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,47 +117,47 @@ class WorkerStatus:
 
     worker_id: str
     begun: bool
-    """Whether it has registered by itself; False for one that a dispatcher made known before it started."""
+    """Whether it registered itself; False if only its dispatcher registered it so far."""
     silent: bool
-    """Whether it gave no sign of life for longer than a lease."""
+    """Whether its last heartbeat is older than a lease."""
     busy: bool
     """Whether it holds a run."""
 
 
 class SourceUnavailable(Exception):
-    """The job source did not answer this time (locked, restarting, unreachable); the same call may be made again."""
+    """The job source is temporarily unavailable (locked, restarting, unreachable); the call can be retried."""
 
 
 class JobSource(Protocol):
-    """Hands out runs and takes what comes of them. Every method is one transaction; safe to call from several threads.
+    """The queue of runs, and the record of their results. Every method is one transaction and thread-safe.
 
-    A method that takes a claim changes nothing for a run whose token is no longer current, and names that run in
-    what it returns: the holder drops it, the others continue. Every method may raise ``SourceUnavailable``, and then
+    A method that takes claims changes nothing for a run whose token is stale. If it returns run ids, they are those of
+    such runs: the caller drops them, and the others continue. Every method may raise ``SourceUnavailable``, and then
     has changed nothing.
     """
 
     def register(self, worker: WorkerInfo) -> None:
-        """Make this worker known, or say again that it lives."""
+        """Register this worker, or renew its registration."""
         ...
 
     def claim(self, worker: WorkerInfo, *, limit: int) -> Sequence[Claim]:
-        """The first queued run by priority and age, with up to ``limit`` − 1 that can join its stack now."""
+        """Claim the first queued run by priority and age, and up to ``limit`` − 1 that can join its stack now."""
         ...
 
     def started(self, claims: Sequence[Claim], *, device: str, determinism_class: str) -> set[str]:
-        """Training begins: on which device, with which promise. Returns the run ids that were lost."""
+        """Record that training begins, on a device with a determinism class. Returns the ids of lost runs."""
         ...
 
     def orders(self, claims: Sequence[Claim]) -> Mapping[str, Order]:
-        """Hear what is wanted, by run id, without renewing anything: one cheap read."""
+        """Return the orders by run id without renewing the leases: one cheap read."""
         ...
 
     def heartbeat(self, worker: WorkerInfo, claims: Sequence[Claim]) -> Mapping[str, Order]:
-        """Renew the leases and hear what is wanted, by run id."""
+        """Renew the leases, and return the orders by run id."""
         ...
 
     def record(self, claims: Sequence[Claim], measurements: Sequence[Measurement]) -> set[str]:
-        """Record one epoch of a stack in one transaction, fenced row by row. Returns the run ids that were lost."""
+        """Record one epoch of a stack, fenced run by run. Returns the ids of lost runs."""
         ...
 
     def checkpointed(
@@ -166,23 +166,23 @@ class JobSource(Protocol):
         checkpoints: Mapping[str, Checkpoint],
         weights: Mapping[str, Sequence[WeightsFile]],
     ) -> Sequence[str]:
-        """Point runs (by id) at their newest checkpoints and weights. Returns the paths that nothing points at now."""
+        """Record the newest checkpoints and weights by run id. Returns the paths of unreferenced files."""
         ...
 
     def note(self, claims: Sequence[Claim], note: Note) -> None:
-        """Add a line to the logs of those of its runs that are held."""
+        """Add a line to the logs of the note's runs that are still held."""
         ...
 
     def finish(self, claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> set[str]:
-        """End runs in one transaction. Returns the run ids that were lost."""
+        """Record how runs ended. Returns the ids of lost runs."""
         ...
 
     def release(self, claims: Sequence[Claim], *, failed: bool) -> None:
-        """Give runs back to the queue: at shutdown, or since the training process died (then ``failed``)."""
+        """Release runs to the queue, at shutdown or after the training process died (``failed``)."""
         ...
 
     def close(self, worker: WorkerInfo) -> None:
-        """This worker is gone."""
+        """Remove this worker's registration."""
         ...
 
 
@@ -190,9 +190,9 @@ class Queue(Protocol):
     """The state that a dispatcher needs: queued runs and registered workers. May raise ``SourceUnavailable``."""
 
     def queued(self, devices: Sequence[str]) -> int:
-        """How many runs wait that one of ``devices`` can train."""
+        """Return the number of queued runs that one of ``devices`` can train."""
         ...
 
     def workers(self) -> Sequence[WorkerStatus]:
-        """Every worker that is known, those that died without a word included."""
+        """Return all registered workers, including those that died without ending their registration."""
         ...

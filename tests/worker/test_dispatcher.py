@@ -85,7 +85,7 @@ def begun(scene: Scene) -> str:
     """The one worker of a dispatcher that was killed; one run was queued, and it has begun."""
     submit(scene.runs)
     scene.cluster.places = 1
-    scene.dispatcher().look()
+    scene.dispatcher().poll()
     scene.cluster.places = 0
     (worker_id,) = scene.cluster.existing
     scene.begin(worker_id)
@@ -95,17 +95,17 @@ def begun(scene: Scene) -> str:
 def test_as_many_are_started_as_the_queue_needs_and_the_cluster_has_room_for(scene: Scene) -> None:
     dispatcher = scene.dispatcher()
     scene.cluster.places = 2
-    dispatcher.look()
+    dispatcher.poll()
     assert scene.cluster.existing == set()
     for seed in range(3):
         submit(scene.runs, seed=seed)
-    dispatcher.look()
+    dispatcher.poll()
     assert len(scene.cluster.existing) == 2
     assert scene.known == scene.cluster.existing, "each is registered before it starts, so that others leave its share"
-    dispatcher.look()
+    dispatcher.poll()
     assert len(scene.cluster.existing) == 2, "the room may still be that of before"
     scene.cluster.places = 5
-    dispatcher.look()
+    dispatcher.poll()
     assert len(scene.cluster.existing) == 3, "the others have someone who comes for them"
 
 
@@ -114,18 +114,18 @@ def test_runs_for_other_devices_start_no_worker(scene: Scene) -> None:
     submit(scene.runs)
     with scene.engine.begin() as connection:
         connection.execute(sa.text("UPDATE run SET device = 'cuda'"))
-    scene.dispatcher().look()
+    scene.dispatcher().poll()
     assert scene.cluster.existing == set()
 
 
 def test_a_dispatcher_counts_the_workers_that_another_one_started(scene: Scene) -> None:
     worker_id = begun(scene)
     scene.cluster.places = 1
-    scene.dispatcher().look()
+    scene.dispatcher().poll()
     assert scene.cluster.existing == {worker_id}, "it is about to claim the run"
     scene.claim(worker_id)
     submit(scene.runs, seed=1)
-    scene.dispatcher().look()
+    scene.dispatcher().poll()
     assert len(scene.cluster.existing) == 2, "the first has its hands full"
 
 
@@ -134,11 +134,11 @@ def test_one_that_is_silent_and_holds_nothing_is_killed_and_forgotten(scene: Sce
     held = scene.claim(worker_id)
     scene.silence(worker_id)
     for _ in range(2):
-        dispatcher.look()
+        dispatcher.poll()
     assert scene.cluster.killed == set(), "it may be heard again before its lease is over"
     scene.jobs.release([held], failed=True)
     for _ in range(2):
-        dispatcher.look()
+        dispatcher.poll()
     assert scene.cluster.killed == {worker_id}
     assert scene.known == set()
 
@@ -149,33 +149,33 @@ def test_one_that_ended_in_good_order_and_is_still_there_is_killed(
     worker_id, dispatcher = begun(scene), scene.dispatcher()
     scene.jobs.close(replace(WORKER, worker_id=worker_id))
     for _ in range(2):
-        dispatcher.look()
+        dispatcher.poll()
     assert scene.cluster.killed == set(), "it has some time for that"
     monkeypatch.setattr(module, "END_SECONDS", 0.0)
-    dispatcher.look()
+    dispatcher.poll()
     assert scene.cluster.killed == {worker_id}
 
 
 def test_one_that_is_heard_is_not_forgotten_though_the_cluster_no_longer_tells_of_it(scene: Scene) -> None:
     worker_id, dispatcher = begun(scene), scene.dispatcher()
-    dispatcher.look()
+    dispatcher.poll()
     scene.cluster.existing.clear()
-    dispatcher.look()
+    dispatcher.poll()
     assert scene.known == {worker_id}
     scene.silence(worker_id)
-    dispatcher.look()
+    dispatcher.poll()
     assert scene.known == set()
 
 
 def test_one_that_never_begins_is_given_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     submit(scene.runs)
     dispatcher, scene.cluster.places = scene.dispatcher(), 1
-    dispatcher.look()
+    dispatcher.poll()
     started = scene.cluster.workers()
-    dispatcher.look()
+    dispatcher.poll()
     assert scene.cluster.killed == set()
     monkeypatch.setattr(module, "START_SECONDS", 0.0)
-    dispatcher.look()
+    dispatcher.poll()
     assert scene.cluster.killed == started
 
 
@@ -184,17 +184,17 @@ def test_worker_that_died_before_its_start_delays_the_next(
 ) -> None:
     submit(scene.runs)
     dispatcher, scene.cluster.places = scene.dispatcher(), 1
-    dispatcher.look()
+    dispatcher.poll()
     (dead,) = scene.cluster.existing
     scene.cluster.existing.clear()
     with caplog.at_level(logging.ERROR, "fitwell.dispatcher"):
-        dispatcher.look()
+        dispatcher.poll()
     assert f"starting no other for 1 s: why {dead} died" in caplog.text
     assert scene.known == set()
-    dispatcher.look()
+    dispatcher.poll()
     assert scene.cluster.existing == set()
     monkeypatch.setattr(dispatcher, "_paused_until", 0.0)
-    dispatcher.look()
+    dispatcher.poll()
     assert len(scene.cluster.existing) == 1
 
 
