@@ -2,15 +2,14 @@
 
 Routes call services, services call rules and statements, and only services open transactions.
 
-Routes      routes, bulk_routes, derive_routes, history_routes, artifact_routes; with their bodies, parameters, schemas
-Services    service (Runs: submit, act, change, delete), reader (RunReader: histories, events, reports, logs),
-            scope (what both share: visibility and ownership), housekeeping
-Submission  submission/: from a spec to queued runs
-Statements  queries/: SQL, one module for each kind of row
-Lifecycle   states (the transition table), actions (what clients do with existing runs), students (runs that wait for
-            teachers), extend and verification (runs derived from a run)
-Lists       pages (queries and cursors), filters (the filter language), json_paths (fields that filters can name)
-Results     run (what services return, and the metadata that clients set), history_formats, thinning, advice (diagnosis
-            and what to try next)
-Patches     patches (merge patches of specs)
+- ``routes``, ``bulk_routes``, ``derive_routes``, ``history_routes``, ``artifact_routes``: HTTP, with ``bodies``,
+  ``parameters``, ``schemas``, ``history_schemas``, ``verification_schemas``, ``dependencies`` and ``errors``.
+- ``service``: submit, act, change, delete; ``reader``: histories, events, reports, logs; ``scope``: visibility and
+  ownership, for both; ``housekeeping``: what is deleted after a while.
+- ``submission``: from a spec to queued runs; ``patches``: merge patches of specs.
+- ``queries``: SQL, one module for each kind of row; ``run``: what services return, and the metadata that clients set.
+- ``states``: the table of transitions; ``actions``: what clients do with existing runs; ``students``: runs that wait
+  for teachers; ``extend``, ``verification``: runs derived from a run.
+- ``pages``: queries and cursors of lists; ``filters``: the filter language; ``json_paths``: the fields it can name.
+- ``history_formats``, ``thinning``: histories as files and for charts; ``advice``: diagnosis and what to try next.
 """

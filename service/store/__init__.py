@@ -1,1 +1,6 @@
-"""The database: tables, statements, transactions. Only the rules of runs use it."""
+"""The database: what all features share. Only services and queries use it.
+
+- ``database``: open, migrate, and transactions; ``tables``: the tables; ``rows``: the type of a row.
+- ``events``, ``idempotency_keys``: statements on tables that belong to no feature.
+- ``statuses``: the statuses of a run; ``sqlite_json``: paths into JSON on SQLite.
+"""

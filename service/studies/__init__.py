@@ -1,7 +1,8 @@
 """Studies: many runs queued at once (arms × grid × folds × seeds), their comparison, and the choice of an arm.
 
-- ``routes``, ``bodies``, ``schemas``, ``choice_schemas``, ``dependencies``: HTTP.
-- ``service``: one transaction per operation; ``queries``: its SQL; ``study``: a study as clients see it; ``errors``.
+- ``routes``, ``history_routes``, ``bodies``, ``parameters``, ``schemas``, ``choice_schemas``, ``dependencies``,
+  ``errors``: HTTP.
+- ``service``: one transaction per operation; ``queries``: its SQL; ``study``: a study as clients see it.
 - ``new_study``, ``expansion``, ``arms``: from a study's description to runs that this server can train; ``preview``:
   their cost.
 - ``measurements``: the runs as measured values, for ``comparison`` (groups against each other) and ``choice`` (the

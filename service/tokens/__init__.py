@@ -1,1 +1,5 @@
-"""Tokens: who may ask for what."""
+"""Tokens: who a caller is, and the scopes that the caller has.
+
+- ``routes``, ``schemas``, ``dependencies``, ``errors``: HTTP.
+- ``service``: create, list, revoke and authenticate; ``queries``: its SQL; ``token``: tokens and their secrets.
+"""

@@ -1,1 +1,9 @@
-"""The dashboard: pages for people on top of the services that the API uses, and the static files of these pages."""
+"""The dashboard: pages on top of the services that the API uses.
+
+- ``pages``: the routes, one module each; ``parameters``: their query parameters; ``listing``: the list of runs.
+- ``rendering``: templates and their filters; ``summaries``, ``differences``, ``code``: runs and studies as text.
+- ``figures``: the SVG charts of reports.
+- ``assets``: static files; ``middleware``: security headers, and error pages for browsers.
+
+HTML is in ``templates``, scripts and style sheets are in ``static``.
+"""

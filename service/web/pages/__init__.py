@@ -1,1 +1,5 @@
-"""The dashboard's pages, one module each."""
+"""The dashboard's pages.
+
+- ``runs``: the list, one run, the form of a new run, and the API reference; ``studies``: the list and one study.
+- ``reports``: a run or a study as one file; ``sign_in``: the sign-in page and the browser's session.
+"""
