@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,12 @@ from service.workers.jobs import Jobs
 from worker.ports import Measurement, WorkerInfo
 from worker.spec.run import RunSpec
 
-pytest_plugins = ("tests.plugins.no_skips", "tests.plugins.servers", "tests.plugins.shared_routes")
+pytest_plugins = (
+    "tests.plugins.no_skips",
+    "tests.plugins.servers",
+    "tests.plugins.shared_routes",
+    "tests.plugins.shared_statements",
+)
 
 # The time of an example depends on the machine more than on the code.
 hypothesis.settings.register_profile(
@@ -41,10 +46,15 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("any machine")
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
     """Exempt imported modules from garbage collection, which would visit millions of objects again and again."""
+    gc.disable()
+    result = yield
     gc.collect()
     gc.freeze()
+    gc.enable()
+    return result
 
 
 BODY: dict[str, Any] = {
@@ -54,6 +64,7 @@ BODY: dict[str, Any] = {
     "epochs": 3,
     "batch_size": 32,
 }
+MigratedHome = Callable[[Path], Path]
 WORKER = WorkerInfo(worker_id="wrk_test", host="here", pid=1, devices=("cpu",), details={})
 
 
@@ -146,24 +157,42 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return settings.home / "fitwell.db"
 
 
+@pytest.fixture(scope="session")
+def migrated_home(migrated: Path) -> MigratedHome:
+    """A function that puts a migrated and empty SQLite database into a data directory, and returns the directory."""
+
+    def fill(home: Path) -> Path:
+        home.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(migrated, home / "fitwell.db")
+        return home
+
+    return fill
+
+
 @pytest.fixture
-def on_sqlite(migrated: Path, tmp_path: Path) -> Settings:
+def on_sqlite(migrated_home: MigratedHome, tmp_path: Path) -> Settings:
     """Settings with a migrated and empty SQLite database."""
-    settings = Settings(data_dir=tmp_path)
-    shutil.copyfile(migrated, settings.home / "fitwell.db")
-    return settings
+    return Settings(data_dir=migrated_home(tmp_path))
 
 
-# `make test` runs these tests on both; `make check` leaves PostgreSQL out, to stay within a minute.
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
-    """Settings with a migrated and empty database, on each kind of server."""
+def migrated_settings(request: pytest.FixtureRequest, home: Path) -> Iterator[Settings]:
+    """Yield settings with a migrated and empty database on the server that the fixture's parameter names."""
     if request.param == "sqlite":
-        yield request.getfixturevalue("on_sqlite")
+        yield Settings(data_dir=request.getfixturevalue("migrated_home")(home))
         return
     template = request.getfixturevalue("migrated_postgresql")
     with fresh_database(request.getfixturevalue("postgresql"), template) as address:
-        yield Settings(data_dir=tmp_path, database_url=address)
+        yield Settings(data_dir=home, database_url=address)
+
+
+# `make test` runs these tests on both; `make check` leaves PostgreSQL out, to stay within a minute.
+DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.slow))
+
+
+@pytest.fixture(params=DATABASES)
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
+    """Settings with a migrated and empty database, on each kind of server."""
+    yield from migrated_settings(request, tmp_path)
 
 
 @pytest.fixture

@@ -1,19 +1,28 @@
-"""Applications of one test process share their compiled routes.
+"""Applications of one test process share their compiled routes and their OpenAPI document.
 
 FastAPI compiles the routes of a router when an application first matches them, which takes ten times as long as most
 requests, and nearly every test has an application of its own. The routes are those of the same modules with the same
-dependencies, so the first application's serve all of them. Without this class in FastAPI nothing is shared.
+dependencies, so the first application's serve all of them. Without this class in FastAPI no routes are shared.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fastapi import routing
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 
-def share() -> None:
+def pytest_collection_finish() -> None:
+    """Share from now on; the process that only hands out tests never gets here, and need not import FastAPI."""
+    _share_routes()
+    _share_document()
+
+
+def _share_routes() -> None:
     """Remember what FastAPI compiles, by route and prefix."""
+    from fastapi import routing
+
     included: Any = getattr(routing, "_IncludedRouter", None)
     if included is None:
         return
@@ -29,4 +38,17 @@ def share() -> None:
     included._build_effective_context = compile_once
 
 
-share()
+def _share_document() -> None:
+    """Generate the OpenAPI document once."""
+    import service.app
+
+    documents: list[dict[str, Any]] = []
+    application: Any = service.app
+    generate = application.openapi
+
+    def generate_once(app: FastAPI) -> dict[str, Any]:
+        if not documents:
+            documents.append(generate(app))
+        return documents[0]
+
+    application.openapi = generate_once

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -16,9 +14,8 @@ from service.workers.jobs import Jobs
 
 
 @pytest.fixture
-def here(tmp_path: Path, migrated: Path) -> Settings:
-    shutil.copyfile(migrated, tmp_path / "fitwell.db")
-    return Settings(data_dir=tmp_path)
+def here(on_sqlite: Settings) -> Settings:
+    return on_sqlite
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 
 from service.app import create_app
 from service.settings import Settings
+from tests.conftest import MigratedHome
 
 OCTETS = {"content-type": "application/octet-stream"}
 MEMORY = 256 * 2**20
@@ -24,9 +25,9 @@ Stored = dict[str, np.ndarray[Any, Any]]
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def small(tmp_path_factory: pytest.TempPathFactory, migrated_home: MigratedHome) -> Settings:
     return Settings(
-        data_dir=tmp_path_factory.mktemp("uploads"),
+        data_dir=migrated_home(tmp_path_factory.mktemp("uploads")),
         max_upload_bytes=2**25,
         max_dataset_bytes=2**26,
         upload_memory_bytes=MEMORY,

@@ -13,7 +13,7 @@ from service.app import create_app
 from service.settings import Settings
 from service.store.database import open_engine
 from service.workers.jobs import Jobs
-from tests.conftest import BODY, WORKER, measured
+from tests.conftest import BODY, WORKER, MigratedHome, measured
 from tests.service.datasets.conftest import OCTETS
 from tests.service.datasets.upload_files import iris, npz
 from worker.ports import Outcome
@@ -24,8 +24,8 @@ Kinds = dict[str, str]
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return Settings(data_dir=tmp_path_factory.mktemp("specs"))
+def here(tmp_path_factory: pytest.TempPathFactory, migrated_home: MigratedHome) -> Settings:
+    return Settings(data_dir=migrated_home(tmp_path_factory.mktemp("specs")))
 
 
 @pytest.fixture(scope="module")

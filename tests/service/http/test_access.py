@@ -9,6 +9,7 @@ import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from service.http.routing import Route
+from tests.conftest import MigratedHome
 from tests.service.http.worlds import MARK, OPEN, World, filled, guarded, opened
 
 
@@ -174,8 +175,8 @@ def test_an_invalid_token_body_is_refused_with_its_pointer(
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
 
-def test_invalid_tokens_are_throttled_and_valid_ones_are_not(tmp_path: Path) -> None:
-    for world in opened(guarded(tmp_path, failed_auth_per_minute=3)):
+def test_invalid_tokens_are_throttled_and_valid_ones_are_not(tmp_path: Path, migrated_home: MigratedHome) -> None:
+    for world in opened(guarded(migrated_home(tmp_path), failed_auth_per_minute=3)):
         wrong = {"authorization": f"Bearer {SECRET}"}
         answers = [world.client.get("/v1/runs", headers=wrong) for _ in range(4)]
         assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
@@ -187,8 +188,8 @@ def test_invalid_tokens_are_throttled_and_valid_ones_are_not(tmp_path: Path) -> 
         assert world.client.get("/v1/runs", headers=spoofed).status_code == 429
 
 
-def test_a_token_is_held_to_its_rate_limit(tmp_path: Path) -> None:
-    for world in opened(guarded(tmp_path, requests_per_minute=4)):
+def test_a_token_is_held_to_its_rate_limit(tmp_path: Path, migrated_home: MigratedHome) -> None:
+    for world in opened(guarded(migrated_home(tmp_path), requests_per_minute=4)):
         answers = [world.client.get("/v1/runs", headers=world.alice) for _ in range(5)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 200, 429]
         assert answers[-1].json()["code"] == "too_many_requests"

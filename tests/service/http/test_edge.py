@@ -13,21 +13,22 @@ from fastapi.testclient import TestClient
 from service.app import create_app
 from service.http.throttle import MAX_CLIENTS, Throttle
 from service.settings import Settings, SettingsError, exposed
-from tests.conftest import BODY
+from tests.conftest import BODY, MigratedHome
 
 
 @pytest.fixture
-def client(tmp_path: Path) -> Iterator[TestClient]:
+def client(tmp_path: Path, migrated_home: MigratedHome) -> Iterator[TestClient]:
     """A server without tokens on loopback."""
-    settings = Settings(data_dir=tmp_path, allowed_hosts=("fit.example.org",))
+    settings = Settings(data_dir=migrated_home(tmp_path), allowed_hosts=("fit.example.org",))
     with TestClient(create_app(settings), base_url="http://127.0.0.1:8000", raise_server_exceptions=False) as one:
         yield one
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+def shared(tmp_path_factory: pytest.TempPathFactory, migrated_home: MigratedHome) -> Iterator[TestClient]:
     """A server for tests that change nothing."""
-    settings = Settings(data_dir=tmp_path_factory.mktemp("shared"), allowed_hosts=("fit.example.org",))
+    home = migrated_home(tmp_path_factory.mktemp("shared"))
+    settings = Settings(data_dir=home, allowed_hosts=("fit.example.org",))
     with TestClient(create_app(settings), base_url="http://127.0.0.1:8000", raise_server_exceptions=False) as one:
         yield one
 

@@ -112,8 +112,8 @@ def test_an_onnx_file_is_exported_again_after_it_was_removed_or_altered(service:
 
 
 @pytest.mark.slow
-def test_the_cache_of_onnx_files_is_bounded(tmp_path: Path) -> None:
-    for service in serving(Settings(data_dir=tmp_path, max_cache_bytes=20_000)):
+def test_the_cache_of_onnx_files_is_bounded(on_sqlite: Settings) -> None:
+    for service in serving(on_sqlite.model_copy(update={"max_cache_bytes": 20_000})):
         urls = [f"/v1/runs/{service.finished(seed=seed)}/model.onnx" for seed in range(6)]
         first = [service.client.get(url).content for url in urls]
         assert sum(path.stat().st_size for path in (service.settings.cache / "onnx").iterdir()) <= 20_000

@@ -127,8 +127,8 @@ def test_a_killed_process_fails_one_request_and_not_the_next(service: Service, r
 
 
 @pytest.mark.slow
-def test_a_hanging_process_is_a_504_and_the_next_request_works(tmp_path: Path) -> None:
-    for service in serving(Settings(data_dir=tmp_path, predict_seconds=3)):
+def test_a_hanging_process_is_a_504_and_the_next_request_works(on_sqlite: Settings) -> None:
+    for service in serving(on_sqlite.model_copy(update={"predict_seconds": 3})):
         run_id = service.finished()
         assert service.predict(run_id, {"inputs": [ROW]}).status_code == 200
         os.kill(service.pid, signal.SIGSTOP)
@@ -141,11 +141,13 @@ def test_a_hanging_process_is_a_504_and_the_next_request_works(tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_data_missing_on_this_machine_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_missing_on_this_machine_are_reported(
+    on_sqlite: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from worker.spec.datasets.kmnist import KMNIST
 
     monkeypatch.setattr(KMNIST, "missing", lambda *_: None)  # the files existed when the run was submitted
-    for service in serving(Settings(data_dir=tmp_path)):
+    for service in serving(on_sqlite):
         run_id = service.finished(dataset={"kind": "kmnist", "train_size": 50}, model={"kind": "linear"})
         answer = service.predict(run_id, {"split": "test", "indices": [0]})
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "dataset_missing")

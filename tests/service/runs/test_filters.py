@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from service.errors import BadCursor, SpecRefused
@@ -13,8 +15,9 @@ from service.runs.pages import RunQuery
 from service.runs.run import RunMetadata
 from service.runs.service import Runs
 from service.runs.submission.new_run import NewRun
+from service.store.database import open_engine
 from service.workers.jobs import Jobs
-from tests.conftest import WORKER, measured, spec
+from tests.conftest import DATABASES, WORKER, measured, migrated_settings, spec
 from worker.ports import Outcome
 
 RUNS: dict[str, dict[str, Any]] = {
@@ -27,8 +30,16 @@ LOSSES = {"slow": 0.9, "fast": 0.3, "dropped": 0.5}
 """Validation losses of the finished runs; the other one is still queued."""
 
 
-@pytest.fixture
-def four(runs: Runs, jobs: Jobs) -> Runs:
+@pytest.fixture(scope="module", params=DATABASES)
+def four(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+    """Four runs for tests that change nothing."""
+    for settings in migrated_settings(request, tmp_path_factory.mktemp("four")):
+        engine = open_engine(settings)
+        yield with_four(Runs(engine, settings), Jobs(engine, settings))
+        engine.dispose()
+
+
+def with_four(runs: Runs, jobs: Jobs) -> Runs:
     for name, changes in RUNS.items():
         new = NewRun(spec=spec(**changes), metadata=RunMetadata(name=name, labels={"course.name": "dl", "who": name}))
         run_id = runs.submit(new, render=lambda run: run.id).resource_id
@@ -119,7 +130,7 @@ VALUES = ["3", "-1e9", '"x"', '"\\"', "true", "null"]
 words = st.sampled_from([*FIELDS, *OPERATORS, *VALUES])
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=150)
 @given(st.lists(words, max_size=9).map(" ".join) | st.text(max_size=30))
 def test_any_text_is_a_filter_or_refused(four: Runs, text: str) -> None:
     try:

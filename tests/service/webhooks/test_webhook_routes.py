@@ -18,7 +18,7 @@ from service.app import create_app
 from service.settings import Settings
 from service.webhooks import sender as senders
 from service.webhooks.messages import RunMessage, StudyMessage
-from tests.conftest import body
+from tests.conftest import MigratedHome, body
 from tests.patience import eventually, scaled
 from tests.receiver import Receiver, receiving
 
@@ -26,8 +26,8 @@ PATH = "/v1/webhook_endpoints"
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path, webhook_allow_private=True, max_webhook_endpoints=5)
+def here(tmp_path: Path, migrated_home: MigratedHome) -> Settings:
+    return Settings(data_dir=migrated_home(tmp_path), webhook_allow_private=True, max_webhook_endpoints=5)
 
 
 @pytest.fixture
@@ -261,8 +261,8 @@ def test_what_makes_no_endpoint_is_refused_with_the_place_and_what_would_work(
     assert client.get(PATH).json()["data"] == []
 
 
-def test_by_default_internal_addresses_are_refused_as_targets(tmp_path: Path, receiver: Receiver) -> None:
-    with TestClient(create_app(Settings(data_dir=tmp_path / "strict"))) as strict:
+def test_by_default_internal_addresses_are_refused_as_targets(on_sqlite: Settings, receiver: Receiver) -> None:
+    with TestClient(create_app(on_sqlite)) as strict:
         for url in (receiver.url, receiver.url.replace("http:", "https:"), f"https://localhost:{receiver.port}/"):
             answer = strict.post(PATH, json={"url": url})
             assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/url")
@@ -272,9 +272,9 @@ def test_by_default_internal_addresses_are_refused_as_targets(tmp_path: Path, re
     assert receiver.connections == []
 
 
-def test_revoking_the_setting_blocks_existing_internal_targets(tmp_path: Path, receiver: Receiver) -> None:
+def test_revoking_the_setting_blocks_existing_internal_targets(on_sqlite: Settings, receiver: Receiver) -> None:
     """The rule holds in every attempt, not only when an endpoint is made."""
-    lax = Settings(data_dir=tmp_path, webhook_allow_private=True)
+    lax = on_sqlite.model_copy(update={"webhook_allow_private": True})
     with TestClient(create_app(lax)) as client:
         endpoint = create(client, receiver.url)
     with TestClient(create_app(lax.model_copy(update={"webhook_allow_private": False}))) as client:

@@ -9,10 +9,8 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import mnist1d.data
 import numpy as np
 import pytest
-import sklearn.datasets
 
 from worker.engine.data import Data
 from worker.spec.datasets import KINDS
@@ -49,6 +47,8 @@ def test_a_dataset_has_the_rows_shape_and_classes_it_says(kind: str) -> None:
 
 
 def test_digits_are_scikit_learns(tmp_path: Path) -> None:
+    import sklearn.datasets
+
     theirs = sklearn.datasets.load_digits()
     ours = Digits.load(tmp_path)
     rows = {(bytes(x), int(y)) for x, y in zip(theirs.data.astype(np.uint8), theirs.target, strict=True)}
@@ -59,6 +59,8 @@ def test_digits_are_scikit_learns(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_mnist1d_is_the_published_generators(tmp_path: Path) -> None:
+    import mnist1d.data
+
     theirs = mnist1d.data.make_dataset(mnist1d.data.get_dataset_args())
     ours = MNIST1D.load(tmp_path)
     np.testing.assert_allclose(ours.train_x, theirs["x"], atol=1e-6)
