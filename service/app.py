@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from importlib.metadata import version
 
+import sqlalchemy as sa
 from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 
@@ -18,7 +20,7 @@ from service.events import routes as events
 from service.http import auth, problems
 from service.http.openapi import openapi
 from service.http.scopes import scoped
-from service.http.tailer import Tailer
+from service.http.tailer import StreamEvent, Tailer
 from service.models import picture_routes as pictures
 from service.models import routes as models
 from service.models.service import Models
@@ -74,60 +76,114 @@ def create_app(settings: Settings, *, address: str | None = None) -> FastAPI:
     reachable = exposed(settings, address)
     engine = open_engine(settings)
     migrate(engine)
-    reader, jobs = RunReader(engine, settings), Jobs(engine, settings)
-    token_service, webhook_service = Tokens(engine, settings, exposed=reachable), Webhooks.on(engine, settings)
-    tailer = Tailer(
-        reader.last_event_id,
-        lambda last, limit: [events.stream_event(event) for event in reader.events(None, after=last, limit=limit)],
-    )
-    model_service, uploads = Models(engine, settings), Uploads(engine, settings)
-    housekeeping = Housekeeping(engine, settings)
-    uploads.clean()
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        tailer.start()
-        webhook_service.sender.start()
-        tasks = (
-            asyncio.create_task(_every(settings.reap_seconds, lambda: _expire(jobs), "Expired leases")),
-            asyncio.create_task(_every(LAST_USE_SECONDS, token_service.note_uses, "Last uses of tokens")),
-            asyncio.create_task(_every(settings.housekeeping_seconds, housekeeping.look, "Housekeeping")),
-            asyncio.create_task(_every(settings.housekeeping_seconds, uploads.sweep_storage, "Sweep of uploads")),
-        )
-        yield
-        for task in tasks:
-            task.cancel()
-        tailer.close()
-        await webhook_service.sender.close()
-        await model_service.close()
-        stop_tracing()
-        engine.dispose()
-
+    services = Services.on(engine, settings, exposed=reachable)
+    services.uploads.clean()
     app = FastAPI(
         title="Fitwell",
         summary="It trains what you describe and tells you, honestly, whether it fits.",
         version=version("fitwell"),
-        lifespan=lifespan,
+        lifespan=lambda app: _lifespan(app, services),
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # the target would be built from the Host header, which anybody can forge
         dependencies=[Depends(scoped)],
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
-    app.state.tailer, app.state.settings = tailer, settings
-    run_service, study_service = Runs(engine, settings), Studies(engine, settings, run_of)
-    services = (run_service, reader, study_service, model_service, uploads, token_service, webhook_service)
-    app.state.services = {type(service): service for service in services}
+    app.state.settings, app.state.tailer, app.state.services = settings, services.tailer, services.by_type
+    _include_routes(app)
+    app.state.stop_tracing = tracing.trace(app, engine)
+    _install_middleware(app, services)
+    return app
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """The services of an application, on one database."""
+
+    engine: sa.Engine
+    settings: Settings
+    runs: Runs
+    reader: RunReader
+    studies: Studies
+    models: Models
+    uploads: Uploads
+    tokens: Tokens
+    webhooks: Webhooks
+    jobs: Jobs
+    housekeeping: Housekeeping
+    tailer: Tailer
+
+    @classmethod
+    def on(cls, engine: sa.Engine, settings: Settings, *, exposed: bool) -> Services:
+        """Return the services; ``exposed`` is whether other machines can reach the server."""
+        run_service, reader = Runs(engine, settings), RunReader(engine, settings)
+
+        def events_after(last: int, limit: int) -> list[StreamEvent]:
+            return [events.stream_event(event) for event in reader.events(None, after=last, limit=limit)]
+
+        return cls(
+            engine=engine,
+            settings=settings,
+            runs=run_service,
+            reader=reader,
+            studies=Studies(engine, settings, run_of),
+            models=Models(engine, settings),
+            uploads=Uploads(engine, settings),
+            tokens=Tokens(engine, settings, exposed=exposed),
+            webhooks=Webhooks.on(engine, settings),
+            jobs=Jobs(engine, settings),
+            housekeeping=Housekeeping(engine, settings),
+            tailer=Tailer(reader.last_event_id, events_after),
+        )
+
+    @property
+    def by_type(self) -> dict[type, object]:
+        """The services that routes depend on."""
+        services = (self.runs, self.reader, self.studies, self.models, self.uploads, self.tokens, self.webhooks)
+        return {type(service): service for service in services}
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI, services: Services) -> AsyncIterator[None]:
+    """Run the background tasks while the application runs, and close everything when it ends."""
+    services.tailer.start()
+    services.webhooks.sender.start()
+    tasks = _start_tasks(services)
+    yield
+    for task in tasks:
+        task.cancel()
+    services.tailer.close()
+    await services.webhooks.sender.close()
+    await services.models.close()
+    app.state.stop_tracing()
+    services.engine.dispose()
+
+
+def _start_tasks(services: Services) -> list[asyncio.Task[None]]:
+    """Start what is repeated in the background."""
+    settings = services.settings
+    tasks: tuple[tuple[str, float, Callable[[], object]], ...] = (
+        ("Expired leases", settings.reap_seconds, lambda: _expire(services.jobs)),
+        ("Last uses of tokens", LAST_USE_SECONDS, services.tokens.note_uses),
+        ("Housekeeping", settings.housekeeping_seconds, services.housekeeping.look),
+        ("Sweep of uploads", settings.housekeeping_seconds, services.uploads.sweep_storage),
+    )
+    return [asyncio.create_task(_every(seconds, task, name)) for name, seconds, task in tasks]
+
+
+def _include_routes(app: FastAPI) -> None:
     for module in (*API, *PAGES):
         app.include_router(module.router)
     app.webhooks.include_router(webhook_messages.router)
-    stop_tracing = tracing.trace(app, engine)
-    auth.install(app, token_service, settings)
-    metrics.install(app, Stats(engine, settings))
+    app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
+
+
+def _install_middleware(app: FastAPI, services: Services) -> None:
+    """Install middleware and error handlers; each wraps those before it."""
+    auth.install(app, services.tokens, services.settings)
+    metrics.install(app, Stats(services.engine, services.settings))
     problems.install(app)
     app.add_middleware(middleware.DashboardMiddleware)
-    app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
-    return app
 
 
 def _expire(jobs: Jobs) -> None:
