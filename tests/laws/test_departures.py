@@ -38,14 +38,14 @@ def leaving(specs: list[RunSpec], run_id: str) -> tuple[dict[str, list[str]], di
     return observed, ends
 
 
-def test_a_run_that_leaves_its_stack_changes_no_bit_of_its_mates() -> None:
+def test_run_leaving_a_stack_changes_no_bit_of_its_peers() -> None:
     specs = [parsed({**SMALL, "optimizer": {"kind": "adam", "lr": 0.01}, "seed": i}) for i in range(3)]
     undisturbed = {k: [digest for _, _, digest in epochs] for k, epochs in train(specs, most=MAX_RUNS).items()}
     observed, _ = leaving(specs, "1")
     assert observed == {"0": undisturbed["0"], "1": undisturbed["1"][:1], "2": undisturbed["2"]}
 
 
-def test_a_diverging_mate_ends_alone_and_changes_nothing_else() -> None:
+def test_diverging_run_ends_alone_and_changes_no_bit_of_its_peers() -> None:
     optimizer = {"kind": "sgd", "lr": 0.05}
     arms = [[], [{"kind": "l2", "strength": 1e6}]]  # the second multiplies its weights by −50,000 in every step
     specs = [parsed({**SMALL, "optimizer": optimizer, "seed": 3, "regularizers": arm}) for arm in arms]
@@ -54,7 +54,7 @@ def test_a_diverging_mate_ends_alone_and_changes_nothing_else() -> None:
     assert together["0"] == train([specs[0]], threads=1)["0"]
 
 
-def test_in_a_stack_one_run_diverges_one_stops_one_is_cancelled_and_the_others_bits_stay() -> None:
+def test_diverging_stopping_and_cancelled_runs_change_no_bit_of_the_others() -> None:
     rule = {"kind": "train_loss_below", "threshold": 2.2}
     bodies: list[dict[str, Any]] = [
         {"optimizer": {"kind": "sgd", "lr": 0.05}},
@@ -73,7 +73,7 @@ def test_in_a_stack_one_run_diverges_one_stops_one_is_cancelled_and_the_others_b
         assert observed[str(i)] == [digest for _, _, digest in alone], f"run {i}"
 
 
-def test_a_step_limit_ends_a_run_inside_an_epoch_and_records_its_steps(tmp_path: Path) -> None:
+def test_step_limit_ends_a_run_within_an_epoch_and_records_its_steps(tmp_path: Path) -> None:
     limited = parsed({**SMALL, "optimizer": {"kind": "sgd", "lr": 0.05}, "stop": [{"kind": "max_steps", "steps": 7}]})
     free = parsed({**SMALL, "optimizer": {"kind": "sgd", "lr": 0.05}})
     members = [Member("limited", limited), Member("free", free)]

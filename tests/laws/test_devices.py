@@ -70,13 +70,13 @@ def step(device: torch.device, changes: dict[str, Any]) -> Stack:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("changes", CHANGES)
-def test_a_step_touches_no_tensor_of_another_device(changes: dict[str, Any]) -> None:
+def test_step_uses_no_tensor_of_another_device(changes: dict[str, Any]) -> None:
     stack = step(META, changes)
     assert {tensor.device for tensor in stack.tensors(0).values()} == {META}
 
 
 @pytest.mark.slow
-def test_the_law_sees_a_tensor_of_another_device(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_law_detects_a_tensor_of_another_device(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = Data.inputs
     monkeypatch.setattr(Data, "inputs", lambda self, raw: inputs(self, raw) + torch.ones(64, device=CPU))
     with pytest.raises(RuntimeError, match="device"):

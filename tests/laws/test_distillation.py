@@ -70,7 +70,7 @@ WITH_TRANSFER = pytest.param({"method": "soft", "mean": "arithmetic", "transfer"
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", [*FORMS, WITH_TRANSFER])
-def test_a_students_losses_are_those_of_plain_pytorch_in_every_epoch(form: dict[str, Any]) -> None:
+def test_student_losses_equal_plain_pytorch_in_every_epoch(form: dict[str, Any]) -> None:
     """The same two trained teachers, rows and first weights; every step by autograd in float64."""
     frame = {**SMALL, "optimizer": {"kind": "sgd", "lr": 0.5}, "epochs": 6}
     teachers = [parsed({**frame, "seed": seed, "model": {"kind": "mlp", "hidden": [30]}}) for seed in (1, 2)]
@@ -119,7 +119,7 @@ def by_autograd(
         yield torch.cat(hard).mean().item(), torch.cat(soft).mean().item()
 
 
-def test_a_neutral_run_beside_one_with_a_transfer_set_keeps_every_bit() -> None:
+def test_neutral_run_stacked_with_a_transfer_set_keeps_every_bit() -> None:
     bare: dict[str, Any] = {**SMALL, "optimizer": {"kind": "momentum", "lr": 0.1}, "epochs": 2}
     regularizer = {"kind": "distillation", "teachers": TEACHERS[0], "transfer": TRANSFER}
     kl = {"kind": "kl_sparsity", "strength": 0.01}
@@ -146,14 +146,14 @@ def test_a_neutral_run_beside_one_with_a_transfer_set_keeps_every_bit() -> None:
         ({}, {"alpha": 0.0, "beta": 0.0}, "nothing to learn"),
     ],
 )
-def test_what_would_teach_nothing_sound_is_refused(changes: dict[str, Any], fields: dict[str, Any], says: str) -> None:
+def test_invalid_distillation_is_refused(changes: dict[str, Any], fields: dict[str, Any], says: str) -> None:
     one = {"kind": "distillation", "teachers": TEACHERS[0], **fields}
     regularizers = [*changes.get("regularizers", ()), one]
     spec = parsed({**SMALL, "optimizer": {"kind": "sgd", "lr": 0.1}, **changes, "regularizers": regularizers})
     assert any(says in objection.message for _, objection in spec.objections())
 
 
-def test_a_chain_of_more_generations_than_eight_is_refused() -> None:
+def test_chain_of_more_than_eight_generations_is_refused() -> None:
     body: dict[str, Any] = {**SMALL, "optimizer": {"kind": "sgd", "lr": 0.1}}
     for _ in range(9):
         body = {**body, "regularizers": [{"kind": "distillation", "teachers": [{"spec": body}]}]}
@@ -161,7 +161,7 @@ def test_a_chain_of_more_generations_than_eight_is_refused() -> None:
     assert messages == ["A chain of teachers has at most 8 generations; train the first ones before."]
 
 
-def test_lessons_are_what_the_teacher_says_however_many_threads_there_are(tmp_path: Path) -> None:
+def test_teacher_logits_equal_the_teachers_outputs_on_any_number_of_threads(tmp_path: Path) -> None:
     normalize = {"mean": 0.3, "std": 0.5}
     dataset = {"kind": "digits", "train_size": 700, "validation_size": 30, "normalize": normalize}
     dropout = {"kind": "dropout", "p": 0.5, "form": "classic"}
@@ -185,7 +185,7 @@ def test_lessons_are_what_the_teacher_says_however_many_threads_there_are(tmp_pa
     torch.testing.assert_close(computed[0], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_the_most_recently_used_logits_stay_in_memory(tmp_path: Path) -> None:
+def test_most_recently_used_logits_stay_in_memory(tmp_path: Path) -> None:
     spec = parsed({**SMALL, "optimizer": {"kind": "sgd", "lr": 0.1}})
     data, weights = (
         Data(spec.dataset, HOME, CPU),
@@ -201,7 +201,7 @@ def test_the_most_recently_used_logits_stay_in_memory(tmp_path: Path) -> None:
     assert teacher_logits.of(named[1], file, data) is not first[1]
 
 
-def test_a_teachers_key_hangs_on_its_weights_and_its_network_alone() -> None:
+def test_teacher_key_depends_on_weights_and_network_only() -> None:
     network = TeacherNetwork(model={"kind": "mlp"})  # type: ignore[arg-type] # a body
     one = Teacher(run_id=f"run_{'0' * 26}", sha256="a" * 64, network=network)
     changed = network.model_copy(update={"model": network.model.model_copy(update={"activation": "tanh"})})

@@ -74,7 +74,7 @@ FORMS = [
 
 @pytest.mark.parametrize("teachers", [1, 3])
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_is_its_formula_and_its_gradient_autograds(form: dict[str, Any], teachers: int) -> None:
+def test_every_method_equals_its_formula_and_autograds_gradient(form: dict[str, Any], teachers: int) -> None:
     torch.manual_seed(3)
     z = (3 * torch.randn(ROWS, CLASSES, dtype=torch.float64)).requires_grad_()
     y, logits = torch.randint(CLASSES, (ROWS,)), 4 * torch.randn(ROWS, teachers, CLASSES, dtype=torch.float64)
@@ -89,7 +89,7 @@ def test_every_form_is_its_formula_and_its_gradient_autograds(form: dict[str, An
 
 
 @given(st.integers(0, 2**31), st.floats(1e3, 1e5))
-def test_the_gradient_tends_to_that_of_matching_centred_logits_as_the_temperature_grows(seed: int, tau: float) -> None:
+def test_gradient_approaches_matching_centered_logits_at_high_temperature(seed: int, tau: float) -> None:
     """Hinton, Vinyals and Dean 2015, section 2.1: ∂D/∂z_i → (z_i − v_i) / (C·τ²) where logits have mean zero."""
     generator = torch.Generator().manual_seed(seed)
     z, logits = (5 * torch.randn(ROWS, *more, CLASSES, dtype=torch.float64, generator=generator) for more in ((), (2,)))
@@ -102,7 +102,7 @@ def test_the_gradient_tends_to_that_of_matching_centred_logits_as_the_temperatur
         assert off < 100 / tau
 
 
-def test_both_decoupled_parts_weighted_by_the_teachers_doubt_are_the_soft_form() -> None:
+def test_decoupled_parts_weighted_by_the_teachers_doubt_equal_the_soft_method() -> None:
     """Zhao et al. 2022, equation 7: KL = TCKD + (1 − p_y)·NCKD; the soft form is that and the teachers' entropy."""
     torch.manual_seed(5)
     z, logits = torch.randn(ROWS, CLASSES, dtype=torch.float64), torch.randn(ROWS, 1, CLASSES, dtype=torch.float64)
@@ -116,7 +116,7 @@ def test_both_decoupled_parts_weighted_by_the_teachers_doubt_are_the_soft_form()
 
 
 @pytest.mark.parametrize("method", ["soft", "logits", "decoupled"])
-def test_a_teacher_that_is_beyond_doubt_gives_finite_numbers(method: str) -> None:
+def test_certain_teacher_gives_finite_numbers(method: str) -> None:
     logits = torch.full((1, 4, 2, CLASSES), -500.0)
     logits[..., 0] = 500.0
     z, y, g = -logits[:, :, 0].clone(), torch.tensor([[0, 1, 2, 3]]), torch.zeros(1, 4, CLASSES)
@@ -126,7 +126,7 @@ def test_a_teacher_that_is_beyond_doubt_gives_finite_numbers(method: str) -> Non
     assert g.isfinite().all()
 
 
-def test_runs_of_one_stack_have_weights_and_temperatures_of_their_own() -> None:
+def test_weights_and_temperatures_are_per_run() -> None:
     torch.manual_seed(7)
     values = [(0.5, 8.0, 4.0), (1.0, 0.5, 4.0), (0.0, 1.0, 1.5)]
     parts = [part(alpha=a, beta=b, temperature=t) for a, b, t in values]
@@ -140,7 +140,7 @@ def test_runs_of_one_stack_have_weights_and_temperatures_of_their_own() -> None:
         torch.testing.assert_close(loss[k], own)
 
 
-def test_the_curriculum_goes_in_even_steps_and_stays_at_its_end() -> None:
+def test_curriculum_changes_in_even_steps_and_stays_at_its_end() -> None:
     one = part(temperature=10.0, curriculum={"temperature": 1.0, "epochs": 4})
     assert [one.in_epoch(epoch).temperature for epoch in range(1, 7)] == [10.0, 7.0, 4.0, 1.0, 1.0, 1.0]
     assert one.structure() == part(temperature=3.0).structure()

@@ -43,7 +43,7 @@ def each(x: Tensor, change: Callable[[Tensor, int], Tensor]) -> Tensor:
 
 
 @pytest.mark.slow  # torchvision takes seconds to import
-def test_pixel_operations_are_torchvisions_within_a_255th() -> None:
+def test_pixel_operations_match_torchvision_within_a_255th() -> None:
     from torchvision.transforms import functional as F  # noqa: N812 - its usual name
 
     x = pictures()
@@ -65,7 +65,7 @@ def test_pixel_operations_are_torchvisions_within_a_255th() -> None:
 
 
 @pytest.mark.slow
-def test_geometric_operations_are_torchvisions_exact_pixels() -> None:
+def test_geometric_operations_match_torchvision_exactly() -> None:
     from torchvision.transforms import InterpolationMode
     from torchvision.transforms import functional as F  # noqa: N812 - its usual name
 
@@ -92,7 +92,7 @@ def test_geometric_operations_are_torchvisions_exact_pixels() -> None:
         assert ((torch.where(inside, picked, 0.0)) == wide[0, i]).float().mean() > 0.97  # ties are rounded either way
 
 
-def test_erasing_blackens_one_rectangle_of_the_share_it_drew() -> None:
+def test_erasing_blackens_one_rectangle_of_the_drawn_share() -> None:
     x = pictures(400) + 1
     mine, _ = operated(Erasing(p=0.5, smallest=0.1, largest=0.2), x)
     black = mine[0] == 0
@@ -107,7 +107,7 @@ def test_erasing_blackens_one_rectangle_of_the_share_it_drew() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
-def test_image_operations_are_torchvisions_exact_pixels_in_list_order(order: tuple[int, ...]) -> None:
+def test_image_operations_match_torchvision_exactly_in_list_order(order: tuple[int, ...]) -> None:
     from torchvision.transforms import InterpolationMode
     from torchvision.transforms.functional import hflip, rotate, vflip
 

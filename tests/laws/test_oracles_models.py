@@ -23,7 +23,7 @@ from worker.spec.families.model import Hidden, HookResult
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize("regularizers", [[], [{"kind": "l2", "strength": 0.1}], [{"kind": "dropout", "p": 0.4}]])
-def test_every_closed_form_gradient_is_autograds(activation: str, regularizers: list[dict[str, Any]]) -> None:
+def test_every_closed_form_gradient_matches_autograd(activation: str, regularizers: list[dict[str, Any]]) -> None:
     body = {**SMALL, "model": {"kind": "mlp", "hidden": [20, 12], "activation": activation}}
     stack, progress = step_of({**body, "regularizers": regularizers, "optimizer": {"kind": "sgd", "lr": 1.0}})
     before = {name: tensor.clone() for name, tensor in stack.tensors(0).items()}
@@ -66,7 +66,7 @@ class Watched:
 
 @pytest.mark.parametrize("norm", ["none", "batch", "layer"])
 @pytest.mark.parametrize("pooling", ["max", "average", "none"])
-def test_a_convolutional_network_is_torchs(norm: str, pooling: str) -> None:
+def test_convolutional_network_matches_torch(norm: str, pooling: str) -> None:
     model = {"kind": "cnn", "channels": [3, 5], "hidden": [9], "norm": norm, "pooling": pooling}
     stack, progress = step_of({**SMALL, "model": model, "optimizer": {"kind": "sgd", "lr": 1.0}})
     before = {name: tensor.clone().requires_grad_() for name, tensor in stack.tensors(0).items()}
@@ -99,7 +99,7 @@ def test_a_convolutional_network_is_torchs(norm: str, pooling: str) -> None:
             torch.testing.assert_close(after[f"blocks.{block}.norm.{what}"], buffer, rtol=1e-4, atol=1e-6)
 
 
-def test_a_full_batch_is_the_sum_of_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_batch_equals_the_sum_of_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     body = {**SMALL, "batch_size": "full", "optimizer": {"kind": "sgd", "lr": 0.5}}
     whole, progress = step_of(body)
     progress.train_step(1)
@@ -112,7 +112,7 @@ def test_a_full_batch_is_the_sum_of_its_parts(monkeypatch: pytest.MonkeyPatch) -
         torch.testing.assert_close(parts.tensors(0)[name], tensor, rtol=1e-4, atol=1e-6)
 
 
-def test_bfloat16_rounds_the_products_and_stays_near() -> None:
+def test_bfloat16_rounds_products_and_stays_close() -> None:
     body = {**SMALL, "optimizer": {"kind": "sgd", "lr": 0.5}}
     exact, progress = step_of(body)
     progress.train_step(1)
@@ -136,7 +136,7 @@ def test_label_noise_and_imbalance_are_as_specified() -> None:
     assert counts[0] == pytest.approx(10 * counts[-1], rel=0.1)
 
 
-def test_the_weights_norm_and_zeros_are_those_of_the_weights() -> None:
+def test_recorded_norm_and_zeros_match_the_weights() -> None:
     body = {**SMALL, "optimizer": {"kind": "sgd", "lr": 0.1}, "regularizers": [{"kind": "l1", "strength": 0.05}]}
     stack = Stack([Member(str(seed), parsed({**body, "seed": seed})) for seed in range(2)], CPU)
     Progress(stack, Data(parsed(body).dataset, HOME, CPU), 1).train_step(1)
@@ -147,7 +147,7 @@ def test_the_weights_norm_and_zeros_are_those_of_the_weights() -> None:
         assert zeros[k] == (weights == 0).double().mean() > 0
 
 
-def test_the_confusion_matrix_is_scikit_learns_and_its_diagonal_the_accuracy() -> None:
+def test_confusion_matrix_matches_scikit_learn_and_its_diagonal_the_accuracy() -> None:
     specs = [parsed({**SMALL, "optimizer": {"kind": "sgd", "lr": 0.2}, "seed": seed}) for seed in range(3)]
     stack = Stack([Member(str(spec.seed), spec) for spec in specs], CPU)
     data = Data(specs[0].dataset, HOME, CPU)

@@ -53,7 +53,7 @@ def sequence() -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("kind", sorted(set(OPTIMIZERS) - {"muon"}))
-def test_an_optimizer_is_torchs_in_float64(kind: str) -> None:
+def test_optimizer_matches_torch_in_float64(kind: str) -> None:
     assert kind in TORCH, f"{kind} needs an oracle here"
     learning_rates, (start, gradients) = [0.001, 0.03], sequence()
     settings, torchs = TORCH[kind]
@@ -67,7 +67,7 @@ def test_an_optimizer_is_torchs_in_float64(kind: str) -> None:
         torch.testing.assert_close(w[k], p.detach(), rtol=1e-6, atol=1e-12)
 
 
-def test_muon_is_its_formula_and_near_torchs_which_rounds_to_bfloat16() -> None:
+def test_muon_equals_its_formula_and_is_close_to_torchs_in_bfloat16() -> None:
     learning_rates, (start, gradients) = [0.001, 0.01], sequence()
     w = trained("muon", learning_rates, {"weight_decay": 0.1}, start, gradients[:20])
     for k, rate in enumerate(learning_rates):

@@ -18,7 +18,7 @@ from worker.spec.regularizers.max_norm import MaxNorm
 from worker.spec.regularizers.mixup import Mixup
 
 
-def test_mixup_and_cutmix_keep_targets_and_inputs_in_step() -> None:
+def test_mixup_and_cutmix_mix_targets_like_inputs() -> None:
     x = torch.arange(200.0).view(1, 200, 1, 1).expand(1, 200, 4, 4).contiguous()
     targets = torch.nn.functional.one_hot(torch.arange(200), 200)[None].float()
     parts: list[Any] = [Mixup(alpha=1.0), CutMix(alpha=1.0)]
@@ -31,7 +31,7 @@ def test_mixup_and_cutmix_keep_targets_and_inputs_in_step() -> None:
         assert (labels.amax(2) < 1).float().mean() > 0.5
 
 
-def test_dropout_keeps_its_share_of_units_and_the_expectation() -> None:
+def test_dropout_keeps_its_share_of_units_and_their_mean() -> None:
     from worker.engine.rng import StackRng
     from worker.spec.regularizers.dropout import Dropout
 
@@ -46,7 +46,7 @@ def test_dropout_keeps_its_share_of_units_and_the_expectation() -> None:
     torch.testing.assert_close(a.mean((1, 2)), torch.ones(3), atol=0.02, rtol=0)
 
 
-def test_l1_makes_true_zeros_and_its_step_is_softshrink() -> None:
+def test_l1_gives_exact_zeros_and_its_step_is_softshrink() -> None:
     body = {**SMALL, "optimizer": {"kind": "sgd", "lr": 0.1}}
     plain, progress = step_of(body)
     progress.train_step(1)
@@ -58,7 +58,7 @@ def test_l1_makes_true_zeros_and_its_step_is_softshrink() -> None:
     assert (sparse.tensors(0)["layers.0.weight"] == 0).float().mean() > 0.2
 
 
-def test_dropouts_two_forms_are_one_network_with_weights_of_another_scale() -> None:
+def test_dropout_forms_are_one_network_with_rescaled_weights() -> None:
     """With p = ½ every scale is a power of two, so the two agree to the last bit."""
     body = {**SMALL, "optimizer": {"kind": "sgd", "lr": 0.1}}
     logits = {}
@@ -75,7 +75,7 @@ def test_dropouts_two_forms_are_one_network_with_weights_of_another_scale() -> N
         assert torch.equal(one, other)
 
 
-def test_dropout_of_the_inputs_has_its_own_rate() -> None:
+def test_input_dropout_has_its_own_rate() -> None:
     part = Stacked([Dropout(p=0.0, input_p=0.2)], device=CPU, dtype=torch.float32)
     rng = StackRng([1], "regularizer/dropout/0", CPU, torch.float32)
     rng.seek(1, 0, 500)
@@ -86,7 +86,7 @@ def test_dropout_of_the_inputs_has_its_own_rate() -> None:
     assert torch.equal(Dropout.act(part, a, rng, 0), torch.ones_like(a))
 
 
-def test_max_norm_projects_on_the_ball_and_leaves_short_rows_alone() -> None:
+def test_max_norm_projects_onto_the_ball_and_keeps_short_rows() -> None:
     torch.manual_seed(2)
     w = torch.randn(2, 30, 40)
     w[0, :10] *= 0.1
@@ -99,7 +99,7 @@ def test_max_norm_projects_on_the_ball_and_leaves_short_rows_alone() -> None:
     torch.testing.assert_close(w[0], torch.renorm(before[0], 2, 0, 2.0), rtol=1e-5, atol=1e-7)
 
 
-def test_kl_sparsity_is_its_formula_and_its_gradient_autograds() -> None:
+def test_kl_sparsity_equals_its_formula_and_autograds_gradient() -> None:
     torch.manual_seed(4)
     a = torch.rand(2, 33, 7, dtype=torch.float64).mul_(0.9).add_(0.05).requires_grad_()
     parts = [KLSparsity(target=0.05, strength=0.3), KLSparsity(target=0.2, strength=2.0)]
@@ -115,7 +115,7 @@ def test_kl_sparsity_is_its_formula_and_its_gradient_autograds() -> None:
     torch.testing.assert_close(KLSparsity.grad_of_activations(stacked, a.detach()).expand_as(a), gradient)
 
 
-def test_l2_with_biases_is_torchs_weight_decay() -> None:
+def test_l2_with_biases_equals_torchs_weight_decay() -> None:
     body = {**SMALL, "optimizer": {"kind": "sgd", "lr": 0.1}}
     stack, progress = step_of({**body, "regularizers": [{"kind": "l2", "strength": 0.05, "biases": True}]})
     before = {name: tensor.clone() for name, tensor in stack.tensors(0).items()}
@@ -127,7 +127,7 @@ def test_l2_with_biases_is_torchs_weight_decay() -> None:
         torch.testing.assert_close(stack.tensors(0)[name], decayed, rtol=1e-5, atol=1e-7)
 
 
-def test_label_smoothing_is_torchs_and_the_recorded_loss_is_the_plain_one() -> None:
+def test_label_smoothing_matches_torch_and_the_recorded_loss_is_unsmoothed() -> None:
     body = {**SMALL, "optimizer": {"kind": "sgd", "lr": 1.0}}
     stack, progress = step_of({**body, "regularizers": [{"kind": "label_smoothing", "amount": 0.2}]})
     before = {name: tensor.clone().requires_grad_() for name, tensor in stack.tensors(0).items()}

@@ -71,7 +71,7 @@ NOISY = {"kind": "digits", "validation_size": 0, "label_noise": 0.3}
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dataset", [{"kind": "digits"}, NOISY, {"kind": "mnist1d", "train_size": 1000}])
-def test_every_k_predicts_what_scikit_learn_does_ties_by_index(dataset: dict[str, Any]) -> None:
+def test_every_k_predicts_like_scikit_learn_with_ties_by_index(dataset: dict[str, Any]) -> None:
     spec = knn(dataset)
     expected = confusions_by_scikit_learn(spec, ranks=True)
     for (_, counts), matrix in zip(predict(spec), expected, strict=True):
@@ -79,7 +79,7 @@ def test_every_k_predicts_what_scikit_learn_does_ties_by_index(dataset: dict[str
 
 
 @pytest.mark.slow
-def test_on_fashion_mnist_every_k_predicts_what_scikit_learns_brute_force_does() -> None:
+def test_every_k_predicts_like_scikit_learn_on_fashion_mnist() -> None:
     if FashionMNIST.missing(HOME):
         pytest.skip("FashionMNIST is not on this machine")
     spec = knn({"kind": "fashion_mnist", "train_size": 6000}, epochs=25)
@@ -98,7 +98,7 @@ def test_on_fashion_mnist_every_k_predicts_what_scikit_learns_brute_force_does()
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dataset", ["digits", "mnist1d"])
-def test_losses_are_those_of_the_votes(dataset: str) -> None:
+def test_losses_match_the_votes(dataset: str) -> None:
     spec = knn({"kind": dataset, "train_size": 200, "validation_size": 50}, epochs=7)
     x, labels, q, truth = rows(spec)
     order = np.argsort(ranked(x, q), 1)
@@ -123,7 +123,7 @@ def test_losses_are_those_of_the_votes(dataset: str) -> None:
     st.sampled_from(["bytes", "few values", "normal", "far off"]),
     st.integers(0, 2**31),
 )
-def test_the_nearest_are_those_of_a_full_sort_whatever_is_equal(count: int, width: int, how: str, seed: int) -> None:
+def test_nearest_neighbors_match_a_full_sort_despite_ties(count: int, width: int, how: str, seed: int) -> None:
     random = np.random.default_rng(seed)
     shape = (count + 20, width)
     arrays: dict[str, Array] = {
@@ -140,7 +140,7 @@ def test_the_nearest_are_those_of_a_full_sort_whatever_is_equal(count: int, widt
 
 
 @pytest.mark.parametrize("width", [1024, 1025])
-def test_the_widest_rows_of_bytes_are_measured_without_error(width: int) -> None:
+def test_distances_between_the_widest_byte_rows_are_exact(width: int) -> None:
     """All numbers at the ends, so that sums are as large as they can be; two rows differ by one in one place."""
     x = torch.zeros((200, width), dtype=torch.uint8)
     x[:, : width // 2] = 255

@@ -38,7 +38,7 @@ def law_4(body: dict[str, Any], neutral: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(kind for kind, part in REGULARIZERS.items() if part.neutral is not None))
-def test_law_4_a_neutral_part_changes_nothing_beside_any_others(kind: str) -> None:
+def test_law_4_neutral_part_changes_nothing_with_any_others(kind: str) -> None:
     tried = list[bool]()
 
     @settings(generated, max_examples=12)
@@ -61,7 +61,7 @@ NEUTRAL = {kind: {**example(part), **part.neutral} for kind, part in REGULARIZER
 
 
 @pytest.mark.parametrize("kind", sorted(NEUTRAL))
-def test_law_4_a_neutral_part_changes_nothing(kind: str) -> None:
+def test_law_4_neutral_part_changes_nothing(kind: str) -> None:
     law_4({**SMALL, "optimizer": {"kind": "adam", "lr": 0.01}}, NEUTRAL[kind])
 
 
@@ -86,7 +86,7 @@ def test_law_5_changing_one_parts_stream_changes_no_other() -> None:
         assert all(map(torch.equal, drawings, drawn["alone"]))
 
 
-def test_law_7_whatever_changes_a_history_changes_the_reuse_key() -> None:
+def test_law_7_every_change_of_a_history_changes_the_reuse_key() -> None:
     base = {**SMALL, "optimizer": {"kind": "sgd", "lr": 0.05}}
     folds = [{"index": 0, "of": 5}, {"index": 1, "of": 5}, {"index": 1, "of": 4}]
     changed = [

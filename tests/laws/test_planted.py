@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from tests.laws.strategies import MAX_RUNS, parsed
-from tests.laws.test_oracles_optimizers import test_an_optimizer_is_torchs_in_float64 as law_6
+from tests.laws.test_oracles_optimizers import test_optimizer_matches_torch_in_float64 as law_6
 from tests.laws.test_parts import NEUTRAL, law_4
 from tests.laws.test_parts import test_law_5_changing_one_parts_stream_changes_no_other as law_5
-from tests.laws.test_parts import test_law_7_whatever_changes_a_history_changes_the_reuse_key as law_7
+from tests.laws.test_parts import test_law_7_every_change_of_a_history_changes_the_reuse_key as law_7
 from tests.laws.test_stack import SMALL, law_1, law_2, law_3
 from worker.engine.gemm_backend import gemm_backend_for
 from worker.engine.progress import Progress
@@ -29,7 +29,7 @@ SPECS = [
 ]
 
 
-def test_law_1_sees_draws_that_depend_on_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_law_1_detects_draws_that_depend_on_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
     law_1(SPECS, [1])
     int16 = StackRng.int16
 
@@ -41,7 +41,7 @@ def test_law_1_sees_draws_that_depend_on_the_stack(monkeypatch: pytest.MonkeyPat
         law_1(SPECS, [1])
 
 
-def test_law_2_sees_what_depends_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_law_2_detects_results_that_depend_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     # Whole batches: on some processors a small last one has other bits on two threads, and the probe allows but one.
     even = [one.model_copy(update={"batch_size": "full"}) for one in SPECS]
     assert gemm_backend_for(even[0], threads=2, max_runs=MAX_RUNS).threads == 2
@@ -58,7 +58,7 @@ def test_law_2_sees_what_depends_on_threads(monkeypatch: pytest.MonkeyPatch) -> 
         law_2(even)
 
 
-def test_law_3_sees_optimizer_state_that_is_not_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_law_3_detects_optimizer_state_that_is_not_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     law_3(SPECS, 1)
     restore = Stack.restore
 
@@ -71,7 +71,7 @@ def test_law_3_sees_optimizer_state_that_is_not_restored(monkeypatch: pytest.Mon
         law_3(SPECS, 1)
 
 
-def test_law_4_sees_a_neutral_value_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_law_4_detects_a_neutral_value_that_is_not_neutral(monkeypatch: pytest.MonkeyPatch) -> None:
     body: dict[str, Any] = {**SMALL, "optimizer": {"kind": "adam", "lr": 0.01}}
     law_4(body, NEUTRAL["l1"])
     prox = L1.prox
@@ -85,7 +85,7 @@ def test_law_4_sees_a_neutral_value_that_is_none(monkeypatch: pytest.MonkeyPatch
         law_4(body, NEUTRAL["l1"])
 
 
-def test_law_5_sees_streams_that_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_law_5_detects_shared_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     law_5()
     counted = iter(range(1000))
     monkeypatch.setattr(
@@ -96,7 +96,7 @@ def test_law_5_sees_streams_that_are_shared(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.slow
-def test_law_6_sees_a_wrong_constant(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_law_6_detects_a_wrong_constant(monkeypatch: pytest.MonkeyPatch) -> None:
     law_6("adam")
     update = Adam.update
 
@@ -108,7 +108,7 @@ def test_law_6_sees_a_wrong_constant(monkeypatch: pytest.MonkeyPatch) -> None:
         law_6("adam")
 
 
-def test_law_7_sees_a_field_that_the_key_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_law_7_detects_a_field_missing_from_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     law_7()
     fields = RunSpec.result_fields
     monkeypatch.setattr(RunSpec, "result_fields", lambda self: {k: v for k, v in fields(self).items() if k != "stop"})

@@ -23,7 +23,7 @@ RUNS, STACKED = 1600, 8
 
 
 @pytest.mark.slow
-def test_a_run_in_bfloat16_that_once_had_other_bits_alone() -> None:
+def test_bfloat16_run_has_equal_bits_alone_and_stacked() -> None:
     mate = {**BODY, "seed": 0, "optimizer": {**BODY["optimizer"], "lr": 0.001}, "schedule": {"kind": "constant"}}  # type: ignore[dict-item] # a body of JSON
     specs = [parsed(mate), parsed(BODY)]
     assert reproducible(specs[0])
@@ -33,7 +33,7 @@ def test_a_run_in_bfloat16_that_once_had_other_bits_alone() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("model", [{"kind": "linear"}, {"kind": "mlp", "hidden": [64, 64]}], ids=["linear", "mlp"])
 @pytest.mark.parametrize("rows", [5, 7, 8])
-def test_one_draw_of_the_probe_speaks_for_many(model: dict[str, object], rows: int) -> None:
+def test_one_draw_of_the_probe_represents_many(model: dict[str, object], rows: int) -> None:
     """Where sums were rounded, one product in a thousand had other bits in a stack, and the probe saw none of them."""
     spec = parsed({**BODY, "model": model, "batch_size": rows})
     if not reproducible(spec):

@@ -45,7 +45,7 @@ numbers = arrays.arrays(np.float32, (2, 7), elements=st.floats(-4, 4, width=32))
 @pytest.mark.parametrize("delta", [None, 0.5, 1.0, 3.0])
 @settings(deadline=None)
 @given(predict=numbers, target=numbers)
-def test_losses_and_their_gradients_are_torchs(
+def test_losses_and_gradients_match_torch(
     delta: float | None, predict: np.ndarray[Any, Any], target: np.ndarray[Any, Any]
 ) -> None:
     part: Squared | Huber = Squared() if delta is None else Huber(delta=delta)
@@ -63,7 +63,7 @@ def test_losses_and_their_gradients_are_torchs(
 
 
 @pytest.mark.parametrize("loss", [None, *map(example, NUMBER_LOSSES)])
-def test_a_step_is_the_step_that_autograd_takes(loss: dict[str, Any] | None) -> None:
+def test_step_equals_autograds_step(loss: dict[str, Any] | None) -> None:
     spec = parsed({**SMALL, "loss": loss, "optimizer": {"kind": "sgd", "lr": 0.1}})
     stack = Stack([Member("a", spec)], CPU)
     progress = Progress(stack, data_of(spec), 1)
@@ -81,7 +81,7 @@ def test_a_step_is_the_step_that_autograd_takes(loss: dict[str, Any] | None) -> 
         torch.testing.assert_close(stack.parameters[name][0], start.detach() - 0.1 * gradient, rtol=1e-5, atol=1e-6)
 
 
-def test_scores_are_scikit_learns_on_every_part_of_the_data() -> None:
+def test_scores_match_scikit_learn_on_every_split() -> None:
     spec = parsed(SMALL)
     data = data_of(spec)
     *_, (result,) = training_of([spec], data).epochs()
@@ -111,7 +111,7 @@ PENALTIES: dict[str, tuple[list[dict[str, Any]], Any]] = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PENALTIES)
-def test_coefficients_are_scikit_learns(name: str) -> None:
+def test_coefficients_match_scikit_learn(name: str) -> None:
     regularizers, theirs = PENALTIES[name]
     spec = parsed({**LINEAR, "regularizers": regularizers})
     data = data_of(spec)
@@ -130,7 +130,7 @@ def test_coefficients_are_scikit_learns(name: str) -> None:
     assert result.metrics["support.fpr"] == pytest.approx(chosen[known == 0].mean())
 
 
-def test_the_linear_data_are_what_their_equation_says() -> None:
+def test_linear_data_follow_their_equation() -> None:
     data = LinearData(features=30, informative=6, noise=0.5, correlation=0.7)
     arrays_, known = data.load(HOME), data.coefficients
     assert (known != 0).sum() == 6
@@ -156,7 +156,7 @@ def test_noise_is_the_floor_of_the_test_loss() -> None:
 
 
 @pytest.mark.slow
-def test_coefficients_are_compared_as_the_model_sees_the_inputs() -> None:
+def test_coefficients_are_compared_at_the_scale_of_the_models_inputs() -> None:
     dataset = {**DATA, "normalize": {"mean": 0.3, "std": 0.5}, "noise": 0.0, "correlation": 0.0}
     spec = parsed({**LINEAR, "dataset": dataset, "optimizer": {"kind": "sgd", "lr": 0.02}, "epochs": 600})
     (epochs,) = train([spec]).values()
@@ -181,7 +181,7 @@ def test_runs_that_differ_in_delta_share_a_stack_and_keep_their_bits() -> None:
     assert len({epochs[-1][2] for epochs in together.values()}) == 3
 
 
-def test_the_natural_loss_named_or_not_is_one_run() -> None:
+def test_default_loss_named_or_not_is_one_run() -> None:
     for body, natural, other in (
         (SMALL, "squared", "huber"),
         ({**SMALL, "dataset": {"kind": "digits"}}, "cross_entropy", None),
@@ -213,7 +213,7 @@ REFUSED: list[tuple[dict[str, Any], tuple[str | int, ...], str]] = [
 
 
 @pytest.mark.parametrize(("changes", "place", "message"), REFUSED)
-def test_what_means_nothing_for_numbers_is_refused_where_it_stands(
+def test_settings_for_classes_are_refused_in_a_regression_with_their_field(
     changes: dict[str, Any], place: tuple[str | int, ...], message: str
 ) -> None:
     objections = list(parsed({**SMALL, **changes}).objections())
@@ -221,7 +221,7 @@ def test_what_means_nothing_for_numbers_is_refused_where_it_stands(
     assert message in objections[0][1].message
 
 
-def test_every_other_regularizer_trains_on_numbers() -> None:
+def test_every_other_regularizer_trains_a_regression() -> None:
     from worker.spec.regularizers import KINDS
 
     tried = []
@@ -236,7 +236,7 @@ def test_every_other_regularizer_trains_on_numbers() -> None:
     assert {"dropout", "elastic_net", "kl_sparsity", "l1", "l2", "max_norm", "mixup", "noise"} <= set(tried)
 
 
-def test_mixed_numbers_are_what_is_learned() -> None:
+def test_mixed_targets_are_learned() -> None:
     spec: RunSpec = parsed({**SMALL, "regularizers": [{"kind": "mixup", "alpha": 1.0}]})
     stack = Stack([Member("a", spec)], CPU)
     progress = Progress(stack, data_of(spec), 1)

@@ -162,7 +162,7 @@ LITTLE = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", SHAPES)
-def test_law_2_holds_where_the_number_of_threads_changes_in_mid_epoch(kind: str) -> None:
+def test_law_2_holds_if_the_number_of_threads_changes_within_an_epoch(kind: str) -> None:
     if FashionMNIST.missing(HOME):
         pytest.skip("FashionMNIST is not on this machine")
     free = list[int]()
@@ -216,7 +216,7 @@ def test_law_1_on_real_shapes_alone_and_in_stacks_of_2_5_and_16() -> None:
 
 
 @pytest.mark.slow
-def test_the_number_of_gemm_calls_in_a_step_does_not_grow_with_the_stack() -> None:
+def test_gemm_calls_per_step_do_not_grow_with_the_stack() -> None:
     def calls(size: int) -> int:
         specs = [
             parsed({**SMALL, "optimizer": {"kind": "sgd", "lr": 0.05}, "seed": i, "epochs": 1}) for i in range(size)

@@ -145,7 +145,7 @@ def test_laws_1_to_3_hold_for_every_generated_stack(kind: str, dataset: str, mea
 SPECS = [parsed({**SMALL, "model": {"kind": "knn"}, "seed": seed, "epochs": 4 + seed}) for seed in range(3)]
 
 
-def test_law_1_sees_votes_that_depend_on_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_law_1_detects_votes_that_depend_on_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
     alone_as_in_a_stack(SPECS, [1])
     forward = Votes.forward
     monkeypatch.setattr(Votes, "forward", lambda self, x, hidden: forward(self, x, hidden) / len(x))
@@ -153,7 +153,7 @@ def test_law_1_sees_votes_that_depend_on_the_stack(monkeypatch: pytest.MonkeyPat
         alone_as_in_a_stack(SPECS, [1])
 
 
-def test_law_2_sees_distances_that_depend_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_law_2_detects_distances_that_depend_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     on_one_thread_as_on_two(SPECS)
     find = Memory.nearest
 
@@ -166,7 +166,7 @@ def test_law_2_sees_distances_that_depend_on_threads(monkeypatch: pytest.MonkeyP
         on_one_thread_as_on_two(SPECS)
 
 
-def test_law_3_sees_a_count_that_is_not_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_law_3_detects_a_count_that_is_not_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     resumed_as_never_stopped(SPECS, 2)
     monkeypatch.setattr(Stack, "restore", lambda self, position, tensors: None)
     with pytest.raises(AssertionError):
@@ -175,7 +175,7 @@ def test_law_3_sees_a_count_that_is_not_restored(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dataset", ["digits", "mnist1d"])
-def test_blocks_and_changing_threads_change_no_bit(dataset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_block_size_and_changing_threads_change_no_bit(dataset: str, monkeypatch: pytest.MonkeyPatch) -> None:
     body = {**SMALL, "dataset": {"kind": dataset, "train_size": 300, "validation_size": 30}, "model": {"kind": "knn"}}
     specs = [parsed(body)]
     (whole,) = train(specs, data=fresh(specs[0])).values()
@@ -187,7 +187,7 @@ def test_blocks_and_changing_threads_change_no_bit(dataset: str, monkeypatch: py
     assert observed == [metrics for _, metrics, _ in whole]
 
 
-def test_a_run_that_leaves_during_the_search_for_neighbors_changes_nothing_for_the_others(
+def test_run_leaving_during_the_neighbor_search_changes_no_bit_of_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     undisturbed = train(SPECS, data=fresh(SPECS[0]))
@@ -212,7 +212,7 @@ def test_a_run_that_leaves_during_the_search_for_neighbors_changes_nothing_for_t
     assert observed == {**digests, "1": []}
 
 
-def test_a_longer_run_begins_as_the_shorter_one() -> None:
+def test_longer_run_begins_like_the_shorter_one() -> None:
     short, long = (parsed({**SMALL, "model": {"kind": "knn"}, "epochs": epochs}) for epochs in (3, 30))
     assert trajectory_key(short) == trajectory_key(long)
     ((first,), (second,)) = (train([spec], data=fresh(spec)).values() for spec in (short, long))

@@ -8,7 +8,7 @@ from tests.service.openapi_contract import contract, differences
 UPDATE = "If the API has grown on purpose, run `make generate` and review the difference"
 
 
-def test_the_document_changes_only_in_prose_unless_the_stored_copy_changes_too() -> None:
+def test_document_equals_the_stored_copy_except_in_prose() -> None:
     changes = list(differences(openapi_contract.load(), contract(openapi_contract.current())))
     assert not changes, "\n".join([*changes, UPDATE])
 

@@ -89,7 +89,7 @@ def trained(runs: Runs, jobs: Jobs, settings: Settings, content: bytes = b"weigh
     return run_id, name
 
 
-def test_an_upload_is_in_the_bucket_before_anybody_hears_of_it_and_goes_from_there(
+def test_upload_reaches_the_bucket_before_it_is_listed_and_is_deleted_there(
     client: TestClient, settings: Settings, storage: Storage
 ) -> None:
     dataset = uploaded(client)
@@ -99,7 +99,7 @@ def test_an_upload_is_in_the_bucket_before_anybody_hears_of_it_and_goes_from_the
     assert (storage.names("uploads"), local(settings)) == (set(), [])
 
 
-def test_an_upload_is_refused_where_the_workers_could_not_find_it(
+def test_upload_is_refused_if_workers_could_not_read_it(
     client: TestClient, settings: Settings, storage: Storage
 ) -> None:
     storage.gate.shut = True
@@ -112,7 +112,7 @@ def test_an_upload_is_refused_where_the_workers_could_not_find_it(
     assert uploaded(client)
 
 
-def test_runs_name_an_upload_that_another_server_took(client: TestClient, settings: Settings) -> None:
+def test_runs_can_name_an_upload_of_another_server(client: TestClient, settings: Settings) -> None:
     dataset = uploaded(client)
     for path in settings.home.rglob("*.safetensors"):
         path.unlink()
@@ -121,7 +121,7 @@ def test_runs_name_an_upload_that_another_server_took(client: TestClient, settin
     assert answer.status_code == 201, answer.text
 
 
-def test_an_upload_that_was_deleted_while_an_equal_one_came_is_there(
+def test_upload_survives_the_deletion_of_an_equal_one(
     client: TestClient, settings: Settings, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The deletion falls between the sending and the transaction."""
@@ -152,7 +152,7 @@ def test_weights_are_downloaded_on_request_and_503_reports_a_failure(
     assert client.get(path).status_code == 410
 
 
-def test_what_nothing_names_goes_from_the_bucket_when_it_is_old_enough(
+def test_old_unreferenced_objects_are_deleted_from_the_bucket(
     engine: sa.Engine,
     runs: Runs,
     jobs: Jobs,
@@ -180,7 +180,7 @@ def test_what_nothing_names_goes_from_the_bucket_when_it_is_old_enough(
     assert storage.names("uploads") == {f"{dataset}.safetensors"}
 
 
-def test_named_file_that_only_this_machine_has_is_sent_later(
+def test_referenced_file_missing_from_the_bucket_is_sent_later(
     engine: sa.Engine, runs: Runs, jobs: Jobs, settings: Settings, storage: Storage, client: TestClient
 ) -> None:
     _, name = trained(runs, jobs, settings)
@@ -216,7 +216,7 @@ def test_unused_copies_are_deleted_after_a_day(
     assert client.get(path).content == b"weights"
 
 
-def test_a_backup_holds_what_lies_in_the_bucket(
+def test_backup_contains_the_files_of_the_bucket(
     engine: sa.Engine, runs: Runs, jobs: Jobs, settings: Settings, client: TestClient, tmp_path: Path
 ) -> None:
     _, name = trained(runs, jobs, settings)
@@ -228,7 +228,7 @@ def test_a_backup_holds_what_lies_in_the_bucket(
     assert (tmp_path / f"copy/datasets/uploads/{dataset}.safetensors").exists()
 
 
-def test_no_backup_is_made_without_the_bucket(
+def test_backup_fails_without_the_bucket(
     engine: sa.Engine, runs: Runs, jobs: Jobs, settings: Settings, storage: Storage, tmp_path: Path
 ) -> None:
     trained(runs, jobs, settings)
@@ -246,7 +246,7 @@ def doctor(**more: str) -> dict[str, dict[str, str]]:
     return {one["what"]: one for one in json.loads(done.stdout)}
 
 
-def test_the_doctor_tries_the_storage(settings: Settings, storage: Storage) -> None:
+def test_doctor_checks_the_storage(settings: Settings, storage: Storage) -> None:
     home = {"FITWELL_DATA_DIR": str(settings.home)}
     assert "storage" not in doctor(**home)
     result = doctor(**home, FITWELL_STORAGE_URL=storage.url)["storage"]
@@ -258,7 +258,7 @@ def test_the_doctor_tries_the_storage(settings: Settings, storage: Storage) -> N
     assert (result["state"], "FITWELL_STORAGE_URL" in result["detail"]) == ("fail", True)
 
 
-def test_a_setting_without_its_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_setting_without_its_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FITWELL_STORAGE_URL", "s3://bucket/prefix")
     assert load().storage_url == "s3://bucket/prefix"
     find_spec = importlib.util.find_spec
@@ -274,7 +274,7 @@ def test_invalid_storage_url_is_refused_by_the_name_of_its_setting(url: str, mon
         load()
 
 
-def test_without_the_setting_nothing_of_it_is_loaded() -> None:
+def test_storage_packages_are_not_imported_without_the_setting() -> None:
     code = (
         "import sys; from service.settings import load; s = load(); s.checkpoint_files, s.upload_files; "
         "import service.app, worker.agent; print('obstore' in sys.modules)"

@@ -146,7 +146,7 @@ def ended(pid: int) -> bool:
     return False
 
 
-def test_a_source_that_is_away_for_a_moment_loses_no_epoch(agent: Agent, source: Source) -> None:
+def test_brief_outage_of_the_source_loses_no_epoch(agent: Agent, source: Source) -> None:
     source.away = {"record": 3, "finish": 2}
     source.queue.append([claim("a"), claim("bb")])
     eventually(lambda: len(source.outcomes) == 2)
@@ -164,9 +164,7 @@ def test_lost_run_leaves_and_its_peers_continue(agent: Agent, source: Source) ->
     assert "lost" not in source.outcomes
 
 
-def test_training_ends_before_leases_that_cannot_be_renewed_run_out(
-    agent: Agent, settings: AgentSettings, source: Source
-) -> None:
+def test_training_ends_before_unrenewed_leases_expire(agent: Agent, settings: AgentSettings, source: Source) -> None:
     source.queue.append([claim("fenced", 100_000)])
     eventually(lambda: len(source.recorded.get("fenced", ())) > 2)
     first, began = trainer_of(agent), time.monotonic()
@@ -179,14 +177,14 @@ def test_training_ends_before_leases_that_cannot_be_renewed_run_out(
     eventually(lambda: "next" in source.outcomes)
 
 
-def test_a_training_process_that_dies_gives_its_runs_back_as_a_barren_attempt(agent: Agent, source: Source) -> None:
+def test_runs_of_a_dead_training_process_are_released_as_failed(agent: Agent, source: Source) -> None:
     source.queue.append([claim("victim", 100_000)])
     eventually(lambda: source.recorded.get("victim"))
     os.kill(trainer_of(agent), signal.SIGKILL)
     eventually(lambda: source.released == [("victim", True)])
 
 
-def test_a_training_process_that_dies_idle_is_replaced_without_harm(agent: Agent, source: Source) -> None:
+def test_training_process_that_dies_idle_is_replaced(agent: Agent, source: Source) -> None:
     source.queue.append([claim("first")])
     eventually(lambda: "first" in source.outcomes)
     first = trainer_of(agent)
@@ -197,7 +195,7 @@ def test_a_training_process_that_dies_idle_is_replaced_without_harm(agent: Agent
     assert source.released == []
 
 
-def test_a_source_that_stays_away_costs_the_leases_and_not_the_worker(agent: Agent, source: Source) -> None:
+def test_long_outage_of_the_source_costs_the_leases_but_not_the_worker(agent: Agent, source: Source) -> None:
     source.away["record"] = 10**9
     source.queue.append([claim("abandoned", 5)])
     first = trainer_of(agent)
@@ -217,7 +215,7 @@ def test_stopped_agent_saves_and_releases_its_runs(agent: Agent, source: Source,
     assert int(newest.stem[-6:]) == source.recorded["stopped"][-1]
 
 
-def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(agent: Agent, source: Source, tmp_path: Path) -> None:
+def test_damaged_checkpoint_is_skipped_for_the_previous_one(agent: Agent, source: Source, tmp_path: Path) -> None:
     source.queue.append([claim("damaged", 4)])
     eventually(lambda: "damaged" in source.outcomes)
     (last,) = (tmp_path / "checkpoints/damaged").iterdir()
@@ -230,13 +228,13 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(agent: Agent, so
     assert source.recorded == {"damaged": [1, 2, 3, 4]}
 
 
-def test_an_agent_that_is_to_end_when_idle_ends_after_its_work(source: Source, settings: AgentSettings) -> None:
+def test_agent_with_an_idle_limit_ends_after_its_work(source: Source, settings: AgentSettings) -> None:
     source.queue.append([claim("one")])
     Agent(source, WORKER, replace(settings, idle_seconds=0.0)).run()
     assert source.outcomes["one"].status == "succeeded"
 
 
-def test_an_order_that_arrives_before_training_is_sent_after_it(
+def test_order_that_arrives_before_training_is_sent_after_it(
     source: Source, settings: AgentSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[Message] = []

@@ -46,7 +46,7 @@ def written(store: BlobStore, name: str, content: bytes) -> str:
 
 
 @pytest.mark.parametrize("size", [1, 1000, PART_BYTES, 2 * PART_BYTES + 1])
-def test_what_one_machine_wrote_another_reads(machine: Machines, size: int) -> None:
+def test_file_written_on_one_machine_is_readable_on_another(machine: Machines, size: int) -> None:
     here, elsewhere = machine("here"), machine("there")
     content = secrets.token_bytes(size)
     sha256 = written(here, NAME, content)
@@ -56,7 +56,7 @@ def test_what_one_machine_wrote_another_reads(machine: Machines, size: int) -> N
     assert [path.name for path in (elsewhere.home / NAME).parent.iterdir()] == [Path(NAME).name], "half a file is left"
 
 
-def test_what_is_nowhere_stays_away(machine: Machines) -> None:
+def test_fetching_a_missing_object_creates_no_file(machine: Machines) -> None:
     store = machine("here")
     store.fetch(NAME, "0" * 64)
     assert not (store.home / NAME).exists()
@@ -75,7 +75,7 @@ def test_dropped_file_is_removed_everywhere_and_dropping_twice_is_allowed(machin
     assert (elsewhere.home / other).read_bytes() == b"2"
 
 
-def test_what_was_tried_out_leaves_nothing(machine: Machines) -> None:
+def test_storage_check_leaves_no_objects(machine: Machines) -> None:
     store = machine("here")
     assert try_out(store)
     assert not list(store.stored(float("inf")))
@@ -95,14 +95,14 @@ def test_damaged_copy_is_fetched_again(bucket: Machines, harm: str) -> None:
     assert path.read_bytes() == b"content"
 
 
-def test_an_object_that_is_not_what_was_written_is_not_taken(bucket: Machines) -> None:
+def test_object_with_another_digest_is_not_used(bucket: Machines) -> None:
     here, elsewhere = bucket("here"), bucket("there")
     written(here, NAME, b"another")
     elsewhere.fetch(NAME, hashlib.sha256(b"content").hexdigest())
     assert [path for path in elsewhere.home.rglob("*") if path.is_file()] == []
 
 
-def test_a_copy_that_is_there_needs_no_network(bucket: Machines, storage: Storage) -> None:
+def test_existing_copy_needs_no_network(bucket: Machines, storage: Storage) -> None:
     store = bucket("here")
     sha256 = written(store, NAME, b"content")
     storage.gate.shut = True

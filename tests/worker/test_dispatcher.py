@@ -92,7 +92,7 @@ def begun(scene: Scene) -> str:
     return worker_id
 
 
-def test_as_many_are_started_as_the_queue_needs_and_the_cluster_has_room_for(scene: Scene) -> None:
+def test_workers_are_started_for_the_queue_as_far_as_the_cluster_has_room(scene: Scene) -> None:
     dispatcher = scene.dispatcher()
     scene.cluster.places = 2
     dispatcher.poll()
@@ -118,7 +118,7 @@ def test_runs_for_other_devices_start_no_worker(scene: Scene) -> None:
     assert scene.cluster.existing == set()
 
 
-def test_a_dispatcher_counts_the_workers_that_another_one_started(scene: Scene) -> None:
+def test_dispatcher_counts_workers_of_another_dispatcher(scene: Scene) -> None:
     worker_id = begun(scene)
     scene.cluster.places = 1
     scene.dispatcher().poll()
@@ -129,7 +129,7 @@ def test_a_dispatcher_counts_the_workers_that_another_one_started(scene: Scene) 
     assert len(scene.cluster.existing) == 2, "the first has its hands full"
 
 
-def test_one_that_is_silent_and_holds_nothing_is_killed_and_forgotten(scene: Scene) -> None:
+def test_silent_worker_without_a_run_is_killed_and_forgotten(scene: Scene) -> None:
     worker_id, dispatcher = begun(scene), scene.dispatcher(lease=0.0)
     held = scene.claim(worker_id)
     scene.silence(worker_id)
@@ -143,9 +143,7 @@ def test_one_that_is_silent_and_holds_nothing_is_killed_and_forgotten(scene: Sce
     assert scene.known == set()
 
 
-def test_one_that_ended_in_good_order_and_is_still_there_is_killed(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_worker_still_running_after_an_orderly_end_is_killed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     worker_id, dispatcher = begun(scene), scene.dispatcher()
     scene.jobs.close(replace(WORKER, worker_id=worker_id))
     for _ in range(2):
@@ -156,7 +154,7 @@ def test_one_that_ended_in_good_order_and_is_still_there_is_killed(
     assert scene.cluster.killed == {worker_id}
 
 
-def test_one_that_is_heard_is_not_forgotten_though_the_cluster_no_longer_tells_of_it(scene: Scene) -> None:
+def test_live_worker_missing_from_the_cluster_list_is_not_forgotten(scene: Scene) -> None:
     worker_id, dispatcher = begun(scene), scene.dispatcher()
     dispatcher.poll()
     scene.cluster.existing.clear()
@@ -167,7 +165,7 @@ def test_one_that_is_heard_is_not_forgotten_though_the_cluster_no_longer_tells_o
     assert scene.known == set()
 
 
-def test_one_that_never_begins_is_given_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_that_never_starts_is_killed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     submit(scene.runs)
     dispatcher, scene.cluster.places = scene.dispatcher(), 1
     dispatcher.poll()

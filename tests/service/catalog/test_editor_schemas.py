@@ -28,7 +28,7 @@ BODIES = {one["name"]: one for preset in presets().values() for one in preset.ru
 
 
 @pytest.mark.parametrize(("name", "schema"), [("run", run_schema()), ("study", study_schema())])
-def test_the_schema_is_one_of_2020_12_with_an_id_and_served_as_it_is(
+def test_schema_is_draft_2020_12_with_an_id_and_served_unchanged(
     name: str, schema: dict[str, Any], client: TestClient
 ) -> None:
     jsonschema_rs.meta.validate(schema)
@@ -53,7 +53,7 @@ def test_every_field_is_described_and_has_its_default(schema: dict[str, Any]) ->
         assert required or piece or "default" in field, place
 
 
-def test_examples_say_which_schema_they_follow_and_follow_it() -> None:
+def test_examples_name_their_schema_and_validate() -> None:
     files = sorted(set(EXAMPLES.glob("*.yaml")) - {EXAMPLES / "openapi-python-client.yaml"})
     assert len(files) >= 2
     for file in files:
@@ -64,7 +64,7 @@ def test_examples_say_which_schema_they_follow_and_follow_it() -> None:
 
 
 @pytest.mark.parametrize("expected", BODIES.values(), ids=BODIES)
-def test_presets_follow_the_schema_also_as_the_arms_of_a_study(expected: dict[str, Any]) -> None:
+def test_presets_validate_also_as_arms_of_a_study(expected: dict[str, Any]) -> None:
     RUN.validate(expected)
     without_seed = {name: value for name, value in expected.items() if name != "seed"}
     STUDY.validate({"base": without_seed, "arms": {"plain": {}, "again": without_seed}, "seeds": 3})
@@ -103,7 +103,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("place", "value"), WRONG)
-def test_what_the_service_refuses_the_schema_of_a_run_refuses(place: str, value: Any) -> None:
+def test_run_schema_refuses_every_spec_that_the_service_refuses(place: str, value: Any) -> None:
     wrong = changed(WHOLE, place, value)
     RUN.validate(WHOLE)
     assert not RUN.is_valid(wrong)
@@ -128,7 +128,7 @@ RIGHT_STUDIES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("study", RIGHT_STUDIES, ids=range(len(RIGHT_STUDIES)))
-def test_a_study_that_the_service_takes_follows_the_schema(study: dict[str, Any]) -> None:
+def test_study_that_the_service_accepts_validates(study: dict[str, Any]) -> None:
     new = StudyBody.model_validate_json(json.dumps(study)).new_study()
     assert expand(new.plan, run_of)
     STUDY.validate(study)
@@ -158,7 +158,7 @@ WRONG_STUDIES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("study", WRONG_STUDIES, ids=range(len(WRONG_STUDIES)))
-def test_a_study_that_the_schema_refuses_the_service_refuses_too(study: dict[str, Any]) -> None:
+def test_study_that_the_schema_refuses_is_refused_by_the_service(study: dict[str, Any]) -> None:
     assert not STUDY.is_valid(study)
     with pytest.raises((ValueError, SpecRefused)):
         expand(StudyBody.model_validate_json(json.dumps(study)).new_study().plan, run_of)

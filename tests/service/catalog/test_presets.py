@@ -14,14 +14,14 @@ BODIES = [pytest.param(body, id=body["name"]) for preset in presets().values() f
 
 
 @pytest.mark.parametrize("body", BODIES)
-def test_a_presets_runs_are_taken_as_they_are(body: dict[str, Any]) -> None:
+def test_preset_runs_are_accepted_unchanged(body: dict[str, Any]) -> None:
     spec = parsed({name: value for name, value in body.items() if name != "name"})
     assert not list(spec.objections())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("body", BODIES)
-def test_a_presets_runs_train_on_the_small_digits(body: dict[str, Any]) -> None:
+def test_preset_runs_train_on_the_small_digits(body: dict[str, Any]) -> None:
     small = {"kind": "digits", "train_size": 100, "validation_size": 50}
     spec = {**body, "dataset": small, "epochs": 1}
     spec.pop("name")
@@ -43,7 +43,7 @@ def test_presets_are_listed_and_read_one_by_one(client: TestClient) -> None:
         assert checked.json()["errors"][0]["code"] == "dataset_missing"
 
 
-def test_a_presets_study_has_its_arms_and_is_taken_as_it_is(client: TestClient) -> None:
+def test_preset_study_has_its_arms_and_is_accepted_unchanged(client: TestClient) -> None:
     studies = [preset for preset in client.get("/v1/presets").json()["data"] if preset["study"]]
     runs = {"S15": 3 * 7 * 5 * 2, "S14": 5 * 20}
     assert [preset["system"] for preset in studies] == list(runs)
@@ -54,7 +54,7 @@ def test_a_presets_study_has_its_arms_and_is_taken_as_it_is(client: TestClient) 
         assert reply.json()["runs"] == runs[preset["system"]]
 
 
-def test_published_figures_are_those_of_the_same_data_and_arms() -> None:
+def test_published_figures_are_for_the_same_data_and_arms() -> None:
     of_mnist = presets()["srivastava"]
     assert of_mnist.published is not None
     assert of_mnist.published.values.keys() == of_mnist.runs.keys()
@@ -62,7 +62,7 @@ def test_published_figures_are_those_of_the_same_data_and_arms() -> None:
     assert {body["dataset"]["kind"] for body in of_mnist.runs.values()} == {"mnist"}
 
 
-def test_an_unknown_preset_names_the_known_ones(client: TestClient) -> None:
+def test_unknown_preset_is_refused_with_the_existing_ones(client: TestClient) -> None:
     answer = client.get("/v1/presets/nonsense")
     assert answer.status_code == 404
     assert answer.json()["code"] == "preset_not_found"

@@ -76,7 +76,7 @@ def other(uploads: Uploads) -> str:
     ("place", "name", "present"),
     [("datasets", "insert", False), ("uploads", "_sync", False), ("incoming", "rmtree", True)],
 )
-def test_an_upload_is_there_as_a_whole_or_not_at_all(
+def test_upload_is_stored_completely_or_not_at_all(
     place: str, name: str, present: bool, engine: sa.Engine, settings: Settings, tmp_path: Path
 ) -> None:
     uploads = Uploads(engine, settings)
@@ -91,7 +91,7 @@ def test_an_upload_is_there_as_a_whole_or_not_at_all(
 
 
 @pytest.mark.parametrize(("place", "name", "present"), [("datasets", "delete", True), ("Uploads", "_remove", False)])
-def test_a_deletion_takes_both_row_and_file_or_neither(
+def test_deletion_removes_row_and_file_or_neither(
     place: str, name: str, present: bool, engine: sa.Engine, settings: Settings
 ) -> None:
     uploads = Uploads(engine, settings)
@@ -101,7 +101,7 @@ def test_a_deletion_takes_both_row_and_file_or_neither(
     assert state(engine, settings) == ({digest} if present else set(), {digest} if present else set(), 0)
 
 
-def test_cleaning_touches_nothing_that_a_living_server_holds(engine: sa.Engine, settings: Settings) -> None:
+def test_cleaning_keeps_files_of_a_running_server(engine: sa.Engine, settings: Settings) -> None:
     mine, theirs = Uploads(engine, settings), Uploads(engine, settings)
     with theirs.receiving() as place:
         place.body.write_bytes(b"half")
@@ -135,7 +135,7 @@ def readers_of(service: psutil.Process) -> list[psutil.Process]:
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["receiving", "reading"])
-def test_a_server_killed_while_it_receives_or_reads_leaves_nothing(whole: bool, tmp_path: Path) -> None:
+def test_server_killed_during_an_upload_leaves_no_files(whole: bool, tmp_path: Path) -> None:
     home, port = tmp_path / "home", free_port()
     content = b"a,b,c\n" + b"1,2,a\n3,4,b\n" * 2_000_000  # takes about five seconds on a quiet machine
     served = Serving(home, port, workers=0)

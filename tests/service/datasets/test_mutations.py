@@ -48,7 +48,7 @@ def damaged(content: bytes, source: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("form", FILES)
-def test_a_damaged_file_is_data_or_is_refused(
+def test_damaged_file_is_parsed_or_refused(
     form: str,
     upload: Upload,
     small: Settings,

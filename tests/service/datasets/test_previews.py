@@ -17,9 +17,7 @@ from tests.service.datasets.upload_files import npz, pictures, wine, zipped
 pytestmark = pytest.mark.slow
 
 
-def test_a_preview_tells_of_counts_and_figures_that_are_true(
-    upload: Upload, client: TestClient, small: Settings
-) -> None:
+def test_preview_has_correct_counts_and_statistics(upload: Upload, client: TestClient, small: Settings) -> None:
     dataset = upload(wine()).json()
     preview = client.get(f"/v1/datasets/{dataset['id']}/preview").json()
     data = stored(small, dataset)
@@ -34,9 +32,7 @@ def test_a_preview_tells_of_counts_and_figures_that_are_true(
     assert preview["rows"][0]["y"] == dataset["classes"][data["train_y"][0]]
 
 
-def test_a_preview_of_images_is_a_picture_of_some_of_each_class(
-    upload: Upload, client: TestClient, small: Settings
-) -> None:
+def test_preview_of_images_displays_some_of_each_class(upload: Upload, client: TestClient, small: Settings) -> None:
     dataset = upload(zipped(pictures(classes=3))).json()
     preview = client.get(f"/v1/datasets/{dataset['id']}/preview").json()
     kind, _, content = preview["picture"].partition(",")
@@ -50,7 +46,7 @@ def test_a_preview_of_images_is_a_picture_of_some_of_each_class(
     np.testing.assert_allclose([preview["pixels"]["mean"], preview["pixels"]["std"]], [pixels.mean(), pixels.std()])
 
 
-def test_pages_show_the_built_in_ones_and_every_upload_once(upload: Upload, client: TestClient) -> None:
+def test_pages_list_built_in_datasets_and_every_upload_once(upload: Upload, client: TestClient) -> None:
     ids = [upload(npz(x=np.arange(20.0).reshape(10, 2) + i, y=np.arange(10) % 2)).json()["id"] for i in range(3)]
     everything = client.get("/v1/datasets", params={"limit": 1000}).json()
     assert (everything["has_more"], everything["next_cursor"]) == (False, None)
@@ -70,7 +66,7 @@ def test_pages_show_the_built_in_ones_and_every_upload_once(upload: Upload, clie
         assert pages == displayed
 
 
-def test_built_in_datasets_are_read_like_others_and_say_what_is_missing(client: TestClient) -> None:
+def test_built_in_datasets_are_read_like_others_and_report_missing_files(client: TestClient) -> None:
     digits = client.get("/v1/datasets/digits").json()
     assert (digits["source"], digits["missing"], digits["spec"]) == ("built_in", None, {"kind": "digits"})
     assert (digits["rows_train"], digits["created_at"]) == (1442, None)

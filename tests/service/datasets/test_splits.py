@@ -12,9 +12,7 @@ from tests.service.datasets.upload_files import iris, npz
 pytestmark = pytest.mark.slow
 
 
-def test_a_random_split_takes_the_same_share_of_each_class_and_never_all_of_one(
-    upload: Upload, small: Settings
-) -> None:
+def test_random_split_is_stratified_and_never_takes_all_rows_of_a_class(upload: Upload, small: Settings) -> None:
     y = np.repeat([0, 1, 2, 3], [70, 20, 9, 1])
     for seed in (0, 1):
         dataset = upload(npz(x=np.arange(200.0).reshape(100, 2), y=y), test_size=0.3, seed=seed).json()
@@ -24,7 +22,7 @@ def test_a_random_split_takes_the_same_share_of_each_class_and_never_all_of_one(
         assert sorted(np.concatenate([data["train_x"], data["test_x"]])[:, 0]) == list(range(0, 200, 2))
 
 
-def test_in_time_the_last_rows_test(upload: Upload, small: Settings) -> None:
+def test_last_rows_test_in_order_of_time(upload: Upload, small: Settings) -> None:
     dataset = upload(npz(x=np.arange(40.0).reshape(20, 2), y=np.arange(20) % 2), order="time", test_size=5).json()
     data = stored(small, dataset)
     assert data["train_x"][:, 0].tolist() == list(range(0, 30, 2))

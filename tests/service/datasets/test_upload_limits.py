@@ -27,14 +27,14 @@ RANDOM = np.random.default_rng(0)
 @pytest.mark.parametrize(
     "kind", ["application/json", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain", None]
 )
-def test_a_body_that_is_not_said_to_be_a_file_is_refused(kind: str | None, client: TestClient) -> None:
+def test_body_without_a_file_media_type_is_refused(kind: str | None, client: TestClient) -> None:
     """A page of another origin can send forms and plain text without asking first."""
     answer = client.post("/v1/datasets", content=wine(), headers={"content-type": kind} if kind else {})
     assert (answer.status_code, "text/csv" in answer.json()["detail"]) == (415, True)
 
 
 @pytest.mark.parametrize("streamed", [True, False])
-def test_a_file_that_is_too_large_is_refused_as_it_arrives(streamed: bool, client: TestClient, small: Settings) -> None:
+def test_too_large_file_is_refused_while_it_arrives(streamed: bool, client: TestClient, small: Settings) -> None:
     pieces = (bytes(2**20) for _ in range(40))
     content: Any = pieces if streamed else b"".join(pieces)
     answer = client.post("/v1/datasets", content=content, headers=OCTETS)
@@ -46,7 +46,7 @@ def test_a_file_that_is_too_large_is_refused_as_it_arrives(streamed: bool, clien
     "query",
     ["surprise=1", "format=pickle", "test_size=0", "test_size=nan", "test_size=x", "seed=-1", "order=up", "name="],
 )
-def test_a_query_that_means_nothing_is_refused(query: str, client: TestClient) -> None:
+def test_invalid_query_is_refused_with_the_parameter(query: str, client: TestClient) -> None:
     answer = client.post(f"/v1/datasets?{query}", content=wine(), headers=OCTETS)
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, query.partition("=")[0])
 
@@ -64,7 +64,7 @@ def test_too_many_concurrent_uploads_get_retry_after(client: TestClient, upload:
 
 
 @pytest.mark.parametrize("form", ["npz", "csv", "parquet"])
-def test_reading_takes_memory_in_proportion_to_the_data(form: str, upload: Upload, memory: Memory) -> None:
+def test_parsing_uses_memory_in_proportion_to_the_data(form: str, upload: Upload, memory: Memory) -> None:
     """No library reserves address space that it may never need, or honest files would be refused for it."""
     x, y = RANDOM.normal(size=(120_000, 20)), np.arange(120_000) % 5
     if form == "npz":
@@ -82,7 +82,7 @@ def test_reading_takes_memory_in_proportion_to_the_data(form: str, upload: Uploa
     assert reply["after"]["VmPeak"] - reply["before"]["VmSize"] < 8 * len(content)
 
 
-def test_a_body_that_stops_arriving_or_breaks_off_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stalled_or_interrupted_body_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body_stream, "MAX_SILENCE_SECONDS", 0.05)
 
     async def receive(*messages: Any) -> None:

@@ -38,7 +38,7 @@ def test_table_becomes_a_dataset_with_inferred_facts(upload: Upload, small: Sett
     assert left_behind(small) == []
 
 
-def test_equal_content_is_stored_once_whatever_file_it_came_in(upload: Upload, small: Settings) -> None:
+def test_equal_content_is_stored_once_in_any_file_format(upload: Upload, small: Settings) -> None:
     theirs = load_wine()
     columns = dict(zip(theirs.feature_names, theirs.data.T, strict=True))
     first = upload(wine(), name="wine").json()
@@ -53,7 +53,7 @@ def test_equal_content_is_stored_once_whatever_file_it_came_in(upload: Upload, s
     assert upload(wine(), name="other split", seed=1).json()["id"] != first["id"]
 
 
-def test_an_uploads_id_is_the_digest_of_its_file(upload: Upload, small: Settings) -> None:
+def test_upload_id_is_the_digest_of_its_file(upload: Upload, small: Settings) -> None:
     dataset = upload(npz(**iris())).json()
     (file,) = [path for path in files_of(small) if path.stem in dataset["id"]]
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
@@ -61,7 +61,7 @@ def test_an_uploads_id_is_the_digest_of_its_file(upload: Upload, small: Settings
     assert dataset["bytes"] == file.stat().st_size
 
 
-def test_the_file_of_known_data_has_a_digest_that_no_version_may_change(upload: Upload) -> None:
+def test_digest_of_known_data_is_the_same_in_every_version(upload: Upload) -> None:
     """An id that changes with a release would break every spec that names it."""
     rows = [[i, i / 4, "yes" if i % 3 else "no"] for i in range(12)]
     assert upload(csv_text(["a", "b", "c"], rows)).json()["id"] == (
@@ -83,7 +83,7 @@ def test_images_are_read_in_any_layout_and_type_that_holds_them(order: Any, uplo
     np.testing.assert_array_equal(stored(small, grey)["train_x"], pixels[:16, ..., 0])
 
 
-def test_a_zip_of_folders_becomes_images_in_the_order_of_their_names(upload: Upload, small: Settings) -> None:
+def test_zip_of_folders_becomes_images_in_order_of_names(upload: Upload, small: Settings) -> None:
     files = pictures(classes=3, each=4)
     dataset = upload(zipped({f"outer/{name}": content for name, content in files.items()}), name="zip").json()
     assert (dataset["format"], dataset["shape"], dataset["classes"]) == ("zip", [4, 4], ["class0", "class1", "class2"])
@@ -106,14 +106,14 @@ def test_color_images_have_three_planes_unless_grey_is_requested(upload: Upload,
     assert any((x[0] == 200).all() and (x[1:] == 0).all() for x in np.concatenate([data["train_x"], data["test_x"]]))
 
 
-def test_what_is_see_through_shows_black(upload: Upload, small: Settings) -> None:
+def test_transparent_pixels_become_black(upload: Upload, small: Settings) -> None:
     clear = np.full((4, 4, 4), 255, np.uint8)
     clear[..., 3] = 0
     data = stored(small, upload(zipped({**pictures(planes=3), "class1/9.png": png(clear)})).json())
     assert any((x == 0).all() for x in np.concatenate([data["train_x"], data["test_x"]]))
 
 
-def test_text_becomes_a_column_for_each_value_and_columns_can_be_dropped(upload: Upload, client: TestClient) -> None:
+def test_text_is_one_hot_encoded_and_columns_can_be_dropped(upload: Upload, client: TestClient) -> None:
     rows = [[i, f"row {i}", "red" if i % 3 else "blue", i % 2] for i in range(150)]
     content = csv_text(["size", "note", "colour", "kind"], rows)
     assert upload(content).json()["errors"][0]["code"] == "too_many_values"
@@ -149,7 +149,7 @@ def test_task_is_inferred_or_as_requested(
     assert (dataset["task"], dataset["classes"]) == (task, classes)
 
 
-def test_a_target_of_numbers_is_stored_as_it_is(upload: Upload, small: Settings) -> None:
+def test_numeric_target_is_stored_unchanged(upload: Upload, small: Settings) -> None:
     y = np.random.default_rng(0).normal(size=30)
     data = stored(small, upload(npz(x=np.zeros((30, 1)) + np.arange(30)[:, None], y=y), order="time").json())
     np.testing.assert_array_equal(np.concatenate([data["train_y"], data["test_y"]]), y)
@@ -166,7 +166,7 @@ def test_a_target_of_numbers_is_stored_as_it_is(upload: Upload, small: Settings)
         (b",b,y\n0,4,1\n1,6,0\n2,8,1\n3,2,0\n", ["b"]),
     ],
 )
-def test_csv_as_programs_write_it(content: bytes, columns: list[str], upload: Upload, client: TestClient) -> None:
+def test_csv_dialects_are_detected(content: bytes, columns: list[str], upload: Upload, client: TestClient) -> None:
     dataset = upload(content).json()
     assert client.get(f"/v1/datasets/{dataset['id']}/preview").json()["columns"] == columns
     assert dataset["rows_train"] + dataset["rows_test"] == 4
@@ -179,7 +179,7 @@ def test_column_with_later_text_is_text(upload: Upload, client: TestClient) -> N
     assert preview["columns"] == ["level=0", "level=1", "level=high", "b"]
 
 
-def test_a_file_that_was_lost_or_altered_is_mended_by_sending_it_again(
+def test_lost_or_altered_file_is_restored_by_uploading_it_again(
     upload: Upload, client: TestClient, small: Settings
 ) -> None:
     dataset = upload(wine()).json()
@@ -193,7 +193,7 @@ def test_a_file_that_was_lost_or_altered_is_mended_by_sending_it_again(
     assert file.read_bytes() == whole
 
 
-def test_names_are_stored_as_they_are(upload: Upload, client: TestClient) -> None:
+def test_names_are_stored_unchanged(upload: Upload, client: TestClient) -> None:
     for i, name in enumerate(("é😀", "'; DROP TABLE dataset; --", "../../etc/passwd", "\u202e")):
         dataset = upload(npz(x=np.arange(20.0).reshape(10, 2) - 100 - i, y=np.arange(10) % 2), name=name).json()
         assert dataset["name"] == name

@@ -48,7 +48,7 @@ def test_each_operation_requires_its_documented_scope(world: World) -> None:
     assert received == {"read", "write", "admin"}
 
 
-def test_the_scope_is_checked_before_the_parameters_and_the_body(world: World) -> None:
+def test_scope_is_checked_before_the_parameters_and_the_body(world: World) -> None:
     reader = world.token("eve", "read")
     answer = world.client.post("/v1/runs?nonsense=1", content=b"{" * 100_000, headers=reader)
     assert (answer.status_code, answer.json()["code"]) == (403, "scope_missing")
@@ -61,7 +61,7 @@ def test_every_route_except_static_files_is_of_the_class_that_checks_parameters_
 
 
 @pytest.mark.parametrize("path", ["/v1/runs/", "/v1/runs/run_x/", "/v1/studies/", "/studies/", "/runs/", "/docs/"])
-def test_a_trailing_slash_is_404_and_never_redirects_to_a_forged_host(world: World, path: str) -> None:
+def test_trailing_slash_is_404_and_never_redirects_to_a_forged_host(world: World, path: str) -> None:
     headers = {**world.admin, "host": "evil.example"}
     answer = world.client.get(path, headers=headers, follow_redirects=False)
     assert (answer.status_code, answer.headers.get("location")) == (404, None)
@@ -92,7 +92,7 @@ MALFORMED: list[list[tuple[str, str]]] = [
 
 
 @pytest.mark.parametrize("headers", MALFORMED, ids=lambda headers: ascii(headers[0][1][:30]))
-def test_a_malformed_token_is_refused_and_never_a_500(shared: World, headers: list[tuple[str, str]]) -> None:
+def test_malformed_token_is_refused_and_never_a_500(shared: World, headers: list[tuple[str, str]]) -> None:
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
     answer = shared.client.get("/v1/runs", headers=raw)
     assert (answer.status_code, answer.json()["code"]) == (401, "token_refused")
@@ -104,7 +104,7 @@ def test_two_tokens_in_one_request_are_refused(shared: World) -> None:
     assert shared.client.get("/v1/runs", headers=both).status_code == 401
 
 
-def test_the_case_of_the_scheme_is_ignored_and_that_of_the_secret_is_not(shared: World) -> None:
+def test_case_of_the_scheme_is_ignored_and_that_of_the_secret_is_not(shared: World) -> None:
     secret = shared.alice["authorization"].removeprefix("Bearer ")
     for scheme in ("bearer", "BEARER", "Bearer ", "bEaReR"):
         assert shared.client.get("/v1/runs", headers={"authorization": f"{scheme} {secret}"}).status_code == 200
@@ -112,14 +112,14 @@ def test_the_case_of_the_scheme_is_ignored_and_that_of_the_secret_is_not(shared:
 
 
 @pytest.mark.parametrize("name", ["token", "access_token", "authorization", "api_key"])
-def test_a_token_in_the_url_is_ignored(shared: World, name: str) -> None:
+def test_token_in_the_url_is_ignored(shared: World, name: str) -> None:
     secret = shared.alice["authorization"].removeprefix("Bearer ")
     assert shared.client.get("/v1/runs", params={name: secret}).status_code == 401
     assert shared.client.get("/v1/runs", params={name: secret}, headers=shared.alice).status_code == 422
     assert shared.client.get("/v1/runs", headers={"cookie": f"{name}={secret}"}).status_code == 401
 
 
-def test_a_token_is_created_used_listed_and_revoked(world: World) -> None:
+def test_token_is_created_used_listed_and_revoked(world: World) -> None:
     expires = datetime.now(UTC) + timedelta(days=1)
     requests = {"name": "CI", "owner": "dora", "scopes": ["write", "read"], "expires_at": expires.isoformat()}
     created = world.client.post("/v1/tokens", json=requests, headers=world.admin)
@@ -166,9 +166,7 @@ def test_a_token_is_created_used_listed_and_revoked(world: World) -> None:
         ({"token": SECRET}, "/token"),
     ],
 )
-def test_an_invalid_token_body_is_refused_with_its_pointer(
-    shared: World, changes: dict[str, Any], pointer: str
-) -> None:
+def test_invalid_token_body_is_refused_with_its_pointer(shared: World, changes: dict[str, Any], pointer: str) -> None:
     requests = {"name": "x", "owner": "x", "scopes": ["read"], **changes}
     answer = shared.client.post("/v1/tokens", json=requests, headers=shared.admin)
     assert answer.status_code == 422
@@ -188,7 +186,7 @@ def test_invalid_tokens_are_throttled_and_valid_ones_are_not(tmp_path: Path, mig
         assert world.client.get("/v1/runs", headers=spoofed).status_code == 429
 
 
-def test_a_token_is_held_to_its_rate_limit(tmp_path: Path, migrated_home: MigratedHome) -> None:
+def test_token_is_limited_to_its_rate(tmp_path: Path, migrated_home: MigratedHome) -> None:
     for world in opened(guarded(migrated_home(tmp_path), requests_per_minute=4)):
         answers = [world.client.get("/v1/runs", headers=world.alice) for _ in range(5)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 200, 429]

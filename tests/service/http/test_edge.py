@@ -41,13 +41,13 @@ THEIRS = [
 
 
 @pytest.mark.parametrize("host", OURS)
-def test_a_server_without_tokens_accepts_its_own_names(shared: TestClient, host: str) -> None:
+def test_server_without_tokens_accepts_its_own_names(shared: TestClient, host: str) -> None:
     assert shared.get("/v1/runs", headers={"host": host}).status_code == 200
 
 
 @pytest.mark.parametrize("host", THEIRS)
 @pytest.mark.parametrize(("method", "path"), [("GET", "/v1/runs"), ("POST", "/v1/runs"), ("GET", "/openapi.json")])
-def test_a_foreign_name_that_resolves_to_this_server_is_refused(
+def test_foreign_name_that_resolves_to_this_server_is_refused(
     shared: TestClient, method: str, path: str, host: str
 ) -> None:
     answer = shared.request(method, path, headers={"host": host, "origin": f"http://{host}"}, json=BODY)
@@ -110,7 +110,7 @@ def test_pages_of_other_sites_are_refused(shared: TestClient, method: str, heade
     assert shared.get("/v1/runs").json()["data"] == []
 
 
-def test_a_form_of_another_site_cannot_post_even_as_a_navigation(shared: TestClient) -> None:
+def test_form_of_another_site_cannot_post_even_as_a_navigation(shared: TestClient) -> None:
     page = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
     assert shared.post("/v1/runs", headers=page, json=BODY).status_code == 403
     assert shared.get("/v1/catalog", headers=page).status_code == 200, "a link from elsewhere may be followed"
@@ -146,7 +146,7 @@ def test_own_pages_and_programs_are_served_and_get_no_cors_headers(client: TestC
     ],
     ids=str,
 )
-def test_a_forwarded_request_needs_a_token_even_if_direct_ones_do_not(
+def test_forwarded_request_needs_a_token_even_if_direct_ones_do_not(
     client: TestClient, headers: dict[str, str]
 ) -> None:
     answer = client.get("/v1/runs", headers=headers)
@@ -158,7 +158,7 @@ def test_a_forwarded_request_needs_a_token_even_if_direct_ones_do_not(
     assert client.get("/v1/runs", headers={**headers, **token}).status_code == 200
 
 
-def test_the_first_token_makes_tokens_required_on_loopback_and_names_free(client: TestClient) -> None:
+def test_first_token_makes_tokens_required_on_loopback_and_names_free(client: TestClient) -> None:
     assert client.get("/v1/tokens/me").json() == {
         "object": "caller", "owner": "local", "scopes": ["read", "write", "admin"], "token": None,
     }  # fmt: skip
@@ -184,7 +184,7 @@ def test_auth_off_serves_loopback_and_is_refused_on_other_addresses(tmp_path: Pa
         create_app(Settings(data_dir=tmp_path, auth="off"), address="192.0.2.1")
 
 
-def test_a_throttled_address_recovers_with_time() -> None:
+def test_throttled_address_recovers_with_time() -> None:
     now = 0.0
     throttle = Throttle(6, clock=lambda: now)
     assert [throttle.use("192.0.2.1") > 0 for _ in range(8)] == [False] * 6 + [True] * 2
@@ -197,7 +197,7 @@ def test_a_throttled_address_recovers_with_time() -> None:
     assert [throttle.use("192.0.2.1") > 0 for _ in range(7)] == [False] * 6 + [True]
 
 
-def test_an_ipv6_network_counts_as_one_client_and_memory_is_bounded() -> None:
+def test_ipv6_network_counts_as_one_client_and_memory_is_bounded() -> None:
     throttle = Throttle(2, clock=lambda: 0.0)
     assert [throttle.use(f"2001:db8::{i:x}") > 0 for i in range(1, 4)] == [False, False, True]
     assert throttle.use("2001:db8:0:1::1") == 0

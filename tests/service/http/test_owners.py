@@ -14,7 +14,7 @@ from tests.conftest import body
 from tests.service.http.worlds import MARK, OPEN, World, filled, finished, owned
 
 
-def test_a_resource_belongs_to_the_owner_of_the_token_that_created_it(world: World) -> None:
+def test_resource_belongs_to_the_owner_of_the_token_that_created_it(world: World) -> None:
     things = world.furnish(world.alice, MARK)
     run = world.client.get(f"/v1/runs/{things['run_id']}", headers=world.bob).json()
     study = world.client.get(f"/v1/studies/{things['study_id']}", headers=world.bob).json()
@@ -113,7 +113,7 @@ def test_private_runs_are_invisible_to_others_in_every_operation(private: World)
 
 @pytest.mark.parametrize("way", ["warm start", "teacher"])
 @pytest.mark.parametrize(("digest", "code"), [({}, "run_not_found"), ({"sha256": "a" * 64}, "no_weights")])
-def test_the_id_or_digest_of_private_weights_gives_no_access_to_them(
+def test_id_or_digest_of_private_weights_gives_no_access_to_them(
     private: World, way: str, digest: dict[str, str], code: str
 ) -> None:
     named = {"run_id": finished(private, private.alice), **digest}
@@ -171,7 +171,7 @@ def test_private_runs_are_visible_to_their_owner_and_admins(private: World) -> N
     assert private.client.get(f"/v1/runs/{things['run_id']}", headers=private.admin).status_code == 200
 
 
-def test_an_idempotency_key_belongs_to_its_owner(world: World) -> None:
+def test_idempotency_key_belongs_to_its_owner(world: World) -> None:
     key = {"idempotency-key": "same"}
     first, other = (
         world.client.post("/v1/runs", json=body(seed=seed), headers={**who, **key})

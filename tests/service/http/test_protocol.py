@@ -52,18 +52,18 @@ def until(connection: socket.socket, end: bytes) -> bytes:
 @pytest.mark.parametrize(
     "sent", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n", b"\r\n"], ids=["nothing", "half a head", "a line"]
 )
-def test_a_connection_without_a_request_is_closed(connection: socket.socket, sent: bytes) -> None:
+def test_connection_without_a_request_is_closed(connection: socket.socket, sent: bytes) -> None:
     connection.sendall(sent)
     assert until(connection, b"") == b""
 
 
-def test_an_unread_body_does_not_keep_a_connection_open(connection: socket.socket) -> None:
+def test_unread_body_does_not_keep_a_connection_open(connection: socket.socket) -> None:
     connection.sendall(HEAD % b"/")
     assert until(connection, b"a token").endswith(b"a token")
     connection.sendall(b"x")
     assert until(connection, b"") == b""
 
 
-def test_a_slow_response_is_delivered(connection: socket.socket) -> None:
+def test_slow_response_is_delivered(connection: socket.socket) -> None:
     connection.sendall(HEAD % b"/slow")
     assert until(connection, b"a token").endswith(b"a token")

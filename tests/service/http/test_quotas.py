@@ -6,7 +6,7 @@ from tests.conftest import BODY, body
 from tests.service.http.worlds import World, finished
 
 
-def test_a_full_quota_is_429_and_a_request_beyond_the_quota_is_422(world: World) -> None:
+def test_full_quota_is_429_and_a_request_beyond_the_quota_is_422(world: World) -> None:
     limited = world.token("eve", "write", max_active_runs=2)
     ids = [world.client.post("/v1/runs", json=body(seed=seed), headers=limited).json()["id"] for seed in (1, 2)]
     for path, expected in (("/v1/runs", body(seed=3)), ("/v1/studies", {"base": body(epochs=4), "seeds": 2})):

@@ -52,7 +52,7 @@ def watched(work: Callable[[Tailer, Log], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(main())
 
 
-def test_a_follower_gets_only_new_events_of_its_run() -> None:
+def test_follower_gets_only_new_events_of_its_run() -> None:
     async def work(tailer: Tailer, log: Log) -> None:
         log.add("a", "b")
         async with tailer.follow("a") as mine, tailer.follow(None) as every:
@@ -87,7 +87,7 @@ def test_followers_wake_only_for_their_run_and_the_log_is_read_once() -> None:
     watched(work)
 
 
-def test_a_follower_that_is_too_slow_is_marked_as_missing_events(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_follower_that_is_too_slow_is_marked_as_missing_events(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_UNREAD", 3)
 
     async def work(tailer: Tailer, log: Log) -> None:

@@ -22,7 +22,7 @@ from tests.service.models.serving import DIGITS, ROW, At, Service, serving, weig
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "model.onnx"])
-def test_a_download_has_its_digest_as_etag_and_supports_ranges(service: Service, run_id: str, name: str) -> None:
+def test_download_has_its_digest_as_etag_and_supports_ranges(service: Service, run_id: str, name: str) -> None:
     url = f"/v1/runs/{run_id}/{name}"
     whole = service.client.get(url)
     assert whole.status_code == 200
@@ -82,14 +82,14 @@ def test_conditional_downloads_follow_the_rfc(
         ("bytes=0-1,4-5", None), ("bytes=a-b", None), ("bytes=1-2x", None), (f"bytes=0-{'9' * 50}", (0, 10)),
     ],
 )  # fmt: skip
-def test_a_range_follows_the_rfc_or_is_ignored(header: str, part: tuple[int, int] | None) -> None:
+def test_range_follows_the_rfc_or_is_ignored(header: str, part: tuple[int, int] | None) -> None:
     assert range_of(header, 10) == part
     for outside in ("bytes=10-", "bytes=10-11", f"bytes={'9' * 5000}-", "bytes=-0"):
         with pytest.raises(RangeRefused):
             range_of(outside, 10)
 
 
-def test_the_onnx_file_is_the_model_and_has_its_metadata(service: Service, run_id: str) -> None:
+def test_onnx_file_is_the_model_and_has_its_metadata(service: Service, run_id: str) -> None:
     content = service.client.get(f"/v1/runs/{run_id}/model.onnx").content
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     (result,) = session.run(["probabilities"], {"input": DIGITS.test_x[:9].astype(np.float32)})
@@ -102,7 +102,7 @@ def test_the_onnx_file_is_the_model_and_has_its_metadata(service: Service, run_i
     assert json.loads(about["classes"]) == list("0123456789")
 
 
-def test_an_onnx_file_is_exported_again_after_it_was_removed_or_altered(service: Service, run_id: str) -> None:
+def test_onnx_file_is_exported_again_after_it_was_removed_or_altered(service: Service, run_id: str) -> None:
     url = f"/v1/runs/{run_id}/model.onnx"
     content = service.client.get(url).content
     for spoil in (Path.unlink, lambda path: path.write_bytes(b"not this"), lambda path: os.truncate(path, 9)):
@@ -112,7 +112,7 @@ def test_an_onnx_file_is_exported_again_after_it_was_removed_or_altered(service:
 
 
 @pytest.mark.slow
-def test_the_cache_of_onnx_files_is_bounded(on_sqlite: Settings) -> None:
+def test_cache_of_onnx_files_is_bounded(on_sqlite: Settings) -> None:
     for service in serving(on_sqlite.model_copy(update={"max_cache_bytes": 20_000})):
         urls = [f"/v1/runs/{service.finished(seed=seed)}/model.onnx" for seed in range(6)]
         first = [service.client.get(url).content for url in urls]
@@ -132,7 +132,7 @@ def spoiled(path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["removed", "truncated", "altered"])
-def test_a_file_that_does_not_match_its_digest_is_never_sent(service: Service, how: str) -> None:
+def test_file_that_does_not_match_its_digest_is_never_sent(service: Service, how: str) -> None:
     run_id = service.finished(seed=60 + len(how))
     url = f"/v1/runs/{run_id}"
     view = service.client.get(f"{url}/checkpoints").json()["weights"]

@@ -13,7 +13,7 @@ from tests.service.models.serving import Service
 
 
 @pytest.mark.slow
-def test_a_curve_is_drawn_once_per_version_of_the_run(service: Service) -> None:
+def test_curve_is_drawn_once_per_version_of_the_run(service: Service) -> None:
     claim = service.begin(name="<i>$x$</i>", seed=90)
     url = f"/v1/runs/{claim.run_id}/curve.svg"
     first = service.client.get(url)

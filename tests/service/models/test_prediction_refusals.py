@@ -37,7 +37,7 @@ WRONG: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("inputs", "pointer"), [pytest.param(*one, id=f"{i}{one[1]}") for i, one in enumerate(WRONG)])
-def test_an_invalid_row_is_reported_with_its_pointer(service: Service, run_id: str, inputs: Any, pointer: str) -> None:
+def test_invalid_row_is_reported_with_its_pointer(service: Service, run_id: str, inputs: Any, pointer: str) -> None:
     answer = service.predict(run_id, {"inputs": inputs})
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
@@ -72,7 +72,7 @@ def test_numbers_that_are_not_finite_are_refused(service: Service, run_id: str, 
         ([], ""),
     ],
 )
-def test_an_invalid_selection_of_rows_is_refused(service: Service, run_id: str, sent: Any, pointer: str) -> None:
+def test_invalid_selection_of_rows_is_refused(service: Service, run_id: str, sent: Any, pointer: str) -> None:
     answer = service.predict(run_id, sent)
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
 

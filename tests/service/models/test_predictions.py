@@ -60,7 +60,7 @@ def test_bodies_are_parsed_one_at_a_time_to_bound_memory(
     assert met == []
 
 
-def test_a_reused_run_predicts_with_the_weights_of_the_run_it_took_over(service: Service, run_id: str) -> None:
+def test_reused_run_predicts_with_the_weights_of_the_run_it_took_over(service: Service, run_id: str) -> None:
     reused = service.client.post("/v1/runs", json=body()).json()
     assert reused["reused_from"] == run_id
     ours, theirs = (service.predict(one, {"inputs": [ROW]}).json() for one in (reused["id"], run_id))
@@ -68,7 +68,7 @@ def test_a_reused_run_predicts_with_the_weights_of_the_run_it_took_over(service:
     assert ours == theirs
 
 
-def test_a_run_that_trains_predicts_with_its_best_weights_so_far(service: Service) -> None:
+def test_running_run_predicts_with_its_best_weights_so_far(service: Service) -> None:
     claim = service.begin(seed=50)
     early = service.predict(claim.run_id, {"inputs": [ROW]})
     assert (early.status_code, early.json()["code"]) == (404, "not_measured")
@@ -94,7 +94,7 @@ def test_best_and_last_are_different_models(service: Service) -> None:
     service.client.post(f"/v1/runs/{claim.run_id}/cancel")
 
 
-def test_a_prediction_that_is_not_a_number_is_null(service: Service) -> None:
+def test_prediction_that_is_not_a_number_is_null(service: Service) -> None:
     claim = service.begin(seed=53)
     values = weights_of(trained(spec_of(seed=53)))
     service.keep(claim, "best", content=save({name: value * np.float32("inf") for name, value in values.items()}))
@@ -108,7 +108,7 @@ def test_a_prediction_that_is_not_a_number_is_null(service: Service) -> None:
     service.client.post(f"/v1/runs/{claim.run_id}/cancel")
 
 
-def test_a_killed_process_fails_one_request_and_not_the_next(service: Service, run_id: str) -> None:
+def test_killed_process_fails_one_request_and_not_the_next(service: Service, run_id: str) -> None:
     assert service.predict(run_id, {"inputs": [ROW]}).status_code == 200
     pid = service.pid
     os.kill(pid, signal.SIGSTOP)
@@ -127,7 +127,7 @@ def test_a_killed_process_fails_one_request_and_not_the_next(service: Service, r
 
 
 @pytest.mark.slow
-def test_a_hanging_process_is_a_504_and_the_next_request_works(on_sqlite: Settings) -> None:
+def test_hanging_process_is_a_504_and_the_next_request_works(on_sqlite: Settings) -> None:
     for service in serving(on_sqlite.model_copy(update={"predict_seconds": 3})):
         run_id = service.finished()
         assert service.predict(run_id, {"inputs": [ROW]}).status_code == 200

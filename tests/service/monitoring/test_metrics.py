@@ -32,7 +32,7 @@ def samples(client: TestClient) -> Samples:
     return {(sample.name, tuple(sample.labels.values())): sample.value for sample in collected}
 
 
-def test_runs_are_counted_as_they_are_and_as_they_went(client: TestClient, work: Jobs) -> None:
+def test_runs_are_counted_by_status_and_by_transition(client: TestClient, work: Jobs) -> None:
     before = samples(client)
     assert before["fitwell_runs", ("queued",)] == 0
     for seed in range(3):
@@ -58,7 +58,7 @@ def test_runs_are_counted_as_they_are_and_as_they_went(client: TestClient, work:
     assert samples(client)["fitwell_events_total", ("epoch",)] == 2, "counted events are not counted again"
 
 
-def test_a_server_counts_from_its_own_start(client: TestClient, here: Settings) -> None:
+def test_counters_start_with_the_server(client: TestClient, here: Settings) -> None:
     client.post("/v1/runs", json=body())
     with TestClient(create_app(here)) as other:
         values = samples(other)
@@ -66,7 +66,7 @@ def test_a_server_counts_from_its_own_start(client: TestClient, here: Settings) 
     assert ("fitwell_events_total", ("run.created",)) not in values
 
 
-def test_requests_are_measured_by_route_and_made_up_addresses_are_one_series(client: TestClient) -> None:
+def test_requests_are_measured_by_route_and_unknown_paths_are_one_series(client: TestClient) -> None:
     run_id = client.post("/v1/runs", json=body()).json()["id"]
     for _ in range(3):
         client.get(f"/v1/runs/{run_id}")
@@ -86,7 +86,7 @@ def test_requests_are_measured_by_route_and_made_up_addresses_are_one_series(cli
     assert len({labels for name, labels in values if name == count}) < 10
 
 
-def test_where_tokens_are_needed_one_that_reads_is_enough(here: Settings) -> None:
+def test_metrics_need_only_the_read_scope(here: Settings) -> None:
     app = create_app(here)
     with TestClient(app) as client:
         create = app.state.services[Tokens].create

@@ -60,7 +60,7 @@ def collector() -> Iterator[Collector]:
     collector.server_close()
 
 
-def test_a_request_and_its_statements_are_one_trace(
+def test_request_and_its_statements_are_one_trace(
     collector: Collector, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{collector.server_port}")
@@ -76,7 +76,7 @@ def test_a_request_and_its_statements_are_one_trace(
     assert {(span.trace_id, span.parent_span_id) for span in statements} == {(CALLER, request.span_id)}
 
 
-def test_where_no_place_is_named_nothing_is_traced(
+def test_nothing_is_traced_without_an_endpoint(
     collector: Collector, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
@@ -85,7 +85,7 @@ def test_where_no_place_is_named_nothing_is_traced(
     assert collector.spans == []
 
 
-def test_what_is_missing_is_said_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_packages_are_reported_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setitem(sys.modules, "opentelemetry.instrumentation.fastapi", None)
     with pytest.raises(SettingsError, match=r"fitwell\[otel\]"):

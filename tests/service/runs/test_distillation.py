@@ -47,7 +47,7 @@ def test_too_deep_chain_of_teachers_is_refused(client: TestClient, generations: 
     assert answer.status_code in (400, 422), answer.text
 
 
-def test_a_spec_with_teachers_is_validated_without_training_any(client: TestClient, work: Jobs) -> None:
+def test_spec_with_teachers_is_validated_without_training_any(client: TestClient, work: Jobs) -> None:
     answer = client.post("/v1/runs?validate_only=true", json=distill({"spec": body(seed=3)}))
     assert answer.status_code == 200
     assert answer.json()["spec"]["regularizers"][0]["teachers"][0]["spec"]["seed"] == 3

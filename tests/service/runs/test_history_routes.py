@@ -15,7 +15,7 @@ from tests.conftest import BODY, WORKER, body, measured
 from tests.service.runs.requests import post, trained
 
 
-def test_a_history_comes_as_json_csv_and_ndjson_with_the_same_values(client: TestClient, work: Jobs) -> None:
+def test_history_comes_as_json_csv_and_ndjson_with_the_same_values(client: TestClient, work: Jobs) -> None:
     post(client)
     path = f"/v1/runs/{trained(work)}/history"
     history = client.get(path).json()
@@ -32,11 +32,11 @@ def test_a_history_comes_as_json_csv_and_ndjson_with_the_same_values(client: Tes
 
 
 @pytest.mark.parametrize("weight", ["\xb2", "", ".", "1.1.1", "0." + "1" * 5000])
-def test_a_malformed_quality_is_ignored(weight: str) -> None:
+def test_malformed_quality_is_ignored(weight: str) -> None:
     assert accepted_format(f"text/csv;q={weight}, image/png") == "csv"
 
 
-def test_the_confusion_matrix_has_recall_and_precision_even_for_a_reused_run(client: TestClient, work: Jobs) -> None:
+def test_confusion_matrix_has_recall_and_precision_even_for_a_reused_run(client: TestClient, work: Jobs) -> None:
     counts = [[9, 1, 0], [2, 8, 0], [4, 0, 0], *([[0] * 3] * 7)]
     counts = [row + [0] * 7 for row in counts]
     post(client)
@@ -52,7 +52,7 @@ def test_the_confusion_matrix_has_recall_and_precision_even_for_a_reused_run(cli
     assert reused["counts"] == counts
 
 
-def test_a_missing_measurement_is_404_with_the_reason(client: TestClient, work: Jobs) -> None:
+def test_missing_measurement_is_404_with_the_reason(client: TestClient, work: Jobs) -> None:
     run_id = post(client).json()["id"]
     queued = client.get(f"/v1/runs/{run_id}/confusion")
     assert (queued.status_code, queued.json()["code"]) == (404, "not_measured")
@@ -68,7 +68,7 @@ def test_since_epoch_is_exclusive_and_metrics_choose_series(client: TestClient, 
     assert (later["epoch"], later["series"]) == ([2, 3], {"val.loss": [1.0, 2 / 3]})
 
 
-def test_a_history_is_304_until_an_epoch_is_added(client: TestClient, work: Jobs) -> None:
+def test_history_is_304_until_an_epoch_is_added(client: TestClient, work: Jobs) -> None:
     run_id = post(client).json()["id"]
     (claim,) = work.claim(WORKER, limit=1)
     work.record([claim], [measured(run_id, 1)])
@@ -98,7 +98,7 @@ def test_parquet_has_the_values_of_json_and_those_json_cannot_represent(client: 
 
 
 @pytest.mark.parametrize("points", [2, 3, 7, 40])
-def test_a_thinned_history_is_marked_and_includes_first_last_and_best(
+def test_thinned_history_is_marked_and_includes_first_last_and_best(
     client: TestClient, work: Jobs, points: int
 ) -> None:
     run_id = post(client, body(epochs=40)).json()["id"]
@@ -117,7 +117,7 @@ def test_a_thinned_history_is_marked_and_includes_first_last_and_best(
     assert (whole.headers["etag"] == answer.headers["etag"]) is False
 
 
-def test_many_histories_in_one_answer(client: TestClient, work: Jobs) -> None:
+def test_many_histories_are_returned_in_one_response(client: TestClient, work: Jobs) -> None:
     ids = [post(client, body(seed=seed)).json()["id"] for seed in range(3)]
     for _ in ids:
         trained(work)

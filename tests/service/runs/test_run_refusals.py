@@ -54,7 +54,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
 @pytest.mark.parametrize(
     ("changes", "pointer", "message"), WRONG, ids=lambda value: value if isinstance(value, str) else ""
 )
-def test_an_invalid_body_is_refused_with_a_pointer_and_what_would_work(
+def test_invalid_body_is_refused_with_a_pointer_and_a_remedy(
     client: TestClient, changes: dict[str, Any], pointer: str, message: str
 ) -> None:
     answer = post(client, body(**changes))
@@ -67,7 +67,7 @@ def test_an_invalid_body_is_refused_with_a_pointer_and_what_would_work(
     assert client.get("/v1/runs").json()["data"] == []
 
 
-def test_an_unknown_kind_lists_the_known_ones(client: TestClient) -> None:
+def test_unknown_kind_is_refused_with_the_existing_ones(client: TestClient) -> None:
     (error,) = post(client, body(optimizer={"kind": "adma", "lr": 1})).json()["errors"]
     assert error["allowed"] == sorted(OPTIMIZERS)
     assert "Did you mean 'adam'?" in error["message"]
@@ -79,7 +79,7 @@ def test_all_invalid_fields_are_listed_at_once(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
-def test_a_number_that_is_not_finite_is_refused(client: TestClient, number: str) -> None:
+def test_number_that_is_not_finite_is_refused(client: TestClient, number: str) -> None:
     text = json.dumps(body(optimizer={"kind": "sgd", "lr": 0.5})).replace("0.5", number)
     json_type = {"content-type": "application/json"}
     answer = client.post("/v1/runs", content=text, headers=json_type)
@@ -103,7 +103,7 @@ def test_a_number_that_is_not_finite_is_refused(client: TestClient, number: str)
     ],
     ids=["cut", "empty", "no UTF-8", "array", "null", "deep", "plain text", "large"],
 )
-def test_a_body_of_another_type_is_refused(
+def test_body_of_another_type_is_refused(
     client: TestClient, content: bytes, headers: dict[str, str], status: int, code: str
 ) -> None:
     answer = client.post("/v1/runs", content=content, headers={"content-type": "application/json", **headers})
@@ -116,7 +116,7 @@ def test_only_the_first_hundred_errors_are_listed(client: TestClient) -> None:
     assert [error["pointer"] for error in problem["errors"]] == [f"/x{number}" for number in range(MAX_ERRORS)]
 
 
-def test_a_spec_with_too_many_parts_is_refused_on_every_route(client: TestClient) -> None:
+def test_spec_with_too_many_parts_is_refused_on_every_route(client: TestClient) -> None:
     choice: dict[str, Any] = {"kind": "random_choice", "of": [{"kind": "blur"}] * 16}
     large = body(regularizers=[choice] * 32)
     assert post(client, large).status_code == 201
@@ -132,7 +132,7 @@ def test_a_spec_with_too_many_parts_is_refused_on_every_route(client: TestClient
         assert "at most 600 parts" in answer.json()["errors"][0]["message"]
 
 
-def test_an_incomplete_body_is_refused(settings: Settings) -> None:
+def test_incomplete_body_is_refused(settings: Settings) -> None:
     async def receive() -> dict[str, Any]:
         return {"type": "http.disconnect"}
 
@@ -141,7 +141,7 @@ def test_an_incomplete_body_is_refused(settings: Settings) -> None:
         asyncio.run(read_json(request, RunBody, settings))
 
 
-def test_a_chunked_body_is_counted_as_it_arrives(client: TestClient) -> None:
+def test_chunked_body_is_counted_as_it_arrives(client: TestClient) -> None:
     sent = 0
 
     def chunks() -> Iterator[bytes]:
@@ -179,12 +179,12 @@ def test_every_refusal_is_a_problem(client: TestClient, method: str, path: str, 
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
 
 
-def test_a_safe_request_id_is_returned_and_another_is_replaced(client: TestClient) -> None:
+def test_safe_request_id_is_returned_and_another_is_replaced(client: TestClient) -> None:
     assert client.get("/healthz", headers={"x-request-id": "abc-1"}).headers["x-request-id"] == "abc-1"
     assert client.get("/healthz", headers={"x-request-id": "a b\t"}).headers["x-request-id"].startswith("req_")
 
 
-def test_an_invalid_value_of_a_repeated_parameter_is_reported_by_name(
+def test_invalid_value_of_a_repeated_parameter_is_reported_by_name(
     client: TestClient,
 ) -> None:
     refused = client.get("/v1/runs", params={"status": ["queued", "lost"]}).json()

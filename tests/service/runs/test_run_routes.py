@@ -17,7 +17,7 @@ from tests.service.runs.requests import post, trained
 from worker.spec.optimizers import KINDS as OPTIMIZERS
 
 
-def test_a_submitted_run_is_created_resolved_and_queued(client: TestClient) -> None:
+def test_submitted_run_is_created_resolved_and_queued(client: TestClient) -> None:
     answer = post(client, body(name="first", labels={"course": "dl"}, priority=3))
     run = answer.json()
     assert answer.status_code == 201
@@ -40,7 +40,7 @@ def test_validate_only_resolves_and_queues_nothing(client: TestClient) -> None:
     assert client.get("/v1/runs").json()["data"] == []
 
 
-def test_a_repeated_idempotency_key_replays_the_first_answer(client: TestClient) -> None:
+def test_repeated_idempotency_key_replays_the_first_answer(client: TestClient) -> None:
     first = post(client, headers={"idempotency-key": "abc"})
     again = post(client, headers={"idempotency-key": "abc"})
     assert (again.status_code, again.content) == (first.status_code, first.content)
@@ -49,7 +49,7 @@ def test_a_repeated_idempotency_key_replays_the_first_answer(client: TestClient)
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
 
 
-def test_an_idempotency_key_covers_the_query(client: TestClient) -> None:
+def test_idempotency_key_covers_the_query(client: TestClient) -> None:
     headers = {"idempotency-key": "abc"}
     first = post(client, params={"reuse": "false", "validate_only": "false"}, headers=headers)
     reordered = post(client, params={"validate_only": "false", "reuse": "false"}, headers=headers)
@@ -59,7 +59,7 @@ def test_an_idempotency_key_covers_the_query(client: TestClient) -> None:
         assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_key_reused")
 
 
-def test_a_key_without_a_query_keeps_the_fingerprint_of_earlier_versions() -> None:
+def test_key_without_a_query_keeps_the_fingerprint_of_earlier_versions() -> None:
     assert fingerprint(b"{}", []) == hashlib.sha256(b"{}").hexdigest()
     assert fingerprint(b"{}", [("reuse", "false")]) != fingerprint(b"{}", [])
 
@@ -79,7 +79,7 @@ def test_large_bodies_are_validated_off_the_event_loop(client: TestClient, monke
     assert on_event_loop == [False, True]
 
 
-def test_an_equal_finished_run_answers_200_with_its_result(client: TestClient, work: Jobs) -> None:
+def test_equal_finished_run_answers_200_with_its_result(client: TestClient, work: Jobs) -> None:
     first = post(client).json()["id"]
     trained(work)
     again = post(client)
@@ -87,7 +87,7 @@ def test_an_equal_finished_run_answers_200_with_its_result(client: TestClient, w
     assert post(client, params={"reuse": "false"}).status_code == 201
 
 
-def test_a_run_is_304_until_it_changes(client: TestClient, work: Jobs) -> None:
+def test_run_is_304_until_it_changes(client: TestClient, work: Jobs) -> None:
     run_id = post(client).json()["id"]
     first = client.get(f"/v1/runs/{run_id}")
     same = client.get(f"/v1/runs/{run_id}", headers={"if-none-match": first.headers["etag"]})
@@ -97,7 +97,7 @@ def test_a_run_is_304_until_it_changes(client: TestClient, work: Jobs) -> None:
     assert (changed.status_code, changed.json()["status"]) == (200, "succeeded")
 
 
-def test_a_finished_run_has_every_documented_field(client: TestClient, work: Jobs) -> None:
+def test_finished_run_has_every_documented_field(client: TestClient, work: Jobs) -> None:
     post(client)
     run = client.get(f"/v1/runs/{trained(work)}").json()
     assert run["best"] == {"epoch": 3, "metric": "val.loss", "value": 2 / 3, "selected_on": "val", "optimistic": False}
@@ -130,7 +130,7 @@ def test_ids_of_events_are_cursors(client: TestClient, work: Jobs) -> None:
     assert rest["data"][0]["data"]["metrics"] == {"train.loss": 0.5, "val.loss": 1.0}
 
 
-def test_the_catalog_and_openapi_name_every_part(client: TestClient) -> None:
+def test_catalog_and_openapi_name_every_part(client: TestClient) -> None:
     catalog = client.get("/v1/catalog").json()
     document = client.get("/openapi.json").json()
     schema = client.get("/v1/schema/run.json").json()
@@ -153,7 +153,7 @@ def test_workers_and_capabilities_list_live_workers(client: TestClient, work: Jo
     assert client.get("/healthz").json() == client.get("/readyz").json() == {"status": "ok"}
 
 
-def test_a_missing_dataset_is_refused_with_the_command_that_downloads_it(
+def test_missing_dataset_is_refused_with_the_command_that_downloads_it(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from worker.spec.datasets.fashion_mnist import FashionMNIST
@@ -178,7 +178,7 @@ def test_runs_are_filtered_sorted_and_cut_to_fields(client: TestClient, work: Jo
         assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
 
 
-def test_a_misplaced_k_is_refused_with_its_right_place(client: TestClient) -> None:
+def test_misplaced_k_is_refused_with_its_right_place(client: TestClient) -> None:
     messages = client.post("/v1/runs", json={"dataset": {"kind": "digits"}, "model": {"kind": "knn", "k": 5}})
     (error,) = messages.json()["errors"]
     assert (messages.status_code, error["pointer"]) == (422, "/model")

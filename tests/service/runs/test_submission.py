@@ -46,13 +46,13 @@ def test_repeated_key_replays_the_first_response_and_creates_no_run(runs: Runs) 
     assert len(runs.page(RunQuery()).runs) == 1
 
 
-def test_a_key_with_another_body_is_refused(runs: Runs) -> None:
+def test_key_with_another_body_is_refused(runs: Runs) -> None:
     keyed(runs, key())
     with pytest.raises(KeyReused):
         keyed(runs, key(body="other"))
 
 
-def test_a_refused_submit_does_not_use_up_its_key(runs: Runs) -> None:
+def test_refused_submit_does_not_use_up_its_key(runs: Runs) -> None:
     with pytest.raises(SpecRefused):
         keyed(runs, key(), dataset={"kind": "digits", "validation_size": 5000})
     assert keyed(runs, key())[0] == 201
@@ -75,13 +75,13 @@ def test_concurrent_requests_with_one_key_create_one_run(runs: Runs) -> None:
     assert len(runs.page(RunQuery()).runs) == 1
 
 
-def test_an_expired_key_is_forgotten(settings: Settings, runs: Runs, jobs: Jobs) -> None:
+def test_expired_key_is_forgotten(settings: Settings, runs: Runs, jobs: Jobs) -> None:
     keyed(runs, key())
     impatient = Runs(runs._engine, settings.model_copy(update={"idempotency_seconds": 1e-9}))
     assert keyed(impatient, key(body="other"))[2] is False
 
 
-def test_an_equal_finished_run_is_reused_as_a_run_of_its_own(runs: Runs, reader: RunReader, jobs: Jobs) -> None:
+def test_equal_finished_run_is_reused_as_a_run_of_its_own(runs: Runs, reader: RunReader, jobs: Jobs) -> None:
     original = submit(runs)
     finish(jobs)
     new = NewRun(spec=spec(), metadata=RunMetadata(name="again", labels={"a": "b"}))
@@ -96,7 +96,7 @@ def test_an_equal_finished_run_is_reused_as_a_run_of_its_own(runs: Runs, reader:
     assert jobs.claim(WORKER, limit=1) == ()
 
 
-def test_a_diverged_run_counts_as_finished_and_another_failure_does_not(runs: Runs, jobs: Jobs) -> None:
+def test_diverged_run_counts_as_finished_and_another_failure_does_not(runs: Runs, jobs: Jobs) -> None:
     submit(runs, seed=1)
     finish(jobs, "failed", "diverged")
     again = runs.get(submit(runs, seed=1))
@@ -115,7 +115,7 @@ def test_runs_that_differ_or_refuse_reuse_are_trained(runs: Runs, jobs: Jobs) ->
     assert runs.get(equal_on_a_device).reused_from is not None
 
 
-def test_an_equal_run_that_is_still_active_is_not_joined(runs: Runs) -> None:
+def test_equal_run_that_is_still_active_is_not_joined(runs: Runs) -> None:
     assert submit(runs) != submit(runs)
     assert all(run.reused_from is None for run in runs.page(RunQuery()).runs)
 

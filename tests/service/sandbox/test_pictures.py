@@ -53,7 +53,7 @@ def has(picture: NDArray[np.uint8], colour: str) -> bool:
     return bool((picture == expected).all(-1).any())
 
 
-def test_every_series_is_named_and_the_best_epoch_told() -> None:
+def test_every_series_and_the_best_epoch_are_labeled() -> None:
     labels = texts(drawn())
     assert {"train.loss", "val.loss", "epoch", "loss", "a run", "best val.loss 0.4, epoch 2"} <= set(labels)
     labels = texts(drawn(best=BEST.model_copy(update={"metric": "test.loss", "optimistic": True})))
@@ -63,14 +63,14 @@ def test_every_series_is_named_and_the_best_epoch_told() -> None:
 @pytest.mark.parametrize(
     "title", ["<script>alert('&')</script>", "$\\frac{$ and $x^2$", "a\x01\x1b\ud7ffb\tc", "مرحبا 中文"]
 )
-def test_a_name_is_text_and_nothing_else(title: str) -> None:
+def test_name_is_drawn_as_plain_text(title: str) -> None:
     svg = drawn(title=title)
     assert single_line(title, 60) in texts(svg)
     assert b"<script" not in svg
     assert drawn(title=title, form="png").startswith(b"\x89PNG")
 
 
-def test_an_svg_refers_to_nothing_outside_itself() -> None:
+def test_svg_has_no_external_references() -> None:
     tree = ET.fromstring(drawn())
     assert {element.tag.removeprefix(SVG) for element in tree.iter()} & {
         "script",
@@ -84,12 +84,12 @@ def test_an_svg_refers_to_nothing_outside_itself() -> None:
 
 
 @pytest.mark.parametrize("form", ["png", "svg"])
-def test_the_same_picture_has_the_same_bytes(form: str) -> None:
+def test_equal_pictures_have_equal_bytes(form: str) -> None:
     assert drawn(form=form) == drawn(form=form)
     assert drawn(form=form) != drawn(form=form, title="another")
 
 
-def test_a_picture_is_as_large_as_asked_and_has_the_colours_of_its_theme() -> None:
+def test_picture_has_the_requested_size_and_the_colors_of_its_theme() -> None:
     themes: tuple[Theme, ...] = ("light", "dark")
     for theme in themes:
         picture = pixels(drawn(form="png", width=500, height=321, theme=theme))
@@ -115,7 +115,7 @@ def test_missing_value_is_a_gap_and_an_isolated_one_a_point() -> None:
     assert points(drawn(epochs=epochs, series={"train.loss": rare}, best=None), blue) >= 2, "and in the legend"
 
 
-def test_a_logarithmic_axis_leaves_out_what_it_cannot_show() -> None:
+def test_logarithmic_axis_omits_values_that_are_not_positive() -> None:
     labels = texts(drawn(log=True, series={"train.loss": (1e-3, 0.0, 10.0)}, best=None))
     assert "0.001" in labels
     assert "10" in labels
@@ -135,7 +135,7 @@ def test_extreme_values_are_drawn(values: tuple[float, ...], log: bool) -> None:
     assert isinstance(picture, bytes) or (log and max(values) <= 0)
 
 
-def test_one_epoch_is_a_picture_too() -> None:
+def test_one_epoch_is_drawn() -> None:
     assert "1" in texts(drawn(epochs=(1,), series={"train.loss": (0.5,)}, best=None))
 
 
@@ -153,7 +153,7 @@ def judged(options: list[int], true: list[int], classes: Sequence[str] = Digits.
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_only_what_is_wrong_is_marked(theme: Theme) -> None:
+def test_only_wrong_predictions_are_marked(theme: Theme) -> None:
     look = THEMES[theme]
     assert not has(pixels(grid(judged([1, 2], [1, 2]), "", theme)), look.wrong)
     picture = pixels(grid(judged([1, 2], [1, 3]), "", theme))
@@ -163,14 +163,14 @@ def test_only_what_is_wrong_is_marked(theme: Theme) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 5, 6, 10, 100])
-def test_a_grid_has_a_cell_for_every_image(count: int) -> None:
+def test_grid_has_a_cell_for_every_image(count: int) -> None:
     picture = pixels(grid(judged([0] * count, [0] * count), "digits", "light"))
     columns = min(count, max(5, math.ceil(math.sqrt(count))))
     assert picture.shape[0] == math.ceil(count / columns) * CELL[1] + HEAD
     assert picture.shape[1] == max(columns, 3) * CELL[0]
 
 
-def test_probabilities_that_are_no_numbers_are_wrong_and_colours_are_drawn() -> None:
+def test_nan_probabilities_are_wrong_and_color_images_are_drawn() -> None:
     broken = judged([1], [1], labels=classes_judged(np.full((1, 10), np.nan, np.float32), [1], Digits.classes))
     assert has(pixels(grid(broken, "", "light")), THEMES["light"].wrong)
     red = np.zeros((1, 3, 8, 8), np.uint8)
@@ -179,7 +179,7 @@ def test_probabilities_that_are_no_numbers_are_wrong_and_colours_are_drawn() -> 
     assert has(pixels(grid(judged([1], [1], images=red[:, :1], white=255.0), "", "light")), "#ffffff")
 
 
-def test_class_names_are_texts_too() -> None:
+def test_class_names_are_drawn_as_plain_text() -> None:
     names = ("$\\bad", "<b>", "a" * 300, "\x00", "中", "6", "7", "8", "9", "0")
     assert grid(judged([0, 1, 2, 3, 4], [1, 2, 3, 4, 0], classes=names), "$x", "light")
 

@@ -56,7 +56,7 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(test())  # type: ignore[arg-type]
 
 
-def test_it_answers_and_stays_for_the_next_order(tmp_path: Path) -> None:
+def test_predictor_replies_and_stays_for_the_next_order(tmp_path: Path) -> None:
     async def test() -> None:
         async with limited(tmp_path) as one:
             order = predict(model_file(tmp_path))
@@ -83,7 +83,7 @@ async def interrupted(one: Predictor, order: Predict, number: signal.Signals) ->
 
 
 @pytest.mark.slow
-def test_it_is_replaced_when_it_is_killed_in_the_middle_of_an_order(tmp_path: Path) -> None:
+def test_predictor_killed_during_an_order_is_replaced(tmp_path: Path) -> None:
     async def test() -> None:
         async with limited(tmp_path) as one:
             order = predict(model_file(tmp_path))
@@ -127,7 +127,7 @@ def test_hanging_process_is_replaced_and_replies_are_not_mixed_up(tmp_path: Path
 
 
 @pytest.mark.slow
-def test_who_waits_too_long_or_behind_too_many_is_sent_away(tmp_path: Path) -> None:
+def test_order_that_waits_too_long_or_behind_too_many_is_refused(tmp_path: Path) -> None:
     async def test() -> None:
         async with limited(tmp_path, seconds=4) as one:
             order = predict(model_file(tmp_path))
@@ -148,7 +148,7 @@ def test_who_waits_too_long_or_behind_too_many_is_sent_away(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_a_model_that_needs_more_memory_than_allowed_is_refused_and_nothing_else_is(tmp_path: Path) -> None:
+def test_model_over_the_memory_limit_is_refused_and_later_orders_are_not(tmp_path: Path) -> None:
     async def test() -> None:
         small = model_file(tmp_path)
         large = model_file(tmp_path, model={"kind": "mlp", "hidden": [5500, 5500]})
@@ -169,7 +169,7 @@ def test_a_model_that_needs_more_memory_than_allowed_is_refused_and_nothing_else
 
 
 @pytest.mark.slow
-def test_many_rows_go_through_a_wide_model_a_few_at_a_time(tmp_path: Path) -> None:
+def test_many_rows_are_predicted_in_batches(tmp_path: Path) -> None:
     async def test() -> None:
         model = model_file(tmp_path, model={"kind": "cnn", "channels": [4096], "pooling": "none"})
         async with limited(tmp_path, memory=2**29, seconds=60) as one:
@@ -194,7 +194,7 @@ def test_processor_time_is_limited_without_a_parent(tmp_path: Path) -> None:
     run(test)
 
 
-def test_it_ends_with_its_input(tmp_path: Path) -> None:
+def test_predictor_ends_with_its_input(tmp_path: Path) -> None:
     async def test() -> None:
         async with limited(tmp_path) as one:
             await one.call(predict(model_file(tmp_path)))
@@ -208,7 +208,7 @@ def test_it_ends_with_its_input(tmp_path: Path) -> None:
     run(test)
 
 
-def test_it_gets_none_of_the_services_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predictor_receives_no_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FITWELL_DATABASE_URL", "postgresql://secret@host/db")
 
     async def test() -> None:
@@ -236,7 +236,7 @@ def test_bug_in_the_process_is_not_a_refusal(tmp_path: Path) -> None:
     run(test)
 
 
-def test_a_file_that_was_altered_is_never_used(tmp_path: Path) -> None:
+def test_altered_file_is_never_used(tmp_path: Path) -> None:
     async def test() -> None:
         async with limited(tmp_path) as one:
             model = model_file(tmp_path)

@@ -19,17 +19,17 @@ from service.store.tables import METADATA, event_clock
 from tests.patience import scaled
 
 
-def test_the_newest_revision_is_the_one_a_start_looks_for() -> None:
+def test_newest_revision_is_the_one_that_a_start_requires() -> None:
     assert ScriptDirectory.from_config(migrations.config()).get_current_head() == migrations.HEAD
 
 
-def test_the_migrated_schema_is_that_of_the_tables(engine: sa.Engine) -> None:
+def test_migrated_schema_equals_the_tables(engine: sa.Engine) -> None:
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
 
 
 @pytest.mark.slow
-def test_a_database_of_every_older_revision_is_brought_up_to_date(engine: sa.Engine) -> None:
+def test_database_of_every_older_revision_is_migrated(engine: sa.Engine) -> None:
     scripts = ScriptDirectory.from_config(migrations.config())
     for older in [script.revision for script in scripts.walk_revisions()][1:]:
         with engine.begin() as connection:
@@ -43,7 +43,7 @@ def test_a_database_of_every_older_revision_is_brought_up_to_date(engine: sa.Eng
             assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
 
 
-def test_migrating_twice_or_by_two_at_once_does_no_harm(unmigrated: Settings) -> None:
+def test_repeated_or_concurrent_migration_is_safe(unmigrated: Settings) -> None:
     failures, barrier = list[BaseException](), threading.Barrier(4, timeout=scaled(20))
 
     def work() -> None:
@@ -64,14 +64,14 @@ def test_migrating_twice_or_by_two_at_once_does_no_harm(unmigrated: Settings) ->
     assert not failures
 
 
-def test_a_database_newer_than_the_code_is_refused_with_both_revisions(engine: sa.Engine) -> None:
+def test_database_newer_than_the_code_is_refused_with_both_revisions(engine: sa.Engine) -> None:
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StoreError, match=rf"'9999'.*'{migrations.HEAD}'.*Upgrade Fitwell"):
         migrate(engine)
 
 
-def test_a_failed_transaction_leaves_nothing_behind(engine: sa.Engine) -> None:
+def test_failed_transaction_leaves_nothing_behind(engine: sa.Engine) -> None:
     def fail() -> None:
         with writing(engine) as connection:
             connection.execute(sa.update(event_clock).values(last=77))
@@ -83,7 +83,7 @@ def test_a_failed_transaction_leaves_nothing_behind(engine: sa.Engine) -> None:
         assert connection.scalar(sa.select(event_clock.c.last)) == 0
 
 
-def test_writers_wait_for_each_other_and_none_fails(engine: sa.Engine) -> None:
+def test_concurrent_writers_wait_and_all_succeed(engine: sa.Engine) -> None:
     failures = list[BaseException]()
 
     def work() -> None:
@@ -116,11 +116,11 @@ def test_writers_wait_for_each_other_and_none_fails(engine: sa.Engine) -> None:
         ((3, 40, 1), False),
     ],
 )
-def test_wal_is_used_only_where_sqlite_can_be_trusted_with_it(version: tuple[int, int, int], safe: bool) -> None:
+def test_wal_is_used_only_with_a_safe_sqlite(version: tuple[int, int, int], safe: bool) -> None:
     assert wal_is_safe(version) is safe
 
 
-def test_the_sqlite_in_use_is_one_of_them(tmp_path: Path) -> None:
+def test_sqlite_in_use_is_safe_with_wal(tmp_path: Path) -> None:
     engine = open_engine(Settings(data_dir=tmp_path))
     with engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
@@ -128,7 +128,7 @@ def test_the_sqlite_in_use_is_one_of_them(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def test_an_unusable_place_is_refused_in_a_sentence(tmp_path: Path) -> None:
+def test_unusable_database_is_refused_with_a_message(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="not writable"):
         open_engine(Settings(data_dir=tmp_path / "file" / "below"))

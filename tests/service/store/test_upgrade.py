@@ -65,7 +65,7 @@ def _as(table: sa.Table, column: str, value: Any) -> Any:
     return json.loads(value) if isinstance(table.c[column].type, sa.JSON) else value
 
 
-def test_every_run_is_as_it_was(runs: Runs, reader: RunReader) -> None:
+def test_every_run_of_the_first_release_is_unchanged(runs: Runs, reader: RunReader) -> None:
     upgraded = {run.id: run for run in runs.page(RunQuery(limit=100)).runs}
     for row in TABLES["run"]:
         run = upgraded[row["id"]]

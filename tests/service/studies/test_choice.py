@@ -53,7 +53,7 @@ def create(studies: Studies) -> str:
     return studies.create(StudyBody.model_validate(STUDY).new_study(), render=lambda study: study.id).resource_id
 
 
-def test_the_choice_is_what_numpy_says_of_the_runs(studies: Studies, jobs: Jobs) -> None:
+def test_choice_matches_numpy(studies: Studies, jobs: Jobs) -> None:
     study_id = create(studies)
     play(jobs)
     by_fold = LOSSES.mean(axis=1)

@@ -46,9 +46,7 @@ def refused(client: TestClient, address: str, **query: Any) -> tuple[int, str, s
     return answer.status_code, error["code"], error["pointer"]
 
 
-def test_the_strongest_within_one_standard_error_is_chosen_and_its_spec_can_be_sent(
-    client: TestClient, work: Jobs
-) -> None:
+def test_strongest_arm_within_one_standard_error_is_chosen_with_a_valid_spec(client: TestClient, work: Jobs) -> None:
     address = study(client, work, seeds=2)
     result = choice(client, address, rule="one_standard_error")
     by_fold = np.array([[(128 + 4 * fold + seed) / 64 for seed in range(2)] for fold in range(5)]).mean(axis=1)
@@ -73,7 +71,7 @@ def test_the_strongest_within_one_standard_error_is_chosen_and_its_spec_can_be_s
     assert choice(client, address)["chosen"] == result["best"]
 
 
-def test_rules_that_watch_what_validates_are_left_out_of_the_chosen_spec(client: TestClient, work: Jobs) -> None:
+def test_stop_rules_on_validation_metrics_are_left_out_of_the_chosen_spec(client: TestClient, work: Jobs) -> None:
     stop = [{"kind": "early_stopping", "patience": 1}, {"kind": "max_steps", "steps": 1000}]
     address = study(client, work, base={**BASE, "stop": stop})
     for at, epochs in (("best", 2), ("last", 3), ("epoch:1", 1)):
@@ -99,7 +97,7 @@ def test_without_folds_the_spread_is_over_seeds_and_the_spec_is_the_arms(client:
 
 
 @pytest.mark.slow
-def test_the_order_is_known_only_where_one_strength_alone_differs(client: TestClient, work: Jobs) -> None:
+def test_order_is_known_only_if_a_single_strength_differs(client: TestClient, work: Jobs) -> None:
     rule = {"rule": "one_standard_error"}
     dropout = {"kind": "dropout", "p": 0.1}
     two = study(client, work, base={**BASE, "regularizers": [dropout]}, grid={"/regularizers/0/p": [0.1, 0.4]})
@@ -128,7 +126,7 @@ def test_the_order_is_known_only_where_one_strength_alone_differs(client: TestCl
     assert choice(client, one, **rule)["chosen"] == "base"
 
 
-def test_the_order_can_be_named_and_arms_without_the_path_count_as_less(client: TestClient, work: Jobs) -> None:
+def test_order_can_be_named_and_arms_without_the_path_rank_lower(client: TestClient, work: Jobs) -> None:
     arms = {"none": {"regularizers": []}, "weak": {}, "strong": {"regularizers": [{"kind": "l2", "strength": 0.1}]}}
     address = study(client, work, arms=arms, grid={"optimizer.lr": [0.1, 0.2]})
     rule = {"rule": "one_standard_error"}
@@ -151,7 +149,7 @@ def test_the_order_can_be_named_and_arms_without_the_path_count_as_less(client: 
         assert refused(client, address, **rule, simpler=simpler) == (422, code, "simpler")
 
 
-def test_a_choice_on_the_test_data_needs_leave(client: TestClient, work: Jobs) -> None:
+def test_choice_on_the_test_data_needs_permission(client: TestClient, work: Jobs) -> None:
     strict = study(client, work)
     assert refused(client, strict, metric="test.loss") == (422, "test_selection", "metric")
     lenient = study(client, work, base={**BASE, "allow_test_selection": True})
@@ -163,7 +161,7 @@ def test_a_choice_on_the_test_data_needs_leave(client: TestClient, work: Jobs) -
     assert refused(client, mixed, metric="test.loss")[1] == "test_selection"
 
 
-def test_epochs_that_were_best_on_the_test_data_are_a_choice_on_it(client: TestClient, work: Jobs) -> None:
+def test_best_epochs_by_test_loss_count_as_a_choice_on_the_test_data(client: TestClient, work: Jobs) -> None:
     nothing_held_out = {**BASE, "dataset": {"kind": "digits", "validation_size": 0}}
     address = study(client, work, base=nothing_held_out, folds=None, seeds=2)
     assert refused(client, address) == (422, "test_selection", "metric")
@@ -171,7 +169,7 @@ def test_epochs_that_were_best_on_the_test_data_are_a_choice_on_it(client: TestC
     assert choice(client, address, metric="train.loss", at="last")["chosen"]
 
 
-def test_nothing_is_chosen_where_nothing_is_measured(client: TestClient, work: Jobs) -> None:
+def test_nothing_is_chosen_without_measurements(client: TestClient, work: Jobs) -> None:
     address = study(client)
     assert refused(client, address) == (409, "nothing_to_choose", "")
     assert "20 runs have not ended" in client.get(f"{address}/choice").json()["detail"]
@@ -200,9 +198,7 @@ def test_nothing_is_chosen_where_nothing_is_measured(client: TestClient, work: J
         ({"simple": "x"}, "unknown_parameter"),
     ],
 )
-def test_questions_that_make_no_sense_are_refused(
-    client: TestClient, work: Jobs, query: dict[str, str], code: str
-) -> None:
+def test_invalid_questions_are_refused(client: TestClient, work: Jobs, query: dict[str, str], code: str) -> None:
     assert refused(client, study(client, work), **query)[:2] == (422, code)
 
 

@@ -14,7 +14,7 @@ from tests.conftest import WORKER, measured
 from tests.service.studies.training import DROPOUT, compare, post, some_loss, train
 
 
-def test_a_comparison_equals_an_independent_computation(client: TestClient, work: Jobs) -> None:
+def test_comparison_equals_an_independent_computation(client: TestClient, work: Jobs) -> None:
     study = post(client).json()
     train(client, work, some_loss)
     result = compare(client, study)
@@ -55,7 +55,7 @@ def test_curves_are_the_mean_and_one_deviation_over_seeds(client: TestClient, wo
     assert len(result["curves"]["train.loss"]) == 2
 
 
-def test_an_unfinished_study_compares_finished_runs_and_draws_recorded_epochs(client: TestClient, work: Jobs) -> None:
+def test_unfinished_study_compares_finished_runs_and_draws_recorded_epochs(client: TestClient, work: Jobs) -> None:
     study = post(client, seeds=2).json()
     claims = work.claim(WORKER, limit=1)
     work.started(claims, device="cpu", determinism_class="test")
@@ -102,7 +102,7 @@ def test_runs_that_diverge_count_as_losses(client: TestClient, work: Jobs) -> No
     assert (pair["test"], pair["wins"], pair["verdict"], pair["mean_difference"]) == ("sign", 8, "better", None)
 
 
-def test_more_seeds_after_a_look_split_alpha(client: TestClient, work: Jobs) -> None:
+def test_seeds_added_after_an_interim_analysis_split_alpha(client: TestClient, work: Jobs) -> None:
     study = post(client, seeds=4).json()
     before = client.post(f"/v1/studies/{study['id']}/seeds", json={"add": 1})
     assert (before.status_code, before.json()["looks"], before.json()["seeds"]) == (202, 1, [0, 1, 2, 3, 4])
@@ -117,7 +117,7 @@ def test_more_seeds_after_a_look_split_alpha(client: TestClient, work: Jobs) -> 
     assert client.post(f"/v1/studies/{study['id']}/seeds", json={}).status_code == 422
 
 
-def test_deleted_runs_still_count_as_a_look(client: TestClient, work: Jobs) -> None:
+def test_deleted_runs_still_count_as_an_interim_analysis(client: TestClient, work: Jobs) -> None:
     study = post(client, seeds=4).json()
     train(client, work, some_loss)
     for run in client.get("/v1/runs", params={"study_id": study["id"], "limit": 100}).json()["data"]:
@@ -126,7 +126,7 @@ def test_deleted_runs_still_count_as_a_look(client: TestClient, work: Jobs) -> N
     assert (after["looks"], after["seeds"]) == (2, [0, 1, 2, 3, 4, 5, 6, 7])
 
 
-def test_a_comparison_reports_deleted_pairs(client: TestClient, work: Jobs) -> None:
+def test_comparison_reports_deleted_pairs(client: TestClient, work: Jobs) -> None:
     more = {"regularizers_add": [{"kind": "l1", "strength": 0.1}]}
     study = post(client, arms={"plain": {}, "dropout": DROPOUT, "more": more}).json()
     train(client, work, some_loss)
@@ -147,7 +147,7 @@ def test_a_comparison_reports_deleted_pairs(client: TestClient, work: Jobs) -> N
     assert "2 seeds left out of a pair" in client.get(f"/studies/{study['id']}/report").text
 
 
-def test_a_study_of_one_arm_has_a_report(client: TestClient, work: Jobs) -> None:
+def test_study_of_one_arm_has_a_report(client: TestClient, work: Jobs) -> None:
     study = post(client, arms={"plain": {}}).json()
     train(client, work, some_loss)
     report = client.get(f"/studies/{study['id']}/report")

@@ -55,12 +55,12 @@ json_values = st.recursive(
         ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
     ],
 )
-def test_merging_is_rfc_7396s(target: Any, patch: Any, result: Any) -> None:
+def test_merging_follows_rfc_7396(target: Any, patch: Any, result: Any) -> None:
     assert merged(target, patch) == result
 
 
 @given(json_values, json_values)
-def test_merging_twice_changes_nothing_more(target: Any, patch: Any) -> None:
+def test_merging_is_idempotent(target: Any, patch: Any) -> None:
     assert merged(merged(target, patch), patch) == merged(target, patch)
 
 
@@ -84,7 +84,7 @@ def test_arms_replace_lists_and_regularizers_add_appends() -> None:
     assert matches[4].run.spec.required_optimizer.kind == "adam"
 
 
-def test_the_grid_is_a_product_and_its_values_are_in_the_arms_ids() -> None:
+def test_grid_is_a_product_and_its_values_are_in_the_arm_ids() -> None:
     matches = arms(arms={"a": {}, "b": {}}, grid={"optimizer.lr": [0.1, 0.5], "/regularizers/0/strength": [0.0, 0.01]})
     assert len(matches) == 8
     assert matches[1].id == "a [optimizer.lr=0.1, /regularizers/0/strength=0.01]"
@@ -98,7 +98,7 @@ def test_the_grid_is_a_product_and_its_values_are_in_the_arms_ids() -> None:
     assert len({arm.id for arm in matches}) == 8
 
 
-def test_a_path_may_lead_to_a_default() -> None:
+def test_path_can_lead_to_a_default() -> None:
     (low, high) = arms(grid={"batch_size": [16, 32]}, base={k: v for k, v in BASE.items() if k != "batch_size"})
     assert (low.run.spec.batch_size, high.run.spec.batch_size) == (16, 32)
 
@@ -112,7 +112,7 @@ def test_missing_path_names_the_arm_and_existing_paths() -> None:
     assert "(nothing)" in message
 
 
-def test_what_is_wrong_is_named_where_it_was_written() -> None:
+def test_error_points_to_its_place_in_the_request() -> None:
     assert refused(arms={"x/y": {"optimizer": {"lr": -1.0}}})[0][0] == "/arms/x~1y/optimizer/lr"
     assert refused(arms={"x": {"regularizers_add": [{"kind": "dropout", "p": 2}]}})[0][0] == "/arms/x/regularizers/1/p"
     assert refused(arms={"x": {"regularizers_add": "dropout"}})[0][0] == "/arms/x/regularizers_add"

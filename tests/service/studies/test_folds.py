@@ -77,7 +77,7 @@ def runs_of(client: TestClient, study: Any) -> list[Any]:
     return runs
 
 
-def test_a_study_is_arms_by_seeds_by_folds_and_each_run_knows_its_fold(client: TestClient) -> None:
+def test_study_has_arms_times_seeds_times_folds_and_each_run_its_fold(client: TestClient) -> None:
     study = post(client)
     assert (study["folds"], study["metric"]) == (5, "val.loss")
     assert study["progress"] == {"runs": 70, "by_status": {"queued": 70}, "epoch": 0, "epochs": 210}
@@ -96,7 +96,7 @@ def test_study_without_folds_reports_none(client: TestClient) -> None:
     assert (study["folds"], study["progress"]["runs"]) == (None, 14)
 
 
-def test_a_preview_counts_folds_into_runs_stacks_and_cost(client: TestClient) -> None:
+def test_preview_counts_folds_in_runs_stacks_and_cost(client: TestClient) -> None:
     def preview(**changed: Any) -> Any:
         return client.post("/v1/studies/preview", json={**STUDY, **changed}).json()
 
@@ -168,7 +168,7 @@ def test_one_seed_on_many_folds_has_no_p(client: TestClient, work: Jobs) -> None
 
 
 @pytest.mark.slow
-def test_curves_are_of_the_means_over_folds(client: TestClient, work: Jobs) -> None:
+def test_curves_are_means_over_folds(client: TestClient, work: Jobs) -> None:
     study = post(client)
     train(client, work, some_loss)
     (plain, _) = compare(client, study, curves=["val.loss"])["curves"]["val.loss"]
@@ -178,7 +178,7 @@ def test_curves_are_of_the_means_over_folds(client: TestClient, work: Jobs) -> N
     assert plain["low"] == pytest.approx(of_seed.mean(axis=0) - of_seed.std(axis=0, ddof=1))
 
 
-def test_a_seed_of_which_one_fold_diverged_has_diverged(client: TestClient, work: Jobs) -> None:
+def test_seed_with_a_diverged_fold_has_diverged(client: TestClient, work: Jobs) -> None:
     study = post(client)
 
     def loss(arm: str, seed: int, fold: int, epoch: int) -> float:
@@ -193,7 +193,7 @@ def test_a_seed_of_which_one_fold_diverged_has_diverged(client: TestClient, work
     assert [curve["n"] for curve in result["curves"]["val.loss"]] == [[7, 7, 7], [7, 6, 6]]
 
 
-def test_a_seed_counts_only_when_all_its_folds_do(client: TestClient, work: Jobs) -> None:
+def test_seed_counts_only_when_all_its_folds_do(client: TestClient, work: Jobs) -> None:
     study = post(client, seeds=2)
     train(client, work, some_loss, most=12)
     result = compare(client, study, curves=["val.loss"])
@@ -246,7 +246,7 @@ def test_folds_can_be_compared_with_each_other_and_are_cells_of_other_groups(cli
         ({"seeds": 501}, [""]),
     ],
 )
-def test_what_cannot_be_parted_is_refused_where_it_stands(
+def test_data_that_cannot_be_split_into_folds_are_refused_with_a_pointer(
     client: TestClient, changed: dict[str, Any], pointers: list[str]
 ) -> None:
     for path in ("/v1/studies", "/v1/studies/preview"):
@@ -256,6 +256,6 @@ def test_what_cannot_be_parted_is_refused_where_it_stands(
     assert client.get("/v1/runs").json()["data"] == []
 
 
-def test_a_base_that_holds_nothing_out_can_be_parted_and_watched(client: TestClient) -> None:
+def test_base_without_validation_rows_can_have_folds_and_early_stopping(client: TestClient) -> None:
     base = {**BASE, "dataset": {"kind": "digits", "validation_size": 0}, "stop": [{"kind": "early_stopping"}]}
     assert post(client, base=base)["folds"] == 5

@@ -13,7 +13,7 @@ from tests.service.studies.training import STUDY, compare, post, some_loss, trai
 from worker.ports import Outcome
 
 
-def test_a_study_is_queued_in_one_request(client: TestClient) -> None:
+def test_study_is_queued_in_one_request(client: TestClient) -> None:
     answer = post(client)
     study = answer.json()
     assert answer.status_code == 201
@@ -45,7 +45,7 @@ def test_submitted_metadata_is_returned(client: TestClient) -> None:
         ({"dataset": {"kind": "digits", "validation_size": 1442}, "arms": {"a": {}}}, "/base/dataset/validation_size"),
     ],
 )
-def test_an_invalid_arm_is_reported_at_its_place_in_the_studys_body(
+def test_invalid_arm_is_reported_with_its_pointer_in_the_study(
     client: TestClient, changes: dict[str, Any], pointer: str
 ) -> None:
     base = {**BODY, "dataset": changes.pop("dataset", {"kind": "digits", "train_size": 100})}
@@ -84,7 +84,7 @@ def test_numbers_that_json_cannot_represent_are_refused_anywhere_in_a_study(
     assert (answer.status_code, [error["pointer"] for error in answer.json()["errors"]]) == (422, [pointer])
 
 
-def test_a_study_is_created_completely_or_not_at_all(client: TestClient) -> None:
+def test_study_is_created_completely_or_not_at_all(client: TestClient) -> None:
     answer = post(client, arms={"plain": {}, "wrong": {"optimizer": {"lr": -1.0}}})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == "/arms/wrong/optimizer/lr"
@@ -92,7 +92,7 @@ def test_a_study_is_created_completely_or_not_at_all(client: TestClient) -> None
     assert client.get("/v1/studies").json()["data"] == []
 
 
-def test_an_idempotency_key_creates_one_study_for_two_posts(client: TestClient) -> None:
+def test_idempotency_key_creates_one_study_for_two_posts(client: TestClient) -> None:
     headers = {"Idempotency-Key": "k"}
     first, again = (client.post("/v1/studies", json=STUDY, headers=headers) for _ in range(2))
     assert first.json() == again.json()
@@ -101,7 +101,7 @@ def test_an_idempotency_key_creates_one_study_for_two_posts(client: TestClient) 
     assert len(client.get("/v1/studies").json()["data"]) == 1
 
 
-def test_an_idempotency_key_adds_seeds_once(client: TestClient, work: Jobs) -> None:
+def test_idempotency_key_adds_seeds_once(client: TestClient, work: Jobs) -> None:
     study, headers = post(client, seeds=2).json(), {"Idempotency-Key": "k"}
     train(client, work, some_loss)
     url = f"/v1/studies/{study['id']}/seeds"
@@ -113,7 +113,7 @@ def test_an_idempotency_key_adds_seeds_once(client: TestClient, work: Jobs) -> N
     assert client.post(url, json={"add": 3}, headers=headers).json()["code"] == "idempotency_key_reused"
 
 
-def test_a_preview_counts_and_warns_and_queues_nothing(client: TestClient, work: Jobs) -> None:
+def test_preview_counts_and_warns_and_queues_nothing(client: TestClient, work: Jobs) -> None:
     preview = client.post("/v1/studies/preview", json={**STUDY, "seeds": 4}).json()
     assert (preview["runs"], preview["reused"], preview["stacks"], preview["min_seeds_possible"]) == (8, 0, 1, 6)
     assert "at least 6" in preview["warnings"][0]
@@ -165,14 +165,14 @@ def test_unknown_ids_are_404(client: TestClient) -> None:
     assert answer.json()["code"] == "study_not_found"
 
 
-def test_a_study_that_is_too_large_is_refused_with_the_limit(client: TestClient) -> None:
+def test_study_that_is_too_large_is_refused_with_the_limit(client: TestClient) -> None:
     answer = post(client, seeds=9999)
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "too_many_runs")
     assert "5,000" in answer.json()["detail"]
 
 
 @pytest.mark.slow
-def test_adding_seeds_is_held_to_the_same_bounds(client: TestClient) -> None:
+def test_added_seeds_are_held_to_the_same_limit(client: TestClient) -> None:
     study = post(client, seeds=[2**53 - 2]).json()
     url = f"/v1/studies/{study['id']}/seeds"
     assert client.post(url, json={"add": 1}).json()["seeds"] == [2**53 - 2, 2**53 - 1]
@@ -182,7 +182,7 @@ def test_adding_seeds_is_held_to_the_same_bounds(client: TestClient) -> None:
     assert client.post(url, json={"seeds": [2**53]}).status_code == 422
 
 
-def test_a_grid_too_large_to_expand_is_refused_at_once(client: TestClient) -> None:
+def test_grid_too_large_to_expand_is_refused_at_once(client: TestClient) -> None:
     values = list(range(1, 1001))
     grid = dict.fromkeys(("epochs", "batch_size", "model.hidden.0", "dataset.train_size", "optimizer.lr"), values)
     for path in ("/v1/studies", "/v1/studies/preview"):

@@ -52,7 +52,7 @@ def at_once(count: int, work: Callable[[], object]) -> list[BaseException]:
     return failures
 
 
-def test_of_a_secret_only_the_hash_and_the_first_characters_are_stored(
+def test_only_the_hash_and_first_characters_of_a_secret_are_stored(
     tokens: Tokens, engine: sa.Engine, settings: Settings
 ) -> None:
     _, secret = tokens.create(ADMIN)
@@ -91,7 +91,7 @@ def test_only_the_whole_secret_authenticates(tokens: Tokens, engine: sa.Engine) 
             tokens.authenticated(wrong)
 
 
-def test_a_revoked_or_expired_token_is_refused_with_the_reason(tokens: Tokens) -> None:
+def test_revoked_or_expired_token_is_refused_with_the_reason(tokens: Tokens) -> None:
     _, valid = tokens.create(ADMIN)
     revoked, secret = tokens.create(ADMIN)
     tokens.revoke(revoked.id)
@@ -111,7 +111,7 @@ def test_a_revoked_or_expired_token_is_refused_with_the_reason(tokens: Tokens) -
         tokens.create(replace(ADMIN, expires_at=time.time() - 60))
 
 
-def test_tokens_are_needed_once_there_has_been_one(
+def test_tokens_are_required_after_the_first_was_created(
     tokens: Tokens, engine: sa.Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
@@ -166,7 +166,7 @@ def test_last_use_is_written_at_most_once_a_minute(tokens: Tokens, engine: sa.En
     assert tokens.get(created.id).last_used_at == pytest.approx(first, abs=30)
 
 
-def test_an_owner_sees_and_revokes_its_own_tokens_and_an_admin_all(tokens: Tokens) -> None:
+def test_owner_sees_and_revokes_its_own_tokens_and_an_admin_all(tokens: Tokens) -> None:
     tokens.create(ADMIN)
     mine, _ = tokens.create(replace(ADMIN, owner="alice", scopes=["read"]))
     other, _ = tokens.create(replace(ADMIN, owner="alice", scopes=["write"]))
@@ -188,7 +188,7 @@ def caller(owner: str, scopes: Sequence[Scope] = ("write",), *, max_active_runs:
     return Caller(owner=owner, scopes=tuple(scopes), max_active_runs=max_active_runs)
 
 
-def test_scopes_hold_those_below_them() -> None:
+def test_scopes_include_lower_ones() -> None:
     held = {one: [two for two in ("read", "write", "admin") if caller("a", [one]).has(two)] for one in SCOPES}
     assert held == {"read": ["read"], "write": ["read", "write"], "admin": ["read", "write", "admin"]}
 
@@ -196,9 +196,7 @@ def test_scopes_hold_those_below_them() -> None:
 SCOPES: list[Scope] = ["read", "write", "admin"]
 
 
-def test_no_owner_gets_more_unfinished_runs_than_its_quota_however_many_submit_at_once(
-    runs: Runs, jobs: Jobs, settings: Settings
-) -> None:
+def test_quota_holds_under_concurrent_submissions(runs: Runs, jobs: Jobs, settings: Settings) -> None:
     limited = caller("alice", max_active_runs=5)
     seeds = iter(range(100))
 
@@ -220,7 +218,7 @@ def test_no_owner_gets_more_unfinished_runs_than_its_quota_however_many_submit_a
     assert runs.get(claim.run_id).status == "failed"
 
 
-def test_a_reused_result_needs_no_room_in_the_quota(runs: Runs, jobs: Jobs) -> None:
+def test_reused_result_does_not_count_towards_the_quota(runs: Runs, jobs: Jobs) -> None:
     submit(runs, seed=1)
     (claim,) = jobs.claim(WORKER, limit=1)
     jobs.finish([claim], [Outcome(run_id=claim.run_id, status="succeeded")])
@@ -232,7 +230,7 @@ def test_a_reused_result_needs_no_room_in_the_quota(runs: Runs, jobs: Jobs) -> N
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_results_are_taken_over_from_other_owners_where_they_are_shared(runs: Runs, jobs: Jobs, shared: bool) -> None:
+def test_results_of_other_owners_are_reused_if_shared(runs: Runs, jobs: Jobs, shared: bool) -> None:
     alice, bob = (runs.on_behalf_of(replace(caller(owner), shares_results=shared)) for owner in ("alice", "bob"))
     submit(alice)
     (claim,) = jobs.claim(WORKER, limit=1)
@@ -241,7 +239,7 @@ def test_results_are_taken_over_from_other_owners_where_they_are_shared(runs: Ru
     assert runs.get(submit(alice)).reused_from == claim.run_id
 
 
-def test_runs_from_before_owners_belong_to_local(engine: sa.Engine) -> None:
+def test_runs_without_an_owner_belong_to_local(engine: sa.Engine) -> None:
     """A database of the revision before, with a run, a study and a remembered answer."""
     from alembic import command
 

@@ -28,7 +28,7 @@ PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
 }
 
 
-def test_the_table_lists_every_page() -> None:
+def test_table_lists_every_page() -> None:
     routes = [route for module in PAGES if module is not assets for route in module.router.routes]
     pages = [route for route in routes if isinstance(route, APIRoute)]
     listed = {(method, route.path) for route in pages for method in route.methods or ()}
@@ -36,9 +36,7 @@ def test_the_table_lists_every_page() -> None:
 
 
 @pytest.mark.parametrize("page", PARAMETERS, ids=" ".join)
-def test_an_unknown_parameter_is_refused_and_the_known_ones_are_listed(
-    client: TestClient, page: tuple[str, str]
-) -> None:
+def test_unknown_parameter_is_refused_and_the_known_ones_are_listed(client: TestClient, page: tuple[str, str]) -> None:
     method, path = page
     address = path.format(run_id="run_none", study_id="study_none")
     answer = client.request(method, address, params={"qqq": 1}, follow_redirects=False)
@@ -49,7 +47,7 @@ def test_an_unknown_parameter_is_refused_and_the_known_ones_are_listed(
     assert (answer.status_code, answer.json()["errors"]) == (422, [error])
 
 
-def test_the_nearest_parameter_is_suggested(client: TestClient) -> None:
+def test_nearest_parameter_is_suggested(client: TestClient) -> None:
     answer = client.get("/", params={"filtre": "epoch > 1"})
     assert answer.json()["detail"] == "filtre: Unknown parameter 'filtre'. Did you mean 'filter'?"
 
@@ -66,7 +64,7 @@ def test_every_known_parameter_is_accepted(client: TestClient) -> None:
         assert answer.status_code < 400, (path, answer.text)
 
 
-def test_a_repeated_parameter_of_a_view_is_accepted(client: TestClient) -> None:
+def test_repeated_parameter_of_a_view_is_accepted(client: TestClient) -> None:
     study = client.post("/v1/studies", json={"name": "s", "base": body()}).json()
     params = {"by": ["arm", "seed"], "scale": ["log", "linear"]}
     assert client.get(f"/studies/{study['id']}", params=params).status_code == 200

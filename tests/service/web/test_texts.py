@@ -72,7 +72,7 @@ def test_values_are_drawn_within_the_figure_with_gaps_between(values: list[float
     assert line.path.count("M") == starts
 
 
-def test_a_band_is_closed_and_bars_keep_their_proportions() -> None:
+def test_band_is_closed_and_bars_keep_their_proportions() -> None:
     drawn = figure([Line(name="a", x=[1, 2], y=[1.0, 2.0], low=[0.5, 1.5], high=[1.5, None])])
     assert drawn is not None
     assert (drawn.lines[0].band.startswith("M"), drawn.lines[0].band.endswith("Z")) == (True, True)

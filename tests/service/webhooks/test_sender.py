@@ -132,7 +132,7 @@ def test_sender_survives_an_unavailable_database(
     assert "sending webhooks failed" in caplog.text
 
 
-def test_what_could_not_be_noted_is_sent_again_and_not_lost(
+def test_delivery_whose_result_was_not_stored_is_sent_again(
     engine: sa.Engine, endpoints: Endpoints, make: Make, end: End, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from service.webhooks import outbox as outboxes

@@ -250,7 +250,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize(("wrong", "pointer", "words"), REFUSED)
-def test_what_makes_no_endpoint_is_refused_with_the_place_and_what_would_work(
+def test_invalid_endpoint_is_refused_with_a_pointer_and_a_remedy(
     client: TestClient, wrong: dict[str, Any], pointer: str, words: str
 ) -> None:
     answer = client.post(PATH, json=wrong)

@@ -88,9 +88,7 @@ def test_run_is_claimed_only_by_a_worker_with_its_device(runs: Runs, jobs: Jobs)
 
 
 @pytest.mark.parametrize("write", ["started", "record", "checkpointed", "finish", "release", "heartbeat"])
-def test_a_stale_token_changes_nothing(
-    write: str, runs: Runs, reader: RunReader, jobs: Jobs, engine: sa.Engine
-) -> None:
+def test_stale_token_changes_nothing(write: str, runs: Runs, reader: RunReader, jobs: Jobs, engine: sa.Engine) -> None:
     run_id = submit(runs)
     stale = one(jobs)
     jobs.record([stale], [measured(run_id, 1)])
@@ -226,7 +224,7 @@ def test_cancel_after_the_end_changes_nothing(runs: Runs, jobs: Jobs) -> None:
     assert runs.get(run_id).status == "succeeded"
 
 
-def test_a_cancelled_run_whose_worker_died_ends_cancelled(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
+def test_cancelled_run_whose_worker_died_ends_cancelled(runs: Runs, jobs: Jobs, engine: sa.Engine) -> None:
     run_id = submit(runs)
     one(jobs)
     runs.act(run_id, "cancel")

@@ -16,7 +16,7 @@ from tests.conftest import measured, submit
 from tests.service.workers.claims import one
 
 
-def test_an_epoch_recorded_twice_is_recorded_once(runs: Runs, reader: RunReader, jobs: Jobs) -> None:
+def test_epoch_recorded_twice_is_recorded_once(runs: Runs, reader: RunReader, jobs: Jobs) -> None:
     run_id = submit(runs)
     claim = one(jobs)
     jobs.record([claim], [measured(run_id, 1)])

@@ -75,7 +75,7 @@ def train(*run_ids: str) -> Train:
 
 
 @pytest.mark.parametrize("status", get_args(LeaveStatus))
-def test_a_run_that_leaves_before_training_begins_never_trains(context: WorkerContext, status: LeaveStatus) -> None:
+def test_run_that_leaves_before_training_begins_never_trains(context: WorkerContext, status: LeaveStatus) -> None:
     output = reports(context, train("leaver", "peer"), Leave(run_ids=("leaver",), status=status))
     trained = [m.run_id for report in output if isinstance(report, Epoch) for m in report.measurements]
     outcomes = {o.run_id: o.status for report in output if isinstance(report, Ended) for o in report.outcomes}
@@ -84,7 +84,7 @@ def test_a_run_that_leaves_before_training_begins_never_trains(context: WorkerCo
     assert outcomes == {"peer": "succeeded"} | ({"leaver": expected[status]} if status in expected else {})
 
 
-def test_a_leave_without_a_job_does_not_apply_to_the_next_one(context: WorkerContext) -> None:
+def test_leave_without_a_job_does_not_apply_to_the_next_one(context: WorkerContext) -> None:
     output = reports(context, Leave(run_ids=("run",), status="paused"), train("run"))
     (outcome,) = [o for report in output if isinstance(report, Ended) for o in report.outcomes]
     assert outcome.status == "succeeded"

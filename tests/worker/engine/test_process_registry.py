@@ -20,7 +20,7 @@ with ProcessRegistry(Path(sys.argv[1])).at_work():
 """
 
 
-def test_those_at_work_are_counted_and_a_killed_one_is_not(tmp_path: Path) -> None:
+def test_running_processes_are_counted_and_killed_ones_are_not(tmp_path: Path) -> None:
     mine = ProcessRegistry(tmp_path / "common")
     assert mine.count() == 1
     command = [sys.executable, "-c", PROGRAM, str(tmp_path / "common")]
@@ -40,7 +40,7 @@ def test_those_at_work_are_counted_and_a_killed_one_is_not(tmp_path: Path) -> No
     assert not left.exists()
 
 
-def test_a_directory_that_cannot_be_used_costs_the_sharing_and_not_the_run(tmp_path: Path) -> None:
+def test_unusable_directory_disables_sharing_but_not_training(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("not a directory")
     lonely = ProcessRegistry(tmp_path / "taken" / "training")
     with lonely.at_work():

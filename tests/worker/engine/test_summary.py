@@ -17,7 +17,7 @@ def stack() -> Stack:
     return Stack([Member("a", spec(seed=0)), Member("b", spec(seed=1))], torch.device("cpu"))
 
 
-def test_summary_of_every_parameter_equals_numpys() -> None:
+def test_summary_of_every_parameter_matches_numpy() -> None:
     trained = stack()
     trained.parameters["layers.0.weight"][1, :4] = 0
     for summary in parameters_of(trained, 1):
@@ -33,7 +33,7 @@ def test_summary_of_every_parameter_equals_numpys() -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_what_is_not_finite_is_counted_and_can_be_written_as_json(value: float) -> None:
+def test_nonfinite_values_are_counted_and_serializable(value: float) -> None:
     trained = stack()
     trained.parameters["layers.0.bias"][0, 3] = value
     summary = {one["name"]: one for one in parameters_of(trained, 0)}
@@ -42,7 +42,7 @@ def test_what_is_not_finite_is_counted_and_can_be_written_as_json(value: float) 
     json.dumps(list(summary.values()), allow_nan=False)
 
 
-def test_a_parameter_of_zeros_has_a_histogram_too() -> None:
+def test_parameter_of_zeros_has_a_histogram() -> None:
     trained = stack()
     trained.parameters["layers.1.bias"].zero_()
     (summary,) = (one for one in parameters_of(trained, 0) if one["name"] == "layers.1.bias")

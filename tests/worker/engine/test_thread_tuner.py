@@ -30,14 +30,14 @@ class Machine:
         return steps
 
 
-def test_the_faster_number_of_threads_does_nearly_all_steps() -> None:
+def test_faster_number_of_threads_runs_nearly_all_steps() -> None:
     steps = Machine(on_1=0.003, on_2=0.002).train(20)
     assert steps[2] > 40 * steps[1]
     steps = Machine(on_1=0.001, on_2=0.02).train(20)
     assert steps[1] > 100 * steps[2]
 
 
-def test_it_follows_a_machine_that_becomes_busy() -> None:
+def test_tuner_adapts_when_the_machine_becomes_busy() -> None:
     machine = Machine(on_1=0.003, on_2=0.002)
     machine.train(10)
     machine.seconds_on[2] = 0.05
@@ -46,7 +46,7 @@ def test_it_follows_a_machine_that_becomes_busy() -> None:
     assert machine.train(1.5)[2] == 0
 
 
-def test_processes_at_work_share_the_threads_and_each_takes_all_again_when_it_is_alone() -> None:
+def test_processes_share_the_threads_and_a_single_one_uses_all() -> None:
     machine = Machine(on_1=0.004, on_2=0.002, on_4=0.001)
     machine.train(5)
     assert machine.threads == 4
@@ -70,7 +70,7 @@ def test_one_thread_needs_no_trials() -> None:
     assert chosen == []
 
 
-def test_pieces_have_a_number_of_their_own() -> None:
+def test_tuner_tries_all_choices_for_pieces_and_keeps_the_fastest() -> None:
     seconds = {Threads(2, 2): 0.003, Threads(1, 2): 0.002, Threads(1): 0.004}
     now, used = 0.0, [Threads(2, 2)]
     tuner = ThreadTuner(2, pieces=True, clock=lambda: now, choose=used.append)

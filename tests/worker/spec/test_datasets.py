@@ -31,7 +31,7 @@ FETCHED = {kind for kind, part in BUILT_IN.items() if part.missing(HOME) and get
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(BUILT_IN.keys() - FETCHED))
-def test_a_dataset_has_the_rows_shape_and_classes_it_says(kind: str) -> None:
+def test_dataset_has_its_declared_rows_shape_and_classes(kind: str) -> None:
     part = BUILT_IN[kind]
     if part.missing(HOME):
         pytest.skip(f"{kind} is not on this machine")
@@ -46,7 +46,7 @@ def test_a_dataset_has_the_rows_shape_and_classes_it_says(kind: str) -> None:
     assert part.digest().startswith("sha256:")
 
 
-def test_digits_are_scikit_learns(tmp_path: Path) -> None:
+def test_digits_equal_scikit_learns(tmp_path: Path) -> None:
     import sklearn.datasets
 
     theirs = sklearn.datasets.load_digits()
@@ -58,7 +58,7 @@ def test_digits_are_scikit_learns(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_mnist1d_is_the_published_generators(tmp_path: Path) -> None:
+def test_mnist1d_equals_the_published_generator(tmp_path: Path) -> None:
     import mnist1d.data
 
     theirs = mnist1d.data.make_dataset(mnist1d.data.get_dataset_args())
@@ -68,7 +68,7 @@ def test_mnist1d_is_the_published_generators(tmp_path: Path) -> None:
     np.testing.assert_array_equal(ours.train_y, theirs["y"])
 
 
-def test_the_split_is_decided_by_split_seed_alone() -> None:
+def test_split_depends_on_split_seed_only() -> None:
     import torch
 
     def parts(**changes: object) -> tuple[bytes, bytes]:
@@ -90,7 +90,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> type[FashionMNIST]:
     return FashionMNIST
 
 
-def test_what_is_missing_comes_with_the_commands_that_get_it(bare: type[FashionMNIST], tmp_path: Path) -> None:
+def test_missing_dataset_names_the_commands_that_install_it(bare: type[FashionMNIST], tmp_path: Path) -> None:
     message = bare.missing(tmp_path) or ""
     assert "fitwell data fetch fashion_mnist" in message
     assert "apt-get install dataset-fashion-mnist" in message
@@ -114,7 +114,7 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bare: type[FashionMN
 
 
 @pytest.mark.slow
-def test_fetched_files_are_checked_and_whole(mirror: Path, bare: type[FashionMNIST], tmp_path: Path) -> None:
+def test_fetched_files_are_verified_and_complete(mirror: Path, bare: type[FashionMNIST], tmp_path: Path) -> None:
     home = tmp_path / "home"
     bare.fetch(home)
     assert bare.missing(home) is None
@@ -123,7 +123,7 @@ def test_fetched_files_are_checked_and_whole(mirror: Path, bare: type[FashionMNI
 
 
 @pytest.mark.slow
-def test_an_altered_or_missing_download_leaves_nothing_behind(
+def test_altered_or_missing_download_leaves_nothing_behind(
     mirror: Path, bare: type[FashionMNIST], tmp_path: Path
 ) -> None:
     labels = mirror / "t10k-labels-idx1-ubyte.gz"
@@ -136,7 +136,7 @@ def test_an_altered_or_missing_download_leaves_nothing_behind(
         bare.fetch(tmp_path / "home")
 
 
-def test_a_file_cut_short_is_named_when_it_is_read(bare: type[FashionMNIST], tmp_path: Path) -> None:
+def test_truncated_file_is_named_when_it_is_read(bare: type[FashionMNIST], tmp_path: Path) -> None:
     home = tmp_path / "fashion_mnist"
     home.mkdir()
     for path in DEBIAN.iterdir():
@@ -147,7 +147,7 @@ def test_a_file_cut_short_is_named_when_it_is_read(bare: type[FashionMNIST], tmp
         bare.load(tmp_path)
 
 
-def test_files_that_were_published_gzipped_are_known_as_they_are(
+def test_files_published_gzipped_are_verified_by_their_gzipped_digest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """MNIST in small: four real files whose digests are those of the gzipped content, fetched and read."""

@@ -79,7 +79,7 @@ def test_rows_keep_the_order_of_the_split_so_that_the_first_are_a_fair_sample(
         assert all((np.diff(place[rows]) > 0).all() for rows in fold.split(order, labels))
 
 
-def test_another_split_seed_gives_other_folds_and_the_same_one_the_same() -> None:
+def test_split_seed_determines_the_folds() -> None:
     def rows(**changes: object) -> bytes:
         digits = {"kind": "digits", "fold": {"index": 0, "of": 5}, **changes}
         return Data(spec(dataset=digits).dataset, HOME, CPU).validation.x.numpy().tobytes()
@@ -89,7 +89,7 @@ def test_another_split_seed_gives_other_folds_and_the_same_one_the_same() -> Non
     assert rows() != rows(fold={"index": 1, "of": 5})
 
 
-def test_numbers_that_are_no_classes_are_dealt_in_the_order_of_the_split() -> None:
+def test_numeric_targets_are_dealt_in_the_order_of_the_split() -> None:
     order = permutation(0, "split", 0, 50)
     held_out, _ = Fold(index=2, of=5).split(order, np.linspace(0, 1, 50))
     assert held_out.tolist() == order[2::5].tolist()
@@ -98,7 +98,7 @@ def test_numbers_that_are_no_classes_are_dealt_in_the_order_of_the_split() -> No
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["digits", "mnist1d"])
 @pytest.mark.parametrize("changes", [{}, {"train_size": 200, "label_noise": 0.25}, {"imbalance": 8.0}])
-def test_a_run_trains_on_none_of_the_rows_it_validates_on(kind: str, changes: dict[str, Any]) -> None:
+def test_training_and_validation_rows_are_disjoint(kind: str, changes: dict[str, Any]) -> None:
     observed = []
     for fold in of(4):
         dataset = spec(dataset={"kind": kind, "fold": fold.model_dump(), **changes}).dataset
@@ -120,7 +120,7 @@ def test_a_run_trains_on_none_of_the_rows_it_validates_on(kind: str, changes: di
     assert len(observed) == len(set(observed)) == spec(dataset={"kind": kind}).dataset.rows[0]
 
 
-def test_a_spec_without_a_fold_has_the_names_it_had_before_there_were_folds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spec_without_a_fold_has_the_same_keys_as_before_folds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys of finished runs in databases of the first releases, which must still be reused."""
     known = {
         "sha256:9feef2bf410c92650faee7981a59837a616b736f42f4d2cfb9c66defc77eb949": spec(),
@@ -144,7 +144,7 @@ def test_folds_are_different_data_and_so_different_stacks() -> None:
         assert len({key(one) for one in specs}) == len(specs)
 
 
-def test_a_resolved_spec_with_a_fold_can_be_sent_again() -> None:
+def test_resolved_spec_with_a_fold_can_be_sent_again() -> None:
     one = spec(dataset={"kind": "digits", "fold": {"index": 1, "of": 5}})
     assert one.dataset.validation_size == 0
     assert RunSpec.model_validate_json(one.model_dump_json()) == one
@@ -161,7 +161,7 @@ def test_a_resolved_spec_with_a_fold_can_be_sent_again() -> None:
         ({"fold": {"index": 0, "of": 2}, "train_size": 720, "imbalance": 5.0}, "train_size", "imbalance 5"),
     ],
 )
-def test_a_fold_that_cannot_be_is_refused_where_it_stands(dataset: dict[str, Any], place: str, message: str) -> None:
+def test_invalid_fold_is_refused_with_its_field(dataset: dict[str, Any], place: str, message: str) -> None:
     ((where, objection),) = spec(dataset={"kind": "digits", **dataset}).objections()
     assert where == ("dataset", place)
     assert message in objection.message
@@ -169,7 +169,7 @@ def test_a_fold_that_cannot_be_is_refused_where_it_stands(dataset: dict[str, Any
     assert not list(spec(**{**BODY, "dataset": fitting}).objections())
 
 
-def test_there_are_at_most_as_many_folds_as_rows() -> None:
+def test_folds_are_at_most_as_many_as_rows() -> None:
     class Tiny(Digits):
         rows = (12, 3)
 

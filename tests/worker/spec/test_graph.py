@@ -95,12 +95,12 @@ def agree(spec: RunSpec, tolerance: float = 1e-5) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", FORMS)
-def test_every_form_of_every_model_is_the_engines(model: dict[str, Any]) -> None:
+def test_every_form_of_every_model_matches_the_engine(model: dict[str, Any]) -> None:
     agree(run_of(model=model))
 
 
 @pytest.mark.parametrize("kind", sorted(kind for kind, part in REGULARIZERS.items() if defines(part, "scale")))
-def test_every_regularizer_that_acts_in_evaluation_mode_is_the_engines(kind: str) -> None:
+def test_every_regularizer_in_evaluation_mode_matches_the_engine(kind: str) -> None:
     part, model = REGULARIZERS[kind], {"kind": "mlp", "hidden": [20, 12]}
     literals = {name: get_args(field.annotation) for name, field in part.model_fields.items() if name != "kind"}
     listed = {
@@ -125,7 +125,7 @@ def test_classic_dropout_scales_inputs_and_units_each_by_its_own_share() -> None
 @pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.data())
-def test_generated_models_are_the_engines(data: st.DataObject) -> None:
+def test_generated_models_match_the_engine(data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(sorted(models)))
     dataset = "digits" if kind == "cnn" else data.draw(st.sampled_from(["digits", "mnist1d"]))
     normalize = data.draw(st.sampled_from([None, {"mean": 0.13, "std": 0.3}, {"mean": -2.0, "std": 5.0}]))
@@ -144,7 +144,7 @@ def test_bfloat16_is_rounded_where_the_engine_rounds() -> None:
 
 
 @pytest.mark.slow
-def test_equal_arguments_give_equal_bytes_and_the_file_says_whose_it_is() -> None:
+def test_equal_arguments_give_equal_bytes_with_metadata() -> None:
     spec = run_of(model={"kind": "cnn", "norm": "batch"})
     metadata = {"run_id": "run_1", "classes": json.dumps(spec.dataset.classes)}
     code = (
@@ -161,7 +161,7 @@ def test_equal_arguments_give_equal_bytes_and_the_file_says_whose_it_is() -> Non
     assert (model.producer_name, model.ir_version, [o.version for o in model.opset_import]) == ("fitwell", 8, [17])
 
 
-def test_every_input_may_be_scaled_by_itself() -> None:
+def test_every_input_can_have_its_own_scale() -> None:
     spec = run_of(model={"kind": "mlp", "hidden": [20, 12]})
     stack = trained(spec)
     scale, shift = np.linspace(0.01, 0.2, 64), np.linspace(-1, 1, 64)
@@ -185,7 +185,7 @@ class Hushed(Dropout):
     onnx_scale: ClassVar[Any] = Dropout.__mro__[1].onnx_scale  # type: ignore[attr-defined]
 
 
-def test_a_part_that_does_not_describe_itself_is_refused_by_name() -> None:
+def test_part_without_onnx_is_refused_by_name() -> None:
     spec = run_of(model={"kind": "mlp"})
     weights = weights_of(trained(spec))
     with pytest.raises(NoGraph, match="kind 'mlp' has no ONNX"):
@@ -195,7 +195,7 @@ def test_a_part_that_does_not_describe_itself_is_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(set(MODELS) - {kind_of(part) for part in NETWORKS}))
-def test_a_model_that_is_its_training_rows_is_refused_with_the_reason(kind: str) -> None:
+def test_instance_based_model_is_refused_with_the_reason(kind: str) -> None:
     with pytest.raises(NoGraph, match=f"{kind!r} is its training rows"):
         onnx_of(run_of(model={"kind": kind}), {}, {})
 
@@ -210,7 +210,7 @@ def test_weights_of_another_model_are_refused() -> None:
         onnx_of(spec, weights, {})
 
 
-def test_a_graph_is_drawn_without_torch() -> None:
+def test_graph_is_built_without_torch() -> None:
     code = (
         "import sys, json, numpy as np; from worker.spec.graph import onnx_of; from worker.spec.run import RunSpec\n"
         f"spec = RunSpec.model_validate_json({json.dumps(run_of(model=example(MODELS['cnn'])).model_dump_json())})\n"
@@ -221,5 +221,5 @@ def test_a_graph_is_drawn_without_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_every_kind_is_walked() -> None:
+def test_every_kind_is_covered() -> None:
     assert {body.values[0]["kind"] for body in FORMS} == {kind_of(part) for part in NETWORKS}  # type: ignore[index]

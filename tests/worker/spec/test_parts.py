@@ -49,7 +49,7 @@ def example(part: type[Part]) -> Any:
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_part_says_what_it_is(part: type[Part]) -> None:
+def test_part_is_documented_with_equation_and_reference(part: type[Part]) -> None:
     module = importlib.import_module(part.__module__)
     assert part.__module__.rpartition(".")[2] == kind_of(part), "the file bears the kind's name"
     assert part.__doc__
@@ -62,7 +62,7 @@ def test_a_part_says_what_it_is(part: type[Part]) -> None:
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_part_is_frozen_strict_and_takes_no_unknown_field(part: type[Part]) -> None:
+def test_part_is_frozen_strict_and_refuses_unknown_fields(part: type[Part]) -> None:
     one = example(part)
     with pytest.raises(ValidationError):
         one.kind = "other"
@@ -77,13 +77,13 @@ def test_a_part_is_frozen_strict_and_takes_no_unknown_field(part: type[Part]) ->
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_part_is_the_same_after_a_round_trip(part: type[Part]) -> None:
+def test_part_survives_a_round_trip(part: type[Part]) -> None:
     one = example(part)
     assert part.model_validate_json(one.model_dump_json()) == one
 
 
 @pytest.mark.parametrize("part", REGULARIZERS)
-def test_a_regularizer_does_something_and_its_neutral_values_are_valid(part: type[Regularizer]) -> None:
+def test_regularizer_has_a_hook_and_valid_neutral_values(part: type[Regularizer]) -> None:
     assert any(defines(part, name) for name in HOOKS)
     assert defines(part, "pixel_maps") == defines(part, "choose_map")
     if part.neutral is not None:
@@ -92,7 +92,7 @@ def test_a_regularizer_does_something_and_its_neutral_values_are_valid(part: typ
 
 
 @pytest.mark.parametrize("part", REGULARIZERS)
-def test_a_regularizer_trains_and_changes_the_result(part: type[Regularizer]) -> None:
+def test_regularizer_trains_and_changes_the_result(part: type[Regularizer]) -> None:
     body = {
         "dataset": {"kind": "digits", "train_size": 64, "validation_size": 30},
         "model": {"kind": "mlp", "hidden": [16], "init": "he_normal"},
@@ -107,7 +107,7 @@ def test_a_regularizer_trains_and_changes_the_result(part: type[Regularizer]) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", OPTIMIZERS)
-def test_an_optimizer_learns_the_digits(part: type[Optimizer]) -> None:
+def test_optimizer_learns_the_digits(part: type[Optimizer]) -> None:
     settings = {
         "dataset": {"kind": "digits", "train_size": 500, "validation_size": 100},
         "model": {"kind": "mlp", "hidden": [64]},
@@ -121,14 +121,14 @@ def test_an_optimizer_learns_the_digits(part: type[Optimizer]) -> None:
 
 
 @pytest.mark.slow
-def test_the_service_starts_without_what_is_slow_to_import() -> None:
+def test_service_starts_without_slow_imports() -> None:
     slow = "{'torch', 'scipy', 'alembic', 'pyarrow', 'onnxruntime', 'matplotlib'}"
     code = f"import sys, worker.spec.run, worker.ports, service.app; sys.exit(str({slow} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.stderr.strip() == "set()"
 
 
-def test_a_stack_key_ignores_what_a_stack_holds_per_run_and_nothing_else() -> None:
+def test_stack_key_ignores_per_run_values_and_nothing_else() -> None:
     key = stack_key(spec())
     same: list[dict[str, Any]] = [
         {"seed": 5},

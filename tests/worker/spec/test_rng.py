@@ -27,7 +27,7 @@ from worker.spec.rng import parted, permutation, stream_key
     st.integers(0, 99),
     st.integers(1, 999),
 )
-def test_an_order_is_that_of_the_engines_random_words(seed: int, purpose: str, epoch: int, count: int) -> None:
+def test_order_matches_the_engines_random_words(seed: int, purpose: str, epoch: int, count: int) -> None:
     drawn = words(torch.tensor([stream_key(seed, purpose, "", epoch)]), 0, count)[0].numpy()
     bits = max(count - 1, 1).bit_length()
     order = permutation(seed, purpose, epoch, count)
@@ -35,7 +35,7 @@ def test_an_order_is_that_of_the_engines_random_words(seed: int, purpose: str, e
     assert (np.diff(drawn[order] >> bits) >= 0).all()
 
 
-def test_orders_are_what_they_have_always_been() -> None:
+def test_orders_never_change() -> None:
     order = permutation(0, "split", 0, 60_000)
     assert (
         hashlib.sha256(order.astype("<i8").tobytes()).hexdigest()
@@ -54,7 +54,7 @@ def test_orders_are_what_they_have_always_been() -> None:
         {"fold": Fold(index=1, of=4)},
     ],
 )
-def test_the_rows_that_train_and_validate_are_the_engines(changes: dict[str, Any]) -> None:
+def test_training_and_validation_rows_match_the_engine(changes: dict[str, Any]) -> None:
     spec = Digits(**changes)
     arrays = Digits.load(HOME)
     train, held_out = parted(spec, arrays.train_y)
@@ -65,7 +65,7 @@ def test_the_rows_that_train_and_validate_are_the_engines(changes: dict[str, Any
     assert (len(train), len(held_out)) == (spec.training_rows, spec.validation_rows)
 
 
-def test_orders_are_made_without_torch() -> None:
+def test_orders_are_computed_without_torch() -> None:
     code = (
         "import sys; from worker.spec.rng import parted; from worker.spec.datasets.digits import Digits\n"
         "assert len(parted(Digits(), Digits.load(None).train_y)[0]) == 1154\n"

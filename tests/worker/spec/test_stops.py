@@ -25,20 +25,20 @@ def test_early_stopping_waits_for_patience_epochs_without_improvement(losses: li
     assert EarlyStopping(patience=2).stopped({"val.loss": losses}) is stops
 
 
-def test_min_delta_asks_for_more_than_a_trifle() -> None:
+def test_improvement_must_exceed_min_delta() -> None:
     history = {"val.loss": [1.0, 0.99, 0.98]}
     assert EarlyStopping(patience=2, min_delta=0.1).stopped(history)
     assert not EarlyStopping(patience=2).stopped(history)
 
 
-def test_train_loss_below_looks_at_the_last_epoch_only() -> None:
+def test_train_loss_below_checks_only_the_last_epoch() -> None:
     rule = TrainLossBelow(threshold=0.1)
     assert rule.stopped({"train.loss": [0.5, 0.05]})
     assert not rule.stopped({"train.loss": [0.05, 0.5]})
     assert not rule.stopped({})
 
 
-def test_a_run_ends_by_its_epochs_its_steps_its_rules_or_by_divergence() -> None:
+def test_run_ends_by_its_epochs_its_steps_its_rules_or_by_divergence() -> None:
     run = spec(epochs=5, stop=[{"kind": "max_steps", "steps": 10}, {"kind": "train_loss_below", "threshold": 0.1}])
     assert run.steps_per_epoch == 4
     assert ended_after(run, 1, {"train.loss": [1.0]}) is None
@@ -70,6 +70,6 @@ def test_rule_that_watches_a_missing_metric_is_refused(changes: dict[str, object
     assert field in objection.message
 
 
-def test_a_rule_may_watch_a_fold() -> None:
+def test_rule_can_watch_a_fold() -> None:
     run = spec(stop=[{"kind": "early_stopping"}], dataset={"kind": "digits", "fold": {"index": 0, "of": 2}})
     assert not list(run.objections())

@@ -22,21 +22,21 @@ def _as_before() -> Iterator[None]:
 
 @pytest.mark.parametrize("threads", [Threads(1), Threads(2), Threads(1, 2), Threads(2, 3), Threads(2, 16)])
 @pytest.mark.parametrize("count", [0, 1, 2, 7])
-def test_results_come_in_order_and_torch_is_left_as_it_was(threads: Threads, count: int) -> None:
+def test_results_are_in_order_and_torchs_threads_are_restored(threads: Threads, count: int) -> None:
     threads.use()
     observed = each_on_one_thread([partial(lambda i: (i, torch.get_num_threads()), i) for i in range(count)])
     assert observed == [(i, 1) for i in range(count)]
     assert torch.get_num_threads() == threads.products
 
 
-def test_pieces_are_computed_at_once() -> None:
+def test_pieces_are_computed_concurrently() -> None:
     Threads(2, 2).use()
     meeting = threading.Barrier(2, timeout=scaled(10))
     assert sorted(each_on_one_thread([meeting.wait, meeting.wait])) == [0, 1]
 
 
 @pytest.mark.parametrize("broken", [0, 1])
-def test_what_a_piece_raises_is_raised_and_torch_is_left_as_it_was(broken: int) -> None:
+def test_error_of_a_piece_is_raised_and_torchs_threads_are_restored(broken: int) -> None:
     Threads(2, 2).use()
     with pytest.raises(ZeroDivisionError):
         each_on_one_thread([partial(lambda i: 1 // (i - broken), i) for i in range(2)])

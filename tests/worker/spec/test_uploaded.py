@@ -37,7 +37,7 @@ def table() -> tuple[Any, Any]:
     return np.column_stack([x, np.full(50, 0.1)]), np.arange(50) % 2
 
 
-def test_a_table_is_standardised_by_the_rows_that_are_trained_on(tmp_path: Path) -> None:
+def test_table_is_standardized_by_its_training_rows(tmp_path: Path) -> None:
     x, y = table()
     part = uploaded(tmp_path, npz(x=x, y=y), train_size=20, validation_size=10)
     data = Data(part, tmp_path, CPU)
@@ -51,7 +51,7 @@ def test_a_table_is_standardised_by_the_rows_that_are_trained_on(tmp_path: Path)
     assert not data.test.x[:, 3].any()
 
 
-def test_normalize_comes_after_it_and_neither_is_forced_on_anybody(tmp_path: Path) -> None:
+def test_normalize_applies_after_standardize_and_both_are_optional(tmp_path: Path) -> None:
     x, y = table()
     plain = Data(uploaded(tmp_path, npz(x=x, y=y), standardize=False), tmp_path, CPU)
     np.testing.assert_array_equal(plain.training(5).x.numpy(), plain.raw[:5].numpy())
@@ -60,7 +60,7 @@ def test_normalize_comes_after_it_and_neither_is_forced_on_anybody(tmp_path: Pat
     torch.testing.assert_close(both, (standard - 1) / 2, atol=1e-3, rtol=1e-4)
 
 
-def test_images_are_scaled_to_one_and_keep_their_bytes_until_then(tmp_path: Path) -> None:
+def test_images_are_stored_as_bytes_and_scaled_to_one(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (30, 5, 4, 3), np.uint8)
     part = uploaded(tmp_path, npz(x=pixels, y=np.arange(30) % 3))
     data = Data(part, tmp_path, CPU)
@@ -69,7 +69,7 @@ def test_images_are_scaled_to_one_and_keep_their_bytes_until_then(tmp_path: Path
     np.testing.assert_allclose(data.test.x.numpy(), expected, rtol=1e-6)
 
 
-def test_a_file_that_is_missing_cut_short_or_altered_is_named_when_it_is_read(tmp_path: Path) -> None:
+def test_missing_truncated_or_altered_file_is_named_when_it_is_read(tmp_path: Path) -> None:
     x, y = table()
     part = uploaded(tmp_path, npz(x=x, y=y))
     file = part.file(tmp_path)
@@ -88,7 +88,7 @@ def test_a_file_that_is_missing_cut_short_or_altered_is_named_when_it_is_read(tm
 @pytest.mark.parametrize(
     "wrong", ["iris", "dataset_", f"dataset_{'g' * 64}", f"dataset_{'a' * 63}/", "../../etc/passwd"]
 )
-def test_an_id_that_no_upload_has_leads_to_no_file(wrong: str, tmp_path: Path) -> None:
+def test_invalid_id_leads_to_no_file(wrong: str, tmp_path: Path) -> None:
     part = Uploaded(id=wrong)
     assert part.file(tmp_path) is None
     assert wrong in (part.missing(tmp_path) or "")
