@@ -47,15 +47,17 @@ def render(name: str, *, caller: Caller | None = None, **context: Any) -> str:
 
 
 def number(value: float | None) -> str:
-    """Format a measured value with about four digits, as charts do."""
+    """Format a measured value with about four digits and a typographic minus sign, as charts do."""
     if value is None:
         return "–"
     size = abs(value)
     if size >= MANY_DIGITS:
-        return f"{value:.3g}"
-    if size >= HUNDRED:
-        return f"{value:.1f}"
-    return f"{value:.4g}" if size < 1e-3 and value else f"{value:.4f}"
+        text = f"{size:.3g}"
+    elif size >= HUNDRED:
+        text = f"{size:.1f}"
+    else:
+        text = f"{size:.4g}" if size < 1e-3 and value else f"{size:.4f}"
+    return f"−{text}" if value < 0 else text  # the minus sign
 
 
 def p_value(value: float | None) -> str:

@@ -94,7 +94,7 @@ def test_a_text_that_a_spreadsheet_would_compute_is_text_in_csv(opened: Opened) 
     assert text == '\'=1+1,\'+a,\'-b,\'@c,"plain, ""x"""\n-1.5,,2\n'
 
 
-def test_a_report_is_one_file_that_asks_for_nothing(opened: Opened, trained: Trained, watched: Watched) -> None:
+def test_report_is_one_file_that_requests_nothing_and_fits_a_phone(opened: Opened, trained: Trained, watched: Watched) -> None:
     reported = {f"/runs/{trained.overfit.id}": "Loss", f"/studies/{trained.study.id}": "Comparison"}
     for path, heading in reported.items():
         page = opened(path)
@@ -110,6 +110,8 @@ def test_a_report_is_one_file_that_asks_for_nothing(opened: Opened, trained: Tra
         copy.set_content(text)
         expect(copy.get_by_role("heading", name=heading)).to_be_visible()
         assert copy.locator("svg.figure path.line").count() >= 3
+        copy.set_viewport_size({"width": 390, "height": 844})
+        assert copy.evaluate("document.documentElement.scrollWidth") <= 390
         offline.close()
     address = f"{watched.origin}/studies/{trained.study.id}/report?baseline=dropout&by=arm&curve=test.loss"
     report = httpx2.get(address).text

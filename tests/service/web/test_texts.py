@@ -49,7 +49,7 @@ def test_shell_syntax_in_a_spec_is_quoted() -> None:
 
 
 def test_numbers_have_about_four_digits() -> None:
-    texts = {0.0: "0.0000", 1e-5: "1e-05", 0.12345: "0.1235", 12.5: "12.5000", 416.26: "416.3", -416013.2: "-4.16e+05"}
+    texts = {0.0: "0.0000", 1e-5: "1e-05", 0.12345: "0.1235", 12.5: "12.5000", 416.26: "416.3", -416013.2: "−4.16e+05"}
     assert [number(value) for value in texts] == list(texts.values())
 
 
