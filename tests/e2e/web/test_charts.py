@@ -94,7 +94,9 @@ def test_a_text_that_a_spreadsheet_would_compute_is_text_in_csv(opened: Opened) 
     assert text == '\'=1+1,\'+a,\'-b,\'@c,"plain, ""x"""\n-1.5,,2\n'
 
 
-def test_report_is_one_file_that_requests_nothing_and_fits_a_phone(opened: Opened, trained: Trained, watched: Watched) -> None:
+def test_report_is_one_file_that_requests_nothing_and_fits_a_phone(
+    opened: Opened, trained: Trained, watched: Watched
+) -> None:
     reported = {f"/runs/{trained.overfit.id}": "Loss", f"/studies/{trained.study.id}": "Comparison"}
     for path, heading in reported.items():
         page = opened(path)
