@@ -15,7 +15,7 @@ PAGES_READ = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / 
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_the_reference_is_current(name: str) -> None:
+def test_reference_is_current(name: str) -> None:
     text = HEADER + PAGES[name]().strip() + "\n"
     assert (REFERENCE / name).read_text() == text, "stale: run make generate"
 

@@ -35,7 +35,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_migrations_and_data(wheel: Path) -> None:
+def test_wheel_contains_migrations_and_data(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert "migrations/versions/0001_the_first_tables.py" in names
     assert "worker/spec/datasets/files/digits.csv.gz" in names
@@ -44,7 +44,7 @@ def test_the_wheel_holds_migrations_and_data(wheel: Path) -> None:
 
 
 @pytest.mark.slow
-def test_fitwell_serve_starts_from_the_wheel_beside_modules_of_the_same_names(wheel: Path, tmp_path: Path) -> None:
+def test_fitwell_serve_starts_from_the_wheel_next_to_modules_of_the_same_names(wheel: Path, tmp_path: Path) -> None:
     fresh = tmp_path / "venv"
     venv.create(fresh, with_pip=False)
     (site,) = fresh.glob("lib/python*/site-packages")
@@ -119,7 +119,7 @@ def run_alone(python: Path, *arguments: str, cwd: Path) -> subprocess.CompletedP
     )
 
 
-def test_the_client_needs_neither_torch_nor_server(alone: Path, tmp_path: Path) -> None:
+def test_client_needs_neither_torch_nor_server(alone: Path, tmp_path: Path) -> None:
     code = "import sys, fitwell, fitwell.cli; print({'torch', 'fastapi', 'numpy', 'service'} & set(sys.modules))"
     done = run_alone(alone, "-c", code, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "set()\n"), done.stderr
@@ -136,7 +136,7 @@ def test_the_client_needs_neither_torch_nor_server(alone: Path, tmp_path: Path) 
         ("worker --ray auto --data-dir d", "fitwell[ray]"), ("mcp", "fitwell[mcp]"),
     ],
 )  # fmt: skip
-def test_a_server_command_names_the_extra_to_install_where_only_the_client_is(
+def test_server_command_names_the_extra_to_install_if_only_the_client_is_installed(
     alone: Path, arguments: str, advice: str, tmp_path: Path
 ) -> None:
     done = run_alone(alone, "-m", "fitwell.cli", *arguments.split(), cwd=tmp_path)
@@ -145,7 +145,7 @@ def test_a_server_command_names_the_extra_to_install_where_only_the_client_is(
 
 
 @pytest.mark.slow
-def test_doctor_passes_where_only_the_client_is_installed(alone: Path, tmp_path: Path) -> None:
+def test_doctor_passes_with_only_the_client_installed(alone: Path, tmp_path: Path) -> None:
     done = run_alone(alone, "-m", "fitwell.cli", "doctor", "--data-dir", "d", cwd=tmp_path)
     assert (done.returncode, "fail" in done.stdout, done.stderr) == (0, False, "")
 
@@ -164,7 +164,7 @@ def test_compose_runs_commands_that_exist_on_one_shared_volume() -> None:
 
 
 @pytest.mark.parametrize("overlay", ["postgresql", "gpu"])
-def test_an_overlay_sets_known_settings_of_existing_services(overlay: str) -> None:
+def test_overlay_sets_known_settings_of_existing_services(overlay: str) -> None:
     below = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     beside = yaml.safe_load((ROOT / f"docker-compose.{overlay}.yml").read_text())
     known = {f"FITWELL_{name.upper()}" for name in Settings.model_fields}
@@ -179,7 +179,7 @@ def test_an_overlay_sets_known_settings_of_existing_services(overlay: str) -> No
         assert {name for name in service["environment"] if name.startswith("FITWELL_")} <= known
 
 
-def test_the_postgresql_overlay_has_an_address_that_the_store_accepts(tmp_path: Path) -> None:
+def test_postgresql_overlay_has_an_address_that_the_store_accepts(tmp_path: Path) -> None:
     beside = yaml.safe_load((ROOT / "docker-compose.postgresql.yml").read_text())
     environments = {name: beside["services"][name]["environment"] for name in ("api", "worker")}
     assert environments["api"] == environments["worker"]

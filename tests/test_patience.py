@@ -34,14 +34,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def test_limits_of_a_quiet_machine_are_as_written_and_no_machine_gets_less(clock: Clock) -> None:
+def test_limits_are_unchanged_on_a_quiet_machine_and_never_shorter(clock: Clock) -> None:
     assert patience.scaled(10) == 10
     clock.now += MEMORY_SECONDS
     clock.work_seconds = QUIET_SECONDS / 4
     assert patience.scaled(10) == 10
 
 
-def test_the_slowest_recent_measurement_counts_until_it_is_old(clock: Clock) -> None:
+def test_slowest_measurement_counts_until_it_is_old(clock: Clock) -> None:
     clock.work_seconds = 5 * QUIET_SECONDS
     assert patience.scaled(10) == 50
     clock.work_seconds = QUIET_SECONDS
@@ -51,7 +51,7 @@ def test_the_slowest_recent_measurement_counts_until_it_is_old(clock: Clock) -> 
     assert patience.scaled(10) == 10
 
 
-def test_a_measurement_is_reused_while_it_is_fresh(clock: Clock) -> None:
+def test_measurement_is_reused_while_it_is_fresh(clock: Clock) -> None:
     patience.scaled(1)
     measured_at = clock.now
     patience.scaled(1)
@@ -71,12 +71,12 @@ def test_waiting_continues_on_a_machine_that_has_become_slow(clock: Clock) -> No
         eventually(lambda: False, 3)
 
 
-def test_waiting_continues_while_there_is_progress(clock: Clock) -> None:
+def test_waiting_continues_during_progress(clock: Clock) -> None:
     assert eventually(lambda: clock.now > 20, 3, progress=lambda: min(int(clock.now), 18)) is True
     with pytest.raises(AssertionError, match="not true within 3"):
         eventually(lambda: clock.now > 60, 3, progress=lambda: min(int(clock.now), 50))
     assert clock.now == pytest.approx(53, abs=1)
 
 
-def test_the_machine_is_measured_for_real() -> None:
+def test_machine_is_measured() -> None:
     assert patience.scaled(1) >= 1

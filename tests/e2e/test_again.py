@@ -45,7 +45,7 @@ def files(served: Serving, run_id: str) -> dict[str, Path]:
     return {one["at"]: by_digest[one["sha256"]] for one in call(served, "GET", f"{run_id}/checkpoints")["weights"]}
 
 
-def test_an_extended_run_has_the_bits_of_one_so_long_from_the_start(served: Serving) -> None:
+def test_extended_run_equals_a_run_of_that_length_to_the_bit(served: Serving) -> None:
     short = served.client.runs.create(seed=3, **MOMENTUM).wait(scaled(60))
     longer = short.extend(15).wait(scaled(60))
     assert longer.extends == short.id
@@ -57,7 +57,7 @@ def test_an_extended_run_has_the_bits_of_one_so_long_from_the_start(served: Serv
         assert files(served, longer.id)[at].read_bytes() == files(served, whole.id)[at].read_bytes()
 
 
-def test_a_run_is_verified_bit_for_bit(served: Serving) -> None:
+def test_run_is_verified_bit_for_bit(served: Serving) -> None:
     run = served.client.runs.create(seed=4, **MOMENTUM).wait(scaled(60))
     verification = run.verify(scaled(60))
     assert (verification.outcome, verification.first_difference, verification.reason) == ("match", None, None)
@@ -66,7 +66,7 @@ def test_a_run_is_verified_bit_for_bit(served: Serving) -> None:
     assert (done.returncode, done.stdout.startswith("match: ")) == (0, True)
 
 
-def test_the_kept_weights_are_those_of_the_best_and_of_the_last_epoch(served: Serving) -> None:
+def test_stored_weights_are_of_the_best_and_the_last_epoch(served: Serving) -> None:
     wild = {**SPEC, "optimizer": {"kind": "sgd", "lr": 2.0}, "epochs": 12}
     run = served.client.runs.create(seed=1, **wild).wait(scaled(60))
     assert run.best is not None
@@ -80,7 +80,7 @@ def test_the_kept_weights_are_those_of_the_best_and_of_the_last_epoch(served: Se
     assert files(served, run.id)["best"] != files(served, run.id)["last"]
 
 
-def test_a_warm_start_begins_where_the_other_run_ended(served: Serving) -> None:
+def test_warm_start_begins_where_the_other_run_ended(served: Serving) -> None:
     first = served.client.runs.create(seed=5, **SPEC).wait(scaled(60))
     warm = {**SPEC, "epochs": 3, "evaluate": {"before_training": True}, "warm_start": {"run_id": first.id}}
     run = served.client.runs.create(seed=6, **warm).wait(scaled(60))
@@ -94,7 +94,7 @@ def test_a_warm_start_begins_where_the_other_run_ended(served: Serving) -> None:
     assert cold.model_dump()["determinism"]["digest"] not in digests
 
 
-def test_a_run_ends_when_its_time_is_over_and_resumes_when_it_gets_more(served: Serving) -> None:
+def test_run_ends_at_its_time_limit_and_resumes_with_a_higher_one(served: Serving) -> None:
     run = served.client.runs.create(seed=7, max_seconds=600, **LONG)
     eventually(lambda: run.refresh().progress.epoch > 0)  # the clock also runs while the training process starts
     call(served, "PATCH", run.id, json={"max_seconds": 1.5})
@@ -115,7 +115,7 @@ def test_a_run_ends_when_its_time_is_over_and_resumes_when_it_gets_more(served: 
     assert all(line in logs.stdout for line in lines)
 
 
-def test_the_log_of_a_run_that_failed_has_the_reason(served: Serving) -> None:
+def test_log_of_a_failed_run_has_the_reason(served: Serving) -> None:
     run = served.client.runs.create(seed=8, **LONG)
     eventually(lambda: run.refresh().progress.epoch > 3)
     call(served, "POST", f"{run.id}/pause")

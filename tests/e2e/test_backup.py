@@ -28,7 +28,7 @@ def backup(home: Path, target: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=scaled(120), check=False)
 
 
-def test_a_server_resumes_from_the_backup_of_a_busy_one_with_the_same_bits(tmp_path: Path) -> None:
+def test_server_resumes_from_the_backup_of_a_busy_one_with_the_same_bits(tmp_path: Path) -> None:
     home, copy = tmp_path / "home", tmp_path / "copy"
     table = tmp_path / "rows.csv"
     table.write_text("\n".join(["x,y,label", *(f"{i % 7},{i % 5},{'ab'[i % 2]}" for i in range(60))]))
@@ -52,7 +52,7 @@ def test_a_server_resumes_from_the_backup_of_a_busy_one_with_the_same_bits(tmp_p
         assert again.history.series["val.loss"] == losses
 
 
-def test_a_backup_says_what_is_lost_and_what_is_in_the_way(tmp_path: Path) -> None:
+def test_restore_reports_lost_files_and_existing_ones(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with serving(home) as served:
         served.client.runs.create(**{**SPEC, "epochs": 3}).wait(scaled(60))

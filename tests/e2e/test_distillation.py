@@ -42,7 +42,7 @@ def teacher_of(served: Serving, run: Run) -> Run:
     return served.client.runs.get(run.refresh().spec["regularizers"][0]["teachers"][0]["run_id"])
 
 
-def test_a_student_waits_for_its_teacher_and_its_losses_are_series_of_their_own(served: Serving) -> None:
+def test_student_waits_for_its_teacher_and_records_its_own_losses(served: Serving) -> None:
     run = served.client.runs.create(**STUDENT, **learning({"spec": TEACHER}, alpha=0.25, beta=3.0, temperature=2.0))
     assert run.status == "waiting"
     assert run.waiting_reason is not None
@@ -64,7 +64,7 @@ def test_a_student_waits_for_its_teacher_and_its_losses_are_series_of_their_own(
     assert done.verify(scaled(60)).outcome == "match"
 
 
-def test_an_assistant_stands_between_teacher_and_student(served: Serving) -> None:
+def test_teaching_assistant_is_trained_between_teacher_and_student(served: Serving) -> None:
     assistant = {**SPEC, "model": {"kind": "mlp", "hidden": [24]}, **learning({"spec": {**TEACHER, "seed": 2}})}
     run = served.client.runs.create(**STUDENT, **learning({"spec": assistant})).wait(scaled(90))
     assert run.status == "succeeded"
@@ -74,7 +74,7 @@ def test_an_assistant_stands_between_teacher_and_student(served: Serving) -> Non
     assert "distillation.loss" in middle.history.series
 
 
-def test_a_teacher_that_diverges_fails_its_student_with_a_reason(served: Serving) -> None:
+def test_teacher_that_diverges_fails_its_student_with_a_reason(served: Serving) -> None:
     wild = {**TEACHER, "regularizers": [{"kind": "l2", "strength": 1e6}]}
     run = served.client.runs.create(**STUDENT, **learning({"spec": wild}))
     ended = eventually(lambda: run.refresh() if run.refresh().terminal else None, 30)
@@ -85,7 +85,7 @@ def test_a_teacher_that_diverges_fails_its_student_with_a_reason(served: Serving
     assert teacher.id in ended.error["message"]
 
 
-def test_a_student_whose_teachers_file_is_broken_fails_alone(served: Serving) -> None:
+def test_student_whose_teachers_file_is_broken_fails_alone(served: Serving) -> None:
     teacher = served.client.runs.create(**{**TEACHER, "seed": 5}).wait(scaled(60))
     for path in (served.home / "checkpoints" / teacher.id).glob("*.safetensors"):
         path.write_bytes(b"not tensors")

@@ -33,7 +33,7 @@ def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Serving]:
         yield one
 
 
-def test_a_client_that_is_cut_twenty_times_sees_every_event_once(served: Serving) -> None:
+def test_client_disconnected_twenty_times_yields_every_event_once(served: Serving) -> None:
     chance, epochs, cuts, ended = random.Random(0), list[int](), 0, set[str]()
 
     def submit() -> None:

@@ -50,7 +50,7 @@ print(json.dumps(found))
 """
 
 
-def test_a_generated_client_submits_a_run_and_a_study_and_reads_what_came(tmp_path: Path) -> None:
+def test_generated_client_submits_a_run_and_a_study_and_reads_the_results(tmp_path: Path) -> None:
     if not (GENERATOR / "openapi-python-client").exists():
         pytest.skip("the generator is not installed: make test installs it")
     with serving(tmp_path / "home") as served:

@@ -113,7 +113,7 @@ def _predicts(run: fitwell.Run) -> bool:
     return False
 
 
-def test_a_download_continues_when_its_run_is_deleted(served: Serving) -> None:
+def test_download_continues_when_its_run_is_deleted(served: Serving) -> None:
     large = {**SPEC, "model": {"kind": "mlp", "hidden": [2500, 2500]}, "epochs": 1}
     run = served.client.runs.create(seed=3, **large).wait(scaled(90))
     url = f"{served.client.transport.url}/v1/runs/{run.id}/model"
@@ -132,7 +132,7 @@ def test_a_download_continues_when_its_run_is_deleted(served: Serving) -> None:
     assert httpx2.get(f"{url}.safetensors").json()["code"] == "run_not_found"
 
 
-def test_the_api_itself_loads_neither_torch_nor_what_predicts_and_draws(served: Serving) -> None:
+def test_api_loads_neither_torch_nor_the_predictor(served: Serving) -> None:
     run = served.client.runs.create(seed=4, **SPEC).wait(scaled(60))
     for name in ("curve.svg", "curve.png", "predictions.png", "model.onnx"):
         assert (
@@ -147,7 +147,7 @@ def test_the_api_itself_loads_neither_torch_nor_what_predicts_and_draws(served: 
     assert "torch" not in loaded + elsewhere
 
 
-def test_what_predicts_ends_when_the_service_is_killed(tmp_path: Path) -> None:
+def test_predictor_ends_when_the_service_is_killed(tmp_path: Path) -> None:
     with serving(tmp_path / "home") as served:
         run = served.client.runs.create(**SPEC).wait(scaled(60))
         run.predict([[0] * 64])

@@ -36,7 +36,7 @@ def uploaded(served: Serving, tmp_path: Path, content: bytes, **options: Any) ->
     return served.client.datasets.upload(file, **options)
 
 
-def test_a_table_is_learned_in_the_targets_own_unit(served: Serving, tmp_path: Path) -> None:
+def test_regression_on_a_table_predicts_in_the_targets_unit(served: Serving, tmp_path: Path) -> None:
     diabetes = load_diabetes()
     rows = [[*row, target] for row, target in zip(diabetes.data.tolist(), diabetes.target.tolist(), strict=True)]
     dataset = uploaded(served, tmp_path, csv_text([*diabetes.feature_names, "progression"], rows), task="regression")
@@ -69,7 +69,7 @@ def series(length: int = 400, lags: int = 5) -> tuple[np.ndarray[Any, Any], np.n
     return x, targets[lags:]
 
 
-def test_a_series_is_validated_and_tested_by_what_comes_after_it(served: Serving, tmp_path: Path) -> None:
+def test_time_series_is_validated_and_tested_on_later_rows(served: Serving, tmp_path: Path) -> None:
     x, y = series()
     dataset = uploaded(served, tmp_path, npz(x=x, y=y), order="time", test_size=80)
     assert (dataset.task, dataset.order, dataset.rows_test) == ("regression", "time", 80)
@@ -88,7 +88,7 @@ def test_a_series_is_validated_and_tested_by_what_comes_after_it(served: Serving
     assert again.id != dataset.id
 
 
-def test_lags_of_a_series_are_a_table_in_the_order_of_time(served: Serving, tmp_path: Path) -> None:
+def test_lags_of_a_time_series_are_a_table_in_order_of_time(served: Serving, tmp_path: Path) -> None:
     file = tmp_path / "series.csv"
     file.write_text("year,spots\n" + "".join(f"{1700 + i},{i * i}\n" for i in range(50)))
     command = [sys.executable, "examples/lags.py", str(file), "spots", "3"]
@@ -98,7 +98,7 @@ def test_lags_of_a_series_are_a_table_in_the_order_of_time(served: Serving, tmp_
     assert (dataset.order, dataset.rows_train, dataset.rows_test) == ("time", 38, 9)
 
 
-def test_which_penalty_finds_the_coefficients_is_compared_over_paired_seeds(served: Serving) -> None:
+def test_penalties_are_compared_by_recovered_coefficients_over_paired_seeds(served: Serving) -> None:
     dataset = {"kind": "linear", "train_size": 60, "features": 40, "informative": 5, "noise": 2.0}
     study = served.client.studies.create(
         base={**SIMPLE, "dataset": dataset, "epochs": 150},
@@ -120,7 +120,7 @@ def test_which_penalty_finds_the_coefficients_is_compared_over_paired_seeds(serv
     assert (chosen["l1"] or 1.0) < 0.7
 
 
-def test_what_a_regression_does_not_have_is_refused_with_what_it_has(served: Serving) -> None:
+def test_classification_metric_of_a_regression_is_refused_with_the_existing_ones(served: Serving) -> None:
     run = served.client.runs.create(dataset={"kind": "linear"}, epochs=40, **SIMPLE).wait(scaled(60))
     answer = served.client.transport
     with pytest.raises(fitwell.FitwellError, match="r2 and rmse"):

@@ -44,14 +44,14 @@ def study(served: Serving) -> Study:
     return served.client.studies.create(name="three", base=BASE, arms=ARMS, seeds=8).wait(scaled(120))
 
 
-def test_a_study_trains_as_stacks_that_its_workers_share(served: Serving, study: Study) -> None:
+def test_study_trains_as_stacks_that_its_workers_share(served: Serving, study: Study) -> None:
     runs = list(served.client.runs.list(study_id=study.id))
     assert (len(runs), {run.status for run in runs}) == (24, {"succeeded"})
     sizes = {run.model_dump()["stack"]["size"] for run in runs}
     assert sizes == {12}, "24 runs that can share a stack, two idle workers"
 
 
-def test_its_comparison_is_that_of_its_histories(served: Serving, study: Study) -> None:
+def test_comparison_equals_one_computed_from_the_histories(served: Serving, study: Study) -> None:
     comparison = study.compare()
     losses: dict[tuple[str, int], float] = {}
     for run in served.client.runs.list(study_id=study.id):
@@ -67,7 +67,7 @@ def test_its_comparison_is_that_of_its_histories(served: Serving, study: Study) 
     assert [len(curve["epoch"]) for curve in curves["val.loss"]] == [12, 12, 12]
 
 
-def test_a_resumed_run_has_the_bits_of_an_undisturbed_one(served: Serving) -> None:
+def test_resumed_run_has_the_bits_of_an_undisturbed_one(served: Serving) -> None:
     body = {**BASE, "epochs": 400, "optimizer": {"kind": "momentum", "lr": 0.01}, "seed": 77}
     paused, mate = (served.client.runs.create(**{**body, "seed": seed}) for seed in (77, 78))
     eventually(lambda: paused.refresh().progress.epoch >= 5)
@@ -84,7 +84,7 @@ def test_a_resumed_run_has_the_bits_of_an_undisturbed_one(served: Serving) -> No
     assert done.history.series["val.loss"] == straight.history.series["val.loss"]
 
 
-def test_a_network_that_grew_too_large_without_a_nan_has_diverged(served: Serving) -> None:
+def test_network_that_grew_too_large_without_a_nan_has_diverged(served: Serving) -> None:
     """At a learning rate of 1e6 a narrow network's loss is 1e30, and finite: its units are dead."""
     run = served.client.runs.create(**{**BASE, "optimizer": {"kind": "sgd", "lr": 1e6}}).wait(scaled(60), check=False)
     diagnosis = run.diagnosis()
@@ -92,14 +92,14 @@ def test_a_network_that_grew_too_large_without_a_nan_has_diverged(served: Servin
     assert diagnosis["suggested_patch"] == {"optimizer": {"lr": 100000.0}}
 
 
-def test_what_a_diagnosis_suggests_can_be_trained(served: Serving) -> None:
+def test_suggestion_of_a_diagnosis_can_be_trained(served: Serving) -> None:
     run = served.client.runs.create(**{**BASE, "optimizer": {"kind": "sgd", "lr": 0.02}}).wait(scaled(60))
     diagnosis = run.diagnosis()
     assert diagnosis["verdict"] == "underfits"
     assert served.client.runs.create(**diagnosis["suggested_spec"]).wait(scaled(60)).progress.epochs == 24
 
 
-def test_a_study_is_cancelled_as_a_whole_and_deleted(served: Serving) -> None:
+def test_study_is_cancelled_as_a_whole_and_deleted(served: Serving) -> None:
     study = served.client.studies.create(base={**BASE, "epochs": 100_000}, arms=ARMS, seeds=2)
     eventually(lambda: study.refresh().progress["epoch"] > 0)
     study.cancel()
@@ -118,7 +118,7 @@ def folded(served: Serving) -> Study:
     return served.client.studies.create(base=base, grid=grid, folds=3, seeds=2).wait(scaled(120))
 
 
-def test_a_study_on_folds_chooses_what_its_histories_say(served: Serving, folded: Study) -> None:
+def test_choice_on_folds_equals_one_computed_from_the_histories(served: Serving, folded: Study) -> None:
     assert folded.progress["by_status"] == {"succeeded": 18}
     losses = np.empty((3, 2, 3))
     for run in served.client.runs.list(study_id=folded.id):
@@ -138,7 +138,7 @@ def test_a_study_on_folds_chooses_what_its_histories_say(served: Serving, folded
     assert "val.loss" not in run.history.series, "all rows train"
 
 
-def test_the_command_line_chooses_and_submits_what_it_chose(served: Serving, folded: Study) -> None:
+def test_command_line_chooses_an_arm_and_submits_it(served: Serving, folded: Study) -> None:
     def fitwell(*arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "FITWELL_URL": served.client.transport.url}
         command = [sys.executable, "-m", "fitwell.cli", *arguments]
@@ -158,7 +158,7 @@ def test_the_command_line_chooses_and_submits_what_it_chose(served: Serving, fol
     assert (wrong.returncode, "optimizer.nothing" in wrong.stderr) == (3, True)
 
 
-def test_l1_leaves_zeros_and_l2_does_not_and_the_histograms_tell_them_apart(served: Serving) -> None:
+def test_histograms_distinguish_the_zeros_of_l1_from_l2(served: Serving) -> None:
     """S4: what the report says of the weights is what the last epoch's history says."""
     zeros = {}
     for kind, strength in (("l1", 0.005), ("l2", 0.03)):
@@ -181,7 +181,7 @@ def test_l1_leaves_zeros_and_l2_does_not_and_the_histograms_tell_them_apart(serv
     assert zeros["l2"] < 0.01
 
 
-def test_a_diverged_run_tells_of_its_weights_too(served: Serving) -> None:
+def test_diverged_run_has_a_weight_summary(served: Serving) -> None:
     body = {**BASE, "regularizers": [{"kind": "l2", "strength": 1e6}]}
     run = served.client.runs.create(**body).wait(scaled(60), check=False)
     assert run.error is not None
@@ -190,7 +190,7 @@ def test_a_diverged_run_tells_of_its_weights_too(served: Serving) -> None:
     assert any(p["nonfinite"] or p["norm"] > 1e10 for p in weights["parameters"])
 
 
-def test_the_command_line_previews_trains_compares_and_diagnoses(served: Serving) -> None:
+def test_command_line_previews_trains_compares_and_diagnoses(served: Serving) -> None:
     def fitwell(*arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "FITWELL_URL": served.client.transport.url}
         command = [sys.executable, "-m", "fitwell.cli", *arguments]

@@ -70,7 +70,7 @@ def test_beyond_loopback_the_first_admin_token_is_printed_once_and_required(tmp_
         assert fourth.client.tokens.me()["owner"] == "local"
 
 
-def test_off_is_refused_in_a_sentence_where_other_machines_come_in(tmp_path: Path) -> None:
+def test_auth_off_is_refused_if_other_machines_can_connect(tmp_path: Path) -> None:
     port = str(free_port())
     line = ("serve", "--data-dir", str(tmp_path), "--host", "0.0.0.0", "--port", port, "--workers", "0")
     done = command(*line, FITWELL_AUTH="off")
@@ -78,7 +78,7 @@ def test_off_is_refused_in_a_sentence_where_other_machines_come_in(tmp_path: Pat
     assert "Traceback" not in done.stderr
 
 
-def test_loopback_stays_open_until_the_first_token_and_a_lost_one_is_replaced_on_the_machine(tmp_path: Path) -> None:
+def test_loopback_needs_no_token_until_the_first_and_a_lost_one_is_replaced_locally(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with serving(home, workers=0) as one:
         url = ("--url", one.client.transport.url)
@@ -96,7 +96,7 @@ def test_loopback_stays_open_until_the_first_token_and_a_lost_one_is_replaced_on
         assert (wrong.returncode, "/scopes" in wrong.stderr or "2 fields" in wrong.stderr) == (5, True)
 
 
-def test_the_command_line_makes_lists_and_revokes(served: Serving, admin: fitwell.Client) -> None:
+def test_command_line_creates_lists_and_revokes_tokens(served: Serving, admin: fitwell.Client) -> None:
     url = ("--url", served.client.transport.url)
     mine = admin.transport._http.headers["authorization"].removeprefix("Bearer ")
     created = command("token", "create", "--owner", "alice", "--name", "CI", "--json", *url, token=mine)
@@ -113,7 +113,7 @@ def test_the_command_line_makes_lists_and_revokes(served: Serving, admin: fitwel
     assert (refused.returncode, "was revoked" in refused.stderr, "Traceback" in refused.stderr) == (3, True, False)
 
 
-def test_an_editor_without_a_token_gets_the_schema_as_a_file(served: Serving, admin: fitwell.Client) -> None:
+def test_editor_without_a_token_gets_the_schema_as_a_file(served: Serving, admin: fitwell.Client) -> None:
     url = served.client.transport.url
     mine = admin.transport._http.headers["authorization"].removeprefix("Bearer ")
     for name in ("run", "study"):
@@ -122,7 +122,7 @@ def test_an_editor_without_a_token_gets_the_schema_as_a_file(served: Serving, ad
     assert command("schema", "run", "--url", url).returncode == 3
 
 
-def test_the_worker_trains_without_a_token_and_the_stream_of_all_events_hides_anothers(
+def test_worker_trains_without_a_token_and_streams_hide_events_of_other_owners(
     served: Serving, admin: fitwell.Client
 ) -> None:
     secrets = {who: str(admin.tokens.create(owner=who, name="test").token) for who in ("ann", "ben")}
@@ -157,7 +157,7 @@ def test_the_worker_trains_without_a_token_and_the_stream_of_all_events_hides_an
         assert ann.runs.create(**SPEC).reused_from == hidden.id
 
 
-def test_a_stream_of_a_revoked_token_ends_at_its_next_connection(served: Serving, admin: fitwell.Client) -> None:
+def test_stream_of_a_revoked_token_ends_at_its_next_connection(served: Serving, admin: fitwell.Client) -> None:
     token = admin.tokens.create(owner="zoe", name="test")
     with fitwell.Client(served.client.transport.url, token.token) as zoe:
         stream = zoe.transport.events("/v1/events", 0)
@@ -197,7 +197,7 @@ HEADS = {
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_a_head_without_an_end_is_cut_off_before_it_fills_the_memory(served: Serving, kind: str) -> None:
+def test_endless_request_head_is_refused_within_bounded_memory(served: Serving, kind: str) -> None:
     first, more = HEADS[kind]
     service = served.part("service")
     assert service is not None
@@ -213,7 +213,7 @@ def test_a_head_without_an_end_is_cut_off_before_it_fills_the_memory(served: Ser
     assert served.client.transport.request("GET", "/healthz").status_code == 200
 
 
-def test_a_long_head_that_is_none_too_long_is_answered(served: Serving) -> None:
+def test_long_request_head_within_the_limit_is_accepted(served: Serving) -> None:
     for length in (10_000, 60_000):
         headers = {"authorization": "Bearer " + "A" * length}
         assert httpx2.get(f"{served.client.transport.url}/v1/runs", headers=headers).status_code in (401, 429)

@@ -34,7 +34,7 @@ def uploaded(served: Serving, tmp_path: Path, file_name: str, content: bytes, **
     return served.client.datasets.upload(file, **options)
 
 
-def test_a_table_goes_from_csv_to_a_confusion_matrix(served: Serving, tmp_path: Path) -> None:
+def test_csv_upload_trains_to_a_confusion_matrix(served: Serving, tmp_path: Path) -> None:
     dataset = uploaded(served, tmp_path, "wine.csv", wine())
     assert (dataset.name, dataset.classes) == ("wine", ["class_0", "class_1", "class_2"])
     run = served.client.runs.create(dataset=dataset, epochs=30, batch_size=16, **MODEL).wait(scaled(60))
@@ -65,7 +65,7 @@ def test_digits_from_pictures_are_learned_like_the_bundled_ones(served: Serving,
     assert abs(lasts[0] - lasts[1]) < 0.02
 
 
-def test_coloured_pictures_train_a_convolutional_network(served: Serving, tmp_path: Path) -> None:
+def test_color_images_train_a_convolutional_network(served: Serving, tmp_path: Path) -> None:
     source, entries = np.random.default_rng(0), {}
     for i in range(120):
         pixels = source.integers(0, 60, (8, 8, 3), np.uint8)
@@ -78,7 +78,7 @@ def test_coloured_pictures_train_a_convolutional_network(served: Serving, tmp_pa
     assert run.last["test.accuracy"] == 1.0
 
 
-def test_rows_that_were_spoiled_fail_the_run_with_the_remedy(served: Serving, tmp_path: Path) -> None:
+def test_damaged_upload_fails_the_run_with_a_remedy(served: Serving, tmp_path: Path) -> None:
     dataset = uploaded(served, tmp_path, "wine.csv", wine(), seed=7)
     (file,) = (served.home / "datasets" / "uploads").glob(f"{dataset.id.removeprefix('dataset_')}*")
     file.write_bytes(file.read_bytes()[:-1])
@@ -90,7 +90,7 @@ def test_rows_that_were_spoiled_fail_the_run_with_the_remedy(served: Serving, tm
     assert served.client.runs.get(run.id).wait(scaled(60)).status == "succeeded"
 
 
-def test_the_client_tells_what_is_wrong_with_a_file(served: Serving, tmp_path: Path) -> None:
+def test_client_reports_errors_in_a_file(served: Serving, tmp_path: Path) -> None:
     with pytest.raises(fitwell.BadRequest, match="Unknown column 'age'") as caught:
         uploaded(served, tmp_path, "wine.csv", wine(), target="age")
     assert caught.value.errors[0]["pointer"] == "target"
@@ -99,7 +99,7 @@ def test_the_client_tells_what_is_wrong_with_a_file(served: Serving, tmp_path: P
     assert large.value.status == 413
 
 
-def test_the_client_lists_previews_and_deletes(served: Serving, tmp_path: Path) -> None:
+def test_client_lists_previews_and_deletes_datasets(served: Serving, tmp_path: Path) -> None:
     dataset = uploaded(served, tmp_path, "small.csv", wine(), name="mine", drop=["ash"], seed=3)
     assert "ash" not in dataset.preview()["columns"]
     assert dataset.id in [one.id for one in served.client.datasets.list()]
@@ -109,7 +109,7 @@ def test_the_client_lists_previews_and_deletes(served: Serving, tmp_path: Path) 
         served.client.datasets.get(dataset.id)
 
 
-def test_the_command_line_adds_lists_and_removes(served: Serving, tmp_path: Path) -> None:
+def test_command_line_adds_lists_and_removes_datasets(served: Serving, tmp_path: Path) -> None:
     def run(*arguments: str, url: str = served.client.transport.url) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "FITWELL_URL": url, "FITWELL_DATA_DIR": str(served.home)}
         command = [sys.executable, "-m", "fitwell.cli", "data", *arguments]

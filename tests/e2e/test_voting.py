@@ -35,7 +35,7 @@ def digest(run: Any) -> str:
     return digest
 
 
-def test_a_run_is_a_curve_over_k_and_can_be_extended(served: Serving) -> None:
+def test_knn_run_is_a_curve_over_k_and_can_be_extended(served: Serving) -> None:
     short = served.client.runs.create(**{**KNN, "epochs": 8}).wait(scaled(60))
     train, val = (np.array(short.history[name], float) for name in ("train.error", "val.error"))
     assert train[0] == 0.0
@@ -58,7 +58,7 @@ def _ended(served: Serving, study_id: str) -> Any:
     return runs if all(run["terminal"] for run in runs) else None
 
 
-def test_a_run_is_cancelled_while_it_searches_neighbors(served: Serving) -> None:
+def test_run_is_cancelled_during_the_neighbor_search(served: Serving) -> None:
     if FashionMNIST.missing(served.home / "datasets"):
         pytest.skip("FashionMNIST is not on this machine")
     body = {"dataset": {"kind": "fashion_mnist"}, "model": {"kind": "knn"}, "epochs": 50, "evaluate": {"train": "full"}}

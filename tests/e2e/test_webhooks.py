@@ -59,9 +59,7 @@ def kill(served: Serving) -> None:
     served.process.wait(scaled(30))
 
 
-def test_a_server_that_is_killed_between_attempts_loses_nothing_and_doubles_nothing(
-    more: dict[str, str], tmp_path: Path
-) -> None:
+def test_server_killed_between_attempts_delivers_everything_once(more: dict[str, str], tmp_path: Path) -> None:
     with receiving(500, 500, 500) as receiver:
         with serving(tmp_path / "home", None, workers=0, **more) as served:
             endpoint = ask(served, "POST", PATH, url=receiver.url)
@@ -79,9 +77,7 @@ def test_a_server_that_is_killed_between_attempts_loses_nothing_and_doubles_noth
         came.verified(endpoint["secret"])
 
 
-def test_a_server_that_is_stopped_in_an_attempt_ends_soon_and_the_next_sends_it_again(
-    more: dict[str, str], tmp_path: Path
-) -> None:
+def test_server_stopped_in_an_attempt_ends_soon_and_the_next_one_resends(more: dict[str, str], tmp_path: Path) -> None:
     def hang(_: http.server.BaseHTTPRequestHandler) -> None:
         time.sleep(20)
 
@@ -133,7 +129,7 @@ def test_two_services_on_one_database_send_each_delivery_once(two: list[Serving]
         assert {len(one["attempts"]) for one in deliveries} == {1}
 
 
-def test_the_example_takes_what_is_genuine_once_and_refuses_the_rest(tmp_path: Path) -> None:
+def test_example_receiver_accepts_genuine_deliveries_once_and_refuses_others(tmp_path: Path) -> None:
     port = free_port()
     with serving(tmp_path / "home", workers=0, FITWELL_WEBHOOK_ALLOW_PRIVATE="1") as served:
         endpoint = ask(served, "POST", PATH, url=f"http://127.0.0.1:{port}/")
@@ -156,6 +152,6 @@ def succeeded(delivery: Any) -> Any:
     return delivery if delivery["status"] == "succeeded" else None
 
 
-def test_the_how_to_shows_the_example_as_it_is() -> None:
+def test_howto_quotes_the_example_unchanged() -> None:
     example = (ROOT / "docs" / "howto" / "receive-webhooks.md").read_text().split("```python\n")[1].split("```")[0]
     assert example.strip() in (ROOT / "examples" / "receive.py").read_text()

@@ -57,7 +57,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("written", [page for page in PAGES if RUN[page]], ids=lambda page: page.name)
-def test_what_is_written_runs(written: Path, served: Serving, tmp_path: Path) -> None:
+def test_documented_commands_and_code_run(written: Path, served: Serving, tmp_path: Path) -> None:
     binaries = tmp_path / "bin"
     binaries.mkdir()
     (binaries / "fitwell").write_text(f'#!/bin/sh\nexec {sys.executable} -m fitwell.cli "$@"\n')
@@ -79,19 +79,19 @@ def test_what_is_written_runs(written: Path, served: Serving, tmp_path: Path) ->
         assert run.diagnosis().verdict == "overfits"
 
 
-def test_most_of_what_is_written_is_run_and_the_rest_says_why_not() -> None:
+def test_most_documented_blocks_run_and_others_state_why_not() -> None:
     every = [one for page in PAGES for one in blocks(page) if one.language in ("sh", "python")]
     left_out = [one for one in every if one.reason]
     assert len(left_out) < len(every) / 2
     assert len([page for page in PAGES if RUN[page]]) >= 5
 
 
-def test_the_part_in_the_contributing_guide_equals_its_file() -> None:
+def test_part_in_the_contributing_guide_equals_its_file() -> None:
     (example,) = [one.text for one in blocks(ROOT / "CONTRIBUTING.md") if "class L2(Regularizer)" in one.text]
     assert example in (ROOT / "worker/spec/regularizers/l2.py").read_text()
 
 
-def test_the_table_of_exit_codes_in_the_how_to_is_whole() -> None:
+def test_howto_lists_every_exit_code() -> None:
     from fitwell.exit_codes import Exit
 
     table = (ROOT / "docs/howto/pipelines.md").read_text()

@@ -56,7 +56,7 @@ def files_in(home: Path) -> list[Path]:
     return sorted((home / "checkpoints").rglob("*.safetensors"))
 
 
-def test_a_remote_worker_trains_on_an_upload_and_another_resumes_with_the_same_bits(
+def test_remote_worker_trains_on_an_upload_and_another_resumes_with_the_same_bits(
     postgresql_database: str, storage: Storage, expected: dict[str, Any], tmp_path: Path
 ) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
@@ -165,7 +165,7 @@ def test_run_cancelled_while_its_stack_waits_for_the_dataset_does_not_end_its_pe
         assert result_of(tmp_path / "worker", run.wait(scaled(120))) == expected
 
 
-def test_a_damaged_copy_does_not_damage_the_checkpoint(
+def test_damaged_copy_does_not_damage_the_checkpoint(
     postgresql_database: str, storage: Storage, expected: dict[str, Any], tmp_path: Path
 ) -> None:
     home = tmp_path / "worker"
@@ -186,7 +186,7 @@ def test_a_damaged_copy_does_not_damage_the_checkpoint(
         assert not any("what came before it is used" in text for text in messages)
 
 
-def test_a_worker_without_its_bucket_fails_the_run_with_a_sentence_and_a_retry_is_the_same(
+def test_worker_without_its_bucket_fails_the_run_with_a_message_and_a_retry_has_the_same_bits(
     postgresql_database: str, storage: Storage, expected: dict[str, Any], tmp_path: Path
 ) -> None:
     with apart(tmp_path, postgresql_database, storage) as under:

@@ -15,13 +15,13 @@ ENDLESS = {
 }
 
 
-def test_a_queued_run_is_cancelled_at_once(database: str | None, tmp_path: Path) -> None:
+def test_queued_run_is_cancelled_at_once(database: str | None, tmp_path: Path) -> None:
     with system(tmp_path / "home", database) as under:
         under.start("service")
         assert under.submit().cancel().status == "cancelled"
 
 
-def test_a_run_in_a_long_epoch_is_cancelled_within_12_seconds(database: str | None, tmp_path: Path) -> None:
+def test_run_in_a_long_epoch_is_cancelled_within_12_seconds(database: str | None, tmp_path: Path) -> None:
     with system(tmp_path / "home", database) as under:
         under.start("service")
         under.start("worker")
@@ -33,7 +33,7 @@ def test_a_run_in_a_long_epoch_is_cancelled_within_12_seconds(database: str | No
         assert under.submit().wait(scaled(60)).status == "succeeded"
 
 
-def test_a_run_whose_worker_is_dead_is_cancelled_within_40_seconds(database: str | None, tmp_path: Path) -> None:
+def test_run_whose_worker_is_dead_is_cancelled_within_40_seconds(database: str | None, tmp_path: Path) -> None:
     as_set = {"FITWELL_LEASE_SECONDS": "30", "FITWELL_HEARTBEAT_SECONDS": "5", "FITWELL_REAP_SECONDS": "5"}
     with system(tmp_path / "home", database, **as_set) as under:
         under.start("service")

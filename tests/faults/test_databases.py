@@ -41,7 +41,7 @@ def server() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["fast", "immediate"])
-def test_postgresql_restarted_again_and_again(
+def test_run_survives_repeated_restarts_of_postgresql(
     how: signal.Signals, server: Any, undisturbed_long: dict[str, Any], tmp_path: Path
 ) -> None:
     address = server.get_uri()
@@ -73,7 +73,7 @@ def reached(run: Any, least: int) -> list[int]:
     return epochs if len(epochs) >= least else []
 
 
-def test_sqlite_locked_by_another_program_for_twenty_seconds(undisturbed_long: dict[str, Any], tmp_path: Path) -> None:
+def test_run_survives_sqlite_locked_for_twenty_seconds(undisturbed_long: dict[str, Any], tmp_path: Path) -> None:
     with system(tmp_path / "home", None, **LEASE) as under:
         under.start("service")
         under.start("worker")

@@ -20,7 +20,9 @@ FILES_OF_A_RUN = 4
 """Checkpoint and weights of its best epoch, after each of its two epochs."""
 
 
-def test_a_worker_killed_at_every_commit(database: str | None, undisturbed: dict[str, Any], tmp_path: Path) -> None:
+def test_run_survives_a_worker_killed_at_every_commit(
+    database: str | None, undisturbed: dict[str, Any], tmp_path: Path
+) -> None:
     plans = [
         f"commit {ordinal} {side} kill {function}"
         for function, most in COMMITS.items()
@@ -47,7 +49,7 @@ def test_a_worker_killed_at_every_commit(database: str | None, undisturbed: dict
     assert {(side, function) for _, side, function in done} == set(product(SIDES, COMMITS))
 
 
-def test_a_training_process_killed_at_every_fsync_and_rename(
+def test_run_survives_a_training_process_killed_at_every_fsync_and_rename(
     database: str | None, undisturbed: dict[str, Any], tmp_path: Path
 ) -> None:
     side = "before" if database is None else "after"  # files know no database, so each has one side

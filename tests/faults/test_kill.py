@@ -52,7 +52,7 @@ def _undisturbed(home: Path) -> dict[str, Any]:
     ("victim", "database"),
     [("trainer", "sqlite"), ("worker", "sqlite"), ("service", "sqlite"), ("worker", "postgresql")],
 )
-def test_a_run_survives_kill_9(
+def test_run_survives_kill_9(
     victim: str, database: str, undisturbed: dict[str, Any], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     home, port = tmp_path / "home", free_port()

@@ -52,14 +52,14 @@ def suite(tree: Path, base: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_the_queues_tests_are_green_in_the_copy(tree: Path, tmp_path: Path) -> None:
+def test_queue_tests_pass_in_the_copy(tree: Path, tmp_path: Path) -> None:
     done = suite(tree, tmp_path / "base")
     assert done.returncode == 0, done.stdout
     assert " passed" in done.stdout
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_a_missing_predicate_turns_them_red(name: str, tree: Path, tmp_path: Path) -> None:
+def test_missing_predicate_fails_the_queue_tests(name: str, tree: Path, tmp_path: Path) -> None:
     original, mutant = MUTANTS[name]
     plain = (ROOT / LEASES).read_text()
     assert plain.count(original) == 1, f"{original!r} is not in {LEASES} any more"

@@ -61,7 +61,7 @@ def poisonous(tmp_path: Path) -> str:
     return str(tmp_path / "tree")
 
 
-def test_a_run_that_kills_its_workers_fails_and_its_stack_continues(
+def test_run_that_kills_its_workers_fails_and_its_stack_continues(
     database: str | None, poisonous: str, tmp_path: Path
 ) -> None:
     settings = {"FITWELL_BARREN_ATTEMPTS": "3", "FITWELL_STACK_LIMIT": "8", "PYTHONPATH": poisonous}

@@ -94,7 +94,7 @@ RIVALS = [
 
 
 @pytest.mark.parametrize("deeds", RIVALS)
-def test_of_two_at_once_each_leaves_a_state_that_the_table_of_states_knows(
+def test_concurrent_actions_leave_a_state_of_the_transition_table(
     deeds: tuple[str, str], settings: Settings, engine: sa.Engine, reader: RunReader
 ) -> None:
     ways = Counter[tuple[str, ...]]()
@@ -131,7 +131,7 @@ def test_of_two_at_once_each_leaves_a_state_that_the_table_of_states_knows(
     assert len(ways) >= 2 or "record" in deeds, ways
 
 
-def test_every_response_tells_a_worker_that_it_lost_its_run(settings: Settings, engine: sa.Engine) -> None:
+def test_every_response_reports_a_lost_run_to_its_worker(settings: Settings, engine: sa.Engine) -> None:
     race = Race(settings, engine)
     assert race.expire()
     claim: Claim = race.claim

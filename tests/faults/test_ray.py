@@ -110,7 +110,7 @@ def attempt(run: Run) -> int:
     return int((run.refresh().model_extra or {})["attempt"])
 
 
-def test_a_study_is_trained_on_every_node_and_two_dispatchers_do_no_harm(
+def test_study_is_trained_on_every_node_also_with_two_dispatchers(
     cluster: Cluster, postgresql_database: str, undisturbed_long: dict[str, Any], tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
@@ -125,7 +125,7 @@ def test_a_study_is_trained_on_every_node_and_two_dispatchers_do_no_harm(
     assert trainers(home) == []
 
 
-def test_a_run_resumes_on_another_node_within_a_minute_when_its_node_is_lost(
+def test_run_resumes_on_another_node_within_a_minute_when_its_node_is_lost(
     cluster: Cluster, postgresql_database: str, undisturbed_long: dict[str, Any], tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
@@ -166,7 +166,7 @@ def test_training_continues_without_the_dispatcher_and_another_one_takes_over(
         assert again.wait(scaled(60)) == 0
 
 
-def test_an_actor_that_hangs_loses_its_run_and_is_killed(
+def test_actor_that_hangs_loses_its_run_and_is_killed(
     cluster: Cluster, postgresql_database: str, undisturbed_long: dict[str, Any], tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
@@ -181,7 +181,7 @@ def test_an_actor_that_hangs_loses_its_run_and_is_killed(
         assert "sent no heartbeat" in under.output()
 
 
-def test_a_cancel_reaches_the_cluster_and_a_stopping_dispatcher_saves_and_releases_its_runs(
+def test_cancel_reaches_the_cluster_and_a_stopping_dispatcher_saves_and_releases_its_runs(
     cluster: Cluster, postgresql_database: str, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
@@ -216,7 +216,7 @@ def test_settings_that_exclude_a_cluster_are_refused(settings: dict[str, str], a
     )
 
 
-def test_an_address_without_a_cluster_is_refused_immediately() -> None:
+def test_address_without_a_cluster_is_refused_immediately() -> None:
     for address in ("auto:", "local", "ray://10.0.0.5:10001", ":6379"):
         with pytest.raises(
             ClusterUnavailable, match=r"Invalid address of a Ray cluster.* Use one like 10\.0\.0\.5:6379"

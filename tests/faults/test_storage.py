@@ -19,7 +19,7 @@ from tests.patience import eventually, scaled
     [("sqlite", "truncated"), ("postgresql", "flipped"), ("sqlite", "both gone")],
     indirect=["database"],
 )
-def test_a_damaged_checkpoint_is_passed_over_and_the_bits_are_the_same(
+def test_damaged_checkpoint_is_skipped_and_the_bits_are_the_same(
     harm: str, database: str | None, undisturbed_long: dict[str, Any], tmp_path: Path
 ) -> None:
     with system(tmp_path / "home", database) as under:
@@ -52,7 +52,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_the_bits_are_the_same(
     [("sqlite", errno.ENOSPC, "disk_full"), ("postgresql", errno.EIO, "storage")],
     indirect=["database"],
 )
-def test_a_checkpoint_that_cannot_be_written_fails_the_run_and_not_the_service(
+def test_checkpoint_that_cannot_be_written_fails_the_run_and_not_the_service(
     number: int, code: str, database: str | None, undisturbed_long: dict[str, Any], tmp_path: Path
 ) -> None:
     with system(tmp_path / "home", database) as under:
@@ -90,7 +90,7 @@ def fill(file: Path) -> None:
             growing.write(bytes(2**14))
 
 
-def test_a_full_disk_loses_nothing_that_was_acknowledged(
+def test_full_disk_loses_nothing_that_was_acknowledged(
     database: str | None, undisturbed_long: dict[str, Any], small_disk: Path
 ) -> None:
     """With SQLite the database is on it too."""

@@ -14,7 +14,7 @@ from tests.patience import eventually, scaled
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 
 
-def test_a_worker_that_was_frozen_past_its_lease_writes_nothing_when_it_resumes(
+def test_worker_that_was_frozen_past_its_lease_writes_nothing_when_it_resumes(
     database: str | None, undisturbed_long: dict[str, Any], tmp_path: Path
 ) -> None:
     with system(tmp_path / "home", database) as under:
@@ -37,7 +37,7 @@ def test_a_worker_that_was_frozen_past_its_lease_writes_nothing_when_it_resumes(
         assert result_of(under.home, again.wait(scaled(120))) == undisturbed_long
 
 
-def test_a_worker_that_freezes_in_mid_transaction_does_not_block_others(
+def test_worker_that_freezes_in_a_transaction_does_not_block_others(
     postgresql_database: str, undisturbed_long: dict[str, Any], tmp_path: Path
 ) -> None:
     """Only on PostgreSQL: SQLite cannot take its lock from a process that is frozen."""
@@ -58,7 +58,7 @@ def test_a_worker_that_freezes_in_mid_transaction_does_not_block_others(
         assert under.faults.log == [("commit", "before", "record")]
 
 
-def test_the_training_process_of_a_killed_worker_ends_within_seconds(database: str | None, tmp_path: Path) -> None:
+def test_training_process_of_a_killed_worker_ends_within_seconds(database: str | None, tmp_path: Path) -> None:
     with system(tmp_path / "home", database) as under:
         under.start("service")
         worker = under.start("worker")
@@ -72,7 +72,7 @@ def test_the_training_process_of_a_killed_worker_ends_within_seconds(database: s
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_a_workers_clock_does_not_matter(
+def test_workers_clock_does_not_matter(
     hours: int, postgresql_database: str, undisturbed_long: dict[str, Any], tmp_path: Path
 ) -> None:
     """Only on PostgreSQL: with SQLite all processes are on one machine, which has one clock."""

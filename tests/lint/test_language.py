@@ -27,7 +27,7 @@ def reported(path: str, text: str) -> list[tuple[int, str, str]]:
         ("async def listened(): ...", "listened"), ("lambda gone: 1", "gone"), ("KEPT = 1", "KEPT"),
     ],
 )  # fmt: skip
-def test_a_banned_name_is_reported_where_it_is_defined(code: str, name: str) -> None:
+def test_banned_name_is_reported_where_it_is_defined(code: str, name: str) -> None:
     assert reported("service/x.py", f"import y\n\n{code}\n") == [(3, "name", name)]
 
 
@@ -36,7 +36,7 @@ def test_other_names_and_uses_are_not_reported(code: str) -> None:
     assert reported("service/x.py", code) == []
 
 
-def test_a_module_is_reported_by_its_name() -> None:
+def test_module_is_reported_by_its_name() -> None:
     assert reported("service/shelf.py", "") == [(1, "module", "shelf")]
     assert reported("service/depot/disk.py", "") == [(1, "module", "depot")]
 
@@ -50,7 +50,7 @@ def test_a_module_is_reported_by_its_name() -> None:
         "a thing of the caller's", "The answer is no server.", "says so", "the file is not there", "built anew",
     ],
 )  # fmt: skip
-def test_a_banned_phrase_is_reported_in_any_text(phrase: str) -> None:
+def test_banned_phrase_is_reported_in_any_text(phrase: str) -> None:
     in_python = {
         "docstring": f'def f() -> None:\n    """Return.\n\n    {phrase}\n    """\n',
         "comment": f"x = 1\n# This is why.\n# So: {phrase}\n",
@@ -66,18 +66,18 @@ def test_a_banned_phrase_is_reported_in_any_text(phrase: str) -> None:
     assert {line for line, *_ in reported("x.js", f'let a = 1\nconst b = "{phrase}"\n')} == {2}
 
 
-def test_a_phrase_that_spans_lines_is_reported_where_it_begins() -> None:
+def test_phrase_that_spans_lines_is_reported_where_it_begins() -> None:
     assert reported("docs/x.md", "A.\nThe run goes\non here.\n") == [(2, "text", "goes on")]
     assert reported("x.py", "# The run goes\n# on here.\n") == [(1, "comment", "goes on")]
 
 
-def test_a_docstring_that_begins_with_a_question_word_is_reported() -> None:
+def test_docstring_that_begins_with_a_question_word_is_reported() -> None:
     assert reported("x.py", '"""What a run is."""\n') == [(1, "docstring", "What")]
     assert reported("x.py", '"""Return what a run is."""\n') == []
     assert reported("x.py", 'x = "What?"\n') == []
 
 
-def test_the_name_of_a_test_is_read_as_a_sentence() -> None:
+def test_test_name_is_checked_as_a_sentence() -> None:
     code = "def test_a_client_is_told_{}() -> None: ...\n"
     assert reported("tests/x.py", code.format("to_wait")) == [(1, "test name", "is told"), (1, "test name", "told to")]
     assert reported("tests/x.py", "def test_found_rows_are_sorted() -> None: ...\n") == []
@@ -92,7 +92,7 @@ def test_the_name_of_a_test_is_read_as_a_sentence() -> None:
         ("const x = `made ${found}` // told", []),
     ],
 )  # fmt: skip
-def test_a_banned_name_in_javascript_is_reported_once(code: str, names: list[str]) -> None:
+def test_banned_name_in_javascript_is_reported_once(code: str, names: list[str]) -> None:
     assert [match for _, _, match in reported("service/web/static/js/x.js", code)] == names
 
 
@@ -111,7 +111,7 @@ def test_files_of_others_and_generated_pages_are_not_checked() -> None:
         assert reported(path, "It goes on, told, found") == []
 
 
-def test_an_exception_covers_its_word_in_its_files_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exception_covers_its_word_in_its_files_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rules, "ALLOWED", [("kept", "service/a/*", "a wire name")])
     assert reported("service/a/x.py", "kept = 1\nmade = 1") == [(2, "name", "made")]
     assert reported("service/b/x.py", "kept = 1") == [(1, "name", "kept")]

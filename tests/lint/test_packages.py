@@ -15,12 +15,12 @@ TABLE = re.compile(r"^(\w+) {2,}\S", re.M)
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_the_docstring_of_a_package_lists_its_modules(package: Path) -> None:
+def test_docstring_of_a_package_lists_its_modules(package: Path) -> None:
     text = ast.get_docstring(ast.parse((package / "__init__.py").read_text()), clean=True) or ""
     assert listed(text) == modules(package)
 
 
-def test_lists_and_tables_are_read() -> None:
+def test_lists_and_tables_are_parsed() -> None:
     assert listed("Runs.\n\n- ``a``, ``b``: x ``c.d``\n  y; ``e``: z.\n\nNot ``f``.") == {"a", "b", "e"}
     assert listed("Runs.\n\na   x\nbc  y\n\nNot this.") == {"a", "bc"}
 

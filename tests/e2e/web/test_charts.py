@@ -17,7 +17,7 @@ from tests.patience import scaled
 from tests.processes import Serving
 
 
-def test_a_shared_address_shows_the_same_comparison_in_a_fresh_browser(opened: Opened, trained: Trained) -> None:
+def test_shared_url_displays_the_same_comparison_in_a_new_browser(opened: Opened, trained: Trained) -> None:
     page = opened(f"/studies/{trained.study.id}")
     drawn(page, "curves", 4)
     comparison = trained.study.compare().against("plain")
@@ -47,7 +47,7 @@ def test_a_shared_address_shows_the_same_comparison_in_a_fresh_browser(opened: O
     drawn(again, "curves", 16)
 
 
-def test_the_verdict_is_seen_and_the_lines_are_chosen_whatever_arms_are_called(opened: Opened, served: Serving) -> None:
+def test_verdict_and_lines_are_displayed_for_any_names_of_arms(opened: Opened, served: Serving) -> None:
     spec = {**BASE, "epochs": 2}
     long = "a " + "very" * 14
     arms: dict[str, Any] = {long: {}, "50%|7C": {"optimizer": {"lr": 0.01}}, "50%": {"optimizer": {"lr": 0.02}}}
@@ -68,7 +68,7 @@ def test_the_verdict_is_seen_and_the_lines_are_chosen_whatever_arms_are_called(o
     expect(page.locator("#verdict-line")).to_contain_text("no two groups share a seed")
 
 
-def test_a_table_holds_what_the_api_says_and_csv_is_the_same(opened: Opened, trained: Trained) -> None:
+def test_table_and_csv_equal_the_api(opened: Opened, trained: Trained) -> None:
     page = opened(f"/studies/{trained.study.id}")
     drawn(page, "curves", 4)
     (curve,) = [one for one in trained.study.compare(curves=["val.loss"]).curves["val.loss"] if one["arm"] == "dropout"]
@@ -86,7 +86,7 @@ def test_a_table_holds_what_the_api_says_and_csv_is_the_same(opened: Opened, tra
     assert Path(picture.value.path()).read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_text_that_a_spreadsheet_would_compute_is_text_in_csv(opened: Opened) -> None:
+def test_formulas_are_escaped_in_csv(opened: Opened) -> None:
     page = opened("/")
     rows = [["=1+1", "+a", "-b", "@c", 'plain, "x"'], [-1.5, None, 2]]
     path = "/static/any/js/kit/csv.js"
@@ -121,7 +121,7 @@ def test_report_is_one_file_that_requests_nothing_and_fits_a_phone(
     assert "test.loss, mean ± one standard deviation over seeds" in report
 
 
-def test_a_drag_zooms_every_chart_of_the_page_and_all_shows_all(opened: Opened, trained: Trained) -> None:
+def test_drag_zooms_every_chart_and_all_resets_them(opened: Opened, trained: Trained) -> None:
     page = opened(f"/runs/{trained.overfit.id}")
     drawn(page, "losses", 3)
     drawn(page, "scores", 3)

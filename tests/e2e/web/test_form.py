@@ -42,7 +42,7 @@ def test_submitted_run_updates_live_until_it_is_diagnosed_as_overfit(opened: Ope
     assert (run.name, run.spec["model"]["hidden"], run.progress.epoch) == ("made in the form", [128, 128], 300)
 
 
-def test_what_the_server_refuses_stands_at_its_field(opened: Opened, watched: Watched) -> None:
+def test_error_of_the_server_is_displayed_at_its_field(opened: Opened, watched: Watched) -> None:
     watched.expected = {422}
     page = opened("/runs/new")
     page.get_by_label("lr", exact=True).fill("-1")
@@ -70,7 +70,7 @@ SHAPELESS: tuple[Any, ...] = (
 )
 
 
-def test_a_spec_of_any_shape_leaves_the_form_standing(opened: Opened, watched: Watched) -> None:
+def test_spec_of_any_shape_does_not_break_the_form(opened: Opened, watched: Watched) -> None:
     watched.expected = {422}
     for no_object in ("null", "5", "[]"):
         expect(opened(f"/runs/new?spec={no_object}").locator("#cost")).to_contain_text("Parameters")

@@ -15,7 +15,7 @@ from tests.patience import scaled
 from tests.processes import Serving
 
 
-def test_back_leads_to_the_list_as_it_was(opened: Opened, trained: Trained) -> None:
+def test_back_returns_to_the_unchanged_list(opened: Opened, trained: Trained) -> None:
     page = opened("/")
     page.locator("label", has_text="failed").click()
     expect(page.locator("tr[data-run]")).to_have_count(1)
@@ -28,7 +28,7 @@ def test_back_leads_to_the_list_as_it_was(opened: Opened, trained: Trained) -> N
     expect(page.get_by_role("link", name="overfit digits")).to_be_visible()
 
 
-def test_filter_sort_and_group_are_in_the_address(opened: Opened, trained: Trained, served: Serving) -> None:
+def test_filter_sort_and_group_are_in_the_url(opened: Opened, trained: Trained, served: Serving) -> None:
     page = opened("/")
     expect(page.locator("tr[data-run] svg").first).to_be_visible()
     shoot(page, "runs-light")

@@ -59,7 +59,7 @@ def test_copied_commands_use_the_address_in_the_browser(browser: Browser, served
     context.close()
 
 
-def test_a_run_by_keyboard_alone(opened: Opened, trained: Trained) -> None:
+def test_run_can_be_submitted_by_keyboard_alone(opened: Opened, trained: Trained) -> None:
     page = opened("/")
     page.keyboard.press("Tab")
     expect(page.get_by_text("Skip to content")).to_be_focused()

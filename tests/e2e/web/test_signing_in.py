@@ -77,7 +77,7 @@ def test_signing_in_with_a_token_leads_to_the_requested_page(
     assert page.context.cookies() == []
 
 
-def test_who_may_only_read_is_shown_no_buttons(
+def test_read_only_users_get_no_buttons(
     opened: Opened, admin: fitwell.Client, served: Serving, watched: Watched
 ) -> None:
     watched.expected = {401}  # what the page asks for while its reader signs out
@@ -92,7 +92,7 @@ def test_who_may_only_read_is_shown_no_buttons(
     expect(page).to_have_url(re.compile("/sign-in"))
 
 
-def test_a_revoked_token_leads_back_to_the_door_and_its_cookie_is_forgotten(
+def test_revoked_token_leads_to_sign_in_and_its_cookie_is_deleted(
     opened: Opened, admin: fitwell.Client, watched: Watched
 ) -> None:
     watched.expected = {401}  # what the open page asks for meanwhile
@@ -127,7 +127,7 @@ def test_link_on_another_site_leads_signed_in_users_to_the_page_and_others_to_si
         elsewhere.close()
 
 
-def test_a_cookie_changes_nothing_unless_a_page_of_this_server_asks(admin: fitwell.Client, served: Serving) -> None:
+def test_cookie_authorizes_changes_only_from_pages_of_this_server(admin: fitwell.Client, served: Serving) -> None:
     url, cookies = served.client.transport.url, {COOKIE: token_of(admin, "ann")}
     body = {**BASE, "seed": 2}
     assert httpx2.get(f"{url}/v1/runs", cookies=cookies).status_code == 200
@@ -187,9 +187,7 @@ def test_without_a_token_only_static_files_and_sign_in_are_served(served: Servin
     assert httpx2.get(f"{url}/static//v1/runs").status_code == 404
 
 
-def test_a_worthless_cookie_that_comes_too_often_still_leads_to_the_door(
-    served: Serving, admin: fitwell.Client
-) -> None:
+def test_invalid_cookie_sent_too_often_still_leads_to_sign_in(served: Serving, admin: fitwell.Client) -> None:
     url, cookies = served.client.transport.url, {COOKIE: "fw_" + "y" * 43}
     statuses = {httpx2.get(f"{url}/v1/runs", cookies=cookies).status_code for _ in range(35)}
     assert statuses == {401, 429}
