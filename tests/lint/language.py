@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lint.rules import CLASSES, NAMES, OPENINGS, PARTS, PHRASES, PREFIXES, is_allowed
+from tests.lint.rules import CLASSES, NAMES, OPENINGS, PARTS, PHRASES, PREFIXES, TEST_NAMES, is_allowed
 
 SUFFIXES = {
     ".py": "python",
@@ -105,6 +105,13 @@ def _lines_before(text: str, phrase: str) -> int:
     return text.count("\n", 0, position.start()) if position else 0
 
 
+def _in_test_name(line: int, sentence: str) -> Iterator[Match]:
+    yield from _in_text(line, sentence, "test name")
+    for pattern, advice in TEST_NAMES:
+        if match := pattern.search(sentence):
+            yield line, "test name", match[0], advice
+
+
 def _in_docstring(line: int, text: str) -> Iterator[Match]:
     for pattern, advice in OPENINGS:
         if match := pattern.search(text):
@@ -118,7 +125,7 @@ def _in_python(text: str) -> Iterator[Match]:
         for name in _defined(node):
             line = getattr(node, "lineno", 1)
             if name.startswith("test_"):
-                yield from _in_text(line, name.removeprefix("test_").replace("_", " "), "test name")
+                yield from _in_test_name(line, name.removeprefix("test_").replace("_", " "))
             else:
                 yield from _in_name(line, name)
         if isinstance(node, ast.Constant) and isinstance(node.value, str):

@@ -107,6 +107,16 @@ OPENINGS = [
 ]
 """How a docstring does not begin."""
 
+TEST_NAMES = [
+    (re.compile(r"\A(an?|the)\b"), "leave out the article"),
+    (re.compile(r"\A(what|who|whoever|whatever|where|there|it|its|those|of|one that)\b"), "begin with a noun"),
+    (re.compile(r"\bthere (is|are)\b"), "say which condition holds: without, if, up to"),
+    (re.compile(r"\bas (it is|they are|it was|they were)\b"), "unchanged"),
+    (re.compile(r"\b(says|speaks|hears|tells (of|about|apart))\b"), "reports, equals, matches, distinguishes"),
+    (re.compile(r"\bwhere (it|they) (is|are|was|stands?)\b(?! defined)"), "with its pointer, with its field"),
+]
+"""Turns of phrase in the name of a test, read as a sentence."""
+
 ALLOWED: list[tuple[str, str, str]] = [
     ("*", "benchmarks/results/*", "records of earlier measurements, as they were written"),
     ("*", "tests/lint/*", "the rules themselves, and the tests that plant words"),

@@ -78,9 +78,22 @@ def test_docstring_that_begins_with_a_question_word_is_reported() -> None:
 
 
 def test_test_name_is_checked_as_a_sentence() -> None:
-    code = "def test_a_client_is_told_{}() -> None: ...\n"
+    code = "def test_client_is_told_{}() -> None: ...\n"
     assert reported("tests/x.py", code.format("to_wait")) == [(1, "test name", "is told"), (1, "test name", "told to")]
     assert reported("tests/x.py", "def test_found_rows_are_sorted() -> None: ...\n") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "phrase"),
+    [
+        ("test_a_run_is_deleted", "a"), ("test_the_list_is_sorted", "the"), ("test_what_is_wrong_is_named", "what"),
+        ("test_it_ends", "it"), ("test_one_that_ended_is_killed", "one that"), ("test_names_are_stored_as_they_are",
+        "as they are"), ("test_waits_while_there_is_work", "there is"), ("test_loss_is_what_numpy_says", "says"),
+        ("test_error_is_reported_where_it_stands", "where it stands"),
+    ],
+)  # fmt: skip
+def test_test_name_begins_with_a_noun_and_states_behavior(name: str, phrase: str) -> None:
+    assert reported("tests/x.py", f"def {name}() -> None: ...\n") == [(1, "test name", phrase)]
 
 
 @pytest.mark.parametrize(
