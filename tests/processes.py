@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -57,6 +58,11 @@ class Serving:
 
     def output(self) -> str:
         return Path(self.log.name).read_text()
+
+    def first_token(self) -> str:
+        """Return the first admin's token, which a server that requires tokens prints once."""
+        (token,) = re.findall(r"fw_[\w-]{43}", self.output())
+        return str(token)
 
     def part(self, name: str) -> psutil.Process | None:
         """Return the process of the ``service``, the ``worker`` or the ``trainer``; None if it is not running."""

@@ -6,71 +6,28 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-import fitwell
 from fitwell.exit_codes import MEANINGS, Exit
+from tests.e2e.guarded import SPEC, Guarded
 from tests.patience import scaled
-from tests.processes import Serving, serving
 
 pytestmark = pytest.mark.slow
-
-
 ROOT = Path(__file__).parents[2]
-
-
-SPEC: dict[str, Any] = {
-    "dataset": {"kind": "digits", "train_size": 200},
-    "model": {"kind": "mlp", "hidden": [16]},
-    "regularizers": [{"kind": "dropout", "p": 0.2}],
-    "optimizer": {"kind": "sgd", "lr": 0.1},
-    "epochs": 5,
-}
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    with serving(tmp_path_factory.mktemp("integrations") / "home", FITWELL_AUTH="required") as one:
-        (secret,) = re.findall(r"fw_[\w-]{43}", one.output())
-        one.client.close()
-        one.client = fitwell.Client(one.client.transport.url, secret)
-        yield one
-
-
-@pytest.fixture(scope="module")
-def secret(served: Serving) -> str:
-    (token,) = re.findall(r"fw_[\w-]{43}", served.output())
-    return str(token)
-
-
-@pytest.fixture(scope="module")
-def run(served: Serving) -> fitwell.Run:
-    return served.client.runs.create(name="to be exported", labels={"course": "dl"}, **SPEC).wait(scaled(60))
-
-
-def command(served: Serving, secret: str, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "FITWELL_URL": served.client.transport.url, "FITWELL_TOKEN": secret}
-    line = [sys.executable, "-m", "fitwell.cli", *arguments]
-    return subprocess.run(
-        line, env=environment, capture_output=True, text=True, timeout=scaled(120), check=False, **more
-    )
 
 
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
 
 
-def run_action(served: Serving, secret: str, tmp_path: Path, **inputs: str) -> tuple[int, str, dict[str, str]]:
+def run_action(guarded: Guarded, tmp_path: Path, **inputs: str) -> tuple[int, str, dict[str, str]]:
     """Run the action's step as a runner does; return exit code, output and the action's outputs."""
     step = ACTION["runs"]["steps"][1]
     inputs_by_name = {name: one.get("default", "") for name, one in ACTION["inputs"].items()}
-    inputs_by_name |= {"url": served.client.transport.url, "token": secret} | {
-        k.replace("_", "-"): v for k, v in inputs.items()
-    }
+    inputs_by_name |= {"url": guarded.url, "token": guarded.token}
+    inputs_by_name |= {name.replace("_", "-"): value for name, value in inputs.items()}
     expressions = {f"inputs.{name}": value for name, value in inputs_by_name.items()}
     expressions |= {"github.sha": "0" * 40, "github.workflow": 'a "workflow"'}
     variables = {name: expressions[text.strip("${} ")] for name, text in step["env"].items()}
@@ -90,24 +47,22 @@ def run_action(served: Serving, secret: str, tmp_path: Path, **inputs: str) -> t
     return done.returncode, done.stdout + done.stderr, results
 
 
-def test_action_trains_and_fails_the_job_by_exit_code(served: Serving, secret: str, tmp_path: Path) -> None:
+def test_action_trains_and_fails_the_job_by_exit_code(guarded: Guarded, tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text(yaml.safe_dump(SPEC))
-    code, output, results = run_action(
-        served, secret, tmp_path, spec="spec.yaml", set="seed=3\nepochs=4", labels="a=b c"
-    )
+    code, output, results = run_action(guarded, tmp_path, spec="spec.yaml", set="seed=3\nepochs=4", labels="a=b c")
     assert (code, results["status"], results["exit-code"]) == (0, "succeeded", "0"), output
-    run = served.client.runs.get(results["run-id"])
+    run = guarded.client.runs.get(results["run-id"])
     assert (run.seed, run.progress.epochs, run.labels["a"], run.labels["workflow"]) == (3, 4, "b c", 'a "workflow"')
     assert run.best is not None
     assert float(results["best"]) == run.best.value
-    code, output, results = run_action(served, secret, tmp_path, spec="spec.yaml", fail_if="lr > 5\nval.loss > 0.0001")
+    code, output, results = run_action(guarded, tmp_path, spec="spec.yaml", fail_if="lr > 5\nval.loss > 0.0001")
     assert (code, results["exit-code"], "::error title=Fitwell::The run meets" in output) == (6, "6", True)
     evil = 'x"; touch evil; "$(touch evil)'
-    code, output, results = run_action(served, secret, tmp_path, spec="spec.yaml", fail_if=evil, labels="a=" + evil)
+    code, output, results = run_action(guarded, tmp_path, spec="spec.yaml", fail_if=evil, labels="a=" + evil)
     assert (code, (tmp_path / "evil").exists()) == (Exit.USAGE, False)
-    assert run_action(served, secret, tmp_path, spec="absent.yaml")[0] == Exit.USAGE
-    assert run_action(served, "fw_wrong", tmp_path, spec="spec.yaml")[0] == Exit.REFUSED
-    assert run_action(served, secret, tmp_path, spec="spec.yaml", url="http://127.0.0.1:1")[0] == Exit.UNREACHABLE
+    assert run_action(guarded, tmp_path, spec="absent.yaml")[0] == Exit.USAGE
+    assert run_action(guarded, tmp_path, spec="spec.yaml", token="fw_wrong")[0] == Exit.REFUSED
+    assert run_action(guarded, tmp_path, spec="spec.yaml", url="http://127.0.0.1:1")[0] == Exit.UNREACHABLE
 
 
 def test_action_handles_every_exit_code() -> None:

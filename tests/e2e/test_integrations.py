@@ -20,65 +20,33 @@ from fitwell.exit_codes import Exit
 from fitwell.exporters import mlflow
 from fitwell.exporters.mlflow import Tracking
 from fitwell.history import History
+from tests.e2e.guarded import Guarded
 from tests.patience import eventually, scaled
 from tests.plugins.servers import installed
-from tests.processes import Serving, free_port, serving
+from tests.processes import free_port
 
 pytestmark = pytest.mark.slow
-
-
 ROOT = Path(__file__).parents[2]
 
 
-SPEC: dict[str, Any] = {
-    "dataset": {"kind": "digits", "train_size": 200},
-    "model": {"kind": "mlp", "hidden": [16]},
-    "regularizers": [{"kind": "dropout", "p": 0.2}],
-    "optimizer": {"kind": "sgd", "lr": 0.1},
-    "epochs": 5,
-}
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    with serving(tmp_path_factory.mktemp("integrations") / "home", FITWELL_AUTH="required") as one:
-        (secret,) = re.findall(r"fw_[\w-]{43}", one.output())
-        one.client.close()
-        one.client = fitwell.Client(one.client.transport.url, secret)
-        yield one
-
-
-@pytest.fixture(scope="module")
-def secret(served: Serving) -> str:
-    (token,) = re.findall(r"fw_[\w-]{43}", served.output())
-    return str(token)
-
-
-@pytest.fixture(scope="module")
-def run(served: Serving) -> fitwell.Run:
-    return served.client.runs.create(name="to be exported", labels={"course": "dl"}, **SPEC).wait(scaled(60))
-
-
-def command(served: Serving, secret: str, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "FITWELL_URL": served.client.transport.url, "FITWELL_TOKEN": secret}
+def command(guarded: Guarded, *arguments: str) -> subprocess.CompletedProcess[str]:
     line = [sys.executable, "-m", "fitwell.cli", *arguments]
-    return subprocess.run(
-        line, env=environment, capture_output=True, text=True, timeout=scaled(120), check=False, **more
-    )
+    environment = guarded.environment()
+    return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=scaled(120), check=False)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:tensorboard", "ignore::UserWarning")
 def test_tensorboard_reads_every_metric_of_every_epoch(
-    served: Serving, secret: str, run: fitwell.Run, tmp_path: Path
+    guarded: Guarded, finished_run: fitwell.Run, tmp_path: Path
 ) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     for _ in range(2):  # a second export is the same line, not another one
-        done = command(served, secret, "export", run.id, "--format", "tensorboard", "--to", str(tmp_path))
+        done = command(guarded, "export", finished_run.id, "--format", "tensorboard", "--to", str(tmp_path))
         assert done.returncode == 0, done.stderr
-    read = EventAccumulator(str(tmp_path / run.id))
+    read = EventAccumulator(str(tmp_path / finished_run.id))
     read.Reload()
-    history = run.history
+    history = finished_run.history
     assert set(read.Tags()["scalars"]) == {"steps", *(name.replace(".", "/") for name in history.series)}
     for name, values in history.series.items():
         scalars = read.Scalars(name.replace(".", "/"))
@@ -124,10 +92,11 @@ def curve(url: str, run_id: str, metric: str) -> list[tuple[int, float]]:
     return sorted((int(one.get("step", 0)), float(one["value"])) for one in values)
 
 
-def test_mlflow_has_spec_labels_and_exact_metrics(served: Serving, secret: str, run: fitwell.Run, tracker: str) -> None:
+def test_mlflow_has_spec_labels_and_exact_metrics(guarded: Guarded, finished_run: fitwell.Run, tracker: str) -> None:
     ids = set()
     for _ in range(2):  # a second export is the same run
-        done = command(served, secret, "export", run.id, "--format", "mlflow", "--to", tracker, "--experiment", "tests")
+        target = ("--format", "mlflow", "--to", tracker, "--experiment", "tests")
+        done = command(guarded, "export", finished_run.id, *target)
         assert done.returncode == 0, done.stderr
         ids.add(done.stdout.strip())
     (run_id,) = ids
@@ -135,14 +104,15 @@ def test_mlflow_has_spec_labels_and_exact_metrics(served: Serving, secret: str, 
     params = {one["key"]: one["value"] for one in mlflow_run["data"]["params"]}
     tags = {one["key"]: one["value"] for one in mlflow_run["data"]["tags"]}
     assert (params["optimizer.lr"], params["regularizers.0.kind"], params["model.hidden"]) == ("0.1", "dropout", "[16]")
-    assert (tags["course"], tags["fitwell.run_id"], tags["fitwell.spec_hash"]) == ("dl", run.id, run.spec_hash)
-    assert (mlflow_run["info"]["status"], mlflow_run["info"]["run_name"]) == ("FINISHED", "to be exported")
-    history = run.history
+    assert tags["course"] == "dl"
+    assert (tags["fitwell.run_id"], tags["fitwell.spec_hash"]) == (finished_run.id, finished_run.spec_hash)
+    assert (mlflow_run["info"]["status"], mlflow_run["info"]["run_name"]) == ("FINISHED", "finished")
+    history = finished_run.history
     for name, values in history.series.items():
         assert curve(tracker, run_id, name) == list(zip(history.epoch, values, strict=True))
 
 
-def test_mlflow_accepts_long_histories_long_specs_and_nonfinite_values(run: fitwell.Run, tracker: str) -> None:
+def test_mlflow_accepts_long_histories_long_specs_and_nonfinite_values(finished_run: fitwell.Run, tracker: str) -> None:
     epochs = list(range(1, 1501))
     losses = [1 / epoch for epoch in epochs]
     wild = {"val.loss": {"3": "nan", "4": "inf"}}
@@ -151,8 +121,8 @@ def test_mlflow_accepts_long_histories_long_specs_and_nonfinite_values(run: fitw
     history = History(
         run_id="run_long", complete=True, epoch=epochs, steps=epochs, revision=0, series=series, nonfinite=wild
     )
-    spec = {**run.spec, "many": {f"field_{n}": "x" * 900 for n in range(130)}}
-    long = run.model_copy(update={"id": "run_long", "spec": spec})
+    spec = {**finished_run.spec, "many": {f"field_{n}": "x" * 900 for n in range(130)}}
+    long = finished_run.model_copy(update={"id": "run_long", "spec": spec})
     with Tracking(tracker) as tracking:
         run_id = tracking.export(long, history, experiment="tests")
     assert curve(tracker, run_id, "s2") == list(zip(epochs, losses, strict=True))
@@ -162,19 +132,20 @@ def test_mlflow_accepts_long_histories_long_specs_and_nonfinite_values(run: fitw
     assert (len(params), {len(one["value"]) for one in params}) == (130, {mlflow.MAX_PARAM_LENGTH})
 
 
-def test_unreachable_mlflow_server_is_reported(served: Serving, secret: str, run: fitwell.Run) -> None:
-    done = command(served, secret, "export", run.id, "--format", "mlflow", "--to", "http://127.0.0.1:1")
+def test_unreachable_mlflow_server_is_reported(guarded: Guarded, finished_run: fitwell.Run) -> None:
+    done = command(guarded, "export", finished_run.id, "--format", "mlflow", "--to", "http://127.0.0.1:1")
     assert (done.returncode, "No MLflow server responds" in done.stderr) == (Exit.UNREACHABLE, True)
 
 
-def test_optuna_searches_and_prunes(served: Serving, secret: str) -> None:
-    environment = {**os.environ, "FITWELL_URL": served.client.transport.url, "FITWELL_TOKEN": secret}
+def test_optuna_searches_and_prunes(guarded: Guarded) -> None:
     line = [sys.executable, str(ROOT / "examples/optuna_search.py")]
-    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=scaled(200), check=False)
+    done = subprocess.run(
+        line, env=guarded.environment(), capture_output=True, text=True, timeout=scaled(200), check=False
+    )
     assert done.returncode == 0, done.stderr
     match = re.search(r"val\.loss (\S+) with .*; (\d+) of 12 trials were pruned", done.stdout)
     assert match is not None
-    runs = served.client.runs.list(limit=100)
+    runs = guarded.client.runs.list(limit=100)
     trials = [one for one in runs if (one.name or "").startswith("trial ")]
     assert len(trials) == 12
     assert 1 <= int(match[2]) <= 11
