@@ -40,11 +40,11 @@ MAX_ROWS = 400
 
 
 @router.get("/runs/{run_id}/report")
-async def get_run_report(run_id: str, runs: RunsDep, records: RunReaderDep, models: ModelsDep) -> Response:
+async def get_run_report(run_id: str, runs: RunsDep, reader: RunReaderDep, models: ModelsDep) -> Response:
     """Return the report of a run."""
     run = await run_in_threadpool(runs.get, run_id)
-    history = await run_in_threadpool(records.history, run_id)
-    measured = await run_in_threadpool(measurements, run_id, records)
+    history = await run_in_threadpool(reader.history, run_id)
+    measured = await run_in_threadpool(measurements, run_id, reader)
     marks = [(run.best["epoch"], f"best {run.best['metric']}")] if run.best else []
     picture = await _picture(run, models)
     context = {

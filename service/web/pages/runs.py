@@ -34,9 +34,9 @@ T = TypeVar("T")
 
 
 @router.get("/")
-def get_runs(listing: Annotated[Listing, Query()], caller: CallerDep, runs: RunsDep, records: RunReaderDep) -> Response:
+def get_runs(listing: Annotated[Listing, Query()], caller: CallerDep, runs: RunsDep, reader: RunReaderDep) -> Response:
     """Render the list of runs."""
-    mark = records.last_event_id()  # read first: an event in between is repeated rather than lost
+    mark = reader.last_event_id()  # read first: an event in between is repeated rather than lost
     run_groups = list_runs(runs, listing)
     page = render(
         "runs.html",
@@ -80,11 +80,11 @@ def get_run(
     query: Annotated[RunPageQuery, Query()],
     caller: CallerDep,
     runs: RunsDep,
-    records: RunReaderDep,
+    reader: RunReaderDep,
     studies: StudiesDep,
 ) -> Response:
     """Render one run."""
-    mark = records.last_event_id()
+    mark = reader.last_event_id()
     run = runs.get(run_id)
     spec = RunSpec.of(run.spec)
     server = str(request.base_url).rstrip("/")
@@ -101,8 +101,8 @@ def get_run(
         trains=spec.model.trains,  # other models have no ONNX file and no predictions
         has_images=len(spec.dataset.shape) > 1 and spec.model.trains,
         drawn=MAX_DRAWN,
-        log=records.log(run_id, after=0, limit=LOG_LINES),
-        **measurements(run_id, records),
+        log=reader.log(run_id, after=0, limit=LOG_LINES),
+        **measurements(run_id, reader),
     )
     return HTMLResponse(page, headers=FRESH)
 
@@ -117,12 +117,12 @@ def code_examples(run: Run, server: str, *, with_token: bool) -> dict[str, str]:
     }
 
 
-def measurements(run_id: str, records: RunReader) -> dict[str, Any]:
+def measurements(run_id: str, reader: RunReader) -> dict[str, Any]:
     """Return the diagnosis, weights and confusion matrix that a run's page and report show."""
-    confusion = if_measured(lambda: records.confusion(run_id))
+    confusion = if_measured(lambda: reader.confusion(run_id))
     return {
-        "diagnosis": DiagnosisView.of(records.diagnosis(run_id)),
-        "parameters": if_measured(lambda: records.weights(run_id)[1]) or [],
+        "diagnosis": DiagnosisView.of(reader.diagnosis(run_id)),
+        "parameters": if_measured(lambda: reader.weights(run_id)[1]) or [],
         "confusion": confusion if confusion and len(confusion.classes) <= MAX_CLASSES else None,
     }
 

@@ -28,10 +28,10 @@ PAGE = 30
 
 @router.get("/studies")
 def get_studies(
-    query: Annotated[StudyListQuery, Query()], caller: CallerDep, studies: StudiesDep, records: RunReaderDep
+    query: Annotated[StudyListQuery, Query()], caller: CallerDep, studies: StudiesDep, reader: RunReaderDep
 ) -> Response:
     """Render the list of studies."""
-    mark = records.last_event_id()
+    mark = reader.last_event_id()
     page = studies.page(limit=PAGE, after=query.after or None)
     return HTMLResponse(
         render("studies.html", caller=caller, section="studies", page=page, after=query.after, mark=mark), headers=FRESH
@@ -44,11 +44,11 @@ def get_study(
     query: Annotated[StudyPageQuery, Query()],
     caller: CallerDep,
     runs: RunsDep,
-    records: RunReaderDep,
+    reader: RunReaderDep,
     studies: StudiesDep,
 ) -> Response:
     """Render one study; scripts load its comparison from the API, so that a notebook shows the same numbers."""
-    mark = records.last_event_id()
+    mark = reader.last_event_id()
     study = studies.get(study_id)
     arms = run_of_each_arm(runs, study)
     differing = differences([run.spec for run in arms.values()])
