@@ -134,23 +134,23 @@ def test_neutral_run_stacked_with_a_transfer_set_keeps_every_bit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "fields", "says"),
+    ("changes", "fields", "message"),
     [
         ({}, {"transfer": {"dataset": {"kind": "mnist1d"}}}, "shape"),
-        ({}, {"transfer": {"dataset": {"kind": "digits", "validation_size": 29}}}, "hold out"),
-        ({}, {"transfer": TRANSFER, "masked": True}, "Labels"),
-        ({"model": {"kind": "cnn", "channels": [3], "norm": "batch"}}, {"transfer": TRANSFER}, "Batch normalisation"),
+        ({}, {"transfer": {"dataset": {"kind": "digits", "validation_size": 29}}}, "same split"),
+        ({}, {"transfer": TRANSFER, "masked": True}, "need labels"),
+        ({"model": {"kind": "cnn", "channels": [3], "norm": "batch"}}, {"transfer": TRANSFER}, "Batch normalization"),
         ({"regularizers": [{"kind": "mixup"}]}, {}, "mixes rows"),
-        ({"regularizers": [{"kind": "distillation", "teachers": TEACHERS[0]}]}, {}, "one distillation"),
-        ({}, {"method": "logits", "mean": "geometric"}, "geometric mean of probabilities already"),
-        ({}, {"alpha": 0.0, "beta": 0.0}, "nothing to learn"),
+        ({"regularizers": [{"kind": "distillation", "teachers": TEACHERS[0]}]}, {}, "at most one distillation"),
+        ({}, {"method": "logits", "mean": "geometric"}, "geometric mean of probabilities"),
+        ({}, {"alpha": 0.0, "beta": 0.0}, "nothing is learned"),
     ],
 )
-def test_invalid_distillation_is_refused(changes: dict[str, Any], fields: dict[str, Any], says: str) -> None:
+def test_invalid_distillation_is_refused(changes: dict[str, Any], fields: dict[str, Any], message: str) -> None:
     one = {"kind": "distillation", "teachers": TEACHERS[0], **fields}
     regularizers = [*changes.get("regularizers", ()), one]
     spec = parsed({**SMALL, "optimizer": {"kind": "sgd", "lr": 0.1}, **changes, "regularizers": regularizers})
-    assert any(says in objection.message for _, objection in spec.objections())
+    assert any(message in objection.message for _, objection in spec.objections())
 
 
 def test_chain_of_more_than_eight_generations_is_refused() -> None:
@@ -158,7 +158,7 @@ def test_chain_of_more_than_eight_generations_is_refused() -> None:
     for _ in range(9):
         body = {**body, "regularizers": [{"kind": "distillation", "teachers": [{"spec": body}]}]}
     messages = [objection.message for _, objection in parsed(body).objections()]
-    assert messages == ["A chain of teachers has at most 8 generations; train the first ones before."]
+    assert messages == ["A chain of teachers has at most 8 generations. Train the first ones separately."]
 
 
 def test_teacher_logits_equal_the_teachers_outputs_on_any_number_of_threads(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which epoch of a run is its best: the lowest val.loss, or without a validation split the lowest test.loss."""
+"""The metric of the best epoch: the lowest val.loss, or test.loss without a validation split."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from typing import Literal
 
 
 def judged_by(series: Container[str]) -> Literal["val.loss", "test.loss"]:
-    """The loss that decides, given the series that there are."""
+    """Return the loss that selects the best epoch, from the recorded series."""
     return "val.loss" if "val.loss" in series else "test.loss"

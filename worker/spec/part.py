@@ -44,7 +44,7 @@ class Spec(BaseModel):
 
 
 class Objection(BaseModel):
-    """Why a part cannot do what this run asks of it, and where in the part that stands."""
+    """A reason why a part does not work in a run, and the field that causes it."""
 
     field: str | None = Field(description="The field that is wrong; None means the part as a whole.")
     message: str = Field(description="What is wrong and what would work.")
@@ -58,7 +58,7 @@ class Part(Spec):
     reference: ClassVar[str] = ""
 
     for_classes: ClassVar[bool] = False
-    """Whether it means nothing where the target is a number."""
+    """Whether the part needs classes as targets."""
 
     kind: str
     """Name of the part in a spec; a Literal in every part."""
@@ -69,11 +69,11 @@ class Part(Spec):
 
     @classmethod
     def per_run(cls) -> frozenset[str]:
-        """The names of the fields that may differ inside a stack."""
+        """Return the names of the fields that may differ within a stack."""
         return frozenset(name for name, field in cls.model_fields.items() if PER_RUN in field.metadata)
 
     def structure(self) -> dict[str, Any]:
-        """The fields that must be equal in a stack, as JSON values."""
+        """Return the fields that must be equal in a stack, as JSON values."""
         structure = self.model_dump(mode="json", exclude=set(self.per_run()))
         for name in type(self).model_fields:
             value = getattr(self, name)
@@ -83,16 +83,16 @@ class Part(Spec):
 
 
 def kind_of(part: type[Part]) -> str | None:
-    """The ``kind`` that this class stands for, or None when it is a family."""
+    """Return the ``kind`` of this class, or None if it is a family."""
     values = get_args(part.model_fields["kind"].annotation)
     return values[0] if len(values) == 1 else None
 
 
 def parts_in(package: str, family: type[P]) -> dict[str, type[P]]:
-    """Every part of ``family`` defined in the modules of ``package``, by kind, in the order of their names.
+    """Return every part of ``family`` defined in the modules of ``package``, by kind, in the order of their names.
 
     Raises:
-        TypeError: a module holds no part, or two modules claim one kind.
+        TypeError: A module defines no part, or two modules claim one kind.
     """
     kinds: dict[str, type[P]] = {}
     for module in sorted(pkgutil.iter_modules(importlib.import_module(package).__path__), key=lambda m: m.name):
@@ -114,7 +114,7 @@ def parts_in(package: str, family: type[P]) -> dict[str, type[P]]:
 
 
 def union_of(package: str, family: type[P]) -> Any:
-    """The discriminated union of every part in ``package``; what ``kind`` says decides."""
+    """Return the union of all parts in ``package``, discriminated by ``kind``."""
     parts = tuple(parts_in(package, family).values())
     return Annotated[Union[parts], Field(discriminator="kind")] if len(parts) > 1 else parts[0]  # noqa: UP007
 
@@ -122,8 +122,8 @@ def union_of(package: str, family: type[P]) -> Any:
 class Stacked(Generic[P]):
     """One part seen over the K runs of a stack.
 
-    ``kept`` holds tensors that a hook made once and wants again. A PerRun field is a float32 tensor of shape (K,)
-    (float64 where the stack computes in float64); every other field is the value that all runs share.
+    ``cache`` holds tensors that a hook computes once. A PerRun field is a float32 tensor of shape (K,)
+    (float64 where the stack computes in float64); every other field has the value that all runs share.
     ``stacked.column("p", 3)`` shapes (K,) to broadcast over 3 dimensions.
     """
 
@@ -147,7 +147,7 @@ class Stacked(Generic[P]):
 
     @property
     def implementation(self) -> type[P]:
-        """The class of the part, on which its mathematics are defined."""
+        """The class of the part, with its hooks."""
         return type(self.parts[0])
 
     def __getattr__(self, name: str) -> Any:
@@ -157,13 +157,13 @@ class Stacked(Generic[P]):
             raise AttributeError(f"{name!r} is not a field of this part") from None
 
     def inner(self, name: str, i: int) -> Stacked[Any]:
-        """The i-th of the parts that the field ``name`` lists, over the runs."""
+        """Return the i-th part in the field ``name``, over the runs."""
         if (name, i) not in self._inner:
             parts = [getattr(part, name)[i] for part in self.parts]
             self._inner[name, i] = Stacked(parts, device=self.device, dtype=self.dtype)
         return self._inner[name, i]
 
     def column(self, name: str, dimensions: int) -> Tensor:
-        """The PerRun field ``name``, shape (K, 1, …) with ``dimensions`` dimensions in all."""
+        """Return the PerRun field ``name``, shape (K, 1, …) with ``dimensions`` dimensions in all."""
         values: Tensor = self._values[name]
         return values.view(-1, *(1,) * (dimensions - 1))

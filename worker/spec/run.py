@@ -1,4 +1,4 @@
-"""A run's spec: everything that decides its result, and the keys made from it."""
+"""The spec of a run, which determines its result, and the keys computed from it."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from worker.spec.schedules.constant import Constant
 from worker.spec.stops import AnyStop
 
 ENGINE_VERSION = "4"
-"""Raised whenever the same spec would give other bits; finished runs of another version are not reused."""
+"""Increased whenever the same spec gives other bits. Runs of other versions are not reused."""
 
 NATURAL: Mapping[Task, Loss] = {"classification": CrossEntropy(), "regression": Squared()}
-"""The loss of those who name none."""
+"""The default loss of each task."""
 OF_TRAINING = ("regularizers", "optimizer", "schedule", "batch_size", "warm_start", "precision")
-"""Fields that mean nothing for a model that is not trained."""
+"""Fields that apply only to models that are trained."""
 
 
 class Evaluate(Spec):
@@ -52,41 +52,43 @@ class Evaluate(Spec):
 class WarmStart(Spec):
     """Begin with the weights of another run, whose model has the same parameters."""
 
-    run_id: str = Field(pattern=r"^run_[0-9A-Z]{26}$", description="The run whose weights these are.")
-    at: Literal["best", "last"] = Field(default="last", description="Of its best epoch or its last one.")
+    run_id: str = Field(pattern=r"^run_[0-9A-Z]{26}$", description="The run that has the weights.")
+    at: Literal["best", "last"] = Field(default="last", description="The weights of its best or of its last epoch.")
     sha256: str | None = Field(
-        default=None, pattern=r"^[0-9a-f]{64}$", description="Of the weights; found out at submission."
+        default=None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the weights; set at submission."
     )
 
 
 class RunSpec(Spec):
     """The spec of a run. Runs with equal specs, data and engine have equal results, bit for bit."""
 
-    dataset: AnyDataset = Field(description="What is learned.")
-    model: AnyModel = Field(description="What learns it.")
+    dataset: AnyDataset = Field(description="The data.")
+    model: AnyModel = Field(description="The model.")
     loss: AnyLoss | None = Field(
         default=None,
-        exclude_if=lambda loss: loss is None,  # left out, it is in no spec, as before there was a choice
-        description="What is made small: null is cross_entropy for classes and squared for numbers.",
+        exclude_if=lambda loss: loss is None,  # so that hashes are the same as before losses could be chosen
+        description="The loss; null is cross_entropy for classes and squared for numbers.",
     )
     regularizers: tuple[AnyRegularizer, ...] = Field(
         default=(), max_length=32, description="Regularizers; image operations are applied in this order."
     )
     optimizer: AnyOptimizer | None = Field(
-        default=None, description="How weights follow their gradients; every model that is trained needs one."
+        default=None, description="The optimizer; every model that is trained needs one."
     )
-    schedule: AnySchedule = Field(default_factory=Constant, description="How the learning rate changes with epochs.")
+    schedule: AnySchedule = Field(default_factory=Constant, description="The learning rate over the epochs.")
     epochs: int = Field(default=10, ge=1, le=100_000, description="Passes over the training set, at most.")
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["full"] = Field(
         default=64, description="Rows of an optimizer step; full is the whole training set."
     )
-    seed: int = Field(default=0, ge=0, le=2**53 - 1, description="Of all that is random but the split of the data.")
+    seed: int = Field(
+        default=0, ge=0, le=2**53 - 1, description="Seed of all random numbers except the split of the data."
+    )
     warm_start: WarmStart | None = Field(default=None, description="Begin with another run's weights.")
     stop: tuple[AnyStop, ...] = Field(default=(), max_length=16, description="Any of them ends the run early.")
-    allow_test_selection: bool = Field(default=False, description="Let rules that choose an epoch look at test.*.")
-    evaluate: Evaluate = Field(default_factory=Evaluate, description="What is measured after an epoch.")
+    allow_test_selection: bool = Field(default=False, description="Let stop rules use test metrics.")
+    evaluate: Evaluate = Field(default_factory=Evaluate, description="Measurements after each epoch.")
     device: str = Field(
-        default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="Where it trains; auto: wherever it can."
+        default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="Device to train on; auto is any."
     )
     precision: Precision = Field(
         default="float32",
@@ -94,7 +96,7 @@ class RunSpec(Spec):
     )
 
     def at(self, seed: int) -> RunSpec:
-        """The run with this seed; data that are drawn for every run are drawn by it."""
+        """Return the run with this seed, which also seeds data that are drawn per run."""
         return self.model_copy(update={"seed": seed, "dataset": self.dataset.seeded(seed)})
 
     @property
@@ -105,12 +107,12 @@ class RunSpec(Spec):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimizer steps in a whole epoch; the last batch may be smaller. None where the model is not trained."""
+        """Optimizer steps in an epoch, including a smaller last batch; 0 if the model is not trained."""
         return -(-self.dataset.training_rows // self.batch_rows) if self.model.trains else 0
 
     @property
     def parameters(self) -> int:
-        """How many numbers the model learns."""
+        """Number of trained parameters."""
         shapes = self.model.parameters(self.dataset.shape, self.dataset.outputs)
         return sum(math.prod(shape) for shape in shapes.values())
 
@@ -141,7 +143,7 @@ class RunSpec(Spec):
         yield from self._of_training()
 
     def _of_training(self) -> Iterator[tuple[tuple[str | int, ...], Objection]]:
-        """Whether there is an optimizer, or, for a model that is not trained, what speaks of steps."""
+        """Yield objections to a missing optimizer, or to fields of training for a model that is not trained."""
         kind, most = self.model.kind, self.model.max_epochs(self)
         if most is not None and self.epochs > most:
             yield ("epochs",), Objection(field=None, message=f"{kind!r} has at most {most} epochs on {most} rows.")
@@ -160,7 +162,7 @@ class RunSpec(Spec):
 
     @property
     def effective_loss(self) -> Loss:
-        """The loss, named or natural."""
+        """The requested loss, or the default of the task."""
         return self.loss or NATURAL[self.dataset.task]
 
     @property
@@ -171,18 +173,18 @@ class RunSpec(Spec):
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> RunSpec:
-        """The spec that was resolved to these fields, as read from JSON."""
+        """Return the spec with these resolved fields, as read from JSON."""
         return cls.model_validate_json(json.dumps(fields))
 
     def result_fields(self) -> dict[str, Any]:
-        """The resolved spec less what does not change the result: the device, and whose weights came first."""
+        """Return the resolved spec without fields that do not change the result, such as the device."""
         fields = self.model_dump(mode="json", exclude={"device": True, "warm_start": {"run_id", "at"}})
-        if self.loss is not None and self.loss == NATURAL[self.dataset.task]:  # named or not, it is the same run
+        if self.loss is not None and self.loss == NATURAL[self.dataset.task]:  # the same run, whether named or not
             del fields["loss"]
-        if fields["warm_start"] is None:  # a spec is named as it was before there were warm starts
+        if fields["warm_start"] is None:  # so that hashes are the same as before warm starts existed
             del fields["warm_start"]
         for teacher in (teacher for part in fields["regularizers"] for teacher in part.get("teachers", ())):
-            if teacher["sha256"] is not None:  # until then the run's id is all that names it
+            if teacher["sha256"] is not None:  # otherwise only the run's id identifies the teacher
                 del teacher["run_id"], teacher["at"]
         return fields
 
@@ -197,12 +199,12 @@ RunSpec.model_rebuild(force=True)
 
 
 def spec_hash(spec: RunSpec) -> str:
-    """Names what is trained: the resolved spec and the data's digest, without name, labels, priority and device."""
+    """Return the hash of the resolved spec and the data's digest, without metadata and device."""
     return sha256_of({"spec": spec.result_fields(), "dataset_digest": spec.dataset.digest()})
 
 
 def reuse_key(spec: RunSpec) -> str:
-    """Names the result: what is trained, and the engine that trains it."""
+    """Return the key of the result: the spec's hash and the engine's version."""
     return _with_engine(spec_hash(spec))
 
 
@@ -211,9 +213,9 @@ def _with_engine(hashed: str) -> str:
 
 
 def trajectory_key(spec: RunSpec) -> str:
-    """Names the epochs one after the other: runs with equal keys are the same run as far as both of them go.
+    """Return the key of the sequence of epochs: runs with equal keys have equal epochs as far as both go.
 
-    Left out are the number of epochs where none depends on it, and stop rules that look at whole epochs.
+    Excludes the number of epochs, unless epochs depend on it, and stop rules that end after whole epochs.
     """
     fields = spec.result_fields()
     if not spec.depends_on_epochs:
@@ -223,9 +225,9 @@ def trajectory_key(spec: RunSpec) -> str:
 
 
 def stack_key(spec: RunSpec) -> str:
-    """Names the stacks this run can be part of: runs with equal keys differ only in what a stack holds per run.
+    """Return the key of the stacks that this run can join: runs with equal keys differ only in per-run values.
 
-    Left out are the seed, PerRun fields, epochs, schedule and stop rules (they are followed run by run, outside the
+    Excludes the seed, PerRun fields, epochs, schedule and stop rules (they are followed run by run, outside the
     step), and regularizers that have a neutral value and no order: a run without one takes the neutral value.
     """
     return sha256_of(
@@ -245,7 +247,7 @@ def stack_key(spec: RunSpec) -> str:
 
 
 class Keys(NamedTuple):
-    """All names of a run."""
+    """All keys of a run."""
 
     spec_hash: str
     reuse_key: str
@@ -253,6 +255,6 @@ class Keys(NamedTuple):
 
 
 def keys_of(spec: RunSpec) -> Keys:
-    """All names of a run; the first is part of the second, and made once."""
+    """Return all keys of a run, computing the spec's hash once."""
     hashed = spec_hash(spec)
     return Keys(hashed, _with_engine(hashed), stack_key(spec))

@@ -1,4 +1,4 @@
-"""Sums whose bits depend on nothing but the numbers: not on K, not on threads, not on the library's mood."""
+"""Sums whose bits depend only on the numbers, not on K, threads or library."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def ordered_sum(x: Tensor) -> Tensor:
-    """Sum of ``x`` (K, n) over n in float64, shape (K,): halves are added elementwise until one column is left."""
+    """Return the sum of ``x`` (K, n) over n in float64, shape (K,), adding halves elementwise."""
     import torch
 
     width = 1 << max(x.shape[1] - 1, 0).bit_length()
@@ -22,14 +22,14 @@ def ordered_sum(x: Tensor) -> Tensor:
 
 
 def ordered_mean(x: Tensor) -> Tensor:
-    """Mean of ``x`` (K, n) over n in float64, shape (K,)."""
+    """Return the mean of ``x`` (K, n) over n in float64, shape (K,)."""
     return ordered_sum(x) / x.shape[1]
 
 
 def summed(x: Tensor, dim: int = -1) -> Tensor:
-    """Sum of ``x`` over its n in ``dim``, where 1 is left, in its own precision.
+    """Return the sum of ``x`` over ``dim``, which is kept with size 1, in its own precision.
 
-    Halves are added elementwise, odd ends at last.
+    Halves are added elementwise, odd ends last.
     """
     while (width := x.shape[dim]) > 1:
         half = width // 2

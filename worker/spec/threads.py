@@ -1,8 +1,7 @@
 """Computation on several threads: matrix products, and pieces of work on one thread each.
 
-A product on several threads is torch's business. Convolutions change their bits with the number of threads that
-compute one of them, so they are cut into pieces that are the same whatever that number is; what can be chosen freely
-is how many of them are computed at once.
+torch computes a product on several threads. The bits of a convolution depend on its number of threads, so convolutions
+are cut into fixed pieces of one thread each, and only the number of concurrent pieces varies.
 """
 
 from __future__ import annotations
@@ -18,15 +17,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Threads:
-    """A choice that ``use`` makes for this process."""
+    """The numbers of threads of this process."""
 
     products: int
     """Threads that compute a product together."""
     pieces: int = 1
-    """Pieces computed at once."""
+    """Pieces computed concurrently."""
 
     def use(self) -> None:
-        """Compute so from now on."""
+        """Apply these numbers to this process."""
         import torch
 
         global _chosen  # noqa: PLW0603 - as torch's own number of threads is
@@ -38,7 +37,7 @@ _chosen = Threads(1)
 
 
 def each_on_one_thread(pieces: Sequence[Callable[[], T]]) -> list[T]:
-    """The results of ``pieces``, as many at once as was chosen, each of them computed on one thread."""
+    """Return the results of ``pieces``, each computed on one thread, ``Threads.pieces`` of them concurrently."""
     import torch
 
     products, at_once = torch.get_num_threads(), max(1, min(_chosen.pieces, len(pieces)))
@@ -62,5 +61,5 @@ def _all_of(pieces: Sequence[Callable[[], T]]) -> list[T]:
 def _pool(threads: int) -> ThreadPoolExecutor:
     import torch
 
-    # A thread learns how many threads it may use when it first asks.
+    # torch reads its number of threads on the first use in each thread.
     return ThreadPoolExecutor(threads - 1, thread_name_prefix="pieces", initializer=torch.get_num_threads)

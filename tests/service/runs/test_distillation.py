@@ -21,8 +21,8 @@ def distill(*teachers: Any, **fields: Any) -> dict[str, Any]:
     ("teachers", "pointer", "message"),
     [
         ([], "", "at least 1 item"),
-        ([{}], "/0", "A teacher is a run_id or a spec to train first, one of the two."),
-        ([{"run_id": "run_" + "0" * 26, "spec": body()}], "/0", "one of the two"),
+        ([{}], "/0", "A teacher needs either run_id or spec."),
+        ([{"run_id": "run_" + "0" * 26, "spec": body()}], "/0", "either run_id or spec"),
         ([{"spec": body(), "sha256": "a" * 64}], "/0", "no spec"),
         ([{"run_id": "x"}], "/0/run_id", "pattern"),
         ([{"spec": body(epochs=0)}], "/0/spec/epochs", "greater than or equal to 1"),

@@ -1,4 +1,4 @@
-"""Datasets: rows and labels, and how they are split, thinned and spoiled."""
+"""Datasets: rows and labels, their split, label noise and imbalance."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Task = Literal["classification", "regression"]
 
 
 class Normalize(Spec):
-    """Inputs are shifted and scaled: (x − mean) / std, after images were scaled to [0, 1]."""
+    """Shift and scale inputs: (x − mean) / std, after images were scaled to [0, 1]."""
 
-    mean: float = Field(description="What is taken from every input.")
-    std: float = Field(gt=0, description="What they are divided by then.")
+    mean: float = Field(description="Subtracted from every input.")
+    std: float = Field(gt=0, description="Divisor of the shifted inputs.")
 
 
 class Arrays(NamedTuple):
@@ -44,17 +44,19 @@ class Arrays(NamedTuple):
 
 
 SURE = 0.85
-"""The share of an even class that a random split has for certain; an imbalanced training set asks for no more."""
+"""The share of each class, if even, that a random split surely leaves for an imbalanced training set."""
 
 
 class Dataset(Part):
     """Rows and labels. ``split_seed`` alone decides which rows validate, so all seeds of a study share the split."""
 
-    train_size: int | None = Field(default=None, ge=1, description="Rows to train on; null takes all that are left.")
+    train_size: int | None = Field(
+        default=None, ge=1, description="Number of training rows; null uses all remaining rows."
+    )
     validation_size: int = Field(default=0, ge=0, description="Rows held out of the training part for validation.")
     fold: Fold | None = Field(
         default=None,
-        # Left out, it is in no spec, hash or key: those are what they were before there were folds.
+        # Excluded if unset, so that hashes and keys are the same as before folds existed.
         exclude_if=lambda fold: fold is None,
         description="Validate on this fold of the training part and train on the others, instead of validation_size.",
     )
@@ -76,20 +78,20 @@ class Dataset(Part):
     def _held_out_once(self) -> Self:
         """A fold is the validation split: beside it the default of ``validation_size`` is 0."""
         if self.fold is not None and "validation_size" not in self.model_fields_set:
-            self.__dict__["validation_size"] = 0  # frozen for everybody else
+            self.__dict__["validation_size"] = 0  # the model is frozen
         return self
 
     def seeded(self, seed: int) -> Self:
-        """The data of a run with this seed: where they are drawn for it, those."""
+        """Return the dataset of a run with this seed; differs only if the data depend on it."""
         return self
 
     def held_out(self, fold: Fold | None) -> Self:
-        """The same rows, validated on ``fold`` and on nothing else; without one all of them may train."""
+        """Return the dataset validated on ``fold`` only, or without validation rows if it is None."""
         return self.model_copy(update={"fold": fold, "validation_size": 0})
 
     @property
     def validation_rows(self) -> int:
-        """How many rows validate."""
+        """Number of validation rows."""
         return self.validation_size if self.fold is None else self.fold.size(self.rows[0])
 
     @property
@@ -114,12 +116,12 @@ class Dataset(Part):
 
     @property
     def outputs(self) -> int:
-        """How many numbers a model says of a row: one for each class, or the one that is the target."""
+        """Number of outputs of a model: one for each class, or 1 in a regression."""
         return len(self.classes) if self.task == "classification" else 1
 
     @property
     def chronological(self) -> bool:
-        """Whether rows lie in the order of time: then the last of the training part validate, and no others."""
+        """Whether rows are in order of time, so that the last rows of the training part validate."""
         return False
 
     @property
@@ -141,13 +143,13 @@ class Dataset(Part):
 
     @property
     def training_rows(self) -> int:
-        """How many rows a run trains on."""
+        """Number of training rows."""
         if (class_rows := self.class_rows) is not None:
             return sum(class_rows)
         return self.train_size if self.train_size is not None else self.rows[0] - self.validation_rows
 
     def objections(self, run: RunSpec) -> Sequence[Objection]:
-        """Refuse a split that needs more rows than there are, and what means nothing where the target is a number."""
+        """Refuse splits that need too many rows, and settings for classes in a regression."""
         if self.task == "regression":
             for name in ("label_noise", "imbalance"):
                 if getattr(self, name) != type(self).model_fields[name].default:
@@ -206,7 +208,7 @@ class Dataset(Part):
 
     @property
     def learns_scaling(self) -> bool:
-        """Whether ``scaling`` looks at the rows that are trained on."""
+        """Whether ``scaling`` depends on the training rows."""
         return False
 
     def scaling(self, x: Values) -> tuple[Scale, Scale]:
@@ -224,15 +226,15 @@ class Dataset(Part):
         return None
 
     def digest(self) -> str:
-        """``sha256:…`` of the data's content, or of the recipe that makes them."""
+        """Return ``sha256:…`` of the data's content, or of the recipe that generates them."""
         raise NotImplementedError
 
     def missing(self, home: Path) -> str | None:
-        """None when the data can be read; else what is missing and what brings it."""
+        """Return what is missing and how to install it, or None if the data can be read."""
         return None
 
     def load(self, home: Path) -> Arrays:
-        """The data, all of them, in the order of the source.
+        """Return all data in the order of the source.
 
         Raises:
             FileNotFoundError: The files are missing; ``missing`` says how to install them.
@@ -241,7 +243,7 @@ class Dataset(Part):
 
 
 class BuiltIn(Dataset):
-    """A dataset that Fitwell knows by its kind: the same data for every spec that names it."""
+    """A dataset that is determined by its kind."""
 
     shape: ClassVar[tuple[int, ...]]
     classes: ClassVar[tuple[str, ...]]
@@ -250,21 +252,21 @@ class BuiltIn(Dataset):
 
     @classmethod
     def digest(cls) -> str:
-        """``sha256:…`` of the data's content, or of the recipe that makes them."""
+        """Return ``sha256:…`` of the data's content, or of the recipe that generates them."""
         raise NotImplementedError
 
     @classmethod
     def missing(cls, home: Path) -> str | None:
-        """None when the data can be read; else what is missing and the command that gets it."""
+        """Return what is missing and the command that installs it, or None if the data can be read."""
         return None
 
     @classmethod
     def fetch(cls, home: Path, progress: Callable[[str, int, int], None] | None = None) -> None:
-        """Bring the data into ``home``. ``progress`` receives (file, bytes so far, bytes in all)."""
+        """Download the data into ``home``. ``progress`` receives (file, bytes so far, bytes in all)."""
 
     @classmethod
     def load(cls, home: Path) -> Arrays:
-        """The data, all of them, in the order of the source.
+        """Return all data in the order of the source.
 
         Raises:
             FileNotFoundError: The files are missing; ``missing`` says how to install them.

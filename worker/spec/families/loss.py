@@ -1,4 +1,4 @@
-"""Losses: how far a model's outputs are from the targets, and what is measured of that besides."""
+"""Losses, their gradients, and the metrics computed with them."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 class Loss(Part):
     """The quantity that training minimizes: a loss for every row, and a statistic for its scores.
 
-    Targets are y (K, N), or where rows were mixed ``mixed`` (K, N, outputs), which then counts instead.
+    Targets are ``y`` (K, N); if rows were mixed, ``mixed`` (K, N, outputs) replaces them.
     """
 
     task: ClassVar[Task]
     metric_names: ClassVar[tuple[str, ...]]
-    """The names of the series that :meth:`scored` gives."""
+    """The names of the series that :meth:`metrics` returns."""
 
     def objections(self, run: RunSpec) -> Sequence[Objection]:
-        """Refuse targets of the other kind."""
+        """Refuse a dataset of the other task."""
         if run.dataset.task == self.task:
             return ()
         theirs = "a number" if self.task == "classification" else "a class"
@@ -39,12 +39,12 @@ class Loss(Part):
 
     @staticmethod
     def encode(part: Stacked[Any], y: Tensor, outputs: int) -> Tensor:
-        """Targets y (K, N) in a form that can be mixed, (K, N, outputs)."""
+        """Return targets y (K, N) in a form that can be mixed, (K, N, outputs)."""
         raise NotImplementedError
 
     @staticmethod
     def loss(part: Stacked[Any], predicted: Tensor, y: Tensor, mixed: Tensor | None) -> Tensor:
-        """The loss of each row, (K, N)."""
+        """Return the loss of each row, (K, N)."""
         raise NotImplementedError
 
     @staticmethod
@@ -54,14 +54,14 @@ class Loss(Part):
 
     @staticmethod
     def gradient(part: Stacked[Any], predicted: Tensor, y: Tensor, mixed: Tensor | None, rows: int) -> Tensor:
-        """The gradient at the outputs, (K, N, outputs), of a mean loss over ``rows`` rows."""
+        """Return the gradient at the outputs, (K, N, outputs), of a mean loss over ``rows`` rows."""
         raise NotImplementedError
 
     @staticmethod
     def metrics(mark: Tensor, variance: Tensor, unit: float) -> Mapping[str, Tensor]:
-        """Scores (K,) by name, given the mean ``mark`` (K,) of a split and the variance of its targets.
+        """Return metrics (K,) by name, from a split's mean statistic ``mark`` (K,) and the variance of its targets.
 
-        ``unit`` is what 1 is in the targets' own unit, where they were standardised.
+        ``unit`` is 1 in the unit of the original targets, if targets were standardized.
         """
         raise NotImplementedError
 

@@ -1,4 +1,4 @@
-"""Regularizers: their hooks, in the order in which a batch meets them."""
+"""Regularizers and their hooks, in the order in which they apply to a batch."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
 
 
 class Rng(Protocol):
-    """Random numbers for the rows of the current batch, from streams that belong to one part of each run.
+    """Random numbers for the rows of the current batch, from streams of one part of each run.
 
-    They depend on the run's seed, the part, the epoch, the row's position in the epoch and the name only: never on
-    the stack, the batch size or the threads.
+    They depend only on the run's seed, the part, the epoch, the row's position in the epoch and ``name``, never on the
+    stack, the batch size or the threads.
     """
 
     def uniform(self, name: str = "") -> Tensor:
-        """One number in [0, 1) for each row, shape (K, N), in steps of 2⁻²⁴."""
+        """Return one number in [0, 1) for each row, shape (K, N), in steps of 2⁻²⁴."""
 
     def int16(self, name: str, width: int) -> Tensor:
-        """``width`` numbers for each row, uniform over all int16 values, shape (K, N, width)."""
+        """Return ``width`` numbers for each row, uniform over all int16 values, shape (K, N, width)."""
 
     def normal(self, name: str, width: int) -> Tensor:
-        """``width`` standard normal numbers for each row, shape (K, N, width)."""
+        """Return ``width`` standard normal numbers for each row, shape (K, N, width)."""
 
     def beta(self, name: str, shapes: Sequence[float]) -> Tensor:
-        """One number from Beta(a, a) for each row, shape (K, N); ``shapes`` holds each run's a."""
+        """Return one number from Beta(a, a) for each row, shape (K, N); ``shapes`` holds each run's a."""
 
     def child(self, name: str) -> Rng:
-        """Rng of a part inside this one, from streams of their own."""
+        """Return the Rng of a part inside this one, with streams of its own."""
 
 
 def hook(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -46,7 +46,7 @@ def hook(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def defines(part: type[Part], name: str) -> bool:
-    """Whether this part brings a hook of its own."""
+    """Return whether this part defines the hook ``name``."""
     return not getattr(getattr(part, name), "is_unused_hook", False)
 
 
@@ -66,9 +66,9 @@ class Active(Spec):
 class Regularizer(Part):
     """A part that reduces overfitting.
 
-    A batch meets the hooks in this order: ``moves`` and ``image`` (list order), ``mix``, ``inputs``, ``act`` in each
-    hidden layer, ``smooth``; then the gradient meets ``teach`` at the logits, ``grad_of_activations`` on the way back
-    and ``grad``, and the weights, after the optimizer's step, ``prox``.
+    Hooks apply in this order. Forward: ``pixel_maps`` and ``image`` (list order), ``mix``, ``inputs``, ``act`` in each
+    hidden layer, ``smooth``. Backward: ``teach`` at the logits, ``grad_of_activations``, ``grad``. After the
+    optimizer's step: ``prox``.
     """
 
     neutral: ClassVar[Mapping[str, float] | None] = None
@@ -79,7 +79,7 @@ class Regularizer(Part):
     active: Active | None = Field(default=None, description="The epochs in which the part works; null is all of them.")
 
     def is_active(self, epoch: int) -> bool:
-        """Whether the part works in ``epoch``."""
+        """Return whether the part is active in ``epoch``."""
         if self.active is None:
             return True
         return self.active.from_epoch <= epoch <= (self.active.until_epoch or epoch)
@@ -90,16 +90,16 @@ class Regularizer(Part):
         return self.neutral is not None and all(getattr(self, name) == value for name, value in self.neutral.items())
 
     def in_epoch(self, epoch: int) -> Regularizer:
-        """The part as it is in ``epoch``; no more than its PerRun fields may differ."""
+        """Return the part with its values in ``epoch``; only PerRun fields may differ."""
         return self
 
     @property
     def changes_evaluation(self) -> bool:
-        """Whether the model is another one in evaluation mode because of this part."""
+        """Whether the part also acts in evaluation mode."""
         return defines(type(self), "scale")
 
     def structure(self) -> dict[str, Any]:
-        """The fields that must be equal in a stack; where the part has neutral values, its epochs are none of them."""
+        """Return the fields that must be equal in a stack; ``active`` is one only without neutral values."""
         structure = super().structure()
         if self.neutral is not None and not self.ordered:
             del structure["active"]
@@ -108,23 +108,23 @@ class Regularizer(Part):
     @staticmethod
     @hook
     def pixel_maps(part: Stacked[Any], height: int, width: int) -> Tensor:
-        """Every way in which this part can move an image's pixels: index maps, shape (A, height·width + 1), int64.
+        """Return the index maps of all pixel moves of this part, shape (A, height·width + 1), int64.
 
-        Map a says that pixel i of the result is pixel ``moves[a, i]`` of the source; height·width is the blank
-        pixel (raw value 0), which is always its own source.
+        Pixel i of the result of map a is pixel ``maps[a, i]`` of the source. Pixel height·width is blank (raw value 0)
+        and always its own source.
         """
         raise NotImplementedError
 
     @staticmethod
     @hook
     def choose_map(part: Stacked[Any], rng: Rng, count: int) -> Tensor:
-        """Which of the ``count`` maps of ``moves`` each row takes: shape (K, N), int64."""
+        """Return the index of each row's map among the ``count`` ones of ``pixel_maps``, shape (K, N), int64."""
         raise NotImplementedError
 
     @staticmethod
     @hook
     def image(part: Stacked[Any], x: Tensor, rng: Rng, white: float) -> Tensor:
-        """Changed images: ``x`` (K, N, H, W) holds raw values from 0 to ``white`` and may be overwritten."""
+        """Return changed images; ``x`` (K, N, H, W) has raw values from 0 to ``white`` and may be overwritten."""
         raise NotImplementedError
 
     @staticmethod
@@ -176,8 +176,8 @@ class Regularizer(Part):
     def teach(part: Stacked[Any], z: Tensor, y: Tensor, teacher_logits: Tensor, g: Tensor, rows: int) -> Tensor:
         """Change in place the gradient ``g`` (K, N, classes) at the logits ``z``, of a mean loss over ``rows`` rows.
 
-        Only runs whose part is not neutral are here, and in ``lesson_changes`` and ``weigh_labels``.
-        ``y`` (K, N) are the labels, ``lesson`` (K, N, T, classes) the logits of the T ``teachers`` that the part lists.
+        Like ``scale_label_gradient`` and ``objective_change``, this is called only for runs whose part is not neutral.
+        ``y`` (K, N) are the labels, ``teacher_logits`` (K, N, T, classes) the logits of the part's T ``teachers``.
         Returns this part's loss for each row, (K, N).
         """
         raise NotImplementedError
@@ -185,9 +185,9 @@ class Regularizer(Part):
     @staticmethod
     @hook
     def scale_label_gradient(part: Stacked[Any], g: Tensor) -> None:
-        """Scale the gradient ``g`` (K, N, classes) of labelled rows if the part teaches on other rows.
+        """Scale the gradient ``g`` (K, N, classes) of labeled rows, in place, if the part has a ``transfer`` set.
 
-        These are the part's ``transfer``; ``teach`` meets them with a gradient of zeros, and with no labels.
+        For rows of the transfer set, ``teach`` is called with a gradient of zeros and without labels.
         """
         raise NotImplementedError
 
@@ -206,7 +206,7 @@ class Regularizer(Part):
     @staticmethod
     @hook
     def grad_of_activations(part: Stacked[Any], a: Tensor) -> Tensor:
-        """The gradient of that at each activation, the same for all rows: (K, 1, H)."""
+        """Return the gradient of ``penalty_of_activations``, the same for all rows: (K, 1, H)."""
         raise NotImplementedError
 
     @staticmethod
@@ -224,7 +224,7 @@ class Regularizer(Part):
     @staticmethod
     @hook
     def prox(part: Stacked[Any], w: Tensor, learning_rate: Tensor) -> None:
-        """Proximal step or projection of ``w`` (K, out, in), in place, after the optimizer's; ``lr`` is (K, 1, 1)."""
+        """Apply a proximal step or projection to ``w`` (K, out, in) in place; ``learning_rate`` is (K, 1, 1)."""
         raise NotImplementedError
 
 
@@ -233,17 +233,17 @@ HOOKS = tuple(name for name, value in vars(Regularizer).items() if isinstance(va
 
 
 def adds_penalty(part: Regularizer) -> bool:
-    """Whether the part adds a term to the objective."""
+    """Return whether the part adds a term to the objective."""
     return any(defines(type(part), name) for name in HOOKS if name.startswith("penalty") or name == "teach")
 
 
 class ImageOperation(Regularizer):
-    """A regularizer that changes images: it refuses data that are none."""
+    """A regularizer that changes images, and refuses other data."""
 
     ordered: ClassVar[bool] = True
 
     def objections(self, run: RunSpec) -> Sequence[Objection]:
-        """Refuse a dataset whose rows are not images, or images of several planes, for which nothing is written yet."""
+        """Refuse rows that are not images, and images with several channels, which are not supported."""
         if len(run.dataset.shape) == 2:
             return ()
         planes = len(run.dataset.shape) == 3

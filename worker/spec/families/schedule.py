@@ -10,9 +10,9 @@ class Schedule(Part):
 
     @property
     def spans(self) -> bool:
-        """Whether an epoch's factor depends on how many epochs there are to be."""
+        """Whether the factor of an epoch depends on the total number of epochs."""
         return False
 
     def factor(self, epoch: int, epochs: int) -> float:
-        """The factor in ``epoch``, counted from 1 to ``epochs``."""
+        """Return the factor in ``epoch``, counted from 1 to ``epochs``."""
         raise NotImplementedError

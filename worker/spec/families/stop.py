@@ -11,9 +11,9 @@ class Stop(Part):
     """A rule that ends a run early: a pure function of the recorded history, so a resumed run decides the same."""
 
     def stopped(self, history: Mapping[str, Sequence[float | None]]) -> bool:
-        """Whether the run ends after the last epoch of ``history``, series by name, from epoch 1."""
+        """Return whether the run ends after the last epoch of ``history``: series by name, from epoch 1."""
         return False
 
     def step_limit(self) -> int | None:
-        """After how many optimizer steps the run ends, inside an epoch if need be; None where there is no limit."""
+        """Return the number of optimizer steps after which the run ends, even within an epoch; None is no limit."""
         return None

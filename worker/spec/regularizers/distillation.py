@@ -1,4 +1,4 @@
-"""Knowledge distillation: a student learns from labels and from what trained teachers say of the same rows.
+"""Knowledge distillation: a student learns from labels and from the outputs of trained teachers.
 
     J = α·CE(y, softmax(z_s)) + β·D(z_t, z_s)
 
@@ -6,19 +6,17 @@
     logits      D = ½·‖z_s − z_t‖²
     decoupled   D = w·KL(b_t ‖ b_s) + v·KL(p̂_t ‖ p̂_s)    at τ; b: the label's class or not, p̂: among the others
 
-Several teachers are one by the mean of their probabilities at τ (``arithmetic``) or of their log-probabilities
-(``geometric``); logits are averaged as they are. The loss has no factor τ²: the gradient of ``soft`` shrinks by it,
-so β is given as share·τ². ``masked`` teaches only rows to which the teachers together give the right label. The
-decoupled form with w = 0 leaves the label's class out. ``curriculum`` changes τ in even steps from epoch to epoch; a
-temperature that is itself learned (CTKD) is another thing.
+Several teachers are combined by the mean of their probabilities at τ (``arithmetic``) or of their log-probabilities
+(``geometric``); logits are averaged. The loss has no factor τ²: the gradient of ``soft`` shrinks by it, so set β to
+share·τ². ``masked`` teaches only rows that the combined teachers classify correctly. ``decoupled`` with w = 0 ignores
+the label's class. ``curriculum`` changes τ in even steps over the epochs; it is not learned (as in CTKD).
 
-A teacher sees the rows as they are, without the student's augmentation, and each row once: its logits are computed
-before the student's first epoch. With a ``transfer`` set the teachers' term is over rows of that set, as many in each
-step as the batch has, in an order of their own; their labels are not looked at.
+Teachers see rows without the student's augmentation, once: their logits are computed before the student's first epoch.
+With ``transfer`` the teachers' term is over rows of that set instead, one batch per step in a random order of its own,
+without their labels.
 
-``train.loss`` is the cross-entropy with the labels, ``distillation.loss``
-the mean of D over the batches as they were trained on, ``penalty.distillation`` = (α − 1)·train.loss + β·D what both
-weights change, so that ``train.objective`` is the whole of J.
+``train.loss`` is the cross-entropy with the labels, ``distillation.loss`` the mean of D over the training batches, and
+``penalty.distillation`` = (α − 1)·train.loss + β·D, so that ``train.objective`` is J.
 
 Reference: Hinton, Vinyals and Dean, 2015, "Distilling the knowledge in a neural network"; Ba and Caruana, 2014, "Do
 deep nets really need to be deep?" (logits); Zhao, Cui, Song, Qiu and Liang, 2022, "Decoupled knowledge distillation";
@@ -50,71 +48,67 @@ if TYPE_CHECKING:
     from worker.spec.run import RunSpec
 
 MAX_GENERATIONS = 8
-"""How long a chain of teachers that are trained first may be."""
+"""The longest chain of teachers to train before a student."""
 
 
 class TeacherNetwork(Spec):
     """The parts of a teacher's spec, besides its weights, that determine its logits."""
 
-    model: AnyModel = Field(description="The teacher's own.")
-    normalize: Normalize | None = Field(default=None, description="How its inputs are shifted and scaled.")
-    precision: Precision = Field(default="float32", description="Of the products of its dense layers.")
+    model: AnyModel = Field(description="The teacher's model.")
+    normalize: Normalize | None = Field(default=None, description="Shift and scale of its inputs.")
+    precision: Precision = Field(default="float32", description="Precision of the products of its dense layers.")
     regularizers: tuple[AnyRegularizer, ...] = Field(
-        default=(), max_length=32, description="Those that change the model in evaluation, too: the classic dropout."
+        default=(), max_length=32, description="Regularizers that also act in evaluation mode: the classic dropout."
     )
 
     @classmethod
     def of(cls, run: RunSpec) -> TeacherNetwork:
-        """The network that ``run`` trains."""
+        """Return the network that ``run`` trains."""
         changing = tuple(part for part in run.regularizers if part.changes_evaluation)
         return cls(model=run.model, normalize=run.dataset.normalize, precision=run.precision, regularizers=changing)
 
 
 class Teacher(Spec):
-    """A run whose model teaches: one that is there, or one that is trained first; students wait until it has ended."""
+    """A run whose model teaches: an existing run, or one that is trained first while its students wait."""
 
     run_id: str | None = Field(
-        default=None,
-        pattern=r"^run_[0-9A-Z]{26}$",
-        description="The run whose model teaches; if need be it is waited for.",
+        default=None, pattern=r"^run_[0-9A-Z]{26}$", description="The run whose model teaches; students wait for it."
     )
     spec: RunSpec | None = Field(
-        default=None, description="Or what to train first. At submission it becomes a run, and run_id names it."
+        default=None, description="A run to train first. At submission it is created, and run_id names it."
     )
-    at: Literal["best", "last"] = Field(default="last", description="The model of its best epoch or of its last one.")
+    at: Literal["best", "last"] = Field(default="last", description="The model of its best or of its last epoch.")
     sha256: str | None = Field(
-        default=None, pattern=r"^[0-9a-f]{64}$", description="Of the weights; found out when there are some."
+        default=None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the weights; set once the run has finished."
     )
-    network: TeacherNetwork | None = Field(
-        default=None, description="What computes with the weights; found out from the run."
-    )
+    network: TeacherNetwork | None = Field(default=None, description="The teacher's network; set from the run.")
 
     @model_validator(mode="after")
     def _one_source(self) -> Teacher:
         if (self.run_id is None) == (self.spec is None):
-            raise ValueError("A teacher is a run_id or a spec to train first, one of the two")
+            raise ValueError("A teacher needs either run_id or spec")
         if self.spec is not None and self.sha256 is not None:
-            raise ValueError("Weights are those of a run: give its run_id with sha256, and no spec")
+            raise ValueError("sha256 needs the run_id of the run that has the weights, not a spec")
         return self
 
     @functools.cached_property
     def key(self) -> str:
-        """Names what the teacher says: its weights and what computes with them."""
+        """Digest of what determines the teacher's logits: its weights and its network."""
         return sha256_of(self.model_dump(mode="json", include={"sha256", "network"}))
 
 
 class Curriculum(Spec):
-    """The temperature goes from ``temperature`` of the part to this one, in even steps, and stays there."""
+    """Change the temperature in even steps from the part's ``temperature`` to this one, and keep it there."""
 
     temperature: float = Field(gt=0, le=1e6, description="τ at the end.")
-    epochs: int = Field(ge=2, le=100_000, description="The epoch that has it first.")
+    epochs: int = Field(ge=2, le=100_000, description="The epoch that first has this temperature.")
 
 
 class Transfer(Spec):
     """Rows to learn from the teachers on, instead of on the training rows."""
 
-    dataset: AnyDataset = Field(description="Its training part; it is normalised as the student's data are.")
-    digest: str | None = Field(default=None, description="Of the data; found out at submission.")
+    dataset: AnyDataset = Field(description="Its training part is used, normalized like the student's data.")
+    digest: str | None = Field(default=None, description="Digest of the data; set at submission.")
 
 
 class Distillation(Regularizer):
@@ -130,31 +124,33 @@ class Distillation(Regularizer):
         min_length=1,
         max_length=16,
         examples=[[{"run_id": "run_01JD3Z6K8Q4V5W7X9Y2B4C6D8E", "at": "best"}]],
-        description="The runs whose models teach; each as a run_id, or as a spec that is trained first.",
+        description="The runs whose models teach, each as a run_id or as a spec to train first.",
     )
     alpha: PerRun[float] = Field(default=0.5, ge=0, le=1e6, description="α, the weight of the labels.")
     beta: PerRun[float] = Field(default=8.0, ge=0, le=1e12, description="β, the weight of the teachers: share·τ².")
     temperature: PerRun[float] = Field(
-        default=4.0, gt=0, le=1e6, description="τ, by which logits are divided first; matching logits has none."
+        default=4.0, gt=0, le=1e6, description="τ, by which logits are divided; unused by method 'logits'."
     )
     method: Literal["soft", "logits", "decoupled"] = Field(
-        default="soft", description="Match softened probabilities, logits, or the label's class and the others apart."
+        default="soft",
+        description="Match probabilities at τ, logits, or the label's class and the others.",
     )
     mean: Literal["arithmetic", "geometric"] = Field(
-        default="arithmetic", description="Of several teachers' probabilities; logits know only the arithmetic one."
+        default="arithmetic",
+        description="Mean of several teachers' probabilities; logits need the arithmetic one.",
     )
-    masked: bool = Field(default=False, description="Teach only the rows that the teachers together have right.")
+    masked: bool = Field(default=False, description="Teach only rows that the combined teachers classify correctly.")
     target_weight: PerRun[float] = Field(
         default=1.0, ge=0, le=1e6, description="w of the decoupled form, for the label's class against all others."
     )
     other_weight: PerRun[float] = Field(
         default=1.0, ge=0, le=1e6, description="v of the decoupled form, for the other classes among each other."
     )
-    transfer: Transfer | None = Field(default=None, description="Other rows to teach on; null is the training rows.")
-    curriculum: Curriculum | None = Field(default=None, description="How τ changes; null leaves it as it is.")
+    transfer: Transfer | None = Field(default=None, description="Other rows to teach on; null uses the training rows.")
+    curriculum: Curriculum | None = Field(default=None, description="Change of τ over epochs; null keeps it constant.")
 
     def structure(self) -> dict[str, Any]:
-        """Without whose weights they were, and without the curriculum: it is a value of each epoch."""
+        """Return the structure without the curriculum, which only sets τ, and without the runs of known weights."""
         structure = super().structure()
         del structure["curriculum"]
         for teacher in structure["teachers"]:
@@ -163,7 +159,7 @@ class Distillation(Regularizer):
         return structure
 
     def in_epoch(self, epoch: int) -> Distillation:
-        """With the temperature of ``epoch``."""
+        """Return the part with the temperature of ``epoch``."""
         if self.curriculum is None:
             return self
         share = min((epoch - 1) / (self.curriculum.epochs - 1), 1.0)
@@ -171,88 +167,86 @@ class Distillation(Regularizer):
         return self.model_copy(update={"temperature": temperature})
 
     def objections(self, run: RunSpec) -> list[Objection]:
-        """Refuse what would teach nothing, or other rows than those the student sees."""
-        objections_found = []
+        """Refuse combinations that teach nothing, or rows that the student does not see."""
+        objections = []
         if sum(isinstance(part, Distillation) for part in run.regularizers) > 1:
-            message = "A run has one distillation at most; list all teachers in it."
-            objections_found.append(Objection(field=None, message=message))
+            message = "A run has at most one distillation. List all teachers in it."
+            objections.append(Objection(field=None, message=message))
         mixing = [part.kind for part in run.regularizers if defines(type(part), "mix")]
         if mixing:
-            message = f"{mixing[0]!r} mixes rows of which the teachers have seen each alone; leave one of the two out."
-            objections_found.append(Objection(field=None, message=message))
+            message = f"{mixing[0]!r} mixes rows, but teachers see each row alone. Leave one of the two out."
+            objections.append(Objection(field=None, message=message))
         if self.method == "logits" and self.mean == "geometric":
-            message = "Logits are averaged as they are, which is the geometric mean of probabilities already."
-            objections_found.append(Objection(field="mean", message=message, allowed=["arithmetic"]))
+            message = "The mean of logits already is the geometric mean of probabilities. Use 'arithmetic'."
+            objections.append(Objection(field="mean", message=message, allowed=["arithmetic"]))
         if self.alpha == 0 and self.beta == 0:
-            message = "With alpha 0 and beta 0 there is nothing to learn from; make one of them larger."
-            objections_found.append(Objection(field="beta", message=message))
+            message = "With alpha 0 and beta 0 nothing is learned. Increase one of them."
+            objections.append(Objection(field="beta", message=message))
         if self.transfer is not None:
-            objections_found += self._against_transfer(self.transfer.dataset, run)
+            objections += self._against_transfer(self.transfer.dataset, run)
         if generations(run) > MAX_GENERATIONS:
-            message = f"A chain of teachers has at most {MAX_GENERATIONS} generations; train the first ones before."
-            objections_found.append(Objection(field="teachers", message=message))
-        return objections_found
+            message = f"A chain of teachers has at most {MAX_GENERATIONS} generations. Train the first ones separately."
+            objections.append(Objection(field="teachers", message=message))
+        return objections
 
     def _against_transfer(self, rows: Dataset, run: RunSpec) -> list[Objection]:
-        """Refuse rows that the model cannot take, that tell of the validation rows, or whose labels are needed."""
+        """Refuse rows of another shape, validation rows of the student, and methods that need labels."""
         own, messages = run.dataset, [objection.message for objection in rows.objections(run)]
         if rows.shape != own.shape:
             messages.append(f"A row of {rows.kind!r} has shape {list(rows.shape)}, the student's {list(own.shape)}.")
         split = ("split_seed", "validation_size")
         if rows.digest() == own.digest() and any(getattr(rows, name) != getattr(own, name) for name in split):
-            messages.append("Of the student's own data only rows that it does not hold out: give it the same split.")
+            messages.append("A transfer set of the student's own data must have the same split.")
         if self.masked or self.method == "decoupled":
-            messages.append("Labels of a transfer set are not looked at, and masked and decoupled need them.")
+            messages.append("'masked' and 'decoupled' need labels, but those of a transfer set are not used.")
         if run.model.buffers(own.shape):
-            messages.append(
-                "Batch normalisation would take the means of two kinds of rows; use norm 'layer' or 'none'."
-            )
+            messages.append("Batch normalization would mix statistics of two sets of rows. Use norm 'layer' or 'none'.")
         return [Objection(field="transfer", message=message) for message in messages]
 
     @staticmethod
     def scale_label_gradient(part: Stacked[Distillation], g: Tensor) -> None:
-        """α·g, in place."""
+        """Scale ``g`` by α, in place."""
         g.mul_(part.column("alpha", 3))
 
     @staticmethod
     def teach(
         part: Stacked[Distillation], z: Tensor, y: Tensor, teacher_logits: Tensor, g: Tensor, rows: int
     ) -> Tensor:
-        """α·g + β/rows·∂D/∂z, in place; D of each row."""
+        """Change ``g`` to α·g + β/rows·∂D/∂z in place, and return D of each row, (K, N)."""
         import torch
 
-        loss, pull, says = METHODS[part.method](part, z, y, teacher_logits)
+        loss, gradient, output = METHODS[part.method](part, z, y, teacher_logits)
         if part.masked:
-            right = says.argmax(2) == y
+            right = output.argmax(2) == y
             loss = torch.where(right, loss, 0.0)
-            pull = torch.where(right.unsqueeze(2), pull, 0.0)
-        g.mul_(part.column("alpha", 3)).add_(pull * (part.column("beta", 3) / rows))
+            gradient = torch.where(right.unsqueeze(2), gradient, 0.0)
+        g.mul_(part.column("alpha", 3)).add_(gradient * (part.column("beta", 3) / rows))
         return loss
 
     @staticmethod
     def objective_change(part: Stacked[Distillation], loss: Tensor, taught: Tensor) -> Tensor:
-        """(α − 1)·loss + β·D, with both means (K,) of float64."""
+        """Return (α − 1)·loss + β·D, (K,) of float64."""
         changed: Tensor = (part.alpha.double() - 1) * loss + part.beta.double() * taught
         return changed
 
 
 def generations(run: RunSpec) -> int:
-    """How many generations of teachers are to be trained before ``run`` can begin."""
+    """Return the number of generations of teachers to train before ``run``."""
     specs = [teacher.spec for teacher in teachers_of(run) if teacher.spec is not None]
     return max((1 + generations(spec) for spec in specs), default=0)
 
 
 def teachers_of(run: RunSpec) -> tuple[Teacher, ...]:
-    """All teachers of a run."""
+    """Return all teachers of a run."""
     return tuple(teacher for part in run.regularizers if isinstance(part, Distillation) for teacher in part.teachers)
 
 
-# All that follows looks at one row at a time and uses only operations whose bits do not depend on the row's place:
-# torch's exp and log round the last numbers of a tensor otherwise than the rest, its softmax over a row does not.
+# The functions below work row by row with operations whose bits do not depend on the row's position: torch's exp and
+# log round the last elements of a tensor differently, its softmax over a row does not.
 
 
 def _mean(x: Tensor) -> Tensor:
-    """The mean of ``x`` (K, N, T, C) over the teachers, added in their order; (K, N, C)."""
+    """Return the mean of ``x`` (K, N, T, C) over the teachers, (K, N, C), summed in their order."""
     total = x[:, :, 0]
     for i in range(1, x.shape[2]):
         total = total + x[:, :, i]
@@ -260,14 +254,14 @@ def _mean(x: Tensor) -> Tensor:
 
 
 def _log_sum(x: Tensor) -> Tensor:
-    """Logarithm of Σ exp of ``x`` (…, n) over n."""
+    """Return log Σ exp of ``x`` (…, n) over n."""
     import torch
 
     return x.amax(-1) - torch.log_softmax(x, -1).amax(-1)
 
 
-def _taught(part: Stacked[Distillation], teacher_logits: Tensor) -> Tensor:
-    """Log-probabilities at τ of all teachers together, (K, N, C), but for a constant in each row."""
+def _combined(part: Stacked[Distillation], teacher_logits: Tensor) -> Tensor:
+    """Return the combined teachers' log-probabilities at τ, (K, N, C), up to a constant in each row."""
     import torch
 
     softened = teacher_logits / part.column("temperature", 4)
@@ -277,14 +271,14 @@ def _taught(part: Stacked[Distillation], teacher_logits: Tensor) -> Tensor:
 
 
 Matched = tuple["Tensor", "Tensor", "Tensor"]
-"""D of each row (K, N); its gradient at the student's logits, and what the teachers say, both (K, N, C)."""
+"""D of each row (K, N); its gradient at the student's logits, and the teachers' combined output, both (K, N, C)."""
 
 
 def _soft(part: Stacked[Distillation], z: Tensor, y: Tensor, teacher_logits: Tensor) -> Matched:
     import torch
 
     tau = part.column("temperature", 3)
-    target, softened = torch.softmax(_taught(part, teacher_logits), 2), z / tau
+    target, softened = torch.softmax(_combined(part, teacher_logits), 2), z / tau
     loss = -summed(target * torch.log_softmax(softened, 2)).squeeze(2)
     return loss, torch.softmax(softened, 2).sub_(target).div_(tau), target
 
@@ -300,9 +294,9 @@ def _decoupled(part: Stacked[Distillation], z: Tensor, y: Tensor, teacher_logits
 
     tau, w, v = (part.column(name, 3) for name in ("temperature", "target_weight", "other_weight"))
     label = torch.arange(z.shape[2], device=z.device) == y.unsqueeze(2)
-    says = _taught(part, teacher_logits)
+    output = _combined(part, teacher_logits)
     both, others = [], []
-    for log_p in (says, z / tau):
+    for log_p in (output, z / tau):
         other = log_p.masked_fill(label, -torch.inf)
         own = log_p.gather(2, y.unsqueeze(2)).squeeze(2)
         both.append(torch.stack((own, _log_sum(other)), 2))
@@ -310,12 +304,12 @@ def _decoupled(part: Stacked[Distillation], z: Tensor, y: Tensor, teacher_logits
     target = _divergence(both[0], both[1], torch.zeros_like(both[0], dtype=torch.bool))
     among = _divergence(others[0], others[1], label)
     (b_t, b_s), (q_t, q_s) = ([torch.softmax(x, 2) for x in pair] for pair in (both, others))
-    pull = w * (b_s - b_t)[..., :1] * (label.to(z.dtype) - q_s) + v * (q_s - q_t)
-    return w.squeeze(2) * target + v.squeeze(2) * among, pull / tau, says
+    gradient = w * (b_s - b_t)[..., :1] * (label.to(z.dtype) - q_s) + v * (q_s - q_t)
+    return w.squeeze(2) * target + v.squeeze(2) * among, gradient / tau, output
 
 
 def _divergence(log_p: Tensor, log_q: Tensor, without: Tensor) -> Tensor:
-    """KL(p ‖ q) of distributions that are given but for a constant, (K, N); ``without`` has no probability in both."""
+    """Return KL(p ‖ q), (K, N), of log-probabilities up to a constant; classes in ``without`` have no probability."""
     import torch
 
     difference = torch.log_softmax(log_p, 2) - torch.log_softmax(log_q, 2)
