@@ -34,9 +34,11 @@ from worker.spec.run import RunSpec
 
 pytest_plugins = (
     "tests.plugins.no_skips",
+    "tests.plugins.plain_tensors",
     "tests.plugins.servers",
     "tests.plugins.shared_routes",
     "tests.plugins.shared_statements",
+    "tests.plugins.shared_trust",
 )
 
 # The time of an example depends on the machine more than on the code.

@@ -60,11 +60,16 @@ def test_law_4_neutral_part_changes_nothing_with_any_others(kind: str) -> None:
 NEUTRAL = {kind: {**example(part), **part.neutral} for kind, part in REGULARIZERS.items() if part.neutral is not None}
 
 
-@pytest.mark.parametrize("kind", sorted(NEUTRAL))
+# Rotation imports torchvision, which takes seconds.
+KINDS = [pytest.param(kind, marks=pytest.mark.slow) if kind == "rotation" else kind for kind in sorted(NEUTRAL)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_law_4_neutral_part_changes_nothing(kind: str) -> None:
     law_4({**SMALL, "optimizer": {"kind": "adam", "lr": 0.01}}, NEUTRAL[kind])
 
 
+@pytest.mark.slow  # with rotation, which imports torchvision
 def test_law_5_changing_one_parts_stream_changes_no_other() -> None:
     body = {**SMALL, "optimizer": {"kind": "sgd", "lr": 0.05}}
     dropout, rotation = {"kind": "dropout", "p": 0.5}, {"kind": "rotation", "degrees": 15.0}

@@ -85,6 +85,7 @@ def test_law_4_detects_a_neutral_value_that_is_not_neutral(monkeypatch: pytest.M
         law_4(body, NEUTRAL["l1"])
 
 
+@pytest.mark.slow  # with rotation, which imports torchvision
 def test_law_5_detects_shared_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     law_5()
     counted = iter(range(1000))

@@ -61,7 +61,13 @@ def test_every_series_and_the_best_epoch_are_labeled() -> None:
 
 
 @pytest.mark.parametrize(
-    "title", ["<script>alert('&')</script>", "$\\frac{$ and $x^2$", "a\x01\x1b\ud7ffb\tc", "مرحبا 中文"]
+    "title",
+    [
+        "<script>alert('&')</script>",
+        "$\\frac{$ and $x^2$",
+        pytest.param("a\x01\x1b\ud7ffb\tc", marks=pytest.mark.slow),
+        pytest.param("مرحبا 中文", marks=pytest.mark.slow),
+    ],
 )
 def test_name_is_drawn_as_plain_text(title: str) -> None:
     svg = drawn(title=title)
@@ -152,7 +158,7 @@ def judged(options: list[int], true: list[int], classes: Sequence[str] = Digits.
     return Judged(**{**usual, **changes})
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_only_wrong_predictions_are_marked(theme: Theme) -> None:
     look = THEMES[theme]
     assert not has(pixels(grid(judged([1, 2], [1, 2]), "", theme)), look.wrong)
@@ -162,7 +168,7 @@ def test_only_wrong_predictions_are_marked(theme: Theme) -> None:
     assert has(picture[:, middle:], look.wrong)
 
 
-@pytest.mark.parametrize("count", [1, 5, 6, 10, 100])
+@pytest.mark.parametrize("count", [1, 6, *(pytest.param(count, marks=pytest.mark.slow) for count in (5, 10, 100))])
 def test_grid_has_a_cell_for_every_image(count: int) -> None:
     picture = pixels(grid(judged([0] * count, [0] * count), "digits", "light"))
     columns = min(count, max(5, math.ceil(math.sqrt(count))))

@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 
 from service.workers.jobs import Jobs
 from tests.conftest import BODY, WORKER, measured
+from tests.service.studies.training import DIVERGED, SUCCEEDED
 from worker.ports import Outcome
 
 BASE: dict[str, Any] = {**BODY, "dataset": {"kind": "digits", "train_size": 100}}
@@ -21,8 +22,6 @@ STUDY: dict[str, Any] = {"name": "on folds", "base": BASE, "arms": ARMS, "seeds"
 
 Losses = Callable[[str, int, int, int], float]
 """By arm, seed, fold and epoch; nan is where a run diverges."""
-SUCCEEDED: dict[str, Any] = {"status": "succeeded"}
-DIVERGED: dict[str, Any] = {"status": "failed", "code": "diverged", "message": "…"}
 
 
 def post(client: TestClient, **changed: Any) -> Any:

@@ -22,24 +22,28 @@ def post(client: TestClient, **changed: Any) -> Any:
     return client.post("/v1/studies", json={**STUDY, **changed})
 
 
+SUCCEEDED: dict[str, Any] = {"status": "succeeded"}
+DIVERGED: dict[str, Any] = {"status": "failed", "code": "diverged", "message": "…"}
 Losses = Callable[[str, int, int], float]
 """Losses by arm, seed and epoch; nan if a run diverges."""
 
 
 def train(client: TestClient, work: Jobs, loss: Losses, epochs: int = 3) -> None:
     """Train everything that is queued."""
+    queued = client.get("/v1/runs", params={"status": "queued", "fields": "id,arm,seed", "limit": 1000}).json()["data"]
+    placed = {run["id"]: run for run in queued}
     while claims := work.claim(WORKER, limit=100):
         work.started(claims, device="cpu", determinism_class="test")
-        placed = {claim.run_id: client.get(f"/v1/runs/{claim.run_id}").json() for claim in claims}
-        for claim in claims:
-            arm, seed = placed[claim.run_id]["arm"], placed[claim.run_id]["seed"]
-            values = [loss(arm, seed, number) for number in range(1, epochs + 1)]
-            for number, value in enumerate(values, start=1):
-                messages: dict[str, Any] = {"train_loss": value / 2, "val_loss": value, "test_accuracy": 1 - value / 10}
-                work.record([claim], [measured(claim.run_id, number, **messages)])
-            diverged = any(map(math.isnan, values))
-            code = {"status": "failed", "code": "diverged", "message": "…"} if diverged else {"status": "succeeded"}
-            work.finish([claim], [Outcome(run_id=claim.run_id, **code)])  # type: ignore[arg-type]
+        outcomes = {claim.run_id: SUCCEEDED for claim in claims}
+        for epoch in range(1, epochs + 1):
+            measurements = []
+            for claim in claims:
+                value = loss(placed[claim.run_id]["arm"], placed[claim.run_id]["seed"], epoch)
+                metrics: dict[str, Any] = {"train_loss": value / 2, "val_loss": value, "test_accuracy": 1 - value / 10}
+                measurements.append(measured(claim.run_id, epoch, **metrics))
+                outcomes[claim.run_id] = DIVERGED if math.isnan(value) else outcomes[claim.run_id]
+            work.record(claims, measurements)
+        work.finish(claims, [Outcome(run_id=run_id, **outcome) for run_id, outcome in outcomes.items()])
 
 
 def some_loss(arm: str, seed: int, epoch: int) -> float:

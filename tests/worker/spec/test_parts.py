@@ -42,6 +42,12 @@ PARTS = [
 REGULARIZERS = [p for p in PARTS if issubclass(p.values[0], Regularizer)]  # type: ignore[arg-type]
 OPTIMIZERS = [p for p in PARTS if issubclass(p.values[0], Optimizer)]  # type: ignore[arg-type]
 
+ROTATING = ("regularizers/random_choice", "regularizers/rotation")
+TRAINED = [
+    pytest.param(*p.values, id=str(p.id), marks=pytest.mark.slow) if p.id in ROTATING else p for p in REGULARIZERS
+]
+"""Rotation imports torchvision, which takes seconds."""
+
 
 def example(part: type[Part]) -> Any:
     """The part with its defaults; a field that has none brings an example."""
@@ -91,7 +97,7 @@ def test_regularizer_has_a_hook_and_valid_neutral_values(part: type[Regularizer]
         part.model_validate_json(json.dumps({**example(part).model_dump(mode="json"), **part.neutral}))
 
 
-@pytest.mark.parametrize("part", REGULARIZERS)
+@pytest.mark.parametrize("part", TRAINED)
 def test_regularizer_trains_and_changes_the_result(part: type[Regularizer]) -> None:
     body = {
         "dataset": {"kind": "digits", "train_size": 64, "validation_size": 30},
