@@ -21,9 +21,10 @@ from worker.engine.data import Data
 from worker.engine.stack import Member, Stack
 from worker.engine.teacher_logits import TeacherLogits, logits_of
 from worker.engine.training import Training
-from worker.spec.regularizers.distillation import Distillation, Teacher, TeacherNetwork
+from worker.spec.regularizers.distillation import Distillation
 from worker.spec.rng import permutation
 from worker.spec.run import RunSpec
+from worker.spec.teachers import Teacher, TeacherNetwork
 from worker.spec.threads import Threads
 
 

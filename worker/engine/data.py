@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from worker.spec.families.dataset import Dataset, Normalize
-from worker.spec.regularizers.distillation import Teacher
 from worker.spec.rng import parted, permutation
+from worker.spec.teachers import Teacher
 
 if TYPE_CHECKING:
     from worker.spec.families.dataset import Scale

@@ -20,8 +20,8 @@ from worker.engine.hooks import EvaluationHooks
 from worker.engine.stack import Member, Stack
 from worker.ports import WeightsFile
 from worker.spec.optimizers.sgd import SGD
-from worker.spec.regularizers.distillation import Teacher, TeacherNetwork
 from worker.spec.run import RunSpec
+from worker.spec.teachers import Teacher, TeacherNetwork
 
 MAX_BYTES = 256 * 2**20
 """Of logits that are kept for students to come; 130 teachers of 50,000 rows and ten classes."""

@@ -18,8 +18,9 @@ from service.runs.submission.teachers import map_teachers
 from service.store.rows import Row
 from worker.spec.datasets.uploaded import Content, Uploaded
 from worker.spec.families.dataset import Dataset
-from worker.spec.regularizers.distillation import Distillation, Teacher
+from worker.spec.regularizers.distillation import Distillation
 from worker.spec.run import RunSpec
+from worker.spec.teachers import Teacher
 
 MAX_LISTED = 20
 """Most datasets that an error lists."""

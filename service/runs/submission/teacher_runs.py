@@ -21,7 +21,7 @@ from service.runs.submission.creation import NewRows, PlannedRun, build_rows, cr
 from service.runs.submission.new_run import NewRun
 from service.settings import Settings
 from service.store.events import NewEvent
-from worker.spec.regularizers.distillation import Teacher
+from worker.spec.teachers import Teacher
 
 
 class TeacherRuns:

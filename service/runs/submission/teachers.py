@@ -22,8 +22,9 @@ from service.runs.queries import teachers as teacher_rows
 from service.runs.submission.new_run import NewRun
 from service.store.rows import Row
 from worker.ports import WeightsFile
-from worker.spec.regularizers.distillation import Distillation, Teacher, TeacherNetwork, teachers_of
+from worker.spec.regularizers.distillation import Distillation, teachers_of
 from worker.spec.run import RunSpec
+from worker.spec.teachers import Teacher, TeacherNetwork
 
 Change = Callable[[Teacher, str], Teacher]
 """A function from a teacher and its JSON pointer in the spec to the teacher that replaces it."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from worker.spec.families.regularizer import Regularizer
 from worker.spec.part import Spec, parts_in, union_of
-from worker.spec.regularizers.distillation import Teacher, TeacherNetwork
+from worker.spec.teachers import Teacher, TeacherNetwork
 
 if TYPE_CHECKING:
     AnyRegularizer = Regularizer
