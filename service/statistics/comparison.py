@@ -9,8 +9,9 @@ from typing import Literal
 
 import numpy as np
 
-from service.statistics.family import holm, min_seeds, seeds_for_power
+from service.statistics.family import holm
 from service.statistics.pairing import Measurement, PairedSample, Seeds, Test, combined_state, pair_seeds
+from service.statistics.power import min_seeds, seeds_for_power
 from service.statistics.sign_flip import Floats, SignFlipResult, sign_flip_tests
 
 Verdict = Literal["better", "worse", "equivalent", "undecided"]

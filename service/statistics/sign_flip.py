@@ -10,6 +10,7 @@ values" (the interval); Phipson and Smyth, 2010, "Permutation p-values should ne
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -25,6 +26,9 @@ VECTORS_PER_BATCH = 32
 """Vectors whose random sums are computed in one product."""
 FLIPS_PER_BATCH = 10_000
 """Random choices in memory at once."""
+ROUNDING = 1e-12
+"""Relative error of a difference. Each value of a subset counts with its own, so that one huge difference does not make
+small ones beside it equal to zero."""
 
 Floats = NDArray[np.float64]
 
@@ -53,9 +57,9 @@ def sign_flip_tests(vectors: Sequence[Floats], alpha: float, margin: float | Non
     for indices in long.values():
         for first in range(0, len(indices), VECTORS_PER_BATCH):
             batch = indices[first : first + VECTORS_PER_BATCH]
-            sums, sizes = _random_sums(np.column_stack([vectors[i] for i in batch]))
+            sums, absolutes, sizes = _random_sums(np.column_stack([vectors[i] for i in batch]))
             for column, i in enumerate(batch):
-                results[i] = _random(vectors[i], sums[:, column], sizes, alpha, margin)
+                results[i] = _random(vectors[i], sums[:, column], absolutes[:, column], sizes, alpha, margin)
     return [results[i] for i in range(len(vectors))]
 
 
@@ -72,30 +76,32 @@ def interval(differences: Floats, alpha: float) -> tuple[float, float] | None:
     return sign_flip_tests([differences], alpha)[0].interval
 
 
-def _random(d: Floats, sums: Floats, sizes: Floats, alpha: float, margin: float | None) -> SignFlipResult:
-    """Test ``d`` by the sums and sizes of random subsets, each of shape (FLIPS,)."""
-    total, slack = float(d.sum()), _tolerance(d)
+def _random(
+    d: Floats, sums: Floats, absolutes: Floats, sizes: Floats, alpha: float, margin: float | None
+) -> SignFlipResult:
+    """Test ``d`` by the sums, sums of absolutes and sizes of random subsets, each of shape (FLIPS,)."""
+    total = math.fsum(d)
     towards = sums * np.sign(total)
-    beyond = (towards <= slack) | (towards >= abs(total) - slack)
+    beyond = (towards <= ROUNDING * absolutes) | (towards >= abs(total) - ROUNDING * (np.abs(d).sum() - absolutes))
     same = None
     if margin is not None:  # the sums of d + margin and of margin − d
+        slack = ROUNDING * (absolutes + margin * sizes)
         same = max(_share(sums + margin * sizes, slack), _share(margin * sizes - sums, slack))
     outside = int(np.floor(alpha * (FLIPS + 1) / 2 + 1e-9))
     means = np.sort(sums[sizes > 0] / sizes[sizes > 0])
     return SignFlipResult(
-        1.0 if abs(total) <= slack else float((beyond.sum() + 1) / (FLIPS + 1)),
+        float((beyond.sum() + 1) / (FLIPS + 1)),
         (float(means[outside - 1]), float(means[-outside])) if 1 <= outside <= len(means) else None,
         same,
     )
 
 
-def _share(sums: Floats, slack: float) -> float:
+def _share(sums: Floats, slack: Floats) -> float:
     return float(((sums <= slack).sum() + 1) / (FLIPS + 1))
 
 
 def _exact_p(d: Floats) -> float:
-    total = float(d.sum())
-    return 1.0 if abs(total) <= _tolerance(d) else min(1.0, 2 * _share_of_subsets(d * np.sign(total)))
+    return min(1.0, 2 * _share_of_subsets(d * np.sign(math.fsum(d))))
 
 
 def _exact_interval(d: Floats, alpha: float) -> tuple[float, float] | None:
@@ -153,14 +159,10 @@ class _Halves:
 
 def _share_of_subsets(differences: Floats) -> float:
     """Return the share of all subsets, the empty one included, whose sum is at most zero."""
-    return _subsets_at_most(differences, _tolerance(differences)) / 2.0 ** len(differences)
-
-
-def _subsets_at_most(values: Floats, bound: float) -> int:
-    """Count the subsets of ``values`` with a sum of at most ``bound``, by meeting in the middle of the halves' sums."""
+    values = differences - ROUNDING * np.abs(differences)
     half = len(values) // 2
     left, right = _sums(values[:half]), np.sort(_sums(values[half:]))
-    return int(np.searchsorted(right, bound - left, side="right").sum())
+    return int(np.searchsorted(right, -left, side="right").sum()) / 2.0 ** len(values)
 
 
 def _sums(values: Floats) -> Floats:
@@ -171,21 +173,17 @@ def _sums(values: Floats) -> Floats:
     return sums
 
 
-def _tolerance(differences: Floats) -> float:
-    """Return the difference up to which two sums are equal but for rounding."""
-    return 1e-12 * float(np.abs(differences).sum())
-
-
-def _random_sums(columns: Floats) -> tuple[Floats, Floats]:
-    """Return the sums (FLIPS, m) over random subsets of each column of ``columns`` (n, m), and their sizes (FLIPS,).
+def _random_sums(columns: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the sums (FLIPS, m) over random subsets of each column of ``columns`` (n, m), of absolutes too, and sizes.
 
     Each of the n rows is in a subset with probability ½. The subsets are the same in every process.
     """
-    n, wide = len(columns), np.column_stack([columns, np.ones(len(columns))])
+    n, m = columns.shape
+    wide = np.column_stack([columns, np.abs(columns), np.ones(n)])
     source, parts = np.random.default_rng(n), []
     for first in range(0, FLIPS, FLIPS_PER_BATCH):
         rows = min(FLIPS_PER_BATCH, FLIPS - first)
         bits = np.unpackbits(np.frombuffer(source.bytes(rows * -(-n // 8)), np.uint8)).reshape(rows, -1)
         parts.append(bits[:, :n].astype(np.float64) @ wide)
     sums = np.concatenate(parts)
-    return sums[:, :-1], sums[:, -1]
+    return sums[:, :m], sums[:, m:-1], sums[:, -1]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from service.runs.submission.review import estimate, stack_runs
 from service.settings import Settings
-from service.statistics.family import min_seeds
+from service.statistics.power import min_seeds
 from service.studies.comparison import ALPHA
 from service.studies.expansion import Arm, Plan
 from worker.spec.run import RunSpec, stack_key

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import operator
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -93,6 +95,26 @@ def test_random_flips_approximate_all_flips_and_are_reproducible(monkeypatch: py
     assert exact[2] is not None
     assert close[2] == pytest.approx(exact[2], abs=0.02)
     assert (two_sided_p(d), one_sided_p(d), interval(d, 0.05)) == close
+
+
+@pytest.mark.parametrize("huge", [1e3, 1e9, 1e12])
+def test_huge_difference_does_not_hide_small_ones(huge: float) -> None:
+    small = [0.0003, -0.0001, 0.0002, -0.0002, 0.0004]
+    d = np.array([huge, *small])
+    subsets = itertools.product([0, 1], repeat=6)
+    share = np.mean([sum(map(operator.mul, map(Fraction, d.tolist()), chosen)) <= 0 for chosen in subsets])
+    assert two_sided_p(d) == 2 * share
+    assert two_sided_p(-d) == 2 * share
+
+
+def test_huge_difference_does_not_hide_small_ones_among_random_flips() -> None:
+    assert two_sided_p(np.array([1e9, *[1e-4] * 24])) == 1 / (sign_flip.FLIPS + 1)
+
+
+def test_sums_that_differ_by_rounding_are_ties() -> None:
+    d = np.array([0.1, 0.2, -0.3, 0.3, 0.4, 0.5])
+    tenths = np.array([1.0, 2.0, -3.0, 3.0, 4.0, 5.0])
+    assert two_sided_p(d) == two_sided_p(tenths)
 
 
 def test_p_is_never_zero() -> None:
