@@ -51,8 +51,8 @@ def test_large_numbers_of_seeds_follow_the_normal_law(seeds: int) -> None:
 
 
 def test_more_seeds_are_never_needed_for_a_larger_effect() -> None:
-    needed = [seeds_for_power(1.0, ratio, 0.05, 2) for ratio in np.geomspace(0.01, 20, 60)]
-    assert all(n is not None for n in needed)
+    needed = [seeds_for_power(1.0, ratio, 0.05, 2) or 0 for ratio in np.geomspace(0.01, 20, 60)]
+    assert min(needed) > 0
     assert needed == sorted(needed, reverse=True)
 
 
