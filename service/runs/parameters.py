@@ -17,7 +17,11 @@ Format = Literal["json", "csv", "ndjson", "parquet"]
 Metrics = Annotated[str | None, Field(description="Only these series, separated by commas.")]
 MaxPoints = Annotated[
     int | None,
-    Field(ge=2, le=100_000, description="At most this many epochs, including first, last and best; all if left out."),
+    Field(
+        ge=2,
+        le=100_000,
+        description="At most this many epochs, with first, last, best and extreme ones; all if left out.",
+    ),
 ]
 
 

@@ -117,6 +117,17 @@ def test_thinned_history_is_marked_and_includes_first_last_and_best(
     assert (whole.headers["etag"] == answer.headers["etag"]) is False
 
 
+def test_thinned_history_includes_the_spikes_of_every_series(client: TestClient, work: Jobs) -> None:
+    run_id = post(client, body(epochs=200)).json()["id"]
+    (claim,) = work.claim(WORKER, limit=1)
+    for number in range(1, 201):
+        spike = {57: 9.0, 143: -3.0}.get(number, 1.0)
+        work.record([claim], [measured(run_id, number, val_loss=2.0, train_loss=spike)])
+    history = client.get(f"/v1/runs/{run_id}/history", params={"max_points": 20}).json()
+    assert len(history["epoch"]) == 20
+    assert {57, 143} <= set(history["epoch"])
+
+
 def test_many_histories_are_returned_in_one_response(client: TestClient, work: Jobs) -> None:
     ids = [post(client, body(seed=seed)).json()["id"] for seed in range(3)]
     for _ in ids:
