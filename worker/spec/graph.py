@@ -1,13 +1,13 @@
-"""A trained model as an ONNX file, made from a run's spec and its weights alone: no torch, no tracing.
+"""ONNX files of trained models, built from a run's spec and weights without torch or tracing.
 
-Every model describes its own computation as nodes of a graph (:meth:`Model.onnx`), every regularizer that acts in
-evaluation mode likewise (:meth:`Regularizer.onnx_scale`); this is what they do it with, and what puts them together.
+Models add their computation to a graph in :meth:`Model.onnx`, and regularizers that act in evaluation mode in
+:meth:`Regularizer.onnx_scale`. Inputs and outputs of the graph:
 
     input          rows as the dataset has them, float32 (rows, *shape): raw pixel values, not scaled
     logits         (rows, classes)
     probabilities  (rows, classes), their softmax
 
-or, where the target is a number, instead of these
+or, in a regression,
 
     prediction     (rows, 1), in the target's own unit
 
@@ -35,33 +35,33 @@ if TYPE_CHECKING:
 Value = NewType("Value", str)
 """The name of a tensor in a graph."""
 OPSET, IR_VERSION = 17, 8
-"""Of 2022: whatever reads ONNX today reads these, and no operator that is needed here is newer."""
+"""Versions of 2022, which all current runtimes support."""
 INPUT, LOGITS, PROBABILITIES, PREDICTION = "input", "logits", "probabilities", "prediction"
 
 
 class NoGraph(Exception):
-    """The model cannot be written as ONNX; the message says what is missing."""
+    """The model cannot be exported to ONNX."""
 
 
 class HiddenValue(Protocol):
     """Hooks on the activations between a model's layers, in evaluation mode."""
 
     def __call__(self, a: Value, layer: int) -> Value:
-        """The activations ``a`` (rows, H) of hidden ``layer`` as the next layer is to see them."""
+        """Return the input of the next layer for activations ``a`` (rows, H) of hidden ``layer``."""
 
 
 class Graph:
-    """A graph that is being built. Whatever is added has a name that depends on what came before only."""
+    """A graph under construction. Names of nodes depend only on the nodes before them."""
 
     def __init__(self, weights: Weights, *, rounded: bool = False) -> None:
-        """A graph on ``weights``; ``rounded`` where dense layers multiply numbers rounded to bfloat16."""
+        """``rounded``: dense layers multiply numbers rounded to bfloat16."""
         self.rounded = rounded
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
         self._weights = weights
 
     def weight(self, name: str) -> Value:
-        """One of the run's parameters or buffers."""
+        """Return one of the run's parameters or buffers."""
         from onnx import numpy_helper
 
         if name not in self.constants:
@@ -69,15 +69,15 @@ class Graph:
         return Value(name)
 
     def number(self, value: Scale) -> Value:
-        """A float32 that every element meets alike, or one for each input."""
+        """Return a float32 constant for all inputs, or one for each."""
         return self._constant(value, "float32")
 
     def numbers(self, values: Sequence[float]) -> Value:
-        """A float32 for each channel."""
+        """Return a float32 constant for each channel."""
         return self._constant(values, "float32")
 
     def sizes(self, sizes: Sequence[int]) -> Value:
-        """The shape that a tensor is to have; −1 stands for what is left, 0 for what it was."""
+        """Return the target shape of a Reshape; −1 is inferred, 0 is unchanged."""
         return self._constant(sizes, "int64")
 
     def _constant(self, values: Scale | Sequence[float], dtype: str) -> Value:
@@ -89,7 +89,7 @@ class Graph:
         return Value(name)
 
     def node(self, operator: str, *inputs: Value, output: str | None = None, **attributes: Any) -> Value:
-        """The result of an operator on ``inputs``."""
+        """Add an operator on ``inputs``, and return its result."""
         from onnx import helper
 
         name = output or f"{operator.lower()}_{len(self.nodes)}"
@@ -97,13 +97,13 @@ class Graph:
         return Value(name)
 
     def in_bfloat16(self, value: Value) -> Value:
-        """``value`` rounded to bfloat16, as float32."""
+        """Return ``value`` rounded to bfloat16, as float32."""
         from onnx import TensorProto
 
         return self.node("Cast", self.node("Cast", value, to=TensorProto.BFLOAT16), to=TensorProto.FLOAT)
 
     def affine(self, h: Value, layer: str) -> Value:
-        """h·Wᵀ + b with the weight and bias of the dense ``layer``."""
+        """Return h·Wᵀ + b with the weight and bias of the dense ``layer``."""
         w, b = self.weight(f"{layer}.weight"), self.weight(f"{layer}.bias")
         if not self.rounded:
             return self.node("Gemm", h, w, b, transB=1)
@@ -121,12 +121,12 @@ class Scaling(NamedTuple):
 
 
 def onnx_of(spec: RunSpec, weights: Weights, metadata: Mapping[str, str], *, scaling: Scaling | None = None) -> bytes:
-    """The ONNX file of the model that ``spec`` trained to ``weights``; equal arguments give equal bytes.
+    """Return the ONNX file of the model of ``spec`` with ``weights``. Equal arguments give equal bytes.
 
-    ``scaling`` is as the spec says where it is not given.
+    ``scaling`` defaults to that of the spec.
 
     Raises:
-        NoGraph: a part of the spec does not describe itself as ONNX, or the weights are not of this model.
+        NoGraph: A part of the spec has no ONNX form, or the weights do not fit the model.
     """
     from onnx import TensorProto, helper
 
@@ -159,13 +159,13 @@ def _named_outputs(graph: Graph, spec: RunSpec, scaling: Scaling) -> tuple[str, 
 
 
 def scaling_of(dataset: Dataset) -> Scaling:
-    """As the spec says: inputs to [0, 1] and normalised, targets as they are."""
+    """Return the scaling in the spec: inputs to [0, 1] and normalized, targets unchanged."""
     mean, std = (dataset.normalize.mean, dataset.normalize.std) if dataset.normalize else (0.0, 1.0)
     return Scaling(1 / (dataset.white * std), -mean / std)
 
 
 def _check(spec: RunSpec, weights: Weights) -> None:
-    """Refuse what cannot be drawn."""
+    """Refuse models that cannot be exported."""
     if not spec.model.trains:
         raise NoGraph(
             f"A model of kind {spec.model.kind!r} is its training rows, which are in none of its files: it has no ONNX "
@@ -191,7 +191,7 @@ def _check(spec: RunSpec, weights: Weights) -> None:
 
 
 def _outputs(graph: Graph, spec: RunSpec, scaling: Scaling) -> Value:
-    """The model's outputs, from raw rows on."""
+    """Add the model from raw rows to outputs."""
     acting = [part for part in spec.regularizers if defines(type(part), "onnx_scale")]
 
     def hidden(a: Value, layer: int) -> Value:

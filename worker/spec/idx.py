@@ -1,8 +1,8 @@
-"""Datasets in the IDX format of MNIST: found on disk, fetched, checked and read.
+"""Datasets in the IDX format of MNIST: located, downloaded, verified and read.
 
 The format: two zero bytes, a type byte (8 = unsigned byte), the number of dimensions, each dimension as a big-endian
-32-bit integer, then the values in C order. Files may be gzipped. Content is known by the SHA-256 of the plain bytes,
-so that it does not matter who compressed them, or of the gzipped file where only that was ever published.
+32-bit integer, then the values in C order. Files may be gzipped. Content is verified by the SHA-256 of the plain bytes,
+independent of the compression, or of the gzipped file if only that digest was published.
 
 Reference: LeCun, Cortes and Burges, "The MNIST database of handwritten digits".
 """
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
     import numpy as np
 
 MIRROR_VARIABLE = "FITWELL_MIRROR"
-"""A base address that is tried first; the file is expected at <mirror>/<kind>/<name>.gz."""
+"""A mirror to try first, with files at <mirror>/<kind>/<name>.gz."""
 
 
 class IDXDataset(BuiltIn):
     """A dataset of four IDX files: training and test images and labels, in this order."""
 
     files: ClassVar[dict[str, str]]
-    """Name of each file and the SHA-256 of its content; one without ``.gz`` may be there gzipped all the same."""
+    """SHA-256 by file name; a file without ``.gz`` may be stored gzipped."""
     mirrors: ClassVar[tuple[str, ...]]
-    """Base addresses that hold the files gzipped, tried in turn."""
+    """Base URLs of the gzipped files, in the order of trial."""
     places: ClassVar[tuple[Path, ...]] = ()
-    """Folders besides ``home/<kind>`` in which a system package may have put the files."""
+    """Folders of system packages to search after ``home/<kind>``."""
     package: ClassVar[str | None] = None
-    """The system package that brings them, where there is one."""
+    """The system package with the files, if one exists."""
 
     @classmethod
     def name(cls) -> str:
@@ -47,12 +47,12 @@ class IDXDataset(BuiltIn):
 
     @classmethod
     def digest(cls) -> str:
-        """Of the four files' own digests."""
+        """Return the digest of the four files' digests."""
         return "sha256:" + hashlib.sha256("\n".join(cls.files.values()).encode()).hexdigest()
 
     @classmethod
     def installed(cls, home: Path) -> dict[str, Path] | None:
-        """The four files by name, from the first folder that has them all."""
+        """Return the four files by name, from the first folder with all of them, or None."""
         for folder in (home / cls.name(), *cls.places):
             paths = {name: _either(folder / name) for name in cls.files}
             if all(paths.values()):
@@ -71,10 +71,10 @@ class IDXDataset(BuiltIn):
 
     @classmethod
     def fetch(cls, home: Path, progress: Callable[[str, int, int], None] | None = None) -> None:
-        """Download what is missing into ``home/<kind>``; a file is there whole and checked, or not at all.
+        """Download missing files into ``home/<kind>``, each verified before it gets its name.
 
         Raises:
-            ConnectionError: no mirror gave the file with the right content; says what each answered.
+            ConnectionError: No mirror returned the file with the right digest; lists the error of each.
         """
         folder = home / cls.name()
         folder.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ class IDXDataset(BuiltIn):
 
     @classmethod
     def load(cls, home: Path) -> Arrays:
-        """The four files, checked and read."""
+        """Return the data of the four files, verified."""
         paths = cls.installed(home)
         if paths is None:
             raise FileNotFoundError(cls.missing(home))
@@ -100,12 +100,12 @@ class IDXDataset(BuiltIn):
 
 
 def _either(path: Path) -> Path | None:
-    """The plain file or the gzipped one, whichever is there."""
+    """Return the plain file or the gzipped one, or None if both are missing."""
     return next((p for p in (path, path.with_name(f"{path.name}.gz")) if p.is_file()), None)
 
 
 def _same(path: Path, name: str, sha256: str) -> bytes | None:
-    """The plain bytes of ``path``, which stands for the file ``name``; None where its content is another one."""
+    """Return the plain bytes of ``path`` if it has the digest of the file ``name``, or None."""
     content = path.read_bytes()
     plain = gzip.decompress(content) if path.suffix == ".gz" else content
     known = content if name.endswith(".gz") else plain
@@ -113,10 +113,10 @@ def _same(path: Path, name: str, sha256: str) -> bytes | None:
 
 
 def _array(path: Path, name: str, sha256: str) -> np.ndarray[Any, Any]:
-    """The values of one IDX file.
+    """Return the values of an IDX file.
 
     Raises:
-        FileNotFoundError: the file is there, but cut short or altered, so the data are not.
+        FileNotFoundError: The file is truncated or altered.
     """
     import numpy as np
 

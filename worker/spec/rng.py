@@ -1,6 +1,6 @@
-"""Random orders without a generator and without torch: positions sorted by a hash of (seed, purpose, name, epoch).
+"""Random orders without a generator or torch: positions sorted by a hash of (seed, purpose, name, epoch).
 
-The spec determines the order, for the engine that trains and for any program that needs to know the rows.
+The order depends on the spec only, so every program computes the same rows as the engine.
 
 Reference: Steele, Lea and Flood, 2014, "Fast splittable pseudorandom number generators" (splitmix64's mixing function,
 here as a counter-based generator; keys are BLAKE2b digests).
@@ -26,13 +26,13 @@ LAST_SHIFT = 31
 
 @functools.lru_cache(maxsize=65_536)
 def stream_key(seed: int, purpose: str, name: str = "", epoch: int = 0) -> int:
-    """The key of one stream, as a signed 64-bit integer."""
+    """Return the key of one stream, as a signed 64-bit integer."""
     text = f"{seed}\0{purpose}\0{name}\0{epoch}".encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8, person=b"fitwell").digest(), "little", signed=True)
 
 
 def permutation(seed: int, purpose: str, epoch: int, count: int) -> Rows:
-    """An order of 0 … count − 1: the positions sorted by their hash."""
+    """Return a random order of 0 … count − 1: the positions sorted by their hash."""
     import numpy as np
 
     z = np.arange(1, count + 1, dtype=np.uint64)  # arithmetic modulo 2⁶⁴, as the engine's
@@ -51,7 +51,7 @@ def permutation(seed: int, purpose: str, epoch: int, count: int) -> Rows:
 
 
 def parted(dataset: Dataset, targets: np.ndarray[Any, Any]) -> tuple[Rows, Rows]:
-    """Which rows of the training part train, in their order, and which validate; ``targets`` are of all of them."""
+    """Return the training rows in order, and the validation rows; ``targets`` are of the whole training part."""
     import numpy as np
 
     order = permutation(dataset.split_seed, "split", 0, len(targets))

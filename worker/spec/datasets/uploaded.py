@@ -1,8 +1,8 @@
-"""Uploaded data: rows that somebody brought, known by what they are.
+"""Uploaded data, identified by their content.
 
-An upload's name is the SHA-256 of its file, which the service writes from whatever was sent: safetensors with
-``train_y``, ``test_y``, ``train_x``, ``test_x``, and in its header the task, the classes' names and the columns'.
-Equal data have one name on every machine, so a spec that names them means the same wherever it is read.
+An upload's id is the SHA-256 of its file, which the service writes from the upload: safetensors with ``train_y``,
+``test_y``, ``train_x``, ``test_x``, and in the header the task and the names of classes and columns. Equal data have
+the same id on every machine, so a spec means the same everywhere.
 
 Reference: National Institute of Standards and Technology, 2015, "Secure Hash Standard", FIPS 180-4.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 FOLDER = "uploads"
-"""Where uploads lie, in the folder of all datasets."""
+"""The folder of uploads in the folder of datasets."""
 PREFIX = "dataset_"
 ID = re.compile(rf"{PREFIX}([0-9a-f]{{64}})")
 MAX_CLASSES, MAX_NAME_LENGTH = 1000, 100
@@ -31,23 +31,23 @@ WHITE = 255.0
 CHUNK = 65_536
 """Rows that are processed at once, to limit memory."""
 CONSTANT = 1e-6
-"""Up to this share of its mean, what a column varies by is rounding."""
+"""A column that varies by at most this share of its mean is constant but for rounding."""
 
 
 class Content(Spec):
     """Facts about uploaded data, so that a spec can be checked and trained without the database."""
 
     task: Task = Field(description="Whether the target is a class or a number.")
-    shape: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1, max_length=3, description="Of a row.")
+    shape: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1, max_length=3, description="Shape of a row.")
     classes: tuple[Annotated[str, StringConstraints(max_length=MAX_NAME_LENGTH)], ...] = Field(
         max_length=MAX_CLASSES, description="Their names; none where the target is a number."
     )
-    rows_train: int = Field(ge=1, description="Validation included.")
-    rows_test: int = Field(ge=1, description="Held out for good.")
+    rows_train: int = Field(ge=1, description="Rows of the training part, validation included.")
+    rows_test: int = Field(ge=1, description="Rows of the test part.")
     order: Literal["random", "time"] = Field(
         default="random",
-        exclude_if=lambda order: order == "random",  # as it was before there was another
-        description="How rows were held out: at random, or the last ones, since they follow each other in time.",
+        exclude_if=lambda order: order == "random",  # so that hashes are the same as before orders existed
+        description="How test rows were selected: at random, or the last ones in time.",
     )
 
 
@@ -60,20 +60,20 @@ class Uploaded(Dataset):
     id: str = Field(
         max_length=128,
         examples=[PREFIX + 64 * "0"],
-        description="What POST /v1/datasets answered; it names the content.",
+        description="The id that POST /v1/datasets returned; a digest of the content.",
     )
     validation_size: int = Field(
         default=0,
         ge=0,
-        description="Rows held out of the training part for validation; left out, the server takes a fifth of it.",
+        description="Rows held out of the training part for validation; a fifth of it by default.",
     )
     standardize: bool = Field(
         default=True,
-        description="Shift and scale each column of a table, and a target that is a number, to mean 0 and standard "
-        "deviation 1 over the rows that are trained on; images are left alone.",
+        description="Shift and scale each column of a table, and a numeric target, to mean 0 and standard deviation 1 "
+        "over the training rows; images are unchanged.",
     )
     content: Content | None = Field(
-        default=None, description="What the server knows of the data. It fills this in, and believes no other."
+        default=None, description="Facts about the data. Set by the server; values of clients are ignored."
     )
 
     @property
@@ -84,17 +84,17 @@ class Uploaded(Dataset):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of a row."""
+        """Shape of a row."""
         return self.known.shape
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Their names."""
+        """Names of the classes."""
         return self.known.classes
 
     @property
     def rows(self) -> tuple[int, int]:
-        """Of the training part and of the test part."""
+        """Rows of the training part and of the test part."""
         return self.known.rows_train, self.known.rows_test
 
     @property
@@ -104,17 +104,17 @@ class Uploaded(Dataset):
 
     @property
     def chronological(self) -> bool:
-        """Whether the rows were sent in the order of time, and the last ones held out for testing."""
+        """Whether rows are in order of time, and the last ones test."""
         return self.known.order == "time"
 
     @property
     def white(self) -> float:
-        """255 for images; the numbers of a table are what they are."""
+        """255 for images, 1 for tables."""
         return WHITE if len(self.shape) > 1 else 1.0
 
     @property
     def learns_scaling(self) -> bool:
-        """Columns of a table are standardised by the rows that are trained on."""
+        """Whether columns are standardized by the training rows."""
         return self.standardize and len(self.shape) == 1
 
     def resolved(self, content: Content) -> Uploaded:
@@ -123,7 +123,7 @@ class Uploaded(Dataset):
         return self.model_copy(update={"content": content, **rows})
 
     def scaling(self, x: np.ndarray[Any, Any]) -> tuple[float | np.ndarray[Any, Any], float | np.ndarray[Any, Any]]:
-        """Each column's own factor and shift, where a table is to be standardised; a constant column becomes 0."""
+        """Return each column's scale and shift if a table is standardized; constant columns become 0."""
         import numpy as np
 
         factor, shift = super().scaling(x)
@@ -142,11 +142,11 @@ class Uploaded(Dataset):
         return (1 / std, -mean / std) if std > CONSTANT * abs(mean) else (1.0, -mean)
 
     def digest(self) -> str:
-        """Of the file: it is the dataset's id."""
+        """Return the digest of the file, which is in the dataset's id."""
         return f"sha256:{self.id.removeprefix(PREFIX)}"
 
     def file(self, home: Path) -> Path | None:
-        """Where the file should be; None for an id that no upload has."""
+        """Return the path of the file, which may be missing, or None if the id is malformed."""
         match = ID.fullmatch(self.id)
         return None if match is None else home / FOLDER / file_name(match[1])
 
@@ -158,7 +158,7 @@ class Uploaded(Dataset):
         return f"The rows of {self.id!r} are not on this machine. Upload the file again: the same data get the same id."
 
     def load(self, home: Path) -> Arrays:
-        """The rows, checked: images as uint8, tables as float32.
+        """Return the rows, verified: images as uint8, tables as float32.
 
         Raises:
             FileNotFoundError: The file is missing, truncated or altered.
@@ -182,7 +182,7 @@ class Uploaded(Dataset):
 
 
 def _moments(x: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Mean and standard deviation of ``x`` (n, …) over its rows, in float64."""
+    """Return mean and standard deviation of ``x`` (n, …) over its rows, in float64."""
     import numpy as np
 
     mean = x.mean(0, dtype=np.float64)
@@ -191,11 +191,11 @@ def _moments(x: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[
 
 
 def stored_as(dataset: Dataset) -> tuple[str, str] | None:
-    """The name of an upload's file, among those of uploads, and its SHA-256; None if the dataset is not an upload."""
+    """Return the name of an upload's file and its SHA-256, or None if the dataset is not an upload."""
     match = ID.fullmatch(dataset.id) if isinstance(dataset, Uploaded) else None
     return None if match is None else (file_name(match[1]), match[1])
 
 
 def file_name(sha256: str) -> str:
-    """The name of the file with this content."""
+    """Return the name of the file with this content."""
     return f"{sha256}.safetensors"

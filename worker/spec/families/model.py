@@ -59,15 +59,15 @@ class ParameterViews(NamedTuple):
     buffers: Mapping[str, Tensor]
     """Buffers besides the parameters, such as running means; each (K, *shape)."""
     shape: tuple[int, ...]
-    """Of a row of the dataset."""
+    """Shape of a row of the dataset."""
     precision: Precision = "float32"
-    """Of the products; parameters and sums are float32."""
+    """Precision of products; parameters and sums are float32."""
     outputs: int = 0
-    """How many numbers the model says of a row."""
+    """Number of outputs per row."""
 
 
 class Initialization(NamedTuple):
-    """How a parameter begins: uniform in ±scale, normal with standard deviation scale, or constant."""
+    """The distribution of initial values: uniform in ±scale, normal with standard deviation scale, or constant."""
 
     distribution: Literal["uniform", "normal", "constant"]
     scale: float
@@ -80,34 +80,34 @@ class Model(Part):
     """A function from a row of the dataset to one logit for each class, or to the number that is the target."""
 
     trains: ClassVar[bool] = True
-    """Whether an optimizer trains it, step by step; one that it does not is :class:`InstanceBased`."""
+    """Whether an optimizer trains the model; if not, it is :class:`InstanceBased`."""
     in_pieces: ClassVar[bool] = False
-    """Whether some of it is computed in pieces of one thread each (:mod:`worker.spec.threads`)."""
+    """Whether the model computes pieces of one thread each (:mod:`worker.spec.threads`)."""
 
     @property
     def hidden_layers(self) -> int:
-        """How many layers of hidden units regularizers can work on."""
+        """Number of hidden layers on which regularizers act."""
         return 0
 
     def parameters(self, shape: tuple[int, ...], outputs: int) -> dict[str, tuple[int, ...]]:
-        """Name and shape of every parameter, in order; names as in ``torch.nn``. Needs no torch."""
+        """Return name and shape of every parameter, in order, named as in ``torch.nn``; needs no torch."""
         raise NotImplementedError
 
     def buffers(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-        """Name and shape of what is kept but not learned."""
+        """Return name and shape of every buffer."""
         return {}
 
     def initialization(self, name: str, shape: tuple[int, ...], fan_in: int) -> Initialization:
-        """How the parameter or buffer ``name`` begins; a bias has the ``fan_in`` of its weight."""
+        """Return the initialization of the parameter or buffer ``name``; a bias has the ``fan_in`` of its weight."""
         return Initialization("uniform", fan_in**-0.5)
 
     def flops(self, shape: tuple[int, ...], outputs: int) -> int:
-        """Floating-point operations of one row's forward pass; for dense layers two for each weight."""
+        """Return the floating-point operations of one row's forward pass; for dense layers two for each weight."""
         return 2 * sum(math.prod(size) for size in self.parameters(shape, outputs).values())
 
     @hook
     def onnx(self, graph: Graph, x: Value, shape: tuple[int, ...], hidden: HiddenValue) -> Value:
-        """Logits (rows, classes) of inputs ``x`` (rows, D), which had ``shape``, in evaluation mode; needs no torch."""
+        """Return logits (rows, classes) of inputs ``x`` (rows, D), which had ``shape``, in evaluation mode, without torch."""
         raise NotImplementedError
 
     def max_epochs(self, run: RunSpec) -> int | None:
@@ -115,12 +115,12 @@ class Model(Part):
         return None
 
     def operations(self, run: RunSpec, evaluated: int) -> float:
-        """Floating-point operations of the whole run, which evaluates so many rows in every epoch."""
+        """Return the floating-point operations of a run that evaluates ``evaluated`` rows in every epoch."""
         forward = self.flops(run.dataset.shape, run.dataset.outputs)
         return run.epochs * forward * (3 * run.dataset.training_rows + evaluated)
 
     def workspace(self, run: RunSpec, evaluated: int) -> int:
-        """Bytes that the run needs besides parameters, optimizer state and the dataset: three times its activations."""
+        """Return the bytes that a run needs besides parameters, optimizer state and dataset: about 3 × activations."""
         shapes = self.parameters(run.dataset.shape, run.dataset.outputs).values()
         widths = sum(shape[0] for shape in shapes if len(shape) > 1)
         batch = max(min(run.batch_rows, 1024), 500)
@@ -128,19 +128,19 @@ class Model(Part):
 
     @staticmethod
     def network(part: Stacked[Any], material: ParameterViews) -> Network:
-        """The computation on ``material.parameters``, writing into its gradients."""
+        """Return the network on ``material.parameters``, which writes into its gradients."""
         raise NotImplementedError
 
 
 class Search(Protocol):
-    """Training rows in a form in which the nearest are found fast."""
+    """Training rows, indexed for nearest-neighbor search."""
 
     @property
     def block_rows(self) -> int:
         """Number of rows per prediction, so that each call stays short."""
 
     def nearest(self, queries: Tensor, most: int) -> Tensor:
-        """The places (n, most) of the nearest training rows of each of ``queries`` (n, D), the nearest first."""
+        """Return the indices (n, most) of the training rows nearest to each of ``queries`` (n, D), nearest first."""
 
 
 class InstanceBased(Model):
@@ -154,12 +154,12 @@ class InstanceBased(Model):
     trains: ClassVar[bool] = False
 
     def parameters(self, shape: tuple[int, ...], outputs: int) -> dict[str, tuple[int, ...]]:
-        """None."""
+        """Return no parameters."""
         return {}
 
     @staticmethod
     def memory(rows: Tensor) -> Search:
-        """The training rows (N, D), as the dataset has them, in a form to be searched."""
+        """Return the raw training rows (N, D), indexed for search."""
         raise NotImplementedError
 
     @staticmethod
