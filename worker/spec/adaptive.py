@@ -11,18 +11,18 @@ if TYPE_CHECKING:
 
 
 def adam_step(step: Step, beta1: float, beta2: float, eps: Tensor) -> None:
-    """Adam's step with bias correction; ``eps`` has shape (K, 1)."""
+    """Take Adam's step with bias correction; ``eps`` has shape (K, 1)."""
     m, v = step.state["exp_avg"], step.state["exp_avg_sq"]
     m.lerp_(step.g, 1 - beta1)
     v.mul_(beta2).addcmul_(step.g, step.g, value=1 - beta2)
-    # √(v / c) + ε = (√v + ε·√c) / √c: the correction goes into two numbers for each run, not into a pass over all.
+    # √(v / c) + ε = (√v + ε·√c) / √c: the correction changes two numbers per run and needs no pass over all weights.
     root = (1 - beta2**step.t) ** 0.5
     rate = step.learning_rate * (root / (1 - beta1**step.t))
     step.w.addcdiv_(_scaled(m, rate, step.g), v.sqrt().add_(eps * root), value=-1)
 
 
 def _scaled(x: Tensor, factor: Tensor, out: Tensor) -> Tensor:
-    """``x · factor`` in the memory of ``out``."""
+    """Return ``x · factor`` in the memory of ``out``."""
     import torch
 
     return torch.mul(x, factor, out=out)

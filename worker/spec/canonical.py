@@ -1,4 +1,4 @@
-"""Names for JSON values: equal values have equal names, however they were written."""
+"""Digests of JSON values, equal for equal values in any notation."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ import rfc8785
 
 
 def sha256_of(value: Any) -> str:
-    """``sha256:…`` of a JSON value in its canonical form (RFC 8785)."""
+    """Return ``sha256:…`` of a JSON value in its canonical form (RFC 8785)."""
     return "sha256:" + hashlib.sha256(rfc8785.dumps(value)).hexdigest()

@@ -4,8 +4,8 @@
     backward   ∂W = gᵀ·h,  ∂b = Σ g,  g ← (g·W) ⊙ φ′(h)
 
 One batched GEMM does a layer for all runs, so the number of calls in a step does not grow with K. Written out, it
-takes about two thirds of autograd's time on a CPU. A layer with a single output is computed as products of numbers,
-added in a fixed order: libraries choose their way with so small a matrix by its size times K, and its bits with it.
+takes about two thirds of autograd's time on a CPU. A layer with a single output is a sum of elementwise products in a
+fixed order, because libraries choose the algorithm for such small matrices, and so the bits, by size times K.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def activated(z: Tensor, activation: Activation) -> Tensor:
         return z.relu_()
     if activation == "tanh":
         return z.tanh_()
-    # σ(z) = (1 + tanh(z/2)) / 2: torch's own sigmoid rounds the last few elements of a tensor otherwise than the rest,
-    # so that a run's bits would hang on its place in the stack.
+    # σ(z) = (1 + tanh(z/2)) / 2: torch's own sigmoid rounds the last few elements of a tensor differently, so a run's
+    # bits would depend on its position in the stack.
     return z.mul_(0.5).tanh_().add_(1).mul_(0.5)
 
 
@@ -53,7 +53,7 @@ def onnx_dense(
 def dense_parameters(
     inputs: int, hidden: tuple[int, ...], outputs: int, prefix: str = "layers"
 ) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the chain's parameters, in order."""
+    """Return names and shapes of the chain's parameters, in order."""
     widths = (inputs, *hidden, outputs)
     shapes: dict[str, tuple[int, ...]] = {}
     for i, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
@@ -63,7 +63,7 @@ def dense_parameters(
 
 
 def initialization_for(init: Init, shape: tuple[int, ...], fan_in: int) -> Initialization:
-    """How a weight of ``shape`` (out, in, …) or a bias (out,) begins.
+    """Return the initialization of a weight of ``shape`` (out, in, …) or a bias (out,).
 
     ``torch``: uniform in ±1/√fan_in, biases too, as ``torch.nn.Linear`` and ``Conv2d`` do. ``xavier_*``: variance
     2/(fan_in + fan_out) (Glorot and Bengio 2010); ``he_*``: variance 2/fan_in (He, Zhang, Ren and Sun 2015); biases
@@ -83,7 +83,7 @@ def initialization_for(init: Init, shape: tuple[int, ...], fan_in: int) -> Initi
 class DenseNetwork:
     """The chain on the parameters ``prefix.i.weight`` and ``prefix.i.bias``; ``backward`` writes into the gradients.
 
-    Buffers are kept per batch size, so a result is valid until the next call with as many rows.
+    Buffers are allocated per batch size, so a result is valid until the next call with as many rows.
     """
 
     def __init__(self, material: ParameterViews, activation: Activation = "relu", prefix: str = "layers") -> None:
@@ -101,13 +101,13 @@ class DenseNetwork:
         self._acted: list[HookResult] = []
 
     def _outputs(self, rows: int) -> list[Tensor]:
-        """A buffer (K, rows, out) for each layer's result."""
+        """Return a buffer (K, rows, out) for each layer's result."""
         if rows not in self._buffers:
             self._buffers[rows] = [w.new_empty((w.shape[0], rows, w.shape[1])) for w in self.w]
         return self._buffers[rows]
 
     def forward(self, x: Tensor, hidden: Hidden) -> Tensor:
-        """Outputs (K, N, outputs); ``hidden`` may change each hidden layer's activations in place."""
+        """Return outputs (K, N, outputs); ``hidden`` may change each hidden layer's activations in place."""
         self._inputs, self._before, self._acted = [x], [], []
         outputs = self._outputs(x.shape[1])
         for i, z in enumerate(outputs):
@@ -123,11 +123,11 @@ class DenseNetwork:
         return outputs[-1]
 
     def backward(self, g: Tensor) -> None:
-        """Gradients of the last ``forward``, given ``g`` (K, N, outputs) at what it said."""
+        """Compute the gradients of the last ``forward`` from ``g`` (K, N, outputs), the gradient at its outputs."""
         self._backward(g)
 
     def backward_to_inputs(self, g: Tensor) -> Tensor:
-        """The same, and the gradient at the inputs, (K, N, in)."""
+        """Compute the gradients, and return that at the inputs, (K, N, in)."""
         return self._input_gradient(0, self._backward(g))
 
     def _backward(self, g: Tensor) -> Tensor:
@@ -148,11 +148,11 @@ class DenseNetwork:
         return self.w[i].shape[1] == 1
 
     def _operand(self, x: Tensor) -> Tensor:
-        """A factor of a product, as exact as products are to be."""
+        """Return a factor of a product, rounded to the precision of products."""
         return x.bfloat16().float() if self.rounded else x
 
     def _product(self, a: Tensor, b: Tensor) -> Tensor:
-        """a·b. A sum that is itself rounded hides in what order it was taken, until it does not: on a CPU none is."""
+        """Return a·b. On a CPU sums are float32: if rounded to bfloat16, their order shows only now and then."""
         import torch
 
         if self.rounded and a.device.type != "cpu":
@@ -188,7 +188,7 @@ class DenseNetwork:
         return self._product(g, self.w[i])
 
     def _through_activation(self, g: Tensor, layer: int) -> Tensor:
-        """The gradient before the nonlinearity of hidden ``layer``, given that behind it; in place."""
+        """Propagate the gradient back through the nonlinearity of hidden ``layer``, in place."""
         import torch
 
         factor, added = self._acted[layer]
@@ -198,7 +198,7 @@ class DenseNetwork:
             g.add_(added)
         h = self._before[layer]
         if self.activation == "relu":
-            # A dropped unit is zero like an inactive one, so what came out tells both.
+            # A dropped unit is zero like an inactive one, so the output identifies both.
             torch.ops.aten.threshold_backward.grad_input(g, h, 0, grad_input=g)
             return g
         return g.mul_(1 - h * h if self.activation == "tanh" else h * (1 - h))

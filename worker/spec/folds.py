@@ -23,22 +23,22 @@ MAX_FOLDS = 20
 class Fold(Spec):
     """One of several equal parts of the training rows, every class spread over them evenly."""
 
-    index: int = Field(ge=0, lt=MAX_FOLDS, description="Which of them validates, counted from 0.")
-    of: int = Field(ge=2, le=MAX_FOLDS, description="How many parts there are.")
+    index: int = Field(ge=0, lt=MAX_FOLDS, description="Index of the fold that validates, from 0.")
+    of: int = Field(ge=2, le=MAX_FOLDS, description="Number of folds.")
 
     def size(self, rows: int) -> int:
-        """How many of ``rows`` rows it has: as many as every other fold, or one more than some."""
+        """Return the number of rows of this fold out of ``rows``; sizes of folds differ by at most one."""
         return rows // self.of + (self.index < rows % self.of)
 
     def split(self, order: Rows, targets: np.ndarray[Any, Any]) -> tuple[Rows, Rows]:
-        """The rows of ``order`` that validate and those that train, both in its order.
+        """Return the rows of ``order`` that validate and those that train, both in its order.
 
-        Rows are dealt out like cards, class after class without a new start: so neither the folds nor a class's rows in
-        them differ by more than one. ``targets`` are of all rows; numbers that are no classes are dealt in ``order``.
+        Rows are dealt to the folds in turn, class after class, so neither sizes of folds nor of a class in them differ
+        by more than one. ``targets`` are of all rows; in a regression, rows are dealt in ``order``.
         """
         import numpy as np
 
-        known = np.issubdtype(targets.dtype, np.integer)
-        dealt = order[np.argsort(targets[order], kind="stable")] if known else order
+        classes = np.issubdtype(targets.dtype, np.integer)
+        dealt = order[np.argsort(targets[order], kind="stable")] if classes else order
         mine = np.isin(order, dealt[self.index :: self.of])
         return order[mine], order[~mine]

@@ -1,7 +1,7 @@
-"""Image operations that only move pixels, as index maps, and how they are applied to images of floats.
+"""Image operations that only move pixels, as index maps, and their application.
 
 A map of an image with H·W pixels has H·W + 1 entries: pixel i of the result is pixel ``map[i]`` of the source. The last
-pixel is blank (raw value 0); what comes from outside the image comes from there.
+pixel is blank (raw value 0), the source of pixels outside the image.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ STEP = 1.01
 
 
 def steps(factor: float) -> int:
-    """How many steps of 1 % there are from 1 up to ``factor``."""
+    """Return the number of steps of 1 % from 1 to ``factor``."""
     return int(math.log(factor) / math.log(STEP) + 1e-9)
 
 
 def scaled(height: int, width: int, factors: Sequence[tuple[float, float]]) -> Tensor:
-    """Maps (len(factors), H·W + 1) that stretch an image about its centre by (vertical, horizontal), nearest pixel."""
+    """Return maps (len(factors), H·W + 1) that stretch an image about its center by (vertical, horizontal)."""
     import torch
     from torch.nn.functional import affine_grid, grid_sample
 
@@ -42,7 +42,7 @@ def scaled(height: int, width: int, factors: Sequence[tuple[float, float]]) -> T
 
 
 def with_blank(maps: Tensor, blank: int) -> Tensor:
-    """``maps`` (A, H·W), −1 where a pixel comes from outside, with the blank pixel added: (A, H·W + 1)."""
+    """Return ``maps`` (A, H·W), −1 for outside the image, with the blank pixel added: (A, H·W + 1)."""
     import torch
 
     maps = torch.where(maps < 0, blank, maps)
@@ -50,7 +50,7 @@ def with_blank(maps: Tensor, blank: int) -> Tensor:
 
 
 def apply(part: Stacked[Any], x: Tensor, rng: Rng, white: float) -> Tensor:
-    """One image operation on images of raw floats, (K, N, H, W)."""
+    """Apply an image operation to images of raw floats, (K, N, H, W)."""
     if defines(part.implementation, "image"):
         changed: Tensor = part.implementation.image(part, x, rng, white)
         return changed

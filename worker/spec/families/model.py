@@ -107,7 +107,7 @@ class Model(Part):
 
     @hook
     def onnx(self, graph: Graph, x: Value, shape: tuple[int, ...], hidden: HiddenValue) -> Value:
-        """Return logits (rows, classes) of inputs ``x`` (rows, D), which had ``shape``, in evaluation mode, without torch."""
+        """Return logits (rows, classes) in evaluation mode of ``x`` (rows, D), flattened from ``shape``."""
         raise NotImplementedError
 
     def max_epochs(self, run: RunSpec) -> int | None:

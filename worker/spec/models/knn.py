@@ -1,11 +1,11 @@
-"""k nearest neighbours: the k training rows that are nearest to a row vote on its class.
+"""k nearest neighbors: the k training rows nearest to a row vote on its class.
 
     P(c | x) = (k_c + 1/C) / (k + 1)        k_c: how many of the k nearest training rows are of class c, of C classes
 
-A run measures every k from 1 on, one in an epoch: epoch e is the classifier with k = e, and ``epochs`` the largest k.
+A run measures every k, one per epoch: epoch e is the classifier with k = e, and ``epochs`` is the largest k.
 Distances are Euclidean and exact; of equally distant rows the first of the training set is the nearer one, and of
 classes with equally many votes the first wins. One vote more, divided evenly among the classes (Perks 1947), keeps the
-loss finite where no neighbour is of the row's class, and does not change the predicted class.
+loss finite if no neighbor has the row's class, and does not change the predicted class.
 
 Reference: Cover and Hart, 1967, "Nearest neighbor pattern classification".
 """
@@ -31,7 +31,7 @@ LABEL_BYTES = 8
 
 
 class KNN(InstanceBased):
-    """The vote of the k nearest training rows; epoch k measures k neighbours, up to ``epochs`` of them."""
+    """The vote of the k nearest training rows; epoch k measures k neighbors, up to ``epochs``."""
 
     equation: ClassVar[str] = "P(c | x) = (k_c + 1/C) / (k + 1), k_c of the k nearest training rows are of class c"
     reference: ClassVar[str] = "Cover and Hart 1967, Nearest neighbor pattern classification"
@@ -43,55 +43,57 @@ class KNN(InstanceBased):
     @classmethod
     def _measures_every_k(cls, fields: Any) -> Any:
         if isinstance(fields, Mapping) and "k" in fields:
-            raise ValueError('a run measures every k from 1 to its epochs; leave k out and say "epochs": the largest k')
+            raise ValueError(
+                'a run measures every k from 1 to its epochs; leave k out and set "epochs" to the largest k'
+            )
         return fields
 
     def buffers(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-        """How many neighbours vote."""
+        """Return the buffer ``k``, the number of neighbors that vote."""
         return {"k": ()}
 
     def initialization(self, name: str, shape: tuple[int, ...], fan_in: int) -> Initialization:
-        """None votes at first: every class is as probable."""
+        """Start with k = 0, for which all classes are equally probable."""
         return Initialization("constant", 0.0)
 
     def max_epochs(self, run: RunSpec) -> int:
-        """As many as there are training rows to vote."""
+        """Return the number of training rows."""
         return run.dataset.training_rows
 
     def operations(self, run: RunSpec, evaluated: int) -> float:
-        """Every row is compared with every training row, once; the votes of an epoch are nothing beside that."""
+        """Return the cost of comparing every row with every training row once; votes are negligible."""
         return 2.0 * math.prod(run.dataset.shape) * run.dataset.training_rows * evaluated
 
     def workspace(self, run: RunSpec, evaluated: int) -> int:
-        """The training rows in floats, two tables of scores, and the nearest labels of every row."""
+        """Return the bytes of training rows in floats, two tables of scores, and the nearest labels of every row."""
         floats = math.prod(run.dataset.shape) * run.dataset.training_rows + 2 * BLOCK
         return 8 * floats + LABEL_BYTES * run.epochs * evaluated
 
     @staticmethod
     def memory(rows: Tensor) -> Memory:
-        """Exact Euclidean neighbours."""
+        """Return an exact Euclidean search."""
         return Memory(rows)
 
     @staticmethod
     def advance(buffers: Mapping[str, Tensor]) -> None:
-        """One more neighbour votes."""
+        """Increase k by one."""
         buffers["k"].add_(1)
 
     @staticmethod
     def network(part: Stacked[KNN], material: ParameterViews) -> Network:
-        """The votes of the first k labels."""
+        """Return the votes of the first k labels."""
         return Votes(material)
 
 
 class Votes:
-    """Counts the first k labels of each row. All runs of a stack are in the same epoch and look at the same rows."""
+    """Counts of the first k labels of each row. All runs of a stack are in the same epoch and use the same rows."""
 
     def __init__(self, material: ParameterViews) -> None:
         self._k = material.buffers["k"]
         self._classes = material.outputs
 
     def forward(self, x: Tensor, hidden: Hidden) -> Tensor:
-        """Logarithms of votes (K, N, classes), for the labels ``x`` (K, N, most) of the nearest training rows."""
+        """Return logarithms of votes (K, N, classes) of the labels ``x`` (K, N, most) of the nearest training rows."""
         import torch
 
         k = int(self._k[0])
@@ -99,9 +101,9 @@ class Votes:
         labels = x[0, :, :k]
         votes = torch.zeros((len(labels), self._classes), dtype=torch.int64, device=x.device)
         votes.scatter_add_(1, labels, torch.ones_like(labels))
-        # From a table: equal votes must have equal logarithms, and a library rounds the ends of a tensor otherwise.
+        # From a table, so that equal votes have equal logarithms: libraries round the ends of a tensor differently.
         logarithms = (torch.arange(k + 1, device=x.device) + 1 / self._classes).log()
         return logarithms[votes].expand(len(x), -1, -1)
 
     def backward(self, g: Tensor) -> None:
-        """Votes have no gradient, and nothing is learned."""
+        """Do nothing: votes have no gradient."""
