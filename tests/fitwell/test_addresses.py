@@ -89,6 +89,7 @@ def test_unreachable_server_is_reported_with_the_command_that_starts_one(monkeyp
     assert (done.returncode, "fitwell serve" in done.stderr, "Traceback" in done.stderr) == (4, True, False)
 
 
+@pytest.mark.slow
 def test_help_lists_exit_codes() -> None:
     done = subprocess.run([sys.executable, "-m", "fitwell.cli", "--help"], capture_output=True, text=True, check=False)
     assert done.returncode == 0

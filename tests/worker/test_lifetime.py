@@ -64,6 +64,7 @@ def test_process_ends_when_its_standard_input_ends(program: str, code: int) -> N
         assert process.returncode == code
 
 
+@pytest.mark.slow
 def test_busy_predictor_ends_when_its_standard_input_ends() -> None:
     command = [sys.executable, "-c", BUSY_PREDICTOR]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:

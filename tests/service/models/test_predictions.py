@@ -108,6 +108,7 @@ def test_prediction_that_is_not_a_number_is_null(service: Service) -> None:
     service.client.post(f"/v1/runs/{claim.run_id}/cancel")
 
 
+@pytest.mark.slow
 def test_killed_process_fails_one_request_and_not_the_next(service: Service, run_id: str) -> None:
     assert service.predict(run_id, {"inputs": [ROW]}).status_code == 200
     pid = service.pid

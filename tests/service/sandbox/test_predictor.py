@@ -181,6 +181,7 @@ def test_many_rows_are_predicted_in_batches(tmp_path: Path) -> None:
     run(test)
 
 
+@pytest.mark.slow
 def test_processor_time_is_limited_without_a_parent(tmp_path: Path) -> None:
     async def test() -> None:
         async with limited(tmp_path, seconds=5) as one:
@@ -194,6 +195,7 @@ def test_processor_time_is_limited_without_a_parent(tmp_path: Path) -> None:
     run(test)
 
 
+@pytest.mark.slow
 def test_predictor_ends_with_its_input(tmp_path: Path) -> None:
     async def test() -> None:
         async with limited(tmp_path) as one:

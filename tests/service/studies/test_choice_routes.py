@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from service.app import create_app
+from service.settings import Settings
+from service.store.database import open_engine
 from service.workers.jobs import Jobs
-from tests.conftest import BODY
+from tests.conftest import BODY, MigratedHome
 from tests.service.studies.test_folds import train
 
 STRENGTHS = [0.0, 0.001, 0.01, 0.1]
@@ -25,6 +29,16 @@ def study(client: TestClient, work: Jobs | None = None, **changed: Any) -> str:
     if work is not None:
         train(client, work, loss)
     return f"/v1/studies/{answer.json()['id']}"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, migrated_home: MigratedHome) -> Iterator[tuple[TestClient, str]]:
+    """A finished study for tests that change nothing: its client and address."""
+    settings = Settings(data_dir=migrated_home(tmp_path_factory.mktemp("choice")))
+    engine = open_engine(settings)
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        yield client, study(client, Jobs(engine, settings))
+    engine.dispose()
 
 
 def loss(arm: str, seed: int, fold: int, epoch: int) -> float:
@@ -198,8 +212,9 @@ def test_nothing_is_chosen_without_measurements(client: TestClient, work: Jobs) 
         ({"simple": "x"}, "unknown_parameter"),
     ],
 )
-def test_invalid_questions_are_refused(client: TestClient, work: Jobs, query: dict[str, str], code: str) -> None:
-    assert refused(client, study(client, work), **query)[:2] == (422, code)
+def test_invalid_questions_are_refused(finished: tuple[TestClient, str], query: dict[str, str], code: str) -> None:
+    client, address = finished
+    assert refused(client, address, **query)[:2] == (422, code)
 
 
 def test_missing_study_is_not_found(client: TestClient) -> None:

@@ -65,6 +65,7 @@ def test_training_and_validation_rows_match_the_engine(changes: dict[str, Any]) 
     assert (len(train), len(held_out)) == (spec.training_rows, spec.validation_rows)
 
 
+@pytest.mark.slow
 def test_orders_are_computed_without_torch() -> None:
     code = (
         "import sys; from worker.spec.rng import parted; from worker.spec.datasets.digits import Digits\n"
