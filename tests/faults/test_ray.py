@@ -203,7 +203,7 @@ def test_cancel_reaches_the_cluster_and_a_stopping_dispatcher_saves_and_releases
 @pytest.mark.parametrize(
     ("settings", "advice"),
     [
-        ({}, "--ray needs PostgreSQL: its workers are on several machines, and SQLite serves one. Set"),
+        ({}, "--ray needs PostgreSQL: its workers run on several machines, and SQLite serves only one. Set"),
         ({"FITWELL_DATABASE_URL": "postgresql://x", "FITWELL_DEVICE": "cuda:1"}, "with --ray set it to cuda"),
     ],
 )

@@ -1,6 +1,6 @@
 """Specs of runs and their parts, importable without torch.
 
 ``run`` is the whole spec with its hashes and keys, ``part`` the base of all parts, ``families`` the interface of each
-kind of part. The folders ``datasets``, ``models``, ``losses``, ``regularizers``, ``optimizers``, ``schedules`` and
-``stops`` hold one file per part.
+kind of part, ``teachers`` the runs that a student learns from. The folders ``datasets``, ``models``, ``losses``,
+``regularizers``, ``optimizers``, ``schedules`` and ``stops`` hold one file per part.
 """
