@@ -204,7 +204,7 @@ def test_cancel_reaches_the_cluster_and_a_stopping_dispatcher_saves_and_releases
     ("settings", "advice"),
     [
         ({}, "--ray needs PostgreSQL: its workers run on several machines, and SQLite serves only one. Set"),
-        ({"FITWELL_DATABASE_URL": "postgresql://x", "FITWELL_DEVICE": "cuda:1"}, "with --ray set it to cuda"),
+        ({"FITWELL_DATABASE_URL": "postgresql://x", "FITWELL_DEVICE": "cuda:1"}, "With --ray set it to 'cuda'"),
     ],
 )
 def test_settings_that_exclude_a_cluster_are_refused(settings: dict[str, str], advice: str, tmp_path: Path) -> None:
