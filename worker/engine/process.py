@@ -38,7 +38,7 @@ LOG = logging.getLogger("fitwell.training")
 
 
 class Process:
-    """Reads orders on a thread of its own, so that they are heard between two steps."""
+    """Reads orders on a thread of its own, so that they take effect between two steps."""
 
     def __init__(self, orders: BinaryIO, reports: BinaryIO, context: WorkerContext) -> None:
         self._orders = orders

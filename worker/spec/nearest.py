@@ -2,14 +2,14 @@
 
     ‖q − y‖² = ‖q‖² − 2·(q·y − ½‖y‖²)
 
-so that one matrix product ranks all rows y for a block of rows q. What it ranks highest are candidates, a few more than
-are wanted; their distances are then taken without error, and where the next one could be as near as the last that
-is wanted, more candidates are measured. So neither the library that multiplies, nor the threads, nor the blocks change
-any bit of the answer.
+so one matrix product ranks all rows y for a block of rows q. The highest ranks are candidates, a few more than
+requested. Their distances are then computed without error; if the next candidate could be as near as the last requested
+one, more candidates are measured. So the result does not depend on the library that multiplies, the number of threads
+or the size of blocks.
 
-Bytes are shifted by 128: products of up to 1024 such numbers and all their partial sums are integers of at most 2²⁴ and
-exact in float32, in whatever order they are added. Longer rows of bytes are multiplied in float64, exactly, too. Of
-other rows float64 products find the candidates, and the sum of squared differences, in one fixed order, ranks these.
+Bytes are shifted by 128: products of up to 1024 such numbers and all their partial sums are integers of at most 2²⁴, so
+float32 is exact in any order of addition. Longer rows of bytes are multiplied in float64, also exactly. For other rows,
+float64 products select the candidates, and the sum of squared differences, in one fixed order, ranks them.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 EXACT_WIDTH = 1024
-"""So many products of numbers up to 128 are at most 2²⁴ in sum."""
+"""The sum of this many products of numbers up to 128 is at most 2²⁴."""
 GROUP = 64
 """Rows whose best score stands for all of them in a first selection."""
 SPARE = 16
-"""Candidates beyond those that are wanted."""
+"""Candidates beyond the requested number."""
 BLOCK = 1 << 23
 """Scores that are held at once, of which there are two tables: 64 MiB in float32, twice as much in float64."""
 

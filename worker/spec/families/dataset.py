@@ -193,7 +193,8 @@ class Dataset(Part):
                 "Rows of this dataset follow each other in time, and a fold would be judged by what came after it."
             )
             return Objection(
-                field="fold", message=f"{message} Say validation_size: the last rows of training validate."
+                field="fold",
+                message=f"{message} Set validation_size: the last rows of the training data then validate.",
             )
         if fold.index >= fold.of:
             known = f"they are counted from 0 to {fold.of - 1}"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class L1(Regularizer):
-    """Add λ times the absolute value of every weight, with true zeros; biases only if asked."""
+    """Add λ times the absolute value of every weight, with true zeros; of biases only with ``biases``."""
 
     equation: ClassVar[str] = "J = loss + λ · Σ|W|;  W ← sign(W) · max(|W| − η·λ, 0)"
     reference: ClassVar[str] = "Tibshirani 1996, Regression shrinkage and selection via the lasso"

@@ -13,7 +13,7 @@ from worker.spec.families.schedule import Schedule
 
 
 class Constant(Schedule):
-    """Leave the optimizer's learning rate as it is."""
+    """Keep the optimizer's learning rate."""
 
     equation: ClassVar[str] = "η_e = η"
     reference: ClassVar[str] = "Robbins and Monro 1951, A stochastic approximation method"
