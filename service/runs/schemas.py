@@ -110,8 +110,7 @@ class RunView(BaseModel):
             "started_at": timestamp(run.started_at),
             "finished_at": timestamp(run.finished_at),
         }
-        copied = {name: getattr(run, name) for name in cls.model_fields if name not in computed}
-        return cls(**copied, **computed)
+        return cls.model_validate({**vars(run), **computed})  # other attributes of the run are ignored
 
     @classmethod
     def render(cls, run: Run) -> str:
