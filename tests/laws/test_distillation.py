@@ -27,6 +27,8 @@ from worker.spec.run import RunSpec
 from worker.spec.teachers import Teacher, TeacherNetwork
 from worker.spec.threads import Threads
 
+pytestmark = pytest.mark.slow
+
 
 def torch_mlp(weights: dict[str, Tensor]) -> Callable[[Tensor], Tensor]:
     """The model 64-20-12-10 as anybody would write it."""
@@ -69,7 +71,6 @@ TRANSFER = {"dataset": {"kind": "digits", "train_size": 60, "validation_size": 3
 WITH_TRANSFER = pytest.param({"method": "soft", "mean": "arithmetic", "transfer": TRANSFER}, id="transfer")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("form", [*FORMS, WITH_TRANSFER])
 def test_student_losses_equal_plain_pytorch_in_every_epoch(form: dict[str, Any]) -> None:
     """The same two trained teachers, rows and first weights; every step by autograd in float64."""

@@ -24,6 +24,8 @@ from worker.spec.losses.squared import Squared
 from worker.spec.part import Stacked
 from worker.spec.run import RunSpec, reuse_key, spec_hash, stack_key
 
+pytestmark = pytest.mark.slow
+
 DATA = {"kind": "linear", "train_size": 200, "validation_size": 100, "noise": 1.0, "correlation": 0.5}
 LINEAR: dict[str, Any] = {
     "dataset": DATA,
@@ -109,7 +111,6 @@ PENALTIES: dict[str, tuple[list[dict[str, Any]], Any]] = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", PENALTIES)
 def test_coefficients_match_scikit_learn(name: str) -> None:
     regularizers, theirs = PENALTIES[name]
@@ -147,7 +148,6 @@ def test_linear_data_follow_their_equation() -> None:
     )
 
 
-@pytest.mark.slow
 def test_noise_is_the_floor_of_the_test_loss() -> None:
     spec = parsed({**LINEAR, "dataset": {"kind": "linear", "noise": 2.0}})
     (epochs,) = train([spec]).values()
@@ -155,7 +155,6 @@ def test_noise_is_the_floor_of_the_test_loss() -> None:
     assert epochs[-1][1]["coefficients.error"] < 0.15
 
 
-@pytest.mark.slow
 def test_coefficients_are_compared_at_the_scale_of_the_models_inputs() -> None:
     dataset = {**DATA, "normalize": {"mean": 0.3, "std": 0.5}, "noise": 0.0, "correlation": 0.0}
     spec = parsed({**LINEAR, "dataset": dataset, "optimizer": {"kind": "sgd", "lr": 0.02}, "epochs": 600})

@@ -10,6 +10,8 @@ import pytest
 
 from service.sandbox.predicting.messages import DrawCurve
 
+pytestmark = pytest.mark.slow
+
 WORKS_ON = "print('ready', flush=True)\nwhile True: time.sleep(0.1)\n"
 ORDERLY = """
 import signal, sys, time
@@ -64,7 +66,6 @@ def test_process_ends_when_its_standard_input_ends(program: str, code: int) -> N
         assert process.returncode == code
 
 
-@pytest.mark.slow
 def test_busy_predictor_ends_when_its_standard_input_ends() -> None:
     command = [sys.executable, "-c", BUSY_PREDICTOR]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:

@@ -18,6 +18,8 @@ from tests.service.datasets.conftest import OCTETS
 from tests.service.datasets.upload_files import iris, npz
 from worker.ports import Outcome
 
+pytestmark = pytest.mark.slow
+
 Y = np.arange(20) % 2
 Kinds = dict[str, str]
 """The ids of some uploads."""

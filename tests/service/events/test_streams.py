@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 
+import pytest
 import sqlalchemy as sa
 
 from service.callers import Caller
@@ -16,6 +17,8 @@ from service.runs.service import Runs
 from service.settings import Settings
 from tests.conftest import submit
 from tests.patience import scaled
+
+pytestmark = pytest.mark.slow
 
 
 def caller(owner: str) -> Caller:

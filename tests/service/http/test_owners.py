@@ -13,6 +13,8 @@ from service.web.pages import studies as study_pages
 from tests.conftest import body
 from tests.service.http.worlds import MARK, OPEN, World, filled, finished, owned
 
+pytestmark = pytest.mark.slow
+
 
 def test_resource_belongs_to_the_owner_of_the_token_that_created_it(world: World) -> None:
     things = world.furnish(world.alice, MARK)
@@ -44,7 +46,6 @@ def test_teachers_of_seeds_that_an_admin_adds_belong_to_the_studys_owner(world: 
     assert [run["owner"] for run in runs] == ["alice"] * 4
 
 
-@pytest.mark.slow
 def test_every_response_is_private_and_nosniff(world: World) -> None:
     things = world.furnish(world.alice, MARK)
     for method, path, operation in world.operations():
@@ -55,7 +56,6 @@ def test_every_response_is_private_and_nosniff(world: World) -> None:
                 assert answer.headers["cache-control"] in ("private, no-cache", "no-store", "no-cache"), path
 
 
-@pytest.mark.slow
 def test_only_the_owner_and_admins_can_change_a_resource(world: World) -> None:
     things = world.furnish(world.alice, MARK)
     queued = world.client.post("/v1/runs", json=body(seed=5), headers=world.alice).json()
@@ -84,7 +84,6 @@ def state(world: World, things: dict[str, str]) -> list[Any]:
     return [{**one, **changing} if isinstance(one, dict) else one for one in view]
 
 
-@pytest.mark.slow
 def test_private_runs_are_invisible_to_others_in_every_operation(private: World) -> None:
     things, mine = private.furnish(private.alice, MARK), private.furnish(private.bob, "bobs")
     for method, path, operation in private.operations():
@@ -151,7 +150,6 @@ def test_private_runs_are_invisible_to_others_on_every_page(private: World) -> N
         assert private.client.get(page, headers={"accept": "text/html"}, follow_redirects=False).status_code == 303
 
 
-@pytest.mark.slow
 def test_private_runs_are_visible_to_their_owner_and_admins(private: World) -> None:
     things = private.furnish(private.alice, MARK)
     private.furnish(private.bob, "bobs")

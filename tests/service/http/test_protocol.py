@@ -14,6 +14,8 @@ import uvicorn
 from service.http import protocol
 from tests.patience import scaled
 
+pytestmark = pytest.mark.slow
+
 HEAD_SECONDS = 0.1
 HEAD = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
 

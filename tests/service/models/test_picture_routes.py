@@ -11,8 +11,9 @@ from PIL import Image
 
 from tests.service.models.serving import Service
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 def test_curve_is_drawn_once_per_version_of_the_run(service: Service) -> None:
     claim = service.begin(name="<i>$x$</i>", seed=90)
     url = f"/v1/runs/{claim.run_id}/curve.svg"
@@ -69,7 +70,6 @@ def test_invalid_parameters_of_pictures_are_refused(service: Service, run_id: st
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
 
 
-@pytest.mark.slow
 def test_rows_other_than_images_are_not_drawn(service: Service) -> None:
     run_id = service.finished(dataset={"kind": "mnist1d", "train_size": 100}, model={"kind": "linear"})
     answer = service.client.get(f"/v1/runs/{run_id}/predictions.png")

@@ -18,6 +18,8 @@ from service.app import create_app
 from service.settings import Settings, SettingsError
 from tests.conftest import body
 
+pytestmark = pytest.mark.slow
+
 CALLER = bytes.fromhex("4bf92f3577b34da6a3ce929d0e0e4736")
 PARENT = bytes.fromhex("00f067aa0ba902b7")
 

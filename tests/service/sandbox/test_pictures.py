@@ -20,6 +20,8 @@ from service.sandbox.predicting.messages import BestEpoch, DrawCurve, Refused, T
 from service.sandbox.predicting.themes import THEMES, single_line
 from worker.spec.datasets.digits import Digits
 
+pytestmark = pytest.mark.slow
+
 SVG = "{http://www.w3.org/2000/svg}"
 BEST = BestEpoch(epoch=2, metric="val.loss", value=0.4, optimistic=False)
 SERIES: dict[str, tuple[float | None, ...]] = {"train.loss": (0.9, 0.6, 0.5), "val.loss": (0.7, 0.4, 0.6)}
@@ -131,7 +133,6 @@ def test_logarithmic_axis_omits_values_that_are_not_positive() -> None:
         assert "train.loss" in refused.message
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "values", [(1e308, 1e-308, -1e308), (1e300, 1e300, 1e300), (0.0, 0.0, 0.0), (5e-324, 1e-320, 0.0)]
 )

@@ -25,6 +25,8 @@ from tests.patience import eventually
 from worker.spec.datasets.digits import Digits
 from worker.spec.run import RunSpec, spec_hash
 
+pytestmark = pytest.mark.slow
+
 MEMORY = 2**30
 
 
@@ -82,7 +84,6 @@ async def interrupted(one: Predictor, order: Predict, number: signal.Signals) ->
     return await asking
 
 
-@pytest.mark.slow
 def test_predictor_killed_during_an_order_is_replaced(tmp_path: Path) -> None:
     async def test() -> None:
         async with limited(tmp_path) as one:
@@ -95,7 +96,6 @@ def test_predictor_killed_during_an_order_is_replaced(tmp_path: Path) -> None:
     run(test)
 
 
-@pytest.mark.slow
 def test_crash_of_native_code_counts_as_out_of_memory(tmp_path: Path) -> None:
     async def test() -> None:
         async with limited(tmp_path) as one:
@@ -108,7 +108,6 @@ def test_crash_of_native_code_counts_as_out_of_memory(tmp_path: Path) -> None:
     run(test)
 
 
-@pytest.mark.slow
 def test_hanging_process_is_replaced_and_replies_are_not_mixed_up(tmp_path: Path) -> None:
     async def test() -> None:
         async with limited(tmp_path, seconds=3) as one:
@@ -126,7 +125,6 @@ def test_hanging_process_is_replaced_and_replies_are_not_mixed_up(tmp_path: Path
     run(test)
 
 
-@pytest.mark.slow
 def test_order_that_waits_too_long_or_behind_too_many_is_refused(tmp_path: Path) -> None:
     async def test() -> None:
         async with limited(tmp_path, seconds=4) as one:
@@ -147,7 +145,6 @@ def test_order_that_waits_too_long_or_behind_too_many_is_refused(tmp_path: Path)
     run(test)
 
 
-@pytest.mark.slow
 def test_model_over_the_memory_limit_is_refused_and_later_orders_are_not(tmp_path: Path) -> None:
     async def test() -> None:
         small = model_file(tmp_path)
@@ -168,7 +165,6 @@ def test_model_over_the_memory_limit_is_refused_and_later_orders_are_not(tmp_pat
     run(test)
 
 
-@pytest.mark.slow
 def test_many_rows_are_predicted_in_batches(tmp_path: Path) -> None:
     async def test() -> None:
         model = model_file(tmp_path, model={"kind": "cnn", "channels": [4096], "pooling": "none"})
@@ -181,7 +177,6 @@ def test_many_rows_are_predicted_in_batches(tmp_path: Path) -> None:
     run(test)
 
 
-@pytest.mark.slow
 def test_processor_time_is_limited_without_a_parent(tmp_path: Path) -> None:
     async def test() -> None:
         async with limited(tmp_path, seconds=5) as one:
@@ -195,7 +190,6 @@ def test_processor_time_is_limited_without_a_parent(tmp_path: Path) -> None:
     run(test)
 
 
-@pytest.mark.slow
 def test_predictor_ends_with_its_input(tmp_path: Path) -> None:
     async def test() -> None:
         async with limited(tmp_path) as one:
@@ -223,7 +217,6 @@ def test_predictor_receives_no_secrets(tmp_path: Path, monkeypatch: pytest.Monke
     run(test)
 
 
-@pytest.mark.slow
 def test_bug_in_the_process_is_not_a_refusal(tmp_path: Path) -> None:
     async def test() -> None:
         async with limited(tmp_path) as one:

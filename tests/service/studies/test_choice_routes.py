@@ -16,6 +16,8 @@ from service.workers.jobs import Jobs
 from tests.conftest import BODY, MigratedHome
 from tests.service.studies.test_folds import train
 
+pytestmark = pytest.mark.slow
+
 STRENGTHS = [0.0, 0.001, 0.01, 0.1]
 L2: dict[str, Any] = {"kind": "l2", "strength": 0.0}
 BASE: dict[str, Any] = {**BODY, "dataset": {"kind": "digits"}, "regularizers": [L2], "epochs": 9}
@@ -95,7 +97,6 @@ def test_stop_rules_on_validation_metrics_are_left_out_of_the_chosen_spec(client
         assert client.post("/v1/runs", json=spec).status_code == 201
 
 
-@pytest.mark.slow
 def test_without_folds_the_spread_is_over_seeds_and_the_spec_is_the_arms(client: TestClient, work: Jobs) -> None:
     address = study(client, work, folds=None, seeds=3)
     result = choice(client, address, rule="one_standard_error")
@@ -110,7 +111,6 @@ def test_without_folds_the_spread_is_over_seeds_and_the_spec_is_the_arms(client:
     assert refused(client, single, rule="one_standard_error") == (422, "no_spread", "rule")
 
 
-@pytest.mark.slow
 def test_order_is_known_only_if_a_single_strength_differs(client: TestClient, work: Jobs) -> None:
     rule = {"rule": "one_standard_error"}
     dropout = {"kind": "dropout", "p": 0.1}

@@ -16,6 +16,8 @@ from tests.conftest import BODY, WORKER, measured
 from tests.service.studies.training import DIVERGED, SUCCEEDED
 from worker.ports import Outcome
 
+pytestmark = pytest.mark.slow
+
 BASE: dict[str, Any] = {**BODY, "dataset": {"kind": "digits", "train_size": 100}}
 ARMS: dict[str, Any] = {"plain": {}, "dropout": {"regularizers_add": [{"kind": "dropout", "p": 0.4}]}}
 STUDY: dict[str, Any] = {"name": "on folds", "base": BASE, "arms": ARMS, "seeds": 7, "folds": 5}
@@ -115,7 +117,6 @@ def test_runs_of_equal_folds_are_reused_and_of_other_folds_are_not(client: TestC
     assert client.post("/v1/studies/preview", json={**STUDY, "folds": 4}).json()["reused"] == 0
 
 
-@pytest.mark.slow
 def test_added_seeds_are_trained_on_every_fold(client: TestClient, work: Jobs) -> None:
     study = post(client, seeds=2)
     more = client.post(f"/v1/studies/{study['id']}/seeds", json={"add": 1}).json()
@@ -166,7 +167,6 @@ def test_one_seed_on_many_folds_has_no_p(client: TestClient, work: Jobs) -> None
     assert pair["mean_difference"] < 0
 
 
-@pytest.mark.slow
 def test_curves_are_means_over_folds(client: TestClient, work: Jobs) -> None:
     study = post(client)
     train(client, work, some_loss)

@@ -22,6 +22,8 @@ from tests.patience import scaled
 from tests.receiver import certificate, receiving
 from tests.service.webhooks.test_targets import answering
 
+pytestmark = pytest.mark.slow
+
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 PAYLOAD = '{"type":"run.succeeded","timestamp":"2026-01-01T00:00:00.000Z","data":{"run_id":"run_é"}}'

@@ -21,6 +21,8 @@ from tests.receiver import receiving
 from tests.service.webhooks.conftest import Make
 from tests.service.webhooks.deliveries import End, log
 
+pytestmark = pytest.mark.slow
+
 SOON = (0.05, 0.1)
 
 
@@ -61,7 +63,6 @@ def test_failed_delivery_is_retried_with_the_same_id_and_a_fresh_signature(
     assert endpoints.get(endpoint_id).failing_since is None
 
 
-@pytest.mark.slow
 def test_dead_targets_do_not_delay_the_others(engine: sa.Engine, endpoints: Endpoints, make: Make, end: End) -> None:
     def hang(_: http.server.BaseHTTPRequestHandler) -> None:
         time.sleep(2)

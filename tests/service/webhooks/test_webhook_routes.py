@@ -22,6 +22,8 @@ from tests.conftest import MigratedHome, body
 from tests.patience import eventually, scaled
 from tests.receiver import Receiver, receiving
 
+pytestmark = pytest.mark.slow
+
 PATH = "/v1/webhook_endpoints"
 
 
