@@ -57,7 +57,7 @@ def sign_flip_tests(vectors: Sequence[Floats], alpha: float, margin: float | Non
     for indices in long.values():
         for first in range(0, len(indices), VECTORS_PER_BATCH):
             batch = indices[first : first + VECTORS_PER_BATCH]
-            sums, absolutes, sizes = _random_sums(np.column_stack([vectors[i] for i in batch]))
+            sums, absolutes, sizes = random_sums(np.column_stack([vectors[i] for i in batch]))
             for column, i in enumerate(batch):
                 results[i] = _random(vectors[i], sums[:, column], absolutes[:, column], sizes, alpha, margin)
     return [results[i] for i in range(len(vectors))]
@@ -126,8 +126,8 @@ class _Halves:
     def of(cls, values: Floats) -> _Halves:
         half = len(values) // 2
         parts = (values[:half], values[half:])
-        left, right = (_sums(part) for part in parts)
-        ones, others = (_sums(np.ones(len(part))) for part in parts)
+        left, right = (subset_sums(part) for part in parts)
+        ones, others = (subset_sums(np.ones(len(part))) for part in parts)
         return cls((left, right), (ones, others), float(values.min()), float(values.max()))
 
     def means_up_to(self, delta: float) -> int:
@@ -161,19 +161,19 @@ def _share_of_subsets(differences: Floats) -> float:
     """Return the share of all subsets, the empty one included, whose sum is at most zero."""
     values = differences - ROUNDING * np.abs(differences)
     half = len(values) // 2
-    left, right = _sums(values[:half]), np.sort(_sums(values[half:]))
+    left, right = subset_sums(values[:half]), np.sort(subset_sums(values[half:]))
     return int(np.searchsorted(right, -left, side="right").sum()) / 2.0 ** len(values)
 
 
-def _sums(values: Floats) -> Floats:
-    """Return the sums of all 2ⁿ subsets."""
-    sums = np.zeros(1)
+def subset_sums(values: Floats) -> Floats:
+    """Return the sums of all 2ⁿ subsets of the n rows; (n, …) → (2ⁿ, …)."""
+    sums = np.zeros((1, *values.shape[1:]))
     for value in values:
         sums = np.concatenate([sums, sums + value])
     return sums
 
 
-def _random_sums(columns: Floats) -> tuple[Floats, Floats, Floats]:
+def random_sums(columns: Floats) -> tuple[Floats, Floats, Floats]:
     """Return the sums (FLIPS, m) over random subsets of each column of ``columns`` (n, m), of absolutes too, and sizes.
 
     Each of the n rows is in a subset with probability ½. The subsets are the same in every process.

@@ -1,0 +1,82 @@
+"""Step-down maxT: p-values of several comparisons over the same seeds, corrected for their number.
+
+If no arm differs, the differences of a seed could as well all have had the other sign. So whole seeds are flipped, all
+comparisons together, and each statistic t = |Σd| / √(Σd²) is compared with the largest one under every flip. The
+comparison with the largest t is compared with the maximum over all, the next with the maximum over the others, and so
+on. The maximum keeps the correlation of comparisons that share a baseline, so the smallest corrected p is 2/2ⁿ however
+many there are. Scaling by √(Σd²) gives every t the same variance under flips, with any number of seeds.
+
+Reference: Westfall and Young, 1993, "Resampling-based multiple testing"; Romano and Wolf, 2005, "Exact and approximate
+stepdown methods for multiple hypothesis testing".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.statistics.sign_flip import FLIPS, ROUNDING, VECTORS_PER_BATCH, Floats, random_sums, subset_sums
+
+EXACT_UP_TO = 16
+"""Number of seeds up to which all flips are counted; beyond, the random ones of the sign-flip test."""
+
+Booleans = NDArray[np.bool_]
+
+
+def max_t(differences: Floats, p_values: Sequence[float]) -> list[float]:
+    """Return the corrected p-values of m comparisons, in their order.
+
+    ``differences`` has shape (n seeds, m comparisons), with 0 where a comparison lacks the seed. ``p_values`` are the
+    comparisons' sign-flip p-values. Ties count against rejection.
+    """
+    statistics = np.abs(differences.sum(axis=0)) / _scales(differences)
+    order = np.argsort(-statistics, kind="stable")
+    slack = 4 * ROUNDING * np.sqrt(len(differences))
+    steps: list[float] = []
+    largest: Floats | None = None  # over the comparisons with smaller statistics, under every flip
+    for i, (reached, flipped) in zip(order[::-1], _flips(differences[:, order[::-1]]), strict=True):
+        if largest is None:
+            steps.append(p_values[i])
+            largest = flipped
+        else:
+            steps.append(max(p_values[i], _share(reached | (largest >= statistics[i] - slack), len(differences))))
+            np.maximum(largest, flipped, out=largest)
+    adjusted = np.empty(len(order))
+    adjusted[order] = np.maximum.accumulate(steps[::-1])
+    return [float(p) for p in adjusted]
+
+
+def _share(reached: Booleans, n: int) -> float:
+    count = int(reached.sum())
+    return count / len(reached) if n <= EXACT_UP_TO else (count + 1) / (FLIPS + 1)
+
+
+def _scales(differences: Floats) -> Floats:
+    """Return √(Σd²) of every column, and 1 for columns of zeros."""
+    scales = np.linalg.norm(differences, axis=0)
+    return np.where(scales > 0, scales, 1.0)
+
+
+def _flips(differences: Floats) -> Iterator[tuple[Booleans, Floats]]:
+    """Yield for every column, under each flip, whether its sum reaches the observed one, and its statistic."""
+    exact = len(differences) <= EXACT_UP_TO
+    for first in range(0, differences.shape[1], VECTORS_PER_BATCH):
+        columns = differences[:, first : first + VECTORS_PER_BATCH]
+        columns = columns * np.where(columns.sum(axis=0) < 0, -1.0, 1.0)
+        sums, absolutes = _exact_sums(columns) if exact else random_sums(columns)[:2]
+        totals, scales = columns.sum(axis=0), _scales(columns)
+        total_absolutes = np.abs(columns).sum(axis=0)
+        for j, total in enumerate(totals):
+            low = sums[:, j] <= ROUNDING * absolutes[:, j]
+            high = sums[:, j] >= total - ROUNDING * (total_absolutes[j] - absolutes[:, j])
+            yield low | high, np.abs(total - 2 * sums[:, j]) / scales[j]
+
+
+def _exact_sums(columns: Floats) -> tuple[Floats, Floats]:
+    """Return the sums and sums of absolutes over all subsets without the first row; both (2ⁿ⁻¹, m).
+
+    Flipping a subset or its complement gives the same statistics, so the first sign can be fixed.
+    """
+    return subset_sums(columns[1:]), subset_sums(np.abs(columns[1:]))
