@@ -23,6 +23,7 @@ class ComparisonOptions(TypedDict, total=False):
     pairs: str | None
     by: Sequence[str] | None
     min_effect: float | None
+    correction: str | None
     interval: str | None
     curves: Sequence[str] | None
 
@@ -52,6 +53,7 @@ class Pair(View):
     missing: int = 0
     p: float | None
     p_adjusted: float | None
+    p_holm: float | None = None
     verdict: str
     seeds_needed: int | None
 
@@ -71,6 +73,7 @@ class Comparison(View):
     baseline: str | None
     alpha: float
     looks: int
+    correction: str = "holm"
     min_seeds_possible: int
     arms: list[Group]
     pairs: list[Pair]
@@ -79,6 +82,17 @@ class Comparison(View):
     def against(self, baseline: str) -> dict[str, Pair]:
         """Return the pairs that compare an arm with ``baseline``, by arm."""
         return {pair.arm: pair for pair in self.pairs if pair.baseline == baseline}
+
+    @property
+    def holm_differences(self) -> list[Pair]:
+        """The pairs that are significant by the correction in use and not by Holm's, or the reverse."""
+        return [
+            pair
+            for pair in self.pairs
+            if pair.p_adjusted is not None
+            and pair.p_holm is not None
+            and (pair.p_adjusted <= self.alpha) != (pair.p_holm <= self.alpha)
+        ]
 
     def columns(self) -> dict[str, list[Any]]:
         """Return a row per arm as columns: statistics, and the comparison with the baseline if there is one."""

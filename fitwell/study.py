@@ -51,6 +51,7 @@ class ReportOptions(TypedDict, total=False):
     at: str | None
     by: Sequence[str] | None
     pairs: str | None
+    correction: str | None
     curve: str | None
 
 

@@ -19,6 +19,13 @@ from fitwell.terminal.study_progress import follow, print_comparison
 from fitwell.terminal.tables import choice_table, comparison_table, pairs_table, verdict_sentence
 
 
+class Correction(StrEnum):
+    """The correction for the number of pairs."""
+
+    MAX_T = "max_t"
+    HOLM = "holm"
+
+
 class Pairs(StrEnum):
     """The pairs to compare."""
 
@@ -105,6 +112,10 @@ def compare(
     pairs: Annotated[
         Pairs | None, typer.Option("--pairs", help="Compare with the baseline only, or all pairs.")
     ] = None,
+    correction: Annotated[
+        Correction | None,
+        typer.Option("--correction", help="Correction of p for the number of pairs: step-down maxT (default) or Holm."),
+    ] = None,
     min_effect: Annotated[
         float | None,
         typer.Option("--min-effect", help="Smallest difference that matters; enables the verdict equivalent."),
@@ -119,7 +130,14 @@ def compare(
     with Client(url) as client:
         study = client.studies.get(study_id)
         comparison = study.compare(
-            metric=metric, at=at, baseline=baseline, pairs=pairs, by=by, min_effect=min_effect, curves=curves
+            metric=metric,
+            at=at,
+            baseline=baseline,
+            pairs=pairs,
+            by=by,
+            correction=correction,
+            min_effect=min_effect,
+            curves=curves,
         )
     if as_json:
         typer.echo(comparison.model_dump_json())

@@ -10,12 +10,18 @@ from rich.table import Table
 from fitwell.comparison import Candidate, Choice, Comparison, Group, Pair
 
 RELATIONS = {"better": "better than {}", "worse": "worse than {}", "equivalent": "equivalent to {}"}
+CORRECTIONS = {"max_t": "maxT", "holm": "Holm"}
+
+
+def p_heading(comparison: Comparison) -> str:
+    """Return the heading of p-values, with the correction for their number."""
+    return f"p ({CORRECTIONS.get(comparison.correction, comparison.correction)})"
 
 
 def comparison_table(primary: Comparison, extra: Mapping[str, Comparison]) -> Table:
     """Return mean ± standard deviation and verdict of each arm; ``extra`` adds columns with other metrics."""
     baseline = primary.baseline
-    verdict_headings = () if baseline is None else (f"− {escape(baseline)}, paired", "p (Holm)", "verdict")
+    verdict_headings = () if baseline is None else (f"− {escape(baseline)}, paired", p_heading(primary), "verdict")
     headings = ("arm", "n", *extra, f"{primary.at} {primary.metric}", *verdict_headings)
     table = Table(*headings, title="mean ± standard deviation over seeds")
     pairs = primary.against(baseline or "")
@@ -28,7 +34,7 @@ def comparison_table(primary: Comparison, extra: Mapping[str, Comparison]) -> Ta
 
 def pairs_table(comparison: Comparison) -> Table:
     """Return the verdict on each pair of arms."""
-    table = Table("arm", "against", "n", "difference, paired", "p (Holm)", "verdict")
+    table = Table("arm", "against", "n", "difference, paired", p_heading(comparison), "verdict")
     for pair in comparison.pairs:
         table.add_row(escape(pair.arm), escape(pair.baseline), str(pair.n), *_verdict(pair))
     return table
@@ -64,6 +70,7 @@ def verdict_sentence(comparison: Comparison) -> str:
             clauses.append(f"{' and '.join(arms)} {relation.format(baseline)}")
     n = max(pair.n for pair in comparison.pairs)
     notes = " Exploratory: the study was designed for another metric or epoch." if comparison.exploratory else ""
+    notes += _holm_note(comparison)
     notes += "" if comparison.complete else " Not all runs have ended."
     if n < comparison.min_seeds_possible:
         notes = f" At least {comparison.min_seeds_possible} seeds are needed for a verdict.{notes}"
@@ -71,6 +78,12 @@ def verdict_sentence(comparison: Comparison) -> str:
     if missing:
         notes = f" {missing} seed{'s' * (missing > 1)} without a pair: a run has no value or was deleted.{notes}"
     return f"By {comparison.at} {comparison.metric} over {n} paired seeds: {'; '.join(clauses)}.{notes}"
+
+
+def _holm_note(comparison: Comparison) -> str:
+    """Return a sentence on the pairs that only one of step-down maxT and Holm decides."""
+    arms = [pair.arm for pair in comparison.holm_differences]
+    return f" Holm's correction decides otherwise for {', '.join(arms)}." if arms else ""
 
 
 def _spread(group: Group) -> str:

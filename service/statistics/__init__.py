@@ -1,7 +1,8 @@
 """Statistics of paired comparisons: pure functions of numbers, without a database or HTTP.
 
 - ``comparison``: arms compared pair by pair, with verdicts. Built on ``pairing`` (which seeds form pairs),
-  ``sign_flip`` (the test and its confidence interval) and ``family`` (Holm's correction, the sign test).
+  ``sign_flip`` (the test and its confidence interval), ``correction`` (of p-values for their number: step-down
+  ``max_t``, or Holm) and ``family`` (Holm's correction, the sign test).
 - ``power``: the number of seeds that a comparison needs.
 - ``choice``: the best arm, or the simplest within one standard error of it.
 - ``curves``: mean and band of a series over seeds.

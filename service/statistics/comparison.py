@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from service.statistics.family import holm
+from service.statistics.correction import Correction, corrected_by_holm, corrected_by_max_t
 from service.statistics.pairing import Measurement, PairedSample, Seeds, Test, combined_state, pair_seeds
 from service.statistics.power import min_seeds, seeds_for_power
 from service.statistics.sign_flip import Floats, SignFlipResult, sign_flip_tests
@@ -58,6 +58,8 @@ class Pair:
     """Seeds at which either group has no value and will not get one."""
     p: float | None
     p_adjusted: float | None
+    """Corrected as the comparison says."""
+    p_holm: float | None
     p_equivalence: float | None
     verdict: Verdict
     seeds_for_power: int | None
@@ -68,6 +70,7 @@ class Comparison:
     """All groups, and the pairs of the family."""
 
     alpha: float
+    correction: Correction
     min_seeds: int
     groups: tuple[Summary, ...]
     pairs: tuple[Pair, ...]
@@ -80,6 +83,7 @@ def compare(
     baseline: str | None,
     lower_is_better: bool,
     alpha: float,
+    correction: Correction = "max_t",
     seeds: Collection[int] = (),
     min_effect: float | None = None,
     bootstrap: bool = False,
@@ -100,9 +104,10 @@ def compare(
     samples = [pair_seeds(group, table[group], other, table[other], seeds, lower_is_better) for group, other in pairs]
     return Comparison(
         alpha=alpha,
-        min_seeds=min_seeds(alpha, len(samples)),
+        correction=correction,
+        min_seeds=min_seeds(alpha, len(samples) if correction == "holm" else 1),
         groups=tuple(_summaries(table, seeds, alpha)),
-        pairs=tuple(_test_pairs(samples, alpha, min_effect, bootstrap=bootstrap)),
+        pairs=tuple(_test_pairs(samples, alpha, correction, min_effect, bootstrap=bootstrap)),
     )
 
 
@@ -152,15 +157,17 @@ def _pooled_std(samples: Sequence[Floats]) -> float | None:
 
 
 def _test_pairs(
-    samples: Sequence[PairedSample], alpha: float, min_effect: float | None, *, bootstrap: bool
+    samples: Sequence[PairedSample], alpha: float, correction: Correction, min_effect: float | None, *, bootstrap: bool
 ) -> list[Pair]:
     """Test every pair, with p-values corrected within the family."""
     tests = _tests([sample.differences for sample in samples], alpha, min_effect)
     raw = [sample.p(flips) for sample, flips in zip(samples, tests, strict=True)]
     equivalence = [sample.p_equivalence(flips) for sample, flips in zip(samples, tests, strict=True)]
+    by_holm = corrected_by_holm(raw)
+    adjusted = corrected_by_max_t(samples, raw) if correction == "max_t" else by_holm
     pairs = []
-    for sample, flips, p, p_adjusted, p_equivalence in zip(
-        samples, tests, raw, _corrected(raw), _corrected(equivalence), strict=True
+    for sample, flips, p, p_adjusted, p_holm, p_equivalence in zip(
+        samples, tests, raw, adjusted, by_holm, corrected_by_holm(equivalence), strict=True
     ):
         n, std = len(sample.differences), _std(sample.differences)
         pairs.append(
@@ -181,6 +188,7 @@ def _test_pairs(
                 missing=sample.missing,
                 p=p,
                 p_adjusted=p_adjusted,
+                p_holm=p_holm,
                 p_equivalence=p_equivalence,
                 verdict=_verdict(sample, p_adjusted, p_equivalence, alpha),
                 seeds_for_power=seeds_for_power(std, min_effect, alpha, len(samples))
@@ -197,12 +205,6 @@ def _verdict(sample: PairedSample, p_adjusted: float | None, p_equivalence: floa
     if p_adjusted is not None and p_adjusted <= alpha:
         return "better" if sample.favorable else "worse"
     return "undecided"
-
-
-def _corrected(p_values: Sequence[float | None]) -> list[float | None]:
-    """Apply Holm's correction; a comparison without p still counts as one of the family."""
-    corrected = holm([1.0 if p is None else p for p in p_values])
-    return [None if p is None else c for p, c in zip(p_values, corrected, strict=True)]
 
 
 def _bootstrap(differences: Floats, alpha: float) -> tuple[float, float]:

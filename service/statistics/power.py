@@ -30,9 +30,9 @@ Floats = NDArray[np.float64]
 
 
 def min_seeds(alpha: float, comparisons: int) -> int:
-    """Return the fewest pairs with which the smallest of ``comparisons`` corrected p-values can reach ``alpha``.
+    """Return the fewest pairs with which the smallest of ``comparisons`` p-values can reach ``alpha`` by Holm.
 
-    The sign-flip test's smallest p is 2/2ⁿ.
+    The sign-flip test's smallest p is 2/2ⁿ. Step-down maxT needs as many as one comparison.
     """
     return math.ceil(math.log2(2 * max(1, comparisons) / alpha) - 1e-9)
 
@@ -40,7 +40,8 @@ def min_seeds(alpha: float, comparisons: int) -> int:
 def seeds_for_power(deviation: float, effect: float, alpha: float, comparisons: int) -> int | None:
     """Return the pairs needed to detect a true mean difference ``effect`` with probability 0.8.
 
-    ``deviation`` is the standard deviation of the differences; the level is Holm's strictest. None beyond a million.
+    ``deviation`` is the standard deviation of the differences; the level is Holm's strictest,
+    which is conservative for step-down maxT. None beyond a million.
     """
     least, level = min_seeds(alpha, comparisons), alpha / max(1, comparisons)
     if deviation == 0:

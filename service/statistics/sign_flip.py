@@ -173,16 +173,16 @@ def subset_sums(values: Floats) -> Floats:
     return sums
 
 
-def random_sums(columns: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return the sums (FLIPS, m) over random subsets of each column of ``columns`` (n, m), of absolutes too, and sizes.
+def random_sums(columns: Floats, flips: int = FLIPS) -> tuple[Floats, Floats, Floats]:
+    """Return the sums (flips, m) over random subsets of each column of ``columns`` (n, m), of absolutes too, and sizes.
 
     Each of the n rows is in a subset with probability ½. The subsets are the same in every process.
     """
     n, m = columns.shape
     wide = np.column_stack([columns, np.abs(columns), np.ones(n)])
     source, parts = np.random.default_rng(n), []
-    for first in range(0, FLIPS, FLIPS_PER_BATCH):
-        rows = min(FLIPS_PER_BATCH, FLIPS - first)
+    for first in range(0, flips, FLIPS_PER_BATCH):
+        rows = min(FLIPS_PER_BATCH, flips - first)
         bits = np.unpackbits(np.frombuffer(source.bytes(rows * -(-n // 8)), np.uint8)).reshape(rows, -1)
         parts.append(bits[:, :n].astype(np.float64) @ wide)
     sums = np.concatenate(parts)

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from service.errors import SpecRefused
 from service.runs.states import TERMINAL
 from service.statistics.comparison import Comparison, compare
+from service.statistics.correction import Correction
 from service.statistics.curves import Curve, curve
 from service.store.rows import Row
 from service.studies import queries as studies
@@ -45,6 +46,7 @@ class Question:
     all_pairs: bool = False
     by: Sequence[str] = ("arm",)
     min_effect: float | None = None
+    correction: Correction = "max_t"
     bootstrap: bool = False
     curves: Sequence[str] = ()
 
@@ -95,6 +97,7 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
         baseline=baseline,
         lower_is_better=bool(LOWER.search(metric)),
         alpha=ALPHA / study.looks,
+        correction=question.correction,
         seeds=study.seeds if by == ("arm",) else (),
         min_effect=question.min_effect,
         bootstrap=question.bootstrap,

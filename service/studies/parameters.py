@@ -40,6 +40,11 @@ class CompareStudyQuery(QueryModel):
     min_effect: float | None = Field(
         default=None, gt=0, allow_inf_nan=False, description="The smallest difference that matters."
     )
+    correction: Literal["max_t", "holm"] = Field(
+        default="max_t",
+        description="Correction for the number of pairs: step-down maxT flips the seeds of all pairs together; "
+        "Holm uses each pair's p alone and needs more seeds.",
+    )
     interval: str = Field(
         default="sign_flip",
         pattern="^(sign_flip|bootstrap)$",
@@ -56,6 +61,7 @@ class CompareStudyQuery(QueryModel):
             all_pairs=self.pairs == "all",
             by=self.by,
             min_effect=self.min_effect,
+            correction=self.correction,
             bootstrap=self.interval == "bootstrap",
             curves=self.curves,
         )

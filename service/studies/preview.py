@@ -34,7 +34,6 @@ def preview(plan: Plan, arms: Sequence[Arm], fresh: Sequence[RunSpec], settings:
     """Return the cost of a study; ``fresh`` are its runs that cannot reuse a result."""
     runs = len(arms) * len(plan.replicates)
     costs = [estimate(spec) for spec in fresh]
-    comparisons = max(1, len(arms) - 1)
     return Preview(
         runs=runs,
         reused=runs - len(fresh),
@@ -44,8 +43,8 @@ def preview(plan: Plan, arms: Sequence[Arm], fresh: Sequence[RunSpec], settings:
         stacks=_stacks(fresh, settings),
         seconds=sum(cost.seconds for cost in costs),
         bytes=max((cost.bytes for cost in costs), default=0),
-        min_seeds=min_seeds(ALPHA, comparisons),
-        warnings=_warnings(arms, len(plan.seeds), comparisons),
+        min_seeds=min_seeds(ALPHA, 1),
+        warnings=_warnings(arms, len(plan.seeds)),
     )
 
 
@@ -58,9 +57,8 @@ def _stacks(specs: Sequence[RunSpec], settings: Settings) -> int:
     return stacks
 
 
-def _warnings(arms: Sequence[Arm], seeds: int, comparisons: int) -> list[str]:
-    least = min_seeds(ALPHA, comparisons)
+def _warnings(arms: Sequence[Arm], seeds: int) -> list[str]:
+    least = min_seeds(ALPHA, 1)
     if len(arms) == 1 or seeds >= least:
         return []
-    family = "1 comparison needs" if comparisons == 1 else f"{comparisons} comparisons need"
-    return [f"With {seeds} seed(s) no difference can be significant: {family} at least {least} seeds at α = {ALPHA}."]
+    return [f"With {seeds} seed(s) no difference can be significant: at least {least} are needed at α = {ALPHA}."]

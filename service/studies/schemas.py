@@ -196,7 +196,8 @@ class PairView(BaseModel):
         "Dropping pairs after seeing their results makes p too small."
     )
     p: float | None
-    p_adjusted: float | None = Field(description="Holm correction over the pairs of this response.")
+    p_adjusted: float | None = Field(description="p corrected for the pairs of this response by `correction`.")
+    p_holm: float | None = Field(default=None, description="p with Holm's correction.")
     p_equivalence: float | None = Field(description="Two one-sided tests with Holm correction; only with `min_effect`.")
     verdict: comparing.Verdict
     seeds_for_power: int | None = Field(description="Seeds needed to detect `min_effect` with probability 0.8.")
@@ -208,7 +209,7 @@ class PairView(BaseModel):
         """Return the view of a pair."""
         names = (
             "baseline", "std", "test", "wins", "losses", "diverged", "baseline_diverged", "missing", "p", "p_adjusted",
-            "p_equivalence", "verdict", "seeds_for_power",
+            "p_holm", "p_equivalence", "verdict", "seeds_for_power",
         )  # fmt: skip
         n, power = len(pair.seeds), pair.seeds_for_power
         return cls(
@@ -258,11 +259,24 @@ class ComparisonView(BaseModel):
     baseline: str | None = Field(description="Null if all pairs are compared.")
     alpha: float = Field(description="The significance level of this look: the study's divided by the number of looks.")
     looks: int
+    correction: Literal["max_t", "holm"] = Field(
+        default="max_t", description="How `p_adjusted` is corrected for the number of pairs."
+    )
     comparisons: int
     min_seeds_possible: int
     arms: list[GroupView]
     pairs: list[PairView]
     curves: dict[str, list[CurveView]] = Field(description="Requested curves by series.")
+
+    def differing_by_holm(self) -> list[str]:
+        """Return the arms of the pairs that are significant by only one of this correction and Holm's."""
+        return [
+            pair.arm
+            for pair in self.pairs
+            if pair.p_adjusted is not None
+            and pair.p_holm is not None
+            and (pair.p_adjusted <= self.alpha) != (pair.p_holm <= self.alpha)
+        ]
 
     @classmethod
     def of(cls, compared: Compared) -> ComparisonView:
@@ -273,6 +287,7 @@ class ComparisonView(BaseModel):
             direction="lower_is_better" if compared.lower_is_better else "higher_is_better",
             by=list(compared.by),
             alpha=compared.comparison.alpha,
+            correction=compared.comparison.correction,
             comparisons=len(compared.comparison.pairs),
             min_seeds_possible=compared.comparison.min_seeds,
             arms=[GroupView.of(group, compared.folds) for group in compared.comparison.groups],

@@ -5,6 +5,8 @@ Those without a description store the state of a view: only scripts read them, s
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from service.http.parameters import QueryModel
@@ -44,6 +46,7 @@ class StudyPageQuery(QueryModel):
     at: str = ""
     by: list[str] = Field(default=[])
     pairs: str = ""
+    correction: str = ""
     curve: str = ""
     view: str = ""
     scale: str = ""
@@ -60,6 +63,7 @@ class StudyReportQuery(QueryModel):
     by: list[str] = Field(default=["arm"], description="Paths of the spec to group by, or `arm`.")
     pairs: str = Field(default="baseline", description="all: compare all pairs.")
     baseline: str | None = Field(default=None, description="The arm that the others are compared with.")
+    correction: Literal["max_t", "holm"] = Field(default="max_t", description="Correction for the number of pairs.")
     curve: str | None = Field(default=None, description="The series to draw; by default the metric.")
 
     def question(self, default_metric: str) -> Question:
@@ -70,6 +74,7 @@ class StudyReportQuery(QueryModel):
             by=self.by,
             all_pairs=self.pairs == "all",
             baseline=self.baseline,
+            correction=self.correction,
             curves=[self.curve or self.metric or default_metric],
         )
 

@@ -70,3 +70,14 @@ def test_progress_bar_prints_brackets_in_names() -> None:
     progress = progress_bar()
     progress.add_task("[red]mine[/nope]", total=1, losses="")
     assert str(progress.columns[0].render(progress.tasks[0])) == "[red]mine[/nope]"  # type: ignore[union-attr]
+
+
+def test_heading_names_the_correction_and_the_sentence_where_holm_differs() -> None:
+    pairs = (pair("b", "a", p_adjusted=0.03, p_holm=0.28), pair("c", "a", p_adjusted=0.03, p_holm=0.04))
+    compared = comparison(*pairs, baseline="a").model_copy(update={"correction": "max_t"})
+    assert "p (maxT)" in printed(comparison_table(compared, {}))
+    assert "p (maxT)" in printed(pairs_table(compared))
+    assert "Holm's correction decides otherwise for b." in verdict_sentence(compared)
+    older = comparison(pair("b", "a"), baseline="a")
+    assert "p (Holm)" in printed(comparison_table(older, {}))
+    assert "otherwise" not in verdict_sentence(older)

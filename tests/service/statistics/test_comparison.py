@@ -138,10 +138,38 @@ def test_all_pairs_are_corrected_for_their_number() -> None:
     arms = {name: rng.normal(0, 1, 10).tolist() for name in "abcd"}
     comparison = compare(rows(**arms), baseline=None)
     assert len(comparison.pairs) == 6
-    assert comparison.min_seeds == 8
-    raw = sorted(pair.p or 0 for pair in comparison.pairs)
-    adjusted = sorted(pair.p_adjusted or 0 for pair in comparison.pairs)
-    assert adjusted[0] == pytest.approx(min(1, 6 * raw[0]))
+    assert comparison.min_seeds == 6
+    raw, adjusted, by_holm = np.array([(pair.p, pair.p_adjusted, pair.p_holm) for pair in comparison.pairs]).T
+    assert min(by_holm) == pytest.approx(min(1, 6 * min(raw)))
+    assert (adjusted >= raw).all()
+    assert min(adjusted) <= 6 * min(raw)
+    held = compare(rows(**arms), baseline=None, correction="holm")
+    assert held.min_seeds == 8
+    assert [pair.p_adjusted for pair in held.pairs] == [pair.p_holm for pair in held.pairs] == by_holm.tolist()
+
+
+def test_six_seeds_decide_ten_arms_by_max_t_and_not_by_holm() -> None:
+    arms = {f"arm {i}": [value - 0.02 * i - 0.001 * j for j, value in enumerate(BASE[:6])] for i in range(1, 10)}
+    by_max_t, by_holm = (compare(rows(plain=BASE[:6], **arms), correction=one) for one in ("max_t", "holm"))
+    assert {pair.verdict for pair in by_max_t.pairs} == {"better"}
+    assert {pair.verdict for pair in by_holm.pairs} == {"undecided"}
+    assert {pair.p_adjusted for pair in by_max_t.pairs} == {2 / 2**6}
+
+
+def test_divergence_shares_alpha_between_sign_flip_and_sign_tests() -> None:
+    arms = {name: [value - 0.02 - 0.001 * j for j, value in enumerate(BASE)] for name in "abc"}
+    arms["c"] = [math.nan] * 8
+    pairs = {pair.group: pair for pair in compare(rows(plain=BASE, **arms)).pairs}
+    assert pairs["a"].p_adjusted == pairs["b"].p_adjusted == pytest.approx(2 / 2**8 * 3 / 2)
+    assert pairs["c"].p_adjusted == pytest.approx(3 * 2 / 2**8)
+    assert pairs["c"].verdict == "worse"
+
+
+def test_pair_without_enough_seeds_has_no_p_and_leaves_the_others_theirs() -> None:
+    measurements = rows(a=BASE, b=[value - 0.02 for value in BASE], c=[0.4])
+    pairs = {pair.group: pair for pair in compare(measurements).pairs}
+    assert (pairs["c"].p, pairs["c"].p_adjusted, pairs["c"].p_holm) == (None, None, None)
+    assert pairs["b"].p_adjusted == 2 / 2**8
 
 
 def test_bootstrap_matches_scipy_and_needs_twenty_pairs() -> None:
@@ -164,4 +192,25 @@ def test_familywise_error_over_2000_null_studies_is_at_most_alpha(diverging: flo
         values[rng.random(values.shape) < diverging] = np.nan
         comparison = compare(rows(**{name: row.tolist() for name, row in zip("abcd", values, strict=True)}))
         wrong += any(pair.verdict in ("better", "worse") for pair in comparison.pairs)
+    assert wrong / studies <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / studies)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("correction", "baseline"), [("max_t", "a"), ("max_t", None), ("holm", "a")])
+@pytest.mark.parametrize("effect", [0.0, 5.0])
+def test_familywise_error_with_effects_divergence_and_missing_runs_is_at_most_alpha(
+    correction: str, baseline: str | None, effect: float
+) -> None:
+    """Eight seeds of varying difficulty, heavy tails; a and b are equal, and so are c and d, ``effect`` away."""
+    rng = np.random.default_rng(8)
+    studies, wrong = 500, 0
+    for _ in range(studies):
+        values = rng.normal(0, 2, (1, 8)) + rng.standard_t(3, (4, 8))
+        values[2:] += effect
+        values[rng.random(values.shape) < 0.05] = np.nan
+        measurements = rows(**{name: row.tolist() for name, row in zip("abcd", values, strict=True)})
+        present = [one for one in measurements if rng.random() >= 0.05]
+        comparison = compare(present, groups=list("abcd"), baseline=baseline, correction=correction)
+        equal = (pair for pair in comparison.pairs if not effect or {pair.group, pair.baseline} in ({*"ab"}, {*"cd"}))
+        wrong += any(pair.verdict in ("better", "worse") for pair in equal)
     assert wrong / studies <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / studies)

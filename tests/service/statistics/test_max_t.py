@@ -93,7 +93,7 @@ def test_random_flips_agree_with_all_flips(monkeypatch: pytest.MonkeyPatch) -> N
     d = np.random.default_rng(1).normal(0.5, 1, (14, 6))
     exact = adjusted(d)
     monkeypatch.setattr(module, "EXACT_UP_TO", 0)
-    assert adjusted(d) == pytest.approx(exact, abs=0.005)
+    assert adjusted(d) == pytest.approx(exact, abs=0.01)
     assert adjusted(d) == adjusted(d)
 
 

@@ -43,6 +43,18 @@ def test_comparison_equals_an_independent_computation(client: TestClient, work: 
     assert (swapped["verdict"], swapped["mean_difference"]) == ("worse", pytest.approx(-d.mean()))
 
 
+def test_correction_is_selected_by_parameter_and_every_pair_has_holms_p(client: TestClient, work: Jobs) -> None:
+    arms = {f"dropout {i}": {"regularizers_add": [{"kind": "dropout", "p": i / 10}]} for i in range(1, 6)}
+    study = post(client, arms={"plain": {}, **arms}, seeds=6).json()
+    train(client, work, some_loss)
+    by_max_t, by_holm = compare(client, study), compare(client, study, correction="holm")
+    assert (by_max_t["correction"], by_holm["correction"]) == ("max_t", "holm")
+    assert (by_max_t["min_seeds_possible"], by_holm["min_seeds_possible"]) == (6, 8)
+    assert [(pair["p_adjusted"], pair["verdict"]) for pair in by_max_t["pairs"]] == [(2 / 2**6, "better")] * 5
+    assert [(pair["p_adjusted"], pair["verdict"]) for pair in by_holm["pairs"]] == [(10 / 2**6, "undecided")] * 5
+    assert [pair["p_holm"] for pair in by_max_t["pairs"]] == [pair["p_adjusted"] for pair in by_holm["pairs"]]
+
+
 def test_curves_are_the_mean_and_one_deviation_over_seeds(client: TestClient, work: Jobs) -> None:
     study = post(client).json()
     train(client, work, some_loss)
@@ -166,6 +178,7 @@ def test_study_of_one_arm_has_a_report(client: TestClient, work: Jobs) -> None:
         ({"by": "regularizers." + "9" * 5000}, "no_such_path"),
         ({"minimum": "1"}, "unknown_parameter"),
         ({"min_effect": "inf"}, "finite_number"),
+        ({"correction": "bonferroni"}, "literal_error"),
     ],
 )
 def test_invalid_questions_are_refused(client: TestClient, work: Jobs, params: dict[str, str], code: str) -> None:

@@ -121,7 +121,7 @@ def test_preview_counts_and_warns_and_queues_nothing(client: TestClient, work: J
     assert client.get("/v1/runs").json()["data"] == []
     adam = {"optimizer": {"kind": "adam", "lr": 0.01}}
     preview = client.post("/v1/studies/preview", json={**STUDY, "arms": {**STUDY["arms"], "adam": adam}}).json()  # type: ignore[dict-item]
-    assert (preview["stacks"], preview["min_seeds_possible"], preview["warnings"]) == (2, 7, [])
+    assert (preview["stacks"], preview["min_seeds_possible"], preview["warnings"]) == (2, 6, [])
     post(client, seeds=[2, 3])
     train(client, work, some_loss)
     preview = client.post("/v1/studies/preview", json=STUDY).json()

@@ -19,9 +19,9 @@ PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/runs/{run_id}/report"): (),
     ("GET", "/studies"): ("after",),
     ("GET", "/studies/{study_id}"): (
-        *("metric", "at", "by", "pairs", "curve", "view", "scale", "smooth", "lines", "zoom"),
+        *("metric", "at", "by", "pairs", "correction", "curve", "view", "scale", "smooth", "lines", "zoom"),
     ),
-    ("GET", "/studies/{study_id}/report"): ("metric", "at", "by", "pairs", "baseline", "curve"),
+    ("GET", "/studies/{study_id}/report"): ("metric", "at", "by", "pairs", "baseline", "correction", "curve"),
     ("GET", "/sign-in"): ("next",),
     ("POST", "/session"): (),
     ("DELETE", "/session"): (),
@@ -56,7 +56,14 @@ def test_every_known_parameter_is_accepted(client: TestClient) -> None:
     run = client.post("/v1/runs", json=body()).json()
     study = client.post("/v1/studies", json={"name": "s", "base": body(epochs=2)}).json()
     values = {"state": "active", "filter": "epoch >= 0", "study_id": study["id"], "sort": "-epoch", "group": "arm"}
-    values |= {"from": run["id"], "metric": "val.loss", "at": "last", "by": "arm", "baseline": "base"}
+    values |= {
+        "from": run["id"],
+        "metric": "val.loss",
+        "at": "last",
+        "by": "arm",
+        "baseline": "base",
+        "correction": "holm",
+    }
     for (method, path), names in PARAMETERS.items():
         params = {name: values.get(name, "") for name in names}
         address = path.format(run_id=run["id"], study_id=study["id"])

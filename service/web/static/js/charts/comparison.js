@@ -3,6 +3,7 @@ import { html, svg } from "../kit/elements.js";
 import { formatNumber, formatSigned } from "../kit/format.js";
 
 const VERDICTS = { better: "is better than", worse: "is worse than", equivalent: "is equivalent to" };
+const CORRECTIONS = { max_t: "maxT", holm: "Holm" };
 const MAX_SUMMARIZED_PAIRS = 4;
 const FOREST_WIDTH = 190;
 const FOREST_HEIGHT = 24;
@@ -16,7 +17,7 @@ export function showComparison(comparison) {
     ["Against", baselineClass(comparison)],
     ["Difference", "num"],
     ["Differences by seed, with interval", "wide"],
-    ["p (Holm)", "num wide"],
+    [`p (${CORRECTIONS[comparison.correction]})`, "num wide"],
     ["Verdict", ""],
   ];
   const scale = differenceRange(comparison.pairs);
@@ -77,9 +78,13 @@ function pairCells(pair, against, scale) {
     html("td", { class: `against ${against}` }, pair.baseline),
     html("td", { class: "num" }, formatSigned(pair.mean_difference), deviation(pair.std)),
     html("td", { class: "wide", title }, forestPlot(pair, scale)),
-    html("td", { class: "num wide" }, pair.p_adjusted === null ? "–" : pair.p_adjusted.toFixed(3)),
+    html("td", { class: "num wide", title: `Holm: ${pValue(pair.p_holm)}` }, pValue(pair.p_adjusted)),
     html("td", {}, html("span", { class: `state ${pair.verdict}` }, pair.verdict)),
   ];
+}
+
+function pValue(p) {
+  return p === null ? "–" : p.toFixed(3);
 }
 
 function emptyCells(...classes) {
@@ -144,10 +149,13 @@ function summary({ pairs, complete }) {
 }
 
 function finePrint(comparison) {
-  const { comparisons, pairs } = comparison;
+  const { comparisons, pairs, alpha } = comparison;
+  const significant = (p) => p !== null && p <= alpha;
+  const differing = pairs.filter((pair) => significant(pair.p_adjusted) !== significant(pair.p_holm));
   const missing = Math.max(0, ...pairs.map((pair) => pair.missing));
   return [
-    `Paired by seed; exact sign-flip test; Holm correction over ${comparisons} comparison${plural(comparisons)}; α = ${+comparison.alpha.toPrecision(3)}.`,
+    `Paired by seed; exact sign-flip test; ${CORRECTIONS[comparison.correction]} correction over ${comparisons} comparison${plural(comparisons)}; α = ${+comparison.alpha.toPrecision(3)}.`,
+    differing.length && `Holm's correction decides otherwise for ${differing.map((pair) => pair.arm).join(", ")}.`,
     `At least ${comparison.min_seeds_possible} seeds are needed for a significant result.`,
     comparison.exploratory && "Exploratory: this comparison was not planned when the study was created.",
     comparison.optimistic && "Optimistic: epochs were chosen on the test set.",

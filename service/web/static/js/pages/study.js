@@ -19,16 +19,16 @@ let controller = null;
 
 /** What the form selects, and the URLs that return it. */
 function selection() {
-  const { metric, at, by, pairs, curve, view } = Object.fromEntries(new FormData(form));
+  const { metric, at, by, pairs, correction, curve, view } = Object.fromEntries(new FormData(form));
   const against = pairs.startsWith(BASELINE_PREFIX) ? { baseline: pairs.slice(BASELINE_PREFIX.length) } : { pairs };
-  const params = Object.entries({ metric, at, ...against, curves: curve });
+  const params = Object.entries({ metric, at, ...against, correction, curves: curve });
   const paths = by === "arm" ? ["arm", ...JSON.parse(page.dataset.paths)] : [by];
   const groups = view === "runs" ? [...new Set([...paths, "seed"])] : [by];
   return {
     curve,
     view,
     groups,
-    reportUrl: `/studies/${id}/report?${new URLSearchParams({ metric, at, ...against, by, curve })}`,
+    reportUrl: `/studies/${id}/report?${new URLSearchParams({ metric, at, ...against, correction, by, curve })}`,
     comparisonUrl: compareUrl([...params, ["by", by]]),
     curvesUrl: compareUrl([...params, ...groups.map((group) => ["by", group])]),
   };
