@@ -113,7 +113,11 @@ class Verification(View):
 
 
 class Diagnosis(View):
-    """The verdict on a run's curves (fits, underfits, overfits, diverged, undecided), and what to try next."""
+    """The verdict on a run's curves and what to try next.
+
+    The verdict is ``fits``, ``underfits``, ``overfits``, ``memorizes``, ``worse_than_guessing``, ``diverged`` or
+    ``undecided``; later versions may add others.
+    """
 
     run_id: str
     verdict: str

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from service.errors import SpecRefused
 from service.runs import states
 from service.runs import verification as verifications
-from service.runs.advice import Advice, advise
+from service.runs.advice import Advice, Recorded, advise
 from service.runs.errors import NotMeasured
 from service.runs.queries import epochs, files, reports
 from service.runs.queries import logs as run_logs
@@ -105,17 +105,19 @@ class RunReader(ScopedRuns):
             SpecRefused: The reference was trained on another dataset.
         """
         with reading(self._engine) as connection:
-            run, history = self._with_history(connection, run_id)
-            other = None if reference is None else self._with_history(connection, reference)
-        if other is not None and other[0].spec["dataset"] != run.spec["dataset"]:
+            recorded = self._recorded(connection, run_id)
+            other = None if reference is None else self._recorded(connection, reference)
+        if other is not None and other.run.spec["dataset"] != recorded.run.spec["dataset"]:
             message = f"{reference} was trained on another dataset than {run_id}, so their losses are not comparable."
             raise SpecRefused.at("reference", "other_data", message)
-        return advise(run, history, self._settings, other)
+        return advise(recorded, self._settings, other)
 
-    def _with_history(self, connection: sa.Connection, run_id: str) -> tuple[Run, History]:
+    def _recorded(self, connection: sa.Connection, run_id: str) -> Recorded:
         row = self._row(connection, run_id)
-        run = self._run(connection, run_id)
-        return run, history_of(row, epochs.of_run(connection, row.reused_from or row.id), None)
+        history = history_of(row, epochs.of_run(connection, row.reused_from or row.id), None)
+        confusion = reports.find(connection, row.reused_from or row.id, "confusion")
+        class_counts = None if confusion is None else [sum(counts) for counts in confusion]
+        return Recorded(self._run(connection, run_id), history, class_counts)
 
     def verification(self, run_id: str) -> Verification:
         """Return the newest verification of a run.

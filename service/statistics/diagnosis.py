@@ -1,29 +1,46 @@
-"""Diagnosis of a run's loss curves: fits, underfits, overfits, diverged or undecided.
+"""Diagnosis of a run's loss curves: fits, underfits, overfits, memorizes, worse than guessing, diverged or undecided.
 
 All thresholds are in ``Thresholds``; ``VERSION`` is raised whenever a threshold or a rule changes. Curves are smoothed
 by the mean over a window of ``window_share`` of the epochs, at least ``least_window`` (at the ends, the first or last
-full window). Noise σ is estimated from second differences, in which a smooth curve all but vanishes, so the mean over w
-epochs has a standard error of σ/√w. If that makes σ smaller, the largest second differences, a share ``steep_share``,
-are left out and compensated for as under normal noise: the steep fall of the first epochs is not noise.
+full window). At the end, the smaller of the window's mean and its mean without the highest and the lowest value counts,
+so that one spike is no rise.
 
-- *diverged*: a loss is no longer finite, or the final training loss exceeds ``diverged_over_guessing`` times the loss
-  of guessing (for classes, ln of their number; for numeric targets, the loss of predicting their mean).
-- *overfits*: the smoothed validation loss ends above its lowest point by more than ``regret_noises`` · σ/√w and by
-  more than ``share`` of it. Of flat curves with normal noise, fewer than one in twenty gets this verdict; with
-  heavy-tailed noise (Student's t with three degrees of freedom), fewer than one in ten.
+Noise is estimated from second differences, in which a smooth curve all but vanishes; the largest, a share
+``steep_share``, are left out and compensated for as under normal noise if that makes the estimate smaller. Epochs are
+not independent: weights wander. The regret is therefore compared with the noise of a mean over correlated values:
+differences at lags 1 to 3 give the correlation ρ of neighboring epochs (at most ``correlation_cap``), and the mean over
+w epochs has a standard error of σ·√((1 + ρ)/(1 − ρ)/w). The steep first epochs, up to the one that has completed all
+but a share ``settled_share`` of the fall, are left out of this estimate, but never more than a third.
+
+*Guessing* is the loss of a model that ignores its inputs: for classes, the entropy of their frequencies, or ln of their
+number; for numeric targets, the loss of predicting their mean.
+
+- *diverged*: a loss is no longer finite, or the final training loss exceeds ``diverged_over_guessing`` times guessing
+  (of equal frequencies).
+- *memorizes*: the training loss ends below ``fits_below_guessing`` times guessing, and the smoothed validation loss
+  never gets below ``generalizes_below_guessing`` times it.
+- *overfits*: the smoothed validation loss ends above its lowest point by more than ``share`` of it and by more than
+  ``regret_noises`` standard errors (``regret_noises_per_correlation`` · ρ more, since ρ is itself uncertain). Of flat
+  curves, at most one in twenty gets this verdict under normal noise; at most one in ten under heavy-tailed noise
+  (Student's t with three degrees of freedom) or autocorrelated noise (ρ up to 0.7).
 - *underfits*: training and validation loss both still fall at the end (the last window's mean is below that of the
   window before by more than ``fall_noises`` of its standard deviations, σ·√(2/w), and by more than ``fall_share`` of
-  it), or a reference run ends lower on both.
-- *fits*: the validation loss has stopped falling and has not risen, and the training loss is below
-  ``fits_below_guessing`` times the loss of guessing.
+  it), or a reference run ends lower on both. Never if nothing is left to learn: a training loss below
+  ``learned_below_guessing`` times guessing, or every training row classified correctly.
+- *worse_than_guessing*: the validation loss has settled and ends at guessing or above (by no more than ``share`` below
+  it), and was never lower.
+- *fits*: the validation loss has stopped falling (or nothing is left to learn) and has not risen; it is below
+  ``generalizes_below_guessing``, and the training loss below ``fits_below_guessing``, times guessing.
 - *undecided*: all other curves, among them those of fewer than ``least_epochs`` epochs.
 
-If later epochs are simpler models rather than longer training (kNN with more neighbors), the two verdicts swap: a
+If later epochs are simpler models rather than longer training (kNN, where epoch k is k neighbors), two verdicts swap: a
 validation loss that ends above its lowest point *underfits*, and one that still falls *overfits*.
 
 Reference: Gasser, Sroka and Jennen-Steinmetz, 1986, "Residual variance and residual pattern in nonlinear regression"
-(noise from second differences); Tukey, 1960, "A survey of sampling from contaminated distributions" (leaving out
-the largest); Prechelt, 1998, "Early stopping – but when?" (the regret of the last epoch).
+(noise from second differences); Hall and Van Keilegom, 2003, "Using difference-based methods for inference in
+nonparametric regression with time series errors" (correlation from differences at several lags); Tukey, 1960, "A survey
+of sampling from contaminated distributions" (leaving out the largest); Prechelt, 1998, "Early stopping – but when?"
+(the regret of the last epoch).
 """
 
 from __future__ import annotations
@@ -37,8 +54,10 @@ import numpy as np
 
 from service.statistics.sign_flip import Floats
 
-VERSION = 3
-Verdict = Literal["fits", "underfits", "overfits", "diverged", "undecided"]
+VERSION = 4
+Verdict = Literal["fits", "underfits", "overfits", "diverged", "undecided", "memorizes", "worse_than_guessing"]
+LAGS = 1, 2, 3
+"""Lags of the differences that noise and its correlation are estimated from."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +66,10 @@ class Thresholds:
 
     window_share: float = 0.2
     least_window: int = 5
-    regret_noises: float = 4.0
+    regret_noises: float = 3.8
+    regret_noises_per_correlation: float = 2.0
+    correlation_cap: float = 0.8
+    settled_share: float = 0.03
     fall_noises: float = 2.0
     fall_share: float = 0.005
     share: float = 0.02
@@ -55,6 +77,8 @@ class Thresholds:
     steep_share: float = 0.2
     diverged_over_guessing: float = 2.0
     fits_below_guessing: float = 0.5
+    generalizes_below_guessing: float = 0.9
+    learned_below_guessing: float = 0.03
 
     def as_dict(self) -> dict[str, float]:
         """Return the thresholds by name, as responses show them."""
@@ -79,7 +103,20 @@ class Curves:
     nonfinite: bool = False
     """Whether the run ended because a loss was not finite."""
     simpler: bool = False
-    """Whether a later epoch is a simpler model rather than the same model trained longer."""
+    """Whether epoch k is a model of k neighbors, simpler the later, rather than the same model trained longer."""
+    uniform: float = 0.0
+    """The loss of equal probabilities for all classes, where ``guessing`` is lower; runs that exceed it diverge."""
+    perfect: bool = False
+    """Whether the last epoch's model classifies every training row correctly."""
+
+    def learned(self, limits: Thresholds) -> bool:
+        """Return whether nothing is left to learn from the training rows."""
+        low = math.isfinite(self.guessing) and self.train[-1] < limits.learned_below_guessing * self.guessing
+        return self.perfect or bool(low)
+
+    def named(self, epoch: int) -> str:
+        """Return the name of an epoch, as explanations show it."""
+        return f"k = {epoch}" if self.simpler else f"epoch {epoch}"
 
 
 @dataclass(frozen=True)
@@ -101,11 +138,12 @@ def diagnose(run: Curves, reference: Curves | None = None, limits: Thresholds = 
     train, held_out = run.train, run.held_out
     if run.nonfinite or not np.isfinite(train).all() or not np.isfinite(held_out).all():
         return Diagnosis("diverged", "A loss stopped being a finite number.")
-    if len(train) and train[-1] > limits.diverged_over_guessing * run.guessing:
+    if len(train) and train[-1] > limits.diverged_over_guessing * max(run.guessing, run.uniform):
         reason = f"The training loss ends at {train[-1]:.3g}; guessing gives {run.guessing:.3g}."
         return Diagnosis("diverged", reason)
     if len(held_out) < limits.least_epochs:
-        reason = f"{len(held_out)} epochs are too few for a diagnosis; at least {limits.least_epochs} are needed."
+        units = "values of k" if run.simpler else "epochs"
+        reason = f"{len(held_out)} {units} are too few for a diagnosis; at least {limits.least_epochs} are needed."
         return Diagnosis("undecided", reason)
     return _finite_curves(run, reference, limits)
 
@@ -117,9 +155,11 @@ def _finite_curves(run: Curves, reference: Curves | None, limits: Thresholds) ->
     smooth = _smooth(held_out, window)
     lowest = int(smooth.argmin())
     best = _lowest_near(held_out, lowest, window)
-    noise = _noise(held_out, limits) / np.sqrt(window)
-    threshold = float(max(limits.regret_noises * noise, limits.share * smooth[lowest]))
-    regret = float(smooth[-1] - smooth[lowest])
+    noise, correlation = _correlated_noise(held_out, limits)
+    noises = limits.regret_noises + limits.regret_noises_per_correlation * correlation
+    threshold = float(max(noises * noise / np.sqrt(window), limits.share * smooth[lowest]))
+    end = float(min(smooth[-1], np.sort(held_out[-window:])[1:-1].mean()))
+    regret = max(0.0, end - float(smooth[lowest]))
     numbers = Diagnosis(
         "undecided",
         "",
@@ -128,45 +168,81 @@ def _finite_curves(run: Curves, reference: Curves | None, limits: Thresholds) ->
         regret=regret,
         threshold=threshold,
     )
-    if regret > threshold:
+    without_use = float(smooth[lowest]) >= limits.generalizes_below_guessing * run.guessing
+    if without_use and train[-1] < limits.fits_below_guessing * run.guessing:
+        reason = (
+            f"The training loss falls to {train[-1]:.3g}, but the validation loss never gets well below guessing "
+            f"({smooth[lowest]:.3g}; guessing gives {run.guessing:.3g})."
+        )
+        return replace(numbers, verdict="memorizes", reason=reason)
+    if regret > threshold and not smooth[lowest] >= run.guessing:
         onset = int(np.flatnonzero(smooth - smooth[lowest] <= threshold)[-1]) + 2
         return replace(
             numbers,
             verdict="underfits" if run.simpler else "overfits",
-            reason=f"The smoothed validation loss is lowest around epoch {best + 1} ({smooth[lowest]:.4g}) and ends at "
-            f"{smooth[-1]:.4g}, {regret:.2g} higher; noise and small changes account for {threshold:.2g}.",
+            reason=f"The smoothed validation loss is lowest around {run.named(best + 1)} "
+            f"({smooth[lowest]:.4g}) and ends at {end:.4g}, {regret:.2g} higher; noise and small changes account for "
+            f"{threshold:.2g}.",
             onset_epoch=onset,
         )
-    verdict, reason = _without_rise_simplifying(run, limits) if run.simpler else _without_rise(run, reference, limits)
+    verdict, reason = (
+        _without_rise_simplifying(run, limits, end) if run.simpler else _without_rise(run, reference, limits, end)
+    )
     return replace(numbers, verdict=verdict, reason=reason)
 
 
-def _without_rise_simplifying(run: Curves, limits: Thresholds) -> tuple[Verdict, str]:
+def _without_rise_simplifying(run: Curves, limits: Thresholds, end: float) -> tuple[Verdict, str]:
     """Return the verdict for models that become simpler and a validation loss that has not risen."""
     if _falls(run.held_out, limits):
         return "overfits", "The validation loss still falls as the model becomes simpler."
-    if run.train[-1] < limits.fits_below_guessing * run.guessing:
-        return "fits", "The validation loss has stopped falling and has not risen."
-    return "undecided", f"The validation loss has settled, but the training loss is high ({run.train[-1]:.3g})."
+    return _settled_verdict(run, end, limits)
 
 
-def _without_rise(run: Curves, reference: Curves | None, limits: Thresholds) -> tuple[Verdict, str]:
-    """Return the verdict for a validation loss that has not risen."""
-    train_falls, held_out_falls = _falls(run.train, limits), _falls(run.held_out, limits)
-    if train_falls and held_out_falls:
+def _without_rise(run: Curves, reference: Curves | None, limits: Thresholds, end: float) -> tuple[Verdict, str]:
+    """Return the verdict for a validation loss that has not risen and ends at ``end``."""
+    held_out_falls = _falls(run.held_out, limits)
+    if run.learned(limits):
+        if _good(run, end, limits):
+            return "fits", "Nothing is left to learn from the training rows, and the validation loss has not risen."
+    elif held_out_falls and _falls(run.train, limits):
         return "underfits", "Training and validation loss both still fall at the last epoch."
-    if reference is not None and _lower(reference, run, limits):
+    elif reference is not None and _lower(reference, run, limits):
         return "underfits", "The reference run ends lower on training and validation data."
     if held_out_falls:
         return "undecided", "The validation loss still falls and the training loss does not, which may be noise."
-    if run.train[-1] < limits.fits_below_guessing * run.guessing:
+    return _settled_verdict(run, end, limits)
+
+
+def _settled_verdict(run: Curves, end: float, limits: Thresholds) -> tuple[Verdict, str]:
+    """Return the verdict for a validation loss that neither falls nor has risen."""
+    if end >= (1 - limits.share) * run.guessing:
+        reason = f"The validation loss ends at {end:.3g}, no better than guessing ({run.guessing:.3g})."
+        return "worse_than_guessing", reason
+    if _good(run, end, limits):
         return "fits", "The validation loss has stopped falling and has not risen."
+    return "undecided", _too_high(run, end, limits)
+
+
+def _too_high(run: Curves, end: float, limits: Thresholds) -> str:
+    """Return the explanation of losses that have settled near guessing."""
+    if run.train[-1] < limits.fits_below_guessing * run.guessing:
+        return (
+            f"The validation loss has settled, but it is hardly below guessing ({end:.3g}; guessing gives "
+            f"{run.guessing:.3g})."
+        )
+    if run.simpler:
+        return f"The losses are high (training {run.train[-1]:.3g}; guessing gives {run.guessing:.3g})."
     return (
-        "undecided",
         f"The losses hardly fall any more, but the training loss is high ({run.train[-1]:.3g}; guessing gives "
         f"{run.guessing:.3g}). To find out whether a larger model or another learning rate does better, train one and "
-        "pass it as reference.",
+        "pass it as reference."
     )
+
+
+def _good(run: Curves, end: float, limits: Thresholds) -> bool:
+    """Return whether both losses end well below guessing."""
+    low = run.train[-1] < limits.fits_below_guessing * run.guessing
+    return bool(low and end < limits.generalizes_below_guessing * run.guessing)
 
 
 def _smooth(values: Floats, window: int) -> Floats:
@@ -183,18 +259,50 @@ def _lowest_near(values: Floats, index: int, window: int) -> int:
 
 
 def _noise(values: Floats, limits: Thresholds) -> float:
-    """Estimate the standard deviation of independent noise on a smooth curve.
+    """Estimate the standard deviation of independent noise on a smooth curve."""
+    return math.sqrt(_square(np.diff(values, 2), limits) / 6)
 
-    The smaller of two estimates: from all second differences, and from all but the largest.
+
+def _correlated_noise(values: Floats, limits: Thresholds) -> tuple[float, float]:
+    """Estimate σ·√((1 + ρ)/(1 − ρ)) and ρ for noise that is AR(1): a mean's noise times the root of its length.
+
+    The second difference at lag k, y(t) − 2·y(t + k) + y(t + 2k), has the variance σ²·(6 − 8·ρᵏ + 2·ρ²ᵏ). ρ solves the
+    equation for the ratio of the variances at lags 2 and 3 to that at lag 1, which grows with ρ.
     """
-    bends = np.diff(values, 2)
-    sizes = np.sort(np.abs(bends))
-    smaller = sizes[: len(sizes) - math.ceil(limits.steep_share * len(sizes))]
+    values = _settled(values, limits)
+    squares = [
+        _square(values[2 * lag :] - 2 * values[lag:-lag] + values[: -2 * lag], limits)
+        for lag in LAGS
+        if len(values) >= 2 * lag + 2
+    ]
+    if not squares[0]:
+        return 0.0, 0.0
+    grid = np.linspace(0, limits.correlation_cap, 161)
+    factors = [6 - 8 * grid**lag + 2 * grid ** (2 * lag) for lag in LAGS[: len(squares)]]
+    ratios = sum(factors[1:], np.zeros_like(grid)) / factors[0]
+    index = min(int(np.searchsorted(ratios, sum(squares[1:]) / squares[0])), len(grid) - 1)
+    correlation, factor = float(grid[index]), float(factors[0][index])
+    return math.sqrt(squares[0] / factor * (1 + correlation) / (1 - correlation)), correlation
+
+
+def _settled(values: Floats, limits: Thresholds) -> Floats:
+    """Return the curve without the steep fall of its first epochs, but never less than two thirds of it."""
+    lowest = values.min()
+    first = int(np.argmax(values <= lowest + limits.settled_share * (values[0] - lowest)))
+    return values[min(first, len(values) // 3) :]
+
+
+def _square(differences: Floats, limits: Thresholds) -> float:
+    """Return the mean square: the smaller of two estimates, from all differences and from all but the largest."""
+    sizes = np.sort(np.abs(differences))
+    smaller = sizes[: max(1, len(sizes) - math.ceil(limits.steep_share * len(sizes)))]
     share = len(smaller) / len(sizes)
+    if share == 1:
+        return float(np.mean(np.square(sizes)))
     end = NormalDist().inv_cdf((1 + share) / 2)
     density = math.exp(-end * end / 2) / math.sqrt(2 * math.pi)
     variance = 1 - 2 * end * density / share  # of a standard normal variable truncated at ±end
-    return math.sqrt(min(bends.var(), np.mean(np.square(smaller)) / variance) / 6)
+    return float(min(np.mean(np.square(sizes)), np.mean(np.square(smaller)) / variance))
 
 
 def _falls(values: Floats, limits: Thresholds) -> bool:

@@ -15,9 +15,11 @@ from tests.conftest import WORKER, body, measured
 from worker.ports import Outcome
 
 
-def run(client: TestClient, work: Jobs, train: Any, held_out: Any, *, split: str = "val", **changed: Any) -> str:
+def run(
+    client: TestClient, work: Jobs, train: Any, held_out: Any, *, split: str = "val", ended: Any = None, **changed: Any
+) -> str:
     """Return the id of a run with these losses; a nan makes it diverge."""
-    run_id: str = client.post("/v1/runs?reuse=false", json=body(epochs=len(train), **changed)).json()["id"]
+    run_id: str = client.post("/v1/runs?reuse=false", json=body(**{"epochs": len(train), **changed})).json()["id"]
     (claim,) = work.claim(WORKER, limit=1)
     work.started([claim], device="cpu", determinism_class="test")
     for number, (a, b) in enumerate(zip(train, held_out, strict=True), start=1):
@@ -25,7 +27,9 @@ def run(client: TestClient, work: Jobs, train: Any, held_out: Any, *, split: str
         work.record([claim], [measured(run_id, number, **losses)])
     diverged = any(math.isnan(value) for value in (*train, *held_out))
     outcome: dict[str, Any] = {"status": "succeeded"}
-    if diverged:
+    if ended is not None:
+        outcome = ended
+    elif diverged:
         outcome = {"status": "failed", "code": "diverged", "message": "…"}
     work.finish([claim], [Outcome(run_id=run_id, **outcome)])
     return run_id
@@ -56,7 +60,7 @@ SETTLED = (falling(30, 0.4, 0.5), falling(30, 0.5, 0.5))
 
 def test_overfit_run_gets_a_regularizer_and_the_suggestion_can_be_submitted(client: TestClient, work: Jobs) -> None:
     result = diagnosis(client, run(client, work, *OVERFITS))
-    assert (result["object"], result["verdict"], result["version"]) == ("diagnosis", "overfits", 3)
+    assert (result["object"], result["verdict"], result["version"]) == ("diagnosis", "overfits", 4)
     assert (result["metric"], result["train_metric"], result["optimistic"]) == ("val.loss", "train.loss_eval", False)
     assert result["best_epoch"] < result["onset_epoch"] < 40
     assert result["regret"] > result["threshold"] > 0
@@ -80,7 +84,7 @@ def test_regularizer_of_the_run_is_not_suggested_again(
 ) -> None:
     result = diagnosis(client, run(client, work, *OVERFITS, regularizers=regularizers))
     if suggested is None:
-        assert result["suggested_patch"] == {"epochs": result["best_epoch"]}
+        assert [rule["kind"] for rule in result["suggested_patch"]["stop"]] == ["early_stopping"]
     else:
         assert [part["kind"] for part in result["suggested_patch"]["regularizers"]] == ["dropout", suggested]
     assert client.post("/v1/runs", json=result["suggested_spec"]).status_code == 201
@@ -160,6 +164,68 @@ def test_too_many_neighbors_underfit_and_fewer_are_suggested(client: TestClient,
     result = diagnosis(client, run(client, work, 1.0 + 0.01 * k, 0.6 + 1 / k + 0.02 * k, **knn))
     assert (result["verdict"], result["suggested_patch"]) == ("underfits", {"epochs": 7})
     assert by_patch(client, result) == result["suggested_spec"]
-    assert "end with epoch 7" in result["explanation"]
+    assert "use k = 7" in result["explanation"]
     result = diagnosis(client, run(client, work, 1.0 + 0.01 * k, 0.3 + 2 * np.exp(-k / 40), **knn))
     assert (result["verdict"], result["suggested_patch"]) == ("overfits", {"epochs": 80})
+
+
+FALLING = falling(20, 0.2, 0.05), falling(20, 0.25, 0.05)
+
+
+@pytest.mark.parametrize(
+    ("rule", "changed"),
+    [
+        ({"kind": "max_steps", "steps": 80}, {"steps": 160}),
+        ({"kind": "early_stopping", "metric": "val.loss", "patience": 3, "min_delta": 1.0}, {"patience": 6}),
+        ({"kind": "train_loss_below", "threshold": 5.0}, {"threshold": 0.5}),
+    ],
+)
+def test_stop_rule_that_ended_a_run_is_loosened(
+    client: TestClient, work: Jobs, rule: dict[str, Any], changed: dict[str, Any]
+) -> None:
+    """More epochs would end at the same epoch again."""
+    run_id = client.post("/v1/runs", json=body(epochs=60, stop=[rule])).json()["id"]
+    (claim,) = work.claim(WORKER, limit=1)
+    for number, (a, b) in enumerate(zip(*FALLING, strict=True), start=1):
+        losses: dict[str, Any] = {"train_loss": float(a), "train_loss_eval": float(a), "val_loss": float(b)}
+        work.record([claim], [measured(run_id, number, **losses)])
+    work.finish([claim], [Outcome(run_id=run_id, status="succeeded")])
+    result = diagnosis(client, run_id)
+    assert result["verdict"] == "underfits"
+    (suggested,) = result["suggested_patch"]["stop"]
+    assert (suggested, set(result["suggested_patch"])) == ({**suggested, **changed}, {"stop"})
+    assert by_patch(client, result) == result["suggested_spec"]
+
+
+@pytest.mark.parametrize(
+    ("ended", "cause"),
+    [
+        ({"status": "failed", "code": "time_limit", "message": "…"}, "max_seconds"),
+        ({"status": "failed", "code": "out_of_memory", "message": "…"}, "epoch 20 of 60"),
+    ],
+)
+def test_run_that_was_cut_short_gets_no_more_epochs(client: TestClient, work: Jobs, ended: Any, cause: str) -> None:
+    result = diagnosis(client, run(client, work, *FALLING, epochs=60, ended=ended))
+    assert (result["verdict"], result["suggested_patch"]) == ("underfits", None)
+    assert cause in result["explanation"]
+
+
+@pytest.mark.parametrize(("lr", "suggested"), [(1e5, 0.1), (1.0, 0.1), (0.1, 0.01)])
+def test_lower_learning_rate_is_a_usual_one(client: TestClient, work: Jobs, lr: float, suggested: float) -> None:
+    high = run(client, work, [2.3, math.nan], [2.3, math.nan], optimizer={"kind": "sgd", "lr": lr})
+    assert diagnosis(client, high)["suggested_patch"] == {"optimizer": {"lr": suggested}}
+
+
+def test_largest_number_of_neighbors_is_suggested_instead_of_more_epochs(client: TestClient, work: Jobs) -> None:
+    """Only 100 rows exist, so k cannot be doubled from 60."""
+    k = np.arange(1, 61)
+    knn: dict[str, Any] = {"model": {"kind": "knn"}, "optimizer": None, "batch_size": 64}
+    result = diagnosis(client, run(client, work, 0.5 + 0.001 * k, 0.3 + 2 * np.exp(-k / 60), **knn))
+    assert (result["verdict"], result["suggested_patch"]) == ("overfits", {"epochs": 100})
+    assert "k = 100" in result["explanation"]
+
+
+def test_memorizing_run_gets_no_regularizer(client: TestClient, work: Jobs) -> None:
+    result = diagnosis(client, run(client, work, falling(40, 0.01, 0.3), np.full(40, 2.35)))
+    assert (result["verdict"], result["suggested_patch"]) == ("memorizes", None)
+    assert "needs more rows" in result["explanation"]

@@ -152,3 +152,77 @@ def test_verdicts_swap_if_later_epochs_are_simpler_models() -> None:
     assert verdict(train, 0.3 + 2 * np.exp(-k / 40), simpler=True).verdict == "overfits"
     assert verdict(0.8 + 0 * k, 0.9 + np.exp(-k), simpler=True).verdict == "fits"
     assert verdict(1.9 + 0 * k, 2.0 + np.exp(-k), simpler=True).verdict == "undecided"
+
+
+def correlated(rng: Any, epochs: int, correlation: float) -> Any:
+    """Return noise that is AR(1) with unit variance."""
+    noise = rng.normal(size=epochs)
+    for i in range(1, epochs):
+        noise[i] = correlation * noise[i - 1] + noise[i] * math.sqrt(1 - correlation**2)
+    return noise
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("correlation", [0.3, 0.5, 0.7])
+@pytest.mark.parametrize("epochs", [8, 12, 20, 30, 60, 120])
+def test_autocorrelated_noise_is_seldom_diagnosed_as_overfitting(epochs: int, correlation: float) -> None:
+    """At most one in ten, plus the error of the simulation; version 3 said it of up to two in three."""
+    rng = np.random.default_rng(0)
+    curves = [0.4 + 0.03 * correlated(rng, epochs, correlation) for _ in range(1000)]
+    count = [verdict(np.full(epochs, 0.2), one).verdict for one in curves].count("overfits")
+    assert count <= 1000 * 0.1 + 2 * math.sqrt(1000 * 0.1 * 0.9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("noise", "at_least"), [(0.02, 0.95), (0.03, 0.85)])
+def test_rise_by_a_third_is_diagnosed_in_spite_of_noise(noise: float, at_least: float) -> None:
+    epochs = np.arange(60)
+    held_out = 0.4 * (1 + 0.33 * np.maximum(0, epochs - 20) / 40) + 1.9 * np.exp(-12 * epochs / 60)
+    verdicts = [verdict(np.full(60, 0.2), held_out, noise=noise, seed=seed).verdict for seed in range(200)]
+    assert verdicts.count("overfits") >= at_least * 200
+
+
+@pytest.mark.parametrize("epochs", [8, 12, 20, 30, 60])
+def test_one_spike_in_the_last_epoch_is_no_overfitting(epochs: int) -> None:
+    verdicts = []
+    for seed in range(50):
+        held_out = 0.4 + 0.005 * np.random.default_rng(seed).normal(size=epochs)
+        held_out[-1] += 0.4
+        verdicts.append(verdict(np.full(epochs, 0.2), held_out).verdict)
+    assert verdicts.count("overfits") <= 2
+
+
+def test_slow_rise_after_a_ragged_fall_overfits() -> None:
+    """From 0.35 to 0.45 at perfect training accuracy, after first epochs that jump by more than the rise."""
+    epochs = np.arange(40)
+    rng = np.random.default_rng(3)
+    jumps = np.where(epochs < 10, rng.normal(0, 0.4, 40), rng.normal(0, 0.005, 40))
+    held_out = 0.35 + 0.1 * np.maximum(0, epochs - 12) / 27 + 2 * np.exp(-epochs / 3) + np.abs(jumps)
+    assert verdict(falling(40, 0.001, 0.3), held_out, perfect=True).verdict == "overfits"
+
+
+@pytest.mark.parametrize(("to", "perfect"), [(0.02, False), (0.3, True)])
+def test_nothing_left_to_learn_is_no_underfitting(to: float, perfect: bool) -> None:
+    train, held_out = falling(20, to, 0.12), falling(20, 0.5, 0.12)
+    train = train - train[-1] + to
+    assert verdict(train, held_out, perfect=perfect).verdict == "fits"
+    lower = Curves(train / 2, held_out / 2, GUESSING)
+    assert verdict(train, held_out, perfect=perfect, reference=lower).verdict == "fits"
+    assert verdict(train + 0.4, held_out).verdict == "underfits"
+
+
+def test_validation_loss_at_guessing_never_fits() -> None:
+    low, level = falling(40, 0.005, 0.3), np.full(40, GUESSING)
+    assert verdict(low, level, noise=0.001).verdict == "memorizes"
+    assert verdict(low, level * np.linspace(1, 3, 40)).verdict == "memorizes"
+    assert verdict(level, level, noise=0.001).verdict == "worse_than_guessing"
+    assert verdict(level, level * np.linspace(1.02, 1.4, 40)).verdict == "worse_than_guessing"
+    rare = Curves(np.full(40, 0.32), np.full(40, 0.325), 0.325, uniform=GUESSING)  # the majority is 9 in 10
+    assert diagnose(rare).verdict == "worse_than_guessing"
+    assert diagnose(Curves(rare.train + 0.5, rare.held_out + 0.5, 0.325, uniform=GUESSING)).verdict != "diverged"
+
+
+def test_neighbors_are_counted_in_k() -> None:
+    k = np.arange(1, 51)
+    assert "around k = 7 " in verdict(1.0 + 0.01 * k, 0.6 + 1 / k + 0.02 * k, simpler=True).reason
+    assert "3 values of k" in verdict([0.1] * 3, [0.2] * 3, simpler=True).reason
