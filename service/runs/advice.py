@@ -1,8 +1,9 @@
 """Advice on a run: the diagnosis of its curves, and a merge patch of its spec to try next.
 
-Following the advice never leads back to a spec: a suggestion only adds a regularizer or early stopping, raises epochs
-or the limit of a stop rule, or lowers the learning rate. A run that overfits in spite of dropout and L2 gets early
-stopping rather than fewer epochs, which a later suggestion would raise again.
+Following the advice on a trained model, without a reference, never leads back to a spec: a suggestion only adds a
+regularizer or early stopping, raises epochs or the limit of a stop rule, or lowers the learning rate. A run that
+overfits in spite of dropout and L2 gets early stopping rather than fewer epochs, which a later suggestion would raise
+again. Nearest neighbors can alternate between the best k and twice as many.
 """
 
 from __future__ import annotations
