@@ -3,7 +3,7 @@
 All thresholds are in ``Thresholds``; ``VERSION`` is raised whenever a threshold or a rule changes. Curves are smoothed
 by the mean over a window of ``window_share`` of the epochs, at least ``least_window`` (at the ends, the first or last
 full window). At the end, the smaller of the window's mean and its mean without the highest and the lowest value counts,
-so that one spike is no rise.
+so that one spike does not count as a rise.
 
 Noise is estimated from second differences, in which a smooth curve all but vanishes; the largest, a share
 ``steep_share``, are left out and compensated for as under normal noise if that makes the estimate smaller. Epochs are

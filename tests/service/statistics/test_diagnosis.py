@@ -183,7 +183,7 @@ def test_rise_by_a_third_is_diagnosed_in_spite_of_noise(noise: float, at_least: 
 
 
 @pytest.mark.parametrize("epochs", [8, 12, 20, 30, 60])
-def test_one_spike_in_the_last_epoch_is_no_overfitting(epochs: int) -> None:
+def test_spike_in_the_last_epoch_does_not_overfit(epochs: int) -> None:
     verdicts = []
     for seed in range(50):
         held_out = 0.4 + 0.005 * np.random.default_rng(seed).normal(size=epochs)
@@ -202,7 +202,7 @@ def test_slow_rise_after_a_ragged_fall_overfits() -> None:
 
 
 @pytest.mark.parametrize(("to", "perfect"), [(0.02, False), (0.3, True)])
-def test_nothing_left_to_learn_is_no_underfitting(to: float, perfect: bool) -> None:
+def test_run_with_nothing_left_to_learn_does_not_underfit(to: float, perfect: bool) -> None:
     train, held_out = falling(20, to, 0.12), falling(20, 0.5, 0.12)
     train = train - train[-1] + to
     assert verdict(train, held_out, perfect=perfect).verdict == "fits"
