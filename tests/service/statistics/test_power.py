@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from service.statistics.power import POWER, is_detected, min_seeds, seeds_for_power
-from service.statistics.sign_flip import two_sided_p
+from service.statistics.sign_flip import sign_flip_tests, two_sided_p
 
 
 @pytest.mark.parametrize(("comparisons", "seeds"), [(1, 6), (2, 7), (3, 7), (4, 8), (45, 11)])
@@ -19,9 +19,10 @@ def test_min_seeds_can_be_significant_and_one_seed_less_cannot(comparisons: int,
 def simulated_power(n: int, ratio: float, level: float) -> float:
     """Return the share of 1,000 normal samples in which the sign-flip test rejects."""
     samples = np.random.default_rng(100).normal(ratio, 1, (1000, n))
-    return float(np.mean([two_sided_p(sample) <= level + 1e-12 for sample in samples]))
+    return float(np.mean([result.p <= level + 1e-12 for result in sign_flip_tests(list(samples), 1.0)]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ratio", "comparisons", "seeds"), [(5.0, 1, 6), (1.5, 1, 7), (1.0, 1, 11), (0.8, 1, 15), (1.5, 10, 11)]
 )
@@ -39,6 +40,7 @@ def test_six_seeds_detect_less_than_a_t_test_promises() -> None:
     assert not is_detected(6, 1.5, 0.05)
 
 
+@pytest.mark.slow
 def test_power_of_many_seeds_is_that_of_the_paired_t_test() -> None:
     assert seeds_for_power(1.0, 0.5, 0.05, 1) == 34  # Cohen 1988: d = 0.5, two-sided 0.05, power 0.8
     assert simulated_power(34, 0.5, 0.05) == pytest.approx(POWER, abs=0.05)
