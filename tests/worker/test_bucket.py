@@ -15,6 +15,8 @@ from tests.processes import free_port
 from worker.blob_store import StorageOutage, StorageUnavailable
 from worker.bucket import Bucket
 
+pytestmark = pytest.mark.slow
+
 NAME = "run_1/attempt0001-epoch000001.safetensors"
 CONTENT = b"content"
 

@@ -26,6 +26,8 @@ from tests.patience import scaled
 from tests.service.datasets.conftest import OCTETS
 from tests.service.datasets.upload_files import npz
 
+pytestmark = pytest.mark.slow
+
 Y = np.arange(20) % 2
 
 

@@ -13,6 +13,7 @@ from tests.conftest import MigratedHome
 from tests.service.http.worlds import MARK, OPEN, World, filled, guarded, opened
 
 
+@pytest.mark.slow
 def test_only_health_checks_work_without_a_token(world: World) -> None:
     things = world.furnish(world.alice, MARK)
     answers = {path: world.call(method, filled(path, things), op, {}) for method, path, op in world.operations()}

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.service.http.worlds import MARK, World, filled
+
+pytestmark = pytest.mark.slow
 
 BEFORE: dict[str, str | None] = {
     "delete_dataset": None,

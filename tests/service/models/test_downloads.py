@@ -20,6 +20,8 @@ from service.models.weights import ModelWeights, StoredModels
 from service.settings import Settings
 from tests.service.models.serving import DIGITS, ROW, At, Service, serving, weights
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", ["model.safetensors", "model.onnx"])
 def test_download_has_its_digest_as_etag_and_supports_ranges(service: Service, run_id: str, name: str) -> None:
@@ -111,7 +113,6 @@ def test_onnx_file_is_exported_again_after_it_was_removed_or_altered(service: Se
         assert service.client.get(url).content == content
 
 
-@pytest.mark.slow
 def test_cache_of_onnx_files_is_bounded(on_sqlite: Settings) -> None:
     for service in serving(on_sqlite.model_copy(update={"max_cache_bytes": 20_000})):
         urls = [f"/v1/runs/{service.finished(seed=seed)}/model.onnx" for seed in range(6)]
@@ -152,7 +153,6 @@ def test_file_that_does_not_match_its_digest_is_never_sent(service: Service, how
         assert "reuse=false" in answer.json()["detail"]
 
 
-@pytest.mark.slow
 def test_downloads_are_complete_while_weights_are_replaced(service: Service) -> None:
     claim = service.begin(seed=70, epochs=500)
     contents = [weights(seed=seed) for seed in (70, 71)]

@@ -25,6 +25,8 @@ from tests.patience import scaled
 from tests.service.models.serving import DIGITS, ROW, Service, serving, weights
 from tests.worker.spec.test_graph import by_engine, trained, weights_of
 
+pytestmark = pytest.mark.slow
+
 
 def test_predictions_equal_the_engines_for_sent_rows_and_for_dataset_rows(service: Service, run_id: str) -> None:
     expected = np.exp(by_engine(trained(spec_of()), 20))
@@ -108,7 +110,6 @@ def test_prediction_that_is_not_a_number_is_null(service: Service) -> None:
     service.client.post(f"/v1/runs/{claim.run_id}/cancel")
 
 
-@pytest.mark.slow
 def test_killed_process_fails_one_request_and_not_the_next(service: Service, run_id: str) -> None:
     assert service.predict(run_id, {"inputs": [ROW]}).status_code == 200
     pid = service.pid
@@ -127,7 +128,6 @@ def test_killed_process_fails_one_request_and_not_the_next(service: Service, run
     assert service.pid != pid
 
 
-@pytest.mark.slow
 def test_hanging_process_is_a_504_and_the_next_request_works(on_sqlite: Settings) -> None:
     for service in serving(on_sqlite.model_copy(update={"predict_seconds": 3})):
         run_id = service.finished()
@@ -141,7 +141,6 @@ def test_hanging_process_is_a_504_and_the_next_request_works(on_sqlite: Settings
     assert not psutil.pid_exists(pid), "it ends with the service"
 
 
-@pytest.mark.slow
 def test_data_missing_on_this_machine_are_reported(
     on_sqlite: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,8 @@ from service.workers.jobs import Jobs
 from tests.conftest import WORKER, body, measured
 from worker.ports import Checkpoint, Claim, Note, Outcome, WeightsFile
 
+pytestmark = pytest.mark.slow
+
 
 def saved(claim: Claim, epoch: int, *, attempt: int = 1) -> Checkpoint:
     name = f"{claim.run_id}/{attempt}-{epoch}"
@@ -211,7 +213,6 @@ def test_run_past_its_time_limit_fails_and_resumes_with_a_higher_limit(client: T
     assert work.orders([claim]) == {run_id: "go"}
 
 
-@pytest.mark.slow
 def test_time_in_the_queue_does_not_count_towards_the_limit(client: TestClient, work: Jobs) -> None:
     run_id = client.post("/v1/runs", json=body(max_seconds=1.5)).json()["id"]
     (claim,) = work.claim(WORKER, limit=1)

@@ -13,6 +13,8 @@ from service.workers.jobs import Jobs
 from tests.conftest import WORKER, measured
 from tests.service.studies.training import DROPOUT, compare, post, some_loss, train
 
+pytestmark = pytest.mark.slow
+
 
 def test_comparison_equals_an_independent_computation(client: TestClient, work: Jobs) -> None:
     study = post(client).json()
