@@ -53,7 +53,7 @@ class Serving:
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1):
                 return self.client.transport.request("GET", "/readyz").status_code == 200
-        except OSError:
+        except (OSError, fitwell.FitwellError):  # a connection can be accepted shortly before the server is ready
             return False
 
     def output(self) -> str:

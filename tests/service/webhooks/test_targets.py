@@ -164,7 +164,7 @@ def test_unresolvable_name_is_refused_with_the_reason() -> None:
 
 @pytest.mark.slow
 def test_silent_name_server_blocks_neither_the_loop_nor_other_lookups(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(targets, "RESOLVE_SECONDS", 0.3)
+    monkeypatch.setattr(targets, "RESOLVE_SECONDS", scaled(0.5))
     silence = threading.Event()
     real = socket.getaddrinfo
 
