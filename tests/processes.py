@@ -46,7 +46,12 @@ class Serving:
         command += ["--workers", str(workers)]
         self.log = (home.parent / f"serve-{port}.log").open("ab")
         self.process = subprocess.Popen(command, env=environment, stdout=self.log, stderr=subprocess.STDOUT)
-        eventually(self.ready)
+        try:
+            eventually(self.ready)
+        except BaseException:
+            self.process.terminate()
+            self.process.wait()
+            raise
 
     def ready(self) -> bool:
         assert self.process.poll() is None, self.output()
