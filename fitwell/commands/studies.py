@@ -33,6 +33,16 @@ class Pairs(StrEnum):
     ALL = "all"
 
 
+MetricOption = Annotated[str | None, typer.Option("--metric", help="Metric to compare; default: the study's.")]
+AtOption = Annotated[
+    str | None, typer.Option("--at", help="Epoch to compare: best, last or epoch:N; default: the study's.")
+]
+CorrectionOption = Annotated[
+    Correction | None,
+    typer.Option("--correction", help="Correction of p for the number of pairs: step-down maxT (default) or Holm."),
+]
+
+
 def study(
     spec: SpecFile,
     url: URL = None,
@@ -99,10 +109,8 @@ def seeds(
 def compare(
     study_id: StudyID,
     url: URL = None,
-    metric: Annotated[str | None, typer.Option("--metric", help="Metric to compare; default: the study's.")] = None,
-    at: Annotated[
-        str | None, typer.Option("--at", help="Epoch to compare: best, last or epoch:N; default: the study's.")
-    ] = None,
+    metric: MetricOption = None,
+    at: AtOption = None,
     baseline: Annotated[
         str | None, typer.Option("--baseline", help="Arm to compare with; default: the study's.")
     ] = None,
@@ -112,10 +120,7 @@ def compare(
     pairs: Annotated[
         Pairs | None, typer.Option("--pairs", help="Compare with the baseline only, or all pairs.")
     ] = None,
-    correction: Annotated[
-        Correction | None,
-        typer.Option("--correction", help="Correction of p for the number of pairs: step-down maxT (default) or Holm."),
-    ] = None,
+    correction: CorrectionOption = None,
     min_effect: Annotated[
         float | None,
         typer.Option("--min-effect", help="Smallest difference that matters; enables the verdict equivalent."),
@@ -152,10 +157,8 @@ def choose(
     study_id: StudyID,
     url: URL = None,
     rule: Annotated[str, typer.Option("--rule", help="Selection rule: best or one_standard_error.")] = "best",
-    metric: Annotated[str | None, typer.Option("--metric", help="Metric to compare; default: the study's.")] = None,
-    at: Annotated[
-        str | None, typer.Option("--at", help="Epoch to compare: best, last or epoch:N; default: the study's.")
-    ] = None,
+    metric: MetricOption = None,
+    at: AtOption = None,
     simpler: Annotated[
         list[str] | None,
         typer.Option(

@@ -11,5 +11,6 @@ Routes call services, services call rules and statements, and only services open
 - ``states``: the table of transitions; ``actions``: what clients do with existing runs; ``students``: runs that wait
   for teachers; ``extend``, ``verification``: runs derived from a run.
 - ``pages``: queries and cursors of lists; ``filters``: the filter language; ``json_paths``: the fields it can name.
-- ``history_formats``, ``thinning``: histories as files and for charts; ``advice``: diagnosis and what to try next.
+- ``history_formats``, ``thinning``: histories as files and for charts; ``advice``: diagnosis and what to try next,
+  from ``suggestions``.
 """

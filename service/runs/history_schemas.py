@@ -8,7 +8,8 @@ from pydantic import BaseModel, Field
 
 from service.runs.advice import Advice
 from service.runs.run import Confusion, History
-from service.statistics.diagnosis import THRESHOLDS, VERSION, Verdict
+from service.statistics.diagnosis import VERSION, Verdict
+from service.statistics.thresholds import THRESHOLDS
 
 
 class HistoryView(BaseModel):

@@ -1,6 +1,6 @@
 """Diagnosis of a run's loss curves: fits, underfits, overfits, memorizes, worse than guessing, diverged or undecided.
 
-All thresholds are in ``Thresholds``; ``VERSION`` is raised whenever a threshold or a rule changes. Curves are smoothed
+All thresholds are in ``thresholds``; ``VERSION`` is raised whenever a threshold or a rule changes. Curves are smoothed
 by the mean over a window of ``window_share`` of the epochs, at least ``least_window`` (at the ends, the first or last
 full window). At the end, the smaller of the window's mean and its mean without the highest and the lowest value counts,
 so that one spike does not count as a rise.
@@ -46,50 +46,17 @@ of sampling from contaminated distributions" (leaving out the largest); Prechelt
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
-from statistics import NormalDist
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
+from service.statistics.noise import correlated_noise, white_noise
 from service.statistics.sign_flip import Floats
+from service.statistics.thresholds import THRESHOLDS, Thresholds
 
 VERSION = 4
 Verdict = Literal["fits", "underfits", "overfits", "diverged", "undecided", "memorizes", "worse_than_guessing"]
-LAGS = 1, 2, 3
-"""Lags of the differences that noise and its correlation are estimated from."""
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """Boundaries between the verdicts."""
-
-    window_share: float = 0.2
-    least_window: int = 5
-    regret_noises: float = 3.8
-    regret_noises_per_correlation: float = 2.0
-    correlation_cap: float = 0.8
-    settled_share: float = 0.03
-    fall_noises: float = 2.0
-    fall_share: float = 0.005
-    share: float = 0.02
-    least_epochs: int = 8
-    steep_share: float = 0.2
-    diverged_over_guessing: float = 2.0
-    fits_below_guessing: float = 0.5
-    generalizes_below_guessing: float = 0.9
-    learned_below_guessing: float = 0.03
-
-    def as_dict(self) -> dict[str, float]:
-        """Return the thresholds by name, as responses show them."""
-        return asdict(self)
-
-    def window(self, epochs: int) -> int:
-        """Return the number of epochs that a smoothed value averages; odd."""
-        return max(self.least_window, round(self.window_share * epochs)) | 1
-
-
-THRESHOLDS = Thresholds()
 
 
 @dataclass(frozen=True)
@@ -155,7 +122,7 @@ def _finite_curves(run: Curves, reference: Curves | None, limits: Thresholds) ->
     smooth = _smooth(held_out, window)
     lowest = int(smooth.argmin())
     best = _lowest_near(held_out, lowest, window)
-    noise, correlation = _correlated_noise(held_out, limits)
+    noise, correlation = correlated_noise(held_out, limits)
     noises = limits.regret_noises + limits.regret_noises_per_correlation * correlation
     threshold = float(max(noises * noise / np.sqrt(window), limits.share * smooth[lowest]))
     end = float(min(smooth[-1], np.sort(held_out[-window:])[1:-1].mean()))
@@ -258,58 +225,11 @@ def _lowest_near(values: Floats, index: int, window: int) -> int:
     return first + int(values[first : first + window].argmin())
 
 
-def _noise(values: Floats, limits: Thresholds) -> float:
-    """Estimate the standard deviation of independent noise on a smooth curve."""
-    return math.sqrt(_square(np.diff(values, 2), limits) / 6)
-
-
-def _correlated_noise(values: Floats, limits: Thresholds) -> tuple[float, float]:
-    """Estimate σ·√((1 + ρ)/(1 − ρ)) and ρ for noise that is AR(1): a mean's noise times the root of its length.
-
-    The second difference at lag k, y(t) − 2·y(t + k) + y(t + 2k), has the variance σ²·(6 − 8·ρᵏ + 2·ρ²ᵏ). ρ solves the
-    equation for the ratio of the variances at lags 2 and 3 to that at lag 1, which grows with ρ.
-    """
-    values = _settled(values, limits)
-    squares = [
-        _square(values[2 * lag :] - 2 * values[lag:-lag] + values[: -2 * lag], limits)
-        for lag in LAGS
-        if len(values) >= 2 * lag + 2
-    ]
-    if not squares[0]:
-        return 0.0, 0.0
-    grid = np.linspace(0, limits.correlation_cap, 161)
-    factors = [6 - 8 * grid**lag + 2 * grid ** (2 * lag) for lag in LAGS[: len(squares)]]
-    ratios = sum(factors[1:], np.zeros_like(grid)) / factors[0]
-    index = min(int(np.searchsorted(ratios, sum(squares[1:]) / squares[0])), len(grid) - 1)
-    correlation, factor = float(grid[index]), float(factors[0][index])
-    return math.sqrt(squares[0] / factor * (1 + correlation) / (1 - correlation)), correlation
-
-
-def _settled(values: Floats, limits: Thresholds) -> Floats:
-    """Return the curve without the steep fall of its first epochs, but never less than two thirds of it."""
-    lowest = values.min()
-    first = int(np.argmax(values <= lowest + limits.settled_share * (values[0] - lowest)))
-    return values[min(first, len(values) // 3) :]
-
-
-def _square(differences: Floats, limits: Thresholds) -> float:
-    """Return the mean square: the smaller of two estimates, from all differences and from all but the largest."""
-    sizes = np.sort(np.abs(differences))
-    smaller = sizes[: max(1, len(sizes) - math.ceil(limits.steep_share * len(sizes)))]
-    share = len(smaller) / len(sizes)
-    if share == 1:
-        return float(np.mean(np.square(sizes)))
-    end = NormalDist().inv_cdf((1 + share) / 2)
-    density = math.exp(-end * end / 2) / math.sqrt(2 * math.pi)
-    variance = 1 - 2 * end * density / share  # of a standard normal variable truncated at ±end
-    return float(min(np.mean(np.square(sizes)), np.mean(np.square(smaller)) / variance))
-
-
 def _falls(values: Floats, limits: Thresholds) -> bool:
     """Return whether the last window's mean is below the mean of the window before by more than both fall limits."""
     window = min(limits.window(len(values)), len(values) // 2)
     last, before = values[-window:].mean(), values[-2 * window : -window].mean()
-    noise = _noise(values, limits) * np.sqrt(2 / window)
+    noise = white_noise(values, limits) * np.sqrt(2 / window)
     return bool(before - last > max(limits.fall_noises * noise, limits.fall_share * abs(last)))
 
 

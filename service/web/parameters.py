@@ -22,14 +22,19 @@ class NewRunQuery(QueryModel):
     origin: str = Field(default="", alias="from", description="The run to copy.")
 
 
-class RunPageQuery(QueryModel):
-    """The state of a run's view."""
+class ChartQuery(QueryModel):
+    """The state of charts."""
 
     scale: str = ""
-    x: str = ""
     smooth: str = ""
     lines: str = ""
     zoom: str = ""
+
+
+class RunPageQuery(ChartQuery):
+    """The state of a run's view."""
+
+    x: str = ""
     tab: str = ""
 
 
@@ -39,7 +44,7 @@ class StudyListQuery(QueryModel):
     after: str = Field(default="", description="`next_cursor` of the page before.")
 
 
-class StudyPageQuery(QueryModel):
+class StudyPageQuery(ChartQuery):
     """The state of a study's view; scripts send the question to the API."""
 
     metric: str = ""
@@ -49,10 +54,6 @@ class StudyPageQuery(QueryModel):
     correction: str = ""
     curve: str = ""
     view: str = ""
-    scale: str = ""
-    smooth: str = ""
-    lines: str = ""
-    zoom: str = ""
 
 
 class StudyReportQuery(QueryModel):

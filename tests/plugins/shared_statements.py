@@ -31,6 +31,6 @@ def pytest_collection_finish() -> None:
 
         @sa.event.listens_for(engine, "connect", once=True)
         def connected(*_: Any) -> None:
-            dialects.append(engine.dialect)  # by now SQLAlchemy has asked the connection for its version
+            dialects.append(engine.dialect)  # SQLAlchemy knows the version of the database by now
 
     database._prepare_sqlite = prepare_and_share

@@ -9,8 +9,9 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from service.runs.advice import Advice, Recorded, advise, fired
+from service.runs.advice import Advice, Recorded, advise
 from service.runs.run import History, Run
+from service.runs.suggestions import fired
 from service.settings import Settings
 from tests.conftest import spec
 from worker.spec.run import RunSpec

@@ -15,11 +15,11 @@ PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/runs"): (),
     ("GET", "/runs/new"): ("spec", "preset", "arm", "from"),
     ("GET", "/docs"): (),
-    ("GET", "/runs/{run_id}"): ("scale", "x", "smooth", "lines", "zoom", "tab"),
+    ("GET", "/runs/{run_id}"): ("scale", "smooth", "lines", "zoom", "x", "tab"),
     ("GET", "/runs/{run_id}/report"): (),
     ("GET", "/studies"): ("after",),
     ("GET", "/studies/{study_id}"): (
-        *("metric", "at", "by", "pairs", "correction", "curve", "view", "scale", "smooth", "lines", "zoom"),
+        *("scale", "smooth", "lines", "zoom", "metric", "at", "by", "pairs", "correction", "curve", "view"),
     ),
     ("GET", "/studies/{study_id}/report"): ("metric", "at", "by", "pairs", "baseline", "correction", "curve"),
     ("GET", "/sign-in"): ("next",),
