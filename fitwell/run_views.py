@@ -227,6 +227,7 @@ class RunSnapshot(LiveView[TransportT]):
     progress: Progress
     best: Best | None
     last: dict[str, float | None]
+    baseline: dict[str, float | None] | None = None
     error: Failure | None
     waiting_reason: str | None
     created_at: str

@@ -6,6 +6,7 @@ slow transaction never lets them expire, and poll for orders.
 
 from __future__ import annotations
 
+import functools
 import logging
 import queue
 import threading
@@ -161,8 +162,14 @@ class Agent:
         claims = list(self._claims.values())
         if isinstance(report, Started):
             claims = [self._claims[run_id] for run_id in report.run_ids if run_id in self._claims]
-            promise = {"device": report.device, "determinism_class": report.determinism_class}
-            self._drop(self._retry(lambda: self._source.started(claims, **promise)))
+            started = functools.partial(
+                self._source.started,
+                claims,
+                device=report.device,
+                determinism_class=report.determinism_class,
+                baselines=report.baselines,
+            )
+            self._drop(self._retry(started))
         elif isinstance(report, Epoch):
             measurements = [m for m in report.measurements if m.run_id in self._claims]
             self._drop(self._retry(lambda: self._source.record(claims, measurements)))

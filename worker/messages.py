@@ -61,6 +61,8 @@ class Started(Message):
     run_ids: tuple[str, ...]
     device: str
     determinism_class: str
+    baselines: dict[str, dict[str, float | None]] = {}
+    """By run id: the metrics of predictions that ignore the inputs, such as ``val.loss``."""
 
 
 class Epoch(Message):

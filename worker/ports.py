@@ -144,8 +144,18 @@ class JobSource(Protocol):
         """Claim the first queued run by priority and age, and up to ``limit`` − 1 that can join its stack now."""
         ...
 
-    def started(self, claims: Sequence[Claim], *, device: str, determinism_class: str) -> set[str]:
-        """Record that training begins, on a device with a determinism class. Returns the ids of lost runs."""
+    def started(
+        self,
+        claims: Sequence[Claim],
+        *,
+        device: str,
+        determinism_class: str,
+        baselines: Mapping[str, Mapping[str, float | None]] | None = None,
+    ) -> set[str]:
+        """Record that training begins, on a device with a determinism class, and each run's baseline by its id.
+
+        Returns the ids of lost runs.
+        """
         ...
 
     def orders(self, claims: Sequence[Claim]) -> Mapping[str, Order]:

@@ -47,7 +47,7 @@ def copy_progress(connection: sa.Connection, row: Row, run_id: str) -> list[NewE
     trained = row.reused_from or row.id
     epochs.copy(connection, trained, run_id)
     files.share_progress(connection, trained, run_id)
-    names = ("epoch", "best", "digest", "determinism_class", "revision")
+    names = ("epoch", "best", "baseline", "digest", "determinism_class", "revision")
     values = {name: getattr(row, name) for name in names}
     changed = rows.change(connection, run_id, "queued", {**values, "last": row.last, "extends": row.id})
     assert changed, f"{run_id} was just created and yet changed"

@@ -50,7 +50,7 @@ COLUMNS = {
     "error.code": "text",
 }
 """Columns that filters can use, and the types of their values."""
-JSON_COLUMNS = ("spec", "labels", "best", "last")
+JSON_COLUMNS = ("spec", "labels", "best", "last", "baseline")
 """JSON columns; filters can use every path inside them."""
 MAX_LENGTH, MAX_DEPTH = 2000, 60
 
@@ -174,7 +174,7 @@ def _inside(name: str, path: str, parameter: str = "filter") -> _Inside:
     if (message := objection(name, path)) is not None:
         raise _refused(message, parameter)
     steps: tuple[str | int, ...]
-    if name in ("last", "labels"):
+    if name in ("last", "baseline", "labels"):
         steps = (path,)
     else:
         steps = tuple(int(step) if step.isdecimal() else step for step in path.split("."))

@@ -63,6 +63,7 @@ class Run:
     eta_seconds: float | None
     best: Mapping[str, Any] | None
     last: Mapping[str, float | None]
+    baseline: Mapping[str, float | None] | None
     revision: int
     error_code: str | None
     error_message: str | None

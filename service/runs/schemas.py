@@ -88,6 +88,12 @@ class RunView(BaseModel):
     progress: Progress
     best: Best | None
     last: dict[str, float | None]
+    baseline: dict[str, float | None] | None = Field(
+        default=None,
+        description="Metrics of predictions that ignore the inputs, by their names: class frequencies or mean of the "
+        "training rows; `…_last_value` for rows in order of time. Null until training begins, and for "
+        "runs of earlier versions.",
+    )
     error: RunError | None
     waiting_reason: str | None
     attempt: int

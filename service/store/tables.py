@@ -79,6 +79,7 @@ run = sa.Table(
     sa.Column("epochs", sa.Integer, nullable=False),
     sa.Column("best", sa.JSON(none_as_null=True)),
     sa.Column("last", sa.JSON, nullable=False),
+    sa.Column("baseline", sa.JSON(none_as_null=True)),
     sa.Column("eta_seconds", sa.Double),
     sa.Column("revision", sa.Integer, nullable=False, server_default="0"),
     sa.Column("version", sa.Integer, nullable=False, server_default="1"),

@@ -108,14 +108,22 @@ class Jobs:
             history={name: [e.metrics.get(name) for e in done] for name in names},
         )
 
-    def started(self, claims: Sequence[Claim], *, device: str, determinism_class: str) -> set[str]:
-        """Record the start of training; return the ids of runs whose lease was lost."""
+    def started(
+        self,
+        claims: Sequence[Claim],
+        *,
+        device: str,
+        determinism_class: str,
+        baselines: Mapping[str, Mapping[str, float | None]] | None = None,
+    ) -> set[str]:
+        """Record the start of training and the runs' baselines; return the ids of runs whose lease was lost."""
         values = {"device_used": device, "determinism_class": determinism_class, "stack_size": len(claims)}
 
         def start(connection: sa.Connection, row: Row) -> list[NewEvent]:
             first = row.started_at is None
             times = {"started_at": db_now()} if first else {}
-            self._change(connection, row, {**values, **times})
+            baseline = {"baseline": baselines[row.id]} if baselines and row.id in baselines else {}
+            self._change(connection, row, {**values, **times, **baseline})
             data = {"device": device, "stack_size": len(claims), "attempt": row.attempt}
             return [NewEvent(row.id, "run.started" if first else "run.resumed", data)]
 

@@ -61,7 +61,7 @@ class Source:
         self.answer("claim")
         return self.queue.pop(0) if self.queue else ()
 
-    def started(self, claims: Sequence[Claim], *, device: str, determinism_class: str) -> set[str]:
+    def started(self, claims: Sequence[Claim], **promise: object) -> set[str]:
         return self.lost & {claim.run_id for claim in claims}
 
     def orders(self, claims: Sequence[Claim]) -> Mapping[str, Order]:
@@ -253,7 +253,7 @@ def test_order_that_arrives_before_training_is_sent_after_it(
                 self._news.put(Started(run_ids=("early",), device="cpu", determinism_class="any"))
                 self._news.put(Idle())
 
-    def started(claims: Sequence[Claim], **promise: str) -> set[str]:
+    def started(claims: Sequence[Claim], **promise: object) -> set[str]:
         early._obey({"early": "cancel"})
         early._obey({"early": "cancel"})
         return set()

@@ -51,6 +51,11 @@ class Data:
         self.coefficients = self._coefficients()
         self.validation = Split(self.inputs(self.raw_validation), self._targets(arrays.train_y[held_out], scale, shift))
         self.test = Split(self.inputs(self.raw_test), self._targets(arrays.test_y, scale, shift))
+        self.previous_y: dict[str, Tensor] = {}
+        """For rows in order of time, the target of the row before each validation and test row."""
+        if spec.chronological:
+            previous = {"val": arrays.train_y[held_out - 1], "test": np.append(arrays.train_y[-1:], arrays.test_y[:-1])}
+            self.previous_y = {split: self._targets(y, scale, shift) for split, y in previous.items()}
         self.teacher_logits: dict[str, Tensor] = {}
         """Teacher logits of the training rows, (rows, classes), by the teacher's key."""
         self.transfers: dict[str, Data] = {}

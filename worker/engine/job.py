@@ -14,6 +14,7 @@ from torch import Tensor
 
 from worker import logs
 from worker.engine import checkpoints
+from worker.engine.baseline import baselines_of
 from worker.engine.digest import first_digest, next_digest
 from worker.engine.gemm_backend import GemmBackend, gemm_backend_for
 from worker.engine.knn import training_class
@@ -163,13 +164,20 @@ class Job:
         """Train runs that begin with the same epoch."""
         device = self._context.device
         run_ids = tuple(state.claim.run_id for state in group)
-        self._say(Started(run_ids=run_ids, device=str(device), determinism_class=backend.determinism_class))
+        stack, data = self._stack(group), self._context.data(group[0].spec)
+        baselines = dict(zip(run_ids, map(dict, baselines_of(stack, data)), strict=True))
+        self._say(
+            Started(
+                run_ids=run_ids,
+                device=str(device),
+                determinism_class=backend.determinism_class,
+                baselines=baselines,
+            )
+        )
         of = "alone" if len(group) == 1 else f"in a stack of {len(group)}"
         place = f"from epoch {group[0].epoch + 1} on {device}, {backend.library}, up to {backend.threads} thread(s)"
         self._runs.note(run_ids, f"trains {of} {place}; bits: {backend.determinism_class}")
-        stack = self._stack(group)
         histories = {state.claim.run_id: state.claim.history for state in group}
-        data = self._context.data(group[0].spec)
         tuner = backend.thread_tuner(self._context.processes.count)
         training = training_class(stack)(
             stack, data, done=group[0].epoch, history=histories, left=self._left, tuner=tuner

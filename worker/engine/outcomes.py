@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -22,12 +23,16 @@ LeaveStatus = Literal["cancelled", "paused", "timed_out", "lost"]
 
 
 def measurement(result: EpochResult, digest: str) -> Measurement:
-    """Return the measurement of an epoch."""
+    """Return the measurement of an epoch.
+
+    R² of a target that does not vary is undefined. It becomes NaN only here: in the digest it stays −∞, as before.
+    """
+    undefined = {name for name, value in result.metrics.items() if ".r2" in name and value == -math.inf}
     return Measurement(
         run_id=result.member.run_id,
         epoch=result.epoch,
         steps=result.steps,
-        metrics=result.metrics,
+        metrics=result.metrics | dict.fromkeys(undefined, math.nan),
         seconds=result.seconds,
         digest=digest,
     )

@@ -99,7 +99,7 @@ def _result_of(source: Row | None) -> dict[str, Any]:
     if source is None:
         return {}
     names = (
-        "status", "device_used", "stack_size", "determinism_class", "digest", "epoch", "best", "revision",
+        "status", "device_used", "stack_size", "determinism_class", "digest", "epoch", "best", "baseline", "revision",
         "error_code", "error_message",
     )  # fmt: skip
     result = {name: getattr(source, name) for name in names}

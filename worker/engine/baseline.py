@@ -1,0 +1,93 @@
+"""Baselines: the metrics of predictions that ignore the inputs, on the rows that the model is evaluated on.
+
+- Classes: every row gets the class frequencies of the training rows as its probabilities, and so their most frequent
+  class as its prediction. ``accuracy_random`` is the expected accuracy of drawing each class by its frequency. A class
+  that the training rows lack counts as one row, so that the loss is finite.
+- Numeric targets: every row gets the mean of the training rows.
+- Rows in order of time also get the last value: the target of the row before, as ``…_last_value``; for classes this is
+  only an accuracy, because a certain prediction that is wrong has an infinite loss.
+
+Reference: Hyndman and Koehler, 2006, "Another look at measures of forecast accuracy" (the last value as a baseline).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from worker.engine.data import Data
+from worker.engine.evaluation import CHUNK_ROWS, variance
+from worker.engine.stack import Stack
+from worker.spec.sums import ordered_mean
+
+Baseline = Mapping[str, float | None]
+"""Values by metric, such as ``val.loss``; None if they are undefined."""
+
+
+def baselines_of(stack: Stack, data: Data) -> list[Baseline]:
+    """Return the baseline of each run of ``stack``."""
+    targets = {"train": data.y, "val": data.validation.y}
+    if stack.members[0].spec.evaluate.test != "never":
+        targets["test"] = data.test.y
+    columns: dict[str, Tensor] = {}
+    for split, y in targets.items():
+        if not len(y):
+            continue
+        of_split = _class_metrics if data.spec.classes else _number_metrics
+        metrics = {**of_split(stack, data, y), **_last_value_metrics(stack, data, split, y)}
+        columns |= {f"{split}.{name}": values.expand(len(stack)) for name, values in metrics.items()}
+    lists = {name: values.tolist() for name, values in columns.items()}
+    return [
+        {name: values[i] if math.isfinite(values[i]) else None for name, values in lists.items()}
+        for i in range(len(stack))
+    ]
+
+
+def _class_metrics(stack: Stack, data: Data, y: Tensor) -> dict[str, Tensor]:
+    """Return the metrics (K,) of predicting the class frequencies; one row of each class is evaluated and weighted."""
+    classes, loss = len(data.spec.classes), stack.loss
+    trained = torch.bincount(data.y, minlength=classes).double().clamp(min=1)
+    frequencies, shares = trained / trained.sum(), torch.bincount(y, minlength=classes).double() / len(y)
+    z = frequencies.log().to(torch.float32).expand(len(stack), classes, classes)
+    outputs = loss.implementation.predict(loss, z)
+    labels = torch.arange(classes, device=y.device).expand(len(stack), -1)
+    means = [
+        (rows.double() * shares).sum(1)
+        for rows in (
+            loss.implementation.loss(loss, outputs, labels, None),
+            loss.implementation.statistic(loss, outputs, labels, None),
+        )
+    ]
+    scores = loss.implementation.metrics(means[1], means[1], data.unit)
+    return {"loss": means[0], **scores, "accuracy_random": (frequencies * shares).sum().unsqueeze(0)}
+
+
+def _number_metrics(stack: Stack, data: Data, y: Tensor) -> dict[str, Tensor]:
+    """Return the metrics (K,) of predicting the training rows' mean."""
+    mean = ordered_mean(data.y.double().unsqueeze(0)).to(torch.float32)
+    return _metrics_of(stack, data, mean.expand(len(y)), y)
+
+
+def _last_value_metrics(stack: Stack, data: Data, split: str, y: Tensor) -> dict[str, Tensor]:
+    """Return the metrics (K,) of predicting the target of the row before, if rows are in order of time."""
+    if split not in data.previous_y:
+        return {}
+    previous = data.previous_y[split]
+    if data.spec.classes:
+        return {"accuracy_last_value": (previous == y).double().mean().unsqueeze(0)}
+    metrics = _metrics_of(stack, data, previous, y)
+    return {f"{name}_last_value": values for name, values in metrics.items()}
+
+
+def _metrics_of(stack: Stack, data: Data, predicted: Tensor, y: Tensor) -> dict[str, Tensor]:
+    """Return loss and scores (K,) of the predictions (n,) for numeric targets ``y`` (n,)."""
+    loss, losses, statistics = stack.loss, [], []
+    for outputs, targets in zip(torch.split(predicted, CHUNK_ROWS), torch.split(y, CHUNK_ROWS), strict=True):
+        own, theirs = outputs.expand(len(stack), -1).unsqueeze(2), targets.expand(len(stack), -1)
+        losses.append(loss.implementation.loss(loss, own, theirs, None))
+        statistics.append(loss.implementation.statistic(loss, own, theirs, None))
+    mean_loss, statistic = ordered_mean(torch.cat(losses, 1)), ordered_mean(torch.cat(statistics, 1))
+    return {"loss": mean_loss, **loss.implementation.metrics(statistic, variance(y), data.unit)}
