@@ -19,6 +19,7 @@ class ComparisonOptions(TypedDict, total=False):
 
     metric: str | None
     at: str | None
+    epoch_by: str | None
     baseline: str | None
     pairs: str | None
     by: Sequence[str] | None
@@ -67,8 +68,10 @@ class Comparison(View):
     study_id: str
     metric: str
     at: str
+    epoch_by: str | None = None
     direction: str
     exploratory: bool
+    optimistic: bool = False
     complete: bool
     baseline: str | None
     alpha: float
@@ -126,6 +129,7 @@ class Comparison(View):
         caption = (
             f"{self.at} {self.metric}, {self.direction.replace('_', ' ')}, against {self.baseline or 'each other'}"
         )
+        caption += f"; epochs chosen by {self.epoch_by}" * bool(self.epoch_by) + "; optimistic" * self.optimistic
         caption += "; exploratory" * self.exploratory + "; not all runs have ended" * (not self.complete)
         return f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
@@ -164,6 +168,7 @@ class Choice(View):
     rule: str
     metric: str
     at: str
+    epoch_by: str | None = None
     optimistic: bool
     complete: bool
     folds: int | None

@@ -22,6 +22,7 @@ class StudyFields(StudyMetadata, total=False):
     folds: int | None
     metric: str | None
     at: str
+    epoch_by: str | None
     baseline: str | None
 
 

@@ -49,6 +49,7 @@ class ReportOptions(TypedDict, total=False):
 
     metric: str | None
     at: str | None
+    epoch_by: str | None
     by: Sequence[str] | None
     pairs: str | None
     correction: str | None
@@ -105,6 +106,7 @@ class Study(LiveView[TransportT]):
     terminal: bool
     metric: str
     at: str
+    epoch_by: str | None = None
     baseline: str
     looks: int
     seeds: list[int]
@@ -198,7 +200,7 @@ class Study(LiveView[TransportT]):
 
     @call
     def compare(self, **options: Unpack[ComparisonOptions]) -> Flow[Comparison]:
-        """Compare the arms; options are ``metric``, ``at``, ``baseline``, ``by``, ``min_effect``, ``curves`` and so on.
+        """Compare the arms; options are ``metric``, ``at``, ``epoch_by``, ``baseline``, ``by``, ``curves`` and so on.
 
         Raises:
             InvalidRequest: A metric, epoch, arm or path does not exist.
@@ -225,6 +227,7 @@ class Study(LiveView[TransportT]):
         *,
         metric: str | None = None,
         at: str | None = None,
+        epoch_by: str | None = None,
         simpler: Sequence[str] | None = None,
     ) -> Flow[Choice]:
         """Choose the best arm, or with ``one_standard_error`` the simplest arm within one standard error of the best.
@@ -233,7 +236,7 @@ class Study(LiveView[TransportT]):
             InvalidRequest: A metric, epoch or path does not exist, or ``simpler`` is required.
             NothingToChoose: No arm has been measured yet.
         """
-        query = {"rule": rule, "metric": metric, "at": at, "simpler": simpler}
+        query = {"rule": rule, "metric": metric, "at": at, "epoch_by": epoch_by, "simpler": simpler}
         params = {key: value for key, value in query.items() if value is not None}
         return Choice.model_validate((yield from fetch_json(Request("GET", f"{self.path}/choice", params))))
 

@@ -37,6 +37,10 @@ MetricOption = Annotated[str | None, typer.Option("--metric", help="Metric to co
 AtOption = Annotated[
     str | None, typer.Option("--at", help="Epoch to compare: best, last or epoch:N; default: the study's.")
 ]
+EpochByOption = Annotated[
+    str | None,
+    typer.Option("--epoch-by", help="Metric whose best epoch --at best is, such as val.loss; default: the study's."),
+]
 CorrectionOption = Annotated[
     Correction | None,
     typer.Option("--correction", help="Correction of p for the number of pairs: step-down maxT (default) or Holm."),
@@ -111,6 +115,7 @@ def compare(
     url: URL = None,
     metric: MetricOption = None,
     at: AtOption = None,
+    epoch_by: EpochByOption = None,
     baseline: Annotated[
         str | None, typer.Option("--baseline", help="Arm to compare with; default: the study's.")
     ] = None,
@@ -137,6 +142,7 @@ def compare(
         comparison = study.compare(
             metric=metric,
             at=at,
+            epoch_by=epoch_by,
             baseline=baseline,
             pairs=pairs,
             by=by,
@@ -159,6 +165,7 @@ def choose(
     rule: Annotated[str, typer.Option("--rule", help="Selection rule: best or one_standard_error.")] = "best",
     metric: MetricOption = None,
     at: AtOption = None,
+    epoch_by: EpochByOption = None,
     simpler: Annotated[
         list[str] | None,
         typer.Option(
@@ -170,7 +177,7 @@ def choose(
 ) -> None:
     """Choose an arm by its mean over folds or seeds. With --json, chosen_spec is a spec for `fitwell submit -`."""
     with Client(url) as client:
-        choice = client.studies.get(study_id).choice(rule, metric=metric, at=at, simpler=simpler)
+        choice = client.studies.get(study_id).choice(rule, metric=metric, at=at, epoch_by=epoch_by, simpler=simpler)
     if as_json:
         typer.echo(choice.model_dump_json())
         return

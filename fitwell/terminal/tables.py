@@ -70,7 +70,7 @@ def verdict_sentence(comparison: Comparison) -> str:
             clauses.append(f"{' and '.join(arms)} {relation.format(baseline)}")
     n = max(pair.n for pair in comparison.pairs)
     notes = " Exploratory: the study was designed for another metric or epoch." if comparison.exploratory else ""
-    notes += _holm_note(comparison)
+    notes += _optimism_note(comparison) + _holm_note(comparison)
     notes += "" if comparison.complete else " Not all runs have ended."
     if n < comparison.min_seeds_possible:
         notes = f" At least {comparison.min_seeds_possible} seeds are needed for a verdict.{notes}"
@@ -78,6 +78,13 @@ def verdict_sentence(comparison: Comparison) -> str:
     if missing:
         notes = f" {missing} seed{'s' * (missing > 1)} without a pair: a run has no value or was deleted.{notes}"
     return f"By {comparison.at} {comparison.metric} over {n} paired seeds: {'; '.join(clauses)}.{notes}"
+
+
+def _optimism_note(comparison: Comparison) -> str:
+    """Return a sentence on epochs that were chosen on the rows that judge."""
+    if not comparison.optimistic:
+        return ""
+    return f" Optimistic: {comparison.epoch_by or 'the test set'} chose each run's epoch on the rows that judge it."
 
 
 def _holm_note(comparison: Comparison) -> str:

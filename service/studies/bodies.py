@@ -15,8 +15,8 @@ from service.http.bodies import BodyModel
 from service.http.names import Label
 from service.http.validation import MAX_ERRORS
 from service.pointers import pointer_to
-from service.studies.comparison import check_at, check_metric
 from service.studies.expansion import Plan, path_steps, rounded
+from service.studies.metrics import check_at, check_epoch_by, check_metric
 from service.studies.new_study import NewStudy
 from service.studies.study import StudyMetadata
 from worker.spec.folds import MAX_FOLDS
@@ -142,9 +142,17 @@ class StudyBody(StudyMetadata, BodyModel):
         default=None, description="Train every arm this many times for each seed, each time validating on another fold."
     )
     metric: str | None = Field(
-        default=None, description="The metric to compare; by default val.loss, or test.loss without a validation split."
+        default=None,
+        description="The metric to compare. By default test.loss if validation rows choose the epoch (`at` is best and "
+        "every arm has some), so that the epoch is not chosen on the rows that judge; else val.loss, or test.loss "
+        "without a validation split.",
     )
     at: str = Field(default="best", description="The epoch to compare: best, last or epoch:N.")
+    epoch_by: str | None = Field(
+        default=None,
+        description="The metric whose best epoch is `best`; by default val.loss, or test.loss without a validation "
+        "split.",
+    )
     baseline: str | None = Field(
         default=None, description="The arm that the others are compared with; by default the first."
     )
@@ -179,6 +187,7 @@ class StudyBody(StudyMetadata, BodyModel):
         if self.metric is not None:
             check_metric(self.metric, "/metric")
         check_at(self.at, "/at")
+        check_epoch_by(self.epoch_by, self.at, "/epoch_by")
         points = self.sample.points() if self.sample else []
         plan = Plan(base=self.base, arms=self.arms, grid=self.grid, samples=points, seeds=seeds, folds=self.folds)
         metadata = StudyMetadata.model_construct(**{name: getattr(self, name) for name in StudyMetadata.model_fields})
@@ -188,6 +197,7 @@ class StudyBody(StudyMetadata, BodyModel):
             plan=plan,
             metric=self.metric,
             at=self.at,
+            epoch_by=self.epoch_by,
             baseline=self.baseline,
         )
 

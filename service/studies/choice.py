@@ -16,9 +16,10 @@ from service.runs.states import TERMINAL
 from service.statistics.choice import Choice, Rule, choose
 from service.store.rows import Row
 from service.studies import queries as studies
-from service.studies.comparison import LOWER, check_at, check_metric
+from service.studies.comparison import epoch_rule
 from service.studies.errors import NothingToChoose
-from service.studies.measurements import EMPTY, assign_slots, check_series_exists, load_series, measure, selected_epoch
+from service.studies.measurements import assign_slots, check_series_exists, load_series, measure
+from service.studies.metrics import EpochRule, check_at, check_metric, lower_is_better, rows_of
 from service.studies.simplicity import Order, Specs, infer_order, parse_order
 from worker.spec.run import RunSpec
 
@@ -28,11 +29,13 @@ SEED = 0
 
 @dataclass(frozen=True, kw_only=True)
 class ChoiceQuery:
-    """How to choose; None stands for the study's own metric and epoch."""
+    """How to choose; None stands for the study's own metric (on validation rows, if it has some) and epoch."""
 
     rule: Rule = "best"
     metric: str | None = None
     at: str | None = None
+    epoch_by: str | None = None
+    """The metric that chooses the best epoch; None for the study's, or for the metric to choose by."""
     simpler: Sequence[str] = ()
     """``path:desc`` if a larger number is simpler, ``path:asc`` if a smaller one is; the first that differs decides."""
 
@@ -44,6 +47,8 @@ class Chosen:
     study_id: str
     metric: str
     at: str
+    epoch_by: str | None
+    """The metric that chose the epochs; None if none was chosen."""
     rule: Rule
     orders: Sequence[Order]
     exploratory: bool
@@ -106,38 +111,43 @@ def choose_arm(connection: sa.Connection, study: Row, query: ChoiceQuery) -> Cho
             use the test set.
         NothingToChoose: No seed is complete in every arm.
     """
-    metric, at, folds = query.metric or study.metric, query.at or study.at, study.request.get("folds")
+    specs = studies.spec_of_each_arm(connection, study.id)
+    own_metric = _selection_metric(study, specs)
+    metric, at, folds = query.metric or own_metric, query.at or study.at, study.request.get("folds")
     check_metric(metric, "metric")
     check_at(at, "at")
-    specs = studies.spec_of_each_arm(connection, study.id)
+    epochs_by = _epochs_by(study, at, metric, query.epoch_by)
     orders = [parse_order(one, specs) for one in query.simpler]
     if query.rule == "one_standard_error" and not orders and len(study.arms) > 1:
         orders = [infer_order(study, specs)]
     runs = studies.runs_of(connection, study.id, folds=folds is not None)
-    optimistic = _on_test(metric, at, runs, specs)
-    values = load_series(connection, study.id, runs, [metric])
+    optimistic = _on_test(metric, epochs_by, runs, specs, "at" if query.epoch_by is None else "epoch_by")
+    values = load_series(connection, study.id, runs, [metric, *epochs_by.series])
     check_series_exists(values, metric, runs)
+    for series in epochs_by.series:
+        check_series_exists(values, series, runs, "epoch_by")
     slots = assign_slots(runs, [(run.arm, "") for run in runs], folds)
     result = choose(
-        measure(slots, values, metric, at),
+        measure(slots, values, metric, epochs_by),
         arms=[arm["id"] for arm in study.arms],
         rule=query.rule,
         simplicity={arm: tuple(order.rank(spec) for order in orders) for arm, spec in specs.items()},
-        lower_is_better=bool(LOWER.search(metric)),
+        lower_is_better=lower_is_better(metric),
         on_folds=folds is not None,
     )
     choice = _checked(result, query.rule, runs)
     chosen_runs = [slot.run for slot in slots if slot.group == choice.chosen and slot.seed in choice.seeds and slot.run]
-    epochs = [selected_epoch(run, values.get((run.id, metric), EMPTY), at) for run in chosen_runs]
+    epochs = [epochs_by.epoch(run, values, metric) for run in chosen_runs]
     return Chosen(
         study_id=study.id,
         metric=metric,
         at=at,
+        epoch_by=epochs_by.chosen_by(runs),
         rule=query.rule,
         orders=orders,
-        exploratory=(metric, at) != (study.metric, study.at),
+        exploratory=(metric, epochs_by) != (own_metric, _epochs_by(study, study.at, own_metric)),
         optimistic=optimistic,
-        lower_is_better=bool(LOWER.search(metric)),
+        lower_is_better=lower_is_better(metric),
         folds=folds,
         complete=all(run.status in TERMINAL for run in runs),
         choice=choice,
@@ -146,14 +156,30 @@ def choose_arm(connection: sa.Connection, study: Row, query: ChoiceQuery) -> Cho
     )
 
 
-def _on_test(metric: str, at: str, runs: Sequence[Row], specs: Specs) -> bool:
+def _selection_metric(study: Row, specs: Specs) -> str:
+    """Return the study's metric, on validation rows instead of test rows if every arm has some."""
+    lenient = all(spec["allow_test_selection"] for spec in specs.values())
+    held_out = all(spec["dataset"].get("fold") or spec["dataset"]["validation_size"] for spec in specs.values())
+    if rows_of(study.metric) != "test" or lenient or not held_out:
+        return str(study.metric)
+    return f"val.{study.metric.partition('.')[2]}"
+
+
+def _epochs_by(study: Row, at: str, metric: str, epoch_by: str | None = None) -> EpochRule:
+    """Return the rule for the epoch ``at``; unless requested, ``metric`` chooses the best if it is on held-out rows."""
+    rule = epoch_rule(study, at, epoch_by)
+    own = at == "best" and rule.by is None and rows_of(metric) in ("val", "test")
+    return EpochRule(at, metric) if own else rule
+
+
+def _on_test(metric: str, epochs_by: EpochRule, runs: Sequence[Row], specs: Specs, pointer: str) -> bool:
     """Return whether the choice uses the test set, which every arm must allow.
 
     Raises:
         SpecRefused: An arm does not allow it.
     """
-    of_test = metric.startswith("test.")
-    if not of_test and not (at == "best" and any((run.best or {}).get("optimistic") for run in runs)):
+    of_test = rows_of(metric) == "test"
+    if not of_test and rows_of(epochs_by.chosen_by(runs) or "") != "test":
         return False
     if all(spec["allow_test_selection"] for spec in specs.values()):
         return True
@@ -162,7 +188,7 @@ def _on_test(metric: str, at: str, runs: Sequence[Row], specs: Specs) -> bool:
         "training, so their losses come out too low. Choose by val.loss (hold rows out for it with folds or "
         "dataset.validation_size), or set allow_test_selection: true in the base."
     )
-    raise SpecRefused.at("metric" if of_test else "at", "test_selection", message)
+    raise SpecRefused.at("metric" if of_test else pointer, "test_selection", message)
 
 
 def _checked(choice: Choice | None, rule: Rule, runs: Sequence[Row]) -> Choice:

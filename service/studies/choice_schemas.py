@@ -63,6 +63,9 @@ class ChoiceView(BaseModel):
     rule: choosing.Rule
     metric: str
     at: str
+    epoch_by: str | None = Field(
+        default=None, description="The metric whose best epoch counts; null if `at` is not best."
+    )
     direction: Literal["lower_is_better", "higher_is_better"]
     exploratory: bool = Field(description="Whether this differs from the study's own question.")
     optimistic: bool = Field(description="Whether the choice used the test set.")
@@ -87,7 +90,18 @@ class ChoiceView(BaseModel):
     @classmethod
     def of(cls, chosen: Chosen) -> ChoiceView:
         """Return the view of a choice."""
-        names = ("study_id", "rule", "metric", "at", "exploratory", "optimistic", "complete", "folds", "explanation")
+        names = (
+            "study_id",
+            "rule",
+            "metric",
+            "at",
+            "epoch_by",
+            "exploratory",
+            "optimistic",
+            "complete",
+            "folds",
+            "explanation",
+        )
         choice = chosen.choice
         return cls(
             **{name: getattr(chosen, name) for name in names},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,21 +16,19 @@ from service.statistics.curves import Curve, curve
 from service.store.rows import Row
 from service.studies import queries as studies
 from service.studies.expansion import arm_id, path_steps, value_at
-from service.studies.measurements import (
+from service.studies.measurements import Slot, assign_slots, check_series_exists, load_series, measure
+from service.studies.metrics import (
     EMPTY,
+    EpochRule,
     Floats,
     SeriesOfRuns,
-    Slot,
-    assign_slots,
-    check_series_exists,
-    load_series,
-    measure,
+    check_at,
+    check_epoch_by,
+    check_metric,
+    lower_is_better,
 )
 
 ALPHA = 0.05
-LOWER = re.compile(r"\.(loss|error|rmse)(_eval|_loo)?$|\.(objective|fpr)$|^penalty\.")
-HIGHER = re.compile(r"\.(accuracy|r2)(_eval|_loo)?$|\.tpr$")
-AT = re.compile(r"best|last|epoch:[1-9]\d{0,8}", re.ASCII)
 ABSENT = "absent"
 """The value of a path that a spec does not have."""
 
@@ -42,6 +39,7 @@ class Question:
 
     metric: str | None = None
     at: str | None = None
+    epoch_by: str | None = None
     baseline: str | None = None
     all_pairs: bool = False
     by: Sequence[str] = ("arm",)
@@ -58,10 +56,12 @@ class Compared:
     study_id: str
     metric: str
     at: str
+    epoch_by: str | None
+    """The metric that chose the epochs; None if none was chosen."""
     exploratory: bool
     """Whether metric, epoch or groups differ from those the study was created with."""
     optimistic: bool
-    """Whether epochs were chosen on the test set."""
+    """Whether epochs were chosen on the rows that judge, or on the test set."""
     lower_is_better: bool
     baseline: str | None
     by: Sequence[str]
@@ -81,21 +81,25 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
         SpecRefused: The metric, epoch, arm or path does not exist.
     """
     metric, at = question.metric or study.metric, question.at or study.at
-    _check(metric, at)
+    check_metric(metric, "metric")
+    check_at(at, "at")
+    rule = epoch_rule(study, at, question.epoch_by)
     by = tuple(question.by)
     apart = any(path_steps(path)[:2] in (["dataset"], ["dataset", "fold"]) for path in by)
     folds = None if apart else study.request.get("folds")
     runs = studies.runs_of(connection, study.id, specs=by != ("arm",), folds=folds is not None)
-    values = load_series(connection, study.id, runs, list(dict.fromkeys([metric, *question.curves])))
+    values = load_series(connection, study.id, runs, list(dict.fromkeys([metric, *rule.series, *question.curves])))
     check_series_exists(values, metric, runs)
+    for series in rule.series:
+        check_series_exists(values, series, runs, "epoch_by")
     groups, cells = _grouped(study, runs, by)
     slots = assign_slots(runs, cells, folds)
     baseline = None if question.all_pairs else _baseline(study, groups, question.baseline, by)
     comparison = compare(
-        measure(slots, values, metric, at),
+        measure(slots, values, metric, rule),
         groups=groups,
         baseline=baseline,
-        lower_is_better=bool(LOWER.search(metric)),
+        lower_is_better=lower_is_better(metric),
         alpha=ALPHA / study.looks,
         correction=question.correction,
         seeds=study.seeds if by == ("arm",) else (),
@@ -106,9 +110,10 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
         study_id=study.id,
         metric=metric,
         at=at,
-        exploratory=(metric, at, by) != (study.metric, study.at, ("arm",)),
-        optimistic=at == "best" and any((run.best or {}).get("optimistic") for run in runs),
-        lower_is_better=bool(LOWER.search(metric)),
+        epoch_by=rule.chosen_by(runs),
+        exploratory=(metric, rule, by) != (study.metric, epoch_rule(study, study.at), ("arm",)),
+        optimistic=rule.is_optimistic(runs, metric),
+        lower_is_better=lower_is_better(metric),
         baseline=baseline,
         by=by,
         looks=study.looks,
@@ -119,34 +124,14 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
     )
 
 
-def check_metric(metric: str, pointer: str) -> None:
-    """Refuse a series without a better direction.
+def epoch_rule(study: Row, at: str, epoch_by: str | None = None) -> EpochRule:
+    """Return the rule for the epoch ``at``; by default the study's own metric chooses the best.
 
     Raises:
-        SpecRefused: Neither lower nor higher values of the metric are better.
+        SpecRefused: ``epoch_by`` cannot choose an epoch.
     """
-    if not LOWER.search(metric) and not HIGHER.search(metric):
-        message = (
-            f"Neither low nor high values of {metric!r} are better. Compare by a loss, an error, an accuracy or R², "
-            "such as val.loss."
-        )
-        raise SpecRefused.at(pointer, "no_direction", message)
-
-
-def check_at(at: str, pointer: str) -> None:
-    """Refuse an invalid epoch.
-
-    Raises:
-        SpecRefused: ``at`` is not best, last or epoch:N.
-    """
-    if not AT.fullmatch(at):
-        message = f"Invalid epoch {at!r}. Use best, last or epoch:N, such as epoch:30."
-        raise SpecRefused.at(pointer, "no_epoch", message, allowed=["best", "last", "epoch:N"])
-
-
-def _check(metric: str, at: str) -> None:
-    check_metric(metric, "metric")
-    check_at(at, "at")
+    check_epoch_by(epoch_by, at, "epoch_by")
+    return EpochRule(at, (epoch_by or study.request.get("epoch_by")) if at == "best" else None)
 
 
 def _grouped(study: Row, runs: Sequence[Row], by: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import sqlalchemy as sa
-from numpy.typing import NDArray
 
 from service.errors import SpecRefused
 from service.runs.queries import epochs, series
@@ -15,11 +14,7 @@ from service.runs.states import TERMINAL
 from service.statistics.pairing import Measurement, State
 from service.store.rows import Row
 from service.studies import queries as studies
-
-Floats = NDArray[np.float64]
-SeriesOfRuns = Mapping[tuple[str, str], Floats]
-"""Values from epoch 1 on, by run id and series."""
-EMPTY: Floats = np.empty(0)
+from service.studies.metrics import EMPTY, EpochRule, SeriesOfRuns
 
 
 class Slot(NamedTuple):
@@ -63,29 +58,22 @@ def load_series(connection: sa.Connection, study_id: str, runs: Sequence[Row], n
     return values
 
 
-def check_series_exists(values: SeriesOfRuns, metric: str, runs: Iterable[Row]) -> None:
+def check_series_exists(values: SeriesOfRuns, metric: str, runs: Iterable[Row], pointer: str = "metric") -> None:
     """Refuse a series that no run has.
 
     Raises:
         SpecRefused: No run has a series of this name.
     """
     if not any(name == metric for _, name in values) and (values or any(run.status == "succeeded" for run in runs)):
-        raise SpecRefused.at("metric", "no_such_series", f"No run of the study has a series {metric!r}.")
+        raise SpecRefused.at(pointer, "no_such_series", f"No run of the study has a series {metric!r}.")
 
 
-def measure(slots: Iterable[Slot], values: SeriesOfRuns, metric: str, at: str) -> list[Measurement]:
-    """Return every run's value at the epoch ``at``."""
-    return [Measurement(slot.group, slot.seed, slot.cell, *_value(slot.run, values, metric, at)) for slot in slots]
+def measure(slots: Iterable[Slot], values: SeriesOfRuns, metric: str, rule: EpochRule) -> list[Measurement]:
+    """Return every run's value at the epoch of ``rule``."""
+    return [Measurement(slot.group, slot.seed, slot.cell, *_value(slot.run, values, metric, rule)) for slot in slots]
 
 
-def selected_epoch(run: Row, values: Floats, at: str) -> int:
-    """Return the number of the epoch ``at`` for a run with these ``values``; 0 if it has no best epoch."""
-    if at == "best":
-        return int(run.best["epoch"]) if run.best else 0
-    return len(values) if at == "last" else int(at.removeprefix("epoch:"))
-
-
-def _value(run: Row | None, series_of_runs: SeriesOfRuns, metric: str, at: str) -> tuple[State, float]:
+def _value(run: Row | None, series_of_runs: SeriesOfRuns, metric: str, rule: EpochRule) -> tuple[State, float]:
     if run is None:
         return "missing", np.nan
     if run.status == "failed" and run.error_code == "diverged":
@@ -95,7 +83,7 @@ def _value(run: Row | None, series_of_runs: SeriesOfRuns, metric: str, at: str) 
     values = series_of_runs.get((run.id, metric), EMPTY)
     if run.status != "succeeded" or not len(values):
         return "missing", np.nan
-    epoch = selected_epoch(run, values, at)
+    epoch = rule.epoch(run, series_of_runs, metric)
     if not 1 <= epoch <= len(values) or not np.isfinite(values[epoch - 1]):
         return "missing", np.nan
     return "measured", float(values[epoch - 1])

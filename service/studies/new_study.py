@@ -21,15 +21,26 @@ class NewStudy:
     plan: Plan
     metric: str | None
     at: str
+    epoch_by: str | None
     baseline: str | None
 
 
 def primary_metric(new: NewStudy, arms: Sequence[Arm]) -> str:
-    """Return the requested primary metric; the default is val.loss, or test.loss if an arm holds out no rows."""
+    """Return the requested primary metric, or the loss on rows that do not choose the epoch.
+
+    If validation rows choose the best epoch, the default is test.loss. It is val.loss for other epochs, with folds
+    (where validation rows are the ones to compare on), and if some arm does not measure test.loss in every epoch. It is
+    test.loss if an arm holds out no rows.
+    """
     if new.metric is not None:
         return new.metric
-    held_out = new.plan.folds or all(arm.run.spec.dataset.validation_rows for arm in arms)
-    return "val.loss" if held_out else "test.loss"
+    specs = [arm.run.spec for arm in arms]
+    if new.plan.folds:
+        return "val.loss"
+    if not all(spec.dataset.validation_rows for spec in specs):
+        return "test.loss"
+    judged_apart = new.at == "best" and not (new.epoch_by or "").startswith("test.")
+    return "test.loss" if judged_apart and all(spec.evaluate.test == "every_epoch" for spec in specs) else "val.loss"
 
 
 def baseline_id(requested: str | None, arms: Sequence[Arm]) -> str:

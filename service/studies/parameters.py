@@ -32,6 +32,11 @@ class CompareStudyQuery(QueryModel):
 
     metric: Metric = None
     at: At = None
+    epoch_by: str | None = Field(
+        default=None,
+        description="The metric whose best epoch `at=best` is; by default the study's, else val.loss, or test.loss "
+        "without a validation split.",
+    )
     baseline: str | None = Field(default=None, description="The arm that the others are compared with.")
     pairs: str = Field(
         default="baseline", pattern="^(baseline|all)$", description="Against the baseline, or all pairs."
@@ -57,6 +62,7 @@ class CompareStudyQuery(QueryModel):
         return Question(
             metric=self.metric,
             at=self.at,
+            epoch_by=self.epoch_by,
             baseline=self.baseline,
             all_pairs=self.pairs == "all",
             by=self.by,
@@ -75,6 +81,10 @@ class ChooseArmQuery(QueryModel):
     )
     metric: Metric = None
     at: At = None
+    epoch_by: str | None = Field(
+        default=None,
+        description="The metric whose best epoch `at=best` is; by default the study's, else the metric to choose by.",
+    )
     simpler: list[str] = Field(
         default=[],
         description="A path of the spec and its simpler end: `regularizers.0.strength:desc` (larger is simpler), "
@@ -85,7 +95,7 @@ class ChooseArmQuery(QueryModel):
 
     def choice_query(self) -> ChoiceQuery:
         """Return the choice for the service."""
-        return ChoiceQuery(rule=self.rule, metric=self.metric, at=self.at, simpler=self.simpler)
+        return ChoiceQuery(rule=self.rule, metric=self.metric, at=self.at, epoch_by=self.epoch_by, simpler=self.simpler)
 
 
 ComparisonParams = Annotated[CompareStudyQuery, Query()]

@@ -46,6 +46,7 @@ class StudyView(BaseModel):
     terminal: bool
     metric: str = Field(description="The metric that the study was created to compare; any other is exploratory.")
     at: str
+    epoch_by: str | None = Field(default=None, description="The metric that was requested to choose the best epoch.")
     baseline: str
     alpha: float = Field(description="The significance level of the whole study, over all looks.")
     looks: int = Field(description="Increases when seeds are added after results were visible; splits alpha.")
@@ -253,7 +254,12 @@ class ComparisonView(BaseModel):
     at: str
     direction: Literal["lower_is_better", "higher_is_better"]
     exploratory: bool = Field(description="Whether this differs from the study's own question.")
-    optimistic: bool = Field(description="Whether epochs were chosen on the test set.")
+    epoch_by: str | None = Field(
+        default=None, description="The metric whose best epoch counts; null if `at` is not best."
+    )
+    optimistic: bool = Field(
+        description="Whether epochs were chosen on the rows that `metric` is measured on, or on the test set."
+    )
     complete: bool = Field(description="Whether every run has finished.")
     by: list[str]
     baseline: str | None = Field(description="Null if all pairs are compared.")
@@ -281,7 +287,7 @@ class ComparisonView(BaseModel):
     @classmethod
     def of(cls, compared: Compared) -> ComparisonView:
         """Return the view of a comparison."""
-        names = ("study_id", "metric", "at", "exploratory", "optimistic", "complete", "baseline", "looks")
+        names = ("study_id", "metric", "at", "epoch_by", "exploratory", "optimistic", "complete", "baseline", "looks")
         return cls(
             **{name: getattr(compared, name) for name in names},
             direction="lower_is_better" if compared.lower_is_better else "higher_is_better",

@@ -59,6 +59,11 @@ class Study:
         """Folds that every arm is trained on at each seed; None without folds, as in the requests of older studies."""
         return self.request.get("folds")
 
+    @property
+    def epoch_by(self) -> str | None:
+        """The metric that was requested to choose the best epoch, if any."""
+        return self.request.get("epoch_by")
+
     @classmethod
     def of(cls, row: Row, progress: Sequence[Row]) -> Study:
         """Return the study in ``row``; ``progress`` counts its runs by arm and status."""

@@ -61,6 +61,7 @@ class StudyReportQuery(QueryModel):
 
     metric: str | None = Field(default=None, description="By default the study's.")
     at: str | None = Field(default=None, description="best, last or epoch:N; by default the study's.")
+    epoch_by: str | None = Field(default=None, description="The metric whose best epoch `at=best` is.")
     by: list[str] = Field(default=["arm"], description="Paths of the spec to group by, or `arm`.")
     pairs: str = Field(default="baseline", description="all: compare all pairs.")
     baseline: str | None = Field(default=None, description="The arm that the others are compared with.")
@@ -72,6 +73,7 @@ class StudyReportQuery(QueryModel):
         return Question(
             metric=self.metric,
             at=self.at,
+            epoch_by=self.epoch_by,
             by=self.by,
             all_pairs=self.pairs == "all",
             baseline=self.baseline,

@@ -13,9 +13,9 @@ from service.runs.dependencies import RunReaderDep, RunsDep
 from service.runs.pages import RunQuery
 from service.runs.run import Run
 from service.runs.service import Runs
-from service.studies.comparison import HIGHER, LOWER
 from service.studies.dependencies import StudiesDep
 from service.studies.expansion import arm_id
+from service.studies.metrics import HIGHER, LOWER
 from service.studies.study import Study
 from service.web.differences import MAX_ARMS, differences
 from service.web.pages.runs import FRESH, may_change

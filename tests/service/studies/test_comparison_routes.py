@@ -73,7 +73,7 @@ def test_unfinished_study_compares_finished_runs_and_draws_recorded_epochs(clien
     study = post(client, seeds=2).json()
     claims = work.claim(WORKER, limit=1)
     work.started(claims, device="cpu", determinism_class="test")
-    work.record(claims, [measured(claims[0].run_id, 1, val_loss=0.5)])
+    work.record(claims, [measured(claims[0].run_id, 1, val_loss=0.5, test_loss=0.5)])
     assert client.get(f"/v1/studies/{study['id']}").json()["status"] == "running"
     result = compare(client, study, curves=["val.loss"])
     assert not result["complete"]

@@ -19,7 +19,7 @@ def test_study_is_queued_in_one_request(client: TestClient) -> None:
     assert answer.status_code == 201
     assert answer.headers["location"] == f"/v1/studies/{study['id']}"
     assert (study["object"], study["status"], study["terminal"]) == ("study", "queued", False)
-    assert (study["metric"], study["at"], study["baseline"], study["looks"]) == ("val.loss", "best", "plain", 1)
+    assert (study["metric"], study["at"], study["baseline"], study["looks"]) == ("test.loss", "best", "plain", 1)
     assert study["seeds"] == list(range(8))
     assert [(arm["id"], arm["runs"]) for arm in study["arms"]] == [("plain", 8), ("dropout", 8)]
     assert study["progress"] == {"runs": 16, "by_status": {"queued": 16}, "epoch": 0, "epochs": 48}

@@ -21,7 +21,9 @@ PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/studies/{study_id}"): (
         *("scale", "smooth", "lines", "zoom", "metric", "at", "by", "pairs", "correction", "curve", "view"),
     ),
-    ("GET", "/studies/{study_id}/report"): ("metric", "at", "by", "pairs", "baseline", "correction", "curve"),
+    ("GET", "/studies/{study_id}/report"): (
+        *("metric", "at", "epoch_by", "by", "pairs", "baseline", "correction", "curve"),
+    ),
     ("GET", "/sign-in"): ("next",),
     ("POST", "/session"): (),
     ("DELETE", "/session"): (),
@@ -59,7 +61,8 @@ def test_every_known_parameter_is_accepted(client: TestClient) -> None:
     values |= {
         "from": run["id"],
         "metric": "val.loss",
-        "at": "last",
+        "at": "best",
+        "epoch_by": "val.loss",
         "by": "arm",
         "baseline": "base",
         "correction": "holm",
