@@ -16,6 +16,9 @@ import psutil
 import fitwell
 from tests.patience import eventually, scaled
 
+UNBROKEN_LEASE = "120"
+"""Seconds, for tests in which no process is lost: a heartbeat that a busy machine delays must not end a lease."""
+
 
 def quick_settings() -> dict[str, str]:
     """Return an environment in which faults are noticed within seconds. Leases outlast the delays of a busy machine."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.patience import eventually, scaled
-from tests.processes import serving
+from tests.processes import UNBROKEN_LEASE, serving
 
 pytestmark = pytest.mark.slow
 SPEC: dict[str, Any] = {
@@ -43,7 +43,7 @@ def test_server_resumes_from_the_backup_of_a_busy_one_with_the_same_bits(tmp_pat
         straight = busy.wait(scaled(120))
         losses = straight.history.series["val.loss"]
     shutil.rmtree(home)
-    with serving(copy) as second:
+    with serving(copy, FITWELL_LEASE_SECONDS=UNBROKEN_LEASE) as second:
         assert second.client.runs.get(done.id).predict(split="test", indices=[0]).labels
         assert second.client.datasets.get(upload.id).preview()["rows"]
         again = second.client.runs.get(busy.id).wait(scaled(300))

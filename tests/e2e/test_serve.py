@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from tests.patience import eventually, scaled
-from tests.processes import Serving, free_port, serving
+from tests.processes import UNBROKEN_LEASE, Serving, free_port, serving
 
 pytestmark = pytest.mark.slow
 
@@ -84,13 +84,13 @@ def test_used_port_and_unwritable_directory_are_reported_without_a_traceback(tmp
 
 def test_sigterm_saves_the_run_and_the_next_start_resumes_it(tmp_path: Path) -> None:
     home, port = tmp_path / "home", free_port()
-    with serving(home, port) as first:
+    with serving(home, port, FITWELL_LEASE_SECONDS=UNBROKEN_LEASE) as first:
         run = first.client.runs.create(seed=51, **{**SPEC, "epochs": 600})
         eventually(lambda: run.refresh().progress.epoch > 20)
         processes = psutil.Process(first.process.pid).children(recursive=True)
         assert first.stop() == 0
         assert not [p for p in processes if p.is_running()]
-    with serving(home, port) as second:
+    with serving(home, port, FITWELL_LEASE_SECONDS=UNBROKEN_LEASE) as second:
         again = second.client.runs.get(run.id)
         assert again.progress.epoch > 20
         result = again.wait(scaled(60))

@@ -15,6 +15,7 @@ from fitwell.errors import Unavailable
 from tests.faults.system import System, reach, result_of, system
 from tests.patience import eventually, scaled
 from tests.plugins.servers import Storage
+from tests.processes import UNBROKEN_LEASE
 
 TABLE = "\n".join(["x,y,label", *(f"{i % 7},{i % 5},{'ab'[i % 2]}" for i in range(400))])
 SPEC: dict[str, Any] = {
@@ -100,7 +101,7 @@ def test_outage_of_the_bucket_delays_a_run(
     postgresql_database: str, storage: Storage, expected: dict[str, Any], tmp_path: Path
 ) -> None:
     worker = tmp_path / "worker"
-    with apart(tmp_path, postgresql_database, storage) as under:
+    with apart(tmp_path, postgresql_database, storage, FITWELL_LEASE_SECONDS=UNBROKEN_LEASE) as under:
         under.start("worker", FITWELL_DATA_DIR=str(worker))
         run = submitted(under, tmp_path)
         reach(run, 8)

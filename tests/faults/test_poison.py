@@ -9,6 +9,7 @@ import pytest
 
 from tests.faults.system import ROOT, SPEC, system
 from tests.patience import scaled
+from tests.processes import UNBROKEN_LEASE
 
 POISON = '''"""Poison, for a test: kill the process that trains it.
 
@@ -64,7 +65,12 @@ def poisonous(tmp_path: Path) -> str:
 def test_run_that_kills_its_workers_fails_and_its_stack_continues(
     database: str | None, poisonous: str, tmp_path: Path
 ) -> None:
-    settings = {"FITWELL_BARREN_ATTEMPTS": "3", "FITWELL_STACK_LIMIT": "8", "PYTHONPATH": poisonous}
+    settings = {
+        "FITWELL_BARREN_ATTEMPTS": "3",
+        "FITWELL_STACK_LIMIT": "8",
+        "PYTHONPATH": poisonous,
+        "FITWELL_LEASE_SECONDS": UNBROKEN_LEASE,
+    }
     with system(tmp_path / "home", database, **settings) as under:
         under.start("service")
         healthy = [under.submit(seed=seed) for seed in (1, 2)]

@@ -24,7 +24,7 @@ from fitwell.exit_codes import Exit
 from tests.faults.system import LONG, ROOT, System, alive, reach, read, result_of, system
 from tests.faults.test_cancels import ENDLESS
 from tests.patience import eventually, scaled
-from tests.processes import free_port
+from tests.processes import UNBROKEN_LEASE, free_port
 from worker.ray_cluster import NAMESPACE, ClusterUnavailable, connect
 
 NODES = 2
@@ -78,14 +78,20 @@ def cluster(started: Cluster) -> Cluster:
 
 
 @contextmanager
-def required_optimizer(cluster: Cluster, database: str, home: Path) -> Iterator[tuple[System, subprocess.Popen[bytes]]]:
+def ray_system(
+    cluster: Cluster, database: str, home: Path, **settings: str
+) -> Iterator[tuple[System, subprocess.Popen[bytes]]]:
     """Yield a system whose runs the cluster trains; checks afterwards that it leaves no actors."""
-    # Leases are longer than elsewhere: there are many processes on this one machine.
-    lease_seconds = f"{scaled(3):.1f}"
-    with system(home, database, FITWELL_LEASE_SECONDS=lease_seconds, FITWELL_HEARTBEAT_SECONDS="0.5") as under:
+    settings = {"FITWELL_LEASE_SECONDS": UNBROKEN_LEASE, "FITWELL_HEARTBEAT_SECONDS": "0.5", **settings}
+    with system(home, database, **settings) as under:
         under.start("service")
         yield under, under.start("worker", "--ray", cluster.address)
     eventually(lambda: ray.util.list_named_actors() == [])
+
+
+def short_leases() -> dict[str, str]:
+    """Return settings with which a lost process is noticed soon; the many processes of a cluster share this machine."""
+    return {"FITWELL_LEASE_SECONDS": f"{scaled(4):.1f}"}
 
 
 def at_work(under: System) -> Worker:
@@ -114,7 +120,7 @@ def test_study_is_trained_on_every_node_also_with_two_dispatchers(
     cluster: Cluster, postgresql_database: str, undisturbed_long: dict[str, Any], tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
-    with required_optimizer(cluster, postgresql_database, home) as (under, _):
+    with ray_system(cluster, postgresql_database, home) as (under, _):
         under.start("worker", "--ray", cluster.address)
         study = under.client.studies.create(base=LONG, grid={"optimizer.lr": [0.01, 0.02]}, seeds=[0])
         nodes = {node.node_id for node in cluster.worker_nodes}
@@ -129,7 +135,7 @@ def test_run_resumes_on_another_node_within_a_minute_when_its_node_is_lost(
     cluster: Cluster, postgresql_database: str, undisturbed_long: dict[str, Any], tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
-    with required_optimizer(cluster, postgresql_database, home) as (under, _):
+    with ray_system(cluster, postgresql_database, home, **short_leases()) as (under, _):
         run = under.submit(**LONG)
         reach(run, 4)
         worker, (trainer,) = at_work(under), trainers(home)
@@ -149,7 +155,7 @@ def test_training_continues_without_the_dispatcher_and_another_one_takes_over(
     cluster: Cluster, postgresql_database: str, undisturbed_long: dict[str, Any], tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
-    with required_optimizer(cluster, postgresql_database, home) as (under, dispatcher):
+    with ray_system(cluster, postgresql_database, home) as (under, dispatcher):
         run = under.submit(**LONG)
         reach(run, 1)
         dispatcher.kill()
@@ -170,7 +176,7 @@ def test_actor_that_hangs_loses_its_run_and_is_killed(
     cluster: Cluster, postgresql_database: str, undisturbed_long: dict[str, Any], tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
-    with required_optimizer(cluster, postgresql_database, home) as (under, _):
+    with ray_system(cluster, postgresql_database, home, **short_leases()) as (under, _):
         run = under.submit(**LONG)
         reach(run, 1)
         hung = psutil.Process(at_work(under).pid)
@@ -185,7 +191,7 @@ def test_cancel_reaches_the_cluster_and_a_stopping_dispatcher_saves_and_releases
     cluster: Cluster, postgresql_database: str, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
-    with required_optimizer(cluster, postgresql_database, home) as (under, dispatcher):
+    with ray_system(cluster, postgresql_database, home) as (under, dispatcher):
         endless = under.submit(**ENDLESS)
         eventually(lambda: any("trains alone" in line.text for line in endless.log()))
         assert endless.cancel().status == "cancelling"

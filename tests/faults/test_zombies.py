@@ -10,6 +10,7 @@ import pytest
 
 from tests.faults.system import LONG, System, alive, reach, read, result_of, system, trainer_of
 from tests.patience import eventually, scaled
+from tests.processes import UNBROKEN_LEASE
 
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 
@@ -79,7 +80,7 @@ def test_workers_clock_does_not_matter(
     if FAKETIME is None:
         pytest.skip("libfaketime is not installed")
     shifted = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": f"{hours:+d}h", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-    with system(tmp_path / "home", postgresql_database) as under:
+    with system(tmp_path / "home", postgresql_database, FITWELL_LEASE_SECONDS=UNBROKEN_LEASE) as under:
         under.start("service")
         under.start("worker", **shifted)
         run = under.submit(**LONG)
