@@ -18,7 +18,8 @@ import httpx2
 
 from fitwell.errors import FitwellError
 
-READY_SECONDS = 30.0
+NOTICE_SECONDS = 15.0
+"""Interval of the messages about a service that is not ready yet."""
 STOP_SECONDS = 20.0
 RESTART_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
 """Delay before a worker is restarted, by the number of recent crashes."""
@@ -119,10 +120,11 @@ class LocalServer:
     def start(self) -> None:
         """Start the service, wait until it is ready, then start the workers.
 
+        A service that migrates a large database takes minutes, so only its exit ends the wait.
         Installs handlers for SIGINT and SIGTERM that shut everything down in order, even during start-up.
 
         Raises:
-            LocalError: The service exited or was not ready in time; it logs the reason to standard error.
+            LocalError: The service exited; it logs the reason to standard error.
         """
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._handle_stop_signal)
@@ -140,8 +142,8 @@ class LocalServer:
 
     def _wait_until_ready(self) -> None:
         assert self._service is not None
-        deadline = time.monotonic() + READY_SECONDS
-        while time.monotonic() < deadline and not self._stopping:
+        started = noticed = time.monotonic()
+        while not self._stopping:
             if self._service.poll() is not None:
                 raise LocalError(f"The service exited with code {self._service.returncode} before it was ready.")
             try:
@@ -149,8 +151,9 @@ class LocalServer:
                     return
             except httpx2.TransportError:
                 time.sleep(0.03)
-        if not self._stopping:
-            raise LocalError(f"The service was not ready within {READY_SECONDS:.0f} s.")
+            if (now := time.monotonic()) - noticed >= NOTICE_SECONDS:
+                noticed = now
+                print(f"fitwell: The service is still starting after {now - started:.0f} s.", file=sys.stderr)  # noqa: T201
 
     def supervise(self) -> None:
         """Run until a stop signal arrives; restart workers that crash.
