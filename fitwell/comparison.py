@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from pydantic import Field
+
 from fitwell import dataframes
 from fitwell.sync_async import View
 
@@ -62,8 +64,24 @@ class Pair(View):
 COLUMNS = ("mean", "std", "n", "diverged", "mean_difference", "ci_low", "ci_high", "p", "p_adjusted", "verdict")
 
 
+class NotYet(View):
+    """The reason why no verdict is given, and what would change that.
+
+    ``code`` is ``runs_unfinished``, ``runs_cancelled``, ``runs_deleted`` or ``seeds_left_out``; later versions may add
+    others.
+    """
+
+    code: str
+    message: str
+    planned: int
+    ended: int
+
+
 class Comparison(View):
-    """A comparison of arms with a verdict on each, possibly ``undecided``. Notebooks display it as a table."""
+    """A comparison of arms with a verdict on each, possibly ``undecided``. Notebooks display it as a table.
+
+    Verdicts are ``not_yet`` until all planned runs have ended; ``not_yet`` then says why.
+    """
 
     study_id: str
     metric: str
@@ -76,6 +94,8 @@ class Comparison(View):
     baseline: str | None
     alpha: float
     looks: int
+    looks_from: list[str] = Field(default=[])
+    not_yet: NotYet | None = None
     correction: str = "holm"
     min_seeds_possible: int
     arms: list[Group]
@@ -130,7 +150,8 @@ class Comparison(View):
             f"{self.at} {self.metric}, {self.direction.replace('_', ' ')}, against {self.baseline or 'each other'}"
         )
         caption += f"; epochs chosen by {self.epoch_by}" * bool(self.epoch_by) + "; optimistic" * self.optimistic
-        caption += "; exploratory" * self.exploratory + "; not all runs have ended" * (not self.complete)
+        caption += "; exploratory" * self.exploratory
+        caption += f"; no verdict yet: {self.not_yet.message}" if self.not_yet else ""
         return f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
+from pydantic import Field
+
 from fitwell.requests import Flow, ItemFlow, Request, api_path, fetch_json, paginate
 from fitwell.runs import expand_short_forms
 from fitwell.study import Study, StudyMetadata
@@ -36,6 +38,8 @@ class Preview(View):
     seeds: list[int]
     estimated_seconds: float
     estimated_bytes: int
+    looks: int = 1
+    looks_from: list[str] = Field(default=[])
     min_seeds_possible: int
     warnings: list[str]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypedDict, Unpack, cast
 
 import httpx2
+from pydantic import Field
 
 from fitwell import notebook
 from fitwell.comparison import Choice, Comparison, ComparisonOptions
@@ -109,6 +110,8 @@ class Study(LiveView[TransportT]):
     epoch_by: str | None = None
     baseline: str
     looks: int
+    looks_from: list[str] = Field(default=[])
+    warnings: list[str] = Field(default=[])
     seeds: list[int]
     folds: int | None = None
     arms: list[Arm]

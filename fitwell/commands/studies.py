@@ -14,6 +14,7 @@ from fitwell.client import Client
 from fitwell.commands.options import JSON, URL, Set, SpecFile, StudyID, load_spec
 from fitwell.exit_codes import Exit
 from fitwell.studies import Preview
+from fitwell.study import Study
 from fitwell.terminal.console import wide_console
 from fitwell.terminal.study_progress import follow, print_comparison
 from fitwell.terminal.tables import choice_table, comparison_table, pairs_table, verdict_sentence
@@ -65,6 +66,7 @@ def study(
             typer.echo(estimate.model_dump_json() if as_json else _describe_preview(estimate))
             return
         submitted = client.studies.create(**body)
+        _print_warnings(submitted)
         if not as_json:
             typer.echo(submitted.id)
         if wait:
@@ -107,6 +109,7 @@ def seeds(
     """Train every arm with more seeds. After a comparison, this counts as an interim analysis and lowers alpha."""
     with Client(url) as client:
         study = client.studies.get(study_id).add_seeds(more)
+    _print_warnings(study)
     typer.echo(study.model_dump_json() if as_json else f"{study.id}: {len(study.seeds)} seeds, analysis {study.looks}")
 
 
@@ -183,6 +186,12 @@ def choose(
         return
     wide_console().print(choice_table(choice))
     typer.echo(choice.explanation)
+
+
+def _print_warnings(study: Study) -> None:
+    """Print why the study cannot decide anything to standard error."""
+    for warning in study.warnings:
+        typer.echo(f"Warning: {warning}", err=True)
 
 
 def _describe_preview(preview: Preview) -> str:

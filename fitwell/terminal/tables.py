@@ -61,6 +61,8 @@ def verdict_sentence(comparison: Comparison) -> str:
     """Return the verdicts in one sentence."""
     if not comparison.pairs:
         return "Nothing to compare: the study has only one arm."
+    if comparison.not_yet is not None:
+        return f"No verdict yet. {comparison.not_yet.message}"
     undecided = "undecided" if comparison.baseline else "undecided against {}"
     clauses = []
     for verdict, relation in (*RELATIONS.items(), ("undecided", undecided)):
@@ -72,6 +74,7 @@ def verdict_sentence(comparison: Comparison) -> str:
     notes = " Exploratory: the study was designed for another metric or epoch." if comparison.exploratory else ""
     notes += _optimism_note(comparison) + _holm_note(comparison)
     notes += "" if comparison.complete else " Not all runs have ended."
+    notes += f" Look {comparison.looks}: α is {comparison.alpha:.3g}." if comparison.looks > 1 else ""
     if n < comparison.min_seeds_possible:
         notes = f" At least {comparison.min_seeds_possible} seeds are needed for a verdict.{notes}"
     missing = max(pair.missing for pair in comparison.pairs)
@@ -104,4 +107,4 @@ def _verdict(pair: Pair | None) -> tuple[str, str, str]:
         return "", "", ""
     spread = "" if pair.std is None else f" ± {pair.std:.4f}"
     difference = "" if pair.mean_difference is None else f"{pair.mean_difference:+.4f}{spread}"
-    return difference, "" if pair.p_adjusted is None else f"{pair.p_adjusted:.3f}", pair.verdict
+    return difference, "" if pair.p_adjusted is None else f"{pair.p_adjusted:.3f}", pair.verdict.replace("_", " ")

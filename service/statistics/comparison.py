@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -14,7 +14,8 @@ from service.statistics.pairing import Measurement, PairedSample, Seeds, Test, c
 from service.statistics.power import min_seeds, seeds_for_power
 from service.statistics.sign_flip import Floats, SignFlipResult, sign_flip_tests
 
-Verdict = Literal["better", "worse", "equivalent", "undecided"]
+Verdict = Literal["better", "worse", "equivalent", "undecided", "not_yet"]
+"""``not_yet``: the look is not due, so nothing was tested."""
 BOOTSTRAP_FROM = 20
 """Pairs from which a bootstrap interval is computed; with fewer it is too narrow."""
 RESAMPLES = 9_999
@@ -46,9 +47,6 @@ class Pair:
     differences: tuple[float, ...]
     mean: float | None
     std: float | None
-    interval: tuple[float, float] | None
-    bootstrap: tuple[float, float] | None
-    test: Test
     wins: int
     losses: int
     diverged: int
@@ -56,13 +54,16 @@ class Pair:
     baseline_diverged: int
     missing: int
     """Seeds at which either group has no value and will not get one."""
-    p: float | None
-    p_adjusted: float | None
+    test: Test = "none"
+    interval: tuple[float, float] | None = None
+    bootstrap: tuple[float, float] | None = None
+    p: float | None = None
+    p_adjusted: float | None = None
     """Corrected as the comparison says."""
-    p_holm: float | None
-    p_equivalence: float | None
-    verdict: Verdict
-    seeds_for_power: int | None
+    p_holm: float | None = None
+    p_equivalence: float | None = None
+    verdict: Verdict = "not_yet"
+    seeds_for_power: int | None = None
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,14 @@ def compare(
     seeds: Collection[int] = (),
     min_effect: float | None = None,
     bootstrap: bool = False,
+    due: bool = True,
 ) -> Comparison:
     """Summarize every group and compare the groups with ``baseline``, or all with all if it is None.
 
     Means are over the seeds all of whose cells are measured. A diverged run makes its pair a loss in a sign test; mean
     differences are over the pairs in which both runs were measured. Every group is expected to have ``seeds``: those
-    without a run count as missing.
+    without a run count as missing. If the look is not ``due``, nothing is tested: there are no p-values, intervals or
+    verdicts.
     """
     table: dict[str, dict[int, dict[str, Measurement]]] = {group: {} for group in groups}
     for one in measurements:
@@ -106,8 +109,10 @@ def compare(
         alpha=alpha,
         correction=correction,
         min_seeds=min_seeds(alpha, len(samples) if correction == "holm" else 1),
-        groups=tuple(_summaries(table, seeds, alpha)),
-        pairs=tuple(_test_pairs(samples, alpha, correction, min_effect, bootstrap=bootstrap)),
+        groups=tuple(_summaries(table, seeds, alpha if due else None)),
+        pairs=tuple(_test_pairs(samples, alpha, correction, min_effect, bootstrap=bootstrap))
+        if due
+        else tuple(_untested(sample) for sample in samples),
     )
 
 
@@ -117,8 +122,8 @@ def _tests(vectors: Sequence[Floats], alpha: float, margin: float | None = None)
     return [next(results) if len(vector) else None for vector in vectors]
 
 
-def _summaries(table: Mapping[str, Seeds], expected: Collection[int], alpha: float) -> list[Summary]:
-    """Summarize every group over the seeds all of whose cells are measured."""
+def _summaries(table: Mapping[str, Seeds], expected: Collection[int], alpha: float | None) -> list[Summary]:
+    """Summarize every group over the seeds all of whose cells are measured; without ``alpha``, without intervals."""
     states = {
         group: {seed: combined_state(cells.values()) for seed, cells in seeds.items()} for group, seeds in table.items()
     }
@@ -127,8 +132,9 @@ def _summaries(table: Mapping[str, Seeds], expected: Collection[int], alpha: flo
         measured = (cells.values() for seed, cells in seeds.items() if states[group][seed] == "measured")
         complete[group] = [np.array([cell.value for cell in cells]) for cells in measured]
     values = [np.array([cells.mean() for cells in seeds]) for seeds in complete.values()]
+    tests = [None] * len(values) if alpha is None else _tests(values, alpha)
     summaries = []
-    for group, means, flips in zip(table, values, _tests(values, alpha), strict=True):
+    for group, means, flips in zip(table, values, tests, strict=True):
         counts = {state: list(states[group].values()).count(state) for state in ("diverged", "unfinished", "missing")}
         counts["missing"] += len(set(expected) - states[group].keys())
         summaries.append(
@@ -171,21 +177,11 @@ def _test_pairs(
     ):
         n, std = len(sample.differences), _std(sample.differences)
         pairs.append(
-            Pair(
-                group=sample.group,
-                baseline=sample.baseline,
-                seeds=sample.seeds,
-                differences=tuple(sample.differences.tolist()),
-                mean=float(sample.differences.mean()) if n else None,
-                std=std,
+            replace(
+                _untested(sample),
                 interval=flips.interval if flips else None,
                 bootstrap=_bootstrap(sample.differences, alpha) if bootstrap and n >= BOOTSTRAP_FROM else None,
                 test=sample.test,
-                wins=sample.wins,
-                losses=sample.losses,
-                diverged=sample.only_group_diverged,
-                baseline_diverged=sample.only_baseline_diverged,
-                missing=sample.missing,
                 p=p,
                 p_adjusted=p_adjusted,
                 p_holm=p_holm,
@@ -197,6 +193,23 @@ def _test_pairs(
             )
         )
     return pairs
+
+
+def _untested(sample: PairedSample) -> Pair:
+    """Return the pair's description, without the results of any test."""
+    return Pair(
+        group=sample.group,
+        baseline=sample.baseline,
+        seeds=sample.seeds,
+        differences=tuple(sample.differences.tolist()),
+        mean=float(sample.differences.mean()) if len(sample.differences) else None,
+        std=_std(sample.differences),
+        wins=sample.wins,
+        losses=sample.losses,
+        diverged=sample.only_group_diverged,
+        baseline_diverged=sample.only_baseline_diverged,
+        missing=sample.missing,
+    )
 
 
 def _verdict(sample: PairedSample, p_adjusted: float | None, p_equivalence: float | None, alpha: float) -> Verdict:

@@ -202,6 +202,8 @@ study = sa.Table(
     sa.Column("at", sa.Text, nullable=False),
     sa.Column("baseline", sa.Text, nullable=False),
     sa.Column("looks", sa.Integer, nullable=False),
+    sa.Column("looks_from", sa.JSON, nullable=False, server_default="[]"),
+    sa.Column("seeds_required", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("owner", sa.Text, nullable=False, server_default="local"),
     sa.Index("ix_study_created", "created_at", "id"),

@@ -18,6 +18,7 @@ from service.store.rows import Row
 from service.studies import queries as studies
 from service.studies.comparison import epoch_rule
 from service.studies.errors import NothingToChoose
+from service.studies.looks import not_yet
 from service.studies.measurements import assign_slots, check_series_exists, load_series, measure
 from service.studies.metrics import EpochRule, check_at, check_metric, lower_is_better, rows_of
 from service.studies.simplicity import Order, Specs, infer_order, parse_order
@@ -109,7 +110,7 @@ def choose_arm(connection: sa.Connection, study: Row, query: ChoiceQuery) -> Cho
     Raises:
         SpecRefused: The metric, epoch or path does not exist, the order of simplicity is unknown, or the choice would
             use the test set.
-        NothingToChoose: No seed is complete in every arm.
+        NothingToChoose: The study's look is not due, or no seed is complete in every arm.
     """
     specs = studies.spec_of_each_arm(connection, study.id)
     own_metric = _selection_metric(study, specs)
@@ -122,6 +123,9 @@ def choose_arm(connection: sa.Connection, study: Row, query: ChoiceQuery) -> Cho
         orders = [infer_order(study, specs)]
     runs = studies.runs_of(connection, study.id, folds=folds is not None)
     optimistic = _on_test(metric, epochs_by, runs, specs, "at" if query.epoch_by is None else "epoch_by")
+    pending = not_yet(study, runs)
+    if pending is not None and pending.code != "seeds_left_out":
+        raise NothingToChoose(pending.message)
     values = load_series(connection, study.id, runs, [metric, *epochs_by.series])
     check_series_exists(values, metric, runs)
     for series in epochs_by.series:

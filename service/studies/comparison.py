@@ -16,6 +16,7 @@ from service.statistics.curves import Curve, curve
 from service.store.rows import Row
 from service.studies import queries as studies
 from service.studies.expansion import arm_id, path_steps, value_at
+from service.studies.looks import ALPHA, NotYet, not_yet
 from service.studies.measurements import Slot, assign_slots, check_series_exists, load_series, measure
 from service.studies.metrics import (
     EMPTY,
@@ -28,7 +29,6 @@ from service.studies.metrics import (
     lower_is_better,
 )
 
-ALPHA = 0.05
 ABSENT = "absent"
 """The value of a path that a spec does not have."""
 
@@ -67,6 +67,9 @@ class Compared:
     by: Sequence[str]
     looks: int
     """Interim analyses, over which alpha is split."""
+    looks_from: Sequence[str]
+    not_yet: NotYet | None
+    """Why no verdict is given."""
     folds: int | None
     """Folds of each arm averaged within a seed."""
     complete: bool
@@ -95,6 +98,7 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
     groups, cells = _grouped(study, runs, by)
     slots = assign_slots(runs, cells, folds)
     baseline = None if question.all_pairs else _baseline(study, groups, question.baseline, by)
+    pending = not_yet(study, runs)
     comparison = compare(
         measure(slots, values, metric, rule),
         groups=groups,
@@ -105,6 +109,7 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
         seeds=study.seeds if by == ("arm",) else (),
         min_effect=question.min_effect,
         bootstrap=question.bootstrap,
+        due=pending is None,
     )
     return Compared(
         study_id=study.id,
@@ -117,6 +122,8 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
         baseline=baseline,
         by=by,
         looks=study.looks,
+        looks_from=study.looks_from,
+        not_yet=pending,
         folds=folds if by == ("arm",) else None,
         complete=all(run.status in TERMINAL for run in runs),
         comparison=comparison,

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from service.runs.submission.review import estimate, stack_runs
 from service.settings import Settings
 from service.statistics.power import min_seeds
-from service.studies.comparison import ALPHA
 from service.studies.expansion import Arm, Plan
+from service.studies.looks import ALPHA, Inherited, warnings
 from worker.spec.run import RunSpec, stack_key
 
 
@@ -26,11 +26,15 @@ class Preview:
     stacks: int
     seconds: float
     bytes: int
+    looks: int
+    looks_from: Sequence[str]
     min_seeds: int
     warnings: Sequence[str]
 
 
-def preview(plan: Plan, arms: Sequence[Arm], fresh: Sequence[RunSpec], settings: Settings) -> Preview:
+def preview(
+    plan: Plan, arms: Sequence[Arm], fresh: Sequence[RunSpec], earlier: Inherited, settings: Settings
+) -> Preview:
     """Return the cost of a study; ``fresh`` are its runs that cannot reuse a result."""
     runs = len(arms) * len(plan.replicates)
     costs = [estimate(spec) for spec in fresh]
@@ -43,8 +47,10 @@ def preview(plan: Plan, arms: Sequence[Arm], fresh: Sequence[RunSpec], settings:
         stacks=_stacks(fresh, settings),
         seconds=sum(cost.seconds for cost in costs),
         bytes=max((cost.bytes for cost in costs), default=0),
-        min_seeds=min_seeds(ALPHA, 1),
-        warnings=_warnings(arms, len(plan.seeds)),
+        looks=earlier.looks,
+        looks_from=earlier.studies,
+        min_seeds=min_seeds(ALPHA / earlier.looks, 1),
+        warnings=warnings(len(arms), plan.seeds, earlier.looks, earlier.studies, earlier.seeds),
     )
 
 
@@ -55,10 +61,3 @@ def _stacks(specs: Sequence[RunSpec], settings: Settings) -> int:
         peers = list(group)
         stacks += -(-len(peers) // stack_runs(peers[0], settings))
     return stacks
-
-
-def _warnings(arms: Sequence[Arm], seeds: int) -> list[str]:
-    least = min_seeds(ALPHA, 1)
-    if len(arms) == 1 or seeds >= least:
-        return []
-    return [f"With {seeds} seed(s) no difference can be significant: at least {least} are needed at α = {ALPHA}."]

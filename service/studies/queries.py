@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from service.runs.queries.runs import KEYS_PER_STATEMENT, owned_by
 from service.store.rows import Row
 from service.store.statuses import ENDED
 from service.store.tables import db_now, event, run, series, study
@@ -21,6 +22,31 @@ def by_id(connection: sa.Connection, study_id: str, *, lock: bool = False) -> Ro
     """Return one study; ``lock`` locks its row until the end of the transaction."""
     statement = sa.select(study).where(study.c.id == study_id)
     return connection.execute(statement.with_for_update() if lock else statement).first()
+
+
+def by_ids(connection: sa.Connection, study_ids: Sequence[str]) -> Sequence[Row]:
+    """Return the existing ones of these studies, oldest first."""
+    statement = sa.select(study).where(study.c.id.in_(study_ids))
+    return connection.execute(statement.order_by(study.c.created_at, study.c.id)).all()
+
+
+def equal_runs(connection: sa.Connection, reuse_keys: Sequence[str], *, owner: str | None) -> Sequence[Row]:
+    """Return study_id and reuse_key of the runs of studies (of ``owner``) with one of the keys.
+
+    Runs that were cancelled before their first epoch are left out.
+    """
+    rows: list[Row] = []
+    counts = (run.c.epoch > 0) | (run.c.status != "cancelled")
+    for keys in (reuse_keys[i : i + KEYS_PER_STATEMENT] for i in range(0, len(reuse_keys), KEYS_PER_STATEMENT)):
+        equal = (run.c.reuse_key.in_(keys), run.c.study_id.is_not(None), counts, *owned_by(owner))
+        rows.extend(connection.execute(sa.select(run.c.study_id, run.c.reuse_key).distinct().where(*equal)))
+    return rows
+
+
+def keys_of(connection: sa.Connection, study_id: str) -> set[tuple[str, str]]:
+    """Return the arm and reuse key of every run of a study."""
+    statement = sa.select(run.c.arm, run.c.reuse_key).where(run.c.study_id == study_id)
+    return {(row.arm, row.reuse_key) for row in connection.execute(statement)}
 
 
 def page(

@@ -10,7 +10,8 @@ from service.http.timestamps import timestamp
 from service.runs.states import Status
 from service.statistics import comparison as comparing
 from service.statistics import curves
-from service.studies.comparison import ALPHA, Compared
+from service.studies.comparison import Compared
+from service.studies.looks import ALPHA, NotYet, NotYetCode
 from service.studies.preview import Preview
 from service.studies.service import StudyPage
 from service.studies.study import Study, StudyStatus
@@ -49,13 +50,20 @@ class StudyView(BaseModel):
     epoch_by: str | None = Field(default=None, description="The metric that was requested to choose the best epoch.")
     baseline: str
     alpha: float = Field(description="The significance level of the whole study, over all looks.")
-    looks: int = Field(description="Increases when seeds are added after results were visible; splits alpha.")
+    looks: int = Field(
+        description="Increases when seeds are added after results were visible, and starts at one more than that of "
+        "earlier studies with some of the same runs; splits alpha."
+    )
+    looks_from: list[str] = Field(
+        default=[], description="Earlier studies with some of the same runs, whose looks count."
+    )
     seeds: list[int]
     folds: int | None = Field(
         description="Folds that every arm is trained on for each seed; null if rows are held out instead."
     )
     arms: list[ArmView]
     progress: StudyProgress
+    warnings: list[str] = Field(default=[], description="Why the study cannot decide anything; empty if it can.")
     request: dict[str, Any] = Field(description="The posted body.")
     created_at: str
     finished_at: str | None
@@ -116,6 +124,10 @@ class PreviewView(BaseModel):
     estimated_seconds: float = Field(description="Time of all runs one after the other; stacks take less.")
     estimated_bytes: int = Field(description="Memory of the largest run.")
     alpha: float
+    looks: int = Field(
+        default=1, description="As in a study: 1, or more if earlier studies have some of the same runs; splits alpha."
+    )
+    looks_from: list[str] = Field(default=[], description="Those studies.")
     min_seeds_possible: int = Field(description="The fewest seeds with which a difference can be significant.")
     warnings: list[str]
 
@@ -132,6 +144,8 @@ class PreviewView(BaseModel):
             estimated_seconds=preview.seconds,
             estimated_bytes=preview.bytes,
             alpha=ALPHA,
+            looks=preview.looks,
+            looks_from=list(preview.looks_from),
             min_seeds_possible=preview.min_seeds,
             warnings=list(preview.warnings),
         )
@@ -200,7 +214,7 @@ class PairView(BaseModel):
     p_adjusted: float | None = Field(description="p corrected for the pairs of this response by `correction`.")
     p_holm: float | None = Field(default=None, description="p with Holm's correction.")
     p_equivalence: float | None = Field(description="Two one-sided tests with Holm correction; only with `min_effect`.")
-    verdict: comparing.Verdict
+    verdict: comparing.Verdict = Field(description="`not_yet`: nothing was tested; `not_yet` of the response says why.")
     seeds_for_power: int | None = Field(description="Seeds needed to detect `min_effect` with probability 0.8.")
     seeds_needed: int | None = Field(description="Seeds to add for that power.")
     differences: list[Difference]
@@ -245,6 +259,20 @@ class CurveView(BaseModel):
         return cls(arm=curve.group, **{name: getattr(curve, name) for name in names})
 
 
+class NotYetView(BaseModel):
+    """Why a study's look is not due, and what would make it due."""
+
+    code: NotYetCode
+    message: str = Field(examples=["12 of 32 runs have not ended."])
+    planned: int = Field(description="Runs that the look compares.")
+    ended: int = Field(description="Those that succeeded or failed.")
+
+    @classmethod
+    def of(cls, pending: NotYet) -> NotYetView:
+        """Return the view of a look that is not due."""
+        return cls(code=pending.code, message=pending.message, planned=pending.planned, ended=pending.ended)
+
+
 class ComparisonView(BaseModel):
     """Which arm is better, and how certain that is."""
 
@@ -265,6 +293,10 @@ class ComparisonView(BaseModel):
     baseline: str | None = Field(description="Null if all pairs are compared.")
     alpha: float = Field(description="The significance level of this look: the study's divided by the number of looks.")
     looks: int
+    looks_from: list[str] = Field(
+        default=[], description="Earlier studies with some of the same runs, whose looks count."
+    )
+    not_yet: NotYetView | None = Field(default=None, description="Why no verdict is given; null if the look is due.")
     correction: Literal["max_t", "holm"] = Field(
         default="max_t", description="How `p_adjusted` is corrected for the number of pairs."
     )
@@ -290,6 +322,8 @@ class ComparisonView(BaseModel):
         names = ("study_id", "metric", "at", "epoch_by", "exploratory", "optimistic", "complete", "baseline", "looks")
         return cls(
             **{name: getattr(compared, name) for name in names},
+            looks_from=list(compared.looks_from),
+            not_yet=None if compared.not_yet is None else NotYetView.of(compared.not_yet),
             direction="lower_is_better" if compared.lower_is_better else "higher_is_better",
             by=list(compared.by),
             alpha=compared.comparison.alpha,

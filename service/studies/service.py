@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
@@ -30,6 +30,7 @@ from service.studies.choice import ChoiceQuery, Chosen, choose_arm
 from service.studies.comparison import Compared, Question, compare_groups
 from service.studies.errors import StudyActive, StudyNotFound
 from service.studies.expansion import Arm, Plan
+from service.studies.looks import ArmKey, Design, inherited, planned_runs
 from service.studies.new_study import NewStudy, baseline_id, primary_metric
 from service.studies.preview import Preview, preview
 from service.studies.study import Study
@@ -61,7 +62,10 @@ class Studies(CallerScoped):
         """
         arms = self._resolver.resolve(new.plan, self.caller)
         specs = [arm.at(*replicate).spec for arm in arms for replicate in new.plan.replicates]
-        return preview(new.plan, arms, self._fresh(specs) if reuse else specs, self._settings)
+        keys = {(arm.id, reuse_key(arm.at(*replicate).spec)) for arm in arms for replicate in new.plan.replicates}
+        with reading(self._engine) as connection:
+            earlier = inherited(connection, self._design(new, arms, keys), owner=self.caller.reuses_only)
+        return preview(new.plan, arms, self._fresh(specs) if reuse else specs, earlier, self._settings)
 
     def create(
         self, new: NewStudy, *, render: Callable[[Study], str], reuse: bool = True, key: Key | None = None
@@ -74,36 +78,42 @@ class Studies(CallerScoped):
             QuotaExceeded: The owner would exceed the limit on unfinished runs.
         """
         arms = self._resolver.resolve(new.plan, self.caller)
-        metric = primary_metric(new, arms)
-        baseline = baseline_id(new.baseline, arms)
         study_id = f"study_{ULID()}"
         columns = self._columns(study_id, arms, new.plan)
         with writing(self._engine) as connection:
             stored = idempotency.replay(connection, key, self._settings.idempotency_seconds)
             if stored is not None:
                 return stored
-            values = {
-                "id": study_id,
-                **new.metadata.model_dump(),
-                "request": dict(new.request),
-                "arms": [{"id": arm.id, "name": arm.name, "values": dict(arm.values)} for arm in arms],
-                "seeds": list(new.plan.seeds),
-                "metric": metric,
-                "at": new.at,
-                "baseline": baseline,
-                "looks": 1,
-                "owner": self.caller.owner,
-            }
-            studies.insert(connection, values)
             dataset_refs.lock(connection, [arm.run.spec for arm in arms], self.caller)
             teacher_runs = TeacherRuns(connection, self._settings, self.caller, reuse=reuse)
             columns, teacher_events = self._with_teacher_runs(teacher_runs, study_id, arms, new.plan, columns)
+            self._insert(connection, study_id, new, arms, _keys(columns))
             _, new_events = create(connection, columns, self._settings, reuse=reuse, caller=self.caller)
             new_events = teacher_events + new_events
             answer = StoredResponse(201, render(self._study(connection, study_id)), study_id)
             idempotency.store(connection, key, answer)
             events.append(connection, new_events)
         return answer
+
+    def _insert(
+        self, connection: sa.Connection, study_id: str, new: NewStudy, arms: Sequence[Arm], keys: Collection[ArmKey]
+    ) -> None:
+        """Insert the row of a new study, with the looks that it inherits from studies of equal runs."""
+        design = self._design(new, arms, keys)
+        earlier = inherited(connection, design, owner=self.caller.reuses_only)
+        values = {
+            "id": study_id,
+            **new.metadata.model_dump(),
+            "request": dict(new.request),
+            "arms": [{"id": arm.id, "name": arm.name, "values": dict(arm.values)} for arm in arms],
+            "seeds": list(new.plan.seeds),
+            "metric": design.metric,
+            "at": design.at,
+            "baseline": design.baseline,
+            "owner": self.caller.owner,
+            **earlier.columns,
+        }
+        studies.insert(connection, values)
 
     def add_seeds(
         self, study_id: str, plan: Plan, *, render: Callable[[Study], str], key: Key | None = None
@@ -129,21 +139,41 @@ class Studies(CallerScoped):
             if duplicates:
                 message = f"The study already has the seeds {', '.join(map(str, duplicates))}. Choose others."
                 raise SpecRefused.at("/seeds", "seed_there", message)
-            progress = studies.progress(connection, [study_id])
-            expected = len(arms) * len(row.seeds) * (plan.folds or 1)
-            # The results of a deleted run may have been viewed before its deletion.
-            results_visible = sum(one.epoch for one in progress) > 0 or sum(one.runs for one in progress) < expected
-            studies.change(connection, study_id, {"seeds": [*row.seeds, *seeds], "looks": row.looks + results_visible})
             dataset_refs.lock(connection, [arm.run.spec for arm in arms], self.caller)
             owner = self.caller.acting_for(row.owner)
             teacher_runs = TeacherRuns(connection, self._settings, owner, reuse=True)
             columns, teacher_events = self._with_teacher_runs(teacher_runs, study_id, arms, plan, columns)
+            self._extend(connection, row, seeds, _keys(columns))
             _, new_events = create(connection, columns, self._settings, reuse=True, caller=owner)
             new_events = teacher_events + new_events
             answer = StoredResponse(202, render(self._study(connection, study_id)), study_id)
             idempotency.store(connection, key, answer)
             events.append(connection, new_events)
         return answer
+
+    def _design(self, new: NewStudy, arms: Sequence[Arm], keys: Collection[ArmKey]) -> Design:
+        metric, baseline = primary_metric(new, arms), baseline_id(new.baseline, arms)
+        return Design(
+            metric=metric, at=new.at, epoch_by=new.epoch_by, baseline=baseline, seeds=new.plan.seeds, keys=keys
+        )
+
+    def _extend(self, connection: sa.Connection, row: Row, seeds: Sequence[int], keys: Collection[ArmKey]) -> None:
+        """Add seeds to the row of a study; a look more if results were visible, or as many as it now inherits."""
+        progress = studies.progress(connection, [row.id])
+        # The results of a deleted run may have been viewed before its deletion.
+        results_visible = sum(one.epoch for one in progress) > 0 or sum(one.runs for one in progress) < planned_runs(
+            row
+        )
+        design = Design(
+            metric=row.metric,
+            at=row.at,
+            epoch_by=row.request.get("epoch_by"),
+            baseline=row.baseline,
+            seeds=[*row.seeds, *seeds],
+            keys=studies.keys_of(connection, row.id) | set(keys),
+        )
+        earlier = inherited(connection, design, owner=self.caller.acting_for(row.owner).reuses_only, study_id=row.id)
+        studies.change(connection, row.id, {"seeds": list(design.seeds), **earlier.beside(row, results_visible)})
 
     def get(self, study_id: str) -> Study:
         """Return one study.
@@ -275,3 +305,7 @@ class Studies(CallerScoped):
 
     def _study(self, connection: sa.Connection, study_id: str) -> Study:
         return Study.of(self._row(connection, study_id), studies.progress(connection, [study_id]))
+
+
+def _keys(columns: NewRows) -> set[ArmKey]:
+    return {(row["arm"], row["reuse_key"]) for row in columns}

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.http.names import Name
 from service.runs.states import TERMINAL, Status
 from service.store.rows import Row
+from service.studies.looks import warnings
 
 StudyStatus = Literal["queued", "running", "finished"]
 
@@ -47,6 +48,10 @@ class Study:
     baseline: str
     seeds: Sequence[int]
     looks: int
+    looks_from: Sequence[str]
+    """Earlier studies with some of the same runs, whose looks count."""
+    seeds_required: Sequence[int]
+    """Seeds of those studies, which this one has to include."""
     arms: Sequence[ArmProgress]
     epoch: int
     """Epochs recorded, summed over all runs."""
@@ -63,6 +68,11 @@ class Study:
     def epoch_by(self) -> str | None:
         """The metric that was requested to choose the best epoch, if any."""
         return self.request.get("epoch_by")
+
+    @property
+    def warnings(self) -> list[str]:
+        """Why the study cannot decide anything; empty if it can."""
+        return warnings(len(self.arms), self.seeds, self.looks, self.looks_from, self.seeds_required)
 
     @classmethod
     def of(cls, row: Row, progress: Sequence[Row]) -> Study:

@@ -60,6 +60,16 @@ def test_sentence_counts_seeds_without_a_pair() -> None:
     assert "without a pair" not in verdict_sentence(comparison(pair("b", "a"), baseline="a"))
 
 
+def test_sentence_and_table_give_no_verdict_before_the_look_is_due() -> None:
+    untested = pair("b", "a", verdict="not_yet", p=None, p_adjusted=None)
+    reason = {"code": "runs_unfinished", "message": "12 of 32 runs have not ended.", "planned": 32, "ended": 20}
+    compared = comparison(untested, baseline="a")
+    compared = Comparison.model_validate({**compared.model_dump(), "not_yet": reason})
+    assert verdict_sentence(compared) == "No verdict yet. 12 of 32 runs have not ended."
+    assert "not yet" in printed(pairs_table(compared))
+    assert "no verdict yet: 12 of 32 runs have not ended." in compared._repr_html_()
+
+
 def test_sentence_mentions_unfinished_runs() -> None:
     compared = comparison(pair("b", "a"), baseline="a")
     assert verdict_sentence(compared.model_copy(update={"complete": False})).endswith(" Not all runs have ended.")

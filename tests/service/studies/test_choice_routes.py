@@ -188,9 +188,7 @@ def test_nothing_is_chosen_without_measurements(client: TestClient, work: Jobs) 
     assert refused(client, address) == (409, "nothing_to_choose", "")
     assert "20 runs have not ended" in client.get(f"{address}/choice").json()["detail"]
     train(client, work, loss, most=19)
-    result = choice(client, address)
-    assert (result["complete"], [arm["unfinished"] for arm in result["arms"]].count(1)) == (False, 1)
-    assert "Excluded from the choice: 1 arm " in result["explanation"]
+    assert "1 of 20 runs have not ended" in client.get(f"{address}/choice").json()["detail"]
     train(client, work, loss)
     result = choice(client, address)
     assert result["complete"]

@@ -78,7 +78,7 @@ def test_unfinished_study_compares_finished_runs_and_draws_recorded_epochs(clien
     result = compare(client, study, curves=["val.loss"])
     assert not result["complete"]
     assert sum(group["unfinished"] for group in result["arms"]) == 4
-    assert result["pairs"][0]["verdict"] == "undecided"
+    assert result["pairs"][0]["verdict"] == "not_yet"
     assert [curve["mean"] for curve in result["curves"]["val.loss"] if curve["epoch"]] == [[0.5]]
 
 

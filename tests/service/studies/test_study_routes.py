@@ -134,6 +134,7 @@ def test_equal_runs_are_reused_across_studies_and_compare_alike(client: TestClie
     second = post(client).json()
     assert (second["status"], second["progress"]["by_status"]) == ("finished", {"succeeded": 16})
     one, other = compare(client, first), compare(client, second)
+    assert (one.pop("looks_from"), other.pop("looks_from")) == ([], [one["study_id"]])
     assert {k: v for k, v in one.items() if k != "study_id"} == {k: v for k, v in other.items() if k != "study_id"}
 
 

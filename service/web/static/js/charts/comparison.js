@@ -79,7 +79,7 @@ function pairCells(pair, against, scale) {
     html("td", { class: "num" }, formatSigned(pair.mean_difference), deviation(pair.std)),
     html("td", { class: "wide", title }, forestPlot(pair, scale)),
     html("td", { class: "num wide", title: `Holm: ${pValue(pair.p_holm)}` }, pValue(pair.p_adjusted)),
-    html("td", {}, html("span", { class: `state ${pair.verdict}` }, pair.verdict)),
+    html("td", {}, html("span", { class: `state ${pair.verdict}` }, pair.verdict.replace("_", " "))),
   ];
 }
 
@@ -123,7 +123,7 @@ function forestPlot(pair, [low, high]) {
 }
 
 /** One sentence that states the decided pairs. */
-function summary({ pairs, complete }) {
+function summary({ pairs, complete, not_yet: pending }) {
   if (!pairs.length) return [complete ? "Only one group: nothing to compare." : "Nothing to compare yet."];
   const seeds = Math.min(...pairs.map((pair) => pair.n).filter(Boolean));
   if (seeds === Infinity) {
@@ -133,6 +133,7 @@ function summary({ pairs, complete }) {
         : "Nothing to compare yet: no seed has finished in two groups.",
     ];
   }
+  if (pending) return [`No verdict yet. ${pending.message}`];
   const decided = pairs.filter((pair) => pair.verdict !== "undecided");
   const undecided = pairs.length - decided.length;
   if (!decided.length) return [`No significant difference with ${seeds} paired seed${plural(seeds)}.`];
@@ -141,7 +142,6 @@ function summary({ pairs, complete }) {
     .flatMap((pair, i) => [i ? "; " : "", html("b", {}, pair.arm), ` ${VERDICTS[pair.verdict]} ${pair.baseline}`]);
   const more = decided.length - MAX_SUMMARIZED_PAIRS;
   return [
-    ...(complete ? [] : ["So far: "]),
     ...statements,
     more > 0 ? ` (and ${more} more).` : ".",
     undecided ? ` ${undecided} comparison${plural(undecided)} undecided.` : "",
@@ -160,12 +160,15 @@ function finePrint(comparison) {
     comparison.exploratory && "Exploratory: this comparison was not planned when the study was created.",
     comparison.epoch_by && `Each run's epoch is the best by ${comparison.epoch_by}.`,
     comparison.optimistic && "Optimistic: epochs were chosen on the rows that judge, or on the test set.",
-    !comparison.complete && "Some runs have not finished.",
     missing && `${missing} seed${plural(missing)} left out of a pair: a run has no value or was deleted.`,
-    comparison.looks > 1 && `Interim analysis ${comparison.looks}; α is divided.`,
+    comparison.looks > 1 && `Look ${comparison.looks}${lookSources(comparison)}; α is divided.`,
   ]
     .filter(Boolean)
     .join(" ");
+}
+
+function lookSources({ looks_from: studies }) {
+  return studies.length ? `, with earlier studies of the same runs (${studies.join(", ")})` : "";
 }
 
 function plural(count) {
