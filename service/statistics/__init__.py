@@ -3,6 +3,8 @@
 - ``comparison``: arms compared pair by pair, with verdicts. Built on ``pairing`` (which seeds form pairs),
   ``sign_flip`` (the test and its confidence interval), ``correction`` (of p-values for their number: step-down
   ``max_t``, or Holm) and ``family`` (Holm's correction, the sign test).
+- ``sequential``: comparisons that are decided look by look while seeds are added. Built on ``design`` (when to look,
+  and how much α to spend), ``boundary`` (critical values of a family at each look) and ``repeated_interval``.
 - ``power``: the number of seeds that a comparison needs.
 - ``choice``: the best arm, or the simplest within one standard error of it.
 - ``curves``: mean and band of a series over seeds.

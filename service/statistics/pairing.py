@@ -39,10 +39,21 @@ class PairedSample:
     baseline: str
     seeds: tuple[int, ...]
     differences: Floats
-    only_group_diverged: int
-    only_baseline_diverged: int
+    group_diverged: tuple[int, ...]
+    """Seeds at which the group diverged and the baseline did not."""
+    baseline_diverged: tuple[int, ...]
     missing: int
     lower_is_better: bool
+
+    @property
+    def only_group_diverged(self) -> int:
+        """Number of pairs in which the group diverged and the baseline did not."""
+        return len(self.group_diverged)
+
+    @property
+    def only_baseline_diverged(self) -> int:
+        """Number of pairs in which the baseline diverged and the group did not."""
+        return len(self.baseline_diverged)
 
     @property
     def wins(self) -> int:
@@ -98,7 +109,8 @@ def pair_seeds(
     group: str, ours: Seeds, baseline: str, theirs: Seeds, expected: Collection[int], lower_is_better: bool
 ) -> PairedSample:
     """Pair the seeds that both groups have, on the cells that both have; other ``expected`` seeds are missing."""
-    seeds, differences, lost, won, missing = [], [], 0, 0, len(set(expected) - (ours.keys() & theirs.keys()))
+    seeds, differences, lost, won = [], [], [], []
+    missing = len(set(expected) - (ours.keys() & theirs.keys()))
     for seed in sorted(ours.keys() & theirs.keys()):
         cells = sorted(ours[seed].keys() & theirs[seed].keys())
         if not cells:
@@ -109,11 +121,18 @@ def pair_seeds(
             seeds.append(seed)
             differences.append(float(np.mean([a.value - b.value for a, b in zip(mine, other, strict=True)])))
         elif states == ("diverged", "measured"):
-            lost += 1
+            lost.append(seed)
         elif states == ("measured", "diverged"):
-            won += 1
+            won.append(seed)
         elif "missing" in states:
             missing += 1
     return PairedSample(
-        group, baseline, tuple(seeds), np.array(differences, dtype=float), lost, won, missing, lower_is_better
+        group,
+        baseline,
+        tuple(seeds),
+        np.array(differences, dtype=float),
+        tuple(lost),
+        tuple(won),
+        missing,
+        lower_is_better,
     )

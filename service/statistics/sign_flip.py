@@ -11,7 +11,7 @@ values" (the interval); Phipson and Smyth, 2010, "Permutation p-values should ne
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -180,10 +180,14 @@ def random_sums(columns: Floats, flips: int = FLIPS) -> tuple[Floats, Floats, Fl
     """
     n, m = columns.shape
     wide = np.column_stack([columns, np.abs(columns), np.ones(n)])
-    source, parts = np.random.default_rng(n), []
+    sums = np.concatenate([subsets.astype(np.float64) @ wide for subsets in random_subsets(n, flips)])
+    return sums[:, :m], sums[:, m:-1], sums[:, -1]
+
+
+def random_subsets(n: int, flips: int = FLIPS) -> Iterator[NDArray[np.uint8]]:
+    """Yield random subsets of n rows in batches (b, n), 1 for a member; the same ones in every process."""
+    source = np.random.default_rng(n)
     for first in range(0, flips, FLIPS_PER_BATCH):
         rows = min(FLIPS_PER_BATCH, flips - first)
         bits = np.unpackbits(np.frombuffer(source.bytes(rows * -(-n // 8)), np.uint8)).reshape(rows, -1)
-        parts.append(bits[:, :n].astype(np.float64) @ wide)
-    sums = np.concatenate(parts)
-    return sums[:, :m], sums[:, m:-1], sums[:, -1]
+        yield bits[:, :n]
