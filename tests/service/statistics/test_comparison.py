@@ -11,6 +11,7 @@ import pytest
 import scipy.stats
 
 from service.statistics import comparison as comparisons
+from service.statistics import sign_flip
 from service.statistics.comparison import Comparison, Pair
 from service.statistics.pairing import Measurement, State
 
@@ -181,7 +182,14 @@ def test_bootstrap_matches_scipy_and_needs_twenty_pairs() -> None:
     assert only(compare(rows(a=a[:19].tolist(), b=b[:19].tolist()), bootstrap=True)).bootstrap is None
 
 
+@pytest.fixture
+def without_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skip the confidence intervals, which take most of the time and which no verdict depends on."""
+    monkeypatch.setattr(sign_flip, "_exact_interval", lambda *_: None)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_intervals")
 @pytest.mark.parametrize("diverging", [0.0, 0.1])
 def test_familywise_error_over_2000_null_studies_is_at_most_alpha(diverging: float) -> None:
     """Four equal arms, eight seeds of varying difficulty, heavy tails; in one case some runs diverge."""
@@ -196,6 +204,7 @@ def test_familywise_error_over_2000_null_studies_is_at_most_alpha(diverging: flo
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_intervals")
 @pytest.mark.parametrize(("correction", "baseline"), [("max_t", "a"), ("max_t", None), ("holm", "a")])
 @pytest.mark.parametrize("effect", [0.0, 5.0])
 def test_familywise_error_with_effects_divergence_and_missing_runs_is_at_most_alpha(
