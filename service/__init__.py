@@ -1,6 +1,7 @@
 """The control plane: knows HTTP and SQL, never torch.
 
-- ``app``: the application, wired together; ``settings``: its settings; ``backup``: a copy of all its data.
+- ``command_line``: the commands of ``python -P -m service``; ``app``: the application, wired together;
+  ``settings``: its settings; ``backup``: a copy of all its data.
 - ``runs``, ``studies``, ``datasets``, ``models``, ``events``, ``webhooks``, ``tokens``, ``workers``, ``catalog``,
   ``monitoring``: the features; ``web``: the dashboard.
 - ``http``: what all routes share; ``store``: what all queries share; ``callers``, ``idempotency``, ``errors``,
