@@ -7,7 +7,7 @@ print(run.wait().last)
 
 from fitwell import errors
 from fitwell.client import AsyncClient, Client
-from fitwell.comparison import Choice, Comparison
+from fitwell.comparison import Choice, Comparison, StudyDiagnosis
 from fitwell.datasets import Dataset
 from fitwell.errors import (
     BadAddress,
@@ -59,6 +59,7 @@ __all__ = [
     "RunFailed",
     "ServerError",
     "Study",
+    "StudyDiagnosis",
     "TimedOut",
     "TooMany",
     "Unreachable",

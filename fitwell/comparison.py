@@ -1,4 +1,4 @@
-"""Comparisons of arms, and the choice of one."""
+"""Comparisons and diagnoses of arms, and the choice of one."""
 
 from __future__ import annotations
 
@@ -180,6 +180,39 @@ class Candidate(View):
     within_one_standard_error: bool
     diverged: int
     unfinished: int
+
+
+class ArmDiagnosis(View):
+    """The verdict on an arm over its seeds; verdicts are those of a run's diagnosis."""
+
+    arm: str
+    verdict: str
+    explanation: str
+    n: int
+    diverged: int = 0
+    unfinished: int = 0
+    epochs: int
+    best_epoch: int | None
+    lowest: float | None
+    end: float | None
+    regret: float | None
+    ci: tuple[float, float] | None
+    p: float | None
+    p_fall: float | None
+    regrets: list[float]
+    guessing: float | None = None
+
+
+class StudyDiagnosis(View):
+    """The diagnoses of a study's arms, each from the loss curves of all its seeds."""
+
+    study_id: str
+    train_metric: str | None
+    metric: str | None
+    optimistic: bool
+    complete: bool
+    alpha: float
+    arms: list[ArmDiagnosis]
 
 
 class Choice(View):

@@ -12,7 +12,7 @@ import httpx2
 from pydantic import Field
 
 from fitwell import notebook
-from fitwell.comparison import Choice, Comparison, ComparisonOptions
+from fitwell.comparison import Choice, Comparison, ComparisonOptions, StudyDiagnosis
 from fitwell.errors import TimedOut
 from fitwell.history import History
 from fitwell.requests import (
@@ -222,6 +222,11 @@ class Study(LiveView[TransportT]):
         params = {key: value for key, value in options.items() if value is not None}
         yield from download_file(Request("GET", f"{self.path.removeprefix('/v1')}/report", params), target)
         return target
+
+    @call
+    def diagnosis(self) -> Flow[StudyDiagnosis]:
+        """Return whether each arm fits, underfits or overfits, judged from the loss curves of all its seeds."""
+        return StudyDiagnosis.model_validate((yield from fetch_json(Request("GET", f"{self.path}/diagnosis"))))
 
     @call
     def choice(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from rich.markup import escape
 from rich.table import Table
 
-from fitwell.comparison import Candidate, Choice, Comparison, Group, Pair
+from fitwell.comparison import Candidate, Choice, Comparison, Group, Pair, StudyDiagnosis
 
 RELATIONS = {"better": "better than {}", "worse": "worse than {}", "equivalent": "equivalent to {}"}
 CORRECTIONS = {"max_t": "maxT", "holm": "Holm"}
@@ -48,6 +48,18 @@ def choice_table(choice: Choice) -> Table:
     for one in choice.arms:
         marks = [word for word, arm in (("best", choice.best), ("chosen", choice.chosen)) if arm == one.arm]
         table.add_row(escape(one.arm), _error(one), "yes" * one.within_one_standard_error, ", ".join(marks))
+    return table
+
+
+def diagnosis_table(diagnosis: StudyDiagnosis) -> Table:
+    """Return each arm's verdict, and how far its loss ends above its lowest window."""
+    headings = ("arm", "n", "verdict", f"lowest {diagnosis.metric or 'loss'}", "rise to the end", "p", "")
+    table = Table(*headings, title="diagnosis over seeds")
+    for one in diagnosis.arms:
+        lowest = "-" if one.lowest is None else f"{one.lowest:.4f}"
+        rise, p = ("-" if value is None else form % value for form, value in (("%+.4f", one.regret), ("%.3f", one.p)))
+        row = (str(one.n), one.verdict.replace("_", " "), lowest, rise, p, escape(one.explanation))
+        table.add_row(escape(one.arm), *row)
     return table
 
 

@@ -8,5 +8,6 @@
 - ``power``: the number of seeds that a comparison needs.
 - ``choice``: the best arm, or the simplest within one standard error of it.
 - ``curves``: mean and band of a series over seeds.
-- ``diagnosis``: whether a run's loss curves fit, underfit, overfit or diverge, from ``noise`` and ``thresholds``.
+- ``diagnosis``: whether a run's loss curves fit, underfit, overfit or diverge, from ``noise`` and ``thresholds``;
+  ``arm_diagnosis``: the same for an arm, from the curves of all its seeds.
 """

@@ -110,6 +110,12 @@ def spec_of_each_arm(connection: sa.Connection, study_id: str) -> Mapping[str, A
     return {row.arm: row.spec for row in connection.execute(statement)}
 
 
+def baselines_of(connection: sa.Connection, study_id: str) -> dict[str, Any]:
+    """Return the baseline of every run, by its id; None for runs without one."""
+    statement = sa.select(run.c.id, run.c.baseline).where(run.c.study_id == study_id)
+    return {row.id: row.baseline for row in connection.execute(statement)}
+
+
 def unfinished(connection: sa.Connection, study_id: str) -> Sequence[Row]:
     """Lock and return the runs that have not ended."""
     active = (run.c.study_id == study_id, run.c.status.not_in(ENDED))

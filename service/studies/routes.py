@@ -28,6 +28,7 @@ from service.http.scopes import needs
 from service.studies.bodies import SeedsBody, StudyBody
 from service.studies.choice_schemas import ChoiceView
 from service.studies.dependencies import StudiesDep
+from service.studies.diagnosis_schemas import StudyDiagnosisView
 from service.studies.errors import NothingToChoose, StudyActive, StudyNotFound
 from service.studies.parameters import ChoiceParams, ComparisonParams, CreateStudyQuery, PreviewStudyQuery
 from service.studies.schemas import ComparisonView, PreviewView, StudyList, StudyView
@@ -127,6 +128,16 @@ def add_seeds(study_id: str, body: JsonBody[SeedsBody], key: IdempotencyKey, stu
 def compare_study(study_id: str, query: ComparisonParams, studies: StudiesDep) -> ComparisonView:
     """Compare arms, paired by seed and corrected for multiple comparisons; a verdict may be `undecided`."""
     return ComparisonView.of(studies.compare(study_id, query.question()))
+
+
+@router.get(
+    "/{study_id}/diagnosis",
+    operation_id="diagnose_study",
+    responses=problems(StudyNotFound, SpecRefused, Unavailable),
+)
+def diagnose_study(study_id: str, studies: StudiesDep) -> StudyDiagnosisView:
+    """Diagnose each arm (fits, underfits, overfits, …) from the loss curves of all its seeds."""
+    return StudyDiagnosisView.of(studies.diagnose(study_id))
 
 
 @router.get(

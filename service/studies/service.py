@@ -28,6 +28,7 @@ from service.studies import queries as studies
 from service.studies.arms import ArmResolver, Parse, check_size
 from service.studies.choice import ChoiceQuery, Chosen, choose_arm
 from service.studies.comparison import Compared, Question, compare_groups
+from service.studies.diagnosis import StudyDiagnosis, diagnose_arms
 from service.studies.errors import StudyActive, StudyNotFound
 from service.studies.expansion import Arm, Plan
 from service.studies.looks import ArmKey, Design, inherited, planned_runs
@@ -243,6 +244,15 @@ class Studies(CallerScoped):
         """
         with reading(self._engine) as connection:
             return compare_groups(connection, self._row(connection, study_id), question)
+
+    def diagnose(self, study_id: str) -> StudyDiagnosis:
+        """Diagnose every arm from the loss curves of its seeds.
+
+        Raises:
+            StudyNotFound: No study has this id.
+        """
+        with reading(self._engine) as connection:
+            return diagnose_arms(connection, self._row(connection, study_id))
 
     def choose(self, study_id: str, query: ChoiceQuery) -> Chosen:
         """Choose an arm, and return its spec.

@@ -90,6 +90,7 @@ READS: dict[str, Callable[[Any, Any, Any], list[Callable[[Any], Any]]]] = {
         lambda c: c.studies.get(s.id), lambda study: study.compare(at="last", curves=["val.loss"]),
     ],
     "choice": lambda r, s, _: [lambda c: c.studies.get(s.id), lambda study: study.choice()],
+    "diagnosis of arms": lambda r, s, _: [lambda c: c.studies.get(s.id), lambda study: study.diagnosis()],
     "datasets": lambda r, s, _: [lambda c: c.datasets.list()],
     "dataset": lambda r, s, _: [lambda c: c.datasets.get("digits")],
     "presets": lambda r, s, _: [lambda c: c.presets.list()],

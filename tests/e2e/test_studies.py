@@ -212,5 +212,9 @@ def test_command_line_previews_trains_compares_and_diagnoses(served: Serving) ->
     assert "Exploratory" in other
     run = next(iter(served.client.runs.list(study_id=study_id, limit=1)))
     assert fitwell("diagnose", run.id).stdout.split(".")[0] in ("fits", "underfits", "overfits", "undecided")
+    arms = served.client.studies.get(study_id).diagnosis().arms
+    assert {(arm.n, arm.p is not None) for arm in arms} == {(8, True)}
+    table = fitwell("diagnose", study_id).stdout
+    assert all(arm.verdict.replace("_", " ") in table for arm in arms)
     wrong = fitwell("compare", study_id, "--by", "optimizer.nothing")
     assert (wrong.returncode, "optimizer.nothing" in wrong.stderr) == (3, True)

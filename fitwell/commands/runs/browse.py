@@ -19,6 +19,7 @@ from fitwell.terminal.console import wide_console
 from fitwell.terminal.run_progress import watch as watch_run
 from fitwell.terminal.study_progress import follow, print_comparison
 from fitwell.terminal.summaries import format_value, print_run, print_study
+from fitwell.terminal.tables import diagnosis_table
 
 
 class HistoryFormat(StrEnum):
@@ -132,12 +133,23 @@ def logs(run_id: RunID, url: URL = None, as_json: JSON = False) -> None:
 
 
 def diagnose(
-    run_id: RunID,
+    identifier: RunOrStudyID,
     url: URL = None,
-    reference: Annotated[str | None, typer.Option("--reference", help="Run on the same data to compare with.")] = None,
+    reference: Annotated[
+        str | None, typer.Option("--reference", help="Compare a run with this run on the same data.")
+    ] = None,
     as_json: JSON = False,
 ) -> None:
-    """Diagnose a run: does it fit, underfit, overfit or diverge, and what to try next."""
+    """Diagnose a run, or each arm of a study over its seeds: whether it fits, underfits, overfits or has diverged."""
     with Client(url) as client:
-        diagnosis = client.runs.get(run_id).diagnosis(reference)
+        if is_study_id(identifier):
+            if reference is not None:
+                raise typer.BadParameter("A study has no --reference; diagnose one of its runs.")
+            arms = client.studies.get(identifier).diagnosis()
+            if as_json:
+                typer.echo(arms.model_dump_json())
+            else:
+                wide_console().print(diagnosis_table(arms))
+            return
+        diagnosis = client.runs.get(identifier).diagnosis(reference)
     typer.echo(diagnosis.model_dump_json() if as_json else f"{diagnosis.verdict}. {diagnosis.explanation}")

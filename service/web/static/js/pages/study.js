@@ -1,6 +1,7 @@
 // A study: curves, arms and verdicts from one response of /compare, so that a notebook shows the same numbers.
 import { Chart } from "../charts/chart.js";
 import { showComparison } from "../charts/comparison.js";
+import { showDiagnosis } from "../charts/diagnosis.js";
 import { lineStyle } from "../charts/palette.js";
 import { getParam, setParams } from "../kit/address.js";
 import { post, request } from "../kit/api.js";
@@ -56,6 +57,7 @@ async function compare() {
     updateBaselines(comparison);
     drawCurves(selected, comparison, curves ?? comparison);
     showComparison(comparison);
+    showDiagnosis(await request(`/v1/studies/${id}/diagnosis`, { signal }));
   } catch (failure) {
     if (failure.name === "AbortError") return;
     error.textContent = failure.message;

@@ -1,0 +1,52 @@
+"""Diagnoses of arms through the API: means over folds, divergence, unknown series, baselines."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from fastapi.testclient import TestClient
+
+from service.workers.jobs import Jobs
+from tests.conftest import BODY
+from tests.service.studies.training import post, train
+
+
+def diagnosis(client: TestClient, study: Any) -> Any:
+    answer = client.get(f"/v1/studies/{study['id']}/diagnosis")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def loss(arm: str, seed: int, epoch: int) -> float:
+    """Return a loss that rises after epoch 8 without dropout and settles with it."""
+    if arm == "dropout" and seed == 3:
+        return math.nan
+    jitter = 0.01 * math.sin(40 * seed + 9 * epoch)
+    return 0.4 + math.exp(-epoch) + jitter + (0.03 * max(0, epoch - 8) if arm == "plain" else 0)
+
+
+def test_arms_are_diagnosed_over_their_seeds(client: TestClient, work: Jobs) -> None:
+    study = post(client, base={**BODY, "epochs": 20}, seeds=8).json()
+    waiting = diagnosis(client, study)
+    assert (waiting["complete"], waiting["metric"]) == (False, None)
+    assert {arm["verdict"] for arm in waiting["arms"]} == {"undecided"}
+    train(client, work, loss, epochs=20)
+    result = diagnosis(client, study)
+    assert (result["object"], result["complete"], result["alpha"]) == ("study_diagnosis", True, 0.05)
+    assert (result["train_metric"], result["metric"], result["optimistic"]) == ("train.loss", "val.loss", False)
+    plain, dropout = result["arms"]
+    assert (plain["arm"], plain["verdict"], plain["n"], len(plain["regrets"])) == ("plain", "overfits", 8, 8)
+    assert plain["p"] == 2 / 2**8
+    assert 0.25 < plain["ci"][0] < plain["regret"] < plain["ci"][1] < 0.4
+    assert (dropout["verdict"], dropout["n"], dropout["diverged"]) == ("fits", 7, 1)
+    assert dropout["guessing"] == math.log(10)
+    assert client.get("/v1/studies/study_nothing/diagnosis").status_code == 404
+
+
+def test_folds_of_a_seed_are_averaged(client: TestClient, work: Jobs) -> None:
+    base = {**BODY, "epochs": 10, "dataset": {"kind": "digits", "train_size": 100}}
+    study = post(client, base=base, seeds=6, folds=2, arms={"plain": {}}).json()
+    train(client, work, loss, epochs=10)
+    (arm,) = diagnosis(client, study)["arms"]
+    assert (arm["n"], arm["epochs"]) == (6, 10)
