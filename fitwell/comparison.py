@@ -31,6 +31,15 @@ class ComparisonOptions(TypedDict, total=False):
     curves: Sequence[str] | None
 
 
+class Variance(View):
+    """The variance of single runs, and the shares of it that come from the split, the seed, or neither alone."""
+
+    total: float
+    split: float
+    seed: float
+    residual: float
+
+
 class Group(View):
     """Statistics of an arm over its seeds."""
 
@@ -42,6 +51,7 @@ class Group(View):
     diverged: int
     unfinished: int = 0
     missing: int = 0
+    variance: Variance | None = None
 
 
 class Pair(View):
@@ -57,6 +67,8 @@ class Pair(View):
     p: float | None
     p_adjusted: float | None
     p_holm: float | None = None
+    p_nadeau_bengio: float | None = None
+    variance: Variance | None = None
     verdict: str
     seeds_needed: int | None
 
@@ -91,6 +103,7 @@ class Comparison(View):
     exploratory: bool
     optimistic: bool = False
     complete: bool
+    generalizes_over: Sequence[str] = ("seed",)
     baseline: str | None
     alpha: float
     looks: int
@@ -105,6 +118,16 @@ class Comparison(View):
     def against(self, baseline: str) -> dict[str, Pair]:
         """Return the pairs that compare an arm with ``baseline``, by arm."""
         return {pair.arm: pair for pair in self.pairs if pair.baseline == baseline}
+
+    @property
+    def replicates(self) -> str:
+        """The replicates that a verdict holds for, such as "seeds, on this split"."""
+        over = set(self.generalizes_over)
+        if over == {"seed", "split"}:
+            return "replicates of seed and split"
+        if "data" in over:
+            return "seeds, each with data of its own"
+        return "splits" if "split" in over else "seeds, on this split"
 
     @property
     def holm_differences(self) -> list[Pair]:

@@ -21,6 +21,7 @@ class StudyFields(StudyMetadata, total=False):
     grid: Mapping[str, Sequence[Any]]
     sample: Mapping[str, Any] | None
     seeds: int | Sequence[int]
+    replicates: Mapping[str, Any] | None
     folds: int | None
     metric: str | None
     at: str
@@ -36,6 +37,7 @@ class Preview(View):
     stacks: int
     arms: list[str]
     seeds: list[int]
+    splits: list[int] | None = None
     estimated_seconds: float
     estimated_bytes: int
     looks: int = 1
@@ -49,7 +51,7 @@ class Studies(Resource[TransportT]):
 
     @call
     def create(self, *, reuse: bool = True, **body: Unpack[StudyFields]) -> Flow[Study[TransportT]]:
-        """Submit a study: ``base``, ``arms``, ``grid`` or ``sample``, ``seeds``, ``folds`` and so on.
+        """Submit a study: ``base``, ``arms``, ``grid`` or ``sample``, ``seeds`` or ``replicates``, ``folds`` and so on.
 
         Raises:
             InvalidRequest: The spec of an arm is invalid; ``errors`` lists the fields.

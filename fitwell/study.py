@@ -113,6 +113,8 @@ class Study(LiveView[TransportT]):
     looks_from: list[str] = Field(default=[])
     warnings: list[str] = Field(default=[])
     seeds: list[int]
+    replicates: dict[str, Any] | None = None
+    splits: list[int] | None = None
     folds: int | None = None
     arms: list[Arm]
     progress: StudyProgress

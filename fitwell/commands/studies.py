@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from itertools import islice
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -52,14 +52,22 @@ def study(
     spec: SpecFile,
     url: URL = None,
     assignments: Set = None,
+    replicates: Annotated[
+        int | None,
+        typer.Option("--replicates", help="Number of replicates of every arm, instead of the seeds in the file."),
+    ] = None,
+    vary: Annotated[
+        str | None,
+        typer.Option("--vary", help="With --replicates: what differs between them; default: seed,split."),
+    ] = None,
     preview: Annotated[bool, typer.Option("--preview", help="Only estimate the cost and the seeds needed.")] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for the study and print its comparison; exit with 1 if a run fails.")
     ] = False,
     as_json: JSON = False,
 ) -> None:
-    """Submit a study: a file with base, arms, grid or sample, seeds and folds."""
-    body = load_spec(spec, assignments)
+    """Submit a study: a file with base, arms, grid or sample, seeds or replicates, and folds."""
+    body = _with_replicates(load_spec(spec, assignments), replicates, vary)
     with Client(url) as client:
         if preview:
             estimate = client.studies.preview(**body)
@@ -77,6 +85,17 @@ def study(
             print_comparison(submitted)
         if wait and set(submitted.progress.by_status) - {"succeeded"}:
             raise typer.Exit(Exit.RUN_FAILED)
+
+
+def _with_replicates(body: dict[str, Any], replicates: int | None, vary: str | None) -> dict[str, Any]:
+    """Return the study with these replicates instead of its own seeds or replicates."""
+    if replicates is None:
+        if vary is not None:
+            raise typer.BadParameter("--vary needs --replicates, the number of replicates.", param_hint="--vary")
+        return body
+    factors = {} if vary is None else {"vary": [factor.strip() for factor in vary.split(",")]}
+    others = {name: value for name, value in body.items() if name != "seeds"}
+    return {**others, "replicates": {"n": replicates, **factors}}
 
 
 def studies(

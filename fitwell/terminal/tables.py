@@ -92,7 +92,9 @@ def verdict_sentence(comparison: Comparison) -> str:
     missing = max(pair.missing for pair in comparison.pairs)
     if missing:
         notes = f" {missing} seed{'s' * (missing > 1)} without a pair: a run has no value or was deleted.{notes}"
-    return f"By {comparison.at} {comparison.metric} over {n} paired seeds: {'; '.join(clauses)}.{notes}"
+    return (
+        f"By {comparison.at} {comparison.metric} over {n} paired {comparison.replicates}: {'; '.join(clauses)}.{notes}"
+    )
 
 
 def _optimism_note(comparison: Comparison) -> str:

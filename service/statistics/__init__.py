@@ -5,6 +5,7 @@
   ``max_t``, or Holm) and ``family`` (Holm's correction, the sign test).
 - ``sequential``: comparisons that are decided look by look while seeds are added. Built on ``design`` (when to look,
   and how much α to spend), ``boundary`` (critical values of a family at each look) and ``repeated_interval``.
+- ``resampling``: shares of variance of seed and split, and a test that knows that splits overlap.
 - ``power``: the number of seeds that a comparison needs.
 - ``choice``: the best arm, or the simplest within one standard error of it.
 - ``curves``: mean and band of a series over seeds.

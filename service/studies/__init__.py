@@ -3,10 +3,11 @@
 - ``routes``, ``history_routes``, ``bodies``, ``parameters``, ``schemas``, ``choice_schemas``, ``diagnosis_schemas``,
   ``dependencies``, ``errors``: HTTP.
 - ``service``: one transaction per operation; ``queries``: its SQL; ``study``: a study as clients see it.
-- ``new_study``, ``expansion``, ``arms``: from a study's description to runs that this server can train; ``preview``:
-  their cost.
+- ``new_study``, ``replicates``, ``expansion``, ``arms``: from a study's description to runs that this server can
+  train; ``preview``: their cost.
 - ``looks``: when a study's verdicts are due, and the looks that it inherits from studies of the same runs.
 - ``metrics``: metrics and the epochs at which they count; ``measurements``: the runs as measured values, for
   ``comparison`` (groups against each other) and ``choice`` (the arm to use, by the order of ``simplicity`` if several
-  are equally good); ``diagnosis``: of every arm, from its seeds' loss curves.
+  are equally good); ``diagnosis``: of every arm, from its seeds' loss curves; ``variance``: shares of
+  variance of seed and split.
 """

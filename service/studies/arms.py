@@ -16,6 +16,7 @@ from service.runs.submission.review import review
 from service.settings import Settings
 from service.store.database import reading
 from service.studies.expansion import Arm, Plan, expand, in_study
+from service.studies.replicates import check_split_varies
 
 Parse = Callable[[Mapping[str, Any]], NewRun]
 """Turns a run's body into the run to create."""
@@ -35,13 +36,15 @@ class ArmResolver:
         Raises:
             SpecRefused: The study is too large, or an arm cannot be trained here.
         """
-        check_size(self.settings, plan.arm_count, len(plan.seeds), plan.folds)
+        check_size(self.settings, plan.arm_count, len(plan.seeds), plan.folds, len(plan.splits or [0]))
         arms = expand(plan, lambda body: self._parsed(body, caller))
         with reading(self.engine) as connection:
             named = [warm_starts.resolve(connection, arm.run, caller) for arm in arms]
             named = [teachers.resolve(connection, one, caller) for one in named]
         arms = [replace(arm, run=run) for arm, run in zip(arms, named, strict=True)]
         for arm in arms:
+            if plan.varies_split:
+                check_split_varies(arm.id, arm.run.spec)
             try:
                 # No later fold leaves fewer rows for training than the first.
                 review(arm.at(*plan.replicates[0]).spec, self.settings)
@@ -58,14 +61,15 @@ class ArmResolver:
             return dataset_refs.resolve(connection, new, caller)
 
 
-def check_size(settings: Settings, arms: int, seeds: int, folds: int | None) -> None:
+def check_size(settings: Settings, arms: int, seeds: int, folds: int | None, splits: int = 1) -> None:
     """Check that a study has no more runs than the server accepts.
 
     Raises:
         SpecRefused: It has more.
     """
-    if (runs := arms * seeds * (folds or 1)) > settings.max_study_runs:
+    if (runs := arms * seeds * (folds or 1) * splits) > settings.max_study_runs:
         replicates = f"{seeds:,} seeds on {folds} folds" if folds else f"{seeds:,} seeds"
+        replicates += f" on {splits:,} splits" if splits > 1 else ""
         message = (
             f"{arms:,} arms with {replicates} are {runs:,} runs; this server accepts at most "
             f"{settings.max_study_runs:,} in a study (FITWELL_MAX_STUDY_RUNS)."

@@ -18,6 +18,7 @@ from service.pointers import pointer_to
 from service.studies.expansion import Plan, path_steps, rounded
 from service.studies.metrics import check_at, check_epoch_by, check_metric
 from service.studies.new_study import NewStudy
+from service.studies.replicates import Replicates
 from service.studies.study import StudyMetadata
 from worker.spec.folds import MAX_FOLDS
 
@@ -36,6 +37,8 @@ Path = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 MAX_SEED = 2**53 - 1
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 MAX_SEEDS = 10_000
+VALIDATION = ("fold", "validation_size")
+"""Fields of a dataset that choose validation rows."""
 
 
 class Uniform(BodyModel):
@@ -138,6 +141,11 @@ class StudyBody(StudyMetadata, BodyModel):
     seeds: Annotated[int, Field(ge=1, le=MAX_SEEDS)] | Annotated[list[Seed], Field(min_length=1)] = Field(
         default=1, description="The seeds of every arm, or n for 0…n−1."
     )
+    replicates: Replicates | None = Field(
+        default=None,
+        description="Instead of `seeds`: repetitions that also vary the split, so that verdicts hold beyond one split.",
+        examples=[{"n": 12, "vary": ["seed", "split"]}],
+    )
     folds: Annotated[int, Field(ge=2, le=MAX_FOLDS)] | None = Field(
         default=None, description="Train every arm this many times for each seed, each time validating on another fold."
     )
@@ -165,6 +173,9 @@ class StudyBody(StudyMetadata, BodyModel):
         """
         seeds = list(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
         errors: list[FieldError] = []
+        if self.replicates is not None:
+            seeds = self.replicates.all_seeds
+            errors += self._replicate_errors(self.replicates)
         if len(set(seeds)) < len(seeds):
             errors.append(FieldError("/seeds", "seed_twice", "The list contains a seed twice."))
         if self.grid and self.sample:
@@ -178,8 +189,8 @@ class StudyBody(StudyMetadata, BodyModel):
             errors.append(FieldError(pointer, "seed_elsewhere", message))
         if self.folds is not None:
             message = "All arms validate on the study's folds; leave this out."
-            errors += [FieldError(pointer, "split_elsewhere", message) for pointer in self._splits()]
-        request = self.model_dump(mode="json")
+            errors += [FieldError(pointer, "split_elsewhere", message) for pointer in self._splits(VALIDATION)]
+        request = self.model_dump(mode="json", exclude={"seeds"} if self.replicates is not None else None)
         for pointer in itertools.islice(_not_finite(request), MAX_ERRORS):
             errors.append(FieldError(pointer, "finite_number", "This must be a finite number, not NaN or infinity."))
         if errors:
@@ -189,7 +200,16 @@ class StudyBody(StudyMetadata, BodyModel):
         check_at(self.at, "/at")
         check_epoch_by(self.epoch_by, self.at, "/epoch_by")
         points = self.sample.points() if self.sample else []
-        plan = Plan(base=self.base, arms=self.arms, grid=self.grid, samples=points, seeds=seeds, folds=self.folds)
+        plan = Plan(
+            base=self.base,
+            arms=self.arms,
+            grid=self.grid,
+            samples=points,
+            seeds=seeds,
+            folds=self.folds,
+            splits=None if self.replicates is None else self.replicates.all_splits,
+            split_follows_seed=self.replicates is not None and self.replicates.split_follows_seed,
+        )
         metadata = StudyMetadata.model_construct(**{name: getattr(self, name) for name in StudyMetadata.model_fields})
         return NewStudy(
             metadata=metadata,
@@ -201,19 +221,34 @@ class StudyBody(StudyMetadata, BodyModel):
             baseline=self.baseline,
         )
 
-    def _splits(self) -> Iterator[str]:
-        """Yield pointers to the fields that choose validation rows themselves."""
+    def _replicate_errors(self, replicates: Replicates) -> Iterator[FieldError]:
+        """Yield what is wrong with replicates, and fields that contradict them."""
+        yield from replicates.errors()
+        if "seeds" in self.model_fields_set:
+            message = "Send 'seeds' or 'replicates', not both: replicates have the seeds 0, 1, …"
+            yield FieldError("/seeds", "seeds_and_replicates", message)
+        if self.folds is not None:
+            message = "Folds already vary the validation rows. Send 'folds' with 'seeds', or 'replicates' alone."
+            yield FieldError("/folds", "folds_and_replicates", message)
+        if replicates.split_follows_seed or replicates.all_splits is not None:
+            for pointer in self._splits(("fold", "split_seed")):
+                message = "All arms have the splits of 'replicates'; leave this out."
+                yield FieldError(pointer, "split_elsewhere", message)
+
+    def _splits(self, fields: tuple[str, ...]) -> Iterator[str]:
+        """Yield pointers to the ``fields`` of datasets that choose rows themselves."""
         bodies: dict[str, Any] = {"/base": self.base}
         for name, patch in self.arms.items():
             bodies[pointer_to("arms", name)] = patch
         for pointer, body in bodies.items():
-            yield from (f"{pointer}/dataset/{field}" for field in _split_in(body.get("dataset")))
+            yield from (f"{pointer}/dataset/{field}" for field in _split_in(body.get("dataset"), fields))
         spaces = self.sample.space if self.sample else {}
         choices = {path: space.values for path, space in spaces.items() if isinstance(space, Choice)}
         for path in (*self.grid, *spaces):
             steps = path_steps(path)
-            whole = steps == ["dataset"] and any(map(_split_in, {**choices, **self.grid}.get(path, ())))
-            if whole or (steps[0] == "dataset" and steps[1:2] in (["fold"], ["validation_size"])):
+            datasets = {**choices, **self.grid}.get(path, ()) if steps == ["dataset"] else ()
+            whole = any(_split_in(dataset, fields) for dataset in datasets)
+            if whole or (steps[0] == "dataset" and steps[1:2] in ([field] for field in fields)):
                 yield self._pointer(path)
 
     def _pointer(self, path: str) -> str:
@@ -260,6 +295,6 @@ def _not_finite(value: Any, pointer: str = "") -> Iterator[str]:
         yield pointer
 
 
-def _split_in(dataset: Any) -> list[str]:
-    """Return the fields of a dataset's body that choose validation rows."""
-    return [field for field in ("fold", "validation_size") if isinstance(dataset, Mapping) and dataset.get(field)]
+def _split_in(dataset: Any, fields: tuple[str, ...]) -> list[str]:
+    """Return those of the ``fields`` that a dataset's body sets."""
+    return [field for field in fields if isinstance(dataset, Mapping) and dataset.get(field)]

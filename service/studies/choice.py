@@ -16,7 +16,7 @@ from service.runs.states import TERMINAL
 from service.statistics.choice import Choice, Rule, choose
 from service.store.rows import Row
 from service.studies import queries as studies
-from service.studies.comparison import epoch_rule
+from service.studies.comparison import epoch_rule, replicate_design
 from service.studies.errors import NothingToChoose
 from service.studies.looks import not_yet
 from service.studies.measurements import assign_slots, check_series_exists, load_series, measure
@@ -57,6 +57,8 @@ class Chosen:
     """Whether the test set influenced the choice."""
     lower_is_better: bool
     folds: int | None
+    on_splits: bool
+    """Whether values are means of a split's seeds."""
     complete: bool
     choice: Choice
     spec: Mapping[str, Any]
@@ -84,7 +86,8 @@ class Chosen:
     @property
     def _sentence_on_best(self) -> str:
         best = next(one for one in self.choice.candidates if one.id == self.choice.best)
-        seeds = "1 seed" if len(self.choice.seeds) == 1 else f"{len(self.choice.seeds)} seeds"
+        unit = "split" if self.on_splits else "seed"
+        seeds = f"1 {unit}" if len(self.choice.seeds) == 1 else f"{len(self.choice.seeds)} {unit}s"
         over = f"{self.folds} folds and {seeds}" if self.folds else seeds
         error = "" if best.standard_error is None else f", with a standard error of {best.standard_error:.2g}"
         which = "lowest" if self.lower_is_better else "highest"
@@ -121,7 +124,8 @@ def choose_arm(connection: sa.Connection, study: Row, query: ChoiceQuery) -> Cho
     orders = [parse_order(one, specs) for one in query.simpler]
     if query.rule == "one_standard_error" and not orders and len(study.arms) > 1:
         orders = [infer_order(study, specs)]
-    runs = studies.runs_of(connection, study.id, folds=folds is not None)
+    design = replicate_design(study)
+    runs = studies.runs_of(connection, study.id, folds=folds is not None, splits=design.seeds_within_split is not None)
     optimistic = _on_test(metric, epochs_by, runs, specs, "at" if query.epoch_by is None else "epoch_by")
     pending = not_yet(study, runs)
     if pending is not None and pending.code != "seeds_left_out":
@@ -130,7 +134,7 @@ def choose_arm(connection: sa.Connection, study: Row, query: ChoiceQuery) -> Cho
     check_series_exists(values, metric, runs)
     for series in epochs_by.series:
         check_series_exists(values, series, runs, "epoch_by")
-    slots = assign_slots(runs, [(run.arm, "") for run in runs], folds)
+    slots = assign_slots(runs, [(run.arm, "") for run in runs], design)
     result = choose(
         measure(slots, values, metric, epochs_by),
         arms=[arm["id"] for arm in study.arms],
@@ -153,6 +157,7 @@ def choose_arm(connection: sa.Connection, study: Row, query: ChoiceQuery) -> Cho
         optimistic=optimistic,
         lower_is_better=lower_is_better(metric),
         folds=folds,
+        on_splits=design.seeds_within_split is not None,
         complete=all(run.status in TERMINAL for run in runs),
         choice=choice,
         spec=_on_all_rows(specs[choice.chosen], None if folds is None else epochs),

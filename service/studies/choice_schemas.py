@@ -71,7 +71,10 @@ class ChoiceView(BaseModel):
     optimistic: bool = Field(description="Whether the choice used the test set.")
     complete: bool = Field(description="Whether every run has finished.")
     folds: int | None
-    seeds: list[int] = Field(description="Seeds that are complete in every arm that can be chosen; only these count.")
+    seeds: list[int] = Field(
+        description="Seeds (or splits, if each has several seeds) that are complete in every arm that can be chosen; "
+        "only these count."
+    )
     spread_over: Literal["folds", "seeds"] | None = Field(
         description="What standard deviations and errors are computed over; null for a single value."
     )

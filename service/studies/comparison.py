@@ -13,11 +13,12 @@ from service.runs.states import TERMINAL
 from service.statistics.comparison import Comparison, compare
 from service.statistics.correction import Correction
 from service.statistics.curves import Curve, curve
+from service.statistics.resampling import VarianceComponents
 from service.store.rows import Row
 from service.studies import queries as studies
 from service.studies.expansion import arm_id, path_steps, value_at
 from service.studies.looks import ALPHA, NotYet, not_yet
-from service.studies.measurements import Slot, assign_slots, check_series_exists, load_series, measure
+from service.studies.measurements import Design, Slot, assign_slots, check_series_exists, load_series, measure
 from service.studies.metrics import (
     EMPTY,
     EpochRule,
@@ -28,6 +29,8 @@ from service.studies.metrics import (
     check_metric,
     lower_is_better,
 )
+from service.studies.replicates import generalizes_over, replicate_numbers
+from service.studies.variance import components_of, corrected_p_values, sources_of_variation
 
 ABSENT = "absent"
 """The value of a path that a spec does not have."""
@@ -72,6 +75,12 @@ class Compared:
     """Why no verdict is given."""
     folds: int | None
     """Folds of each arm averaged within a seed."""
+    generalizes_over: Sequence[str]
+    """Sources of variation that replicates differ in: ``seed``, ``split``, ``data``."""
+    variances: Mapping[tuple[str, ...], VarianceComponents]
+    """By group, and by pair; only if every split has several seeds."""
+    corrected: Mapping[tuple[str, ...], float]
+    """Nadeau and Bengio's p by pair; only if the judging rows differ between replicates."""
     complete: bool
     comparison: Comparison
     curves: Mapping[str, Sequence[Curve]]
@@ -88,25 +97,32 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
     check_at(at, "at")
     rule = epoch_rule(study, at, question.epoch_by)
     by = tuple(question.by)
-    apart = any(path_steps(path)[:2] in (["dataset"], ["dataset", "fold"]) for path in by)
-    folds = None if apart else study.request.get("folds")
-    runs = studies.runs_of(connection, study.id, specs=by != ("arm",), folds=folds is not None)
+    apart = any(path_steps(path)[:2] in (["dataset"], ["dataset", "fold"], ["dataset", "split_seed"]) for path in by)
+    design = replicate_design(study) if not apart else Design()
+    runs = studies.runs_of(
+        connection,
+        study.id,
+        specs=by != ("arm",),
+        folds=design.folds is not None,
+        splits=design.seeds_within_split is not None,
+    )
     values = load_series(connection, study.id, runs, list(dict.fromkeys([metric, *rule.series, *question.curves])))
     check_series_exists(values, metric, runs)
     for series in rule.series:
         check_series_exists(values, series, runs, "epoch_by")
     groups, cells = _grouped(study, runs, by)
-    slots = assign_slots(runs, cells, folds)
+    slots = assign_slots(runs, cells, design)
+    measurements = measure(slots, values, metric, rule)
     baseline = None if question.all_pairs else _baseline(study, groups, question.baseline, by)
     pending = not_yet(study, runs)
     comparison = compare(
-        measure(slots, values, metric, rule),
+        measurements,
         groups=groups,
         baseline=baseline,
         lower_is_better=lower_is_better(metric),
         alpha=ALPHA / study.looks,
         correction=question.correction,
-        seeds=study.seeds if by == ("arm",) else (),
+        seeds=replicate_numbers(study.request, study.seeds) if by == ("arm",) else (),
         min_effect=question.min_effect,
         bootstrap=question.bootstrap,
         due=pending is None,
@@ -124,11 +140,20 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
         looks=study.looks,
         looks_from=study.looks_from,
         not_yet=pending,
-        folds=folds if by == ("arm",) else None,
+        folds=design.folds if by == ("arm",) else None,
+        generalizes_over=sources_of_variation(connection, study),
+        variances=components_of(measurements, comparison.pairs) if design.seeds_within_split is not None else {},
+        corrected=corrected_p_values(connection, study, metric, comparison.pairs),
         complete=all(run.status in TERMINAL for run in runs),
         comparison=comparison,
-        curves={name: _curves(groups, slots, values, name, folds) for name in question.curves},
+        curves={name: _curves(groups, slots, values, name, design) for name in question.curves},
     )
+
+
+def replicate_design(study: Row) -> Design:
+    """Return how the study's runs form replicates."""
+    within = study.seeds if generalizes_over(study.request) == ["split"] else None
+    return Design(folds=study.request.get("folds"), seeds_within_split=within)
 
 
 def epoch_rule(study: Row, at: str, epoch_by: str | None = None) -> EpochRule:
@@ -181,12 +206,12 @@ def _baseline(study: Row, groups: Sequence[str], requested: str | None, by: Sequ
 
 
 def _curves(
-    groups: Sequence[str], slots: Sequence[Slot], series_of_runs: SeriesOfRuns, name: str, folds: int | None
+    groups: Sequence[str], slots: Sequence[Slot], series_of_runs: SeriesOfRuns, name: str, design: Design
 ) -> list[Curve]:
-    """Return each group's curve over its seeds, up to the epoch that all folds of a seed have reached."""
+    """Return each group's curve over its replicates, up to the epoch that all cells of a replicate have reached."""
     by_group: dict[str, dict[int, list[Floats]]] = {group: {} for group in groups}
     for slot in slots:
         values = EMPTY if slot.run is None else series_of_runs.get((slot.run.id, name), EMPTY)
-        if folds is not None or len(values):
+        if design != Design() or len(values):
             by_group[slot.group].setdefault(slot.seed, []).append(values)
     return [curve(group, by_seed) for group, by_seed in by_group.items()]

@@ -43,6 +43,10 @@ class Plan:
     samples: Sequence[Point]
     seeds: Sequence[int]
     folds: int | None = None
+    splits: Sequence[int] | None = None
+    """Values of split_seed that each seed is trained on; None for the spec's own."""
+    split_follows_seed: bool = False
+    """Whether each run's split_seed is its seed."""
 
     @property
     def arm_count(self) -> int:
@@ -50,10 +54,19 @@ class Plan:
         return len(self.arms) * (len(self.samples) or math.prod(len(values) for values in self.grid.values()))
 
     @property
-    def replicates(self) -> list[tuple[int, Fold | None]]:
-        """The seed and fold of each of an arm's runs, seed by seed."""
+    def varies_split(self) -> bool:
+        """Whether runs of an arm have different splits."""
+        return self.split_follows_seed or self.splits is not None
+
+    @property
+    def replicates(self) -> list[tuple[int, Fold | None, int | None]]:
+        """The seed, fold and split of each of an arm's runs, seed by seed, or split by split if seeds are crossed."""
+        if self.split_follows_seed:
+            return [(seed, None, seed) for seed in self.seeds]
+        if self.splits is not None:
+            return [(seed, None, split) for split in self.splits for seed in self.seeds]
         folds = [Fold(index=index, of=self.folds) for index in range(self.folds)] if self.folds else [None]
-        return list(itertools.product(self.seeds, folds))
+        return [(seed, fold, None) for seed, fold in itertools.product(self.seeds, folds)]
 
 
 @dataclass(frozen=True)
@@ -65,9 +78,11 @@ class Arm:
     values: Point
     run: NewRun
 
-    def at(self, seed: int, fold: Fold | None = None) -> NewRun:
-        """Return the arm's run with this seed, validated on this fold."""
+    def at(self, seed: int, fold: Fold | None = None, split: int | None = None) -> NewRun:
+        """Return the arm's run with this seed and split, validated on this fold."""
         spec = self.run.spec.at(seed)
+        if split is not None:
+            spec = spec.model_copy(update={"dataset": spec.dataset.model_copy(update={"split_seed": split})})
         if fold is not None:
             spec = spec.model_copy(update={"dataset": spec.dataset.held_out(fold)})
         return replace(self.run, spec=spec)

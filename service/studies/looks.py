@@ -16,6 +16,7 @@ from service.runs.states import TERMINAL
 from service.statistics.power import min_seeds
 from service.store.rows import Row
 from service.studies import queries as studies
+from service.studies.replicates import generalizes_over, replicate_numbers, runs_per_arm
 
 ArmKey = tuple[str, str]
 """The arm and reuse key of a run."""
@@ -62,7 +63,7 @@ class Inherited:
 
 def planned_runs(study: Row) -> int:
     """Return the number of runs that a study's look compares."""
-    return len(study.arms) * len(study.seeds) * (study.request.get("folds") or 1)
+    return len(study.arms) * runs_per_arm(study.request, study.seeds)
 
 
 def not_yet(study: Row, runs: Sequence[Row]) -> NotYet | None:
@@ -83,7 +84,7 @@ def not_yet(study: Row, runs: Sequence[Row]) -> NotYet | None:
     if deleted:
         message = f"{deleted:,} of {planned:,} runs were deleted: submit the study again, which trains only these."
         reasons.append(("runs_deleted", message))
-    if left_out := _left_out(study.seeds, study.looks_from, study.seeds_required):
+    if left_out := _left_out(replicate_numbers(study.request, study.seeds), study.looks_from, study.seeds_required):
         reasons.append(("seeds_left_out", left_out))
     if not reasons:
         return None
@@ -130,6 +131,9 @@ class Design:
     epoch_by: str | None
     baseline: str
     seeds: Collection[int]
+    """The numbers of the replicates."""
+    varied: Sequence[str]
+    """The sources of variation that replicates differ in."""
     keys: Collection[ArmKey]
     """Those of all runs."""
 
@@ -138,7 +142,8 @@ class Design:
         return (
             (self.metric, self.at, self.baseline) == (earlier.metric, earlier.at, earlier.baseline)
             and self.epoch_by == earlier.request.get("epoch_by")
-            and set(self.seeds) == set(earlier.seeds)
+            and self.varied == generalizes_over(earlier.request)
+            and set(self.seeds) == set(replicate_numbers(earlier.request, earlier.seeds))
             and {arm for arm, _ in self.keys} == {arm["id"] for arm in earlier.arms}
         )
 
@@ -163,6 +168,7 @@ def inherited(
         if study_id is None and design.asks_like(row) and studies.keys_of(connection, row.id) <= set(design.keys):
             return Inherited(looks=row.looks, studies=[*row.looks_from, row.id], seeds=row.seeds_required)
         looks = max(looks, row.looks + 1)
-        if len(shared[row.id]) > 1:  # by the differences between arms, seeds could be chosen
+        seeds_chosen = "seed" in design.varied and design.varied == generalizes_over(row.request)
+        if len(shared[row.id]) > 1 and seeds_chosen:  # by the differences between arms, seeds could be chosen
             required |= {*row.seeds, *row.seeds_required}
     return Inherited(looks=looks, studies=[row.id for row in earlier], seeds=required)

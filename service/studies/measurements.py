@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -22,24 +23,53 @@ class Slot(NamedTuple):
 
     group: str
     seed: int
+    """The replicate: the run's seed, or its split if seeds are averaged within splits."""
     cell: str
     run: Row | None
 
 
-def assign_slots(runs: Sequence[Row], groups: Sequence[tuple[str, str]], folds: int | None) -> list[Slot]:
-    """Assign runs to slots by their (group, cell) in ``groups``; each of a study's ``folds`` is a cell.
+@dataclass(frozen=True)
+class Design:
+    """The replicates of an arm: its seeds, or its splits if every split has several seeds."""
 
-    A seed is complete only with all its folds, so the slots of deleted folds are included.
+    folds: int | None = None
+    """Number of folds that are averaged within a seed."""
+    seeds_within_split: Sequence[int] | None = None
+    """Seeds that are averaged within a split."""
+
+    def replicate(self, run: Row) -> int:
+        """Return the number of the run's replicate."""
+        return int(run.seed if self.seeds_within_split is None else run.split)
+
+    def cell(self, run: Row) -> str:
+        """Return the cell of the run within its replicate."""
+        if self.folds is not None:
+            return f" fold {run.fold}"
+        return "" if self.seeds_within_split is None else f" seed {run.seed}"
+
+    @property
+    def cells(self) -> Sequence[str]:
+        """All cells of a replicate."""
+        if self.folds is not None:
+            return [f" fold {fold}" for fold in range(self.folds)]
+        return [""] if self.seeds_within_split is None else [f" seed {seed}" for seed in self.seeds_within_split]
+
+
+def assign_slots(runs: Sequence[Row], groups: Sequence[tuple[str, str]], design: Design) -> list[Slot]:
+    """Assign runs to slots by their (group, cell) in ``groups`` and their cell of the design.
+
+    A replicate is complete only with all its cells, so the slots of deleted runs of a replicate are included.
     """
-    if folds is None:
+    if design == Design():
         return [Slot(group, run.seed, cell, run) for run, (group, cell) in zip(runs, groups, strict=True)]
     expected = {
-        (group, run.seed, f"{cell} fold {fold}"): None
+        (group, design.replicate(run), cell + own): None
         for run, (group, cell) in zip(runs, groups, strict=True)
-        for fold in range(folds)
+        for own in design.cells
     }
     existing = {
-        (group, run.seed, f"{cell} fold {run.fold}"): run for run, (group, cell) in zip(runs, groups, strict=True)
+        (group, design.replicate(run), cell + design.cell(run)): run
+        for run, (group, cell) in zip(runs, groups, strict=True)
     }
     return [Slot(*place, run) for place, run in {**expected, **existing}.items()]
 

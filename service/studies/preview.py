@@ -22,6 +22,7 @@ class Preview:
     reused: int
     arms: Sequence[str]
     seeds: Sequence[int]
+    splits: Sequence[int] | None
     folds: int | None
     stacks: int
     seconds: float
@@ -37,12 +38,14 @@ def preview(
 ) -> Preview:
     """Return the cost of a study; ``fresh`` are its runs that cannot reuse a result."""
     runs = len(arms) * len(plan.replicates)
+    replicates = plan.seeds if plan.splits is None else plan.splits
     costs = [estimate(spec) for spec in fresh]
     return Preview(
         runs=runs,
         reused=runs - len(fresh),
         arms=[arm.id for arm in arms],
         seeds=plan.seeds,
+        splits=plan.seeds if plan.split_follows_seed else plan.splits,
         folds=plan.folds,
         stacks=_stacks(fresh, settings),
         seconds=sum(cost.seconds for cost in costs),
@@ -50,7 +53,7 @@ def preview(
         looks=earlier.looks,
         looks_from=earlier.studies,
         min_seeds=min_seeds(ALPHA / earlier.looks, 1),
-        warnings=warnings(len(arms), plan.seeds, earlier.looks, earlier.studies, earlier.seeds),
+        warnings=warnings(len(arms), replicates, earlier.looks, earlier.studies, earlier.seeds),
     )
 
 

@@ -88,10 +88,13 @@ def progress(connection: sa.Connection, study_ids: Sequence[str]) -> Sequence[Ro
     return connection.execute(statement).all()
 
 
-def runs_of(connection: sa.Connection, study_id: str, *, specs: bool = False, folds: bool = False) -> Sequence[Row]:
+def runs_of(
+    connection: sa.Connection, study_id: str, *, specs: bool = False, folds: bool = False, splits: bool = False
+) -> Sequence[Row]:
     """Return the columns of every run that comparisons need; ``has_series`` says whether its series are stored.
 
-    ``fold`` is the index of the fold that validates, or None unless ``folds``. With ``specs``, rows have the ``spec``.
+    ``fold`` is the index of the fold that validates, or None unless ``folds``; ``split`` is the split_seed, or None
+    unless ``splits``. With ``specs``, rows have the ``spec``.
     """
     columns: list[Any] = [
         run.c[n] for n in ("id", "arm", "seed", "status", "error_code", "best", "epoch", "reused_from")
@@ -99,8 +102,21 @@ def runs_of(connection: sa.Connection, study_id: str, *, specs: bool = False, fo
     trained = sa.func.coalesce(run.c.reused_from, run.c.id)
     columns.append(sa.exists().where(series.c.run_id == trained).correlate(run).label("has_series"))
     columns.append((run.c.spec["dataset", "fold", "index"].as_integer() if folds else sa.null()).label("fold"))
+    columns.append((run.c.spec["dataset", "split_seed"].as_integer() if splits else sa.null()).label("split"))
     statement = sa.select(*columns, *([run.c.spec] if specs else [])).where(run.c.study_id == study_id)
     return connection.execute(statement.order_by(run.c.created_at, run.c.id)).all()
+
+
+def data_vary(connection: sa.Connection, study_id: str, arm: str) -> bool:
+    """Return whether an arm's data are generated, by several seeds."""
+    data_seed = run.c.spec["dataset", "data_seed"].as_integer()
+    statement = (
+        sa.select(data_seed)
+        .where(run.c.study_id == study_id, run.c.arm == arm, data_seed.is_not(None))
+        .distinct()
+        .limit(2)
+    )
+    return len(connection.execute(statement).all()) > 1
 
 
 def spec_of_each_arm(connection: sa.Connection, study_id: str) -> Mapping[str, Any]:

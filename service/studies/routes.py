@@ -116,6 +116,9 @@ def add_seeds(study_id: str, body: JsonBody[SeedsBody], key: IdempotencyKey, stu
     """Train every arm with more seeds. If results were already visible, this is another look, which splits alpha."""
     study = studies.get(study_id)
     plan = parse(StudyBody, json.dumps(dict(study.request)).encode()).new_study().plan
+    if plan.splits is not None:
+        message = "The replicates of this study are splits, so seeds cannot be added. Create a study with more splits."
+        raise SpecRefused.at("", "replicates_are_splits", message)
     plan = replace(plan, seeds=body.new_seeds(list(study.seeds)))
     return created(studies.add_seeds(study_id, plan, render=StudyView.render, key=key), "/v1/studies")
 

@@ -10,6 +10,7 @@ from service.http.timestamps import timestamp
 from service.runs.states import Status
 from service.statistics import comparison as comparing
 from service.statistics import curves
+from service.statistics.resampling import VarianceComponents
 from service.studies.comparison import Compared
 from service.studies.looks import ALPHA, NotYet, NotYetCode
 from service.studies.preview import Preview
@@ -58,6 +59,14 @@ class StudyView(BaseModel):
         default=[], description="Earlier studies with some of the same runs, whose looks count."
     )
     seeds: list[int]
+    replicates: dict[str, Any] | None = Field(
+        default=None, description="The requested replicates; null if the study has seeds instead."
+    )
+    splits: list[int] | None = Field(
+        default=None,
+        description="Values of split_seed: of the seeds one by one, or, if `replicates` says so, of every seed. "
+        "Null if the split does not vary.",
+    )
     folds: int | None = Field(
         description="Folds that every arm is trained on for each seed; null if rows are held out instead."
     )
@@ -120,6 +129,7 @@ class PreviewView(BaseModel):
     stacks: int = Field(description="Stacks that the other runs can train in.")
     arms: list[str]
     seeds: list[int]
+    splits: list[int] | None = Field(default=None, description="As in the study.")
     folds: int | None
     estimated_seconds: float = Field(description="Time of all runs one after the other; stacks take less.")
     estimated_bytes: int = Field(description="Memory of the largest run.")
@@ -140,6 +150,7 @@ class PreviewView(BaseModel):
             stacks=preview.stacks,
             arms=list(preview.arms),
             seeds=list(preview.seeds),
+            splits=None if preview.splits is None else list(preview.splits),
             folds=preview.folds,
             estimated_seconds=preview.seconds,
             estimated_bytes=preview.bytes,
@@ -158,6 +169,26 @@ class FoldsView(BaseModel):
     sd_within: float | None = Field(description="Standard deviation of the folds within a seed, pooled over seeds.")
 
 
+class VarianceView(BaseModel):
+    """Where the variance of single runs comes from: the split, the seed, or neither alone. Shares add up to 1."""
+
+    total: float = Field(description="Variance of a single run's value.")
+    split: float = Field(description="Share of the split.")
+    seed: float = Field(description="Share of the seed.")
+    residual: float = Field(description="Share that neither explains alone.")
+
+    @classmethod
+    def of(cls, components: VarianceComponents | None) -> VarianceView | None:
+        """Return the view of variance components."""
+        if components is None:
+            return None
+        shares = {name: getattr(components, name) / components.total for name in ("split", "seed", "residual")}
+        return cls(total=components.total, **shares)
+
+
+VARIANCE = "Shares of variance; null unless `replicates` trains every split with several seeds."
+
+
 class GroupView(BaseModel):
     """Statistics of a group over its seeds."""
 
@@ -172,19 +203,20 @@ class GroupView(BaseModel):
     unfinished: int
     missing: int = Field(description="Seeds with a run that failed, was cancelled or deleted, or has no value.")
     folds: FoldsView | None = Field(description="Spread over folds: exploratory, no test uses it.")
+    variance: VarianceView | None = Field(default=None, description=VARIANCE)
 
     @classmethod
-    def of(cls, group: comparing.Summary, folds: int | None) -> GroupView:
+    def of(cls, group: comparing.Summary, folds: int | None, variance: VarianceView | None) -> GroupView:
         """Return the view of a group."""
         names = ("id", "n", "mean", "std", "diverged", "unfinished", "missing")
         spread = None if folds is None else FoldsView(n=folds, sd_within=group.std_within)
-        return cls(**{name: getattr(group, name) for name in names}, ci=group.interval, folds=spread)
+        return cls(**{name: getattr(group, name) for name in names}, ci=group.interval, folds=spread, variance=variance)
 
 
 class Difference(BaseModel):
     """The difference at one seed."""
 
-    seed: int
+    seed: int = Field(description="The seed; the split if each has several seeds.")
     difference: float
 
 
@@ -213,6 +245,13 @@ class PairView(BaseModel):
     p: float | None
     p_adjusted: float | None = Field(description="p corrected for the pairs of this response by `correction`.")
     p_holm: float | None = Field(default=None, description="p with Holm's correction.")
+    p_nadeau_bengio: float | None = Field(
+        default=None,
+        description="p of the corrected resampled t test (Nadeau and Bengio 2003), not corrected for several pairs: "
+        "conservative, because it allows for rows that splits share. Null unless splits vary and choose the rows that "
+        "judge (`val.*`), and if a run diverged.",
+    )
+    variance: VarianceView | None = Field(default=None, description=f"Of the differences. {VARIANCE}")
     p_equivalence: float | None = Field(description="Two one-sided tests with Holm correction; only with `min_effect`.")
     verdict: comparing.Verdict = Field(description="`not_yet`: nothing was tested; `not_yet` of the response says why.")
     seeds_for_power: int | None = Field(description="Seeds needed to detect `min_effect` with probability 0.8.")
@@ -220,8 +259,9 @@ class PairView(BaseModel):
     differences: list[Difference]
 
     @classmethod
-    def of(cls, pair: comparing.Pair) -> PairView:
+    def of(cls, pair: comparing.Pair, compared: Compared) -> PairView:
         """Return the view of a pair."""
+        key = (pair.group, pair.baseline)
         names = (
             "baseline", "std", "test", "wins", "losses", "diverged", "baseline_diverged", "missing", "p", "p_adjusted",
             "p_holm", "p_equivalence", "verdict", "seeds_for_power",
@@ -234,6 +274,8 @@ class PairView(BaseModel):
             mean_difference=pair.mean,
             ci=pair.interval,
             bootstrap_ci=pair.bootstrap,
+            p_nadeau_bengio=compared.corrected.get(key),
+            variance=VarianceView.of(compared.variances.get(key)),
             seeds_needed=None if power is None else max(0, power - n),
             differences=[
                 Difference(seed=seed, difference=value)
@@ -289,6 +331,11 @@ class ComparisonView(BaseModel):
         description="Whether epochs were chosen on the rows that `metric` is measured on, or on the test set."
     )
     complete: bool = Field(description="Whether every run has finished.")
+    generalizes_over: list[Literal["seed", "split", "data"]] = Field(
+        default=["seed"],
+        description="Sources of variation that replicates differ in. Verdicts hold for what does not vary: without "
+        "`split`, for this split of the data. `data`: every seed has generated data of its own.",
+    )
     by: list[str]
     baseline: str | None = Field(description="Null if all pairs are compared.")
     alpha: float = Field(description="The significance level of this look: the study's divided by the number of looks.")
@@ -325,13 +372,17 @@ class ComparisonView(BaseModel):
             looks_from=list(compared.looks_from),
             not_yet=None if compared.not_yet is None else NotYetView.of(compared.not_yet),
             direction="lower_is_better" if compared.lower_is_better else "higher_is_better",
+            generalizes_over=list(compared.generalizes_over),
             by=list(compared.by),
             alpha=compared.comparison.alpha,
             correction=compared.comparison.correction,
             comparisons=len(compared.comparison.pairs),
             min_seeds_possible=compared.comparison.min_seeds,
-            arms=[GroupView.of(group, compared.folds) for group in compared.comparison.groups],
-            pairs=[PairView.of(pair) for pair in compared.comparison.pairs],
+            arms=[
+                GroupView.of(group, compared.folds, VarianceView.of(compared.variances.get((group.id,))))
+                for group in compared.comparison.groups
+            ],
+            pairs=[PairView.of(pair, compared) for pair in compared.comparison.pairs],
             curves={
                 name: [CurveView.of(one) for one in group_curves] for name, group_curves in compared.curves.items()
             },

@@ -34,6 +34,7 @@ from service.studies.expansion import Arm, Plan
 from service.studies.looks import ArmKey, Design, inherited, planned_runs
 from service.studies.new_study import NewStudy, baseline_id, primary_metric
 from service.studies.preview import Preview, preview
+from service.studies.replicates import generalizes_over, replicate_numbers
 from service.studies.study import Study
 from worker.spec.run import RunSpec, reuse_key
 
@@ -155,7 +156,13 @@ class Studies(CallerScoped):
     def _design(self, new: NewStudy, arms: Sequence[Arm], keys: Collection[ArmKey]) -> Design:
         metric, baseline = primary_metric(new, arms), baseline_id(new.baseline, arms)
         return Design(
-            metric=metric, at=new.at, epoch_by=new.epoch_by, baseline=baseline, seeds=new.plan.seeds, keys=keys
+            metric=metric,
+            at=new.at,
+            epoch_by=new.epoch_by,
+            baseline=baseline,
+            seeds=replicate_numbers(new.request, new.plan.seeds),
+            varied=generalizes_over(new.request),
+            keys=keys,
         )
 
     def _extend(self, connection: sa.Connection, row: Row, seeds: Sequence[int], keys: Collection[ArmKey]) -> None:
@@ -171,6 +178,7 @@ class Studies(CallerScoped):
             epoch_by=row.request.get("epoch_by"),
             baseline=row.baseline,
             seeds=[*row.seeds, *seeds],
+            varied=generalizes_over(row.request),
             keys=studies.keys_of(connection, row.id) | set(keys),
         )
         earlier = inherited(connection, design, owner=self.caller.acting_for(row.owner).reuses_only, study_id=row.id)

@@ -12,6 +12,7 @@ from service.http.names import Name
 from service.runs.states import TERMINAL, Status
 from service.store.rows import Row
 from service.studies.looks import warnings
+from service.studies.replicates import replicate_numbers, replicates_of
 
 StudyStatus = Literal["queued", "running", "finished"]
 
@@ -65,6 +66,19 @@ class Study:
         return self.request.get("folds")
 
     @property
+    def replicates(self) -> Mapping[str, Any] | None:
+        """The requested replicates; None if the study has seeds instead."""
+        return self.request.get("replicates")
+
+    @property
+    def splits(self) -> Sequence[int] | None:
+        """The values of split_seed that vary between replicates; None if all have the spec's own."""
+        replicates = replicates_of(self.request)
+        if replicates is None:
+            return None
+        return self.seeds if replicates.split_follows_seed else replicates.all_splits
+
+    @property
     def epoch_by(self) -> str | None:
         """The metric that was requested to choose the best epoch, if any."""
         return self.request.get("epoch_by")
@@ -72,7 +86,13 @@ class Study:
     @property
     def warnings(self) -> list[str]:
         """Why the study cannot decide anything; empty if it can."""
-        return warnings(len(self.arms), self.seeds, self.looks, self.looks_from, self.seeds_required)
+        return warnings(
+            len(self.arms),
+            replicate_numbers(self.request, self.seeds),
+            self.looks,
+            self.looks_from,
+            self.seeds_required,
+        )
 
     @classmethod
     def of(cls, row: Row, progress: Sequence[Row]) -> Study:

@@ -95,6 +95,18 @@ class Dataset(Part):
         return self.validation_size if self.fold is None else self.fold.size(self.rows[0])
 
     @property
+    def fixed_split(self) -> str | None:
+        """Why ``split_seed`` decides nothing, and what would work; None if it does."""
+        if self.chronological:
+            return "Rows are in order of time, so the last ones validate in every split. Vary only the seed."
+        if not self.validation_rows and self.training_rows == self.rows[0]:
+            return (
+                f"All {self.rows[0]:,} rows train and none validates. Set dataset.validation_size, or a "
+                f"dataset.train_size below {self.rows[0]:,}, or vary only the seed."
+            )
+        return None
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Shape of a row: (H, W) or (C, H, W) for images, (D,) otherwise."""
         raise NotImplementedError

@@ -4,6 +4,13 @@ import { formatNumber, formatSigned } from "../kit/format.js";
 
 const VERDICTS = { better: "is better than", worse: "is worse than", equivalent: "is equivalent to" };
 const CORRECTIONS = { max_t: "maxT", holm: "Holm" };
+/** What a verdict holds for, by the sources of variation that replicates differ in. */
+const REPLICATES = {
+  seed: "Seeds alone vary: verdicts hold on this split of the data.",
+  "seed,split": "Each replicate has another seed and another split of the data.",
+  split: "Each replicate is another split of the data.",
+  "seed,data": "Each seed has data of its own.",
+};
 const MAX_SUMMARIZED_PAIRS = 4;
 const FOREST_WIDTH = 190;
 const FOREST_HEIGHT = 24;
@@ -123,7 +130,7 @@ function forestPlot(pair, [low, high]) {
 }
 
 /** One sentence that states the decided pairs. */
-function summary({ pairs, complete, not_yet: pending }) {
+function summary({ pairs, complete, generalizes_over, not_yet: pending }) {
   if (!pairs.length) return [complete ? "Only one group: nothing to compare." : "Nothing to compare yet."];
   const seeds = Math.min(...pairs.map((pair) => pair.n).filter(Boolean));
   if (seeds === Infinity) {
@@ -136,14 +143,16 @@ function summary({ pairs, complete, not_yet: pending }) {
   if (pending) return [`No verdict yet. ${pending.message}`];
   const decided = pairs.filter((pair) => pair.verdict !== "undecided");
   const undecided = pairs.length - decided.length;
-  if (!decided.length) return [`No significant difference with ${seeds} paired seed${plural(seeds)}.`];
+  const onSplit = generalizes_over.join() === "seed" ? " on this split" : "";
+  if (!decided.length) return [`No significant difference with ${seeds} paired replicate${plural(seeds)}${onSplit}.`];
   const statements = decided
     .slice(0, MAX_SUMMARIZED_PAIRS)
     .flatMap((pair, i) => [i ? "; " : "", html("b", {}, pair.arm), ` ${VERDICTS[pair.verdict]} ${pair.baseline}`]);
   const more = decided.length - MAX_SUMMARIZED_PAIRS;
   return [
     ...statements,
-    more > 0 ? ` (and ${more} more).` : ".",
+    more > 0 ? ` (and ${more} more)` : "",
+    `${onSplit}.`,
     undecided ? ` ${undecided} comparison${plural(undecided)} undecided.` : "",
   ];
 }
@@ -155,6 +164,9 @@ function finePrint(comparison) {
   const missing = Math.max(0, ...pairs.map((pair) => pair.missing));
   return [
     `Paired by seed; exact sign-flip test; ${CORRECTIONS[comparison.correction]} correction over ${comparisons} comparison${plural(comparisons)}; α = ${+comparison.alpha.toPrecision(3)}.`,
+    REPLICATES[comparison.generalizes_over.join()],
+    shares(comparison.arms),
+    conservative(pairs),
     differing.length && `Holm's correction decides otherwise for ${differing.map((pair) => pair.arm).join(", ")}.`,
     `At least ${comparison.min_seeds_possible} seeds are needed for a significant result.`,
     comparison.exploratory && "Exploratory: this comparison was not planned when the study was created.",
@@ -169,6 +181,23 @@ function finePrint(comparison) {
 
 function lookSources({ looks_from: studies }) {
   return studies.length ? `, with earlier studies of the same runs (${studies.join(", ")})` : "";
+}
+
+/** Shares of variance of the first arm that has them. */
+function shares(arms) {
+  const arm = arms.find((one) => one.variance);
+  if (!arm) return null;
+  const { split, seed, residual } = arm.variance;
+  const percent = (share) => `${Math.round(100 * share)} %`;
+  return `Of the variance of ${arm.id}, ${percent(split)} come from the split, ${percent(seed)} from the seed, ${percent(residual)} from neither alone.`;
+}
+
+/** Nadeau and Bengio's p, where splits choose the judging rows. */
+function conservative(pairs) {
+  const known = pairs.filter((pair) => pair.p_nadeau_bengio !== null);
+  if (!known.length) return null;
+  const values = known.map((pair) => `${pair.arm} ${formatNumber(pair.p_nadeau_bengio)}`);
+  return `Nadeau and Bengio's conservative p: ${values.join(", ")}.`;
 }
 
 function plural(count) {
