@@ -15,7 +15,8 @@ from service.runs.states import TERMINAL
 from service.statistics.arm_diagnosis import ArmCurves, ArmDiagnosis, diagnose_arm
 from service.store.rows import Row
 from service.studies import queries as studies
-from service.studies.measurements import load_series
+from service.studies.comparison import replicate_design
+from service.studies.measurements import Design, load_series
 from service.studies.metrics import EMPTY, Floats, SeriesOfRuns
 from worker.spec.run import RunSpec
 
@@ -45,14 +46,15 @@ class StudyDiagnosis:
 
 def diagnose_arms(connection: sa.Connection, study: Row) -> StudyDiagnosis:
     """Diagnose every arm of the study from its finished seeds."""
-    folds = study.request.get("folds") is not None
-    runs = studies.runs_of(connection, study.id, folds=folds)
+    design = replicate_design(study)
+    splits = design.seeds_within_split is not None
+    runs = studies.runs_of(connection, study.id, folds=design.folds is not None, splits=splits)
     values = load_series(connection, study.id, runs, [*TRAIN, *HELD_OUT])
     names = [next((one for one in choices if _in_every_run(runs, values, one)), None) for choices in (TRAIN, HELD_OUT)]
     baselines = studies.baselines_of(connection, study.id)
     specs = studies.spec_of_each_arm(connection, study.id)
     arms = [
-        _diagnosed(arm["id"], [run for run in runs if run.arm == arm["id"]], values, names, baselines, specs)
+        _diagnosed(arm["id"], [run for run in runs if run.arm == arm["id"]], design, values, names, baselines, specs)
         for arm in study.arms
     ]
     complete = all(run.status in TERMINAL for run in runs)
@@ -68,15 +70,16 @@ def _in_every_run(runs: Sequence[Row], values: SeriesOfRuns, name: str) -> bool:
 def _diagnosed(
     arm: str,
     runs: Sequence[Row],
+    design: Design,
     values: SeriesOfRuns,
     names: Sequence[str | None],
     baselines: dict[str, Any],
     specs: Any,
 ) -> DiagnosedArm:
-    """Diagnose one arm. A seed with several runs (folds) counts if all of them succeeded, by their mean."""
+    """Diagnose one arm. A replicate with several runs (folds, or seeds) counts if all succeeded, by their mean."""
     by_seed: dict[int, list[Row]] = {}
     for run in runs:
-        by_seed.setdefault(run.seed, []).append(run)
+        by_seed.setdefault(design.replicate(run), []).append(run)
     diverged = sum(any(run.error_code == "diverged" for run in own) for own in by_seed.values())
     unfinished = sum(any(run.status not in TERMINAL for run in own) for own in by_seed.values())
     whole = [own for own in by_seed.values() if all(run.status == "succeeded" for run in own)]

@@ -64,7 +64,7 @@ class StudyView(BaseModel):
     )
     splits: list[int] | None = Field(
         default=None,
-        description="Values of split_seed: of the seeds one by one, or, if `replicates` says so, of every seed. "
+        description="Values of split_seed: of the seeds one by one, or all of them of every seed. "
         "Null if the split does not vary.",
     )
     folds: int | None = Field(

@@ -1,4 +1,4 @@
-"""What a study's replicates say of its sources of variation: shares of variance, and Nadeau and Bengio's p."""
+"""Sources of variation of a study's replicates: their shares of the variance, and a p that knows splits overlap."""
 
 from __future__ import annotations
 
