@@ -38,9 +38,14 @@ from service.statistics.max_t import EXACT_UP_TO, FLIPS
 from service.statistics.sign_flip import ROUNDING, Floats, random_subsets
 
 Booleans = NDArray[np.bool_]
+Indices = NDArray[np.intp]
 
 BENTKUS = 1 / (2 * math.erfc(1.0))
 """P(|Σ s·a| > c·‖a‖) for random signs s is at most this multiple of the normal law's two-sided tail beyond c."""
+
+
+TAIL = 1.0
+"""Flips with smaller statistics are considered only if those above cannot spend the look's α."""
 
 
 class SignedSums(NamedTuple):
@@ -139,10 +144,10 @@ class Boundary:
         self._looks: list[Critical] = []
 
     @classmethod
-    def of(cls, design: Design, columns: Floats, family: Family) -> Boundary:
+    def of(cls, design: Design, columns: Floats, family: Family, alpha: float) -> Boundary:
         """Prepare the boundary of differences (n seeds, m comparisons)."""
         scales = [column_scales(columns[:n]) for n in design.looks if n <= len(columns)]
-        return cls(design, family, signed_sums(columns, design), scales, design.alpha)
+        return cls(design, family, signed_sums(columns, design), scales, alpha)
 
     def at(self, look: int) -> Critical:
         """Return the critical value at the look of this index."""
@@ -153,30 +158,39 @@ class Boundary:
     def _next(self) -> Critical:
         k = len(self._looks)
         seeds, members = self._design.looks[k], self._family.members[k]
-        sums, scales, slack = next(self._sums), self._scales[k][:, None], 4 * ROUNDING * math.sqrt(seeds)
-        t = sums.statistics / scales
-        crossings = self._sampled if sums.exact is None else self._exact
-        crossings.stretch(t.shape[1])
-        largest = crossings.fresh(t)[members].max(axis=0, initial=-1.0)
+        sums, slack = next(self._sums), 4 * ROUNDING * math.sqrt(seeds)
+        t = sums.statistics / self._scales[k][:, None]
+        largest = np.abs(t[members]).max(axis=0, initial=0.0)
         budget = self._budget(k, len(largest))
-        value = _critical_value(largest, budget, int(self._family.departed[k])) + slack
-        self._spend(k, sums, np.abs(t[members]), int((largest > value).sum()), budget)
-        crossings.add(t, value, members)
-        if sums.exact is not None and sums.sampled is not None:
-            self._sampled.stretch(sums.sampled.shape[1])
-            self._sampled.add(sums.sampled / scales, value, members)
-        overall = np.abs(t[members]).max(axis=0, initial=0.0)
+        value, crossings = self._critical_value(k, sums, t, largest, budget, slack)
+        self._spend(k, sums, t[members], slack, crossings, budget)
         observed = t[:, 0]
         return Critical(
             seeds=seeds,
             value=value,
-            nominal_p=float((overall > value).mean()),
+            nominal_p=float((largest > value).mean()),
             spendable=self._entitled,
             spent=self._spent,
             statistics=observed,
-            p_values=np.array([(overall >= abs(one) - slack).mean() for one in observed]),
+            p_values=np.array([(largest >= abs(one) - slack).mean() for one in observed]),
             crossed=np.where(members & (np.abs(observed) > value), np.sign(observed), 0).astype(int),
         )
+
+    def _critical_value(
+        self, k: int, sums: SignedSums, t: Floats, largest: Floats, budget: int, slack: float
+    ) -> tuple[float, int]:
+        """Return the critical value of look ``k`` and the number of flips that cross; record them."""
+        crossings, members = self._sampled if sums.exact is None else self._exact, self._family.members[k]
+        crossings.stretch(t.shape[1])
+        fresh = crossings.largest_fresh(t, members, np.flatnonzero(largest > TAIL))
+        if np.count_nonzero(fresh >= 0) <= budget:
+            fresh = crossings.largest_fresh(t, members, np.arange(t.shape[1]))
+        value = _critical_value(fresh, budget, int(self._family.departed[k]) * t.shape[1]) + slack
+        crossings.add(t, value, members)
+        if sums.exact is not None and sums.sampled is not None:
+            self._sampled.stretch(sums.sampled.shape[1])
+            self._sampled.add(sums.sampled / self._scales[k][:, None], value, members)
+        return value, int((fresh > value).sum())
 
     def _budget(self, k: int, flips: int) -> int:
         """Return how many flips may cross at look ``k``."""
@@ -185,7 +199,7 @@ class Boundary:
         self._entitled += float(self._family.shares[k]) * self._alpha * new
         return math.floor((self._entitled - self._spent) * flips + 1e-9)
 
-    def _spend(self, k: int, sums: SignedSums, t: Floats, crossings: int, budget: int) -> None:
+    def _spend(self, k: int, sums: SignedSums, t: Floats, slack: float, crossings: int, budget: int) -> None:
         """Record the α that cannot carry over to the next look."""
         flips = t.shape[1]
         if self._single:
@@ -193,8 +207,10 @@ class Boundary:
         elif sums.exact is None or self._family.shares[k] < 1 or self._family.departed[k]:
             self._spent = self._entitled
         else:
-            ties = (t >= t.max(axis=1, keepdims=True) - 4 * ROUNDING * math.sqrt(self._design.looks[k])).sum(axis=1)
-            self._rejectable = self._rejectable or bool((ties <= self._entitled * flips + 1e-9).any())
+            if not self._rejectable:
+                sizes = np.abs(t)
+                ties = (sizes >= sizes.max(axis=1, keepdims=True) - slack).sum(axis=1)
+                self._rejectable = bool((ties <= self._entitled * flips + 1e-9).any())
             self._spent += budget / flips if self._rejectable else 0.0
 
 
@@ -211,15 +227,17 @@ class _Crossings:
         if times > 1:
             self.up, self.down = np.tile(self.up, times), np.tile(self.down, times)
 
-    def fresh(self, t: Floats) -> Floats:
-        """Return |t|, and −1 where the comparison has crossed in this direction before."""
-        return np.where(np.where(t > 0, self.up, self.down), -1.0, np.abs(t))
+    def largest_fresh(self, t: Floats, members: Booleans, flips: Indices) -> Floats:
+        """Return the largest |t| of members that have not crossed in their direction before; −1 without any."""
+        t, up, down = (array[:, flips][members] for array in (t, self.up, self.down))
+        fresh: Floats = np.where(np.where(t > 0, up, down), -1.0, np.abs(t)).max(axis=0, initial=-1.0)
+        return fresh
 
     def add(self, t: Floats, critical: float, members: Booleans) -> None:
         """Record the crossings of one look."""
-        if math.isfinite(critical):
-            self.up |= (t > critical) & members[:, None]
-            self.down |= (t < -critical) & members[:, None]
+        flips = np.flatnonzero((np.abs(t) > critical).any(axis=0))
+        self.up[:, flips] |= (t[:, flips] > critical) & members[:, None]
+        self.down[:, flips] |= (t[:, flips] < -critical) & members[:, None]
 
 
 def column_scales(columns: Floats) -> Floats:
@@ -229,14 +247,17 @@ def column_scales(columns: Floats) -> Floats:
 
 
 def _critical_value(largest: Floats, budget: int, departed: int) -> float:
-    """Return the smallest value that at most ``budget`` flips exceed, those of departed comparisons included."""
+    """Return the smallest value that at most ``budget`` flips exceed.
+
+    ``departed`` is the number of flips times that of departed comparisons.
+    """
     if budget <= 0:
         return math.inf
     top = -np.sort(-np.partition(largest, -budget - 1)[-budget - 1 :])
     if departed:
         from scipy import special  # noqa: PLC0415 - slow to import; the server starts without it
 
-        unknown = len(largest) * departed * BENTKUS * special.erfc(top / math.sqrt(2))
+        unknown = departed * BENTKUS * special.erfc(np.maximum(top, 0) / math.sqrt(2))
         within = np.flatnonzero(np.arange(budget + 1) + unknown <= budget)
         return max(0.0, float(top[within[-1]])) if len(within) else math.inf
     return max(0.0, float(top[-1]))

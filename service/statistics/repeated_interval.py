@@ -18,6 +18,9 @@ from service.statistics.design import Design
 from service.statistics.sign_flip import Floats
 
 Interval = tuple[float, float]
+PRECISION = 1e-4
+"""Of the ends, in standard deviations of the differences."""
+MAX_STEPS = 12
 
 
 class ShiftedTest:
@@ -30,34 +33,48 @@ class ShiftedTest:
         self._lengths = [n for n in design.looks if n <= len(differences)]
         n = self._lengths[-1]
         self._values = differences[:n][measured[:n] > 0]
+        self._mean = float(self._values.mean()) if len(self._values) else 0.0
+        self._deviation = float(self._values.std()) if len(self._values) else 0.0
 
-    def excess(self, shift: float, alpha: float) -> float:
-        """Return how far the statistic of the last look is beyond its critical value; negative if it is not."""
+    def interval(self, alpha: float) -> Interval | None:
+        """Return the repeated interval of level 1 − ``alpha``; None if no shift can be significant.
+
+        Its ends are accurate to a ten-thousandth of the standard deviation of the differences.
+        """
+        if len(self._values) < 2:
+            return None
+        reach = self._reach(self._mean, alpha)
+        low, high = (self._mean + side * self._solve(side, reach, alpha) for side in (-1, 1))
+        return (low, high) if math.isfinite(high - low) else None
+
+    def _solve(self, side: int, reach: float, alpha: float) -> float:
+        """Return the distance from the mean that equals the reach of a shift at this distance.
+
+        The reach depends so little on the shift that a few fixed-point steps suffice.
+        """
+        for _ in range(MAX_STEPS):
+            distance, reach = reach, self._reach(self._mean + side * reach, alpha)
+            if not math.isfinite(reach) or abs(reach - distance) <= PRECISION * self._deviation:
+                return reach
+        from scipy import optimize  # noqa: PLC0415 - slow to import, and seldom needed
+
+        def shortfall(distance: float) -> float:
+            return self._reach(self._mean + side * distance, alpha) - distance
+
+        farthest = 2 * self._deviation * len(self._values)
+        root: float = optimize.brentq(shortfall, 0.0, farthest, xtol=PRECISION * self._deviation)
+        return root
+
+    def _reach(self, shift: float, alpha: float) -> float:
+        """Return the distance from the mean at which t is the critical value of the test of a shift.
+
+        It is infinite if t cannot be that large.
+        """
         d = (self._differences - shift * self._measured)[:, None]
         sums = [SignedSums(*(s if s is None else s[:1] - shift * s[1:] for s in one)) for one in self._sums]
         scales = [column_scales(d[:n]) for n in self._lengths]
-        looks = len(self._lengths)
-        critical = Boundary(self._design, Family.alone(looks), sums, scales, alpha).at(looks - 1)
-        statistic = abs(float(critical.statistics[0]))
-        return statistic - critical.value if math.isfinite(critical.value) else -1.0
-
-    def interval(self, alpha: float) -> Interval | None:
-        """Return the repeated interval of level 1 − ``alpha``; None if no shift can be significant."""
-        if len(self._values) < 2:
-            return None
-        mean, margin = float(self._values.mean()), 1e-6 * float(np.ptp(self._values))
-        if margin == 0:
-            margin = 1e-9 * max(abs(mean), 1e-300)
-        ends = []
-        for end, side in ((float(self._values.min()), -margin), (float(self._values.max()), margin)):
-            outer = end + side
-            if self.excess(outer, alpha) <= 0:
-                return None
-            ends.append(self._root(mean, outer, alpha, margin))
-        return ends[0], ends[1]
-
-    def _root(self, mean: float, outer: float, alpha: float, margin: float) -> float:
-        from scipy import optimize  # noqa: PLC0415 - slow to import; the server starts without it
-
-        root: float = optimize.brentq(self.excess, mean, outer, args=(alpha,), xtol=margin)
-        return root
+        last = len(self._lengths) - 1
+        critical = Boundary(self._design, Family.alone(last + 1), sums, scales, alpha).at(last).value
+        if critical >= math.sqrt(len(self._values)):
+            return math.inf
+        return critical * self._deviation / math.sqrt(len(self._values) - critical**2)

@@ -97,17 +97,22 @@ class SequentialAnalysis:
 
 
 def analyze(
-    design: Design, samples: Sequence[PairedSample], seeds: Sequence[int], *, min_effect: float | None = None
+    design: Design,
+    samples: Sequence[PairedSample],
+    seeds: Sequence[int],
+    *,
+    min_effect: float | None = None,
+    intervals: bool = True,
 ) -> SequentialAnalysis:
     """Analyze all looks that ``seeds`` reaches.
 
     ``seeds`` are those of complete looks, in the order in which they were added. Results of a decided comparison do not
-    depend on seeds added later.
+    depend on seeds added later. Without ``intervals`` the decisions are the same, and take less time.
     """
     study = _Study(design, samples, seeds, min_effect)
     for look in range(study.looks):
         study.take(look)
-    return study.analysis()
+    return study.analysis(intervals=intervals)
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,7 @@ class _Study:
         self._verdicts: dict[int, _Verdict] = {}
         self._departed: dict[int, int] = {}
         self._by_sign: dict[int, Boundary] = {}
+        self._beyond: dict[tuple[int, int], Boundary] = {}
         self._boundary, self._columns = self._joint()
 
     def _fill(self, j: int, sample: PairedSample, row: Mapping[int, int]) -> None:
@@ -163,14 +169,14 @@ class _Study:
             shares=1 - diverged.sum(axis=1) / max(1, len(self._samples)),
             departed=(looks > left).sum(axis=1),
         )
-        return Boundary.of(self._design, self._differences[:, columns], family), columns
+        return Boundary.of(self._design, self._differences[:, columns], family, self._design.alpha), columns
 
     def _sign_boundary(self, j: int) -> Boundary:
         """Return the boundary of a comparison with divergence, judged by its signs."""
         if j not in self._by_sign:
             tested = np.arange(self.looks) >= self._diverged_from[j]
             family = Family(tested[:, None], tested / len(self._samples), np.zeros(self.looks, int))
-            self._by_sign[j] = Boundary.of(self._design, self._signs[:, [j]], family)
+            self._by_sign[j] = Boundary.of(self._design, self._signs[:, [j]], family, self._design.alpha)
         return self._by_sign[j]
 
     def _critical(self, j: int, look: int) -> tuple[Critical, int]:
@@ -190,11 +196,11 @@ class _Study:
                 better = (direction < 0) == self._samples[j].lower_is_better
                 self._decide(j, look, "equivalent" if j in equivalent else "better" if better else "worse")
             self._boundary, self._columns = self._joint()
-        for j in equivalent:
-            if j not in self._verdicts:
-                self._decide(j, look, "equivalent")
-                self._departed[j] = look
-        if self._departed:
+        departing = [j for j in equivalent if j not in self._verdicts]
+        for j in departing:
+            self._decide(j, look, "equivalent")
+            self._departed[j] = look
+        if departing:
             self._boundary, self._columns = self._joint()
 
     def _decide(self, j: int, look: int, decision: Decision) -> None:
@@ -206,10 +212,26 @@ class _Study:
         return next((int(crossing) for crossing in crossings if crossing), 0)
 
     def _is_equivalent(self, j: int, look: int) -> bool:
-        if not self._min_effect or look >= self._diverged_from[j]:
+        """Return whether the repeated interval of a comparison is within ±``min_effect``."""
+        effect = self._min_effect
+        if not effect or look >= self._diverged_from[j]:
             return False
-        interval = self._interval(j, look, 2 * self._design.alpha / len(self._samples))
-        return interval is not None and -self._min_effect < interval[0] and interval[1] < self._min_effect
+        if any(self._beyond_effect(j, side).at(look).crossed[0] != -side for side in (-1, 1)):
+            return False
+        interval = self._interval(j, look, self._equivalence_alpha)
+        return interval is not None and -effect < interval[0] and interval[1] < effect
+
+    def _beyond_effect(self, j: int, side: int) -> Boundary:
+        """Return the boundary of a comparison's differences minus the smallest effect on one side of zero."""
+        if (j, side) not in self._beyond:
+            shifted = self._differences[:, [j]] - side * (self._min_effect or 0) * self._measured[:, [j]]
+            family = Family.alone(self.looks)
+            self._beyond[j, side] = Boundary.of(self._design, shifted, family, self._equivalence_alpha)
+        return self._beyond[j, side]
+
+    @property
+    def _equivalence_alpha(self) -> float:
+        return 2 * self._design.alpha / len(self._samples)
 
     def _interval(self, j: int, look: int, alpha: float) -> Interval | None:
         n = self._lengths[look]
@@ -218,9 +240,9 @@ class _Study:
     def _history(self, j: int, look: int) -> tuple[LookResult, ...]:
         return tuple(_look_result(*self._critical(j, k)) for k in range(look + 1))
 
-    def analysis(self) -> SequentialAnalysis:
+    def analysis(self, *, intervals: bool) -> SequentialAnalysis:
         """Return the study as of the latest look."""
-        results = tuple(self._result(j) for j in range(len(self._samples)))
+        results = tuple(self._result(j, interval=intervals) for j in range(len(self._samples)))
         following = [n for n in self._design.looks if n > (self._lengths[-1] if self._lengths else 0)]
         undecided = any(result.decision is None for result in results)
         return SequentialAnalysis(
@@ -230,7 +252,7 @@ class _Study:
             results=results,
         )
 
-    def _result(self, j: int) -> SequentialResult:
+    def _result(self, j: int, *, interval: bool) -> SequentialResult:
         sample, verdict = self._samples[j], self._verdicts.get(j)
         look = verdict.look if verdict else self.looks - 1
         n = self._lengths[look] if self.looks else 0
@@ -245,7 +267,7 @@ class _Study:
             n=len(measured),
             mean=float(measured.mean()) if len(measured) else None,
             mean_biased=verdict is not None and n < self._design.max_seeds,
-            interval=self._interval(j, look, self._design.alpha) if self.looks else None,
+            interval=self._interval(j, look, self._design.alpha) if interval and self.looks else None,
         )
 
 
