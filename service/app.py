@@ -39,6 +39,8 @@ from service.settings import Settings, exposed
 from service.store.database import migrate, open_engine
 from service.studies import history_routes as histories
 from service.studies import routes as studies
+from service.studies.bodies import StudyBody
+from service.studies.sequencer import Sequencer
 from service.studies.service import Studies
 from service.tokens import routes as tokens
 from service.tokens.service import Tokens
@@ -111,6 +113,7 @@ class Services:
     webhooks: Webhooks
     jobs: Jobs
     housekeeping: Housekeeping
+    sequencer: Sequencer
     tailer: Tailer
 
     @classmethod
@@ -133,6 +136,7 @@ class Services:
             webhooks=Webhooks.on(engine, settings),
             jobs=Jobs(engine, settings),
             housekeeping=Housekeeping(engine, settings),
+            sequencer=Sequencer(engine, settings, StudyBody.plan_of),
             tailer=Tailer(reader.last_event_id, events_after),
         )
 
@@ -164,6 +168,7 @@ def _start_tasks(services: Services) -> list[asyncio.Task[None]]:
     settings = services.settings
     tasks: tuple[tuple[str, float, Callable[[], object]], ...] = (
         ("Expired leases", settings.reap_seconds, lambda: _expire(services.jobs)),
+        ("Looks of sequential studies", settings.look_seconds, services.sequencer.advance),
         ("Last uses of tokens", LAST_USE_SECONDS, services.tokens.note_uses),
         ("Housekeeping", settings.housekeeping_seconds, services.housekeeping.look),
         ("Sweep of uploads", settings.housekeeping_seconds, services.uploads.sweep_storage),

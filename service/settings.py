@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     )
     heartbeat_seconds: float = Field(default=5.0, gt=0, description="Interval between a worker's heartbeats.")
     reap_seconds: float = Field(default=5.0, gt=0, description="Interval between checks for expired leases.")
+    look_seconds: float = Field(
+        default=1.0, gt=0, description="Interval between checks for looks of sequential studies that are due."
+    )
     poll_seconds: float = Field(
         default=0.2, gt=0, description="Interval between checks of an idle worker for queued runs."
     )

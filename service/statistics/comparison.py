@@ -12,6 +12,7 @@ import numpy as np
 from service.statistics.correction import Correction, corrected_by_holm, corrected_by_max_t
 from service.statistics.pairing import Measurement, PairedSample, Seeds, Test, combined_state, pair_seeds
 from service.statistics.power import min_seeds, seeds_for_power
+from service.statistics.sequential import SequentialResult
 from service.statistics.sign_flip import Floats, SignFlipResult, sign_flip_tests
 
 Verdict = Literal["better", "worse", "equivalent", "undecided", "not_yet"]
@@ -64,6 +65,8 @@ class Pair:
     p_equivalence: float | None = None
     verdict: Verdict = "not_yet"
     seeds_for_power: int | None = None
+    sequential: SequentialResult | None = None
+    """The result in a sequential study, where ``interval`` is the repeated confidence interval, and ``p`` is None."""
 
 
 @dataclass(frozen=True)
@@ -97,13 +100,8 @@ def compare(
     without a run count as missing. If the look is not ``due``, nothing is tested: there are no p-values, intervals or
     verdicts.
     """
-    table: dict[str, dict[int, dict[str, Measurement]]] = {group: {} for group in groups}
-    for one in measurements:
-        table[one.group].setdefault(one.seed, {})[one.cell] = one
-    if baseline is None:
-        pairs = [(b, a) for a, b in itertools.combinations(groups, 2)]
-    else:
-        pairs = [(group, baseline) for group in groups if group != baseline]
+    table = _tabulated(measurements, groups)
+    pairs = _pairs(groups, baseline)
     samples = [pair_seeds(group, table[group], other, table[other], seeds, lower_is_better) for group, other in pairs]
     return Comparison(
         alpha=alpha,
@@ -210,6 +208,55 @@ def _untested(sample: PairedSample) -> Pair:
         baseline_diverged=sample.only_baseline_diverged,
         missing=sample.missing,
     )
+
+
+def samples_of(
+    measurements: Iterable[Measurement],
+    *,
+    groups: Sequence[str],
+    baseline: str | None,
+    lower_is_better: bool,
+    seeds: Collection[int] = (),
+) -> list[PairedSample]:
+    """Return the paired samples that ``compare`` tests."""
+    table = _tabulated(measurements, groups)
+    pairs = _pairs(groups, baseline)
+    return [pair_seeds(group, table[group], other, table[other], seeds, lower_is_better) for group, other in pairs]
+
+
+def with_sequential(
+    comparison: Comparison, results: Mapping[tuple[str, str], SequentialResult], *, ended: bool
+) -> Comparison:
+    """Return an untested comparison with the results of a sequential study, by group and baseline.
+
+    Undecided pairs have the verdict "undecided" once the study has ``ended``.
+    """
+
+    def judged(pair: Pair) -> Pair:
+        result = results.get((pair.group, pair.baseline))
+        if result is None:
+            return pair
+        test: Test = "sequential_sign" if result.test == "sign" else "sequential_sign_flip"
+        verdict: Verdict = result.decision or ("undecided" if ended else "not_yet")
+        return replace(pair, test=test, interval=result.interval, verdict=verdict, sequential=result)
+
+    return replace(comparison, pairs=tuple(judged(pair) for pair in comparison.pairs))
+
+
+def _tabulated(
+    measurements: Iterable[Measurement], groups: Sequence[str]
+) -> dict[str, dict[int, dict[str, Measurement]]]:
+    table: dict[str, dict[int, dict[str, Measurement]]] = {group: {} for group in groups}
+    for one in measurements:
+        table[one.group].setdefault(one.seed, {})[one.cell] = one
+    return table
+
+
+def _pairs(groups: Sequence[str], baseline: str | None) -> list[tuple[str, str]]:
+    """Return the pairs (group, baseline): all if ``baseline`` is None."""
+    if baseline is None:
+        return [(b, a) for a, b in itertools.combinations(groups, 2)]
+    return [(group, baseline) for group in groups if group != baseline]
 
 
 def _verdict(sample: PairedSample, p_adjusted: float | None, p_equivalence: float | None, alpha: float) -> Verdict:

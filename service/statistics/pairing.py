@@ -13,7 +13,7 @@ from service.statistics.family import sign_test_p
 from service.statistics.sign_flip import EXACT_UP_TO, Floats, SignFlipResult
 
 State = Literal["measured", "diverged", "unfinished", "missing"]
-Test = Literal["sign_flip_exact", "sign_flip_random", "sign", "none"]
+Test = Literal["sign_flip_exact", "sign_flip_random", "sign", "sequential_sign_flip", "sequential_sign", "none"]
 
 
 @dataclass(frozen=True)

@@ -204,9 +204,23 @@ study = sa.Table(
     sa.Column("looks", sa.Integer, nullable=False),
     sa.Column("looks_from", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("seeds_required", sa.JSON, nullable=False, server_default="[]"),
+    sa.Column("next_look", sa.Integer),
+    sa.Column("stop_reason", sa.Text),
+    sa.Column("quota", sa.Integer),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("owner", sa.Text, nullable=False, server_default="local"),
     sa.Index("ix_study_created", "created_at", "id"),
+)
+_sequential = study.c.next_look.is_not(None)
+sa.Index("ix_study_next_look", study.c.next_look, sqlite_where=_sequential, postgresql_where=_sequential)
+
+study_look = sa.Table(
+    "study_look",
+    METADATA,
+    sa.Column("study_id", sa.Text, sa.ForeignKey("study.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("seeds", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("results", sa.JSON, nullable=False),
+    sa.Column("taken_at", sa.Double, nullable=False),
 )
 
 dataset = sa.Table(

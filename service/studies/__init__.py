@@ -5,6 +5,8 @@
 - ``service``: one transaction per operation; ``queries``: its SQL; ``study``: a study as clients see it.
 - ``new_study``, ``replicates``, ``expansion``, ``arms``: from a study's description to runs that this server can
   train; ``preview``: their cost.
+- ``schedule``, ``sequential``, ``sequencer``: sequential studies; when they look, what that decides, and the task that
+  takes looks and queues the next seeds.
 - ``looks``: when a study's verdicts are due, and the looks that it inherits from studies of the same runs.
 - ``metrics``: metrics and the epochs at which they count; ``measurements``: the runs as measured values, for
   ``comparison`` (groups against each other) and ``choice`` (the arm to use, by the order of ``simplicity`` if several

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import random
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, JsonValue, StringConstraints, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from service.errors import FieldError, SpecRefused
-from service.http.bodies import BodyModel
+from service.http.bodies import BodyModel, parse
 from service.http.names import Label
 from service.http.validation import MAX_ERRORS
 from service.pointers import pointer_to
@@ -19,6 +28,7 @@ from service.studies.expansion import Plan, path_steps, rounded
 from service.studies.metrics import check_at, check_epoch_by, check_metric
 from service.studies.new_study import NewStudy
 from service.studies.replicates import Replicates
+from service.studies.schedule import MAX_SEED, MAX_SEEDS, Schedule
 from service.studies.study import StudyMetadata
 from worker.spec.folds import MAX_FOLDS
 
@@ -34,11 +44,20 @@ EXAMPLE: dict[str, Any] = {
     "seeds": 8,
 }
 Path = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-MAX_SEED = 2**53 - 1
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
-MAX_SEEDS = 10_000
 VALIDATION = ("fold", "validation_size")
 """Fields of a dataset that choose validation rows."""
+
+
+def _by_type(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    """Validate a schedule as such, so that its errors are not those of a number or a list."""
+    return Schedule.model_validate(value) if isinstance(value, dict) else validate(value)
+
+
+Seeds = Annotated[
+    Annotated[int, Field(ge=1, le=MAX_SEEDS)] | Annotated[list[Seed], Field(min_length=1)] | Schedule,
+    WrapValidator(_by_type),
+]
 
 
 class Uniform(BodyModel):
@@ -138,8 +157,11 @@ class StudyBody(StudyMetadata, BodyModel):
         default={}, max_length=16, description="Values by dotted path (`optimizer.lr`) or JSON pointer."
     )
     sample: Sample | None = Field(default=None, description="Random points instead of a grid.")
-    seeds: Annotated[int, Field(ge=1, le=MAX_SEEDS)] | Annotated[list[Seed], Field(min_length=1)] = Field(
-        default=1, description="The seeds of every arm, or n for 0…n−1."
+    seeds: Seeds = Field(
+        default=1,
+        description="The seeds of every arm, or n for 0…n−1; with `max`, the server adds seeds look by look "
+        "until every arm is decided.",
+        examples=[8, [0, 1, 2], {"max": 32}],
     )
     replicates: Replicates | None = Field(
         default=None,
@@ -164,6 +186,12 @@ class StudyBody(StudyMetadata, BodyModel):
     baseline: str | None = Field(
         default=None, description="The arm that the others are compared with; by default the first."
     )
+    min_effect: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="The smallest difference that matters. Smaller ones are equivalent, which also decides an arm.",
+    )
 
     def new_study(self) -> NewStudy:
         """Return the requested study.
@@ -171,8 +199,15 @@ class StudyBody(StudyMetadata, BodyModel):
         Raises:
             SpecRefused: Fields contradict each other.
         """
-        seeds = list(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
         errors: list[FieldError] = []
+        schedule = self.seeds if isinstance(self.seeds, Schedule) else None
+        if schedule is not None:
+            errors += schedule.errors()
+            errors += self._varied_split_errors(schedule.split_follows_seed)
+            if schedule.split_follows_seed and self.folds is not None:
+                message = "Folds already vary the validation rows. Leave out 'folds', or vary only the seed."
+                errors.append(FieldError("/folds", "folds_and_replicates", message))
+        seeds = self._first_seeds()
         if self.replicates is not None:
             seeds = self.replicates.all_seeds
             errors += self._replicate_errors(self.replicates)
@@ -208,7 +243,7 @@ class StudyBody(StudyMetadata, BodyModel):
             seeds=seeds,
             folds=self.folds,
             splits=None if self.replicates is None else self.replicates.all_splits,
-            split_follows_seed=self.replicates is not None and self.replicates.split_follows_seed,
+            split_follows_seed=any(one is not None and one.split_follows_seed for one in (self.replicates, schedule)),
         )
         metadata = StudyMetadata.model_construct(**{name: getattr(self, name) for name in StudyMetadata.model_fields})
         return NewStudy(
@@ -219,7 +254,19 @@ class StudyBody(StudyMetadata, BodyModel):
             at=self.at,
             epoch_by=self.epoch_by,
             baseline=self.baseline,
+            schedule=schedule,
         )
+
+    @staticmethod
+    def plan_of(request: Mapping[str, Any]) -> Plan:
+        """Return the plan of a study's stored request."""
+        return parse(StudyBody, json.dumps(dict(request)).encode()).new_study().plan
+
+    def _first_seeds(self) -> list[int]:
+        """Return the seeds that are queued first."""
+        if isinstance(self.seeds, Schedule):
+            return self.seeds.seeds(self.seeds.first)
+        return list(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
 
     def _replicate_errors(self, replicates: Replicates) -> Iterator[FieldError]:
         """Yield what is wrong with replicates, and fields that contradict them."""
@@ -230,10 +277,12 @@ class StudyBody(StudyMetadata, BodyModel):
         if self.folds is not None:
             message = "Folds already vary the validation rows. Send 'folds' with 'seeds', or 'replicates' alone."
             yield FieldError("/folds", "folds_and_replicates", message)
-        if replicates.split_follows_seed or replicates.all_splits is not None:
-            for pointer in self._splits(("fold", "split_seed")):
-                message = "All arms have the splits of 'replicates'; leave this out."
-                yield FieldError(pointer, "split_elsewhere", message)
+        yield from self._varied_split_errors(replicates.split_follows_seed or replicates.all_splits is not None)
+
+    def _varied_split_errors(self, varied: bool) -> Iterator[FieldError]:
+        """Yield the fields that choose a split although replicates vary it."""
+        for pointer in self._splits(("fold", "split_seed")) if varied else ():
+            yield FieldError(pointer, "split_elsewhere", "The study varies the split; leave this out.")
 
     def _splits(self, fields: tuple[str, ...]) -> Iterator[str]:
         """Yield pointers to the ``fields`` of datasets that choose rows themselves."""

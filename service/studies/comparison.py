@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import sqlalchemy as sa
 
 from service.errors import SpecRefused
 from service.runs.states import TERMINAL
-from service.statistics.comparison import Comparison, compare
+from service.statistics.comparison import Comparison, compare, samples_of
 from service.statistics.correction import Correction
 from service.statistics.curves import Curve, curve
+from service.statistics.pairing import Measurement, PairedSample
 from service.statistics.resampling import VarianceComponents
 from service.store.rows import Row
 from service.studies import queries as studies
@@ -30,6 +31,8 @@ from service.studies.metrics import (
     lower_is_better,
 )
 from service.studies.replicates import generalizes_over, replicate_numbers
+from service.studies.schedule import schedule_of
+from service.studies.sequential import Course, course_of, judged, parsed, results_at, why_not_yet
 from service.studies.variance import components_of, corrected_p_values, sources_of_variation
 
 ABSENT = "absent"
@@ -72,7 +75,9 @@ class Compared:
     """Interim analyses, over which alpha is split."""
     looks_from: Sequence[str]
     not_yet: NotYet | None
-    """Why no verdict is given."""
+    """Why no verdict is given, or only some."""
+    course: Course | None
+    """How far a sequential study has come; None if the seeds are fixed."""
     folds: int | None
     """Folds of each arm averaged within a seed."""
     generalizes_over: Sequence[str]
@@ -114,25 +119,37 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
     slots = assign_slots(runs, cells, design)
     measurements = measure(slots, values, metric, rule)
     baseline = None if question.all_pairs else _baseline(study, groups, question.baseline, by)
-    pending = not_yet(study, runs)
+    exploratory = (metric, rule, by) != (study.metric, epoch_rule(study, study.at), ("arm",))
+    sample: Sample = {
+        "measurements": measurements,
+        "groups": groups,
+        "baseline": baseline,
+        "lower_is_better": lower_is_better(metric),
+        "seeds": replicate_numbers(study.request, study.seeds) if by == ("arm",) else (),
+    }
+    min_effect = question.min_effect or study.request.get("min_effect")
+    schedule = schedule_of(study.request)
+    looks = [] if schedule is None else studies.looks_of(connection, study.id)
+    pending = not_yet(study, runs) if schedule is None else why_not_yet(study, runs, looks, schedule)
     comparison = compare(
-        measurements,
-        groups=groups,
-        baseline=baseline,
-        lower_is_better=lower_is_better(metric),
+        **sample,
         alpha=ALPHA / study.looks,
         correction=question.correction,
-        seeds=replicate_numbers(study.request, study.seeds) if by == ("arm",) else (),
-        min_effect=question.min_effect,
+        min_effect=min_effect,
         bootstrap=question.bootstrap,
-        due=pending is None,
+        due=schedule is None and pending is None,
     )
+    if looks:
+        own = not exploratory and baseline == study.baseline and min_effect == study.request.get("min_effect")
+        exploratory = not own
+        results = parsed(looks[-1]) if own else results_at(study, samples_of(**sample), looks[-1].seeds, min_effect)
+        comparison = judged(comparison, results, ended=study.next_look is None and pending is None)
     return Compared(
         study_id=study.id,
         metric=metric,
         at=at,
         epoch_by=rule.chosen_by(runs),
-        exploratory=(metric, rule, by) != (study.metric, epoch_rule(study, study.at), ("arm",)),
+        exploratory=exploratory,
         optimistic=rule.is_optimistic(runs, metric),
         lower_is_better=lower_is_better(metric),
         baseline=baseline,
@@ -144,6 +161,7 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
         generalizes_over=sources_of_variation(connection, study),
         variances=components_of(measurements, comparison.pairs) if design.seeds_within_split is not None else {},
         corrected=corrected_p_values(connection, study, metric, comparison.pairs),
+        course=None if schedule is None else course_of(study, schedule, looks),
         complete=all(run.status in TERMINAL for run in runs),
         comparison=comparison,
         curves={name: _curves(groups, slots, values, name, design) for name in question.curves},
@@ -154,6 +172,31 @@ def replicate_design(study: Row) -> Design:
     """Return how the study's runs form replicates."""
     within = study.seeds if generalizes_over(study.request) == ["split"] else None
     return Design(folds=study.request.get("folds"), seeds_within_split=within)
+
+
+class Sample(TypedDict):
+    """Measurements of groups, and the pairs of groups to compare."""
+
+    measurements: Sequence[Measurement]
+    groups: Sequence[str]
+    baseline: str | None
+    lower_is_better: bool
+    seeds: Sequence[int]
+
+
+def own_samples(connection: sa.Connection, study: Row) -> list[PairedSample]:
+    """Return the paired samples of the study's own question."""
+    design, rule = replicate_design(study), epoch_rule(study, study.at)
+    runs = studies.runs_of(connection, study.id, folds=design.folds is not None)
+    values = load_series(connection, study.id, runs, list(dict.fromkeys([study.metric, *rule.series])))
+    slots = assign_slots(runs, [(run.arm, "") for run in runs], design)
+    return samples_of(
+        measure(slots, values, study.metric, rule),
+        groups=[arm["id"] for arm in study.arms],
+        baseline=study.baseline,
+        lower_is_better=lower_is_better(study.metric),
+        seeds=study.seeds,
+    )
 
 
 def epoch_rule(study: Row, at: str, epoch_by: str | None = None) -> EpochRule:

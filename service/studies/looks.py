@@ -17,10 +17,11 @@ from service.statistics.power import min_seeds
 from service.store.rows import Row
 from service.studies import queries as studies
 from service.studies.replicates import generalizes_over, replicate_numbers, runs_per_arm
+from service.studies.schedule import Schedule, schedule_of
 
 ArmKey = tuple[str, str]
 """The arm and reuse key of a run."""
-NotYetCode = Literal["runs_unfinished", "runs_cancelled", "runs_deleted", "seeds_left_out"]
+NotYetCode = Literal["runs_unfinished", "runs_cancelled", "runs_deleted", "seeds_left_out", "look_pending"]
 ALPHA = 0.05
 """Significance level of a study, over all its looks."""
 MAX_LISTED_SEEDS = 20
@@ -62,8 +63,9 @@ class Inherited:
 
 
 def planned_runs(study: Row) -> int:
-    """Return the number of runs that a study's look compares."""
-    return len(study.arms) * runs_per_arm(study.request, study.seeds)
+    """Return the number of runs that a study's next look compares; decided arms of a sequential study have fewer."""
+    seeds = [study.seeds[: arm.get("decided_at")] for arm in study.arms]
+    return sum(runs_per_arm(study.request, of_arm) for of_arm in seeds)
 
 
 def not_yet(study: Row, runs: Sequence[Row]) -> NotYet | None:
@@ -106,14 +108,20 @@ def _left_out(seeds: Collection[int], studies: Sequence[str], required: Collecti
 
 
 def warnings(
-    arms: int, seeds: Collection[int], looks: int, looks_from: Sequence[str], required: Collection[int]
+    arms: int,
+    seeds: Collection[int],
+    schedule: Schedule | None,
+    looks: int,
+    looks_from: Sequence[str],
+    required: Collection[int],
 ) -> list[str]:
     """Return why a study cannot decide anything; empty if it can."""
     if arms == 1:
         return []
     least, sentences = min_seeds(ALPHA / looks, 1), []
-    if len(seeds) < least:
-        message = f"With {len(seeds)} seed(s) no difference can be significant: at least {least} are needed at α = "
+    most = len(seeds) if schedule is None else schedule.max
+    if most < least:
+        message = f"With {most} seed(s) no difference can be significant: at least {least} are needed at α = "
         message += f"{ALPHA / looks:.3g}."
         if looks > 1:
             message += f" It is look {looks} at results of earlier studies ({', '.join(looks_from)})."
@@ -131,9 +139,10 @@ class Design:
     epoch_by: str | None
     baseline: str
     seeds: Collection[int]
-    """The numbers of the replicates."""
+    """The numbers of the replicates; those of the first look in a sequential study."""
     varied: Sequence[str]
     """The sources of variation that replicates differ in."""
+    schedule: Schedule | None
     keys: Collection[ArmKey]
     """Those of all runs."""
 
@@ -143,7 +152,8 @@ class Design:
             (self.metric, self.at, self.baseline) == (earlier.metric, earlier.at, earlier.baseline)
             and self.epoch_by == earlier.request.get("epoch_by")
             and self.varied == generalizes_over(earlier.request)
-            and set(self.seeds) == set(replicate_numbers(earlier.request, earlier.seeds))
+            and self.schedule == (schedule := schedule_of(earlier.request))
+            and (schedule is not None or set(self.seeds) == set(replicate_numbers(earlier.request, earlier.seeds)))
             and {arm for arm, _ in self.keys} == {arm["id"] for arm in earlier.arms}
         )
 

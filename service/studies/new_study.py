@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from service.errors import SpecRefused
 from service.studies.expansion import Arm, Plan
+from service.studies.schedule import Schedule
 from service.studies.study import StudyMetadata
 
 
@@ -23,6 +24,15 @@ class NewStudy:
     at: str
     epoch_by: str | None
     baseline: str | None
+    schedule: Schedule | None = None
+    """Of a sequential study, whose ``plan`` has the seeds of the first look."""
+
+    @property
+    def full_plan(self) -> Plan:
+        """The plan with all seeds that the study may use."""
+        if self.schedule is None:
+            return self.plan
+        return replace(self.plan, seeds=self.schedule.seeds(self.schedule.max))
 
 
 def primary_metric(new: NewStudy, arms: Sequence[Arm]) -> str:

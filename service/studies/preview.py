@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from service.runs.submission.review import estimate, stack_runs
 from service.settings import Settings
 from service.statistics.power import min_seeds
-from service.studies.expansion import Arm, Plan
+from service.studies.expansion import Arm
 from service.studies.looks import ALPHA, Inherited, warnings
+from service.studies.new_study import NewStudy
 from worker.spec.run import RunSpec, stack_key
 
 
@@ -19,6 +20,8 @@ class Preview:
     """The cost of a study that has not been queued."""
 
     runs: int
+    max_runs: int
+    """Runs of a sequential study that decides nothing early."""
     reused: int
     arms: Sequence[str]
     seeds: Sequence[int]
@@ -34,14 +37,16 @@ class Preview:
 
 
 def preview(
-    plan: Plan, arms: Sequence[Arm], fresh: Sequence[RunSpec], earlier: Inherited, settings: Settings
+    new: NewStudy, arms: Sequence[Arm], fresh: Sequence[RunSpec], earlier: Inherited, settings: Settings
 ) -> Preview:
     """Return the cost of a study; ``fresh`` are its runs that cannot reuse a result."""
+    plan = new.plan
     runs = len(arms) * len(plan.replicates)
     replicates = plan.seeds if plan.splits is None else plan.splits
     costs = [estimate(spec) for spec in fresh]
     return Preview(
         runs=runs,
+        max_runs=len(arms) * len(new.full_plan.replicates),
         reused=runs - len(fresh),
         arms=[arm.id for arm in arms],
         seeds=plan.seeds,
@@ -53,7 +58,7 @@ def preview(
         looks=earlier.looks,
         looks_from=earlier.studies,
         min_seeds=min_seeds(ALPHA / earlier.looks, 1),
-        warnings=warnings(len(arms), replicates, earlier.looks, earlier.studies, earlier.seeds),
+        warnings=warnings(len(arms), replicates, new.schedule, earlier.looks, earlier.studies, earlier.seeds),
     )
 
 

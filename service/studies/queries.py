@@ -10,7 +10,10 @@ import sqlalchemy as sa
 from service.runs.queries.runs import KEYS_PER_STATEMENT, owned_by
 from service.store.rows import Row
 from service.store.statuses import ENDED
-from service.store.tables import db_now, event, run, series, study
+from service.store.tables import db_now, event, run, series, study, study_look
+
+LOOK = "study.look"
+"""Type of the event, of one of its runs, that a sequential study has taken a look."""
 
 
 def insert(connection: sa.Connection, values: Mapping[str, Any]) -> None:
@@ -47,6 +50,37 @@ def keys_of(connection: sa.Connection, study_id: str) -> set[tuple[str, str]]:
     """Return the arm and reuse key of every run of a study."""
     statement = sa.select(run.c.arm, run.c.reuse_key).where(run.c.study_id == study_id)
     return {(row.arm, row.reuse_key) for row in connection.execute(statement)}
+
+
+def ready(connection: sa.Connection) -> Sequence[str]:
+    """Return the ids of the sequential studies that have not ended and all of whose runs have, oldest first."""
+    active = sa.exists().where(run.c.study_id == study.c.id, run.c.status.not_in(ENDED))
+    statement = sa.select(study.c.id).where(study.c.next_look.is_not(None), ~active)
+    return connection.execute(statement.order_by(study.c.created_at, study.c.id)).scalars().all()
+
+
+def insert_look(connection: sa.Connection, study_id: str, seeds: int, results: Sequence[Any]) -> None:
+    """Insert the look of a sequential study at this number of seeds, taken at the database's time."""
+    values = {"study_id": study_id, "seeds": seeds, "results": results, "taken_at": db_now()}
+    connection.execute(sa.insert(study_look).values(values))
+
+
+def looks_of(connection: sa.Connection, study_id: str) -> Sequence[Row]:
+    """Return the looks of a sequential study, oldest first."""
+    statement = sa.select(study_look).where(study_look.c.study_id == study_id)
+    return connection.execute(statement.order_by(study_look.c.seeds)).all()
+
+
+def run_of_each_arm(connection: sa.Connection, study_id: str) -> Mapping[str, Row]:
+    """Return one run of each arm, by arm."""
+    one = sa.select(sa.func.min(run.c.id)).where(run.c.study_id == study_id).group_by(run.c.arm)
+    return {row.arm: row for row in connection.execute(sa.select(run).where(run.c.id.in_(one)))}
+
+
+def newest_run(connection: sa.Connection, study_id: str) -> str | None:
+    """Return the id of the newest run of a study; None if all were deleted."""
+    newest: str | None = connection.scalar(sa.select(sa.func.max(run.c.id)).where(run.c.study_id == study_id))
+    return newest
 
 
 def page(
@@ -151,8 +185,10 @@ def series_of(connection: sa.Connection, study_id: str, names: Sequence[str]) ->
 
 
 def ended_with(connection: sa.Connection, study_id: str, event_id: int) -> bool:
-    """Return whether every run of a study has ended, none of them after the event ``event_id``."""
+    """Return whether a study has ended, without a run that ended or a look that was taken after ``event_id``."""
     active = sa.exists().where(run.c.study_id == study_id, run.c.status.not_in(ENDED))
-    ends = event.c.type.in_([f"run.{status}" for status in ENDED])
+    cancelled = sa.exists().where(run.c.study_id == study_id, run.c.status == "cancelled")
+    continues = sa.exists().where(study.c.id == study_id, study.c.next_look.is_not(None)) & ~cancelled
+    ends = event.c.type.in_([*(f"run.{status}" for status in ENDED), LOOK])
     later = sa.exists().where(event.c.id > event_id, ends, event.c.run_id == run.c.id, run.c.study_id == study_id)
-    return not connection.scalar(sa.select(active | later))
+    return not connection.scalar(sa.select(active | continues | later))

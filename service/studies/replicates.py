@@ -9,6 +9,7 @@ from pydantic import Field
 
 from service.errors import FieldError, SpecRefused
 from service.http.bodies import BodyModel
+from service.studies.schedule import schedule_of
 from worker.spec.run import RunSpec
 
 MAX_REPLICATES = 10_000
@@ -96,7 +97,9 @@ def replicates_of(request: Mapping[str, Any]) -> Replicates | None:
 
 def generalizes_over(request: Mapping[str, Any]) -> Sequence[Factor]:
     """Return the sources of variation that the replicates of a study with this request differ in."""
-    replicates = replicates_of(request)
+    replicates, schedule = replicates_of(request), schedule_of(request)
+    if schedule is not None:
+        return ["seed", "split"] if schedule.split_follows_seed else ["seed"]
     if replicates is None:
         return ["seed"]
     if replicates.all_splits is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Annotated
 
@@ -19,7 +18,7 @@ from service.errors import (
     Unavailable,
     WrongMediaType,
 )
-from service.http.bodies import JsonBody, parse
+from service.http.bodies import JsonBody
 from service.http.idempotency import IdempotencyKey, created
 from service.http.parameters import PageParams
 from service.http.problems import problems
@@ -115,7 +114,7 @@ def cancel_study(study_id: str, studies: StudiesDep, response: Response) -> Stud
 def add_seeds(study_id: str, body: JsonBody[SeedsBody], key: IdempotencyKey, studies: StudiesDep) -> Response:
     """Train every arm with more seeds. If results were already visible, this is another look, which splits alpha."""
     study = studies.get(study_id)
-    plan = parse(StudyBody, json.dumps(dict(study.request)).encode()).new_study().plan
+    plan = StudyBody.plan_of(study.request)
     if plan.splits is not None:
         message = "The replicates of this study are splits, so seeds cannot be added. Create a study with more splits."
         raise SpecRefused.at("", "replicates_are_splits", message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
@@ -10,10 +11,13 @@ from service.http.timestamps import timestamp
 from service.runs.states import Status
 from service.statistics import comparison as comparing
 from service.statistics import curves
+from service.statistics.pairing import Test
 from service.statistics.resampling import VarianceComponents
+from service.statistics.sequential import LookResult, SequentialResult
 from service.studies.comparison import Compared
 from service.studies.looks import ALPHA, NotYet, NotYetCode
 from service.studies.preview import Preview
+from service.studies.sequential import Course
 from service.studies.service import StudyPage
 from service.studies.study import Study, StudyStatus
 
@@ -26,6 +30,21 @@ class ArmView(BaseModel):
     values: dict[str, Any] = Field(description="Values by path of the grid.")
     runs: int
     by_status: dict[Status, int]
+    decided_at: int | None = Field(
+        default=None, description="Number of seeds with which a sequential study decided the arm; it gets no more."
+    )
+
+
+class ScheduleView(BaseModel):
+    """The seeds of a sequential study."""
+
+    max: int
+    first: int
+    step: int
+    start: int
+    vary: list[str]
+    next_look: int | None = Field(description="Number of seeds at the next look; null once the study has ended.")
+    stop_reason: str | None = Field(description="Why the study ended with undecided arms and seeds left.")
 
 
 class StudyProgress(BaseModel):
@@ -72,6 +91,7 @@ class StudyView(BaseModel):
     )
     arms: list[ArmView]
     progress: StudyProgress
+    sequential: ScheduleView | None = Field(default=None, description="Null if the seeds are fixed.")
     warnings: list[str] = Field(default=[], description="Why the study cannot decide anything; empty if it can.")
     request: dict[str, Any] = Field(description="The posted body.")
     created_at: str
@@ -81,9 +101,17 @@ class StudyView(BaseModel):
     def of(cls, study: Study) -> StudyView:
         """Return the view of a study."""
         arms = [
-            ArmView(id=arm.id, name=arm.name, values=dict(arm.values), runs=arm.runs, by_status=dict(arm.by_status))
+            ArmView(
+                id=arm.id,
+                name=arm.name,
+                values=dict(arm.values),
+                runs=arm.runs,
+                by_status=dict(arm.by_status),
+                decided_at=arm.decided_at,
+            )
             for arm in study.arms
         ]
+        schedule = study.schedule
         progress = StudyProgress(
             runs=sum(arm.runs for arm in arms), by_status=study.by_status, epoch=study.epoch, epochs=study.epochs
         )
@@ -93,6 +121,9 @@ class StudyView(BaseModel):
             "alpha": ALPHA,
             "arms": arms,
             "progress": progress,
+            "sequential": None
+            if schedule is None
+            else ScheduleView(**schedule.model_dump(), next_look=study.next_look, stop_reason=study.stop_reason),
             "created_at": timestamp(study.created_at) or "",
             "finished_at": timestamp(study.finished_at),
         }
@@ -124,7 +155,8 @@ class PreviewView(BaseModel):
     """The cost of a study, and whether it can decide anything; nothing was queued."""
 
     object: Literal["study_preview"] = "study_preview"
-    runs: int
+    runs: int = Field(description="Runs that would be queued at once.")
+    max_runs: int = Field(default=0, description="Runs of a sequential study that decides nothing early; else `runs`.")
     reused: int = Field(description="Runs with the result of an equal finished run.")
     stacks: int = Field(description="Stacks that the other runs can train in.")
     arms: list[str]
@@ -146,6 +178,7 @@ class PreviewView(BaseModel):
         """Return the view of a preview."""
         return cls(
             runs=preview.runs,
+            max_runs=preview.max_runs,
             reused=preview.reused,
             stacks=preview.stacks,
             arms=list(preview.arms),
@@ -220,6 +253,50 @@ class Difference(BaseModel):
     difference: float
 
 
+class LookView(BaseModel):
+    """A pair at one look of a sequential study."""
+
+    seeds: int
+    statistic: float = Field(description="|Σd| / √(Σd²) over the differences, or over their signs if a run diverged.")
+    critical_value: float | None = Field(
+        description="The boundary: the pair is decided if its statistic is larger. Null if no result could be."
+    )
+    p: float = Field(
+        description="Share of sign flips with as large a statistic in the family; not corrected for looks."
+    )
+    nominal_p: float = Field(description="The largest p that is beyond the boundary.")
+    alpha_spendable: float = Field(description="α that the family may have spent by this look.")
+    alpha_spent: float
+
+    @classmethod
+    def of(cls, look: LookResult) -> LookView:
+        """Return the view of a look."""
+        return cls(**asdict(look))
+
+
+class SequentialView(BaseModel):
+    """A pair in a sequential study; its `ci` is a repeated confidence interval, which holds at every look."""
+
+    decided_at: int | None = Field(description="Number of seeds with which the pair was decided.")
+    seeds: int = Field(description="Number of seeds at the latest look at the pair.")
+    mean: float | None = Field(description="Mean difference at that look.")
+    mean_biased: bool = Field(
+        description="Whether the study stopped early, so that the mean is likely too far from zero."
+    )
+    looks: list[LookView]
+
+    @classmethod
+    def of(cls, result: SequentialResult) -> SequentialView:
+        """Return the view of a pair's result."""
+        return cls(
+            decided_at=result.decided_at,
+            seeds=result.looks[-1].seeds,
+            mean=result.mean,
+            mean_biased=result.mean_biased,
+            looks=[LookView.of(look) for look in result.looks],
+        )
+
+
 class PairView(BaseModel):
     """A group compared with another seed by seed; differences are the group's value minus the baseline's."""
 
@@ -229,11 +306,11 @@ class PairView(BaseModel):
     mean_difference: float | None
     std: float | None
     ci: tuple[float, float] | None = Field(description="Interval of the mean difference; null below six pairs.")
-    ci_method: Literal["inverted sign-flip test, unadjusted"] = "inverted sign-flip test, unadjusted"
-    bootstrap_ci: tuple[float, float] | None = Field(description="BCa interval; on request, from 20 pairs on.")
-    test: Literal["sign_flip_exact", "sign_flip_random", "sign", "none"] = Field(
-        description="`sign` if a run diverged, which counts as a loss."
+    ci_method: Literal["inverted sign-flip test, unadjusted", "repeated confidence interval, unadjusted"] = (
+        "inverted sign-flip test, unadjusted"
     )
+    bootstrap_ci: tuple[float, float] | None = Field(description="BCa interval; on request, from 20 pairs on.")
+    test: Test = Field(description="`sign` and `sequential_sign` if a run diverged, which counts as a loss.")
     wins: int
     losses: int
     diverged: int = Field(description="Seeds at which this arm diverged and the baseline did not.")
@@ -256,6 +333,9 @@ class PairView(BaseModel):
     verdict: comparing.Verdict = Field(description="`not_yet`: nothing was tested; `not_yet` of the response says why.")
     seeds_for_power: int | None = Field(description="Seeds needed to detect `min_effect` with probability 0.8.")
     seeds_needed: int | None = Field(description="Seeds to add for that power.")
+    sequential: SequentialView | None = Field(
+        default=None, description="The looks in a sequential study, which decide instead of p; null before the first."
+    )
     differences: list[Difference]
 
     @classmethod
@@ -276,6 +356,10 @@ class PairView(BaseModel):
             bootstrap_ci=pair.bootstrap,
             p_nadeau_bengio=compared.corrected.get(key),
             variance=VarianceView.of(compared.variances.get(key)),
+            ci_method="repeated confidence interval, unadjusted"
+            if pair.sequential
+            else "inverted sign-flip test, unadjusted",
+            sequential=None if pair.sequential is None else SequentialView.of(pair.sequential),
             seeds_needed=None if power is None else max(0, power - n),
             differences=[
                 Difference(seed=seed, difference=value)
@@ -315,6 +399,51 @@ class NotYetView(BaseModel):
         return cls(code=pending.code, message=pending.message, planned=pending.planned, ended=pending.ended)
 
 
+class TakenLookView(BaseModel):
+    """A look of a sequential study."""
+
+    seeds: int
+    alpha_spendable: float = Field(description="α that may have been spent by this look.")
+    decided: list[str] = Field(description="Arms that this look decided; they get no more seeds.")
+    taken_at: str
+
+
+class CourseView(BaseModel):
+    """How far a sequential study has come."""
+
+    max: int
+    first: int
+    step: int
+    start: int
+    vary: list[str]
+    decisive_from: int | None = Field(description="The first look at which a difference can be significant.")
+    looks: list[TakenLookView]
+    next_look: int | None = Field(description="Number of seeds at the next look; null once the study has ended.")
+    ended: Literal["decided", "max_reached", "stopped"] | None
+    stop_reason: str | None
+
+    @classmethod
+    def of(cls, course: Course) -> CourseView:
+        """Return the view of a course."""
+        looks = [
+            TakenLookView(
+                seeds=look.seeds,
+                alpha_spendable=look.alpha_spendable,
+                decided=list(look.decided),
+                taken_at=timestamp(look.taken_at) or "",
+            )
+            for look in course.looks
+        ]
+        return cls(
+            **course.schedule.model_dump(),
+            decisive_from=course.decisive_from,
+            looks=looks,
+            next_look=course.next_look,
+            ended=course.ended,
+            stop_reason=course.stop_reason,
+        )
+
+
 class ComparisonView(BaseModel):
     """Which arm is better, and how certain that is."""
 
@@ -344,6 +473,7 @@ class ComparisonView(BaseModel):
         default=[], description="Earlier studies with some of the same runs, whose looks count."
     )
     not_yet: NotYetView | None = Field(default=None, description="Why no verdict is given; null if the look is due.")
+    sequential: CourseView | None = Field(default=None, description="Null if the seeds are fixed.")
     correction: Literal["max_t", "holm"] = Field(
         default="max_t", description="How `p_adjusted` is corrected for the number of pairs."
     )
@@ -370,6 +500,7 @@ class ComparisonView(BaseModel):
         return cls(
             **{name: getattr(compared, name) for name in names},
             looks_from=list(compared.looks_from),
+            sequential=None if compared.course is None else CourseView.of(compared.course),
             not_yet=None if compared.not_yet is None else NotYetView.of(compared.not_yet),
             direction="lower_is_better" if compared.lower_is_better else "higher_is_better",
             generalizes_over=list(compared.generalizes_over),

@@ -31,10 +31,12 @@ from service.studies.comparison import Compared, Question, compare_groups
 from service.studies.diagnosis import StudyDiagnosis, diagnose_arms
 from service.studies.errors import StudyActive, StudyNotFound
 from service.studies.expansion import Arm, Plan
-from service.studies.looks import ArmKey, Design, inherited, planned_runs
+from service.studies.looks import ArmKey, Design, Inherited, inherited, planned_runs
 from service.studies.new_study import NewStudy, baseline_id, primary_metric
 from service.studies.preview import Preview, preview
 from service.studies.replicates import generalizes_over, replicate_numbers
+from service.studies.schedule import schedule_of
+from service.studies.sequencer import CANCELLED, check_steps, stop
 from service.studies.study import Study
 from worker.spec.run import RunSpec, reuse_key
 
@@ -62,12 +64,12 @@ class Studies(CallerScoped):
         Raises:
             SpecRefused: An arm cannot be trained here.
         """
-        arms = self._resolver.resolve(new.plan, self.caller)
+        arms = self._resolver.resolve(new.full_plan, self.caller)
         specs = [arm.at(*replicate).spec for arm in arms for replicate in new.plan.replicates]
-        keys = {(arm.id, reuse_key(arm.at(*replicate).spec)) for arm in arms for replicate in new.plan.replicates}
+        keys = _planned_keys(arms, new.full_plan)
         with reading(self._engine) as connection:
-            earlier = inherited(connection, self._design(new, arms, keys), owner=self.caller.reuses_only)
-        return preview(new.plan, arms, self._fresh(specs) if reuse else specs, earlier, self._settings)
+            earlier = self._inherited(connection, self._design(new, arms, keys))
+        return preview(new, arms, self._fresh(specs) if reuse else specs, earlier, self._settings)
 
     def create(
         self, new: NewStudy, *, render: Callable[[Study], str], reuse: bool = True, key: Key | None = None
@@ -79,7 +81,9 @@ class Studies(CallerScoped):
             KeyReused: The key was used with another body or query.
             QuotaExceeded: The owner would exceed the limit on unfinished runs.
         """
-        arms = self._resolver.resolve(new.plan, self.caller)
+        arms = self._resolver.resolve(new.full_plan, self.caller)
+        if new.schedule is not None:
+            check_steps(self.caller, new.schedule, len(arms) * (new.plan.folds or 1))
         study_id = f"study_{ULID()}"
         columns = self._columns(study_id, arms, new.plan)
         with writing(self._engine) as connection:
@@ -89,7 +93,8 @@ class Studies(CallerScoped):
             dataset_refs.lock(connection, [arm.run.spec for arm in arms], self.caller)
             teacher_runs = TeacherRuns(connection, self._settings, self.caller, reuse=reuse)
             columns, teacher_events = self._with_teacher_runs(teacher_runs, study_id, arms, new.plan, columns)
-            self._insert(connection, study_id, new, arms, _keys(columns))
+            keys = _keys(columns) | (set() if new.schedule is None else _planned_keys(arms, new.full_plan))
+            self._insert(connection, study_id, new, arms, keys)
             _, new_events = create(connection, columns, self._settings, reuse=reuse, caller=self.caller)
             new_events = teacher_events + new_events
             answer = StoredResponse(201, render(self._study(connection, study_id)), study_id)
@@ -102,7 +107,7 @@ class Studies(CallerScoped):
     ) -> None:
         """Insert the row of a new study, with the looks that it inherits from studies of equal runs."""
         design = self._design(new, arms, keys)
-        earlier = inherited(connection, design, owner=self.caller.reuses_only)
+        earlier = self._inherited(connection, design)
         values = {
             "id": study_id,
             **new.metadata.model_dump(),
@@ -113,6 +118,8 @@ class Studies(CallerScoped):
             "at": design.at,
             "baseline": design.baseline,
             "owner": self.caller.owner,
+            "next_look": None if new.schedule is None else new.schedule.first,
+            "quota": self.caller.max_active_runs,
             **earlier.columns,
         }
         studies.insert(connection, values)
@@ -136,6 +143,12 @@ class Studies(CallerScoped):
             if stored is not None:
                 return stored
             row = self._locked(connection, study_id)
+            if (schedule := schedule_of(row.request)) is not None:
+                message = (
+                    f"The study is sequential: the server adds its seeds, up to {schedule.max}. To use more, submit it "
+                    "again with a larger max; it reuses the results."
+                )
+                raise SpecRefused.at("", "sequential_study", message)
             check_size(self._settings, len(arms), len(row.seeds) + len(seeds), plan.folds)
             duplicates = sorted(set(seeds) & set(row.seeds))
             if duplicates:
@@ -162,8 +175,24 @@ class Studies(CallerScoped):
             baseline=baseline,
             seeds=replicate_numbers(new.request, new.plan.seeds),
             varied=generalizes_over(new.request),
+            schedule=new.schedule,
             keys=keys,
         )
+
+    def _inherited(self, connection: sa.Connection, design: Design) -> Inherited:
+        """Return the looks that a new study inherits.
+
+        Raises:
+            SpecRefused: A sequential study would begin with some of the seeds that have been compared before.
+        """
+        earlier = inherited(connection, design, owner=self.caller.reuses_only)
+        if design.schedule is not None and (missing := set(earlier.seeds) - set(design.seeds)):
+            message = (
+                f"Earlier studies of the same arms ({', '.join(earlier.studies)}) have seeds up to {max(missing)}, "
+                f"which the first look would leave out. Set start to {max(earlier.seeds) + 1}, or raise first."
+            )
+            raise SpecRefused.at("/seeds", "seeds_left_out", message)
+        return earlier
 
     def _extend(self, connection: sa.Connection, row: Row, seeds: Sequence[int], keys: Collection[ArmKey]) -> None:
         """Add seeds to the row of a study; a look more if results were visible, or as many as it now inherits."""
@@ -179,6 +208,7 @@ class Studies(CallerScoped):
             baseline=row.baseline,
             seeds=[*row.seeds, *seeds],
             varied=generalizes_over(row.request),
+            schedule=None,
             keys=studies.keys_of(connection, row.id) | set(keys),
         )
         earlier = inherited(connection, design, owner=self.caller.acting_for(row.owner).reuses_only, study_id=row.id)
@@ -216,12 +246,14 @@ class Studies(CallerScoped):
             NotOwner: The study belongs to another owner.
         """
         with writing(self._engine) as connection:
-            self._locked(connection, study_id)
+            stored = self._locked(connection, study_id)
             new_events = []
             for row in studies.unfinished(connection, study_id):
                 current = rows.by_id(connection, row.id)  # failed already if its teacher was cancelled before it
                 if current is not None and current.status not in states.TERMINAL:
                     new_events += act(connection, current, "cancel")
+            if stored.next_look is not None:
+                new_events += stop(connection, stored, CANCELLED)
             study = self._study(connection, study_id)
             events.append(connection, new_events)
         return study, bool(new_events)
@@ -327,3 +359,7 @@ class Studies(CallerScoped):
 
 def _keys(columns: NewRows) -> set[ArmKey]:
     return {(row["arm"], row["reuse_key"]) for row in columns}
+
+
+def _planned_keys(arms: Sequence[Arm], plan: Plan) -> set[ArmKey]:
+    return {(arm.id, reuse_key(arm.at(*replicate).spec)) for arm in arms for replicate in plan.replicates}

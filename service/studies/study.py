@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.http.names import Name
 from service.runs.states import TERMINAL, Status
 from service.store.rows import Row
-from service.studies.looks import warnings
+from service.studies.looks import planned_runs, warnings
 from service.studies.replicates import replicate_numbers, replicates_of
+from service.studies.schedule import Schedule, schedule_of
 
 StudyStatus = Literal["queued", "running", "finished"]
 
@@ -34,6 +35,8 @@ class ArmProgress:
     values: Mapping[str, Any]
     runs: int
     by_status: Mapping[Status, int]
+    decided_at: int | None
+    """Number of seeds with which the arm was decided, in a sequential study."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,12 @@ class Study:
     """Earlier studies with some of the same runs, whose looks count."""
     seeds_required: Sequence[int]
     """Seeds of those studies, which this one has to include."""
+    next_look: int | None
+    """Number of seeds at a sequential study's next look; None once it has ended."""
+    stop_reason: str | None
+    """Why a sequential study ended with undecided arms and seeds left."""
+    interrupted: bool
+    """Whether runs that the next look needs were cancelled or deleted."""
     arms: Sequence[ArmProgress]
     epoch: int
     """Epochs recorded, summed over all runs."""
@@ -86,13 +95,13 @@ class Study:
     @property
     def warnings(self) -> list[str]:
         """Why the study cannot decide anything; empty if it can."""
-        return warnings(
-            len(self.arms),
-            replicate_numbers(self.request, self.seeds),
-            self.looks,
-            self.looks_from,
-            self.seeds_required,
-        )
+        replicates = replicate_numbers(self.request, self.seeds)
+        return warnings(len(self.arms), replicates, self.schedule, self.looks, self.looks_from, self.seeds_required)
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """The schedule of a sequential study; None if the seeds are fixed."""
+        return schedule_of(self.request)
 
     @classmethod
     def of(cls, row: Row, progress: Sequence[Row]) -> Study:
@@ -100,10 +109,17 @@ class Study:
         arms = []
         for arm in row.arms:
             by_status = {one.status: one.runs for one in progress if one.arm == arm["id"]}
-            arms.append(ArmProgress(arm["id"], arm["name"], arm["values"], sum(by_status.values()), by_status))
-        ended = all(one.status in TERMINAL for one in progress)
+            arms.append(
+                ArmProgress(
+                    arm["id"], arm["name"], arm["values"], sum(by_status.values()), by_status, arm.get("decided_at")
+                )
+            )
+        runs = sum(arm.runs for arm in arms)
+        interrupted = runs < planned_runs(row) or any(one.status == "cancelled" for one in progress)
+        ended = all(one.status in TERMINAL for one in progress) and (row.next_look is None or interrupted)
         computed: dict[str, Any] = {
             "arms": arms,
+            "interrupted": interrupted,
             "epoch": sum(one.epoch for one in progress),
             "epochs": sum(one.epochs for one in progress),
             "finished_at": max((one.finished_at for one in progress), default=None) if ended else None,
@@ -122,8 +138,11 @@ class Study:
 
     @property
     def status(self) -> StudyStatus:
-        """``finished`` once every run has ended, ``queued`` until one has started, else ``running``."""
+        """``finished`` once every run has ended, ``queued`` until one has started, else ``running``.
+
+        A sequential study runs until its last look, unless runs that it needs were cancelled or deleted.
+        """
         counts = self.by_status
         if all(status in TERMINAL for status in counts):
-            return "finished"
+            return "finished" if self.next_look is None or self.interrupted else "running"
         return "queued" if set(counts) <= {"queued", "waiting"} else "running"
