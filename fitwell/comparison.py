@@ -52,6 +52,7 @@ class Group(View):
     unfinished: int = 0
     missing: int = 0
     variance: Variance | None = None
+    guessing: float | None = None
 
 
 class Pair(View):

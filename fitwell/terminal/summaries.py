@@ -25,6 +25,9 @@ def print_run(run: Run) -> None:
     if run.last:
         metrics = [f"{name} {format_value(run.last[name])}" for name in SUMMARY_METRICS if name in run.last]
         typer.echo("  last " + "  ".join(metrics))
+    if run.baseline:
+        guesses = [f"{name} {format_value(run.baseline[name])}" for name in SUMMARY_METRICS if name in run.baseline]
+        typer.echo("  guessing " + "  ".join(guesses))
 
 
 def print_study(study: Study) -> None:

@@ -84,7 +84,7 @@ def verdict_sentence(comparison: Comparison) -> str:
             clauses.append(f"{' and '.join(arms)} {relation.format(baseline)}")
     n = max(pair.n for pair in comparison.pairs)
     notes = " Exploratory: the study was designed for another metric or epoch." if comparison.exploratory else ""
-    notes += _optimism_note(comparison) + _holm_note(comparison)
+    notes += _optimism_note(comparison) + _holm_note(comparison) + _guessing_note(comparison)
     notes += "" if comparison.complete else " Not all runs have ended."
     notes += f" Look {comparison.looks}: α is {comparison.alpha:.3g}." if comparison.looks > 1 else ""
     if n < comparison.min_seeds_possible:
@@ -102,6 +102,13 @@ def _optimism_note(comparison: Comparison) -> str:
     if not comparison.optimistic:
         return ""
     return f" Optimistic: {comparison.epoch_by or 'the test set'} chose each run's epoch on the rows that judge it."
+
+
+def _guessing_note(comparison: Comparison) -> str:
+    """Return a sentence on predictions that ignore the inputs."""
+    values = sorted(arm.guessing for arm in comparison.arms if arm.guessing is not None)
+    texts = list(dict.fromkeys(f"{value:.4f}" for value in (values[0], values[-1]))) if values else []
+    return f" Guessing gets {' to '.join(texts)}." if texts else ""
 
 
 def _holm_note(comparison: Comparison) -> str:

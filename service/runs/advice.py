@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -66,7 +66,7 @@ def advise(recorded: Recorded, settings: Settings, reference: Recorded | None = 
         patch, changed, step = None, None, ""
     else:
         other = None if reference is None else _curves(reference, train, metric)
-        diagnosis = diagnose(_curves(recorded, train, metric), other)
+        diagnosis = _with_last_value(diagnose(_curves(recorded, train, metric), other), run, metric)
         compared = None if reference is None else _spec(reference.run)
         ending = ending_of(run, spec, history)
         patch, changed, step = _suggestion(spec, diagnosis, compared, metric, ending, settings)
@@ -81,6 +81,17 @@ def advise(recorded: Recorded, settings: Settings, reference: Recorded | None = 
         spec=changed,
         step=step,
     )
+
+
+def _with_last_value(diagnosis: Diagnosis, run: Run, metric: str) -> Diagnosis:
+    """Return the diagnosis, with a sentence if repeating the last value would predict better than the model."""
+    repeated, last = (run.baseline or {}).get(f"{metric}_last_value"), run.last.get(metric)
+    if repeated is None or last is None or last <= repeated:
+        return diagnosis
+    sentence = (
+        f"Repeating the last value in time gives {repeated:.3g}, which is better than the {last:.3g} of the model."
+    )
+    return replace(diagnosis, reason=f"{diagnosis.reason} {sentence}")
 
 
 def _in_every_epoch(history: History, name: str) -> bool:
@@ -110,6 +121,10 @@ def _suggestion(
 
 def _without_patch(spec: RunSpec, diagnosis: Diagnosis) -> str:
     """Return why no change of the spec is suggested, as the end of a sentence; empty if nothing needs to change."""
+    if diagnosis.verdict == "underfits" and not spec.model.trains:
+        return (
+            f"the run has measured it already: k = {diagnosis.best_epoch} is the best, and its model is stored as best"
+        )
     if diagnosis.verdict == "overfits" and any(isinstance(rule, EarlyStopping) for rule in spec.stop):
         return f"early stopping already limits the training; use the weights of epoch {diagnosis.best_epoch}, the best"
     if diagnosis.verdict == "memorizes":
@@ -131,19 +146,30 @@ def _curves(recorded: Recorded, train: str, held_out: str) -> Curves:
         pairs = zip(history.epoch, values, strict=False)
         return np.array([math.nan if value is None else value for epoch, value in pairs if epoch > 0], float)
 
-    spec = _spec(run)
-    guessing = _guessing(spec, recorded.class_counts, of(train), of(train.replace("loss", "r2")))
+    spec, baseline = _spec(run), run.baseline or {}
+    guessing = baseline.get(held_out)
+    if guessing is None:
+        guessing = _guessing(spec, recorded.class_counts, of(train), of(train.replace("loss", "r2")))
     diverged, simpler = run.error_code == "diverged", not spec.model.trains
     uniform = math.log(max(1, len(spec.dataset.classes)))
     errors = of("train.error_eval")
     perfect = bool(not simpler and len(errors) and errors[-1] == 0)
     return Curves(
-        of(train), of(held_out), guessing, nonfinite=diverged, simpler=simpler, uniform=uniform, perfect=perfect
+        of(train),
+        of(held_out),
+        guessing,
+        nonfinite=diverged,
+        simpler=simpler,
+        uniform=uniform,
+        perfect=perfect,
+        train_guessing=baseline.get("train.loss"),
     )
 
 
 def _guessing(spec: RunSpec, class_counts: Sequence[int] | None, losses: Any, r2: Any) -> float:
-    """Return the loss of guessing: the entropy of the classes, or the training loss of a numeric target's mean.
+    """Estimate the loss of guessing for a run without a baseline, which an earlier version trained.
+
+    It is the entropy of the classes, or the training loss of a numeric target's mean.
 
     The entropy is that of the test rows if they were counted, and that of equally frequent classes otherwise.
 

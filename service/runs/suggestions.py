@@ -3,7 +3,7 @@
 Following them on a trained model, without a reference, never leads back to a spec: a suggestion only adds a
 regularizer or early stopping, raises epochs or the limit of a stop rule, or lowers the learning rate. A run that
 overfits in spite of dropout and L2 gets early stopping rather than fewer epochs, which a later suggestion would raise
-again. Nearest neighbors can alternate between the best k and twice as many.
+again. Nearest neighbors only get a larger k.
 """
 
 from __future__ import annotations
@@ -154,10 +154,11 @@ def _stopping_step(metric: str, patience: int) -> str:
 
 
 def _neighbor_candidates(spec: RunSpec, diagnosis: Diagnosis) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield another largest number of neighbors k; epoch k of such a model is k neighbors."""
-    if diagnosis.verdict == "underfits":
-        yield {"epochs": diagnosis.best_epoch}, f"use k = {diagnosis.best_epoch} (epochs is the largest k)"
-    elif diagnosis.verdict == "overfits":
+    """Yield a larger number of neighbors k if the loss still falls; epoch k of such a model is k neighbors.
+
+    A smaller largest k would add nothing: the run has measured every k up to its own, and stores its best model.
+    """
+    if diagnosis.verdict == "overfits":
         largest = min(MORE_EPOCHS * spec.epochs, spec.model.max_epochs(spec) or math.inf)
         if largest > spec.epochs:
             yield {"epochs": int(largest)}, f"try up to k = {int(largest)} (epochs is the largest k)"

@@ -12,8 +12,8 @@ differences at lags 1 to 3 give the correlation ρ of neighboring epochs (at mos
 w epochs has a standard error of σ·√((1 + ρ)/(1 − ρ)/w). The steep first epochs, up to the one that has completed all
 but a share ``settled_share`` of the fall, are left out of this estimate, but never more than a third.
 
-*Guessing* is the loss of a model that ignores its inputs: for classes, the entropy of their frequencies, or ln of their
-number; for numeric targets, the loss of predicting their mean.
+*Guessing* is the loss of a model that ignores its inputs, on the same rows: it predicts the class frequencies or the
+mean of the training rows (the run's baseline).
 
 - *diverged*: a loss is no longer finite, or the final training loss exceeds ``diverged_over_guessing`` times guessing
   (of equal frequencies).
@@ -24,9 +24,9 @@ number; for numeric targets, the loss of predicting their mean.
   curves, at most one in twenty gets this verdict under normal noise; at most one in ten under heavy-tailed noise
   (Student's t with three degrees of freedom) or autocorrelated noise (ρ up to 0.7).
 - *underfits*: training and validation loss both still fall at the end (the last window's mean is below that of the
-  window before by more than ``fall_noises`` of its standard deviations, σ·√(2/w), and by more than ``fall_share`` of
-  it), or a reference run ends lower on both. Never if nothing is left to learn: a training loss below
-  ``learned_below_guessing`` times guessing, or every training row classified correctly.
+  window before by more than ``fall_noises`` of its standard errors and by more than ``fall_share`` of it, and the fall
+  lasts within the last window), or a reference run ends lower on both. Never if nothing is left to learn: a training
+  loss below ``learned_below_guessing`` times guessing, or every training row classified correctly.
 - *worse_than_guessing*: the validation loss has settled and ends at guessing or above (by no more than ``share`` below
   it), and was never lower.
 - *fits*: the validation loss has stopped falling (or nothing is left to learn) and has not risen; it is below
@@ -38,7 +38,8 @@ validation loss that ends above its lowest point *underfits*, and one that still
 
 Reference: Gasser, Sroka and Jennen-Steinmetz, 1986, "Residual variance and residual pattern in nonlinear regression"
 (noise from second differences); Hall and Van Keilegom, 2003, "Using difference-based methods for inference in
-nonparametric regression with time series errors" (correlation from differences at several lags); Tukey, 1960, "A survey
+nonparametric regression with time series errors" (correlation from differences at several lags); Sen, 1968, "Estimates
+of the regression coefficient based on Kendall's tau" (the slope within the last window); Tukey, 1960, "A survey
 of sampling from contaminated distributions" (leaving out the largest); Prechelt, 1998, "Early stopping – but when?"
 (the regret of the last epoch).
 """
@@ -51,11 +52,11 @@ from typing import Literal
 
 import numpy as np
 
-from service.statistics.noise import correlated_noise, white_noise
+from service.statistics.noise import correlated_noise, error_of_difference
 from service.statistics.sign_flip import Floats
 from service.statistics.thresholds import THRESHOLDS, Thresholds
 
-VERSION = 4
+VERSION = 5
 Verdict = Literal["fits", "underfits", "overfits", "diverged", "undecided", "memorizes", "worse_than_guessing"]
 
 
@@ -66,7 +67,7 @@ class Curves:
     train: Floats
     held_out: Floats
     guessing: float
-    """The loss of a model that ignores its inputs."""
+    """The held-out loss of a model that ignores its inputs."""
     nonfinite: bool = False
     """Whether the run ended because a loss was not finite."""
     simpler: bool = False
@@ -75,10 +76,22 @@ class Curves:
     """The loss of equal probabilities for all classes, where ``guessing`` is lower; runs that exceed it diverge."""
     perfect: bool = False
     """Whether the last epoch's model classifies every training row correctly."""
+    train_guessing: float | None = None
+    """The training loss of a model that ignores its inputs, if it differs from ``guessing``."""
+
+    @property
+    def guessing_in_training(self) -> float:
+        """The training loss of a model that ignores its inputs."""
+        return self.guessing if self.train_guessing is None else self.train_guessing
+
+    def memorized(self, limits: Thresholds) -> bool:
+        """Return whether the training loss ends well below guessing."""
+        return bool(self.train[-1] < limits.fits_below_guessing * self.guessing_in_training)
 
     def learned(self, limits: Thresholds) -> bool:
         """Return whether nothing is left to learn from the training rows."""
-        low = math.isfinite(self.guessing) and self.train[-1] < limits.learned_below_guessing * self.guessing
+        guessing = self.guessing_in_training
+        low = math.isfinite(guessing) and self.train[-1] < limits.learned_below_guessing * guessing
         return self.perfect or bool(low)
 
     def named(self, epoch: int) -> str:
@@ -105,8 +118,8 @@ def diagnose(run: Curves, reference: Curves | None = None, limits: Thresholds = 
     train, held_out = run.train, run.held_out
     if run.nonfinite or not np.isfinite(train).all() or not np.isfinite(held_out).all():
         return Diagnosis("diverged", "A loss stopped being a finite number.")
-    if len(train) and train[-1] > limits.diverged_over_guessing * max(run.guessing, run.uniform):
-        reason = f"The training loss ends at {train[-1]:.3g}; guessing gives {run.guessing:.3g}."
+    if len(train) and train[-1] > limits.diverged_over_guessing * max(run.guessing_in_training, run.uniform):
+        reason = f"The training loss ends at {train[-1]:.3g}; guessing gives {run.guessing_in_training:.3g}."
         return Diagnosis("diverged", reason)
     if len(held_out) < limits.least_epochs:
         units = "values of k" if run.simpler else "epochs"
@@ -125,7 +138,7 @@ def _finite_curves(run: Curves, reference: Curves | None, limits: Thresholds) ->
     noise, correlation = correlated_noise(held_out, limits)
     noises = limits.regret_noises + limits.regret_noises_per_correlation * correlation
     threshold = float(max(noises * noise / np.sqrt(window), limits.share * smooth[lowest]))
-    end = float(min(smooth[-1], np.sort(held_out[-window:])[1:-1].mean()))
+    end = _end(held_out, window)
     regret = max(0.0, end - float(smooth[lowest]))
     numbers = Diagnosis(
         "undecided",
@@ -136,13 +149,13 @@ def _finite_curves(run: Curves, reference: Curves | None, limits: Thresholds) ->
         threshold=threshold,
     )
     without_use = float(smooth[lowest]) >= limits.generalizes_below_guessing * run.guessing
-    if without_use and train[-1] < limits.fits_below_guessing * run.guessing:
+    if without_use and run.memorized(limits):
         reason = (
             f"The training loss falls to {train[-1]:.3g}, but the validation loss never gets well below guessing "
             f"({smooth[lowest]:.3g}; guessing gives {run.guessing:.3g})."
         )
         return replace(numbers, verdict="memorizes", reason=reason)
-    if regret > threshold and not smooth[lowest] >= run.guessing:
+    if regret > threshold and smooth[lowest] < (1 - limits.share) * run.guessing:
         onset = int(np.flatnonzero(smooth - smooth[lowest] <= threshold)[-1]) + 2
         return replace(
             numbers,
@@ -192,24 +205,23 @@ def _settled_verdict(run: Curves, end: float, limits: Thresholds) -> tuple[Verdi
 
 def _too_high(run: Curves, end: float, limits: Thresholds) -> str:
     """Return the explanation of losses that have settled near guessing."""
-    if run.train[-1] < limits.fits_below_guessing * run.guessing:
+    if run.memorized(limits):
         return (
             f"The validation loss has settled, but it is hardly below guessing ({end:.3g}; guessing gives "
             f"{run.guessing:.3g})."
         )
     if run.simpler:
-        return f"The losses are high (training {run.train[-1]:.3g}; guessing gives {run.guessing:.3g})."
+        return f"The losses are high (training {run.train[-1]:.3g}; guessing gives {run.guessing_in_training:.3g})."
     return (
         f"The losses hardly fall any more, but the training loss is high ({run.train[-1]:.3g}; guessing gives "
-        f"{run.guessing:.3g}). To find out whether a larger model or another learning rate does better, train one and "
-        "pass it as reference."
+        f"{run.guessing_in_training:.3g}). To find out whether a larger model or another learning rate does better, "
+        "train one and pass it as reference."
     )
 
 
 def _good(run: Curves, end: float, limits: Thresholds) -> bool:
     """Return whether both losses end well below guessing."""
-    low = run.train[-1] < limits.fits_below_guessing * run.guessing
-    return bool(low and end < limits.generalizes_below_guessing * run.guessing)
+    return run.memorized(limits) and end < limits.generalizes_below_guessing * run.guessing
 
 
 def _smooth(values: Floats, window: int) -> Floats:
@@ -226,11 +238,27 @@ def _lowest_near(values: Floats, index: int, window: int) -> int:
 
 
 def _falls(values: Floats, limits: Thresholds) -> bool:
-    """Return whether the last window's mean is below the mean of the window before by more than both fall limits."""
+    """Return whether the last window's mean is below that of the window before, by more than both fall limits.
+
+    The fall must also last: within the last window, at least ``lasting_share`` of its rate is left by the Theil–Sen
+    slope, or as much as noise can hide.
+    """
     window = min(limits.window(len(values)), len(values) // 2)
-    last, before = values[-window:].mean(), values[-2 * window : -window].mean()
-    noise = white_noise(values, limits) * np.sqrt(2 / window)
-    return bool(before - last > max(limits.fall_noises * noise, limits.fall_share * abs(last)))
+    last, before = _end(values, window), values[-2 * window : -window].mean()
+    noise, correlation = correlated_noise(values, limits)
+    fall, error = before - last, error_of_difference(noise, correlation, window)
+    if fall <= max(limits.fall_noises * error, limits.fall_share * abs(last)):
+        return False
+    first, second = np.triu_indices(window, 1)
+    slope = np.median((values[-window:][second] - values[-window:][first]) / (second - first))
+    hidden = limits.fall_noises * noise * np.sqrt(12 / window)  # √(12/w) is the error of a slope times w
+    return bool(-slope * window > limits.lasting_share * fall - hidden)
+
+
+def _end(values: Floats, window: int) -> float:
+    """Return the mean of the last window, or its mean without the highest and the lowest value if that is smaller."""
+    last = values[-window:]
+    return float(min(last.mean(), np.sort(last)[1:-1].mean())) if window > 2 else float(last.mean())
 
 
 def _lower(other: Curves, run: Curves, limits: Thresholds) -> bool:

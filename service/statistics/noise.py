@@ -17,11 +17,6 @@ LAGS = 1, 2, 3
 """Lags of the differences that noise and its correlation are estimated from."""
 
 
-def white_noise(values: Floats, limits: Thresholds) -> float:
-    """Estimate the standard deviation of independent noise on a smooth curve."""
-    return math.sqrt(_square(np.diff(values, 2), limits) / 6)
-
-
 def correlated_noise(values: Floats, limits: Thresholds) -> tuple[float, float]:
     """Estimate σ·√((1 + ρ)/(1 − ρ)) and ρ for noise that is AR(1): a mean's noise times the root of its length.
 
@@ -42,6 +37,19 @@ def correlated_noise(values: Floats, limits: Thresholds) -> tuple[float, float]:
     index = min(int(np.searchsorted(ratios, sum(squares[1:]) / squares[0])), len(grid) - 1)
     correlation, factor = float(grid[index]), float(factors[0][index])
     return math.sqrt(squares[0] / factor * (1 + correlation) / (1 - correlation)), correlation
+
+
+def error_of_difference(noise: float, correlation: float, window: int) -> float:
+    """Return the standard error of the difference between the means of two adjacent windows.
+
+    ``noise`` and ``correlation`` are those of ``correlated_noise``. Adjacent windows share part of AR(1) noise, so the
+    error is smaller than that of independent means.
+    """
+    variance, rest = noise**2 * (1 - correlation) / (1 + correlation), 1 - correlation
+    decay = correlation * (1 - correlation**window) / rest
+    of_mean = (1 + 2 * (correlation - decay / window) / rest) / window
+    shared = decay * (1 - correlation**window) / rest / window**2
+    return math.sqrt(2 * variance * (of_mean - shared))
 
 
 def _settled(values: Floats, limits: Thresholds) -> Floats:

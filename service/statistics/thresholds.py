@@ -17,6 +17,7 @@ class Thresholds:
     settled_share: float = 0.03
     fall_noises: float = 2.0
     fall_share: float = 0.005
+    lasting_share: float = 0.4
     share: float = 0.02
     least_epochs: int = 8
     steep_share: float = 0.2

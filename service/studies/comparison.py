@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
@@ -12,7 +13,7 @@ from service.errors import SpecRefused
 from service.runs.states import TERMINAL
 from service.statistics.comparison import Comparison, compare, samples_of
 from service.statistics.correction import Correction
-from service.statistics.curves import Curve, curve
+from service.statistics.curves import Curve, Series, curve
 from service.statistics.pairing import Measurement, PairedSample
 from service.statistics.resampling import VarianceComponents
 from service.store.rows import Row
@@ -23,7 +24,6 @@ from service.studies.measurements import Design, Slot, assign_slots, check_serie
 from service.studies.metrics import (
     EMPTY,
     EpochRule,
-    Floats,
     SeriesOfRuns,
     check_at,
     check_epoch_by,
@@ -88,6 +88,8 @@ class Compared:
     """Nadeau and Bengio's p by pair; only if the judging rows differ between replicates."""
     complete: bool
     comparison: Comparison
+    guessing: Mapping[str, float]
+    """By group: the mean of the metric for predictions that ignore the inputs."""
     curves: Mapping[str, Sequence[Curve]]
 
 
@@ -164,6 +166,7 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
         course=None if schedule is None else course_of(study, schedule, looks),
         complete=all(run.status in TERMINAL for run in runs),
         comparison=comparison,
+        guessing=_guessing(slots, studies.guessing_of(connection, study.id, metric)),
         curves={name: _curves(groups, slots, values, name, design) for name in question.curves},
     )
 
@@ -248,13 +251,24 @@ def _baseline(study: Row, groups: Sequence[str], requested: str | None, by: Sequ
     raise SpecRefused.at("baseline", "no_such_arm", message, allowed=list(groups))
 
 
+def _guessing(slots: Sequence[Slot], of_runs: Mapping[str, float]) -> dict[str, float]:
+    """Return the mean over each group's runs that recorded a baseline; without groups that have none."""
+    by_group: dict[str, list[float]] = {}
+    for slot in slots:
+        if slot.run is not None and slot.run.id in of_runs:
+            by_group.setdefault(slot.group, []).append(of_runs[slot.run.id])
+    return {group: statistics.fmean(values) for group, values in by_group.items()}
+
+
 def _curves(
     groups: Sequence[str], slots: Sequence[Slot], series_of_runs: SeriesOfRuns, name: str, design: Design
 ) -> list[Curve]:
     """Return each group's curve over its replicates, up to the epoch that all cells of a replicate have reached."""
-    by_group: dict[str, dict[int, list[Floats]]] = {group: {} for group in groups}
+    by_group: dict[str, dict[int, list[Series]]] = {group: {} for group in groups}
     for slot in slots:
         values = EMPTY if slot.run is None else series_of_runs.get((slot.run.id, name), EMPTY)
         if design != Design() or len(values):
-            by_group[slot.group].setdefault(slot.seed, []).append(values)
+            status = "" if slot.run is None else slot.run.status
+            series = Series(values, succeeded=status == "succeeded", failed=status in ("failed", "cancelled"))
+            by_group[slot.group].setdefault(slot.seed, []).append(series)
     return [curve(group, by_seed) for group, by_seed in by_group.items()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,10 +51,10 @@ def diagnose_arms(connection: sa.Connection, study: Row) -> StudyDiagnosis:
     runs = studies.runs_of(connection, study.id, folds=design.folds is not None, splits=splits)
     values = load_series(connection, study.id, runs, [*TRAIN, *HELD_OUT])
     names = [next((one for one in choices if _in_every_run(runs, values, one)), None) for choices in (TRAIN, HELD_OUT)]
-    baselines = studies.baselines_of(connection, study.id)
+    guessing = {name: studies.guessing_of(connection, study.id, name) for name in (names[1], "train.loss") if name}
     specs = studies.spec_of_each_arm(connection, study.id)
     arms = [
-        _diagnosed(arm["id"], [run for run in runs if run.arm == arm["id"]], design, values, names, baselines, specs)
+        _diagnosed(arm["id"], [run for run in runs if run.arm == arm["id"]], design, values, names, guessing, specs)
         for arm in study.arms
     ]
     complete = all(run.status in TERMINAL for run in runs)
@@ -73,7 +73,7 @@ def _diagnosed(
     design: Design,
     values: SeriesOfRuns,
     names: Sequence[str | None],
-    baselines: dict[str, Any],
+    guessing_of_runs: Mapping[str, Mapping[str, float]],
     specs: Any,
 ) -> DiagnosedArm:
     """Diagnose one arm. A replicate with several runs (folds, or seeds) counts if all succeeded, by their mean."""
@@ -88,7 +88,7 @@ def _diagnosed(
         missing = "a training loss" if train is None else "a validation or test loss"
         reason = f"Not every epoch of every run has {missing}." if whole else "No seed has finished."
         return DiagnosedArm(arm, ArmDiagnosis("undecided", reason, len(whole)), diverged, unfinished, None)
-    guessing = [_guessing(runs, name, baselines, RunSpec.of(specs[arm])) for name in (held_out, "train.loss")]
+    guessing = [_guessing(runs, guessing_of_runs[name], RunSpec.of(specs[arm])) for name in (held_out, "train.loss")]
     curves = ArmCurves(
         train=[_mean_curve(own, values, train) for own in whole],
         held_out=[_mean_curve(own, values, held_out) for own in whole],
@@ -109,10 +109,9 @@ def _mean_curve(runs: Sequence[Row], values: SeriesOfRuns, name: str) -> Floats:
     return mean
 
 
-def _guessing(runs: Sequence[Row], metric: str, baselines: dict[str, Any], spec: RunSpec) -> float:
+def _guessing(runs: Sequence[Row], recorded: Mapping[str, float], spec: RunSpec) -> float:
     """Return the mean loss of guessing; of runs without baselines, that of equal classes."""
-    recorded = [baselines[run.id].get(metric) for run in runs if baselines.get(run.id)]
-    known = [value for value in recorded if value is not None]
+    known = [recorded[run.id] for run in runs if run.id in recorded]
     if known:
         return float(np.mean(known))
     return math.log(len(spec.dataset.classes)) if spec.dataset.classes else math.inf

@@ -160,10 +160,11 @@ def spec_of_each_arm(connection: sa.Connection, study_id: str) -> Mapping[str, A
     return {row.arm: row.spec for row in connection.execute(statement)}
 
 
-def baselines_of(connection: sa.Connection, study_id: str) -> dict[str, Any]:
-    """Return the baseline of every run, by its id; None for runs without one."""
-    statement = sa.select(run.c.id, run.c.baseline).where(run.c.study_id == study_id)
-    return {row.id: row.baseline for row in connection.execute(statement)}
+def guessing_of(connection: sa.Connection, study_id: str, metric: str) -> dict[str, float]:
+    """Return the metric of predictions that ignore the inputs, by run id; without runs that have not recorded it."""
+    value = run.c.baseline[metric].as_float()
+    statement = sa.select(run.c.id, value.label("value")).where(run.c.study_id == study_id, value.is_not(None))
+    return {row.id: row.value for row in connection.execute(statement)}
 
 
 def unfinished(connection: sa.Connection, study_id: str) -> Sequence[Row]:

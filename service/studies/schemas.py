@@ -237,13 +237,23 @@ class GroupView(BaseModel):
     missing: int = Field(description="Seeds with a run that failed, was cancelled or deleted, or has no value.")
     folds: FoldsView | None = Field(description="Spread over folds: exploratory, no test uses it.")
     variance: VarianceView | None = Field(default=None, description=VARIANCE)
+    guessing: float | None = Field(
+        default=None,
+        description="Mean of the metric for predictions that ignore the inputs; null if no run recorded it.",
+    )
 
     @classmethod
-    def of(cls, group: comparing.Summary, folds: int | None, variance: VarianceView | None) -> GroupView:
+    def of(cls, group: comparing.Summary, compared: Compared) -> GroupView:
         """Return the view of a group."""
         names = ("id", "n", "mean", "std", "diverged", "unfinished", "missing")
-        spread = None if folds is None else FoldsView(n=folds, sd_within=group.std_within)
-        return cls(**{name: getattr(group, name) for name in names}, ci=group.interval, folds=spread, variance=variance)
+        folds = compared.folds
+        return cls(
+            **{name: getattr(group, name) for name in names},
+            ci=group.interval,
+            folds=None if folds is None else FoldsView(n=folds, sd_within=group.std_within),
+            variance=VarianceView.of(compared.variances.get((group.id,))),
+            guessing=compared.guessing.get(group.id),
+        )
 
 
 class Difference(BaseModel):
@@ -369,11 +379,17 @@ class PairView(BaseModel):
 
 
 class CurveView(BaseModel):
-    """A group's mean ± one standard deviation over its seeds, epoch by epoch."""
+    """A group's mean ± one standard deviation over its seeds, epoch by epoch.
+
+    Seeds with a run that failed, diverged or was cancelled do not count, unless every seed has one.
+    """
 
     arm: str
     epoch: list[int]
     n: list[int]
+    carried: list[int] = Field(
+        default=[], description="Seeds among the `n` that had ended by then and count with their last value."
+    )
     mean: list[float | None]
     low: list[float | None]
     high: list[float | None]
@@ -381,7 +397,7 @@ class CurveView(BaseModel):
     @classmethod
     def of(cls, curve: curves.Curve) -> CurveView:
         """Return the view of a curve."""
-        names = ("epoch", "n", "mean", "low", "high")
+        names = ("epoch", "n", "carried", "mean", "low", "high")
         return cls(arm=curve.group, **{name: getattr(curve, name) for name in names})
 
 
@@ -509,10 +525,7 @@ class ComparisonView(BaseModel):
             correction=compared.comparison.correction,
             comparisons=len(compared.comparison.pairs),
             min_seeds_possible=compared.comparison.min_seeds,
-            arms=[
-                GroupView.of(group, compared.folds, VarianceView.of(compared.variances.get((group.id,))))
-                for group in compared.comparison.groups
-            ],
+            arms=[GroupView.of(group, compared) for group in compared.comparison.groups],
             pairs=[PairView.of(pair, compared) for pair in compared.comparison.pairs],
             curves={
                 name: [CurveView.of(one) for one in group_curves] for name, group_curves in compared.curves.items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -49,7 +49,7 @@ async def get_run_report(run_id: str, runs: RunsDep, reader: RunReaderDep, model
     picture = await _picture(run, models)
     context = {
         "run": run,
-        "figures": [(title, figure(lines, marks)) for title, lines in _lines(history) if lines],
+        "figures": [(title, figure(lines, marks)) for title, lines in _lines(history, run.baseline or {}) if lines],
         "table": _table(history),
         "picture": None if picture is None else base64.b64encode(picture).decode(),
         "text": code.as_json(run.spec),
@@ -93,12 +93,15 @@ def _file(template: str, name: str, **context: Any) -> Response:
     return Response(page, 200, headers, "text/html; charset=utf-8")
 
 
-def _lines(history: History) -> list[tuple[str, list[Line]]]:
-    """Return the figures of a run: its losses, and its first score."""
+def _lines(history: History, baseline: Mapping[str, float | None]) -> list[tuple[str, list[Line]]]:
+    """Return the figures of a run: its losses, and its first score, each with what guessing gets on held-out rows."""
 
     def of(names: Sequence[str]) -> list[Line]:
         measured = [name for name in names if name in history.series]
-        return [Line(name=name, x=history.epoch, y=history.series[name]) for name in measured]
+        lines = [Line(name=name, x=history.epoch, y=history.series[name]) for name in measured]
+        level = next((baseline.get(name) for name in measured if not name.startswith("train.")), None)
+        guessing = [] if level is None else [Line(name="guessing", x=history.epoch, y=[level] * len(history.epoch))]
+        return lines + guessing
 
     for score in SCORES:
         lines = of([f"train.{score}_eval", f"val.{score}", f"test.{score}"])

@@ -35,25 +35,34 @@ STARTS: list[dict[str, Any]] = [
 ]
 
 
+NEIGHBORS: list[dict[str, Any]] = [
+    {"model": {"kind": "knn"}, "optimizer": None, "batch_size": 64, "epochs": epochs} for epochs in (8, 10, 20, 60, 90)
+]
+
+
 def trained(run: RunSpec, seed: int) -> Recorded:
-    """Return a synthetic run: regularizers slow it down and weaken overfitting, which sets in after the lowest loss."""
+    """Return a synthetic run: regularizers slow it down and weaken overfitting, which sets in after the lowest loss.
+
+    Of nearest neighbors, k = 15 is the best.
+    """
     rng = np.random.default_rng(seed)
-    rate = run.required_optimizer.learning_rate
-    diverged = rate > 1
-    strength = 1 + len(run.regularizers)
+    noise = 0.01 * rng.normal(size=run.epochs)
     e = np.arange(1, run.epochs + 1)
+    rate = run.required_optimizer.learning_rate if run.model.trains else 0.1
+    diverged, strength = rate > 1, 1 + len(run.regularizers)
     speed = min(rate, 0.2) / strength
     train = 2.3 * np.exp(-speed * e) + 0.01 * strength * rng.random(run.epochs)
-    turning = 6 / speed
-    held_out = 0.3 + 2 * np.exp(-speed * e) + 0.02 / strength * speed * np.maximum(0, e - turning)
-    held_out += 0.01 * rng.normal(size=run.epochs)
+    held_out = 0.3 + 2 * np.exp(-speed * e) + 0.02 / strength * speed * np.maximum(0, e - 6 / speed) + noise
+    if not run.model.trains:
+        train, held_out = 0.5 + 0.005 * e, 0.4 + 1.5 / e + e / 150 + noise / 2
     if diverged:
         train[1:], held_out[1:] = math.nan, math.nan
-    histories = [history_of(train, held_out, run, end) for end in range(1, run.epochs + 1)]
-    ended = next((one for one in histories if fired(run, one)), histories[-1])
+    lengths = range(1, run.epochs + 1) if run.stop else ()
+    stopped = (one for end in lengths if fired(run, one := history_of(train, held_out, run, end)))
+    ended = next(stopped, None) or history_of(train, held_out, run, run.epochs)
     fields = {
         "id": "run_1", "spec": run.model_dump(mode="json"), "status": "failed" if diverged else "succeeded",
-        "error_code": "diverged" if diverged else None, "epoch": len(ended.epoch),
+        "error_code": "diverged" if diverged else None, "epoch": len(ended.epoch), "baseline": None, "last": {},
     }  # fmt: skip
     return Recorded(cast(Run, SimpleNamespace(**fields)), ended)
 
@@ -81,14 +90,22 @@ def follow(start: dict[str, Any], seed: int, times: int) -> list[Advice]:
     return history
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("start", STARTS)
-def test_following_the_advice_ten_times_never_leads_back(start: dict[str, Any]) -> None:
-    advice = follow(start, seed=len(str(start)), times=10)
+def result_of(run: RunSpec, seed: int) -> tuple[object, ...]:
+    """Return everything that distinguishes the result of a synthetic run from another's."""
+    changing = {"epochs", "stop"}
+    return len(trained(run, seed).history.epoch), run.model_dump_json(exclude=changing)
+
+
+@pytest.mark.parametrize("start", STARTS + NEIGHBORS)
+def test_advice_followed_ten_times_never_repeats_a_spec_or_a_result(start: dict[str, Any]) -> None:
+    seed = len(str(start))
+    advice = follow(start, seed, times=10)
     specs = [spec(**start).model_dump(mode="json"), *(one.spec for one in advice if one.spec is not None)]
     assert len({str(one) for one in specs}) == len(specs)
-    epochs = [one["epochs"] for one in specs if one is not None]
+    epochs = [one["epochs"] for one in specs]
     assert epochs == sorted(epochs), "an extended run is never shortened again"
+    results = [result_of(RunSpec.of(one), seed) for one in specs]
+    assert len(set(results)) == len(results), "every suggested run differs from all before"
 
 
 def test_advice_ends_with_early_stopping() -> None:

@@ -60,7 +60,7 @@ SETTLED = (falling(30, 0.4, 0.5), falling(30, 0.5, 0.5))
 
 def test_overfit_run_gets_a_regularizer_and_the_suggestion_can_be_submitted(client: TestClient, work: Jobs) -> None:
     result = diagnosis(client, run(client, work, *OVERFITS))
-    assert (result["object"], result["verdict"], result["version"]) == ("diagnosis", "overfits", 4)
+    assert (result["object"], result["verdict"], result["version"]) == ("diagnosis", "overfits", 5)
     assert (result["metric"], result["train_metric"], result["optimistic"]) == ("val.loss", "train.loss_eval", False)
     assert result["best_epoch"] < result["onset_epoch"] < 40
     assert result["regret"] > result["threshold"] > 0
@@ -158,13 +158,12 @@ def test_loss_measured_once_is_undecided_rather_than_diverged(client: TestClient
 
 
 @pytest.mark.slow
-def test_too_many_neighbors_underfit_and_fewer_are_suggested(client: TestClient, work: Jobs) -> None:
+def test_too_many_neighbors_underfit_and_the_best_number_is_named(client: TestClient, work: Jobs) -> None:
     k = np.arange(1, 41)
     knn: dict[str, Any] = {"model": {"kind": "knn"}, "optimizer": None, "batch_size": 64}
     result = diagnosis(client, run(client, work, 1.0 + 0.01 * k, 0.6 + 1 / k + 0.02 * k, **knn))
-    assert (result["verdict"], result["suggested_patch"]) == ("underfits", {"epochs": 7})
-    assert by_patch(client, result) == result["suggested_spec"]
-    assert "use k = 7" in result["explanation"]
+    assert (result["verdict"], result["suggested_patch"]) == ("underfits", None)
+    assert "k = 7 is the best" in result["explanation"]
     result = diagnosis(client, run(client, work, 1.0 + 0.01 * k, 0.3 + 2 * np.exp(-k / 40), **knn))
     assert (result["verdict"], result["suggested_patch"]) == ("overfits", {"epochs": 80})
 
@@ -223,6 +222,20 @@ def test_largest_number_of_neighbors_is_suggested_instead_of_more_epochs(client:
     result = diagnosis(client, run(client, work, 0.5 + 0.001 * k, 0.3 + 2 * np.exp(-k / 60), **knn))
     assert (result["verdict"], result["suggested_patch"]) == ("overfits", {"epochs": 100})
     assert "k = 100" in result["explanation"]
+
+
+def test_guessing_is_the_recorded_baseline(client: TestClient, work: Jobs) -> None:
+    """A loss of 0.32 is far below ln 10, but no better than the class frequencies; the last value is lower still."""
+    run_id = client.post("/v1/runs?reuse=false", json=body(epochs=20)).json()["id"]
+    (claim,) = work.claim(WORKER, limit=1)
+    baseline = {"train.loss": 0.33, "val.loss": 0.325, "val.loss_last_value": 0.25}
+    work.started([claim], device="cpu", determinism_class="test", baselines={run_id: baseline})
+    for number in range(1, 21):
+        work.record([claim], [measured(run_id, number, train_loss_eval=0.32, val_loss=0.324)])
+    work.finish([claim], [Outcome(run_id=run_id, status="succeeded")])
+    result = diagnosis(client, run_id)
+    assert result["verdict"] == "worse_than_guessing"
+    assert "last value in time gives 0.25" in result["explanation"]
 
 
 def test_memorizing_run_gets_no_regularizer(client: TestClient, work: Jobs) -> None:

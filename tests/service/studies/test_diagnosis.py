@@ -31,7 +31,7 @@ def test_arms_are_diagnosed_over_their_seeds(client: TestClient, work: Jobs) -> 
     waiting = diagnosis(client, study)
     assert (waiting["complete"], waiting["metric"]) == (False, None)
     assert {arm["verdict"] for arm in waiting["arms"]} == {"undecided"}
-    train(client, work, loss, epochs=20)
+    train(client, work, loss, epochs=20, guessing=2.25)
     result = diagnosis(client, study)
     assert (result["object"], result["complete"], result["alpha"]) == ("study_diagnosis", True, 0.05)
     assert (result["train_metric"], result["metric"], result["optimistic"]) == ("train.loss", "val.loss", False)
@@ -40,7 +40,11 @@ def test_arms_are_diagnosed_over_their_seeds(client: TestClient, work: Jobs) -> 
     assert plain["p"] == 2 / 2**8
     assert 0.25 < plain["ci"][0] < plain["regret"] < plain["ci"][1] < 0.4
     assert (dropout["verdict"], dropout["n"], dropout["diverged"]) == ("fits", 7, 1)
-    assert dropout["guessing"] == math.log(10)
+    assert (plain["guessing"], dropout["guessing"]) == (2.25, 2.25)
+    compared = client.get(f"/v1/studies/{study['id']}/compare?metric=val.loss").json()["arms"]
+    assert [arm["guessing"] for arm in compared] == [2.25, 2.25]
+    other = client.get(f"/v1/studies/{study['id']}/compare?metric=test.loss").json()["arms"]
+    assert [arm["guessing"] for arm in other] == [None, None]
     assert client.get("/v1/studies/study_nothing/diagnosis").status_code == 404
 
 
@@ -49,4 +53,4 @@ def test_folds_of_a_seed_are_averaged(client: TestClient, work: Jobs) -> None:
     study = post(client, base=base, seeds=6, folds=2, arms={"plain": {}}).json()
     train(client, work, loss, epochs=10)
     (arm,) = diagnosis(client, study)["arms"]
-    assert (arm["n"], arm["epochs"]) == (6, 10)
+    assert (arm["n"], arm["epochs"], arm["guessing"]) == (6, 10, math.log(10))

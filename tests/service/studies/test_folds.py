@@ -189,7 +189,7 @@ def test_seed_with_a_diverged_fold_has_diverged(client: TestClient, work: Jobs) 
     assert [(group["n"], group["diverged"]) for group in result["arms"]] == [(7, 0), (6, 1)]
     (pair,) = result["pairs"]
     assert (pair["test"], pair["wins"], pair["losses"], pair["diverged"], pair["n"]) == ("sign", 6, 1, 1, 6)
-    assert [curve["n"] for curve in result["curves"]["val.loss"]] == [[7, 7, 7], [7, 6, 6]]
+    assert [curve["n"] for curve in result["curves"]["val.loss"]] == [[7, 7, 7], [6, 6, 6]]
 
 
 def test_seed_counts_only_when_all_its_folds_do(client: TestClient, work: Jobs) -> None:

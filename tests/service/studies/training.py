@@ -28,12 +28,18 @@ Losses = Callable[[str, int, int], float]
 """Losses by arm, seed and epoch; nan if a run diverges."""
 
 
-def train(client: TestClient, work: Jobs, loss: Losses, epochs: int = 3) -> None:
-    """Train everything that is queued."""
+def train(client: TestClient, work: Jobs, loss: Losses, epochs: int = 3, guessing: float | None = None) -> None:
+    """Train everything that is queued; ``guessing`` is the baseline of every loss."""
     queued = client.get("/v1/runs", params={"status": "queued", "fields": "id,arm,seed", "limit": 1000}).json()["data"]
     placed = {run["id"]: run for run in queued}
     while claims := work.claim(WORKER, limit=100):
-        work.started(claims, device="cpu", determinism_class="test")
+        baseline = {} if guessing is None else {"train.loss": guessing, "val.loss": guessing}
+        work.started(
+            claims,
+            device="cpu",
+            determinism_class="test",
+            baselines={claim.run_id: baseline for claim in claims},
+        )
         outcomes = {claim.run_id: SUCCEEDED for claim in claims}
         for epoch in range(1, epochs + 1):
             measurements = []

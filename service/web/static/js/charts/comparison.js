@@ -169,6 +169,7 @@ function finePrint(comparison) {
     conservative(pairs),
     differing.length && `Holm's correction decides otherwise for ${differing.map((pair) => pair.arm).join(", ")}.`,
     `At least ${comparison.min_seeds_possible} seeds are needed for a significant result.`,
+    guessing(comparison.arms),
     comparison.exploratory && "Exploratory: this comparison was not planned when the study was created.",
     comparison.epoch_by && `Each run's epoch is the best by ${comparison.epoch_by}.`,
     comparison.optimistic && "Optimistic: epochs were chosen on the rows that judge, or on the test set.",
@@ -177,6 +178,13 @@ function finePrint(comparison) {
   ]
     .filter(Boolean)
     .join(" ");
+}
+
+/** The metric of predictions that ignore the inputs; it differs between arms with other data. */
+function guessing(arms) {
+  const values = arms.map((arm) => arm.guessing).filter((value) => value !== null && value !== undefined);
+  const texts = new Set([Math.min(...values), Math.max(...values)].map(formatNumber));
+  return values.length > 0 && `Guessing gets ${[...texts].join(" to ")}.`;
 }
 
 function lookSources({ looks_from: studies }) {

@@ -24,6 +24,11 @@ export function seriesStyle(name) {
   return { color: 0, dash: metric.endsWith("_eval") ? [] : metric === "objective" ? DASHES[2] : DASHES[3] };
 }
 
+/** The style of the nth level that guessing reaches. */
+export function guessingStyle(n) {
+  return { color: COLOR_COUNT - 1 - n, dash: DASHES[1 + n] };
+}
+
 export function lineColor(line) {
   return themeColor(`line-${line.color}`);
 }

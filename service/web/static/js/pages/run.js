@@ -1,7 +1,7 @@
 // A run: interactive charts, drawn live from events while it trains. Changed parts of the page are refreshed.
 import { Chart } from "../charts/chart.js";
 import { drawHistograms } from "../charts/histograms.js";
-import { lineStyle, seriesStyle } from "../charts/palette.js";
+import { guessingStyle, lineStyle, seriesStyle } from "../charts/palette.js";
 import { getParam } from "../kit/address.js";
 import { post, request } from "../kit/api.js";
 import { showRelativeTimes } from "../kit/format.js";
@@ -53,7 +53,17 @@ function chartLines(chart, x) {
   const names = CHART_SERIES[chart]().sort((a, b) => rank(a) - rank(b));
   const style = (name, i) => (chart === "others" ? lineStyle(i + 3) : seriesStyle(name));
   const line = (name) => ({ name, x, y: history.series[name], byDefault: isDefault(name, names, chart) });
-  return names.map((name, i) => ({ ...line(name), ...style(name, i) }));
+  return [...names.map((name, i) => ({ ...line(name), ...style(name, i) })), ...guessingLines(names, x)];
+}
+
+/** Level lines at what predictions that ignore the inputs get on the held-out rows. */
+function guessingLines(names, x) {
+  const baseline = JSON.parse(document.getElementById("head").dataset.baseline);
+  const heldOut = DEFAULT_SERIES.find((name) => !name.startsWith("train.") && names.includes(name));
+  const levels = { guessing: baseline[heldOut], "last value": baseline[`${heldOut}_last_value`] };
+  return Object.entries(levels)
+    .filter(([, level]) => level !== null && level !== undefined)
+    .map(([name, level], i) => ({ name, x, y: x.map(() => level), ...guessingStyle(i) }));
 }
 
 /** The x value of each epoch: the epoch itself, or steps or seconds since the start. */

@@ -1,0 +1,40 @@
+"""Mean curves: seeds that end early carry on their last value, and failed ones do not count."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from service.statistics.curves import Series, curve
+
+
+def series(*values: float, succeeded: bool = True, failed: bool = False) -> Series:
+    return Series(np.array(values), succeeded and not failed, failed)
+
+
+def test_seed_that_ended_early_counts_with_its_last_value() -> None:
+    """Without it, the mean would jump from 2 to 3 because the better seed stopped."""
+    result = curve("arm", {0: [series(3, 3, 3, 3)], 1: [series(1, 1)]})
+    assert (result.n, result.carried) == ([2, 2, 2, 2], [0, 0, 1, 1])
+    assert result.mean == [2, 2, 2, 2]
+    assert result.high[3] == pytest.approx(2 + np.sqrt(2))
+
+
+def test_seed_that_still_trains_counts_only_with_its_values() -> None:
+    result = curve("arm", {0: [series(3, 3, 3)], 1: [series(1, succeeded=False)]})
+    assert (result.n, result.carried, result.mean) == ([2, 1, 1], [0, 0, 0], [2, 3, 3])
+
+
+def test_failed_seed_does_not_count_unless_all_failed() -> None:
+    diverged = [series(5, 50, np.nan, failed=True)]
+    assert curve("arm", {0: [series(3, 3, 3)], 1: diverged}).mean == [3, 3, 3]
+    alone = curve("arm", {1: diverged})
+    assert (alone.n, alone.mean) == ([1, 1, 0], [5, 50, None])
+
+
+def test_folds_of_a_seed_carry_on_until_all_have_ended() -> None:
+    result = curve("arm", {0: [series(2, 2, 2), series(4)]})
+    assert (result.n, result.carried, result.mean) == ([1, 1, 1], [0, 1, 1], [3, 3, 3])
+    unfinished = curve("arm", {0: [series(2, 2, 2), series(4, succeeded=False)]})
+    assert unfinished.mean == [3, None, None]
+    assert curve("arm", {}).epoch == []
