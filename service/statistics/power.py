@@ -1,4 +1,4 @@
-"""The number of paired seeds that a comparison needs.
+"""The number of paired seeds that a comparison needs, and the power of a sequential study.
 
 The power is that of the sign-flip test on normal differences. With few pairs its p-values are coarse: with six, only
 equal signs are significant, so the power for a difference of 1.5 standard deviations is 0.66, where a t test promises
@@ -13,9 +13,14 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from service.statistics.design import Design
+from service.statistics.pairing import PairedSample
+from service.statistics.sequential import analyze
 
 POWER = 0.8
 """Required probability of detecting the smallest effect of interest."""
@@ -72,6 +77,38 @@ def is_detected(n: int, ratio: float, level: float) -> bool:
     if n <= SIMULATED_UP_TO:
         return ratio >= _detectable(n, rejections)
     return _t_power(n, ratio, 2 * rejections / 2.0**n) >= POWER
+
+
+@dataclass(frozen=True)
+class SequentialPower:
+    """The prospects of a sequential study."""
+
+    power: float
+    """Probability that a comparison with the effect is decided in its favor by the last look."""
+    seeds: float
+    """Expected number of seeds of such a comparison."""
+
+
+@functools.lru_cache(maxsize=256)
+def sequential_power(design: Design, ratio: float, comparisons: int = 1, *, studies: int = 200) -> SequentialPower:
+    """Simulate studies of ``comparisons`` arms that share a baseline, all with the same effect.
+
+    ``ratio`` is the true mean difference in standard deviations of the differences, which are normal. The simulation
+    error of the power is 0.035 at most with 200 studies. The result is the same in every process.
+    """
+    seeds, rng = range(design.max_seeds), np.random.default_rng(design.max_seeds)
+    better, trained = 0, 0
+    for _ in range(studies):
+        values = rng.standard_normal((design.max_seeds, comparisons + 1))
+        d = (values[:, 1:] - values[:, :1]) / math.sqrt(2) + ratio
+        samples = [
+            PairedSample(str(j), "", tuple(seeds), d[:, j], (), (), 0, lower_is_better=False)
+            for j in range(comparisons)
+        ]
+        results = analyze(design, samples, seeds, intervals=False).results
+        better += sum(result.decision == "better" for result in results)
+        trained += sum(result.decided_at or design.max_seeds for result in results)
+    return SequentialPower(better / (studies * comparisons), trained / (studies * comparisons))
 
 
 @functools.cache

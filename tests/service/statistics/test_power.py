@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.statistics.power import POWER, is_detected, min_seeds, seeds_for_power
+from service.statistics.design import Design
+from service.statistics.power import POWER, is_detected, min_seeds, seeds_for_power, sequential_power
 from service.statistics.sign_flip import sign_flip_tests, two_sided_p
 
 
@@ -62,3 +63,16 @@ def test_power_needs_at_least_the_seeds_of_significance() -> None:
     assert seeds_for_power(0.0, 0.1, 0.05, 1) == 6
     assert seeds_for_power(0.01, 10.0, 0.05, 3) == 7
     assert seeds_for_power(1000.0, 0.001, 0.05, 1) is None
+
+
+def test_single_look_has_the_power_of_the_fixed_test() -> None:
+    fixed = simulated_power(8, 1.2, 0.05)
+    sequential = sequential_power(Design(8), 1.2, studies=300)
+    assert sequential.power == pytest.approx(fixed, abs=0.1)
+    assert sequential.seeds == 8
+
+
+def test_large_effects_end_a_sequential_study_at_its_first_look() -> None:
+    design = Design(12, first=8, step=2)
+    assert sequential_power(design, 5.0, 3, studies=50).seeds < 8.5
+    assert sequential_power(design, 0.0, 3, studies=50).seeds > 11.5

@@ -1,0 +1,176 @@
+"""Error, power, expected seeds and interval coverage of sequential studies; writes a dated result.
+
+    python -m benchmarks.sequential [errors] [powers] [coverage]
+
+All parts take about six minutes on a quiet core. Every study is analyzed by the code of the service.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.engine import RESULTS, machine
+from service.statistics.design import Design
+from service.statistics.pairing import PairedSample
+from service.statistics.power import sequential_power
+from service.statistics.repeated_interval import ShiftedTest
+from service.statistics.sequential import SequentialResult, analyze
+from service.statistics.sign_flip import two_sided_p
+
+Floats = NDArray[np.float64]
+Noise = Callable[[np.random.Generator, tuple[int, int]], Floats]
+
+DESIGN = Design(32)
+STUDIES = 1000
+EFFECTS = (0.4, 0.6, 0.8, 1.0, 1.5, 2.0)
+
+
+def normal(rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
+    return rng.normal(size=shape)
+
+
+def heavy_tails(rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
+    return rng.standard_t(1.5, shape) * np.exp(rng.normal(0, 1, (shape[0], 1)))
+
+
+def ties(rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
+    return rng.integers(-1, 2, shape).astype(float)
+
+
+def correlated(rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
+    """Arms that hardly differ from each other; the baseline varies."""
+    return rng.normal(size=shape) * [3.0, *[0.1] * (shape[1] - 1)]
+
+
+def growing(rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
+    """Later seeds vary 30 times as much as the first."""
+    return rng.normal(size=shape) * np.geomspace(1, 30, shape[0])[:, None]
+
+
+def skewed(rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
+    """Equal arms with exponential values: symmetric pair by pair, but not all pairs of a seed together."""
+    return rng.exponential(size=shape)
+
+
+def study(
+    rng: np.random.Generator, noise: Noise, effects: int, missing: float, diverging: float, min_effect: float | None
+) -> list[SequentialResult]:
+    """Return the results of three arms against a baseline, of which the first ``effects`` differ from it."""
+    values = noise(rng, (32, 4))
+    d = values[:, 1:] - values[:, :1]
+    d[:, :effects] += np.median(np.abs(d))
+    diverged = rng.random((32, 4)) < diverging
+    paired = ~diverged[:, 1:] & ~diverged[:, :1] & (rng.random(d.shape) >= missing)
+    lost, won = diverged[:, 1:] & ~diverged[:, :1], diverged[:, :1] & ~diverged[:, 1:]
+    samples = [
+        PairedSample(
+            str(j),
+            "",
+            tuple(np.flatnonzero(paired[:, j]).tolist()),
+            d[paired[:, j], j],
+            tuple(np.flatnonzero(lost[:, j]).tolist()),
+            tuple(np.flatnonzero(won[:, j]).tolist()),
+            0,
+            lower_is_better=True,
+        )
+        for j in range(3)
+    ]
+    return list(analyze(DESIGN, samples, range(32), min_effect=min_effect, intervals=False).results)
+
+
+def errors() -> Iterator[str]:
+    """Yield the share of studies with a false verdict on an arm without an effect."""
+    yield f"## Error at 0.05\n\n{STUDIES} studies each of three arms; simulation error 0.007.\n"
+    columns = ("no effect", "one arm with an effect", "10 % of runs missing", "5 % diverge", "equivalent arms stop")
+    yield f"| differences | {' | '.join(columns)} |"
+    yield "|---|---|---|---|---|---|"
+    for noise in (normal, heavy_tails, ties, correlated, growing, skewed):
+        shares = []
+        margin = float(np.std(noise(np.random.default_rng(0), (10_000, 2))[:, 0]))
+        for effects, missing, diverging, effect in (
+            (0, 0, 0, None),
+            (1, 0, 0, None),
+            (1, 0.1, 0, None),
+            (1, 0, 0.05, None),
+            (1, 0, 0, margin),
+        ):
+            rng = np.random.default_rng(1)
+            wrong = sum(
+                any(
+                    one.decision in {"better", "worse"}
+                    for one in study(rng, noise, effects, missing, diverging, effect)[effects:]
+                )
+                for _ in range(STUDIES)
+            )
+            shares.append(f"{wrong / STUDIES:.3f}")
+        yield f"| {noise.__name__.replace('_', ' ')} | {' | '.join(shares)} |"
+
+
+def powers() -> Iterator[str]:
+    """Yield the power and the expected seeds beside those of fixed numbers of seeds."""
+    yield "\n## Power and expected seeds\n"
+    yield f"Normal differences; {STUDIES} studies of one arm, 200 of ten. At most 32 seeds.\n"
+    yield "| effect (sd) | power, one arm | seeds | power, ten arms | seeds | fixed 32 seeds, one arm | fixed 12 |"
+    yield "|---|---|---|---|---|---|---|"
+    for effect in EFFECTS:
+        one, ten = sequential_power(DESIGN, effect, studies=STUDIES), sequential_power(DESIGN, effect, 10)
+        rng = np.random.default_rng(2)
+        fixed = [np.mean([two_sided_p(rng.normal(effect, 1, n)) <= 0.05 for _ in range(300)]) for n in (32, 12)]
+        yield (
+            f"| {effect} | {one.power:.2f} | {one.seeds:.1f} | {ten.power:.2f} | {ten.seeds:.1f} "
+            f"| {fixed[0]:.2f} | {fixed[1]:.2f} |"
+        )
+
+
+def coverage() -> Iterator[str]:
+    """Yield the share of studies in which all seven intervals contain the truth, and the bias of stopped means."""
+    studies = 200
+    yield f"\n## Repeated intervals of level 0.95\n\n{studies} studies; simulation error 0.015.\n"
+    yield "| differences | all seven looks cover | the last look covers |"
+    yield "|---|---|---|"
+    for noise in (normal, heavy_tails, ties, growing):
+        rng, every, last = np.random.default_rng(3), 0, 0
+        for _ in range(studies):
+            values = noise(rng, (32, 2))
+            d = values[:, 1] - values[:, 0]
+            covered = []
+            for n in DESIGN.looks:
+                interval = ShiftedTest(DESIGN, d[:n], np.ones(n)).interval(0.05)
+                covered.append(interval is None or interval[0] <= 0 <= interval[1])
+            every, last = every + all(covered), last + covered[-1]
+        yield f"| {noise.__name__.replace('_', ' ')} | {every / studies:.3f} | {last / studies:.3f} |"
+    yield "\n## Bias of the mean\n"
+    yield f"{STUDIES} studies of one arm, normal differences.\n"
+    yield "| effect (sd) | mean when stopped early | mean of all 32 seeds |"
+    yield "|---|---|---|"
+    for effect in (0.5, 1.0, 2.0):
+        rng, stopped, full = np.random.default_rng(4), [], []
+        for _ in range(STUDIES):
+            d = rng.normal(effect, 1, 32)
+            sample = PairedSample("", "", tuple(range(32)), d, (), (), 0, lower_is_better=True)
+            (result,) = analyze(DESIGN, [sample], range(32), intervals=False).results
+            full.append(d.mean())
+            if result.mean_biased and result.mean is not None:
+                stopped.append(result.mean)
+        yield f"| {effect} | {np.mean(stopped):.2f} | {np.mean(full):.2f} |"
+
+
+def main() -> None:
+    parts = {part.__name__: part for part in (errors, powers, coverage)}
+    today = dt.datetime.now(dt.UTC).date().isoformat()
+    hardware = ", ".join(f"{key} {value}" for key, value in machine("numpy", "scipy").items())
+    lines = [f"# Sequential studies, {today}\n", f"{hardware}. Made by `python -m benchmarks.sequential`.\n"]
+    for name in sys.argv[1:] or parts:
+        for line in parts[name]():
+            lines.append(line)
+            print(line, flush=True)
+    (RESULTS / f"{today}-sequential.md").write_text("\n".join([*lines, ""]))
+
+
+if __name__ == "__main__":
+    main()
