@@ -36,7 +36,7 @@ SPEC = RunSpec.model_validate_json(json.dumps(BODY))
 def run() -> Callable[[], None]:
     """Training and test error for every k: neighbours of 10,000 training and 10,000 test rows, and 50 votes."""
     device = torch.device("cpu")
-    data = data_for(SPEC.dataset, SPEC.model, DATASETS, device)
+    data = data_for([SPEC.dataset], SPEC.model, DATASETS, device)
     stack = Stack([Member("a", SPEC)], device)
 
     def work() -> None:

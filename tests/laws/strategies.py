@@ -6,13 +6,13 @@ import functools
 import json
 import math
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import torch
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from worker.engine.data import Data
+from worker.engine.data import Data, StackData
 from worker.engine.digest import next_digest
 from worker.engine.gemm_backend import gemm_backend_for
 from worker.engine.knn import data_for, training_class
@@ -214,6 +214,7 @@ def stacks(draw: st.DrawFn, about: str, most: int = MAX_RUNS) -> list[RunSpec]:
         schedule = SCHEDULES[draw(st.sampled_from(sorted(SCHEDULES)))]
         own["optimizer"] = draw(bodies(optimizer, shape))
         own["schedule"] = example(schedule) if "lr" in shape else {"kind": "constant"}
+        own["dataset"] = {**frame["dataset"], "split_seed": draw(st.sampled_from([0, 0, 1, 2]))}
         members.append(parsed({**own, "seed": draw(st.integers(0, 2**53 - 1))}))
     return [spec for spec in members if not list(spec.objections())] or [bare]
 
@@ -224,23 +225,32 @@ def kinds_of(specs: list[RunSpec]) -> set[str]:
 
 
 def data_of(spec: RunSpec) -> Data:
-    return _data(spec.dataset, Linear() if spec.model.trains else spec.model)
+    data = data_of_stack([spec])
+    assert isinstance(data, Data)
+    return data
+
+
+def data_of_stack(specs: list[RunSpec]) -> StackData:
+    """The data of a stack, with the splits of all its runs."""
+    by_split = {spec.dataset.split_seed: spec.dataset for spec in specs}
+    return _data(tuple(by_split.values()), Linear() if specs[0].model.trains else specs[0].model)
 
 
 @functools.lru_cache(maxsize=32)
-def _data(dataset: Dataset, model: Model) -> Data:
-    return taught(data_for(dataset, model, HOME, CPU))
+def _data(datasets: tuple[Dataset, ...], model: Model) -> StackData:
+    return taught(data_for(datasets, model, HOME, CPU))
 
 
 class RandomTeacherLogits(dict[str, torch.Tensor]):
     """Logits of any teacher, computed from its key."""
 
-    def __init__(self, data: Data) -> None:
+    def __init__(self, data: StackData) -> None:
         self.data = data
 
     def __missing__(self, key: str) -> torch.Tensor:
         drawn = uniform(torch.tensor([stream_key(0, "teacher", key)]), 0, len(self.data) * self.data.spec.outputs)
-        self[key] = drawn.sub_(0.5).mul_(12).view(len(self.data), -1).to(self.data.device)
+        logits = drawn.sub_(0.5).mul_(12).view(len(self.data), -1).to(self.data.device)
+        self[key] = logits.repeat(len(self.data.targets), 1)
         return self[key]
 
 
@@ -256,13 +266,16 @@ class Transfers(dict[str, Data]):
         return self[spec_json]
 
 
-def taught(data: Data) -> Data:
+DataT = TypeVar("DataT", bound=StackData)
+
+
+def taught(data: DataT) -> DataT:
     """The data, with something to say for every teacher, and every transfer set."""
     data.teacher_logits, data.transfers = RandomTeacherLogits(data), Transfers(data.device)
     return data
 
 
-def training_of(specs: list[RunSpec], data: Data, names: list[str] | None = None, **options: Any) -> Training:
+def training_of(specs: list[RunSpec], data: StackData, names: list[str] | None = None, **options: Any) -> Training:
     """The training of these runs as one stack; their ids are ``names``, or their places."""
     stack = Stack([Member((names or [])[i] if names else str(i), spec) for i, spec in enumerate(specs)], CPU)
     return training_class(stack)(stack, data, **options)
@@ -286,11 +299,16 @@ def use_gemm_backend(spec: RunSpec, *, threads: int = 1, most: int = MAX_RUNS) -
 
 
 def train(
-    specs: list[RunSpec], *, threads: int = 1, data: Data | None = None, names: list[str] | None = None, most: int = 16
+    specs: list[RunSpec],
+    *,
+    threads: int = 1,
+    data: StackData | None = None,
+    names: list[str] | None = None,
+    most: int = 16,
 ) -> Trained:
     """Train the runs as one stack on the route that the probe found for 2 threads, with fewer where asked."""
     use_gemm_backend(specs[0], threads=threads, most=most)
-    training = training_of(specs, data or data_of(specs[0]), names)
+    training = training_of(specs, data or data_of_stack(specs), names)
     trained: Trained = {member.run_id: [] for member in training.stack.members}
     for results in training.epochs():
         for result in results:

@@ -16,6 +16,7 @@ from tests.laws.test_parts import test_law_5_changing_one_parts_stream_changes_n
 from tests.laws.test_parts import test_law_7_every_change_of_a_history_changes_the_reuse_key as law_7
 from tests.laws.test_stack import SMALL, law_1, law_2, law_3
 from worker.engine.gemm_backend import gemm_backend_for
+from worker.engine.joint_data import JointData
 from worker.engine.progress import Progress
 from worker.engine.rng import StackRng
 from worker.engine.stack import Stack
@@ -39,6 +40,18 @@ def test_law_1_detects_draws_that_depend_on_the_stack(monkeypatch: pytest.Monkey
     monkeypatch.setattr(StackRng, "int16", shifted)
     with pytest.raises(AssertionError):
         law_1(SPECS, [1])
+
+
+def test_law_1_detects_runs_on_the_split_of_a_stack_peer(monkeypatch: pytest.MonkeyPatch) -> None:
+    specs = [replace_split(spec, split) for split, spec in enumerate(SPECS)]
+    law_1(specs, [1])
+    monkeypatch.setattr(JointData, "splits_of", lambda data, members: torch.zeros(len(members), dtype=torch.int64))
+    with pytest.raises(AssertionError):
+        law_1(specs, [1])
+
+
+def replace_split(spec: RunSpec, split_seed: int) -> RunSpec:
+    return spec.model_copy(update={"dataset": spec.dataset.model_copy(update={"split_seed": split_seed})})
 
 
 def test_law_2_detects_results_that_depend_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from tests.laws.strategies import (
     MAX_RUNS,
     Trained,
     data_of,
+    data_of_stack,
     falling_to,
     fingerprint,
     kinds_of,
@@ -57,13 +58,14 @@ class Coverage:
     def __init__(self) -> None:
         self.kinds: set[str] = set()
         self.promised: list[bool] = []
-        self.folds = 0
+        self.folds = self.splits = 0
 
     def worth(self, specs: list[RunSpec]) -> bool:
         """Whether the probe promises these runs' bits."""
         self.kinds |= kinds_of(specs)
         self.promised.append(reproducible(specs[0]))
         self.folds += self.promised[-1] and specs[0].dataset.fold is not None
+        self.splits += self.promised[-1] and len({spec.dataset.split_seed for spec in specs}) > 1
         return self.promised[-1]
 
     def check(self, optimizer: str) -> None:
@@ -73,6 +75,7 @@ class Coverage:
         # Where the last batch has a single row, the libraries take other ways, and the probe rightly promises nothing.
         assert sum(self.promised) >= 0.6 * len(self.promised)
         assert self.folds, "no stack was of a fold"
+        assert self.splits, "no stack had several splits"
 
 
 about_every_part = pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
@@ -93,7 +96,7 @@ def law_2(specs: list[RunSpec], whole: Trained | None = None) -> None:
 def law_3(specs: list[RunSpec], epoch: int, whole: Trained | None = None) -> None:
     """A run stopped and resumed is the run never stopped."""
     whole = whole or train(specs, most=MAX_RUNS)
-    data = data_of(specs[0])
+    data = data_of_stack(specs)
     weights: dict[str, dict[str, torch.Tensor]] = {}
     for results in training_of(specs, data).epochs():
         if results[0].epoch == epoch:

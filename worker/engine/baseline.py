@@ -18,7 +18,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from worker.engine.data import Data
+from worker.engine.data import StackData, Targets
 from worker.engine.evaluation import CHUNK_ROWS, variance
 from worker.engine.stack import Stack
 from worker.spec.sums import ordered_mean
@@ -27,17 +27,23 @@ Baseline = Mapping[str, float | None]
 """Values by metric, such as ``val.loss``; None if they are undefined."""
 
 
-def baselines_of(stack: Stack, data: Data) -> list[Baseline]:
+def baselines_of(stack: Stack, data: StackData) -> list[Baseline]:
     """Return the baseline of each run of ``stack``."""
-    targets = {"train": data.y, "val": data.validation.y}
+    by_split = [_baselines(stack, data, targets) for targets in data.targets]
+    return [by_split[split][i] for i, split in enumerate(data.splits_of(stack.members).tolist())]
+
+
+def _baselines(stack: Stack, data: StackData, targets: Targets) -> list[Baseline]:
+    """Return the baselines of all runs of ``stack`` as if each had the split with these targets."""
+    evaluated = {"train": targets.train, "val": targets.validation}
     if stack.members[0].spec.evaluate.test != "never":
-        targets["test"] = data.test.y
+        evaluated["test"] = targets.test
     columns: dict[str, Tensor] = {}
-    for split, y in targets.items():
+    for split, y in evaluated.items():
         if not len(y):
             continue
         of_split = _class_metrics if data.spec.classes else _number_metrics
-        metrics = {**of_split(stack, data, y), **_last_value_metrics(stack, data, split, y)}
+        metrics = {**of_split(stack, data, targets, y), **_last_value_metrics(stack, data, targets, split, y)}
         columns |= {f"{split}.{name}": values.expand(len(stack)) for name, values in metrics.items()}
     lists = {name: values.tolist() for name, values in columns.items()}
     return [
@@ -46,10 +52,10 @@ def baselines_of(stack: Stack, data: Data) -> list[Baseline]:
     ]
 
 
-def _class_metrics(stack: Stack, data: Data, y: Tensor) -> dict[str, Tensor]:
+def _class_metrics(stack: Stack, data: StackData, targets: Targets, y: Tensor) -> dict[str, Tensor]:
     """Return the metrics (K,) of predicting the class frequencies; one row of each class is evaluated and weighted."""
     classes, loss = len(data.spec.classes), stack.loss
-    trained = torch.bincount(data.y, minlength=classes).double().clamp(min=1)
+    trained = torch.bincount(targets.train, minlength=classes).double().clamp(min=1)
     frequencies, shares = trained / trained.sum(), torch.bincount(y, minlength=classes).double() / len(y)
     z = frequencies.log().to(torch.float32).expand(len(stack), classes, classes)
     outputs = loss.implementation.predict(loss, z)
@@ -61,28 +67,28 @@ def _class_metrics(stack: Stack, data: Data, y: Tensor) -> dict[str, Tensor]:
             loss.implementation.statistic(loss, outputs, labels, None),
         )
     ]
-    scores = loss.implementation.metrics(means[1], means[1], data.unit)
+    scores = loss.implementation.metrics(means[1], means[1], targets.unit)
     return {"loss": means[0], **scores, "accuracy_random": (frequencies * shares).sum().unsqueeze(0)}
 
 
-def _number_metrics(stack: Stack, data: Data, y: Tensor) -> dict[str, Tensor]:
+def _number_metrics(stack: Stack, data: StackData, targets: Targets, y: Tensor) -> dict[str, Tensor]:
     """Return the metrics (K,) of predicting the training rows' mean."""
-    mean = ordered_mean(data.y.double().unsqueeze(0)).to(torch.float32)
-    return _metrics_of(stack, data, mean.expand(len(y)), y)
+    mean = ordered_mean(targets.train.double().unsqueeze(0)).to(torch.float32)
+    return _metrics_of(stack, targets.unit, mean.expand(len(y)), y)
 
 
-def _last_value_metrics(stack: Stack, data: Data, split: str, y: Tensor) -> dict[str, Tensor]:
+def _last_value_metrics(stack: Stack, data: StackData, targets: Targets, split: str, y: Tensor) -> dict[str, Tensor]:
     """Return the metrics (K,) of predicting the target of the row before, if rows are in order of time."""
     if split not in data.previous_y:
         return {}
     previous = data.previous_y[split]
     if data.spec.classes:
         return {"accuracy_last_value": (previous == y).double().mean().unsqueeze(0)}
-    metrics = _metrics_of(stack, data, previous, y)
+    metrics = _metrics_of(stack, targets.unit, previous, y)
     return {f"{name}_last_value": values for name, values in metrics.items()}
 
 
-def _metrics_of(stack: Stack, data: Data, predicted: Tensor, y: Tensor) -> dict[str, Tensor]:
+def _metrics_of(stack: Stack, unit: float, predicted: Tensor, y: Tensor) -> dict[str, Tensor]:
     """Return loss and scores (K,) of the predictions (n,) for numeric targets ``y`` (n,)."""
     loss, losses, statistics = stack.loss, [], []
     for outputs, targets in zip(torch.split(predicted, CHUNK_ROWS), torch.split(y, CHUNK_ROWS), strict=True):
@@ -90,4 +96,4 @@ def _metrics_of(stack: Stack, data: Data, predicted: Tensor, y: Tensor) -> dict[
         losses.append(loss.implementation.loss(loss, own, theirs, None))
         statistics.append(loss.implementation.statistic(loss, own, theirs, None))
     mean_loss, statistic = ordered_mean(torch.cat(losses, 1)), ordered_mean(torch.cat(statistics, 1))
-    return {"loss": mean_loss, **loss.implementation.metrics(statistic, variance(y), data.unit)}
+    return {"loss": mean_loss, **loss.implementation.metrics(statistic, variance(y), unit)}

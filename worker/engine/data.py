@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -16,7 +16,8 @@ from worker.spec.rng import parted, permutation
 from worker.spec.teachers import Teacher
 
 if TYPE_CHECKING:
-    from worker.spec.families.dataset import Scale
+    from worker.engine.stack import Member
+    from worker.spec.families.dataset import Arrays, Scale
 
 SUBSET_ROWS = 10_000
 """At most so many training rows are evaluated for ``train.loss_eval``."""
@@ -25,37 +26,71 @@ SUBSET_ROWS = 10_000
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 
 
+class EvaluationRows(Protocol):
+    """Rows that models are evaluated on, the same for all runs or other ones for each."""
+
+    @property
+    def y(self) -> Tensor:
+        """Targets (n,), or those of several splits (S, n)."""
+
+    @property
+    def size(self) -> int:
+        """Number of rows of each run, n."""
+
+    def chunks(self, members: Sequence[Member], height: int) -> Iterator[Split]:
+        """Yield ``height`` rows at a time: of all runs, (h, …), or of each, (K, h, …)."""
+
+
 class Split(NamedTuple):
-    """Rows in evaluation form: inputs x (n, D) float32; targets y (n,), int64 labels or float32 numbers."""
+    """Rows in evaluation form: inputs x (n, D) float32; targets y (n,), int64 labels or float32 numbers.
+
+    With a leading dimension K, each run has rows of its own.
+    """
 
     x: Tensor
     y: Tensor
 
+    @property
+    def size(self) -> int:
+        """Number of rows, n."""
+        return self.y.shape[-1]
 
-class Data:
-    """One dataset as a spec asks for it. Training rows stay raw (uint8 for images) until they are gathered."""
+    def chunks(self, members: Sequence[Member], height: int) -> Iterator[Split]:
+        """Yield ``height`` rows at a time, the same for all members."""
+        for x, y in zip(torch.split(self.x, height), torch.split(self.y, height), strict=True):
+            yield Split(x, y)
 
-    def __init__(self, spec: Dataset, home: Path, device: torch.device) -> None:
-        arrays = spec.load(home)
-        train, held_out = parted(spec, arrays.train_y)
+
+class Targets(NamedTuple):
+    """The targets of a split's rows: int64 labels, or float32 numbers in the unit that models learn."""
+
+    train: Tensor
+    validation: Tensor
+    test: Tensor
+    unit: float
+    """One standardized unit in the unit of the target."""
+
+
+class StackData:
+    """The data of a stack on the device. Training rows stay raw (uint8 for images) until they are gathered.
+
+    ``targets`` are those of every split, ``y`` of all training rows by their numbers, split after split.
+    """
+
+    targets: list[Targets]
+    y: Tensor
+    validation: EvaluationRows
+    test: EvaluationRows
+    previous_y: Mapping[str, Tensor] = {}
+    """For rows in order of time, the target of the row before each validation and test row."""
+
+    def __init__(self, spec: Dataset, training: np.ndarray[Any, Any], device: torch.device) -> None:
         self.spec = spec
         self.device = device
-        self._training = arrays.train_x[train].reshape(len(train), self.width)
+        self._training = training.reshape(len(training), self.width)
         self.raw = torch.from_numpy(self._training).to(device)  # on a CPU these are the same bytes
-        self._scalings = {spec.normalize: self._scaling(spec.normalize)}
-        scale, shift = spec.target_scaling(arrays.train_y[train])
-        self.unit = 1 / scale
-        """One standardized unit in the unit of the target, for numeric targets."""
-        self.y = self._targets(_noisy(arrays.train_y[train], spec), scale, shift)
-        self.raw_validation, self.raw_test = self._flat(arrays.train_x[held_out]), self._flat(arrays.test_x)
+        self._scalings: dict[Normalize | None, tuple[float | Tensor, float | Tensor]] = {}
         self.coefficients = self._coefficients()
-        self.validation = Split(self.inputs(self.raw_validation), self._targets(arrays.train_y[held_out], scale, shift))
-        self.test = Split(self.inputs(self.raw_test), self._targets(arrays.test_y, scale, shift))
-        self.previous_y: dict[str, Tensor] = {}
-        """For rows in order of time, the target of the row before each validation and test row."""
-        if spec.chronological:
-            previous = {"val": arrays.train_y[held_out - 1], "test": np.append(arrays.train_y[-1:], arrays.test_y[:-1])}
-            self.previous_y = {split: self._targets(y, scale, shift) for split, y in previous.items()}
         self.teacher_logits: dict[str, Tensor] = {}
         """Teacher logits of the training rows, (rows, classes), by the teacher's key."""
         self.transfers: dict[str, Data] = {}
@@ -63,16 +98,42 @@ class Data:
         self._with_blank: Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.y)
+        """Number of training rows of a split."""
+        return len(self.y) // len(self.targets)
+
+    def splits_of(self, members: Sequence[Member]) -> Tensor:
+        """Return the number of each member's split, (K,)."""
+        raise NotImplementedError
+
+    def numbered(self, members: Sequence[Member], positions: Tensor) -> Tensor:
+        """Return the numbers of the training rows at ``positions`` (K, n) of each member's split."""
+        raise NotImplementedError
+
+    def units_of(self, members: Sequence[Member]) -> float | Tensor:
+        """Return one standardized unit in the unit of the target, for numeric targets: of all members, or of each."""
+        raise NotImplementedError
+
+    def of_split(self, dataset: Dataset) -> Data:
+        """Return the data of one split."""
+        raise NotImplementedError
+
+    def training(self, rows: int) -> EvaluationRows:
+        """Return the first ``rows`` training rows; a split's order is random, so they are a fair sample."""
+        raise NotImplementedError
 
     @property
     def width(self) -> int:
         """Numbers in a row, D."""
         return math.prod(self.spec.shape)
 
-    def training(self, rows: int) -> Split:
-        """The first ``rows`` training rows; the split's order is random, so they are a fair sample."""
-        return Split(self.inputs(self.raw[:rows]), self.y[:rows])
+    def of_runs(self, values: Tensor, members: Sequence[Member]) -> Tensor:
+        """Return the values of the members' splits, from one value for all or one for each split."""
+        return values if len(values) == 1 else values.index_select(0, self.splits_of(members))
+
+    @property
+    def y_of_splits(self) -> Tensor:
+        """Targets of the training rows of every split, (S, n)."""
+        return self.y.view(len(self.targets), -1)
 
     def _flat(self, x: np.ndarray[Any, Any]) -> Tensor:
         return torch.from_numpy(np.array(x.reshape(len(x), self.width))).to(self.device)
@@ -84,7 +145,14 @@ class Data:
         scale, _ = self.spec.scaling(self._training)
         return torch.from_numpy(known / scale).to(self.device)
 
-    def _targets(self, y: np.ndarray[Any, Any], scale: float, shift: float) -> Tensor:
+    def _targets_of(self, spec: Dataset, arrays: Arrays, train: Rows, held_out: Rows) -> Targets:
+        """Return the targets of a split, scaled as its training rows say."""
+        scale, shift = spec.target_scaling(arrays.train_y[train])
+        rows = (_noisy(arrays.train_y[train], spec), arrays.train_y[held_out], arrays.test_y)
+        own, validation, test = (self._scaled(y, scale, shift) for y in rows)
+        return Targets(own, validation, test, unit=1 / scale)
+
+    def _scaled(self, y: np.ndarray[Any, Any], scale: float, shift: float) -> Tensor:
         """Labels as they are, numbers scaled, on the device."""
         scaled = y if self.spec.task == "classification" else (y * scale + shift).astype(np.float32)
         return torch.from_numpy(scaled).to(self.device)
@@ -117,6 +185,10 @@ class Data:
         """Forget what teachers said, and the rows that only they taught on."""
         self.teacher_logits, self.transfers = {}, {}
 
+    def add_teacher_logits(self, teacher: Teacher, dataset: Dataset, logits: Tensor) -> None:
+        """Store the logits (rows, classes) of a teacher for the training rows of ``dataset``, which is one split."""
+        self.teacher_logits[teacher.key] = logits
+
     def teacher_logits_of(self, teachers: Sequence[Teacher], rows: Tensor) -> Tensor:
         """Return the logits of ``teachers`` for the training rows ``rows`` (K, N): (K, N, T, classes)."""
         logits = [self.teacher_logits[teacher.key].index_select(0, rows.reshape(-1)) for teacher in teachers]
@@ -125,7 +197,11 @@ class Data:
 
     def batch(self, rows: Tensor) -> Tensor:
         """Inputs (K, N, D) of the training rows ``rows`` (K, N)."""
-        return self.inputs(self.raws(rows))
+        return self.inputs_of(self.raws(rows), rows)
+
+    def inputs_of(self, raw: Tensor, rows: Tensor) -> Tensor:
+        """Return the model's inputs for the ``raw`` values (K, N, D) of the training rows ``rows`` (K, N)."""
+        return self.inputs(raw)
 
     def gather_pixels(self, rows: Tensor, index: Tensor) -> Tensor:
         """Raw values (K, N, D) of the training rows ``rows`` (K, N), pixels taken from ``index`` (K, N, D + 1)."""
@@ -137,6 +213,52 @@ class Data:
     def raws(self, rows: Tensor) -> Tensor:
         """Raw values (K, N, D) of the training rows ``rows`` (K, N)."""
         return self.raw.index_select(0, rows.reshape(-1)).view(*rows.shape, -1)
+
+
+class Data(StackData):
+    """A dataset with one split, that of its spec."""
+
+    validation: Split
+    test: Split
+
+    def __init__(self, spec: Dataset, home: Path, device: torch.device) -> None:
+        arrays = spec.load(home)
+        train, held_out = parted(spec, arrays.train_y)
+        super().__init__(spec, arrays.train_x[train], device)
+        targets = self._targets_of(spec, arrays, train, held_out)
+        self.targets, self.y = [targets], targets.train
+        self.raw_validation, self.raw_test = self._flat(arrays.train_x[held_out]), self._flat(arrays.test_x)
+        self.validation = Split(self.inputs(self.raw_validation), targets.validation)
+        self.test = Split(self.inputs(self.raw_test), targets.test)
+        if spec.chronological:
+            previous = {"val": arrays.train_y[held_out - 1], "test": np.append(arrays.train_y[-1:], arrays.test_y[:-1])}
+            scaling = spec.target_scaling(arrays.train_y[train])
+            self.previous_y = {split: self._scaled(y, *scaling) for split, y in previous.items()}
+
+    @property
+    def unit(self) -> float:
+        """One standardized unit in the unit of the target."""
+        return self.targets[0].unit
+
+    def splits_of(self, members: Sequence[Member]) -> Tensor:
+        """Return 0 for every member, (K,)."""
+        return torch.zeros(len(members), dtype=torch.int64, device=self.device)
+
+    def numbered(self, members: Sequence[Member], positions: Tensor) -> Tensor:
+        """Return ``positions`` (K, n): rows are numbered by them."""
+        return positions
+
+    def of_split(self, dataset: Dataset) -> Data:
+        """Return the data themselves."""
+        return self
+
+    def units_of(self, members: Sequence[Member]) -> float:
+        """Return one standardized unit in the unit of the target."""
+        return self.unit
+
+    def training(self, rows: int) -> Split:
+        """The first ``rows`` training rows; the split's order is random, so they are a fair sample."""
+        return Split(self.inputs(self.raw[:rows]), self.y[:rows])
 
 
 def _noisy(labels: Rows, spec: Dataset) -> Rows:

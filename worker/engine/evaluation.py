@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from worker.engine.data import Split
+from worker.engine.data import EvaluationRows, Split
 from worker.engine.hooks import EvaluationHooks
 from worker.engine.stack import Stack
 from worker.spec.sums import ordered_mean, ordered_sum
@@ -16,32 +16,32 @@ CHUNK_ROWS = 500
 
 def predictions(stack: Stack, split: Split, hooks: EvaluationHooks) -> Tensor:
     """Return the models' outputs for a few rows, (K, N, outputs): log-probabilities of classes, or numbers."""
-    x = hooks.inputs(split.x.expand(len(stack), *split.x.shape))
+    x = hooks.inputs(split.x if split.y.dim() == 2 else split.x.expand(len(stack), *split.x.shape))
     return stack.loss.implementation.predict(stack.loss, stack.network.forward(x, hooks))
 
 
-def evaluate(stack: Stack, split: Split) -> tuple[Tensor, Tensor]:
-    """Mean loss and mean mark of each run on ``split``, two tensors (K,) of float64."""
+def evaluate(stack: Stack, rows: EvaluationRows) -> tuple[Tensor, Tensor]:
+    """Mean loss and mean mark of each run on its ``rows``, two tensors (K,) of float64."""
     losses, marks, hooks, loss = [], [], EvaluationHooks(stack), stack.loss
-    for x, y in zip(torch.split(split.x, CHUNK_ROWS), torch.split(split.y, CHUNK_ROWS), strict=True):
-        outputs, targets = predictions(stack, Split(x, y), hooks), y.expand(len(stack), -1)
+    for chunk in rows.chunks(stack.members, CHUNK_ROWS):
+        outputs, targets = predictions(stack, chunk, hooks), chunk.y.expand(len(stack), -1)
         losses.append(loss.implementation.loss(loss, outputs, targets, None))
         marks.append(loss.implementation.statistic(loss, outputs, targets, None))
     return ordered_mean(torch.cat(losses, 1)), ordered_mean(torch.cat(marks, 1))
 
 
 def variance(y: Tensor) -> Tensor:
-    """The variance of targets ``y`` (n,) about their mean, a tensor (1,) of float64."""
-    rows = y.double().unsqueeze(0)
-    return ordered_mean((rows - ordered_mean(rows)).square())
+    """The variance about their mean of targets ``y`` (n,), (1,), or of each split's (S, n), (S,); float64."""
+    rows = y.double().view(-1, y.shape[-1])
+    return ordered_mean((rows - ordered_mean(rows).unsqueeze(1)).square())
 
 
-def confusion(stack: Stack, split: Split, classes: int) -> Tensor:
+def confusion(stack: Stack, rows: EvaluationRows, classes: int) -> Tensor:
     """How often rows of each true class (second dimension) are given each class (third): (K, C, C), int64."""
     counts = torch.zeros((len(stack), classes * classes), dtype=torch.int64, device=stack.device)
     hooks = EvaluationHooks(stack)
-    for x, y in zip(torch.split(split.x, CHUNK_ROWS), torch.split(split.y, CHUNK_ROWS), strict=True):
-        cell = predictions(stack, Split(x, y), hooks).argmax(2) + y * classes
+    for chunk in rows.chunks(stack.members, CHUNK_ROWS):
+        cell = predictions(stack, chunk, hooks).argmax(2) + chunk.y * classes
         counts.scatter_add_(1, cell, torch.ones_like(cell))
     return counts.view(-1, classes, classes)
 

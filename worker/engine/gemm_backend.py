@@ -99,7 +99,7 @@ def gemm_backend_for(spec: RunSpec, *, threads: int, max_runs: int, device: torc
     # What only a step's numbers depend on is left out, so that runs of the same shapes are probed once.
     optimizer = spec.required_optimizer if spec.required_optimizer.multiplies else SGD(lr=0.1)
     same = {"seed": 0, "regularizers": (), "stop": (), "epochs": 1, "optimizer": optimizer}
-    key = spec.model_copy(update={**same, "dataset": spec.dataset.held_out(None)})
+    key = spec.model_copy(update={**same, "dataset": spec.dataset.held_out(None).model_copy(update={"split_seed": 0})})
     return _probed(key.model_dump_json(), _heights(spec), threads, max_runs)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from worker.engine.data import Data
+from worker.engine.data import StackData
 from worker.engine.rng import StackRng
 from worker.spec.families.regularizer import defines
 from worker.spec.part import Stacked
@@ -37,7 +37,7 @@ class Images:
         self._rest = operations[leading:]
         self._shape = shape
 
-    def batch(self, data: Data, rows: Tensor) -> Tensor:
+    def batch(self, data: StackData, rows: Tensor) -> Tensor:
         """Inputs (K, N, D) of the training rows ``rows`` (K, N)."""
         raw = data.raws(rows) if self._pixel_maps is None else data.gather_pixels(rows, self._pixel_maps.index())
         if self._rest:
@@ -45,7 +45,7 @@ class Images:
             for part, draws in self._rest:
                 x = apply(part, x, draws, data.spec.white)
             raw = x.flatten(2)
-        return data.inputs(raw)
+        return data.inputs_of(raw, rows)
 
 
 class PixelMaps:

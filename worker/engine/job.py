@@ -15,6 +15,7 @@ from torch import Tensor
 from worker import logs
 from worker.engine import checkpoints
 from worker.engine.baseline import baselines_of
+from worker.engine.data import StackData
 from worker.engine.digest import first_digest, next_digest
 from worker.engine.gemm_backend import GemmBackend, gemm_backend_for
 from worker.engine.knn import training_class
@@ -37,6 +38,8 @@ class Job:
 
     While the storage is out of reach, the job waits, for as long as the worker lives.
     """
+
+    _data: StackData
 
     def __init__(self, train: Train, context: WorkerContext, say: Callable[[Message], None]) -> None:
         self._train = train
@@ -82,6 +85,7 @@ class Job:
     def _work(self) -> None:
         specs = [RunSpec.of(claim.spec) for claim in self._train.claims]
         context = self._context
+        self._data = context.data(specs)
         backend = gemm_backend_for(
             specs[0], threads=context.threads, max_runs=self._train.max_runs, device=context.device
         )
@@ -90,7 +94,7 @@ class Job:
             if claim.run_id in self._runs:
                 self._states[claim.run_id] = self._resumed(claim, spec, backend)
         self._end_finished()
-        self._context.data(specs[0]).clear_teacher_logits()
+        self._data.clear_teacher_logits()
         self._load_teacher_logits()
         backend.activate()  # a teacher's own may be another one
         self._states = self._runs.among(self._states)
@@ -131,9 +135,9 @@ class Job:
             history = {name: values[: state.epoch] for name, values in state.claim.history.items()}
             ended = ended_after(state.spec, state.epoch, history) if state.epoch else None
             if ended is not None:
-                stack, data = self._stack([state]), self._context.data(state.spec)
-                training_class(stack)(stack, data).prepare()
-                outcomes = outcomes_of(stack, data, [ended])
+                stack = self._stack([state])
+                training_class(stack)(stack, self._data).prepare()
+                outcomes = outcomes_of(stack, self._data, [ended])
                 self._save([run_id], ended=True)
                 self._runs.end(outcomes)
                 del self._states[run_id]
@@ -141,9 +145,8 @@ class Job:
     def _load_teacher_logits(self) -> None:
         """Have every teacher say what it has to say; end the runs whose teachers cannot be read."""
         for run_id, state in list(self._states.items()):
-            data = self._context.data(state.spec)
             try:
-                self._context.teach(state.claim, state.spec, data)
+                self._context.teach(state.claim, state.spec, self._data)
             except (checkpoints.BadCheckpoint, FileNotFoundError) as error:
                 self._runs.note([run_id], str(error), "error")
                 code, message = explained(error)
@@ -164,8 +167,8 @@ class Job:
         """Train runs that begin with the same epoch."""
         device = self._context.device
         run_ids = tuple(state.claim.run_id for state in group)
-        stack, data = self._stack(group), self._context.data(group[0].spec)
-        baselines = dict(zip(run_ids, map(dict, baselines_of(stack, data)), strict=True))
+        stack = self._stack(group)
+        baselines = dict(zip(run_ids, map(dict, baselines_of(stack, self._data)), strict=True))
         self._say(
             Started(
                 run_ids=run_ids,
@@ -180,7 +183,7 @@ class Job:
         histories = {state.claim.run_id: state.claim.history for state in group}
         tuner = backend.thread_tuner(self._context.processes.count)
         training = training_class(stack)(
-            stack, data, done=group[0].epoch, history=histories, left=self._left, tuner=tuner
+            stack, self._data, done=group[0].epoch, history=histories, left=self._left, tuner=tuner
         )
         self._follow(training)
         for results in training.epochs():
@@ -215,8 +218,7 @@ class Job:
             return
         stack = results[0].stack.take(list(ended))
         self._save([member.run_id for member in stack.members], ended=True)
-        data = self._context.data(stack.members[0].spec)
-        self._runs.end(outcomes_of(stack, data, list(ended.values())))
+        self._runs.end(outcomes_of(stack, self._data, list(ended.values())))
         for member in stack.members:
             del self._states[member.run_id]
 

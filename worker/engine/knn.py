@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from worker.engine.data import Data, Split
+from worker.engine.data import Data, EvaluationRows, Split, StackData
+from worker.engine.joint_data import JointData
 from worker.engine.stack import Stack
 from worker.engine.training import EpochResult, Training, rows_of
 from worker.spec.families.dataset import Dataset
@@ -107,16 +108,18 @@ class KNNTraining(Training):
         with_objective = [{**metrics, "train.objective": metrics["train.loss"]} for metrics in measured]
         return self._concluded(self.stack, 0, with_objective, start)
 
-    def _splits(self) -> list[tuple[str, str, Split]]:
+    def _splits(self) -> list[tuple[str, str, EvaluationRows]]:
         """Besides the others: training rows as they are, and each judged without itself."""
         rows = self._training_rows
         own = [("train", "", self.data.training(rows)), ("train", "_loo", self.data.left_out)]
         return [*own, *super()._splits()]
 
 
-def data_for(dataset: Dataset, model: Model, home: Path, device: torch.device) -> Data:
-    """The dataset in the form that ``model`` wants; those that are trained want the same."""
-    return KNNData(dataset, model, home, device) if isinstance(model, InstanceBased) else Data(dataset, home, device)
+def data_for(datasets: Sequence[Dataset], model: Model, home: Path, device: torch.device) -> StackData:
+    """Return the data in the form that ``model`` wants; ``datasets`` differ in their split, for models that train."""
+    if isinstance(model, InstanceBased):
+        return KNNData(datasets[0], model, home, device)
+    return Data(datasets[0], home, device) if len(datasets) == 1 else JointData(datasets, home, device)
 
 
 def training_class(stack: Stack) -> type[Training]:

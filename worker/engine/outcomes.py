@@ -11,7 +11,7 @@ import torch
 
 from worker.blob_store import StorageUnavailable
 from worker.engine import checkpoints
-from worker.engine.data import Data
+from worker.engine.data import StackData
 from worker.engine.evaluation import confusion
 from worker.engine.stack import Stack
 from worker.engine.summary import parameters_of
@@ -38,7 +38,7 @@ def measurement(result: EpochResult, digest: str) -> Measurement:
     )
 
 
-def outcomes_of(stack: Stack, data: Data, ended: Sequence[HowItEnded]) -> list[Outcome]:
+def outcomes_of(stack: Stack, data: StackData, ended: Sequence[HowItEnded]) -> list[Outcome]:
     """How the runs of ``stack`` ended, with reports on their models."""
     tested = stack.members[0].spec.evaluate.test != "never"
     classes = len(data.spec.classes)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from worker.engine.data import Data
+from worker.engine.data import Data, StackData
 from worker.engine.evaluation import CHUNK_ROWS, predictions
 from worker.engine.hooks import EvaluationHooks, TrainingHooks
 from worker.engine.stack import Stack
@@ -23,7 +23,7 @@ MICRO_ROWS = 1024
 
 
 class Batches(NamedTuple):
-    """Each run's order of the training rows and what its batches gave so far; all (K, rows of the training set)."""
+    """Each run's order of the training rows, by number, and the results of its batches so far; all (K, n)."""
 
     order: Tensor
     losses: Tensor
@@ -32,13 +32,14 @@ class Batches(NamedTuple):
     """Losses of the distillation parts; 0 for runs without one."""
 
     @classmethod
-    def of(cls, stack: Stack, data: Data, epoch: int) -> Batches:
+    def of(cls, stack: Stack, data: StackData, epoch: int) -> Batches:
         """Each run's order in ``epoch``, and room for its losses."""
         rows = len(data)
         orders = np.stack([permutation(member.spec.seed, "order", epoch, rows) for member in stack.members])
         losses = torch.empty((len(stack), rows), device=stack.device)
         empty, none = torch.empty_like(losses), torch.zeros_like(losses)
-        return cls(torch.from_numpy(orders).to(stack.device), losses, empty, none)
+        order = data.numbered(stack.members, torch.from_numpy(orders).to(stack.device))
+        return cls(order, losses, empty, none)
 
     def take(self, positions: Sequence[int]) -> Batches:
         """Those of the runs at ``positions``."""
@@ -49,7 +50,9 @@ class Batches(NamedTuple):
 class Progress:
     """The epoch of a stack as far as it has come: ``steps`` steps over ``rows`` rows."""
 
-    def __init__(self, stack: Stack, data: Data, epoch: int, *, batches: Batches | None = None, steps: int = 0) -> None:
+    def __init__(
+        self, stack: Stack, data: StackData, epoch: int, *, batches: Batches | None = None, steps: int = 0
+    ) -> None:
         self.stack, self.data, self.epoch = stack, data, epoch
         self.batches = batches or Batches.of(stack, data, epoch)
         self.steps = steps
@@ -224,7 +227,8 @@ class Progress:
             )
         of_activations, of_outputs = (self.stack.with_hook(f"penalty_of_{name}") for name in ("activations", "outputs"))
         if of_activations or of_outputs:
-            split = self.data.training(min(CHUNK_ROWS, len(self.data)))
+            rows = self.data.training(min(CHUNK_ROWS, len(self.data)))
+            split = next(rows.chunks(self.stack.members, CHUNK_ROWS))
 
             def look(a: Tensor) -> None:
                 for part, _ in of_activations:
@@ -233,5 +237,5 @@ class Progress:
             hooks = EvaluationHooks(self.stack, look)
             log_p, y = predictions(self.stack, split, hooks), split.y.expand(len(self.stack), -1)
             for part, _ in of_outputs:
-                add(part.kind, part.implementation.penalty_of_outputs(part, log_p, y) / len(split.y))
+                add(part.kind, part.implementation.penalty_of_outputs(part, log_p, y) / y.shape[1])
         return sums

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from worker.blob_store import BlobStore
 from worker.engine import checkpoints
-from worker.engine.data import Data
+from worker.engine.data import StackData
 from worker.engine.evaluation import CHUNK_ROWS
 from worker.engine.gemm_backend import gemm_backend_for
 from worker.engine.hooks import EvaluationHooks
@@ -35,7 +35,7 @@ class TeacherLogits:
         self._most_bytes = max_bytes
         self._known: dict[tuple[str, str], Tensor] = {}
 
-    def of(self, teacher: Teacher, file: WeightsFile, data: Data) -> Tensor:
+    def of(self, teacher: Teacher, file: WeightsFile, data: StackData) -> Tensor:
         """The teacher's logits of all training rows, (rows, classes). Leaves the route another one than it was.
 
         Raises:
@@ -61,7 +61,7 @@ class TeacherLogits:
             total -= self._known.pop(key).nbytes
 
 
-def logits_of(network: TeacherNetwork, weights: Mapping[str, Tensor], data: Data) -> Tensor:
+def logits_of(network: TeacherNetwork, weights: Mapping[str, Tensor], data: StackData) -> Tensor:
     """The logits (rows, classes) that a teacher with these parameters gives the training rows, in evaluation mode.
 
     Raises:

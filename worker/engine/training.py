@@ -11,7 +11,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from worker.engine.data import SUBSET_ROWS, Data, Split
+from worker.engine.data import SUBSET_ROWS, EvaluationRows, StackData
 from worker.engine.evaluation import evaluate, recovery, variance, weights_of
 from worker.engine.progress import Progress
 from worker.engine.stack import Member, Stack
@@ -50,7 +50,7 @@ class Training:
     def __init__(
         self,
         stack: Stack,
-        data: Data,
+        data: StackData,
         *,
         done: int = 0,
         history: Mapping[str, Mapping[str, Sequence[float | None]]] | None = None,
@@ -136,7 +136,10 @@ class Training:
         stack = progress.stack
         penalties, teacher_losses = progress.penalties(), progress.teacher_losses().tolist()
         norm, zeros = weights_of(stack)
-        columns = {**self._named("train", "", *progress.losses(), self.data.y), **self._evaluated(stack)}
+        columns = {
+            **self._named(stack, "train", "", *progress.losses(), self.data.y_of_splits),
+            **self._evaluated(stack),
+        }
         columns |= {"weights.norm": norm, "weights.zeros": zeros}
         rows = rows_of(columns, len(stack))
         recovered = rows_of(self._recovered(stack), len(stack))
@@ -169,30 +172,30 @@ class Training:
         """Losses and accuracies in evaluation mode, as the spec asks for them in every epoch; tensors (K,)."""
         measured: dict[str, Tensor] = {}
         for name, suffix, split in self._splits():
-            measured |= self._named(name, suffix, *evaluate(stack, split), split.y)
+            measured |= self._named(stack, name, suffix, *evaluate(stack, split), split.y)
         return measured
 
-    def _splits(self) -> list[tuple[str, str, Split]]:
+    def _splits(self) -> list[tuple[str, str, EvaluationRows]]:
         """Return the evaluations of every epoch: split, suffix of its series, rows."""
         evaluate = self._spec.evaluate
-        splits: list[tuple[str, str, Split]] = []
+        splits: list[tuple[str, str, EvaluationRows]] = []
         if evaluate.train != "never":
             splits.append(("train", "_eval", self.data.training(self._training_rows)))
-        if len(self.data.validation.y):
+        if self.data.validation.size:
             splits.append(("val", "", self.data.validation))
         if evaluate.test == "every_epoch":
             splits.append(("test", "", self.data.test))
         return splits
 
-    def _named(self, split: str, suffix: str, loss: Tensor, mark: Tensor, y: Tensor) -> dict[str, Tensor]:
+    def _named(self, stack: Stack, split: str, suffix: str, loss: Tensor, mark: Tensor, y: Tensor) -> dict[str, Tensor]:
         """The series of one split by name: its mean loss, and the scores made of its mean mark and its targets."""
         effective_loss = self._spec.effective_loss
         spread = mark
         if effective_loss.task == "regression":
             if (split, suffix) not in self._variances:  # the rows of a part are the same in every epoch
                 self._variances[split, suffix] = variance(y)
-            spread = self._variances[split, suffix]
-        scores = effective_loss.metrics(mark, spread, self.data.unit)
+            spread = self.data.of_runs(self._variances[split, suffix], stack.members)
+        scores = effective_loss.metrics(mark, spread, self.data.units_of(stack.members))
         return {f"{split}.loss{suffix}": loss, **{f"{split}.{name}{suffix}": score for name, score in scores.items()}}
 
     def _recovered(self, stack: Stack) -> dict[str, Tensor]:
@@ -212,7 +215,7 @@ class Training:
             return results
         stack = results[0].stack.take([results[i].position for i in ended])
         test = self.data.test
-        measured = rows_of(self._named("test", "", *evaluate(stack, test), test.y), len(stack))
+        measured = rows_of(self._named(stack, "test", "", *evaluate(stack, test), test.y), len(stack))
         for i, row in zip(ended, measured, strict=True):
             results[i] = replace(results[i], metrics={**results[i].metrics, **row})
         return results

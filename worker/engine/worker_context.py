@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 
 from worker.blob_store import BlobStore
 from worker.engine import checkpoints
-from worker.engine.data import Data
+from worker.engine.data import Data, StackData
 from worker.engine.knn import data_for
 from worker.engine.process_registry import ProcessRegistry
 from worker.engine.teacher_logits import TeacherLogits
@@ -32,21 +33,24 @@ class WorkerContext:
     threads: int
     device: torch.device
     processes: ProcessRegistry
-    _data: dict[str, Data] = field(default_factory=dict)
+    _data: dict[str, StackData] = field(default_factory=dict)
     _teacher_logits: TeacherLogits = field(init=False)
 
     def __post_init__(self) -> None:
         self._teacher_logits = TeacherLogits(self.checkpoints)
 
-    def data(self, spec: RunSpec) -> Data:
-        """The dataset of ``spec``, split and on the device, in the form that its model wants."""
-        key = f"{spec.dataset.model_dump_json()} {spec.model.trains or spec.model.kind}"
+    def data(self, specs: Sequence[RunSpec]) -> StackData:
+        """Return the dataset of a stack on the device, in the form that its model wants, with every split of a run."""
+        model = specs[0].model
+        by_split = {spec.dataset.split_seed: spec.dataset for spec in specs}
+        datasets = [by_split[seed] for seed in sorted(by_split)]
+        key = f"{[one.model_dump_json() for one in datasets]} {model.trains or model.kind}"
         if key not in self._data:
-            self._bring(spec.dataset)
-            self._data = {key: data_for(spec.dataset, spec.model, self.datasets, self.device)}
+            self._bring(datasets[0])
+            self._data = {key: data_for(datasets, model, self.datasets, self.device)}
         return self._data[key]
 
-    def teach(self, claim: Claim, spec: RunSpec, data: Data) -> None:
+    def teach(self, claim: Claim, spec: RunSpec, data: StackData) -> None:
         """Let the teachers of a run say what they have to say of the rows that they teach on.
 
         Raises:
@@ -57,13 +61,14 @@ class WorkerContext:
         for part in spec.regularizers:
             if not isinstance(part, Distillation):
                 continue
-            rows = data if part.transfer is None else self._transfer(part.transfer.dataset, data)
+            rows = data.of_split(spec.dataset) if part.transfer is None else self._transfer(part.transfer.dataset, data)
             for teacher in part.teachers:
                 if teacher.sha256 not in files:
                     raise checkpoints.BadCheckpoint(f"the weights of the teacher {teacher.run_id} are missing")
-                rows.teacher_logits[teacher.key] = self._teacher_logits.of(teacher, files[teacher.sha256], rows)
+                logits = self._teacher_logits.of(teacher, files[teacher.sha256], rows)
+                (data if part.transfer is None else rows).add_teacher_logits(teacher, spec.dataset, logits)
 
-    def _transfer(self, requested: Dataset, data: Data) -> Data:
+    def _transfer(self, requested: Dataset, data: StackData) -> Data:
         """Other rows for the students of ``data``, normalised as those are."""
         key = requested.model_dump_json()
         if key not in data.transfers:

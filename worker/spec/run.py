@@ -228,12 +228,15 @@ def stack_key(spec: RunSpec) -> str:
     """Return the key of the stacks that this run can join: runs with equal keys differ only in per-run values.
 
     Excludes the seed, PerRun fields, epochs, schedule and stop rules (they are followed run by run, outside the
-    step), and regularizers that have a neutral value and no order: a run without one takes the neutral value.
+    step), and regularizers that have a neutral value and no order: a run without one takes the neutral value. The
+    split is excluded too, except for rows in order of time and models that are not trained.
     """
+    splits_alike = spec.model.trains and not spec.dataset.chronological
+    split_seed = 0 if splits_alike else spec.dataset.split_seed  # 0, so that keys are those from before splits mixed
     return sha256_of(
         {
             "engine": ENGINE_VERSION,
-            "dataset": {**spec.dataset.structure(), "digest": spec.dataset.digest()},
+            "dataset": {**spec.dataset.structure(), "split_seed": split_seed, "digest": spec.dataset.digest()},
             "model": spec.model.structure(),
             **({} if spec.effective_loss == NATURAL[spec.dataset.task] else {"loss": spec.effective_loss.structure()}),
             "regularizers": [part.structure() for part in spec.regularizers if part.neutral is None or part.ordered],

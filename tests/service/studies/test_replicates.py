@@ -70,7 +70,7 @@ def test_replicates_vary_seed_and_split_alike_in_every_arm(
     assert study["splits"] == (None if over == ["seed"] else sorted({split for _, split in runs}))
     assert compare(client, study)["generalizes_over"] == over
     preview = client.post("/v1/studies/preview", json={**STUDY, "base": base, "replicates": replicates}).json()
-    assert (preview["runs"], preview["splits"]) == (2 * len(runs), study["splits"])
+    assert (preview["runs"], preview["splits"], preview["stacks"]) == (2 * len(runs), study["splits"], 1)
 
 
 def test_replicates_are_added_with_seed_and_split(client: TestClient) -> None:

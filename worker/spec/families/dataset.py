@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 from pydantic import Field, model_validator
 
 from worker.spec.folds import Fold
-from worker.spec.part import Objection, Part, Spec
+from worker.spec.part import Objection, Part, PerRun, Spec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +60,9 @@ class Dataset(Part):
         exclude_if=lambda fold: fold is None,
         description="Validate on this fold of the training part and train on the others, instead of validation_size.",
     )
-    split_seed: int = Field(default=0, ge=0, le=2**53 - 1, description="Decides which rows train and which validate.")
+    split_seed: PerRun[int] = Field(
+        default=0, ge=0, le=2**53 - 1, description="Decides which rows train and which validate."
+    )
     normalize: Normalize | None = Field(
         default=None, description="Shift and scale; null keeps the dataset's own scale."
     )

@@ -58,7 +58,7 @@ class Loss(Part):
         raise NotImplementedError
 
     @staticmethod
-    def metrics(mark: Tensor, variance: Tensor, unit: float) -> Mapping[str, Tensor]:
+    def metrics(mark: Tensor, variance: Tensor, unit: float | Tensor) -> Mapping[str, Tensor]:
         """Return metrics (K,) by name, from a split's mean statistic ``mark`` (K,) and the variance of its targets.
 
         ``unit`` is 1 in the unit of the original targets, if targets were standardized.
@@ -88,7 +88,7 @@ class Regression(Loss):
         return residual(predicted, y, mixed).square()
 
     @staticmethod
-    def metrics(mark: Tensor, variance: Tensor, unit: float) -> Mapping[str, Tensor]:
+    def metrics(mark: Tensor, variance: Tensor, unit: float | Tensor) -> Mapping[str, Tensor]:
         """R² = 1 − mean(r²)/variance, not a number where targets do not vary, and √mean(r²) in the targets' unit."""
         return {"r2": 1 - mark / variance, "rmse": mark.sqrt() * unit}
 

@@ -74,6 +74,6 @@ class CrossEntropy(Loss):
         return g
 
     @staticmethod
-    def metrics(mark: Tensor, variance: Tensor, unit: float) -> Mapping[str, Tensor]:
+    def metrics(mark: Tensor, variance: Tensor, unit: float | Tensor) -> Mapping[str, Tensor]:
         """The mean mark, and what is missing to 1."""
         return {"accuracy": mark, "error": 1 - mark}
