@@ -55,6 +55,55 @@ class Group(View):
     guessing: float | None = None
 
 
+class Look(View):
+    """A pair at one look of a sequential study; it is decided if its statistic is above the critical value."""
+
+    seeds: int
+    statistic: float
+    critical_value: float | None
+    p: float
+    nominal_p: float
+    alpha_spendable: float
+    alpha_spent: float
+
+
+class SequentialPair(View):
+    """A pair in a sequential study, whose ``ci`` is a repeated confidence interval."""
+
+    decided_at: int | None
+    seeds: int
+    mean: float | None
+    mean_biased: bool
+    looks: list[Look]
+
+
+class StudyLook(View):
+    """A look of a sequential study, and the arms that it decided."""
+
+    seeds: int
+    alpha_spendable: float
+    decided: list[str]
+    taken_at: str
+
+
+class Course(View):
+    """How far a sequential study has come.
+
+    ``ended`` is ``decided``, ``max_reached`` or ``stopped``, and None while the study continues.
+    """
+
+    max: int
+    first: int
+    step: int
+    start: int
+    vary: list[str]
+    decisive_from: int | None
+    looks: list[StudyLook]
+    next_look: int | None
+    ended: str | None
+    stop_reason: str | None
+
+
 class Pair(View):
     """The comparison of an arm with another, paired by seed."""
 
@@ -72,6 +121,7 @@ class Pair(View):
     variance: Variance | None = None
     verdict: str
     seeds_needed: int | None
+    sequential: SequentialPair | None = None
 
 
 COLUMNS = ("mean", "std", "n", "diverged", "mean_difference", "ci_low", "ci_high", "p", "p_adjusted", "verdict")
@@ -80,8 +130,8 @@ COLUMNS = ("mean", "std", "n", "diverged", "mean_difference", "ci_low", "ci_high
 class NotYet(View):
     """The reason why no verdict is given, and what would change that.
 
-    ``code`` is ``runs_unfinished``, ``runs_cancelled``, ``runs_deleted`` or ``seeds_left_out``; later versions may add
-    others.
+    ``code`` is ``runs_unfinished``, ``runs_cancelled``, ``runs_deleted``, ``seeds_left_out`` or ``look_pending``; later
+    versions may add others.
     """
 
     code: str
@@ -110,6 +160,7 @@ class Comparison(View):
     looks: int
     looks_from: list[str] = Field(default=[])
     not_yet: NotYet | None = None
+    sequential: Course | None = None
     correction: str = "holm"
     min_seeds_possible: int
     arms: list[Group]

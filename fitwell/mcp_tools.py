@@ -153,10 +153,14 @@ class Tools:
         seeds: Annotated[
             int, Field(ge=1, description="Number of seeds; significance needs at least 6, 8 is a good default")
         ] = 8,
+        max_seeds: Annotated[
+            int | None, Field(ge=1, description="Instead of seeds: let the server add seeds until every arm is decided")
+        ] = None,
         name: str | None = None,
     ) -> dict[str, Any]:
         """Submit a study that compares arms over paired seeds, without waiting for it."""
-        study = self._client.studies.create(name=name, base=base, arms=arms, seeds=seeds)
+        chosen = seeds if max_seeds is None else {"max": max_seeds}
+        study = self._client.studies.create(name=name, base=base, arms=arms, seeds=chosen)
         return study.model_dump(mode="json")
 
     def cancel_run(self, run_id: RunID) -> dict[str, Any]:

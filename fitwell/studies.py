@@ -20,19 +20,21 @@ class StudyFields(StudyMetadata, total=False):
     arms: Mapping[str, Mapping[str, Any]]
     grid: Mapping[str, Sequence[Any]]
     sample: Mapping[str, Any] | None
-    seeds: int | Sequence[int]
+    seeds: int | Sequence[int] | Mapping[str, Any]
     replicates: Mapping[str, Any] | None
     folds: int | None
     metric: str | None
     at: str
     epoch_by: str | None
     baseline: str | None
+    min_effect: float | None
 
 
 class Preview(View):
     """The estimated cost of a study and the seeds it needs; nothing was queued."""
 
     runs: int
+    max_runs: int | None = None
     reused: int
     stacks: int
     arms: list[str]

@@ -37,6 +37,8 @@ from fitwell.transport import AsyncTransport
 POLL_SECONDS = 0.5
 END_EVENTS = ("run.succeeded", "run.failed", "run.cancelled")
 RESTART_EVENTS = ("run.queued", "run.requeued")
+SEEDS_EVENT = "study.seeds"
+"""The event of a sequential study that precedes those of the runs with more seeds."""
 
 
 class StudyMetadata(TypedDict, total=False):
@@ -65,6 +67,19 @@ class Arm(View):
     values: dict[str, Any]
     runs: int
     by_status: dict[str, int]
+    decided_at: int | None = None
+
+
+class Schedule(View):
+    """The seeds of a sequential study, which the server adds; ``next_look`` is None once the study has ended."""
+
+    max: int
+    first: int
+    step: int
+    start: int
+    vary: list[str]
+    next_look: int | None
+    stop_reason: str | None
 
 
 class StudyProgress(View):
@@ -116,6 +131,7 @@ class Study(LiveView[TransportT]):
     replicates: dict[str, Any] | None = None
     splits: list[int] | None = None
     folds: int | None = None
+    sequential: Schedule | None = None
     arms: list[Arm]
     progress: StudyProgress
     created_at: str | None = None
@@ -155,9 +171,10 @@ class Study(LiveView[TransportT]):
 
     @iterator
     def stream(self, after: int = 0) -> ItemFlow[Event]:
-        """Yield the events of the study's current runs as they happen, each once, until all runs have ended.
+        """Yield the events of the study's runs as they happen, each once, until all runs have ended.
 
-        With ``after``, only events with a greater id; none if the study ended before.
+        With ``after``, only events with a greater id; none if the study ended before. Runs that are added to a
+        sequential study are included, those that are added to another are not.
 
         Raises:
             Unreachable: No server responded to any of the reconnects.
@@ -165,7 +182,12 @@ class Study(LiveView[TransportT]):
         ids, ended, start = yield from self._runs_and_start()
 
         def is_over() -> Flow[bool]:
-            return (yield from fetch_json(Request("GET", self.path, patient=True)))["terminal"] is True
+            study = yield from fetch_json(Request("GET", self.path, patient=True))
+            if self.sequential is not None and not study["terminal"]:
+                added, added_ended, _ = yield from self._runs_and_start()
+                ended.update(added_ended - ids)
+                ids.update(added)
+            return study["terminal"] is True
 
         if (yield from is_over()):  # every event is in the log, and the stream of all runs would never end
             yield from _logged_events(ids, start, after)
@@ -178,7 +200,10 @@ class Study(LiveView[TransportT]):
             _update_ended(ended, event)
             return event
 
-        yield from stream_events("/v1/events", max(after, start), parse_own_event, is_over, lambda _: ids <= ended)
+        def is_last(event: Event) -> bool:
+            return ids <= ended or event.type == SEEDS_EVENT
+
+        yield from stream_events("/v1/events", max(after, start), parse_own_event, is_over, is_last)
 
     def _runs_and_start(self) -> Flow[tuple[set[str], set[str], int]]:
         """Return the ids of the runs, those of runs that have ended, and an event id that precedes all their events."""

@@ -17,7 +17,7 @@ from fitwell.studies import Preview
 from fitwell.study import Study
 from fitwell.terminal.console import wide_console
 from fitwell.terminal.study_progress import follow, print_comparison
-from fitwell.terminal.tables import choice_table, comparison_table, pairs_table, verdict_sentence
+from fitwell.terminal.tables import choice_table, comparison_table, looks_table, pairs_table, verdict_sentence
 
 
 class Correction(StrEnum):
@@ -58,7 +58,16 @@ def study(
     ] = None,
     vary: Annotated[
         str | None,
-        typer.Option("--vary", help="With --replicates: what differs between them; default: seed,split."),
+        typer.Option(
+            "--vary",
+            help="What differs between the replicates; default: seed,split with --replicates, seed with --max-seeds.",
+        ),
+    ] = None,
+    max_seeds: Annotated[
+        int | None,
+        typer.Option(
+            "--max-seeds", help="Let the server add seeds until every arm is decided, up to this number (sequential)."
+        ),
     ] = None,
     preview: Annotated[bool, typer.Option("--preview", help="Only estimate the cost and the seeds needed.")] = False,
     wait: Annotated[
@@ -67,7 +76,7 @@ def study(
     as_json: JSON = False,
 ) -> None:
     """Submit a study: a file with base, arms, grid or sample, seeds or replicates, and folds."""
-    body = _with_replicates(load_spec(spec, assignments), replicates, vary)
+    body = _with_replicates(load_spec(spec, assignments), replicates, vary, max_seeds)
     with Client(url) as client:
         if preview:
             estimate = client.studies.preview(**body)
@@ -87,15 +96,24 @@ def study(
             raise typer.Exit(Exit.RUN_FAILED)
 
 
-def _with_replicates(body: dict[str, Any], replicates: int | None, vary: str | None) -> dict[str, Any]:
-    """Return the study with these replicates instead of its own seeds or replicates."""
-    if replicates is None:
+def _with_replicates(
+    body: dict[str, Any], replicates: int | None, vary: str | None, max_seeds: int | None
+) -> dict[str, Any]:
+    """Return the study with these replicates or this maximum of seeds instead of its own seeds or replicates."""
+    if replicates is None and max_seeds is None:
         if vary is not None:
-            raise typer.BadParameter("--vary needs --replicates, the number of replicates.", param_hint="--vary")
+            raise typer.BadParameter("--vary needs --replicates or --max-seeds.", param_hint="--vary")
         return body
+    if replicates is not None and max_seeds is not None:
+        message = "A study has a fixed number of --replicates, or up to --max-seeds, not both."
+        raise typer.BadParameter(message, param_hint="--max-seeds")
     factors = {} if vary is None else {"vary": [factor.strip() for factor in vary.split(",")]}
-    others = {name: value for name, value in body.items() if name != "seeds"}
-    return {**others, "replicates": {"n": replicates, **factors}}
+    others = {name: value for name, value in body.items() if name not in ("seeds", "replicates")}
+    if max_seeds is None:
+        return {**others, "replicates": {"n": replicates, **factors}}
+    schedule = body.get("seeds")
+    schedule = schedule if isinstance(schedule, dict) else {}
+    return {**others, "seeds": {**schedule, "max": max_seeds, **factors}}
 
 
 def studies(
@@ -178,6 +196,8 @@ def compare(
     wide_console().print(comparison_table(comparison, {}))
     if comparison.baseline is None:
         wide_console().print(pairs_table(comparison))
+    if comparison.sequential is not None and comparison.sequential.looks:
+        wide_console().print(looks_table(comparison))
     typer.echo(verdict_sentence(comparison))
 
 
@@ -219,4 +239,6 @@ def _describe_preview(preview: Preview) -> str:
         f"{preview.estimated_seconds:.3g} s on one worker. A significant difference needs at least "
         f"{preview.min_seeds_possible} seeds."
     )
+    if preview.max_runs is not None and preview.max_runs > preview.runs:
+        summary += f" The study is sequential: it ends after at most {preview.max_runs} runs."
     return "\n".join([summary, *preview.warnings])

@@ -9,7 +9,7 @@ import typer
 from fitwell.study import Study
 from fitwell.terminal.console import wide_console
 from fitwell.terminal.run_progress import progress_bar
-from fitwell.terminal.tables import comparison_table, verdict_sentence
+from fitwell.terminal.tables import comparison_table, looks_table, verdict_sentence
 
 POLL_SECONDS = 0.5
 
@@ -21,7 +21,7 @@ def follow(study: Study) -> Study:
         while not study.terminal:
             time.sleep(POLL_SECONDS)
             study = study.refresh()
-            progress.update(task, completed=study.progress.epoch)
+            progress.update(task, completed=study.progress.epoch, total=study.progress.epochs)
     return study
 
 
@@ -29,4 +29,6 @@ def print_comparison(study: Study) -> None:
     """Print the comparison of the arms as a table and the verdicts as a sentence."""
     comparison = study.compare()
     wide_console().print(comparison_table(comparison, {}))
+    if comparison.sequential is not None and comparison.sequential.looks:
+        wide_console().print(looks_table(comparison))
     typer.echo(verdict_sentence(comparison))

@@ -73,11 +73,12 @@ def verdict_sentence(comparison: Comparison) -> str:
     """Return the verdicts in one sentence."""
     if not comparison.pairs:
         return "Nothing to compare: the study has only one arm."
-    if comparison.not_yet is not None:
-        return f"No verdict yet. {comparison.not_yet.message}"
+    pending = "" if comparison.not_yet is None else f"No verdict yet. {comparison.not_yet.message}"
+    if pending and all(pair.verdict == "not_yet" for pair in comparison.pairs):
+        return pending
     undecided = "undecided" if comparison.baseline else "undecided against {}"
     clauses = []
-    for verdict, relation in (*RELATIONS.items(), ("undecided", undecided)):
+    for verdict, relation in (*RELATIONS.items(), ("undecided", undecided), ("not_yet", "not decided yet")):
         matches = [pair for pair in comparison.pairs if pair.verdict == verdict]
         for baseline in dict.fromkeys(pair.baseline for pair in matches):
             arms = [pair.arm for pair in matches if pair.baseline == baseline]
@@ -87,14 +88,44 @@ def verdict_sentence(comparison: Comparison) -> str:
     notes += _optimism_note(comparison) + _holm_note(comparison) + _guessing_note(comparison)
     notes += "" if comparison.complete else " Not all runs have ended."
     notes += f" Look {comparison.looks}: α is {comparison.alpha:.3g}." if comparison.looks > 1 else ""
-    if n < comparison.min_seeds_possible:
+    notes += _course_note(comparison)
+    if n < comparison.min_seeds_possible and comparison.sequential is None:
         notes = f" At least {comparison.min_seeds_possible} seeds are needed for a verdict.{notes}"
-    missing = max(pair.missing for pair in comparison.pairs)
+    missing = 0 if comparison.sequential else max(pair.missing for pair in comparison.pairs)
     if missing:
         notes = f" {missing} seed{'s' * (missing > 1)} without a pair: a run has no value or was deleted.{notes}"
     return (
         f"By {comparison.at} {comparison.metric} over {n} paired {comparison.replicates}: {'; '.join(clauses)}.{notes}"
     )
+
+
+def looks_table(comparison: Comparison) -> Table:
+    """Return every arm at every look of a sequential study: decided if its statistic is above the boundary."""
+    table = Table("seeds", "arm", "statistic", "boundary", "α spent", "verdict", title="looks")
+    rows = [(look, pair) for pair in comparison.pairs if pair.sequential for look in pair.sequential.looks]
+    for look, pair in sorted(rows, key=lambda row: row[0].seeds):
+        boundary = "-" if look.critical_value is None else f"{look.critical_value:.3f}"
+        decided = pair.sequential is not None and look.seeds == pair.sequential.decided_at
+        statistic = f"{look.statistic:.3f}"
+        spent = f"{look.alpha_spent:.4f}"
+        table.add_row(str(look.seeds), escape(pair.arm), statistic, boundary, spent, pair.verdict if decided else "")
+    return table
+
+
+def _course_note(comparison: Comparison) -> str:
+    """Return a sentence on what remains of a sequential study, or why it ended, and on biased means."""
+    course = comparison.sequential
+    if course is None:
+        return ""
+    reached = course.looks[-1].seeds if course.looks else 0
+    notes = "" if comparison.not_yet is None else f" {comparison.not_yet.message}"
+    if course.ended in ("decided", "max_reached"):
+        why = "every arm is decided" if course.ended == "decided" else "the maximum is reached"
+        notes += f" The study ended at {reached} of up to {course.max} seeds: {why}."
+    biased = [pair.arm for pair in comparison.pairs if pair.sequential and pair.sequential.mean_biased]
+    if biased:
+        notes += f" Stopping early exaggerates the means of {', '.join(biased)}; the intervals hold."
+    return notes
 
 
 def _optimism_note(comparison: Comparison) -> str:

@@ -44,6 +44,8 @@ class ShiftedTest:
         if len(self._values) < 2:
             return None
         reach = self._reach(self._mean, alpha)
+        if not math.isfinite(reach):
+            return None
         low, high = (self._mean + side * self._solve(side, reach, alpha) for side in (-1, 1))
         return (low, high) if math.isfinite(high - low) else None
 

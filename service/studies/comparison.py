@@ -122,15 +122,17 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
     measurements = measure(slots, values, metric, rule)
     baseline = None if question.all_pairs else _baseline(study, groups, question.baseline, by)
     exploratory = (metric, rule, by) != (study.metric, epoch_rule(study, study.at), ("arm",))
+    schedule = schedule_of(study.request)
+    # Arms that a sequential study has decided are not expected to have the seeds that were added later.
+    expected = replicate_numbers(study.request, study.seeds) if by == ("arm",) and schedule is None else ()
     sample: Sample = {
         "measurements": measurements,
         "groups": groups,
         "baseline": baseline,
         "lower_is_better": lower_is_better(metric),
-        "seeds": replicate_numbers(study.request, study.seeds) if by == ("arm",) else (),
+        "seeds": expected,
     }
     min_effect = question.min_effect or study.request.get("min_effect")
-    schedule = schedule_of(study.request)
     looks = [] if schedule is None else studies.looks_of(connection, study.id)
     pending = not_yet(study, runs) if schedule is None else why_not_yet(study, runs, looks, schedule)
     comparison = compare(

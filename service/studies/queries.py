@@ -14,6 +14,8 @@ from service.store.tables import db_now, event, run, series, study, study_look
 
 LOOK = "study.look"
 """Type of the event, of one of its runs, that a sequential study has taken a look."""
+SEEDS = "study.seeds"
+"""Type of the event, of one of its runs, that seeds were added to a sequential study."""
 
 
 def insert(connection: sa.Connection, values: Mapping[str, Any]) -> None:

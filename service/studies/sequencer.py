@@ -140,9 +140,11 @@ class Sequencer:
             except SpecRefused as refusal:
                 events.append(connection, stop(connection, current, f"It cannot continue: {refusal.detail}"))
                 return
+            before = models[study.baseline].id
             _, new_events = create(connection, columns, self._settings, reuse=True, caller=caller)
             studies.change(connection, study_id, {"seeds": seeds})
-            events.append(connection, new_events)
+            added = NewEvent(before, studies.SEEDS, {"study_id": study_id, "seeds": len(seeds)})
+            events.append(connection, [added, *new_events])
 
 
 def stop(connection: sa.Connection, study: Row, reason: str) -> list[NewEvent]:

@@ -96,6 +96,9 @@ def test_decided_arms_stop_and_the_study_ends_at_its_maximum(
     assert [look["seeds"] for look in looks] == [6, 10]
     assert looks[1]["statistic"] > looks[1]["critical_value"]
     assert (dropout["sequential"]["mean_biased"], dropout["sequential"]["decided_at"]) == (True, 10)
+    assert [arm["missing"] for arm in result["arms"]] == [0, 0, 0]
+    assert "Look at seeds" in client.get(f"/studies/{study['id']}/report").text
+    assert "14 of up to 14" in client.get(f"/studies/{study['id']}").text
     last = compare(client, study, at="last")
     assert (last["exploratory"], last["pairs"][0]["sequential"]["seeds"] >= 6) == (True, True)
     assert client.delete(f"/v1/studies/{study['id']}").status_code == 204

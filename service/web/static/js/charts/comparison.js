@@ -140,8 +140,8 @@ function summary({ pairs, complete, generalizes_over, not_yet: pending }) {
         : "Nothing to compare yet: no seed has finished in two groups.",
     ];
   }
-  if (pending) return [`No verdict yet. ${pending.message}`];
-  const decided = pairs.filter((pair) => pair.verdict !== "undecided");
+  const decided = pairs.filter((pair) => pair.verdict in VERDICTS);
+  if (pending && !decided.length) return [`No verdict yet. ${pending.message}`];
   const undecided = pairs.length - decided.length;
   const onSplit = generalizes_over.join() === "seed" ? " on this split" : "";
   if (!decided.length) return [`No significant difference with ${seeds} paired replicate${plural(seeds)}${onSplit}.`];
@@ -154,6 +154,7 @@ function summary({ pairs, complete, generalizes_over, not_yet: pending }) {
     more > 0 ? ` (and ${more} more)` : "",
     `${onSplit}.`,
     undecided ? ` ${undecided} comparison${plural(undecided)} undecided.` : "",
+    pending ? ` ${pending.message}` : "",
   ];
 }
 
@@ -162,8 +163,11 @@ function finePrint(comparison) {
   const significant = (p) => p !== null && p <= alpha;
   const differing = pairs.filter((pair) => significant(pair.p_adjusted) !== significant(pair.p_holm));
   const missing = Math.max(0, ...pairs.map((pair) => pair.missing));
+  const biased = pairs.filter((pair) => pair.sequential?.mean_biased).map((pair) => pair.arm);
   return [
-    `Paired by seed; exact sign-flip test; ${CORRECTIONS[comparison.correction]} correction over ${comparisons} comparison${plural(comparisons)}; α = ${+comparison.alpha.toPrecision(3)}.`,
+    `Paired by seed; ${testName(comparison)} over ${comparisons} comparison${plural(comparisons)}; α = ${+comparison.alpha.toPrecision(3)}.`,
+    biased.length &&
+      `Stopping early exaggerates the mean${plural(biased.length)} of ${biased.join(", ")}; the intervals hold.`,
     REPLICATES[comparison.generalizes_over.join()],
     shares(comparison.arms),
     conservative(pairs),
@@ -185,6 +189,11 @@ function guessing(arms) {
   const values = arms.map((arm) => arm.guessing).filter((value) => value !== null && value !== undefined);
   const texts = new Set([Math.min(...values), Math.max(...values)].map(formatNumber));
   return values.length > 0 && `Guessing gets ${[...texts].join(" to ")}.`;
+}
+
+function testName({ sequential, correction }) {
+  if (sequential) return "group-sequential sign-flip test with repeated intervals, step-down maxT";
+  return `exact sign-flip test; ${CORRECTIONS[correction]} correction`;
 }
 
 function lookSources({ looks_from: studies }) {

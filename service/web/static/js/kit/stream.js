@@ -16,6 +16,8 @@ const EVENT_TYPES = [
   "run.succeeded",
   "run.failed",
   "run.cancelled",
+  "study.look",
+  "study.seeds",
 ];
 const TERMINAL_TYPES = new Set(["run.succeeded", "run.failed", "run.cancelled"]);
 

@@ -2,6 +2,7 @@
 import { Chart } from "../charts/chart.js";
 import { showComparison } from "../charts/comparison.js";
 import { showDiagnosis } from "../charts/diagnosis.js";
+import { showLooks } from "../charts/looks.js";
 import { lineStyle } from "../charts/palette.js";
 import { getParam, setParams } from "../kit/address.js";
 import { post, request } from "../kit/api.js";
@@ -57,6 +58,7 @@ async function compare() {
     updateBaselines(comparison);
     drawCurves(selected, comparison, curves ?? comparison);
     showComparison(comparison);
+    showLooks(comparison);
     showDiagnosis(await request(`/v1/studies/${id}/diagnosis`, { signal }));
   } catch (failure) {
     if (failure.name === "AbortError") return;
