@@ -3,8 +3,8 @@
 - ``routes``, ``history_routes``, ``bodies``, ``parameters``, ``schemas``, ``choice_schemas``, ``diagnosis_schemas``,
   ``dependencies``, ``errors``: HTTP.
 - ``service``: one transaction per operation; ``queries``: its SQL; ``study``: a study as clients see it.
-- ``new_study``, ``replicates``, ``expansion``, ``arms``: from a study's description to runs that this server can
-  train; ``preview``: their cost.
+- ``new_study``, ``replicates``, ``sampling`` (points of a search space), ``expansion``, ``arms``: from a study's
+  description to runs that this server can train; ``preview``: their cost.
 - ``schedule``, ``sequential``, ``sequencer``: sequential studies; when they look, what that decides, and the task that
   takes looks and queues the next seeds.
 - ``looks``: when a study's verdicts are due, and the looks that it inherits from studies of the same runs.

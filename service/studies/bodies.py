@@ -5,18 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import random
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
-    StringConstraints,
     ValidatorFunctionWrapHandler,
     WrapValidator,
-    model_validator,
 )
 
 from service.errors import FieldError, SpecRefused
@@ -24,10 +21,11 @@ from service.http.bodies import BodyModel, parse
 from service.http.names import Label
 from service.http.validation import MAX_ERRORS
 from service.pointers import pointer_to
-from service.studies.expansion import Plan, path_steps, rounded
+from service.studies.expansion import Plan, path_steps
 from service.studies.metrics import check_at, check_epoch_by, check_metric
 from service.studies.new_study import NewStudy
 from service.studies.replicates import Replicates
+from service.studies.sampling import Choice, Path, Sample
 from service.studies.schedule import MAX_SEED, MAX_SEEDS, Schedule
 from service.studies.study import StudyMetadata
 from worker.spec.folds import MAX_FOLDS
@@ -43,7 +41,6 @@ EXAMPLE: dict[str, Any] = {
     "arms": {"plain": {}, "dropout": {"regularizers_add": [{"kind": "dropout", "p": 0.4}]}},
     "seeds": 8,
 }
-Path = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 VALIDATION = ("fold", "validation_size")
 """Fields of a dataset that choose validation rows."""
@@ -58,87 +55,6 @@ Seeds = Annotated[
     Annotated[int, Field(ge=1, le=MAX_SEEDS)] | Annotated[list[Seed], Field(min_length=1)] | Schedule,
     WrapValidator(_by_type),
 ]
-
-
-class Uniform(BodyModel):
-    """Numbers from an interval, all equally likely."""
-
-    distribution: Literal["uniform"] = Field(default="uniform", description="Distribution of the values.")
-    low: float = Field(description="Lower end.")
-    high: float = Field(description="Upper end.")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Uniform:
-        if self.low > self.high:
-            raise ValueError("low must not be above high")
-        return self
-
-    def draw(self, source: random.Random) -> float:
-        """Return a random number."""
-        return rounded(source.uniform(self.low, self.high))
-
-
-class LogUniform(BodyModel):
-    """Numbers from an interval, all orders of magnitude equally likely."""
-
-    distribution: Literal["log_uniform"] = Field(default="log_uniform", description="Distribution of the values.")
-    low: float = Field(gt=0, description="Lower end.")
-    high: float = Field(gt=0, description="Upper end.")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> LogUniform:
-        if self.low > self.high:
-            raise ValueError("low must not be above high")
-        return self
-
-    def draw(self, source: random.Random) -> float:
-        """Return a random number."""
-        return rounded(math.exp(source.uniform(math.log(self.low), math.log(self.high))))
-
-
-class Integers(BodyModel):
-    """Integers from low to high, inclusive."""
-
-    distribution: Literal["integers"] = Field(default="integers", description="Distribution of the values.")
-    low: int = Field(description="Lower end.")
-    high: int = Field(description="Upper end.")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Integers:
-        if self.low > self.high:
-            raise ValueError("low must not be above high")
-        return self
-
-    def draw(self, source: random.Random) -> int:
-        """Return a random number."""
-        return source.randint(self.low, self.high)
-
-
-class Choice(BodyModel):
-    """One of some values."""
-
-    distribution: Literal["choice"] = Field(default="choice", description="Distribution of the values.")
-    values: list[JsonValue] = Field(min_length=1, max_length=1000, description="All equally likely.")
-
-    def draw(self, source: random.Random) -> JsonValue:
-        """Return a random value."""
-        return source.choice(self.values)
-
-
-Space = Annotated[Uniform | LogUniform | Integers | Choice, Field(discriminator="distribution")]
-
-
-class Sample(BodyModel):
-    """Random points instead of a grid, the same for every arm."""
-
-    n: int = Field(ge=1, le=10_000, description="Number of points.")
-    seed: int = Field(default=0, ge=0, le=2**53 - 1, description="Seed of the points, not of the runs.")
-    space: dict[Path, Space] = Field(min_length=1, max_length=16, description="Distributions by path.")
-
-    def points(self) -> list[dict[str, Any]]:
-        """Return the points; the same seed gives the same points."""
-        source = random.Random(self.seed)  # noqa: S311 - a study's points, nothing secret
-        return [{path: space.draw(source) for path, space in self.space.items()} for _ in range(self.n)]
 
 
 class StudyBody(StudyMetadata, BodyModel):
@@ -156,7 +72,7 @@ class StudyBody(StudyMetadata, BodyModel):
     grid: dict[Path, Annotated[list[JsonValue], Field(min_length=1, max_length=1000)]] = Field(
         default={}, max_length=16, description="Values by dotted path (`optimizer.lr`) or JSON pointer."
     )
-    sample: Sample | None = Field(default=None, description="Random points instead of a grid.")
+    sample: Sample | None = Field(default=None, description="Points of a search space instead of a grid.")
     seeds: Seeds = Field(
         default=1,
         description="The seeds of every arm, or n for 0…n−1; with `max`, the server adds seeds look by look "
