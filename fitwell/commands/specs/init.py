@@ -49,7 +49,7 @@ seed: 0                     # seed of everything random except the data split
 # stop: [{{kind: early_stopping, metric: val.loss, patience: 10}}]
 """
 STUDY_TEMPLATE = """\
-# The spec of a study: arms × seeds, trained together. While a server runs, editors check it with the schema above.
+# The spec of a study: arms × replicates, trained together. While a server runs, editors check it with the schema above.
 #   fitwell study {file} --preview    estimate cost and required seeds
 #   fitwell study {file} --wait       train and compare
 
@@ -69,11 +69,12 @@ arms:                       # changes to the base by arm; regularizers_add appen
 
 # grid: {{optimizer.lr: [0.01, 0.05]}}   # every arm with each of these values
 
-seeds: 8                    # 0 to 7, the same in every arm; significance needs at least 6
+replicates:                 # instead, seeds: 8 trains every seed on one split of the data
+  n: 8                      # replicate i has seed i and split i in every arm; significance needs at least 6
+  vary: [seed, split]
 at: last                    # compare at the last or the best epoch
 # metric: val.loss
 # baseline: plain
-# folds: 5                  # cross-validation instead of a validation split
 """
 
 
