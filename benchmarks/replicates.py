@@ -50,10 +50,11 @@ def main(target: Path) -> None:
 
 def losses(study: Study) -> dict[tuple[str, int, int], list[float]]:
     """Return the last losses of every run by arm, split and seed."""
-    return {
-        (run.arm or "", run.spec["dataset"]["split_seed"], run.spec["seed"]): [run.last[name] or np.nan for name in METRICS]
-        for run in study.runs()
-    }
+    rows = {}
+    for run in study.runs():
+        key = (run.arm or "", run.spec["dataset"]["split_seed"], run.spec["seed"])
+        rows[key] = [run.last[name] or np.nan for name in METRICS]
+    return rows
 
 
 def report_shares(study: Study) -> None:
