@@ -121,8 +121,10 @@ def warnings(
     least, sentences = min_seeds(ALPHA / looks, 1), []
     most = len(seeds) if schedule is None else schedule.max
     if most < least:
-        message = f"With {most} seed(s) no difference can be significant: at least {least} are needed at α = "
-        message += f"{ALPHA / looks:.3g}."
+        message = (
+            f"No difference can be significant: at α = {ALPHA / looks:.3g} that takes at least {least} pairs, and the "
+            f"study has {most}."
+        )
         if looks > 1:
             message += f" It is look {looks} at results of earlier studies ({', '.join(looks_from)})."
         sentences.append(message)

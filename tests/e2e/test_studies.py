@@ -201,7 +201,7 @@ def test_command_line_previews_trains_compares_and_diagnoses(served: Serving) ->
     file = str(Path(__file__).parents[2] / "examples" / "study.yaml")
     assert "24 runs in 1 stacks" in fitwell("study", file, "--preview").stdout
     few = fitwell("study", file, "--preview", "--set", "seeds=3")
-    assert "no difference can be significant" in few.stdout
+    assert "No difference can be significant" in few.stdout
     done = fitwell("study", file, "--wait")
     assert done.returncode == 0, done.stderr
     study_id = done.stdout.split()[0]

@@ -243,7 +243,7 @@ def test_preview_and_warnings_of_a_sequential_study(client: TestClient, work: Jo
     preview = client.post("/v1/studies/preview", json={**STUDY, "seeds": {"max": 32}}).json()
     assert (preview["runs"], preview["max_runs"], preview["warnings"]) == (16, 64, [])
     small = post(client, seeds={"max": 5, "first": 4}).json()
-    assert "With 5 seed(s) no difference can be significant" in small["warnings"][0]
+    assert "at least 6 pairs, and the study has 5." in small["warnings"][0]
     train(client, work, loss)
     refused = post(client, seeds={"max": 32, "start": 2})
     assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "seeds_left_out")
