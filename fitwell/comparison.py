@@ -172,6 +172,11 @@ class Comparison(View):
         return {pair.arm: pair for pair in self.pairs if pair.baseline == baseline}
 
     @property
+    def unit(self) -> str:
+        """The unit that arms are paired by: ``seed``, ``split``, or ``replicate`` if both vary."""
+        return "replicate" if {"seed", "split"} <= set(self.generalizes_over) else self.generalizes_over[0]
+
+    @property
     def replicates(self) -> str:
         """The replicates that a verdict holds for, such as "seeds, on this split"."""
         over = set(self.generalizes_over)

@@ -23,7 +23,7 @@ def comparison_table(primary: Comparison, extra: Mapping[str, Comparison]) -> Ta
     baseline = primary.baseline
     verdict_headings = () if baseline is None else (f"− {escape(baseline)}, paired", p_heading(primary), "verdict")
     headings = ("arm", "n", *extra, f"{primary.at} {primary.metric}", *verdict_headings)
-    table = Table(*headings, title="mean ± standard deviation over seeds")
+    table = Table(*headings, title=f"mean ± standard deviation over {primary.unit}s")
     pairs = primary.against(baseline or "")
     for number, group in enumerate(primary.arms):
         others = [_spread(comparison.arms[number]) for comparison in extra.values()]

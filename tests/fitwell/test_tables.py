@@ -91,3 +91,18 @@ def test_heading_names_the_correction_and_the_sentence_where_holm_differs() -> N
     older = comparison(pair("b", "a"), baseline="a")
     assert "p (Holm)" in printed(comparison_table(older, {}))
     assert "otherwise" not in verdict_sentence(older)
+
+
+def test_sentence_names_what_replicates_differ_in_and_optimistic_epochs() -> None:
+    compared = comparison(pair("b", "a"), baseline="a")
+    for over, words, unit in (
+        (["seed"], "over 6 paired seeds, on this split: b better", "seeds"),
+        (["seed", "split"], "over 6 paired replicates of seed and split: b better", "replicates"),
+        (["split"], "over 6 paired splits: b better", "splits"),
+        (["seed", "data"], "over 6 paired seeds, each with data of its own: b better", "seeds"),
+    ):
+        varied = compared.model_copy(update={"generalizes_over": over})
+        assert words in verdict_sentence(varied)
+        assert f"deviation over {unit}" in printed(comparison_table(varied, {}))
+    optimistic = compared.model_copy(update={"at": "best", "epoch_by": "val.loss", "optimistic": True})
+    assert "Optimistic: val.loss chose each run's epoch on the rows that judge it." in verdict_sentence(optimistic)
