@@ -123,8 +123,8 @@ def test_report_is_one_file_that_requests_nothing_and_fits_a_phone(
 
 def test_drag_zooms_every_chart_and_all_resets_them(opened: Opened, trained: Trained) -> None:
     page = opened(f"/runs/{trained.overfit.id}")
-    drawn(page, "losses", 3)
-    drawn(page, "scores", 3)
+    drawn(page, "losses", 4)
+    drawn(page, "scores", 4)
     drawn(page, "others", 1)
     box = page.locator("#losses .u-over").bounding_box()
     assert box is not None
@@ -138,7 +138,7 @@ def test_drag_zooms_every_chart_and_all_resets_them(opened: Opened, trained: Tra
     drawn(page, "others", 2)
     page.locator("#losses").get_by_role("button", name="test.loss").click()
     again = opened(page.url)
-    for name, lines in (("scores", 3), ("losses", 2), ("others", 2)):
+    for name, lines in (("scores", 4), ("losses", 3), ("others", 2)):
         drawn(again, name, lines)
     page.locator("#losses").get_by_role("button", name="test.loss").click()
     page.locator("#others").get_by_role("button", name="lr").click()

@@ -21,7 +21,7 @@ def test_knn_run_offers_no_pictures_and_no_onnx(opened: Opened, served: Serving)
     run = served.client.runs.create(name="neighbours", dataset=digits, model={"kind": "knn"}, epochs=3)
     run.wait(scaled(60))
     page = opened(f"/runs/{run.id}")
-    drawn(page, "losses", 3)
+    drawn(page, "losses", 4)
     expect(page.get_by_role("heading", name="Confusion matrix")).to_be_visible()
     expect(page.locator(".pictures")).to_have_count(0)
     expect(page.locator(".downloads a", has_text=".onnx")).to_have_count(0)
@@ -50,7 +50,7 @@ def test_copied_commands_use_the_address_in_the_browser(browser: Browser, served
     context.route(f"{outside}/**", forward)
     page = context.new_page()
     page.goto(f"/runs/{trained.nasty.id}")
-    drawn(page, "losses", 3)
+    drawn(page, "losses", 4)
     for form, named in (("curl", f"curl -s {outside}/v1/runs "), ("Python", f"fitwell.Client('{outside}')")):
         page.get_by_role("tab", name=form).click()
         expect(page.get_by_role("tabpanel")).to_contain_text(named)
@@ -73,7 +73,7 @@ def test_run_can_be_submitted_by_keyboard_alone(opened: Opened, trained: Trained
         if page.evaluate("document.activeElement.className") == "row-link":
             break
     page.keyboard.press("Enter")
-    drawn(page, "losses", 3)
+    drawn(page, "losses", 4)
     for _ in range(40):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.matches('#losses [data-plot]')"):

@@ -60,7 +60,11 @@ function chartLines(chart, x) {
 function guessingLines(names, x) {
   const baseline = JSON.parse(document.getElementById("head").dataset.baseline);
   const heldOut = DEFAULT_SERIES.find((name) => !name.startsWith("train.") && names.includes(name));
-  const levels = { guessing: baseline[heldOut], "last value": baseline[`${heldOut}_last_value`] };
+  const metric = heldOut?.split(".")[1]; // part of the name, which must be unique among all charts
+  const levels = {
+    [`guessing ${metric}`]: baseline[heldOut],
+    [`last value ${metric}`]: baseline[`${heldOut}_last_value`],
+  };
   return Object.entries(levels)
     .filter(([, level]) => level !== null && level !== undefined)
     .map(([name, level], i) => ({ name, x, y: x.map(() => level), ...guessingStyle(i) }));

@@ -59,11 +59,19 @@ async function compare() {
     drawCurves(selected, comparison, curves ?? comparison);
     showComparison(comparison);
     showLooks(comparison);
-    showDiagnosis(await request(`/v1/studies/${id}/diagnosis`, { signal }));
   } catch (failure) {
     if (failure.name === "AbortError") return;
     error.textContent = failure.message;
     chart.showMessage("No curves.");
+  }
+}
+
+/** Load and show the diagnoses of the arms, which no setting of the form changes. */
+async function diagnose() {
+  try {
+    showDiagnosis(await request(`/v1/studies/${id}/diagnosis`));
+  } catch (failure) {
+    document.getElementById("diagnoses").textContent = failure.message;
   }
 }
 
@@ -143,7 +151,7 @@ function followEvents() {
   if (!("active" in page.dataset)) return;
   const refresh = throttle(async () => {
     await refreshParts("head");
-    await compare();
+    await Promise.all([compare(), diagnose()]);
     if (document.querySelector("#head .state").textContent === "finished") stream.end();
   }, REFRESH_MILLISECONDS);
   const stream = subscribe("/v1/events", page.dataset.mark, refresh);
@@ -167,4 +175,4 @@ form.addEventListener("change", onFormChange);
 form.addEventListener("submit", (event) => event.preventDefault());
 restoreForm();
 showRelativeTimes();
-compare().then(followEvents);
+Promise.all([compare(), diagnose()]).then(followEvents);
