@@ -55,8 +55,8 @@ class Sequencer:
         count = 0
         for study_id in ready:
             try:
-                count += self._take(study_id)
-                self._queue(study_id)
+                count += self.take_look(study_id)
+                self.queue_seeds(study_id)
             except Refusal as refusal:
                 self._log_once("cannot queue the next seeds of %s: %s", study_id, refusal.detail)
             except Exception as error:  # the next round tries again
@@ -69,7 +69,7 @@ class Sequencer:
             self._logged.add((study_id, str(reason)))
             LOG.warning(message, study_id, reason, exc_info=isinstance(reason, Exception))
 
-    def _take(self, study_id: str) -> bool:
+    def take_look(self, study_id: str) -> bool:
         """Take the look of a study if it is due, and return whether it was."""
         with reading(self._engine) as connection:
             study = studies.by_id(connection, study_id)
@@ -105,7 +105,7 @@ class Sequencer:
                 events.append(connection, stop(connection, current, reason))
         return False
 
-    def _queue(self, study_id: str) -> None:
+    def queue_seeds(self, study_id: str) -> None:
         """Queue the missing seeds of a study's next look for its undecided arms and the baseline.
 
         Raises:

@@ -20,6 +20,7 @@ from service.store.database import reading, writing
 from service.store.rows import Row
 from service.store.tables import db_now
 from service.studies import queries as studies
+from service.studies.queries import LOOK
 from service.webhooks import delivery_queries as deliveries
 from service.webhooks import payloads
 from service.webhooks import queries as webhooks
@@ -77,9 +78,10 @@ class Outbox:
             after = webhooks.cursor(connection, lock=True)
             up_to = events.last_id(connection)  # before the events are read, so that it skips no event
             endpoints = webhooks.enabled(connection, lock=True)
-            rows = events.of_types(connection, TYPES, after=after, up_to=up_to, limit=BATCH)
+            rows = events.of_types(connection, (*TYPES, LOOK), after=after, up_to=up_to, limit=BATCH)
             more = len(rows) == BATCH
-            news = [*map(_news_of, rows), *_ended_studies(connection, rows, endpoints)]
+            of_runs = [_news_of(row) for row in rows if row.type != LOOK]
+            news = [*of_runs, *_ended_studies(connection, rows, endpoints)]
             new = [_delivery(one, endpoint) for one in news for endpoint in endpoints if _matches(endpoint, one)]
             deliveries.insert(connection, new)
             webhooks.move_cursor(connection, rows[-1].id if more else up_to)
@@ -165,7 +167,7 @@ class Outbox:
 def _relevant_types(endpoints: Sequence[Row]) -> Sequence[str]:
     """Return the types of events that can lead to deliveries to these endpoints."""
     types = [one for one in TYPES if any(covers(endpoint.events, one) for endpoint in endpoints)]
-    return [*types, *RUN_ENDS] if STUDY_END in types else types
+    return [*types, *RUN_ENDS, LOOK] if STUDY_END in types else types
 
 
 def _shares(waiting: Sequence[Row], room: int, failing_room: int) -> Mapping[str, int]:
@@ -210,10 +212,13 @@ def _news_of(row: Row) -> _News:
 
 
 def _ended_studies(connection: sa.Connection, rows: Sequence[Row], endpoints: Sequence[Row]) -> list[_News]:
-    """Return the studies whose last run ended with one of these events, if any endpoint subscribes to that."""
+    """Return the studies that one of these events ended: of the last run, or the last look of a sequential study.
+
+    Empty if no endpoint subscribes to ends of studies.
+    """
     if not any(covers(endpoint.events, STUDY_END) for endpoint in endpoints):
         return []
-    last = {row.study_id: row for row in rows if row.study_id is not None and row.type in RUN_ENDS}
+    last = {row.study_id: row for row in rows if row.study_id is not None and row.type in (*RUN_ENDS, LOOK)}
     ended = [row for row in last.values() if studies.ended_with(connection, row.study_id, row.id)]
     return [
         _News(

@@ -16,7 +16,8 @@ from service.http.bodies import parse
 from service.runs.bodies import run_of
 from service.runs.service import Runs
 from service.settings import Settings
-from service.store.database import open_engine
+from service.store.database import open_engine, reading
+from service.studies import queries
 from service.studies.bodies import StudyBody
 from service.studies.sequencer import Sequencer
 from service.studies.service import Studies
@@ -45,6 +46,16 @@ def sequencer(here: Settings, client: TestClient) -> Iterator[Sequencer]:
 @pytest.fixture
 def here(on_sqlite: Settings) -> Settings:
     return on_sqlite.model_copy(update={"look_seconds": 3600.0})
+
+
+def study_ends(client: TestClient, here: Settings, study: Any) -> list[str]:
+    """Return the types of the events after which the study had ended, if they were the last ones."""
+    events = client.get("/v1/events", params={"limit": 1000}).json()["data"]
+    engine = open_engine(here)
+    with reading(engine) as connection:
+        ends = [event["type"] for event in events if queries.ended_with(connection, study["id"], event["id"])]
+    engine.dispose()
+    return ends
 
 
 def study_at(client: TestClient, study: Any) -> Any:
@@ -105,13 +116,15 @@ def test_decided_arms_stop_and_the_study_ends_at_its_maximum(
 
 
 def test_study_ends_once_every_arm_is_decided_and_repeating_it_trains_nothing(
-    client: TestClient, work: Jobs, sequencer: Sequencer
+    client: TestClient, work: Jobs, sequencer: Sequencer, here: Settings
 ) -> None:
     body = {"arms": {"plain": {}, "dropout": DROPOUT}, "seeds": {"max": 32, "first": 10, "vary": ["seed", "split"]}}
     body |= {"base": SMALL}
     study = post(client, **body).json()
     train(client, work, loss)
+    assert study_ends(client, here, study) == []
     assert sequencer.advance() == 1
+    assert study_ends(client, here, study) == ["study.look"]
     assert (study_at(client, study)["status"], compare(client, study)["sequential"]["ended"]) == ("finished", "decided")
     assert compare(client, study)["generalizes_over"] == ["seed", "split"]
     again = post(client, **body).json()
