@@ -20,7 +20,9 @@ from service.statistics.sign_flip import Floats
 Interval = tuple[float, float]
 PRECISION = 1e-4
 """Of the ends, in standard deviations of the differences."""
-MAX_STEPS = 12
+MAX_STEPS = 6
+FARTHEST = 1000.0
+"""Distance from the mean, in standard deviations, at which the search ends."""
 
 
 class ShiftedTest:
@@ -50,22 +52,31 @@ class ShiftedTest:
         return (low, high) if math.isfinite(high - low) else None
 
     def _solve(self, side: int, reach: float, alpha: float) -> float:
-        """Return the distance from the mean that equals the reach of a shift at this distance.
+        """Return the distance from the mean beyond which shifts on one side are significant.
 
-        The reach depends so little on the shift that a few fixed-point steps suffice.
+        A shift is significant if it is farther from the mean than its reach, which hardly depends on the shift: a few
+        fixed-point steps lead to where distance and reach are equal. With few seeds they are equal over a range, in
+        which the data as observed keep their rank among the flips; its far end is bracketed and bisected.
         """
+        precision = PRECISION * self._deviation or PRECISION
+        inside, outside = 0.0, reach
         for _ in range(MAX_STEPS):
-            distance, reach = reach, self._reach(self._mean + side * reach, alpha)
-            if not math.isfinite(reach) or abs(reach - distance) <= PRECISION * self._deviation:
-                return reach
-        from scipy import optimize  # noqa: PLC0415 - slow to import, and seldom needed
-
-        def shortfall(distance: float) -> float:
-            return self._reach(self._mean + side * distance, alpha) - distance
-
-        farthest = 2 * self._deviation * len(self._values)
-        root: float = optimize.brentq(shortfall, 0.0, farthest, xtol=PRECISION * self._deviation)
-        return root
+            if not math.isfinite(outside) or abs(outside - inside) <= precision:
+                break
+            inside, outside = outside, self._reach(self._mean + side * outside, alpha)
+        outside, step = inside + precision, precision
+        while self._reach(self._mean + side * outside, alpha) >= outside:
+            step *= 4
+            inside, outside = outside, outside + step
+            if step > FARTHEST * (self._deviation or abs(self._mean) or 1.0):
+                return math.inf
+        while outside - inside > precision * 1.5:
+            middle = (inside + outside) / 2
+            if self._reach(self._mean + side * middle, alpha) >= middle:
+                inside = middle
+            else:
+                outside = middle
+        return outside
 
     def _reach(self, shift: float, alpha: float) -> float:
         """Return the distance from the mean at which t is the critical value of the test of a shift.
