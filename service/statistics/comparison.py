@@ -103,12 +103,18 @@ def compare(
     table = _tabulated(measurements, groups)
     pairs = _pairs(groups, baseline)
     samples = [pair_seeds(group, table[group], other, table[other], seeds, lower_is_better) for group, other in pairs]
+    cells = {group: _complete_cells(by_seed) for group, by_seed in table.items()}
+    means = [
+        np.array([values.mean() if len(values) > 1 else values[0] for values in seeds]) for seeds in cells.values()
+    ]
+    vectors = [*means, *(sample.differences for sample in samples)] if due else []
+    tests = _tests(vectors, alpha, min_effect)  # all at once, because vectors of equal length share their flips
     return Comparison(
         alpha=alpha,
         correction=correction,
         min_seeds=min_seeds(alpha, len(samples) if correction == "holm" else 1),
-        groups=tuple(_summaries(table, seeds, alpha if due else None)),
-        pairs=tuple(_test_pairs(samples, alpha, correction, min_effect, bootstrap=bootstrap))
+        groups=tuple(_summaries(table, seeds, cells, means, tests[: len(means)] if due else [None] * len(means))),
+        pairs=tuple(_test_pairs(samples, tests[len(means) :], alpha, correction, min_effect, bootstrap=bootstrap))
         if due
         else tuple(_untested(sample) for sample in samples),
     )
@@ -120,21 +126,25 @@ def _tests(vectors: Sequence[Floats], alpha: float, margin: float | None = None)
     return [next(results) if len(vector) else None for vector in vectors]
 
 
-def _summaries(table: Mapping[str, Seeds], expected: Collection[int], alpha: float | None) -> list[Summary]:
-    """Summarize every group over the seeds all of whose cells are measured; without ``alpha``, without intervals."""
-    states = {
-        group: {seed: combined_state(cells.values()) for seed, cells in seeds.items()} for group, seeds in table.items()
-    }
-    complete: dict[str, list[Floats]] = {}
-    for group, seeds in table.items():
-        measured = (cells.values() for seed, cells in seeds.items() if states[group][seed] == "measured")
-        complete[group] = [np.array([cell.value for cell in cells]) for cells in measured]
-    values = [np.array([cells.mean() for cells in seeds]) for seeds in complete.values()]
-    tests = [None] * len(values) if alpha is None else _tests(values, alpha)
+def _complete_cells(seeds: Seeds) -> list[Floats]:
+    """Return the values of the cells of every seed all of whose cells are measured."""
+    measured = (cells.values() for cells in seeds.values() if combined_state(cells.values()) == "measured")
+    return [np.array([cell.value for cell in cells]) for cells in measured]
+
+
+def _summaries(
+    table: Mapping[str, Seeds],
+    expected: Collection[int],
+    complete: Mapping[str, Sequence[Floats]],
+    values: Sequence[Floats],
+    tests: Sequence[SignFlipResult | None],
+) -> list[Summary]:
+    """Summarize every group over its ``complete`` seeds, whose means are ``values``."""
     summaries = []
-    for group, means, flips in zip(table, values, tests, strict=True):
-        counts = {state: list(states[group].values()).count(state) for state in ("diverged", "unfinished", "missing")}
-        counts["missing"] += len(set(expected) - states[group].keys())
+    for (group, seeds), means, flips in zip(table.items(), values, tests, strict=True):
+        states = [combined_state(cells.values()) for cells in seeds.values()]
+        counts = {state: states.count(state) for state in ("diverged", "unfinished", "missing")}
+        counts["missing"] += len(set(expected) - seeds.keys())
         summaries.append(
             Summary(
                 id=group,
@@ -161,10 +171,15 @@ def _pooled_std(samples: Sequence[Floats]) -> float | None:
 
 
 def _test_pairs(
-    samples: Sequence[PairedSample], alpha: float, correction: Correction, min_effect: float | None, *, bootstrap: bool
+    samples: Sequence[PairedSample],
+    tests: Sequence[SignFlipResult | None],
+    alpha: float,
+    correction: Correction,
+    min_effect: float | None,
+    *,
+    bootstrap: bool,
 ) -> list[Pair]:
     """Test every pair, with p-values corrected within the family."""
-    tests = _tests([sample.differences for sample in samples], alpha, min_effect)
     raw = [sample.p(flips) for sample, flips in zip(samples, tests, strict=True)]
     equivalence = [sample.p_equivalence(flips) for sample, flips in zip(samples, tests, strict=True)]
     by_holm = corrected_by_holm(raw)

@@ -119,7 +119,8 @@ def pair_seeds(
         states = (combined_state(mine), combined_state(other))
         if states == ("measured", "measured"):
             seeds.append(seed)
-            differences.append(float(np.mean([a.value - b.value for a, b in zip(mine, other, strict=True)])))
+            cell_differences = [a.value - b.value for a, b in zip(mine, other, strict=True)]
+            differences.append(float(np.mean(cell_differences)) if len(cells) > 1 else cell_differences[0])
         elif states == ("diverged", "measured"):
             lost.append(seed)
         elif states == ("measured", "diverged"):
