@@ -93,4 +93,5 @@ def _exact_absolutes(d: Floats, indices: Indices) -> Floats:
 
     Flipping a subset or its complement gives the same statistics, so the first sign can be fixed.
     """
-    return ((indices[:, None] >> np.arange(len(d) - 1)) & 1) @ np.abs(d[1:])
+    members = ((indices[:, None] >> np.arange(len(d) - 1)) & 1).astype(np.float64)
+    return members @ np.abs(d[1:])
