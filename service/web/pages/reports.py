@@ -20,6 +20,7 @@ from service.runs.dependencies import RunReaderDep, RunsDep
 from service.runs.run import History, Run
 from service.sandbox.predicting.messages import Chosen
 from service.studies.dependencies import StudiesDep
+from service.studies.diagnosis_schemas import StudyDiagnosisView
 from service.studies.schemas import ComparisonView
 from service.web import code
 from service.web.assets import assets
@@ -72,6 +73,7 @@ def get_study_report(
     context = {
         "study": study,
         "comparison": comparison,
+        "diagnosis": StudyDiagnosisView.of(studies.diagnose(study_id)),
         "figures": [(drawn, figure(lines))],
         "arms": list(arms),
         "differing": differences([run.spec for run in arms.values()]),

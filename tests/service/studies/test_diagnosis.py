@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from typing import Any
 
@@ -45,6 +46,7 @@ def test_arms_are_diagnosed_over_their_seeds(client: TestClient, work: Jobs) -> 
     assert [arm["guessing"] for arm in compared] == [2.25, 2.25]
     other = client.get(f"/v1/studies/{study['id']}/compare?metric=test.loss").json()["arms"]
     assert [arm["guessing"] for arm in other] == [None, None]
+    assert plain["explanation"] in html.unescape(client.get(f"/studies/{study['id']}/report").text)
     assert client.get("/v1/studies/study_nothing/diagnosis").status_code == 404
 
 
