@@ -168,6 +168,9 @@ class Studies(CallerScoped):
 
     def _design(self, new: NewStudy, arms: Sequence[Arm], keys: Collection[ArmKey]) -> Design:
         metric, baseline = primary_metric(new, arms), baseline_id(new.baseline, arms)
+        if new.schedule is not None and len(arms) == 1:
+            message = "A sequential study decides between arms, and this has one. Add an arm, or set a number of seeds."
+            raise SpecRefused.at("/arms", "one_arm", message)
         return Design(
             metric=metric,
             at=new.at,

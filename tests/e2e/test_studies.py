@@ -69,6 +69,24 @@ def test_comparison_equals_one_computed_from_the_histories(served: Serving, stud
     assert [len(curve["epoch"]) for curve in curves["val.loss"]] == [12, 12, 12]
 
 
+def test_sequential_study_streams_all_its_runs_and_ends_by_itself(served: Serving) -> None:
+    seeds = {"max": 8, "first": 6, "step": 2, "start": 50}
+    study = served.client.studies.create(base=BASE, arms=ARMS, seeds=seeds, metric="val.loss")
+    events = list(study.stream())
+    study = study.refresh()
+    assert study.terminal
+    arms = {arm.id: arm for arm in study.arms}
+    ids = {run.id for run in study.runs()}
+    assert len(ids) == sum(arm.runs for arm in arms.values())
+    assert {event.run_id for event in events if event.type == "run.succeeded"} == ids
+    assert (arms["hobbled"].decided_at, arms["hobbled"].runs, arms["plain"].runs) == (6, 6, len(study.seeds))
+    comparison = study.compare()
+    assert comparison.against("plain")["hobbled"].verdict == "worse"
+    assert comparison.sequential is not None
+    looks = [event.data["seeds"] for event in events if event.type == "study.look"]
+    assert looks == [look.seeds for look in comparison.sequential.looks]
+
+
 def test_resumed_run_has_the_bits_of_an_undisturbed_one(served: Serving) -> None:
     body = {**BASE, "epochs": 400, "optimizer": {"kind": "momentum", "lr": 0.01}, "seed": 77}
     paused, mate = (served.client.runs.create(**{**body, "seed": seed}) for seed in (77, 78))

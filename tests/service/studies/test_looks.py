@@ -12,6 +12,8 @@ from tests.conftest import BODY, WORKER, measured
 from tests.service.studies.training import DROPOUT, compare, post, some_loss, train
 from worker.ports import Outcome
 
+pytestmark = pytest.mark.slow
+
 UNTESTED = dict.fromkeys(("p", "p_adjusted", "p_holm", "p_equivalence", "ci", "bootstrap_ci", "seeds_for_power"))
 L1 = {"regularizers_add": [{"kind": "l1", "strength": 0.1}]}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from typing import Any
 
 import pytest
@@ -25,6 +26,8 @@ from service.workers.jobs import Jobs
 from tests.conftest import BODY
 from tests.service.studies.test_looks import L1, run_ids
 from tests.service.studies.training import DROPOUT, STUDY, compare, post, train
+
+pytestmark = pytest.mark.slow
 
 SMALL = {**BODY, "dataset": {"kind": "digits", "train_size": 100}}
 ARMS = {"plain": {}, "dropout": DROPOUT, "l1": L1}
@@ -137,6 +140,16 @@ def test_study_ends_once_every_arm_is_decided_and_repeating_it_trains_nothing(
     assert (fixed["looks"], fixed["looks_from"]) == (2, [study["id"], again["id"]])
 
 
+def test_every_seed_of_a_look_has_all_folds(client: TestClient, work: Jobs, sequencer: Sequencer) -> None:
+    study = post(client, base=SMALL | {"dataset": {"kind": "digits"}}, seeds={"max": 8, "first": 4}, folds=2).json()
+    assert study["progress"]["runs"] == 16
+    train(client, work, loss)
+    assert sequencer.advance() == 1
+    runs = client.get("/v1/runs", params={"study_id": study["id"], "limit": 100}).json()["data"]
+    cells = {(run["arm"], run["seed"], run["spec"]["dataset"]["fold"]["index"]) for run in runs}
+    assert cells == set(product(("plain", "dropout"), range(8), range(2)))
+
+
 def test_equivalent_arms_are_decided(client: TestClient, work: Jobs, sequencer: Sequencer) -> None:
     study = post(client, seeds={"max": 16, "first": 12}, min_effect=1.0).json()
     train(client, work, lambda arm, seed, _: 2 + (seed % 3 - 1) / 16 * (arm == "dropout"))
@@ -240,6 +253,7 @@ def test_seeds_are_not_added_by_hand(client: TestClient) -> None:
         ({"max": 12, "start": 2**53 - 8}, {}, "/seeds/start", "no_seeds_left"),
         ({"max": 12, "vary": ["split"]}, {}, "/seeds/vary", "seed_not_varied"),
         ({"max": 12, "vary": ["seed", "split"]}, {"folds": 2, "base": SMALL}, "/folds", "folds_and_replicates"),
+        ({"max": 12}, {"arms": {"plain": {}}}, "/arms", "one_arm"),
         (8, {"min_effect": 0}, "/min_effect", "greater_than"),
     ],
 )
