@@ -52,7 +52,7 @@ class Recorded:
     run: Run
     history: History
     class_counts: Sequence[int] | None = None
-    """Test rows by true class; None if the run has not counted them."""
+    """Test rows by true class, for a run without a baseline; None if it has not counted them."""
 
 
 def advise(recorded: Recorded, settings: Settings, reference: Recorded | None = None) -> Advice:

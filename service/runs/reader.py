@@ -115,7 +115,7 @@ class RunReader(ScopedRuns):
     def _recorded(self, connection: sa.Connection, run_id: str) -> Recorded:
         row = self._row(connection, run_id)
         history = history_of(row, epochs.of_run(connection, row.reused_from or row.id), None)
-        confusion = reports.find(connection, row.reused_from or row.id, "confusion")
+        confusion = None if row.baseline else reports.find(connection, row.reused_from or row.id, "confusion")
         class_counts = None if confusion is None else [sum(counts) for counts in confusion]
         return Recorded(self._run(connection, run_id), history, class_counts)
 
