@@ -144,15 +144,11 @@ def runs_of(
 
 
 def data_vary(connection: sa.Connection, study_id: str, arm: str) -> bool:
-    """Return whether an arm's data are generated, by several seeds."""
+    """Return whether an arm's data are generated, by several seeds. Reads one run of an arm with other data."""
     data_seed = run.c.spec["dataset", "data_seed"].as_integer()
-    statement = (
-        sa.select(data_seed)
-        .where(run.c.study_id == study_id, run.c.arm == arm, data_seed.is_not(None))
-        .distinct()
-        .limit(2)
-    )
-    return len(connection.execute(statement).all()) > 1
+    of_arm = sa.select(data_seed).where(run.c.study_id == study_id, run.c.arm == arm).limit(1)
+    first = connection.scalar(of_arm)
+    return first is not None and connection.execute(of_arm.where(data_seed != first)).first() is not None
 
 
 def spec_of_each_arm(connection: sa.Connection, study_id: str) -> Mapping[str, Any]:

@@ -9,10 +9,13 @@ import pytest
 from fastapi.testclient import TestClient
 from scipy import stats
 
+from service.errors import SpecRefused
+from service.studies.replicates import check_split_varies
 from service.workers.jobs import Jobs
 from tests.conftest import BODY, WORKER, measured
 from tests.service.studies.training import SUCCEEDED, compare, post
 from worker.ports import Outcome
+from worker.spec.run import RunSpec
 
 pytestmark = pytest.mark.slow
 DIGITS: dict[str, Any] = {**BODY, "dataset": {"kind": "digits"}}
@@ -71,6 +74,25 @@ def test_replicates_vary_seed_and_split_alike_in_every_arm(
     assert compare(client, study)["generalizes_over"] == over
     preview = client.post("/v1/studies/preview", json={**STUDY, "base": base, "replicates": replicates}).json()
     assert (preview["runs"], preview["splits"], preview["stacks"]) == (2 * len(runs), study["splits"], 1)
+
+
+def test_generated_data_vary_with_the_seed(client: TestClient) -> None:
+    base = {**BODY, "dataset": {"kind": "linear"}, "model": {"kind": "linear"}}
+    fixed = {**base, "dataset": {"kind": "linear", "data_seed": 3}}
+    for body, over in ((base, ["seed", "data"]), (fixed, ["seed"])):
+        study = post(client, base=body, arms={"plain": {}, "slow": {"optimizer": {"lr": 0.01}}}, seeds=2).json()
+        assert compare(client, study)["generalizes_over"] == over
+
+
+def test_split_of_ordered_rows_or_with_teachers_is_not_varied() -> None:
+    content = {"task": "regression", "shape": [2], "classes": [], "rows_train": 90, "rows_test": 30, "order": "time"}
+    ordered = {"kind": "uploaded", "id": f"dataset_{'0' * 64}", "content": content, "validation_size": 20}
+    teacher = {"run_id": f"run_{'0' * 26}", "sha256": "a" * 64, "network": {"model": {"kind": "linear"}}}
+    student = {**DIGITS, "regularizers": [{"kind": "distillation", "teachers": [teacher]}]}
+    linear = {"model": {"kind": "linear"}, "optimizer": {"kind": "sgd", "lr": 0.1}}
+    for body, reason in (({**linear, "dataset": ordered}, "order of time"), (student, "teachers")):
+        with pytest.raises(SpecRefused, match=reason):
+            check_split_varies("plain", RunSpec.of(body))
 
 
 def test_replicates_are_added_with_seed_and_split(client: TestClient) -> None:
