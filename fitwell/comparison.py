@@ -229,6 +229,7 @@ class Comparison(View):
         caption = (
             f"{self.at} {self.metric}, {self.direction.replace('_', ' ')}, against {self.baseline or 'each other'}"
         )
+        caption += f"; over {self.replicates}"
         caption += f"; epochs chosen by {self.epoch_by}" * bool(self.epoch_by) + "; optimistic" * self.optimistic
         caption += "; exploratory" * self.exploratory
         caption += f"; no verdict yet: {self.not_yet.message}" if self.not_yet else ""

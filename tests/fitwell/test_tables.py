@@ -104,5 +104,6 @@ def test_sentence_names_what_replicates_differ_in_and_optimistic_epochs() -> Non
         varied = compared.model_copy(update={"generalizes_over": over})
         assert words in verdict_sentence(varied)
         assert f"deviation over {unit}" in printed(comparison_table(varied, {}))
+        assert f"; over {varied.replicates}" in varied._repr_html_()
     optimistic = compared.model_copy(update={"at": "best", "epoch_by": "val.loss", "optimistic": True})
     assert "Optimistic: val.loss chose each run's epoch on the rows that judge it." in verdict_sentence(optimistic)
