@@ -67,7 +67,8 @@ def corrected_p_values(
     """Return Nadeau and Bengio's p of every pair, if the splits choose the rows that judge: for metrics ``val.*``.
 
     The ratio of judging rows to training rows is the largest of any arm. Test rows are the same in every split, so the
-    test does not apply to them; nor does it to pairs with diverged runs.
+    test does not apply to them; nor does it to pairs with diverged runs. Pairs without a p, because no look is due or
+    the study is sequential, have none of these either.
     """
     if "split" not in generalizes_over(study.request) or rows_of(metric) != "val":
         return {}
@@ -76,6 +77,6 @@ def corrected_p_values(
     p_values = {
         (pair.group, pair.baseline): nadeau_bengio_p(np.array(pair.differences), ratio)
         for pair in pairs
-        if not pair.diverged + pair.baseline_diverged
+        if pair.p is not None and not pair.diverged + pair.baseline_diverged
     }
     return {key: p for key, p in p_values.items() if p is not None}
