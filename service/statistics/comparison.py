@@ -92,13 +92,14 @@ def compare(
     min_effect: float | None = None,
     bootstrap: bool = False,
     due: bool = True,
+    next_alpha: float | None = None,
 ) -> Comparison:
     """Summarize every group and compare the groups with ``baseline``, or all with all if it is None.
 
     Means are over the seeds all of whose cells are measured. A diverged run makes its pair a loss in a sign test; mean
     differences are over the pairs in which both runs were measured. Every group is expected to have ``seeds``: those
     without a run count as missing. If the look is not ``due``, nothing is tested: there are no p-values, intervals or
-    verdicts.
+    verdicts. More seeds would be judged at ``next_alpha``, as adding them is another look; None stands for ``alpha``.
     """
     table = _tabulated(measurements, groups)
     pairs = _pairs(groups, baseline)
@@ -114,7 +115,11 @@ def compare(
         correction=correction,
         min_seeds=min_seeds(alpha, len(samples) if correction == "holm" else 1),
         groups=tuple(_summaries(table, seeds, cells, means, tests[: len(means)] if due else [None] * len(means))),
-        pairs=tuple(_test_pairs(samples, tests[len(means) :], alpha, correction, min_effect, bootstrap=bootstrap))
+        pairs=tuple(
+            _test_pairs(
+                samples, tests[len(means) :], alpha, next_alpha or alpha, correction, min_effect, bootstrap=bootstrap
+            )
+        )
         if due
         else tuple(_untested(sample) for sample in samples),
     )
@@ -174,6 +179,7 @@ def _test_pairs(
     samples: Sequence[PairedSample],
     tests: Sequence[SignFlipResult | None],
     alpha: float,
+    next_alpha: float,
     correction: Correction,
     min_effect: float | None,
     *,
@@ -200,12 +206,22 @@ def _test_pairs(
                 p_holm=p_holm,
                 p_equivalence=p_equivalence,
                 verdict=_verdict(sample, p_adjusted, p_equivalence, alpha),
-                seeds_for_power=seeds_for_power(std, min_effect, alpha, len(samples))
-                if min_effect and std is not None
-                else None,
+                seeds_for_power=_seeds_needed(n, std, min_effect, (alpha, next_alpha), len(samples)),
             )
         )
     return pairs
+
+
+def _seeds_needed(
+    n: int, std: float | None, min_effect: float | None, alphas: tuple[float, float], comparisons: int
+) -> int | None:
+    """Return the seeds that detect ``min_effect``: at the first level if the ``n`` suffice, else at the second."""
+    if not min_effect or std is None:
+        return None
+    needed = seeds_for_power(std, min_effect, alphas[0], comparisons)
+    if needed is not None and needed > n:
+        return seeds_for_power(std, min_effect, alphas[1], comparisons)
+    return needed
 
 
 def _untested(sample: PairedSample) -> Pair:

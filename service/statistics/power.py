@@ -46,7 +46,8 @@ def seeds_for_power(deviation: float, effect: float, alpha: float, comparisons: 
     """Return the pairs needed to detect a true mean difference ``effect`` with probability 0.8.
 
     ``deviation`` is the standard deviation of the differences; the level is Holm's strictest,
-    which is conservative for step-down maxT. None beyond a million.
+    which is conservative for step-down maxT. If the seeds are to be added to a study, they are another look: pass its
+    level as ``alpha``. None beyond a million.
     """
     least, level = min_seeds(alpha, comparisons), alpha / max(1, comparisons)
     if deviation == 0:

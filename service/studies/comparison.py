@@ -142,6 +142,7 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
         min_effect=min_effect,
         bootstrap=question.bootstrap,
         due=schedule is None and pending is None,
+        next_alpha=ALPHA / (study.looks + 1),
     )
     if looks:
         own = not exploratory and baseline == study.baseline and min_effect == study.request.get("min_effect")

@@ -223,3 +223,14 @@ def test_familywise_error_with_effects_divergence_and_missing_runs_is_at_most_al
         equal = (pair for pair in comparison.pairs if not effect or {pair.group, pair.baseline} in ({*"ab"}, {*"cd"}))
         wrong += any(pair.verdict in ("better", "worse") for pair in equal)
     assert wrong / studies <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / studies)
+
+
+def test_more_seeds_are_needed_if_adding_them_is_another_look() -> None:
+    noisy = [value + 0.05 * (-1) ** seed for seed, value in enumerate(BASE)]
+    now, later = (
+        only(compare(rows(a=BASE, b=noisy), min_effect=0.04, next_alpha=level)).seeds_for_power
+        for level in (0.05, 0.025)
+    )
+    assert now is not None
+    assert later is not None
+    assert len(BASE) < now < later
