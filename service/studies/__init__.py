@@ -1,7 +1,7 @@
 """Studies: many runs queued at once (arms × grid × folds × seeds), their comparison, and the choice of an arm.
 
-- ``routes``, ``history_routes``, ``bodies``, ``parameters``, ``schemas``, ``choice_schemas``, ``diagnosis_schemas``,
-  ``dependencies``, ``errors``: HTTP.
+- ``routes``, ``history_routes``, ``bodies``, ``parameters``, ``schemas``, ``comparison_schemas``,
+  ``sequential_schemas``, ``choice_schemas``, ``diagnosis_schemas``, ``dependencies``, ``errors``: HTTP.
 - ``service``: one transaction per operation; ``queries``: its SQL; ``study``: a study as clients see it.
 - ``new_study``, ``replicates``, ``sampling`` (points of a search space), ``expansion``, ``arms``: from a study's
   description to runs that this server can train; ``preview``: their cost.

@@ -26,11 +26,12 @@ from service.http.routing import Route
 from service.http.scopes import needs
 from service.studies.bodies import SeedsBody, StudyBody
 from service.studies.choice_schemas import ChoiceView
+from service.studies.comparison_schemas import ComparisonView
 from service.studies.dependencies import StudiesDep
 from service.studies.diagnosis_schemas import StudyDiagnosisView
 from service.studies.errors import NothingToChoose, StudyActive, StudyNotFound
 from service.studies.parameters import ChoiceParams, ComparisonParams, CreateStudyQuery, PreviewStudyQuery
-from service.studies.schemas import ComparisonView, PreviewView, StudyList, StudyView
+from service.studies.schemas import PreviewView, StudyList, StudyView
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"], route_class=Route)
 

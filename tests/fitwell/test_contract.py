@@ -38,6 +38,7 @@ from service.runs import schemas as views
 from service.runs.bodies import ChangeBody, RunBody
 from service.settings import Settings
 from service.studies import choice_schemas as choice_views
+from service.studies import comparison_schemas
 from service.studies import schemas as study_views
 from service.studies.bodies import StudyBody
 from service.studies.parameters import CompareStudyQuery
@@ -105,9 +106,9 @@ VIEWS: list[tuple[type[BaseModel], type[BaseModel]]] = [
     (history.History, measured_views.HistoryView),
     (study.Study, study_views.StudyView),
     (studies.Preview, study_views.PreviewView),
-    (comparison.Comparison, study_views.ComparisonView),
-    (comparison.Group, study_views.GroupView),
-    (comparison.Pair, study_views.PairView),
+    (comparison.Comparison, comparison_schemas.ComparisonView),
+    (comparison.Group, comparison_schemas.GroupView),
+    (comparison.Pair, comparison_schemas.PairView),
     (comparison.Choice, choice_views.ChoiceView),
     (datasets.Dataset, dataset_views.DatasetView),
     (tokens.Token, token_bodies.NewTokenView),

@@ -19,9 +19,9 @@ from service.models.service import Models
 from service.runs.dependencies import RunReaderDep, RunsDep
 from service.runs.run import History, Run
 from service.sandbox.predicting.messages import Chosen
+from service.studies.comparison_schemas import ComparisonView
 from service.studies.dependencies import StudiesDep
 from service.studies.diagnosis_schemas import StudyDiagnosisView
-from service.studies.schemas import ComparisonView
 from service.web import code
 from service.web.assets import assets
 from service.web.differences import differences
