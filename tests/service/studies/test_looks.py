@@ -154,7 +154,7 @@ def test_run_that_was_deleted_and_trained_again_changes_no_verdict(client: TestC
 
 
 def test_study_that_cannot_decide_anything_warns(client: TestClient) -> None:
-    assert "at least 6 are needed" in post(client, seeds=5).json()["warnings"][0]
+    assert "at least 6 pairs" in post(client, seeds=5).json()["warnings"][0]
     assert post(client, seeds=list(range(5, 11))).json()["warnings"] == []
-    assert "at least 7 are needed at α = 0.025. It is look 2" in post(client, seeds=6).json()["warnings"][0]
+    assert "at least 7 pairs, and the study has 6. It is look 2" in post(client, seeds=6).json()["warnings"][0]
     assert post(client, arms={"plain": {}}, seeds=1).json()["warnings"] == []
