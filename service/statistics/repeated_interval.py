@@ -45,6 +45,8 @@ class ShiftedTest:
         """
         if len(self._values) < 2:
             return None
+        if self._deviation == 0:  # every other shift leaves equal differences, the most significant ones
+            return (self._mean, self._mean) if math.isfinite(self._reach(self._mean + 1, alpha)) else None
         reach = self._reach(self._mean, alpha)
         if not math.isfinite(reach):
             return None
