@@ -27,8 +27,9 @@ VECTORS_PER_BATCH = 32
 """Vectors whose random sums are computed in one product."""
 FLIPS_PER_BATCH = 10_000
 """Random choices that are drawn at once."""
-MEMBERS_AT_ONCE = 250_000
-"""Members of subsets that are floats at once, so that they stay in a processor's cache."""
+MULTIPLICATIONS_AT_ONCE = 250_000
+"""Size of a product of subsets and columns. OpenBLAS uses several threads for larger ones, and waits for them if the
+processors are busy; and the floats stay in a processor's cache."""
 FEW = 512
 """Subset means that are sorted to find the one of a rank."""
 MAX_SECANTS = 12
@@ -239,7 +240,7 @@ def random_sums(columns: Floats, flips: int = FLIPS) -> tuple[Floats, Floats]:
     n, m = columns.shape
     wide = np.column_stack([columns, np.ones(n)])
     sums, first = np.empty((m + 1, flips)), 0
-    members = np.empty((max(1, MEMBERS_AT_ONCE // n), n))
+    members = np.empty((max(1, MULTIPLICATIONS_AT_ONCE // (n * (m + 1))), n))
     for subsets in random_subsets(n, flips):
         for start in range(0, len(subsets), len(members)):
             some = subsets[start : start + len(members)]
