@@ -236,7 +236,7 @@ def data_of_stack(specs: list[RunSpec]) -> StackData:
     return _data(tuple(by_split.values()), Linear() if specs[0].model.trains else specs[0].model)
 
 
-@functools.lru_cache(maxsize=32)
+@functools.lru_cache(maxsize=512)
 def _data(datasets: tuple[Dataset, ...], model: Model) -> StackData:
     return taught(data_for(datasets, model, HOME, CPU))
 

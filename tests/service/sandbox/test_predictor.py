@@ -80,7 +80,8 @@ async def interrupted(one: Predictor, order: Predict, number: signal.Signals) ->
     asking = asyncio.create_task(one.call(order))
     await asyncio.sleep(0.1)
     os.kill(one.pid, number)
-    os.kill(one.pid, signal.SIGCONT)
+    if number != signal.SIGKILL:  # which also ends a stopped process
+        os.kill(one.pid, signal.SIGCONT)
     return await asking
 
 
