@@ -94,7 +94,7 @@ def test_full_disk_loses_nothing_that_was_acknowledged(
     database: str | None, undisturbed_long: dict[str, Any], small_disk: Path
 ) -> None:
     """With SQLite the database is on it too."""
-    with system(small_disk / "home", database, FITWELL_MIN_FREE_BYTES="0") as under:
+    with system(small_disk, database, FITWELL_MIN_FREE_BYTES="0") as under:  # their log is beside it
         under.start("service")
         under.start("worker")
         run = under.submit(**LONG)
