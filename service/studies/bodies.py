@@ -115,48 +115,21 @@ class StudyBody(StudyMetadata, BodyModel):
         Raises:
             SpecRefused: Fields contradict each other.
         """
-        errors: list[FieldError] = []
-        schedule = self.seeds if isinstance(self.seeds, Schedule) else None
-        if schedule is not None:
-            errors += schedule.errors()
-            errors += self._varied_split_errors(schedule.split_follows_seed)
-            if schedule.split_follows_seed and self.folds is not None:
-                message = "Folds already vary the validation rows. Leave out 'folds', or vary only the seed."
-                errors.append(FieldError("/folds", "folds_and_replicates", message))
-        seeds = self._first_seeds()
-        if self.replicates is not None:
-            seeds = self.replicates.all_seeds
-            errors += self._replicate_errors(self.replicates)
-        if len(set(seeds)) < len(seeds):
-            errors.append(FieldError("/seeds", "seed_twice", "The list contains a seed twice."))
-        if self.grid and self.sample:
-            errors.append(FieldError("/sample", "grid_and_sample", "Send a grid or a sample, not both."))
-        paths = [*self.grid, *(self.sample.space if self.sample else ())]
-        seeded = ["/base/seed"] * ("seed" in self.base)
-        seeded += [pointer_to("arms", name, "seed") for name, patch in self.arms.items() if "seed" in patch]
-        seeded += [self._pointer(path) for path in paths if path_steps(path) == ["seed"]]
-        for pointer in seeded:
-            message = "All arms have the seeds in 'seeds'; leave 'seed' out here."
-            errors.append(FieldError(pointer, "seed_elsewhere", message))
-        if self.folds is not None:
-            message = "All arms validate on the study's folds; leave this out."
-            errors += [FieldError(pointer, "split_elsewhere", message) for pointer in self._splits(VALIDATION)]
         request = self.model_dump(mode="json", exclude={"seeds"} if self.replicates is not None else None)
-        for pointer in itertools.islice(_not_finite(request), MAX_ERRORS):
-            errors.append(FieldError(pointer, "finite_number", "This must be a finite number, not NaN or infinity."))
+        errors = [*self._contradictions(), *_number_errors(request)]
         if errors:
             raise SpecRefused(errors[0].message, errors=errors)
         if self.metric is not None:
             check_metric(self.metric, "/metric")
         check_at(self.at, "/at")
         check_epoch_by(self.epoch_by, self.at, "/epoch_by")
-        points = self.sample.points() if self.sample else []
+        schedule = self._schedule
         plan = Plan(
             base=self.base,
             arms=self.arms,
             grid=self.grid,
-            samples=points,
-            seeds=seeds,
+            samples=self.sample.points() if self.sample else [],
+            seeds=self._first_seeds(),
             folds=self.folds,
             splits=None if self.replicates is None else self.replicates.all_splits,
             split_follows_seed=any(one is not None and one.split_follows_seed for one in (self.replicates, schedule)),
@@ -178,11 +151,47 @@ class StudyBody(StudyMetadata, BodyModel):
         """Return the plan of a study's stored request."""
         return parse(StudyBody, json.dumps(dict(request)).encode()).new_study().plan
 
+    @property
+    def _schedule(self) -> Schedule | None:
+        """The schedule of a sequential study; None if the seeds are fixed."""
+        return self.seeds if isinstance(self.seeds, Schedule) else None
+
     def _first_seeds(self) -> list[int]:
         """Return the seeds that are queued first."""
+        if self.replicates is not None:
+            return list(self.replicates.all_seeds)
         if isinstance(self.seeds, Schedule):
             return self.seeds.seeds(self.seeds.first)
         return list(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+
+    def _contradictions(self) -> Iterator[FieldError]:
+        """Yield the fields that contradict each other."""
+        if self._schedule is not None:
+            yield from self._schedule_errors(self._schedule)
+        if self.replicates is not None:
+            yield from self._replicate_errors(self.replicates)
+        seeds = self._first_seeds()
+        if len(set(seeds)) < len(seeds):
+            yield FieldError("/seeds", "seed_twice", "The list contains a seed twice.")
+        if self.grid and self.sample:
+            yield FieldError("/sample", "grid_and_sample", "Send a grid or a sample, not both.")
+        paths = [*self.grid, *(self.sample.space if self.sample else ())]
+        seeded = ["/base/seed"] * ("seed" in self.base)
+        seeded += [pointer_to("arms", name, "seed") for name, patch in self.arms.items() if "seed" in patch]
+        seeded += [self._pointer(path) for path in paths if path_steps(path) == ["seed"]]
+        for pointer in seeded:
+            message = "All arms have the seeds in 'seeds'; leave 'seed' out here."
+            yield FieldError(pointer, "seed_elsewhere", message)
+        for pointer in self._splits(VALIDATION) if self.folds is not None else ():
+            yield FieldError(pointer, "split_elsewhere", "All arms validate on the study's folds; leave this out.")
+
+    def _schedule_errors(self, schedule: Schedule) -> Iterator[FieldError]:
+        """Yield what is wrong with a schedule, and fields that contradict it."""
+        yield from schedule.errors()
+        yield from self._varied_split_errors(schedule.split_follows_seed)
+        if schedule.split_follows_seed and self.folds is not None:
+            message = "Folds already vary the validation rows. Leave out 'folds', or vary only the seed."
+            yield FieldError("/folds", "folds_and_replicates", message)
 
     def _replicate_errors(self, replicates: Replicates) -> Iterator[FieldError]:
         """Yield what is wrong with replicates, and fields that contradict them."""
@@ -246,6 +255,11 @@ class SeedsBody(BodyModel):
             message = f"There are fewer than {self.add} seeds after {first - 1}; list the seeds to add in 'seeds'."
             raise SpecRefused.at("/add", "no_seeds_left", message)
         return list(range(first, first + (self.add or 0)))
+
+
+def _number_errors(request: Mapping[str, Any]) -> Iterator[FieldError]:
+    for pointer in itertools.islice(_not_finite(request), MAX_ERRORS):
+        yield FieldError(pointer, "finite_number", "This must be a finite number, not NaN or infinity.")
 
 
 def _not_finite(value: Any, pointer: str = "") -> Iterator[str]:

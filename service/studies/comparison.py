@@ -20,7 +20,7 @@ from service.store.rows import Row
 from service.studies import queries as studies
 from service.studies.expansion import arm_id, path_steps, value_at
 from service.studies.looks import ALPHA, NotYet, not_yet
-from service.studies.measurements import Design, Slot, assign_slots, check_series_exists, load_series, measure
+from service.studies.measurements import ReplicateDesign, Slot, assign_slots, check_series_exists, load_series, measure
 from service.studies.metrics import (
     EMPTY,
     EpochRule,
@@ -105,7 +105,7 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
     rule = epoch_rule(study, at, question.epoch_by)
     by = tuple(question.by)
     apart = any(path_steps(path)[:2] in (["dataset"], ["dataset", "fold"], ["dataset", "split_seed"]) for path in by)
-    design = replicate_design(study) if not apart else Design()
+    design = replicate_design(study) if not apart else ReplicateDesign()
     runs = studies.runs_of(
         connection,
         study.id,
@@ -174,10 +174,10 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
     )
 
 
-def replicate_design(study: Row) -> Design:
+def replicate_design(study: Row) -> ReplicateDesign:
     """Return how the study's runs form replicates."""
     within = study.seeds if generalizes_over(study.request) == ["split"] else None
-    return Design(folds=study.request.get("folds"), seeds_within_split=within)
+    return ReplicateDesign(folds=study.request.get("folds"), seeds_within_split=within)
 
 
 class Sample(TypedDict):
@@ -264,13 +264,13 @@ def _guessing(slots: Sequence[Slot], of_runs: Mapping[str, float]) -> dict[str, 
 
 
 def _curves(
-    groups: Sequence[str], slots: Sequence[Slot], series_of_runs: SeriesOfRuns, name: str, design: Design
+    groups: Sequence[str], slots: Sequence[Slot], series_of_runs: SeriesOfRuns, name: str, design: ReplicateDesign
 ) -> list[Curve]:
     """Return each group's curve over its replicates, up to the epoch that all cells of a replicate have reached."""
     by_group: dict[str, dict[int, list[Series]]] = {group: {} for group in groups}
     for slot in slots:
         values = EMPTY if slot.run is None else series_of_runs.get((slot.run.id, name), EMPTY)
-        if design != Design() or len(values):
+        if design != ReplicateDesign() or len(values):
             status = "" if slot.run is None else slot.run.status
             series = Series(values, succeeded=status == "succeeded", failed=status in ("failed", "cancelled"))
             by_group[slot.group].setdefault(slot.seed, []).append(series)

@@ -16,7 +16,7 @@ from service.statistics.arm_diagnosis import ArmCurves, ArmDiagnosis, diagnose_a
 from service.store.rows import Row
 from service.studies import queries as studies
 from service.studies.comparison import replicate_design
-from service.studies.measurements import Design, load_series
+from service.studies.measurements import ReplicateDesign, load_series
 from service.studies.metrics import EMPTY, Floats, SeriesOfRuns
 from worker.spec.run import RunSpec
 
@@ -70,7 +70,7 @@ def _in_every_run(runs: Sequence[Row], values: SeriesOfRuns, name: str) -> bool:
 def _diagnosed(
     arm: str,
     runs: Sequence[Row],
-    design: Design,
+    design: ReplicateDesign,
     values: SeriesOfRuns,
     names: Sequence[str | None],
     guessing_of_runs: Mapping[str, Mapping[str, float]],

@@ -133,7 +133,7 @@ def warnings(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Design:
+class PlannedStudy:
     """The question of a study, and the runs that answer it."""
 
     metric: str
@@ -161,7 +161,7 @@ class Design:
 
 
 def inherited(
-    connection: sa.Connection, design: Design, *, owner: str | None, study_id: str | None = None
+    connection: sa.Connection, design: PlannedStudy, *, owner: str | None, study_id: str | None = None
 ) -> Inherited:
     """Return the looks that a new study, or ``study_id`` with more seeds, inherits from studies of equal runs.
 

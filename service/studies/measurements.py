@@ -29,7 +29,7 @@ class Slot(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Design:
+class ReplicateDesign:
     """The replicates of an arm: its seeds, or its splits if every split has several seeds."""
 
     folds: int | None = None
@@ -55,12 +55,12 @@ class Design:
         return [""] if self.seeds_within_split is None else [f" seed {seed}" for seed in self.seeds_within_split]
 
 
-def assign_slots(runs: Sequence[Row], groups: Sequence[tuple[str, str]], design: Design) -> list[Slot]:
+def assign_slots(runs: Sequence[Row], groups: Sequence[tuple[str, str]], design: ReplicateDesign) -> list[Slot]:
     """Assign runs to slots by their (group, cell) in ``groups`` and their cell of the design.
 
     A replicate is complete only with all its cells, so the slots of deleted runs of a replicate are included.
     """
-    if design == Design():
+    if design == ReplicateDesign():
         return [Slot(group, run.seed, cell, run) for run, (group, cell) in zip(runs, groups, strict=True)]
     expected = {
         (group, design.replicate(run), cell + own): None

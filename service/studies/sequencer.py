@@ -28,7 +28,7 @@ from service.store.rows import Row
 from service.studies import queries as studies
 from service.studies.comparison import own_samples
 from service.studies.expansion import Arm, Plan
-from service.studies.looks import not_yet
+from service.studies.looks import ALPHA, not_yet
 from service.studies.schedule import Schedule, schedule_of
 from service.studies.sequential import decisions, results_at, stored
 from worker.spec.run import RunSpec
@@ -172,7 +172,7 @@ def check_steps(caller: Caller, schedule: Schedule, runs_per_seed: int) -> None:
 
 def _after(schedule: Schedule, seeds: int) -> int | None:
     """Return the number of seeds at the look after the one at ``seeds``; None if it is the last."""
-    return next((n for n in schedule.design(0.05).looks if n > seeds), None)
+    return next((n for n in schedule.design(ALPHA).looks if n > seeds), None)
 
 
 def _arm(arm: Mapping[str, Any], run: Row) -> Arm:

@@ -31,7 +31,7 @@ from service.studies.comparison import Compared, Question, compare_groups
 from service.studies.diagnosis import StudyDiagnosis, diagnose_arms
 from service.studies.errors import StudyActive, StudyNotFound
 from service.studies.expansion import Arm, Plan
-from service.studies.looks import ArmKey, Design, Inherited, inherited, planned_runs
+from service.studies.looks import ArmKey, Inherited, PlannedStudy, inherited, planned_runs
 from service.studies.new_study import NewStudy, baseline_id, primary_metric
 from service.studies.preview import Preview, preview
 from service.studies.replicates import generalizes_over, replicate_numbers
@@ -166,12 +166,12 @@ class Studies(CallerScoped):
             events.append(connection, new_events)
         return answer
 
-    def _design(self, new: NewStudy, arms: Sequence[Arm], keys: Collection[ArmKey]) -> Design:
+    def _design(self, new: NewStudy, arms: Sequence[Arm], keys: Collection[ArmKey]) -> PlannedStudy:
         metric, baseline = primary_metric(new, arms), baseline_id(new.baseline, arms)
         if new.schedule is not None and len(arms) == 1:
             message = "A sequential study decides between arms, and this has one. Add an arm, or set a number of seeds."
             raise SpecRefused.at("/arms", "one_arm", message)
-        return Design(
+        return PlannedStudy(
             metric=metric,
             at=new.at,
             epoch_by=new.epoch_by,
@@ -182,7 +182,7 @@ class Studies(CallerScoped):
             keys=keys,
         )
 
-    def _inherited(self, connection: sa.Connection, design: Design) -> Inherited:
+    def _inherited(self, connection: sa.Connection, design: PlannedStudy) -> Inherited:
         """Return the looks that a new study inherits.
 
         Raises:
@@ -204,7 +204,7 @@ class Studies(CallerScoped):
         results_visible = sum(one.epoch for one in progress) > 0 or sum(one.runs for one in progress) < planned_runs(
             row
         )
-        design = Design(
+        design = PlannedStudy(
             metric=row.metric,
             at=row.at,
             epoch_by=row.request.get("epoch_by"),

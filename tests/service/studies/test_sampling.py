@@ -31,7 +31,8 @@ def test_points_are_different_and_fewer_if_the_space_has_fewer(method: str) -> N
     }
     every = points(100, space, method=method)
     assert sorted((point["a"], point["b"]) for point in every) == [(a, b) for a in (1, 2, 3) for b in "xy"]
-    assert points(4, space, method=method) == every[:4] or method == "sobol"
+    few = points(4, space, method=method)
+    assert len({(point["a"], point["b"]) for point in few}) == 4
     assert len(points(10, {"c": {"distribution": "uniform", "low": 2.0, "high": 2.0}}, method=method)) == 1
 
 
