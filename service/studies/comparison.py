@@ -104,22 +104,9 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
     check_at(at, "at")
     rule = epoch_rule(study, at, question.epoch_by)
     by = tuple(question.by)
-    apart = any(path_steps(path)[:2] in (["dataset"], ["dataset", "fold"], ["dataset", "split_seed"]) for path in by)
-    design = replicate_design(study) if not apart else ReplicateDesign()
-    runs = studies.runs_of(
-        connection,
-        study.id,
-        specs=by != ("arm",),
-        folds=design.folds is not None,
-        splits=design.seeds_within_split is not None,
-    )
-    values = load_series(connection, study.id, runs, list(dict.fromkeys([metric, *rule.series, *question.curves])))
-    check_series_exists(values, metric, runs)
-    for series in rule.series:
-        check_series_exists(values, series, runs, "epoch_by")
-    groups, cells = _grouped(study, runs, by)
-    slots = assign_slots(runs, cells, design)
-    measurements = measure(slots, values, metric, rule)
+    data = _read(connection, study, by, metric, rule, question.curves)
+    runs, groups, design = data.runs, data.groups, data.design
+    measurements = measure(data.slots, data.values, metric, rule)
     baseline = None if question.all_pairs else _baseline(study, groups, question.baseline, by)
     exploratory = (metric, rule, by) != (study.metric, epoch_rule(study, study.at), ("arm",))
     schedule = schedule_of(study.request)
@@ -169,9 +156,45 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
         course=None if schedule is None else course_of(study, schedule, looks),
         complete=all(run.status in TERMINAL for run in runs),
         comparison=comparison,
-        guessing=_guessing(slots, studies.guessing_of(connection, study.id, metric)),
-        curves={name: _curves(groups, slots, values, name, design) for name in question.curves},
+        guessing=_guessing(data.slots, studies.guessing_of(connection, study.id, metric)),
+        curves={name: _curves(groups, data.slots, data.values, name, design) for name in question.curves},
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Data:
+    """The runs of a study with their series, in groups."""
+
+    runs: Sequence[Row]
+    values: SeriesOfRuns
+    groups: Sequence[str]
+    slots: Sequence[Slot]
+    design: ReplicateDesign
+
+
+def _read(
+    connection: sa.Connection, study: Row, by: Sequence[str], metric: str, rule: EpochRule, curves: Sequence[str]
+) -> _Data:
+    """Read the series of the study's runs.
+
+    Raises:
+        SpecRefused: No run has the metric or a series of the rule, or no spec a path of ``by``.
+    """
+    apart = any(path_steps(path)[:2] in (["dataset"], ["dataset", "fold"], ["dataset", "split_seed"]) for path in by)
+    design = replicate_design(study) if not apart else ReplicateDesign()
+    runs = studies.runs_of(
+        connection,
+        study.id,
+        specs=tuple(by) != ("arm",),
+        folds=design.folds is not None,
+        splits=design.seeds_within_split is not None,
+    )
+    values = load_series(connection, study.id, runs, list(dict.fromkeys([metric, *rule.series, *curves])))
+    check_series_exists(values, metric, runs)
+    for series in rule.series:
+        check_series_exists(values, series, runs, "epoch_by")
+    groups, cells = _grouped(study, runs, by)
+    return _Data(runs=runs, values=values, groups=groups, slots=assign_slots(runs, cells, design), design=design)
 
 
 def replicate_design(study: Row) -> ReplicateDesign:

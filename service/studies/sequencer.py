@@ -46,7 +46,7 @@ class Sequencer:
         self._engine = engine
         self._settings = settings
         self._plan_of = plan_of
-        self._logged: set[tuple[str, str]] = set()
+        self._logged: dict[str, str] = {}
 
     def advance(self) -> int:
         """Take every look that is due, and queue the seeds that follow; return the number of looks taken."""
@@ -65,8 +65,8 @@ class Sequencer:
 
     def _log_once(self, message: str, study_id: str, reason: object) -> None:
         """Log the reason why a study cannot continue, unless the last round had the same."""
-        if (study_id, str(reason)) not in self._logged:
-            self._logged.add((study_id, str(reason)))
+        if self._logged.get(study_id) != str(reason):
+            self._logged[study_id] = str(reason)
             LOG.warning(message, study_id, reason, exc_info=isinstance(reason, Exception))
 
     def take_look(self, study_id: str) -> bool:
