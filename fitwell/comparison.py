@@ -172,6 +172,14 @@ class Comparison(View):
         return {pair.arm: pair for pair in self.pairs if pair.baseline == baseline}
 
     @property
+    def pair_of_each_arm(self) -> dict[str, Pair]:
+        """The pair of each arm with its baseline, by arm; empty if all pairs are compared.
+
+        In a study on several datasets, an arm's baseline is the one on the arm's dataset.
+        """
+        return {} if self.baseline is None else {pair.arm: pair for pair in self.pairs}
+
+    @property
     def unit(self) -> str:
         """The unit that arms are paired by: ``seed``, ``split``, or ``replicate`` if both vary."""
         return "replicate" if {"seed", "split"} <= set(self.generalizes_over) else self.generalizes_over[0]
@@ -199,7 +207,7 @@ class Comparison(View):
 
     def columns(self) -> dict[str, list[Any]]:
         """Return a row per arm as columns: statistics, and the comparison with the baseline if there is one."""
-        pairs = self.against(self.baseline or "")
+        pairs = self.pair_of_each_arm
         rows = [_row(group, pairs.get(group.id)) for group in self.arms]
         return {name: [row[name] for row in rows] for name in ("arm", *COLUMNS)}
 

@@ -7,6 +7,7 @@ from typing import Any, Unpack
 
 from pydantic import Field
 
+from fitwell.datasets import Dataset
 from fitwell.requests import Flow, ItemFlow, Request, api_path, fetch_json, paginate
 from fitwell.runs import expand_short_forms
 from fitwell.study import Study, StudyMetadata
@@ -18,6 +19,7 @@ class StudyFields(StudyMetadata, total=False):
 
     base: Mapping[str, Any]
     arms: Mapping[str, Mapping[str, Any]]
+    datasets: Mapping[str, Mapping[str, Any] | Dataset[Any] | str]
     grid: Mapping[str, Sequence[Any]]
     sample: Mapping[str, Any] | None
     seeds: int | Sequence[int] | Mapping[str, Any]
@@ -53,7 +55,7 @@ class Studies(Resource[TransportT]):
 
     @call
     def create(self, *, reuse: bool = True, **body: Unpack[StudyFields]) -> Flow[Study[TransportT]]:
-        """Submit a study: ``base``, ``arms``, ``grid`` or ``sample``, ``seeds`` or ``replicates``, ``folds`` and so on.
+        """Submit a study: ``base``, ``arms``, ``datasets``, ``grid`` or ``sample``, ``seeds`` or ``replicates``, etc.
 
         Raises:
             InvalidRequest: The spec of an arm is invalid; ``errors`` lists the fields.
@@ -87,10 +89,12 @@ class Studies(Resource[TransportT]):
 
 
 def _expand_study(body: StudyFields) -> dict[str, Any]:
-    """Return the body with the short forms in base and arms expanded."""
+    """Return the body with the short forms in base, datasets and arms expanded."""
     expanded: dict[str, Any] = dict(body)
     if isinstance(base := expanded.get("base"), Mapping):
         expanded["base"] = expand_short_forms(base)
+    if isinstance(datasets := expanded.get("datasets"), Mapping):
+        expanded["datasets"] = {name: expand_short_forms({"dataset": one})["dataset"] for name, one in datasets.items()}
     if isinstance(arms := expanded.get("arms"), Mapping):
         expanded["arms"] = {
             name: expand_short_forms(arm) if isinstance(arm, Mapping) else arm for name, arm in arms.items()

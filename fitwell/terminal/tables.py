@@ -20,11 +20,12 @@ def p_heading(comparison: Comparison) -> str:
 
 def comparison_table(primary: Comparison, extra: Mapping[str, Comparison]) -> Table:
     """Return mean ± standard deviation and verdict of each arm; ``extra`` adds columns with other metrics."""
-    baseline = primary.baseline
-    verdict_headings = () if baseline is None else (f"− {escape(baseline)}, paired", p_heading(primary), "verdict")
+    baselines = {pair.baseline for pair in primary.pairs} or {primary.baseline or ""}
+    against = escape(baselines.pop()) if len(baselines) == 1 else "baseline on the same dataset"
+    verdict_headings = () if primary.baseline is None else (f"− {against}, paired", p_heading(primary), "verdict")
     headings = ("arm", "n", *extra, f"{primary.at} {primary.metric}", *verdict_headings)
     table = Table(*headings, title=f"mean ± standard deviation over {primary.unit}s")
-    pairs = primary.against(baseline or "")
+    pairs = primary.pair_of_each_arm
     for number, group in enumerate(primary.arms):
         others = [_spread(comparison.arms[number]) for comparison in extra.values()]
         verdict = _verdict(pairs.get(group.id)) if verdict_headings else ()

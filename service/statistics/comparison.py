@@ -85,6 +85,7 @@ def compare(
     *,
     groups: Sequence[str],
     baseline: str | None,
+    pairs: Sequence[tuple[str, str]] | None = None,
     lower_is_better: bool,
     alpha: float,
     correction: Correction = "max_t",
@@ -96,13 +97,14 @@ def compare(
 ) -> Comparison:
     """Summarize every group and compare the groups with ``baseline``, or all with all if it is None.
 
+    ``pairs`` (group, baseline) replaces these pairs.
     Means are over the seeds all of whose cells are measured. A diverged run makes its pair a loss in a sign test; mean
     differences are over the pairs in which both runs were measured. Every group is expected to have ``seeds``: those
     without a run count as missing. If the look is not ``due``, nothing is tested: there are no p-values, intervals or
     verdicts. More seeds would be judged at ``next_alpha``, as adding them is another look; None stands for ``alpha``.
     """
     table = _tabulated(measurements, groups)
-    pairs = _pairs(groups, baseline)
+    pairs = _pairs(groups, baseline) if pairs is None else pairs
     samples = [pair_seeds(group, table[group], other, table[other], seeds, lower_is_better) for group, other in pairs]
     cells = {group: _complete_cells(by_seed) for group, by_seed in table.items()}
     means = [
@@ -246,12 +248,13 @@ def samples_of(
     *,
     groups: Sequence[str],
     baseline: str | None,
+    pairs: Sequence[tuple[str, str]] | None = None,
     lower_is_better: bool,
     seeds: Collection[int] = (),
 ) -> list[PairedSample]:
     """Return the paired samples that ``compare`` tests."""
     table = _tabulated(measurements, groups)
-    pairs = _pairs(groups, baseline)
+    pairs = _pairs(groups, baseline) if pairs is None else pairs
     return [pair_seeds(group, table[group], other, table[other], seeds, lower_is_better) for group, other in pairs]
 
 

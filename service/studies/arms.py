@@ -49,7 +49,7 @@ class ArmResolver:
                 # No later fold leaves fewer rows for training than the first.
                 review(arm.at(*plan.replicates[0]).spec, self.settings)
             except SpecRefused as refusal:
-                raise in_study(refusal, arm, plan.arms[arm.name]) from refusal
+                raise in_study(refusal, arm, plan) from refusal
         return arms
 
     def _parsed(self, body: Mapping[str, Any], caller: Caller) -> NewRun:

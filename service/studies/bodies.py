@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import (
@@ -21,7 +21,7 @@ from service.http.bodies import BodyModel, parse
 from service.http.names import Label
 from service.http.validation import MAX_ERRORS
 from service.pointers import pointer_to
-from service.studies.expansion import Plan, path_steps
+from service.studies.expansion import DATASET, Plan, path_steps
 from service.studies.metrics import check_at, check_epoch_by, check_metric
 from service.studies.new_study import NewStudy
 from service.studies.replicates import Replicates
@@ -42,6 +42,7 @@ EXAMPLE: dict[str, Any] = {
     "seeds": 8,
 }
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+MAX_DATASETS = 64
 VALIDATION = ("fold", "validation_size")
 """Fields of a dataset that choose validation rows."""
 
@@ -58,7 +59,7 @@ Seeds = Annotated[
 
 
 class StudyBody(StudyMetadata, BodyModel):
-    """Arms × grid (or random points) × folds × seeds, over one base."""
+    """Arms × datasets × grid (or random points) × folds × seeds, over one base."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
@@ -68,6 +69,13 @@ class StudyBody(StudyMetadata, BodyModel):
         min_length=1,
         max_length=256,
         description="Merge patches of the base (RFC 7396) by name; `regularizers_add` appends to its regularizers.",
+    )
+    datasets: dict[Label, dict[str, JsonValue]] = Field(
+        default={},
+        max_length=MAX_DATASETS,
+        description="Train every arm on each of these datasets: merge patches of the base's `dataset` by name, such as "
+        '`{"digits": {"kind": "digits"}, "mnist1d": {"kind": "mnist1d"}}`. Arms are compared within each dataset, and '
+        "by `/across-datasets` over all of them.",
     )
     grid: dict[Path, Annotated[list[JsonValue], Field(min_length=1, max_length=1000)]] = Field(
         default={}, max_length=16, description="Values by dotted path (`optimizer.lr`) or JSON pointer."
@@ -127,6 +135,7 @@ class StudyBody(StudyMetadata, BodyModel):
         plan = Plan(
             base=self.base,
             arms=self.arms,
+            datasets=self.datasets,
             grid=self.grid,
             samples=self.sample.points() if self.sample else [],
             seeds=self._first_seeds(),
@@ -176,6 +185,8 @@ class StudyBody(StudyMetadata, BodyModel):
         if self.grid and self.sample:
             yield FieldError("/sample", "grid_and_sample", "Send a grid or a sample, not both.")
         paths = [*self.grid, *(self.sample.space if self.sample else ())]
+        if self.datasets:
+            yield from self._dataset_errors(paths)
         seeded = ["/base/seed"] * ("seed" in self.base)
         seeded += [pointer_to("arms", name, "seed") for name, patch in self.arms.items() if "seed" in patch]
         seeded += [self._pointer(path) for path in paths if path_steps(path) == ["seed"]]
@@ -192,6 +203,19 @@ class StudyBody(StudyMetadata, BodyModel):
         if schedule.split_follows_seed and self.folds is not None:
             message = "Folds already vary the validation rows. Leave out 'folds', or vary only the seed."
             yield FieldError("/folds", "folds_and_replicates", message)
+
+    def _dataset_errors(self, paths: Sequence[str]) -> Iterator[FieldError]:
+        """Yield fields that contradict ``datasets``."""
+        for path in paths:
+            if path_steps(path) == [DATASET]:
+                message = "Send 'datasets', which names them, or values of 'dataset' in the grid, not both."
+                yield FieldError(self._pointer(path), "datasets_twice", message)
+        if self._schedule is not None and len(self.datasets) > 1:
+            message = (
+                "A study on several datasets has a fixed number of seeds, because arms would end at different looks on "
+                "each. Set a number of seeds, or submit a study for each dataset."
+            )
+            yield FieldError("/seeds", "sequential_datasets", message)
 
     def _replicate_errors(self, replicates: Replicates) -> Iterator[FieldError]:
         """Yield what is wrong with replicates, and fields that contradict them."""
@@ -211,6 +235,8 @@ class StudyBody(StudyMetadata, BodyModel):
 
     def _splits(self, fields: tuple[str, ...]) -> Iterator[str]:
         """Yield pointers to the ``fields`` of datasets that choose rows themselves."""
+        for name, dataset in self.datasets.items():
+            yield from (pointer_to("datasets", name, field) for field in _split_in(dataset, fields))
         bodies: dict[str, Any] = {"/base": self.base}
         for name, patch in self.arms.items():
             bodies[pointer_to("arms", name)] = patch

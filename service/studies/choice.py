@@ -111,10 +111,11 @@ def choose_arm(connection: sa.Connection, study: Row, query: ChoiceQuery) -> Cho
     """Choose among the study's arms.
 
     Raises:
-        SpecRefused: The metric, epoch or path does not exist, the order of simplicity is unknown, or the choice would
-            use the test set.
+        SpecRefused: The metric, epoch or path does not exist, the order of simplicity is unknown, the study has several
+            datasets, or the choice would use the test set.
         NothingToChoose: The study's look is not due, or no seed is complete in every arm.
     """
+    _check_one_dataset(study)
     specs = studies.spec_of_each_arm(connection, study.id)
     own_metric = _selection_metric(study, specs)
     metric, at, folds = query.metric or own_metric, query.at or study.at, study.request.get("folds")
@@ -163,6 +164,20 @@ def choose_arm(connection: sa.Connection, study: Row, query: ChoiceQuery) -> Cho
         spec=_on_all_rows(specs[choice.chosen], None if folds is None else epochs),
         epochs=specs[choice.chosen]["epochs"],
     )
+
+
+def _check_one_dataset(study: Row) -> None:
+    """Refuse to choose between arms on different datasets.
+
+    Raises:
+        SpecRefused: The study has several datasets.
+    """
+    if len(study.request.get("datasets") or ()) > 1:
+        message = (
+            "The study has several datasets, and their metrics do not compare. Rank its arms over all datasets with "
+            f"GET /v1/studies/{study.id}/across-datasets, or submit a study of one dataset, which reuses these runs."
+        )
+        raise SpecRefused.at("", "several_datasets", message)
 
 
 def _selection_metric(study: Row, specs: Specs) -> str:

@@ -18,7 +18,8 @@ from service.statistics.pairing import Measurement, PairedSample
 from service.statistics.resampling import VarianceComponents
 from service.store.rows import Row
 from service.studies import queries as studies
-from service.studies.expansion import arm_id, path_steps, value_at
+from service.studies.datasets import pairs_within_datasets
+from service.studies.expansion import DATASET, arm_id, path_steps, value_at
 from service.studies.looks import ALPHA, NotYet, not_yet
 from service.studies.measurements import ReplicateDesign, Slot, assign_slots, check_series_exists, load_series, measure
 from service.studies.metrics import (
@@ -116,6 +117,7 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
         "measurements": measurements,
         "groups": groups,
         "baseline": baseline,
+        "pairs": pairs_within_datasets(study, baseline) if by == ("arm",) else None,
         "lower_is_better": lower_is_better(metric),
         "seeds": expected,
     }
@@ -209,6 +211,7 @@ class Sample(TypedDict):
     measurements: Sequence[Measurement]
     groups: Sequence[str]
     baseline: str | None
+    pairs: Sequence[tuple[str, str]] | None
     lower_is_better: bool
     seeds: Sequence[int]
 
@@ -246,7 +249,7 @@ def _grouped(study: Row, runs: Sequence[Row], by: Sequence[str]) -> tuple[list[s
     keys = []
     for run in runs:
         arm = arms[run.arm]
-        values = {path: arm["name"] if path == "arm" else _at(run.spec, path) for path in by}
+        values = {path: _at(run.spec, path, arm) for path in by}
         rest = {path: value for path, value in arm["values"].items() if path not in by}
         keys.append((arm_id("", values).strip(" []"), arm["name"] if "arm" not in by else "", arm_id("", rest)))
     if all(group.endswith(f"={ABSENT}") for group, _, _ in keys):
@@ -261,7 +264,12 @@ def _grouped(study: Row, runs: Sequence[Row], by: Sequence[str]) -> tuple[list[s
     return groups, [(group, f"{name if shared else ''} {rest}") for group, name, rest in keys]
 
 
-def _at(spec: Mapping[str, Any], path: str) -> Any:
+def _at(spec: Mapping[str, Any], path: str, arm: Mapping[str, Any]) -> Any:
+    """Return the value at ``path`` of an arm's spec, the arm's name, or the name of its dataset."""
+    if path == "arm":
+        return arm["name"]
+    if path == DATASET and isinstance(arm["values"].get(path), str):
+        return arm["values"][path]
     try:
         return value_at(spec, path)
     except KeyError:

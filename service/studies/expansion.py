@@ -1,7 +1,8 @@
-"""From a study's description to its runs: arms × grid (or samples) × folds × seeds.
+"""From a study's description to its runs: arms × datasets × grid (or samples) × folds × seeds.
 
 An arm is a merge patch of the base (RFC 7396: objects are merged, arrays replaced whole, null removes);
-``regularizers_add`` in it appends. Grid paths point into the arm's resolved spec, in which defaults are filled in.
+``regularizers_add`` in it appends. One of several datasets is a merge patch of the base's ``dataset``, applied before
+the arm's. Grid paths point into the arm's resolved spec, in which defaults are filled in.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from service.errors import FieldError, SpecRefused
@@ -20,6 +21,8 @@ from service.runs.patches import ADDED, patched
 from service.runs.submission.new_run import NewRun
 from worker.spec.folds import Fold
 
+DATASET = "dataset"
+"""The path of an arm's values that names its dataset."""
 DIGITS = 4
 """Significant digits of a sampled number, so that an arm's id names it exactly."""
 Point = Mapping[str, Any]
@@ -42,6 +45,8 @@ class Plan:
     grid: Mapping[str, Sequence[Any]]
     samples: Sequence[Point]
     seeds: Sequence[int]
+    datasets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Merge patches of the base's dataset, by name; empty if every arm has one dataset."""
     folds: int | None = None
     splits: Sequence[int] | None = None
     """Values of split_seed that each seed is trained on; None for the spec's own."""
@@ -51,7 +56,15 @@ class Plan:
     @property
     def arm_count(self) -> int:
         """Number of arms with all grid points, computed without expanding them."""
-        return len(self.arms) * (len(self.samples) or math.prod(len(values) for values in self.grid.values()))
+        points = len(self.samples) or math.prod(len(values) for values in self.grid.values())
+        return len(self.arms) * max(1, len(self.datasets)) * points
+
+    @property
+    def bases(self) -> list[tuple[Point, Mapping[str, Any]]]:
+        """The base on every dataset, each with the value that names the dataset."""
+        if not self.datasets:
+            return [({}, self.base)]
+        return [({DATASET: name}, patched(self.base, {DATASET: patch})) for name, patch in self.datasets.items()]
 
     @property
     def varies_split(self) -> bool:
@@ -131,14 +144,13 @@ def expand(plan: Plan, parse: Callable[[Mapping[str, Any]], NewRun]) -> list[Arm
     """
     arms: list[Arm] = []
     errors: dict[str, FieldError] = {}
-    for name, patch in plan.arms.items():
+    for name, (dataset, base) in itertools.product(plan.arms, plan.bases):
         try:
-            body = patched(plan.base, patch)
-            plain = parse(body)
-            arms += list(_grid_arms(plan, name, plain, parse))
+            plain = Arm(name, name, dataset, parse(patched(base, plan.arms[name])))
+            arms += list(_grid_arms(plan, plain, parse))
         except SpecRefused as refusal:
             for error in refusal.errors:
-                located = _located(error, name, patch)
+                located = _located(error, plan, name, dataset)
                 errors.setdefault(located.pointer + located.message, located)
     for name, count in Counter(arm.id for arm in arms).items():
         if count == 1:
@@ -154,31 +166,33 @@ def expand(plan: Plan, parse: Callable[[Mapping[str, Any]], NewRun]) -> list[Arm
     return arms
 
 
-def _grid_arms(plan: Plan, name: str, plain: NewRun, parse: Callable[[Mapping[str, Any]], NewRun]) -> Iterator[Arm]:
+def _grid_arms(plan: Plan, plain: Arm, parse: Callable[[Mapping[str, Any]], NewRun]) -> Iterator[Arm]:
     """Yield the arm at every point of the grid, or the arm alone without a grid."""
     points: Sequence[Point] = plan.samples or [
         dict(zip(plan.grid, values, strict=True)) for values in itertools.product(*plan.grid.values())
     ]
-    resolved = plain.spec.model_dump(mode="json")
+    resolved = plain.run.spec.model_dump(mode="json")
     for path in points[0] if points else ():
         try:
             value_at(resolved, path)
         except KeyError:
             message = (
-                f"Arm {name!r} has no field {path!r}. The deepest existing part of it has: {_siblings(resolved, path)}."
+                f"Arm {plain.name!r} has no field {path!r}. The deepest existing part of it has: "
+                f"{_siblings(resolved, path)}."
             )
             raise SpecRefused.at(pointer_to("grid", path), "no_such_path", message) from None
     for point in points:
-        run = plain
+        run = plain.run
         if point:
             body = resolved
             for path, value in point.items():
                 body = replace_at(body, path_steps(path), value)
             try:
-                run = replace(plain, spec=parse(body).spec)
+                run = replace(plain.run, spec=parse(body).spec)
             except SpecRefused as refusal:
                 raise _in_grid(refusal, point) from refusal
-        yield Arm(arm_id(name, point), name, point, run)
+        values = {**plain.values, **point}
+        yield Arm(arm_id(plain.name, values), plain.name, values, run)
 
 
 def arm_id(name: str, values: Point) -> str:
@@ -210,22 +224,34 @@ def _in_grid(refusal: SpecRefused, point: Point) -> SpecRefused:
     return SpecRefused(refusal.detail, errors=errors)
 
 
-def in_study(refusal: SpecRefused, arm: Arm, patch: Mapping[str, Any]) -> SpecRefused:
+def in_study(refusal: SpecRefused, arm: Arm, plan: Plan) -> SpecRefused:
     """Return the refusal of an arm's run with pointers into the study's body."""
-    errors = [_located(error, arm.name, patch) for error in _in_grid(refusal, arm.values).errors]
+    point = {path: value for path, value in arm.values.items() if path != DATASET or not plan.datasets}
+    errors = [_located(error, plan, arm.name, arm.values) for error in _in_grid(refusal, point).errors]
     detail = f"{errors[0].pointer}: {errors[0].message}" if len(errors) == 1 else refusal.detail
     return SpecRefused(detail, errors=errors, headers=refusal.headers)
 
 
-def _located(error: FieldError, name: str, patch: Mapping[str, Any]) -> FieldError:
-    """Return the error with its pointer into the study's body: the grid, the arm that sets the field, or the base."""
+def _located(error: FieldError, plan: Plan, name: str, values: Point) -> FieldError:
+    """Return the error with its pointer into the study's body: the grid, or the arm, dataset or base with the field."""
     if error.pointer.startswith("/grid/"):
         return error
-    field = next(iter(steps_of(error.pointer)), "")
-    in_arm = field in patch or (field == "regularizers" and ADDED in patch)
-    place = pointer_to("arms", name) if in_arm else "/base"
-    message = f"Arm {name!r}: {error.message}" if in_arm else error.message
-    return FieldError(place + error.pointer, error.code, message, error.allowed)
+    patch = plan.arms[name]
+    top, *below = steps_of(error.pointer) or [""]
+    if top in patch or (top == "regularizers" and ADDED in patch):
+        pointer, subject = pointer_to("arms", name) + error.pointer, f"Arm {name!r}: "
+    elif top == DATASET and plan.datasets and not _is_common(plan, str(values[DATASET]), below):
+        pointer, subject = pointer_to("datasets", str(values[DATASET]), *below), f"Dataset {values[DATASET]!r}: "
+    else:
+        pointer, subject = "/base" + error.pointer, ""
+    return FieldError(pointer, error.code, subject + error.message, error.allowed)
+
+
+def _is_common(plan: Plan, dataset: str, steps: Sequence[str]) -> bool:
+    """Return whether the base, and not this dataset, sets the field of the dataset that ``steps`` lead to."""
+    common = plan.base.get(DATASET)
+    first = next(iter(steps), None)
+    return isinstance(common, Mapping) and first in common and first not in plan.datasets[dataset]
 
 
 def rounded(value: float) -> float:

@@ -83,7 +83,9 @@ def run_of_each_arm(runs: Runs, study: Study) -> dict[str, Run]:
 
 
 def groupings(study: Study, paths: list[str]) -> list[str]:
-    """Return what runs can be grouped by: arm, seed, and every field that differs."""
+    """Return what runs can be grouped by: arm, seed, and every field that differs, except between datasets."""
+    if study.request.get("datasets"):
+        paths = [path for path in paths if not path.startswith("dataset.")]
     return ["arm", *(["seed"] if len(study.seeds) > 1 else []), *paths]
 
 

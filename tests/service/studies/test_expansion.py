@@ -98,6 +98,29 @@ def test_grid_is_a_product_and_its_values_are_in_the_arm_ids() -> None:
     assert len({arm.id for arm in matches}) == 8
 
 
+def test_every_arm_is_trained_on_every_dataset() -> None:
+    datasets = {"small": {"train_size": 50}, "mnist1d": {"kind": "mnist1d"}}
+    noisy = {"dataset": {"label_noise": 0.5}}
+    matches = arms(arms={"plain": {}, "noisy": noisy}, datasets=datasets, grid={"optimizer.lr": [0.1, 0.5]})
+    assert len(matches) == 8
+    assert matches[1].id == "plain [dataset=small, optimizer.lr=0.5]"
+    assert matches[1].values == {"dataset": "small", "optimizer.lr": 0.5}
+    trained = {arm.values["dataset"]: arm.run.spec.dataset for arm in matches if arm.name == "noisy"}
+    assert {name: (one.kind, one.train_size, one.label_noise) for name, one in trained.items()} == {
+        "small": ("digits", 50, 0.5), "mnist1d": ("mnist1d", 100, 0.5),
+    }  # fmt: skip
+    assert refused(datasets={"a": {}, "b": {"train_size": 0}})[0][0] == "/datasets/b/train_size"
+    assert refused(datasets={"a": {}, "b": {"kind": "mnist1d"}}, base={**BASE, "dataset": {"train_size": 0}})[0][0] in (
+        "/datasets/a", "/datasets/a/kind",
+    )  # fmt: skip
+    wrong = {**BASE, "dataset": {"kind": "digits", "train_size": 0}}
+    assert [pointer for pointer, _ in refused(datasets={"a": {}, "b": {}}, base=wrong)] == ["/base/dataset/train_size"]
+    assert refused(datasets={"a": {}}, grid={"/dataset": [{"kind": "digits"}]})[0][0] == "/grid/~1dataset"
+    assert refused(datasets={"a": {}, "b": {}}, seeds={"max": 32})[0][0] == "/seeds"
+    replicates = {"n": 3, "vary": ["seed", "split"]}
+    assert refused(datasets={"a": {"split_seed": 3}}, replicates=replicates)[0][0] == "/datasets/a/split_seed"
+
+
 def test_path_can_lead_to_a_default() -> None:
     (low, high) = arms(grid={"batch_size": [16, 32]}, base={k: v for k, v in BASE.items() if k != "batch_size"})
     assert (low.run.spec.batch_size, high.run.spec.batch_size) == (16, 32)

@@ -55,8 +55,9 @@ function baselineClass({ baseline }) {
 function armRows(arm, comparison, scale) {
   const pairs = comparison.pairs.filter((pair) => pair.arm === arm.id);
   const against = baselineClass(comparison);
+  const baselines = new Set(comparison.baseline === null ? [] : comparison.pairs.map((pair) => pair.baseline));
   const armCells = [
-    html("th", { scope: "row" }, arm.id, ...armTags(arm, comparison.baseline)),
+    html("th", { scope: "row" }, arm.id, ...armTags(arm, baselines)),
     html("td", { class: "num wide" }, String(arm.n)),
     html("td", { class: "num" }, formatNumber(arm.mean), deviation(arm.std)),
     html("td", { class: "num faint wide" }, interval(arm.ci)),
@@ -73,9 +74,9 @@ function armRows(arm, comparison, scale) {
   );
 }
 
-function armTags(arm, baseline) {
+function armTags(arm, baselines) {
   const problems = ["diverged", "unfinished", "missing"].filter((name) => arm[name]);
-  const texts = [...(arm.id === baseline ? ["baseline"] : []), ...problems.map((name) => `${arm[name]} ${name}`)];
+  const texts = [...(baselines.has(arm.id) ? ["baseline"] : []), ...problems.map((name) => `${arm[name]} ${name}`)];
   return texts.map((text) => html("span", { class: "tag" }, text));
 }
 
