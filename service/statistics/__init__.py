@@ -7,6 +7,8 @@
   and how much α to spend), ``boundary`` (critical values of a family at each look) and ``repeated_interval``.
 - ``resampling``: shares of variance of seed and split, and a test that knows that splits overlap.
 - ``power``: the number of seeds that a comparison needs.
+- ``across``: aggregates of scores over several datasets, with bootstrap intervals; ``normalization``: of the scores;
+  ``ranks``: over datasets, with a test of every pair.
 - ``choice``: the best arm, or the simplest within one standard error of it.
 - ``curves``: mean and band of a series over seeds.
 - ``diagnosis``: whether a run's loss curves fit, underfit, overfit or diverge, from ``noise`` and ``thresholds``;

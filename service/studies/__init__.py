@@ -1,6 +1,6 @@
-"""Studies: many runs queued at once (arms × grid × folds × seeds), their comparison, and the choice of an arm.
+"""Studies: many runs queued at once (arms × datasets × grid × folds × seeds), their comparison, the choice of an arm.
 
-- ``routes``, ``history_routes``, ``bodies``, ``parameters``, ``schemas``, ``comparison_schemas``,
+- ``routes``, ``history_routes``, ``bodies``, ``parameters``, ``schemas``, ``comparison_schemas``, ``across_schemas``,
   ``sequential_schemas``, ``choice_schemas``, ``diagnosis_schemas``, ``dependencies``, ``errors``: HTTP.
 - ``service``: one transaction per operation; ``queries``: its SQL; ``study``: a study as clients see it.
 - ``new_study``, ``replicates``, ``sampling`` (points of a search space), ``expansion``, ``arms``: from a study's
@@ -10,6 +10,6 @@
 - ``looks``: when a study's verdicts are due, and the looks that it inherits from studies of the same runs.
 - ``metrics``: metrics and the epochs at which they count; ``measurements``: the runs as measured values, for
   ``comparison`` (groups against each other) and ``choice`` (the arm to use, by the order of ``simplicity`` if several
-  are equally good); ``diagnosis``: of every arm, from its seeds' loss curves; ``variance``: shares of
-  variance of seed and split.
+  are equally good); ``diagnosis``: of every arm, from its seeds' loss curves; ``variance``: shares of variance of seed
+  and split. ``datasets``: those of a study's arms; ``across``: arms over all of them, by ``dataset_scores``.
 """

@@ -105,7 +105,7 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
     check_at(at, "at")
     rule = epoch_rule(study, at, question.epoch_by)
     by = tuple(question.by)
-    data = _read(connection, study, by, metric, rule, question.curves)
+    data = read_study(connection, study, by, metric, rule, question.curves)
     runs, groups, design = data.runs, data.groups, data.design
     measurements = measure(data.slots, data.values, metric, rule)
     baseline = None if question.all_pairs else _baseline(study, groups, question.baseline, by)
@@ -164,7 +164,7 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Data:
+class StudyData:
     """The runs of a study with their series, in groups."""
 
     runs: Sequence[Row]
@@ -174,9 +174,9 @@ class _Data:
     design: ReplicateDesign
 
 
-def _read(
+def read_study(
     connection: sa.Connection, study: Row, by: Sequence[str], metric: str, rule: EpochRule, curves: Sequence[str]
-) -> _Data:
+) -> StudyData:
     """Read the series of the study's runs.
 
     Raises:
@@ -196,7 +196,7 @@ def _read(
     for series in rule.series:
         check_series_exists(values, series, runs, "epoch_by")
     groups, cells = _grouped(study, runs, by)
-    return _Data(runs=runs, values=values, groups=groups, slots=assign_slots(runs, cells, design), design=design)
+    return StudyData(runs=runs, values=values, groups=groups, slots=assign_slots(runs, cells, design), design=design)
 
 
 def replicate_design(study: Row) -> ReplicateDesign:

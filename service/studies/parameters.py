@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from fastapi import Query
 from pydantic import Field
 
+from service.errors import SpecRefused
 from service.http.parameters import QueryModel
+from service.studies.across import AcrossQuestion
 from service.studies.choice import ChoiceQuery
 from service.studies.comparison import Question
 
@@ -98,5 +102,69 @@ class ChooseArmQuery(QueryModel):
         return ChoiceQuery(rule=self.rule, metric=self.metric, at=self.at, epoch_by=self.epoch_by, simpler=self.simpler)
 
 
+class AcrossDatasetsQuery(QueryModel):
+    """A question about all datasets of a study."""
+
+    metric: Metric = None
+    at: At = None
+    epoch_by: str | None = Field(
+        default=None,
+        description="The metric whose best epoch `at=best` is; by default the study's, else val.loss, or test.loss "
+        "without a validation split.",
+    )
+    baseline: str | None = Field(
+        default=None, description="The arm, without its dataset, that the others are compared with."
+    )
+    pairs: Literal["baseline", "all"] = Field(default="baseline", description="Against the baseline, or all pairs.")
+    normalize: Literal["guessing", "best", "none"] | None = Field(
+        default=None,
+        description="Scores that can be pooled. `guessing`: 0 is what guessing gets on the dataset, 1 the best "
+        "possible value (loss 0, accuracy 1). `best`: 1 is the best run of the study there. `none`: accuracies and R² "
+        "themselves. By default `none` if higher values are better, else `guessing`.",
+    )
+    range: list[str] = Field(
+        default=[],
+        description="Instead of `normalize`, for one dataset: NAME:WORST:BEST, the values with scores 0 and 1.",
+        examples=[["digits:2.3:0"]],
+    )
+    correction: Literal["max_t", "holm"] = Field(
+        default="max_t", description="Correction for the number of pairs: step-down maxT, or Holm."
+    )
+
+    def question(self) -> AcrossQuestion:
+        """Return the question for the service.
+
+        Raises:
+            SpecRefused: A range is not of the form NAME:WORST:BEST.
+        """
+        return AcrossQuestion(
+            metric=self.metric,
+            at=self.at,
+            epoch_by=self.epoch_by,
+            baseline=self.baseline,
+            all_pairs=self.pairs == "all",
+            normalize=self.normalize,
+            ranges=_ranges(self.range),
+            correction=self.correction,
+        )
+
+
+def _ranges(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """Return the worst and best value of each dataset from texts NAME:WORST:BEST."""
+    ranges = {}
+    for text in texts:
+        name, *ends = text.rsplit(":", 2)
+        try:
+            worst, best = map(float, ends)
+        except ValueError:
+            worst = best = math.nan
+        if not math.isfinite(worst - best):
+            message = f"Invalid range {text!r}. Give a dataset with two numbers, such as digits:2.3:0."
+            raise SpecRefused.at("range", "no_range", message)
+        ranges[name] = (worst, best)
+    return ranges
+
+
 ComparisonParams = Annotated[CompareStudyQuery, Query()]
+AcrossDatasetsParams = Annotated[AcrossDatasetsQuery, Query()]
 ChoiceParams = Annotated[ChooseArmQuery, Query()]

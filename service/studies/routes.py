@@ -1,4 +1,4 @@
-"""Routes of studies: preview, submit, list, read, add seeds, cancel, delete, compare, choose."""
+"""Routes of studies: preview, submit, list, read, add seeds, cancel, delete, compare, diagnose, choose."""
 
 from __future__ import annotations
 
@@ -24,13 +24,20 @@ from service.http.parameters import PageParams
 from service.http.problems import problems
 from service.http.routing import Route
 from service.http.scopes import needs
+from service.studies.across_schemas import AcrossDatasetsView
 from service.studies.bodies import SeedsBody, StudyBody
 from service.studies.choice_schemas import ChoiceView
 from service.studies.comparison_schemas import ComparisonView
 from service.studies.dependencies import StudiesDep
 from service.studies.diagnosis_schemas import StudyDiagnosisView
 from service.studies.errors import NothingToChoose, StudyActive, StudyNotFound
-from service.studies.parameters import ChoiceParams, ComparisonParams, CreateStudyQuery, PreviewStudyQuery
+from service.studies.parameters import (
+    AcrossDatasetsParams,
+    ChoiceParams,
+    ComparisonParams,
+    CreateStudyQuery,
+    PreviewStudyQuery,
+)
 from service.studies.schemas import PreviewView, StudyList, StudyView
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"], route_class=Route)
@@ -131,6 +138,16 @@ def add_seeds(study_id: str, body: JsonBody[SeedsBody], key: IdempotencyKey, stu
 def compare_study(study_id: str, query: ComparisonParams, studies: StudiesDep) -> ComparisonView:
     """Compare arms, paired by seed and corrected for multiple comparisons; a verdict may be `undecided`."""
     return ComparisonView.of(studies.compare(study_id, query.question()))
+
+
+@router.get(
+    "/{study_id}/across-datasets",
+    operation_id="compare_across_datasets",
+    responses=problems(StudyNotFound, SpecRefused, Unavailable),
+)
+def compare_across_datasets(study_id: str, query: AcrossDatasetsParams, studies: StudiesDep) -> AcrossDatasetsView:
+    """Compare the arms of a study on several datasets: aggregates, performance profiles, ranks and two verdicts."""
+    return AcrossDatasetsView.of(studies.compare_across(study_id, query.question()))
 
 
 @router.get(

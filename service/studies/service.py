@@ -25,6 +25,7 @@ from service.store.database import reading, writing
 from service.store.events import NewEvent
 from service.store.rows import Row
 from service.studies import queries as studies
+from service.studies.across import Across, AcrossQuestion, compare_across
 from service.studies.arms import ArmResolver, Parse, check_size
 from service.studies.choice import ChoiceQuery, Chosen, choose_arm
 from service.studies.comparison import Compared, Question, compare_groups
@@ -287,6 +288,16 @@ class Studies(CallerScoped):
         """
         with reading(self._engine) as connection:
             return compare_groups(connection, self._row(connection, study_id), question)
+
+    def compare_across(self, study_id: str, question: AcrossQuestion) -> Across:
+        """Compare the study's arms over all its datasets.
+
+        Raises:
+            StudyNotFound: No study has this id.
+            SpecRefused: The study has one dataset, or the metric, epoch, arm or dataset does not exist.
+        """
+        with reading(self._engine) as connection:
+            return compare_across(connection, self._row(connection, study_id), question)
 
     def diagnose(self, study_id: str) -> StudyDiagnosis:
         """Diagnose every arm from the loss curves of its seeds.
