@@ -6,6 +6,7 @@ print(run.wait().last)
 """
 
 from fitwell import errors
+from fitwell.across import AcrossDatasets
 from fitwell.client import AsyncClient, Client
 from fitwell.comparison import Choice, Comparison, StudyDiagnosis
 from fitwell.datasets import Dataset
@@ -33,6 +34,7 @@ from fitwell.run_views import Diagnosis, Event, Predictions
 from fitwell.study import AsyncStudy, Study, compare
 
 __all__ = [
+    "AcrossDatasets",
     "AsyncClient",
     "AsyncRun",
     "AsyncStudy",

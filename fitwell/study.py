@@ -12,6 +12,7 @@ import httpx2
 from pydantic import Field
 
 from fitwell import notebook
+from fitwell.across import AcrossDatasets, AcrossOptions
 from fitwell.comparison import Choice, Comparison, ComparisonOptions, StudyDiagnosis
 from fitwell.errors import TimedOut
 from fitwell.history import History
@@ -237,6 +238,17 @@ class Study(LiveView[TransportT]):
         """
         params = {key: value for key, value in options.items() if value is not None}
         return Comparison.model_validate((yield from fetch_json(Request("GET", f"{self.path}/compare", params))))
+
+    @call
+    def across_datasets(self, **options: Unpack[AcrossOptions]) -> Flow[AcrossDatasets]:
+        """Compare the arms of a study on several datasets over all of them: aggregates, ranks and two verdicts.
+
+        Raises:
+            InvalidRequest: The study has one dataset, or a metric, epoch, arm or dataset does not exist.
+        """
+        params = {key: value for key, value in options.items() if value is not None}
+        data = yield from fetch_json(Request("GET", f"{self.path}/across-datasets", params))
+        return AcrossDatasets.model_validate(data)
 
     @call
     def report(self, to: str | os.PathLike[str] | None = None, **options: Unpack[ReportOptions]) -> Flow[Path]:

@@ -1,4 +1,4 @@
-"""``study``, ``studies``, ``seeds``, ``compare`` and ``choose``: studies of arms over paired seeds."""
+"""``study``, ``studies``, ``seeds``, ``compare``, ``rank`` and ``choose``: studies of arms over paired seeds."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from fitwell.commands.options import JSON, URL, Set, SpecFile, StudyID, load_spe
 from fitwell.exit_codes import Exit
 from fitwell.studies import Preview
 from fitwell.study import Study
+from fitwell.terminal.across_tables import across_notes, across_pairs_table, aggregates_table, datasets_table
 from fitwell.terminal.console import wide_console
 from fitwell.terminal.study_progress import follow, print_comparison
 from fitwell.terminal.tables import choice_table, comparison_table, looks_table, pairs_table, verdict_sentence
@@ -25,6 +26,14 @@ class Correction(StrEnum):
 
     MAX_T = "max_t"
     HOLM = "holm"
+
+
+class Normalize(StrEnum):
+    """How values of a metric become scores that can be pooled over datasets."""
+
+    GUESSING = "guessing"
+    BEST = "best"
+    NONE = "none"
 
 
 class Pairs(StrEnum):
@@ -199,6 +208,54 @@ def compare(
     if comparison.sequential is not None and comparison.sequential.looks:
         wide_console().print(looks_table(comparison))
     typer.echo(verdict_sentence(comparison))
+
+
+def rank(
+    study_id: StudyID,
+    url: URL = None,
+    metric: MetricOption = None,
+    at: AtOption = None,
+    epoch_by: EpochByOption = None,
+    baseline: Annotated[
+        str | None, typer.Option("--baseline", help="Arm, without its dataset, to compare with; default: the study's.")
+    ] = None,
+    pairs: Annotated[
+        Pairs | None, typer.Option("--pairs", help="Compare with the baseline only, or all pairs.")
+    ] = None,
+    normalize: Annotated[
+        Normalize | None,
+        typer.Option(
+            "--normalize",
+            help="Scores: from guessing (0) to the best possible value (1), to the best run, or the metric itself; "
+            "default: none if higher is better, else guessing.",
+        ),
+    ] = None,
+    ranges: Annotated[
+        list[str] | None,
+        typer.Option("--range", help="DATASET:WORST:BEST, the values with the scores 0 and 1 (repeatable)."),
+    ] = None,
+    correction: CorrectionOption = None,
+    as_json: JSON = False,
+) -> None:
+    """Compare the arms of a study over all its datasets: aggregates, mean ranks and two verdicts."""
+    with Client(url) as client:
+        across = client.studies.get(study_id).across_datasets(
+            metric=metric,
+            at=at,
+            epoch_by=epoch_by,
+            baseline=baseline,
+            pairs=pairs,
+            normalize=normalize,
+            range=ranges,
+            correction=correction,
+        )
+    if as_json:
+        typer.echo(across.model_dump_json())
+        return
+    if across.datasets:
+        for table in (datasets_table(across), aggregates_table(across), across_pairs_table(across)):
+            wide_console().print(table)
+    typer.echo(across_notes(across))
 
 
 def choose(

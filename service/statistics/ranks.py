@@ -57,7 +57,7 @@ class Friedman:
 
 @dataclass(frozen=True)
 class RankComparison:
-    """Mean ranks of arms over datasets, and the groups of arms that are not told apart."""
+    """Mean ranks of arms over datasets, and the groups of arms that do not differ significantly."""
 
     mean_ranks: tuple[float, ...]
     """1 is the best; ties share the mean of their ranks."""

@@ -74,7 +74,7 @@ class AcrossPair:
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """What the scores of the included datasets give, in the order of the arms."""
+    """Statistics of the scores of the included datasets, in the order of the arms."""
 
     aggregates: Sequence[Aggregates]
     thresholds: Sequence[float]

@@ -181,7 +181,7 @@ class FriedmanView(BaseModel):
 
 
 class RanksView(BaseModel):
-    """What a critical-difference diagram shows."""
+    """The groups and the critical difference of a diagram of mean ranks."""
 
     critical_difference: float = Field(
         description="Nemenyi's, of mean ranks at `alpha`. For reading only: it depends on the other arms in the study."

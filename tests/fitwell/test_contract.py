@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 import service.errors
 from fitwell import (
+    across,
     catalog,
     comparison,
     datasets,
@@ -37,11 +38,11 @@ from service.runs import history_schemas as measured_views
 from service.runs import schemas as views
 from service.runs.bodies import ChangeBody, RunBody
 from service.settings import Settings
+from service.studies import across_schemas, comparison_schemas
 from service.studies import choice_schemas as choice_views
-from service.studies import comparison_schemas
 from service.studies import schemas as study_views
 from service.studies.bodies import StudyBody
-from service.studies.parameters import CompareStudyQuery
+from service.studies.parameters import AcrossDatasetsQuery, CompareStudyQuery
 from service.tokens import schemas as token_bodies
 from service.webhooks import schemas as webhook_views
 from service.webhooks.bodies import EndpointBody
@@ -93,6 +94,7 @@ def test_keyword_arguments_are_the_fields_of_the_request_body(fields: Any, body:
 
 def test_comparison_options_are_the_query_parameters_of_the_endpoint() -> None:
     assert set(get_type_hints(comparison.ComparisonOptions)) == set(CompareStudyQuery.model_fields)
+    assert set(get_type_hints(across.AcrossOptions)) == set(AcrossDatasetsQuery.model_fields)
 
 
 VIEWS: list[tuple[type[BaseModel], type[BaseModel]]] = [
@@ -109,6 +111,13 @@ VIEWS: list[tuple[type[BaseModel], type[BaseModel]]] = [
     (comparison.Comparison, comparison_schemas.ComparisonView),
     (comparison.Group, comparison_schemas.GroupView),
     (comparison.Pair, comparison_schemas.PairView),
+    (across.AcrossDatasets, across_schemas.AcrossDatasetsView),
+    (across.AcrossArm, across_schemas.AcrossArmView),
+    (across.AcrossPair, across_schemas.AcrossPairView),
+    (across.OnTheseDatasets, across_schemas.OnTheseDatasets),
+    (across.OverDatasets, across_schemas.OverDatasets),
+    (across.ScaledDataset, across_schemas.DatasetView),
+    (across.Ranks, across_schemas.RanksView),
     (comparison.Choice, choice_views.ChoiceView),
     (datasets.Dataset, dataset_views.DatasetView),
     (tokens.Token, token_bodies.NewTokenView),
