@@ -85,12 +85,12 @@ def test_single_replicate_has_no_interval() -> None:
 
 
 def test_intervals_cover_somewhat_less_than_promised_with_ten_replicates() -> None:
-    """Over 300 studies: 0.88 to 0.95 for ten replicates, whose simulation error is 0.015. They decide nothing."""
+    """Over 300 studies, with a simulation error of 0.015: 95 % intervals of a mean over 5 × 10 runs cover 0.91."""
     rng = np.random.default_rng(6)
     covered = 0
     for _ in range(300):
         (low, high) = _interval_of_mean(normal_tables(rng, 1, [10] * 5))
-        covered += low <= np.mean(np.linspace(0.2, 0.9, 5)) <= high
+        covered += int(low <= np.mean(np.linspace(0.2, 0.9, 5)) <= high)
     assert 0.88 <= covered / 300 <= 0.97
 
 
