@@ -29,6 +29,7 @@ from service.runs.submission.new_run import NewRun
 from service.settings import Settings
 from service.store.database import migrate, open_engine
 from service.workers.jobs import Jobs
+from tests.processes import migrated_sqlite
 from worker.ports import Measurement, WorkerInfo
 from worker.spec.run import RunSpec
 
@@ -132,13 +133,6 @@ def fresh_database(postgresql: str, template: str = "template1") -> Iterator[str
         connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
-@pytest.fixture
-def postgresql_database(postgresql: str) -> Iterator[str]:
-    """The address of an empty database."""
-    with fresh_database(postgresql) as address:
-        yield address
-
-
 @pytest.fixture(scope="session")
 def migrated_postgresql(postgresql: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The name of a migrated and empty PostgreSQL database, a template for others."""
@@ -149,23 +143,20 @@ def migrated_postgresql(postgresql: str, tmp_path_factory: pytest.TempPathFactor
         yield str(sa.make_url(address).database)
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of a migrated and empty SQLite database; copying it is faster than migrating."""
-    settings = Settings(data_dir=tmp_path_factory.mktemp("migrated"))
-    engine = open_engine(settings)
-    migrate(engine)
-    engine.dispose()
-    return settings.home / "fitwell.db"
+@pytest.fixture
+def postgresql_database(postgresql: str, migrated_postgresql: str) -> Iterator[str]:
+    """The address of a migrated and empty database."""
+    with fresh_database(postgresql, migrated_postgresql) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
-def migrated_home(migrated: Path) -> MigratedHome:
+def migrated_home() -> MigratedHome:
     """A function that puts a migrated and empty SQLite database into a data directory, and returns the directory."""
 
     def fill(home: Path) -> Path:
         home.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(migrated, home / "fitwell.db")
+        shutil.copyfile(migrated_sqlite(), home / "fitwell.db")
         return home
 
     return fill

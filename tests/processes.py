@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +18,8 @@ from pathlib import Path
 import psutil
 
 import fitwell
+from service.settings import Settings
+from service.store.database import migrate, open_engine
 from tests.patience import eventually, scaled
 
 UNBROKEN_LEASE = "120"
@@ -31,6 +37,25 @@ def quick_settings() -> dict[str, str]:
     }
 
 
+@functools.cache
+def migrated_sqlite() -> Path:
+    """Return the file of a migrated and empty SQLite database; copying it is faster than migrating."""
+    home = Path(tempfile.mkdtemp(prefix="fitwell-migrated-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    engine = open_engine(Settings(data_dir=home))
+    migrate(engine)
+    engine.dispose()
+    return home / "fitwell.db"
+
+
+def fill_home(home: Path) -> Path:
+    """Create a data directory with a migrated and empty SQLite database unless it exists, and return it."""
+    if not home.exists():
+        home.mkdir(parents=True)
+        shutil.copyfile(migrated_sqlite(), home / "fitwell.db")
+    return home
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -45,6 +70,8 @@ class Serving:
         self.home, self.port = home, port
         self.client = fitwell.Client(f"http://127.0.0.1:{port}")
         environment = {**os.environ, **quick_settings(), **settings}
+        if "FITWELL_DATABASE_URL" not in environment:
+            fill_home(home)
         command = [sys.executable, "-m", "fitwell.cli", "serve", "--data-dir", str(home), "--port", str(port)]
         command += ["--workers", str(workers)]
         self.log = (home.parent / f"serve-{port}.log").open("ab")

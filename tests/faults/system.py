@@ -21,7 +21,7 @@ import pytest
 import fitwell
 from fitwell import Run
 from tests.patience import eventually, scaled
-from tests.processes import free_port
+from tests.processes import fill_home, free_port
 
 ROOT = Path(__file__).parents[2]
 LEASE_SECONDS = 1.5
@@ -92,6 +92,8 @@ class System:
             "FITWELL_DATA_DIR": str(home), "FITWELL_PORT": str(self.port),
             "FITWELL_TEST_FAULTS": str(self.faults.directory),
         }  # fmt: skip
+        if database is None:
+            fill_home(home)
         self.client = fitwell.Client(f"http://127.0.0.1:{self.port}")
         self.log = (home.parent / f"{home.name}.log").open("ab")
         self.processes: list[subprocess.Popen[bytes]] = []

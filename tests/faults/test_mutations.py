@@ -47,7 +47,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def suite(tree: Path, base: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    # Only the mutant is compiled again: a mutant differs in size from the original, so no stale bytecode is used.
+    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONPYCACHEPREFIX": str(tree / "bytecode")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     command = [sys.executable, "-m", "pytest", *SUITE, f"--basetemp={base}"]
     return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
 
@@ -63,6 +65,7 @@ def test_missing_predicate_fails_the_queue_tests(name: str, tree: Path, tmp_path
     original, mutant = MUTANTS[name]
     plain = (ROOT / LEASES).read_text()
     assert plain.count(original) == 1, f"{original!r} is not in {LEASES} any more"
+    assert len(original) != len(mutant), "Python would use the bytecode of the original"
     (tree / LEASES).write_text(plain.replace(original, mutant))
     try:
         done = suite(tree, tmp_path / "base")

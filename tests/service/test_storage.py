@@ -6,7 +6,6 @@ import hashlib
 import importlib.util
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,7 +25,7 @@ from service.runs.service import Runs
 from service.settings import Settings, SettingsError, load
 from service.store.database import StoreError
 from service.workers.jobs import Jobs
-from tests.conftest import BODY, WORKER, measured, submit
+from tests.conftest import BODY, WORKER, MigratedHome, measured, submit
 from tests.patience import scaled
 from tests.plugins.servers import Storage
 from worker.blob_store import StorageUnavailable
@@ -51,11 +50,11 @@ def client(settings: Settings) -> Iterator[TestClient]:
 
 
 @pytest.fixture
-def engine(settings: Settings, migrated: Path) -> Iterator[sa.Engine]:
+def engine(settings: Settings, migrated_home: MigratedHome) -> Iterator[sa.Engine]:
     from service.store.database import open_engine
 
     opened = open_engine(settings)
-    shutil.copyfile(migrated, settings.home / "fitwell.db")
+    migrated_home(settings.home)
     yield opened
     opened.dispose()
 
