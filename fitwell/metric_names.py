@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 SCORES = {"classification": ("accuracy", "error"), "regression": ("r2", "rmse")}
+EVALUATION_SCORES = {"classification": ("brier", "ece")}
+"""Scores that are recorded in evaluation mode only."""
 PENALTIES = frozenset({"distillation", "elastic_net", "kl_sparsity", "l1", "l2", "label_smoothing"})
 """Kinds of regularizers that add a term to the objective."""
 TEACHERS = frozenset({"distillation"})
@@ -26,7 +28,7 @@ def metric_names(spec: Mapping[str, Any], task: str) -> set[str]:
         spec: The spec as the server returns it, with every default filled in.
         task: The dataset's task, classification or regression.
     """
-    names = {"train.objective", *_split_metrics(spec, SCORES.get(task, ()))}
+    names = {"train.objective", *_split_metrics(spec, SCORES.get(task, ()), EVALUATION_SCORES.get(task, ()))}
     if spec["model"]["kind"] == "knn":
         return names
     names |= {"lr", "weights.norm", "weights.zeros"}
@@ -43,11 +45,13 @@ def metric_names(spec: Mapping[str, Any], task: str) -> set[str]:
     return names
 
 
-def _split_metrics(spec: Mapping[str, Any], scores: tuple[str, ...]) -> Iterator[str]:
+def _split_metrics(
+    spec: Mapping[str, Any], scores: tuple[str, ...], evaluation_scores: tuple[str, ...]
+) -> Iterator[str]:
     """Yield losses and scores of each evaluated split."""
     dataset, evaluate = spec["dataset"], spec.get("evaluate", {})
-    splits = [("train", "")]
-    if spec["model"]["kind"] == "knn":
+    splits, trains = [("train", "")], spec["model"]["kind"] != "knn"
+    if not trains:
         splits.append(("train", "_loo"))
     if evaluate.get("train") != "never":
         splits.append(("train", "_eval"))
@@ -56,7 +60,9 @@ def _split_metrics(spec: Mapping[str, Any], scores: tuple[str, ...]) -> Iterator
     if evaluate.get("test") != "never":
         splits.append(("test", ""))
     for split, suffix in splits:
-        yield from (f"{split}.{name}{suffix}" for name in ("loss", *scores))
+        evaluated = not trains or (split, suffix) != ("train", "")
+        names = ("loss", *scores, *evaluation_scores) if evaluated else ("loss", *scores)
+        yield from (f"{split}.{name}{suffix}" for name in names)
 
 
 def condition_names(metrics: set[str]) -> set[str]:

@@ -35,6 +35,7 @@ SORTS = {
     "last.val.loss": "Lowest last val.loss",
     "last.test.loss": "Lowest last test.loss",
     "-last.test.accuracy": "Highest last test.accuracy",
+    "last.test.brier": "Lowest last test.brier",
     "-epoch": "Most epochs",
 }
 """Orders in the menu; the address may name any other order of the API."""

@@ -2,7 +2,8 @@
 
 - Classes: every row gets the class frequencies of the training rows as its probabilities, and so their most frequent
   class as its prediction. ``accuracy_random`` is the expected accuracy of drawing each class by its frequency. A class
-  that the training rows lack counts as one row, so that the loss is finite.
+  that the training rows lack counts as one row, so that the loss is finite. The calibration error is near 0, because
+  frequencies are calibrated.
 - Numeric targets: every row gets the mean of the training rows.
 - Rows in order of time also get the last value: the target of the row before, as ``…_last_value``; for classes this is
   only an accuracy, because a certain prediction that is wrong has an infinite loss.
@@ -56,19 +57,21 @@ def _class_metrics(stack: Stack, data: StackData, targets: Targets, y: Tensor) -
     """Return the metrics (K,) of predicting the class frequencies; one row of each class is evaluated and weighted."""
     classes, loss = len(data.spec.classes), stack.loss
     trained = torch.bincount(targets.train, minlength=classes).double().clamp(min=1)
-    frequencies, shares = trained / trained.sum(), torch.bincount(y, minlength=classes).double() / len(y)
+    counts = torch.bincount(y, minlength=classes)
+    frequencies, shares = trained / trained.sum(), counts.double() / len(y)
     z = frequencies.log().to(torch.float32).expand(len(stack), classes, classes)
     outputs = loss.implementation.predict(loss, z)
     labels = torch.arange(classes, device=y.device).expand(len(stack), -1)
-    means = [
-        (rows.double() * shares).sum(1)
-        for rows in (
-            loss.implementation.loss(loss, outputs, labels, None),
-            loss.implementation.statistic(loss, outputs, labels, None),
-        )
-    ]
-    scores = loss.implementation.metrics(means[1], means[1], targets.unit)
-    return {"loss": means[0], **scores, "accuracy_random": (frequencies * shares).sum().unsqueeze(0)}
+    statistic = loss.implementation.statistic(loss, outputs, labels, None)
+    losses = loss.implementation.loss(loss, outputs, labels, None)
+    mean_loss, mean = ((rows.double() * shares).sum(1) for rows in (losses, statistic))
+    sums = loss.implementation.tally(loss.implementation.row_scores(loss, outputs, labels), statistic, counts)
+    return {
+        "loss": mean_loss,
+        **loss.implementation.metrics(mean, mean, targets.unit),
+        **loss.implementation.evaluation_metrics(sums, len(y)),
+        "accuracy_random": (frequencies * shares).sum().unsqueeze(0),
+    }
 
 
 def _number_metrics(stack: Stack, data: StackData, targets: Targets, y: Tensor) -> dict[str, Tensor]:

@@ -3,16 +3,23 @@
     d₀ = H(trajectory key, determinism class)
     d_e = H(d_{e−1}, e, tensors' names, dtypes, shapes and bytes, measurements)
 
-Two runs with the same digest had the same weights, optimizer state and measurements in every epoch.
+Two runs with the same digest had the same weights, optimizer state and measurements in every epoch. Calibration is not
+part of it: runs of versions without it have the same digests, so they can still be verified, and it depends only on
+the weights and the data anyway.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 from collections.abc import Mapping
 
 from torch import Tensor
+
+from worker.spec import calibration
+
+LEFT_OUT = re.compile(rf"\.({'|'.join(calibration.NAMES)})(_eval|_loo)?$")
 
 
 def first_digest(trajectory_key: str, determinism_class: str) -> str:
@@ -27,5 +34,6 @@ def next_digest(previous: str, epoch: int, tensors: Mapping[str, Tensor], metric
         h.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
         h.update(tensor.contiguous().cpu().numpy().tobytes())
     for name, value in sorted(metrics.items()):
-        h.update(name.encode() + struct.pack("<d", value))
+        if not LEFT_OUT.search(name):
+            h.update(name.encode() + struct.pack("<d", value))
     return "sha256:" + h.hexdigest()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -20,14 +22,25 @@ def predictions(stack: Stack, split: Split, hooks: EvaluationHooks) -> Tensor:
     return stack.loss.implementation.predict(stack.loss, stack.network.forward(x, hooks))
 
 
-def evaluate(stack: Stack, rows: EvaluationRows) -> tuple[Tensor, Tensor]:
-    """Mean loss and mean mark of each run on its ``rows``, two tensors (K,) of float64."""
-    losses, marks, hooks, loss = [], [], EvaluationHooks(stack), stack.loss
+class Evaluation(NamedTuple):
+    """Mean loss and mean statistic of each run, (K,) float64, and its sums over rows, (K, S) int64."""
+
+    loss: Tensor
+    statistic: Tensor
+    sums: Tensor
+
+
+def evaluate(stack: Stack, rows: EvaluationRows) -> Evaluation:
+    """Evaluate each run on its ``rows``."""
+    losses, statistics, scores, hooks, loss = [], [], [], EvaluationHooks(stack), stack.loss
     for chunk in rows.chunks(stack.members, CHUNK_ROWS):
         outputs, targets = predictions(stack, chunk, hooks), chunk.y.expand(len(stack), -1)
         losses.append(loss.implementation.loss(loss, outputs, targets, None))
-        marks.append(loss.implementation.statistic(loss, outputs, targets, None))
-    return ordered_mean(torch.cat(losses, 1)), ordered_mean(torch.cat(marks, 1))
+        statistics.append(loss.implementation.statistic(loss, outputs, targets, None))
+        scores.append(loss.implementation.row_scores(loss, outputs, targets))
+    statistic = torch.cat(statistics, 1)
+    sums = loss.implementation.tally([torch.cat(values, 1) for values in zip(*scores, strict=True)], statistic)
+    return Evaluation(ordered_mean(torch.cat(losses, 1)), ordered_mean(statistic), sums)
 
 
 def variance(y: Tensor) -> Tensor:

@@ -137,7 +137,7 @@ class Training:
         penalties, teacher_losses = progress.penalties(), progress.teacher_losses().tolist()
         norm, zeros = weights_of(stack)
         columns = {
-            **self._named(stack, "train", "", *progress.losses(), self.data.y_of_splits),
+            **self._named(stack, "train", "", progress.losses(), self.data.y_of_splits),
             **self._evaluated(stack),
         }
         columns |= {"weights.norm": norm, "weights.zeros": zeros}
@@ -172,7 +172,7 @@ class Training:
         """Losses and accuracies in evaluation mode, as the spec asks for them in every epoch; tensors (K,)."""
         measured: dict[str, Tensor] = {}
         for name, suffix, split in self._splits():
-            measured |= self._named(stack, name, suffix, *evaluate(stack, split), split.y)
+            measured |= self._measured(stack, name, suffix, split)
         return measured
 
     def _splits(self) -> list[tuple[str, str, EvaluationRows]]:
@@ -187,9 +187,21 @@ class Training:
             splits.append(("test", "", self.data.test))
         return splits
 
-    def _named(self, stack: Stack, split: str, suffix: str, loss: Tensor, mark: Tensor, y: Tensor) -> dict[str, Tensor]:
+    def _measured(self, stack: Stack, split: str, suffix: str, rows: EvaluationRows) -> dict[str, Tensor]:
+        """Evaluate one split; return its series by name."""
+        evaluation = evaluate(stack, rows)
+        more = self._spec.effective_loss.evaluation_metrics(evaluation.sums, rows.size)
+        return {
+            **self._named(stack, split, suffix, (evaluation.loss, evaluation.statistic), rows.y),
+            **{f"{split}.{name}{suffix}": values for name, values in more.items()},
+        }
+
+    def _named(
+        self, stack: Stack, split: str, suffix: str, means: tuple[Tensor, Tensor], y: Tensor
+    ) -> dict[str, Tensor]:
         """The series of one split by name: its mean loss, and the scores made of its mean mark and its targets."""
         effective_loss = self._spec.effective_loss
+        loss, mark = means
         spread = mark
         if effective_loss.task == "regression":
             if (split, suffix) not in self._variances:  # the rows of a part are the same in every epoch
@@ -214,8 +226,7 @@ class Training:
         if not ended:
             return results
         stack = results[0].stack.take([results[i].position for i in ended])
-        test = self.data.test
-        measured = rows_of(self._named(stack, "test", "", *evaluate(stack, test), test.y), len(stack))
+        measured = rows_of(self._measured(stack, "test", "", self.data.test), len(stack))
         for i, row in zip(ended, measured, strict=True):
             results[i] = replace(results[i], metrics={**results[i].metrics, **row})
         return results

@@ -59,6 +59,9 @@ def test_class_frequencies_match_the_prior_of_scikit_learn() -> None:
         assert (first[f"{split}.accuracy"], first[f"{split}.error"]) == pytest.approx((accuracy, 1 - accuracy))
         drawn = (probabilities[0][None] * np.eye(10)[y]).sum(1).mean()
         assert first[f"{split}.accuracy_random"] == pytest.approx(drawn)
+        brier = np.square(probabilities - np.eye(10)[y]).sum(1).mean()
+        ece = abs(accuracy - probabilities[0].max())
+        assert (first[f"{split}.brier"], first[f"{split}.ece"]) == pytest.approx((brier, ece), rel=1e-5, abs=1e-6)
 
 
 def test_class_that_the_training_rows_lack_has_a_finite_loss() -> None:

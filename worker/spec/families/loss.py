@@ -23,6 +23,8 @@ class Loss(Part):
     task: ClassVar[Task]
     metric_names: ClassVar[tuple[str, ...]]
     """The names of the series that :meth:`metrics` returns."""
+    evaluation_names: ClassVar[tuple[str, ...]] = ()
+    """The names of further series, which :meth:`evaluation_metrics` returns; recorded in evaluation mode only."""
 
     def objections(self, run: RunSpec) -> Sequence[Objection]:
         """Refuse a dataset of the other task."""
@@ -64,6 +66,24 @@ class Loss(Part):
         ``unit`` is 1 in the unit of the original targets, if targets were standardized.
         """
         raise NotImplementedError
+
+    @staticmethod
+    def row_scores(part: Stacked[Any], predicted: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+        """Return further values of each row, (K, N) each, that :meth:`tally` sums."""
+        return ()
+
+    @staticmethod
+    def tally(scores: Sequence[Tensor], statistic: Tensor, repeats: Tensor | int = 1) -> Tensor:
+        """Return sums (K, S) over rows, given their ``scores`` and ``statistic`` (K, N); exact in any order.
+
+        Each row counts ``repeats`` times, (N,).
+        """
+        return statistic[:, :0].long()
+
+    @staticmethod
+    def evaluation_metrics(sums: Tensor, rows: int) -> Mapping[str, Tensor]:
+        """Return metrics (K,) by name, from the sums (K, S) of ``rows`` rows."""
+        return {}
 
 
 class Regression(Loss):

@@ -2,7 +2,8 @@
 
     ℓ = −log p_y,    p = softmax(z)        so       ∂ℓ/∂z = p − t        (t is one at the label)
 
-Its scores are ``accuracy`` and ``error``, the shares of rows whose most probable class is theirs, or is not.
+Its scores are ``accuracy`` and ``error``, the shares of rows whose most probable class is theirs, or is not, and in
+evaluation mode ``brier`` and ``ece``, which measure the probabilities (:mod:`worker.spec.calibration`).
 
 Reference: Cox, 1958, "The regression analysis of binary sequences"; Bridle, 1990, "Probabilistic interpretation of
 feedforward classification network outputs" (softmax).
@@ -10,9 +11,10 @@ feedforward classification network outputs" (softmax).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from worker.spec import calibration
 from worker.spec.families.dataset import Task
 from worker.spec.families.loss import Loss
 from worker.spec.part import Stacked
@@ -23,12 +25,17 @@ if TYPE_CHECKING:
 
 
 class CrossEntropy(Loss):
-    """The negative logarithm of the probability that the model gives the true class."""
+    """The negative logarithm of the probability that the model gives the true class.
+
+    Runs also record `accuracy` and `error`, and in evaluation mode `brier` and `ece`: the Brier score, from 0 to 2,
+    and the expected calibration error over 15 bins, which is biased upwards on few rows.
+    """
 
     equation: ClassVar[str] = "ℓ = −log p_y,  p = softmax(z)"
     reference: ClassVar[str] = "Cox 1958, The regression analysis of binary sequences"
     task: ClassVar[Task] = "classification"
     metric_names: ClassVar[tuple[str, ...]] = ("accuracy", "error")
+    evaluation_names: ClassVar[tuple[str, ...]] = calibration.NAMES
 
     kind: Literal["cross_entropy"] = "cross_entropy"
 
@@ -77,3 +84,19 @@ class CrossEntropy(Loss):
     def metrics(mark: Tensor, variance: Tensor, unit: float | Tensor) -> Mapping[str, Tensor]:
         """The mean mark, and what is missing to 1."""
         return {"accuracy": mark, "error": 1 - mark}
+
+    @staticmethod
+    def row_scores(part: Stacked[CrossEntropy], predicted: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+        """The Brier score of each row, and its confidence."""
+        return calibration.row_scores(predicted, y)
+
+    @staticmethod
+    def tally(scores: Sequence[Tensor], statistic: Tensor, repeats: Tensor | int = 1) -> Tensor:
+        """Brier scores, undefined rows, and gaps by bin."""
+        brier, confidence = scores
+        return calibration.tally(brier, confidence, statistic, repeats)
+
+    @staticmethod
+    def evaluation_metrics(sums: Tensor, rows: int) -> Mapping[str, Tensor]:
+        """The Brier score and the expected calibration error."""
+        return calibration.metrics(sums, rows)

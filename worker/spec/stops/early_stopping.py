@@ -21,15 +21,17 @@ if TYPE_CHECKING:
 Metric = Literal[
     "val.loss",
     "val.error",
+    "val.brier",
     "val.rmse",
     "test.loss",
     "test.error",
+    "test.brier",
     "test.rmse",
     "train.loss",
     "train.loss_eval",
     "train.objective",
 ]
-SCORES = ("error", "rmse")
+SCORES = ("error", "brier", "rmse")
 
 
 class EarlyStopping(Stop):
@@ -46,7 +48,8 @@ class EarlyStopping(Stop):
     def objections(self, run: RunSpec) -> list[Objection]:
         """Refuse a metric that this run does not record, and a choice by test data that the spec does not allow."""
         part, _, what = self.metric.partition(".")
-        if what in SCORES and what not in run.effective_loss.metric_names:
+        loss = run.effective_loss
+        if what in SCORES and what not in (*loss.metric_names, *loss.evaluation_names):
             target = "a class" if what == "rmse" else "a number"
             message = f"{self.metric} is never recorded, for the target is {target}; watch {part}.loss."
         elif part == "val" and run.dataset.validation_rows == 0:
