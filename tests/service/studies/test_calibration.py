@@ -13,7 +13,7 @@ from worker.ports import Outcome
 pytestmark = pytest.mark.slow
 
 
-def test_calibration_is_compared_where_it_is_recorded(client: TestClient, work: Jobs) -> None:
+def test_runs_without_calibration_are_missing_from_its_comparison(client: TestClient, work: Jobs) -> None:
     study = post(client).json()
     queued = client.get("/v1/runs", params={"fields": "id,arm,seed", "limit": 100}).json()["data"]
     placed = {run["id"]: (run["arm"] == "dropout", run["seed"]) for run in queued}
