@@ -78,10 +78,15 @@ def test_run_whose_outputs_are_not_numbers_has_no_calibration() -> None:
 
 def test_calibration_is_not_part_of_the_digest() -> None:
     """A run of an earlier version, which did not record it, can be verified."""
-    specs = [parsed({**BODY, "epochs": 1}), parsed({"dataset": SMALL["dataset"], "model": {"kind": "knn"}, "epochs": 1})]
+    specs = [
+        parsed({**BODY, "epochs": 1}),
+        parsed({"dataset": SMALL["dataset"], "model": {"kind": "knn"}, "epochs": 1}),
+    ]
     for spec in specs:
         ((result,),) = training_of([spec], data_of_stack([spec])).epochs()
         earlier = {name: x for name, x in result.metrics.items() if "brier" not in name and "ece" not in name}
-        assert len(result.metrics) - len(earlier) == 2 * sum(".loss" in name for name in earlier) - 2 * spec.model.trains
+        assert (
+            len(result.metrics) - len(earlier) == 2 * sum(".loss" in name for name in earlier) - 2 * spec.model.trains
+        )
         assert next_digest("", 1, {}, earlier) == next_digest("", 1, {}, result.metrics)
         assert next_digest("", 1, {}, {**earlier, "val.loss": 0.0}) != next_digest("", 1, {}, earlier)

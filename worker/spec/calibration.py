@@ -47,7 +47,7 @@ def row_scores(log_p: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def tally(brier: Tensor, confidence: Tensor, hit: Tensor, repeats: Tensor | int = 1) -> Tensor:
-    """Return sums over rows, (K, 2 + BINS) int64: Brier scores, rows that are not numbers, and hits − confidence by bin.
+    """Return sums over rows, (K, 2 + BINS) int64: Brier scores, undefined rows, and hits − confidence by bin.
 
     ``brier``, ``confidence`` and ``hit`` (1 or 0) are (K, N); each row counts ``repeats`` times, (N,).
     """
