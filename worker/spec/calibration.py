@@ -8,9 +8,9 @@ The *confidence* of a row is its largest probability. The expected calibration e
 the confidences in (b/15, (b + 1)/15].
 
 The Brier score is a proper scoring rule: its expectation is lowest for the true probabilities. The ECE is not: a
-constant prediction of the class frequencies is nearly calibrated and useless. It is also biased upwards, because it adds
-absolute values of noisy means: on n rows with confidence p, a perfectly calibrated model has an expected ECE of about
-√(2/π · p(1 − p)/n), and more with several bins. So compare ECEs only on equally many rows.
+constant prediction of the class frequencies is nearly calibrated and useless. It is also biased upwards, because it
+adds absolute values of noisy means: on n rows with confidence p, a perfectly calibrated model has an expected ECE of
+about √(2/π · p(1 − p)/n), and more with several bins. So compare ECEs only on equally many rows.
 
 Sums over rows are integers (fixed point), which are exact in any order: their bits depend on neither the runs of a
 stack nor the number of threads or the kind of device.
