@@ -127,6 +127,28 @@ def compare(
     )
 
 
+def summarize(
+    measurements: Iterable[Measurement], *, groups: Sequence[str], alpha: float, seeds: Collection[int] = ()
+) -> tuple[Summary, ...]:
+    """Summarize every group over the seeds all of whose cells are measured, without comparing any."""
+    table = _tabulated(measurements, groups)
+    cells = {group: _complete_cells(by_seed) for group, by_seed in table.items()}
+    means = [np.array([values.mean() for values in own]) for own in cells.values()]
+    return tuple(_summaries(table, seeds, cells, means, _tests(means, alpha)))
+
+
+def values_by_seed(measurements: Iterable[Measurement], groups: Sequence[str]) -> dict[str, dict[int, float]]:
+    """Return the mean over its cells of every seed all of whose cells are measured, by group."""
+    return {
+        group: {
+            seed: float(np.mean([cell.value for cell in cells.values()]))
+            for seed, cells in by_seed.items()
+            if combined_state(cells.values()) == "measured"
+        }
+        for group, by_seed in _tabulated(measurements, groups).items()
+    }
+
+
 def _tests(vectors: Sequence[Floats], alpha: float, margin: float | None = None) -> list[SignFlipResult | None]:
     """Run the sign-flip test on every vector; None for empty ones."""
     results = iter(sign_flip_tests([vector for vector in vectors if len(vector)], alpha, margin))

@@ -1,7 +1,8 @@
 """Studies: many runs queued at once (arms × datasets × grid × folds × seeds), their comparison, the choice of an arm.
 
 - ``routes``, ``history_routes``, ``bodies``, ``parameters``, ``schemas``, ``comparison_schemas``, ``across_schemas``,
-  ``sequential_schemas``, ``choice_schemas``, ``diagnosis_schemas``, ``dependencies``, ``errors``: HTTP.
+  ``sequential_schemas``, ``choice_schemas``, ``diagnosis_schemas``, ``learning_curve_schemas``, ``dependencies``,
+  ``errors``: HTTP.
 - ``service``: one transaction per operation; ``queries``: its SQL; ``study``: a study as clients see it.
 - ``new_study``, ``replicates``, ``sampling`` (points of a search space), ``expansion``, ``arms``: from a study's
   description to runs that this server can train; ``preview``: their cost.
@@ -12,4 +13,5 @@
   ``comparison`` (groups against each other) and ``choice`` (the arm to use, by the order of ``simplicity`` if several
   are equally good); ``diagnosis``: of every arm, from its seeds' loss curves; ``variance``: shares of variance of seed
   and split. ``datasets``: those of a study's arms; ``across``: arms over all of them, by ``dataset_scores``.
+  ``learning_curves``: of groups of arms that differ in dataset.train_size.
 """

@@ -14,6 +14,7 @@ from service.http.parameters import QueryModel
 from service.studies.across import AcrossQuestion
 from service.studies.choice import ChoiceQuery
 from service.studies.comparison import Question
+from service.studies.learning_curves import CurveQuery
 
 Metric = Annotated[str | None, Field(description="A loss, an error or an accuracy; by default the study's.")]
 At = Annotated[str | None, Field(description="best, last or epoch:N; by default the study's.")]
@@ -165,6 +166,38 @@ def _ranges(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
     return ranges
 
 
+class LearningCurveQuery(QueryModel):
+    """How to fit learning curves."""
+
+    metric: Annotated[str | None, Field(description="A metric on validation or test rows; by default the study's.")] = (
+        None
+    )
+    at: At = None
+    epoch_by: str | None = Field(
+        default=None, description="The metric whose best epoch `at=best` is; by default the study's."
+    )
+    min_effect: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="The smallest improvement by doubling the data that matters. By default the study's `min_effect`, "
+        "else 5 % of the loss (or of 1 − accuracy) at the largest size.",
+    )
+    target: float | None = Field(
+        default=None, allow_inf_nan=False, description="A value of the metric; returns the number of rows to reach it."
+    )
+    min_size: int | None = Field(
+        default=None,
+        ge=1,
+        description="Fit only sizes from this number of rows on, if smaller ones follow another law.",
+    )
+
+    def curve_query(self) -> CurveQuery:
+        """Return the request for the service."""
+        return CurveQuery(**self.model_dump())
+
+
 ComparisonParams = Annotated[CompareStudyQuery, Query()]
 AcrossDatasetsParams = Annotated[AcrossDatasetsQuery, Query()]
 ChoiceParams = Annotated[ChooseArmQuery, Query()]
+LearningCurveParams = Annotated[LearningCurveQuery, Query()]

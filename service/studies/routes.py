@@ -31,11 +31,13 @@ from service.studies.comparison_schemas import ComparisonView
 from service.studies.dependencies import StudiesDep
 from service.studies.diagnosis_schemas import StudyDiagnosisView
 from service.studies.errors import NothingToChoose, StudyActive, StudyNotFound
+from service.studies.learning_curve_schemas import LearningCurvesView
 from service.studies.parameters import (
     AcrossDatasetsParams,
     ChoiceParams,
     ComparisonParams,
     CreateStudyQuery,
+    LearningCurveParams,
     PreviewStudyQuery,
 )
 from service.studies.schemas import PreviewView, StudyList, StudyView
@@ -158,6 +160,19 @@ def compare_across_datasets(study_id: str, query: AcrossDatasetsParams, studies:
 def diagnose_study(study_id: str, studies: StudiesDep) -> StudyDiagnosisView:
     """Diagnose each arm (fits, underfits, overfits, …) from the loss curves of all its seeds."""
     return StudyDiagnosisView.of(studies.diagnose(study_id))
+
+
+@router.get(
+    "/{study_id}/learning-curve",
+    operation_id="fit_learning_curves",
+    responses=problems(StudyNotFound, SpecRefused, Unavailable),
+)
+def fit_learning_curves(study_id: str, query: LearningCurveParams, studies: StudiesDep) -> LearningCurvesView:
+    """Fit a law of the metric by the number of training rows, and say whether more data would help.
+
+    The study needs an axis `dataset.train_size` in its grid or sample.
+    """
+    return LearningCurvesView.of(studies.learning_curves(study_id, query.curve_query()))
 
 
 @router.get(

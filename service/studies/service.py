@@ -32,6 +32,7 @@ from service.studies.comparison import Compared, Question, compare_groups
 from service.studies.diagnosis import StudyDiagnosis, diagnose_arms
 from service.studies.errors import StudyActive, StudyNotFound
 from service.studies.expansion import Arm, Plan
+from service.studies.learning_curves import CurveQuery, LearningCurves, learning_curves
 from service.studies.looks import ArmKey, Inherited, PlannedStudy, inherited, planned_runs
 from service.studies.new_study import NewStudy, baseline_id, primary_metric
 from service.studies.preview import Preview, preview
@@ -307,6 +308,16 @@ class Studies(CallerScoped):
         """
         with reading(self._engine) as connection:
             return diagnose_arms(connection, self._row(connection, study_id))
+
+    def learning_curves(self, study_id: str, query: CurveQuery) -> LearningCurves:
+        """Fit the learning curves of a study with several sizes of the training set.
+
+        Raises:
+            StudyNotFound: No study has this id.
+            SpecRefused: The study has no axis of sizes, or the metric or epoch does not exist.
+        """
+        with reading(self._engine) as connection:
+            return learning_curves(connection, self._row(connection, study_id), query)
 
     def choose(self, study_id: str, query: ChoiceQuery) -> Chosen:
         """Choose an arm, and return its spec.
