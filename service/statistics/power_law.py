@@ -65,7 +65,7 @@ class Law:
         """Return the cost at sizes ``x``, as multiples of the largest."""
         if self.kind == "constant":
             return np.full(len(x), self.a)
-        return self.a + self.beta * _basis(self.kind, x, np.array([self.c]))[0]
+        return np.asarray(self.a + self.beta * _basis(self.kind, x, np.array([self.c]))[0])
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class SizedCosts:
     @functools.cached_property
     def x(self) -> Floats:
         """The sizes as shares of the largest, (K,)."""
-        return self.sizes / self.sizes[-1]
+        return np.asarray(self.sizes / self.sizes[-1])
 
     @functools.cached_property
     def mean(self) -> Floats:
@@ -100,9 +100,8 @@ class SizedCosts:
         """The variances (K,), smoothed over the sizes: log σ² is linear in log n."""
         own = np.diag(self.covariance)
         logs = np.log(np.maximum(own, MIN_VARIANCE_SHARE * own.max()))
-        if len(logs) < 3:
-            return np.exp(logs)
-        return np.exp(np.polynomial.Polynomial.fit(np.log(self.x), logs, 1)(np.log(self.x)))
+        smooth = np.polynomial.Polynomial.fit(np.log(self.x), logs, 1)
+        return np.asarray(np.exp(smooth(np.log(self.x))))
 
     @property
     def bound(self) -> float:
@@ -149,9 +148,9 @@ def fit(data: SizedCosts, kind: LawKind = "power") -> Law:
         return Law(kind, a, 0.0, 0.0, float((weights * (data.mean - a) ** 2).sum()))
     grid = EXPONENTS if kind == "power" else RATES
     for _ in range(ZOOMS):
-        a, beta, chi2 = _fit_linear(data.mean, weights, _basis(kind, data.x, grid))
+        offsets, factors, chi2 = _fit_linear(data.mean, weights, _basis(kind, data.x, grid))
         best = int(chi2.argmin())
-        law = Law(kind, float(a[best]), float(beta[best]), float(grid[best]), float(chi2[best]))
+        law = Law(kind, float(offsets[best]), float(factors[best]), float(grid[best]), float(chi2[best]))
         grid = np.geomspace(grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)], ZOOM_POINTS)
     return law
 
@@ -221,12 +220,12 @@ def _one_step(data: SizedCosts, quantity: Quantity, a: Floats, beta: Floats, c: 
     contrast = scale * (inverse * gradient[..., None]).sum(1)
     step = (contrast * (data.mean - a[:, None] - beta[:, None] * f)).sum(-1)
     variance = np.einsum("tk,kl,tl->t", contrast, data.covariance, contrast) / data.replicates
-    return step / np.sqrt(np.maximum(variance, TINY))
+    return np.asarray(step / np.sqrt(np.maximum(variance, TINY)))
 
 
 def derivatives_at(data: SizedCosts, law: Law) -> Floats:
     """Return the derivatives (K, 3) of a power law at the sizes by a, β and c."""
-    return _derivatives(data, np.array([law.beta]), np.array([law.c]))[1][0]
+    return np.asarray(_derivatives(data, np.array([law.beta]), np.array([law.c]))[1][0])
 
 
 def _derivatives(data: SizedCosts, beta: Floats, c: Floats) -> tuple[Floats, Floats]:

@@ -70,7 +70,7 @@ def test_fit_of_noisy_means_is_the_least_weighted_squares_within_bounds(kind: An
 
         def residuals(p: Floats, data: SizedCosts = data, errors: Floats = errors) -> Floats:
             f = data.x ** -p[2] if kind == "power" else np.exp(-p[2] * (data.x - 1))
-            return (data.mean - p[0] - p[1] * f) / errors
+            return np.asarray((data.mean - p[0] - p[1] * f) / errors)
 
         bounds = ([0, 0, 0.01], [np.inf, np.inf, 5.0]) if kind == "power" else ([0, 0, 0.1], [np.inf, np.inf, 200.0])
         starts = [(0.1, 0.1, c) for c in (0.2, 1.0, 4.0)]
@@ -110,8 +110,9 @@ def test_each_verdict_is_false_at_most_as_often_as_claimed() -> None:
     helpful, saturated = t > critical, t < -critical
     assert max(helpful.mean(), saturated.mean()) <= 0.025 + error
     for index in (*np.flatnonzero(helpful)[:2], *np.flatnonzero(saturated)[:2], 0):
+        result = judged(samples[index].costs, min_effect=effect)
         expected = "more_data_helps" if helpful[index] else "saturated" if saturated[index] else "undecided"
-        assert judged(samples[index].costs, min_effect=effect).verdict == expected
+        assert result.verdict == (expected if (result.p_misfit or 0) > 0.05 else "undecided")
     assert judged(samples[0].costs, min_effect=effect / 10).verdict == "more_data_helps"
     assert judged(samples[0].costs, min_effect=effect * 3).verdict == "saturated"
 
@@ -119,7 +120,8 @@ def test_each_verdict_is_false_at_most_as_often_as_claimed() -> None:
 def test_accuracies_give_the_mirrored_curve_of_errors() -> None:
     costs = simulated(law(0.2, 0.1, 0.5), 6, np.random.default_rng(4)).costs
     error, accuracy = judged(costs, target=0.25), judged(1 - costs, lower_is_better=False, target=0.75)
-    assert (accuracy.verdict, accuracy.gain_ci) == (error.verdict, pytest.approx(error.gain_ci))
+    assert accuracy.verdict == error.verdict
+    assert accuracy.gain_ci == pytest.approx(error.gain_ci)
     assert error.law is not None
     assert accuracy.law is not None
     assert accuracy.law.coefficient == pytest.approx(-error.law.coefficient)
