@@ -65,7 +65,7 @@ class Law:
         """Return the cost at sizes ``x``, as multiples of the largest."""
         if self.kind == "constant":
             return np.full(len(x), self.a)
-        return np.asarray(self.a + self.beta * _basis(self.kind, x, np.array([self.c]))[0])
+        return np.asarray(self.a + self.beta * basis(self.kind, x, np.array([self.c]))[0])
 
 
 @dataclass(frozen=True)
@@ -148,36 +148,36 @@ def fit(data: SizedCosts, kind: LawKind = "power") -> Law:
         return Law(kind, a, 0.0, 0.0, float((weights * (data.mean - a) ** 2).sum()))
     grid = EXPONENTS if kind == "power" else RATES
     for _ in range(ZOOMS):
-        offsets, factors, chi2 = _fit_linear(data.mean, weights, _basis(kind, data.x, grid))
+        offsets, factors, chi2 = fit_linear(data.mean, weights, basis(kind, data.x, grid))
         best = int(chi2.argmin())
         law = Law(kind, float(offsets[best]), float(factors[best]), float(grid[best]), float(chi2[best]))
         grid = np.geomspace(grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)], ZOOM_POINTS)
     return law
 
 
-def _basis(kind: LawKind, x: Floats, c: Floats) -> Floats:
+def basis(kind: LawKind, x: Floats, c: Floats) -> Floats:
     """Return f(x) for each exponent or rate, (…, K)."""
     exponents: Floats = -c[..., None] * (np.log(x) if kind == "power" else x - 1)
     return np.exp(exponents)
 
 
-def _fit_linear(mean: Floats, weights: Floats, f: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return a ≥ 0, β ≥ 0 and the least squares of ``mean`` ≈ a + β·f, for each f of (C, K).
+def fit_linear(mean: Floats, weights: Floats, f: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return a ≥ 0, β ≥ 0 and the least squares of ``mean`` ≈ a + β·f, for each f of (C, K); means may be (B, 1, K).
 
     The least squares under both bounds are those within them, or the least on one of the bounds.
     """
     total = weights.sum()
-    f_mean, y_mean = (weights * f).sum(-1) / total, float((weights * mean).sum() / total)
+    f_mean, y_mean = (weights * f).sum(-1) / total, (weights * mean).sum(-1) / total
     centered = f - f_mean[:, None]
     beta = (weights * centered * mean).sum(-1) / (weights * centered**2).sum(-1)
-    inner = (y_mean - beta * f_mean, beta)
     on_axis = np.maximum((weights * f * mean).sum(-1) / (weights * f**2).sum(-1), 0)
-    candidates = np.array([inner, (0 * on_axis, on_axis), (np.full_like(beta, max(y_mean, 0.0)), 0 * beta)])
-    a, beta = candidates[:, 0], candidates[:, 1]
+    a = np.array([y_mean - beta * f_mean, 0 * beta, 0 * beta + np.maximum(y_mean, 0)])
+    beta = np.array([beta, on_axis, 0 * beta])
     chi2 = (weights * (mean - a[..., None] - beta[..., None] * f) ** 2).sum(-1)
     chi2[(a < 0) | (beta < 0)] = np.inf
-    best, all_c = chi2.argmin(0), np.arange(len(f))
-    return a[best, all_c], beta[best, all_c], chi2[best, all_c]
+    best = chi2.argmin(0)[None]
+    a, beta, chi2 = (np.take_along_axis(values, best, 0)[0] for values in (a, beta, chi2))
+    return a, beta, chi2
 
 
 def score_statistics(data: SizedCosts, quantity: Quantity, hypotheses: Floats) -> Floats:
@@ -196,7 +196,7 @@ def score_statistics(data: SizedCosts, quantity: Quantity, hypotheses: Floats) -
 
 def fit_under(data: SizedCosts, quantity: Quantity, hypotheses: Floats, c: Floats) -> tuple[Floats, Floats, Floats]:
     """Return a ≥ 0, β ≥ 0 and the least squares of laws of exponents ``c`` (T or 1, C) under hypotheses (T, 1)."""
-    weights, share, f = 1 / data.variances, quantity.share(c), _basis("power", data.x, c)
+    weights, share, f = 1 / data.variances, quantity.share(c), basis("power", data.x, c)
     if quantity.level:  # a = θ − share·β
         rest, contrast = data.mean - hypotheses[..., None], f - share[..., None]
         beta = (weights * contrast * rest).sum(-1) / (weights * contrast**2).sum(-1)
@@ -230,7 +230,7 @@ def derivatives_at(data: SizedCosts, law: Law) -> Floats:
 
 def _derivatives(data: SizedCosts, beta: Floats, c: Floats) -> tuple[Floats, Floats]:
     """Return x^(−c) (T, K) and the law's derivatives by a, β and c (T, K, 3)."""
-    f = _basis("power", data.x, c)
+    f = basis("power", data.x, c)
     return f, np.stack([np.ones_like(f), f, -beta[:, None] * np.log(data.x) * f], axis=-1)
 
 
