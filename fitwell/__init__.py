@@ -29,6 +29,7 @@ from fitwell.errors import (
     Unreachable,
 )
 from fitwell.history import History
+from fitwell.learning_curves import LearningCurves
 from fitwell.run import AsyncRun, Run
 from fitwell.run_views import Diagnosis, Event, Predictions
 from fitwell.study import AsyncStudy, Study, compare
@@ -50,6 +51,7 @@ __all__ = [
     "FitwellError",
     "Gone",
     "History",
+    "LearningCurves",
     "Misunderstood",
     "NotAllowed",
     "NotAuthenticated",

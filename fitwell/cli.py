@@ -27,7 +27,10 @@ PANELS = {
         submit.submit, browse.ls, browse.show, browse.watch, browse.history, browse.diagnose, browse.logs,
         control.pause, control.resume, control.cancel, control.retry, control.extend, control.verify, control.rm,
     ),
-    "Studies": (studies.study, studies.studies, studies.seeds, studies.compare, studies.rank, studies.choose),
+    "Studies": (
+        studies.study, studies.studies, studies.seeds, studies.compare, studies.rank, studies.choose,
+        studies.learning_curve,
+    ),
     "Specs and data": (validate.validate, catalog.catalog, schema.schema),
     "Models and exports": (models.download, export.export, export.report),
     "Server": (serve.api, serve.worker, backup.backup),

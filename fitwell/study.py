@@ -16,6 +16,7 @@ from fitwell.across import AcrossDatasets, AcrossOptions
 from fitwell.comparison import Choice, Comparison, ComparisonOptions, StudyDiagnosis
 from fitwell.errors import TimedOut
 from fitwell.history import History
+from fitwell.learning_curves import LearningCurveOptions, LearningCurves
 from fitwell.requests import (
     Flow,
     ItemFlow,
@@ -266,6 +267,20 @@ class Study(LiveView[TransportT]):
     def diagnosis(self) -> Flow[StudyDiagnosis]:
         """Return whether each arm fits, underfits or overfits, judged from the loss curves of all its seeds."""
         return StudyDiagnosis.model_validate((yield from fetch_json(Request("GET", f"{self.path}/diagnosis"))))
+
+    @call
+    def learning_curve(self, **options: Unpack[LearningCurveOptions]) -> Flow[LearningCurves]:
+        """Fit a law of the metric by the number of training rows, and say whether more data would help.
+
+        The study needs several sizes, such as ``grid={"dataset.train_size": [100, 200, 400, 800]}``. Options are
+        ``metric``, ``at``, ``epoch_by``, ``min_effect``, ``target`` (a value to reach) and ``min_size``.
+
+        Raises:
+            InvalidRequest: The study has no such grid, or the metric or epoch does not exist.
+        """
+        params = {key: value for key, value in options.items() if value is not None}
+        path = f"{self.path}/learning-curve"
+        return LearningCurves.model_validate((yield from fetch_json(Request("GET", path, params))))
 
     @call
     def choice(

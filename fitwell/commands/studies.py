@@ -1,4 +1,4 @@
-"""``study``, ``studies``, ``seeds``, ``compare``, ``rank`` and ``choose``: studies of arms over paired seeds."""
+"""Studies of arms over paired seeds: submit, list, add seeds, compare, rank over datasets, choose, learning curves."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from fitwell.studies import Preview
 from fitwell.study import Study
 from fitwell.terminal.across_tables import across_notes, across_pairs_table, aggregates_table, datasets_table
 from fitwell.terminal.console import wide_console
+from fitwell.terminal.learning_curve_tables import learning_curve_notes, learning_curve_table
 from fitwell.terminal.study_progress import follow, print_comparison
 from fitwell.terminal.tables import choice_table, comparison_table, looks_table, pairs_table, verdict_sentence
 
@@ -256,6 +257,38 @@ def rank(
         for table in (datasets_table(across), aggregates_table(across), across_pairs_table(across)):
             wide_console().print(table)
     typer.echo(across_notes(across))
+
+
+def learning_curve(
+    study_id: StudyID,
+    url: URL = None,
+    metric: MetricOption = None,
+    at: AtOption = None,
+    epoch_by: EpochByOption = None,
+    min_effect: Annotated[
+        float | None,
+        typer.Option("--min-effect", help="Smallest improvement by doubling the data that matters; default: 5 %."),
+    ] = None,
+    target: Annotated[
+        float | None, typer.Option("--target", help="Value of the metric to reach; prints the rows that it takes.")
+    ] = None,
+    min_size: Annotated[
+        int | None, typer.Option("--min-size", min=1, help="Fit only sizes from this number of rows on.")
+    ] = None,
+    as_json: JSON = False,
+) -> None:
+    """Say whether more data would help: a law fitted to a study over dataset.train_size."""
+    with Client(url) as client:
+        study = client.studies.get(study_id)
+        curves = study.learning_curve(
+            metric=metric, at=at, epoch_by=epoch_by, min_effect=min_effect, target=target, min_size=min_size
+        )
+    if as_json:
+        typer.echo(curves.model_dump_json())
+        return
+    for group in curves.groups:
+        wide_console().print(learning_curve_table(curves, group))
+        typer.echo(learning_curve_notes(group))
 
 
 def choose(

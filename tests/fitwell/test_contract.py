@@ -19,6 +19,7 @@ from fitwell import (
     datasets,
     errors,
     history,
+    learning_curves,
     requests,
     run,
     run_views,
@@ -38,11 +39,11 @@ from service.runs import history_schemas as measured_views
 from service.runs import schemas as views
 from service.runs.bodies import ChangeBody, RunBody
 from service.settings import Settings
-from service.studies import across_schemas, comparison_schemas
+from service.studies import across_schemas, comparison_schemas, learning_curve_schemas
 from service.studies import choice_schemas as choice_views
 from service.studies import schemas as study_views
 from service.studies.bodies import StudyBody
-from service.studies.parameters import AcrossDatasetsQuery, CompareStudyQuery
+from service.studies.parameters import AcrossDatasetsQuery, CompareStudyQuery, LearningCurveQuery
 from service.tokens import schemas as token_bodies
 from service.webhooks import schemas as webhook_views
 from service.webhooks.bodies import EndpointBody
@@ -95,6 +96,7 @@ def test_keyword_arguments_are_the_fields_of_the_request_body(fields: Any, body:
 def test_comparison_options_are_the_query_parameters_of_the_endpoint() -> None:
     assert set(get_type_hints(comparison.ComparisonOptions)) == set(CompareStudyQuery.model_fields)
     assert set(get_type_hints(across.AcrossOptions)) == set(AcrossDatasetsQuery.model_fields)
+    assert set(get_type_hints(learning_curves.LearningCurveOptions)) == set(LearningCurveQuery.model_fields)
 
 
 VIEWS: list[tuple[type[BaseModel], type[BaseModel]]] = [
@@ -118,6 +120,10 @@ VIEWS: list[tuple[type[BaseModel], type[BaseModel]]] = [
     (across.OverDatasets, across_schemas.OverDatasets),
     (across.ScaledDataset, across_schemas.DatasetView),
     (across.Ranks, across_schemas.RanksView),
+    (learning_curves.LearningCurves, learning_curve_schemas.LearningCurvesView),
+    (learning_curves.LearningCurve, learning_curve_schemas.GroupCurveView),
+    (learning_curves.SizeOfCurve, learning_curve_schemas.SizeView),
+    (learning_curves.FittedLaw, learning_curve_schemas.LawView),
     (comparison.Choice, choice_views.ChoiceView),
     (datasets.Dataset, dataset_views.DatasetView),
     (tokens.Token, token_bodies.NewTokenView),
