@@ -61,7 +61,7 @@ class Design:
 
     def simulate(self, truth: Law, rng: np.random.Generator) -> SizedCosts:
         """Return costs whose noise grows toward small sizes, as n^(−0.3)."""
-        sizes: Floats = 50.0 * 2.0 ** np.arange(self.sizes)
+        sizes = np.array([50.0 * 2**step for step in range(self.sizes)])
         x = sizes / sizes[-1]
         shape = (self.replicates, self.sizes)
         draw = (lambda s: rng.standard_t(3, s) / 3**0.5) if self.heavy else rng.standard_normal

@@ -276,7 +276,7 @@ def _other_law(exponential: Law, unit: _Unit) -> str:
 def _p_of_misfit(data: SizedCosts, law: Law) -> float:
     """Return p that the residuals have mean zero, by Student's t of each size with Bonferroni's correction.
 
-    Parameters at a bound are not free: beyond it there is no law.
+    Parameters at a bound are not free: the law does not continue beyond it.
     """
     derivatives = derivatives_at(data, law)
     free = [law.a > 0, law.beta > 0, law.beta > 0 and EXPONENTS[0] < law.c < EXPONENTS[-1]]
