@@ -44,6 +44,7 @@ class Dataset(LiveView[TransportT]):
     notes: list[str]
     missing: str | None
     spec: dict[str, Any]
+    test_openings: int = 0
 
     @call
     def preview(self) -> Flow[dict[str, Any]]:

@@ -16,7 +16,7 @@ FitwellError
     ├── NotFound               RunNotFound, StudyNotFound, DatasetNotFound, PresetNotFound, TokenNotFound, NotMeasured,
     │                          EndpointNotFound, DeliveryNotFound
     ├── Gone                   FileLost
-    ├── Conflict               TransitionRefused, RunActive, StudyActive, DatasetInUse, NothingToChoose,
+    ├── Conflict               TransitionRefused, RunActive, StudyActive, DatasetInUse, NothingToChoose, Sealed,
     │                          EndpointDisabled, TooManyEndpoints
     └── ServerError            the server is overloaded or has a bug
         ├── TooMany            QuotaExceeded, TooManyAttempts, TooManyRequests, TooManyUploads
@@ -235,6 +235,10 @@ class DatasetInUse(Conflict, code="dataset_in_use"):
 
 class NothingToChoose(Conflict, code="nothing_to_choose"):
     """The study has no results to choose from yet."""
+
+
+class Sealed(Conflict, code="sealed"):
+    """The test part of a tuned study is sealed until its choice is frozen."""
 
 
 class EndpointDisabled(Conflict, code="webhook_endpoint_disabled"):

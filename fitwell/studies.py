@@ -29,6 +29,7 @@ class StudyFields(StudyMetadata, total=False):
     at: str
     epoch_by: str | None
     baseline: str | None
+    tune: Mapping[str, Any] | None
     min_effect: float | None
 
 
@@ -55,7 +56,7 @@ class Studies(Resource[TransportT]):
 
     @call
     def create(self, *, reuse: bool = True, **body: Unpack[StudyFields]) -> Flow[Study[TransportT]]:
-        """Submit a study: ``base``, ``arms``, ``datasets``, ``grid`` or ``sample``, ``seeds`` or ``replicates``, etc.
+        """Submit a study: ``base``, ``arms``, ``datasets``, ``grid`` or ``sample``, ``seeds``; or ``tune`` and so on.
 
         Raises:
             InvalidRequest: The spec of an arm is invalid; ``errors`` lists the fields.
@@ -90,11 +91,18 @@ class Studies(Resource[TransportT]):
 
 def _expand_study(body: StudyFields) -> dict[str, Any]:
     """Return the body with the short forms in base, datasets and arms expanded."""
-    expanded: dict[str, Any] = dict(body)
+    expanded = _expand_arms(body)
     if isinstance(base := expanded.get("base"), Mapping):
         expanded["base"] = expand_short_forms(base)
     if isinstance(datasets := expanded.get("datasets"), Mapping):
         expanded["datasets"] = {name: expand_short_forms({"dataset": one})["dataset"] for name, one in datasets.items()}
+    if isinstance(tune := expanded.get("tune"), Mapping):
+        expanded["tune"] = _expand_arms(tune)
+    return expanded
+
+
+def _expand_arms(body: Mapping[str, Any]) -> dict[str, Any]:
+    expanded = dict(body)
     if isinstance(arms := expanded.get("arms"), Mapping):
         expanded["arms"] = {
             name: expand_short_forms(arm) if isinstance(arm, Mapping) else arm for name, arm in arms.items()

@@ -35,12 +35,13 @@ from fitwell.run import Run
 from fitwell.run_views import Event, parse_event
 from fitwell.sync_async import LiveView, TransportT, View, call, iterator
 from fitwell.transport import AsyncTransport
+from fitwell.tuning import Tuning
 
 POLL_SECONDS = 0.5
 END_EVENTS = ("run.succeeded", "run.failed", "run.cancelled")
 RESTART_EVENTS = ("run.queued", "run.requeued")
-SEEDS_EVENT = "study.seeds"
-"""The event of a sequential study that precedes those of the runs with more seeds."""
+GROWTH_EVENTS = ("study.seeds", "study.confirming")
+"""The events that precede those of more runs: further seeds, or the confirmation of a tuned study."""
 
 
 class StudyMetadata(TypedDict, total=False):
@@ -134,6 +135,8 @@ class Study(LiveView[TransportT]):
     splits: list[int] | None = None
     folds: int | None = None
     sequential: Schedule | None = None
+    tune: Tuning | None = None
+    confirms: str | None = None
     arms: list[Arm]
     progress: StudyProgress
     created_at: str | None = None
@@ -176,17 +179,21 @@ class Study(LiveView[TransportT]):
         """Yield the events of the study's runs as they happen, each once, until all runs have ended.
 
         With ``after``, only events with a greater id; none if the study ended before. Runs that are added to a
-        sequential study are included, those that are added to another are not.
+        sequential study, and those of a tuned study's confirmation, are included; those that are added to another
+        are not.
 
         Raises:
             Unreachable: No server responded to any of the reconnects.
         """
-        ids, ended, start = yield from self._runs_and_start()
+        ids, ended, start = yield from self._runs_and_start(self.id)
 
         def is_over() -> Flow[bool]:
             study = yield from fetch_json(Request("GET", self.path, patient=True))
-            if self.sequential is not None and not study["terminal"]:
-                added, added_ended, _ = yield from self._runs_and_start()
+            growing = [] if self.sequential is None or study["terminal"] else [self.id]
+            if self.tune is not None and study["tune"]["confirmation_id"] is not None:
+                growing.append(study["tune"]["confirmation_id"])
+            for study_id in growing:
+                added, added_ended, _ = yield from self._runs_and_start(study_id)
                 ended.update(added_ended - ids)
                 ids.update(added)
             return study["terminal"] is True
@@ -203,13 +210,13 @@ class Study(LiveView[TransportT]):
             return event
 
         def is_last(event: Event) -> bool:
-            return ids <= ended or event.type == SEEDS_EVENT
+            return ids <= ended or event.type in GROWTH_EVENTS
 
         yield from stream_events("/v1/events", max(after, start), parse_own_event, is_over, is_last)
 
-    def _runs_and_start(self) -> Flow[tuple[set[str], set[str], int]]:
-        """Return the ids of the runs, those of runs that have ended, and an event id that precedes all their events."""
-        query = {"study_id": self.id, "fields": "id,terminal", "sort": "created_at", "limit": 1000}
+    def _runs_and_start(self, study_id: str) -> Flow[tuple[set[str], set[str], int]]:
+        """Return the ids of a study's runs, those of ended ones, and an event id that precedes all their events."""
+        query = {"study_id": study_id, "fields": "id,terminal", "sort": "created_at", "limit": 1000}
         ids: list[str] = []
         ended = set[str]()
         while True:
@@ -236,6 +243,7 @@ class Study(LiveView[TransportT]):
 
         Raises:
             InvalidRequest: A metric, epoch, arm or path does not exist.
+            Sealed: The study is tuned, its choice is not frozen, and the metric is one of the test part.
         """
         params = {key: value for key, value in options.items() if value is not None}
         return Comparison.model_validate((yield from fetch_json(Request("GET", f"{self.path}/compare", params))))

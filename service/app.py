@@ -42,6 +42,7 @@ from service.studies import routes as studies
 from service.studies.bodies import StudyBody
 from service.studies.sequencer import Sequencer
 from service.studies.service import Studies
+from service.studies.tuner import Tuner
 from service.tokens import routes as tokens
 from service.tokens.service import Tokens
 from service.web import assets, middleware
@@ -114,12 +115,14 @@ class Services:
     jobs: Jobs
     housekeeping: Housekeeping
     sequencer: Sequencer
+    tuner: Tuner
     tailer: Tailer
 
     @classmethod
     def on(cls, engine: sa.Engine, settings: Settings, *, exposed: bool) -> Services:
         """Return the services; ``exposed`` is whether other machines can reach the server."""
         run_service, reader = Runs(engine, settings), RunReader(engine, settings)
+        studies = Studies(engine, settings, run_of)
 
         def events_after(last: int, limit: int) -> list[StreamEvent]:
             return [events.stream_event(event) for event in reader.events(None, after=last, limit=limit)]
@@ -129,7 +132,7 @@ class Services:
             settings=settings,
             runs=run_service,
             reader=reader,
-            studies=Studies(engine, settings, run_of),
+            studies=studies,
             models=Models(engine, settings),
             uploads=Uploads(engine, settings),
             tokens=Tokens(engine, settings, exposed=exposed),
@@ -137,6 +140,7 @@ class Services:
             jobs=Jobs(engine, settings),
             housekeeping=Housekeeping(engine, settings),
             sequencer=Sequencer(engine, settings, StudyBody.plan_of),
+            tuner=Tuner(engine, settings, studies, StudyBody.study_of),
             tailer=Tailer(reader.last_event_id, events_after),
         )
 
@@ -169,6 +173,7 @@ def _start_tasks(services: Services) -> list[asyncio.Task[None]]:
     tasks: tuple[tuple[str, float, Callable[[], object]], ...] = (
         ("Expired leases", settings.reap_seconds, lambda: _expire(services.jobs)),
         ("Looks of sequential studies", settings.look_seconds, services.sequencer.advance),
+        ("Steps of tuned studies", settings.look_seconds, services.tuner.advance),
         ("Last uses of tokens", LAST_USE_SECONDS, services.tokens.note_uses),
         ("Housekeeping", settings.housekeeping_seconds, services.housekeeping.look),
         ("Sweep of uploads", settings.housekeeping_seconds, services.uploads.sweep_storage),

@@ -18,7 +18,7 @@ from fitwell.study import Study
 from fitwell.terminal.across_tables import across_notes, across_pairs_table, aggregates_table, datasets_table
 from fitwell.terminal.console import wide_console
 from fitwell.terminal.learning_curve_tables import learning_curve_notes, learning_curve_table
-from fitwell.terminal.study_progress import follow, print_comparison
+from fitwell.terminal.study_progress import follow, print_comparison, print_tuning
 from fitwell.terminal.tables import choice_table, comparison_table, looks_table, pairs_table, verdict_sentence
 
 
@@ -85,7 +85,7 @@ def study(
     ] = False,
     as_json: JSON = False,
 ) -> None:
-    """Submit a study: a file with base, arms, grid or sample, seeds or replicates, and folds."""
+    """Submit a study: a file with base, arms, grid or sample, seeds or replicates, and folds; or base and tune."""
     body = _with_replicates(load_spec(spec, assignments), replicates, vary, max_seeds)
     with Client(url) as client:
         if preview:
@@ -102,8 +102,15 @@ def study(
             typer.echo(submitted.model_dump_json())
         elif wait:
             print_comparison(submitted)
-        if wait and set(submitted.progress.by_status) - {"succeeded"}:
+        if wait and _failed(submitted):
             raise typer.Exit(Exit.RUN_FAILED)
+
+
+def _failed(study: Study) -> bool:
+    """Return whether a run failed; in a tuned study, whose trials may diverge, whether nothing was confirmed."""
+    if study.tune is not None:
+        return study.tune.phase != "done"
+    return bool(set(study.progress.by_status) - {"succeeded"})
 
 
 def _with_replicates(
@@ -203,6 +210,7 @@ def compare(
     if as_json:
         typer.echo(comparison.model_dump_json())
         return
+    print_tuning(study)
     wide_console().print(comparison_table(comparison, {}))
     if comparison.baseline is None:
         wide_console().print(pairs_table(comparison))
@@ -330,5 +338,5 @@ def _describe_preview(preview: Preview) -> str:
         f"{preview.min_seeds_possible} seeds."
     )
     if preview.max_runs is not None and preview.max_runs > preview.runs:
-        summary += f" The study is sequential: it ends after at most {preview.max_runs} runs."
+        summary += f" The server adds runs until every arm is decided, {preview.max_runs} in all at most."
     return "\n".join([summary, *preview.warnings])

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from fitwell.comparison import Candidate, Choice, Comparison, Group, Pair, StudyDiagnosis
+from fitwell.tuning import Tuning
 
 RELATIONS = {"better": "better than {}", "worse": "worse than {}", "equivalent": "equivalent to {}"}
 CORRECTIONS = {"max_t": "maxT", "holm": "Holm"}
@@ -111,6 +112,34 @@ def looks_table(comparison: Comparison) -> Table:
         spent = f"{look.alpha_spent:.4f}"
         table.add_row(str(look.seeds), escape(pair.arm), statistic, boundary, spent, pair.verdict if decided else "")
     return table
+
+
+def tuning_table(tuning: Tuning) -> Table:
+    """Return the chosen trial of each arm, its mean in the search and in the confirmation, and what lies at an edge."""
+    headings = ("arm", "chosen", f"search: {tuning.metric}", "confirmation", "gap", "at the edge")
+    table = Table(*headings, title=f"best of {tuning.budget} trials each")
+    gaps = {gap.arm: gap for gap in tuning.gaps or []}
+    for one in tuning.choice or []:
+        values = ", ".join(f"{path}={value}" for path, value in one.values.items())
+        error = "" if one.standard_error is None else f" ± {one.standard_error:.4f}"
+        gap = gaps.get(one.arm)
+        confirmed = ("-", "-") if gap is None or gap.gap is None else (f"{gap.confirmation:.4f}", f"{gap.gap:+.4f}")
+        edges = ", ".join(f"{edge.path} ({edge.end})" for edge in one.edges)
+        table.add_row(escape(one.arm), escape(values), f"{one.mean:.4f}{error}", *confirmed, escape(edges))
+    return table
+
+
+def tuning_sentence(tuning: Tuning) -> str:
+    """Return how far a tuned study has come, and which spaces should be widened."""
+    ended, runs = (sum(getattr(one, name) for one in tuning.spent) for name in ("ended", "runs"))
+    texts = {
+        "searching": f"Searching: {ended} of {runs} runs have ended; the test part is sealed.",
+        "confirming": f"The choice is frozen ({tuning.sha256}); {tuning.confirmation_id or 'a study'} confirms it.",
+        "done": f"The choice ({tuning.sha256}) was confirmed by {tuning.confirmation_id}.",
+        "stopped": f"Stopped. {tuning.stop_reason}",
+    }
+    edges = [f"{one.arm}: {edge.message}" for one in tuning.choice or [] for edge in one.edges]
+    return " ".join([texts.get(tuning.phase, tuning.phase), *edges])
 
 
 def _course_note(comparison: Comparison) -> str:

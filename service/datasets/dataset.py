@@ -40,6 +40,8 @@ class Dataset:
     missing: str | None
     spec: Mapping[str, Any]
     created_at: float
+    test_openings: int = 0
+    """Studies that have judged on the test part."""
 
     @classmethod
     def built_in(cls, part: DatasetPart, settings: Settings) -> Dataset:

@@ -35,12 +35,25 @@ class DatasetView(BaseModel):
     notes: list[str] = Field(description="Choices that the server made because the upload did not specify them.")
     missing: str | None = Field(description="The command that downloads the rows, if they are missing on this machine.")
     spec: dict[str, Any] = Field(description="The `dataset` field for a run's body.")
+    test_openings: int = Field(default=0, description="Number of studies that have judged on its test part.")
     created_at: str | None
 
     @classmethod
     def of(cls, dataset: Dataset) -> DatasetView:
         """Return the view of a dataset."""
-        names = ("id", "source", "owner", "name", "task", "rows_train", "rows_test", "order", "bytes", "format")
+        names = (
+            "id",
+            "source",
+            "owner",
+            "name",
+            "task",
+            "rows_train",
+            "rows_test",
+            "order",
+            "bytes",
+            "format",
+            "test_openings",
+        )
         return cls(
             **{name: getattr(dataset, name) for name in names},
             missing=dataset.missing,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from service.runs.submission.quota import check_space
 from service.sandbox import parser
 from service.sandbox.parsing.options import Limits, Options
 from service.settings import Settings
+from service.store import ledger
 from service.store.database import reading, writing
 from service.store.rows import Row
 from worker.spec.datasets import KINDS
@@ -126,10 +127,12 @@ class Uploads(CallerScoped):
             DatasetNotFound: No dataset has this id.
         """
         kinds = built_in()
-        if dataset_id in kinds:
-            return Dataset.built_in(kinds[dataset_id], self._settings)
         with reading(self._engine) as connection:
-            return Dataset.uploaded(self._row(connection, dataset_id), self._settings)
+            if dataset_id in kinds:
+                dataset = Dataset.built_in(kinds[dataset_id], self._settings)
+            else:
+                dataset = Dataset.uploaded(self._row(connection, dataset_id), self._settings)
+            return _with_openings(connection, [dataset])[0]
 
     def page(self, *, limit: int, after: str | None) -> DatasetPage:
         """Return a page of datasets: the built-in ones by kind, then uploads, newest first.
@@ -141,12 +144,12 @@ class Uploads(CallerScoped):
         listed: list[Dataset] = []
         if created_at == ALWAYS:
             listed = [Dataset.built_in(part, self._settings) for kind, part in built_in().items() if kind > last]
-        if len(listed) <= limit:
-            with reading(self._engine) as connection:
+        with reading(self._engine) as connection:
+            if len(listed) <= limit:
                 before = None if created_at == ALWAYS else (created_at, last)
                 rows = datasets.page(connection, before=before, limit=limit + 1 - len(listed), owner=self.caller.only)
-            listed += [Dataset.uploaded(row, self._settings) for row in rows]
-        page, has_more = listed[:limit], len(listed) > limit
+                listed += [Dataset.uploaded(row, self._settings) for row in rows]
+            page, has_more = _with_openings(connection, listed[:limit]), len(listed) > limit
         return DatasetPage(page, has_more, cursor(page[-1].created_at, page[-1].id) if has_more else None)
 
     def preview(self, dataset_id: str) -> Preview:
@@ -204,6 +207,12 @@ class Uploads(CallerScoped):
                 named = datasets.by_id(connection, PREFIX + sha256) is not None
             if not named:
                 self._remove(sha256)
+
+
+def _with_openings(connection: sa.Connection, listed: Sequence[Dataset]) -> list[Dataset]:
+    """Return the datasets with the numbers of studies that have judged on their test parts."""
+    openings = ledger.openings(connection, [dataset.digest for dataset in listed])
+    return [replace(dataset, test_openings=openings[dataset.digest]) for dataset in listed]
 
 
 def built_in() -> dict[str, DatasetPart]:

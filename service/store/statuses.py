@@ -11,3 +11,7 @@ HELD: tuple[Status, ...] = ("running", "pausing", "cancelling")
 """The statuses in which a worker holds the run."""
 ENDED: tuple[Status, ...] = ("succeeded", "failed", "cancelled")
 UNFINISHED = tuple(status for status in STATUSES if status not in ENDED)
+
+TuningPhase = Literal["searching", "frozen", "confirming", "done", "stopped"]
+TUNING: tuple[TuningPhase, ...] = ("searching", "frozen", "confirming")
+"""The phases of a tuned study that has not ended."""

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from service.store.statuses import HELD, STATUSES
+from service.store.statuses import HELD, STATUSES, TUNING
 
 METADATA = sa.MetaData(
     naming_convention={
@@ -207,12 +207,19 @@ study = sa.Table(
     sa.Column("next_look", sa.Integer),
     sa.Column("stop_reason", sa.Text),
     sa.Column("quota", sa.Integer),
+    sa.Column("tuning_phase", sa.Text),
+    sa.Column("tuning", sa.JSON(none_as_null=True)),
+    sa.Column("confirms", sa.Text),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("owner", sa.Text, nullable=False, server_default="local"),
     sa.Index("ix_study_created", "created_at", "id"),
 )
 _sequential = study.c.next_look.is_not(None)
 sa.Index("ix_study_next_look", study.c.next_look, sqlite_where=_sequential, postgresql_where=_sequential)
+_confirming = study.c.confirms.is_not(None)
+sa.Index("ix_study_confirms", study.c.confirms, sqlite_where=_confirming, postgresql_where=_confirming)
+_tuning = sa.text(f"tuning_phase IN ({_listed(TUNING)})")
+sa.Index("ix_study_tuning", study.c.tuning_phase, sqlite_where=_tuning, postgresql_where=_tuning)
 
 study_look = sa.Table(
     "study_look",
@@ -221,6 +228,16 @@ study_look = sa.Table(
     sa.Column("seeds", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("results", sa.JSON, nullable=False),
     sa.Column("taken_at", sa.Double, nullable=False),
+)
+
+test_opening = sa.Table(
+    "test_opening",
+    METADATA,
+    sa.Column("study_id", sa.Text, primary_key=True),
+    sa.Column("dataset", sa.Text, primary_key=True),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("opened_at", sa.Double, nullable=False),
+    sa.Index("ix_test_opening_dataset", "dataset"),
 )
 
 dataset = sa.Table(

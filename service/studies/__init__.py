@@ -1,13 +1,15 @@
 """Studies: many runs queued at once (arms × datasets × grid × folds × seeds), their comparison, the choice of an arm.
 
 - ``routes``, ``history_routes``, ``bodies``, ``parameters``, ``schemas``, ``comparison_schemas``, ``across_schemas``,
-  ``sequential_schemas``, ``choice_schemas``, ``diagnosis_schemas``, ``learning_curve_schemas``, ``dependencies``,
-  ``errors``: HTTP.
+  ``sequential_schemas``, ``tuning_schemas``, ``choice_schemas``, ``diagnosis_schemas``, ``learning_curve_schemas``,
+  ``dependencies``, ``errors``: HTTP.
 - ``service``: one transaction per operation; ``queries``: its SQL; ``study``: a study as clients see it.
 - ``new_study``, ``replicates``, ``sampling`` (points of a search space), ``expansion``, ``arms``: from a study's
   description to runs that this server can train; ``preview``: their cost.
 - ``schedule``, ``sequential``, ``sequencer``: sequential studies; when they look, what that decides, and the task that
   takes looks and queues the next seeds.
+- ``tuning``, ``frozen_choice``, ``tuner``: tuned studies; the request for one, the choice that its search makes, and
+  the task that freezes the choice and queues its confirmation.
 - ``looks``: when a study's verdicts are due, and the looks that it inherits from studies of the same runs.
 - ``metrics``: metrics and the epochs at which they count; ``measurements``: the runs as measured values, for
   ``comparison`` (groups against each other) and ``choice`` (the arm to use, by the order of ``simplicity`` if several

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,8 @@ from service.settings import Settings
 from service.store.database import reading
 from service.studies.expansion import Arm, Plan, expand, in_study
 from service.studies.replicates import check_split_varies
+from service.studies.sequencer import check_steps
+from service.studies.tuning import POINTER, Tune
 
 Parse = Callable[[Mapping[str, Any]], NewRun]
 """Turns a run's body into the run to create."""
@@ -59,6 +61,20 @@ class ArmResolver:
             return new
         with reading(self.engine) as connection:
             return dataset_refs.resolve(connection, new, caller)
+
+
+def check_tuned(tune: Tune, arms: Sequence[Arm], caller: Caller, settings: Settings) -> None:
+    """Check that a tuned study's search can choose, and that its confirmation is not too large.
+
+    Raises:
+        SpecRefused: An arm validates on no rows, or the confirmation has too many runs.
+    """
+    check_size(settings, len(tune.arms), tune.schedule.max, None)
+    check_steps(caller, tune.schedule, len(tune.arms), f"{POINTER}/confirm")
+    for arm in arms:
+        if not arm.run.spec.dataset.validation_rows:
+            message = f"Arm {arm.name!r} has no validation rows to choose by. Set dataset.validation_size."
+            raise SpecRefused.at("/base/dataset", "no_validation", message)
 
 
 def check_size(settings: Settings, arms: int, seeds: int, folds: int | None, splits: int = 1) -> None:

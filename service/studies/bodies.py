@@ -21,13 +21,15 @@ from service.http.bodies import BodyModel, parse
 from service.http.names import Label
 from service.http.validation import MAX_ERRORS
 from service.pointers import pointer_to
+from service.runs.patches import patched
 from service.studies.expansion import DATASET, Plan, path_steps
 from service.studies.metrics import check_at, check_epoch_by, check_metric
 from service.studies.new_study import NewStudy
 from service.studies.replicates import Replicates
-from service.studies.sampling import Choice, Path, Sample
+from service.studies.sampling import Choice, Path, Sample, Space
 from service.studies.schedule import MAX_SEED, MAX_SEEDS, Schedule
 from service.studies.study import StudyMetadata
+from service.studies.tuning import Tune
 from worker.spec.folds import MAX_FOLDS
 
 EXAMPLE: dict[str, Any] = {
@@ -41,6 +43,19 @@ EXAMPLE: dict[str, Any] = {
     "arms": {"plain": {}, "dropout": {"regularizers_add": [{"kind": "dropout", "p": 0.4}]}},
     "seeds": 8,
 }
+TUNE_EXAMPLE: dict[str, Any] = {
+    "budget": 8,
+    "space": {"optimizer.lr": {"distribution": "log_uniform", "low": 0.01, "high": 1.0}},
+    "arms": {
+        "plain": {},
+        "dropout": {
+            "regularizers_add": [{"kind": "dropout", "p": 0.4}],
+            "space": {"regularizers.0.p": {"distribution": "uniform", "low": 0.1, "high": 0.6}},
+        },
+    },
+}
+NOT_TUNED = ("arms", "grid", "sample", "seeds", "replicates", "folds", "metric", "epoch_by", "min_effect", "datasets")
+"""Fields that a tuned study has no use for."""
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 MAX_DATASETS = 64
 VALIDATION = ("fold", "validation_size")
@@ -110,6 +125,12 @@ class StudyBody(StudyMetadata, BodyModel):
     baseline: str | None = Field(
         default=None, description="The arm that the others are compared with; by default the first."
     )
+    tune: Tune | None = Field(
+        default=None,
+        description="Instead of arms with seeds: tune every arm on the same budget, freeze the choice, and compare the "
+        "chosen trials on other seeds and splits.",
+        examples=[TUNE_EXAMPLE],
+    )
     min_effect: float | None = Field(
         default=None,
         gt=0,
@@ -123,13 +144,15 @@ class StudyBody(StudyMetadata, BodyModel):
         Raises:
             SpecRefused: Fields contradict each other.
         """
-        request = self.model_dump(mode="json", exclude={"seeds"} if self.replicates is not None else None)
+        request = self.model_dump(mode="json", exclude=self._unused)
         errors = [*self._contradictions(), *_number_errors(request)]
         if errors:
             raise SpecRefused(errors[0].message, errors=errors)
+        check_at(self.at, "/at")
+        if self.tune is not None:
+            return self._tuned_study(self.tune, request)
         if self.metric is not None:
             check_metric(self.metric, "/metric")
-        check_at(self.at, "/at")
         check_epoch_by(self.epoch_by, self.at, "/epoch_by")
         schedule = self._schedule
         plan = Plan(
@@ -143,9 +166,8 @@ class StudyBody(StudyMetadata, BodyModel):
             splits=None if self.replicates is None else self.replicates.all_splits,
             split_follows_seed=any(one is not None and one.split_follows_seed for one in (self.replicates, schedule)),
         )
-        metadata = StudyMetadata.model_construct(**{name: getattr(self, name) for name in StudyMetadata.model_fields})
         return NewStudy(
-            metadata=metadata,
+            metadata=self._metadata,
             request=request,
             plan=plan,
             metric=self.metric,
@@ -155,10 +177,48 @@ class StudyBody(StudyMetadata, BodyModel):
             schedule=schedule,
         )
 
+    def _tuned_study(self, tune: Tune, request: Mapping[str, Any]) -> NewStudy:
+        """Return the search of a tuned study, which measures nothing on the test part."""
+        plan = Plan(
+            base=patched(self.base, {"evaluate": {"test": "never"}}),
+            arms=tune.patches,
+            grid={},
+            samples=[],
+            seeds=list(range(tune.search.replicates)),
+            split_follows_seed=tune.schedule.split_follows_seed,
+            trials=tune.trials,
+        )
+        return NewStudy(
+            metadata=self._metadata,
+            request=request,
+            plan=plan,
+            metric=tune.search.metric,
+            at=self.at,
+            epoch_by=None,
+            baseline=self.baseline,
+            tune=tune,
+        )
+
+    @property
+    def _metadata(self) -> StudyMetadata:
+        return StudyMetadata.model_construct(**{name: getattr(self, name) for name in StudyMetadata.model_fields})
+
+    @property
+    def _unused(self) -> set[str]:
+        """The fields that others replace."""
+        if self.tune is not None:
+            return set(NOT_TUNED)
+        return {"tune", "seeds"} if self.replicates is not None else {"tune"}
+
+    @staticmethod
+    def study_of(request: Mapping[str, Any]) -> NewStudy:
+        """Return the study with this stored request."""
+        return parse(StudyBody, json.dumps(dict(request)).encode()).new_study()
+
     @staticmethod
     def plan_of(request: Mapping[str, Any]) -> Plan:
         """Return the plan of a study's stored request."""
-        return parse(StudyBody, json.dumps(dict(request)).encode()).new_study().plan
+        return StudyBody.study_of(request).plan
 
     @property
     def _schedule(self) -> Schedule | None:
@@ -175,6 +235,8 @@ class StudyBody(StudyMetadata, BodyModel):
 
     def _contradictions(self) -> Iterator[FieldError]:
         """Yield the fields that contradict each other."""
+        if self.tune is not None:
+            yield from self._tune_errors(self.tune)
         if self._schedule is not None:
             yield from self._schedule_errors(self._schedule)
         if self.replicates is not None:
@@ -184,17 +246,31 @@ class StudyBody(StudyMetadata, BodyModel):
             yield FieldError("/seeds", "seed_twice", "The list contains a seed twice.")
         if self.grid and self.sample:
             yield FieldError("/sample", "grid_and_sample", "Send a grid or a sample, not both.")
-        paths = [*self.grid, *(self.sample.space if self.sample else ())]
         if self.datasets:
-            yield from self._dataset_errors(paths)
-        seeded = ["/base/seed"] * ("seed" in self.base)
-        seeded += [pointer_to("arms", name, "seed") for name, patch in self.arms.items() if "seed" in patch]
-        seeded += [self._pointer(path) for path in paths if path_steps(path) == ["seed"]]
+            yield from self._dataset_errors()
+        seeded = [f"{pointer}/seed" for pointer, body in self._bodies.items() if "seed" in body]
+        seeded += [pointer for pointer, path, _ in self._paths if path_steps(path) == ["seed"]]
         for pointer in seeded:
             message = "All arms have the seeds in 'seeds'; leave 'seed' out here."
             yield FieldError(pointer, "seed_elsewhere", message)
         for pointer in self._splits(VALIDATION) if self.folds is not None else ():
             yield FieldError(pointer, "split_elsewhere", "All arms validate on the study's folds; leave this out.")
+
+    def _tune_errors(self, tune: Tune) -> Iterator[FieldError]:
+        """Yield what is wrong with a tuned study, and fields that contradict it."""
+        for name in NOT_TUNED:
+            if name in self.model_fields_set:
+                message = f"A tuned study has its own; leave {name!r} out, or put it into tune.arms, search or confirm."
+                yield FieldError(f"/{name}", "tuned_elsewhere", message)
+        if self.baseline is not None and self.baseline not in tune.arms:
+            message = f"Unknown baseline {self.baseline!r}. The study has no such arm."
+            yield FieldError("/baseline", "no_such_arm", message, allowed=list(tune.arms))
+        yield from tune.errors(self.at)
+        yield from self._varied_split_errors(tune.schedule.split_follows_seed)
+        for pointer, body in self._bodies.items():
+            if isinstance(evaluate := body.get("evaluate"), Mapping) and "test" in evaluate:
+                message = "The search measures nothing on the test part, the confirmation every epoch. Leave this out."
+                yield FieldError(f"{pointer}/evaluate/test", "sealed", message)
 
     def _schedule_errors(self, schedule: Schedule) -> Iterator[FieldError]:
         """Yield what is wrong with a schedule, and fields that contradict it."""
@@ -204,12 +280,12 @@ class StudyBody(StudyMetadata, BodyModel):
             message = "Folds already vary the validation rows. Leave out 'folds', or vary only the seed."
             yield FieldError("/folds", "folds_and_replicates", message)
 
-    def _dataset_errors(self, paths: Sequence[str]) -> Iterator[FieldError]:
+    def _dataset_errors(self) -> Iterator[FieldError]:
         """Yield fields that contradict ``datasets``."""
-        for path in paths:
+        for pointer, path, _ in self._paths:
             if path_steps(path) == [DATASET]:
                 message = "Send 'datasets', which names them, or values of 'dataset' in the grid, not both."
-                yield FieldError(self._pointer(path), "datasets_twice", message)
+                yield FieldError(pointer, "datasets_twice", message)
         if self._schedule is not None and len(self.datasets) > 1:
             message = (
                 "A study on several datasets has a fixed number of seeds, because arms would end at different looks on "
@@ -237,23 +313,36 @@ class StudyBody(StudyMetadata, BodyModel):
         """Yield pointers to the ``fields`` of datasets that choose rows themselves."""
         for name, dataset in self.datasets.items():
             yield from (pointer_to("datasets", name, field) for field in _split_in(dataset, fields))
-        bodies: dict[str, Any] = {"/base": self.base}
-        for name, patch in self.arms.items():
-            bodies[pointer_to("arms", name)] = patch
-        for pointer, body in bodies.items():
+        for pointer, body in self._bodies.items():
             yield from (f"{pointer}/dataset/{field}" for field in _split_in(body.get("dataset"), fields))
-        spaces = self.sample.space if self.sample else {}
-        choices = {path: space.values for path, space in spaces.items() if isinstance(space, Choice)}
-        for path in (*self.grid, *spaces):
+        for pointer, path, values in self._paths:
             steps = path_steps(path)
-            datasets = {**choices, **self.grid}.get(path, ()) if steps == ["dataset"] else ()
-            whole = any(_split_in(dataset, fields) for dataset in datasets)
+            whole = steps == ["dataset"] and any(_split_in(dataset, fields) for dataset in values)
             if whole or (steps[0] == "dataset" and steps[1:2] in ([field] for field in fields)):
-                yield self._pointer(path)
+                yield pointer
 
-    def _pointer(self, path: str) -> str:
-        """Return the pointer to the values of a path."""
-        return pointer_to("grid", path) if path in self.grid else pointer_to("sample", "space", path)
+    @property
+    def _bodies(self) -> dict[str, Mapping[str, Any]]:
+        """The base and the patches of arms, by their pointers."""
+        if self.tune is not None:
+            patches = {pointer_to("tune", "arms", name): patch for name, patch in self.tune.patches.items()}
+        else:
+            patches = {pointer_to("arms", name): patch for name, patch in self.arms.items()}
+        return {"/base": self.base, **patches}
+
+    @property
+    def _paths(self) -> Iterator[tuple[str, str, Sequence[Any]]]:
+        """The pointer of every path that varies between arms, the path, and its values if they are listed."""
+        for path, values in self.grid.items():
+            yield pointer_to("grid", path), path, values
+        for path, space in (self.sample.space if self.sample else {}).items():
+            yield pointer_to("sample", "space", path), path, _listed(space)
+        if self.tune is not None:
+            for path, space in self.tune.space.items():
+                yield pointer_to("tune", "space", path), path, _listed(space)
+            for name, arm in self.tune.arms.items():
+                for path, space in arm.space.items():
+                    yield pointer_to("tune", "arms", name, "space", path), path, _listed(space)
 
 
 class SeedsBody(BodyModel):
@@ -281,6 +370,10 @@ class SeedsBody(BodyModel):
             message = f"There are fewer than {self.add} seeds after {first - 1}; list the seeds to add in 'seeds'."
             raise SpecRefused.at("/add", "no_seeds_left", message)
         return list(range(first, first + (self.add or 0)))
+
+
+def _listed(space: Space) -> Sequence[Any]:
+    return space.values if isinstance(space, Choice) else ()
 
 
 def _number_errors(request: Mapping[str, Any]) -> Iterator[FieldError]:

@@ -1,4 +1,4 @@
-"""From a study's description to its runs: arms × datasets × grid (or samples) × folds × seeds.
+"""From a study's description to its runs: arms × datasets × grid (or samples, or trials) × folds × seeds.
 
 An arm is a merge patch of the base (RFC 7396: objects are merged, arrays replaced whole, null removes);
 ``regularizers_add`` in it appends. One of several datasets is a merge patch of the base's ``dataset``, applied before
@@ -52,10 +52,14 @@ class Plan:
     """Values of split_seed that each seed is trained on; None for the spec's own."""
     split_follows_seed: bool = False
     """Whether each run's split_seed is its seed."""
+    trials: Mapping[str, Sequence[Point]] = field(default_factory=dict)
+    """Points of each arm, instead of the grid or samples that all arms have in common."""
 
     @property
     def arm_count(self) -> int:
         """Number of arms with all grid points, computed without expanding them."""
+        if self.trials:
+            return sum(map(len, self.trials.values()))
         points = len(self.samples) or math.prod(len(values) for values in self.grid.values())
         return len(self.arms) * max(1, len(self.datasets)) * points
 
@@ -168,9 +172,11 @@ def expand(plan: Plan, parse: Callable[[Mapping[str, Any]], NewRun]) -> list[Arm
 
 def _grid_arms(plan: Plan, plain: Arm, parse: Callable[[Mapping[str, Any]], NewRun]) -> Iterator[Arm]:
     """Yield the arm at every point of the grid, or the arm alone without a grid."""
-    points: Sequence[Point] = plan.samples or [
-        dict(zip(plan.grid, values, strict=True)) for values in itertools.product(*plan.grid.values())
-    ]
+    points: Sequence[Point] = (
+        plan.trials.get(plain.name)
+        or plan.samples
+        or [dict(zip(plan.grid, values, strict=True)) for values in itertools.product(*plan.grid.values())]
+    )
     resolved = plain.run.spec.model_dump(mode="json")
     for path in points[0] if points else ():
         try:

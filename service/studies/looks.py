@@ -21,7 +21,7 @@ from service.studies.schedule import Schedule, schedule_of
 
 ArmKey = tuple[str, str]
 """The arm and reuse key of a run."""
-NotYetCode = Literal["runs_unfinished", "runs_cancelled", "runs_deleted", "seeds_left_out", "look_pending"]
+NotYetCode = Literal["runs_unfinished", "runs_cancelled", "runs_deleted", "seeds_left_out", "look_pending", "searching"]
 ALPHA = 0.05
 """Significance level of a study, over all its looks."""
 MAX_LISTED_SEEDS = 20
@@ -62,6 +62,10 @@ class Inherited:
         }
 
 
+NOT_INHERITED = Inherited(looks=1, studies=(), seeds=())
+"""The looks of a study that tests nothing, such as a search."""
+
+
 def planned_runs(study: Row) -> int:
     """Return the number of runs that a study's next look compares; decided arms of a sequential study have fewer."""
     seeds = [study.seeds[: arm.get("decided_at")] for arm in study.arms]
@@ -69,7 +73,16 @@ def planned_runs(study: Row) -> int:
 
 
 def not_yet(study: Row, runs: Sequence[Row]) -> NotYet | None:
-    """Return why the study's look is not due; None if it is.
+    """Return why the study's look is not due; None if it is."""
+    pending = incomplete(study, runs)
+    if pending is not None or study.tuning_phase is None:
+        return pending
+    message = "The search chooses a trial of every arm; the confirmation on other seeds decides between them."
+    return NotYet(code="searching", message=message, planned=len(runs), ended=len(runs))
+
+
+def incomplete(study: Row, runs: Sequence[Row]) -> NotYet | None:
+    """Return which of the study's planned runs are missing; None if all have succeeded or failed.
 
     Failed runs are missing pairs. Cancelled and deleted ones were withdrawn by somebody who may have seen results.
     """

@@ -10,6 +10,7 @@ from service.errors import SpecRefused
 from service.studies.expansion import Arm, Plan
 from service.studies.schedule import Schedule
 from service.studies.study import StudyMetadata
+from service.studies.tuning import Tune
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,8 @@ class NewStudy:
     baseline: str | None
     schedule: Schedule | None = None
     """Of a sequential study, whose ``plan`` has the seeds of the first look."""
+    tune: Tune | None = None
+    """Of a tuned study, whose ``plan`` is the search."""
 
     @property
     def full_plan(self) -> Plan:

@@ -12,6 +12,7 @@ from service.statistics.power import min_seeds
 from service.studies.expansion import Arm
 from service.studies.looks import ALPHA, Inherited, warnings
 from service.studies.new_study import NewStudy
+from service.studies.tuning import tuning_warnings
 from worker.spec.run import RunSpec, stack_key
 
 
@@ -21,7 +22,7 @@ class Preview:
 
     runs: int
     max_runs: int
-    """Runs of a sequential study that decides nothing early."""
+    """Runs of a sequential study that decides nothing early, or of a tuned one whose confirmation does not."""
     reused: int
     arms: Sequence[str]
     seeds: Sequence[int]
@@ -46,7 +47,7 @@ def preview(
     costs = [estimate(spec) for spec in fresh]
     return Preview(
         runs=runs,
-        max_runs=len(arms) * len(new.full_plan.replicates),
+        max_runs=len(arms) * len(new.full_plan.replicates) + _confirmation_runs(new),
         reused=runs - len(fresh),
         arms=[arm.id for arm in arms],
         seeds=plan.seeds,
@@ -58,8 +59,15 @@ def preview(
         looks=earlier.looks,
         looks_from=earlier.studies,
         min_seeds=min_seeds(ALPHA / earlier.looks, 1),
-        warnings=warnings(len(arms), replicates, new.schedule, earlier.looks, earlier.studies, earlier.seeds),
+        warnings=warnings(len(arms), replicates, new.schedule, earlier.looks, earlier.studies, earlier.seeds)
+        if new.tune is None
+        else tuning_warnings(new.tune, {}),
     )
+
+
+def _confirmation_runs(new: NewStudy) -> int:
+    """Return the largest number of runs that the confirmation of a tuned study may have."""
+    return 0 if new.tune is None else len(new.tune.arms) * new.tune.schedule.max
 
 
 def _stacks(specs: Sequence[RunSpec], settings: Settings) -> int:

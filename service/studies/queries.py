@@ -9,13 +9,19 @@ import sqlalchemy as sa
 
 from service.runs.queries.runs import KEYS_PER_STATEMENT, owned_by
 from service.store.rows import Row
-from service.store.statuses import ENDED
+from service.store.statuses import ENDED, TUNING
 from service.store.tables import db_now, event, run, series, study, study_look
 
 LOOK = "study.look"
 """Type of the event, of one of its runs, that a sequential study has taken a look."""
 SEEDS = "study.seeds"
 """Type of the event, of one of its runs, that seeds were added to a sequential study."""
+FROZEN = "study.frozen"
+"""Type of the event, of one of its runs, that the choice of a tuned study was frozen."""
+CONFIRMING = "study.confirming"
+"""Type of the event, of one of its runs, that the confirmation of a tuned study was queued."""
+TUNED = "study.tuned"
+"""Type of the event, of one of its runs, that a tuned study has ended."""
 
 
 def insert(connection: sa.Connection, values: Mapping[str, Any]) -> None:
@@ -59,6 +65,30 @@ def ready(connection: sa.Connection) -> Sequence[str]:
     active = sa.exists().where(run.c.study_id == study.c.id, run.c.status.not_in(ENDED))
     statement = sa.select(study.c.id).where(study.c.next_look.is_not(None), ~active)
     return connection.execute(statement.order_by(study.c.created_at, study.c.id)).scalars().all()
+
+
+def tuned_ready(connection: sa.Connection) -> Sequence[str]:
+    """Return the ids of the tuned studies that have not ended and all of whose runs have, oldest first.
+
+    A study is left out while its confirmation has not ended.
+    """
+    active = sa.exists().where(run.c.study_id == study.c.id, run.c.status.not_in(ENDED))
+    confirmation = study.alias("confirmation")
+    confirming = sa.exists().where(confirmation.c.confirms == study.c.id, confirmation.c.next_look.is_not(None))
+    statement = sa.select(study.c.id).where(study.c.tuning_phase.in_(TUNING), ~active, ~confirming)
+    return connection.execute(statement.order_by(study.c.created_at, study.c.id)).scalars().all()
+
+
+def confirmations(connection: sa.Connection, study_ids: Sequence[str]) -> Mapping[str, Row]:
+    """Return the confirmations of tuned studies, by the id of the tuned study."""
+    statement = sa.select(study).where(study.c.confirms.in_(study_ids))
+    return {row.confirms: row for row in connection.execute(statement)}
+
+
+def now(connection: sa.Connection) -> float:
+    """Return the database's time."""
+    seconds: float = connection.execute(sa.select(db_now())).scalar_one()
+    return seconds
 
 
 def insert_look(connection: sa.Connection, study_id: str, seeds: int, results: Sequence[Any]) -> None:
@@ -184,10 +214,11 @@ def series_of(connection: sa.Connection, study_id: str, names: Sequence[str]) ->
 
 
 def ended_with(connection: sa.Connection, study_id: str, event_id: int) -> bool:
-    """Return whether a study has ended, without a run that ended or a look that was taken after ``event_id``."""
+    """Return whether a study has ended, without a run that ended, a look or an end after ``event_id``."""
     active = sa.exists().where(run.c.study_id == study_id, run.c.status.not_in(ENDED))
     cancelled = sa.exists().where(run.c.study_id == study_id, run.c.status == "cancelled")
-    continues = sa.exists().where(study.c.id == study_id, study.c.next_look.is_not(None)) & ~cancelled
-    ends = event.c.type.in_([*(f"run.{status}" for status in ENDED), LOOK])
+    further = study.c.next_look.is_not(None) | study.c.tuning_phase.in_(TUNING)
+    continues = sa.exists().where(study.c.id == study_id, further) & ~cancelled
+    ends = event.c.type.in_([*(f"run.{status}" for status in ENDED), LOOK, TUNED])
     later = sa.exists().where(event.c.id > event_id, ends, event.c.run_id == run.c.id, run.c.study_id == study_id)
     return not connection.scalar(sa.select(active | continues | later))

@@ -90,7 +90,9 @@ def check_split_varies(arm: str, spec: RunSpec) -> None:
 
 
 def replicates_of(request: Mapping[str, Any]) -> Replicates | None:
-    """Return the replicates of a study's stored request; None if it has seeds instead."""
+    """Return the replicates of a study's stored request, or of its search if it is tuned; None if it has seeds."""
+    if (tune := request.get("tune")) is not None:
+        return Replicates(n=tune["search"]["replicates"], vary=tune["confirm"]["vary"])
     stored = request.get("replicates")
     return None if stored is None else Replicates.model_validate(stored)
 

@@ -30,7 +30,7 @@ from service.studies.choice_schemas import ChoiceView
 from service.studies.comparison_schemas import ComparisonView
 from service.studies.dependencies import StudiesDep
 from service.studies.diagnosis_schemas import StudyDiagnosisView
-from service.studies.errors import NothingToChoose, StudyActive, StudyNotFound
+from service.studies.errors import NothingToChoose, Sealed, StudyActive, StudyNotFound
 from service.studies.learning_curve_schemas import LearningCurvesView
 from service.studies.parameters import (
     AcrossDatasetsParams,
@@ -135,7 +135,7 @@ def add_seeds(study_id: str, body: JsonBody[SeedsBody], key: IdempotencyKey, stu
 @router.get(
     "/{study_id}/compare",
     operation_id="compare_study",
-    responses=problems(StudyNotFound, SpecRefused, Unavailable),
+    responses=problems(StudyNotFound, Sealed, SpecRefused, Unavailable),
 )
 def compare_study(study_id: str, query: ComparisonParams, studies: StudiesDep) -> ComparisonView:
     """Compare arms, paired by seed and corrected for multiple comparisons; a verdict may be `undecided`."""
@@ -178,7 +178,7 @@ def fit_learning_curves(study_id: str, query: LearningCurveParams, studies: Stud
 @router.get(
     "/{study_id}/choice",
     operation_id="choose_arm",
-    responses=problems(StudyNotFound, NothingToChoose, SpecRefused, Unavailable),
+    responses=problems(StudyNotFound, NothingToChoose, Sealed, SpecRefused, Unavailable),
 )
 def choose_arm(study_id: str, query: ChoiceParams, studies: StudiesDep) -> ChoiceView:
     """Choose an arm by its mean over folds (or seeds) and its standard error; return its spec, ready to be posted."""

@@ -1,4 +1,4 @@
-"""Points of a search space: random, or quasi-random ones that cover the space more evenly.
+"""Points of search spaces: random, or quasi-random ones that cover a space more evenly.
 
 Reference: Bergstra and Bengio, 2012, "Random search for hyper-parameter optimization" (random points, and a strength
 that is zero or log-uniform); Sobol', 1967, and Owen, 1998 (scrambled Sobol points).
@@ -6,10 +6,11 @@ that is zero or log-uniform); Sobol', 1967, and Owen, 1998 (scrambled Sobol poin
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, StringConstraints, model_validator
@@ -118,6 +119,7 @@ class Choice(BodyModel):
         return self.values[math.floor(share * len(self.values))]
 
 
+Method = Literal["random", "sobol"]
 Space = Annotated[Uniform | LogUniform | Integers | Choice, Field(discriminator="distribution")]
 
 
@@ -125,7 +127,7 @@ class Sample(BodyModel):
     """Points of a search space instead of a grid, the same for every arm."""
 
     n: int = Field(ge=1, le=MAX_POINTS, description="Number of points, all different; fewer if the space has fewer.")
-    method: Literal["random", "sobol"] = Field(
+    method: Method = Field(
         default="random",
         description="`random`: independent points. `sobol`: scrambled Sobol points, which cover the space more evenly.",
     )
@@ -138,14 +140,9 @@ class Sample(BodyModel):
         repeats = 0
         for point in self._random() if self.method == "random" else self._sobol():
             repeats = repeats + 1 if points.setdefault(json.dumps(point), point) is not point else 0
-            if len(points) == self.n or repeats == MAX_REPEATS or len(points) == self._size:
+            if len(points) == self.n or repeats == MAX_REPEATS or len(points) == points_in(self.space):
                 break
         return list(points.values())
-
-    @property
-    def _size(self) -> float:
-        """The number of different points; infinite for a continuous space."""
-        return math.prod(_size(space) for space in self.space.values())
 
     def _random(self) -> Iterator[dict[str, Any]]:
         source = random.Random(self.seed)  # noqa: S311 - a study's points, nothing secret
@@ -153,16 +150,73 @@ class Sample(BodyModel):
             yield {path: space.draw(source) for path, space in self.space.items()}
 
     def _sobol(self) -> Iterator[dict[str, Any]]:
-        from scipy.stats import qmc  # noqa: PLC0415 - slow to import, and seldom requested
+        for shares in _sobol_shares(len(self.space), n=self.n, seed=self.seed):
+            yield {path: space.at(share) for share, (path, space) in zip(shares, self.space.items(), strict=True)}
 
-        exponent = math.ceil(math.log2(self.n))
-        source = qmc.Sobol(len(self.space), rng=self.seed)
-        batch = source.random_base2(exponent)
-        while True:
-            for shares in batch.tolist():
-                yield {path: space.at(share) for share, (path, space) in zip(shares, self.space.items(), strict=True)}
-            batch = source.random_base2(exponent)  # as many again, so that the number stays a power of two
-            exponent += 1
+
+def shared_points(
+    spaces: Mapping[str, Mapping[str, Space]], *, n: int, method: Method, seed: int
+) -> dict[str, list[dict[str, Any]]]:
+    """Return ``n`` different points of each space, by name; fewer if one of the spaces has fewer.
+
+    All spaces are sampled by the same draws, one for each path. So a path with one distribution in several spaces has
+    the same values in all of them.
+    """
+    columns = {path: i for i, path in enumerate(dict.fromkeys(path for space in spaces.values() for path in space))}
+    points: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in spaces}
+    most = min(n, *map(points_in, spaces.values()))
+    rows = _random_shares(len(columns), seed) if method == "random" else _sobol_shares(len(columns), n=n, seed=seed)
+    repeats = 0
+    for shares in rows:
+        drawn = {
+            name: {path: distribution.at(shares[columns[path]]) for path, distribution in space.items()}
+            for name, space in spaces.items()
+        }
+        keys = {name: json.dumps(point) for name, point in drawn.items()}
+        if any(keys[name] in points[name] for name in points):
+            repeats += 1
+        else:
+            repeats = 0
+            for name, point in drawn.items():
+                points[name][keys[name]] = point
+        if repeats == MAX_REPEATS or all(len(one) >= most for one in points.values()):
+            break
+    return {name: list(one.values()) for name, one in points.items()}
+
+
+def grid_points(spaces: Mapping[str, Mapping[str, Space]], *, n: int) -> dict[str, list[dict[str, Any]]]:
+    """Return a grid of each space, by name: all combinations of evenly spaced values, ``n`` or fewer different ones."""
+    grids = {}
+    for name, space in spaces.items():
+        levels = round(n ** (1 / len(space)))
+        values = [[one.at((i + 0.5) / levels) for i in range(levels)] for one in space.values()]
+        points = [dict(zip(space, combination, strict=True)) for combination in itertools.product(*values)]
+        grids[name] = list({json.dumps(point): point for point in points}.values())
+    return grids
+
+
+def _random_shares(dimensions: int, seed: int) -> Iterator[list[float]]:
+    source = random.Random(seed)  # noqa: S311 - a study's points, nothing secret
+    while True:
+        yield [source.random() for _ in range(dimensions)]
+
+
+def _sobol_shares(dimensions: int, *, n: int, seed: int) -> Iterator[list[float]]:
+    """Yield scrambled Sobol points, of which the first ``n`` cover the unit cube evenly."""
+    from scipy.stats import qmc  # noqa: PLC0415 - slow to import, and seldom requested
+
+    exponent = math.ceil(math.log2(n))
+    source = qmc.Sobol(dimensions, rng=seed)
+    batch = source.random_base2(exponent)
+    while True:
+        yield from batch.tolist()
+        batch = source.random_base2(exponent)  # as many again, so that the number stays a power of two
+        exponent += 1
+
+
+def points_in(space: Mapping[str, Space]) -> float:
+    """Return the number of different points of a space; infinite for a continuous one."""
+    return math.prod(map(_size, space.values()))
 
 
 def _size(space: Space) -> float:

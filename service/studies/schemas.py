@@ -12,6 +12,7 @@ from service.studies.looks import ALPHA
 from service.studies.preview import Preview
 from service.studies.service import StudyPage
 from service.studies.study import Study, StudyStatus
+from service.studies.tuning_schemas import TuneView
 
 
 class ArmView(BaseModel):
@@ -84,6 +85,8 @@ class StudyView(BaseModel):
     arms: list[ArmView]
     progress: StudyProgress
     sequential: ScheduleView | None = Field(default=None, description="Null if the seeds are fixed.")
+    tune: TuneView | None = Field(default=None, description="Null unless the study tunes its arms.")
+    confirms: str | None = Field(default=None, description="The tuned study whose choice this one confirms.")
     warnings: list[str] = Field(default=[], description="Why the study cannot decide anything; empty if it can.")
     request: dict[str, Any] = Field(description="The posted body.")
     created_at: str
@@ -116,6 +119,7 @@ class StudyView(BaseModel):
             "sequential": None
             if schedule is None
             else ScheduleView(**schedule.model_dump(), next_look=study.next_look, stop_reason=study.stop_reason),
+            "tune": None if study.tune is None else TuneView.of(study, study.tune),
             "created_at": timestamp(study.created_at) or "",
             "finished_at": timestamp(study.finished_at),
         }
@@ -148,7 +152,11 @@ class PreviewView(BaseModel):
 
     object: Literal["study_preview"] = "study_preview"
     runs: int = Field(description="Runs that would be queued at once.")
-    max_runs: int = Field(default=0, description="Runs of a sequential study that decides nothing early; else `runs`.")
+    max_runs: int = Field(
+        default=0,
+        description="Runs of a sequential study that decides nothing early, or of a tuned one "
+        "with its confirmation; else `runs`.",
+    )
     reused: int = Field(description="Runs with the result of an equal finished run.")
     stacks: int = Field(description="Stacks that the other runs can train in.")
     arms: list[str]

@@ -130,7 +130,7 @@ class Sequencer:
             ],
             self._settings,
         )
-        caller = _owner(study, self._settings)
+        caller = owner_of(study, self._settings)
         with writing(self._engine) as connection:
             current = studies.by_id(connection, study_id, lock=True)
             if current is None or (current.next_look, current.seeds) != (study.next_look, study.seeds):
@@ -155,7 +155,19 @@ def stop(connection: sa.Connection, study: Row, reason: str) -> list[NewEvent]:
     return [] if last is None else [NewEvent(last, studies.LOOK, data)]
 
 
-def check_steps(caller: Caller, schedule: Schedule, runs_per_seed: int) -> None:
+def stop_tuning(connection: sa.Connection, study: Row, reason: str) -> list[NewEvent]:
+    """End a locked tuned study before its confirmation has ended; return the events."""
+    studies.change(connection, study.id, {"tuning_phase": "stopped", "stop_reason": reason})
+    return end_of_tuning(connection, study)
+
+
+def end_of_tuning(connection: sa.Connection, study: Row) -> list[NewEvent]:
+    """Return the event that a tuned study has ended; none if all its runs were deleted."""
+    last = studies.newest_run(connection, study.id)
+    return [] if last is None else [NewEvent(last, studies.TUNED, {"study_id": study.id})]
+
+
+def check_steps(caller: Caller, schedule: Schedule, runs_per_seed: int, pointer: str = "/seeds") -> None:
     """Refuse a schedule whose looks need more runs at a time than the caller may have.
 
     Raises:
@@ -167,7 +179,7 @@ def check_steps(caller: Caller, schedule: Schedule, runs_per_seed: int) -> None:
             f"A look would train {runs:,} runs at a time; the token allows {caller.max_active_runs:,}. Lower first and "
             "step."
         )
-        raise SpecRefused.at("/seeds", "over_quota", message)
+        raise SpecRefused.at(pointer, "over_quota", message)
 
 
 def _after(schedule: Schedule, seeds: int) -> int | None:
@@ -181,7 +193,7 @@ def _arm(arm: Mapping[str, Any], run: Row) -> Arm:
     return Arm(arm["id"], arm["name"], arm["values"], NewRun(RunSpec.of(run.spec), metadata))
 
 
-def _owner(study: Row, settings: Settings) -> Caller:
+def owner_of(study: Row, settings: Settings) -> Caller:
     """Return the owner of a study, with the quota of the token that created it."""
     return Caller(
         owner=study.owner,

@@ -53,6 +53,11 @@ def parse_order(text: str, specs: Specs) -> Order:
     return order
 
 
+def strength_orders(paths: Sequence[str], specs: Specs) -> list[Order]:
+    """Return the orders by those ``paths`` that are strengths of regularizers: stronger is simpler."""
+    return [Order(path, "desc", inferred=True) for path in paths if _is_strength(path, specs)]
+
+
 def infer_order(study: Row, specs: Specs) -> Order:
     """Return the order of arms that differ only in the strength of one regularizer: stronger is simpler.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.http.names import Name
 from service.runs.states import TERMINAL, Status
 from service.store.rows import Row
+from service.store.statuses import TUNING, TuningPhase
 from service.studies.looks import planned_runs, warnings
 from service.studies.replicates import replicate_numbers, replicates_of
 from service.studies.schedule import Schedule, schedule_of
+from service.studies.tuning import Tune, tune_of, tuning_warnings
 
 StudyStatus = Literal["queued", "running", "finished"]
 
@@ -60,8 +62,18 @@ class Study:
     """Number of seeds at a sequential study's next look; None once it has ended."""
     stop_reason: str | None
     """Why a sequential study ended with undecided arms and seeds left."""
+    tuning_phase: TuningPhase | None
+    """How far a tuned study has come; None if the study is not tuned."""
+    tuning: Mapping[str, Any] | None
+    """Digests of a tuned study's datasets, and once known its choice, the choice's hash and time, and the gaps."""
+    confirms: str | None
+    """The tuned study whose choice this one confirms."""
+    confirmation: Study | None
+    """The confirmation of a tuned study; None until it is queued."""
+    test_openings: Mapping[str, int]
+    """For a tuned study: how many studies have judged on the test part, by digest of the dataset."""
     interrupted: bool
-    """Whether runs that the next look needs were cancelled or deleted."""
+    """Whether runs that the next look needs, or the choice of a tuned study, were cancelled or deleted."""
     arms: Sequence[ArmProgress]
     epoch: int
     """Epochs recorded, summed over all runs."""
@@ -95,8 +107,20 @@ class Study:
     @property
     def warnings(self) -> list[str]:
         """Why the study cannot decide anything; empty if it can."""
+        if self.tune is not None:
+            return tuning_warnings(self.tune, self.test_openings)
         replicates = replicate_numbers(self.request, self.seeds)
         return warnings(len(self.arms), replicates, self.schedule, self.looks, self.looks_from, self.seeds_required)
+
+    @property
+    def tune(self) -> Tune | None:
+        """The requested tuning; None if the study is not tuned."""
+        return tune_of(self.request)
+
+    @property
+    def judging(self) -> Study:
+        """The study whose results decide: the confirmation of a tuned study once it exists, else the study itself."""
+        return self.confirmation or self
 
     @property
     def schedule(self) -> Schedule | None:
@@ -104,7 +128,13 @@ class Study:
         return schedule_of(self.request)
 
     @classmethod
-    def of(cls, row: Row, progress: Sequence[Row]) -> Study:
+    def of(
+        cls,
+        row: Row,
+        progress: Sequence[Row],
+        confirmation: Study | None = None,
+        test_openings: Mapping[str, int] = {},
+    ) -> Study:
         """Return the study in ``row``; ``progress`` counts its runs by arm and status."""
         arms = []
         for arm in row.arms:
@@ -116,16 +146,24 @@ class Study:
             )
         runs = sum(arm.runs for arm in arms)
         interrupted = runs < planned_runs(row) or any(one.status == "cancelled" for one in progress)
-        ended = all(one.status in TERMINAL for one in progress) and (row.next_look is None or interrupted)
         computed: dict[str, Any] = {
             "arms": arms,
+            "confirmation": confirmation,
+            "test_openings": {
+                digest: test_openings.get(digest, 0) for digest in (row.tuning or {}).get("datasets", ())
+            },
             "interrupted": interrupted,
             "epoch": sum(one.epoch for one in progress),
             "epochs": sum(one.epochs for one in progress),
-            "finished_at": max((one.finished_at for one in progress), default=None) if ended else None,
+            "finished_at": None,
         }
         stored = {name: getattr(row, name) for name in cls.__dataclass_fields__ if name not in computed}
-        return cls(**stored, **computed)
+        study = cls(**stored, **computed)
+        if study.status != "finished":
+            return study
+        ends = [one.finished_at for one in progress if one.finished_at is not None]
+        ends += [] if confirmation is None or confirmation.finished_at is None else [confirmation.finished_at]
+        return replace(study, finished_at=max(ends, default=None))
 
     @property
     def by_status(self) -> dict[Status, int]:
@@ -140,9 +178,12 @@ class Study:
     def status(self) -> StudyStatus:
         """``finished`` once every run has ended, ``queued`` until one has started, else ``running``.
 
-        A sequential study runs until its last look, unless runs that it needs were cancelled or deleted.
+        A sequential study runs until its last look, a tuned one until the end of its confirmation, unless runs that
+        it needs were cancelled or deleted.
         """
         counts = self.by_status
         if all(status in TERMINAL for status in counts):
-            return "finished" if self.next_look is None or self.interrupted else "running"
+            waiting = self.next_look is not None or self.tuning_phase in TUNING
+            interrupted = self.interrupted if self.confirmation is None else self.confirmation.interrupted
+            return "finished" if interrupted or not waiting else "running"
         return "queued" if set(counts) <= {"queued", "waiting"} else "running"

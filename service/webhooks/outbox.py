@@ -20,7 +20,7 @@ from service.store.database import reading, writing
 from service.store.rows import Row
 from service.store.tables import db_now
 from service.studies import queries as studies
-from service.studies.queries import LOOK
+from service.studies.queries import LOOK, TUNED
 from service.webhooks import delivery_queries as deliveries
 from service.webhooks import payloads
 from service.webhooks import queries as webhooks
@@ -28,6 +28,8 @@ from service.webhooks.event_types import RUN_ENDS, STUDY_END, TYPES, covers
 from service.webhooks.http_post import Message, Reply
 
 LOG = logging.getLogger("fitwell.webhooks")
+STUDY_STEPS = (LOOK, TUNED)
+"""Types of events, besides ends of runs, with which a study may end."""
 SCHEDULE = (5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
 """Seconds between attempts, as Standard Webhooks recommends; a little over three days in total."""
 JITTER = 0.2
@@ -78,9 +80,9 @@ class Outbox:
             after = webhooks.cursor(connection, lock=True)
             up_to = events.last_id(connection)  # before the events are read, so that it skips no event
             endpoints = webhooks.enabled(connection, lock=True)
-            rows = events.of_types(connection, (*TYPES, LOOK), after=after, up_to=up_to, limit=BATCH)
+            rows = events.of_types(connection, (*TYPES, *STUDY_STEPS), after=after, up_to=up_to, limit=BATCH)
             more = len(rows) == BATCH
-            of_runs = [_news_of(row) for row in rows if row.type != LOOK]
+            of_runs = [_news_of(row) for row in rows if row.type not in STUDY_STEPS]
             news = [*of_runs, *_ended_studies(connection, rows, endpoints)]
             new = [_delivery(one, endpoint) for one in news for endpoint in endpoints if _matches(endpoint, one)]
             deliveries.insert(connection, new)
@@ -167,7 +169,7 @@ class Outbox:
 def _relevant_types(endpoints: Sequence[Row]) -> Sequence[str]:
     """Return the types of events that can lead to deliveries to these endpoints."""
     types = [one for one in TYPES if any(covers(endpoint.events, one) for endpoint in endpoints)]
-    return [*types, *RUN_ENDS, LOOK] if STUDY_END in types else types
+    return [*types, *RUN_ENDS, *STUDY_STEPS] if STUDY_END in types else types
 
 
 def _shares(waiting: Sequence[Row], room: int, failing_room: int) -> Mapping[str, int]:
@@ -218,7 +220,7 @@ def _ended_studies(connection: sa.Connection, rows: Sequence[Row], endpoints: Se
     """
     if not any(covers(endpoint.events, STUDY_END) for endpoint in endpoints):
         return []
-    last = {row.study_id: row for row in rows if row.study_id is not None and row.type in (*RUN_ENDS, LOOK)}
+    last = {row.study_id: row for row in rows if row.study_id is not None and row.type in (*RUN_ENDS, *STUDY_STEPS)}
     ended = [row for row in last.values() if studies.ended_with(connection, row.study_id, row.id)]
     return [
         _News(

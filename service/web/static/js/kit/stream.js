@@ -18,6 +18,9 @@ const EVENT_TYPES = [
   "run.cancelled",
   "study.look",
   "study.seeds",
+  "study.frozen",
+  "study.confirming",
+  "study.tuned",
 ];
 const TERMINAL_TYPES = new Set(["run.succeeded", "run.failed", "run.cancelled"]);
 

@@ -1,0 +1,248 @@
+"""Tuned studies: equal budgets, the frozen choice, its confirmation on other seeds, and the sealed test part."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from service.runs.bodies import run_of
+from service.settings import Settings
+from service.store.database import open_engine, reading
+from service.studies import queries
+from service.studies.bodies import StudyBody
+from service.studies.sequencer import Sequencer
+from service.studies.service import Studies
+from service.studies.tuner import Tuner
+from service.workers.jobs import Jobs
+from tests.conftest import BODY
+from tests.service.studies.training import DROPOUT, compare, train
+from worker.spec.canonical import sha256_of
+
+LR = {"distribution": "log_uniform", "low": 0.01, "high": 1.0}
+P = {"distribution": "uniform", "low": 0.1, "high": 0.6}
+TUNE: dict[str, Any] = {
+    "budget": 4,
+    "space": {"optimizer.lr": LR},
+    "arms": {"plain": {}, "dropout": {**DROPOUT, "space": {"regularizers.0.p": P}}},
+    "search": {"replicates": 2},
+    "confirm": {"max": 16, "first": 12},
+}
+TUNED: dict[str, Any] = {"name": "tuned", "base": BODY, "tune": TUNE}
+
+
+def tuned(**changed: Any) -> dict[str, Any]:
+    return {**TUNED, "tune": {**TUNE, **changed}}
+
+
+def loss(arm: str, seed: int, epoch: int) -> float:
+    """Return a loss that is lowest at the largest learning rate, and lower with dropout once it is confirmed."""
+    (rate,) = [float(part.split("=")[1].strip("]")) for part in arm.split(", ") if "lr=" in part] or [0.1]
+    if "diverges" in arm or rate > 0.9:
+        return math.nan
+    confirmed = (4 + seed % 3) * (arm == "dropout")
+    return (16 + seed % 5 + abs(epoch - 2) - confirmed) / 8 + abs(math.log(rate / 0.3)) / 8
+
+
+class Machinery:
+    """The background tasks of a server, taken step by step."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.engine = open_engine(settings)
+        self.sequencer = Sequencer(self.engine, settings, StudyBody.plan_of)
+        self.tuner = Tuner(self.engine, settings, Studies(self.engine, settings, run_of), StudyBody.study_of)
+
+
+@pytest.fixture
+def here(on_sqlite: Settings) -> Settings:
+    return on_sqlite.model_copy(update={"look_seconds": 3600.0})
+
+
+@pytest.fixture
+def machinery(here: Settings, client: TestClient) -> Iterator[Machinery]:
+    machinery = Machinery(here)
+    yield machinery
+    machinery.engine.dispose()
+
+
+def post(client: TestClient, body: Any = TUNED) -> Any:
+    answer = client.post("/v1/studies", json=body)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def study_at(client: TestClient, study_id: str) -> Any:
+    return client.get(f"/v1/studies/{study_id}").json()
+
+
+@pytest.mark.slow
+def test_search_freezes_a_choice_that_other_seeds_and_splits_confirm(
+    client: TestClient, work: Jobs, machinery: Machinery
+) -> None:
+    study = post(client)
+    path = f"/v1/studies/{study['id']}"
+    assert (study["metric"], study["seeds"], study["splits"], study["progress"]["runs"]) == (
+        "val.loss", [0, 1], [0, 1], 16,
+    )  # fmt: skip
+    assert study["tune"]["phase"] == "searching"
+    assert study["tune"]["spent"] == [
+        {"arm": name, "trials": 4, "runs": 8, "ended": 0} for name in ("plain", "dropout")
+    ]
+    rates = {
+        name: [arm["values"]["optimizer.lr"] for arm in study["arms"] if arm["name"] == name] for name in TUNE["arms"]
+    }
+    assert rates["plain"] == rates["dropout"]
+    runs = client.get("/v1/runs", params={"study_id": study["id"], "limit": 100}).json()["data"]
+    assert {run["spec"]["evaluate"]["test"] for run in runs} == {"never"}
+    assert machinery.tuner.advance() == 0
+
+    train(client, work, loss)
+    sealed = client.get(f"{path}/compare", params={"metric": "test.loss"})
+    assert (sealed.status_code, sealed.json()["code"]) == (409, "sealed")
+    assert client.get(f"{path}/choice").status_code == 409
+    assert compare(client, study)["not_yet"]["code"] == "searching"
+    assert study_at(client, study["id"])["status"] == "running"
+    assert machinery.tuner.advance() == 2
+    assert machinery.tuner.advance() == 0
+
+    now = study_at(client, study["id"])
+    choice = now["tune"]["choice"]
+    assert (now["status"], now["tune"]["phase"], now["tune"]["sha256"]) == ("running", "confirming", sha256_of(choice))
+    below = sorted(rate for rate in rates["plain"] if rate <= 0.9)
+    nearest = min(below, key=lambda rate: abs(math.log(rate / 0.3)))
+    assert [arm["values"]["optimizer.lr"] for arm in choice] == [nearest, nearest]
+    confirmation = study_at(client, now["tune"]["confirmation_id"])
+    assert (confirmation["confirms"], confirmation["seeds"]) == (study["id"], list(range(2, 14)))
+    assert (confirmation["metric"], confirmation["epoch_by"], confirmation["baseline"]) == (
+        "test.loss", "val.loss", "plain",
+    )  # fmt: skip
+    specs = {
+        run["arm"]: run["spec"]
+        for run in client.get("/v1/runs", params={"study_id": confirmation["id"], "limit": 100}).json()["data"]
+    }
+    for arm in choice:
+        trial = next(run["spec"] for run in runs if run["arm"] == arm["trial"])
+        other = specs[arm["arm"]]
+        assert (other["evaluate"]["test"], other["dataset"]["split_seed"]) == ("every_epoch", other["seed"])
+        same = {key: value for key, value in trial.items() if key not in ("seed", "evaluate", "dataset")}
+        assert {key: other[key] for key in same} == same
+
+    train(client, work, loss)
+    assert (machinery.sequencer.advance(), machinery.tuner.advance()) == (1, 1)
+    ended = study_at(client, study["id"])
+    assert (ended["status"], ended["terminal"], ended["tune"]["phase"]) == ("finished", True, "done")
+    assert ended["finished_at"] is not None
+    result = compare(client, study)
+    assert (result["study_id"], result["pairs"][0]["verdict"]) == (confirmation["id"], "better")
+    gaps = {gap["arm"]: gap for gap in ended["tune"]["gaps"]}
+    assert gaps["dropout"]["gap"] == gaps["dropout"]["confirmation"] - choice[1]["mean"] < 0
+    dataset = client.get("/v1/datasets/digits").json()
+    assert (ended["tune"]["test_openings"], dataset["test_openings"]) == ({dataset["sha256"]: 1}, 1)
+    events = [event["type"] for event in client.get("/v1/events", params={"limit": 1000}).json()["data"]]
+    assert [one for one in events if one.startswith("study.")] == [
+        "study.frozen", "study.confirming", "study.look", "study.tuned",
+    ]  # fmt: skip
+    assert client.delete(path).status_code == 204
+    assert client.get(f"/v1/studies/{confirmation['id']}").status_code == 404
+
+
+@pytest.mark.slow
+def test_several_services_take_every_step_once(client: TestClient, work: Jobs, here: Settings) -> None:
+    study = post(client)
+    train(client, work, loss)
+    machineries = [Machinery(here) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        counts = list(pool.map(lambda one: one.tuner.advance(), machineries))
+    with reading(machineries[0].engine) as connection:
+        assert set(queries.confirmations(connection, [study["id"]])) == {study["id"]}
+    for one in machineries:
+        one.engine.dispose()
+    assert sum(counts) == 2
+    assert len(client.get("/v1/studies").json()["data"]) == 2
+
+
+@pytest.mark.slow
+def test_cancelled_and_hopeless_studies_stop(client: TestClient, work: Jobs, machinery: Machinery) -> None:
+    cancelled = post(client)
+    assert client.post(f"/v1/studies/{cancelled['id']}/cancel").status_code == 202
+    assert client.post(f"/v1/studies/{cancelled['id']}/cancel").status_code == 200
+    hopeless = post(client, {**tuned(arms={"plain": {}, "diverges": DROPOUT}), "name": "hopeless"})
+    train(client, work, loss)
+    assert machinery.tuner.advance() == 1
+    now = [study_at(client, one["id"]) for one in (cancelled, hopeless)]
+    assert [(one["status"], one["tune"]["phase"]) for one in now] == 2 * [("finished", "stopped")]
+    assert "Submit it again" in now[0]["tune"]["stop_reason"]
+    assert "No trial of arm 'diverges' can be chosen" in now[1]["tune"]["stop_reason"]
+
+
+def test_preview_and_warnings(client: TestClient) -> None:
+    preview = client.post("/v1/studies/preview", json=TUNED).json()
+    assert (preview["runs"], preview["max_runs"], preview["warnings"]) == (16, 48, [])
+    few = {"confirm": {"max": 5, "first": 4, "metric": "val.loss"}}
+    warnings = client.post("/v1/studies/preview", json=tuned(**few)).json()["warnings"]
+    assert ["at least 6 pairs" in warnings[0], "rows of other splits" in warnings[1]] == [True, True]
+
+
+REFUSED: list[tuple[dict[str, Any], str, str]] = [
+    ({"budget": 1}, "/tune/budget", "budget_of_one"),
+    ({"budget": 5, "search": {"method": "grid"}, "space": {"optimizer.lr": LR, "optimizer.momentum": P},
+      "arms": {"a": {}, "b": DROPOUT}}, "/tune/budget", "no_grid"),
+    ({"search": {"method": "grid"}}, "/tune/budget", "no_grid"),
+    ({"arms": {"plain": {}}}, "/tune/arms", "one_arm"),
+    ({"space": {}}, "/tune/arms/plain", "nothing_to_tune"),
+    ({"space": {}, "arms": {"plain": {"space": {"optimizer.momentum": P}}, "b": {"space": {"optimizer.lr": LR}}}},
+     "/tune/arms/plain", "unequal_spaces"),
+    ({"space": {"batch_size": {"distribution": "choice", "values": [16, 32]}}}, "/tune/budget", "space_too_small"),
+    ({"space": {"optimizer.rate": LR}}, "/tune/space/optimizer.rate", "no_such_path"),
+    ({"space": {"optimizer.lr": {**P, "low": -1, "high": -0.5}}}, "/tune/space/optimizer.lr", "greater_than"),
+    ({"arms": {"plain": {}, "b": {"epochs": 0}}}, "/tune/arms/b/epochs", "greater_than_equal"),
+    ({"arms": {"plain": {}, "b": {"seed": 1}}}, "/tune/arms/b/seed", "seed_elsewhere"),
+    ({"arms": {"plain": {}, "b": {"dataset": {"fold": 1}}}}, "/tune/arms/b/dataset/fold", "split_elsewhere"),
+    ({"arms": {"plain": {}, "b": {"evaluate": {"test": "last_epoch"}}}}, "/tune/arms/b/evaluate/test", "sealed"),
+    ({"search": {"metric": "test.loss"}}, "/tune/search/metric", "sealed"),
+    ({"search": {"metric": "train.loss"}}, "/tune/search/metric", "not_on_validation"),
+    ({"search": {"metric": "val.time"}}, "/tune/search/metric", "no_direction"),
+    ({"search": {"replicates": 1, "select": "one_standard_error"}}, "/tune/search/replicates", "too_few_replicates"),
+    ({"confirm": {"max": 4}}, "/tune/confirm/max", "max_below_first"),
+    ({"confirm": {"start": 1}}, "/tune/confirm/start", "seeds_reused"),
+    ({"confirm": {"vary": ["seed"], "metric": "val.loss"}}, "/tune/confirm/metric", "rows_reused"),
+    ({"confirm": {"epoch_by": "test.loss"}}, "/tune/confirm/epoch_by", "test_selection"),
+    ({"confirm": {"max": 5000}}, "", "too_many_runs"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changed", "pointer", "code"), REFUSED)
+def test_invalid_tuned_studies_are_refused(
+    client: TestClient, changed: dict[str, Any], pointer: str, code: str
+) -> None:
+    answer = client.post("/v1/studies/preview", json=tuned(**changed))
+    assert answer.status_code == 422
+    assert {(error["pointer"], error["code"]) for error in answer.json()["errors"]} == {(pointer, code)}
+
+
+def test_fields_that_tuning_replaces_are_refused(client: TestClient) -> None:
+    body = {**TUNED, "seeds": 4, "min_effect": 0.1, "baseline": "none"}
+    errors = client.post("/v1/studies", json=body).json()["errors"]
+    assert [(error["pointer"], error["code"]) for error in errors] == [
+        ("/seeds", "tuned_elsewhere"), ("/min_effect", "tuned_elsewhere"), ("/baseline", "no_such_arm"),
+    ]  # fmt: skip
+    unvalidated = copy.deepcopy(TUNED)
+    unvalidated["base"]["dataset"]["validation_size"] = 0
+    refused = client.post("/v1/studies", json=unvalidated).json()["errors"]
+    assert [error["code"] for error in refused] == ["no_validation"]
+
+
+def test_shared_parameters_have_the_same_values_in_every_arm() -> None:
+    for method in ("sobol", "random", "grid"):
+        body = tuned(search={"method": method}, arms={"a": {}, "b": {"epochs": 4}}, budget=9)
+        if method != "grid":
+            body["tune"]["arms"]["c"] = {"space": {"batch_size": {"distribution": "integers", "low": 8, "high": 64}}}
+        plan = StudyBody.study_of(json.loads(json.dumps(body))).plan
+        rates = [[point["optimizer.lr"] for point in points] for points in plan.trials.values()]
+        assert all(len(set(one)) == 9 and one == rates[0] for one in rates)
