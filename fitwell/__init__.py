@@ -31,7 +31,7 @@ from fitwell.errors import (
 from fitwell.history import History
 from fitwell.learning_curves import LearningCurves
 from fitwell.run import AsyncRun, Run
-from fitwell.run_views import Diagnosis, Event, Predictions
+from fitwell.run_views import Calibration, Diagnosis, Event, Predictions
 from fitwell.study import AsyncStudy, Study, compare
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "AsyncStudy",
     "BadAddress",
     "BadRequest",
+    "Calibration",
     "Choice",
     "Client",
     "Comparison",

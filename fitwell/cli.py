@@ -32,7 +32,7 @@ PANELS = {
         studies.learning_curve,
     ),
     "Specs and data": (validate.validate, catalog.catalog, schema.schema),
-    "Models and exports": (models.download, export.export, export.report),
+    "Models and exports": (models.calibration, models.download, export.export, export.report),
     "Server": (serve.api, serve.worker, backup.backup),
     "Integrations": (mcp.mcp, completion.completion),
 }  # fmt: skip

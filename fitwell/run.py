@@ -27,6 +27,7 @@ from fitwell.requests import (
     target_file,
 )
 from fitwell.run_views import (
+    Calibration,
     Confusion,
     Diagnosis,
     Event,
@@ -119,6 +120,17 @@ class Run(RunSnapshot[TransportT]):
             NotMeasured: The run has not succeeded.
         """
         return Confusion.model_validate((yield from fetch_json(Request("GET", f"{self.path}/confusion"))))
+
+    @call
+    def calibration(self, split: str = "test", *, at: str = "best", bins: int = 15) -> Flow[Calibration]:
+        """Return how far the model's probabilities can be trusted on the rows of a split, by bins of confidence.
+
+        Raises:
+            NotMeasured: The run has no stored model, or predicts a number.
+            BadRequest: The split has no rows.
+        """
+        params = {"split": split, "at": at, "bins": bins}
+        return Calibration.model_validate((yield from fetch_json(Request("GET", f"{self.path}/calibration", params))))
 
     @call
     def predict(

@@ -154,6 +154,46 @@ class Predictions(View):
         return {name: value for name, value in data.items() if value is not None} if isinstance(data, dict) else data
 
 
+class CalibrationBin(View):
+    """The rows with a confidence above ``low`` up to ``high``."""
+
+    low: float
+    high: float
+    count: int
+    confidence: float | None
+    accuracy: float | None
+    ci: tuple[float, float] | None
+
+
+class TopLabel(View):
+    """The Brier score of confidences: reliability − resolution + uncertainty + within_bins."""
+
+    brier: float
+    reliability: float
+    resolution: float
+    uncertainty: float
+    within_bins: float
+
+
+class Calibration(View):
+    """How far a model's probabilities can be trusted on the rows of a split."""
+
+    run_id: str
+    at: str
+    epoch: int
+    split: str
+    rows: int
+    accuracy: float
+    confidence: float
+    brier: float
+    ece: float
+    mce: float
+    ece_if_calibrated: float
+    p_calibrated: float
+    top_label: TopLabel
+    bins: list[CalibrationBin]
+
+
 class ClassCounts(View):
     """The counts of one class."""
 

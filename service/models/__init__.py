@@ -1,6 +1,8 @@
-"""Trained models of runs: predictions, pictures, and downloads as weights or ONNX.
+"""Trained models of runs: predictions, calibration, pictures, and downloads as weights or ONNX.
 
-- ``routes``, ``picture_routes``, ``parameters``, ``schemas``, ``dependencies``, ``errors``: HTTP.
-- ``service``: predictions, drawings and exports, computed by the sandboxed predictor process.
+- ``routes``, ``picture_routes``, ``parameters``, ``schemas``, ``calibration_schemas``, ``dependencies``, ``errors``:
+  HTTP.
+- ``service``: predictions, calibration, drawings and exports, computed by the sandboxed predictor process.
+- ``calibration``: the reliability of a model's probabilities.
 - ``weights``: the files of a run's model; ``exports``: the cache of ONNX files; ``inputs``: rows sent by clients.
 """

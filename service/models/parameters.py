@@ -11,6 +11,7 @@ from service.http.parameters import QueryModel
 from service.models.service import Canvas
 from service.models.weights import At
 from service.sandbox.predicting.messages import Split, Theme
+from worker.spec.calibration import BINS
 
 Snapshot = Annotated[
     At,
@@ -51,6 +52,15 @@ class PredictionsQuery(QueryModel):
     theme: ThemeName = "light"
 
 
+class CalibrationQuery(QueryModel):
+    """Whose calibration, and in how many bins."""
+
+    split: Split = Field(default="test", description="The part of the dataset.")
+    at: Snapshot = "best"
+    bins: int = Field(default=BINS, ge=1, le=100, description="Bins of equal width.")
+
+
 ModelParams = Annotated[ModelQuery, Query()]
 CurveParams = Annotated[CurveQuery, Query()]
+CalibrationParams = Annotated[CalibrationQuery, Query()]
 PredictionsParams = Annotated[PredictionsQuery, Query()]

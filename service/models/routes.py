@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Request
@@ -20,14 +21,16 @@ from service.errors import (
     WrongMediaType,
 )
 from service.http.bodies import Unparsed
+from service.http.conditional import etag, matches, not_modified
 from service.http.dependencies import SettingsDep
 from service.http.downloads import FILE_RESPONSES, file_response
 from service.http.problems import problems
 from service.http.routing import Route
 from service.http.scopes import needs
+from service.models.calibration_schemas import CalibrationView
 from service.models.dependencies import ModelsDep
 from service.models.errors import FileLost
-from service.models.parameters import ModelParams
+from service.models.parameters import CalibrationParams, ModelParams
 from service.models.schemas import PredictBody, PredictionsView
 from service.models.service import RequestedRows
 from service.models.weights import ModelWeights
@@ -100,3 +103,26 @@ async def predict(
 
     predictions = await models.predict(run_id, query.at, rows)
     return Response(await run_in_threadpool(PredictionsView.render, predictions), media_type="application/json")
+
+
+@router.get(
+    "/{run_id}/calibration",
+    operation_id="get_calibration",
+    response_model=CalibrationView,
+    responses={
+        304: {"description": "The calibration has not changed."},
+        **problems(RunNotFound, NotMeasured, FileLost, SpecRefused, Unprocessable, Unavailable, TookTooLong),
+    },
+)
+async def get_calibration(request: Request, run_id: str, query: CalibrationParams, models: ModelsDep) -> Response:
+    """Return how far a model's probabilities can be trusted, by bins of confidence, on the true labels of a split.
+
+    Labels are those without label noise.
+    """
+    model = await run_in_threadpool(models.find, run_id, query.at)
+    tag = etag("calibration", version("fitwell"), run_id, query.at, model.file.sha256, query.split, query.bins)
+    if matches(request, tag):
+        return not_modified(tag)
+    measured = await models.calibration(run_id, query.at, query.split, query.bins)
+    content = CalibrationView.of(measured).model_dump_json()
+    return Response(content, headers={"etag": tag}, media_type="application/json")

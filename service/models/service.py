@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from service.errors import Refusal, SpecRefused, Unavailable, Unprocessable
+from service.models.calibration import ModelReliability, check_split
 from service.models.errors import FileLost
 from service.models.exports import Exports, metadata_of
 from service.models.inputs import parse_rows
@@ -24,6 +25,7 @@ from service.runs.thinning import thinned
 from service.sandbox.predicting.messages import (
     Answer,
     BestEpoch,
+    Calibrate,
     Chosen,
     DrawCurve,
     DrawGrid,
@@ -31,6 +33,7 @@ from service.sandbox.predicting.messages import (
     ModelFile,
     Predict,
     Refused,
+    Split,
     Theme,
 )
 from service.sandbox.predictor import Predictor
@@ -162,6 +165,22 @@ class Models(StoredModels):
         rows = parse_rows(inputs, dataset.shape, self._settings.max_predict_rows)
         return dataset, chosen, rows.astype("<f4").tobytes()
 
+    async def calibration(self, run_id: str, at: At, split: Split, bins: int) -> ModelReliability:
+        """Return the reliability of a model's probabilities on all rows of a split.
+
+        Raises:
+            RunNotFound: No run has this id.
+            NotMeasured: The run has no weights of this epoch, or a numeric target.
+            FileLost: The weights are missing or altered.
+            SpecRefused: The split has no rows, or the dataset is missing.
+            Unprocessable: Outputs are not numbers, ONNX cannot represent the model, or it needs too much memory.
+            Unavailable, TookTooLong: The computation is not possible at the moment.
+        """
+        model = await asyncio.to_thread(self.find, run_id, at)
+        check_split(model, split)
+        weights, _, data = await self._compute(run_id, at, lambda model, _: Calibrate(model=model, split=split))
+        return await asyncio.to_thread(ModelReliability.of, weights, split, data, bins)
+
     async def grid(self, run_id: str, at: At, chosen: Chosen, theme: Theme) -> bytes:
         """Return a picture of images with their true and predicted classes.
 
@@ -214,7 +233,7 @@ class Models(StoredModels):
         self,
         run_id: str,
         at: At,
-        order: Callable[[ModelFile, ModelWeights], Predict | Export | DrawGrid],
+        order: Callable[[ModelFile, ModelWeights], Predict | Calibrate | Export | DrawGrid],
         content: bytes = b"",
     ) -> tuple[ModelWeights, Answer, bytes]:
         """Send an order about a run's current model to the predictor process; retry while the file is replaced."""

@@ -1,6 +1,6 @@
 """The messages between the API and the predictor process.
 
-    API → process    Predict · Export · DrawGrid · DrawCurve
+    API → process    Predict · Calibrate · Export · DrawGrid · DrawCurve
     process → API    Answer · Refused
 
 A message is a frame: two lengths (8 bytes each, big-endian), a JSON object, and raw bytes: rows in orders, predictions
@@ -60,6 +60,18 @@ class Predict(Message):
     say: Literal["predict"] = "predict"
     model: ModelFile
     chosen: Chosen | None = None
+
+
+class Calibrate(Message):
+    """Predict all rows of a part of the dataset; the reply's bytes are :data:`ROW_SCORES` of each."""
+
+    say: Literal["calibrate"] = "calibrate"
+    model: ModelFile
+    split: Split
+
+
+ROW_SCORES = [("confidence", "<f4"), ("brier", "<f4"), ("hit", "?")]
+"""The fields of a row (a NumPy dtype): largest probability, Brier score, whether the most probable class is its own."""
 
 
 class Export(Message):
@@ -133,13 +145,16 @@ TOO_LARGE = Refused(
     reason="too_large", message="The request exceeds the memory limit of predictions (FITWELL_PREDICT_MEMORY_BYTES)."
 )
 
-Order = Annotated[Predict | Export | DrawGrid | DrawCurve, Field(discriminator="say")]
+AnyOrder = Predict | Calibrate | Export | DrawGrid | DrawCurve
+Order = Annotated[AnyOrder, Field(discriminator="say")]
 Reply = Annotated[Answer | Refused, Field(discriminator="say")]
-_ORDER: TypeAdapter[Predict | Export | DrawGrid | DrawCurve] = TypeAdapter(Order)
+_ORDER: TypeAdapter[AnyOrder] = TypeAdapter(Order)
 _REPLY: TypeAdapter[Answer | Refused] = TypeAdapter(Reply)
 
 
-def next_order(read: Callable[[int], bytes]) -> tuple[Predict | Export | DrawGrid | DrawCurve, bytes] | None:
+def next_order(
+    read: Callable[[int], bytes],
+) -> tuple[AnyOrder, bytes] | None:
     """Return the next order and its bytes; None at the end of the input."""
     lengths = read(LENGTHS.size)
     if len(lengths) < LENGTHS.size:

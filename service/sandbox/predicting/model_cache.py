@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.sandbox.predicting.messages import Chosen, ModelFile, Reason
+from service.sandbox.predicting.messages import Chosen, ModelFile, Reason, Split
 from worker.spec.families.dataset import Arrays, Dataset
 from worker.spec.graph import INPUT, PREDICTION, PROBABILITIES, NoGraph, Scaling, onnx_of
 from worker.spec.rng import parted
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 BATCH_SIZES = (256, 16, 1)
 """Rows predicted together; smaller batches are tried if memory runs out."""
+BLOCK_ROWS = 1024
+"""Rows that are loaded together if all are predicted."""
 MEMORY_ERRORS = ("Failed to serialize proto", "bad_alloc", "bad allocation", "Failed to allocate", "out of memory")
 
 
@@ -83,18 +86,32 @@ class ModelCache:
         Raises:
             OrderRefused: The dataset is not on this machine, or it has no such row.
         """
-        dataset, arrays = spec.dataset, self._data(spec.dataset)
-        if chosen.split == "test":
-            x, y, rows = arrays.test_x, arrays.test_y, np.arange(len(arrays.test_y))
-        else:
-            train, held_out = parted(dataset, arrays.train_y)
-            x, y, rows = arrays.train_x, arrays.train_y, train if chosen.split == "train" else held_out
+        x, y, rows = self._split(spec.dataset, chosen.split)
         for place, index in enumerate(chosen.indices):
             if index >= len(rows):
                 extent = f"has the rows 0 to {len(rows) - 1}" if len(rows) else "is empty"
                 raise OrderRefused("no_such_row", f"Row {index} does not exist: {chosen.split!r} {extent}.", place)
         selected = rows[list(chosen.indices)]
         return Rows(x[selected], y[selected])
+
+    def blocks(self, spec: RunSpec, split: Split) -> Iterator[Rows]:
+        """Yield all rows of a part of the model's dataset, ``BLOCK_ROWS`` at a time.
+
+        Raises:
+            OrderRefused: The dataset is not on this machine.
+        """
+        x, y, rows = self._split(spec.dataset, split)
+        for first in range(0, len(rows), BLOCK_ROWS):
+            selected = rows[first : first + BLOCK_ROWS]
+            yield Rows(x[selected], y[selected])
+
+    def _split(self, dataset: Dataset, split: Split) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.int64]]:
+        """Return inputs and targets of the dataset's rows, and the indices of those of the split."""
+        arrays = self._data(dataset)
+        if split == "test":
+            return arrays.test_x, arrays.test_y, np.arange(len(arrays.test_y))
+        train, held_out = parted(dataset, arrays.train_y)
+        return arrays.train_x, arrays.train_y, train if split == "train" else held_out
 
     def _data(self, dataset: Dataset) -> Arrays:
         digest = dataset.digest()

@@ -19,15 +19,19 @@ import threading
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO, assert_never
+from typing import Any, BinaryIO, assert_never
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.sandbox.predicting.curves import curve
 from service.sandbox.predicting.grids import Judged, classes_judged, grid, numbers_judged
 from service.sandbox.predicting.messages import (
+    ROW_SCORES,
     TOO_LARGE,
     Answer,
+    AnyOrder,
+    Calibrate,
     DrawCurve,
     DrawGrid,
     Export,
@@ -43,24 +47,12 @@ from worker.lifetime import kill_with_parent
 LOG = logging.getLogger("fitwell.predicting")
 CACHE_SHARE = 8
 """Cached models use at most one part in ``CACHE_SHARE`` of the memory limit."""
-Order = Predict | Export | DrawGrid | DrawCurve
 
 
-def serve_order(order: Order, content: bytes, cache: ModelCache) -> tuple[Message, bytes]:
+def serve_order(order: AnyOrder, content: bytes, cache: ModelCache) -> tuple[Message, bytes]:
     """Return the reply to an order, and the bytes that follow it."""
     try:
-        match order:
-            case Predict():
-                return _predict(order, content, cache)
-            case Export():
-                return _export(order, cache), b""
-            case DrawGrid():
-                return _draw_grid(order, cache)
-            case DrawCurve():
-                picture = curve(order)
-                return (picture, b"") if isinstance(picture, Refused) else (Answer(), picture)
-            case _:
-                assert_never(order)
+        return _result(order, content, cache)
     except OrderRefused as error:
         return Refused(reason=error.reason, message=str(error), place=error.place), b""
     except Exception as error:
@@ -70,6 +62,23 @@ def serve_order(order: Order, content: bytes, cache: ModelCache) -> tuple[Messag
         return TOO_LARGE, b""
 
 
+def _result(order: AnyOrder, content: bytes, cache: ModelCache) -> tuple[Message, bytes]:
+    match order:
+        case Predict():
+            return _predict(order, content, cache)
+        case Calibrate():
+            return Answer(), _row_scores(order, cache).tobytes()
+        case Export():
+            return _export(order, cache), b""
+        case DrawGrid():
+            return _draw_grid(order, cache)
+        case DrawCurve():
+            picture = curve(order)
+            return (picture, b"") if isinstance(picture, Refused) else (Answer(), picture)
+        case _:
+            assert_never(order)
+
+
 def _predict(order: Predict, content: bytes, cache: ModelCache) -> tuple[Answer, bytes]:
     loaded = cache.model(order.model)
     if order.chosen is not None:
@@ -77,6 +86,20 @@ def _predict(order: Predict, content: bytes, cache: ModelCache) -> tuple[Answer,
         return _targets(rows), predictions(loaded, rows.x).tobytes()
     x = np.frombuffer(content, "<f4").reshape(-1, *loaded.spec.dataset.shape)
     return Answer(), predictions(loaded, x).tobytes()
+
+
+def _row_scores(order: Calibrate, cache: ModelCache) -> NDArray[Any]:
+    """Return the scores of every row of the split, in blocks, so that memory does not grow with the inputs."""
+    loaded = cache.model(order.model)
+    blocks = []
+    for rows in cache.blocks(loaded.spec, order.split):
+        p = predictions(loaded, rows.x).astype(np.float64)
+        scores = np.empty(len(p), ROW_SCORES)
+        scores["confidence"], scores["hit"] = p.max(1), p.argmax(1) == rows.y
+        p[np.arange(len(p)), rows.y] -= 1
+        scores["brier"] = np.square(p).sum(1)
+        blocks.append(scores)
+    return np.concatenate(blocks)
 
 
 def _targets(rows: Rows) -> Answer:
@@ -131,7 +154,7 @@ def serve(orders: BinaryIO, replies: BinaryIO, cache: ModelCache, limits: Limits
     """Send an empty answer once everything is loaded, then answer orders until the input ends."""
     replies.write(Answer().frame())
     replies.flush()
-    waiting: queue.SimpleQueue[tuple[Order, bytes]] = queue.SimpleQueue()
+    waiting: queue.SimpleQueue[tuple[AnyOrder, bytes]] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(orders, waiting), daemon=True, name="orders").start()
     while True:
         order, received = waiting.get()
@@ -141,7 +164,7 @@ def serve(orders: BinaryIO, replies: BinaryIO, cache: ModelCache, limits: Limits
         replies.flush()
 
 
-def _read(orders: BinaryIO, waiting: queue.SimpleQueue[tuple[Order, bytes]]) -> None:
+def _read(orders: BinaryIO, waiting: queue.SimpleQueue[tuple[AnyOrder, bytes]]) -> None:
     """Queue the orders; end the process with its input."""
     try:
         while (received := next_order(orders.read)) is not None:

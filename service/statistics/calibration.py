@@ -1,0 +1,135 @@
+"""Reliability of a classifier's probabilities: how often it is right, for each confidence.
+
+The rows' *confidence* is the largest probability, and a *hit* a row whose most probable class is its own. Confidences
+are put into bins of equal width, of which each includes its upper edge. In bin k of n_k rows, f_k is the mean
+confidence and o_k the accuracy; f and o are those of a row (o is 1 for a hit), and ō is the accuracy of all n rows.
+
+    ECE = Σ n_k |o_k − f_k| / n        MCE = max |o_k − f_k|
+    Brier score of the top label = Σ (f − o)² / n = reliability − resolution + uncertainty + within_bins
+        reliability = Σ n_k (f_k − o_k)² / n      resolution = Σ n_k (o_k − ō)² / n      uncertainty = ō (1 − ō)
+        within_bins = Σ (f − f_k)² / n − 2 Σ (f − f_k)(o − o_k) / n
+
+Murphy's identity has no last term, because his forecasts are equal within a bin; the term makes it exact for others.
+
+An ECE is above 0 even for a calibrated model, because it adds absolute values of noisy differences. So the ECE of a
+model with the same confidences that is right with exactly these probabilities is simulated (consistency resampling).
+
+Reference: Murphy, 1973, "A new vector partition of the probability score"; Stephenson, Coelho and Jolliffe, 2008, "Two
+extra components in the Brier score decomposition"; Wilson, 1927, "Probable inference, the law of succession, and
+statistical inference" (the interval); Bröcker and Smith, 2007, "Increasing the reliability of reliability diagrams"
+and Vaicenavicius et al., 2019, "Evaluating model calibration in classification" (consistency resampling).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+DRAWS = 199
+"""Simulations of a calibrated model; the smallest p is 1/200."""
+LEVEL = 0.95
+"""Of the intervals."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bin:
+    """The rows with a confidence above ``low`` up to ``high``; an empty bin has no means."""
+
+    low: float
+    high: float
+    count: int
+    confidence: float | None
+    accuracy: float | None
+    ci: tuple[float, float] | None
+    """Wilson's interval of the accuracy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decomposition:
+    """The Brier score of the top label and its terms."""
+
+    brier: float
+    reliability: float
+    resolution: float
+    uncertainty: float
+    within_bins: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reliability:
+    """How far the confidences of ``rows`` rows can be trusted."""
+
+    rows: int
+    accuracy: float
+    confidence: float
+    ece: float
+    mce: float
+    ece_if_calibrated: float
+    """The mean ECE of a calibrated model with these confidences."""
+    p_calibrated: float
+    """How often the ECE of a calibrated model with these confidences is at least this large."""
+    top_label: Decomposition
+    bins: Sequence[Bin]
+
+
+def reliability(confidence: Floats, hit: NDArray[np.bool_], bins: int) -> Reliability:
+    """Return the reliability of rows with these confidences (n,) and hits (n,), in ``bins`` bins of equal width."""
+    rows = len(confidence)
+    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    counts = np.bincount(place, minlength=bins)
+    filled = np.maximum(counts, 1)
+    mean = np.bincount(place, confidence, bins) / filled
+    hits = np.bincount(place, hit, bins)
+    gaps = np.abs(hits / filled - mean)
+    ece = float(gaps @ counts / rows)
+    simulated = _simulated_eces(confidence, place, bins)
+    return Reliability(
+        rows=rows,
+        accuracy=float(hit.mean()),
+        confidence=float(confidence.mean()),
+        ece=ece,
+        mce=float(gaps.max()),
+        ece_if_calibrated=float(simulated.mean()),
+        p_calibrated=float((1 + (simulated >= ece).sum()) / (1 + DRAWS)),
+        top_label=_decomposition(confidence, hit.astype(np.float64), mean[place], (hits / filled)[place]),
+        bins=[_bin(k, bins, int(counts[k]), float(mean[k]), int(hits[k])) for k in range(bins)],
+    )
+
+
+def _simulated_eces(confidence: Floats, place: NDArray[np.int64], bins: int) -> Floats:
+    """Return the ECEs (DRAWS,) of rows that are hits with exactly the probability of their confidence."""
+    rng, rows = np.random.default_rng(0), len(confidence)
+    gaps = [np.bincount(place, (rng.random(rows) < confidence) - confidence, bins) for _ in range(DRAWS)]
+    eces: Floats = np.abs(gaps).sum(axis=1) / rows
+    return eces
+
+
+def _decomposition(f: Floats, o: Floats, f_k: Floats, o_k: Floats) -> Decomposition:
+    """Return the terms, given each row's confidence and hit, and their means in the row's bin."""
+    overall = o.mean()
+    return Decomposition(
+        brier=float(np.square(f - o).mean()),
+        reliability=float(np.square(f_k - o_k).mean()),
+        resolution=float(np.square(o_k - overall).mean()),
+        uncertainty=float(overall * (1 - overall)),
+        within_bins=float(np.square(f - f_k).mean() - 2 * ((f - f_k) * (o - o_k)).mean()),
+    )
+
+
+def _bin(k: int, bins: int, count: int, confidence: float, hits: int) -> Bin:
+    edges = {"low": k / bins, "high": (k + 1) / bins}
+    if not count:
+        return Bin(**edges, count=0, confidence=None, accuracy=None, ci=None)
+    return Bin(**edges, count=count, confidence=confidence, accuracy=hits / count, ci=_wilson(hits, count))
+
+
+def _wilson(hits: int, count: int) -> tuple[float, float]:
+    """Return Wilson's interval of a share."""
+    from scipy import stats  # noqa: PLC0415 - slow to import; the server starts without it
+
+    interval = stats.binomtest(hits, count).proportion_ci(LEVEL, method="wilson")
+    return float(interval.low), float(interval.high)
