@@ -95,7 +95,7 @@ class ModelCache:
         return Rows(x[selected], y[selected])
 
     def blocks(self, spec: RunSpec, split: Split) -> Iterator[Rows]:
-        """Yield all rows of a part of the model's dataset, ``BLOCK_ROWS`` at a time.
+        """Yield all rows of a split, ``BLOCK_ROWS`` at a time.
 
         Raises:
             OrderRefused: The dataset is not on this machine.
