@@ -14,7 +14,7 @@ from service.runs.pages import RunQuery
 from service.runs.run import Run
 from service.runs.service import Runs
 from service.studies.dependencies import StudiesDep
-from service.studies.expansion import arm_id
+from service.studies.expansion import DATASET, arm_id
 from service.studies.metrics import HIGHER, LOWER
 from service.studies.study import Study
 from service.web.differences import MAX_ARMS, differences
@@ -66,8 +66,14 @@ def get_study(
         paths=list(dict.fromkeys(path for arm in study.arms for path in arm.values)),
         arm_labels={arm.id: arm_id("", {"arm": arm.name, **arm.values})[2:-1] for arm in study.arms},
         changes=may_change(caller, study.owner),
+        several_datasets=has_several_datasets(study),
     )
     return HTMLResponse(page, headers=FRESH)
+
+
+def has_several_datasets(study: Study) -> bool:
+    """Return whether the arms can be compared over datasets."""
+    return study.schedule is None and len({repr(arm.values.get(DATASET)) for arm in study.arms}) > 1
 
 
 def run_of_each_arm(runs: Runs, study: Study) -> dict[str, Run]:

@@ -68,6 +68,22 @@ def test_verdict_and_lines_are_displayed_for_any_names_of_arms(opened: Opened, s
     expect(page.locator("#verdict-line")).to_contain_text("no two groups share a seed")
 
 
+def test_study_on_several_datasets_displays_profiles_and_ranks(opened: Opened, served: Serving) -> None:
+    arms: dict[str, Any] = {"plain": {}, "slow": {"optimizer": {"lr": 0.001}}}
+    datasets = {"small": {"train_size": 50}, "mnist1d": {"kind": "mnist1d"}}
+    study = served.client.studies.create(base={**BASE, "epochs": 2}, arms=arms, datasets=datasets, seeds=2)
+    study.wait(scaled(60))
+    page = opened(f"/studies/{study.id}")
+    expect(page.locator("#across-line")).to_contain_text("2 are too few for any verdict; 6 could be enough")
+    for width in (1440, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        expect(page.locator("#profiles .line")).to_have_count(2)
+        expect(page.locator("#ranks .dot")).to_have_count(2)
+        expect(page.locator("#ranks .group")).to_have_count(1)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    expect(page.locator("#across .state")).to_have_text(["undecided", "undecided"])
+
+
 def test_table_and_csv_equal_the_api(opened: Opened, trained: Trained) -> None:
     page = opened(f"/studies/{trained.study.id}")
     drawn(page, "curves", 4)

@@ -1,4 +1,5 @@
 // A study: curves, arms and verdicts from one response of /compare, so that a notebook shows the same numbers.
+import { showAcross } from "../charts/across.js";
 import { Chart } from "../charts/chart.js";
 import { showComparison } from "../charts/comparison.js";
 import { showDiagnosis } from "../charts/diagnosis.js";
@@ -31,6 +32,7 @@ function selection() {
     view,
     groups,
     reportUrl: `/studies/${id}/report?${new URLSearchParams({ metric, at, ...against, correction, by, curve })}`,
+    acrossUrl: `/v1/studies/${id}/across-datasets?${new URLSearchParams({ metric, at, ...(by === "arm" ? against : {}), correction })}`,
     comparisonUrl: compareUrl([...params, ["by", by]]),
     curvesUrl: compareUrl([...params, ...groups.map((group) => ["by", group])]),
   };
@@ -59,10 +61,22 @@ async function compare() {
     drawCurves(selected, comparison, curves ?? comparison);
     showComparison(comparison);
     showLooks(comparison);
+    await compareAcross(selected.acrossUrl, signal);
   } catch (failure) {
     if (failure.name === "AbortError") return;
     error.textContent = failure.message;
     chart.showMessage("No curves.");
+  }
+}
+
+/** Load and show the comparison over datasets, if the study has several. */
+async function compareAcross(url, signal) {
+  if (!document.getElementById("across")) return;
+  try {
+    showAcross(await request(url, { signal }));
+  } catch (failure) {
+    if (failure.name === "AbortError") return;
+    document.getElementById("across-line").textContent = failure.message;
   }
 }
 
