@@ -61,9 +61,9 @@ function ticks(arms, x, bottom) {
 
 function armRow({ arm, mean_rank: rank, style }, x, y, labels) {
   const most = Math.floor((labels - 8) / CHARACTER_PIXELS);
-  const shown = arm.length > most ? `${arm.slice(0, most - 1)}…` : arm;
+  const label = arm.length > most ? `${arm.slice(0, most - 1)}…` : arm;
   return [
-    svg("text", { class: "name", x: 0, y: y + 4 }, svg("title", {}, arm), shown),
+    svg("text", { class: "name", x: 0, y: y + 4 }, svg("title", {}, arm), label),
     svg("line", { class: "leader", x1: labels, x2: x(rank), y1: y, y2: y }),
     svg("circle", { class: `dot line-${style.color}`, cx: x(rank), cy: y, r: 5.5 }, svg("title", {}, rank.toFixed(2))),
   ];
