@@ -87,7 +87,7 @@ def train_study(client: Client, folder: Path) -> Study:
 
 def write_table(name: str, folder: Path) -> Path:
     """Write a table of scikit-learn as CSV, with the class as the last column."""
-    from sklearn import datasets  # type: ignore[import-untyped]
+    from sklearn import datasets
 
     table, path = getattr(datasets, f"load_{name}")(), folder / f"{name}.csv"
     with path.open("w", newline="") as file:
