@@ -2,8 +2,8 @@
 
 - Classes: every row gets the class frequencies of the training rows as its probabilities, and so their most frequent
   class as its prediction. ``accuracy_random`` is the expected accuracy of drawing each class by its frequency. A class
-  that the training rows lack counts as one row, so that the loss is finite. The calibration error is near 0, because
-  frequencies are calibrated.
+  that the training rows lack counts as one row, so that the loss is finite. The calibration error is near 0 if the
+  classes are as frequent as among the training rows.
 - Numeric targets: every row gets the mean of the training rows.
 - Rows in order of time also get the last value: the target of the row before, as ``…_last_value``; for classes this is
   only an accuracy, because a certain prediction that is wrong has an infinite loss.

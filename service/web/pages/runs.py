@@ -100,6 +100,7 @@ def get_run(
         actions=states.allowed(run.status) if may_change(caller, run.owner) else (),
         trains=spec.model.trains,  # other models have no ONNX file and no predictions
         has_images=len(spec.dataset.shape) > 1 and spec.model.trains,
+        has_probabilities=bool(spec.dataset.classes) and spec.model.trains,
         drawn=MAX_DRAWN,
         log=reader.log(run_id, after=0, limit=LOG_LINES),
         **measurements(run_id, reader),

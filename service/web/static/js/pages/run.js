@@ -2,6 +2,7 @@
 import { Chart } from "../charts/chart.js";
 import { drawHistograms } from "../charts/histograms.js";
 import { guessingStyle, lineStyle, seriesStyle } from "../charts/palette.js";
+import { drawReliability } from "../charts/reliability.js";
 import { getParam } from "../kit/address.js";
 import { post, request } from "../kit/api.js";
 import { showRelativeTimes } from "../kit/format.js";
@@ -169,7 +170,25 @@ function enhance() {
     if (image.getAttribute("src") !== source) image.src = source;
     image.onerror = () => image.closest("section").remove(); // the run's model is not stored
   }
+  for (const section of document.querySelectorAll("[data-calibration]")) whenNear.observe(section);
 }
+
+/** Calibration, which the server computes on request: only if someone scrolls to it. */
+const whenNear = new IntersectionObserver(
+  (entries) => {
+    for (const { isIntersecting, target } of entries) {
+      if (!isIntersecting) continue;
+      whenNear.unobserve(target);
+      const address = target.dataset.calibration;
+      delete target.dataset.calibration; // once
+      request(address).then(
+        (calibration) => drawReliability(target, calibration),
+        () => target.remove(), // the run's model is not stored
+      );
+    }
+  },
+  { rootMargin: "300px" },
+);
 
 page.addEventListener("click", async ({ target }) => {
   const button = target.closest("[data-action]");
