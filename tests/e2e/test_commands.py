@@ -117,6 +117,16 @@ def test_init_writes_presets_of_the_server(served: Serving, tmp_path: Path) -> N
     assert (wrong.returncode, (tmp_path / "x.yaml").exists()) == (Exit.REFUSED, False)
 
 
+def test_calibration_prints_the_bins_with_rows(served: Serving, run: fitwell.Run) -> None:
+    result = json.loads(run_command(served, "calibration", run.id, "--split", "val", "--bins", "5", "--json").stdout)
+    assert result == json.loads(run.calibration("val", bins=5).model_dump_json())
+    text = run_command(served, "calibration", run.id, "--split", "val", "--bins", "5").stdout
+    assert [f"{one['low']:.3f} to {one['high']:.3f}" in text for one in result["bins"]] == [
+        one["count"] > 0 for one in result["bins"]
+    ]
+    assert f"ECE {result['ece']:.4f}" in text
+
+
 def test_exported_files_equal_the_history(served: Serving, run: fitwell.Run, tmp_path: Path) -> None:
     for form in ("csv", "parquet", "ndjson", "json"):
         done = run_command(served, "export", run.id, "--format", form, "--to", str(tmp_path))

@@ -51,7 +51,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_predictions_have_the_loss_and_accuracy_that_the_engine_measured(served: Serving, name: str) -> None:
+def test_predictions_and_calibration_have_the_metrics_that_the_engine_measured(served: Serving, name: str) -> None:
     run = served.client.runs.create(**{**SPEC, "epochs": 12, **RUNS[name]}).wait(scaled(60))
     assert run.best is not None
     history, dataset = run.history, RunSpec.of(run.spec).dataset
@@ -65,6 +65,9 @@ def test_predictions_have_the_loss_and_accuracy_that_the_engine_measured(served:
             assert hits.mean() == pytest.approx(history[f"{split}.accuracy{mark}"][epoch - 1])
             loss = -np.log(p[range(count), true]).mean()
             assert loss == pytest.approx(history[f"{split}.loss{mark}"][epoch - 1], rel=1e-5)
+            calibration = run.calibration(split, at=at)
+            for metric, value in (("brier", calibration.brier), ("ece", calibration.ece)):
+                assert value == pytest.approx(history[f"{split}.{metric}{mark}"][epoch - 1], rel=1e-5)
     sent, named = run.predict(DIGITS.test_x, at="last"), run.predict(split="test", indices=ALL, at="last")
     assert sent.probabilities == named.probabilities
     assert named.true_labels == DIGITS.test_y.tolist()

@@ -23,8 +23,19 @@ def test_knn_run_offers_no_pictures_and_no_onnx(opened: Opened, served: Serving)
     page = opened(f"/runs/{run.id}")
     drawn(page, "losses", 4)
     expect(page.get_by_role("heading", name="Confusion matrix")).to_be_visible()
+    expect(page.get_by_role("heading", name="Calibration")).to_have_count(0)
     expect(page.locator(".pictures")).to_have_count(0)
     expect(page.locator(".downloads a", has_text=".onnx")).to_have_count(0)
+
+
+def test_calibration_is_loaded_once_it_is_near(opened: Opened, trained: Trained) -> None:
+    page = opened(f"/runs/{trained.overfit.id}")
+    with page.expect_response(lambda answer: "/calibration?at=best" in answer.url):
+        page.get_by_role("heading", name="Calibration").scroll_into_view_if_needed()
+    expect(page.get_by_role("img", name="Reliability diagram")).to_be_visible()
+    expect(page.locator("[data-summary]")).to_contain_text("a calibrated model would have")
+    calibration = trained.overfit.calibration()
+    assert page.locator(".reliability circle").count() == sum(one.count > 0 for one in calibration.bins)
 
 
 def test_user_input_is_displayed_as_text(opened: Opened, trained: Trained) -> None:
