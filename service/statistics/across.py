@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.statistics.sign_flip import MULTIPLICATIONS_AT_ONCE, Floats
+from service.statistics.sign_flip import Floats
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
@@ -101,20 +101,21 @@ class StratifiedBootstrap:
             return Profile(tuple(value.tolist()), None, None)
         return Profile(tuple(value.tolist()), tuple(low.tolist()), tuple(high.tolist()))
 
-    def probability_of_improvement(self, arm: int, other: int) -> Estimate:
+    def probability_of_improvement(self, arm: int, other: int, *, interval: bool = True) -> Estimate:
         """Return the probability that a run of ``arm`` is better than one of ``other`` on a random dataset.
 
         The runs are drawn independently, and ties count half: the Mann–Whitney statistic, averaged over datasets.
         """
-        wins = [_wins(table[arm], table[other]) for table in self.tables]
         ends = np.cumsum(self.sizes)
 
         def probabilities(weights: Floats) -> Floats:
             parts = np.split(weights * len(self.sizes), ends[:-1], axis=1)
-            shares = [_quadratic(part, matrix) for part, matrix in zip(parts, wins, strict=True)]
+            shares = [
+                _share_won(part, table[arm], table[other]) for part, table in zip(parts, self.tables, strict=True)
+            ]
             return np.asarray(np.mean(shares, axis=0), dtype=np.float64)
 
-        return self._estimate(probabilities)
+        return self._estimate(probabilities, interval=interval)
 
     def thresholds(self) -> Floats:
         """Return the thresholds of profiles: from the lowest to the highest score of any arm."""
@@ -126,14 +127,16 @@ class StratifiedBootstrap:
         starts = np.cumsum([0, *self.sizes[:-1]])
         return np.asarray(np.add.reduceat(weights * scores, starts, axis=1) * len(self.sizes), dtype=np.float64)
 
-    def _estimate(self, statistic: Callable[[Floats], Floats]) -> Estimate:
+    def _estimate(self, statistic: Callable[[Floats], Floats], *, interval: bool = True) -> Estimate:
         """Return a statistic of weights (b, replicates) → (b,), with its interval."""
-        value, low, high = self._with_bounds(statistic)
+        value, low, high = self._with_bounds(statistic, interval=interval)
         return Estimate(float(value), None if low is None or high is None else (float(low), float(high)))
 
-    def _with_bounds(self, statistic: Callable[[Floats], Floats]) -> tuple[Floats, Floats | None, Floats | None]:
+    def _with_bounds(
+        self, statistic: Callable[[Floats], Floats], *, interval: bool = True
+    ) -> tuple[Floats, Floats | None, Floats | None]:
         """Return the statistic of the sample, and its quantiles over the draws if replicates vary."""
-        if not self._varies:
+        if not interval or not self._varies:
             return statistic(self._counts[:1] * self._weight)[0], None, None
         values = np.concatenate([statistic(weights) for weights in self._weights()])
         low, high = np.quantile(values[1:], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
@@ -158,16 +161,13 @@ def weighted_iqm(weights: Floats, scores: Floats) -> Floats:
     return np.asarray((middle * scores[order]).sum(axis=1) / middle.sum(axis=1), dtype=np.float64)
 
 
-def _wins(ours: Floats, theirs: Floats) -> Floats:
-    """Return 1 where a score of ``ours`` is higher than one of ``theirs``, ½ for ties; (ours, theirs)."""
-    return np.asarray(np.heaviside(ours[:, None] - theirs, 0.5), dtype=np.float64)
-
-
-def _quadratic(weights: Floats, matrix: Floats) -> Floats:
-    """Return w·M·w of every row w of ``weights`` (b, n), in products too small for several threads."""
-    rows = max(1, MULTIPLICATIONS_AT_ONCE // matrix.size)
-    batches = (weights[first : first + rows] for first in range(0, len(weights), rows))
-    return np.concatenate([((batch @ matrix) * batch).sum(axis=1) for batch in batches])
+def _share_won(weights: Floats, ours: Floats, theirs: Floats) -> Floats:
+    """Return the weighted share of pairs of runs (n × n) that ``ours`` wins, ties counting half; (b,)."""
+    order = np.argsort(theirs)
+    cumulated = np.cumsum(np.pad(weights[:, order], ((0, 0), (1, 0))), axis=1)
+    lower, up_to = (np.searchsorted(theirs[order], ours, side=side) for side in ("left", "right"))
+    beaten = (cumulated[:, lower] + cumulated[:, up_to]) / 2
+    return np.asarray((weights * beaten).sum(axis=1), dtype=np.float64)
 
 
 @functools.cache

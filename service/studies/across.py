@@ -40,8 +40,12 @@ from service.studies.replicates import replicate_numbers
 from service.studies.schedule import schedule_of
 from service.studies.variance import sources_of_variation
 
+MAX_ARMS = 64
+"""Arms of which aggregates are computed within seconds."""
 MAX_RANKED_ARMS = 40
 """Arms up to which all pairs are tested, for the groups of the diagram."""
+MAX_INTERVALS = 100
+"""Pairs up to which probabilities of improvement have intervals."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +122,7 @@ def compare_across(connection: sa.Connection, study: Row, question: AcrossQuesti
     """Compare the study's arms over all its datasets.
 
     Raises:
-        SpecRefused: The study has one dataset, is sequential, or lacks the metric, epoch, arm or dataset.
+        SpecRefused: The study has one dataset or too many arms, is sequential, or lacks the metric, epoch or dataset.
     """
     placed = placed_arms(study)
     _check_study(study, placed)
@@ -170,10 +174,10 @@ def compare_across(connection: sa.Connection, study: Row, question: AcrossQuesti
 
 
 def _check_study(study: Row, placed: Mapping[str, Placed]) -> None:
-    """Refuse studies whose arms have nothing to be compared over.
+    """Refuse studies whose arms have nothing to be compared over, or are too many.
 
     Raises:
-        SpecRefused: The study has one dataset, or is sequential.
+        SpecRefused: The study has one dataset or more than 64 arms, or is sequential.
     """
     if len({one.dataset for one in placed.values()}) < 2:
         message = (
@@ -182,6 +186,12 @@ def _check_study(study: Row, placed: Mapping[str, Placed]) -> None:
             "reused."
         )
         raise SpecRefused.at("", "one_dataset", message)
+    if (arms := len({one.arm for one in placed.values()})) > MAX_ARMS:
+        message = (
+            f"The study has {arms} arms on each dataset, and at most {MAX_ARMS} are compared. Submit a study of fewer; "
+            "it reuses these runs."
+        )
+        raise SpecRefused.at("", "too_many_arms", message)
     if schedule_of(study.request) is not None:
         message = "Arms of a sequential study end at different looks. Submit a study with a fixed number of seeds."
         raise SpecRefused.at("", "sequential_study", message)
@@ -236,13 +246,19 @@ def _results(
     means = np.array([dataset.scores.mean(axis=1) for dataset in datasets])
     places = [(arms.index(arm), arms.index(other)) for arm, other in pairs]
     tests = signed_rank_tests(means, places, correction)
+    few = len(pairs) <= MAX_INTERVALS
     ranks = compare_ranks(means, alpha, correction) if 2 <= len(arms) <= MAX_RANKED_ARMS else None
     return Results(
         aggregates=[bootstrap.aggregates(i) for i in range(len(arms))],
         thresholds=thresholds.tolist(),
         profiles=[bootstrap.profile(i, thresholds) for i in range(len(arms))],
         pairs=[
-            AcrossPair(*pair, bootstrap.probability_of_improvement(*place), test, _verdict(test, alpha, due=due))
+            AcrossPair(
+                *pair,
+                bootstrap.probability_of_improvement(*place, interval=few),
+                test,
+                _verdict(test, alpha, due=due),
+            )
             for pair, place, test in zip(pairs, places, tests, strict=True)
         ],
         ranks=ranks if due or ranks is None else replace(ranks, groups=()),

@@ -160,7 +160,8 @@ class AcrossPairView(BaseModel):
     arm: str
     baseline: str
     probability_of_improvement: EstimateView = Field(
-        description="Probability that a run of the arm is better than one of the baseline, on a random dataset."
+        description="Probability that a run of the arm is better than one of the baseline, on a random dataset. "
+        "Beyond 100 pairs without interval."
     )
     on_these_datasets: OnTheseDatasets
     over_datasets: OverDatasets

@@ -145,7 +145,7 @@ def compare_study(study_id: str, query: ComparisonParams, studies: StudiesDep) -
 @router.get(
     "/{study_id}/across-datasets",
     operation_id="compare_across_datasets",
-    responses=problems(StudyNotFound, SpecRefused, Unavailable),
+    responses=problems(StudyNotFound, Sealed, SpecRefused, Unavailable),
 )
 def compare_across_datasets(study_id: str, query: AcrossDatasetsParams, studies: StudiesDep) -> AcrossDatasetsView:
     """Compare the arms of a study on several datasets: aggregates, performance profiles, ranks and two verdicts."""

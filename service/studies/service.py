@@ -370,9 +370,11 @@ class Studies(CallerScoped):
         Raises:
             StudyNotFound: No study has this id.
             SpecRefused: The study has one dataset, or the metric, epoch, arm or dataset does not exist.
+            Sealed: The study is tuned, and its search may not use the test part.
         """
         with reading(self._engine) as connection:
-            return compare_across(connection, self._row(connection, study_id), question)
+            named = (question.metric, question.epoch_by)
+            return compare_across(connection, self._judging(connection, study_id, named), question)
 
     def diagnose(self, study_id: str) -> StudyDiagnosis:
         """Diagnose every arm from the loss curves of its seeds.

@@ -126,6 +126,7 @@ def test_grid_over_whole_datasets_is_compared_over_them(client: TestClient, work
     ("changed", "params", "code"),
     [
         ({"datasets": {"d0": {}}}, {}, "one_dataset"),
+        ({"grid": {"optimizer.lr": [i / 100 for i in range(1, 66)]}}, {}, "too_many_arms"),
         ({}, {"range": "d9:3:0"}, "no_such_dataset"),
         ({}, {"range": "d0:0:3"}, "empty_range"),
         ({}, {"range": "d0:3"}, "no_range"),
