@@ -114,13 +114,13 @@ def _frozen_arm(name: str, choice: Choice, points: Mapping[str, Point], space: M
         mean=chosen.mean,
         standard_error=chosen.standard_error,
         trials=sum(one.mean is not None for one in choice.candidates),
-        edges=_edges(points[chosen.id], list(points.values()), space),
+        edges=edges(points[chosen.id], list(points.values()), space),
     )
 
 
-def _edges(chosen: Point, points: Sequence[Point], space: Mapping[str, Space]) -> list[Edge]:
+def edges(chosen: Point, points: Sequence[Point], space: Mapping[str, Space]) -> list[Edge]:
     """Return the values that are the smallest or largest tried; 0 as the lower end of a space does not count."""
-    edges = []
+    result = []
     for path, distribution in space.items():
         tried, value = [point[path] for point in points], chosen[path]
         if any(isinstance(one, bool) or not isinstance(one, int | float) for one in tried) or min(tried) == max(tried):
@@ -129,12 +129,12 @@ def _edges(chosen: Point, points: Sequence[Point], space: Mapping[str, Space]) -
         if value == max(tried):
             remedy = "add larger ones" if high is None else f"raise high above {high:g}"
             message = f"{value:g} is the largest of the values tried for {path}. Larger ones may be better: {remedy}."
-            edges.append(Edge(path=path, value=value, end="high", message=message))
+            result.append(Edge(path=path, value=value, end="high", message=message))
         elif value == min(tried) and low != 0:
             remedy = "add smaller ones" if low is None else f"lower low below {low:g}"
             message = f"{value:g} is the smallest of the values tried for {path}. Smaller ones may be better: {remedy}."
-            edges.append(Edge(path=path, value=value, end="low", message=message))
-    return edges
+            result.append(Edge(path=path, value=value, end="low", message=message))
+    return result
 
 
 def stored(frozen: Sequence[FrozenArm]) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from service.sandbox.predicting.messages import Chosen
 from service.studies.comparison_schemas import ComparisonView
 from service.studies.dependencies import StudiesDep
 from service.studies.diagnosis_schemas import StudyDiagnosisView
+from service.studies.tuning_schemas import TuneView
 from service.web import code
 from service.web.assets import assets
 from service.web.differences import differences
@@ -66,12 +67,13 @@ def get_study_report(
 ) -> Response:
     """Return the report of a study, with the comparison that its page shows."""
     study = studies.get(study_id)
-    comparison = ComparisonView.of(studies.compare(study_id, query.question(study.metric)))
-    arms = run_of_each_arm(runs, study)
+    comparison = ComparisonView.of(studies.compare(study_id, query.question(study.judging.metric)))
+    arms = run_of_each_arm(runs, study.judging)
     ((drawn, curves),) = comparison.curves.items()
     lines = [Line(name=one.arm, x=one.epoch, y=one.mean, low=one.low, high=one.high) for one in curves]
     context = {
         "study": study,
+        "tuning": None if study.tune is None else TuneView.of(study, study.tune),
         "comparison": comparison,
         "diagnosis": StudyDiagnosisView.of(studies.diagnose(study_id)),
         "figures": [(drawn, figure(lines))],

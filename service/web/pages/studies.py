@@ -17,6 +17,7 @@ from service.studies.dependencies import StudiesDep
 from service.studies.expansion import DATASET, arm_id
 from service.studies.metrics import HIGHER, LOWER
 from service.studies.study import Study
+from service.studies.tuning_schemas import TuneView
 from service.web.differences import MAX_ARMS, differences
 from service.web.pages.runs import FRESH, may_change
 from service.web.parameters import StudyListQuery, StudyPageQuery
@@ -50,21 +51,24 @@ def get_study(
     """Render one study; scripts load its comparison from the API, so that a notebook shows the same numbers."""
     mark = reader.last_event_id()
     study = studies.get(study_id)
-    arms = run_of_each_arm(runs, study)
+    judging = study.judging
+    arms = run_of_each_arm(runs, judging)
     differing = differences([run.spec for run in arms.values()])
     page = render(
         "study.html",
         caller=caller,
         section="studies",
         study=study,
+        judging=judging,
+        tuning=None if study.tune is None else TuneView.of(study, study.tune),
         mark=mark,
         arms=list(arms)[:MAX_ARMS],
         differing=differing,
-        groupings=groupings(study, [row.path for row in differing]),
-        metrics=metrics_of(study, list(arms.values())),
-        series=sorted({name for run in arms.values() for name in run.last} | {study.metric}),
-        paths=list(dict.fromkeys(path for arm in study.arms for path in arm.values)),
-        arm_labels={arm.id: arm_id("", {"arm": arm.name, **arm.values})[2:-1] for arm in study.arms},
+        groupings=groupings(judging, [row.path for row in differing]),
+        metrics=metrics_of(judging, list(arms.values())),
+        series=sorted({name for run in arms.values() for name in run.last} | {judging.metric}),
+        paths=list(dict.fromkeys(path for arm in judging.arms for path in arm.values)),
+        arm_labels={arm.id: arm_id("", {"arm": arm.name, **arm.values})[2:-1] for arm in judging.arms},
         changes=may_change(caller, study.owner),
         several_datasets=has_several_datasets(study),
     )

@@ -17,6 +17,7 @@ from service.settings import Settings
 from service.store.database import open_engine, reading
 from service.studies import queries
 from service.studies.bodies import StudyBody
+from service.studies.frozen_choice import edges
 from service.studies.sequencer import Sequencer
 from service.studies.service import Studies
 from service.studies.tuner import Tuner
@@ -26,6 +27,7 @@ from tests.service.studies.training import DROPOUT, compare, train
 from worker.spec.canonical import sha256_of
 
 LR = {"distribution": "log_uniform", "low": 0.01, "high": 1.0}
+CHOICE = {"distribution": "choice", "values": ["a", "b"]}
 P = {"distribution": "uniform", "low": 0.1, "high": 0.6}
 TUNE: dict[str, Any] = {
     "budget": 4,
@@ -137,7 +139,6 @@ def test_search_freezes_a_choice_that_other_seeds_and_splits_confirm(
     assert (machinery.sequencer.advance(), machinery.tuner.advance()) == (1, 1)
     ended = study_at(client, study["id"])
     assert (ended["status"], ended["terminal"], ended["tune"]["phase"]) == ("finished", True, "done")
-    assert ended["finished_at"] is not None
     result = compare(client, study)
     assert (result["study_id"], result["pairs"][0]["verdict"]) == (confirmation["id"], "better")
     gaps = {gap["arm"]: gap for gap in ended["tune"]["gaps"]}
@@ -148,6 +149,8 @@ def test_search_freezes_a_choice_that_other_seeds_and_splits_confirm(
     assert [one for one in events if one.startswith("study.")] == [
         "study.frozen", "study.confirming", "study.look", "study.tuned",
     ]  # fmt: skip
+    pages = [client.get(f"/studies/{study['id']}{page}").text for page in ("", "/report")]
+    assert all("The choice was confirmed on other seeds and splits" in page for page in pages)
     assert client.delete(path).status_code == 204
     assert client.get(f"/v1/studies/{confirmation['id']}").status_code == 404
 
@@ -236,6 +239,21 @@ def test_fields_that_tuning_replaces_are_refused(client: TestClient) -> None:
     unvalidated["base"]["dataset"]["validation_size"] = 0
     refused = client.post("/v1/studies", json=unvalidated).json()["errors"]
     assert [error["code"] for error in refused] == ["no_validation"]
+
+
+def test_chosen_values_at_an_edge_name_the_end_to_widen() -> None:
+    space = StudyBody.study_of(tuned(space={"optimizer.lr": LR, "x": P, "zero": {**P, "low": 0}, "word": CHOICE})).tune
+    assert space is not None
+    points = [{"optimizer.lr": rate, "x": 0.3 - rate, "zero": rate, "word": "a"} for rate in (0.02, 0.1, 0.2)]
+    ends = [[(edge.path, edge.end) for edge in edges(point, points, space.space)] for point in points]
+    assert ends == [
+        [("optimizer.lr", "low"), ("x", "high")],
+        [],
+        [("optimizer.lr", "high"), ("x", "low"), ("zero", "high")],
+    ]
+    lowest = edges(points[0], points, space.space)[0]
+    assert lowest.message.startswith("0.02 is the smallest of the values tried for optimizer.lr.")
+    assert lowest.message.endswith("lower low below 0.01.")
 
 
 def test_shared_parameters_have_the_same_values_in_every_arm() -> None:

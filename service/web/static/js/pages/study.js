@@ -164,7 +164,7 @@ function addOptions(fresh) {
 function followEvents() {
   if (!("active" in page.dataset)) return;
   const refresh = throttle(async () => {
-    await refreshParts("head");
+    await refreshParts("head", "tuning");
     await Promise.all([compare(), diagnose()]);
     if (document.querySelector("#head .state").textContent === "finished") stream.end();
   }, REFRESH_MILLISECONDS);
