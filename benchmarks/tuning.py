@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.engine import RESULTS, machine
-from benchmarks.sequential import Noise, heavy_tails, normal, skewed, ties
+from benchmarks.sequential import Noise, heavy_tails, normal, ties
 from service.statistics.design import Design
 from service.statistics.pairing import PairedSample
 from service.statistics.sequential import analyze
@@ -28,6 +28,11 @@ Flags = NDArray[np.bool_]
 DESIGN = Design(32)
 STUDIES = 1000
 BUDGET, REPLICATES = 16, 8
+
+
+def skewed(rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
+    """Return exponential values of mean 0, whatever they are multiplied by."""
+    return rng.exponential(size=shape) - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +51,14 @@ class Scenario:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """The choice of a search: true scores and search scores (2, replicates) of the chosen trials."""
 
     true: Floats
     scores: Floats
 
 
-def search(rng: np.random.Generator, scenario: Scenario) -> Found:
+def search(rng: np.random.Generator, scenario: Scenario) -> SearchResult:
     """Choose the best trial of each arm by its mean over the replicates; diverged ones cannot be chosen."""
     true, chosen = np.empty(2), np.empty((2, scenario.replicates))
     shared = rng.normal(0, 2, scenario.replicates)  # the split, the same for all runs of a replicate
@@ -64,34 +69,34 @@ def search(rng: np.random.Generator, scenario: Scenario) -> Found:
         diverged = (rng.random(scores.shape) < scenario.diverging).any(1)
         best = int(np.where(diverged & ~diverged.all(), np.inf, scores.mean(1)).argmin())
         true[arm], chosen[arm] = quality[best], scores[best]
-    return Found(true, chosen)
+    return SearchResult(true, chosen)
 
 
-def confirmed(rng: np.random.Generator, scenario: Scenario, found: Found, design: Design = DESIGN) -> bool:
+def confirmed(rng: np.random.Generator, scenario: Scenario, result: SearchResult, design: Design = DESIGN) -> bool:
     """Return whether the confirmation calls the chosen trials different."""
     seeds = design.max_seeds
     noise = scenario.noise(rng, (seeds, 2)) * scenario.scales
-    d = found.true[1] - found.true[0] + noise[:, 1] - noise[:, 0]
+    d = result.true[1] - result.true[0] + noise[:, 1] - noise[:, 0]
     diverged: Flags = rng.random((seeds, 2)) < scenario.diverging
     paired = ~diverged.any(1)
     lost, won = (np.flatnonzero(diverged[:, arm] & ~diverged[:, 1 - arm]).tolist() for arm in (1, 0))
     sample = PairedSample(
         "1", "0", tuple(np.flatnonzero(paired).tolist()), d[paired], tuple(lost), tuple(won), 0, lower_is_better=True
     )
-    (result,) = analyze(design, [sample], range(seeds), intervals=False).results
-    return result.decision in {"better", "worse"}
+    (comparison,) = analyze(design, [sample], range(seeds), intervals=False).results
+    return comparison.decision in {"better", "worse"}
 
 
 def shares(scenario: Scenario, studies: int = STUDIES, design: Design = DESIGN) -> tuple[float, float, float]:
-    """Return how often equal methods look different: by the confirmation, and by a test of the search's own scores.
+    """Return how often equal methods look different: by the confirmation, and by a test of the scores of the search.
 
     The third share is how often the second arm has the better score in the search; fair is 0.5.
     """
     rng, counts = np.random.default_rng(5), np.zeros(3)
     for _ in range(studies):
-        found = search(rng, scenario)
-        d = found.scores[1] - found.scores[0]
-        counts += [confirmed(rng, scenario, found, design), two_sided_p(d) <= design.alpha, d.mean() < 0]
+        result = search(rng, scenario)
+        d = result.scores[1] - result.scores[0]
+        counts += [confirmed(rng, scenario, result, design), two_sided_p(d) <= design.alpha, d.mean() < 0]
     confirmation, own, second = (counts / studies).tolist()
     return confirmation, own, second
 
@@ -124,9 +129,9 @@ def methods() -> Iterator[str]:
         scenario = Scenario(replicates=replicates, curvature=4.0)
         rng, different, distances = np.random.default_rng(6), 0, []
         for _ in range(studies):
-            found = search(rng, scenario)
-            different += confirmed(rng, scenario, found)
-            distances.append(abs(found.true[1] - found.true[0]))
+            result = search(rng, scenario)
+            different += confirmed(rng, scenario, result)
+            distances.append(abs(result.true[1] - result.true[0]))
         yield f"| {replicates} | {different / studies:.3f} | {np.mean(distances):.2f} |"
 
 

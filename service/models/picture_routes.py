@@ -18,7 +18,7 @@ from service.models.errors import FileLost
 from service.models.parameters import CurveParams, CurveQuery, PredictionsParams
 from service.models.service import Canvas, Models
 from service.runs.dependencies import RunReaderDep
-from service.runs.errors import NotMeasured, RunNotFound
+from service.runs.errors import NotMeasured, RunNotFound, Sealed
 from service.runs.parameters import names_in
 from service.runs.reader import RunReader
 from service.sandbox.predicting.messages import Chosen
@@ -79,7 +79,7 @@ async def _curve(
     "/{run_id}/predictions.png",
     operation_id="get_predictions_png",
     response_class=Response,
-    responses=_picture(PNG, *REFUSALS, FileLost, Unprocessable),
+    responses=_picture(PNG, *REFUSALS, FileLost, Sealed, Unprocessable),
 )
 async def get_predictions_png(request: Request, run_id: str, query: PredictionsParams, models: ModelsDep) -> Response:
     """Draw images of the run's data with their true and predicted classes; wrong predictions are marked."""

@@ -34,7 +34,7 @@ from service.models.parameters import CalibrationParams, ModelParams
 from service.models.schemas import PredictBody, PredictionsView
 from service.models.service import RequestedRows
 from service.models.weights import ModelWeights
-from service.runs.errors import NotMeasured, RunNotFound
+from service.runs.errors import NotMeasured, RunNotFound, Sealed
 
 router = APIRouter(prefix="/v1/runs", tags=["models"], route_class=Route)
 FILE_REFUSALS = (RunNotFound, NotMeasured, FileLost, PreconditionFailed, RangeRefused, SpecRefused, Unavailable)
@@ -79,6 +79,7 @@ async def get_model_onnx(request: Request, run_id: str, query: ModelParams, mode
         RunNotFound,
         NotMeasured,
         FileLost,
+        Sealed,
         BadRequest,
         TooLarge,
         WrongMediaType,
@@ -111,7 +112,7 @@ async def predict(
     response_model=CalibrationView,
     responses={
         304: {"description": "The calibration has not changed."},
-        **problems(RunNotFound, NotMeasured, FileLost, SpecRefused, Unprocessable, Unavailable, TookTooLong),
+        **problems(RunNotFound, NotMeasured, FileLost, Sealed, SpecRefused, Unprocessable, Unavailable, TookTooLong),
     },
 )
 async def get_calibration(request: Request, run_id: str, query: CalibrationParams, models: ModelsDep) -> Response:

@@ -137,6 +137,7 @@ class Models(StoredModels):
             NotMeasured: The run has no weights of this epoch.
             FileLost: The weights are missing or altered.
             SpecRefused: The rows do not fit the model.
+            Sealed: They are test rows, and the run's study is still searching.
             Unprocessable: The predictions need too much memory.
             Unavailable, TookTooLong: The prediction is not possible at the moment.
         """
@@ -159,6 +160,7 @@ class Models(StoredModels):
     ) -> tuple[Dataset, Chosen | None, bytes]:
         """Return the run's dataset, the selection of its rows, and rows from the request as float32 bytes."""
         inputs, chosen = decode()
+        self.check_unsealed(run_id, None if chosen is None else chosen.split)
         dataset = RunSpec.of(self.find(run_id, at).spec).dataset
         if inputs is None:
             return dataset, chosen, b""
@@ -173,11 +175,13 @@ class Models(StoredModels):
             NotMeasured: The run has no weights of this epoch, or a numeric target.
             FileLost: The weights are missing or altered.
             SpecRefused: The split has no rows, or the dataset is missing.
+            Sealed: They are test rows, and the run's study is still searching.
             Unprocessable: Outputs are not numbers, ONNX cannot represent the model, or it needs too much memory.
             Unavailable, TookTooLong: The computation is not possible at the moment.
         """
         model = await asyncio.to_thread(self.find, run_id, at)
         check_split(model, split)
+        await asyncio.to_thread(self.check_unsealed, run_id, split)
         weights, _, data = await self._compute(run_id, at, lambda model, _: Calibrate(model=model, split=split))
         return await asyncio.to_thread(ModelReliability.of, weights, split, data, bins)
 
@@ -189,6 +193,7 @@ class Models(StoredModels):
             NotMeasured: The run has no weights of this epoch.
             FileLost: The weights are missing or altered.
             SpecRefused: The dataset has no such rows.
+            Sealed: They are test rows, and the run's study is still searching.
             Unprocessable: The rows are not images, or the picture needs too much memory.
             Unavailable, TookTooLong: The picture is not possible at the moment.
         """
@@ -198,6 +203,7 @@ class Models(StoredModels):
             title = f"{weights.title}: {rows}, {weights.at} epoch {weights.file.epoch}"
             return DrawGrid(model=model, chosen=chosen, title=title, theme=theme)
 
+        await asyncio.to_thread(self.check_unsealed, run_id, chosen.split)
         _, _, picture = await self._compute(run_id, at, order)
         return picture
 

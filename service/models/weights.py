@@ -12,10 +12,10 @@ import sqlalchemy as sa
 
 from service.errors import Unavailable
 from service.models.errors import FileLost
-from service.runs.errors import NotMeasured
-from service.runs.queries import files
+from service.runs.errors import NotMeasured, Sealed
+from service.runs.queries import files, runs
 from service.runs.scope import ScopedRuns
-from service.sandbox.predicting.messages import ModelFile
+from service.sandbox.predicting.messages import ModelFile, Split
 from service.settings import Settings
 from service.store.database import reading
 from worker.digests import Digests, NotAsRecorded
@@ -78,6 +78,22 @@ class StoredModels(ScopedRuns):
             )
         common = {"name": row.name, "spec": row.spec, "spec_hash": row.spec_hash}
         return ModelWeights(run_id=row.id, at=at, file=recorded[at], **common)
+
+    def check_unsealed(self, run_id: str, split: Split | None) -> None:
+        """Check that the run's model may be used on rows of ``split``, or on a client's own rows if it is None.
+
+        Raises:
+            Sealed: They are test rows, and the run belongs to a tuned study that is still searching.
+        """
+        if split != "test":
+            return
+        with reading(self._engine) as connection:
+            if runs.is_sealed(connection, run_id):
+                message = (
+                    f"{run_id} belongs to the search of a tuned study, whose test part is sealed until the choice is "
+                    "frozen and its confirmation is queued. Until then, use rows of split train or val."
+                )
+                raise Sealed(message)
 
     def weights(self, run_id: str, at: At) -> tuple[ModelWeights, BufferedReader]:
         """Return the recorded weights, and their file.

@@ -1,7 +1,7 @@
 """Errors of runs.
 
 NotFound  404  RunNotFound, NotMeasured
-Conflict  409  TransitionRefused, RunActive
+Conflict  409  TransitionRefused, RunActive, Sealed
 TooMany   429  QuotaExceeded
 """
 
@@ -36,6 +36,13 @@ class RunActive(Conflict):
 
     code = "run_active"
     title = "Run still active"
+
+
+class Sealed(Conflict):
+    """The test part of a tuned study is sealed until its choice is frozen."""
+
+    code = "sealed"
+    title = "Test part sealed"
 
 
 class QuotaExceeded(TooMany):

@@ -15,3 +15,5 @@ UNFINISHED = tuple(status for status in STATUSES if status not in ENDED)
 TuningPhase = Literal["searching", "frozen", "confirming", "done", "stopped"]
 TUNING: tuple[TuningPhase, ...] = ("searching", "frozen", "confirming")
 """The phases of a tuned study that has not ended."""
+SEALED: tuple[TuningPhase, ...] = ("searching", "frozen")
+"""The phases in which the test part is sealed."""

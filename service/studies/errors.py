@@ -1,7 +1,7 @@
 """Errors of studies.
 
 NotFound  404  StudyNotFound
-Conflict  409  StudyActive, NothingToChoose, Sealed
+Conflict  409  StudyActive, NothingToChoose
 """
 
 from __future__ import annotations
@@ -28,10 +28,3 @@ class NothingToChoose(Conflict):
 
     code = "nothing_to_choose"
     title = "No choice available"
-
-
-class Sealed(Conflict):
-    """The test part of a tuned study is sealed until its choice is frozen."""
-
-    code = "sealed"
-    title = "Test part sealed"

@@ -24,13 +24,14 @@ from service.http.parameters import PageParams
 from service.http.problems import problems
 from service.http.routing import Route
 from service.http.scopes import needs
+from service.runs.errors import Sealed
 from service.studies.across_schemas import AcrossDatasetsView
 from service.studies.bodies import SeedsBody, StudyBody
 from service.studies.choice_schemas import ChoiceView
 from service.studies.comparison_schemas import ComparisonView
 from service.studies.dependencies import StudiesDep
 from service.studies.diagnosis_schemas import StudyDiagnosisView
-from service.studies.errors import NothingToChoose, Sealed, StudyActive, StudyNotFound
+from service.studies.errors import NothingToChoose, StudyActive, StudyNotFound
 from service.studies.learning_curve_schemas import LearningCurvesView
 from service.studies.parameters import (
     AcrossDatasetsParams,

@@ -15,6 +15,7 @@ from service.errors import SpecRefused
 from service.idempotency import Key, StoredResponse
 from service.runs import states
 from service.runs.actions import act, delete_runs
+from service.runs.errors import Sealed
 from service.runs.pages import cursor_at, position
 from service.runs.queries import runs as rows
 from service.runs.submission import dataset_refs
@@ -32,7 +33,7 @@ from service.studies.arms import ArmResolver, Parse, check_size, check_tuned
 from service.studies.choice import ChoiceQuery, Chosen, choose_arm
 from service.studies.comparison import Compared, Question, compare_groups
 from service.studies.diagnosis import StudyDiagnosis, diagnose_arms
-from service.studies.errors import Sealed, StudyActive, StudyNotFound
+from service.studies.errors import StudyActive, StudyNotFound
 from service.studies.expansion import Arm, Plan
 from service.studies.learning_curves import CurveQuery, LearningCurves, learning_curves
 from service.studies.looks import NOT_INHERITED, ArmKey, Inherited, PlannedStudy, inherited, planned_runs

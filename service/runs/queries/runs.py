@@ -8,7 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.store.rows import Row
-from service.store.tables import checkpoint, db_now, epoch, note, report, run, series, teacher, weights, worker
+from service.store.statuses import SEALED
+from service.store.tables import checkpoint, db_now, epoch, note, report, run, series, study, teacher, weights, worker
 
 MISSING_KEY = 1.7e308
 """Sort key of runs without a value to sort by."""
@@ -40,6 +41,12 @@ def insert(connection: sa.Connection, values: Sequence[Mapping[str, Any]], *, fi
 def by_id(connection: sa.Connection, run_id: str, *, lock: bool = False) -> Row | None:
     """Return a run, or None; with ``lock``, keep others from changing it until the transaction ends."""
     return connection.execute(_BY_ID_LOCKED if lock else _BY_ID, {"run_id": run_id}).first()
+
+
+def is_sealed(connection: sa.Connection, run_id: str) -> bool:
+    """Return whether the run belongs to the search of a tuned study whose choice is not confirmed yet."""
+    sealed = sa.exists().where(study.c.id == run.c.study_id, study.c.tuning_phase.in_(SEALED))
+    return connection.execute(sa.select(run.c.id).where(run.c.id == run_id, sealed)).first() is not None
 
 
 def version(connection: sa.Connection, run_id: str) -> Row | None:

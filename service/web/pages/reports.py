@@ -127,9 +127,10 @@ def _table(history: History) -> tuple[list[str], list[list[float | None]]]:
 
 
 async def _picture(run: Run, models: Models) -> bytes | None:
-    """Return predictions on test images as PNG; None if the run has no images or no stored model."""
-    dataset = RunSpec.of(run.spec).dataset
-    if run.status != "succeeded" or len(dataset.shape) < 2:
+    """Return predictions on test images as PNG; None if the run has no images, no stored model, or measures no test."""
+    spec = RunSpec.of(run.spec)
+    dataset = spec.dataset
+    if run.status != "succeeded" or len(dataset.shape) < 2 or spec.evaluate.test == "never":
         return None
     chosen = Chosen(split="test", indices=tuple(range(min(MAX_PICTURES, dataset.rows[1]))))
     try:

@@ -88,6 +88,7 @@ def get_run(
     run = runs.get(run_id)
     spec = RunSpec.of(run.spec)
     server = str(request.base_url).rstrip("/")
+    predicts = spec.model.trains and spec.evaluate.test != "never"
     page = render(
         "run.html",
         caller=caller,
@@ -99,8 +100,8 @@ def get_run(
         code=code_examples(run, server, with_token=caller.token_id is not None),
         actions=states.allowed(run.status) if may_change(caller, run.owner) else (),
         trains=spec.model.trains,  # other models have no ONNX file and no predictions
-        has_images=len(spec.dataset.shape) > 1 and spec.model.trains,
-        has_probabilities=bool(spec.dataset.classes) and spec.model.trains,
+        has_images=len(spec.dataset.shape) > 1 and predicts,
+        has_probabilities=bool(spec.dataset.classes) and predicts,
         drawn=MAX_DRAWN,
         log=reader.log(run_id, after=0, limit=LOG_LINES),
         **measurements(run_id, reader),
