@@ -100,23 +100,34 @@ def coverage(truth: Law, design: Design) -> Floats:
         for row, quantity in zip(covered, QUANTITIES.values(), strict=True):
             value = quantity.of(truth)
             row[0] += abs(score_statistics(data, quantity, np.array([value]))[0]) <= critical
-            chi2 = data.replicates * fit_under(data, quantity, np.array([[value]]), DENSE[None])[2].min()
-            row[1] += chi2 - least <= critical**2
+            row[1] += profile(data, quantity, value) - least <= critical**2
             a, beta, c = resampled
             low, high = np.quantile(quantity.level * a + beta * quantity.share(c), [ALPHA / 2, 1 - ALPHA / 2])
             row[2] += low - 1e-9 <= value <= high + 1e-9
     return covered / SIMULATIONS
 
 
-DENSE: Floats = np.geomspace(EXPONENTS[0], EXPONENTS[-1], 2000)
+def profile(data: SizedCosts, quantity: Quantity, value: float) -> float:
+    """Return the least χ² under the hypothesis that the quantity has this value."""
+    c = EXPONENTS
+    for _ in range(4):
+        chi2 = data.replicates * fit_under(data, quantity, np.array([[value]]), c[None])[2][0]
+        best = int(chi2.argmin())
+        c = np.geomspace(c[max(best - 1, 0)], c[min(best + 1, len(c) - 1)], 33)
+    return float(chi2.min())
 
 
 def bootstrap(data: SizedCosts, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
     """Return a, β and c of the laws of means over resampled replicates, with the weights of the data."""
     means = data.costs[rng.integers(0, data.replicates, (RESAMPLES, data.replicates))].mean(1)
-    a, beta, chi2 = fit_linear(means[:, None], 1 / data.variances, basis("power", data.x, EXPONENTS))
-    best, rows = chi2.argmin(-1), np.arange(RESAMPLES)
-    return a[rows, best], beta[rows, best], EXPONENTS[best]
+    rows, c = np.arange(RESAMPLES), np.broadcast_to(EXPONENTS, (RESAMPLES, len(EXPONENTS)))
+    for _ in range(3):
+        a, beta, chi2 = fit_linear(means[:, None], 1 / data.variances, basis("power", data.x, c))
+        best = chi2.argmin(-1)
+        chosen = a[rows, best], beta[rows, best], c[rows, best]
+        ends = c[rows, np.maximum(best - 1, 0)], c[rows, np.minimum(best + 1, c.shape[1] - 1)]
+        c = np.geomspace(*ends, 17, axis=-1)
+    return chosen
 
 
 def print_verdicts() -> None:

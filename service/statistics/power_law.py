@@ -162,13 +162,13 @@ def basis(kind: LawKind, x: Floats, c: Floats) -> Floats:
 
 
 def fit_linear(mean: Floats, weights: Floats, f: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return a ≥ 0, β ≥ 0 and the least squares of ``mean`` ≈ a + β·f, for each f of (C, K); means may be (B, 1, K).
+    """Return a ≥ 0, β ≥ 0 and the least squares of ``mean`` ≈ a + β·f, for each f of (…, C, K); means may be (B, 1, K).
 
     The least squares under both bounds are those within them, or the least on one of the bounds.
     """
     total = weights.sum()
     f_mean, y_mean = (weights * f).sum(-1) / total, (weights * mean).sum(-1) / total
-    centered = f - f_mean[:, None]
+    centered = f - f_mean[..., None]
     beta = (weights * centered * mean).sum(-1) / (weights * centered**2).sum(-1)
     on_axis = np.maximum((weights * f * mean).sum(-1) / (weights * f**2).sum(-1), 0)
     a = np.array([y_mean - beta * f_mean, 0 * beta, 0 * beta + np.maximum(y_mean, 0)])

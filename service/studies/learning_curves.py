@@ -28,6 +28,7 @@ from service.studies.measurements import Slot, assign_slots, check_series_exists
 from service.studies.metrics import EpochRule, SeriesOfRuns, check_at, check_metric, lower_is_better, rows_of
 from service.studies.replicates import replicate_numbers
 from service.studies.schedule import schedule_of
+from service.studies.study import Study
 from service.studies.variance import sources_of_variation
 from worker.spec.run import RunSpec
 
@@ -153,6 +154,11 @@ def learning_curves(connection: sa.Connection, study: Row, query: CurveQuery) ->
         complete=all(run.status in TERMINAL for run in runs),
         groups=[reader.group_curve(group, arms, question, at) for group, arms in groups.items()],
     )
+
+
+def has_sizes(study: Study) -> bool:
+    """Return whether a study has learning curves: a grid or sample over dataset.train_size, and fixed replicates."""
+    return study.schedule is None and any(path_steps(path) == AXIS for arm in study.arms for path in arm.values)
 
 
 def _groups(study: Row, specs: Mapping[str, Any]) -> dict[str, list[SizedArm]]:

@@ -15,6 +15,7 @@ from service.runs.run import Run
 from service.runs.service import Runs
 from service.studies.dependencies import StudiesDep
 from service.studies.expansion import DATASET, arm_id
+from service.studies.learning_curves import has_sizes
 from service.studies.metrics import HIGHER, LOWER
 from service.studies.study import Study
 from service.studies.tuning_schemas import TuneView
@@ -69,6 +70,7 @@ def get_study(
         series=sorted({name for run in arms.values() for name in run.last} | {judging.metric}),
         paths=list(dict.fromkeys(path for arm in judging.arms for path in arm.values)),
         arm_labels={arm.id: arm_id("", {"arm": arm.name, **arm.values})[2:-1] for arm in judging.arms},
+        sized=has_sizes(study),
         changes=may_change(caller, study.owner),
         several_datasets=has_several_datasets(study),
     )

@@ -19,7 +19,8 @@ const NARROW_PIXELS = 560;
 export class Chart {
   /**
    * ``section`` is the chart's card. Settings: name (of downloads), xAxes (choices of the x axis), sync (key of the
-   * shared cursor), follows (controlled by the toolbar of another chart).
+   * shared cursor), follows (controlled by the toolbar of another chart), sizes (the x axis is a logarithmic axis of
+   * sizes, not of epochs: the address neither smooths nor zooms it).
    */
   constructor(section, settings = {}) {
     this.section = section;
@@ -41,12 +42,14 @@ export class Chart {
 
   /** The logarithmic axes; a chart that follows another keeps a linear y axis. */
   get logAxes() {
+    if (this.settings.sizes) return ["x"];
     return getParam("scale")
       .split(" ")
       .filter((axis) => axis === "x" || !this.settings.follows);
   }
 
   get smoothing() {
+    if (this.settings.sizes) return 0;
     return Math.min(Math.max(Number(getParam("smooth", "0")) || 0, 0), MAX_SMOOTHING);
   }
 
@@ -61,10 +64,14 @@ export class Chart {
     return this.lines.filter((line) => line.byDefault !== false);
   }
 
-  /** Show lines ({name, x, y, low?, high?, n?, color, dash, byDefault?}) and marks ({x, text, until?}). */
-  show(lines, { marks = [], xLabel = "epoch" } = {}) {
+  /**
+   * Show lines ({name, x, y, low?, high?, n?, color, dash, byDefault?}) and marks ({x, text, until?}). Lines with
+   * ``points`` are points with error bars; ``ticks`` are the only ones on the x axis.
+   */
+  show(lines, { marks = [], xLabel = "epoch", ticks = null } = {}) {
     this.lines = lines;
     this.marks = marks;
+    this.ticks = ticks;
     this.xLabel = xLabel;
     this.section.hidden = lines.length === 0;
     this.redraw();
@@ -88,9 +95,10 @@ export class Chart {
       this.columns.parts.map(({ line, kind }) => [line.name, kind, line.x.length > 1]),
       this.logAxes,
       this.xLabel,
+      this.ticks,
     ]);
     if (this.uplot && !rebuild && structure === this.structure) {
-      this.uplot.setData(this.columns.data, !getParam("zoom"));
+      this.uplot.setData(this.columns.data, this.settings.sizes || !getParam("zoom"));
       this.restoreZoom(); // also fits the y axis to the new values
     } else {
       this.structure = structure;
@@ -112,12 +120,14 @@ export class Chart {
   }
 
   restoreZoom() {
+    if (this.settings.sizes) return;
     const [low, high] = getParam("zoom").split("..").map(Number);
     if (high > low) this.uplot.setScale("x", { min: low, max: high });
   }
 
   /** Store the range of the x axis in the address, unless it is the whole range. */
   onZoom(min, max) {
+    if (this.settings.sizes) return;
     const xs = this.columns.data[0];
     const whole = min <= xs[0] && max >= xs[xs.length - 1];
     const current = getParam("zoom");

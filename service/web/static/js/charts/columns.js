@@ -21,10 +21,10 @@ export function chartColumns(lines, { smoothing, positive }) {
   };
   const banded = lines.filter((line) => line.low).length <= MAX_BANDS;
   for (const line of lines) {
-    if (line.low && banded) {
+    if (line.low && (banded || line.points)) {
       add(line, "edge", column(line, line.high));
       add(line, "edge", column(line, line.low));
-      bands.push({ series: [data.length - 2, data.length - 1], line });
+      if (!line.points) bands.push({ series: [data.length - 2, data.length - 1], line });
     }
     const values = column(line, line.y);
     if (smoothing) add(line, "raw", values);

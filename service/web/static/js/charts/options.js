@@ -2,6 +2,9 @@
 import { formatNumber } from "../kit/format.js";
 import { lineColor, themeColor } from "./palette.js";
 
+const SIZE_MARGIN = 1.15;
+const MIN_TICK_PIXELS = 44;
+const CAP_PIXELS = 4;
 const FONT = "12px system-ui, sans-serif";
 const LINEAR = 1;
 const LOGARITHMIC = 3;
@@ -22,7 +25,7 @@ export function plotOptions(chart) {
     legend: { show: false },
     focus: { alpha: many ? 1 : 0.25 },
     cursor: cursorOptions(chart, parts, many),
-    scales: { x: { time: false, distr: scale("x") }, y: { distr: scale("y") } },
+    scales: { x: { time: false, distr: scale("x"), ...sizeRange(chart) }, y: { distr: scale("y") } },
     axes: axisOptions(chart),
     series: [{}, ...parts.map((part) => seriesOptions(part, many))],
     bands: bands.map(({ series, line }) => ({ series, fill: withAlpha(lineColor(line), 0.16) })),
@@ -31,7 +34,7 @@ export function plotOptions(chart) {
       setCursor: [(plot) => chart.tooltip.update(plot)],
       setScale: [(plot, key) => key === "x" && plot.status && chart.onZoom(plot.scales.x.min, plot.scales.x.max)],
       drawAxes: [(plot) => shadeRanges(plot, chart.marks)],
-      draw: [(plot) => drawMarks(plot, chart.marks)],
+      draw: [(plot) => drawMarks(plot, chart.marks), (plot) => drawErrorBars(plot, parts)],
     },
   };
 }
@@ -49,10 +52,34 @@ function cursorOptions({ settings }, parts, many) {
   };
 }
 
-function axisOptions({ xLabel }) {
+/** uPlot extends logarithmic axes to powers of ten; an axis of sizes ends near the sizes. */
+function sizeRange({ settings }) {
+  return settings.sizes ? { range: (_plot, min, max) => [min / SIZE_MARGIN, max * SIZE_MARGIN] } : {};
+}
+
+/** Only ``ticks`` that do not touch each other. */
+function fixedTicks(ticks) {
+  const fit = (plot) => {
+    let last = -Infinity;
+    return ticks.filter((tick) => {
+      const x = plot.valToPos(tick, "x");
+      if (x - last < MIN_TICK_PIXELS) return false;
+      last = x;
+      return true;
+    });
+  };
+  return {
+    splits: fit,
+    filter: (_plot, splits) => splits,
+    values: (_plot, splits) => splits.map((tick) => tick.toLocaleString("en")),
+  };
+}
+
+function axisOptions({ xLabel, ticks }) {
   const grid = { stroke: themeColor("grid"), width: 1 };
   const common = { stroke: themeColor("muted"), font: FONT, grid, ticks: { ...grid, size: 4 } };
-  const whole = xLabel === "seconds" ? {} : { incrs: WHOLE_STEPS };
+  const spaced = xLabel === "seconds" ? {} : { incrs: WHOLE_STEPS };
+  const whole = ticks ? fixedTicks(ticks) : spaced;
   return [
     { ...common, size: 28, label: xLabel, labelFont: FONT, labelSize: 18, space: 60, ...whole },
     { ...common, size: 58, values: (_plot, ticks) => ticks.map(tickLabel) },
@@ -77,6 +104,11 @@ function seriesOptions({ line, kind }, many) {
   };
   if (kind === "edge") return { ...common, stroke: "transparent", width: 0, points: { show: false } };
   if (kind === "raw") return { ...common, stroke: withAlpha(color, 0.28), width: 1, points: { show: false } };
+  if (line.points) {
+    const points = { show: true, size: 7, fill: line.dash.length ? themeColor("surface") : color, stroke: color };
+    return { ...common, stroke: color, paths: () => null, points };
+  }
+  if (line.fitted) return { ...common, stroke: color, width: 2, dash: line.dash, spanGaps: true };
   if (many) return { ...common, stroke: withAlpha(color, 0.75), width: 1.2, dash: [] };
   return { ...common, stroke: color, width: 2, dash: line.dash };
 }
@@ -122,4 +154,39 @@ function drawMarks(plot, marks) {
     ctx.fillText(mark.text, x + (flip ? -6 : 6) * ratio, bbox.top + (12 + 15 * i) * ratio);
     ctx.restore();
   });
+}
+
+/** A line with caps from low to high at every point of the lines with ``points``. */
+function drawErrorBars(plot, parts) {
+  const { ctx, bbox, data } = plot;
+  const cap = CAP_PIXELS * devicePixelRatio;
+  for (const { line, kind, index } of parts) {
+    if (kind !== "line" || !line.points || !line.low || !plot.series[index].show) continue;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+    ctx.clip();
+    ctx.beginPath();
+    ctx.strokeStyle = lineColor(line);
+    ctx.lineWidth = 1.5 * devicePixelRatio;
+    data[0].forEach((size, i) => {
+      const [high, low] = [data[index - 2][i], data[index - 1][i]];
+      if (high === null || high === undefined || low === null || low === undefined) return;
+      const [x, top, bottom] = [
+        plot.valToPos(size, "x", true),
+        plot.valToPos(high, "y", true),
+        plot.valToPos(low, "y", true),
+      ];
+      for (const [fromX, fromY, toX, toY] of [
+        [x, top, x, bottom],
+        [x - cap, top, x + cap, top],
+        [x - cap, bottom, x + cap, bottom],
+      ]) {
+        ctx.moveTo(fromX, fromY);
+        ctx.lineTo(toX, toY);
+      }
+    });
+    ctx.stroke();
+    ctx.restore();
+  }
 }

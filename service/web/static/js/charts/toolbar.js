@@ -5,16 +5,17 @@ import { html } from "../kit/elements.js";
 const announce = () => document.dispatchEvent(new CustomEvent("chart:changed"));
 
 export function toolbar(chart) {
-  const controls = chart.settings.follows
-    ? []
-    : [scaleButton("y", "Log y"), scaleButton("x", "Log x"), smoothingSlider()];
+  const controls =
+    chart.settings.follows || chart.settings.sizes
+      ? []
+      : [scaleButton("y", "Log y"), scaleButton("x", "Log x"), smoothingSlider()];
   if (chart.settings.xAxes) controls.push(axisSelect(chart.settings.xAxes));
   const button = (text, onclick, attributes = {}) =>
     html("button", { type: "button", class: "quiet small", onclick, ...attributes }, text);
   const files = html(
     "span",
     { class: "files" },
-    button("All", () => chart.zoomOut(), { "aria-label": "Show all epochs" }),
+    button("All", () => chart.zoomOut(), { "aria-label": chart.settings.sizes ? "Show all sizes" : "Show all epochs" }),
     button("CSV", () => chart.saveTable()),
     button("PNG", () => chart.saveImage()),
   );

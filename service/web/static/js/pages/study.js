@@ -3,6 +3,7 @@ import { showAcross } from "../charts/across.js";
 import { Chart } from "../charts/chart.js";
 import { showComparison } from "../charts/comparison.js";
 import { showDiagnosis } from "../charts/diagnosis.js";
+import { showLearningCurves } from "../charts/learning_curve.js";
 import { showLooks } from "../charts/looks.js";
 import { lineStyle } from "../charts/palette.js";
 import { getParam, setParams } from "../kit/address.js";
@@ -14,6 +15,8 @@ const page = document.getElementById("content");
 const id = page.dataset.study;
 const form = document.getElementById("controls");
 const chart = new Chart(document.getElementById("curves"), { name: `${id}-curves` });
+const curveSection = document.getElementById("learning-curve");
+const curveChart = curveSection && new Chart(curveSection, { name: `${id}-learning-curve`, sizes: true });
 const defaults = Object.fromEntries([...form.elements].map((field) => [field.name, field.value]));
 const BASELINE_PREFIX = "with:";
 const MAX_BASELINE_OPTIONS = 60;
@@ -80,6 +83,20 @@ async function compareAcross(url, signal) {
   }
 }
 
+/** Load and show the learning curves of the selected metric and epoch, if the study has several sizes. */
+async function fitLearningCurves() {
+  if (!curveChart) return;
+  const { metric, at } = Object.fromEntries(new FormData(form));
+  try {
+    showLearningCurves(
+      curveChart,
+      await request(`/v1/studies/${id}/learning-curve?${new URLSearchParams({ metric, at })}`),
+    );
+  } catch (failure) {
+    curveChart.showMessage(failure.message);
+  }
+}
+
 /** Load and show the diagnoses of the arms, which no setting of the form changes. */
 async function diagnose() {
   try {
@@ -139,6 +156,7 @@ function onFormChange({ target }) {
   const values = [...new FormData(form)].map(([name, value]) => [name, value === defaults[name] ? null : value]);
   setParams({ ...Object.fromEntries(values), lines: null });
   compare();
+  if (["metric", "at"].includes(target.name)) fitLearningCurves();
 }
 
 /** Set the form's fields from the address. */
@@ -165,7 +183,7 @@ function followEvents() {
   if (!("active" in page.dataset)) return;
   const refresh = throttle(async () => {
     await refreshParts("head", "tuning");
-    await Promise.all([compare(), diagnose()]);
+    await Promise.all([compare(), diagnose(), fitLearningCurves()]);
     if (document.querySelector("#head .state").textContent === "finished") stream.end();
   }, REFRESH_MILLISECONDS);
   const stream = subscribe("/v1/events", page.dataset.mark, refresh);
@@ -189,4 +207,4 @@ form.addEventListener("change", onFormChange);
 form.addEventListener("submit", (event) => event.preventDefault());
 restoreForm();
 showRelativeTimes();
-Promise.all([compare(), diagnose()]).then(followEvents);
+Promise.all([compare(), diagnose(), fitLearningCurves()]).then(followEvents);
