@@ -5,6 +5,11 @@ import { smooth } from "./smoothing.js";
 /** Bands of more lines than this hide each other. */
 const MAX_BANDS = 12;
 
+/** Whether a line's low and high are error bars at its points instead of a band. */
+export function hasErrorBars({ low, points, fitted }) {
+  return Boolean(low && (points || fitted));
+}
+
 /**
  * The data of ``lines`` for uPlot. Each line gives the edges of its band, its raw values if it is smoothed, and its
  * (smoothed) values. ``parts`` describes the columns after x; ``bands`` lists the pairs of edges.
@@ -21,10 +26,10 @@ export function chartColumns(lines, { smoothing, positive }) {
   };
   const banded = lines.filter((line) => line.low).length <= MAX_BANDS;
   for (const line of lines) {
-    if (line.low && (banded || line.points)) {
+    if (line.low && (banded || hasErrorBars(line))) {
       add(line, "edge", column(line, line.high));
       add(line, "edge", column(line, line.low));
-      if (!line.points) bands.push({ series: [data.length - 2, data.length - 1], line });
+      if (!hasErrorBars(line)) bands.push({ series: [data.length - 2, data.length - 1], line });
     }
     const values = column(line, line.y);
     if (smoothing) add(line, "raw", values);

@@ -39,24 +39,16 @@ function linesOf(group, i) {
   if (!group.curve) return [points];
   const largest = Math.max(...group.sizes.map(({ rows }) => rows));
   const part = (keep) => {
-    const kept = [...group.curve.rows.keys()].filter((at) => keep(group.curve.rows[at]));
-    return { x: kept.map((at) => group.curve.rows[at]), y: kept.map((at) => group.curve.value[at]) };
+    const indices = [...group.curve.rows.keys()].filter((at) => keep(group.curve.rows[at]));
+    return { x: indices.map((at) => group.curve.rows[at]), y: indices.map((at) => group.curve.value[at]) };
   };
-  const predictions = predictionsOf(group);
+  const beyond = part((rows) => rows >= largest);
+  const predicted = new Map(predictionsOf(group).map(({ rows, ci }) => [rows, ci]));
+  const ends = (end) => beyond.x.map((rows) => predicted.get(rows)?.[end] ?? null);
   return [
     points,
     { name: `${group.id}, law`, ...part((rows) => rows <= largest), fitted: true, color, dash: SOLID },
-    { name: `${group.id}, extrapolated`, ...part((rows) => rows >= largest), fitted: true, color, dash: DASHED },
-    {
-      name: `${group.id}, predicted`,
-      x: predictions.map(({ rows }) => rows),
-      y: predictions.map(({ value }) => value),
-      low: predictions.map(({ ci }) => ci?.[0] ?? null),
-      high: predictions.map(({ ci }) => ci?.[1] ?? null),
-      points: true,
-      color,
-      dash: DASHED,
-    },
+    { name: `${group.id}, predicted`, ...beyond, low: ends(0), high: ends(1), fitted: true, color, dash: DASHED },
   ];
 }
 
@@ -103,7 +95,7 @@ function groupRow(group) {
 function withInterval(value, ci) {
   return [
     formatNumber(value),
-    ci ? html("small", { class: "faint" }, ` ${formatNumber(ci[0])} … ${formatNumber(ci[1])}`) : null,
+    ci ? html("small", { class: "faint wide" }, ` ${formatNumber(ci[0])} … ${formatNumber(ci[1])}`) : null,
   ];
 }
 

@@ -1,5 +1,6 @@
 // uPlot options of a chart: axes, lines, bands, marks, and the hooks that report back to the chart.
 import { formatNumber } from "../kit/format.js";
+import { hasErrorBars } from "./columns.js";
 import { lineColor, themeColor } from "./palette.js";
 
 const SIZE_MARGIN = 1.15;
@@ -105,7 +106,7 @@ function seriesOptions({ line, kind }, many) {
   if (kind === "edge") return { ...common, stroke: "transparent", width: 0, points: { show: false } };
   if (kind === "raw") return { ...common, stroke: withAlpha(color, 0.28), width: 1, points: { show: false } };
   if (line.points) {
-    const points = { show: true, size: 7, fill: line.dash.length ? themeColor("surface") : color, stroke: color };
+    const points = { show: true, size: 7, fill: color, stroke: color };
     return { ...common, stroke: color, paths: () => null, points };
   }
   if (line.fitted) return { ...common, stroke: color, width: 2, dash: line.dash, spanGaps: true };
@@ -156,12 +157,13 @@ function drawMarks(plot, marks) {
   });
 }
 
-/** A line with caps from low to high at every point of the lines with ``points``. */
+/** A line with caps from low to high, and an empty circle where the point is on a fitted line. */
 function drawErrorBars(plot, parts) {
   const { ctx, bbox, data } = plot;
   const cap = CAP_PIXELS * devicePixelRatio;
   for (const { line, kind, index } of parts) {
-    if (kind !== "line" || !line.points || !line.low || !plot.series[index].show) continue;
+    if (kind !== "line" || !hasErrorBars(line) || !plot.series[index].show) continue;
+    const circles = [];
     ctx.save();
     ctx.beginPath();
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
@@ -185,8 +187,16 @@ function drawErrorBars(plot, parts) {
         ctx.moveTo(fromX, fromY);
         ctx.lineTo(toX, toY);
       }
+      if (line.fitted) circles.push([x, plot.valToPos(data[index][i], "y", true)]);
     });
     ctx.stroke();
+    ctx.fillStyle = themeColor("surface");
+    for (const [x, y] of circles) {
+      ctx.beginPath();
+      ctx.arc(x, y, cap, 0, 2 * Math.PI);
+      ctx.fill();
+      ctx.stroke();
+    }
     ctx.restore();
   }
 }

@@ -33,12 +33,14 @@ export function lineColor(line) {
   return themeColor(`line-${line.color}`);
 }
 
-/** A short piece of the line, for legends. */
+/** A short piece of the line, or a point, for legends. */
 export function swatch(line) {
   const box = { viewBox: "0 0 28 8", width: 28, height: 8 };
   return svg(
     "svg",
     { ...box, "aria-hidden": "true", class: `swatch line-${line.color}` },
-    svg("line", { x1: 0, x2: 28, y1: 4, y2: 4, "stroke-dasharray": line.dash.join(" ") }),
+    line.points
+      ? svg("line", { class: "point", x1: 14, x2: 14, y1: 4, y2: 4 })
+      : svg("line", { x1: 0, x2: 28, y1: 4, y2: 4, "stroke-dasharray": line.dash.join(" ") }),
   );
 }

@@ -53,8 +53,12 @@ function drawEntry(ctx, line, x, y) {
   ctx.lineWidth = 2;
   ctx.setLineDash(line.dash);
   ctx.beginPath();
-  ctx.moveTo(x, y);
-  ctx.lineTo(x + 28, y);
+  if (line.points) {
+    ctx.arc(x + 14, y, 2, 0, 2 * Math.PI);
+  } else {
+    ctx.moveTo(x, y);
+    ctx.lineTo(x + 28, y);
+  }
   ctx.stroke();
   ctx.restore();
   ctx.fillStyle = themeColor("ink");
