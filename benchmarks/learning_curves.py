@@ -39,7 +39,7 @@ from service.statistics.power_law import (
 )
 from service.statistics.sign_flip import Floats
 
-ALPHA, SIMULATIONS, RESAMPLES, VERDICTS = 0.05, 400, 200, 400
+ALPHA, SIMULATIONS, RESAMPLES, VERDICTS = 0.05, 400, 200, 300
 QUANTITIES = {"gain": GAIN, "at 2×": Quantity(2.0), "at 4×": Quantity(4.0), "asymptote": ASYMPTOTE}
 LAWS = {
     "0.2 + 0.1·x^−0.5": Law("power", 0.2, 0.1, 0.5, 0.0),
@@ -135,7 +135,7 @@ def print_verdicts() -> None:
     effect = 0.01
     print("\n| gain / minimal effect | replicates | more_data_helps | saturated | undecided | law refuted |")
     print("|---" * 6 + "|")
-    for ratio in (0.0, 0.5, 1.0, 2.0, 4.0):
+    for ratio in (0.0, 0.5, 1.0, 2.0):
         for replicates in (4, 8, 16):
             rng, design = np.random.default_rng(1), Design(5, replicates, 0.6, noise=0.01)
             truth = Law("power", 0.2, ratio * effect / (1 - 2**-0.5), 0.5, 0.0)

@@ -7,7 +7,7 @@
   and how much α to spend), ``boundary`` (critical values of a family at each look) and ``repeated_interval``.
 - ``resampling``: shares of variance of seed and split, and a test that knows that splits overlap.
 - ``learning_curve``: the law by which a metric depends on the number of training rows, and whether more would help;
-  ``power_law``: its fit, and intervals of what it predicts.
+  ``power_law``: its fit, and intervals of what it predicts; ``misfit``: evidence against it.
 - ``power``: the number of seeds that a comparison needs.
 - ``across``: aggregates of scores over several datasets, with bootstrap intervals; ``normalization``: of the scores;
   ``ranks``: over datasets, with a test of every pair.

@@ -3,10 +3,11 @@
 The verdict is a two-sided test, at α, of the hypothesis that doubling the largest size gains exactly the minimal effect
 δ under the power law of ``power_law``: more data help if the interval of the gain is above δ, the curve is saturated if
 it is below. So each of these is false with probability α/2 at most, if the law holds. Otherwise the verdict is
-undecided; so it is with fewer than ``MIN_SIZES`` sizes or ``MIN_REPLICATES`` replicates.
+undecided; so it is if an exponential law fits better and disagrees, and with fewer than ``MIN_SIZES`` sizes or
+``MIN_REPLICATES`` replicates.
 
 A law cannot be shown to hold where nothing was measured, but it can be refuted where something was. Nothing is
-extrapolated, and the verdict is undecided, if at α (Bonferroni)
+extrapolated, and the verdict is undecided, if at α/2 each, with Bonferroni's correction for the number of sizes,
 
 - the mean rises from one size to the next, as in double descent, or
 - a mean is off the fitted law: each replicate's residuals, less their part along the law's derivatives, have mean zero
@@ -26,15 +27,14 @@ from typing import Literal
 
 import numpy as np
 
+from service.statistics.misfit import p_of_misfit, rise_after
 from service.statistics.power_law import (
     ASYMPTOTE,
-    EXPONENTS,
     Law,
     LawKind,
     Quantity,
     SizedCosts,
     critical_t,
-    derivatives_at,
     fit,
     interval,
     score_statistics,
@@ -200,53 +200,75 @@ class _Unit:
 
 def _judged(data: SizedCosts, unit: _Unit, question: LearningCurveQuestion) -> LearningCurve:
     """Fit the law, try to refute it, and extrapolate it if that fails."""
-    law, alpha = fit(data), question.alpha
-    others = [fit(data, "exponential"), fit(data, "constant")]
-    effect = question.min_effect
-    if effect is None:
-        effect = MIN_EFFECT_SHARE * float(data.mean[-1])
-    p_misfit, rise = _p_of_misfit(data, law), _rise(data, alpha)
+    law, effect = fit(data), question.min_effect
+    alternatives = [fit(data, "exponential"), fit(data, "constant")]
+    rise = rise_after(data, question.alpha / 2)
     curve = LearningCurve(
         verdict="undecided",
         reason="",
         replicates=data.replicates,
-        min_effect=effect,
+        min_effect=MIN_EFFECT_SHARE * float(data.mean[-1]) if effect is None else effect,
         law=replace(unit.law(data, law), predictions=()),
-        p_misfit=p_misfit,
+        p_misfit=p_of_misfit(data, law),
         rise=None if rise is None else (unit.sizes[rise], unit.sizes[rise + 1]),
-        alternatives=tuple(replace(unit.law(data, other), predictions=()) for other in others),
+        alternatives=tuple(replace(unit.law(data, other), predictions=()) for other in alternatives),
     )
-    gain_ci = interval(data, GAIN, law, alpha)
+    gain_ci = interval(data, GAIN, law, question.alpha)
+    refutation = _refutation(curve, question.alpha / 2)
+    if gain_ci is None or refutation is not None:
+        return replace(curve, reason=refutation or _misfit("the best fit lies on the bound of the law"))
+    curve = _extrapolated(curve, data, unit, law, question)
+    return _with_verdict(curve, unit, gain_ci, law, alternatives[0])
+
+
+def _refutation(curve: LearningCurve, alpha: float) -> str | None:
+    """Return why no power law describes the means; None if one may."""
     if curve.rise is not None:
         between = f"between {curve.rise[0]:,} and {curve.rise[1]:,} rows"
         reason = f"The mean gets significantly worse {between}, which no law of diminishing returns allows."
-        return replace(curve, reason=f"{reason} Nothing is extrapolated.")
-    if p_misfit <= alpha or gain_ci is None:
-        p = f"p = {p_misfit:.2g}" if p_misfit <= alpha else "the best fit lies on the bound of the law"
-        reason = (
-            f"No power law fits the means within the noise of the replicates ({p}). Nothing is extrapolated. Use "
-            "larger sizes, or leave out the smallest ones (min_size), at which models may not have begun to learn."
-        )
-        return replace(curve, reason=reason)
+        return f"{reason} Nothing is extrapolated."
+    p = curve.p_misfit
+    return _misfit(f"p = {p:.2g}") if p is not None and p <= alpha else None
+
+
+def _misfit(evidence: str) -> str:
+    return (
+        f"No power law fits the means within the noise of the replicates ({evidence}). Nothing is extrapolated. Use "
+        "larger sizes, or leave out the smallest ones (min_size), at which models may not have begun to learn."
+    )
+
+
+def _extrapolated(
+    curve: LearningCurve, data: SizedCosts, unit: _Unit, law: Law, question: LearningCurveQuestion
+) -> LearningCurve:
+    """Return the curve with predictions, the interval of the asymptote, and the rows that a target takes."""
+    alpha = question.alpha
     predictions = [
         Prediction(q, unit.rows(q), unit.value(Quantity(q).of(law)), unit.ci(interval(data, Quantity(q), law, alpha)))
         for q in FACTORS
     ]
-    exponential = others[0]
-    verdict = _verdict(gain_ci, effect)
     return replace(
         curve,
-        verdict=verdict,
-        reason=_reason(verdict, GAIN.of(law), gain_ci, effect, unit),
         law=unit.law(data, law, predictions),
-        alternatives=tuple(unit.law(data, other) for other in others),
+        alternatives=tuple(unit.law(data, fit(data, other.kind)) for other in curve.alternatives),
         asymptote_ci=unit.ci(interval(data, ASYMPTOTE, law, alpha)),
-        gain=GAIN.of(law),
-        gain_ci=gain_ci,
         rows_needed=None if question.target is None else _rows_needed(data, law, unit, question.target, alpha),
         curve=_curve(data, law, unit),
-        warnings=(_other_law(exponential, unit),) if law.chi2 - exponential.chi2 > BETTER_BY else (),
     )
+
+
+def _with_verdict(curve: LearningCurve, unit: _Unit, gain_ci: Interval, law: Law, exponential: Law) -> LearningCurve:
+    """Return the curve with its verdict; undecided if the exponential law fits better and says otherwise."""
+    assert curve.min_effect is not None, "a fitted curve has a minimal effect"
+    effect, gain = curve.min_effect, GAIN.of(law)
+    verdict = _verdict(gain_ci, effect)
+    reason, warnings = _reason(verdict, gain, gain_ci, effect, unit), list[str]()
+    if law.chi2 - exponential.chi2 > BETTER_BY:
+        warnings.append(_other_law(exponential, unit))
+        largest, doubled = exponential.at(np.array([1.0, GAIN.factor]))
+        if verdict != "undecided" and (largest - doubled > effect) != (verdict == "more_data_helps"):
+            verdict, reason = "undecided", f"{reason} But another law, which fits better, disagrees. Add a larger size."
+    return replace(curve, verdict=verdict, reason=reason, gain=gain, gain_ci=gain_ci, warnings=tuple(warnings))
 
 
 def _verdict(gain_ci: Interval, effect: float) -> Verdict:
@@ -271,38 +293,6 @@ def _reason(verdict: Verdict, gain: float, ci: Interval, effect: float, unit: _U
 def _other_law(exponential: Law, unit: _Unit) -> str:
     value = unit.value(float(exponential.at(np.array([2.0]))[0]))
     return f"An exponential law fits better than the power law; it predicts {value:.4g} at {unit.rows(2):,} rows."
-
-
-def _p_of_misfit(data: SizedCosts, law: Law) -> float:
-    """Return p that the residuals have mean zero, by Student's t of each size with Bonferroni's correction.
-
-    Parameters at a bound are not free: the law does not continue beyond it.
-    """
-    derivatives = derivatives_at(data, law)
-    free = [law.a > 0, law.beta > 0, law.beta > 0 and EXPONENTS[0] < law.c < EXPONENTS[-1]]
-    scale = 1 / np.sqrt(data.variances)
-    tangent = np.linalg.qr(scale[:, None] * derivatives[:, free]).Q
-    residuals = scale * (data.costs - law.at(data.x))
-    residuals -= residuals @ tangent @ tangent.T
-    return min(1.0, len(data.x) * float(_two_sided_p(residuals).min()))
-
-
-def _rise(data: SizedCosts, alpha: float) -> int | None:
-    """Return the index of the size after which the cost rises most significantly; None if it nowhere does."""
-    steps = np.diff(data.costs, axis=1)
-    p = np.where(steps.mean(0) > 0, _two_sided_p(steps) / 2, 1.0)
-    worst = int(p.argmin())
-    return worst if p[worst] * len(p) <= alpha else None
-
-
-def _two_sided_p(columns: Floats) -> Floats:
-    """Return the p-values of Student's t for mean zero of each column (R, K)."""
-    from scipy import special  # noqa: PLC0415 - slow to import; the server starts without it
-
-    rows = len(columns)
-    mean, error = columns.mean(0), columns.std(0, ddof=1) / math.sqrt(rows)
-    t = np.abs(mean) / np.maximum(error, np.finfo(float).tiny)
-    return np.where(np.isclose(mean, 0, atol=1e-12), 1.0, 2 * special.stdtr(rows - 1, -t))
 
 
 def _rows_needed(data: SizedCosts, law: Law, unit: _Unit, target: float, alpha: float) -> RowsNeeded:

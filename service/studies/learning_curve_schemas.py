@@ -118,7 +118,9 @@ class GroupCurveView(BaseModel):
     law: LawView | None = Field(description="The power law; null if nothing was fitted.")
     asymptote_ci: tuple[float, float] | None
     gain: GainView | None
-    p_misfit: float | None = Field(description="p that the means follow the law, corrected for the number of sizes.")
+    p_misfit: float | None = Field(
+        description="p that the means follow the law, corrected for the number of sizes; at most alpha/2 refutes it."
+    )
     rise: tuple[int, int] | None = Field(description="Sizes between which the mean gets significantly worse.")
     alternatives: list[LawView] = Field(description="Other laws, fitted to the same means.")
     rows_needed: RowsNeededView | None = Field(description="Only with `target`, and if the law fits.")

@@ -112,7 +112,7 @@ def test_each_verdict_is_false_at_most_as_often_as_claimed() -> None:
     for index in (*np.flatnonzero(helpful)[:2], *np.flatnonzero(saturated)[:2], 0):
         result = judged(samples[index].costs, min_effect=effect)
         expected = "more_data_helps" if helpful[index] else "saturated" if saturated[index] else "undecided"
-        assert result.verdict == (expected if (result.p_misfit or 0) > 0.05 else "undecided")
+        assert result.verdict == (expected if (result.p_misfit or 0) > 0.025 else "undecided")
     assert judged(samples[0].costs, min_effect=effect / 10).verdict == "more_data_helps"
     assert judged(samples[0].costs, min_effect=effect * 3).verdict == "saturated"
 

@@ -65,6 +65,16 @@ def test_training_and_validation_rows_match_the_engine(changes: dict[str, Any]) 
     assert (len(train), len(held_out)) == (spec.training_rows, spec.validation_rows)
 
 
+@pytest.mark.parametrize("changes", [{}, {"fold": Fold(index=1, of=4)}, {"imbalance": 3.0}])
+def test_smaller_training_sets_are_part_of_larger_ones_and_leave_the_same_rows_held_out(
+    changes: dict[str, Any],
+) -> None:
+    targets = Digits.load(HOME).train_y
+    (small, held_out), (large, same) = (parted(Digits(train_size=size, **changes), targets) for size in (50, 400))
+    assert np.array_equal(held_out, same)
+    assert set(small.tolist()) <= set(large.tolist())
+
+
 @pytest.mark.slow
 def test_orders_are_computed_without_torch() -> None:
     code = (
