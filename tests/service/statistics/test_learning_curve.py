@@ -159,5 +159,15 @@ def test_curves_that_no_power_law_describes_are_not_extrapolated() -> None:
         assert "Nothing is extrapolated" in refuted.reason
 
 
+def test_better_fitting_law_that_disagrees_leaves_the_verdict_undecided() -> None:
+    noise = simulated(law(0.0, 0.0, 1.0), 8, np.random.default_rng(5), noise=0.012).costs
+    curve = judged(noise + 0.2 + 0.3 * np.exp(-8 * SIZES / SIZES[-1]))
+    assert curve.gain_ci is not None
+    assert curve.min_effect is not None
+    assert (curve.gain_ci[0] > curve.min_effect, curve.verdict) == (True, "undecided")
+    assert "another law, which fits better, disagrees" in curve.reason
+    assert "exponential" in curve.warnings[0]
+
+
 def test_replicates_without_noise_decide_nothing() -> None:
     assert "equal values" in judged(np.tile([0.5, 0.4, 0.3, 0.25, 0.2], (4, 1))).reason
