@@ -166,7 +166,7 @@ def diagnose_study(study_id: str, studies: StudiesDep) -> StudyDiagnosisView:
 @router.get(
     "/{study_id}/learning-curve",
     operation_id="fit_learning_curves",
-    responses=problems(StudyNotFound, SpecRefused, Unavailable),
+    responses=problems(StudyNotFound, Sealed, SpecRefused, Unavailable),
 )
 def fit_learning_curves(study_id: str, query: LearningCurveParams, studies: StudiesDep) -> LearningCurvesView:
     """Fit a law of the metric by the number of training rows, and say whether more data would help.

@@ -392,9 +392,11 @@ class Studies(CallerScoped):
         Raises:
             StudyNotFound: No study has this id.
             SpecRefused: The study has no axis of sizes, or the metric or epoch does not exist.
+            Sealed: The study is tuned, and its search may not use the test part.
         """
         with reading(self._engine) as connection:
-            return learning_curves(connection, self._row(connection, study_id), query)
+            study = self._judging(connection, study_id, (query.metric, query.epoch_by))
+            return learning_curves(connection, study, query)
 
     def choose(self, study_id: str, query: ChoiceQuery) -> Chosen:
         """Choose an arm, and return its spec.

@@ -70,7 +70,7 @@ def get_study(
         series=sorted({name for run in arms.values() for name in run.last} | {judging.metric}),
         paths=list(dict.fromkeys(path for arm in judging.arms for path in arm.values)),
         arm_labels={arm.id: arm_id("", {"arm": arm.name, **arm.values})[2:-1] for arm in judging.arms},
-        sized=has_sizes(study),
+        sized=has_sizes(judging),
         changes=may_change(caller, study.owner),
         several_datasets=has_several_datasets(study),
     )
