@@ -131,6 +131,7 @@ class Study(LiveView[TransportT]):
     looks_from: list[str] = Field(default=[])
     warnings: list[str] = Field(default=[])
     seeds: list[int]
+    datasets: list[str] = Field(default=[])
     replicates: dict[str, Any] | None = None
     splits: list[int] | None = None
     folds: int | None = None

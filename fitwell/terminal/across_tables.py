@@ -75,6 +75,7 @@ def across_notes(across: AcrossDatasets) -> str:
         groups = "; ".join(", ".join(group) for group in across.ranks.groups)
         sentences.append(f"No significant difference over datasets: {groups}.")
     sentences += [f"Left out: {one.name}. {one.reason}" for one in (*across.excluded_arms, *across.excluded_datasets)]
+    sentences += ["Optimistic: each run's epoch was chosen on the rows that judge it."] * across.optimistic
     sentences += ["Exploratory: this differs from the study's own question."] * across.exploratory
     sentences.append("Intervals describe the spread over replicates, and decide nothing.")
     return " ".join(sentences)

@@ -16,6 +16,8 @@ from service.statistics.sign_flip import Floats
 from service.store.rows import Row
 from service.studies.datasets import Placed
 
+MAX_SCORE = 1e100
+"""Squares and sums of scores stay finite."""
 Cells = dict[tuple[str, str], dict[int, list[Measurement]]]
 """Measurements by (arm, dataset) and replicate."""
 
@@ -156,6 +158,9 @@ def _dataset_scores(
         reason = "No run recorded what guessing gets" if guessing is None else "No run could be better than guessing"
         return Excluded(name, f"{reason}: set its range, as range={name}:WORST:BEST.")
     scores = (table - scale.zero) / (scale.one - scale.zero)
+    if np.nanmax(np.abs(scores)) > MAX_SCORE:
+        reason = f"Scores reach {np.nanmax(np.abs(scores)):.2g}, too large for statistics"
+        return Excluded(name, f"{reason}: set its range, as range={name}:WORST:BEST.")
     return DatasetScores(
         name=name,
         scale=scale,

@@ -50,7 +50,7 @@ class StudyProgress(BaseModel):
 
 
 class StudyView(BaseModel):
-    """A study: arms × grid × folds × seeds."""
+    """A study: arms × datasets × grid × folds × seeds."""
 
     id: str = Field(examples=["study_01JD3Z6K8Q4V5W7X9Y2B4C6D8E"])
     object: Literal["study"] = "study"
@@ -71,6 +71,10 @@ class StudyView(BaseModel):
         default=[], description="Earlier studies with some of the same runs, whose looks count."
     )
     seeds: list[int]
+    datasets: list[str] = Field(
+        default=[],
+        description="Names of the datasets that every arm is trained on; empty if the base has the only one.",
+    )
     replicates: dict[str, Any] | None = Field(
         default=None, description="The requested replicates; null if the study has seeds instead."
     )

@@ -87,6 +87,11 @@ class Study:
         return self.request.get("folds")
 
     @property
+    def datasets(self) -> list[str]:
+        """The names of the datasets that every arm is trained on; empty if the base has the only one."""
+        return list(self.request.get("datasets") or ())
+
+    @property
     def replicates(self) -> Mapping[str, Any] | None:
         """The requested replicates; None if the study has seeds instead."""
         return self.request.get("replicates")

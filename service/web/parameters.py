@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from service.http.parameters import QueryModel
+from service.studies.across import AcrossQuestion
 from service.studies.comparison import Question
 
 
@@ -79,6 +80,18 @@ class StudyReportQuery(QueryModel):
             baseline=self.baseline,
             correction=self.correction,
             curves=[self.curve or self.metric or default_metric],
+        )
+
+    def question_across(self) -> AcrossQuestion:
+        """Return the question about all datasets of the study."""
+        arms = self.by == ["arm"]  # otherwise the baseline is another group
+        return AcrossQuestion(
+            metric=self.metric,
+            at=self.at,
+            epoch_by=self.epoch_by,
+            all_pairs=self.pairs == "all",
+            baseline=self.baseline if arms else None,
+            correction=self.correction,
         )
 
 

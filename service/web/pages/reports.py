@@ -12,23 +12,26 @@ from fastapi import APIRouter, Query
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from service.errors import Refusal
+from service.errors import Refusal, SpecRefused
 from service.http.routing import Route
 from service.models.dependencies import ModelsDep
 from service.models.service import Models
 from service.runs.dependencies import RunReaderDep, RunsDep
 from service.runs.run import History, Run
 from service.sandbox.predicting.messages import Chosen
+from service.studies.across_schemas import AcrossDatasetsView
 from service.studies.comparison_schemas import ComparisonView
 from service.studies.dependencies import StudiesDep
 from service.studies.diagnosis_schemas import StudyDiagnosisView
+from service.studies.service import Studies
+from service.studies.study import Study
 from service.studies.tuning_schemas import TuneView
 from service.web import code
 from service.web.assets import assets
 from service.web.differences import differences
 from service.web.figures import Line, bars, figure
 from service.web.pages.runs import measurements
-from service.web.pages.studies import run_of_each_arm
+from service.web.pages.studies import has_several_datasets, run_of_each_arm
 from service.web.parameters import StudyReportQuery
 from service.web.rendering import render
 from worker.spec.run import RunSpec
@@ -75,6 +78,7 @@ def get_study_report(
         "study": study,
         "tuning": None if study.tune is None else TuneView.of(study, study.tune),
         "comparison": comparison,
+        "across": _across(studies, study, query),
         "diagnosis": StudyDiagnosisView.of(studies.diagnose(study_id)),
         "figures": [(drawn, figure(lines))],
         "arms": list(arms),
@@ -82,6 +86,17 @@ def get_study_report(
         "text": code.as_json(study.request),
     }
     return _file("report_study.html", study_id, **context)
+
+
+def _across(studies: Studies, study: Study, query: StudyReportQuery) -> AcrossDatasetsView | None:
+    """Return the comparison over the study's datasets; None if it has one, or they cannot be compared."""
+    if not has_several_datasets(study):
+        return None
+    try:
+        across = studies.compare_across(study.id, query.question_across())
+    except SpecRefused:  # such as too many arms: the report does without
+        return None
+    return AcrossDatasetsView.of(across) if across.results is not None else None
 
 
 def _file(template: str, name: str, **context: Any) -> Response:

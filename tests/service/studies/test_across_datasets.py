@@ -42,6 +42,7 @@ def across(client: TestClient, study: Any, **params: Any) -> Any:
 def test_arms_are_compared_within_and_over_datasets(client: TestClient, work: Jobs) -> None:
     study = post_study(client)
     assert (len(study["arms"]), study["baseline"]) == (18, "plain [dataset=d0]")
+    assert study["datasets"] == list(DATASETS)
     assert across(client, study)["arms"] == []
     train(client, work, loss, guessing=GUESSING)
     pairs = compare(client, study)["pairs"]
@@ -79,9 +80,15 @@ def test_arms_are_compared_within_and_over_datasets(client: TestClient, work: Jo
     refused = client.get(f"/v1/studies/{study['id']}/choice")
     assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "several_datasets")
     assert client.get(f"/studies/{study['id']}").status_code == 200
+    report = client.get(f"/studies/{study['id']}/report").text
+    assert "Over all datasets" in report
+    assert "dropout − plain" in report
     best = across(client, study, normalize="best", pairs="all", correction="holm")
     assert (best["exploratory"], len(best["pairs"])) == (True, 3)
     assert max(row["score"] for dataset in best["datasets"] for row in dataset["arms"]) < 1
+    assert client.get(f"/v1/studies/{study['id']}/across-datasets", params={"range": "d1:1e-300:0"}).json()[
+        "excluded_datasets"
+    ]
     ranged = across(client, study, range=["d1:4:1", "d2:8:0"])
     assert [(one["normalize"], one["zero"], one["one"]) for one in ranged["datasets"][1:3]] == [
         ("range", 4, 1), ("range", 8, 0),

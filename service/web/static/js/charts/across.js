@@ -163,6 +163,7 @@ function finePrint(across) {
     "Intervals are a stratified bootstrap's and decide nothing.",
     friedman && `Friedman test of equal ranks: p = ${friedman.p.toFixed(3)}.`,
     ...left.map(({ name, reason }) => `Left out: ${name}. ${reason}`),
+    across.optimistic && "Optimistic: epochs were chosen on the rows that judge, or on the test set.",
     across.exploratory && "Exploratory: this was not planned when the study was created.",
   ]
     .filter(Boolean)
