@@ -1,4 +1,4 @@
-"""kill -9 of the server before and after it takes a look and queues seeds: each happens once."""
+"""kill -9 of the server before and after a step of a sequential or tuned study: each step happens once."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from tests.faults.system import SPEC, System, system
 from tests.patience import eventually, scaled
 
 DEATHS = [("take_look", "after"), ("queue_seeds", "before"), ("take_look", "before"), ("queue_seeds", "after")]
+STEPS = {
+    "sqlite": [("freeze", "before"), ("confirm", "after")],
+    "postgresql": [("freeze", "after"), ("confirm", "before")],
+}
+"""Divided between the databases, as every kill costs the start of a server."""
 ARMS: dict[str, Any] = {"plain": {}, "slow": {"optimizer": {"lr": 1e-5}}, "same": {"regularizers": []}}
 
 
@@ -58,3 +63,34 @@ def test_every_look_is_taken_once_however_often_the_server_is_killed(database: s
         assert arms["plain"].runs == course.looks[-1].seeds
         seeds = sorted((run.arm, run.seed) for run in study.runs())
         assert len(seeds) == len(set(seeds)) == sum(arm.runs for arm in arms.values())
+
+
+def test_choice_is_frozen_and_confirmed_once_however_often_the_server_is_killed(
+    database: str | None, tmp_path: Path
+) -> None:
+    with system(tmp_path / "home", database, FITWELL_STACK_LIMIT="32") as under:
+        steps = STEPS["sqlite" if database is None else "postgresql"]
+        for order, (function, side) in enumerate(steps):
+            under.faults.plan("service", order, f"commit 1 {side} kill {function}")
+        server = Restarted(under)
+        rates = {"optimizer.lr": {"distribution": "log_uniform", "low": 0.01, "high": 0.5}}
+        tune = {"budget": 2, "space": rates, "arms": {"plain": {}, "small": {"batch_size": 16}}}
+        tune |= {"search": {"replicates": 1}, "confirm": {"max": 4, "first": 4}}
+        study = under.client.studies.create(base=SPEC, tune=tune)
+        under.start("worker")
+
+        def finished() -> bool:
+            server.restart_if_dead()
+            with contextlib.suppress(Unreachable):
+                return under.answers() and study.refresh().terminal
+            return False
+
+        eventually(finished)
+        assert server.deaths == len(steps)
+        tuned, *others = [study.refresh(), *(one for one in under.client.studies.list() if one.id != study.id)]
+        assert [one.confirms for one in others] == [study.id]
+        assert tuned.tune is not None
+        assert (tuned.tune.phase, tuned.tune.confirmation_id) == ("done", others[0].id)
+        assert [arm.runs for arm in others[0].arms] == [4, 4]
+        types = [event.type for event in tuned.stream() if event.type.startswith("study.")]
+        assert types == ["study.frozen", "study.confirming", "study.look", "study.tuned"]
