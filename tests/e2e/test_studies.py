@@ -236,5 +236,13 @@ def test_command_line_previews_trains_compares_and_diagnoses(served: Serving) ->
     assert {(arm.n, arm.p is not None) for arm in arms} == {(8, True)}
     table = fitwell("diagnose", study_id).stdout
     assert all(arm.verdict.replace("_", " ") in table for arm in arms)
+    base, arms_of_both = {**BASE, "epochs": 2}, {name: ARMS[name] for name in ("plain", "hobbled")}
+    both = served.client.studies.create(
+        base=base, arms=arms_of_both, datasets={"a": {}, "b": "mnist1d"}, seeds=2
+    ).wait()
+    ranked = fitwell("rank", both.id)
+    assert ranked.returncode == 0, ranked.stderr
+    assert "at least 6 datasets, and there are 2" in ranked.stdout
+    assert json.loads(fitwell("rank", both.id, "--json").stdout)["arms"][1]["arm"] == "hobbled"
     wrong = fitwell("compare", study_id, "--by", "optimizer.nothing")
     assert (wrong.returncode, "optimizer.nothing" in wrong.stderr) == (3, True)
