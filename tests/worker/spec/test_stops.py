@@ -61,6 +61,14 @@ def test_run_ends_by_its_epochs_its_steps_its_rules_or_by_divergence() -> None:
             },
             "evaluate.test",
         ),
+        (
+            {
+                "dataset": {"kind": "linear"},
+                "model": {"kind": "linear"},
+                "stop": [{"kind": "early_stopping", "metric": "val.brier"}],
+            },
+            "the target is a number",
+        ),
     ],
 )
 def test_rule_that_watches_a_missing_metric_is_refused(changes: dict[str, object], field: str) -> None:
@@ -70,6 +78,7 @@ def test_rule_that_watches_a_missing_metric_is_refused(changes: dict[str, object
     assert field in objection.message
 
 
-def test_rule_can_watch_a_fold() -> None:
-    run = spec(stop=[{"kind": "early_stopping"}], dataset={"kind": "digits", "fold": {"index": 0, "of": 2}})
+def test_rule_can_watch_the_brier_score_of_a_fold() -> None:
+    stop = [{"kind": "early_stopping", "metric": "val.brier"}]
+    run = spec(stop=stop, dataset={"kind": "digits", "fold": {"index": 0, "of": 2}})
     assert not list(run.objections())
