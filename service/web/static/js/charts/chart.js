@@ -42,10 +42,9 @@ export class Chart {
 
   /** The logarithmic axes; a chart that follows another keeps a linear y axis. */
   get logAxes() {
-    if (this.settings.sizes) return ["x"];
-    return getParam("scale")
-      .split(" ")
-      .filter((axis) => axis === "x" || !this.settings.follows);
+    const axes = getParam("scale").split(" ");
+    if (this.settings.sizes) return axes.includes("y") ? ["x", "y"] : ["x"];
+    return axes.filter((axis) => axis === "x" || !this.settings.follows);
   }
 
   get smoothing() {

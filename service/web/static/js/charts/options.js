@@ -169,6 +169,7 @@ function drawErrorBars(plot, parts) {
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
     ctx.clip();
     ctx.beginPath();
+    ctx.setLineDash([]);
     ctx.strokeStyle = lineColor(line);
     ctx.lineWidth = 1.5 * devicePixelRatio;
     data[0].forEach((size, i) => {
