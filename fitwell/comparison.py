@@ -172,6 +172,13 @@ class Comparison(View):
         return {pair.arm: pair for pair in self.pairs if pair.baseline == baseline}
 
     @property
+    def baseline_label(self) -> str | None:
+        """The name of the baseline, or a description if each dataset has its own; None if all pairs are compared."""
+        if self.baseline is None or len({pair.baseline for pair in self.pairs}) <= 1:
+            return self.baseline
+        return "the baseline on the same dataset"
+
+    @property
     def pair_of_each_arm(self) -> dict[str, Pair]:
         """The pair of each arm with its baseline, by arm; empty if all pairs are compared.
 
@@ -234,9 +241,8 @@ class Comparison(View):
             f"<tr><td>{escape(arm)}</td>" + "".join(f"<td>{_cell(columns[c][i])}</td>" for c in COLUMNS) + "</tr>"
             for i, arm in enumerate(columns["arm"])
         )
-        caption = (
-            f"{self.at} {self.metric}, {self.direction.replace('_', ' ')}, against {self.baseline or 'each other'}"
-        )
+        against = self.baseline_label or "each other"
+        caption = f"{self.at} {self.metric}, {self.direction.replace('_', ' ')}, against {against}"
         caption += f"; over {self.replicates}"
         caption += f"; epochs chosen by {self.epoch_by}" * bool(self.epoch_by) + "; optimistic" * self.optimistic
         caption += "; exploratory" * self.exploratory

@@ -21,9 +21,8 @@ def p_heading(comparison: Comparison) -> str:
 
 def comparison_table(primary: Comparison, extra: Mapping[str, Comparison]) -> Table:
     """Return mean ± standard deviation and verdict of each arm; ``extra`` adds columns with other metrics."""
-    baselines = {pair.baseline for pair in primary.pairs} or {primary.baseline or ""}
-    against = escape(baselines.pop()) if len(baselines) == 1 else "baseline on the same dataset"
-    verdict_headings = () if primary.baseline is None else (f"− {against}, paired", p_heading(primary), "verdict")
+    label = primary.baseline_label
+    verdict_headings = () if label is None else (f"− {escape(label)}, paired", p_heading(primary), "verdict")
     headings = ("arm", "n", *extra, f"{primary.at} {primary.metric}", *verdict_headings)
     table = Table(*headings, title=f"mean ± standard deviation over {primary.unit}s")
     pairs = primary.pair_of_each_arm

@@ -157,7 +157,8 @@ def _dataset_scores(
     if scale is None:
         reason = "No run recorded what guessing gets" if guessing is None else "No run could be better than guessing"
         return Excluded(name, f"{reason}: set its range, as range={name}:WORST:BEST.")
-    scores = (table - scale.zero) / (scale.one - scale.zero)
+    with np.errstate(over="ignore"):
+        scores = (table - scale.zero) / (scale.one - scale.zero)
     if np.nanmax(np.abs(scores)) > MAX_SCORE:
         reason = f"Scores reach {np.nanmax(np.abs(scores)):.2g}, too large for statistics"
         return Excluded(name, f"{reason}: set its range, as range={name}:WORST:BEST.")

@@ -54,6 +54,14 @@ def test_sentence_names_both_arms_of_every_pair() -> None:
     assert "verdict" not in printed(comparison_table(compared, {}))
 
 
+def test_heading_names_no_single_baseline_if_each_dataset_has_its_own() -> None:
+    compared = comparison(pair(GRID[1], "a [dataset=x]"), pair(GRID[2], "a [dataset=y]"), baseline="a [dataset=x]")
+    table = printed(comparison_table(compared, {}))
+    assert "− the baseline on the same dataset, paired" in table
+    assert table.count("better") == 2
+    assert "against the baseline on the same dataset" in compared._repr_html_()
+
+
 def test_sentence_counts_seeds_without_a_pair() -> None:
     lost = " 2 seeds without a pair"
     assert lost in verdict_sentence(comparison(pair("b", "a", missing=2), pair("c", "a", missing=1), baseline="a"))
