@@ -23,6 +23,7 @@ from service.studies.service import Studies
 from service.studies.tuner import Tuner
 from service.workers.jobs import Jobs
 from tests.conftest import BODY
+from tests.service.studies.test_sequential import study_ends
 from tests.service.studies.training import DROPOUT, compare, train
 from worker.spec.canonical import sha256_of
 
@@ -170,13 +171,16 @@ def test_several_services_take_every_step_once(client: TestClient, work: Jobs, h
 
 
 @pytest.mark.slow
-def test_cancelled_and_hopeless_studies_stop(client: TestClient, work: Jobs, machinery: Machinery) -> None:
+def test_cancelled_and_hopeless_studies_stop(
+    client: TestClient, work: Jobs, machinery: Machinery, here: Settings
+) -> None:
     cancelled = post(client)
     assert client.post(f"/v1/studies/{cancelled['id']}/cancel").status_code == 202
     assert client.post(f"/v1/studies/{cancelled['id']}/cancel").status_code == 200
     hopeless = post(client, {**tuned(arms={"plain": {}, "diverges": DROPOUT}), "name": "hopeless"})
     train(client, work, loss)
     assert machinery.tuner.advance() == 1
+    assert [study_ends(client, here, one)[0] for one in (cancelled, hopeless)] == 2 * ["study.tuned"]
     now = [study_at(client, one["id"]) for one in (cancelled, hopeless)]
     assert [(one["status"], one["tune"]["phase"]) for one in now] == 2 * [("finished", "stopped")]
     assert "Submit it again" in now[0]["tune"]["stop_reason"]
