@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -171,20 +171,6 @@ class StudyCreation(CallerScoped):
             raise SpecRefused.at("/seeds", "seeds_left_out", message)
         return earlier
 
-    def run_bodies(self, new: NewStudy) -> Mapping[str, Mapping[str, Any]]:
-        """Return the body of every arm's run, without a seed, measured on the test part, by the arm's id.
-
-        Raises:
-            SpecRefused: An arm cannot be trained here.
-        """
-        bodies = {}
-        for arm in self.resolve(new):
-            evaluate = arm.run.spec.evaluate.model_copy(update={"test": "every_epoch"})
-            spec = arm.run.spec.model_copy(update={"evaluate": evaluate})
-            metadata = arm.run.metadata.model_dump(mode="json", exclude_defaults=True)
-            bodies[arm.id] = {**metadata, **spec.model_dump(mode="json", exclude={"seed"})}
-        return bodies
-
     def columns(self, study_id: str, arms: Sequence[Arm], plan: Plan) -> NewRows:
         """Return the columns of the study's runs, seed by seed, so that pairs complete early."""
         requests = [
@@ -212,3 +198,14 @@ def keys_of(columns: NewRows) -> set[ArmKey]:
 def planned_keys(arms: Sequence[Arm], plan: Plan) -> set[ArmKey]:
     """Return the arms and reuse keys of all runs of a plan."""
     return {(arm.id, reuse_key(arm.at(*replicate).spec)) for arm in arms for replicate in plan.replicates}
+
+
+def run_bodies(arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:
+    """Return the body of every arm's run, without a seed, measured on the test part, by the arm's id."""
+    bodies = {}
+    for arm in arms:
+        evaluate = arm.run.spec.evaluate.model_copy(update={"test": "every_epoch"})
+        spec = arm.run.spec.model_copy(update={"evaluate": evaluate})
+        metadata = arm.run.metadata.model_dump(mode="json", exclude_defaults=True)
+        bodies[arm.id] = {**metadata, **spec.model_dump(mode="json", exclude={"seed"})}
+    return bodies

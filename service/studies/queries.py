@@ -63,8 +63,13 @@ def keys_of(connection: sa.Connection, study_id: str) -> set[tuple[str, str]]:
 def ready(connection: sa.Connection) -> Sequence[str]:
     """Return the ids of the sequential studies that have not ended and all of whose runs have, oldest first."""
     active = sa.exists().where(run.c.study_id == study.c.id, run.c.status.not_in(ENDED))
-    statement = sa.select(study.c.id).where(study.c.next_look.is_not(None), ~active)
-    return connection.execute(statement.order_by(study.c.created_at, study.c.id)).scalars().all()
+    return _oldest_first(connection, study.c.next_look.is_not(None), ~active)
+
+
+def _oldest_first(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> Sequence[str]:
+    """Return the ids of studies; sorted here, as SQLite would otherwise read all studies in their order of creation."""
+    rows = connection.execute(sa.select(study.c.created_at, study.c.id).where(*conditions))
+    return [study_id for _, study_id in sorted((row.created_at, row.id) for row in rows)]
 
 
 def tuned_ready(connection: sa.Connection) -> Sequence[str]:
@@ -75,8 +80,9 @@ def tuned_ready(connection: sa.Connection) -> Sequence[str]:
     active = sa.exists().where(run.c.study_id == study.c.id, run.c.status.not_in(ENDED))
     confirmation = study.alias("confirmation")
     confirming = sa.exists().where(confirmation.c.confirms == study.c.id, confirmation.c.next_look.is_not(None))
-    statement = sa.select(study.c.id).where(study.c.tuning_phase.in_(TUNING), ~active, ~confirming)
-    return connection.execute(statement.order_by(study.c.created_at, study.c.id)).scalars().all()
+    # Literals, as SQLite uses a partial index only if it can prove its condition.
+    unfinished = study.c.tuning_phase.in_([sa.literal_column(f"'{phase}'") for phase in TUNING])
+    return _oldest_first(connection, unfinished, ~active, ~confirming)
 
 
 def confirmations(connection: sa.Connection, study_ids: Sequence[str]) -> Mapping[str, Row]:

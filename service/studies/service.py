@@ -31,7 +31,7 @@ from service.studies.across import Across, AcrossQuestion, compare_across
 from service.studies.arms import Parse, check_size
 from service.studies.choice import ChoiceQuery, Chosen, choose_arm
 from service.studies.comparison import Compared, Question, compare_groups
-from service.studies.creation import StudyCreation, keys_of, planned_keys
+from service.studies.creation import StudyCreation, keys_of, planned_keys, run_bodies
 from service.studies.diagnosis import StudyDiagnosis, diagnose_arms
 from service.studies.errors import StudyActive, StudyNotFound
 from service.studies.expansion import Plan
@@ -129,7 +129,7 @@ class Studies(CallerScoped):
         Raises:
             SpecRefused: An arm cannot be trained here.
         """
-        return self._creator.run_bodies(new)
+        return run_bodies(self._creator.resolve(new))
 
     def add_seeds(
         self, study_id: str, plan: Plan, *, render: Callable[[Study], str], key: Key | None = None

@@ -10,7 +10,15 @@ from rich.table import Table
 
 from fitwell.comparison import Choice, Comparison
 from fitwell.terminal.run_progress import progress_bar
-from fitwell.terminal.tables import choice_table, comparison_table, pairs_table, verdict_sentence
+from fitwell.terminal.tables import (
+    choice_table,
+    comparison_table,
+    pairs_table,
+    tuning_sentence,
+    tuning_table,
+    verdict_sentence,
+)
+from fitwell.tuning import Tuning
 
 GRID = ("plain [optimizer.lr=0.1]", "plain [optimizer.lr=0.2]", "[bold]x [optimizer.lr=0.1]")
 """Names of arms in a grid; their brackets look like markup of the terminal."""
@@ -115,3 +123,16 @@ def test_sentence_names_what_replicates_differ_in_and_optimistic_epochs() -> Non
         assert f"; over {varied.replicates}" in varied._repr_html_()
     optimistic = compared.model_copy(update={"at": "best", "epoch_by": "val.loss", "optimistic": True})
     assert "Optimistic: val.loss chose each run's epoch on the rows that judge it." in verdict_sentence(optimistic)
+
+
+def test_tuned_choice_is_printed_with_gaps_and_edges() -> None:
+    edge = {"path": "optimizer.lr", "value": 1.0, "end": "high", "message": "Raise high above 1."}
+    arm = {"arm": GRID[2], "trial": "", "best": "", "values": {"optimizer.lr": 1.0}, "mean": 0.5, "trials": 2}
+    gap = {"arm": GRID[2], "search": 0.5, "confirmation": 0.625, "runs": 8, "gap": 0.125}
+    fields: dict[str, Any] = {"phase": "done", "budget": 2, "metric": "val.loss", "select": "best", "method": "sobol"}
+    fields |= {"spent": [], "choice": [{**arm, "standard_error": None, "edges": [edge]}], "gaps": [gap]}
+    fields |= {"sha256": "sha256:0", "frozen_at": "", "confirmation_id": "study_1", "test_openings": {}}
+    tuning = Tuning.model_validate({**fields, "stop_reason": None})
+    table = printed(tuning_table(tuning))
+    assert all(text in table for text in (GRID[2], "optimizer.lr=1.0", "0.5000", "0.6250", "+0.1250", "(high)"))
+    assert tuning_sentence(tuning).endswith(f"confirmed by study_1. {GRID[2]}: Raise high above 1.")

@@ -1,4 +1,4 @@
-"""Frequent statements of workers, the reaper and monitors never scan all stored runs."""
+"""Frequent statements of workers, background tasks and monitors never scan all stored runs or studies."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from service.runs.service import Runs
 from service.settings import Settings
 from service.store.database import open_engine
 from service.store.tables import run
+from service.studies import queries as studies
 from service.workers.jobs import Jobs
 from service.workers.queue import Queue
 from tests.conftest import WORKER, measured, submit
 from worker.ports import Outcome
 
-SMALL = ("ix_run_queue", "ix_run_alike", "ix_run_lease", "ix_run_unfinished")
-"""Indexes that hold only runs that are queued, held, unfinished."""
+SMALL = ("ix_run_queue", "ix_run_alike", "ix_run_lease", "ix_run_unfinished", "ix_study_next_look", "ix_study_tuning")
+"""Indexes that hold only runs that are queued, held, unfinished, and studies that have not ended."""
 
 
 @pytest.fixture
@@ -47,6 +48,7 @@ def test_frequent_statements_use_indexes(settings: Settings, runs: Runs) -> None
     Queue(mine, settings).queued(WORKER.devices)
     Runs(mine, settings).page(RunQuery(status=["failed"]))
     with mine.begin() as connection:
+        assert [*studies.ready(connection), *studies.tuned_ready(connection)] == []
         connection.execute(sa.update(run).where(run.c.token.is_not(None)).values(lease_expires_at=1.0))
     assert jobs.expire() == 1
     with mine.connect() as connection:
@@ -61,6 +63,6 @@ def test_frequent_statements_use_indexes(settings: Settings, runs: Runs) -> None
         text: step
         for text, plan in plans.items()
         for step in plan
-        if re.match(r"SCAN (run|epoch|event|checkpoint|weights)\b", step) and not step.endswith(SMALL)
+        if re.match(r"SCAN (run|epoch|event|checkpoint|weights|study)\b", step) and not step.endswith(SMALL)
     }
     assert whole == {}

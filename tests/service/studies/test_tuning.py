@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +18,9 @@ from service.settings import Settings
 from service.store.database import open_engine, reading
 from service.studies import queries
 from service.studies.bodies import StudyBody
-from service.studies.frozen_choice import edges
+from service.studies.creation import run_bodies
+from service.studies.expansion import expand
+from service.studies.frozen_choice import confirmation_request, edges
 from service.studies.sequencer import Sequencer
 from service.studies.service import Studies
 from service.studies.tuner import Tuner
@@ -185,6 +188,43 @@ def test_cancelled_and_hopeless_studies_stop(
     assert [(one["status"], one["tune"]["phase"]) for one in now] == 2 * [("finished", "stopped")]
     assert "Submit it again" in now[0]["tune"]["stop_reason"]
     assert "No trial of arm 'diverges' can be chosen" in now[1]["tune"]["stop_reason"]
+
+
+@pytest.mark.slow
+def test_one_standard_error_prefers_the_strongest_regularizer(
+    client: TestClient, work: Jobs, machinery: Machinery
+) -> None:
+    strengths = {"distribution": "log_uniform", "low": 0, "high": 0.1}
+    l2 = {"regularizers_add": [{"kind": "l2", "strength": 0.1}], "space": {"regularizers.0.strength": strengths}}
+    study = post(client, tuned(arms={"plain": {}, "l2": l2}, search={"replicates": 2, "select": "one_standard_error"}))
+    train(client, work, lambda arm, seed, _: 1.0 + seed / 8)
+    assert machinery.tuner.advance() == 2
+    choice = study_at(client, study["id"])["tune"]["choice"]
+    tried = [arm["values"].get("regularizers.0.strength", 0) for arm in study["arms"]]
+    assert [arm["trial"] for arm in choice] == [study["arms"][0]["id"], study["arms"][tried.index(max(tried))]["id"]]
+    edge = choice[1]["edges"][-1]
+    assert (edge["path"], edge["end"], choice[1]["best"]) == ("regularizers.0.strength", "high", study["arms"][4]["id"])
+
+
+def test_confirmation_has_the_specs_of_the_chosen_trials() -> None:
+    """The body of the confirmation, which merges patches, loses no field of the trials."""
+    rich = {"schedule": {"kind": "cosine"}, "stop": [{"kind": "early_stopping", "metric": "val.loss"}]}
+    changed = {"optimizer": {"kind": "adam", "lr": 0.1}, "dataset": {"normalize": {"mean": 0.1, "std": 2.0}}, **DROPOUT}
+    body = {"name": 200 * "n", "base": {**BODY, **rich, "labels": {"a": "b"}}}
+    body["tune"] = {"budget": 2, "space": {"optimizer.lr": LR}, "arms": {"plain": {}, "changed": changed}}
+    new = StudyBody.study_of(body)
+    arms = {arm.id: arm for arm in expand(new.plan, run_of)}
+    names = {arm.name: arm.id for arm in arms.values()}
+    choice = [{"arm": name, "trial": trial} for name, trial in names.items()]
+    study: Any = SimpleNamespace(
+        id="study_0", name=body["name"], at="best", request=new.request, tuning={"choice": choice}
+    )
+    plan = StudyBody.study_of(confirmation_request(study, run_bodies(list(arms.values())))).plan
+    for arm in expand(plan, run_of):
+        trial = arms[names[arm.name]].run
+        measured = trial.spec.model_copy(update={"evaluate": arm.run.spec.evaluate})
+        assert (arm.run.spec, arm.run.metadata) == (measured, trial.metadata)
+        assert arm.run.spec.evaluate.test == "every_epoch"
 
 
 def test_preview_and_warnings(client: TestClient) -> None:
