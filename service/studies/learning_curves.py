@@ -7,6 +7,7 @@ those of a larger one. So a replicate is one curve over all sizes, measured on t
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,7 +25,7 @@ from service.studies import queries as studies
 from service.studies.comparison import epoch_rule, replicate_design
 from service.studies.expansion import arm_id, path_steps
 from service.studies.looks import ALPHA, NotYet, not_yet
-from service.studies.measurements import Slot, assign_slots, check_series_exists, load_series, measure
+from service.studies.measurements import assign_slots, check_series_exists, load_series, measure
 from service.studies.metrics import EpochRule, SeriesOfRuns, check_at, check_metric, lower_is_better, rows_of
 from service.studies.replicates import replicate_numbers
 from service.studies.schedule import schedule_of
@@ -34,6 +35,8 @@ from worker.spec.run import RunSpec
 
 AXIS = ["dataset", "train_size"]
 SUGGESTED_SIZES = 5
+MAX_STEPS_RATIO = 1.25
+"""Sizes that are trained for more different numbers of steps get a warning."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,9 +114,40 @@ def learning_curves(connection: sa.Connection, study: Row, query: CurveQuery) ->
     metric, at = query.metric or study.metric, query.at or study.at
     check_metric(metric, "metric")
     check_at(at, "at")
+    _check_rows(metric)
     rule = epoch_rule(study, at, query.epoch_by)
     groups = _groups(study, studies.spec_of_each_arm(connection, study.id))
-    _check_rows(metric)
+    reader = _read(connection, study, metric, rule, query.min_size)
+    own_effect = study.request.get("min_effect") if metric == study.metric else None
+    question = LearningCurveQuestion(
+        lower_is_better=lower_is_better(metric),
+        alpha=ALPHA / study.looks,
+        min_effect=query.min_effect or own_effect,
+        target=query.target,
+    )
+    return LearningCurves(
+        study_id=study.id,
+        metric=metric,
+        at=at,
+        epoch_by=rule.chosen_by(reader.runs),
+        exploratory=(metric, rule) != (study.metric, epoch_rule(study, study.at)) or query.min_size is not None,
+        optimistic=rule.is_optimistic(reader.runs, metric),
+        lower_is_better=question.lower_is_better,
+        alpha=question.alpha,
+        looks=study.looks,
+        not_yet=reader.pending,
+        generalizes_over=sources_of_variation(connection, study),
+        complete=all(run.status in TERMINAL for run in reader.runs),
+        groups=[reader.group_curve(group, arms, question, at) for group, arms in groups.items()],
+    )
+
+
+def _read(connection: sa.Connection, study: Row, metric: str, rule: EpochRule, min_size: int | None) -> _Reader:
+    """Read the metric of the study's runs.
+
+    Raises:
+        SpecRefused: No run has the metric or the series that chooses epochs.
+    """
     design = replicate_design(study)
     runs = studies.runs_of(
         connection, study.id, folds=design.folds is not None, splits=design.seeds_within_split is not None
@@ -123,36 +157,13 @@ def learning_curves(connection: sa.Connection, study: Row, query: CurveQuery) ->
     for series in rule.series:
         check_series_exists(values, series, runs, "epoch_by")
     slots = assign_slots(runs, [(run.arm, "") for run in runs], design)
-    own_effect = study.request.get("min_effect") if metric == study.metric else None
-    question = LearningCurveQuestion(
-        lower_is_better=lower_is_better(metric),
-        alpha=ALPHA / study.looks,
-        min_effect=query.min_effect or own_effect,
-        target=query.target,
-    )
-    pending = not_yet(study, runs)
-    reader = _Reader(
-        slots=slots,
+    return _Reader(
+        runs=runs,
         measurements=measure(slots, values, metric, rule),
-        last_epochs=_last_epochs(slots, values, metric, rule),
+        last_epochs=_last_epochs(runs, values, metric, rule),
         seeds=replicate_numbers(study.request, study.seeds),
-        min_size=query.min_size or 0,
-        pending=pending,
-    )
-    return LearningCurves(
-        study_id=study.id,
-        metric=metric,
-        at=at,
-        epoch_by=rule.chosen_by(runs),
-        exploratory=(metric, rule) != (study.metric, epoch_rule(study, study.at)) or query.min_size is not None,
-        optimistic=rule.is_optimistic(runs, metric),
-        lower_is_better=question.lower_is_better,
-        alpha=question.alpha,
-        looks=study.looks,
-        not_yet=pending,
-        generalizes_over=sources_of_variation(connection, study),
-        complete=all(run.status in TERMINAL for run in runs),
-        groups=[reader.group_curve(group, arms, question, at) for group, arms in groups.items()],
+        min_size=min_size or 0,
+        pending=not_yet(study, runs),
     )
 
 
@@ -192,8 +203,8 @@ def _sized(arm: str, spec: Any) -> SizedArm:
 
 def _advice(specs: Mapping[str, Any]) -> str:
     """Return a message with a grid that works for the study's data."""
-    rows = [RunSpec.of(spec).dataset for spec in specs.values()]
-    largest = min((dataset.rows[0] - dataset.validation_rows for dataset in rows), default=1600)
+    datasets = [RunSpec.of(spec).dataset.model_copy(update={"train_size": None}) for spec in specs.values()]
+    largest = min((dataset.training_rows for dataset in datasets), default=1600)
     sizes = sorted({max(1, largest >> halving) for halving in range(SUGGESTED_SIZES)})
     grid = json.dumps({"dataset.train_size": sizes})
     return (
@@ -216,21 +227,19 @@ def _check_rows(metric: str) -> None:
         raise SpecRefused.at("metric", "rows_differ", message)
 
 
-def _last_epochs(slots: Sequence[Slot], values: SeriesOfRuns, metric: str, rule: EpochRule) -> dict[str, int]:
+def _last_epochs(runs: Sequence[Row], values: SeriesOfRuns, metric: str, rule: EpochRule) -> Mapping[str, int]:
     """Return the number of an arm's runs whose best epoch is their last; empty if no epoch is chosen."""
-    counts: dict[str, int] = {}
-    for slot in slots if rule.at == "best" else ():
-        run = slot.run
-        if run is not None and run.status == "succeeded" and run.epoch == rule.epoch(run, values, metric):
-            counts[slot.group] = counts.get(slot.group, 0) + 1
-    return counts
+    if rule.at != "best":
+        return {}
+    succeeded = (run for run in runs if run.status == "succeeded")
+    return Counter(run.arm for run in succeeded if run.epoch == rule.epoch(run, values, metric))
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Reader:
-    """The measurements of a study, by arm."""
+    """The measurements of a study's runs."""
 
-    slots: Sequence[Slot]
+    runs: Sequence[Row]
     measurements: Sequence[Measurement]
     last_epochs: Mapping[str, int]
     seeds: Sequence[int]
@@ -273,7 +282,7 @@ class _Reader:
 
     def _unequal_training(self, arms: Sequence[SizedArm], at: str) -> list[str]:
         """Return a warning if smaller sizes may have been trained too briefly."""
-        runs = {arm.arm: sum(slot.group == arm.arm for slot in self.slots) for arm in arms}
+        runs = Counter(run.arm for run in self.runs)
         short = [arm.rows for arm in arms if arm.rows and 2 * self.last_epochs.get(arm.arm, 0) > runs[arm.arm]]
         if at == "best" and short:
             rows = ", ".join(f"{size:,}" for size in short)
@@ -281,11 +290,14 @@ class _Reader:
                 f"At {rows} rows, the best epoch of most runs is the last. Longer training may improve these means and "
                 "change the curve: raise the epochs, and use a stop rule if the larger sizes take too long."
             ]
-        steps = [arm.steps_per_epoch for arm in arms if arm.steps_per_epoch]
-        if at != "best" and steps and steps[-1] > steps[0]:
+        if at == "best":
+            return []
+        epochs = {run.arm: run.epoch if at == "last" else int(at.removeprefix("epoch:")) for run in self.runs}
+        steps = [arm.steps_per_epoch * epochs.get(arm.arm, 0) for arm in arms]
+        if steps and steps[-1] > MAX_STEPS_RATIO * steps[0]:
             return [
-                f"An epoch has {steps[0]:,} steps at the smallest size and {steps[-1]:,} at the largest, so at the "
-                "same epoch smaller sizes have been trained for fewer steps. Compare the best epochs (at=best)."
+                f"The smallest size has been trained for {steps[0]:,} steps and the largest for {steps[-1]:,}. Compare "
+                "the best epochs (at=best), or train all sizes equally long with the stop rule max_steps."
             ]
         return []
 

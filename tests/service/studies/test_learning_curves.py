@@ -65,7 +65,7 @@ def test_each_group_of_sizes_gets_a_law_predictions_and_a_verdict(client: TestCl
     assert (accuracy["direction"], accuracy["exploratory"]) == ("higher_is_better", True)
     assert accuracy["groups"][0]["law"]["coefficient"] < 0
     assert [size["used"] for size in accuracy["groups"][0]["sizes"]] == [False, True, True, True, True]
-    assert "fewer steps" in accuracy["groups"][0]["warnings"][0]
+    assert "stop rule max_steps" in accuracy["groups"][0]["warnings"][0]
 
 
 def test_curves_without_enough_sizes_replicates_or_values_are_undecided(client: TestClient, work: Jobs) -> None:
