@@ -145,7 +145,7 @@ class StudyBody(StudyMetadata, BodyModel):
             SpecRefused: Fields contradict each other.
         """
         request = self.model_dump(mode="json", exclude=self._unused)
-        errors = [*self._contradictions(), *_number_errors(request)]
+        errors = list(_number_errors(request)) or list(self._contradictions())
         if errors:
             raise SpecRefused(errors[0].message, errors=errors)
         check_at(self.at, "/at")

@@ -22,6 +22,10 @@ Path = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 MAX_POINTS = 10_000
 MAX_REPEATS = 20_000
 """Points in a row that are already drawn, after which a space counts as exhausted."""
+MAX_SHARED_REPEATS = 5_000
+"""The same for points that several spaces share."""
+EXACT = 2**53
+"""Integers up to this are exact as floats."""
 ZERO_SHARE = 0.5
 """Probability of 0 in a logarithmic space from 0."""
 DECADES_FROM_ZERO = 3
@@ -101,7 +105,9 @@ class Integers(BodyModel):
 
     def at(self, share: float) -> int:
         """Return the value below which ``share`` of all lie, 0 ≤ share < 1."""
-        return min(self.high, self.low + math.floor(share * (self.high - self.low + 1)))
+        count = self.high - self.low + 1
+        place = math.floor(share * count) if count <= EXACT else int(share * EXACT) * count // EXACT
+        return min(self.high, self.low + place)
 
 
 class Choice(BodyModel):
@@ -179,7 +185,7 @@ def shared_points(
             repeats = 0
             for name, point in drawn.items():
                 points[name][keys[name]] = point
-        if repeats == MAX_REPEATS or all(len(one) >= most for one in points.values()):
+        if repeats == MAX_SHARED_REPEATS or all(len(one) >= most for one in points.values()):
             break
     return {name: list(one.values()) for name, one in points.items()}
 
@@ -221,7 +227,7 @@ def points_in(space: Mapping[str, Space]) -> float:
 
 def _size(space: Space) -> float:
     if isinstance(space, Integers):
-        return space.high - space.low + 1
+        return float(min(space.high - space.low + 1, EXACT))
     if isinstance(space, Choice):
         return len({json.dumps(value) for value in space.values})
     return 1 if space.low == space.high else math.inf

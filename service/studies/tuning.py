@@ -23,7 +23,7 @@ from service.studies.sampling import Method, Path, Space, grid_points, points_in
 from service.studies.schedule import MAX_SEED, MAX_SEEDS, Schedule
 
 POINTER = "/tune"
-MAX_BUDGET = 1000
+MAX_BUDGET = 256
 MAX_SEARCH_REPLICATES = 1000
 MANY_OPENINGS = 20
 """Studies on one test part from which on a warning is given."""
@@ -290,6 +290,8 @@ def located(refusal: SpecRefused, tune: Tune) -> SpecRefused:
 def _pointer(pointer: str, tune: Tune) -> str:
     if pointer.startswith("/arms"):
         return POINTER + pointer
+    if pointer == "/replicates":
+        return f"{POINTER}/confirm/vary"
     for arm, space in tune.spaces.items():
         for path in space:
             if pointer == pointer_to("grid", path):

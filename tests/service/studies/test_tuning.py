@@ -245,6 +245,8 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"space": {}, "arms": {"plain": {"space": {"optimizer.momentum": P}}, "b": {"space": {"optimizer.lr": LR}}}},
      "/tune/arms/plain", "unequal_spaces"),
     ({"space": {"batch_size": {"distribution": "choice", "values": [16, 32]}}}, "/tune/budget", "space_too_small"),
+    ({"space": {"optimizer.lr": LR, "epochs": {"distribution": "integers", "low": 1, "high": 10**400}}},
+     "/tune/space/epochs", "less_than_equal"),
     ({"space": {"optimizer.rate": LR}}, "/tune/space/optimizer.rate", "no_such_path"),
     ({"space": {"optimizer.lr": {**P, "low": -1, "high": -0.5}}}, "/tune/space/optimizer.lr", "greater_than"),
     ({"arms": {"plain": {}, "b": {"epochs": 0}}}, "/tune/arms/b/epochs", "greater_than_equal"),
@@ -282,6 +284,9 @@ def test_fields_that_tuning_replaces_are_refused(client: TestClient) -> None:
     unvalidated["base"]["dataset"]["validation_size"] = 0
     refused = client.post("/v1/studies", json=unvalidated).json()["errors"]
     assert [error["code"] for error in refused] == ["no_validation"]
+    del unvalidated["base"]["dataset"]["train_size"]
+    refused = client.post("/v1/studies", json=unvalidated).json()["errors"]
+    assert {(error["pointer"], error["code"]) for error in refused} == {("/tune/confirm/vary", "split_not_variable")}
 
 
 def test_chosen_values_at_an_edge_name_the_end_to_widen() -> None:
