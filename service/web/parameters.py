@@ -12,6 +12,7 @@ from pydantic import Field
 from service.http.parameters import QueryModel
 from service.studies.across import AcrossQuestion
 from service.studies.comparison import Question
+from service.studies.learning_curves import CurveQuery
 
 
 class NewRunQuery(QueryModel):
@@ -93,6 +94,10 @@ class StudyReportQuery(QueryModel):
             baseline=self.baseline if arms else None,
             correction=self.correction,
         )
+
+    def curve_query(self) -> CurveQuery:
+        """Return the request for learning curves of the metric."""
+        return CurveQuery(metric=self.metric, at=self.at, epoch_by=self.epoch_by)
 
 
 class SignInQuery(QueryModel):

@@ -23,6 +23,8 @@ from service.studies.across_schemas import AcrossDatasetsView
 from service.studies.comparison_schemas import ComparisonView
 from service.studies.dependencies import StudiesDep
 from service.studies.diagnosis_schemas import StudyDiagnosisView
+from service.studies.learning_curve_schemas import LearningCurvesView
+from service.studies.learning_curves import has_sizes
 from service.studies.service import Studies
 from service.studies.study import Study
 from service.studies.tuning_schemas import TuneView
@@ -80,6 +82,7 @@ def get_study_report(
         "comparison": comparison,
         "across": _across(studies, study, query),
         "diagnosis": StudyDiagnosisView.of(studies.diagnose(study_id)),
+        "learning_curves": _learning_curves(studies, study, query),
         "figures": [(drawn, figure(lines))],
         "arms": list(arms),
         "differing": differences([run.spec for run in arms.values()]),
@@ -97,6 +100,16 @@ def _across(studies: Studies, study: Study, query: StudyReportQuery) -> AcrossDa
     except SpecRefused:  # such as too many arms: the report does without
         return None
     return AcrossDatasetsView.of(across) if across.results is not None else None
+
+
+def _learning_curves(studies: Studies, study: Study, query: StudyReportQuery) -> LearningCurvesView | None:
+    """Return the study's learning curves; None if it has one size, or the metric has no curve."""
+    if not has_sizes(study.judging):
+        return None
+    try:
+        return LearningCurvesView.of(studies.learning_curves(study.id, query.curve_query()))
+    except SpecRefused:  # such as a metric on training rows: the report does without
+        return None
 
 
 def _file(template: str, name: str, **context: Any) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 import re
 from typing import Any
@@ -61,6 +62,9 @@ def test_each_group_of_sizes_gets_a_law_predictions_and_a_verdict(client: TestCl
     assert plain["gain"]["min_effect"] == pytest.approx(0.05 * plain["sizes"][-1]["mean"])
     assert (flat["id"], flat["verdict"], flat["rows_needed"]["rows"]) == ("flat", "saturated", None)
     assert (result["exploratory"], result["optimistic"], result["alpha"]) == (False, True, 0.05)
+    report = html.unescape(client.get(f"/studies/{study['id']}/report").text)
+    assert plain["explanation"] in report
+    assert "flat, predicted" in report
     accuracy = curves(client, study, metric="test.accuracy", at="last", min_size=100)
     assert (accuracy["direction"], accuracy["exploratory"]) == ("higher_is_better", True)
     assert accuracy["groups"][0]["law"]["coefficient"] < 0
