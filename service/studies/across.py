@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-import numpy as np
 import sqlalchemy as sa
 
 from service.errors import SpecRefused
@@ -21,17 +20,7 @@ from service.statistics.ranks import RankComparison, RankTest, compare_ranks, si
 from service.store.rows import Row
 from service.studies import queries as studies
 from service.studies.comparison import epoch_rule, read_study
-from service.studies.dataset_scores import (
-    Cells,
-    DatasetScores,
-    Excluded,
-    Scaling,
-    guessing_levels,
-    included_arms,
-    included_datasets,
-    measured_cells,
-    score_measurements,
-)
+from service.studies.dataset_scores import Scaling, StudyScores, guessing_levels, score_measurements, study_scores
 from service.studies.datasets import Placed, placed_arms
 from service.studies.looks import ALPHA, NotYet, not_yet
 from service.studies.measurements import measure
@@ -62,6 +51,17 @@ class AcrossQuestion:
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """The values with the scores 0 and 1, by dataset; instead of ``normalize``."""
     correction: Correction = "max_t"
+
+
+@dataclass(frozen=True)
+class Family:
+    """The pairs (arm, baseline) that are tested together."""
+
+    pairs: Sequence[tuple[str, str]]
+    alpha: float
+    correction: Correction
+    due: bool
+    """Whether the study's look is due, so that there are verdicts."""
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,7 @@ class Across:
     """Datasets from which a difference can be significant over datasets."""
     looks: int
     not_yet: NotYet | None
-    arms: Sequence[str]
-    datasets: Sequence[DatasetScores]
-    excluded_arms: Sequence[Excluded]
-    excluded_datasets: Sequence[Excluded]
+    scores: StudyScores
     results: Results | None
     """None if no dataset is left."""
 
@@ -133,18 +130,12 @@ def compare_across(connection: sa.Connection, study: Row, question: AcrossQuesti
     method = _method(question, lower)
     baseline = None if question.all_pairs else _baseline(study, placed, question.baseline)
     data = read_study(connection, study, ("arm",), metric, rule, ())
-    by_place = measured_cells(measure(data.slots, data.values, metric, rule), placed)
     levels = guessing_levels(data.runs, studies.guessing_of(connection, study.id, metric), placed)
-    arms, excluded_arms = included_arms(by_place, placed)
-    scaling = Scaling(method, question.ranges, lower)
-    datasets, excluded = included_datasets(by_place, arms, placed, levels, scaling)
-    expected = replicate_numbers(study.request, study.seeds)
+    measurements = measure(data.slots, data.values, metric, rule)
+    scores = study_scores(measurements, placed, levels, Scaling(method, question.ranges, lower))
     pending = not_yet(study, data.runs)
-    alpha = ALPHA / study.looks
-    if baseline is not None and arms and baseline not in arms:
-        message = f"The baseline {baseline!r} has no results. The arms with results are {', '.join(map(repr, arms))}."
-        raise SpecRefused.at("baseline", "no_such_arm", message, allowed=arms)
-    pairs = _pairs(arms, baseline)
+    family = Family(_pairs(scores.arms, baseline), ALPHA / study.looks, question.correction, due=pending is None)
+    expected = replicate_numbers(study.request, study.seeds)
     return Across(
         study_id=study.id,
         metric=metric,
@@ -159,17 +150,12 @@ def compare_across(connection: sa.Connection, study: Row, question: AcrossQuesti
         generalizes_over=sources_of_variation(connection, study),
         baseline=baseline,
         correction=question.correction,
-        alpha=alpha,
-        min_datasets=min_seeds(alpha, len(pairs) if question.correction == "holm" else 1),
+        alpha=family.alpha,
+        min_datasets=min_seeds(family.alpha, len(family.pairs) if question.correction == "holm" else 1),
         looks=study.looks,
         not_yet=pending,
-        arms=arms,
-        datasets=datasets,
-        excluded_arms=excluded_arms,
-        excluded_datasets=excluded,
-        results=_results(by_place, arms, datasets, pairs, expected, alpha, question.correction, due=pending is None)
-        if datasets
-        else None,
+        scores=scores,
+        results=_results(scores, family, expected) if scores.datasets else None,
     )
 
 
@@ -225,29 +211,22 @@ def _baseline(study: Row, placed: Mapping[str, Placed], requested: str | None) -
 
 
 def _pairs(arms: Sequence[str], baseline: str | None) -> list[tuple[str, str]]:
+    """Return the pairs (arm, baseline): all if ``baseline`` is None, and none as long as it has no results."""
     if baseline is None:
         return [(b, a) for a, b in itertools.combinations(arms, 2)]
-    return [(arm, baseline) for arm in arms if arm != baseline]
+    return [(arm, baseline) for arm in arms if arm != baseline and baseline in arms]
 
 
-def _results(
-    by_place: Cells,
-    arms: Sequence[str],
-    datasets: Sequence[DatasetScores],
-    pairs: Sequence[tuple[str, str]],
-    expected: Sequence[int],
-    alpha: float,
-    correction: Correction,
-    *,
-    due: bool,
-) -> Results:
-    bootstrap = StratifiedBootstrap([dataset.scores for dataset in datasets])
+def _results(scores: StudyScores, family: Family, expected: Sequence[int]) -> Results:
+    """Return the statistics of scores; ``expected`` are the numbers of the study's replicates."""
+    arms, means = scores.arms, scores.means
+    bootstrap = StratifiedBootstrap([dataset.scores for dataset in scores.datasets])
     thresholds = bootstrap.thresholds()
-    means = np.array([dataset.scores.mean(axis=1) for dataset in datasets])
-    places = [(arms.index(arm), arms.index(other)) for arm, other in pairs]
-    tests = signed_rank_tests(means, places, correction)
-    few = len(pairs) <= MAX_INTERVALS
-    ranks = compare_ranks(means, alpha, correction) if 2 <= len(arms) <= MAX_RANKED_ARMS else None
+    places = [(arms.index(arm), arms.index(other)) for arm, other in family.pairs]
+    tests = signed_rank_tests(means, places, family.correction)
+    few = len(family.pairs) <= MAX_INTERVALS
+    ranked = 2 <= len(arms) <= MAX_RANKED_ARMS
+    ranks = compare_ranks(means, family.alpha, family.correction) if ranked else None
     return Results(
         aggregates=[bootstrap.aggregates(i) for i in range(len(arms))],
         thresholds=thresholds.tolist(),
@@ -257,28 +236,28 @@ def _results(
                 *pair,
                 bootstrap.probability_of_improvement(*place, interval=few),
                 test,
-                _verdict(test, alpha, due=due),
+                _verdict(test, family),
             )
-            for pair, place, test in zip(pairs, places, tests, strict=True)
+            for pair, place, test in zip(family.pairs, places, tests, strict=True)
         ],
-        ranks=ranks if due or ranks is None else replace(ranks, groups=()),
+        ranks=ranks if family.due or ranks is None else replace(ranks, groups=()),
         on_these=compare(
-            score_measurements(by_place, arms, datasets, expected),
+            score_measurements(scores, expected),
             groups=arms,
             baseline=None,
-            pairs=pairs,
+            pairs=family.pairs,
             lower_is_better=False,
-            alpha=alpha,
-            correction=correction,
+            alpha=family.alpha,
+            correction=family.correction,
             seeds=expected,
-            due=due,
+            due=family.due,
         ),
     )
 
 
-def _verdict(test: RankTest, alpha: float, *, due: bool) -> Verdict:
-    if not due:
+def _verdict(test: RankTest, family: Family) -> Verdict:
+    if not family.due:
         return "not_yet"
-    if test.p_adjusted > alpha:
+    if test.p_adjusted > family.alpha:
         return "undecided"
     return "better" if test.favorable else "worse"

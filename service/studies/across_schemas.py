@@ -244,7 +244,8 @@ class AcrossDatasetsView(BaseModel):
             "study_id", "metric", "at", "epoch_by", "exploratory", "optimistic", "complete", "baseline", "correction",
             "alpha", "looks",
         )  # fmt: skip
-        arms, results = list(across.arms), across.results
+        scores, results = across.scores, across.results
+        arms = list(scores.arms)
         return cls(
             **{name: getattr(across, name) for name in names},
             direction="lower_is_better" if across.lower_is_better else "higher_is_better",
@@ -252,13 +253,13 @@ class AcrossDatasetsView(BaseModel):
             min_datasets_possible=across.min_datasets,
             not_yet=None if across.not_yet is None else NotYetView.of(across.not_yet),
             intervals=IntervalsView(),
-            datasets=[DatasetView.of(dataset, arms) for dataset in across.datasets],
-            excluded_arms=[ExcludedView(name=one.name, reason=one.reason) for one in across.excluded_arms],
-            excluded_datasets=[ExcludedView(name=one.name, reason=one.reason) for one in across.excluded_datasets],
+            datasets=[DatasetView.of(dataset, arms) for dataset in scores.datasets],
+            excluded_arms=[ExcludedView(name=one.name, reason=one.reason) for one in scores.excluded_arms],
+            excluded_datasets=[ExcludedView(name=one.name, reason=one.reason) for one in scores.excluded_datasets],
             arms=[] if results is None else _arms(arms, results),
             thresholds=[] if results is None else list(results.thresholds),
             profiles=[] if results is None else _profiles(arms, results),
-            pairs=[] if results is None else _pairs(results, len(across.datasets)),
+            pairs=[] if results is None else _pairs(results, len(scores.datasets)),
             ranks=None if results is None else _ranks(arms, results, due=across.not_yet is None),
         )
 

@@ -62,7 +62,46 @@ class Excluded:
     reason: str
 
 
-def measured_cells(measurements: Iterable[Measurement], placed: Mapping[str, Placed]) -> Cells:
+@dataclass(frozen=True, kw_only=True)
+class StudyScores:
+    """The scores of a study: arms in its order, and the datasets on which all of them have results."""
+
+    cells: Cells
+    arms: Sequence[str]
+    datasets: Sequence[DatasetScores]
+    excluded_arms: Sequence[Excluded]
+    excluded_datasets: Sequence[Excluded]
+
+    @property
+    def means(self) -> Floats:
+        """The mean scores (datasets, arms)."""
+        return np.array([dataset.scores.mean(axis=1) for dataset in self.datasets])
+
+
+def study_scores(
+    measurements: Iterable[Measurement],
+    placed: Mapping[str, Placed],
+    guessing: Mapping[str, float],
+    scaling: Scaling,
+) -> StudyScores:
+    """Return the scores of measured runs; ``guessing`` is the level of each dataset.
+
+    Raises:
+        SpecRefused: A range names no dataset of the study, or does not go from a worse to a better value.
+    """
+    cells = _measured_cells(measurements, placed)
+    arms, excluded_arms = _included_arms(cells, placed)
+    datasets, excluded_datasets = _included_datasets(cells, arms, placed, guessing, scaling)
+    return StudyScores(
+        cells=cells,
+        arms=arms,
+        datasets=datasets,
+        excluded_arms=excluded_arms,
+        excluded_datasets=excluded_datasets,
+    )
+
+
+def _measured_cells(measurements: Iterable[Measurement], placed: Mapping[str, Placed]) -> Cells:
     """Return measurements by arm and dataset, and replicate."""
     cells: Cells = {}
     for one in measurements:
@@ -82,7 +121,7 @@ def guessing_levels(
     return {dataset: statistics.fmean(values) for dataset, values in by_dataset.items()}
 
 
-def scored(replicates: Mapping[int, Sequence[Measurement]]) -> dict[int, float]:
+def _scored(replicates: Mapping[int, Sequence[Measurement]]) -> dict[int, float]:
     """Return the value of every replicate with results: the mean of its cells, or NaN if one of them diverged."""
     values = {}
     for replicate, cells in replicates.items():
@@ -92,15 +131,15 @@ def scored(replicates: Mapping[int, Sequence[Measurement]]) -> dict[int, float]:
     return values
 
 
-def included_arms(cells: Cells, placed: Mapping[str, Placed]) -> tuple[list[str], list[Excluded]]:
+def _included_arms(cells: Cells, placed: Mapping[str, Placed]) -> tuple[list[str], list[Excluded]]:
     """Return the arms with results on some dataset, in the study's order, and those without."""
     names = dict.fromkeys(one.arm for one in placed.values())
-    with_results = {arm for (arm, _), replicates in cells.items() if scored(replicates)}
+    with_results = {arm for (arm, _), replicates in cells.items() if _scored(replicates)}
     excluded = [Excluded(arm, "It has no results on any dataset.") for arm in names if arm not in with_results]
     return [arm for arm in names if arm in with_results], excluded
 
 
-def included_datasets(
+def _included_datasets(
     cells: Cells,
     arms: Sequence[str],
     placed: Mapping[str, Placed],
@@ -117,7 +156,7 @@ def included_datasets(
     included: list[DatasetScores] = []
     excluded: list[Excluded] = []
     for name in names if arms else ():
-        values = [scored(cells.get((arm, name), {})) for arm in arms]
+        values = [_scored(cells.get((arm, name), {})) for arm in arms]
         scores = _dataset_scores(name, arms, values, guessing.get(name), scaling)
         if isinstance(scores, Excluded):
             excluded.append(scores)
@@ -174,17 +213,15 @@ def _dataset_scores(
     )
 
 
-def score_measurements(
-    cells: Cells, arms: Sequence[str], datasets: Sequence[DatasetScores], expected: Sequence[int]
-) -> list[Measurement]:
+def score_measurements(scores: StudyScores, expected: Sequence[int]) -> list[Measurement]:
     """Return every arm's scores with the dataset as the cell of a replicate; absent runs are missing.
 
     A replicate counts with all datasets only, since the levels of datasets differ.
     """
     measurements = []
-    for arm, dataset in itertools.product(arms, datasets):
-        by_replicate = cells[arm, dataset.name]
-        values = scored(by_replicate)
+    for arm, dataset in itertools.product(scores.arms, scores.datasets):
+        by_replicate = scores.cells[arm, dataset.name]
+        values = _scored(by_replicate)
         for replicate in sorted({*expected, *by_replicate}):
             runs = by_replicate.get(replicate)
             state = "missing" if runs is None else combined_state(runs)

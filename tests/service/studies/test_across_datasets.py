@@ -117,6 +117,12 @@ def test_divergence_is_the_worst_score_and_lacking_results_are_named(client: Tes
     assert result["excluded_datasets"] == [{"name": "d1", "reason": "No results of 'plain'."}]
     assert (result["not_yet"]["code"], result["pairs"][0]["over_datasets"]["verdict"]) == ("runs_deleted", "not_yet")
     assert result["pairs"][0]["on_these_datasets"]["p"] is None
+    for run in runs:
+        if run["arm"] == "plain [dataset=d0]":
+            client.delete(f"/v1/runs/{run['id']}")
+    alone = across(client, study)
+    assert (alone["pairs"], [one["arm"] for one in alone["arms"]]) == ([], ["dropout"])
+    assert alone["excluded_arms"] == [{"name": "plain", "reason": "It has no results on any dataset."}]
 
 
 def test_grid_over_whole_datasets_is_compared_over_them(client: TestClient, work: Jobs) -> None:

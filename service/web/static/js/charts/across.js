@@ -142,6 +142,7 @@ function pValue(p) {
 
 function summary({ arms, pairs, not_yet: pending, datasets, min_datasets_possible: fewest }) {
   if (!arms.length) return "Nothing to compare yet: no dataset has results of every arm.";
+  if (!pairs.length) return "Nothing to compare yet: the baseline, or every other arm, has no results.";
   if (pending) return `No verdict yet. ${pending.message}`;
   const decided = (scope) => pairs.filter((pair) => ["better", "worse"].includes(pair[scope].verdict)).length;
   const over =
