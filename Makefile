@@ -16,7 +16,7 @@ READY := $(VENV)/.ready
 GENERATOR := $(VENV)/generator
 GENERATOR_VERSION := 0.29.1
 # Servers that tests start, in an environment of their own: a tracking server for exported histories, reduced to what
-# the tests need, and one with the API of S3.
+# the tests need, and one with the API of S3. What they import is compiled when they start.
 SERVERS := $(VENV)/servers
 SERVERS_PACKAGES := mlflow-skinny==3.17.2 aiohttp alembic cryptography flask flask-cors graphene huey pandas sqlalchemy \
   'moto[s3,server]'
@@ -46,7 +46,7 @@ $(READY): pyproject.toml constraints.txt
 
 $(GENERATOR)/.ready: $(READY)
 	@$(PYTHON) -m venv $(GENERATOR)
-	$(GENERATOR)/bin/python -m pip install --quiet --disable-pip-version-check openapi-python-client==$(GENERATOR_VERSION) ruff
+	$(GENERATOR)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile openapi-python-client==$(GENERATOR_VERSION) ruff
 	@touch $@
 
 $(NODE_READY): package.json package-lock.json
@@ -56,7 +56,7 @@ $(NODE_READY): package.json package-lock.json
 
 $(SERVERS)/.ready: $(READY)
 	@$(PYTHON) -m venv $(SERVERS)
-	$(SERVERS)/bin/python -m pip install --quiet --disable-pip-version-check $(SERVERS_PACKAGES)
+	$(SERVERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile $(SERVERS_PACKAGES)
 	@touch $@
 
 peers: $(GENERATOR)/.ready $(SERVERS)/.ready

@@ -22,7 +22,7 @@ from fitwell.exporters.mlflow import Tracking
 from fitwell.history import History
 from tests.e2e.guarded import Guarded
 from tests.patience import eventually, scaled
-from tests.plugins.servers import installed
+from tests.plugins.servers import installed, server_environment
 from tests.processes import free_port
 
 pytestmark = pytest.mark.slow
@@ -61,7 +61,7 @@ def tracker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home, port = tmp_path_factory.mktemp("mlflow"), free_port()
     line = [command, "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     line += ["--backend-store-uri", f"sqlite:///{home}/mlflow.db", "--artifacts-destination", str(home / "artifacts")]
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environment = {**server_environment(), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(line, cwd=home, env=environment, stdout=log, stderr=log, start_new_session=True)
 

@@ -33,6 +33,11 @@ def installed(name: str) -> str:
     return str(SERVERS / name)
 
 
+def server_environment() -> dict[str, str]:
+    """Return an environment in which Python compiles what a server imports once, not at each start."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 class Gate:
     """A proxy in front of a server. While it is shut, it counts connections and closes them."""
 
@@ -114,7 +119,8 @@ def s3_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     command, port = installed("moto_server"), free_port()
     log = tmp_path_factory.mktemp("s3") / "log"
     with log.open("wb") as output:
-        process = subprocess.Popen([command, "-H", "127.0.0.1", "-p", str(port)], stdout=output, stderr=output)
+        line = [command, "-H", "127.0.0.1", "-p", str(port)]
+        process = subprocess.Popen(line, env=server_environment(), stdout=output, stderr=output)
 
     def ready() -> bool:
         assert process.poll() is None, log.read_text()
