@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BufferedReader
 from typing import Any, Literal
@@ -228,6 +228,7 @@ class Models(StoredModels):
             epochs=tuple(points.epoch),
             series={name: tuple(points.series[name]) for name in names},
             best=BestEpoch.model_validate(run.best) if run.best else None,
+            guessing=_guessing(names, run.baseline or {}),
             **vars(canvas),
         )
         reply, picture = await self._predictor.call(order)
@@ -269,3 +270,10 @@ def refusal_of(reply: Refused) -> Refusal:
     if reply.reason == "no_space":
         return Unavailable(reply.message)
     return Unprocessable(reply.message)
+
+
+def _guessing(names: Sequence[str], baseline: Mapping[str, float | None]) -> dict[str, float]:
+    """Return what predictions that ignore the inputs get by the first of the series on held-out rows, by label."""
+    held_out = next((name for name in names if not name.startswith("train.") and name in baseline), None)
+    levels = {f"guessing {held_out}": held_out, f"last value {held_out}": f"{held_out}_last_value"}
+    return {label: level for label, name in levels.items() if (level := baseline.get(name or "")) is not None}

@@ -49,6 +49,8 @@ def curve(order: DrawCurve) -> bytes | Refused:
     colors = itertools.cycle(theme.others)
     for name, values in series.items():
         _draw(axes, x, values, name, theme, colors)
+    for name, level in order.guessing.items():
+        axes.axhline(_numbers((level,), log=order.log)[0], color=theme.ink, linestyle="--", linewidth=0.8, label=name)
     _mark_best(axes, order, theme)
     _style(figure, axes, order, theme)
     return _encode(figure, order.form)

@@ -112,6 +112,8 @@ class DrawCurve(Message):
     epochs: tuple[int, ...]
     series: dict[str, tuple[float | None, ...]]
     best: BestEpoch | None
+    guessing: dict[str, float] = {}
+    """Levels to draw, by label: what predictions that ignore the inputs get."""
     form: Literal["png", "svg"]
     width: int
     height: int

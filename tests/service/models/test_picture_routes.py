@@ -35,6 +35,15 @@ def test_curve_is_drawn_once_per_version_of_the_run(service: Service) -> None:
     service.client.post(f"/v1/runs/{claim.run_id}/cancel")
 
 
+def test_curve_shows_what_guessing_gets_on_the_validation_rows(service: Service, run_id: str) -> None:
+    def labels(metrics: str) -> set[str]:
+        svg = service.client.get(f"/v1/runs/{run_id}/curve.svg", params={"metrics": metrics}).content
+        return {"".join(text.itertext()) for text in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")}
+
+    assert "guessing val.loss" in labels("train.loss,val.loss")
+    assert not any(label.startswith("guessing") for label in labels("train.loss"))
+
+
 def test_pictures_have_the_requested_size_and_format(service: Service, run_id: str) -> None:
     answer = service.client.get(
         f"/v1/runs/{run_id}/curve.png?width=700&height=300&log=true&metrics=val.loss,train.loss"

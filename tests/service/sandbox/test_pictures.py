@@ -62,6 +62,12 @@ def test_every_series_and_the_best_epoch_are_labeled() -> None:
     assert "best test.loss 0.4, epoch 2, chosen on the test data" in labels
 
 
+def test_level_of_guessing_is_drawn_and_labeled() -> None:
+    level = {"guessing val.loss": 2.3}
+    assert "guessing val.loss" in texts(drawn(guessing=level))
+    assert drawn(guessing=level, log=True) != drawn(log=True)
+
+
 @pytest.mark.parametrize(
     "title",
     [
