@@ -69,6 +69,20 @@ def test_init_writes_valid_yaml_with_a_schema_line(tmp_path: Path) -> None:
     assert isinstance(lost.exception, LocalError)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--vary", "split"], "--vary needs --replicates or --max-seeds"),
+        (["--replicates", "12", "--max-seeds", "32"], "fixed number of --replicates, or up to --max-seeds"),
+    ],
+)
+def test_contradictory_replicates_are_refused(options: list[str], message: str, tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text("base: {}")
+    reply = CliRunner().invoke(app, ["study", str(tmp_path / "study.yaml"), *options], env={"COLUMNS": "200"})
+    assert reply.exit_code == Exit.USAGE
+    assert message in re.sub(r"[\s│]+", " ", reply.output)
+
+
 def with_all(template: str) -> str:
     """Return the template with all commented fields enabled."""
     return re.sub(r"^(\s*)# (?=[a-z_]+: |- \{)", r"\1", template.format(file="x"), flags=re.MULTILINE)
