@@ -31,7 +31,7 @@ DIGITS = Digits.load(Path("/nowhere"))
 
 ROW = [0] * 64
 BASELINE = {"val.loss": 2.25, "val.accuracy": 0.1, "train.loss": 2.3}
-"""What guessing gets, as recorded for every run here."""
+"""Baseline of every run here."""
 
 
 class Service(NamedTuple):
