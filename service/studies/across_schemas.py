@@ -41,7 +41,7 @@ class ScoresOfArm(BaseModel):
     diverged: int
 
 
-class DatasetView(BaseModel):
+class ScaledDatasetView(BaseModel):
     """A dataset, with the values of the metric that have the scores 0 and 1 on it."""
 
     name: str
@@ -54,7 +54,7 @@ class DatasetView(BaseModel):
     arms: list[ScoresOfArm]
 
     @classmethod
-    def of(cls, dataset: DatasetScores, arms: list[str]) -> DatasetView:
+    def of(cls, dataset: DatasetScores, arms: list[str]) -> ScaledDatasetView:
         """Return the view of a dataset."""
         means = dataset.scores.mean(axis=1).tolist()
         return cls(
@@ -229,7 +229,7 @@ class AcrossDatasetsView(BaseModel):
     not_yet: NotYetView | None = Field(description="Why no verdict is given; null if the look is due.")
     intervals: IntervalsView
     arms: list[AcrossArmView]
-    datasets: list[DatasetView]
+    datasets: list[ScaledDatasetView]
     excluded_arms: list[ExcludedView]
     excluded_datasets: list[ExcludedView]
     thresholds: list[float] = Field(description="Scores at which the profiles are given.")
@@ -253,7 +253,7 @@ class AcrossDatasetsView(BaseModel):
             min_datasets_possible=across.min_datasets,
             not_yet=None if across.not_yet is None else NotYetView.of(across.not_yet),
             intervals=IntervalsView(),
-            datasets=[DatasetView.of(dataset, arms) for dataset in scores.datasets],
+            datasets=[ScaledDatasetView.of(dataset, arms) for dataset in scores.datasets],
             excluded_arms=[ExcludedView(name=one.name, reason=one.reason) for one in scores.excluded_arms],
             excluded_datasets=[ExcludedView(name=one.name, reason=one.reason) for one in scores.excluded_datasets],
             arms=[] if results is None else _arms(arms, results),

@@ -118,7 +118,7 @@ VIEWS: list[tuple[type[BaseModel], type[BaseModel]]] = [
     (across.AcrossPair, across_schemas.AcrossPairView),
     (across.OnTheseDatasets, across_schemas.OnTheseDatasets),
     (across.OverDatasets, across_schemas.OverDatasets),
-    (across.ScaledDataset, across_schemas.DatasetView),
+    (across.ScaledDataset, across_schemas.ScaledDatasetView),
     (across.Ranks, across_schemas.RanksView),
     (learning_curves.LearningCurves, learning_curve_schemas.LearningCurvesView),
     (learning_curves.LearningCurve, learning_curve_schemas.GroupCurveView),
