@@ -117,11 +117,16 @@ class Sequencer:
             if study is None or study.next_look is None or len(study.seeds) >= study.next_look:
                 return
             models = studies.run_of_each_arm(connection, study_id)
+            drawn = {arm for arm in models if studies.data_vary(connection, study_id, arm)}
         schedule = schedule_of(study.request)
         assert schedule is not None, f"{study_id} has fixed seeds"
         seeds = schedule.seeds(study.next_look)
         plan = replace(self._plan_of(study.request), seeds=seeds[len(study.seeds) :])
-        arms = [_arm(arm, models[arm["id"]]) for arm in study.arms if not arm.get("decided_at") and arm["id"] in models]
+        arms = [
+            _arm(arm, models[arm["id"]], data_drawn=arm["id"] in drawn)
+            for arm in study.arms
+            if not arm.get("decided_at") and arm["id"] in models
+        ]
         columns = build_rows(
             [
                 PlannedRun(arm.at(*replicate), {"study_id": study_id, "arm": arm.id})
@@ -187,10 +192,16 @@ def _after(schedule: Schedule, seeds: int) -> int | None:
     return next((n for n in schedule.design(ALPHA).looks if n > seeds), None)
 
 
-def _arm(arm: Mapping[str, Any], run: Row) -> Arm:
-    """Return an arm of a study with the spec and the metadata of its stored run, whatever has changed since."""
+def _arm(arm: Mapping[str, Any], run: Row, *, data_drawn: bool) -> Arm:
+    """Return an arm of a study with the spec and the metadata of its stored run, whatever has changed since.
+
+    ``data_drawn`` is whether the arm's data are drawn by the seed of each run; then the stored run has its own.
+    """
     metadata = RunMetadata.model_validate({name: getattr(run, name) for name in RunMetadata.model_fields})
-    return Arm(arm["id"], arm["name"], arm["values"], NewRun(RunSpec.of(run.spec), metadata))
+    spec = RunSpec.of(run.spec)
+    if data_drawn:
+        spec = spec.model_copy(update={"dataset": spec.dataset.unseeded()})
+    return Arm(arm["id"], arm["name"], arm["values"], NewRun(spec, metadata))
 
 
 def owner_of(study: Row, settings: Settings) -> Caller:

@@ -150,6 +150,18 @@ def test_every_seed_of_a_look_has_all_folds(client: TestClient, work: Jobs, sequ
     assert cells == set(product(("plain", "dropout"), range(8), range(2)))
 
 
+def test_every_seed_of_generated_data_has_data_of_its_own(client: TestClient, work: Jobs, sequencer: Sequencer) -> None:
+    drawn = {"dataset": {"kind": "linear"}, "model": {"kind": "linear"}}
+    fixed = {"dataset": {"data_seed": 7}}
+    study = post(client, base=BODY | drawn, arms={"plain": {}, "l1": L1, "fixed": fixed}, seeds={"max": 8, "first": 4})
+    assert study.status_code == 201, study.text
+    train(client, work, lambda arm, seed, _: 1 + seed % 3 / 8 * (arm != "plain"))
+    assert sequencer.advance() == 1
+    runs = client.get("/v1/runs", params={"study_id": study.json()["id"], "limit": 100}).json()["data"]
+    data = {(run["arm"], run["seed"]): run["spec"]["dataset"]["data_seed"] for run in runs}
+    assert data == {(arm, seed): 7 if arm == "fixed" else seed for arm in ("plain", "l1", "fixed") for seed in range(8)}
+
+
 def test_equivalent_arms_are_decided(client: TestClient, work: Jobs, sequencer: Sequencer) -> None:
     study = post(client, seeds={"max": 16, "first": 12}, min_effect=1.0).json()
     train(client, work, lambda arm, seed, _: 2 + (seed % 3 - 1) / 16 * (arm == "dropout"))

@@ -78,6 +78,10 @@ class LinearData(Dataset):
         """With the run's seed for the data, where they have none."""
         return self if self.data_seed is not None else self.model_copy(update={"data_seed": seed % 2**32})
 
+    def unseeded(self) -> LinearData:
+        """Without a seed for the data, so that they have the run's."""
+        return self.model_copy(update={"data_seed": None})
+
     def objections(self, run: RunSpec) -> Sequence[Objection]:
         """Refuse more coefficients than inputs."""
         if self.informative > self.features:

@@ -87,6 +87,10 @@ class Dataset(Part):
         """Return the dataset of a run with this seed; differs only if the data depend on it."""
         return self
 
+    def unseeded(self) -> Self:
+        """Return the dataset of which ``seeded`` returns other data for each seed, if it depends on the seed."""
+        return self
+
     def held_out(self, fold: Fold | None) -> Self:
         """Return the dataset validated on ``fold`` only, or without validation rows if it is None."""
         return self.model_copy(update={"fold": fold, "validation_size": 0})
