@@ -10,7 +10,7 @@
 - ``schedule``, ``sequential``, ``sequencer``: sequential studies; when they look, what that decides, and the task that
   takes looks and queues the next seeds.
 - ``tuning``, ``frozen_choice``, ``tuner``: tuned studies; the request for one, the choice that its search makes, and
-  the task that freezes the choice and queues its confirmation.
+  the task that freezes the choice and queues its confirmation. ``reason_log``: why these tasks cannot continue.
 - ``looks``: when a study's verdicts are due, and the looks that it inherits from studies of the same runs.
 - ``metrics``: metrics and the epochs at which they count; ``measurements``: the runs as measured values, for
   ``comparison`` (groups against each other) and ``choice`` (the arm to use, by the order of ``simplicity`` if several

@@ -21,6 +21,9 @@ from service.studies.sampling import Space
 from service.studies.simplicity import strength_orders
 from service.studies.tuning import Tune, trials_of, tune_of
 
+MAX_NAME = 200
+"""Characters of a study's name that its confirmation repeats."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Edge:
@@ -186,7 +189,3 @@ def confirmation_request(study: Row, specs: Mapping[str, Mapping[str, Any]]) -> 
         "baseline": study.request.get("baseline") or next(iter(bodies)),
         "min_effect": tune.confirm.min_effect,
     }
-
-
-MAX_NAME = 200
-"""Characters of a study's name that its confirmation repeats."""

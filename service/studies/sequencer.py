@@ -7,7 +7,6 @@ services may do this at once, and one that is killed is taken over by any other.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -29,11 +28,11 @@ from service.studies import queries as studies
 from service.studies.comparison import own_samples
 from service.studies.expansion import Arm, Plan
 from service.studies.looks import ALPHA, not_yet
+from service.studies.reason_log import ReasonLog
 from service.studies.schedule import Schedule, schedule_of
 from service.studies.sequential import decisions, results_at, stored
 from worker.spec.run import RunSpec
 
-LOG = logging.getLogger("fitwell.service")
 CANCELLED = "The study was cancelled. Submit it again to continue; it reuses the results."
 PlanOf = Callable[[Mapping[str, Any]], Plan]
 """Turns the stored request of a study into its plan."""
@@ -46,7 +45,7 @@ class Sequencer:
         self._engine = engine
         self._settings = settings
         self._plan_of = plan_of
-        self._logged: dict[str, str] = {}
+        self._reasons = ReasonLog()
 
     def advance(self) -> int:
         """Take every look that is due, and queue the seeds that follow; return the number of looks taken."""
@@ -58,16 +57,10 @@ class Sequencer:
                 count += self.take_look(study_id)
                 self.queue_seeds(study_id)
             except Refusal as refusal:
-                self._log_once("cannot queue the next seeds of %s: %s", study_id, refusal.detail)
+                self._reasons.warn("cannot queue the next seeds of %s: %s", study_id, refusal.detail)
             except Exception as error:  # the next round tries again
-                self._log_once("cannot take the next look of %s: %r", study_id, error)
+                self._reasons.warn("cannot take the next look of %s: %r", study_id, error)
         return count
-
-    def _log_once(self, message: str, study_id: str, reason: object) -> None:
-        """Log the reason why a study cannot continue, unless the last round had the same."""
-        if self._logged.get(study_id) != str(reason):
-            self._logged[study_id] = str(reason)
-            LOG.warning(message, study_id, reason, exc_info=isinstance(reason, Exception))
 
     def take_look(self, study_id: str) -> bool:
         """Take the look of a study if it is due, and return whether it was."""

@@ -6,7 +6,6 @@ do this at once, and one that is killed is taken over by any other.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -25,11 +24,11 @@ from service.studies.errors import NothingToChoose
 from service.studies.frozen_choice import confirmation_request, freeze, gaps, stored
 from service.studies.looks import incomplete
 from service.studies.new_study import NewStudy
+from service.studies.reason_log import ReasonLog
 from service.studies.sequencer import end_of_tuning, owner_of, stop_tuning
 from service.studies.service import Studies
 from worker.spec.canonical import sha256_of
 
-LOG = logging.getLogger("fitwell.service")
 NewStudyOf = Callable[[Mapping[str, Any]], NewStudy]
 """Turns the stored request of a study into the study to create."""
 
@@ -42,7 +41,7 @@ class Tuner:
         self._settings = settings
         self._service = service
         self._new_study_of = new_study_of
-        self._logged: dict[str, str] = {}
+        self._reasons = ReasonLog()
 
     def advance(self) -> int:
         """Take every step that is due, and return their number."""
@@ -55,16 +54,10 @@ class Tuner:
         try:
             return self.freeze(study_id) + self.queue_confirmation(study_id) + self.end(study_id)
         except Refusal as refusal:
-            self._log_once("cannot continue the tuned study %s: %s", study_id, refusal.detail)
+            self._reasons.warn("cannot continue the tuned study %s: %s", study_id, refusal.detail)
         except Exception as error:  # the next round tries again
-            self._log_once("cannot continue the tuned study %s: %r", study_id, error)
+            self._reasons.warn("cannot continue the tuned study %s: %r", study_id, error)
         return 0
-
-    def _log_once(self, message: str, study_id: str, reason: object) -> None:
-        """Log the reason why a study cannot continue, unless the last round had the same."""
-        if self._logged.get(study_id) != str(reason):
-            self._logged[study_id] = str(reason)
-            LOG.warning(message, study_id, reason, exc_info=isinstance(reason, Exception))
 
     def freeze(self, study_id: str) -> bool:
         """Freeze the choice of a study whose search has ended, and return whether that happened."""

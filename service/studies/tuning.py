@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal
@@ -299,7 +299,7 @@ def _pointer(pointer: str, tune: Tune) -> str:
     return pointer
 
 
-def _refused(check: Any) -> Iterator[FieldError]:
+def _refused(check: Callable[[], None]) -> Iterator[FieldError]:
     """Yield the errors of a check that raises them."""
     try:
         check()
