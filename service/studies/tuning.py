@@ -110,8 +110,8 @@ class Tune(BodyModel):
     arms: dict[Label, TunedArm] = Field(
         min_length=1, max_length=64, description="Merge patches of the base by name, each with a `space` of its own."
     )
-    search: Search = Search()
-    confirm: Confirm = Confirm()
+    search: Search = Field(default=Search(), description="How trials are chosen from each space, and by which metric.")
+    confirm: Confirm = Field(default=Confirm(), description="The sequential study that compares the chosen trials.")
 
     @property
     def spaces(self) -> dict[str, dict[str, Space]]:

@@ -65,7 +65,7 @@ SPEC: dict[str, Any] = {
     ("name", "nearest"),
     [
         ("loss", "val.loss"), ("val.los", "val.loss"), ("val.acuracy", "val.accuracy"), ("val_loss", "val.loss"),
-        ("penalty.dropout", "penalty.l2"), ("test.rmse", "test.loss"), ("best.test.loss", "last.test.loss"),
+        ("penalty.dropout", "penalty.l2"), ("test.rmse", "test.brier"), ("best.test.loss", "last.test.loss"),
         ("best.vaule", "best.value"),
     ],
 )  # fmt: skip
