@@ -72,6 +72,7 @@ def check_tuned(tune: Tune, arms: Sequence[Arm], caller: Caller, settings: Setti
     check_size(settings, len(tune.arms), tune.schedule.max, None)
     check_steps(caller, tune.schedule, len(tune.arms), f"{POINTER}/confirm")
     for arm in arms:
+        assert arm.run.spec.evaluate.test == "never", f"{arm.id} would measure test rows"
         if not arm.run.spec.dataset.validation_rows:
             message = f"Arm {arm.name!r} has no validation rows to choose by. Set dataset.validation_size."
             raise SpecRefused.at("/base/dataset", "no_validation", message)

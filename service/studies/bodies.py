@@ -267,10 +267,21 @@ class StudyBody(StudyMetadata, BodyModel):
             yield FieldError("/baseline", "no_such_arm", message, allowed=list(tune.arms))
         yield from tune.errors(self.at)
         yield from self._varied_split_errors(tune.schedule.split_follows_seed)
+        for pointer in self._unsealed():
+            message = "The search measures nothing on the test part, the confirmation every epoch. Leave this out."
+            yield FieldError(pointer, "sealed", message)
+
+    def _unsealed(self) -> Iterator[str]:
+        """Yield pointers to what would decide whether test rows are measured."""
         for pointer, body in self._bodies.items():
-            if isinstance(evaluate := body.get("evaluate"), Mapping) and "test" in evaluate:
-                message = "The search measures nothing on the test part, the confirmation every epoch. Leave this out."
-                yield FieldError(f"{pointer}/evaluate/test", "sealed", message)
+            evaluate = body.get("evaluate", {})
+            if isinstance(evaluate, Mapping) and "test" in evaluate:
+                yield f"{pointer}/evaluate/test"
+            elif not isinstance(evaluate, Mapping):  # null removes what the base says
+                yield f"{pointer}/evaluate"
+        for pointer, path, _ in self._paths:
+            if path_steps(path) in (["evaluate"], ["evaluate", "test"]):
+                yield pointer
 
     def _schedule_errors(self, schedule: Schedule) -> Iterator[FieldError]:
         """Yield what is wrong with a schedule, and fields that contradict it."""

@@ -253,6 +253,8 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"arms": {"plain": {}, "b": {"seed": 1}}}, "/tune/arms/b/seed", "seed_elsewhere"),
     ({"arms": {"plain": {}, "b": {"dataset": {"fold": 1}}}}, "/tune/arms/b/dataset/fold", "split_elsewhere"),
     ({"arms": {"plain": {}, "b": {"evaluate": {"test": "last_epoch"}}}}, "/tune/arms/b/evaluate/test", "sealed"),
+    ({"arms": {"plain": {}, "b": {"evaluate": None}}}, "/tune/arms/b/evaluate", "sealed"),
+    ({"space": {"optimizer.lr": LR, "/evaluate/test": CHOICE}}, "/tune/space/~1evaluate~1test", "sealed"),
     ({"search": {"metric": "test.loss"}}, "/tune/search/metric", "sealed"),
     ({"search": {"metric": "train.loss"}}, "/tune/search/metric", "not_on_validation"),
     ({"search": {"metric": "val.time"}}, "/tune/search/metric", "no_direction"),
