@@ -24,6 +24,7 @@ from service.studies.frozen_choice import confirmation_request, edges
 from service.studies.sequencer import Sequencer
 from service.studies.service import Studies
 from service.studies.tuner import Tuner
+from service.studies.tuning import tuning_warnings
 from service.workers.jobs import Jobs
 from tests.conftest import BODY
 from tests.service.studies.test_sequential import study_ends
@@ -233,6 +234,12 @@ def test_preview_and_warnings(client: TestClient) -> None:
     few = {"confirm": {"max": 5, "first": 4, "metric": "val.loss"}}
     warnings = client.post("/v1/studies/preview", json=tuned(**few)).json()["warnings"]
     assert ["at least 6 pairs" in warnings[0], "rows of other splits" in warnings[1]] == [True, True]
+    body = tuned(arms={"plain": {"space": {"optimizer.lr": {**LR, "high": 0.5}}}, "dropout": DROPOUT})
+    tune = StudyBody.study_of(body).tune
+    assert tune is not None
+    unequal, often = tuning_warnings(tune, {"sha256:0": 19, "sha256:1": 20})
+    assert (unequal[:26], often[:20]) == ("Arms tune optimizer.lr ove", "20 studies have judg")
+    assert len(tuning_warnings(tune, {"sha256:0": 19})) == 1
 
 
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
