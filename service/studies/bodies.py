@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import (
@@ -16,17 +14,16 @@ from pydantic import (
     WrapValidator,
 )
 
-from service.errors import FieldError, SpecRefused
+from service.errors import SpecRefused
 from service.http.bodies import BodyModel, parse
 from service.http.names import Label
-from service.http.validation import MAX_ERRORS
-from service.pointers import pointer_to
 from service.runs.patches import patched
-from service.studies.expansion import DATASET, Plan, path_steps
+from service.studies.contradictions import NOT_TUNED, contradictions, number_errors
+from service.studies.expansion import Plan
 from service.studies.metrics import check_at, check_epoch_by, check_metric
 from service.studies.new_study import NewStudy
 from service.studies.replicates import Replicates
-from service.studies.sampling import Choice, Path, Sample, Space
+from service.studies.sampling import Path, Sample
 from service.studies.schedule import MAX_SEED, MAX_SEEDS, Schedule
 from service.studies.study import StudyMetadata
 from service.studies.tuning import Tune
@@ -54,12 +51,8 @@ TUNE_EXAMPLE: dict[str, Any] = {
         },
     },
 }
-NOT_TUNED = ("arms", "grid", "sample", "seeds", "replicates", "folds", "metric", "epoch_by", "min_effect", "datasets")
-"""Fields that a tuned study has no use for."""
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 MAX_DATASETS = 64
-VALIDATION = ("fold", "validation_size")
-"""Fields of a dataset that choose validation rows."""
 
 
 def _by_type(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
@@ -145,7 +138,7 @@ class StudyBody(StudyMetadata, BodyModel):
             SpecRefused: Fields contradict each other.
         """
         request = self.model_dump(mode="json", exclude=self._unused)
-        errors = list(_number_errors(request)) or list(self._contradictions())
+        errors = list(number_errors(request)) or list(contradictions(self))
         if errors:
             raise SpecRefused(errors[0].message, errors=errors)
         check_at(self.at, "/at")
@@ -154,14 +147,14 @@ class StudyBody(StudyMetadata, BodyModel):
         if self.metric is not None:
             check_metric(self.metric, "/metric")
         check_epoch_by(self.epoch_by, self.at, "/epoch_by")
-        schedule = self._schedule
+        schedule = self.schedule
         plan = Plan(
             base=self.base,
             arms=self.arms,
             datasets=self.datasets,
             grid=self.grid,
             samples=self.sample.points() if self.sample else [],
-            seeds=self._first_seeds(),
+            seeds=self.first_seeds(),
             folds=self.folds,
             splits=None if self.replicates is None else self.replicates.all_splits,
             split_follows_seed=any(one is not None and one.split_follows_seed for one in (self.replicates, schedule)),
@@ -221,139 +214,17 @@ class StudyBody(StudyMetadata, BodyModel):
         return StudyBody.study_of(request).plan
 
     @property
-    def _schedule(self) -> Schedule | None:
+    def schedule(self) -> Schedule | None:
         """The schedule of a sequential study; None if the seeds are fixed."""
         return self.seeds if isinstance(self.seeds, Schedule) else None
 
-    def _first_seeds(self) -> list[int]:
+    def first_seeds(self) -> list[int]:
         """Return the seeds that are queued first."""
         if self.replicates is not None:
             return list(self.replicates.all_seeds)
         if isinstance(self.seeds, Schedule):
             return self.seeds.seeds(self.seeds.first)
         return list(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
-
-    def _contradictions(self) -> Iterator[FieldError]:
-        """Yield the fields that contradict each other."""
-        if self.tune is not None:
-            yield from self._tune_errors(self.tune)
-        if self._schedule is not None:
-            yield from self._schedule_errors(self._schedule)
-        if self.replicates is not None:
-            yield from self._replicate_errors(self.replicates)
-        seeds = self._first_seeds()
-        if len(set(seeds)) < len(seeds):
-            yield FieldError("/seeds", "seed_twice", "The list contains a seed twice.")
-        if self.grid and self.sample:
-            yield FieldError("/sample", "grid_and_sample", "Send a grid or a sample, not both.")
-        if self.datasets:
-            yield from self._dataset_errors()
-        seeded = [f"{pointer}/seed" for pointer, body in self._bodies.items() if "seed" in body]
-        seeded += [pointer for pointer, path, _ in self._paths if path_steps(path) == ["seed"]]
-        for pointer in seeded:
-            message = "All arms have the seeds in 'seeds'; leave 'seed' out here."
-            yield FieldError(pointer, "seed_elsewhere", message)
-        for pointer in self._splits(VALIDATION) if self.folds is not None else ():
-            yield FieldError(pointer, "split_elsewhere", "All arms validate on the study's folds; leave this out.")
-
-    def _tune_errors(self, tune: Tune) -> Iterator[FieldError]:
-        """Yield what is wrong with a tuned study, and fields that contradict it."""
-        for name in NOT_TUNED:
-            if name in self.model_fields_set:
-                message = f"A tuned study has its own; leave {name!r} out, or put it into tune.arms, search or confirm."
-                yield FieldError(f"/{name}", "tuned_elsewhere", message)
-        if self.baseline is not None and self.baseline not in tune.arms:
-            message = f"Unknown baseline {self.baseline!r}. The study has no such arm."
-            yield FieldError("/baseline", "no_such_arm", message, allowed=list(tune.arms))
-        yield from tune.errors(self.at)
-        yield from self._varied_split_errors(tune.schedule.split_follows_seed)
-        for pointer in self._unsealed():
-            message = "The search measures nothing on the test part, the confirmation every epoch. Leave this out."
-            yield FieldError(pointer, "sealed", message)
-
-    def _unsealed(self) -> Iterator[str]:
-        """Yield pointers to what would decide whether test rows are measured."""
-        for pointer, body in self._bodies.items():
-            evaluate = body.get("evaluate", {})
-            if isinstance(evaluate, Mapping) and "test" in evaluate:
-                yield f"{pointer}/evaluate/test"
-            elif not isinstance(evaluate, Mapping):  # null removes what the base says
-                yield f"{pointer}/evaluate"
-        for pointer, path, _ in self._paths:
-            if path_steps(path) in (["evaluate"], ["evaluate", "test"]):
-                yield pointer
-
-    def _schedule_errors(self, schedule: Schedule) -> Iterator[FieldError]:
-        """Yield what is wrong with a schedule, and fields that contradict it."""
-        yield from schedule.errors()
-        yield from self._varied_split_errors(schedule.split_follows_seed)
-        if schedule.split_follows_seed and self.folds is not None:
-            message = "Folds already vary the validation rows. Leave out 'folds', or vary only the seed."
-            yield FieldError("/folds", "folds_and_replicates", message)
-
-    def _dataset_errors(self) -> Iterator[FieldError]:
-        """Yield fields that contradict ``datasets``."""
-        for pointer, path, _ in self._paths:
-            if path_steps(path) == [DATASET]:
-                message = "Send 'datasets', which names them, or values of 'dataset' in the grid, not both."
-                yield FieldError(pointer, "datasets_twice", message)
-        if self._schedule is not None and len(self.datasets) > 1:
-            message = (
-                "A study on several datasets has a fixed number of seeds, because arms would end at different looks on "
-                "each. Set a number of seeds, or submit a study for each dataset."
-            )
-            yield FieldError("/seeds", "sequential_datasets", message)
-
-    def _replicate_errors(self, replicates: Replicates) -> Iterator[FieldError]:
-        """Yield what is wrong with replicates, and fields that contradict them."""
-        yield from replicates.errors()
-        if "seeds" in self.model_fields_set:
-            message = "Send 'seeds' or 'replicates', not both: replicates have the seeds 0, 1, …"
-            yield FieldError("/seeds", "seeds_and_replicates", message)
-        if self.folds is not None:
-            message = "Folds already vary the validation rows. Send 'folds' with 'seeds', or 'replicates' alone."
-            yield FieldError("/folds", "folds_and_replicates", message)
-        yield from self._varied_split_errors(replicates.split_follows_seed or replicates.all_splits is not None)
-
-    def _varied_split_errors(self, varied: bool) -> Iterator[FieldError]:
-        """Yield the fields that choose a split although replicates vary it."""
-        for pointer in self._splits(("fold", "split_seed")) if varied else ():
-            yield FieldError(pointer, "split_elsewhere", "The study varies the split; leave this out.")
-
-    def _splits(self, fields: tuple[str, ...]) -> Iterator[str]:
-        """Yield pointers to the ``fields`` of datasets that choose rows themselves."""
-        for name, dataset in self.datasets.items():
-            yield from (pointer_to("datasets", name, field) for field in _split_in(dataset, fields))
-        for pointer, body in self._bodies.items():
-            yield from (f"{pointer}/dataset/{field}" for field in _split_in(body.get("dataset"), fields))
-        for pointer, path, values in self._paths:
-            steps = path_steps(path)
-            whole = steps == ["dataset"] and any(_split_in(dataset, fields) for dataset in values)
-            if whole or (steps[0] == "dataset" and steps[1:2] in ([field] for field in fields)):
-                yield pointer
-
-    @property
-    def _bodies(self) -> dict[str, Mapping[str, Any]]:
-        """The base and the patches of arms, by their pointers."""
-        if self.tune is not None:
-            patches = {pointer_to("tune", "arms", name): patch for name, patch in self.tune.patches.items()}
-        else:
-            patches = {pointer_to("arms", name): patch for name, patch in self.arms.items()}
-        return {"/base": self.base, **patches}
-
-    @property
-    def _paths(self) -> Iterator[tuple[str, str, Sequence[Any]]]:
-        """The pointer of every path that varies between arms, the path, and its values if they are listed."""
-        for path, values in self.grid.items():
-            yield pointer_to("grid", path), path, values
-        for path, space in (self.sample.space if self.sample else {}).items():
-            yield pointer_to("sample", "space", path), path, _listed(space)
-        if self.tune is not None:
-            for path, space in self.tune.space.items():
-                yield pointer_to("tune", "space", path), path, _listed(space)
-            for name, arm in self.tune.arms.items():
-                for path, space in arm.space.items():
-                    yield pointer_to("tune", "arms", name, "space", path), path, _listed(space)
 
 
 class SeedsBody(BodyModel):
@@ -381,29 +252,3 @@ class SeedsBody(BodyModel):
             message = f"There are fewer than {self.add} seeds after {first - 1}; list the seeds to add in 'seeds'."
             raise SpecRefused.at("/add", "no_seeds_left", message)
         return list(range(first, first + (self.add or 0)))
-
-
-def _listed(space: Space) -> Sequence[Any]:
-    return space.values if isinstance(space, Choice) else ()
-
-
-def _number_errors(request: Mapping[str, Any]) -> Iterator[FieldError]:
-    for pointer in itertools.islice(_not_finite(request), MAX_ERRORS):
-        yield FieldError(pointer, "finite_number", "This must be a finite number, not NaN or infinity.")
-
-
-def _not_finite(value: Any, pointer: str = "") -> Iterator[str]:
-    """Yield pointers to NaN and infinity, which JSON cannot represent."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _not_finite(inner, pointer + pointer_to(key))
-    elif isinstance(value, list):
-        for i, inner in enumerate(value):
-            yield from _not_finite(inner, f"{pointer}/{i}")
-    elif isinstance(value, float) and not math.isfinite(value):
-        yield pointer
-
-
-def _split_in(dataset: Any, fields: tuple[str, ...]) -> list[str]:
-    """Return those of the ``fields`` that a dataset's body sets."""
-    return [field for field in fields if isinstance(dataset, Mapping) and dataset.get(field)]
