@@ -18,6 +18,8 @@ from service.pointers import pointer_to
 MAX_ERRORS = 100
 """Errors listed in a response; a body has room for a hundred thousand unknown fields."""
 MAX_VALUE_CHARACTERS = 40
+DISCRIMINATORS = ("kind", "distribution")
+"""Fields that choose between the models of tagged unions."""
 
 
 def invalid_body(details: Sequence[ErrorDetails], model: type[BaseModel], body: Any) -> SpecRefused:
@@ -58,8 +60,14 @@ def schema_at(schema: Mapping[str, Any], loc: Sequence[str | int]) -> Mapping[st
         elif isinstance(step, int):
             here = here.get("items", {})
         else:
-            here = here.get("properties", {}).get(step, {})
+            here = here.get("properties", {}).get(step) or _additional(here)
     return _resolved(here, definitions)
+
+
+def _additional(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the schema of an object's other fields; empty if it does not describe them."""
+    others = schema.get("additionalProperties")
+    return others if isinstance(others, Mapping) else {}
 
 
 def _resolved(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -85,16 +93,21 @@ def _is_consequence(detail: ErrorDetails, details: Sequence[ErrorDetails]) -> bo
 def _body_error(detail: ErrorDetails, schema: Mapping[str, Any], body: Any) -> FieldError:
     place = _without_kinds(detail["loc"], body)
     if detail["type"] == "union_tag_invalid":
-        place.append("kind")
+        place.append(_discriminator(detail))
     message, allowed = _explain(detail, schema, detail["loc"])
     return FieldError(pointer_to(*place), detail["type"], message, allowed)
+
+
+def _discriminator(detail: Mapping[str, Any]) -> str:
+    """Return the name of the field that chooses between the models of a tagged union."""
+    return str(detail["ctx"]["discriminator"]).strip("'")
 
 
 def _without_kinds(loc: Sequence[str | int], body: Any) -> list[str | int]:
     """Return the place without the kinds that pydantic adds for tagged unions: the body has no such steps."""
     place: list[str | int] = []
     for step in loc:
-        if isinstance(body, dict) and step not in body and step == body.get("kind"):
+        if isinstance(body, dict) and step not in body and step in map(body.get, DISCRIMINATORS):
             continue
         place.append(step)
         try:
@@ -131,9 +144,10 @@ def _explain(  # noqa: PLR0911 - a table
         return f"Unknown field {loc[-1]!r}.{_nearest(str(loc[-1]), known)}", known
     if kind == "union_tag_invalid":
         known = tuple(tag.strip().strip("'") for tag in context["expected_tags"].split(","))
-        return f"Unknown kind {context['tag']!r}.{_nearest(context['tag'], known)}", known
+        return f"Unknown {_discriminator(detail)} {context['tag']!r}.{_nearest(context['tag'], known)}", known
     if kind == "union_tag_not_found":
-        return "A 'kind' is required.", tuple(schema_at(schema, loc).get("discriminator", {}).get("mapping", {}))
+        known = tuple(schema_at(schema, loc).get("discriminator", {}).get("mapping", {}))
+        return f"A {_discriminator(detail)!r} is required.", known
     if kind == "literal_error":
         known = tuple(str(value).strip("'") for value in context["expected"].replace(" or ", ", ").split(", "))
         return f"This must be one of {', '.join(known)}.{_nearest(str(detail['input']), known)}", known

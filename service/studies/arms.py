@@ -63,11 +63,12 @@ class ArmResolver:
             return dataset_refs.resolve(connection, new, caller)
 
 
-def check_tuned(tune: Tune, arms: Sequence[Arm], caller: Caller, settings: Settings) -> None:
-    """Check that a tuned study's search can choose, and that its confirmation is not too large.
+def check_tuned(tune: Tune, at: str, arms: Sequence[Arm], caller: Caller, settings: Settings) -> None:
+    """Check that a tuned study's search can choose by epochs ``at``, and that its confirmation is not too large.
 
     Raises:
-        SpecRefused: An arm validates on no rows, or the confirmation has too many runs.
+        SpecRefused: An arm validates on no rows, never records a metric or epoch, or the confirmation has too many
+            runs.
     """
     check_size(settings, len(tune.arms), tune.schedule.max, None)
     check_steps(caller, tune.schedule, len(tune.arms), f"{POINTER}/confirm")
@@ -76,6 +77,26 @@ def check_tuned(tune: Tune, arms: Sequence[Arm], caller: Caller, settings: Setti
         if not arm.run.spec.dataset.validation_rows:
             message = f"Arm {arm.name!r} has no validation rows to choose by. Set dataset.validation_size."
             raise SpecRefused.at("/base/dataset", "no_validation", message)
+        _check_recorded(tune, at, arm)
+
+
+def _check_recorded(tune: Tune, at: str, arm: Arm) -> None:
+    """Refuse metrics and an epoch that an arm of a tuned study never records."""
+    spec = arm.run.spec
+    names = ("loss", *spec.effective_loss.metric_names, *spec.effective_loss.evaluation_names)
+    confirm = f"{POINTER}/confirm"
+    metrics = {f"{POINTER}/search/metric": tune.search.metric, f"{confirm}/metric": tune.confirm.metric}
+    if at == "best" and tune.confirm.epoch_by is not None:
+        metrics[f"{confirm}/epoch_by"] = tune.confirm.epoch_by
+    for pointer, metric in metrics.items():
+        rows, _, name = metric.partition(".")
+        if rows in ("val", "test") and name not in names:
+            known = [f"{rows}.{one}" for one in names]
+            message = f"Arm {arm.name!r} never records {metric!r}. On these rows it records {', '.join(known)}."
+            raise SpecRefused.at(pointer, "no_series", message, allowed=known)
+    if at.startswith("epoch:") and int(at.removeprefix("epoch:")) > spec.epochs:
+        message = f"Arm {arm.name!r} ends after epoch {spec.epochs:,} and has no {at}. Use last or an earlier epoch."
+        raise SpecRefused.at("/at", "no_epoch", message)
 
 
 def check_size(settings: Settings, arms: int, seeds: int, folds: int | None, splits: int = 1) -> None:

@@ -67,7 +67,7 @@ class StudyCreation(CallerScoped):
             arms = self.resolve_plan(new.plan)
         except SpecRefused as refusal:
             raise located(refusal, new.tune) from refusal
-        check_tuned(new.tune, arms, self.caller, self._settings)
+        check_tuned(new.tune, new.at, arms, self.caller, self._settings)
         return arms
 
     def prepare(self, new: NewStudy) -> PreparedStudy:

@@ -190,9 +190,7 @@ def _grid_arms(plan: Plan, plain: Arm, parse: Callable[[Mapping[str, Any]], NewR
     for point in points:
         run = plain.run
         if point:
-            body = resolved
-            for path, value in point.items():
-                body = replace_at(body, path_steps(path), value)
+            body = _at_point(plain.name, resolved, point)
             try:
                 run = replace(plain.run, spec=parse(body).spec)
             except SpecRefused as refusal:
@@ -201,10 +199,37 @@ def _grid_arms(plan: Plan, plain: Arm, parse: Callable[[Mapping[str, Any]], NewR
         yield Arm(arm_id(plain.name, values), plain.name, values, run)
 
 
+def _at_point(name: str, body: Any, point: Point) -> Any:
+    """Return the body of the arm ``name`` with all values of a point.
+
+    Raises:
+        SpecRefused: A value replaces the part that has the field of another path.
+    """
+    for (path, earlier), (later, steps) in itertools.combinations([(one, path_steps(one)) for one in point], 2):
+        if earlier[: len(steps)] == steps:
+            message = f"The values of {later!r} replace those of {path!r}. Leave one of the two out."
+            raise SpecRefused.at(pointer_to("grid", path), "path_replaced", message)
+    for path, value in point.items():
+        try:
+            value_at(body, path)
+        except KeyError:
+            message = (
+                f"Arm {name!r} has no field {path!r} at the point {_assignments(point)}, because another value of the "
+                "point replaces the part that has it. Put the field into those values instead."
+            )
+            raise SpecRefused.at(pointer_to("grid", path), "no_such_path", message) from None
+        body = replace_at(body, path_steps(path), value)
+    return body
+
+
 def arm_id(name: str, values: Point) -> str:
     """Return the id of an arm: its name and its grid values."""
-    assignments = ", ".join(f"{path}={_formatted(value)}" for path, value in values.items())
+    assignments = _assignments(values)
     return f"{name} [{assignments}]" if assignments else name
+
+
+def _assignments(values: Point) -> str:
+    return ", ".join(f"{path}={_formatted(value)}" for path, value in values.items())
 
 
 def _formatted(value: Any) -> str:

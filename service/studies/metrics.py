@@ -16,8 +16,8 @@ Floats = NDArray[np.float64]
 SeriesOfRuns = Mapping[tuple[str, str], Floats]
 """Values from epoch 1 on, by run id and series."""
 EMPTY: Floats = np.empty(0)
-LOWER = re.compile(r"\.(loss|error|rmse|brier|ece)(_eval|_loo)?$|\.(objective|fpr)$|^penalty\.")
-HIGHER = re.compile(r"\.(accuracy|r2)(_eval|_loo)?$|\.tpr$")
+LOWER = re.compile(r"\.(loss|error|rmse|brier|ece)(_eval|_loo)?\Z|\.(objective|fpr)\Z|^penalty\.")
+HIGHER = re.compile(r"\.(accuracy|r2)(_eval|_loo)?\Z|\.tpr\Z")
 AT = re.compile(r"best|last|epoch:[1-9]\d{0,8}", re.ASCII)
 
 

@@ -10,6 +10,7 @@ import itertools
 import json
 import math
 import random
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -43,6 +44,8 @@ class Uniform(BodyModel):
     def _ordered(self) -> Uniform:
         if self.low > self.high:
             raise ValueError("low must not be above high")
+        if math.isfinite(self.low) and math.isfinite(self.high) and not math.isfinite(self.high - self.low):
+            raise ValueError(f"The numbers from {self.low:g} to {self.high:g} are too far apart; narrow the interval")
         return self
 
     def draw(self, source: random.Random) -> float:
@@ -69,6 +72,8 @@ class LogUniform(BodyModel):
     def _ordered(self) -> LogUniform:
         if self.low > self.high:
             raise ValueError("low must not be above high")
+        if self.low == 0 and self.high * 10.0**-DECADES_FROM_ZERO < sys.float_info.min:
+            raise ValueError(f"{self.high:g} is too small for three orders of magnitude below it; raise high")
         return self
 
     def draw(self, source: random.Random) -> float:

@@ -34,6 +34,7 @@ from worker.spec.canonical import sha256_of
 LR = {"distribution": "log_uniform", "low": 0.01, "high": 1.0}
 CHOICE = {"distribution": "choice", "values": ["a", "b"]}
 P = {"distribution": "uniform", "low": 0.1, "high": 0.6}
+PARTS = {"distribution": "choice", "values": [{"kind": "sgd", "lr": rate} for rate in (0.1, 0.2, 0.3, 0.4, 0.5)]}
 TUNE: dict[str, Any] = {
     "budget": 4,
     "space": {"optimizer.lr": LR},
@@ -108,14 +109,14 @@ def test_search_freezes_a_choice_that_other_seeds_and_splits_confirm(
 
     train(client, work, loss)
     sealed = client.get(f"{path}/compare", params={"metric": "test.loss"})
-    assert (sealed.status_code, sealed.json()["code"]) == (409, "sealed")
-    assert client.get(f"{path}/choice").status_code == 409
+    assert (sealed.status_code, sealed.json()["code"], client.get(f"{path}/choice").status_code) == (409, "sealed", 409)
     rows = {"split": "test", "indices": [0]}
-    assert client.post(f"/v1/runs/{runs[0]['id']}/predict", json=rows).json()["code"] == "sealed"
+    clone = client.post(f"/v1/runs/{runs[0]['id']}/clone", json={}).json()  # has the same model
+    answers = [client.post(f"/v1/runs/{run['id']}/predict", json=rows).json() for run in (runs[0], clone)]
+    assert [answer["code"] for answer in answers] == ["sealed", "sealed"]
     now = study_at(client, study["id"])
     assert (compare(client, study)["not_yet"]["code"], now["status"]) == ("searching", "running")
-    assert machinery.tuner.advance() == 2
-    assert machinery.tuner.advance() == 0
+    assert [machinery.tuner.advance() for _ in range(2)] == [2, 0]
 
     now = study_at(client, study["id"])
     choice = now["tune"]["choice"]
@@ -155,8 +156,8 @@ def test_search_freezes_a_choice_that_other_seeds_and_splits_confirm(
     ]  # fmt: skip
     pages = [client.get(f"/studies/{study['id']}{page}").text for page in ("", "/report")]
     assert all("The choice was confirmed on other seeds and splits" in page for page in pages)
-    assert client.delete(path).status_code == 204
-    assert client.get(f"/v1/studies/{confirmation['id']}").status_code == 404
+    deleted = client.delete(path), client.get(f"/v1/studies/{confirmation['id']}")
+    assert [answer.status_code for answer in deleted] == [204, 404]
 
 
 @pytest.mark.slow
@@ -265,6 +266,19 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"search": {"metric": "test.loss"}}, "/tune/search/metric", "sealed"),
     ({"search": {"metric": "train.loss"}}, "/tune/search/metric", "not_on_validation"),
     ({"search": {"metric": "val.time"}}, "/tune/search/metric", "no_direction"),
+    ({"search": {"metric": "val.loss\n"}}, "/tune/search/metric", "no_direction"),
+    ({"search": {"metric": "val.rmse"}}, "/tune/search/metric", "no_series"),
+    ({"confirm": {"metric": "test.rmse"}}, "/tune/confirm/metric", "no_series"),
+    ({"confirm": {"epoch_by": "val.r2"}}, "/tune/confirm/epoch_by", "no_series"),
+    ({"space": {"optimizer.lr": {**LR, "low": 0, "high": 1e-306}}}, "/tune/space/optimizer.lr", "value_error"),
+    ({"space": {"optimizer.lr": {**P, "low": -1e308, "high": 1e308}}}, "/tune/space/optimizer.lr", "value_error"),
+    ({"space": {"optimizer.lr": {**P, "q": 1}}}, "/tune/space/optimizer.lr/q", "extra_forbidden"),
+    ({"space": {"optimizer.lr": {"low": 0}}}, "/tune/space/optimizer.lr", "union_tag_not_found"),
+    ({"space": {"optimizer.lr": {"distribution": "normal"}}}, "/tune/space/optimizer.lr/distribution",
+     "union_tag_invalid"),
+    ({"space": {"optimizer.lr": LR, "/optimizer/lr": LR}}, "/tune/space/optimizer.lr", "path_replaced"),
+    ({"space": {"optimizer.lr": LR, "optimizer": PARTS}}, "/tune/space/optimizer.lr", "path_replaced"),
+    ({"space": {"optimizer": PARTS, "optimizer.momentum": P}}, "/tune/space/optimizer.momentum", "no_such_path"),
     ({"search": {"replicates": 1, "select": "one_standard_error"}}, "/tune/search/replicates", "too_few_replicates"),
     ({"confirm": {"max": 4}}, "/tune/confirm/max", "max_below_first"),
     ({"confirm": {"start": 1}}, "/tune/confirm/start", "seeds_reused"),
@@ -293,6 +307,8 @@ def test_fields_that_tuning_replaces_are_refused(client: TestClient) -> None:
     unvalidated["base"]["dataset"]["validation_size"] = 0
     refused = client.post("/v1/studies", json=unvalidated).json()["errors"]
     assert [error["code"] for error in refused] == ["no_validation"]
+    late = client.post("/v1/studies", json={**TUNED, "at": "epoch:10000"}).json()["errors"]
+    assert [(error["pointer"], error["code"]) for error in late] == [("/at", "no_epoch")]
     del unvalidated["base"]["dataset"]["train_size"]
     refused = client.post("/v1/studies", json=unvalidated).json()["errors"]
     assert {(error["pointer"], error["code"]) for error in refused} == {("/tune/confirm/vary", "split_not_variable")}
