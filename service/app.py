@@ -11,7 +11,6 @@ from importlib.metadata import version
 
 import sqlalchemy as sa
 from fastapi import Depends, FastAPI
-from starlette.concurrency import run_in_threadpool
 
 from service.catalog import routes as catalog
 from service.datasets import routes as datasets
@@ -21,6 +20,7 @@ from service.http import auth, problems
 from service.http.openapi import openapi
 from service.http.scopes import scoped
 from service.http.tailer import StreamEvent, Tailer
+from service.http.threads import run_to_end
 from service.models import picture_routes as pictures
 from service.models import routes as models
 from service.models.service import Models
@@ -161,6 +161,8 @@ async def _lifespan(app: FastAPI, services: Services) -> AsyncIterator[None]:
     for task in tasks:
         task.cancel()
     services.tailer.close()
+    await asyncio.wait(tasks)
+    await services.tailer.wait_closed()
     await services.webhooks.sender.close()
     await services.models.close()
     app.state.stop_tracing()
@@ -208,6 +210,6 @@ async def _every(seconds: float, task: Callable[[], object], name: str) -> None:
     while True:
         await asyncio.sleep(seconds)
         try:
-            await run_in_threadpool(task)
+            await run_to_end(task)
         except Exception:
             LOG.exception("%s failed", name)

@@ -7,7 +7,7 @@
 - ``validation``, ``problems``: errors explained, and their responses.
 - ``idempotency``, ``conditional``, ``negotiation``, ``downloads``: responses that are replayed, unchanged, in the
   preferred format, or files.
-- ``tailer``: the reader of the event log for long polls and streams.
+- ``tailer``: the reader of the event log for long polls and streams; ``threads``: calls that end before a shutdown.
 - ``names``, ``timestamps``: types on the wire; ``openapi``: the document.
 - ``protocol``, ``access_log``: limits and logs of the server, below the application.
 """

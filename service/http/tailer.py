@@ -12,7 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple
 
-from starlette.concurrency import run_in_threadpool
+from service.http.threads import run_to_end
 
 LOG = logging.getLogger("fitwell.api")
 POLL_SECONDS = 0.05
@@ -94,13 +94,18 @@ class Tailer:
         if self._task is not None:
             self._task.cancel()
 
+    async def wait_closed(self) -> None:
+        """Wait until nothing is read from the log any more."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
     @contextlib.asynccontextmanager
     async def follow(self, run_id: str | None) -> AsyncIterator[Follower]:
         """Follow one run, or with None all runs: the follower gets every event that is committed from now on."""
         follower = Follower()
         async with self._changing:
             if not self._has_followers.is_set():  # earlier events concern no follower
-                self._last = await run_in_threadpool(self._last_event_id)
+                self._last = await run_to_end(self._last_event_id)
             self._followers.setdefault(run_id, set()).add(follower)
             self._has_followers.set()
         try:
@@ -114,8 +119,8 @@ class Tailer:
         while True:
             await self._has_followers.wait()
             with contextlib.suppress(Exception):  # the database may be down; requests that need it report that
-                if await run_in_threadpool(self._last_event_id) > self._last:
-                    self._distribute(await run_in_threadpool(self._events_after, self._last, PAGE))
+                if await run_to_end(self._last_event_id) > self._last:
+                    self._distribute(await run_to_end(self._events_after, self._last, PAGE))
             async with self._changing:
                 if not self._followers:
                     self._has_followers.clear()
