@@ -173,6 +173,8 @@ def test_several_services_take_every_step_once(client: TestClient, work: Jobs, h
         one.engine.dispose()
     assert sum(counts) == 2
     assert len(client.get("/v1/studies").json()["data"]) == 2
+    for page in ("", "/report"):  # no gaps yet
+        assert "The choice is frozen" in client.get(f"/studies/{study['id']}{page}").text
 
 
 @pytest.mark.slow
