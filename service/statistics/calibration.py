@@ -33,6 +33,8 @@ DRAWS = 199
 """Simulations of a calibrated model; the smallest p is 1/200."""
 LEVEL = 0.95
 """Of the intervals."""
+ROUNDING = 1e-9
+"""ECEs that differ by less are equal: rows with equal hits have the same one, but for the order of additions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +96,7 @@ def reliability(confidence: Floats, hit: NDArray[np.bool_], bins: int) -> Reliab
         ece=ece,
         mce=float(gaps.max()),
         ece_if_calibrated=float(simulated.mean()),
-        p_calibrated=float((1 + (simulated >= ece).sum()) / (1 + DRAWS)),
+        p_calibrated=float((1 + (simulated >= ece - ROUNDING).sum()) / (1 + DRAWS)),
         top_label=_decomposition(confidence, hit.astype(np.float64), mean[place], (hits / filled)[place]),
         bins=[_bin(k, bins, int(counts[k]), float(mean[k]), int(hits[k])) for k in range(bins)],
     )

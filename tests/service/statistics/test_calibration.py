@@ -72,6 +72,15 @@ def test_p_of_calibrated_rows_is_uniform_and_overconfident_rows_have_their_gap()
     assert result.p_calibrated == 1 / 200
 
 
+def test_ties_with_simulated_models_count_toward_p() -> None:
+    for n, confidence in ((2, 0.9), (6, 0.7), (10, 0.83)):
+        all_hits = reliability(np.full(n, confidence), np.ones(n, dtype=bool), 15)
+        sums = np.arange(n + 1)
+        beyond = np.abs(sums / n - confidence) >= 1 - confidence - 1e-12
+        exact = stats.binom.pmf(sums, n, confidence)[beyond].sum()
+        assert all_hits.p_calibrated == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 199) + 1 / 200)
+
+
 def test_extreme_confidences_are_in_the_outer_bins() -> None:
     result = reliability(np.array([0.0, 0.5, 1.0]), np.array([False, True, True]), 2)
     assert [one.count for one in result.bins] == [2, 1]
