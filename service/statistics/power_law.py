@@ -235,23 +235,29 @@ def _derivatives(data: SizedCosts, beta: Floats, c: Floats) -> tuple[Floats, Flo
 
 
 def interval(data: SizedCosts, quantity: Quantity, law: Law, alpha: float) -> tuple[float, float] | None:
-    """Return the values of ``quantity`` around the law's that the test does not reject; None if it rejects that one."""
+    """Return the limits of the ``quantity`` that the test does not reject; None if it rejects the law's."""
     estimate, critical = quantity.of(law), critical_t(data.replicates, alpha)
     if abs(score_statistics(data, quantity, np.array([estimate]))[0]) > critical:
         return None
-    low, high = (_first_rejected(data, quantity, estimate, end, critical) for end in (0.0, data.bound))
+    low, high = (_limit(data, quantity, estimate, end, critical) for end in (0.0, data.bound))
     return low, high
 
 
-def _first_rejected(data: SizedCosts, quantity: Quantity, inside: float, end: float, critical: float) -> float:
-    """Return the value nearest to ``inside`` in the direction of ``end`` that is rejected; ``end`` if none is."""
+def _limit(data: SizedCosts, quantity: Quantity, inside: float, end: float, critical: float) -> float:
+    """Return the limit of the interval in the direction of ``end``; ``end`` if that is not rejected.
+
+    Hypotheses beyond the first rejected one may again not be rejected. The interval of a gain, which decides, includes
+    them. That of a level ends before them: far above the means, where no law leads, the test has no power.
+    """
     hypotheses = inside + (end - inside) * 2.0 ** np.arange(-20.0, 1.0)
     for _ in range(3):
-        rejected = np.abs(score_statistics(data, quantity, hypotheses)) > critical
-        first = int(rejected.argmax())
-        if not rejected[first]:
+        accepted = np.abs(score_statistics(data, quantity, hypotheses)) <= critical
+        if quantity.level:
+            accepted = np.logical_and.accumulate(accepted)
+        count = int(np.flatnonzero(accepted)[-1]) + 1 if accepted.any() else 0
+        if count == len(hypotheses):
             return end
-        inside, outside = (float(hypotheses[first - 1]) if first else inside), float(hypotheses[first])
+        inside, outside = (float(hypotheses[count - 1]) if count else inside), float(hypotheses[count])
         hypotheses = np.linspace(inside, outside, ZOOM_POINTS)[1:]
     return outside
 

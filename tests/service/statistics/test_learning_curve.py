@@ -61,6 +61,20 @@ def test_clean_data_give_the_parameters_that_scipy_finds(a: float, b: float, c: 
     assert (ours.asymptote, ours.coefficient, ours.exponent) == pytest.approx((a, b, c), rel=1e-4, abs=1e-5)
 
 
+def test_gains_beyond_a_gap_of_the_test_are_not_ruled_out() -> None:
+    """Gains near 0.00001 are rejected here, and those from 0.001 to 0.055 are not."""
+    costs = np.array(
+        [[0.3022, 0.2110, 0.2374, 0.2036], [0.2480, 0.2206, 0.2477, 0.2204], [0.3261, 0.2198, 0.2080, 0.2227]]
+    )
+    question = LearningCurveQuestion(lower_is_better=True, alpha=0.05, min_effect=0.01)
+    curve = learning_curve([50, 100, 200, 400], costs, question)
+    data = SizedCosts(np.array([50.0, 100.0, 200.0, 400.0]), costs)
+    assert abs(score_statistics(data, GAIN, np.array([0.01]))[0]) < critical_t(3, 0.05)
+    assert curve.verdict == "undecided"
+    assert curve.gain_ci is not None
+    assert curve.gain_ci == pytest.approx((0, 0.0553), abs=0.0002)
+
+
 @pytest.mark.parametrize("kind", ["power", "exponential"])
 def test_fit_of_noisy_means_is_the_least_weighted_squares_within_bounds(kind: Any) -> None:
     rng = np.random.default_rng(0)
