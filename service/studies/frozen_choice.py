@@ -80,14 +80,16 @@ def freeze(connection: sa.Connection, study: Row) -> list[FrozenArm]:
     values = load_series(connection, study.id, runs, [metric])
     slots = assign_slots(runs, [(run.arm, "") for run in runs], ReplicateDesign())
     measurements = measure(slots, values, metric, rule)
+    incomplete = {one.group for one in measurements if one.state == "missing"}
     points: dict[str, Point] = {arm["id"]: arm["values"] for arm in study.arms}
     frozen = []
     for name, space in tune.spaces.items():
         trials = trials_of(study.arms, name)
+        complete = [trial for trial in trials if trial not in incomplete]
         orders = strength_orders(list(space), {trial: specs[trial] for trial in trials if trial in specs})
         choice = choose(
-            [one for one in measurements if one.group in trials],
-            arms=trials,
+            [one for one in measurements if one.group in complete],
+            arms=complete,
             rule=tune.search.select,
             simplicity={trial: tuple(order.rank(specs[trial]) for order in orders) for trial in trials},
             lower_is_better=lower_is_better(metric),

@@ -210,6 +210,17 @@ def test_one_standard_error_prefers_the_strongest_regularizer(
     assert (edge["path"], edge["end"], choice[1]["best"]) == ("regularizers.0.strength", "high", study["arms"][4]["id"])
 
 
+def test_trial_without_a_value_on_some_replicate_is_not_chosen(
+    client: TestClient, work: Jobs, machinery: Machinery
+) -> None:
+    study = post(client)
+    lucky = study["arms"][1]["id"]
+    train(client, work, lambda arm, seed, _: 1.0 if arm != lucky else (0.1, math.inf)[seed])
+    assert machinery.tuner.freeze(study["id"])
+    plain, _ = study_at(client, study["id"])["tune"]["choice"]
+    assert (plain["trial"] != lucky, plain["mean"], plain["trials"]) == (True, 1.0, TUNE["budget"] - 1)
+
+
 def test_confirmation_has_the_specs_of_the_chosen_trials() -> None:
     """The body of the confirmation, which merges patches, loses no field of the trials."""
     rich = {"schedule": {"kind": "cosine"}, "stop": [{"kind": "early_stopping", "metric": "val.loss"}]}
