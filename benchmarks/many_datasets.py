@@ -104,6 +104,12 @@ NOISES: dict[str, Draw] = {
     "ties": lambda rng, shape: rng.integers(0, 4, shape).astype(float),
     "t, 2 degrees": lambda rng, shape: rng.standard_t(2, shape),
 }
+DIFFERENCES: dict[str, Draw] = {
+    "normal": lambda rng, shape: rng.standard_normal(shape),
+    "exponential": lambda rng, shape: rng.exponential(size=shape) - 1,
+    "lognormal": lambda rng, shape: rng.lognormal(size=shape) - np.exp(0.5),
+}
+"""Differences of mean 0, of which only the first are symmetric."""
 
 
 def simulate() -> None:
@@ -114,6 +120,10 @@ def simulate() -> None:
         print(f"{arms} arms, {ahead} of them ahead, {datasets} datasets: family error", errors)
     for datasets in (6, 8, 10, 12, 20):
         print(f"{datasets} datasets: power", {effect: power(rng, datasets, effect) for effect in (1.0, 1.5, 2.0)})
+    skewed = np.random.default_rng(1)
+    for datasets in (6, 8, 12, 20):
+        errors = {name: skewed_error(skewed, draw, datasets) for name, draw in DIFFERENCES.items()}
+        print(f"{datasets} datasets: error of one pair", errors)
     for replicates in (3, 5, 10, 20, 50):
         print(f"{replicates} replicates: coverage", coverage(rng, replicates))
 
@@ -128,6 +138,12 @@ def family_error(rng: np.random.Generator, draw: Draw, arms: int, datasets: int,
         equal = [frozenset(range(arms - ahead)), frozenset(range(arms - ahead, arms))]
         wrong += any(len(one) > 1 and not any(one <= set(group) for group in groups) for one in equal)
     return wrong / STUDIES
+
+
+def skewed_error(rng: np.random.Generator, draw: Draw, datasets: int) -> float:
+    """Return the share of studies that call two arms different whose differences have mean 0."""
+    scores = (np.column_stack([np.zeros(datasets), draw(rng, (datasets,))]) for _ in range(STUDIES))
+    return sum(signed_rank_tests(one, [(1, 0)], "max_t")[0].p <= 0.05 for one in scores) / STUDIES
 
 
 def power(rng: np.random.Generator, datasets: int, effect: float, arms: int = 3) -> dict[str, float]:
