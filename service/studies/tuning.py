@@ -267,6 +267,11 @@ def tuning_warnings(tune: Tune, test_openings: Mapping[str, int]) -> list[str]:
             by_path.setdefault(".".join(path_steps(path)), set()).add(distribution.model_dump_json())
     if unequal := [path for path, distributions in by_path.items() if len(distributions) > 1]:
         sentences.append(f"Arms tune {', '.join(unequal)} over different spaces, so trials do not share its values.")
+    if tune.search.select == "one_standard_error":
+        sentences.append(
+            "With one_standard_error, arms that tune a strength may take a trial that is worse than their best by a "
+            "standard error, and other arms take their best. To compare methods, set select to best."
+        )
     if rows_of(tune.confirm.metric) == "val":
         sentences.append(
             "The confirmation judges by validation rows of other splits, which the search has partly trained on or "

@@ -201,6 +201,7 @@ def test_one_standard_error_prefers_the_strongest_regularizer(
     strengths = {"distribution": "log_uniform", "low": 0, "high": 0.1}
     l2 = {"regularizers_add": [{"kind": "l2", "strength": 0.1}], "space": {"regularizers.0.strength": strengths}}
     study = post(client, tuned(arms={"plain": {}, "l2": l2}, search={"replicates": 2, "select": "one_standard_error"}))
+    assert any("worse than their best" in one for one in study["warnings"])
     train(client, work, lambda arm, seed, _: 1.0 + seed / 8)
     assert machinery.tuner.advance() == 2
     choice = study_at(client, study["id"])["tune"]["choice"]
