@@ -2,7 +2,7 @@
 
 The verdict is a two-sided test, at α, of the hypothesis that doubling the largest size gains exactly the minimal effect
 δ under the power law of ``power_law``: more data help if the interval of the gain is above δ, the curve is saturated if
-it is below. So each of these is false with probability α/2 at most, if the law holds. Otherwise the verdict is
+it is below. So each of these is false with a probability of about α/2, if the law holds. Otherwise the verdict is
 undecided; so it is if an exponential law fits better and disagrees, and with fewer than ``MIN_SIZES`` sizes or
 ``MIN_REPLICATES`` replicates.
 
