@@ -59,7 +59,8 @@ class CalibrationView(BaseModel):
         description="The ECE that a perfectly calibrated model with the same confidences has on average (simulated)."
     )
     p_calibrated: float = Field(
-        description="How often a perfectly calibrated model with the same confidences has an ECE at least as large."
+        description="How often a perfectly calibrated model with the same confidences has an ECE at least as large; "
+        "too small or too large on rows that trained the model or chose its epoch."
     )
     top_label: TopLabelView
     bins: list[BinView] = Field(description="In order of confidence.")

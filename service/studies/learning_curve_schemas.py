@@ -166,7 +166,7 @@ class LearningCurvesView(BaseModel):
     exploratory: bool = Field(description="Whether metric, epoch or sizes differ from those of the study.")
     optimistic: bool = Field(description="Whether epochs were chosen on the rows that judge, or on the test set.")
     complete: bool = Field(description="Whether every run has finished.")
-    alpha: float = Field(description="Level of the verdicts; intervals cover with probability 1 − alpha.")
+    alpha: float = Field(description="Level of the verdicts; intervals cover at about 1 − alpha if the law holds.")
     looks: int
     not_yet: NotYetView | None = Field(description="Why no verdict is given; null if there is one.")
     generalizes_over: list[str] = Field(description="What replicates differ in: seed, split, data.")
