@@ -100,6 +100,7 @@ def test_numeric_targets_are_dealt_in_the_order_of_the_split() -> None:
 @pytest.mark.parametrize("changes", [{}, {"train_size": 200, "label_noise": 0.25}, {"imbalance": 8.0}])
 def test_training_and_validation_rows_are_disjoint(kind: str, changes: dict[str, Any]) -> None:
     observed = []
+    whole = spec(dataset={"kind": kind}).dataset.load(HOME)
     for fold in of(4):
         dataset = spec(dataset={"kind": kind, "fold": fold.model_dump(), **changes}).dataset
         data = Data(dataset, HOME, CPU)
@@ -109,9 +110,8 @@ def test_training_and_validation_rows_are_disjoint(kind: str, changes: dict[str,
         assert not trains & set(validates)
         observed += validates
         if dataset.label_noise:
-            whole = dataset.load(HOME)
-            rows = [data.inputs(torch.from_numpy(row.reshape(-1))).numpy().tobytes() for row in whole.train_x]
-            right = dict(zip(rows, whole.train_y.tolist(), strict=True))
+            rows = data.inputs(torch.from_numpy(whole.train_x.reshape(len(whole.train_x), -1))).numpy()
+            right = dict(zip((row.tobytes() for row in rows), whole.train_y.tolist(), strict=True))
             assert [right[row] for row in validates] == data.validation.y.tolist(), "noise is for training rows"
             noisy = sum(
                 right[row.tobytes()] != y for row, y in zip(data.inputs(data.raw).numpy(), data.y.tolist(), strict=True)

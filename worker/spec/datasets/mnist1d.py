@@ -100,7 +100,7 @@ def _figure(template: Signal, rng: np.random.RandomState) -> Signal:
     x = np.roll(x, rng.choice(SHIFT))
     correlated = _smoothed(CORRELATED_NOISE * rng.randn(LENGTH))
     x = np.where(x != 0, x, correlated) + WHITE_NOISE * rng.randn(LENGTH)
-    x = x - SHEAR * (rng.rand() - 0.5) * np.linspace(-0.5, 0.5, LENGTH)
+    x = x - SHEAR * (rng.rand() - 0.5) * _steps(-0.5, 0.5, LENGTH)
     return _resampled(x, WIDTH)
 
 
@@ -108,13 +108,30 @@ def _resampled(x: Signal, count: int) -> Signal:
     """``x`` read at ``count`` evenly spaced points, linearly between its own."""
     import numpy as np
 
-    return np.interp(np.linspace(0, 1, count), np.linspace(0, 1, len(x)), x)
+    return np.interp(_steps(0, 1, count), _steps(0, 1, len(x)), x)
 
 
 def _smoothed(x: Signal) -> Signal:
     """``x`` under a Gaussian of SMOOTHING points, cut at four standard deviations, mirrored at the ends."""
     import numpy as np
 
+    kernel = _kernel()
+    return np.convolve(np.pad(x, len(kernel) // 2, mode="symmetric"), kernel, mode="valid")
+
+
+@functools.cache
+def _steps(low: float, high: float, count: int) -> Signal:
+    """Evenly spaced points."""
+    import numpy as np
+
+    return np.linspace(low, high, count)
+
+
+@functools.cache
+def _kernel() -> Signal:
+    """The weights of a Gaussian of SMOOTHING points, cut at four standard deviations."""
+    import numpy as np
+
     radius = int(4 * SMOOTHING + 0.5)
-    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / SMOOTHING) ** 2)
-    return np.convolve(np.pad(x, radius, mode="symmetric"), kernel / kernel.sum(), mode="valid")
+    weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / SMOOTHING) ** 2)
+    return np.asarray(weights / weights.sum(), dtype=np.float64)
