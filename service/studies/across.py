@@ -144,7 +144,8 @@ def compare_across(connection: sa.Connection, study: Row, question: AcrossQuesti
         lower_is_better=lower,
         exploratory=(metric, rule) != (study.metric, epoch_rule(study, study.at))
         or method != _method(AcrossQuestion(), lower)
-        or bool(question.ranges),
+        or bool(question.ranges)
+        or baseline not in (None, _baseline(study, placed, None)),
         optimistic=rule.is_optimistic(data.runs, metric),
         complete=all(run.status in TERMINAL for run in data.runs),
         generalizes_over=sources_of_variation(connection, study),

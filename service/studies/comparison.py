@@ -66,7 +66,7 @@ class Compared:
     epoch_by: str | None
     """The metric that chose the epochs; None if none was chosen."""
     exploratory: bool
-    """Whether metric, epoch or groups differ from those the study was created with."""
+    """Whether metric, epoch, groups or baseline differ from those the study was created with."""
     optimistic: bool
     """Whether epochs were chosen on the rows that judge, or on the test set."""
     lower_is_better: bool
@@ -110,6 +110,7 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
     measurements = measure(data.slots, data.values, metric, rule)
     baseline = None if question.all_pairs else _baseline(study, groups, question.baseline, by)
     exploratory = (metric, rule, by) != (study.metric, epoch_rule(study, study.at), ("arm",))
+    exploratory = exploratory or baseline not in (None, study.baseline)
     schedule = schedule_of(study.request)
     # Arms that a sequential study has decided are not expected to have the seeds that were added later.
     expected = replicate_numbers(study.request, study.seeds) if by == ("arm",) and schedule is None else ()
@@ -134,7 +135,7 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
         next_alpha=ALPHA / (study.looks + 1),
     )
     if looks:
-        own = not exploratory and baseline == study.baseline and min_effect == study.request.get("min_effect")
+        own = not exploratory and baseline is not None and min_effect == study.request.get("min_effect")
         exploratory = not own
         results = parsed(looks[-1]) if own else results_at(study, samples_of(**sample), looks[-1].seeds, min_effect)
         comparison = judged(comparison, results, ended=study.next_look is None and pending is None)

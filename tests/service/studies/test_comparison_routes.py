@@ -41,8 +41,10 @@ def test_comparison_equals_an_independent_computation(client: TestClient, work: 
     assert compare(client, study, at="epoch:1")["arms"][0]["mean"] == last["arms"][0]["mean"]
     accuracy = compare(client, study, metric="test.accuracy")
     assert (accuracy["direction"], accuracy["pairs"][0]["verdict"]) == ("higher_is_better", "better")
-    swapped = compare(client, study, baseline="dropout")["pairs"][0]
-    assert (swapped["verdict"], swapped["mean_difference"]) == ("worse", pytest.approx(-d.mean()))
+    swapped = compare(client, study, baseline="dropout")
+    (pair,) = swapped["pairs"]
+    assert (pair["verdict"], pair["mean_difference"]) == ("worse", pytest.approx(-d.mean()))
+    assert swapped["exploratory"], "a baseline that is chosen after the results are seen"
 
 
 def test_correction_is_selected_by_parameter_and_every_pair_has_holms_p(client: TestClient, work: Jobs) -> None:
