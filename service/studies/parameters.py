@@ -18,6 +18,8 @@ from service.studies.learning_curves import CurveQuery
 
 Metric = Annotated[str | None, Field(description="A loss, an error or an accuracy; by default the study's.")]
 At = Annotated[str | None, Field(description="best, last or epoch:N; by default the study's.")]
+MAX_TARGET = 1e100
+"""Targets of learning curves beyond this overflow."""
 
 
 class CreateStudyQuery(QueryModel):
@@ -184,7 +186,11 @@ class LearningCurveQuery(QueryModel):
         "else 5 % of the loss (or of 1 − accuracy) at the largest size.",
     )
     target: float | None = Field(
-        default=None, allow_inf_nan=False, description="A value of the metric; returns the number of rows to reach it."
+        default=None,
+        ge=-MAX_TARGET,
+        le=MAX_TARGET,
+        allow_inf_nan=False,
+        description="A value of the metric; returns the number of rows to reach it.",
     )
     min_size: int | None = Field(
         default=None,

@@ -113,9 +113,19 @@ class Study:
     def warnings(self) -> list[str]:
         """Why the study cannot decide anything; empty if it can."""
         if self.tune is not None:
-            return tuning_warnings(self.tune, self.test_openings)
+            return [*self._waiting(self.tune), *tuning_warnings(self.tune, self.test_openings)]
         replicates = replicate_numbers(self.request, self.seeds)
         return warnings(len(self.arms), replicates, self.schedule, self.looks, self.looks_from, self.seeds_required)
+
+    def _waiting(self, tune: Tune) -> list[str]:
+        """Return why the confirmation of a frozen choice is not queued."""
+        if self.tuning_phase != "frozen":
+            return []
+        runs = tune.schedule.first * len(tune.arms)
+        return [
+            f"The confirmation is not queued yet. It needs room for {runs:,} runs: if this stays, wait for or cancel "
+            "other runs of the owner, or free disk space."
+        ]
 
     @property
     def tune(self) -> Tune | None:

@@ -102,6 +102,7 @@ def test_studies_and_metrics_without_a_learning_curve_are_refused(client: TestCl
     sized = post(client, base=BASE, arms={"plain": {}}, grid=GRID, seeds=1).json()
     assert refusal(client, sized, metric="train.loss")["code"] == "rows_differ"
     assert refusal(client, sized, at="middle")["code"] == "no_epoch"
+    assert refusal(client, sized, target=1e308)["code"] == "less_than_equal"
     sequential = post(client, base=BASE, arms={"plain": {}}, grid=GRID, seeds={"max": 32}).json()
     assert refusal(client, sequential)["code"] == "sequential_study"
     missing = client.get("/v1/studies/study_nothing/learning-curve")
