@@ -6,6 +6,9 @@ from rich.table import Table
 
 from fitwell.run_views import Calibration
 
+ALPHA = 0.05
+"""Level at which a model counts as over- or underconfident."""
+
 
 def calibration_table(calibration: Calibration) -> Table:
     """Return confidence and accuracy of each bin that has rows."""
@@ -25,9 +28,10 @@ def calibration_summary(calibration: Calibration) -> str:
     """Return the overall measures as lines of text."""
     gap = calibration.confidence - calibration.accuracy
     tendency = "overconfident" if gap > 0 else "underconfident"
+    beyond_chance = calibration.p_calibrated <= ALPHA
+    judgement = f"{tendency} by {abs(gap):.4f}" if beyond_chance else "no miscalibration beyond chance"
     return (
-        f"Accuracy {calibration.accuracy:.4f}, mean confidence {calibration.confidence:.4f}: {tendency} by "
-        f"{abs(gap):.4f}.\n"
+        f"Accuracy {calibration.accuracy:.4f}, mean confidence {calibration.confidence:.4f}: {judgement}.\n"
         f"ECE {calibration.ece:.4f}; a calibrated model would have {calibration.ece_if_calibrated:.4f} on average "
         f"(p = {calibration.p_calibrated:.3f}). MCE {calibration.mce:.4f}. Brier score {calibration.brier:.4f}."
     )

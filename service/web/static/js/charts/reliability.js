@@ -7,6 +7,7 @@ const SIZE = 260;
 const LEFT = 40;
 const TOP = 10;
 const COUNTS_TOP = TOP + SIZE + 10;
+const ALPHA = 0.05;
 const COUNTS_HEIGHT = 44;
 const BOTTOM = COUNTS_TOP + COUNTS_HEIGHT;
 const TICKS = [0, 0.25, 0.5, 0.75, 1];
@@ -73,7 +74,8 @@ function range(low, high) {
 
 function summary({ accuracy, confidence, ece, ece_if_calibrated: chance, p_calibrated: p, brier }) {
   const tendency = confidence > accuracy ? "overconfident" : "underconfident";
-  const gap = `${tendency} by ${formatNumber(Math.abs(confidence - accuracy))}`;
+  const size = `${tendency} by ${formatNumber(Math.abs(confidence - accuracy))}`;
+  const gap = p <= ALPHA ? size : "no miscalibration beyond chance";
   const expected = `a calibrated model would have ${formatNumber(chance)} on average (p = ${p.toFixed(3)})`;
   return `Accuracy ${formatNumber(accuracy)}, mean confidence ${formatNumber(confidence)}: ${gap}. ECE ${formatNumber(ece)}; ${expected}. Brier score ${formatNumber(brier)}.`;
 }
