@@ -83,7 +83,7 @@ class StoredModels(ScopedRuns):
         """Check that the run's model may be used on rows of ``split``, or on a client's own rows if it is None.
 
         Raises:
-            Sealed: They are test rows, and the run belongs to a tuned study that is still searching.
+            Sealed: They are test rows, and the run belongs to a tuned study whose choice is not frozen.
         """
         if split != "test":
             return
@@ -91,7 +91,7 @@ class StoredModels(ScopedRuns):
             if runs.is_sealed(connection, run_id):
                 message = (
                     f"{run_id} belongs to the search of a tuned study, whose test part is sealed until the choice is "
-                    "frozen and its confirmation is queued. Until then, use rows of split train or val."
+                    "frozen and its confirmation is queued. Use rows of split train or val."
                 )
                 raise Sealed(message)
 

@@ -166,7 +166,8 @@ class StudyCreation(CallerScoped):
         if design.schedule is not None and (missing := set(earlier.seeds) - set(design.seeds)):
             message = (
                 f"Earlier studies of the same arms ({', '.join(earlier.studies)}) have seeds up to {max(missing)}, "
-                f"which the first look would leave out. Set start to {max(earlier.seeds) + 1}, or raise first."
+                f"which the first look would leave out. Set start to {max(earlier.seeds) + 1}, or raise first: in "
+                "'seeds', or in tune.confirm of a tuned study."
             )
             raise SpecRefused.at("/seeds", "seeds_left_out", message)
         return earlier

@@ -25,7 +25,7 @@ from service.store import events, ledger
 from service.store.database import reading, writing
 from service.store.events import NewEvent
 from service.store.rows import Row
-from service.store.statuses import TUNING
+from service.store.statuses import SEALED, TUNING
 from service.studies import queries as studies
 from service.studies.across import Across, AcrossQuestion, compare_across
 from service.studies.arms import Parse, check_size
@@ -335,10 +335,7 @@ class Studies(CallerScoped):
             return row
         confirmation = studies.confirmations(connection, [study_id]).get(study_id)
         if confirmation is None and (sealed := [name for name in names if name and rows_of(name) == "test"]):
-            raise Sealed(
-                f"{sealed[0]!r} is sealed until the search has ended and its choice is frozen: the study is "
-                f"{row.tuning_phase}. The confirmation measures it. Until then, use a metric such as val.loss."
-            )
+            raise Sealed(_sealed(row, sealed[0]))
         return row if confirmation is None else confirmation
 
     def _locked(self, connection: sa.Connection, study_id: str) -> Row:
@@ -374,3 +371,14 @@ def _cancelled(connection: sa.Connection, study: Row) -> list[NewEvent]:
         if current is not None and current.status not in states.TERMINAL:
             new_events += act(connection, current, "cancel")
     return new_events if study.next_look is None else new_events + stop(connection, study, CANCELLED)
+
+
+def _sealed(study: Row, metric: str) -> str:
+    """Return why a tuned study without a confirmation has no values of a metric of the test part."""
+    if study.tuning_phase in SEALED:
+        return (
+            f"{metric!r} is sealed until the search has ended and its choice is frozen: the study is "
+            f"{study.tuning_phase}. The confirmation measures it. Until then, use a metric such as val.loss."
+        )
+    ended = "was deleted." if study.tuning_phase == "done" else f"does not exist: {study.stop_reason}"
+    return f"{metric!r} is measured by the confirmation, which {ended} Use a metric such as val.loss."

@@ -66,8 +66,8 @@ class Tuner:
             if study is None or study.tuning_phase != "searching":
                 return False
             runs = studies.runs_of(connection, study_id)
-            if incomplete(study, runs) is not None:
-                return False
+            if (missing := incomplete(study, runs)) is not None:
+                return missing.code == "runs_deleted" and self._stop(study, missing.message)
             try:
                 choice = stored(freeze(connection, study))
             except NothingToChoose as refusal:

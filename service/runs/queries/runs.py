@@ -46,11 +46,14 @@ def by_id(connection: sa.Connection, run_id: str, *, lock: bool = False) -> Row 
 def is_sealed(connection: sa.Connection, run_id: str) -> bool:
     """Return whether the run's model is of the search of a tuned study whose choice is not confirmed yet.
 
-    Runs that reuse or verify a run of the search have the same model.
+    A study that stopped before its choice was frozen stays sealed, because its runs can be used by another search. Runs
+    that reuse or verify a run of the search have the same model.
     """
     trial = run.alias("trial")
     same = sa.or_(trial.c.id == run.c.id, trial.c.id == run.c.reused_from, trial.c.id == run.c.verifies)
-    sealed = sa.exists().where(same, study.c.id == trial.c.study_id, study.c.tuning_phase.in_(SEALED))
+    undecided = (study.c.tuning_phase == "stopped") & study.c.tuning["frozen_at"].as_string().is_(None)
+    phase = study.c.tuning_phase.in_(SEALED) | undecided
+    sealed = sa.exists().where(same, study.c.id == trial.c.study_id, phase)
     return connection.execute(sa.select(run.c.id).where(run.c.id == run_id, sealed)).first() is not None
 
 

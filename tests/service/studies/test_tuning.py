@@ -14,6 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.runs.bodies import run_of
+from service.runs.queries.runs import is_sealed
 from service.settings import Settings
 from service.store.database import open_engine, reading
 from service.studies import queries
@@ -185,11 +186,20 @@ def test_cancelled_and_hopeless_studies_stop(
     assert client.post(f"/v1/studies/{cancelled['id']}/cancel").status_code == 202
     assert client.post(f"/v1/studies/{cancelled['id']}/cancel").status_code == 200
     hopeless = post(client, {**tuned(arms={"plain": {}, "diverges": DROPOUT}), "name": "hopeless"})
+    deleted = post(client, {**tuned(search={"replicates": 3}), "name": "deleted"})
     train(client, work, loss)
-    assert machinery.tuner.advance() == 1
-    assert [study_ends(client, here, one)[0] for one in (cancelled, hopeless)] == 2 * ["study.tuned"]
-    now = [study_at(client, one["id"]) for one in (cancelled, hopeless)]
-    assert [(one["status"], one["tune"]["phase"]) for one in now] == 2 * [("finished", "stopped")]
+    (run, *_) = client.get("/v1/runs", params={"study_id": deleted["id"]}).json()["data"]
+    assert client.delete(f"/v1/runs/{run['id']}").status_code == 204
+    assert machinery.tuner.advance() == 2
+    studies = (cancelled, hopeless, deleted)
+    assert [study_ends(client, here, one)[0] for one in studies] == 3 * ["study.tuned"]
+    now = [study_at(client, one["id"]) for one in studies]
+    assert [(one["status"], one["tune"]["phase"]) for one in now] == 3 * [("finished", "stopped")]
+    assert "1 of 24 runs were deleted" in now[2]["tune"]["stop_reason"]
+    with reading(machinery.engine) as connection:
+        assert all(is_sealed(connection, queries.newest_run(connection, one["id"]) or "") for one in studies)
+    early = client.get(f"/v1/studies/{deleted['id']}/compare", params={"metric": "test.loss"}).json()
+    assert (early["code"], "does not exist: 1 of 24" in early["detail"]) == ("sealed", True)
     assert "Submit it again" in now[0]["tune"]["stop_reason"]
     assert "No trial of arm 'diverges' can be chosen" in now[1]["tune"]["stop_reason"]
 
