@@ -69,7 +69,7 @@ def test_verdict_and_lines_are_displayed_for_any_names_of_arms(opened: Opened, s
 
 
 def test_study_on_several_datasets_displays_profiles_and_ranks(opened: Opened, served: Serving) -> None:
-    arms: dict[str, Any] = {"plain": {}, "slow": {"optimizer": {"lr": 0.001}}}
+    arms: dict[str, Any] = {"plain": {}, "slow": {"optimizer": {"lr": 0.02}}}
     datasets: dict[str, Any] = {"small": {"train_size": 50}, "mnist1d": {"kind": "mnist1d"}}
     study = served.client.studies.create(base={**BASE, "epochs": 2}, arms=arms, datasets=datasets, seeds=2)
     study.wait(scaled(60))

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from service.settings import Settings
+from tests.conftest import fresh_database
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def unmigrated(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+def unmigrated(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
     """Settings with an empty database on each kind of server."""
-    url = None if request.param == "sqlite" else request.getfixturevalue("postgresql_database")
-    return Settings(data_dir=tmp_path, database_url=url)
+    if request.param == "sqlite":
+        yield Settings(data_dir=tmp_path)
+        return
+    with fresh_database(request.getfixturevalue("postgresql")) as address:
+        yield Settings(data_dir=tmp_path, database_url=address)
