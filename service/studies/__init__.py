@@ -3,8 +3,8 @@
 - ``routes``, ``history_routes``, ``bodies`` (and the ``contradictions`` in them), ``parameters``, ``schemas``,
   ``comparison_schemas``, ``across_schemas``, ``sequential_schemas``, ``tuning_schemas``, ``choice_schemas``,
   ``diagnosis_schemas``, ``learning_curve_schemas``, ``dependencies``, ``errors``: HTTP.
-- ``service``: one transaction per operation; ``creation``: of a study's row and runs; ``queries``: its SQL; ``study``:
-  a study as clients see it.
+- ``service``: one transaction per operation; ``results``: those that only read; ``creation``: of a study's row and
+  runs; ``queries``: its SQL; ``study``: a study as clients see it.
 - ``new_study``, ``replicates``, ``sampling`` (points of a search space), ``expansion``, ``arms``: from a study's
   description to runs that this server can train; ``preview``: their cost.
 - ``schedule``, ``sequential``, ``sequencer``: sequential studies; when they look, what that decides, and the task that
