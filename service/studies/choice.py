@@ -16,10 +16,10 @@ from service.runs.states import TERMINAL
 from service.statistics.choice import Choice, Rule, choose
 from service.store.rows import Row
 from service.studies import queries as studies
-from service.studies.comparison import epoch_rule, replicate_design
+from service.studies.comparison import epoch_rule, read_study
 from service.studies.errors import NothingToChoose
 from service.studies.looks import not_yet
-from service.studies.measurements import assign_slots, check_series_exists, load_series, measure
+from service.studies.measurements import measure
 from service.studies.metrics import EpochRule, check_at, check_metric, lower_is_better, rows_of
 from service.studies.simplicity import Order, Specs, infer_order, parse_order
 from worker.spec.run import RunSpec
@@ -125,17 +125,12 @@ def choose_arm(connection: sa.Connection, study: Row, query: ChoiceQuery) -> Cho
     orders = [parse_order(one, specs) for one in query.simpler]
     if query.rule == "one_standard_error" and not orders and len(study.arms) > 1:
         orders = [infer_order(study, specs)]
-    design = replicate_design(study)
-    runs = studies.runs_of(connection, study.id, folds=folds is not None, splits=design.seeds_within_split is not None)
+    data = read_study(connection, study, ("arm",), metric, epochs_by, ())
+    runs, values, slots, design = data.runs, data.values, data.slots, data.design
     optimistic = _on_test(metric, epochs_by, runs, specs, "at" if query.epoch_by is None else "epoch_by")
     pending = not_yet(study, runs)
     if pending is not None and pending.code != "seeds_left_out":
         raise NothingToChoose(pending.message)
-    values = load_series(connection, study.id, runs, [metric, *epochs_by.series])
-    check_series_exists(values, metric, runs)
-    for series in epochs_by.series:
-        check_series_exists(values, series, runs, "epoch_by")
-    slots = assign_slots(runs, [(run.arm, "") for run in runs], design)
     result = choose(
         measure(slots, values, metric, epochs_by),
         arms=[arm["id"] for arm in study.arms],

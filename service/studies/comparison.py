@@ -112,16 +112,7 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
     exploratory = (metric, rule, by) != (study.metric, epoch_rule(study, study.at), ("arm",))
     exploratory = exploratory or baseline not in (None, study.baseline)
     schedule = schedule_of(study.request)
-    # Arms that a sequential study has decided are not expected to have the seeds that were added later.
-    expected = replicate_numbers(study.request, study.seeds) if by == ("arm",) and schedule is None else ()
-    sample: Sample = {
-        "measurements": measurements,
-        "groups": groups,
-        "baseline": baseline,
-        "pairs": pairs_within_datasets(study, baseline) if by == ("arm",) else None,
-        "lower_is_better": lower_is_better(metric),
-        "seeds": expected,
-    }
+    sample = _sample(study, measurements, groups, baseline, metric, by_arm=by == ("arm",))
     min_effect = question.min_effect or study.request.get("min_effect")
     looks = [] if schedule is None else studies.looks_of(connection, study.id)
     pending = not_yet(study, runs) if schedule is None else why_not_yet(study, runs, looks, schedule)
@@ -134,7 +125,7 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
         due=schedule is None and pending is None,
         next_alpha=ALPHA / (study.looks + 1),
     )
-    if looks:
+    if looks:  # which answer the study's own question only
         own = not exploratory and baseline is not None and min_effect == study.request.get("min_effect")
         exploratory = not own
         results = parsed(looks[-1]) if own else results_at(study, samples_of(**sample), looks[-1].seeds, min_effect)
@@ -162,6 +153,30 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
         guessing=_guessing(data.slots, studies.guessing_of(connection, study.id, metric)),
         curves={name: _curves(groups, data.slots, data.values, name, design) for name in question.curves},
     )
+
+
+def _sample(
+    study: Row,
+    measurements: Sequence[Measurement],
+    groups: Sequence[str],
+    baseline: str | None,
+    metric: str,
+    *,
+    by_arm: bool,
+) -> Sample:
+    """Return the measurements and the pairs to compare.
+
+    Arms that a sequential study has decided are not expected to have the seeds that were added later.
+    """
+    fixed = schedule_of(study.request) is None
+    return {
+        "measurements": measurements,
+        "groups": groups,
+        "baseline": baseline,
+        "pairs": pairs_within_datasets(study, baseline) if by_arm else None,
+        "lower_is_better": lower_is_better(metric),
+        "seeds": replicate_numbers(study.request, study.seeds) if by_arm and fixed else (),
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

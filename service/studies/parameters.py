@@ -18,6 +18,13 @@ from service.studies.learning_curves import CurveQuery
 
 Metric = Annotated[str | None, Field(description="A loss, an error or an accuracy; by default the study's.")]
 At = Annotated[str | None, Field(description="best, last or epoch:N; by default the study's.")]
+EpochBy = Annotated[
+    str | None,
+    Field(
+        description="The metric whose best epoch `at=best` is; by default the study's, else val.loss, or test.loss "
+        "without a validation split."
+    ),
+]
 MAX_TARGET = 1e100
 """Targets of learning curves beyond this overflow."""
 
@@ -39,11 +46,7 @@ class CompareStudyQuery(QueryModel):
 
     metric: Metric = None
     at: At = None
-    epoch_by: str | None = Field(
-        default=None,
-        description="The metric whose best epoch `at=best` is; by default the study's, else val.loss, or test.loss "
-        "without a validation split.",
-    )
+    epoch_by: EpochBy = None
     baseline: str | None = Field(default=None, description="The arm that the others are compared with.")
     pairs: str = Field(
         default="baseline", pattern="^(baseline|all)$", description="Against the baseline, or all pairs."
@@ -110,11 +113,7 @@ class AcrossDatasetsQuery(QueryModel):
 
     metric: Metric = None
     at: At = None
-    epoch_by: str | None = Field(
-        default=None,
-        description="The metric whose best epoch `at=best` is; by default the study's, else val.loss, or test.loss "
-        "without a validation split.",
-    )
+    epoch_by: EpochBy = None
     baseline: str | None = Field(
         default=None, description="The arm, without its dataset, that the others are compared with."
     )
