@@ -25,6 +25,7 @@ from fitwell.exit_codes import MEANINGS
 from fitwell.runs import Runs
 from fitwell.studies import Studies
 from fitwell.sync_async import RemoteMethod, remote_property
+from fitwell.tabular import Tabular
 from fitwell.tokens import Tokens
 from fitwell.webhooks import Webhooks
 from service.app import create_app
@@ -195,7 +196,9 @@ def python() -> str:
         sections += [f"- `{name}.{_signature(key, one, owner)}`: {_first(one)}\n" for key, one in methods]
     for name, kind in TABLES.items():
         sections.append(f"\n## {name}\n\n{_first(kind)}\n\n")
-        public = [(key, one) for key, one in vars(kind).items() if inspect.isfunction(one) and not key.startswith("_")]
+        inherited = vars(Tabular) if issubclass(kind, Tabular) else {}
+        members = {**vars(kind), **{key: one for key, one in inherited.items() if key not in vars(kind)}}
+        public = [(key, one) for key, one in members.items() if inspect.isfunction(one) and not key.startswith("_")]
         sections += [f"- `{name}.{key}{_without_self(inspect.signature(one))}`: {_first(one)}\n" for key, one in public]
     tree = (inspect.getdoc(errors) or "").partition("\n\n")[2].partition("\n\nThe class")[0]
     sections.append(

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any, TypedDict
 
-from fitwell import dataframes
 from fitwell.comparison import NotYet
 from fitwell.sync_async import View
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import polars as pl
+from fitwell.tabular import Tabular
 
 COLUMNS = ("iqm", "mean", "median", "optimality_gap", "mean_rank")
 
@@ -140,7 +135,7 @@ class Ranks(View):
     friedman: Friedman | None
 
 
-class AcrossDatasets(View):
+class AcrossDatasets(Tabular):
     """A study's arms over all its datasets. Notebooks display it as a table.
 
     Verdicts are ``better``, ``worse``, ``undecided``, or ``not_yet`` until all planned runs have ended.
@@ -180,33 +175,10 @@ class AcrossDatasets(View):
             columns[f"{name}_high"] = [None if one.ci is None else one.ci[1] for one in estimates]
         return columns | {"mean_rank": [arm.mean_rank for arm in self.arms]}
 
-    def to_pandas(self) -> pd.DataFrame:
-        """Return a pandas data frame with a row per arm, indexed by arm.
-
-        Raises:
-            NotInstalled: pandas is not installed.
-        """
-        return dataframes.pandas(self.columns(), "arm")
-
-    def to_polars(self) -> pl.DataFrame:
-        """Return a polars data frame with a row per arm.
-
-        Raises:
-            NotInstalled: polars is not installed.
-        """
-        return dataframes.polars(self.columns())
-
-    def _repr_html_(self) -> str:
-        columns = self.columns()
-        head = "".join(f"<th>{escape(name)}</th>" for name in ("arm", *COLUMNS))
-        rows = "".join(
-            f"<tr><td>{escape(arm)}</td>" + "".join(f"<td>{_cell(columns[name][i])}</td>" for name in COLUMNS) + "</tr>"
-            for i, arm in enumerate(columns["arm"])
-        )
+    def _caption(self) -> str:
         caption = f"scores of {self.at} {self.metric} over {len(self.datasets)} datasets"
-        caption += f"; no verdict yet: {self.not_yet.message}" if self.not_yet else ""
-        return f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        return caption + (f"; no verdict yet: {self.not_yet.message}" if self.not_yet else "")
 
-
-def _cell(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
+    def _displayed(self) -> dict[str, list[Any]]:
+        columns = self.columns()
+        return {name: columns[name] for name in ("arm", *COLUMNS)}

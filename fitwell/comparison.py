@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any, TypedDict
 
 from pydantic import Field
 
-from fitwell import dataframes
 from fitwell.sync_async import View
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import polars as pl
+from fitwell.tabular import Tabular
 
 
 class ComparisonOptions(TypedDict, total=False):
@@ -140,7 +135,7 @@ class NotYet(View):
     ended: int
 
 
-class Comparison(View):
+class Comparison(Tabular):
     """A comparison of arms with a verdict on each, possibly ``undecided``. Notebooks display it as a table.
 
     Verdicts are ``not_yet`` until all planned runs have ended; ``not_yet`` then says why.
@@ -218,36 +213,13 @@ class Comparison(View):
         rows = [_row(group, pairs.get(group.id)) for group in self.arms]
         return {name: [row[name] for row in rows] for name in ("arm", *COLUMNS)}
 
-    def to_pandas(self) -> pd.DataFrame:
-        """Return a pandas data frame with a row per arm, indexed by arm.
-
-        Raises:
-            NotInstalled: pandas is not installed.
-        """
-        return dataframes.pandas(self.columns(), "arm")
-
-    def to_polars(self) -> pl.DataFrame:
-        """Return a polars data frame with a row per arm.
-
-        Raises:
-            NotInstalled: polars is not installed.
-        """
-        return dataframes.polars(self.columns())
-
-    def _repr_html_(self) -> str:
-        head = "".join(f"<th>{escape(name)}</th>" for name in ("arm", *COLUMNS))
-        columns = self.columns()
-        rows = "".join(
-            f"<tr><td>{escape(arm)}</td>" + "".join(f"<td>{_cell(columns[c][i])}</td>" for c in COLUMNS) + "</tr>"
-            for i, arm in enumerate(columns["arm"])
-        )
+    def _caption(self) -> str:
         against = self.baseline_label or "each other"
         caption = f"{self.at} {self.metric}, {self.direction.replace('_', ' ')}, against {against}"
         caption += f"; over {self.replicates}"
         caption += f"; epochs chosen by {self.epoch_by}" * bool(self.epoch_by) + "; optimistic" * self.optimistic
         caption += "; exploratory" * self.exploratory
-        caption += f"; no verdict yet: {self.not_yet.message}" if self.not_yet else ""
-        return f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        return caption + (f"; no verdict yet: {self.not_yet.message}" if self.not_yet else "")
 
 
 def _row(group: Group, pair: Pair | None) -> dict[str, Any]:
@@ -257,12 +229,6 @@ def _row(group: Group, pair: Pair | None) -> dict[str, Any]:
         row |= {name: getattr(pair, name) for name in ("mean_difference", "p", "p_adjusted", "verdict")}
         row |= dict(zip(("ci_low", "ci_high"), pair.ci or (None, None), strict=True))
     return row
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.4g}" if isinstance(value, float) else escape(str(value))
 
 
 class Candidate(View):

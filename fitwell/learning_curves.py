@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from html import escape
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any, TypedDict
 
-from fitwell import dataframes
 from fitwell.comparison import NotYet
 from fitwell.sync_async import View
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import polars as pl
+from fitwell.tabular import Tabular
 
 COLUMNS = ("group", "rows", "n", "mean", "std", "ci_low", "ci_high", "predicted")
 
@@ -111,7 +106,7 @@ class LearningCurve(View):
         return [] if self.law is None else self.law.predictions
 
 
-class LearningCurves(View):
+class LearningCurves(Tabular):
     """The learning curves of a study, one for each group. Notebooks display them as a table."""
 
     study_id: str
@@ -133,32 +128,9 @@ class LearningCurves(View):
         rows = [row for group in self.groups for row in _rows(group)]
         return {name: [row[name] for row in rows] for name in COLUMNS}
 
-    def to_pandas(self) -> pd.DataFrame:
-        """Return a pandas data frame with a row for each size, indexed by group.
-
-        Raises:
-            NotInstalled: pandas is not installed.
-        """
-        return dataframes.pandas(self.columns(), "group")
-
-    def to_polars(self) -> pl.DataFrame:
-        """Return a polars data frame with a row for each size.
-
-        Raises:
-            NotInstalled: polars is not installed.
-        """
-        return dataframes.polars(self.columns())
-
-    def _repr_html_(self) -> str:
-        columns = self.columns()
-        head = "".join(f"<th>{name}</th>" for name in COLUMNS)
-        rows = "".join(
-            "<tr>" + "".join(f"<td>{_cell(columns[name][i])}</td>" for name in COLUMNS) + "</tr>"
-            for i in range(len(columns["group"]))
-        )
+    def _caption(self) -> str:
         verdicts = "; ".join(f"{group.id}: {group.verdict}. {group.explanation}" for group in self.groups)
-        caption = escape(f"{self.at} {self.metric} by the number of training rows. {verdicts}")
-        return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        return f"{self.at} {self.metric} by the number of training rows. {verdicts}"
 
 
 def _rows(group: LearningCurve) -> list[dict[str, Any]]:
@@ -174,9 +146,3 @@ def _rows(group: LearningCurve) -> list[dict[str, Any]]:
         {**row, "group": group.id, **dict(zip(("ci_low", "ci_high"), row["ci"] or (None, None), strict=True))}
         for row in measured + predicted
     ]
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.4g}" if isinstance(value, float) else escape(str(value))
