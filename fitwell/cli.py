@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from fitwell.commands import completion, data, demo, export, mcp, models, studies, tokens, webhooks
+from fitwell.commands import comparisons, completion, data, demo, export, mcp, models, studies, tokens, webhooks
 from fitwell.commands.runs import browse, control, submit
 from fitwell.commands.server import backup, doctor, serve
 from fitwell.commands.specs import catalog, init, schema, validate
@@ -28,8 +28,8 @@ PANELS = {
         control.pause, control.resume, control.cancel, control.retry, control.extend, control.verify, control.rm,
     ),
     "Studies": (
-        studies.study, studies.studies, studies.seeds, studies.compare, studies.rank, studies.choose,
-        studies.learning_curve,
+        studies.study, studies.studies, studies.seeds, comparisons.compare, comparisons.rank, comparisons.choose,
+        comparisons.learning_curve,
     ),
     "Specs and data": (validate.validate, catalog.catalog, schema.schema),
     "Models and exports": (models.calibration, models.download, export.export, export.report),
