@@ -22,7 +22,7 @@ SPEC: dict[str, Any] = {
     "regularizers": [{"kind": "dropout", "p": 0.3}, {"kind": "rotation", "degrees": 10.0}],
     "optimizer": {"kind": "adam", "lr": 0.001},
     "batch_size": 8,
-    "epochs": 40,
+    "epochs": 24,
 }
 
 
