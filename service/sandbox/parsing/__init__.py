@@ -3,7 +3,8 @@
 It gets a directory with the file ``body``, and writes ``data.safetensors`` and ``report.json`` there. It imports
 neither the rest of the service nor torch.
 
-- ``reader``: from a file to a dataset; ``options``, ``limits``, ``refusals``: its input, limits and errors.
+- ``reader``: from a file to a dataset; ``options``, ``limits``, ``refusals``: its input, limits and errors;
+  ``columns``: a typed table in memory.
 - ``archives``, ``npz``, ``images``, ``csv_files``, ``parquet_files``, ``tables``: the formats, as ``sources``.
 - ``targets``, ``splits``, ``previews``, ``writer``: target, training and test part, preview, and the stored file.
 """

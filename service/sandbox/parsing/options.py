@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-Format = Literal["npz", "csv", "parquet", "zip"]
+Format = Literal["npz", "csv", "parquet", "zip", "arrow", "xlsx", "arff", "npy"]
 Task = Literal["classification", "regression"]
+ColumnType = Literal["number", "category", "boolean", "date", "text", "id"]
 TEST_SHARE = 0.2
 """Default share of rows in the test part."""
 
@@ -26,6 +28,41 @@ class Options:
     order: Literal["random", "time"] | None = None
     seed: int = 0
     grey: bool = False
+    encoding: str | None = None
+    """Of a text file, such as ``cp1252``."""
+    delimiter: str | None = None
+    """One character; ``whitespace`` is any run of spaces and tabs."""
+    decimal: Literal[".", ","] | None = None
+    missing: tuple[str, ...] = ()
+    """Texts that stand for a missing value, besides the usual ones."""
+    types: Mapping[str, ColumnType] = field(default_factory=dict)
+    """Types of columns by name, instead of the detected ones."""
+    sheet: str | None = None
+    """Of a workbook, by name; by default the only one that has cells."""
+    member: str | None = None
+    """The entry of a zip file, or the pair of arrays, that holds the table."""
+    group: str | None = None
+    """The column whose equal values are never on both sides of a split."""
+    time: str | None = None
+    """The column that orders the rows; implies ``order="time"``."""
+    split: str | None = None
+    """The column that says of each row whether it trains, validates or tests."""
+    weight: str | None = None
+    """The column with the weights of the rows."""
+    lags: int = 0
+    """Earlier values of each number column that become columns of their own."""
+    horizon: int = 1
+    """Rows between the last known values and the target, in a series with lags."""
+    rolling: tuple[int, ...] = ()
+    """Windows, in rows, whose mean and standard deviation become columns, in a series."""
+    size: tuple[int, int] | None = None
+    """Images: height and width to which all are resized."""
+    center_crop: bool = False
+    """Images: crop to the aspect ratio of ``size`` before resizing, instead of stretching."""
+    classes: tuple[str, ...] = ()
+    """Images and arrays: the classes to keep; empty keeps all."""
+    arrays: Mapping[str, str] = field(default_factory=dict)
+    """Keys of a .npz file by their meaning (``x``, ``y``, ``x_train``, …)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +117,8 @@ class Reading:
     @classmethod
     def of(cls, text: str) -> Reading:
         """Parse the text of ``text()``."""
-        fields = json.loads(text)
-        options = {**fields["options"], "drop": tuple(fields["options"]["drop"])}
-        return cls(Options(**options), Limits(**fields["limits"]))
+        values = json.loads(text)
+        options: dict[str, Any] = {
+            name: tuple(one) if isinstance(one, list) else one for name, one in values["options"].items()
+        }
+        return cls(Options(**options), Limits(**values["limits"]))
