@@ -37,6 +37,13 @@ class FieldError:
     code: str
     message: str
     allowed: Sequence[Any] = field(default=())
+    parameter: str | None = None
+    """The option that would accept an uploaded file, or that is wrong for it."""
+    row: int | None = None
+    """Of an uploaded file, counted from 1 without the header."""
+    column: str | None = None
+    cell: str | None = None
+    """The text of the cell in this row and column."""
 
 
 class Refusal(Exception):

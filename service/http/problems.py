@@ -6,6 +6,7 @@ import http
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy.exc
@@ -17,7 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
 
-from service.errors import NotFound, Refusal, SpecRefused, Unavailable
+from service.errors import FieldError, NotFound, Refusal, SpecRefused, Unavailable
 from service.http.routing import query_model
 from service.http.validation import invalid_parameters
 from worker import logs
@@ -26,6 +27,10 @@ from worker.blob_store import StorageUnavailable
 LOG = logging.getLogger("fitwell.api")
 MEDIA_TYPE = "application/problem+json"
 SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+
+def _is_none(value: object) -> bool:
+    return value is None
 
 
 class ProblemError(BaseModel):
@@ -37,6 +42,21 @@ class ProblemError(BaseModel):
     code: str
     message: str
     allowed: list[Any] = Field(default=[], description="The values that would be accepted, if they can be listed.")
+    parameter: str | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="Uploads: the option that would accept the file, or that is wrong for it.",
+    )
+    row: int | None = Field(
+        default=None, exclude_if=_is_none, description="Uploads: the row, counted from 1 without the header."
+    )
+    column: str | None = Field(default=None, exclude_if=_is_none, description="Uploads: the column's name.")
+    cell: str | None = Field(default=None, exclude_if=_is_none, description="Uploads: the text in this row and column.")
+
+    @classmethod
+    def of(cls, error: FieldError) -> ProblemError:
+        """Return the view of an error."""
+        return cls(**{**asdict(error), "allowed": list(error.allowed)})
 
 
 class Problem(BaseModel):
@@ -94,10 +114,7 @@ def problem(request: Request, refusal: Refusal, *, status: int | None = None) ->
         detail=refusal.detail,
         code=refusal.code,
         request_id=getattr(request.state, "request_id", ""),
-        errors=[
-            ProblemError(pointer=e.pointer, code=e.code, message=e.message, allowed=list(e.allowed))
-            for e in refusal.errors
-        ],
+        errors=[ProblemError.of(error) for error in refusal.errors],
     )
     return Response(body.model_dump_json(), body.status, {**refusal.headers, "cache-control": "no-store"}, MEDIA_TYPE)
 

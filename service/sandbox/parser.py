@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,18 +48,35 @@ class Result(BaseModel):
 
 
 class Reason(BaseModel):
-    """The parser's reason for refusing the file."""
+    """A reason of the parser for refusing the file."""
 
     code: str
     message: str
-    place: str
-    allowed: list[Any]
+    place: str = ""
+    allowed: list[Any] = []
+    row: int | None = None
+    column: str | None = None
+    cell: str | None = None
+    parameter: str | None = None
+
+    def error(self) -> FieldError:
+        """Return the reason as an entry of a problem's ``errors``."""
+        return FieldError(
+            self.place,
+            self.code,
+            self.message,
+            self.allowed,
+            parameter=self.parameter,
+            row=self.row,
+            column=self.column,
+            cell=self.cell,
+        )
 
 
 class Refusal(BaseModel):
     """The parser's report for a refused file."""
 
-    refused: Reason
+    refused: Annotated[list[Reason], Field(min_length=1)]
     memory: dict[str, dict[str, int]]
 
 
@@ -74,11 +92,17 @@ def read(directory: Path, options: Options, limits: Limits) -> Result:
     seconds = time.monotonic() - began
     LOG.info("parsed an upload in %.1f s; memory %s", seconds, report.memory)
     if isinstance(report, Refusal):
-        reason = report.refused
-        error = FieldError(reason.place, reason.code, reason.message, reason.allowed)
-        raise DataRefused(reason.message, errors=[error])
+        raise refusal(report.refused)
     _check(files.data, report)
     return report
+
+
+def refusal(reasons: Sequence[Reason]) -> DataRefused:
+    """Return the error of a refused file, with an entry for each reason."""
+    detail, more = reasons[0].message, len(reasons) - 1
+    if more:
+        detail += f" The file has {more} more error{'s' if more > 1 else ''}, listed in `errors`."
+    return DataRefused(detail, errors=[reason.error() for reason in reasons])
 
 
 def _run(directory: Path, reading: Reading, seconds: float) -> int:
@@ -115,7 +139,7 @@ def _report(files: Files, code: int, limits: Limits) -> Result | Refusal:
             LOG.exception("the parser of an upload wrote an invalid report")
     else:
         LOG.error("the parser of an upload exited with code %d: %s", code, _tail(files.story))
-    return Refusal(refused=Reason(**_failure(code, limits), place="", allowed=[]), memory={})
+    return Refusal(refused=[Reason(**_failure(code, limits))], memory={})
 
 
 def _failure(code: int, limits: Limits) -> dict[str, str]:

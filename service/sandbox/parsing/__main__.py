@@ -31,14 +31,14 @@ def main(directory: str, arguments: str) -> None:
     try:
         report = read(files.body, files.data, form, reading)
     except Refused as refused:
-        report = {"refused": vars(refused)}
+        report = {"refused": refused.report()}
     except MemoryError:
         most = reading.limits.memory_bytes
         message = (
             f"Reading the file takes more than the limit of {most:,} bytes of memory "
             "(FITWELL_UPLOAD_MEMORY_BYTES). Send fewer rows or columns."
         )
-        report = {"refused": {"code": "memory", "message": message, "place": "", "allowed": []}}
+        report = {"refused": Refused("memory", message).report()}
     report["memory"] = {"before": before, "after": memory()}
     files.report.write_text(json.dumps(report, allow_nan=False))
 

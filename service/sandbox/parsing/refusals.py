@@ -8,17 +8,57 @@ from typing import Any
 
 MAX_QUOTE_LENGTH = 200
 """Characters quoted of a file's text."""
+MAX_ALLOWED = 100
+"""Accepted values that an error lists."""
+MAX_ERRORS = 100
+"""Errors that are reported of a file."""
 
 
 class Refused(Exception):
-    """The file is refused: a stable code, a message with the reason and what would work, and the place."""
+    """The file is refused: a stable code, a message with the reason and what would work, and the place.
 
-    def __init__(self, code: str, message: str, *, place: str = "", allowed: Sequence[Any] = ()) -> None:
+    ``place`` is the pointer that the client gets: the name of an option or a column, or a place in the file. Where they
+    are known, ``row`` (counted from 1, without the header), ``column``, ``cell`` (its text) and ``parameter`` (the
+    option that would accept the file) say the same to programs. ``others`` are further errors of the same file, so that
+    a client can mend all of them at once.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        place: str = "",
+        allowed: Sequence[Any] = (),
+        row: int | None = None,
+        column: str | None = None,
+        cell: str | None = None,
+        parameter: str | None = None,
+        others: Sequence[Refused] = (),
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.place = place
-        self.allowed = list(allowed)[:100]
+        self.allowed = list(allowed)[:MAX_ALLOWED]
+        self.row = row
+        self.column = column
+        self.cell = None if cell is None else quoted(cell)
+        self.parameter = parameter
+        self.others = tuple(others)
+
+    @classmethod
+    def together(cls, refusals: Sequence[Refused]) -> Refused:
+        """Return the first of one or more refusals, with the rest as its ``others``."""
+        first, *rest = refusals
+        first.others = (*first.others, *rest)
+        return first
+
+    def report(self) -> list[dict[str, Any]]:
+        """Return this error and the others as JSON values, at most ``MAX_ERRORS``."""
+        fields = {name: value for name, value in vars(self).items() if name != "others"}
+        others = [error for other in self.others for error in other.report()]
+        return [fields, *others][:MAX_ERRORS]
 
 
 @contextlib.contextmanager
