@@ -14,8 +14,9 @@ TEACHERS = frozenset({"distillation"})
 """Kinds of regularizers that add a loss against a teacher."""
 NO_PENALTIES = frozenset(
     {
-        "blur", "brightness", "contrast", "crop", "cutmix", "dropout", "erasing", "horizontal_flip", "max_norm",
-        "mixup", "noise", "random_choice", "rotation", "sharpen", "stretch", "vertical_flip", "zoom",
+        "blur", "brightness", "contrast", "crop", "cutmix", "dropout", "erasing", "greyscale", "horizontal_flip", "hue",
+        "max_norm", "mixup", "noise", "random_choice", "random_resized_crop", "rotation", "saturation", "sharpen",
+        "stretch", "vertical_flip", "zoom",
     }
 )  # fmt: skip
 """Kinds of regularizers that do not. Kinds in neither set, such as those of newer servers, may do either."""

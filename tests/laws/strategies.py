@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import json
 import math
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -12,6 +15,7 @@ import torch
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from tests.laws import colors
 from worker.engine.data import Data, StackData
 from worker.engine.digest import next_digest
 from worker.engine.gemm_backend import gemm_backend_for
@@ -35,7 +39,11 @@ from worker.spec.schedules import KINDS as SCHEDULES
 from worker.spec.threads import Threads
 
 CPU = torch.device("cpu")
-HOME = Path("/nowhere")
+HOME = Path(tempfile.mkdtemp())
+"""The folder of datasets."""
+atexit.register(shutil.rmtree, HOME)
+COLORS = colors.installed(HOME)
+"""Images in color, as a spec names them."""
 EPOCHS = 3
 MAX_RUNS = 8
 Trained = dict[str, list[tuple[int, dict[str, float], str]]]
@@ -146,18 +154,34 @@ splits = st.just({"validation_size": 30}) | st.builds(
 """Rows held out, or a fold."""
 
 
-PAIRS = [("cnn", "digits")] * 4 + [
-    (model, dataset)
-    for model in ("mlp", "mlp", "mlp", "mlp", "linear")
-    for dataset in ("digits", "digits", "mnist1d", "linear")
-]
+PAIRS = (
+    [("cnn", "digits")] * 4
+    + [("cnn", "colors")] * 2
+    + [("mlp", "colors")]
+    + [
+        (model, dataset)
+        for model in ("mlp", "mlp", "mlp", "mlp", "linear")
+        for dataset in ("digits", "digits", "mnist1d", "linear")
+    ]
+)
 """Models and datasets as often as they are tried."""
+
+
+def dataset_body(name: str) -> dict[str, Any]:
+    """The dataset of this kind, or the one of color images."""
+    return COLORS if name == "colors" else {"kind": name}
+
+
+def images_for(regularizer: str, train_size: int) -> dict[str, Any]:
+    """Images that the regularizer works on, digits or in color, and 30 of them to validate."""
+    images = dataset_body("digits" if _fits(regularizer, "mlp", "digits") else "colors")
+    return {**images, "train_size": train_size, "validation_size": 30}
 
 
 @functools.cache
 def _fits(regularizer: str, model: str, dataset: str) -> bool:
     """Whether these can be of one run."""
-    parts = {"model": example(MODELS[model]), "dataset": {"kind": dataset}}
+    parts = {"model": example(MODELS[model]), "dataset": dataset_body(dataset)}
     spec = parsed(
         {**parts, "optimizer": {"kind": "sgd", "lr": 0.1}, "regularizers": [example(REGULARIZERS[regularizer])]}
     )
@@ -165,10 +189,10 @@ def _fits(regularizer: str, model: str, dataset: str) -> bool:
 
 
 @st.composite
-def tasks(draw: st.DrawFn, kind: str) -> dict[str, Any]:
-    """A dataset of this kind, and what is made small on it."""
-    dataset = {"kind": kind, "train_size": draw(st.sampled_from([20, 47, 64, 90])), **draw(splits)}
-    if parsed({**NETWORK, "dataset": {"kind": kind}}).dataset.task == "regression":
+def tasks(draw: st.DrawFn, name: str) -> dict[str, Any]:
+    """A dataset of this name, and what is made small on it."""
+    dataset = {**dataset_body(name), "train_size": draw(st.sampled_from([20, 47, 64, 90])), **draw(splits)}
+    if parsed({**NETWORK, "dataset": dataset_body(name)}).dataset.task == "regression":
         dataset |= {"features": draw(st.sampled_from([5, 24, 40])), "correlation": 0.5}
         return {"dataset": dataset, "loss": draw(st.sampled_from([None, *map(example, NUMBER_LOSSES)]))}
     spoiled = {"label_noise": st.sampled_from([0.0, 0.0, 0.2]), "imbalance": st.sampled_from([1.0, 1.0, 5.0])}
@@ -182,13 +206,15 @@ def falling_to(optimizer: str) -> list[str]:
 
 
 @st.composite
-def stacks(draw: st.DrawFn, about: str, most: int = MAX_RUNS) -> list[RunSpec]:
+def stacks(draw: st.DrawFn, about: str, most: int = MAX_RUNS, beside: str | None = None) -> list[RunSpec]:
     """Runs that can share a stack: they differ in seed, schedule, arm and every PerRun field.
 
-    All use the optimizer ``about``, and nearly all a regularizer that falls to it, so that no part is left out.
+    All use the optimizer ``about``, and nearly all a regularizer that falls to it, so that no part is left out. The
+    regularizer ``beside`` fits all of them.
     """
     first = draw(st.sampled_from(falling_to(about)))
-    kind, dataset = draw(st.sampled_from([pair for pair in PAIRS if _fits(first, *pair)]))
+    fitting = [pair for pair in PAIRS if beside is None or _fits(beside, *pair)]
+    kind, dataset = draw(st.sampled_from([pair for pair in fitting if _fits(first, *pair)] or fitting))
     frame = {
         **draw(tasks(dataset)),
         "model": draw(models[kind]),

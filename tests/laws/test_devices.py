@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.laws.strategies import CPU, HOME, NUMBER_LOSSES, TEACHERS, example, parsed, taught
+from tests.laws.strategies import CPU, HOME, NUMBER_LOSSES, TEACHERS, example, images_for, parsed, taught
 from worker.engine.data import Data
 from worker.engine.evaluation import evaluate, variance, weights_of
 from worker.engine.progress import Progress
@@ -29,7 +29,10 @@ DISTILLATIONS: dict[str, dict[str, Any]] = {
     "logits": {"method": "logits"},
 }
 CHANGES = [
-    *(pytest.param({"regularizers": [example(part)]}, id=kind) for kind, part in REGULARIZERS.items()),
+    *(
+        pytest.param({"dataset": images_for(kind, 64), "regularizers": [example(part)]}, id=kind)
+        for kind, part in REGULARIZERS.items()
+    ),
     *(pytest.param({"optimizer": example(part)}, id=kind) for kind, part in OPTIMIZERS.items()),
     *(
         pytest.param({"model": {"kind": "cnn", "channels": [3], "norm": norm, "hidden": [8]}}, id=f"cnn-{norm}")

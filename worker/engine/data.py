@@ -204,11 +204,14 @@ class StackData:
         return self.inputs(raw)
 
     def gather_pixels(self, rows: Tensor, index: Tensor) -> Tensor:
-        """Raw values (K, N, D) of the training rows ``rows`` (K, N), pixels taken from ``index`` (K, N, D + 1)."""
+        """Raw values (K, N, D) of the training rows ``rows`` (K, N), pixels taken from ``index`` (K, N, H·W + 1)."""
+        pixels = index.shape[-1] - 1
+        channels = self.width // pixels
         if self._with_blank is None:
-            self._with_blank = torch.nn.functional.pad(self.raw, (0, 1)).view(-1)
-        places = index[..., :-1] + (rows * (self.width + 1)).unsqueeze(-1)
-        return self._with_blank.take(places)
+            self._with_blank = torch.nn.functional.pad(self.raw.reshape(-1, pixels), (0, 1)).view(-1)
+        first = rows.unsqueeze(-1) * channels + torch.arange(channels, device=self.device)
+        places = index[..., :-1].unsqueeze(-2) + (first * (pixels + 1)).unsqueeze(-1)
+        return self._with_blank.take(places).flatten(2)
 
     def raws(self, rows: Tensor) -> Tensor:
         """Raw values (K, N, D) of the training rows ``rows`` (K, N)."""

@@ -3,7 +3,7 @@
 Those that only move pixels are tables of index maps and a choice for each row. At the head of the list they work on
 the raw bytes: neighbouring tables are multiplied out into one (all rotations × both flips) while it stays small, what
 is left is composed in the step, and one gather does them all. From the first operation on that computes pixels, images
-are floats.
+are floats, (K, N, C, H, W); gray ones have one channel. Every channel of an image moves alike.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Images:
         leading = 0
         while leading < len(operations) and defines(operations[leading][0].implementation, "pixel_maps"):
             leading += 1
-        self._pixel_maps = PixelMaps(operations[:leading], shape, device) if leading else None
+        self._pixel_maps = PixelMaps(operations[:leading], shape[-2:], device) if leading else None
         self._rest = operations[leading:]
-        self._shape = shape
+        self._shape = shape if len(shape) == 3 else (1, *shape)
 
     def batch(self, data: StackData, rows: Tensor) -> Tensor:
         """Inputs (K, N, D) of the training rows ``rows`` (K, N)."""
@@ -51,12 +51,12 @@ class Images:
 class PixelMaps:
     """The pixel moves at the head of the list."""
 
-    def __init__(self, operations: Sequence[Operation], shape: tuple[int, ...], device: torch.device) -> None:
+    def __init__(self, operations: Sequence[Operation], size: tuple[int, ...], device: torch.device) -> None:
         self._tables: list[Tensor] = []
         self._groups: list[list[tuple[Operation, int]]] = []
         for operation in operations:
             part = operation[0]
-            maps = part.implementation.pixel_maps(part, *shape).to(device)
+            maps = part.implementation.pixel_maps(part, *size).to(device)
             if self._tables and len(self._tables[-1]) * len(maps) <= MAX_MAPS:
                 self._tables[-1] = _product(self._tables[-1], maps)
                 self._groups[-1].append((operation, len(maps)))
@@ -65,7 +65,7 @@ class PixelMaps:
                 self._groups.append([(operation, len(maps))])
 
     def index(self) -> Tensor:
-        """Where each pixel of the current batch comes from: (K, N, D + 1), int64."""
+        """Where each pixel of the current batch comes from: (K, N, H·W + 1), int64."""
         index: Tensor | None = None
         for table, group in zip(self._tables, self._groups, strict=True):
             row: Tensor | int = 0

@@ -104,7 +104,7 @@ class JointData(StackData):
         return super().raws(self._rows.take(rows))
 
     def gather_pixels(self, rows: Tensor, index: Tensor) -> Tensor:
-        """Return the raw values (K, N, D) of the training rows ``rows``, pixels taken from ``index`` (K, N, D + 1)."""
+        """Return the raw values (K, N, D) of the rows ``rows``, pixels taken from ``index`` (K, N, H·W + 1)."""
         return super().gather_pixels(self._rows.take(rows), index)
 
     def inputs_of(self, raw: Tensor, rows: Tensor) -> Tensor:

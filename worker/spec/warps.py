@@ -49,8 +49,13 @@ def with_blank(maps: Tensor, blank: int) -> Tensor:
     return torch.cat([maps, torch.full((len(maps), 1), blank)], 1)
 
 
+def per_image(values: Tensor) -> Tensor:
+    """Return one value of each image (K, N), shaped to broadcast over images (K, N, C, H, W)."""
+    return values.view(*values.shape, 1, 1, 1)
+
+
 def apply(part: Stacked[Any], x: Tensor, rng: Rng, white: float) -> Tensor:
-    """Apply an image operation to images of raw floats, (K, N, H, W)."""
+    """Apply an image operation to images of raw floats, (K, N, C, H, W)."""
     if defines(part.implementation, "image"):
         changed: Tensor = part.implementation.image(part, x, rng, white)
         return changed
@@ -59,7 +64,7 @@ def apply(part: Stacked[Any], x: Tensor, rng: Rng, white: float) -> Tensor:
         part.cache["maps"] = part.implementation.pixel_maps(part, height, width).to(x.device)
     maps = part.cache["maps"]
     chosen = part.implementation.choose_map(part, rng, len(maps))
-    index = maps.index_select(0, chosen.view(-1)).view(*chosen.shape, -1)[..., :-1]
-    flat = x.new_zeros((*x.shape[:2], height * width + 1))
-    flat[..., :-1] = x.flatten(2)
-    return flat.gather(2, index).view(x.shape)
+    index = maps.index_select(0, chosen.view(-1)).view(*chosen.shape, 1, -1)[..., :-1]
+    flat = x.new_zeros((*x.shape[:3], height * width + 1))
+    flat[..., :-1] = x.flatten(3)
+    return flat.gather(3, index.expand(*x.shape[:3], -1)).view(x.shape)

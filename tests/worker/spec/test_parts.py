@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from tests.conftest import spec
 from tests.laws.strategies import example as body
-from tests.laws.strategies import parsed, train
+from tests.laws.strategies import images_for, parsed, train
 from worker.spec.families.dataset import Dataset
 from worker.spec.families.loss import Loss
 from worker.spec.families.model import Model
@@ -100,7 +100,7 @@ def test_regularizer_has_a_hook_and_valid_neutral_values(part: type[Regularizer]
 @pytest.mark.parametrize("part", TRAINED)
 def test_regularizer_trains_and_changes_the_result(part: type[Regularizer]) -> None:
     body = {
-        "dataset": {"kind": "digits", "train_size": 64, "validation_size": 30},
+        "dataset": images_for(str(kind_of(part)), 64),
         "model": {"kind": "mlp", "hidden": [16], "init": "he_normal"},
         "optimizer": {"kind": "sgd", "lr": 0.05},
         "epochs": 2,

@@ -110,8 +110,8 @@ class Regularizer(Part):
     def pixel_maps(part: Stacked[Any], height: int, width: int) -> Tensor:
         """Return the index maps of all pixel moves of this part, shape (A, height·width + 1), int64.
 
-        Pixel i of the result of map a is pixel ``maps[a, i]`` of the source. Pixel height·width is blank (raw value 0)
-        and always its own source.
+        Pixel i of the result of map a is pixel ``maps[a, i]`` of the source, in every channel. Pixel height·width is
+        blank (raw value 0) and always its own source.
         """
         raise NotImplementedError
 
@@ -124,13 +124,19 @@ class Regularizer(Part):
     @staticmethod
     @hook
     def image(part: Stacked[Any], x: Tensor, rng: Rng, white: float) -> Tensor:
-        """Return changed images; ``x`` (K, N, H, W) has raw values from 0 to ``white`` and may be overwritten."""
+        """Return changed images; ``x`` (K, N, C, H, W) has raw values from 0 to ``white`` and may be overwritten.
+
+        Grey images have one channel. Each image gets one decision for all its channels.
+        """
         raise NotImplementedError
 
     @staticmethod
     @hook
     def mix(part: Stacked[Any], x: Tensor, targets: Tensor, rng: Rng) -> tuple[Tensor, Tensor]:
-        """Mix the rows of a batch: inputs (K, N, *row) and targets (K, N, classes), each row of which sums to 1."""
+        """Mix the rows of a batch: inputs (K, N, *row) and targets (K, N, classes), each row of which sums to 1.
+
+        A row has the shape of the dataset: (H, W) or (C, H, W) for images.
+        """
         raise NotImplementedError
 
     @staticmethod
@@ -243,15 +249,11 @@ class ImageOperation(Regularizer):
     ordered: ClassVar[bool] = True
 
     def objections(self, run: RunSpec) -> Sequence[Objection]:
-        """Refuse rows that are not images, and images with several channels, which are not supported."""
-        if len(run.dataset.shape) == 2:
+        """Refuse rows that are not images."""
+        if len(run.dataset.shape) > 1:
             return ()
-        planes = len(run.dataset.shape) == 3
-        return [
-            Objection(
-                field=None,
-                message=f"{getattr(self, 'kind', '')!r} works on {'grey ' * planes}images, but a row of "
-                f"{run.dataset.kind!r} has shape {list(run.dataset.shape)}; leave it out or "
-                + ("upload the pictures with grey=true." if planes else "choose a dataset of images."),
-            )
-        ]
+        message = (
+            f"{getattr(self, 'kind', '')!r} works on images, but a row of {run.dataset.kind!r} has shape "
+            f"{list(run.dataset.shape)}; leave it out or choose a dataset of images."
+        )
+        return [Objection(field=None, message=message)]

@@ -15,6 +15,7 @@ from pydantic import Field
 from worker.spec.families.regularizer import ImageOperation, Rng
 from worker.spec.part import PerRun, Stacked
 from worker.spec.sums import summed
+from worker.spec.warps import per_image
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,13 +41,13 @@ class Blur(ImageOperation):
         offsets = torch.arange(-radius, radius + 1, device=x.device, dtype=x.dtype)
         taps = (-0.5 * (offsets / sigma.unsqueeze(2)).square()).exp_()
         taps /= summed(taps)
-        for dimension in (2, 3):
+        for dimension in (3, 4):
             size = x.shape[dimension]
             # mirrored without repeating the margin: −1 is 1, size is size − 2
             places = [(torch.arange(size, device=x.device) + d).abs() for d in range(-radius, radius + 1)]
             places = [torch.where(place >= size, 2 * (size - 1) - place, place) for place in places]
             total = torch.zeros_like(x)
             for tap, place in enumerate(places):
-                total += taps[:, :, tap, None, None] * x.index_select(dimension, place)
+                total += per_image(taps[:, :, tap]) * x.index_select(dimension, place)
             x = total
         return x

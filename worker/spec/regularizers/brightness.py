@@ -16,6 +16,7 @@ from pydantic import Field
 
 from worker.spec.families.regularizer import ImageOperation, Rng
 from worker.spec.part import PerRun, Stacked
+from worker.spec.warps import per_image
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,5 +39,5 @@ class Brightness(ImageOperation):
     @staticmethod
     def image(part: Stacked[Brightness], x: Tensor, rng: Rng, white: float) -> Tensor:
         """Every row with its own factor."""
-        factor = (1 + (2 * rng.uniform() - 1) * part.column("amount", 2)).unsqueeze(2).unsqueeze(3)
+        factor = per_image(1 + (2 * rng.uniform() - 1) * part.column("amount", 2))
         return x.mul_(factor).clamp_(0, white)

@@ -2,7 +2,7 @@
 
     x̃ = f·x + (1 − f)·mean(x),  f ~ U(1 − amount, 1 + amount)
 
-The result is kept between black and white.
+The mean is that of the image in greyscale. The result is kept between black and white.
 
 Reference: Howard, 2013, "Some improvements on deep convolutional neural network based image classification"; pixels as
 torchvision's ``adjust_contrast``, without rounding to whole numbers.
@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from worker.spec.colors import luminance
 from worker.spec.families.regularizer import ImageOperation, Rng
 from worker.spec.part import PerRun, Stacked
 from worker.spec.sums import summed
+from worker.spec.warps import per_image
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,6 +41,6 @@ class Contrast(ImageOperation):
     @staticmethod
     def image(part: Stacked[Contrast], x: Tensor, rng: Rng, white: float) -> Tensor:
         """Every row with its own factor."""
-        factor = (1 + (2 * rng.uniform() - 1) * part.column("amount", 2)).unsqueeze(2).unsqueeze(3)
-        mean = summed(x.flatten(2)).unsqueeze(3) / (x.shape[2] * x.shape[3])
+        factor = per_image(1 + (2 * rng.uniform() - 1) * part.column("amount", 2))
+        mean = per_image(summed(luminance(x).flatten(2)).squeeze(2) / (x.shape[3] * x.shape[4]))
         return x.mul_(factor).add_((1 - factor) * mean).clamp_(0, white)

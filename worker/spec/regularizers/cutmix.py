@@ -16,6 +16,7 @@ from pydantic import Field
 
 from worker.spec.families.regularizer import ImageOperation, Rng
 from worker.spec.part import PerRun, Stacked
+from worker.spec.warps import per_image
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,20 +36,21 @@ class CutMix(ImageOperation):
 
     @staticmethod
     def mix(part: Stacked[CutMix], x: Tensor, targets: Tensor, rng: Rng) -> tuple[Tensor, Tensor]:
-        """Every row with a partner and a rectangle of its own; ``x`` is (K, N, H, W)."""
+        """Every row with a partner and a rectangle of its own; ``x`` is (K, N, H, W) or (K, N, C, H, W)."""
         import torch
 
-        height, width = x.shape[2:]
+        height, width = x.shape[-2:]
         side = (1 - rng.beta("share", [one.alpha for one in part.parts])).sqrt()
         middle, centre = rng.uniform("middle") * height, rng.uniform("centre") * width
         top, bottom = ((middle + sign * side * height / 2).round().clamp(0, height) for sign in (-1, 1))
         left, right = ((centre + sign * side * width / 2).round().clamp(0, width) for sign in (-1, 1))
         area = ((bottom - top) * (right - left) / (height * width)).unsqueeze(2)
-        i = torch.arange(height, device=x.device).view(1, 1, -1, 1)
-        j = torch.arange(width, device=x.device).view(1, 1, 1, -1)
-        top, bottom, left, right = (v.unsqueeze(2).unsqueeze(3) for v in (top, bottom, left, right))
+        i = torch.arange(height, device=x.device).view(-1, 1)
+        j = torch.arange(width, device=x.device)
+        top, bottom, left, right = map(per_image, (top, bottom, left, right))
         pasted = (i >= top) & (i < bottom) & (j >= left) & (j < right)
         other = (rng.uniform("partner") * x.shape[1]).long().clamp_max(x.shape[1] - 1).unsqueeze(2)
-        theirs = x.flatten(2).gather(1, other.expand(*x.shape[:2], height * width)).view(x.shape)
+        images = x.view(*x.shape[:2], -1, height, width)
+        theirs = images.flatten(2).gather(1, other.expand(*x.shape[:2], images[0, 0].numel())).view(images.shape)
         labels = targets.gather(1, other.expand(targets.shape))
-        return torch.where(pasted, theirs, x), labels * area + targets * (1 - area)
+        return torch.where(pasted, theirs, images).view(x.shape), labels * area + targets * (1 - area)

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from worker.spec.families.regularizer import ImageOperation, Rng
 from worker.spec.part import Objection, PerRun, Stacked
+from worker.spec.warps import per_image
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,7 +50,7 @@ class Erasing(ImageOperation):
         """Every row with its own rectangle."""
         import torch
 
-        height, width = x.shape[2:]
+        height, width = x.shape[-2:]
         low, high = part.column("smallest", 2), part.column("largest", 2)
         area = (low + rng.uniform("area") * (high - low)) * (height * width)
         ratio = (LOG_RATIO[0] + rng.uniform("ratio") * (LOG_RATIO[1] - LOG_RATIO[0])).exp()
@@ -57,9 +58,9 @@ class Erasing(ImageOperation):
         wide = (area / ratio).sqrt().round().clamp(1, width)
         top = (rng.uniform("top") * (height - tall + 1)).floor()
         left = (rng.uniform("left") * (width - wide + 1)).floor()
-        i = torch.arange(height, device=x.device).view(1, 1, -1, 1)
-        j = torch.arange(width, device=x.device).view(1, 1, 1, -1)
-        top, left, tall, wide = (v.unsqueeze(2).unsqueeze(3) for v in (top, left, tall, wide))
+        i = torch.arange(height, device=x.device).view(-1, 1)
+        j = torch.arange(width, device=x.device)
+        top, left, tall, wide = map(per_image, (top, left, tall, wide))
         erased = (i >= top) & (i < top + tall) & (j >= left) & (j < left + wide)
-        chosen = (rng.uniform("p") < part.column("p", 2)).unsqueeze(2).unsqueeze(3)
+        chosen = per_image(rng.uniform("p") < part.column("p", 2))
         return x.masked_fill_(erased & chosen, 0)

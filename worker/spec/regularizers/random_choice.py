@@ -15,7 +15,7 @@ from pydantic import Field
 
 from worker.spec.families.regularizer import ImageOperation, Rng, defines
 from worker.spec.part import Objection, Stacked
-from worker.spec.warps import apply
+from worker.spec.warps import apply, per_image
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,7 +56,7 @@ class RandomChoice(ImageOperation):
         import torch
 
         count = len(part.parts[0].of)
-        chosen = (rng.uniform() * count).long().unsqueeze(2).unsqueeze(3)
+        chosen = per_image((rng.uniform() * count).long())
         result = x
         for i in range(count):
             inner = part.inner("of", i)

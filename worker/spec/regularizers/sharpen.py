@@ -17,6 +17,7 @@ from pydantic import Field
 
 from worker.spec.families.regularizer import ImageOperation, Rng
 from worker.spec.part import PerRun, Stacked
+from worker.spec.warps import per_image
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,9 +40,9 @@ class Sharpen(ImageOperation):
     @staticmethod
     def image(part: Stacked[Sharpen], x: Tensor, rng: Rng, white: float) -> Tensor:
         """Every row with its own factor."""
-        factor = (1 + rng.uniform() * part.column("amount", 2)).unsqueeze(2).unsqueeze(3)
+        factor = per_image(1 + rng.uniform() * part.column("amount", 2))
         blurred = x.clone()
-        height, width = x.shape[2:]
+        height, width = x.shape[-2:]
         inner = 4 * x[..., 1:-1, 1:-1]
         for i in range(3):
             for j in range(3):
