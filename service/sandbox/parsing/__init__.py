@@ -5,6 +5,9 @@ neither the rest of the service nor torch.
 
 - ``reader``: from a file to a dataset; ``options``, ``limits``, ``refusals``: its input, limits and errors;
   ``columns``: a typed table in memory.
+- ``typed_tables``: from a file to a typed table; ``raw_columns``: columns before their types are decided, by
+  ``type_inference`` with ``missing``, ``number_texts`` and ``date_texts``.
+- ``delimited_files`` with ``text_streams``, ``dialects`` and ``headers``; ``arrow_columns``: the formats of tables.
 - ``archives``, ``npz``, ``images``, ``csv_files``, ``parquet_files``, ``tables``: the formats, as ``sources``.
 - ``targets``, ``splits``, ``previews``, ``writer``: target, training and test part, preview, and the stored file.
 """

@@ -1,0 +1,282 @@
+"""CSV and its relatives: streamed in blocks; columns of plain numbers become float64 at once, others codes of texts."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv as arrow_csv
+
+from service.sandbox.parsing import missing
+from service.sandbox.parsing.dialects import HEAD_CHARACTERS, WHITESPACE, Dialect, detect
+from service.sandbox.parsing.headers import has_header, names_of
+from service.sandbox.parsing.options import Limits, Options
+from service.sandbox.parsing.raw_columns import Numbers, RawColumn, RawTable, Texts
+from service.sandbox.parsing.refusals import Refused, quoted, reading
+from service.sandbox.parsing.sources import Values, check_size
+from service.sandbox.parsing.text_streams import ChunkReader, TextFile
+from service.sandbox.parsing.type_inference import EXACT
+
+BLOCK_BYTES = 2**23
+"""Longest row."""
+QUOTED_OR_SPACES = re.compile(rb'"[^"\n]*"|[ \t]+')
+INTEGERS = "number"
+
+
+def table_of(text: TextFile, options: Options, limits: Limits) -> RawTable:
+    """Return the table in a delimited text.
+
+    Raises:
+        Refused: Rows differ in length, or the table has no rows, or too many columns.
+    """
+    dialect = _dialect(text, options)
+    notes = [text.note] if text.note else []
+    first = list(dialect.rows[0])
+    header = has_header(dialect.rows) if options.header is None else options.header
+    if header:
+        names, originals = names_of(first, notes)
+        if options.header is None and not any(map(str.isalpha, "".join(first))):
+            notes.append("The first row is the header.")
+    else:
+        names = originals = [str(i) for i in range(len(first))]
+        if options.header is None:
+            notes.append(
+                "The first row counts as data, and the columns are named 0, 1, 2 …; header=true reads it as names."
+            )
+    if dialect.delimiter != ",":
+        notes.append(f"The delimiter is {_named(dialect.delimiter)}.")
+    reader = _Reader(text, dialect, names, header=header, options=options, limits=limits)
+    return RawTable("csv", reader.columns(originals), notes, decimal_comma=dialect.delimiter == ";")
+
+
+def _named(delimiter: str) -> str:
+    return {"\t": "the tab", WHITESPACE: "any run of spaces and tabs"}.get(delimiter, repr(delimiter))
+
+
+def _dialect(text: TextFile, options: Options) -> Dialect:
+    head, complete = b"", True
+    for chunk in text.chunks():
+        head += chunk
+        if len(head) > 4 * HEAD_CHARACTERS:
+            complete = False
+            break
+    decoded = head.decode(errors="ignore")
+    complete &= len(decoded) <= HEAD_CHARACTERS
+    return detect(decoded[:HEAD_CHARACTERS], complete=complete, delimiter=options.delimiter)
+
+
+class _Reader:
+    """Reads the columns of a text whose dialect is known."""
+
+    def __init__(
+        self, text: TextFile, dialect: Dialect, names: Sequence[str], *, header: bool, options: Options, limits: Limits
+    ) -> None:
+        self._text, self._dialect, self._names, self._header = text, dialect, names, header
+        self._options, self._limits = options, limits
+        self._invalid: list[Any] = []
+
+    def columns(self, originals: Sequence[str]) -> list[RawColumn]:
+        """Return all columns; those that begin with numbers and go on with texts take a second reading."""
+        types = self._options.types
+        cells = {name: _Cells(self._options, as_text=types.get(name, "number") != "number") for name in self._names}
+        self._read(cells)
+        again = {name: _Cells(self._options, as_text=True) for name in self._names if cells[name].is_mixed}
+        if again:
+            self._read(again)
+        columns = {name: one.column(name) for name, one in {**cells, **again}.items()}
+        return [columns[name] for name in self._names]
+
+    def _read(self, cells: dict[str, _Cells]) -> None:
+        """Append the blocks of the file to ``cells``."""
+        rows = 0
+        stream = pa.PythonFile(ChunkReader(self._chunks()), mode="r")
+        with reading("The CSV file"), _clear_errors(), arrow_csv.open_csv(stream, **self._form(list(cells))) as blocks:
+            for block in blocks:
+                rows += block.num_rows
+                check_size(rows * 4 * len(self._names), self._limits.dataset_bytes)
+                for name, column in zip(cells, block.columns, strict=True):
+                    cells[name].append(column)
+                self._check_rows()
+        self._check_rows()
+        if not rows:
+            raise Refused("empty", "The file has no rows.")
+
+    def _form(self, included: list[str]) -> dict[str, Any]:
+        delimiter = self._dialect.delimiter
+        return {
+            "read_options": arrow_csv.ReadOptions(
+                use_threads=False,
+                block_size=BLOCK_BYTES,
+                column_names=list(self._names),
+                skip_rows_after_names=int(self._header),
+            ),
+            "parse_options": arrow_csv.ParseOptions(
+                delimiter="\t" if delimiter == WHITESPACE else delimiter,
+                newlines_in_values=True,
+                invalid_row_handler=self._note_invalid,
+            ),
+            "convert_options": arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(included, pa.string()),
+                include_columns=included,
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=True,
+                null_values=[""],
+            ),
+        }
+
+    def _note_invalid(self, row: Any) -> str:
+        if not self._invalid:
+            self._invalid.append(row)
+        return "skip"
+
+    def _check_rows(self) -> None:
+        """Check that all rows so far have as many cells as there are columns."""
+        for row in self._invalid:
+            number = "" if row.number is None else f"row {row.number - self._header}"
+            message = (
+                f"The rows have different numbers of cells: {number or 'a row'} has {row.actual_columns:,} instead of "
+                f"{row.expected_columns:,}, in {quoted(row.text)!r}. Quote cells that contain the delimiter "
+                f"{_named(self._dialect.delimiter)}, or pass another delimiter."
+            )
+            raise Refused("ragged_rows", message, place=number)
+
+    def _chunks(self) -> Iterator[bytes]:
+        """Yield the table as UTF-8, without the lines before it."""
+        chunks = _without_lines(self._text.chunks(), self._dialect.skipped_lines)
+        return _tabbed(chunks) if self._dialect.delimiter == WHITESPACE else chunks
+
+
+def _without_lines(chunks: Iterator[bytes], lines: int) -> Iterator[bytes]:
+    """Yield the bytes after this many lines."""
+    for chunk in chunks:
+        rest = chunk
+        while lines and b"\n" in rest:
+            rest, lines = rest[rest.find(b"\n") + 1 :], lines - 1
+        if not lines:
+            yield rest
+            yield from chunks
+
+
+def _tabbed(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield lines whose runs of spaces and tabs are one tab each, outside of quotation marks."""
+    rest = b""
+    for chunk in itertools.chain(chunks, [b"\n"]):
+        whole, newline, rest = (rest + chunk).rpartition(b"\n")
+        if newline:
+            yield b"".join(_tabbed_line(line) + b"\n" for line in whole.split(b"\n"))
+
+
+def _tabbed_line(line: bytes) -> bytes:
+    return QUOTED_OR_SPACES.sub(lambda m: m[0] if m[0].startswith(b'"') else b"\t", line.strip())
+
+
+@contextlib.contextmanager
+def _clear_errors() -> Iterator[None]:
+    """Replace the library's errors about malformed rows by clear ones."""
+    try:
+        yield
+    except pa.ArrowInvalid as error:
+        if "straddling" in str(error):
+            message = f"A row is longer than {BLOCK_BYTES:,} bytes; perhaps a quotation mark is not closed."
+            raise Refused("row_too_long", message) from error
+        if "Empty CSV file" in str(error):
+            raise Refused("empty", "The file has no rows.") from error
+        raise
+
+
+class _Cells:
+    """Gathers the blocks of a column: as float64 while all cells are plain numbers, as codes of texts otherwise."""
+
+    def __init__(self, options: Options, *, as_text: bool) -> None:
+        self._as_text = as_text or options.decimal == ","
+        self._missing = options.missing
+        self._sentinels = missing.numeric(options.missing)
+        self._numbers: list[Values] = []
+        self._texts: list[pa.DictionaryArray] = []
+        self._tokens: Counter[str] = Counter()
+        self._trimmed = False
+        self.is_mixed = False
+        """Whether texts follow numbers that are gathered already."""
+
+    def append(self, cells: pa.StringArray) -> None:
+        """Add a block."""
+        if self.is_mixed:
+            return
+        if not self._as_text:
+            values = self._parse(cells)
+            if values is not None:
+                self._numbers.append(values)
+                return
+            self.is_mixed, self._as_text = bool(self._numbers), True
+            self._numbers.clear()
+        if not self.is_mixed:
+            self._texts.append(cells.dictionary_encode())
+
+    def _parse(self, cells: pa.StringArray) -> Values | None:
+        """Return plain numbers; None if a cell is not one, or is a label or too large to be exact."""
+        try:
+            numbers, texts = pc.cast(cells, pa.float64()), cells
+        except pa.ArrowInvalid:
+            texts = self._cleaned(cells)
+            try:
+                numbers = pc.cast(texts, pa.float64())
+            except pa.ArrowInvalid:
+                return None
+        values: Values = numbers.fill_null(np.nan).to_numpy(zero_copy_only=False)
+        if _has_labels(texts, values):
+            return None
+        self._count_nan(texts, values)
+        return self._without_sentinels(values)
+
+    def _cleaned(self, cells: pa.StringArray) -> pa.StringArray:
+        """Return the cells without spaces around them, and null where they stand for a missing value."""
+        trimmed = pc.utf8_trim_whitespace(cells)
+        absent = pc.fill_null(missing.is_missing(trimmed, self._missing), fill_value=False)
+        if pc.any(absent).as_py():
+            counts = pc.value_counts(trimmed.filter(absent))
+            missing.count(self._tokens, counts.field("values"), counts.field("counts").to_numpy())
+        self._trimmed |= bool(pc.any(pc.and_not(pc.not_equal(trimmed, cells), absent)).as_py())
+        return pc.if_else(absent, None, trimmed)
+
+    def _count_nan(self, texts: pa.StringArray, values: Values) -> None:
+        """Count cells such as NaN, which are numbers to the parser."""
+        absent = np.isnan(values)
+        if absent.any() and (count := int(absent.sum()) - texts.null_count):
+            self._tokens["NaN"] += count
+
+    def _without_sentinels(self, values: Values) -> Values:
+        for sentinel in self._sentinels:
+            absent = values == sentinel
+            if absent.any():
+                self._tokens[f"{sentinel:g}"] += int(absent.sum())
+                values = np.where(absent, np.nan, values)
+        return values
+
+    def column(self, name: str) -> RawColumn:
+        """Return the whole column; the blocks are released."""
+        if self._numbers:
+            values = np.concatenate(self._numbers)
+            self._numbers.clear()
+            return RawColumn(name, Numbers(values), tokens=self._tokens, trimmed=self._trimmed)
+        chunks = pa.chunked_array(self._texts, pa.dictionary(pa.int32(), pa.string())).unify_dictionaries()
+        self._texts.clear()
+        codes = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in chunks.chunks]
+        return RawColumn(name, Texts(np.concatenate(codes), chunks.chunk(0).dictionary))
+
+
+def _has_labels(texts: pa.StringArray, values: Values) -> bool:
+    """Return whether a number has a leading zero, or is whole and too large for float64."""
+    with np.errstate(invalid="ignore"):
+        large = np.abs(values) >= EXACT
+    if large.any():
+        suspects = texts.filter(pa.array(large))
+        if pc.any(pc.match_substring_regex(suspects, r"^[+\-]?\d+$")).as_py():
+            return True
+    return bool(pc.any(pc.and_(pc.starts_with(texts, "0"), pc.match_substring_regex(texts, r"^0\d+$"))).as_py())

@@ -1,0 +1,61 @@
+"""Columns as a file stores them, before their types are decided: numbers, dates or texts, and nothing lost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from service.sandbox.parsing.options import Format
+from service.sandbox.parsing.sources import Values
+
+
+@dataclass
+class Numbers:
+    """Float64, NaN is missing, (N,)."""
+
+    values: Values
+
+
+@dataclass
+class Dates:
+    """Float64 seconds since 1970 UTC, NaN is missing, (N,)."""
+
+    values: Values
+    has_time: bool
+
+
+@dataclass
+class Texts:
+    """Codes of texts, int32, −1 is missing, (N,), and the different texts, which may be unused or repeated."""
+
+    codes: Values
+    levels: pa.StringArray
+
+
+@dataclass
+class RawColumn:
+    """A column, and how it was read so far."""
+
+    name: str
+    cells: Numbers | Dates | Texts
+    declared: str | None = None
+    """The type that the file itself declares, where that is more than its cells tell."""
+    tokens: Counter[str] = field(default_factory=Counter)
+    """Number of cells with each text that stands for a missing value."""
+    trimmed: bool = False
+    """Whether spaces around values were removed."""
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class RawTable:
+    """A table of raw columns, all of one length, and notes on how the file was read."""
+
+    format: Format
+    columns: Sequence[RawColumn]
+    notes: list[str] = field(default_factory=list)
+    decimal_comma: bool = False
+    """Whether commas in numbers are likely decimal, as in files delimited by semicolons."""

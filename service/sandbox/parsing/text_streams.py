@@ -1,0 +1,171 @@
+"""Text files as streams of UTF-8, whatever their encoding and packing; nothing is held in memory as a whole."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO, cast
+
+import charset_normalizer
+
+from service.sandbox.parsing.refusals import Refused, quoted
+
+CHUNK_BYTES = 2**22
+SAMPLE_BYTES = 2**16
+"""Bytes of lines that are not ASCII from which an encoding is detected."""
+BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+GZIP = b"\x1f\x8b"
+
+Opener = Callable[[], IO[bytes]]
+"""Opens the bytes of a text, unpacked, from their beginning."""
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """A text in a known encoding."""
+
+    open_bytes: Opener
+    encoding: str
+    note: str | None = None
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the text as UTF-8 without byte order mark, a few MiB at a time.
+
+        Raises:
+            Refused: A byte is not of the encoding, or NUL.
+        """
+        decoder = codecs.getincrementaldecoder(self.encoding)()
+        first = True
+        with self.open_bytes() as file:
+            while True:
+                data = file.read(CHUNK_BYTES)
+                try:
+                    text = decoder.decode(data, final=not data)
+                except UnicodeDecodeError as error:
+                    raise not_encoded(self.encoding, error) from error
+                if first:
+                    text, first = text.removeprefix("\ufeff"), not text
+                if "\0" in text:
+                    raise Refused(
+                        "unreadable", "The file is of no known format: it contains NUL bytes, so it is not text."
+                    )
+                yield text.encode(errors="surrogatepass")
+                if not data:
+                    return
+
+
+def not_encoded(encoding: str, error: UnicodeDecodeError) -> Refused:
+    """Return the refusal of a byte that is not of the encoding."""
+    byte = error.object[error.start]
+    message = (
+        f"The file is not in {encoding}: byte 0x{byte:02x} ({error.reason}). Pass its encoding, such as "
+        "encoding=cp1252 or encoding=gb18030."
+    )
+    return Refused("not_utf8", message, place="encoding")
+
+
+def text_file(open_bytes: Opener, requested: str | None) -> TextFile:
+    """Return the text with the requested encoding, or the detected one.
+
+    Raises:
+        Refused: The encoding is unknown, or cannot be detected.
+    """
+    if requested is not None:
+        return TextFile(open_bytes, _known(requested))
+    with open_bytes() as file:
+        head = file.read(4)
+    for mark, encoding in BOMS:
+        if head.startswith(mark):
+            note = (
+                None if encoding == "utf-8" else f"The encoding is {encoding.upper()}, as the file's first bytes say."
+            )
+            return TextFile(open_bytes, encoding, note)
+    sample = _not_utf8(open_bytes)
+    return TextFile(open_bytes, "utf-8") if sample is None else _detected(open_bytes, sample)
+
+
+def _known(name: str) -> str:
+    try:
+        info = codecs.lookup(name)
+    except (LookupError, ValueError):
+        info = None
+    if info is None or not info._is_text_encoding:
+        message = (
+            f"Unknown encoding {quoted(name)!r}. Python's names work, such as utf-8, cp1252, gb18030 or shift_jis."
+        )
+        raise Refused("bad_encoding", message, place="encoding")
+    return info.name
+
+
+def _not_utf8(open_bytes: Opener) -> bytes | None:
+    """Return some lines with bytes beyond ASCII if the file is not UTF-8, else None."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with open_bytes() as file:
+        while True:
+            data = file.read(CHUNK_BYTES)
+            try:
+                decoder.decode(data, final=not data)
+            except UnicodeDecodeError:
+                return _sample(data)
+            if not data:
+                return None
+
+
+def _sample(data: bytes) -> bytes:
+    lines, size = [], 0
+    for line in io.BytesIO(data):
+        if not line.isascii():
+            lines.append(line[:SAMPLE_BYTES])
+            size += len(lines[-1])
+        if size >= SAMPLE_BYTES:
+            break
+    return b"".join(lines)[:SAMPLE_BYTES]
+
+
+def _detected(open_bytes: Opener, sample: bytes) -> TextFile:
+    best = charset_normalizer.from_bytes(sample).best()
+    if best is None:
+        message = (
+            "The file is neither UTF-8 text nor in an encoding that can be detected. Pass its encoding, such as "
+            "encoding=cp1252."
+        )
+        raise Refused("not_utf8", message, place="encoding")
+    note = f"The encoding was detected as {best.encoding}; encoding sets another one."
+    return TextFile(open_bytes, best.encoding, note)
+
+
+class ChunkReader(io.RawIOBase):
+    """A stream of the bytes that an iterator yields."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks, self._rest = chunks, memoryview(b"")
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill ``buffer`` with the next bytes, and return their number."""
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._rest = memoryview(chunk)
+        size = min(len(buffer), len(self._rest))
+        buffer[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        return size
+
+
+def gzip_opener(path: str) -> Opener:
+    """Return an opener of the content of a gzip file."""
+    return lambda: cast(IO[bytes], gzip.open(path, "rb"))
