@@ -83,7 +83,7 @@ class _Reader:
         self._invalid: list[Any] = []
 
     def columns(self, originals: Sequence[str]) -> list[RawColumn]:
-        """Return all columns; those that begin with numbers and go on with texts take a second reading."""
+        """Return all columns; those that begin with numbers and continue with texts are read twice."""
         types = self._options.types
         cells = {name: _Cells(self._options, as_text=types.get(name, "number") != "number") for name in self._names}
         self._read(cells)

@@ -30,7 +30,7 @@ UUID = r"^\{?[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\}?$"
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What the owner wants of a column."""
+    """The options that concern a column, and its role."""
 
     type: ColumnType | None = None
     missing: Sequence[str] = ()
@@ -187,7 +187,7 @@ class _Typing:
             )
             raise Refused("not_finite", message, place=self.raw.name)
         if self.request.is_input and _counts_rows(cells.values):
-            note = "It numbers the rows, so it is an id and no input; types sets another type."
+            note = "It numbers the rows, so it is an id, which models do not use; types sets another type."
             return self._coded("id", _as_texts(cells), [note])
         return self._column("number", cells.values)
 
@@ -254,9 +254,13 @@ class _Typing:
         length = pc.mean(pc.utf8_length(cells.levels)).as_py()
         if different == rows and rows > 2:
             kind: ColumnType = "text" if length > LONG_TEXT else "id"
-            return self._coded(kind, cells, [f"It differs in every row, so it is {_article(kind)} and no input."])
+            return self._coded(
+                kind, cells, [f"It differs in every row, so it is {_article(kind)}, which models do not use."]
+            )
         if different > max(MIN_DIFFERENT, rows / 2):
-            note = f"It has {different:,} different texts in {rows:,} rows, too many for a category, so it is no input."
+            note = (
+                f"It has {different:,} different texts in {rows:,} rows, too many for a category: models do not use it."
+            )
             return self._coded("text", cells, [note])
         return self._coded("category", cells)
 
