@@ -225,8 +225,9 @@ class Data(StackData):
     test: Split
 
     def __init__(self, spec: Dataset, home: Path, device: torch.device) -> None:
-        arrays = spec.load(home)
-        train, held_out = parted(spec, arrays.train_y)
+        loaded = spec.load(home)
+        train, held_out = parted(spec, loaded)
+        arrays = spec.prepared(loaded, train)
         super().__init__(spec, arrays.train_x[train], device)
         targets = self._targets_of(spec, arrays, train, held_out)
         self.targets, self.y = [targets], targets.train
@@ -234,7 +235,11 @@ class Data(StackData):
         self.validation = Split(self.inputs(self.raw_validation), targets.validation)
         self.test = Split(self.inputs(self.raw_test), targets.test)
         if spec.chronological:
-            previous = {"val": arrays.train_y[held_out - 1], "test": np.append(arrays.train_y[-1:], arrays.test_y[:-1])}
+            known = np.concatenate([arrays.train_y, arrays.test_y])
+            tests = np.arange(len(arrays.train_y), len(known))
+            previous = {
+                split: known[np.maximum(rows - spec.horizon, 0)] for split, rows in (("val", held_out), ("test", tests))
+            }
             scaling = spec.target_scaling(arrays.train_y[train])
             self.previous_y = {split: self._scaled(y, *scaling) for split, y in previous.items()}
 

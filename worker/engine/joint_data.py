@@ -1,21 +1,22 @@
 """One dataset under several splits, for a stack whose runs differ in ``split_seed``.
 
-All splits share one copy of the rows. The training rows of split s are numbered from s·n on, with n training rows in a
-split, so that whatever gathers rows by number works as for a single split. A run has the bits that it has with the
-``Data`` of its own split.
+All splits share one copy of the rows; only a typed table, which its training rows prepare, has rows for each split. The
+training rows of split s are numbered from s·n on, with n training rows in a split, so that code that gathers rows by
+number works as for a single split. A run has the bits that it has with the ``Data`` of its own split.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from worker.engine.data import Data, EvaluationRows, Split, StackData
-from worker.spec.families.dataset import Dataset
+from worker.engine.data import Data, EvaluationRows, Rows, Split, StackData
+from worker.spec.families.dataset import Arrays, Dataset
 from worker.spec.rng import parted
 from worker.spec.teachers import Teacher
 
@@ -52,18 +53,19 @@ class JointData(StackData):
         arrays = specs[0].load(home)
         self._home = home
         self._parts: dict[int, Data] = {}
-        super().__init__(specs[0], arrays.train_x, device)
         self._numbers = {spec.split_seed: number for number, spec in enumerate(specs)}
-        splits = [parted(spec, arrays.train_y) for spec in specs]
-        train, held_out = (torch.stack([torch.from_numpy(rows) for rows in part]) for part in zip(*splits, strict=True))
-        self._rows = train.to(device)
-        self._learned = self._learned_scalings(specs, train) if self.spec.learns_scaling else None
+        splits = [parted(spec, arrays) for spec in specs]
+        rows = _shared_rows(arrays, splits) if arrays.tables is None else _own_rows(arrays, specs, splits)
+        super().__init__(specs[0], rows.training.x, device)
+        self._rows = torch.from_numpy(rows.training.rows).to(device)
+        self._learned = self._learned_scalings(specs, rows.training.rows) if self.spec.learns_scaling else None
         self.targets = [self._targets_of(spec, arrays, *split) for spec, split in zip(specs, splits, strict=True)]
         self._units = torch.tensor([one.unit for one in self.targets], dtype=torch.float64, device=device)
         self.y = torch.cat([one.train for one in self.targets])
         validation_y = torch.stack([one.validation for one in self.targets])
-        self.validation = SplitByRun(self, self.raw, held_out.to(device), validation_y)
-        self.test = self._test_rows(self._flat(arrays.test_x))
+        held_out = self.raw if rows.held_out.x is rows.training.x else self._flat(rows.held_out.x)
+        self.validation = SplitByRun(self, held_out, torch.from_numpy(rows.held_out.rows).to(device), validation_y)
+        self.test = self._test_rows(self._flat(rows.test.x), torch.from_numpy(rows.test.rows).to(device))
 
     def splits_of(self, members: Sequence[Member]) -> Tensor:
         """Return the number of each member's split, (K,)."""
@@ -118,16 +120,53 @@ class JointData(StackData):
         scale, shift = (values.index_select(0, splits).unsqueeze(1) for values in self._learned)
         return raw.to(torch.float32) * scale + shift
 
-    def _learned_scalings(self, specs: Sequence[Dataset], train: Tensor) -> tuple[Tensor, Tensor]:
+    def _learned_scalings(self, specs: Sequence[Dataset], train: Rows) -> tuple[Tensor, Tensor]:
         """Return the scales and shifts (S, D) that the splits' training rows give."""
-        learned = [spec.scaling(self._training[rows.numpy()]) for spec, rows in zip(specs, train, strict=True)]
+        learned = [spec.scaling(self._training[rows]) for spec, rows in zip(specs, train, strict=True)]
         factors = ([torch.as_tensor(self._factor(one)) for one in pair] for pair in zip(*learned, strict=True))
         scale, shift = (torch.stack(one) for one in factors)
         return scale.to(self.device), shift.to(self.device)
 
-    def _test_rows(self, raw: Tensor) -> EvaluationRows:
+    def _test_rows(self, raw: Tensor, rows: Tensor) -> EvaluationRows:
         """Return the test rows, in the scale of every split if they differ."""
-        if self._learned is None and len({one.unit for one in self.targets}) == 1:
+        same_targets = len({one.unit for one in self.targets}) == 1
+        if self._learned is None and same_targets and len(raw) == rows.shape[1]:
             return Split(self.inputs(raw), self.targets[0].test)
-        y = torch.stack([one.test for one in self.targets])
-        return SplitByRun(self, raw, torch.arange(y.shape[1], device=self.device).expand(y.shape), y)
+        return SplitByRun(self, raw, rows, torch.stack([one.test for one in self.targets]))
+
+
+class _RowsOfSplits(NamedTuple):
+    """Rows of one purpose: ``x`` (N, D), and which of them each split has, ``rows`` (S, n)."""
+
+    x: np.ndarray[Any, Any]
+    rows: Rows
+
+
+class _JointRows(NamedTuple):
+    """The rows of all splits."""
+
+    training: _RowsOfSplits
+    held_out: _RowsOfSplits
+    test: _RowsOfSplits
+
+
+def _shared_rows(arrays: Arrays, splits: Sequence[tuple[Rows, Rows]]) -> _JointRows:
+    """Return rows that all splits share, because no split changes them."""
+    train, held_out = (np.stack(part) for part in zip(*splits, strict=True))
+    tests = np.broadcast_to(np.arange(len(arrays.test_y)), (len(splits), len(arrays.test_y))).copy()
+    return _JointRows(
+        _RowsOfSplits(arrays.train_x, train),
+        _RowsOfSplits(arrays.train_x, held_out),
+        _RowsOfSplits(arrays.test_x, tests),
+    )
+
+
+def _own_rows(arrays: Arrays, specs: Sequence[Dataset], splits: Sequence[tuple[Rows, Rows]]) -> _JointRows:
+    """Return the rows of each split, prepared as its training rows say; one split after the other."""
+    parts: list[list[np.ndarray[Any, Any]]] = [[], [], []]
+    for spec, (train, held_out) in zip(specs, splits, strict=True):
+        prepared = spec.prepared(arrays, train)
+        for part, x in zip(parts, (prepared.train_x[train], prepared.train_x[held_out], prepared.test_x), strict=True):
+            part.append(x)
+    together = [np.concatenate(part) for part in parts]
+    return _JointRows(*(_RowsOfSplits(x, np.arange(len(x)).reshape(len(specs), -1)) for x in together))

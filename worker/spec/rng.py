@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-    from worker.spec.families.dataset import Dataset
+    from worker.spec.families.dataset import Arrays, Dataset
 
     Rows = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -50,20 +50,68 @@ def permutation(seed: int, purpose: str, epoch: int, count: int) -> Rows:
     return order
 
 
-def parted(dataset: Dataset, targets: np.ndarray[Any, Any]) -> tuple[Rows, Rows]:
-    """Return the training rows in order, and the validation rows; ``targets`` are of the whole training part."""
-    import numpy as np
-
+def parted(dataset: Dataset, arrays: Arrays) -> tuple[Rows, Rows]:
+    """Return the training rows in order, and the validation rows, of the training part of ``arrays``."""
+    targets = arrays.train_y
     order = permutation(dataset.split_seed, "split", 0, len(targets))
-    if dataset.chronological:
-        held_out = np.arange(len(targets) - dataset.validation_size, len(targets))
-        train = order[order < len(targets) - dataset.validation_size]
-    elif dataset.fold is None:
-        held_out, train = np.split(order, [dataset.validation_size])
-    else:
-        held_out, train = dataset.fold.split(order, targets)
+    train, held_out = _halves(dataset, arrays, order)
     counts = dataset.class_rows
     return (_imbalanced(train, targets, counts) if counts else train[: dataset.training_rows]), held_out
+
+
+def _halves(dataset: Dataset, arrays: Arrays, order: Rows) -> tuple[Rows, Rows]:
+    """Return all rows that may train, and those that validate, both in ``order``."""
+    import numpy as np
+
+    rows = len(order)
+    if arrays.train_validates is not None:
+        validates = arrays.train_validates[order]
+        return order[~validates], order[validates]
+    if dataset.chronological:
+        first = rows - dataset.validation_size
+        return order[order < first - dataset.unused_rows], np.arange(first, rows)
+    if arrays.train_groups is not None:
+        return _by_group(dataset, arrays.train_groups, order)
+    if dataset.fold is not None:
+        held_out, train = dataset.fold.split(order, arrays.train_y)
+    elif dataset.stratified:
+        held_out, train = _stratified(order, arrays.train_y, dataset.validation_size)
+    else:
+        held_out, train = np.split(order, [dataset.validation_size])
+    return train, held_out
+
+
+def _by_group(dataset: Dataset, groups: Rows, order: Rows) -> tuple[Rows, Rows]:
+    """Return training and validation rows of different groups.
+
+    Rows are in the order of their groups, which is random; an interval of them validates. The other rows of a group
+    that the interval cuts are unused, so that every split has the same number of validation rows.
+    """
+    import numpy as np
+
+    rank = np.empty(groups.max() + 1, np.int64)
+    rank[permutation(dataset.split_seed, "groups", 0, len(rank))] = np.arange(len(rank))
+    in_groups = order[np.argsort(rank[groups[order]], kind="stable")]
+    fold = dataset.fold
+    first = 0 if fold is None else sum(fold.model_copy(update={"index": i}).size(len(order)) for i in range(fold.index))
+    held_out = in_groups[first : first + dataset.validation_rows]
+    trains = ~np.isin(groups, groups[held_out])
+    return order[trains[order]], held_out
+
+
+def _stratified(order: Rows, labels: Rows, count: int) -> tuple[Rows, Rows]:
+    """Return ``count`` validation rows, the same share of each class, and the training rows, both in ``order``.
+
+    The first row of each class trains, if there are enough rows for that.
+    """
+    import numpy as np
+
+    _, firsts = np.unique(labels[order], return_index=True)
+    candidates = np.delete(order, firsts) if len(order) - len(firsts) >= count else order
+    by_class = candidates[np.argsort(labels[candidates], kind="stable")]
+    chosen = by_class[np.arange(count) * len(by_class) // max(count, 1)]
+    validates = np.isin(order, chosen)
+    return order[validates], order[~validates]
 
 
 def _imbalanced(rows: Rows, labels: Rows, counts: list[int]) -> Rows:

@@ -110,7 +110,7 @@ class ModelCache:
         arrays = self._data(dataset)
         if split == "test":
             return arrays.test_x, arrays.test_y, np.arange(len(arrays.test_y))
-        train, held_out = parted(dataset, arrays.train_y)
+        train, held_out = parted(dataset, arrays)
         return arrays.train_x, arrays.train_y, train if split == "train" else held_out
 
     def _data(self, dataset: Dataset) -> Arrays:
@@ -148,7 +148,7 @@ class ModelCache:
         if not dataset.learns_scaling and dataset.task == "classification":
             return None
         arrays = self._data(dataset)
-        train, _ = parted(dataset, arrays.train_y)
+        train, _ = parted(dataset, arrays)
         return Scaling(*dataset.scaling(arrays.train_x[train]), *dataset.target_scaling(arrays.train_y[train]))
 
 

@@ -1,8 +1,9 @@
 """Uploaded data, identified by their content.
 
-An upload's id is the SHA-256 of its file, which the service writes from the upload: safetensors with ``train_y``,
-``test_y``, ``train_x``, ``test_x``, and in the header the task and the names of classes and columns. Equal data have
-the same id on every machine, so a spec means the same everywhere.
+An upload's id is the SHA-256 of its file, which the service writes from the upload: safetensors, with the task and the
+names of classes and columns in the header. Images, and tables of earlier versions, are rows of numbers: ``train_y``,
+``test_y``, ``train_x``, ``test_x``. Other tables are typed (:mod:`worker.spec.tables.files`). Equal data have the same
+id on every machine, so a spec means the same everywhere.
 
 Reference: National Institute of Standards and Technology, 2015, "Secure Hash Standard", FIPS 180-4.
 """
@@ -18,6 +19,8 @@ from pydantic import Field, StringConstraints
 
 from worker.spec.families.dataset import Arrays, Dataset, Task
 from worker.spec.part import Spec
+from worker.spec.tables import files
+from worker.spec.tables.dataset import TableDataset
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,9 +52,29 @@ class Content(Spec):
         exclude_if=lambda order: order == "random",  # so that hashes are the same as before orders existed
         description="How test rows were selected: at random, or the last ones in time.",
     )
+    layout: Literal[1, 2] = Field(
+        default=1,
+        exclude_if=lambda layout: layout == 1,
+        description="2: a typed table, whose `shape` is the number of features that the spec's `columns` make of it.",
+    )
+    largest_group: int = Field(
+        default=0,
+        ge=0,
+        exclude_if=lambda rows: rows == 0,
+        description="Rows of the training part's largest group; 0 if rows have no groups.",
+    )
+    rows_validation: int = Field(
+        default=0, ge=0, exclude_if=lambda rows: rows == 0, description="Rows of the training part that must validate."
+    )
+    horizon: int = Field(
+        default=1,
+        ge=1,
+        exclude_if=lambda rows: rows == 1,
+        description="Rows from the last known target to a row's own.",
+    )
 
 
-class Uploaded(Dataset):
+class Uploaded(TableDataset):
     """Rows that were uploaded: a table, or images of one size."""
 
     reference: ClassVar[str] = "National Institute of Standards and Technology 2015, Secure Hash Standard"
@@ -66,11 +89,6 @@ class Uploaded(Dataset):
         default=0,
         ge=0,
         description="Rows held out of the training part for validation; a fifth of it by default.",
-    )
-    standardize: bool = Field(
-        default=True,
-        description="Shift and scale each column of a table, and a numeric target, to mean 0 and standard deviation 1 "
-        "over the training rows; images are unchanged.",
     )
     content: Content | None = Field(
         default=None, description="Facts about the data. Set by the server; values of clients are ignored."
@@ -108,18 +126,39 @@ class Uploaded(Dataset):
         return self.known.order == "time"
 
     @property
+    def is_table(self) -> bool:
+        """Whether the data are a typed table."""
+        return self.known.layout == files.LAYOUT
+
+    @property
+    def largest_group(self) -> int:
+        """Rows of the largest group."""
+        return self.known.largest_group
+
+    @property
+    def given_validation_rows(self) -> int:
+        """Rows that the data designate for validation."""
+        return self.known.rows_validation
+
+    @property
+    def horizon(self) -> int:
+        """Rows from the last known target to a row's own."""
+        return self.known.horizon
+
+    @property
     def white(self) -> float:
         """255 for images, 1 for tables."""
         return WHITE if len(self.shape) > 1 else 1.0
 
     @property
     def learns_scaling(self) -> bool:
-        """Whether columns are standardized by the training rows."""
-        return self.standardize and len(self.shape) == 1
+        """Whether columns are standardized by the training rows; those of a typed table are prepared instead."""
+        return self.standardize and len(self.shape) == 1 and not self.is_table
 
     def resolved(self, content: Content) -> Uploaded:
         """Return the dataset with its content filled in; by default, a fifth of the rows validates."""
-        rows = {} if "validation_size" in self.model_fields_set else {"validation_size": content.rows_train // 5}
+        default = content.rows_validation or content.rows_train // 5
+        rows = {} if "validation_size" in self.model_fields_set else {"validation_size": default}
         return self.model_copy(update={"content": content, **rows})
 
     def scaling(self, x: np.ndarray[Any, Any]) -> tuple[float | np.ndarray[Any, Any], float | np.ndarray[Any, Any]]:
@@ -139,6 +178,8 @@ class Uploaded(Dataset):
         if not self.standardize:
             return 1.0, 0.0
         mean, std = (float(value) for value in _moments(y))
+        if self.is_table:
+            return (1 / std, -mean / std) if y.min() < y.max() else (1.0, -mean)
         return (1 / std, -mean / std) if std > CONSTANT * abs(mean) else (1.0, -mean)
 
     def digest(self) -> str:
@@ -158,7 +199,7 @@ class Uploaded(Dataset):
         return f"The rows of {self.id!r} are not on this machine. Upload the file again: the same data get the same id."
 
     def load(self, home: Path) -> Arrays:
-        """Return the rows, verified: images as uint8, tables as float32.
+        """Return the rows, verified: images as uint8, tables typed, or as float32 if an earlier version stored them.
 
         Raises:
             FileNotFoundError: The file is missing, truncated or altered.
@@ -175,6 +216,8 @@ class Uploaded(Dataset):
                     f"{file} is cut short or altered (its SHA-256 differs); upload the same file again to mend it."
                 )
         tensors = load_file(file)
+        if self.is_table:
+            return files.arrays_of(files.read_header(file), tensors)
         labels = np.int64 if self.known.task == "classification" else np.float64
         x = (tensors["train_x"], tensors["test_x"])
         y = (tensors["train_y"].astype(labels), tensors["test_y"].astype(labels))

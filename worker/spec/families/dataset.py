@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from worker.spec.run import RunSpec
+    from worker.spec.tables.rows import TableRows
 
     Values = np.ndarray[Any, Any]
     Scale = float | Values
@@ -34,13 +35,20 @@ class Normalize(Spec):
 class Arrays(NamedTuple):
     """A dataset in memory. Images are uint8 (N, H, W) or (N, C, H, W); other rows are float32 (N, D).
 
-    Labels are int64 (N,), the target of a regression is float64 (N,).
+    Labels are int64 (N,), the target of a regression is float64 (N,). The inputs of a typed table are its ``tables``
+    until :meth:`Dataset.prepared` has made them rows of numbers.
     """
 
     train_x: Values
     train_y: Values
     test_x: Values
     test_y: Values
+    tables: tuple[TableRows, TableRows] | None = None
+    """The training part and the test part of a typed table."""
+    train_groups: Values | None = None
+    """The group of each row of the training part, int64 from 0 (N,); a group never trains and validates."""
+    train_validates: Values | None = None
+    """Whether each row of the training part validates, bool (N,), if the data say so."""
 
 
 SURE = 0.85
@@ -143,9 +151,24 @@ class Dataset(Part):
         return False
 
     @property
+    def horizon(self) -> int:
+        """Rows between the last known target and a row's own, in order of time."""
+        return 1
+
+    @property
     def white(self) -> float:
         """The raw value that becomes 1.0: 255 for 8-bit images."""
         return 1.0
+
+    @property
+    def unused_rows(self) -> int:
+        """Rows of the training part that neither train nor validate, so that the others are independent."""
+        return 0
+
+    @property
+    def stratified(self) -> bool:
+        """Whether validation takes the same share of each class."""
+        return False
 
     @property
     def class_rows(self) -> list[int] | None:
@@ -154,7 +177,7 @@ class Dataset(Part):
             return None
         last = max(len(self.classes) - 1, 1)
         shares = [self.imbalance ** (-c / last) for c in range(len(self.classes))]
-        left = SURE * (self.rows[0] - self.validation_rows)
+        left = SURE * self._remaining_rows
         rows = left * sum(shares) / len(shares) if self.train_size is None else self.train_size
         ends = [round(rows * sum(shares[: c + 1]) / sum(shares)) for c in range(len(shares))]
         return [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
@@ -164,7 +187,12 @@ class Dataset(Part):
         """Number of training rows."""
         if (class_rows := self.class_rows) is not None:
             return sum(class_rows)
-        return self.train_size if self.train_size is not None else self.rows[0] - self.validation_rows
+        return self.train_size if self.train_size is not None else self._remaining_rows
+
+    @property
+    def _remaining_rows(self) -> int:
+        """Rows that are left to train on."""
+        return self.rows[0] - self.validation_rows - self.unused_rows
 
     def objections(self, run: RunSpec) -> Sequence[Objection]:
         """Refuse splits that need too many rows, and settings for classes in a regression."""
@@ -175,12 +203,13 @@ class Dataset(Part):
                     return [Objection(field=name, message=message)]
         if self.fold is not None and (objection := self._against(self.fold)):
             return [objection]
-        left = self.rows[0] - self.validation_rows
+        left = self._remaining_rows
         if left < 1:
             return [
                 Objection(
                     field="validation_size",
-                    message=f"{self.validation_size} rows for validation leave none of the {self.rows[0]} to train on.",
+                    message=f"{self.validation_size} rows for validation leave none of the {self.rows[0]} to train on"
+                    f"{self._unused_rows_note}.",
                 )
             ]
         if self.train_size is not None and self.train_size > left:
@@ -188,7 +217,7 @@ class Dataset(Part):
                 Objection(
                     field="train_size",
                     message=f"{self.train_size} rows to train on and {self.validation_rows} to validate are more than "
-                    f"the {self.rows[0]} there are; at most {left} are left to train on.",
+                    f"the {self.rows[0]} there are; at most {left} are left to train on{self._unused_rows_note}.",
                 )
             ]
         if self.train_size is not None and self.imbalance > 1 and (class_rows := self.class_rows) is not None:
@@ -203,6 +232,10 @@ class Dataset(Part):
                     )
                 ]
         return ()
+
+    @property
+    def _unused_rows_note(self) -> str:
+        return f" ({self.unused_rows} stay unused between the parts)" if self.unused_rows else ""
 
     def _against(self, fold: Fold) -> Objection | None:
         """Return the objections to validating on ``fold``."""
@@ -234,6 +267,10 @@ class Dataset(Part):
         """Return scale and shift of raw values, given the raw training rows ``x``."""
         mean, std = (self.normalize.mean, self.normalize.std) if self.normalize else (0.0, 1.0)
         return 1 / (self.white * std), -mean / std
+
+    def prepared(self, arrays: Arrays, train: Values) -> Arrays:
+        """Return ``arrays`` with inputs as rows of numbers, prepared as the training rows at ``train`` say."""
+        return arrays
 
     def target_scaling(self, y: Values) -> tuple[float, float]:
         """Return scale and shift of numeric targets, given those of the training rows."""

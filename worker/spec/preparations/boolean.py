@@ -1,0 +1,52 @@
+"""Booleans: 0 or 1; missing values are replaced by the training rows' share of true."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from worker.spec.families.preparation import Preparation, missing_feature
+from worker.spec.tables.schema import Column, ColumnType
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from worker.spec.families.preparation import State
+
+    Values = np.ndarray[Any, Any]
+
+UNKNOWN_SHARE = 0.5
+"""Share of true if no training row has a value."""
+
+
+class Boolean(Preparation):
+    """A column of false and true as 0 and 1."""
+
+    column_type: ClassVar[ColumnType] = "boolean"
+
+    kind: Literal["boolean"] = "boolean"
+    indicator: bool = Field(
+        default=True, description="Add a feature that is 1 where the value is missing, if training data lack values."
+    )
+
+    def features(self, column: Column) -> tuple[str, ...]:
+        """The value, and whether it is missing."""
+        marked = self.indicator and column.missing
+        return (column.name, *(missing_feature(column) if marked else ()))
+
+    def fit(self, column: Column, values: Values) -> State:
+        """The share of true."""
+        import numpy as np
+
+        observed = values[values >= 0]
+        return {"fill": np.array([observed.mean() if len(observed) else UNKNOWN_SHARE])}
+
+    def transform(self, column: Column, state: State, values: Values) -> Values:
+        """0, 1 or the share, and whether the value is missing."""
+        import numpy as np
+
+        absent = values < 0
+        x = np.where(absent, state["fill"], values)
+        marked = len(self.features(column)) > 1
+        return np.stack([x, absent.astype(np.float64)] if marked else [x], 1)

@@ -1,0 +1,112 @@
+"""Categories: one feature for each level, an ordinal number, or buckets of a hash.
+
+``one_hot``: the feature of the row's level is 1. Levels with fewer than ``min_rows`` training rows, and those beyond
+the ``max_levels`` most frequent ones, share a feature; so do levels that no training row has, if that feature exists,
+and otherwise all features are 0. A missing value has a feature of its own.
+
+Reference: Weinberger et al., 2009, "Feature hashing for large scale multitask learning" (``hash``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from worker.spec.families.preparation import Preparation, missing_feature
+from worker.spec.tables.rows import MISSING
+from worker.spec.tables.schema import Column, ColumnType
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from worker.spec.families.preparation import State
+
+    Values = np.ndarray[Any, Any]
+
+NO_FEATURE = -1
+
+
+class Category(Preparation):
+    """Texts that repeat, as features of 0 and 1 or as a number."""
+
+    reference: ClassVar[str] = "Weinberger et al. 2009, Feature hashing for large scale multitask learning"
+    column_type: ClassVar[ColumnType] = "category"
+
+    kind: Literal["category"] = "category"
+    encode: Literal["one_hot", "ordinal", "hash"] = Field(
+        default="one_hot",
+        description="one_hot: a feature for each level; ordinal: the level's place in the order of texts, scaled; "
+        "hash: `buckets` features.",
+    )
+    min_rows: int = Field(default=1, ge=1, description="Levels with fewer training rows count as other (one_hot).")
+    max_levels: int = Field(
+        default=100, ge=2, le=10_000, description="Levels with a feature of their own at most (one_hot)."
+    )
+    buckets: int = Field(default=32, ge=2, le=10_000, description="Number of features (hash).")
+
+    def features(self, column: Column) -> tuple[str, ...]:
+        """A feature for each level or bucket, or one; then those of other and missing values."""
+        if self.encode == "ordinal":
+            names: tuple[str, ...] = (column.name,)
+        elif self.encode == "hash":
+            names = tuple(f"{column.name} hash {i}" for i in range(self.buckets))
+        else:
+            names = tuple(f"{column.name}={level}" for level in column.levels)
+            if self._has_other(column):
+                levels = min(len(column.levels), self.max_levels)
+                named = names if levels == len(names) else tuple(f"{column.name} level {i + 1}" for i in range(levels))
+                names = (*named, f"{column.name} is another")
+        return (*names, *(missing_feature(column) if column.missing else ()))
+
+    def _has_other(self, column: Column) -> bool:
+        return self.min_rows > 1 or len(column.levels) > self.max_levels
+
+    def fit(self, column: Column, values: Values) -> State:
+        """The feature of each level, or mean and standard deviation of the ordinal numbers."""
+        import numpy as np
+
+        observed = values[values >= 0]
+        if self.encode == "ordinal":
+            mean = observed.mean() if len(observed) else 0.0
+            std = observed.std() if len(observed) else 0.0
+            return {"shift": np.array([mean]), "factor": np.array([1 / std if std > 0 else 0.0])}
+        if self.encode == "hash":
+            return {"feature_of_level": np.array([_bucket(one, self.buckets) for one in column.levels], np.float64)}
+        counts = np.bincount(observed, minlength=len(column.levels))
+        frequent = np.argsort(-counts, kind="stable")[: self.max_levels]
+        named = np.sort(frequent[counts[frequent] >= self.min_rows])
+        width = min(len(column.levels), self.max_levels)
+        features = np.full(len(column.levels), width if self._has_other(column) else NO_FEATURE, np.float64)
+        all_named = width == len(column.levels)
+        features[named] = named if all_named else np.arange(len(named))
+        return {"feature_of_level": features}
+
+    def transform(self, column: Column, state: State, values: Values) -> Values:
+        """One feature is 1, or the scaled number."""
+        import numpy as np
+
+        x = np.zeros((len(values), len(self.features(column))))
+        known = values >= 0
+        if self.encode == "ordinal":
+            x[known, 0] = (values[known] - state["shift"]) * state["factor"]
+        else:
+            features = np.full(len(values), self._unseen(column), np.int64)
+            features[known] = state["feature_of_level"].astype(np.int64)[values[known]]
+            rows = np.flatnonzero((features != NO_FEATURE) & (values != MISSING))
+            x[rows, features[rows]] = 1
+        if column.missing:
+            x[values == MISSING, -1] = 1
+        return x
+
+    def _unseen(self, column: Column) -> int:
+        """Return the feature of a level that the training part lacks."""
+        if self.encode == "one_hot" and self._has_other(column):
+            return min(len(column.levels), self.max_levels)
+        return NO_FEATURE
+
+
+def _bucket(level: str, buckets: int) -> int:
+    """Return the bucket of a text, the same on every machine."""
+    return int.from_bytes(hashlib.blake2b(level.encode(), digest_size=8, person=b"fitwell").digest(), "big") % buckets

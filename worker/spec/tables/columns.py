@@ -1,0 +1,71 @@
+"""The field ``dataset.columns``: how each column of a table becomes features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from worker.spec.families.preparation import Preparation
+from worker.spec.part import Objection, Spec
+from worker.spec.preparations import AnyPreparation
+from worker.spec.preparations.boolean import Boolean
+from worker.spec.preparations.category import Category
+from worker.spec.preparations.date import Date
+from worker.spec.preparations.number import Number
+from worker.spec.tables.schema import Column, TableSchema
+
+MAX_FEATURES = 20_000
+
+
+class Columns(Spec):
+    """Preparation of a table's columns by type, and of single columns by name; fitted on the training rows."""
+
+    number: Number = Field(default_factory=Number, description="Columns of numbers.")
+    category: Category = Field(default_factory=Category, description="Columns of texts that repeat.")
+    boolean: Boolean = Field(default_factory=Boolean, description="Columns of false and true.")
+    date: Date = Field(default_factory=Date, description="Columns of dates or times.")
+    by_name: dict[str, AnyPreparation] = Field(
+        default={}, max_length=1000, description="Columns that are prepared in their own way; by name."
+    )
+    leave_out: tuple[str, ...] = Field(default=(), max_length=1000, description="Columns that the model does not use.")
+
+    def of(self, column: Column) -> Preparation:
+        """Return the preparation of a column."""
+        preparation: Preparation = self.by_name.get(column.name) or getattr(self, column.type)
+        return preparation
+
+    def used(self, schema: TableSchema) -> tuple[Column, ...]:
+        """Return the columns that the model uses."""
+        return tuple(column for column in schema.columns if column.name not in self.leave_out)
+
+    def features(self, schema: TableSchema) -> tuple[str, ...]:
+        """Return the names of all features in order, (D,)."""
+        return tuple(name for column in self.used(schema) for name in self.of(column).features(column))
+
+    def objections(self, schema: TableSchema) -> Sequence[Objection]:
+        """Return objections to these preparations of a table; ``field`` is a path below ``columns``."""
+        objections = []
+        names = [column.name for column in schema.columns]
+        for name, preparation in self.by_name.items():
+            if name not in schema.by_name:
+                objections.append(_unknown(f"by_name/{name}", name, names))
+            elif (kind := schema.by_name[name].type) != preparation.column_type:
+                message = (
+                    f"The column {name!r} is a {kind}, and {preparation.kind!r} prepares a {preparation.column_type}. "
+                    "To read it as another type, change the dataset's types."
+                )
+                objections.append(Objection(field=f"by_name/{name}", message=message, allowed=[kind]))
+        objections += [_unknown("leave_out", name, names) for name in self.leave_out if name not in schema.by_name]
+        if not objections and not self.used(schema):
+            objections.append(Objection(field="leave_out", message="No column is left as an input."))
+        if not objections and (width := len(self.features(schema))) > MAX_FEATURES:
+            message = (
+                f"The columns become {width:,} features; at most {MAX_FEATURES:,} work. Lower category.max_levels."
+            )
+            objections.append(Objection(field="category/max_levels", message=message))
+        return objections
+
+
+def _unknown(field: str, name: str, names: Sequence[str]) -> Objection:
+    return Objection(field=field, message=f"The dataset has no column {name!r}.", allowed=list(names[:100]))

@@ -1,0 +1,52 @@
+"""The columns of a stored table."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Literal
+
+from pydantic import Field
+
+from worker.spec.part import Spec
+
+ColumnType = Literal["number", "category", "boolean", "date"]
+CODED: tuple[ColumnType, ...] = ("category", "boolean")
+"""Types that are stored as codes."""
+
+
+class Column(Spec):
+    """A column that models use as an input."""
+
+    name: str
+    type: ColumnType
+    levels: tuple[str, ...] = Field(
+        default=(), description="The texts of a category in the training part, sorted; false and true of a boolean."
+    )
+    missing: bool = Field(default=False, description="Whether rows of the training part lack a value.")
+    has_time: bool = Field(default=False, description="Whether dates have a time of day.")
+
+    @property
+    def coded(self) -> bool:
+        """Whether values are codes of ``levels``."""
+        return self.type in CODED
+
+
+class TableSchema(Spec):
+    """The columns of a table in order; each has a position among the columns that are stored like it."""
+
+    columns: tuple[Column, ...]
+
+    @cached_property
+    def positions(self) -> dict[str, int]:
+        """The position of each column among the coded or the other ones, by name."""
+        counts = {True: 0, False: 0}
+        positions = {}
+        for column in self.columns:
+            positions[column.name] = counts[column.coded]
+            counts[column.coded] += 1
+        return positions
+
+    @cached_property
+    def by_name(self) -> dict[str, Column]:
+        """The columns by name."""
+        return {column.name: column for column in self.columns}
