@@ -9,5 +9,7 @@ neither the rest of the service nor torch.
   ``type_inference`` with ``missing``, ``number_texts`` and ``date_texts``.
 - ``delimited_files`` with ``text_streams``, ``dialects`` and ``headers``; ``arrow_columns``: the formats of tables.
 - ``archives``, ``npz``, ``images``, ``csv_files``, ``parquet_files``, ``tables``: the formats, as ``sources``.
+- ``table_datasets``: from a typed table to a dataset, with ``roles``, ``series``, ``table_splits``, ``table_files``,
+  ``table_warnings``, ``table_previews``.
 - ``targets``, ``splits``, ``previews``, ``writer``: target, training and test part, preview, and the stored file.
 """

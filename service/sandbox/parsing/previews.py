@@ -25,7 +25,7 @@ def preview(source: Source, target: Target, split: Split) -> dict[str, Any]:
     return {
         "columns": None if source.columns is None else list(source.columns),
         "target": source.target,
-        "class_counts": _counts(target, split),
+        "class_counts": class_counts(target, split),
         "rows": None if images else _rows(source, target, split),
         "features": None if images else _features(source, split),
         "pixels": _pixels(source, split) if images else None,
@@ -33,7 +33,8 @@ def preview(source: Source, target: Target, split: Split) -> dict[str, Any]:
     }
 
 
-def _counts(target: Target, split: Split) -> list[dict[str, Any]] | None:
+def class_counts(target: Target, split: Split) -> list[dict[str, Any]] | None:
+    """Return the rows of each class in both parts; None if the target is a number."""
     if not target.classes:
         return None
     train, test = (

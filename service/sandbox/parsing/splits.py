@@ -43,12 +43,22 @@ def split(source: Source, target: Target, options: Options) -> Split:
         train = len(source.x[0])
         parts = Split(np.arange(train), np.arange(train, rows), "The test part is the file's own.")
     else:
-        parts = _drawn(target, rows, options)
+        parts = drawn(target, rows, options)
+    check_parts(parts, target)
+    return parts
+
+
+def check_parts(parts: Split, target: Target) -> None:
+    """Check that both parts have rows, and that every class trains.
+
+    Raises:
+        Refused: A part would be empty, or a class would be in the test part only.
+    """
     if min(len(parts.train), len(parts.test)) == 0:
+        rows = len(target.values)
         message = f"Of {rows} rows, {len(parts.train)} would train and {len(parts.test)} test; both parts need rows."
         raise Refused("too_few_rows", f"{message} A class needs two rows for one of them to test.")
     _check_classes(target, parts)
-    return parts
 
 
 def _check_no_options(options: Options) -> None:
@@ -57,8 +67,13 @@ def _check_no_options(options: Options) -> None:
             raise Refused("test_part_given", f"The file has a test part of its own, so leave out {name!r}.", place=name)
 
 
-def _drawn(target: Target, rows: int, options: Options) -> Split:
-    count = _test_rows(rows, options)
+def drawn(target: Target, rows: int, options: Options) -> Split:
+    """Return the last rows as the test part, or random ones.
+
+    Raises:
+        Refused: ``test_size`` does not fit the number of rows.
+    """
+    count = test_rows(rows, options)
     if options.order == "time":
         cut = rows - count
         return Split(np.arange(cut), np.arange(cut, rows), f"The last {count:,} rows test.", "time")
@@ -70,7 +85,12 @@ def _drawn(target: Target, rows: int, options: Options) -> Split:
     return Split(np.flatnonzero(~tests), np.flatnonzero(tests), note)
 
 
-def _test_rows(rows: int, options: Options) -> int:
+def test_rows(rows: int, options: Options) -> int:
+    """Return the requested number of test rows.
+
+    Raises:
+        Refused: ``test_size`` does not fit the number of rows.
+    """
     size = TEST_SHARE if options.test_size is None else options.test_size
     if size < 1:
         return max(1, round(size * rows))
@@ -99,10 +119,15 @@ def _stratified(target: Target, count: int, seed: int) -> Values:
 def shuffled(rows: int, seed: int) -> Values:
     """The positions 0 … rows − 1 in the order of their hashes."""
     z = (np.arange(1, rows + 1, dtype=np.uint64) + np.array([seed], np.uint64) * np.uint64(rows)) * _GAMMA
+    return np.argsort(mixed(z), kind="stable")
+
+
+def mixed(z: Values) -> Values:
+    """Return the hashes of numbers, (N,) uint64."""
     for shift, factor in _MIX:
         z = (z ^ (z >> shift)) * factor
-    z ^= z >> np.uint64(31)
-    return np.argsort(z, kind="stable")
+    hashes: Values = z ^ (z >> np.uint64(31))
+    return hashes
 
 
 def _check_classes(target: Target, split: Split) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from service.sandbox.parsing.targets import Target
 
 LAYOUT = 1
 """Of what the header tells; another meaning is another number, and so another digest."""
-CODES = {"|u1": "U8", "<f4": "F32", "<f8": "F64", "<i8": "I64"}
+CODES = {"|u1": "U8", "<f4": "F32", "<f8": "F64", "<i4": "I32", "<i8": "I64"}
 CHUNK_BYTES = 2**22
 
 
@@ -55,9 +55,13 @@ class Tensor:
 
 
 def write(path: Path, source: Source, target: Target, split: Split) -> Written:
-    """Write the dataset; it is on the disk when this returns."""
-    tensors = _tensors(source, target, split)
-    header = _header(source, target, split.order, tensors)
+    """Write rows of numbers; they are on the disk when this returns."""
+    return write_tensors(path, _description(source, target, split.order), _tensors(source, target, split))
+
+
+def write_tensors(path: Path, description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Written:
+    """Write ``tensors`` in their order, and a description as the header's metadata; on the disk when this returns."""
+    header = _header(description, tensors)
     digest, size = hashlib.sha256(), 0
     with path.open("xb") as file:
         for piece in (len(header).to_bytes(8, "little"), header, *(c for t in tensors.values() for c in t.chunks())):
@@ -81,8 +85,8 @@ def _tensors(source: Source, target: Target, split: Split) -> dict[str, Tensor]:
     }
 
 
-def _header(source: Source, target: Target, order: str, tensors: dict[str, Tensor]) -> bytes:
-    about = {
+def _description(source: Source, target: Target, order: str) -> dict[str, Any]:
+    return {
         "layout": LAYOUT,
         "task": target.task,
         "classes": list(target.classes),
@@ -90,7 +94,10 @@ def _header(source: Source, target: Target, order: str, tensors: dict[str, Tenso
         "target": source.target,
         **({} if order == "random" else {"order": order}),  # other splits validate, so it is another dataset
     }
-    header: dict[str, Any] = {"__metadata__": {"fitwell": rfc8785.dumps(about).decode()}}
+
+
+def _header(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
+    header: dict[str, Any] = {"__metadata__": {"fitwell": rfc8785.dumps(dict(description)).decode()}}
     begin = 0
     for name, tensor in tensors.items():
         array = tensor.array
