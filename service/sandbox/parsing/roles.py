@@ -42,8 +42,8 @@ def roles_of(table: Table, options: Options) -> Roles:
             ("group", options.group), ("time", options.time), ("split", options.split), ("weight", options.weight),
         )
     }  # fmt: skip
-    taken = requested_drops | {name for name in special.values() if name is not None}
-    target = _target(table, options, taken, notes)
+    claimed = requested_drops | {name for name in special.values() if name is not None}
+    target = _target(table, options, claimed, notes)
     _check_distinct({**special, "target": target}, requested_drops)
     used = {name for role, name in special.items() if name is not None and role != "time"} | {target}
     others = [column for column in table.columns if column.name not in used | requested_drops]
@@ -74,11 +74,11 @@ def column_named(name: str, names: Sequence[str], parameter: str) -> str:
     raise Refused("no_such_column", message, place=parameter, allowed=names)
 
 
-def _target(table: Table, options: Options, taken: set[str], notes: list[str]) -> str:
+def _target(table: Table, options: Options, claimed: set[str], notes: list[str]) -> str:
     names = [column.name for column in table.columns]
     if options.target is not None:
         return column_named(options.target, names, "target")
-    free = [name for name in names if name not in taken]
+    free = [name for name in names if name not in claimed]
     if not free:
         raise Refused("no_inputs", "No column is left.")
     notes.append(f"The target is the last column, {free[-1]!r}.")
@@ -87,13 +87,13 @@ def _target(table: Table, options: Options, taken: set[str], notes: list[str]) -
 
 def _check_distinct(roles: dict[str, str | None], drops: set[str]) -> None:
     """Check that no column has two roles."""
-    seen = dict.fromkeys(drops, "drop")
+    role_of = dict.fromkeys(drops, "drop")
     for role, name in roles.items():
-        if name is not None and name in seen:
-            message = f"The column {name!r} is named by both {seen[name]} and {role}; a column has one role."
+        if name is not None and name in role_of:
+            message = f"The column {name!r} is named by both {role_of[name]} and {role}; a column has one role."
             raise Refused("two_roles", message, place=role)
         if name is not None:
-            seen[name] = role
+            role_of[name] = role
 
 
 def _dropped_note(column: Column) -> str:

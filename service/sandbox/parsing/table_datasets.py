@@ -75,17 +75,17 @@ def _check_table(table: Table) -> None:
 def _take(roles: Roles, rows: Values) -> Roles:
     """Return the columns of these rows."""
 
-    def taken(column: Column | None) -> Column | None:
+    def selected(column: Column | None) -> Column | None:
         return None if column is None else column.take(rows)
 
     return replace(
         roles,
         inputs=[column.take(rows) for column in roles.inputs],
         target=roles.target.take(rows),
-        group=taken(roles.group),
-        time=taken(roles.time),
-        split=taken(roles.split),
-        weight=taken(roles.weight),
+        group=selected(roles.group),
+        time=selected(roles.time),
+        split=selected(roles.split),
+        weight=selected(roles.weight),
         dropped=[column.take(rows) for column in roles.dropped],
     )
 

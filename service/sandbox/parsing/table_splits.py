@@ -81,7 +81,7 @@ def _groups_to_test(groups: Values, options: Options) -> Values:
     """Return random groups with about as many rows as requested."""
     sizes = np.bincount(groups)
     if len(sizes) < 2:
-        raise Refused("one_group", "All rows are of one group, so none is left to test.", place="group")
+        raise Refused("one_group", "All rows are of one group, so no group can test.", place="group")
     order = shuffled(len(sizes), options.seed)
     count = test_rows(len(groups), options)
     cumulated = np.cumsum(sizes[order])

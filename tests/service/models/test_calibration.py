@@ -23,7 +23,7 @@ def get(service: Service, run_id: str, **params: Any) -> Any:
 
 def test_calibration_matches_the_models_predictions(service: Service, run_id: str) -> None:
     spec = RunSpec.of(service.client.get(f"/v1/runs/{run_id}").json()["spec"])
-    rows = parted(spec.dataset, DIGITS.train_y)[1]
+    rows = parted(spec.dataset, DIGITS)[1]
     for split, x, y in (("test", DIGITS.test_x, DIGITS.test_y), ("val", DIGITS.train_x[rows], DIGITS.train_y[rows])):
         response = get(service, run_id, split=split, at="last", bins=4)
         assert response.status_code == 200, response.text

@@ -48,7 +48,7 @@ class Arrays(NamedTuple):
     train_groups: Values | None = None
     """The group of each row of the training part, int64 from 0 (N,); a group never trains and validates."""
     train_validates: Values | None = None
-    """Whether each row of the training part validates, bool (N,), if the data say so."""
+    """Whether each row of the training part validates, bool (N,), if the data designate them."""
 
 
 SURE = 0.85
