@@ -13,6 +13,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import safetensors.torch
@@ -24,19 +25,30 @@ from worker.ports import Checkpoint, WeightsFile
 
 OPTIMIZER = "optimizer."
 """Prefix of the names of the optimizer's tensors."""
+NO_PREPARATION: Mapping[str, Any] = MappingProxyType({})
 
 
 class BadCheckpoint(Exception):
     """The file is missing or is not what was written."""
 
 
-def save(directory: Path, name: str, tensors: Mapping[str, Tensor], *, epoch: int, digest: str) -> Checkpoint:
+def save(
+    directory: Path,
+    name: str,
+    tensors: Mapping[str, Tensor],
+    *,
+    epoch: int,
+    digest: str,
+    preparation: Mapping[str, Any] = NO_PREPARATION,
+) -> Checkpoint:
     """Write ``directory/name`` so that it is there whole or not at all, even if the power fails.
+
+    ``preparation`` says how rows become inputs, for programs that predict with the weights.
 
     Raises:
         OSError: the disk is full or not writable; nothing was left behind and no older file was touched.
     """
-    sha256, size = _write(directory / name, tensors, {"format": 1, "epoch": epoch, "digest": digest})
+    sha256, size = _write(directory / name, tensors, {"format": 1, "epoch": epoch, "digest": digest, **preparation})
     return Checkpoint(epoch=epoch, path=name, sha256=sha256, bytes=size, digest=digest)
 
 
@@ -46,14 +58,20 @@ def weights_of(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def save_weights(
-    directory: Path, name: str, tensors: Mapping[str, Tensor], *, at: Literal["best", "last"], epoch: int
+    directory: Path,
+    name: str,
+    tensors: Mapping[str, Tensor],
+    *,
+    at: Literal["best", "last"],
+    epoch: int,
+    preparation: Mapping[str, Any] = NO_PREPARATION,
 ) -> WeightsFile:
     """Write a run's weights to ``directory/name``, likewise.
 
     Raises:
         OSError: the disk is full or not writable; nothing was left behind and no older file was touched.
     """
-    sha256, size = _write(directory / name, weights_of(tensors), {"format": 1, "epoch": epoch})
+    sha256, size = _write(directory / name, weights_of(tensors), {"format": 1, "epoch": epoch, **preparation})
     return WeightsFile(at=at, epoch=epoch, path=name, sha256=sha256, bytes=size)
 
 

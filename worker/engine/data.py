@@ -18,12 +18,15 @@ from worker.spec.teachers import Teacher
 if TYPE_CHECKING:
     from worker.engine.stack import Member
     from worker.spec.families.dataset import Arrays, Scale
+    from worker.spec.tables.fitted import Fitted
 
 SUBSET_ROWS = 10_000
 """At most so many training rows are evaluated for ``train.loss_eval``."""
 
 
 Rows = np.ndarray[Any, np.dtype[np.int64]]
+Preparation = Mapping[str, Any]
+"""Figures of the training rows as JSON values: ``preparation`` of the columns, scale and shift of the ``target``."""
 
 
 class EvaluationRows(Protocol):
@@ -81,6 +84,8 @@ class StackData:
     y: Tensor
     validation: EvaluationRows
     test: EvaluationRows
+    preparations: Sequence[Preparation]
+    """How each split prepares rows, for files of weights; empty if the spec alone says it."""
     previous_y: Mapping[str, Tensor] = {}
     """For rows in order of time, the target of the row before each validation and test row."""
 
@@ -108,6 +113,10 @@ class StackData:
     def numbered(self, members: Sequence[Member], positions: Tensor) -> Tensor:
         """Return the numbers of the training rows at ``positions`` (K, n) of each member's split."""
         raise NotImplementedError
+
+    def preparation_of(self, member: Member) -> Preparation:
+        """Return how the rows of a run are prepared."""
+        return self.preparations[int(self.splits_of([member])[0])]
 
     def units_of(self, members: Sequence[Member]) -> float | Tensor:
         """Return one standardized unit in the unit of the target, for numeric targets: of all members, or of each."""
@@ -227,7 +236,9 @@ class Data(StackData):
     def __init__(self, spec: Dataset, home: Path, device: torch.device) -> None:
         loaded = spec.load(home)
         train, held_out = parted(spec, loaded)
-        arrays = spec.prepared(loaded, train)
+        fitted = spec.fitted(loaded, train)
+        arrays = loaded.prepared(fitted)
+        self.preparations = [recorded(fitted, spec, arrays, train)]
         super().__init__(spec, arrays.train_x[train], device)
         targets = self._targets_of(spec, arrays, train, held_out)
         self.targets, self.y = [targets], targets.train
@@ -279,3 +290,11 @@ def _noisy(labels: Rows, spec: Dataset) -> Rows:
     noisy = labels.copy()
     noisy[chosen] = (labels[chosen] + shift) % len(spec.classes)
     return noisy
+
+
+def recorded(fitted: Fitted | None, spec: Dataset, arrays: Arrays, train: Rows) -> Preparation:
+    """Return how a split prepares rows; empty unless it is a typed table."""
+    if fitted is None:
+        return {}
+    target = {} if spec.classes else {"target": list(spec.target_scaling(arrays.train_y[train]))}
+    return {"preparation": fitted.as_json(), **target}

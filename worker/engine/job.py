@@ -104,6 +104,7 @@ class Job:
 
     def _resumed(self, claim: Claim, spec: RunSpec, backend: GemmBackend) -> State:
         """The run as its newest readable checkpoint has it, or as it begins."""
+        preparation = self._data.preparation_of(Member(claim.run_id, spec))
         for checkpoint in claim.checkpoints:
             try:
                 tensors = checkpoints.load(self._context.checkpoints, checkpoint, self._context.device)
@@ -113,9 +114,9 @@ class Job:
             else:
                 self._runs.note([claim.run_id], f"resumes from its checkpoint of epoch {checkpoint.epoch}")
                 best = Best.of(claim.history, checkpoint.epoch)
-                return State(claim, spec, checkpoint.epoch, checkpoint.digest, tensors, best)
+                return State(claim, spec, checkpoint.epoch, checkpoint.digest, tensors, best, preparation=preparation)
         digest = first_digest(trajectory_key(spec), backend.determinism_class)
-        return State(claim, spec, 0, digest, None, Best(), weights=self._warm(claim))
+        return State(claim, spec, 0, digest, None, Best(), self._warm(claim), preparation)
 
     def _warm(self, claim: Claim) -> Mapping[str, Tensor] | None:
         """Return the initial weights of a warm start.

@@ -15,13 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from worker.engine.data import Data, EvaluationRows, Rows, Split, StackData
+from worker.engine.data import Data, EvaluationRows, Rows, Split, StackData, recorded
 from worker.spec.families.dataset import Arrays, Dataset
 from worker.spec.rng import parted
 from worker.spec.teachers import Teacher
 
 if TYPE_CHECKING:
     from worker.engine.stack import Member
+    from worker.spec.tables.fitted import Fitted
 
 
 class SplitByRun:
@@ -55,7 +56,11 @@ class JointData(StackData):
         self._parts: dict[int, Data] = {}
         self._numbers = {spec.split_seed: number for number, spec in enumerate(specs)}
         splits = [parted(spec, arrays) for spec in specs]
-        rows = _shared_rows(arrays, splits) if arrays.tables is None else _own_rows(arrays, specs, splits)
+        fitted = [spec.fitted(arrays, train) for spec, (train, _) in zip(specs, splits, strict=True)]
+        self.preparations = [
+            recorded(one, spec, arrays, train) for one, spec, (train, _) in zip(fitted, specs, splits, strict=True)
+        ]
+        rows = _shared_rows(arrays, splits) if arrays.tables is None else _own_rows(arrays, fitted, splits)
         super().__init__(specs[0], rows.training.x, device)
         self._rows = torch.from_numpy(rows.training.rows).to(device)
         self._learned = self._learned_scalings(specs, rows.training.rows) if self.spec.learns_scaling else None
@@ -161,12 +166,12 @@ def _shared_rows(arrays: Arrays, splits: Sequence[tuple[Rows, Rows]]) -> _JointR
     )
 
 
-def _own_rows(arrays: Arrays, specs: Sequence[Dataset], splits: Sequence[tuple[Rows, Rows]]) -> _JointRows:
+def _own_rows(arrays: Arrays, fitted: Sequence[Fitted | None], splits: Sequence[tuple[Rows, Rows]]) -> _JointRows:
     """Return the rows of each split, prepared as its training rows say; one split after the other."""
     parts: list[list[np.ndarray[Any, Any]]] = [[], [], []]
-    for spec, (train, held_out) in zip(specs, splits, strict=True):
-        prepared = spec.prepared(arrays, train)
+    for preparation, (train, held_out) in zip(fitted, splits, strict=True):
+        prepared = arrays.prepared(preparation)
         for part, x in zip(parts, (prepared.train_x[train], prepared.train_x[held_out], prepared.test_x), strict=True):
             part.append(x)
     together = [np.concatenate(part) for part in parts]
-    return _JointRows(*(_RowsOfSplits(x, np.arange(len(x)).reshape(len(specs), -1)) for x in together))
+    return _JointRows(*(_RowsOfSplits(x, np.arange(len(x)).reshape(len(splits), -1)) for x in together))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -50,6 +50,8 @@ class State:
     best: Best
     weights: Mapping[str, Tensor] | None = None
     """Initial weights of a warm start."""
+    preparation: Mapping[str, Any] = field(default_factory=dict)
+    """How rows of a typed table become inputs, for the files."""
     saved: bool = True
     _checkpoint: Checkpoint | None = None
 
@@ -62,7 +64,9 @@ class State:
         if self.saved or self.tensors is None:
             return None
         name = f"{self._prefix}-epoch{self.epoch:06d}.safetensors"
-        self._checkpoint = checkpoints.save(directory, name, self.tensors, epoch=self.epoch, digest=self.digest)
+        self._checkpoint = checkpoints.save(
+            directory, name, self.tensors, epoch=self.epoch, digest=self.digest, preparation=self.preparation
+        )
         self.saved = True
         return self._checkpoint
 
@@ -91,7 +95,7 @@ class State:
         if known is not None and known.epoch == epoch and len(checkpoints.weights_of(tensors)) == len(tensors):
             return WeightsFile(at=at, epoch=epoch, path=known.path, sha256=known.sha256, bytes=known.bytes)
         name = f"{self._prefix}-weights{epoch:06d}.safetensors"
-        return checkpoints.save_weights(directory, name, tensors, at=at, epoch=epoch)
+        return checkpoints.save_weights(directory, name, tensors, at=at, epoch=epoch, preparation=self.preparation)
 
     @property
     def _prefix(self) -> str:

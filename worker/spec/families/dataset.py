@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from worker.spec.run import RunSpec
+    from worker.spec.tables.fitted import Fitted
     from worker.spec.tables.rows import TableRows
 
     Values = np.ndarray[Any, Any]
@@ -36,7 +37,7 @@ class Arrays(NamedTuple):
     """A dataset in memory. Images are uint8 (N, H, W) or (N, C, H, W); other rows are float32 (N, D).
 
     Labels are int64 (N,), the target of a regression is float64 (N,). The inputs of a typed table are its ``tables``
-    until :meth:`Dataset.prepared` has made them rows of numbers.
+    until they are :meth:`prepared`.
     """
 
     train_x: Values
@@ -49,6 +50,13 @@ class Arrays(NamedTuple):
     """The group of each row of the training part, int64 from 0 (N,); a group never trains and validates."""
     train_validates: Values | None = None
     """Whether each row of the training part validates, bool (N,), if the data designate them."""
+
+    def prepared(self, fitted: Fitted | None) -> Arrays:
+        """Return the arrays with the rows of a typed table as features."""
+        if self.tables is None or fitted is None:
+            return self
+        train_x, test_x = (fitted.transform(rows) for rows in self.tables)
+        return self._replace(train_x=train_x, test_x=test_x, tables=None)
 
 
 SURE = 0.85
@@ -268,9 +276,9 @@ class Dataset(Part):
         mean, std = (self.normalize.mean, self.normalize.std) if self.normalize else (0.0, 1.0)
         return 1 / (self.white * std), -mean / std
 
-    def prepared(self, arrays: Arrays, train: Values) -> Arrays:
-        """Return ``arrays`` with inputs as rows of numbers, prepared as the training rows at ``train`` say."""
-        return arrays
+    def fitted(self, arrays: Arrays, train: Values) -> Fitted | None:
+        """Return the preparation that the training rows at ``train`` give; None if ``arrays`` are not a typed table."""
+        return None
 
     def target_scaling(self, y: Values) -> tuple[float, float]:
         """Return scale and shift of numeric targets, given those of the training rows."""

@@ -97,15 +97,6 @@ class TableDataset(Dataset):
             return [Objection(field="stratify", message=message)]
         return super().objections(run)
 
-    def prepared(self, arrays: Arrays, train: np.ndarray[Any, Any]) -> Arrays:
-        """Return the rows of a typed table as features, prepared as the training rows say."""
-        if arrays.tables is None:
-            return arrays
-        fitted = self.fitted(arrays, train)
-        train_x, test_x = (fitted.transform(rows) for rows in arrays.tables)
-        return arrays._replace(train_x=train_x, test_x=test_x, tables=None)
-
-    def fitted(self, arrays: Arrays, train: np.ndarray[Any, Any]) -> Fitted:
+    def fitted(self, arrays: Arrays, train: np.ndarray[Any, Any]) -> Fitted | None:
         """Return the preparation that the training rows at ``train`` give."""
-        assert arrays.tables is not None, "only a typed table is prepared"
-        return Fitted.on(self.preparation, arrays.tables[0].take(train))
+        return None if arrays.tables is None else Fitted.on(self.preparation, arrays.tables[0].take(train))
