@@ -16,8 +16,8 @@ FitwellError
     ├── NotFound               RunNotFound, StudyNotFound, DatasetNotFound, PresetNotFound, TokenNotFound, NotMeasured,
     │                          EndpointNotFound, DeliveryNotFound
     ├── Gone                   FileLost
-    ├── Conflict               TransitionRefused, RunActive, StudyActive, DatasetInUse, NothingToChoose, Sealed,
-    │                          EndpointDisabled, TooManyEndpoints
+    ├── Conflict               TransitionRefused, RunActive, StudyActive, DatasetInUse, SourceMissing, NothingToChoose,
+    │                          Sealed, EndpointDisabled, TooManyEndpoints
     └── ServerError            the server is overloaded or has a bug
         ├── TooMany            QuotaExceeded, TooManyAttempts, TooManyRequests, TooManyUploads
         └── Unavailable, TookTooLong, StorageFull
@@ -231,6 +231,10 @@ class StudyActive(Conflict, code="study_active"):
 
 class DatasetInUse(Conflict, code="dataset_in_use"):
     """Unfinished runs use the dataset, or it is built in."""
+
+
+class SourceMissing(Conflict, code="source_missing"):
+    """The file that the dataset was read from is not stored on the server, so its options cannot be changed."""
 
 
 class NothingToChoose(Conflict, code="nothing_to_choose"):

@@ -18,6 +18,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from pysqlite3 import dbapi2 as sqlite
 
+from service.datasets.files import source_name
 from service.runs.queries.files import FILE_TABLES
 from service.settings import Settings
 from service.store.database import StoreError, open_engine
@@ -108,9 +109,10 @@ def _referenced_files(database: Path) -> dict[str, str]:
             for table in FILE_TABLES:
                 rows = connection.execute(sa.select(table.c.path, table.c.sha256).where(table.c.path.is_not(None)))
                 files |= {f"checkpoints/{path}": sha256 for path, sha256 in rows}
-            for (name,) in connection.execute(sa.select(dataset.c.id)):
-                sha256 = name.removeprefix(PREFIX)
+            for dataset_id, source in connection.execute(sa.select(dataset.c.id, dataset.c.source_sha256)):
+                sha256 = dataset_id.removeprefix(PREFIX)
                 files[f"datasets/{FOLDER}/{file_name(sha256)}"] = sha256
+                files |= {} if source is None else {f"datasets/{FOLDER}/{source_name(source)}": source}
             return files
     finally:
         engine.dispose()

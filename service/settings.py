@@ -102,6 +102,11 @@ class Settings(BaseSettings):
         default=2**30, ge=2**26, description="Maximum memory for parsing an upload, besides the parser itself."
     )
     upload_seconds: float = Field(default=120.0, gt=0, description="Maximum time for parsing an upload.")
+    keep_sources: bool = Field(
+        default=True,
+        description="Whether uploaded files are stored as they arrived, so that the options they are read with can be "
+        "changed. If not, columns that an upload drops are not stored anywhere.",
+    )
     uploads_at_once: int = Field(default=2, ge=1, description="Uploads received and parsed concurrently.")
     idempotency_seconds: float = Field(
         default=86_400.0, gt=0, description="Time for which responses to idempotency keys are stored."

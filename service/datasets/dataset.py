@@ -40,6 +40,13 @@ class Dataset:
     missing: str | None
     spec: Mapping[str, Any]
     created_at: float
+    warnings: Sequence[str] = ()
+    columns: Sequence[Mapping[str, Any]] | None = None
+    """Type, role, statistics and notes of each column; None of images, of earlier versions' uploads, and in lists."""
+    options: Mapping[str, Any] | None = None
+    """The options that the file was read with, where they differ from the defaults; None as for ``columns``."""
+    previous_id: str | None = None
+    """The dataset whose options were changed to get this one."""
     test_openings: int = 0
     """Studies that have judged on the test part."""
 
@@ -83,6 +90,8 @@ class Dataset:
             "bytes",
             "format",
             "notes",
+            "warnings",
+            "previous_id",
         )
         spec = {"kind": "uploaded", "id": row.id}
         part = Uploaded(kind="uploaded", id=row.id, content=content_of(row))
@@ -92,7 +101,14 @@ class Dataset:
             digest=part.digest(),
             missing=missing_here(part, settings),
             spec=spec,
+            columns=columns_in(row._mapping.get("schema")),
+            options=row._mapping.get("options"),
         )
+
+
+def columns_in(schema: Mapping[str, Any] | None) -> Sequence[Mapping[str, Any]] | None:
+    """Return the columns in a stored schema."""
+    return None if schema is None else schema["columns"]
 
 
 @dataclass(frozen=True)

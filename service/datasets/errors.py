@@ -1,7 +1,7 @@
 """Errors of datasets.
 
 NotFound        404  DatasetNotFound
-Conflict        409  DatasetInUse
+Conflict        409  DatasetInUse, SourceMissing
 WrongMediaType  415  WrongFileType
 TooMany         429  TooManyUploads
 """
@@ -23,6 +23,13 @@ class DatasetInUse(Conflict):
 
     code = "dataset_in_use"
     title = "Dataset in use"
+
+
+class SourceMissing(Conflict):
+    """The file that the dataset was read from is not stored, so its options cannot be changed."""
+
+    code = "source_missing"
+    title = "Original file missing"
 
 
 class WrongFileType(WrongMediaType):

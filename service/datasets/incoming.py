@@ -1,7 +1,7 @@
 """The directories in which uploads are received and parsed, one for each upload, locked by the process that uses it.
 
 If a server dies during an upload, its directory remains without a lock, and the next start removes it. Before a file is
-moved into or removed from the folder of uploads, its digest is noted in the directory, so that the next start checks
+moved into or removed from the folder of uploads, its name is noted in the directory, so that the next start checks
 exactly these files.
 """
 
@@ -12,10 +12,11 @@ import fcntl
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from service.sandbox.parsing.options import Files
+from worker.spec.datasets.uploaded import file_name
 
 FOLDER = "incoming"
 ATTEMPTS = 10
@@ -25,9 +26,17 @@ class Place(Files):
     """A directory that this process has locked."""
 
     @property
-    def note(self) -> Path:
-        """The file with the digest of the upload to check after a crash."""
+    def _note(self) -> Path:
         return self.path / "digest"
+
+    def note(self, names: Iterable[str]) -> None:
+        """Note the names of the files to check after a crash."""
+        self._note.write_text("\n".join(names))
+
+    def noted(self) -> list[str]:
+        """Return the noted names; earlier versions noted the digest of one dataset."""
+        lines = self._note.read_text().split() if self._note.is_file() else []
+        return [line if "." in line else file_name(line) for line in lines]
 
 
 class Incoming:
@@ -59,16 +68,16 @@ class Incoming:
                 os.close(lock)
         raise OSError(f"cannot create a directory in {self._root}")
 
-    def clean(self, check: Callable[[str], None]) -> int:
-        """Remove unlocked directories, call ``check`` with their noted digests, and return their number."""
+    def clean(self, check: Callable[[Sequence[str]], None]) -> int:
+        """Remove unlocked directories, call ``check`` with their noted names, and return their number."""
         removed = 0
         for path in self._root.iterdir() if self._root.is_dir() else ():
             with contextlib.suppress(BlockingIOError, FileNotFoundError, NotADirectoryError):
                 lock = _lock(path)
                 try:
-                    note = Place(path).note
-                    if note.is_file():
-                        check(note.read_text())
+                    names = Place(path).noted()
+                    if names:
+                        check(names)
                     shutil.rmtree(path, ignore_errors=True)
                     removed += 1
                 finally:

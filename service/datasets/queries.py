@@ -13,7 +13,8 @@ from service.store.tables import dataset, db_now, run
 
 FILES_LOCK = 0x75706C64
 """PostgreSQL's advisory lock for moving or removing files in the folder of uploads."""
-LISTED = [column for column in dataset.c if column is not dataset.c.preview]
+WITHOUT_PREVIEW = [column for column in dataset.c if column is not dataset.c.preview]
+LISTED = [column for column in WITHOUT_PREVIEW if column not in (dataset.c.schema, dataset.c.options)]
 
 
 def lock_files(connection: sa.Connection) -> None:
@@ -29,7 +30,7 @@ def insert(connection: sa.Connection, values: Mapping[str, Any]) -> None:
 
 def by_id(connection: sa.Connection, dataset_id: str, *, lock: bool = False) -> Row | None:
     """Return one dataset without its preview; ``lock`` keeps new runs from naming it until the transaction ends."""
-    statement = sa.select(*LISTED).where(dataset.c.id == dataset_id)
+    statement = sa.select(*WITHOUT_PREVIEW).where(dataset.c.id == dataset_id)
     return connection.execute(statement.with_for_update() if lock else statement).first()
 
 
@@ -41,7 +42,10 @@ def preview(connection: sa.Connection, dataset_id: str) -> Any:
 def page(
     connection: sa.Connection, *, before: tuple[float, str] | None, limit: int, owner: str | None = None
 ) -> Sequence[Row]:
-    """Return datasets (of ``owner``) without previews, newest first, starting after ``before`` (created_at, id)."""
+    """Return datasets (of ``owner``), newest first, starting after ``before`` (created_at, id).
+
+    They lack previews, columns and options.
+    """
     statement = sa.select(*LISTED).order_by(dataset.c.created_at.desc(), dataset.c.id.desc()).limit(limit)
     if before is not None:
         statement = statement.where(sa.tuple_(dataset.c.created_at, dataset.c.id) < sa.tuple_(*before))
@@ -54,6 +58,19 @@ def runs_that_need(connection: sa.Connection, dataset_id: str, limit: int) -> Se
     """Return the ids of up to ``limit`` active runs that name the dataset, also as the transfer set of a teacher."""
     conditions = (run.c.status.not_in(ENDED), sa.cast(run.c.spec, sa.Text).contains(f'"{dataset_id}"', autoescape=True))
     return connection.execute(sa.select(run.c.id).where(*conditions).order_by(run.c.id).limit(limit)).scalars().all()
+
+
+def add_source(connection: sa.Connection, dataset_id: str, values: Mapping[str, Any]) -> None:
+    """Record the original file of a dataset that has none, and the options it was read with."""
+    connection.execute(sa.update(dataset).where(dataset.c.id == dataset_id).values(**values))
+
+
+def has_source(connection: sa.Connection, sha256: str) -> bool:
+    """Return whether a dataset was read from the original file with this SHA-256."""
+    return (
+        connection.execute(sa.select(dataset.c.id).where(dataset.c.source_sha256 == sha256).limit(1)).first()
+        is not None
+    )
 
 
 def delete(connection: sa.Connection, dataset_id: str) -> None:

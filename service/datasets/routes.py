@@ -6,12 +6,24 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from service.datasets.bodies import ChangeBody, pointing_into_body
 from service.datasets.dependencies import UploadsDep
-from service.datasets.errors import DatasetInUse, DatasetNotFound, TooManyUploads, WrongFileType
+from service.datasets.errors import DatasetInUse, DatasetNotFound, SourceMissing, TooManyUploads, WrongFileType
 from service.datasets.parameters import UploadParams
 from service.datasets.schemas import DatasetList, DatasetPreview, DatasetView
 from service.datasets.upload_bodies import content_format, file_of, save
-from service.errors import BadCursor, BadRequest, DataRefused, SpecRefused, StorageFull, TooLarge, Unavailable
+from service.errors import (
+    BadCursor,
+    BadRequest,
+    DataRefused,
+    NotOwner,
+    SpecRefused,
+    StorageFull,
+    TooLarge,
+    Unavailable,
+    WrongMediaType,
+)
+from service.http.bodies import JsonBody
 from service.http.dependencies import SettingsDep
 from service.http.parameters import PageParams
 from service.http.problems import problems
@@ -60,8 +72,37 @@ def list_datasets(query: PageParams, uploads: UploadsDep) -> DatasetList:
 
 @router.get("/{dataset_id}", operation_id="get_dataset", responses=problems(DatasetNotFound, SpecRefused, Unavailable))
 def get_dataset(dataset_id: str, uploads: UploadsDep) -> DatasetView:
-    """Return one dataset."""
+    """Return one dataset: of a table, each column with its type, role, statistics and how it was read."""
     return DatasetView.of(uploads.get(dataset_id))
+
+
+@router.patch(
+    "/{dataset_id}",
+    operation_id="change_dataset",
+    status_code=201,
+    responses={
+        200: {"model": DatasetView, "description": "Equal data exist already, perhaps under another name."},
+        **problems(
+            BadRequest, NotOwner, DatasetNotFound, SourceMissing, TooLarge, WrongMediaType, SpecRefused, DataRefused,
+            TooManyUploads, Unavailable, StorageFull,
+        ),
+    },
+)  # fmt: skip
+def change_dataset(dataset_id: str, body: JsonBody[ChangeBody], uploads: UploadsDep, response: Response) -> DatasetView:
+    """Read the uploaded file again with other options, as a new dataset.
+
+    The body is a merge patch (RFC 7396) of the dataset's `options`: omitted options stay, and null restores a default.
+    The dataset itself does not change, nor do its runs; `previous_id` of the new one names it. Only the owner can do
+    this. The server stores uploaded files for it unless `FITWELL_KEEP_SOURCES` is off.
+    """
+    with uploads.receiving() as place:
+        try:
+            dataset, is_new = uploads.change(place, dataset_id, body.patch())
+        except DataRefused as refusal:
+            raise pointing_into_body(refusal) from refusal
+    response.status_code = 201 if is_new else 200
+    response.headers["location"] = f"/v1/datasets/{dataset.id}"
+    return DatasetView.of(dataset)
 
 
 @router.get(

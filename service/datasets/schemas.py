@@ -8,9 +8,22 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from service.datasets.dataset import Dataset, DatasetPage, Preview
+from service.datasets.options import ReadingOptions
 from service.http.timestamps import timestamp
-from service.sandbox.parsing.options import Format
+from service.sandbox.parsing.options import ColumnRole, ColumnType, Format
 from worker.spec.families.dataset import Task
+
+
+class ColumnView(BaseModel):
+    """A column in the file of a table, and how it was read."""
+
+    name: str
+    type: ColumnType
+    role: ColumnRole = Field(description="How the column is used; `dropped` columns are not stored.")
+    levels: list[str] = Field(default=[], description="Texts of a category or boolean in the training rows, sorted.")
+    missing: int = Field(default=0, description="Training rows without a value.")
+    statistics: dict[str, Any] = Field(default={}, description="Of the training rows.")
+    notes: list[str] = Field(default=[], description="Decisions about this column.")
 
 
 class DatasetView(BaseModel):
@@ -33,6 +46,16 @@ class DatasetView(BaseModel):
     bytes: int | None
     format: Format | None = Field(description="Format of the uploaded file.")
     notes: list[str] = Field(description="Choices that the server made because the upload did not specify them.")
+    warnings: list[str] = Field(default=[], description="Properties of the data that can mislead a model or a score.")
+    columns: list[ColumnView] | None = Field(
+        default=None, description="Tables: the file's columns. Null in lists, for images, and for older uploads."
+    )
+    options: ReadingOptions | None = Field(
+        default=None, description="The options that the file was read with. Null in lists and for older uploads."
+    )
+    previous_id: str | None = Field(
+        default=None, description="The dataset that this one was read again from, with other options."
+    )
     missing: str | None = Field(description="The command that downloads the rows, if they are missing on this machine.")
     spec: dict[str, Any] = Field(description="The `dataset` field for a run's body.")
     test_openings: int = Field(default=0, description="Number of studies that have judged on its test part.")
@@ -53,6 +76,7 @@ class DatasetView(BaseModel):
             "bytes",
             "format",
             "test_openings",
+            "previous_id",
         )
         return cls(
             **{name: getattr(dataset, name) for name in names},
@@ -61,6 +85,9 @@ class DatasetView(BaseModel):
             classes=list(dataset.classes),
             sha256=dataset.digest,
             notes=list(dataset.notes),
+            warnings=list(dataset.warnings),
+            columns=None if dataset.columns is None else [ColumnView.model_validate(one) for one in dataset.columns],
+            options=None if dataset.options is None else ReadingOptions.model_validate(dataset.options),
             spec=dict(dataset.spec),
             created_at=timestamp(dataset.created_at) if math.isfinite(dataset.created_at) else None,
         )

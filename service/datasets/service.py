@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from service.callers import CallerScoped
 from service.datasets import queries as datasets
-from service.datasets.dataset import ALWAYS, Dataset, DatasetPage, Preview
-from service.datasets.errors import DatasetInUse, DatasetNotFound, TooManyUploads
+from service.datasets.dataset import ALWAYS, Dataset, DatasetPage, Preview, columns_in
+from service.datasets.errors import DatasetInUse, DatasetNotFound, SourceMissing, TooManyUploads
+from service.datasets.files import UploadFiles, digest_of, source_name
 from service.datasets.incoming import Incoming, Place
+from service.datasets.options import changed, stored
 from service.runs.housekeeping import left_over_since
 from service.runs.pages import cursor, position
 from service.runs.submission.quota import check_space
@@ -27,7 +27,7 @@ from service.store import ledger
 from service.store.database import reading, writing
 from service.store.rows import Row
 from worker.spec.datasets import KINDS
-from worker.spec.datasets.uploaded import ID, PREFIX, Uploaded, file_name
+from worker.spec.datasets.uploaded import PREFIX, Uploaded, file_name
 from worker.spec.families.dataset import Dataset as DatasetPart
 
 RETRY_SECONDS = 2
@@ -41,9 +41,8 @@ class Uploads(CallerScoped):
     def __init__(self, engine: sa.Engine, settings: Settings) -> None:
         self._engine = engine
         self._settings = settings
-        self._files = settings.upload_files
-        self._folder = self._files.home
-        self._incoming = Incoming(self._folder)
+        self._stored = UploadFiles(engine, settings.upload_files)
+        self._incoming = Incoming(settings.upload_files.home)
         self._slots = threading.BoundedSemaphore(settings.uploads_at_once)
 
     @contextlib.contextmanager
@@ -74,44 +73,85 @@ class Uploads(CallerScoped):
             DataRefused: The file is not a dataset that can be trained on.
             StorageUnavailable: The dataset could not be stored where workers find it.
         """
-        settings = self._settings
-        limits = Limits(
-            memory_bytes=settings.upload_memory_bytes,
-            dataset_bytes=settings.max_dataset_bytes,
-            seconds=settings.upload_seconds,
-        )
-        result = parser.read(place.path, options, limits)
-        dataset_id = PREFIX + result.sha256
-        place.note.write_text(result.sha256)
+        return self._add(place, {"name": name}, options)
+
+    def change(self, place: Place, dataset_id: str, patch: Mapping[str, Any]) -> tuple[Dataset, bool]:
+        """Read the original file of an upload with changed options; return the dataset and whether it is new.
+
+        The upload itself does not change. Only its owner may do this, as the file may have columns that were dropped.
+
+        Args:
+            place: An empty directory.
+            dataset_id: The upload.
+            patch: A merge patch (RFC 7396) of its options; null restores a default.
+
+        Raises:
+            DatasetNotFound: No upload has this id.
+            NotOwner: The upload belongs to another owner.
+            SourceMissing: The original file is not stored.
+            DataRefused: With these options, the file is not a dataset that can be trained on.
+            StorageUnavailable: A file could not be read or stored.
+        """
+        if dataset_id in built_in():
+            raise SourceMissing(f"{dataset_id!r} is built in; only the options of uploads can be changed.")
+        with reading(self._engine) as connection:
+            row = self._row(connection, dataset_id)
+        self.caller.check_owns(row.owner, f"The dataset {dataset_id}")
+        if row.source_sha256 is None or not self._stored.copy_source(row.source_sha256, place.body):
+            raise SourceMissing(
+                f"The file that {dataset_id} was read from is not stored on this server. Upload it again with the "
+                "options that you want (POST /v1/datasets)."
+            )
+        return self._add(place, {"name": row.name, "previous_id": dataset_id}, changed(row.options, patch))
+
+    def _add(self, place: Place, fields: Mapping[str, Any], options: Options) -> tuple[Dataset, bool]:
+        """Parse the file in ``place``, and store the dataset with these ``fields`` unless equal data exist."""
+        result = parser.read(place.path, options, self._limits())
+        source = digest_of(place.body) if self._settings.keep_sources else None
+        reread = {"options": stored(options), "source_sha256": source}
+        values = {**fields, **reread, **_columns(result), "id": PREFIX + result.sha256, "owner": self.caller.owner}
+        files = {file_name(result.sha256): place.data}
+        files |= {} if source is None else {source_name(source): place.body}
+        place.note(files)
         try:
             # Pushed before taking the lock, as it may take long. Deleting an equal upload meanwhile removes this copy.
-            self._files.push(file_name(result.sha256), place.data)
+            self._stored.push(files)
             with writing(self._engine) as connection:
                 datasets.lock_files(connection)
-                if not self._files.holds(file_name(result.sha256)):
-                    self._files.push(file_name(result.sha256), place.data)
-                is_new = datasets.by_id(connection, dataset_id) is None
-                if is_new:
-                    identity = {"id": dataset_id, "owner": self.caller.owner, "name": name}
-                    datasets.insert(connection, {**identity, **_columns(result)})
-                # An existing file has equal bytes, unless it is damaged; then this repairs it.
-                place.data.replace(self._file(result.sha256))
-                _sync(self._folder)
-                return self._uploaded(connection, dataset_id), is_new
+                row = datasets.by_id(connection, values["id"])
+                if row is None:
+                    datasets.insert(connection, values)
+                elif row.source_sha256 is None and row.owner == self.caller.owner:
+                    datasets.add_source(connection, row.id, reread)
+                elif row.source_sha256 != source:
+                    files = {file_name(result.sha256): place.data}
+                self._stored.move(files)
+                dataset = self._uploaded(connection, values)
         except BaseException:
             with contextlib.suppress(sa.exc.DBAPIError):
-                self._remove(result.sha256)
+                self._remove(place.noted())
             raise
+        if len(files) < len(place.noted()):  # equal data were read from another file
+            self._remove(place.noted())
+        return dataset, row is None
 
-    def _file(self, sha256: str) -> Path:
-        return self._folder / file_name(sha256)
+    def _limits(self) -> Limits:
+        """Return the limits of the parser."""
+        return Limits(
+            memory_bytes=self._settings.upload_memory_bytes,
+            dataset_bytes=self._settings.max_dataset_bytes,
+            seconds=self._settings.upload_seconds,
+        )
 
-    def _uploaded(self, connection: sa.Connection, dataset_id: str) -> Dataset:
-        """Return the dataset that the caller uploaded, without the owner and name of an earlier private upload."""
-        row = datasets.by_id(connection, dataset_id)
-        assert row is not None, f"{dataset_id} was inserted in this transaction"
+    def _uploaded(self, connection: sa.Connection, values: Mapping[str, Any]) -> Dataset:
+        """Return the dataset that the caller uploaded; of an earlier private upload, only what the data say."""
+        row = datasets.by_id(connection, values["id"])
+        assert row is not None, f"{values['id']} was inserted in this transaction"
         dataset = Dataset.uploaded(row, self._settings)
-        return dataset if self.caller.sees(row.owner) else replace(dataset, owner=None, name=None)
+        if self.caller.sees(row.owner):
+            return dataset
+        own = {name: values[name] for name in ("format", "notes", "warnings", "options")}
+        return replace(dataset, owner=None, name=None, previous_id=None, columns=columns_in(values["schema"]), **own)
 
     def _row(self, connection: sa.Connection, dataset_id: str, *, lock: bool = False) -> Row:
         """Return the stored upload if the caller may see it."""
@@ -173,7 +213,6 @@ class Uploads(CallerScoped):
         if dataset_id in built_in():
             raise DatasetInUse(f"{dataset_id!r} is built in; only uploads can be deleted.")
         with self._incoming.place() as place:
-            sha256 = dataset_id.removeprefix(PREFIX)
             with writing(self._engine) as connection:
                 row = self._row(connection, dataset_id, lock=True)
                 self.caller.check_owns(row.owner, f"The dataset {dataset_id}")
@@ -181,15 +220,13 @@ class Uploads(CallerScoped):
                 if needing:
                     raise DatasetInUse(f"Active runs use the dataset: {', '.join(needing)}. Cancel them first.")
                 datasets.delete(connection, dataset_id)
-                place.note.write_text(sha256)
-            self._remove(sha256)
+                source = [] if row.source_sha256 is None else [source_name(row.source_sha256)]
+                place.note([file_name(dataset_id.removeprefix(PREFIX)), *source])
+            self._remove(place.noted())
 
-    def _remove(self, sha256: str) -> None:
-        """Remove the file of an upload unless the upload exists, as it may have been uploaded again."""
-        with writing(self._engine, durable=False) as connection:
-            datasets.lock_files(connection)
-            if ID.fullmatch(PREFIX + sha256) and datasets.by_id(connection, PREFIX + sha256) is None:
-                self._files.drop([file_name(sha256)])
+    def _remove(self, names: Sequence[str]) -> None:
+        """Remove those of the files that no dataset refers to; equal data may have been uploaded again."""
+        self._stored.remove(names)
 
     def clean(self) -> int:
         """Remove the leftovers of servers that died during uploads, and return the number of such uploads."""
@@ -201,12 +238,8 @@ class Uploads(CallerScoped):
         Raises:
             StorageUnavailable: The bucket cannot be reached.
         """
-        for name in self._files.stored(left_over_since(self._settings)):
-            sha256 = name.removesuffix(file_name(""))
-            with reading(self._engine) as connection:
-                named = datasets.by_id(connection, PREFIX + sha256) is not None
-            if not named:
-                self._remove(sha256)
+        for name in self._stored.unreferenced(left_over_since(self._settings)):
+            self._remove([name])
 
 
 def _with_openings(connection: sa.Connection, listed: Sequence[Dataset]) -> list[Dataset]:
@@ -222,18 +255,10 @@ def built_in() -> dict[str, DatasetPart]:
 
 def _columns(result: parser.Result) -> dict[str, Any]:
     """Return the columns of a dataset besides its id, owner and name."""
-    common = result.model_dump(mode="json", include={"format", "bytes", "notes", "preview"})
-    return {**result.content.model_dump(mode="json"), **common}
+    common = result.model_dump(mode="json", include={"format", "bytes", "notes", "warnings", "preview"})
+    schema = None if result.table is None else result.table.model_dump(mode="json")
+    return {**result.content.model_dump(mode="json"), **common, "schema": schema}
 
 
 def _unknown(dataset_id: str) -> DatasetNotFound:
     return DatasetNotFound(f"No dataset has the id {dataset_id!r}. GET /v1/datasets lists all datasets.")
-
-
-def _sync(folder: Path) -> None:
-    """Make renames in ``folder`` durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

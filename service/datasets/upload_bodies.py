@@ -23,6 +23,14 @@ FORMATS: dict[str, Format | None] = {
     "text/csv": "csv",
     "application/vnd.apache.parquet": "parquet",
     "application/x-parquet": "parquet",
+    "application/vnd.apache.arrow.file": "arrow",
+    "application/vnd.apache.arrow.stream": "arrow",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+    "application/x-npy": "npy",
+    "text/x-arff": "arff",
+    "text/tab-separated-values": "csv",
+    "application/gzip": None,
+    "application/x-gzip": None,
 }
 """Formats by Content-Type; None means that the first bytes decide."""
 WRITE_BYTES = 2**20

@@ -20,7 +20,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from service.errors import DataRefused, FieldError
-from service.sandbox.parsing.options import Files, Format, Limits, Options, Reading
+from service.sandbox.parsing.options import ColumnRole, ColumnType, Files, Format, Limits, Options, Reading
 from worker.spec.datasets.uploaded import Content
 
 LOG = logging.getLogger("fitwell.uploads")
@@ -33,6 +33,28 @@ INHERITED = ("HOME", "LANG", "LC_", "LD_LIBRARY_PATH", "PATH", "PYTHON", "TZ", "
 """Prefixes of the environment variables passed to the parser."""
 
 
+class ColumnReport(BaseModel):
+    """The parser's description of a column of a table, with statistics of the training rows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    type: ColumnType
+    role: ColumnRole
+    levels: list[str] = []
+    missing: int = 0
+    statistics: dict[str, Any] = {}
+    notes: list[str] = []
+
+
+class TableReport(BaseModel):
+    """The parser's description of a table: the columns of the file in order, and those that were added."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    columns: list[ColumnReport]
+
+
 class Result(BaseModel):
     """The parser's description of the dataset that it wrote."""
 
@@ -43,6 +65,8 @@ class Result(BaseModel):
     bytes: int
     content: Content
     notes: list[str]
+    warnings: list[str] = []
+    table: TableReport | None = None
     preview: dict[str, Any]
     memory: dict[str, dict[str, int]]
 

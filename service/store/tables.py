@@ -255,9 +255,15 @@ dataset = sa.Table(
     sa.Column("bytes", sa.BigInteger, nullable=False),
     sa.Column("format", sa.Text, nullable=False),
     sa.Column("notes", sa.JSON, nullable=False),
+    sa.Column("warnings", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("preview", sa.JSON, nullable=False),
+    sa.Column("schema", sa.JSON(none_as_null=True)),
+    sa.Column("options", sa.JSON(none_as_null=True)),
+    sa.Column("source_sha256", sa.Text),
+    sa.Column("previous_id", sa.Text),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Index("ix_dataset_created", "created_at", "id"),
+    sa.Index("ix_dataset_source", "source_sha256"),
 )
 
 report = sa.Table(

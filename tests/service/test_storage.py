@@ -33,6 +33,7 @@ from worker.ports import Checkpoint, Outcome, WeightsFile
 
 pytestmark = pytest.mark.slow
 TABLE = "\n".join(["x,y,label", *(f"{i % 7},{i % 5},{'ab'[i % 2]}" for i in range(60))])
+SOURCE = f"{hashlib.sha256(TABLE.encode()).hexdigest()}.source"
 CSV = {"content-type": "text/csv"}
 
 
@@ -66,7 +67,7 @@ def uploaded(client: TestClient, content: str = TABLE) -> str:
 
 
 def local(settings: Settings) -> list[str]:
-    return [path.name for path in settings.home.rglob("*.safetensors")]
+    return [path.name for form in ("*.safetensors", "*.source") for path in settings.home.rglob(form)]
 
 
 def trained(runs: Runs, jobs: Jobs, settings: Settings, content: bytes = b"weights") -> tuple[str, str]:
@@ -92,8 +93,8 @@ def test_upload_reaches_the_bucket_before_it_is_listed_and_is_deleted_there(
     client: TestClient, settings: Settings, storage: Storage
 ) -> None:
     dataset = uploaded(client)
-    assert storage.names("uploads") == {f"{dataset.removeprefix('dataset_')}.safetensors"}
-    assert len(local(settings)) == 1
+    assert storage.names("uploads") == {f"{dataset.removeprefix('dataset_')}.safetensors", SOURCE}
+    assert len(local(settings)) == 2
     assert client.delete(f"/v1/datasets/{dataset}").status_code == 204
     assert (storage.names("uploads"), local(settings)) == (set(), [])
 
@@ -113,9 +114,10 @@ def test_upload_is_refused_if_workers_could_not_read_it(
 
 def test_runs_can_name_an_upload_of_another_server(client: TestClient, settings: Settings) -> None:
     dataset = uploaded(client)
-    for path in settings.home.rglob("*.safetensors"):
-        path.unlink()
+    for name in local(settings):
+        (settings.upload_files.home / name).unlink()
     assert client.get(f"/v1/datasets/{dataset}").json()["missing"] is None
+    assert client.patch(f"/v1/datasets/{dataset}", json={"drop": ["x"]}).status_code == 201
     answer = client.post("/v1/runs", json={**BODY, "dataset": {"kind": "uploaded", "id": dataset}})
     assert answer.status_code == 201, answer.text
 
@@ -133,7 +135,7 @@ def test_upload_survives_the_deletion_of_an_equal_one(
 
     monkeypatch.setattr(settings.upload_files, "push", sent_and_deleted)
     dataset = uploaded(client)
-    assert storage.names("uploads") == {f"{dataset.removeprefix('dataset_')}.safetensors"}
+    assert storage.names("uploads") == {f"{dataset.removeprefix('dataset_')}.safetensors", SOURCE}
 
 
 def test_weights_are_downloaded_on_request_and_503_reports_a_failure(
@@ -165,18 +167,19 @@ def test_old_unreferenced_objects_are_deleted_from_the_bucket(
     stray = settings.home / "stray"
     stray.write_bytes(b"left by the dead")
     settings.checkpoint_files.push("run_gone/attempt0001-epoch000001.safetensors", stray)
-    settings.upload_files.push(f"{'0' * 64}.safetensors", stray)
+    for suffix in ("safetensors", "source"):
+        settings.upload_files.push(f"{'0' * 64}.{suffix}", stray)
     keeping, uploads = Housekeeping(engine, settings), Uploads(engine, settings)
     keeping.look()
     uploads.sweep_storage()
-    assert (len(storage.names("checkpoints")), len(storage.names("uploads"))) == (2, 2), "it may yet be recorded"
+    assert (len(storage.names("checkpoints")), len(storage.names("uploads"))) == (2, 4), "it may yet be recorded"
     monkeypatch.setattr(housekeeping, "GRACE_SECONDS", -60.0)
     monkeypatch.setattr(housekeeping, "left_over_since", lambda _: float("inf"))
     monkeypatch.setattr("service.datasets.service.left_over_since", lambda _: float("inf"))
     assert keeping.sweep_storage() == 1
     uploads.sweep_storage()
     assert storage.names("checkpoints") == {named}
-    assert storage.names("uploads") == {f"{dataset}.safetensors"}
+    assert storage.names("uploads") == {f"{dataset}.safetensors", SOURCE}
 
 
 def test_referenced_file_missing_from_the_bucket_is_sent_later(
@@ -220,9 +223,10 @@ def test_backup_contains_the_files_of_the_bucket(
 ) -> None:
     _, name = trained(runs, jobs, settings)
     dataset = uploaded(client).removeprefix("dataset_")
-    (settings.upload_files.home / f"{dataset}.safetensors").unlink()
+    for file in (f"{dataset}.safetensors", SOURCE):
+        (settings.upload_files.home / file).unlink()
     done = back_up(settings, tmp_path / "copy")
-    assert (done.files, done.lost) == (2, [])
+    assert (done.files, done.lost) == (3, [])
     assert (tmp_path / "copy/checkpoints" / name).read_bytes() == b"weights"
     assert (tmp_path / f"copy/datasets/uploads/{dataset}.safetensors").exists()
 

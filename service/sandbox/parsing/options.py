@@ -11,6 +11,7 @@ from typing import Any, Literal
 Format = Literal["npz", "csv", "parquet", "zip", "arrow", "xlsx", "arff", "npy"]
 Task = Literal["classification", "regression"]
 ColumnType = Literal["number", "category", "boolean", "date", "text", "id"]
+ColumnRole = Literal["input", "target", "dropped", "group", "time", "split", "weight"]
 TEST_SHARE = 0.2
 """Default share of rows in the test part."""
 

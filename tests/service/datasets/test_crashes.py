@@ -25,7 +25,7 @@ from tests.service.datasets.upload_files import iris, npz
 pytestmark = pytest.mark.slow
 PROGRAM = """
 import os, signal, sys
-from service.datasets import incoming
+from service.datasets import files, incoming
 from service.datasets import service as uploads
 from service.sandbox.parsing.options import Options
 from service.settings import load
@@ -38,7 +38,7 @@ migrate(engine)
 hands = uploads.Uploads(engine, settings)
 verb, place, name, given = sys.argv[1:]
 kill = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
-places = {"incoming": incoming.shutil, "uploads": uploads, "Uploads": uploads.Uploads, "datasets": datasets}
+places = {"incoming": incoming.shutil, "files": files, "Uploads": uploads.Uploads, "datasets": datasets}
 setattr(places[place], name, kill)
 if verb == "add":
     with hands.receiving() as where:
@@ -58,11 +58,14 @@ def killed(settings: Settings, *arguments: str) -> None:
 
 
 def state(engine: sa.Engine, settings: Settings) -> tuple[set[str], set[str], int]:
-    """The digests that have rows, those that have files, and what is in the directories of uploads in hand."""
+    """The files that rows refer to, those that exist, and what is in the directories of uploads in hand."""
     folder = settings.datasets / "uploads"
     with reading(engine) as connection:
-        rows = {row.id.removeprefix("dataset_") for row in connection.execute(sa.select(datasets.c.id))}
-    return rows, {path.stem for path in folder.glob("*.safetensors")}, len(list((folder / "incoming").iterdir()))
+        rows = connection.execute(sa.select(datasets.c.id, datasets.c.source_sha256)).all()
+    names = {f"{row.id.removeprefix('dataset_')}.safetensors" for row in rows}
+    names |= {f"{row.source_sha256}.source" for row in rows}
+    files = {path.name for path in folder.iterdir() if path.is_file()}
+    return names, files, len(list((folder / "incoming").iterdir()))
 
 
 def other(uploads: Uploads) -> str:
@@ -74,7 +77,7 @@ def other(uploads: Uploads) -> str:
 
 @pytest.mark.parametrize(
     ("place", "name", "present"),
-    [("datasets", "insert", False), ("uploads", "_sync", False), ("incoming", "rmtree", True)],
+    [("datasets", "insert", False), ("files", "sync", False), ("incoming", "rmtree", True)],
 )
 def test_upload_is_stored_completely_or_not_at_all(
     place: str, name: str, present: bool, engine: sa.Engine, settings: Settings, tmp_path: Path
@@ -87,7 +90,7 @@ def test_upload_is_stored_completely_or_not_at_all(
     assert state(engine, settings)[2] == 1
     assert uploads.clean() == 1
     rows, files, left = state(engine, settings)
-    assert (rows == files, bystander in rows, len(rows), left) == (True, True, 1 + present, 0)
+    assert (rows == files, f"{bystander}.safetensors" in rows, len(rows), left) == (True, True, 2 + 2 * present, 0)
 
 
 @pytest.mark.parametrize(("place", "name", "present"), [("datasets", "delete", True), ("Uploads", "_remove", False)])
@@ -96,9 +99,10 @@ def test_deletion_removes_row_and_file_or_neither(
 ) -> None:
     uploads = Uploads(engine, settings)
     digest = other(uploads)
+    before = state(engine, settings)[0]
     killed(settings, "delete", place, name, f"dataset_{digest}")
     assert uploads.clean() == 1
-    assert state(engine, settings) == ({digest} if present else set(), {digest} if present else set(), 0)
+    assert state(engine, settings) == (before if present else set(), before if present else set(), 0)
 
 
 def test_cleaning_keeps_files_of_a_running_server(engine: sa.Engine, settings: Settings) -> None:
