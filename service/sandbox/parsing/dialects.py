@@ -117,14 +117,11 @@ def _best(table: str) -> tuple[str, list[list[str]]]:
         if rows and max(map(len, rows)) > 1:
             scored.append((_consistency(rows), _values(rows), delimiter, rows))
     good = [one for one in scored if one[0] > 0.5]
-    if not good:
-        rows = _rows(table, WHITESPACE)
-        if len(rows) > 1 and _consistency(rows) == 1 and len(rows[0]) > 1:
-            return WHITESPACE, rows
-    if not scored:
-        return ",", _rows(table, ",")
-    _, _, delimiter, rows = max(good or scored, key=lambda one: (round(one[0], 1), one[1]))
-    return delimiter, rows
+    best = max(good or scored, key=lambda one: (round(one[0], 1), one[1]), default=(0.0, 0.0, ",", []))
+    rows = _rows(table, WHITESPACE)
+    if len(rows) > 1 and _consistency(rows) == 1 and (not good or _values(rows) > best[1]):
+        return WHITESPACE, rows  # aligned by spaces, perhaps with a tab before the last column
+    return best[2], best[3] or _rows(table, best[2])
 
 
 def _consistency(rows: Sequence[Sequence[str]]) -> float:
