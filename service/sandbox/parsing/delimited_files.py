@@ -5,29 +5,24 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
-from service.sandbox.parsing import missing
+from service.sandbox.parsing.column_builders import ColumnBuilder
 from service.sandbox.parsing.dialects import HEAD_CHARACTERS, WHITESPACE, Dialect, detect
 from service.sandbox.parsing.headers import has_header, names_of
 from service.sandbox.parsing.options import Limits, Options
-from service.sandbox.parsing.raw_columns import Numbers, RawColumn, RawTable, Texts
+from service.sandbox.parsing.raw_columns import RawColumn, RawTable
 from service.sandbox.parsing.refusals import Refused, quoted, reading
-from service.sandbox.parsing.sources import Values, check_size
+from service.sandbox.parsing.sources import check_size
 from service.sandbox.parsing.text_streams import ChunkReader, TextFile
-from service.sandbox.parsing.type_inference import EXACT
 
 BLOCK_BYTES = 2**23
 """Longest row."""
 QUOTED_OR_SPACES = re.compile(rb'"[^"\n]*"|[ \t]+')
-INTEGERS = "number"
 
 
 def table_of(text: TextFile, options: Options, limits: Limits) -> RawTable:
@@ -85,15 +80,22 @@ class _Reader:
     def columns(self, originals: Sequence[str]) -> list[RawColumn]:
         """Return all columns; those that begin with numbers and continue with texts are read twice."""
         types = self._options.types
-        cells = {name: _Cells(self._options, as_text=types.get(name, "number") != "number") for name in self._names}
+        cells = {
+            name: ColumnBuilder(self._options, rows=self._text.lines, as_text=types.get(name, "number") != "number")
+            for name in self._names
+        }
         self._read(cells)
-        again = {name: _Cells(self._options, as_text=True) for name in self._names if cells[name].is_mixed}
+        again = {
+            name: ColumnBuilder(self._options, rows=self._text.lines, as_text=True)
+            for name in self._names
+            if cells[name].is_mixed
+        }
         if again:
             self._read(again)
-        columns = {name: one.column(name) for name, one in {**cells, **again}.items()}
-        return [columns[name] for name in self._names]
+        cells |= again
+        return [cells.pop(name).column(name) for name in self._names]
 
-    def _read(self, cells: dict[str, _Cells]) -> None:
+    def _read(self, cells: dict[str, ColumnBuilder]) -> None:
         """Append the blocks of the file to ``cells``."""
         rows = 0
         stream = pa.PythonFile(ChunkReader(self._chunks()), mode="r")
@@ -189,94 +191,3 @@ def _clear_errors() -> Iterator[None]:
         if "Empty CSV file" in str(error):
             raise Refused("empty", "The file has no rows.") from error
         raise
-
-
-class _Cells:
-    """Gathers the blocks of a column: as float64 while all cells are plain numbers, as codes of texts otherwise."""
-
-    def __init__(self, options: Options, *, as_text: bool) -> None:
-        self._as_text = as_text or options.decimal == ","
-        self._missing = options.missing
-        self._sentinels = missing.numeric(options.missing)
-        self._numbers: list[Values] = []
-        self._texts: list[pa.DictionaryArray] = []
-        self._tokens: Counter[str] = Counter()
-        self._trimmed = False
-        self.is_mixed = False
-        """Whether texts follow numbers that are gathered already."""
-
-    def append(self, cells: pa.StringArray) -> None:
-        """Add a block."""
-        if self.is_mixed:
-            return
-        if not self._as_text:
-            values = self._parse(cells)
-            if values is not None:
-                self._numbers.append(values)
-                return
-            self.is_mixed, self._as_text = bool(self._numbers), True
-            self._numbers.clear()
-        if not self.is_mixed:
-            self._texts.append(cells.dictionary_encode())
-
-    def _parse(self, cells: pa.StringArray) -> Values | None:
-        """Return plain numbers; None if a cell is not one, or is a label or too large to be exact."""
-        try:
-            numbers, texts = pc.cast(cells, pa.float64()), cells
-        except pa.ArrowInvalid:
-            texts = self._cleaned(cells)
-            try:
-                numbers = pc.cast(texts, pa.float64())
-            except pa.ArrowInvalid:
-                return None
-        values: Values = numbers.fill_null(np.nan).to_numpy(zero_copy_only=False)
-        if _has_labels(texts, values):
-            return None
-        self._count_nan(texts, values)
-        return self._without_sentinels(values)
-
-    def _cleaned(self, cells: pa.StringArray) -> pa.StringArray:
-        """Return the cells without spaces around them, and null where they stand for a missing value."""
-        trimmed = pc.utf8_trim_whitespace(cells)
-        absent = pc.fill_null(missing.is_missing(trimmed, self._missing), fill_value=False)
-        if pc.any(absent).as_py():
-            counts = pc.value_counts(trimmed.filter(absent))
-            missing.count(self._tokens, counts.field("values"), counts.field("counts").to_numpy())
-        self._trimmed |= bool(pc.any(pc.and_not(pc.not_equal(trimmed, cells), absent)).as_py())
-        return pc.if_else(absent, None, trimmed)
-
-    def _count_nan(self, texts: pa.StringArray, values: Values) -> None:
-        """Count cells such as NaN, which are numbers to the parser."""
-        absent = np.isnan(values)
-        if absent.any() and (count := int(absent.sum()) - texts.null_count):
-            self._tokens["NaN"] += count
-
-    def _without_sentinels(self, values: Values) -> Values:
-        for sentinel in self._sentinels:
-            absent = values == sentinel
-            if absent.any():
-                self._tokens[f"{sentinel:g}"] += int(absent.sum())
-                values = np.where(absent, np.nan, values)
-        return values
-
-    def column(self, name: str) -> RawColumn:
-        """Return the whole column; the blocks are released."""
-        if self._numbers:
-            values = np.concatenate(self._numbers)
-            self._numbers.clear()
-            return RawColumn(name, Numbers(values), tokens=self._tokens, trimmed=self._trimmed)
-        chunks = pa.chunked_array(self._texts, pa.dictionary(pa.int32(), pa.string())).unify_dictionaries()
-        self._texts.clear()
-        codes = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in chunks.chunks]
-        return RawColumn(name, Texts(np.concatenate(codes), chunks.chunk(0).dictionary))
-
-
-def _has_labels(texts: pa.StringArray, values: Values) -> bool:
-    """Return whether a number has a leading zero, or is whole and too large for float64."""
-    with np.errstate(invalid="ignore"):
-        large = np.abs(values) >= EXACT
-    if large.any():
-        suspects = texts.filter(pa.array(large))
-        if pc.any(pc.match_substring_regex(suspects, r"^[+\-]?\d+$")).as_py():
-            return True
-    return bool(pc.any(pc.and_(pc.starts_with(texts, "0"), pc.match_substring_regex(texts, r"^0\d+$"))).as_py())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -55,7 +54,7 @@ class RawTable:
     """A table of raw columns, all of one length, and notes on how the file was read."""
 
     format: Format
-    columns: Sequence[RawColumn]
+    columns: list[RawColumn]
     notes: list[str] = field(default_factory=list)
     decimal_comma: bool = False
     """Whether commas in numbers are likely decimal, as in files delimited by semicolons."""

@@ -6,7 +6,7 @@ import codecs
 import gzip
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, cast
 
 import charset_normalizer
@@ -36,6 +36,8 @@ class TextFile:
     open_bytes: Opener
     encoding: str
     note: str | None = None
+    lines: int = 0
+    """Number of line ends, at least that of rows less one."""
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the text as UTF-8 without byte order mark, a few MiB at a time.
@@ -74,23 +76,39 @@ def not_encoded(encoding: str, error: UnicodeDecodeError) -> Refused:
 
 
 def text_file(open_bytes: Opener, requested: str | None) -> TextFile:
-    """Return the text with the requested encoding, or the detected one.
+    """Return the text with the requested encoding, or the detected one, after reading all of it once.
 
     Raises:
-        Refused: The encoding is unknown, or cannot be detected.
+        Refused: The encoding is unknown, cannot be detected, or the text is not in it.
     """
-    if requested is not None:
-        return TextFile(open_bytes, _known(requested))
+    text = TextFile(open_bytes, "utf-8") if requested is None else TextFile(open_bytes, _known(requested))
+    if requested is None and (marked := _marked(open_bytes)):
+        text = marked
+    try:
+        return replace(text, lines=_lines(text))
+    except Refused as refused:
+        cause = refused.__cause__
+        if text.encoding != "utf-8" or requested is not None or not isinstance(cause, UnicodeDecodeError):
+            raise
+        sample = _sample(cause.object)
+    text = _detected(open_bytes, sample)
+    return replace(text, lines=_lines(text))
+
+
+def _lines(text: TextFile) -> int:
+    counts = (chunk.count(b"\n") + chunk.count(b"\r") - chunk.count(b"\r\n") for chunk in text.chunks())
+    return 1 + sum(counts)
+
+
+def _marked(open_bytes: Opener) -> TextFile | None:
+    """Return the text with the encoding that a byte order mark says; None without a mark."""
     with open_bytes() as file:
         head = file.read(4)
-    for mark, encoding in BOMS:
-        if head.startswith(mark):
-            note = (
-                None if encoding == "utf-8" else f"The encoding is {encoding.upper()}, as the file's first bytes say."
-            )
-            return TextFile(open_bytes, encoding, note)
-    sample = _not_utf8(open_bytes)
-    return TextFile(open_bytes, "utf-8") if sample is None else _detected(open_bytes, sample)
+    encoding = next((encoding for mark, encoding in BOMS if head.startswith(mark)), None)
+    if encoding is None:
+        return None
+    note = None if encoding == "utf-8" else f"The encoding is {encoding.upper()}, as the file's first bytes say."
+    return TextFile(open_bytes, encoding, note)
 
 
 def _known(name: str) -> str:
@@ -106,21 +124,8 @@ def _known(name: str) -> str:
     return info.name
 
 
-def _not_utf8(open_bytes: Opener) -> bytes | None:
-    """Return some lines with bytes beyond ASCII if the file is not UTF-8, else None."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    with open_bytes() as file:
-        while True:
-            data = file.read(CHUNK_BYTES)
-            try:
-                decoder.decode(data, final=not data)
-            except UnicodeDecodeError:
-                return _sample(data)
-            if not data:
-                return None
-
-
 def _sample(data: bytes) -> bytes:
+    """Return some lines with bytes beyond ASCII."""
     lines, size = [], 0
     for line in io.BytesIO(data):
         if not line.isascii():

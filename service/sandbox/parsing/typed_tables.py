@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from service.sandbox.parsing import arrow_columns, delimited_files, parquet_files
 from service.sandbox.parsing.columns import Column, Table
 from service.sandbox.parsing.headers import positions
 from service.sandbox.parsing.options import Format, Options, Reading
-from service.sandbox.parsing.raw_columns import RawTable
+from service.sandbox.parsing.raw_columns import RawColumn, RawTable
 from service.sandbox.parsing.refusals import Refused
 from service.sandbox.parsing.sources import check_size
 from service.sandbox.parsing.text_streams import GZIP, Opener, gzip_opener, text_file
@@ -57,7 +57,7 @@ def _typed(raw: RawTable, target: str, options: Options) -> list[Column]:
         Refused: Columns cannot be read; the message names all of them.
     """
     columns, refusals = [], []
-    for column in raw.columns:
+    for column in _released(raw.columns):
         request = Request.of(column.name, target, options, comma_likely=raw.decimal_comma)
         try:
             columns.append(typed(column, request))
@@ -70,6 +70,13 @@ def _typed(raw: RawTable, target: str, options: Options) -> list[Column]:
         message = f"{len(refusals)} columns cannot be read: {places}. {' '.join(one.message for one in refusals[:3])}"
         raise Refused(refusals[0].code, message, place=refusals[0].place)
     return columns
+
+
+def _released(columns: list[RawColumn]) -> Iterator[RawColumn]:
+    """Yield the columns from first to last, and remove each from the list, to free its memory."""
+    columns.reverse()
+    while columns:
+        yield columns.pop()
 
 
 def _csv(body: Path, reading: Reading) -> RawTable:

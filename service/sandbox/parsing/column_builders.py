@@ -1,0 +1,140 @@
+"""Columns of a delimited text, gathered block by block: float64 while all cells are plain numbers, else codes."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from service.sandbox.parsing import missing
+from service.sandbox.parsing.columns import MISSING
+from service.sandbox.parsing.options import Options
+from service.sandbox.parsing.raw_columns import Numbers, RawColumn, Texts
+from service.sandbox.parsing.sources import Values
+from service.sandbox.parsing.type_inference import EXACT
+
+MAX_CAPACITY = 2**21
+"""Rows for which memory is reserved at first, at most."""
+
+
+class _GrowingArray:
+    """An array to which blocks are appended, in place while its capacity lasts."""
+
+    def __init__(self, dtype: type[np.generic], capacity: int) -> None:
+        self._data: Values = np.empty(min(capacity, MAX_CAPACITY), dtype)
+        self._size = 0
+
+    def append(self, block: Values) -> None:
+        end = self._size + len(block)
+        if end > len(self._data):
+            grown = np.empty(max(end, 2 * len(self._data)), self._data.dtype)
+            grown[: self._size] = self._data[: self._size]
+            self._data = grown
+        self._data[self._size : end] = block
+        self._size = end
+
+    def values(self) -> Values:
+        return self._data[: self._size]
+
+
+class ColumnBuilder:
+    """Gathers the blocks of a column."""
+
+    def __init__(self, options: Options, *, rows: int, as_text: bool) -> None:
+        self._rows = rows
+        self._as_text = as_text or options.decimal == ","
+        self._missing = options.missing
+        self._sentinels = missing.numeric(options.missing)
+        self._numbers: _GrowingArray | None = None
+        self._codes: _GrowingArray | None = None
+        self._levels: list[pa.StringArray] = []
+        self._known = 0
+        """Levels so far, repeated ones included."""
+        self._tokens: Counter[str] = Counter()
+        self._trimmed = False
+        self.is_mixed = False
+        """Whether texts follow numbers that are gathered already."""
+
+    def append(self, cells: pa.StringArray) -> None:
+        """Add a block."""
+        if self.is_mixed:
+            return
+        if not self._as_text:
+            values = self._parse(cells)
+            if values is not None:
+                self._numbers = self._numbers or _GrowingArray(np.float64, self._rows)
+                self._numbers.append(values)
+                return
+            self.is_mixed, self._as_text = self._numbers is not None, True
+            self._numbers = None
+        if not self.is_mixed:
+            self._encode(cells)
+
+    def _encode(self, cells: pa.StringArray) -> None:
+        """Add the block as codes of its own levels, which follow those of earlier blocks."""
+        block = cells.dictionary_encode()
+        codes = pc.add(block.indices, pa.scalar(self._known, pa.int32())).fill_null(MISSING)
+        self._codes = self._codes or _GrowingArray(np.int32, self._rows)
+        self._codes.append(codes.to_numpy(zero_copy_only=False))
+        self._levels.append(block.dictionary)
+        self._known += len(block.dictionary)
+
+    def _parse(self, cells: pa.StringArray) -> Values | None:
+        """Return plain numbers; None if a cell is not one, or is a label or too large to be exact."""
+        try:
+            numbers, texts = pc.cast(cells, pa.float64()), cells
+        except pa.ArrowInvalid:
+            texts = self._cleaned(cells)
+            try:
+                numbers = pc.cast(texts, pa.float64())
+            except pa.ArrowInvalid:
+                return None
+        values: Values = numbers.fill_null(np.nan).to_numpy(zero_copy_only=False)
+        if _has_labels(texts, values):
+            return None
+        self._count_nan(texts, values)
+        return self._without_sentinels(values)
+
+    def _cleaned(self, cells: pa.StringArray) -> pa.StringArray:
+        """Return the cells without spaces around them, and null where they stand for a missing value."""
+        trimmed = pc.utf8_trim_whitespace(cells)
+        absent = pc.fill_null(missing.is_missing(trimmed, self._missing), fill_value=False)
+        if pc.any(absent).as_py():
+            counts = pc.value_counts(trimmed.filter(absent))
+            missing.count(self._tokens, counts.field("values"), counts.field("counts").to_numpy())
+        self._trimmed |= bool(pc.any(pc.and_not(pc.not_equal(trimmed, cells), absent)).as_py())
+        return pc.if_else(absent, None, trimmed)
+
+    def _count_nan(self, texts: pa.StringArray, values: Values) -> None:
+        """Count cells such as NaN, which are numbers to the parser."""
+        absent = np.isnan(values)
+        if absent.any() and (count := int(absent.sum()) - texts.null_count):
+            self._tokens["NaN"] += count
+
+    def _without_sentinels(self, values: Values) -> Values:
+        for sentinel in self._sentinels:
+            absent = values == sentinel
+            if absent.any():
+                self._tokens[f"{sentinel:g}"] += int(absent.sum())
+                values = np.where(absent, np.nan, values)
+        return values
+
+    def column(self, name: str) -> RawColumn:
+        """Return the whole column."""
+        if self._numbers is not None:
+            return RawColumn(name, Numbers(self._numbers.values()), tokens=self._tokens, trimmed=self._trimmed)
+        assert self._codes is not None
+        return RawColumn(name, Texts(self._codes.values(), pa.concat_arrays(self._levels)))
+
+
+def _has_labels(texts: pa.StringArray, values: Values) -> bool:
+    """Return whether a number has a leading zero, or is whole and too large for float64."""
+    with np.errstate(invalid="ignore"):
+        large = np.abs(values) >= EXACT
+    if large.any():
+        suspects = texts.filter(pa.array(large))
+        if pc.any(pc.match_substring_regex(suspects, r"^[+\-]?\d+$")).as_py():
+            return True
+    return bool(pc.any(pc.and_(pc.starts_with(texts, "0"), pc.match_substring_regex(texts, r"^0\d+$"))).as_py())
