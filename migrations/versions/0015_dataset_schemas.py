@@ -14,6 +14,7 @@ depends_on = None
 def upgrade() -> None:
     """Add the columns; earlier uploads have no schema, no options and no original file."""
     op.add_column("dataset", sa.Column("schema", sa.JSON()))
+    op.add_column("dataset", sa.Column("facts", sa.JSON()))
     op.add_column("dataset", sa.Column("options", sa.JSON()))
     op.add_column("dataset", sa.Column("warnings", sa.JSON(), nullable=False, server_default="[]"))
     op.add_column("dataset", sa.Column("source_sha256", sa.Text()))

@@ -19,6 +19,7 @@ from service.datasets.incoming import Incoming, Place
 from service.datasets.options import changed, stored
 from service.runs.housekeeping import left_over_since
 from service.runs.pages import cursor, position
+from service.runs.submission.dataset_refs import COMMON_FACTS
 from service.runs.submission.quota import check_space
 from service.sandbox import parser
 from service.sandbox.parsing.options import Limits, Options
@@ -256,8 +257,10 @@ def built_in() -> dict[str, DatasetPart]:
 def _columns(result: parser.Result) -> dict[str, Any]:
     """Return the columns of a dataset besides its id, owner and name."""
     common = result.model_dump(mode="json", include={"format", "bytes", "notes", "warnings", "preview"})
+    content = result.content.model_dump(mode="json", include=set(COMMON_FACTS))
+    facts = result.content.model_dump(mode="json", exclude=set(COMMON_FACTS))
     schema = None if result.table is None else result.table.model_dump(mode="json")
-    return {**result.content.model_dump(mode="json"), **common, "schema": schema}
+    return {"order": result.content.order, **content, **common, "schema": schema, "facts": facts or None}
 
 
 def _unknown(dataset_id: str) -> DatasetNotFound:

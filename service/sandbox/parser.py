@@ -43,6 +43,7 @@ class ColumnReport(BaseModel):
     role: ColumnRole
     levels: list[str] = []
     missing: int = 0
+    has_time: bool = False
     statistics: dict[str, Any] = {}
     notes: list[str] = []
 

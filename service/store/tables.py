@@ -258,6 +258,7 @@ dataset = sa.Table(
     sa.Column("warnings", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("preview", sa.JSON, nullable=False),
     sa.Column("schema", sa.JSON(none_as_null=True)),
+    sa.Column("facts", sa.JSON(none_as_null=True)),
     sa.Column("options", sa.JSON(none_as_null=True)),
     sa.Column("source_sha256", sa.Text),
     sa.Column("previous_id", sa.Text),

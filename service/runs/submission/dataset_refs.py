@@ -5,13 +5,15 @@ An upload's id is the digest of its content, so a spec may reference an upload o
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import sqlalchemy as sa
 
 from service.callers import Caller
-from service.errors import SpecRefused
+from service.errors import FieldError, SpecRefused
+from service.pointers import pointer_to
 from service.runs.queries import datasets
 from service.runs.submission.new_run import NewRun
 from service.runs.submission.teachers import map_teachers
@@ -20,17 +22,46 @@ from worker.spec.datasets.uploaded import Content, Uploaded
 from worker.spec.families.dataset import Dataset
 from worker.spec.regularizers.distillation import Distillation
 from worker.spec.run import RunSpec
+from worker.spec.tables import files
+from worker.spec.tables.columns import Columns
+from worker.spec.tables.schema import TableSchema
 from worker.spec.teachers import Teacher
 
+COMMON_FACTS = ("task", "shape", "classes", "rows_train", "rows_test", "order")
+"""Facts that every dataset has a column for; others are in the column ``facts``."""
 MAX_LISTED = 20
 """Most datasets that an error lists."""
 
 
 def content_of(row: Row) -> Content:
     """Return the stored content description of an uploaded dataset."""
-    names = ("task", "rows_train", "rows_test", "order")
-    values = {name: getattr(row, name) for name in names}
-    return Content(**values, shape=tuple(row.shape), classes=tuple(row.classes))
+    values = {name: getattr(row, name) for name in COMMON_FACTS}
+    return Content.model_validate_json(json.dumps({**values, **(row.facts or {})}))
+
+
+def schema_of(row: Row) -> TableSchema:
+    """Return the inputs of a stored table."""
+    names = ("name", "type", "levels", "has_time")
+    inputs = [
+        {**{name: column[name] for name in names if name in column}, "missing": column["missing"] > 0}
+        for column in row.schema["columns"]
+        if column["role"] == "input"
+    ]
+    return TableSchema.model_validate_json(json.dumps({"columns": inputs}))
+
+
+def _check_columns(columns: Columns, schema: TableSchema) -> None:
+    """Check that the preparations of a spec apply to a table.
+
+    Raises:
+        SpecRefused: A column does not exist, or has another type.
+    """
+    errors = [
+        FieldError(pointer_to("dataset", "columns", *place), "incompatible", objection.message, objection.allowed)
+        for place, objection in columns.objections(schema)
+    ]
+    if errors:
+        raise SpecRefused(errors[0].message if len(errors) == 1 else f"{len(errors)} things are wrong.", errors=errors)
 
 
 def references_upload(spec: RunSpec) -> bool:
@@ -54,7 +85,12 @@ def _resolve_spec(connection: sa.Connection, spec: RunSpec, caller: Caller) -> R
         row = datasets.by_id(connection, dataset.id)
         if row is None:
             raise _not_found(connection, dataset.id, caller)
-        return dataset.resolved(content_of(row))
+        content = content_of(row)
+        if content.layout == files.LAYOUT:
+            schema = schema_of(row)
+            _check_columns(dataset.preparation, schema)
+            content = content.model_copy(update={"shape": (len(dataset.preparation.features(schema)),)})
+        return dataset.resolved(content)
 
     def resolve_teacher(teacher: Teacher, _: str) -> Teacher:
         if teacher.spec is None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from service.sandbox.parsing.columns import CODED, MISSING, Column, Table
+from service.sandbox.parsing.columns import CODED, Column, Table
 from service.sandbox.parsing.options import Limits, Options
 from service.sandbox.parsing.refusals import Refused
 from service.sandbox.parsing.roles import Roles, roles_of
@@ -196,13 +196,18 @@ def _schema(inputs: Sequence[Column], roles: Roles, split: TableSplit) -> list[d
     names = {column.name for _, column in listed}
     if roles.time is not None and roles.time.name not in names:
         listed.append(("time", roles.time))
-    return [
-        {
-            **described(column, train),
-            "role": role,
-            "missing": int((column.values[train] == MISSING if column.type in CODED else column.missing[train]).sum()),
-            "statistics": statistics_of(column, train),
-            "notes": list(column.notes),
-        }
-        for role, column in listed
-    ]
+    return [_described(column, role, train) for role, column in listed]
+
+
+def _described(column: Column, role: str, train: Values) -> dict[str, Any]:
+    """Return a column with its role; values of dropped columns are not repeated."""
+    report = {
+        **described(column, train),
+        "role": role,
+        "missing": int(column.missing[train].sum()),
+        "notes": list(column.notes),
+    }
+    if role in ("dropped", "group"):
+        report.pop("levels", None)
+        return report
+    return {**report, "statistics": statistics_of(column, train)}

@@ -16,6 +16,9 @@ from worker.spec.preparations.number import Number
 from worker.spec.tables.schema import Column, TableSchema
 
 MAX_FEATURES = 20_000
+MAX_LISTED = 100
+"""Most columns that an objection lists."""
+Place = tuple[str, ...]
 
 
 class Columns(Spec):
@@ -43,29 +46,36 @@ class Columns(Spec):
         """Return the names of all features in order, (D,)."""
         return tuple(name for column in self.used(schema) for name in self.of(column).features(column))
 
-    def objections(self, schema: TableSchema) -> Sequence[Objection]:
-        """Return objections to these preparations of a table; ``field`` is a path below ``columns``."""
-        objections = []
-        names = [column.name for column in schema.columns]
+    def objections(self, schema: TableSchema) -> Sequence[tuple[Place, Objection]]:
+        """Return objections to these preparations of a table, each with its place below ``columns``."""
+        objections: list[tuple[Place, Objection]] = []
         for name, preparation in self.by_name.items():
             if name not in schema.by_name:
-                objections.append(_unknown(f"by_name/{name}", name, names))
+                objections.append((("by_name", name), _unknown(name, schema)))
             elif (kind := schema.by_name[name].type) != preparation.column_type:
                 message = (
                     f"The column {name!r} is a {kind}, and {preparation.kind!r} prepares a {preparation.column_type}. "
                     "To read it as another type, change the dataset's types."
                 )
-                objections.append(Objection(field=f"by_name/{name}", message=message, allowed=[kind]))
-        objections += [_unknown("leave_out", name, names) for name in self.leave_out if name not in schema.by_name]
-        if not objections and not self.used(schema):
-            objections.append(Objection(field="leave_out", message="No column is left as an input."))
-        if not objections and (width := len(self.features(schema))) > MAX_FEATURES:
-            message = (
-                f"The columns become {width:,} features; at most {MAX_FEATURES:,} work. Lower category.max_levels."
-            )
-            objections.append(Objection(field="category/max_levels", message=message))
-        return objections
+                objections.append((("by_name", name), Objection(field=None, message=message, allowed=[kind])))
+        objections += [
+            (("leave_out", str(i)), _unknown(name, schema))
+            for i, name in enumerate(self.leave_out)
+            if name not in schema.by_name
+        ]
+        return objections or self._size_objections(schema)
+
+    def _size_objections(self, schema: TableSchema) -> list[tuple[Place, Objection]]:
+        if not self.used(schema):
+            return [(("leave_out",), Objection(field=None, message="No column is left as an input."))]
+        width = len(self.features(schema))
+        if width <= MAX_FEATURES:
+            return []
+        most = f"at most {MAX_FEATURES:,} work. Lower category.max_levels."
+        message = f"The columns become {width:,} features; {most}"
+        return [(("category", "max_levels"), Objection(field=None, message=message))]
 
 
-def _unknown(field: str, name: str, names: Sequence[str]) -> Objection:
-    return Objection(field=field, message=f"The dataset has no column {name!r}.", allowed=list(names[:100]))
+def _unknown(name: str, schema: TableSchema) -> Objection:
+    names = [column.name for column in schema.columns]
+    return Objection(field=None, message=f"The dataset has no column {name!r}.", allowed=names[:MAX_LISTED])
