@@ -17,8 +17,23 @@ from service.sandbox.parsing.writer import write
 
 ZIP, PARQUET = b"PK\x03\x04", b"PAR1"
 DIM = 128
-TABLES: tuple[Format, ...] = ("csv", "parquet")
-ONLY_FOR: dict[str, tuple[Format, ...]] = {"target": TABLES, "drop": TABLES, "header": ("csv",), "grey": ("zip",)}
+TABLES: tuple[Format, ...] = ("csv", "parquet", "arrow", "xlsx", "arff", "npy")
+TEXTS: tuple[Format, ...] = ("csv", "arff")
+CELLS: tuple[Format, ...] = ("csv", "xlsx")
+OF_TABLES = ("target", "drop", "types", "missing", "group", "time", "split", "weight", "lags", "horizon", "rolling")
+ONLY_FOR: dict[str, tuple[Format, ...]] = {
+    **dict.fromkeys(OF_TABLES, TABLES),
+    "header": CELLS,
+    "delimiter": ("csv",),
+    "decimal": CELLS,
+    "encoding": TEXTS,
+    "sheet": ("xlsx",),
+    "arrays": ("npz",),
+    "grey": ("zip",),
+    "size": ("zip",),
+    "center_crop": ("zip",),
+    "classes": ("zip", "npz"),
+}
 
 
 def looks_like(body: Path) -> Format:
@@ -36,7 +51,7 @@ def import_for(form: Format) -> None:
         os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
         import pyarrow as pa  # noqa: PLC0415 - each format its own libraries
 
-        from service.sandbox.parsing import csv_files, parquet_files  # noqa: F401, PLC0415
+        from service.sandbox.parsing import table_datasets, typed_tables  # noqa: F401, PLC0415
 
         pa.set_cpu_count(1)
         pa.set_io_thread_count(1)
@@ -55,7 +70,9 @@ def read(body: Path, data: Path, form: Format, reading: Reading) -> dict[str, An
         Refused: The file is not a dataset that can be trained on.
     """
     options = reading.options
-    source = _table(body, form, reading) if form in TABLES else _archive(body, form, reading)
+    if form in TABLES:
+        return _table(body, data, form, reading)
+    source = _archive(body, form, reading)
     target = target_of(source.y, options.task)
     parts = split(source, target, options)
     written = write(data, source, target, parts)
@@ -105,13 +122,9 @@ def _archive(body: Path, form: Format, reading: Reading) -> Source:
         return npz.read(archive, limits) if form == "npz" else images.read(archive, limits, grey=options.grey)
 
 
-def _table(body: Path, form: Format, reading: Reading) -> Source:
-    from service.sandbox.parsing import csv_files, parquet_files, tables  # noqa: PLC0415
+def _table(body: Path, data: Path, form: Format, reading: Reading) -> dict[str, Any]:
+    from service.sandbox.parsing.table_datasets import write_dataset  # noqa: PLC0415
+    from service.sandbox.parsing.typed_tables import read_table  # noqa: PLC0415
 
     _check_options(form, reading.options)
-    notes: list[str] = []
-    if form == "csv":
-        table = csv_files.table_of(body, reading.options, notes)
-    else:
-        table = parquet_files.table_of(body, reading.limits)
-    return tables.source_of(table, form, reading.options, reading.limits, notes)
+    return write_dataset(read_table(body, form, reading), data, reading.options, reading.limits)

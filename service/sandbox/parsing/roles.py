@@ -51,7 +51,7 @@ def roles_of(table: Table, options: Options) -> Roles:
     for column in unfit:
         notes.append(_dropped_note(column))
     inputs = [column for column in others if column.type not in NOT_INPUTS]
-    if not inputs:
+    if not inputs and not (options.lags or options.rolling):
         raise Refused("no_inputs", _no_inputs(target, unfit))
     by_name = {column.name: column for column in table.columns}
     dropped = [column for column in table.columns if column.name in requested_drops]
@@ -103,10 +103,11 @@ def _dropped_note(column: Column) -> str:
 
 
 def _no_inputs(target: str, unfit: Sequence[Column]) -> str:
+    past = "To predict a series from its own past, set lags, such as order=time&lags=12."
     if not unfit:
-        return f"The table has only the target column, {target!r}."
+        return f"The table has only the target column, {target!r}. {past}"
     listed = ", ".join(f"{column.name!r} ({column.type})" for column in unfit[:MAX_LISTED])
     return (
         f"No column besides the target {target!r} can be an input: {listed}. If a column has categories or numbers, "
-        f"set its type, such as type={unfit[0].name}=category."
+        f"set its type, such as type={unfit[0].name}=category. {past}"
     )
