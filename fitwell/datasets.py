@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Unpack
 
+from pydantic import Field
+
+from fitwell.notebook import card
+from fitwell.reading_options import FORMATS, OptionChanges, UploadOptions, body, query
 from fitwell.requests import Flow, ItemFlow, Request, api_path, fetch_json, paginate, send
 from fitwell.sync_async import LiveView, Resource, TransportT, call, iterator
+from fitwell.table_columns import Column, ColumnTable
 
-FORMATS = {".csv": "csv", ".npz": "npz", ".parquet": "parquet", ".pq": "parquet", ".zip": "zip"}
 CHUNK_BYTES = 2**18
 UPLOAD_TIMEOUT_SECONDS = 600.0
 
 
-class UploadOptions(TypedDict, total=False):
-    """How to read a file; the server detects omitted options and reports them in ``notes``."""
-
-    format: Literal["npz", "csv", "parquet", "zip"]
-    target: str
-    drop: Sequence[str]
-    header: bool
-    task: Literal["classification", "regression"]
-    test_size: float
-    order: Literal["random", "time"]
-    seed: int
-    grey: bool
-
-
 class Dataset(LiveView[TransportT]):
-    """A dataset; ``spec`` is the value of ``dataset`` in a run's spec."""
+    """A dataset; ``spec`` is the value of ``dataset`` in a run's spec. Notebooks display its columns."""
 
     id: str
     source: str
@@ -42,9 +32,37 @@ class Dataset(LiveView[TransportT]):
     rows_test: int
     order: str
     notes: list[str]
+    warnings: list[str] = Field(default=[])
+    columns: list[Column] | None = None
+    options: dict[str, Any] | None = None
+    previous_id: str | None = None
     missing: str | None
     spec: dict[str, Any]
     test_openings: int = 0
+
+    @call
+    def describe(self) -> Flow[ColumnTable]:
+        """Return the columns of a table with type, role, statistics and notes; no rows for images and arrays."""
+        columns = self.columns
+        if columns is None:  # as in lists
+            columns = Dataset.model_validate(
+                (yield from fetch_json(Request("GET", api_path("datasets", self.id))))
+            ).columns
+        return ColumnTable(dataset=self.name or self.id, rows=columns or [])
+
+    @call
+    def update(self, **options: Unpack[OptionChanges]) -> Flow[Dataset[TransportT]]:
+        """Read the uploaded file again with changed options, and return the dataset; this one does not change.
+
+        None restores the default of an option, and omitted options stay: ``dataset.update(types={"zip": "category"})``.
+
+        Raises:
+            SourceMissing: The uploaded file is not stored on the server, or the dataset is built in.
+            InvalidData: With these options, the file contains no usable data; ``errors`` lists the reasons.
+        """
+        path = api_path("datasets", self.id)
+        request = Request("PATCH", path, json=body(options), timeout=UPLOAD_TIMEOUT_SECONDS)
+        return Dataset.of(self._transport, (yield from fetch_json(request)))
 
     @call
     def preview(self) -> Flow[dict[str, Any]]:
@@ -61,6 +79,12 @@ class Dataset(LiveView[TransportT]):
         """
         yield from send(Request("DELETE", api_path("datasets", self.id)))
 
+    def _repr_html_(self) -> str:
+        shape = "×".join(map(str, self.shape))
+        facts = f"{self.rows_train:,} + {self.rows_test:,} rows of {shape}, {self.task}"
+        table = ColumnTable(dataset=self.name or self.id, rows=self.columns or [])
+        return card(self.name, self.id, facts, *([table._repr_html_()] if self.columns else []))
+
 
 class Datasets(Resource[TransportT]):
     """The collection of datasets."""
@@ -69,7 +93,10 @@ class Datasets(Resource[TransportT]):
     def upload(
         self, path: str | os.PathLike[str], *, name: str | None = None, **options: Unpack[UploadOptions]
     ) -> Flow[Dataset[TransportT]]:
-        """Upload a .npz, CSV or Parquet file or a zip of image folders. Identical data are stored once.
+        """Upload a file: a table (CSV, Parquet, Arrow, Excel, ARFF), arrays (.npz, .npy), or a zip of image folders.
+
+        Identical data are stored once. ``describe()`` of the result says how each column was read, and ``update()``
+        changes that.
 
         Raises:
             InvalidData: The file contains no usable data; ``errors`` lists the reasons.
@@ -77,7 +104,7 @@ class Datasets(Resource[TransportT]):
         file = Path(path)
         params: dict[str, Any] = {"name": file.stem if name is None else name}
         params |= {"format": FORMATS[file.suffix.lower()]} if file.suffix.lower() in FORMATS else {}
-        params |= {key: _query_value(value) for key, value in options.items()}
+        params |= query(options)
         request = Request(
             "POST",
             "/v1/datasets",
@@ -111,10 +138,3 @@ def _chunks(file: Path) -> Iterator[bytes]:
     with file.open("rb") as content:
         while chunk := content.read(CHUNK_BYTES):
             yield chunk
-
-
-def _query_value(value: Any) -> Any:
-    """Return the value in the form of a query parameter."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return list(value) if isinstance(value, list | tuple) else value

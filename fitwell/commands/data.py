@@ -1,4 +1,4 @@
-"""``data list``, ``fetch``, ``add`` and ``remove``: datasets on this machine, and uploads to a server."""
+"""``data``: list and fetch datasets on this machine; add, show, change and remove uploads on a server."""
 
 from __future__ import annotations
 
@@ -17,10 +17,16 @@ from rich.table import Table
 
 from fitwell.client import Client
 from fitwell.commands.options import JSON, URL
+from fitwell.commands.reading_options import PAIRS, takes_reading_options
 from fitwell.commands.server.serve import DEFAULT_DATA_DIR, DataDir, run_module
+from fitwell.datasets import Dataset
 from fitwell.exit_codes import Exit
 from fitwell.local import LocalError, child_command, lifeline
 from fitwell.spec_files import SpecFileError
+from fitwell.terminal.console import wide_console
+from fitwell.terminal.dataset_tables import columns_table, dataset_lines, options_line
+
+DatasetID = Annotated[str, typer.Argument(metavar="DATASET", help="Id of an upload, or kind of a built-in dataset.")]
 
 app = typer.Typer(no_args_is_help=True, help="Manage datasets on this machine, and uploads to a server.")
 
@@ -60,40 +66,77 @@ def _uploads(url: str | None) -> list[dict[str, Any]]:
 
 
 @app.command()
+@takes_reading_options
 def add(
-    file: Annotated[Path, typer.Argument(help=".npz, CSV, Parquet, or a zip of image folders.", dir_okay=False)],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="A table (CSV, Parquet, Arrow, .xlsx, ARFF), .npz, .npy, or a zip of image folders.", dir_okay=False
+        ),
+    ],
+    reading: dict[str, Any],
     url: URL = None,
     name: Annotated[str | None, typer.Option("--name", help="Display name; default: the file's name.")] = None,
-    target: Annotated[str | None, typer.Option("--target", help="Column to predict; default: the last.")] = None,
-    drop: Annotated[list[str] | None, typer.Option("--drop", help="Column to leave out (repeatable).")] = None,
-    task: Annotated[str | None, typer.Option("--task", help="classification or regression.")] = None,
-    test_size: Annotated[float | None, typer.Option("--test-size", help="Fraction or number of test rows.")] = None,
-    order: Annotated[
-        str | None, typer.Option("--order", help="Split order: random, or time to test on the last rows.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Seed of the test split.")] = None,
-    grey: Annotated[bool, typer.Option("--grey", help="Convert images to grayscale.")] = False,
     as_json: JSON = False,
 ) -> None:
     """Upload a file and print the dataset entry for specs."""
     if not file.is_file():
         raise SpecFileError(f"File not found: {str(file)!r}.")
-    options: dict[str, Any] = {"target": target, "drop": drop, "task": task, "test_size": test_size, "order": order}
-    options |= {"seed": seed, "grey": grey or None}
     with Client(url) as client:
-        dataset = client.datasets.upload(file, name=name, **{k: v for k, v in options.items() if v is not None})
+        _print(client.datasets.upload(file, name=name, **reading), as_json=as_json)
+
+
+@app.command()
+def show(dataset_id: DatasetID, url: URL = None, as_json: JSON = False) -> None:
+    """Print how a dataset was read: each column with its type, role and values, notes and warnings."""
+    with Client(url) as client:
+        dataset = client.datasets.get(dataset_id)
+    _print(dataset, as_json=as_json)
+    if not as_json and dataset.options is not None:
+        typer.echo(options_line(dataset))
+    if not as_json and dataset.columns:
+        wide_console().print(columns_table(dataset.columns))
+
+
+@app.command()
+@takes_reading_options
+def change(
+    dataset_id: DatasetID,
+    reading: dict[str, Any],
+    reset: Annotated[
+        list[str] | None,
+        typer.Option("--reset", metavar="OPTION", help="Restore the default of an option, such as drop (repeatable)."),
+    ] = None,
+    url: URL = None,
+    as_json: JSON = False,
+) -> None:
+    """Read an uploaded file again with other options, and print the new dataset; the old one stays.
+
+    Options that are left out stay as they were. ``--type COLUMN=`` restores the detected type of a column.
+    """
+    changes: dict[str, Any] = {name.replace("-", "_"): None for name in reset or ()} | reading
+    for name in PAIRS:
+        if changes.get(name):
+            changes[name] = {key: value or None for key, value in changes[name].items()}
+    with Client(url) as client:
+        dataset = client.datasets.get(dataset_id).update(**changes)
+    if dataset.id == dataset_id:
+        typer.echo("The data are the same with these options.", err=True)
+    _print(dataset, as_json=as_json)
+
+
+def _print(dataset: Dataset, *, as_json: bool) -> None:
+    """Print a dataset with its notes and its entry for specs."""
     if as_json:
         typer.echo(dataset.model_dump_json())
         return
-    shape = "×".join(map(str, dataset.shape))
-    typer.echo(f"{dataset.name}: {dataset.rows_train} + {dataset.rows_test} rows of {shape}, {dataset.task}")
-    for note in dataset.notes:
-        typer.echo(f"  {note}")
+    for line in dataset_lines(dataset):
+        typer.echo(line)
     typer.echo(f"dataset: {json.dumps(dataset.spec)}")
 
 
 @app.command()
-def remove(dataset_id: str, url: URL = None) -> None:
+def remove(dataset_id: DatasetID, url: URL = None) -> None:
     """Delete an upload; refused while unfinished runs use it."""
     with Client(url) as client:
         client.datasets.get(dataset_id).delete()

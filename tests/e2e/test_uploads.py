@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import fitwell
+from fitwell.cli import app
 from tests.patience import scaled
 from tests.processes import Serving, serving
 from tests.service.datasets.upload_files import digits_as_pictures, png, wine, zipped
@@ -104,9 +106,25 @@ def test_client_lists_previews_and_deletes_datasets(served: Serving, tmp_path: P
     assert "ash" not in dataset.preview()["columns"]
     assert dataset.id in [one.id for one in served.client.datasets.list()]
     assert served.client.datasets.get("digits").missing is None
+    whole = dataset.update(drop=None)
+    assert (whole.previous_id, whole.name, len(whole.describe().rows) in (0, 14)) == (dataset.id, "mine", True)
     dataset.delete()
     with pytest.raises(fitwell.NotFound):
         served.client.datasets.get(dataset.id)
+
+
+def test_command_line_shows_and_changes_how_a_file_was_read(served: Serving, tmp_path: Path) -> None:
+    def run(*arguments: str) -> str:
+        result = CliRunner().invoke(app, ["data", *arguments, "--url", served.client.transport.url])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    first = uploaded(served, tmp_path, "wine.csv", wine(), target="cultivar", seed=13)
+    arguments = ("--drop", "ash", "--type", "alcohol=number", "--reset", "seed")
+    second = json.loads(run("change", first.id, *arguments, "--json"))
+    assert (second["previous_id"], second["shape"], second["options"]["seed"]) == (first.id, [12], None)
+    assert '"drop": ["ash"], "types": {"alcohol": "number"}' in run("show", second["id"])
+    assert "The data are the same with these options." in run("change", second["id"], "--type", "alcohol=")
 
 
 def test_command_line_adds_lists_and_removes_datasets(served: Serving, tmp_path: Path) -> None:
