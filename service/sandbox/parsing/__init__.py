@@ -7,8 +7,9 @@ neither the rest of the service nor torch.
   ``columns``: a typed table in memory.
 - ``typed_tables``: from a file to a typed table; ``raw_columns``: columns before their types are decided, by
   ``type_inference`` with ``missing``, ``number_texts`` and ``date_texts``.
-- ``delimited_files`` with ``column_builders``, ``text_streams``, ``dialects`` and ``headers``; ``arrow_columns``: the
-  formats of tables.
+- ``packed_files`` and ``table_formats``: the bytes of a table, and their format.
+- ``delimited_files`` with ``text_streams``, ``dialects``, ``headers`` and ``column_builders``; ``arff_files``,
+  ``npy_files``; ``workbooks`` with ``cell_columns``; ``arrow_files`` with ``arrow_columns``: the formats of tables.
 - ``archives``, ``npz``, ``images``, ``csv_files``, ``parquet_files``, ``tables``: the formats, as ``sources``.
 - ``table_datasets``: from a typed table to a dataset, with ``roles``, ``series``, ``table_splits``, ``table_files``,
   ``table_warnings``, ``table_previews``.

@@ -23,7 +23,7 @@ JUNK_FOLDERS, JUNK_FILES = ("__MACOSX",), (".DS_Store", "Thumbs.db", "desktop.in
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[zipfile.ZipFile]:
+def opened(path: Path | IO[bytes]) -> Iterator[zipfile.ZipFile]:
     """Open the archive.
 
     Raises:

@@ -24,22 +24,37 @@ def table_of(table: pa.Table, form: Format) -> RawTable:
     Raises:
         Refused: Columns are of types that are no values, such as lists.
     """
+    check_types(table.schema)
     if not table.num_rows:
         raise Refused("empty", "The file has no rows.")
     notes: list[str] = []
-    names, _ = names_of(table.column_names, notes)
-    wrong = [(name, column.type) for name, column in zip(names, table.columns, strict=True) if not _reader(column.type)]
-    if wrong:
-        listed = ", ".join(f"{quoted(name)!r} ({quoted(str(kind))})" for name, kind in wrong[:20])
-        message = f"Columns are of types that are no single values: {listed}. Store each part as a column of its own."
-        raise Refused("wrong_dtype", message, place=wrong[0][0])
-    columns = []
-    for i, name in enumerate(names):
-        columns.append(_column(name, table.column(i)))
-    return RawTable(form, columns, notes)
+    names = names_of(table.column_names, notes)
+    return RawTable(form, [raw_column(name, table.column(i)) for i, name in enumerate(names)], notes)
 
 
-def _column(name: str, column: pa.ChunkedArray) -> RawColumn:
+def check_types(schema: pa.Schema) -> None:
+    """Check that every column has single values.
+
+    Raises:
+        Refused: Columns are nested, binary, or of another type without values for models.
+    """
+    wrong = [field for field in schema if _reader(field.type) is None]
+    refusals = [
+        Refused(
+            "wrong_dtype",
+            f"The column {quoted(field.name)!r} has the type {quoted(str(field.type))}, which is not a single number, "
+            "text or date. Store each of its parts as a column of its own.",
+            place=quoted(field.name),
+            column=quoted(field.name),
+        )
+        for field in wrong
+    ]
+    if refusals:
+        raise Refused.together(refusals)
+
+
+def raw_column(name: str, column: pa.ChunkedArray) -> RawColumn:
+    """Return a column of a type that ``check_types`` accepts."""
     read = _reader(column.type)
     assert read is not None
     return RawColumn(name, read(column))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -37,6 +38,28 @@ class _GrowingArray:
 
     def values(self) -> Values:
         return self._data[: self._size]
+
+
+def gather(
+    names: Sequence[str],
+    read: Callable[[dict[str, ColumnBuilder]], None],
+    options: Options,
+    *,
+    rows: int,
+    texts: Collection[str],
+) -> list[RawColumn]:
+    """Return the columns whose blocks ``read`` appends to builders, of at most ``rows`` rows.
+
+    Those named in ``texts`` are never numbers. Columns that begin with numbers and continue with other texts are read
+    once more.
+    """
+    builders = {name: ColumnBuilder(options, rows=rows, as_text=name in texts) for name in names}
+    read(builders)
+    again = {name: ColumnBuilder(options, rows=rows, as_text=True) for name in names if builders[name].is_mixed}
+    if again:
+        read(again)
+    builders |= again
+    return [builders.pop(name).column(name) for name in names]
 
 
 class ColumnBuilder:

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from service.sandbox.parsing.sources import Values
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-PIVOT = 69
-"""Two-digit years from here on are of the twentieth century, as POSIX has it."""
+PIVOT = 30
+"""Two-digit years from here on are of the twentieth century, as in Excel."""
 SAMPLE = 200
 """Texts on which a pattern is tried before all are."""
 YEAR = r"(?P<year>\d{4}|\d{2})"

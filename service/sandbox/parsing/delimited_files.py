@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from service.sandbox.parsing.column_builders import ColumnBuilder
+from service.sandbox.parsing.column_builders import ColumnBuilder, gather
 from service.sandbox.parsing.dialects import HEAD_CHARACTERS, WHITESPACE, Dialect, detect
-from service.sandbox.parsing.headers import has_header, names_of
+from service.sandbox.parsing.headers import read_header
 from service.sandbox.parsing.options import Limits, Options
 from service.sandbox.parsing.raw_columns import RawColumn, RawTable
 from service.sandbox.parsing.refusals import Refused, quoted, reading
@@ -22,7 +23,23 @@ from service.sandbox.parsing.text_streams import ChunkReader, TextFile
 
 BLOCK_BYTES = 2**23
 """Longest row."""
+CODE_BYTES = 4
+"""Of a cell in memory, at least."""
 QUOTED_OR_SPACES = re.compile(rb'"[^"\n]*"|[ \t]+')
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How the rows of a text are written."""
+
+    names: Sequence[str]
+    delimiter: str = ","
+    """One character, or ``whitespace``."""
+    skipped_lines: int = 0
+    """Lines before the table."""
+    has_header: bool = False
+    quote: str = '"'
+    escape: str | None = None
 
 
 def table_of(text: TextFile, options: Options, limits: Limits) -> RawTable:
@@ -33,22 +50,25 @@ def table_of(text: TextFile, options: Options, limits: Limits) -> RawTable:
     """
     dialect = _dialect(text, options)
     notes = [text.note] if text.note else []
-    first = list(dialect.rows[0])
-    header = has_header(dialect.rows) if options.header is None else options.header
-    if header:
-        names, originals = names_of(first, notes)
-        if options.header is None and not any(map(str.isalpha, "".join(first))):
-            notes.append("The first row is the header.")
-    else:
-        names = originals = [str(i) for i in range(len(first))]
-        if options.header is None:
-            notes.append(
-                "The first row counts as data, and the columns are named 0, 1, 2 …; header=true reads it as names."
-            )
+    names, header = read_header(dialect.rows, options.header, notes)
     if dialect.delimiter != ",":
         notes.append(f"The delimiter is {_named(dialect.delimiter)}.")
-    reader = _Reader(text, dialect, names, header=header, options=options, limits=limits)
-    return RawTable("csv", reader.columns(originals), notes, decimal_comma=dialect.delimiter == ";")
+    layout = Layout(names=names, delimiter=dialect.delimiter, skipped_lines=dialect.skipped_lines, has_header=header)
+    texts = {name for name, kind in options.types.items() if kind != "number"}
+    columns = read_columns(text, layout, options, limits, texts=texts)
+    return RawTable("csv", columns, notes, decimal_comma=dialect.delimiter == ";")
+
+
+def read_columns(
+    text: TextFile, layout: Layout, options: Options, limits: Limits, *, texts: Collection[str]
+) -> list[RawColumn]:
+    """Return the columns of a text with this layout; those named in ``texts`` are never numbers.
+
+    Raises:
+        Refused: Rows differ in length, or the table has no rows.
+    """
+    reader = _Reader(text, layout, limits)
+    return gather(layout.names, reader.read, options, rows=text.lines, texts=texts)
 
 
 def _named(delimiter: str) -> str:
@@ -68,59 +88,41 @@ def _dialect(text: TextFile, options: Options) -> Dialect:
 
 
 class _Reader:
-    """Reads the columns of a text whose dialect is known."""
+    """Reads the columns of a text whose layout is known."""
 
-    def __init__(
-        self, text: TextFile, dialect: Dialect, names: Sequence[str], *, header: bool, options: Options, limits: Limits
-    ) -> None:
-        self._text, self._dialect, self._names, self._header = text, dialect, names, header
-        self._options, self._limits = options, limits
+    def __init__(self, text: TextFile, layout: Layout, limits: Limits) -> None:
+        self._text, self._layout, self._limits = text, layout, limits
         self._invalid: list[Any] = []
 
-    def columns(self, originals: Sequence[str]) -> list[RawColumn]:
-        """Return all columns; those that begin with numbers and continue with texts are read twice."""
-        types = self._options.types
-        cells = {
-            name: ColumnBuilder(self._options, rows=self._text.lines, as_text=types.get(name, "number") != "number")
-            for name in self._names
-        }
-        self._read(cells)
-        again = {
-            name: ColumnBuilder(self._options, rows=self._text.lines, as_text=True)
-            for name in self._names
-            if cells[name].is_mixed
-        }
-        if again:
-            self._read(again)
-        cells |= again
-        return [cells.pop(name).column(name) for name in self._names]
-
-    def _read(self, cells: dict[str, ColumnBuilder]) -> None:
-        """Append the blocks of the file to ``cells``."""
+    def read(self, builders: dict[str, ColumnBuilder]) -> None:
+        """Append the blocks of the columns to ``builders``."""
         rows = 0
         stream = pa.PythonFile(ChunkReader(self._chunks()), mode="r")
-        with reading("The CSV file"), _clear_errors(), arrow_csv.open_csv(stream, **self._form(list(cells))) as blocks:
+        form = self._form(list(builders))
+        with reading("The text file"), _clear_errors(), arrow_csv.open_csv(stream, **form) as blocks:
             for block in blocks:
                 rows += block.num_rows
-                check_size(rows * 4 * len(self._names), self._limits.dataset_bytes)
-                for name, column in zip(cells, block.columns, strict=True):
-                    cells[name].append(column)
+                check_size(rows * CODE_BYTES * len(self._layout.names), self._limits.dataset_bytes)
+                for name, column in zip(builders, block.columns, strict=True):
+                    builders[name].append(column)
                 self._check_rows()
         self._check_rows()
         if not rows:
             raise Refused("empty", "The file has no rows.")
 
     def _form(self, included: list[str]) -> dict[str, Any]:
-        delimiter = self._dialect.delimiter
+        layout = self._layout
         return {
             "read_options": arrow_csv.ReadOptions(
                 use_threads=False,
                 block_size=BLOCK_BYTES,
-                column_names=list(self._names),
-                skip_rows_after_names=int(self._header),
+                column_names=list(layout.names),
+                skip_rows_after_names=int(layout.has_header),
             ),
             "parse_options": arrow_csv.ParseOptions(
-                delimiter="\t" if delimiter == WHITESPACE else delimiter,
+                delimiter="\t" if layout.delimiter == WHITESPACE else layout.delimiter,
+                quote_char=layout.quote,
+                escape_char=layout.escape or False,
                 newlines_in_values=True,
                 invalid_row_handler=self._note_invalid,
             ),
@@ -140,19 +142,20 @@ class _Reader:
 
     def _check_rows(self) -> None:
         """Check that all rows so far have as many cells as there are columns."""
+        layout = self._layout
         for row in self._invalid:
-            number = "" if row.number is None else f"row {row.number - self._header}"
+            number = "" if row.number is None else f"row {row.number - layout.has_header}"
             message = (
                 f"The rows have different numbers of cells: {number or 'a row'} has {row.actual_columns:,} instead of "
                 f"{row.expected_columns:,}, in {quoted(row.text)!r}. Quote cells that contain the delimiter "
-                f"{_named(self._dialect.delimiter)}, or pass another delimiter."
+                f"{_named(self._layout.delimiter)}, or pass another delimiter."
             )
             raise Refused("ragged_rows", message, place=number)
 
     def _chunks(self) -> Iterator[bytes]:
         """Yield the table as UTF-8, without the lines before it."""
-        chunks = _without_lines(self._text.chunks(), self._dialect.skipped_lines)
-        return _tabbed(chunks) if self._dialect.delimiter == WHITESPACE else chunks
+        chunks = _without_lines(self._text.chunks(), self._layout.skipped_lines)
+        return _tabbed(chunks) if self._layout.delimiter == WHITESPACE else chunks
 
 
 def _without_lines(chunks: Iterator[bytes], lines: int) -> Iterator[bytes]:

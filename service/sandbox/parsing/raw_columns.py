@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from service.sandbox.parsing.options import Format
+from service.sandbox.parsing.options import ColumnType, Format
 from service.sandbox.parsing.sources import Values
 
 
@@ -40,7 +40,7 @@ class RawColumn:
 
     name: str
     cells: Numbers | Dates | Texts
-    declared: str | None = None
+    declared: ColumnType | None = None
     """The type that the file itself declares, where that is more than its cells tell."""
     tokens: Counter[str] = field(default_factory=Counter)
     """Number of cells with each text that stands for a missing value."""
@@ -58,3 +58,9 @@ class RawTable:
     notes: list[str] = field(default_factory=list)
     decimal_comma: bool = False
     """Whether commas in numbers are likely decimal, as in files delimited by semicolons."""
+
+    @property
+    def rows(self) -> int:
+        """Number of rows, N."""
+        cells = self.columns[0].cells
+        return len(cells.codes if isinstance(cells, Texts) else cells.values)

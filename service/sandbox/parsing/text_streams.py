@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import codecs
-import gzip
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import IO, cast
 
 import charset_normalizer
 
+from service.sandbox.parsing.packed_files import Opener
 from service.sandbox.parsing.refusals import Refused, quoted
 
 CHUNK_BYTES = 2**22
@@ -23,10 +22,6 @@ BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-GZIP = b"\x1f\x8b"
-
-Opener = Callable[[], IO[bytes]]
-"""Opens the bytes of a text, unpacked, from their beginning."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +31,8 @@ class TextFile:
     open_bytes: Opener
     encoding: str
     note: str | None = None
+    old_mac: bool = False
+    """Whether carriage returns alone end lines."""
     lines: int = 0
     """Number of line ends, at least that of rows less one."""
 
@@ -60,7 +57,9 @@ class TextFile:
                     raise Refused(
                         "unreadable", "The file is of no known format: it contains NUL bytes, so it is not text."
                     )
-                yield text.encode(errors="surrogatepass")
+                if self.old_mac:
+                    text = text.replace("\r", "\n")
+                yield text.encode()
                 if not data:
                     return
 
@@ -85,19 +84,25 @@ def text_file(open_bytes: Opener, requested: str | None) -> TextFile:
     if requested is None and (marked := _marked(open_bytes)):
         text = marked
     try:
-        return replace(text, lines=_lines(text))
+        return _surveyed(text)
     except Refused as refused:
         cause = refused.__cause__
         if text.encoding != "utf-8" or requested is not None or not isinstance(cause, UnicodeDecodeError):
             raise
         sample = _sample(cause.object)
-    text = _detected(open_bytes, sample)
-    return replace(text, lines=_lines(text))
+    return _surveyed(_detected(open_bytes, sample))
 
 
-def _lines(text: TextFile) -> int:
-    counts = (chunk.count(b"\n") + chunk.count(b"\r") - chunk.count(b"\r\n") for chunk in text.chunks())
-    return 1 + sum(counts)
+def _surveyed(text: TextFile) -> TextFile:
+    """Read the text to its end, and return it with the number and the kind of its line ends."""
+    newlines = returns = both = 0
+    for chunk in text.chunks():
+        newlines, returns, both = (
+            newlines + chunk.count(b"\n"),
+            returns + chunk.count(b"\r"),
+            both + chunk.count(b"\r\n"),
+        )
+    return replace(text, lines=1 + newlines + returns - both, old_mac=returns > 0 and not newlines)
 
 
 def _marked(open_bytes: Opener) -> TextFile | None:
@@ -106,9 +111,19 @@ def _marked(open_bytes: Opener) -> TextFile | None:
         head = file.read(4)
     encoding = next((encoding for mark, encoding in BOMS if head.startswith(mark)), None)
     if encoding is None:
-        return None
+        return _unmarked_utf16(open_bytes, head)
     note = None if encoding == "utf-8" else f"The encoding is {encoding.upper()}, as the file's first bytes say."
     return TextFile(open_bytes, encoding, note)
+
+
+def _unmarked_utf16(open_bytes: Opener, head: bytes) -> TextFile | None:
+    """Return a text in UTF-16 without a mark, whose first letters are ASCII; else None."""
+    for encoding, high, low in (("utf-16-le", head[1::2], head[::2]), ("utf-16-be", head[::2], head[1::2])):
+        if len(head) == 4 and not any(high) and all(low):
+            return TextFile(
+                open_bytes, encoding, f"The encoding was detected as {encoding}; encoding sets another one."
+            )
+    return None
 
 
 def _known(name: str) -> str:
@@ -169,8 +184,3 @@ class ChunkReader(io.RawIOBase):
         buffer[:size] = self._rest[:size]
         self._rest = self._rest[size:]
         return size
-
-
-def gzip_opener(path: str) -> Opener:
-    """Return an opener of the content of a gzip file."""
-    return lambda: cast(IO[bytes], gzip.open(path, "rb"))

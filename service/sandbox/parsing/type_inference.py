@@ -43,11 +43,12 @@ class Request:
     """Whether a column that fits no type becomes text, since it is dropped."""
 
     @classmethod
-    def of(cls, name: str, target: str, options: Options, *, comma_likely: bool) -> Request:
-        """Return what ``options`` say of the column."""
+    def of(cls, raw: RawColumn, target: str, options: Options, *, comma_likely: bool) -> Request:
+        """Return the request of a column of a table with this target."""
+        name = raw.name
         roles = (target, options.group, options.time, options.split, options.weight)
         return cls(
-            type=options.types.get(name),
+            type=options.types.get(name) or raw.declared,
             missing=options.missing,
             decimal=options.decimal,
             comma_likely=comma_likely,
@@ -121,7 +122,7 @@ class _Typing:
     def _requested(self, kind: ColumnType) -> Column:
         cells = self.raw.cells
         if kind == "number":
-            return self._column("number", *self._as_numbers())
+            return self._column("number", self._as_numbers())
         if kind == "date":
             return self._as_dates()
         texts = cells if isinstance(cells, Texts) else _as_texts(cells)
@@ -170,7 +171,7 @@ class _Typing:
         rows = int(np.append(wrong, False)[cells.codes].sum())
         more = f", like {rows - 1:,} more" if rows > 1 else ""
         default = (
-            f"If it stands for a missing value, pass missing={text!r}; types={{{name!r}: 'category'}} keeps the texts."
+            f"If it stands for a missing value, pass missing={text}; type={name}=category keeps all texts as they are."
         )
         message = f"Column {name!r}, row {row + 1}: {text!r} is not {expected}{more}. {remedy or default}"
         return Refused("mixed_types", message, place=name)
@@ -187,7 +188,7 @@ class _Typing:
             )
             raise Refused("not_finite", message, place=self.raw.name)
         if self.request.is_input and _counts_rows(cells.values):
-            note = "It numbers the rows, so it is an id, which models do not use; types sets another type."
+            note = "It numbers the rows, so it is an id, which models do not use; the option type sets another."
             return self._coded("id", _as_texts(cells), [note])
         return self._column("number", cells.values)
 
@@ -233,7 +234,7 @@ class _Typing:
         if not pc.all(digits).as_py():
             return None
         if pc.any(pc.match_substring_regex(cells.levels, r"^0\d")).as_py():
-            note = "Its numbers have leading zeros, so they are labels; types sets another type, such as number."
+            note = "Its numbers have leading zeros, so they are labels; the option type sets another, such as number."
         elif pc.any(pc.greater(pc.utf8_length(cells.levels), 15)).as_py() and _beyond_exact(cells.levels):
             note = "Its whole numbers have more digits than a number stores exactly, so they are labels."
         else:

@@ -5,14 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from service.sandbox.parsing import arrow_columns, delimited_files, parquet_files
+from service.sandbox.parsing import (
+    arff_files,
+    arrow_files,
+    delimited_files,
+    npy_files,
+    packed_files,
+    parquet_files,
+    table_formats,
+    workbooks,
+)
 from service.sandbox.parsing.columns import Column, Table
-from service.sandbox.parsing.headers import positions
 from service.sandbox.parsing.options import Format, Options, Reading
+from service.sandbox.parsing.packed_files import Bytes
 from service.sandbox.parsing.raw_columns import RawColumn, RawTable
 from service.sandbox.parsing.refusals import Refused
+from service.sandbox.parsing.roles import column_named
 from service.sandbox.parsing.sources import check_size
-from service.sandbox.parsing.text_streams import GZIP, Opener, gzip_opener, text_file
+from service.sandbox.parsing.text_streams import text_file
 from service.sandbox.parsing.type_inference import Request, typed
 
 NUMBER_BYTES = 8
@@ -21,54 +31,49 @@ NUMBER_BYTES = 8
 def read_table(body: Path, form: Format, reading: Reading) -> Table:
     """Return the table in a file, each column with the type that ``reading.options`` or its values say.
 
+    ``form`` is the format that the owner named; a zip or gzip file may pack a table of any other.
+
     Raises:
         Refused: The file is not a table of this format, or columns cannot be read.
     """
-    raw = READERS[form](body, reading)
-    options, names = reading.options, [column.name for column in raw.columns]
-    rows = len(raw.columns[0].cells.codes if hasattr(raw.columns[0].cells, "codes") else raw.columns[0].cells.values)
-    check_size(rows * NUMBER_BYTES * len(names), reading.limits.dataset_bytes)
-    for place, requested in (("drop", options.drop), ("types", tuple(options.types))):
-        for name in requested:
-            _check_column(names, name, place)
+    options, limits = reading.options, reading.limits
+    content = packed_files.unpacked(body, options.member, limits)
+    chosen = form if options.format not in (None, "zip") else table_formats.format_of(content)
+    if chosen not in READERS:
+        chosen = table_formats.format_of(content)
+    raw = READERS[chosen](content, reading)
+    names = [column.name for column in raw.columns]
+    check_size(raw.rows * NUMBER_BYTES * len(names), limits.dataset_bytes)
+    for name in options.types:
+        column_named(name, names, "types")
     columns = _typed(raw, target_of(names, options), options)
-    return Table(format=raw.format, columns=columns, notes=raw.notes)
+    return Table(format=raw.format, columns=columns, notes=[*content.notes, *raw.notes])
 
 
 def target_of(names: Sequence[str], options: Options) -> str:
-    """Return the name of the target: as requested, or the last column that is not dropped."""
+    """Return the name of the target: as requested, or the last column without another role."""
     if options.target is not None:
-        return names[_check_column(names, options.target, "target")[0]]
-    dropped = {i for name in options.drop for i in positions(names, names, name)}
-    return next((names[i] for i in reversed(range(len(names))) if i not in dropped), "")
-
-
-def _check_column(names: Sequence[str], name: str, place: str) -> list[int]:
-    try:
-        return positions(names, names, name)
-    except Refused as refused:
-        raise Refused(refused.code, refused.message, place=place, allowed=names) from refused
+        return column_named(options.target, names, "target")
+    roles = [*options.drop, options.group, options.time, options.split, options.weight]
+    used = {column_named(name, names, "drop") for name in roles if name is not None}
+    return next((name for name in reversed(names) if name not in used), "")
 
 
 def _typed(raw: RawTable, target: str, options: Options) -> list[Column]:
     """Return the typed columns.
 
     Raises:
-        Refused: Columns cannot be read; the message names all of them.
+        Refused: Columns cannot be read; the error has the others.
     """
     columns, refusals = [], []
     for column in _released(raw.columns):
-        request = Request.of(column.name, target, options, comma_likely=raw.decimal_comma)
+        request = Request.of(column, target, options, comma_likely=raw.decimal_comma)
         try:
             columns.append(typed(column, request))
         except Refused as refused:
             refusals.append(refused)
-    if len(refusals) == 1:
-        raise refusals[0]
     if refusals:
-        places = ", ".join(repr(refused.place) for refused in refusals[:20])
-        message = f"{len(refusals)} columns cannot be read: {places}. {' '.join(one.message for one in refusals[:3])}"
-        raise Refused(refusals[0].code, message, place=refusals[0].place)
+        raise Refused.together(refusals)
     return columns
 
 
@@ -79,16 +84,21 @@ def _released(columns: list[RawColumn]) -> Iterator[RawColumn]:
         yield columns.pop()
 
 
-def _csv(body: Path, reading: Reading) -> RawTable:
-    with body.open("rb") as file:
-        packed = file.read(2) == GZIP
-    opener: Opener = gzip_opener(str(body)) if packed else lambda: body.open("rb")
-    text = text_file(opener, reading.options.encoding)
+def _csv(content: Bytes, reading: Reading) -> RawTable:
+    text = text_file(content.open, reading.options.encoding)
     return delimited_files.table_of(text, reading.options, reading.limits)
 
 
-def _parquet(body: Path, reading: Reading) -> RawTable:
-    return arrow_columns.table_of(parquet_files.table_of(body, reading.limits), "parquet")
+def _arff(content: Bytes, reading: Reading) -> RawTable:
+    text = text_file(content.open, reading.options.encoding)
+    return arff_files.table_of(text, reading.options, reading.limits)
 
 
-READERS: dict[Format, Callable[[Path, Reading], RawTable]] = {"csv": _csv, "parquet": _parquet}
+READERS: dict[Format, Callable[[Bytes, Reading], RawTable]] = {
+    "csv": _csv,
+    "parquet": lambda content, reading: parquet_files.raw_table_of(content, reading.limits),
+    "arrow": lambda content, reading: arrow_files.table_of(content, reading.limits),
+    "xlsx": lambda content, reading: workbooks.table_of(content, reading.options, reading.limits),
+    "arff": _arff,
+    "npy": lambda content, reading: npy_files.table_of(content, reading.limits),
+}
