@@ -104,12 +104,14 @@ def _attribute(line: str, number: int) -> Attribute:
     """Parse a declaration.
 
     Raises:
-        Refused: It is malformed, or of a type that is no single value.
+        Refused: It is malformed, or of a type without single values.
     """
     match = ATTRIBUTE.match(line)
     if match is None:
         raise Refused(
-            "unreadable", f"Line {number} of the ARFF file is no attribute: {quoted(line)!r}.", place=f"line {number}"
+            "unreadable",
+            f"Line {number} of the ARFF file is not an attribute: {quoted(line)!r}.",
+            place=f"line {number}",
         )
     name, declared = _unquoted(match[1]), match[2].strip()
     if declared.startswith("{"):
@@ -145,7 +147,7 @@ def _block(rows: Iterator[Any], count: int) -> list[Any]:
     block = []
     try:
         for row in itertools.islice(rows, BLOCK_ROWS):
-            block.append(row)  # noqa: PERF402 - their number is part of the error
+            block.append(row)
     except arff.ArffException as error:
         row = count + len(block) + 1
         why = quoted(" ".join(error.message.replace(", at line %d.", ".").split()))
