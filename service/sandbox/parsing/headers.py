@@ -65,8 +65,8 @@ def _check_head(rows: Sequence[Sequence[str]]) -> None:
     if len(rows) > 2 and filled[0] == 1 and min(filled[1:3]) > 1:
         title = next(cell for cell in rows[0] if cell.strip())
         message = (
-            f"The first row has one cell, {quoted(title)!r}, and the rows below have more, so it is not a header. Remove "
-            "the rows above the header, or begin them with #."
+            f"The first row has one cell, {quoted(title)!r}, and the rows below have more, so it is not a header. "
+            "Remove the rows above the header, or begin them with #."
         )
         raise Refused("no_header", message, place="row 1")
     if len(rows) < 4:
