@@ -46,6 +46,7 @@ from service.studies.tuner import Tuner
 from service.tokens import routes as tokens
 from service.tokens.service import Tokens
 from service.web import assets, middleware
+from service.web.pages import datasets as dataset_pages
 from service.web.pages import reports, sign_in
 from service.web.pages import runs as run_pages
 from service.web.pages import studies as study_pages
@@ -62,7 +63,7 @@ API = (
     *(bulk, runs, derive, history, artifacts, models, pictures, studies, histories, datasets, events, webhooks),
     *(catalog, workers, health, metrics, tokens),
 )
-PAGES = (run_pages, study_pages, reports, sign_in, assets)
+PAGES = (run_pages, study_pages, dataset_pages, reports, sign_in, assets)
 
 
 def create_app(settings: Settings, *, address: str | None = None) -> FastAPI:

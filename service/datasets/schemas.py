@@ -117,9 +117,9 @@ class ClassCount(BaseModel):
 
 
 class RowView(BaseModel):
-    """A stored row of a table."""
+    """A stored row of a table: numbers, texts, dates in ISO 8601, and null for missing values."""
 
-    x: list[float]
+    x: list[float | str | None]
     y: str | float
 
 

@@ -40,6 +40,12 @@ class RunPageQuery(ChartQuery):
     tab: str = ""
 
 
+class DatasetListQuery(QueryModel):
+    """A page of the list of datasets."""
+
+    after: str = Field(default="", description="`next_cursor` of the page before.")
+
+
 class StudyListQuery(QueryModel):
     """A page of the list of studies."""
 

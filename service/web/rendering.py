@@ -12,7 +12,15 @@ from markupsafe import Markup
 
 from service.callers import Caller
 from service.web.assets import address
-from service.web.summaries import generalization_gap, held_out_loss, run_title, spec_parts, study_title
+from service.web.summaries import (
+    column_values,
+    dataset_title,
+    generalization_gap,
+    held_out_loss,
+    run_title,
+    spec_parts,
+    study_title,
+)
 
 MINUTE, HOUR = 60.0, 3600.0
 HUNDRED, MANY_DIGITS = 100.0, 1e5
@@ -30,6 +38,7 @@ def templates() -> Environment:
     )
     environment.filters |= {
         "number": number,
+        "cell": cell,
         "p_value": p_value,
         "duration": duration,
         "minute": minute,
@@ -38,6 +47,7 @@ def templates() -> Environment:
     }
     environment.globals |= {"asset": address, "held_out_loss": held_out_loss, "generalization_gap": generalization_gap}
     environment.globals |= {"run_title": run_title, "study_title": study_title, "spec_parts": spec_parts}
+    environment.globals |= {"dataset_title": dataset_title, "column_values": column_values}
     return environment
 
 
@@ -58,6 +68,13 @@ def number(value: float | None) -> str:
     else:
         text = f"{size:.4g}" if size < 1e-3 and value else f"{size:.4f}"
     return f"−{text}" if value < 0 else text  # the minus sign
+
+
+def cell(value: float | str | None) -> str:
+    """Format a value of a row; missing ones are empty."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else f"{value:.10g}".replace("-", "−")
 
 
 def p_value(value: float | None) -> str:

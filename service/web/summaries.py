@@ -1,15 +1,18 @@
-"""Short descriptions of runs and studies, for table rows and titles."""
+"""Short descriptions of runs, studies and datasets, for table rows and titles."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from service.datasets.dataset import Dataset
 from service.runs.run import Run
 from service.studies.study import Study
 
 OMITTED_FIELDS = ("kind", "active", "seed", "split_seed", "validation_size")
 """Fields that describe little of a part."""
+LISTED_LEVELS = 4
+MAX_WHOLE = 1e15
 
 
 def run_title(run: Run) -> str:
@@ -20,6 +23,29 @@ def run_title(run: Run) -> str:
 def study_title(study: Study) -> str:
     """Return a study's name; without one, the end of its id."""
     return _visible_name(study.name) or f"Study …{study.id[-6:]}"
+
+
+def dataset_title(dataset: Dataset) -> str:
+    """Return a dataset's name; without one, the end of its id."""
+    return _visible_name(dataset.name) or f"Dataset …{dataset.id[-6:]}"
+
+
+def column_values(column: Mapping[str, Any]) -> str:
+    """Return the range of numbers and dates, or the most frequent levels and their number."""
+    figures = column["statistics"]
+    if counts := figures.get("counts"):
+        listed = ", ".join(f"{one['name']} ({one['rows']:,})" for one in counts[:LISTED_LEVELS])
+        return f"{figures['distinct']:,}: {listed}{', …' if figures['distinct'] > LISTED_LEVELS else ''}"
+    if "mean" in figures:
+        low, high, mean, std = (_figure(figures[name]) for name in ("min", "max", "mean", "std"))
+        return f"{low} … {high}, mean {mean}, sd {std}"
+    return f"{figures['min']} … {figures['max']}" if "min" in figures else ""
+
+
+def _figure(value: float) -> str:
+    """Format a statistic with up to four digits, whole numbers in full."""
+    is_whole = float(value).is_integer() and abs(value) < MAX_WHOLE
+    return (f"{value:,.0f}" if is_whole else f"{value:,.4g}").replace("-", "−")  # the minus sign
 
 
 def _visible_name(name: str | None) -> str:

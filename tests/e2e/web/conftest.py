@@ -3,6 +3,7 @@ console or a request to elsewhere fails the test."""
 
 from __future__ import annotations
 
+import csv
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from fitwell.datasets import Dataset
 from fitwell.run import Run
 from fitwell.study import Study
 from tests.patience import scaled
@@ -109,12 +111,13 @@ def opened(browser: Browser, watched: Watched) -> Iterator[Opened]:
 
 @dataclass
 class Trained:
-    """Runs and a study that finish before the tests open a page."""
+    """Runs and a study that finish before the tests open a page, and a table."""
 
     study: Study
     overfit: Run
     nasty: Run
     diverged: Run
+    table: Dataset
 
 
 @pytest.fixture(scope="package")
@@ -124,7 +127,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 
 @pytest.fixture(scope="package")
-def trained(served: Serving) -> Trained:
+def trained(served: Serving, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     client = served.client
     dropout = {"kind": "dropout", "p": 0.5}
     arms: dict[str, Any] = {
@@ -138,8 +141,14 @@ def trained(served: Serving) -> Trained:
     nasty = client.runs.create(name=NASTY, labels={"<b>": NASTY}, **{**BASE, "epochs": 2, "seed": 78})
     rash = {**BASE, "optimizer": {"kind": "sgd", "lr": 1e6}, "epochs": 3}
     diverged = client.runs.create(name="too fast", **rash)
+    rows = [[i, "" if i % 5 else i / 7, NASTY if i % 2 else "b", "constant", i * i] for i in range(40)]
+    file = tmp_path_factory.mktemp("table") / "rows.csv"
+    with file.open("w", newline="") as text:
+        csv.writer(text).writerows([["id", "age", NASTY[:90], "same", "y"], *rows])
+    table = client.datasets.upload(file, name=NASTY)
     study.wait(scaled(120))
-    return Trained(study, overfit.wait(scaled(60)), nasty.wait(scaled(60)), diverged.wait(scaled(60), check=False))
+    ended = overfit.wait(scaled(60)), nasty.wait(scaled(60)), diverged.wait(scaled(60), check=False)
+    return Trained(study, *ended, table)
 
 
 def shoot(page: Page, name: str, *, whole: bool = False) -> None:
