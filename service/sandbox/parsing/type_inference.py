@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -26,6 +27,13 @@ MIN_DIFFERENT = 20
 LONG_TEXT = 40
 """Characters of a text, on average."""
 UUID = r"^\{?[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\}?$"
+
+ROW_NAMES = re.compile(
+    r"column \d+|unnamed(: ?\d+)?|__index_level_0__|.*id|index|idx|rows?|row[_ ]?(names?|numbers?|nr|no|num)|"
+    r"no|nr|num|number|#|case|obs|observation|record",
+    re.IGNORECASE,
+)
+"""Names of columns that only number the rows, if they count from 0 or 1; others, such as ``t``, may be inputs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,10 +195,12 @@ class _Typing:
                 f"pass missing='{cells.values[row]}'."
             )
             raise Refused("not_finite", message, place=self.raw.name)
-        if self.request.is_input and _counts_rows(cells.values):
+        if not (self.request.is_input and _counts_rows(cells.values)):
+            return self._column("number", cells.values)
+        if ROW_NAMES.fullmatch(self.raw.name):
             note = "It numbers the rows, so it is an id, which models do not use; the option type sets another."
             return self._coded("id", _as_texts(cells), [note])
-        return self._column("number", cells.values)
+        return self._column("number", cells.values, notes=["It numbers the rows; drop it if it has no other meaning."])
 
     def _read_numbers(self, cells: Texts) -> number_texts.Reading:
         request = self.request

@@ -71,5 +71,5 @@ def test_refusal_names_the_picture_or_column(upload: Upload) -> None:
     assert (error["pointer"], "4×4" in error["message"], "5×4" in error["message"]) == ("class0/9.png", True, True)
     (error,) = upload(npz(x=np.where(np.arange(20).reshape(10, 2) == 13, np.nan, X), y=Y)).json()["errors"]
     assert (error["pointer"], "x[6, 1] is nan" in error["message"]) == ("x[6, 1]", True)
-    (error,) = upload(csv_text(NAMES, [*TABLE, ["", 2, "a"]])).json()["errors"]
+    (error,) = upload(csv_text(NAMES, [*TABLE, ["-inf", 2, "a"]])).json()["errors"]
     assert (error["pointer"], "row 21" in error["message"]) == ("a", True)
