@@ -73,8 +73,8 @@ def test_damaged_file_is_parsed_or_refused(
 
 def _can_be_read(dataset: dict[str, Any], settings: Settings) -> None:
     content = {name: dataset[name] for name in ("task", "rows_train", "rows_test")}
-    layout = 1 if dataset["columns"] is None else 2
-    known = Content(**content, shape=tuple(dataset["shape"]), classes=tuple(dataset["classes"]), layout=layout)
+    known = Content(**content, shape=tuple(dataset["shape"]), classes=tuple(dataset["classes"]))
+    known = known if dataset["columns"] is None else known.model_copy(update={"layout": 2})
     data = Uploaded(id=dataset["id"], content=known).load(settings.datasets)
     assert (
         (len(data.train_x), len(data.test_x))
