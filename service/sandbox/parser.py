@@ -29,6 +29,8 @@ LOGGED_STDERR_BYTES = 4000
 """Length of the end of a parser's standard error that is logged."""
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "MALLOC_ARENA_MAX")
 """Set to 1, because libraries and the allocator reserve memory for each thread that they might use."""
+LARGE_BLOCKS = {"MALLOC_MMAP_THRESHOLD_": "131072"}
+"""Blocks from this size on are returned to the system when they are freed; glibc raises its threshold to 32 MiB."""
 INHERITED = ("HOME", "LANG", "LC_", "LD_LIBRARY_PATH", "PATH", "PYTHON", "TZ", "VIRTUAL_ENV")
 """Prefixes of the environment variables passed to the parser."""
 
@@ -138,7 +140,7 @@ def _run(directory: Path, reading: Reading, seconds: float) -> int:
         Files(directory).story.open("wb") as story,
         subprocess.Popen(  # noqa: S603
             command,
-            env={**environment, **dict.fromkeys(ONE_THREAD, "1")},
+            env={**environment, **dict.fromkeys(ONE_THREAD, "1"), **LARGE_BLOCKS},
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=story,

@@ -8,6 +8,7 @@ from typing import Any
 
 from service.sandbox.parsing.archives import holds_arrays, opened
 from service.sandbox.parsing.options import Format, Options, Reading
+from service.sandbox.parsing.packed_files import ZIP, holds_tables, is_workbook
 from service.sandbox.parsing.previews import preview
 from service.sandbox.parsing.refusals import Refused
 from service.sandbox.parsing.sources import Source
@@ -15,7 +16,6 @@ from service.sandbox.parsing.splits import split
 from service.sandbox.parsing.targets import target_of
 from service.sandbox.parsing.writer import write
 
-ZIP, PARQUET = b"PK\x03\x04", b"PAR1"
 DIM = 128
 TABLES: tuple[Format, ...] = ("csv", "parquet", "arrow", "xlsx", "arff", "npy")
 TEXTS: tuple[Format, ...] = ("csv", "arff")
@@ -37,17 +37,14 @@ ONLY_FOR: dict[str, tuple[Format, ...]] = {
 
 
 def looks_like(body: Path) -> Format:
-    """Return the format that the first bytes indicate; ``zip`` may also be .npz."""
+    """Return what the first bytes indicate: ``zip`` may also be .npz or a packed table, ``csv`` any other table."""
     with body.open("rb") as file:
-        first = file.read(4)
-    if first == ZIP:
-        return "zip"
-    return "parquet" if first == PARQUET else "csv"
+        return "zip" if file.read(4) == ZIP else "csv"
 
 
 def import_for(form: Format) -> None:
     """Import the format's libraries, without their threads and without an allocator that reserves memory ahead."""
-    if form in TABLES:
+    if form in (*TABLES, "zip"):
         os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
         import pyarrow as pa  # noqa: PLC0415 - each format its own libraries
 
@@ -55,7 +52,7 @@ def import_for(form: Format) -> None:
 
         pa.set_cpu_count(1)
         pa.set_io_thread_count(1)
-    else:
+    if form not in TABLES:
         from PIL import Image  # noqa: PLC0415
 
         from service.sandbox.parsing import images, npz  # noqa: F401, PLC0415
@@ -70,7 +67,7 @@ def read(body: Path, data: Path, form: Format, reading: Reading) -> dict[str, An
         Refused: The file is not a dataset that can be trained on.
     """
     options = reading.options
-    if form in TABLES:
+    if form in TABLES or (form == "zip" and options.format is None and _packs_table(body)):
         return _table(body, data, form, reading)
     source = _archive(body, form, reading)
     target = target_of(source.y, options.task)
@@ -122,9 +119,17 @@ def _archive(body: Path, form: Format, reading: Reading) -> Source:
         return npz.read(archive, limits) if form == "npz" else images.read(archive, limits, grey=options.grey)
 
 
+def _packs_table(body: Path) -> bool:
+    """Return whether a zip file is a workbook, or holds files that are neither images nor arrays."""
+    with opened(body) as archive:
+        names = archive.namelist()
+    return is_workbook(names) or (bool(names) and holds_tables(names))
+
+
 def _table(body: Path, data: Path, form: Format, reading: Reading) -> dict[str, Any]:
     from service.sandbox.parsing.table_datasets import write_dataset  # noqa: PLC0415
-    from service.sandbox.parsing.typed_tables import read_table  # noqa: PLC0415
+    from service.sandbox.parsing.typed_tables import content_of, table_of  # noqa: PLC0415
 
+    content, form = content_of(body, form, reading)
     _check_options(form, reading.options)
-    return write_dataset(read_table(body, form, reading), data, reading.options, reading.limits)
+    return write_dataset(table_of(content, form, reading), data, reading.options, reading.limits)

@@ -31,19 +31,35 @@ NUMBER_BYTES = 8
 def read_table(body: Path, form: Format, reading: Reading) -> Table:
     """Return the table in a file, each column with the type that ``reading.options`` or its values say.
 
-    ``form`` is the format that the owner named; a zip or gzip file may pack a table of any other.
+    ``form`` is the format that the owner named; without one, the first bytes decide.
 
     Raises:
         Refused: The file is not a table of this format, or columns cannot be read.
     """
-    options, limits = reading.options, reading.limits
-    content = packed_files.unpacked(body, options.member, limits)
-    chosen = form if options.format not in (None, "zip") else table_formats.format_of(content)
-    if chosen not in READERS:
-        chosen = table_formats.format_of(content)
-    raw = READERS[chosen](content, reading)
+    return table_of(*content_of(body, form, reading), reading)
+
+
+def content_of(body: Path, form: Format, reading: Reading) -> tuple[Bytes, Format]:
+    """Return the unpacked bytes of a table, and their format.
+
+    Raises:
+        Refused: The file is a zip file of several tables, or no table.
+    """
+    content = packed_files.unpacked(body, reading.options.member, reading.limits)
+    requested = form if reading.options.format is not None and form in READERS else None
+    return content, requested or table_formats.format_of(content)
+
+
+def table_of(content: Bytes, form: Format, reading: Reading) -> Table:
+    """Return the table in ``content``.
+
+    Raises:
+        Refused: It is not a table of this format, or columns cannot be read.
+    """
+    options = reading.options
+    raw = READERS[form](content, reading)
     names = [column.name for column in raw.columns]
-    check_size(raw.rows * NUMBER_BYTES * len(names), limits.dataset_bytes)
+    check_size(raw.rows * NUMBER_BYTES * len(names), reading.limits.dataset_bytes)
     for name in options.types:
         column_named(name, names, "types")
     columns = _typed(raw, target_of(names, options), options)

@@ -24,7 +24,7 @@ from tests.service.datasets.conftest import OCTETS
 from tests.service.datasets.upload_files import csv_text
 from worker.spec.datasets.uploaded import Content
 
-ROWS = csv_text(["a", "b", "y"], [[i, i % 7, "yes" if i % 3 else "no"] for i in range(20)])
+ROWS = csv_text(["a", "b", "y"], [[2 * i, i % 7, "yes" if i % 3 else "no"] for i in range(20)])
 OWNER, OTHER = (Caller(owner=name, scopes=("write",), shares_runs=False) for name in ("ann", "bob"))
 
 
