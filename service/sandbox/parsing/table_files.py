@@ -16,7 +16,7 @@ from service.sandbox.parsing.columns import BOOLEAN_LEVELS, CODED, MISSING, Colu
 from service.sandbox.parsing.sources import Values
 from service.sandbox.parsing.table_splits import TableSplit
 from service.sandbox.parsing.targets import Target
-from service.sandbox.parsing.writer import Tensor, Written, write_tensors
+from service.sandbox.parsing.writer import AnyTensor, ColumnsTensor, Tensor, Written, write_tensors
 
 LAYOUT = 2
 UNSEEN = -2
@@ -58,19 +58,22 @@ def write_table(path: Path, table: TypedTable) -> Written:
         "inputs": [described(column, train) for column in inputs],
         **table.about,
     }
-    numbers = _block([column for column in inputs if column.type not in CODED], np.float64, len(target.values))
-    codes = _block([column for column in inputs if column.type in CODED], np.int32, len(target.values))
-    tensors = {
+    numbers = [column.values for column in inputs if column.type not in CODED]
+    codes = [column.values for column in inputs if column.type in CODED]
+    tensors: dict[str, AnyTensor] = {
         "train_y": Tensor(target.values, train),
         "test_y": Tensor(target.values, test),
-        "train_numbers": Tensor(numbers, train),
-        "test_numbers": Tensor(numbers, test),
+        "train_numbers": ColumnsTensor(numbers, train, np.dtype(np.float64)),
+        "test_numbers": ColumnsTensor(numbers, test, np.dtype(np.float64)),
     }
     if weights is not None:
         tensors |= {"train_weights": Tensor(weights, train), "test_weights": Tensor(weights, test)}
     if split.groups is not None:
         tensors["train_groups"] = Tensor(split.groups, np.arange(len(train)))
-    tensors |= {"train_codes": Tensor(codes, train), "test_codes": Tensor(codes, test)}
+    tensors |= {
+        "train_codes": ColumnsTensor(codes, train, np.dtype(np.int32)),
+        "test_codes": ColumnsTensor(codes, test, np.dtype(np.int32)),
+    }
     if split.validates is not None:
         tensors["train_validates"] = Tensor(split.validates.astype(np.uint8), np.arange(len(train)))
     return write_tensors(path, description, tensors)
@@ -86,11 +89,3 @@ def described(column: Column, train: Values) -> dict[str, Any]:
         **({"missing": True} if column.missing[train].any() else {}),
         **({"has_time": True} if column.has_time else {}),
     }
-
-
-def _block(columns: Sequence[Column], dtype: Any, rows: int) -> Values:
-    """Return columns of one kind as a matrix (rows, columns)."""
-    block = np.empty((rows, len(columns)), dtype)
-    for i, column in enumerate(columns):
-        block[:, i] = column.values
-    return block

@@ -14,6 +14,8 @@ from service.sandbox.parsing.targets import Target
 FEW_ROWS = 5
 """A class with fewer training rows cannot be in each of five folds."""
 MOSTLY_MISSING = 0.5
+SAMPLE_ROWS = 5000
+"""Rows on which a column is refuted to determine the target, before all rows are sorted."""
 SAME = 1e-12
 """Share of the target's variance that counts as none."""
 
@@ -48,20 +50,27 @@ def _mostly_missing(inputs: Sequence[Column], train: Values) -> Iterator[str]:
 
 def _determining(inputs: Sequence[Column], target: Target, train: Values) -> Iterator[str]:
     """Yield the columns of which one value alone gives the target: often an answer that was written down later."""
-    y = target.values[train]
+    y, is_class = target.values[train], target.task == "classification"
     for column in inputs:
-        if _determines(column.values[train], y, is_class=target.task == "classification"):
+        values = column.values[train]
+        few = slice(SAMPLE_ROWS)
+        if _determines(values[few], y[few], is_class=is_class, few=True) and _determines(values, y, is_class=is_class):
             yield (
                 f"The column {column.name!r} alone determines the target. If it is known only after the target, "
                 "leave it out."
             )
 
 
-def _determines(values: Values, y: Values, *, is_class: bool) -> bool:
-    """Return whether rows with equal values have equal targets, and rows share values so often that this says much."""
-    distinct, codes, counts = np.unique(values, return_inverse=True, return_counts=True, equal_nan=True)
-    if len(distinct) < 2 or len(distinct) > len(y) // 2:
+def _determines(values: Values, y: Values, *, is_class: bool, few: bool = False) -> bool:
+    """Return whether rows with equal values have equal targets, and rows share values so often that this says much.
+
+    ``few`` rows can only refute it.
+    """
+    ordered = np.sort(values)
+    different = 1 + np.count_nonzero(ordered[1:] != ordered[:-1])
+    if not few and not 1 < different <= len(y) // 2:
         return False
+    distinct, codes, counts = np.unique(values, return_inverse=True, return_counts=True, equal_nan=True)
     if is_class:
         low, high = np.full(len(distinct), y.max()), np.full(len(distinct), y.min())
         np.minimum.at(low, codes, y)

@@ -7,8 +7,9 @@ in it depends on a library: the header is canonical JSON (RFC 8785), and tensors
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,17 @@ class Tensor:
     rows: Values
 
     @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the numbers."""
+        dtype: np.dtype[Any] = self.array.dtype
+        return dtype
+
+    @property
+    def shape(self) -> list[int]:
+        """Of the tensor in the file."""
+        return [len(self.rows), *self.array.shape[1:]]
+
+    @property
     def size(self) -> int:
         """In bytes."""
         return len(self.rows) * int(np.prod(self.array.shape[1:])) * self.array.itemsize
@@ -54,17 +66,50 @@ class Tensor:
             yield np.ascontiguousarray(self.array[self.rows[begin : begin + step]], dtype=little).tobytes()
 
 
+@dataclass(frozen=True)
+class ColumnsTensor:
+    """A matrix of some rows of columns, of which only a few MiB are ever in memory."""
+
+    columns: Sequence[Values]
+    rows: Values
+    dtype: np.dtype[Any]
+
+    @property
+    def shape(self) -> list[int]:
+        """Of the tensor in the file."""
+        return [len(self.rows), len(self.columns)]
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return len(self.rows) * len(self.columns) * self.dtype.itemsize
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes, a few MiB at a time."""
+        step = max(1, CHUNK_BYTES // max(len(self.columns) * self.dtype.itemsize, 1))
+        for begin in range(0, len(self.rows), step):
+            rows = self.rows[begin : begin + step]
+            chunk = np.empty((len(rows), len(self.columns)), self.dtype.newbyteorder("<"))
+            for i, column in enumerate(self.columns):
+                chunk[:, i] = column[rows]
+            yield chunk.tobytes()
+
+
+AnyTensor = Tensor | ColumnsTensor
+
+
 def write(path: Path, source: Source, target: Target, split: Split) -> Written:
     """Write rows of numbers; they are on the disk when this returns."""
     return write_tensors(path, _description(source, target, split.order), _tensors(source, target, split))
 
 
-def write_tensors(path: Path, description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Written:
+def write_tensors(path: Path, description: Mapping[str, Any], tensors: Mapping[str, AnyTensor]) -> Written:
     """Write ``tensors`` in their order, and a description as the header's metadata; on the disk when this returns."""
     header = _header(description, tensors)
+    chunks = (chunk for tensor in tensors.values() for chunk in tensor.chunks())  # one after the other, not all at once
     digest, size = hashlib.sha256(), 0
     with path.open("xb") as file:
-        for piece in (len(header).to_bytes(8, "little"), header, *(c for t in tensors.values() for c in t.chunks())):
+        for piece in itertools.chain((len(header).to_bytes(8, "little"), header), chunks):
             digest.update(piece)
             size += file.write(piece)
         file.flush()
@@ -96,14 +141,13 @@ def _description(source: Source, target: Target, order: str) -> dict[str, Any]:
     }
 
 
-def _header(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
+def _header(description: Mapping[str, Any], tensors: Mapping[str, AnyTensor]) -> bytes:
     header: dict[str, Any] = {"__metadata__": {"fitwell": rfc8785.dumps(dict(description)).decode()}}
     begin = 0
     for name, tensor in tensors.items():
-        array = tensor.array
         header[name] = {
-            "dtype": CODES[array.dtype.newbyteorder("<").str],
-            "shape": [len(tensor.rows), *array.shape[1:]],
+            "dtype": CODES[tensor.dtype.newbyteorder("<").str],
+            "shape": tensor.shape,
             "data_offsets": [begin, begin + tensor.size],
         }
         begin += tensor.size
