@@ -22,7 +22,7 @@ from worker.spec.families.loss import Loss
 from worker.spec.losses.cross_entropy import CrossEntropy
 from worker.spec.run import RunSpec
 
-HOOKS = ("row_scores", "tally", "evaluation_metrics")
+HOOKS = ("row_scores", "evaluation_metrics")
 MODELS: dict[str, dict[str, Any]] = {
     "mlp 128-128": {"kind": "mlp", "hidden": [128, 128]},
     "mlp 32": {"kind": "mlp", "hidden": [32]},

@@ -6,7 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 SCORES = {"classification": ("accuracy", "error"), "regression": ("r2", "rmse")}
-EVALUATION_SCORES = {"classification": ("brier", "ece")}
+EVALUATION_SCORES = {
+    "classification": ("brier", "ece", "balanced_accuracy", "f1", "auc"),
+    "regression": ("mae", "mape"),
+}
 """Scores that are recorded in evaluation mode only."""
 PENALTIES = frozenset({"distillation", "elastic_net", "kl_sparsity", "l1", "l2", "label_smoothing"})
 """Kinds of regularizers that add a term to the objective."""

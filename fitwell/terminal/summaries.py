@@ -9,6 +9,9 @@ from fitwell.study import Study
 
 SUMMARY_METRICS = ("train.loss", "train.loss_eval", "val.loss", "test.loss", "test.accuracy", "test.r2", "test.rmse")
 
+SCORES = ("test.balanced_accuracy", "test.f1", "test.auc", "test.mae", "test.mape")
+"""Metrics that mean little without what guessing gets."""
+
 
 def print_run(run: Run) -> None:
     """Print a summary of a run."""
@@ -25,9 +28,19 @@ def print_run(run: Run) -> None:
     if run.last:
         metrics = [f"{name} {format_value(run.last[name])}" for name in SUMMARY_METRICS if name in run.last]
         typer.echo("  last " + "  ".join(metrics))
+        scores = [f"{name} {_beside_guessing(run, name)}" for name in SCORES if name in run.last]
+        if scores:
+            typer.echo("  scores " + "  ".join(scores))
     if run.baseline:
         guesses = [f"{name} {format_value(run.baseline[name])}" for name in SUMMARY_METRICS if name in run.baseline]
         typer.echo("  guessing " + "  ".join(guesses))
+
+
+def _beside_guessing(run: Run, name: str) -> str:
+    """Return the last value of a metric and, in brackets, what guessing gets."""
+    guessing = (run.baseline or {}).get(name)
+    level = "" if guessing is None else f" (guessing {format_value(guessing)})"
+    return (format_value(run.last[name]) or "undefined") + level
 
 
 def print_study(study: Study) -> None:

@@ -35,7 +35,10 @@ SORTS = {
     "last.val.loss": "Lowest last val.loss",
     "last.test.loss": "Lowest last test.loss",
     "-last.test.accuracy": "Highest last test.accuracy",
+    "-last.test.balanced_accuracy": "Highest last test.balanced_accuracy",
+    "-last.test.auc": "Highest last test.auc",
     "last.test.brier": "Lowest last test.brier",
+    "last.test.mae": "Lowest last test.mae",
     "-epoch": "Most epochs",
 }
 """Orders in the menu; the address may name any other order of the API."""

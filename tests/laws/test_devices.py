@@ -59,11 +59,12 @@ def step(device: torch.device, changes: dict[str, Any]) -> Stack:
     stack = Stack([Member("a", spec), Member("b", spec)], device)
     progress = Progress(stack, taught(Data(spec.dataset, HOME, device)), 1)
     progress.train_step(1)
+    loss, statistic, y, scores = evaluate(stack, progress.data.test)
     runs = [
         *progress.losses(),
         *progress.penalties().values(),
         progress.teacher_losses(),
-        *evaluate(stack, progress.data.test),
+        *(loss, statistic, y, *scores),
         *weights_of(stack),
         variance(progress.data.y),
     ]

@@ -5,8 +5,8 @@
   that the training rows lack counts as one row, so that the loss is finite. The calibration error is near 0 if the
   classes are as frequent as among the training rows.
 - Numeric targets: every row gets the mean of the training rows.
-- Rows in order of time also get the last value: the target of the row before, as ``…_last_value``; for classes this is
-  only an accuracy, because a certain prediction that is wrong has an infinite loss.
+- Rows in order of time also get the last value: the target of the row before, as ``…_last_value``. For classes it has
+  no loss and no other score of probabilities, because a certain prediction that is wrong has an infinite loss.
 
 Reference: Hyndman and Koehler, 2006, "Another look at measures of forecast accuracy" (the last value as a baseline).
 """
@@ -22,6 +22,8 @@ from torch import Tensor
 from worker.engine.data import StackData, Targets
 from worker.engine.evaluation import CHUNK_ROWS, variance
 from worker.engine.stack import Stack
+from worker.spec.classification import class_metrics
+from worker.spec.families.loss import RowTargets
 from worker.spec.sums import ordered_mean
 
 Baseline = Mapping[str, float | None]
@@ -62,14 +64,14 @@ def _class_metrics(stack: Stack, data: StackData, targets: Targets, y: Tensor) -
     z = frequencies.log().to(torch.float32).expand(len(stack), classes, classes)
     outputs = loss.implementation.predict(loss, z)
     labels = torch.arange(classes, device=y.device).expand(len(stack), -1)
-    statistic = loss.implementation.statistic(loss, outputs, labels, None)
+    scores = loss.implementation.row_scores(loss, outputs, labels, classes)
     losses = loss.implementation.loss(loss, outputs, labels, None)
-    mean_loss, mean = ((rows.double() * shares).sum(1) for rows in (losses, statistic))
-    sums = loss.implementation.tally(loss.implementation.row_scores(loss, outputs, labels), statistic, counts)
+    mean_loss, mean = ((rows.double() * shares).sum(1) for rows in (losses, scores[0]))
+    rows = RowTargets(labels, counts.double().expand(labels.shape), classes)
     return {
         "loss": mean_loss,
         **loss.implementation.metrics(mean, mean, targets.unit),
-        **loss.implementation.evaluation_metrics(sums, len(y)),
+        **loss.implementation.evaluation_metrics(scores, rows),
         "accuracy_random": (frequencies * shares).sum().unsqueeze(0),
     }
 
@@ -77,7 +79,7 @@ def _class_metrics(stack: Stack, data: StackData, targets: Targets, y: Tensor) -
 def _number_metrics(stack: Stack, data: StackData, targets: Targets, y: Tensor) -> dict[str, Tensor]:
     """Return the metrics (K,) of predicting the training rows' mean."""
     mean = ordered_mean(targets.train.double().unsqueeze(0)).to(torch.float32)
-    return _metrics_of(stack, targets.unit, mean.expand(len(y)), y)
+    return _metrics_of(stack, targets, mean.expand(len(y)), y)
 
 
 def _last_value_metrics(stack: Stack, data: StackData, targets: Targets, split: str, y: Tensor) -> dict[str, Tensor]:
@@ -86,17 +88,24 @@ def _last_value_metrics(stack: Stack, data: StackData, targets: Targets, split: 
         return {}
     previous = data.previous_y[split]
     if data.spec.classes:
-        return {"accuracy_last_value": (previous == y).double().mean().unsqueeze(0)}
-    metrics = _metrics_of(stack, targets.unit, previous, y)
+        scores = class_metrics(previous.unsqueeze(0), y.unsqueeze(0), len(data.spec.classes))
+        metrics = {"accuracy": (previous == y).double().mean().unsqueeze(0), **scores}
+    else:
+        metrics = _metrics_of(stack, targets, previous, y)
     return {f"{name}_last_value": values for name, values in metrics.items()}
 
 
-def _metrics_of(stack: Stack, unit: float, predicted: Tensor, y: Tensor) -> dict[str, Tensor]:
+def _metrics_of(stack: Stack, targets: Targets, predicted: Tensor, y: Tensor) -> dict[str, Tensor]:
     """Return loss and scores (K,) of the predictions (n,) for numeric targets ``y`` (n,)."""
-    loss, losses, statistics = stack.loss, [], []
-    for outputs, targets in zip(torch.split(predicted, CHUNK_ROWS), torch.split(y, CHUNK_ROWS), strict=True):
-        own, theirs = outputs.expand(len(stack), -1).unsqueeze(2), targets.expand(len(stack), -1)
+    loss, losses, scores = stack.loss, [], []
+    for outputs, chunk in zip(torch.split(predicted, CHUNK_ROWS), torch.split(y, CHUNK_ROWS), strict=True):
+        own, theirs = outputs.expand(len(stack), -1).unsqueeze(2), chunk.expand(len(stack), -1)
         losses.append(loss.implementation.loss(loss, own, theirs, None))
-        statistics.append(loss.implementation.statistic(loss, own, theirs, None))
-    mean_loss, statistic = ordered_mean(torch.cat(losses, 1)), ordered_mean(torch.cat(statistics, 1))
-    return {"loss": mean_loss, **loss.implementation.metrics(statistic, variance(y), unit)}
+        scores.append(loss.implementation.row_scores(loss, own, theirs, len(y)))
+    rows = RowTargets(y.expand(len(stack), -1), unit=targets.unit, zero=targets.zero)
+    columns = [torch.cat(values, 1) for values in zip(*scores, strict=True)]
+    return {
+        "loss": ordered_mean(torch.cat(losses, 1)),
+        **loss.implementation.metrics(ordered_mean(columns[0]), variance(y), targets.unit),
+        **loss.implementation.evaluation_metrics(columns, rows),
+    }

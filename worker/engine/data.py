@@ -72,6 +72,8 @@ class Targets(NamedTuple):
     test: Tensor
     unit: float
     """One standardized unit in the unit of the target."""
+    zero: float = 0.0
+    """The standardized value of a target that is 0, to the bit."""
 
 
 class StackData:
@@ -122,6 +124,10 @@ class StackData:
         """Return one standardized unit in the unit of the target, for numeric targets: of all members, or of each."""
         raise NotImplementedError
 
+    def zeros_of(self, members: Sequence[Member]) -> float | Tensor:
+        """Return the standardized value of a numeric target that is 0: for all members, or for each."""
+        raise NotImplementedError
+
     def of_split(self, dataset: Dataset) -> Data:
         """Return the data of one split."""
         raise NotImplementedError
@@ -159,7 +165,7 @@ class StackData:
         scale, shift = spec.target_scaling(arrays.train_y[train])
         rows = (_noisy(arrays.train_y[train], spec), arrays.train_y[held_out], arrays.test_y)
         own, validation, test = (self._scaled(y, scale, shift) for y in rows)
-        return Targets(own, validation, test, unit=1 / scale)
+        return Targets(own, validation, test, unit=1 / scale, zero=float(np.float32(shift)))
 
     def _scaled(self, y: np.ndarray[Any, Any], scale: float, shift: float) -> Tensor:
         """Labels as they are, numbers scaled, on the device."""
@@ -274,6 +280,10 @@ class Data(StackData):
     def units_of(self, members: Sequence[Member]) -> float:
         """Return one standardized unit in the unit of the target."""
         return self.unit
+
+    def zeros_of(self, members: Sequence[Member]) -> float:
+        """Return the standardized value of a target that is 0."""
+        return self.targets[0].zero
 
     def training(self, rows: int) -> Split:
         """The first ``rows`` training rows; the split's order is random, so they are a fair sample."""

@@ -3,9 +3,9 @@
     d₀ = H(trajectory key, determinism class)
     d_e = H(d_{e−1}, e, tensors' names, dtypes, shapes and bytes, measurements)
 
-Two runs with the same digest had the same weights, optimizer state and measurements in every epoch. Calibration is not
-part of it: runs of versions without it have the same digests, so they can still be verified, and it depends only on
-the weights and the data anyway.
+Two runs with the same digest had the same weights, optimizer state and measurements in every epoch. Series that are
+recorded in evaluation mode only, such as ``brier`` or ``auc``, are not part of it: runs of versions without them have
+the same digests, so they can still be verified, and they depend only on the weights and the data anyway.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from worker.spec import calibration
+from worker.spec.losses import KINDS
 
-LEFT_OUT = re.compile(rf"\.({'|'.join(calibration.NAMES)})(_eval|_loo)?$")
+NAMES = sorted({name for loss in KINDS.values() for name in loss.evaluation_names})
+LEFT_OUT = re.compile(rf"\.({'|'.join(NAMES)})(_eval|_loo)?$")
 
 
 def first_digest(trajectory_key: str, determinism_class: str) -> str:

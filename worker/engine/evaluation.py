@@ -23,24 +23,24 @@ def predictions(stack: Stack, split: Split, hooks: EvaluationHooks) -> Tensor:
 
 
 class Evaluation(NamedTuple):
-    """Mean loss and mean statistic of each run, (K,) float64, and its sums over rows, (K, S) int64."""
+    """Mean loss and mean statistic of each run, (K,) float64, and its rows' targets (K, n) and scores (K, n, …)."""
 
     loss: Tensor
     statistic: Tensor
-    sums: Tensor
+    y: Tensor
+    scores: tuple[Tensor, ...]
 
 
 def evaluate(stack: Stack, rows: EvaluationRows) -> Evaluation:
     """Evaluate each run on its ``rows``."""
-    losses, statistics, scores, hooks, loss = [], [], [], EvaluationHooks(stack), stack.loss
+    losses, labels, scores, hooks, loss = [], [], [], EvaluationHooks(stack), stack.loss
     for chunk in rows.chunks(stack.members, CHUNK_ROWS):
         outputs, targets = predictions(stack, chunk, hooks), chunk.y.expand(len(stack), -1)
         losses.append(loss.implementation.loss(loss, outputs, targets, None))
-        statistics.append(loss.implementation.statistic(loss, outputs, targets, None))
-        scores.append(loss.implementation.row_scores(loss, outputs, targets))
-    statistic = torch.cat(statistics, 1)
-    sums = loss.implementation.tally([torch.cat(values, 1) for values in zip(*scores, strict=True)], statistic)
-    return Evaluation(ordered_mean(torch.cat(losses, 1)), ordered_mean(statistic), sums)
+        labels.append(targets)
+        scores.append(loss.implementation.row_scores(loss, outputs, targets, rows.size))
+    columns = tuple(torch.cat(values, 1) for values in zip(*scores, strict=True))
+    return Evaluation(ordered_mean(torch.cat(losses, 1)), ordered_mean(columns[0]), torch.cat(labels, 1), columns)
 
 
 def variance(y: Tensor) -> Tensor:

@@ -66,6 +66,7 @@ class JointData(StackData):
         self._learned = self._learned_scalings(specs, rows.training.rows) if self.spec.learns_scaling else None
         self.targets = [self._targets_of(spec, arrays, *split) for spec, split in zip(specs, splits, strict=True)]
         self._units = torch.tensor([one.unit for one in self.targets], dtype=torch.float64, device=device)
+        self._zeros = torch.tensor([one.zero for one in self.targets], dtype=torch.float64, device=device)
         self.y = torch.cat([one.train for one in self.targets])
         validation_y = torch.stack([one.validation for one in self.targets])
         held_out = self.raw if rows.held_out.x is rows.training.x else self._flat(rows.held_out.x)
@@ -101,6 +102,10 @@ class JointData(StackData):
     def units_of(self, members: Sequence[Member]) -> Tensor:
         """Return one standardized unit of each member in the unit of the target, (K,)."""
         return self._units.index_select(0, self.splits_of(members))
+
+    def zeros_of(self, members: Sequence[Member]) -> Tensor:
+        """Return the standardized value of a target that is 0, of each member, (K,)."""
+        return self._zeros.index_select(0, self.splits_of(members))
 
     def training(self, rows: int) -> EvaluationRows:
         """Return the first ``rows`` training rows of every split."""

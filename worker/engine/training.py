@@ -16,6 +16,7 @@ from worker.engine.evaluation import evaluate, recovery, variance, weights_of
 from worker.engine.progress import Progress
 from worker.engine.stack import Member, Stack
 from worker.engine.thread_tuner import ThreadTuner
+from worker.spec.families.loss import RowTargets
 from worker.spec.families.regularizer import adds_penalty, defines
 from worker.spec.run import RunSpec
 
@@ -190,7 +191,9 @@ class Training:
     def _measured(self, stack: Stack, split: str, suffix: str, rows: EvaluationRows) -> dict[str, Tensor]:
         """Evaluate one split; return its series by name."""
         evaluation = evaluate(stack, rows)
-        more = self._spec.effective_loss.evaluation_metrics(evaluation.sums, rows.size)
+        unit, zero = self.data.units_of(stack.members), self.data.zeros_of(stack.members)
+        targets = RowTargets(evaluation.y, outputs=self.data.spec.outputs, unit=unit, zero=zero)
+        more = self._spec.effective_loss.evaluation_metrics(evaluation.scores, targets)
         return {
             **self._named(stack, split, suffix, (evaluation.loss, evaluation.statistic), rows.y),
             **{f"{split}.{name}{suffix}": values for name, values in more.items()},

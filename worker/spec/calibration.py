@@ -46,23 +46,31 @@ def row_scores(log_p: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return summed(p.square_(), 1).squeeze(1), confidence
 
 
-def tally(brier: Tensor, confidence: Tensor, hit: Tensor, repeats: Tensor | int = 1) -> Tensor:
-    """Return sums over rows, (K, 2 + BINS) int64: Brier scores, undefined rows, and hits − confidence by bin.
+def tally(brier: Tensor, confidence: Tensor, hit: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Return sums over rows, (K, 2 + BINS): Brier scores, undefined rows, and hits − confidence by bin.
 
-    ``brier``, ``confidence`` and ``hit`` (1 or 0) are (K, N); each row counts ``repeats`` times, (N,).
+    ``brier``, ``confidence`` and ``hit`` (1 or 0) are (K, N). Sums are int64, or float64 with ``weights`` (K, N).
     """
     import torch
 
     certainty = confidence.double().mul_(ONE).long()
     place = certainty.mul(BINS).sub_(1).bitwise_right_shift_(FRACTION_BITS).clamp_(0, BINS - 1)
+    score, gap = brier.double().mul_(ONE).long(), hit.long().mul_(ONE).sub_(certainty)
+    undefined = brier.isnan().sum(1)
+    if weights is not None:
+        gaps = [ordered_sum(gap * weights * (place == b)) for b in range(BINS)]
+        return torch.stack([ordered_sum(score * weights), undefined.double(), *gaps], 1)
     sums = torch.zeros((len(brier), 2 + BINS), dtype=torch.int64, device=brier.device)
-    sums[:, 0] = brier.double().mul_(ONE).long().mul_(repeats).sum(1)
-    sums[:, 1] = brier.isnan().sum(1)
-    sums[:, 2:].scatter_add_(1, place, hit.long().mul_(ONE).sub_(certainty).mul_(repeats))
+    sums[:, 0] = score.sum(1)
+    sums[:, 1] = undefined
+    sums[:, 2:].scatter_add_(1, place, gap)
     return sums
 
 
-def metrics(sums: Tensor, rows: int) -> Mapping[str, Tensor]:
-    """Return ``brier`` and ``ece`` (K,) float64 of the sums (K, 2 + BINS) over ``rows`` rows; NaN if a row is."""
+def metrics(sums: Tensor, rows: int | Tensor) -> Mapping[str, Tensor]:
+    """Return ``brier`` and ``ece`` (K,) float64 of the sums (K, 2 + BINS) over ``rows`` rows; NaN if a row is.
+
+    With weights, ``rows`` is their sum (K,).
+    """
     values = {"brier": sums[:, 0].double(), "ece": ordered_sum(sums[:, 2:].abs())}
     return {name: (total / (ONE * rows)).masked_fill(sums[:, 1] > 0, math.nan) for name, total in values.items()}

@@ -26,6 +26,11 @@ def ordered_mean(x: Tensor) -> Tensor:
     return ordered_sum(x) / x.shape[1]
 
 
+def weighted_mean(x: Tensor, weights: Tensor | None) -> Tensor:
+    """Return the mean of ``x`` (K, n) over n in float64, shape (K,), with ``weights`` (K, n) if they are not None."""
+    return ordered_mean(x) if weights is None else ordered_sum(x * weights) / ordered_sum(weights)
+
+
 def summed(x: Tensor, dim: int = -1) -> Tensor:
     """Return the sum of ``x`` over ``dim``, which is kept with size 1, in its own precision.
 

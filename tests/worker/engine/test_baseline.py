@@ -11,7 +11,17 @@ import pytest
 import torch
 from safetensors.numpy import save
 from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.metrics import accuracy_score, log_loss, mean_squared_error, r2_score, root_mean_squared_error
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    f1_score,
+    log_loss,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    r2_score,
+    root_mean_squared_error,
+)
 from torch.nn.functional import huber_loss
 
 from worker.engine.baseline import baselines_of
@@ -57,6 +67,10 @@ def test_class_frequencies_match_the_prior_of_scikit_learn() -> None:
         assert first[f"{split}.loss"] == pytest.approx(log_loss(y, probabilities, labels=range(10)), rel=1e-5)
         accuracy = accuracy_score(y, dummy.predict(np.zeros((len(y), 1))))
         assert (first[f"{split}.accuracy"], first[f"{split}.error"]) == pytest.approx((accuracy, 1 - accuracy))
+        predicted = dummy.predict(np.zeros((len(y), 1)))
+        assert first[f"{split}.balanced_accuracy"] == pytest.approx(balanced_accuracy_score(y, predicted), rel=1e-12)
+        assert first[f"{split}.f1"] == pytest.approx(f1_score(y, predicted, average="macro"), rel=1e-12)
+        assert first[f"{split}.auc"] == 0.5
         drawn = (probabilities[0][None] * np.eye(10)[y]).sum(1).mean()
         assert first[f"{split}.accuracy_random"] == pytest.approx(drawn)
         brier = np.square(probabilities - np.eye(10)[y]).sum(1).mean()
@@ -78,6 +92,9 @@ def test_mean_and_last_value_match_scikit_learn_in_the_targets_unit(tmp_path: Pa
     mean = DummyRegressor().fit(np.zeros((70, 1)), y[:70]).predict(np.zeros((30, 1)))
     for predicted, suffix in ((mean, ""), (y[-31:-1], "_last_value")):
         assert first[f"test.rmse{suffix}"] == pytest.approx(root_mean_squared_error(y[-30:], predicted), rel=1e-5)
+        assert first[f"test.mae{suffix}"] == pytest.approx(mean_absolute_error(y[-30:], predicted), rel=1e-5)
+        relative = mean_absolute_percentage_error(y[-30:], predicted)
+        assert first[f"test.mape{suffix}"] == pytest.approx(relative, rel=1e-5)
         assert first[f"test.r2{suffix}"] == pytest.approx(r2_score(y[-30:], predicted), rel=1e-5)
         residuals = torch.from_numpy((predicted - y[-30:]) / y[:70].std())
         for run, delta in ((first, 0.5), (second, 2.0)):
@@ -93,13 +110,18 @@ def test_last_class_of_rows_in_order_of_time_has_an_accuracy(tmp_path: Path) -> 
     y = np.repeat(np.arange(4) % 2, 30)
     (first,), _ = baselines(upload(tmp_path, y, 20), {"evaluate": {"test": "never"}}, home=tmp_path)
     assert first["val.accuracy_last_value"] == pytest.approx(np.mean(y[80:100] == y[79:99]))
+    balanced = balanced_accuracy_score(y[80:100], y[79:99])
+    assert first["val.balanced_accuracy_last_value"] == pytest.approx(balanced, rel=1e-12)
     assert not any(name.startswith("test.") or name == "val.loss_last_value" for name in first)
 
 
-def test_r2_of_a_constant_target_is_undefined(tmp_path: Path) -> None:
+def test_r2_of_a_constant_target_and_mape_of_a_target_of_zero_are_undefined(tmp_path: Path) -> None:
     y = np.append(np.random.default_rng(0).normal(size=80), np.full(20, 5.0))
     (first,), _ = baselines(upload(tmp_path, y, 20), home=tmp_path)
     assert (first["test.r2"], first["test.r2_last_value"]) == (None, None)
+    y[-10] = 0.0
+    (first,), _ = baselines(upload(tmp_path, y, 20), home=tmp_path)
+    assert (first["test.mape"], first["val.mape"] is None) == (None, False)
     spec = RunSpec.of({**BODY, "dataset": {"kind": "linear"}})
     stack = Stack([Member("run_0", spec)], CPU)
     metrics = {"test.r2": -np.inf, "test.loss": np.inf, "val.r2": 0.5}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any, get_args
+
 import pytest
 
+from service.studies.metrics import HIGHER, LOWER, lower_is_better
 from tests.conftest import spec
 from worker.engine.training import ended_after
-from worker.spec.stops.early_stopping import EarlyStopping
+from worker.spec.stops.early_stopping import HIGHER_IS_BETTER, EarlyStopping, Metric
 from worker.spec.stops.train_loss_below import TrainLossBelow
 
 
@@ -29,6 +32,19 @@ def test_improvement_must_exceed_min_delta() -> None:
     history = {"val.loss": [1.0, 0.99, 0.98]}
     assert EarlyStopping(patience=2, min_delta=0.1).stopped(history)
     assert not EarlyStopping(patience=2).stopped(history)
+
+
+@pytest.mark.parametrize("metric", ["val.accuracy", "val.balanced_accuracy", "val.f1", "val.auc", "val.r2"])
+def test_higher_values_of_a_score_are_improvements(metric: Any) -> None:
+    assert not EarlyStopping(metric=metric, patience=2).stopped({metric: [0.5, 0.6, 0.7]})
+    assert EarlyStopping(metric=metric, patience=2).stopped({metric: [0.7, 0.6, None]})
+    assert EarlyStopping(metric=metric, patience=2, min_delta=0.2).stopped({metric: [0.5, 0.6, 0.7]})
+
+
+def test_every_metric_has_the_direction_of_comparisons() -> None:
+    for metric in get_args(Metric):
+        assert (metric.partition(".")[2] in HIGHER_IS_BETTER) == bool(HIGHER.search(metric))
+        assert lower_is_better(metric) == bool(LOWER.search(metric)) != bool(HIGHER.search(metric))
 
 
 def test_train_loss_below_checks_only_the_last_epoch() -> None:

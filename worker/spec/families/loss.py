@@ -2,16 +2,50 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from worker.spec.families.dataset import Task
 from worker.spec.part import Objection, Part, Stacked
+from worker.spec.sums import ordered_sum, weighted_mean
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from worker.spec.run import RunSpec
+
+
+UNIT_BITS = 32
+"""Of the largest weight of a row, as an integer."""
+
+
+class RowTargets(NamedTuple):
+    """The targets of evaluated rows, y (K, N), and how scores count them."""
+
+    y: Tensor
+    weights: Tensor | None = None
+    """How many rows each row counts as, (K, N) float64; None: each as one."""
+    outputs: int = 1
+    unit: float | Tensor = 1.0
+    """One standardized unit in the unit of numeric targets: of all runs, or of each, (K,)."""
+    zero: float | Tensor = 0.0
+    """The standardized value of a target that is 0, likewise."""
+
+    @property
+    def total(self) -> int | Tensor:
+        """Number of rows, or the sum of their weights, (K,)."""
+        return self.y.shape[1] if self.weights is None else ordered_sum(self.weights)
+
+    @property
+    def units(self) -> Tensor | None:
+        """The weights as integers (K, N), in proportion; exact for weights that are integers themselves."""
+        import torch
+
+        if self.weights is None:
+            return None
+        exponent = torch.frexp(self.weights.amax(1, keepdim=True)).exponent
+        return torch.ldexp(self.weights, UNIT_BITS - exponent).round_().long()
 
 
 class Loss(Part):
@@ -68,29 +102,28 @@ class Loss(Part):
         raise NotImplementedError
 
     @staticmethod
-    def row_scores(part: Stacked[Any], predicted: Tensor, y: Tensor) -> tuple[Tensor, ...]:
-        """Return further values of each row, (K, N) each, that :meth:`tally` sums."""
-        return ()
+    def row_scores(part: Stacked[Any], predicted: Tensor, y: Tensor, rows: int) -> tuple[Tensor, ...]:
+        """Return the statistic of each row, and further values, (K, N, …) each, for :meth:`evaluation_metrics`.
 
-    @staticmethod
-    def tally(scores: Sequence[Tensor], statistic: Tensor, repeats: Tensor | int = 1) -> Tensor:
-        """Return sums (K, S) over rows, given their ``scores`` and ``statistic`` (K, N); exact in any order.
-
-        Each row counts ``repeats`` times, (N,).
+        ``rows`` is the number of all rows, of which these are a part.
         """
-        return statistic[:, :0].long()
+        return (part.implementation.statistic(part, predicted, y, None),)
 
     @staticmethod
-    def evaluation_metrics(sums: Tensor, rows: int) -> Mapping[str, Tensor]:
-        """Return metrics (K,) by name, from the sums (K, S) of ``rows`` rows."""
+    def evaluation_metrics(scores: Sequence[Tensor], targets: RowTargets) -> Mapping[str, Tensor]:
+        """Return metrics (K,) by name, from the ``scores`` of all rows; undefined ones are not a number."""
         return {}
 
 
 class Regression(Loss):
-    """A loss of the residual r = ŷ − y. R² and the root of the mean squared residual are its scores."""
+    """A loss of the residual r = ŷ − y. Its scores are R², and the root mean squared residual ``rmse``.
+
+    In evaluation mode the mean absolute residual ``mae`` and the mean absolute relative one, ``mape``, are added.
+    """
 
     task: ClassVar[Task] = "regression"
     metric_names: ClassVar[tuple[str, ...]] = ("r2", "rmse")
+    evaluation_names: ClassVar[tuple[str, ...]] = ("mae", "mape")
 
     @staticmethod
     def predict(part: Stacked[Any], z: Tensor) -> Tensor:
@@ -111,6 +144,25 @@ class Regression(Loss):
     def metrics(mark: Tensor, variance: Tensor, unit: float | Tensor) -> Mapping[str, Tensor]:
         """R² = 1 − mean(r²)/variance, not a number where targets do not vary, and √mean(r²) in the targets' unit."""
         return {"r2": 1 - mark / variance, "rmse": mark.sqrt() * unit}
+
+    @staticmethod
+    def row_scores(part: Stacked[Any], predicted: Tensor, y: Tensor, rows: int) -> tuple[Tensor, ...]:
+        """r² and |r|."""
+        r = residual(predicted, y, None)
+        return r.square(), r.abs()
+
+    @staticmethod
+    def evaluation_metrics(scores: Sequence[Tensor], targets: RowTargets) -> Mapping[str, Tensor]:
+        """The mean of |r| in the targets' unit, and of |r| / |y|, which is undefined if a target is 0."""
+        import torch
+
+        _, size = scores
+        zero = torch.as_tensor(targets.zero, dtype=torch.float64, device=size.device).view(-1, 1)
+        relative = weighted_mean(size / (targets.y.double() - zero).abs(), targets.weights)
+        return {
+            "mae": weighted_mean(size, targets.weights) * targets.unit,
+            "mape": relative.masked_fill(~relative.isfinite(), math.nan),
+        }
 
 
 def residual(predicted: Tensor, y: Tensor, mixed: Tensor | None) -> Tensor:

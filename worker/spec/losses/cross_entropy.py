@@ -3,7 +3,8 @@
     ℓ = −log p_y,    p = softmax(z)        so       ∂ℓ/∂z = p − t        (t is one at the label)
 
 Its scores are ``accuracy`` and ``error``, the shares of rows whose most probable class is theirs, or is not, and in
-evaluation mode ``brier`` and ``ece``, which measure the probabilities (:mod:`worker.spec.calibration`).
+evaluation mode ``brier`` and ``ece``, which measure the probabilities (:mod:`worker.spec.calibration`), and
+``balanced_accuracy``, ``f1`` and ``auc`` (:mod:`worker.spec.classification`).
 
 Reference: Cox, 1958, "The regression analysis of binary sequences"; Bridle, 1990, "Probabilistic interpretation of
 feedforward classification network outputs" (softmax).
@@ -11,12 +12,13 @@ feedforward classification network outputs" (softmax).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from worker.spec import calibration
+from worker.spec import calibration, classification
 from worker.spec.families.dataset import Task
-from worker.spec.families.loss import Loss
+from worker.spec.families.loss import Loss, RowTargets
 from worker.spec.part import Stacked
 from worker.spec.sums import summed
 
@@ -28,14 +30,16 @@ class CrossEntropy(Loss):
     """The negative logarithm of the probability that the model gives the true class.
 
     Runs also record `accuracy` and `error`, and in evaluation mode `brier` and `ece`: the Brier score, from 0 to 2,
-    and the expected calibration error over 15 bins, which is biased upwards on few rows.
+    and the expected calibration error over 15 bins, which is biased upwards on few rows. They also record
+    `balanced_accuracy` (mean recall of the classes), `f1` (mean F1 of the classes) and `auc` (area under the ROC
+    curve; for several classes the mean of each against the rest).
     """
 
     equation: ClassVar[str] = "ℓ = −log p_y,  p = softmax(z)"
     reference: ClassVar[str] = "Cox 1958, The regression analysis of binary sequences"
     task: ClassVar[Task] = "classification"
     metric_names: ClassVar[tuple[str, ...]] = ("accuracy", "error")
-    evaluation_names: ClassVar[tuple[str, ...]] = calibration.NAMES
+    evaluation_names: ClassVar[tuple[str, ...]] = (*calibration.NAMES, *classification.NAMES)
 
     kind: Literal["cross_entropy"] = "cross_entropy"
 
@@ -86,17 +90,21 @@ class CrossEntropy(Loss):
         return {"accuracy": mark, "error": 1 - mark}
 
     @staticmethod
-    def row_scores(part: Stacked[CrossEntropy], predicted: Tensor, y: Tensor) -> tuple[Tensor, ...]:
-        """The Brier score of each row, and its confidence."""
-        return calibration.row_scores(predicted, y)
+    def row_scores(part: Stacked[CrossEntropy], predicted: Tensor, y: Tensor, rows: int) -> tuple[Tensor, ...]:
+        """The statistic, Brier score, confidence and most probable class of each row, and what it is ranked by."""
+        best, ranking = predicted.argmax(2), classification.ranking(predicted, rows)
+        return (best == y).to(predicted.dtype), *calibration.row_scores(predicted, y), best, ranking
 
     @staticmethod
-    def tally(scores: Sequence[Tensor], statistic: Tensor, repeats: Tensor | int = 1) -> Tensor:
-        """Brier scores, undefined rows, and gaps by bin."""
-        brier, confidence = scores
-        return calibration.tally(brier, confidence, statistic, repeats)
-
-    @staticmethod
-    def evaluation_metrics(sums: Tensor, rows: int) -> Mapping[str, Tensor]:
-        """The Brier score and the expected calibration error."""
-        return calibration.metrics(sums, rows)
+    def evaluation_metrics(scores: Sequence[Tensor], targets: RowTargets) -> Mapping[str, Tensor]:
+        """The Brier score, the expected calibration error, balanced accuracy, F1 and the area under the curve."""
+        hit, brier, confidence, predicted, ranking = scores
+        y, classes, units = targets.y, targets.outputs, targets.units
+        sums = calibration.tally(brier, confidence, hit, targets.weights)
+        metrics = {
+            **classification.class_metrics(predicted, y, classes, units),
+            "auc": classification.auc(ranking, y, classes, units),
+        }
+        undefined = brier.isnan().any(1)
+        defined = {name: values.masked_fill(undefined, math.nan) for name, values in metrics.items()}
+        return {**calibration.metrics(sums, targets.total), **defined}

@@ -1,6 +1,8 @@
-"""Early stopping: end when the watched loss has not improved for a while.
+"""Early stopping: end when the watched metric has not improved for a while.
 
     stop after epoch e  if  e − argmin_{i ≤ e} L_i ≥ patience      (an improvement counts only beyond min_delta)
+
+L is the metric, or its negative if higher values are better, as of an accuracy.
 
 Reference: Prechelt, 1998, "Early stopping — but when?".
 """
@@ -20,37 +22,52 @@ if TYPE_CHECKING:
 
 Metric = Literal[
     "val.loss",
+    "val.accuracy",
     "val.error",
     "val.brier",
+    "val.balanced_accuracy",
+    "val.f1",
+    "val.auc",
+    "val.r2",
     "val.rmse",
+    "val.mae",
+    "val.mape",
     "test.loss",
+    "test.accuracy",
     "test.error",
     "test.brier",
+    "test.balanced_accuracy",
+    "test.f1",
+    "test.auc",
+    "test.r2",
     "test.rmse",
+    "test.mae",
+    "test.mape",
     "train.loss",
     "train.loss_eval",
     "train.objective",
 ]
-SCORES = ("error", "brier", "rmse")
+HIGHER_IS_BETTER = frozenset({"accuracy", "balanced_accuracy", "f1", "auc", "r2"})
+LOSSES = frozenset({"loss", "loss_eval", "objective"})
 
 
 class EarlyStopping(Stop):
-    """End the run when ``metric`` has not become lower for ``patience`` epochs."""
+    """End the run when ``metric`` has not improved for ``patience`` epochs."""
 
     equation: ClassVar[str] = "stop after e if e − argmin L ≥ patience"
     reference: ClassVar[str] = "Prechelt 1998, Early stopping — but when?"
 
     kind: Literal["early_stopping"] = "early_stopping"
-    metric: Metric = Field(default="val.loss", description="What is watched; lower is better.")
+    metric: Metric = Field(default="val.loss", description="The metric that is watched, in its better direction.")
     patience: int = Field(default=10, ge=1, description="Epochs without improvement.")
-    min_delta: float = Field(default=0.0, ge=0, description="How much lower an improvement must be.")
+    min_delta: float = Field(default=0.0, ge=0, description="How much better an improvement must be.")
 
     def objections(self, run: RunSpec) -> list[Objection]:
         """Refuse a metric that this run does not record, and a choice by test data that the spec does not allow."""
         part, _, what = self.metric.partition(".")
         loss = run.effective_loss
-        if what in SCORES and what not in (*loss.metric_names, *loss.evaluation_names):
-            target = "a class" if what == "rmse" else "a number"
+        if what not in (*LOSSES, *loss.metric_names, *loss.evaluation_names):
+            target = "a class" if loss.task == "classification" else "a number"
             message = f"{self.metric} is never recorded, for the target is {target}; watch {part}.loss."
         elif part == "val" and run.dataset.validation_rows == 0:
             message = (
@@ -73,7 +90,8 @@ class EarlyStopping(Stop):
     def stopped(self, history: Mapping[str, Sequence[float | None]]) -> bool:
         """Whether the last improvement lies ``patience`` epochs back."""
         best, waited = float("inf"), 0
+        sign = -1 if self.metric.partition(".")[2] in HIGHER_IS_BETTER else 1
         for value in history.get(self.metric, ()):
-            improved = value is not None and value < best - self.min_delta
-            best, waited = (value, 0) if improved and value is not None else (best, waited + 1)
+            improved = value is not None and sign * value < best - self.min_delta
+            best, waited = (sign * value, 0) if improved and value is not None else (best, waited + 1)
         return waited >= self.patience
