@@ -64,7 +64,7 @@ class Dataset:
             classes=part.classes,
             rows_train=train,
             rows_test=test,
-            order="random",
+            order="time" if part.chronological else "random",
             digest=part.digest(),
             bytes=None,
             format=None,

@@ -25,7 +25,8 @@ name: my first run          # name and labels do not affect the result
 labels: {{course: dl}}        # find it with fitwell ls --label course=dl
 
 dataset:
-  kind: digits              # built in, like mnist1d; download with `fitwell data fetch`: fashion_mnist, mnist, kmnist
+  kind: digits              # built in, like mnist1d and the tables penguins, auto_mpg and co2;
+                            # download with `fitwell data fetch`: fashion_mnist, mnist, kmnist
   # train_size: 200         # fewer rows make overfitting visible
   # validation_size: 500    # rows held out for validation
 

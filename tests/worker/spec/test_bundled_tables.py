@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
+from safetensors.numpy import load_file
 
-from worker.spec.datasets import digits
+from service.sandbox.parsing.options import Limits, Options, Reading
+from service.sandbox.parsing.table_datasets import write_dataset
+from service.sandbox.parsing.typed_tables import read_table
+from worker.engine.data import Data
+from worker.spec.datasets import KINDS
+from worker.spec.tables.bundled import FOLDER as FILES
+from worker.spec.tables.bundled import BundledTable
+from worker.spec.tables.files import read_header
 
-FILES = Path(digits.__file__).with_name("files")
+BUNDLED = {kind: part for kind, part in KINDS.items() if issubclass(part, BundledTable)}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "penguins": {"target": "species"},
+    "auto_mpg": {"target": "mpg"},
+    "co2": {"order": "time", "lags": 12},
+}
+LIMITS = Limits(memory_bytes=2**30, dataset_bytes=2**30, seconds=60)
 
 
 @pytest.mark.parametrize(
@@ -18,7 +35,7 @@ FILES = Path(digits.__file__).with_name("files")
     [
         ("penguins", "f204db2c753b0937caac3cb35258562c14f073e4bbc76be24b4c51ce22767a93"),
         ("auto_mpg", "0067d3d7f66c13911e6ff25220330b5fe0b2097eae379f6ec91d687f4c02aad8"),
-        ("co2", "a8df4f0333b92285ab715c5d43907207667a49c3eb19761aae0f98f7212ccdaa"),
+        ("co2", "6ac108e40ce7a4df57023390f7d986c90a942408d1a30ab5731331a606f197d7"),
     ],
 )
 def test_bundled_table_never_changes(name: str, sha256: str) -> None:
@@ -43,8 +60,41 @@ def test_cars_are_those_of_the_published_study() -> None:
 
 
 def test_carbon_dioxide_has_every_month_and_rises_each_year() -> None:
-    table = pd.read_csv(FILES / "co2.csv", parse_dates=["month"])
-    assert list(table["month"]) == list(pd.date_range("1964-05", "2001-12", freq="MS"))
-    yearly = table.set_index("month")["co2"].groupby(lambda month: month.year).mean().loc[1965:2001]
+    table = pd.read_csv(FILES / "co2.csv", parse_dates=["date"])
+    assert list(table["date"]) == list(pd.date_range("1964-05", "2001-12", freq="MS"))
+    yearly = table.set_index("date")["co2"].groupby(lambda date: date.year).mean().loc[1965:2001]
     assert yearly.is_monotonic_increasing
     assert yearly[2000] == pytest.approx(369.5, abs=0.2)  # 369.55 in NOAA's annual means
+
+
+@pytest.mark.parametrize("kind", BUNDLED)
+def test_bundled_table_is_what_an_upload_of_its_csv_file_becomes(kind: str, tmp_path: Path) -> None:
+    options, path = Options(**OPTIONS[kind]), tmp_path / "data"
+    report = write_dataset(read_table(FILES / f"{kind}.csv", "csv", Reading(options, LIMITS)), path, options, LIMITS)
+    part = BUNDLED[kind](kind=kind)
+    assert read_header(path) == part.description()
+    ours, theirs = load_file(part.path()), load_file(path)
+    assert {name: (x.dtype, x.tobytes()) for name, x in ours.items()} == {
+        name: (x.dtype, x.tobytes()) for name, x in theirs.items()
+    }
+    content = report["content"]
+    assert part.rows == (content["rows_train"], content["rows_test"])
+    assert (part.task, list(part.classes)) == (content["task"], content["classes"])
+    assert part.chronological == (content["order"] == "time")
+
+
+@pytest.mark.parametrize("kind", BUNDLED)
+def test_bundled_table_is_prepared_by_its_training_rows(kind: str) -> None:
+    part = BUNDLED[kind](kind=kind)
+    data = Data(part, Path("/nowhere"), torch.device("cpu"))
+    assert (len(data.raw), data.validation.size, data.test.size) == (
+        part.rows[0] - part.validation_rows,
+        part.validation_rows,
+        part.rows[1],
+    )
+    for x in (data.raw, data.validation.x, data.test.x):
+        assert x.shape[1:] == part.shape
+        assert bool(torch.isfinite(x).all())
+    names = part.preparation.features(part.table_schema())
+    numbers = [i for i, name in enumerate(names) if not {" ", "="} & set(name)] or [-1]
+    np.testing.assert_allclose(data.raw[:, numbers].double().std(0, correction=0), 1, atol=1e-5)

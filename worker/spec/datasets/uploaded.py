@@ -175,11 +175,9 @@ class Uploaded(TableDataset):
 
     def target_scaling(self, y: np.ndarray[Any, Any]) -> tuple[float, float]:
         """Scale to mean 0 and standard deviation 1 if ``standardize`` is set; constant targets stay constant."""
-        if not self.standardize:
-            return 1.0, 0.0
+        if self.is_table or not self.standardize:
+            return super().target_scaling(y)
         mean, std = (float(value) for value in _moments(y))
-        if self.is_table:
-            return (1 / std, -mean / std) if y.min() < y.max() else (1.0, -mean)
         return (1 / std, -mean / std) if std > CONSTANT * abs(mean) else (1.0, -mean)
 
     def digest(self) -> str:

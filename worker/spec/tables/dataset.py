@@ -97,6 +97,13 @@ class TableDataset(Dataset):
             return [Objection(field="stratify", message=message)]
         return super().objections(run)
 
+    def target_scaling(self, y: np.ndarray[Any, Any]) -> tuple[float, float]:
+        """Scale to mean 0 and standard deviation 1 if ``standardize`` is set; constant targets stay constant."""
+        if not self.standardize:
+            return 1.0, 0.0
+        mean, std = float(y.mean()), float(y.std())
+        return (1 / std, -mean / std) if y.min() < y.max() else (1.0, -mean)
+
     def fitted(self, arrays: Arrays, train: np.ndarray[Any, Any]) -> Fitted | None:
         """Return the preparation that the training rows at ``train`` give."""
         return None if arrays.tables is None else Fitted.on(self.preparation, arrays.tables[0].take(train))
