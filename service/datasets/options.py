@@ -18,8 +18,8 @@ MAX_WINDOWS = 10
 MAX_PIXELS = 4096
 """Height and width to which images can be resized."""
 MAX_ITEMS = 10_000
-DELIMITERS = {"tab": "\t", "\\t": "\t"}
-"""Names of delimiters that are hard to type."""
+DELIMITERS = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";"}
+"""Names of delimiters that are hard to type or to quote."""
 
 
 def _delimiter(text: str) -> str:

@@ -80,7 +80,7 @@ def _valid(delimiter: str) -> str:
     if chosen == WHITESPACE or (len(chosen) == 1 and chosen.isascii() and chosen not in '"\r\n\0'):
         return chosen
     message = f"The delimiter {quoted(delimiter)!r} does not work. Use one ASCII character, 'tab' or 'whitespace'."
-    raise Refused("bad_delimiter", message, place="delimiter")
+    raise Refused("bad_delimiter", message, parameter="delimiter")
 
 
 def _rows(table: str, delimiter: str) -> list[list[str]]:

@@ -119,11 +119,11 @@ def _chosen(names: Sequence[str], member: str | None) -> str:
         if member in names:
             return member
         message = f"The zip file has no entry {quoted(member)!r}. It has {_listed(names)}."
-        raise Refused("no_such_member", message, place="member", allowed=names, parameter="member")
+        raise Refused("no_such_member", message, allowed=names, parameter="member")
     tables = [name for name in names if not PurePosixPath(name).name.lower().startswith(NO_TABLES)]
     if len(tables) != 1:
         message = f"The zip file has {len(tables)} files: {_listed(tables)}. Choose one with member=NAME."
-        raise Refused("several_tables", message, place="member", allowed=tables, parameter="member")
+        raise Refused("several_tables", message, allowed=tables, parameter="member")
     return tables[0]
 
 

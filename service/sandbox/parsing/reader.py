@@ -104,7 +104,7 @@ def _check_options(form: Format, options: Options) -> None:
     for name, forms in ONLY_FOR.items():
         if form not in forms and getattr(options, name) != getattr(usual, name):
             message = f"{name!r} applies to {' and '.join(forms)} only, and the file is {form}. Remove it."
-            raise Refused("wrong_option", message, place=name)
+            raise Refused("wrong_option", message, parameter=name)
 
 
 def _archive(body: Path, form: Format, reading: Reading) -> Source:

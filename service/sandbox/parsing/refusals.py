@@ -17,10 +17,9 @@ MAX_ERRORS = 100
 class Refused(Exception):
     """The file is refused: a stable code, a message with the reason and what would work, and the place.
 
-    ``place`` is the pointer that the client gets: the name of an option or a column, or a place in the file. Where they
-    are known, ``row`` (counted from 1, without the header), ``column``, ``cell`` (its text) and ``parameter`` (the
-    option that would accept the file) say the same to programs. ``others`` are further errors of the same file, so that
-    a client can mend all of them at once.
+    ``place`` is the pointer that the client gets: a place in the file, by default ``parameter``, the option that is
+    wrong or that would accept the file, or else ``column``. ``row`` is counted from 1, without the header, and ``cell``
+    is the text there. ``others`` are further errors of the same file, so that a client can mend all of them at once.
     """
 
     def __init__(
@@ -39,7 +38,7 @@ class Refused(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
-        self.place = place
+        self.place = place or parameter or column or ""
         self.allowed = list(allowed)[:MAX_ALLOWED]
         self.row = row
         self.column = column

@@ -71,7 +71,7 @@ def column_named(name: str, names: Sequence[str], parameter: str) -> str:
         return names[int(name)]
     listed = ", ".join(quoted(one) for one in names[:MAX_LISTED]) + (", …" if len(names) > MAX_LISTED else "")
     message = f"Unknown column {quoted(name)!r}. The columns are {listed}."
-    raise Refused("no_such_column", message, place=parameter, allowed=names)
+    raise Refused("no_such_column", message, parameter=parameter, allowed=names)
 
 
 def _target(table: Table, options: Options, claimed: set[str], notes: list[str]) -> str:
@@ -91,7 +91,7 @@ def _check_distinct(roles: dict[str, str | None], drops: set[str]) -> None:
     for role, name in roles.items():
         if name is not None and name in role_of:
             message = f"The column {name!r} is named by both {role_of[name]} and {role}; a column has one role."
-            raise Refused("two_roles", message, place=role)
+            raise Refused("two_roles", message, parameter=role)
         if name is not None:
             role_of[name] = role
 

@@ -26,9 +26,9 @@ def check_series(options: Options, *, in_time: bool) -> None:
     requested = next((name for name in ("lags", "rolling") if getattr(options, name)), None)
     if requested is not None and not in_time:
         message = f"{requested} needs rows in order of time: set time to the column with the dates, or order=time."
-        raise Refused("no_order", message, place=requested)
+        raise Refused("no_order", message, parameter=requested)
     if options.horizon != 1 and requested is None:
-        raise Refused("no_lags", "horizon applies to a series with lags or rolling; set lags.", place="horizon")
+        raise Refused("no_lags", "horizon applies to a series with lags or rolling; set lags.", parameter="horizon")
 
 
 def with_past(inputs: Sequence[Column], target: Column, options: Options) -> tuple[list[Column], int]:
@@ -41,7 +41,7 @@ def with_past(inputs: Sequence[Column], target: Column, options: Options) -> tup
     rows = len(target.values)
     if history >= rows:
         message = f"The series has {rows:,} rows, and the first {history:,} have no whole past. Lower lags or rolling."
-        raise Refused("too_few_rows", message, place="lags")
+        raise Refused("too_few_rows", message, parameter="lags")
     columns: list[Column] = [column for column in inputs if column.type == "date"]
     for column in (target, *(one for one in inputs if one.type != "date")):
         if column.type in CODED:

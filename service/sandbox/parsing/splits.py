@@ -64,7 +64,9 @@ def check_parts(parts: Split, target: Target) -> None:
 def _check_no_options(options: Options) -> None:
     for name in ("test_size", "order"):
         if getattr(options, name) is not None:
-            raise Refused("test_part_given", f"The file has a test part of its own, so leave out {name!r}.", place=name)
+            raise Refused(
+                "test_part_given", f"The file has a test part of its own, so leave out {name!r}.", parameter=name
+            )
 
 
 def drawn(target: Target, rows: int, options: Options) -> Split:
@@ -96,7 +98,7 @@ def test_rows(rows: int, options: Options) -> int:
         return max(1, round(size * rows))
     if size != int(size) or size >= rows:
         message = f"test_size is a share below 1 or a number of rows below the {rows} there are, not {size:g}."
-        raise Refused("bad_test_size", message, place="test_size")
+        raise Refused("bad_test_size", message, parameter="test_size")
     return int(size)
 
 

@@ -103,11 +103,11 @@ def _ordered(roles: Roles, options: Options, notes: list[str]) -> Roles:
     values, name = roles.time.values, roles.time.name
     if roles.time.type in CODED:
         message = f"The column {name!r} is {roles.time.type}; rows are ordered by dates or numbers."
-        raise Refused("wrong_type", message, place="time", column=name)
+        raise Refused("wrong_type", message, parameter="time", column=name)
     if roles.time.missing.any():
         row = int(np.flatnonzero(roles.time.missing)[0]) + 1
         message = f"Row {row} has no value of {name!r}, which orders the rows."
-        raise Refused("missing_values", message, place="time", row=row, column=name)
+        raise Refused("missing_values", message, parameter="time", row=row, column=name)
     if (np.diff(values) >= 0).all():
         return roles
     notes.append(f"The rows were sorted by {name!r}.")
@@ -134,11 +134,11 @@ def _with_targets(roles: Roles, *, in_time: bool, notes: list[str]) -> Roles:
         return roles
     name, count = roles.target.name, int(missing.sum())
     if missing.all():
-        raise Refused("missing_values", f"No row has a value of the target {name!r}.", place="target", column=name)
+        raise Refused("missing_values", f"No row has a value of the target {name!r}.", parameter="target", column=name)
     if in_time:
         row = int(np.flatnonzero(missing)[0]) + 1
         message = f"The target {name!r} has no value in {count:,} rows of the series, the first of them row {row}."
-        raise Refused("missing_values", message, place="target", row=row, column=name)
+        raise Refused("missing_values", message, parameter="target", row=row, column=name)
     unit = "row has" if count == 1 else "rows have"
     notes.append(f"{count:,} {unit} no value of the target {name!r} and were left out.")
     return _take(roles, np.flatnonzero(~missing))
@@ -148,7 +148,7 @@ def _labels(column: Column) -> Named | Values:
     """Return the target's values: classes as codes with names, or numbers."""
     if column.type == "date":
         message = f"The target {column.name!r} is a date; classes or numbers can be predicted."
-        raise Refused("wrong_dtype", message, place="target", column=column.name)
+        raise Refused("wrong_dtype", message, parameter="target", column=column.name)
     return Named(column.values.astype(np.int64), column.levels) if column.type in CODED else column.values
 
 
@@ -162,12 +162,12 @@ def _weights(column: Column | None) -> Values | None:
         return None
     if column.type != "number":
         message = f"The column {column.name!r} is {column.type}; weights are positive numbers."
-        raise Refused("wrong_type", message, place="weight", column=column.name)
+        raise Refused("wrong_type", message, parameter="weight", column=column.name)
     wrong = np.flatnonzero(~((column.values > 0) & np.isfinite(column.values)))
     if len(wrong):
         row = int(wrong[0])
         message = f"Row {row + 1} has the weight {column.values[row]:g}; weights are positive numbers."
-        raise Refused("bad_weight", message, place="weight", row=row + 1, column=column.name)
+        raise Refused("bad_weight", message, parameter="weight", row=row + 1, column=column.name)
     return column.values
 
 

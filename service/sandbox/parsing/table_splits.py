@@ -51,7 +51,7 @@ def split_table(target: Target, split: Column | None, group: Column | None, opti
         return TableSplit(parts=parts)
     if options.order == "time":
         message = "Rows in order of time are split by time, so group does not apply; leave one of both out."
-        raise Refused("two_splits", message, place="group")
+        raise Refused("two_splits", message, parameter="group")
     groups = _codes(group, "group")
     tests = _groups_to_test(groups, options)
     chosen = np.isin(groups, tests)
@@ -67,7 +67,7 @@ def _codes(column: Column, role: str) -> Values:
     if missing.any():
         row = int(np.flatnonzero(missing)[0]) + 1
         message = f"The column {column.name!r} has no value in {missing.sum():,} rows, the first of them row {row}."
-        raise Refused("missing_values", message, place=role, row=row, column=column.name)
+        raise Refused("missing_values", message, parameter=role, row=row, column=column.name)
     return _numbered(column.values)
 
 
@@ -81,7 +81,7 @@ def _groups_to_test(groups: Values, options: Options) -> Values:
     """Return random groups with about as many rows as requested."""
     sizes = np.bincount(groups)
     if len(sizes) < 2:
-        raise Refused("one_group", "All rows are of one group, so no group can test.", place="group")
+        raise Refused("one_group", "All rows are of one group, so no group can test.", parameter="group")
     order = shuffled(len(sizes), options.seed)
     count = test_rows(len(groups), options)
     cumulated = np.cumsum(sizes[order])
@@ -93,17 +93,17 @@ def _as_column_says(target: Target, split: Column, group: Column | None, options
     for name in ("test_size", "order"):
         if getattr(options, name) is not None:
             message = f"The column {split.name!r} says which rows test, so leave out {name!r}."
-            raise Refused("test_part_given", message, place=name)
+            raise Refused("test_part_given", message, parameter=name)
     if group is not None:
         message = f"The column {split.name!r} says which rows validate and test, so group does not apply; leave it out."
-        raise Refused("two_splits", message, place="group")
+        raise Refused("two_splits", message, parameter="group")
     part = _parts(split)
     note = f"The column {split.name!r} says which rows test."
     parts = Split(np.flatnonzero(part < 2), np.flatnonzero(part == 2), note)
     check_parts(parts, target)
     validates = part[parts.train] == 1
     if validates.all():
-        raise Refused("no_training_rows", f"No row of the column {split.name!r} is for training.", place="split")
+        raise Refused("no_training_rows", f"No row of the column {split.name!r} is for training.", parameter="split")
     return TableSplit(parts=parts, validates=validates if validates.any() else None)
 
 
@@ -113,12 +113,12 @@ def _parts(split: Column) -> Values:
     known = ", ".join(names[0] for names in (TRAINS, VALIDATES, TESTS))
     if split.type not in CODED:
         message = f"The column {split.name!r} is a {split.type}; a split column has the texts {known}."
-        raise Refused("bad_split", message, place="split", column=split.name)
+        raise Refused("bad_split", message, parameter="split", column=split.name)
     codes = np.array([number.get(level.strip().lower(), -1) for level in split.levels], np.int64)
     part = np.where(split.values < 0, -1, codes[split.values])
     if (part < 0).any():
         row = int(np.flatnonzero(part < 0)[0])
         text = "" if split.values[row] < 0 else split.levels[split.values[row]]
         message = f"Row {row + 1} of the column {split.name!r} is {quoted(text)!r}; it can be {known}."
-        raise Refused("bad_split", message, place="split", row=row + 1, column=split.name, cell=text)
+        raise Refused("bad_split", message, parameter="split", row=row + 1, column=split.name, cell=text)
     return part

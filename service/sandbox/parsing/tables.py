@@ -70,7 +70,7 @@ def _counts(column: pa.ChunkedArray) -> bool:
 def _no_column(name: str, names: Sequence[str], parameter: str) -> Refused:
     listed = ", ".join(quoted(one) for one in names[:20]) + (", …" if len(names) > 20 else "")
     message = f"Unknown column {name!r}. The columns are {listed}."
-    return Refused("no_such_column", message, place=parameter, allowed=names)
+    return Refused("no_such_column", message, parameter=parameter, allowed=names)
 
 
 def _target(names: Sequence[str], requested: str | None, notes: list[str]) -> str:

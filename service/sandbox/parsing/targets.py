@@ -66,7 +66,7 @@ def _check_numbers(y: Values) -> None:
 
 def _named(y: Named, task: Task | None) -> Target:
     if task == "regression":
-        raise Refused("target_is_text", "The target is text, so it cannot be a number to predict.", place="task")
+        raise Refused("target_is_text", "The target is text, so it cannot be a number to predict.", parameter="task")
     order = sorted(range(len(y.names)), key=lambda i: y.names[i])
     present, codes = np.unique(np.argsort(order)[y.codes], return_inverse=True)
     names = [y.names[order[i]] for i in present]
@@ -87,7 +87,7 @@ def _numeric(y: Values, task: Task | None) -> Target:
         return Target("regression", y.astype(np.float64), (), why)
     if len(distinct) > MAX_CLASSES:
         message = f"The target has {len(distinct):,} different values; at most {MAX_CLASSES:,} can be classes."
-        raise Refused("too_many_classes", message, place="task")
+        raise Refused("too_many_classes", message, parameter="task")
     why = "as requested" if task else f"since the target has {len(distinct)} different whole values"
     names = tuple(_name(value, whole=whole) for value in distinct)
     return Target("classification", codes.astype(np.int64), names, why)

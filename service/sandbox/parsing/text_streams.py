@@ -71,7 +71,7 @@ def not_encoded(encoding: str, error: UnicodeDecodeError) -> Refused:
         f"The file is not in {encoding}: byte 0x{byte:02x} ({error.reason}). Pass its encoding, such as "
         "encoding=cp1252 or encoding=gb18030."
     )
-    return Refused("not_utf8", message, place="encoding")
+    return Refused("not_utf8", message, parameter="encoding")
 
 
 def text_file(open_bytes: Opener, requested: str | None) -> TextFile:
@@ -135,7 +135,7 @@ def _known(name: str) -> str:
         message = (
             f"Unknown encoding {quoted(name)!r}. Python's names work, such as utf-8, cp1252, gb18030 or shift_jis."
         )
-        raise Refused("bad_encoding", message, place="encoding")
+        raise Refused("bad_encoding", message, parameter="encoding")
     return info.name
 
 
@@ -158,7 +158,7 @@ def _detected(open_bytes: Opener, sample: bytes) -> TextFile:
             "The file is neither UTF-8 text nor in an encoding that can be detected. Pass its encoding, such as "
             "encoding=cp1252."
         )
-        raise Refused("not_utf8", message, place="encoding")
+        raise Refused("not_utf8", message, parameter="encoding")
     note = f"The encoding was detected as {best.encoding}; encoding sets another one."
     return TextFile(open_bytes, best.encoding, note)
 

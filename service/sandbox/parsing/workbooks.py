@@ -88,7 +88,7 @@ def _sheet(workbook: calamine.CalamineWorkbook, requested: str | None) -> calami
     if requested is not None:
         if requested not in names:
             message = f"The workbook has no sheet {quoted(requested)!r}. Its sheets are {_listed(names)}."
-            raise Refused("no_such_sheet", message, place="sheet", allowed=names, parameter="sheet")
+            raise Refused("no_such_sheet", message, allowed=names, parameter="sheet")
         return workbook.get_sheet_by_name(requested)
     visible = [
         sheet.name
@@ -100,7 +100,7 @@ def _sheet(workbook: calamine.CalamineWorkbook, requested: str | None) -> calami
         raise Refused("empty", "The workbook has no visible sheet with cells.")
     if len(filled) > 1:
         message = f"The workbook has {len(filled)} sheets with cells: {_listed(filled)}. Choose one with sheet=NAME."
-        raise Refused("several_tables", message, place="sheet", allowed=filled, parameter="sheet")
+        raise Refused("several_tables", message, allowed=filled, parameter="sheet")
     return workbook.get_sheet_by_name(filled[0])
 
 

@@ -187,5 +187,8 @@ def test_change_over_http_reads_the_file_again(on_sqlite: Settings) -> None:
         assert client.patch(path, json={}).json()["id"] == first["id"]
         assert error(client.patch(path, json={"lags": 5000})) == (422, "/lags", "less_than_equal")
         assert error(client.patch(path, json={"types": {"a": "float"}})) == (422, "/types/a", "literal_error")
-        assert error(client.patch(path, json={"target": "z"}))[::2] == (422, "no_such_column")
+        assert error(client.patch(path, json={"target": "z"})) == (422, "/target", "no_such_column")
+        unknown = client.post("/v1/datasets?target=z", content=ROWS, headers=OCTETS)
+        assert error(unknown) == (422, "target", "no_such_column")
+        assert unknown.json()["errors"][0]["parameter"] == "target"
         assert client.patch("/v1/datasets/digits", json={}).json()["code"] == "source_missing"
