@@ -26,6 +26,7 @@ class Catalog(View):
     """All parts by family."""
 
     datasets: list[Part]
+    preparations: list[Part] = Field(default=[])
     models: list[Part]
     losses: list[Part] = Field(default=[])
     regularizers: list[Part]

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from service.catalog.editor_schemas import run_schema, study_schema
 from service.catalog.errors import PresetNotFound
@@ -27,7 +27,7 @@ from worker.spec.part import Part
 from worker.spec.run import ENGINE_VERSION
 
 router = APIRouter(prefix="/v1", tags=["catalog"], route_class=Route)
-FAMILIES = ("datasets", "models", "losses", "regularizers", "optimizers", "schedules", "stops")
+FAMILIES = ("datasets", "preparations", "models", "losses", "regularizers", "optimizers", "schedules", "stops")
 LIMITS = (
     "max_body_bytes",
     "max_parameters",
@@ -58,6 +58,7 @@ class Catalog(BaseModel):
 
     object: str = "catalog"
     datasets: list[CatalogPart]
+    preparations: list[CatalogPart] = Field(default=[], description="Of a table's columns, in `dataset.columns`.")
     models: list[CatalogPart]
     losses: list[CatalogPart]
     regularizers: list[CatalogPart]

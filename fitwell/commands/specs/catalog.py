@@ -15,7 +15,7 @@ from fitwell.commands.options import JSON, URL
 from fitwell.spec_files import SpecFileError
 from fitwell.terminal.console import wide_console
 
-FAMILIES = ("datasets", "models", "regularizers", "optimizers", "schedules", "stops")
+FAMILIES = ("datasets", "preparations", "models", "losses", "regularizers", "optimizers", "schedules", "stops")
 
 
 def catalog(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from service.sandbox.parsing.columns import CODED, Column, Table
-from service.sandbox.parsing.options import Limits, Options
+from service.sandbox.parsing.options import Limits, Options, Task
 from service.sandbox.parsing.refusals import Refused
 from service.sandbox.parsing.roles import Roles, roles_of
 from service.sandbox.parsing.series import check_series, with_past
@@ -39,7 +39,7 @@ def write_dataset(table: Table, data: Path, options: Options, limits: Limits) ->
     roles = _ordered(roles, options, notes)
     roles = _with_history(roles, options, notes)
     roles = _with_targets(roles, in_time=in_time, notes=notes)
-    target = target_of(_labels(roles.target), options.task)
+    target = target_of(_labels(roles.target), _task(roles.target, options))
     split = split_table(target, roles.split, roles.group, options)
     inputs = [with_training_levels(column, split.parts.train) for column in roles.inputs]
     check_size(len(target.values) * (8 * len(inputs) + 8), limits.dataset_bytes)
@@ -150,6 +150,12 @@ def _labels(column: Column) -> Named | Values:
         message = f"The target {column.name!r} is a date; classes or numbers can be predicted."
         raise Refused("wrong_dtype", message, parameter="target", column=column.name)
     return Named(column.values.astype(np.int64), column.levels) if column.type in CODED else column.values
+
+
+def _task(target: Column, options: Options) -> Task | None:
+    """Return the requested task; by default, numbers of a series are predicted as numbers, however few there are."""
+    series = bool(options.lags or options.rolling) and target.type == "number"
+    return options.task or ("regression" if series else None)
 
 
 def _weights(column: Column | None) -> Values | None:

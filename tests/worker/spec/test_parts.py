@@ -19,6 +19,7 @@ from worker.spec.families.dataset import Dataset
 from worker.spec.families.loss import Loss
 from worker.spec.families.model import Model
 from worker.spec.families.optimizer import Optimizer
+from worker.spec.families.preparation import Preparation
 from worker.spec.families.regularizer import HOOKS, Regularizer, defines
 from worker.spec.families.schedule import Schedule
 from worker.spec.families.stop import Stop
@@ -33,6 +34,7 @@ FOLDERS: dict[str, type[Part]] = {
     "schedules": Schedule,
     "losses": Loss,
     "stops": Stop,
+    "preparations": Preparation,
 }
 PARTS = [
     pytest.param(part, id=f"{folder}/{kind}")

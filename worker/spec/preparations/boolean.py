@@ -1,4 +1,9 @@
-"""Booleans: 0 or 1; missing values are replaced by the training rows' share of true."""
+"""Booleans: 0 or 1; missing values are replaced by the training rows' share of true.
+
+    z = 1 if x, else 0;    z = mean(x) where x is missing
+
+Reference: Little and Rubin, 2019, "Statistical analysis with missing data", section 4.2 (mean imputation).
+"""
 
 from __future__ import annotations
 
@@ -23,6 +28,8 @@ UNKNOWN_SHARE = 0.5
 class Boolean(Preparation):
     """A column of false and true as 0 and 1."""
 
+    equation: ClassVar[str] = "z = 1 if x, else 0"
+    reference: ClassVar[str] = "Little and Rubin 2019, Statistical analysis with missing data"
     column_type: ClassVar[ColumnType] = "boolean"
 
     kind: Literal["boolean"] = "boolean"

@@ -4,6 +4,8 @@
 the ``max_levels`` most frequent ones, share a feature; so do levels that no training row has, if that feature exists,
 and otherwise all features are 0. A missing value has a feature of its own.
 
+    z_j = 1 if x is level j, else 0
+
 Reference: Weinberger et al., 2009, "Feature hashing for large scale multitask learning" (``hash``).
 """
 
@@ -31,6 +33,7 @@ NO_FEATURE = -1
 class Category(Preparation):
     """Texts that repeat, as features of 0 and 1 or as a number."""
 
+    equation: ClassVar[str] = "z_j = 1 if x is level j, else 0"
     reference: ClassVar[str] = "Weinberger et al. 2009, Feature hashing for large scale multitask learning"
     column_type: ClassVar[ColumnType] = "category"
 

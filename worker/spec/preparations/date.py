@@ -2,6 +2,9 @@
 
 A cyclic part p of period P becomes sin(2πp/P) and cos(2πp/P), so that December is next to January; other parts are
 scaled to mean 0 and standard deviation 1 over the training rows. Times are UTC.
+
+Reference: Reingold and Dershowitz, 2018, "Calendrical calculations: the ultimate edition" (parts of the Gregorian
+calendar).
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ class Date(Preparation):
     """A date or a time, as numbers."""
 
     equation: ClassVar[str] = "sin(2πp/P), cos(2πp/P)"
+    reference: ClassVar[str] = "Reingold and Dershowitz 2018, Calendrical calculations"
     column_type: ClassVar[ColumnType] = "date"
 
     kind: Literal["date"] = "date"
