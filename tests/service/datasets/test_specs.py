@@ -15,7 +15,7 @@ from service.store.database import open_engine
 from service.workers.jobs import Jobs
 from tests.conftest import BODY, WORKER, MigratedHome, measured
 from tests.service.datasets.conftest import OCTETS
-from tests.service.datasets.upload_files import iris, npz
+from tests.service.datasets.upload_files import csv_text, iris, npz
 from worker.ports import Outcome
 
 pytestmark = pytest.mark.slow
@@ -55,6 +55,7 @@ def ids(client: TestClient) -> Kinds:
     coloured = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), np.uint8)
     return {
         "iris": send(client, npz(**iris()), name="iris"),
+        "table": send(client, csv_text(["age", "city", "y"], [[i, "ab"[i % 2], "uvw"[i % 3]] for i in range(30)])),
         "coloured": send(client, npz(x=coloured, y=Y), name="coloured"),
         "numbers": send(client, npz(x=np.zeros((30, 2)), y=np.linspace(0, 1, 30)), name="numbers"),
     }
@@ -81,8 +82,41 @@ def test_facts_of_the_upload_are_filled_in_and_a_fifth_validates(client: TestCli
         "rows_test": 30,
     }
     assert dataset["validation_size"] == 24
+    folded = {"kind": "uploaded", "id": ids["iris"], "fold": {"index": 1, "of": 5}}
+    assert client.post("/v1/runs", json={**BODY, "dataset": folded}).json()["spec"]["dataset"]["validation_size"] == 0
     query = {"kind": "uploaded", "id": ids["iris"], "validation_size": 0}
     assert client.post("/v1/runs", json={**BODY, "dataset": query}).json()["spec"]["dataset"]["validation_size"] == 0
+
+
+@pytest.mark.parametrize(
+    ("columns", "features"),
+    [({}, 3), ({"category": {"encode": "hash", "buckets": 5}}, 6), ({"leave_out": ["city"]}, 1)],
+)
+def test_number_of_features_follows_from_the_columns_of_the_spec(
+    columns: dict[str, Any], features: int, client: TestClient, ids: Kinds
+) -> None:
+    dataset = {"kind": "uploaded", "id": ids["table"], "columns": columns}
+    run = client.post("/v1/runs", json={**BODY, "dataset": dataset}).json()
+    assert (run["spec"]["dataset"]["content"]["layout"], run["spec"]["dataset"]["content"]["shape"]) == (2, [features])
+
+
+@pytest.mark.parametrize(
+    ("columns", "pointer", "allowed"),
+    [
+        ({"by_name": {"name": {"kind": "number"}}}, "by_name/name", ["age", "city"]),
+        ({"by_name": {"city": {"kind": "number"}}}, "by_name/city", ["category"]),
+        ({"leave_out": ["age", "town"]}, "leave_out/1", ["age", "city"]),
+        ({"leave_out": ["age", "city"]}, "leave_out", []),
+    ],
+)
+def test_column_that_cannot_be_prepared_is_refused_by_name(
+    columns: dict[str, Any], pointer: str, allowed: list[str], client: TestClient, ids: Kinds
+) -> None:
+    dataset = {"kind": "uploaded", "id": ids["table"], "columns": columns}
+    error = error_of(client.post("/v1/runs", json={**BODY, "dataset": dataset}))
+    assert (error["pointer"], error["allowed"]) == (f"/dataset/columns/{pointer}", allowed)
+    dataset["id"] = ids["iris"]
+    assert error_of(client.post("/v1/runs", json={**BODY, "dataset": dataset}))["pointer"] == "/dataset/columns"
 
 
 def test_facts_sent_by_clients_are_ignored(client: TestClient, ids: Kinds) -> None:

@@ -158,7 +158,8 @@ class Uploaded(TableDataset):
     def resolved(self, content: Content) -> Uploaded:
         """Return the dataset with its content filled in; by default, a fifth of the rows validates."""
         default = content.rows_validation or content.rows_train // 5
-        rows = {} if "validation_size" in self.model_fields_set else {"validation_size": default}
+        requested = "validation_size" in self.model_fields_set or self.fold is not None
+        rows = {} if requested else {"validation_size": default}
         return self.model_copy(update={"content": content, **rows})
 
     def scaling(self, x: np.ndarray[Any, Any]) -> tuple[float | np.ndarray[Any, Any], float | np.ndarray[Any, Any]]:
