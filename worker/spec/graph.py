@@ -11,12 +11,17 @@ or, in a regression,
 
     prediction     (rows, 1), in the target's own unit
 
+The graph of a typed table has an input for each column that the model uses, named like the column: double (rows, 1) for
+numbers and for dates (seconds since 1970 UTC), NaN where missing; string (rows, 1) for categories and booleans ("true",
+"false"), empty where missing. The preparation is part of the graph: it is computed in double and rounded to float32.
+
 Reference: Bai, Lu, Zhang et al., 2017–, "ONNX: Open Neural Network Exchange".
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, NewType, Protocol
 
 from worker.spec.families.regularizer import defines
@@ -27,6 +32,8 @@ if TYPE_CHECKING:
 
     from worker.spec.families.dataset import Dataset
     from worker.spec.run import RunSpec
+    from worker.spec.tables.fitted import Fitted
+    from worker.spec.tables.schema import Column
 
     Weights = Mapping[str, np.ndarray[Any, Any]]
     Scale = float | np.ndarray[Any, Any]
@@ -36,6 +43,8 @@ Value = NewType("Value", str)
 """The name of a tensor in a graph."""
 OPSET, IR_VERSION = 17, 8
 """Versions of 2022, which all current runtimes support."""
+ML, ML_OPSET = "ai.onnx.ml", 2
+"""The domain of operators on texts."""
 INPUT, LOGITS, PROBABILITIES, PREDICTION = "input", "logits", "probabilities", "prediction"
 
 
@@ -53,9 +62,16 @@ class HiddenValue(Protocol):
 class Graph:
     """A graph under construction. Names of nodes depend only on the nodes before them."""
 
-    def __init__(self, weights: Weights, *, rounded: bool = False) -> None:
-        """``rounded``: dense layers multiply numbers rounded to bfloat16."""
+    def __init__(self, weights: Weights, *, rounded: bool = False, inputs: Collection[str] = ()) -> None:
+        """Begin a graph.
+
+        Args:
+            weights: The model's parameters and buffers.
+            rounded: Whether dense layers multiply numbers rounded to bfloat16.
+            inputs: The names of the columns of a table, which no other value of the graph may have.
+        """
         self.rounded = rounded
+        self._inputs = inputs
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
         self._weights = weights
@@ -64,9 +80,24 @@ class Graph:
         """Return one of the run's parameters or buffers."""
         from onnx import numpy_helper
 
-        if name not in self.constants:
-            self.constants[name] = numpy_helper.from_array(self._weights[name], name)
-        return Value(name)
+        unique = self._unique(name)
+        if unique not in self.constants:
+            self.constants[unique] = numpy_helper.from_array(self._weights[name], unique)
+        return Value(unique)
+
+    def _unique(self, name: str) -> str:
+        """Return a name that no input has."""
+        while name in self._inputs:
+            name += "_"
+        return name
+
+    def doubles(self, values: Scale | Sequence[float]) -> Value:
+        """Return a double constant."""
+        return self._constant(values, "float64")
+
+    def integers(self, values: Sequence[int]) -> Value:
+        """Return an int64 constant."""
+        return self._constant(values, "int64")
 
     def number(self, value: Scale) -> Value:
         """Return a float32 constant for all inputs, or one for each."""
@@ -84,7 +115,7 @@ class Graph:
         import numpy as np
         from onnx import numpy_helper
 
-        name = f"constant_{len(self.constants)}"
+        name = self._unique(f"constant_{len(self.constants)}")
         self.constants[name] = numpy_helper.from_array(np.array(values, dtype), name)
         return Value(name)
 
@@ -92,9 +123,39 @@ class Graph:
         """Add an operator on ``inputs``, and return its result."""
         from onnx import helper
 
-        name = output or f"{operator.lower()}_{len(self.nodes)}"
+        name = output or self._unique(f"{operator.lower()}_{len(self.nodes)}")
         self.nodes.append(helper.make_node(operator, list(inputs), [name], name=name, **attributes))
         return Value(name)
+
+    def code_of(self, texts: Value, codes: Mapping[str, int], default: int) -> Value:
+        """Return the int64 code of each text, or the default."""
+        keys, values = list(codes), list(codes.values())
+        return self.node(
+            "LabelEncoder", texts, domain=ML, keys_strings=keys, values_int64s=values, default_int64=default
+        )
+
+    def as_float(self, value: Value) -> Value:
+        """Return truth values as float32."""
+        from onnx import TensorProto
+
+        return self.node("Cast", value, to=TensorProto.FLOAT)
+
+    def rounded_to_float(self, value: Value) -> Value:
+        """Return doubles as float32; numbers beyond its range are cut to it."""
+        import numpy as np
+
+        largest = float(np.finfo(np.float32).max)
+        return self.as_float(self.node("Clip", value, self.doubles(-largest), self.doubles(largest)))
+
+    def as_double(self, value: Value) -> Value:
+        """Return integers as doubles."""
+        from onnx import TensorProto
+
+        return self.node("Cast", value, to=TensorProto.DOUBLE)
+
+    def features(self, *columns: Value) -> Value:
+        """Return features (rows, …), all of one type, side by side."""
+        return columns[0] if len(columns) == 1 else self.node("Concat", *columns, axis=1)
 
     def in_bfloat16(self, value: Value) -> Value:
         """Return ``value`` rounded to bfloat16, as float32."""
@@ -120,10 +181,18 @@ class Scaling(NamedTuple):
     target_shift: float = 0.0
 
 
-def onnx_of(spec: RunSpec, weights: Weights, metadata: Mapping[str, str], *, scaling: Scaling | None = None) -> bytes:
+def onnx_of(
+    spec: RunSpec,
+    weights: Weights,
+    metadata: Mapping[str, str],
+    *,
+    scaling: Scaling | None = None,
+    table: Fitted | None = None,
+) -> bytes:
     """Return the ONNX file of the model of ``spec`` with ``weights``. Equal arguments give equal bytes.
 
-    ``scaling`` defaults to that of the spec.
+    ``scaling`` defaults to that of the spec. With the preparation of a ``table``, inputs are its columns; without it,
+    rows of numbers.
 
     Raises:
         NoGraph: A part of the spec has no ONNX form, or the weights do not fit the model.
@@ -131,25 +200,78 @@ def onnx_of(spec: RunSpec, weights: Weights, metadata: Mapping[str, str], *, sca
     from onnx import TensorProto, helper
 
     _check(spec, weights)
-    graph = Graph(weights, rounded=spec.precision == "bfloat16")
-    row, named = spec.dataset.shape, _named_outputs(graph, spec, scaling or scaling_of(spec.dataset))
+    inputs = [] if table is None else input_names(table)
+    graph = Graph(weights, rounded=spec.precision == "bfloat16", inputs=inputs)
+    x = Value(INPUT) if table is None else _prepared(graph, table)
+    named = _named_outputs(graph, spec, scaling or scaling_of(spec.dataset), x)
     drawn = helper.make_graph(
         graph.nodes,
         spec.model.kind,
-        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["rows", *row])],
+        _inputs(spec, table),
         [helper.make_tensor_value_info(o, TensorProto.FLOAT, ["rows", spec.dataset.outputs]) for o in named],
         list(graph.constants.values()),
     )
-    opset = helper.make_opsetid("", OPSET)
-    model = helper.make_model(drawn, opset_imports=[opset], ir_version=IR_VERSION, producer_name="fitwell")
-    helper.set_model_props(model, dict(metadata))
+    opsets = [helper.make_opsetid("", OPSET), *([] if table is None else [helper.make_opsetid(ML, ML_OPSET)])]
+    model = helper.make_model(drawn, opset_imports=opsets, ir_version=IR_VERSION, producer_name="fitwell")
+    helper.set_model_props(model, {**metadata, **({} if table is None else table_metadata(table))})
     content: bytes = model.SerializeToString(deterministic=True)
     return content
 
 
-def _named_outputs(graph: Graph, spec: RunSpec, scaling: Scaling) -> tuple[str, ...]:
-    """Add the named outputs of a row to the graph, and return their names."""
-    outputs = _outputs(graph, spec, scaling)
+def _inputs(spec: RunSpec, table: Fitted | None) -> list[onnx.ValueInfoProto]:
+    """Return the inputs of the graph: rows of numbers, or the columns of a table."""
+    from onnx import TensorProto, helper
+
+    if table is None:
+        return [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["rows", *spec.dataset.shape])]
+    return [
+        helper.make_tensor_value_info(
+            input_name(column), TensorProto.STRING if column.coded else TensorProto.DOUBLE, ["rows", 1]
+        )
+        for column in _columns(table)
+    ]
+
+
+def _columns(table: Fitted) -> tuple[Column, ...]:
+    return table.columns.used(table.schema)
+
+
+def input_name(column: Column) -> str:
+    """Return the name of a column's input: its own, unless an output has it."""
+    return f"{column.name} (input)" if column.name in (LOGITS, PROBABILITIES, PREDICTION) else column.name
+
+
+def input_names(table: Fitted) -> list[str]:
+    """Return the names of the inputs of a table's graph."""
+    return [input_name(column) for column in _columns(table)]
+
+
+def table_metadata(table: Fitted) -> dict[str, str]:
+    """Return the columns of a table's graph for the file's metadata: ``inputs`` and ``features``, as JSON."""
+    inputs = [
+        {"input": input_name(column), "column": column.name, "type": column.type, "levels": list(column.levels)}
+        for column in _columns(table)
+    ]
+    return {
+        "inputs": json.dumps(inputs, ensure_ascii=False),
+        "features": json.dumps(table.features, ensure_ascii=False),
+    }
+
+
+def _prepared(graph: Graph, table: Fitted) -> Value:
+    """Add the preparation of a table's columns to the graph, and return the features (rows, D) float32."""
+    return graph.features(
+        *(
+            table.columns.of(column).onnx(graph, column, table.states[column.name], Value(input_name(column)))
+            for column in _columns(table)
+            if table.columns.of(column).features(column)
+        )
+    )
+
+
+def _named_outputs(graph: Graph, spec: RunSpec, scaling: Scaling, x: Value) -> tuple[str, ...]:
+    """Add the named outputs of rows ``x`` to the graph, and return their names."""
+    outputs = _outputs(graph, spec, scaling, x)
     if spec.dataset.task == "classification":
         graph.node("Softmax", graph.node("Identity", outputs, output=LOGITS), output=PROBABILITIES, axis=1)
         return LOGITS, PROBABILITIES
@@ -190,7 +312,7 @@ def _check(spec: RunSpec, weights: Weights) -> None:
             raise NoGraph(f"The weights are not of this model: {name!r} {problem} instead of {size}.")
 
 
-def _outputs(graph: Graph, spec: RunSpec, scaling: Scaling) -> Value:
+def _outputs(graph: Graph, spec: RunSpec, scaling: Scaling, raw: Value) -> Value:
     """Add the model from raw rows to outputs."""
     acting = [part for part in spec.regularizers if defines(type(part), "onnx_scale")]
 
@@ -199,7 +321,7 @@ def _outputs(graph: Graph, spec: RunSpec, scaling: Scaling) -> Value:
             a = part.onnx_scale(graph, a, layer)
         return a
 
-    x = graph.node("Flatten", Value(INPUT), axis=1)
+    x = graph.node("Flatten", raw, axis=1)
     scale, shift = graph.number(scaling.scale), graph.number(scaling.shift)
     x = graph.node("Add", graph.node("Mul", x, scale), shift)
     outputs: Value = spec.model.onnx(graph, hidden(x, -1), spec.dataset.shape, hidden)

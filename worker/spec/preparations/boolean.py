@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from worker.spec.families.preparation import Preparation, missing_feature
+from worker.spec.tables.rows import MISSING
 from worker.spec.tables.schema import Column, ColumnType
 
 if TYPE_CHECKING:
     import numpy as np
 
     from worker.spec.families.preparation import State
+    from worker.spec.graph import Graph, Value
 
     Values = np.ndarray[Any, Any]
 
+BOOLEAN_LEVELS = ("false", "true")
 UNKNOWN_SHARE = 0.5
 """Share of true if no training row has a value."""
 
@@ -57,3 +60,11 @@ class Boolean(Preparation):
         x = np.where(absent, state["fill"], values)
         marked = len(self.features(column)) > 1
         return np.stack([x, absent.astype(np.float64)] if marked else [x], 1)
+
+    def onnx(self, graph: Graph, column: Column, state: State, values: Value) -> Value:
+        """The same of the texts "true" and "false"; other texts are missing."""
+        code = graph.code_of(values, {text: i for i, text in enumerate(BOOLEAN_LEVELS)}, MISSING)
+        absent = graph.node("Less", code, graph.integers([0]))
+        x = graph.node("Where", absent, graph.doubles(state["fill"]), graph.as_double(code))
+        marked = len(self.features(column)) > 1
+        return graph.features(graph.rounded_to_float(x), *([graph.as_float(absent)] if marked else []))

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from worker.spec.families.preparation import Preparation, missing_feature
-from worker.spec.tables.rows import MISSING
+from worker.spec.tables.rows import MISSING, UNSEEN
 from worker.spec.tables.schema import Column, ColumnType
 
 if TYPE_CHECKING:
     import numpy as np
 
     from worker.spec.families.preparation import State
+    from worker.spec.graph import Graph, Value
 
     Values = np.ndarray[Any, Any]
 
@@ -102,6 +103,25 @@ class Category(Preparation):
         if column.missing:
             x[values == MISSING, -1] = 1
         return x
+
+    def onnx(self, graph: Graph, column: Column, state: State, values: Value) -> Value:
+        """The same of texts."""
+        if self.encode == "ordinal":
+            codes = {level: code for code, level in enumerate(column.levels)}
+            code = graph.code_of(values, {**codes, "": MISSING}, UNSEEN)
+            number = graph.as_double(code)
+            shifted = graph.node("Sub", number, graph.doubles(state["shift"]))
+            scaled = graph.node("Mul", shifted, graph.doubles(state["factor"]))
+            absent = graph.node("Less", code, graph.integers([0]))
+            x = graph.rounded_to_float(graph.node("Where", absent, graph.doubles([0.0]), scaled))
+            if not column.missing:
+                return x
+            return graph.features(x, graph.as_float(graph.node("Equal", code, graph.integers([MISSING]))))
+        width = len(self.features(column))
+        features = dict(zip(column.levels, state["feature_of_level"].astype(int).tolist(), strict=True))
+        missing = width - 1 if column.missing else NO_FEATURE
+        feature = graph.code_of(values, {**features, "": missing}, self._unseen(column))
+        return graph.as_float(graph.node("Equal", feature, graph.integers(range(width))))
 
     def _unseen(self, column: Column) -> int:
         """Return the feature of a level that the training part lacks."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from worker.spec.families.preparation import State
+    from worker.spec.graph import Graph, Value
 
     Values = np.ndarray[Any, Any]
 
@@ -89,6 +90,24 @@ class Date(Preparation):
         x = (parts - state["shift"]) * state["factor"]
         return x if x.shape[1] == len(self.features(column)) else np.column_stack([x, absent])
 
+    def onnx(self, graph: Graph, column: Column, state: State, values: Value) -> Value:
+        """The same of seconds since 1970."""
+        absent = graph.node("IsNaN", values)
+        seconds = graph.node("Where", absent, graph.doubles(state["fill"]), values)
+        calendar, columns = _Calendar(graph, seconds), []
+        for part in self._parts(column):
+            p = calendar.part(part)
+            if self.cyclic and part in PERIODS:
+                angle = graph.node("Mul", p, graph.doubles(2 * math.pi / PERIODS[part]))
+                quarter = graph.doubles(math.pi / 2)
+                columns += [graph.node("Sin", angle), graph.node("Sin", graph.node("Add", angle, quarter))]
+            else:
+                columns.append(p)
+        shifted = graph.node("Sub", graph.features(*columns), graph.doubles(state["shift"]))
+        x = graph.rounded_to_float(graph.node("Mul", shifted, graph.doubles(state["factor"])))
+        marked = self.indicator and column.missing
+        return graph.features(x, *([graph.as_float(absent)] if marked else []))
+
     def _turns(self, part: DatePart) -> tuple[bool, ...]:
         """Return whether each feature of a part is a sine or cosine."""
         return (True, True) if self.cyclic and part in PERIODS else (False,)
@@ -130,3 +149,74 @@ def part_of(part: DatePart, seconds: Values) -> Values:
         }
         values = by_part[part]
     return np.asarray(values, np.float64)
+
+
+class _Calendar:
+    """Parts of dates in a graph, in double arithmetic, which is exact for whole numbers.
+
+    Years begin in March, so that a leap day is the last day of its year.
+
+    Reference: Hinnant, 2014, "chrono-compatible low-level date algorithms" (civil_from_days).
+    """
+
+    def __init__(self, graph: Graph, seconds: Value) -> None:
+        self._graph = graph
+        self._seconds = seconds
+        self._days = self._quotient(seconds, DAY_SECONDS)
+        self._date: dict[DatePart, Value] = {}
+
+    def part(self, part: DatePart) -> Value:
+        """Return what :func:`part_of` returns."""
+        if part == "elapsed":
+            return self._graph.node("Div", self._seconds, self._graph.doubles(float(DAY_SECONDS)))
+        if part == "weekday":
+            return self._remainder(self._plus(self._days, THURSDAY), 7)
+        if part == "hour":
+            return self._quotient(self._remainder(self._seconds, DAY_SECONDS), HOUR_SECONDS)
+        if not self._date:
+            self._date = self._year_month_day()
+        return self._date[part]
+
+    def _year_month_day(self) -> dict[DatePart, Value]:
+        """Return year, month and day of the month, the latter two from 0."""
+        since_march_of_year_0 = self._plus(self._days, 719_468)
+        era = self._quotient(since_march_of_year_0, 146_097)
+        day_of_era = self._remainder(since_march_of_year_0, 146_097)
+        leap_days = self._sum(
+            self._times(self._quotient(day_of_era, 1_460), -1),
+            self._quotient(day_of_era, 36_524),
+            self._times(self._quotient(day_of_era, 146_096), -1),
+        )
+        year_of_era = self._quotient(self._sum(day_of_era, leap_days), 365)
+        first_day = self._sum(
+            self._times(year_of_era, 365),
+            self._quotient(year_of_era, 4),
+            self._times(self._quotient(year_of_era, 100), -1),
+        )
+        day_of_year = self._sum(day_of_era, self._times(first_day, -1))
+        month = self._quotient(self._plus(self._times(day_of_year, 5), 2), 153)  # March is 0
+        first_of_month = self._quotient(self._plus(self._times(month, 153), 2), 5)
+        late = self._quotient(month, 10)  # 1 in January and February
+        return {
+            "year": self._sum(year_of_era, self._times(era, 400), late),
+            "month": self._remainder(self._plus(month, 2), 12),
+            "day": self._sum(day_of_year, self._times(first_of_month, -1)),
+        }
+
+    def _quotient(self, value: Value, divisor: int) -> Value:
+        quotient = self._graph.node("Div", value, self._graph.doubles(float(divisor)))
+        return self._graph.node("Floor", quotient)
+
+    def _remainder(self, value: Value, divisor: int) -> Value:
+        return self._sum(value, self._times(self._quotient(value, divisor), -divisor))
+
+    def _times(self, value: Value, factor: int) -> Value:
+        return self._graph.node("Mul", value, self._graph.doubles(float(factor)))
+
+    def _plus(self, value: Value, number: int) -> Value:
+        return self._graph.node("Add", value, self._graph.doubles(float(number)))
+
+    def _sum(self, first: Value, *others: Value) -> Value:
+        for other in others:
+            first = self._graph.node("Add", first, other)
+        return first

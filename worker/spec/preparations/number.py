@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from worker.spec.families.preparation import State
+    from worker.spec.graph import Graph, Value
 
     Values = np.ndarray[Any, Any]
 
@@ -81,6 +82,19 @@ class Number(Preparation):
         marked = len(self.features(column)) > 1
         return np.stack([scaled, absent.astype(np.float64)] if marked else [scaled], 1)
 
+    def onnx(self, graph: Graph, column: Column, state: State, values: Value) -> Value:
+        """The same of doubles."""
+        absent = graph.node("IsNaN", values)
+        transformed = _signed_log1p(graph, values) if self.log else values
+        x = graph.node("Where", absent, graph.doubles(state["fill"]), transformed)
+        if self.scale == "quantile":
+            scaled = _interpolated(graph, x, state["knots"], state["scores"])
+        else:
+            shifted = graph.node("Sub", x, graph.doubles(state["shift"]))
+            scaled = graph.node("Mul", shifted, graph.doubles(state["factor"]))
+        marked = len(self.features(column)) > 1
+        return graph.features(graph.rounded_to_float(scaled), *([graph.as_float(absent)] if marked else []))
+
     def _transformed(self, values: Values) -> Values:
         import numpy as np
 
@@ -126,3 +140,31 @@ def _quantiles(x: Values) -> dict[str, Values]:
     normal = NormalDist()
     scores = np.array([normal.inv_cdf(min(max(one, TAIL), 1 - TAIL)) for one in means.tolist()])
     return {"knots": knots, "scores": scores if len(knots) > 1 else np.zeros(1)}
+
+
+def _signed_log1p(graph: Graph, x: Value) -> Value:
+    """Add sign(x)·log(1 + |x|), accurate for small x as well: u = 1 + |x| rounded, then log(u)·|x|/(u − 1).
+
+    Reference: Goldberg, 1991, "What every computer scientist should know about floating-point arithmetic" (theorem 4).
+    """
+    one, size = graph.doubles(1.0), graph.node("Abs", x)
+    u = graph.node("Add", size, one)
+    ratio = graph.node("Div", size, graph.node("Sub", u, one))
+    exact = graph.node("Mul", graph.node("Log", u), ratio)
+    small = graph.node("Where", graph.node("Equal", u, one), size, exact)
+    return graph.node("Mul", graph.node("Sign", x), small)
+
+
+def _interpolated(graph: Graph, x: Value, knots: Values, scores: Values) -> Value:
+    """Add the function that is linear between ``scores`` at ``knots`` and constant beyond them: a sum of ramps."""
+    import numpy as np
+
+    if len(knots) == 1:
+        zero = graph.doubles(0.0)
+        return graph.node("Clip", x, zero, zero)
+    distance = graph.node("Sub", x, graph.doubles(knots[:-1]))
+    ramps = graph.node(
+        "Clip", graph.node("Div", distance, graph.doubles(np.diff(knots))), graph.doubles(0.0), graph.doubles(1.0)
+    )
+    risen = graph.node("MatMul", ramps, graph.doubles(np.diff(scores)[:, None]))
+    return graph.node("Add", risen, graph.doubles(scores[:1]))
