@@ -14,6 +14,7 @@ import httpx2
 from fitwell import notebook
 from fitwell.errors import RunFailed, TimedOut
 from fitwell.history import History
+from fitwell.prediction_rows import prediction_rows
 from fitwell.requests import (
     Flow,
     ItemFlow,
@@ -136,13 +137,16 @@ class Run(RunSnapshot[TransportT]):
     def predict(
         self, inputs: Any = None, *, split: str | None = None, indices: Sequence[int] | None = None, at: str = "best"
     ) -> Flow[Predictions]:
-        """Return the model's predictions for ``inputs`` (lists or an array in the dataset's format) or rows of a split.
+        """Return the model's predictions for ``inputs`` or rows of a split.
+
+        ``inputs`` are lists or an array in the dataset's format; of a typed table, a data frame or dicts with its
+        columns, where None, NaN and an absent key are missing values.
 
         Raises:
             BadRequest: A row is invalid; ``errors`` names it.
             NotMeasured: The run has no weights yet.
         """
-        rows = inputs.tolist() if hasattr(inputs, "tolist") else inputs
+        rows = prediction_rows(inputs)
         body = {"inputs": rows, "split": split, "indices": None if indices is None else list(indices)}
         request = Request("POST", f"{self.path}/predict", {"at": at}, body)
         return Predictions.model_validate((yield from fetch_json(request)))

@@ -147,6 +147,9 @@ class Predictions(View):
     true_names: list[str] | None = None
     predictions: list[float | None] | None = None
     targets: list[float] | None = None
+    missing: dict[str, int] = Field(default={})
+    unseen: dict[str, int] = Field(default={})
+    notes: list[str] = Field(default=[])
 
     @model_validator(mode="before")
     @classmethod

@@ -16,15 +16,23 @@ MAX_ERRORS = 20
 LARGEST = float(np.finfo(np.float32).max)
 
 
-def parse_rows(inputs: Sequence[Any], shape: tuple[int, ...], max_rows: int) -> NDArray[np.float32]:
-    """Return the rows as an array (n, *shape); each input is a flat list of numbers, or nested like ``shape``.
+def check_count(inputs: Sequence[Any], max_rows: int) -> None:
+    """Check the number of rows.
 
     Raises:
-        SpecRefused: There are no rows or more than ``max_rows``, or some are invalid; lists the first errors.
+        SpecRefused: There are no rows, or more than ``max_rows``.
     """
     if not 1 <= len(inputs) <= max_rows:
         message = f"The request has {len(inputs):,} rows; allowed are 1 to {max_rows:,} (FITWELL_MAX_PREDICT_ROWS)."
         raise SpecRefused.at("/inputs", "wrong_count", message)
+
+
+def parse_rows(inputs: Sequence[Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return the rows as an array (n, *shape); each input is a flat list of numbers, or nested like ``shape``.
+
+    Raises:
+        SpecRefused: Rows are invalid; lists the first errors.
+    """
     rows, errors = [], list[FieldError]()
     for i, value in enumerate(inputs):
         try:

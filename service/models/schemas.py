@@ -25,7 +25,8 @@ class PredictBody(BodyModel):
     inputs: list[JsonValue] | None = Field(
         default=None,
         description="Rows of the dataset's form before scaling (an image's pixels from 0 to 255, for example); each a "
-        "flat list of numbers, or nested in the dataset's shape.",
+        "flat list of numbers, or nested in the dataset's shape. Rows of a typed table are objects with its columns, "
+        'such as {"age": 31, "sex": "F"}; a null or an omitted column is a missing value.',
     )
     split: Split | None = Field(
         default=None,
@@ -72,6 +73,15 @@ class PredictionsView(BaseModel):
         default=None, description="Predicted numbers, in the target's unit, if the target is a number."
     )
     targets: list[float] | None = Field(default=None, description="True numbers of rows of the dataset.")
+    missing: dict[str, int] = Field(
+        default={},
+        description="Rows without a value, by column of a typed table; it was replaced as in training, whether or not "
+        "training rows lack values of the column.",
+    )
+    unseen: dict[str, int] = Field(
+        default={}, description="Rows with a text that the training part lacks, by column of a typed table."
+    )
+    notes: list[str] = Field(default=[], description="How values were read where that is not obvious.")
 
     @classmethod
     def of(cls, predictions: Predictions) -> PredictionsView:
@@ -83,6 +93,9 @@ class PredictionsView(BaseModel):
             split=None if predictions.chosen is None else predictions.chosen.split,
             indices=None if predictions.chosen is None else list(predictions.chosen.indices),
             class_names=list(predictions.classes),
+            missing=predictions.table.missing,
+            unseen=predictions.table.unseen,
+            notes=list(predictions.table.notes),
             **(_of_classes(predictions) if predictions.classes else _of_numbers(predictions)),
         )
 

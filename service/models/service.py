@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +14,11 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from service.errors import Refusal, SpecRefused, Unavailable, Unprocessable
+from service.errors import FieldError, Refusal, SpecRefused, Unavailable, Unprocessable
 from service.models.calibration import ModelReliability, check_split
 from service.models.errors import FileLost
 from service.models.exports import Exports, metadata_of
-from service.models.inputs import parse_rows
+from service.models.inputs import check_count, parse_rows
 from service.models.weights import REPLACED_SECONDS, At, ModelWeights, StoredModels, replaced_too_often
 from service.runs.errors import NotMeasured
 from service.runs.run import History, Run
@@ -30,10 +31,12 @@ from service.sandbox.predicting.messages import (
     DrawCurve,
     DrawGrid,
     Export,
+    InvalidValue,
     ModelFile,
     Predict,
     Refused,
     Split,
+    TableNotes,
     Theme,
 )
 from service.sandbox.predictor import Predictor
@@ -41,6 +44,7 @@ from service.sandbox.serial_queue import SerialQueue
 from service.settings import Settings
 from worker.spec.families.dataset import Dataset
 from worker.spec.run import RunSpec
+from worker.spec.tables.dataset import is_typed_table
 
 MAX_POINTS = 2000
 """Epochs drawn; more could not be distinguished."""
@@ -67,6 +71,8 @@ class Predictions:
     """The true labels, for rows of the dataset."""
     targets: Sequence[float] | None
     """The true numbers, for rows of the dataset in regression."""
+    table: TableNotes
+    """How rows of a typed table were read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,18 +159,22 @@ class Models(StoredModels):
             outputs=np.frombuffer(data, "<f4").reshape(-1, dataset.outputs),
             labels=answer.labels,
             targets=answer.targets,
+            table=answer.table or TableNotes(),
         )
 
     def _decoded(
         self, run_id: str, at: At, decode: Callable[[], RequestedRows]
     ) -> tuple[Dataset, Chosen | None, bytes]:
-        """Return the run's dataset, the selection of its rows, and rows from the request as float32 bytes."""
+        """Return the run's dataset, the selection of its rows, and rows from the request as the process reads them."""
         inputs, chosen = decode()
         self.check_unsealed(run_id, None if chosen is None else chosen.split)
         dataset = RunSpec.of(self.find(run_id, at).spec).dataset
         if inputs is None:
             return dataset, chosen, b""
-        rows = parse_rows(inputs, dataset.shape, self._settings.max_predict_rows)
+        check_count(inputs, self._settings.max_predict_rows)
+        if is_typed_table(dataset):
+            return dataset, chosen, json.dumps(inputs).encode()
+        rows = parse_rows(inputs, dataset.shape)
         return dataset, chosen, rows.astype("<f4").tobytes()
 
     async def calibration(self, run_id: str, at: At, split: Split, bins: int) -> ModelReliability:
@@ -263,6 +273,8 @@ def refusal_of(reply: Refused) -> Refusal:
     """Return the HTTP error for a refusal of the predictor process."""
     if reply.reason == "no_such_row":
         return SpecRefused.at(f"/indices/{reply.place}", reply.reason, reply.message)
+    if reply.reason == "bad_rows":
+        return SpecRefused(reply.message, errors=[_field_error(one) for one in reply.errors])
     if reply.reason == "no_data":
         return SpecRefused.at("/split", "dataset_missing", reply.message)
     if reply.reason == "no_positive_value":
@@ -270,6 +282,19 @@ def refusal_of(reply: Refused) -> Refusal:
     if reply.reason == "no_space":
         return Unavailable(reply.message)
     return Unprocessable(reply.message)
+
+
+def _field_error(value: InvalidValue) -> FieldError:
+    """Return an invalid value of the request's rows with its place in the body."""
+    return FieldError(
+        f"/inputs{value.place}",
+        value.code,
+        value.message,
+        list(value.allowed),
+        row=value.row,
+        column=value.column,
+        cell=value.cell,
+    )
 
 
 def _guessing(names: Sequence[str], baseline: Mapping[str, float | None]) -> dict[str, float]:

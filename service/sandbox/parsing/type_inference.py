@@ -158,15 +158,10 @@ class _Typing:
         return self._column("date", _at(values, texts.codes), has_time=has_time, notes=reading.notes if reading else ())
 
     def _as_booleans(self, texts: Texts) -> Column:
-        values = _booleans(
-            texts.levels, ({**BOOLEANS[0], **BOOLEANS[1], **BOOLEANS[2], "y": 1, "n": 0, "1": 1, "0": 0},)
-        )
-        if values is None:
-            known = {*BOOLEANS[0], *BOOLEANS[1], *BOOLEANS[2], "y", "n", "1", "0"}
-            bad = np.array([level.lower() not in known for level in texts.levels.to_pylist()])
-            self._check_all(texts, np.where(bad, np.nan, 0.0), "true or false, yes or no, 1 or 0")
-        assert values is not None
-        return self._boolean_column(texts, values)
+        words = {**BOOLEANS[0], **BOOLEANS[1], **BOOLEANS[2], "y": 1, "n": 0, "1": 1, "0": 0}
+        truths = np.array([words.get(level.lower(), np.nan) for level in texts.levels.to_pylist()], np.float64)
+        self._check_all(texts, truths, "true or false, yes or no, 1 or 0")
+        return self._boolean_column(texts, truths)
 
     def _check_all(self, cells: Texts, values: Values, expected: str) -> None:
         """Check that all texts were read."""
@@ -182,7 +177,7 @@ class _Typing:
             f"If it stands for a missing value, pass missing={text}; type={name}=category keeps all texts as they are."
         )
         message = f"Column {name!r}, row {row + 1}: {text!r} is not {expected}{more}. {remedy or default}"
-        return Refused("mixed_types", message, place=name)
+        return Refused("mixed_types", message, place=name, row=row + 1, column=name, cell=text)
 
     # Inferred types
 

@@ -19,7 +19,15 @@ LENGTHS = struct.Struct(">QQ")
 Theme = Literal["light", "dark"]
 Split = Literal["train", "val", "test"]
 Reason = Literal[
-    "file_altered", "no_graph", "no_data", "no_such_row", "no_image", "no_positive_value", "no_space", "too_large"
+    "file_altered",
+    "no_graph",
+    "no_data",
+    "no_such_row",
+    "no_image",
+    "no_positive_value",
+    "no_space",
+    "too_large",
+    "bad_rows",
 ]
 
 
@@ -55,7 +63,10 @@ class Chosen(BaseModel):
 
 
 class Predict(Message):
-    """Predict the chosen rows of the dataset, or those in the frame's bytes (float32 in the dataset's shape)."""
+    """Predict the chosen rows of the dataset, or those in the frame's bytes.
+
+    The bytes are float32 in the dataset's shape; of a typed table, a JSON list of objects with its columns.
+    """
 
     say: Literal["predict"] = "predict"
     model: ModelFile
@@ -121,6 +132,18 @@ class DrawCurve(Message):
     theme: Theme
 
 
+class TableNotes(BaseModel):
+    """How rows of a typed table were read."""
+
+    model_config = ConfigDict(frozen=True)
+
+    missing: dict[str, int] = {}
+    """Rows without a value, by column."""
+    unseen: dict[str, int] = {}
+    """Rows with a text that the training part lacks, by column."""
+    notes: tuple[str, ...] = ()
+
+
 class Answer(Message):
     """A successful reply; the result is in the frame's bytes."""
 
@@ -131,6 +154,23 @@ class Answer(Message):
     """The true numbers of chosen rows in regression."""
     sha256: str | None = None
     """SHA-256 of the file written."""
+    table: TableNotes | None = None
+    """How rows of a typed table were read."""
+
+
+class InvalidValue(BaseModel):
+    """An invalid row of a request, or a value in it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    place: str
+    """A JSON pointer from the list of rows."""
+    code: str
+    message: str
+    allowed: tuple[str, ...] = ()
+    row: int | None = None
+    column: str | None = None
+    cell: str | None = None
 
 
 class Refused(Message):
@@ -141,6 +181,8 @@ class Refused(Message):
     message: str
     place: int | None = None
     """Position of the invalid row in ``indices``."""
+    errors: tuple[InvalidValue, ...] = ()
+    """The invalid values of ``bad_rows``."""
 
 
 TOO_LARGE = Refused(

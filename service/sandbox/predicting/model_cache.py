@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.sandbox.predicting.messages import Chosen, ModelFile, Reason, Split
+from service.sandbox.predicting.messages import Chosen, InvalidValue, ModelFile, Reason, Split
 from worker.spec.families.dataset import Arrays, Dataset
-from worker.spec.graph import INPUT, PREDICTION, PROBABILITIES, NoGraph, Scaling, onnx_of
+from worker.spec.graph import INPUT, PREDICTION, PROBABILITIES, NoGraph, Scaling, onnx_of, scaling_of
 from worker.spec.rng import parted
 from worker.spec.run import RunSpec
+from worker.spec.tables.dataset import is_typed_table
+from worker.spec.tables.files import description_of
+from worker.spec.tables.fitted import Fitted
+from worker.spec.tables.rows import TableRows
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -30,10 +34,13 @@ MEMORY_ERRORS = ("Failed to serialize proto", "bad_alloc", "bad allocation", "Fa
 class OrderRefused(Exception):
     """An order cannot be served; the message says why and what would work."""
 
-    def __init__(self, reason: Reason, message: str, place: int | None = None) -> None:
+    def __init__(
+        self, reason: Reason, message: str, place: int | None = None, errors: Sequence[InvalidValue] = ()
+    ) -> None:
         super().__init__(message)
         self.reason: Reason = reason
         self.place = place
+        self.errors = tuple(errors)
 
 
 class Loaded(NamedTuple):
@@ -41,11 +48,30 @@ class Loaded(NamedTuple):
 
     spec: RunSpec
     session: InferenceSession
+    """From rows of numbers; those of a typed table are prepared before."""
     bytes: int
+    table: Fitted | None
+    """The preparation of a typed table."""
+
+    def inputs(self, rows: NDArray[Any] | TableRows) -> NDArray[Any]:
+        """Return rows of the dataset as rows of numbers."""
+        if isinstance(rows, TableRows):
+            assert self.table is not None, "the dataset is a typed table, so the model has its preparation"
+            return self.table.transform(rows)
+        return rows
+
+
+class Stored(NamedTuple):
+    """The content of a file of weights."""
+
+    spec: RunSpec
+    weights: Mapping[str, NDArray[Any]]
+    about: Mapping[str, Any]
+    """Facts that the engine recorded beside them."""
 
 
 class Rows(NamedTuple):
-    """Rows of a dataset: raw (n, *shape), and their targets: int64 labels, or float64 numbers."""
+    """Rows of a dataset: raw (n, *shape) or prepared (n, D), and their targets: int64 labels, or float64 numbers."""
 
     x: NDArray[Any]
     y: NDArray[Any]
@@ -73,45 +99,50 @@ class ModelCache:
         """
         key = (file.sha256, file.spec_hash)
         if key not in self._models:
-            spec, content = self.onnx(file, {})
-            self._models[key] = Loaded(spec, _session(content), len(content))
+            stored = _read(file)
+            table, scaling = self._preparation(stored)
+            content = _graph(stored, {}, scaling)
+            self._models[key] = Loaded(stored.spec, _session(content), len(content), table)
         self._models.move_to_end(key)
         while len(self._models) > 1 and sum(one.bytes for one in self._models.values()) > self._max_bytes:
             self._models.popitem(last=False)
         return self._models[key]
 
-    def rows(self, spec: RunSpec, chosen: Chosen) -> Rows:
+    def rows(self, loaded: Loaded, chosen: Chosen) -> Rows:
         """Return the chosen rows of the model's dataset.
 
         Raises:
             OrderRefused: The dataset is not on this machine, or it has no such row.
         """
-        x, y, rows = self._split(spec.dataset, chosen.split)
+        x, y, rows = self._split(loaded.spec.dataset, chosen.split)
         for place, index in enumerate(chosen.indices):
             if index >= len(rows):
                 extent = f"has the rows 0 to {len(rows) - 1}" if len(rows) else "is empty"
                 raise OrderRefused("no_such_row", f"Row {index} does not exist: {chosen.split!r} {extent}.", place)
         selected = rows[list(chosen.indices)]
-        return Rows(x[selected], y[selected])
+        return Rows(loaded.inputs(_take(x, selected)), y[selected])
 
-    def blocks(self, spec: RunSpec, split: Split) -> Iterator[Rows]:
+    def blocks(self, loaded: Loaded, split: Split) -> Iterator[Rows]:
         """Yield all rows of a split, ``BLOCK_ROWS`` at a time.
 
         Raises:
             OrderRefused: The dataset is not on this machine.
         """
-        x, y, rows = self._split(spec.dataset, split)
+        x, y, rows = self._split(loaded.spec.dataset, split)
         for first in range(0, len(rows), BLOCK_ROWS):
             selected = rows[first : first + BLOCK_ROWS]
-            yield Rows(x[selected], y[selected])
+            yield Rows(loaded.inputs(_take(x, selected)), y[selected])
 
-    def _split(self, dataset: Dataset, split: Split) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.int64]]:
+    def _split(
+        self, dataset: Dataset, split: Split
+    ) -> tuple[NDArray[Any] | TableRows, NDArray[Any], NDArray[np.int64]]:
         """Return inputs and targets of the dataset's rows, and the indices of those of the split."""
         arrays = self._data(dataset)
+        train_x, test_x = arrays.tables or (arrays.train_x, arrays.test_x)
         if split == "test":
-            return arrays.test_x, arrays.test_y, np.arange(len(arrays.test_y))
+            return test_x, arrays.test_y, np.arange(len(arrays.test_y))
         train, held_out = parted(dataset, arrays)
-        return arrays.train_x, arrays.train_y, train if split == "train" else held_out
+        return train_x, arrays.train_y, train if split == "train" else held_out
 
     def _data(self, dataset: Dataset) -> Arrays:
         digest = dataset.digest()
@@ -122,34 +153,63 @@ class ModelCache:
                 raise OrderRefused("no_data", str(error)) from error
         return self._arrays[digest]
 
-    def onnx(self, file: ModelFile, metadata: dict[str, str]) -> tuple[RunSpec, bytes]:
-        """Return the spec of the model in ``file``, and the model as ONNX.
+    def onnx(self, file: ModelFile, metadata: dict[str, str]) -> bytes:
+        """Return the model in ``file`` as ONNX; inputs are raw rows, or the columns of a typed table.
 
         Raises:
             OrderRefused: The file does not match its digest, ONNX cannot represent the model, or its dataset is
                 missing.
         """
-        from safetensors.numpy import load  # noqa: PLC0415 - not needed to draw curves
+        stored = _read(file)
+        table, scaling = self._preparation(stored)
+        return _graph(stored, metadata, scaling, table)
 
-        try:
-            content = Path(file.path).read_bytes()
-        except OSError as error:
-            raise OrderRefused("file_altered", f"The weights cannot be read ({error.strerror}).") from error
-        if hashlib.sha256(content).hexdigest() != file.sha256:
-            raise OrderRefused("file_altered", "The weights were altered (their SHA-256 differs).")
-        spec = RunSpec.of(file.spec)
-        try:
-            return spec, onnx_of(spec, load(content), metadata, scaling=self._scaling(spec.dataset))
-        except NoGraph as error:
-            raise OrderRefused("no_graph", str(error)) from error
+    def _preparation(self, stored: Stored) -> tuple[Fitted | None, Scaling | None]:
+        """Return what was learned from the training rows: the preparation of a table, and the scaling; None if nothing.
 
-    def _scaling(self, dataset: Dataset) -> Scaling | None:
-        """Return the scaling learned from the training rows; None if the model uses none."""
-        if not dataset.learns_scaling and dataset.task == "classification":
-            return None
+        Raises:
+            OrderRefused: The file of weights lacks them, and the dataset is missing.
+        """
+        dataset = stored.spec.dataset
+        if "preparation" in stored.about:
+            target = stored.about.get("target", (1.0, 0.0))
+            return Fitted.of(stored.about["preparation"]), scaling_of(dataset)._replace(
+                target_scale=target[0], target_shift=target[1]
+            )
+        if not is_typed_table(dataset) and not dataset.learns_scaling and dataset.task == "classification":
+            return None, None
         arrays = self._data(dataset)
         train, _ = parted(dataset, arrays)
-        return Scaling(*dataset.scaling(arrays.train_x[train]), *dataset.target_scaling(arrays.train_y[train]))
+        inputs = dataset.scaling(arrays.train_x[train])
+        return dataset.fitted(arrays, train), Scaling(*inputs, *dataset.target_scaling(arrays.train_y[train]))
+
+
+def _read(file: ModelFile) -> Stored:
+    """Return the model in ``file``.
+
+    Raises:
+        OrderRefused: The file does not match its digest.
+    """
+    from safetensors.numpy import load  # noqa: PLC0415 - not needed to draw curves
+
+    try:
+        content = Path(file.path).read_bytes()
+    except OSError as error:
+        raise OrderRefused("file_altered", f"The weights cannot be read ({error.strerror}).") from error
+    if hashlib.sha256(content).hexdigest() != file.sha256:
+        raise OrderRefused("file_altered", "The weights were altered (their SHA-256 differs).")
+    return Stored(RunSpec.of(file.spec), load(content), description_of(content))
+
+
+def _graph(stored: Stored, metadata: dict[str, str], scaling: Scaling | None, table: Fitted | None = None) -> bytes:
+    try:
+        return onnx_of(stored.spec, stored.weights, metadata, scaling=scaling, table=table)
+    except NoGraph as error:
+        raise OrderRefused("no_graph", str(error)) from error
+
+
+def _take(rows: NDArray[Any] | TableRows, selected: NDArray[Any]) -> NDArray[Any] | TableRows:
+    return rows.take(selected) if isinstance(rows, TableRows) else rows[selected]
 
 
 def _session(content: bytes) -> InferenceSession:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import logging
 import math
 import os
@@ -54,7 +55,7 @@ def serve_order(order: AnyOrder, content: bytes, cache: ModelCache) -> tuple[Mes
     try:
         return _result(order, content, cache)
     except OrderRefused as error:
-        return Refused(reason=error.reason, message=str(error), place=error.place), b""
+        return Refused(reason=error.reason, message=str(error), place=error.place, errors=error.errors), b""
     except Exception as error:
         if not short_of_memory(error):
             raise
@@ -82,8 +83,14 @@ def _result(order: AnyOrder, content: bytes, cache: ModelCache) -> tuple[Message
 def _predict(order: Predict, content: bytes, cache: ModelCache) -> tuple[Answer, bytes]:
     loaded = cache.model(order.model)
     if order.chosen is not None:
-        rows = cache.rows(loaded.spec, order.chosen)
+        rows = cache.rows(loaded, order.chosen)
         return _targets(rows), predictions(loaded, rows.x).tobytes()
+    if loaded.table is not None:
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # others reserve memory ahead
+        from service.sandbox.predicting.table_rows import table_rows  # noqa: PLC0415 - slow to import
+
+        table, notes = table_rows(json.loads(content), loaded.table)
+        return Answer(table=notes), predictions(loaded, loaded.inputs(table)).tobytes()
     x = np.frombuffer(content, "<f4").reshape(-1, *loaded.spec.dataset.shape)
     return Answer(), predictions(loaded, x).tobytes()
 
@@ -92,7 +99,7 @@ def _row_scores(order: Calibrate, cache: ModelCache) -> NDArray[Any]:
     """Return the scores of every row of the split, in blocks, so that memory does not grow with the inputs."""
     loaded = cache.model(order.model)
     blocks = []
-    for rows in cache.blocks(loaded.spec, order.split):
+    for rows in cache.blocks(loaded, order.split):
         p = predictions(loaded, rows.x).astype(np.float64)
         scores = np.empty(len(p), ROW_SCORES)
         scores["confidence"], scores["hit"] = p.max(1), p.argmax(1) == rows.y
@@ -109,7 +116,7 @@ def _targets(rows: Rows) -> Answer:
 
 
 def _export(order: Export, cache: ModelCache) -> Answer:
-    _, content = cache.onnx(order.model, order.metadata)
+    content = cache.onnx(order.model, order.metadata)
     target = Path(order.target)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     try:
@@ -129,7 +136,7 @@ def _draw_grid(order: DrawGrid, cache: ModelCache) -> tuple[Answer, bytes]:
             f"Rows of {dataset.kind!r} have the shape {list(dataset.shape)} and cannot be drawn: they are not images."
         )
         raise OrderRefused("no_image", message)
-    rows = cache.rows(loaded.spec, order.chosen)
+    rows = cache.rows(loaded, order.chosen)
     outputs, true = predictions(loaded, rows.x), rows.y.tolist()
     labels = classes_judged(outputs, true, dataset.classes) if dataset.classes else numbers_judged(outputs, true)
     return Answer(), grid(Judged(rows.x, dataset.white, labels), order.title, order.theme)

@@ -107,3 +107,8 @@ class TableDataset(Dataset):
     def fitted(self, arrays: Arrays, train: np.ndarray[Any, Any]) -> Fitted | None:
         """Return the preparation that the training rows at ``train`` give."""
         return None if arrays.tables is None else Fitted.on(self.preparation, arrays.tables[0].take(train))
+
+
+def is_typed_table(dataset: Dataset) -> bool:
+    """Return whether the data are a typed table."""
+    return isinstance(dataset, TableDataset) and dataset.is_table

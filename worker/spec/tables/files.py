@@ -26,9 +26,17 @@ LENGTH_BYTES = 8
 
 def header_of(content: bytes) -> dict[str, Any]:
     """Return the description in the header of a dataset's file."""
+    description = description_of(content)
+    if not description:
+        raise KeyError("the header has no description")
+    return description
+
+
+def description_of(content: bytes) -> dict[str, Any]:
+    """Return the description in the header of a file of tensors; empty if it has none."""
     size = int.from_bytes(content[:LENGTH_BYTES], "little")
     header = json.loads(content[LENGTH_BYTES : LENGTH_BYTES + size])
-    description: dict[str, Any] = json.loads(header["__metadata__"]["fitwell"])
+    description: dict[str, Any] = json.loads(header.get("__metadata__", {}).get("fitwell", "{}"))
     return description
 
 

@@ -1,0 +1,150 @@
+"""Predictions of rows with the columns of a typed table."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from tests.conftest import spec as spec_of
+from tests.service.models.serving import Service
+from worker.spec.graph import PROBABILITIES
+from worker.spec.rng import parted
+from worker.spec.run import RunSpec
+
+pytestmark = pytest.mark.slow
+ROWS = 120
+SPECIES = ("adelie", "gentoo")
+
+
+def table() -> str:
+    """A CSV with a column of every type, in which only sex lacks values."""
+    random = np.random.default_rng(0)
+    lines = ["mass,island,sex,tagged,when,species"]
+    for i in range(ROWS):
+        mass, island, label = random.normal(4000, 800), random.choice(["Biscoe", "Dream", "Torgersen"]), i % 2
+        sex, tagged = ("", "F", "M")[i % 3], ("true", "false")[int(random.integers(2))]
+        when = f"20{random.integers(10, 20)}-0{random.integers(1, 9)}-1{random.integers(0, 9)}"
+        lines.append(f"{mass + 900 * label:.1f},{island},{sex},{tagged},{when},{SPECIES[label]}")
+    return "\n".join(lines) + "\n"
+
+
+def weights_of(spec: RunSpec) -> dict[str, NDArray[np.float32]]:
+    random = np.random.default_rng(1)
+    shapes = spec.model.parameters(spec.dataset.shape, spec.dataset.outputs)
+    return {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+@pytest.fixture(scope="module")
+def trained(service: Service) -> tuple[str, RunSpec]:
+    """A run on an uploaded table; its file of weights has no preparation, like one of an earlier version."""
+    uploaded = service.client.post("/v1/datasets", content=table().encode(), headers={"content-type": "text/csv"})
+    assert uploaded.status_code == 201, uploaded.text
+    dataset = {"kind": "uploaded", "id": uploaded.json()["id"]}
+    claim = service.begin(dataset=dataset, model={"kind": "linear"})
+    spec = spec_of(**claim.spec)
+    service.keep(claim, "best", content=save(weights_of(spec)))
+    return claim.run_id, spec
+
+
+def expected(service: Service, spec: RunSpec) -> tuple[NDArray[np.float64], NDArray[Any]]:
+    """Return the probabilities of the test rows by NumPy, and their features."""
+    arrays = spec.dataset.load(service.settings.datasets)
+    train, _ = parted(spec.dataset, arrays)
+    fitted = spec.dataset.fitted(arrays, train)
+    assert fitted is not None
+    x = arrays.prepared(fitted).test_x.astype(np.float64)
+    w, b = sorted(weights_of(spec).values(), key=lambda one: -one.ndim)
+    z = x @ w.T + b
+    p = np.exp(z - z.max(1, keepdims=True))
+    return p / p.sum(1, keepdims=True), x
+
+
+ROW = {"mass": 4200, "island": "Dream", "sex": "F", "tagged": True, "when": "2015-03-01"}
+
+
+def test_dataset_rows_equal_numpy_and_the_file_with_the_preparation(
+    service: Service, trained: tuple[str, RunSpec]
+) -> None:
+    run_id, spec = trained
+    probabilities, _ = expected(service, spec)
+    answer = service.predict(run_id, {"split": "test", "indices": list(range(len(probabilities)))})
+    assert answer.status_code == 200, answer.text
+    np.testing.assert_allclose(answer.json()["probabilities"], probabilities, atol=2e-6)
+    calibration = service.client.get(f"/v1/runs/{run_id}/calibration?split=test")
+    assert calibration.json()["rows"] == len(probabilities)
+
+    arrays = spec.dataset.load(service.settings.datasets)
+    train, _ = parted(spec.dataset, arrays)
+    fitted = spec.dataset.fitted(arrays, train)
+    assert fitted is not None
+    claim = service.begin(dataset=spec.dataset.model_dump(mode="json"), model={"kind": "linear"}, seed=7)
+    about = {"fitwell": json.dumps({"format": 1, "preparation": fitted.as_json()})}
+    service.keep(claim, "best", content=save(weights_of(spec), metadata=about))
+    rows = [ROW, {**ROW, "sex": None, "island": "Dumoir"}]
+    first, second = (service.predict(one, {"inputs": rows}).json() for one in (run_id, claim.run_id))
+    assert first["probabilities"] == second["probabilities"]
+
+
+def test_onnx_with_raw_columns_equals_predictions(service: Service, trained: tuple[str, RunSpec]) -> None:
+    run_id, _ = trained
+    rows: list[dict[str, Any]] = [
+        ROW,
+        {"when": "2011-12-31", "island": "Torgersen", "mass": 3100.5, "tagged": False, "sex": "M"},
+        {"mass": None, "island": "Atlantis", "sex": "X", "tagged": None, "when": None},
+        {"island": "", "sex": "F"},
+    ]
+    answer = service.predict(run_id, {"inputs": rows}).json()
+    assert answer["unseen"] == {"island": 1, "sex": 1}
+    assert answer["missing"] == {"mass": 2, "island": 1, "tagged": 2, "when": 2}
+    session = onnxruntime.InferenceSession(service.client.get(f"/v1/runs/{run_id}/model.onnx").content)
+    feed: dict[str, Any] = {}
+    for column in session.get_inputs():
+        cells = [row.get(column.name) for row in rows]
+        if column.type == "tensor(string)":
+            texts = ["" if cell is None else str(cell).lower() if isinstance(cell, bool) else cell for cell in cells]
+            feed[column.name] = np.array(texts, object)[:, None]
+        elif column.name == "when":
+            days = np.array(["NaT" if cell is None else cell for cell in cells], "datetime64[s]")
+            feed["when"] = np.where(np.isnat(days), np.nan, days.astype(np.float64))[:, None]
+        else:
+            feed[column.name] = np.array([np.nan if cell is None else cell for cell in cells], np.float64)[:, None]
+    assert set(feed) == set(ROW)
+    (probabilities,) = session.run([PROBABILITIES], feed)
+    np.testing.assert_allclose(answer["probabilities"], probabilities, atol=1e-6)
+
+
+def test_texts_are_read_like_those_of_a_file(service: Service, trained: tuple[str, RunSpec]) -> None:
+    run_id, _ = trained
+    texts = {"when": "1 Mar 2015", "tagged": "yes", "sex": " F ", "island": "Dream", "mass": "$4,200.0"}
+    answer, plain = (service.predict(run_id, {"inputs": [row]}).json() for row in (texts, ROW))
+    assert answer["probabilities"] == plain["probabilities"]
+    assert any("mass" in note for note in answer["notes"])
+
+
+@pytest.mark.parametrize(
+    ("rows", "pointer", "code", "text"),
+    [
+        ([ROW, {**ROW, "mass": "heavy"}], "/inputs/1/mass", "wrong_type", "'heavy' is not a number"),
+        ([{**ROW, "when": "soon"}], "/inputs/0/when", "wrong_type", "a date such as 2024-01-31"),
+        ([{**ROW, "tagged": 3}], "/inputs/0/tagged", "wrong_type", "true or false"),
+        ([{**ROW, "mass": True}], "/inputs/0/mass", "wrong_type", "true is not a number"),
+        ([{**ROW, "sex": ["F"]}], "/inputs/0/sex", "wrong_type", "a list is not a text"),
+        ([{**ROW, "iland": "Dream"}], "/inputs/0/iland", "no_such_column", "Did you mean 'island'?"),
+        ([ROW, {}], "/inputs/1", "no_column", "'mass', 'island', 'sex', 'tagged', 'when'"),
+        ([[1, 2, 3]], "/inputs/0", "no_object", '{"mass": …, "island": …, "sex": …, …}'),
+    ],
+)
+def test_invalid_rows_are_refused_with_row_and_column(
+    service: Service, trained: tuple[str, RunSpec], rows: list[Any], pointer: str, code: str, text: str
+) -> None:
+    answer = service.predict(trained[0], {"inputs": rows})
+    assert answer.status_code == 422, answer.text
+    (error,) = answer.json()["errors"]
+    assert (error["pointer"], error["code"]) == (pointer, code), answer.text
+    assert text in error["message"], error
