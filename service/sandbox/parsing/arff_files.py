@@ -24,6 +24,7 @@ from service.sandbox.parsing.headers import names_of
 from service.sandbox.parsing.options import ColumnType, Limits, Options
 from service.sandbox.parsing.raw_columns import RawColumn, RawTable
 from service.sandbox.parsing.refusals import Refused, quoted, reading
+from service.sandbox.parsing.roles import types_of
 from service.sandbox.parsing.sources import check_size
 from service.sandbox.parsing.tables import MAX_COLUMNS
 from service.sandbox.parsing.text_streams import ChunkReader, TextFile
@@ -63,7 +64,8 @@ def table_of(text: TextFile, options: Options, limits: Limits) -> RawTable:
         attributes, skipped = _header(lines)
     notes = [text.note] if text.note else []
     names = names_of([attribute.name for attribute in attributes], notes)
-    types = {name: options.types.get(name) or one.type for name, one in zip(names, attributes, strict=True)}
+    declared = {name: one.type for name, one in zip(names, attributes, strict=True)}
+    types = {**declared, **types_of(options, names)}
     texts = {name for name, kind in types.items() if kind not in (None, "number")}
     if _is_plain(text, skipped):
         columns = read_columns(text, Layout(names=names, skipped_lines=skipped), options, limits, texts=texts)

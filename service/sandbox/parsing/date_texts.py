@@ -63,8 +63,22 @@ def read(texts: pa.Array, *, requested: bool = False) -> Reading | None:
     }
     best = max(shares, key=lambda name: shares[name])
     if not shares[best]:
-        return None
+        return _series(texts)
     return _Parser(texts, best, patterns[best]).read()
+
+
+def _series(texts: pa.Array) -> Reading | None:
+    """Read texts such as 1-01, 1-02 … 3-12 if they are consecutive months of the years 1, 2, 3 of a series."""
+    name = "year of a series and month"
+    if len(texts) < 3 or not pc.all(pc.match_substring_regex(texts, ON_REQUEST[name])).as_py():
+        return None
+    reading = _Parser(texts, name, ON_REQUEST[name]).read()
+    if np.isnan(reading.values).any():
+        return None
+    months = reading.values.astype("M8[s]").astype("M8[M]").astype(np.int64)
+    if not (np.diff(months) == 1).all():
+        return None
+    return Reading(reading.values, has_time=False, notes=("Its values are consecutive months: year-month.",))
 
 
 class _Parser:
@@ -81,11 +95,10 @@ class _Parser:
         notes = []
         day, month = self._number("day", 1), self._month()
         if self.name == "day, month and year":
-            day, month, note = self._order(self._number("first"), self._number("second_"))
+            day, month, note = self._order(self._number("first"), self._number("second_"), self._year())
             notes.append(note)
-        year = self._number("year")
-        if "year" in self._names and self._two_digits():
-            year = np.where(self._short_years(), year + np.where(year < PIVOT, 2000, 1900), year)
+        year = self._year()
+        if self._two_digits():
             notes.append(f"Two-digit years count from 19{PIVOT} to 20{PIVOT - 1}.")
         seconds, has_time = self._seconds()
         days, valid = _days(year, month, day)
@@ -113,30 +126,40 @@ class _Parser:
         return self._number("month", 1)
 
     def _short_years(self) -> Values:
+        if self.name == "year of a series and month":
+            return np.zeros(len(self._fits), bool)
         short: Values = pc.equal(pc.utf8_length(self._text("year")), 2).to_numpy(zero_copy_only=False)
         return short
 
-    def _two_digits(self) -> bool:
-        return self.name != "year of a series and month" and bool((self._short_years() & self._fits).any())
+    def _year(self) -> Values:
+        year = self._number("year")
+        return np.where(self._short_years(), year + np.where(year < PIVOT, 2000, 1900), year)
 
-    def _order(self, first: Values, second: Values) -> tuple[Values, Values, str]:
+    def _two_digits(self) -> bool:
+        return bool((self._short_years() & self._fits).any())
+
+    def _order(self, first: Values, second: Values, year: Values) -> tuple[Values, Values, str]:
         """Decide for the whole column whether the day or the month comes first."""
-        day_first, month_first = (one[self._fits].max(initial=0) > 12 for one in (first, second))
-        if day_first and not month_first:
-            return first, second, "Dates are read as day/month/year."
-        if month_first:
-            return second, first, "Dates are read as month/day/year."
-        if self._steps(first, second):
-            return second, first, "Dates are read as month/day/year, in which they are in order."
+        days = [int((one[self._fits] > 12).sum()) for one in (first, second)]
+        if days[0] != days[1]:
+            order = "day/month/year" if days[0] > days[1] else "month/day/year"
+            return (*((first, second) if days[0] > days[1] else (second, first)), f"Dates are read as {order}.")
+        ascends = [self._ascends(year, *order) for order in ((second, first), (first, second))]
+        if ascends == [True, False]:
+            return first, second, "Dates are read as day/month/year, in which they ascend."
+        if ascends == [False, True]:
+            return second, first, "Dates are read as month/day/year, in which they ascend."
         return (
             first,
             second,
-            "Dates are read as day/month/year, but month/day/year fits as well: check it, and write year-month-day if "
-            "it is wrong.",
+            "Dates are read as day/month/year, though month/day/year fits as well. If that is wrong, write them as "
+            "year-month-day.",
         )
 
-    def _steps(self, first: Values, second: Values) -> bool:
-        return False
+    def _ascends(self, year: Values, month: Values, day: Values) -> bool:
+        """Return whether different dates follow each other in order of time."""
+        dates = ((year * 100 + month) * 100 + day)[self._fits]
+        return bool((np.diff(dates) >= 0).all())
 
     def _seconds(self) -> tuple[Values, bool]:
         """Return the seconds since midnight UTC of each row, NaN where invalid, and whether any has a time."""

@@ -18,6 +18,7 @@ from service.sandbox.parsing.headers import read_header
 from service.sandbox.parsing.options import Limits, Options
 from service.sandbox.parsing.raw_columns import RawColumn, RawTable
 from service.sandbox.parsing.refusals import Refused, quoted, reading
+from service.sandbox.parsing.roles import types_of
 from service.sandbox.parsing.sources import check_size
 from service.sandbox.parsing.text_streams import ChunkReader, TextFile
 
@@ -54,7 +55,7 @@ def table_of(text: TextFile, options: Options, limits: Limits) -> RawTable:
     if dialect.delimiter != ",":
         notes.append(f"The delimiter is {_named(dialect.delimiter)}.")
     layout = Layout(names=names, delimiter=dialect.delimiter, skipped_lines=dialect.skipped_lines, has_header=header)
-    texts = {name for name, kind in options.types.items() if kind != "number"}
+    texts = {name for name, kind in types_of(options, names).items() if kind != "number"}
     columns = read_columns(text, layout, options, limits, texts=texts)
     return RawTable("csv", columns, notes, decimal_comma=dialect.delimiter == ";")
 
@@ -82,7 +83,7 @@ def _dialect(text: TextFile, options: Options) -> Dialect:
         if len(head) > 4 * HEAD_CHARACTERS:
             complete = False
             break
-    decoded = head.decode(errors="ignore")
+    decoded = head.decode(errors="ignore").replace("\r\n", "\n")
     complete &= len(decoded) <= HEAD_CHARACTERS
     return detect(decoded[:HEAD_CHARACTERS], complete=complete, delimiter=options.delimiter)
 
@@ -144,13 +145,15 @@ class _Reader:
         """Check that all rows so far have as many cells as there are columns."""
         layout = self._layout
         for row in self._invalid:
-            number = "" if row.number is None else f"row {row.number - layout.has_header}"
+            number = f"row {row.number - layout.has_header}"
             message = (
-                f"The rows have different numbers of cells: {number or 'a row'} has {row.actual_columns:,} instead of "
+                f"The rows have different numbers of cells: {number} has {row.actual_columns:,} instead of "
                 f"{row.expected_columns:,}, in {quoted(row.text)!r}. Quote cells that contain the delimiter "
                 f"{_named(self._layout.delimiter)}, or pass another delimiter."
             )
-            raise Refused("ragged_rows", message, place=number)
+            raise Refused(
+                "ragged_rows", message, place=number, row=row.number - layout.has_header, parameter="delimiter"
+            )
 
     def _chunks(self) -> Iterator[bytes]:
         """Yield the table as UTF-8, without the lines before it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ DELIMITERS = ("\t", ";", "|", ",")
 """In this order where several fit equally well: a comma may as well be a decimal mark."""
 WHITESPACE = "whitespace"
 COMMENTS = ("#", "%")
+SEPARATOR = re.compile(r"\"?sep=(.)\"?\n")
+"""A first line that declares the delimiter to Excel."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,9 @@ def detect(head: str, *, complete: bool, delimiter: str | None) -> Dialect:
         Refused: The first row is too long, has too many cells, or the delimiter is invalid.
     """
     skipped, table = _without_comments(head)
+    if declared := SEPARATOR.match(table):
+        delimiter = delimiter or declared[1]
+        skipped, table = skipped + 1, table[declared.end() :]
     if not table.strip():
         raise Refused("empty", "The file is empty.")
     if not complete:
@@ -75,8 +81,8 @@ def _without_comments(head: str) -> tuple[int, str]:
 
 
 def _valid(delimiter: str) -> str:
-    named = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";"}
-    chosen = named.get(delimiter, delimiter)
+    names = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";"}
+    chosen = names.get(delimiter, delimiter)
     if chosen == WHITESPACE or (len(chosen) == 1 and chosen.isascii() and chosen not in '"\r\n\0'):
         return chosen
     message = f"The delimiter {quoted(delimiter)!r} does not work. Use one ASCII character, 'tab' or 'whitespace'."

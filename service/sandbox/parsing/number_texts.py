@@ -22,8 +22,8 @@ SHAPE = (
     r"\s*(?P<scale>[KkMBbTt]|bn|mn)?\s*(?P<unit>%|" + CURRENCIES + r")?(?P<close>\))?$"
 )
 SCALES = {"": 1.0, "k": 1e3, "m": 1e6, "mn": 1e6, "b": 1e9, "bn": 1e9, "t": 1e12}
-GROUPED = {mark: rf"^[+\-]?[1-9]\d{{0,2}}(?:\{mark}\d{{3}})+$" for mark in (".", ",")}
-"""Whole numbers in groups of three digits."""
+GROUPED = r"^[1-9]\d{0,2},\d{3}$"
+"""A comma that may separate thousands, or decimals."""
 THOUSANDS = {".": r"[,'’_\x{a0}\x{202f}\x{2009} ]", ",": r"[.'’_\x{a0}\x{202f}\x{2009} ]"}
 """Separators of thousands, by decimal mark."""
 WELL_FORMED = {
@@ -122,11 +122,10 @@ def _mark(parts: _Parts, decimal: Mark | None, *, comma_likely: bool) -> tuple[M
 def _comma(digits: pa.Array, *, comma_likely: bool) -> tuple[Mark, str | None]:
     """Decide between decimal and thousands commas where no number has both marks."""
     with_comma = digits.filter(pc.match_substring(digits, ","))
-    grouped = pc.match_substring_regex(with_comma, GROUPED[","])
-    if not pc.all(grouped).as_py():
-        return ",", "The comma is the decimal mark."
     if pc.any(pc.greater(pc.count_substring(with_comma, ","), 1)).as_py():
         return ".", "Commas separate thousands."
+    if not pc.all(pc.match_substring_regex(with_comma, GROUPED)).as_py():
+        return ",", "The comma is the decimal mark."
     example = with_comma[0].as_py()
     if comma_likely:
         return ",", f"The comma is read as the decimal mark, as in {example!r}; decimal='.' reads it as a thousand."
@@ -159,5 +158,7 @@ def _one_unit(values: Values, units: pa.Array, what: str) -> tuple[Values, str |
     allowed = pc.equal(units, unit).to_numpy(zero_copy_only=False)
     if unit != "%":
         allowed |= pc.equal(units, "").to_numpy(zero_copy_only=False)
+    elif 2 * allowed.sum() < len(allowed):
+        return np.where(allowed, np.nan, values), None
     note = "Percentages were read as they are written: 5% is 5." if unit == "%" else f"The {what} {unit!r} was removed."
     return np.where(allowed, values, np.nan), note

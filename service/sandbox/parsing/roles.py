@@ -74,6 +74,23 @@ def column_named(name: str, names: Sequence[str], parameter: str) -> str:
     raise Refused("no_such_column", message, parameter=parameter, allowed=names)
 
 
+def types_of(options: Options, names: Sequence[str]) -> dict[str, ColumnType]:
+    """Return the requested types by the names of the columns.
+
+    Raises:
+        Refused: Columns do not exist; the error has the others.
+    """
+    types, refusals = {}, []
+    for name, kind in options.types.items():
+        try:
+            types[column_named(name, names, "types")] = kind
+        except Refused as refused:
+            refusals.append(refused)
+    if refusals:
+        raise Refused.together(refusals)
+    return types
+
+
 def _target(table: Table, options: Options, claimed: set[str], notes: list[str]) -> str:
     names = [column.name for column in table.columns]
     if options.target is not None:

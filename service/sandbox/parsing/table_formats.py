@@ -50,9 +50,9 @@ FOREIGN: Mapping[bytes, tuple[str, str]] = {
 """Files that are no tables here: what they are, and what would work."""
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
-ARFF = re.compile(rb"(?:\s*%[^\n]*\n|\s*\n)*\s*@relation\b", re.IGNORECASE)
+ARFF = re.compile(rb"(?:[ \t\r]*+(?:%[^\n]*+)?\n)*+[ \t]*+@relation\b", re.IGNORECASE)
 HTML = re.compile(
-    rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body|table|script)\b", re.IGNORECASE | re.DOTALL
+    rb"\s*+(?:<!--.*?-->\s*+)*+<(?:!doctype\s+html|html|head|body|table|script)\b", re.IGNORECASE | re.DOTALL
 )
 JSON = re.compile(rb"\s*(?:\{\s*(?:\"|\})|\[\s*[\[\{])")
 XML = re.compile(rb"\s*<\?xml\b", re.IGNORECASE)

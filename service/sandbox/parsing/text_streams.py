@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,12 @@ from service.sandbox.parsing.refusals import Refused, quoted
 CHUNK_BYTES = 2**22
 SAMPLE_BYTES = 2**16
 """Bytes of lines that are not ASCII from which an encoding is detected."""
+WESTERN = "cp1252"
+"""The encoding of most texts that are not UTF-8."""
+ISOLATED_SYMBOLS = re.compile(
+    rb"(?:[\x00-\x7f]++|[\x80\x85\x91-\x97\xa2-\xa5\xa7\xb0-\xb3\xb5\xbc-\xbe](?![\x80-\xff]))*"
+)
+"""Text in which only €, …, quotation marks, dashes, ¢, £, ¥, §, °, ±, ², ³, µ and fractions are beyond ASCII."""
 BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -121,7 +128,7 @@ def _unmarked_utf16(open_bytes: Opener, head: bytes) -> TextFile | None:
     for encoding, high, low in (("utf-16-le", head[1::2], head[::2]), ("utf-16-be", head[::2], head[1::2])):
         if len(head) == 4 and not any(high) and all(low):
             return TextFile(
-                open_bytes, encoding, f"The encoding was detected as {encoding}; encoding sets another one."
+                open_bytes, encoding, f"The encoding was detected as {encoding}; the option encoding sets another."
             )
     return None
 
@@ -152,15 +159,27 @@ def _sample(data: bytes) -> bytes:
 
 
 def _detected(open_bytes: Opener, sample: bytes) -> TextFile:
-    best = charset_normalizer.from_bytes(sample).best()
-    if best is None:
+    encoding = _likely(sample)
+    if encoding is None:
         message = (
             "The file is neither UTF-8 text nor in an encoding that can be detected. Pass its encoding, such as "
             "encoding=cp1252."
         )
         raise Refused("not_utf8", message, parameter="encoding")
-    note = f"The encoding was detected as {best.encoding}; encoding sets another one."
-    return TextFile(open_bytes, best.encoding, note)
+    note = f"The encoding was detected as {encoding}; the option encoding sets another."
+    return TextFile(open_bytes, encoding, note)
+
+
+def _likely(sample: bytes) -> str | None:
+    """Return the most likely encoding; the most frequent one among equals, and of symbols such as ° and £ alone."""
+    if ISOLATED_SYMBOLS.fullmatch(sample):
+        return WESTERN
+    matches = charset_normalizer.from_bytes(sample)
+    best = matches.best()
+    if best is None:
+        return None
+    equals = [one for one in matches if (one.chaos, one.coherence) == (best.chaos, best.coherence)]
+    return WESTERN if any(WESTERN in one.could_be_from_charset for one in equals) else best.encoding
 
 
 class ChunkReader(io.RawIOBase):

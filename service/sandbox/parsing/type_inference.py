@@ -26,8 +26,9 @@ MIN_DIFFERENT = 20
 """Different numbers from which on the same holds; fewer may be codes, as in 0, 1, 2, 3+."""
 LONG_TEXT = 40
 """Characters of a text, on average."""
-UUID = r"^\{?[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\}?$"
 
+ID_NAMES = re.compile(r"(?i:id|.*[-_. ]id)|.*[a-z]I[dD]")
+"""Names of columns that identify the rows, if they are different whole numbers."""
 ROW_NAMES = re.compile(
     r"column \d+|unnamed(: ?\d+)?|__index_level_0__|.*id|index|idx|rows?|row[_ ]?(names?|numbers?|nr|no|num)|"
     r"no|nr|num|number|#|case|obs|observation|record",
@@ -169,9 +170,9 @@ class _Typing:
             raise self._misfit(cells, np.isnan(values), expected)
 
     def _misfit(self, cells: Texts, wrong: Values, expected: str, remedy: str = "") -> Refused:
-        row = int(np.flatnonzero(np.append(wrong, False)[cells.codes])[0])
+        rejected = np.append(wrong, False)[cells.codes]
+        row, rows = int(np.flatnonzero(rejected)[0]), int(rejected.sum())
         name, text = self.raw.name, quoted(cells.levels[int(cells.codes[row])].as_py())
-        rows = int(np.append(wrong, False)[cells.codes].sum())
         more = f", like {rows - 1:,} more" if rows > 1 else ""
         default = (
             f"If it stands for a missing value, pass missing={text}; type={name}=category keeps all texts as they are."
@@ -187,9 +188,23 @@ class _Typing:
             row = int(np.flatnonzero(infinite)[0])
             message = (
                 f"Column {self.raw.name!r}, row {row + 1}: the number is infinite. If it stands for a missing value, "
-                f"pass missing='{cells.values[row]}'."
+                f"pass missing={cells.values[row]}."
             )
-            raise Refused("not_finite", message, place=self.raw.name)
+            cell = str(cells.values[row])
+            raise Refused(
+                "not_finite",
+                message,
+                place=self.raw.name,
+                row=row + 1,
+                column=self.raw.name,
+                cell=cell,
+                parameter="missing",
+            )
+        if np.isnan(cells.values).all():
+            return self._column("number", cells.values, notes=["It has no values."])
+        if self.request.is_input and ID_NAMES.fullmatch(self.raw.name) and _are_different(cells.values):
+            note = "It is a different whole number in every row, so it is an id, which models do not use."
+            return self._coded("id", _as_texts(cells), [note])
         if not (self.request.is_input and _counts_rows(cells.values)):
             return self._column("number", cells.values)
         if ROW_NAMES.fullmatch(self.raw.name):
@@ -290,6 +305,13 @@ def _counts_rows(values: Values) -> bool:
     if len(values) < 3 or values[0] not in (0, 1):
         return False
     return bool((np.diff(values) == 1).all())
+
+
+def _are_different(values: Values) -> bool:
+    """Return whether the values are whole numbers, all present and different."""
+    if np.isnan(values).any() or (values != np.rint(values)).any():
+        return False
+    return len(values) > 2 and len(np.unique(values)) == len(values)
 
 
 def _as_texts(cells: Numbers | Dates) -> Texts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from service.sandbox.parsing import (
@@ -20,7 +21,7 @@ from service.sandbox.parsing.options import Format, Options, Reading
 from service.sandbox.parsing.packed_files import Bytes
 from service.sandbox.parsing.raw_columns import RawColumn, RawTable
 from service.sandbox.parsing.refusals import Refused
-from service.sandbox.parsing.roles import column_named
+from service.sandbox.parsing.roles import column_named, types_of
 from service.sandbox.parsing.sources import check_size
 from service.sandbox.parsing.text_streams import text_file
 from service.sandbox.parsing.type_inference import Request, typed
@@ -56,23 +57,41 @@ def table_of(content: Bytes, form: Format, reading: Reading) -> Table:
     Raises:
         Refused: It is not a table of this format, or columns cannot be read.
     """
-    options = reading.options
     raw = READERS[form](content, reading)
     names = [column.name for column in raw.columns]
     check_size(raw.rows * NUMBER_BYTES * len(names), reading.limits.dataset_bytes)
-    for name in options.types:
-        column_named(name, names, "types")
+    options = _by_name(reading.options, names)
     columns = _typed(raw, target_of(names, options), options)
     return Table(format=raw.format, columns=columns, notes=[*content.notes, *raw.notes])
 
 
+def _by_name(options: Options, names: Sequence[str]) -> Options:
+    """Return the options with the names of columns in place of their positions.
+
+    Raises:
+        Refused: A column does not exist.
+    """
+
+    def named(role: str) -> str | None:
+        name = getattr(options, role)
+        return None if name is None else column_named(name, names, role)
+
+    return replace(
+        options,
+        types=types_of(options, names),
+        drop=tuple(column_named(name, names, "drop") for name in options.drop),
+        target=named("target"),
+        group=named("group"),
+        time=named("time"),
+        split=named("split"),
+        weight=named("weight"),
+    )
+
+
 def target_of(names: Sequence[str], options: Options) -> str:
     """Return the name of the target: as requested, or the last column without another role."""
-    if options.target is not None:
-        return column_named(options.target, names, "target")
-    roles = [*options.drop, options.group, options.time, options.split, options.weight]
-    used = {column_named(name, names, "drop") for name in roles if name is not None}
-    return next((name for name in reversed(names) if name not in used), "")
+    used = {*options.drop, options.group, options.time, options.split, options.weight}
+    return options.target or next((name for name in reversed(names) if name not in used), "")
 
 
 def _typed(raw: RawTable, target: str, options: Options) -> list[Column]:
