@@ -20,6 +20,9 @@ MAX_CAPACITY = 2**21
 """Rows for which memory is reserved at first, at most."""
 
 
+QUOTED_AFTER_SPACE = r'^\s+"((?:[^"]|"")*)"\s*$'
+
+
 class _GrowingArray:
     """An array to which blocks are appended, in place while its capacity lasts."""
 
@@ -149,7 +152,16 @@ class ColumnBuilder:
         if self._numbers is not None:
             return RawColumn(name, Numbers(self._numbers.values()), tokens=self._tokens, trimmed=self._trimmed)
         assert self._codes is not None
-        return RawColumn(name, Texts(self._codes.values(), pa.concat_arrays(self._levels)))
+        return RawColumn(name, Texts(self._codes.values(), _unquoted(pa.concat_arrays(self._levels))))
+
+
+def _unquoted(levels: pa.StringArray) -> pa.StringArray:
+    """Return the levels without quotation marks that follow spaces: the library takes them for a part of the text."""
+    is_quoted = pc.match_substring_regex(levels, QUOTED_AFTER_SPACE)
+    if not pc.any(is_quoted).as_py():
+        return levels
+    unquoted = pc.replace_substring(pc.replace_substring_regex(levels, QUOTED_AFTER_SPACE, r"\1"), '""', '"')
+    return pc.if_else(is_quoted, unquoted, levels)
 
 
 def _has_labels(texts: pa.StringArray, values: Values) -> bool:

@@ -93,7 +93,7 @@ def _rows(table: str, delimiter: str) -> list[list[str]]:
     """Return the first rows, without blank ones, and without the last if it may be incomplete."""
     if delimiter == WHITESPACE:
         return list(_whitespace_rows(table))
-    reader = csv.reader(io.StringIO(table), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(table), delimiter=delimiter, skipinitialspace=True)
     rows: list[list[str]] = []
     with reading(f"The first row ({quoted(table.partition(chr(10))[0])!r})"):
         try:

@@ -11,6 +11,7 @@ from service.sandbox.parsing.refusals import Refused, quoted
 from service.sandbox.parsing.sources import check_names
 
 NUMBER = re.compile(r"^\(?[+\-−]?[$€£¥]?[+\-−]?(?:\d[\d.,'  ]*|[.,]\d+)(?:[eE][+\-]?\d+)?\s?(?:[KkMBb]|%|[$€£¥])?\)?$")
+YEAR = re.compile(r"^[12]\d{3}$")
 DATE = re.compile(r"^\d{1,4}[-/.]\d{1,2}(?:[-/.]\d{1,4})?(?:[T ]\d{1,2}:\d{2}.*)?$")
 
 
@@ -25,7 +26,7 @@ def has_header(rows: Sequence[Sequence[str]]) -> bool:
     A text above numbers is a name. Without any, a number above numbers is a value, and so is a text that recurs below.
     """
     first, rest = [cell.strip() for cell in rows[0]], rows[1:]
-    if first == [str(i) for i in range(len(first))]:
+    if first == [str(i) for i in range(len(first))] or _are_years(first, rest):
         return True
     above_numbers = values = repeats = 0
     for i, name in enumerate(first):
@@ -39,6 +40,15 @@ def has_header(rows: Sequence[Sequence[str]]) -> bool:
         else:
             repeats += name in below
     return bool(above_numbers) or not (values or repeats)
+
+
+def _are_years(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
+    """Return whether the numbers of the first row are consecutive years, above other numbers."""
+    places = [i for i, cell in enumerate(first) if is_value(cell)]
+    years = [int(first[i]) if YEAR.match(first[i]) else 0 for i in places]
+    if len(years) < 2 or years != list(range(years[0], years[0] + len(years))) or not years[0]:
+        return False
+    return not all(YEAR.match(row[i].strip()) for row in rest for i in places if i < len(row))
 
 
 def read_header(rows: Sequence[Sequence[str]], requested: bool | None, notes: list[str]) -> tuple[list[str], bool]:
