@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import pickle
 import stat
@@ -104,6 +105,12 @@ def picture(image: Image.Image, form: str = "PNG") -> bytes:
 
 def one_more(content: bytes, name: str = "class0/9.png") -> bytes:
     return zipped({**pictures(), name: content})
+
+
+def long_cells() -> bytes:
+    """60 different texts of 4 MiB each."""
+    rows = b"".join(b"%d%s,%d\n" % (i, b"a" * 2**22, i % 2) for i in range(60))
+    return gzip.compress(b"a,b\n" + rows, 1)
 
 
 TABLE = [[i, i % 3, "ab"[i % 2]] for i in range(20)]
@@ -231,6 +238,7 @@ CSV: dict[str, tuple[Callable[[], bytes], str]] = {
     "a quotation mark that is not closed": (lambda: b'a,b\n1,"' + b"x" * 2**24, "row_too_long"),
     "a line without an end": (lambda: b"1," * 2**20, "too_many_columns"),
     "noise": (lambda: RANDOM.bytes(5000), "not_utf8"),
+    "text beyond memory": (long_cells, "memory"),
 }
 PARQUET: dict[str, tuple[Callable[[], bytes], str]] = {
     "magic only": (lambda: b"PAR1", "unreadable"),
@@ -244,6 +252,6 @@ PARQUET: dict[str, tuple[Callable[[], bytes], str]] = {
     "dates as target": (lambda: parquet(a=[0, 1], b=pa.array([1, 2], pa.timestamp("s"))), "wrong_dtype"),
     "one class": (lambda: parquet(a=np.arange(10.0), b=Y * 0), "one_class"),
     "rows of nothing": (lambda: parquet(a=np.zeros(6 * 10**6, np.int8), b=np.zeros(6 * 10**6, np.int8)), "too_large"),
-    "rows beyond memory": (lambda: parquet(a=np.zeros(2**26), b=np.zeros(2**26)), "memory"),
+    "rows beyond memory": (lambda: parquet(a=np.zeros(2**26), b=np.zeros(2**26)), "too_large"),
 }
 EVERY = {"npz": NPZ, "zip": ZIPS, "csv": CSV, "parquet": PARQUET}

@@ -101,7 +101,7 @@ def test_infinite_numbers_are_refused() -> None:
     assert cells_of(read("a,y\n1,0\ninf,1\n3,0\n", missing=("inf",)).columns[0]) == [1, None, 3]
 
 
-def test_sentinels_are_missing_where_they_are_named() -> None:
+def test_named_sentinels_are_missing() -> None:
     column = column_of(["-999", "2.5", "-999.0", "4"], missing=("-999",))
     assert cells_of(column) == [None, 2.5, None, 4]
     assert "2 rows" in column.notes[0]
