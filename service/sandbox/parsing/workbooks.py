@@ -20,7 +20,7 @@ from service.sandbox.parsing.sources import check_size
 from service.sandbox.parsing.tables import MAX_COLUMNS
 
 SHEETS = "xl/worksheets/"
-CELL = re.compile(rb'<(?:\w+:)?c\s(?:[^<>]{0,200}\s)?r="([A-Z]{1,3})(\d{1,7})"[^<>]{0,200}[^/]>')
+CELL = re.compile(rb'<(?:\w+:)?c\s(?:[^<>]{0,200}\s)?r="([A-Z]{1,3})(\d{1,7})"(?:[^<>]{0,200}[^<>/])?>')
 """A cell with content, and its place."""
 CELL_BYTES = 32
 """Of a cell in the library's memory; it allocates the whole rectangle that has cells."""
