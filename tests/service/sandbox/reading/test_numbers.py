@@ -70,7 +70,7 @@ def test_words_among_numbers_are_refused_with_their_places() -> None:
     lines = [f"{i},{7 * i}" for i in range(40)]
     refused = refusal("\n".join(["a,b", *lines, "x,1", "5,oops", "6,oops"]))
     first, second = refused.report()
-    assert (first["column"], first["row"], first["cell"], first["parameter"]) == ("a", 41, "x", "missing")
+    assert (first["column"], first["row"], first["cell"]) == ("a", 41, "x")
     assert (second["column"], second["row"], second["cell"]) == ("b", 42, "oops")
     assert "like 1 more" in second["message"]
     table = read("\n".join(["a,b", *lines, "x,1", "5,oops", "6,oops"]), missing=("x", "oops"))
