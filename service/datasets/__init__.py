@@ -3,6 +3,6 @@
 - ``routes``, ``upload_bodies``, ``bodies``, ``parameters``, ``options``, ``schemas``, ``dependencies``, ``errors``:
   HTTP.
 - ``service``: add, change, list, preview and delete uploads; ``queries``: its SQL; ``dataset``: a dataset as clients
-  see it.
+  see it; ``bundled``: the columns of built-in tables.
 - ``incoming``: the directories in which uploads are received and parsed; ``files``: those in which they are stored.
 """

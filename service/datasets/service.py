@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from service.callers import CallerScoped
 from service.datasets import queries as datasets
+from service.datasets.bundled import columns_of
 from service.datasets.dataset import ALWAYS, Dataset, DatasetPage, Preview, columns_in
 from service.datasets.errors import DatasetInUse, DatasetNotFound, SourceMissing, TooManyUploads
 from service.datasets.files import UploadFiles, digest_of, source_name
@@ -30,6 +31,7 @@ from service.store.rows import Row
 from worker.spec.datasets import KINDS
 from worker.spec.datasets.uploaded import PREFIX, Uploaded, file_name
 from worker.spec.families.dataset import Dataset as DatasetPart
+from worker.spec.tables.bundled import BundledTable
 
 RETRY_SECONDS = 2
 LISTED_RUNS = 5
@@ -170,7 +172,7 @@ class Uploads(CallerScoped):
         kinds = built_in()
         with reading(self._engine) as connection:
             if dataset_id in kinds:
-                dataset = Dataset.built_in(kinds[dataset_id], self._settings)
+                dataset = _with_columns(Dataset.built_in(kinds[dataset_id], self._settings), kinds[dataset_id])
             else:
                 dataset = Dataset.uploaded(self._row(connection, dataset_id), self._settings)
             return _with_openings(connection, [dataset])[0]
@@ -247,6 +249,11 @@ def _with_openings(connection: sa.Connection, listed: Sequence[Dataset]) -> list
     """Return the datasets with the numbers of studies that have judged on their test parts."""
     openings = ledger.openings(connection, [dataset.digest for dataset in listed])
     return [replace(dataset, test_openings=openings[dataset.digest]) for dataset in listed]
+
+
+def _with_columns(dataset: Dataset, part: DatasetPart) -> Dataset:
+    """Return a built-in dataset with its columns, if it is a table."""
+    return replace(dataset, columns=columns_of(type(part))) if isinstance(part, BundledTable) else dataset
 
 
 def built_in() -> dict[str, DatasetPart]:

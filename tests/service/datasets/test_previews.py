@@ -13,6 +13,7 @@ from PIL import Image
 from service.settings import Settings
 from tests.service.datasets.conftest import Upload, stored
 from tests.service.datasets.upload_files import npz, pictures, wine, zipped
+from worker.spec.tables.bundled import FOLDER
 
 pytestmark = pytest.mark.slow
 
@@ -73,6 +74,14 @@ def test_built_in_datasets_are_read_like_others_and_report_missing_files(client:
     assert "fitwell data fetch kmnist" in client.get("/v1/datasets/kmnist").json()["missing"]
     refused = client.delete("/v1/datasets/digits")
     assert (refused.status_code, refused.json()["code"]) == (409, "dataset_in_use")
+
+
+def test_bundled_table_describes_its_columns_like_an_upload_of_its_file(client: TestClient, upload: Upload) -> None:
+    bundled = client.get("/v1/datasets/penguins").json()["columns"]
+    content = (FOLDER / "penguins.csv").read_bytes()
+    uploaded = upload(content, target="species").json()["columns"]
+    assert bundled == [{**column, "notes": []} for column in uploaded]
+    assert {column["name"]: column["missing"] for column in bundled}["sex"] > 0
 
 
 @pytest.mark.parametrize("path", ["dataset_1", "dataset_1/preview", "digits/preview"])
