@@ -135,7 +135,8 @@ def refusal(reasons: Sequence[Reason]) -> DataRefused:
 def _run(directory: Path, reading: Reading, seconds: float) -> int:
     """Run the parser within its time limit, and return its exit code."""
     environment = {name: value for name, value in os.environ.items() if name.startswith(INHERITED)}
-    command = [sys.executable, "-P", "-m", "service.sandbox.parsing", str(directory), reading.text()]
+    command = [sys.executable, "-P", "-m", "service.sandbox.parsing", str(directory)]
+    Files(directory).reading.write_text(reading.text())
     with (
         Files(directory).story.open("wb") as story,
         subprocess.Popen(  # noqa: S603

@@ -1,7 +1,7 @@
 """The parser of uploads: a sandboxed process, and the only code that interprets a client's bytes.
 
-It gets a directory with the file ``body``, and writes ``data.safetensors`` and ``report.json`` there. It imports
-neither the rest of the service nor torch.
+It gets a directory with the files ``body`` and ``reading.json``, and writes ``data.safetensors`` and ``report.json``
+there. It imports neither the rest of the service nor torch.
 
 - ``reader``: from a file to a dataset; ``options``, ``limits``, ``refusals``: its input, limits and errors;
   ``columns``: a typed table in memory.

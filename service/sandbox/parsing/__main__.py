@@ -1,7 +1,7 @@
-"""``python -P -m service.sandbox.parsing DIRECTORY READING``: parse ``body`` in the directory, within limits.
+"""``python -P -m service.sandbox.parsing DIRECTORY``: parse ``body`` in the directory, within limits.
 
-The report, ``report.json``, describes the dataset or says why the file is refused. The libraries of the format are
-imported before the limits are set, so that the limits apply to the file alone.
+Its arguments are in ``reading.json``. The report, ``report.json``, describes the dataset or says why the file is
+refused. The libraries of the format are imported before the limits are set, so that these apply to the file alone.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from service.sandbox.parsing.refusals import Refused
 from worker.lifetime import die_with_parent
 
 
-def main(directory: str, arguments: str) -> None:
+def main(directory: str) -> None:
     """Parse the file, write the dataset, and report."""
-    files, reading = Files(Path(directory)), Reading.of(arguments)
+    files = Files(Path(directory))
+    reading = Reading.of(files.reading.read_text())
     die_with_parent()
     form = reading.options.format or looks_like(files.body)
     import_for(form)
@@ -44,5 +45,5 @@ def main(directory: str, arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1])
     os._exit(0)  # the thread that watches the parent still waits

@@ -89,6 +89,11 @@ class Files:
         return self.path / "body"
 
     @property
+    def reading(self) -> Path:
+        """The parser's arguments; options may be longer than a command line."""
+        return self.path / "reading.json"
+
+    @property
     def data(self) -> Path:
         """The parsed dataset."""
         return self.path / "data.safetensors"
@@ -112,7 +117,7 @@ class Reading:
     limits: Limits
 
     def text(self) -> str:
-        """Return the arguments as text for the command line."""
+        """Return the arguments as text."""
         return json.dumps(asdict(self))
 
     @classmethod

@@ -191,4 +191,6 @@ def test_change_over_http_reads_the_file_again(on_sqlite: Settings) -> None:
         unknown = client.post("/v1/datasets?target=z", content=ROWS, headers=OCTETS)
         assert error(unknown) == (422, "target", "no_such_column")
         assert unknown.json()["errors"][0]["parameter"] == "target"
+        missing = [f"x{i:0249}" for i in range(2000)]
+        assert client.patch(path, json={"missing": missing}).json()["id"] == first["id"]
         assert client.patch("/v1/datasets/digits", json={}).json()["code"] == "source_missing"
