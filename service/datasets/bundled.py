@@ -18,7 +18,7 @@ from worker.spec.tables.bundled import BundledTable
 @functools.cache
 def columns_of(kind: type[BundledTable]) -> Sequence[dict[str, Any]]:
     """Return the columns of a table with their roles, and statistics of the training part."""
-    schema, arrays = kind.table_schema(), kind().load(Path())
+    schema, arrays = kind.table_schema(), kind.model_validate({"kind": kind.model_fields["kind"].default}).load(Path())
     assert arrays.tables is not None, f"{kind.__name__} is a table"
     train = arrays.tables[0]
     inputs = [
