@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from service.sandbox.parsing.archives import files_in, opened
+from service.sandbox.parsing.image_folders import OTHER_SUFFIXES, SUFFIXES
 from service.sandbox.parsing.options import Limits
 from service.sandbox.parsing.refusals import Refused, quoted, reading
 
@@ -21,7 +22,6 @@ GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 CHUNK_BYTES = 2**22
 NO_TABLES = ("license", "licence", "readme")
 """Beginnings of the names of files that accompany a table."""
-IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff")
 
 Opener = Callable[[], contextlib.AbstractContextManager[IO[bytes]]]
 """Opens the bytes, unpacked, from their beginning."""
@@ -98,7 +98,7 @@ def is_workbook(names: Sequence[str]) -> bool:
 
 def holds_tables(names: Sequence[str]) -> bool:
     """Return whether a zip file with these entries holds tables, rather than images or arrays."""
-    return not any(name.lower().endswith((*IMAGES, ".npy")) for name in names)
+    return not any(name.lower().endswith((*SUFFIXES, *OTHER_SUFFIXES, ".npy")) for name in names)
 
 
 def _member(body: Path, member: str | None, most: int) -> Bytes:

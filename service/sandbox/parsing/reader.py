@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from service.sandbox.parsing.archives import holds_arrays, opened
+from service.sandbox.parsing.class_subsets import with_classes
 from service.sandbox.parsing.options import Format, Options, Reading
 from service.sandbox.parsing.packed_files import ZIP, holds_tables, is_workbook
 from service.sandbox.parsing.previews import preview
@@ -70,7 +71,8 @@ def read(body: Path, data: Path, form: Format, reading: Reading) -> dict[str, An
     if form in TABLES or (form == "zip" and options.format is None and _packs_table(body)):
         return _table(body, data, form, reading)
     source = _archive(body, form, reading)
-    target = target_of(source.y, options.task)
+    target = target_of(source.y, options.task or ("classification" if options.classes else None))
+    source, target = with_classes(source, target, options.classes)
     parts = split(source, target, options)
     written = write(data, source, target, parts)
     notes = [*source.notes, f"The task is {target.task}, {target.note}.", parts.note, *_dim(source)]
@@ -85,6 +87,7 @@ def read(body: Path, data: Path, form: Format, reading: Reading) -> dict[str, An
             "rows_train": len(parts.train),
             "rows_test": len(parts.test),
             "order": parts.order,
+            "rows_validation": 0 if source.validates is None else int(source.validates.sum()),
         },
         "notes": notes,
         "preview": preview(source, target, parts),
@@ -116,7 +119,7 @@ def _archive(body: Path, form: Format, reading: Reading) -> Source:
         if form == "zip" and options.format is None and holds_arrays(archive):
             form = "npz"
         _check_options(form, options)
-        return npz.read(archive, limits) if form == "npz" else images.read(archive, limits, grey=options.grey)
+        return npz.read(archive, limits, options) if form == "npz" else images.read(archive, limits, options)
 
 
 def _packs_table(body: Path) -> bool:

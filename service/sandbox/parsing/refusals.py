@@ -8,6 +8,8 @@ from typing import Any
 
 MAX_QUOTE_LENGTH = 200
 """Characters quoted of a file's text."""
+MAX_LISTED = 3
+"""Names that a sentence lists."""
 MAX_ALLOWED = 100
 """Accepted values that an error lists."""
 MAX_ERRORS = 100
@@ -74,6 +76,12 @@ def reading(what: str, *, place: str = "") -> Iterator[None]:
     except Exception as error:
         why = quoted(" ".join(str(error).split()) or type(error).__name__)
         raise Refused("unreadable", f"{what} cannot be read: {why}", place=place) from error
+
+
+def listed(names: Sequence[str], unit: str) -> str:
+    """Return the first of a file's names, and the number of the others."""
+    text = ", ".join(repr(quoted(name)) for name in names[:MAX_LISTED])
+    return text if len(names) <= MAX_LISTED else f"{text} and {len(names) - MAX_LISTED:,} other {unit}"
 
 
 def quoted(text: str) -> str:

@@ -37,6 +37,8 @@ class Source:
     columns: Sequence[str] | None = None
     target: str | None = None
     notes: list[str] = field(default_factory=list)
+    validates: Values | None = None
+    """Whether each row of the first of two parts validates, bool; None if the run decides."""
 
     @property
     def shape(self) -> tuple[int, ...]:

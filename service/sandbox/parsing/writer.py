@@ -118,16 +118,19 @@ def write_tensors(path: Path, description: Mapping[str, Any], tensors: Mapping[s
 
 
 def _tensors(source: Source, target: Target, split: Split) -> dict[str, Tensor]:
-    """The four tensors, those of eight bytes first, so that every number lies where it may."""
+    """The four tensors, those of eight bytes first, so that every number lies where it may; then designated rows."""
     x = [(source.x[0], split.train), (source.x[-1], split.test)]
     if len(source.x) == 2:
         x[1] = (source.x[1], split.test - len(source.x[0]))
-    return {
+    tensors = {
         "train_y": Tensor(target.values, split.train),
         "test_y": Tensor(target.values, split.test),
         "train_x": Tensor(*x[0]),
         "test_x": Tensor(*x[1]),
     }
+    if source.validates is not None:
+        tensors["train_validates"] = Tensor(source.validates.astype(np.uint8), split.train)
+    return tensors
 
 
 def _description(source: Source, target: Target, order: str) -> dict[str, Any]:

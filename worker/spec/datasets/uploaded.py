@@ -220,7 +220,9 @@ class Uploaded(TableDataset):
         labels = np.int64 if self.known.task == "classification" else np.float64
         x = (tensors["train_x"], tensors["test_x"])
         y = (tensors["train_y"].astype(labels), tensors["test_y"].astype(labels))
-        return Arrays(x[0], y[0], x[1], y[1])
+        validates = tensors.get("train_validates")
+        designated = None if validates is None else validates.astype(bool)
+        return Arrays(x[0], y[0], x[1], y[1], train_validates=designated)
 
 
 def _moments(x: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
