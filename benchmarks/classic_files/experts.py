@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Task = Literal["classification", "regression"]
 LAGS = 12
-L2 = 1e-3
+L2 = 1e-2
 """λ of the linear model."""
 HIDDEN = 64
 LEARNING_RATE, BATCH = 1e-3, 32
@@ -79,12 +79,12 @@ def _csv(**options: Any) -> Callable[[bytes], pd.DataFrame]:
 
 def _series(content: bytes) -> pd.DataFrame:
     """Return a month and a value as a table of the month and the twelve values before."""
-    frame = _csv()(content)
-    date, value = frame.columns
-    lags = {f"lag {lag}": frame[value].shift(lag) for lag in range(1, LAGS + 1)}
     import pandas as pd
 
-    table = pd.DataFrame({"date": pd.to_datetime(frame[date]), **lags, "value": frame[value]})
+    frame = _csv()(content)
+    date, value = frame.columns
+    lags = {f"{value} lag {lag}": frame[value].shift(lag) for lag in range(1, LAGS + 1)}
+    table = pd.DataFrame({date: pd.to_datetime(frame[date]), **lags, value: frame[value]})
     return table.iloc[LAGS:].reset_index(drop=True)
 
 
@@ -102,7 +102,10 @@ def _parquet(content: bytes) -> pd.DataFrame:
     return table
 
 
-SERIES = Expert(read=_series, target="value", task="regression", dates={"date": ("elapsed", "month", "weekday")})
+def _monthly(date: str, target: str) -> Expert:
+    return Expert(read=_series, target=target, task="regression", dates={date: ("elapsed", "month", "weekday")})
+
+
 EXPERTS: dict[str, Expert] = {
     "titanic": Expert(
         read=_csv(),
@@ -132,10 +135,10 @@ EXPERTS: dict[str, Expert] = {
         categories=("Time",),
         dates={"Date": ("elapsed", "month", "weekday")},
     ),
-    "airline": SERIES,
-    "sunspots": SERIES,
-    "gold": SERIES,
-    "co2": SERIES,
+    "airline": _monthly("Month", "Passengers"),
+    "sunspots": _monthly("Month", "Sunspots"),
+    "gold": _monthly("Date", "Price"),
+    "co2": _monthly("date", "co2"),
     "diamonds": Expert(
         read=_csv(), target="price", task="regression", categories=("cut", "color", "clarity"), epochs=5
     ),
