@@ -55,6 +55,8 @@ class Reading:
 
 def read(texts: pa.Array, *, requested: bool = False) -> Reading | None:
     """Read the different texts of a column as dates, in the pattern that fits most; None if none fits."""
+    if not len(texts):
+        return Reading(np.empty(0), has_time=False, notes=())
     sample = texts.slice(0, SAMPLE)
     patterns = {**PATTERNS, **(ON_REQUEST if requested else {})}
     shares = {

@@ -14,7 +14,7 @@ from service.sandbox.parsing.options import Format, Limits, Options, Reading
 from service.sandbox.parsing.refusals import Refused
 from service.sandbox.parsing.typed_tables import read_table
 
-LIMITS = Limits(memory_bytes=2**28, dataset_bytes=2**26, seconds=60)
+LIMITS = Limits(memory_bytes=2**28, dataset_bytes=2**24, seconds=60)
 
 
 def read(content: bytes | str, **options: Any) -> Table:

@@ -69,6 +69,7 @@ def test_last_column_without_a_role_is_the_target() -> None:
         ("boolean", ["0", "1", "1"], ["false", "true", "true"]),
         ("boolean", ["Y", "n", "-"], ["true", "false", None]),
         ("date", ["1970", "1971", ""], [0, 365 * 86400, None]),
+        *((kind, ["", "?"], [None, None]) for kind in ("number", "date", "boolean", "category", "text", "id")),
     ],
 )
 @pytest.mark.parametrize("name", ["x", "0"])
