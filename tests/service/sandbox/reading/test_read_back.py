@@ -1,4 +1,4 @@
-"""What pandas and pyarrow write is read back as it was."""
+"""Reading back files that pandas and pyarrow wrote."""
 
 from __future__ import annotations
 
