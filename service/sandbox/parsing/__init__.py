@@ -12,7 +12,7 @@ there. It imports neither the rest of the service nor torch.
 - ``delimited_files`` with ``text_streams``, ``dialects``, ``headers`` and ``column_builders``; ``arff_files``,
   ``npy_files``; ``workbooks`` with ``cell_columns``; ``arrow_files`` with ``arrow_columns``: the formats of tables.
 - ``archives``, ``npz`` with ``array_names`` and ``npy_arrays``, ``images`` with ``image_folders`` and
-  ``class_subsets``, ``csv_files``, ``parquet_files``, ``tables``: the formats, as ``sources``.
+  ``class_subsets``: the formats, as ``sources``.
 - ``table_datasets``: from a typed table to a dataset, with ``roles``, ``series``, ``table_splits``, ``table_files``,
   ``table_warnings``, ``table_previews``.
 - ``targets``, ``splits``, ``previews``, ``writer``: target, training and test part, preview, and the stored file.

@@ -25,8 +25,7 @@ from service.sandbox.parsing.options import ColumnType, Limits, Options
 from service.sandbox.parsing.raw_columns import RawColumn, RawTable
 from service.sandbox.parsing.refusals import Refused, quoted, reading
 from service.sandbox.parsing.roles import types_of
-from service.sandbox.parsing.sources import check_size
-from service.sandbox.parsing.tables import MAX_COLUMNS
+from service.sandbox.parsing.sources import MAX_COLUMNS, check_size
 from service.sandbox.parsing.text_streams import ChunkReader, TextFile
 
 ATTRIBUTE = re.compile(

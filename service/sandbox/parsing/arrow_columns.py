@@ -73,12 +73,13 @@ def _reader(kind: pa.DataType) -> Callable[[pa.ChunkedArray], Cells] | None:
 def _decoded(column: pa.ChunkedArray) -> Cells:
     read = _reader(column.type.value_type)
     assert read is not None
-    if _is_text(column.type.value_type):
+    if is_text(column.type.value_type):
         return _texts(column)
     return read(column.cast(column.type.value_type))
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
+    """Return whether values of the type are texts."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
@@ -136,6 +137,6 @@ _READERS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[pa.ChunkedArray],
     (pa.types.is_date, _dates),
     (pa.types.is_duration, _durations),
     (pa.types.is_time, lambda column: _texts(column.cast(pa.string()))),
-    (_is_text, _texts),
+    (is_text, _texts),
     (pa.types.is_null, _empty),
 )

@@ -12,8 +12,7 @@ from service.sandbox.parsing.options import Limits
 from service.sandbox.parsing.packed_files import Bytes
 from service.sandbox.parsing.raw_columns import RawTable
 from service.sandbox.parsing.refusals import Refused, reading
-from service.sandbox.parsing.sources import check_size
-from service.sandbox.parsing.tables import MAX_COLUMNS
+from service.sandbox.parsing.sources import MAX_COLUMNS, check_size
 
 FILE = b"ARROW1"
 NUMBER_BYTES = 8

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from service.sandbox.parsing.headers import is_value
 from service.sandbox.parsing.missing import TOKENS
 from service.sandbox.parsing.refusals import Refused, quoted, reading
-from service.sandbox.parsing.tables import MAX_COLUMNS
+from service.sandbox.parsing.sources import MAX_COLUMNS
 
 HEAD_CHARACTERS = 2**20
 """Longest first row, and the text from which the dialect is detected."""

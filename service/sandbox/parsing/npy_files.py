@@ -13,8 +13,7 @@ from service.sandbox.parsing.options import Limits
 from service.sandbox.parsing.packed_files import Bytes
 from service.sandbox.parsing.raw_columns import RawTable
 from service.sandbox.parsing.refusals import Refused, reading
-from service.sandbox.parsing.sources import Values, check_size
-from service.sandbox.parsing.tables import MAX_COLUMNS
+from service.sandbox.parsing.sources import MAX_COLUMNS, Values, check_size
 
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 NUMBER_BYTES = 8

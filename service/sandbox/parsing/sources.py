@@ -12,6 +12,7 @@ from service.sandbox.parsing.options import Format
 from service.sandbox.parsing.refusals import Refused, quoted
 
 Values = np.ndarray[Any, Any]
+MAX_COLUMNS = 10_000
 MAX_NAME_LENGTH = 100
 MAX_NAMES_LENGTH = 200_000
 

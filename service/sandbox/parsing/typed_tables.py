@@ -131,7 +131,7 @@ def _arff(content: Bytes, reading: Reading) -> RawTable:
 
 READERS: dict[Format, Callable[[Bytes, Reading], RawTable]] = {
     "csv": _csv,
-    "parquet": lambda content, reading: parquet_files.raw_table_of(content, reading.limits),
+    "parquet": lambda content, reading: parquet_files.table_of(content, reading.limits),
     "arrow": lambda content, reading: arrow_files.table_of(content, reading.limits),
     "xlsx": lambda content, reading: workbooks.table_of(content, reading.options, reading.limits),
     "arff": _arff,

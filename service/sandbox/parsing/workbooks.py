@@ -16,8 +16,7 @@ from service.sandbox.parsing.options import Limits, Options
 from service.sandbox.parsing.packed_files import CHUNK_BYTES, UNPACKED, Bytes
 from service.sandbox.parsing.raw_columns import RawTable
 from service.sandbox.parsing.refusals import Refused, quoted, reading
-from service.sandbox.parsing.sources import check_size
-from service.sandbox.parsing.tables import MAX_COLUMNS
+from service.sandbox.parsing.sources import MAX_COLUMNS, check_size
 
 SHEETS = "xl/worksheets/"
 CELL = re.compile(rb'<(?:\w+:)?c\s(?:[^<>]{0,200}\s)?r="([A-Z]{1,3})(\d{1,7})"(?:[^<>]{0,200}[^<>/])?>')
