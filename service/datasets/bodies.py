@@ -14,7 +14,7 @@ from service.pointers import pointer_to
 from service.sandbox.parsing.options import ColumnType
 
 
-class ChangeBody(JsonOptions, BodyModel):
+class OptionsBody(JsonOptions, BodyModel):
     """Options to read the stored file with; omitted ones stay, and null restores the default."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"types": {"zip": "category"}, "drop": ["name"]}]})

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from service.datasets.bodies import ChangeBody, pointing_into_body
+from service.datasets.bodies import OptionsBody, pointing_into_body
 from service.datasets.dependencies import UploadsDep
 from service.datasets.errors import DatasetInUse, DatasetNotFound, SourceMissing, TooManyUploads, WrongFileType
 from service.datasets.parameters import UploadParams
@@ -83,12 +83,14 @@ def get_dataset(dataset_id: str, uploads: UploadsDep) -> DatasetView:
     responses={
         200: {"model": DatasetView, "description": "Equal data exist already, perhaps under another name."},
         **problems(
-            BadRequest, NotOwner, DatasetNotFound, SourceMissing, TooLarge, WrongMediaType, SpecRefused, DataRefused,
-            TooManyUploads, Unavailable, StorageFull,
+            *(BadRequest, NotOwner, DatasetNotFound, SourceMissing, TooLarge, WrongMediaType, SpecRefused, DataRefused),
+            *(TooManyUploads, Unavailable, StorageFull),
         ),
     },
-)  # fmt: skip
-def change_dataset(dataset_id: str, body: JsonBody[ChangeBody], uploads: UploadsDep, response: Response) -> DatasetView:
+)
+def change_dataset(
+    dataset_id: str, body: JsonBody[OptionsBody], uploads: UploadsDep, response: Response
+) -> DatasetView:
     """Read the uploaded file again with other options, as a new dataset.
 
     The body is a merge patch (RFC 7396) of the dataset's `options`: omitted options stay, and null restores a default.

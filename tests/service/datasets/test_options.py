@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from service.datasets.bodies import ChangeBody, pointing_into_body
+from service.datasets.bodies import OptionsBody, pointing_into_body
 from service.datasets.options import ReadingOptions, changed, stored
 from service.datasets.parameters import UploadQuery
 from service.errors import DataRefused, FieldError
@@ -75,7 +75,7 @@ OPTIONS = Options(
 
 def test_query_and_body_name_every_option_of_the_parser() -> None:
     names = set(Options.__dataclass_fields__)
-    assert set(QUERY) == set(ReadingOptions.model_fields) == set(ChangeBody.model_fields) == names
+    assert set(QUERY) == set(ReadingOptions.model_fields) == set(OptionsBody.model_fields) == names
     assert set(UploadQuery.model_fields) == names | {"name"}
 
 
@@ -89,7 +89,7 @@ def test_query_becomes_options_that_are_stored_and_read_back() -> None:
 
 
 def test_patch_changes_what_it_names_and_null_restores_a_default() -> None:
-    body = ChangeBody.model_validate_json('{"types": {"age": null, "zip": "category"}, "lags": 0, "drop": null}')
+    body = OptionsBody.model_validate_json('{"types": {"age": null, "zip": "category"}, "lags": 0, "drop": null}')
     after = changed(stored(OPTIONS), body.patch())
     assert (after.types, after.lags, after.drop) == ({"a=b": "category", "zip": "category"}, 0, ())
     assert (after.target, after.rolling) == (OPTIONS.target, OPTIONS.rolling)
