@@ -88,6 +88,9 @@ def _valid(part: type[Part], field: str, value: Any) -> bool:
 
 
 NETWORK = {"model": {"kind": "linear"}}
+CLASS_LOSSES = [
+    {"kind": "cross_entropy", "class_weights": weights} for weights in ("balanced", [1.0 + c for c in range(10)])
+]
 NUMBER_LOSSES = [part for part in LOSSES.values() if part.task == "regression"]
 TEACHERS = tuple(
     [{"run_id": f"run_{'0' * 26}", "sha256": digit * 64, "network": NETWORK} for digit in digits]
@@ -196,7 +199,8 @@ def tasks(draw: st.DrawFn, name: str) -> dict[str, Any]:
         dataset |= {"features": draw(st.sampled_from([5, 24, 40])), "correlation": 0.5}
         return {"dataset": dataset, "loss": draw(st.sampled_from([None, *map(example, NUMBER_LOSSES)]))}
     spoiled = {"label_noise": st.sampled_from([0.0, 0.0, 0.2]), "imbalance": st.sampled_from([1.0, 1.0, 5.0])}
-    return {"dataset": {**dataset, **{name: draw(values) for name, values in spoiled.items()}}}
+    loss = draw(st.sampled_from([None, None, *CLASS_LOSSES]))
+    return {"dataset": {**dataset, **{name: draw(values) for name, values in spoiled.items()}}, "loss": loss}
 
 
 def falling_to(optimizer: str) -> list[str]:

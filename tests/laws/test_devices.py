@@ -46,6 +46,7 @@ CHANGES = [
         for name, form in DISTILLATIONS.items()
     ),
     pytest.param({"precision": "bfloat16"}, id="bfloat16"),
+    pytest.param({"loss": {"kind": "cross_entropy", "class_weights": "balanced"}}, id="class weights"),
     *(
         pytest.param({"dataset": NUMBERS, "model": model, "loss": example(part)}, id=f"{part.__name__}-{model['kind']}")
         for part in NUMBER_LOSSES
@@ -59,12 +60,12 @@ def step(device: torch.device, changes: dict[str, Any]) -> Stack:
     stack = Stack([Member("a", spec), Member("b", spec)], device)
     progress = Progress(stack, taught(Data(spec.dataset, HOME, device)), 1)
     progress.train_step(1)
-    loss, statistic, y, scores = evaluate(stack, progress.data.test)
+    evaluation = evaluate(stack, progress.data.test, progress.data.class_weights_of(stack.members))
     runs = [
         *progress.losses(),
         *progress.penalties().values(),
         progress.teacher_losses(),
-        *(loss, statistic, y, *scores),
+        *(evaluation.loss, evaluation.statistic, evaluation.y, *evaluation.scores),
         *weights_of(stack),
         variance(progress.data.y),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,11 +14,13 @@ from torch import Tensor
 
 from worker.spec.families.dataset import Dataset, Normalize
 from worker.spec.rng import parted, permutation
+from worker.spec.sums import counted, ordered_mean
 from worker.spec.teachers import Teacher
 
 if TYPE_CHECKING:
     from worker.engine.stack import Member
     from worker.spec.families.dataset import Arrays, Scale
+    from worker.spec.families.loss import Loss
     from worker.spec.tables.fitted import Fitted
 
 SUBSET_ROWS = 10_000
@@ -37,6 +40,10 @@ class EvaluationRows(Protocol):
         """Targets (n,), or those of several splits (S, n)."""
 
     @property
+    def weights(self) -> Tensor | None:
+        """How many rows each row counts as, float64 of the same shape; None: each as one."""
+
+    @property
     def size(self) -> int:
         """Number of rows of each run, n."""
 
@@ -52,6 +59,7 @@ class Split(NamedTuple):
 
     x: Tensor
     y: Tensor
+    weights: Tensor | None = None
 
     @property
     def size(self) -> int:
@@ -60,8 +68,9 @@ class Split(NamedTuple):
 
     def chunks(self, members: Sequence[Member], height: int) -> Iterator[Split]:
         """Yield ``height`` rows at a time, the same for all members."""
-        for x, y in zip(torch.split(self.x, height), torch.split(self.y, height), strict=True):
-            yield Split(x, y)
+        for first in range(0, self.size, height):
+            rows = slice(first, first + height)
+            yield Split(self.x[rows], self.y[rows], None if self.weights is None else self.weights[rows])
 
 
 class Targets(NamedTuple):
@@ -74,6 +83,10 @@ class Targets(NamedTuple):
     """One standardized unit in the unit of the target."""
     zero: float = 0.0
     """The standardized value of a target that is 0, to the bit."""
+    train_weights: Tensor | None = None
+    """How many rows each training row counts as, (n,) float64 with mean 1; None: each as one."""
+    validation_weights: Tensor | None = None
+    test_weights: Tensor | None = None
 
 
 class StackData:
@@ -103,6 +116,7 @@ class StackData:
         self.transfers: dict[str, Data] = {}
         """Other rows on which teachers teach, by their spec in JSON."""
         self._with_blank: Tensor | None = None
+        self._class_weights: dict[Loss, Tensor | None] = {}
 
     def __len__(self) -> int:
         """Number of training rows of a split."""
@@ -127,6 +141,43 @@ class StackData:
     def zeros_of(self, members: Sequence[Member]) -> float | Tensor:
         """Return the standardized value of a numeric target that is 0: for all members, or for each."""
         raise NotImplementedError
+
+    def class_weights(self, loss: Loss) -> Tensor | None:
+        """Return the weights of classes in the mean loss of each split, (S, C) float64; None if rows weigh alike.
+
+        The weights of the training rows, times those of their classes, have mean 1.
+        """
+        if loss not in self._class_weights:
+            self._class_weights[loss] = self._weights_of_classes(loss)
+        return self._class_weights[loss]
+
+    def class_weights_of(self, members: Sequence[Member]) -> Tensor | None:
+        """Return the weights of classes in the mean loss of each member, (K, C) or (1, C); None if rows weigh alike."""
+        weights = self.class_weights(members[0].spec.effective_loss)
+        return None if weights is None else self.of_runs(weights, members)
+
+    def _weights_of_classes(self, loss: Loss) -> Tensor | None:
+        if loss.task == "regression":
+            return None
+        rows, classes = len(self), len(self.spec.classes)
+        counts = torch.stack([counted(one.train, one.train_weights, classes) for one in self.targets])
+        weights = loss.weights_of_classes(counts)
+        return None if weights is None else weights * rows / (weights * counts).sum(1, keepdim=True)
+
+    @functools.cached_property
+    def weights_of_splits(self) -> Tensor | None:
+        """How many rows each training row of every split counts as, (S, n) float64 with mean 1; None: each as one."""
+        weights = [one.train_weights for one in self.targets if one.train_weights is not None]
+        return torch.stack(weights) if weights else None
+
+    @functools.cached_property
+    def _row_weights(self) -> Tensor | None:
+        """The same by the rows' numbers, float32."""
+        return None if self.weights_of_splits is None else self.weights_of_splits.flatten().to(torch.float32)
+
+    def row_weights(self, rows: Tensor) -> Tensor | None:
+        """Return how many rows each of the training rows ``rows`` (K, N) counts as, same shape; None: each as one."""
+        return None if self._row_weights is None else self._row_weights.take(rows)
 
     def of_split(self, dataset: Dataset) -> Data:
         """Return the data of one split."""
@@ -165,7 +216,17 @@ class StackData:
         scale, shift = spec.target_scaling(arrays.train_y[train])
         rows = (_noisy(arrays.train_y[train], spec), arrays.train_y[held_out], arrays.test_y)
         own, validation, test = (self._scaled(y, scale, shift) for y in rows)
-        return Targets(own, validation, test, unit=1 / scale, zero=float(np.float32(shift)))
+        return Targets(
+            own, validation, test, 1 / scale, float(np.float32(shift)), *self._weights(arrays, train, held_out)
+        )
+
+    def _weights(self, arrays: Arrays, train: Rows, held_out: Rows) -> list[Tensor | None]:
+        """Return the weights of training rows, of which the mean is 1, and of validation and test rows."""
+        if arrays.train_weights is None or arrays.test_weights is None:
+            return [None, None, None]
+        parts = (arrays.train_weights[train], arrays.train_weights[held_out], arrays.test_weights)
+        own, *others = (torch.from_numpy(weights).to(self.device) for weights in parts)
+        return [own / ordered_mean(own.unsqueeze(0)), *others]
 
     def _scaled(self, y: np.ndarray[Any, Any], scale: float, shift: float) -> Tensor:
         """Labels as they are, numbers scaled, on the device."""
@@ -249,8 +310,8 @@ class Data(StackData):
         targets = self._targets_of(spec, arrays, train, held_out)
         self.targets, self.y = [targets], targets.train
         self.raw_validation, self.raw_test = self._flat(arrays.train_x[held_out]), self._flat(arrays.test_x)
-        self.validation = Split(self.inputs(self.raw_validation), targets.validation)
-        self.test = Split(self.inputs(self.raw_test), targets.test)
+        self.validation = Split(self.inputs(self.raw_validation), targets.validation, targets.validation_weights)
+        self.test = Split(self.inputs(self.raw_test), targets.test, targets.test_weights)
         if spec.chronological:
             known = np.concatenate([arrays.train_y, arrays.test_y])
             tests = np.arange(len(arrays.train_y), len(known))
@@ -287,7 +348,12 @@ class Data(StackData):
 
     def training(self, rows: int) -> Split:
         """The first ``rows`` training rows; the split's order is random, so they are a fair sample."""
-        return Split(self.inputs(self.raw[:rows]), self.y[:rows])
+        return Split(self.inputs(self.raw[:rows]), self.y[:rows], self.training_weights(rows))
+
+    def training_weights(self, rows: int) -> Tensor | None:
+        """Return the weights of the first ``rows`` training rows."""
+        weights = self.targets[0].train_weights
+        return None if weights is None else weights[:rows]
 
 
 def _noisy(labels: Rows, spec: Dataset) -> Rows:

@@ -10,7 +10,7 @@ from torch import Tensor
 from worker.engine.data import EvaluationRows, Split
 from worker.engine.hooks import EvaluationHooks
 from worker.engine.stack import Stack
-from worker.spec.sums import ordered_mean, ordered_sum
+from worker.spec.sums import ordered_sum, weighted_mean
 
 CHUNK_ROWS = 500
 """Rows in a forward pass; fixed, since a GEMM's bits may depend on its height."""
@@ -29,24 +29,43 @@ class Evaluation(NamedTuple):
     statistic: Tensor
     y: Tensor
     scores: tuple[Tensor, ...]
+    weights: Tensor | None
+    """How many rows each row counts as, (K, n); None: each as one."""
 
 
-def evaluate(stack: Stack, rows: EvaluationRows) -> Evaluation:
-    """Evaluate each run on its ``rows``."""
+def evaluate(stack: Stack, rows: EvaluationRows, class_weights: Tensor | None = None) -> Evaluation:
+    """Evaluate each run on its ``rows``. ``class_weights`` (K, C) or (1, C) weight the mean loss, but no score."""
     losses, labels, scores, hooks, loss = [], [], [], EvaluationHooks(stack), stack.loss
+    row_weights: list[Tensor] = []
     for chunk in rows.chunks(stack.members, CHUNK_ROWS):
         outputs, targets = predictions(stack, chunk, hooks), chunk.y.expand(len(stack), -1)
         losses.append(loss.implementation.loss(loss, outputs, targets, None))
         labels.append(targets)
         scores.append(loss.implementation.row_scores(loss, outputs, targets, rows.size))
+        if chunk.weights is not None:
+            row_weights.append(chunk.weights.expand(len(stack), -1))
     columns = tuple(torch.cat(values, 1) for values in zip(*scores, strict=True))
-    return Evaluation(ordered_mean(torch.cat(losses, 1)), ordered_mean(columns[0]), torch.cat(labels, 1), columns)
+    y, weights = torch.cat(labels, 1), torch.cat(row_weights, 1) if row_weights else None
+    mean_loss = weighted_mean(torch.cat(losses, 1), loss_weights(y, weights, class_weights))
+    return Evaluation(mean_loss, weighted_mean(columns[0], weights), y, columns, weights)
 
 
-def variance(y: Tensor) -> Tensor:
-    """The variance about their mean of targets ``y`` (n,), (1,), or of each split's (S, n), (S,); float64."""
+def loss_weights(y: Tensor, weights: Tensor | None, class_weights: Tensor | None) -> Tensor | None:
+    """Return the weights of rows in a mean loss (K, n), given their labels, weights and the weights of classes."""
+    if class_weights is None:
+        return weights
+    own = class_weights.expand(len(y), -1).gather(1, y)
+    return own if weights is None else own * weights
+
+
+def variance(y: Tensor, weights: Tensor | None = None) -> Tensor:
+    """The variance about their mean of targets ``y`` (n,), (1,), or of each split's (S, n), (S,); float64.
+
+    ``weights`` have the shape of ``y``.
+    """
     rows = y.double().view(-1, y.shape[-1])
-    return ordered_mean((rows - ordered_mean(rows).unsqueeze(1)).square())
+    counts = None if weights is None else weights.view(rows.shape)
+    return weighted_mean((rows - weighted_mean(rows, counts).unsqueeze(1)).square(), counts)
 
 
 def confusion(stack: Stack, rows: EvaluationRows, classes: int) -> Tensor:

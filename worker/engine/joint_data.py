@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 class SplitByRun:
     """Evaluation rows that differ between runs: of each split, ``rows`` (S, n) of ``raw`` (N, D), targets y (S, n)."""
 
-    def __init__(self, data: JointData, raw: Tensor, rows: Tensor, y: Tensor) -> None:
+    def __init__(self, data: JointData, raw: Tensor, rows: Tensor, y: Tensor, weights: Sequence[Tensor | None]) -> None:
         self._data, self._raw, self._rows = data, raw, rows
         self.y = y
+        present = [one for one in weights if one is not None]
+        self.weights = torch.stack(present) if present else None
 
     @property
     def size(self) -> int:
@@ -44,7 +46,10 @@ class SplitByRun:
             rows = self._rows[:, first : first + height].index_select(0, splits)
             raw = self._raw.index_select(0, rows.reshape(-1)).view(*rows.shape, -1)
             y = self.y[:, first : first + height].index_select(0, splits)
-            yield Split(self._data.inputs_of_splits(raw, splits), y)
+            weights = self.weights
+            if weights is not None:
+                weights = weights[:, first : first + height].index_select(0, splits)
+            yield Split(self._data.inputs_of_splits(raw, splits), y, weights)
 
 
 class JointData(StackData):
@@ -70,7 +75,13 @@ class JointData(StackData):
         self.y = torch.cat([one.train for one in self.targets])
         validation_y = torch.stack([one.validation for one in self.targets])
         held_out = self.raw if rows.held_out.x is rows.training.x else self._flat(rows.held_out.x)
-        self.validation = SplitByRun(self, held_out, torch.from_numpy(rows.held_out.rows).to(device), validation_y)
+        self.validation = SplitByRun(
+            self,
+            held_out,
+            torch.from_numpy(rows.held_out.rows).to(device),
+            validation_y,
+            [one.validation_weights for one in self.targets],
+        )
         self.test = self._test_rows(self._flat(rows.test.x), torch.from_numpy(rows.test.rows).to(device))
 
     def splits_of(self, members: Sequence[Member]) -> Tensor:
@@ -109,7 +120,8 @@ class JointData(StackData):
 
     def training(self, rows: int) -> EvaluationRows:
         """Return the first ``rows`` training rows of every split."""
-        return SplitByRun(self, self.raw, self._rows[:, :rows], self.y_of_splits[:, :rows])
+        weights = [None if one.train_weights is None else one.train_weights[:rows] for one in self.targets]
+        return SplitByRun(self, self.raw, self._rows[:, :rows], self.y_of_splits[:, :rows], weights)
 
     def raws(self, rows: Tensor) -> Tensor:
         """Return the raw values (K, N, D) of the training rows ``rows`` (K, N)."""
@@ -141,8 +153,9 @@ class JointData(StackData):
         """Return the test rows, in the scale of every split if they differ."""
         same_targets = len({one.unit for one in self.targets}) == 1
         if self._learned is None and same_targets and len(raw) == rows.shape[1]:
-            return Split(self.inputs(raw), self.targets[0].test)
-        return SplitByRun(self, raw, rows, torch.stack([one.test for one in self.targets]))
+            return Split(self.inputs(raw), self.targets[0].test, self.targets[0].test_weights)
+        weights = [one.test_weights for one in self.targets]
+        return SplitByRun(self, raw, rows, torch.stack([one.test for one in self.targets]), weights)
 
 
 class _RowsOfSplits(NamedTuple):

@@ -44,8 +44,9 @@ class KNNData(Data):
                 continue
             places = yield from self._places(raws[part][:rows], min(most + (part == "train"), len(self)))
             if part == "train":
-                self._train = Split(self.y[places], self.y[:rows])
-                self.left_out = Split(self.y[_without_itself(places)], self.y[:rows])
+                weights = self.training_weights(rows)
+                self._train = Split(self.y[places], self.y[:rows], weights)
+                self.left_out = Split(self.y[_without_itself(places)], self.y[:rows], weights)
             elif part == "val":
                 self.validation = self.validation._replace(x=self.y[places])
             else:

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from worker.engine.data import Data, StackData
-from worker.engine.evaluation import CHUNK_ROWS, predictions
+from worker.engine.evaluation import CHUNK_ROWS, loss_weights, predictions
 from worker.engine.hooks import EvaluationHooks, TrainingHooks
 from worker.engine.stack import Stack
 from worker.spec.families.optimizer import Step
 from worker.spec.part import Stacked
 from worker.spec.rng import permutation
-from worker.spec.sums import ordered_mean, ordered_sum
+from worker.spec.sums import ordered_mean, ordered_sum, summed
 
 MICRO_ROWS = 1024
 """Rows in a forward and backward pass; the gradients of a larger batch's parts are summed in order."""
@@ -74,6 +74,8 @@ class Progress:
                 rows = data.transfers[part.transfer.dataset.model_dump_json()]
                 self._transferring.append((part, runs, rows, self._order_of(rows)))
         self._hidden = TrainingHooks(stack)
+        weights = data.class_weights_of(stack.members) if specs else None
+        self._class_weights = None if weights is None else weights.to(torch.float32).expand(len(stack), -1)
 
     @property
     def rows(self) -> int:
@@ -109,16 +111,18 @@ class Progress:
         stack.seek(self.epoch, first, rows)
         chosen = batches.order[:, first : first + rows]
         x = self.data.batch(chosen) if stack.images is None else stack.images.batch(self.data, chosen)
-        y, loss = self.data.y.take(chosen), stack.loss
+        y, loss, weights = self.data.y.take(chosen), stack.loss, self.data.row_weights(chosen)
         targets: Tensor | None = None
         if self._mixing:
-            x, targets = self._mixed(x, y)
+            x, targets, weights = self._mixed(x, y, weights)
         for part, draws in self._entering:
             part.implementation.inputs(part, x, draws)
         z = stack.network.forward(x, self._hidden)
         outputs, place = loss.implementation.predict(loss, z), slice(first, first + rows)
-        batches.losses[:, place] = loss.implementation.loss(loss, outputs, y, targets)
-        batches.statistics[:, place] = loss.implementation.statistic(loss, outputs, y, targets)
+        batches.statistics[:, place] = _times(loss.implementation.statistic(loss, outputs, y, targets), weights)
+        if self._class_weights is not None:
+            targets, weights = self._with_class_weights(self._class_weights, y, targets, weights)
+        batches.losses[:, place] = _times(loss.implementation.loss(loss, outputs, y, targets), weights)
         if self._smoothing:
             targets = self._encoded(y) if targets is None else targets
             for part, _ in self._smoothing:
@@ -126,6 +130,9 @@ class Progress:
         g = loss.implementation.gradient(loss, outputs, y, targets, of)
         if self._teaching or self._transferring:
             self._be_taught(z, y, g, chosen, place, of)
+        if weights is not None:
+            g *= weights.unsqueeze(2)
+            batches.teacher_losses[:, place] *= weights
         stack.network.backward(g)
         for transferring in self._transferring:
             self._add_transferred(*transferring, first, rows, of)
@@ -168,16 +175,41 @@ class Progress:
         g, theirs, rows_seen = torch.zeros_like(z), z.index_select(0, runs), chosen.index_select(0, runs)
         own, logits = torch.zeros_like(theirs), transfer.teacher_logits_of(part.teachers, rows_seen)
         lost = part.implementation.teach(part, theirs, torch.zeros_like(rows_seen), logits, own, of)
+        if (weights := transfer.row_weights(rows_seen)) is not None:
+            lost, own = lost * weights, own * weights.unsqueeze(2)
         self.batches.teacher_losses[runs, first : first + rows] = lost
         stack.network.backward(g.index_copy_(0, runs, own))
         stack.gradient.copy_(before.index_add_(0, runs, stack.gradient.index_select(0, runs)))
 
-    def _mixed(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Inputs (K, N, D) and targets (K, N, outputs) after all mixing."""
+    def _mixed(self, x: Tensor, y: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Inputs (K, N, D), targets (K, N, outputs) and weights (K, N) after all mixing.
+
+        A mixed row has the mean of its rows' targets by their weights, and the mean of their weights.
+        """
         targets, images = self._encoded(y), x.view(*x.shape[:2], *self.data.spec.shape)
+        if weights is not None:
+            targets = torch.cat([targets, torch.ones_like(targets[..., :1])], 2) * weights.unsqueeze(2)
         for part, draws in self._mixing:
             images, targets = part.implementation.mix(part, images, targets, draws)
-        return images.flatten(2), targets
+        if weights is not None:
+            targets, weights = targets[..., :-1] / targets[..., -1:], targets[..., -1]
+        return images.flatten(2), targets, weights
+
+    @staticmethod
+    def _with_class_weights(
+        class_weights: Tensor, y: Tensor, targets: Tensor | None, weights: Tensor | None
+    ) -> tuple[Tensor | None, Tensor]:
+        """Return targets of which each row sums to 1, and weights (K, N), whose product has the classes' weights.
+
+        ``class_weights`` are (K, C).
+        """
+        if targets is None:
+            own = class_weights.gather(1, y)
+        else:
+            targets = targets * class_weights.unsqueeze(1)
+            total = summed(targets)
+            targets, own = targets / total, total.squeeze(2)
+        return targets, own if weights is None else own * weights
 
     def _encoded(self, y: Tensor) -> Tensor:
         """Targets y (K, N) as they are mixed and smoothed, (K, N, outputs)."""
@@ -236,6 +268,14 @@ class Progress:
 
             hooks = EvaluationHooks(self.stack, look)
             log_p, y = predictions(self.stack, split, hooks), split.y.expand(len(self.stack), -1)
+            own = split.weights if split.weights is None else split.weights.expand(y.shape)
+            weights = loss_weights(y, own, self._class_weights)
+            total = y.shape[1] if weights is None else ordered_sum(weights).unsqueeze(1)
             for part, _ in of_outputs:
-                add(part.kind, part.implementation.penalty_of_outputs(part, log_p, y) / y.shape[1])
+                add(part.kind, _times(part.implementation.penalty_of_outputs(part, log_p, y), weights) / total)
         return sums
+
+
+def _times(values: Tensor, weights: Tensor | None) -> Tensor:
+    """Return ``values`` (K, N) times ``weights``, if rows have any."""
+    return values if weights is None else values * weights

@@ -138,7 +138,7 @@ class Training:
         penalties, teacher_losses = progress.penalties(), progress.teacher_losses().tolist()
         norm, zeros = weights_of(stack)
         columns = {
-            **self._named(stack, "train", "", progress.losses(), self.data.y_of_splits),
+            **self._named(stack, "train", "", progress.losses(), self.data.y_of_splits, self.data.weights_of_splits),
             **self._evaluated(stack),
         }
         columns |= {"weights.norm": norm, "weights.zeros": zeros}
@@ -190,17 +190,23 @@ class Training:
 
     def _measured(self, stack: Stack, split: str, suffix: str, rows: EvaluationRows) -> dict[str, Tensor]:
         """Evaluate one split; return its series by name."""
-        evaluation = evaluate(stack, rows)
+        evaluation = evaluate(stack, rows, self.data.class_weights_of(stack.members))
         unit, zero = self.data.units_of(stack.members), self.data.zeros_of(stack.members)
-        targets = RowTargets(evaluation.y, outputs=self.data.spec.outputs, unit=unit, zero=zero)
+        targets = RowTargets(evaluation.y, evaluation.weights, self.data.spec.outputs, unit, zero)
         more = self._spec.effective_loss.evaluation_metrics(evaluation.scores, targets)
         return {
-            **self._named(stack, split, suffix, (evaluation.loss, evaluation.statistic), rows.y),
+            **self._named(stack, split, suffix, (evaluation.loss, evaluation.statistic), rows.y, rows.weights),
             **{f"{split}.{name}{suffix}": values for name, values in more.items()},
         }
 
     def _named(
-        self, stack: Stack, split: str, suffix: str, means: tuple[Tensor, Tensor], y: Tensor
+        self,
+        stack: Stack,
+        split: str,
+        suffix: str,
+        means: tuple[Tensor, Tensor],
+        y: Tensor,
+        weights: Tensor | None,
     ) -> dict[str, Tensor]:
         """The series of one split by name: its mean loss, and the scores made of its mean mark and its targets."""
         effective_loss = self._spec.effective_loss
@@ -208,7 +214,7 @@ class Training:
         spread = mark
         if effective_loss.task == "regression":
             if (split, suffix) not in self._variances:  # the rows of a part are the same in every epoch
-                self._variances[split, suffix] = variance(y)
+                self._variances[split, suffix] = variance(y, weights)
             spread = self.data.of_runs(self._variances[split, suffix], stack.members)
         scores = effective_loss.metrics(mark, spread, self.data.units_of(stack.members))
         return {f"{split}.loss{suffix}": loss, **{f"{split}.{name}{suffix}": score for name, score in scores.items()}}

@@ -31,6 +31,17 @@ def weighted_mean(x: Tensor, weights: Tensor | None) -> Tensor:
     return ordered_mean(x) if weights is None else ordered_sum(x * weights) / ordered_sum(weights)
 
 
+def counted(labels: Tensor, weights: Tensor | None, classes: int) -> Tensor:
+    """Return the rows of each class, (classes,) float64, given labels (n,), or the sum of their ``weights`` (n,)."""
+    import torch
+
+    if weights is None:
+        counts = torch.zeros(classes, dtype=torch.int64, device=labels.device)
+        return counts.scatter_add_(0, labels, torch.ones_like(labels)).double()
+    sums = torch.bincount(labels.cpu(), weights.cpu(), minlength=classes)  # only a CPU adds in the order of the rows
+    return sums.to(labels.device)
+
+
 def summed(x: Tensor, dim: int = -1) -> Tensor:
     """Return the sum of ``x`` over ``dim``, which is kept with size 1, in its own precision.
 

@@ -50,6 +50,10 @@ class Arrays(NamedTuple):
     """The group of each row of the training part, int64 from 0 (N,); a group never trains and validates."""
     train_validates: Values | None = None
     """Whether each row of the training part validates, bool (N,), if the data designate them."""
+    train_weights: Values | None = None
+    """How many rows each row of the training part counts as, positive float64 (N,); None: each as one."""
+    test_weights: Values | None = None
+    """The same of the test part; None if and only if ``train_weights`` is."""
 
     def prepared(self, fitted: Fitted | None) -> Arrays:
         """Return the arrays with the rows of a typed table as features."""

@@ -60,6 +60,13 @@ class Loss(Part):
     evaluation_names: ClassVar[tuple[str, ...]] = ()
     """The names of further series, which :meth:`evaluation_metrics` returns; recorded in evaluation mode only."""
 
+    def weights_of_classes(self, counts: Tensor) -> Tensor | None:
+        """Return the weight of each class in the mean loss, (S, C) float64; None weights rows alike.
+
+        ``counts`` (S, C) are the training rows of each split's classes; only the ratios of weights matter.
+        """
+        return None
+
     def objections(self, run: RunSpec) -> Sequence[Objection]:
         """Refuse a dataset of the other task."""
         if run.dataset.task == self.task:

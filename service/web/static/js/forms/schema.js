@@ -3,8 +3,8 @@
 const MAX_DEPTH = 5;
 
 /**
- * The schema with ``is``: parts (one of several kinds), list, object, choice, boolean, numbers, labels, number, text
- * or json.
+ * The schema with ``is``: parts (one of several kinds), list, object, choice, boolean, numbers, labels, number, text,
+ * json, or wordOrNumbers.
  */
 export function fieldShape(schema, definitions, depth = 0) {
   const plain = resolve(schema, definitions);
@@ -24,6 +24,7 @@ export function fieldShape(schema, definitions, depth = 0) {
   if (plain.type === "object") return { ...base, is: "labels" };
   if (plain.enum) return { ...base, is: "choice", options: plain.enum };
   if (plain.type === "boolean") return { ...base, is: "boolean" };
+  if (plain.anyOf?.some((option) => option.type === "array")) return { ...base, is: "wordOrNumbers" };
   return { ...base, is: ["number", "integer"].includes(plain.type) || plain.anyOf ? "number" : "text" };
 }
 

@@ -2,7 +2,7 @@
 
 export function valueText(value, shape) {
   if (value === null || value === undefined) return "";
-  if (shape.is === "numbers" && Array.isArray(value)) return value.join(", ");
+  if (["numbers", "wordOrNumbers"].includes(shape.is) && Array.isArray(value)) return value.join(", ");
   if (shape.is === "labels") {
     return Object.entries(value)
       .map(([key, text]) => `${key}=${text}`)
@@ -15,6 +15,7 @@ export function valueText(value, shape) {
 export function parseInput(text, shape) {
   if (text === "") return undefined;
   if (shape.is === "number") return numberOrText(text);
+  if (shape.is === "wordOrNumbers") return /\d/.test(text) ? splitList(text).filter(Boolean).map(numberOrText) : text;
   if (shape.is === "numbers") {
     const items = splitList(text).filter(Boolean);
     return shape.items.is === "number" ? items.map(numberOrText) : items;
