@@ -22,6 +22,7 @@ from torch import Tensor
 
 from worker.blob_store import BlobStore
 from worker.ports import Checkpoint, WeightsFile
+from worker.spec.tables.files import read_header
 
 OPTIMIZER = "optimizer."
 """Prefix of the names of the optimizer's tensors."""
@@ -110,6 +111,12 @@ def load(store: BlobStore, checkpoint: Checkpoint | WeightsFile, device: torch.d
     if hashlib.sha256(content).hexdigest() != checkpoint.sha256:
         raise BadCheckpoint(f"checkpoint {checkpoint.path} is not what was written: its SHA-256 differs")
     return {name: tensor.to(device) for name, tensor in safetensors.torch.load(content).items()}
+
+
+def preparation_in(store: BlobStore, file: WeightsFile) -> Mapping[str, Any] | None:
+    """Return how the rows of a typed table become inputs of the model in a file that was loaded; None without one."""
+    preparation: Mapping[str, Any] | None = read_header(store.home / file.path).get("preparation")
+    return preparation
 
 
 def _sync_directory(directory: Path) -> None:

@@ -12,16 +12,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from worker.engine.checkpoints import BadCheckpoint
 from worker.spec.families.dataset import Dataset, Normalize
 from worker.spec.rng import parted, permutation
 from worker.spec.sums import counted, ordered_mean
+from worker.spec.tables.fitted import Fitted
 from worker.spec.teachers import Teacher
 
 if TYPE_CHECKING:
     from worker.engine.stack import Member
     from worker.spec.families.dataset import Arrays, Scale
     from worker.spec.families.loss import Loss
-    from worker.spec.tables.fitted import Fitted
 
 SUBSET_ROWS = 10_000
 """At most so many training rows are evaluated for ``train.loss_eval``."""
@@ -301,6 +302,7 @@ class Data(StackData):
     test: Split
 
     def __init__(self, spec: Dataset, home: Path, device: torch.device) -> None:
+        self._home = home
         loaded = spec.load(home)
         train, held_out = parted(spec, loaded)
         fitted = spec.fitted(loaded, train)
@@ -320,6 +322,18 @@ class Data(StackData):
             }
             scaling = spec.target_scaling(arrays.train_y[train])
             self.previous_y = {split: self._scaled(y, *scaling) for split, y in previous.items()}
+
+    def raw_by(self, preparation: Mapping[str, Any]) -> Tensor:
+        """Return the training rows (n, D) of a typed table, prepared as another run prepared its own.
+
+        Raises:
+            BadCheckpoint: The preparation is of a table with other columns.
+        """
+        loaded, fitted = self.spec.load(self._home), Fitted.of(preparation)
+        if loaded.tables is None or loaded.tables[0].schema != fitted.schema:
+            raise BadCheckpoint("the teacher was trained on a table with other columns")
+        train, _ = parted(self.spec, loaded)
+        return torch.from_numpy(fitted.transform(loaded.tables[0].take(train))).to(self.device)
 
     @property
     def unit(self) -> float:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from worker.blob_store import BlobStore
 from worker.engine import checkpoints
-from worker.engine.data import StackData
+from worker.engine.data import Data, StackData
 from worker.engine.evaluation import CHUNK_ROWS
 from worker.engine.gemm_backend import gemm_backend_for
 from worker.engine.hooks import EvaluationHooks
@@ -35,11 +35,11 @@ class TeacherLogits:
         self._most_bytes = max_bytes
         self._known: dict[tuple[str, str], Tensor] = {}
 
-    def of(self, teacher: Teacher, file: WeightsFile, data: StackData) -> Tensor:
+    def of(self, teacher: Teacher, file: WeightsFile, data: Data) -> Tensor:
         """The teacher's logits of all training rows, (rows, classes). Leaves the route another one than it was.
 
         Raises:
-            BadCheckpoint: the file of its weights is missing or altered.
+            BadCheckpoint: the file of its weights is missing or altered, or its columns are those of another table.
             StorageUnavailable: it may be in a bucket that is out of reach.
         """
         key = data.spec.model_dump_json(), teacher.key
@@ -47,7 +47,8 @@ class TeacherLogits:
         if known is None:
             assert teacher.network is not None, "a teacher is resolved before its students are queued"
             weights = checkpoints.weights_of(checkpoints.load(self._store, file, data.device))
-            known = logits_of(teacher.network, weights, data)
+            preparation = checkpoints.preparation_in(self._store, file)
+            known = logits_of(teacher.network, weights, data, data.raw_by(preparation) if preparation else None)
         self._known[key] = known
         self._forget()
         return known
@@ -61,8 +62,12 @@ class TeacherLogits:
             total -= self._known.pop(key).nbytes
 
 
-def logits_of(network: TeacherNetwork, weights: Mapping[str, Tensor], data: StackData) -> Tensor:
+def logits_of(
+    network: TeacherNetwork, weights: Mapping[str, Tensor], data: StackData, raw: Tensor | None = None
+) -> Tensor:
     """The logits (rows, classes) that a teacher with these parameters gives the training rows, in evaluation mode.
+
+    ``raw`` are the rows (n, D) as the teacher's own preparation has them; the default is that of ``data``.
 
     Raises:
         BadCheckpoint: these are no parameters of the network.
@@ -82,7 +87,7 @@ def logits_of(network: TeacherNetwork, weights: Mapping[str, Tensor], data: Stac
     stack.restore(0, weights)
     hooks = EvaluationHooks(stack)
     logits = []
-    for raw in torch.split(data.raw, CHUNK_ROWS):
-        x = hooks.inputs(data.inputs_for(raw, network.normalize).unsqueeze(0))
+    for chunk in torch.split(data.raw if raw is None else raw, CHUNK_ROWS):
+        x = hooks.inputs(data.inputs_for(chunk, network.normalize).unsqueeze(0))
         logits.append(stack.network.forward(x, hooks)[0].clone())
     return torch.cat(logits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from service.sandbox.parsing.columns import Column
 from tests.typed_tables import category, date, number, stored
 from worker.engine.baseline import baselines_of
+from worker.engine.checkpoints import BadCheckpoint
 from worker.engine.data import Data
 from worker.engine.digest import next_digest
 from worker.engine.knn import data_for
@@ -106,6 +108,17 @@ def test_preparation_survives_its_file(tmp_path: Path) -> None:
     again = Fitted.of(json.loads(json.dumps(data.preparations[0]["preparation"])))
     assert again.features[:2] == ("age", "age is missing")
     np.testing.assert_array_equal(again.transform(arrays.tables[1]), data.raw_test.numpy())
+
+
+def test_teacher_gets_rows_as_it_was_trained(tmp_path: Path) -> None:
+    dataset = stored(tmp_path, mixed())
+    own, other = (Data(dataset.model_copy(update={"split_seed": seed}), tmp_path, CPU) for seed in (0, 1))
+    assert torch.equal(own.raw_by(own.preparations[0]["preparation"]), own.raw)
+    assert not torch.equal(own.raw_by(other.preparations[0]["preparation"]), own.raw)
+    renamed = [replace(column, name=f"{column.name} 2") for column in mixed()]
+    strange = Data(stored(tmp_path, renamed), tmp_path, CPU)
+    with pytest.raises(BadCheckpoint, match="other columns"):
+        own.raw_by(strange.preparations[0]["preparation"])
 
 
 def test_unseen_and_rare_levels_use_no_untrained_weight(tmp_path: Path) -> None:
