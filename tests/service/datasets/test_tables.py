@@ -84,6 +84,13 @@ def test_split_column_designates_validation_and_test_rows(tmp_path: Path) -> Non
     assert np.flatnonzero(arrays.train_validates).tolist() == list(range(24, 32))
 
 
+def test_weights_stay_with_their_rows(tmp_path: Path) -> None:
+    arrays = stored_with_report(tmp_path, table(), weight="w")[0].load(tmp_path)
+    assert arrays.tables is not None
+    for rows, weights in zip(arrays.tables, (arrays.train_weights, arrays.test_weights), strict=True):
+        np.testing.assert_array_equal(weights, rows.values("x") + 1)
+
+
 def test_whole_groups_test(tmp_path: Path) -> None:
     dataset, report = stored_with_report(tmp_path, table(), group="patient")
     arrays = dataset.load(tmp_path)

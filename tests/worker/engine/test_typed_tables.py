@@ -63,9 +63,12 @@ def trained(specs: list[RunSpec], home: Path) -> list[Any]:
     return observed
 
 
-@pytest.mark.parametrize("numeric_target", [False, True])
-def test_runs_of_several_splits_train_together_as_alone(numeric_target: bool, tmp_path: Path) -> None:
-    dataset = stored(tmp_path, mixed(numeric_target=numeric_target)).model_dump(mode="json")
+@pytest.mark.parametrize(("numeric_target", "weight"), [(False, None), (True, None), (False, "w")])
+def test_runs_of_several_splits_train_together_as_alone(
+    numeric_target: bool, weight: str | None, tmp_path: Path
+) -> None:
+    columns = [number("w", 1 + np.arange(float(ROWS)) % 5), *mixed(numeric_target=numeric_target)]
+    dataset = stored(tmp_path, columns, weight=weight).model_dump(mode="json")
     specs = [RunSpec.of({**BODY, "seed": 5, "dataset": {**dataset, "split_seed": split}}) for split in (3, 0, 3, 7)]
     assert len({stack_key(spec) for spec in specs}) == 1
     together = trained(specs, tmp_path)
@@ -110,7 +113,7 @@ def test_preparation_survives_its_file(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.transform(arrays.tables[1]), data.raw_test.numpy())
 
 
-def test_teacher_gets_rows_as_it_was_trained(tmp_path: Path) -> None:
+def test_teacher_gets_rows_in_its_own_preparation(tmp_path: Path) -> None:
     dataset = stored(tmp_path, mixed())
     own, other = (Data(dataset.model_copy(update={"split_seed": seed}), tmp_path, CPU) for seed in (0, 1))
     assert torch.equal(own.raw_by(own.preparations[0]["preparation"]), own.raw)

@@ -1,7 +1,8 @@
 """Files of typed tables: safetensors with the columns' names and types in the header.
 
 Tensors are ``train_y``, ``test_y``, ``train_numbers``, ``test_numbers`` (n, …) float64, ``train_codes``, ``test_codes``
-(n, …) int32, and, where the table has them, ``train_groups`` (n,) int64 and ``train_validates`` (n,) uint8.
+(n, …) int32, and, where the table has them, ``train_weights`` and ``test_weights`` (n,) float64, ``train_groups`` (n,)
+int64 and ``train_validates`` (n,) uint8.
 """
 
 from __future__ import annotations
@@ -69,5 +70,7 @@ def arrays_of(description: Mapping[str, Any], tensors: Mapping[str, np.ndarray[A
         tensors["test_y"].astype(labels),
         tables=(train, test),
         train_groups=tensors.get("train_groups"),
+        train_weights=tensors.get("train_weights"),
+        test_weights=tensors.get("test_weights"),
         train_validates=None if validates is None else validates.astype(bool),
     )
