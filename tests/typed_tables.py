@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from service.sandbox.parsing.columns import Column, Table
-from service.sandbox.parsing.options import ColumnType, Limits, Options
+from service.sandbox.parsing.options import ColumnType, Format, Limits, Options, Reading
 from service.sandbox.parsing.table_datasets import write_dataset
+from service.sandbox.parsing.typed_tables import read_table
 from worker.spec.datasets.uploaded import Content, Uploaded, file_name
 from worker.spec.tables.columns import Columns
 from worker.spec.tables.files import read_header, schema_of
@@ -52,3 +53,12 @@ def stored_with_report(
     width = len(dataset.preparation.features(schema_of(read_header(file))))
     content = Content.model_validate_json(json.dumps({**report["content"], "shape": [width]}))
     return dataset.resolved(content), report
+
+
+def uploaded(home: Path, content: bytes, *, form: Format = "csv", fields: Any = None, **options: Any) -> Uploaded:
+    """Upload a file below ``home``; return the dataset with these fields."""
+    body = home / "body"
+    body.write_bytes(content)
+    table = read_table(body, form, Reading(Options(**options), LIMITS))
+    dataset = stored(home, list(table.columns), **options)
+    return Uploaded(id=dataset.id, **(fields or {})).resolved(dataset.known)

@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 Task = Literal["classification", "regression"]
 LAGS = 12
 L2 = 1e-2
-"""λ of the linear model."""
+"""λ of both models."""
 HIDDEN = 64
 LEARNING_RATE, BATCH = 1e-3, 32
 
@@ -154,18 +154,20 @@ EXPERTS: dict[str, Expert] = {
 }
 
 
-def _preparation(inputs: pd.DataFrame, categories: tuple[str, ...]) -> Any:
+def preparation(inputs: pd.DataFrame, categories: tuple[str, ...]) -> Any:
     """Return means for missing numbers, marks for them, unit variance, and a column for each level."""
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import MissingIndicator, SimpleImputer
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    numbers = [name for name in inputs.columns if name not in categories]
+    booleans = [name for name in inputs.columns if inputs[name].dtype == bool]
+    numbers = [name for name in inputs.columns if name not in {*categories, *booleans}]
     return ColumnTransformer(
         [
             ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), numbers),
             ("missing", MissingIndicator(features="missing-only", error_on_new=False), numbers),
+            ("booleans", "passthrough", booleans),
             ("levels", OneHotEncoder(handle_unknown="ignore", sparse_output=False), list(categories)),
         ]
     )
@@ -181,9 +183,10 @@ def _model(arm: str, task: Task, rows: int, classes: int, epochs: int, seed: int
     if arm == "linear" and task == "classification":
         halves = 2 if classes == 2 else 1  # two rows of weights, of which scikit-learn has the difference
         return LogisticRegression(C=halves / (L2 * rows), max_iter=5000, tol=1e-6)
+    # The penalty is divided by the rows of a batch there, and the squared error is halved.
     network = {
         "hidden_layer_sizes": (HIDDEN,),
-        "alpha": 0.0,
+        "alpha": L2 * BATCH * (1.0 if task == "classification" else 0.5),
         "batch_size": BATCH,
         "learning_rate_init": LEARNING_RATE,
         "max_iter": epochs,
@@ -206,7 +209,7 @@ def expert_predictions(
     from sklearn.pipeline import make_pipeline
 
     estimator = _model(arm, expert.task, len(train), len(np.unique(y)), expert.epochs, seed)
-    pipeline = make_pipeline(_preparation(inputs, expert.categories), estimator)
+    pipeline = make_pipeline(preparation(inputs, expert.categories), estimator)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the network stops after its epochs, on purpose
         warnings.filterwarnings("ignore", message="Found unknown categories")

@@ -65,7 +65,6 @@ def spec_of(arm: str, expert: Expert, rows: int, seed: int) -> dict[str, Any]:
             "model": {"kind": "linear"},
             "optimizer": {"kind": "adam", "lr": 0.02},
             "schedule": {"kind": "cosine"},
-            "regularizers": [{"kind": "l2", "strength": L2}],
             "epochs": min(MAX_LINEAR_EPOCHS, max(MIN_LINEAR_EPOCHS, LINEAR_ROWS // rows)),
             "batch_size": BATCH,
         }
@@ -76,7 +75,8 @@ def spec_of(arm: str, expert: Expert, rows: int, seed: int) -> dict[str, Any]:
             "epochs": expert.epochs,
             "batch_size": BATCH,
         }
-    return {**model, "seed": seed, "evaluate": {"test": "last_epoch", "train": "never"}}
+    penalty = {"kind": "l2", "strength": L2}
+    return {**model, "regularizers": [penalty], "seed": seed, "evaluate": {"test": "last_epoch", "train": "never"}}
 
 
 def split_of(expert: Expert, y: NDArray[Any], options: Mapping[str, Any]) -> Parts:

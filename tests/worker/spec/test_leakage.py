@@ -20,7 +20,7 @@ from service.sandbox.parsing.splits import drawn
 from service.sandbox.parsing.table_datasets import write_dataset
 from service.sandbox.parsing.targets import Target
 from tests.laws.strategies import CPU, parsed, train
-from tests.worker.spec.table_uploads import LIMITS, uploaded
+from tests.typed_tables import LIMITS, uploaded
 from worker.engine.baseline import baselines_of
 from worker.engine.data import Data
 from worker.engine.knn import data_for
@@ -62,8 +62,8 @@ def changed(rows: Rows, places: Sequence[int], task: str) -> Rows:
     return result
 
 
-def csv(rows: Rows) -> str:
-    return "\n".join(["a,b,color,member,day,y", *(",".join(row) for row in rows), ""])
+def csv(rows: Rows) -> bytes:
+    return "\n".join(["a,b,color,member,day,y", *(",".join(row) for row in rows), ""]).encode()
 
 
 def run(dataset: Uploaded, **fields: Any) -> RunSpec:
@@ -88,12 +88,8 @@ def rows_that_test(rows: Rows, task: str) -> list[int]:
     y = np.array([row[-1] for row in rows])
     classes, codes = np.unique(y, return_inverse=True) if task == "classification" else ((), y.astype(float))
     target = Target(task, codes, tuple(classes), "")  # type: ignore[arg-type]
-    tests: list[int] = drawn(target, len(y), options_of(task)).test.tolist()
+    tests: list[int] = drawn(target, len(y), Options(test_size=TESTED)).test.tolist()
     return tests
-
-
-def options_of(task: str) -> Options:
-    return Options(test_size=TESTED, task=task)  # type: ignore[arg-type]
 
 
 HELD_OUT: list[dict[str, Any]] = [{"validation_size": 20}, *({"fold": {"index": i, "of": 5}} for i in (0, 4))]
@@ -105,12 +101,12 @@ def test_other_values_of_held_out_rows_leave_training_bit_for_bit(
     task: str, held_out: dict[str, Any], tmp_path: Path
 ) -> None:
     rows, tests = table(task), rows_that_test(table(task), task)
-    before = uploaded(tmp_path, csv(rows), options=options_of(task), **held_out)
+    before = uploaded(tmp_path, csv(rows), fields=held_out, test_size=TESTED, task=task)
     trains, _ = parted(before, before.load(tmp_path))
     in_file = np.setdiff1d(np.arange(ROWS), tests)
     others = np.setdiff1d(np.arange(ROWS), in_file[trains]).tolist()
     assert len(others) == TESTED + before.validation_rows
-    after = uploaded(tmp_path, csv(changed(rows, others, task)), options=options_of(task), **held_out)
+    after = uploaded(tmp_path, csv(changed(rows, others, task)), fields=held_out, test_size=TESTED, task=task)
     data = [Data(dataset, tmp_path, CPU) for dataset in (before, after)]
     assert data[0].raw.numpy().tobytes() == data[1].raw.numpy().tobytes()
     assert data[0].validation.x.numpy().tobytes() != data[1].validation.x.numpy().tobytes()
@@ -122,7 +118,8 @@ def test_other_values_of_test_rows_leave_every_split_of_a_stack_bit_for_bit(tmp_
     series = []
     for version in (rows, changed(rows, tests, "regression")):
         parts = [
-            uploaded(tmp_path, csv(version), options=options_of("regression"), split_seed=seed) for seed in (0, 1, 2)
+            uploaded(tmp_path, csv(version), fields={"split_seed": seed}, test_size=TESTED, task="regression")
+            for seed in (0, 1, 2)
         ]
         series.append(training_series(parts, tmp_path))
     assert series[0] == series[1]
@@ -176,8 +173,8 @@ def features(home: Path, series: Sequence[Sequence[float]], options: Options) ->
 def test_persistence_stands_beside_a_model_of_a_series(horizon: int, tmp_path: Path) -> None:
     y = np.cumsum(np.random.default_rng(0).normal(size=100)).round(4)
     text = "\n".join(["month,y", *(f"{2000 + i // 12}-{i % 12 + 1:02},{value}" for i, value in enumerate(y)), ""])
-    options = Options(order="time", lags=4, horizon=horizon, test_size=20)
-    dataset = uploaded(tmp_path, text, options=options, validation_size=10)
+    options: dict[str, Any] = {"order": "time", "lags": 4, "horizon": horizon, "test_size": 20}
+    dataset = uploaded(tmp_path, text.encode(), fields={"validation_size": 10}, **options)
     spec, data = run(dataset), Data(dataset, tmp_path, CPU)
     (baseline,) = baselines_of(Stack([Member("run", spec)], CPU), data)
     for split, begin, end in (("test", 80, 100), ("val", 70, 80)):
