@@ -35,6 +35,7 @@ from worker.ports import WorkerInfo
 from worker.spec.datasets import KINDS
 from worker.spec.datasets.uploaded import Uploaded
 from worker.spec.families.dataset import BuiltIn
+from worker.spec.fetched import Fetched
 
 FAILED = 1
 LOCAL = 5
@@ -43,7 +44,7 @@ IDLE_SECONDS = 3.0
 """A worker on a cluster ends after being idle for this long, to free its resources."""
 FORWARDED_PREFIXES = ("FITWELL_", "PG", "AWS_")
 """Prefixes of the environment variables that workers on a cluster receive: settings, libpq's, the bucket's."""
-BUILT_IN = {kind: part for kind, part in KINDS.items() if issubclass(part, BuiltIn)}
+BUILT_IN = {kind: part for kind, part in KINDS.items() if issubclass(part, BuiltIn | Fetched)}
 
 
 def main() -> int:

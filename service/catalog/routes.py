@@ -23,6 +23,7 @@ from service.runs.dependencies import RunsDep
 from service.workers.schemas import WorkerView
 from worker.spec.families.dataset import BuiltIn
 from worker.spec.families.regularizer import Regularizer
+from worker.spec.fetched import Fetched
 from worker.spec.part import Part
 from worker.spec.run import ENGINE_VERSION
 
@@ -112,7 +113,7 @@ def get_catalog(settings: SettingsDep) -> Catalog:
     """Return every part that a spec can name, with its schema, equation and reference."""
 
     def view(part: type[Part]) -> CatalogPart:
-        missing = part.missing(settings.datasets) if issubclass(part, BuiltIn) else None
+        missing = part.missing(settings.datasets) if issubclass(part, BuiltIn | Fetched) else None
         return CatalogPart(**_description(part), missing=missing)
 
     return Catalog.model_validate({f: [view(part) for part in parts_of(f).values()] for f in FAMILIES})

@@ -26,7 +26,8 @@ labels: {{course: dl}}        # find it with fitwell ls --label course=dl
 
 dataset:
   kind: digits              # built in, like mnist1d and the tables penguins, auto_mpg and co2;
-                            # download with `fitwell data fetch`: fashion_mnist, mnist, kmnist
+                            # download with `fitwell data fetch`: fashion_mnist, mnist, kmnist, emnist,
+                            # cifar10, cifar100, svhn
   # train_size: 200         # fewer rows make overfitting visible
   # validation_size: 500    # rows held out for validation
 
