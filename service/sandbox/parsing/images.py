@@ -80,7 +80,10 @@ def read(archive: zipfile.ZipFile, limits: Limits, options: Options) -> Source:
         shape = (*((planes,) if planes > 1 else ()), size[1], size[0])
         parts = [[*arrangement.train, *arrangement.validation], arrangement.test]
         x = [_pixels(archive, part, shape, crop=options.center_crop) for part in parts if part]
-    validates = np.arange(len(parts[0])) >= len(arrangement.train) if arrangement.validation else None
+    validates = None
+    if arrangement.validation:
+        validates = np.arange(len(parts[0])) >= len(arrangement.train)
+        notes.append(f"The {len(arrangement.validation):,} pictures in the validation folder validate.")
     return Source("zip", x, arrangement.labels, notes=notes, validates=validates)
 
 
@@ -141,7 +144,7 @@ def _size(headers: Headers, options: Options, notes: list[str]) -> Size:
     resized = sum(size != (width, height) for size in headers.sizes.values())
     if resized:
         distorted = any(w * height != h * width for w, h in sizes)
-        how = (", cut to its shape at the center" if options.center_crop else ", stretched to its shape") * distorted
+        how = (", cut at the center to fit" if options.center_crop else ", stretched to fit") * distorted
         notes.append(f"{_pictures(resized)} resized to {_dimensions((width, height))} pixels{how}.")
     return width, height
 

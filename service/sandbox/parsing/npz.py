@@ -48,6 +48,7 @@ def _source(pairs: Sequence[Pair], x: Sequence[Values], y: Named | Values, notes
     if VALIDATION not in parts:
         return Source("npz", x, y, notes=notes)
     validates = np.arange(len(x[0]) + len(x[1])) >= len(x[0])
+    notes.append(f"The {len(x[1]):,} validation rows of the file validate.")
     return Source("npz", [np.concatenate(x[:2]), x[2]], y, notes=notes, validates=validates)
 
 

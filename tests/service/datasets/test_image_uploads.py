@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import random
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +18,10 @@ from safetensors.numpy import load_file
 from service.sandbox.parsing import images, reader
 from service.sandbox.parsing.options import Limits, Options, Reading
 from service.sandbox.parsing.refusals import Refused
+from tests.service.datasets.test_mutations import damaged
 from tests.service.datasets.upload_files import npz, pictures, png, zipped
 from worker.spec.datasets.uploaded import PREFIX, Content, Uploaded
+from worker.spec.rng import parted
 
 LIMITS = Limits(memory_bytes=2**28, dataset_bytes=2**26, seconds=30)
 Report = dict[str, Any]
@@ -71,15 +76,15 @@ def test_validation_folder_validates(names: tuple[str, ...], parse: Parse) -> No
 
 
 def test_designated_validation_rows_are_those_of_the_run(parse: Parse, tmp_path: Path) -> None:
-    report, data = parse(zipped(in_parts("train", "valid", "test")))
+    report, _ = parse(zipped(in_parts("train", "valid", "test")))
     (tmp_path / "uploads").mkdir()
     (tmp_path / "data").rename(tmp_path / "uploads" / f"{report['sha256']}.safetensors")
     content = Content.model_validate({**report["content"], "shape": (4, 4), "classes": ("class0", "class1")})
     dataset = Uploaded(id=PREFIX + report["sha256"]).resolved(content)
     assert dataset.validation_rows == 10
-    validates = dataset.load(tmp_path).train_validates
-    assert validates is not None
-    assert validates.tolist() == [bool(one) for one in data["train_validates"]]
+    train, held_out = parted(dataset, dataset.load(tmp_path))
+    assert (sorted(train), sorted(held_out)) == (list(range(10)), list(range(10, 20)))
+    assert "The 10 pictures in the validation folder validate." in report["notes"]
 
 
 def test_validation_folder_tests_without_a_test_folder(parse: Parse) -> None:
@@ -320,3 +325,46 @@ def test_large_photos_need_a_size(size: int, works: bool, parse: Parse) -> None:
     assert (refused.value.code == "sizes_differ") == works
     assert refused.value.parameter == "size"
     assert parse(zipped(files), size=(4, 4))[0]["content"]["shape"] == [3, 4, 4]
+
+
+def test_preview_shows_images_in_their_colors(parse: Parse) -> None:
+    red, blue = (np.zeros((8, 8, 3), np.uint8) for _ in range(2))
+    red[..., 0], blue[..., 2] = 200, 100
+    files = {f"{name}/{i}.png": png(pixels) for name, pixels in (("a", red), ("b", blue)) for i in range(2)}
+    preview = parse(zipped(files), test_size=2)[0]["preview"]
+    picture = Image.open(io.BytesIO(base64.b64decode(preview["picture"].partition(",")[2])))
+    assert {tuple(pixel) for pixel in np.asarray(picture).reshape(-1, 3).tolist()} == {(200, 0, 0), (0, 0, 100)}
+    assert preview["pixels"]["mean"] == pytest.approx((200 + 100) / 6 / 255)
+
+
+def members(archive: bytes) -> dict[Any, bytes]:
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        return {name: opened.read(name) for name in opened.namelist()}
+
+
+FUZZED: dict[str, tuple[dict[Any, bytes], dict[str, Any]]] = {
+    "photos in parts": (
+        {
+            f"{part}/{c}/{i}.jpg": jpeg(photo(8 + i, 9), 6)
+            for part in ("train", "val", "test")
+            for c in "ab"
+            for i in range(2)
+        },
+        {"format": "zip", "size": (8, 8), "center_crop": True},
+    ),
+    "arrays": (members(npz(x=(PIXELS / 255).astype(np.float32), y=np.eye(2)[Y])), {"format": "npz"}),
+}
+
+
+@pytest.mark.parametrize("name", FUZZED)
+def test_damaged_member_is_read_or_refused(name: str, parse: Parse) -> None:
+    (whole, options), source = FUZZED[name], random.Random(name)
+    refusals = []
+    for _ in range(150):
+        one = source.choice(sorted(whole))
+        try:
+            parse(zipped({**whole, one: damaged(whole[one], source)}), **options)
+        except Refused as refused:
+            refusals.append(refused)
+    assert refusals
+    assert all(refused.message.isprintable() for refused in refusals)
