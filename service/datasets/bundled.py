@@ -47,4 +47,5 @@ def _described(column: Column, role: ColumnRole) -> dict[str, Any]:
         "levels": list(column.levels),
         "missing": int(column.missing.sum()),
         "statistics": statistics_of(column, np.arange(len(column.values))),
+        "notes": [],
     }

@@ -48,12 +48,13 @@ EXAMPLE = "width,height,kind\n1.4,0.2,a\n4.7,1.4,b\n1.3,0.3,a\n4.9,1.5,b\n"
 async def upload_dataset(
     request: Request, query: UploadParams, uploads: UploadsDep, settings: SettingsDep, response: Response
 ) -> DatasetView:
-    """Upload a data file: `.npz`, CSV, Parquet, or a zip of image folders.
+    """Upload a data file: a table (CSV, Parquet, Arrow, Excel, ARFF), arrays (`.npz`, `.npy`), or a zip of images.
 
-    A `.npz` holds `x` and `y`, or `x_train`, `y_train`, `x_test`, `y_test`; images are uint8 (rows, H, W) or
-    (rows, H, W, 3). A zip holds `CLASS/*.png` (or JPEG), or `train/CLASS/…` and `test/CLASS/…`, all of one size. The
-    body is the file itself: `curl --data-binary @wine.csv -H 'Content-Type: text/csv'`. A dataset's id is derived from
-    its content, so uploading the same file again changes nothing.
+    The body is the file itself: `curl --data-binary @wine.csv -H 'Content-Type: text/csv'`. The server detects what no
+    parameter says; `notes` and the `columns` of the response report it. A `.npz` holds `x` and `y`, or `x_train`,
+    `y_train`, `x_test`, `y_test`; images are uint8 (rows, H, W) or (rows, H, W, 3). A zip holds `CLASS/*.png` (or
+    JPEG), or `train/CLASS/…` and `test/CLASS/…`, or one table. A dataset's id is derived from its content, so uploading
+    the same file again changes nothing.
     """
     with uploads.receiving() as place:
         await save(request, place.body, settings.max_upload_bytes)

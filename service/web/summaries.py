@@ -12,7 +12,7 @@ from service.studies.study import Study
 OMITTED_FIELDS = ("kind", "active", "seed", "split_seed", "validation_size")
 """Fields that describe little of a part."""
 LISTED_LEVELS = 4
-MAX_WHOLE = 1e15
+MAX_WHOLE, MIN_GROUPED = 1e15, 1e4
 
 
 def run_title(run: Run) -> str:
@@ -39,13 +39,21 @@ def column_values(column: Mapping[str, Any]) -> str:
     if "mean" in figures:
         low, high, mean, std = (_figure(figures[name]) for name in ("min", "max", "mean", "std"))
         return f"{low} … {high}, mean {mean}, sd {std}"
-    return f"{figures['min']} … {figures['max']}" if "min" in figures else ""
+    return f"{_moment(figures['min'])} … {_moment(figures['max'])}" if "min" in figures else ""
+
+
+def _moment(text: str) -> str:
+    """Return a date of the API, which is in UTC, as people write it."""
+    return text.replace("T", " ").removesuffix("+00:00")
 
 
 def _figure(value: float) -> str:
     """Format a statistic with up to four digits, whole numbers in full."""
-    is_whole = float(value).is_integer() and abs(value) < MAX_WHOLE
-    return (f"{value:,.0f}" if is_whole else f"{value:,.4g}").replace("-", "−")  # the minus sign
+    if float(value).is_integer() and abs(value) < MAX_WHOLE:
+        text = f"{value:.0f}" if abs(value) < MIN_GROUPED else f"{value:,.0f}"  # a year has no comma
+    else:
+        text = f"{value:,.4g}"
+    return text.replace("-", "−")  # the minus sign
 
 
 def _visible_name(name: str | None) -> str:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from fitwell.cli import app
 from fitwell.commands.reading_options import OPTIONS
+from fitwell.datasets import Dataset
 from fitwell.reading_options import OptionChanges, UploadOptions, body, query
 from fitwell.spec_files import SpecFileError
 from fitwell.table_columns import Column, ColumnTable
@@ -71,6 +72,21 @@ def test_columns_become_a_table_a_data_frame_and_text() -> None:
     text = console.export_text()
     for cell in ("1 … 80, 29.7 ± 14.5", "1912-04-10 … 1912-04-15", "2: m (5), f (4)", "<sex>"):
         assert cell in text
+
+
+def test_notebook_displays_a_dataset_with_its_columns() -> None:
+    fields: dict[str, Any] = {
+        "id": "dataset_1",
+        "source": "uploaded",
+        "name": "<rows>",
+        "task": "regression",
+        "shape": [2],
+    }
+    fields |= {"classes": [], "rows_train": 1000, "rows_test": 250, "order": "random", "notes": [], "missing": None}
+    page = Dataset.of(None, {**fields, "spec": {}, "columns": [AGE.model_dump()]})._repr_html_()
+    for text in ("&lt;rows&gt;", "1,000 + 250 rows of 2, regression", "Columns of &lt;rows&gt;", "<td>age</td>"):
+        assert text in page
+    assert "<table>" not in Dataset.of(None, {**fields, "spec": {}})._repr_html_()
 
 
 def test_pairs_on_the_command_line_have_an_equals_sign(tmp_path: Any) -> None:

@@ -71,7 +71,7 @@ def test_every_known_parameter_is_accepted(client: TestClient) -> None:
     }
     for (method, path), names in PARAMETERS.items():
         params = {name: values.get(name, "") for name in names}
-        address = path.format(run_id=run["id"], study_id=study["id"], dataset_id="digits")
+        address = path.format(run_id=run["id"], study_id=study["id"], dataset_id="penguins")
         answer = client.request(method, address, params=params, follow_redirects=False)
         assert answer.status_code < 400, (path, answer.text)
 

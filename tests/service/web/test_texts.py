@@ -16,6 +16,7 @@ from service.web.differences import differences
 from service.web.figures import HEIGHT, WIDTH, Line, bars, figure
 from service.web.pages.sign_in import local_path
 from service.web.rendering import number, p_value
+from service.web.summaries import column_values
 
 NASTY = 'it\'s "<b>" $(reboot) `reboot` \\ \n\'\'\'""" </script>'
 VALUES = (
@@ -102,3 +103,20 @@ def test_differences_list_only_differing_fields_and_treat_null_as_absent() -> No
 )
 def test_redirects_stay_on_this_server(path: str, is_local: bool) -> None:
     assert local_path(path) == (path if is_local else "/")
+
+
+@pytest.mark.parametrize(
+    ("statistics", "text"),
+    [
+        ({"min": -1.5, "max": 2009.0, "mean": 1234567.0, "std": 0.12345}, "−1.5 … 2009, mean 1,234,567, sd 0.1235"),
+        ({"min": "2024-05-08T12:30:00+00:00", "max": "2024-05-09"}, "2024-05-08 12:30:00 … 2024-05-09"),
+        ({"distinct": 2, "counts": [{"name": "a", "rows": 1500}, {"name": "b", "rows": 1}]}, "2: a (1,500), b (1)"),
+        (
+            {"distinct": 9, "counts": [{"name": str(i), "rows": 1} for i in range(9)]},
+            "9: 0 (1), 1 (1), 2 (1), 3 (1), …",
+        ),
+        ({}, ""),
+    ],
+)
+def test_values_of_a_column_are_summarized_by_its_type(statistics: Any, text: str) -> None:
+    assert column_values({"statistics": statistics}) == text
