@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from service.sandbox.parsing.archives import holds_arrays, opened
 from service.sandbox.parsing.class_subsets import with_classes
 from service.sandbox.parsing.options import Format, Options, Reading
@@ -18,6 +20,8 @@ from service.sandbox.parsing.targets import target_of
 from service.sandbox.parsing.writer import write
 
 DIM = 128
+MIN_STEPS = 1000
+"""Steps of float32 over which a column should vary at least."""
 TABLES: tuple[Format, ...] = ("csv", "parquet", "arrow", "xlsx", "arff", "npy")
 TEXTS: tuple[Format, ...] = ("csv", "arff")
 CELLS: tuple[Format, ...] = ("csv", "xlsx")
@@ -90,6 +94,7 @@ def read(body: Path, data: Path, form: Format, reading: Reading) -> dict[str, An
             "rows_validation": 0 if source.validates is None else int(source.validates.sum()),
         },
         "notes": notes,
+        "warnings": _coarse(source),
         "preview": preview(source, target, parts),
     }
 
@@ -100,6 +105,23 @@ def _dim(source: Source) -> list[str]:
     if brightest >= DIM:
         return []
     return [f"The brightest pixel is {brightest} of 255; set dataset.normalize to the preview's figures to compensate."]
+
+
+def _coarse(source: Source) -> list[str]:
+    """Return a warning of columns that float32 stores in a few steps only, such as seconds since 1970."""
+    if len(source.shape) > 1:
+        return []
+    low, high = (np.stack([bound(x, 0) for x in source.x]) for bound in (np.min, np.max))
+    spread = high.max(0).astype(np.float64) - low.min(0)
+    steps = spread / np.spacing(np.maximum(np.abs(low), np.abs(high)).max(0))
+    columns = np.flatnonzero((spread > 0) & (steps < MIN_STEPS))
+    if not len(columns):
+        return []
+    listed = ", ".join(map(str, columns[:20].tolist()))
+    return [
+        f"Arrays are stored as float32, in which the columns {listed} vary by fewer than {MIN_STEPS} steps. Subtract a "
+        "constant, or upload the table as CSV, Parquet or .npy, which keep float64."
+    ]
 
 
 def _check_options(form: Format, options: Options) -> None:

@@ -161,6 +161,13 @@ def test_numeric_target_is_stored_unchanged(upload: Upload, small: Settings) -> 
     np.testing.assert_array_equal(np.concatenate([data["train_y"], data["test_y"]]), y)
 
 
+def test_array_that_float32_stores_coarsely_has_a_warning(upload: Upload) -> None:
+    x = np.stack([np.arange(30.0), 1.6e9 + np.arange(30.0)], 1)
+    (warning,) = upload(npz(x=x, y=np.arange(30) % 2)).json()["warnings"]
+    assert "the columns 1 vary" in warning
+    assert upload(npz(x=x[:, :1], y=np.arange(30) % 2)).json()["warnings"] == []
+
+
 @pytest.mark.parametrize(
     ("content", "columns"),
     [
