@@ -22,6 +22,8 @@ from service.sandbox.parsing.writer import write
 DIM = 128
 MIN_STEPS = 1000
 """Steps of float32 over which a column should vary at least."""
+EXACT = 2**24
+"""Whole numbers beyond are not exact in float32, so a constant column may have varied."""
 TABLES: tuple[Format, ...] = ("csv", "parquet", "arrow", "xlsx", "arff", "npy")
 TEXTS: tuple[Format, ...] = ("csv", "arff")
 CELLS: tuple[Format, ...] = ("csv", "xlsx")
@@ -113,8 +115,9 @@ def _coarse(source: Source) -> list[str]:
         return []
     low, high = (np.stack([bound(x, 0) for x in source.x]) for bound in (np.min, np.max))
     spread = high.max(0).astype(np.float64) - low.min(0)
-    steps = spread / np.spacing(np.maximum(np.abs(low), np.abs(high)).max(0))
-    columns = np.flatnonzero((spread > 0) & (steps < MIN_STEPS))
+    largest = np.maximum(np.abs(low), np.abs(high)).max(0)
+    steps = spread / np.spacing(largest)
+    columns = np.flatnonzero((steps < MIN_STEPS) & ((spread > 0) | (largest >= EXACT)))
     if not len(columns):
         return []
     listed = ", ".join(map(str, columns[:20].tolist()))
