@@ -32,7 +32,10 @@ PANELS = {
         comparisons.learning_curve,
     ),
     "Specs and data": (validate.validate, catalog.catalog, schema.schema),
-    "Models and exports": (models.calibration, models.download, export.export, export.report),
+    "Models and exports": (
+        models.predict, models.evaluate, models.importance, models.calibration, models.download, export.export,
+        export.report,
+    ),
     "Server": (serve.api, serve.worker, backup.backup),
     "Integrations": (mcp.mcp, completion.completion),
 }  # fmt: skip

@@ -1,10 +1,37 @@
-"""Rows to predict as JSON values: from arrays, data frames and dicts."""
+"""Rows to predict: arrays, data frames and dicts as JSON values, and files."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
+
+PARQUET = "application/vnd.apache.parquet"
+FILE_TYPES = {
+    ".csv": "text/csv",
+    ".tsv": "text/tab-separated-values",
+    ".parquet": PARQUET,
+    ".arrow": "application/vnd.apache.arrow.file",
+    ".feather": "application/vnd.apache.arrow.file",
+    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ".arff": "text/x-arff",
+}
+"""Content types by suffix; for other files the server looks at the first bytes."""
+CHUNK_BYTES = 2**20
+
+
+def file_type(path: str | os.PathLike[str]) -> str:
+    """Return the Content-Type of a file."""
+    return FILE_TYPES.get(Path(path).suffix.lower(), "application/octet-stream")
+
+
+def file_chunks(path: str | os.PathLike[str]) -> Iterator[bytes]:
+    """Yield the file in chunks."""
+    with Path(path).open("rb") as content:
+        while chunk := content.read(CHUNK_BYTES):
+            yield chunk
 
 
 def prediction_rows(inputs: Any) -> Any:

@@ -157,6 +157,45 @@ class Predictions(View):
         return {name: value for name, value in data.items() if value is not None} if isinstance(data, dict) else data
 
 
+class RunEvaluation(View):
+    """The metrics of a model on other data, beside those of guessing; undefined ones are None."""
+
+    run_id: str
+    at: str
+    epoch: int
+    dataset: str | None
+    split: str | None
+    rows: int
+    metrics: dict[str, float | None]
+    baseline: dict[str, float | None]
+    missing: dict[str, int] = Field(default={})
+    unseen: dict[str, int] = Field(default={})
+    notes: list[str] = Field(default=[])
+
+
+class ColumnImportance(View):
+    """How much worse a model gets if the values of a column are permuted: mean and spread over repeats."""
+
+    column: str
+    importance: float
+    std: float | None
+    values: list[float]
+
+
+class Importance(View):
+    """The importance of a model's columns, the most important one first."""
+
+    run_id: str
+    at: str
+    epoch: int
+    split: str
+    metric: str
+    value: float | None
+    rows: int
+    repeats: int
+    columns: list[ColumnImportance]
+
+
 class CalibrationBin(View):
     """The rows with a confidence above ``low`` up to ``high``."""
 

@@ -21,6 +21,7 @@ from service.http.openapi import openapi
 from service.http.scopes import scoped
 from service.http.tailer import StreamEvent, Tailer
 from service.http.threads import run_to_end
+from service.models import file_routes as model_files
 from service.models import picture_routes as pictures
 from service.models import routes as models
 from service.models.service import Models
@@ -60,7 +61,21 @@ LOG = logging.getLogger("fitwell.service")
 LAST_USE_SECONDS = 5.0
 """How often the last uses of tokens are stored."""
 API = (
-    *(bulk, runs, derive, history, artifacts, models, pictures, studies, histories, datasets, events, webhooks),
+    *(
+        bulk,
+        runs,
+        derive,
+        history,
+        artifacts,
+        models,
+        model_files,
+        pictures,
+        studies,
+        histories,
+        datasets,
+        events,
+        webhooks,
+    ),
     *(catalog, workers, health, metrics, tokens),
 )
 PAGES = (run_pages, study_pages, dataset_pages, reports, sign_in, assets)

@@ -1,4 +1,4 @@
-"""``calibration`` of a model, and ``download``: the model and the charts of a run."""
+"""Models: ``calibration``, ``predict``, ``evaluate`` and ``importance``, and ``download`` of models and charts."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from fitwell.commands.options import JSON, URL, RunID
 from fitwell.local import LocalError
 from fitwell.terminal.calibration import calibration_summary, calibration_table
 from fitwell.terminal.console import wide_console
+from fitwell.terminal.evaluations import evaluation_table, importance_table
 
 
 class Split(StrEnum):
@@ -21,6 +22,20 @@ class Split(StrEnum):
     TRAIN = "train"
     VAL = "val"
     TEST = "test"
+
+
+class Part(StrEnum):
+    """A part of another dataset."""
+
+    TEST = "test"
+    TRAIN = "train"
+    ALL = "all"
+
+
+AtEpoch = Annotated[str, typer.Option("--at", help="Epoch of the model: best or last.")]
+DataFile = Annotated[Path, typer.Argument(metavar="FILE", help="A table with the columns that the model uses.")]
+Delimiter = Annotated[str | None, typer.Option("--delimiter", help="Of a text file; default: detected.")]
+Decimal = Annotated[str | None, typer.Option("--decimal", help="Decimal mark of a text file: . or ,")]
 
 
 def calibration(
@@ -39,6 +54,78 @@ def calibration(
         return
     wide_console().print(calibration_table(result))
     typer.echo(calibration_summary(result))
+
+
+def predict(
+    run_id: RunID,
+    file: DataFile,
+    url: URL = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Result: .csv or .parquet; default: FILE-predictions in this folder.")
+    ] = None,
+    at: AtEpoch = "best",
+    delimiter: Delimiter = None,
+    decimal: Decimal = None,
+) -> None:
+    """Write the rows of a table with the model's predictions, and print the path."""
+    _check_file(file)
+    with Client(url) as client:
+        reading = _reading(delimiter, decimal)
+        try:
+            typer.echo(client.runs.get(run_id).predict_file(file, out, at=at, **reading))
+        except OSError as error:
+            raise LocalError(f"Cannot write to {out or Path.cwd()} ({error.strerror}).") from error
+
+
+def evaluate(
+    run_id: RunID,
+    data: Annotated[str, typer.Argument(metavar="DATA", help="Id or kind of a dataset, or a table with the target.")],
+    url: URL = None,
+    part: Annotated[Part, typer.Option("--split", help="Part of the dataset.")] = Part.TEST,
+    target: Annotated[str | None, typer.Option("--target", help="Column of a file with the true values.")] = None,
+    at: AtEpoch = "best",
+    delimiter: Delimiter = None,
+    decimal: Decimal = None,
+    as_json: JSON = False,
+) -> None:
+    """Show a model's metrics on another dataset or file, beside those of guessing."""
+    with Client(url) as client:
+        reading = _reading(delimiter, decimal)
+        result = client.runs.get(run_id).evaluate(data, split=part, target=target, at=at, **reading)
+    if as_json:
+        typer.echo(result.model_dump_json())
+        return
+    wide_console().print(evaluation_table(result))
+    for note in result.notes:
+        typer.echo(note)
+
+
+def importance(
+    run_id: RunID,
+    url: URL = None,
+    split: Annotated[Split, typer.Option("--split", help="Part of the dataset.")] = Split.VAL,
+    metric: Annotated[str, typer.Option("--metric", help="The loss, or another metric such as accuracy.")] = "loss",
+    repeats: Annotated[int, typer.Option("--repeats", min=1, max=100, help="Permutations of each column.")] = 5,
+    at: AtEpoch = "best",
+    as_json: JSON = False,
+) -> None:
+    """Show how much worse a model gets if the values of a column are permuted, for each column."""
+    with Client(url) as client:
+        result = client.runs.get(run_id).importance(split, metric=metric, repeats=repeats, at=at)
+    if as_json:
+        typer.echo(result.model_dump_json())
+        return
+    wide_console().print(importance_table(result))
+
+
+def _check_file(file: Path) -> None:
+    if not file.is_file():
+        raise LocalError(f"File not found: {str(file)!r}.")
+
+
+def _reading(delimiter: str | None, decimal: str | None) -> dict[str, str]:
+    options = {"delimiter": delimiter, "decimal": decimal}
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def download(

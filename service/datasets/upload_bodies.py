@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from fastapi import Request
-from starlette.concurrency import run_in_threadpool
 
 from service.datasets.errors import WrongFileType
-from service.errors import TooLarge, Unavailable
-from service.http.body_stream import pieces
+from service.http.body_stream import media_type, save_body
 from service.sandbox.parsing.options import Format
 
 OCTETS = "application/octet-stream"
@@ -33,8 +30,6 @@ FORMATS: dict[str, Format | None] = {
     "application/x-gzip": None,
 }
 """Formats by Content-Type; None means that the first bytes decide."""
-WRITE_BYTES = 2**20
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def file_of(example: str) -> dict[str, Any]:
@@ -47,7 +42,7 @@ def file_of(example: str) -> dict[str, Any]:
 
 def content_format(request: Request) -> Format | None:
     """Return the format that the Content-Type names, if it names one."""
-    return FORMATS.get(_media_type(request))
+    return FORMATS.get(media_type(request))
 
 
 async def save(request: Request, file: Path, limit: int) -> None:
@@ -59,37 +54,7 @@ async def save(request: Request, file: Path, limit: int) -> None:
         BadRequest: The body did not arrive completely.
         Unavailable: The disk is full.
     """
-    if _media_type(request) not in FORMATS:
+    if media_type(request) not in FORMATS:
         known = ", ".join(FORMATS)
-        raise WrongFileType(f"Content-Type {_media_type(request)!r} is not supported; send one of {known}.")
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > limit:
-        raise _too_large(limit)
-    try:
-        with file.open("xb") as opened:
-            await _copy(request, opened, limit)
-    except OSError as error:
-        if error.errno not in DISK_FULL:
-            raise
-        raise Unavailable("The disk is full; nothing was stored.", headers={"retry-after": "60"}) from error
-
-
-async def _copy(request: Request, file: BinaryIO, limit: int) -> None:
-    buffer, size = bytearray(), 0
-    async for piece in pieces(request):
-        buffer += piece
-        size += len(piece)
-        if size > limit:
-            raise _too_large(limit)
-        if len(buffer) >= WRITE_BYTES:
-            await run_in_threadpool(file.write, bytes(buffer))
-            buffer.clear()
-    await run_in_threadpool(file.write, bytes(buffer))
-
-
-def _media_type(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def _too_large(limit: int) -> TooLarge:
-    return TooLarge(f"The file exceeds {limit:,} bytes (FITWELL_MAX_UPLOAD_BYTES).")
+        raise WrongFileType(f"Content-Type {media_type(request)!r} is not supported; send one of {known}.")
+    await save_body(request, file, limit)

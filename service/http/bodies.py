@@ -15,7 +15,7 @@ from pydantic_core import CoreSchema, core_schema
 from starlette.concurrency import run_in_threadpool
 
 from service.errors import BadRequest, TooLarge, WrongMediaType
-from service.http.body_stream import pieces
+from service.http.body_stream import media_type, pieces
 from service.http.validation import invalid_body
 from service.settings import Settings
 
@@ -34,6 +34,12 @@ class BodyModel(BaseModel):
 
     size_setting: ClassVar[str] = "max_body_bytes"
     """The setting that limits the size of the body."""
+    file_types: ClassVar[frozenset[str]] = frozenset()
+    """Types of files that the route accepts as well; its body is then a ``FileBody``."""
+
+
+class FileBody(bytes):
+    """Stands for a body that is a file, which the route reads itself from the request; never empty."""
 
 
 class Unparsed(Generic[M]):
@@ -60,7 +66,7 @@ class Unparsed(Generic[M]):
 class JsonRequest(Request):
     """A request whose JSON body has been read and validated."""
 
-    def __init__(self, request: Request, content: bytes, body: BaseModel | Unparsed[Any]) -> None:
+    def __init__(self, request: Request, content: bytes, body: BaseModel | Unparsed[Any] | FileBody) -> None:
         super().__init__(request.scope, request.receive)
         self._content = content
         self._json_body = body
@@ -69,7 +75,7 @@ class JsonRequest(Request):
         """Return the bytes of the body."""
         return self._content
 
-    async def json(self) -> BaseModel | Unparsed[Any]:
+    async def json(self) -> BaseModel | Unparsed[Any] | FileBody:
         """Return the validated body."""
         return self._json_body
 
@@ -84,6 +90,8 @@ async def read_json(request: Request, annotation: Any, settings: Settings) -> Js
         SpecRefused: The body is not a valid model.
     """
     model = body_model(annotation)
+    if media_type(request) in getattr(model, "file_types", ()):
+        return JsonRequest(request, FileBody(b"file"), FileBody())
     content = await _read(request, getattr(model, "size_setting", BodyModel.size_setting), settings)
     if annotation is not model:
         return JsonRequest(request, content, Unparsed(model, content))
@@ -118,9 +126,8 @@ def parse(model: type[M], content: bytes) -> M:
 
 
 async def _read(request: Request, size_setting: str, settings: Settings) -> bytes:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if not JSON_TYPE.fullmatch(media_type):
-        raise WrongMediaType(f"Content-Type {media_type!r} is not supported; send application/json.")
+    if not JSON_TYPE.fullmatch(media_type(request)):
+        raise WrongMediaType(f"Content-Type {media_type(request)!r} is not supported; send application/json.")
     limit: int = getattr(settings, size_setting)
     content = bytearray()
     async for piece in pieces(request):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.errors import SpecRefused, Unprocessable
+from service.errors import Unprocessable
 from service.models.weights import ModelWeights
 from service.runs.errors import NotMeasured
 from service.sandbox.predicting.messages import ROW_SCORES, Split
@@ -44,19 +44,12 @@ class ModelReliability:
         )
 
 
-def check_split(weights: ModelWeights, split: Split) -> None:
-    """Refuse the calibration of a model without probabilities, or on a split without rows.
+def check_classes(weights: ModelWeights) -> None:
+    """Refuse the calibration of a model without probabilities.
 
     Raises:
         NotMeasured: The target is a number.
-        SpecRefused: The split has no rows.
     """
-    dataset = RunSpec.of(weights.spec).dataset
-    if not dataset.classes:
+    if not RunSpec.of(weights.spec).dataset.classes:
         message = f"{weights.run_id} predicts a number, so it has no calibration. Its history has r2 and rmse."
         raise NotMeasured(message)
-    rows = {"train": dataset.training_rows, "val": dataset.validation_rows, "test": dataset.rows[1]}
-    if not rows[split]:
-        allowed = [name for name, count in rows.items() if count]
-        message = f"The split {split!r} of {weights.run_id} has no rows. Use {' or '.join(allowed)}."
-        raise SpecRefused.at("split", "no_rows", message, allowed=allowed)

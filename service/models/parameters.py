@@ -10,6 +10,7 @@ from pydantic import Field
 from service.http.parameters import QueryModel
 from service.models.service import Canvas
 from service.models.weights import At
+from service.sandbox.parsing.options import Format, Options
 from service.sandbox.predicting.messages import Split, Theme
 from worker.spec.calibration import BINS
 
@@ -24,6 +25,60 @@ class ModelQuery(QueryModel):
     """Which model of a run."""
 
     at: Snapshot = "best"
+
+
+class FileQuery(ModelQuery):
+    """Which model of a run, and how the file is read; what is null is detected."""
+
+    header: bool | None = Field(default=None, description="Text files: whether the first row names the columns.")
+    delimiter: str | None = Field(
+        default=None, max_length=10, description="Text files: one character, `tab`, or `whitespace`."
+    )
+    decimal: Literal[".", ","] | None = Field(
+        default=None, description="Text files: the decimal mark; by default that of the dataset's options."
+    )
+    encoding: str | None = Field(default=None, max_length=40, description="Text files: such as `cp1252`.")
+    missing: list[str] = Field(
+        default=[],
+        max_length=1000,
+        description="Texts that stand for a missing value, besides the usual ones; by default those of the dataset's "
+        "options.",
+    )
+    sheet: str | None = Field(default=None, max_length=256, description="Workbooks: the sheet that holds the table.")
+    member: str | None = Field(default=None, max_length=256, description="Zip files: the entry that holds the table.")
+
+    def options(self, form: Format | None) -> Options:
+        """Return the parser's options for a file of this format."""
+        return Options(
+            format=form,
+            header=self.header,
+            delimiter=self.delimiter,
+            decimal=self.decimal,
+            encoding=self.encoding,
+            missing=tuple(self.missing),
+            sheet=self.sheet,
+            member=self.member,
+        )
+
+
+class EvaluateQuery(FileQuery):
+    """Which model of a run, and how the file is read."""
+
+    target: str | None = Field(
+        default=None,
+        max_length=1000,
+        description="Files: the column with the true values; by default named as in the model's dataset.",
+    )
+
+
+class ImportanceQuery(QueryModel):
+    """How importance is measured."""
+
+    split: Split = Field(default="val", description="The part of the dataset.")
+    at: Snapshot = "best"
+    metric: str = Field(default="loss", max_length=100, description="The loss, or another metric such as `accuracy`.")
+    repeats: int = Field(default=5, ge=1, le=100, description="Permutations of each column.")
+    rows: int = Field(default=2000, ge=2, le=100_000, description="Rows at most; more are sampled.")
 
 
 class CurveQuery(QueryModel):
@@ -64,3 +119,6 @@ ModelParams = Annotated[ModelQuery, Query()]
 CurveParams = Annotated[CurveQuery, Query()]
 CalibrationParams = Annotated[CalibrationQuery, Query()]
 PredictionsParams = Annotated[PredictionsQuery, Query()]
+FileParams = Annotated[FileQuery, Query()]
+EvaluateParams = Annotated[EvaluateQuery, Query()]
+ImportanceParams = Annotated[ImportanceQuery, Query()]

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from service.errors import (
     BadRequest,
+    DataRefused,
     PreconditionFailed,
     RangeRefused,
     SpecRefused,
@@ -20,7 +21,8 @@ from service.errors import (
     Unprocessable,
     WrongMediaType,
 )
-from service.http.bodies import Unparsed
+from service.http.bodies import FileBody, Unparsed
+from service.http.body_stream import media_type, save_body
 from service.http.conditional import etag, matches, not_modified
 from service.http.dependencies import SettingsDep
 from service.http.downloads import FILE_RESPONSES, file_response
@@ -28,9 +30,11 @@ from service.http.problems import problems
 from service.http.routing import Route
 from service.http.scopes import needs
 from service.models.calibration_schemas import CalibrationView
-from service.models.dependencies import ModelsDep
+from service.models.dependencies import FilesDep, ModelsDep
 from service.models.errors import FileLost
-from service.models.parameters import CalibrationParams, ModelParams
+from service.models.file_routes import FILE_CONTENT
+from service.models.file_types import FILE_TYPES
+from service.models.parameters import CalibrationParams, FileParams, ModelParams
 from service.models.schemas import PredictBody, PredictionsView
 from service.models.service import RequestedRows
 from service.models.weights import ModelWeights
@@ -74,8 +78,9 @@ async def get_model_onnx(request: Request, run_id: str, query: ModelParams, mode
     "/{run_id}/predict",
     operation_id="predict_run",
     response_model=PredictionsView,
-    openapi_extra=needs("read"),
+    openapi_extra={**needs("read"), "requestBody": {"content": FILE_CONTENT}},
     responses=problems(
+        DataRefused,
         RunNotFound,
         NotMeasured,
         FileLost,
@@ -90,13 +95,24 @@ async def get_model_onnx(request: Request, run_id: str, query: ModelParams, mode
     ),
 )
 async def predict(
+    request: Request,
     run_id: str,
     body: Annotated[Unparsed[PredictBody], Body()],
-    query: ModelParams,
+    query: FileParams,
     models: ModelsDep,
+    files: FilesDep,
     settings: SettingsDep,
 ) -> Response:
-    """Predict rows: the probability of every class, and the most probable one."""
+    """Predict rows: the probability of every class, and the most probable one.
+
+    Rows of a typed table may also be sent as a CSV or Parquet file with the columns that the model uses.
+    """
+    if isinstance(body, FileBody):
+        with models.scratch.directory() as directory:
+            await save_body(request, directory.body, settings.max_upload_bytes)
+            options = query.options(FILE_TYPES[media_type(request)])
+            predictions = await files.predict(run_id, query.at, directory, options)
+        return Response(await run_in_threadpool(PredictionsView.render, predictions), media_type="application/json")
 
     def rows() -> RequestedRows:  # called once there is memory for it: parsed JSON is fifty times as large as its text
         parsed = body.parse()

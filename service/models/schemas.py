@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from service.errors import SpecRefused
 from service.http.bodies import BodyModel
+from service.models.file_types import FILE_TYPES
 from service.models.service import Predictions
 from service.models.weights import At
 from service.sandbox.predicting.messages import Chosen, Split
@@ -21,6 +22,7 @@ class PredictBody(BodyModel):
     model_config = ConfigDict(json_schema_extra={"examples": [{"split": "test", "indices": [0, 1, 2]}]})
 
     size_setting: ClassVar[str] = "max_predict_body_bytes"
+    file_types: ClassVar[frozenset[str]] = frozenset(FILE_TYPES)
 
     inputs: list[JsonValue] | None = Field(
         default=None,

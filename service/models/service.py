@@ -15,10 +15,11 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from service.errors import FieldError, Refusal, SpecRefused, Unavailable, Unprocessable
-from service.models.calibration import ModelReliability, check_split
+from service.models.calibration import ModelReliability, check_classes
 from service.models.errors import FileLost
 from service.models.exports import Exports, metadata_of
 from service.models.inputs import check_count, parse_rows
+from service.models.scratch import Scratch
 from service.models.weights import REPLACED_SECONDS, At, ModelWeights, StoredModels, replaced_too_often
 from service.runs.errors import NotMeasured
 from service.runs.run import History, Run
@@ -32,6 +33,7 @@ from service.sandbox.predicting.messages import (
     DrawGrid,
     Export,
     InvalidValue,
+    Message,
     ModelFile,
     Predict,
     Refused,
@@ -52,6 +54,13 @@ EXPORT_ATTEMPTS = 3
 """An exported file may be evicted from the cache before it is opened."""
 LOSSES = ("train.loss", "train.loss_eval", "val.loss", "test.loss")
 
+
+PLACES = {
+    "no_metric": ("metric", "no_metric"),
+    "no_data": ("/split", "dataset_missing"),
+    "no_positive_value": ("metrics", "no_positive_value"),
+}
+"""Places and codes of what the predictor process refuses for an invalid request."""
 
 RequestedRows = tuple[Sequence[Any] | None, Chosen | None]
 """Rows in the request, or selected rows of the dataset."""
@@ -98,6 +107,8 @@ class Models(StoredModels):
             memory=settings.predict_memory_bytes,
             seconds=settings.predict_seconds,
         )
+        self.scratch = Scratch(settings.cache / "predicting", settings.uploads_at_once)
+        """Directories for files to predict."""
         self._unpacking = SerialQueue(settings.predict_seconds)
         """Decodes one request at a time: decoded JSON takes fifty times as much memory as its text."""
 
@@ -130,7 +141,7 @@ class Models(StoredModels):
             def export(model: ModelFile, weights: ModelWeights) -> Export:
                 return Export(model=model, metadata=metadata_of(weights), target=str(self._exports.target(weights)))
 
-            weights, answer, _ = await self._compute(run_id, at, export)
+            weights, answer, _ = await self.compute(run_id, at, export)
             assert answer.sha256 is not None
             await asyncio.to_thread(self._exports.add, self._exports.target(weights), answer.sha256)
         raise Unavailable("Exported files are evicted before they can be read. Raise FITWELL_MAX_CACHE_BYTES.")
@@ -149,7 +160,7 @@ class Models(StoredModels):
         """
         async with self._unpacking.slot():
             dataset, chosen, content = await asyncio.to_thread(self._decoded, run_id, at, decode)
-        weights, answer, data = await self._compute(
+        weights, answer, data = await self.compute(
             run_id, at, lambda model, _: Predict(model=model, chosen=chosen), content
         )
         return Predictions(
@@ -190,9 +201,9 @@ class Models(StoredModels):
             Unavailable, TookTooLong: The computation is not possible at the moment.
         """
         model = await asyncio.to_thread(self.find, run_id, at)
-        check_split(model, split)
-        await asyncio.to_thread(self.check_unsealed, run_id, split)
-        weights, _, data = await self._compute(run_id, at, lambda model, _: Calibrate(model=model, split=split))
+        check_classes(model)
+        await asyncio.to_thread(self.check_rows, run_id, at, split)
+        weights, _, data = await self.compute(run_id, at, lambda model, _: Calibrate(model=model, split=split))
         return await asyncio.to_thread(ModelReliability.of, weights, split, data, bins)
 
     async def grid(self, run_id: str, at: At, chosen: Chosen, theme: Theme) -> bytes:
@@ -214,7 +225,7 @@ class Models(StoredModels):
             return DrawGrid(model=model, chosen=chosen, title=title, theme=theme)
 
         await asyncio.to_thread(self.check_unsealed, run_id, chosen.split)
-        _, _, picture = await self._compute(run_id, at, order)
+        _, _, picture = await self.compute(run_id, at, order)
         return picture
 
     async def curve(self, run: Run, history: History, metrics: Sequence[str] | None, canvas: Canvas) -> bytes:
@@ -246,14 +257,21 @@ class Models(StoredModels):
             raise refusal_of(reply)
         return picture
 
-    async def _compute(
+    async def compute(
         self,
         run_id: str,
         at: At,
-        order: Callable[[ModelFile, ModelWeights], Predict | Calibrate | Export | DrawGrid],
+        order: Callable[[ModelFile, ModelWeights], Message],
         content: bytes = b"",
     ) -> tuple[ModelWeights, Answer, bytes]:
-        """Send an order about a run's current model to the predictor process; retry while the file is replaced."""
+        """Send an order about a run's current model to the predictor process; retry while the file is replaced.
+
+        Raises:
+            RunNotFound: No run has this id.
+            NotMeasured: The run has no weights of this epoch.
+            FileLost: The weights are missing or altered.
+            Unavailable, TookTooLong: The computation is not possible at the moment.
+        """
         until = time.monotonic() + REPLACED_SECONDS
         while True:
             weights = await asyncio.to_thread(self.find, run_id, at)
@@ -275,10 +293,9 @@ def refusal_of(reply: Refused) -> Refusal:
         return SpecRefused.at(f"/indices/{reply.place}", reply.reason, reply.message)
     if reply.reason == "bad_rows":
         return SpecRefused(reply.message, errors=[_field_error(one) for one in reply.errors])
-    if reply.reason == "no_data":
-        return SpecRefused.at("/split", "dataset_missing", reply.message)
-    if reply.reason == "no_positive_value":
-        return SpecRefused.at("metrics", reply.reason, reply.message)
+    if reply.reason in PLACES:
+        place, code = PLACES[reply.reason]
+        return SpecRefused.at(place, code, reply.message)
     if reply.reason == "no_space":
         return Unavailable(reply.message)
     return Unprocessable(reply.message)

@@ -10,17 +10,20 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from service.errors import Unavailable
+from service.errors import SpecRefused, Unavailable
 from service.models.errors import FileLost
 from service.runs.errors import NotMeasured, Sealed
-from service.runs.queries import files, runs
+from service.runs.queries import datasets, files, runs
 from service.runs.scope import ScopedRuns
+from service.runs.submission.dataset_refs import content_of
 from service.sandbox.predicting.messages import ModelFile, Split
 from service.settings import Settings
 from service.store.database import reading
 from worker.digests import Digests, NotAsRecorded
 from worker.ports import WeightsFile
-from worker.spec.datasets.uploaded import stored_as
+from worker.spec.datasets import KINDS
+from worker.spec.datasets.uploaded import ID, Uploaded, stored_as
+from worker.spec.families.dataset import Dataset
 from worker.spec.run import RunSpec
 
 At = Literal["best", "last"]
@@ -94,6 +97,65 @@ class StoredModels(ScopedRuns):
                     "frozen and its confirmation is queued. Use rows of split train or val."
                 )
                 raise Sealed(message)
+
+    def check_rows(self, run_id: str, at: At, split: Split) -> None:
+        """Check that a split of a dataset has rows that may be used.
+
+        Raises:
+            RunNotFound: No run has this id.
+            NotMeasured: The run has no weights of this epoch.
+            SpecRefused: The split has no rows.
+            Sealed: They are sealed test rows.
+        """
+        dataset = RunSpec.of(self.find(run_id, at).spec).dataset
+        rows = {"train": dataset.training_rows, "val": dataset.validation_rows, "test": dataset.rows[1]}
+        if not rows[split]:
+            allowed = [name for name, count in rows.items() if count]
+            message = f"The split {split!r} of {run_id} has no rows. Use {' or '.join(allowed)}."
+            raise SpecRefused.at("split", "no_rows", message, allowed=allowed)
+        self.check_unsealed(run_id, split)
+
+    def dataset(self, run_id: str, dataset: str, split: Split | None) -> Dataset:
+        """Return a dataset by id or kind, on this machine, to evaluate a run's model on its ``split``.
+
+        Raises:
+            RunNotFound: No run has this id.
+            SpecRefused: No dataset has this id or kind.
+            Sealed: It is the run's own dataset, whose test rows are sealed.
+            StorageUnavailable: The dataset is not on this machine, and the storage cannot be reached.
+        """
+        with reading(self._engine) as connection:
+            own = RunSpec.of(self._row(connection, run_id).spec).dataset
+            if ID.fullmatch(dataset):
+                row = datasets.by_id(connection, dataset)
+                if row is None:
+                    message = f"Uploaded dataset {dataset!r} does not exist. Upload it with POST /v1/datasets."
+                    raise SpecRefused.at("/dataset", "dataset_not_found", message)
+                other: Any = Uploaded(id=dataset).resolved(content_of(row))
+            elif dataset in KINDS and dataset != "uploaded":
+                kind: Any = KINDS[dataset]
+                other = kind()
+            else:
+                allowed = sorted(set(KINDS) - {"uploaded"})
+                message = f"Unknown dataset {dataset!r}. Use the id of an upload, or one of {', '.join(allowed)}."
+                raise SpecRefused.at("/dataset", "dataset_not_found", message, allowed=allowed)
+        if (missing := other.missing(self._settings.datasets)) is not None and not isinstance(other, Uploaded):
+            raise SpecRefused.at("/dataset", "dataset_missing", missing)
+        if other.digest() == own.digest():
+            self.check_unsealed(run_id, split)
+        if (stored := stored_as(other)) is not None:
+            self._settings.upload_files.fetch(*stored)
+        evaluated: Dataset = other
+        return evaluated
+
+    def reading_options(self, weights: ModelWeights) -> Mapping[str, Any]:
+        """Return the options by which the run's dataset was read; empty if they are not stored."""
+        dataset = RunSpec.of(weights.spec).dataset
+        if not isinstance(dataset, Uploaded):
+            return {}
+        with reading(self._engine) as connection:
+            row = datasets.by_id(connection, dataset.id)
+        return {} if row is None else row.options or {}
 
     def weights(self, run_id: str, at: At) -> tuple[ModelWeights, BufferedReader]:
         """Return the recorded weights, and their file.

@@ -15,12 +15,22 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from service.errors import DataRefused, FieldError
-from service.sandbox.parsing.options import ColumnRole, ColumnType, Files, Format, Limits, Options, Reading
+from service.sandbox.parsing.options import (
+    ColumnRole,
+    ColumnType,
+    Files,
+    Format,
+    Limits,
+    MergeTask,
+    Options,
+    Reading,
+    RowsTask,
+)
 from worker.spec.datasets.uploaded import Content
 
 LOG = logging.getLogger("fitwell.uploads")
@@ -74,6 +84,31 @@ class Result(BaseModel):
     memory: dict[str, dict[str, int]]
 
 
+class FileRows(BaseModel):
+    """The parser's description of rows to predict."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rows: int
+    columns: list[str]
+    """Names of all columns in the file."""
+    missing: dict[str, int]
+    unseen: dict[str, int]
+    notes: list[str]
+    memory: dict[str, dict[str, int]]
+
+
+class Merged(BaseModel):
+    """The parser's report for a file that it wrote."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    memory: dict[str, dict[str, int]]
+
+
+R = TypeVar("R", Result, FileRows, Merged)
+
+
 class Reason(BaseModel):
     """A reason of the parser for refusing the file."""
 
@@ -113,14 +148,44 @@ def read(directory: Path, options: Options, limits: Limits) -> Result:
     Raises:
         DataRefused: The file is not a dataset that can be trained on, or parsing it exceeds the limits.
     """
+    report = _parsed(directory, Reading(options, limits), None, Result)
+    _check(Files(directory).data, report)
+    return report
+
+
+def read_rows(directory: Path, options: Options, limits: Limits, task: RowsTask) -> FileRows:
+    """Parse the rows in ``body`` of ``directory`` into ``data.safetensors`` beside it, and return their description.
+
+    Raises:
+        DataRefused: The file has no rows of these columns, or parsing it exceeds the limits.
+    """
+    return _parsed(directory, Reading(options, limits), task, FileRows)
+
+
+def merge(directory: Path, options: Options, limits: Limits, task: MergeTask) -> Path:
+    """Write the rows in ``body`` of ``directory`` with a model's outputs, and return the path of the file.
+
+    Raises:
+        DataRefused: Writing exceeds the limits.
+    """
+    _parsed(directory, Reading(options, limits), task, Merged)
+    return Files(directory).merged
+
+
+def _parsed(directory: Path, reading: Reading, task: RowsTask | MergeTask | None, kind: type[R]) -> R:
+    """Run the parser, and return its report.
+
+    Raises:
+        DataRefused: The file is refused, or parsing it exceeds the limits.
+    """
     files, began = Files(directory), time.monotonic()
-    code = _run(directory, Reading(options, limits), limits.seconds)
-    report = _report(files, code, limits)
+    code = _run(directory, reading, task)
+    report = _report(files, code, reading.limits, kind)
+    files.report.unlink(missing_ok=True)
     seconds = time.monotonic() - began
     LOG.info("parsed an upload in %.1f s; memory %s", seconds, report.memory)
     if isinstance(report, Refusal):
         raise refusal(report.refused)
-    _check(files.data, report)
     return report
 
 
@@ -132,11 +197,14 @@ def refusal(reasons: Sequence[Reason]) -> DataRefused:
     return DataRefused(detail, errors=[reason.error() for reason in reasons])
 
 
-def _run(directory: Path, reading: Reading, seconds: float) -> int:
+def _run(directory: Path, reading: Reading, task: RowsTask | MergeTask | None) -> int:
     """Run the parser within its time limit, and return its exit code."""
     environment = {name: value for name, value in os.environ.items() if name.startswith(INHERITED)}
     command = [sys.executable, "-P", "-m", "service.sandbox.parsing", str(directory)]
     Files(directory).reading.write_text(reading.text())
+    Files(directory).task.unlink(missing_ok=True)
+    if task is not None:
+        Files(directory).task.write_text(task.text())
     with (
         Files(directory).story.open("wb") as story,
         subprocess.Popen(  # noqa: S603
@@ -149,7 +217,7 @@ def _run(directory: Path, reading: Reading, seconds: float) -> int:
         ) as process,
     ):
         try:
-            return process.wait(seconds)
+            return process.wait(reading.limits.seconds)
         except subprocess.TimeoutExpired:
             return -signal.SIGXCPU
         finally:
@@ -157,12 +225,12 @@ def _run(directory: Path, reading: Reading, seconds: float) -> int:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def _report(files: Files, code: int, limits: Limits) -> Result | Refusal:
+def _report(files: Files, code: int, limits: Limits, kind: type[R]) -> R | Refusal:
     """Return the parser's report, or a refusal if it died before writing one."""
     if code == 0 and files.report.is_file() and files.report.stat().st_size <= MAX_REPORT_BYTES:
         text = files.report.read_bytes()
         try:
-            return Refusal.model_validate_json(text) if b'"refused"' in text[:20] else Result.model_validate_json(text)
+            return Refusal.model_validate_json(text) if b'"refused"' in text[:20] else kind.model_validate_json(text)
         except ValidationError:
             LOG.exception("the parser of an upload wrote an invalid report")
     else:

@@ -7,7 +7,7 @@ there. It imports neither the rest of the service nor torch.
   ``columns``: a typed table in memory.
 - ``typed_tables``: from a file to a typed table; ``raw_columns``: columns before their types are decided, by
   ``type_inference`` with ``missing``, ``number_texts`` and ``date_texts``.
-- ``known_columns``: rows with the columns of a model, to predict.
+- ``known_columns``, ``prediction_files``: rows with the columns of a model, and files of them with its predictions.
 - ``packed_files`` and ``table_formats``: the bytes of a table, and their format.
 - ``delimited_files`` with ``text_streams``, ``dialects``, ``headers`` and ``column_builders``; ``arff_files``,
   ``npy_files``; ``workbooks`` with ``cell_columns``; ``arrow_files`` with ``arrow_columns``: the formats of tables.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from service.sandbox.parsing.columns import CODED, MISSING, Column
-from service.sandbox.parsing.options import ColumnType, Options
+from service.sandbox.parsing.options import ColumnType, KnownColumn, Options
 from service.sandbox.parsing.raw_columns import RawColumn
 from service.sandbox.parsing.refusals import Refused, quoted
 from service.sandbox.parsing.sources import Values
@@ -25,17 +25,6 @@ EXPECTED: dict[str, str] = {
     "boolean": "true or false",
     "category": "a text",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class KnownColumn:
-    """A column of the dataset that a model was trained on."""
-
-    name: str
-    type: ColumnType
-    levels: tuple[str, ...] = ()
-    used: bool = True
-    """Whether the model uses it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -104,6 +104,21 @@ class Files:
         return self.path / "report.json"
 
     @property
+    def task(self) -> Path:
+        """The task of the parser, if it is not to write a dataset."""
+        return self.path / "task.json"
+
+    @property
+    def outputs(self) -> Path:
+        """A model's outputs for the rows of the upload, float32 (N, C)."""
+        return self.path / "outputs"
+
+    @property
+    def merged(self) -> Path:
+        """The upload with a model's predictions."""
+        return self.path / "merged"
+
+    @property
     def story(self) -> Path:
         """The parser's standard error."""
         return self.path / "stderr"
@@ -128,3 +143,54 @@ class Reading:
             name: tuple(one) if isinstance(one, list) else one for name, one in values["options"].items()
         }
         return cls(Options(**options), Limits(**values["limits"]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownColumn:
+    """A column of the dataset that a model was trained on."""
+
+    name: str
+    type: ColumnType
+    levels: tuple[str, ...] = ()
+    used: bool = True
+    """Whether the model uses it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsTask:
+    """Read rows of known columns instead of a dataset."""
+
+    columns: tuple[KnownColumn, ...]
+    target: str | None = None
+    """The column with the true values, if they are needed."""
+    classes: tuple[str, ...] = ()
+    """The classes of the target; empty if it is a number."""
+
+    def text(self) -> str:
+        """Return the task as text."""
+        return json.dumps({"rows": asdict(self)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergeTask:
+    """Write the rows of the file with a model's outputs beside them."""
+
+    form: Literal["csv", "parquet"]
+    columns: tuple[str, ...]
+    """The names of all columns in the file."""
+    classes: tuple[str, ...] = ()
+    """The classes of the outputs; empty for numbers."""
+
+    def text(self) -> str:
+        """Return the task as text."""
+        return json.dumps({"merge": asdict(self)})
+
+
+def task_of(text: str) -> RowsTask | MergeTask:
+    """Parse the text of a task."""
+    ((kind, values),) = json.loads(text).items()
+    lists: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    if kind == "merge":
+        return MergeTask(**lists)
+    columns = tuple(KnownColumn(**{**one, "levels": tuple(one["levels"])}) for one in values["columns"])
+    return RowsTask(**{**lists, "columns": columns})

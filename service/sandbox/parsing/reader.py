@@ -55,7 +55,7 @@ def import_for(form: Format) -> None:
         os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
         import pyarrow as pa  # noqa: PLC0415 - each format its own libraries
 
-        from service.sandbox.parsing import table_datasets, typed_tables  # noqa: F401, PLC0415
+        from service.sandbox.parsing import prediction_files, table_datasets, typed_tables  # noqa: F401, PLC0415
 
         pa.set_cpu_count(1)
         pa.set_io_thread_count(1)

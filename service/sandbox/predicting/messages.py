@@ -1,6 +1,6 @@
 """The messages between the API and the predictor process.
 
-    API → process    Predict · Calibrate · Export · DrawGrid · DrawCurve
+    API → process    Predict · Describe · Evaluate · Importance · Calibrate · Export · DrawGrid · DrawCurve
     process → API    Answer · Refused
 
 A message is a frame: two lengths (8 bytes each, big-endian), a JSON object, and raw bytes: rows in orders, predictions
@@ -28,6 +28,9 @@ Reason = Literal[
     "no_space",
     "too_large",
     "bad_rows",
+    "not_a_table",
+    "other_data",
+    "no_metric",
 ]
 
 
@@ -62,15 +65,56 @@ class Chosen(BaseModel):
     indices: tuple[int, ...]
 
 
+class RowsFile(BaseModel):
+    """A part of the rows that the parser read from a client's file."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    first: int
+    count: int
+
+
 class Predict(Message):
     """Predict the chosen rows of the dataset, or those in the frame's bytes.
 
-    The bytes are float32 in the dataset's shape; of a typed table, a JSON list of objects with its columns.
+    The bytes are float32 in the dataset's shape; of a typed table, a JSON list of objects with its columns, unless
+    ``file`` has them.
     """
 
     say: Literal["predict"] = "predict"
     model: ModelFile
     chosen: Chosen | None = None
+    file: RowsFile | None = None
+
+
+class Describe(Message):
+    """Return the columns of the typed table that a model was trained on; the reply's bytes are JSON."""
+
+    say: Literal["describe"] = "describe"
+    model: ModelFile
+
+
+class Evaluate(Message):
+    """Score the model on a part of another dataset, or on the rows of a file; the reply's bytes are JSON."""
+
+    say: Literal["evaluate"] = "evaluate"
+    model: ModelFile
+    dataset: dict[str, Any] | None = None
+    part: Literal["test", "train", "all"] = "test"
+    file: RowsFile | None = None
+
+
+class Importance(Message):
+    """Permute each column of a split and score the model again; the reply's bytes are JSON."""
+
+    say: Literal["importance"] = "importance"
+    model: ModelFile
+    split: Split
+    metric: str
+    repeats: int
+    rows: int
+    """Rows at most."""
 
 
 class Calibrate(Message):
@@ -189,7 +233,7 @@ TOO_LARGE = Refused(
     reason="too_large", message="The request exceeds the memory limit of predictions (FITWELL_PREDICT_MEMORY_BYTES)."
 )
 
-AnyOrder = Predict | Calibrate | Export | DrawGrid | DrawCurve
+AnyOrder = Predict | Describe | Evaluate | Importance | Calibrate | Export | DrawGrid | DrawCurve
 Order = Annotated[AnyOrder, Field(discriminator="say")]
 Reply = Annotated[Answer | Refused, Field(discriminator="say")]
 _ORDER: TypeAdapter[AnyOrder] = TypeAdapter(Order)

@@ -6,14 +6,14 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.sandbox.predicting.messages import Chosen, InvalidValue, ModelFile, Reason, Split
 from worker.spec.families.dataset import Arrays, Dataset
-from worker.spec.graph import INPUT, PREDICTION, PROBABILITIES, NoGraph, Scaling, onnx_of, scaling_of
+from worker.spec.graph import INPUT, LOGITS, PREDICTION, PROBABILITIES, NoGraph, Scaling, onnx_of, scaling_of
 from worker.spec.rng import parted
 from worker.spec.run import RunSpec
 from worker.spec.tables.dataset import is_typed_table
@@ -52,6 +52,8 @@ class Loaded(NamedTuple):
     bytes: int
     table: Fitted | None
     """The preparation of a typed table."""
+    target_scale: float
+    """Numeric targets are multiplied by it in training."""
 
     def inputs(self, rows: NDArray[Any] | TableRows) -> NDArray[Any]:
         """Return rows of the dataset as rows of numbers."""
@@ -77,6 +79,10 @@ class Rows(NamedTuple):
     y: NDArray[Any]
 
 
+RawRows = tuple[NDArray[Any] | TableRows, NDArray[Any]]
+"""Inputs before they are prepared, and targets."""
+
+
 class ModelCache:
     """The models used last, up to ``max_bytes`` of weights, and the dataset used last."""
 
@@ -85,6 +91,11 @@ class ModelCache:
         self._max_bytes = max_bytes
         self._models: OrderedDict[tuple[str, str], Loaded] = OrderedDict()
         self._arrays: dict[str, Arrays] = {}
+
+    @property
+    def datasets(self) -> Path:
+        """The folder of datasets."""
+        return self._datasets
 
     def clear(self) -> None:
         """Empty the cache."""
@@ -102,7 +113,9 @@ class ModelCache:
             stored = _read(file)
             table, scaling = self._preparation(stored)
             content = _graph(stored, {}, scaling)
-            self._models[key] = Loaded(stored.spec, _session(content), len(content), table)
+            self._models[key] = Loaded(
+                stored.spec, _session(content), len(content), table, 1.0 if scaling is None else scaling.target_scale
+            )
         self._models.move_to_end(key)
         while len(self._models) > 1 and sum(one.bytes for one in self._models.values()) > self._max_bytes:
             self._models.popitem(last=False)
@@ -132,6 +145,27 @@ class ModelCache:
         for first in range(0, len(rows), BLOCK_ROWS):
             selected = rows[first : first + BLOCK_ROWS]
             yield Rows(loaded.inputs(_take(x, selected)), y[selected])
+
+    def rows_of(self, dataset: Dataset, part: Literal["test", "train", "all"]) -> list[RawRows]:
+        """Return raw rows and targets of the parts of any dataset; validation rows belong to the training part.
+
+        Raises:
+            OrderRefused: The dataset is not on this machine.
+        """
+        arrays = self._data(dataset)
+        train_x, test_x = arrays.tables or (arrays.train_x, arrays.test_x)
+        parts = {"train": (train_x, arrays.train_y), "test": (test_x, arrays.test_y)}
+        return [parts[name] for name in parts if part in (name, "all")]
+
+    def training_targets(self, dataset: Dataset) -> NDArray[Any] | None:
+        """Return the targets of the training rows; None if the dataset is not on this machine."""
+        try:
+            arrays = self._data(dataset)
+        except OrderRefused:
+            return None
+        train, _ = parted(dataset, arrays)
+        targets: NDArray[Any] = arrays.train_y[train]
+        return targets
 
     def _split(
         self, dataset: Dataset, split: Split
@@ -224,15 +258,15 @@ def _session(content: bytes) -> InferenceSession:
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def predictions(loaded: Loaded, x: NDArray[Any]) -> NDArray[np.float32]:
-    """Return class probabilities (n, classes), or numbers (n, 1) in regression.
+def predictions(loaded: Loaded, x: NDArray[Any], *, logits: bool = False) -> NDArray[np.float32]:
+    """Return class probabilities or ``logits`` (n, classes), or numbers (n, 1) in regression.
 
     Raises:
         MemoryError: A single row exceeds the memory limit.
     """
     for count in BATCH_SIZES:
         try:
-            return np.concatenate([_run(loaded, x[i : i + count]) for i in range(0, len(x), count)])
+            return np.concatenate([_run(loaded, x[i : i + count], logits=logits) for i in range(0, len(x), count)])
         except Exception as error:
             if not short_of_memory(error):
                 raise
@@ -244,8 +278,9 @@ def short_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or any(text in str(error) for text in MEMORY_ERRORS)
 
 
-def _run(loaded: Loaded, x: NDArray[Any]) -> NDArray[np.float32]:
-    output = PROBABILITIES if loaded.spec.dataset.task == "classification" else PREDICTION
+def _run(loaded: Loaded, x: NDArray[Any], *, logits: bool) -> NDArray[np.float32]:
+    of_classes = LOGITS if logits else PROBABILITIES
+    output = of_classes if loaded.spec.dataset.task == "classification" else PREDICTION
     (values,) = loaded.session.run([output], {INPUT: x.astype(np.float32)})
     result: NDArray[np.float32] = values
     return result

@@ -18,7 +18,7 @@ import secrets
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, assert_never
 
@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.sandbox.predicting.curves import curve
+from service.sandbox.predicting.evaluations import describe, evaluate, file_rows, importance
 from service.sandbox.predicting.grids import Judged, classes_judged, grid, numbers_judged
 from service.sandbox.predicting.messages import (
     ROW_SCORES,
@@ -33,9 +34,12 @@ from service.sandbox.predicting.messages import (
     Answer,
     AnyOrder,
     Calibrate,
+    Describe,
     DrawCurve,
     DrawGrid,
+    Evaluate,
     Export,
+    Importance,
     Message,
     Predict,
     Refused,
@@ -67,6 +71,8 @@ def _result(order: AnyOrder, content: bytes, cache: ModelCache) -> tuple[Message
     match order:
         case Predict():
             return _predict(order, content, cache)
+        case Describe() | Evaluate() | Importance():
+            return Answer(), json.dumps(_evaluated(order, cache)).encode()
         case Calibrate():
             return Answer(), _row_scores(order, cache).tobytes()
         case Export():
@@ -85,6 +91,9 @@ def _predict(order: Predict, content: bytes, cache: ModelCache) -> tuple[Answer,
     if order.chosen is not None:
         rows = cache.rows(loaded, order.chosen)
         return _targets(rows), predictions(loaded, rows.x).tobytes()
+    if order.file is not None:
+        table, _ = file_rows(order.file, loaded)
+        return Answer(), predictions(loaded, loaded.inputs(table)).tobytes()
     if loaded.table is not None:
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # others reserve memory ahead
         from service.sandbox.predicting.table_rows import table_rows  # noqa: PLC0415 - slow to import
@@ -93,6 +102,17 @@ def _predict(order: Predict, content: bytes, cache: ModelCache) -> tuple[Answer,
         return Answer(table=notes), predictions(loaded, loaded.inputs(table)).tobytes()
     x = np.frombuffer(content, "<f4").reshape(-1, *loaded.spec.dataset.shape)
     return Answer(), predictions(loaded, x).tobytes()
+
+
+def _evaluated(order: Describe | Evaluate | Importance, cache: ModelCache) -> Mapping[str, Any]:
+    loaded = cache.model(order.model)
+    match order:
+        case Describe():
+            return describe(loaded, cache)
+        case Evaluate():
+            return evaluate(order, loaded, cache)
+        case Importance():
+            return importance(order, loaded, cache)
 
 
 def _row_scores(order: Calibrate, cache: ModelCache) -> NDArray[Any]:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from service.sandbox.parsing.known_columns import EXPECTED, KnownColumn, known_rows, read_as, request_of
-from service.sandbox.parsing.options import Options
+from service.sandbox.parsing.known_columns import EXPECTED, known_rows, read_as, request_of
+from service.sandbox.parsing.options import KnownColumn, Options
 from service.sandbox.parsing.raw_columns import Numbers, RawColumn, Texts
 from service.sandbox.parsing.refusals import Refused
 from service.sandbox.parsing.type_inference import EXACT
