@@ -8,13 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from service.sandbox.parsing.raw_columns import share_of
 from service.sandbox.parsing.sources import Values
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+MOST = 0.5
+"""Share of a sample that is dates if the column is."""
 PIVOT = 30
 """Two-digit years from here on are of the twentieth century, as in Excel."""
-SAMPLE = 200
-"""Texts on which a pattern is tried before all are."""
 YEAR = r"(?P<year>\d{4}|\d{2})"
 MONTH_NAME = r"(?P<name>(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-zA-Z]{0,6})\.?"
 TIME = (
@@ -57,14 +58,10 @@ def read(texts: pa.Array, *, requested: bool = False) -> Reading | None:
     """Read the different texts of a column as dates, in the pattern that fits most; None if none fits."""
     if not len(texts):
         return Reading(np.empty(0), has_time=False, notes=())
-    sample = texts.slice(0, SAMPLE)
     patterns = {**PATTERNS, **(ON_REQUEST if requested else {})}
-    shares = {
-        name: pc.mean(pc.cast(pc.match_substring_regex(sample, p), pa.float64())).as_py()
-        for name, p in patterns.items()
-    }
+    shares = {name: share_of(texts, pattern) for name, pattern in patterns.items()}
     best = max(shares, key=lambda name: shares[name])
-    if not shares[best]:
+    if shares[best] < MOST:
         return _series(texts)
     return _Parser(texts, best, patterns[best]).read()
 

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from service.sandbox.parsing.raw_columns import share_of
 from service.sandbox.parsing.sources import Values
 
 Mark = Literal[".", ","]
@@ -54,6 +55,11 @@ class _Parts:
     scale: pa.Array
     unit: pa.Array
     before: pa.Array
+
+
+def are_likely(texts: pa.Array) -> bool:
+    """Return whether a column of these texts may be numbers."""
+    return share_of(texts, SHAPE) > 0.5
 
 
 def read(texts: pa.Array, *, decimal: Mark | None, comma_likely: bool) -> Reading:

@@ -222,13 +222,14 @@ class _Typing:
         truths = None if self.request.is_target else _booleans(cells.levels, BOOLEANS)
         if truths is not None:
             return self._boolean_column(cells, truths)
-        if (column := self._labels(cells)) is not None:
-            return column
         counts = np.bincount(cells.codes[cells.codes >= 0], minlength=len(cells.levels))
-        reading = self._read_numbers(cells)
-        if self._nearly_all(cells, reading.values, counts, "a number"):
-            numbers = self._numbers(Numbers(_at(reading.values, cells.codes)))
-            return replace(numbers, notes=(*reading.notes, *numbers.notes))
+        if number_texts.are_likely(cells.levels):
+            if (column := self._labels(cells, counts)) is not None:
+                return column
+            reading = self._read_numbers(cells)
+            if self._nearly_all(cells, reading.values, counts, "a number"):
+                numbers = self._numbers(Numbers(_at(reading.values, cells.codes)))
+                return replace(numbers, notes=(*reading.notes, *numbers.notes))
         dates = date_texts.read(cells.levels)
         if dates is not None and self._nearly_all(cells, dates.values, counts, "a date in the format of the others"):
             return self._column("date", _at(dates.values, cells.codes), has_time=dates.has_time, notes=dates.notes)
@@ -248,7 +249,7 @@ class _Typing:
             raise self._misfit(cells, wrong, expected)
         return False
 
-    def _labels(self, cells: Texts) -> Column | None:
+    def _labels(self, cells: Texts, counts: Values) -> Column | None:
         """Return a column of digits that are labels: with leading zeros, or too many digits for a number."""
         digits = pc.match_substring_regex(cells.levels, r"^[+\-]?\d+$")
         if not pc.all(digits).as_py():
@@ -259,7 +260,6 @@ class _Typing:
             note = "Its whole numbers have more digits than a number stores exactly, so they are labels."
         else:
             return None
-        counts = np.bincount(cells.codes[cells.codes >= 0], minlength=len(cells.levels))
         column = self._words(cells, counts)
         return replace(column, notes=(note, *column.notes))
 
