@@ -123,8 +123,8 @@ def write(results: dict[Format, dict[str, Any]], sizes: dict[Format, int], rows:
     lines = [
         f"# Reading {rows:,} rows of 50 columns, {today}",
         "",
-        f"{hardware}. One thread; types are decided by all values; address space limited to 1 GiB beyond the parser's own. "
-        f"Load average of the last 15 minutes: {load:.1f}. Columns: {COLUMNS}. Goal for CSV: "
+        f"{hardware}. One thread; types are decided by all values; address space limited to 1 GiB beyond the parser's "
+        f"own. Load average of the last 15 minutes: {load:.1f}. Columns: {COLUMNS}. Goal for CSV: "
         f"{GOAL_SECONDS:.0f} s of a processor and {GOAL_BYTES // 10**6:,} MB, {'met' if met else 'not met'}. Made by "
         "`python -m benchmarks.reading`.",
         "",
