@@ -22,6 +22,11 @@ class Flip(ImageOperation):
 
     p: PerRun[float] = Field(default=0.5, ge=0, le=1, description="Probability of a flip; 0 leaves images alone.")
 
+    @property
+    def map_count(self) -> int:
+        """Number of the index maps."""
+        return 2
+
     @staticmethod
     def pixel_maps(part: Stacked[Any], height: int, width: int) -> Tensor:
         """Two maps: left alone, and flipped."""

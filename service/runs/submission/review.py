@@ -46,6 +46,7 @@ def estimate(spec: RunSpec) -> Estimate:
     seconds = spec.model.operations(spec, evaluated) / FLOPS_PER_SECOND + steps * SECONDS_PER_STEP
     inputs = FLOAT_BYTES * math.prod(spec.dataset.shape)
     total = run_bytes(spec) + spec.model.workspace(spec, evaluated) + sum(spec.dataset.rows) * inputs
+    total += sum(part.table_bytes(spec.dataset.shape) for part in spec.regularizers)
     return Estimate(spec.parameters, seconds, total)
 
 
@@ -117,6 +118,8 @@ def _limit_errors(spec: RunSpec, settings: Settings) -> list[FieldError]:
             "(FITWELL_MAX_PARAMETERS). Make the layers narrower."
         )
         return [FieldError("/model", "too_large", message)]
+    if errors := list(_table_errors(spec, settings)):
+        return errors
     if cost.bytes > settings.max_run_bytes:
         message = (
             f"The run would need about {cost.bytes:,} bytes; this server takes at most {settings.max_run_bytes:,} "
@@ -130,3 +133,17 @@ def _limit_errors(spec: RunSpec, settings: Settings) -> list[FieldError]:
         )
         return [FieldError("/epochs", "too_long", message)]
     return []
+
+
+def _table_errors(spec: RunSpec, settings: Settings) -> Iterator[FieldError]:
+    """Yield the errors of image operations whose tables alone exceed the memory of a run."""
+    for i, part in enumerate(spec.regularizers):
+        table_bytes = part.table_bytes(spec.dataset.shape)
+        if table_bytes > settings.max_run_bytes:
+            height, width = spec.dataset.shape[-2:]
+            message = (
+                f"{part.kind!r} would need {table_bytes:,} bytes for images of {height} × {width} pixels; this server "
+                f"takes at most {settings.max_run_bytes:,} (FITWELL_MAX_RUN_BYTES). Vary the images less, or upload "
+                "them with a smaller size, such as size=64x64."
+            )
+            yield FieldError(f"/regularizers/{i}", "too_large", message)

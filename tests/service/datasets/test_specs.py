@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.app import create_app
+from service.errors import SpecRefused
+from service.runs.submission.review import review
 from service.settings import Settings
 from service.store.database import open_engine
 from service.workers.jobs import Jobs
@@ -17,6 +20,7 @@ from tests.conftest import BODY, WORKER, MigratedHome, measured
 from tests.service.datasets.conftest import OCTETS
 from tests.service.datasets.upload_files import csv_text, iris, npz
 from worker.ports import Outcome
+from worker.spec.run import RunSpec
 
 pytestmark = pytest.mark.slow
 
@@ -155,6 +159,18 @@ def test_image_operations_are_refused_for_tables(client: TestClient, ids: Kinds)
     error = error_of(client.post("/v1/runs", json=body(ids["iris"], **rotated)))
     assert "choose a dataset of images" in error["message"]
     assert client.post("/v1/runs", json=body(ids["coloured"], model={"kind": "cnn"})).status_code == 201
+
+
+def test_rotation_of_large_images_is_refused_before_it_exhausts_memory(here: Settings) -> None:
+    content = {"task": "classification", "shape": [3, 224, 224], "classes": ["a", "b"], "rows_train": 9, "rows_test": 9}
+    dataset = {"kind": "uploaded", "id": f"dataset_{'0' * 64}", "content": content}
+    choice = {"kind": "random_choice", "of": [{"kind": "rotation", "degrees": 180}, {"kind": "blur"}]}
+    for part in ({"kind": "rotation", "degrees": 180}, choice):
+        run = RunSpec.model_validate_json(json.dumps({**BODY, "dataset": dataset, "regularizers": [part]}))
+        with pytest.raises(SpecRefused) as refused:
+            review(run, here.model_copy(update={"storage_url": "s3://bucket"}))  # which may have the file
+        (error,) = refused.value.errors
+        assert (error.pointer, "size=64x64" in error.message) == ("/regularizers/0", True)
 
 
 def test_split_with_too_few_rows_is_refused(client: TestClient, ids: Kinds) -> None:

@@ -10,6 +10,7 @@ import sys
 from typing import Any, get_args
 
 import pytest
+import torch
 from pydantic import ValidationError
 
 from tests.conftest import spec
@@ -23,7 +24,7 @@ from worker.spec.families.preparation import Preparation
 from worker.spec.families.regularizer import HOOKS, Regularizer, defines
 from worker.spec.families.schedule import Schedule
 from worker.spec.families.stop import Stop
-from worker.spec.part import Part, kind_of, parts_in
+from worker.spec.part import Part, Stacked, kind_of, parts_in
 from worker.spec.run import stack_key
 
 FOLDERS: dict[str, type[Part]] = {
@@ -97,6 +98,14 @@ def test_regularizer_has_a_hook_and_valid_neutral_values(part: type[Regularizer]
     if part.neutral is not None:
         assert set(part.neutral) <= part.per_run()
         part.model_validate_json(json.dumps({**example(part).model_dump(mode="json"), **part.neutral}))
+
+
+@pytest.mark.slow  # rotation imports torchvision
+@pytest.mark.parametrize("part", [p.values[0] for p in REGULARIZERS if defines(p.values[0], "pixel_maps")])  # type: ignore[arg-type]
+def test_bytes_of_index_maps_are_known_in_advance(part: type[Regularizer]) -> None:
+    one = example(part)
+    maps = part.pixel_maps(Stacked([one], device=torch.device("cpu"), dtype=torch.float32), 4, 6)
+    assert one.table_bytes((3, 4, 6)) == maps.nbytes
 
 
 @pytest.mark.parametrize("part", TRAINED)

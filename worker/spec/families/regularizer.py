@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
     from worker.spec.graph import Graph, Value
     from worker.spec.run import RunSpec
+
+
+INDEX_BYTES = 8
+"""Of a pixel in an index map."""
 
 
 class Rng(Protocol):
@@ -92,6 +97,10 @@ class Regularizer(Part):
     def in_epoch(self, epoch: int) -> Regularizer:
         """Return the part with its values in ``epoch``; only PerRun fields may differ."""
         return self
+
+    def table_bytes(self, shape: tuple[int, ...]) -> int:
+        """Return the bytes of tables that the part needs for rows of this shape."""
+        return 0
 
     @property
     def changes_evaluation(self) -> bool:
@@ -247,6 +256,15 @@ class ImageOperation(Regularizer):
     """A regularizer that changes images, and refuses other data."""
 
     ordered: ClassVar[bool] = True
+
+    @property
+    def map_count(self) -> int:
+        """Number of the index maps of ``pixel_maps``, for a run alone."""
+        return 0
+
+    def table_bytes(self, shape: tuple[int, ...]) -> int:
+        """Return the bytes of the index maps for images of this shape."""
+        return self.map_count * (math.prod(shape[-2:]) + 1) * INDEX_BYTES
 
     def objections(self, run: RunSpec) -> Sequence[Objection]:
         """Refuse rows that are not images."""

@@ -35,6 +35,11 @@ class Crop(ImageOperation):
         ge=0, le=32, examples=[2], description="Pixels added on each side; 0 leaves images alone."
     )
 
+    @property
+    def map_count(self) -> int:
+        """Number of the index maps."""
+        return (2 * self.padding + 1) ** 2
+
     @staticmethod
     def pixel_maps(part: Stacked[Crop], height: int, width: int) -> Tensor:
         """One map for each pair of shifts, up to the largest ``padding`` in the stack."""

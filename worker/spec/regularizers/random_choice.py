@@ -50,6 +50,10 @@ class RandomChoice(ImageOperation):
                 objections.append(Objection(field=f"of.{i}.active", message=message))
         return objections
 
+    def table_bytes(self, shape: tuple[int, ...]) -> int:
+        """Return the bytes of the tables of all operations."""
+        return sum(part.table_bytes(shape) for part in self.of)
+
     @staticmethod
     def image(part: Stacked[RandomChoice], x: Tensor, rng: Rng, white: float) -> Tensor:
         """Every operation on all rows; each row keeps the result of its own."""

@@ -36,6 +36,11 @@ class Rotation(ImageOperation):
         ge=0, le=180, examples=[10.0], description="The largest angle, in degrees; 0 leaves images alone."
     )
 
+    @property
+    def map_count(self) -> int:
+        """Number of the index maps."""
+        return 2 * round(self.degrees * STEPS_PER_DEGREE) + 1
+
     @staticmethod
     def pixel_maps(part: Stacked[Rotation], height: int, width: int) -> Tensor:
         """One map for each hundredth of a degree from −limit to limit of the largest ``degrees`` in the stack."""

@@ -34,6 +34,11 @@ class Stretch(ImageOperation):
         ge=1, le=4, examples=[1.2], description="The largest s; the smallest is 1 / factor. 1 leaves images alone."
     )
 
+    @property
+    def map_count(self) -> int:
+        """Number of the index maps."""
+        return 2 * steps(self.factor) + 1
+
     @staticmethod
     def pixel_maps(part: Stacked[Stretch], height: int, width: int) -> Tensor:
         """One map for each step of 1 %, up to the largest ``factor`` in the stack; the middle map is the identity."""
