@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from service.sandbox.parsing import missing
 from service.sandbox.parsing.columns import MISSING
+from service.sandbox.parsing.number_texts import DECIMAL_COMMA
 from service.sandbox.parsing.options import Options
 from service.sandbox.parsing.raw_columns import Numbers, RawColumn, Texts
 from service.sandbox.parsing.sources import Values
@@ -20,6 +21,8 @@ MAX_CAPACITY = 2**21
 """Rows for which memory is reserved at first, at most."""
 
 
+THOUSANDS = r"^[+\-−]?[1-9]\d{0,2}(?:,\d{2,3})*,\d{3}$"
+"""Whole numbers whose commas may separate thousands."""
 QUOTED_AFTER_SPACE = r'^\s+"((?:[^"]|"")*)"\s*$'
 
 
@@ -70,7 +73,9 @@ class ColumnBuilder:
 
     def __init__(self, options: Options, *, rows: int, as_text: bool) -> None:
         self._rows = rows
-        self._as_text = as_text or options.decimal == ","
+        self._as_text = as_text
+        self._decimal = options.decimal
+        self._has_commas = options.decimal == ","
         self._missing = options.missing
         self._sentinels = missing.numeric(options.missing)
         self._numbers: _GrowingArray | None = None
@@ -109,19 +114,27 @@ class ColumnBuilder:
 
     def _parse(self, cells: pa.StringArray) -> Values | None:
         """Return plain numbers; None if a cell is not one, or is a label or too large to be exact."""
-        try:
-            numbers, texts = pc.cast(cells, pa.float64()), cells
-        except pa.ArrowInvalid:
+        texts = cells
+        numbers = None if self._has_commas else _cast(cells)
+        if numbers is None:
             texts = self._cleaned(cells)
-            try:
-                numbers = pc.cast(texts, pa.float64())
-            except pa.ArrowInvalid:
-                return None
+            numbers = self._cast_commas(texts) if self._has_commas else _cast(texts)
+        if numbers is None and self._numbers is None and self._decimal is None and _are_decimal(texts):
+            self._has_commas = True
+            numbers = self._cast_commas(texts)
+        if numbers is None:
+            return None
         values: Values = numbers.fill_null(np.nan).to_numpy(zero_copy_only=False)
         if _has_labels(texts, values):
             return None
         self._count_nan(texts, values)
         return self._without_sentinels(values)
+
+    def _cast_commas(self, texts: pa.StringArray) -> pa.DoubleArray | None:
+        """Return numbers with decimal commas; None if a cell is not one, or has a point."""
+        if pc.any(pc.match_substring(texts, ".")).as_py():
+            return None
+        return _cast(pc.replace_substring(texts, ",", "."))
 
     def _cleaned(self, cells: pa.StringArray) -> pa.StringArray:
         """Return the cells without spaces around them, and null where they stand for a missing value."""
@@ -150,9 +163,25 @@ class ColumnBuilder:
     def column(self, name: str) -> RawColumn:
         """Return the whole column."""
         if self._numbers is not None:
-            return RawColumn(name, Numbers(self._numbers.values()), tokens=self._tokens, trimmed=self._trimmed)
+            notes = [DECIMAL_COMMA] if self._has_commas and self._decimal is None else []
+            cells = Numbers(self._numbers.values())
+            return RawColumn(name, cells, tokens=self._tokens, trimmed=self._trimmed, notes=notes)
         assert self._codes is not None
         return RawColumn(name, Texts(self._codes.values(), _unquoted(pa.concat_arrays(self._levels))))
+
+
+def _cast(texts: pa.StringArray) -> pa.DoubleArray | None:
+    """Return the numbers of texts; None if one is not a number."""
+    try:
+        return pc.cast(texts, pa.float64())
+    except pa.ArrowInvalid:
+        return None
+
+
+def _are_decimal(texts: pa.StringArray) -> bool:
+    """Return whether commas are certainly decimal marks: one stands where none separates thousands."""
+    with_comma = texts.filter(pc.fill_null(pc.match_substring(texts, ","), fill_value=False))
+    return bool(len(with_comma)) and not pc.all(pc.match_substring_regex(with_comma, THOUSANDS)).as_py()
 
 
 def _unquoted(levels: pa.StringArray) -> pa.StringArray:

@@ -33,6 +33,8 @@ WELL_FORMED = {
 }
 """Digits by decimal mark, in groups (of two as well: 1,23,456 in India) or without."""
 
+DECIMAL_COMMA = "The comma is the decimal mark."
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -131,7 +133,7 @@ def _comma(digits: pa.Array, *, comma_likely: bool) -> tuple[Mark, str | None]:
     if pc.any(pc.greater(pc.count_substring(with_comma, ","), 1)).as_py():
         return ".", "Commas separate thousands."
     if not pc.all(pc.match_substring_regex(with_comma, GROUPED)).as_py():
-        return ",", "The comma is the decimal mark."
+        return ",", DECIMAL_COMMA
     example = with_comma[0].as_py()
     if comma_likely:
         return ",", f"The comma is read as the decimal mark, as in {example!r}; decimal='.' reads it as a thousand."
