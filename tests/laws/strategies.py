@@ -88,9 +88,6 @@ def _valid(part: type[Part], field: str, value: Any) -> bool:
 
 
 NETWORK = {"model": {"kind": "linear"}}
-CLASS_LOSSES = [
-    {"kind": "cross_entropy", "class_weights": weights} for weights in ("balanced", [1.0 + c for c in range(10)])
-]
 NUMBER_LOSSES = [part for part in LOSSES.values() if part.task == "regression"]
 TEACHERS = tuple(
     [{"run_id": f"run_{'0' * 26}", "sha256": digit * 64, "network": NETWORK} for digit in digits]
@@ -195,12 +192,16 @@ def _fits(regularizer: str, model: str, dataset: str) -> bool:
 def tasks(draw: st.DrawFn, name: str) -> dict[str, Any]:
     """A dataset of this name, and what is made small on it."""
     dataset = {**dataset_body(name), "train_size": draw(st.sampled_from([20, 47, 64, 90])), **draw(splits)}
-    if parsed({**NETWORK, "dataset": dataset_body(name)}).dataset.task == "regression":
+    whole = parsed({**NETWORK, "dataset": dataset_body(name)}).dataset
+    if whole.task == "regression":
         dataset |= {"features": draw(st.sampled_from([5, 24, 40])), "correlation": 0.5}
         return {"dataset": dataset, "loss": draw(st.sampled_from([None, *map(example, NUMBER_LOSSES)]))}
     spoiled = {"label_noise": st.sampled_from([0.0, 0.0, 0.2]), "imbalance": st.sampled_from([1.0, 1.0, 5.0])}
-    loss = draw(st.sampled_from([None, None, *CLASS_LOSSES]))
-    return {"dataset": {**dataset, **{name: draw(values) for name, values in spoiled.items()}}, "loss": loss}
+    own = {name: draw(values) for name, values in spoiled.items()}
+    weights = draw(st.sampled_from([None, None, None, "balanced", [1.0 + c for c in range(len(whole.classes))]]))
+    if weights is not None:
+        return {"dataset": {**dataset, **own}, "loss": {"kind": "cross_entropy", "class_weights": weights}}
+    return {"dataset": {**dataset, **own, "oversample": draw(st.sampled_from([False, False, True]))}}
 
 
 def falling_to(optimizer: str) -> list[str]:

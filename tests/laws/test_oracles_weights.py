@@ -19,7 +19,7 @@ from tests.laws.test_stack import SMALL
 from worker.engine.baseline import baselines_of
 from worker.engine.data import Data
 from worker.engine.knn import data_for
-from worker.engine.progress import Progress
+from worker.engine.progress import Batches, Progress
 from worker.engine.stack import Member, Stack
 from worker.engine.training import Training
 from worker.spec.datasets.digits import Digits
@@ -117,6 +117,20 @@ def test_trained_linear_model_is_that_of_scikit_learn() -> None:
     np.testing.assert_allclose(weight.numpy(), model.coef_, atol=2e-3)
 
 
+def test_oversampled_epoch_has_equally_many_rows_of_each_class() -> None:
+    spec = parsed({**BODY, "loss": None, "dataset": {**DATASET, "oversample": True}})
+    stack, data = Stack([Member("", spec)], CPU), data_of_stack([spec])
+    labels, epochs = data.targets[0].train, [Batches.of(stack, data, epoch).order[0] for epoch in (1, 2)]
+    before = np.bincount(labels, minlength=10)
+    assert before.max() > 12 > before.min()
+    for order in epochs:
+        assert np.bincount(labels[order]).tolist() == [12] * 10
+        uses = torch.bincount(order, minlength=len(data))
+        for c in range(10):
+            assert uses[labels == c].max() - uses[labels == c].min() <= 1, "no row twice before every row once"
+    assert sorted(epochs[0].tolist()) != sorted(epochs[1].tolist()), "other rows of a large class"
+
+
 def test_equal_weights_are_none_to_the_bit() -> None:
     regularizers = [{"kind": "mixup"}, {"kind": "label_smoothing"}]
     for parts in ([], regularizers):
@@ -142,6 +156,7 @@ def test_unset_weights_leave_the_keys_of_a_run() -> None:
     [
         ({"loss": {**BALANCED, "class_weights": [1.0, 2.0]}}, r"2 weights for 10 classes\..* 0, 1, 2"),
         ({"model": {"kind": "knn"}, "optimizer": None, "batch_size": 64}, "not trained"),
+        ({"dataset": {**DATASET, "oversample": True}}, "Leave one of the two out"),
     ],
 )
 def test_weights_that_do_not_fit_are_refused(changes: dict[str, Any], message: str) -> None:

@@ -15,7 +15,7 @@ from worker.engine.hooks import EvaluationHooks, TrainingHooks
 from worker.engine.stack import Stack
 from worker.spec.families.optimizer import Step
 from worker.spec.part import Stacked
-from worker.spec.rng import permutation
+from worker.spec.rng import oversampled, permutation
 from worker.spec.sums import ordered_mean, ordered_sum, summed
 
 MICRO_ROWS = 1024
@@ -23,7 +23,7 @@ MICRO_ROWS = 1024
 
 
 class Batches(NamedTuple):
-    """Each run's order of the training rows, by number, and the results of its batches so far; all (K, n)."""
+    """The training rows of each run in order, by number, and the results of its batches so far; all (K, n)."""
 
     order: Tensor
     losses: Tensor
@@ -36,6 +36,10 @@ class Batches(NamedTuple):
         """Each run's order in ``epoch``, and room for its losses."""
         rows = len(data)
         orders = np.stack([permutation(member.spec.seed, "order", epoch, rows) for member in stack.members])
+        if data.spec.oversample:
+            splits, labels = data.splits_of(stack.members).tolist(), data.y_of_splits.cpu().numpy()
+            runs = zip(stack.members, splits, orders, strict=True)
+            orders = np.stack([oversampled(order, labels[split], m.spec.seed, epoch) for m, split, order in runs])
         losses = torch.empty((len(stack), rows), device=stack.device)
         empty, none = torch.empty_like(losses), torch.zeros_like(losses)
         order = data.numbered(stack.members, torch.from_numpy(orders).to(stack.device))

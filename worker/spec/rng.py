@@ -122,3 +122,21 @@ def _imbalanced(rows: Rows, labels: Rows, counts: list[int]) -> Rows:
     spare = np.setdiff1d(np.arange(len(rows)), first)[: sum(counts) - len(first)]
     chosen: Rows = rows[np.sort(np.concatenate([first, spare]))]
     return chosen
+
+
+def oversampled(order: Rows, labels: Rows, seed: int, epoch: int) -> Rows:
+    """Return rows of which each class has the same number, in random order, given a random ``order`` of all rows.
+
+    ``labels`` are those of the rows. The n places of an epoch go to the classes in turn. A class fills its places with
+    its rows in random order, over and over; so they are as often as each other, or once more.
+    """
+    import numpy as np
+
+    present, chosen = np.unique(labels), np.empty_like(order)
+    turn, place = order % len(present), order // len(present)
+    for i, label in enumerate(present):
+        own = np.flatnonzero(labels == label)
+        own = own[permutation(seed, f"oversample/{label}", epoch, len(own))]
+        mine = turn == i
+        chosen[mine] = own[place[mine] % len(own)]
+    return chosen

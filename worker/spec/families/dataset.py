@@ -95,6 +95,12 @@ class Dataset(Part):
     imbalance: float = Field(
         default=1.0, ge=1, le=1000, description="How many times as many training rows the first class has as the last."
     )
+    oversample: bool = Field(
+        default=False,
+        exclude_if=lambda oversample: not oversample,  # so that hashes are the same as before it existed
+        description="Train on equally many rows of each class in every epoch: those of small classes are repeated, and "
+        "of large ones other rows are left out in every epoch. The number of rows is unchanged.",
+    )
 
     @model_validator(mode="after")
     def _held_out_once(self) -> Self:
@@ -208,11 +214,8 @@ class Dataset(Part):
 
     def objections(self, run: RunSpec) -> Sequence[Objection]:
         """Refuse splits that need too many rows, and settings for classes in a regression."""
-        if self.task == "regression":
-            for name in ("label_noise", "imbalance"):
-                if getattr(self, name) != type(self).model_fields[name].default:
-                    message = f"The target of this dataset is a number, and {name} is about classes; leave it out."
-                    return [Objection(field=name, message=message)]
+        if objections := self._against_class_fields(run):
+            return objections
         if self.fold is not None and (objection := self._against(self.fold)):
             return [objection]
         left = self._remaining_rows
@@ -248,6 +251,18 @@ class Dataset(Part):
     @property
     def _unused_rows_note(self) -> str:
         return f" ({self.unused_rows} stay unused between the parts)" if self.unused_rows else ""
+
+    def _against_class_fields(self, run: RunSpec) -> Sequence[Objection]:
+        """Refuse settings for classes in a regression, and repeated rows of a model that is not trained."""
+        if self.task == "regression":
+            for name in ("label_noise", "imbalance", "oversample"):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    message = f"The target of this dataset is a number, and {name} is about classes; leave it out."
+                    return [Objection(field=name, message=message)]
+        if self.oversample and not run.model.trains:
+            message = f"{run.model.kind!r} is not trained, so no row is repeated; leave oversample out."
+            return [Objection(field="oversample", message=message)]
+        return ()
 
     def _against(self, fold: Fold) -> Objection | None:
         """Return the objections to validating on ``fold``."""

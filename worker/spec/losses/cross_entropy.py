@@ -72,6 +72,9 @@ class CrossEntropy(Loss):
         if not run.model.trains:
             message = f"{run.model.kind!r} is not trained, so class weights change nothing; leave class_weights out."
             return [Objection(field="class_weights", message=message)]
+        if self.class_weights == "balanced" and run.dataset.oversample:
+            message = "Balanced weights and dataset.oversample would both raise rare classes. Leave one of the two out."
+            return [Objection(field="class_weights", message=message)]
         classes = run.dataset.classes
         if self.class_weights == "balanced" or len(self.class_weights) == len(classes):
             return ()
