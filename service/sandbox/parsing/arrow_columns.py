@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from service.sandbox.parsing.date_texts import IN_UTC
 from service.sandbox.parsing.headers import names_of
 from service.sandbox.parsing.options import Format
 from service.sandbox.parsing.raw_columns import Dates, Numbers, RawColumn, RawTable, Texts
@@ -57,7 +58,8 @@ def raw_column(name: str, column: pa.ChunkedArray) -> RawColumn:
     """Return a column of a type that ``check_types`` accepts."""
     read = _reader(column.type)
     assert read is not None
-    return RawColumn(name, read(column))
+    notes = [IN_UTC] if pa.types.is_timestamp(column.type) and column.type.tz not in (None, "UTC") else []
+    return RawColumn(name, read(column), notes=notes)
 
 
 def _reader(kind: pa.DataType) -> Callable[[pa.ChunkedArray], Cells] | None:

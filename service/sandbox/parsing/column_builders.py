@@ -77,7 +77,6 @@ class ColumnBuilder:
         self._decimal = options.decimal
         self._has_commas = options.decimal == ","
         self._missing = options.missing
-        self._sentinels = missing.numeric(options.missing)
         self._numbers: _GrowingArray | None = None
         self._codes: _GrowingArray | None = None
         self._levels: list[pa.StringArray] = []
@@ -128,7 +127,7 @@ class ColumnBuilder:
         if _has_labels(texts, values):
             return None
         self._count_nan(texts, values)
-        return self._without_sentinels(values)
+        return values
 
     def _cast_commas(self, texts: pa.StringArray) -> pa.DoubleArray | None:
         """Return numbers with decimal commas; None if a cell is not one, or has a point."""
@@ -151,14 +150,6 @@ class ColumnBuilder:
         absent = np.isnan(values)
         if absent.any() and (count := int(absent.sum()) - texts.null_count):
             self._tokens["NaN"] += count
-
-    def _without_sentinels(self, values: Values) -> Values:
-        for sentinel in self._sentinels:
-            absent = values == sentinel
-            if absent.any():
-                self._tokens[f"{sentinel:g}"] += int(absent.sum())
-                values = np.where(absent, np.nan, values)
-        return values
 
     def column(self, name: str) -> RawColumn:
         """Return the whole column."""

@@ -12,6 +12,7 @@ from service.sandbox.parsing.raw_columns import share_of
 from service.sandbox.parsing.sources import Values
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+IN_UTC = "Times with a time zone were converted to UTC."
 MOST = 0.5
 """Share of a sample that is dates if the column is."""
 PIVOT = 30
@@ -100,6 +101,8 @@ class _Parser:
         if self._two_digits():
             notes.append(f"Two-digit years count from 19{PIVOT} to 20{PIVOT - 1}.")
         seconds, has_time = self._seconds()
+        if "zone" in self._names and pc.any(pc.not_equal(self._text("zone"), "")).as_py():
+            notes.append(IN_UTC)
         days, valid = _days(year, month, day)
         values = np.where(self._fits & valid & ~np.isnan(seconds), days * 86400.0 + seconds, np.nan)
         return Reading(values, has_time, tuple(notes))

@@ -73,7 +73,10 @@ def typed(raw: RawColumn, request: Request) -> Column:
     Raises:
         Refused: A cell does not fit the type, requested or of almost all other cells.
     """
-    raw = replace(raw, cells=_clean(raw, request.missing)) if isinstance(raw.cells, Texts) else raw
+    if isinstance(raw.cells, Texts):
+        raw = replace(raw, cells=_clean(raw, request.missing))
+    elif isinstance(raw.cells, Numbers) and request.missing:
+        raw = replace(raw, cells=_without_sentinels(raw, request.missing))
     column = _Typing(raw, request).column()
     notes = [*([note] if (note := missing.note_on(raw.tokens)) else []), *column.notes]
     if raw.trimmed:
@@ -96,6 +99,18 @@ def _clean(raw: RawColumn, tokens: Sequence[str]) -> Texts:
     places = np.full(len(trimmed) + 1, MISSING, np.int32)  # the last is of missing cells
     places[:-1][present] = encoded.indices.to_numpy()
     return Texts(places[cells.codes], encoded.dictionary)
+
+
+def _without_sentinels(raw: RawColumn, tokens: Sequence[str]) -> Numbers:
+    """Return the numbers, NaN where they equal a text that stands for a missing value, such as −999."""
+    assert isinstance(raw.cells, Numbers)
+    values = raw.cells.values
+    for sentinel in missing.numeric(tokens):
+        absent = values == sentinel
+        if absent.any():
+            raw.tokens[f"{sentinel:g}"] += int(absent.sum())
+            values = np.where(absent, np.nan, values)
+    return Numbers(values)
 
 
 class _Typing:

@@ -45,6 +45,12 @@ def test_fractions_of_seconds_are_kept() -> None:
     assert cells_of(column_of(["2020-01-01 00:00:00.25", "2020-01-01 00:00:01.5"])) == [1577836800.25, 1577836801.5]
 
 
+def test_conversion_to_utc_is_noted() -> None:
+    assert column_of(["2020-01-01T10:00+02:00", "2020-01-02T10:00Z"]).notes == (
+        "Times with a time zone were converted to UTC.",
+    )
+
+
 def test_day_that_may_be_a_month_is_noted() -> None:
     (note,) = column_of(["05/03/2020", "01/02/2020", "03/01/2020"]).notes
     assert "month/day/year fits as well" in note

@@ -138,6 +138,15 @@ def test_data_frame_of_pandas_is_read_with_its_index_as_an_id() -> None:
     assert result.columns[1].levels == (str(2**60), str(2**60 + 1))
 
 
+def test_sentinels_are_missing_in_every_format() -> None:
+    file = io.BytesIO()
+    parquet.write_table(pa.table({"a": [1, -999, 3], "b": ["x", "-999", "y"], "y": [1.5, 2.5, 3.5]}), file)
+    for content in (file.getvalue(), b"a,b,y\n1,x,1.5\n-999,-999,2.5\n3,y,3.5\n"):
+        columns = read(content, missing=("-999",)).columns
+        assert [cells_of(column) for column in columns[:2]] == [[1, None, 3], ["x", None, "y"]]
+        assert columns[0].notes == ("Read as missing: '-999' (1 row).",)
+
+
 def test_array_of_numbers_is_a_table() -> None:
     array = np.random.default_rng(0).normal(size=(20, 3))
     for values in (array, np.asfortranarray(array), array.astype(">f4"), (array * 9).astype(np.int16), array > 0):
