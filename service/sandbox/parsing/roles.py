@@ -126,5 +126,5 @@ def _no_inputs(target: str, unfit: Sequence[Column]) -> str:
     listed = ", ".join(f"{column.name!r} ({column.type})" for column in unfit[:MAX_LISTED])
     return (
         f"No column besides the target {target!r} can be an input: {listed}. If a column has categories or numbers, "
-        f"set its type, such as type={unfit[0].name}=category. {past}"
+        f"set its type, such as types={unfit[0].name}=category. {past}"
     )

@@ -184,16 +184,16 @@ class _Typing:
         if np.isnan(values).any():
             raise self._misfit(cells, np.isnan(values), expected)
 
-    def _misfit(self, cells: Texts, wrong: Values, expected: str, remedy: str = "") -> Refused:
+    def _misfit(self, cells: Texts, wrong: Values, expected: str) -> Refused:
         rejected = np.append(wrong, False)[cells.codes]
         row, rows = int(np.flatnonzero(rejected)[0]), int(rejected.sum())
         name, text = self.raw.name, quoted(cells.levels[int(cells.codes[row])].as_py())
         more = f", like {rows - 1:,} more" if rows > 1 else ""
-        default = (
-            f"If it stands for a missing value, pass missing={text}; type={name}=category keeps all texts as they are."
+        message = (
+            f"Column {name!r}, row {row + 1}: {text!r} is not {expected}{more}. If it stands for a missing value, pass "
+            f"missing={text}; types={name}=category keeps all texts as they are."
         )
-        message = f"Column {name!r}, row {row + 1}: {text!r} is not {expected}{more}. {remedy or default}"
-        return Refused("mixed_types", message, place=name, row=row + 1, column=name, cell=text)
+        return Refused("mixed_types", message, place=name, row=row + 1, column=name, cell=text, parameter="missing")
 
     # Inferred types
 
