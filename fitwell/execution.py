@@ -98,10 +98,10 @@ class Execution(Generic[T]):
     def _execute(self, step: Step) -> Any:
         match step:
             case Send(request):
-                body: dict[str, Any] = {} if request.content is None else {"content": request.content()}
-                return self._http.request(request.method, request.path, **httpx_options(request), **body)
+                return self._http.request(request.method, request.path, **httpx_options(request), **_body(request))
             case Save(request, target):
-                with self._http.stream(request.method, request.path, **httpx_options(request)) as response:
+                options = {**httpx_options(request), **_body(request)}
+                with self._http.stream(request.method, request.path, **options) as response:
                     if response.is_error:
                         response.read()
                         return response
@@ -161,10 +161,11 @@ class AsyncExecution(Generic[T]):
     async def _execute(self, step: Step) -> Any:
         match step:
             case Send(request):
-                body: dict[str, Any] = {} if request.content is None else {"content": _async_chunks(request.content())}
-                return await self._http.request(request.method, request.path, **httpx_options(request), **body)
+                options = {**httpx_options(request), **_async_body(request)}
+                return await self._http.request(request.method, request.path, **options)
             case Save(request, target):
-                async with self._http.stream(request.method, request.path, **httpx_options(request)) as response:
+                options = {**httpx_options(request), **_async_body(request)}
+                async with self._http.stream(request.method, request.path, **options) as response:
                     if response.is_error:
                         await response.aread()
                         return response
@@ -187,6 +188,15 @@ class AsyncExecution(Generic[T]):
             case Sleep(seconds):
                 await anyio.sleep(seconds)
         return None
+
+
+def _body(request: Request) -> dict[str, Any]:
+    """Return the streamed body as an option of httpx."""
+    return {} if request.content is None else {"content": request.content()}
+
+
+def _async_body(request: Request) -> dict[str, Any]:
+    return {} if request.content is None else {"content": _async_chunks(request.content())}
 
 
 async def _async_chunks(content: Iterator[bytes]) -> AsyncIterator[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 
 from service.sandbox.parsing.columns import MISSING
@@ -22,6 +22,8 @@ from service.sandbox.parsing.typed_tables import READERS, content_of
 from service.sandbox.parsing.writer import Tensor, write_tensors
 
 NUMBER_BYTES = 8
+BATCH_ROWS = 10_000
+"""Rows that are written together."""
 MAX_LISTED = 20
 """Names that a message lists."""
 
@@ -157,8 +159,17 @@ def merge(files: Files, form: Format, reading: Reading, task: MergeTask) -> dict
     if task.form == "parquet":
         parquet.write_table(table, files.merged)
     else:
-        arrow_csv.write_csv(table, files.merged)
+        _write_csv(table, files.merged)
     return {}
+
+
+def _write_csv(table: pa.Table, target: Path) -> None:
+    """Write a table as CSV; Arrow's writer would quote every text."""
+    with target.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(table.column_names)
+        for batch in table.to_batches(BATCH_ROWS):
+            writer.writerows(zip(*(column.cast(pa.string()).to_pylist() for column in batch.columns), strict=True))
 
 
 def _original(body: Path, form: Format, reading: Reading, task: MergeTask) -> pa.Table:

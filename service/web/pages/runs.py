@@ -102,6 +102,8 @@ def get_run(
         trains=spec.model.trains,  # other models have no ONNX file and no predictions
         has_images=len(spec.dataset.shape) > 1 and predicts,
         has_probabilities=bool(spec.dataset.classes) and predicts,
+        has_columns=len(spec.dataset.shape) == 1 and predicts,
+        importance_split="val" if spec.dataset.validation_rows else "test",
         drawn=MAX_DRAWN,
         log=reader.log(run_id, after=0, limit=LOG_LINES),
         **measurements(run_id, reader),

@@ -2,6 +2,7 @@
 import { Chart } from "../charts/chart.js";
 import { drawHistograms } from "../charts/histograms.js";
 import { guessingStyle, lineStyle, seriesStyle } from "../charts/palette.js";
+import { drawImportance } from "../charts/importance.js";
 import { drawReliability } from "../charts/reliability.js";
 import { getParam } from "../kit/address.js";
 import { post, request } from "../kit/api.js";
@@ -170,19 +171,20 @@ function enhance() {
     if (image.getAttribute("src") !== source) image.src = source;
     image.onerror = () => image.closest("section").remove(); // the run's model is not stored
   }
-  for (const section of document.querySelectorAll("[data-calibration]")) whenNear.observe(section);
+  for (const section of document.querySelectorAll("[data-calibration], [data-importance]")) whenNear.observe(section);
 }
 
-/** Calibration, which the server computes on request: only if someone scrolls to it. */
+/** Calibration and importance, which the server computes on request: only if someone scrolls to them. */
 const whenNear = new IntersectionObserver(
   (entries) => {
     for (const { isIntersecting, target } of entries) {
       if (!isIntersecting) continue;
       whenNear.unobserve(target);
-      const address = target.dataset.calibration;
+      const { calibration, importance } = target.dataset;
       delete target.dataset.calibration; // once
-      request(address).then(
-        (calibration) => drawReliability(target, calibration),
+      delete target.dataset.importance;
+      request(calibration ?? importance).then(
+        (measured) => (calibration ? drawReliability(target, measured) : drawImportance(target, measured)),
         () => target.remove(), // the run's model is not stored
       );
     }
