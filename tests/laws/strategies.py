@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests.laws import colors
-from worker.engine.data import Data, StackData
+from worker.engine.data import Data
 from worker.engine.digest import next_digest
 from worker.engine.gemm_backend import gemm_backend_for
 from worker.engine.knn import data_for, training_class
 from worker.engine.rng import uniform
 from worker.engine.stack import Member, Stack
+from worker.engine.stack_data import StackData
 from worker.engine.training import EpochResult, Training
 from worker.spec.datasets import KINDS as DATASETS
 from worker.spec.families.dataset import Dataset

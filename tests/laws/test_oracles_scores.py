@@ -12,11 +12,11 @@ from sklearn import metrics as sklearn_metrics
 
 from tests.laws.strategies import CPU, data_of_stack, parsed, training_of
 from tests.laws.test_stack import SMALL
-from worker.engine.data import StackData
 from worker.engine.evaluation import CHUNK_ROWS, predictions
 from worker.engine.hooks import EvaluationHooks
 from worker.engine.progress import Progress
 from worker.engine.stack import Member, Stack
+from worker.engine.stack_data import StackData
 from worker.engine.training import Training
 from worker.spec import classification
 from worker.spec.classification import auc, class_metrics, ranking

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from worker.engine.data import EvaluationRows, Split
 from worker.engine.hooks import EvaluationHooks
+from worker.engine.rows import EvaluationRows, Split
 from worker.engine.stack import Stack
 from worker.spec.sums import ordered_sum, weighted_mean
 

@@ -23,11 +23,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from worker.engine.data import SUBSET_ROWS
 from worker.engine.evaluation import CHUNK_ROWS
 from worker.engine.hooks import PlainHooks
 from worker.engine.progress import MICRO_ROWS
 from worker.engine.rng import uniform
+from worker.engine.rows import SUBSET_ROWS
 from worker.engine.stack import Layout
 from worker.engine.thread_tuner import ThreadTuner
 from worker.spec.families.model import HookResult, ParameterViews

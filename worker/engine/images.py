@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from worker.engine.data import StackData
 from worker.engine.rng import StackRng
+from worker.engine.stack_data import StackData
 from worker.spec.families.regularizer import defines
 from worker.spec.part import Stacked
 from worker.spec.warps import apply

@@ -15,13 +15,13 @@ from torch import Tensor
 from worker import logs
 from worker.engine import checkpoints
 from worker.engine.baseline import baselines_of
-from worker.engine.data import StackData
 from worker.engine.digest import first_digest, next_digest
 from worker.engine.gemm_backend import GemmBackend, gemm_backend_for
 from worker.engine.knn import training_class
 from worker.engine.open_runs import Interrupted, OpenRuns
 from worker.engine.outcomes import LeaveStatus, explained, measurement, outcome_of_leaving, outcomes_of
 from worker.engine.stack import Member, Stack
+from worker.engine.stack_data import StackData
 from worker.engine.state import Best, State
 from worker.engine.training import EpochResult, Training, ended_after
 from worker.engine.worker_context import WorkerContext

@@ -15,7 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from worker.engine.data import Data, EvaluationRows, Rows, Split, StackData, recorded
+from worker.engine.data import Data
+from worker.engine.rows import EvaluationRows, Rows, Split
+from worker.engine.stack_data import StackData, recorded
 from worker.spec.families.dataset import Arrays, Dataset
 from worker.spec.rng import parted
 from worker.spec.teachers import Teacher

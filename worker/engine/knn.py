@@ -10,9 +10,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from worker.engine.data import Data, EvaluationRows, Split, StackData
+from worker.engine.data import Data
 from worker.engine.joint_data import JointData
+from worker.engine.rows import EvaluationRows, Split
 from worker.engine.stack import Stack
+from worker.engine.stack_data import StackData
 from worker.engine.training import EpochResult, Training, rows_of
 from worker.spec.families.dataset import Dataset
 from worker.spec.families.model import InstanceBased, Model

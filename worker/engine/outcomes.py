@@ -11,9 +11,9 @@ import torch
 
 from worker.blob_store import StorageUnavailable
 from worker.engine import checkpoints
-from worker.engine.data import StackData
 from worker.engine.evaluation import confusion
 from worker.engine.stack import Stack
+from worker.engine.stack_data import StackData
 from worker.engine.summary import parameters_of
 from worker.engine.training import Ended as HowItEnded
 from worker.engine.training import EpochResult

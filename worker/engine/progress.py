@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from worker.engine.data import Data, StackData
+from worker.engine.data import Data
 from worker.engine.evaluation import CHUNK_ROWS, loss_weights, predictions
 from worker.engine.hooks import EvaluationHooks, TrainingHooks
 from worker.engine.stack import Stack
+from worker.engine.stack_data import StackData
 from worker.spec.families.optimizer import Step
 from worker.spec.part import Stacked
 from worker.spec.rng import oversampled, permutation

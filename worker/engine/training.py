@@ -11,10 +11,11 @@ from typing import Literal
 
 from torch import Tensor
 
-from worker.engine.data import SUBSET_ROWS, EvaluationRows, StackData
 from worker.engine.evaluation import evaluate, recovery, variance, weights_of
 from worker.engine.progress import Progress
+from worker.engine.rows import SUBSET_ROWS, EvaluationRows
 from worker.engine.stack import Member, Stack
+from worker.engine.stack_data import StackData
 from worker.engine.thread_tuner import ThreadTuner
 from worker.spec.families.loss import RowTargets
 from worker.spec.families.regularizer import adds_penalty, defines

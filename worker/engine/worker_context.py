@@ -10,9 +10,10 @@ import torch
 
 from worker.blob_store import BlobStore
 from worker.engine import checkpoints
-from worker.engine.data import Data, StackData
+from worker.engine.data import Data
 from worker.engine.knn import data_for
 from worker.engine.process_registry import ProcessRegistry
+from worker.engine.stack_data import StackData
 from worker.engine.teacher_logits import TeacherLogits
 from worker.ports import Claim
 from worker.spec.datasets.uploaded import stored_as

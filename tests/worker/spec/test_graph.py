@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.laws.strategies import CPU, HOME, data_of, example, models, parsed
-from worker.engine.data import Split
 from worker.engine.evaluation import predictions
 from worker.engine.hooks import EvaluationHooks
+from worker.engine.rows import Split
 from worker.engine.stack import Member, Stack
 from worker.spec.families.model import Model
 from worker.spec.families.regularizer import defines
