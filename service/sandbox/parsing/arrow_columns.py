@@ -59,7 +59,18 @@ def raw_column(name: str, column: pa.ChunkedArray) -> RawColumn:
     read = _reader(column.type)
     assert read is not None
     notes = [IN_UTC] if pa.types.is_timestamp(column.type) and column.type.tz not in (None, "UTC") else []
-    return RawColumn(name, read(column), notes=notes)
+    cells = read(column)
+    if isinstance(cells, Texts):
+        _check_utf8(name, cells.levels)
+    return RawColumn(name, cells, notes=notes)
+
+
+def _check_utf8(name: str, levels: pa.StringArray) -> None:
+    try:
+        levels.validate(full=True)
+    except pa.ArrowInvalid as error:
+        message = f"The column {quoted(name)!r} contains text that is not UTF-8. Write it again with its text decoded."
+        raise Refused("not_utf8", message, column=quoted(name)) from error
 
 
 def _reader(kind: pa.DataType) -> Callable[[pa.ChunkedArray], Cells] | None:

@@ -33,8 +33,7 @@ def table_of(content: Bytes, limits: Limits) -> RawTable:
             raise Refused("too_many_columns", message)
         arrow_columns.check_types(opened.schema)
         batches = list(_checked(_batches(opened, is_file=is_file), limits))
-        table = pa.Table.from_batches(batches, opened.schema)
-    return arrow_columns.table_of(table, "arrow")
+        return arrow_columns.table_of(pa.Table.from_batches(batches, opened.schema), "arrow")
 
 
 def _batches(

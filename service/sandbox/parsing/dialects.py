@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.sandbox.parsing.headers import is_value
@@ -90,29 +91,24 @@ def _valid(delimiter: str) -> str:
 
 
 def _rows(table: str, delimiter: str) -> list[list[str]]:
-    """Return the first rows, without blank ones, and without the last if it may be incomplete."""
+    """Return the first rows, without blank ones, as far as they can be read."""
     if delimiter == WHITESPACE:
-        return list(_whitespace_rows(table))
+        lines = (line.strip().replace("\t", " ") for line in table.splitlines())
+        table = "\n".join(line for _, line in zip(range(SAMPLED_ROWS), lines, strict=False) if line)
+        return [[cell for cell in row if cell] for row in _parsed(table, " ")]
+    return _parsed(table, delimiter)
+
+
+def _parsed(table: str, delimiter: str) -> list[list[str]]:
     reader = csv.reader(io.StringIO(table), delimiter=delimiter, skipinitialspace=True)
     rows: list[list[str]] = []
     with reading(f"The first row ({quoted(table.partition(chr(10))[0])!r})"):
         try:
-            for row in reader:
-                if row:
-                    rows.append(row)
-                if len(rows) > SAMPLED_ROWS:
-                    break
+            rows += itertools.islice((row for row in reader if row), SAMPLED_ROWS)
         except csv.Error:
             if not rows:
                 raise
     return rows
-
-
-def _whitespace_rows(table: str) -> Iterator[list[str]]:
-    lines = (line.strip() for line in table.split("\n"))
-    text = "\n".join(line for _, line in zip(range(SAMPLED_ROWS), lines, strict=False) if line)
-    for row in csv.reader(io.StringIO(text.replace("\t", " ")), delimiter=" ", skipinitialspace=True):
-        yield [cell for cell in row if cell]
 
 
 def _best(table: str) -> tuple[str, list[list[str]]]:

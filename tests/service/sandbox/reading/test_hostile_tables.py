@@ -48,9 +48,9 @@ def packed(entries: dict[str, bytes]) -> bytes:
     return file.getvalue()
 
 
-def arrow_of(array: pa.Array) -> bytes:
+def arrow_of(array: pa.Array, name: str = "a") -> bytes:
     file = io.BytesIO()
-    batch = pa.record_batch([array], names=["a"])
+    batch = pa.record_batch([array], names=[name])
     with ipc.new_stream(file, batch.schema) as stream:
         stream.write_batch(batch)
     return file.getvalue()
@@ -128,9 +128,17 @@ FILES: dict[str, tuple[Callable[[], bytes | str], str]] = {
     "Arrow stream that is cut short": (lambda: arrow_stream()[:-100], "unreadable"),
     "Arrow text beyond its bytes": (bad_offsets, "unreadable"),
     "Arrow rows of nothing": (lambda: arrow_of(pa.nulls(2**24)), "too_large"),
+    "Arrow name that is not UTF-8": (
+        lambda: arrow_of(pa.array([1.5, 2.5]), name="naïve").replace("ï".encode(), b"\xff\xff"),
+        "unreadable",
+    ),
     "Arrow lists": (lambda: arrow_of(pa.array([[1], [2]])), "wrong_dtype"),
     "Arrow of no rows": (lambda: arrow_of(pa.array([], pa.int64())), "empty"),
     "Parquet that is cut short": (lambda: parquet_of(pa.array([1]), names=["a"])[:-20], "unreadable"),
+    "Parquet of text that is not UTF-8": (
+        lambda: parquet_of(pa.array(["abc", "def"]), pa.array([1, 2]), names=["a", "y"]).replace(b"abc", b"ab\xe4"),
+        "not_utf8",
+    ),
     "Parquet of bytes": (lambda: parquet_of(pa.array([b"a"]), names=["a"]), "wrong_dtype"),
     ".npy of Python objects": (lambda: npy(np.array([[{}]], object)), "pickle"),
     ".npy of texts": (lambda: npy(np.array([["a"]])), "wrong_dtype"),
