@@ -10,7 +10,8 @@ there. It imports neither the rest of the service nor torch.
 - ``known_columns``, ``prediction_files``: rows with the columns of a model, and files of them with its predictions.
 - ``packed_files`` and ``table_formats``: the bytes of a table, and their format.
 - ``delimited_files`` with ``text_streams``, ``dialects``, ``headers`` and ``column_builders``; ``arff_files``,
-  ``npy_files``; ``workbooks`` with ``cell_columns``; ``arrow_files`` with ``arrow_columns``: the formats of tables.
+  ``npy_files``; ``workbooks`` with ``cell_columns``; ``arrow_files``, ``parquet_files`` with ``arrow_columns``: the
+  formats of tables.
 - ``archives``, ``npz`` with ``array_names`` and ``npy_arrays``, ``images`` with ``image_folders`` and
   ``class_subsets``: the formats, as ``sources``.
 - ``table_datasets``: from a typed table to a dataset, with ``roles``, ``series``, ``table_splits``, ``table_files``,
