@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 import fitwell
@@ -67,17 +68,25 @@ def test_digits_from_pictures_are_learned_like_the_bundled_ones(served: Serving,
     assert abs(lasts[0] - lasts[1]) < 0.02
 
 
-def test_color_images_train_a_convolutional_network(served: Serving, tmp_path: Path) -> None:
+def test_color_images_of_several_sizes_train_a_convolutional_network(served: Serving, tmp_path: Path) -> None:
     source, entries = np.random.default_rng(0), {}
-    for i in range(120):
-        pixels = source.integers(0, 60, (8, 8, 3), np.uint8)
+    for i in range(144):
+        pixels = source.integers(0, 60, (8 + i % 2, 8, 3), np.uint8)
         pixels[..., i % 3] += 150
-        entries[f"{['red', 'green', 'blue'][i % 3]}/{i:03}.png"] = png(pixels)
-    dataset = uploaded(served, tmp_path, "colours.zip", zipped(entries))
+        part = ("train", "train", "val", "test")[i % 4]
+        entries[f"photos/{part}/{['red', 'green', 'blue'][i % 3]}/{i:03}.png"] = png(pixels)
+    with pytest.raises(fitwell.BadRequest, match="size=8x8"):
+        uploaded(served, tmp_path, "colours.zip", zipped(entries))
+    dataset = uploaded(served, tmp_path, "colours.zip", zipped(entries), size=(8, 8))
     assert (dataset.shape, dataset.classes) == ([3, 8, 8], ["blue", "green", "red"])
-    body = {**MODEL, "model": {"kind": "cnn", "channels": [8]}}
+    operations = [{"kind": "random_resized_crop"}, {"kind": "hue", "amount": 0.05}, {"kind": "horizontal_flip"}]
+    body = {**MODEL, "model": {"kind": "cnn", "channels": [8]}, "regularizers": operations}
     run = served.client.runs.create(dataset=dataset, epochs=15, batch_size=16, **body).wait(scaled(60))
-    assert run.last["test.accuracy"] == 1.0
+    assert (run.last["val.accuracy"], run.last["test.accuracy"]) == (1.0, 1.0)
+    assert run.spec["dataset"]["validation_size"] == 36
+    picture = Image.open(run.download("predictions.png", tmp_path)).convert("RGB")
+    pixels = np.asarray(picture).reshape(-1, 3).astype(int)
+    assert (pixels[:, 2] - pixels[:, :2].max(1) > 80).sum() > 10_000  # the first test images are blue
 
 
 def test_damaged_upload_fails_the_run_with_a_remedy(served: Serving, tmp_path: Path) -> None:
