@@ -19,13 +19,13 @@ Mark = Literal[".", ","]
 CURRENCIES = r"[$€£¥₹₽₩₺₴₫฿]|USD|EUR|GBP|JPY|CHF|CNY|RMB|INR|CAD|AUD|US\$"
 SHAPE = (
     r"^(?P<open>\()?(?P<sign>[+\-−–])?\s*(?P<before>" + CURRENCIES + r")?\s*(?P<sign2>[+\-−–])?"
-    r"(?P<digits>\d[\d.,'’_\x{a0}\x{202f}\x{2009} ]*|[.,]\d+)(?P<exponent>[eE][+\-−]?\d+)?"
+    r"(?P<digits>\d[\d.,'’\x{a0}\x{202f}\x{2009} ]*|[.,]\d+)(?P<exponent>[eE][+\-−]?\d+)?"
     r"\s*(?P<scale>[KkMBbTt]|bn|mn)?\s*(?P<unit>%|" + CURRENCIES + r")?(?P<close>\))?$"
 )
 SCALES = {"": 1.0, "k": 1e3, "m": 1e6, "mn": 1e6, "b": 1e9, "bn": 1e9, "t": 1e12}
 GROUPED = r"^[1-9]\d{0,2},\d{3}$"
 """A comma that may separate thousands, or decimals."""
-THOUSANDS = {".": r"[,'’_\x{a0}\x{202f}\x{2009} ]", ",": r"[.'’_\x{a0}\x{202f}\x{2009} ]"}
+THOUSANDS = {".": r"[,'’\x{a0}\x{202f}\x{2009} ]", ",": r"[.'’\x{a0}\x{202f}\x{2009} ]"}
 """Separators of thousands, by decimal mark."""
 WELL_FORMED = {
     mark: rf"^\d{{1,3}}(?:{separator}\d{{2,3}})*{separator}\d{{3}}(?:\{mark}\d*)?$|^\d*\{mark}?\d*$"
@@ -57,6 +57,7 @@ class _Parts:
     scale: pa.Array
     unit: pa.Array
     before: pa.Array
+    in_parentheses: bool
 
 
 def are_likely(texts: pa.Array) -> bool:
@@ -75,6 +76,10 @@ def read(texts: pa.Array, *, decimal: Mark | None, comma_likely: bool) -> Readin
         notes += [unit_note] if unit_note else []
     if not pc.all(pc.equal(parts.scale, "")).as_py():
         notes.append("Suffixes such as K and M were read as thousands and millions.")
+    if pc.any(pc.match_substring_regex(parts.digits, r"[^\d.,]")).as_py():
+        notes.append("Spaces and apostrophes separate thousands.")
+    if parts.in_parentheses:
+        notes.append("Numbers in parentheses are negative.")
     return Reading(values, mark, tuple(notes))
 
 
@@ -98,6 +103,7 @@ def _parts(texts: pa.Array) -> _Parts:
         pc.utf8_lower(part("scale")),
         part("unit"),
         part("before"),
+        bool((opened & looks).any()),
     )
 
 

@@ -52,6 +52,13 @@ def test_whole_column_decides_what_a_comma_means(text: str, options: dict[str, s
     assert note in " ".join(column.notes)
 
 
+def test_separators_and_parentheses_are_noted() -> None:
+    assert column_of(["1 234", "(5)", "6"]).notes == (
+        "Spaces and apostrophes separate thousands.",
+        "Numbers in parentheses are negative.",
+    )
+
+
 def test_digits_that_are_labels_stay_texts() -> None:
     zeros = column_of(["01", "1", "01", "2"])
     assert (zeros.type, zeros.levels) == ("category", ("01", "1", "2"))
