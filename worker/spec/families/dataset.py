@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from worker.spec.folds import Fold
 from worker.spec.part import Objection, Part, PerRun, Spec
+from worker.spec.split_objections import SURE, split_objections
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,10 +62,6 @@ class Arrays(NamedTuple):
             return self
         train_x, test_x = (fitted.transform(rows) for rows in self.tables)
         return self._replace(train_x=train_x, test_x=test_x, tables=None)
-
-
-SURE = 0.85
-"""The share of each class, if even, that a random split surely leaves for an imbalanced training set."""
 
 
 class Dataset(Part):
@@ -195,7 +192,7 @@ class Dataset(Part):
             return None
         last = max(len(self.classes) - 1, 1)
         shares = [self.imbalance ** (-c / last) for c in range(len(self.classes))]
-        left = SURE * self._remaining_rows
+        left = SURE * self.remaining_rows
         rows = left * sum(shares) / len(shares) if self.train_size is None else self.train_size
         ends = [round(rows * sum(shares[: c + 1]) / sum(shares)) for c in range(len(shares))]
         return [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
@@ -205,85 +202,16 @@ class Dataset(Part):
         """Number of training rows."""
         if (class_rows := self.class_rows) is not None:
             return sum(class_rows)
-        return self.train_size if self.train_size is not None else self._remaining_rows
+        return self.train_size if self.train_size is not None else self.remaining_rows
 
     @property
-    def _remaining_rows(self) -> int:
+    def remaining_rows(self) -> int:
         """Rows that are left to train on."""
         return self.rows[0] - self.validation_rows - self.unused_rows
 
     def objections(self, run: RunSpec) -> Sequence[Objection]:
         """Refuse splits that need too many rows, and settings for classes in a regression."""
-        if objections := self._against_class_fields(run):
-            return objections
-        if self.fold is not None and (objection := self._against(self.fold)):
-            return [objection]
-        left = self._remaining_rows
-        if left < 1:
-            return [
-                Objection(
-                    field="validation_size",
-                    message=f"{self.validation_size} rows for validation leave none of the {self.rows[0]} to train on"
-                    f"{self._unused_rows_note}.",
-                )
-            ]
-        if self.train_size is not None and self.train_size > left:
-            return [
-                Objection(
-                    field="train_size",
-                    message=f"{self.train_size} rows to train on and {self.validation_rows} to validate are more than "
-                    f"the {self.rows[0]} there are; at most {left} are left to train on{self._unused_rows_note}.",
-                )
-            ]
-        if self.train_size is not None and self.imbalance > 1 and (class_rows := self.class_rows) is not None:
-            most = int(SURE * left / len(self.classes))
-            if class_rows[0] > most:
-                largest = int(self.train_size * most / class_rows[0])
-                return [
-                    Objection(
-                        field="train_size",
-                        message=f"With imbalance {self.imbalance:g}, {self.train_size} rows need {class_rows[0]} of "
-                        f"the first class, and only about {most} are sure to be there; at most {largest} rows work.",
-                    )
-                ]
-        return ()
-
-    @property
-    def _unused_rows_note(self) -> str:
-        return f" ({self.unused_rows} stay unused between the parts)" if self.unused_rows else ""
-
-    def _against_class_fields(self, run: RunSpec) -> Sequence[Objection]:
-        """Refuse settings for classes in a regression, and repeated rows of a model that is not trained."""
-        if self.task == "regression":
-            for name in ("label_noise", "imbalance", "oversample"):
-                if getattr(self, name) != type(self).model_fields[name].default:
-                    message = f"The target of this dataset is a number, and {name} is about classes; leave it out."
-                    return [Objection(field=name, message=message)]
-        if self.oversample and not run.model.trains:
-            message = f"{run.model.kind!r} is not trained, so no row is repeated; leave oversample out."
-            return [Objection(field="oversample", message=message)]
-        return ()
-
-    def _against(self, fold: Fold) -> Objection | None:
-        """Return the objections to validating on ``fold``."""
-        if self.chronological:
-            message = (
-                "Rows of this dataset follow each other in time, and a fold would be judged by what came after it."
-            )
-            return Objection(
-                field="fold",
-                message=f"{message} Set validation_size: the last rows of the training data then validate.",
-            )
-        if fold.index >= fold.of:
-            known = f"they are counted from 0 to {fold.of - 1}"
-            return Objection(field="fold", message=f"Fold {fold.index} of {fold.of} does not exist: {known}.")
-        if fold.of > self.rows[0]:
-            message = f"{self.rows[0]} rows cannot be parted into {fold.of} folds; at most {self.rows[0]} work."
-            return Objection(field="fold", message=message)
-        if self.validation_size:
-            message = f"The fold is what validates: leave validation_size out, instead of {self.validation_size}."
-            return Objection(field="validation_size", message=message)
-        return None
+        return split_objections(self, run)
 
     @property
     def learns_scaling(self) -> bool:
