@@ -56,6 +56,7 @@ class ColumnReport(BaseModel):
     levels: list[str] = []
     missing: int = 0
     has_time: bool = False
+    monthly: bool = False
     statistics: dict[str, Any] = {}
     notes: list[str] = []
 

@@ -47,10 +47,11 @@ def roles_of(table: Table, options: Options) -> Roles:
     _check_distinct({**special, "target": target}, requested_drops)
     used = {name for role, name in special.items() if name is not None and role != "time"} | {target}
     others = [column for column in table.columns if column.name not in used | requested_drops]
-    unfit = [column for column in others if column.type in NOT_INPUTS]
+    unfit = [column for column in others if column.type in NOT_INPUTS or column.missing.all()]
     for column in unfit:
         notes.append(_dropped_note(column))
-    inputs = [column for column in others if column.type not in NOT_INPUTS]
+    unfit_names = {column.name for column in unfit}
+    inputs = [column for column in others if column.name not in unfit_names]
     if not inputs and not (options.lags or options.rolling):
         raise Refused("no_inputs", _no_inputs(target, unfit))
     by_name = {column.name: column for column in table.columns}
@@ -114,6 +115,8 @@ def _check_distinct(roles: dict[str, str | None], drops: set[str]) -> None:
 
 
 def _dropped_note(column: Column) -> str:
+    if column.missing.all():
+        return f"The column {column.name!r} has no values, so it is not an input."
     if column.type == "id":
         return f"The column {column.name!r} identifies the rows, so it is not an input."
     return f"The column {column.name!r} is text, which models here do not use, so it is not an input."

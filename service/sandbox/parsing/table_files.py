@@ -88,4 +88,14 @@ def described(column: Column, train: Values) -> dict[str, Any]:
         **({"levels": list(levels)} if column.type in CODED else {}),
         **({"missing": True} if column.missing[train].any() else {}),
         **({"has_time": True} if column.has_time else {}),
+        **({"monthly": True} if _is_monthly(column, train) else {}),
     }
+
+
+def _is_monthly(column: Column, train: Values) -> bool:
+    """Return whether all dates are first days of months, so that their weekdays mean nothing."""
+    if column.type != "date" or column.has_time:
+        return False
+    known = column.values[train]
+    days = known[~np.isnan(known)].astype("datetime64[s]").astype("datetime64[D]")
+    return bool(len(days)) and bool((days == days.astype("datetime64[M]")).all())

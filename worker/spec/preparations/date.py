@@ -44,7 +44,8 @@ class Date(Preparation):
     parts: tuple[DatePart, ...] | None = Field(
         default=None,
         min_length=1,
-        description="elapsed is the time itself; null is elapsed, month and weekday, and hour where dates have a time.",
+        description="elapsed is the time itself; null is elapsed and month, weekday unless dates are months, and hour "
+        "where dates have a time.",
     )
     cyclic: bool = Field(default=True, description="Make sine and cosine of month, day, weekday and hour.")
     indicator: bool = Field(
@@ -54,6 +55,8 @@ class Date(Preparation):
     def _parts(self, column: Column) -> tuple[DatePart, ...]:
         if self.parts is not None:
             return self.parts
+        if column.monthly:
+            return ("elapsed", "month")
         return ("elapsed", "month", "weekday", *(("hour",) if column.has_time else ()))
 
     def features(self, column: Column) -> tuple[str, ...]:

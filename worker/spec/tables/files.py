@@ -50,7 +50,8 @@ def read_header(path: Path) -> dict[str, Any]:
 
 def schema_of(description: Mapping[str, Any]) -> TableSchema:
     """Return the schema in a header."""
-    return TableSchema.model_validate_json(json.dumps({"columns": description["inputs"]}))
+    schema = {"columns": description["inputs"], "missing_texts": description.get("missing_texts", [])}
+    return TableSchema.model_validate_json(json.dumps(schema))
 
 
 def arrays_of(description: Mapping[str, Any], tensors: Mapping[str, np.ndarray[Any, Any]]) -> Arrays:

@@ -24,6 +24,7 @@ class Column(Spec):
     )
     missing: bool = Field(default=False, description="Whether rows of the training part lack a value.")
     has_time: bool = Field(default=False, description="Whether dates have a time of day.")
+    monthly: bool = Field(default=False, description="Whether dates are months: the first day of each.")
 
     @property
     def coded(self) -> bool:
@@ -35,6 +36,9 @@ class TableSchema(Spec):
     """The columns of a table in order; each has a position among the columns that are stored like it."""
 
     columns: tuple[Column, ...]
+    missing_texts: tuple[str, ...] = Field(
+        default=(), description="Texts that stand for a missing value in this table, besides the usual ones."
+    )
 
     @cached_property
     def positions(self) -> dict[str, int]:
