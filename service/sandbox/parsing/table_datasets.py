@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from service.sandbox.parsing.columns import CODED, Column, Table
-from service.sandbox.parsing.options import Limits, Options, Task
+from service.sandbox.parsing.options import Limits, Options
 from service.sandbox.parsing.refusals import Refused
-from service.sandbox.parsing.roles import Roles, roles_of
+from service.sandbox.parsing.roles import NOT_INPUTS, Roles, roles_of
 from service.sandbox.parsing.series import check_series, with_past
 from service.sandbox.parsing.sources import Named, Values, check_names, check_size
 from service.sandbox.parsing.table_files import LAYOUT, TypedTable, described, with_training_levels, write_table
@@ -22,6 +22,8 @@ from service.sandbox.parsing.table_warnings import warnings_of
 from service.sandbox.parsing.targets import Target, target_of
 
 MAX_INPUTS = 10_000
+MAX_COLUMN_NOTES = 30
+"""Notes on columns that are repeated among those on the file."""
 
 
 def write_dataset(table: Table, data: Path, options: Options, limits: Limits) -> dict[str, Any]:
@@ -39,7 +41,7 @@ def write_dataset(table: Table, data: Path, options: Options, limits: Limits) ->
     roles = _ordered(roles, options, notes)
     roles = _with_history(roles, options, notes)
     roles = _with_targets(roles, in_time=in_time, notes=notes)
-    target = target_of(_labels(roles.target), _task(roles.target, options))
+    target = _target_of(roles.target, options)
     split = split_table(target, roles.split, roles.group, options)
     inputs = [with_training_levels(column, split.parts.train) for column in roles.inputs]
     check_size(len(target.values) * (8 * len(inputs) + 8), limits.dataset_bytes)
@@ -51,6 +53,7 @@ def write_dataset(table: Table, data: Path, options: Options, limits: Limits) ->
     }
     typed = TypedTable(inputs=inputs, target=target, split=split, weights=_weights(roles.weight), about=about)
     written = write_table(data, typed)
+    notes += _notes_on(table.columns)
     notes += [f"The task is {target.task}, {target.note}.", split.parts.note]
     return {
         "format": table.format,
@@ -62,6 +65,13 @@ def write_dataset(table: Table, data: Path, options: Options, limits: Limits) ->
         "table": {"columns": _schema(inputs, roles, split)},
         "preview": preview_of(inputs, roles.target.name, target, split.parts),
     }
+
+
+def _notes_on(columns: Sequence[Column]) -> list[str]:
+    """Return the decisions about single columns; the columns themselves have all of them."""
+    notes = [f"{column.name!r}: {note}" for column in columns if column.type not in NOT_INPUTS for note in column.notes]
+    more = len(notes) - MAX_COLUMN_NOTES
+    return notes if more <= 0 else [*notes[:MAX_COLUMN_NOTES], f"{more} more notes are with their columns."]
 
 
 def _check_table(table: Table) -> None:
@@ -153,10 +163,12 @@ def _labels(column: Column) -> Named | Values:
     return Named(column.values.astype(np.int64), column.levels) if column.type in CODED else column.values
 
 
-def _task(target: Column, options: Options) -> Task | None:
-    """Return the requested task; by default, numbers of a series are predicted as numbers, however few there are."""
-    series = bool(options.lags or options.rolling) and target.type == "number"
-    return options.task or ("regression" if series else None)
+def _target_of(column: Column, options: Options) -> Target:
+    """Return the target; by default, numbers of a series are predicted as numbers, however few there are."""
+    series = bool(options.lags or options.rolling) and column.type == "number"
+    if options.task is not None or not series:
+        return target_of(_labels(column), options.task)
+    return replace(target_of(_labels(column), "regression"), note="since the target is a series of numbers")
 
 
 def _weights(column: Column | None) -> Values | None:

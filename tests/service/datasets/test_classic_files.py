@@ -23,7 +23,7 @@ TASKS = {
     "adult": ("classification", 15),
     "auto_mpg": ("regression", 9 - 1),
     "wine": ("classification", 14),
-    "air_quality": ("regression", 10),
+    "air_quality": ("regression", 8),
     "co2": ("regression", 2 + 12),
     "abalone": ("regression", 9),
     "bank": ("classification", 15),
