@@ -135,7 +135,7 @@ def test_texts_are_read_like_those_of_a_file(service: Service, trained: tuple[st
         ([{**ROW, "tagged": 3}], "/inputs/0/tagged", "wrong_type", "true or false"),
         ([{**ROW, "mass": True}], "/inputs/0/mass", "wrong_type", "true is not a number"),
         ([{**ROW, "sex": ["F"]}], "/inputs/0/sex", "wrong_type", "a list is not a text"),
-        ([{**ROW, "iland": "Dream"}], "/inputs/0/iland", "no_such_column", "Did you mean 'island'?"),
+        ([{**ROW, "islands": "Dream"}], "/inputs/0/islands", "no_such_column", "Did you mean 'island'?"),
         ([ROW, {}], "/inputs/1", "no_column", "'mass', 'island', 'sex', 'tagged', 'when'"),
         ([[1, 2, 3]], "/inputs/0", "no_object", '{"mass": …, "island": …, "sex": …, …}'),
     ],

@@ -49,6 +49,7 @@ function bar(importance, std, across) {
 }
 
 function summary({ metric, rows, split, repeats, columns }, displayed) {
-  const more = columns.length > displayed ? ` The ${columns.length - displayed} least important columns are not displayed.` : "";
+  const more =
+    columns.length > displayed ? ` The ${columns.length - displayed} least important columns are not displayed.` : "";
   return `How much worse ${metric} gets on ${rows} ${split} rows if a column's values are permuted (${repeats} times).${more}`;
 }

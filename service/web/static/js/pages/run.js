@@ -1,8 +1,8 @@
 // A run: interactive charts, drawn live from events while it trains. Changed parts of the page are refreshed.
 import { Chart } from "../charts/chart.js";
 import { drawHistograms } from "../charts/histograms.js";
-import { guessingStyle, lineStyle, seriesStyle } from "../charts/palette.js";
 import { drawImportance } from "../charts/importance.js";
+import { guessingStyle, lineStyle, seriesStyle } from "../charts/palette.js";
 import { drawReliability } from "../charts/reliability.js";
 import { getParam } from "../kit/address.js";
 import { post, request } from "../kit/api.js";
