@@ -160,8 +160,9 @@ class Models(StoredModels):
         """
         async with self._unpacking.slot():
             dataset, chosen, content = await asyncio.to_thread(self._decoded, run_id, at, decode)
+            missing = await asyncio.to_thread(self._missing_texts, run_id, at) if is_typed_table(dataset) else ()
         weights, answer, data = await self.compute(
-            run_id, at, lambda model, _: Predict(model=model, chosen=chosen), content
+            run_id, at, lambda model, _: Predict(model=model, chosen=chosen, missing=missing), content
         )
         return Predictions(
             weights=weights,
@@ -172,6 +173,10 @@ class Models(StoredModels):
             targets=answer.targets,
             table=answer.table or TableNotes(),
         )
+
+    def _missing_texts(self, run_id: str, at: At) -> tuple[str, ...]:
+        """Return the texts that stand for a missing value in the run's dataset, as its owner named them."""
+        return tuple(self.reading_options(self.find(run_id, at)).get("missing", ()))
 
     def _decoded(
         self, run_id: str, at: At, decode: Callable[[], RequestedRows]

@@ -49,7 +49,6 @@ def write_dataset(table: Table, data: Path, options: Options, limits: Limits) ->
         "target": roles.target.name,
         **({} if split.parts.order == "random" else {"order": split.parts.order}),
         **({} if options.horizon == 1 else {"horizon": options.horizon}),
-        **({"missing_texts": list(options.missing)} if options.missing else {}),
     }
     typed = TypedTable(inputs=inputs, target=target, split=split, weights=_weights(roles.weight), about=about)
     written = write_table(data, typed)

@@ -86,6 +86,8 @@ class Predict(Message):
     model: ModelFile
     chosen: Chosen | None = None
     file: RowsFile | None = None
+    missing: tuple[str, ...] = ()
+    """Texts and numbers that stand for a missing value in the frame's rows, besides the usual ones."""
 
 
 class Describe(Message):

@@ -98,7 +98,7 @@ def _predict(order: Predict, content: bytes, cache: ModelCache) -> tuple[Answer,
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # others reserve memory ahead
         from service.sandbox.predicting.table_rows import table_rows  # noqa: PLC0415 - slow to import
 
-        table, notes = table_rows(json.loads(content), loaded.table)
+        table, notes = table_rows(json.loads(content), loaded.table, order.missing)
         return Answer(table=notes), predictions(loaded, loaded.inputs(table)).tobytes()
     x = np.frombuffer(content, "<f4").reshape(-1, *loaded.spec.dataset.shape)
     return Answer(), predictions(loaded, x).tobytes()

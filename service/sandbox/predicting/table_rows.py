@@ -17,7 +17,7 @@ from service.sandbox.parsing.known_columns import EXPECTED, known_rows, read_as,
 from service.sandbox.parsing.options import KnownColumn, Options
 from service.sandbox.parsing.raw_columns import Numbers, RawColumn, Texts
 from service.sandbox.parsing.refusals import Refused
-from service.sandbox.parsing.type_inference import EXACT
+from service.sandbox.parsing.type_inference import EXACT, Request
 from service.sandbox.predicting.messages import InvalidValue, TableNotes
 from service.sandbox.predicting.model_cache import OrderRefused
 from worker.spec.tables.fitted import Fitted
@@ -30,29 +30,40 @@ MAX_NAMES = 100
 """Columns that an error lists."""
 
 
-def table_rows(inputs: Sequence[Any], table: Fitted) -> tuple[TableRows, TableNotes]:
+def table_rows(inputs: Sequence[Any], table: Fitted, missing: tuple[str, ...] = ()) -> tuple[TableRows, TableNotes]:
     """Return rows with the columns of ``table``, and how they were read.
 
-    A missing key and null are missing values. Texts in columns of numbers or dates are read like those of a file.
+    A row is an object, or a list of the values of all columns in order. A missing key, null, and the texts and numbers
+    in ``missing`` are missing values. Texts in columns of numbers or dates are read like those of a file.
 
     Raises:
         OrderRefused: A row is not an object, or has unknown columns or values of another type.
     """
+    inputs, request = _named(inputs, table), request_of(Options(missing=missing))
     _check_rows(inputs, table)
     columns = known_columns(table)
     raw, errors = dict[str, RawColumn](), list[InvalidValue]()
     for column in columns:
         if column.used:
-            one, wrong = _raw(column, inputs)
+            one, wrong = _raw(column, inputs, request)
             raw[column.name] = one
             errors += wrong
     _refuse(errors)
     try:
-        rows = known_rows(raw, columns, len(inputs), request_of(Options()))
+        rows = known_rows(raw, columns, len(inputs), request)
     except Refused as refused:
         raise _refused(_invalid(one) for one in (refused, *refused.others)) from refused
     notes = TableNotes(missing=rows.missing, unseen=rows.unseen, notes=tuple(rows.notes))
     return TableRows(table.schema, rows.numbers, rows.codes), notes
+
+
+def _named(inputs: Sequence[Any], table: Fitted) -> list[Any]:
+    """Return rows that are lists as objects, if they have a value for every column."""
+    names = [column.name for column in table.schema.columns]
+    return [
+        dict(zip(names, row, strict=True)) if isinstance(row, list) and len(row) == len(names) else row
+        for row in inputs
+    ]
 
 
 def known_columns(table: Fitted) -> list[KnownColumn]:
@@ -73,7 +84,10 @@ def _check_rows(inputs: Sequence[Any], table: Fitted) -> None:
     for i, row in enumerate(inputs):
         if not isinstance(row, dict):
             example = "{" + ", ".join(f'"{name}": …' for name in known[:3]) + ("}" if len(known) < 4 else ", …}")
-            message = f"Row {i + 1} must be an object with the columns of the table, such as {example}."
+            message = (
+                f"Row {i + 1} must be an object with the columns of the table, such as {example}, or a list of the "
+                f"{len(known)} values in this order: {_listed(known)}."
+            )
             errors.append(InvalidValue(place=f"/{i}", code="no_object", message=message, allowed=names, row=i + 1))
         else:
             errors += [_unknown(i, name, known) for name in row if name not in table.schema.by_name]
@@ -92,7 +106,7 @@ def _unknown(i: int, name: str, known: Sequence[str]) -> InvalidValue:
     return InvalidValue(place=_pointer(i, name), code="no_such_column", message=message, allowed=allowed, row=i + 1)
 
 
-def _raw(column: KnownColumn, inputs: Sequence[Row]) -> tuple[RawColumn, list[InvalidValue]]:
+def _raw(column: KnownColumn, inputs: Sequence[Row], request: Request) -> tuple[RawColumn, list[InvalidValue]]:
     """Return the cells of a column, and those that are neither texts, numbers nor truth values."""
     errors, cells = list[InvalidValue](), list[Any]()
     for i, row in enumerate(inputs):
@@ -107,7 +121,7 @@ def _raw(column: KnownColumn, inputs: Sequence[Row]) -> tuple[RawColumn, list[In
     if errors:
         cells = []
     if column.type == "number":
-        return _numbers(cells, errors, column), errors
+        return _numbers(cells, errors, column, request), errors
     return RawColumn(column.name, _texts([_text(cell) for cell in cells])), errors
 
 
@@ -125,14 +139,14 @@ def _wrong(i: int, column: KnownColumn, value: Any) -> InvalidValue:
     return InvalidValue(place=_pointer(i, column.name), code="wrong_type", message=message, **place)
 
 
-def _numbers(cells: Sequence[Any], errors: list[InvalidValue], column: KnownColumn) -> RawColumn:
+def _numbers(cells: Sequence[Any], errors: list[InvalidValue], column: KnownColumn, request: Request) -> RawColumn:
     """Return a column of numbers; texts among them are read by themselves, as numbers in JSON have no style."""
     numbers = np.array([np.nan if cell is None or isinstance(cell, str) else float(cell) for cell in cells], float)
     if not any(isinstance(cell, str) for cell in cells):
         return RawColumn(column.name, Numbers(numbers))
     texts = RawColumn(column.name, _texts([cell if isinstance(cell, str) else None for cell in cells]))
     try:
-        read = read_as(texts, "number", request_of(Options()))
+        read = read_as(texts, "number", request)
     except Refused as refused:
         errors.append(_invalid(refused))
         return texts

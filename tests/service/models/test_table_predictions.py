@@ -43,7 +43,9 @@ def weights_of(spec: RunSpec) -> dict[str, NDArray[np.float32]]:
 @pytest.fixture(scope="module")
 def trained(service: Service) -> tuple[str, RunSpec]:
     """A run on an uploaded table; its file of weights has no preparation, like one of an earlier version."""
-    uploaded = service.client.post("/v1/datasets", content=table().encode(), headers={"content-type": "text/csv"})
+    uploaded = service.client.post(
+        "/v1/datasets?missing=-200", content=table().encode(), headers={"content-type": "text/csv"}
+    )
     assert uploaded.status_code == 201, uploaded.text
     dataset = {"kind": "uploaded", "id": uploaded.json()["id"]}
     claim = service.begin(dataset=dataset, model={"kind": "linear"})
@@ -125,6 +127,25 @@ def test_texts_are_read_like_those_of_a_file(service: Service, trained: tuple[st
     answer, plain = (service.predict(run_id, {"inputs": [row]}).json() for row in (texts, ROW))
     assert answer["probabilities"] == plain["probabilities"]
     assert any("mass" in note for note in answer["notes"])
+
+
+def test_list_of_values_and_missing_numbers_of_the_dataset_are_read(
+    service: Service, trained: tuple[str, RunSpec]
+) -> None:
+    run_id, _ = trained
+    rows = [ROW, {**ROW, "mass": None}]
+    named, listed, marked = (
+        service.predict(run_id, {"inputs": inputs}).json()
+        for inputs in (
+            rows,
+            [list(row.values()) for row in rows],
+            [ROW, {**ROW, "mass": -200}],
+        )
+    )
+    assert named["probabilities"] == listed["probabilities"] == marked["probabilities"]
+    assert (named["missing"], marked["missing"]) == ({"mass": 1}, {"mass": 1})
+    text = service.predict(run_id, {"inputs": [{**ROW, "mass": "-200"}]}).json()
+    assert text["probabilities"] == named["probabilities"][1:]
 
 
 @pytest.mark.parametrize(

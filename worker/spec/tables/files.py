@@ -50,8 +50,7 @@ def read_header(path: Path) -> dict[str, Any]:
 
 def schema_of(description: Mapping[str, Any]) -> TableSchema:
     """Return the schema in a header."""
-    schema = {"columns": description["inputs"], "missing_texts": description.get("missing_texts", [])}
-    return TableSchema.model_validate_json(json.dumps(schema))
+    return TableSchema.model_validate_json(json.dumps({"columns": description["inputs"]}))
 
 
 def arrays_of(description: Mapping[str, Any], tensors: Mapping[str, np.ndarray[Any, Any]]) -> Arrays:

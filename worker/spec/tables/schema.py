@@ -36,9 +36,6 @@ class TableSchema(Spec):
     """The columns of a table in order; each has a position among the columns that are stored like it."""
 
     columns: tuple[Column, ...]
-    missing_texts: tuple[str, ...] = Field(
-        default=(), description="Texts that stand for a missing value in this table, besides the usual ones."
-    )
 
     @cached_property
     def positions(self) -> dict[str, int]:
