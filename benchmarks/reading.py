@@ -98,7 +98,7 @@ def measured(form: str, path: Path) -> dict[str, Any]:
 def read(form: Format, path: str) -> dict[str, Any]:
     """Read once, and return the seconds and the memory that it took."""
     from service.sandbox.parsing.reader import import_for
-    from service.sandbox.parsing.typed_tables import read_table
+    from service.sandbox.parsing.tables.reading import read_table
 
     import_for(form)
     before = memory()

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from service.sandbox.parsing.columns import Column, Table
 from service.sandbox.parsing.options import ColumnType, Format, Limits, Options, Reading
-from service.sandbox.parsing.table_datasets import write_dataset
-from service.sandbox.parsing.typed_tables import read_table
+from service.sandbox.parsing.tables.columns import Column, Table
+from service.sandbox.parsing.tables.datasets import write_dataset
+from service.sandbox.parsing.tables.reading import read_table
 from worker.spec.datasets.uploaded import Content, Uploaded, file_name
 from worker.spec.tables.columns import Columns
 from worker.spec.tables.files import read_header, schema_of

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from service.sandbox.parsing.columns import Column
 from service.sandbox.parsing.options import ColumnRole
-from service.sandbox.parsing.table_previews import statistics_of
+from service.sandbox.parsing.tables.columns import Column
+from service.sandbox.parsing.tables.previews import statistics_of
 from worker.spec.tables.bundled import BundledTable
 
 

@@ -48,7 +48,7 @@ def main(directory: str) -> None:
 
 def _done(task: RowsTask | MergeTask, files: Files, form: Format, reading: Reading) -> dict[str, Any]:
     """Read or write a file of rows to predict, and return the report."""
-    from service.sandbox.parsing.prediction_files import merge, read_rows  # noqa: PLC0415 - only for tables
+    from service.sandbox.parsing.tables.prediction_files import merge, read_rows  # noqa: PLC0415 - only for tables
 
     if isinstance(task, MergeTask):
         return merge(files, form, reading, task)

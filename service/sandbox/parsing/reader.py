@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from service.sandbox.parsing.archives import holds_arrays, opened
-from service.sandbox.parsing.class_subsets import with_classes
+from service.sandbox.parsing.formats.packed_files import ZIP, holds_tables, is_workbook
+from service.sandbox.parsing.images.archives import holds_arrays, opened
+from service.sandbox.parsing.images.class_subsets import with_classes
 from service.sandbox.parsing.options import Format, Options, Reading
-from service.sandbox.parsing.packed_files import ZIP, holds_tables, is_workbook
 from service.sandbox.parsing.previews import preview
 from service.sandbox.parsing.refusals import Refused
 from service.sandbox.parsing.sources import Source
@@ -55,14 +55,15 @@ def import_for(form: Format) -> None:
         os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
         import pyarrow as pa  # noqa: PLC0415 - each format its own libraries
 
-        from service.sandbox.parsing import prediction_files, table_datasets, typed_tables  # noqa: F401, PLC0415
+        from service.sandbox.parsing.tables import datasets as table_datasets  # noqa: F401, PLC0415
+        from service.sandbox.parsing.tables import prediction_files  # noqa: F401, PLC0415
 
         pa.set_cpu_count(1)
         pa.set_io_thread_count(1)
     if form not in TABLES:
         from PIL import Image  # noqa: PLC0415
 
-        from service.sandbox.parsing import images, npz  # noqa: F401, PLC0415
+        from service.sandbox.parsing.images import pictures as images  # noqa: F401, PLC0415
 
         Image.preinit()
 
@@ -137,7 +138,8 @@ def _check_options(form: Format, options: Options) -> None:
 
 def _archive(body: Path, form: Format, reading: Reading) -> Source:
     """Return the rows of a zip file; without a requested format, .npz is recognized by its entries' names."""
-    from service.sandbox.parsing import images, npz  # noqa: PLC0415
+    from service.sandbox.parsing.images import npz  # noqa: PLC0415
+    from service.sandbox.parsing.images import pictures as images  # noqa: PLC0415
 
     options, limits = reading.options, reading.limits
     with opened(body) as archive:
@@ -155,8 +157,8 @@ def _packs_table(body: Path) -> bool:
 
 
 def _table(body: Path, data: Path, form: Format, reading: Reading) -> dict[str, Any]:
-    from service.sandbox.parsing.table_datasets import write_dataset  # noqa: PLC0415
-    from service.sandbox.parsing.typed_tables import content_of, table_of  # noqa: PLC0415
+    from service.sandbox.parsing.tables.datasets import write_dataset  # noqa: PLC0415
+    from service.sandbox.parsing.tables.reading import content_of, table_of  # noqa: PLC0415
 
     content, form = content_of(body, form, reading)
     _check_options(form, reading.options)

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from service.sandbox.parsing.known_columns import EXPECTED, known_rows, read_as, request_of
+from service.sandbox.parsing.formats.raw_columns import Numbers, RawColumn, Texts
 from service.sandbox.parsing.options import KnownColumn, Options
-from service.sandbox.parsing.raw_columns import Numbers, RawColumn, Texts
 from service.sandbox.parsing.refusals import Refused
-from service.sandbox.parsing.type_inference import EXACT, Request
+from service.sandbox.parsing.tables.known_columns import EXPECTED, known_rows, read_as, request_of
+from service.sandbox.parsing.types.inference import EXACT, Request
 from service.sandbox.predicting.messages import InvalidValue, TableNotes
 from service.sandbox.predicting.model_cache import OrderRefused
 from worker.spec.tables.fitted import Fitted

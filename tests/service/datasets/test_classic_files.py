@@ -11,10 +11,10 @@ import pytest
 
 from benchmarks.classic_files.experts import EXPERTS
 from benchmarks.classic_files.files import FILES, SYNTHETIC, ClassicFile
-from service.sandbox.parsing.columns import Column
 from service.sandbox.parsing.options import Limits, Options, Reading
-from service.sandbox.parsing.table_datasets import write_dataset
-from service.sandbox.parsing.typed_tables import read_table
+from service.sandbox.parsing.tables.columns import Column
+from service.sandbox.parsing.tables.datasets import write_dataset
+from service.sandbox.parsing.tables.reading import read_table
 
 LIMITS = Limits(memory_bytes=2**30, dataset_bytes=2**30, seconds=60)
 TASKS = {

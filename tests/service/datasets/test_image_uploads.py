@@ -15,7 +15,8 @@ import pytest
 from PIL import Image, ImageOps
 from safetensors.numpy import load_file
 
-from service.sandbox.parsing import images, reader
+from service.sandbox.parsing import reader
+from service.sandbox.parsing.images import pictures as images
 from service.sandbox.parsing.options import Limits, Options, Reading
 from service.sandbox.parsing.refusals import Refused
 from tests.service.datasets.test_mutations import damaged

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.sandbox.parsing.columns import Column, Table
 from service.sandbox.parsing.options import Options
 from service.sandbox.parsing.refusals import Refused
-from service.sandbox.parsing.table_datasets import write_dataset
+from service.sandbox.parsing.tables.columns import Column, Table
+from service.sandbox.parsing.tables.datasets import write_dataset
 from tests.typed_tables import LIMITS, category, date, number, stored_with_report
 
 CLASSES = ["a", "b"] * 20

@@ -13,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.sandbox.parsing.columns import Column
+from service.sandbox.parsing.tables.columns import Column
 from tests.typed_tables import category, date, number, stored
 from worker.engine.baseline import baselines_of
 from worker.engine.checkpoints import BadCheckpoint

@@ -13,8 +13,8 @@ import torch
 from safetensors.numpy import load_file
 
 from service.sandbox.parsing.options import Limits, Options, Reading
-from service.sandbox.parsing.table_datasets import write_dataset
-from service.sandbox.parsing.typed_tables import read_table
+from service.sandbox.parsing.tables.datasets import write_dataset
+from service.sandbox.parsing.tables.reading import read_table
 from worker.engine.data import Data
 from worker.spec.datasets import KINDS
 from worker.spec.tables.bundled import FOLDER as FILES

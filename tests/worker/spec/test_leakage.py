@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 from sklearn.metrics import root_mean_squared_error
 
-from service.sandbox.parsing.columns import Column, Table
 from service.sandbox.parsing.options import Options
 from service.sandbox.parsing.refusals import Refused
 from service.sandbox.parsing.splits import drawn
-from service.sandbox.parsing.table_datasets import write_dataset
+from service.sandbox.parsing.tables.columns import Column, Table
+from service.sandbox.parsing.tables.datasets import write_dataset
 from service.sandbox.parsing.targets import Target
 from tests.laws.strategies import CPU, parsed, train
 from tests.typed_tables import LIMITS, uploaded

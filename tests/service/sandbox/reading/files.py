@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.sandbox.parsing.columns import CODED, Column, Table
 from service.sandbox.parsing.options import Format, Limits, Options, Reading
 from service.sandbox.parsing.refusals import Refused
-from service.sandbox.parsing.typed_tables import read_table
+from service.sandbox.parsing.tables.columns import CODED, Column, Table
+from service.sandbox.parsing.tables.reading import read_table
 
 LIMITS = Limits(memory_bytes=2**28, dataset_bytes=2**24, seconds=60)
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import feather, ipc, parquet
 
-from service.sandbox.parsing.columns import Table
+from service.sandbox.parsing.tables.columns import Table
 from tests.service.sandbox.reading.files import cells_of, read, refusal, types_of
 from tests.service.sandbox.reading.workbook_files import DATE, DATE_TIME, workbook
 

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from service.sandbox.parsing.missing import TOKENS
 from service.sandbox.parsing.refusals import Refused
+from service.sandbox.parsing.types.missing import TOKENS
 from tests.service.sandbox.reading.files import cells_of, read
 
 ROWS = 30
