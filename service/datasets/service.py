@@ -34,6 +34,10 @@ from worker.spec.families.dataset import Dataset as DatasetPart
 from worker.spec.tables.bundled import BundledTable
 
 RETRY_SECONDS = 2
+EARLIER_UPLOAD = (
+    "Equal data were uploaded before, from another file or with other options, and that upload stays as it is. To "
+    "replace its file and options, delete the dataset first."
+)
 LISTED_RUNS = 5
 """Runs that an error message names."""
 
@@ -134,6 +138,8 @@ class Uploads(CallerScoped):
             with contextlib.suppress(sa.exc.DBAPIError):
                 self._remove(place.noted())
             raise
+        if row is not None and row.source_sha256 is not None and not _same_reading(row, reread):
+            dataset = replace(dataset, notes=[*dataset.notes, EARLIER_UPLOAD])
         if len(files) < len(place.noted()):  # equal data were read from another file
             self._remove(place.noted())
         return dataset, row is None
@@ -243,6 +249,11 @@ class Uploads(CallerScoped):
         """
         for name in self._stored.unreferenced(left_over_since(self._settings)):
             self._remove([name])
+
+
+def _same_reading(row: Row, reread: Mapping[str, Any]) -> bool:
+    """Return whether a dataset was read from this file with these options."""
+    return (row.options or {}) == reread["options"] and reread["source_sha256"] in (None, row.source_sha256)
 
 
 def _with_openings(connection: sa.Connection, listed: Sequence[Dataset]) -> list[Dataset]:

@@ -22,6 +22,7 @@ def table() -> list[Column]:
         number("x", np.arange(40.0)),
         category("patient", [f"p{i // 4}" for i in range(40)]),
         category("name", [f"n{i}" for i in range(40)], "id"),
+        number("v", [1e300, *np.ones(39)]),
         category("part", ["Train"] * 24 + ["VAL"] * 8 + ["test"] * 8),
         number("w", np.arange(1.0, 41)),
         category("y", CLASSES),
@@ -37,9 +38,10 @@ def roles_in(report: dict[str, Any]) -> dict[str, str]:
 
 
 def test_columns_get_the_requested_roles(tmp_path: Path) -> None:
-    report = report_of(tmp_path, table(), group="patient", weight="w", drop=("3",))
+    report = report_of(tmp_path, table(), group="patient", weight="w", drop=("4",))
     assert roles_in(report) == {
-        "x": "input", "y": "target", "patient": "group", "w": "weight", "part": "dropped", "name": "dropped",
+        "x": "input", "y": "target", "patient": "group", "w": "weight", "v": "input", "part": "dropped",
+        "name": "dropped",
     }  # fmt: skip
     assert report["content"]["largest_group"] == 4
     assert any("'name' identifies the rows" in note for note in report["notes"])
@@ -49,7 +51,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"target": "z"}, "no_such_column", "target"),
     ({"drop": ("17",)}, "no_such_column", "drop"),
     ({"target": "x", "group": "x"}, "two_roles", "target"),
-    ({"drop": ("x", "patient", "part", "w")}, "no_inputs", ""),
+    ({"drop": ("x", "patient", "part", "w", "v")}, "no_inputs", ""),
     ({"target": "name", "task": "regression"}, "target_is_text", "task"),
     ({"group": "patient", "order": "time"}, "two_splits", "group"),
     ({"split": "part", "group": "patient"}, "two_splits", "group"),
@@ -62,6 +64,8 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"lags": 3}, "no_order", "lags"),
     ({"horizon": 2, "order": "time"}, "no_lags", "horizon"),
     ({"lags": 99, "order": "time"}, "too_few_rows", "lags"),
+    ({"time": "x", "order": "random"}, "two_orders", "order"),
+    ({"weight": "v"}, "bad_weight", "weight"),
 ]
 
 
@@ -124,6 +128,31 @@ def test_series_gets_its_past_up_to_the_horizon(tmp_path: Path) -> None:
     assert [rows.values(name)[0] for name in names[1:4]] == [y[t - 2], y[t - 3], y[t - 4 : t - 1].mean()]
     assert rows.values("day")[0] == t * 86_400
     assert report["content"]["horizon"] == 2
+
+
+def test_several_series_in_one_file_have_a_warning(tmp_path: Path) -> None:
+    columns = [date("day", np.arange(40) // 2), number("y", np.arange(40.0) % 7)]
+    (warning, *_) = report_of(tmp_path, columns, time="day", lags=1)["warnings"]
+    assert "20 rows have the same time" in warning
+    assert not any(
+        "same time" in one for one in report_of(tmp_path, columns, time="day", task="regression")["warnings"]
+    )
+
+
+def test_huge_numbers_have_finite_figures(tmp_path: Path) -> None:
+    columns = [number("x", [1e308, -1e308] * 20), category("y", CLASSES)]
+    dataset, report = stored_with_report(tmp_path, columns)
+    assert report["table"]["columns"][0]["statistics"] == {"min": -1e308, "max": 1e308, "mean": 0.0, "std": 1e308}
+    arrays = dataset.load(tmp_path)
+    assert arrays.tables is not None
+    fitted = dataset.fitted(arrays, np.arange(30))
+    assert fitted is not None
+    assert set(fitted.transform(arrays.tables[1])[:, 0].tolist()) == {-1.0, 1.0}
+
+
+def test_target_is_the_last_column_with_values(tmp_path: Path) -> None:
+    report = report_of(tmp_path, [*table()[:1], category("y", CLASSES), number("column 3", [np.nan] * 40)])
+    assert roles_in(report)["y"] == "target"
 
 
 def test_rows_without_a_target_are_left_out_but_not_from_a_series(tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ Impute = Literal["mean", "median", "constant"]
 Scale = Literal["standard", "minmax", "robust", "quantile", "none"]
 KNOTS = 101
 """Quantiles of ``quantile`` at most."""
+HUGE, UNIT = 2.0**500, 2.0**700
+"""Squares of numbers beyond HUGE overflow; they are divided by UNIT, a power of two, so exactly."""
 TAIL = 1e-3
 """Probability beyond the first and last knot of ``quantile``."""
 
@@ -108,7 +110,8 @@ class Number(Preparation):
             return float(self._transformed(np.array(self.fill)))
         if not len(observed):
             return 0.0
-        return float(np.mean(observed) if self.impute == "mean" else np.median(observed))
+        unit = 1.0 if np.abs(observed).max() < HUGE else UNIT
+        return float((np.mean if self.impute == "mean" else np.median)(observed / unit)) * unit
 
 
 def _location(x: Values, scale: Scale) -> tuple[float, float]:
@@ -122,8 +125,9 @@ def _location(x: Values, scale: Scale) -> tuple[float, float]:
         return low, 0.0
     if scale == "minmax":
         return low, high - low
-    mean = float(np.mean(x))
-    standard = mean, float(np.sqrt(np.mean(np.square(x - mean))))
+    unit = 1.0 if max(-low, high) < HUGE else UNIT
+    mean = float(np.mean(x / unit)) * unit
+    standard = mean, float(np.sqrt(np.mean(np.square(x / unit - mean / unit)))) * unit
     if scale == "standard":
         return standard
     first, median, third = (float(q) for q in np.quantile(x, (0.25, 0.5, 0.75)))

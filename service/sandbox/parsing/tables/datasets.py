@@ -16,12 +16,13 @@ from service.sandbox.parsing.tables.columns import CODED, Column, Table
 from service.sandbox.parsing.tables.files import LAYOUT, TypedTable, described, with_training_levels, write_table
 from service.sandbox.parsing.tables.previews import preview_of, statistics_of
 from service.sandbox.parsing.tables.roles import NOT_INPUTS, Roles, roles_of
-from service.sandbox.parsing.tables.series import check_series, with_past
+from service.sandbox.parsing.tables.series import check_series, shared_times, with_past
 from service.sandbox.parsing.tables.splits import TableSplit, split_table
 from service.sandbox.parsing.tables.warnings import warnings_of
 from service.sandbox.parsing.targets import Target, target_of
 
 MAX_INPUTS = 10_000
+MAX_WEIGHT_RATIO = 1e9
 MAX_COLUMN_NOTES = 30
 """Notes on columns that are repeated among those on the file."""
 
@@ -39,6 +40,7 @@ def write_dataset(table: Table, data: Path, options: Options, limits: Limits) ->
     check_series(options, in_time=in_time)
     options = replace(options, order="time") if in_time else options
     roles = _ordered(roles, options, notes)
+    series_warnings = shared_times(roles.time.values) if roles.time and (options.lags or options.rolling) else []
     roles = _with_history(roles, options, notes)
     roles = _with_targets(roles, in_time=in_time, notes=notes)
     target = _target_of(roles.target, options)
@@ -60,7 +62,7 @@ def write_dataset(table: Table, data: Path, options: Options, limits: Limits) ->
         "bytes": written.bytes,
         "content": _content(inputs, target, split, options),
         "notes": notes,
-        "warnings": warnings_of(inputs, target, split.parts),
+        "warnings": [*series_warnings, *warnings_of(inputs, target, split.parts)],
         "table": {"columns": _schema(inputs, roles, split)},
         "preview": preview_of(inputs, roles.target.name, target, split.parts),
     }
@@ -174,7 +176,7 @@ def _weights(column: Column | None) -> Values | None:
     """Return the weights of all rows.
 
     Raises:
-        Refused: A weight is missing or not positive.
+        Refused: A weight is missing or not positive, or weights differ too much.
     """
     if column is None:
         return None
@@ -186,6 +188,11 @@ def _weights(column: Column | None) -> Values | None:
         row = int(wrong[0])
         message = f"Row {row + 1} has the weight {column.values[row]:g}; weights are positive numbers."
         raise Refused("bad_weight", message, parameter="weight", row=row + 1, column=column.name)
+    low, high = column.values.min(), column.values.max()
+    if high > MAX_WEIGHT_RATIO * low:
+        most = f"the largest may be {MAX_WEIGHT_RATIO:g} times the least"
+        message = f"Weights from {low:g} to {high:g} differ too much; {most}."
+        raise Refused("bad_weight", message, parameter="weight", column=column.name)
     return column.values
 
 

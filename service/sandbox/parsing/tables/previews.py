@@ -16,6 +16,8 @@ from service.sandbox.parsing.targets import Target
 
 MAX_COUNTS = 20
 """Levels whose rows are counted in the statistics: the most frequent ones."""
+HUGE, UNIT = 2.0**500, 2.0**700
+"""Squares of numbers beyond HUGE overflow; they are divided by UNIT, a power of two, so exactly."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -71,4 +73,6 @@ def statistics_of(column: Column, rows: Values) -> dict[str, Any]:
     low, high = float(known.min()), float(known.max())
     if column.type == "date":
         return {"min": iso_date(low, has_time=column.has_time), "max": iso_date(high, has_time=column.has_time)}
-    return {"min": low, "max": high, "mean": float(known.mean()), "std": float(known.std())}
+    unit = 1.0 if max(-low, high) < HUGE else UNIT
+    mean, std = float((known / unit).mean()) * unit, float((known / unit).std()) * unit
+    return {"min": low, "max": high, "mean": mean, "std": std}

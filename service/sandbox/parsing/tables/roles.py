@@ -99,8 +99,10 @@ def _target(table: Table, options: Options, claimed: set[str], notes: list[str])
     free = [name for name in names if name not in claimed]
     if not free:
         raise Refused("no_inputs", "No column is left.")
-    notes.append(f"The target is the last column, {free[-1]!r}.")
-    return free[-1]
+    with_values = [column.name for column in table.columns if column.name in set(free) and not column.missing.all()]
+    name = with_values[-1] if with_values else free[-1]
+    notes.append(f"The target is the last column{'' if name == free[-1] else ' that has values'}, {name!r}.")
+    return name
 
 
 def _check_distinct(roles: dict[str, str | None], drops: set[str]) -> None:

@@ -23,6 +23,9 @@ def check_series(options: Options, *, in_time: bool) -> None:
     Raises:
         Refused: Rows are not in order of time, or a horizon has no lags.
     """
+    if options.time is not None and options.order == "random":
+        message = "time orders the rows, so order cannot be random; leave one of both out."
+        raise Refused("two_orders", message, parameter="order")
     requested = next((name for name in ("lags", "rolling") if getattr(options, name)), None)
     if requested is not None and not in_time:
         message = f"{requested} needs rows in order of time: set time to the column with the dates, or order=time."
@@ -52,6 +55,17 @@ def with_past(inputs: Sequence[Column], target: Column, options: Options) -> tup
     return columns, history
 
 
+def shared_times(times: Values) -> list[str]:
+    """Return a warning if rows share their time, as in several series in one file."""
+    repeated = np.flatnonzero(times[1:] == times[:-1])
+    if not len(repeated):
+        return []
+    return [
+        f"{len(repeated):,} rows have the same time as the row before, the first of them row {int(repeated[0]) + 2} in "
+        "order of time. Lags count rows, so they mix series of one file; upload one series at a time."
+    ]
+
+
 def _shifted(column: Column, rows: int) -> Column:
     """Return the values of ``rows`` rows before; the first rows repeat the first value and are left out later."""
     positions = np.maximum(np.arange(len(column.values)) - rows, 0)
@@ -61,7 +75,7 @@ def _shifted(column: Column, rows: int) -> Column:
 def _windows(column: Column, options: Options) -> Iterator[Column]:
     """Yield mean and standard deviation of each window that ends ``horizon`` rows before."""
     past = _shifted(column, options.horizon).values
-    for width in options.rolling:
+    for width in dict.fromkeys(options.rolling):
         windows = np.lib.stride_tricks.sliding_window_view(past, width)
         for name, values in (("mean", windows.mean(1)), ("std", windows.std(1))):
             padded: Values = np.concatenate([np.full(width - 1, values[0]), values])
