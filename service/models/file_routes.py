@@ -32,7 +32,7 @@ from service.http.scopes import needs
 from service.models.dependencies import FilesDep, ModelsDep
 from service.models.errors import FileLost
 from service.models.evaluation_schemas import EvaluateBody, EvaluationView, ImportanceView
-from service.models.file_types import FILE_TYPES, PARQUET
+from service.models.file_types import FILE_TYPES, OCTETS, PARQUET
 from service.models.parameters import EvaluateParams, FileParams, ImportanceParams
 from service.runs.errors import NotMeasured, RunNotFound, Sealed
 
@@ -40,18 +40,23 @@ router = APIRouter(prefix="/v1/runs", tags=["models"], route_class=Route)
 CHUNK_BYTES = 2**20
 REFUSALS = (RunNotFound, NotMeasured, FileLost, SpecRefused, Unprocessable, Unavailable, TookTooLong)
 BODY_REFUSALS = (*REFUSALS, BadRequest, TooLarge, WrongMediaType, DataRefused)
-FILE_CONTENT = {name: {"schema": {"type": "string", "format": "binary"}} for name in FILE_TYPES}
+BINARY = {"schema": {"type": "string", "format": "binary"}}
+FILE_BODY = {
+    "description": f"A file. Other accepted types: {', '.join(name for name in FILE_TYPES if name != OCTETS)}.",
+    "content": {OCTETS: BINARY},
+}
+"""A request with a file, for the OpenAPI document; client generators know no other type than this."""
 
 
 @router.post(
     "/{run_id}/predictions",
     operation_id="predict_file",
     response_class=Response,
-    openapi_extra={**needs("read"), "requestBody": {"required": True, "content": FILE_CONTENT}},
+    openapi_extra={**needs("read"), "requestBody": {"required": True, **FILE_BODY}},
     responses={
         200: {
             "description": "The rows, with columns of predictions.",
-            "content": {name: FILE_CONTENT[name] for name in ("text/csv", PARQUET)},
+            "content": dict.fromkeys(("text/csv", PARQUET), BINARY),
         },
         **problems(*BODY_REFUSALS),
     },
@@ -91,7 +96,7 @@ def _chunks(file: BufferedReader) -> Iterator[bytes]:
     "/{run_id}/evaluate",
     operation_id="evaluate_run",
     response_model=EvaluationView,
-    openapi_extra={**needs("read"), "requestBody": {"content": FILE_CONTENT}},
+    openapi_extra={**needs("read"), "requestBody": FILE_BODY},
     responses=problems(*BODY_REFUSALS, Sealed),
 )
 async def evaluate_run(

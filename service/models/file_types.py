@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from service.sandbox.parsing.options import Format
 
+OCTETS = "application/octet-stream"
 PARQUET = "application/vnd.apache.parquet"
 FILE_TYPES: dict[str, Format | None] = {
     "text/csv": "csv",
@@ -14,6 +15,6 @@ FILE_TYPES: dict[str, Format | None] = {
     "application/vnd.apache.arrow.stream": "arrow",
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
     "text/x-arff": "arff",
-    "application/octet-stream": None,
+    OCTETS: None,
 }
 """Formats by Content-Type; None means that the first bytes decide."""

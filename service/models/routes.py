@@ -32,7 +32,7 @@ from service.http.scopes import needs
 from service.models.calibration_schemas import CalibrationView
 from service.models.dependencies import FilesDep, ModelsDep
 from service.models.errors import FileLost
-from service.models.file_routes import FILE_CONTENT
+from service.models.file_routes import FILE_BODY
 from service.models.file_types import FILE_TYPES
 from service.models.parameters import CalibrationParams, FileParams, ModelParams
 from service.models.schemas import PredictBody, PredictionsView
@@ -78,7 +78,7 @@ async def get_model_onnx(request: Request, run_id: str, query: ModelParams, mode
     "/{run_id}/predict",
     operation_id="predict_run",
     response_model=PredictionsView,
-    openapi_extra={**needs("read"), "requestBody": {"content": FILE_CONTENT}},
+    openapi_extra={**needs("read"), "requestBody": FILE_BODY},
     responses=problems(
         DataRefused,
         RunNotFound,

@@ -54,7 +54,8 @@ def test_regression_on_a_table_predicts_in_the_targets_unit(served: Serving, tmp
         run.download("model.onnx", tmp_path, at="last").read_bytes(), providers=["CPUExecutionProvider"]
     )
     assert [one.name for one in session.get_outputs()] == ["prediction"]
-    (by_hand,) = session.run(None, {"input": diabetes.data[:5].astype(np.float32)})
+    columns = dict(zip(diabetes.feature_names, diabetes.data[:5].T[:, :, None], strict=True))
+    (by_hand,) = session.run(None, columns)
     np.testing.assert_allclose(by_hand[:, 0], np.array(sent.predictions, float), rtol=1e-5)
     assert 0.3 < (run.last["test.r2"] or 0) < 0.7
 
