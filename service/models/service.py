@@ -14,11 +14,12 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from service.errors import FieldError, Refusal, SpecRefused, Unavailable, Unprocessable
+from service.errors import SpecRefused, Unavailable
 from service.models.calibration import ModelReliability, check_classes
 from service.models.errors import FileLost
 from service.models.exports import Exports, metadata_of
 from service.models.inputs import check_count, parse_rows
+from service.models.refusals import refusal_of
 from service.models.scratch import Scratch
 from service.models.weights import REPLACED_SECONDS, At, ModelWeights, StoredModels, replaced_too_often
 from service.runs.errors import NotMeasured
@@ -32,7 +33,6 @@ from service.sandbox.predicting.messages import (
     DrawCurve,
     DrawGrid,
     Export,
-    InvalidValue,
     Message,
     ModelFile,
     Predict,
@@ -53,14 +53,6 @@ MAX_POINTS = 2000
 EXPORT_ATTEMPTS = 3
 """An exported file may be evicted from the cache before it is opened."""
 LOSSES = ("train.loss", "train.loss_eval", "val.loss", "test.loss")
-
-
-PLACES = {
-    "no_metric": ("metric", "no_metric"),
-    "no_data": ("/split", "dataset_missing"),
-    "no_positive_value": ("metrics", "no_positive_value"),
-}
-"""Places and codes of what the predictor process refuses for an invalid request."""
 
 RequestedRows = tuple[Sequence[Any] | None, Chosen | None]
 """Rows in the request, or selected rows of the dataset."""
@@ -290,33 +282,6 @@ class Models(StoredModels):
                 raise FileLost(f"{reply.message} These are {weights.advice_if_lost}")
             if time.monotonic() > until:
                 raise replaced_too_often(weights)
-
-
-def refusal_of(reply: Refused) -> Refusal:
-    """Return the HTTP error for a refusal of the predictor process."""
-    if reply.reason == "no_such_row":
-        return SpecRefused.at(f"/indices/{reply.place}", reply.reason, reply.message)
-    if reply.reason == "bad_rows":
-        return SpecRefused(reply.message, errors=[_field_error(one) for one in reply.errors])
-    if reply.reason in PLACES:
-        place, code = PLACES[reply.reason]
-        return SpecRefused.at(place, code, reply.message)
-    if reply.reason == "no_space":
-        return Unavailable(reply.message)
-    return Unprocessable(reply.message)
-
-
-def _field_error(value: InvalidValue) -> FieldError:
-    """Return an invalid value of the request's rows with its place in the body."""
-    return FieldError(
-        f"/inputs{value.place}",
-        value.code,
-        value.message,
-        list(value.allowed),
-        row=value.row,
-        column=value.column,
-        cell=value.cell,
-    )
 
 
 def _guessing(names: Sequence[str], baseline: Mapping[str, float | None]) -> dict[str, float]:
