@@ -37,8 +37,15 @@ def test_improvement_must_exceed_min_delta() -> None:
 @pytest.mark.parametrize("metric", ["val.accuracy", "val.balanced_accuracy", "val.f1", "val.auc", "val.r2"])
 def test_higher_values_of_a_score_are_improvements(metric: Any) -> None:
     assert not EarlyStopping(metric=metric, patience=2).stopped({metric: [0.5, 0.6, 0.7]})
-    assert EarlyStopping(metric=metric, patience=2).stopped({metric: [0.7, 0.6, None]})
+    assert EarlyStopping(metric=metric, patience=2).stopped({metric: [0.7, 0.6, 0.6]})
     assert EarlyStopping(metric=metric, patience=2, min_delta=0.2).stopped({metric: [0.5, 0.6, 0.7]})
+
+
+def test_epochs_with_an_undefined_score_do_not_count() -> None:
+    rule = EarlyStopping(metric="val.auc", patience=2)
+    assert not rule.stopped({"val.auc": [None] * 9})
+    assert not rule.stopped({"val.auc": [None, 0.5, None, None, 0.4, None]})
+    assert rule.stopped({"val.auc": [None, 0.5, None, 0.4, None, 0.3]})
 
 
 def test_every_metric_has_the_direction_of_comparisons() -> None:
@@ -84,6 +91,13 @@ def test_run_ends_by_its_epochs_its_steps_its_rules_or_by_divergence() -> None:
                 "stop": [{"kind": "early_stopping", "metric": "val.brier"}],
             },
             "the target is a number",
+        ),
+        (
+            {
+                "dataset": {"kind": "digits", "validation_size": 1},
+                "stop": [{"kind": "early_stopping", "metric": "val.auc"}],
+            },
+            "undefined on one validation row",
         ),
     ],
 )

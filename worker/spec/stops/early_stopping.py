@@ -2,7 +2,8 @@
 
     stop after epoch e  if  e − argmin_{i ≤ e} L_i ≥ patience      (an improvement counts only beyond min_delta)
 
-L is the metric, or its negative if higher values are better, as of an accuracy.
+L is the metric, or its negative if higher values are better, as of an accuracy. Epochs in which a score is undefined,
+as an area under the curve is without two classes, do not count. A loss that is not a number is no improvement.
 
 Reference: Prechelt, 1998, "Early stopping — but when?".
 """
@@ -49,6 +50,7 @@ Metric = Literal[
 ]
 HIGHER_IS_BETTER = frozenset({"accuracy", "balanced_accuracy", "f1", "auc", "r2"})
 LOSSES = frozenset({"loss", "loss_eval", "objective"})
+NEED_TWO_ROWS = frozenset({"auc", "r2"})
 
 
 class EarlyStopping(Stop):
@@ -74,6 +76,11 @@ class EarlyStopping(Stop):
                 f"{self.metric} is never recorded without a validation split; set dataset.validation_size above 0, "
                 "or dataset.fold."
             )
+        elif part == "val" and run.dataset.validation_rows == 1 and what in NEED_TWO_ROWS:
+            message = (
+                f"{self.metric} is undefined on one validation row; set dataset.validation_size above 1, or watch "
+                "val.loss."
+            )
         elif part == "test" and not run.allow_test_selection:
             message = (
                 f"Stopping on {self.metric} chooses an epoch by the test data, which makes its losses too good. "
@@ -88,10 +95,13 @@ class EarlyStopping(Stop):
         return [Objection(field="metric", message=message)]
 
     def stopped(self, history: Mapping[str, Sequence[float | None]]) -> bool:
-        """Whether the last improvement lies ``patience`` epochs back."""
+        """Whether the last improvement lies ``patience`` epochs back; epochs with an undefined score do not count."""
         best, waited = float("inf"), 0
-        sign = -1 if self.metric.partition(".")[2] in HIGHER_IS_BETTER else 1
+        name = self.metric.partition(".")[2]
+        sign = -1 if name in HIGHER_IS_BETTER else 1
         for value in history.get(self.metric, ()):
+            if value is None and name not in LOSSES:
+                continue
             improved = value is not None and sign * value < best - self.min_delta
             best, waited = (sign * value, 0) if improved and value is not None else (best, waited + 1)
         return waited >= self.patience
