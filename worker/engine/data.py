@@ -33,7 +33,7 @@ class Data(StackData):
         train, held_out = parted(spec, loaded)
         fitted = spec.fitted(loaded, train)
         arrays = loaded.prepared(fitted)
-        self.preparations = [recorded(fitted, spec, arrays, train)]
+        self.preparations = [recorded(fitted, spec, home, arrays, train)]
         super().__init__(spec, arrays.train_x[train], device)
         targets = self._targets_of(spec, arrays, train, held_out)
         self.targets, self.y = [targets], targets.train

@@ -65,7 +65,8 @@ class JointData(StackData):
         splits = [parted(spec, arrays) for spec in specs]
         fitted = [spec.fitted(arrays, train) for spec, (train, _) in zip(specs, splits, strict=True)]
         self.preparations = [
-            recorded(one, spec, arrays, train) for one, spec, (train, _) in zip(fitted, specs, splits, strict=True)
+            recorded(one, spec, home, arrays, train)
+            for one, spec, (train, _) in zip(fitted, specs, splits, strict=True)
         ]
         rows = _shared_rows(arrays, splits) if arrays.tables is None else _own_rows(arrays, fitted, splits)
         super().__init__(specs[0], rows.training.x, device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from worker.engine.rows import EvaluationRows, Rows, Targets
 from worker.spec.families.dataset import Dataset, Normalize
-from worker.spec.rng import permutation
+from worker.spec.rng import noisy
 from worker.spec.sums import counted, ordered_mean
 from worker.spec.tables.fitted import Fitted
 from worker.spec.teachers import Teacher
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 
 Preparation = Mapping[str, Any]
-"""Figures of the training rows as JSON values: ``preparation`` of the columns, scale and shift of the ``target``."""
+"""Figures of the training rows as JSON values: ``preparation`` of the columns, scale and shift of the ``target``, and
+``target_name``."""
 
 
 class StackData:
@@ -154,7 +156,7 @@ class StackData:
     def _targets_of(self, spec: Dataset, arrays: Arrays, train: Rows, held_out: Rows) -> Targets:
         """Return the targets of a split, scaled as its training rows say."""
         scale, shift = spec.target_scaling(arrays.train_y[train])
-        rows = (_noisy(arrays.train_y[train], spec), arrays.train_y[held_out], arrays.test_y)
+        rows = (noisy(arrays.train_y[train], spec), arrays.train_y[held_out], arrays.test_y)
         own, validation, test = (self._scaled(y, scale, shift) for y in rows)
         return Targets(
             own, validation, test, 1 / scale, float(np.float32(shift)), *self._weights(arrays, train, held_out)
@@ -234,21 +236,10 @@ class StackData:
         return self.raw.index_select(0, rows.reshape(-1)).view(*rows.shape, -1)
 
 
-def _noisy(labels: Rows, spec: Dataset) -> Rows:
-    """The labels, a share of them replaced by another class; which and by which is decided by ``split_seed``."""
-    count = round(spec.label_noise * len(labels))
-    if not count:
-        return labels
-    chosen = permutation(spec.split_seed, "label noise", 0, len(labels))[:count]
-    shift = 1 + permutation(spec.split_seed, "noisy label", 0, len(labels))[:count] % (len(spec.classes) - 1)
-    noisy = labels.copy()
-    noisy[chosen] = (labels[chosen] + shift) % len(spec.classes)
-    return noisy
-
-
-def recorded(fitted: Fitted | None, spec: Dataset, arrays: Arrays, train: Rows) -> Preparation:
+def recorded(fitted: Fitted | None, spec: Dataset, home: Path, arrays: Arrays, train: Rows) -> Preparation:
     """Return how a split prepares rows; empty unless it is a typed table."""
     if fitted is None:
         return {}
     target = {} if spec.classes else {"target": list(spec.target_scaling(arrays.train_y[train]))}
-    return {"preparation": fitted.as_json(), **target}
+    name = spec.target_name(home)
+    return {"preparation": fitted.as_json(), **target, **({} if name is None else {"target_name": name})}

@@ -124,6 +124,18 @@ def _imbalanced(rows: Rows, labels: Rows, counts: list[int]) -> Rows:
     return chosen
 
 
+def noisy(labels: Rows, dataset: Dataset) -> Rows:
+    """Return the labels with the share ``label_noise`` replaced by another class; ``split_seed`` decides which."""
+    count = round(dataset.label_noise * len(labels))
+    if not count:
+        return labels
+    chosen = permutation(dataset.split_seed, "label noise", 0, len(labels))[:count]
+    shift = 1 + permutation(dataset.split_seed, "noisy label", 0, len(labels))[:count] % (len(dataset.classes) - 1)
+    replaced = labels.copy()
+    replaced[chosen] = (labels[chosen] + shift) % len(dataset.classes)
+    return replaced
+
+
 def oversampled(order: Rows, labels: Rows, seed: int, epoch: int) -> Rows:
     """Return rows of which each class has the same number, in random order, given a random ``order`` of all rows.
 

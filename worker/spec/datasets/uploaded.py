@@ -190,6 +190,12 @@ class Uploaded(TableDataset):
         match = ID.fullmatch(self.id)
         return None if match is None else home / FOLDER / file_name(match[1])
 
+    def target_name(self, home: Path) -> str | None:
+        """Return the target's name in the header of the file; images have none."""
+        file = self.file(home)
+        name: str | None = files.read_header(file).get("target") if file is not None and file.is_file() else None
+        return name
+
     def missing(self, home: Path) -> str | None:
         """Return how to restore a missing file, or None; checks only its existence."""
         file = self.file(home)

@@ -231,6 +231,10 @@ class Dataset(Part):
         """Return scale and shift of numeric targets, given those of the training rows."""
         return 1.0, 0.0
 
+    def target_name(self, home: Path) -> str | None:
+        """Return the name of the target's column; None if it is unknown, or the data are not on this machine."""
+        return None
+
     @property
     def coefficients(self) -> Values | None:
         """The true coefficient of each input (D,), where the target is a known linear function of them and noise."""

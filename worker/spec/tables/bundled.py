@@ -80,6 +80,11 @@ class BundledTable(TableDataset):
         """Return the digest of the file."""
         return "sha256:" + hashlib.sha256(cls.path().read_bytes()).hexdigest()
 
+    def target_name(self, home: Path) -> str | None:
+        """Return the target's name in the header of the file."""
+        name: str = self.description()["target"]
+        return name
+
     def load(self, home: Path) -> Arrays:
         """Return the table; ``home`` is not used."""
         from safetensors.numpy import load_file
