@@ -39,8 +39,8 @@ class ModelReliability:
         return cls(
             weights=weights,
             split=split,
-            brier=float(rows["brier"].mean(dtype=np.float64)),
-            reliability=reliability(rows["confidence"].astype(np.float64), rows["hit"], bins),
+            brier=float(np.average(rows["brier"].astype(np.float64), weights=rows["weight"])),
+            reliability=reliability(rows["confidence"].astype(np.float64), rows["hit"], bins, rows["weight"]),
         )
 
 
