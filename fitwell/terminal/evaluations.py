@@ -7,15 +7,20 @@ from rich.table import Table
 from fitwell.run_views import Importance, RunEvaluation
 
 BAR_WIDTH = 20
+LAST_VALUE = "_last_value"
 
 
 def evaluation_table(evaluation: RunEvaluation) -> Table:
-    """Return each metric beside that of guessing."""
+    """Return each metric beside that of guessing and, in a series, of the last value."""
     data = "rows" if evaluation.dataset is None else f"rows of {evaluation.dataset} ({evaluation.split})"
     title = f"{evaluation.rows:,} {data}, {evaluation.at} model (epoch {evaluation.epoch})"
-    table = Table("metric", "model", "guessing", title=title)
+    kinds = {"guessing": ""}
+    if any(name.endswith(LAST_VALUE) for name in evaluation.baseline):
+        kinds["last value"] = LAST_VALUE
+    table = Table("metric", "model", *kinds, title=title)
     for name, value in evaluation.metrics.items():
-        table.add_row(name, _number(value), _number(evaluation.baseline.get(name)))
+        baselines = (evaluation.baseline.get(f"{name}{suffix}") for suffix in kinds.values())
+        table.add_row(name, _number(value), *map(_number, baselines))
     return table
 
 

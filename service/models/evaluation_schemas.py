@@ -38,15 +38,17 @@ class EvaluationView(BaseModel):
     split: Literal["test", "train", "all"] | None
     rows: int
     metrics: dict[str, float | None] = Field(
-        description="As runs record them, but each row counts once; the loss is that of the run's spec."
+        description="As runs record them; the loss is that of the run's spec. Rows have the weights of their dataset; "
+        "those of a file are in the column that had them in the run's dataset."
     )
     baseline: dict[str, float | None] = Field(
         description="The same of predictions that ignore the inputs: the frequencies of classes, or the mean, of the "
-        "rows that trained the model; empty if its dataset is not on this machine."
+        "rows that trained the model; on the test part of the run's own series also of the last value; empty if the "
+        "run's dataset is not on this machine."
     )
-    missing: dict[str, int] = Field(default={}, description="Rows of a file without a value, by column.")
-    unseen: dict[str, int] = Field(default={}, description="Rows of a file with an unseen text, by column.")
-    notes: list[str] = Field(default=[], description="How the file was read.")
+    missing: dict[str, int] = Field(default={}, description="Rows of a table without a value, by column.")
+    unseen: dict[str, int] = Field(default={}, description="Rows of a table with an unseen text, by column.")
+    notes: list[str] = Field(default=[], description="How the rows were read and counted.")
 
     @classmethod
     def of(cls, evaluation: Evaluation) -> EvaluationView:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from importlib.metadata import version
 from io import BufferedReader
@@ -35,9 +36,16 @@ from service.models.evaluation_schemas import EvaluateBody, EvaluationView, Impo
 from service.models.file_types import FILE_TYPES, OCTETS, PARQUET
 from service.models.parameters import EvaluateParams, FileParams, ImportanceParams
 from service.runs.errors import NotMeasured, RunNotFound, Sealed
+from service.sandbox.predicting.messages import TableNotes
 
 router = APIRouter(prefix="/v1/runs", tags=["models"], route_class=Route)
 CHUNK_BYTES = 2**20
+MAX_LISTED = 20
+NOTE_HEADERS = {
+    "missing": f"Rows without a value by column, as JSON: the {MAX_LISTED} columns with most; absent if none.",
+    "unseen": f"Rows with an unseen text by column, as JSON: the {MAX_LISTED} columns with most; absent if none.",
+}
+"""Headers of a file with predictions, without their prefix."""
 REFUSALS = (RunNotFound, NotMeasured, FileLost, SpecRefused, Unprocessable, Unavailable, TookTooLong)
 BODY_REFUSALS = (*REFUSALS, BadRequest, TooLarge, WrongMediaType, DataRefused)
 BINARY = {"schema": {"type": "string", "format": "binary"}}
@@ -57,6 +65,10 @@ FILE_BODY = {
         200: {
             "description": "The rows, with columns of predictions.",
             "content": dict.fromkeys(("text/csv", PARQUET), BINARY),
+            "headers": {
+                f"fitwell-{name}": {"schema": {"type": "string"}, "description": text}
+                for name, text in NOTE_HEADERS.items()
+            },
         },
         **problems(*BODY_REFUSALS),
     },
@@ -67,7 +79,8 @@ async def predict_file(
     """Return the rows of a file with predictions: the file's columns, `prediction`, and a probability of each class.
 
     The file has all columns that the model uses, in any order. `Accept` chooses CSV or Parquet; by default, Parquet is
-    answered with Parquet and any other table with CSV.
+    answered with Parquet and any other table with CSV. The headers `fitwell-missing` and `fitwell-unseen` count the
+    rows that lack a value or have a text that the training rows lack, by column.
     """
     if media_type(request) not in FILE_TYPES:
         raise WrongMediaType(f"Content-Type {media_type(request)!r} is not supported; send {', '.join(FILE_TYPES)}.")
@@ -77,13 +90,24 @@ async def predict_file(
     with models.scratch.directory() as directory:
         await save_body(request, directory.body, settings.max_upload_bytes)
         options = query.options(FILE_TYPES[media_type(request)])
-        path = await files.with_predictions(run_id, query.at, directory, options, form)
+        path, notes = await files.with_predictions(run_id, query.at, directory, options, form)
         file = path.open("rb")  # readable until it is closed, though its directory is deleted
     headers = {
         "content-disposition": f'attachment; filename="{run_id}-predictions.{form}"',
         "x-content-type-options": "nosniff",
+        **_note_headers(notes),
     }
     return StreamingResponse(_chunks(file), 200, headers, accepted)
+
+
+def _note_headers(notes: TableNotes) -> dict[str, str]:
+    """Return the counts of missing and unseen values as headers: JSON in ASCII, of the columns with most of them."""
+    headers = dict[str, str]()
+    for name in NOTE_HEADERS:
+        counts: dict[str, int] = getattr(notes, name)
+        listed = dict(sorted(counts.items(), key=lambda item: -item[1])[:MAX_LISTED])
+        headers |= {f"fitwell-{name}": json.dumps(listed)} if listed else {}
+    return headers
 
 
 def _chunks(file: BufferedReader) -> Iterator[bytes]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -99,13 +99,13 @@ class ModelFiles:
             outputs=outputs,
             labels=None,
             targets=None,
-            table=_notes(rows),
+            table=_notes(rows, rows.notes),
         )
 
     async def with_predictions(
         self, run_id: str, at: At, files: Files, options: Options, form: Literal["csv", "parquet"]
-    ) -> Path:
-        """Return a file of the rows with the predictions beside them.
+    ) -> tuple[Path, TableNotes]:
+        """Return a file of the rows with the predictions beside them, and how the rows were read.
 
         Raises:
             DataRefused: The file has no rows with the model's columns.
@@ -123,7 +123,8 @@ class ModelFiles:
             for first in range(0, rows.rows, step):
                 file.write(await self._outputs(weights, files, first, min(step, rows.rows - first)))
         task = MergeTask(form=form, columns=tuple(rows.columns), classes=dataset.classes)
-        return await asyncio.to_thread(parser.merge, files.path, options, self._limits, task)
+        path = await asyncio.to_thread(parser.merge, files.path, options, self._limits, task)
+        return path, _notes(rows, rows.notes)
 
     async def evaluate_file(
         self, run_id: str, at: At, files: Files, options: Options, target: str | None
@@ -138,7 +139,9 @@ class ModelFiles:
         weights, rows = await self._read(run_id, at, files, options, with_target=True, target=target)
         file = RowsFile(path=str(files.data), first=0, count=rows.rows)
         _, _, data = await self._models.compute(run_id, at, lambda model, _: Evaluate(model=model, file=file))
-        return Evaluation(weights=weights, dataset=None, split=None, table=_notes(rows), **json.loads(data))
+        result = json.loads(data)
+        notes = (*rows.notes, *result.pop("table")["notes"])
+        return Evaluation(weights=weights, dataset=None, split=None, table=_notes(rows, notes), **result)
 
     async def evaluate(self, run_id: str, at: At, dataset: str, split: Part) -> Evaluation:
         """Score a model on a part of another dataset, by id or kind.
@@ -153,7 +156,9 @@ class ModelFiles:
         weights, _, data = await self._models.compute(
             run_id, at, lambda model, _: Evaluate(model=model, dataset=body, part=split)
         )
-        return Evaluation(weights=weights, dataset=dataset, split=split, table=TableNotes(), **json.loads(data))
+        result = json.loads(data)
+        table = TableNotes.model_validate(result.pop("table"))
+        return Evaluation(weights=weights, dataset=dataset, split=split, table=table, **result)
 
     async def importance(
         self, run_id: str, at: At, split: Split, metric: str, repeats: int, rows: int
@@ -198,6 +203,8 @@ class ModelFiles:
         columns = tuple(KnownColumn(**{**one, "levels": tuple(one["levels"])}) for one in described["columns"])
         classes = tuple(described["classes"])
         task = RowsTask(columns=columns, target=name if with_target else None, classes=classes)
+        if with_target:
+            task = replace(task, weight=await asyncio.to_thread(self._models.weight_column, weights))
         options = await asyncio.to_thread(self._with_defaults, weights, options)
         return weights, await asyncio.to_thread(parser.read_rows, files.path, options, self._limits, task)
 
@@ -230,5 +237,5 @@ class ModelFiles:
         )
 
 
-def _notes(rows: FileRows) -> TableNotes:
-    return TableNotes(missing=rows.missing, unseen=rows.unseen, notes=tuple(rows.notes))
+def _notes(rows: FileRows, notes: Sequence[str]) -> TableNotes:
+    return TableNotes(missing=rows.missing, unseen=rows.unseen, notes=tuple(notes))

@@ -8,6 +8,7 @@ from service.sandbox.predicting.messages import InvalidValue, Refused
 PLACES = {
     "no_metric": ("metric", "no_metric"),
     "no_data": ("/split", "dataset_missing"),
+    "no_preparation": ("", "dataset_missing"),
     "no_positive_value": ("metrics", "no_positive_value"),
 }
 """Places and codes of what the predictor process refuses for an invalid request."""

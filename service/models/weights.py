@@ -157,6 +157,16 @@ class StoredModels(ScopedRuns):
             row = datasets.by_id(connection, dataset.id)
         return {} if row is None else row.options or {}
 
+    def weight_column(self, weights: ModelWeights) -> str | None:
+        """Return the column with the weights of the rows of the run's dataset; None if it has none, or was deleted."""
+        dataset = RunSpec.of(weights.spec).dataset
+        if not isinstance(dataset, Uploaded):
+            return None
+        with reading(self._engine) as connection:
+            row = datasets.by_id(connection, dataset.id)
+        columns = [] if row is None or row.schema is None else row.schema["columns"]
+        return next((column["name"] for column in columns if column["role"] == "weight"), None)
+
     def weights(self, run_id: str, at: At) -> tuple[ModelWeights, BufferedReader]:
         """Return the recorded weights, and their file.
 

@@ -165,6 +165,8 @@ class RowsTask:
     """The column with the true values, if they are needed."""
     classes: tuple[str, ...] = ()
     """The classes of the target; empty if it is a number."""
+    weight: str | None = None
+    """The column with the weights of rows, if the file has it."""
 
     def text(self) -> str:
         """Return the task as text."""

@@ -10,29 +10,28 @@ useful" (model reliance).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.sandbox.predicting.messages import Evaluate, Importance, RowsFile
-from service.sandbox.predicting.model_cache import Loaded, ModelCache, OrderRefused, RawRows, predictions
-from service.sandbox.predicting.scores import HIGHER_IS_BETTER, Scores, class_scores, guesses, number_scores
+from service.sandbox.predicting.dataset_rows import RawRows
+from service.sandbox.predicting.guessing import Scoring, Targets
+from service.sandbox.predicting.matching import matched, notes_on
+from service.sandbox.predicting.messages import Evaluate, Importance, RowsFile, TableNotes
+from service.sandbox.predicting.model_cache import Loaded, ModelCache, OrderRefused, predictions
+from service.sandbox.predicting.scores import HIGHER_IS_BETTER
 from worker.spec.datasets.uploaded import Uploaded
-from worker.spec.families.dataset import Dataset
-from worker.spec.losses.cross_entropy import CrossEntropy
 from worker.spec.rng import permutation
 from worker.spec.run import RunSpec
-from worker.spec.tables.dataset import is_typed_table
 from worker.spec.tables.files import read_header
-from worker.spec.tables.rows import MISSING, UNSEEN, TableRows
-from worker.spec.tables.schema import TableSchema
+from worker.spec.tables.rows import TableRows
 
 Json = Mapping[str, Any]
-MAX_LISTED = 20
-"""Names that a message lists."""
+NO_LAST_VALUE = "The last value is a baseline of the test part of the run's own dataset only, so it is left out here."
+NO_WEIGHTS = "Weights of these rows are not known, so each counts once, unlike the rows of the run's dataset."
 
 
 def describe(loaded: Loaded, cache: ModelCache) -> Json:
@@ -50,151 +49,64 @@ def describe(loaded: Loaded, cache: ModelCache) -> Json:
         {"name": one.name, "type": one.type, "levels": list(one.levels), "used": one.name in used}
         for one in loaded.table.schema.columns
     ]
-    return {"columns": columns, "target": _target_name(dataset, cache), "classes": list(dataset.classes)}
-
-
-def _target_name(dataset: Dataset, cache: ModelCache) -> str | None:
-    """Return the name of the target's column; None if the dataset is not on this machine."""
-    if isinstance(dataset, Uploaded):
-        file = dataset.file(cache.datasets)
-        description = read_header(file) if file is not None and file.is_file() else {}
-    else:
-        description = dataset.description() if hasattr(dataset, "description") else {}
-    name: str | None = description.get("target")
-    return name
+    target = loaded.target_name or dataset.target_name(cache.datasets)
+    return {"columns": columns, "target": target, "classes": list(dataset.classes)}
 
 
 def file_rows(file: RowsFile, loaded: Loaded) -> RawRows:
-    """Return the rows that the parser read, and their targets, if it read them."""
+    """Return the rows that the parser read, and their targets and weights, if it read them."""
     from safetensors import safe_open  # noqa: PLC0415 - not needed to draw curves
 
     assert loaded.table is not None, "the parser reads rows of typed tables only"
     rows = slice(file.first, file.first + file.count)
     with safe_open(file.path, "numpy") as tensors:
-        numbers, codes = (tensors.get_slice(name)[rows] for name in ("numbers", "codes"))
-        y = tensors.get_slice("y")[rows] if "y" in tensors.keys() else np.empty(0)  # noqa: SIM118 - not a dict
-    return TableRows(loaded.table.schema, numbers, codes), y
+        stored = {name: tensors.get_slice(name)[rows] for name in tensors.keys()}  # noqa: SIM118 - not a dict
+    table = TableRows(loaded.table.schema, stored["numbers"], stored["codes"])
+    return RawRows(table, stored.get("y", np.empty(0)), stored.get("weights"))
 
 
 def evaluate(order: Evaluate, loaded: Loaded, cache: ModelCache) -> Json:
-    """Return the model's scores, those of guessing, and the number of rows.
+    """Return the model's scores, those of guessing, the number of rows, and how they were read.
 
     Raises:
         OrderRefused: The data have other columns, classes or shapes, or are missing.
     """
+    notes = TableNotes()
     if order.file is not None:
         parts = [file_rows(order.file, loaded)]
     else:
         assert order.dataset is not None, "an order has a file or a dataset"
         other = RunSpec.of({**loaded.spec.model_dump(mode="json"), "dataset": order.dataset}).dataset
-        parts = [_matched(part, other, loaded) for part in cache.rows_of(other, order.part)]
-    y = np.concatenate([y for _, y in parts])
-    outputs = np.concatenate([predictions(loaded, loaded.inputs(x), logits=True) for x, _ in parts])
-    scores = _scores_of(loaded, cache)
-    trained = cache.training_targets(loaded.spec.dataset)
-    baseline = {} if trained is None else scores(guesses(trained, len(loaded.spec.dataset.classes), len(y)), y)
-    return {"rows": len(y), "metrics": _finite(scores(outputs, y)), "baseline": _finite(baseline)}
+        parts = [matched(part, other, loaded) for part in cache.rows_of(other, order.part)]
+        notes = notes_on([part.x for part in parts], loaded)
+    weights = [part.weights for part in parts if part.weights is not None]
+    rows = Targets(np.concatenate([part.y for part in parts]), np.concatenate(weights) if weights else None)
+    outputs = np.concatenate([predictions(loaded, loaded.inputs(part.x), logits=True) for part in parts])
+    scoring = _scoring(loaded, cache)
+    baseline = scoring.baseline(rows)
+    added = list[str]()
+    if loaded.spec.dataset.chronological:
+        if order.part == "test" and order.dataset is not None and other.digest() == loaded.spec.dataset.digest():
+            baseline |= scoring.last_value(cache.last_values(loaded.spec.dataset), rows)
+        else:
+            added.append(NO_LAST_VALUE)
+    if weights == [] and scoring.training is not None and scoring.training.weights is not None:
+        added.append(NO_WEIGHTS)
+    return {
+        "rows": len(rows.y),
+        "metrics": _finite(scoring.scores(outputs, rows)),
+        "baseline": _finite(baseline),
+        "table": {**notes.model_dump(), "notes": added},
+    }
 
 
-def _scores_of(loaded: Loaded, cache: ModelCache) -> Scores:
+def _scoring(loaded: Loaded, cache: ModelCache) -> Scoring:
     spec = loaded.spec
-    if spec.dataset.classes:
-        return partial(class_scores, weights=_class_weights(loaded, cache))
-    return lambda outputs, y: number_scores(outputs[:, 0], y, spec.effective_loss, loaded.target_scale)
-
-
-def _class_weights(loaded: Loaded, cache: ModelCache) -> NDArray[np.float64] | None:
-    """Return the weights of classes in the loss; not numbers if they depend on a dataset that is missing."""
-    loss, count = loaded.spec.effective_loss, len(loaded.spec.dataset.classes)
-    weights = loss.class_weights if isinstance(loss, CrossEntropy) else None
-    if weights is None or weights != "balanced":
-        return None if weights is None else np.array(weights)
-    trained = cache.training_targets(loaded.spec.dataset)
-    if trained is None:
-        return np.full(count, np.nan)
-    balanced: NDArray[np.float64] = len(trained) / (count * np.maximum(np.bincount(trained, minlength=count), 1))
-    return balanced
+    return Scoring(spec.effective_loss, len(spec.dataset.classes), loaded.target_scale, cache.training(spec.dataset))
 
 
 def _finite(scores: Mapping[str, float]) -> dict[str, float | None]:
     return {name: value if math.isfinite(value) else None for name, value in scores.items()}
-
-
-def _matched(part: RawRows, other: Dataset, loaded: Loaded) -> RawRows:
-    """Return rows of another dataset as those of the model's.
-
-    Raises:
-        OrderRefused: They have another form.
-    """
-    x, y = part
-    own = loaded.spec.dataset
-    if other.task != own.task:
-        message = f"The model was trained for {own.task}, and the target of the dataset is one of {other.task}."
-        raise OrderRefused("other_data", message)
-    if isinstance(x, TableRows) != is_typed_table(own) or (not is_typed_table(own) and other.shape != own.shape):
-        message = f"Rows of the dataset have another form than those of the model: {_form(other)}, not {_form(own)}."
-        raise OrderRefused("other_data", message)
-    if isinstance(x, TableRows):
-        assert loaded.table is not None, "the model's dataset is a typed table"
-        x = _with_schema(x, loaded.table.schema, {one.name for one in loaded.table.columns.used(loaded.table.schema)})
-    return x, (_labels(y, other.classes, own.classes) if own.classes else y)
-
-
-def _form(dataset: Dataset) -> str:
-    return "columns of a table" if is_typed_table(dataset) else "×".join(map(str, dataset.shape))
-
-
-def _labels(y: NDArray[Any], theirs: Sequence[str], own: Sequence[str]) -> NDArray[np.int64]:
-    """Return labels of the model's classes.
-
-    Raises:
-        OrderRefused: A class is none of them.
-    """
-    unknown = [name for i, name in enumerate(theirs) if name not in own and (y == i).any()]
-    if unknown:
-        message = (
-            f"The dataset has classes that the model does not know: {_listed(unknown)}. It knows {_listed(own)}. "
-            "A model can be evaluated on rows of its own classes only."
-        )
-        raise OrderRefused("other_data", message)
-    places = np.array([own.index(name) if name in own else -1 for name in theirs], np.int64)
-    labels: NDArray[np.int64] = places[y]
-    return labels
-
-
-def _with_schema(rows: TableRows, schema: TableSchema, used: set[str]) -> TableRows:
-    """Return rows of another table with the columns and levels of ``schema``.
-
-    Raises:
-        OrderRefused: A column that the model uses is missing, or of another type.
-    """
-    wrong = [
-        f"{column.name!r} ({column.type})"
-        for column in schema.columns
-        if column.name in used
-        and (column.name not in rows.schema.by_name or rows.schema.by_name[column.name].type != column.type)
-    ]
-    if wrong:
-        message = f"The dataset lacks columns that the model needs: {', '.join(wrong[:MAX_LISTED])}."
-        raise OrderRefused("other_data", message)
-    numbers, codes = list[NDArray[Any]](), list[NDArray[Any]]()
-    for column in schema.columns:
-        if column.name not in used:
-            values = np.full(len(rows), MISSING if column.coded else np.nan)
-        else:
-            values = rows.values(column.name)
-            if column.coded:
-                places = [
-                    column.levels.index(level) if level in column.levels else UNSEEN
-                    for level in rows.schema.by_name[column.name].levels
-                ]
-                values = np.array([*places, UNSEEN, MISSING])[values]  # the codes −2 and −1 are the last places
-        (codes if column.coded else numbers).append(values)
-    return TableRows(
-        schema,
-        np.stack(numbers, 1) if numbers else np.empty((len(rows), 0)),
-        np.stack(codes, 1).astype(np.int32) if codes else np.empty((len(rows), 0), np.int32),
-    )
 
 
 def importance(order: Importance, loaded: Loaded, cache: ModelCache) -> Json:
@@ -206,11 +118,12 @@ def importance(order: Importance, loaded: Loaded, cache: ModelCache) -> Json:
     columns = _columns(loaded, cache)
     blocks = list(cache.blocks(loaded, order.split))
     x, y = (np.concatenate([getattr(block, name) for block in blocks]) for name in ("x", "y"))
+    parts = [block.weights for block in blocks if block.weights is not None]
+    weights = np.concatenate(parts) if parts else None
     if len(y) > order.rows:
         chosen = permutation(0, "importance", 0, len(y))[: order.rows]
-        x, y = x[chosen], y[chosen]
-    scores = _scores_of(loaded, cache)
-    score = partial(_score, order.metric, scores, loaded, y)
+        x, y, weights = x[chosen], y[chosen], None if weights is None else weights[chosen]
+    score = partial(_score, order.metric, _scoring(loaded, cache), loaded, Targets(y, weights))
     before = score(x)
     sign = -1.0 if order.metric in HIGHER_IS_BETTER else 1.0
     results = []
@@ -224,8 +137,8 @@ def importance(order: Importance, loaded: Loaded, cache: ModelCache) -> Json:
     return {"rows": len(y), "value": before if math.isfinite(before) else None, "columns": results}
 
 
-def _score(metric: str, scores: Scores, loaded: Loaded, y: NDArray[Any], x: NDArray[Any]) -> float:
-    values = scores(predictions(loaded, x, logits=True), y)
+def _score(metric: str, scoring: Scoring, loaded: Loaded, rows: Targets, x: NDArray[Any]) -> float:
+    values = scoring.scores(predictions(loaded, x, logits=True), rows)
     if metric not in values:
         raise OrderRefused("no_metric", f"The model has no metric {metric!r}; it has {', '.join(values)}.")
     return values[metric]
@@ -249,7 +162,3 @@ def _columns(loaded: Loaded, cache: ModelCache) -> dict[str, slice]:
         names = read_header(file).get("columns")
     names = names if names is not None and len(names) == dataset.shape[0] else range(dataset.shape[0])
     return {str(name): slice(i, i + 1) for i, name in enumerate(names)}
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names[:MAX_LISTED])) + (", …" if len(names) > MAX_LISTED else "")

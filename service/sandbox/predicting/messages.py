@@ -22,6 +22,7 @@ Reason = Literal[
     "file_altered",
     "no_graph",
     "no_data",
+    "no_preparation",
     "no_such_row",
     "no_image",
     "no_positive_value",
@@ -127,8 +128,9 @@ class Calibrate(Message):
     split: Split
 
 
-ROW_SCORES = [("confidence", "<f4"), ("brier", "<f4"), ("hit", "?")]
-"""The fields of a row (a NumPy dtype): largest probability, Brier score, whether the most probable class is its own."""
+ROW_SCORES = [("confidence", "<f4"), ("brier", "<f4"), ("hit", "?"), ("weight", "<f8")]
+"""The fields of a row (a NumPy dtype): largest probability, Brier score, whether the most probable class is its own,
+and how many rows it counts as."""
 
 
 class Export(Message):

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from service.sandbox.predicting.dataset_rows import RawRows, Rows, parts_of
+from service.sandbox.predicting.guessing import Targets
 from service.sandbox.predicting.messages import Chosen, InvalidValue, ModelFile, Reason, Split
 from worker.spec.families.dataset import Arrays, Dataset
 from worker.spec.graph import INPUT, LOGITS, PREDICTION, PROBABILITIES, NoGraph, Scaling, onnx_of, scaling_of
-from worker.spec.rng import parted
+from worker.spec.rng import noisy, parted
 from worker.spec.run import RunSpec
 from worker.spec.tables.dataset import is_typed_table
 from worker.spec.tables.files import description_of
@@ -54,6 +56,8 @@ class Loaded(NamedTuple):
     """The preparation of a typed table."""
     target_scale: float
     """Numeric targets are multiplied by it in training."""
+    target_name: str | None = None
+    """The name of the target's column, if the engine recorded it beside the weights."""
 
     def inputs(self, rows: NDArray[Any] | TableRows) -> NDArray[Any]:
         """Return rows of the dataset as rows of numbers."""
@@ -61,6 +65,10 @@ class Loaded(NamedTuple):
             assert self.table is not None, "the dataset is a typed table, so the model has its preparation"
             return self.table.transform(rows)
         return rows
+
+    def rows(self, raw: RawRows) -> Rows:
+        """Return rows of the dataset with their inputs as rows of numbers."""
+        return Rows(self.inputs(raw.x), raw.y, raw.weights)
 
 
 class Stored(NamedTuple):
@@ -70,17 +78,6 @@ class Stored(NamedTuple):
     weights: Mapping[str, NDArray[Any]]
     about: Mapping[str, Any]
     """Facts that the engine recorded beside them."""
-
-
-class Rows(NamedTuple):
-    """Rows of a dataset: raw (n, *shape) or prepared (n, D), and their targets: int64 labels, or float64 numbers."""
-
-    x: NDArray[Any]
-    y: NDArray[Any]
-
-
-RawRows = tuple[NDArray[Any] | TableRows, NDArray[Any]]
-"""Inputs before they are prepared, and targets."""
 
 
 class ModelCache:
@@ -113,9 +110,9 @@ class ModelCache:
             stored = _read(file)
             table, scaling = self._preparation(stored)
             content = _graph(stored, {}, scaling)
-            self._models[key] = Loaded(
-                stored.spec, _session(content), len(content), table, 1.0 if scaling is None else scaling.target_scale
-            )
+            scale = 1.0 if scaling is None else scaling.target_scale
+            name = stored.about.get("target_name")
+            self._models[key] = Loaded(stored.spec, _session(content), len(content), table, scale, name)
         self._models.move_to_end(key)
         while len(self._models) > 1 and sum(one.bytes for one in self._models.values()) > self._max_bytes:
             self._models.popitem(last=False)
@@ -127,13 +124,12 @@ class ModelCache:
         Raises:
             OrderRefused: The dataset is not on this machine, or it has no such row.
         """
-        x, y, rows = self._split(loaded.spec.dataset, chosen.split)
+        part, rows = self._split(loaded.spec.dataset, chosen.split)
         for place, index in enumerate(chosen.indices):
             if index >= len(rows):
                 extent = f"has the rows 0 to {len(rows) - 1}" if len(rows) else "is empty"
                 raise OrderRefused("no_such_row", f"Row {index} does not exist: {chosen.split!r} {extent}.", place)
-        selected = rows[list(chosen.indices)]
-        return Rows(loaded.inputs(_take(x, selected)), y[selected])
+        return loaded.rows(part.take(rows[list(chosen.indices)]))
 
     def blocks(self, loaded: Loaded, split: Split) -> Iterator[Rows]:
         """Yield all rows of a split, ``BLOCK_ROWS`` at a time.
@@ -141,10 +137,9 @@ class ModelCache:
         Raises:
             OrderRefused: The dataset is not on this machine.
         """
-        x, y, rows = self._split(loaded.spec.dataset, split)
+        part, rows = self._split(loaded.spec.dataset, split)
         for first in range(0, len(rows), BLOCK_ROWS):
-            selected = rows[first : first + BLOCK_ROWS]
-            yield Rows(loaded.inputs(_take(x, selected)), y[selected])
+            yield loaded.rows(part.take(rows[first : first + BLOCK_ROWS]))
 
     def rows_of(self, dataset: Dataset, part: Literal["test", "train", "all"]) -> list[RawRows]:
         """Return raw rows and targets of the parts of any dataset; validation rows belong to the training part.
@@ -152,31 +147,38 @@ class ModelCache:
         Raises:
             OrderRefused: The dataset is not on this machine.
         """
-        arrays = self._data(dataset)
-        train_x, test_x = arrays.tables or (arrays.train_x, arrays.test_x)
-        parts = {"train": (train_x, arrays.train_y), "test": (test_x, arrays.test_y)}
+        parts = parts_of(self._data(dataset))
         return [parts[name] for name in parts if part in (name, "all")]
 
-    def training_targets(self, dataset: Dataset) -> NDArray[Any] | None:
-        """Return the targets of the training rows; None if the dataset is not on this machine."""
+    def training(self, dataset: Dataset) -> Targets | None:
+        """Return the targets that the model was trained on; None if the dataset is not on this machine."""
         try:
             arrays = self._data(dataset)
         except OrderRefused:
             return None
         train, _ = parted(dataset, arrays)
-        targets: NDArray[Any] = arrays.train_y[train]
-        return targets
+        rows = parts_of(arrays)["train"].take(train)
+        return Targets(noisy(rows.y, dataset), rows.weights)
 
-    def _split(
-        self, dataset: Dataset, split: Split
-    ) -> tuple[NDArray[Any] | TableRows, NDArray[Any], NDArray[np.int64]]:
-        """Return inputs and targets of the dataset's rows, and the indices of those of the split."""
+    def last_values(self, dataset: Dataset) -> NDArray[Any]:
+        """Return the last known target before each test row of a dataset in order of time.
+
+        Raises:
+            OrderRefused: The dataset is not on this machine.
+        """
         arrays = self._data(dataset)
-        train_x, test_x = arrays.tables or (arrays.train_x, arrays.test_x)
+        known = np.concatenate([arrays.train_y, arrays.test_y])
+        values: NDArray[Any] = known[np.maximum(np.arange(len(arrays.train_y), len(known)) - dataset.horizon, 0)]
+        return values
+
+    def _split(self, dataset: Dataset, split: Split) -> tuple[RawRows, NDArray[np.int64]]:
+        """Return the part of the dataset that has the split, and the indices of the split's rows in it."""
+        arrays = self._data(dataset)
+        parts = parts_of(arrays)
         if split == "test":
-            return test_x, arrays.test_y, np.arange(len(arrays.test_y))
+            return parts["test"], np.arange(len(arrays.test_y))
         train, held_out = parted(dataset, arrays)
-        return train_x, arrays.train_y, train if split == "train" else held_out
+        return parts["train"], train if split == "train" else held_out
 
     def _data(self, dataset: Dataset) -> Arrays:
         digest = dataset.digest()
@@ -212,7 +214,11 @@ class ModelCache:
             )
         if not is_typed_table(dataset) and not dataset.learns_scaling and dataset.task == "classification":
             return None, None
-        arrays = self._data(dataset)
+        try:
+            arrays = self._data(dataset)
+        except OrderRefused as error:
+            message = f"The model prepares rows by its training rows, which its weights do not include. {error}"
+            raise OrderRefused("no_preparation", message) from error
         train, _ = parted(dataset, arrays)
         inputs = dataset.scaling(arrays.train_x[train])
         return dataset.fitted(arrays, train), Scaling(*inputs, *dataset.target_scaling(arrays.train_y[train]))
@@ -240,10 +246,6 @@ def _graph(stored: Stored, metadata: dict[str, str], scaling: Scaling | None, ta
         return onnx_of(stored.spec, stored.weights, metadata, scaling=scaling, table=table)
     except NoGraph as error:
         raise OrderRefused("no_graph", str(error)) from error
-
-
-def _take(rows: NDArray[Any] | TableRows, selected: NDArray[Any]) -> NDArray[Any] | TableRows:
-    return rows.take(selected) if isinstance(rows, TableRows) else rows[selected]
 
 
 def _session(content: bytes) -> InferenceSession:

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.sandbox.predicting.curves import curve
+from service.sandbox.predicting.dataset_rows import Rows
 from service.sandbox.predicting.evaluations import describe, evaluate, file_rows, importance
 from service.sandbox.predicting.grids import Judged, classes_judged, grid, numbers_judged
 from service.sandbox.predicting.messages import (
@@ -45,7 +46,7 @@ from service.sandbox.predicting.messages import (
     Refused,
     next_order,
 )
-from service.sandbox.predicting.model_cache import ModelCache, OrderRefused, Rows, predictions, short_of_memory
+from service.sandbox.predicting.model_cache import ModelCache, OrderRefused, predictions, short_of_memory
 from worker import logs
 from worker.lifetime import kill_with_parent
 
@@ -92,8 +93,8 @@ def _predict(order: Predict, content: bytes, cache: ModelCache) -> tuple[Answer,
         rows = cache.rows(loaded, order.chosen)
         return _targets(rows), predictions(loaded, rows.x).tobytes()
     if order.file is not None:
-        table, _ = file_rows(order.file, loaded)
-        return Answer(), predictions(loaded, loaded.inputs(table)).tobytes()
+        x = loaded.inputs(file_rows(order.file, loaded).x)
+        return Answer(), predictions(loaded, x).tobytes()
     if loaded.table is not None:
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # others reserve memory ahead
         from service.sandbox.predicting.table_rows import table_rows  # noqa: PLC0415 - slow to import
@@ -125,6 +126,7 @@ def _row_scores(order: Calibrate, cache: ModelCache) -> NDArray[Any]:
         scores["confidence"], scores["hit"] = p.max(1), p.argmax(1) == rows.y
         p[np.arange(len(p)), rows.y] -= 1
         scores["brier"] = np.square(p).sum(1)
+        scores["weight"] = 1 if rows.weights is None else rows.weights
         blocks.append(scores)
     return np.concatenate(blocks)
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import io
+import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import save
 
+from tests.conftest import spec as spec_of
+from tests.laws.strategies import CPU
 from tests.service.models.serving import Service
-from tests.service.models.test_table_predictions import ROW, expected, table
+from tests.service.models.test_table_predictions import ROW, expected, table, weights_of
 from tests.service.models.test_table_predictions import trained as trained  # noqa: PLC0414 - a fixture
+from worker.engine.data import Data
+from worker.ports import Outcome
 from worker.spec.run import RunSpec
 
 pytestmark = pytest.mark.slow
@@ -83,6 +90,51 @@ def test_evaluation_of_a_dataset_and_of_its_file_agree(service: Service, trained
     for name, value in file["metrics"].items():
         assert value == pytest.approx(everything["metrics"][name], rel=1e-6), name
     assert file["notes"] == []
+
+
+def test_weights_of_rows_count_in_evaluations_of_datasets_and_files(service: Service) -> None:
+    data = frame()
+    data["island"] = np.where(np.arange(len(data)) % 9, data["island"], [f"rock {i}" for i in range(len(data))])
+    data["count"] = 1.0 + np.arange(len(data)) % 4
+    content = data.to_csv(index=False).encode()
+    uploaded = service.client.post("/v1/datasets?weight=count", content=content, headers={"content-type": CSV}).json()
+    claim = service.begin(dataset={"kind": "uploaded", "id": uploaded["id"]}, model={"kind": "linear"})
+    spec = spec_of(**claim.spec)
+    about = Data(spec.dataset, service.settings.datasets, CPU).preparations[0]
+    service.keep(claim, "best", content=save(weights_of(spec), {"fitwell": json.dumps({"format": 1, **about})}))
+    url = f"/v1/runs/{claim.run_id}"
+
+    def evaluated(content: bytes) -> Any:
+        return json.loads(post(service, f"{claim.run_id}/evaluate", content))
+
+    everything, file = (
+        service.client.post(f"{url}/evaluate", json={"dataset": uploaded["id"], "split": "all"}).json(),
+        evaluated(content),
+    )
+    for part in ("metrics", "baseline", "missing", "unseen"):
+        assert file[part] == pytest.approx(everything[part], rel=1e-6), part
+    assert file["unseen"]["island"] > 0
+    assert file["notes"] == []
+    own = service.client.post(f"{url}/evaluate", json={"dataset": uploaded["id"]}).json()["metrics"]
+    weights = spec.dataset.load(service.settings.datasets).test_weights
+    chosen = service.predict(claim.run_id, {"split": "test", "indices": list(range(len(weights)))}).json()  # type: ignore[arg-type]
+    hits = np.argmax(chosen["probabilities"], 1) == chosen["true_labels"]
+    assert own["accuracy"] == pytest.approx(np.average(hits, weights=weights)) != pytest.approx(hits.mean())
+    calibration = service.client.get(f"{url}/calibration?split=test").json()
+    for name in ("accuracy", "brier", "ece"):
+        assert calibration[name] == pytest.approx(own[name], rel=1e-5), name
+    importance = service.client.get(f"{url}/importance", params={"split": "test", "repeats": 1}).json()
+    assert importance["value"] == pytest.approx(own["loss"], rel=1e-5)
+
+    unweighted = evaluated(data.drop(columns="count").to_csv(index=False).encode())
+    assert ("each counts once" in unweighted["notes"][0], len(unweighted["notes"])) == (True, 1)
+    response = service.client.post(f"{url}/predictions", content=content, headers={"content-type": CSV})
+    counted = {name: json.loads(response.headers[f"fitwell-{name}"]) for name in ("missing", "unseen")}
+    assert counted == {"missing": file["missing"], "unseen": file["unseen"]}
+
+    service.work.finish([claim], [Outcome(run_id=claim.run_id, status="succeeded", code="finished")])
+    assert service.client.delete(f"/v1/datasets/{uploaded['id']}").status_code == 204
+    assert evaluated(content)["rows"] == len(data), "the file of weights has the target's name"
 
 
 def test_files_that_do_not_fit_are_refused(service: Service, trained: Trained) -> None:

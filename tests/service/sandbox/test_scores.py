@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
 import pytest
 
+from service.sandbox.predicting.guessing import Scoring, Targets
+from service.sandbox.predicting.model_cache import ModelCache
 from service.sandbox.predicting.scores import class_scores, number_scores
-from tests.laws.strategies import data_of, parsed
+from tests.laws.strategies import CPU, HOME, data_of, parsed
+from tests.laws.test_oracles_weights import BALANCED, BODY, DATASET, VALUES, WeightedNumbers, weighted
 from tests.worker.spec.test_graph import run_of, trained
+from worker.engine.baseline import baselines_of
+from worker.engine.data import Data
 from worker.engine.evaluation import evaluate, predictions, variance
 from worker.engine.hooks import EvaluationHooks
+from worker.engine.training import Training
 from worker.spec.families.loss import RowTargets
 from worker.spec.run import RunSpec
 
@@ -49,3 +56,42 @@ def test_scores_equal_those_of_the_engine(name: str) -> None:
     assert set(scores) == set(expected)
     for metric, value in expected.items():
         assert scores[metric] == pytest.approx(float(value), rel=1e-5, abs=1e-6, nan_ok=True), metric
+
+
+def weighted_specs() -> list[Any]:
+    """Return specs with every combination of weights of rows and classes, noise and sampling."""
+    weights = {"plain": None, "balanced": BALANCED, "listed": {"kind": "cross_entropy", "class_weights": VALUES}}
+    specs = []
+    for (name, loss), rows, noise, oversample in itertools.product(
+        weights.items(), (False, True), (0.0, 0.3), (False, True)
+    ):
+        if name != "balanced" or not oversample:
+            dataset = {**DATASET, "label_noise": noise, "oversample": oversample}
+            body = {**BODY, "loss": loss, "dataset": dataset}
+            spec = weighted(body) if rows else parsed(body)
+            specs.append(pytest.param(spec, id=f"{name}-{rows}-{noise}-{oversample}"))
+    co2 = {"dataset": {"kind": "co2"}, "model": {"kind": "linear"}, "optimizer": {"kind": "sgd", "lr": 0.1}}
+    losses = (None, {"kind": "huber", "delta": 0.5})
+    numbers = [weighted({**REGRESSION, "loss": loss}, WeightedNumbers) for loss in losses]
+    return [*specs, pytest.param(parsed(co2), id="series"), *numbers]
+
+
+@pytest.mark.parametrize("spec", weighted_specs())
+def test_weighted_scores_and_baselines_equal_those_of_the_engine(spec: RunSpec) -> None:
+    data, stack = Data(spec.dataset, HOME, CPU), trained(spec)
+    dataset, cache = spec.dataset, ModelCache(HOME, 0)
+    arrays = dataset.load(HOME)
+    scale, shift = (float(data.unit), data.targets[0].zero) if not dataset.classes else (1.0, 0.0)
+    outputs = predictions(stack, data.test, EvaluationHooks(stack))[0].numpy()
+    scoring = Scoring(spec.effective_loss, len(dataset.classes), 1 / scale, cache.training(dataset))
+    rows = Targets(arrays.test_y, arrays.test_weights)
+    scores = scoring.scores((outputs - shift) * scale, rows)
+    baseline = scoring.baseline(rows)
+    if dataset.chronological:
+        baseline |= scoring.last_value(cache.last_values(dataset), rows)
+    measured = {name: value[0].item() for name, value in Training(stack, data)._evaluated(stack).items()}
+    for own, engine in ((scores, measured), (baseline, baselines_of(stack, data)[0])):
+        expected = {name.removeprefix("test."): value for name, value in engine.items() if name.startswith("test.")}
+        assert set(own) == set(expected)
+        for name, value in expected.items():
+            assert own[name] == pytest.approx(value, rel=2e-4, abs=2e-6), name

@@ -52,7 +52,13 @@ def write_dataset(table: Table, data: Path, options: Options, limits: Limits) ->
         **({} if split.parts.order == "random" else {"order": split.parts.order}),
         **({} if options.horizon == 1 else {"horizon": options.horizon}),
     }
-    typed = TypedTable(inputs=inputs, target=target, split=split, weights=_weights(roles.weight), about=about)
+    typed = TypedTable(
+        inputs=inputs,
+        target=target,
+        split=split,
+        weights=None if roles.weight is None else weights_of(roles.weight),
+        about=about,
+    )
     written = write_table(data, typed)
     notes += _notes_on(table.columns)
     notes += [f"The task is {target.task}, {target.note}.", split.parts.note]
@@ -172,14 +178,12 @@ def _target_of(column: Column, options: Options) -> Target:
     return replace(target_of(_labels(column), "regression"), note="since the target is a series of numbers")
 
 
-def _weights(column: Column | None) -> Values | None:
+def weights_of(column: Column) -> Values:
     """Return the weights of all rows.
 
     Raises:
         Refused: A weight is missing or not positive, or weights differ too much.
     """
-    if column is None:
-        return None
     if column.type != "number":
         message = f"The column {column.name!r} is {column.type}; weights are positive numbers."
         raise Refused("wrong_type", message, parameter="weight", column=column.name)

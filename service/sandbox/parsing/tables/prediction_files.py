@@ -17,6 +17,7 @@ from service.sandbox.parsing.options import ColumnType, Files, Format, MergeTask
 from service.sandbox.parsing.refusals import Refused, quoted
 from service.sandbox.parsing.sources import Values, check_size
 from service.sandbox.parsing.tables.columns import MISSING
+from service.sandbox.parsing.tables.datasets import weights_of
 from service.sandbox.parsing.tables.known_columns import known_rows, read_as, request_of
 from service.sandbox.parsing.tables.reading import READERS, content_of
 from service.sandbox.parsing.writer import Tensor, write_tensors
@@ -29,9 +30,10 @@ MAX_LISTED = 20
 
 
 def read_rows(files: Files, form: Format, reading: Reading, task: RowsTask) -> dict[str, Any]:
-    """Write the rows of the file to ``data`` as tensors ``numbers``, ``codes`` and perhaps ``y``; return a report.
+    """Write the rows of the file to ``data`` as tensors ``numbers``, ``codes`` and perhaps ``y`` and ``weights``.
 
-    Columns may be in any order, and others are ignored with a note. Rows without a needed target are left out.
+    Return a report. Columns may be in any order, and others are ignored with a note. Rows without a needed target are
+    left out.
 
     Raises:
         Refused: The file is not a table, lacks a column of the model, or a cell is not of its column's type.
@@ -57,6 +59,9 @@ def read_rows(files: Files, form: Format, reading: Reading, task: RowsTask) -> d
         notes.append(f"{left:,} rows have no value of the target {task.target!r} and were left out.")
     tensors = {"numbers": Tensor(rows.numbers, present)}
     tensors |= {} if y is None else {"y": Tensor(y, present)}
+    if task.weight is not None and task.weight in by_name:
+        weights = weights_of(read_as(by_name[task.weight], "number", request))
+        tensors["weights"] = Tensor(weights, present)
     write_tensors(files.data, {}, {**tensors, "codes": Tensor(rows.codes, present)})
     counts = {"missing": rows.missing, "unseen": rows.unseen}
     return {"rows": len(present), "columns": names, "notes": notes, **counts}
@@ -97,7 +102,7 @@ def _check_columns(names: Sequence[str], task: RowsTask) -> None:
 
 
 def _ignored(names: Sequence[str], task: RowsTask) -> list[str]:
-    used = {column.name for column in task.columns if column.used} | {task.target}
+    used = {column.name for column in task.columns if column.used} | {task.target, task.weight}
     ignored = [name for name in names if name not in used]
     return [f"Columns that the model does not use were ignored: {_listed(ignored)}."] if ignored else []
 
