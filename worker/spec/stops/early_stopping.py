@@ -3,7 +3,8 @@
     stop after epoch e  if  e − argmin_{i ≤ e} L_i ≥ patience      (an improvement counts only beyond min_delta)
 
 L is the metric, or its negative if higher values are better, as of an accuracy. Epochs in which a score is undefined,
-as an area under the curve is without two classes, do not count. A loss that is not a number is no improvement.
+as an area under the curve is without two classes, do not count. An epoch whose loss is not a number counts, as one
+without improvement.
 
 Reference: Prechelt, 1998, "Early stopping — but when?".
 """
