@@ -52,6 +52,8 @@ def table_of(text: TextFile, options: Options, limits: Limits) -> RawTable:
     dialect = _dialect(text, options)
     notes = [text.note] if text.note else []
     names, header = read_header(dialect.rows, options.header, notes)
+    if header and text.lines - dialect.skipped_lines < 2:  # the first row has no line end
+        raise Refused("empty", "The file has no rows below its header.")
     if dialect.delimiter != ",":
         notes.append(f"The delimiter is {_named(dialect.delimiter)}.")
     layout = Layout(names=names, delimiter=dialect.delimiter, skipped_lines=dialect.skipped_lines, has_header=header)

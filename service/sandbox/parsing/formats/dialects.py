@@ -112,14 +112,18 @@ def _parsed(table: str, delimiter: str) -> list[list[str]]:
 
 
 def _best(table: str) -> tuple[str, list[list[str]]]:
-    """Return the delimiter whose rows have the same length most often, then whose cells are values most often."""
+    """Return the delimiter whose rows have the same length most often, the first included, then with most values."""
     scored = []
     for delimiter in DELIMITERS:
         rows = _rows(table, delimiter)
         if rows and max(map(len, rows)) > 1:
             scored.append((_consistency(rows), _values(rows), delimiter, rows))
     good = [one for one in scored if one[0] > 0.5]
-    best = max(good or scored, key=lambda one: (round(one[0], 1), one[1]), default=(0.0, 0.0, ",", []))
+    best = max(
+        good or scored,
+        key=lambda one: (round(one[0], 1), _is_usual(one[3]), one[1]),
+        default=(0.0, 0.0, ",", []),
+    )
     rows = _rows(table, WHITESPACE)
     if len(rows) > 1 and _consistency(rows) == 1 and (not good or _values(rows) > best[1]):
         return WHITESPACE, rows  # aligned by spaces, perhaps with a tab before the last column
@@ -130,6 +134,11 @@ def _consistency(rows: Sequence[Sequence[str]]) -> float:
     """Share of rows that have the most frequent length, 0 if that is 1."""
     length, count = Counter(map(len, rows)).most_common(1)[0]
     return count / len(rows) if length > 1 else 0.0
+
+
+def _is_usual(rows: Sequence[Sequence[str]]) -> bool:
+    """Return whether the first row has the most frequent length; a decimal comma splits all rows but the header."""
+    return len(rows[0]) == Counter(map(len, rows)).most_common(1)[0][0]
 
 
 def _values(rows: Sequence[Sequence[str]]) -> float:

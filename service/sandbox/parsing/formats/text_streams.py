@@ -58,6 +58,8 @@ class TextFile:
                     text = decoder.decode(data, final=not data)
                 except UnicodeDecodeError as error:
                     raise not_encoded(self.encoding, error) from error
+                except UnicodeError as error:  # UTF-16 and UTF-32 say their byte order by a mark
+                    raise _without_mark(self.encoding) from error
                 if first:
                     text, first = text.removeprefix("\ufeff"), not text
                 if "\0" in text:
@@ -77,6 +79,15 @@ def not_encoded(encoding: str, error: UnicodeDecodeError) -> Refused:
     message = (
         f"The file is not in {encoding}: byte 0x{byte:02x} ({error.reason}). Pass its encoding, such as "
         "encoding=cp1252 or encoding=gb18030."
+    )
+    return Refused("not_utf8", message, parameter="encoding")
+
+
+def _without_mark(encoding: str) -> Refused:
+    """Return the refusal of a text that must begin with a byte order mark."""
+    message = (
+        f"The file is not in {encoding}: it does not begin with a byte order mark. Pass encoding={encoding}-le or "
+        f"encoding={encoding}-be if it has none, or leave the encoding out to have it detected."
     )
     return Refused("not_utf8", message, parameter="encoding")
 
