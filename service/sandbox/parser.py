@@ -26,6 +26,7 @@ from service.sandbox.parsing.options import (
     Files,
     Format,
     Limits,
+    Mark,
     MergeTask,
     Options,
     Reading,
@@ -57,6 +58,8 @@ class ColumnReport(BaseModel):
     missing: int = 0
     has_time: bool = False
     monthly: bool = False
+    decimal: Mark = "."
+    day_first: bool | None = None
     statistics: dict[str, Any] = {}
     notes: list[str] = []
 

@@ -41,7 +41,7 @@ def content_of(row: Row) -> Content:
 
 def schema_of(row: Row) -> TableSchema:
     """Return the inputs of a stored table."""
-    names = ("name", "type", "levels", "has_time", "monthly")
+    names = ("name", "type", "levels", "has_time", "monthly", "decimal", "day_first")
     inputs = [
         {**{name: column[name] for name in names if name in column}, "missing": column["missing"] > 0}
         for column in row.schema["columns"]

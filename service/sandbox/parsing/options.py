@@ -12,6 +12,8 @@ Format = Literal["npz", "csv", "parquet", "zip", "arrow", "xlsx", "arff", "npy"]
 Task = Literal["classification", "regression"]
 ColumnType = Literal["number", "category", "boolean", "date", "text", "id"]
 ColumnRole = Literal["input", "target", "dropped", "group", "time", "split", "weight"]
+Mark = Literal[".", ","]
+"""A decimal mark."""
 TEST_SHARE = 0.2
 """Default share of rows in the test part."""
 
@@ -33,7 +35,7 @@ class Options:
     """Of a text file, such as ``cp1252``."""
     delimiter: str | None = None
     """One character; ``whitespace`` is any run of spaces and tabs."""
-    decimal: Literal[".", ","] | None = None
+    decimal: Mark | None = None
     missing: tuple[str, ...] = ()
     """Texts that stand for a missing value, besides the usual ones."""
     types: Mapping[str, ColumnType] = field(default_factory=dict)
@@ -152,6 +154,8 @@ class KnownColumn:
     name: str
     type: ColumnType
     levels: tuple[str, ...] = ()
+    decimal: Mark = "."
+    day_first: bool | None = None
     used: bool = True
     """Whether the model uses it."""
 

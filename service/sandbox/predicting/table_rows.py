@@ -16,7 +16,7 @@ import pyarrow as pa
 from service.sandbox.parsing.formats.raw_columns import Numbers, RawColumn, Texts
 from service.sandbox.parsing.options import KnownColumn, Options
 from service.sandbox.parsing.refusals import Refused
-from service.sandbox.parsing.tables.known_columns import EXPECTED, known_rows, read_as, request_of
+from service.sandbox.parsing.tables.known_columns import EXPECTED, known_rows, read_as, request_of, styled
 from service.sandbox.parsing.types.inference import EXACT, Request
 from service.sandbox.predicting.messages import InvalidValue, TableNotes
 from service.sandbox.predicting.model_cache import OrderRefused
@@ -70,7 +70,14 @@ def known_columns(table: Fitted) -> list[KnownColumn]:
     """Return the columns of ``table`` for the reader of cells."""
     used = {column.name for column in table.columns.used(table.schema)}
     return [
-        KnownColumn(name=one.name, type=one.type, levels=one.levels, used=one.name in used)
+        KnownColumn(
+            name=one.name,
+            type=one.type,
+            levels=one.levels,
+            decimal=one.decimal,
+            day_first=one.day_first,
+            used=one.name in used,
+        )
         for one in table.schema.columns
     ]
 
@@ -146,7 +153,7 @@ def _numbers(cells: Sequence[Any], errors: list[InvalidValue], column: KnownColu
         return RawColumn(column.name, Numbers(numbers))
     texts = RawColumn(column.name, _texts([cell if isinstance(cell, str) else None for cell in cells]))
     try:
-        read = read_as(texts, "number", request)
+        read = read_as(texts, "number", styled(request, column))
     except Refused as refused:
         errors.append(_invalid(refused))
         return texts

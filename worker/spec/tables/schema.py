@@ -25,6 +25,14 @@ class Column(Spec):
     missing: bool = Field(default=False, description="Whether rows of the training part lack a value.")
     has_time: bool = Field(default=False, description="Whether dates have a time of day.")
     monthly: bool = Field(default=False, description="Whether dates are months: the first day of each.")
+    decimal: Literal[".", ","] = Field(
+        default=".", exclude_if=lambda mark: mark == ".", description="The decimal mark of the dataset's texts."
+    )
+    day_first: bool | None = Field(
+        default=None,
+        exclude_if=lambda order: order is None,
+        description="Whether 1/2/2024 is February 1; null if the dataset has no such dates.",
+    )
 
     @property
     def coded(self) -> bool:

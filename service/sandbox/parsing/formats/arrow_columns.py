@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,40 +11,47 @@ import pyarrow.compute as pc
 
 from service.sandbox.parsing.formats.headers import names_of
 from service.sandbox.parsing.formats.raw_columns import Dates, Numbers, RawColumn, RawTable, Texts
-from service.sandbox.parsing.options import Format
+from service.sandbox.parsing.options import Format, Options
 from service.sandbox.parsing.refusals import Refused, quoted
+from service.sandbox.parsing.tables.roles import column_named
 from service.sandbox.parsing.types.dates import IN_UTC
 from service.sandbox.parsing.types.inference import EXACT
 
 Cells = Numbers | Dates | Texts
 
 
-def table_of(table: pa.Table, form: Format) -> RawTable:
+def table_of(table: pa.Table, form: Format, options: Options) -> RawTable:
     """Return the columns of a table.
 
     Raises:
         Refused: Columns are of types that are no values, such as lists.
     """
-    check_types(table.schema)
-    if not table.num_rows:
-        raise Refused("empty", "The file has no rows.")
     notes: list[str] = []
     names = names_of(table.column_names, notes)
-    return RawTable(form, [raw_column(name, table.column(i)) for i, name in enumerate(names)], notes)
+    check_types(table.schema, dropped_positions(names, options))
+    if not table.num_rows:
+        raise Refused("empty", "The file has no rows.")
+    columns = [
+        raw_column(name, table.column(i))
+        if is_readable(table.schema.types[i])
+        else unread_column(name, table.schema.types[i], table.num_rows)
+        for i, name in enumerate(names)
+    ]
+    return RawTable(form, columns, notes)
 
 
-def check_types(schema: pa.Schema) -> None:
-    """Check that every column has single values.
+def check_types(schema: pa.Schema, dropped: Collection[int]) -> None:
+    """Check that every column has single values; those at the positions ``dropped`` may be of any type.
 
     Raises:
         Refused: Columns are nested, binary, or of another type without values for models.
     """
-    wrong = [field for field in schema if _reader(field.type) is None]
+    wrong = [field for i, field in enumerate(schema) if i not in dropped and not is_readable(field.type)]
     refusals = [
         Refused(
             "wrong_dtype",
             f"The column {quoted(field.name)!r} has the type {quoted(str(field.type))}, which is not a single number, "
-            "text or date. Store each of its parts as a column of its own.",
+            "text or date. Store each of its parts as a column of its own, or drop the column.",
             place=quoted(field.name),
             column=quoted(field.name),
         )
@@ -52,6 +59,27 @@ def check_types(schema: pa.Schema) -> None:
     ]
     if refusals:
         raise Refused.together(refusals)
+
+
+def dropped_positions(names: Sequence[str], options: Options) -> set[int]:
+    """Return the positions of the columns that ``options.drop`` names.
+
+    Raises:
+        Refused: A column does not exist.
+    """
+    dropped = {column_named(name, names, "drop") for name in options.drop}
+    return {i for i, name in enumerate(names) if name in dropped}
+
+
+def is_readable(kind: pa.DataType) -> bool:
+    """Return whether columns of this type have single values."""
+    return _reader(kind) is not None
+
+
+def unread_column(name: str, kind: pa.DataType, rows: int) -> RawColumn:
+    """Return a dropped column whose type has no single values; all of its values are missing."""
+    note = f"Its type {quoted(str(kind))} is not read, since the column is dropped."
+    return RawColumn(name, Numbers(np.full(rows, np.nan)), notes=[note])
 
 
 def raw_column(name: str, column: pa.ChunkedArray) -> RawColumn:

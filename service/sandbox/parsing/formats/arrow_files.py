@@ -8,9 +8,10 @@ import pyarrow as pa
 from pyarrow import ipc
 
 from service.sandbox.parsing.formats import arrow_columns
+from service.sandbox.parsing.formats.headers import names_of
 from service.sandbox.parsing.formats.packed_files import Bytes
 from service.sandbox.parsing.formats.raw_columns import RawTable
-from service.sandbox.parsing.options import Limits
+from service.sandbox.parsing.options import Limits, Options
 from service.sandbox.parsing.refusals import Refused, reading
 from service.sandbox.parsing.sources import MAX_COLUMNS, check_size
 
@@ -18,7 +19,7 @@ FILE = b"ARROW1"
 NUMBER_BYTES = 8
 
 
-def table_of(content: Bytes, limits: Limits) -> RawTable:
+def table_of(content: Bytes, options: Options, limits: Limits) -> RawTable:
     """Return the table in an Arrow file or stream.
 
     Raises:
@@ -31,9 +32,10 @@ def table_of(content: Bytes, limits: Limits) -> RawTable:
         if len(opened.schema) > MAX_COLUMNS:
             message = f"The file has {len(opened.schema):,} columns; at most {MAX_COLUMNS:,} work."
             raise Refused("too_many_columns", message)
-        arrow_columns.check_types(opened.schema)
+        names = names_of(opened.schema.names, [])
+        arrow_columns.check_types(opened.schema, arrow_columns.dropped_positions(names, options))
         batches = list(_checked(_batches(opened, is_file=is_file), limits))
-        return arrow_columns.table_of(pa.Table.from_batches(batches, opened.schema), "arrow")
+        return arrow_columns.table_of(pa.Table.from_batches(batches, opened.schema), "arrow", options)
 
 
 def _batches(

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from service.sandbox.parsing.formats.raw_columns import Numbers, RawColumn, Texts
-from service.sandbox.parsing.options import Options
+from service.sandbox.parsing.formats.raw_columns import SAMPLE, Numbers, RawColumn, Texts
+from service.sandbox.parsing.options import Mark, Options
 from service.sandbox.parsing.sources import Values
 from service.sandbox.parsing.tables.columns import MISSING
 from service.sandbox.parsing.types import missing
@@ -23,6 +23,8 @@ MAX_CAPACITY = 2**21
 
 THOUSANDS = r"^[+\-−]?[1-9]\d{0,2}(?:,\d{2,3})*,\d{3}$"
 """Whole numbers whose commas may separate thousands."""
+GROUPED_BY_POINT = r"^[+\-]?[1-9]\d{0,2}\.\d{3}$"
+"""Plain numbers whose point may separate thousands."""
 QUOTED_AFTER_SPACE = r'^\s+"((?:[^"]|"")*)"\s*$'
 
 
@@ -78,12 +80,17 @@ class ColumnBuilder:
         self._has_commas = options.decimal == ","
         self._missing = options.missing
         self._numbers: _GrowingArray | None = None
+        self._may_be_grouped = not self._has_commas
+        """Whether all points so far may separate thousands."""
+        self._pointed: _GrowingArray | None = None
+        """Which numbers have a point, if they may."""
         self._codes: _GrowingArray | None = None
         self._levels: list[pa.StringArray] = []
         self._known = 0
         """Levels so far, repeated ones included."""
         self._tokens: Counter[str] = Counter()
         self._trimmed = False
+        self._infinite: str | None = None
         self.is_mixed = False
         """Whether texts follow numbers that are gathered already."""
 
@@ -127,7 +134,24 @@ class ColumnBuilder:
         if _has_labels(texts, values):
             return None
         self._count_nan(texts, values)
+        self._note_points(texts, values)
+        if self._infinite is None and (infinite := np.isinf(values)).any():
+            self._infinite = texts[int(np.argmax(infinite))].as_py()
         return values
+
+    def _note_points(self, texts: pa.StringArray, values: Values) -> None:
+        """Note where points are, unless one of them is certainly a decimal mark."""
+        self._may_be_grouped = (
+            self._may_be_grouped
+            and not self._has_commas
+            and _may_be_grouped(texts[:SAMPLE], values[:SAMPLE])
+            and _may_be_grouped(texts, values)
+        )
+        if self._may_be_grouped:
+            self._pointed = self._pointed or _GrowingArray(np.bool_, self._rows)
+            self._pointed.append(_pointed(texts))
+        else:
+            self._pointed = None
 
     def _cast_commas(self, texts: pa.StringArray) -> pa.DoubleArray | None:
         """Return numbers with decimal commas; None if a cell is not one, or has a point."""
@@ -156,7 +180,18 @@ class ColumnBuilder:
         if self._numbers is not None:
             notes = [DECIMAL_COMMA] if self._has_commas and self._decimal is None else []
             cells = Numbers(self._numbers.values())
-            return RawColumn(name, cells, tokens=self._tokens, trimmed=self._trimmed, notes=notes)
+            decimal: Mark = "," if self._has_commas else "."
+            pointed = self._pointed.values() if self._pointed is not None else None
+            return RawColumn(
+                name,
+                cells,
+                tokens=self._tokens,
+                trimmed=self._trimmed,
+                notes=notes,
+                decimal=decimal,
+                infinite=self._infinite,
+                pointed=pointed if pointed is not None and pointed.any() else None,
+            )
         assert self._codes is not None
         return RawColumn(name, Texts(self._codes.values(), _unquoted(pa.concat_arrays(self._levels))))
 
@@ -173,6 +208,21 @@ def _are_decimal(texts: pa.StringArray) -> bool:
     """Return whether commas are certainly decimal marks: one stands where none separates thousands."""
     with_comma = texts.filter(pc.fill_null(pc.match_substring(texts, ","), fill_value=False))
     return bool(len(with_comma)) and not pc.all(pc.match_substring_regex(with_comma, THOUSANDS)).as_py()
+
+
+def _pointed(texts: pa.StringArray) -> Values:
+    pointed: Values = pc.fill_null(pc.match_substring(texts, "."), fill_value=False).to_numpy(zero_copy_only=False)
+    return pointed
+
+
+def _may_be_grouped(texts: pa.StringArray, values: Values) -> bool:
+    """Return whether all points may separate thousands, and the other numbers have no more than three digits."""
+    pointed = _pointed(texts)
+    others = values[~pointed & ~np.isnan(values)]
+    if len(others) and not ((np.abs(others) < 1000).all() and (others == np.rint(others)).all()):
+        return False
+    grouped = pc.match_substring_regex(texts.filter(pa.array(pointed)), GROUPED_BY_POINT)
+    return bool(pc.all(grouped).as_py() is not False)
 
 
 def _unquoted(levels: pa.StringArray) -> pa.StringArray:

@@ -11,7 +11,7 @@ from numpy.lib import format as npy
 from service.sandbox.parsing.formats import arrow_columns
 from service.sandbox.parsing.formats.packed_files import Bytes
 from service.sandbox.parsing.formats.raw_columns import RawTable
-from service.sandbox.parsing.options import Limits
+from service.sandbox.parsing.options import Limits, Options
 from service.sandbox.parsing.refusals import Refused, reading
 from service.sandbox.parsing.sources import MAX_COLUMNS, Values, check_size
 
@@ -37,7 +37,7 @@ def table_of(content: Bytes, limits: Limits) -> RawTable:
     notes = [f"The columns of the array are named 0 to {shape[1] - 1}."]
     columns = [pa.array(_native(array[:, i])) for i in range(shape[1])]
     table = pa.table(columns, names=[str(i) for i in range(shape[1])])
-    raw = arrow_columns.table_of(table, "npy")
+    raw = arrow_columns.table_of(table, "npy", Options())
     raw.notes = notes
     return raw
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import IO
 
@@ -12,7 +13,7 @@ from service.sandbox.parsing.formats import arrow_columns
 from service.sandbox.parsing.formats.headers import names_of
 from service.sandbox.parsing.formats.packed_files import Bytes
 from service.sandbox.parsing.formats.raw_columns import RawColumn, RawTable
-from service.sandbox.parsing.options import Limits
+from service.sandbox.parsing.options import Limits, Options
 from service.sandbox.parsing.refusals import Refused, reading
 from service.sandbox.parsing.sources import MAX_COLUMNS, check_size
 
@@ -26,7 +27,7 @@ UNPACKED = 2
 """Unpacked size divided by the largest dataset's size, at most: 64-bit numbers are converted to 32 bits."""
 
 
-def table_of(content: Bytes, limits: Limits) -> RawTable:
+def table_of(content: Bytes, options: Options, limits: Limits) -> RawTable:
     """Return the table in a Parquet file; a few columns are unpacked at a time.
 
     Raises:
@@ -34,11 +35,11 @@ def table_of(content: Bytes, limits: Limits) -> RawTable:
     """
     with content.seekable() as source, reading("The Parquet file"):
         schema = _opened(source).schema_arrow
-        arrow_columns.check_types(schema)
-        file = _opened(source, texts=[field.name for field in schema if arrow_columns.is_text(field.type)])
-        _check(file.metadata, schema, limits)
         notes: list[str] = []
         names = names_of(schema.names, notes)
+        arrow_columns.check_types(schema, arrow_columns.dropped_positions(names, options))
+        file = _opened(source, texts=[field.name for field in schema if arrow_columns.is_text(field.type)])
+        _check(file.metadata, schema, limits)
         columns = [column for begin in range(0, len(names), GROUP) for column in _columns(file, names, begin)]
     return RawTable("parquet", columns, notes)
 
@@ -57,13 +58,26 @@ def _opened(source: IO[bytes], texts: Sequence[str] = ()) -> parquet.ParquetFile
 
 def _columns(file: parquet.ParquetFile, names: Sequence[str], begin: int) -> Iterator[RawColumn]:
     """Yield the columns at ``begin`` and after, a group of them."""
+    types, rows = file.schema_arrow.types, file.metadata.num_rows
     chosen = range(begin, min(begin + GROUP, len(names)))
-    table = file.reader.read_all(column_indices=list(chosen), use_threads=False)
-    if table.num_rows != file.metadata.num_rows:
-        message = f"The file declares {file.metadata.num_rows:,} rows, but has {table.num_rows:,}."
-        raise Refused("header_lies", message)
-    for at, i in enumerate(chosen):
-        yield arrow_columns.raw_column(names[i], table.column(at))
+    read = [i for i in chosen if arrow_columns.is_readable(types[i])]
+    leaves = list(itertools.accumulate(map(_leaves, types), initial=0))
+    table = file.reader.read_all(column_indices=[leaves[i] for i in read], use_threads=False)
+    if read and table.num_rows != rows:
+        raise Refused("header_lies", f"The file declares {rows:,} rows, but has {table.num_rows:,}.")
+    for i in chosen:
+        if i in read:
+            yield arrow_columns.raw_column(names[i], table.column(read.index(i)))
+        else:
+            yield arrow_columns.unread_column(names[i], types[i], rows)
+
+
+def _leaves(kind: pa.DataType) -> int:
+    """Return the number of columns in which the file stores values of this type."""
+    if pa.types.is_struct(kind) or pa.types.is_map(kind):
+        parts = (kind.key_type, kind.item_type) if pa.types.is_map(kind) else [part.type for part in kind]
+        return sum(map(_leaves, parts))
+    return _leaves(kind.value_type) if pa.types.is_nested(kind) else 1
 
 
 def _check(metadata: parquet.FileMetaData, schema: pa.Schema, limits: Limits) -> None:

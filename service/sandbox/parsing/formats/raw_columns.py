@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from service.sandbox.parsing.options import ColumnType, Format
+from service.sandbox.parsing.options import ColumnType, Format, Mark
 from service.sandbox.parsing.sources import Values
 
 SAMPLE = 200
@@ -60,6 +60,12 @@ class RawColumn:
     trimmed: bool = False
     """Whether spaces around values were removed."""
     notes: list[str] = field(default_factory=list)
+    decimal: Mark = "."
+    """The decimal mark with which numbers were read."""
+    infinite: str | None = None
+    """The text of the first number that is infinite."""
+    pointed: Values | None = None
+    """Which of the numbers have a point, (N,) bool, if all points may separate thousands; else None."""
 
 
 @dataclass

@@ -54,7 +54,7 @@ ARFF = re.compile(rb"(?:[ \t\r]*+(?:%[^\n]*+)?\n)*+[ \t]*+@relation\b", re.IGNOR
 HTML = re.compile(
     rb"\s*+(?:<!--.*?-->\s*+)*+<(?:!doctype\s+html|html|head|body|table|script)\b", re.IGNORECASE | re.DOTALL
 )
-JSON = re.compile(rb"\s*(?:\{\s*(?:\"|\})|\[\s*[\[\{])")
+JSON = re.compile(rb"\s*+(?:\{\s*+[\"}]|\[\s*+[\[{]|\[[^\n]*\]\s*+\Z)")
 XML = re.compile(rb"\s*<\?xml\b", re.IGNORECASE)
 
 
@@ -76,6 +76,15 @@ def format_of(content: Bytes) -> Format:
         if head.startswith(first) and not (first == b"BM" and _is_text(head)):
             raise Refused("wrong_format", f"The file is {kind}. {remedy}")
     return _text_format(head)
+
+
+def text_format_of(content: Bytes) -> Format:
+    """Return the format of a file that is sent as CSV: ARFF if it begins like that.
+
+    Raises:
+        Refused: The file is HTML, JSON or XML.
+    """
+    return _text_format(content.head(HEAD_BYTES))
 
 
 def _is_text(head: bytes) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from service.sandbox.parsing.options import ColumnType, Format
+from service.sandbox.parsing.options import ColumnType, Format, Mark
 from service.sandbox.parsing.sources import Values
 
 MISSING = -1
@@ -36,6 +36,10 @@ class Column:
     """The different texts, sorted; of coded types only."""
     has_time: bool = False
     """Whether a date has a time of day other than midnight."""
+    decimal: Mark = "."
+    """The decimal mark of a number; the point unless commas were read as decimal marks."""
+    day_first: bool | None = None
+    """Whether a date such as 1/2/2024 has its day first; None if no date is written like that."""
     notes: tuple[str, ...] = ()
     """Decisions and warnings about this column, as sentences."""
 

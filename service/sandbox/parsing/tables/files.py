@@ -80,7 +80,7 @@ def write_table(path: Path, table: TypedTable) -> Written:
 
 
 def described(column: Column, train: Values) -> dict[str, Any]:
-    """Return name and type of an input as JSON values."""
+    """Return name, type and style of an input as JSON values."""
     levels = BOOLEAN_LEVELS if column.type == "boolean" else column.levels
     return {
         "name": column.name,
@@ -88,6 +88,8 @@ def described(column: Column, train: Values) -> dict[str, Any]:
         **({"levels": list(levels)} if column.type in CODED else {}),
         **({"missing": True} if column.missing[train].any() else {}),
         **({"has_time": True} if column.has_time else {}),
+        **({} if column.decimal == "." else {"decimal": column.decimal}),
+        **({} if column.day_first is None else {"day_first": column.day_first}),
         **({"monthly": True} if _is_monthly(column, train) else {}),
     }
 

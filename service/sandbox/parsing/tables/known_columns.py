@@ -6,7 +6,7 @@ Cells are read like those of an upload, but each column has the type and the lev
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from service.sandbox.parsing.options import ColumnType, KnownColumn, Options
 from service.sandbox.parsing.refusals import Refused, quoted
 from service.sandbox.parsing.sources import Values
 from service.sandbox.parsing.tables.columns import CODED, MISSING, Column
+from service.sandbox.parsing.types.dates import ORDERS
 from service.sandbox.parsing.types.inference import Request, typed
 
 UNSEEN = -2
@@ -54,7 +55,7 @@ def known_rows(raw: Mapping[str, RawColumn], columns: Sequence[KnownColumn], row
         cells = np.full(rows, MISSING if known.type in CODED else np.nan)
         if known.used and known.name in raw:
             try:
-                column = read_as(raw[known.name], known.type, request)
+                column = read_as(raw[known.name], known.type, styled(request, known))
             except Refused as refused:
                 refusals.append(refused)
                 continue
@@ -85,6 +86,12 @@ def request_of(options: Options, *, comma_likely: bool = False) -> Request:
     return Request(missing=options.missing, decimal=options.decimal, comma_likely=comma_likely)
 
 
+def styled(request: Request, known: KnownColumn) -> Request:
+    """Return how the cells of a column are read: in the dataset's style, unless ``request`` has another."""
+    decimal = request.decimal or ("," if known.decimal == "," else None)
+    return replace(request, decimal=decimal, day_first=known.day_first)
+
+
 def read_as(raw: RawColumn, kind: ColumnType, request: Request) -> Column:
     """Return a column of this type.
 
@@ -92,22 +99,30 @@ def read_as(raw: RawColumn, kind: ColumnType, request: Request) -> Column:
         Refused: A cell is not of this type.
     """
     try:
-        column = typed(raw, Request(**{**vars(request), "type": kind}))
+        return typed(raw, replace(request, type=kind))
     except Refused as refused:
-        raise _refusal(raw.name, kind, refused) from refused
-    if kind == "number" and np.isinf(column.values).any():
-        row = int(np.flatnonzero(np.isinf(column.values))[0]) + 1
-        message = f"Column {raw.name!r}, row {row}: the number is infinite. {_advice(None)}"
-        raise Refused("not_finite", message, place=raw.name, row=row, column=raw.name)
-    return column
+        raise _refusal(raw.name, kind, request, refused) from refused
 
 
-def _refusal(name: str, kind: ColumnType, refused: Refused) -> Refused:
+def _refusal(name: str, kind: ColumnType, request: Request, refused: Refused) -> Refused:
     """Return the refusal of a cell of another type."""
     if refused.row is None:
         return Refused(refused.code, refused.message, place=name, column=name)
-    message = f"Column {name!r}, row {refused.row}: {refused.cell!r} is not {EXPECTED[kind]}. {_advice(refused.cell)}"
+    if refused.code == "not_finite":
+        message = f"Column {name!r}, row {refused.row}: the number {refused.cell} is infinite. {_advice(refused.cell)}"
+        return Refused("not_finite", message, place=name, row=refused.row, column=name, cell=refused.cell)
+    expected = EXPECTED[kind] + _style(kind, request)
+    message = f"Column {name!r}, row {refused.row}: {refused.cell!r} is not {expected}. {_advice(refused.cell)}"
     return Refused("wrong_type", message, place=name, row=refused.row, column=name, cell=refused.cell)
+
+
+def _style(kind: ColumnType, request: Request) -> str:
+    """Return the style that numbers or dates must have, for a message; empty without one."""
+    if kind == "number" and request.decimal == ",":
+        return " with a decimal comma; in a file, decimal=. reads points as decimal marks"
+    if kind == "date" and request.day_first is not None:
+        return f", or {ORDERS[request.day_first]} as in the model's dataset"
+    return ""
 
 
 def _advice(cell: str | None) -> str:

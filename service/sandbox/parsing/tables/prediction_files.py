@@ -38,8 +38,14 @@ def read_rows(files: Files, form: Format, reading: Reading, task: RowsTask) -> d
     Raises:
         Refused: The file is not a table, lacks a column of the model, or a cell is not of its column's type.
     """
+    typed = _typed_reading(reading, task)
     try:
-        raw = _raw_table(files.body, form, _typed_reading(reading, task))
+        try:
+            raw = _raw_table(files.body, form, typed)
+        except Refused as refused:
+            if not (unused := _unused(refused, task)):
+                raise
+            raw = _raw_table(files.body, form, replace(typed, options=replace(typed.options, drop=unused)))
     except Refused as refused:
         if refused.code == "no_such_column":  # the file lacks a column whose type is known
             _check_columns(refused.allowed, task)
@@ -48,7 +54,8 @@ def read_rows(files: Files, form: Format, reading: Reading, task: RowsTask) -> d
     names = list(by_name)
     check_size(raw.rows * NUMBER_BYTES * len(task.columns), reading.limits.dataset_bytes)
     _check_columns(names, task)
-    request = request_of(reading.options, comma_likely=raw.decimal_comma)
+    comma_likely = raw.decimal_comma or any(column.decimal == "," for column in task.columns)
+    request = request_of(reading.options, comma_likely=comma_likely)
     rows = known_rows(by_name, task.columns, raw.rows, request)
     notes = [*raw.notes, *_ignored(names, task), *rows.notes]
     y = None if task.target is None else _target(by_name[task.target], task, request)
@@ -74,9 +81,24 @@ def _raw_table(body: Path, form: Format, reading: Reading) -> RawTable:
     return raw
 
 
+def _unused(refused: Refused, task: RowsTask) -> tuple[str, ...]:
+    """Return the columns whose types are refused, if the model uses none of them; else nothing."""
+    used = {column.name for column in task.columns if column.used} | {task.target}
+    refusals = (refused, *refused.others)
+    names = [one.column for one in refusals if one.code == "wrong_dtype" and one.column is not None]
+    return tuple(names) if len(names) == len(refusals) and used.isdisjoint(names) else ()
+
+
 def _typed_reading(reading: Reading, task: RowsTask) -> Reading:
-    """Return how the file is read: columns with texts are never numbers, and the first row names the columns."""
-    types = {column.name: column.type for column in task.columns if column.used}
+    """Return how the file is read: columns with texts are never numbers, and the first row names the columns.
+
+    Numbers with decimal commas are read from their texts, in which a point alone separates thousands.
+    """
+    types: dict[str, ColumnType] = {
+        column.name: "category" if column.decimal == "," and reading.options.decimal is None else column.type
+        for column in task.columns
+        if column.used
+    }
     if task.target is not None:
         types[task.target] = "category" if task.classes else "number"
     named = not all(name.isdigit() for name in types)  # the columns of a file without a header are 0, 1, 2 …

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from service.sandbox.parsing.formats import (
     arff_files,
     arrow_files,
@@ -17,16 +19,19 @@ from service.sandbox.parsing.formats import (
     workbooks,
 )
 from service.sandbox.parsing.formats.packed_files import Bytes
-from service.sandbox.parsing.formats.raw_columns import RawColumn, RawTable
+from service.sandbox.parsing.formats.raw_columns import Numbers, RawColumn, RawTable, Texts
 from service.sandbox.parsing.formats.text_streams import text_file
-from service.sandbox.parsing.options import Format, Options, Reading
+from service.sandbox.parsing.options import Format, Mark, Options, Reading
 from service.sandbox.parsing.refusals import Refused
 from service.sandbox.parsing.sources import check_size
 from service.sandbox.parsing.tables.columns import Column, Table
 from service.sandbox.parsing.tables.roles import column_named, types_of
 from service.sandbox.parsing.types.inference import Request, typed
+from service.sandbox.parsing.types.numbers import certain_mark
 
 NUMBER_BYTES = 8
+SAMPLED_LEVELS = 10_000
+"""Texts of a column that decide whether it is sure of its decimal mark."""
 
 
 def read_table(body: Path, form: Format, reading: Reading) -> Table:
@@ -47,8 +52,9 @@ def content_of(body: Path, form: Format, reading: Reading) -> tuple[Bytes, Forma
         Refused: The file is a zip file of several tables, or no table.
     """
     content = packed_files.unpacked(body, reading.options.member, reading.limits)
-    requested = form if reading.options.format is not None and form in READERS else None
-    return content, requested or table_formats.format_of(content)
+    if reading.options.format is None or form not in READERS:
+        return content, table_formats.format_of(content)
+    return content, table_formats.text_format_of(content) if form == "csv" else form
 
 
 def table_of(content: Bytes, form: Format, reading: Reading) -> Table:
@@ -101,8 +107,9 @@ def _typed(raw: RawTable, target: str, options: Options) -> list[Column]:
         Refused: Columns cannot be read; the error has the others.
     """
     columns, refusals = [], []
+    mark = _decimal_mark(raw)
     for column in _released(raw.columns):
-        request = Request.of(column, target, options, comma_likely=raw.decimal_comma)
+        request = Request.of(column, target, options, comma_likely=raw.decimal_comma, elsewhere=mark)
         try:
             columns.append(typed(column, request))
         except Refused as refused:
@@ -110,6 +117,24 @@ def _typed(raw: RawTable, target: str, options: Options) -> list[Column]:
     if refusals:
         raise Refused.together(refusals)
     return columns
+
+
+def _decimal_mark(raw: RawTable) -> Mark | None:
+    """Return the decimal mark of all columns that are sure of one; None if they differ, or none is."""
+    if raw.format == "arff":
+        return "."
+    marks = {mark for column in raw.columns if (mark := _certain_mark(column)) is not None}
+    return marks.pop() if len(marks) == 1 else None
+
+
+def _certain_mark(column: RawColumn) -> Mark | None:
+    match column.cells:
+        case Texts(levels=levels):
+            return certain_mark(levels[:SAMPLED_LEVELS])
+        case Numbers(values=values) if column.pointed is None:
+            known = values[np.isfinite(values)]
+            return column.decimal if column.decimal == "," or (known != np.rint(known)).any() else None
+    return None
 
 
 def _released(columns: list[RawColumn]) -> Iterator[RawColumn]:
@@ -131,8 +156,8 @@ def _arff(content: Bytes, reading: Reading) -> RawTable:
 
 READERS: dict[Format, Callable[[Bytes, Reading], RawTable]] = {
     "csv": _csv,
-    "parquet": lambda content, reading: parquet_files.table_of(content, reading.limits),
-    "arrow": lambda content, reading: arrow_files.table_of(content, reading.limits),
+    "parquet": lambda content, reading: parquet_files.table_of(content, reading.options, reading.limits),
+    "arrow": lambda content, reading: arrow_files.table_of(content, reading.options, reading.limits),
     "xlsx": lambda content, reading: workbooks.table_of(content, reading.options, reading.limits),
     "arff": _arff,
     "npy": lambda content, reading: npy_files.table_of(content, reading.limits),

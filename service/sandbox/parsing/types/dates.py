@@ -15,6 +15,8 @@ MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", 
 IN_UTC = "Times with a time zone were converted to UTC."
 MOST = 0.5
 """Share of a sample that is dates if the column is."""
+ORDERS = {True: "day/month/year", False: "month/day/year"}
+"""Names of the orders of a date by whether the day comes first."""
 PIVOT = 30
 """Two-digit years from here on are of the twentieth century, as in Excel."""
 YEAR = r"(?P<year>\d{4}|\d{2})"
@@ -53,10 +55,15 @@ class Reading:
     """Float64 seconds since 1970 UTC, one for each text; NaN where it is not a date in this pattern."""
     has_time: bool
     notes: tuple[str, ...]
+    day_first: bool | None = None
+    """The order of day and month where the pattern leaves it open."""
 
 
-def read(texts: pa.Array, *, requested: bool = False) -> Reading | None:
-    """Read the different texts of a column as dates, in the pattern that fits most; None if none fits."""
+def read(texts: pa.Array, *, requested: bool = False, day_first: bool | None = None) -> Reading | None:
+    """Read the different texts of a column as dates, in the pattern that fits most; None if none fits.
+
+    ``day_first`` is the known order of day and month in 1/2/2024; the texts decide without it.
+    """
     if not len(texts):
         return Reading(np.empty(0), has_time=False, notes=())
     patterns = {**PATTERNS, **(ON_REQUEST if requested else {})}
@@ -64,7 +71,7 @@ def read(texts: pa.Array, *, requested: bool = False) -> Reading | None:
     best = max(shares, key=lambda name: shares[name])
     if shares[best] < MOST:
         return _series(texts)
-    return _Parser(texts, best, patterns[best]).read()
+    return _Parser(texts, best, patterns[best], day_first).read()
 
 
 def _series(texts: pa.Array) -> Reading | None:
@@ -84,8 +91,9 @@ def _series(texts: pa.Array) -> Reading | None:
 class _Parser:
     """Reads texts in one pattern."""
 
-    def __init__(self, texts: pa.Array, name: str, pattern: str) -> None:
+    def __init__(self, texts: pa.Array, name: str, pattern: str, day_first: bool | None = None) -> None:
         self.name = name
+        self._known_order = day_first
         self._parts = pc.extract_regex(texts, pattern)
         self._fits: Values = self._parts.is_valid().to_numpy(zero_copy_only=False)
         self._names = [field.name for field in self._parts.type]
@@ -93,11 +101,13 @@ class _Parser:
     def read(self) -> Reading:
         """Return the dates and notes on what was decided."""
         notes = []
-        day, month = self._number("day", 1), self._month()
-        if self.name == "day, month and year":
-            day, month, note = self._order(self._number("first"), self._number("second_"), self._year())
-            notes.append(note)
+        day, month, day_first = self._number("day", 1), self._month(), None
         year = self._year()
+        if self.name == "day, month and year":
+            first, second = self._number("first"), self._number("second_")
+            day_first, note = self._order(first, second, year)
+            day, month = (first, second) if day_first else (second, first)
+            notes.append(note)
         if self._two_digits():
             notes.append(f"Two-digit years count from 19{PIVOT} to 20{PIVOT - 1}.")
         seconds, has_time = self._seconds()
@@ -105,7 +115,7 @@ class _Parser:
             notes.append(IN_UTC)
         days, valid = _days(year, month, day)
         values = np.where(self._fits & valid & ~np.isnan(seconds), days * 86400.0 + seconds, np.nan)
-        return Reading(values, has_time, tuple(notes))
+        return Reading(values, has_time, tuple(notes), day_first)
 
     def _text(self, name: str) -> pa.Array:
         return pc.fill_null(pc.struct_field(self._parts, name), "")
@@ -140,23 +150,21 @@ class _Parser:
     def _two_digits(self) -> bool:
         return bool((self._short_years() & self._fits).any())
 
-    def _order(self, first: Values, second: Values, year: Values) -> tuple[Values, Values, str]:
-        """Decide for the whole column whether the day or the month comes first."""
+    def _order(self, first: Values, second: Values, year: Values) -> tuple[bool, str]:
+        """Decide for the whole column whether the day comes first; return it with a note."""
+        if self._known_order is not None:
+            return self._known_order, f"Dates are read as {ORDERS[self._known_order]}, as in the model's dataset."
         days = [int((one[self._fits] > 12).sum()) for one in (first, second)]
         if days[0] != days[1]:
-            order = "day/month/year" if days[0] > days[1] else "month/day/year"
-            return (*((first, second) if days[0] > days[1] else (second, first)), f"Dates are read as {order}.")
+            return days[0] > days[1], f"Dates are read as {ORDERS[days[0] > days[1]]}."
         ascends = [self._ascends(year, *order) for order in ((second, first), (first, second))]
-        if ascends == [True, False]:
-            return first, second, "Dates are read as day/month/year, in which they ascend."
-        if ascends == [False, True]:
-            return second, first, "Dates are read as month/day/year, in which they ascend."
-        return (
-            first,
-            second,
-            "Dates are read as day/month/year, though month/day/year fits as well. If that is wrong, write them as "
-            "year-month-day.",
+        if ascends[0] != ascends[1]:
+            return ascends[0], f"Dates are read as {ORDERS[ascends[0]]}, in which they ascend."
+        note = (
+            f"Dates are read as {ORDERS[True]}, though {ORDERS[False]} fits as well. If that is wrong, write them as "
+            "year-month-day."
         )
+        return True, note
 
     def _ascends(self, year: Values, month: Values, day: Values) -> bool:
         """Return whether different dates follow each other in order of time."""

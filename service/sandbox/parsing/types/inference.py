@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from service.sandbox.parsing.formats.raw_columns import Dates, Numbers, RawColumn, Texts
-from service.sandbox.parsing.options import ColumnType, Options
+from service.sandbox.parsing.options import ColumnType, Mark, Options
 from service.sandbox.parsing.refusals import Refused, quoted
 from service.sandbox.parsing.sources import Values
 from service.sandbox.parsing.tables.columns import BOOLEAN_LEVELS, MISSING, Column
@@ -45,8 +45,12 @@ class Request:
 
     type: ColumnType | None = None
     missing: Sequence[str] = ()
-    decimal: number_texts.Mark | None = None
+    decimal: Mark | None = None
     comma_likely: bool = False
+    elsewhere: Mark | None = None
+    """The decimal mark of the file's other columns, if they are sure of one."""
+    day_first: bool | None = None
+    """The known order of day and month in 1/2/2024; None lets the dates decide."""
     is_target: bool = False
     is_input: bool = True
     """Whether nothing else is known of the column, so that it may be useless."""
@@ -54,7 +58,9 @@ class Request:
     """Whether a column that fits no type becomes text, since it is dropped."""
 
     @classmethod
-    def of(cls, raw: RawColumn, target: str, options: Options, *, comma_likely: bool) -> Request:
+    def of(
+        cls, raw: RawColumn, target: str, options: Options, *, comma_likely: bool, elsewhere: Mark | None
+    ) -> Request:
         """Return the request of a column of a table with this target."""
         name = raw.name
         roles = (target, options.group, options.time, options.split, options.weight)
@@ -63,6 +69,7 @@ class Request:
             missing=options.missing,
             decimal=options.decimal,
             comma_likely=comma_likely,
+            elsewhere=elsewhere,
             is_target=name == target,
             is_input=name not in roles,
             lenient=name in options.drop,
@@ -77,8 +84,11 @@ def typed(raw: RawColumn, request: Request) -> Column:
     """
     if isinstance(raw.cells, Texts):
         raw = replace(raw, cells=_clean(raw, request.missing))
-    elif isinstance(raw.cells, Numbers) and request.missing:
-        raw = replace(raw, cells=_without_sentinels(raw, request.missing))
+    elif isinstance(raw.cells, Numbers):
+        if raw.pointed is not None and request.decimal is None:
+            raw = _with_points(raw, request.elsewhere)
+        if request.missing:
+            raw = replace(raw, cells=_without_sentinels(raw, request.missing))
     column = _Typing(raw, request).column()
     notes = [*([note] if (note := missing.note_on(raw.tokens)) else []), *column.notes]
     if raw.trimmed:
@@ -101,6 +111,17 @@ def _clean(raw: RawColumn, tokens: Sequence[str]) -> Texts:
     places = np.full(len(trimmed) + 1, MISSING, np.int32)  # the last is of missing cells
     places[:-1][present] = encoded.indices.to_numpy()
     return Texts(places[cells.codes], encoded.dictionary)
+
+
+def _with_points(raw: RawColumn, elsewhere: Mark | None) -> RawColumn:
+    """Return numbers such as 1.100, read as thousands if the file's other columns have decimal commas."""
+    assert isinstance(raw.cells, Numbers)
+    assert raw.pointed is not None
+    values = raw.cells.values
+    mark, note = number_texts.points_note(f"{values[np.argmax(raw.pointed)]:.3f}", elsewhere)
+    if mark == ",":
+        values = np.where(raw.pointed, np.rint(values * 1000), values)
+    return replace(raw, cells=Numbers(values), decimal=mark, notes=[*raw.notes, *([note] if note else [])])
 
 
 def _without_sentinels(raw: RawColumn, tokens: Sequence[str]) -> Numbers:
@@ -127,13 +148,21 @@ class _Typing:
         if requested is not None:
             return self._requested(requested)
         if isinstance(cells, Numbers):
+            self._check_finite(cells.values)
             return self._numbers(cells)
         if isinstance(cells, Dates):
             return self._column("date", cells.values, has_time=cells.has_time)
         return self._texts(cells)
 
     def _column(self, kind: ColumnType, values: Values, *, has_time: bool = False, notes: Sequence[str] = ()) -> Column:
-        return Column(name=self.raw.name, type=kind, values=values, has_time=has_time, notes=tuple(notes))
+        return Column(
+            name=self.raw.name,
+            type=kind,
+            values=values,
+            has_time=has_time,
+            decimal=self.raw.decimal if kind == "number" else ".",
+            notes=tuple(notes),
+        )
 
     def _coded(self, kind: ColumnType, cells: Texts, notes: Sequence[str] = ()) -> Column:
         order = pc.sort_indices(cells.levels).to_numpy()
@@ -148,32 +177,37 @@ class _Typing:
     def _requested(self, kind: ColumnType) -> Column:
         cells = self.raw.cells
         if kind == "number":
-            return self._column("number", self._as_numbers())
+            return self._as_numbers()
         if kind == "date":
             return self._as_dates()
         texts = cells if isinstance(cells, Texts) else _as_texts(cells)
         return self._as_booleans(texts) if kind == "boolean" else self._coded(kind, texts)
 
-    def _as_numbers(self) -> Values:
+    def _as_numbers(self) -> Column:
         cells = self.raw.cells
         if isinstance(cells, Numbers | Dates):
-            return cells.values
+            self._check_finite(cells.values)
+            return self._column("number", cells.values)
         reading = self._read_numbers(cells)
         self._check_all(cells, reading.values, "a number")
-        self.raw.notes += reading.notes
-        return _at(reading.values, cells.codes)
+        values = _at(reading.values, cells.codes)
+        self._check_finite(values, cells)
+        return replace(self._column("number", values, notes=reading.notes), decimal=reading.decimal)
 
     def _as_dates(self) -> Column:
         cells = self.raw.cells
         if isinstance(cells, Dates):
             return self._column("date", cells.values, has_time=cells.has_time)
         texts = cells if isinstance(cells, Texts) else _as_texts(cells)
-        reading = date_texts.read(texts.levels, requested=True)
+        reading = date_texts.read(texts.levels, requested=True, day_first=self.request.day_first)
         values = np.full(len(texts.levels), np.nan) if reading is None else reading.values
         self._check_all(texts, values, "a date such as 2024-01-31")
-        assert reading is not None or not len(texts.levels)
-        has_time = reading is not None and reading.has_time
-        return self._column("date", _at(values, texts.codes), has_time=has_time, notes=reading.notes if reading else ())
+        assert reading is not None, "all texts were read"
+        return self._dates(texts, reading)
+
+    def _dates(self, cells: Texts, reading: date_texts.Reading) -> Column:
+        column = self._column("date", _at(reading.values, cells.codes), has_time=reading.has_time, notes=reading.notes)
+        return replace(column, day_first=reading.day_first)
 
     def _as_booleans(self, texts: Texts) -> Column:
         words = {**BOOLEANS[0], **BOOLEANS[1], **BOOLEANS[2], "y": 1, "n": 0, "1": 1, "0": 0}
@@ -199,24 +233,21 @@ class _Typing:
 
     # Inferred types
 
+    def _check_finite(self, values: Values, texts: Texts | None = None) -> None:
+        """Check that no number is infinite; ``texts`` are the cells, if the numbers were read from them."""
+        infinite = np.isinf(values)
+        if self.request.lenient or not infinite.any():
+            return
+        row, name = int(np.flatnonzero(infinite)[0]), self.raw.name
+        text = self.raw.infinite if texts is None else texts.levels[int(texts.codes[row])].as_py()
+        cell = str(values[row]) if text is None else quoted(text)
+        message = (
+            f"Column {name!r}, row {row + 1}: the number {cell} is infinite. If it stands for a missing value, pass "
+            f"missing={cell}."
+        )
+        raise Refused("not_finite", message, place=name, row=row + 1, column=name, cell=cell, parameter="missing")
+
     def _numbers(self, cells: Numbers) -> Column:
-        infinite = np.isinf(cells.values)
-        if infinite.any() and not self.request.lenient:
-            row = int(np.flatnonzero(infinite)[0])
-            message = (
-                f"Column {self.raw.name!r}, row {row + 1}: the number is infinite. If it stands for a missing value, "
-                f"pass missing={cells.values[row]}."
-            )
-            cell = str(cells.values[row])
-            raise Refused(
-                "not_finite",
-                message,
-                place=self.raw.name,
-                row=row + 1,
-                column=self.raw.name,
-                cell=cell,
-                parameter="missing",
-            )
         if np.isnan(cells.values).all():
             return self._column("number", cells.values, notes=["It has no values."])
         if self.request.is_input and ID_NAMES.fullmatch(self.raw.name) and _are_different(cells.values):
@@ -231,7 +262,12 @@ class _Typing:
 
     def _read_numbers(self, cells: Texts) -> number_texts.Reading:
         request = self.request
-        return number_texts.read(cells.levels, decimal=request.decimal, comma_likely=request.comma_likely)
+        return number_texts.read(
+            cells.levels,
+            decimal=request.decimal,
+            comma_likely=request.comma_likely,
+            elsewhere=request.elsewhere,
+        )
 
     def _texts(self, cells: Texts) -> Column:
         if not len(cells.levels):
@@ -245,11 +281,13 @@ class _Typing:
                 return column
             reading = self._read_numbers(cells)
             if self._nearly_all(cells, reading.values, counts, "a number"):
-                numbers = self._numbers(Numbers(_at(reading.values, cells.codes)))
-                return replace(numbers, notes=(*reading.notes, *numbers.notes))
+                values = _at(reading.values, cells.codes)
+                self._check_finite(values, cells)
+                numbers = self._numbers(Numbers(values))
+                return replace(numbers, decimal=reading.decimal, notes=(*reading.notes, *numbers.notes))
         dates = date_texts.read(cells.levels)
         if dates is not None and self._nearly_all(cells, dates.values, counts, "a date in the format of the others"):
-            return self._column("date", _at(dates.values, cells.codes), has_time=dates.has_time, notes=dates.notes)
+            return self._dates(cells, dates)
         return self._words(cells, counts)
 
     def _nearly_all(self, cells: Texts, values: Values, counts: Values, expected: str) -> bool:

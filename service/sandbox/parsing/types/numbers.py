@@ -6,16 +6,15 @@ All cells of a column are read in one style, which its different texts decide to
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from service.sandbox.parsing.formats.raw_columns import share_of
+from service.sandbox.parsing.options import Mark
 from service.sandbox.parsing.sources import Values
 
-Mark = Literal[".", ","]
 CURRENCIES = r"[$€£¥₹₽₩₺₴₫฿]|USD|EUR|GBP|JPY|CHF|CNY|RMB|INR|CAD|AUD|US\$"
 SHAPE = (
     r"^(?P<open>\()?(?P<sign>[+\-−–])?\s*(?P<before>" + CURRENCIES + r")?\s*(?P<sign2>[+\-−–])?"
@@ -25,6 +24,8 @@ SHAPE = (
 SCALES = {"": 1.0, "k": 1e3, "m": 1e6, "mn": 1e6, "b": 1e9, "bn": 1e9, "t": 1e12}
 GROUPED = r"^[1-9]\d{0,2},\d{3}$"
 """A comma that may separate thousands, or decimals."""
+GROUPED_BY_POINTS = r"^(?:[1-9]\d{0,2}(?:\.\d{3})?|0)$"
+"""Digits whose point, if any, may separate thousands, or decimals."""
 THOUSANDS = {".": r"[,'’\x{a0}\x{202f}\x{2009} ]", ",": r"[.'’\x{a0}\x{202f}\x{2009} ]"}
 """Separators of thousands, by decimal mark."""
 WELL_FORMED = {
@@ -65,10 +66,13 @@ def are_likely(texts: pa.Array) -> bool:
     return share_of(texts, SHAPE) > 0.5
 
 
-def read(texts: pa.Array, *, decimal: Mark | None, comma_likely: bool) -> Reading:
-    """Read the different texts of a column as numbers, in the style that most of them decide."""
+def read(texts: pa.Array, *, decimal: Mark | None, comma_likely: bool, elsewhere: Mark | None = None) -> Reading:
+    """Read the different texts of a column as numbers, in the style that most of them decide.
+
+    ``elsewhere`` is the decimal mark of the file's other columns, if they are sure of one.
+    """
     parts = _parts(texts)
-    mark, note = _mark(parts, decimal, comma_likely=comma_likely)
+    mark, note = (decimal, None) if decimal is not None else _mark(parts, comma_likely=comma_likely, other=elsewhere)
     values = _values(parts, mark)
     notes = [note] if note else []
     for units, what in ((parts.unit, "unit"), (parts.before, "currency")):
@@ -81,6 +85,27 @@ def read(texts: pa.Array, *, decimal: Mark | None, comma_likely: bool) -> Readin
     if parts.in_parentheses:
         notes.append("Numbers in parentheses are negative.")
     return Reading(values, mark, tuple(notes))
+
+
+def certain_mark(texts: pa.Array) -> Mark | None:
+    """Return the decimal mark of these texts if they have one that cannot separate thousands."""
+    if not len(texts) or not are_likely(texts):
+        return None
+    parts = _parts(texts)
+    likely, _ = _mark(parts, comma_likely=True, other=",")
+    unlikely, _ = _mark(parts, comma_likely=False, other=".")
+    return likely if likely == unlikely and pc.any(pc.match_substring_regex(parts.digits, "[.,]")).as_py() else None
+
+
+def points_note(example: str, elsewhere: Mark | None) -> tuple[Mark, str | None]:
+    """Return the decimal mark of numbers such as 1.100, and a note on how their points are read."""
+    if elsewhere == ",":
+        note = f"Points separate thousands, as in {example!r}, since other columns have decimal commas; "
+        return ",", note + "decimal='.' reads them as decimal marks."
+    if elsewhere == ".":
+        return ".", None
+    note = f"Points are read as decimal marks, as in {example!r}; decimal=',' reads them as thousands separators."
+    return ".", note
 
 
 def _parts(texts: pa.Array) -> _Parts:
@@ -112,16 +137,15 @@ def _is_set(texts: pa.Array) -> Values:
     return answer
 
 
-def _mark(parts: _Parts, decimal: Mark | None, *, comma_likely: bool) -> tuple[Mark, str | None]:
+def _mark(parts: _Parts, *, comma_likely: bool, other: Mark | None) -> tuple[Mark, str | None]:
     """Return the decimal mark of the column, and a note if it is not the point of plain numbers."""
     digits = parts.digits.filter(pa.array(parts.looks))
     commas, points = (pc.sum(pc.count_substring(digits, mark)).as_py() or 0 for mark in (",", "."))
-    if decimal is not None:
-        return decimal, None
     if not commas:
-        several = pc.any(pc.greater(pc.count_substring(digits, "."), 1)).as_py()
-        if several and points:
+        if _separate_thousands(digits, "."):
             return ",", "Points separate thousands, since some numbers have several."
+        if points and pc.all(pc.match_substring_regex(digits, GROUPED_BY_POINTS)).as_py():
+            return points_note(digits.filter(pc.match_substring(digits, "."))[0].as_py(), other)
         return ".", None
     if points:
         both = digits.filter(pc.and_(pc.match_substring(digits, ","), pc.match_substring(digits, ".")))
@@ -130,13 +154,22 @@ def _mark(parts: _Parts, decimal: Mark | None, *, comma_likely: bool) -> tuple[M
             return ",", "The comma is the decimal mark, points separate thousands."
         if len(both):
             return ".", "Commas separate thousands."
-    return _comma(digits, comma_likely=comma_likely)
+    return _comma(digits, comma_likely=comma_likely or other == ",")
+
+
+def _separate_thousands(digits: pa.Array, separator: Mark) -> bool:
+    """Return whether numbers have several of these separators, and most fit only without it as the decimal mark."""
+    if not pc.any(pc.greater(pc.count_substring(digits, separator), 1)).as_py():
+        return False
+    marks: tuple[Mark, ...] = (separator, "," if separator == "." else ".")
+    decimal, thousands = (pc.sum(pc.match_substring_regex(digits, WELL_FORMED[mark])).as_py() for mark in marks)
+    return bool(thousands >= decimal and thousands)
 
 
 def _comma(digits: pa.Array, *, comma_likely: bool) -> tuple[Mark, str | None]:
     """Decide between decimal and thousands commas where no number has both marks."""
     with_comma = digits.filter(pc.match_substring(digits, ","))
-    if pc.any(pc.greater(pc.count_substring(with_comma, ","), 1)).as_py():
+    if _separate_thousands(digits, ","):
         return ".", "Commas separate thousands."
     if not pc.all(pc.match_substring_regex(with_comma, GROUPED)).as_py():
         return ",", DECIMAL_COMMA

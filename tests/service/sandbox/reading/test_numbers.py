@@ -117,3 +117,32 @@ def test_named_sentinels_are_missing() -> None:
 def test_numbers_keep_the_bits_of_python() -> None:
     values = np.random.default_rng(0).normal(size=500) * 10.0 ** np.arange(-250, 250)
     assert cells_of(column_of([repr(float(value)) for value in values])) == values.tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "note"),
+    [
+        ("p;t;y\n1.100;0,5;1\n2.107;1,5;0\n900;2,5;1\n", 1100, "decimal='.'"),
+        ("p,t,y\n1.100,0.5,1\n2.107,1.5,0\n", 1.1, ""),
+        ("p,t,y\n1.100,1,1\n2.107,2,0\n", 1.1, "decimal=','"),
+        ('p,t,y\n1.100 €,"0,5",1\n2.107 €,"1,5",0\n', 1100, "decimal='.'"),
+        ('p,t,y\n"1,100","0,5",1\n"2,107","1,5",0\n', 1.1, "decimal='.'"),
+        ('p,t,y\n1.100,"0,5",1\n2.10,"1,5",0\n', 1.1, ""),
+    ],
+)
+def test_other_columns_decide_what_a_point_means(text: str, value: float, note: str) -> None:
+    column = read(text).columns[0]
+    assert column.values[0] == pytest.approx(value, rel=1e-15)
+    assert note in " ".join(column.notes)
+    assert note or not column.notes
+
+
+def test_thousands_keep_their_small_neighbours() -> None:
+    assert cells_of(read("p;t\n1.100;0,5\n900;1,5\n-2.107;2,5\n0;1,5\n").columns[0]) == [1100, 900, -2107, 0]
+
+
+@pytest.mark.parametrize("cell", ["1.2.3", "1,2,3"])
+def test_cell_with_several_marks_is_the_one_that_is_refused(cell: str) -> None:
+    rows = "".join(f'"{i}.0",{i % 2}\n' if "." in cell else f'"{i},0",{i % 2}\n' for i in range(5))
+    refused = refusal(f'b,y\n{rows}"{cell}",1\n', types={"b": "number"})
+    assert (refused.row, refused.cell) == (6, cell)
