@@ -14,8 +14,8 @@ from service.sandbox.parsing.formats.raw_columns import Dates, Numbers, RawColum
 from service.sandbox.parsing.options import Format, Options
 from service.sandbox.parsing.refusals import Refused, quoted
 from service.sandbox.parsing.tables.roles import column_named
+from service.sandbox.parsing.types.cells import EXACT
 from service.sandbox.parsing.types.dates import IN_UTC
-from service.sandbox.parsing.types.inference import EXACT
 
 Cells = Numbers | Dates | Texts
 

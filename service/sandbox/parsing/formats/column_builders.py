@@ -14,7 +14,7 @@ from service.sandbox.parsing.options import Mark, Options
 from service.sandbox.parsing.sources import Values
 from service.sandbox.parsing.tables.columns import MISSING
 from service.sandbox.parsing.types import missing
-from service.sandbox.parsing.types.inference import EXACT
+from service.sandbox.parsing.types.cells import EXACT
 from service.sandbox.parsing.types.numbers import DECIMAL_COMMA
 
 MAX_CAPACITY = 2**21

@@ -1,5 +1,6 @@
 """The types of columns, decided by their values.
 
 - ``inference``: number, date, boolean, category, text or id.
+- ``cells``: trimmed, and without those that stand for a missing value.
 - ``numbers``, ``dates``, ``missing``: how texts are read as numbers and dates, and which stand for a missing value.
 """

@@ -18,10 +18,9 @@ from service.sandbox.parsing.tables.columns import BOOLEAN_LEVELS, MISSING, Colu
 from service.sandbox.parsing.types import dates as date_texts
 from service.sandbox.parsing.types import missing
 from service.sandbox.parsing.types import numbers as number_texts
+from service.sandbox.parsing.types.cells import EXACT, as_texts, clean_texts, with_points, without_sentinels
 
 BOOLEANS = ({"true": 1, "false": 0}, {"yes": 1, "no": 0}, {"t": 1, "f": 0})
-EXACT = 2**53
-"""Whole numbers from here on are not exact in float64."""
 ALMOST_ALL = 0.9
 """Share of rows from which on a column counts as numbers (or dates), so that its other cells are mistakes."""
 MIN_DIFFERENT = 20
@@ -83,57 +82,17 @@ def typed(raw: RawColumn, request: Request) -> Column:
         Refused: A cell does not fit the type, requested or of almost all other cells.
     """
     if isinstance(raw.cells, Texts):
-        raw = replace(raw, cells=_clean(raw, request.missing))
+        raw = replace(raw, cells=clean_texts(raw, request.missing))
     elif isinstance(raw.cells, Numbers):
         if raw.pointed is not None and request.decimal is None:
-            raw = _with_points(raw, request.elsewhere)
+            raw = with_points(raw, request.elsewhere)
         if request.missing:
-            raw = replace(raw, cells=_without_sentinels(raw, request.missing))
+            raw = replace(raw, cells=without_sentinels(raw, request.missing))
     column = _Typing(raw, request).column()
     notes = [*([note] if (note := missing.note_on(raw.tokens)) else []), *column.notes]
     if raw.trimmed:
         notes.append("Spaces around values were removed.")
     return replace(column, notes=(*raw.notes, *notes))
-
-
-def _clean(raw: RawColumn, tokens: Sequence[str]) -> Texts:
-    """Return the texts without surrounding spaces, without missing ones, and each level once and in use."""
-    cells = raw.cells
-    assert isinstance(cells, Texts)
-    trimmed = pc.utf8_trim_whitespace(cells.levels)
-    used = np.bincount(cells.codes[cells.codes >= 0], minlength=len(cells.levels))
-    changed = pc.not_equal(trimmed, cells.levels).to_numpy(zero_copy_only=False) & (used > 0)
-    absent = missing.is_missing(trimmed, tokens).to_numpy(zero_copy_only=False)
-    raw.trimmed |= bool((changed & ~absent).any())
-    missing.count(raw.tokens, trimmed.filter(pa.array(absent)), used[absent])
-    present = (used > 0) & ~absent
-    encoded = trimmed.filter(pa.array(present)).dictionary_encode()
-    places = np.full(len(trimmed) + 1, MISSING, np.int32)  # the last is of missing cells
-    places[:-1][present] = encoded.indices.to_numpy()
-    return Texts(places[cells.codes], encoded.dictionary)
-
-
-def _with_points(raw: RawColumn, elsewhere: Mark | None) -> RawColumn:
-    """Return numbers such as 1.100, read as thousands if the file's other columns have decimal commas."""
-    assert isinstance(raw.cells, Numbers)
-    assert raw.pointed is not None
-    values = raw.cells.values
-    mark, note = number_texts.points_note(f"{values[np.argmax(raw.pointed)]:.3f}", elsewhere)
-    if mark == ",":
-        values = np.where(raw.pointed, np.rint(values * 1000), values)
-    return replace(raw, cells=Numbers(values), decimal=mark, notes=[*raw.notes, *([note] if note else [])])
-
-
-def _without_sentinels(raw: RawColumn, tokens: Sequence[str]) -> Numbers:
-    """Return the numbers, NaN where they equal a text that stands for a missing value, such as −999."""
-    assert isinstance(raw.cells, Numbers)
-    values = raw.cells.values
-    for sentinel in missing.numeric(tokens):
-        absent = values == sentinel
-        if absent.any():
-            raw.tokens[f"{sentinel:g}"] += int(absent.sum())
-            values = np.where(absent, np.nan, values)
-    return Numbers(values)
 
 
 class _Typing:
@@ -180,7 +139,7 @@ class _Typing:
             return self._as_numbers()
         if kind == "date":
             return self._as_dates()
-        texts = cells if isinstance(cells, Texts) else _as_texts(cells)
+        texts = cells if isinstance(cells, Texts) else as_texts(cells)
         return self._as_booleans(texts) if kind == "boolean" else self._coded(kind, texts)
 
     def _as_numbers(self) -> Column:
@@ -198,7 +157,7 @@ class _Typing:
         cells = self.raw.cells
         if isinstance(cells, Dates):
             return self._column("date", cells.values, has_time=cells.has_time)
-        texts = cells if isinstance(cells, Texts) else _as_texts(cells)
+        texts = cells if isinstance(cells, Texts) else as_texts(cells)
         reading = date_texts.read(texts.levels, requested=True, day_first=self.request.day_first)
         values = np.full(len(texts.levels), np.nan) if reading is None else reading.values
         self._check_all(texts, values, "a date such as 2024-01-31")
@@ -252,12 +211,12 @@ class _Typing:
             return self._column("number", cells.values, notes=["It has no values."])
         if self.request.is_input and ID_NAMES.fullmatch(self.raw.name) and _are_different(cells.values):
             note = "It is a different whole number in every row, so it is an id, which models do not use."
-            return self._coded("id", _as_texts(cells), [note])
+            return self._coded("id", as_texts(cells), [note])
         if not (self.request.is_input and _counts_rows(cells.values)):
             return self._column("number", cells.values)
         if ROW_NAMES.fullmatch(self.raw.name):
             note = "It numbers the rows, so it is an id, which models do not use; the option type sets another."
-            return self._coded("id", _as_texts(cells), [note])
+            return self._coded("id", as_texts(cells), [note])
         return self._column("number", cells.values, notes=["It numbers the rows; drop it if it has no other meaning."])
 
     def _read_numbers(self, cells: Texts) -> number_texts.Reading:
@@ -367,16 +326,6 @@ def _are_different(values: Values) -> bool:
     if np.isnan(values).any() or (values != np.rint(values)).any():
         return False
     return len(values) > 2 and len(np.unique(values)) == len(values)
-
-
-def _as_texts(cells: Numbers | Dates) -> Texts:
-    """Return numbers as the shortest texts that stand for them."""
-    different, codes = np.unique(cells.values, return_inverse=True)
-    present = int((~np.isnan(different)).sum())
-    codes = np.where(codes >= present, MISSING, codes).astype(np.int32)
-    whole = different[:present]
-    texts = [str(int(one)) if one.is_integer() and abs(one) < EXACT else repr(float(one)) for one in whole.tolist()]
-    return Texts(codes, pa.array(texts, pa.string()))
 
 
 def _booleans(levels: pa.Array, vocabularies: Sequence[dict[str, int]]) -> Values | None:
