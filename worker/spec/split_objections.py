@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,9 @@ OF_CLASSES = ("label_noise", "imbalance", "oversample")
 
 def split_objections(dataset: Dataset, run: RunSpec) -> Sequence[Objection]:
     """Return the first objection to the split of ``dataset``, if there is one."""
-    return [*_against_class_fields(dataset, run), *_against_fold(dataset, dataset.fold), *_against_sizes(dataset)][:1]
+    fold = dataset.fold
+    every = itertools.chain(_against_class_fields(dataset, run), _against_fold(dataset, fold), _against_sizes(dataset))
+    return list(itertools.islice(every, 1))  # later ones assume that earlier ones do not apply
 
 
 def _against_class_fields(dataset: Dataset, run: RunSpec) -> Iterator[Objection]:
