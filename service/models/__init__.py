@@ -2,7 +2,8 @@
 
 - ``routes``, ``file_routes``, ``picture_routes``, ``parameters``, ``schemas``, ``calibration_schemas``,
   ``evaluation_schemas``, ``file_types``, ``dependencies``, ``errors``: HTTP.
-- ``service``: predictions, calibration, drawings and exports, computed by the sandboxed predictor process.
+- ``service``: predictions, calibration, drawings and exports, computed by the sandboxed predictor process;
+  ``refusals``: its refusals as HTTP errors.
 - ``calibration``: the reliability of a model's probabilities.
 - ``files``: files and other datasets, and the importance of columns; ``scratch``: directories for files.
 - ``weights``: the files of a run's model; ``exports``: the cache of ONNX files; ``inputs``: rows sent by clients.

@@ -1,7 +1,7 @@
 """The predictor process: computes predictions and draws pictures, without HTTP, SQL or torch.
 
 - ``process``: serves the orders of ``messages``; ``model_cache``: models and datasets in memory.
-- ``table_rows``: rows of typed tables in requests.
-- ``evaluations``: models on other data, and the importance of columns, by the formulas of ``scores``.
+- ``table_rows``: rows of typed tables in requests; ``dataset_rows``: rows of datasets; ``matching``: of other ones.
+- ``evaluations``: models on other data, and the importance of columns, by the formulas of ``scores`` and ``guessing``.
 - ``curves``, ``grids``: pictures, in the colors of ``themes``.
 """
