@@ -133,7 +133,7 @@ def _image_frame(x: NDArray[Any], y: NDArray[Any]) -> pd.DataFrame:
 
 
 def _monthly(date: str, target: str) -> Expert:
-    return Expert(read=_series, target=target, task="regression", dates={date: ("elapsed", "month", "weekday")})
+    return Expert(read=_series, target=target, task="regression", dates={date: ("elapsed", "month")})
 
 
 EXPERTS: dict[str, Expert] = {
