@@ -229,9 +229,9 @@ def stack_key(spec: RunSpec) -> str:
 
     Excludes the seed, PerRun fields, epochs, schedule and stop rules (they are followed run by run, outside the
     step), and regularizers that have a neutral value and no order: a run without one takes the neutral value. The
-    split is excluded too, except for rows in order of time and models that are not trained.
+    split is excluded too, except for rows in order of time, large tables, and models that are not trained.
     """
-    splits_alike = spec.model.trains and not spec.dataset.chronological
+    splits_alike = spec.model.trains and spec.dataset.splits_stack
     split_seed = 0 if splits_alike else spec.dataset.split_seed  # 0, so that keys are those from before splits mixed
     return sha256_of(
         {

@@ -94,6 +94,15 @@ def test_other_rows_never_change_a_bit_of_training(fold: Fold | None, tmp_path: 
     np.testing.assert_array_equal(before.transform(part)[train], after.transform(changed)[train])
 
 
+def test_splits_of_a_large_table_do_not_multiply_its_rows() -> None:
+    def key(rows: int, split_seed: int) -> str:
+        dataset = _table(rows, split_seed=split_seed, validation_size=10).model_dump(mode="json")
+        return stack_key(RunSpec.of({**BODY, "dataset": dataset}))
+
+    assert key(1000, 0) == key(1000, 1)
+    assert key(2**24, 0) != key(2**24, 1)
+
+
 def test_preparation_survives_its_file(tmp_path: Path) -> None:
     options = Columns.model_validate_json(
         json.dumps(

@@ -171,6 +171,11 @@ class Dataset(Part):
         return 1
 
     @property
+    def splits_stack(self) -> bool:
+        """Whether runs of different splits train in one stack, which may need rows for each split."""
+        return not self.chronological
+
+    @property
     def white(self) -> float:
         """The raw value that becomes 1.0: 255 for 8-bit images."""
         return 1.0

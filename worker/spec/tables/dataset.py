@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from worker.spec.run import RunSpec
 
+MAX_STACKED_BYTES = 2**26
+"""Prepared rows of a split up to which several splits share a stack."""
 DEFAULT, UNSCALED = Columns(), Columns(number=Number(scale="none"))
 
 
@@ -76,6 +79,12 @@ class TableDataset(Dataset):
         if not self.largest_group or not self.validation_rows:
             return 0
         return (self.largest_group - 1) * (1 if self.fold is None else 2)
+
+    @property
+    def splits_stack(self) -> bool:
+        """Whether runs of different splits train in one stack; each split of a table has prepared rows of its own."""
+        prepared_bytes = 4 * sum(self.rows) * math.prod(self.shape)
+        return super().splits_stack and (not self.is_table or prepared_bytes <= MAX_STACKED_BYTES)
 
     @property
     def fixed_split(self) -> str | None:
