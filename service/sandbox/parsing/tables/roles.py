@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -10,6 +11,8 @@ from service.sandbox.parsing.refusals import Refused, quoted
 from service.sandbox.parsing.tables.columns import Column, Table
 
 NOT_INPUTS: tuple[ColumnType, ...] = ("text", "id")
+UNNAMED = re.compile(r"column \d+")
+"""Names of columns without one, such as those that a delimiter at the end of each row makes."""
 MAX_LISTED = 20
 
 
@@ -99,8 +102,8 @@ def _target(table: Table, options: Options, claimed: set[str], notes: list[str])
     free = [name for name in names if name not in claimed]
     if not free:
         raise Refused("no_inputs", "No column is left.")
-    with_values = [column.name for column in table.columns if column.name in set(free) and not column.missing.all()]
-    name = with_values[-1] if with_values else free[-1]
+    empty = {column.name for column in table.columns if UNNAMED.fullmatch(column.name) and column.missing.all()}
+    name = next((name for name in reversed(free) if name not in empty), free[-1])
     notes.append(f"The target is the last column{'' if name == free[-1] else ' that has values'}, {name!r}.")
     return name
 
