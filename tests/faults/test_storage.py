@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.system import LONG, reach, result_of, system
+from tests.faults.system import LONG, reach, result_of, system, trainer_of
 from tests.patience import eventually, scaled
 
 
@@ -96,12 +96,14 @@ def test_full_disk_loses_nothing_that_was_acknowledged(
     """With SQLite the database is on it too."""
     with system(small_disk, database, FITWELL_MIN_FREE_BYTES="0") as under:  # their log is beside it
         under.start("service")
-        under.start("worker")
+        trainer = trainer_of(under.start("worker"))
         run = under.submit(**LONG)
-        reach(run, 5)
+        reach(run, 2)
+        trainer.suspend()  # or the run may end before the disk is full
         ballast = small_disk / "ballast"
         with pytest.raises(OSError, match="No space left"):
             fill(ballast)
+        trainer.resume()
         eventually(lambda: "No space left" in under.output() or "disk is full" in under.output())
         before = run.history.epoch
         assert under.client.runs.get(run.id).id == run.id, "it still answers"
