@@ -239,13 +239,17 @@ def _report(files: Files, code: int, limits: Limits, kind: type[R]) -> R | Refus
             LOG.exception("the parser of an upload wrote an invalid report")
     else:
         LOG.error("the parser of an upload exited with code %d: %s", code, _tail(files.story))
-    return Refusal(refused=[Reason(**_failure(code, limits))], memory={})
+    return Refusal(refused=[Reason(**_failure(code, limits, _tail(files.story)))], memory={})
 
 
-def _failure(code: int, limits: Limits) -> dict[str, str]:
+def _failure(code: int, limits: Limits, output: str) -> dict[str, str]:
+    """Return why the parser died; its ``output`` shows whether a library lacked memory."""
     if code in (-signal.SIGXCPU, -signal.SIGKILL):
         message = f"Reading the file takes longer than the limit of {limits.seconds:g} s (FITWELL_UPLOAD_SECONDS)."
         return {"code": "time", "message": message}
+    if "Out of memory" in output or "bad_alloc" in output:
+        most = f"the limit of {limits.memory_bytes:,} bytes of memory (FITWELL_UPLOAD_MEMORY_BYTES)"
+        return {"code": "memory", "message": f"Reading the file takes more than {most}. Send fewer rows or columns."}
     return {
         "code": "reader_died",
         "message": "The file cannot be read: the parser crashed. The file may be damaged, or need more than "
