@@ -9,17 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from safetensors.numpy import save
 
-from worker.engine.baseline import baselines_of
-from worker.engine.digest import next_digest
-from worker.engine.knn import data_for
-from worker.engine.stack import Member, Stack
-from worker.engine.training import Training
+from tests.worker.engine.stacks import trained
 from worker.spec.run import RunSpec, stack_key
 
-CPU = torch.device("cpu")
 ROWS, TEST_ROWS, COLUMNS = 90, 30, 4
 
 
@@ -44,19 +38,8 @@ def test_runs_of_several_splits_train_together_as_alone(table: tuple[Path, dict[
     specs = [RunSpec.of({**body, "seed": 5, "dataset": {**dataset, "split_seed": split}}) for split in (3, 0, 3, 7)]
     assert len({stack_key(spec) for spec in specs}) == 1
 
-    def train(chosen: list[RunSpec]) -> list[Any]:
-        by_split = {spec.dataset.split_seed: spec.dataset for spec in chosen}
-        data = data_for(list(by_split.values()), chosen[0].model, home, CPU)
-        stack = Stack([Member(str(i), spec) for i, spec in enumerate(chosen)], CPU)
-        observed: list[Any] = [[baseline] for baseline in baselines_of(stack, data)]
-        for results in Training(stack, data).epochs():
-            for result in results:
-                digest = next_digest("", 0, result.stack.tensors(result.position), {})
-                observed[int(result.member.run_id)].append((result.metrics, digest))
-        return observed
-
-    together = train(specs)
-    assert together == [train([spec])[0] for spec in specs]
+    together = trained(specs, home)
+    assert together == [trained([spec], home)[0] for spec in specs]
     assert together[0] == together[2] != together[1]
     assert all(math.isfinite(value) for value in together[0][1][0].values())
     assert {"val.r2", "val.rmse", "test.rmse", "train.r2"} <= together[0][1][0].keys()

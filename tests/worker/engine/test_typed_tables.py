@@ -15,13 +15,9 @@ from hypothesis import strategies as st
 
 from service.sandbox.parsing.tables.columns import Column
 from tests.typed_tables import category, date, number, stored
-from worker.engine.baseline import baselines_of
+from tests.worker.engine.stacks import CPU, trained
 from worker.engine.checkpoints import BadCheckpoint
 from worker.engine.data import Data
-from worker.engine.digest import next_digest
-from worker.engine.knn import data_for
-from worker.engine.stack import Member, Stack
-from worker.engine.training import Training
 from worker.spec.datasets.uploaded import Uploaded
 from worker.spec.folds import Fold
 from worker.spec.rng import parted
@@ -29,7 +25,6 @@ from worker.spec.run import RunSpec, stack_key
 from worker.spec.tables.columns import Columns
 from worker.spec.tables.fitted import Fitted
 
-CPU = torch.device("cpu")
 ROWS = 120
 BODY = {"model": {"kind": "mlp", "hidden": [6]}, "optimizer": {"kind": "sgd", "lr": 0.05}, "epochs": 2}
 
@@ -48,19 +43,6 @@ def mixed(rows: int = ROWS, seed: int = 0, *, numeric_target: bool = False) -> l
         date("since", rng.integers(0, 9000, rows)),
         target,
     ]
-
-
-def trained(specs: list[RunSpec], home: Path) -> list[Any]:
-    """Train a stack; return metrics and digests of each run."""
-    by_split = {spec.dataset.split_seed: spec.dataset for spec in specs}
-    data = data_for(list(by_split.values()), specs[0].model, home, CPU)
-    stack = Stack([Member(str(i), spec) for i, spec in enumerate(specs)], CPU)
-    observed: list[Any] = [[baseline] for baseline in baselines_of(stack, data)]
-    for results in Training(stack, data).epochs():
-        for result in results:
-            digest = next_digest("", 0, result.stack.tensors(result.position), {})
-            observed[int(result.member.run_id)].append((result.metrics, digest))
-    return observed
 
 
 @pytest.mark.parametrize(("numeric_target", "weight"), [(False, None), (True, None), (False, "w")])
