@@ -11,7 +11,9 @@ EVALUATION_SCORES = {
     "regression": ("mae", "mape"),
 }
 """Scores that are recorded in evaluation mode only."""
-PENALTIES = frozenset({"distillation", "elastic_net", "kl_sparsity", "l1", "l2", "label_smoothing"})
+PENALTIES = frozenset(
+    {"distillation", "elastic_net", "group_lasso", "kl_sparsity", "l1", "l2", "label_smoothing", "orthogonal"}
+)
 """Kinds of regularizers that add a term to the objective."""
 TEACHERS = frozenset({"distillation"})
 """Kinds of regularizers that add a loss against a teacher."""
@@ -19,7 +21,7 @@ NO_PENALTIES = frozenset(
     {
         "blur", "brightness", "contrast", "crop", "cutmix", "dropout", "erasing", "greyscale", "horizontal_flip", "hue",
         "max_norm", "mixup", "noise", "random_choice", "random_resized_crop", "rotation", "saturation", "sharpen",
-        "stretch", "vertical_flip", "zoom",
+        "spectral_norm", "stretch", "vertical_flip", "zoom",
     }
 )  # fmt: skip
 """Kinds of regularizers that do not. Kinds in neither set, such as those of newer servers, may do either."""

@@ -227,7 +227,7 @@ class Regularizer(Part):
     @staticmethod
     @hook
     def penalty(part: Stacked[Any], w: Tensor) -> Tensor:
-        """Return the penalty of each weight of ``w`` (K, out, in); same shape."""
+        """Return the penalty's terms for ``w`` (K, out, in), one for each weight or group of weights: (K, …)."""
         raise NotImplementedError
 
     @staticmethod
