@@ -29,6 +29,7 @@ from fitwell.errors import (
     Unreachable,
 )
 from fitwell.history import History
+from fitwell.importance import StudyImportance
 from fitwell.learning_curves import LearningCurves
 from fitwell.run import AsyncRun, Run
 from fitwell.run_views import Calibration, Diagnosis, Event, Predictions
@@ -65,6 +66,7 @@ __all__ = [
     "ServerError",
     "Study",
     "StudyDiagnosis",
+    "StudyImportance",
     "TimedOut",
     "TooMany",
     "Unreachable",

@@ -16,6 +16,7 @@ from fitwell.across import AcrossDatasets, AcrossOptions
 from fitwell.comparison import Choice, Comparison, ComparisonOptions, StudyDiagnosis
 from fitwell.errors import TimedOut
 from fitwell.history import History
+from fitwell.importance import ImportanceOptions, StudyImportance
 from fitwell.learning_curves import LearningCurveOptions, LearningCurves
 from fitwell.requests import (
     Flow,
@@ -290,6 +291,28 @@ class Study(LiveView[TransportT]):
         params = {key: value for key, value in options.items() if value is not None}
         path = f"{self.path}/learning-curve"
         return LearningCurves.model_validate((yield from fetch_json(Request("GET", path, params))))
+
+    @call
+    def importance(self, **options: Unpack[ImportanceOptions]) -> Flow[StudyImportance]:
+        """Return how much worse the models of each arm get if the values of a column are permuted.
+
+        Options are ``split``, ``metric``, ``repeats``, ``rows``, ``at``, ``arm`` (a list), ``runs`` (the limit on the
+        runs to measure) and ``columns`` (of each arm). Each request measures runs for some seconds; requests are sent
+        until the server has measured all of them, or makes no progress.
+
+        Raises:
+            InvalidRequest: The split has no rows, or an arm does not exist.
+            Sealed: The rows are test rows, and the study is still searching.
+            Unprocessable: Rows are images, or the models have no such metric.
+        """
+        params = {key: value for key, value in options.items() if value is not None}
+        pending = None
+        while True:
+            data = yield from fetch_json(Request("GET", f"{self.path}/importance", params))
+            result = StudyImportance.model_validate(data)
+            if not result.pending or (pending is not None and result.pending >= pending):
+                return result
+            pending = result.pending
 
     @call
     def choice(

@@ -21,6 +21,7 @@ from service.http.openapi import openapi
 from service.http.scopes import scoped
 from service.http.tailer import StreamEvent, Tailer
 from service.http.threads import run_to_end
+from service.importance import routes as importance
 from service.models import file_routes as model_files
 from service.models import picture_routes as pictures
 from service.models import routes as models
@@ -71,6 +72,7 @@ API = (
         model_files,
         pictures,
         studies,
+        importance,
         histories,
         datasets,
         events,

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
 from fitwell.client import Client
-from fitwell.commands.options import JSON, URL, RunID
+from fitwell.commands.options import JSON, URL, RunID, RunOrStudyID, is_study_id
 from fitwell.local import LocalError
+from fitwell.sync_async import View
 from fitwell.terminal.calibration import calibration_summary, calibration_table
 from fitwell.terminal.console import wide_console
-from fitwell.terminal.evaluations import evaluation_table, importance_table
+from fitwell.terminal.evaluations import arm_importance_table, evaluation_table, importance_note, importance_table
 
 
 class Split(StrEnum):
@@ -101,21 +104,41 @@ def evaluate(
 
 
 def importance(
-    run_id: RunID,
+    identifier: RunOrStudyID,
     url: URL = None,
     split: Annotated[Split, typer.Option("--split", help="Part of the dataset.")] = Split.VAL,
     metric: Annotated[str, typer.Option("--metric", help="The loss, or another metric such as accuracy.")] = "loss",
     repeats: Annotated[int, typer.Option("--repeats", min=1, max=100, help="Permutations of each column.")] = 5,
-    at: AtEpoch = "best",
+    at: Annotated[
+        str | None,
+        typer.Option("--at", help="Epoch of the model: best or last; default: best, of a study that of the study."),
+    ] = None,
+    arms: Annotated[list[str] | None, typer.Option("--arm", help="Study: only this arm (repeatable).")] = None,
+    runs: Annotated[
+        int, typer.Option("--runs", min=1, max=1000, help="Study: runs to measure, at most; first replicates first.")
+    ] = 200,
     as_json: JSON = False,
 ) -> None:
-    """Show how much worse a model gets if the values of a column are permuted, for each column."""
+    """Show how much worse models get if the values of a column are permuted: of a run, or over a study's runs."""
     with Client(url) as client:
-        result = client.runs.get(run_id).importance(split, metric=metric, repeats=repeats, at=at)
+        if not is_study_id(identifier):
+            result = client.runs.get(identifier).importance(split, metric=metric, repeats=repeats, at=at or "best")
+            _print(result, as_json, [importance_table(result)])
+            return
+        study = client.studies.get(identifier)
+        over_runs = study.importance(split=split, metric=metric, repeats=repeats, at=at, arm=arms or [], runs=runs)
+    _print(over_runs, as_json, [arm_importance_table(over_runs, arm) for arm in over_runs.arms])
+    if not as_json:
+        typer.echo(importance_note(over_runs))
+
+
+def _print(result: View, as_json: bool, tables: Iterable[Table]) -> None:
+    """Print a result as JSON, or as tables."""
     if as_json:
         typer.echo(result.model_dump_json())
         return
-    wide_console().print(importance_table(result))
+    for table in tables:
+        wide_console().print(table)
 
 
 def _check_file(file: Path) -> None:

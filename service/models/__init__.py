@@ -5,6 +5,7 @@
 - ``service``: predictions, calibration, drawings and exports, computed by the sandboxed predictor process;
   ``refusals``: its refusals as HTTP errors.
 - ``calibration``: the reliability of a model's probabilities.
-- ``files``: files and other datasets, and the importance of columns; ``scratch``: directories for files.
+- ``files``: files and other datasets, and the importance of columns (kept in a ``result_cache``); ``scratch``:
+  directories for files.
 - ``weights``: the files of a run's model; ``exports``: the cache of ONNX files; ``inputs``: rows sent by clients.
 """

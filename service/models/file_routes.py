@@ -162,9 +162,9 @@ async def get_importance(
     can do without one of them.
     """
     model = await run_in_threadpool(models.find, run_id, query.at)
-    choices = (query.at, query.split, query.metric, query.repeats, query.rows)
-    tag = etag("importance", version("fitwell"), run_id, model.file.sha256, *choices)
+    question = query.question()
+    tag = etag("importance", version("fitwell"), run_id, model.file.sha256, query.at, question)
     if matches(request, tag):
         return not_modified(tag)
-    measured = await files.importance(run_id, *choices)
+    measured = await files.importance(run_id, query.at, question)
     return Response(ImportanceView.of(measured).model_dump_json(), headers={"etag": tag}, media_type="application/json")

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -64,6 +64,17 @@ class ModelImportance:
     value: float | None
     """The metric of the rows as they are."""
     columns: list[ColumnImportance]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportanceQuestion:
+    """How the importance of columns is measured."""
+
+    split: Split
+    metric: str
+    repeats: int
+    rows: int
+    """Rows at most."""
 
 
 class ModelFiles:
@@ -160,26 +171,33 @@ class ModelFiles:
         table = TableNotes.model_validate(result.pop("table"))
         return Evaluation(weights=weights, dataset=dataset, split=split, table=table, **result)
 
-    async def importance(
-        self, run_id: str, at: At, split: Split, metric: str, repeats: int, rows: int
-    ) -> ModelImportance:
-        """Return how much worse a model gets if the values of each column are permuted.
+    async def importance(self, run_id: str, at: At, question: ImportanceQuestion) -> ModelImportance:
+        """Return how much worse the model gets if the values of each column are permuted.
 
         Raises:
             SpecRefused: The split has no rows, or the dataset is missing.
             Sealed: They are test rows, and the run's study is still searching.
             Unprocessable: Rows are images, or the model has no such metric.
         """
-        await asyncio.to_thread(self._models.check_rows, run_id, at, split)
+        if (cached := await self.cached_importance(run_id, at, question)) is not None:
+            return cached
+        parameters = asdict(question)
+        weights, _, data = await self._models.compute(
+            run_id, at, lambda model, _: Importance(model=model, **parameters)
+        )
+        self._models.importances.add(_key(weights, question), data)
+        return _importance(weights, question, data)
 
-        def order(model: Any, _: ModelWeights) -> Importance:
-            return Importance(model=model, split=split, metric=metric, repeats=repeats, rows=rows)
+    async def cached_importance(self, run_id: str, at: At, question: ImportanceQuestion) -> ModelImportance | None:
+        """Return the importance of a model's columns if it is cached, else None.
 
-        weights, _, data = await self._models.compute(run_id, at, order)
-        result = json.loads(data)
-        columns = [ColumnImportance(**one) for one in result.pop("columns")]
-        columns.sort(key=lambda one: -sum(one.values))
-        return ModelImportance(weights=weights, split=split, metric=metric, columns=columns, **result)
+        Raises:
+            SpecRefused: The split has no rows.
+            Sealed: They are test rows, and the run's study is still searching.
+        """
+        weights = await asyncio.to_thread(self._models.check_rows, run_id, at, question.split)
+        data = self._models.importances.get(_key(weights, question))
+        return None if data is None else _importance(weights, question, data)
 
     async def _read(
         self,
@@ -239,3 +257,15 @@ class ModelFiles:
 
 def _notes(rows: FileRows, notes: Sequence[str]) -> TableNotes:
     return TableNotes(missing=rows.missing, unseen=rows.unseen, notes=tuple(notes))
+
+
+def _key(weights: ModelWeights, question: ImportanceQuestion) -> Hashable:
+    """Return everything that the importance of a model's columns depends on."""
+    return weights.spec_hash, weights.file.sha256, question
+
+
+def _importance(weights: ModelWeights, question: ImportanceQuestion, data: bytes) -> ModelImportance:
+    """Return the importance of a model's columns from the predictor process's reply."""
+    result = json.loads(data)
+    columns = sorted((ColumnImportance(**one) for one in result.pop("columns")), key=lambda one: -sum(one.values))
+    return ModelImportance(weights=weights, split=question.split, metric=question.metric, columns=columns, **result)

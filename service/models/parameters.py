@@ -8,6 +8,7 @@ from fastapi import Query
 from pydantic import Field
 
 from service.http.parameters import QueryModel
+from service.models.files import ImportanceQuestion
 from service.models.service import Canvas
 from service.models.weights import At
 from service.sandbox.parsing.options import Format, Options
@@ -72,13 +73,22 @@ class EvaluateQuery(FileQuery):
 
 
 class ImportanceQuery(QueryModel):
-    """How importance is measured."""
+    """How the importance of columns is measured."""
 
     split: Split = Field(default="val", description="The part of the dataset.")
-    at: Snapshot = "best"
     metric: str = Field(default="loss", max_length=100, description="The loss, or another metric such as `accuracy`.")
     repeats: int = Field(default=5, ge=1, le=100, description="Permutations of each column.")
     rows: int = Field(default=2000, ge=2, le=100_000, description="Rows at most; more are sampled.")
+
+    def question(self) -> ImportanceQuestion:
+        """Return the question for the service."""
+        return ImportanceQuestion(split=self.split, metric=self.metric, repeats=self.repeats, rows=self.rows)
+
+
+class RunImportanceQuery(ImportanceQuery):
+    """Which model of a run, and how the importance of its columns is measured."""
+
+    at: Snapshot = "best"
 
 
 class CurveQuery(QueryModel):
@@ -121,4 +131,4 @@ CalibrationParams = Annotated[CalibrationQuery, Query()]
 PredictionsParams = Annotated[PredictionsQuery, Query()]
 FileParams = Annotated[FileQuery, Query()]
 EvaluateParams = Annotated[EvaluateQuery, Query()]
-ImportanceParams = Annotated[ImportanceQuery, Query()]
+ImportanceParams = Annotated[RunImportanceQuery, Query()]

@@ -20,6 +20,7 @@ from service.models.errors import FileLost
 from service.models.exports import Exports, metadata_of
 from service.models.inputs import check_count, parse_rows
 from service.models.refusals import refusal_of
+from service.models.result_cache import ResultCache
 from service.models.scratch import Scratch
 from service.models.weights import REPLACED_SECONDS, At, ModelWeights, StoredModels, replaced_too_often
 from service.runs.errors import NotMeasured
@@ -52,6 +53,7 @@ MAX_POINTS = 2000
 """Epochs drawn; more could not be distinguished."""
 EXPORT_ATTEMPTS = 3
 """An exported file may be evicted from the cache before it is opened."""
+IMPORTANCE_CACHE_BYTES = 2**26
 LOSSES = ("train.loss", "train.loss_eval", "val.loss", "test.loss")
 
 RequestedRows = tuple[Sequence[Any] | None, Chosen | None]
@@ -101,6 +103,8 @@ class Models(StoredModels):
         )
         self.scratch = Scratch(settings.cache / "predicting", settings.uploads_at_once)
         """Directories for files to predict."""
+        self.importances = ResultCache(IMPORTANCE_CACHE_BYTES)
+        """The importance of the columns of models, as the predictor process replies."""
         self._unpacking = SerialQueue(settings.predict_seconds)
         """Decodes one request at a time: decoded JSON takes fifty times as much memory as its text."""
 

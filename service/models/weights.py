@@ -98,8 +98,8 @@ class StoredModels(ScopedRuns):
                 )
                 raise Sealed(message)
 
-    def check_rows(self, run_id: str, at: At, split: Split) -> None:
-        """Check that a split of a dataset has rows that may be used.
+    def check_rows(self, run_id: str, at: At, split: Split) -> ModelWeights:
+        """Check that a split of a dataset has rows that may be used, and return the recorded weights.
 
         Raises:
             RunNotFound: No run has this id.
@@ -107,13 +107,15 @@ class StoredModels(ScopedRuns):
             SpecRefused: The split has no rows.
             Sealed: They are sealed test rows.
         """
-        dataset = RunSpec.of(self.find(run_id, at).spec).dataset
+        weights = self.find(run_id, at)
+        dataset = RunSpec.of(weights.spec).dataset
         rows = {"train": dataset.training_rows, "val": dataset.validation_rows, "test": dataset.rows[1]}
         if not rows[split]:
             allowed = [name for name, count in rows.items() if count]
             message = f"The split {split!r} of {run_id} has no rows. Use {' or '.join(allowed)}."
             raise SpecRefused.at("split", "no_rows", message, allowed=allowed)
         self.check_unsealed(run_id, split)
+        return weights
 
     def dataset(self, run_id: str, dataset: str, split: Split | None) -> Dataset:
         """Return a dataset by id or kind, on this machine, to evaluate a run's model on its ``split``.

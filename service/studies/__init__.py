@@ -16,5 +16,6 @@
   ``comparison`` (groups against each other) and ``choice`` (the arm to use, by the order of ``simplicity`` if several
   are equally good); ``diagnosis``: of every arm, from its seeds' loss curves; ``variance``: shares of variance of seed
   and split. ``datasets``: those of a study's arms; ``across``: arms over all of them, by ``dataset_scores``.
-  ``learning_curves``: of groups of arms that differ in dataset.train_size.
+  ``learning_curves``: of groups of arms that differ in dataset.train_size. ``design``: the runs by arm and replicate,
+  for other features.
 """

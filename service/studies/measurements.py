@@ -103,15 +103,23 @@ def measure(slots: Iterable[Slot], values: SeriesOfRuns, metric: str, rule: Epoc
     return [Measurement(slot.group, slot.seed, slot.cell, *_value(slot.run, values, metric, rule)) for slot in slots]
 
 
-def _value(run: Row | None, series_of_runs: SeriesOfRuns, metric: str, rule: EpochRule) -> tuple[State, float]:
+def run_state(run: Row | None) -> State:
+    """Return the state of a run's measurement: "measured" if the run succeeded, so that it can be measured."""
     if run is None:
-        return "missing", np.nan
+        return "missing"
     if run.status == "failed" and run.error_code == "diverged":
-        return "diverged", np.nan
+        return "diverged"
     if run.status not in TERMINAL:
-        return "unfinished", np.nan
+        return "unfinished"
+    return "measured" if run.status == "succeeded" else "missing"
+
+
+def _value(run: Row | None, series_of_runs: SeriesOfRuns, metric: str, rule: EpochRule) -> tuple[State, float]:
+    state = run_state(run)
+    if run is None or state != "measured":
+        return state, np.nan
     values = series_of_runs.get((run.id, metric), EMPTY)
-    if run.status != "succeeded" or not len(values):
+    if not len(values):
         return "missing", np.nan
     epoch = rule.epoch(run, series_of_runs, metric)
     if not 1 <= epoch <= len(values) or not np.isfinite(values[epoch - 1]):

@@ -15,6 +15,7 @@ from service.studies import queries as studies
 from service.studies.across import Across, AcrossQuestion, compare_across
 from service.studies.choice import ChoiceQuery, Chosen, choose_arm
 from service.studies.comparison import Compared, Question, compare_groups
+from service.studies.design import StudyDesign, design_of
 from service.studies.diagnosis import StudyDiagnosis, diagnose_arms
 from service.studies.errors import StudyNotFound
 from service.studies.learning_curves import CurveQuery, LearningCurves, learning_curves
@@ -59,6 +60,16 @@ class StudyResults(CallerScoped):
         """
         with reading(self._engine) as connection:
             return diagnose_arms(connection, self._judging(connection, study_id))
+
+    def design(self, study_id: str, names: Sequence[str]) -> StudyDesign:
+        """Return the runs of the study by arm and replicate, to measure the series ``names`` of their models.
+
+        Raises:
+            StudyNotFound: No study has this id.
+            Sealed: The study is tuned, and its search may not use the test part.
+        """
+        with reading(self._engine) as connection:
+            return design_of(connection, self._judging(connection, study_id, names))
 
     def learning_curves(self, study_id: str, query: CurveQuery) -> LearningCurves:
         """Fit the learning curves of a study with several sizes of the training set.

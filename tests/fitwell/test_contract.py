@@ -19,6 +19,7 @@ from fitwell import (
     datasets,
     errors,
     history,
+    importance,
     learning_curves,
     requests,
     run,
@@ -34,6 +35,8 @@ from service.catalog import routes as served_catalog
 from service.catalog.presets import Preset
 from service.datasets import schemas as dataset_views
 from service.events import schemas as event_views
+from service.importance import schemas as importance_schemas
+from service.importance.parameters import StudyImportanceQuery
 from service.models import schemas as model_views
 from service.runs import history_schemas as measured_views
 from service.runs import schemas as views
@@ -97,6 +100,7 @@ def test_comparison_options_are_the_query_parameters_of_the_endpoint() -> None:
     assert set(get_type_hints(comparison.ComparisonOptions)) == set(CompareStudyQuery.model_fields)
     assert set(get_type_hints(across.AcrossOptions)) == set(AcrossDatasetsQuery.model_fields)
     assert set(get_type_hints(learning_curves.LearningCurveOptions)) == set(LearningCurveQuery.model_fields)
+    assert set(get_type_hints(importance.ImportanceOptions)) == set(StudyImportanceQuery.model_fields)
 
 
 VIEWS: list[tuple[type[BaseModel], type[BaseModel]]] = [
@@ -120,6 +124,9 @@ VIEWS: list[tuple[type[BaseModel], type[BaseModel]]] = [
     (across.OverDatasets, across_schemas.OverDatasets),
     (across.ScaledDataset, across_schemas.ScaledDatasetView),
     (across.Ranks, across_schemas.RanksView),
+    (importance.StudyImportance, importance_schemas.StudyImportanceView),
+    (importance.ArmImportance, importance_schemas.ArmImportanceView),
+    (importance.ArmColumn, importance_schemas.ArmColumnView),
     (learning_curves.LearningCurves, learning_curve_schemas.LearningCurvesView),
     (learning_curves.LearningCurve, learning_curve_schemas.GroupCurveView),
     (learning_curves.SizeOfCurve, learning_curve_schemas.SizeView),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query
 from starlette.responses import HTMLResponse, Response
@@ -23,9 +25,12 @@ from service.web.differences import MAX_ARMS, differences
 from service.web.pages.runs import FRESH, may_change
 from service.web.parameters import StudyListQuery, StudyPageQuery
 from service.web.rendering import render
+from worker.spec.run import RunSpec
 
 router = APIRouter(include_in_schema=False, route_class=Route)
 PAGE = 30
+MAX_IMPORTANCE_ARMS = 6
+"""Arms whose importance of columns is displayed, side by side."""
 
 
 @router.get("/studies")
@@ -71,10 +76,23 @@ def get_study(
         paths=list(dict.fromkeys(path for arm in judging.arms for path in arm.values)),
         arm_labels={arm.id: arm_id("", {"arm": arm.name, **arm.values})[2:-1] for arm in judging.arms},
         sized=has_sizes(judging),
+        importance=importance_query(arms),
         changes=may_change(caller, study.owner),
         several_datasets=has_several_datasets(study),
     )
     return HTMLResponse(page, headers=FRESH)
+
+
+def importance_query(arms: Mapping[str, Run]) -> str | None:
+    """Return the query for the importance of columns to the first arms; None if rows are not columns of a table."""
+    specs = {arm: RunSpec.of(run.spec) for arm, run in list(arms.items())[:MAX_IMPORTANCE_ARMS]}
+    if not specs or any(len(spec.dataset.shape) > 1 or not spec.model.trains for spec in specs.values()):
+        return None
+    validates = all(spec.dataset.validation_rows for spec in specs.values())
+    if not validates and any(spec.evaluate.test == "never" for spec in specs.values()):
+        return None
+    split = "val" if validates else "test"
+    return urlencode([("split", split), *(("arm", arm) for arm in specs)])
 
 
 def has_several_datasets(study: Study) -> bool:

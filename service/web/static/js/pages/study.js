@@ -3,6 +3,7 @@ import { showAcross } from "../charts/across.js";
 import { Chart } from "../charts/chart.js";
 import { showComparison } from "../charts/comparison.js";
 import { showDiagnosis } from "../charts/diagnosis.js";
+import { drawStudyImportance } from "../charts/importance.js";
 import { showLearningCurves } from "../charts/learning_curve.js";
 import { showLooks } from "../charts/looks.js";
 import { lineStyle } from "../charts/palette.js";
@@ -106,6 +107,34 @@ async function diagnose() {
   }
 }
 
+/** Measure the importance of columns, which the server computes on request, once someone scrolls to it. */
+async function measureImportance(section) {
+  let pending = Infinity;
+  try {
+    for (let more = true; more; ) {
+      const importance = await request(section.dataset.url);
+      drawStudyImportance(section, importance);
+      more = importance.pending > 0 && importance.pending < pending;
+      pending = importance.pending;
+    }
+  } catch (failure) {
+    section.querySelector(".scroll").textContent = failure.message;
+  }
+}
+
+const whenNear = new IntersectionObserver(
+  ([{ isIntersecting, target }]) => {
+    if (!isIntersecting) return;
+    whenNear.unobserve(target);
+    measureImportance(target);
+  },
+  { rootMargin: "300px" },
+);
+
+function observeImportance() {
+  for (const section of document.querySelectorAll("#importance")) whenNear.observe(section);
+}
+
 /** Offer every group as the baseline. */
 function updateBaselines({ arms, baseline }) {
   const field = form.elements.pairs;
@@ -184,7 +213,10 @@ function followEvents() {
   const refresh = throttle(async () => {
     await refreshParts("head", "tuning");
     await Promise.all([compare(), diagnose(), fitLearningCurves()]);
-    if (document.querySelector("#head .state").textContent === "finished") stream.end();
+    if (document.querySelector("#head .state").textContent === "finished") {
+      stream.end();
+      observeImportance();
+    }
   }, REFRESH_MILLISECONDS);
   const stream = subscribe("/v1/events", page.dataset.mark, refresh);
 }
@@ -207,4 +239,5 @@ form.addEventListener("change", onFormChange);
 form.addEventListener("submit", (event) => event.preventDefault());
 restoreForm();
 showRelativeTimes();
+observeImportance();
 Promise.all([compare(), diagnose(), fitLearningCurves()]).then(followEvents);
