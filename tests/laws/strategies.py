@@ -58,10 +58,9 @@ def parsed(body: dict[str, Any]) -> RunSpec:
 def example(part: type[Part]) -> dict[str, Any]:
     """A body of the part with its defaults; a field that has none brings an example."""
     required = {name: (field.examples or [])[0] for name, field in part.model_fields.items() if field.is_required()}
-    one: dict[str, Any] = part.model_validate_json(json.dumps({"kind": kind_of(part), **required})).model_dump(
-        mode="json"
-    )
-    return one
+    one = part.model_validate_json(json.dumps({"kind": kind_of(part), **required}))
+    unset = {name: value for name in part.model_fields if isinstance(value := getattr(one, name), str | bool | float)}
+    return {**unset, **one.model_dump(mode="json")}  # a dump leaves out fields that are excluded while unset
 
 
 @functools.cache

@@ -25,7 +25,31 @@ TORCH: dict[str, tuple[dict[str, Any], Callable[[list[Tensor], float], torch.opt
     "adam": ({}, lambda p, lr: torch.optim.Adam(p, lr=lr)),
     "adamw": ({"weight_decay": 0.1}, lambda p, lr: torch.optim.AdamW(p, lr=lr, weight_decay=0.1)),
     "nadam": ({}, lambda p, lr: torch.optim.NAdam(p, lr=lr)),
+    "adadelta": ({}, lambda p, lr: torch.optim.Adadelta(p, lr=lr)),
+    "adamax": ({}, lambda p, lr: torch.optim.Adamax(p, lr=lr)),
+    "radam": (
+        {"weight_decay": 0.1},
+        lambda p, lr: torch.optim.RAdam(p, lr=lr, weight_decay=0.1, decoupled_weight_decay=True),
+    ),
+    "lion": ({"weight_decay": 0.1}, lambda p, lr: Lion(p, lr, weight_decay=0.1)),
 }
+
+
+class Lion(torch.optim.Optimizer):
+    """Algorithm 2 of Chen et al. 2023, which torch lacks."""
+
+    def __init__(self, params: list[Tensor], lr: float, weight_decay: float) -> None:
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:
+        """Update every parameter."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                m = self.state[p].setdefault("m", torch.zeros_like(p))
+                c = 0.9 * m + 0.1 * p.grad
+                p -= group["lr"] * (torch.sign(c) + group["weight_decay"] * p)
+                m.copy_(0.99 * m + 0.01 * p.grad)
 
 
 STEPS = 300
@@ -65,6 +89,26 @@ def test_optimizer_matches_torch_in_float64(kind: str) -> None:
             p.grad = g[k].clone()
             optimizer.step()
         torch.testing.assert_close(w[k], p.detach(), rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["adamw", "lion", "muon", "radam"])
+def test_decay_on_matrices_exempts_biases(kind: str) -> None:
+    bodies = [{"kind": kind, "lr": 0.01, "weight_decay": 0.1, "decay_on": on} for on in ("matrices", "all")]
+    start, gradients = sequence()
+    weights = []
+    for body in [*bodies, {**bodies[1], "weight_decay": 0.0}]:
+        stacked = Stacked([OPTIMIZERS[kind].model_validate(body)] * 2, device=CPU, dtype=torch.float64)
+        w = start.clone()
+        state = {name: torch.zeros_like(w) for name in OPTIMIZERS[kind].state}
+        lr = torch.full((2, 1), 0.01, dtype=torch.float64)
+        for t, g in enumerate(gradients[:20], start=1):
+            step = Step(w, g.clone(), lr, state, t, lambda rows: [rows[:, :40].view(-1, 5, 8)])
+            stacked.implementation.update(stacked, step)
+        weights.append(w)
+    matrices, everything, none = weights
+    assert torch.equal(matrices[:, :40], everything[:, :40])
+    assert torch.equal(matrices[:, 40:], none[:, 40:])
+    assert not torch.equal(everything[:, 40:], none[:, 40:])
 
 
 def test_muon_equals_its_formula_and_is_close_to_torchs_in_bfloat16() -> None:

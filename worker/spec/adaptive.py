@@ -1,13 +1,24 @@
-"""The step that Adam and its relatives share."""
+"""Steps that several optimizers share: Adam's, and decoupled weight decay."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from worker.spec.families.optimizer import Step
+    from worker.spec.part import Stacked
+
+
+def decay_weights(part: Stacked[Any], step: Step) -> None:
+    """Multiply the parameters that ``decay_on`` names by 1 − η·λ, with λ the field ``weight_decay``."""
+    factor = 1 - step.learning_rate * part.column("weight_decay", 2)
+    if part.decay_on == "all":
+        step.w.mul_(factor)
+        return
+    for w in step.matrices(step.w):
+        w.mul_(factor.unsqueeze(2))
 
 
 def adam_step(step: Step, beta1: float, beta2: float, eps: Tensor) -> None:

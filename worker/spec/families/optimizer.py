@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -52,6 +52,19 @@ class Optimizer(Part):
 def learning_rate_field(typical: float) -> Any:
     """The field ``lr`` of an optimizer, with a value that usually works as its example."""
     return Field(gt=0, le=1e9, examples=[typical], description="Learning rate η, before the schedule.")
+
+
+DecayOn = Literal["all", "matrices"]
+"""Which parameters decay: all, or only weight matrices and kernels, so neither biases nor the scales of norms."""
+
+
+def decay_on_field() -> Any:
+    """The field ``decay_on`` of an optimizer with weight decay."""
+    return Field(
+        default="all",
+        exclude_if=lambda decay_on: decay_on == "all",  # so that hashes are the same as before it could be chosen
+        description="Parameters that decay: all, or only matrices, which exempts biases and the parameters of norms.",
+    )
 
 
 class LearningRateOptimizer(Optimizer):

@@ -3,7 +3,7 @@
     w ← w − η·λ·w,    then Adam's step
 
 With Adam, an L2 penalty is divided by √v̂ like any gradient, so weights with large gradients decay less; here all decay
-alike. All parameters decay, biases too, as in ``torch.optim.AdamW``.
+alike. All parameters decay, biases too, as in ``torch.optim.AdamW``, unless ``decay_on`` exempts them.
 
 Reference: Loshchilov and Hutter, 2019, "Decoupled weight decay regularization".
 """
@@ -14,8 +14,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.adaptive import adam_step
-from worker.spec.families.optimizer import LearningRateOptimizer, Step, learning_rate_field
+from worker.spec.adaptive import adam_step, decay_weights
+from worker.spec.families.optimizer import DecayOn, LearningRateOptimizer, Step, decay_on_field, learning_rate_field
 from worker.spec.part import PerRun, Stacked
 
 
@@ -32,9 +32,10 @@ class AdamW(LearningRateOptimizer):
     beta2: float = Field(default=0.999, ge=0, lt=1, description="β₂, the decay of the mean of its square.")
     eps: PerRun[float] = Field(default=1e-8, gt=0, le=1, description="ε, keeps the division finite.")
     weight_decay: PerRun[float] = Field(default=0.01, ge=0, le=1e6, description="λ; 0 is plain Adam.")
+    decay_on: DecayOn = decay_on_field()
 
     @staticmethod
     def update(part: Stacked[AdamW], step: Step) -> None:
-        """Decay all parameters, then Adam's step."""
-        step.w.mul_(1 - step.learning_rate * part.column("weight_decay", 2))
+        """Weight decay, then Adam's step."""
+        decay_weights(part, step)
         adam_step(step, part.beta1, part.beta2, part.column("eps", 2))

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.optimizer import LearningRateOptimizer, Step, learning_rate_field
+from worker.spec.adaptive import decay_weights
+from worker.spec.families.optimizer import DecayOn, LearningRateOptimizer, Step, decay_on_field, learning_rate_field
 from worker.spec.part import PerRun, Stacked
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Muon(LearningRateOptimizer):
     beta2: float = Field(default=0.999, ge=0, lt=1, description="β₂ of Adam's steps, for biases.")
     eps: PerRun[float] = Field(default=1e-8, gt=0, le=1, description="ε of Adam's steps, for biases.")
     weight_decay: PerRun[float] = Field(default=0.0, ge=0, le=1e6, description="λ, decoupled as in AdamW.")
+    decay_on: DecayOn = decay_on_field()
 
     @staticmethod
     def update(part: Stacked[Muon], step: Step) -> None:
@@ -46,7 +48,7 @@ class Muon(LearningRateOptimizer):
         m, v = step.state["momentum_buffer"], step.state["exp_avg_sq"]
         m.lerp_(step.g, 1 - part.momentum)
         v.mul_(part.beta2).addcmul_(step.g, step.g, value=1 - part.beta2)
-        step.w.mul_(1 - step.learning_rate * part.column("weight_decay", 2))
+        decay_weights(part, step)
         denominator = (v / (1 - part.beta2**step.t)).sqrt_().add_(part.column("eps", 2))
         direction = (m / (1 - part.momentum**step.t)).div_(denominator)
         ahead = step.matrices(step.g.lerp_(m, part.momentum))
