@@ -18,8 +18,8 @@ import torch
 from worker.engine.data import Data
 from worker.engine.stack import Member, Stack
 from worker.engine.training import Training
+from worker.spec.families.classification_loss import ClassificationLoss
 from worker.spec.families.loss import Loss
-from worker.spec.losses.cross_entropy import CrossEntropy
 from worker.spec.run import RunSpec
 
 HOOKS = ("row_scores", "evaluation_metrics")
@@ -43,16 +43,16 @@ def ratio(model: dict[str, Any], runs: int, epochs: int, rounds: int) -> float:
     common = {"dataset": {"kind": "digits"}, "optimizer": {"kind": "sgd", "lr": 0.1}, "epochs": epochs}
     specs = [RunSpec.of({**common, "model": model, "seed": seed}) for seed in range(runs)]
     data = Data(specs[0].dataset, Path(), torch.device("cpu"))
-    own = {name: CrossEntropy.__dict__[name] for name in HOOKS}
+    own = {name: ClassificationLoss.__dict__[name] for name in HOOKS}
     seconds(specs, data)
     ratios = []
     for _ in range(rounds):
         measured = seconds(specs, data)
         for name in HOOKS:
-            setattr(CrossEntropy, name, Loss.__dict__[name])
+            setattr(ClassificationLoss, name, Loss.__dict__[name])
         ratios.append(measured / seconds(specs, data))
         for name, hook in own.items():
-            setattr(CrossEntropy, name, hook)
+            setattr(ClassificationLoss, name, hook)
     return statistics.median(ratios)
 
 

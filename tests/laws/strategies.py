@@ -89,6 +89,7 @@ def _valid(part: type[Part], field: str, value: Any) -> bool:
 
 NETWORK = {"model": {"kind": "linear"}}
 NUMBER_LOSSES = [part for part in LOSSES.values() if part.task == "regression"]
+CLASS_LOSSES = [part for part in LOSSES.values() if part.task == "classification"]
 TEACHERS = tuple(
     [{"run_id": f"run_{'0' * 26}", "sha256": digit * 64, "network": NETWORK} for digit in digits]
     for digits in ("a", "b", "abc")
@@ -200,7 +201,8 @@ def tasks(draw: st.DrawFn, name: str) -> dict[str, Any]:
     own = {name: draw(values) for name, values in spoiled.items()}
     weights = draw(st.sampled_from([None, None, None, "balanced", [1.0 + c for c in range(len(whole.classes))]]))
     if weights is not None:
-        return {"dataset": {**dataset, **own}, "loss": {"kind": "cross_entropy", "class_weights": weights}}
+        loss = example(draw(st.sampled_from(CLASS_LOSSES)))
+        return {"dataset": {**dataset, **own}, "loss": {**loss, "class_weights": weights}}
     return {"dataset": {**dataset, **own, "oversample": draw(st.sampled_from([False, False, True]))}}
 
 

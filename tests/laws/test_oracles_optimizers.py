@@ -48,7 +48,7 @@ class Lion(torch.optim.Optimizer):
             for p in group["params"]:
                 m = self.state[p].setdefault("m", torch.zeros_like(p))
                 c = 0.9 * m + 0.1 * p.grad
-                p -= group["lr"] * (torch.sign(c) + group["weight_decay"] * p)
+                p.sub_(group["lr"] * (torch.sign(c) + group["weight_decay"] * p))
                 m.copy_(0.99 * m + 0.01 * p.grad)
 
 

@@ -19,8 +19,7 @@ from worker.engine.hooks import EvaluationHooks
 from worker.engine.progress import Progress
 from worker.engine.stack import Member, Stack
 from worker.spec.datasets.linear import LinearData
-from worker.spec.losses.huber import Huber
-from worker.spec.losses.squared import Squared
+from worker.spec.losses import KINDS as LOSSES
 from worker.spec.part import Stacked
 from worker.spec.run import RunSpec, reuse_key, spec_hash, stack_key
 
@@ -44,17 +43,27 @@ SMALL: dict[str, Any] = {
 numbers = arrays.arrays(np.float32, (2, 7), elements=st.floats(-4, 4, width=32))
 
 
-@pytest.mark.parametrize("delta", [None, 0.5, 1.0, 3.0])
+def torch_loss(loss: dict[str, Any] | None, reduction: str = "mean") -> torch.nn.Module:
+    """Return torch's loss for a body."""
+    body = loss or {"kind": "squared"}
+    if body["kind"] == "huber":
+        return torch.nn.HuberLoss(reduction=reduction, delta=body["delta"])
+    return {"squared": torch.nn.MSELoss, "absolute": torch.nn.L1Loss}[body["kind"]](reduction=reduction)
+
+
+@pytest.mark.parametrize(
+    "body", [*map(example, NUMBER_LOSSES), {"kind": "huber", "delta": 0.5}, {"kind": "huber", "delta": 3.0}]
+)
 @settings(deadline=None)
 @given(predict=numbers, target=numbers)
 def test_losses_and_gradients_match_torch(
-    delta: float | None, predict: np.ndarray[Any, Any], target: np.ndarray[Any, Any]
+    body: dict[str, Any], predict: np.ndarray[Any, Any], target: np.ndarray[Any, Any]
 ) -> None:
-    part: Squared | Huber = Squared() if delta is None else Huber(delta=delta)
+    part = LOSSES[body["kind"]].model_validate(body)
     loss: Stacked[Any] = Stacked([part, part], device=CPU, dtype=torch.float32)
     y = torch.from_numpy(target)
     z = torch.from_numpy(predict).unsqueeze(2).requires_grad_()
-    theirs = torch.nn.MSELoss(reduction="none") if delta is None else torch.nn.HuberLoss(reduction="none", delta=delta)
+    theirs = torch_loss(body, "none")
     expected = theirs(z.squeeze(2), y)
     (gradient,) = torch.autograd.grad(expected.sum() / 7, z)
     with torch.no_grad():
@@ -74,8 +83,7 @@ def test_step_equals_autograds_step(loss: dict[str, Any] | None) -> None:
     x, y = progress.data.batch(chosen[None])[0], progress.data.y[chosen]
     hidden = torch.relu(torch.nn.functional.linear(x, before["layers.0.weight"], before["layers.0.bias"]))
     predict = torch.nn.functional.linear(hidden, before["layers.1.weight"], before["layers.1.bias"]).squeeze(1)
-    theirs = torch.nn.HuberLoss() if (loss or {}).get("kind") == "huber" else torch.nn.MSELoss()
-    expected = theirs(predict, y)
+    expected = torch_loss(loss)(predict, y)
     gradients = torch.autograd.grad(expected, list(before.values()))
     progress.train_step(1)
     torch.testing.assert_close(progress.losses()[0][0], expected.detach().double(), rtol=1e-5, atol=0)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.sandbox.predicting.scores import Values, class_scores, label_scores, number_scores
-from worker.spec.families.loss import Loss
-from worker.spec.losses.cross_entropy import CrossEntropy
+from worker.spec.families.classification_loss import ClassificationLoss
+from worker.spec.families.loss import Loss, Regression
 
 
 class Targets(NamedTuple):
@@ -36,14 +36,15 @@ class Scoring(NamedTuple):
 
     def scores(self, outputs: NDArray[Any], rows: Targets) -> dict[str, float]:
         """Return the scores of outputs (N, C), or numbers (N, 1)."""
-        if self.classes:
-            return dict(class_scores(outputs, rows.y, rows.weights, self.class_weights))
+        if isinstance(self.loss, ClassificationLoss):
+            return dict(class_scores(outputs, rows.y, self.loss, rows.weights, self.class_weights))
+        assert isinstance(self.loss, Regression), self.loss.kind
         return dict(number_scores(outputs[:, 0], rows.y, self.loss, self.scale, rows.weights))
 
     @property
     def class_weights(self) -> Values | None:
         """The weights of classes in the loss (C,); not numbers if they depend on a dataset that is missing."""
-        weights = self.loss.class_weights if isinstance(self.loss, CrossEntropy) else None
+        weights = self.loss.class_weights if isinstance(self.loss, ClassificationLoss) else None
         if weights is None or weights != "balanced":
             return None if weights is None else np.array(weights)
         if self.training is None:

@@ -18,15 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.spec.calibration import BINS
-from worker.spec.families.loss import Loss
-from worker.spec.losses.huber import Huber
+from worker.spec.families.classification_loss import ClassificationLoss
+from worker.spec.families.loss import Regression
 
 Values = NDArray[np.float64]
 HIGHER_IS_BETTER = frozenset({"accuracy", "balanced_accuracy", "f1", "auc", "r2"})
 
 
 def class_scores(
-    z: NDArray[Any], y: NDArray[np.int64], rows: Values | None = None, classes: Values | None = None
+    z: NDArray[Any],
+    y: NDArray[np.int64],
+    loss: ClassificationLoss,
+    rows: Values | None = None,
+    classes: Values | None = None,
 ) -> Mapping[str, float]:
     """Return the scores of outputs (N, C) for labels (N,).
 
@@ -44,7 +48,9 @@ def class_scores(
     bins = np.clip(np.ceil(confidence * BINS) - 1, 0, BINS - 1).astype(np.int64)
     gaps = np.bincount(bins, weights * (hits - confidence), BINS)
     scores = {
-        "loss": np.average(-log_p[np.arange(len(y)), y], weights=weights if classes is None else weights * classes[y]),
+        "loss": np.average(
+            loss.label_losses(log_p[np.arange(len(y)), y]), weights=weights if classes is None else weights * classes[y]
+        ),
         **label_scores(best, y, count, rows),
         "brier": np.average(np.square(p - truth).sum(1), weights=weights),
         "ece": np.abs(gaps).sum() / weights.sum(),
@@ -87,7 +93,7 @@ def _auc(log_p: Values, y: NDArray[np.int64], weights: Values) -> float:
 
 
 def number_scores(
-    predicted: NDArray[Any], y: Values, loss: Loss, scale: float, rows: Values | None = None
+    predicted: NDArray[Any], y: Values, loss: Regression, scale: float, rows: Values | None = None
 ) -> Mapping[str, float]:
     """Return the scores of predicted numbers (N,) for targets (N,), with weights of the rows (N,).
 
@@ -100,18 +106,10 @@ def number_scores(
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = mean(size / np.abs(y))
     scores = {
-        "loss": mean(_row_losses(loss, r * scale)),
+        "loss": mean(loss.residual_losses(r * scale)),
         "r2": 1 - squares / variance if variance > 0 else np.nan,
         "rmse": np.sqrt(squares),
         "mae": mean(size),
         "mape": relative if np.isfinite(relative) else np.nan,
     }
     return {name: float(value) for name, value in scores.items()}
-
-
-def _row_losses(loss: Loss, r: Values) -> Values:
-    if isinstance(loss, Huber):
-        size = np.abs(r)
-        losses: Values = np.where(size <= loss.delta, np.square(r) / 2, loss.delta * (size - loss.delta / 2))
-        return losses
-    return np.square(r)

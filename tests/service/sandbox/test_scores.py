@@ -19,7 +19,8 @@ from worker.engine.data import Data
 from worker.engine.evaluation import evaluate, predictions, variance
 from worker.engine.hooks import EvaluationHooks
 from worker.engine.training import Training
-from worker.spec.families.loss import RowTargets
+from worker.spec.families.classification_loss import ClassificationLoss
+from worker.spec.families.loss import Regression, RowTargets
 from worker.spec.run import RunSpec
 
 REGRESSION: dict[str, Any] = {
@@ -29,8 +30,10 @@ REGRESSION: dict[str, Any] = {
 }
 SPECS = {
     "classes": run_of(),
+    "focal": run_of(loss={"kind": "focal", "gamma": 1.5}),
     "numbers": parsed(REGRESSION),
     "huber": parsed({**REGRESSION, "loss": {"kind": "huber", "delta": 0.5}}),
+    "absolute": parsed({**REGRESSION, "loss": {"kind": "absolute"}}),
 }
 
 
@@ -42,17 +45,19 @@ def test_scores_equal_those_of_the_engine(name: str) -> None:
     y, unit = data.test.y.numpy(), data.unit
     measured = evaluate(stack, data.test)
     implementation = stack.loss.implementation
-    zero = float(spec.dataset.target_scaling(y)[1]) if name != "classes" else 0.0
+    zero = float(spec.dataset.target_scaling(y)[1]) if spec.dataset.task == "regression" else 0.0
     targets = RowTargets(measured.y, None, len(spec.dataset.classes), unit, zero)
     expected = {
         "loss": measured.loss,
         **implementation.metrics(measured.statistic, variance(data.test.y), unit),
         **implementation.evaluation_metrics(measured.scores, targets),
     }
-    if name == "classes":
-        scores = class_scores(outputs, y)
+    loss = spec.effective_loss
+    if isinstance(loss, ClassificationLoss):
+        scores = class_scores(outputs, y, loss)
     else:
-        scores = number_scores(outputs[:, 0] * unit, y.astype(np.float64) * unit, spec.effective_loss, 1 / unit)
+        assert isinstance(loss, Regression)
+        scores = number_scores(outputs[:, 0] * unit, y.astype(np.float64) * unit, loss, 1 / unit)
     assert set(scores) == set(expected)
     for metric, value in expected.items():
         assert scores[metric] == pytest.approx(float(value), rel=1e-5, abs=1e-6, nan_ok=True), metric

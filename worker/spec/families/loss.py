@@ -11,6 +11,8 @@ from worker.spec.part import Objection, Part, Stacked
 from worker.spec.sums import ordered_sum, weighted_mean
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from worker.spec.run import RunSpec
@@ -131,6 +133,10 @@ class Regression(Loss):
     task: ClassVar[Task] = "regression"
     metric_names: ClassVar[tuple[str, ...]] = ("r2", "rmse")
     evaluation_names: ClassVar[tuple[str, ...]] = ("mae", "mape")
+
+    def residual_losses(self, r: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the losses of rows, given their residuals."""
+        raise NotImplementedError
 
     @staticmethod
     def predict(part: Stacked[Any], z: Tensor) -> Tensor:

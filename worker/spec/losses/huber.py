@@ -17,6 +17,8 @@ from worker.spec.families.loss import Regression, residual
 from worker.spec.part import PerRun, Stacked
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
@@ -28,6 +30,13 @@ class Huber(Regression):
 
     kind: Literal["huber"] = "huber"
     delta: PerRun[float] = Field(default=1.0, gt=0, le=1e6, description="δ, the residual from which it is straight.")
+
+    def residual_losses(self, r: NDArray[np.float64]) -> NDArray[np.float64]:
+        """r²/2, or δ·(|r| − δ/2)."""
+        import numpy as np
+
+        size = np.abs(r)
+        return np.where(size <= self.delta, np.square(r) / 2, self.delta * (size - self.delta / 2))
 
     @staticmethod
     def loss(part: Stacked[Huber], predicted: Tensor, y: Tensor, mixed: Tensor | None) -> Tensor:

@@ -16,6 +16,8 @@ from worker.spec.families.loss import Regression, residual
 from worker.spec.part import Stacked
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
@@ -26,6 +28,10 @@ class Squared(Regression):
     reference: ClassVar[str] = "Legendre 1805, Nouvelles méthodes pour la détermination des orbites des comètes"
 
     kind: Literal["squared"] = "squared"
+
+    def residual_losses(self, r: NDArray[np.float64]) -> NDArray[np.float64]:
+        """r²."""
+        return r * r
 
     @staticmethod
     def loss(part: Stacked[Squared], predicted: Tensor, y: Tensor, mixed: Tensor | None) -> Tensor:
