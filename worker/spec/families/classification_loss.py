@@ -1,4 +1,4 @@
-"""What losses of classification share: log-probabilities, class weights and scores."""
+"""The base of losses of classification: log-probabilities, class weights and scores."""
 
 from __future__ import annotations
 
