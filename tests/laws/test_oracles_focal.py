@@ -58,7 +58,7 @@ def test_focal_loss_of_a_certain_row_is_finite() -> None:
 def test_focal_loss_with_gamma_0_is_cross_entropy() -> None:
     z, y, _ = sample()
     predicted, loss = log_softmax(z, 2), stacked(*[0.0] * len(GAMMAS))
-    assert torch.equal(Focal.loss(loss, predicted, y, None), CrossEntropy.loss(loss, predicted, y, None))  # type: ignore[arg-type]
+    assert torch.equal(Focal.loss(loss, predicted, y, None), CrossEntropy.loss(loss, predicted, y, None))
 
 
 def test_runs_that_differ_in_gamma_share_a_stack_and_keep_their_bits() -> None:
