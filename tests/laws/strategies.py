@@ -15,7 +15,7 @@ import torch
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tests.laws import colors
+from tests.laws import architectures, colors
 from worker.engine.data import Data
 from worker.engine.digest import next_digest
 from worker.engine.gemm_backend import gemm_backend_for
@@ -144,6 +144,7 @@ models = {
             "hidden": st.lists(st.sampled_from([8, 16]), max_size=1),
         }
     ),
+    "sequential": architectures.sequential,
 }
 TRAINED = {kind for kind, part in MODELS.items() if part.trains}
 assert set(models) == TRAINED, "the laws need a strategy for every model that is trained; test_voting has the others"
@@ -156,7 +157,9 @@ splits = st.just({"validation_size": 30}) | st.builds(
 
 
 PAIRS = (
-    [("cnn", "digits")] * 4
+    [("cnn", "digits")] * 3
+    + [("sequential", "digits")] * 2
+    + [("sequential", "colors")]
     + [("cnn", "colors")] * 2
     + [("mlp", "colors")]
     + [

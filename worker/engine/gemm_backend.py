@@ -26,7 +26,7 @@ from torch import Tensor
 from worker.engine.evaluation import CHUNK_ROWS
 from worker.engine.hooks import PlainHooks
 from worker.engine.progress import MICRO_ROWS
-from worker.engine.rng import uniform
+from worker.engine.rng import row_draws, uniform
 from worker.engine.rows import SUBSET_ROWS
 from worker.engine.stack import Layout
 from worker.engine.thread_tuner import ThreadTuner
@@ -193,6 +193,7 @@ class Trial:
             spec.dataset.shape,
             spec.precision,
             spec.dataset.outputs,
+            row_draws(range(first, last), weights.device),
         )
         part = Stacked([spec.model] * (last - first), device=weights.device, dtype=weights.dtype)
         network = part.implementation.network(part, material)

@@ -11,7 +11,7 @@ here as a counter-based generator; keys are BLAKE2b digests).
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -99,6 +99,36 @@ class StackRng:
             self._betas[name] = [Betas(key, a) for key, a in zip(keys, shapes, strict=True)]
         drawn = np.stack([betas.rows(self._first, self._rows) for betas in self._betas[name]])
         return torch.from_numpy(drawn).to(self.device, self.dtype)
+
+
+class RowRng:
+    """The draws of one layer of one run (``RowDraws`` of the layers), for some rows of a batch."""
+
+    def __init__(self, rng: StackRng) -> None:
+        self._rng = rng
+
+    def uniform(self, name: str = "") -> Tensor:
+        """One number in [0, 1) for each row, (N,)."""
+        return self._rng.uniform(name)[0]
+
+    def int16(self, name: str, width: int) -> Tensor:
+        """``width`` numbers for each row, uniform over all int16 values, (N, width)."""
+        return self._rng.int16(name, width)[0]
+
+    def normal(self, name: str, width: int) -> Tensor:
+        """``width`` standard normal numbers for each row, (N, width)."""
+        return self._rng.normal(name, width)[0]
+
+
+def row_draws(seeds: Sequence[int], device: torch.device) -> Callable[[int, str, int, int, int], RowRng]:
+    """The draws of layers of runs with these ``seeds``: run, purpose, epoch, first row's position, number of rows."""
+
+    def draws(run: int, purpose: str, epoch: int, first: int, rows: int) -> RowRng:
+        rng = StackRng([seeds[run]], purpose, device, torch.float32)
+        rng.seek(epoch, first, rows)
+        return RowRng(rng)
+
+    return draws
 
 
 class Betas:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from worker.engine.images import Images, Operation
-from worker.engine.rng import StackRng, uniform
+from worker.engine.rng import StackRng, row_draws, uniform
 from worker.spec.canonical import sha256_of
 from worker.spec.families.loss import Loss
 from worker.spec.families.model import InstanceBased, ParameterViews
@@ -130,6 +130,7 @@ class Stack:
             spec.dataset.shape,
             spec.precision,
             spec.dataset.outputs,
+            row_draws([member.spec.seed for member in self.members], self.device),
         )
         self.network = spec.model.network(self._stacked([m.spec.model for m in self.members]), material)
         self.loss: Stacked[Loss] = self._stacked([m.spec.effective_loss for m in self.members])
@@ -203,6 +204,7 @@ class Stack:
     def seek(self, epoch: int, first: int, rows: int) -> None:
         """Point every draw at the batch of ``rows`` rows that begins at position ``first`` of ``epoch``."""
         self.enter(epoch)
+        self.network.seek(epoch, first)
         for _, rng in self.regularizers:
             rng.seek(epoch, first, rows)
 

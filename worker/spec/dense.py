@@ -10,16 +10,14 @@ fixed order, because libraries choose the algorithm for such small matrices, and
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from worker.spec.families.model import Hidden, HookResult, Initialization, ParameterViews
+from worker.spec.families.model import Hidden, HookResult, Initialization, Network, ParameterViews
 from worker.spec.sums import summed
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from worker.spec.graph import Graph, HiddenValue, Value
 
 Activation = Literal["relu", "tanh", "sigmoid"]
 Init = Literal["torch", "xavier_uniform", "xavier_normal", "he_uniform", "he_normal"]
@@ -34,32 +32,6 @@ def activated(z: Tensor, activation: Activation) -> Tensor:
     # σ(z) = (1 + tanh(z/2)) / 2: torch's own sigmoid rounds the last few elements of a tensor differently, so a run's
     # bits would depend on its position in the stack.
     return z.mul_(0.5).tanh_().add_(1).mul_(0.5)
-
-
-def onnx_activated(graph: Graph, z: Value, activation: Activation) -> Value:
-    """φ(z) as a node of an ONNX graph."""
-    return graph.node({"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}[activation], z)
-
-
-def onnx_dense(
-    graph: Graph, h: Value, depth: int, hidden: HiddenValue, activation: Activation = "relu", prefix: str = "layers"
-) -> Value:
-    """Logits (rows, classes) of a chain of ``depth`` layers on ``h`` (rows, D), as nodes of an ONNX graph."""
-    for i in range(depth - 1):
-        h = hidden(onnx_activated(graph, graph.affine(h, f"{prefix}.{i}"), activation), i)
-    return graph.affine(h, f"{prefix}.{depth - 1}")
-
-
-def dense_parameters(
-    inputs: int, hidden: tuple[int, ...], outputs: int, prefix: str = "layers"
-) -> dict[str, tuple[int, ...]]:
-    """Return names and shapes of the chain's parameters, in order."""
-    widths = (inputs, *hidden, outputs)
-    shapes: dict[str, tuple[int, ...]] = {}
-    for i, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
-        shapes[f"{prefix}.{i}.weight"] = (fan_out, fan_in)
-        shapes[f"{prefix}.{i}.bias"] = (fan_out,)
-    return shapes
 
 
 def initialization_for(init: Init, shape: tuple[int, ...], fan_in: int) -> Initialization:
@@ -80,15 +52,15 @@ def initialization_for(init: Init, shape: tuple[int, ...], fan_in: int) -> Initi
     return Initialization("normal", variance**0.5)
 
 
-class DenseNetwork:
-    """The chain on the parameters ``prefix.i.weight`` and ``prefix.i.bias``; ``backward`` writes into the gradients.
+class DenseNetwork(Network):
+    """The chain on the parameters ``layer.weight`` and ``layer.bias``; ``backward`` writes into the gradients.
 
     Buffers are allocated per batch size, so a result is valid until the next call with as many rows.
     """
 
-    def __init__(self, material: ParameterViews, activation: Activation = "relu", prefix: str = "layers") -> None:
-        self.depth = sum(name.startswith(f"{prefix}.") for name in material.parameters) // 2
-        layers = [f"{prefix}.{i}" for i in range(self.depth)]
+    def __init__(self, material: ParameterViews, activation: Activation, layers: Sequence[str]) -> None:
+        """``layers`` are the prefixes of the parameters, in order."""
+        self.depth = len(layers)
         self.w = [material.parameters[f"{layer}.weight"] for layer in layers]
         self.b = [material.parameters[f"{layer}.bias"].unsqueeze(1) for layer in layers]
         self.gw = [material.gradients[f"{layer}.weight"] for layer in layers]

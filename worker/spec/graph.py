@@ -85,6 +85,10 @@ class Graph:
             self.constants[unique] = numpy_helper.from_array(self._weights[name], unique)
         return Value(unique)
 
+    def array(self, name: str) -> np.ndarray[Any, Any]:
+        """Return one of the run's parameters or buffers as an array."""
+        return self._weights[name]
+
     def _unique(self, name: str) -> str:
         """Return a name that no input has."""
         while name in self._inputs:
@@ -163,9 +167,8 @@ class Graph:
 
         return self.node("Cast", self.node("Cast", value, to=TensorProto.BFLOAT16), to=TensorProto.FLOAT)
 
-    def affine(self, h: Value, layer: str) -> Value:
-        """Return h·Wᵀ + b with the weight and bias of the dense ``layer``."""
-        w, b = self.weight(f"{layer}.weight"), self.weight(f"{layer}.bias")
+    def affine(self, h: Value, w: Value, b: Value) -> Value:
+        """Return h·Wᵀ + b."""
         if not self.rounded:
             return self.node("Gemm", h, w, b, transB=1)
         turned = self.node("Transpose", self.in_bfloat16(w), perm=[1, 0])

@@ -46,7 +46,9 @@ class Spec(BaseModel):
 class Objection(BaseModel):
     """A reason why a part does not work in a run, and the field that causes it."""
 
-    field: str | None = Field(description="The field that is wrong; None means the part as a whole.")
+    field: str | None = Field(
+        description="The field that is wrong, such as p or layers.3.width; None means the part as a whole."
+    )
     message: str = Field(description="What is wrong and what would work.")
     allowed: list[Any] = Field(default=[], description="Values that would work, where they can be listed.")
 
@@ -77,9 +79,18 @@ class Part(Spec):
         structure = self.model_dump(mode="json", exclude=set(self.per_run()))
         for name in type(self).model_fields:
             value = getattr(self, name)
-            if isinstance(value, tuple) and value and all(isinstance(item, Part) for item in value):
-                structure[name] = [item.structure() for item in value]
+            if name in structure and isinstance(value, tuple):
+                structure[name] = [_structure_of(item, own) for item, own in zip(value, structure[name], strict=True)]
         return structure
+
+
+def _structure_of(item: Any, dumped: Any) -> Any:
+    """Return what must be equal in a stack of an item of a field; ``dumped`` is its JSON value."""
+    if isinstance(item, Part):
+        return item.structure()
+    if isinstance(item, tuple):
+        return [_structure_of(inner, own) for inner, own in zip(item, dumped, strict=True)]
+    return dumped
 
 
 def kind_of(part: type[Part]) -> str | None:

@@ -139,7 +139,7 @@ class RunSpec(Spec):
                 yield place, Objection(field=None, message=message)
                 continue
             for objection in part.objections(self):
-                yield (*place, objection.field) if objection.field else place, objection
+                yield (*place, *(objection.field.split(".") if objection.field else ())), objection
         yield from self._of_training()
 
     def _of_training(self) -> Iterator[tuple[tuple[str | int, ...], Objection]]:

@@ -127,7 +127,7 @@ def test_classic_dropout_scales_inputs_and_units_each_by_its_own_share() -> None
 @given(st.data())
 def test_generated_models_match_the_engine(data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(sorted(models)))
-    dataset = "digits" if kind == "cnn" else data.draw(st.sampled_from(["digits", "mnist1d"]))
+    dataset = "digits" if kind in ("cnn", "sequential") else data.draw(st.sampled_from(["digits", "mnist1d"]))
     normalize = data.draw(st.sampled_from([None, {"mean": 0.13, "std": 0.3}, {"mean": -2.0, "std": 5.0}]))
     body = {"kind": dataset, "train_size": 64, "validation_size": 30, "normalize": normalize}
     agree(run_of(model=data.draw(models[kind]), dataset=body), 3e-5)

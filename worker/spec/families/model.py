@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
 from worker.spec.families.regularizer import hook
@@ -36,17 +36,27 @@ class Hidden(Protocol):
         """Change the activations ``a`` (K, N, H) of hidden ``layer`` in place."""
 
 
-class Network(Protocol):
+class Network:
     """A model's computation for the K runs of a stack."""
+
+    def seek(self, epoch: int, first: int) -> None:
+        """Go to the batch that begins at position ``first`` of ``epoch``: what a model draws depends on it."""
 
     def forward(self, x: Tensor, hidden: Hidden) -> Tensor:
         """Outputs (K, N, outputs) of ``x`` (K, N, D); ``hidden`` is called on each hidden layer's activations."""
+        raise NotImplementedError
 
     def backward(self, g: Tensor) -> None:
         """Write the gradients of the last ``forward``, given the loss's gradient ``g`` at the outputs."""
+        raise NotImplementedError
 
 
 Precision = Literal["float32", "bfloat16"]
+
+
+def no_draws(run: int, purpose: str, epoch: int, first: int, rows: int) -> Any:
+    """Refuse: the network was built without random numbers."""
+    raise RuntimeError(f"{purpose} draws random numbers, and the network has none")
 
 
 class ParameterViews(NamedTuple):
@@ -64,6 +74,8 @@ class ParameterViews(NamedTuple):
     """Precision of products; parameters and sums are float32."""
     outputs: int = 0
     """Number of outputs per row."""
+    row_draws: Callable[[int, str, int, int, int], Any] = no_draws
+    """Random numbers of a run's layer (``RowDraws``): run, purpose, epoch, first row's position, number of rows."""
 
 
 class Initialization(NamedTuple):
@@ -81,12 +93,14 @@ class Model(Part):
 
     trains: ClassVar[bool] = True
     """Whether an optimizer trains the model; if not, it is :class:`InstanceBased`."""
-    in_pieces: ClassVar[bool] = False
-    """Whether the model computes pieces of one thread each (:mod:`worker.spec.threads`)."""
 
     @property
-    def hidden_layers(self) -> int:
-        """Number of hidden layers on which regularizers act."""
+    def in_pieces(self) -> bool:
+        """Whether the model computes pieces of one thread each (:mod:`worker.spec.threads`)."""
+        return False
+
+    def hidden_layers(self, shape: tuple[int, ...]) -> int:
+        """Return the number of hidden layers on which regularizers act, for rows of ``shape``."""
         return 0
 
     def parameters(self, shape: tuple[int, ...], outputs: int) -> dict[str, tuple[int, ...]]:

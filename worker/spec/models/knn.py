@@ -85,7 +85,7 @@ class KNN(InstanceBased):
         return Votes(material)
 
 
-class Votes:
+class Votes(Network):
     """Counts of the first k labels of each row. All runs of a stack are in the same epoch and use the same rows."""
 
     def __init__(self, material: ParameterViews) -> None:

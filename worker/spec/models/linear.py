@@ -8,19 +8,17 @@ Reference: Cox, 1958, "The regression analysis of binary sequences".
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Sequence
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.dense import DenseNetwork, Init, dense_parameters, initialization_for, onnx_dense
-from worker.spec.families.model import Initialization, Model, Network, ParameterViews
-from worker.spec.part import Stacked
-
-if TYPE_CHECKING:
-    from worker.spec.graph import Graph, HiddenValue, Value
+from worker.spec.dense import Init
+from worker.spec.families.layer import Layer, Shape
+from worker.spec.networks.model import LayeredModel
 
 
-class Linear(Model):
+class Linear(LayeredModel):
     """One dense layer from the inputs to the logits."""
 
     equation: ClassVar[str] = "logits = W·x + b"
@@ -29,19 +27,15 @@ class Linear(Model):
     kind: Literal["linear"] = "linear"
     init: Init = Field(default="torch", description="How weights begin.")
 
-    def parameters(self, shape: tuple[int, ...], outputs: int) -> dict[str, tuple[int, ...]]:
-        """One weight matrix and one bias."""
-        return dense_parameters(math.prod(shape), (), outputs)
+    def named_layers(self) -> Sequence[tuple[str, Layer]]:
+        """Return none: there is only the output layer."""
+        return ()
 
-    def initialization(self, name: str, shape: tuple[int, ...], fan_in: int) -> Initialization:
-        """As ``init`` says."""
-        return initialization_for(self.init, shape, fan_in)
+    @property
+    def output_name(self) -> str:
+        """Prefix of the only layer's parameters."""
+        return "layers.0"
 
-    def onnx(self, graph: Graph, x: Value, shape: tuple[int, ...], hidden: HiddenValue) -> Value:
-        """The same chain."""
-        return onnx_dense(graph, x, 1, hidden)
-
-    @staticmethod
-    def network(part: Stacked[Linear], material: ParameterViews) -> Network:
-        """A chain of one layer."""
-        return DenseNetwork(material)
+    def row_shape(self, shape: Shape) -> Shape:
+        """Return vectors, whatever the dataset has."""
+        return (math.prod(shape),)

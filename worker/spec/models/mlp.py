@@ -10,21 +10,19 @@ Reference: Rumelhart, Hinton and Williams, 1986, "Learning representations by ba
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.dense import Activation, DenseNetwork, Init, dense_parameters, initialization_for, onnx_dense
-from worker.spec.families.model import Initialization, Model, Network, ParameterViews
-from worker.spec.part import Stacked
-
-if TYPE_CHECKING:
-    from worker.spec.graph import Graph, HiddenValue, Value
+from worker.spec.dense import Activation, Init
+from worker.spec.families.layer import Layer, Shape
+from worker.spec.networks.model import LayeredModel, dense_chain
 
 Width = Annotated[int, Field(ge=1, le=1_000_000_000)]
 
 
-class MLP(Model):
+class MLP(LayeredModel):
     """Dense layers of the given widths, and one to the logits."""
 
     equation: ClassVar[str] = "hᵢ₊₁ = φ(Wᵢ·hᵢ + bᵢ);  logits = W·h + b"
@@ -39,24 +37,15 @@ class MLP(Model):
     activation: Activation = Field(default="relu", description="φ, of the hidden layers.")
     init: Init = Field(default="torch", description="How weights begin.")
 
+    def named_layers(self) -> Sequence[tuple[str, Layer]]:
+        """Return a dense layer and a nonlinearity for each width."""
+        return dense_chain(self.hidden, self.activation)
+
     @property
-    def hidden_layers(self) -> int:
-        """As many as ``hidden`` is long."""
-        return len(self.hidden)
+    def output_name(self) -> str:
+        """Prefix of the output layer's parameters: the dense layers are counted."""
+        return f"layers.{len(self.hidden)}"
 
-    def parameters(self, shape: tuple[int, ...], outputs: int) -> dict[str, tuple[int, ...]]:
-        """A weight matrix and a bias for each layer."""
-        return dense_parameters(math.prod(shape), self.hidden, outputs)
-
-    def initialization(self, name: str, shape: tuple[int, ...], fan_in: int) -> Initialization:
-        """As ``init`` says."""
-        return initialization_for(self.init, shape, fan_in)
-
-    def onnx(self, graph: Graph, x: Value, shape: tuple[int, ...], hidden: HiddenValue) -> Value:
-        """The same chain."""
-        return onnx_dense(graph, x, len(self.hidden) + 1, hidden, self.activation)
-
-    @staticmethod
-    def network(part: Stacked[MLP], material: ParameterViews) -> Network:
-        """A chain of dense layers."""
-        return DenseNetwork(material, part.activation)
+    def row_shape(self, shape: Shape) -> Shape:
+        """Return vectors, whatever the dataset has."""
+        return (math.prod(shape),)

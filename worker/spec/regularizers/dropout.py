@@ -50,7 +50,7 @@ class Dropout(Regularizer):
 
     def objections(self, run: RunSpec) -> list[Objection]:
         """Refuse a model without hidden layers, where nothing would be dropped, and the classic form at times only."""
-        if not run.model.hidden_layers and (self.p or not self.input_p):
+        if not run.model.hidden_layers(run.dataset.shape) and (self.p or not self.input_p):
             message = (
                 f"The model {run.model.kind!r} has no hidden layer to drop units of; use 'mlp', leave dropout out, or "
                 "set p to 0 and input_p above 0."

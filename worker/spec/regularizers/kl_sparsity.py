@@ -43,7 +43,7 @@ class KLSparsity(Regularizer):
 
     def objections(self, run: RunSpec) -> list[Objection]:
         """Refuse a model without hidden layers: there is nothing to keep quiet."""
-        if run.model.hidden_layers:
+        if run.model.hidden_layers(run.dataset.shape):
             return []
         message = f"The model {run.model.kind!r} has no hidden layer whose units could be sparse; use 'mlp'."
         return [Objection(field=None, message=message)]

@@ -1,0 +1,180 @@
+"""Layers: from the shape of a row to the shape of a row, forward in plain torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from worker.spec.dense import Init, initialization_for
+from worker.spec.families.model import Initialization
+from worker.spec.part import Part
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from worker.spec.graph import Graph, Value
+
+Shape = tuple[int, ...]
+"""Of a row: (D,) numbers, (L, E) or (C, L) sequences, (C, H, W) images."""
+
+
+class DoesNotFit(Exception):
+    """A layer cannot take rows of the shape that arrives.
+
+    Attributes:
+        steps: The place of the field below the layer, such as ``("layers", 2, "channels")``; empty for the layer.
+        message: What arrives and what would fit.
+        allowed: Values that would fit, where they can be listed.
+    """
+
+    def __init__(self, message: str, *steps: str | int, allowed: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.steps, self.message, self.allowed = steps, message, tuple(allowed)
+
+    def below(self, *steps: str | int) -> DoesNotFit:
+        """Return the same refusal, seen from a container that has the layer at ``steps``."""
+        return DoesNotFit(self.message, *steps, *self.steps, allowed=self.allowed)
+
+
+class RowDraws(Protocol):
+    """Random numbers for the N rows that a layer sees, from streams of its own.
+
+    They depend only on the run's seed, the layer's place, the epoch, the row's position in the epoch and ``name``.
+    """
+
+    def uniform(self, name: str = "") -> Tensor:
+        """Return one number in [0, 1) for each row, (N,), in steps of 2⁻²⁴."""
+
+    def int16(self, name: str, width: int) -> Tensor:
+        """Return ``width`` numbers for each row, uniform over all int16 values, (N, width)."""
+
+    def normal(self, name: str, width: int) -> Tensor:
+        """Return ``width`` standard normal numbers for each row, (N, width)."""
+
+
+class LayerState:
+    """What a layer computes with: its tensors by name, whether it trains, and its random numbers."""
+
+    def __init__(
+        self,
+        tensors: Mapping[str, Tensor],
+        draws: Callable[[str], RowDraws],
+        *,
+        training: bool,
+        prefix: str = "",
+    ) -> None:
+        """``tensors`` are one run's parameters and buffers by full name; ``draws`` makes streams by full name."""
+        self._tensors, self._draws, self._prefix, self.training = tensors, draws, prefix, training
+
+    def __getitem__(self, name: str) -> Tensor:
+        """Return the layer's parameter or buffer ``name``."""
+        return self._tensors[self._prefix + name]
+
+    def within(self, name: str) -> LayerState:
+        """Return the state of the layer ``name`` inside this one, such as ``layers.0``."""
+        return LayerState(self._tensors, self._draws, training=self.training, prefix=f"{self._prefix}{name}.")
+
+    @property
+    def draws(self) -> RowDraws:
+        """The layer's random numbers; only to be used in training."""
+        return self._draws(self._prefix)
+
+
+class Names:
+    """The full names of a layer's parameters and buffers in an ONNX graph."""
+
+    def __init__(self, graph: Graph, prefix: str = "") -> None:
+        self._graph, self._prefix = graph, prefix
+
+    def __getitem__(self, name: str) -> Value:
+        """Return the layer's parameter or buffer ``name`` as a constant of the graph."""
+        return self._graph.weight(self._prefix + name)
+
+    def array(self, name: str) -> Any:
+        """Return the layer's parameter or buffer ``name`` as a NumPy array, to be rearranged."""
+        return self._graph.array(self._prefix + name)
+
+    def within(self, name: str) -> Names:
+        """Return the names of the layer ``name`` inside this one."""
+        return Names(self._graph, f"{self._prefix}{name}.")
+
+
+class Layer(Part):
+    """A step of a network. Parameters and buffers are named as in the ``torch.nn`` module of the same computation.
+
+    A layer brings ``output_shape``, ``forward``, ``onnx`` and ``module``, and ``parameters`` if it has any. It sees the
+    rows of one run; autograd differentiates it. Fields that are ``PerRun`` may differ between the runs of a stack.
+    """
+
+    examples: ClassVar[tuple[tuple[dict[str, Any], Shape], ...]] = ()
+    """Fields of the layer and a shape that fits, for documentation and the contract that every layer passes."""
+    fresh: ClassVar[bool] = False
+    """Whether the result shares no memory with anything that the way back needs, so that it may be overwritten."""
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return the shape of a row of the result for rows of ``shape``.
+
+        Raises:
+            DoesNotFit: The layer cannot take rows of this shape.
+        """
+        raise NotImplementedError
+
+    def parameters(self, shape: Shape) -> dict[str, Shape]:
+        """Return name and shape of every parameter, in order, for rows of ``shape``."""
+        return {}
+
+    def buffers(self, shape: Shape) -> dict[str, Shape]:
+        """Return name and shape of every buffer, such as a running mean."""
+        return {}
+
+    def initialization(self, name: str, shape: Shape, fan_in: int, init: Init) -> Initialization:
+        """Return the initialization of the parameter or buffer ``name``; a bias has the ``fan_in`` of its weight."""
+        return initialization_for(init, shape, fan_in)
+
+    def flops(self, shape: Shape) -> int:
+        """Return the floating-point operations of one row of ``shape``; by default two for each parameter."""
+        return 2 * sum(math.prod(size) for size in self.parameters(shape).values())
+
+    @property
+    def needs_whole_batch(self) -> bool:
+        """Whether the rows of a batch depend on each other in training, as in batch normalization."""
+        return False
+
+    def forward(self, x: Tensor, state: LayerState) -> Tensor:
+        """Return the result (N, *output) of rows ``x`` (N, *shape), which is not changed."""
+        raise NotImplementedError
+
+    def forward_in_place(self, x: Tensor, state: LayerState) -> Tensor:
+        """Return the same result for an ``x`` that may be overwritten."""
+        return self.forward(x, state)
+
+    def onnx(self, graph: Graph, x: Value, shape: Shape, names: Names) -> Value:
+        """Return the result in evaluation mode (rows, *output) of ``x`` (rows, *shape), as nodes of a graph."""
+        raise NotImplementedError
+
+    def module(self, shape: Shape) -> str:
+        """Return a Python expression of the ``torch.nn.Module`` that computes this layer for rows of ``shape``.
+
+        It may use ``nn``, and the classes of :mod:`worker.spec.modules`.
+        """
+        raise NotImplementedError
+
+
+def sizes(shape: Shape) -> str:
+    """Return ``shape`` as messages write it: 3 × 32 × 32."""
+    return " × ".join(map(str, shape))
+
+
+class ElementwiseLayer(Layer):
+    """A layer that maps each number by itself."""
+
+    examples: ClassVar[tuple[tuple[dict[str, Any], Shape], ...]] = (({}, (3, 4, 5)), ({}, (6,)))
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return the same shape."""
+        return shape
+
+    def flops(self, shape: Shape) -> int:
+        """Return one for each number."""
+        return math.prod(shape)

@@ -1,0 +1,85 @@
+"""Batch normalization: each channel of a batch has mean zero and variance one, then a scale and shift of its own.
+
+    training     y = γ·(x − mean(batch)) / √(var(batch) + ε) + β
+    evaluation   y = γ·(x − running mean) / √(running var + ε) + β
+
+Batches of more than 1,024 rows are normalized 1,024 rows at a time.
+
+Reference: Ioffe and Szegedy, 2015, "Batch normalization: accelerating deep network training by reducing internal
+covariate shift"; ``torch.nn.BatchNorm2d``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from worker.spec.dense import Init
+from worker.spec.families.layer import Layer, LayerState, Names, Shape
+from worker.spec.families.model import Initialization
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from worker.spec.graph import Graph, Value
+
+
+class BatchNormLayer(Layer):
+    """Normalize each channel over the batch."""
+
+    equation: ClassVar[str] = "y = γ·(x − μ_batch) / √(σ²_batch + ε) + β"
+    reference: ClassVar[str] = "Ioffe and Szegedy 2015, Batch normalization"
+    examples: ClassVar[tuple[tuple[dict[str, Any], Shape], ...]] = (
+        ({}, (3, 4, 5)),
+        ({"momentum": 0.3}, (6,)),
+        ({}, (2, 7)),
+    )
+    fresh: ClassVar[bool] = True
+
+    kind: Literal["batch_norm"] = "batch_norm"
+    momentum: float = Field(default=0.1, gt=0, le=1, description="Weight of the newest batch in the running values.")
+    eps: float = Field(default=1e-5, gt=0, le=1, description="Added to the variance.")
+
+    @property
+    def needs_whole_batch(self) -> bool:
+        """In training, rows are normalized together."""
+        return True
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return the same shape."""
+        return shape
+
+    def parameters(self, shape: Shape) -> dict[str, Shape]:
+        """Return scale and shift of each channel."""
+        return {"weight": (shape[0],), "bias": (shape[0],)}
+
+    def buffers(self, shape: Shape) -> dict[str, Shape]:
+        """Return running mean and variance of each channel."""
+        return {"running_mean": (shape[0],), "running_var": (shape[0],)}
+
+    def initialization(self, name: str, shape: Shape, fan_in: int, init: Init) -> Initialization:
+        """Return ones and zeros: the identity."""
+        return Initialization("constant", 1.0 if name in ("weight", "running_var") else 0.0)
+
+    def flops(self, shape: Shape) -> int:
+        """Return two for each number."""
+        return 2 * math.prod(shape)
+
+    def forward(self, x: Tensor, state: LayerState) -> Tensor:
+        """Return normalized rows; in training, change the running values."""
+        from torch.nn import functional as F  # noqa: N812 - its usual name
+
+        mean, var = state["running_mean"], state["running_var"]
+        return F.batch_norm(x, mean, var, state["weight"], state["bias"], state.training, self.momentum, self.eps)
+
+    def onnx(self, graph: Graph, x: Value, shape: Shape, names: Names) -> Value:
+        """Return rows normalized by the running values."""
+        tensors = [names[name] for name in ("weight", "bias", "running_mean", "running_var")]
+        return graph.node("BatchNormalization", x, *tensors, epsilon=self.eps)
+
+    def module(self, shape: Shape) -> str:
+        """Return ``nn.BatchNorm1d`` or ``nn.BatchNorm2d``."""
+        dimensions = 2 if len(shape) == 3 else 1
+        return f"nn.BatchNorm{dimensions}d({shape[0]}, eps={self.eps}, momentum={self.momentum})"

@@ -1,0 +1,46 @@
+"""Sequential: any layers in a row, and a dense layer to the outputs.
+
+    h₀ = x;    hᵢ₊₁ = layerᵢ(hᵢ);    logits = W·vec(h) + b
+
+The output layer is added, and rows that are no vectors are flattened before it. Grey images arrive with one channel
+(1 × height × width), series as a vector: 'reshape' turns them into a sequence.
+
+Reference: Chollet and others, 2015–, "Keras", whose ``Sequential`` names the idea; ``torch.nn.Sequential``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from worker.spec.dense import Init
+from worker.spec.families.layer import Layer
+from worker.spec.layers import AnyLayer
+from worker.spec.networks.model import LayeredModel
+
+
+class Sequential(LayeredModel):
+    """Layers in a row."""
+
+    equation: ClassVar[str] = "hᵢ₊₁ = layerᵢ(hᵢ);  logits = W·vec(h) + b"
+    reference: ClassVar[str] = "Chollet and others 2015–, Keras"
+
+    kind: Literal["sequential"] = "sequential"
+    layers: tuple[AnyLayer, ...] = Field(
+        max_length=256,
+        examples=[
+            [{"kind": "flatten"}, {"kind": "dense", "width": 64}, {"kind": "relu"}, {"kind": "dropout", "p": 0.2}]
+        ],
+        description="The layers, from the input on; the output layer is added.",
+    )
+    init: Init = Field(default="torch", description="How weights begin.")
+
+    def named_layers(self) -> Sequence[tuple[str, Layer]]:
+        """Return the layers, named by their position."""
+        return [(f"layers.{i}", layer) for i, layer in enumerate(self.layers)]
+
+    def place_of(self, index: int) -> tuple[str | int, ...]:
+        """Return the place in ``layers``."""
+        return ("layers", index)

@@ -1,0 +1,181 @@
+"""The computation of a stack of layered models: a body run by run, and a dense head for all runs at once.
+
+The head is the chain of dense layers and nonlinearities before the outputs, one batched product a layer. Everything
+before it is the body. A batch goes through the body in pieces of ``PIECE_ROWS`` rows of one run, each on one thread,
+since many operations change their bits with the number of threads; autograd differentiates each piece. A layer that
+needs the whole batch, such as batch normalization, makes the batch one piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from worker.spec.dense import Activation, DenseNetwork
+from worker.spec.families.layer import Layer, LayerState, RowDraws
+from worker.spec.families.model import Hidden, Network, ParameterViews
+from worker.spec.networks.chain import Step, forward
+from worker.spec.threads import each_on_one_thread
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PIECE_ROWS = 32
+"""Rows of a batch that go through the body together. Another number gives other bits."""
+HEAD_ACTIVATIONS: Mapping[str, Activation] = {"relu": "relu", "tanh": "tanh", "sigmoid": "sigmoid"}
+"""Nonlinearities that the dense head computes."""
+
+
+class Head(NamedTuple):
+    """The dense layers at the end of a chain."""
+
+    begin: int
+    """The position of the first of them."""
+    names: tuple[str, ...]
+    """Prefixes of their parameters."""
+    activation: Activation
+    """The nonlinearity between them."""
+
+
+def head_of(steps: Sequence[Step]) -> Head:
+    """Return the longest chain of dense layers, with one nonlinearity between them, that ends with the outputs."""
+    begin, activation = len(steps) - 1, None
+    while begin >= 2:
+        dense, between = steps[begin - 2], steps[begin - 1]
+        own = HEAD_ACTIVATIONS.get(between.layer.kind)
+        if dense.layer.kind != "dense" or len(dense.input) != 1 or own is None or own != (activation or own):
+            break
+        begin, activation = begin - 2, own
+    names = tuple(step.name for step in steps[begin:] if step.layer.kind == "dense")
+    return Head(begin, names, activation or "relu")
+
+
+class LayerNetwork(Network):
+    """The network of one stack. Parts of its runs may differ in ``PerRun`` fields of their layers."""
+
+    def __init__(self, steps: Sequence[Step], layers: Sequence[Sequence[Layer]], material: ParameterViews) -> None:
+        """``layers`` are each run's own, without those that ``steps`` adds at the end."""
+        head = head_of(steps)
+        self._body = steps[: head.begin]
+        added = [step.layer for step in steps[len(layers[0]) :]]
+        self._own = [
+            [(step.name, layer) for step, layer in zip(self._body, [*own, *added], strict=False)] for own in layers
+        ]
+        self._material = material
+        self._head = DenseNetwork(material, head.activation, head.names)
+        names = [name for step in self._body for name in step.tensors()]
+        self._trainable = names
+        self._whole = any(step.layer.needs_whole_batch for step in self._body)
+        self._pieces: list[list[Piece]] = []
+        self._place = (1, 0)
+
+    def seek(self, epoch: int, first: int) -> None:
+        """Go to the batch that begins at position ``first`` of ``epoch``."""
+        self._place = (epoch, first)
+
+    def forward(self, x: Tensor, hidden: Hidden) -> Tensor:
+        """Return outputs (K, N, outputs) of rows ``x`` (K, N, D)."""
+        import torch
+
+        if not self._body:
+            return self._head.forward(x, hidden)
+        size = x.shape[1] if (self._whole and hidden.training) or x.device.type != "cpu" else PIECE_ROWS
+        pieces = [
+            [Piece(self, k, first, of_run[first : first + size]) for first in range(0, len(of_run), size)]
+            for k, of_run in enumerate(x)
+        ]
+        self._pieces = pieces if hidden.training else []
+        features = each_on_one_thread(
+            [partial(piece.forward, training=hidden.training) for of_run in pieces for piece in of_run]
+        )
+        return self._head.forward(torch.cat(features).view(len(x), x.shape[1], -1), hidden)
+
+    def backward(self, g: Tensor) -> None:
+        """Write the gradients of the last ``forward`` in training mode, given that of the outputs."""
+        import torch
+
+        if not self._body:
+            self._head.backward(g)
+            return
+        inner = self._head.backward_to_inputs(g)
+        if not self._trainable:
+            return
+        calls = [
+            partial(piece.backward, rows)
+            for k, pieces in enumerate(self._pieces)
+            for piece, rows in zip(pieces, torch.split(inner[k], len(pieces[0].rows)), strict=True)
+        ]
+        results = iter(each_on_one_thread(calls))
+        gradients = self._material.gradients
+        for k, pieces in enumerate(self._pieces):
+            for number in range(len(pieces)):
+                for name, gradient in zip(self._trainable, next(results), strict=True):
+                    target = gradients[name][k]
+                    target.add_(gradient) if number else target.copy_(gradient)
+        self._pieces = []
+
+    def tensors_of(self, k: int, *, training: bool) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """Return run ``k``'s parameters and buffers of the body by name, and the parameters to differentiate by."""
+        own = {name: self._material.parameters[name][k].detach() for name in self._trainable}
+        if training:
+            own = {name: tensor.requires_grad_() for name, tensor in own.items()}
+        buffers = {name: self._material.buffers[name][k] for step in self._body for name in step.buffers()}
+        return {**own, **buffers}, list(own.values())
+
+    def layers_of(self, k: int) -> list[tuple[str, Layer]]:
+        """Return run ``k``'s layers of the body."""
+        return self._own[k]
+
+    def rows_of(self, x: Tensor) -> Tensor:
+        """Return rows (N, D) in the shape of the first layer: a copy, with a pixel's channels side by side."""
+        shape = self._body[0].input
+        if len(shape) == 3:
+            return channels_last(x.view(-1, *shape))
+        return x.reshape(-1, *shape).clone()
+
+    def draws_of(self, k: int, prefix: str, first: int, rows: int) -> RowDraws:
+        """Return the random numbers of run ``k``'s layer for ``rows`` rows from position ``first`` of the batch on."""
+        epoch, begin = self._place
+        draws: RowDraws = self._material.row_draws(k, f"layer/{prefix}", epoch, begin + first, rows)
+        return draws
+
+
+class Piece:
+    """Some rows of one run on their way through the body."""
+
+    def __init__(self, network: LayerNetwork, k: int, first: int, rows: Tensor) -> None:
+        self.network, self.k, self.first, self.rows = network, k, first, rows
+        self._parameters: list[Tensor] = []
+        self._features: Tensor | None = None
+
+    def forward(self, *, training: bool) -> Tensor:
+        """Return the flattened result of the body, (N, features)."""
+        import torch
+
+        with torch.set_grad_enabled(training):
+            tensors, self._parameters = self.network.tensors_of(self.k, training=training)
+            state = LayerState(tensors, self._draws, training=training)
+            self._features = forward(self.network.layers_of(self.k), self.network.rows_of(self.rows), state).flatten(1)
+        return self._features.detach()
+
+    def backward(self, g: Tensor) -> tuple[Tensor, ...]:
+        """Return the gradient of every parameter of the body by these rows, from that of the features."""
+        import torch
+
+        assert self._features is not None
+        return torch.autograd.grad(self._features, self._parameters, g)
+
+    def _draws(self, prefix: str) -> RowDraws:
+        return self.network.draws_of(self.k, prefix, self.first, len(self.rows))
+
+
+def channels_last(images: Tensor) -> Tensor:
+    """Return a copy of ``images`` (N, C, H, W) with a pixel's channels side by side, also in the strides.
+
+    For one channel, torch derives the format from the strides alone, and pools channels-first six times as slowly:
+    hence the copy, where ``contiguous`` would do nothing.
+    """
+    import torch
+
+    return images.permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format).permute(0, 3, 1, 2)
