@@ -27,7 +27,7 @@ from worker.spec.schedules import AnySchedule
 from worker.spec.schedules.constant import Constant
 from worker.spec.stops import AnyStop
 
-ENGINE_VERSION = "4"
+ENGINE_VERSION = "5"
 """Increased whenever the same spec gives other bits. Runs of other versions are not reused."""
 
 NATURAL: Mapping[Task, Loss] = {"classification": CrossEntropy(), "regression": Squared()}
