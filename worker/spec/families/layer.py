@@ -54,7 +54,7 @@ class RowDraws(Protocol):
 
 
 class LayerState:
-    """What a layer computes with: its tensors by name, whether it trains, and its random numbers."""
+    """The arguments of a layer besides its rows: tensors by name, the mode, random numbers."""
 
     def __init__(
         self,

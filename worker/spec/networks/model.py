@@ -30,7 +30,7 @@ DENSE_KINDS = frozenset({"dense", *NONLINEARITIES})
 
 
 class LayerSummary(NamedTuple):
-    """A line of a model's table."""
+    """A row in the summary of a model."""
 
     name: str
     """Prefix of the layer's parameters; empty for a layer that has none and no name."""
@@ -73,7 +73,7 @@ class LayeredModel(Model):
         return _steps(self, shape, outputs)
 
     def _fitting(self, shape: Shape, outputs: int) -> tuple[Step, ...]:
-        """Return the layers, or none if they do not fit: ``objections`` says so."""
+        """Return the layers, or none if they do not fit, which ``objections`` reports."""
         try:
             return self.steps(shape, outputs)
         except DoesNotFit:
