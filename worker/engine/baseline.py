@@ -86,18 +86,18 @@ def _class_metrics(stack: Stack, data: StackData, rows: _Rows) -> dict[str, Tens
     frequencies, shares = trained / trained.sum(), counts / total
     labels = torch.arange(classes, device=rows.y.device).expand(len(stack), -1)
     outputs = _predicted(stack, frequencies)
-    scores = loss.implementation.row_scores(loss, outputs, labels, classes)
+    scores = loss.row_scores(outputs, labels, classes)
     mean = (scores[0].double() * shares).sum(1)
     row_targets = RowTargets(labels, counts.expand(labels.shape), classes)
     loss_shares, loss_outputs = shares, outputs
     if rows.class_weights is not None:
         loss_shares = _normalized(counts * rows.class_weights)
         loss_outputs = _predicted(stack, _normalized(trained * rows.class_weights))
-    losses = loss.implementation.loss(loss, loss_outputs, labels, None)
+    losses = loss.loss(loss_outputs, labels, None)
     return {
         "loss": (losses.double() * loss_shares).sum(1),
-        **loss.implementation.metrics(mean, mean, rows.targets.unit),
-        **loss.implementation.evaluation_metrics(scores, row_targets),
+        **loss.metrics(mean, mean, rows.targets.unit),
+        **loss.evaluation_metrics(scores, row_targets),
         "accuracy_random": (frequencies * shares).sum().unsqueeze(0),
     }
 
@@ -109,7 +109,7 @@ def _normalized(values: Tensor) -> Tensor:
 def _predicted(stack: Stack, frequencies: Tensor) -> Tensor:
     """Return the log-probabilities of a model that predicts ``frequencies`` (C,) for a row of each class, (K, C, C)."""
     z = frequencies.log().to(torch.float32).expand(len(stack), len(frequencies), len(frequencies))
-    outputs: Tensor = stack.loss.implementation.predict(stack.loss, z)
+    outputs: Tensor = stack.loss.predict(z)
     return outputs
 
 
@@ -140,14 +140,14 @@ def _metrics_of(stack: Stack, rows: _Rows, predicted: Tensor) -> dict[str, Tenso
     loss, losses, scores, y = stack.loss, [], [], rows.y
     for outputs, chunk in zip(torch.split(predicted, CHUNK_ROWS), torch.split(y, CHUNK_ROWS), strict=True):
         own, theirs = outputs.expand(len(stack), -1).unsqueeze(2), chunk.expand(len(stack), -1)
-        losses.append(loss.implementation.loss(loss, own, theirs, None))
-        scores.append(loss.implementation.row_scores(loss, own, theirs, len(y)))
+        losses.append(loss.loss(own, theirs, None))
+        scores.append(loss.row_scores(own, theirs, len(y)))
     columns = [torch.cat(values, 1) for values in zip(*scores, strict=True)]
     weights = None if rows.weights is None else rows.weights.expand(len(stack), -1)
     targets = RowTargets(y.expand(len(stack), -1), weights, unit=rows.targets.unit, zero=rows.targets.zero)
     statistic, spread = weighted_mean(columns[0], weights), variance(y, rows.weights)
     return {
         "loss": weighted_mean(torch.cat(losses, 1), weights),
-        **loss.implementation.metrics(statistic, spread, targets.unit),
-        **loss.implementation.evaluation_metrics(columns, targets),
+        **loss.metrics(statistic, spread, targets.unit),
+        **loss.evaluation_metrics(columns, targets),
     }

@@ -19,7 +19,8 @@ CHUNK_ROWS = 500
 def predictions(stack: Stack, split: Split, hooks: EvaluationHooks) -> Tensor:
     """Return the models' outputs for a few rows, (K, N, outputs): log-probabilities of classes, or numbers."""
     x = hooks.inputs(split.x if split.y.dim() == 2 else split.x.expand(len(stack), *split.x.shape))
-    return stack.loss.implementation.predict(stack.loss, stack.network.forward(x, hooks))
+    outputs: Tensor = stack.loss.predict(stack.network.forward(x, hooks))
+    return outputs
 
 
 class Evaluation(NamedTuple):
@@ -39,9 +40,9 @@ def evaluate(stack: Stack, rows: EvaluationRows, class_weights: Tensor | None = 
     row_weights: list[Tensor] = []
     for chunk in rows.chunks(stack.members, CHUNK_ROWS):
         outputs, targets = predictions(stack, chunk, hooks), chunk.y.expand(len(stack), -1)
-        losses.append(loss.implementation.loss(loss, outputs, targets, None))
+        losses.append(loss.loss(outputs, targets, None))
         labels.append(targets)
-        scores.append(loss.implementation.row_scores(loss, outputs, targets, rows.size))
+        scores.append(loss.row_scores(outputs, targets, rows.size))
         if chunk.weights is not None:
             row_weights.append(chunk.weights.expand(len(stack), -1))
     columns = tuple(torch.cat(values, 1) for values in zip(*scores, strict=True))

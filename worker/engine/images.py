@@ -56,7 +56,7 @@ class PixelMaps:
         self._groups: list[list[tuple[Operation, int]]] = []
         for operation in operations:
             part = operation[0]
-            maps = part.implementation.pixel_maps(part, *size).to(device)
+            maps = part.pixel_maps(*size).to(device)
             if self._tables and len(self._tables[-1]) * len(maps) <= MAX_MAPS:
                 self._tables[-1] = _product(self._tables[-1], maps)
                 self._groups[-1].append((operation, len(maps)))
@@ -70,7 +70,7 @@ class PixelMaps:
         for table, group in zip(self._tables, self._groups, strict=True):
             row: Tensor | int = 0
             for (part, draws), count in group:
-                row = row * count + part.implementation.choose_map(part, draws, count)
+                row = row * count + part.choose_map(draws, count)
             assert isinstance(row, Tensor)
             chosen = table.index_select(0, row.view(-1)).view(*row.shape, -1)
             index = chosen if index is None else index.gather(-1, chosen)

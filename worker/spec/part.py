@@ -8,7 +8,9 @@ torch is imported inside methods or under TYPE_CHECKING, so that a spec can be r
 
 from __future__ import annotations
 
+import functools
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, Union, get_args
@@ -130,9 +132,19 @@ def union_of(package: str, family: type[P]) -> Any:
     return Annotated[Union[parts], Field(discriminator="kind")] if len(parts) > 1 else parts[0]  # noqa: UP007
 
 
+@functools.cache
+def _takes_part(implementation: type[Part], name: str) -> bool | None:
+    """Return whether the static method ``name`` begins with the parameter ``part``; None if no such method exists."""
+    if not isinstance(inspect.getattr_static(implementation, name, None), staticmethod):
+        return None
+    return next(iter(inspect.signature(getattr(implementation, name)).parameters), None) == "part"
+
+
 class Stacked(Generic[P]):
     """One part seen over the K runs of a stack.
 
+    A hook of the part, a static method whose first parameter is ``part``, is bound to this object, as in
+    ``part.prox(w, lr)``.
     ``cache`` holds tensors that a hook computes once. A PerRun field is a float32 tensor of shape (K,)
     (float64 where the stack computes in float64); every other field has the value that all runs share.
     ``stacked.column("p", 3)`` shapes (K,) to broadcast over 3 dimensions.
@@ -162,10 +174,16 @@ class Stacked(Generic[P]):
         return type(self.parts[0])
 
     def __getattr__(self, name: str) -> Any:
-        try:
-            return self.__dict__["_values"][name]
-        except KeyError:
-            raise AttributeError(f"{name!r} is not a field of this part") from None
+        values = self.__dict__.get("_values")
+        if values is None:
+            raise AttributeError(name)
+        if name in values:
+            return values[name]
+        takes_part = _takes_part(self.implementation, name)
+        if takes_part is None:
+            raise AttributeError(f"{name!r} is neither a field nor a hook of this part")
+        method = getattr(self.implementation, name)
+        return functools.partial(method, self) if takes_part else method
 
     def inner(self, name: str, i: int) -> Stacked[Any]:
         """Return the i-th part in the field ``name``, over the runs."""

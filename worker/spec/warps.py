@@ -57,13 +57,13 @@ def per_image(values: Tensor) -> Tensor:
 def apply(part: Stacked[Any], x: Tensor, rng: Rng, white: float) -> Tensor:
     """Apply an image operation to images of raw floats, (K, N, C, H, W)."""
     if defines(part.implementation, "image"):
-        changed: Tensor = part.implementation.image(part, x, rng, white)
+        changed: Tensor = part.image(x, rng, white)
         return changed
     height, width = x.shape[-2:]
     if "maps" not in part.cache:
-        part.cache["maps"] = part.implementation.pixel_maps(part, height, width).to(x.device)
+        part.cache["maps"] = part.pixel_maps(height, width).to(x.device)
     maps = part.cache["maps"]
-    chosen = part.implementation.choose_map(part, rng, len(maps))
+    chosen = part.choose_map(rng, len(maps))
     index = maps.index_select(0, chosen.view(-1)).view(*chosen.shape, 1, -1)[..., :-1]
     flat = x.new_zeros((*x.shape[:3], height * width + 1))
     flat[..., :-1] = x.flatten(3)

@@ -116,7 +116,7 @@ class Loss(Part):
 
         ``rows`` is the number of all rows, of which these are a part.
         """
-        return (part.implementation.statistic(part, predicted, y, None),)
+        return (part.statistic(predicted, y, None),)
 
     @staticmethod
     def evaluation_metrics(scores: Sequence[Tensor], targets: RowTargets) -> Mapping[str, Tensor]:
