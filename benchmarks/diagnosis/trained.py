@@ -17,9 +17,10 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 
 from benchmarks.diagnosis.labels import Truth, label
 from worker.engine.baseline import baselines_of
-from worker.engine.knn import data_for, training_class
+from worker.engine.knn import data_for
 from worker.engine.stack import Member, Stack
-from worker.engine.training import ended_after
+from worker.engine.stop_policy import StopPolicy
+from worker.engine.training import Training
 from worker.spec.run import RunSpec
 
 SEEDS = 8
@@ -142,7 +143,7 @@ def _trained(specs: Sequence[RunSpec], home: Path) -> tuple[list[dict[str, list[
     data = data_for([specs[0].dataset], specs[0].model, home, CPU)
     stack = Stack([Member(str(i), spec) for i, spec in enumerate(specs)], CPU)
     series: list[dict[str, list[float]]] = [{} for _ in specs]
-    for results in training_class(stack)(stack, data).epochs():
+    for results in Training(stack, data).epochs():
         for result in results:
             for name, value in result.metrics.items():
                 series[int(result.member.run_id)].setdefault(name, []).append(value)
@@ -217,7 +218,8 @@ def _end(kind: Kind, spec: RunSpec, series: Mapping[str, Sequence[float]]) -> in
     last = min(kind.epochs, len(series["train.loss"]))
     if not kind.stop:
         return last
-    ends = (n for n in range(1, last) if ended_after(spec, n, {name: values[:n] for name, values in series.items()}))
+    policy = StopPolicy(spec)
+    ends = (n for n in range(1, last) if policy.ending(n, {name: values[:n] for name, values in series.items()}))
     return next(ends, last)
 
 

@@ -18,8 +18,9 @@ from sklearn.neighbors import NearestNeighbors  # noqa: E402
 from threadpoolctl import threadpool_limits  # noqa: E402
 
 from benchmarks.programs.measuring import DATASETS, PIXELS  # noqa: E402
-from worker.engine.knn import data_for, training_class  # noqa: E402
+from worker.engine.knn import data_for  # noqa: E402
 from worker.engine.stack import Member, Stack  # noqa: E402
+from worker.engine.training import Training  # noqa: E402
 from worker.spec.datasets.fashion_mnist import FashionMNIST  # noqa: E402
 from worker.spec.nearest import Memory  # noqa: E402
 from worker.spec.run import RunSpec  # noqa: E402
@@ -40,7 +41,7 @@ def run() -> Callable[[], None]:
     stack = Stack([Member("a", SPEC)], device)
 
     def work() -> None:
-        assert len(list(training_class(stack)(stack, data).epochs())) == MOST
+        assert len(list(Training(stack, data).epochs())) == MOST
 
     return work
 

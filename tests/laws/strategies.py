@@ -19,11 +19,12 @@ from tests.laws import architectures, colors
 from worker.engine.data import Data
 from worker.engine.digest import next_digest
 from worker.engine.gemm_backend import gemm_backend_for
-from worker.engine.knn import data_for, training_class
+from worker.engine.knn import data_for
+from worker.engine.recorder import EpochResult
 from worker.engine.rng import uniform
 from worker.engine.stack import Member, Stack
 from worker.engine.stack_data import StackData
-from worker.engine.training import EpochResult, Training
+from worker.engine.training import Training
 from worker.spec.datasets import KINDS as DATASETS
 from worker.spec.families.dataset import Dataset
 from worker.spec.families.model import Model
@@ -314,7 +315,7 @@ def taught(data: DataT) -> DataT:
 def training_of(specs: list[RunSpec], data: StackData, names: list[str] | None = None, **options: Any) -> Training:
     """The training of these runs as one stack; their ids are ``names``, or their places."""
     stack = Stack([Member((names or [])[i] if names else str(i), spec) for i, spec in enumerate(specs)], CPU)
-    return training_class(stack)(stack, data, **options)
+    return Training(stack, data, **options)
 
 
 def fingerprint(result: EpochResult) -> str:

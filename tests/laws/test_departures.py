@@ -31,7 +31,7 @@ def leaving(specs: list[RunSpec], run_id: str) -> tuple[dict[str, list[str]], di
     for results in training.epochs():
         for result in results:
             observed[result.member.run_id].append(fingerprint(result))
-            ends[result.member.run_id] = result.ended
+            ends[result.member.run_id] = None if result.ended is None else result.ended.code
         if results[0].epoch == 1:
             training.leave(run_id)
     assert left == [run_id]
@@ -78,7 +78,8 @@ def test_step_limit_ends_a_run_within_an_epoch_and_records_its_steps(tmp_path: P
     free = parsed({**SMALL, "optimizer": {"kind": "sgd", "lr": 0.05}})
     members = [Member("limited", limited), Member("free", free)]
     training = Training(Stack(members, CPU), data_of(limited))
-    results = [(r.member.run_id, r.epoch, r.steps, r.ended) for batch in training.epochs() for r in batch]
+    observed = [result for results in training.epochs() for result in results]
+    results = [(r.member.run_id, r.epoch, r.steps, r.ended.code if r.ended else None) for r in observed]
     assert [r for r in results if r[0] == "limited"] == [
         ("limited", 1, 5, None),
         ("limited", 2, 2, "stopped_early"),

@@ -12,6 +12,7 @@ from worker.engine.data import Data
 from worker.engine.evaluation import evaluate, variance, weights_of
 from worker.engine.progress import Progress
 from worker.engine.stack import Member, Stack
+from worker.engine.training_metrics import penalties
 from worker.spec.optimizers import KINDS as OPTIMIZERS
 from worker.spec.regularizers import KINDS as REGULARIZERS
 
@@ -63,7 +64,7 @@ def step(device: torch.device, changes: dict[str, Any]) -> Stack:
     evaluation = evaluate(stack, progress.data.test, progress.data.class_weights_of(stack.members))
     runs = [
         *progress.losses(),
-        *progress.penalties().values(),
+        *penalties(progress).values(),
         progress.teacher_losses(),
         *(evaluation.loss, evaluation.statistic, evaluation.y, *evaluation.scores),
         *weights_of(stack),

@@ -14,10 +14,10 @@ from tests.laws.test_stack import SMALL
 from worker.engine.data import Data
 from worker.engine.digest import next_digest
 from worker.engine.evaluation import CHUNK_ROWS, predictions
+from worker.engine.evaluator import Evaluator
 from worker.engine.hooks import EvaluationHooks
 from worker.engine.progress import Progress
 from worker.engine.stack import Member, Stack
-from worker.engine.training import Training
 from worker.spec import calibration
 from worker.spec.run import RunSpec
 
@@ -45,7 +45,7 @@ def trained(specs: list[RunSpec]) -> tuple[Stack, Data]:
 def test_recorded_values_match_numpy_on_every_split_and_run() -> None:
     body = {**BODY, "dataset": {"kind": "digits", "train_size": 800, "validation_size": 600, "imbalance": 5.0}}
     stack, data = trained([parsed({**body, "seed": seed}) for seed in range(3)])
-    measured = Training(stack, data)._evaluated(stack)
+    measured = Evaluator(stack.members[0].spec, data).evaluate(stack)
     splits = {"train": (data.training(800), "_eval"), "val": (data.validation, ""), "test": (data.test, "")}
     assert data.validation.size > CHUNK_ROWS, "several chunks"
     for name, (rows, suffix) in splits.items():
@@ -71,7 +71,7 @@ def test_sums_over_rows_are_the_same_in_any_order() -> None:
 def test_run_whose_outputs_are_not_numbers_has_no_calibration() -> None:
     stack, data = trained([parsed({**BODY, "seed": seed}) for seed in range(2)])
     stack.weights[1] = math.nan
-    measured = Training(stack, data)._evaluated(stack)
+    measured = Evaluator(stack.members[0].spec, data).evaluate(stack)
     for name in ("val.brier", "test.ece"):
         assert [math.isfinite(value) for value in measured[name].tolist()] == [True, False]
 

@@ -30,7 +30,7 @@ def test_every_closed_form_gradient_matches_autograd(activation: str, regularize
     chosen = progress.batches.order[0, :32]
     x, y = progress.data.batch(chosen[None])[0], progress.data.y[chosen]
     factors = list[Tensor]()
-    progress._hidden = Watched(progress._hidden, factors)  # type: ignore[assignment]
+    progress.hooks.hidden = Watched(progress.hooks.hidden, factors)
     progress.train_step(1)
 
     p = {name: tensor.clone().requires_grad_() for name, tensor in before.items()}

@@ -13,11 +13,11 @@ from sklearn import metrics as sklearn_metrics
 from tests.laws.strategies import CPU, data_of_stack, parsed, training_of
 from tests.laws.test_stack import SMALL
 from worker.engine.evaluation import CHUNK_ROWS, predictions
+from worker.engine.evaluator import Evaluator
 from worker.engine.hooks import EvaluationHooks
 from worker.engine.progress import Progress
 from worker.engine.stack import Member, Stack
 from worker.engine.stack_data import StackData
-from worker.engine.training import Training
 from worker.spec import classification
 from worker.spec.classification import auc, class_metrics, ranking
 from worker.spec.families.loss import RowTargets
@@ -64,7 +64,7 @@ def test_scores_of_classes_match_scikit_learn_on_every_split_and_run(split_seeds
         for seed, split_seed in enumerate(split_seeds)
     ]
     stack, data = trained([parsed(body) for body in bodies])
-    measured = Training(stack, data)._evaluated(stack)
+    measured = Evaluator(stack.members[0].spec, data).evaluate(stack)
     for split, suffix in (("train", "_eval"), ("val", ""), ("test", "")):
         for k, (log_p, y) in enumerate(of_rows(stack, data, split)):
             values = [measured[f"{split}.{name}{suffix}"][k].item() for name in classification.NAMES]
@@ -73,7 +73,7 @@ def test_scores_of_classes_match_scikit_learn_on_every_split_and_run(split_seeds
 
 def test_scores_of_numbers_match_scikit_learn_in_the_targets_unit() -> None:
     stack, data = trained([parsed({**NUMBERS, "seed": seed}) for seed in range(2)])
-    measured = Training(stack, data)._evaluated(stack)
+    measured = Evaluator(stack.members[0].spec, data).evaluate(stack)
     for split, suffix in (("train", "_eval"), ("val", ""), ("test", "")):
         for k, (outputs, y) in enumerate(of_rows(stack, data, split)):
             predicted = outputs[:, 0]
@@ -147,7 +147,7 @@ def test_undefined_scores_are_not_numbers() -> None:
 def test_run_whose_outputs_are_not_numbers_has_no_scores() -> None:
     stack, data = trained([parsed({**CLASSES, "seed": seed}) for seed in range(2)])
     stack.weights[1] = math.nan
-    measured = Training(stack, data)._evaluated(stack)
+    measured = Evaluator(stack.members[0].spec, data).evaluate(stack)
     for name in classification.NAMES:
         assert [math.isfinite(value) for value in measured[f"val.{name}"].tolist()] == [True, False]
 

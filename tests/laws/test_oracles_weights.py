@@ -17,11 +17,13 @@ from tests.laws.strategies import CPU, HOME, data_of_stack, parsed, train, train
 from tests.laws.test_oracles_scores import NUMBERS, expected_of_classes, of_rows
 from tests.laws.test_stack import SMALL
 from worker.engine.baseline import baselines_of
+from worker.engine.batches import Batches
 from worker.engine.data import Data
+from worker.engine.evaluator import Evaluator
 from worker.engine.knn import data_for
-from worker.engine.progress import Batches, Progress
+from worker.engine.progress import Progress
 from worker.engine.stack import Member, Stack
-from worker.engine.training import Training
+from worker.engine.training_metrics import penalties
 from worker.spec.datasets.digits import Digits
 from worker.spec.datasets.linear import LinearData
 from worker.spec.families.dataset import Arrays
@@ -62,7 +64,7 @@ def test_losses_match_torch_on_every_split(weights: Any) -> None:
     specs = [parsed({**BODY, "loss": loss, "dataset": {**DATASET, "split_seed": seed}}) for seed in range(2)]
     _, stack = stepped(specs, 2)
     data = data_of_stack(specs)
-    measured, baselines = Training(stack, data)._evaluated(stack), baselines_of(stack, data)
+    measured, baselines = Evaluator(stack.members[0].spec, data).evaluate(stack), baselines_of(stack, data)
     for k in range(2):
         y = data.targets[k].train.numpy()
         of_classes = compute_class_weight("balanced", classes=np.arange(10), y=y) if weights == "balanced" else weights
@@ -93,7 +95,7 @@ def test_step_on_all_rows_is_one_of_torch(smoothing: float) -> None:
         torch.testing.assert_close(objective, CrossEntropyLoss(weights)(x @ w.T + b, y))
     objective.backward()
     progress = Progress(stack, data, 1)
-    penalty = sum(value.item() for value in progress.penalties().values())
+    penalty = sum(value.item() for value in penalties(progress).values())
     progress.train_step(1)
     for before, after in zip((w, b), stack.tensors(0).values(), strict=True):
         assert before.grad is not None
@@ -212,7 +214,7 @@ def test_weights_of_rows_count_in_every_metric_of_classes(loss: Any) -> None:
     specs = [weighted({**BODY, "loss": loss, "dataset": {**DATASET, "split_seed": seed}}) for seed in range(2)]
     _, stack = stepped(specs, 2)
     data = data_of_stack(specs)
-    measured, baselines = Training(stack, data)._evaluated(stack), baselines_of(stack, data)
+    measured, baselines = Evaluator(stack.members[0].spec, data).evaluate(stack), baselines_of(stack, data)
     for split, suffix in (("train", "_eval"), ("val", ""), ("test", "")):
         for k, (log_p, y) in enumerate(of_rows(stack, data, split)):
             w, p = weights_of(data, split, k), torch.from_numpy(log_p).softmax(1).numpy()
@@ -235,7 +237,7 @@ def test_weights_of_rows_count_in_every_metric_of_classes(loss: Any) -> None:
 def test_weights_of_rows_count_in_every_metric_of_numbers() -> None:
     spec = weighted(NUMBERS, WeightedNumbers)
     stack, data = Stack([Member("", spec)], CPU), data_of_stack([spec])
-    measured, baselines = Training(stack, data)._evaluated(stack), baselines_of(stack, data)[0]
+    measured, baselines = Evaluator(stack.members[0].spec, data).evaluate(stack), baselines_of(stack, data)[0]
     for split, suffix in (("train", "_eval"), ("val", ""), ("test", "")):
         ((outputs, y),), w = of_rows(stack, data, split), weights_of(data, split, 0)
         mean = np.full(len(y), np.average(data.targets[0].train, weights=data.targets[0].train_weights))
@@ -300,7 +302,7 @@ def test_weighted_teaching_weights_both_losses_of_a_row() -> None:
     for before, after in zip((w, b), stack.tensors(0).values(), strict=True):
         assert before.grad is not None
         torch.testing.assert_close(after, before.detach() - 0.2 * before.grad, rtol=1e-4, atol=1e-6)
-    total = progress.losses()[0] + progress.penalties()["distillation"]
+    total = progress.losses()[0] + penalties(progress)["distillation"]
     assert total.item() == pytest.approx(objective.item(), rel=1e-5)
 
 

@@ -21,7 +21,7 @@ from tests.laws.strategies import (
     train,
 )
 from tests.laws.test_stack import SMALL, generated
-from worker.engine.progress import Batches
+from worker.engine.batches import Batches
 from worker.engine.stack import Member, Stack
 from worker.spec.optimizers import KINDS as OPTIMIZERS
 from worker.spec.regularizers import KINDS as REGULARIZERS

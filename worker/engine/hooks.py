@@ -1,14 +1,59 @@
-"""Hooks on the activations between a stack's layers, in training and in evaluation mode."""
+"""The hooks of a stack's parts, each bound to its part, its draws and the weights that it acts on.
+
+Hooks are bound when an epoch begins, or when runs leave the stack. They keep the order of the parts.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from torch import Tensor
 
 from worker.engine.stack import Stack
-from worker.spec.families.model import HookResult
+from worker.spec.families.model import Hidden, HookResult
+
+
+def drawing(stack: Stack, hook: str) -> list[Callable[..., Any]]:
+    """Return a hook with a parameter ``rng`` of every part that defines it, bound to part and draws."""
+    return [partial(getattr(part, hook), rng=draws) for part, draws in stack.with_hook(hook)]
+
+
+def plain(stack: Stack, hook: str) -> list[Callable[..., Any]]:
+    """Return a hook without random numbers of every part that defines it, bound to the part."""
+    return [getattr(part, hook) for part, _ in stack.with_hook(hook)]
+
+
+class HookSet:
+    """The hooks of a training step: those of regularizers, by the names in their family, of loss and of optimizer."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.mix = drawing(stack, "mix")
+        """Each (x, targets) → (x, targets)."""
+        self.inputs = drawing(stack, "inputs")
+        """Each changes x in place."""
+        self.hidden: Hidden = TrainingHooks(stack)
+        """Those on the activations of hidden layers: ``act`` and ``grad_of_activations``."""
+        self.smooth = plain(stack, "smooth")
+        """Each changes targets in place."""
+        self.grad: list[Callable[[], None]] = []
+        """Each adds a penalty's gradient to the gradient of one weight matrix."""
+        self.prox: list[Callable[[Tensor], None]] = []
+        """Each changes one weight matrix in place, given the learning rates (K, 1, 1)."""
+        if len(stack):
+            loss = stack.loss
+            self.predict, self.statistic, self.loss, self.gradient = (
+                loss.predict,
+                loss.statistic,
+                loss.loss,
+                loss.gradient,
+            )
+            self.update = stack.optimizer.update
+        for part, _ in stack.with_hook("grad"):
+            self.grad += [partial(part.grad, w, g) for w, g in stack.penalized_weights(part)]
+        for part, _ in stack.with_hook("prox"):
+            self.prox += [partial(part.prox, w) for w, _ in stack.penalized_weights(part)]
 
 
 class PlainHooks:
@@ -23,50 +68,50 @@ class PlainHooks:
 
 
 class TrainingHooks:
-    """Every regularizer that acts on hidden units does so."""
+    """Regularizers on hidden units in training mode, with or without the gradients of ``penalties``."""
 
     training = True
 
     def __init__(self, stack: Stack, *, penalties: bool = True) -> None:
-        self._acting = stack.with_hook("act")
-        self._adding = stack.with_hook("grad_of_activations") if penalties else []
-        self.keeps = bool(self._adding)
+        self._act = drawing(stack, "act")
+        self._gradients = plain(stack, "grad_of_activations") if penalties else []
+        self.keeps = bool(self._gradients)
 
     def __call__(self, a: Tensor, layer: int) -> HookResult:
-        """Change ``a`` (K, N, H) in place; what the gradient is multiplied by, and what is added to it."""
+        """Change ``a`` (K, N, H) in place; return the factor of its gradient, and the addition to it."""
         added: Tensor | None = None
-        for part, _ in self._adding:
-            own: Tensor = part.implementation.grad_of_activations(part, a)
+        for gradient in self._gradients:
+            own: Tensor = gradient(a)
             added = own if added is None else added.add_(own)
         factor: Tensor | None = None
-        for part, draws in self._acting:
-            own = part.implementation.act(part, a, draws, layer)
+        for act in self._act:
+            own = act(a, layer=layer)
             factor = own if factor is None else factor.mul_(own)
         return HookResult(factor, added)
 
 
 class EvaluationHooks:
-    """Nothing is random; ``look`` sees the activations of every hidden layer."""
+    """Evaluation mode: nothing is random, and ``look`` gets the activations of every hidden layer."""
 
     training = False
     keeps = False
 
     def __init__(self, stack: Stack, look: Callable[[Tensor], Any] | None = None) -> None:
-        self._scaling = stack.with_hook("scale")
+        self._scale = plain(stack, "scale")
         self._look = look
 
     def inputs(self, x: Tensor) -> Tensor:
-        """The inputs as the model is to see them; ``x`` itself is left as it is."""
-        if self._scaling:
+        """Return the inputs that the model gets; ``x`` itself is unchanged."""
+        if self._scale:
             x = x.clone()
-            for part, _ in self._scaling:
-                part.implementation.scale(part, x, -1)
+            for scale in self._scale:
+                scale(x, -1)
         return x
 
     def __call__(self, a: Tensor, layer: int) -> HookResult:
-        """Scale where a part asks for it."""
+        """Scale ``a`` in place."""
         if self._look is not None:
             self._look(a)
-        for part, _ in self._scaling:
-            part.implementation.scale(part, a, layer)
+        for scale in self._scale:
+            scale(a, layer)
         return HookResult()

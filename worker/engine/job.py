@@ -17,13 +17,14 @@ from worker.engine import checkpoints
 from worker.engine.baseline import baselines_of
 from worker.engine.digest import first_digest, next_digest
 from worker.engine.gemm_backend import GemmBackend, gemm_backend_for
-from worker.engine.knn import training_class
 from worker.engine.open_runs import Interrupted, OpenRuns
 from worker.engine.outcomes import LeaveStatus, explained, measurement, outcome_of_leaving, outcomes_of
+from worker.engine.recorder import EpochResult
 from worker.engine.stack import Member, Stack
 from worker.engine.stack_data import StackData
 from worker.engine.state import Best, State
-from worker.engine.training import EpochResult, Training, ended_after
+from worker.engine.stop_policy import StopPolicy
+from worker.engine.training import Training
 from worker.engine.worker_context import WorkerContext
 from worker.messages import Epoch, Message, Saved, Started, Train
 from worker.ports import Claim, Outcome
@@ -134,10 +135,10 @@ class Job:
         """End the runs whose last epoch was saved before an end could be reported."""
         for run_id, state in list(self._states.items()):
             history = {name: values[: state.epoch] for name, values in state.claim.history.items()}
-            ended = ended_after(state.spec, state.epoch, history) if state.epoch else None
+            ended = StopPolicy(state.spec).ending(state.epoch, history) if state.epoch else None
             if ended is not None:
                 stack = self._stack([state])
-                training_class(stack)(stack, self._data).prepare()
+                Training(stack, self._data).prepare()
                 outcomes = outcomes_of(stack, self._data, [ended])
                 self._save([run_id], ended=True)
                 self._runs.end(outcomes)
@@ -183,9 +184,7 @@ class Job:
         self._runs.note(run_ids, f"trains {of} {place}; bits: {backend.determinism_class}")
         histories = {state.claim.run_id: state.claim.history for state in group}
         tuner = backend.thread_tuner(self._context.processes.count)
-        training = training_class(stack)(
-            stack, self._data, done=group[0].epoch, history=histories, left=self._left, tuner=tuner
-        )
+        training = Training(stack, self._data, done=group[0].epoch, history=histories, left=self._left, tuner=tuner)
         self._follow(training)
         for results in training.epochs():
             self._take(results)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -11,11 +10,11 @@ import torch
 from torch import Tensor
 
 from worker.engine.data import Data
+from worker.engine.evaluator import Evaluator, rows_of
 from worker.engine.joint_data import JointData
 from worker.engine.rows import EvaluationRows, Split
 from worker.engine.stack import Stack
 from worker.engine.stack_data import StackData
-from worker.engine.training import EpochResult, Training, rows_of
 from worker.spec.families.dataset import Dataset
 from worker.spec.families.model import InstanceBased, Model
 
@@ -36,6 +35,10 @@ class KNNData(Data):
         """The first ``rows`` training rows, each among its own neighbours; ``left_out`` has them by the others'."""
         assert len(self._train.y) == rows, f"{rows} rows were not looked up"
         return self._train
+
+    def remembered(self, rows: int) -> Mapping[str, EvaluationRows]:
+        """Return training rows with all neighbors, and each judged without itself."""
+        return {"": self.training(rows), "_loo": self.left_out}
 
     def look_up(self, requested: Mapping[Part, int], most: int) -> Iterator[None]:
         """Find the ``most`` nearest of so many rows of each part; may be left off wherever it yields."""
@@ -70,52 +73,52 @@ def _without_itself(places: Tensor) -> Tensor:
     return places.gather(1, itself.to(torch.uint8).argsort(dim=1, stable=True))[:, :-1]
 
 
-class KNNTraining(Training):
-    """Measures an epoch of a stack after the other; nothing is trained. Between two blocks, runs may leave."""
+class Votes:
+    """An epoch in which one more neighbor votes; it has no steps."""
 
-    data: KNNData
+    steps = 0
+    remaining_steps = range(0)
 
-    def prepare(self) -> None:
-        """Look up what the epochs need, for those who stay."""
-        evaluate = self._spec.evaluate
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        stack.advance()
+
+    def only(self, positions: Sequence[int]) -> Votes:
+        """Refuse: no run leaves between steps."""
+        raise AssertionError("an epoch of votes has no steps between which runs leave")
+
+    without = only
+
+    def train_step(self, t: int) -> None:
+        """Refuse: nothing is trained."""
+        raise AssertionError("an epoch of votes has no steps")
+
+    def measure(self, evaluator: Evaluator) -> list[dict[str, float]]:
+        """Return the metrics of each run; the objective is the loss."""
+        rows = rows_of(evaluator.evaluate(self.stack), len(self.stack))
+        return [{**metrics, "train.objective": metrics["train.loss"]} for metrics in rows]
+
+
+class NeighborVotes:
+    """The epochs of a model that keeps its training rows: after a search for neighbors, each adds a vote."""
+
+    def __init__(self, data: KNNData, training_rows: int) -> None:
+        self._data = data
+        self._training_rows = training_rows
+
+    def prepare(self, stack: Stack) -> Iterator[None]:
+        """Search the neighbors that the epochs need, block by block."""
+        data = self._data
         requested: dict[Part, int] = {"train": self._training_rows}
-        if len(self.data.validation.y):
-            requested["val"] = len(self.data.validation.y)
-        if evaluate.test != "never":
-            requested["test"] = len(self.data.test.y)
-        most = max((member.spec.epochs for member in self.stack.members), default=0)
-        for _ in self.data.look_up(requested, most):
-            self._tuner.tick()
-            self._let_go()
-            if not len(self.stack):
-                return
+        if len(data.validation.y):
+            requested["val"] = len(data.validation.y)
+        if stack.members[0].spec.evaluate.test != "never":
+            requested["test"] = len(data.test.y)
+        return data.look_up(requested, max(member.spec.epochs for member in stack.members))
 
-    def _let_go(self) -> None:
-        left_runs = set(self._leaving_positions(self.stack))
-        self.stack = self.stack.take([i for i in range(len(self.stack)) if i not in left_runs])
-
-    def _untrained(self) -> list[EpochResult]:
-        """Epoch 0: no neighbour votes."""
-        self.prepare()
-        return super()._untrained() if len(self.stack) else []
-
-    def _train_epoch(self) -> list[EpochResult]:
-        """Train the next epoch of the runs that stay. The first one includes the search for neighbors."""
-        start = time.perf_counter()
-        self.prepare()
-        self._let_go()
-        if not len(self.stack):
-            return []
-        self.stack.advance()
-        measured = rows_of(self._evaluated(self.stack), len(self.stack))
-        with_objective = [{**metrics, "train.objective": metrics["train.loss"]} for metrics in measured]
-        return self._concluded(self.stack, 0, with_objective, start)
-
-    def _splits(self) -> list[tuple[str, str, EvaluationRows]]:
-        """Besides the others: training rows as they are, and each judged without itself."""
-        rows = self._training_rows
-        own = [("train", "", self.data.training(rows)), ("train", "_loo", self.data.left_out)]
-        return [*own, *super()._splits()]
+    def begin(self, stack: Stack, epoch: int) -> Votes:
+        """Return the epoch with its vote."""
+        return Votes(stack)
 
 
 def data_for(datasets: Sequence[Dataset], model: Model, home: Path, device: torch.device) -> StackData:
@@ -123,8 +126,3 @@ def data_for(datasets: Sequence[Dataset], model: Model, home: Path, device: torc
     if isinstance(model, InstanceBased):
         return KNNData(datasets[0], model, home, device)
     return Data(datasets[0], home, device) if len(datasets) == 1 else JointData(datasets, home, device)
-
-
-def training_class(stack: Stack) -> type[Training]:
-    """How the runs of ``stack`` come from epoch to epoch."""
-    return Training if stack.members[0].spec.model.trains else KNNTraining

@@ -12,11 +12,11 @@ import torch
 from worker.blob_store import StorageUnavailable
 from worker.engine import checkpoints
 from worker.engine.evaluation import confusion
+from worker.engine.recorder import EpochResult
 from worker.engine.stack import Stack
 from worker.engine.stack_data import StackData
+from worker.engine.stop_policy import Ending
 from worker.engine.summary import parameters_of
-from worker.engine.training import Ended as HowItEnded
-from worker.engine.training import EpochResult
 from worker.ports import Measurement, Outcome
 
 LeaveStatus = Literal["cancelled", "paused", "timed_out", "lost"]
@@ -38,27 +38,27 @@ def measurement(result: EpochResult, digest: str) -> Measurement:
     )
 
 
-def outcomes_of(stack: Stack, data: StackData, ended: Sequence[HowItEnded]) -> list[Outcome]:
-    """How the runs of ``stack`` ended, with reports on their models."""
+def outcomes_of(stack: Stack, data: StackData, ends: Sequence[Ending]) -> list[Outcome]:
+    """Return how the runs of ``stack`` ended, with reports on their models."""
     tested = stack.members[0].spec.evaluate.test != "never"
     classes = len(data.spec.classes)
     matrices = confusion(stack, data.test, classes).tolist() if tested and classes else []
     outcomes = []
-    for position, (member, how) in enumerate(zip(stack.members, ended, strict=True)):
+    for position, (member, ending) in enumerate(zip(stack.members, ends, strict=True)):
         reports: dict[str, object] = {"weights": parameters_of(stack, position)}
-        if matrices and how != "diverged":
+        if matrices and ending.code != "diverged":
             reports["confusion"] = matrices[position]
-        outcomes.append(_outcome(member.run_id, how, reports))
+        outcomes.append(_outcome(member.run_id, ending, reports))
     return outcomes
 
 
-def _outcome(run_id: str, ended: HowItEnded, reports: Mapping[str, object]) -> Outcome:
-    if ended == "diverged":
+def _outcome(run_id: str, ending: Ending, reports: Mapping[str, object]) -> Outcome:
+    if ending.code == "diverged":
         message = (
             "A loss is no longer finite; the history up to there is kept. A lower learning rate is the usual remedy."
         )
         return Outcome(run_id=run_id, status="failed", code="diverged", message=message, reports=reports)
-    return Outcome(run_id=run_id, status="succeeded", code=ended, reports=reports)
+    return Outcome(run_id=run_id, status="succeeded", code=ending.code, reports=reports)
 
 
 def outcome_of_leaving(run_id: str, status: LeaveStatus | None) -> Outcome | None:

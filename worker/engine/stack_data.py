@@ -129,6 +129,13 @@ class StackData:
         """Return the first ``rows`` training rows; a split's order is random, so they are a fair sample."""
         raise NotImplementedError
 
+    def remembered(self, rows: int) -> Mapping[str, EvaluationRows]:
+        """Return the first ``rows`` training rows as a model sees them that keeps its rows, by suffix of their series.
+
+        Empty for models that are trained, whose batches give these series.
+        """
+        return {}
+
     @property
     def width(self) -> int:
         """Numbers in a row, D."""

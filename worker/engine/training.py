@@ -1,44 +1,20 @@
-"""The training loop of a stack. An epoch yields a measurement; the caller stops by no longer iterating."""
+"""The training loop of a stack. An epoch yields its results; the caller stops by no longer iterating."""
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
 
-from torch import Tensor
-
-from worker.engine.evaluation import evaluate, recovery, variance, weights_of
-from worker.engine.progress import Progress
-from worker.engine.rows import SUBSET_ROWS, EvaluationRows
-from worker.engine.stack import Member, Stack
+from worker.engine.epochs import Epoch, Strategy
+from worker.engine.evaluator import Evaluator, rows_of
+from worker.engine.knn import KNNData, NeighborVotes
+from worker.engine.progress import GradientDescent
+from worker.engine.recorder import EpochResult, Recorder
+from worker.engine.stack import Stack
 from worker.engine.stack_data import StackData
+from worker.engine.stop_policy import Ending, History, StopPolicy
 from worker.engine.thread_tuner import ThreadTuner
-from worker.spec.families.loss import RowTargets
-from worker.spec.families.regularizer import adds_penalty, defines
-from worker.spec.run import RunSpec
-
-Ended = Literal["finished", "stopped_early", "diverged"]
-History = dict[str, list[float | None]]
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """The result of one run's epoch; the run's state is at ``position`` of ``stack``."""
-
-    member: Member
-    epoch: int
-    steps: int
-    metrics: dict[str, float]
-    seconds: float
-    """Wall time of the epoch, evaluation included, of the whole stack."""
-    ended: Ended | None
-    """None while the run continues."""
-    stack: Stack
-    position: int
 
 
 class Training:
@@ -55,22 +31,23 @@ class Training:
         data: StackData,
         *,
         done: int = 0,
-        history: Mapping[str, Mapping[str, Sequence[float | None]]] | None = None,
+        history: Mapping[str, History] | None = None,
         left: Callable[[Sequence[str]], None] = lambda _: None,
         tuner: ThreadTuner | None = None,
     ) -> None:
+        self.stack = stack
+        self.epoch = done
+        self._evaluate = stack.members[0].spec.evaluate
+        self._evaluator = Evaluator(stack.members[0].spec, data)
+        self._strategy: Strategy = (
+            NeighborVotes(data, self._evaluator.training_rows) if isinstance(data, KNNData) else GradientDescent(data)
+        )
+        self._policies = {member.run_id: StopPolicy(member.spec) for member in stack.members}
+        self._step_limits = {policy.step_limit for policy in self._policies.values()}
+        self._recorder = Recorder(stack.members, history or {}, done)
         self._tuner = tuner or ThreadTuner(1)
         self._left = left
-        self.stack = stack
-        self.data = data
-        self.epoch = done
-        self._histories: dict[str, History] = {
-            member.run_id: {name: list(s[:done]) for name, s in (history or {}).get(member.run_id, {}).items()}
-            for member in stack.members
-        }
-        self._spec = stack.members[0].spec
         self._leaving: set[str] = set()
-        self._variances: dict[tuple[str, str], Tensor] = {}
         self._lock = threading.Lock()
 
     def leave(self, run_id: str) -> None:
@@ -78,50 +55,90 @@ class Training:
         with self._lock:
             self._leaving.add(run_id)
 
-    def prepare(self) -> None:
-        """Prepare for evaluation without training; ``epochs`` does this itself."""
-
     def epochs(self) -> Iterator[list[EpochResult]]:
         """Train epoch by epoch until no run is left. A result's ``stack`` is valid until the next result."""
-        if self.epoch == 0 and self._spec.evaluate.before_training:
-            yield self._untrained()
+        if self.epoch == 0 and self._evaluate.before_training:
+            yield from self._untrained()
         while len(self.stack):
+            start = time.perf_counter()
+            self.prepare()
+            if not len(self.stack):
+                return
             self.epoch += 1
-            results = self._train_epoch()
+            epoch = self._strategy.begin(self.stack, self.epoch)
+            results: list[EpochResult] = []
+            for t in epoch.remaining_steps:
+                epoch = self._without_leavers(epoch)
+                if not len(epoch.stack):
+                    break
+                self._tuner.tick()
+                epoch.train_step(t)
+                if spent := self._at_limit(epoch.stack, t):
+                    results += self._conclude(epoch.only(spent), start)
+                    epoch = epoch.without(spent)
+            if len(epoch.stack):
+                results += self._conclude(epoch, start)
             if results:
                 yield results
-            going_on = {result.member.run_id for result in results if result.ended is None}
-            self.stack = self.stack.take([i for i, m in enumerate(self.stack.members) if m.run_id in going_on])
+            self.stack = _continuing(epoch.stack, results)
 
-    def _untrained(self) -> list[EpochResult]:
-        """Epoch 0: the model before training, evaluated."""
+    def prepare(self) -> None:
+        """Prepare for evaluation without training; ``epochs`` does this itself."""
+        self._let_go()
+        if not len(self.stack):
+            return
+        for _ in self._strategy.prepare(self.stack):
+            self._tuner.tick()
+            self._let_go()
+            if not len(self.stack):
+                return
+
+    def _conclude(self, epoch: Epoch, start: float) -> list[EpochResult]:
+        """Evaluate the runs of an epoch that began at ``start``, record their metrics, and decide which of them end."""
+        stack, metrics = epoch.stack, epoch.measure(self._evaluator)
+        ends: list[Ending | None] = []
+        for member, measured in zip(stack.members, metrics, strict=True):
+            history = self._recorder.record(member, measured)
+            ends.append(self._policies[member.run_id].ending(self.epoch, history))
+        if self._evaluate.test == "last_epoch":
+            self._test(stack, ends, metrics)
+        seconds = time.perf_counter() - start
+        runs = enumerate(zip(stack.members, metrics, ends, strict=True))
+        return [EpochResult(m, self.epoch, epoch.steps, one, seconds, end, stack, i) for i, (m, one, end) in runs]
+
+    def _test(self, stack: Stack, ends: Sequence[Ending | None], metrics: Sequence[dict[str, float]]) -> None:
+        """Add the metrics of the test rows to those of the runs that end."""
+        ended = [i for i, ending in enumerate(ends) if ending is not None]
+        if ended:
+            measured = rows_of(self._evaluator.evaluate_test(stack.take(ended)), len(ended))
+            for i, row in zip(ended, measured, strict=True):
+                metrics[i].update(row)
+
+    def _untrained(self) -> Iterator[list[EpochResult]]:
+        """Evaluate the models before training, as epoch 0."""
+        self.prepare()
+        if not len(self.stack):
+            return
         start = time.perf_counter()
-        rows = rows_of(self._evaluated(self.stack), len(self.stack))
+        rows = rows_of(self._evaluator.evaluate(self.stack), len(self.stack))
         seconds = time.perf_counter() - start
         members = enumerate(self.stack.members)
-        return [EpochResult(m, 0, 0, rows[i], seconds, None, self.stack, i) for i, m in members]
+        yield [EpochResult(m, 0, 0, rows[i], seconds, None, self.stack, i) for i, m in members]
 
-    def _train_epoch(self) -> list[EpochResult]:
-        """One pass over each run's order of the data; returns the results of the runs that stay."""
-        start = time.perf_counter()
-        progress = Progress(self.stack, self.data, self.epoch)
-        results: list[EpochResult] = []
-        for t in range((self.epoch - 1) * self._spec.steps_per_epoch + 1, self.epoch * self._spec.steps_per_epoch + 1):
-            progress = self._without_leavers(progress)
-            if not len(progress.stack):
-                break
-            self._tuner.tick()
-            progress.train_step(t)
-            spent = [i for i, member in enumerate(progress.stack.members) if _step_limit(member.spec) == t]
-            if spent:
-                results += self._results(progress.only(spent), start)
-                progress = progress.without(spent)
-        self.stack = progress.stack
-        return results + self._results(progress, start) if len(progress.stack) else results
+    def _at_limit(self, stack: Stack, t: int) -> list[int]:
+        """Return the positions of runs of which a stop rule allows no step after ``t``."""
+        if t not in self._step_limits:
+            return []
+        return [i for i, member in enumerate(stack.members) if self._policies[member.run_id].step_limit == t]
 
-    def _without_leavers(self, progress: Progress) -> Progress:
-        leaving_positions = self._leaving_positions(progress.stack)
-        return progress.without(leaving_positions) if leaving_positions else progress
+    def _let_go(self) -> None:
+        """Take the runs that left out of the stack, between epochs."""
+        if leaving := set(self._leaving_positions(self.stack)):
+            self.stack = self.stack.take([i for i in range(len(self.stack)) if i not in leaving])
+
+    def _without_leavers(self, epoch: Epoch) -> Epoch:
+        leaving = self._leaving_positions(epoch.stack)
+        return epoch.without(leaving) if leaving else epoch
 
     def _leaving_positions(self, stack: Stack) -> list[int]:
         """Return the positions of runs that left since the last call, and pass them to ``left``."""
@@ -129,144 +146,12 @@ class Training:
             return []
         with self._lock:
             leaving, self._leaving = self._leaving, set()
-        leaving_positions = [i for i, member in enumerate(stack.members) if member.run_id in leaving]
-        self._left([stack.members[i].run_id for i in leaving_positions])
-        return leaving_positions
-
-    def _results(self, progress: Progress, start: float) -> list[EpochResult]:
-        """Measure the runs of ``progress`` and decide which of them end here."""
-        stack = progress.stack
-        penalties, teacher_losses = progress.penalties(), progress.teacher_losses().tolist()
-        norm, zeros = weights_of(stack)
-        columns = {
-            **self._named(stack, "train", "", progress.losses(), self.data.y_of_splits, self.data.weights_of_splits),
-            **self._evaluated(stack),
-        }
-        columns |= {"weights.norm": norm, "weights.zeros": zeros}
-        rows = rows_of(columns, len(stack))
-        recovered = rows_of(self._recovered(stack), len(stack))
-        measured = []
-        for i, member in enumerate(stack.members):
-            own = sorted({part.kind for part in member.spec.regularizers if adds_penalty(part)})
-            terms = {f"penalty.{kind}": penalties[kind][i].item() if kind in penalties else 0.0 for kind in own}
-            objective = rows[i]["train.loss"] + sum(terms.values())
-            parts = member.spec.regularizers
-            taught = {f"{part.kind}.loss": teacher_losses[i] for part in parts if defines(type(part), "teach")}
-            recovered_metrics = {} if any(part.changes_evaluation for part in parts) else recovered[i]
-            more = {**terms, **taught, **recovered_metrics, "lr": progress.learning_rates[i]}
-            measured.append({**rows[i], "train.objective": objective, **more})
-        return self._concluded(stack, progress.steps, measured, start)
-
-    def _concluded(
-        self, stack: Stack, steps: int, measured: Sequence[dict[str, float]], start: float
-    ) -> list[EpochResult]:
-        """The results of an epoch that began at ``start``, given what was measured of each run."""
-        results = []
-        for i, (member, metrics) in enumerate(zip(stack.members, measured, strict=True)):
-            ended = self._verdict(member, metrics)
-            results.append(EpochResult(member, self.epoch, steps, metrics, 0.0, ended, stack, i))
-        if self._spec.evaluate.test == "last_epoch":
-            results = self._with_test(results)
-        seconds = time.perf_counter() - start
-        return [replace(result, seconds=seconds) for result in results]
-
-    def _evaluated(self, stack: Stack) -> dict[str, Tensor]:
-        """Losses and accuracies in evaluation mode, as the spec asks for them in every epoch; tensors (K,)."""
-        measured: dict[str, Tensor] = {}
-        for name, suffix, split in self._splits():
-            measured |= self._measured(stack, name, suffix, split)
-        return measured
-
-    def _splits(self) -> list[tuple[str, str, EvaluationRows]]:
-        """Return the evaluations of every epoch: split, suffix of its series, rows."""
-        evaluate = self._spec.evaluate
-        splits: list[tuple[str, str, EvaluationRows]] = []
-        if evaluate.train != "never":
-            splits.append(("train", "_eval", self.data.training(self._training_rows)))
-        if self.data.validation.size:
-            splits.append(("val", "", self.data.validation))
-        if evaluate.test == "every_epoch":
-            splits.append(("test", "", self.data.test))
-        return splits
-
-    def _measured(self, stack: Stack, split: str, suffix: str, rows: EvaluationRows) -> dict[str, Tensor]:
-        """Evaluate one split; return its series by name."""
-        evaluation = evaluate(stack, rows, self.data.class_weights_of(stack.members))
-        unit, zero = self.data.units_of(stack.members), self.data.zeros_of(stack.members)
-        targets = RowTargets(evaluation.y, evaluation.weights, self.data.spec.outputs, unit, zero)
-        more = self._spec.effective_loss.evaluation_metrics(evaluation.scores, targets)
-        return {
-            **self._named(stack, split, suffix, (evaluation.loss, evaluation.statistic), rows.y, rows.weights),
-            **{f"{split}.{name}{suffix}": values for name, values in more.items()},
-        }
-
-    def _named(
-        self,
-        stack: Stack,
-        split: str,
-        suffix: str,
-        means: tuple[Tensor, Tensor],
-        y: Tensor,
-        weights: Tensor | None,
-    ) -> dict[str, Tensor]:
-        """The series of one split by name: its mean loss, and the scores made of its mean mark and its targets."""
-        effective_loss = self._spec.effective_loss
-        loss, mark = means
-        spread = mark
-        if effective_loss.task == "regression":
-            if (split, suffix) not in self._variances:  # the rows of a part are the same in every epoch
-                self._variances[split, suffix] = variance(y, weights)
-            spread = self.data.of_runs(self._variances[split, suffix], stack.members)
-        scores = effective_loss.metrics(mark, spread, self.data.units_of(stack.members))
-        return {f"{split}.loss{suffix}": loss, **{f"{split}.{name}{suffix}": score for name, score in scores.items()}}
-
-    def _recovered(self, stack: Stack) -> dict[str, Tensor]:
-        """How near a linear model has come to the coefficients that made the data, where those are known."""
-        known = self.data.coefficients
-        return {} if known is None or self._spec.model.kind != "linear" else recovery(stack.matrices[0][0], known)
-
-    @property
-    def _training_rows(self) -> int:
-        """Of how many training rows the loss in evaluation mode is measured."""
-        return len(self.data) if self._spec.evaluate.train == "full" else min(SUBSET_ROWS, len(self.data))
-
-    def _with_test(self, results: list[EpochResult]) -> list[EpochResult]:
-        """The same, with test losses for the runs that end here."""
-        ended = [i for i, result in enumerate(results) if result.ended]
-        if not ended:
-            return results
-        stack = results[0].stack.take([results[i].position for i in ended])
-        measured = rows_of(self._measured(stack, "test", "", self.data.test), len(stack))
-        for i, row in zip(ended, measured, strict=True):
-            results[i] = replace(results[i], metrics={**results[i].metrics, **row})
-        return results
-
-    def _verdict(self, member: Member, metrics: Mapping[str, float]) -> Ended | None:
-        """Add the epoch to the run's history, and whether and why the run ends after it."""
-        history = self._histories[member.run_id]
-        for name, value in metrics.items():
-            history.setdefault(name, []).append(value if math.isfinite(value) else None)
-        return ended_after(member.spec, self.epoch, history)
+        positions = [i for i, member in enumerate(stack.members) if member.run_id in leaving]
+        self._left([stack.members[i].run_id for i in positions])
+        return positions
 
 
-def ended_after(spec: RunSpec, epoch: int, history: Mapping[str, Sequence[float | None]]) -> Ended | None:
-    """Whether and why a run ends after ``epoch``: a pure function of what is recorded, so resumed runs decide alike."""
-    if any(values and values[-1] is None for name, values in history.items() if ".loss" in name):
-        return "diverged"
-    if epoch >= spec.epochs:
-        return "finished"
-    limit = _step_limit(spec)
-    if limit is not None and limit <= epoch * spec.steps_per_epoch:
-        return "stopped_early"
-    return "stopped_early" if any(rule.stopped(history) for rule in spec.stop) else None
-
-
-def rows_of(columns: Mapping[str, Tensor], count: int) -> list[dict[str, float]]:
-    """Tensors (K,) by name, turned into a dictionary for each run."""
-    lists = {name: column.tolist() for name, column in columns.items()}
-    return [{name: column[i] for name, column in lists.items()} for i in range(count)]
-
-
-def _step_limit(spec: RunSpec) -> int | None:
-    """The fewest steps that any stop rule allows."""
-    return min((limit for rule in spec.stop if (limit := rule.step_limit()) is not None), default=None)
+def _continuing(stack: Stack, results: Sequence[EpochResult]) -> Stack:
+    """Return the stack of the runs that did not end."""
+    continuing = {result.member.run_id for result in results if result.ended is None}
+    return stack.take([i for i, member in enumerate(stack.members) if member.run_id in continuing])

@@ -31,6 +31,11 @@ def weighted_mean(x: Tensor, weights: Tensor | None) -> Tensor:
     return ordered_mean(x) if weights is None else ordered_sum(x * weights) / ordered_sum(weights)
 
 
+def weighted(x: Tensor, weights: Tensor | None) -> Tensor:
+    """Return ``x`` (K, N) times ``weights`` (K, N), if they are not None."""
+    return x if weights is None else x * weights
+
+
 def counted(labels: Tensor, weights: Tensor | None, classes: int) -> Tensor:
     """Return the rows of each class, (classes,) float64, given labels (n,), or the sum of their ``weights`` (n,)."""
     import torch

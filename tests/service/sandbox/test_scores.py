@@ -17,8 +17,8 @@ from tests.worker.spec.test_graph import run_of, trained
 from worker.engine.baseline import baselines_of
 from worker.engine.data import Data
 from worker.engine.evaluation import evaluate, predictions, variance
+from worker.engine.evaluator import Evaluator
 from worker.engine.hooks import EvaluationHooks
-from worker.engine.training import Training
 from worker.spec.families.classification_loss import ClassificationLoss
 from worker.spec.families.loss import Regression, RowTargets
 from worker.spec.run import RunSpec
@@ -94,7 +94,7 @@ def test_weighted_scores_and_baselines_equal_those_of_the_engine(spec: RunSpec) 
     baseline = scoring.baseline(rows)
     if dataset.chronological:
         baseline |= scoring.last_value(cache.last_values(dataset), rows)
-    measured = {name: value[0].item() for name, value in Training(stack, data)._evaluated(stack).items()}
+    measured = {name: value[0].item() for name, value in Evaluator(stack.members[0].spec, data).evaluate(stack).items()}
     for own, engine in ((scores, measured), (baseline, baselines_of(stack, data)[0])):
         expected = {name.removeprefix("test."): value for name, value in engine.items() if name.startswith("test.")}
         assert set(own) == set(expected)

@@ -27,8 +27,8 @@ from torch.nn.functional import huber_loss
 from worker.engine.baseline import baselines_of
 from worker.engine.data import Data
 from worker.engine.outcomes import measurement
+from worker.engine.recorder import EpochResult
 from worker.engine.stack import Member, Stack
-from worker.engine.training import EpochResult
 from worker.spec.run import RunSpec
 
 CPU = torch.device("cpu")

@@ -8,7 +8,7 @@ import pytest
 
 from service.studies.metrics import HIGHER, LOWER, lower_is_better
 from tests.conftest import spec
-from worker.engine.training import ended_after
+from worker.engine.stop_policy import Ending, StopPolicy
 from worker.spec.stops.early_stopping import HIGHER_IS_BETTER, EarlyStopping, Metric
 from worker.spec.stops.train_loss_below import TrainLossBelow
 
@@ -64,11 +64,13 @@ def test_train_loss_below_checks_only_the_last_epoch() -> None:
 def test_run_ends_by_its_epochs_its_steps_its_rules_or_by_divergence() -> None:
     run = spec(epochs=5, stop=[{"kind": "max_steps", "steps": 10}, {"kind": "train_loss_below", "threshold": 0.1}])
     assert run.steps_per_epoch == 4
-    assert ended_after(run, 1, {"train.loss": [1.0]}) is None
-    assert ended_after(run, 3, {"train.loss": [1.0]}) == "stopped_early"
-    assert ended_after(run, 1, {"train.loss": [0.05]}) == "stopped_early"
-    assert ended_after(run, 5, {"train.loss": [1.0]}) == "finished"
-    assert ended_after(run, 5, {"train.loss": [1.0, None]}) == "diverged"
+    policy = StopPolicy(run)
+    assert policy.ending(1, {"train.loss": [1.0]}) is None
+    assert policy.ending(3, {"train.loss": [1.0]}) == Ending("stopped_early", 3, rule=0)
+    assert policy.ending(1, {"train.loss": [0.05]}) == Ending("stopped_early", 1, rule=1)
+    assert policy.ending(3, {"train.loss": [0.05]}) == Ending("stopped_early", 3, rule=0)
+    assert policy.ending(5, {"train.loss": [1.0]}) == Ending("finished", 5)
+    assert policy.ending(5, {"train.loss": [1.0, None]}) == Ending("diverged", 5)
 
 
 @pytest.mark.parametrize(

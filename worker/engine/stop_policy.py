@@ -1,0 +1,44 @@
+"""Whether and why a run ends: a pure function of its spec and what is recorded, so that resumed runs decide alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from worker.spec.run import RunSpec
+
+History = Mapping[str, Sequence[float | None]]
+"""Series by name, from epoch 1; None where a value is not finite."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Why a run ended after ``epoch``."""
+
+    code: Literal["finished", "stopped_early", "diverged"]
+    epoch: int
+    rule: int | None = None
+    """Position of the stop rule in the spec's ``stop``; None unless a rule ended the run."""
+
+
+class StopPolicy:
+    """The number of epochs and the stop rules of a run."""
+
+    def __init__(self, spec: RunSpec) -> None:
+        self._spec = spec
+        self._limits = [rule.step_limit() for rule in spec.stop]
+        self.step_limit = min((limit for limit in self._limits if limit is not None), default=None)
+        """The fewest optimizer steps that any rule allows."""
+
+    def ending(self, epoch: int, history: History) -> Ending | None:
+        """Return why the run ends after ``epoch``, the last of ``history``; None if it continues."""
+        if any(values and values[-1] is None for name, values in history.items() if ".loss" in name):
+            return Ending("diverged", epoch)
+        if epoch >= self._spec.epochs:
+            return Ending("finished", epoch)
+        steps = epoch * self._spec.steps_per_epoch
+        for i, (rule, limit) in enumerate(zip(self._spec.stop, self._limits, strict=True)):
+            if (limit is not None and limit <= steps) or rule.stopped(history):
+                return Ending("stopped_early", epoch, i)
+        return None
