@@ -60,6 +60,18 @@ class Best(View):
     optimistic: bool
 
 
+class Ended(View):
+    """Why a run ended.
+
+    ``reason`` is ``epochs``, the kind of the stop ``rule`` (such as ``early_stopping``), ``diverged``, ``timed_out``,
+    ``failed`` or ``cancelled``; later versions may add others. ``rule`` has the fields of the rule and its ``index``.
+    """
+
+    reason: str
+    rule: dict[str, Any] | None
+    epoch: int
+
+
 class Failure(View):
     """The reason of a failure."""
 
@@ -310,6 +322,7 @@ class RunSnapshot(LiveView[TransportT]):
     best: Best | None
     last: dict[str, float | None]
     baseline: dict[str, float | None] | None = None
+    ended: Ended | None = None
     error: Failure | None
     waiting_reason: str | None
     created_at: str

@@ -94,6 +94,8 @@ class Outcome:
     """The reason, for programs: ``diverged``, ``out_of_memory``, ``stopped_early``, ``bad_checkpoint``…"""
     message: str | None = None
     """The reason, for people, and what would work."""
+    rule: int | None = None
+    """Position in the spec's ``stop`` of the rule that ended the run; None if it was none of them."""
     reports: Mapping[str, object] = field(default_factory=dict)
     """Measurements of the final model: JSON by name of the report."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from fitwell.run import Run
+from fitwell.run_views import Ended
 from fitwell.study import Study
 
 SUMMARY_METRICS = ("train.loss", "train.loss_eval", "val.loss", "test.loss", "test.accuracy", "test.r2", "test.rmse")
@@ -20,6 +21,8 @@ def print_run(run: Run) -> None:
         typer.echo(f"  result reused from {run.reused_from}, which has an equal spec")
     if run.waiting_reason:
         typer.echo(f"  waiting: {run.waiting_reason}")
+    if run.ended:
+        typer.echo(f"  ended after epoch {run.ended.epoch}: {_reason(run.ended)}")
     if run.error:
         typer.echo(f"  {run.error.code}: {run.error.message}")
     if run.best:
@@ -34,6 +37,14 @@ def print_run(run: Run) -> None:
     if run.baseline:
         guesses = [f"{name} {format_value(run.baseline[name])}" for name in SUMMARY_METRICS if name in run.baseline]
         typer.echo("  guessing " + "  ".join(guesses))
+
+
+def _reason(ended: Ended) -> str:
+    """Return why a run ended, with the fields of the stop rule."""
+    if ended.rule is None:
+        return "all epochs are trained" if ended.reason == "epochs" else ended.reason.replace("_", " ")
+    fields = ", ".join(f"{name} {value}" for name, value in ended.rule.items() if name not in ("index", "kind"))
+    return f"{ended.reason} ({fields})"
 
 
 def _beside_guessing(run: Run, name: str) -> str:

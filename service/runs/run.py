@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.http.names import Label, Name
+from service.runs.ending import Ending, ending_of
 from service.runs.states import TERMINAL, Status
 from service.store.rows import Row
 
@@ -65,6 +66,7 @@ class Run:
     last: Mapping[str, float | None]
     baseline: Mapping[str, float | None] | None
     revision: int
+    ended: Ending | None
     error_code: str | None
     error_message: str | None
     waiting_reason: str | None
@@ -80,6 +82,7 @@ class Run:
         computed: dict[str, Any] = {
             "terminal": status in TERMINAL,
             "eta_seconds": row.eta_seconds if status == "running" else None,
+            "ended": ending_of(row),
             "waiting_reason": _waiting_reason(row, workers),
         }
         names = cls.__dataclass_fields__.keys() - computed.keys()

@@ -60,6 +60,19 @@ class RunError(BaseModel):
     message: str
 
 
+class EndedView(BaseModel):
+    """Why a run ended."""
+
+    reason: str = Field(
+        description="`epochs` if it trained all of them; the kind of the stop rule that ended it, such as "
+        "`early_stopping`; else `diverged`, `timed_out`, `failed` (`error` says why) or `cancelled`."
+    )
+    rule: dict[str, Any] | None = Field(
+        description="The stop rule that ended it, as in `spec.stop`, and its `index` there; null if it was none."
+    )
+    epoch: int = Field(description="The last epoch.")
+
+
 class RunView(BaseModel):
     """A training run."""
 
@@ -94,6 +107,11 @@ class RunView(BaseModel):
         "training rows; `…_last_value` for rows in order of time. Null until training begins, and for "
         "runs of earlier versions.",
     )
+    ended: EndedView | None = Field(
+        default=None,
+        description="Null until the run has ended, and for runs of earlier versions that one of several stop rules "
+        "ended.",
+    )
     error: RunError | None
     waiting_reason: str | None
     attempt: int
@@ -111,6 +129,7 @@ class RunView(BaseModel):
             "determinism": Determinism(class_=run.determinism_class, digest=run.digest, resumes=run.resumes),
             "progress": Progress(epoch=run.epoch, epochs=run.epochs, eta_seconds=run.eta_seconds),
             "best": Best.model_validate(run.best) if run.best else None,
+            "ended": EndedView.model_validate(vars(run.ended)) if run.ended else None,
             "error": RunError(code=run.error_code, message=run.error_message or "") if run.error_code else None,
             "created_at": timestamp(run.created_at) or "",
             "started_at": timestamp(run.started_at),

@@ -105,6 +105,7 @@ def test_comparison_options_are_the_query_parameters_of_the_endpoint() -> None:
 
 VIEWS: list[tuple[type[BaseModel], type[BaseModel]]] = [
     (run.Run, views.RunView),
+    (run_views.Ended, views.EndedView),
     (run_views.Event, event_views.EventView),
     (run_views.Validation, views.Validation),
     (run_views.Diagnosis, measured_views.DiagnosisView),

@@ -100,7 +100,7 @@ def _result_of(source: Row | None) -> dict[str, Any]:
         return {}
     names = (
         "status", "device_used", "stack_size", "determinism_class", "digest", "epoch", "best", "baseline", "revision",
-        "error_code", "error_message",
+        "stop_rule", "error_code", "error_message",
     )  # fmt: skip
     result = {name: getattr(source, name) for name in names}
     return {**result, "last": source.last, "reused_from": source.id}

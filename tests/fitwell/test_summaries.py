@@ -1,0 +1,29 @@
+"""Summaries of runs in a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fitwell.run import Run
+from fitwell.terminal.summaries import print_run
+from tests.fitwell.samples import RUN
+
+RULE = {"index": 1, "kind": "early_stopping", "metric": "val.loss", "patience": 5, "min_delta": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("reason", "rule", "text"),
+    [
+        ("early_stopping", RULE, "early_stopping (metric val.loss, patience 5, min_delta 0.0)"),
+        ("epochs", None, "all epochs are trained"),
+        ("timed_out", None, "timed out"),
+    ],
+)
+def test_summary_has_the_reason_why_a_run_ended(
+    reason: str, rule: dict[str, Any] | None, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    transport: Any = None
+    print_run(Run.of(transport, {**RUN, "ended": {"reason": reason, "rule": rule, "epoch": 14}}))
+    assert f"ended after epoch 14: {text}\n" in capsys.readouterr().out
