@@ -99,10 +99,13 @@ def test_diverging_run_fails_and_keeps_its_history(served: Serving) -> None:
 
 def test_early_stopping_ends_a_run_after_its_patience(served: Serving) -> None:
     rule = {"kind": "early_stopping", "metric": "val.loss", "patience": 3}
-    run = served.client.runs.create(seed=32, stop=[rule], **{**SPEC, "epochs": 5000}).wait(scaled(120))
+    other = {"kind": "train_loss_below", "threshold": 1e-9}
+    run = served.client.runs.create(seed=32, stop=[other, rule], **{**SPEC, "epochs": 5000}).wait(scaled(120))
     losses = [value for value in run.history["val.loss"] if value is not None]
     assert len(losses) < 5000
     assert losses.index(min(losses)) == len(losses) - 4
+    assert run.ended is not None
+    assert run.ended.rule == {"index": 1, **run.spec["stop"][1]}
 
 
 def test_first_losses_agree_with_a_plain_pytorch_loop(served: Serving) -> None:

@@ -58,7 +58,7 @@ def _outcome(run_id: str, ending: Ending, reports: Mapping[str, object]) -> Outc
             "A loss is no longer finite; the history up to there is kept. A lower learning rate is the usual remedy."
         )
         return Outcome(run_id=run_id, status="failed", code="diverged", message=message, reports=reports)
-    return Outcome(run_id=run_id, status="succeeded", code=ending.code, reports=reports)
+    return Outcome(run_id=run_id, status="succeeded", code=ending.code, rule=ending.rule, reports=reports)
 
 
 def outcome_of_leaving(run_id: str, status: LeaveStatus | None) -> Outcome | None:
