@@ -109,6 +109,8 @@ class Layer(Part):
 
     examples: ClassVar[tuple[tuple[dict[str, Any], Shape], ...]] = ()
     """Fields of the layer and a shape that fits, for documentation and the contract that every layer passes."""
+    example_values: ClassVar[int] = 0
+    """Rows hold integers below this, such as tokens, in the contract that every layer passes; 0 means any numbers."""
     fresh: ClassVar[bool] = False
     """Whether the result shares no memory with anything that the way back needs, so that it may be overwritten."""
 
