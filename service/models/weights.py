@@ -141,7 +141,7 @@ class StoredModels(ScopedRuns):
                 allowed = sorted(set(KINDS) - {"uploaded"})
                 message = f"Unknown dataset {dataset!r}. Use the id of an upload, or one of {', '.join(allowed)}."
                 raise SpecRefused.at("/dataset", "dataset_not_found", message, allowed=allowed)
-        if (missing := other.missing(self._settings.datasets)) is not None and not isinstance(other, Uploaded):
+        if (missing := other.missing(self._settings.datasets)) is not None and other.upload_id is None:
             raise SpecRefused.at("/dataset", "dataset_missing", missing)
         if other.digest() == own.digest():
             self.check_unsealed(run_id, split)
@@ -153,19 +153,19 @@ class StoredModels(ScopedRuns):
     def reading_options(self, weights: ModelWeights) -> Mapping[str, Any]:
         """Return the options by which the run's dataset was read; empty if they are not stored."""
         dataset = RunSpec.of(weights.spec).dataset
-        if not isinstance(dataset, Uploaded):
+        if dataset.upload_id is None:
             return {}
         with reading(self._engine) as connection:
-            row = datasets.by_id(connection, dataset.id)
+            row = datasets.by_id(connection, dataset.upload_id)
         return {} if row is None else row.options or {}
 
     def weight_column(self, weights: ModelWeights) -> str | None:
         """Return the column with the weights of the rows of the run's dataset; None if it has none, or was deleted."""
         dataset = RunSpec.of(weights.spec).dataset
-        if not isinstance(dataset, Uploaded):
+        if dataset.upload_id is None:
             return None
         with reading(self._engine) as connection:
-            row = datasets.by_id(connection, dataset.id)
+            row = datasets.by_id(connection, dataset.upload_id)
         columns = [] if row is None or row.schema is None else row.schema["columns"]
         return next((column["name"] for column in columns if column["role"] == "weight"), None)
 

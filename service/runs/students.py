@@ -15,7 +15,6 @@ from service.runs.submission.new_run import NewRun
 from service.store.events import NewEvent
 from service.store.rows import Row
 from service.store.tables import db_now
-from worker.spec.regularizers.distillation import teachers_of
 from worker.spec.run import RunSpec, keys_of
 
 
@@ -48,7 +47,7 @@ def retry(connection: sa.Connection, row: Row) -> list[NewEvent]:
 
 def _check_teachers(connection: sa.Connection, student: Row) -> None:
     """Refuse to retry a student whose teachers will not produce weights."""
-    for teacher in teachers_of(RunSpec.of(student.spec)):
+    for teacher in RunSpec.of(student.spec).teachers:
         row = None if teacher.run_id is None else rows.by_id(connection, teacher.run_id, lock=True)
         if teacher.sha256 is not None:
             continue

@@ -80,7 +80,7 @@ def check_split_varies(arm: str, spec: RunSpec) -> None:
         SpecRefused: Every split has the same rows, or a teacher has seen rows of other splits.
     """
     reason = spec.dataset.fixed_split
-    if reason is None and any(getattr(part, "teachers", ()) for part in spec.regularizers):
+    if reason is None and spec.teachers:
         reason = (
             "Its teachers trained on one split, so they know rows that other splits hold out. Use seeds instead, or "
             "replicates that vary only the seed."

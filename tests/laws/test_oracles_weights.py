@@ -27,7 +27,6 @@ from worker.engine.training_metrics import penalties
 from worker.spec.datasets.digits import Digits
 from worker.spec.datasets.linear import LinearData
 from worker.spec.families.dataset import Arrays
-from worker.spec.regularizers.distillation import teachers_of
 from worker.spec.run import RunSpec, reuse_key, stack_key
 
 DATASET = {"kind": "digits", "train_size": 120, "validation_size": 200, "imbalance": 8.0}
@@ -290,7 +289,7 @@ def test_weighted_teaching_weights_both_losses_of_a_row() -> None:
     x, y, own = data.batch(rows)[0], data.targets[0].train, data.targets[0].train_weights
     of_classes = data.class_weights(spec.effective_loss)
     assert own is not None and of_classes is not None  # noqa: PT018
-    logits = data.teacher_logits_of(teachers_of(spec), rows)[0, :, 0]
+    logits = data.teacher_logits_of(spec.teachers, rows)[0, :, 0]
     z = x @ w.T + b
     label = CrossEntropyLoss(reduction="none")(z, y)
     taught = CrossEntropyLoss(reduction="none")(z / 4, torch.softmax(logits / 4, 1))

@@ -18,7 +18,6 @@ from worker.engine.teacher_logits import TeacherLogits
 from worker.ports import Claim
 from worker.spec.datasets.uploaded import stored_as
 from worker.spec.families.dataset import Dataset
-from worker.spec.regularizers.distillation import Distillation
 from worker.spec.run import RunSpec
 
 
@@ -60,14 +59,14 @@ class WorkerContext:
         """
         files = {file.sha256: file for file in claim.weights if file.at == "teacher"}
         for part in spec.regularizers:
-            if not isinstance(part, Distillation):
-                continue
-            rows = data.of_split(spec.dataset) if part.transfer is None else self._transfer(part.transfer.dataset, data)
-            for teacher in part.teachers:
+            references = part.references()
+            transfer = next(iter(references.datasets.values()), None)
+            rows = data.of_split(spec.dataset) if transfer is None else self._transfer(transfer, data)
+            for teacher in references.teachers.values():
                 if teacher.sha256 not in files:
                     raise checkpoints.BadCheckpoint(f"the weights of the teacher {teacher.run_id} are missing")
                 logits = self._teacher_logits.of(teacher, files[teacher.sha256], rows)
-                (data if part.transfer is None else rows).add_teacher_logits(teacher, spec.dataset, logits)
+                (data if transfer is None else rows).add_teacher_logits(teacher, spec.dataset, logits)
 
     def _transfer(self, requested: Dataset, data: StackData) -> Data:
         """Other rows for the students of ``data``, normalised as those are."""

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, Un
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from worker.spec.references import References
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
@@ -70,6 +72,10 @@ class Part(Spec):
     def objections(self, run: RunSpec) -> Sequence[Objection]:
         """Return objections to the rest of the run; empty if the part fits."""
         return ()
+
+    def references(self) -> References:
+        """Return the datasets and teachers that the part refers to, with their places in it."""
+        return References()
 
     @classmethod
     def per_run(cls) -> frozenset[str]:

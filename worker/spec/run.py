@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -22,10 +22,14 @@ from worker.spec.models import AnyModel
 from worker.spec.optimizers import KINDS as OPTIMIZERS
 from worker.spec.optimizers import AnyOptimizer
 from worker.spec.part import Objection, Part, Spec
+from worker.spec.references import References
 from worker.spec.regularizers import AnyRegularizer, complete
 from worker.spec.schedules import AnySchedule
 from worker.spec.schedules.constant import Constant
 from worker.spec.stops import AnyStop
+
+if TYPE_CHECKING:
+    from worker.spec.teachers import Teacher
 
 ENGINE_VERSION = "5"
 """Increased whenever the same spec gives other bits. Runs of other versions are not reused."""
@@ -129,6 +133,15 @@ class RunSpec(Spec):
         yield ("schedule",), self.schedule
         for i, stop in enumerate(self.stop):
             yield ("stop", i), stop
+
+    def references(self) -> References:
+        """Return the datasets and teachers of all parts, with their places in the spec; those of teachers not."""
+        return References.of_all(part.references().within(place) for place, part in self.parts())
+
+    @property
+    def teachers(self) -> tuple[Teacher, ...]:
+        """All teachers of the run."""
+        return tuple(self.references().teachers.values())
 
     def objections(self) -> Iterator[tuple[tuple[str | int, ...], Objection]]:
         """Return the objections of parts to each other, with their places in the spec."""

@@ -20,7 +20,7 @@ from service.runs.submission.teachers import map_teachers
 from service.store.rows import Row
 from worker.spec.datasets.uploaded import Content, Uploaded
 from worker.spec.families.dataset import Dataset
-from worker.spec.regularizers.distillation import Distillation
+from worker.spec.references import replaced
 from worker.spec.run import RunSpec
 from worker.spec.tables import files
 from worker.spec.tables.columns import Columns
@@ -97,16 +97,9 @@ def _resolve_spec(connection: sa.Connection, spec: RunSpec, caller: Caller) -> R
             return teacher
         return teacher.model_copy(update={"spec": _resolve_spec(connection, teacher.spec, caller)})
 
-    spec = map_teachers(spec.model_copy(update={"dataset": resolve_dataset(spec.dataset)}), resolve_teacher)
-    parts = [
-        part.model_copy(
-            update={"transfer": part.transfer.model_copy(update={"dataset": resolve_dataset(part.transfer.dataset)})}
-        )
-        if isinstance(part, Distillation) and part.transfer is not None
-        else part
-        for part in spec.regularizers
-    ]
-    return spec.model_copy(update={"regularizers": tuple(parts)})
+    for place, dataset in spec.references().datasets.items():
+        spec = replaced(spec, place, resolve_dataset(dataset))
+    return map_teachers(spec, resolve_teacher)
 
 
 def lock(connection: sa.Connection, specs: Iterable[RunSpec], caller: Caller) -> None:
@@ -123,14 +116,12 @@ def lock(connection: sa.Connection, specs: Iterable[RunSpec], caller: Caller) ->
 
 def _upload_ids(spec: RunSpec) -> Iterator[str]:
     """Yield the ids of the uploads that the spec, its transfer sets and its teachers reference."""
-    if isinstance(spec.dataset, Uploaded):
-        yield spec.dataset.id
-    for part in spec.regularizers:
-        if isinstance(part, Distillation):
-            if part.transfer is not None and isinstance(part.transfer.dataset, Uploaded):
-                yield part.transfer.dataset.id
-            for teacher in part.teachers:
-                yield from _upload_ids(teacher.spec) if teacher.spec is not None else ()
+    references = spec.references()
+    for dataset in references.datasets.values():
+        if dataset.upload_id is not None:
+            yield dataset.upload_id
+    for teacher in references.teachers.values():
+        yield from _upload_ids(teacher.spec) if teacher.spec is not None else ()
 
 
 def _not_found(connection: sa.Connection, dataset_id: str, caller: Caller) -> SpecRefused:

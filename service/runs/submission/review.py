@@ -11,7 +11,6 @@ from service.pointers import pointer_to
 from service.settings import Settings
 from worker.spec.datasets.uploaded import stored_as
 from worker.spec.families.dataset import Dataset
-from worker.spec.regularizers.distillation import Distillation
 from worker.spec.run import RunSpec
 
 FLOAT_BYTES = 4
@@ -84,14 +83,10 @@ def review(spec: RunSpec, settings: Settings) -> None:
         FieldError(pointer_to(*place), "incompatible", objection.message, tuple(objection.allowed))
         for place, objection in spec.objections()
     ]
-    missing = missing_here(spec.dataset, settings)
-    if missing is not None:
-        errors.append(FieldError("/dataset", "dataset_missing", missing))
-    for i, part in enumerate(spec.regularizers):
-        transfer = part.transfer if isinstance(part, Distillation) else None
-        missing = None if transfer is None else missing_here(transfer.dataset, settings)
+    for place, dataset in spec.references().datasets.items():
+        missing = missing_here(dataset, settings)
         if missing is not None:
-            errors.append(FieldError(f"/regularizers/{i}/transfer/dataset", "dataset_missing", missing))
+            errors.append(FieldError(pointer_to(*place), "dataset_missing", missing))
     errors = errors or list(_limit_errors(spec, settings)) or list(_teacher_errors(spec, settings))
     if errors:
         raise SpecRefused(errors[0].message if len(errors) == 1 else f"{len(errors)} things are wrong.", errors=errors)
@@ -99,15 +94,13 @@ def review(spec: RunSpec, settings: Settings) -> None:
 
 def _teacher_errors(spec: RunSpec, settings: Settings) -> Iterator[FieldError]:
     """Yield the errors of teachers that are given as specs."""
-    for i, part in enumerate(spec.regularizers):
-        for j, teacher in enumerate(part.teachers if isinstance(part, Distillation) else ()):
-            if teacher.spec is not None:
-                try:
-                    review(teacher.spec, settings)
-                except SpecRefused as refusal:
-                    for e in refusal.errors:
-                        pointer = f"/regularizers/{i}/teachers/{j}/spec{e.pointer}"
-                        yield FieldError(pointer, e.code, e.message, e.allowed)
+    for place, teacher in spec.references().teachers.items():
+        if teacher.spec is not None:
+            try:
+                review(teacher.spec, settings)
+            except SpecRefused as refusal:
+                for e in refusal.errors:
+                    yield FieldError(f"{pointer_to(*place)}/spec{e.pointer}", e.code, e.message, e.allowed)
 
 
 def _limit_errors(spec: RunSpec, settings: Settings) -> list[FieldError]:

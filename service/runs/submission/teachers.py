@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from service.callers import Caller
 from service.errors import SpecRefused
+from service.pointers import pointer_to
 from service.runs import states
 from service.runs.queries import files
 from service.runs.queries import runs as rows
@@ -22,7 +23,7 @@ from service.runs.queries import teachers as teacher_rows
 from service.runs.submission.new_run import NewRun
 from service.store.rows import Row
 from worker.ports import WeightsFile
-from worker.spec.regularizers.distillation import Distillation, teachers_of
+from worker.spec.references import replaced
 from worker.spec.run import RunSpec
 from worker.spec.teachers import Teacher, TeacherNetwork
 
@@ -32,20 +33,14 @@ Change = Callable[[Teacher, str], Teacher]
 
 def has_pending(spec: RunSpec) -> bool:
     """Return whether a teacher has no weights yet, so that the run cannot start."""
-    return any(teacher.sha256 is None for teacher in teachers_of(spec))
+    return any(teacher.sha256 is None for teacher in spec.teachers)
 
 
 def map_teachers(spec: RunSpec, change: Change) -> RunSpec:
     """Return the spec with ``change`` applied to every teacher; the same object if nothing changes."""
-    regularizers = list(spec.regularizers)
-    for i, part in enumerate(regularizers):
-        if isinstance(part, Distillation):
-            places = (f"/regularizers/{i}/teachers/{j}" for j in range(len(part.teachers)))
-            teachers = tuple(change(teacher, place) for teacher, place in zip(part.teachers, places, strict=True))
-            regularizers[i] = part.model_copy(update={"teachers": teachers})
-    if tuple(regularizers) == spec.regularizers:
-        return spec
-    return spec.model_copy(update={"regularizers": tuple(regularizers)})
+    for place, teacher in spec.references().teachers.items():
+        spec = replaced(spec, place, change(teacher, pointer_to(*place)))
+    return spec
 
 
 def resolve(connection: sa.Connection, new: NewRun, caller: Caller, *, lock: bool = False) -> NewRun:
@@ -73,15 +68,11 @@ def resolve(connection: sa.Connection, new: NewRun, caller: Caller, *, lock: boo
 
 
 def _with_digests(spec: RunSpec) -> RunSpec:
-    """Return the spec with the digests of its transfer sets."""
-    regularizers = list(spec.regularizers)
-    for i, part in enumerate(regularizers):
-        if isinstance(part, Distillation) and part.transfer is not None:
-            transfer = part.transfer.model_copy(update={"digest": part.transfer.dataset.digest()})
-            regularizers[i] = part.model_copy(update={"transfer": transfer})
-    if tuple(regularizers) == spec.regularizers:
-        return spec
-    return spec.model_copy(update={"regularizers": tuple(regularizers)})
+    """Return the spec with the digests of the data that its parts refer to."""
+    for place, dataset in spec.references().datasets.items():
+        if place != ("dataset",):
+            spec = replaced(spec, (*place[:-1], "digest"), dataset.digest())
+    return spec
 
 
 def attach(connection: sa.Connection, student: str, spec: Mapping[str, Any]) -> None:
@@ -93,7 +84,7 @@ def attach(connection: sa.Connection, student: str, spec: Mapping[str, Any]) -> 
     if not any("teachers" in part for part in spec["regularizers"]):
         return
     values: list[dict[str, Any]] = []
-    for teacher in teachers_of(RunSpec.of(spec)):
+    for teacher in RunSpec.of(spec).teachers:
         file: WeightsFile | None = None
         if teacher.sha256 is not None:
             matches = teacher_rows.by_content(connection, teacher.sha256)
@@ -149,7 +140,7 @@ def _network_in(spec: RunSpec, run_id: str | None, sha256: str | None) -> Teache
     """Return the network of the run that trained the weights, or as a student's spec in ``spec`` stores it."""
     if run_id is not None:
         return TeacherNetwork.of(spec)
-    return next(one.network for one in teachers_of(spec) if one.sha256 == sha256 and one.network is not None)
+    return next(one.network for one in spec.teachers if one.sha256 == sha256 and one.network is not None)
 
 
 def _check_data(teacher: RunSpec, student: RunSpec, run_id: str, pointer: str) -> None:

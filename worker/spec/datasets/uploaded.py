@@ -95,6 +95,11 @@ class Uploaded(TableDataset):
     )
 
     @property
+    def upload_id(self) -> str:
+        """``id``."""
+        return self.id
+
+    @property
     def known(self) -> Content:
         """The content that the server filled in."""
         assert self.content is not None, f"the content of {self.id} is not filled in"
@@ -242,7 +247,7 @@ def _moments(x: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[
 
 def stored_as(dataset: Dataset) -> tuple[str, str] | None:
     """Return the name of an upload's file and its SHA-256, or None if the dataset is not an upload."""
-    match = ID.fullmatch(dataset.id) if isinstance(dataset, Uploaded) else None
+    match = ID.fullmatch(dataset.upload_id or "")
     return None if match is None else (file_name(match[1]), match[1])
 
 

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from worker.spec.folds import Fold
 from worker.spec.part import Objection, Part, PerRun, Spec
+from worker.spec.references import References
 from worker.spec.split_objections import SURE, split_objections
 
 if TYPE_CHECKING:
@@ -98,6 +99,15 @@ class Dataset(Part):
         description="Train on equally many rows of each class in every epoch: those of small classes are repeated, and "
         "of large ones other rows are left out in every epoch. The number of rows is unchanged.",
     )
+
+    def references(self) -> References:
+        """Return the dataset itself."""
+        return References(datasets={(): self})
+
+    @property
+    def upload_id(self) -> str | None:
+        """The id of the upload that has the rows; None for a bundled dataset."""
+        return None
 
     @model_validator(mode="after")
     def _held_out_once(self) -> Self:

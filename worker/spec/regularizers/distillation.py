@@ -35,6 +35,7 @@ from worker.spec.datasets import AnyDataset
 from worker.spec.families.dataset import Dataset
 from worker.spec.families.regularizer import Regularizer, defines
 from worker.spec.part import Objection, PerRun, Spec, Stacked
+from worker.spec.references import Place, References
 from worker.spec.sums import summed
 from worker.spec.teachers import Teacher
 
@@ -108,6 +109,13 @@ class Distillation(Regularizer):
                 del teacher["run_id"], teacher["at"]
         return structure
 
+    def references(self) -> References:
+        """Return the transfer set and the teachers."""
+        datasets: dict[Place, Dataset] = {}
+        if self.transfer is not None:
+            datasets["transfer", "dataset"] = self.transfer.dataset
+        return References(datasets, {("teachers", i): teacher for i, teacher in enumerate(self.teachers)})
+
     def in_epoch(self, epoch: int) -> Distillation:
         """Return the part with the temperature of ``epoch``."""
         if self.curriculum is None:
@@ -119,7 +127,7 @@ class Distillation(Regularizer):
     def objections(self, run: RunSpec) -> list[Objection]:
         """Refuse combinations that teach nothing, or rows that the student does not see."""
         objections = []
-        if sum(isinstance(part, Distillation) for part in run.regularizers) > 1:
+        if sum(part.kind == self.kind for part in run.regularizers) > 1:
             message = "A run has at most one distillation. List all teachers in it."
             objections.append(Objection(field=None, message=message))
         mixing = [part.kind for part in run.regularizers if defines(type(part), "mix")]
@@ -182,13 +190,8 @@ class Distillation(Regularizer):
 
 def generations(run: RunSpec) -> int:
     """Return the number of generations of teachers to train before ``run``."""
-    specs = [teacher.spec for teacher in teachers_of(run) if teacher.spec is not None]
+    specs = [teacher.spec for teacher in run.teachers if teacher.spec is not None]
     return max((1 + generations(spec) for spec in specs), default=0)
-
-
-def teachers_of(run: RunSpec) -> tuple[Teacher, ...]:
-    """Return all teachers of a run."""
-    return tuple(teacher for part in run.regularizers if isinstance(part, Distillation) for teacher in part.teachers)
 
 
 # The functions below work row by row with operations whose bits do not depend on the row's position: torch's exp and
