@@ -70,7 +70,8 @@ def test_sums_over_rows_are_the_same_in_any_order() -> None:
 
 def test_run_whose_outputs_are_not_numbers_has_no_calibration() -> None:
     stack, data = trained([parsed({**BODY, "seed": seed}) for seed in range(2)])
-    stack.weights[1] = math.nan
+    for parameter in stack.parameters.values():
+        parameter[1] = math.nan
     measured = Evaluator(stack.members[0].spec, data).evaluate(stack)
     for name in ("val.brier", "test.ece"):
         assert [math.isfinite(value) for value in measured[name].tolist()] == [True, False]

@@ -146,7 +146,8 @@ def test_undefined_scores_are_not_numbers() -> None:
 
 def test_run_whose_outputs_are_not_numbers_has_no_scores() -> None:
     stack, data = trained([parsed({**CLASSES, "seed": seed}) for seed in range(2)])
-    stack.weights[1] = math.nan
+    for parameter in stack.parameters.values():
+        parameter[1] = math.nan
     measured = Evaluator(stack.members[0].spec, data).evaluate(stack)
     for name in classification.NAMES:
         assert [math.isfinite(value) for value in measured[f"val.{name}"].tolist()] == [True, False]

@@ -25,10 +25,10 @@ from torch import Tensor
 
 from worker.engine.evaluation import CHUNK_ROWS
 from worker.engine.hooks import PlainHooks
+from worker.engine.layout import Layout
 from worker.engine.progress import MICRO_ROWS
 from worker.engine.rng import row_draws, uniform
 from worker.engine.rows import SUBSET_ROWS
-from worker.engine.stack import Layout
 from worker.engine.thread_tuner import ThreadTuner
 from worker.spec.families.model import HookResult, ParameterViews
 from worker.spec.families.optimizer import Step
@@ -142,7 +142,7 @@ def _holds(backend: GemmBackend, spec: RunSpec, heights: tuple[int, ...], max_ru
         together = {k: trial.run(0, k) for k in sorted({2, 3, 5, max_runs}) if k <= max_runs}
         for threads in dict.fromkeys((backend.threads, 1)):
             Threads(threads, threads).use()
-            for position in sorted({0, 1, max_runs - 1}):
+            for position in sorted({0, min(1, max_runs - 1), max_runs - 1}):
                 alone = trial.run(position, position + 1)
                 for k, results in together.items():
                     if position < k and any(
@@ -174,22 +174,22 @@ class Trial:
     def __init__(self, spec: RunSpec, rows: int, max_runs: int) -> None:
         shape, outputs = spec.dataset.shape, spec.dataset.outputs
         self.spec = spec
-        self.layout = Layout(spec.model.parameters(shape, outputs))
-        self.buffer_layout = Layout(spec.model.buffers(shape))
-        self.weights = _noise("weights", max_runs, self.layout.width)
+        self.shapes = spec.model.parameters(shape, outputs)
+        self.weights = {name: _noise(f"weights/{name}", max_runs, *size) for name, size in self.shapes.items()}
         self.x = _noise("x", max_runs, rows, math.prod(shape))
         self.g = _noise("g", max_runs, rows, outputs)
 
     def run(self, first: int, last: int) -> tuple[Tensor, ...]:
-        """Logits, gradients, changed weights and activations of the runs from ``first`` up to ``last``, together."""
+        """Logits, gradients, activations and changed weights of the runs from ``first`` up to ``last``, together."""
         spec = self.spec
-        weights = self.weights[first:last].clone()
+        layout = Layout(self.shapes, last - first)
+        weights = layout.filled({name: noise[first:last] for name, noise in self.weights.items()}, self.x.device)
         gradient = torch.zeros_like(weights)
-        buffers = self.buffer_layout.views(torch.ones((last - first, self.buffer_layout.width)))
+        buffer_layout = Layout(spec.model.buffers(spec.dataset.shape), last - first)
         material = ParameterViews(
-            self.layout.views(weights),
-            self.layout.views(gradient),
-            buffers,
+            layout.views(weights),
+            layout.views(gradient),
+            buffer_layout.views(buffer_layout.zeros(weights.device).add_(1)),
             spec.dataset.shape,
             spec.precision,
             spec.dataset.outputs,
@@ -200,14 +200,15 @@ class Trial:
         hidden = ActivationRecorder()
         logits = network.forward(self.x[first:last], hidden).clone()
         network.backward(self.g[first:last])
+        results = [logits, *(view.clone() for view in layout.views(gradient).values()), *hidden.activations]
         if spec.required_optimizer.multiplies:
             optimizer = Stacked([spec.required_optimizer] * (last - first), device=weights.device, dtype=weights.dtype)
-            state = {name: torch.zeros_like(weights) for name in spec.required_optimizer.state}
             lr = torch.ones((last - first, 1))
-            optimizer.implementation.update(
-                optimizer, Step(weights, gradient.clone(), lr, state, 1, self.layout.matrices)
-            )
-        return logits, gradient, weights, *hidden.activations
+            for block, w, g in zip(layout.blocks, layout.split(weights), layout.split(gradient), strict=True):
+                state = {name: torch.zeros_like(w) for name in spec.required_optimizer.state}
+                optimizer.implementation.update(optimizer, Step(w, g, lr, state, 1, block.matrices))
+            results += layout.views(weights).values()
+        return tuple(results)
 
     def error(self) -> float:
         """Relative error of a product of the inputs' size against float64."""

@@ -69,7 +69,8 @@ class Progress:
         self._compute_gradient()
         shape_gradient(self.hooks)
         stack, rates = self.stack, self.learning_rates.at(t)
-        self.hooks.update(Step(stack.weights, stack.gradient, rates, stack.state, t, stack.layout.matrices))
+        for w, g, state, matrices in stack.blocks:
+            self.hooks.update(Step(w, g, rates, state, t, matrices))
         finish_step(self.hooks, rates)
         self.steps += 1
 

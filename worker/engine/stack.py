@@ -1,20 +1,17 @@
-"""A stack: K runs whose parameters, optimizer state and batches carry a leading dimension K. One run is K = 1.
-
-All parameters of a run lie in one row of a matrix (K, P), padded so that every parameter begins on a 256-byte border:
-an optimizer updates the whole matrix at once, and strides and alignment are the same at every K.
-"""
+"""A stack: K runs whose parameters, optimizer state and batches carry a leading dimension K. One run is K = 1."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from worker.engine.images import Images, Operation
+from worker.engine.layout import Layout
 from worker.engine.rng import StackRng, row_draws, uniform
 from worker.spec.canonical import sha256_of
 from worker.spec.families.loss import Loss
@@ -25,9 +22,6 @@ from worker.spec.part import Stacked
 from worker.spec.rng import stream_key
 from worker.spec.run import RunSpec
 
-BORDER = 64
-"""Parameters begin at multiples of so many floats."""
-
 
 @dataclass(frozen=True)
 class Member:
@@ -37,28 +31,22 @@ class Member:
     spec: RunSpec
 
 
-class Layout:
-    """Where each parameter lies in a run's row of the matrix (K, P)."""
+class StackValues(NamedTuple):
+    """What the runs of a stack have learned, by name; every tensor is (K, *shape)."""
 
-    def __init__(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        self.shapes = dict(shapes)
-        self.offsets: dict[str, int] = {}
-        self.width = 0
-        for name, shape in self.shapes.items():
-            self.offsets[name] = self.width
-            self.width += -(-math.prod(shape) // BORDER) * BORDER
+    parameters: Mapping[str, Tensor]
+    buffers: Mapping[str, Tensor]
+    state: Mapping[str, Mapping[str, Tensor]]
+    """State of the optimizer: by the names in ``Optimizer.state``, then by parameter."""
 
-    def views(self, rows: Tensor) -> dict[str, Tensor]:
-        """Each parameter's view, (K, *shape), into ``rows`` (K, P)."""
-        return {
-            name: rows[:, self.offsets[name] : self.offsets[name] + math.prod(shape)].view(-1, *shape)
-            for name, shape in self.shapes.items()
-        }
 
-    def matrices(self, rows: Tensor) -> list[Tensor]:
-        """The weights among ``rows`` (K, P), each as (K, out, in): a convolution's kernels are rows of a matrix."""
-        views = self.views(rows)
-        return [views[name].flatten(2) for name, shape in self.shapes.items() if len(shape) > 1]
+class UpdatedBlock(NamedTuple):
+    """A block of parameters and what an optimizer's step on it needs; every tensor is (K, width)."""
+
+    w: Tensor
+    g: Tensor
+    state: Mapping[str, Tensor]
+    matrices: Callable[[Tensor], Sequence[Tensor]]
 
 
 class Stack:
@@ -69,15 +57,13 @@ class Stack:
         members: Sequence[Member],
         device: torch.device,
         *,
-        weights: Tensor | None = None,
-        buffers: Tensor | None = None,
-        state: Mapping[str, Tensor] | None = None,
+        values: StackValues | None = None,
     ) -> None:
-        """The runs as they begin, or as ``weights``, the model's ``buffers`` and the optimizer's ``state`` are."""
+        """The runs as they begin, or with ``values``."""
         self.members = list(members)
         self.device = device
-        self.layout, self.buffer_layout = Layout({}), Layout({})
-        self.weights, self.buffers, self.state = torch.empty((0, 0)), torch.empty((0, 0)), dict[str, Tensor]()
+        self.layout, self.buffer_layout = Layout({}, 0), Layout({}, 0)
+        self.weights, self.buffers, self.state = torch.empty(0), torch.empty(0), dict[str, Tensor]()
         self.regularizers: list[Operation] = []
         self.images: Images | None = None
         self._slots: dict[Slot, list[Regularizer | None]] = {}
@@ -86,12 +72,16 @@ class Stack:
         if not self.members:
             return
         spec = members[0].spec
-        self.layout = Layout(spec.model.parameters(spec.dataset.shape, spec.dataset.outputs))
-        self.buffer_layout = Layout(spec.model.buffers(spec.dataset.shape))
-        self.weights = self._initial(self.layout) if weights is None else weights
-        self.buffers = self._initial(self.buffer_layout) if buffers is None else buffers
-        names = spec.optimizer.state if spec.optimizer is not None else ()
-        self.state = dict(state) if state is not None else {n: torch.zeros_like(self.weights) for n in names}
+        self.layout = Layout(spec.model.parameters(spec.dataset.shape, spec.dataset.outputs), len(self))
+        self.buffer_layout = Layout(spec.model.buffers(spec.dataset.shape), len(self))
+        if values is None:
+            self.weights, self.buffers = self._initial(self.layout), self._initial(self.buffer_layout)
+            names = spec.optimizer.state if spec.optimizer is not None else ()
+            self.state = {name: torch.zeros_like(self.weights) for name in names}
+        else:
+            self.weights = self.layout.filled(values.parameters, device)
+            self.buffers = self.buffer_layout.filled(values.buffers, device)
+            self.state = {name: self.layout.filled(views, device) for name, views in values.state.items()}
         self._bind()
 
     def __len__(self) -> int:
@@ -99,8 +89,8 @@ class Stack:
 
     def _initial(self, layout: Layout) -> Tensor:
         """Everything in ``layout`` as the model says it begins, each run's from its own stream; the padding is zero."""
-        rows = torch.zeros((len(self), layout.width), device=self.device)
-        views, model = layout.views(rows), self.members[0].spec.model
+        buffer = layout.zeros(self.device)
+        views, model = layout.views(buffer), self.members[0].spec.model
         fan_in = 1
         for name, shape in layout.shapes.items():
             fan_in = math.prod(shape[1:]) if len(shape) > 1 else fan_in  # a bias has its weight's
@@ -115,7 +105,7 @@ class Stack:
             else:
                 drawn = torch.special.ndtri(drawn.double() + 2.0**-25).to(drawn.dtype)
             views[name].copy_(drawn.mul_(init.scale).view(-1, *shape))
-        return rows
+        return buffer
 
     def _bind(self) -> None:
         """Make what depends on who is in the stack: views, gathered parts, draws."""
@@ -123,6 +113,7 @@ class Stack:
         self.parameters = self.layout.views(self.weights)
         self.gradient = torch.zeros_like(self.weights)
         self.gradients = self.layout.views(self.gradient)
+        self.blocks = self._blocks()
         material = ParameterViews(
             self.parameters,
             self.gradients,
@@ -141,6 +132,14 @@ class Stack:
         self.matrices = list(zip(self.layout.matrices(self.weights), self.layout.matrices(self.gradient), strict=True))
         vectors = [name for name, shape in self.layout.shapes.items() if len(shape) == 1]
         self.vectors = [(self.parameters[n].unsqueeze(2), self.gradients[n].unsqueeze(2)) for n in vectors]
+
+    def _blocks(self) -> list[UpdatedBlock]:
+        weights, gradients = self.layout.split(self.weights), self.layout.split(self.gradient)
+        states = {name: self.layout.split(buffer) for name, buffer in self.state.items()}
+        return [
+            UpdatedBlock(w, g, {name: parts[i] for name, parts in states.items()}, block.matrices)
+            for i, (block, w, g) in enumerate(zip(self.layout.blocks, weights, gradients, strict=True))
+        ]
 
     def penalized_weights(self, part: Stacked[Any]) -> list[tuple[Tensor, Tensor]]:
         """Return weights and gradients of a penalty: (K, out, in), and biases (K, out, 1) if it penalizes them."""
@@ -219,13 +218,16 @@ class Stack:
         if list(positions) == list(range(len(self))):
             return self
         index = torch.tensor(list(positions), dtype=torch.int64, device=self.device)
-        return Stack(
-            [self.members[i] for i in positions],
-            self.device,
-            weights=self.weights.index_select(0, index),
-            buffers=self.buffers.index_select(0, index),
-            state={name: tensor.index_select(0, index) for name, tensor in self.state.items()},
+
+        def selected(views: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {name: view.index_select(0, index) for name, view in views.items()}
+
+        values = StackValues(
+            selected(self.parameters),
+            selected(self.buffer_layout.views(self.buffers)),
+            {name: selected(self.layout.views(buffer)) for name, buffer in self.state.items()},
         )
+        return Stack([self.members[i] for i in positions], self.device, values=values)
 
     def restore(self, position: int, tensors: Mapping[str, Tensor]) -> None:
         """Put one run into the state that ``tensors`` gave of it."""
@@ -236,8 +238,8 @@ class Stack:
         """One run's parameters and optimizer state by name, views without the leading dimension."""
         named = {name: view[position] for name, view in self.parameters.items()}
         named |= {name: view[position] for name, view in self.buffer_layout.views(self.buffers).items()}
-        for state, rows in self.state.items():
-            views = self.layout.views(rows)
+        for state, buffer in self.state.items():
+            views = self.layout.views(buffer)
             named |= {f"optimizer.{state}.{name}": view[position] for name, view in views.items()}
         return named
 

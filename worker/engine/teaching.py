@@ -92,4 +92,5 @@ class Teaching:
             losses, own = losses * weights, own * weights.unsqueeze(2)
         self._batches.teacher_losses[runs, first : first + rows] = losses
         stack.network.backward(g.index_copy_(0, runs, own))
-        stack.gradient.copy_(before.index_add_(0, runs, stack.gradient.index_select(0, runs)))
+        for total, block in zip(stack.layout.split(before), stack.blocks, strict=True):
+            block.g.copy_(total.index_add_(0, runs, block.g.index_select(0, runs)))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Step(NamedTuple):
-    """The arguments of an optimizer's step. Every tensor is a matrix (K, P), one row per run."""
+    """The arguments of an optimizer's step on some of the parameters. Every tensor is (K, P), one row per run."""
 
     w: Tensor
     """The parameters, changed in place."""
@@ -27,14 +27,14 @@ class Step(NamedTuple):
     t: int
     """Number of the step, from 1."""
     matrices: Callable[[Tensor], Sequence[Tensor]]
-    """The weight matrices, views (K, out, in), of any tensor (K, P)."""
+    """Return the weight matrices, views (K, out, in), in any tensor (K, P)."""
 
 
 class Optimizer(Part):
     """How a gradient changes the weights."""
 
     state: ClassVar[tuple[str, ...]] = ()
-    """Names of the (K, P) tensors that the optimizer keeps between steps; they start at zero."""
+    """Names of the tensors, one number for each parameter, that the optimizer keeps between steps, from zero on."""
     multiplies: ClassVar[bool] = False
     """Whether a step multiplies matrices: then its shapes are probed with the model's."""
 
@@ -45,7 +45,10 @@ class Optimizer(Part):
 
     @staticmethod
     def update(part: Stacked[Any], step: Step) -> None:
-        """Take a step in place."""
+        """Take a step in place.
+
+        Called once for each block of parameters. Blocks depend on K, but no parameter is divided.
+        """
         raise NotImplementedError
 
 
