@@ -32,7 +32,7 @@ class Member:
 
 
 class StackValues(NamedTuple):
-    """What the runs of a stack have learned, by name; every tensor is (K, *shape)."""
+    """The tensors of a stack by name, each (K, *shape)."""
 
     parameters: Mapping[str, Tensor]
     buffers: Mapping[str, Tensor]
