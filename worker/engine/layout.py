@@ -60,7 +60,7 @@ class Layout:
 
     def split(self, buffer: Tensor) -> Sequence[Tensor]:
         """Return the blocks of ``buffer``, views (K, width)."""
-        parts = buffer.split([self.runs * block.width for block in self.blocks])
+        parts = torch.split(buffer, [self.runs * block.width for block in self.blocks])
         return [part.view(self.runs, -1) for part in parts]
 
     def views(self, buffer: Tensor) -> dict[str, Tensor]:
