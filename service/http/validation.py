@@ -168,5 +168,7 @@ def _plain(message: str, value: Any) -> str:
 
 
 def _nearest(value: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(value, known, n=1, cutoff=0.5)
-    return f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(known)}."
+    near = difflib.get_close_matches(value, known, n=3, cutoff=0.5)
+    if not near:
+        return f" Known: {', '.join(known)}."
+    return f" Did you mean {min(near, key=lambda name: abs(len(name) - len(value)))!r}?"  # 'adma': 'adam', not 'adamax'

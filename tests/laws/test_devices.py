@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.laws.architectures import BODIES
 from tests.laws.strategies import CPU, HOME, NUMBER_LOSSES, TEACHERS, example, images_for, parsed, taught
 from worker.engine.data import Data
 from worker.engine.evaluation import evaluate, variance, weights_of
@@ -38,6 +39,10 @@ CHANGES = [
     *(
         pytest.param({"model": {"kind": "cnn", "channels": [3], "norm": norm, "hidden": [8]}}, id=f"cnn-{norm}")
         for norm in ("none", "batch", "layer")
+    ),
+    *(
+        pytest.param({"model": {"kind": "sequential", "layers": layers}}, id=f"layers-{i}")
+        for i, layers in enumerate(BODIES)
     ),
     pytest.param({"model": {"kind": "linear"}}, id="linear"),
     *(

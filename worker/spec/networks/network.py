@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from worker.spec.dense import Activation, DenseNetwork
 from worker.spec.families.layer import Layer, LayerState, RowDraws
 from worker.spec.families.model import Hidden, Network, ParameterViews
+from worker.spec.networks.all_runs import AllRuns
 from worker.spec.networks.chain import Step, forward
 from worker.spec.threads import each_on_one_thread
 
@@ -63,12 +64,13 @@ class LayerNetwork(Network):
             [(step.name, layer) for step, layer in zip(self._body, [*own, *added], strict=False)] for own in layers
         ]
         self._material = material
-        self._head = DenseNetwork(material, head.activation, head.names)
+        self.head = DenseNetwork(material, head.activation, head.names)
         names = [name for step in self._body for name in step.tensors()]
-        self._trainable = names
+        self.trainable = names
         self._whole = any(step.layer.needs_whole_batch for step in self._body)
         self._pieces: list[list[Piece]] = []
         self._place = (1, 0)
+        self.all_runs = AllRuns(self)
 
     def seek(self, epoch: int, first: int) -> None:
         """Go to the batch that begins at position ``first`` of ``epoch``."""
@@ -79,8 +81,10 @@ class LayerNetwork(Network):
         import torch
 
         if not self._body:
-            return self._head.forward(x, hidden)
-        size = x.shape[1] if (self._whole and hidden.training) or x.device.type != "cpu" else PIECE_ROWS
+            return self.head.forward(x, hidden)
+        if x.device.type != "cpu":
+            return self.head.forward(self.all_runs.forward(x, training=hidden.training), hidden)
+        size = x.shape[1] if self._whole and hidden.training else PIECE_ROWS
         pieces = [
             [Piece(self, k, first, of_run[first : first + size]) for first in range(0, len(of_run), size)]
             for k, of_run in enumerate(x)
@@ -89,17 +93,20 @@ class LayerNetwork(Network):
         features = each_on_one_thread(
             [partial(piece.forward, training=hidden.training) for of_run in pieces for piece in of_run]
         )
-        return self._head.forward(torch.cat(features).view(len(x), x.shape[1], -1), hidden)
+        return self.head.forward(torch.cat(features).view(len(x), x.shape[1], -1), hidden)
 
     def backward(self, g: Tensor) -> None:
         """Write the gradients of the last ``forward`` in training mode, given that of the outputs."""
         import torch
 
         if not self._body:
-            self._head.backward(g)
+            self.head.backward(g)
             return
-        inner = self._head.backward_to_inputs(g)
-        if not self._trainable:
+        inner = self.head.backward_to_inputs(g)
+        if not self.trainable:
+            return
+        if inner.device.type != "cpu":
+            self.all_runs.backward(inner)
             return
         calls = [
             partial(piece.backward, rows)
@@ -110,14 +117,14 @@ class LayerNetwork(Network):
         gradients = self._material.gradients
         for k, pieces in enumerate(self._pieces):
             for number in range(len(pieces)):
-                for name, gradient in zip(self._trainable, next(results), strict=True):
+                for name, gradient in zip(self.trainable, next(results), strict=True):
                     target = gradients[name][k]
                     target.add_(gradient) if number else target.copy_(gradient)
         self._pieces = []
 
     def tensors_of(self, k: int, *, training: bool) -> tuple[dict[str, Tensor], list[Tensor]]:
         """Return run ``k``'s parameters and buffers of the body by name, and the parameters to differentiate by."""
-        own = {name: self._material.parameters[name][k].detach() for name in self._trainable}
+        own = {name: self._material.parameters[name][k].detach() for name in self.trainable}
         if training:
             own = {name: tensor.requires_grad_() for name, tensor in own.items()}
         buffers = {name: self._material.buffers[name][k] for step in self._body for name in step.buffers()}
@@ -139,6 +146,23 @@ class LayerNetwork(Network):
         epoch, begin = self._place
         draws: RowDraws = self._material.row_draws(k, f"layer/{prefix}", epoch, begin + first, rows)
         return draws
+
+    def parameters(self) -> dict[str, Tensor]:
+        """Return the parameters of the body, (K, *shape) each."""
+        return {name: self._material.parameters[name] for name in self.trainable}
+
+    def gradients(self) -> list[Tensor]:
+        """Return the tensors for the gradients of these parameters, (K, *shape) each."""
+        return [self._material.gradients[name] for name in self.trainable]
+
+    def buffers(self) -> dict[str, Tensor]:
+        """Return the buffers of the body, (K, *shape) each."""
+        return {name: self._material.buffers[name] for step in self._body for name in step.buffers()}
+
+    @property
+    def runs_alike(self) -> bool:
+        """Whether the runs differ in their tensors only."""
+        return all(own == self._own[0] for own in self._own)
 
 
 class Piece:
