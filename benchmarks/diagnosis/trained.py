@@ -19,9 +19,9 @@ from benchmarks.diagnosis.labels import Truth, label
 from worker.engine.baseline import baselines_of
 from worker.engine.knn import data_for
 from worker.engine.stack import Member, Stack
-from worker.engine.stop_policy import StopPolicy
 from worker.engine.training import Training
 from worker.spec.run import RunSpec
+from worker.spec.stop_policy import StopPolicy
 
 SEEDS = 8
 CPU = torch.device("cpu")

@@ -23,13 +23,13 @@ from worker.engine.recorder import EpochResult
 from worker.engine.stack import Member, Stack
 from worker.engine.stack_data import StackData
 from worker.engine.state import Best, State
-from worker.engine.stop_policy import StopPolicy
 from worker.engine.training import Training
 from worker.engine.worker_context import WorkerContext
 from worker.messages import Epoch, Message, Saved, Started, Train
 from worker.ports import Claim, Outcome
 from worker.spec.best import judged_by
 from worker.spec.run import RunSpec, trajectory_key
+from worker.spec.stop_policy import StopPolicy
 
 LOG = logging.getLogger("fitwell.training")
 

@@ -15,9 +15,9 @@ from worker.engine.evaluation import confusion
 from worker.engine.recorder import EpochResult
 from worker.engine.stack import Stack
 from worker.engine.stack_data import StackData
-from worker.engine.stop_policy import Ending
 from worker.engine.summary import parameters_of
 from worker.ports import Measurement, Outcome
+from worker.spec.stop_policy import Ending
 
 LeaveStatus = Literal["cancelled", "paused", "timed_out", "lost"]
 

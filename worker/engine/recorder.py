@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from worker.engine.stack import Member, Stack
-from worker.engine.stop_policy import Ending, History
+from worker.spec.stop_policy import Ending, History
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from worker.engine.progress import GradientDescent
 from worker.engine.recorder import EpochResult, Recorder
 from worker.engine.stack import Stack
 from worker.engine.stack_data import StackData
-from worker.engine.stop_policy import Ending, History, StopPolicy
 from worker.engine.thread_tuner import ThreadTuner
+from worker.spec.stop_policy import Ending, History, StopPolicy
 
 
 class Training:

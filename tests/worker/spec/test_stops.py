@@ -8,7 +8,7 @@ import pytest
 
 from service.studies.metrics import HIGHER, LOWER, lower_is_better
 from tests.conftest import spec
-from worker.engine.stop_policy import Ending, StopPolicy
+from worker.spec.stop_policy import Ending, StopPolicy
 from worker.spec.stops.early_stopping import HIGHER_IS_BETTER, EarlyStopping, Metric
 from worker.spec.stops.train_loss_below import TrainLossBelow
 
