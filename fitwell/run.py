@@ -318,14 +318,21 @@ class Run(RunSnapshot[TransportT]):
         return self._from_response((yield from send(Request("POST", f"{self.path}/clone", json=body))))
 
     @call
-    def extend(self, epochs: int) -> Flow[Run[TransportT]]:
+    def extend(
+        self, epochs: int | None = None, *, stop: Sequence[Mapping[str, Any]] | None = None
+    ) -> Flow[Run[TransportT]]:
         """Submit a run that continues this one up to ``epochs`` epochs in total.
 
+        ``stop`` replaces the stop rules, so that a run that one of them ended can continue: ``run.extend(stop=[])``.
+
         Raises:
-            Conflict: The run has not completed its epochs.
+            Conflict: The run has not succeeded, or a stop rule would end it again.
             BadRequest: The spec depends on the number of epochs, as with a schedule that spans the run.
         """
-        return self._from_response((yield from send(Request("POST", f"{self.path}/extend", json={"epochs": epochs}))))
+        body: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
+        if stop is not None:
+            body["stop"] = [dict(rule) for rule in stop]
+        return self._from_response((yield from send(Request("POST", f"{self.path}/extend", json=body))))
 
     @call
     def verify(self, timeout: float | None = None) -> Flow[Verification]:

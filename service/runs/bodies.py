@@ -15,6 +15,7 @@ from service.runs.run import RunMetadata
 from service.runs.submission.new_run import NewRun
 from service.runs.submission.review import check_parts
 from worker.spec.run import RunSpec
+from worker.spec.stops import AnyStop
 
 EXAMPLE: dict[str, Any] = {
     "dataset": {"kind": "digits"},
@@ -65,11 +66,18 @@ class CloneBody(RunMetadata, BodyModel):
 
 
 class ExtendBody(BodyModel):
-    """The new length of a finished run."""
+    """The new length of a finished run, and its stop rules from there on."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"epochs": 90}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"epochs": 90}, {"stop": []}]})
 
-    epochs: Annotated[int, Field(ge=1, le=100_000, description="Epochs in total; more than the run has.")]
+    epochs: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        default=None, description="Epochs in total, more than the run has; null is the number in its spec."
+    )
+    stop: tuple[AnyStop, ...] | None = Field(
+        default=None,
+        max_length=16,
+        description="Stop rules that replace those of the run; null keeps them. They must not end it earlier.",
+    )
 
 
 class BulkBody(BodyModel):

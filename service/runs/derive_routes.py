@@ -52,8 +52,11 @@ def clone_run(
     },
 )
 def extend_run(run_id: str, body: JsonBody[ExtendBody], key: IdempotencyKey, runs: RunsDep) -> Response:
-    """Continue a run that succeeded for more epochs, as a new run with the bits of one trained that long at once."""
-    return created(runs.extend(run_id, body.epochs, render=RunView.render, key=key), "/v1/runs")
+    """Continue a run that succeeded for more epochs, as a new run with the bits of one trained that long at once.
+
+    A run that a stop rule ended continues with other rules: ``{"stop": []}`` has none.
+    """
+    return created(runs.extend(run_id, body.epochs, body.stop, render=RunView.render, key=key), "/v1/runs")
 
 
 @router.post(

@@ -31,6 +31,7 @@ from service.store import events
 from service.store.database import reading, writing
 from service.store.events import NewEvent
 from service.store.rows import Row
+from worker.spec.families.stop import Stop
 from worker.spec.run import RunSpec
 
 
@@ -133,9 +134,17 @@ class Runs(ScopedRuns):
             return self._resolve(connection, "", new)
 
     def extend(
-        self, run_id: str, number: int, *, render: Callable[[Run], str], key: Key | None = None
+        self,
+        run_id: str,
+        number: int | None,
+        stop: Sequence[Stop] | None = None,
+        *,
+        render: Callable[[Run], str],
+        key: Key | None = None,
     ) -> StoredResponse:
         """Queue a run that continues this one up to ``number`` epochs, or reuse the result of an equal finished run.
+
+        ``stop`` replaces the stop rules of the run; None leaves number or rules as they are.
 
         Raises:
             RunNotFound: No run has this id.
@@ -148,7 +157,7 @@ class Runs(ScopedRuns):
             if stored is not None:
                 return stored
             row = self._row(connection, run_id, lock=True)
-            new = extensions.plan(connection, row, number)
+            new = extensions.plan(connection, row, number, stop)
             dataset_refs.lock(connection, [new.spec], self.caller)
             review(new.spec, self._settings)
             columns = build_rows([PlannedRun(new)], self._settings)

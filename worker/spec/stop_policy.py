@@ -31,6 +31,16 @@ class StopPolicy:
         self.step_limit = min((limit for limit in self._limits if limit is not None), default=None)
         """The fewest optimizer steps that any rule allows."""
 
+    def first_stop(self, history: History) -> tuple[int, int] | None:
+        """Return the first epoch of ``history`` after which a rule ends the run, and the rule's position; else None."""
+        length = max(map(len, history.values()), default=0)
+        stops: list[tuple[int, int]] = []
+        for i, (rule, limit) in enumerate(zip(self._spec.stop, self._limits, strict=True)):
+            epoch = rule.first_stop(history) if limit is None else -(-limit // self._spec.steps_per_epoch)
+            if epoch is not None and epoch <= length:
+                stops.append((epoch, i))
+        return min(stops, default=None)
+
     def ending(self, epoch: int, history: History) -> Ending | None:
         """Return why the run ends after ``epoch``, the last of ``history``; None if it continues."""
         if any(values and values[-1] is None for name, values in history.items() if ".loss" in name):

@@ -43,13 +43,14 @@ def retry(run_id: RunID, url: URL = None, as_json: JSON = False) -> None:
 
 def extend(
     run_id: RunID,
-    epochs: Annotated[int, typer.Argument(min=1, help="Total number of epochs.")],
+    epochs: Annotated[int | None, typer.Argument(min=1, help="Total number of epochs, by default the run's.")] = None,
+    no_stop: Annotated[bool, typer.Option("--no-stop", help="Without the stop rules, one of which ended it.")] = False,
     url: URL = None,
     as_json: JSON = False,
 ) -> None:
     """Continue a finished run for more epochs, as a new run."""
     with Client(url) as client:
-        run = client.runs.get(run_id).extend(epochs)
+        run = client.runs.get(run_id).extend(epochs, stop=[] if no_stop else None)
     typer.echo(run.model_dump_json() if as_json else run.id)
 
 

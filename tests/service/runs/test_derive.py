@@ -103,12 +103,33 @@ def test_only_finished_runs_are_extended_or_verified(client: TestClient, work: J
         answer = client.post(f"/v1/runs/{run_id}/{action}", json=sent)
         assert (answer.status_code, answer.json()["code"]) == (409, "transition_refused")
     assert client.get(f"/v1/runs/{run_id}/verification").json()["code"] == "not_measured"
-    client.post(f"/v1/runs/{run_id}/cancel")
-    stopped = client.post("/v1/runs", json=body(epochs=9)).json()["id"]
+
+
+def test_run_that_a_rule_ended_continues_without_it_or_with_more_patience(client: TestClient, work: Jobs) -> None:
+    rule = {"kind": "early_stopping", "patience": 2, "min_delta": 1.0}  # ends what measured() reports after epoch 3
+    stopped = client.post("/v1/runs", json=body(epochs=9, stop=[rule])).json()["id"]
     (claim,) = work.claim(WORKER, limit=1)
     train(work, claim, 1, 3)
-    answer = client.post(f"/v1/runs/{stopped}/extend", json={"epochs": 20})
-    assert (answer.status_code, "stop rule" in answer.json()["detail"]) == (409, True)
+
+    def extend(**request: Any) -> Any:
+        return client.post(f"/v1/runs/{stopped}/extend", json=request)
+
+    again = extend(epochs=20)
+    assert (again.status_code, '"stop": []' in again.json()["detail"]) == (409, True)
+    for refused, pointer, message in (
+        ({"stop": [rule]}, "/stop/0", "would end the run after epoch 3"),
+        ({"stop": [{"kind": "max_steps", "steps": 2}]}, "/stop", "cannot change"),
+        ({"stop": [], "epochs": 3}, "/epochs", "3 epochs already"),
+    ):
+        answer = extend(**refused)
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
+        assert message in answer.json()["detail"]
+    for stop in ([], [{**rule, "patience": 3}]):
+        longer = extend(stop=stop)
+        assert longer.status_code == 201, longer.text
+        view = longer.json()
+        assert (view["extends"], view["spec"]["epochs"], view["progress"]["epoch"]) == (stopped, 9, 3)
+        assert [one["kind"] for one in view["spec"]["stop"]] == [one["kind"] for one in stop]
 
 
 @pytest.mark.parametrize(("twist", "outcome"), [(None, "match"), (2, "differs")])

@@ -14,6 +14,12 @@ class Stop(Part):
         """Return whether the run ends after the last epoch of ``history``: series by name, from epoch 1."""
         return False
 
+    def first_stop(self, history: Mapping[str, Sequence[float | None]]) -> int | None:
+        """Return the number of the first value in ``history`` after which the rule ends the run; None if none does."""
+        length = max(map(len, history.values()), default=0)
+        prefixes = ({name: values[:n] for name, values in history.items()} for n in range(1, length + 1))
+        return next((n for n, prefix in enumerate(prefixes, 1) if self.stopped(prefix)), None)
+
     def step_limit(self) -> int | None:
         """Return the number of optimizer steps after which the run ends, even within an epoch; None is no limit."""
         return None

@@ -97,12 +97,21 @@ class EarlyStopping(Stop):
 
     def stopped(self, history: Mapping[str, Sequence[float | None]]) -> bool:
         """Whether the last improvement lies ``patience`` epochs back; epochs with an undefined score do not count."""
-        best, waited = float("inf"), 0
+        waits = self._waits(history)
+        return bool(waits) and waits[-1] >= self.patience
+
+    def first_stop(self, history: Mapping[str, Sequence[float | None]]) -> int | None:
+        """Return the first epoch after which the rule ends the run; None if none does."""
+        return next((n for n, waited in enumerate(self._waits(history), 1) if waited >= self.patience), None)
+
+    def _waits(self, history: Mapping[str, Sequence[float | None]]) -> list[int]:
+        """Return after each epoch how many epochs lie behind the last improvement."""
+        best, waited, waits = float("inf"), 0, list[int]()
         name = self.metric.partition(".")[2]
         sign = -1 if name in HIGHER_IS_BETTER else 1
         for value in history.get(self.metric, ()):
-            if value is None and name not in LOSSES:
-                continue
-            improved = value is not None and sign * value < best - self.min_delta
-            best, waited = (sign * value, 0) if improved and value is not None else (best, waited + 1)
-        return waited >= self.patience
+            if value is not None or name in LOSSES:
+                improved = value is not None and sign * value < best - self.min_delta
+                best, waited = (sign * value, 0) if improved and value is not None else (best, waited + 1)
+            waits.append(waited)
+        return waits

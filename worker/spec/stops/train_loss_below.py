@@ -27,4 +27,11 @@ class TrainLossBelow(Stop):
     def stopped(self, history: Mapping[str, Sequence[float | None]]) -> bool:
         """Whether the last train.loss is below the threshold."""
         losses = history.get("train.loss", ())
-        return bool(losses) and losses[-1] is not None and losses[-1] < self.threshold
+        return bool(losses) and self._is_below(losses[-1])
+
+    def first_stop(self, history: Mapping[str, Sequence[float | None]]) -> int | None:
+        """Return the first epoch whose train.loss is below the threshold; None if none is."""
+        return next((n for n, loss in enumerate(history.get("train.loss", ()), 1) if self._is_below(loss)), None)
+
+    def _is_below(self, loss: float | None) -> bool:
+        return loss is not None and loss < self.threshold

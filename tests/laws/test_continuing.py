@@ -1,0 +1,53 @@
+"""A run that a stop rule ended and that continues without it is the run that never had the rule, digest by digest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from tests.laws.strategies import data_of_stack, parsed, training_of, use_gemm_backend
+from tests.laws.test_stack import SMALL
+from worker.engine.digest import first_digest, next_digest
+from worker.engine.recorder import EpochResult
+from worker.spec.run import RunSpec, trajectory_key
+
+SCHEDULE = {"kind": "cosine"}
+RULE = {"kind": "early_stopping", "metric": "train.loss", "patience": 1, "min_delta": 100}
+
+
+def spec(*rules: Mapping[str, object]) -> RunSpec:
+    body = {**SMALL, "optimizer": {"kind": "adam", "lr": 0.01}, "regularizers": [{"kind": "dropout"}]}
+    return parsed({**body, "schedule": SCHEDULE, "epochs": 4, "stop": list(rules)})
+
+
+def chained(before: list[str], result: EpochResult) -> str:
+    return next_digest(before[-1], result.epoch, result.stack.tensors(result.position), result.metrics)
+
+
+def test_continued_run_equals_the_run_that_never_stopped() -> None:
+    stopping, free = spec(RULE), spec()
+    assert trajectory_key(stopping) == trajectory_key(free)
+    use_gemm_backend(free)
+    data, start = data_of_stack([free]), first_digest(trajectory_key(free), "cpu/test")
+
+    whole = [start]
+    for (result,) in training_of([free], data).epochs():
+        whole.append(chained(whole, result))
+
+    continued, history = [start], dict[str, list[float | None]]()
+    state = dict[str, torch.Tensor]()
+    for (result,) in training_of([stopping], data).epochs():
+        continued.append(chained(continued, result))
+        state = {name: tensor.clone() for name, tensor in result.stack.tensors(0).items()}
+        for name, value in result.metrics.items():
+            history.setdefault(name, []).append(value)
+    assert result.ended is not None
+    assert (result.ended.code, result.ended.rule, result.epoch) == ("stopped_early", 0, 2)
+
+    training = training_of([free], data, done=2, history={"0": history})
+    training.stack.restore(0, state)
+    for (result,) in training.epochs():
+        continued.append(chained(continued, result))
+    assert continued == whole
+    assert len(whole) == 5
