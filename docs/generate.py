@@ -29,7 +29,7 @@ from fitwell.tabular import Tabular
 from fitwell.tokens import Tokens
 from fitwell.webhooks import Webhooks
 from service.app import create_app
-from service.catalog.routes import FAMILIES, get_catalog
+from service.catalog.routes import FAMILIES, get_catalog, parts_of
 from service.settings import Settings
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -86,7 +86,7 @@ def _type(field: dict[str, Any]) -> str:
         return " or ".join(f"`{json.dumps(option)}`" for option in field["enum"])
     for union in ("anyOf", "oneOf"):
         if union in field:
-            return " or ".join(dict.fromkeys(_type(option) for option in field[union]))
+            return _family(field) or " or ".join(dict.fromkeys(_type(option) for option in field[union]))
     if "const" in field:
         return f"`{json.dumps(field['const'])}`"
     if "$ref" in field:
@@ -96,6 +96,12 @@ def _type(field: dict[str, Any]) -> str:
     bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     limits = ", ".join(f"{sign} {field[bound]:g}" for bound, sign in bounds.items() if bound in field)
     return f"{field.get('type', 'any')}{f' ({limits})' if limits else ''}"
+
+
+def _family(field: dict[str, Any]) -> str:
+    """Return a link to the family of the parts that a field takes; empty for other fields."""
+    kinds = set(field.get("discriminator", {}).get("mapping", ()))
+    return next((f"[{name}](#{name})" for name in FAMILIES if kinds and kinds <= set(parts_of(name))), "")
 
 
 def _default(field: dict[str, Any], *, required: bool) -> str:

@@ -28,6 +28,7 @@ class Catalog(View):
     datasets: list[Part]
     preparations: list[Part] = Field(default=[])
     models: list[Part]
+    layers: list[Part] = Field(default=[])
     losses: list[Part] = Field(default=[])
     regularizers: list[Part]
     optimizers: list[Part]

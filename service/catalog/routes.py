@@ -28,7 +28,17 @@ from worker.spec.part import Part
 from worker.spec.run import ENGINE_VERSION
 
 router = APIRouter(prefix="/v1", tags=["catalog"], route_class=Route)
-FAMILIES = ("datasets", "preparations", "models", "losses", "regularizers", "optimizers", "schedules", "stops")
+FAMILIES = (
+    "datasets",
+    "preparations",
+    "models",
+    "layers",
+    "losses",
+    "regularizers",
+    "optimizers",
+    "schedules",
+    "stops",
+)
 LIMITS = (
     "max_body_bytes",
     "max_parameters",
@@ -61,6 +71,7 @@ class Catalog(BaseModel):
     datasets: list[CatalogPart]
     preparations: list[CatalogPart] = Field(default=[], description="Of a table's columns, in `dataset.columns`.")
     models: list[CatalogPart]
+    layers: list[CatalogPart] = Field(default=[], description="Of the model `sequential`.")
     losses: list[CatalogPart]
     regularizers: list[CatalogPart]
     optimizers: list[CatalogPart]
@@ -104,8 +115,15 @@ def _description(part: type[Part]) -> dict[str, Any]:
         "reference": part.reference,
         "per_run": sorted(part.per_run()),
         "neutral": neutral,
-        "json_schema": part.model_json_schema(),
+        "json_schema": _schema(part),
     }
+
+
+def _schema(part: type[Part]) -> dict[str, Any]:
+    """Return the JSON schema of a part, whose fields are at the top even if it may contain itself."""
+    schema = part.model_json_schema()
+    reference = schema.pop("$ref", None)
+    return schema if reference is None else {**schema["$defs"][reference.rpartition("/")[2]], **schema}
 
 
 @router.get("/catalog", operation_id="get_catalog", responses=problems(SpecRefused))

@@ -15,7 +15,17 @@ from fitwell.commands.options import JSON, URL
 from fitwell.spec_files import SpecFileError
 from fitwell.terminal.console import wide_console
 
-FAMILIES = ("datasets", "preparations", "models", "losses", "regularizers", "optimizers", "schedules", "stops")
+FAMILIES = (
+    "datasets",
+    "preparations",
+    "models",
+    "layers",
+    "losses",
+    "regularizers",
+    "optimizers",
+    "schedules",
+    "stops",
+)
 
 
 def catalog(
