@@ -104,6 +104,16 @@ class LogLine(View):
     text: str
 
 
+class Layer(View):
+    """A layer of a model, with the shape of a row of its output; FLOPs are those of one row's forward pass."""
+
+    name: str
+    kind: str
+    output_shape: list[int]
+    parameters: int
+    flops: int
+
+
 class Validation(View):
     """A validated spec and its estimated cost; nothing was queued."""
 
@@ -112,6 +122,7 @@ class Validation(View):
     parameters: int
     estimated_seconds: float
     estimated_bytes: int
+    layers: list[Layer] = Field(default=[])
 
 
 class Verification(View):

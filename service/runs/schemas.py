@@ -157,6 +157,18 @@ class RunList(BaseModel):
         return cls(data=[RunView.of(run) for run in page.runs], has_more=page.has_more, next_cursor=page.next_cursor)
 
 
+class LayerView(BaseModel):
+    """A layer of a model."""
+
+    name: str = Field(
+        description="Prefix of its parameters; empty for a layer of a short form that has none.", examples=["layers.0"]
+    )
+    kind: str
+    output_shape: list[int] = Field(description="Of one row.")
+    parameters: int
+    flops: int = Field(description="Floating-point operations of one row's forward pass.")
+
+
 class Validation(BaseModel):
     """The resolved spec and its estimated cost; nothing was queued."""
 
@@ -166,6 +178,9 @@ class Validation(BaseModel):
     parameters: int
     estimated_seconds: float
     estimated_bytes: int
+    layers: list[LayerView] = Field(
+        default=[], description="The model's layers with the output layer; empty for a model without layers."
+    )
 
     @classmethod
     def of(cls, spec: RunSpec, cost: Estimate) -> Validation:
@@ -176,4 +191,8 @@ class Validation(BaseModel):
             parameters=cost.parameters,
             estimated_seconds=cost.seconds,
             estimated_bytes=cost.bytes,
+            layers=[
+                LayerView.model_validate(layer._asdict() | {"output_shape": [*layer.output_shape]})
+                for layer in spec.layers
+            ],
         )

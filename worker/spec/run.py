@@ -13,7 +13,7 @@ from worker.spec.canonical import sha256_of
 from worker.spec.datasets import AnyDataset
 from worker.spec.families.dataset import Task
 from worker.spec.families.loss import Loss
-from worker.spec.families.model import Precision
+from worker.spec.families.model import LayerSummary, Precision
 from worker.spec.families.optimizer import Optimizer
 from worker.spec.losses import AnyLoss
 from worker.spec.losses.cross_entropy import CrossEntropy
@@ -119,6 +119,11 @@ class RunSpec(Spec):
         """Number of trained parameters."""
         shapes = self.model.parameters(self.dataset.shape, self.dataset.outputs)
         return sum(math.prod(shape) for shape in shapes.values())
+
+    @property
+    def layers(self) -> list[LayerSummary]:
+        """The layers of the model, with their sizes for rows of the dataset."""
+        return self.model.summary(self.dataset.shape, self.dataset.outputs)
 
     def parts(self) -> Iterator[tuple[tuple[str | int, ...], Part]]:
         """Every part with its place in the spec: ``("regularizers", 0)``, part."""

@@ -6,6 +6,8 @@ import typer
 
 from fitwell.client import Client
 from fitwell.commands.options import JSON, URL, Set, SpecFile, load_spec
+from fitwell.terminal.console import wide_console
+from fitwell.terminal.layer_tables import layers_table
 
 
 def validate(spec: SpecFile, url: URL = None, assignments: Set = None, as_json: JSON = False) -> None:
@@ -19,3 +21,5 @@ def validate(spec: SpecFile, url: URL = None, assignments: Set = None, as_json: 
         f"Valid: {validation.parameters:,} parameters, about {validation.estimated_seconds:.3g} s alone and "
         f"{validation.estimated_bytes / 2**20:,.0f} MiB"
     )
+    if validation.layers:
+        wide_console().print(layers_table(validation.layers))

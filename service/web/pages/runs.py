@@ -99,6 +99,7 @@ def get_run(
         server=server,
         code=code_examples(run, server, with_token=caller.token_id is not None),
         actions=states.allowed(run.status) if may_change(caller, run.owner) else (),
+        layers=spec.layers,
         trains=spec.model.trains,  # other models have no ONNX file and no predictions
         has_images=len(spec.dataset.shape) > 1 and predicts,
         has_probabilities=bool(spec.dataset.classes) and predicts,

@@ -62,6 +62,22 @@ def test_error_of_the_server_is_displayed_at_its_field(opened: Opened, watched: 
     expect(again.locator('[data-error="/epochs"]')).to_contain_text("integer")
 
 
+def test_layers_are_added_moved_and_removed(opened: Opened, watched: Watched) -> None:
+    watched.expected = {422}
+    page = opened("/runs/new?spec=" + quote(json.dumps({**BASE, "model": {"kind": "sequential", "layers": []}})))
+    adder = page.locator('[data-pointer="/model/layers"] > .adder')
+    for kind in ("max_pool", "residual", "flatten"):
+        adder.select_option(kind)
+    expect(page.locator("#layers tbody th").nth(1)).to_have_text("residual")
+    page.get_by_role("button", name="Move flatten up").press("Enter")
+    expect(page.locator('[data-error="/model/layers/2/layers/0"]')).to_contain_text("images")
+    expect(page.locator('[id="move/model/layers/1"]')).to_be_focused()
+    page.get_by_role("button", name="Remove flatten").click()
+    expect(page.locator("#layers tbody tr")).to_have_count(4)  # the output layer needs vectors
+    kinds = [one["kind"] for one in json.loads(page.locator("#json").input_value())["model"]["layers"]]
+    assert kinds == ["max_pool", "residual"]
+
+
 SHAPELESS: tuple[Any, ...] = (
     {"regularizers": 5},
     {"regularizers": [None]},

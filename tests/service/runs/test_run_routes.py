@@ -37,6 +37,11 @@ def test_validate_only_resolves_and_queues_nothing(client: TestClient) -> None:
     assert verdict["parameters"] == 64 * 16 + 16 + 16 * 10 + 10
     assert verdict["estimated_seconds"] > 0
     assert verdict["estimated_bytes"] > verdict["parameters"] * 8
+    assert [(one["name"], one["kind"], one["output_shape"], one["parameters"]) for one in verdict["layers"]] == [
+        ("layers.0", "dense", [16], 64 * 16 + 16),
+        ("", "relu", [16], 0),
+        ("layers.1", "dense", [10], 16 * 10 + 10),
+    ]
     assert client.get("/v1/runs").json()["data"] == []
 
 

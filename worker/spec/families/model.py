@@ -85,6 +85,18 @@ class Initialization(NamedTuple):
     scale: float
 
 
+class LayerSummary(NamedTuple):
+    """A row in the summary of a model."""
+
+    name: str
+    """Prefix of the layer's parameters; empty for a layer that has none and no name."""
+    kind: str
+    output_shape: tuple[int, ...]
+    parameters: int
+    flops: int
+    """Floating-point operations of one row's forward pass."""
+
+
 FLOAT_BYTES = 4
 
 
@@ -118,6 +130,10 @@ class Model(Part):
     def flops(self, shape: tuple[int, ...], outputs: int) -> int:
         """Return the floating-point operations of one row's forward pass; for dense layers two for each weight."""
         return 2 * sum(math.prod(size) for size in self.parameters(shape, outputs).values())
+
+    def summary(self, shape: tuple[int, ...], outputs: int) -> list[LayerSummary]:
+        """Return a table of the layers, the output layer included; empty for a model without layers."""
+        return []
 
     @hook
     def onnx(self, graph: Graph, x: Value, shape: tuple[int, ...], hidden: HiddenValue) -> Value:

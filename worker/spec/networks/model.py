@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from worker.spec.dense import Activation, Init
 from worker.spec.families.layer import DoesNotFit, Layer, Names, Shape
-from worker.spec.families.model import FLOAT_BYTES, Initialization, Model, Network, ParameterViews
+from worker.spec.families.model import FLOAT_BYTES, Initialization, LayerSummary, Model, Network, ParameterViews
 from worker.spec.layers.dense import DenseLayer
 from worker.spec.layers.flatten import FlattenLayer
 from worker.spec.layers.relu import ReLULayer
@@ -27,18 +27,6 @@ if TYPE_CHECKING:
 NONLINEARITIES: Mapping[Activation, Layer] = {"relu": ReLULayer(), "tanh": TanhLayer(), "sigmoid": SigmoidLayer()}
 DENSE_KINDS = frozenset({"dense", *NONLINEARITIES})
 """Layers of which the dense head can consist."""
-
-
-class LayerSummary(NamedTuple):
-    """A row in the summary of a model."""
-
-    name: str
-    """Prefix of the layer's parameters; empty for a layer that has none and no name."""
-    kind: str
-    output_shape: Shape
-    parameters: int
-    flops: int
-    """Floating-point operations of one row's forward pass."""
 
 
 class LayeredModel(Model):

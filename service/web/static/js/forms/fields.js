@@ -23,11 +23,16 @@ export class FieldBuilder {
       .map(([name, property]) => ({ name, shape: fieldShape(property, this.definitions, depth) }));
     const simple = shapes.filter(({ shape }) => !NESTED_SHAPES.includes(shape.is));
     const nested = shapes.filter(({ shape }) => NESTED_SHAPES.includes(shape.is));
-    const grid = this.grid(simple.map(({ name, shape }) => this.field(name, shape, value, pointer)));
-    if (!nested.length) return [grid];
-    const open = nested.some(({ name }) => value[name] !== undefined && value[name] !== null);
-    const fields = nested.map(({ name, shape }) => this.nested(name, shape, value, pointer));
-    return [grid, html("details", { class: "more", open }, html("summary", {}, "More"), ...fields)];
+    const isRequired = ({ name }) => schema.required?.includes(name);
+    const optional = nested.filter((one) => !isRequired(one));
+    const build = ({ name, shape }) => this.nested(name, shape, value, pointer);
+    const fields = [
+      this.grid(simple.map(({ name, shape }) => this.field(name, shape, value, pointer))),
+      ...nested.filter(isRequired).map(build),
+    ];
+    if (!optional.length) return fields;
+    const open = optional.some(({ name }) => value[name] !== undefined && value[name] !== null);
+    return [...fields, html("details", { class: "more", open }, html("summary", {}, "More"), ...optional.map(build))];
   }
 
   grid(fields) {
@@ -101,7 +106,7 @@ export class FieldBuilder {
     ];
   }
 
-  /** A list of parts or objects, with buttons to add and remove items. */
+  /** A list of parts, objects or lists, with buttons to add, move and remove items. */
   list(name, shape, value, parent, heading = "h3") {
     const pointer = `${parent}/${escapePointer(name)}`;
     const items = Array.isArray(value[name]) ? value[name] : []; // the server explains a value that is not a list
@@ -111,8 +116,13 @@ export class FieldBuilder {
     };
     const remove = (index) => {
       value[name] = items.filter((_, i) => i !== index);
-      if (!value[name].length) delete value[name];
+      if (!value[name].length && shape.default !== undefined) delete value[name];
       this.onChange(true, pointer);
+    };
+    const move = (index) => {
+      value[name] = items.toSpliced(index - 1, 2, items[index], items[index - 1]);
+      const moved = `${pointer}/${index - 1}`;
+      this.onChange(true, index > 1 ? `move${moved}` : moved);
     };
     return html(
       "section",
@@ -124,13 +134,21 @@ export class FieldBuilder {
         html("span", { class: "faint small" }, shape.description ?? ""),
       ),
       this.error(pointer),
-      ...items.map((item, i) => this.item(name, shape.items, item, `${pointer}/${i}`, () => remove(i))),
+      ...items.map((item, i) =>
+        this.item(name, shape.items, { items, i, pointer: `${pointer}/${i}` }, [
+          i ? itemButton("Move up", `Move ${item?.kind ?? "item"} up`, () => move(i), `move${pointer}/${i}`) : null,
+          itemButton("Remove", `Remove ${item?.kind ?? "item"}`, () => remove(i)),
+        ]),
+      ),
       this.adder(name, shape.items, add),
     );
   }
 
   adder(name, { is, kinds }, add) {
-    if (is !== "parts") return html("button", { type: "button", class: "small adder", onclick: () => add({}) }, "Add");
+    if (is !== "parts") {
+      const empty = () => (is === "list" ? [] : {});
+      return html("button", { type: "button", class: "small adder", onclick: () => add(empty()) }, "Add");
+    }
     return html(
       "select",
       {
@@ -143,18 +161,23 @@ export class FieldBuilder {
     );
   }
 
-  item(family, shape, item, pointer, remove) {
+  item(family, shape, { items, i, pointer }, buttons) {
+    const item = items[i];
     const schema = shape.is === "parts" ? kindSchema(item, shape.kinds) : shape;
-    const label = `Remove ${item?.kind ?? "item"}`;
+    const head = html(
+      "div",
+      { class: "part-head" },
+      html("b", {}, item?.kind ?? ""),
+      html("span", { class: "end" }, ...buttons),
+    );
+    if (shape.is === "list") {
+      const parent = pointer.slice(0, pointer.lastIndexOf("/"));
+      return html("div", {}, head, this.list(i, shape, items, parent));
+    }
     return html(
       "div",
       { class: "item", "data-pointer": pointer },
-      html(
-        "div",
-        { class: "part-head" },
-        html("b", {}, item?.kind ?? ""),
-        html("button", { type: "button", class: "quiet small end", onclick: remove, "aria-label": label }, "Remove"),
-      ),
+      head,
       this.error(`${pointer}/kind`),
       this.error(pointer),
       ...(schema ? this.partFields(family, schema, item, pointer) : []),
@@ -185,6 +208,10 @@ export class FieldBuilder {
   error(pointer) {
     return html("p", { class: "field-error", id: `error${pointer}`, "data-error": pointer });
   }
+}
+
+function itemButton(text, label, onclick, id = null) {
+  return html("button", { type: "button", class: "quiet small", onclick, "aria-label": label, id }, text);
 }
 
 /** The schema of a part's kind; null for an unknown kind or a value that is not a part. */

@@ -1,6 +1,6 @@
 // The shape of a form field, derived from the JSON schema of a run.
 
-const MAX_DEPTH = 5;
+const MAX_DEPTH = 12;
 
 /**
  * The schema with ``is``: parts (one of several kinds), list, object, choice, boolean, numbers, labels, number, text,
@@ -45,6 +45,7 @@ export function newPart(kind, schema) {
   const required = (schema.required ?? [])
     .filter((name) => name !== "kind")
     .map((name) => [name, schema.properties[name].examples?.[0] ?? schema.properties[name].default])
-    .filter(([, value]) => value !== undefined);
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => [name, structuredClone(value)]); // the fields edit it in place
   return { kind, ...Object.fromEntries(required) };
 }

@@ -16,6 +16,7 @@ const EXAMPLE = {
 const FAMILIES = {
   datasets: "dataset",
   models: "model",
+  layers: "layers",
   regularizers: "regularizers",
   optimizers: "optimizer",
   schedules: "schedule",
@@ -99,8 +100,8 @@ function build(focus) {
     otherFields(fields, shapes),
   );
   if (!focus) return;
-  const inputOf = `[data-pointer="${CSS.escape(focus)}"] :is(input, select)`;
-  (document.getElementById(focus) ?? container.querySelector(inputOf))?.focus();
+  const inside = (what) => container.querySelector(`[data-pointer="${CSS.escape(focus)}"] ${what}`);
+  (document.getElementById(focus) ?? inside(":is(input, select)") ?? inside("button"))?.focus();
 }
 
 /** Everything outside the main sections, folded. */
@@ -155,6 +156,41 @@ function showEstimate(estimate) {
     : [];
   const terms = rows.flatMap(([name, value]) => [html("dt", {}, name), html("dd", {}, value)]);
   document.getElementById("cost").replaceChildren(...terms);
+  showLayers(estimate?.layers ?? []);
+}
+
+/** The model's layers with their sizes. */
+function showLayers(layers) {
+  const section = document.getElementById("layers");
+  section.hidden = !layers.length;
+  const headings = ["Layer", "Output", "Parameters"];
+  const count = (number) => html("td", { class: "num" }, number.toLocaleString("en"));
+  section
+    .querySelector(".scroll")
+    .replaceChildren(
+      html(
+        "table",
+        {},
+        html(
+          "thead",
+          {},
+          html("tr", {}, ...headings.map((text, i) => html("th", { scope: "col", class: i ? "num" : null }, text))),
+        ),
+        html(
+          "tbody",
+          {},
+          ...layers.map((layer) =>
+            html(
+              "tr",
+              {},
+              html("th", { scope: "row", title: layer.name || null }, layer.kind),
+              html("td", { class: "num" }, layer.output_shape.join(" × ")),
+              count(layer.parameters),
+            ),
+          ),
+        ),
+      ),
+    );
 }
 
 function formatDuration(seconds) {
