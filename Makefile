@@ -6,7 +6,8 @@
 # make generate   rewrite the reference in docs/ and the stored OpenAPI document from the code
 # make hooks   run the quick checks before every commit
 # make bench   the engine against its peers, interleaved; writes a dated result
-# Each sets up what it needs in .venv, once.
+# make gpu     laws and speed on this machine's GPU, by the PYTHON that has torch; writes a dated result
+# Each but the last sets up what it needs in .venv, once.
 
 PYTHON ?= python3
 VENV := .venv
@@ -27,7 +28,7 @@ NODE_READY := node_modules/.ready
 .DEFAULT_GOAL := help
 
 LINTERS := types layers language style spelling lint-web
-.PHONY: help setup peers demo test test-faults check lint $(LINTERS) fast format format-web generate hooks bench lock clean
+.PHONY: help setup peers demo test test-faults check lint $(LINTERS) fast format format-web generate hooks bench gpu lock clean
 
 help:
 	@sed -n '/^$$/q; s/^# //p' Makefile
@@ -116,6 +117,10 @@ generate: $(READY)
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks.engine
+
+# Needs torch, NumPy, pydantic and safetensors, and takes less than eight minutes.
+gpu:
+	$(PYTHON) -m benchmarks.gpu $(GPU_OPTIONS)
 
 # Run the checks of a commit before every commit; `git commit --no-verify` skips them.
 hooks: $(READY)

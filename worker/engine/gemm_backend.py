@@ -5,7 +5,8 @@ torch sends fp32 GEMMs to MKL, whose bits change with K and the threads unless i
 it may use no AMX or AVX-512 BF16 instructions (ONEDNN_MAX_CPU_ISA). MKL is the faster one on Intel's processors,
 oneDNN on others. Whether a way holds is not believed but probed, on the stack's own shapes: the error against float64,
 then the bits of a step at several K and thread counts. The choice is a pure function of CPU, build and shapes; nothing
-is timed.
+is timed. On a GPU, products are cuBLAS's, with fixed workspaces and deterministic convolutions; the same probe decides
+whether the laws hold there.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import math
 import os
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -40,10 +41,16 @@ from worker.spec.threads import Threads
 
 MAX_ERROR = 1e-6
 """Relative error of a GEMM against float64; float32's own rounding gives about 3e-7."""
-ENVIRONMENT = {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE", "MKL_CBWR": "AUTO,STRICT"}
+MAX_ERROR_TF32 = 2e-3
+"""The same for factors rounded to 10 bits, as requested by ``precision``."""
+ENVIRONMENT = {
+    "ONEDNN_MAX_CPU_ISA": "AVX512_CORE",
+    "MKL_CBWR": "AUTO,STRICT",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+}
 """To be set before torch computes anything."""
 
-Library = Literal["onednn", "mkl"]
+Library = Literal["onednn", "mkl", "cublas"]
 CPU = torch.device("cpu")
 
 
@@ -57,22 +64,36 @@ class GemmBackend:
     """Whether the probe found laws 1 and 2 kept."""
     pieces: bool = False
     """Whether some of the model is computed in pieces."""
+    tf32: bool = False
+    """Whether a GPU rounds the factors of products to TF32."""
 
     def activate(self) -> None:
         """Make this process compute so from now on."""
+        if self.library == "cublas":
+            self._activate_gpu()
+            return
         Threads(self.threads, self.threads).use()
         torch.backends.mkldnn.matmul.fp32_precision = "bf16" if self.library == "onednn" else "ieee"  # type: ignore[attr-defined] # set up at import
 
+    def _activate_gpu(self) -> None:
+        precision = "tf32" if self.tf32 else "ieee"
+        torch.backends.cuda.matmul.fp32_precision = precision
+        torch.backends.cudnn.conv.fp32_precision = precision  # type: ignore[attr-defined] # set up at import
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
+
     def thread_tuner(self, at_work: Callable[[], int] = lambda: 1) -> ThreadTuner:
         """Freedom in the number of threads, where the probe found that bits do not depend on it."""
-        return ThreadTuner(self.threads if self.reproducible else 1, pieces=self.pieces, at_work=at_work)
+        varies = self.reproducible and self.library != "cublas"
+        return ThreadTuner(self.threads if varies else 1, pieces=self.pieces, at_work=at_work)
 
     @property
     def determinism_class(self) -> str:
         """Equal classes give equal bits; ``none`` where nothing is promised."""
         if not self.reproducible:
             return "none"
-        return f"cpu/{cpu_model()}/torch-{torch.__version__}/{self.library}/engine-{ENGINE_VERSION}"
+        place = f"cuda/{torch.cuda.get_device_name()}" if self.library == "cublas" else f"cpu/{cpu_model()}"
+        return f"{place}/torch-{torch.__version__}/{self.library}/engine-{ENGINE_VERSION}"
 
 
 @functools.cache
@@ -88,11 +109,11 @@ def cpu_model() -> str:
 def gemm_backend_for(spec: RunSpec, *, threads: int, max_runs: int, device: torch.device = CPU) -> GemmBackend:
     """The backend for stacks of runs like ``spec``, up to ``max_runs`` of them, on at most ``threads`` threads.
 
-    Nothing has been probed on other devices than the CPU, so nothing is promised there.
+    Only CPUs and NVIDIA's GPUs are probed; nothing is promised on other devices.
     """
-    if device.type != "cpu":
+    if device.type not in ("cpu", "cuda"):
         return GemmBackend(library="mkl", threads=threads, reproducible=False)
-    if not spec.model.trains:
+    if not spec.model.trains and device.type == "cpu":
         return GemmBackend(
             library=_libraries()[0], threads=threads, reproducible=True
         )  # its answers are exact in any way
@@ -100,7 +121,7 @@ def gemm_backend_for(spec: RunSpec, *, threads: int, max_runs: int, device: torc
     optimizer = spec.required_optimizer if spec.required_optimizer.multiplies else SGD(lr=0.1)
     same = {"seed": 0, "regularizers": (), "stop": (), "epochs": 1, "optimizer": optimizer}
     key = spec.model_copy(update={**same, "dataset": spec.dataset.held_out(None).model_copy(update={"split_seed": 0})})
-    return _probed(key.model_dump_json(), _heights(spec), threads, max_runs)
+    return _probed(key.model_dump_json(), _heights(spec), threads, max_runs, device)
 
 
 def _heights(spec: RunSpec) -> tuple[int, ...]:
@@ -115,12 +136,18 @@ def _heights(spec: RunSpec) -> tuple[int, ...]:
 
 
 @functools.lru_cache(maxsize=256)
-def _probed(spec_json: str, heights: tuple[int, ...], threads: int, max_runs: int) -> GemmBackend:
+def _probed(spec_json: str, heights: tuple[int, ...], threads: int, max_runs: int, device: torch.device) -> GemmBackend:
     spec = RunSpec.model_validate_json(spec_json)
+    if device.type == "cuda":
+        tf32 = spec.precision == "tf32"
+        backend = GemmBackend(library="cublas", threads=threads, reproducible=spec.model.trains, tf32=tf32)
+        if spec.model.trains and not _holds(backend, spec, heights, max_runs, device):
+            backend = replace(backend, reproducible=False)
+        return backend
     for count in dict.fromkeys((threads, 1)):
         for library in _libraries():
             backend = GemmBackend(library=library, threads=count, reproducible=True, pieces=spec.model.in_pieces)
-            if _holds(backend, spec, heights, max_runs):
+            if _holds(backend, spec, heights, max_runs, device):
                 return backend
     return GemmBackend(library="mkl", threads=1, reproducible=False)
 
@@ -130,14 +157,14 @@ def _libraries() -> tuple[Library, ...]:
     return ("mkl", "onednn") if cpu_model().startswith("Intel") else ("onednn", "mkl")
 
 
-def _holds(backend: GemmBackend, spec: RunSpec, heights: tuple[int, ...], max_runs: int) -> bool:
+def _holds(backend: GemmBackend, spec: RunSpec, heights: tuple[int, ...], max_runs: int, device: torch.device) -> bool:
     """Whether every run has the same bits alone on one thread and in any stack on the backend's threads."""
     # What rounded dense layers hide of what comes before them, those that round nothing show.
     precisions = dict.fromkeys((spec.precision, "float32"))
     for rows, precision in itertools.product(heights, precisions):
         backend.activate()
-        trial = Trial(spec.model_copy(update={"precision": precision}), rows, max_runs)
-        if trial.error() > MAX_ERROR:
+        trial = Trial(spec.model_copy(update={"precision": precision}), rows, max_runs, device)
+        if trial.error() > (MAX_ERROR_TF32 if backend.tf32 else MAX_ERROR):
             return False
         together = {k: trial.run(0, k) for k in sorted({2, 3, 5, max_runs}) if k <= max_runs}
         for threads in dict.fromkeys((backend.threads, 1)):
@@ -171,13 +198,15 @@ class ActivationRecorder(PlainHooks):
 class Trial:
     """A step on made-up numbers, in the shapes of a stack: forward, backward, and an optimizer that multiplies."""
 
-    def __init__(self, spec: RunSpec, rows: int, max_runs: int) -> None:
+    def __init__(self, spec: RunSpec, rows: int, max_runs: int, device: torch.device = CPU) -> None:
         shape, outputs = spec.dataset.shape, spec.dataset.outputs
         self.spec = spec
         self.shapes = spec.model.parameters(shape, outputs)
-        self.weights = {name: _noise(f"weights/{name}", max_runs, *size) for name, size in self.shapes.items()}
-        self.x = _noise("x", max_runs, rows, math.prod(shape))
-        self.g = _noise("g", max_runs, rows, outputs)
+        self.weights = {
+            name: _noise(f"weights/{name}", max_runs, *size).to(device) for name, size in self.shapes.items()
+        }
+        self.x = _noise("x", max_runs, rows, math.prod(shape)).to(device)
+        self.g = _noise("g", max_runs, rows, outputs).to(device)
 
     def run(self, first: int, last: int) -> tuple[Tensor, ...]:
         """Logits, gradients, activations and changed weights of the runs from ``first`` up to ``last``, together."""
@@ -203,7 +232,7 @@ class Trial:
         results = [logits, *(view.clone() for view in layout.views(gradient).values()), *hidden.activations]
         if spec.required_optimizer.multiplies:
             optimizer = Stacked([spec.required_optimizer] * (last - first), device=weights.device, dtype=weights.dtype)
-            lr = torch.ones((last - first, 1))
+            lr = torch.ones((last - first, 1), device=weights.device)
             for block, w, g in zip(layout.blocks, layout.split(weights), layout.split(gradient), strict=True):
                 state = {name: torch.zeros_like(w) for name in spec.required_optimizer.state}
                 optimizer.implementation.update(optimizer, Step(w, g, lr, state, 1, block.matrices))

@@ -96,7 +96,10 @@ class RunSpec(Spec):
     )
     precision: Precision = Field(
         default="float32",
-        description="Of what dense layers multiply; parameters and sums are float32 always, but for sums on a GPU.",
+        description=(
+            "Of what dense layers multiply; parameters and sums are float32 always, but for sums on a GPU. tf32 rounds "
+            "the factors of all products to 10 bits on a GPU that can, and is float32 elsewhere."
+        ),
     )
 
     def at(self, seed: int) -> RunSpec:

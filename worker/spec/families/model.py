@@ -51,7 +51,7 @@ class Network:
         raise NotImplementedError
 
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "tf32"]
 
 
 def no_draws(run: int, purpose: str, epoch: int, first: int, rows: int) -> Any:

@@ -87,7 +87,7 @@ class LayeredModel(Model):
         except DoesNotFit as refusal:
             field = ".".join(map(str, refusal.steps)) or None
             return [Objection(field=field, message=refusal.message, allowed=list(refusal.allowed))]
-        if run.precision != "float32" and any(step.layer.kind == "dense" for step in steps[: head_of(steps).begin]):
+        if run.precision == "bfloat16" and any(step.layer.kind == "dense" for step in steps[: head_of(steps).begin]):
             message = (
                 f"precision {run.precision!r} rounds the factors of dense layers that directly precede the outputs; "
                 "this model has others. Use 'float32'."
