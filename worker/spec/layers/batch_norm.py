@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.dense import Init
-from worker.spec.families.layer import Layer, LayerState, Names, Shape
-from worker.spec.families.model import Initialization
+from worker.spec.families.layer import LayerState, Names, Shape
+from worker.spec.families.normalization import NormalizationLayer
+from worker.spec.part import PerRun
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from worker.spec.graph import Graph, Value
 
 
-class BatchNormLayer(Layer):
+class BatchNormLayer(NormalizationLayer):
     """Normalize each channel over the batch."""
 
     equation: ClassVar[str] = "y = γ·(x − μ_batch) / √(σ²_batch + ε) + β"
@@ -34,34 +34,23 @@ class BatchNormLayer(Layer):
     examples: ClassVar[tuple[tuple[dict[str, Any], Shape], ...]] = (
         ({}, (3, 4, 5)),
         ({"momentum": 0.3}, (6,)),
-        ({}, (2, 7)),
+        ({"affine": False, "eps": 0.01}, (2, 7)),
     )
     fresh: ClassVar[bool] = True
 
     kind: Literal["batch_norm"] = "batch_norm"
-    momentum: float = Field(default=0.1, gt=0, le=1, description="Weight of the newest batch in the running values.")
-    eps: float = Field(default=1e-5, gt=0, le=1, description="Added to the variance.")
+    momentum: PerRun[float] = Field(
+        default=0.1, gt=0, le=1, description="Weight of the newest batch in the running values."
+    )
 
     @property
     def needs_whole_batch(self) -> bool:
         """In training, rows are normalized together."""
         return True
 
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return the same shape."""
-        return shape
-
-    def parameters(self, shape: Shape) -> dict[str, Shape]:
-        """Return scale and shift of each channel."""
-        return {"weight": (shape[0],), "bias": (shape[0],)}
-
     def buffers(self, shape: Shape) -> dict[str, Shape]:
         """Return running mean and variance of each channel."""
         return {"running_mean": (shape[0],), "running_var": (shape[0],)}
-
-    def initialization(self, name: str, shape: Shape, fan_in: int, init: Init) -> Initialization:
-        """Return ones and zeros: the identity."""
-        return Initialization("constant", 1.0 if name in ("weight", "running_var") else 0.0)
 
     def flops(self, shape: Shape) -> int:
         """Return two for each number."""
@@ -72,14 +61,17 @@ class BatchNormLayer(Layer):
         from torch.nn import functional as F  # noqa: N812 - its usual name
 
         mean, var = state["running_mean"], state["running_var"]
-        return F.batch_norm(x, mean, var, state["weight"], state["bias"], state.training, self.momentum, self.eps)
+        weight, bias = (state["weight"], state["bias"]) if self.affine else (None, None)
+        return F.batch_norm(x, mean, var, weight, bias, state.training, self.momentum, self.eps)
 
     def onnx(self, graph: Graph, x: Value, shape: Shape, names: Names) -> Value:
         """Return rows normalized by the running values."""
-        tensors = [names[name] for name in ("weight", "bias", "running_mean", "running_var")]
-        return graph.node("BatchNormalization", x, *tensors, epsilon=self.eps)
+        ones, zeros = [1.0] * shape[0], [0.0] * shape[0]
+        affine = [names["weight"], names["bias"]] if self.affine else [graph.numbers(ones), graph.numbers(zeros)]
+        running = [names["running_mean"], names["running_var"]]
+        return graph.node("BatchNormalization", x, *affine, *running, epsilon=self.eps)
 
     def module(self, shape: Shape) -> str:
         """Return ``nn.BatchNorm1d`` or ``nn.BatchNorm2d``."""
         dimensions = 2 if len(shape) == 3 else 1
-        return f"nn.BatchNorm{dimensions}d({shape[0]}, eps={self.eps}, momentum={self.momentum})"
+        return f"nn.BatchNorm{dimensions}d({shape[0]}, momentum={self.momentum}, {self.module_options()})"

@@ -8,20 +8,13 @@ Reference: LeCun, Bottou, Bengio and Haffner, 1998, "Gradient-based learning app
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field
-
-from worker.spec.families.layer import DoesNotFit, Layer, LayerState, Names, Shape, sizes
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from worker.spec.graph import Graph, Value
+from worker.spec.families.convolution import ConvolutionLayer
+from worker.spec.families.layer import Shape
 
 
-class Conv2dLayer(Layer):
+class Conv2dLayer(ConvolutionLayer):
     """Kernels that slide over images."""
 
     equation: ClassVar[str] = "y = K ∗ x + b"
@@ -31,79 +24,7 @@ class Conv2dLayer(Layer):
         ({"channels": 6, "kernel_size": 3, "stride": 2, "padding": 1, "groups": 2, "bias": False}, (4, 7, 8)),
         ({"channels": 2, "kernel_size": 2, "padding": 0, "dilation": 2}, (1, 6, 6)),
     )
-    fresh: ClassVar[bool] = True
+    directions: ClassVar[int] = 2
+    rows: ClassVar[str] = "images (channels × height × width)"
 
     kind: Literal["conv2d"] = "conv2d"
-    channels: int = Field(ge=1, le=65_536, examples=[32], description="Number of output channels.")
-    kernel_size: int = Field(default=3, ge=1, le=255, description="Height and width of the kernels.")
-    stride: int = Field(default=1, ge=1, le=255, description="Pixels from one place to the next.")
-    padding: Annotated[int, Field(ge=0, le=255)] | Literal["same"] = Field(
-        default="same", description="Zeros around the image; same keeps the size, and needs stride 1 and an odd reach."
-    )
-    dilation: int = Field(default=1, ge=1, le=255, description="Pixels between a kernel's elements.")
-    groups: int = Field(default=1, ge=1, le=65_536, description="Groups of channels that are convolved separately.")
-    bias: bool = Field(default=True, description="Whether a number is added to each channel.")
-
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return channels, height and width."""
-        if len(shape) != 3:
-            message = f"'conv2d' takes images (channels × height × width), and rows of shape {sizes(shape)} arrive."
-            raise DoesNotFit(message)
-        planes, height, width = shape
-        if planes % self.groups or self.channels % self.groups:
-            message = f"{self.groups} groups do not divide {planes} input and {self.channels} output channels."
-            common = math.gcd(planes, self.channels)
-            raise DoesNotFit(message, "groups", allowed=[n for n in range(1, common + 1) if not common % n])
-        reach = self.dilation * (self.kernel_size - 1)
-        if self.padding == "same" and (self.stride > 1 or reach % 2):
-            message = (
-                "padding 'same' needs stride 1 and a kernel that reaches equally far to both sides; use padding "
-                f"{reach // 2} instead."
-            )
-            raise DoesNotFit(message, "padding", allowed=[reach // 2])
-        size = [(length + 2 * self._padding - reach - 1) // self.stride + 1 for length in (height, width)]
-        if min(size) < 1:
-            message = (
-                f"Images of {sizes(shape)} arrive, and kernels that reach over {reach + 1} pixels do not fit; use a "
-                "smaller kernel or more padding, or fewer layers that shrink the image before."
-            )
-            raise DoesNotFit(message, "kernel_size")
-        return (self.channels, *size)
-
-    @property
-    def _padding(self) -> int:
-        return self.dilation * (self.kernel_size - 1) // 2 if self.padding == "same" else self.padding
-
-    def parameters(self, shape: Shape) -> dict[str, Shape]:
-        """Return kernels (out, in / groups, height, width) and a bias (out,)."""
-        weight = (self.channels, shape[0] // self.groups, self.kernel_size, self.kernel_size)
-        return {"weight": weight, "bias": (self.channels,)} if self.bias else {"weight": weight}
-
-    def flops(self, shape: Shape) -> int:
-        """Return two for each weight and place."""
-        return super().flops(shape) * math.prod(self.output_shape(shape)[1:])
-
-    def forward(self, x: Tensor, state: LayerState) -> Tensor:
-        """Return the convolution."""
-        from torch.nn import functional as F  # noqa: N812 - its usual name
-
-        bias = state["bias"] if self.bias else None
-        return F.conv2d(x, state["weight"], bias, self.stride, self._padding, self.dilation, self.groups)
-
-    def onnx(self, graph: Graph, x: Value, shape: Shape, names: Names) -> Value:
-        """Return the convolution."""
-        inputs = [names["weight"], *([names["bias"]] if self.bias else [])]
-        more: dict[str, Any] = {} if self.stride == 1 else {"strides": [self.stride] * 2}
-        if self.dilation > 1:
-            more["dilations"] = [self.dilation] * 2
-        if self.groups > 1:
-            more["group"] = self.groups
-        return graph.node("Conv", x, *inputs, pads=[self._padding] * 4, **more)
-
-    def module(self, shape: Shape) -> str:
-        """Return ``nn.Conv2d``."""
-        more = {"stride": self.stride, "padding": self._padding, "dilation": self.dilation, "groups": self.groups}
-        neutral = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
-        named = [f"{name}={value}" for name, value in more.items() if value != neutral[name]]
-        named += [] if self.bias else ["bias=False"]
-        return f"nn.Conv2d({', '.join([str(shape[0]), str(self.channels), str(self.kernel_size), *named])})"

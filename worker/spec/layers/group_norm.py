@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.dense import Init
-from worker.spec.families.layer import DoesNotFit, Layer, LayerState, Names, Shape
-from worker.spec.families.model import Initialization
+from worker.spec.families.layer import DoesNotFit, LayerState, Names, Shape
+from worker.spec.families.normalization import NormalizationLayer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from worker.spec.graph import Graph, Value
 
 
-class GroupNormLayer(Layer):
+class GroupNormLayer(NormalizationLayer):
     """Normalize groups of channels of each row."""
 
     equation: ClassVar[str] = "y = γ·(x − μ_group) / √(σ²_group + ε) + β"
@@ -32,13 +31,12 @@ class GroupNormLayer(Layer):
     examples: ClassVar[tuple[tuple[dict[str, Any], Shape], ...]] = (
         ({"groups": 2}, (4, 3, 5)),
         ({"groups": 1}, (3, 4, 4)),
-        ({"groups": 3}, (6,)),
+        ({"groups": 3, "affine": False}, (6,)),
     )
     fresh: ClassVar[bool] = True
 
     kind: Literal["group_norm"] = "group_norm"
     groups: int = Field(default=1, ge=1, le=65_536, description="Number of groups.")
-    eps: float = Field(default=1e-5, gt=0, le=1, description="Added to the variance.")
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the same shape."""
@@ -46,14 +44,6 @@ class GroupNormLayer(Layer):
             message = f"{self.groups} groups do not divide {shape[0]} channels."
             raise DoesNotFit(message, "groups", allowed=[n for n in range(1, shape[0] + 1) if not shape[0] % n])
         return shape
-
-    def parameters(self, shape: Shape) -> dict[str, Shape]:
-        """Return scale and shift of each channel."""
-        return {"weight": (shape[0],), "bias": (shape[0],)}
-
-    def initialization(self, name: str, shape: Shape, fan_in: int, init: Init) -> Initialization:
-        """Return ones and zeros: no scale, no shift."""
-        return Initialization("constant", 1.0 if name == "weight" else 0.0)
 
     def flops(self, shape: Shape) -> int:
         """Return about eight for each number."""
@@ -63,21 +53,21 @@ class GroupNormLayer(Layer):
         """Return normalized rows."""
         from torch.nn import functional as F  # noqa: N812 - its usual name
 
-        return F.group_norm(x, self.groups, state["weight"], state["bias"], self.eps)
+        weight, bias = (state["weight"], state["bias"]) if self.affine else (None, None)
+        return F.group_norm(x, self.groups, weight, bias, self.eps)
 
     def onnx(self, graph: Graph, x: Value, shape: Shape, names: Names) -> Value:
         """Return normalized rows: each group is a channel of an instance, since the operator came in a later opset."""
         flat = graph.node("Reshape", x, graph.sizes([0, self.groups, -1]))
         ones, zeros = graph.numbers([1.0] * self.groups), graph.numbers([0.0] * self.groups)
         flat = graph.node("InstanceNormalization", flat, ones, zeros, epsilon=self.eps)
+        normalized = graph.node("Reshape", flat, graph.node("Shape", x))
+        if not self.affine:
+            return normalized
         each = graph.sizes([-1, *[1] * (len(shape) - 1)])
-        scaled = graph.node(
-            "Mul",
-            graph.node("Reshape", flat, graph.node("Shape", x)),
-            graph.node("Reshape", names["weight"], each),
-        )
+        scaled = graph.node("Mul", normalized, graph.node("Reshape", names["weight"], each))
         return graph.node("Add", scaled, graph.node("Reshape", names["bias"], each))
 
     def module(self, shape: Shape) -> str:
         """Return ``nn.GroupNorm``."""
-        return f"nn.GroupNorm({self.groups}, {shape[0]}, eps={self.eps})"
+        return f"nn.GroupNorm({self.groups}, {shape[0]}, {self.module_options()})"

@@ -8,12 +8,10 @@ applications to object recognition"; ``torch.nn.MaxPool2d``.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
-
-from worker.spec.families.layer import DoesNotFit, Layer, LayerState, Names, Shape, sizes
+from worker.spec.families.layer import LayerState, Names, Shape
+from worker.spec.families.pooling import PoolingLayer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
     from worker.spec.graph import Graph, Value
 
 
-class MaxPoolLayer(Layer):
+class MaxPoolLayer(PoolingLayer):
     """The largest of each window."""
 
     equation: ClassVar[str] = "y = max over each window"
@@ -30,47 +28,27 @@ class MaxPoolLayer(Layer):
     )
     examples: ClassVar[tuple[tuple[dict[str, Any], Shape], ...]] = (
         ({}, (3, 6, 5)),
-        ({"size": 3, "stride": 2}, (2, 9, 7)),
-        ({"size": 2}, (4, 9)),
+        ({"size": 3, "stride": 2, "padding": 1}, (2, 9, 7)),
+        ({"size": 2, "ceil": True}, (4, 9)),
+        ({"size": 3, "stride": 3, "padding": 1, "ceil": True}, (2, 8, 5)),
     )
-    fresh: ClassVar[bool] = True
 
     kind: Literal["max_pool"] = "max_pool"
-    size: int = Field(default=2, ge=1, le=4096, description="Length of the window's sides.")
-    stride: int | None = Field(default=None, ge=1, le=4096, description="From one window to the next; null is size.")
-
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return the number of windows in each direction."""
-        if len(shape) not in (2, 3):
-            message = f"'max_pool' takes images or sequences of channels, and rows of shape {sizes(shape)} arrive."
-            raise DoesNotFit(message)
-        if min(shape[1:]) < self.size:
-            message = f"Rows of {sizes(shape)} arrive, in which no window of {self.size} fits; leave a pooling out."
-            raise DoesNotFit(message, "size")
-        return (shape[0], *((length - self.size) // self._stride + 1 for length in shape[1:]))
-
-    @property
-    def _stride(self) -> int:
-        return self.stride or self.size
-
-    def flops(self, shape: Shape) -> int:
-        """Return one for each number of each window."""
-        output = self.output_shape(shape)
-        return int(math.prod(output) * self.size ** (len(output) - 1))
 
     def forward(self, x: Tensor, state: LayerState) -> Tensor:
         """Return the largest of each window."""
         from torch.nn import functional as F  # noqa: N812 - its usual name
 
         pool = F.max_pool2d if x.dim() == 4 else F.max_pool1d
-        return pool(x, self.size, self._stride)
+        return pool(x, self.size, self._stride, self.padding, 1, self.ceil)
 
     def onnx(self, graph: Graph, x: Value, shape: Shape, names: Names) -> Value:
         """Return the largest of each window."""
-        directions = len(shape) - 1
+        directions, ends = len(shape) - 1, self._ends(shape)
+        more: dict[str, Any] = {"pads": [self.padding] * directions + ends} if self.padding or any(ends) else {}
         kernel, strides = [self.size] * directions, [self._stride] * directions
-        return graph.node("MaxPool", x, kernel_shape=kernel, strides=strides)
+        return graph.node("MaxPool", x, kernel_shape=kernel, strides=strides, **more)
 
     def module(self, shape: Shape) -> str:
         """Return ``nn.MaxPool1d`` or ``nn.MaxPool2d``."""
-        return f"nn.MaxPool{len(shape) - 1}d({self.size}, {self._stride})"
+        return f"nn.MaxPool{len(shape) - 1}d({self._arguments()})"

@@ -4,6 +4,7 @@
 
 x' is x where the layers keep its shape. Where they change it, x' is a projection of x: a 1 × 1 convolution with their
 stride, followed by batch normalization if they have any (option B of the paper), or a dense layer for rows of numbers.
+``drop_path`` as the last of the layers is stochastic depth.
 
 Reference: He, Zhang, Ren and Sun, 2016, "Deep residual learning for image recognition".
 """
@@ -47,6 +48,7 @@ class ResidualLayer(Layer):
             },
             (2, 6, 6),
         ),
+        ({"layers": [{"kind": "dense", "width": 4}, {"kind": "drop_path", "p": 0.5}]}, (4,)),
     )
     fresh: ClassVar[bool] = True
 
