@@ -107,3 +107,124 @@ class DropBlock(nn.Module):
         corners = (torch.rand(*x.shape[:2], rows, columns, device=x.device) < self.gamma).to(x.dtype)
         mask = 1 - functional.max_pool2d(functional.pad(corners, [self.size - 1] * 4), self.size, 1)
         return x * mask / mask.mean((1, 2, 3), keepdim=True).clamp(min=1 / mask[0].numel())
+
+
+class TokenEmbedding(nn.Embedding):
+    """The vectors of tokens, which may be numbers of any type."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return vectors (N, L, E) of tokens (N, L)."""
+        return super().forward(x.long())
+
+
+class PositionalEncoding(nn.Module):
+    """A vector for each place of a sequence, added to the one there."""
+
+    def __init__(self, length: int, width: int, *, learned: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(0.02 * torch.randn(length, width)) if learned else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the sum (N, L, E)."""
+        if self.weight is not None:
+            return x + self.weight
+        length, width = x.shape[1:]
+        numbers = torch.arange(width, dtype=torch.float64)
+        angles = torch.arange(length, dtype=torch.float64)[:, None] / 10_000.0 ** (2 * (numbers // 2) / width)
+        return x + torch.where(numbers % 2 == 1, angles.cos(), angles.sin()).to(x)
+
+
+class SequencePool(nn.Module):
+    """One vector for a sequence: mean, max, first or last."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__()
+        self.method = method
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return vectors (N, E) of sequences (N, L, E)."""
+        if self.method == "mean":
+            return x.mean(1)
+        if self.method == "max":
+            return x.amax(1)
+        return x[:, 0] if self.method == "first" else x[:, -1]
+
+
+class Transpose(nn.Module):
+    """The two sizes of a sequence, exchanged."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, E, L) of (N, L, E)."""
+        return x.transpose(1, 2)
+
+
+class Patchify(nn.Module):
+    """The squares of images, row by row, as a sequence of vectors."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.cut = nn.Unfold(size, stride=size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return patches (N, L, E) of images (N, C, H, W)."""
+        patches: Tensor = self.cut(x)
+        return patches.transpose(1, 2)
+
+
+class SelfAttention(nn.MultiheadAttention):
+    """Attention of a sequence to itself."""
+
+    def __init__(self, width: int, heads: int, *, causal: bool, dropout: float) -> None:
+        super().__init__(width, heads, dropout=dropout, batch_first=True)
+        self.causal = causal
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        """Return what the places of (N, L, E) gather."""
+        mask = causal_mask(x) if self.causal else None
+        gathered, _ = super().forward(x, x, x, attn_mask=mask, need_weights=False)
+        return gathered
+
+
+class TransformerBlock(nn.TransformerEncoderLayer):
+    """A transformer's layer, causal or not."""
+
+    def __init__(
+        self, width: int, heads: int, hidden: int, *, dropout: float, activation: str, norm_first: bool, causal: bool
+    ) -> None:
+        super().__init__(width, heads, hidden, dropout, activation, batch_first=True, norm_first=norm_first)
+        self.causal = causal
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        """Return sequences (N, L, E)."""
+        return super().forward(x, causal_mask(x) if self.causal else None)
+
+
+def causal_mask(x: Tensor) -> Tensor:
+    """Return where the places of (N, L, E) must not look, (L, L): at those after them."""
+    return torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).triu(1)
+
+
+class RecurrentGRU(nn.GRU):
+    """The hidden states of a GRU."""
+
+    def __init__(self, inputs: int, width: int, *, bidirectional: bool = False, output: str) -> None:
+        super().__init__(inputs, width, batch_first=True, bidirectional=bidirectional)
+        self.output = output
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        """Return them at the end (N, E), or at every place (N, L, E)."""
+        states, ends = super().forward(x)
+        return states if self.output == "sequence" else ends.transpose(0, 1).flatten(1)
+
+
+class RecurrentLSTM(nn.LSTM):
+    """The hidden states of an LSTM."""
+
+    def __init__(self, inputs: int, width: int, *, bidirectional: bool = False, output: str) -> None:
+        super().__init__(inputs, width, batch_first=True, bidirectional=bidirectional)
+        self.output = output
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        """Return them at the end (N, E), or at every place (N, L, E)."""
+        states, (ends, _) = super().forward(x)
+        return states if self.output == "sequence" else ends.transpose(0, 1).flatten(1)

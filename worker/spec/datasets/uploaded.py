@@ -126,6 +126,11 @@ class Uploaded(TableDataset):
         return self.known.task
 
     @property
+    def tokens(self) -> int | None:
+        """None, which is unknown, if a table has its own scale; otherwise 0."""
+        return 0 if self.standardize or len(self.shape) > 1 else None
+
+    @property
     def chronological(self) -> bool:
         """Whether rows are in order of time, and the last ones test."""
         return self.known.order == "time"

@@ -171,6 +171,11 @@ class Dataset(Part):
         return len(self.classes) if self.task == "classification" else 1
 
     @property
+    def tokens(self) -> int | None:
+        """Number of different tokens, if rows are whole numbers from 0 on; 0 if they are not, None if unknown."""
+        return 0
+
+    @property
     def chronological(self) -> bool:
         """Whether rows are in order of time, so that the last rows of the training part validate."""
         return False

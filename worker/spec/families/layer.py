@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from worker.spec.dense import Init, initialization_for
@@ -113,6 +113,17 @@ class Layer(Part):
     """Rows hold integers below this, such as tokens, in the contract that every layer passes; 0 means any numbers."""
     fresh: ClassVar[bool] = False
     """Whether the result shares no memory with anything that the way back needs, so that it may be overwritten."""
+    takes_dataset: ClassVar[bool] = False
+    """Whether only rows of the dataset fit, so that the layer must be the model's first."""
+
+    def walk(self) -> Iterator[tuple[tuple[str | int, ...], Layer]]:
+        """Yield this layer and those inside it, each with its place below this one."""
+        yield (), self
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            for place, inner in _layers_in(value):
+                for steps, layer in inner.walk():
+                    yield (name, *place, *steps), layer
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the shape of a row of the result for rows of ``shape``.
@@ -163,9 +174,32 @@ class Layer(Part):
         raise NotImplementedError
 
 
+def _layers_in(value: Any) -> Iterator[tuple[tuple[int, ...], Layer]]:
+    """Yield the layers in a field's value, also in tuples of tuples, each with its place."""
+    if isinstance(value, Layer):
+        yield (), value
+    elif isinstance(value, tuple):
+        for i, item in enumerate(value):
+            yield from (((i, *place), layer) for place, layer in _layers_in(item))
+
+
 def sizes(shape: Shape) -> str:
     """Return ``shape`` as messages write it: 3 × 32 × 32."""
     return " × ".join(map(str, shape))
+
+
+def check_sequence(kind: str, shape: Shape) -> None:
+    """Refuse rows that are no sequence of vectors (L, E).
+
+    Raises:
+        DoesNotFit: Rows have another number of dimensions.
+    """
+    if len(shape) != 2:
+        message = (
+            f"{kind!r} takes sequences of vectors (length × width), and rows of shape {sizes(shape)} arrive: tokens "
+            "become sequences in 'embedding', images in 'patchify', other rows in 'reshape'."
+        )
+        raise DoesNotFit(message)
 
 
 class ElementwiseLayer(Layer):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from worker.spec.dense import Activation, Init
@@ -93,7 +93,19 @@ class LayeredModel(Model):
                 "this model has others. Use 'float32'."
             )
             return [Objection(field=None, message=message)]
-        return []
+        return [*self._of_layers(run)]
+
+    def _of_layers(self, run: RunSpec) -> Iterator[Objection]:
+        """Yield the objections of layers, and of those inside them, to the rest of the run."""
+        for i, (_, outer) in enumerate(self.named_layers()):
+            for steps, layer in outer.walk():
+                objections = layer.objections(run)
+                if layer.takes_dataset and (i or steps):
+                    message = f"{layer.kind!r} takes rows of the dataset: make it the first layer of the model."
+                    objections = [Objection(field=None, message=message)]
+                for objection in objections:
+                    field = ".".join(map(str, (*self.place_of(i), *steps, *filter(None, [objection.field]))))
+                    yield objection.model_copy(update={"field": field or None})
 
     def hidden_layers(self, shape: Shape) -> int:
         """Return the number of dense hidden layers before the output."""
