@@ -36,6 +36,37 @@ HEADS: list[list[Layer]] = [
 ]
 """Layers from a vector to a vector."""
 
+SEQUENCES: list[list[Layer]] = [
+    [
+        {"kind": "patchify", "size": 4},
+        {"kind": "dense", "width": 6},
+        {"kind": "positional_encoding"},
+        {"kind": "transformer_block", "heads": 2, "dropout": 0.2},
+        {"kind": "sequence_pool"},
+    ],
+    [
+        {"kind": "patchify", "size": 4},
+        {"kind": "residual", "layers": [{"kind": "transpose"}, {"kind": "dense", "width": 4}, {"kind": "transpose"}]},
+        {"kind": "lstm", "width": 5, "bidirectional": True},
+    ],
+]
+"""Layers from an image to a vector by way of a sequence."""
+TOKENS: list[list[Layer]] = [
+    [{"kind": "positional_encoding"}, {"kind": "transformer_block", "heads": 2, "causal": True, "norm": "after"}],
+    [{"kind": "self_attention", "heads": 1, "dropout": 0.3}, {"kind": "sequence_pool", "method": "last"}],
+    [{"kind": "gru", "width": 7}],
+]
+"""Layers on embedded tokens."""
+
+
+def tokens(vocabulary: int, layers: list[Layer]) -> dict[str, Any]:
+    """A model of tokens."""
+    return {"kind": "sequential", "layers": [{"kind": "embedding", "vocabulary": vocabulary, "width": 6}, *layers]}
+
+
+of_tokens = st.builds(tokens, st.just(99), st.sampled_from(TOKENS))
 sequential = st.builds(
-    lambda body, head: {"kind": "sequential", "layers": [*body, *head]}, st.sampled_from(BODIES), st.sampled_from(HEADS)
+    lambda body, head: {"kind": "sequential", "layers": [*body, *head]},
+    st.sampled_from(BODIES + SEQUENCES),
+    st.sampled_from(HEADS),
 )

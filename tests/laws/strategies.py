@@ -161,6 +161,7 @@ PAIRS = (
     [("cnn", "digits")] * 3
     + [("sequential", "digits")] * 2
     + [("sequential", "colors")]
+    + [("sequential", "modular_arithmetic")] * 2
     + [("cnn", "colors")] * 2
     + [("mlp", "colors")]
     + [
@@ -228,7 +229,7 @@ def stacks(draw: st.DrawFn, about: str, most: int = MAX_RUNS, beside: str | None
     kind, dataset = draw(st.sampled_from([pair for pair in fitting if _fits(first, *pair)] or fitting))
     frame = {
         **draw(tasks(dataset)),
-        "model": draw(models[kind]),
+        "model": draw(architectures.of_tokens if dataset == "modular_arithmetic" else models[kind]),
         "batch_size": draw(st.sampled_from([7, 16, 32, "full"])),
         "epochs": EPOCHS,
         "precision": draw(st.sampled_from(["float32"] * 7 + ["bfloat16"])),

@@ -36,6 +36,7 @@ class EmbeddingLayer(Layer):
     examples: ClassVar[tuple[tuple[dict[str, Any], Shape], ...]] = (({"vocabulary": 7, "width": 4}, (5,)),)
     fresh: ClassVar[bool] = True
     takes_dataset: ClassVar[bool] = True
+    example_values: ClassVar[int] = 7
 
     kind: Literal["embedding"] = "embedding"
     vocabulary: int = Field(ge=1, le=10_000_000, examples=[99], description="Number of different tokens.")
@@ -44,7 +45,7 @@ class EmbeddingLayer(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         """Return a vector for each token."""
         if len(shape) != 1:
-            message = f"'embedding' takes rows of tokens, and rows of {sizes(shape)} arrive."
+            message = f"'embedding' takes rows of tokens, and rows of shape {sizes(shape)} arrive."
             raise DoesNotFit(message)
         return (shape[0], self.width)
 
@@ -62,7 +63,10 @@ class EmbeddingLayer(Layer):
             yield Objection(field=None, message=message)
             return
         if tokens is not None and tokens > self.vocabulary:
-            message = f"Rows of {run.dataset.kind!r} have {tokens} different tokens, and there are {self.vocabulary}."
+            message = (
+                f"Rows of {run.dataset.kind!r} have {tokens} different tokens, and a vocabulary of "
+                f"{self.vocabulary} is too small; use {tokens}."
+            )
             yield Objection(field="vocabulary", message=message, allowed=[tokens])
         if run.dataset.normalize is not None:
             yield Objection(field=None, message="Tokens cannot be scaled; leave dataset.normalize out.")

@@ -45,7 +45,7 @@ class PatchifyLayer(Layer):
         channels, height, width = shape
         if height % self.size or width % self.size:
             common = math.gcd(height, width)
-            message = f"Patches of {self.size} × {self.size} do not divide images of {height} × {width}."
+            message = f"Images of {sizes(shape)} arrive, which patches of {self.size} × {self.size} do not divide."
             raise DoesNotFit(message, "size", allowed=[n for n in range(1, common + 1) if not common % n])
         return (height // self.size * (width // self.size), channels * self.size**2)
 
@@ -55,7 +55,8 @@ class PatchifyLayer(Layer):
 
     def forward(self, x: Tensor, state: LayerState) -> Tensor:
         """Return the patches (N, L, E)."""
-        cut = x.unflatten(3, (-1, self.size)).unflatten(2, (-1, self.size))  # (N, C, rows, size, columns, size)
+        channels, height, width = x.shape[1:]
+        cut = x.reshape(-1, channels, height // self.size, self.size, width // self.size, self.size)
         return cut.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
 
     def onnx(self, graph: Graph, x: Value, shape: Shape, names: Names) -> Value:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from worker.spec.dense import Init, initialization_for
-from worker.spec.families.layer import DoesNotFit, Layer, LayerState, Names, Shape, check_sequence
+from worker.spec.families.layer import DoesNotFit, Layer, LayerState, Names, Shape, check_sequence, sizes
 from worker.spec.families.model import Initialization
 from worker.spec.layers.dropout import DropoutLayer
 from worker.spec.part import PerRun
@@ -37,6 +37,7 @@ class SelfAttentionLayer(Layer):
     examples: ClassVar[tuple[tuple[dict[str, Any], Shape], ...]] = (
         ({"heads": 2}, (5, 4)),
         ({"heads": 3, "causal": True}, (4, 6)),
+        ({"heads": 1, "dropout": 0.25}, (4, 2)),
     )
     fresh: ClassVar[bool] = True
 
@@ -49,7 +50,9 @@ class SelfAttentionLayer(Layer):
         """Return the same shape."""
         check_sequence(self.kind, shape)
         if shape[1] % self.heads:
-            message = f"{self.heads} heads do not divide vectors of {shape[1]} numbers."
+            message = (
+                f"Rows of {sizes(shape)} arrive, and {self.heads} heads do not divide vectors of {shape[1]} numbers."
+            )
             raise DoesNotFit(message, "heads", allowed=[n for n in range(1, shape[1] + 1) if not shape[1] % n])
         return shape
 
@@ -80,7 +83,7 @@ class SelfAttentionLayer(Layer):
 
         length, width = x.shape[1:]
         projected = F.linear(x, state["in_proj_weight"], state["in_proj_bias"])
-        by_head = projected.unflatten(2, (3, self.heads, width // self.heads))  # (N, L, 3, H, d)
+        by_head = projected.view(-1, length, 3, self.heads, width // self.heads)
         q, k, v = by_head.permute(2, 0, 3, 1, 4).unbind(0)
         scores = (q * (width // self.heads) ** -0.5) @ k.transpose(2, 3)
         if self.causal:

@@ -41,6 +41,7 @@ class TransformerBlockLayer(Layer):
     examples: ClassVar[tuple[tuple[dict[str, Any], Shape], ...]] = (
         ({"heads": 2, "feed_forward": 6}, (5, 4)),
         ({"heads": 1, "causal": True, "norm": "after", "activation": "relu"}, (3, 4)),
+        ({"heads": 1, "feed_forward": 3, "dropout": 0.25}, (3, 2)),
     )
     fresh: ClassVar[bool] = True
 

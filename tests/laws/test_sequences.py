@@ -1,0 +1,55 @@
+"""Laws 1 to 3 for networks on sequences, each kind at least once: attention, recurrence, embeddings, patches."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+from torch import Tensor
+
+from tests.laws import architectures
+from tests.laws.strategies import MAX_RUNS, parsed, reproducible, train
+from tests.laws.test_stack import law_1, law_2, law_3
+from worker.spec.families.layer import LayerState
+from worker.spec.layers.self_attention import SelfAttentionLayer
+from worker.spec.run import RunSpec
+
+TOKENS = {"kind": "modular_arithmetic", "modulus": 13, "train_size": 70}
+IMAGES = {"kind": "digits", "train_size": 70, "validation_size": 30}
+NETWORKS = [(TOKENS, architectures.tokens(15, layers)) for layers in architectures.TOKENS] + [
+    (IMAGES, {"kind": "sequential", "layers": layers}) for layers in architectures.SEQUENCES
+]
+
+
+def runs(dataset: dict[str, Any], model: dict[str, Any]) -> list[RunSpec]:
+    """Three runs of one stack."""
+    common = {"dataset": dataset, "model": model, "batch_size": 64, "epochs": 2}
+    return [
+        parsed({**common, "seed": seed, "optimizer": {"kind": "adam", "lr": 0.01 * (seed + 1)}}) for seed in range(3)
+    ]
+
+
+@pytest.mark.parametrize(("dataset", "model"), NETWORKS)
+def test_network_on_sequences_has_the_same_bits_alone_threaded_and_resumed(
+    dataset: dict[str, Any], model: dict[str, Any]
+) -> None:
+    specs = runs(dataset, model)
+    assert reproducible(specs[0])
+    whole = train(specs, most=MAX_RUNS)
+    law_1(specs, [1, 2], whole)
+    law_2(specs, whole)
+    law_3(specs, 1, whole)
+
+
+def test_attention_that_depends_on_earlier_pieces_breaks_law_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A planted bug: rows are shifted by the number of pieces so far."""
+    specs, pieces = runs(*NETWORKS[1]), itertools.count()
+    forward = SelfAttentionLayer.forward
+
+    def leaking(self: SelfAttentionLayer, x: Tensor, state: LayerState) -> Tensor:
+        return forward(self, x + 1e-3 * next(pieces), state)
+
+    monkeypatch.setattr(SelfAttentionLayer, "forward", leaking)
+    with pytest.raises(AssertionError):
+        law_1(specs, [2])
