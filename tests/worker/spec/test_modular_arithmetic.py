@@ -56,7 +56,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize(("changes", "place", "message"), REFUSED)
-def test_what_does_not_fit_tokens_is_refused_in_words(changes: dict[str, Any], place: str, message: str) -> None:
+def test_unfit_tokens_are_refused_in_words(changes: dict[str, Any], place: str, message: str) -> None:
     layers = changes.pop("layers", [EMBEDDING])
     body = {"dataset": {"kind": "modular_arithmetic"}, "optimizer": {"kind": "adam", "lr": 0.01}, **changes}
     refusals = list(parsed({**body, "model": {"kind": "sequential", "layers": layers}}).objections())
