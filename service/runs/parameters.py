@@ -28,20 +28,29 @@ MaxPoints = Annotated[
 class ReuseQuery(QueryModel):
     """Whether results may be taken over."""
 
-    reuse: bool = Field(default=True, description="Take over the result of an equal run that has finished.")
+    reuse: bool = Field(
+        default=True,
+        description="Take over the result of an equal finished run, or continue one of fewer epochs.",
+    )
 
 
 class CreateRunQuery(QueryModel):
     """How to submit a run."""
 
     validate_only: bool = Field(default=False, description="Check and resolve the spec without queuing a run.")
-    reuse: bool = Field(default=True, description="Take over the result of an equal run that has finished.")
+    reuse: bool = Field(
+        default=True,
+        description="Take over the result of an equal finished run, or continue one of fewer epochs.",
+    )
 
 
 class CreateRunsQuery(QueryModel):
     """How to submit several runs."""
 
-    reuse: bool = Field(default=True, description="Take over the results of equal runs that have finished.")
+    reuse: bool = Field(
+        default=True,
+        description="Take over the results of equal finished runs, or continue those of fewer epochs.",
+    )
 
 
 class RunListQuery(QueryModel):

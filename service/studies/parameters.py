@@ -32,7 +32,9 @@ MAX_TARGET = 1e100
 class CreateStudyQuery(QueryModel):
     """How to submit a study."""
 
-    reuse: bool = Field(default=True, description="Take over the results of equal runs that have finished.")
+    reuse: bool = Field(
+        default=True, description="Take over the results of equal finished runs, or continue those of fewer epochs."
+    )
 
 
 class PreviewStudyQuery(QueryModel):

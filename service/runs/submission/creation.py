@@ -12,7 +12,7 @@ from ulid import ULID
 from service.callers import Caller
 from service.runs.queries import epochs
 from service.runs.queries import runs as rows
-from service.runs.submission import teachers, warm_starts
+from service.runs.submission import prefixes, teachers, warm_starts
 from service.runs.submission.new_run import NewRun
 from service.runs.submission.quota import check_quota, check_space
 from service.runs.submission.review import stack_runs
@@ -47,9 +47,18 @@ def build_rows(planned: Sequence[PlannedRun], settings: Settings) -> NewRows:
 
 
 def create(
-    connection: sa.Connection, columns: NewRows, settings: Settings, *, reuse: bool, caller: Caller
+    connection: sa.Connection,
+    columns: NewRows,
+    settings: Settings,
+    *,
+    reuse: bool,
+    caller: Caller,
+    continues: Row | None = None,
 ) -> tuple[list[CreatedRun], list[NewEvent]]:
     """Insert runs of ``caller`` and return them with their events, which the caller of this function appends.
+
+    With ``reuse``, a run takes over the result of an equal one, or continues a finished one of fewer epochs;
+    ``continues`` is the one that the only new run continues otherwise.
 
     Raises:
         QuotaExceeded: The owner has too many unfinished runs.
@@ -72,11 +81,26 @@ def create(
     for reused in (False, True):
         group = [row for row, run in zip(columns, created, strict=True) if (run.source is not None) == reused]
         rows.insert(connection, group, finished=reused)
-    for run, row in zip(created, columns, strict=True):
-        if run.source is None:
-            warm_starts.attach(connection, run.run_id, row["spec"])
-            teachers.attach(connection, run.run_id, row["spec"])
+    trained = [(run, row) for run, row in zip(created, columns, strict=True) if run.source is None]
+    for run, row in trained:
+        warm_starts.attach(connection, run.run_id, row["spec"])
+        teachers.attach(connection, run.run_id, row["spec"])
+    for run_id, prefix in _prefixes(connection, trained, caller, continues) if reuse else ():
+        events += prefixes.copy_progress(connection, prefix, run_id)
     return created, events
+
+
+def _prefixes(
+    connection: sa.Connection,
+    trained: Sequence[tuple[CreatedRun, Mapping[str, Any]]],
+    caller: Caller,
+    continues: Row | None,
+) -> list[tuple[str, Row]]:
+    """Return the ids of new runs that continue a finished one, with that run."""
+    if continues is not None:
+        return [(run.run_id, continues) for run, _ in trained]
+    matches = prefixes.find(connection, [row for _, row in trained], owner=caller.reuses_only)
+    return [(run.run_id, matches[row["reuse_key"]]) for run, row in trained if row["reuse_key"] in matches]
 
 
 def _columns(new: NewRun, settings: Settings) -> dict[str, Any]:
