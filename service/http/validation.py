@@ -157,7 +157,16 @@ def _explain(  # noqa: PLR0911 - a table
         return NO_CONTROLS, ()
     if kind == "finite_number":
         return "This must be a finite number, not NaN or infinity.", ()
+    if kind in ("too_short", "too_long"):
+        return _length_message(kind, context), ()
     return _plain(detail["msg"], detail["input"]), ()
+
+
+def _length_message(kind: str, context: Mapping[str, Any]) -> str:
+    """Return how many items a list must have."""
+    bound, name = ("least", "min_length") if kind == "too_short" else ("most", "max_length")
+    limit = context[name]
+    return f"This must have at {bound} {limit} {'item' if limit == 1 else 'items'}, not {context['actual_length']}."
 
 
 def _plain(message: str, value: Any) -> str:

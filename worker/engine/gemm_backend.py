@@ -31,8 +31,11 @@ from worker.engine.progress import MICRO_ROWS
 from worker.engine.rng import row_draws, uniform
 from worker.engine.rows import SUBSET_ROWS
 from worker.engine.thread_tuner import ThreadTuner
-from worker.spec.families.model import HookResult, ParameterViews
+from worker.spec.dense import DenseNetwork
+from worker.spec.families.model import HookResult, Network, ParameterViews
 from worker.spec.families.optimizer import Step
+from worker.spec.networks.model import LayeredModel
+from worker.spec.networks.network import Head, head_of
 from worker.spec.optimizers.sgd import SGD
 from worker.spec.part import Stacked
 from worker.spec.rng import stream_key
@@ -196,7 +199,11 @@ class ActivationRecorder(PlainHooks):
 
 
 class Trial:
-    """A step on made-up numbers, in the shapes of a stack: forward, backward, and an optimizer that multiplies."""
+    """A step on made-up numbers, in the shapes of a stack: forward, backward, and an optimizer that multiplies.
+
+    On a CPU only the layers that all runs compute together are tried: the others are computed run by run, in pieces of
+    one thread each.
+    """
 
     def __init__(self, spec: RunSpec, rows: int, max_runs: int, device: torch.device = CPU) -> None:
         shape, outputs = spec.dataset.shape, spec.dataset.outputs
@@ -205,7 +212,13 @@ class Trial:
         self.weights = {
             name: _noise(f"weights/{name}", max_runs, *size).to(device) for name, size in self.shapes.items()
         }
-        self.x = _noise("x", max_runs, rows, math.prod(shape)).to(device)
+        self._head: Head | None = None
+        width = math.prod(shape)
+        if device.type == "cpu" and isinstance(spec.model, LayeredModel):
+            steps = spec.model.steps(shape, outputs)
+            self._head = head_of(steps)
+            width = math.prod(steps[self._head.begin].input)
+        self.x = _noise("x", max_runs, rows, width).to(device)
         self.g = _noise("g", max_runs, rows, outputs).to(device)
 
     def run(self, first: int, last: int) -> tuple[Tensor, ...]:
@@ -213,7 +226,7 @@ class Trial:
         spec = self.spec
         layout = Layout(self.shapes, last - first)
         weights = layout.filled({name: noise[first:last] for name, noise in self.weights.items()}, self.x.device)
-        gradient = torch.zeros_like(weights)
+        gradient = weights.clone()  # as made up as the weights, for parameters of layers that are not tried
         buffer_layout = Layout(spec.model.buffers(spec.dataset.shape), last - first)
         material = ParameterViews(
             layout.views(weights),
@@ -224,8 +237,7 @@ class Trial:
             spec.dataset.outputs,
             row_draws(range(first, last), weights.device),
         )
-        part = Stacked([spec.model] * (last - first), device=weights.device, dtype=weights.dtype)
-        network = part.implementation.network(part, material)
+        network = self._network(material, last - first)
         hidden = ActivationRecorder()
         logits = network.forward(self.x[first:last], hidden).clone()
         network.backward(self.g[first:last])
@@ -238,6 +250,12 @@ class Trial:
                 optimizer.implementation.update(optimizer, Step(w, g, lr, state, 1, block.matrices))
             results += layout.views(weights).values()
         return tuple(results)
+
+    def _network(self, material: ParameterViews, runs: int) -> Network:
+        if self._head is not None:
+            return DenseNetwork(material, self._head.activation, self._head.names)
+        part = Stacked([self.spec.model] * runs, device=self.x.device, dtype=self.x.dtype)
+        return part.implementation.network(part, material)
 
     def error(self) -> float:
         """Relative error of a product of the inputs' size against float64."""

@@ -67,6 +67,15 @@ def test_invalid_body_is_refused_with_a_pointer_and_a_remedy(
     assert client.get("/v1/runs").json()["data"] == []
 
 
+@pytest.mark.parametrize(
+    ("hidden", "message"),
+    [([], "This must have at least 1 item, not 0."), ([8] * 33, "This must have at most 32 items, not 33.")],
+)
+def test_list_of_another_length_is_refused_with_the_limit(client: TestClient, hidden: list[int], message: str) -> None:
+    (error,) = post(client, body(model={"kind": "mlp", "hidden": hidden})).json()["errors"]
+    assert error == {**error, "pointer": "/model/hidden", "message": message}
+
+
 def test_unknown_kind_is_refused_with_the_existing_ones(client: TestClient) -> None:
     (error,) = post(client, body(optimizer={"kind": "adma", "lr": 1})).json()["errors"]
     assert error["allowed"] == sorted(OPTIMIZERS)
