@@ -19,9 +19,9 @@ TEACHERS = frozenset({"distillation"})
 """Kinds of regularizers that add a loss against a teacher."""
 NO_PENALTIES = frozenset(
     {
-        "blur", "brightness", "contrast", "crop", "cutmix", "dropout", "erasing", "greyscale", "horizontal_flip", "hue",
-        "max_norm", "mixup", "noise", "random_choice", "random_resized_crop", "rotation", "saturation", "sharpen",
-        "spectral_norm", "stretch", "vertical_flip", "zoom",
+        "aug_mix", "blur", "brightness", "contrast", "crop", "cutmix", "dropout", "erasing", "greyscale",
+        "horizontal_flip", "hue", "max_norm", "mixup", "noise", "rand_augment", "random_choice", "random_resized_crop",
+        "rotation", "saturation", "sharpen", "spectral_norm", "stretch", "trivial_augment", "vertical_flip", "zoom",
     }
 )  # fmt: skip
 """Kinds of regularizers that do not. Kinds in neither set, such as those of newer servers, may do either."""

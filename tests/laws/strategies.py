@@ -110,12 +110,14 @@ def bodies(draw: st.DrawFn, part: type[Part], fixed: dict[str, Any] | None = Non
         body["teachers"] = draw(st.sampled_from(TEACHERS))
     for name in part.model_fields:
         varies = name in part.per_run()
-        if isinstance(body[name], str | bool | float | int) and name != "kind" and (varies or not fixed):
+        if isinstance(body.get(name), str | bool | float | int) and name != "kind" and (varies or not fixed):
             body[name] = draw(st.sampled_from(_values(part, name)))
     if "curriculum" in body:
         body["curriculum"] = draw(st.sampled_from(CURRICULA))
         if draw(st.integers(0, 3)) == 0:  # the set needs the student's shape, and no labels
             body |= {"transfer": draw(st.sampled_from(TRANSFERS)), "masked": False, "method": "soft"}
+    if "of" in body and not fixed:
+        body["probabilities"] = draw(st.sampled_from([None, [0.25, 0.75]]))
     if issubclass(part, Regularizer) and (not fixed or _free(part)) and draw(st.integers(0, 3)) == 0:
         body["active"] = draw(st.sampled_from(ACTIVE))
     return body

@@ -52,14 +52,14 @@ class StackRng:
         self.dtype = dtype
         self._epoch = self._first = self._rows = 0
         self._keys: dict[str, Tensor] = {}
-        self._betas: dict[str, list[Betas]] = {}
+        self._draws: dict[str, list[Draws]] = {}
         self._inner: dict[str, StackRng] = {}
 
     def seek(self, epoch: int, first: int, rows: int) -> None:
         """Go to the batch of ``rows`` rows that begins at position ``first`` of ``epoch``."""
         if epoch != self._epoch:
             self._keys.clear()
-            self._betas.clear()
+            self._draws.clear()
         self._epoch, self._first, self._rows = epoch, first, rows
         for rng in self._inner.values():
             rng.seek(epoch, first, rows)
@@ -94,11 +94,23 @@ class StackRng:
 
     def beta(self, name: str, shapes: Sequence[float]) -> Tensor:
         """One number from Beta(a, a) for each row, shape (K, N)."""
-        if name not in self._betas:
+        return self._in_order(name, [lambda source, n, a=a: source.beta(a, a, n) for a in shapes])
+
+    def dirichlet(self, name: str, shapes: Sequence[float], width: int) -> Tensor:
+        """``width`` numbers from Dirichlet(a, …, a) for each row, shape (K, N, width)."""
+        return self._in_order(name, [lambda source, n, a=a: source.dirichlet([a] * width, n) for a in shapes])
+
+    def _in_order(self, name: str, distributions: Sequence[Distribution]) -> Tensor:
+        """Numbers of each run's distribution for each row, (K, N, …)."""
+        if name not in self._draws:
             keys = [stream_key(seed, self.purpose, name, self._epoch) for seed in self.seeds]
-            self._betas[name] = [Betas(key, a) for key, a in zip(keys, shapes, strict=True)]
-        drawn = np.stack([betas.rows(self._first, self._rows) for betas in self._betas[name]])
+            self._draws[name] = [Draws(key, of_run) for key, of_run in zip(keys, distributions, strict=True)]
+        drawn = np.stack([draws.rows(self._first, self._rows) for draws in self._draws[name]])
         return torch.from_numpy(drawn).to(self.device, self.dtype)
+
+
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+Distribution = Callable[[np.random.RandomState, int], Numbers]
 
 
 class RowRng:
@@ -131,20 +143,20 @@ def row_draws(seeds: Sequence[int], device: torch.device) -> Callable[[int, str,
     return draws
 
 
-class Betas:
-    """One run's draws from Beta(a, a) in an epoch, by position; drawn in order, kept, and drawn further on demand."""
+class Draws:
+    """One run's draws in an epoch, by position: drawn in order, stored, and drawn further on demand."""
 
-    def __init__(self, key: int, a: float) -> None:
-        self._a = a
+    def __init__(self, key: int, distribution: Distribution) -> None:
+        self._distribution = distribution
         self._source = np.random.RandomState([key & 0xFFFFFFFF, key >> 32 & 0xFFFFFFFF])  # frozen by numpy
-        self._drawn = np.empty(0)
+        self._drawn: Numbers | None = None
 
-    def rows(self, first: int, count: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def rows(self, first: int, count: int) -> Numbers:
         """The draws at positions first … first + count − 1."""
-        missing = first + count - len(self._drawn)
-        if missing > 0:
-            more = self._source.beta(self._a, self._a, max(missing, 4096))
-            self._drawn = np.concatenate([self._drawn, more])
+        missing = first + count - (0 if self._drawn is None else len(self._drawn))
+        if self._drawn is None or missing > 0:
+            more = self._distribution(self._source, max(missing, 4096))
+            self._drawn = more if self._drawn is None else np.concatenate([self._drawn, more])
         return self._drawn[first : first + count]
 
 

@@ -40,6 +40,9 @@ class Rng(Protocol):
     def beta(self, name: str, shapes: Sequence[float]) -> Tensor:
         """Return one number from Beta(a, a) for each row, shape (K, N); ``shapes`` holds each run's a."""
 
+    def dirichlet(self, name: str, shapes: Sequence[float], width: int) -> Tensor:
+        """Return ``width`` numbers from Dirichlet(a, …, a) for each row, (K, N, width), likewise."""
+
     def child(self, name: str) -> Rng:
         """Return the Rng of a part inside this one, with streams of its own."""
 

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from worker.spec.families.regularizer import ImageOperation, Rng
 from worker.spec.part import PerRun, Stacked
-from worker.spec.warps import per_image
+from worker.spec.pixels import brightened
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,5 +39,4 @@ class Brightness(ImageOperation):
     @staticmethod
     def image(part: Stacked[Brightness], x: Tensor, rng: Rng, white: float) -> Tensor:
         """Every row with its own factor."""
-        factor = per_image(1 + (2 * rng.uniform() - 1) * part.column("amount", 2))
-        return x.mul_(factor).clamp_(0, white)
+        return brightened(x, 1 + (2 * rng.uniform() - 1) * part.column("amount", 2), white)

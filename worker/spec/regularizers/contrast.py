@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.colors import luminance
 from worker.spec.families.regularizer import ImageOperation, Rng
 from worker.spec.part import PerRun, Stacked
-from worker.spec.sums import summed
-from worker.spec.warps import per_image
+from worker.spec.pixels import contrasted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,6 +39,4 @@ class Contrast(ImageOperation):
     @staticmethod
     def image(part: Stacked[Contrast], x: Tensor, rng: Rng, white: float) -> Tensor:
         """Every row with its own factor."""
-        factor = per_image(1 + (2 * rng.uniform() - 1) * part.column("amount", 2))
-        mean = per_image(summed(luminance(x).flatten(2)).squeeze(2) / (x.shape[3] * x.shape[4]))
-        return x.mul_(factor).add_((1 - factor) * mean).clamp_(0, white)
+        return contrasted(x, 1 + (2 * rng.uniform() - 1) * part.column("amount", 2), white)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.colors import ColorOperation, luminance
+from worker.spec.colors import ColorOperation
 from worker.spec.families.regularizer import Rng
 from worker.spec.part import PerRun, Stacked
-from worker.spec.warps import per_image
+from worker.spec.pixels import saturated
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,6 +40,4 @@ class Saturation(ColorOperation):
     @staticmethod
     def image(part: Stacked[Saturation], x: Tensor, rng: Rng, white: float) -> Tensor:
         """Every row with its own factor."""
-        factor = per_image(1 + (2 * rng.uniform() - 1) * part.column("amount", 2))
-        grey = luminance(x)
-        return x.mul_(factor).add_((1 - factor) * grey).clamp_(0, white)
+        return saturated(x, 1 + (2 * rng.uniform() - 1) * part.column("amount", 2), white)

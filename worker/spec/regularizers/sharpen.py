@@ -17,7 +17,7 @@ from pydantic import Field
 
 from worker.spec.families.regularizer import ImageOperation, Rng
 from worker.spec.part import PerRun, Stacked
-from worker.spec.warps import per_image
+from worker.spec.pixels import sharpened
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,12 +40,4 @@ class Sharpen(ImageOperation):
     @staticmethod
     def image(part: Stacked[Sharpen], x: Tensor, rng: Rng, white: float) -> Tensor:
         """Every row with its own factor."""
-        factor = per_image(1 + rng.uniform() * part.column("amount", 2))
-        blurred = x.clone()
-        height, width = x.shape[-2:]
-        inner = 4 * x[..., 1:-1, 1:-1]
-        for i in range(3):
-            for j in range(3):
-                inner = inner + x[..., i : height - 2 + i, j : width - 2 + j]
-        blurred[..., 1:-1, 1:-1] = inner / 13
-        return x.mul_(factor).add_(blurred.mul_(1 - factor)).clamp_(0, white)
+        return sharpened(x, 1 + rng.uniform() * part.column("amount", 2), white)
