@@ -12,16 +12,20 @@ EVALUATION_SCORES = {
 }
 """Scores that are recorded in evaluation mode only."""
 PENALTIES = frozenset(
-    {"distillation", "elastic_net", "group_lasso", "kl_sparsity", "l1", "l2", "label_smoothing", "orthogonal"}
-)
+    {
+        "activity_l1", "activity_l2", "confidence_penalty", "distillation", "elastic_net", "group_lasso", "kl_sparsity",
+        "l1", "l2", "label_smoothing", "orthogonal",
+    }
+)  # fmt: skip
 """Kinds of regularizers that add a term to the objective."""
 TEACHERS = frozenset({"distillation"})
 """Kinds of regularizers that add a loss against a teacher."""
 NO_PENALTIES = frozenset(
     {
-        "aug_mix", "blur", "brightness", "contrast", "crop", "cutmix", "dropout", "erasing", "greyscale",
-        "horizontal_flip", "hue", "max_norm", "mixup", "noise", "rand_augment", "random_choice", "random_resized_crop",
-        "rotation", "saturation", "sharpen", "spectral_norm", "stretch", "trivial_augment", "vertical_flip", "zoom",
+        "aug_mix", "blur", "brightness", "contrast", "crop", "cutmix", "drop_connect", "dropout", "erasing",
+        "gradient_noise", "greyscale", "horizontal_flip", "hue", "max_norm", "mixup", "noise", "rand_augment",
+        "random_choice", "random_resized_crop", "rotation", "saturation", "sharpen", "spectral_norm", "stretch",
+        "trivial_augment", "vertical_flip", "weight_noise", "zoom",
     }
 )  # fmt: skip
 """Kinds of regularizers that do not. Kinds in neither set, such as those of newer servers, may do either."""

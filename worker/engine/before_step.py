@@ -5,7 +5,9 @@ from __future__ import annotations
 from worker.engine.hooks import HookSet
 
 
-def shape_gradient(hooks: HookSet) -> None:
-    """Add the gradients of the penalties on weights to the stack's gradient, in place."""
+def shape_gradient(hooks: HookSet, t: int) -> None:
+    """Add the gradients of the penalties on weights to the stack's gradient, and its noise in step ``t``, in place."""
     for add in hooks.grad:
         add()
+    for disturb in hooks.disturb:
+        disturb(t=t)

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from worker.engine.stack import Stack
-from worker.spec.families.model import Hidden, HookResult
+from worker.spec.families.model import HookResult
 
 
 def drawing(stack: Stack, hook: str) -> list[Callable[..., Any]]:
@@ -33,12 +33,17 @@ class HookSet:
         """Each (x, targets) → (x, targets)."""
         self.inputs = drawing(stack, "inputs")
         """Each changes x in place."""
-        self.hidden: Hidden = TrainingHooks(stack)
+        self.hidden = TrainingHooks(stack)
         """Those on the activations of hidden layers: ``act`` and ``grad_of_activations``."""
         self.smooth = plain(stack, "smooth")
         """Each changes targets in place."""
+        self.grad_of_outputs = plain(stack, "grad_of_outputs")
+        """Each (log_p, g, rows) changes g in place."""
         self.grad: list[Callable[[], None]] = []
         """Each adds a penalty's gradient to the gradient of one weight matrix."""
+        self.disturb: list[Callable[..., None]] = []
+        """Each changes the gradient of one parameter in place, given the number of the step as ``t``."""
+        self.forward_weights = ForwardWeights(stack)
         self.prox: list[Callable[[Tensor], None]] = []
         """Each changes one weight matrix in place, given the learning rates (K, 1, 1)."""
         if len(stack):
@@ -52,8 +57,42 @@ class HookSet:
             self.update = stack.optimizer.update
         for part, _ in stack.with_hook("grad"):
             self.grad += [partial(part.grad, w, g) for w, g in stack.penalized_weights(part)]
+        for part, draws in stack.with_hook("disturb"):
+            gradients = stack.gradients.items()
+            self.disturb += [partial(part.disturb, g.flatten(1), rng=draws, name=name) for name, g in gradients]
         for part, _ in stack.with_hook("prox"):
             self.prox += [partial(part.prox, w) for w, _ in stack.penalized_weights(part)]
+
+
+class ForwardWeights:
+    """The weights of a stack during forward and backward of a batch, where parts change them for so long."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._changes: list[tuple[Tensor, Callable[[], Tensor | None]]] = []
+        self._factors: list[tuple[Tensor, Tensor]] = []
+        self._clean: Tensor | None = None
+        matrices = [name for name, shape in stack.layout.shapes.items() if len(shape) > 1]
+        for part, draws in stack.with_hook("forward_weights"):
+            for name in matrices:
+                w, g = (views[name].flatten(2) for views in (stack.parameters, stack.gradients))
+                self._changes.append((g, partial(part.forward_weights, w, rng=draws, name=name)))
+
+    def enter(self, epoch: int, first: int) -> None:
+        """Change the weights for the batch that begins at position ``first`` of ``epoch``."""
+        if self._changes:
+            self._stack.seek(epoch, first, 1)
+            self._clean = self._stack.weights.clone()
+            factors = [(g, change()) for g, change in self._changes]
+            self._factors = [(g, factor) for g, factor in factors if factor is not None]
+
+    def leave(self) -> None:
+        """Restore the weights, and turn the gradient into that of the restored ones."""
+        if self._clean is not None:
+            self._stack.weights.copy_(self._clean)
+            for g, factor in self._factors:
+                g.mul_(factor)
+            self._clean = None
 
 
 class PlainHooks:
@@ -76,13 +115,15 @@ class TrainingHooks:
         self._act = drawing(stack, "act")
         self._gradients = plain(stack, "grad_of_activations") if penalties else []
         self.keeps = bool(self._gradients)
+        self.batch_rows = 0
+        """Rows of the whole batch of which activations arrive."""
 
     def __call__(self, a: Tensor, layer: int) -> HookResult:
         """Change ``a`` (K, N, H) in place; return the factor of its gradient, and the addition to it."""
         added: Tensor | None = None
         for gradient in self._gradients:
-            own: Tensor = gradient(a)
-            added = own if added is None else added.add_(own)
+            own: Tensor = gradient(a, self.batch_rows)
+            added = own if added is None else added + own
         factor: Tensor | None = None
         for act in self._act:
             own = act(a, layer=layer)

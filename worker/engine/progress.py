@@ -67,8 +67,10 @@ class Progress:
     def train_step(self, t: int) -> None:
         """Take one step of every run on its next rows; ``t`` counts the run's steps from 1."""
         self._compute_gradient()
-        shape_gradient(self.hooks)
         stack, rates = self.stack, self.learning_rates.at(t)
+        if self.hooks.disturb:
+            stack.seek(self.epoch, self.rows, 1)
+        shape_gradient(self.hooks, t)
         for w, g, state, matrices in stack.blocks:
             self.hooks.update(Step(w, g, rates, state, t, matrices))
         finish_step(self.hooks, rates)
@@ -78,6 +80,7 @@ class Progress:
         """Compute the gradient of the next batch, in parts of at most ``MICRO_ROWS`` rows."""
         first, stack = self.rows, self.stack
         rows = min(self._batch_size, len(self.data) - first)
+        self.hooks.forward_weights.enter(self.epoch, first)
         self._pass(first, min(rows, MICRO_ROWS), rows)
         if rows > MICRO_ROWS:
             total = stack.gradient.clone()
@@ -85,6 +88,7 @@ class Progress:
                 self._pass(begin, min(MICRO_ROWS, first + rows - begin), rows)
                 total += stack.gradient
             stack.gradient.copy_(total)
+        self.hooks.forward_weights.leave()
 
     def _pass(self, first: int, rows: int, of: int) -> None:
         """Run forward and backward on ``rows`` rows from position ``first`` on, a part of a batch of ``of``."""
@@ -98,6 +102,7 @@ class Progress:
             x, targets, weights = self._mixed(x, y, weights)
         for change in hooks.inputs:
             change(x)
+        hooks.hidden.batch_rows = of
         z = stack.network.forward(x, hooks.hidden)
         outputs, place = hooks.predict(z), slice(first, first + rows)
         batches.statistics[:, place] = weighted(hooks.statistic(outputs, y, targets), weights)
@@ -111,6 +116,8 @@ class Progress:
         g = hooks.gradient(outputs, y, targets, of)
         if self._teaching:
             self._teaching.change_gradient(z, y, g, chosen, place, of)
+        for add in hooks.grad_of_outputs:
+            add(outputs, g, of)
         if weights is not None:
             g *= weights.unsqueeze(2)
             batches.teacher_losses[:, place] *= weights

@@ -89,8 +89,20 @@ class StackRng:
 
     def normal(self, name: str, width: int) -> Tensor:
         """``width`` standard normal numbers for each row, shape (K, N, width): 65,536 quantiles, chosen by 16 bits."""
-        drawn = self.int16(name, width).to(torch.int64).add_(32768)
-        return _quantiles(self.device, self.dtype).take(drawn)
+        return self._normal(self.int16(name, width))
+
+    def batch_int16(self, name: str, width: int) -> Tensor:
+        """``width`` numbers for the whole batch, uniform over all int16 values, (K, width)."""
+        count = -(-width // 4)
+        return words(self._keys_of(name), self._first * count, count).view(torch.int16)[:, :width]
+
+    def batch_normal(self, name: str, width: int) -> Tensor:
+        """``width`` standard normal numbers for the whole batch, (K, width)."""
+        return self._normal(self.batch_int16(name, width))
+
+    def _normal(self, drawn: Tensor) -> Tensor:
+        """The normal distribution's quantiles that int16 numbers choose, of the same shape."""
+        return _quantiles(self.device, self.dtype).take(drawn.to(torch.int64).add_(32768))
 
     def beta(self, name: str, shapes: Sequence[float]) -> Tensor:
         """One number from Beta(a, a) for each row, shape (K, N)."""

@@ -22,7 +22,7 @@ class HookResult(NamedTuple):
     factor: Tensor | None = None
     """By what the gradient is multiplied, (K, N, H)."""
     added: Tensor | None = None
-    """Addition to the gradient at the original activations, (K, 1, H)."""
+    """Addition to the gradient at the original activations, (K, N, H) or (K, 1, H)."""
 
 
 class Hidden(Protocol):

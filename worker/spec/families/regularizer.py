@@ -25,7 +25,7 @@ class Rng(Protocol):
     """Random numbers for the rows of the current batch, from streams of one part of each run.
 
     They depend only on the run's seed, the part, the epoch, the row's position in the epoch and ``name``, never on the
-    stack, the batch size or the threads.
+    stack, the batch size or the threads. Numbers for a whole batch depend on the position of its first row.
     """
 
     def uniform(self, name: str = "") -> Tensor:
@@ -39,6 +39,12 @@ class Rng(Protocol):
 
     def beta(self, name: str, shapes: Sequence[float]) -> Tensor:
         """Return one number from Beta(a, a) for each row, shape (K, N); ``shapes`` holds each run's a."""
+
+    def batch_int16(self, name: str, width: int) -> Tensor:
+        """Return ``width`` numbers for the whole batch, uniform over all int16 values, (K, width)."""
+
+    def batch_normal(self, name: str, width: int) -> Tensor:
+        """Return ``width`` standard normal numbers for the whole batch, (K, width)."""
 
     def dirichlet(self, name: str, shapes: Sequence[float], width: int) -> Tensor:
         """Return ``width`` numbers from Dirichlet(a, …, a) for each row, (K, N, width), likewise."""
@@ -75,8 +81,9 @@ class Regularizer(Part):
     """A part that reduces overfitting.
 
     Hooks apply in this order. Forward: ``pixel_maps`` and ``image`` (list order), ``mix``, ``inputs``, ``act`` in each
-    hidden layer, ``smooth``. Backward: ``teach`` at the logits, ``grad_of_activations``, ``grad``. After the
-    optimizer's step: ``prox``.
+    hidden layer, ``smooth``. Backward: ``teach`` and ``grad_of_outputs`` at the logits, ``grad_of_activations``,
+    ``grad``, ``disturb``. After the optimizer's step: ``prox``. Forward and backward of a batch use the weights of
+    ``forward_weights``.
     """
 
     neutral: ClassVar[Mapping[str, float] | None] = None
@@ -186,7 +193,16 @@ class Regularizer(Part):
     @staticmethod
     @hook
     def penalty_of_outputs(part: Stacked[Any], log_p: Tensor, y: Tensor) -> Tensor:
-        """Return the penalty of ``smooth`` for each row: ``log_p`` (K, N, classes), labels y (K, N) → (K, N)."""
+        """Return the penalty of each row: ``log_p`` (K, N, classes), labels y (K, N) → (K, N)."""
+        raise NotImplementedError
+
+    @staticmethod
+    @hook
+    def grad_of_outputs(part: Stacked[Any], log_p: Tensor, g: Tensor, rows: int) -> None:
+        """Add the gradient of ``penalty_of_outputs`` at the logits, as a mean over ``rows`` rows, to ``g`` in place.
+
+        ``log_p`` are log-probabilities, ``g`` is the gradient of the loss; both (K, N, classes).
+        """
         raise NotImplementedError
 
     @staticmethod
@@ -223,8 +239,11 @@ class Regularizer(Part):
 
     @staticmethod
     @hook
-    def grad_of_activations(part: Stacked[Any], a: Tensor) -> Tensor:
-        """Return the gradient of ``penalty_of_activations``, the same for all rows: (K, 1, H)."""
+    def grad_of_activations(part: Stacked[Any], a: Tensor, rows: int) -> Tensor:
+        """Return the gradient of ``penalty_of_activations``: (K, N, H), or (K, 1, H) if it is the same for all rows.
+
+        ``a`` (K, N, H) is part of a batch of ``rows`` rows, over which a mean is taken.
+        """
         raise NotImplementedError
 
     @staticmethod
@@ -237,6 +256,21 @@ class Regularizer(Part):
     @hook
     def grad(part: Stacked[Any], w: Tensor, g: Tensor) -> None:
         """Add the penalty's gradient to ``g``, the gradient of the weights ``w``, both (K, out, in), in place."""
+        raise NotImplementedError
+
+    @staticmethod
+    @hook
+    def disturb(part: Stacked[Any], g: Tensor, rng: Rng, name: str, t: int) -> None:
+        """Change the gradient ``g`` (K, n) of the parameter ``name`` in place, before step ``t``, counted from 1."""
+        raise NotImplementedError
+
+    @staticmethod
+    @hook
+    def forward_weights(part: Stacked[Any], w: Tensor, rng: Rng, name: str) -> Tensor | None:
+        """Change the weights ``w`` (K, out, in) of the parameter ``name`` in place, for one batch only.
+
+        Returns the factor (K, out, in) of their gradient, or None if it is 1.
+        """
         raise NotImplementedError
 
     @staticmethod

@@ -56,8 +56,8 @@ class KLSparsity(Regularizer):
         return part.column("strength", 2) * divergence
 
     @staticmethod
-    def grad_of_activations(part: Stacked[KLSparsity], a: Tensor) -> Tensor:
-        """β/N·(−ρ/ρ̂ + (1 − ρ)/(1 − ρ̂)), (K, 1, H)."""
+    def grad_of_activations(part: Stacked[KLSparsity], a: Tensor, rows: int) -> Tensor:
+        """Of the means over these rows alone, β/N·(−ρ/ρ̂ + (1 − ρ)/(1 − ρ̂)), (K, 1, H)."""
         rho, mean = part.column("target", 3), _mean(a)
         return (part.column("strength", 3) / a.shape[1]) * ((1 - rho) / (1 - mean) - rho / mean)
 

@@ -1,0 +1,145 @@
+"""Law 6: penalties on activations and outputs, and noise on gradients and weights, against autograd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - its usual name
+
+from tests.laws.oracles import SMALL, step_of
+from worker.engine.stack import Stack
+
+Weights = Mapping[str, Tensor]
+SGD = {"kind": "sgd", "lr": 0.5}
+STRENGTH = 0.3
+
+
+def network(weights: Weights, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """Log-probabilities of the network of ``SMALL``, and the activations of its hidden layers."""
+    hidden = []
+    for layer in range(2):
+        x = F.linear(x, weights[f"layers.{layer}.weight"], weights[f"layers.{layer}.bias"]).tanh()
+        hidden.append(x)
+    return F.linear(x, weights["layers.2.weight"], weights["layers.2.bias"]).log_softmax(1), hidden
+
+
+def loss_of(weights: Weights, x: Tensor, y: Tensor) -> Tensor:
+    return F.nll_loss(network(weights, x)[0], y)
+
+
+def stepped(
+    regularizers: list[dict[str, Any]],
+    objective: Callable[[Weights, Tensor, Tensor], Tensor],
+    change: Callable[[Stack, Weights], Weights] = lambda stack, weights: weights,
+    rows: int = 96,
+) -> None:
+    """Compare a step of the engine with autograd's on ``objective`` of the weights after ``change``."""
+    body = {
+        **SMALL,
+        "model": {"kind": "mlp", "hidden": [20, 12], "activation": "tanh"},
+        "dataset": {"kind": "digits", "train_size": rows, "validation_size": 30},
+        "batch_size": "full",
+        "regularizers": regularizers,
+        "optimizer": SGD,
+    }
+    stack, progress = step_of(body)
+    before = {name: tensor.double().clone().requires_grad_() for name, tensor in stack.tensors(0).items()}
+    chosen = progress.batches.order[0]
+    x, y = progress.data.batch(chosen[None])[0].double(), progress.data.y[chosen]
+    progress.train_step(1)
+    stack.seek(1, 0, rows)
+    value = objective(change(stack, before), x, y)
+    for gradient, (name, start) in zip(torch.autograd.grad(value, list(before.values())), before.items(), strict=True):
+        after = stack.tensors(0)[name].double()
+        torch.testing.assert_close(start.detach() - after, 0.5 * gradient, rtol=1e-3, atol=1e-6)
+
+
+PENALTIES: dict[str, Callable[[Tensor, list[Tensor]], Tensor]] = {
+    "activity_l1": lambda log_p, hidden: sum((a.abs().sum(1).mean() for a in hidden), log_p.new_zeros(())),
+    "activity_l2": lambda log_p, hidden: sum((a.square().sum(1).mean() / 2 for a in hidden), log_p.new_zeros(())),
+    "confidence_penalty": lambda log_p, hidden: -torch.distributions.Categorical(logits=log_p).entropy().mean(),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(PENALTIES))
+@pytest.mark.parametrize("rows", [96, 1100])  # more than go through the network at once
+def test_penalty_on_activations_or_outputs_equals_autograd(kind: str, rows: int) -> None:
+    def objective(weights: Weights, x: Tensor, y: Tensor) -> Tensor:
+        return loss_of(weights, x, y) + STRENGTH * PENALTIES[kind](*network(weights, x))
+
+    stepped([{"kind": kind, "strength": STRENGTH}], objective, rows=rows)
+
+
+def test_recorded_penalties_are_those_of_the_formulas() -> None:
+    from worker.engine.training_metrics import penalties
+
+    model = {"kind": "mlp", "hidden": [20, 12], "activation": "tanh"}
+    parts = [{"kind": kind, "strength": STRENGTH} for kind in PENALTIES]
+    stack, progress = step_of({**SMALL, "model": model, "regularizers": parts, "optimizer": SGD})
+    x = next(progress.data.training(96).chunks(stack.members, 96)).x.view(96, -1)
+    outputs = network(stack.tensors(0), x)
+    for kind, value in penalties(progress).items():
+        torch.testing.assert_close(value[0].float(), STRENGTH * PENALTIES[kind](*outputs), rtol=1e-5, atol=0)
+
+
+def draws_of(stack: Stack) -> Any:
+    ((_, draws),) = stack.regularizers
+    return draws
+
+
+def test_gradient_noise_has_the_variance_of_its_step() -> None:
+    body = {**SMALL, "optimizer": SGD}
+    noise = {"kind": "gradient_noise", "strength": 0.04, "decay": 0.55}
+    (plain, quiet), (noisy, progress) = step_of(body), step_of({**body, "regularizers": [noise]})
+    quiet.train_step(7)
+    progress.train_step(7)
+    deviation = (0.04 / 8**0.55) ** 0.5
+    noisy.seek(1, 0, 1)
+    for name, tensor in noisy.tensors(0).items():
+        drawn = draws_of(noisy).batch_normal(name, tensor.numel()).view(tensor.shape)
+        torch.testing.assert_close(plain.tensors(0)[name] - tensor, 0.5 * deviation * drawn, rtol=1e-3, atol=1e-6)
+    drawn = draws_of(noisy).batch_normal("layers.0.weight", 20 * 64)
+    noisy.seek(1, 32, 1)
+    later = draws_of(noisy).batch_normal("layers.0.weight", 20 * 64)
+    assert abs(drawn.mean()) < 0.1
+    assert abs(drawn.std() - 1) < 0.1
+    assert abs((drawn * later).mean()) < 0.1
+
+
+def test_weight_noise_steps_by_the_gradient_at_the_noisy_weights() -> None:
+    def noisy(stack: Stack, weights: Weights) -> Weights:
+        return {
+            name: w + 0.1 * draws_of(stack).batch_normal(name, w.numel()).view(w.shape) if w.dim() == 2 else w
+            for name, w in weights.items()
+        }
+
+    stepped([{"kind": "weight_noise", "std": 0.1}], loss_of, noisy)
+
+
+def test_drop_connect_steps_by_the_gradient_of_the_weights_that_are_left() -> None:
+    def dropped(stack: Stack, weights: Weights) -> Weights:
+        left = {
+            name: draws_of(stack).batch_int16(name, w.numel()).view(w.shape) >= 0.25 * 65536 - 32768
+            for name, w in weights.items()
+            if w.dim() == 2
+        }
+        assert abs(left["layers.0.weight"].float().mean() - 0.75) < 0.05
+        return {name: w * left[name] / 0.75 if name in left else w for name, w in weights.items()}
+
+    stepped([{"kind": "drop_connect", "p": 0.25}], loss_of, dropped)
+    stepped([{"kind": "drop_connect", "p": 0.25}], loss_of, dropped, rows=1100)
+
+
+@pytest.mark.parametrize("kind", ["activity_l1", "activity_l2"])
+def test_penalty_on_activations_refuses_a_model_without_hidden_layers(kind: str) -> None:
+    from tests.laws.strategies import parsed
+
+    parts = [{"kind": kind, "strength": 0.1}]
+    body = {**SMALL, "model": {"kind": "linear"}, "optimizer": SGD, "regularizers": parts}
+    ((place, objection),) = parsed(body).objections()
+    assert place == ("regularizers", 0)
+    assert "needs a hidden layer, and the model 'linear' has none; use 'mlp'" in objection.message
