@@ -143,3 +143,52 @@ def test_penalty_on_activations_refuses_a_model_without_hidden_layers(kind: str)
     ((place, objection),) = parsed(body).objections()
     assert place == ("regularizers", 0)
     assert "needs a hidden layer, and the model 'linear' has none; use 'mlp'" in objection.message
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_manifold_mixup_equals_autograd_at_every_layer(depth: int) -> None:
+    tried = set()
+    for seed in range(12):
+        regularizers = [{"kind": "manifold_mixup", "alpha": 1.0, "depth": depth}, {"kind": "dropout", "p": 0.5}]
+        for activation in ("relu", "tanh"):
+            model = {"kind": "mlp", "hidden": [20, 12], "activation": activation}
+            body = {**SMALL, "model": model, "seed": seed, "regularizers": regularizers, "optimizer": SGD}
+            stack, progress = step_of(body)
+            before = {name: tensor.double().clone().requires_grad_() for name, tensor in stack.tensors(0).items()}
+            chosen = progress.batches.order[0, :32]
+            x, y = progress.data.batch(chosen[None])[0].double(), progress.data.y[chosen]
+            progress.train_step(1)
+            stack.seek(1, 0, 32)
+            draws = {draws.purpose.split("/")[1]: draws for _, draws in stack.regularizers}
+            mixing = draws["manifold_mixup"]
+            place = int((mixing.batch_int16("layer", 1).long() + 32768) * (depth + 1)) >> 16
+            tried.add(place)
+            share, order = mixing.beta("share", [1.0])[0, :, None].double(), mixing.uniform("partner")[0].argsort()
+            targets = F.one_hot(y, 10).double()
+            targets = share * targets + (1 - share) * targets[order]
+            for layer in range(3):
+                if place == layer:
+                    x = share * x + (1 - share) * x[order]
+                if layer > 0:
+                    left = draws["dropout"].int16(f"layer{layer - 1}", x.shape[1])[0] >= 0
+                    x = x * left * 2
+                x = F.linear(x, before[f"layers.{layer}.weight"], before[f"layers.{layer}.bias"])
+                x = getattr(torch, activation)(x) if layer < 2 else x
+            loss = -(targets * x.log_softmax(1)).sum(1).mean()
+            gradients = torch.autograd.grad(loss, list(before.values()))
+            for gradient, (name, start) in zip(gradients, before.items(), strict=True):
+                step = start.detach() - stack.tensors(0)[name].double()
+                torch.testing.assert_close(step, 0.5 * gradient, rtol=1e-3, atol=1e-6)
+    assert tried == set(range(depth + 1))
+
+
+def test_manifold_mixup_refuses_a_depth_that_the_model_does_not_have() -> None:
+    from tests.laws.strategies import parsed
+
+    body = {**SMALL, "optimizer": SGD, "regularizers": [{"kind": "manifold_mixup", "depth": 3}]}
+    ((place, objection),) = parsed(body).objections()
+    assert place == ("regularizers", 0, "depth")
+    assert objection.message == "The model has 2 dense hidden layers, so a depth of 3 is too large."
+    assert objection.allowed == [1, 2]
+    ((_, objection),) = parsed({**body, "model": {"kind": "linear"}}).objections()
+    assert "has no dense hidden layer to mix in; use 'mixup'" in objection.message

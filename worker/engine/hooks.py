@@ -5,7 +5,8 @@ Hooks are bound when an epoch begins, or when runs leave the stack. They keep th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -107,28 +108,35 @@ class PlainHooks:
 
 
 class TrainingHooks:
-    """Regularizers on hidden units in training mode, with or without the gradients of ``penalties``."""
+    """Regularizers on hidden units in training mode; on rows to ``transfer``, those that need labels do nothing."""
 
     training = True
 
-    def __init__(self, stack: Stack, *, penalties: bool = True) -> None:
+    def __init__(self, stack: Stack, *, transfer: bool = False) -> None:
         self._act = drawing(stack, "act")
-        self._gradients = plain(stack, "grad_of_activations") if penalties else []
-        self.keeps = bool(self._gradients)
+        self._gradients = [] if transfer else plain(stack, "grad_of_activations")
+        self._mix = [] if transfer else drawing(stack, "mix_hidden")
+        self.keeps = bool(self._gradients or self._mix)
         self.batch_rows = 0
         """Rows of the whole batch of which activations arrive."""
 
     def __call__(self, a: Tensor, layer: int) -> HookResult:
-        """Change ``a`` (K, N, H) in place; return the factor of its gradient, and the addition to it."""
+        """Change ``a`` (K, N, H) in place; return what that does to its gradient."""
         added: Tensor | None = None
         for gradient in self._gradients:
             own: Tensor = gradient(a, self.batch_rows)
             added = own if added is None else added + own
+        unmixing = [mix(a, layer=layer) for mix in self._mix]
         factor: Tensor | None = None
         for act in self._act:
             own = act(a, layer=layer)
             factor = own if factor is None else factor.mul_(own)
-        return HookResult(factor, added)
+        return HookResult(factor, added, _chained(unmixing[::-1]) if unmixing else None)
+
+
+def _chained(changes: Sequence[Callable[[Tensor], Tensor]]) -> Callable[[Tensor], Tensor]:
+    """Return the function that applies ``changes`` one after the other."""
+    return lambda g: functools.reduce(lambda changed, change: change(changed), changes, g)
 
 
 class EvaluationHooks:

@@ -42,7 +42,7 @@ class Teaching:
             else:
                 rows = data.transfers[part.transfer.dataset.model_dump_json()]
                 self._transfers.append(Transfer(part, runs, rows, self._order_of(rows)))
-        self._hidden = TrainingHooks(stack, penalties=False) if self._transfers else None
+        self._hidden = TrainingHooks(stack, transfer=True) if self._transfers else None
 
     def __bool__(self) -> bool:
         return bool(self._on_batches or self._transfers)

@@ -163,9 +163,11 @@ class DenseNetwork(Network):
         """Propagate the gradient back through the nonlinearity of hidden ``layer``, in place."""
         import torch
 
-        factor, added = self._acted[layer]
+        factor, added, unmix = self._acted[layer]
         if factor is not None:
             g.mul_(factor)
+        if unmix is not None:
+            g = unmix(g)
         if added is not None:
             g.add_(added)
         h = self._before[layer]

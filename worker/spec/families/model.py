@@ -23,6 +23,8 @@ class HookResult(NamedTuple):
     """By what the gradient is multiplied, (K, N, H)."""
     added: Tensor | None = None
     """Addition to the gradient at the original activations, (K, N, H) or (K, 1, H)."""
+    unmix: Callable[[Tensor], Tensor] | None = None
+    """The gradient at activations before their rows were mixed, given that after; both (K, N, H)."""
 
 
 class Hidden(Protocol):

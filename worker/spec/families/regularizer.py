@@ -80,10 +80,10 @@ class Active(Spec):
 class Regularizer(Part):
     """A part that reduces overfitting.
 
-    Hooks apply in this order. Forward: ``pixel_maps`` and ``image`` (list order), ``mix``, ``inputs``, ``act`` in each
-    hidden layer, ``smooth``. Backward: ``teach`` and ``grad_of_outputs`` at the logits, ``grad_of_activations``,
-    ``grad``, ``disturb``. After the optimizer's step: ``prox``. Forward and backward of a batch use the weights of
-    ``forward_weights``.
+    Hooks apply in this order. Forward: ``pixel_maps`` and ``image`` (list order), ``mix``, ``inputs``, ``mix_hidden``
+    and ``act`` in each hidden layer, ``smooth``. Backward: ``teach`` and ``grad_of_outputs`` at the logits,
+    ``grad_of_activations``, ``grad``, ``disturb``. After the optimizer's step: ``prox``. Forward and backward of a
+    batch use the weights of ``forward_weights``.
     """
 
     neutral: ClassVar[Mapping[str, float] | None] = None
@@ -162,6 +162,16 @@ class Regularizer(Part):
     @hook
     def inputs(part: Stacked[Any], x: Tensor, rng: Rng) -> None:
         """Change the model's inputs ``x`` (K, N, D) in place, in training mode."""
+        raise NotImplementedError
+
+    @staticmethod
+    @hook
+    def mix_hidden(part: Stacked[Any], a: Tensor, rng: Rng, layer: int) -> Callable[[Tensor], Tensor]:
+        """Mix the rows of a hidden layer's activations ``a`` (K, N, H) in place, in training mode.
+
+        Returns a function of the gradient at the mixed activations that returns that at the original ones. The part
+        mixes the targets in ``mix``.
+        """
         raise NotImplementedError
 
     @staticmethod
