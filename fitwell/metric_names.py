@@ -13,8 +13,8 @@ EVALUATION_SCORES = {
 """Scores that are recorded in evaluation mode only."""
 PENALTIES = frozenset(
     {
-        "activity_l1", "activity_l2", "confidence_penalty", "distillation", "elastic_net", "group_lasso", "kl_sparsity",
-        "l1", "l2", "label_smoothing", "orthogonal",
+        "activity_l1", "activity_l2", "confidence_penalty", "distillation", "elastic_net", "group_lasso",
+        "input_gradient", "kl_sparsity", "l1", "l2", "label_smoothing", "orthogonal",
     }
 )  # fmt: skip
 """Kinds of regularizers that add a term to the objective."""

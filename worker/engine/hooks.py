@@ -40,6 +40,8 @@ class HookSet:
         """Each changes targets in place."""
         self.grad_of_outputs = plain(stack, "grad_of_outputs")
         """Each (log_p, g, rows) changes g in place."""
+        self.grad_of_inputs = drawing(stack, "grad_of_inputs")
+        """Each (network, outputs, rows) adds to the gradients of the network."""
         self.grad: list[Callable[[], None]] = []
         """Each adds a penalty's gradient to the gradient of one weight matrix."""
         self.disturb: list[Callable[..., None]] = []

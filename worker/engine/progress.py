@@ -122,6 +122,8 @@ class Progress:
             g *= weights.unsqueeze(2)
             batches.teacher_losses[:, place] *= weights
         stack.network.backward(g)
+        for penalize in hooks.grad_of_inputs:
+            penalize(stack.network, outputs=g.shape[2], rows=of)
         self._teaching.add_transferred(first, rows, of)
 
     def _mixed(self, x: Tensor, y: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:

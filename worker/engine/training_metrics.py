@@ -58,8 +58,10 @@ def penalties(progress: Progress) -> dict[str, Tensor]:
         means = (mean.index_select(0, runs) for mean in (progress.losses()[0], progress.teacher_losses()))
         changed = torch.zeros(len(stack), 1, dtype=torch.float64, device=runs.device)
         add(part.kind, changed.index_copy_(0, runs, part.objective_change(*means).unsqueeze(1)))
-    of_activations, of_outputs = (stack.with_hook(f"penalty_of_{name}") for name in ("activations", "outputs"))
-    if of_activations or of_outputs:
+    of_activations, of_outputs, of_inputs = (
+        stack.with_hook(f"penalty_of_{name}") for name in ("activations", "outputs", "inputs")
+    )
+    if of_activations or of_outputs or of_inputs:
         rows = progress.data.training(min(CHUNK_ROWS, len(progress.data)))
         split = next(rows.chunks(stack.members, CHUNK_ROWS))
 
@@ -73,4 +75,7 @@ def penalties(progress: Progress) -> dict[str, Tensor]:
         total = y.shape[1] if weights is None else ordered_sum(weights).unsqueeze(1)
         for part, _ in of_outputs:
             add(part.kind, weighted(part.penalty_of_outputs(log_p, y), weights) / total)
+        stack.seek(progress.epoch, 0, y.shape[1])
+        for part, draws in of_inputs:
+            add(part.kind, part.penalty_of_inputs(stack.network, draws, log_p.shape[2]) / y.shape[1])
     return sums

@@ -102,6 +102,29 @@ class DenseNetwork(Network):
         """Compute the gradients, and return that at the inputs, (K, N, in)."""
         return self._input_gradient(0, self._backward(g))
 
+    def layer_inputs(self, i: int) -> Tensor:
+        """Return the inputs of layer ``i`` in the last ``forward``, (K, N, in)."""
+        return self._inputs[i]
+
+    def slopes(self, layer: int) -> tuple[Tensor, Tensor | None]:
+        """Return first and second derivative of hidden ``layer`` in the last ``forward``, (K, N, H).
+
+        Factors of dropout are included. The second derivative is None if it is 0, as that of a ReLU.
+        """
+        h, factor = self._before[layer], self._acted[layer].factor
+        bend: Tensor | None = None
+        if self.activation == "relu":
+            slope = (h > 0).to(h.dtype)
+        elif self.activation == "tanh":
+            slope = 1 - h * h
+            bend = -2 * h * slope
+        else:
+            slope = h * (1 - h)
+            bend = slope * (1 - 2 * h)
+        if factor is not None:
+            slope, bend = slope * factor, None if bend is None else bend * factor
+        return slope, bend
+
     def _backward(self, g: Tensor) -> Tensor:
         import torch
 

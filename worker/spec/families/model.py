@@ -52,6 +52,23 @@ class Network:
         """Write the gradients of the last ``forward``, given the loss's gradient ``g`` at the outputs."""
         raise NotImplementedError
 
+    def input_gradient(self, v: Tensor) -> InputGradient:
+        """Return the gradient at the inputs of ``v`` (K, N, outputs) times the outputs of the last ``forward``.
+
+        Only for models that are dense.
+        """
+        raise NotImplementedError
+
+
+class InputGradient(Protocol):
+    """The gradient of a weighted sum of a row's outputs at its inputs."""
+
+    def squared_norms(self) -> Tensor:
+        """Return the squared norm of each row's gradient, (K, N)."""
+
+    def add_gradients(self, scale: Tensor) -> None:
+        """Add to the network's gradients those of the sum of ``scale``/2 (K, 1, 1) times the squared norms."""
+
 
 Precision = Literal["float32", "bfloat16", "tf32"]
 
@@ -116,6 +133,10 @@ class Model(Part):
     def hidden_layers(self, shape: tuple[int, ...]) -> int:
         """Return the number of hidden layers on which regularizers act, for rows of ``shape``."""
         return 0
+
+    def is_dense(self, shape: tuple[int, ...], outputs: int) -> bool:
+        """Return whether dense layers with one nonlinearity between them are all of the model."""
+        return False
 
     def parameters(self, shape: tuple[int, ...], outputs: int) -> dict[str, tuple[int, ...]]:
         """Return name and shape of every parameter, in order, named as in ``torch.nn``; needs no torch."""

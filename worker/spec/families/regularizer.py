@@ -13,6 +13,7 @@ from worker.spec.part import Objection, Part, Spec, Stacked
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from worker.spec.families.model import Network
     from worker.spec.graph import Graph, Value
     from worker.spec.run import RunSpec
 
@@ -82,8 +83,8 @@ class Regularizer(Part):
 
     Hooks apply in this order. Forward: ``pixel_maps`` and ``image`` (list order), ``mix``, ``inputs``, ``mix_hidden``
     and ``act`` in each hidden layer, ``smooth``. Backward: ``teach`` and ``grad_of_outputs`` at the logits,
-    ``grad_of_activations``, ``grad``, ``disturb``. After the optimizer's step: ``prox``. Forward and backward of a
-    batch use the weights of ``forward_weights``.
+    ``grad_of_activations``, ``grad_of_inputs``, ``grad``, ``disturb``. After the optimizer's step: ``prox``. Forward
+    and backward of a batch use the weights of ``forward_weights``.
     """
 
     neutral: ClassVar[Mapping[str, float] | None] = None
@@ -254,6 +255,18 @@ class Regularizer(Part):
 
         ``a`` (K, N, H) is part of a batch of ``rows`` rows, over which a mean is taken.
         """
+        raise NotImplementedError
+
+    @staticmethod
+    @hook
+    def penalty_of_inputs(part: Stacked[Any], network: Network, rng: Rng, outputs: int) -> Tensor:
+        """Return the penalty of each row of the last forward pass of a dense ``network``, (K, N)."""
+        raise NotImplementedError
+
+    @staticmethod
+    @hook
+    def grad_of_inputs(part: Stacked[Any], network: Network, rng: Rng, outputs: int, rows: int) -> None:
+        """Add the gradients of ``penalty_of_inputs``, as a mean over ``rows`` rows, to those of ``network``."""
         raise NotImplementedError
 
     @staticmethod

@@ -112,6 +112,11 @@ class LayeredModel(Model):
         steps = self._fitting(shape, 1)
         return len(head_of(steps).names) - 1 if steps else 0
 
+    def is_dense(self, shape: Shape, outputs: int) -> bool:
+        """Return whether dense layers with one nonlinearity between them are all of the model."""
+        steps = self._fitting(shape, outputs)
+        return bool(steps) and head_of(steps).begin == 0
+
     @property
     def in_pieces(self) -> bool:
         """Whether some layers are computed in pieces."""

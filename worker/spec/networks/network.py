@@ -17,6 +17,7 @@ from worker.spec.families.layer import Layer, LayerState, RowDraws
 from worker.spec.families.model import Hidden, Network, ParameterViews
 from worker.spec.networks.all_runs import AllRuns
 from worker.spec.networks.chain import Step, forward
+from worker.spec.networks.input_gradient import InputGradient
 from worker.spec.threads import each_on_one_thread
 
 if TYPE_CHECKING:
@@ -121,6 +122,11 @@ class LayerNetwork(Network):
                     target = gradients[name][k]
                     target.add_(gradient) if number else target.copy_(gradient)
         self._pieces = []
+
+    def input_gradient(self, v: Tensor) -> InputGradient:
+        """Return the gradient at the inputs of ``v`` (K, N, outputs) times the outputs of the last ``forward``."""
+        assert not self._body, "the gradient at the inputs is that of a dense chain"
+        return InputGradient(self._head, v)
 
     def tensors_of(self, k: int, *, training: bool) -> tuple[dict[str, Tensor], list[Tensor]]:
         """Return run ``k``'s parameters and buffers of the body by name, and the parameters to differentiate by."""
