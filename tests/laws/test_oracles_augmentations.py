@@ -31,7 +31,7 @@ NAMES = {
     "rotate": "Rotate",
     "auto_contrast": "AutoContrast",
 }
-"""What torchvision calls an operation, unless it is the name with a capital."""
+"""Torchvision's names of operations; those of others are the same with a capital."""
 MOVES = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
 COMPUTED = ("brightness", "color", "contrast", "sharpness", "auto_contrast")
 """Operations that give no whole numbers."""

@@ -1,4 +1,4 @@
-"""What image operations do to pixels, each image by a number of its own.
+"""Functions of pixels for image operations, each image with a number of its own.
 
 Images are (…, C, H, W) with raw values from 0 to ``white``, one number for each is (…); images may be overwritten.
 Pixels are those of torchvision's functions, without rounding to whole numbers where these would.
@@ -57,8 +57,8 @@ def posterized(x: Tensor, bits: Tensor, white: float) -> Tensor:
 
     bits = per_image(bits)
     step = torch.ones_like(bits, dtype=torch.int64) << (8 - bits).long()
-    kept = ((x * (BYTE / white)).round() / step).floor() * step * (white / BYTE)
-    return torch.where(bits < 8, kept, x)
+    coarse = ((x * (BYTE / white)).round() / step).floor() * step * (white / BYTE)
+    return torch.where(bits < 8, coarse, x)
 
 
 def solarized(x: Tensor, threshold: Tensor, white: float) -> Tensor:
