@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -22,8 +23,9 @@ MODELS = [
 
 def projections(draws: Any) -> Tensor:
     """Each row's random vector of length √10, (N, 10)."""
-    v = draws.normal("projection", 10)[0].double()
-    return v * (10**0.5 / v.norm(dim=1, keepdim=True))
+    v: Tensor = draws.normal("projection", 10)[0].double()
+    lengths: Tensor = v.square().sum(1, keepdim=True).sqrt()
+    return v / lengths * math.sqrt(10)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.get("activation", "linear"))

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from worker.engine.stack import Stack
-from worker.spec.families.model import HookResult
+from worker.spec.families.model import Hidden, HookResult
 
 
 def drawing(stack: Stack, hook: str) -> list[Callable[..., Any]]:
@@ -34,7 +34,8 @@ class HookSet:
         """Each (x, targets) → (x, targets)."""
         self.inputs = drawing(stack, "inputs")
         """Each changes x in place."""
-        self.hidden = TrainingHooks(stack)
+        self._training = TrainingHooks(stack)
+        self.hidden: Hidden = self._training
         """Those on the activations of hidden layers: ``act`` and ``grad_of_activations``."""
         self.smooth = plain(stack, "smooth")
         """Each changes targets in place."""
@@ -65,6 +66,10 @@ class HookSet:
             self.disturb += [partial(part.disturb, g.flatten(1), rng=draws, name=name) for name, g in gradients]
         for part, _ in stack.with_hook("prox"):
             self.prox += [partial(part.prox, w) for w, _ in stack.penalized_weights(part)]
+
+    def enter_batch(self, rows: int) -> None:
+        """Prepare for the passes of a batch of ``rows`` rows, over which means are taken."""
+        self._training.batch_rows = rows
 
 
 class ForwardWeights:

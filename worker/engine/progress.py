@@ -80,6 +80,7 @@ class Progress:
         """Compute the gradient of the next batch, in parts of at most ``MICRO_ROWS`` rows."""
         first, stack = self.rows, self.stack
         rows = min(self._batch_size, len(self.data) - first)
+        self.hooks.enter_batch(rows)
         self.hooks.forward_weights.enter(self.epoch, first)
         self._pass(first, min(rows, MICRO_ROWS), rows)
         if rows > MICRO_ROWS:
@@ -102,7 +103,6 @@ class Progress:
             x, targets, weights = self._mixed(x, y, weights)
         for change in hooks.inputs:
             change(x)
-        hooks.hidden.batch_rows = of
         z = stack.network.forward(x, hooks.hidden)
         outputs, place = hooks.predict(z), slice(first, first + rows)
         batches.statistics[:, place] = weighted(hooks.statistic(outputs, y, targets), weights)

@@ -106,11 +106,11 @@ class StackRng:
 
     def beta(self, name: str, shapes: Sequence[float]) -> Tensor:
         """One number from Beta(a, a) for each row, shape (K, N)."""
-        return self._in_order(name, [lambda source, n, a=a: source.beta(a, a, n) for a in shapes])
+        return self._in_order(name, [functools.partial(_betas, a) for a in shapes])
 
     def dirichlet(self, name: str, shapes: Sequence[float], width: int) -> Tensor:
         """``width`` numbers from Dirichlet(a, …, a) for each row, shape (K, N, width)."""
-        return self._in_order(name, [lambda source, n, a=a: source.dirichlet([a] * width, n) for a in shapes])
+        return self._in_order(name, [functools.partial(_dirichlets, a, width) for a in shapes])
 
     def _in_order(self, name: str, distributions: Sequence[Distribution]) -> Tensor:
         """Numbers of each run's distribution for each row, (K, N, …)."""
@@ -153,6 +153,14 @@ def row_draws(seeds: Sequence[int], device: torch.device) -> Callable[[int, str,
         return RowRng(rng)
 
     return draws
+
+
+def _betas(a: float, source: np.random.RandomState, count: int) -> Numbers:
+    return source.beta(a, a, count)
+
+
+def _dirichlets(a: float, width: int, source: np.random.RandomState, count: int) -> Numbers:
+    return source.dirichlet([a] * width, count)
 
 
 class Draws:

@@ -126,7 +126,7 @@ class LayerNetwork(Network):
     def input_gradient(self, v: Tensor) -> InputGradient:
         """Return the gradient at the inputs of ``v`` (K, N, outputs) times the outputs of the last ``forward``."""
         assert not self._body, "the gradient at the inputs is that of a dense chain"
-        return InputGradient(self._head, v)
+        return InputGradient(self.head, v)
 
     def tensors_of(self, k: int, *, training: bool) -> tuple[dict[str, Tensor], list[Tensor]]:
         """Return run ``k``'s parameters and buffers of the body by name, and the parameters to differentiate by."""

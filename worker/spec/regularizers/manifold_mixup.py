@@ -82,7 +82,8 @@ class ManifoldMixup(Regularizer):
 def _layers(part: Stacked[ManifoldMixup], rng: Rng) -> Tensor:
     """The layer of each run's batch, (K, 1, 1): 0 for the inputs, else the number of the hidden layer."""
     drawn = rng.batch_int16("layer", 1).long() + 32768
-    return (drawn * (part.depth + 1) // 65536).unsqueeze(2)
+    layers: Tensor = drawn * (part.depth + 1) // 65536
+    return layers.unsqueeze(2)
 
 
 def _pairs(part: Stacked[ManifoldMixup], rng: Rng) -> tuple[Tensor, Tensor, Tensor]:
