@@ -79,7 +79,7 @@ class RunSpec(Spec):
     optimizer: AnyOptimizer | None = Field(
         default=None, description="The optimizer; every model that is trained needs one."
     )
-    schedule: AnySchedule = Field(default_factory=Constant, description="The learning rate over the epochs.")
+    schedule: AnySchedule = Field(default_factory=Constant, description="The learning rate over the run.")
     epochs: int = Field(default=10, ge=1, le=100_000, description="Passes over the training set, at most.")
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["full"] = Field(
         default=64, description="Rows of an optimizer step; full is the whole training set."
@@ -89,7 +89,7 @@ class RunSpec(Spec):
     )
     warm_start: WarmStart | None = Field(default=None, description="Begin with another run's weights.")
     stop: tuple[AnyStop, ...] = Field(default=(), max_length=16, description="Any of them ends the run early.")
-    allow_test_selection: bool = Field(default=False, description="Let stop rules use test metrics.")
+    allow_test_selection: bool = Field(default=False, description="Let stop rules and schedules use test metrics.")
     evaluate: Evaluate = Field(default_factory=Evaluate, description="Measurements after each epoch.")
     device: str = Field(
         default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="Device to train on; auto is any."
@@ -116,6 +116,17 @@ class RunSpec(Spec):
     def steps_per_epoch(self) -> int:
         """Optimizer steps in an epoch, including a smaller last batch; 0 if the model is not trained."""
         return -(-self.dataset.training_rows // self.batch_rows) if self.model.trains else 0
+
+    @property
+    def step_limit(self) -> int | None:
+        """The fewest steps that a stop rule allows; None if none limits them."""
+        return min((limit for rule in self.stop if (limit := rule.step_limit()) is not None), default=None)
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the run, if no metric ends it earlier."""
+        steps = self.epochs * self.steps_per_epoch
+        return steps if self.step_limit is None else min(steps, self.step_limit)
 
     @property
     def parameters(self) -> int:

@@ -9,8 +9,9 @@ import pytest
 from service.studies.metrics import HIGHER, LOWER, lower_is_better
 from tests.conftest import spec
 from worker.spec.stop_policy import Ending, StopPolicy
-from worker.spec.stops.early_stopping import HIGHER_IS_BETTER, EarlyStopping, Metric
+from worker.spec.stops.early_stopping import EarlyStopping
 from worker.spec.stops.train_loss_below import TrainLossBelow
+from worker.spec.watched import HIGHER_IS_BETTER, Metric
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,16 @@ Reference: Goyal et al., 2017, "Accurate, large minibatch SGD: training ImageNet
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from worker.spec.families.schedule import Schedule
+from worker.spec.part import Objection
+
+if TYPE_CHECKING:
+    from worker.spec.run import RunSpec
 
 
 class Warmup(Schedule):
@@ -40,3 +45,13 @@ class Warmup(Schedule):
             return 1.0
         done = (epoch - self.epochs) / max(epochs - self.epochs, 1)
         return (1 + math.cos(math.pi * done)) / 2
+
+    def objections(self, run: RunSpec) -> Sequence[Objection]:
+        """Refuse a rise that leaves no epoch for the cosine; before a constant rate, the run may be extended later."""
+        if not self.spans or self.epochs <= run.epochs:
+            return ()
+        message = (
+            f"The warm-up has {self.epochs} epochs, and the run has {run.epochs}, so the cosine never begins. Lower "
+            "schedule.epochs, or train for longer."
+        )
+        return [Objection(field="epochs", message=message)]
