@@ -121,7 +121,7 @@ def gemm_backend_for(spec: RunSpec, *, threads: int, max_runs: int, device: torc
             library=_libraries()[0], threads=threads, reproducible=True
         )  # its answers are exact in any way
     # What only a step's numbers depend on is left out, so that runs of the same shapes are probed once.
-    optimizer = spec.required_optimizer if spec.required_optimizer.multiplies else SGD(lr=0.1)
+    optimizer = spec.required_optimizer if spec.required_optimizer.multiplying else SGD(lr=0.1)
     same = {"seed": 0, "regularizers": (), "stop": (), "epochs": 1, "optimizer": optimizer}
     key = spec.model_copy(update={**same, "dataset": spec.dataset.held_out(None).model_copy(update={"split_seed": 0})})
     return _probed(key.model_dump_json(), _heights(spec), threads, max_runs, device)
@@ -242,11 +242,11 @@ class Trial:
         logits = network.forward(self.x[first:last], hidden).clone()
         network.backward(self.g[first:last])
         results = [logits, *(view.clone() for view in layout.views(gradient).values()), *hidden.activations]
-        if spec.required_optimizer.multiplies:
+        if spec.required_optimizer.multiplying:
             optimizer = Stacked([spec.required_optimizer] * (last - first), device=weights.device, dtype=weights.dtype)
             lr = torch.ones((last - first, 1), device=weights.device)
             for block, w, g in zip(layout.blocks, layout.split(weights), layout.split(gradient), strict=True):
-                state = {name: torch.zeros_like(w) for name in spec.required_optimizer.state}
+                state = {name: torch.zeros_like(w) for name in spec.required_optimizer.state_names}
                 optimizer.implementation.update(optimizer, Step(w, g, lr, state, 1, block.matrices))
             results += layout.views(weights).values()
         return tuple(results)

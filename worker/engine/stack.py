@@ -76,7 +76,7 @@ class Stack:
         self.buffer_layout = Layout(spec.model.buffers(spec.dataset.shape), len(self))
         if values is None:
             self.weights, self.buffers = self._initial(self.layout), self._initial(self.buffer_layout)
-            names = spec.optimizer.state if spec.optimizer is not None else ()
+            names = spec.optimizer.state_names if spec.optimizer is not None else ()
             self.state = {name: torch.zeros_like(self.weights) for name in names}
         else:
             self.weights = self.layout.filled(values.parameters, device)

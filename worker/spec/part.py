@@ -161,7 +161,7 @@ class Stacked(Generic[P]):
 
         first = parts[0]
         self.device, self.dtype = device, dtype
-        self._inner: dict[tuple[str, int], Stacked[Any]] = {}
+        self._inner: dict[tuple[str, int | None], Stacked[Any]] = {}
         self.cache: dict[str, Tensor] = {}
         assert all(part.structure() == first.structure() for part in parts), "a stack's parts differ in structure"
         self.parts = tuple(parts)
@@ -191,10 +191,11 @@ class Stacked(Generic[P]):
         method = getattr(self.implementation, name)
         return functools.partial(method, self) if takes_part else method
 
-    def inner(self, name: str, i: int) -> Stacked[Any]:
-        """Return the i-th part in the field ``name``, over the runs."""
+    def inner(self, name: str, i: int | None = None) -> Stacked[Any]:
+        """Return the part in the field ``name``, or the i-th of several, over the runs."""
         if (name, i) not in self._inner:
-            parts = [getattr(part, name)[i] for part in self.parts]
+            values = [getattr(part, name) for part in self.parts]
+            parts = values if i is None else [value[i] for value in values]
             self._inner[name, i] = Stacked(parts, device=self.device, dtype=self.dtype)
         return self._inner[name, i]
 

@@ -33,7 +33,7 @@ class Estimate:
 
 def run_bytes(spec: RunSpec) -> int:
     """Return the bytes of weights, gradients and optimizer state of one run."""
-    states = len(spec.optimizer.state) if spec.optimizer is not None else 0
+    states = len(spec.optimizer.state_names) if spec.optimizer is not None else 0
     return spec.parameters * FLOAT_BYTES * (2 + states)
 
 

@@ -37,6 +37,18 @@ class Optimizer(Part):
     """Names of the tensors, one number for each parameter, that the optimizer keeps between steps, from zero on."""
     multiplies: ClassVar[bool] = False
     """Whether a step multiplies matrices: then its shapes are probed with the model's."""
+    averages: ClassVar[bool] = False
+    """Whether other weights are evaluated than those at which gradients are computed."""
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """The names of the state of this optimizer, with that of one inside it."""
+        return self.state
+
+    @property
+    def multiplying(self) -> bool:
+        """Whether this optimizer, or one inside it, multiplies matrices."""
+        return self.multiplies
 
     @property
     def learning_rate(self) -> float:
@@ -50,6 +62,14 @@ class Optimizer(Part):
         Called once for each block of parameters. Blocks depend on K, but no parameter is divided.
         """
         raise NotImplementedError
+
+    @staticmethod
+    def enter_training(part: Stacked[Any], step: Step) -> None:
+        """Replace the weights that are evaluated by those at which the gradient of ``step`` is computed, in place."""
+
+    @staticmethod
+    def enter_evaluation(part: Stacked[Any], step: Step) -> None:
+        """Replace the weights by those to evaluate after ``step``, in place."""
 
 
 def learning_rate_field(typical: float) -> Any:

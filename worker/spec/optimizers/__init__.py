@@ -14,3 +14,6 @@ else:
 
 KINDS = parts_in(__name__, Optimizer)
 """Every part of this folder, by kind."""
+
+for _part in KINDS.values():  # some have a field of the union
+    _part.model_rebuild(force=True, _types_namespace={"AnyOptimizer": AnyOptimizer})
