@@ -153,6 +153,12 @@ TRAINED = {kind for kind, part in MODELS.items() if part.trains}
 assert set(models) == TRAINED, "the laws need a strategy for every model that is trained; test_voting has the others"
 
 
+SHORT = {"plateau": {"patience": 0, "metric": "train.loss"}, "one_cycle": {"pct_start": 0.5}}
+"""Settings with which schedules act within a few epochs."""
+schedules = st.sampled_from(sorted(SCHEDULES)).flatmap(
+    lambda kind: bodies(SCHEDULES[kind]).map(lambda body: {**body, **SHORT.get(kind, {})})
+)
+
 splits = st.just({"validation_size": 30}) | st.builds(
     lambda of, index: {"fold": {"index": index % of, "of": of}}, st.sampled_from([5, 20]), st.integers(0, 19)
 )
@@ -251,9 +257,8 @@ def stacks(draw: st.DrawFn, about: str, most: int = MAX_RUNS, beside: str | None
         free = [part for part in usable if _free(part)]
         arm = [draw(bodies(part)) for part in free if (i == 0 and kind_of(part) == first) or draw(st.booleans())]
         own = {**frame, "regularizers": arm + [draw(bodies(part, body)) for part, body in common]}
-        schedule = SCHEDULES[draw(st.sampled_from(sorted(SCHEDULES)))]
         own["optimizer"] = draw(bodies(optimizer, shape))
-        own["schedule"] = example(schedule) if "lr" in shape else {"kind": "constant"}
+        own["schedule"] = draw(schedules) if "lr" in shape else {"kind": "constant"}
         own["dataset"] = {**frame["dataset"], "split_seed": draw(st.sampled_from([0, 0, 1, 2]))}
         members.append(parsed({**own, "seed": draw(st.integers(0, 2**53 - 1))}))
     return [spec for spec in members if not list(spec.objections())] or [bare]

@@ -14,7 +14,7 @@ from worker.spec.families.optimizer import Step
 from worker.spec.optimizers import KINDS as OPTIMIZERS
 from worker.spec.part import Stacked
 
-TORCH: dict[str, tuple[dict[str, Any], Callable[[list[Tensor], float], torch.optim.Optimizer]]] = {
+TORCH: dict[str, tuple[dict[str, Any], Callable[[list[Tensor], float], Any]]] = {
     "sgd": ({}, lambda p, lr: torch.optim.SGD(p, lr=lr)),
     "momentum": ({"dampening": 0.3}, lambda p, lr: torch.optim.SGD(p, lr=lr, momentum=0.9, dampening=0.3)),
     "nesterov": ({}, lambda p, lr: torch.optim.SGD(p, lr=lr, momentum=0.9, nesterov=True)),
@@ -31,8 +31,31 @@ TORCH: dict[str, tuple[dict[str, Any], Callable[[list[Tensor], float], torch.opt
         {"weight_decay": 0.1},
         lambda p, lr: torch.optim.RAdam(p, lr=lr, weight_decay=0.1, decoupled_weight_decay=True),
     ),
+    "lookahead": (
+        {"optimizer": {"kind": "adam"}, "period": 4, "alpha": 0.3},
+        lambda p, lr: Lookahead(torch.optim.Adam(p, lr=lr), period=4, alpha=0.3),
+    ),
     "lion": ({"weight_decay": 0.1}, lambda p, lr: Lion(p, lr, weight_decay=0.1)),
 }
+
+
+class Lookahead:
+    """Algorithm 1 of Zhang et al. 2019 around an optimizer of torch."""
+
+    def __init__(self, fast: torch.optim.Optimizer, period: int, alpha: float) -> None:
+        self.fast, self.period, self.alpha, self.steps = fast, period, alpha, 0
+        self.weights = [p for group in fast.param_groups for p in group["params"]]
+        self.slow = [p.detach().clone() for p in self.weights]
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Update every parameter."""
+        self.fast.step()
+        self.steps += 1
+        if self.steps % self.period == 0:
+            for p, slow in zip(self.weights, self.slow, strict=True):
+                slow.add_(self.alpha * (p - slow))
+                p.copy_(slow)
 
 
 class Lion(torch.optim.Optimizer):
@@ -52,7 +75,7 @@ class Lion(torch.optim.Optimizer):
                 m.copy_(0.99 * m + 0.01 * p.grad)
 
 
-STEPS = 300
+STEPS, STEPS_PER_EPOCH = 300, 7
 pytestmark = pytest.mark.slow  # the first step of an optimizer of torch imports its compiler, which takes seconds
 
 
@@ -61,12 +84,22 @@ def trained(
 ) -> Tensor:
     """The weights (2, 50) after all steps; each row is a matrix of 5 × 10."""
     part = OPTIMIZERS[kind]
-    bodies = [{"kind": kind, **settings, **({"lr": lr} if "lr" in part.model_fields else {})} for lr in learning_rates]
+    bodies: list[dict[str, Any]] = [{"kind": kind, **settings} for _ in learning_rates]
+    for body, lr in zip(bodies, learning_rates, strict=True):
+        if kind == "lookahead":
+            body["optimizer"] = {**settings["optimizer"], "lr": lr}
+        elif "lr" in part.model_fields:
+            body["lr"] = lr
     stacked = Stacked([part.model_validate(body) for body in bodies], device=CPU, dtype=torch.float64)
-    w, lr = start.clone(), torch.tensor(learning_rates, dtype=torch.float64).unsqueeze(1)
-    state = {name: torch.zeros_like(w) for name in part.state}
+    w, rates = start.clone(), torch.tensor(learning_rates, dtype=torch.float64).unsqueeze(1)
+    state = {name: torch.zeros_like(w) for name in stacked.parts[0].state_names}
     for t, g in enumerate(gradients, start=1):
-        stacked.implementation.update(stacked, Step(w, g.clone(), lr, state, t, lambda rows: [rows.view(-1, 5, 10)]))
+        step = Step(w, g.clone(), rates, state, t, lambda rows: [rows.view(-1, 5, 10)])
+        if t % STEPS_PER_EPOCH == 1:
+            stacked.enter_training(step)
+        stacked.update(step)
+        if t % STEPS_PER_EPOCH == 0 or t == len(gradients):
+            stacked.enter_evaluation(step)
     return w
 
 
@@ -76,7 +109,11 @@ def sequence() -> tuple[Tensor, Tensor]:
     return torch.randn(2, 50, dtype=torch.float64), torch.randn(STEPS, 2, 50, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("kind", sorted(set(OPTIMIZERS) - {"muon"}))
+FORMULAS = {"muon", "schedule_free"}
+"""Optimizers that torch lacks, or has in bfloat16 only."""
+
+
+@pytest.mark.parametrize("kind", sorted(set(OPTIMIZERS) - FORMULAS))
 def test_optimizer_matches_torch_in_float64(kind: str) -> None:
     assert kind in TORCH, f"{kind} needs an oracle here"
     learning_rates, (start, gradients) = [0.001, 0.03], sequence()
@@ -99,7 +136,7 @@ def test_decay_on_matrices_exempts_biases(kind: str) -> None:
     for body in [*bodies, {**bodies[1], "weight_decay": 0.0}]:
         stacked = Stacked([OPTIMIZERS[kind].model_validate(body)] * 2, device=CPU, dtype=torch.float64)
         w = start.clone()
-        state = {name: torch.zeros_like(w) for name in OPTIMIZERS[kind].state}
+        state = {name: torch.zeros_like(w) for name in stacked.parts[0].state_names}
         lr = torch.full((2, 1), 0.01, dtype=torch.float64)
         for t, g in enumerate(gradients[:20], start=1):
             step = Step(w, g.clone(), lr, state, t, lambda rows: [rows[:, :40].view(-1, 5, 8)])
@@ -109,6 +146,26 @@ def test_decay_on_matrices_exempts_biases(kind: str) -> None:
     assert torch.equal(matrices[:, :40], everything[:, :40])
     assert torch.equal(matrices[:, 40:], none[:, 40:])
     assert not torch.equal(everything[:, 40:], none[:, 40:])
+
+
+@pytest.mark.parametrize("base", ["sgd", "adamw"])
+@pytest.mark.parametrize("warmup", [0, 30])
+def test_schedule_free_equals_its_three_sequences(base: str, warmup: int) -> None:
+    rates, (start, gradients) = [0.01, 0.1], sequence()
+    settings = {"base": base, "warmup_steps": warmup, "weight_decay": 0.1, "beta1": 0.8}
+    w = trained("schedule_free", rates, settings, start, gradients)
+    for k, rate in enumerate(rates):
+        x = z = start[k].clone()
+        v, total = torch.zeros_like(x), 0.0
+        for t, g in enumerate(gradients[:, k], start=1):
+            y = 0.2 * z + 0.8 * x
+            v = 0.999 * v + 0.001 * g * g
+            direction = g / ((v / (1 - 0.999**t)).sqrt() + 1e-8) if base == "adamw" else g
+            eta = rate * min(1.0, t / warmup if warmup else 1.0)
+            z = z - eta * (direction + 0.1 * y)
+            total += eta**2
+            x = x + eta**2 / total * (z - x)
+        torch.testing.assert_close(w[k], x, rtol=1e-6, atol=1e-9)
 
 
 def test_muon_equals_its_formula_and_is_close_to_torchs_in_bfloat16() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,9 @@ import pytest
 import torch
 from torch.optim import Optimizer, lr_scheduler
 
-from tests.laws.strategies import parsed
+from tests.laws.oracles import step_of
+from tests.laws.strategies import MAX_RUNS, parsed, train
+from tests.laws.test_stack import law_1, law_3
 from worker.spec.families.schedule import Moment
 from worker.spec.schedules import KINDS as SCHEDULES
 
@@ -140,3 +143,26 @@ def test_schedule_spans_only_the_steps_that_a_stop_rule_allows() -> None:
     spec = parsed({**RUN, "schedule": {"kind": "linear", "warmup": 2.5}, "stop": [{"kind": "max_steps", "steps": 25}]})
     ((_, objection),) = spec.objections()
     assert "Set warmup below 2.5 epochs" in objection.message
+
+
+def test_engine_follows_a_schedule_step_by_step() -> None:
+    stack, progress = step_of({**RUN, "schedule": {"kind": "linear", "warmup": 0.5}})
+    for t in progress.remaining_steps:
+        before = stack.weights.clone()
+        progress.train_step(t)
+        rate = 0.1 * (t / 6 if t <= 5 else 1 - (t - 6) / 35)
+        assert progress.learning_rates.recorded == [pytest.approx(rate)]
+        torch.testing.assert_close(stack.weights, before - rate * stack.gradient)
+
+
+def test_laws_hold_for_runs_whose_schedules_differ() -> None:
+    plateau = {"kind": "plateau", "metric": "train.loss", "patience": 0, "gamma": 0.5, "min_delta": 100.0}
+    schedules = [plateau, {"kind": "one_cycle"}, {"kind": "constant"}, {"kind": "cosine", "per": "step"}]
+    specs = [parsed({**RUN, "schedule": schedule}) for schedule in schedules]
+    whole = train(specs, most=MAX_RUNS)
+    law_1(specs, range(4), whole)
+    law_3(specs, 3, whole)
+    rates = {run: [metrics["lr"] for _, metrics, _ in epochs] for run, epochs in whole.items()}
+    assert rates["0"] == [0.1, 0.1, 0.05, 0.025]  # only the first epoch improves by so much
+    assert rates["2"] == [0.1] * 4
+    assert rates["3"] == [pytest.approx(0.05 * (1 + math.cos(math.pi * (10 * e + 9) / 40))) for e in range(4)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -107,7 +107,9 @@ def law_3(specs: list[RunSpec], epoch: int, whole: Trained | None = None) -> Non
             break
     if not weights:
         return  # all had diverged
-    resumed = training_of([specs[int(i)] for i in reversed(weights)], data, list(reversed(weights)), done=epoch)
+    runs = list(reversed(weights))
+    histories = {run: recorded(whole[run][:epoch]) for run in runs}
+    resumed = training_of([specs[int(i)] for i in runs], data, runs, done=epoch, history=histories)
     for position, member in enumerate(resumed.stack.members):
         resumed.stack.restore(position, weights[member.run_id])
     for results in resumed.epochs():
@@ -115,6 +117,12 @@ def law_3(specs: list[RunSpec], epoch: int, whole: Trained | None = None) -> Non
             number, metrics, digest = whole[result.member.run_id][result.epoch - 1]
             finite = {name: value for name, value in result.metrics.items() if not math.isnan(value)}
             assert (result.epoch, finite, fingerprint(result)) == (number, metrics, digest)
+
+
+def recorded(epochs: Sequence[tuple[int, dict[str, float], str]]) -> dict[str, list[float | None]]:
+    """Return the series of a run's epochs."""
+    names = {name: None for _, metrics, _ in epochs for name in metrics}
+    return {name: [metrics.get(name) for _, metrics, _ in epochs] for name in names}
 
 
 @pytest.mark.slow

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, Self
 
 from worker.engine.evaluator import Evaluator
 from worker.engine.stack import Stack
+from worker.spec.families.schedule import History
 
 
 class Epoch(Protocol):
@@ -39,5 +40,5 @@ class Strategy(Protocol):
     def prepare(self, stack: Stack) -> Iterable[None]:
         """Prepare for evaluation; runs may leave whenever this yields."""
 
-    def begin(self, stack: Stack, epoch: int) -> Epoch:
-        """Return the epoch before its first step."""
+    def begin(self, stack: Stack, epoch: int, histories: Mapping[str, History]) -> Epoch:
+        """Return the epoch before its first step; ``histories`` has the series of the epochs before, by run."""

@@ -17,6 +17,7 @@ from worker.engine.stack import Stack
 from worker.engine.stack_data import StackData
 from worker.spec.families.dataset import Dataset
 from worker.spec.families.model import InstanceBased, Model
+from worker.spec.families.schedule import History
 
 Part = Literal["train", "val", "test"]
 
@@ -116,7 +117,7 @@ class NeighborVotes:
             requested["test"] = len(data.test.y)
         return data.look_up(requested, max(member.spec.epochs for member in stack.members))
 
-    def begin(self, stack: Stack, epoch: int) -> Votes:
+    def begin(self, stack: Stack, epoch: int, histories: Mapping[str, History]) -> Votes:
         """Return the epoch with its vote."""
         return Votes(stack)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -12,12 +12,13 @@ from worker.engine.batches import Batches
 from worker.engine.before_step import shape_gradient
 from worker.engine.evaluator import Evaluator
 from worker.engine.hooks import HookSet
-from worker.engine.learning_rates import LearningRates
+from worker.engine.learning_rates import NO_HISTORIES, LearningRates
 from worker.engine.stack import Stack
 from worker.engine.stack_data import StackData
 from worker.engine.teaching import Teaching
 from worker.engine.training_metrics import measure
 from worker.spec.families.optimizer import Step
+from worker.spec.families.schedule import History
 from worker.spec.sums import ordered_mean, summed, weighted
 
 MICRO_ROWS = 1024
@@ -25,19 +26,30 @@ MICRO_ROWS = 1024
 
 
 class Progress:
-    """The epoch of a stack as far as it has come: ``steps`` steps over ``rows`` rows."""
+    """The epoch of a stack as far as it has come: ``steps`` steps over ``rows`` rows.
+
+    ``histories`` has the recorded series of the epochs before, by run.
+    """
 
     def __init__(
-        self, stack: Stack, data: StackData, epoch: int, *, batches: Batches | None = None, steps: int = 0
+        self,
+        stack: Stack,
+        data: StackData,
+        epoch: int,
+        *,
+        batches: Batches | None = None,
+        steps: int = 0,
+        histories: Mapping[str, History] = NO_HISTORIES,
     ) -> None:
         self.stack, self.data, self.epoch = stack, data, epoch
+        self._histories = histories
         self.batches = batches or Batches.of(stack, data, epoch)
         self.steps = steps
         specs = [member.spec for member in stack.members]
         self._batch_size = specs[0].batch_rows if specs else 1
         self._steps_per_epoch = specs[0].steps_per_epoch if specs else 0
         stack.enter(epoch)
-        self.learning_rates = LearningRates(stack, epoch)
+        self.learning_rates = LearningRates(stack, epoch, steps=steps, histories=histories)
         self.hooks = HookSet(stack)
         self._teaching = Teaching(stack, data, epoch, self.batches, self.hooks)
         weights = data.class_weights_of(stack.members) if specs else None
@@ -50,15 +62,19 @@ class Progress:
         return min(self.steps * self._batch_size, len(self.data))
 
     @property
+    def _steps_before(self) -> int:
+        """Steps in the epochs before."""
+        return (self.epoch - 1) * self._steps_per_epoch
+
+    @property
     def remaining_steps(self) -> range:
         """The numbers of the epoch's steps ahead, counted over all epochs from 1."""
-        before = (self.epoch - 1) * self._steps_per_epoch
-        return range(before + self.steps + 1, before + self._steps_per_epoch + 1)
+        return range(self._steps_before + self.steps + 1, self._steps_before + self._steps_per_epoch + 1)
 
     def only(self, positions: Sequence[int]) -> Progress:
         """Return the progress of the runs at ``positions`` as a separate stack; their bits do not change."""
         stack, batches = self.stack.take(positions), self.batches.take(positions)
-        return Progress(stack, self.data, self.epoch, batches=batches, steps=self.steps)
+        return Progress(stack, self.data, self.epoch, batches=batches, steps=self.steps, histories=self._histories)
 
     def without(self, positions: Sequence[int]) -> Progress:
         """Return the progress of the other runs, likewise."""
@@ -67,14 +83,24 @@ class Progress:
     def train_step(self, t: int) -> None:
         """Take one step of every run on its next rows; ``t`` counts the run's steps from 1."""
         self._compute_gradient()
-        stack, rates = self.stack, self.learning_rates.at(t)
         if self.hooks.disturb:
-            stack.seek(self.epoch, self.rows, 1)
+            self.stack.seek(self.epoch, self.rows, 1)
         shape_gradient(self.hooks, t)
-        for w, g, state, matrices in stack.blocks:
-            self.hooks.update(Step(w, g, rates, state, t, matrices))
+        rates = self.learning_rates.at(t)
+        for step in self._steps(t, rates):
+            self.hooks.update(step)
         finish_step(self.hooks, rates)
         self.steps += 1
+
+    def _steps(self, t: int, rates: Tensor) -> list[Step]:
+        """Return the optimizer's step ``t`` on each block of parameters, at the learning rates (K, 1)."""
+        return [Step(w, g, rates, state, t, matrices) for w, g, state, matrices in self.stack.blocks]
+
+    def enter_training(self) -> None:
+        """Begin with the weights at which the optimizer takes gradients."""
+        first = self._steps_before + 1
+        for step in self._steps(first, self.learning_rates.at(first)):
+            self.stack.optimizer.enter_training(step)
 
     def _compute_gradient(self) -> None:
         """Compute the gradient of the next batch, in parts of at most ``MICRO_ROWS`` rows."""
@@ -171,7 +197,10 @@ class Progress:
         return ordered_mean(self.batches.teacher_losses[:, : self.rows])
 
     def measure(self, evaluator: Evaluator) -> list[dict[str, float]]:
-        """Return the metrics of each run after the steps so far."""
+        """Return the metrics of each run after the steps so far, at the weights that its optimizer evaluates."""
+        last = self._steps_before + self.steps
+        for step in self._steps(last, self.learning_rates.at(last)):
+            self.stack.optimizer.enter_evaluation(step)
         return measure(self, evaluator)
 
 
@@ -185,6 +214,8 @@ class GradientDescent:
         """Return no preparation."""
         return ()
 
-    def begin(self, stack: Stack, epoch: int) -> Progress:
+    def begin(self, stack: Stack, epoch: int, histories: Mapping[str, History]) -> Progress:
         """Return the epoch before its first step."""
-        return Progress(stack, self._data, epoch)
+        progress = Progress(stack, self._data, epoch, histories=histories)
+        progress.enter_training()
+        return progress

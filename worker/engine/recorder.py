@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from worker.engine.stack import Member, Stack
-from worker.spec.stop_policy import Ending, History
+from worker.spec.families.schedule import History
+from worker.spec.stop_policy import Ending
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,15 @@ class Recorder:
     """The series of each run, which begin with those of the first ``done`` epochs of ``histories``."""
 
     def __init__(self, members: Sequence[Member], histories: Mapping[str, History], done: int) -> None:
-        self._series: dict[str, dict[str, list[float | None]]] = {
+        self.histories: dict[str, dict[str, list[float | None]]] = {
             member.run_id: {name: list(values[:done]) for name, values in histories.get(member.run_id, {}).items()}
             for member in members
         }
+        """Series by run and name."""
 
     def record(self, member: Member, metrics: Mapping[str, float]) -> History:
         """Add the metrics of an epoch to the run's series, which are returned; values that are not finite are None."""
-        series = self._series[member.run_id]
+        series = self.histories[member.run_id]
         for name, value in metrics.items():
             series.setdefault(name, []).append(value if math.isfinite(value) else None)
         return series

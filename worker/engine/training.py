@@ -14,7 +14,8 @@ from worker.engine.recorder import EpochResult, Recorder
 from worker.engine.stack import Stack
 from worker.engine.stack_data import StackData
 from worker.engine.thread_tuner import ThreadTuner
-from worker.spec.stop_policy import Ending, History, StopPolicy
+from worker.spec.families.schedule import History
+from worker.spec.stop_policy import Ending, StopPolicy
 
 
 class Training:
@@ -65,7 +66,7 @@ class Training:
             if not len(self.stack):
                 return
             self.epoch += 1
-            epoch = self._strategy.begin(self.stack, self.epoch)
+            epoch = self._strategy.begin(self.stack, self.epoch, self._recorder.histories)
             results: list[EpochResult] = []
             for t in epoch.remaining_steps:
                 epoch = self._without_leavers(epoch)

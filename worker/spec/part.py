@@ -86,9 +86,8 @@ class Part(Spec):
         """Return the fields that must be equal in a stack, as JSON values."""
         structure = self.model_dump(mode="json", exclude=set(self.per_run()))
         for name in type(self).model_fields:
-            value = getattr(self, name)
-            if name in structure and isinstance(value, tuple):
-                structure[name] = [_structure_of(item, own) for item, own in zip(value, structure[name], strict=True)]
+            if name in structure:
+                structure[name] = _structure_of(getattr(self, name), structure[name])
         return structure
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from worker.spec.families.schedule import History
 from worker.spec.run import RunSpec
-
-History = Mapping[str, Sequence[float | None]]
-"""Series by name, from epoch 1; None where a value is not finite."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +25,7 @@ class StopPolicy:
     def __init__(self, spec: RunSpec) -> None:
         self._spec = spec
         self._limits = [rule.step_limit() for rule in spec.stop]
-        self.step_limit = min((limit for limit in self._limits if limit is not None), default=None)
+        self.step_limit = spec.step_limit
         """The fewest optimizer steps that any rule allows."""
 
     def first_stop(self, history: History) -> tuple[int, int] | None:
