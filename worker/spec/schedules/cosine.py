@@ -5,7 +5,7 @@ of norms:
 
     η_e = η · (φ + (1 − φ) · (1 + cos(π·(e − 1) / max(E − 1, 1))) / 2),    e = 1 … E
 
-By steps, after a warm-up of w steps, every step has its own rate, and none has 0:
+By steps, after a warm-up of w steps, every step has its own rate, which is above 0:
 
     η_i = η · (i + 1)/(w + 1)                                              i = 0 … w − 1
     η_i = η · (φ + (1 − φ) · (1 + cos(π·(i − w)/(T − w))) / 2)             i = w … T − 1

@@ -1,6 +1,6 @@
 """Reduction on plateaus: lower the learning rate when a metric has stopped improving.
 
-    η_{e+1} = γ·η_e  if more than ``patience`` epochs passed without an improvement, then count anew
+    η_{e+1} = γ·η_e  if more than ``patience`` epochs passed without an improvement; the count begins again
 
 An improvement is beyond ``min_delta``. Epochs in which a score is undefined do not count; one whose loss is not a
 number counts as one without improvement. The factor is a function of what was recorded, so a resumed run has the same.
