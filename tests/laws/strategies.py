@@ -153,7 +153,7 @@ TRAINED = {kind for kind, part in MODELS.items() if part.trains}
 assert set(models) == TRAINED, "the laws need a strategy for every model that is trained; test_voting has the others"
 
 
-SHORT = {"plateau": {"patience": 0, "metric": "train.loss"}, "one_cycle": {"pct_start": 0.5}}
+SHORT: dict[str, dict[str, Any]] = {"plateau": {"patience": 0, "metric": "train.loss"}, "one_cycle": {"pct_start": 0.5}}
 """Settings with which schedules act within a few epochs."""
 schedules = st.sampled_from(sorted(SCHEDULES)).flatmap(
     lambda kind: bodies(SCHEDULES[kind]).map(lambda body: {**body, **SHORT.get(kind, {})})

@@ -101,7 +101,7 @@ class ScheduleFree(LearningRateOptimizer):
 def averaging(t: int, warmup: int) -> tuple[float, float]:
     """Return c_t and η_t/η for a warm-up of so many steps."""
     rising = min(t, warmup)
-    total = t - rising
+    total = float(t - rising)
     if warmup:
         total += rising * (rising + 1) * (2 * rising + 1) / (6 * warmup**2)
     rise = min(1.0, t / warmup) if warmup else 1.0
