@@ -26,6 +26,7 @@ class RunFields(RunChanges, total=False):
     loss: str | Part | None
     optimizer: str | Part
     regularizers: Sequence[Part]
+    gradient_clipping: Part | None
     schedule: str | Part
     stop: Sequence[Part]
     epochs: int

@@ -47,6 +47,8 @@ class HookSet:
         """Each adds a penalty's gradient to the gradient of one weight matrix."""
         self.disturb: list[Callable[..., None]] = []
         """Each changes the gradient of one parameter in place, given the number of the step as ``t``."""
+        self.clip: list[Callable[[], None]] = []
+        """Each bounds the gradients of all parameters in place."""
         self.forward_weights = ForwardWeights(stack)
         self.prox: list[Callable[[Tensor], None]] = []
         """Each changes one weight matrix in place, given the learning rates (K, 1, 1)."""
@@ -59,6 +61,8 @@ class HookSet:
                 loss.gradient,
             )
             self.update = stack.optimizer.update
+            if stack.clipping is not None:
+                self.clip.append(partial(stack.clipping.clip, list(stack.gradients.values())))
         for part, _ in stack.with_hook("grad"):
             self.grad += [partial(part.grad, w, g) for w, g in stack.penalized_weights(part)]
         for part, draws in stack.with_hook("disturb"):

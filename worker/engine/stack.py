@@ -18,6 +18,7 @@ from worker.spec.families.loss import Loss
 from worker.spec.families.model import InstanceBased, ParameterViews
 from worker.spec.families.optimizer import Optimizer
 from worker.spec.families.regularizer import Regularizer, defines
+from worker.spec.gradient_clipping import GradientClipping
 from worker.spec.part import Stacked
 from worker.spec.rng import stream_key
 from worker.spec.run import RunSpec
@@ -127,6 +128,9 @@ class Stack:
         self.loss: Stacked[Loss] = self._stacked([m.spec.effective_loss for m in self.members])
         if spec.model.trains:
             self.optimizer: Stacked[Optimizer] = self._stacked([m.spec.required_optimizer for m in self.members])
+        self.clipping: Stacked[GradientClipping] | None = None
+        if spec.gradient_clipping is not None:
+            self.clipping = self._stacked([m.spec.gradient_clipping for m in self.members])
         self._slots = self._gathered()
         self.enter(1)
         self.matrices = list(zip(self.layout.matrices(self.weights), self.layout.matrices(self.gradient), strict=True))

@@ -15,6 +15,7 @@ from worker.spec.families.dataset import Task
 from worker.spec.families.loss import Loss
 from worker.spec.families.model import LayerSummary, Precision
 from worker.spec.families.optimizer import Optimizer
+from worker.spec.gradient_clipping import AnyGradientClipping
 from worker.spec.losses import AnyLoss
 from worker.spec.losses.cross_entropy import CrossEntropy
 from worker.spec.losses.squared import Squared
@@ -36,7 +37,9 @@ ENGINE_VERSION = "5"
 
 NATURAL: Mapping[Task, Loss] = {"classification": CrossEntropy(), "regression": Squared()}
 """The default loss of each task."""
-OF_TRAINING = ("regularizers", "optimizer", "schedule", "batch_size", "warm_start", "precision")
+OF_TRAINING = (
+    "regularizers", "optimizer", "gradient_clipping", "schedule", "batch_size", "warm_start", "precision",
+)  # fmt: skip
 """Fields that apply only to models that are trained."""
 
 
@@ -78,6 +81,11 @@ class RunSpec(Spec):
     )
     optimizer: AnyOptimizer | None = Field(
         default=None, description="The optimizer; every model that is trained needs one."
+    )
+    gradient_clipping: AnyGradientClipping | None = Field(
+        default=None,
+        exclude_if=lambda clipping: clipping is None,  # so that hashes are the same as before gradients were clipped
+        description="A bound on the gradient of each step; null is none.",
     )
     schedule: AnySchedule = Field(default_factory=Constant, description="The learning rate over the run.")
     epochs: int = Field(default=10, ge=1, le=100_000, description="Passes over the training set, at most.")
@@ -149,6 +157,8 @@ class RunSpec(Spec):
             yield ("regularizers", i), regularizer
         if self.optimizer is not None:
             yield ("optimizer",), self.optimizer
+        if self.gradient_clipping is not None:
+            yield ("gradient_clipping",), self.gradient_clipping
         yield ("schedule",), self.schedule
         for i, stop in enumerate(self.stop):
             yield ("stop", i), stop
@@ -279,12 +289,19 @@ def stack_key(spec: RunSpec) -> str:
             **({} if spec.effective_loss == NATURAL[spec.dataset.task] else {"loss": spec.effective_loss.structure()}),
             "regularizers": [part.structure() for part in spec.regularizers if part.neutral is None or part.ordered],
             "optimizer": None if spec.optimizer is None else spec.optimizer.structure(),
+            **_structures(spec, "gradient_clipping"),
             "batch_size": spec.batch_size,
             "evaluate": spec.evaluate.model_dump(mode="json"),
             "device": spec.device,
             "precision": spec.precision,
         }
     )
+
+
+def _structures(spec: RunSpec, *names: str) -> dict[str, Any]:
+    """Return the structures of optional parts by name, without those that are unset."""
+    parts = {name: getattr(spec, name) for name in names}
+    return {name: part.structure() for name, part in parts.items() if part is not None}
 
 
 class Keys(NamedTuple):
