@@ -6,6 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from worker.spec.layers import KINDS
+
 Layer = dict[str, Any]
 
 RELU: Layer = {"kind": "relu"}
@@ -27,12 +29,36 @@ BODIES: list[list[Layer]] = [
     [conv(2, stride=2, padding=1), residual(NORMS[0]), RELU, {"kind": "global_avg_pool"}],
     [residual(NORMS[1]), RELU, {"kind": "avg_pool"}, {"kind": "flatten"}],
     [{"kind": "flatten"}, {"kind": "dropout", "p": 0.2}],
+    [
+        conv(3, kernel_size=5, stride=2, padding=2),
+        {"kind": "leaky_relu"},
+        {"kind": "spatial_dropout", "p": 0.2},
+        {"kind": "residual", "layers": [conv(3), {"kind": "gelu"}, {"kind": "drop_path", "p": 0.3}]},
+        {"kind": "squeeze_excite", "reduction": 2},
+        {"kind": "global_max_pool"},
+    ],
+    [
+        {"kind": "parallel", "branches": [[conv(2), NORMS[0], {"kind": "silu"}], [conv(2, kernel_size=1)], []]},
+        {"kind": "drop_block", "p": 0.2, "size": 3},
+        {"kind": "adaptive_avg_pool", "size": 3},
+        {"kind": "flatten"},
+    ],
+    [
+        {"kind": "reshape", "shape": [1, -1]},
+        {"kind": "conv1d", "channels": 3, "kernel_size": 5, "stride": 3, "padding": 2},
+        {"kind": "layer_norm", "over": "all"},
+        {"kind": "elu"},
+        {"kind": "gaussian_noise"},
+        {"kind": "flatten"},
+    ],
+    [{"kind": "flatten"}, {"kind": "rms_norm"}, {"kind": "selu"}, {"kind": "alpha_dropout", "p": 0.2}],
 ]
 """Layers from an image to a vector."""
 HEADS: list[list[Layer]] = [
     [],
     [{"kind": "dense", "width": 8}, RELU],
     [{"kind": "dense", "width": 6}, {"kind": "batch_norm"}, {"kind": "tanh"}, {"kind": "dense", "width": 5}, RELU],
+    [{"kind": "dense", "width": 8}, {"kind": "maxout"}, {"kind": "softplus"}],
 ]
 """Layers from a vector to a vector."""
 
@@ -70,3 +96,21 @@ sequential = st.builds(
     st.sampled_from(BODIES + SEQUENCES),
     st.sampled_from(HEADS),
 )
+
+
+@st.composite
+def varied(draw: st.DrawFn, layer: Layer) -> Layer:
+    """The layer or model, with other values of the fields that may differ within a stack, in inner layers too."""
+    body: Layer = {name: draw(_varied_of(value)) for name, value in layer.items()}
+    if layer["kind"] in KINDS:
+        part = KINDS[layer["kind"]]
+        for name in part.per_run():
+            usual: float = body.get(name, part.model_fields[name].default)
+            body[name] = draw(st.sampled_from([usual, usual / 2, usual / 3]))
+    return body
+
+
+def _varied_of(value: Any) -> st.SearchStrategy[Any]:
+    if isinstance(value, dict):
+        return varied(value)
+    return st.tuples(*map(_varied_of, value)).map(list) if isinstance(value, list) else st.just(value)

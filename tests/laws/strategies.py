@@ -259,6 +259,8 @@ def stacks(draw: st.DrawFn, about: str, most: int = MAX_RUNS, beside: str | None
         own = {**frame, "regularizers": arm + [draw(bodies(part, body)) for part, body in common]}
         own["optimizer"] = draw(bodies(optimizer, shape))
         own["schedule"] = draw(schedules) if "lr" in shape else {"kind": "constant"}
+        if kind == "sequential":
+            own["model"] = draw(architectures.varied(frame["model"]))
         own["dataset"] = {**frame["dataset"], "split_seed": draw(st.sampled_from([0, 0, 1, 2]))}
         members.append(parsed({**own, "seed": draw(st.integers(0, 2**53 - 1))}))
     return [spec for spec in members if not list(spec.objections())] or [bare]

@@ -122,7 +122,8 @@ def gemm_backend_for(spec: RunSpec, *, threads: int, max_runs: int, device: torc
         )  # its answers are exact in any way
     # What only a step's numbers depend on is left out, so that runs of the same shapes are probed once.
     optimizer = spec.required_optimizer if spec.required_optimizer.multiplying else SGD(lr=0.1)
-    same = {"seed": 0, "regularizers": (), "stop": (), "epochs": 1, "optimizer": optimizer}
+    model = spec.model.common()  # all runs of a stack must compute in one way
+    same = {"seed": 0, "regularizers": (), "stop": (), "epochs": 1, "optimizer": optimizer, "model": model}
     key = spec.model_copy(update={**same, "dataset": spec.dataset.held_out(None).model_copy(update={"split_seed": 0})})
     return _probed(key.model_dump_json(), _heights(spec), threads, max_runs, device)
 

@@ -13,7 +13,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, Union, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeVar, Union, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -89,6 +89,20 @@ class Part(Spec):
             if name in structure:
                 structure[name] = _structure_of(getattr(self, name), structure[name])
         return structure
+
+    def common(self) -> Self:
+        """Return the part with the defaults of fields that may differ within a stack, in its inner parts too."""
+        fields = type(self).model_fields
+        values = {name: _common_of(getattr(self, name)) for name in fields if isinstance(getattr(self, name), tuple)}
+        own = {name: fields[name].default for name in self.per_run() if not fields[name].is_required()}
+        return self.model_copy(update={**values, **own})
+
+
+def _common_of(item: Any) -> Any:
+    """Return an item of a field with the defaults of what may differ within a stack."""
+    if isinstance(item, Part):
+        return item.common()
+    return tuple(map(_common_of, item)) if isinstance(item, tuple) else item
 
 
 def _structure_of(item: Any, dumped: Any) -> Any:
