@@ -14,7 +14,7 @@ from worker.spec.part import Stacked
 from worker.spec.regularizers.group_lasso import GroupLasso
 from worker.spec.regularizers.orthogonal import Orthogonal
 from worker.spec.regularizers.spectral_norm import SpectralNorm, spectral_norm
-from worker.spec.sums import exact_digits, fixed_point, fixed_point_product
+from worker.spec.sums import fixed_point
 
 
 def stacked(*parts: Any) -> Stacked[Any]:
@@ -25,18 +25,19 @@ def normal(*shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(5))
 
 
-def test_fixed_point_product_is_near_and_its_sums_are_exact() -> None:
+def test_products_of_fixed_point_matrices_are_near_and_their_sums_exact() -> None:
     a, b = normal(2, 3, 700) * 1e-3, normal(2, 700, 4)
-    product = fixed_point_product(a, b)
+    product = fixed_point(a, 700).times(fixed_point(b, 700))
     exact = torch.bmm(a.double(), b.double())
     assert (product - exact).norm() / exact.norm() < 1e-6
     order = torch.from_numpy(np.random.RandomState(1).permutation(700))
-    assert torch.equal(fixed_point_product(a[..., order], b[:, order]), product)
-    whole, _ = fixed_point(torch.full((1, 1, 700), -0.3), exact_digits(700))
-    assert (whole == -(2.0 ** exact_digits(700))).all()
-    total = sum(Fraction(x) ** 2 for x in whole.flatten().tolist())
-    assert total <= 2**53
-    assert torch.bmm(whole, whole.transpose(1, 2)).item() == total
+    assert torch.equal(fixed_point(a[..., order], 700).times(fixed_point(b[:, order], 700)), product)
+    for terms in (1, 2, 700, 1024, 1025, 5000):
+        largest = fixed_point(torch.full((1, 1, terms), -0.3), terms)
+        total = sum(Fraction(x) ** 2 for x in largest.whole.flatten().tolist())
+        assert total <= 2**53
+        assert torch.bmm(largest.whole, largest.transposed.whole).item() == total
+        assert largest.whole.abs().max() ** 2 * terms > 2**39
 
 
 def test_group_lasso_is_the_proximal_step_of_its_penalty() -> None:

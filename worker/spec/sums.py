@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,29 +61,37 @@ def summed(x: Tensor, dim: int = -1) -> Tensor:
     return x
 
 
-def fixed_point(x: Tensor, digits: int) -> tuple[Tensor, Tensor]:
-    """Return matrices ``x`` (K, m, n) as whole numbers of at most 2^``digits``, float64, and their units, (K, 1, 1)."""
-    x = x.double()
-    unit = (x.abs().amax((1, 2), keepdim=True) / 2**digits).clamp_min(1e-300)
-    return (x / unit).round_(), unit
+class FixedPoint(NamedTuple):
+    """Matrices as whole numbers times a unit, few enough digits for exact sums of products in float64."""
+
+    whole: Tensor
+    """The whole numbers, (K, m, n) in float64."""
+    unit: Tensor
+    """(K, 1, 1)."""
+
+    @property
+    def transposed(self) -> FixedPoint:
+        """The matrices (K, n, m)."""
+        return FixedPoint(self.whole.transpose(1, 2), self.unit)
+
+    def times(self, other: FixedPoint) -> Tensor:
+        """Return the product with matrices (K, n, p), (K, m, p) in float64, with the same bits on any library."""
+        import torch
+
+        return torch.bmm(self.whole, other.whole).mul_(self.unit * other.unit)
 
 
-def exact_digits(terms: int) -> int:
-    """Return the binary digits of whole numbers of which any sum of ``terms`` products is exact in float64."""
-    return (53 - max(terms - 1, 0).bit_length()) // 2
+def fixed_point(x: Tensor, terms: int) -> FixedPoint:
+    """Return matrices ``x`` (K, m, n), rounded so that any sum of up to ``terms`` products of them is exact.
 
-
-def fixed_point_product(a: Tensor, b: Tensor) -> Tensor:
-    """Return a·b, (K, m, p) in float64, of matrices (K, m, n) and (K, n, p).
-
-    Factors are rounded to multiples of about 2⁻²¹ of each matrix's largest number. All partial sums are then whole
-    numbers up to 2⁵³, exact in any order, so the bits depend neither on K nor on threads or library.
+    All partial sums are whole numbers up to 2⁵³, so the bits of a product depend neither on K nor on threads or
+    library. For 1000 terms, numbers are rounded to multiples of 2⁻²¹ of the largest in their matrix.
 
     Reference: Ozaki, Ogita, Oishi and Rump, 2012, "Error-free transformations of matrix multiplication by using fast
     routines of matrix multiplication and its applications".
     """
     import torch
 
-    digits = exact_digits(a.shape[2])
-    (a, unit_a), (b, unit_b) = fixed_point(a, digits), fixed_point(b, digits)
-    return torch.bmm(a, b).mul_(unit_a * unit_b)
+    digits = (53 - max(terms - 1, 0).bit_length()) // 2
+    unit = (x.abs().amax((1, 2), keepdim=True).double() / 2**digits).clamp_min(1e-300)
+    return FixedPoint(x.to(torch.float64, copy=True).div_(unit).round_(), unit)

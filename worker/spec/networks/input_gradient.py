@@ -5,7 +5,7 @@
     forth    e₀ = s·q;  ∂Wᵢ += dᵢᵀ·eᵢ;  tᵢ = eᵢ·Wᵢᵀ;  eᵢ₊₁ = tᵢ ⊙ φ′(zᵢ)        for the penalty s/2·‖q‖²
     back     cᵢ = tᵢ ⊙ uᵢ ⊙ φ″(zᵢ) is added to the gradient at zᵢ, and goes back through the chain as usual
 
-Products are exact sums of rounded numbers (:func:`worker.spec.sums.fixed_point_product`), so no library needs to be
+Products are exact sums of rounded numbers (:func:`worker.spec.sums.fixed_point`), so no library needs to be
 probed for their shapes. Dropout's factor of a unit is part of φ′ and φ″.
 
 Reference: Drucker and LeCun, 1992, "Improving generalization performance using double backpropagation".
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from worker.spec.sums import fixed_point_product, summed
+from worker.spec.sums import FixedPoint, fixed_point, summed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,11 +28,12 @@ class InputGradient:
 
     def __init__(self, network: DenseNetwork, v: Tensor) -> None:
         self._network = network
+        self._w = [fixed_point(w, max(w.shape[1:])) for w in network.w]
         self._slopes = [network.slopes(i) for i in range(network.depth - 1)]
         self._at_outputs = [v]
         self._at_inputs: list[Tensor] = []
         for i in reversed(range(network.depth)):
-            u = _product(self._at_outputs[0], network.w[i])
+            u = _product(self._at_outputs[0], self._w[i])
             self._at_inputs.insert(0, u)
             if i > 0:
                 self._at_outputs.insert(0, u * self._slopes[i - 1][0])
@@ -48,10 +49,10 @@ class InputGradient:
         bent: list[Tensor] = []
         e = self.value * scale
         for i in range(network.depth):
-            _add(network.gw[i], _product(self._at_outputs[i].transpose(1, 2), e), scale)
+            _add(network.gw[i], _product(self._at_outputs[i].transpose(1, 2), fixed_point(e, e.shape[1])), scale)
             if i < network.depth - 1:
                 slope, curvature = self._slopes[i]
-                t = _product(e, network.w[i].transpose(1, 2))
+                t = _product(e, self._w[i].transposed)
                 e = t * slope
                 if curvature is not None:
                     bent.append(t * self._at_inputs[i + 1] * curvature)
@@ -62,19 +63,18 @@ class InputGradient:
         """Add the gradients by the nonlinearities' curvature; ``bent`` are those at each hidden layer's sums."""
         network, g = self._network, bent[-1]
         for i in reversed(range(len(bent))):
-            _add(network.gw[i], _product(g.transpose(1, 2), network.layer_inputs(i)), scale)
+            h = network.layer_inputs(i)
+            _add(network.gw[i], _product(g.transpose(1, 2), fixed_point(h, h.shape[1])), scale)
             _add(network.gb[i], summed(g, 1).squeeze(1), scale[:, :, 0])
             if i > 0:
-                g = _product(g, network.w[i]) * self._slopes[i - 1][0] + bent[i - 1]
+                g = _product(g, self._w[i]) * self._slopes[i - 1][0] + bent[i - 1]
 
 
 def _add(gradient: Tensor, own: Tensor, scale: Tensor) -> None:
     """Add to the gradient of runs whose ``scale`` is not 0: an infinite number must not reach the others."""
-    import torch
-
-    gradient.add_(torch.where(scale > 0, own, 0))
+    gradient.add_(own.masked_fill_(scale == 0, 0))
 
 
-def _product(a: Tensor, b: Tensor) -> Tensor:
+def _product(a: Tensor, b: FixedPoint) -> Tensor:
     """a·b, in the precision of ``a``."""
-    return fixed_point_product(a, b).to(a.dtype)
+    return fixed_point(a, a.shape[2]).times(b).to(a.dtype)

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from worker.spec.families.regularizer import Regularizer
 from worker.spec.part import PerRun, Stacked
-from worker.spec.sums import fixed_point_product
+from worker.spec.sums import FixedPoint, fixed_point
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,21 +46,20 @@ class Orthogonal(Regularizer):
     @staticmethod
     def grad(part: Stacked[Orthogonal], w: Tensor, g: Tensor) -> None:
         """Add 4λ·(W·Wᵀ − I)·W to ``g``."""
-        import torch
-
         strength, wide = part.column("strength", 3), _wide(w)
-        own = fixed_point_product(_excess(wide), wide).mul_(4 * strength).to(g.dtype)
-        own = torch.where(strength > 0, own, 0)  # a matrix with an infinite number must not reach runs without the part
+        own = fixed_point(_excess(wide).mul_(4 * strength), wide.whole.shape[1]).times(wide).to(g.dtype)
+        own.masked_fill_(strength == 0, 0)  # an infinite number must not reach runs without the part
         g.add_(own if w.shape[1] <= w.shape[2] else own.transpose(1, 2))
 
 
-def _wide(w: Tensor) -> Tensor:
+def _wide(w: Tensor) -> FixedPoint:
     """``w`` (K, out, in) with at most as many rows as columns."""
-    return w if w.shape[1] <= w.shape[2] else w.transpose(1, 2)
+    wide = w if w.shape[1] <= w.shape[2] else w.transpose(1, 2)
+    return fixed_point(wide, wide.shape[2])
 
 
-def _excess(w: Tensor) -> Tensor:
-    """W·Wᵀ − I of each matrix of ``w`` (K, m, n), (K, m, m) in float64."""
-    gram = fixed_point_product(w, w.transpose(1, 2))
+def _excess(w: FixedPoint) -> Tensor:
+    """W·Wᵀ − I of each matrix (K, m, n), (K, m, m) in float64."""
+    gram = w.times(w.transposed)
     gram.diagonal(dim1=1, dim2=2).sub_(1)
     return gram

@@ -2,7 +2,7 @@
 
     after every step, for each weight matrix:    W ← W · min(1, c / σ(W)),    σ(W) = max ‖W·v‖₂ / ‖v‖₂
 
-σ(W) is computed by steps of power iteration, v ← Wᵀ·W·v, from a fixed vector. They approach it from below, within a few
+σ(W) is computed by steps of power iteration, v ← W·Wᵀ·v, from a fixed vector. They approach it from below, within a few
 percent after ten, so that c may be exceeded by as much. The kernels of an output channel are one row of a matrix, as in
 ``torch.nn.utils.parametrizations.spectral_norm``, which divides by σ instead and passes gradients through.
 
@@ -21,7 +21,7 @@ from pydantic import Field
 
 from worker.spec.families.regularizer import Regularizer
 from worker.spec.part import PerRun, Stacked
-from worker.spec.sums import exact_digits, fixed_point, ordered_sum
+from worker.spec.sums import fixed_point, ordered_sum
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,14 +56,14 @@ def spectral_norm(w: Tensor, iterations: int) -> Tensor:
     import numpy as np
     import torch
 
-    digits = exact_digits(max(w.shape[1:]))
-    matrix, unit = fixed_point(w, digits)
-    start = np.random.RandomState(0).random_sample(w.shape[2]) - 0.5
-    v, _ = fixed_point(torch.from_numpy(start).to(w.device).view(1, -1, 1), digits)
-    v = v.expand(len(w), -1, -1)
+    wide = w if w.shape[1] <= w.shape[2] else w.transpose(1, 2)
+    size, terms = wide.shape[1:]
+    matrix = fixed_point(wide, terms)
+    gram = fixed_point(matrix.times(matrix.transposed), size)
+    start = torch.from_numpy(np.random.RandomState(0).random_sample(size) - 0.5).to(w.device)
+    product = start.view(1, -1, 1).expand(len(w), -1, -1)
     for _ in range(iterations):
-        u, _ = fixed_point(torch.bmm(matrix, v), digits)
-        v, _ = fixed_point(torch.bmm(matrix.transpose(1, 2), u), digits)
-    squares = (ordered_sum(x.square().flatten(1)) for x in (torch.bmm(matrix, v), v))
-    norm = (next(squares) / next(squares).clamp_min(1)).sqrt()
-    return norm.view(-1, 1, 1) * unit
+        v = fixed_point(product, size).whole  # its length does not matter
+        product = torch.bmm(gram.whole, v).mul_(gram.unit)
+    v_times_v, v_times_product = (ordered_sum((v * x).flatten(1)) for x in (v, product))
+    return (v_times_product / v_times_v.clamp_min(1)).clamp_min(0).sqrt().view(-1, 1, 1)
