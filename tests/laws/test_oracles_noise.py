@@ -192,3 +192,23 @@ def test_manifold_mixup_refuses_a_depth_that_the_model_does_not_have() -> None:
     assert objection.allowed == [1, 2]
     ((_, objection),) = parsed({**body, "model": {"kind": "linear"}}).objections()
     assert "has no dense hidden layer to mix in; use 'mixup'" in objection.message
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"kind": "noise", "std": 0.1},
+        {"kind": "mixup"},
+        {"kind": "manifold_mixup"},
+        {"kind": "dropout", "p": 0.5, "input_p": 0.1},
+        {"kind": "dropout", "p": 0.5},
+    ],
+)
+def test_parts_that_compute_with_inputs_refuse_tokens(part: dict[str, Any]) -> None:
+    from tests.laws.strategies import parsed
+
+    body = {**SMALL, "dataset": {"kind": "modular_arithmetic"}, "optimizer": SGD, "regularizers": [part]}
+    messages = [message.message for place, message in parsed(body).objections() if place[0] == "regularizers"]
+    refused = part["kind"] != "dropout" or "input_p" in part
+    expected = f"{part['kind']!r} computes with the numbers of a row, and rows of 'modular_arithmetic' are tokens"
+    assert [message.startswith(expected) for message in messages] == [True] * refused

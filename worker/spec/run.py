@@ -15,6 +15,7 @@ from worker.spec.families.dataset import Task
 from worker.spec.families.loss import Loss
 from worker.spec.families.model import LayerSummary, Precision
 from worker.spec.families.optimizer import Optimizer
+from worker.spec.families.regularizer import Regularizer
 from worker.spec.gradient_clipping import AnyGradientClipping
 from worker.spec.losses import AnyLoss
 from worker.spec.losses.cross_entropy import CrossEntropy
@@ -178,6 +179,13 @@ class RunSpec(Spec):
             if part.for_classes and self.dataset.task == "regression":
                 remedy = "name another one" if place == ("model",) else "leave it out"
                 message = f"{part.kind!r} needs classes, and the target of this dataset is a number; {remedy}."
+                yield place, Objection(field=None, message=message)
+                continue
+            if self.dataset.tokens and isinstance(part, Regularizer) and part.computes_with_inputs:
+                message = (
+                    f"{part.kind!r} computes with the numbers of a row, and rows of {self.dataset.kind!r} are tokens; "
+                    "leave it out."
+                )
                 yield place, Objection(field=None, message=message)
                 continue
             for objection in part.objections(self):

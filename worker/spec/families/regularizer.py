@@ -118,6 +118,11 @@ class Regularizer(Part):
         """Whether the part also acts in evaluation mode."""
         return defines(type(self), "scale")
 
+    @property
+    def computes_with_inputs(self) -> bool:
+        """Whether the part changes or mixes the numbers of rows, which must not be tokens."""
+        return defines(type(self), "mix") or defines(type(self), "inputs")
+
     def structure(self) -> dict[str, Any]:
         """Return the fields that must be equal in a stack; ``active`` is one only without neutral values."""
         structure = super().structure()

@@ -48,6 +48,11 @@ class Dropout(Regularizer):
         """The classic form does."""
         return self.form == "classic"
 
+    @property
+    def computes_with_inputs(self) -> bool:
+        """Whether inputs are dropped."""
+        return self.input_p > 0
+
     def objections(self, run: RunSpec) -> list[Objection]:
         """Refuse a model without hidden layers, where nothing would be dropped, and the classic form at times only."""
         if not run.model.hidden_layers(run.dataset.shape) and (self.p or not self.input_p):

@@ -2,7 +2,7 @@
 
     g ← g + σ_t·ε,    ε ~ N(0, 1) for each parameter,    σ_t² = η / (1 + t)^γ
 
-t counts the steps of the run. The noise is added to the gradient of the loss and all penalties.
+t counts the steps of the run. The noise is added to the gradient of the loss and all penalties, before any clipping.
 
 Reference: Neelakantan, Vilnis, Le, Sutskever, Kaiser, Kurach and Martens, 2015, "Adding gradient noise improves
 learning for very deep networks", which tries η = 0.01, 0.3 and 1 with γ = 0.55; Welling and Teh, 2011, "Bayesian
