@@ -1,0 +1,109 @@
+"""Training of the presets of architectures, each by itself on one thread, and their curves.
+
+    python -m benchmarks.architectures docs/science/architectures.csv grokking series
+    python -m benchmarks.architectures docs/science/architectures.csv resnet20 --rows 2000 --epochs 8
+
+``--rows`` stands in for presets on images: so many training rows of FashionMNIST, padded to 3 × 32 × 32 like those of
+CIFAR-10, beside 500 rows for validation and 500 for the test. Curves are appended to the file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import json
+import platform
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.numpy import save
+
+from service.catalog.presets import preset
+from worker.engine.gemm_backend import cpu_model, gemm_backend_for, limit_instructions
+from worker.engine.knn import data_for
+from worker.engine.stack import Member, Stack
+from worker.engine.training import Training
+from worker.spec.datasets.fashion_mnist import FashionMNIST
+from worker.spec.datasets.uploaded import FOLDER, PREFIX, file_name
+from worker.spec.run import RunSpec
+
+CPU = torch.device("cpu")
+HELD_OUT = 500
+METRICS = ("train.loss", "train.error", "train.loss_eval", "train.error_eval", "val.loss", "val.error", "test.error")
+COLUMNS = ("preset", "arm", "epoch", "seconds", *METRICS)
+
+
+def color_images(home: Path, rows: int) -> dict[str, Any]:
+    """Write FashionMNIST into ``home`` as color images of CIFAR-10's size; return it as a spec names it."""
+    arrays = FashionMNIST.load(home)
+    chosen = (arrays.train_x[: rows + HELD_OUT], arrays.test_x[:HELD_OUT])
+    images = [np.repeat(np.pad(x, ((0, 0), (2, 2), (2, 2)))[:, None], 3, axis=1) for x in chosen]
+    labels = [arrays.train_y[: rows + HELD_OUT], arrays.test_y[:HELD_OUT]]
+    content = save({"train_x": images[0], "test_x": images[1], "train_y": labels[0].copy(), "test_y": labels[1].copy()})
+    sha256 = hashlib.sha256(content).hexdigest()
+    (home / FOLDER).mkdir(exist_ok=True)
+    (home / FOLDER / file_name(sha256)).write_bytes(content)
+    facts = {"task": "classification", "shape": [3, 32, 32], "classes": list(FashionMNIST.classes)}
+    sizes = {"rows_train": len(images[0]), "rows_test": len(images[1])}
+    normalize = {"mean": 0.286, "std": 0.353}
+    return {
+        "kind": "uploaded",
+        "id": PREFIX + sha256,
+        "content": {**facts, **sizes},
+        "validation_size": HELD_OUT,
+        "normalize": normalize,
+    }
+
+
+def train(name: str, arm: str, spec: RunSpec, home: Path) -> list[list[Any]]:
+    """Train one arm; return a row of the file for each epoch, and print the last one."""
+    gemm_backend_for(spec, threads=1, max_runs=1).activate()
+    data = data_for((spec.dataset,), spec.model, home, CPU)
+    start, rows = time.perf_counter(), list[list[Any]]()
+    for (result,) in Training(Stack([Member(arm, spec)], CPU), data).epochs():
+        values = [f"{result.metrics[metric]:.5f}" if metric in result.metrics else "" for metric in METRICS]
+        rows.append([name, arm, result.epoch, f"{time.perf_counter() - start:.1f}", *values])
+        if result.epoch % 10 == 0:
+            print(*rows[-1], flush=True)
+    print(*rows[-1], flush=True)
+    return rows
+
+
+def main() -> None:
+    """Train the presets that the command names."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("presets", nargs="+")
+    parser.add_argument("--rows", type=int, help="train on so many color images of FashionMNIST")
+    parser.add_argument("--epochs", type=int, help="instead of the preset's")
+    parser.add_argument("--batch-size", type=int, help="instead of the preset's")
+    parser.add_argument("--arm", action="append", help="only this arm")
+    arguments = parser.parse_args()
+    limit_instructions()
+    print(f"{datetime.now(UTC):%Y-%m-%d}, {cpu_model()}, {platform.machine()}, torch {torch.__version__}", flush=True)
+    begun = arguments.file.exists()
+    with tempfile.TemporaryDirectory() as folder, arguments.file.open("a", newline="") as file:
+        home, writer = Path(folder), csv.writer(file, lineterminator="\n")
+        changes: dict[str, Any] = {} if arguments.rows is None else {"dataset": color_images(home, arguments.rows)}
+        for field in ("epochs", "batch_size"):
+            if (value := getattr(arguments, field)) is not None:
+                changes[field] = value
+        if not begun:
+            writer.writerow(COLUMNS)
+        for name in arguments.presets:
+            for arm, body in preset(name).runs.items():
+                if arguments.arm and arm not in arguments.arm:
+                    continue
+                fields = {**{field: value for field, value in body.items() if field != "name"}, **changes}
+                writer.writerows(train(name, arm, RunSpec.model_validate_json(json.dumps(fields)), home))
+                file.flush()
+
+
+if __name__ == "__main__":
+    main()
