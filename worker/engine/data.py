@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from worker.engine.checkpoints import BadCheckpoint
-from worker.engine.rows import Split
+from worker.engine.rows import InputRows, RawRows
 from worker.engine.stack_data import StackData, recorded
 from worker.spec.families.dataset import Dataset
 from worker.spec.rng import parted
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Data(StackData):
     """A dataset with one split, that of its spec."""
 
-    validation: Split
-    test: Split
+    validation: InputRows
+    test: InputRows
 
     def __init__(self, spec: Dataset, home: Path, device: torch.device) -> None:
         self._home = home
@@ -38,8 +38,8 @@ class Data(StackData):
         targets = self._targets_of(spec, arrays, train, held_out)
         self.targets, self.y = [targets], targets.train
         self.raw_validation, self.raw_test = self._flat(arrays.train_x[held_out]), self._flat(arrays.test_x)
-        self.validation = Split(self.inputs(self.raw_validation), targets.validation, targets.validation_weights)
-        self.test = Split(self.inputs(self.raw_test), targets.test, targets.test_weights)
+        self.validation = RawRows(self.raw_validation, targets.validation, targets.validation_weights, self.inputs)
+        self.test = RawRows(self.raw_test, targets.test, targets.test_weights, self.inputs)
         if spec.chronological:
             known = np.concatenate([arrays.train_y, arrays.test_y])
             tests = np.arange(len(arrays.train_y), len(known))
@@ -86,9 +86,9 @@ class Data(StackData):
         """Return the standardized value of a target that is 0."""
         return self.targets[0].zero
 
-    def training(self, rows: int) -> Split:
+    def training(self, rows: int) -> InputRows:
         """The first ``rows`` training rows; the split's order is random, so they are a fair sample."""
-        return Split(self.inputs(self.raw[:rows]), self.y[:rows], self.training_weights(rows))
+        return RawRows(self.raw[:rows], self.y[:rows], self.training_weights(rows), self.inputs)
 
     def training_weights(self, rows: int) -> Tensor | None:
         """Return the weights of the first ``rows`` training rows."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from worker.engine.hooks import EvaluationHooks
-from worker.engine.rows import EvaluationRows, Split
+from worker.engine.rows import EvaluationRows, InputRows
 from worker.engine.stack import Stack
 from worker.spec.sums import ordered_sum, weighted_mean
 
@@ -16,7 +16,7 @@ CHUNK_ROWS = 500
 """Rows in a forward pass; fixed, since a GEMM's bits may depend on its height."""
 
 
-def predictions(stack: Stack, split: Split, hooks: EvaluationHooks) -> Tensor:
+def predictions(stack: Stack, split: InputRows, hooks: EvaluationHooks) -> Tensor:
     """Return the models' outputs for a few rows, (K, N, outputs): log-probabilities of classes, or numbers."""
     x = hooks.inputs(split.x if split.y.dim() == 2 else split.x.expand(len(stack), *split.x.shape))
     outputs: Tensor = stack.loss.predict(stack.network.forward(x, hooks))

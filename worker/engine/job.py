@@ -16,6 +16,7 @@ from worker import logs
 from worker.engine import checkpoints
 from worker.engine.baseline import baselines_of
 from worker.engine.digest import first_digest, next_digest
+from worker.engine.free_memory import release_free_memory
 from worker.engine.gemm_backend import GemmBackend, gemm_backend_for
 from worker.engine.open_runs import Interrupted, OpenRuns
 from worker.engine.outcomes import LeaveStatus, explained, measurement, outcome_of_leaving, outcomes_of
@@ -91,6 +92,7 @@ class Job:
             specs[0], threads=context.threads, max_runs=self._train.max_runs, device=context.device
         )
         backend.activate()
+        release_free_memory()
         for claim, spec in zip(self._train.claims, specs, strict=True):
             if claim.run_id in self._runs:
                 self._states[claim.run_id] = self._resumed(claim, spec, backend)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from worker.engine.data import Data
-from worker.engine.rows import EvaluationRows, Rows, Split
+from worker.engine.rows import EvaluationRows, RawRows, Rows, Split
 from worker.engine.stack_data import StackData, recorded
 from worker.spec.families.dataset import Arrays, Dataset
 from worker.spec.rng import parted
@@ -156,7 +156,7 @@ class JointData(StackData):
         """Return the test rows, in the scale of every split if they differ."""
         same_targets = len({one.unit for one in self.targets}) == 1
         if self._learned is None and same_targets and len(raw) == rows.shape[1]:
-            return Split(self.inputs(raw), self.targets[0].test, self.targets[0].test_weights)
+            return RawRows(raw, self.targets[0].test, self.targets[0].test_weights, self.inputs)
         weights = [one.test_weights for one in self.targets]
         return SplitByRun(self, raw, rows, torch.stack([one.test for one in self.targets]), weights)
 

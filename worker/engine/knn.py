@@ -54,9 +54,9 @@ class KNNData(Data):
                 self._train = Split(self.y[places], self.y[:rows], weights)
                 self.left_out = Split(self.y[_without_itself(places)], self.y[:rows], weights)
             elif part == "val":
-                self.validation = self.validation._replace(x=self.y[places])
+                self.validation = Split(self.y[places], self.validation.y, self.validation.weights)
             else:
-                self.test = self.test._replace(x=self.y[places])
+                self.test = Split(self.y[places], self.test.y, self.test.weights)
             self._known[part] = most, rows
 
     def _places(self, raw: Tensor, most: int) -> Generator[None, None, Tensor]:

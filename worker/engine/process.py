@@ -25,6 +25,7 @@ gc.disable()  # what torch makes at its import stays: looking through it again a
 import torch  # noqa: E402
 
 from worker import logs  # noqa: E402
+from worker.engine.free_memory import release_free_memory  # noqa: E402
 from worker.engine.job import Job  # noqa: E402
 from worker.engine.worker_context import WorkerContext  # noqa: E402
 from worker.lifetime import kill_with_parent  # noqa: E402
@@ -67,6 +68,8 @@ class Process:
             job.run()
             with self._lock:
                 self._job = None
+            del job
+            release_free_memory()
             self.say(Idle())
             if self._halted:
                 return

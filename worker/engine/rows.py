@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -37,6 +38,14 @@ class EvaluationRows(Protocol):
         """Yield ``height`` rows at a time: of all runs, (h, …), or of each, (K, h, …)."""
 
 
+class InputRows(EvaluationRows, Protocol):
+    """Evaluation rows that are the same for all runs."""
+
+    @property
+    def x(self) -> Tensor:
+        """Inputs of all rows, (n, …)."""
+
+
 class Split(NamedTuple):
     """Rows in evaluation form: inputs x (n, D) float32; targets y (n,), int64 labels or float32 numbers.
 
@@ -57,6 +66,34 @@ class Split(NamedTuple):
         for first in range(0, self.size, height):
             rows = slice(first, first + height)
             yield Split(self.x[rows], self.y[rows], None if self.weights is None else self.weights[rows])
+
+
+@dataclass(frozen=True)
+class RawRows:
+    """Rows that stay as they are stored, uint8 for images, until a chunk of them becomes inputs of a model.
+
+    ``raw`` is (n, D); ``inputs`` turns raw rows into inputs.
+    """
+
+    raw: Tensor
+    y: Tensor
+    weights: Tensor | None
+    inputs: Callable[[Tensor], Tensor]
+
+    @property
+    def x(self) -> Tensor:
+        """Inputs of all rows (n, D), float32."""
+        return self.inputs(self.raw)
+
+    @property
+    def size(self) -> int:
+        """Number of rows, n."""
+        return len(self.y)
+
+    def chunks(self, members: Sequence[Member], height: int) -> Iterator[Split]:
+        """Yield ``height`` rows at a time, the same for all members."""
+        for chunk in Split(self.raw, self.y, self.weights).chunks(members, height):
+            yield chunk._replace(x=self.inputs(chunk.x))
 
 
 class Targets(NamedTuple):
