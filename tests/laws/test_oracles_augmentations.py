@@ -13,6 +13,7 @@ from tests.laws.oracles import SMALL
 from tests.laws.strategies import CPU, parsed
 from tests.laws.test_oracles_images import operated, pictures
 from worker.engine.rng import StackRng
+from worker.spec import augmentations
 from worker.spec.augmentations import CHANGES, Policy, changed
 from worker.spec.pixels import moved
 from worker.spec.regularizers import aug_mix, rand_augment, trivial_augment
@@ -180,3 +181,10 @@ def test_wrong_probabilities_are_refused(probabilities: list[float], message: st
 def test_random_choice_without_probabilities_keeps_its_hash() -> None:
     part = RandomChoice(of=(Blur(), Erasing()))
     assert "probabilities" not in part.model_dump()
+
+
+def test_images_are_the_same_if_operations_are_computed_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = pictures(3, 100)
+    mine, _ = operated(TrivialAugment(), x)
+    monkeypatch.setattr(augmentations, "by_rows", augmentations.everywhere)
+    assert torch.equal(operated(TrivialAugment(), x)[0], mine)

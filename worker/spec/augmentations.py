@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from worker.spec import pixels
+from worker.spec.warps import per_image
 
 if TYPE_CHECKING:
     import torch
@@ -81,13 +82,31 @@ def changed(policy: Policy, x: Tensor, operation: Tensor, level: Tensor, negativ
     """
     images, operations = x.flatten(0, 1), operation.flatten()
     place = (level + policy.levels * negative).flatten()
+    apply = by_rows if x.device.type == "cpu" else everywhere
     result = images.clone()
     for number, (name, change) in enumerate(CHANGES.items()):
-        rows = (operations == number).nonzero().squeeze(1)
-        if len(rows):
-            values = _table(policy, name, x.shape[-2], x.shape[-1], x.device).index_select(0, place[rows])
-            result.index_copy_(0, rows, change(images.index_select(0, rows), values, white))
+        table = _table(policy, name, x.shape[-2], x.shape[-1], x.device)
+        result = apply(change, images, table, place, white, operations == number, result)
     return result.view(x.shape)
+
+
+def by_rows(
+    change: Change, images: Tensor, table: Tensor, place: Tensor, white: float, chosen: Tensor, result: Tensor
+) -> Tensor:
+    """Return ``result`` with the ``chosen`` ones of ``images`` (M, C, H, W) changed, and compute no others."""
+    rows = chosen.nonzero().squeeze(1)
+    if len(rows):
+        result.index_copy_(0, rows, change(images.index_select(0, rows), table.index_select(0, place[rows]), white))
+    return result
+
+
+def everywhere(
+    change: Change, images: Tensor, table: Tensor, place: Tensor, white: float, chosen: Tensor, result: Tensor
+) -> Tensor:
+    """Return the same, computed for all images: the program need not wait until a GPU has counted the chosen ones."""
+    import torch
+
+    return torch.where(per_image(chosen), change(images.clone(), table.index_select(0, place), white), result)
 
 
 @functools.lru_cache(maxsize=256)
