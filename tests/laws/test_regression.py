@@ -248,6 +248,7 @@ def test_mixed_targets_are_learned() -> None:
     stack = Stack([Member("a", spec)], CPU)
     progress = Progress(stack, data_of(spec), 1)
     progress.train_step(1)
+    progress.losses()  # writes those of the batches
     y = progress.data.y[progress.batches.order[0, :16]]
     assert progress.batches.statistics.shape == progress.batches.losses.shape
     assert torch.equal(progress.batches.statistics[:, :16], progress.batches.losses[:, :16])

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from worker.engine.after_step import finish_step
-from worker.engine.batches import Batches
+from worker.engine.batches import Batches, InputQueue, Outcomes, PassOutcome, with_class_weights
 from worker.engine.before_step import shape_gradient
 from worker.engine.evaluator import Evaluator
 from worker.engine.hooks import HookSet
@@ -19,7 +19,7 @@ from worker.engine.teaching import Teaching
 from worker.engine.training_metrics import measure
 from worker.spec.families.optimizer import Step
 from worker.spec.families.schedule import History
-from worker.spec.sums import ordered_mean, summed, weighted
+from worker.spec.sums import ordered_mean
 
 MICRO_ROWS = 1024
 """Rows in a forward and backward pass; the gradients of a larger batch's parts are summed in order."""
@@ -55,6 +55,9 @@ class Progress:
         weights = data.class_weights_of(stack.members) if specs else None
         self.class_weights = None if weights is None else weights.to(torch.float32).expand(len(stack), -1)
         """Weights of classes in the mean loss, (K, C); None if rows weigh alike."""
+        self._y = data.y.take(self.batches.order)
+        self._inputs = InputQueue(data, self.batches.order)
+        self._outcomes = Outcomes(self.batches, self.hooks, self.class_weights)
 
     @property
     def rows(self) -> int:
@@ -73,6 +76,7 @@ class Progress:
 
     def only(self, positions: Sequence[int]) -> Progress:
         """Return the progress of the runs at ``positions`` as a separate stack; their bits do not change."""
+        self._outcomes.compute()
         stack, batches = self.stack.take(positions), self.batches.take(positions)
         return Progress(stack, self.data, self.epoch, batches=batches, steps=self.steps, histories=self._histories)
 
@@ -121,22 +125,23 @@ class Progress:
         """Run forward and backward on ``rows`` rows from position ``first`` on, a part of a batch of ``of``."""
         stack, batches, hooks = self.stack, self.batches, self.hooks
         stack.seek(self.epoch, first, rows)
-        chosen = batches.order[:, first : first + rows]
-        x = self.data.batch(chosen) if stack.images is None else stack.images.batch(self.data, chosen)
-        y, weights = self.data.y.take(chosen), self.data.row_weights(chosen)
+        place = slice(first, first + rows)
+        chosen, y = batches.order[:, place], self._y[:, place]
+        x = self._inputs.take(first, rows) if stack.images is None else stack.images.batch(self.data, chosen)
+        weights = self.data.row_weights(chosen)
         targets: Tensor | None = None
         if hooks.mix:
             x, targets, weights = self._mixed(x, y, weights)
         for change in hooks.inputs:
             change(x)
         z = stack.network.forward(x, hooks.hidden)
-        outputs, place = hooks.predict(z), slice(first, first + rows)
-        batches.statistics[:, place] = weighted(hooks.statistic(outputs, y, targets), weights)
+        outputs = hooks.predict(z)
+        # The network's own buffer has other numbers after the next pass.
+        self._outcomes.add(first, PassOutcome(outputs.clone() if outputs is z else outputs, y, targets, weights))
         if self.class_weights is not None:
-            targets, weights = self._with_class_weights(self.class_weights, y, targets, weights)
-        batches.losses[:, place] = weighted(hooks.loss(outputs, y, targets), weights)
+            targets, weights = with_class_weights(self.class_weights, y, targets, weights)
         if hooks.smooth:
-            targets = self._encoded(y) if targets is None else targets
+            targets = self._encoded(y) if targets is None else targets.clone()
             for smooth in hooks.smooth:
                 smooth(targets)
         g = hooks.gradient(outputs, y, targets, of)
@@ -166,22 +171,6 @@ class Progress:
             targets, weights = targets[..., :-1] / targets[..., -1:], targets[..., -1]
         return images.flatten(2), targets, weights
 
-    @staticmethod
-    def _with_class_weights(
-        class_weights: Tensor, y: Tensor, targets: Tensor | None, weights: Tensor | None
-    ) -> tuple[Tensor | None, Tensor]:
-        """Return targets of which each row sums to 1, and weights (K, N), whose product has the classes' weights.
-
-        ``class_weights`` are (K, C).
-        """
-        if targets is None:
-            own = class_weights.gather(1, y)
-        else:
-            targets = targets * class_weights.unsqueeze(1)
-            total = summed(targets)
-            targets, own = targets / total, total.squeeze(2)
-        return targets, own if weights is None else own * weights
-
     def _encoded(self, y: Tensor) -> Tensor:
         """Return targets y (K, N) as they are mixed and smoothed, (K, N, outputs)."""
         encoded: Tensor = self.stack.loss.encode(y, self.data.spec.outputs)
@@ -189,6 +178,7 @@ class Progress:
 
     def losses(self) -> tuple[Tensor, Tensor]:
         """Return mean loss and mean statistic of the batches so far, as they were trained on; (K,) each."""
+        self._outcomes.compute()
         batches = self.batches
         return ordered_mean(batches.losses[:, : self.rows]), ordered_mean(batches.statistics[:, : self.rows])
 
