@@ -73,8 +73,8 @@ class InputQueue:
         runs, available = self._order.shape[0], self._order.shape[1] - first
         numbers = runs * rows * self._data.width
         batches = 1 if numbers % CACHE_LINE else max(1, min(NUMBERS_AT_ONCE // numbers, available // rows))
-        chosen = self._order[:, first : first + batches * rows].unflatten(1, (batches, rows)).transpose(0, 1)
-        x = self._data.batch(chosen.reshape(-1, rows)).unflatten(0, (batches, runs))
+        chosen = self._order[:, first : first + batches * rows].reshape(runs, batches, rows).transpose(0, 1)
+        x = self._data.batch(chosen.reshape(-1, rows)).view(batches, runs, rows, -1)
         self._ready = {(first + i * rows, rows): of_batch for i, of_batch in enumerate(x)}
 
 
