@@ -72,7 +72,8 @@ def _split_metrics(
     for split, suffix in splits:
         evaluated = not trains or (split, suffix) != ("train", "")
         names = ("loss", *scores, *evaluation_scores) if evaluated else ("loss", *scores)
-        yield from (f"{split}.{name}{suffix}" for name in names)
+        suffixes = [suffix, f"{suffix}_averaged"] if evaluated and spec.get("averaging") else [suffix]
+        yield from (f"{split}.{name}{one}" for one in suffixes for name in names)
 
 
 def condition_names(metrics: set[str]) -> set[str]:

@@ -28,6 +28,7 @@ class RunFields(RunChanges, total=False):
     regularizers: Sequence[Part]
     gradient_clipping: Part | None
     schedule: str | Part
+    averaging: Part | None
     stop: Sequence[Part]
     epochs: int
     batch_size: int | str

@@ -32,7 +32,7 @@ class Checkpoint:
 class WeightsFile:
     """A file with a run's parameters and buffers after ``epoch``: its model."""
 
-    at: Literal["best", "last", "start", "teacher"]
+    at: Literal["best", "last", "averaged", "start", "teacher"]
     """``start``: the initial weights of a warm start; ``teacher``: a teacher's. Both are of another run."""
     epoch: int
     path: str

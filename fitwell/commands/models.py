@@ -35,7 +35,7 @@ class Part(StrEnum):
     ALL = "all"
 
 
-AtEpoch = Annotated[str, typer.Option("--at", help="Epoch of the model: best or last.")]
+AtEpoch = Annotated[str, typer.Option("--at", help="Epoch of the model: best or last, or averaged.")]
 DataFile = Annotated[Path, typer.Argument(metavar="FILE", help="A table with the columns that the model uses.")]
 Delimiter = Annotated[str | None, typer.Option("--delimiter", help="Of a text file; default: detected.")]
 Decimal = Annotated[str | None, typer.Option("--decimal", help="Decimal mark of a text file: . or ,")]
@@ -45,7 +45,7 @@ def calibration(
     run_id: RunID,
     url: URL = None,
     split: Annotated[Split, typer.Option("--split", help="Part of the dataset.")] = Split.TEST,
-    at: Annotated[str, typer.Option("--at", help="Epoch of the model: best or last.")] = "best",
+    at: Annotated[str, typer.Option("--at", help="Epoch of the model: best or last, or averaged.")] = "best",
     bins: Annotated[int, typer.Option("--bins", min=1, max=100, help="Bins of equal width.")] = 15,
     as_json: JSON = False,
 ) -> None:

@@ -17,7 +17,10 @@ from worker.spec.calibration import BINS
 
 Snapshot = Annotated[
     At,
-    Field(description="The model after the best epoch (lowest val.loss, or test.loss without one), or after the last."),
+    Field(
+        description="The model after the best epoch (lowest val.loss, or test.loss without one), after the last, or "
+        "with the averaged weights of a run with averaging."
+    ),
 ]
 ThemeName = Annotated[Theme, Field(description="A light or a dark background.")]
 

@@ -26,7 +26,7 @@ from worker.spec.datasets.uploaded import ID, Uploaded, stored_as
 from worker.spec.families.dataset import Dataset
 from worker.spec.run import RunSpec
 
-At = Literal["best", "last"]
+At = Literal["best", "last", "averaged"]
 REPLACED_SECONDS = 5.0
 """Time for which reads are retried if better weights keep replacing the file between query and read."""
 
@@ -51,7 +51,7 @@ class ModelWeights:
     def advice_if_lost(self) -> str:
         """The end of the message that reports a lost file."""
         return (
-            f"the weights of {self.run_id} ({self.at} epoch, {self.file.epoch}). Workers on other machines need a "
+            f"the weights of {self.run_id} ({self.at}, epoch {self.file.epoch}). Workers on other machines need a "
             "shared data directory or FITWELL_STORAGE_URL. To train the model again, POST the run's spec with "
             "?reuse=false."
         )
@@ -77,7 +77,7 @@ class StoredModels(ScopedRuns):
             recorded = {file.at: file for file in files.weights_of(connection, row.reused_from or row.id)}
         if at not in recorded:
             raise NotMeasured(
-                f"{run_id} is {row.status!r} and has no weights of its {at} epoch: {_availability(at, set(recorded))}."
+                f"{run_id} is {row.status!r} and has no {_described(at)}: {_availability(at, set(recorded))}."
             )
         common = {"name": row.name, "spec": row.spec, "spec_hash": row.spec_hash}
         return ModelWeights(run_id=row.id, at=at, file=recorded[at], **common)
@@ -217,8 +217,15 @@ def replaced_too_often(weights: ModelWeights) -> Unavailable:
     )
 
 
+def _described(at: At) -> str:
+    """Return the name of such weights in a message."""
+    return "averaged weights" if at == "averaged" else f"weights of its {at} epoch"
+
+
 def _availability(at: At, recorded: Collection[str]) -> str:
     """Return when a run has such weights, and which others it has now."""
+    if at == "averaged":
+        return "runs with averaging save them when they end"
     if at == "last":
         return "they are saved when the run ends" + ("; at=best is available now" if "best" in recorded else "")
     when = "they are first saved during training, by runs whose loss is measured on held-out data"

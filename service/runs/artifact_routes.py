@@ -38,7 +38,9 @@ class CheckpointView(FileView):
 class WeightsFileView(FileView):
     """The parameters and buffers of a model after an epoch."""
 
-    at: Literal["best", "last", "start"] = Field(description="start: the weights that a warm start began with.")
+    at: Literal["best", "last", "averaged", "start"] = Field(
+        description="averaged: the average of a run with averaging; start: the weights that a warm start began with."
+    )
 
 
 class CheckpointList(BaseModel):

@@ -152,7 +152,7 @@ weights = sa.Table(
     sa.Column("sha256", sa.Text, nullable=False),
     sa.Column("bytes", sa.BigInteger, nullable=False),
     sa.Column("written_at", sa.Double, nullable=False),
-    sa.CheckConstraint("at IN ('best', 'last', 'start')", name="at"),
+    sa.CheckConstraint("at IN ('best', 'last', 'averaged', 'start')", name="at"),
     sa.Index("ix_weights_path", "path"),
     sa.Index("ix_weights_content", "sha256"),
 )

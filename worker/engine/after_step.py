@@ -7,8 +7,10 @@ from torch import Tensor
 from worker.engine.hooks import HookSet
 
 
-def finish_step(hooks: HookSet, learning_rate: Tensor) -> None:
-    """Apply proximal steps and projections in place; ``learning_rate`` is (K, 1)."""
+def finish_step(hooks: HookSet, learning_rate: Tensor, t: int) -> None:
+    """Apply proximal steps and projections of step ``t`` in place, and average; ``learning_rate`` is (K, 1)."""
     rates = learning_rate.unsqueeze(2)
     for shrink in hooks.prox:
         shrink(rates)
+    for average in hooks.average:
+        average(t)

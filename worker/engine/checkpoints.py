@@ -1,8 +1,8 @@
 """Checkpoints and weights: safetensors files, whole on disk before anybody hears of them.
 
-A checkpoint holds weights and optimizer tensors by name; random streams need no state. A file of weights leaves
-the optimizer's out. Their SHA-256 goes into the database, whose pointer is the truth: a file without a row is
-rubbish, a file that differs is not used.
+A checkpoint holds weights, optimizer tensors and averages by name; random streams need no state. A file of weights has
+only weights: those of an epoch, or averaged ones. Their SHA-256 goes into the database, whose pointer is the truth: a
+file without a row is rubbish, a file that differs is not used.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from worker.spec.tables.files import read_header
 
 OPTIMIZER = "optimizer."
 """Prefix of the names of the optimizer's tensors."""
+AVERAGING = "averaging."
+"""Prefix of the names of averaged weights and buffers."""
 NO_PREPARATION: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -55,7 +57,12 @@ def save(
 
 def weights_of(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The parameters and buffers among a run's tensors."""
-    return {name: tensor for name, tensor in tensors.items() if not name.startswith(OPTIMIZER)}
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith((OPTIMIZER, AVERAGING))}
+
+
+def averages_of(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The averaged parameters and buffers among a run's tensors, by their names in the model."""
+    return {name.removeprefix(AVERAGING): t for name, t in tensors.items() if name.startswith(AVERAGING)}
 
 
 def save_weights(
@@ -63,7 +70,7 @@ def save_weights(
     name: str,
     tensors: Mapping[str, Tensor],
     *,
-    at: Literal["best", "last"],
+    at: Literal["best", "last", "averaged"],
     epoch: int,
     preparation: Mapping[str, Any] = NO_PREPARATION,
 ) -> WeightsFile:

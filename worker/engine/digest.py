@@ -20,7 +20,7 @@ from torch import Tensor
 from worker.spec.losses import KINDS
 
 NAMES = sorted({name for loss in KINDS.values() for name in loss.evaluation_names})
-LEFT_OUT = re.compile(rf"\.({'|'.join(NAMES)})(_eval|_loo)?$")
+LEFT_OUT = re.compile(rf"\.({'|'.join(NAMES)})(_eval|_loo)?(_averaged)?$")
 
 
 def first_digest(trajectory_key: str, determinism_class: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
@@ -10,6 +10,7 @@ from worker.engine.evaluation import evaluate, recovery, variance
 from worker.engine.rows import SUBSET_ROWS, EvaluationRows
 from worker.engine.stack import Stack
 from worker.engine.stack_data import StackData
+from worker.spec.averaging import SUFFIX
 from worker.spec.families.loss import RowTargets
 from worker.spec.run import RunSpec
 
@@ -27,16 +28,26 @@ class Evaluator:
         """Number of training rows that are evaluated."""
         return len(self._data) if self._spec.evaluate.train == "full" else min(SUBSET_ROWS, len(self._data))
 
-    def evaluate(self, stack: Stack) -> dict[str, Tensor]:
+    def evaluate(self, stack: Stack, epoch: int = 0) -> dict[str, Tensor]:
         """Return the metrics of every split that the spec evaluates after each epoch."""
-        measured: dict[str, Tensor] = {}
-        for split, suffix, rows in self._splits():
-            measured |= self._measured(stack, split, suffix, rows)
-        return measured
+        return self._evaluated(stack, epoch, self._splits())
 
-    def evaluate_test(self, stack: Stack) -> dict[str, Tensor]:
-        """Return the metrics of the test rows."""
-        return self._measured(stack, "test", "", self._data.test)
+    def evaluate_test(self, stack: Stack, epoch: int = 0) -> dict[str, Tensor]:
+        """Return the metrics of the test rows after ``epoch``."""
+        return self._evaluated(stack, epoch, [("test", "", self._data.test)])
+
+    def _evaluated(
+        self, stack: Stack, epoch: int, splits: Sequence[tuple[str, str, EvaluationRows]]
+    ) -> dict[str, Tensor]:
+        """Evaluate the weights on each split, and also their average after ``epoch`` if one exists."""
+        measured: dict[str, Tensor] = {}
+        for split, suffix, rows in splits:
+            measured |= self._measured(stack, split, suffix, rows)
+        if stack.averages is not None and stack.averages.have_begun(epoch):
+            with stack.averages.in_use():
+                for split, suffix, rows in splits:
+                    measured |= self._measured(stack, split, f"{suffix}{SUFFIX}", rows)
+        return measured
 
     def batch_metrics(self, stack: Stack, means: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         """Return the metrics of the training batches, from their mean loss and mean statistic."""

@@ -52,7 +52,11 @@ class HookSet:
         self.forward_weights = ForwardWeights(stack)
         self.prox: list[Callable[[Tensor], None]] = []
         """Each changes one weight matrix in place, given the learning rates (K, 1, 1)."""
+        self.average: list[Callable[[int], None]] = []
+        """Each adds the weights after a step, given its number, to their average."""
         if len(stack):
+            if stack.averages is not None:
+                self.average.append(stack.averages.add_step)
             loss = stack.loss
             self.predict, self.statistic, self.loss, self.gradient = (
                 loss.predict,

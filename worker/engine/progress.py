@@ -93,7 +93,7 @@ class Progress:
         rates = self.learning_rates.at(t)
         for step in self._steps(t, rates):
             self.hooks.update(step)
-        finish_step(self.hooks, rates)
+        finish_step(self.hooks, rates, t)
         self.steps += 1
 
     def _steps(self, t: int, rates: Tensor) -> list[Step]:
@@ -191,6 +191,8 @@ class Progress:
         last = self._steps_before + self.steps
         for step in self._steps(last, self.learning_rates.at(last)):
             self.stack.optimizer.enter_evaluation(step)
+        if self.stack.averages is not None:
+            self.stack.averages.add_epoch(self.epoch)
         return measure(self, evaluator)
 
 

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from worker.engine.averages import Averages
+from worker.engine.checkpoints import AVERAGING
 from worker.engine.images import Images, Operation
 from worker.engine.layout import Layout
 from worker.engine.rng import StackRng, row_draws, uniform
@@ -39,6 +41,8 @@ class StackValues(NamedTuple):
     buffers: Mapping[str, Tensor]
     state: Mapping[str, Mapping[str, Tensor]]
     """State of the optimizer: by the names in ``Optimizer.state``, then by parameter."""
+    averages: Mapping[str, Tensor] | None
+    """Averaged parameters and buffers; None if weights are not averaged."""
 
 
 class UpdatedBlock(NamedTuple):
@@ -84,6 +88,10 @@ class Stack:
             self.buffers = self.buffer_layout.filled(values.buffers, device)
             self.state = {name: self.layout.filled(views, device) for name, views in values.state.items()}
         self._bind()
+        self.averages: Averages | None = None
+        if spec.averaging is not None:
+            part = self._stacked([member.spec.averaging for member in self.members])
+            self.averages = Averages(self, part, None if values is None else values.averages)
 
     def __len__(self) -> int:
         return len(self.members)
@@ -230,6 +238,7 @@ class Stack:
             selected(self.parameters),
             selected(self.buffer_layout.views(self.buffers)),
             {name: selected(self.layout.views(buffer)) for name, buffer in self.state.items()},
+            None if self.averages is None else selected(self.averages.views),
         )
         return Stack([self.members[i] for i in positions], self.device, values=values)
 
@@ -239,12 +248,14 @@ class Stack:
             view.copy_(tensors[name])
 
     def tensors(self, position: int) -> dict[str, Tensor]:
-        """One run's parameters and optimizer state by name, views without the leading dimension."""
+        """One run's parameters, optimizer state and averages by name, views without the leading dimension."""
         named = {name: view[position] for name, view in self.parameters.items()}
         named |= {name: view[position] for name, view in self.buffer_layout.views(self.buffers).items()}
         for state, buffer in self.state.items():
             views = self.layout.views(buffer)
             named |= {f"optimizer.{state}.{name}": view[position] for name, view in views.items()}
+        if self.averages is not None:
+            named |= {f"{AVERAGING}{name}": view[position] for name, view in self.averages.views.items()}
         return named
 
 

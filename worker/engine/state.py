@@ -85,7 +85,16 @@ class State:
                 files.append(replace(files[0], at="last"))
             else:
                 files.append(self._write(directory, "last", self.epoch, self.tensors))
+            if self.spec.averaging is not None and self.spec.averaging.has_begun(self.epoch):
+                files.append(self._write_averages(directory, self.tensors))
         return tuple(files)
+
+    def _write_averages(self, directory: Path, tensors: Mapping[str, Tensor]) -> WeightsFile:
+        """Write the averaged weights of the last epoch as a model of their own."""
+        name, averages = f"{self._prefix}-averaged{self.epoch:06d}.safetensors", checkpoints.averages_of(tensors)
+        return checkpoints.save_weights(
+            directory, name, averages, at="averaged", epoch=self.epoch, preparation=self.preparation
+        )
 
     def _write(
         self, directory: Path, at: Literal["best", "last"], epoch: int, tensors: Mapping[str, Tensor]

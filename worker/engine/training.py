@@ -111,7 +111,7 @@ class Training:
         """Add the metrics of the test rows to those of the runs that end."""
         ended = [i for i, ending in enumerate(ends) if ending is not None]
         if ended:
-            measured = rows_of(self._evaluator.evaluate_test(stack.take(ended)), len(ended))
+            measured = rows_of(self._evaluator.evaluate_test(stack.take(ended), self.epoch), len(ended))
             for i, row in zip(ended, measured, strict=True):
                 metrics[i].update(row)
 

@@ -22,7 +22,7 @@ def measure(progress: Progress, evaluator: Evaluator) -> list[dict[str, float]]:
     stack = progress.stack
     norm, zeros = weights_of(stack)
     batches = evaluator.batch_metrics(stack, progress.losses())
-    columns = {**batches, **evaluator.evaluate(stack), "weights.norm": norm, "weights.zeros": zeros}
+    columns = {**batches, **evaluator.evaluate(stack, progress.epoch), "weights.norm": norm, "weights.zeros": zeros}
     shared = rows_of(columns, len(stack))
     terms, recovered = penalties(progress), rows_of(evaluator.recovered(stack), len(stack))
     teacher_losses = progress.teacher_losses().tolist()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
+from worker.spec.averaging import AnyAveraging
 from worker.spec.canonical import sha256_of
 from worker.spec.datasets import AnyDataset
 from worker.spec.families.dataset import Task
@@ -39,7 +40,7 @@ ENGINE_VERSION = "5"
 NATURAL: Mapping[Task, Loss] = {"classification": CrossEntropy(), "regression": Squared()}
 """The default loss of each task."""
 OF_TRAINING = (
-    "regularizers", "optimizer", "gradient_clipping", "schedule", "batch_size", "warm_start", "precision",
+    "regularizers", "optimizer", "gradient_clipping", "schedule", "averaging", "batch_size", "warm_start", "precision",
 )  # fmt: skip
 """Fields that apply only to models that are trained."""
 
@@ -89,6 +90,11 @@ class RunSpec(Spec):
         description="A bound on the gradient of each step; null is none.",
     )
     schedule: AnySchedule = Field(default_factory=Constant, description="The learning rate over the run.")
+    averaging: AnyAveraging | None = Field(
+        default=None,
+        exclude_if=lambda averaging: averaging is None,  # so that hashes are the same as before weights were averaged
+        description="An average of the weights over training, evaluated beside them; null is none.",
+    )
     epochs: int = Field(default=10, ge=1, le=100_000, description="Passes over the training set, at most.")
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["full"] = Field(
         default=64, description="Rows of an optimizer step; full is the whole training set."
@@ -161,6 +167,8 @@ class RunSpec(Spec):
         if self.gradient_clipping is not None:
             yield ("gradient_clipping",), self.gradient_clipping
         yield ("schedule",), self.schedule
+        if self.averaging is not None:
+            yield ("averaging",), self.averaging
         for i, stop in enumerate(self.stop):
             yield ("stop", i), stop
 
@@ -297,7 +305,7 @@ def stack_key(spec: RunSpec) -> str:
             **({} if spec.effective_loss == NATURAL[spec.dataset.task] else {"loss": spec.effective_loss.structure()}),
             "regularizers": [part.structure() for part in spec.regularizers if part.neutral is None or part.ordered],
             "optimizer": None if spec.optimizer is None else spec.optimizer.structure(),
-            **_structures(spec, "gradient_clipping"),
+            **_structures(spec, "gradient_clipping", "averaging"),
             "batch_size": spec.batch_size,
             "evaluate": spec.evaluate.model_dump(mode="json"),
             "device": spec.device,

@@ -32,9 +32,10 @@ class Estimate:
 
 
 def run_bytes(spec: RunSpec) -> int:
-    """Return the bytes of weights, gradients and optimizer state of one run."""
+    """Return the bytes of weights, gradients, optimizer state and averages of one run."""
     states = len(spec.optimizer.state_names) if spec.optimizer is not None else 0
-    return spec.parameters * FLOAT_BYTES * (2 + states)
+    averages = 0 if spec.averaging is None else 1
+    return spec.parameters * FLOAT_BYTES * (2 + states + averages)
 
 
 def estimate(spec: RunSpec) -> Estimate:

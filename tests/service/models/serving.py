@@ -23,7 +23,7 @@ from tests.worker.spec.test_graph import trained, weights_of
 from worker.ports import Claim, Outcome, WeightsFile
 from worker.spec.datasets.digits import Digits
 
-At = Literal["best", "last"]
+At = Literal["best", "last", "averaged"]
 
 
 DIGITS = Digits.load(Path("/nowhere"))

@@ -204,3 +204,17 @@ def test_weights_that_are_replaced_constantly_are_not_reported_as_lost(
         assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "unavailable", "1")
     service.work.release([claim], failed=False)
     service.client.post(f"/v1/runs/{claim.run_id}/cancel")
+
+
+def test_averaged_weights_are_downloaded_as_a_model_of_their_own(service: Service) -> None:
+    claim = service.begin(seed=72, averaging={"kind": "ema"})
+    path = f"/v1/runs/{claim.run_id}/model.safetensors?at=averaged"
+    missing = service.client.get(path)
+    assert missing.status_code == 404, missing.text
+    assert "has no averaged weights: runs with averaging save them when they end" in missing.json()["detail"]
+    content = service.keep(claim, "averaged")
+    assert service.client.get(path).content == content
+    inputs = {"inputs": [[0.0] * 64]}
+    assert service.predict(claim.run_id, inputs, at="averaged").json()["at"] == "averaged"
+    service.work.release([claim], failed=False)
+    service.client.post(f"/v1/runs/{claim.run_id}/cancel")

@@ -19,6 +19,7 @@ export function lineStyle(n) {
 export function seriesStyle(name) {
   const [split, ...rest] = name.split(".");
   if (!(split in SPLIT_COLORS)) return { color: 3 + (name.length % 5), dash: DASHES[2] };
+  if (name.endsWith("_averaged")) return { color: SPLIT_COLORS[split], dash: DASHES[3] };
   if (split !== "train") return { color: SPLIT_COLORS[split], dash: split === "val" ? [] : DASHES[1] };
   const metric = rest.join(".");
   return { color: 0, dash: metric.endsWith("_eval") ? [] : metric === "objective" ? DASHES[2] : DASHES[3] };

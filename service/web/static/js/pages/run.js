@@ -12,11 +12,11 @@ import { setUpTabs } from "../kit/tabs.js";
 
 const page = document.getElementById("content");
 const id = page.dataset.run;
-const LOSS_SERIES = /\.(loss|loss_eval|objective)$|^penalty\./;
+const LOSS_SERIES = /\.(loss|loss_eval|objective)(_averaged)?$|^penalty\./;
 const SCORES = [
-  ["Accuracy", /\.accuracy(_eval|_loo)?$/],
-  ["R²", /\.r2(_eval)?$/],
-  ["Error", /\.(error|rmse)(_eval)?$/],
+  ["Accuracy", /\.accuracy(_eval|_loo)?(_averaged)?$/],
+  ["R²", /\.r2(_eval)?(_averaged)?$/],
+  ["Error", /\.(error|rmse)(_eval)?(_averaged)?$/],
 ];
 /** Series that are comparable and shown by default, in the order of the legend. */
 const DEFAULT_SERIES = ["loss", "accuracy", "rmse", "r2"].flatMap((name) => [
