@@ -103,7 +103,7 @@ def test_laws_hold_for_runs_that_average() -> None:
         law_3(specs, 2, whole)
 
 
-def test_averaging_leaves_the_run_and_the_keys_of_others_as_they_are() -> None:
+def test_averaging_changes_neither_the_run_nor_the_keys_of_others() -> None:
     plain, unset, ema = (parsed({**BODY, **changes}) for changes in ({}, {"averaging": None}, {"averaging": EMA}))
     assert (spec_hash(plain), stack_key(plain)) == (spec_hash(unset), stack_key(unset))
     assert reuse_key(plain) != reuse_key(ema)
