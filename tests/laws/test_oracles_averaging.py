@@ -46,7 +46,7 @@ def test_average_matches_torchs(averaging: dict[str, Any], monkeypatch: pytest.M
     spec = parsed({**BODY, "averaging": averaging})
     training = training_of([spec], data_of(spec))
     by_step = averaging["kind"] == "ema"
-    multi_avg = get_ema_multi_avg_fn(0.8) if by_step else None
+    multi_avg = get_ema_multi_avg_fn(0.8) if by_step else None  # type: ignore[no-untyped-call]
     model = module_of(training.stack)
     theirs = AveragedModel(model, multi_avg_fn=multi_avg, use_buffers=True)
     averages = training.stack.averages
