@@ -333,6 +333,7 @@ class RunSnapshot(LiveView[TransportT]):
     best: Best | None
     last: dict[str, float | None]
     baseline: dict[str, float | None] | None = None
+    peak_bytes: int | None = None
     ended: Ended | None = None
     error: Failure | None
     waiting_reason: str | None

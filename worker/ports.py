@@ -96,6 +96,8 @@ class Outcome:
     """The reason, for people, and what would work."""
     rule: int | None = None
     """Position in the spec's ``stop`` of the rule that ended the run; None if it was none of them."""
+    peak_bytes: int | None = None
+    """Peak resident memory of the process while it trained the run and its stack peers; None if it is not measured."""
     reports: Mapping[str, object] = field(default_factory=dict)
     """Measurements of the final model: JSON by name of the report."""
 

@@ -23,6 +23,9 @@ def print_run(run: Run) -> None:
         typer.echo(f"  waiting: {run.waiting_reason}")
     if run.ended:
         typer.echo(f"  ended after epoch {run.ended.epoch}: {_reason(run.ended)}")
+    if run.peak_bytes is not None:
+        peers = f" with {run.stack.size - 1} stack peers" if run.stack and run.stack.size > 1 else ""
+        typer.echo(f"  peak memory {run.peak_bytes / 10**9:.2f} GB{peers}")
     if run.error:
         typer.echo(f"  {run.error.code}: {run.error.message}")
     if run.best:

@@ -66,6 +66,7 @@ class Run:
     last: Mapping[str, float | None]
     baseline: Mapping[str, float | None] | None
     revision: int
+    peak_bytes: int | None
     ended: Ending | None
     error_code: str | None
     error_message: str | None

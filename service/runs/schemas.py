@@ -107,6 +107,11 @@ class RunView(BaseModel):
         "training rows; `…_last_value` for rows in order of time. Null until training begins, and for "
         "runs of earlier versions.",
     )
+    peak_bytes: int | None = Field(
+        default=None,
+        description="Peak resident memory of the training process while it trained the run with its stack peers, at "
+        "its last end. Null before, for runs of earlier versions, and on systems that do not measure it.",
+    )
     ended: EndedView | None = Field(
         default=None,
         description="Null until the run has ended, and for runs of earlier versions that one of several stop rules "

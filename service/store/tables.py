@@ -85,6 +85,7 @@ run = sa.Table(
     sa.Column("revision", sa.Integer, nullable=False, server_default="0"),
     sa.Column("version", sa.Integer, nullable=False, server_default="1"),
     sa.Column("stop_rule", sa.Integer),
+    sa.Column("peak_bytes", sa.BigInteger),
     sa.Column("error_code", sa.Text),
     sa.Column("error_message", sa.Text),
     sa.Column("created_at", sa.Double, nullable=False),

@@ -204,7 +204,7 @@ class Jobs:
             data = {"code": outcome.code} if outcome.code else {}
             reports.replace(connection, row.id, outcome.reports)
             series.store(connection, row.id)
-            return self._leave(connection, row, ACTIONS[outcome.status], why, data, stop_rule=outcome.rule)
+            return self._leave(connection, row, ACTIONS[outcome.status], why, data, outcome)
 
         return self._each(concerned, end)
 
@@ -266,13 +266,14 @@ class Jobs:
         action: states.Action,
         why: tuple[str | None, str | None],
         data: dict[str, Any],
-        *,
-        stop_rule: int | None = None,
+        outcome: Outcome | None = None,
     ) -> list[NewEvent]:
         """End a lease and move the run to the status that ``action`` leads to."""
         status = states.after(row.status, action)
         assert status is not None, f"{row.id} is {row.status} and cannot {action}"
-        values: dict[str, Any] = {**leases.RELEASED, "status": status, "stop_rule": stop_rule}
+        values: dict[str, Any] = {**leases.RELEASED, "status": status}
+        if outcome is not None:
+            values |= {"stop_rule": outcome.rule, "peak_bytes": outcome.peak_bytes}
         if status in states.TERMINAL:
             values["finished_at"] = db_now()
         if status == "failed":

@@ -25,5 +25,8 @@ def test_summary_has_the_reason_why_a_run_ended(
     reason: str, rule: dict[str, Any] | None, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     transport: Any = None
-    print_run(Run.of(transport, {**RUN, "ended": {"reason": reason, "rule": rule, "epoch": 14}}))
-    assert f"ended after epoch 14: {text}\n" in capsys.readouterr().out
+    ended = {"reason": reason, "rule": rule, "epoch": 14}
+    print_run(Run.of(transport, {**RUN, "ended": ended, "peak_bytes": 756 * 10**6, "stack": {"size": 16}}))
+    output = capsys.readouterr().out
+    assert f"ended after epoch 14: {text}\n" in output
+    assert "peak memory 0.76 GB with 15 stack peers\n" in output

@@ -6,10 +6,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, TypeVar
 
 from worker.blob_store import StorageOutage
 from worker.engine.outcomes import LeaveStatus, outcome_of_leaving
+from worker.engine.peak_memory import PeakMemory
 from worker.messages import Ended, Message, Noted
 from worker.ports import Note, Outcome
 
@@ -31,6 +33,7 @@ class OpenRuns:
     """
 
     def __init__(self, run_ids: Iterable[str], say: Callable[[Message], None]) -> None:
+        self._memory = PeakMemory()
         self._ids = set(run_ids)
         self._say = say
         self._leaving: dict[str, LeaveStatus] = {}
@@ -77,7 +80,12 @@ class OpenRuns:
 
     def end(self, outcomes: Iterable[Outcome | None]) -> None:
         """Report the ends of runs, except of those that have ended already."""
-        ends = tuple(outcome for outcome in outcomes if outcome is not None and outcome.run_id in self._ids)
+        peak = self._memory.bytes
+        ends = tuple(
+            replace(outcome, peak_bytes=peak)
+            for outcome in outcomes
+            if outcome is not None and outcome.run_id in self._ids
+        )
         self._ids -= {outcome.run_id for outcome in ends}
         if ends:
             self._say(Ended(outcomes=ends))

@@ -124,7 +124,7 @@ def _result_of(source: Row | None) -> dict[str, Any]:
         return {}
     names = (
         "status", "device_used", "stack_size", "determinism_class", "digest", "epoch", "best", "baseline", "revision",
-        "stop_rule", "error_code", "error_message",
+        "stop_rule", "peak_bytes", "error_code", "error_message",
     )  # fmt: skip
     result = {name: getattr(source, name) for name in names}
     return {**result, "last": source.last, "reused_from": source.id}

@@ -68,9 +68,10 @@ def test_unreported_rule_is_deduced_unless_ambiguous(
         assert (ended["reason"], ended["rule"]["index"]) == (stop[index]["kind"], index)
 
 
-def test_reused_result_and_list_have_the_reason(client: TestClient, work: Jobs) -> None:
-    ended = end(client, work, [PATIENT, LOW], 2, rule=0)
+def test_reused_result_and_list_have_the_reason_and_the_memory(client: TestClient, work: Jobs) -> None:
+    ended = end(client, work, [PATIENT, LOW], 2, rule=0, peak_bytes=2**33)
     reused = client.post("/v1/runs", json={**BODY, "epochs": 3, "stop": [PATIENT, LOW]}).json()
     assert reused["reused_from"] is not None
     assert reused["ended"] == ended
-    assert [run["ended"] for run in client.get("/v1/runs").json()["data"]] == [ended, ended]
+    runs = client.get("/v1/runs").json()["data"]
+    assert [(run["ended"], run["peak_bytes"]) for run in runs] == [(ended, 2**33)] * 2
