@@ -16,6 +16,7 @@ import json
 import platform
 import tempfile
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -61,18 +62,14 @@ def color_images(home: Path, rows: int) -> dict[str, Any]:
     }
 
 
-def train(name: str, arm: str, spec: RunSpec, home: Path) -> list[list[Any]]:
-    """Train one arm; return a row of the file for each epoch, and print the last one."""
+def train(name: str, arm: str, spec: RunSpec, home: Path) -> Iterator[list[Any]]:
+    """Train one arm; yield a row of the file for each epoch."""
     gemm_backend_for(spec, threads=1, max_runs=1).activate()
     data = data_for((spec.dataset,), spec.model, home, CPU)
-    start, rows = time.perf_counter(), list[list[Any]]()
+    start = time.perf_counter()
     for (result,) in Training(Stack([Member(arm, spec)], CPU), data).epochs():
         values = [f"{result.metrics[metric]:.5f}" if metric in result.metrics else "" for metric in METRICS]
-        rows.append([name, arm, result.epoch, f"{time.perf_counter() - start:.1f}", *values])
-        if result.epoch % 10 == 0:
-            print(*rows[-1], flush=True)
-    print(*rows[-1], flush=True)
-    return rows
+        yield [name, arm, result.epoch, f"{time.perf_counter() - start:.1f}", *values]
 
 
 def main() -> None:
@@ -101,8 +98,10 @@ def main() -> None:
                 if arguments.arm and arm not in arguments.arm:
                     continue
                 fields = {**{field: value for field, value in body.items() if field != "name"}, **changes}
-                writer.writerows(train(name, arm, RunSpec.model_validate_json(json.dumps(fields)), home))
-                file.flush()
+                for row in train(name, arm, RunSpec.model_validate_json(json.dumps(fields)), home):
+                    writer.writerow(row)
+                    file.flush()
+                print(*row, flush=True)
 
 
 if __name__ == "__main__":
