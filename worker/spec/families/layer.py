@@ -149,6 +149,10 @@ class Layer(Part):
         """Return the floating-point operations of one row of ``shape``; by default two for each parameter."""
         return 2 * sum(math.prod(size) for size in self.parameters(shape).values())
 
+    def activations(self, shape: Shape) -> int:
+        """Return the numbers that training keeps of one row until its way back; by default those of the result."""
+        return math.prod(self.output_shape(shape))
+
     @property
     def needs_whole_batch(self) -> bool:
         """Whether the rows of a batch depend on each other in training, as in batch normalization."""

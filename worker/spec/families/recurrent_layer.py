@@ -77,6 +77,10 @@ class RecurrentLayer(Layer):
         """Return two for each weight and place."""
         return super().flops(shape) * shape[0]
 
+    def activations(self, shape: Shape) -> int:
+        """Return gates and states at each place."""
+        return shape[0] * self.width * len(self._directions) * (len(self.onnx_gates) + 2)
+
     def states(self, x: Tensor, weights: list[Tensor], initial: Tensor) -> Tensor:
         """Return the hidden state at each place, (N, L, directions · width).
 

@@ -99,6 +99,10 @@ class ParallelLayer(Layer):
         added = len(self.branches) - 1 if self.join == "add" else 0
         return sum(chain.flops(shape) for chain in self._chains) + added * math.prod(self.output_shape(shape))
 
+    def activations(self, shape: Shape) -> int:
+        """Return those of the branches, and the result."""
+        return sum(chain.activations(shape) for chain in self._chains) + math.prod(self.output_shape(shape))
+
     def forward(self, x: Tensor, state: LayerState) -> Tensor:
         """Return the joined or added results."""
         import torch

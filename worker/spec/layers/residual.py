@@ -113,6 +113,12 @@ class ResidualLayer(Layer):
         chain = self._chain
         return chain.flops(shape) + self._shortcut(shape).flops(shape) + math.prod(chain.output_shape(shape))
 
+    def activations(self, shape: Shape) -> int:
+        """Return those of the layers, of the projection and of the sum."""
+        chain = self._chain
+        inner = chain.activations(shape) + self._shortcut(shape).activations(shape)
+        return inner + math.prod(chain.output_shape(shape))
+
     def forward(self, x: Tensor, state: LayerState) -> Tensor:
         """Return the sum."""
         changed = self._chain.forward(x, state)

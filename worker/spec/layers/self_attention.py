@@ -73,6 +73,11 @@ class SelfAttentionLayer(Layer):
         length, width = shape
         return super().flops(shape) * length + 4 * length * length * width
 
+    def activations(self, shape: Shape) -> int:
+        """Return projections, scores and weights of all pairs of places, and the heads' and the final result."""
+        length, width = shape
+        return 6 * length * width + 2 * self.heads * length * length
+
     def forward(self, x: Tensor, state: LayerState) -> Tensor:
         """Return what the places gather.
 

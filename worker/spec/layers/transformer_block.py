@@ -99,6 +99,11 @@ class TransformerBlockLayer(Layer):
         network = first.flops(shape) + second.flops(self._hidden(shape))
         return self._attention.flops(shape) + network + 20 * math.prod(shape)
 
+    def activations(self, shape: Shape) -> int:
+        """Return those of attention, hidden units before and after the nonlinearity, norms, branches and sums."""
+        hidden = self._hidden(shape)
+        return self._attention.activations(shape) + 2 * math.prod(hidden) + 5 * math.prod(shape)
+
     def forward(self, x: Tensor, state: LayerState) -> Tensor:
         """Return the places after both."""
         if self.norm == "before":

@@ -82,6 +82,10 @@ class Chain:
         """Return the floating-point operations of one row."""
         return sum(step.layer.flops(step.input) for step in self.steps(shape))
 
+    def activations(self, shape: Shape) -> int:
+        """Return the numbers that training keeps of one row."""
+        return sum(step.layer.activations(step.input) for step in self.steps(shape))
+
     @property
     def needs_whole_batch(self) -> bool:
         """Whether any layer needs the whole batch."""

@@ -144,7 +144,7 @@ class LayeredModel(Model):
     def workspace(self, run: RunSpec, evaluated: int) -> int:
         """Return the bytes of activations and their gradients."""
         steps = self._fitting(run.dataset.shape, run.dataset.outputs)
-        numbers = sum(math.prod(step.output) for step in steps)
+        numbers = sum(step.layer.activations(step.input) for step in steps)
         batch = max(min(run.batch_rows, 1024), 500)
         return batch * FLOAT_BYTES * (3 * numbers + math.prod(run.dataset.shape))
 
