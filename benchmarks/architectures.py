@@ -1,7 +1,7 @@
 """Training of the presets of architectures, each by itself on one thread, and their curves.
 
     python -m benchmarks.architectures docs/science/architectures.csv grokking series
-    python -m benchmarks.architectures docs/science/architectures.csv resnet20 --rows 2000 --epochs 8
+    python -m benchmarks.architectures docs/science/architectures.csv resnet20 --rows 1000 --epochs 8 --cosine
 
 ``--rows`` stands in for presets on images: so many training rows of FashionMNIST, padded to 3 × 32 × 32 like those of
 CIFAR-10, beside 500 rows for validation and 500 for the test. Curves are appended to the file.
@@ -80,6 +80,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, help="train on so many color images of FashionMNIST")
     parser.add_argument("--epochs", type=int, help="instead of the preset's")
     parser.add_argument("--batch-size", type=int, help="instead of the preset's")
+    parser.add_argument("--cosine", action="store_true", help="lower the rate along a cosine, where epochs are few")
     parser.add_argument("--arm", action="append", help="only this arm")
     arguments = parser.parse_args()
     limit_instructions()
@@ -91,6 +92,8 @@ def main() -> None:
         for field in ("epochs", "batch_size"):
             if (value := getattr(arguments, field)) is not None:
                 changes[field] = value
+        if arguments.cosine:
+            changes["schedule"] = {"kind": "cosine"}
         if not begun:
             writer.writerow(COLUMNS)
         for name in arguments.presets:

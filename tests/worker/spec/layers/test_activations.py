@@ -24,15 +24,15 @@ CASES: list[tuple[str, dict[str, Any], Shape]] = [
 def test_activations_are_about_what_autograd_keeps(kind: str, fields: dict[str, Any], shape: Shape) -> None:
     example = Example(layer_of(kind, fields), shape)
     tensors = tensors_of(example.module())
-    kept: dict[int, int] = {}
+    stored: dict[int, int] = {}
     count = 8
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         if tensor.shape[:1] == (count,) or tensor.dim() == 3:
-            kept[tensor.untyped_storage().data_ptr()] = tensor.numel()
+            stored[tensor.untyped_storage().data_ptr()] = tensor.numel()
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         result = example.layer.forward(example.rows(count), state_of(tensors, training=True, rows=count))
     assert result.requires_grad
-    assert 0.4 < example.layer.activations(shape) * count / sum(kept.values()) < 3
+    assert 0.4 < example.layer.activations(shape) * count / sum(stored.values()) < 3
