@@ -35,6 +35,8 @@ TORCH: dict[str, tuple[dict[str, Any], Callable[[list[Tensor], float], Any]]] = 
         {"optimizer": {"kind": "adam"}, "period": 4, "alpha": 0.3},
         lambda p, lr: Lookahead(torch.optim.Adam(p, lr=lr), period=4, alpha=0.3),
     ),
+    # Its second gradient is the engine's: see test_oracles_sam.py.
+    "sam": ({"optimizer": {"kind": "adam"}}, lambda p, lr: torch.optim.Adam(p, lr=lr)),
     "lion": ({"weight_decay": 0.1}, lambda p, lr: Lion(p, lr, weight_decay=0.1)),
 }
 
@@ -86,7 +88,7 @@ def trained(
     part = OPTIMIZERS[kind]
     bodies: list[dict[str, Any]] = [{"kind": kind, **settings} for _ in learning_rates]
     for body, lr in zip(bodies, learning_rates, strict=True):
-        if kind == "lookahead":
+        if "optimizer" in settings:
             body["optimizer"] = {**settings["optimizer"], "lr": lr}
         elif "lr" in part.model_fields:
             body["lr"] = lr

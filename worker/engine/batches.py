@@ -63,11 +63,14 @@ class InputQueue:
         self._data, self._order = data, order
         self._ready: dict[tuple[int, int], Tensor] = {}
 
-    def take(self, first: int, rows: int) -> Tensor:
-        """Return the inputs (K, rows, D) of the rows from position ``first`` on, which the caller may change."""
+    def take(self, first: int, rows: int, *, again: bool = False) -> Tensor:
+        """Return the inputs (K, rows, D) of the rows from position ``first`` on, which the caller may change.
+
+        If they are taken ``again`` later, they stay in the queue.
+        """
         if (first, rows) not in self._ready:
             self._gather(first, rows)
-        return self._ready.pop((first, rows))
+        return self._ready[first, rows].clone() if again else self._ready.pop((first, rows))
 
     def _gather(self, first: int, rows: int) -> None:
         runs, available = self._order.shape[0], self._order.shape[1] - first

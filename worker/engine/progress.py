@@ -86,7 +86,10 @@ class Progress:
 
     def train_step(self, t: int) -> None:
         """Take one step of every run on its next rows; ``t`` counts the run's steps from 1."""
-        self._compute_gradient()
+        ascends = self.stack.optimizer.implementation.ascends
+        self._compute_gradient(again=ascends)
+        if ascends:
+            self._compute_gradient_uphill()
         if self.hooks.disturb:
             self.stack.seek(self.epoch, self.rows, 1)
         shape_gradient(self.hooks, t)
@@ -106,28 +109,46 @@ class Progress:
         for step in self._steps(first, self.learning_rates.at(first)):
             self.stack.optimizer.enter_training(step)
 
-    def _compute_gradient(self) -> None:
-        """Compute the gradient of the next batch, in parts of at most ``MICRO_ROWS`` rows."""
+    def _compute_gradient_uphill(self) -> None:
+        """Replace the gradient by that of the same batch at the weights to which the optimizer ascends."""
+        stack, taught = self.stack, self.batches.teacher_losses
+        place = slice(self.rows, self.rows + self._batch_size)
+        stored = stack.weights.clone(), stack.buffers.clone(), taught[:, place].clone()
+        stack.optimizer.ascend(list(stack.parameters.values()), list(stack.gradients.values()))
+        self._compute_gradient(recorded=False)
+        stack.weights.copy_(stored[0])
+        stack.buffers.copy_(stored[1])
+        taught[:, place] = stored[2]
+
+    def _compute_gradient(self, *, recorded: bool = True, again: bool = False) -> None:
+        """Compute the gradient of the next batch, in parts of at most ``MICRO_ROWS`` rows.
+
+        Losses are left out unless they are ``recorded``. The batch can be repeated if it is needed ``again``.
+        """
         first, stack = self.rows, self.stack
         rows = min(self._batch_size, len(self.data) - first)
         self.hooks.enter_batch(rows)
         self.hooks.forward_weights.enter(self.epoch, first)
-        self._pass(first, min(rows, MICRO_ROWS), rows)
+        self._pass(first, min(rows, MICRO_ROWS), rows, recorded, again)
         if rows > MICRO_ROWS:
             total = stack.gradient.clone()
             for begin in range(first + MICRO_ROWS, first + rows, MICRO_ROWS):
-                self._pass(begin, min(MICRO_ROWS, first + rows - begin), rows)
+                self._pass(begin, min(MICRO_ROWS, first + rows - begin), rows, recorded, again)
                 total += stack.gradient
             stack.gradient.copy_(total)
         self.hooks.forward_weights.leave()
 
-    def _pass(self, first: int, rows: int, of: int) -> None:
+    def _pass(self, first: int, rows: int, of: int, recorded: bool, again: bool) -> None:
         """Run forward and backward on ``rows`` rows from position ``first`` on, a part of a batch of ``of``."""
         stack, batches, hooks = self.stack, self.batches, self.hooks
         stack.seek(self.epoch, first, rows)
         place = slice(first, first + rows)
         chosen, y = batches.order[:, place], self._y[:, place]
-        x = self._inputs.take(first, rows) if stack.images is None else stack.images.batch(self.data, chosen)
+        x = (
+            self._inputs.take(first, rows, again=again)
+            if stack.images is None
+            else stack.images.batch(self.data, chosen)
+        )
         weights = self.data.row_weights(chosen)
         targets: Tensor | None = None
         if hooks.mix:
@@ -136,8 +157,8 @@ class Progress:
             change(x)
         z = stack.network.forward(x, hooks.hidden)
         outputs = hooks.predict(z)
-        # The network's own buffer has other numbers after the next pass.
-        self._outcomes.add(first, PassOutcome(outputs.clone() if outputs is z else outputs, y, targets, weights))
+        if recorded:  # the network's own buffer has other numbers after the next pass
+            self._outcomes.add(first, PassOutcome(outputs.clone() if outputs is z else outputs, y, targets, weights))
         if self.class_weights is not None:
             targets, weights = with_class_weights(self.class_weights, y, targets, weights)
         if hooks.smooth:

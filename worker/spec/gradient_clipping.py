@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from worker.spec.part import Part, PerRun, Stacked
-from worker.spec.sums import summed
+from worker.spec.sums import joint_norm
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,11 +47,8 @@ class ClipNorm(GradientClipping):
 
     @staticmethod
     def clip(part: Stacked[ClipNorm], gradients: Sequence[Tensor]) -> None:
-        """Sum the squares of one parameter after the other."""
-        squares = summed(gradients[0].square().flatten(1))
-        for g in gradients[1:]:
-            squares = squares + summed(g.square().flatten(1))
-        factor = (part.column("max", 2) / (squares.sqrt() + EPSILON)).clamp_max(1.0)
+        """Scale by one factor for each run."""
+        factor = (part.column("max", 2) / (joint_norm(gradients) + EPSILON)).clamp_max(1.0)
         for g in gradients:
             g.mul_(factor.view(-1, *(1,) * (g.dim() - 1)))
 

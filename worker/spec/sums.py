@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
 
@@ -95,3 +97,11 @@ def fixed_point(x: Tensor, terms: int) -> FixedPoint:
     digits = (53 - max(terms - 1, 0).bit_length()) // 2
     unit = (x.abs().amax((1, 2), keepdim=True).double() / 2**digits).clamp_min(1e-300)
     return FixedPoint(x.to(torch.float64, copy=True).div_(unit).round_(), unit)
+
+
+def joint_norm(tensors: Sequence[Tensor]) -> Tensor:
+    """Return the Euclidean norm of all ``tensors`` (K, …) of each run together, (K, 1), one tensor after the other."""
+    squares = summed(tensors[0].square().flatten(1))
+    for x in tensors[1:]:
+        squares = squares + summed(x.square().flatten(1))
+    return squares.sqrt()

@@ -44,6 +44,8 @@ def estimate(spec: RunSpec) -> Estimate:
     evaluated = min(10_000, rows) + spec.dataset.validation_rows + spec.dataset.rows[1]
     steps = spec.epochs * spec.steps_per_epoch
     seconds = spec.model.operations(spec, evaluated) / FLOPS_PER_SECOND + steps * SECONDS_PER_STEP
+    if spec.optimizer is not None and spec.optimizer.ascends:
+        seconds *= 2
     inputs = FLOAT_BYTES * math.prod(spec.dataset.shape)
     total = run_bytes(spec) + spec.model.workspace(spec, evaluated) + sum(spec.dataset.rows) * inputs
     total += sum(part.table_bytes(spec.dataset.shape) for part in spec.regularizers)

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from worker.spec.part import Part, PerRun, Stacked
+from worker.spec.part import Objection, Part, PerRun, Stacked
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from worker.spec.run import RunSpec
 
 
 class Step(NamedTuple):
@@ -39,6 +41,8 @@ class Optimizer(Part):
     """Whether a step multiplies matrices: then its shapes are probed with the model's."""
     averages: ClassVar[bool] = False
     """Whether other weights are evaluated than those at which gradients are computed."""
+    ascends: ClassVar[bool] = False
+    """Whether each step takes a second gradient, at the weights that ``ascend`` leads to."""
 
     @property
     def state_names(self) -> tuple[str, ...]:
@@ -64,12 +68,52 @@ class Optimizer(Part):
         raise NotImplementedError
 
     @staticmethod
+    def ascend(part: Stacked[Any], weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
+        """Move all parameters, (K, …) each, to where the second gradient is taken, in place."""
+        raise NotImplementedError
+
+    @staticmethod
     def enter_training(part: Stacked[Any], step: Step) -> None:
         """Replace the weights that are evaluated by those at which the gradient of ``step`` is computed, in place."""
 
     @staticmethod
     def enter_evaluation(part: Stacked[Any], step: Step) -> None:
         """Replace the weights by those to evaluate after ``step``, in place."""
+
+
+class WrappingOptimizer(Optimizer):
+    """An optimizer around the one in its field ``optimizer``, which takes the steps."""
+
+    if TYPE_CHECKING:
+        optimizer: Optimizer
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """The own state, and that of the optimizer inside."""
+        return (*self.state, *self.optimizer.state_names)
+
+    @property
+    def multiplying(self) -> bool:
+        """As the optimizer inside."""
+        return self.optimizer.multiplying
+
+    @property
+    def learning_rate(self) -> float:
+        """That of the optimizer inside."""
+        return self.optimizer.learning_rate
+
+    def objections(self, run: RunSpec) -> Sequence[Objection]:
+        """Refuse an optimizer that works only by itself, and pass on what the one inside refuses."""
+        inside = self.optimizer
+        if inside.kind == self.kind or inside.averages or inside.ascends:
+            message = f"{inside.kind!r} does not work inside {self.kind!r}; name it directly, or another one."
+            return [Objection(field="optimizer", message=message)]
+        return [
+            Objection(
+                field=f"optimizer.{one.field}" if one.field else "optimizer", message=one.message, allowed=one.allowed
+            )
+            for one in inside.objections(run)
+        ]
 
 
 def learning_rate_field(typical: float) -> Any:
