@@ -36,6 +36,11 @@ class Threads:
 _chosen = Threads(1)
 
 
+def concurrent_pieces() -> int:
+    """Return the number of pieces that are computed concurrently."""
+    return _chosen.pieces
+
+
 def each_on_one_thread(pieces: Sequence[Callable[[], T]]) -> list[T]:
     """Return the results of ``pieces``, each computed on one thread, ``Threads.pieces`` of them concurrently."""
     import torch

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from worker.spec.dense import Init, initialization_for
 from worker.spec.families.model import Initialization
@@ -53,6 +53,37 @@ class RowDraws(Protocol):
         """Return ``width`` standard normal numbers for each row, (N, width)."""
 
 
+class Moments(NamedTuple):
+    """Mean and variance (divided by the number of places) of each channel over a whole batch, (C,) each."""
+
+    mean: Tensor
+    var: Tensor
+    places: int
+    """Number of places of each channel."""
+
+
+class Normalizing(NamedTuple):
+    """The request of a layer that computes a piece of a batch for the moments of the whole batch."""
+
+    rows: Tensor
+    """The piece's rows (N, C, …), from :meth:`LayerState.cut`."""
+    weight: Tensor
+    """Scale of each channel; once the piece has gone back to the layer, its gradient is Σ g·(x − mean)/√(var + ε)."""
+    bias: Tensor
+    """Shift of each channel; its gradient is Σ g."""
+    eps: float
+    update: Callable[[Moments], None]
+    """Changes the running values, once for a batch."""
+
+
+InPieces = Generator[Normalizing, Moments, "Tensor"]
+"""The computation of a piece, which stops where it needs the moments of the whole batch."""
+
+
+def _uncut(x: Tensor) -> Tensor:
+    return x
+
+
 class LayerState:
     """The arguments of a layer besides its rows: tensors by name, the mode, random numbers."""
 
@@ -63,9 +94,12 @@ class LayerState:
         *,
         training: bool,
         prefix: str = "",
+        cut: Callable[[Tensor], Tensor] = _uncut,
     ) -> None:
         """``tensors`` are one run's parameters and buffers by full name; ``draws`` makes streams by full name."""
         self._tensors, self._draws, self._prefix, self.training = tensors, draws, prefix, training
+        self.cut = cut
+        """Returns the same rows, at which the gradient stops; for rows that ``in_pieces`` uses after a stop."""
 
     def __getitem__(self, name: str) -> Tensor:
         """Return the layer's parameter or buffer ``name``."""
@@ -73,7 +107,8 @@ class LayerState:
 
     def within(self, name: str) -> LayerState:
         """Return the state of the layer ``name`` inside this one, such as ``layers.0``."""
-        return LayerState(self._tensors, self._draws, training=self.training, prefix=f"{self._prefix}{name}.")
+        prefix = f"{self._prefix}{name}."
+        return LayerState(self._tensors, self._draws, training=self.training, prefix=prefix, cut=self.cut)
 
     @property
     def draws(self) -> RowDraws:
@@ -165,6 +200,10 @@ class Layer(Part):
     def forward_in_place(self, x: Tensor, state: LayerState) -> Tensor:
         """Return the same result for an ``x`` that may be overwritten."""
         return self.forward(x, state)
+
+    def in_pieces(self, x: Tensor, state: LayerState) -> InPieces:
+        """Return the result of a piece of the batch in training, if the layer needs the whole batch."""
+        raise NotImplementedError
 
     def onnx(self, graph: Graph, x: Value, shape: Shape, names: Names) -> Value:
         """Return the result in evaluation mode (rows, *output) of ``x`` (rows, *shape), as nodes of a graph."""

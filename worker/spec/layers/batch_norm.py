@@ -12,11 +12,12 @@ covariate shift"; ``torch.nn.BatchNorm2d``.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.layer import LayerState, Names, Shape
+from worker.spec.families.layer import InPieces, LayerState, Moments, Names, Normalizing, Shape
 from worker.spec.families.normalization import NormalizationLayer
 from worker.spec.part import PerRun
 
@@ -34,6 +35,7 @@ class BatchNormLayer(NormalizationLayer):
     examples: ClassVar[tuple[tuple[dict[str, Any], Shape], ...]] = (
         ({}, (3, 4, 5)),
         ({"momentum": 0.3}, (6,)),
+        ({}, (3, 8)),
         ({"affine": False, "eps": 0.01}, (2, 7)),
     )
     fresh: ClassVar[bool] = True
@@ -63,6 +65,25 @@ class BatchNormLayer(NormalizationLayer):
         mean, var = state["running_mean"], state["running_var"]
         weight, bias = (state["weight"], state["bias"]) if self.affine else (None, None)
         return F.batch_norm(x, mean, var, weight, bias, state.training, self.momentum, self.eps)
+
+    def in_pieces(self, x: Tensor, state: LayerState) -> InPieces:
+        """Return normalized rows of a piece."""
+        from torch.nn import functional as F  # noqa: N812 - its usual name
+
+        x = state.cut(x)
+        if self.affine:
+            weight, bias = state["weight"], state["bias"]
+        else:
+            weight = x.new_ones(x.shape[1], requires_grad=True)
+            bias = x.new_zeros(x.shape[1], requires_grad=True)
+        mean, var, _ = yield Normalizing(x, weight, bias, self.eps, partial(self._update, state))
+        return F.batch_norm(x, mean, var, weight, bias, False, 0.0, self.eps)
+
+    def _update(self, state: LayerState, moments: Moments) -> None:
+        """Change the running values; the variance is the unbiased one."""
+        mean, var, places = moments
+        state["running_mean"].lerp_(mean, self.momentum)
+        state["running_var"].lerp_(var * (places / max(places - 1, 1)), self.momentum)
 
     def onnx(self, graph: Graph, x: Value, shape: Shape, names: Names) -> Value:
         """Return rows normalized by the running values."""

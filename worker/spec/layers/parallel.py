@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from worker.spec.dense import Init
-from worker.spec.families.layer import DoesNotFit, Layer, LayerState, Names, Shape, sizes
+from worker.spec.families.layer import DoesNotFit, InPieces, Layer, LayerState, Names, Shape, sizes
 from worker.spec.families.model import Initialization
 from worker.spec.networks.chain import Chain
 
@@ -105,9 +105,20 @@ class ParallelLayer(Layer):
 
     def forward(self, x: Tensor, state: LayerState) -> Tensor:
         """Return the joined or added results."""
+        return self._joined([chain.forward(x, state) for chain in self._chains])
+
+    def in_pieces(self, x: Tensor, state: LayerState) -> InPieces:
+        """Return the joined or added results, of a piece."""
+        x = state.cut(x)
+        results: list[Tensor] = []
+        for chain in self._chains:
+            result = yield from chain.in_pieces(x, state)
+            results.append(result)
+        return self._joined(results)
+
+    def _joined(self, results: list[Tensor]) -> Tensor:
         import torch
 
-        results = [chain.forward(x, state) for chain in self._chains]
         if self.join == "concat":
             return torch.cat(results, 1)
         total = results[0] + results[1]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from worker.spec.dense import Init
-from worker.spec.families.layer import DoesNotFit, Layer, LayerState, Names, Shape, sizes
+from worker.spec.families.layer import DoesNotFit, InPieces, Layer, LayerState, Names, Shape, sizes
 from worker.spec.families.model import Initialization
 from worker.spec.layers.batch_norm import BatchNormLayer
 from worker.spec.layers.conv2d import Conv2dLayer
@@ -47,6 +47,17 @@ class ResidualLayer(Layer):
                 ]
             },
             (2, 6, 6),
+        ),
+        (
+            {
+                "layers": [
+                    {"kind": "batch_norm"},
+                    {"kind": "relu"},
+                    {"kind": "residual", "layers": [{"kind": "conv2d", "channels": 2}, {"kind": "batch_norm"}]},
+                    {"kind": "conv2d", "channels": 2},
+                ]
+            },
+            (2, 4, 5),
         ),
         ({"layers": [{"kind": "dense", "width": 4}, {"kind": "drop_path", "p": 0.5}]}, (4,)),
     )
@@ -123,6 +134,13 @@ class ResidualLayer(Layer):
         """Return the sum."""
         changed = self._chain.forward(x, state)
         return changed + self._shortcut(tuple(x.shape[1:])).forward(x, state)
+
+    def in_pieces(self, x: Tensor, state: LayerState) -> InPieces:
+        """Return the sum, of a piece."""
+        x = state.cut(x)
+        changed = yield from self._chain.in_pieces(x, state)
+        shortcut = yield from self._shortcut(tuple(x.shape[1:])).in_pieces(x, state)
+        return changed.add_(shortcut) if self.layers[-1].fresh else changed + shortcut
 
     def onnx(self, graph: Graph, x: Value, shape: Shape, names: Names) -> Value:
         """Return the sum."""

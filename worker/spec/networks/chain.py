@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from worker.spec.families.layer import DoesNotFit, Layer, LayerState, Names, Shape
+from worker.spec.families.layer import DoesNotFit, InPieces, Layer, LayerState, Names, Shape
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,7 +93,15 @@ class Chain:
 
     def forward(self, x: Tensor, state: LayerState) -> Tensor:
         """Return the last layer's result of rows ``x`` (N, *shape), which is not changed."""
-        return forward([(f"{self.name}.{i}", layer) for i, layer in enumerate(self.layers)], x, state)
+        return forward(self._named, x, state)
+
+    def in_pieces(self, x: Tensor, state: LayerState) -> InPieces:
+        """Return the last layer's result of a piece of a batch, in training."""
+        return in_pieces(self._named, x, state)
+
+    @property
+    def _named(self) -> list[tuple[str, Layer]]:
+        return [(f"{self.name}.{i}", layer) for i, layer in enumerate(self.layers)]
 
     def onnx(self, graph: Graph, x: Value, shape: Shape, names: Names) -> Value:
         """Return the last layer's result as nodes of a graph."""
@@ -112,5 +120,18 @@ def forward(layers: Sequence[tuple[str, Layer]], x: Tensor, state: LayerState) -
     for name, layer in layers:
         own = state.within(name)
         x = layer.forward_in_place(x, own) if fresh else layer.forward(x, own)
+        fresh = layer.fresh
+    return x
+
+
+def in_pieces(layers: Sequence[tuple[str, Layer]], x: Tensor, state: LayerState) -> InPieces:
+    """Return the result of named ``layers`` of a piece of a batch, in training; ``x`` is not changed."""
+    fresh = False
+    for name, layer in layers:
+        own = state.within(name)
+        if layer.needs_whole_batch:
+            x = yield from layer.in_pieces(x, own)
+        else:
+            x = layer.forward_in_place(x, own) if fresh else layer.forward(x, own)
         fresh = layer.fresh
     return x

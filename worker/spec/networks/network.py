@@ -2,27 +2,28 @@
 
 The head is the chain of dense layers and nonlinearities before the outputs, one batched product a layer. Everything
 before it is the body. A batch goes through the body in pieces of ``PIECE_ROWS`` rows of one run, each on one thread,
-since many operations change their bits with the number of threads; autograd differentiates each piece. A layer that
-needs the whole batch, such as batch normalization, makes the batch one piece.
+since many operations change their bits with the number of threads (:mod:`worker.spec.networks.pieces`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from worker.spec.dense import Activation, DenseNetwork
-from worker.spec.families.layer import Layer, LayerState, RowDraws
+from worker.spec.families.layer import Layer, RowDraws
 from worker.spec.families.model import Hidden, Network, ParameterViews
 from worker.spec.networks.all_runs import AllRuns
-from worker.spec.networks.chain import Step, forward
+from worker.spec.networks.chain import Step
 from worker.spec.networks.input_gradient import InputGradient
-from worker.spec.threads import each_on_one_thread
+from worker.spec.networks.pieces import Batch, Each, Piece
+from worker.spec.threads import concurrent_pieces, each_on_one_thread
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+T = TypeVar("T")
 PIECE_ROWS = 32
 """Rows of a batch that go through the body together. Another number gives other bits."""
 HEAD_ACTIVATIONS: Mapping[str, Activation] = {"relu": "relu", "tanh": "tanh", "sigmoid": "sigmoid"}
@@ -68,8 +69,7 @@ class LayerNetwork(Network):
         self.head = DenseNetwork(material, head.activation, head.names)
         names = [name for step in self._body for name in step.tensors()]
         self.trainable = names
-        self._whole = any(step.layer.needs_whole_batch for step in self._body)
-        self._pieces: list[list[Piece]] = []
+        self._batches: list[Batch] = []
         self._place = (1, 0)
         self.all_runs = AllRuns(self)
 
@@ -85,15 +85,13 @@ class LayerNetwork(Network):
             return self.head.forward(x, hidden)
         if x.device.type != "cpu":
             return self.head.forward(self.all_runs.forward(x, training=hidden.training), hidden)
-        size = x.shape[1] if self._whole and hidden.training else PIECE_ROWS
-        pieces = [
-            [Piece(self, k, first, of_run[first : first + size]) for first in range(0, len(of_run), size)]
-            for k, of_run in enumerate(x)
-        ]
-        self._pieces = pieces if hidden.training else []
-        features = each_on_one_thread(
-            [partial(piece.forward, training=hidden.training) for of_run in pieces for piece in of_run]
-        )
+        pieces = [self._pieces_of(k, of_run) for k, of_run in enumerate(x)]
+        if not hidden.training:
+            features = each_on_one_thread([piece.evaluate for of_run in pieces for piece in of_run])
+        else:
+            self._batches = [Batch(of_run) for of_run in pieces]
+            results = self._of_every_run([batch.forward for batch in self._batches])
+            features = [rows for of_run in results for rows in of_run]
         return self.head.forward(torch.cat(features).view(len(x), x.shape[1], -1), hidden)
 
     def backward(self, g: Tensor) -> None:
@@ -109,32 +107,37 @@ class LayerNetwork(Network):
         if inner.device.type != "cpu":
             self.all_runs.backward(inner)
             return
-        calls = [
-            partial(piece.backward, rows)
-            for k, pieces in enumerate(self._pieces)
-            for piece, rows in zip(pieces, torch.split(inner[k], len(pieces[0].rows)), strict=True)
-        ]
-        results = iter(each_on_one_thread(calls))
-        gradients = self._material.gradients
-        for k, pieces in enumerate(self._pieces):
-            for number in range(len(pieces)):
-                for name, gradient in zip(self.trainable, next(results), strict=True):
-                    target = gradients[name][k]
-                    target.add_(gradient) if number else target.copy_(gradient)
-        self._pieces = []
+        calls = [partial(batch.backward, torch.split(inner[k], PIECE_ROWS)) for k, batch in enumerate(self._batches)]
+        for k, gradients in enumerate(self._of_every_run(calls)):
+            for name, gradient in zip(self.trainable, gradients, strict=True):
+                self._material.gradients[name][k].copy_(gradient)
+        self._batches = []
+
+    def _pieces_of(self, k: int, x: Tensor) -> list[Piece]:
+        """Return rows ``x`` (N, D) of run ``k`` in pieces."""
+        pieces = []
+        parameters = {name: self._material.parameters[name][k] for name in self.trainable}
+        buffers = {name: self._material.buffers[name][k] for step in self._body for name in step.buffers()}
+        for first in range(0, len(x), PIECE_ROWS):
+            rows = x[first : first + PIECE_ROWS]
+            own = {name: tensor.detach() for name, tensor in parameters.items()}
+            draws = partial(self.draws_of, k, first=first, rows=len(rows))
+            pieces.append(Piece(self._own[k], partial(self.rows_of, rows), own, buffers, draws))
+        return pieces
+
+    def _of_every_run(self, calls: Sequence[Callable[[Each], T]]) -> list[T]:
+        """Return the results of each run's call, which gets a function that computes its pieces.
+
+        As many runs as threads go side by side, each on one thread; the threads share the pieces of the remaining runs.
+        """
+        beside = len(calls) - len(calls) % concurrent_pieces()
+        results = each_on_one_thread([partial(call, _in_turn) for call in calls[:beside]])
+        return [*results, *(call(each_on_one_thread) for call in calls[beside:])]
 
     def input_gradient(self, v: Tensor) -> InputGradient:
         """Return the gradient at the inputs of ``v`` (K, N, outputs) times the outputs of the last ``forward``."""
         assert not self._body, "the gradient at the inputs is that of a dense chain"
         return InputGradient(self.head, v)
-
-    def tensors_of(self, k: int, *, training: bool) -> tuple[dict[str, Tensor], list[Tensor]]:
-        """Return run ``k``'s parameters and buffers of the body by name, and the parameters to differentiate by."""
-        own = {name: self._material.parameters[name][k].detach() for name in self.trainable}
-        if training:
-            own = {name: tensor.requires_grad_() for name, tensor in own.items()}
-        buffers = {name: self._material.buffers[name][k] for step in self._body for name in step.buffers()}
-        return {**own, **buffers}, list(own.values())
 
     def layers_of(self, k: int) -> list[tuple[str, Layer]]:
         """Return run ``k``'s layers of the body."""
@@ -171,33 +174,8 @@ class LayerNetwork(Network):
         return all(own == self._own[0] for own in self._own)
 
 
-class Piece:
-    """Some rows of one run on their way through the body."""
-
-    def __init__(self, network: LayerNetwork, k: int, first: int, rows: Tensor) -> None:
-        self.network, self.k, self.first, self.rows = network, k, first, rows
-        self._parameters: list[Tensor] = []
-        self._features: Tensor | None = None
-
-    def forward(self, *, training: bool) -> Tensor:
-        """Return the flattened result of the body, (N, features)."""
-        import torch
-
-        with torch.set_grad_enabled(training):
-            tensors, self._parameters = self.network.tensors_of(self.k, training=training)
-            state = LayerState(tensors, self._draws, training=training)
-            self._features = forward(self.network.layers_of(self.k), self.network.rows_of(self.rows), state).flatten(1)
-        return self._features.detach()
-
-    def backward(self, g: Tensor) -> tuple[Tensor, ...]:
-        """Return the gradient of every parameter of the body by these rows, from that of the features."""
-        import torch
-
-        assert self._features is not None
-        return torch.autograd.grad(self._features, self._parameters, g)
-
-    def _draws(self, prefix: str) -> RowDraws:
-        return self.network.draws_of(self.k, prefix, self.first, len(self.rows))
+def _in_turn(calls: Sequence[Callable[[], T]]) -> list[T]:
+    return [call() for call in calls]
 
 
 def channels_last(images: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from worker.spec.families.layer import DoesNotFit, Layer, LayerState, Names, Row
 from worker.spec.graph import IR_VERSION, OPSET, Graph, Value
 from worker.spec.layers import KINDS
 from worker.spec.networks.network import PIECE_ROWS
+from worker.spec.networks.pieces import Batch, Piece
 from worker.spec.part import kind_of
 
 Tensors = dict[str, Tensor]
@@ -236,6 +238,46 @@ def rows_depend_on_their_piece_alone(example: Example) -> None:
         assert torch.equal(result(other, 0)[1:], whole[1:]), "a row depends on another"
 
 
+def computes_in_pieces_as_the_module(example: Example) -> None:
+    """A layer that needs the whole batch computes it in pieces of unequal size, as the module does the whole."""
+    if not example.layer.needs_whole_batch or is_random(example):
+        return
+    before = Example(layer_of("group_norm", {}), example.shape)
+    layers = {"before": before, "layer": example, "after": Example(layer_of("tanh", {}), example.shape)}
+    module = nn.Sequential()
+    for name, own in layers.items():
+        module.add_module(name, own.module().train())
+    tensors, rows = tensors_of(module), torch.split(example.rows(10), [4, 4, 2])
+    parameters = {name for name, _ in module.named_parameters()}
+    buffers = {name: tensor for name, tensor in tensors.items() if name not in parameters}
+    pieces = [
+        Piece(
+            [(name, own.layer) for name, own in layers.items()],
+            partial(piece.clone),
+            {name: tensors[name].detach().clone() for name in parameters},
+            buffers,
+            Draws(),
+        )
+        for piece in rows
+    ]
+    batch = Batch(pieces)
+    result = torch.cat(batch.forward(_in_turn))
+    expected = module(torch.cat(rows)).flatten(1)
+    assert_close(result, expected, rtol=1e-9, atol=1e-9)
+    g = torch.randn(expected.shape, dtype=expected.dtype, generator=torch.Generator().manual_seed(1))
+    torch.autograd.backward([expected], [g])
+    gradients = batch.backward(torch.split(g, [4, 4, 2]), _in_turn)
+    named = dict(module.named_parameters())
+    for name, gradient in zip(parameters, gradients, strict=True):
+        assert_close(gradient, named[name].grad, rtol=1e-8, atol=1e-9)
+    for name, tensor in buffers.items():
+        assert_close(tensor, module.state_dict()[name], rtol=1e-9, atol=1e-9)
+
+
+def _in_turn(calls: Sequence[Callable[[], Any]]) -> list[Any]:
+    return [call() for call in calls]
+
+
 def takes_or_refuses_every_shape(layer: Layer) -> None:
     """A shape is refused with a message that says what arrives and what fits, or the result has the stated shape."""
     for shape in OTHER_SHAPES:
@@ -275,4 +317,5 @@ RULES: tuple[Callable[[Example], None], ...] = (
     onnx_equals_evaluation,
     rows_depend_on_their_piece_alone,
     module_is_an_expression,
+    computes_in_pieces_as_the_module,
 )
