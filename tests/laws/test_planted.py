@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -20,6 +20,10 @@ from worker.engine.joint_data import JointData
 from worker.engine.progress import Progress
 from worker.engine.rng import StackRng
 from worker.engine.stack import Stack
+from worker.spec.families.layer import Moments
+from worker.spec.networks import pieces
+from worker.spec.networks.network import LayerNetwork
+from worker.spec.networks.pieces import Piece
 from worker.spec.optimizers.adam import Adam
 from worker.spec.regularizers.l1 import L1
 from worker.spec.run import RunSpec
@@ -48,6 +52,57 @@ def test_law_1_detects_runs_on_the_split_of_a_stack_peer(monkeypatch: pytest.Mon
     monkeypatch.setattr(JointData, "splits_of", lambda data, members: torch.zeros(len(members), dtype=torch.int64))
     with pytest.raises(AssertionError):
         law_1(specs, [1])
+
+
+LAYERS: list[dict[str, Any]] = [
+    {"kind": "conv2d", "channels": 2},
+    {"kind": "batch_norm"},
+    {"kind": "relu"},
+    {"kind": "dropout", "p": 0.3},
+    {"kind": "max_pool"},
+    {"kind": "flatten"},
+]
+SGD = {"kind": "sgd", "lr": 0.1}
+NETWORKS = [
+    parsed({**SMALL, "model": {"kind": "sequential", "layers": LAYERS}, "optimizer": SGD, "seed": seed})
+    for seed in range(3)
+]
+
+
+def test_law_1_detects_draws_of_a_layer_that_depend_on_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    law_1(NETWORKS, [1])
+    draws = LayerNetwork.draws_of
+    monkeypatch.setattr(
+        LayerNetwork, "draws_of", lambda self, k, prefix, first, rows: draws(self, k, prefix, first + k, rows)
+    )
+    with pytest.raises(AssertionError):
+        law_1(NETWORKS, [1])
+
+
+def test_law_1_detects_batch_statistics_over_two_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = pieces.of_batch
+    batches: list[Moments] = []
+
+    def joint(own: Sequence[Moments]) -> Moments:
+        batches.append(moments(own))
+        return moments(batches[-2:])
+
+    monkeypatch.setattr(pieces, "of_batch", joint)
+    with pytest.raises(AssertionError):
+        law_1(NETWORKS, [1])
+
+
+def test_law_1_detects_a_buffer_that_runs_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = Piece.__init__
+    first: dict[str, Tensor] = {}
+
+    def sharing(self: Piece, layers: Any, rows: Any, parameters: Any, buffers: Any, draws: Any) -> None:
+        begin(self, layers, rows, parameters, first or buffers, draws)
+        first.update(buffers if not first else {})
+
+    monkeypatch.setattr(Piece, "__init__", sharing)
+    with pytest.raises(AssertionError):
+        law_1(NETWORKS, [1])
 
 
 def replace_split(spec: RunSpec, split_seed: int) -> RunSpec:

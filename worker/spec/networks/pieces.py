@@ -158,13 +158,13 @@ def _add_by_channel(g: Tensor, x: Tensor, factor: Tensor, constant: Tensor) -> T
     """Add factor·x + constant to ``g`` (N, C, …), with a number of each channel."""
     import torch
 
-    if x.dim() == 4:
-        last = torch.channels_last
-        if x.is_contiguous(memory_format=last) and g.is_contiguous(memory_format=last):
-            width = x.shape[1] * x.shape[3]  # torch is slow with rows as short as a pixel's channels
-            flat, rows = (t.permute(0, 2, 3, 1).reshape(-1, width) for t in (g, x))
-            flat.addcmul_(rows, factor.repeat(x.shape[3])).add_(constant.repeat(x.shape[3]))
-            return g
+    last = torch.channels_last
+    if x.dim() == 4 and x.is_contiguous(memory_format=last) and g.is_contiguous(memory_format=last):
+        _, channels, _, width = x.shape  # torch is slow with rows as short as a pixel's channels
+        flat, rows = (t.permute(0, 2, 3, 1).reshape(-1, width * channels) for t in (g, x))
+        factor, constant = (t.expand(width, channels).reshape(-1) for t in (factor, constant))
+        flat.addcmul_(rows, factor).add_(constant)
+        return g
     each = (-1, *[1] * (x.dim() - 2))
     return g.addcmul_(x, factor.view(each)).add_(constant.view(each))
 
