@@ -64,6 +64,19 @@ def test_unfit_tokens_are_refused_in_words(changes: dict[str, Any], place: str, 
     assert message in refusals[0][1].message
 
 
+def test_rows_of_an_upload_may_be_tokens_if_they_keep_their_scale() -> None:
+    facts = {"task": "classification", "shape": [4], "classes": ["a", "b"], "rows_train": 9, "rows_test": 5}
+    plain = {"kind": "uploaded", "id": f"dataset_{'0' * 64}", "content": facts}
+    unscaled = {"standardize": False}
+    typed = {"content": {**facts, "layout": 2}, "columns": {"number": {"kind": "number", "scale": "none"}}}
+    expected: list[tuple[dict[str, Any], int | None]] = [({}, 0), (unscaled, None), (typed, None)]
+    for changes, tokens in expected:
+        body = {"dataset": {**plain, **changes}, "model": {"kind": "sequential", "layers": [EMBEDDING]}}
+        spec = parsed({**body, "optimizer": {"kind": "adam", "lr": 0.01}})
+        assert spec.dataset.tokens == tokens
+        assert bool(list(spec.objections())) == (tokens == 0)
+
+
 def test_token_outside_the_vocabulary_is_an_error_in_words() -> None:
     layer = EmbeddingLayer(vocabulary=3, width=2)
     state = LayerState({"weight": torch.zeros(3, 2)}, lambda _: None, training=False)  # type: ignore[arg-type, return-value]

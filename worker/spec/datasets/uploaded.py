@@ -127,8 +127,9 @@ class Uploaded(TableDataset):
 
     @property
     def tokens(self) -> int | None:
-        """None, which is unknown, if a table has its own scale; otherwise 0."""
-        return 0 if self.standardize or len(self.shape) > 1 else None
+        """None, which is unknown, if the numbers of a table keep their scale; otherwise 0."""
+        unscaled = self.preparation.number.scale == "none" if self.is_table else not self.standardize
+        return None if unscaled and len(self.shape) == 1 else 0
 
     @property
     def chronological(self) -> bool:

@@ -58,7 +58,7 @@ class EmbeddingLayer(Layer):
         if tokens == 0:
             message = (
                 f"Rows of {run.dataset.kind!r} are no tokens: 'embedding' needs whole numbers from 0 on, such as those "
-                "of 'modular_arithmetic', or of an uploaded table with standardize false."
+                "of 'modular_arithmetic', or of an uploaded table whose numbers keep their scale (standardize false)."
             )
             yield Objection(field=None, message=message)
             return
