@@ -71,6 +71,8 @@ class Stack:
         self.weights, self.buffers, self.state = torch.empty(0), torch.empty(0), dict[str, Tensor]()
         self.regularizers: list[Operation] = []
         self.images: Images | None = None
+        self.averages: Averages | None = None
+        self.clipping: Stacked[GradientClipping] | None = None
         self._slots: dict[Slot, list[Regularizer | None]] = {}
         self._operations: dict[Slot, Operation] = {}
         self._epoch = 0
@@ -88,7 +90,6 @@ class Stack:
             self.buffers = self.buffer_layout.filled(values.buffers, device)
             self.state = {name: self.layout.filled(views, device) for name, views in values.state.items()}
         self._bind()
-        self.averages: Averages | None = None
         if spec.averaging is not None:
             part = self._stacked([member.spec.averaging for member in self.members])
             self.averages = Averages(self, part, None if values is None else values.averages)
@@ -136,7 +137,6 @@ class Stack:
         self.loss: Stacked[Loss] = self._stacked([m.spec.effective_loss for m in self.members])
         if spec.model.trains:
             self.optimizer: Stacked[Optimizer] = self._stacked([m.spec.required_optimizer for m in self.members])
-        self.clipping: Stacked[GradientClipping] | None = None
         if spec.gradient_clipping is not None:
             self.clipping = self._stacked([m.spec.gradient_clipping for m in self.members])
         self._slots = self._gathered()
