@@ -39,7 +39,7 @@ def plan(connection: sa.Connection, row: Row, number: int | None, stop: Sequence
     new_spec = spec.model_copy(update=changes)
     if new_spec.epochs <= row.epoch:
         raise _refuse("/epochs", f"The run has {row.epoch} epochs already. Request more than {row.epoch}.")
-    _check_epochs(spec, new_spec)
+    _check_epochs(spec, new_spec, row.epoch)
     if stop is not None:
         _check_rules(connection, row, new_spec)
     if not files.checkpoints(connection, row.reused_from or row.id):
@@ -48,18 +48,19 @@ def plan(connection: sa.Connection, row: Row, number: int | None, stop: Sequence
     return NewRun(new_spec, RunMetadata.model_construct(**metadata))
 
 
-def _check_epochs(spec: RunSpec, longer: RunSpec) -> None:
-    """Check that the epochs of a run are also the first ones of a longer run.
+def _check_epochs(spec: RunSpec, longer: RunSpec, epoch: int) -> None:
+    """Check that the epochs of a run that ended after ``epoch`` are also the first ones of a longer run.
 
     Raises:
         SpecRefused: They would differ.
     """
-    if trajectory_key(spec) == trajectory_key(longer) and spec.evaluate.test != "last_epoch":
+    if trajectory_key(spec) == trajectory_key(longer) and spec.continues_after(epoch):
         return
     if any(rule.step_limit() is not None for rule in (*spec.stop, *longer.stop)) and spec.stop != longer.stop:
         message = "A limit of steps may end a run within an epoch, so it cannot change. Clone the run instead."
         raise _refuse("/stop", message)
-    cause = "When its test loss is measured" if spec.evaluate.test == "last_epoch" else "Its schedule"
+    cause = "When it is evaluated" if epoch % spec.evaluate.every else "Its schedule"
+    cause = "When its test loss is measured" if spec.evaluate.test == "last_epoch" else cause
     message = f"{cause} depends on the number of epochs, so the epochs would differ. Clone the run instead."
     raise _refuse("/epochs", message)
 

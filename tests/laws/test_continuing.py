@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 import torch
 
-from tests.laws.strategies import data_of_stack, parsed, training_of, use_gemm_backend
+from tests.laws.strategies import data_of_stack, fingerprint, parsed, training_of, use_gemm_backend
 from tests.laws.test_stack import SMALL
 from worker.engine.digest import first_digest, next_digest
 from worker.engine.recorder import EpochResult
 from worker.spec.run import RunSpec, trajectory_key
+from worker.spec.stop_policy import is_evaluated
 
 SCHEDULE = {"kind": "cosine"}
 RULE = {"kind": "early_stopping", "metric": "train.loss", "patience": 1, "min_delta": 100}
@@ -51,3 +52,18 @@ def test_continued_run_equals_the_run_that_never_stopped() -> None:
         continued.append(chained(continued, result))
     assert continued == whole
     assert len(whole) == 5
+
+
+def test_evaluation_every_few_epochs_changes_no_weights_and_records_the_same_values() -> None:
+    bodies = [{"optimizer": {"kind": "sgd", "lr": 0.05}, "epochs": epochs} for epochs in (5, 4)]
+    often, seldom = ([parsed({**SMALL, **body, "evaluate": every}) for body in bodies] for every in ({}, {"every": 2}))
+    use_gemm_backend(often[0])
+    trainings = (training_of(specs, data_of_stack(specs)) for specs in (often, seldom))
+    whole, sparse = ([result for results in one.epochs() for result in results] for one in trainings)
+    for one, other in zip(whole, sparse, strict=True):
+        assert (one.member.run_id, one.epoch) == (other.member.run_id, other.epoch)
+        assert fingerprint(one) == fingerprint(other)
+        evaluated = {name for name in one.metrics if is_evaluated(name)}
+        due = one.epoch % 2 == 0 or one.ended is not None
+        assert other.metrics == {name: value for name, value in one.metrics.items() if due or name not in evaluated}
+        assert {"val.loss", "test.accuracy", "train.loss_eval"} <= evaluated

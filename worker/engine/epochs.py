@@ -31,7 +31,7 @@ class Epoch(Protocol):
         """Return the epoch of the other runs, likewise."""
 
     def measure(self, evaluator: Evaluator) -> list[dict[str, float]]:
-        """Return the metrics of each run after the steps so far."""
+        """Return the metrics of each run after the steps so far, without those of splits that are evaluated."""
 
 
 class Strategy(Protocol):

@@ -29,8 +29,15 @@ class Evaluator:
         return len(self._data) if self._spec.evaluate.train == "full" else min(SUBSET_ROWS, len(self._data))
 
     def evaluate(self, stack: Stack, epoch: int = 0) -> dict[str, Tensor]:
-        """Return the metrics of every split that the spec evaluates after each epoch."""
+        """Return the metrics of every split that the spec evaluates, after ``epoch``."""
         return self._evaluated(stack, epoch, self._splits())
+
+    def evaluate_remembered(self, stack: Stack) -> dict[str, Tensor]:
+        """Return the metrics of training rows for a model that keeps them, in place of those of batches."""
+        measured: dict[str, Tensor] = {}
+        for suffix, rows in self._data.remembered(self.training_rows).items():
+            measured |= self._measured(stack, "train", suffix, rows)
+        return measured
 
     def evaluate_test(self, stack: Stack, epoch: int = 0) -> dict[str, Tensor]:
         """Return the metrics of the test rows after ``epoch``."""
@@ -59,9 +66,9 @@ class Evaluator:
         return {} if known is None or self._spec.model.kind != "linear" else recovery(stack.matrices[0][0], known)
 
     def _splits(self) -> list[tuple[str, str, EvaluationRows]]:
-        """Return the evaluations of every epoch: split, suffix of its series, rows."""
+        """Return the evaluations of an epoch: split, suffix of its series, rows."""
         options, data = self._spec.evaluate, self._data
-        splits = [("train", suffix, rows) for suffix, rows in data.remembered(self.training_rows).items()]
+        splits: list[tuple[str, str, EvaluationRows]] = []
         if options.train != "never":
             splits.append(("train", "_eval", data.training(self.training_rows)))
         if data.validation.size:

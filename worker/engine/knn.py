@@ -96,7 +96,7 @@ class Votes:
 
     def measure(self, evaluator: Evaluator) -> list[dict[str, float]]:
         """Return the metrics of each run; the objective is the loss."""
-        rows = rows_of(evaluator.evaluate(self.stack), len(self.stack))
+        rows = rows_of(evaluator.evaluate_remembered(self.stack), len(self.stack))
         return [{**metrics, "train.objective": metrics["train.loss"]} for metrics in rows]
 
 

@@ -208,7 +208,10 @@ class Progress:
         return ordered_mean(self.batches.teacher_losses[:, : self.rows])
 
     def measure(self, evaluator: Evaluator) -> list[dict[str, float]]:
-        """Return the metrics of each run after the steps so far, at the weights that its optimizer evaluates."""
+        """Return the metrics of each run after the steps so far, at the weights that its optimizer evaluates.
+
+        Those of splits that are evaluated are not among them.
+        """
         last = self._steps_before + self.steps
         for step in self._steps(last, self.learning_rates.at(last)):
             self.stack.optimizer.enter_evaluation(step)

@@ -38,8 +38,15 @@ class Recorder:
         """Series by run and name."""
 
     def record(self, member: Member, metrics: Mapping[str, float]) -> History:
-        """Add the metrics of an epoch to the run's series, which are returned; values that are not finite are None."""
+        """Add the metrics of an epoch to the run's series, and return them.
+
+        Values that are not finite are None, and so are those of epochs in which a series was not measured.
+        """
         series = self.histories[member.run_id]
-        for name, value in metrics.items():
-            series.setdefault(name, []).append(value if math.isfinite(value) else None)
+        epochs = max(map(len, series.values()), default=0)
+        for name in dict.fromkeys((*series, *metrics)):
+            values = series.setdefault(name, [])
+            values += [None] * (epochs - len(values))
+            value = metrics.get(name, math.nan)
+            values.append(value if math.isfinite(value) else None)
         return series

@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from torch import Tensor
+
 from worker.engine.epochs import Epoch, Strategy
 from worker.engine.evaluator import Evaluator, rows_of
 from worker.engine.knn import KNNData, NeighborVotes
@@ -97,22 +99,31 @@ class Training:
     def _conclude(self, epoch: Epoch, start: float) -> list[EpochResult]:
         """Evaluate the runs of an epoch that began at ``start``, record their metrics, and decide which of them end."""
         stack, metrics = epoch.stack, epoch.measure(self._evaluator)
+        due = [i for i, member in enumerate(stack.members) if member.spec.evaluates(self.epoch)]
+        self._add(metrics, due, self._evaluator.evaluate, stack)
         ends: list[Ending | None] = []
         for member, measured in zip(stack.members, metrics, strict=True):
             history = self._recorder.record(member, measured)
             ends.append(self._policies[member.run_id].ending(self.epoch, history))
+        ended = [i for i, ending in enumerate(ends) if ending is not None]
+        self._add(metrics, [i for i in ended if i not in due], self._evaluator.evaluate, stack)
         if self._evaluate.test == "last_epoch":
-            self._test(stack, ends, metrics)
+            self._add(metrics, ended, self._evaluator.evaluate_test, stack)
         seconds = time.perf_counter() - start
         runs = enumerate(zip(stack.members, metrics, ends, strict=True))
         return [EpochResult(m, self.epoch, epoch.steps, one, seconds, end, stack, i) for i, (m, one, end) in runs]
 
-    def _test(self, stack: Stack, ends: Sequence[Ending | None], metrics: Sequence[dict[str, float]]) -> None:
-        """Add the metrics of the test rows to those of the runs that end."""
-        ended = [i for i, ending in enumerate(ends) if ending is not None]
-        if ended:
-            measured = rows_of(self._evaluator.evaluate_test(stack.take(ended), self.epoch), len(ended))
-            for i, row in zip(ended, measured, strict=True):
+    def _add(
+        self,
+        metrics: Sequence[dict[str, float]],
+        positions: Sequence[int],
+        evaluate: Callable[[Stack, int], Mapping[str, Tensor]],
+        stack: Stack,
+    ) -> None:
+        """Evaluate the runs at ``positions`` after this epoch, and add the result to their metrics."""
+        if positions:
+            measured = rows_of(evaluate(stack.take(positions), self.epoch), len(positions))
+            for i, row in zip(positions, measured, strict=True):
                 metrics[i].update(row)
 
     def _untrained(self) -> Iterator[list[EpochResult]]:
@@ -121,7 +132,8 @@ class Training:
         if not len(self.stack):
             return
         start = time.perf_counter()
-        rows = rows_of(self._evaluator.evaluate(self.stack), len(self.stack))
+        measured = self._evaluator.evaluate_remembered(self.stack) | self._evaluator.evaluate(self.stack)
+        rows = rows_of(measured, len(self.stack))
         seconds = time.perf_counter() - start
         members = enumerate(self.stack.members)
         yield [EpochResult(m, 0, 0, rows[i], seconds, None, self.stack, i) for i, m in members]

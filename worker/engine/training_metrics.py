@@ -1,4 +1,4 @@
-"""The metrics of an epoch of training: losses of its batches, the terms of the objective, and the evaluation."""
+"""The metrics of an epoch of training: losses and scores of its batches, and the terms of the objective."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def measure(progress: Progress, evaluator: Evaluator) -> list[dict[str, float]]:
     stack = progress.stack
     norm, zeros = weights_of(stack)
     batches = evaluator.batch_metrics(stack, progress.losses())
-    columns = {**batches, **evaluator.evaluate(stack, progress.epoch), "weights.norm": norm, "weights.zeros": zeros}
+    columns = {**batches, "weights.norm": norm, "weights.zeros": zeros}
     shared = rows_of(columns, len(stack))
     terms, recovered = penalties(progress), rows_of(evaluator.recovered(stack), len(stack))
     teacher_losses = progress.teacher_losses().tolist()

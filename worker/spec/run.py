@@ -56,6 +56,14 @@ class Evaluate(Spec):
         default="every_epoch", description="test.*: after each epoch, after the last, or not at all."
     )
     before_training: bool = Field(default=False, description="Measure the untrained model as epoch 0.")
+    every: int = Field(
+        default=1,
+        ge=1,
+        le=100_000,
+        exclude_if=lambda every: every == 1,  # so that hashes and keys are the same as before it existed
+        description="Evaluate the model after every so many epochs, and after the last; in other epochs, only losses "
+        "and scores of training batches are measured.",
+    )
 
 
 class WarmStart(Spec):
@@ -249,7 +257,15 @@ class RunSpec(Spec):
     @property
     def depends_on_epochs(self) -> bool:
         """Return whether an epoch depends on the number of epochs, so that the run cannot be extended."""
-        return self.schedule.spans or self.evaluate.test == "last_epoch"
+        return self.schedule.spans or self.evaluate.test == "last_epoch" or self.epochs % self.evaluate.every != 0
+
+    def evaluates(self, epoch: int) -> bool:
+        """Return whether the model is evaluated after ``epoch``, whatever ends the run there."""
+        return epoch % self.evaluate.every == 0 or epoch == self.epochs
+
+    def continues_after(self, epoch: int) -> bool:
+        """Return whether a run that ended after ``epoch`` recorded there what a longer one records."""
+        return self.evaluate.test != "last_epoch" and epoch % self.evaluate.every == 0
 
 
 complete(RunSpec=RunSpec)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from worker.spec.families.schedule import History
+from worker.spec.families.stop import Stop
 from worker.spec.run import RunSpec
 
 
@@ -33,19 +34,48 @@ class StopPolicy:
         length = max(map(len, history.values()), default=0)
         stops: list[tuple[int, int]] = []
         for i, (rule, limit) in enumerate(zip(self._spec.stop, self._limits, strict=True)):
-            epoch = rule.first_stop(history) if limit is None else -(-limit // self._spec.steps_per_epoch)
+            if limit is None:
+                count = rule.first_stop(self._watched(rule, history))
+                epoch = None if count is None else count * self._interval(rule.watched)
+            else:
+                epoch = -(-limit // self._spec.steps_per_epoch)
             if epoch is not None and epoch <= length:
                 stops.append((epoch, i))
         return min(stops, default=None)
 
     def ending(self, epoch: int, history: History) -> Ending | None:
         """Return why the run ends after ``epoch``, the last of ``history``; None if it continues."""
-        if any(values and values[-1] is None for name, values in history.items() if ".loss" in name):
+        if any(values[-1] is None for name, values in history.items() if values and self._is_loss_of(epoch, name)):
             return Ending("diverged", epoch)
         if epoch >= self._spec.epochs:
             return Ending("finished", epoch)
         steps = epoch * self._spec.steps_per_epoch
         for i, (rule, limit) in enumerate(zip(self._spec.stop, self._limits, strict=True)):
-            if (limit is not None and limit <= steps) or rule.stopped(history):
+            if (limit is not None and limit <= steps) or rule.stopped(self._watched(rule, history)):
                 return Ending("stopped_early", epoch, i)
         return None
+
+    def _is_loss_of(self, epoch: int, name: str) -> bool:
+        """Return whether the series ``name`` is a loss that is measured in ``epoch``."""
+        return ".loss" in name and (self._spec.evaluates(epoch) or not is_evaluated(name))
+
+    def _watched(self, rule: Stop, history: History) -> History:
+        """Return the series that the rule watches, without the epochs in which it is not measured."""
+        watched = {name: values for name, values in history.items() if name == rule.watched}
+        return measured(watched, self._spec.evaluate.every)
+
+    def _interval(self, name: str | None) -> int:
+        """Return the number of epochs from one value of the series ``name`` to the next."""
+        return self._spec.evaluate.every if name is not None and is_evaluated(name) else 1
+
+
+def measured(history: History, every: int) -> History:
+    """Return the series without the epochs in which they are not measured, for evaluations every so many epochs."""
+    if every == 1:
+        return history
+    return {name: values[every - 1 :: every] if is_evaluated(name) else values for name, values in history.items()}
+
+
+def is_evaluated(name: str) -> bool:
+    """Return whether the series ``name`` is measured in evaluation mode only, every ``evaluate.every`` epochs."""
+    return name.startswith(("val.", "test.")) or "_eval" in name

@@ -15,11 +15,12 @@ from service.runs.queries import epochs, files
 from service.runs.queries import runs as rows
 from service.store.events import NewEvent
 from service.store.rows import Row
+from worker.spec.run import RunSpec
 
 
 def find(connection: sa.Connection, columns: Sequence[Mapping[str, Any]], *, owner: str | None) -> dict[str, Row]:
     """Return the longest prefix (of ``owner``) of each new run that has one, by reuse key."""
-    eligible = [row for row in columns if row["status"] == "queued" and row["spec"]["evaluate"]["test"] != "last_epoch"]
+    eligible = [row for row in columns if row["status"] == "queued"]
     keys = list(dict.fromkeys(row["trajectory_key"] for row in eligible))
     candidates = rows.finished_prefixes(connection, keys, owner=owner)
     chosen = {
@@ -31,7 +32,8 @@ def find(connection: sa.Connection, columns: Sequence[Mapping[str, Any]], *, own
 
 def _is_prefix(finished: Row, new: Mapping[str, Any]) -> bool:
     rules = finished.spec["stop"]
-    return finished.epoch <= new["epochs"] and all(rule in rules for rule in new["spec"]["stop"])
+    few_rules = all(rule in rules for rule in new["spec"]["stop"])
+    return finished.epoch <= new["epochs"] and few_rules and RunSpec.of(finished.spec).continues_after(finished.epoch)
 
 
 def copy_progress(connection: sa.Connection, row: Row, run_id: str) -> list[NewEvent]:

@@ -74,6 +74,19 @@ def test_run_ends_by_its_epochs_its_steps_its_rules_or_by_divergence() -> None:
     assert policy.ending(5, {"train.loss": [1.0, None]}) == Ending("diverged", 5)
 
 
+def test_rule_counts_only_epochs_in_which_its_metric_is_measured() -> None:
+    rule = {"kind": "early_stopping", "patience": 2}
+    policy = StopPolicy(spec(epochs=9, evaluate={"every": 2}, stop=[rule]))
+    val = [None, 1.0, None, 2.0, None, 3.0, None]
+    train = [1.0] * 7
+    assert policy.ending(4, {"train.loss": train[:4], "val.loss": val[:4]}) is None
+    assert policy.ending(5, {"train.loss": train[:5], "val.loss": val[:5]}) is None  # not measured, not diverged
+    assert policy.ending(6, {"train.loss": train[:6], "val.loss": val[:6]}) == Ending("stopped_early", 6, rule=0)
+    assert policy.first_stop({"train.loss": train, "val.loss": val}) == (6, 0)
+    assert policy.ending(4, {"val.loss": [None, 1.0, None, None]}) == Ending("diverged", 4)
+    assert policy.ending(5, {"train.loss": [None], "val.loss": val[:5]}) == Ending("diverged", 5)
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [

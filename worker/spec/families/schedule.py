@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from worker.spec.run import RunSpec
 
 History = Mapping[str, Sequence[float | None]]
-"""Series by name, from epoch 1; None where a value is not finite."""
+"""Series by name, from epoch 1; None where a value is not finite or not measured."""
 NO_HISTORY: History = MappingProxyType({})
 
 

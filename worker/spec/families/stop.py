@@ -10,6 +10,11 @@ from worker.spec.part import Part
 class Stop(Part):
     """A rule that ends a run early: a pure function of the recorded history, so a resumed run decides the same."""
 
+    @property
+    def watched(self) -> str | None:
+        """The series that the rule watches; None if it watches none."""
+        return None
+
     def stopped(self, history: Mapping[str, Sequence[float | None]]) -> bool:
         """Return whether the run ends after the last epoch of ``history``: series by name, from epoch 1."""
         return False

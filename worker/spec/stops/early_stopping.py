@@ -32,8 +32,13 @@ class EarlyStopping(Stop):
 
     kind: Literal["early_stopping"] = "early_stopping"
     metric: Metric = Field(default="val.loss", description="The metric that is watched, in its better direction.")
-    patience: int = Field(default=10, ge=1, description="Epochs without improvement.")
+    patience: int = Field(default=10, ge=1, description="Epochs without improvement, of those that measure the metric.")
     min_delta: float = Field(default=0.0, ge=0, description="How much better an improvement must be.")
+
+    @property
+    def watched(self) -> str:
+        """``metric``."""
+        return self.metric
 
     def objections(self, run: RunSpec) -> list[Objection]:
         """Refuse a metric that this run does not record, and a choice by test data that the spec does not allow."""

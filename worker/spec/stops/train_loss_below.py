@@ -24,6 +24,11 @@ class TrainLossBelow(Stop):
     kind: Literal["train_loss_below"] = "train_loss_below"
     threshold: float = Field(gt=0, examples=[0.1], description="In the loss's unit (nats).")
 
+    @property
+    def watched(self) -> str:
+        """``train.loss``."""
+        return "train.loss"
+
     def stopped(self, history: Mapping[str, Sequence[float | None]]) -> bool:
         """Whether the last train.loss is below the threshold."""
         losses = history.get("train.loss", ())

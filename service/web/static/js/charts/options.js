@@ -99,7 +99,7 @@ function seriesOptions({ line, kind }, many) {
   const common = {
     label: line.name,
     scale: "y",
-    spanGaps: false,
+    spanGaps: Boolean(line.spans), // over epochs that did not measure the series
     points: { show: line.x.length < 2, size: 6, fill: color }, // a single epoch has no line
     value: (_plot, value) => formatNumber(value),
   };

@@ -54,7 +54,13 @@ function chartLines(chart, x) {
   const rank = (name) => (DEFAULT_SERIES.includes(name) ? DEFAULT_SERIES.indexOf(name) : DEFAULT_SERIES.length);
   const names = CHART_SERIES[chart]().sort((a, b) => rank(a) - rank(b));
   const style = (name, i) => (chart === "others" ? lineStyle(i + 3) : seriesStyle(name));
-  const line = (name) => ({ name, x, y: history.series[name], byDefault: isDefault(name, names, chart) });
+  const line = (name) => ({
+    name,
+    x,
+    y: history.series[name],
+    spans: !(name in history.nonfinite), // then nulls are epochs that did not measure it
+    byDefault: isDefault(name, names, chart),
+  });
   return [...names.map((name, i) => ({ ...line(name), ...style(name, i) })), ...guessingLines(names, x)];
 }
 
