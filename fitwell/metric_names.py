@@ -24,8 +24,8 @@ NO_PENALTIES = frozenset(
     {
         "aug_mix", "blur", "brightness", "contrast", "crop", "cutmix", "drop_connect", "dropout", "erasing",
         "gradient_noise", "greyscale", "horizontal_flip", "hue", "manifold_mixup", "max_norm", "mixup", "noise",
-        "rand_augment", "random_choice", "random_resized_crop", "rotation", "saturation", "sharpen", "spectral_norm",
-        "stretch", "trivial_augment", "vertical_flip", "weight_noise", "zoom",
+        "rand_augment", "random_choice", "random_resized_crop", "rotation", "saturation", "sharpen", "shear",
+        "solarize", "spectral_norm", "stretch", "trivial_augment", "vertical_flip", "weight_noise", "zoom",
     }
 )  # fmt: skip
 """Kinds of regularizers that do not. Kinds in neither set, such as those of newer servers, may do either."""

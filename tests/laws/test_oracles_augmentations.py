@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -22,6 +23,8 @@ from worker.spec.regularizers.blur import Blur
 from worker.spec.regularizers.erasing import Erasing
 from worker.spec.regularizers.rand_augment import RandAugment
 from worker.spec.regularizers.random_choice import RandomChoice
+from worker.spec.regularizers.shear import Shear
+from worker.spec.regularizers.solarize import Solarize
 from worker.spec.regularizers.trivial_augment import TrivialAugment
 
 NAMES = {
@@ -188,3 +191,28 @@ def test_images_are_the_same_if_operations_are_computed_everywhere(monkeypatch: 
     mine, _ = operated(TrivialAugment(), x)
     monkeypatch.setattr(augmentations, "by_rows", augmentations.everywhere)
     assert torch.equal(operated(TrivialAugment(), x)[0], mine)
+
+
+@pytest.mark.slow  # torchvision takes seconds to import
+@pytest.mark.parametrize("channels", [1, 3])
+def test_shear_and_solarizing_match_torchvision(channels: int) -> None:
+    from torchvision.transforms.v2 import InterpolationMode
+    from torchvision.transforms.v2 import functional as F  # noqa: N812 - its usual name
+
+    x = pictures(channels)
+    mine, rng = operated(Shear(amount=0.5), x)
+    steps = ((2 * rng.uniform()[0] - 1) * 50).round().double() / 100
+    for i, s in enumerate(steps.tolist()):
+        slanted = F.affine(
+            x[0, i], 0.0, [0, 0], 1.0, [math.degrees(math.atan(s)), 0.0], interpolation=InterpolationMode.NEAREST
+        )
+        # torchvision shears about the center, too; a pixel between two may come from either
+        columns = torch.arange(28, dtype=torch.float64) + s * (torch.arange(28, dtype=torch.float64) - 13.5).view(-1, 1)
+        between = (columns - columns.floor() - 0.5).abs() < 1e-3
+        assert torch.equal(mine[0, i].masked_fill(between, 0), slanted.masked_fill(between, 0)), s
+    mine, rng = operated(Solarize(p=0.5, threshold=0.25), x)
+    chosen = rng.uniform()[0] < 0.5
+    assert 5 < chosen.sum() < 35
+    for i in range(40):
+        exact = F.solarize(x[0, i].to(torch.uint8), 0.25 * 255) if chosen[i] else x[0, i]
+        assert torch.equal(mine[0, i], exact.float())
