@@ -156,7 +156,9 @@ def download(
     name: Annotated[str, typer.Argument(help="model.onnx, model.safetensors, curve.png or .svg, predictions.png.")],
     url: URL = None,
     to: Annotated[Path | None, typer.Option("--to", help="File or folder; default: the current folder.")] = None,
-    at: Annotated[str | None, typer.Option("--at", help="Epoch of the model: best (default) or last.")] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", help="Epoch of the model: best (default) or last, or averaged.")
+    ] = None,
 ) -> None:
     """Download a run's model or chart and print the local path."""
     with Client(url) as client:
