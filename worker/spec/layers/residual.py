@@ -133,13 +133,17 @@ class ResidualLayer(Layer):
     def forward(self, x: Tensor, state: LayerState) -> Tensor:
         """Return the sum."""
         changed = self._chain.forward(x, state)
+        if changed.shape == x.shape:
+            return changed + x
         return changed + self._shortcut(tuple(x.shape[1:])).forward(x, state)
 
     def in_pieces(self, x: Tensor, state: LayerState) -> InPieces:
         """Return the sum, of a piece."""
         x = state.cut(x)
         changed = yield from self._chain.in_pieces(x, state)
-        shortcut = yield from self._shortcut(tuple(x.shape[1:])).in_pieces(x, state)
+        shortcut = x
+        if changed.shape != x.shape:
+            shortcut = yield from self._shortcut(tuple(x.shape[1:])).in_pieces(x, state)
         return changed.add_(shortcut) if self.layers[-1].fresh else changed + shortcut
 
     def onnx(self, graph: Graph, x: Value, shape: Shape, names: Names) -> Value:
