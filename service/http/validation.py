@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -155,6 +156,10 @@ def _explain(  # noqa: PLR0911 - a table
         return f"{context['error']}.", ()
     if kind == "string_pattern_mismatch" and context["pattern"] == PLAIN:
         return NO_CONTROLS, ()
+    if kind in ("too_short", "too_long"):
+        limit = f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']:,}"
+        items = "item" if limit == "at least 1" else "items"
+        return f"This must have {limit} {items}, not {context['actual_length']:,}.", ()
     if kind == "finite_number":
         return "This must be a finite number, not NaN or infinity.", ()
     if kind in ("too_short", "too_long"):
@@ -173,7 +178,8 @@ def _plain(message: str, value: Any) -> str:
     """Return pydantic's message in the second person, with the value if it is short."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     text = text if len(text) <= MAX_VALUE_CHARACTERS else f"{text[: MAX_VALUE_CHARACTERS - 3]}…"
-    return f"{message.replace('Input should', 'This must').replace('valid ', '')}, not {text}."
+    message = message.replace("Input should", "This must").replace("valid ", "")
+    return f"{re.sub(r'be a (?=[aeiou])', 'be an ', message)}, not {text}."
 
 
 def _nearest(value: str, known: Sequence[str]) -> str:

@@ -13,12 +13,13 @@ from tests.laws.strategies import CPU, HOME, data_of_stack, parsed, training_of
 from tests.laws.test_stack import SMALL
 from worker.engine.data import Data
 from worker.engine.digest import next_digest
-from worker.engine.evaluation import CHUNK_ROWS, predictions
+from worker.engine.evaluation import predictions
 from worker.engine.evaluator import Evaluator
 from worker.engine.hooks import EvaluationHooks
 from worker.engine.progress import Progress
 from worker.engine.stack import Member, Stack
 from worker.spec import calibration
+from worker.spec.families.model import CHUNK_ROWS
 from worker.spec.run import RunSpec
 
 BODY: dict[str, Any] = {**SMALL, "optimizer": {"kind": "sgd", "lr": 0.2}}

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from tests.laws.oracles import SMALL, step_of
 from tests.laws.strategies import CPU, HOME, parsed
 from worker.engine.data import Data
-from worker.engine.evaluation import CHUNK_ROWS, confusion, evaluate, predictions, weights_of
+from worker.engine.evaluation import confusion, evaluate, predictions, weights_of
 from worker.engine.hooks import EvaluationHooks
 from worker.engine.progress import Progress
 from worker.engine.stack import Member, Stack
 from worker.spec.datasets.digits import Digits
-from worker.spec.families.model import Hidden, HookResult
+from worker.spec.families.model import CHUNK_ROWS, Hidden, HookResult
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])

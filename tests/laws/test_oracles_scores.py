@@ -12,7 +12,7 @@ from sklearn import metrics as sklearn_metrics
 
 from tests.laws.strategies import CPU, data_of_stack, parsed, training_of
 from tests.laws.test_stack import SMALL
-from worker.engine.evaluation import CHUNK_ROWS, predictions
+from worker.engine.evaluation import predictions
 from worker.engine.evaluator import Evaluator
 from worker.engine.hooks import EvaluationHooks
 from worker.engine.progress import Progress
@@ -21,6 +21,7 @@ from worker.engine.stack_data import StackData
 from worker.spec import classification
 from worker.spec.classification import auc, class_metrics, ranking
 from worker.spec.families.loss import RowTargets
+from worker.spec.families.model import CHUNK_ROWS
 from worker.spec.losses.squared import Squared
 from worker.spec.run import RunSpec
 

@@ -21,12 +21,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from worker.engine.evaluation import CHUNK_ROWS, variance
+from worker.engine.evaluation import variance
 from worker.engine.rows import Targets
 from worker.engine.stack import Stack
 from worker.engine.stack_data import StackData
 from worker.spec.classification import class_metrics
 from worker.spec.families.loss import RowTargets
+from worker.spec.families.model import CHUNK_ROWS
 from worker.spec.sums import counted, weighted_mean
 
 Baseline = Mapping[str, float | None]

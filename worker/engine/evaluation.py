@@ -10,10 +10,8 @@ from torch import Tensor
 from worker.engine.hooks import EvaluationHooks
 from worker.engine.rows import EvaluationRows, InputRows
 from worker.engine.stack import Stack
+from worker.spec.families.model import CHUNK_ROWS
 from worker.spec.sums import ordered_sum, weighted_mean
-
-CHUNK_ROWS = 500
-"""Rows in a forward pass; fixed, since a GEMM's bits may depend on its height."""
 
 
 def predictions(stack: Stack, split: InputRows, hooks: EvaluationHooks) -> Tensor:

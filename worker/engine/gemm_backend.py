@@ -24,15 +24,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from worker.engine.evaluation import CHUNK_ROWS
 from worker.engine.hooks import PlainHooks
 from worker.engine.layout import Layout
-from worker.engine.progress import MICRO_ROWS
 from worker.engine.rng import row_draws, uniform
 from worker.engine.rows import SUBSET_ROWS
 from worker.engine.thread_tuner import ThreadTuner
 from worker.spec.dense import DenseNetwork
-from worker.spec.families.model import HookResult, Network, ParameterViews
+from worker.spec.families.model import CHUNK_ROWS, MICRO_ROWS, HookResult, Network, ParameterViews
 from worker.spec.families.optimizer import Step
 from worker.spec.networks.model import LayeredModel
 from worker.spec.networks.network import Head, head_of

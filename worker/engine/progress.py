@@ -17,12 +17,10 @@ from worker.engine.stack import Stack
 from worker.engine.stack_data import StackData
 from worker.engine.teaching import Teaching
 from worker.engine.training_metrics import measure
+from worker.spec.families.model import MICRO_ROWS
 from worker.spec.families.optimizer import Step
 from worker.spec.families.schedule import History
 from worker.spec.sums import ordered_mean
-
-MICRO_ROWS = 1024
-"""Rows in a forward and backward pass; the gradients of a larger batch's parts are summed in order."""
 
 
 class Progress:

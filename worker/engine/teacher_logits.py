@@ -14,12 +14,12 @@ from torch import Tensor
 from worker.blob_store import BlobStore
 from worker.engine import checkpoints
 from worker.engine.data import Data
-from worker.engine.evaluation import CHUNK_ROWS
 from worker.engine.gemm_backend import gemm_backend_for
 from worker.engine.hooks import EvaluationHooks
 from worker.engine.stack import Member, Stack
 from worker.engine.stack_data import StackData
 from worker.ports import WeightsFile
+from worker.spec.families.model import CHUNK_ROWS
 from worker.spec.optimizers.sgd import SGD
 from worker.spec.run import RunSpec
 from worker.spec.teachers import Teacher, TeacherNetwork

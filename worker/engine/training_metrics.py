@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from worker.engine.evaluation import CHUNK_ROWS, loss_weights, predictions, weights_of
+from worker.engine.evaluation import loss_weights, predictions, weights_of
 from worker.engine.evaluator import Evaluator, rows_of
 from worker.engine.hooks import EvaluationHooks
+from worker.spec.families.model import CHUNK_ROWS
 from worker.spec.families.regularizer import adds_penalty, defines
 from worker.spec.sums import ordered_sum, weighted
 

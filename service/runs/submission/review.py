@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from service.errors import FieldError, SpecRefused
 from service.pointers import pointer_to
@@ -18,6 +19,8 @@ FLOPS_PER_SECOND = 5e10
 """Throughput of two ordinary cores on small dense layers, one run alone; an order of magnitude."""
 MAX_PARTS = 600
 """Most parts of a spec, nested ones included; 32 regularizers of 16 operations each fit."""
+MAX_LAYERS = 3
+"""Layers that a refusal lists."""
 SECONDS_PER_STEP = 2e-4
 """Fixed cost of a training step."""
 
@@ -53,8 +56,13 @@ def estimate(spec: RunSpec) -> Estimate:
 
 
 def stack_runs(spec: RunSpec, settings: Settings) -> int:
-    """Return how many runs like this one may share a stack; larger stacks exceed the cache and gain nothing."""
-    return max(1, min(settings.stack_limit, settings.stack_bytes // max(1, run_bytes(spec))))
+    """Return how many runs like this one may share a stack.
+
+    Larger stacks exceed the cache and gain nothing, or their activations take more memory than a run may take.
+    """
+    in_cache = settings.stack_bytes // max(1, run_bytes(spec))
+    activations = spec.model.workspace(spec, evaluated=0) if spec.model.trains else 1
+    return max(1, min(settings.stack_limit, in_cache, settings.max_run_bytes // activations))
 
 
 def missing_here(dataset: Dataset, settings: Settings) -> str | None:
@@ -111,7 +119,7 @@ def _limit_errors(spec: RunSpec, settings: Settings) -> list[FieldError]:
     if cost.parameters > settings.max_parameters:
         message = (
             f"The model has {cost.parameters:,} parameters; this server takes at most {settings.max_parameters:,} "
-            "(FITWELL_MAX_PARAMETERS). Make the layers narrower."
+            f"(FITWELL_MAX_PARAMETERS). Make the layers narrower.{_largest(spec, 'parameters')}"
         )
         return [FieldError("/model", "too_large", message)]
     if errors := list(_table_errors(spec, settings)):
@@ -120,15 +128,30 @@ def _limit_errors(spec: RunSpec, settings: Settings) -> list[FieldError]:
         message = (
             f"The run would need about {cost.bytes:,} bytes; this server takes at most {settings.max_run_bytes:,} "
             "(FITWELL_MAX_RUN_BYTES). Make the model or the batch smaller."
+            f"{_largest(spec, 'parameters')}{_largest(spec, 'activations', ' per row')}"
         )
         return [FieldError("/batch_size", "too_large", message)]
     if cost.seconds > settings.max_run_seconds:
         message = (
             f"The run would take about {cost.seconds:,.0f} s; this server takes at most "
             f"{settings.max_run_seconds:,.0f} s (FITWELL_MAX_RUN_SECONDS). Ask for fewer epochs."
+            f"{_largest(spec, 'flops', ' per row')}"
         )
         return [FieldError("/epochs", "too_long", message)]
     return []
+
+
+def _largest(spec: RunSpec, figure: Literal["parameters", "activations", "flops"], unit: str = "") -> str:
+    """Return a sentence with the layers that have most of a figure; empty for models of few layers."""
+    if len(spec.layers) <= 1:
+        return ""
+    largest = sorted(spec.layers, key=lambda layer: -getattr(layer, figure))[:MAX_LAYERS]
+    figures = [
+        f"{f'{layer.name} ({layer.kind})' if layer.name else layer.kind} {getattr(layer, figure):,}"
+        for layer in largest
+        if getattr(layer, figure)
+    ]
+    return f" Most {'FLOPs' if figure == 'flops' else figure}{unit}: {', '.join(figures)}."
 
 
 def _table_errors(spec: RunSpec, settings: Settings) -> Iterator[FieldError]:

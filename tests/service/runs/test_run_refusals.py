@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -11,14 +12,28 @@ import pytest
 from fastapi.testclient import TestClient
 from starlette.requests import Request
 
-from service.errors import BadRequest
+from service.errors import BadRequest, SpecRefused
 from service.http.bodies import read_json
 from service.http.validation import MAX_ERRORS
 from service.runs.bodies import RunBody
+from service.runs.submission.review import review
 from service.settings import Settings
-from tests.conftest import BODY, body
+from tests.conftest import BODY, body, spec
 from tests.service.runs.requests import post
 from worker.spec.optimizers import KINDS as OPTIMIZERS
+
+CONV = {"kind": "conv2d", "channels": 4, "stride": 2}
+
+
+def layers(*of: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Changes to a body for a model of these layers."""
+    return {"model": {"kind": "sequential", "layers": [*of]}, **changes}
+
+
+def inside(*of: dict[str, Any]) -> dict[str, Any]:
+    """A layer that contains layers."""
+    return {"kind": "residual", "layers": [*of]}
+
 
 WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"dataset": {"kind": "digts"}}, "/dataset/kind", "'digits'"),
@@ -47,6 +62,24 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
         "images",
     ),
     ({"model": {"kind": "linear"}, "regularizers": [{"kind": "dropout"}]}, "/regularizers/0", "hidden layer"),
+    (layers(CONV), "/model/layers/0/padding", "'same'"),
+    (layers({"kind": "flatten"}, regularizers=[{"kind": "dropout"}]), "/regularizers/0", "layer of kind 'dropout'"),
+    (layers(inside(inside({"kind": "max_pool", "size": 9}))), "/model/layers/0/layers/0/layers/0/size", "1 × 8 × 8"),
+    (layers(inside({"kind": "conv2d"})), "/model/layers/0/layers/0/channels", "required"),
+    (layers(inside({"kind": "conv3d"})), "/model/layers/0/layers/0/kind", "'conv2d'"),
+    (layers({"kind": "residual", "layers": []}), "/model/layers/0/layers", "at least 1 item, not 0"),
+    (layers(*[{"kind": "relu"}] * 257), "/model/layers", "at most 256 items, not 257"),
+    (layers({"kind": "flatten"}, {"kind": "batch_norm"}, batch_size=1), "/model/layers/1", "at least 2 rows"),
+    (
+        layers(functools.reduce(lambda inner, _: inside(inner), range(90), {"kind": "relu"})),
+        "/model/layers",
+        "91 levels",
+    ),
+    (
+        {"regularizers": [{"kind": "random_choice", "of": [{"kind": "blur"}, {"kind": "l2", "strength": 1.0}]}]},
+        "/regularizers/0/of/1",
+        "beside random_choice",
+    ),
     ({"stop": [{"kind": "early_stopping", "metric": "val.los"}]}, "/stop/0/metric", "'val.loss'"),
 ]
 
@@ -199,3 +232,18 @@ def test_invalid_value_of_a_repeated_parameter_is_reported_by_name(
     refused = client.get("/v1/runs", params={"status": ["queued", "lost"]}).json()
     assert refused["errors"][0]["pointer"] == "status"
     assert refused["detail"].startswith("status: ")
+
+
+def test_refusal_of_a_large_model_lists_its_largest_layers() -> None:
+    wide = layers(
+        {"kind": "conv2d", "channels": 8}, {"kind": "residual", "layers": [{"kind": "conv2d", "channels": 8}]}
+    )
+    large = spec(**wide, epochs=1000)
+    for limit, message in {
+        "max_parameters": "Most parameters: output (dense) 5,130, layers.1 (residual) 584, layers.0 (conv2d) 80.",
+        "max_run_bytes": "Most activations per row: layers.1 (residual) 1,024, layers.0 (conv2d) 512, output",
+        "max_run_seconds": "Most FLOPs per row: layers.1 (residual) 75,264, output (dense) 10,260, layers.0 (conv2d)",
+    }.items():
+        with pytest.raises(SpecRefused) as refusal:
+            review(large, Settings.model_construct(**{**Settings().model_dump(), limit: 1}))
+        assert message in refusal.value.errors[0].message

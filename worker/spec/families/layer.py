@@ -188,6 +188,10 @@ class Layer(Part):
         """Return the numbers that training keeps of one row until its way back; by default those of the result."""
         return math.prod(self.output_shape(shape))
 
+    def min_rows(self, shape: Shape) -> int:
+        """Return the fewest rows of a batch on which the layer can be trained."""
+        return 1
+
     @property
     def needs_whole_batch(self) -> bool:
         """Whether the rows of a batch depend on each other in training, as in batch normalization."""

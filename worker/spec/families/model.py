@@ -114,9 +114,15 @@ class LayerSummary(NamedTuple):
     parameters: int
     flops: int
     """Floating-point operations of one row's forward pass."""
+    activations: int = 0
+    """Numbers that the layer computes for one row, those of the layers inside it included."""
 
 
 FLOAT_BYTES = 4
+CHUNK_ROWS = 500
+"""Rows in a forward pass of evaluation; fixed, since a GEMM's bits may depend on its height."""
+MICRO_ROWS = 1024
+"""Most rows in a forward and backward pass; the gradients of a larger batch's parts are summed in order."""
 
 
 class Model(Part):
@@ -176,7 +182,7 @@ class Model(Part):
         """Return the bytes that a run needs besides parameters, optimizer state and dataset: about 3 × activations."""
         shapes = self.parameters(run.dataset.shape, run.dataset.outputs).values()
         widths = sum(shape[0] for shape in shapes if len(shape) > 1)
-        batch = max(min(run.batch_rows, 1024), 500)
+        batch = max(min(run.batch_rows, MICRO_ROWS), CHUNK_ROWS)
         return batch * FLOAT_BYTES * (3 * widths + math.prod(run.dataset.shape))
 
     @staticmethod

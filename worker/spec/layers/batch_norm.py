@@ -50,6 +50,10 @@ class BatchNormLayer(NormalizationLayer):
         """In training, rows are normalized together."""
         return True
 
+    def min_rows(self, shape: Shape) -> int:
+        """Return two where a row has one number for each channel, whose variance would be zero."""
+        return 1 if math.prod(shape[1:]) > 1 else 2
+
     def buffers(self, shape: Shape) -> dict[str, Shape]:
         """Return running mean and variance of each channel."""
         return {"running_mean": (shape[0],), "running_var": (shape[0],)}

@@ -31,6 +31,10 @@ class FlattenLayer(Layer):
         """Return the number of numbers."""
         return (math.prod(shape),)
 
+    def activations(self, shape: Shape) -> int:
+        """Return zero: vectors are another view of the rows."""
+        return 0
+
     def forward(self, x: Tensor, state: LayerState) -> Tensor:
         """Return vectors."""
         return x.flatten(1)

@@ -103,6 +103,10 @@ class ParallelLayer(Layer):
         """Return those of the branches, and the result."""
         return sum(chain.activations(shape) for chain in self._chains) + math.prod(self.output_shape(shape))
 
+    def min_rows(self, shape: Shape) -> int:
+        """Return the most that a branch needs."""
+        return max(chain.min_rows(shape) for chain in self._chains)
+
     def forward(self, x: Tensor, state: LayerState) -> Tensor:
         """Return the joined or added results."""
         return self._joined([chain.forward(x, state) for chain in self._chains])

@@ -130,6 +130,10 @@ class ResidualLayer(Layer):
         inner = chain.activations(shape) + self._shortcut(shape).activations(shape)
         return inner + math.prod(chain.output_shape(shape))
 
+    def min_rows(self, shape: Shape) -> int:
+        """Return that of the layers; where they normalize over the batch, the projection does too."""
+        return max(self._chain.min_rows(shape), self._shortcut(shape).min_rows(shape))
+
     def forward(self, x: Tensor, state: LayerState) -> Tensor:
         """Return the sum."""
         changed = self._chain.forward(x, state)

@@ -13,12 +13,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from worker.spec.dense import Init
 from worker.spec.families.layer import Layer
 from worker.spec.layers import AnyLayer
 from worker.spec.networks.model import LayeredModel
+
+MAX_NESTING = 16
 
 
 class Sequential(LayeredModel):
@@ -36,6 +38,16 @@ class Sequential(LayeredModel):
         description="The layers, from the input on; the output layer is added.",
     )
     init: Init = Field(default="torch", description="How weights begin.")
+
+    @field_validator("layers")
+    @classmethod
+    def _limit_nesting(cls, layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+        # Each level of a place has one field of layers: ("layers", 2, "branches", 0, 1) has two.
+        places = [place for layer in layers for place, _ in layer.walk()]
+        levels = 1 + max((sum(isinstance(step, str) for step in place) for place in places), default=0)
+        if levels > MAX_NESTING:
+            raise ValueError(f"layers contain layers {levels} levels deep; at most {MAX_NESTING} are possible")
+        return layers
 
     def named_layers(self) -> Sequence[tuple[str, Layer]]:
         """Return the layers, named by their position."""

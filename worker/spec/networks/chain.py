@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -41,19 +42,13 @@ class Chain:
     layers: tuple[Layer, ...]
     name: str = "layers"
 
-    def steps(self, shape: Shape) -> Iterator[Step]:
-        """Yield the layers with their shapes, for rows of ``shape``.
+    def steps(self, shape: Shape) -> tuple[Step, ...]:
+        """Return the layers with their shapes, for rows of ``shape``.
 
         Raises:
             DoesNotFit: A layer cannot take the rows that arrive.
         """
-        for i, layer in enumerate(self.layers):
-            try:
-                output = layer.output_shape(shape)
-            except DoesNotFit as refusal:
-                raise refusal.below(*self.name.split("."), i) from None
-            yield Step(f"{self.name}.{i}", layer, shape, output)
-            shape = output
+        return _steps(self, shape)
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the shape of the last layer's rows.
@@ -85,6 +80,10 @@ class Chain:
     def activations(self, shape: Shape) -> int:
         """Return the numbers that training keeps of one row."""
         return sum(step.layer.activations(step.input) for step in self.steps(shape))
+
+    def min_rows(self, shape: Shape) -> int:
+        """Return the fewest rows of a batch on which every layer can be trained."""
+        return max((step.layer.min_rows(step.input) for step in self.steps(shape)), default=1)
 
     @property
     def needs_whole_batch(self) -> bool:
@@ -135,3 +134,17 @@ def in_pieces(layers: Sequence[tuple[str, Layer]], x: Tensor, state: LayerState)
             x = layer.forward_in_place(x, own) if fresh else layer.forward(x, own)
         fresh = layer.fresh
     return x
+
+
+@functools.lru_cache(maxsize=4096)
+def _steps(chain: Chain, shape: Shape) -> tuple[Step, ...]:
+    """Return the steps of a chain; without a cache, each level of nested layers would double the calls."""
+    steps: list[Step] = []
+    for i, layer in enumerate(chain.layers):
+        try:
+            output = layer.output_shape(shape)
+        except DoesNotFit as refusal:
+            raise refusal.below(*chain.name.split("."), i) from None
+        steps.append(Step(f"{chain.name}.{i}", layer, shape, output))
+        shape = output
+    return tuple(steps)

@@ -57,8 +57,9 @@ class Dropout(Regularizer):
         """Refuse a model without hidden layers, where nothing would be dropped, and the classic form at times only."""
         if not run.model.hidden_layers(run.dataset.shape) and (self.p or not self.input_p):
             message = (
-                f"The model {run.model.kind!r} has no hidden layer to drop units of; use 'mlp', leave dropout out, or "
-                "set p to 0 and input_p above 0."
+                f"The model {run.model.kind!r} has no hidden layer of dense units before its outputs to drop units of; "
+                "use 'mlp', add a layer of kind 'dropout' to a 'sequential' model, leave the regularizer out, or set "
+                "p to 0 and input_p above 0."
             )
             return [Objection(field=None, message=message)]
         if self.form == "classic" and self.active is not None:
