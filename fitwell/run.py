@@ -236,7 +236,9 @@ class Run(RunSnapshot[TransportT]):
 
     @call
     def download(self, /, name: str, to: str | os.PathLike[str] | None = None, **params: Any) -> Flow[Path]:
-        """Download model.onnx, model.safetensors, curve.png, curve.svg or predictions.png and return the local path.
+        """Download a file of the run and return the local path.
+
+        The files are model.onnx, model.py, model.safetensors, curve.png, curve.svg and predictions.png.
 
         ``to`` is a file or a folder and defaults to the current folder; ``params`` are query parameters of the
         endpoint, such as ``at="last"``.

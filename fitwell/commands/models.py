@@ -153,7 +153,7 @@ def _reading(delimiter: str | None, decimal: str | None) -> dict[str, str]:
 
 def download(
     run_id: RunID,
-    name: Annotated[str, typer.Argument(help="model.onnx, model.safetensors, curve.png or .svg, predictions.png.")],
+    name: Annotated[str, typer.Argument(help="model.onnx, .py or .safetensors, curve.png or .svg, predictions.png.")],
     url: URL = None,
     to: Annotated[Path | None, typer.Option("--to", help="File or folder; default: the current folder.")] = None,
     at: Annotated[

@@ -20,15 +20,24 @@ from service.http.conditional import matches, not_modified
 CHUNK_BYTES = 2**18
 ONE_RANGE = re.compile(r"bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*", re.IGNORECASE)
 MEDIA_TYPE = "application/octet-stream"
-FILE_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The file.", "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
-    206: {"description": "The range of the file that Range names.", "content": {MEDIA_TYPE: {}}},
-    304: {"description": "The file has not changed."},
-}
-"""The ``responses`` of a route that sends a file."""
 
 
-def file_response(request: Request, file: BufferedReader, sha256: str, name: str) -> Response:
+def file_responses(media_type: str) -> dict[int | str, dict[str, Any]]:
+    """Return the ``responses`` of a route that sends a file of this type."""
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
+    return {
+        200: {"description": "The file.", "content": content},
+        206: {"description": "The range of the file that Range names.", "content": {media_type: {}}},
+        304: {"description": "The file has not changed."},
+    }
+
+
+FILE_RESPONSES = file_responses(MEDIA_TYPE)
+
+
+def file_response(
+    request: Request, file: BufferedReader, sha256: str, name: str, media_type: str = MEDIA_TYPE
+) -> Response:
     """Return the open file, or the requested range of it, as a download called ``name``.
 
     Raises:
@@ -39,7 +48,7 @@ def file_response(request: Request, file: BufferedReader, sha256: str, name: str
     try:
         _check_if_match(request, tag)
         if not matches(request, tag):
-            return _whole_or_range(request, file, tag, name)
+            return _whole_or_range(request, file, tag, name, media_type)
     except Refusal:
         file.close()
         raise
@@ -53,7 +62,7 @@ def _check_if_match(request: Request, tag: str) -> None:
         raise PreconditionFailed(f"The file is {tag} now; download it without If-Match.")
 
 
-def _whole_or_range(request: Request, file: BufferedReader, tag: str, name: str) -> Response:
+def _whole_or_range(request: Request, file: BufferedReader, tag: str, name: str, media_type: str) -> Response:
     size = file.seek(0, 2)
     whole = request.method == "HEAD" or request.headers.get("if-range", tag) != tag
     requested = None if whole else range_of(request.headers.get("range", ""), size)
@@ -69,8 +78,8 @@ def _whole_or_range(request: Request, file: BufferedReader, tag: str, name: str)
     status = 200 if requested is None else 206
     if request.method == "HEAD":
         file.close()
-        return Response(None, status, headers, MEDIA_TYPE)
-    return StreamingResponse(_chunks(file, begin, end), status, headers, MEDIA_TYPE)
+        return Response(None, status, headers, media_type)
+    return StreamingResponse(_chunks(file, begin, end), status, headers, media_type)
 
 
 def range_of(header: str, size: int) -> tuple[int, int] | None:

@@ -1,4 +1,4 @@
-"""A cache of models as ONNX files: exported on request, evicted when space runs out, and reproducible."""
+"""A cache of models as ONNX and Python files: exported on request, evicted when space runs out, and reproducible."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ import logging
 from importlib.metadata import version
 from io import BufferedReader
 from pathlib import Path
+from typing import Literal
 
 from service.models.weights import ModelWeights
 from worker.digests import Digests, NotAsRecorded
 from worker.spec.run import RunSpec
 
+Form = Literal["onnx", "py"]
 LOG = logging.getLogger("fitwell.service")
 
 
 def metadata_of(weights: ModelWeights) -> dict[str, str]:
-    """Return the metadata stored in the ONNX file."""
+    """Return the metadata stored in the file."""
     return {
         "fitwell": version("fitwell"),
         "run_id": weights.run_id,
@@ -31,7 +33,7 @@ def metadata_of(weights: ModelWeights) -> dict[str, str]:
 
 
 class Exports:
-    """The ONNX files in a directory; the oldest are deleted beyond ``max_bytes`` in total."""
+    """The exported files in a directory; the oldest are deleted beyond ``max_bytes`` in total."""
 
     def __init__(self, directory: Path, max_bytes: int) -> None:
         self._directory = directory
@@ -39,11 +41,11 @@ class Exports:
         self._sha256: dict[str, str] = {}
         self._digests = Digests()
 
-    def target(self, weights: ModelWeights) -> Path:
+    def target(self, weights: ModelWeights, form: Form) -> Path:
         """Return the path of this model's file, named by a hash of everything that its bytes depend on."""
         content = json.dumps([metadata_of(weights), version("onnx")], sort_keys=True)
         self._directory.mkdir(parents=True, exist_ok=True)
-        return self._directory / f"{hashlib.sha256(content.encode()).hexdigest()}.onnx"
+        return self._directory / f"{hashlib.sha256(content.encode()).hexdigest()}.{form}"
 
     def open(self, path: Path) -> tuple[BufferedReader, str] | None:
         """Open a cached file, and return it with its digest; None if it must be exported again."""

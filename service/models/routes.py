@@ -25,7 +25,7 @@ from service.http.bodies import FileBody, Unparsed
 from service.http.body_stream import media_type, save_body
 from service.http.conditional import etag, matches, not_modified
 from service.http.dependencies import SettingsDep
-from service.http.downloads import FILE_RESPONSES, file_response
+from service.http.downloads import FILE_RESPONSES, file_response, file_responses
 from service.http.problems import problems
 from service.http.routing import Route
 from service.http.scopes import needs
@@ -42,6 +42,9 @@ from service.runs.errors import NotMeasured, RunNotFound, Sealed
 
 router = APIRouter(prefix="/v1/runs", tags=["models"], route_class=Route)
 FILE_REFUSALS = (RunNotFound, NotMeasured, FileLost, PreconditionFailed, RangeRefused, SpecRefused, Unavailable)
+
+SOURCE_TYPE = "text/x-python"
+SOURCE_RESPONSES = file_responses(SOURCE_TYPE)
 
 
 def _file_name(model: ModelWeights, suffix: str) -> str:
@@ -70,8 +73,21 @@ def get_model_safetensors(request: Request, run_id: str, query: ModelParams, mod
 )
 async def get_model_onnx(request: Request, run_id: str, query: ModelParams, models: ModelsDep) -> Response:
     """Download the model as ONNX: unscaled rows of the dataset in, logits and probabilities out."""
-    model, file, sha256 = await models.onnx(run_id, query.at)
+    model, file, sha256 = await models.export(run_id, query.at, "onnx")
     return file_response(request, file, sha256, _file_name(model, "onnx"))
+
+
+@router.head("/{run_id}/model.py", include_in_schema=False)
+@router.get(
+    "/{run_id}/model.py",
+    operation_id="get_model_source",
+    response_class=Response,
+    responses={**SOURCE_RESPONSES, **problems(*FILE_REFUSALS, Unprocessable, TookTooLong)},
+)
+async def get_model_source(request: Request, run_id: str, query: ModelParams, models: ModelsDep) -> Response:
+    """Download the network as a Python file that needs only PyTorch and safetensors, and loads `model.safetensors`."""
+    model, file, sha256 = await models.export(run_id, query.at, "py")
+    return file_response(request, file, sha256, _file_name(model, "py"), SOURCE_TYPE)
 
 
 @router.post(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from service.errors import SpecRefused, Unavailable
 from service.models.calibration import ModelReliability, check_classes
 from service.models.errors import FileLost
-from service.models.exports import Exports, metadata_of
+from service.models.exports import Exports, Form, metadata_of
 from service.models.inputs import check_count, parse_rows
 from service.models.refusals import refusal_of
 from service.models.result_cache import ResultCache
@@ -117,29 +117,30 @@ class Models(StoredModels):
         """Stop the predictor process."""
         await self._predictor.close()
 
-    async def onnx(self, run_id: str, at: At) -> tuple[ModelWeights, BufferedReader, str]:
-        """Return a run's model as an ONNX file, and its digest.
+    async def export(self, run_id: str, at: At, form: Form) -> tuple[ModelWeights, BufferedReader, str]:
+        """Return a run's model as an ONNX or Python file, and its digest.
 
         Raises:
             RunNotFound: No run has this id.
             NotMeasured: The run has no weights of this epoch.
             FileLost: The weights are missing or altered.
-            Unprocessable: ONNX cannot represent the model.
+            Unprocessable: The form cannot represent the model.
             Unavailable, TookTooLong: The export is not possible at the moment.
         """
         for _ in range(EXPORT_ATTEMPTS):
             weights = await asyncio.to_thread(self.find, run_id, at)
-            path = self._exports.target(weights)
+            path = self._exports.target(weights, form)
             cached = await asyncio.to_thread(self._exports.open, path)
             if cached is not None:
                 return weights, *cached
 
             def export(model: ModelFile, weights: ModelWeights) -> Export:
-                return Export(model=model, metadata=metadata_of(weights), target=str(self._exports.target(weights)))
+                target = str(self._exports.target(weights, form))
+                return Export(model=model, metadata=metadata_of(weights), target=target, form=form)
 
             weights, answer, _ = await self.compute(run_id, at, export)
             assert answer.sha256 is not None
-            await asyncio.to_thread(self._exports.add, self._exports.target(weights), answer.sha256)
+            await asyncio.to_thread(self._exports.add, self._exports.target(weights, form), answer.sha256)
         raise Unavailable("Exported files are evicted before they can be read. Raise FITWELL_MAX_CACHE_BYTES.")
 
     async def predict(self, run_id: str, at: At, decode: Callable[[], RequestedRows]) -> Predictions:

@@ -9,6 +9,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
+class RoundedLinear(nn.Linear):
+    """A dense layer that multiplies numbers rounded to bfloat16; sums are float32."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x·Wᵀ + b."""
+        return functional.linear(x.bfloat16().float(), self.weight.bfloat16().float()) + self.bias
+
+
 class Residual(nn.Module):
     """The sum of rows, or of their projection, and the layers' result."""
 

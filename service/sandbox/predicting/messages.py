@@ -134,12 +134,13 @@ and how many rows it counts as."""
 
 
 class Export(Message):
-    """Write the model as ONNX to ``target``, atomically."""
+    """Write the model as ONNX, or as a Python file of PyTorch, to ``target``, atomically."""
 
     say: Literal["export"] = "export"
     model: ModelFile
     metadata: dict[str, str]
     target: str
+    form: Literal["onnx", "py"] = "onnx"
 
 
 class DrawGrid(Message):

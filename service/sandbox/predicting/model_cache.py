@@ -22,6 +22,7 @@ from worker.spec.tables.dataset import is_typed_table
 from worker.spec.tables.files import description_of
 from worker.spec.tables.fitted import Fitted
 from worker.spec.tables.rows import TableRows
+from worker.spec.torch_source import source_of
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -199,6 +200,20 @@ class ModelCache:
         stored = _read(file)
         table, scaling = self._preparation(stored)
         return _graph(stored, metadata, scaling, table)
+
+    def source(self, file: ModelFile, metadata: dict[str, str]) -> bytes:
+        """Return the Python file of the model in ``file``; inputs are raw rows, or the features of a typed table.
+
+        Raises:
+            OrderRefused: The file does not match its digest, the model has no layers, or its dataset is missing.
+        """
+        stored = _read(file)
+        table, scaling = self._preparation(stored)
+        title = f"{metadata['run_id']}, {metadata['at']} epoch ({metadata['epoch']}), of Fitwell {metadata['fitwell']}."
+        try:
+            return source_of(stored.spec, title, scaling=scaling, table=table).encode()
+        except NoGraph as error:
+            raise OrderRefused("no_graph", str(error)) from error
 
     def _preparation(self, stored: Stored) -> tuple[Fitted | None, Scaling | None]:
         """Return what was learned from the training rows: the preparation of a table, and the scaling; None if nothing.

@@ -138,7 +138,7 @@ def _targets(rows: Rows) -> Answer:
 
 
 def _export(order: Export, cache: ModelCache) -> Answer:
-    content = cache.onnx(order.model, order.metadata)
+    content = (cache.onnx if order.form == "onnx" else cache.source)(order.model, order.metadata)
     target = Path(order.target)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     try:

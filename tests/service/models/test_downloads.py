@@ -23,7 +23,7 @@ from tests.service.models.serving import DIGITS, ROW, At, Service, serving, weig
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "model.onnx"])
+@pytest.mark.parametrize("name", ["model.safetensors", "model.onnx", "model.py"])
 def test_download_has_its_digest_as_etag_and_supports_ranges(service: Service, run_id: str, name: str) -> None:
     url = f"/v1/runs/{run_id}/{name}"
     whole = service.client.get(url)
