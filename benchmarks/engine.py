@@ -30,7 +30,7 @@ GROWTH_ROUNDS = 3
 def programs() -> tuple[list[Program], list[Program]]:
     """Return every program that a table needs, once: the comparison's and the growth curves'."""
     compared = [program for one in work.WORKS for program in (one.ours, *one.peers.values())]
-    compared += [work.GEMM, work.STUDY, work.BARE, work.LATENCY]
+    compared += [work.GEMM, work.STUDY, work.BARE, work.EVALUATION, work.LATENCY]
     growth = [
         program
         for curve in (work.GROWTH_RUNS, work.GROWTH_ROWS, work.GROWTH_WIDTH, work.GROWTH_WIDTH_EAGER)

@@ -70,9 +70,10 @@ def report(epoch: Callable[[], float], work: Task, **more: Any) -> None:
         print("warm", flush=True)
         sys.stdin.readline()
     loss = 0.0
-    start = time.perf_counter()
+    start, processor_start = time.perf_counter(), time.process_time()
     for _ in range(work.epochs):
         loss = epoch()
-    seconds = time.perf_counter() - start
+    seconds, processor_seconds = time.perf_counter() - start, time.process_time() - processor_start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"seconds": seconds, "loss": loss, "peak_bytes": peak, **more}))
+    times = {"seconds": seconds, "processor_seconds": processor_seconds}
+    print(json.dumps({**times, "loss": loss, "peak_bytes": peak, **more}))
