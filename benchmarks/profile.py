@@ -15,7 +15,7 @@ limit_instructions()
 import argparse  # noqa: E402
 import statistics  # noqa: E402
 import time  # noqa: E402
-from collections import Counter, defaultdict  # noqa: E402
+from collections import defaultdict  # noqa: E402
 
 import torch  # noqa: E402
 from torch.profiler import ProfilerActivity, profile  # noqa: E402
@@ -55,7 +55,7 @@ def train(progress: Progress) -> float:
     return (time.process_time() - start) / STEPS * 1e3
 
 
-def shares(progress: Progress) -> Counter[str]:
+def shares(progress: Progress) -> dict[str, float]:
     """Return the milliseconds of a step by group of operations, medians over the steps.
 
     Medians, because the profiler's clock also runs while other programs have the processor.
@@ -66,7 +66,7 @@ def shares(progress: Progress) -> Counter[str]:
         train(progress)
     for event in recorded.events():
         durations[event.name].append(event.self_cpu_time_total / 1e3)
-    spent: Counter[str] = Counter()
+    spent: dict[str, float] = defaultdict(float)
     for name, values in durations.items():
         calls = max(1, len(values) // STEPS)  # the same ones in every step
         by_call = (statistics.median(values[i::calls]) for i in range(calls))
@@ -87,8 +87,8 @@ def main() -> None:
     spent = shares(progress)
     print(f"{machine('torch')}, {options}: {min(times):.2f} ms per step\n")
     print("| operations | ms | share |\n|---|---|---|")
-    for group, milliseconds in spent.most_common():
-        print(f"| {group} | {milliseconds:.2f} | {milliseconds / spent.total():.0%} |")
+    for group, milliseconds in sorted(spent.items(), key=lambda item: -item[1]):
+        print(f"| {group} | {milliseconds:.2f} | {milliseconds / sum(spent.values()):.0%} |")
 
 
 if __name__ == "__main__":
