@@ -226,13 +226,15 @@ def falling_to(optimizer: str) -> list[str]:
 
 
 @st.composite
-def stacks(draw: st.DrawFn, about: str, most: int = MAX_RUNS, beside: str | None = None) -> list[RunSpec]:
+def stacks(
+    draw: st.DrawFn, about: str, most: int = MAX_RUNS, beside: str | None = None, first: str | None = None
+) -> list[RunSpec]:
     """Runs that can share a stack: they differ in seed, schedule, arm and every PerRun field.
 
-    All use the optimizer ``about``, and nearly all a regularizer that falls to it, so that no part is left out. The
-    regularizer ``beside`` fits all of them.
+    All use the optimizer ``about``, and nearly all the regularizer ``first``, or one that falls to the optimizer, so
+    that no part is left out. The regularizer ``beside`` fits all of them.
     """
-    first = draw(st.sampled_from(falling_to(about)))
+    first = first or draw(st.sampled_from(falling_to(about)))
     fitting = [pair for pair in PAIRS if beside is None or _fits(beside, *pair)]
     kind, dataset = draw(st.sampled_from([pair for pair in fitting if _fits(first, *pair)] or fitting))
     frame = {
@@ -259,6 +261,8 @@ def stacks(draw: st.DrawFn, about: str, most: int = MAX_RUNS, beside: str | None
         own = {**frame, "regularizers": arm + [draw(bodies(part, body)) for part, body in common]}
         own["optimizer"] = draw(bodies(optimizer, shape))
         own["schedule"] = draw(schedules) if "lr" in shape else {"kind": "constant"}
+        if list(parsed({**frame, "optimizer": shape, "schedule": own["schedule"]}).objections()):
+            own["schedule"] = {"kind": "constant"}
         if kind == "sequential":
             own["model"] = draw(architectures.varied(frame["model"]))
         own["dataset"] = {**frame["dataset"], "split_seed": draw(st.sampled_from([0, 0, 1, 2]))}
