@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.layer import DoesNotFit, Layer, LayerState, Names, Shape, sizes
+from worker.spec.families.layer import DoesNotFit, Layer, LayerState, Names, Shape, divisors, sizes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,7 +43,7 @@ class ConvolutionLayer(Layer):
         if planes % self.groups or self.channels % self.groups:
             message = f"{self.groups} groups do not divide {planes} input and {self.channels} output channels."
             common = math.gcd(planes, self.channels)
-            raise DoesNotFit(message, "groups", allowed=[n for n in range(1, common + 1) if not common % n])
+            raise DoesNotFit(message, "groups", allowed=divisors(common))
         reach = self.dilation * (self.kernel_size - 1)
         if self.padding == "same" and (self.stride > 1 or reach % 2):
             message = (

@@ -235,6 +235,11 @@ def sizes(shape: Shape) -> str:
     return " × ".join(map(str, shape))
 
 
+def divisors(number: int) -> list[int]:
+    """Return the divisors of ``number`` up to 64, for messages that list them."""
+    return [n for n in range(1, min(number, 64) + 1) if not number % n]
+
+
 def check_sequence(kind: str, shape: Shape) -> None:
     """Refuse rows that are no sequence of vectors (L, E).
 

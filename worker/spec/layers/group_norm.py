@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.layer import DoesNotFit, LayerState, Names, Shape
+from worker.spec.families.layer import DoesNotFit, LayerState, Names, Shape, divisors
 from worker.spec.families.normalization import NormalizationLayer
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class GroupNormLayer(NormalizationLayer):
         """Return the same shape."""
         if shape[0] % self.groups:
             message = f"{self.groups} groups do not divide {shape[0]} channels."
-            raise DoesNotFit(message, "groups", allowed=[n for n in range(1, shape[0] + 1) if not shape[0] % n])
+            raise DoesNotFit(message, "groups", allowed=divisors(shape[0]))
         return shape
 
     def flops(self, shape: Shape) -> int:

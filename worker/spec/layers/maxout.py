@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.layer import DoesNotFit, Layer, LayerState, Names, Shape, sizes
+from worker.spec.families.layer import DoesNotFit, Layer, LayerState, Names, Shape, divisors, sizes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,7 +40,7 @@ class MaxoutLayer(Layer):
         """Return as many channels as there are groups."""
         if shape[0] % self.size:
             message = f"Rows of {sizes(shape)} arrive, whose channels are no multiple of size {self.size}; use another."
-            raise DoesNotFit(message, "size", allowed=[n for n in range(2, shape[0] + 1) if not shape[0] % n][:64])
+            raise DoesNotFit(message, "size", allowed=divisors(shape[0])[1:])
         return (shape[0] // self.size, *shape[1:])
 
     def flops(self, shape: Shape) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.layer import DoesNotFit, Layer, LayerState, Names, Shape, sizes
+from worker.spec.families.layer import DoesNotFit, Layer, LayerState, Names, Shape, divisors, sizes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,7 +46,7 @@ class PatchifyLayer(Layer):
         if height % self.size or width % self.size:
             common = math.gcd(height, width)
             message = f"Images of {sizes(shape)} arrive, which patches of {self.size} × {self.size} do not divide."
-            raise DoesNotFit(message, "size", allowed=[n for n in range(1, common + 1) if not common % n])
+            raise DoesNotFit(message, "size", allowed=divisors(common))
         return (height // self.size * (width // self.size), channels * self.size**2)
 
     def flops(self, shape: Shape) -> int:

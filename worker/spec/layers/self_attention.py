@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from worker.spec.dense import Init, initialization_for
-from worker.spec.families.layer import DoesNotFit, Layer, LayerState, Names, Shape, check_sequence, sizes
+from worker.spec.families.layer import DoesNotFit, Layer, LayerState, Names, Shape, check_sequence, divisors, sizes
 from worker.spec.families.model import Initialization
 from worker.spec.layers.dropout import DropoutLayer
 from worker.spec.part import PerRun
@@ -53,7 +53,7 @@ class SelfAttentionLayer(Layer):
             message = (
                 f"Rows of {sizes(shape)} arrive, and {self.heads} heads do not divide vectors of {shape[1]} numbers."
             )
-            raise DoesNotFit(message, "heads", allowed=[n for n in range(1, shape[1] + 1) if not shape[1] % n])
+            raise DoesNotFit(message, "heads", allowed=divisors(shape[1]))
         return shape
 
     def parameters(self, shape: Shape) -> dict[str, Shape]:
