@@ -57,6 +57,7 @@ BODIES: list[list[Layer]] = [
 HEADS: list[list[Layer]] = [
     [],
     [{"kind": "dense", "width": 8}, RELU],
+    [{"kind": "dense", "width": 8}, RELU, {"kind": "dropout", "p": 0.4}, {"kind": "dense", "width": 6}, RELU],
     [{"kind": "dense", "width": 6}, {"kind": "batch_norm"}, {"kind": "tanh"}, {"kind": "dense", "width": 5}, RELU],
     [{"kind": "dense", "width": 8}, {"kind": "maxout"}, {"kind": "softplus"}],
 ]

@@ -129,7 +129,7 @@ class _Network:
     def __init__(self, spec: RunSpec, model: LayeredModel, scaling: Scaling) -> None:
         self._spec, self._scaling = spec, scaling
         self._steps = model.steps(spec.dataset.shape, spec.dataset.outputs)
-        self._begin = head_of(self._steps).begin
+        self._head = head_of(self._steps)
         self._unnamed: dict[str, str] = {}
         """Names of the layers without a name, by their expressions."""
 
@@ -192,9 +192,9 @@ class _Network:
         row = self._steps[0].input
         if len(row) > 1:
             yield f"x = x.view(-1, {', '.join(map(str, row))})"
-        for i, step in enumerate(self._steps):
-            if i > self._begin and step.layer.kind == "dense":
-                yield from self._scaled((i - self._begin) // 2 - 1)
+        for step in self._steps:
+            if (layer := self._head.hidden_before(step)) is not None:
+                yield from self._scaled(layer)
             yield f"x = self.{_attribute(step.name or self._unnamed[self._module(step)])}(x)"
         scale, shift = self._scaling.target_scale, self._scaling.target_shift
         yield "return x" if self._spec.dataset.task == "classification" else f"return (x - {shift!r}) / {scale!r}"

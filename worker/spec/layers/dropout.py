@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.layer import ElementwiseLayer, LayerState, Names, Shape
+from worker.spec.families.layer import ElementwiseLayer, LayerState, Names, RowDraws, Shape
 from worker.spec.part import PerRun
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from worker.spec.graph import Graph, Value
@@ -35,11 +36,15 @@ class DropoutLayer(ElementwiseLayer):
 
     def forward(self, x: Tensor, state: LayerState) -> Tensor:
         """Return rows with numbers left out, in training."""
-        p = round(self.p * 65536) / 65536
-        if not state.training or not p:
+        if not state.training or not self.p:
             return x
-        drawn = state.draws.int16("", x[0].numel()).view(x.shape)
-        return x * (drawn >= p * 65536 - 32768).to(x.dtype).mul_(1 / (1 - p))
+        return x * self.factor(state.draws, x[0].numel(), x.dtype).view(x.shape)
+
+    def factor(self, draws: RowDraws, width: int, dtype: torch.dtype) -> Tensor:
+        """Return the factors of ``width`` numbers of each row, (N, width): 0, or 1 / (1 − p)."""
+        p = round(self.p * 65536) / 65536
+        drawn = draws.int16("", width)
+        return (drawn >= p * 65536 - 32768).to(dtype).mul_(1 / (1 - p))
 
     def onnx(self, graph: Graph, x: Value, shape: Shape, names: Names) -> Value:
         """Return the rows as they are."""

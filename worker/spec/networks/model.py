@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 NONLINEARITIES: Mapping[Activation, Layer] = {"relu": ReLULayer(), "tanh": TanhLayer(), "sigmoid": SigmoidLayer()}
-DENSE_KINDS = frozenset({"dense", *NONLINEARITIES})
+DENSE_KINDS = frozenset({"dense", "dropout", *NONLINEARITIES})
 """Layers of which the dense head can consist."""
 
 
@@ -187,9 +187,9 @@ class LayeredModel(Model):
         if len(row) > 1:
             x = graph.node("Reshape", x, graph.sizes([-1, *row]))
         names = Names(graph)
-        for i, step in enumerate(steps):
-            if i > head.begin and step.layer.kind == "dense":
-                x = hidden(x, (i - head.begin) // 2 - 1)
+        for step in steps:
+            if (layer := head.hidden_before(step)) is not None:
+                x = hidden(x, layer)
             x = step.layer.onnx(graph, x, step.input, names.within(step.name))
         return x
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from worker.spec.dense import Activation, DenseNetwork
 from worker.spec.families.layer import Layer, RowDraws
-from worker.spec.families.model import Hidden, Network, ParameterViews
+from worker.spec.families.model import Hidden, HookResult, Network, ParameterViews
 from worker.spec.networks.all_runs import AllRuns
 from worker.spec.networks.chain import Step
 from worker.spec.networks.input_gradient import InputGradient
@@ -22,6 +22,8 @@ from worker.spec.threads import concurrent_pieces, each_on_one_thread
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from worker.spec.layers.dropout import DropoutLayer
 
 T = TypeVar("T")
 PIECE_ROWS = 32
@@ -39,19 +41,55 @@ class Head(NamedTuple):
     """Prefixes of their parameters."""
     activation: Activation
     """The nonlinearity between them."""
+    dropouts: tuple[tuple[int, int], ...] = ()
+    """Positions of dropout layers between them, each with the number of the hidden layer that it acts on."""
+
+    def hidden_before(self, step: Step) -> int | None:
+        """Return the number of the hidden layer whose activations ``step`` multiplies, or None."""
+        return self.names.index(step.name) - 1 if step.name in self.names[1:] else None
 
 
 def head_of(steps: Sequence[Step]) -> Head:
-    """Return the longest chain of dense layers, with one nonlinearity between them, that ends with the outputs."""
+    """Return the longest chain of dense layers that ends with the outputs.
+
+    Between two of them is a nonlinearity, the same everywhere, and perhaps dropout.
+    """
     begin, activation = len(steps) - 1, None
-    while begin >= 2:
-        dense, between = steps[begin - 2], steps[begin - 1]
-        own = HEAD_ACTIVATIONS.get(between.layer.kind)
+    while True:
+        between = begin - 1
+        while between > 0 and steps[between].layer.kind == "dropout":
+            between -= 1
+        if between < 1:
+            break
+        dense, own = steps[between - 1], HEAD_ACTIVATIONS.get(steps[between].layer.kind)
         if dense.layer.kind != "dense" or len(dense.input) != 1 or own is None or own != (activation or own):
             break
-        begin, activation = begin - 2, own
-    names = tuple(step.name for step in steps[begin:] if step.layer.kind == "dense")
-    return Head(begin, names, activation or "relu")
+        begin, activation = between - 1, own
+    names: list[str] = []
+    dropouts = []
+    for position, step in enumerate(steps[begin:], begin):
+        if step.layer.kind == "dense":
+            names.append(step.name)
+        elif step.layer.kind == "dropout":
+            dropouts.append((position, len(names) - 1))
+    return Head(begin, tuple(names), activation or "relu", tuple(dropouts))
+
+
+class HeadHooks:
+    """The hooks of regularizers on hidden layers, and after them the dropout layers between dense layers."""
+
+    def __init__(self, hidden: Hidden, factors: Callable[[Tensor, int], Sequence[Tensor]]) -> None:
+        """``factors`` returns the factors (K, N, H) of the activations of a hidden layer."""
+        self.training, self.keeps = hidden.training, hidden.keeps
+        self._hidden, self._factors = hidden, factors
+
+    def __call__(self, a: Tensor, layer: int) -> HookResult:
+        """Change the activations ``a`` (K, N, H) of hidden ``layer`` in place."""
+        result = self._hidden(a, layer)
+        for factor in self._factors(a, layer):
+            a.mul_(factor)
+            result = result._replace(factor=factor if result.factor is None else result.factor * factor)
+        return result
 
 
 class LayerNetwork(Network):
@@ -67,6 +105,10 @@ class LayerNetwork(Network):
         ]
         self._material = material
         self.head = DenseNetwork(material, head.activation, head.names)
+        self._dropouts = [
+            (hidden, f"{steps[position].name}.", [own[position] for own in layers])
+            for position, hidden in head.dropouts
+        ]
         names = [name for step in self._body for name in step.tensors()]
         self.trainable = names
         self._batches: list[Batch] = []
@@ -81,6 +123,8 @@ class LayerNetwork(Network):
         """Return outputs (K, N, outputs) of rows ``x`` (K, N, D)."""
         import torch
 
+        if self._dropouts and hidden.training:
+            hidden = HeadHooks(hidden, self._factors)
         if not self._body:
             return self.head.forward(x, hidden)
         if x.device.type != "cpu":
@@ -138,6 +182,22 @@ class LayerNetwork(Network):
         """Return the gradient at the inputs of ``v`` (K, N, outputs) times the outputs of the last ``forward``."""
         assert not self._body, "the gradient at the inputs is that of a dense chain"
         return InputGradient(self.head, v)
+
+    def _factors(self, a: Tensor, hidden: int) -> list[Tensor]:
+        """Return the factors of dropout layers on the activations ``a`` (K, N, H) of a hidden layer."""
+        import torch
+
+        rows, width = a.shape[1:]
+        return [
+            torch.stack(
+                [
+                    cast("DropoutLayer", own).factor(self.draws_of(k, prefix, 0, rows), width, a.dtype)
+                    for k, own in enumerate(runs)
+                ]
+            )
+            for layer, prefix, runs in self._dropouts
+            if layer == hidden
+        ]
 
     def layers_of(self, k: int) -> list[tuple[str, Layer]]:
         """Return run ``k``'s layers of the body."""
