@@ -17,6 +17,7 @@ from worker.engine.stack import Stack
 from worker.engine.stack_data import StackData
 from worker.engine.summary import parameters_of
 from worker.ports import Measurement, Outcome
+from worker.spec.layers.embedding import UnknownTokens
 from worker.spec.stop_policy import Ending
 
 LeaveStatus = Literal["cancelled", "paused", "timed_out", "lost"]
@@ -83,8 +84,8 @@ def explained(error: Exception) -> tuple[str, str]:
         )
     if isinstance(error, checkpoints.BadCheckpoint):
         return "bad_checkpoint", f"{error}. Submit the run again."
-    if isinstance(error, FileNotFoundError):
-        return "dataset_missing", str(error)
+    if isinstance(error, UnknownTokens | FileNotFoundError):
+        return "unknown_tokens" if isinstance(error, UnknownTokens) else "dataset_missing", str(error)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "disk_full", "The disk of the checkpoints is full; the last one is intact. Free some space and retry."
     if isinstance(error, OSError):

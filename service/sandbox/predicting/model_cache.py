@@ -16,6 +16,7 @@ from service.sandbox.predicting.guessing import Targets
 from service.sandbox.predicting.messages import Chosen, InvalidValue, ModelFile, Reason, Split
 from worker.spec.families.dataset import Arrays, Dataset
 from worker.spec.graph import INPUT, LOGITS, PREDICTION, PROBABILITIES, NoGraph, Scaling, onnx_of, scaling_of
+from worker.spec.networks.model import LayeredModel
 from worker.spec.rng import noisy, parted
 from worker.spec.run import RunSpec
 from worker.spec.tables.dataset import is_typed_table
@@ -279,8 +280,10 @@ def predictions(loaded: Loaded, x: NDArray[Any], *, logits: bool = False) -> NDA
     """Return class probabilities or ``logits`` (n, classes), or numbers (n, 1) in regression.
 
     Raises:
+        OrderRefused: The model takes tokens, and a row has another number.
         MemoryError: A single row exceeds the memory limit.
     """
+    _check_tokens(loaded, x)
     for count in BATCH_SIZES:
         try:
             return np.concatenate([_run(loaded, x[i : i + count], logits=logits) for i in range(0, len(x), count)])
@@ -288,6 +291,27 @@ def predictions(loaded: Loaded, x: NDArray[Any], *, logits: bool = False) -> NDA
             if not short_of_memory(error):
                 raise
     raise MemoryError("a single row does not fit")
+
+
+def _check_tokens(loaded: Loaded, x: NDArray[Any]) -> None:
+    """Check that rows ``x`` are whole numbers of the vocabulary, if the model takes tokens.
+
+    Raises:
+        OrderRefused: A number is not a token; names the first.
+    """
+    vocabulary = loaded.spec.model.vocabulary if isinstance(loaded.spec.model, LayeredModel) else None
+    if vocabulary is None:
+        return
+    unknown = np.argwhere((x < 0) | (x >= vocabulary) | (x % 1 != 0))
+    if not len(unknown):
+        return
+    row, column = map(int, unknown[0])
+    place = f"/{row}/{column}" if loaded.table is None else f"/{row}"
+    message = (
+        f"Tokens of this model are whole numbers from 0 to {vocabulary - 1}, and row {row} has {x[row, column]:g}."
+    )
+    value = InvalidValue(place=place, code="unknown_token", message=message, row=row + 1)
+    raise OrderRefused("bad_rows", message, errors=[value])
 
 
 def short_of_memory(error: Exception) -> bool:

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from tests.laws.strategies import parsed
+from worker.engine.outcomes import explained
 from worker.spec.datasets.modular_arithmetic import ModularArithmetic
 from worker.spec.families.layer import LayerState
-from worker.spec.layers.embedding import EmbeddingLayer
+from worker.spec.layers.embedding import EmbeddingLayer, UnknownTokens
 
 HOLDS: dict[str, Callable[[Any, Any, Any], Any]] = {
     "add": lambda a, b, c: a + b - c,
@@ -80,5 +81,10 @@ def test_rows_of_an_upload_may_be_tokens_if_they_keep_their_scale() -> None:
 def test_token_outside_the_vocabulary_is_an_error_in_words() -> None:
     layer = EmbeddingLayer(vocabulary=3, width=2)
     state = LayerState({"weight": torch.zeros(3, 2)}, lambda _: None, training=False)  # type: ignore[arg-type, return-value]
-    with pytest.raises(ValueError, match=r"tokens from 1 to 5, and the vocabulary of 'embedding' ends at 2"):
+    with pytest.raises(
+        UnknownTokens, match=r"tokens from 1 to 5, and the vocabulary of 'embedding' ends at 2"
+    ) as error:
         layer.forward(torch.tensor([[1.0, 5.0]]), state)
+    code, message = explained(error.value)
+    assert (code, message) == ("unknown_tokens", f"{error.value}")
+    assert message.endswith("Use a vocabulary of 6.")

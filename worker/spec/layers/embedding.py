@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from worker.spec.run import RunSpec
 
 
+class UnknownTokens(ValueError):
+    """Rows hold tokens that are outside the vocabulary of their embedding."""
+
+
 class EmbeddingLayer(Layer):
     """A vector for each token."""
 
@@ -91,7 +95,7 @@ class EmbeddingLayer(Layer):
         """Return the vectors of tokens ``x`` (N, L).
 
         Raises:
-            ValueError: A token is outside the vocabulary.
+            UnknownTokens: A token is outside the vocabulary.
         """
         from torch.nn import functional as F  # noqa: N812 - its usual name
 
@@ -101,7 +105,8 @@ class EmbeddingLayer(Layer):
         except IndexError:
             low, high = int(tokens.min()), int(tokens.max())
             message = f"Rows have tokens from {low} to {high}, and the vocabulary of 'embedding' ends at"
-            raise ValueError(f"{message} {self.vocabulary - 1}.") from None
+            remedy = f"a vocabulary of {high + 1}" if low >= 0 else "tokens from 0 on"
+            raise UnknownTokens(f"{message} {self.vocabulary - 1}. Use {remedy}.") from None
 
     def onnx(self, graph: Graph, x: Value, shape: Shape, names: Names) -> Value:
         """Return the vectors."""

@@ -20,6 +20,7 @@ from worker.spec.families.model import (
     ParameterViews,
 )
 from worker.spec.layers.dense import DenseLayer
+from worker.spec.layers.embedding import EmbeddingLayer
 from worker.spec.layers.flatten import FlattenLayer
 from worker.spec.layers.relu import ReLULayer
 from worker.spec.layers.sigmoid import SigmoidLayer
@@ -56,6 +57,12 @@ class LayeredModel(Model):
     def place_of(self, index: int) -> tuple[str | int, ...]:
         """Return the place in the model of layer ``index``, for messages."""
         return ()
+
+    @property
+    def vocabulary(self) -> int | None:
+        """The number of tokens that rows may hold, if the first layer takes tokens; otherwise None."""
+        first = next((layer for _, layer in self.named_layers()), None)
+        return first.vocabulary if isinstance(first, EmbeddingLayer) else None
 
     def row_shape(self, shape: Shape) -> Shape:
         """Return the shape in which rows of the dataset arrive: grey images have one channel."""
