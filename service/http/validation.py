@@ -156,10 +156,6 @@ def _explain(  # noqa: PLR0911 - a table
         return f"{context['error']}.", ()
     if kind == "string_pattern_mismatch" and context["pattern"] == PLAIN:
         return NO_CONTROLS, ()
-    if kind in ("too_short", "too_long"):
-        limit = f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']:,}"
-        items = "item" if limit == "at least 1" else "items"
-        return f"This must have {limit} {items}, not {context['actual_length']:,}.", ()
     if kind == "finite_number":
         return "This must be a finite number, not NaN or infinity.", ()
     if kind in ("too_short", "too_long"):
@@ -171,7 +167,7 @@ def _length_message(kind: str, context: Mapping[str, Any]) -> str:
     """Return how many items a list must have."""
     bound, name = ("least", "min_length") if kind == "too_short" else ("most", "max_length")
     limit = context[name]
-    return f"This must have at {bound} {limit} {'item' if limit == 1 else 'items'}, not {context['actual_length']}."
+    return f"This must have at {bound} {limit:,} {'item' if limit == 1 else 'items'}, not {context['actual_length']:,}."
 
 
 def _plain(message: str, value: Any) -> str:

@@ -60,8 +60,10 @@ class Plateau(Schedule):
             return [Objection(field="metric", message=message)]
         if self.patience + 2 < run.epochs:
             return ()
+        most = run.epochs - 2
+        remedy = f"Lower patience below {most}, or train for longer." if most > 0 else "Train for at least 3 epochs."
         message = (
             f"After a first epoch and more than {self.patience} without improvement, no epoch of the run's "
-            f"{run.epochs} is left. Lower patience below {max(run.epochs - 2, 1)}, or train for longer."
+            f"{run.epochs} is left. {remedy}"
         )
         return [Objection(field="patience", message=message)]
