@@ -136,6 +136,15 @@ def test_schedule_that_the_run_cannot_follow_is_refused(schedule: dict[str, Any]
     assert message in objection.message
 
 
+def test_plateau_counts_evaluated_epochs_only() -> None:
+    plateau = {"kind": "plateau", "patience": 1}
+    run = {**RUN, "epochs": 8, "schedule": plateau}
+    assert not list(parsed({**run, "evaluate": {"every": 2}}).objections())
+    ((place, objection),) = parsed({**run, "evaluate": {"every": 3}}).objections()
+    assert place == ("schedule", "patience")
+    assert "none of the run's 3 is left" in objection.message
+
+
 def test_schedule_spans_only_the_steps_that_a_stop_rule_allows() -> None:
     spec = parsed({**RUN, "schedule": {"kind": "linear"}, "stop": [{"kind": "max_steps", "steps": 25}]})
     assert spec.total_steps == 25

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 EPSILON = 1e-6
 """Added to the norm, as torch does."""
-Maximum = Annotated[float, Field(gt=0, le=1e9, examples=[1.0])]
+Maximum = Annotated[float, Field(ge=1e-30, le=1e9, examples=[1.0])]
 
 
 class GradientClipping(Part):

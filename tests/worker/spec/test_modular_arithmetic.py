@@ -88,3 +88,10 @@ def test_token_outside_the_vocabulary_is_an_error_in_words() -> None:
     code, message = explained(error.value)
     assert (code, message) == ("unknown_tokens", f"{error.value}")
     assert message.endswith("Use a vocabulary of 6.")
+
+
+def test_fraction_among_tokens_is_an_error_in_words() -> None:
+    layer = EmbeddingLayer(vocabulary=3, width=2)
+    state = LayerState({"weight": torch.zeros(3, 2)}, lambda _: None, training=False)  # type: ignore[arg-type, return-value]
+    with pytest.raises(UnknownTokens, match="needs whole numbers"):
+        layer.forward(torch.tensor([[1.0, 0.5]]), state)

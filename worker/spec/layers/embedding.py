@@ -95,11 +95,14 @@ class EmbeddingLayer(Layer):
         """Return the vectors of tokens ``x`` (N, L).
 
         Raises:
-            UnknownTokens: A token is outside the vocabulary.
+            UnknownTokens: A token is outside the vocabulary, or no whole number.
         """
+        import torch
         from torch.nn import functional as F  # noqa: N812 - its usual name
 
         tokens = x.long()
+        if x.device.type == "cpu" and not torch.equal(tokens.to(x.dtype), x):
+            raise UnknownTokens("Rows have fractions, and 'embedding' needs whole numbers. Upload a column of tokens.")
         try:
             return F.embedding(tokens, state["weight"])
         except IndexError:

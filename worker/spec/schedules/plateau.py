@@ -58,12 +58,14 @@ class Plateau(Schedule):
         use = f"A schedule that watches {self.metric} chooses learning rates"
         if (message := unrecorded(self.metric, run, use)) is not None:
             return [Objection(field="metric", message=message)]
-        if self.patience + 2 < run.epochs:
+        evaluations = -(-run.epochs // run.evaluate.every)
+        if self.patience + 2 < evaluations:
             return ()
-        most = run.epochs - 2
+        most = evaluations - 2
         remedy = f"Lower patience below {most}, or train for longer." if most > 0 else "Train for at least 3 epochs."
+        which = "epoch" if run.evaluate.every == 1 else "evaluated epoch"
         message = (
-            f"After a first epoch and more than {self.patience} without improvement, no epoch of the run's "
-            f"{run.epochs} is left. {remedy}"
+            f"After a first {which} and more than {self.patience} without improvement, none of the run's "
+            f"{evaluations} is left. {remedy}"
         )
         return [Objection(field="patience", message=message)]
