@@ -30,7 +30,7 @@ class ReuseQuery(QueryModel):
 
     reuse: bool = Field(
         default=True,
-        description="Take over the result of an equal finished run, or continue one of fewer epochs.",
+        description="Take over the result of an equal finished run.",
     )
 
 
@@ -40,7 +40,7 @@ class CreateRunQuery(QueryModel):
     validate_only: bool = Field(default=False, description="Check and resolve the spec without queuing a run.")
     reuse: bool = Field(
         default=True,
-        description="Take over the result of an equal finished run, or continue one of fewer epochs.",
+        description="Take over the result of an equal finished run.",
     )
 
 
@@ -49,7 +49,7 @@ class CreateRunsQuery(QueryModel):
 
     reuse: bool = Field(
         default=True,
-        description="Take over the results of equal finished runs, or continue those of fewer epochs.",
+        description="Take over the results of equal finished runs.",
     )
 
 

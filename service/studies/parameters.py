@@ -32,9 +32,7 @@ MAX_TARGET = 1e100
 class CreateStudyQuery(QueryModel):
     """How to submit a study."""
 
-    reuse: bool = Field(
-        default=True, description="Take over the results of equal finished runs, or continue those of fewer epochs."
-    )
+    reuse: bool = Field(default=True, description="Take over the results of equal finished runs.")
 
 
 class PreviewStudyQuery(QueryModel):

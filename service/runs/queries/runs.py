@@ -78,24 +78,6 @@ def finished_equals(
     return oldest
 
 
-def finished_prefixes(
-    connection: sa.Connection, trajectory_keys: Sequence[str], *, owner: str | None = None
-) -> dict[str, list[Row]]:
-    """Return the runs (of ``owner``) that succeeded and have a checkpoint, by trajectory key, longest runs first.
-
-    Each is locked until the transaction ends, so that its files stay.
-    """
-    prefixes: dict[str, list[Row]] = {}
-    has_checkpoint = sa.exists().where(checkpoint.c.run_id == run.c.id)
-    for i in range(0, len(trajectory_keys), KEYS_PER_STATEMENT):
-        keys = trajectory_keys[i : i + KEYS_PER_STATEMENT]
-        statement = sa.select(run).where(run.c.trajectory_key.in_(keys), run.c.status == "succeeded", has_checkpoint)
-        statement = statement.where(run.c.reused_from.is_(None), *owned_by(owner))
-        for row in connection.execute(statement.order_by(run.c.id).with_for_update(read=True)):
-            prefixes.setdefault(row.trajectory_key, []).append(row)
-    return {key: sorted(matches, key=lambda row: -row.epoch) for key, matches in prefixes.items()}
-
-
 def newest_verification(connection: sa.Connection, run_id: str) -> Row | None:
     """Return the newest run that verifies ``run_id``, or None."""
     statement = sa.select(run).where(run.c.verifies == run_id)

@@ -57,8 +57,7 @@ def create(
 ) -> tuple[list[CreatedRun], list[NewEvent]]:
     """Insert runs of ``caller`` and return them with their events, which the caller of this function appends.
 
-    With ``reuse``, a run takes over the result of an equal one, or continues a finished one of fewer epochs;
-    ``continues`` is the one that the only new run continues otherwise.
+    With ``reuse``, a run takes over the result of an equal one; the only new run continues ``continues`` otherwise.
 
     Raises:
         QuotaExceeded: The owner has too many unfinished runs.
@@ -85,22 +84,10 @@ def create(
     for run, row in trained:
         warm_starts.attach(connection, run.run_id, row["spec"])
         teachers.attach(connection, run.run_id, row["spec"])
-    for run_id, prefix in _prefixes(connection, trained, caller, continues) if reuse else ():
-        events += prefixes.copy_progress(connection, prefix, run_id)
-    return created, events
-
-
-def _prefixes(
-    connection: sa.Connection,
-    trained: Sequence[tuple[CreatedRun, Mapping[str, Any]]],
-    caller: Caller,
-    continues: Row | None,
-) -> list[tuple[str, Row]]:
-    """Return the ids of new runs that continue a finished one, with that run."""
     if continues is not None:
-        return [(run.run_id, continues) for run, _ in trained]
-    matches = prefixes.find(connection, [row for _, row in trained], owner=caller.reuses_only)
-    return [(run.run_id, matches[row["reuse_key"]]) for run, row in trained if row["reuse_key"] in matches]
+        for run, _ in trained:
+            events += prefixes.copy_progress(connection, continues, run.run_id)
+    return created, events
 
 
 def _columns(new: NewRun, settings: Settings) -> dict[str, Any]:

@@ -81,29 +81,6 @@ def test_extension_of_a_finished_run_is_a_new_run_that_continues_it(client: Test
     assert (again.status_code, again.json()["reused_from"]) == (200, longer["id"])
 
 
-def test_longer_run_continues_an_equal_shorter_one(client: TestClient, work: Jobs) -> None:
-    rule = {"kind": "early_stopping", "patience": 9}
-    shorter = finished(client, work, stop=[rule])
-
-    def submitted(parameters: str = "", **changed: Any) -> Any:
-        return client.post(f"/v1/runs{parameters}", json=body(**changed)).json()
-
-    for stop in ([rule], []):
-        longer = submitted(epochs=5, stop=stop)
-        assert (longer["extends"], longer["status"], longer["progress"]["epoch"]) == (shorter, "queued", 3)
-        events = client.get(f"/v1/runs/{longer['id']}/events").json()["data"]
-        assert [e["type"] for e in events] == ["run.created", *["epoch"] * 3]
-    for changed in (
-        {"epochs": 2},
-        {"epochs": 5, "seed": 1},
-        {"epochs": 5, "stop": [{**rule, "patience": 1}]},
-        {"epochs": 5, "schedule": {"kind": "cosine"}},
-        {"epochs": 3, "evaluate": {"test": "last_epoch"}},
-    ):
-        assert submitted(**changed)["extends"] is None, changed
-    assert submitted("?reuse=false", epochs=5)["extends"] is None
-
-
 @pytest.mark.parametrize(
     ("changed", "epochs", "message"),
     [
