@@ -12,8 +12,10 @@ import sqlalchemy as sa
 from service.errors import SpecRefused
 from service.runs.errors import TransitionRefused
 from service.runs.queries import epochs, files
+from service.runs.queries import runs as rows
 from service.runs.run import RunMetadata
 from service.runs.submission.new_run import NewRun
+from service.store.events import NewEvent
 from service.store.rows import Row
 from worker.spec.families.stop import Stop
 from worker.spec.run import RunSpec, trajectory_key
@@ -46,6 +48,18 @@ def plan(connection: sa.Connection, row: Row, number: int | None, stop: Sequence
         raise TransitionRefused("The run's last checkpoint was deleted. Clone the run to train it from the start.")
     metadata = {name: getattr(row, name) for name in RunMetadata.model_fields}
     return NewRun(new_spec, RunMetadata.model_construct(**metadata))
+
+
+def copy_progress(connection: sa.Connection, row: Row, run_id: str) -> list[NewEvent]:
+    """Copy epochs and checkpoints of the run in ``row`` to the queued run ``run_id``, and return its epoch events."""
+    trained = row.reused_from or row.id
+    epochs.copy(connection, trained, run_id)
+    files.share_progress(connection, trained, run_id)
+    names = ("epoch", "best", "baseline", "digest", "determinism_class", "revision")
+    values = {name: getattr(row, name) for name in names}
+    changed = rows.change(connection, run_id, "queued", {**values, "last": row.last, "extends": row.id})
+    assert changed, f"{run_id} was just created and yet changed"
+    return [NewEvent(run_id, "epoch", epoch=e.epoch) for e in epochs.of_run(connection, run_id)]
 
 
 def _check_epochs(spec: RunSpec, longer: RunSpec, epoch: int) -> None:

@@ -28,29 +28,20 @@ MaxPoints = Annotated[
 class ReuseQuery(QueryModel):
     """Whether results may be taken over."""
 
-    reuse: bool = Field(
-        default=True,
-        description="Take over the result of an equal finished run.",
-    )
+    reuse: bool = Field(default=True, description="Take over the result of an equal finished run.")
 
 
 class CreateRunQuery(QueryModel):
     """How to submit a run."""
 
     validate_only: bool = Field(default=False, description="Check and resolve the spec without queuing a run.")
-    reuse: bool = Field(
-        default=True,
-        description="Take over the result of an equal finished run.",
-    )
+    reuse: bool = Field(default=True, description="Take over the result of an equal finished run.")
 
 
 class CreateRunsQuery(QueryModel):
     """How to submit several runs."""
 
-    reuse: bool = Field(
-        default=True,
-        description="Take over the results of equal finished runs.",
-    )
+    reuse: bool = Field(default=True, description="Take over the results of equal finished runs.")
 
 
 class RunListQuery(QueryModel):

@@ -161,9 +161,9 @@ class Runs(ScopedRuns):
             dataset_refs.lock(connection, [new.spec], self.caller)
             review(new.spec, self._settings)
             columns = build_rows([PlannedRun(new)], self._settings)
-            (created,), new_events = create(
-                connection, columns, self._settings, reuse=True, caller=self.caller, continues=row
-            )
+            (created,), new_events = create(connection, columns, self._settings, reuse=True, caller=self.caller)
+            if created.source is None:
+                new_events += extensions.copy_progress(connection, row, created.run_id)
             status_code = 201 if created.source is None else 200
             response = StoredResponse(status_code, render(self._run(connection, created.run_id)), created.run_id)
             idempotency.store(connection, key, response)

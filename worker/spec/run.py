@@ -274,11 +274,7 @@ RunSpec.model_rebuild(force=True)
 
 def spec_hash(spec: RunSpec) -> str:
     """Return the hash of the resolved spec and the data's digest, without metadata and device."""
-    return _spec_hash(spec, spec.result_fields())
-
-
-def _spec_hash(spec: RunSpec, result_fields: Mapping[str, Any]) -> str:
-    return sha256_of({"spec": result_fields, "dataset_digest": spec.dataset.digest()})
+    return sha256_of({"spec": spec.result_fields(), "dataset_digest": spec.dataset.digest()})
 
 
 def reuse_key(spec: RunSpec) -> str:
@@ -295,11 +291,9 @@ def trajectory_key(spec: RunSpec) -> str:
 
     Excludes the number of epochs, unless epochs depend on it, and stop rules that end after whole epochs.
     """
-    return _trajectory_key(spec, spec.result_fields())
-
-
-def _trajectory_key(spec: RunSpec, result_fields: Mapping[str, Any]) -> str:
-    fields = {name: value for name, value in result_fields.items() if name != "epochs" or spec.depends_on_epochs}
+    fields = spec.result_fields()
+    if not spec.depends_on_epochs:
+        del fields["epochs"]
     fields["stop"] = [rule.model_dump(mode="json") for rule in spec.stop if rule.step_limit() is not None]
     return sha256_of({"spec": fields, "dataset_digest": spec.dataset.digest(), "engine": ENGINE_VERSION})
 
@@ -342,11 +336,9 @@ class Keys(NamedTuple):
     spec_hash: str
     reuse_key: str
     stack_key: str
-    trajectory_key: str
 
 
 def keys_of(spec: RunSpec) -> Keys:
-    """Return all keys of a run, computing its fields once."""
-    fields = spec.result_fields()
-    hashed = _spec_hash(spec, fields)
-    return Keys(hashed, _with_engine(hashed), stack_key(spec), _trajectory_key(spec, fields))
+    """Return all keys of a run, computing the spec's hash once."""
+    hashed = spec_hash(spec)
+    return Keys(hashed, _with_engine(hashed), stack_key(spec))

@@ -7,6 +7,5 @@ teachers      name teachers' weights by their SHA-256, as far as the teachers ha
 review        check that the spec can be trained here, and estimate its cost
 teacher_runs  create the runs of teachers that are given as specs
 quota         check the owner's quota and the free disk space
-prefixes      let a run continue another one with its epochs
 creation      insert the runs, queued or with the result of an equal finished run
 """

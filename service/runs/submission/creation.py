@@ -12,7 +12,7 @@ from ulid import ULID
 from service.callers import Caller
 from service.runs.queries import epochs
 from service.runs.queries import runs as rows
-from service.runs.submission import prefixes, teachers, warm_starts
+from service.runs.submission import teachers, warm_starts
 from service.runs.submission.new_run import NewRun
 from service.runs.submission.quota import check_quota, check_space
 from service.runs.submission.review import stack_runs
@@ -47,17 +47,9 @@ def build_rows(planned: Sequence[PlannedRun], settings: Settings) -> NewRows:
 
 
 def create(
-    connection: sa.Connection,
-    columns: NewRows,
-    settings: Settings,
-    *,
-    reuse: bool,
-    caller: Caller,
-    continues: Row | None = None,
+    connection: sa.Connection, columns: NewRows, settings: Settings, *, reuse: bool, caller: Caller
 ) -> tuple[list[CreatedRun], list[NewEvent]]:
     """Insert runs of ``caller`` and return them with their events, which the caller of this function appends.
-
-    With ``reuse``, a run takes over the result of an equal one; the only new run continues ``continues`` otherwise.
 
     Raises:
         QuotaExceeded: The owner has too many unfinished runs.
@@ -80,13 +72,10 @@ def create(
     for reused in (False, True):
         group = [row for row, run in zip(columns, created, strict=True) if (run.source is not None) == reused]
         rows.insert(connection, group, finished=reused)
-    trained = [(run, row) for run, row in zip(created, columns, strict=True) if run.source is None]
-    for run, row in trained:
-        warm_starts.attach(connection, run.run_id, row["spec"])
-        teachers.attach(connection, run.run_id, row["spec"])
-    if continues is not None:
-        for run, _ in trained:
-            events += prefixes.copy_progress(connection, continues, run.run_id)
+    for run, row in zip(created, columns, strict=True):
+        if run.source is None:
+            warm_starts.attach(connection, run.run_id, row["spec"])
+            teachers.attach(connection, run.run_id, row["spec"])
     return created, events
 
 
