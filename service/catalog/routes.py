@@ -24,8 +24,8 @@ from service.workers.schemas import WorkerView
 from worker.spec.families.dataset import BuiltIn
 from worker.spec.families.regularizer import Regularizer
 from worker.spec.fetched import Fetched
+from worker.spec.keys import ENGINE_VERSION
 from worker.spec.part import Part
-from worker.spec.run import ENGINE_VERSION
 
 router = APIRouter(prefix="/v1", tags=["catalog"], route_class=Route)
 FAMILIES = (

@@ -18,7 +18,8 @@ from service.runs.submission.new_run import NewRun
 from service.store.events import NewEvent
 from service.store.rows import Row
 from worker.spec.families.stop import Stop
-from worker.spec.run import RunSpec, trajectory_key
+from worker.spec.keys import trajectory_key
+from worker.spec.run import RunSpec
 from worker.spec.stop_policy import StopPolicy
 
 

@@ -11,7 +11,8 @@ from service.runs.pages import Page
 from service.runs.run import Run
 from service.runs.states import Status
 from service.runs.submission.review import Estimate
-from worker.spec.run import RunSpec, spec_hash
+from worker.spec.keys import spec_hash
+from worker.spec.run import RunSpec
 
 
 class Device(BaseModel):

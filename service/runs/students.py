@@ -15,7 +15,8 @@ from service.runs.submission.new_run import NewRun
 from service.store.events import NewEvent
 from service.store.rows import Row
 from service.store.tables import db_now
-from worker.spec.run import RunSpec, keys_of
+from worker.spec.keys import keys_of
+from worker.spec.run import RunSpec
 
 
 def after_teacher(connection: sa.Connection, run_id: str, status: str) -> list[NewEvent]:

@@ -27,7 +27,7 @@ from service.studies.new_study import NewStudy, baseline_id, primary_metric
 from service.studies.replicates import generalizes_over, replicate_numbers
 from service.studies.sequencer import check_steps
 from service.studies.tuning import located
-from worker.spec.run import reuse_key
+from worker.spec.keys import reuse_key
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from service.studies.expansion import Arm
 from service.studies.looks import ALPHA, Inherited, warnings
 from service.studies.new_study import NewStudy
 from service.studies.tuning import tuning_warnings
-from worker.spec.run import RunSpec, stack_key
+from worker.spec.keys import stack_key
+from worker.spec.run import RunSpec
 
 
 @dataclass(frozen=True)

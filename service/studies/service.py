@@ -36,7 +36,8 @@ from service.studies.results import StudyResults
 from service.studies.schedule import schedule_of
 from service.studies.sequencer import CANCELLED, stop, stop_tuning
 from service.studies.study import Study
-from worker.spec.run import RunSpec, reuse_key
+from worker.spec.keys import reuse_key
+from worker.spec.run import RunSpec
 
 
 @dataclass(frozen=True)

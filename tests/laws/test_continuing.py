@@ -10,7 +10,8 @@ from tests.laws.strategies import data_of_stack, fingerprint, parsed, training_o
 from tests.laws.test_stack import SMALL
 from worker.engine.digest import first_digest, next_digest
 from worker.engine.recorder import EpochResult
-from worker.spec.run import RunSpec, trajectory_key
+from worker.spec.keys import trajectory_key
+from worker.spec.run import RunSpec
 from worker.spec.stop_policy import is_evaluated
 
 SCHEDULE = {"kind": "cosine"}

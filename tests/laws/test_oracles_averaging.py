@@ -19,7 +19,7 @@ from worker.engine.evaluation import evaluate
 from worker.engine.stack import Stack
 from worker.engine.state import Best, State
 from worker.ports import Claim
-from worker.spec.run import reuse_key, spec_hash, stack_key
+from worker.spec.keys import reuse_key, spec_hash, stack_key
 
 EMA: dict[str, Any] = {"kind": "ema", "decay": 0.8}
 SWA: dict[str, Any] = {"kind": "swa", "from_epoch": 2}

@@ -10,7 +10,7 @@ import torch
 from tests.laws.oracles import SMALL, step_of
 from tests.laws.strategies import MAX_RUNS, parsed, train
 from tests.laws.test_stack import law_1, law_2, law_3
-from worker.spec.run import reuse_key, spec_hash, stack_key
+from worker.spec.keys import reuse_key, spec_hash, stack_key
 
 BODY: dict[str, Any] = {
     **SMALL,

@@ -11,10 +11,10 @@ from torch.nn.functional import log_softmax, one_hot
 
 from tests.laws.strategies import CPU, MAX_RUNS, parsed, train
 from tests.laws.test_stack import SMALL
+from worker.spec.keys import stack_key
 from worker.spec.losses.cross_entropy import CrossEntropy
 from worker.spec.losses.focal import Focal
 from worker.spec.part import Stacked
-from worker.spec.run import stack_key
 
 GAMMAS = [0.0, 0.5, 1.0, 2.0, 5.0]
 

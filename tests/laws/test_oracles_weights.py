@@ -27,7 +27,8 @@ from worker.engine.training_metrics import penalties
 from worker.spec.datasets.digits import Digits
 from worker.spec.datasets.linear import LinearData
 from worker.spec.families.dataset import Arrays
-from worker.spec.run import RunSpec, reuse_key, stack_key
+from worker.spec.keys import reuse_key, stack_key
+from worker.spec.run import RunSpec
 
 DATASET = {"kind": "digits", "train_size": 120, "validation_size": 200, "imbalance": 8.0}
 BALANCED = {"kind": "cross_entropy", "class_weights": "balanced"}

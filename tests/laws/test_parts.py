@@ -23,9 +23,10 @@ from tests.laws.strategies import (
 from tests.laws.test_stack import SMALL, generated
 from worker.engine.batches import Batches
 from worker.engine.stack import Member, Stack
+from worker.spec.keys import reuse_key
 from worker.spec.optimizers import KINDS as OPTIMIZERS
 from worker.spec.regularizers import KINDS as REGULARIZERS
-from worker.spec.run import RunSpec, reuse_key
+from worker.spec.run import RunSpec
 
 NEUTRAL = {kind: {**example(part), **part.neutral} for kind, part in REGULARIZERS.items() if part.neutral is not None}
 

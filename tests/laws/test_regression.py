@@ -19,9 +19,10 @@ from worker.engine.hooks import EvaluationHooks
 from worker.engine.progress import Progress
 from worker.engine.stack import Member, Stack
 from worker.spec.datasets.linear import LinearData
+from worker.spec.keys import reuse_key, spec_hash, stack_key
 from worker.spec.losses import KINDS as LOSSES
 from worker.spec.part import Stacked
-from worker.spec.run import RunSpec, reuse_key, spec_hash, stack_key
+from worker.spec.run import RunSpec
 
 pytestmark = pytest.mark.slow
 

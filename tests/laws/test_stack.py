@@ -33,8 +33,9 @@ from worker.engine.stack import Member, Stack
 from worker.engine.thread_tuner import ThreadTuner
 from worker.engine.training import Training
 from worker.spec.datasets.fashion_mnist import FashionMNIST
+from worker.spec.keys import stack_key
 from worker.spec.optimizers import KINDS as OPTIMIZERS
-from worker.spec.run import RunSpec, stack_key
+from worker.spec.run import RunSpec
 from worker.spec.threads import Threads
 
 EXAMPLES = -(-200 // len(OPTIMIZERS))

@@ -29,10 +29,11 @@ from worker.engine.knn import KNNData
 from worker.engine.stack import Stack
 from worker.spec import nearest
 from worker.spec.families.model import InstanceBased
+from worker.spec.keys import stack_key, trajectory_key
 from worker.spec.models import KINDS as MODELS
 from worker.spec.models.knn import Votes
 from worker.spec.nearest import Memory
-from worker.spec.run import RunSpec, stack_key, trajectory_key
+from worker.spec.run import RunSpec
 
 INSTANCE_BASED = sorted(kind for kind, part in MODELS.items() if not part.trains)
 SMALL: dict[str, Any] = {"dataset": {"kind": "digits", "train_size": 90, "validation_size": 30}, "epochs": 5}

@@ -32,12 +32,13 @@ from worker.engine.thread_tuner import ThreadTuner
 from worker.spec.dense import DenseNetwork
 from worker.spec.families.model import CHUNK_ROWS, MICRO_ROWS, HookResult, Network, ParameterViews
 from worker.spec.families.optimizer import Step
+from worker.spec.keys import ENGINE_VERSION
 from worker.spec.networks.model import LayeredModel
 from worker.spec.networks.network import Head, head_of
 from worker.spec.optimizers.sgd import SGD
 from worker.spec.part import Stacked
 from worker.spec.rng import stream_key
-from worker.spec.run import ENGINE_VERSION, RunSpec
+from worker.spec.run import RunSpec
 from worker.spec.threads import Threads
 
 MAX_ERROR = 1e-6

@@ -29,7 +29,8 @@ from worker.engine.worker_context import WorkerContext
 from worker.messages import Epoch, Message, Saved, Started, Train
 from worker.ports import Claim, Outcome
 from worker.spec.best import judged_by
-from worker.spec.run import RunSpec, trajectory_key
+from worker.spec.keys import trajectory_key
+from worker.spec.run import RunSpec
 from worker.spec.stop_policy import StopPolicy
 
 LOG = logging.getLogger("fitwell.training")

@@ -19,7 +19,7 @@ from service.runs.submission.review import stack_runs
 from service.settings import Settings
 from service.store.events import NewEvent
 from service.store.rows import Row
-from worker.spec.run import keys_of
+from worker.spec.keys import keys_of
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from service.sandbox.serial_queue import MAX_WAITING
 from tests.conftest import spec as spec_of
 from tests.patience import eventually
 from worker.spec.datasets.digits import Digits
-from worker.spec.run import RunSpec, spec_hash
+from worker.spec.keys import spec_hash
+from worker.spec.run import RunSpec
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,8 @@ import pytest
 from safetensors.numpy import save
 
 from tests.worker.engine.stacks import trained
-from worker.spec.run import RunSpec, stack_key
+from worker.spec.keys import stack_key
+from worker.spec.run import RunSpec
 
 ROWS, TEST_ROWS, COLUMNS = 90, 30, 4
 

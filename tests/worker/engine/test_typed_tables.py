@@ -20,8 +20,9 @@ from worker.engine.checkpoints import BadCheckpoint
 from worker.engine.data import Data
 from worker.spec.datasets.uploaded import Uploaded
 from worker.spec.folds import Fold
+from worker.spec.keys import stack_key
 from worker.spec.rng import parted
-from worker.spec.run import RunSpec, stack_key
+from worker.spec.run import RunSpec
 from worker.spec.tables.columns import Columns
 from worker.spec.tables.fitted import Fitted
 

@@ -14,11 +14,12 @@ from sklearn.model_selection import StratifiedKFold
 
 from tests.conftest import BODY, spec
 from worker.engine.data import Data
-from worker.spec import run
+from worker.spec import keys
 from worker.spec.datasets.digits import Digits
 from worker.spec.folds import MAX_FOLDS, Fold
+from worker.spec.keys import reuse_key, spec_hash, stack_key
 from worker.spec.rng import permutation
-from worker.spec.run import RunSpec, reuse_key, spec_hash, stack_key
+from worker.spec.run import RunSpec
 
 CPU, HOME = torch.device("cpu"), Path("/nowhere")
 Rows = np.ndarray[Any, np.dtype[np.int64]]
@@ -132,7 +133,7 @@ def test_spec_without_a_fold_has_the_same_keys_as_before_folds(monkeypatch: pyte
         ),
     }
     assert [spec_hash(one) for one in known.values()] == list(known)
-    monkeypatch.setattr(run, "ENGINE_VERSION", "2")  # with which the known one was made
+    monkeypatch.setattr(keys, "ENGINE_VERSION", "2")  # with which the known one was made
     assert stack_key(spec()) == "sha256:00d4686c7aee237d9e3983e526c641984f8f229a4243e1ddf2c1873c00f222bf"
     assert "fold" not in spec().dataset.model_dump(mode="json")
 

@@ -24,8 +24,8 @@ from worker.spec.families.preparation import Preparation
 from worker.spec.families.regularizer import HOOKS, Regularizer, defines
 from worker.spec.families.schedule import Schedule
 from worker.spec.families.stop import Stop
+from worker.spec.keys import stack_key
 from worker.spec.part import Part, Stacked, kind_of, parts_in
-from worker.spec.run import stack_key
 
 FOLDERS: dict[str, type[Part]] = {
     "datasets": Dataset,
