@@ -31,8 +31,9 @@ from fitwell.errors import (
 from fitwell.history import History
 from fitwell.importance import StudyImportance
 from fitwell.learning_curves import LearningCurves
+from fitwell.model_views import Calibration, Predictions
 from fitwell.run import AsyncRun, Run
-from fitwell.run_views import Calibration, Diagnosis, Event, Predictions
+from fitwell.run_views import Diagnosis, Event
 from fitwell.study import AsyncStudy, Study, compare
 
 __all__ = [

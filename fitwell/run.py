@@ -14,6 +14,7 @@ import httpx2
 from fitwell import notebook
 from fitwell.errors import RunFailed, TimedOut
 from fitwell.history import History
+from fitwell.model_views import Calibration, Confusion, Importance, Predictions, RunEvaluation, Weights
 from fitwell.prediction_rows import PARQUET, file_chunks, file_type, prediction_rows
 from fitwell.requests import (
     Flow,
@@ -27,21 +28,7 @@ from fitwell.requests import (
     stream_events,
     target_file,
 )
-from fitwell.run_views import (
-    Calibration,
-    Confusion,
-    Diagnosis,
-    Event,
-    Importance,
-    LogLine,
-    Predictions,
-    RunChanges,
-    RunEvaluation,
-    RunSnapshot,
-    Verification,
-    Weights,
-    parse_event,
-)
+from fitwell.run_views import Diagnosis, Event, LogLine, RunChanges, RunSnapshot, Verification, parse_event
 from fitwell.sync_async import TransportT, call, iterator, remote_property
 from fitwell.transport import AsyncTransport
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from fitwell.run_views import Calibration
+from fitwell.model_views import Calibration
 
 ALPHA = 0.05
 """Level at which a model counts as over- or underconfident."""

@@ -6,7 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from fitwell.importance import ArmImportance, StudyImportance
-from fitwell.run_views import Importance, RunEvaluation
+from fitwell.model_views import Importance, RunEvaluation
 
 BAR_WIDTH = 20
 LAST_VALUE = "_last_value"

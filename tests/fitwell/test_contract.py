@@ -21,6 +21,7 @@ from fitwell import (
     history,
     importance,
     learning_curves,
+    model_views,
     requests,
     run,
     run_views,
@@ -37,7 +38,7 @@ from service.datasets import schemas as dataset_views
 from service.events import schemas as event_views
 from service.importance import schemas as importance_schemas
 from service.importance.parameters import StudyImportanceQuery
-from service.models import schemas as model_views
+from service.models import schemas as model_schemas
 from service.runs import history_schemas as measured_views
 from service.runs import schemas as views
 from service.runs.bodies import ChangeBody, RunBody
@@ -109,9 +110,9 @@ VIEWS: list[tuple[type[BaseModel], type[BaseModel]]] = [
     (run_views.Event, event_views.EventView),
     (run_views.Validation, views.Validation),
     (run_views.Diagnosis, measured_views.DiagnosisView),
-    (run_views.Weights, measured_views.WeightsView),
-    (run_views.Confusion, measured_views.ConfusionView),
-    (run_views.Predictions, model_views.PredictionsView),
+    (model_views.Weights, measured_views.WeightsView),
+    (model_views.Confusion, measured_views.ConfusionView),
+    (model_views.Predictions, model_schemas.PredictionsView),
     (history.History, measured_views.HistoryView),
     (study.Study, study_views.StudyView),
     (studies.Preview, study_views.PreviewView),
