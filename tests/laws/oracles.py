@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.laws.strategies import CPU, HOME, parsed, taught
+from tests.laws.strategies import CPU, HOME, parsed
+from tests.laws.training import taught
 from worker.engine.data import Data
 from worker.engine.progress import Progress
 from worker.engine.stack import Member, Stack

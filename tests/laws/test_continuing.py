@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import torch
 
-from tests.laws.strategies import data_of_stack, fingerprint, parsed, training_of, use_gemm_backend
+from tests.laws.strategies import parsed
 from tests.laws.test_stack import SMALL
+from tests.laws.training import data_of_stack, fingerprint, training_of, use_gemm_backend
 from worker.engine.digest import first_digest, next_digest
 from worker.engine.recorder import EpochResult
 from worker.spec.keys import trajectory_key

@@ -5,16 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.laws.strategies import (
-    CPU,
-    MAX_RUNS,
-    data_of,
-    fingerprint,
-    parsed,
-    train,
-    use_gemm_backend,
-)
+from tests.laws.strategies import CPU, MAX_RUNS, parsed
 from tests.laws.test_stack import SMALL
+from tests.laws.training import data_of, fingerprint, train, use_gemm_backend
 from worker.engine.stack import Member, Stack
 from worker.engine.training import Training
 from worker.spec.run import RunSpec

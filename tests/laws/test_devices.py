@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from tests.laws.architectures import BODIES
-from tests.laws.strategies import CPU, HOME, NUMBER_LOSSES, TEACHERS, example, images_for, parsed, taught
+from tests.laws.strategies import CPU, HOME, NUMBER_LOSSES, TEACHERS, example, images_for, parsed
+from tests.laws.training import taught
 from worker.engine.data import Data
 from worker.engine.evaluation import evaluate, variance, weights_of
 from worker.engine.progress import Progress

@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from tests.laws.oracles import SMALL
-from tests.laws.strategies import CPU, HOME, TEACHERS, parsed, train, use_gemm_backend
+from tests.laws.strategies import CPU, HOME, TEACHERS, parsed
 from tests.laws.test_oracles_distillation import FORMS, plain
+from tests.laws.training import train, use_gemm_backend
 from worker.blob_store import BlobStore
 from worker.engine import checkpoints
 from worker.engine.data import Data

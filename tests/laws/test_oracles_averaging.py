@@ -12,8 +12,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fitwell.metric_names import metric_names
 from tests.laws.oracles import SMALL
-from tests.laws.strategies import CPU, MAX_RUNS, data_of, parsed, train, training_of
+from tests.laws.strategies import CPU, MAX_RUNS, parsed
 from tests.laws.test_stack import law_1, law_2, law_3
+from tests.laws.training import data_of, train, training_of
 from worker.engine import checkpoints
 from worker.engine.evaluation import evaluate
 from worker.engine.stack import Stack

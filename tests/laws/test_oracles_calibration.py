@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from tests.laws.strategies import CPU, HOME, data_of_stack, parsed, training_of
+from tests.laws.strategies import CPU, HOME, parsed
 from tests.laws.test_stack import SMALL
+from tests.laws.training import data_of_stack, training_of
 from worker.engine.data import Data
 from worker.engine.digest import next_digest
 from worker.engine.evaluation import predictions

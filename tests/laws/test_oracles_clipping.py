@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from tests.laws.oracles import SMALL, step_of
-from tests.laws.strategies import MAX_RUNS, parsed, train
+from tests.laws.strategies import MAX_RUNS, parsed
 from tests.laws.test_stack import law_1, law_2, law_3
+from tests.laws.training import train
 from worker.spec.keys import reuse_key, spec_hash, stack_key
 
 BODY: dict[str, Any] = {

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax, one_hot
 
-from tests.laws.strategies import CPU, MAX_RUNS, parsed, train
+from tests.laws.strategies import CPU, MAX_RUNS, parsed
 from tests.laws.test_stack import SMALL
+from tests.laws.training import train
 from worker.spec.keys import stack_key
 from worker.spec.losses.cross_entropy import CrossEntropy
 from worker.spec.losses.focal import Focal

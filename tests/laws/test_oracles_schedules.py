@@ -12,8 +12,9 @@ import torch
 from torch.optim import Optimizer, lr_scheduler
 
 from tests.laws.oracles import step_of
-from tests.laws.strategies import MAX_RUNS, parsed, train
+from tests.laws.strategies import MAX_RUNS, parsed
 from tests.laws.test_stack import law_1, law_3
+from tests.laws.training import train
 from worker.spec.families.schedule import Moment
 from worker.spec.schedules import KINDS as SCHEDULES
 

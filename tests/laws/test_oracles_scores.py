@@ -10,8 +10,9 @@ import pytest
 import torch
 from sklearn import metrics as sklearn_metrics
 
-from tests.laws.strategies import CPU, data_of_stack, parsed, training_of
+from tests.laws.strategies import CPU, parsed
 from tests.laws.test_stack import SMALL
+from tests.laws.training import data_of_stack, training_of
 from worker.engine.evaluation import predictions
 from worker.engine.evaluator import Evaluator
 from worker.engine.hooks import EvaluationHooks

@@ -13,12 +13,9 @@ from sklearn.metrics import confusion_matrix
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
-from tests.laws.strategies import (
-    HOME,
-    parsed,
-    training_of,
-)
+from tests.laws.strategies import HOME, parsed
 from tests.laws.test_voting import Array, fresh
+from tests.laws.training import training_of
 from worker.engine.evaluation import confusion
 from worker.spec.datasets.fashion_mnist import FashionMNIST
 from worker.spec.nearest import Memory

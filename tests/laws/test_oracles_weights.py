@@ -13,9 +13,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import CrossEntropyLoss
 
-from tests.laws.strategies import CPU, HOME, data_of_stack, parsed, train, training_of
+from tests.laws.strategies import CPU, HOME, parsed
 from tests.laws.test_oracles_scores import NUMBERS, expected_of_classes, of_rows
 from tests.laws.test_stack import SMALL
+from tests.laws.training import data_of_stack, train, training_of
 from worker.engine.baseline import baselines_of
 from worker.engine.batches import Batches
 from worker.engine.data import Data

@@ -9,18 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.laws.strategies import (
-    CPU,
-    MAX_RUNS,
-    data_of,
-    example,
-    images_for,
-    parsed,
-    reproducible,
-    stacks,
-    train,
-)
+from tests.laws.strategies import CPU, MAX_RUNS, example, images_for, parsed, stacks
 from tests.laws.test_stack import SMALL, generated
+from tests.laws.training import data_of, reproducible, train
 from worker.engine.batches import Batches
 from worker.engine.stack import Member, Stack
 from worker.spec.keys import reuse_key

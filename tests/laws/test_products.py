@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.laws.strategies import parsed, reproducible, use_gemm_backend
+from tests.laws.strategies import parsed
 from tests.laws.test_stack import law_1
+from tests.laws.training import reproducible, use_gemm_backend
 from worker.engine.gemm_backend import Trial
 
 BODY = {

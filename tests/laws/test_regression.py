@@ -13,7 +13,8 @@ from hypothesis.extra import numpy as arrays
 from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, Ridge
 from sklearn.metrics import r2_score, root_mean_squared_error
 
-from tests.laws.strategies import CPU, HOME, MAX_RUNS, NUMBER_LOSSES, data_of, example, parsed, train, training_of
+from tests.laws.strategies import CPU, HOME, MAX_RUNS, NUMBER_LOSSES, example, parsed
+from tests.laws.training import data_of, train, training_of
 from worker.engine.evaluation import predictions
 from worker.engine.hooks import EvaluationHooks
 from worker.engine.progress import Progress

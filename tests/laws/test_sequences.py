@@ -9,8 +9,9 @@ import pytest
 from torch import Tensor
 
 from tests.laws import architectures
-from tests.laws.strategies import MAX_RUNS, parsed, reproducible, train
+from tests.laws.strategies import MAX_RUNS, parsed
 from tests.laws.test_stack import law_1, law_2, law_3
+from tests.laws.training import reproducible, train
 from worker.spec.families.layer import LayerState
 from worker.spec.layers.self_attention import SelfAttentionLayer
 from worker.spec.run import RunSpec

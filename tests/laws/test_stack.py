@@ -12,22 +12,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.laws.strategies import (
-    CPU,
-    HOME,
-    MAX_RUNS,
-    Trained,
-    data_of,
-    data_of_stack,
-    falling_to,
-    fingerprint,
-    kinds_of,
-    parsed,
-    reproducible,
-    stacks,
-    train,
-    training_of,
-)
+from tests.laws.strategies import CPU, HOME, MAX_RUNS, falling_to, kinds_of, parsed, stacks
+from tests.laws.training import Trained, data_of, data_of_stack, fingerprint, reproducible, train, training_of
 from worker.engine.gemm_backend import gemm_backend_for
 from worker.engine.stack import Member, Stack
 from worker.engine.thread_tuner import ThreadTuner

@@ -13,18 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tests.laws.strategies import (
-    MAX_RUNS,
-    Trained,
-    data_of,
-    fingerprint,
-    parsed,
-    train,
-    training_of,
-    use_gemm_backend,
-)
+from tests.laws.strategies import MAX_RUNS, parsed
 from tests.laws.test_stack import Restless
 from tests.laws.test_stack import generated as usual
+from tests.laws.training import Trained, data_of, fingerprint, train, training_of, use_gemm_backend
 from worker.engine.knn import KNNData
 from worker.engine.stack import Stack
 from worker.spec import nearest

@@ -10,7 +10,8 @@ from fastapi.testclient import TestClient
 
 from service.catalog.presets import presets
 from tests.laws import colors
-from tests.laws.strategies import HOME, data_of_stack, parsed, training_of
+from tests.laws.strategies import HOME, parsed
+from tests.laws.training import data_of_stack, training_of
 
 BODIES = [pytest.param(body, id=body["name"]) for preset in presets().values() for body in preset.runs.values()]
 

@@ -15,7 +15,8 @@ from service.sandbox.predicting.evaluations import evaluate
 from service.sandbox.predicting.messages import Describe, Evaluate, ModelFile, Refused
 from service.sandbox.predicting.model_cache import ModelCache
 from service.sandbox.predicting.process import serve_order
-from tests.laws.strategies import HOME, data_of, parsed
+from tests.laws.strategies import HOME, parsed
+from tests.laws.training import data_of
 from tests.worker.spec.test_graph import trained, weights_of
 from worker.engine.baseline import baselines_of
 from worker.spec.run import RunSpec

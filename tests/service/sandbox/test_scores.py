@@ -11,8 +11,9 @@ import pytest
 from service.sandbox.predicting.guessing import Scoring, Targets
 from service.sandbox.predicting.model_cache import ModelCache
 from service.sandbox.predicting.scores import class_scores, number_scores
-from tests.laws.strategies import CPU, HOME, data_of, parsed
+from tests.laws.strategies import CPU, HOME, parsed
 from tests.laws.test_oracles_weights import BALANCED, BODY, DATASET, VALUES, WeightedNumbers, weighted
+from tests.laws.training import data_of
 from tests.worker.spec.test_graph import run_of, trained
 from worker.engine.baseline import baselines_of
 from worker.engine.data import Data

@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tests.laws.strategies import CPU, HOME, data_of, example, models, parsed
+from tests.laws.strategies import CPU, HOME, example, models, parsed
+from tests.laws.training import data_of
 from worker.engine.evaluation import predictions
 from worker.engine.hooks import EvaluationHooks
 from worker.engine.rows import Split

@@ -19,7 +19,8 @@ from service.sandbox.parsing.splits import drawn
 from service.sandbox.parsing.tables.columns import Column, Table
 from service.sandbox.parsing.tables.datasets import write_dataset
 from service.sandbox.parsing.targets import Target
-from tests.laws.strategies import CPU, parsed, train
+from tests.laws.strategies import CPU, parsed
+from tests.laws.training import train
 from tests.typed_tables import LIMITS, uploaded
 from worker.engine.baseline import baselines_of
 from worker.engine.data import Data

@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from tests.conftest import spec
 from tests.laws.strategies import example as body
-from tests.laws.strategies import images_for, parsed, train
+from tests.laws.strategies import images_for, parsed
+from tests.laws.training import train
 from worker.spec.families.dataset import Dataset
 from worker.spec.families.loss import Loss
 from worker.spec.families.model import Model
