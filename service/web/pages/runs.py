@@ -94,6 +94,7 @@ def get_run(
         caller=caller,
         section="runs",
         run=run,
+        spec=spec,  # with the defaults that a stored spec omits
         mark=mark,
         study=studies.get(run.study_id) if run.study_id else None,
         server=server,
