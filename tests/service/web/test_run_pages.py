@@ -1,0 +1,68 @@
+"""Every page of a run renders in every state, without a browser."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from service.workers.jobs import Jobs
+from tests.conftest import WORKER, body, measured
+from worker.ports import Outcome
+
+SPECS: dict[str, dict[str, Any]] = {
+    "least": {},
+    "averaged": {"averaging": {"kind": "ema", "decay": 0.9}},
+    "clipped": {"gradient_clipping": {"kind": "norm", "max": 1.0}},
+    "uneven epochs": {"evaluate": {"every": 2}},
+    "layers": {
+        "model": {
+            "kind": "sequential",
+            "layers": [{"kind": "flatten"}, {"kind": "dense", "width": 8}, {"kind": "relu"}],
+        }
+    },
+    "not trained": {"model": {"kind": "knn"}, "optimizer": None, "batch_size": 64},
+}
+ENDS: dict[str, dict[str, Any]] = {
+    "succeeded": {"status": "succeeded"},
+    "failed": {"status": "failed", "code": "diverged", "message": "The loss of epoch 2 is not finite."},
+}
+
+
+@pytest.fixture(params=SPECS)
+def posted(request: pytest.FixtureRequest, client: TestClient) -> str:
+    spec = body(**SPECS[request.param])
+    answer = client.post("/v1/runs", json=spec)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+def render(client: TestClient, run: str) -> str:
+    """Return the text of the run's page and its report; both must render."""
+    answers = [client.get(path, headers={"accept": "text/html"}) for path in (f"/runs/{run}", f"/runs/{run}/report")]
+    assert [answer.status_code for answer in answers] == [200, 200], answers[0].text
+    return "".join(answer.text for answer in answers)
+
+
+def test_pages_of_a_queued_run_render(client: TestClient, posted: str) -> None:
+    assert "queued" in render(client, posted)
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_pages_of_a_run_that_ended_render(client: TestClient, work: Jobs, posted: str, end: str) -> None:
+    claims = work.claim(WORKER, limit=1)
+    work.started(claims, device="cpu", determinism_class="test", baselines={posted: {}})
+    for epoch in (1, 2):
+        work.record(claims, [measured(posted, epoch, train_loss=1 / epoch, val_loss=1 / epoch)])
+    assert "running" in render(client, posted)
+    work.finish(claims, [Outcome(run_id=posted, **ENDS[end])])
+    assert end in render(client, posted)
+
+
+def test_page_offers_averaged_weights_of_runs_with_averaging(client: TestClient, work: Jobs) -> None:
+    for changes in (SPECS["averaged"], SPECS["least"]):
+        run = client.post("/v1/runs", json=body(**changes)).json()["id"]
+        claims = work.claim(WORKER, limit=1)
+        work.finish(claims, [Outcome(run_id=run, status="succeeded")])
+        assert ("?at=averaged" in client.get(f"/runs/{run}").text) == ("averaging" in changes)
