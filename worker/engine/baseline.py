@@ -28,7 +28,7 @@ from worker.engine.stack_data import StackData
 from worker.spec.classification import class_metrics
 from worker.spec.families.loss import RowTargets
 from worker.spec.families.model import CHUNK_ROWS
-from worker.spec.sums import counted, weighted_mean
+from worker.spec.sums import counted, ordered_sum, weighted_mean
 
 Baseline = Mapping[str, float | None]
 """Values by metric, such as ``val.loss``; None if they are undefined."""
@@ -88,7 +88,7 @@ def _class_metrics(stack: Stack, data: StackData, rows: _Rows) -> dict[str, Tens
     labels = torch.arange(classes, device=rows.y.device).expand(len(stack), -1)
     outputs = _predicted(stack, frequencies)
     scores = loss.row_scores(outputs, labels, classes)
-    mean = (scores[0].double() * shares).sum(1)
+    mean = ordered_sum(scores[0] * shares)
     row_targets = RowTargets(labels, counts.expand(labels.shape), classes)
     loss_shares, loss_outputs = shares, outputs
     if rows.class_weights is not None:
@@ -96,7 +96,7 @@ def _class_metrics(stack: Stack, data: StackData, rows: _Rows) -> dict[str, Tens
         loss_outputs = _predicted(stack, _normalized(trained * rows.class_weights))
     losses = loss.loss(loss_outputs, labels, None)
     return {
-        "loss": (losses.double() * loss_shares).sum(1),
+        "loss": ordered_sum(losses * loss_shares),
         **loss.metrics(mean, mean, rows.targets.unit),
         **loss.evaluation_metrics(scores, row_targets),
         "accuracy_random": (frequencies * shares).sum().unsqueeze(0),

@@ -79,10 +79,10 @@ def confusion(stack: Stack, rows: EvaluationRows, classes: int) -> Tensor:
 
 def weights_of(stack: Stack) -> tuple[Tensor, Tensor]:
     """Of each run's weight matrices together: their norm, and the share that is exactly zero; (K,) each of float64."""
-    squares = [ordered_sum(w.square().flatten(1)) for w, _ in stack.matrices]
-    zeros = [(w == 0).flatten(1).sum(1) for w, _ in stack.matrices]
+    squares = torch.stack([ordered_sum(w.square().flatten(1)) for w, _ in stack.matrices], 1)
+    zeros = torch.stack([(w == 0).flatten(1).sum(1) for w, _ in stack.matrices], 1)
     count = sum(w[0].numel() for w, _ in stack.matrices)
-    return torch.stack(squares).sum(0).sqrt(), torch.stack(zeros).sum(0).double() / count
+    return ordered_sum(squares).sqrt(), zeros.sum(1).double() / count
 
 
 def recovery(w: Tensor, known: Tensor) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from worker.engine.rows import EvaluationRows, Rows, Targets
 from worker.spec.families.dataset import Dataset, Normalize
 from worker.spec.rng import noisy
-from worker.spec.sums import counted, ordered_mean
+from worker.spec.sums import counted, ordered_mean, ordered_sum
 from worker.spec.tables.fitted import Fitted
 from worker.spec.teachers import Teacher
 
@@ -104,7 +104,7 @@ class StackData:
         rows, classes = len(self), len(self.spec.classes)
         counts = torch.stack([counted(one.train, one.train_weights, classes) for one in self.targets])
         weights = loss.weights_of_classes(counts)
-        return None if weights is None else weights * rows / (weights * counts).sum(1, keepdim=True)
+        return None if weights is None else weights * rows / ordered_sum(weights * counts).unsqueeze(1)
 
     @functools.cached_property
     def weights_of_splits(self) -> Tensor | None:
