@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "docs/tutorial.md", *sorted((ROOT / "docs/howto").glob("*.md"))]
 FENCE = re.compile(r"^```(\w*)$")
 NOT_RUN = re.compile(r"^<!-- not run: (.+) -->$")
+FILE = re.compile(r"^# (\w+\.yaml)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,9 @@ def test_documented_commands_and_code_run(written: Path, served: Serving, tmp_pa
     served.client.runs.create(dataset="digits", model={"kind": "linear"}, optimizer={"kind": "sgd", "lr": 0.1}).wait(
         scaled(60)
     )
+    for block in blocks(written):
+        if name := FILE.match(block.text):  # the page names the file in its first line
+            (tmp_path / name[1]).write_text(block.text)
     for language, command in (("sh", ["bash", "-eu", "-c"]), ("python", [sys.executable, "-W", "error", "-c"])):
         program = "\n".join(one.text for one in RUN[written] if one.language == language)
         if program:
