@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args, get_origin
 
 import numpy as np
@@ -145,19 +147,23 @@ def test_bfloat16_is_rounded_where_the_engine_rounds() -> None:
 
 
 @pytest.mark.slow
-def test_equal_arguments_give_equal_bytes_with_metadata() -> None:
+def test_equal_arguments_give_equal_bytes_with_metadata(tmp_path: Path) -> None:
+    """In another process, with another hash seed."""
     spec = run_of(model={"kind": "cnn", "norm": "batch"})
     metadata = {"run_id": "run_1", "classes": json.dumps(spec.dataset.classes)}
+    weights = weights_of(trained(spec))
+    np.savez(tmp_path / "weights.npz", **weights)
     code = (
-        "import sys, hashlib; from tests.worker.spec.test_graph import *\n"
-        f"spec = parsed({spec.model_dump(mode='json')!r})\n"
-        f"print(hashlib.sha256(onnx_of(spec, weights_of(trained(spec)), {metadata!r})).hexdigest())"
+        "import sys, numpy as np; from worker.spec.graph import onnx_of; from worker.spec.run import RunSpec\n"
+        f"spec, weights = RunSpec.model_validate_json({spec.model_dump_json()!r}), np.load('weights.npz')\n"
+        f"sys.stdout.buffer.write(onnx_of(spec, dict(weights), {metadata!r}))"
     )
-    elsewhere = {
-        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout for _ in "ab"
-    }
-    assert len(elsewhere) == 1, "two processes, two hash seeds"
-    model = onnx.load_from_string(onnx_of(spec, weights_of(trained(spec)), metadata))
+    elsewhere = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, cwd=tmp_path,
+        env={**os.environ, "PYTHONHASHSEED": "12345"},
+    )  # fmt: skip
+    assert elsewhere.stdout == onnx_of(spec, weights, metadata)
+    model = onnx.load_from_string(elsewhere.stdout)
     assert {entry.key: entry.value for entry in model.metadata_props} == metadata
     assert (model.producer_name, model.ir_version, [o.version for o in model.opset_import]) == ("fitwell", 8, [17])
 
