@@ -68,6 +68,14 @@ def test_mnist1d_equals_the_published_generator(tmp_path: Path) -> None:
     np.testing.assert_array_equal(ours.train_y, theirs["y"])
 
 
+def test_arrays_belong_to_their_caller(tmp_path: Path) -> None:
+    first, expected = MNIST1D.load(tmp_path), MNIST1D.load(tmp_path)
+    for array in (first.train_x, first.train_y, first.test_x, first.test_y):
+        array.fill(0)
+    again = MNIST1D.load(tmp_path)
+    assert all(np.array_equal(a, b) for a, b in zip(again[:4], expected[:4], strict=True))
+
+
 def test_split_depends_on_split_seed_only() -> None:
     import torch
 
