@@ -93,6 +93,7 @@ def test_averaged_weights_are_evaluated_and_stored_as_a_model(tmp_path: Path) ->
         assert result.metrics[f"{split}.loss"] == evaluate(result.stack, rows).loss.item()
 
 
+@pytest.mark.slow
 def test_laws_hold_for_runs_that_average() -> None:
     averagings: list[list[dict[str, Any]]] = [[{**EMA, "decay": d} for d in (0.5, 0.9, 0.99)], [SWA] * 3]
     for group in averagings:

@@ -104,6 +104,7 @@ def test_step_on_all_rows_is_one_of_torch(smoothing: float) -> None:
     assert progress.losses()[0].item() + penalty == pytest.approx(objective.item(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_trained_linear_model_is_that_of_scikit_learn() -> None:
     body = {
         "dataset": {**DATASET, "validation_size": 0}, "evaluate": {"train": "never", "test": "never"}, "epochs": 400,

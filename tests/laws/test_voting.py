@@ -146,6 +146,7 @@ def test_law_1_detects_votes_that_depend_on_the_stack(monkeypatch: pytest.Monkey
         alone_as_in_a_stack(SPECS, [1])
 
 
+@pytest.mark.slow
 def test_law_2_detects_distances_that_depend_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     on_one_thread_as_on_two(SPECS)
     find = Memory.nearest

@@ -92,6 +92,7 @@ def begun(scene: Scene) -> str:
     return worker_id
 
 
+@pytest.mark.slow
 def test_workers_are_started_for_the_queue_as_far_as_the_cluster_has_room(scene: Scene) -> None:
     dispatcher = scene.dispatcher()
     scene.cluster.places = 2

@@ -217,6 +217,7 @@ def test_weights_of_another_model_are_refused() -> None:
         onnx_of(spec, weights, {})
 
 
+@pytest.mark.slow
 def test_graph_is_built_without_torch() -> None:
     code = (
         "import sys, json, numpy as np; from worker.spec.graph import onnx_of; from worker.spec.run import RunSpec\n"

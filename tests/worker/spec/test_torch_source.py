@@ -74,6 +74,7 @@ def test_file_of_every_preset_computes_what_onnx_computes(name: str) -> None:
             agree(spec)
 
 
+@pytest.mark.slow
 def test_file_needs_only_torch_and_refuses_other_weights(tmp_path: Path) -> None:
     for name, hidden in (("model", 8), ("other", 9)):
         spec = run_of(model={"kind": "mlp", "hidden": [hidden]})
