@@ -61,6 +61,8 @@ class ColumnReport(BaseModel):
     decimal: Mark = "."
     day_first: bool | None = None
     statistics: dict[str, Any] = {}
+    all_rows: dict[str, Any] | None = None
+    """Range of an input's numbers, test rows included, and whether all are whole."""
     notes: list[str] = []
 
 

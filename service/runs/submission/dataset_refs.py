@@ -17,6 +17,7 @@ from service.pointers import pointer_to
 from service.runs.queries import datasets
 from service.runs.submission.new_run import NewRun
 from service.runs.submission.teachers import map_teachers
+from service.runs.submission.token_columns import token_errors
 from service.store.rows import Row
 from worker.spec.datasets.uploaded import Content, Uploaded
 from worker.spec.families.dataset import Dataset
@@ -56,10 +57,16 @@ def _check_columns(columns: Columns, schema: TableSchema) -> None:
     Raises:
         SpecRefused: A column does not exist, or has another type.
     """
-    errors = [
-        FieldError(pointer_to("dataset", "columns", *place), "incompatible", objection.message, objection.allowed)
-        for place, objection in columns.objections(schema)
-    ]
+    _refuse_any(
+        [
+            FieldError(pointer_to("dataset", "columns", *place), "incompatible", objection.message, objection.allowed)
+            for place, objection in columns.objections(schema)
+        ]
+    )
+
+
+def _refuse_any(errors: list[FieldError]) -> None:
+    """Refuse the spec if it has errors."""
     if errors:
         raise SpecRefused(errors[0].message if len(errors) == 1 else f"{len(errors)} things are wrong.", errors=errors)
 
@@ -99,7 +106,20 @@ def _resolve_spec(connection: sa.Connection, spec: RunSpec, caller: Caller) -> R
 
     for place, dataset in spec.references().datasets.items():
         spec = replaced(spec, place, resolve_dataset(dataset))
+    _check_tokens(connection, spec)
     return map_teachers(spec, resolve_teacher)
+
+
+def _check_tokens(connection: sa.Connection, spec: RunSpec) -> None:
+    """Check that the columns of an uploaded table are tokens, if the model takes tokens.
+
+    Raises:
+        SpecRefused: A column has fractions, negative numbers, or tokens beyond the vocabulary.
+    """
+    if isinstance(spec.dataset, Uploaded) and spec.dataset.is_table:
+        row = datasets.by_id(connection, spec.dataset.id)
+        assert row is not None, f"{spec.dataset.id} was just resolved"
+        _refuse_any(token_errors(spec, schema_of(row), row.schema["columns"]))
 
 
 def lock(connection: sa.Connection, specs: Iterable[RunSpec], caller: Caller) -> None:

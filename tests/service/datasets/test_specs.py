@@ -104,6 +104,17 @@ def test_number_of_features_follows_from_the_columns_of_the_spec(
     assert (run["spec"]["dataset"]["content"]["layout"], run["spec"]["dataset"]["content"]["shape"]) == (2, [features])
 
 
+def test_tokens_beyond_the_vocabulary_are_refused_at_submission(client: TestClient, ids: Kinds) -> None:
+    dataset = {"kind": "uploaded", "id": ids["table"], "standardize": False}
+    models = {
+        n: {"kind": "sequential", "layers": [{"kind": "embedding", "vocabulary": n, "width": 2}]} for n in (29, 30)
+    }
+    error = error_of(client.post("/v1/runs", json={**BODY, "dataset": dataset, "model": models[29]}))
+    assert (error["pointer"], error["allowed"]) == ("/model/layers/0/vocabulary", [30])
+    assert "'age' has tokens up to 29" in error["message"]
+    assert client.post("/v1/runs", json={**BODY, "dataset": dataset, "model": models[30]}).status_code == 201
+
+
 @pytest.mark.parametrize(
     ("columns", "pointer", "allowed"),
     [

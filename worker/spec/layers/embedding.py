@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from worker.spec.run import RunSpec
 
 
+MAX_VOCABULARY = 10_000_000
+
+
 class UnknownTokens(ValueError):
     """Rows hold tokens that are outside the vocabulary of their embedding."""
 
@@ -43,7 +46,7 @@ class EmbeddingLayer(Layer):
     example_values: ClassVar[int] = 7
 
     kind: Literal["embedding"] = "embedding"
-    vocabulary: int = Field(ge=1, le=10_000_000, examples=[99], description="Number of different tokens.")
+    vocabulary: int = Field(ge=1, le=MAX_VOCABULARY, examples=[99], description="Number of different tokens.")
     width: int = Field(ge=1, le=65_536, examples=[64], description="Length of a token's vector.")
 
     def output_shape(self, shape: Shape) -> Shape:

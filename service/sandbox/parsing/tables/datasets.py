@@ -14,7 +14,7 @@ from service.sandbox.parsing.refusals import Refused
 from service.sandbox.parsing.sources import Named, Values, check_names, check_size
 from service.sandbox.parsing.tables.columns import CODED, Column, Table
 from service.sandbox.parsing.tables.files import LAYOUT, TypedTable, described, with_training_levels, write_table
-from service.sandbox.parsing.tables.previews import preview_of, statistics_of
+from service.sandbox.parsing.tables.previews import all_rows, preview_of, statistics_of
 from service.sandbox.parsing.tables.roles import NOT_INPUTS, Roles, roles_of
 from service.sandbox.parsing.tables.series import check_series, shared_times, with_past
 from service.sandbox.parsing.tables.splits import TableSplit, split_table
@@ -239,4 +239,5 @@ def _described(column: Column, role: str, train: Values) -> dict[str, Any]:
     if role in ("dropped", "group"):
         report.pop("levels", None)
         return report
-    return {**report, "statistics": statistics_of(column, train)}
+    values = all_rows(column) if role == "input" and column.type == "number" else None
+    return {**report, "statistics": statistics_of(column, train), **({"all_rows": values} if values else {})}

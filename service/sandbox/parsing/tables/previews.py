@@ -57,6 +57,21 @@ def iso_date(seconds: float, *, has_time: bool) -> str:
     return moment.isoformat() if has_time else moment.date().isoformat()
 
 
+def all_rows(column: Column) -> dict[str, Any]:
+    """Return the range of a column of numbers, test rows included, and whether all are whole; empty without values.
+
+    Only whether the column can be tokens is decided by it.
+    """
+    known = column.values[~np.isnan(column.values)]
+    if not len(known):
+        return {}
+    return {
+        "min": float(known.min()),
+        "max": float(known.max()),
+        "whole": bool((known == np.trunc(known)).all()),
+    }
+
+
 def statistics_of(column: Column, rows: Values) -> dict[str, Any]:
     """Return statistics of a column's rows: of numbers, dates, or the most frequent levels."""
     values = column.values[rows]
