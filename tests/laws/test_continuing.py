@@ -13,7 +13,7 @@ from worker.engine.digest import first_digest, next_digest
 from worker.engine.recorder import EpochResult
 from worker.spec.keys import trajectory_key
 from worker.spec.run import RunSpec
-from worker.spec.stop_policy import is_evaluated
+from worker.spec.watched import is_evaluated
 
 SCHEDULE = {"kind": "cosine"}
 RULE = {"kind": "early_stopping", "metric": "train.loss", "patience": 1, "min_delta": 100}

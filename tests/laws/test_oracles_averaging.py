@@ -105,6 +105,24 @@ def test_laws_hold_for_runs_that_average() -> None:
         law_3(specs, 2, whole)
 
 
+def test_run_that_watches_averaged_weights_continues_as_if_never_stopped() -> None:
+    watched = {"metric": "val.loss_averaged", "min_delta": 100}
+    body = {
+        **BODY,
+        "model": SMALL["model"],
+        "epochs": 9,
+        "averaging": SWA,
+        "schedule": {"kind": "plateau", "patience": 0, **watched},
+        "stop": [{"kind": "early_stopping", "patience": 3, **watched}],
+    }
+    specs = [parsed(body)]
+    assert not list(specs[0].objections())
+    whole = train(specs, most=MAX_RUNS)
+    assert [metrics["lr"] for _, metrics, _ in whole["0"]] == pytest.approx([0.1, 0.1, 0.1, 0.01, 0.001])
+    for epoch in (1, 2, 3):
+        law_3(specs, epoch, whole)
+
+
 def test_averaging_changes_neither_the_run_nor_the_keys_of_others() -> None:
     plain, unset, ema = (parsed({**BODY, **changes}) for changes in ({}, {"averaging": None}, {"averaging": EMA}))
     assert (spec_hash(plain), stack_key(plain)) == (spec_hash(unset), stack_key(unset))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from worker.engine.stack import Member, Stack
 from worker.spec.families.schedule import NO_HISTORY, History, Moment
-from worker.spec.stop_policy import measured
+from worker.spec.watched import measured
 
 NO_HISTORIES: Mapping[str, History] = {}
 
@@ -44,6 +44,5 @@ class LearningRates:
 def _rate(member: Member, t: int, history: History) -> float:
     """Return a run's learning rate in step ``t``."""
     spec = member.spec
-    watched = measured(history, spec.evaluate.every)
-    moment = Moment(t, spec.steps_per_epoch, spec.epochs, spec.total_steps, watched)
+    moment = Moment(t, spec.steps_per_epoch, spec.epochs, spec.total_steps, measured(history, spec))
     return spec.required_optimizer.learning_rate * spec.schedule.factor_at(moment)

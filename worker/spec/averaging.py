@@ -34,9 +34,14 @@ class Averaging(Part):
     by_step: ClassVar[bool] = False
     """Whether the average follows every step, or only whole epochs."""
 
+    @property
+    def first_epoch(self) -> int:
+        """The first epoch after which an average exists."""
+        return 1
+
     def has_begun(self, epoch: int) -> bool:
         """Return whether an average exists after ``epoch``."""
-        raise NotImplementedError
+        return epoch >= self.first_epoch
 
     def objections(self, run: RunSpec) -> Sequence[Objection]:
         """Refuse an optimizer that evaluates an average itself."""
@@ -63,10 +68,6 @@ class EMA(Averaging):
         default=0.999, ge=0, lt=1, description="d; the average spans about 1/(1 − d) steps, so 1000 by default."
     )
 
-    def has_begun(self, epoch: int) -> bool:
-        """From the first step on."""
-        return epoch > 0
-
     @staticmethod
     def add(part: Stacked[EMA], average: Tensor, w: Tensor, number: int) -> None:
         """A + (1 − d)·(w − a)."""
@@ -85,9 +86,10 @@ class SWA(Averaging):
     kind: Literal["swa"] = "swa"
     from_epoch: int = Field(ge=1, examples=[2], description="The first epoch whose weights are averaged.")
 
-    def has_begun(self, epoch: int) -> bool:
-        """From ``from_epoch`` on."""
-        return epoch >= self.from_epoch
+    @property
+    def first_epoch(self) -> int:
+        """``from_epoch``."""
+        return self.from_epoch
 
     def objections(self, run: RunSpec) -> Sequence[Objection]:
         """Refuse an average that the run never begins."""

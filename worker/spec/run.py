@@ -16,6 +16,7 @@ from worker.spec.families.loss import Loss
 from worker.spec.families.model import LayerSummary, Precision
 from worker.spec.families.optimizer import Optimizer
 from worker.spec.families.regularizer import Regularizer
+from worker.spec.families.schedule import MAX_EPOCHS
 from worker.spec.gradient_clipping import AnyGradientClipping
 from worker.spec.losses import AnyLoss
 from worker.spec.losses.cross_entropy import CrossEntropy
@@ -55,7 +56,7 @@ class Evaluate(Spec):
     every: int = Field(
         default=1,
         ge=1,
-        le=100_000,
+        le=MAX_EPOCHS,
         exclude_if=lambda every: every == 1,  # so that hashes and keys are the same as before it existed
         description="Evaluate the model after every so many epochs, and after the last; in other epochs, only losses "
         "and scores of training batches are measured.",
@@ -99,7 +100,7 @@ class RunSpec(Spec):
         exclude_if=lambda averaging: averaging is None,  # so that hashes are the same as before weights were averaged
         description="An average of the weights over training, evaluated beside them; null is none.",
     )
-    epochs: int = Field(default=10, ge=1, le=100_000, description="Passes over the training set, at most.")
+    epochs: int = Field(default=10, ge=1, le=MAX_EPOCHS, description="Passes over the training set, at most.")
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["full"] = Field(
         default=64, description="Rows of an optimizer step; full is the whole training set."
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from worker.spec.averaging import SUFFIX
 from worker.spec.families.schedule import History
 from worker.spec.families.stop import Stop
 from worker.spec.run import RunSpec
+from worker.spec.watched import Measured, is_evaluated, measured
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class StopPolicy:
         for i, (rule, limit) in enumerate(zip(self._spec.stop, self._limits, strict=True)):
             if limit is None:
                 count = rule.first_stop(self._watched(rule, history))
-                epoch = None if count is None else count * self._interval(rule.watched)
+                epoch = None if count is None else Measured.of(rule.watched or "", self._spec).epoch(count)
             else:
                 epoch = -(-limit // self._spec.steps_per_epoch)
             if epoch is not None and epoch <= length:
@@ -57,25 +59,12 @@ class StopPolicy:
 
     def _is_loss_of(self, epoch: int, name: str) -> bool:
         """Return whether the series ``name`` is a loss that is measured in ``epoch``."""
-        return ".loss" in name and (self._spec.evaluates(epoch) or not is_evaluated(name))
+        if ".loss" not in name or not is_evaluated(name):
+            return ".loss" in name
+        averaging = self._spec.averaging if name.endswith(SUFFIX) else None
+        return self._spec.evaluates(epoch) and (averaging is None or averaging.has_begun(epoch))
 
     def _watched(self, rule: Stop, history: History) -> History:
         """Return the series that the rule watches, without the epochs in which it is not measured."""
         watched = {name: values for name, values in history.items() if name == rule.watched}
-        return measured(watched, self._spec.evaluate.every)
-
-    def _interval(self, name: str | None) -> int:
-        """Return the number of epochs from one value of the series ``name`` to the next."""
-        return self._spec.evaluate.every if name is not None and is_evaluated(name) else 1
-
-
-def measured(history: History, every: int) -> History:
-    """Return the series without the epochs in which they are not measured, for evaluations every so many epochs."""
-    if every == 1:
-        return history
-    return {name: values[every - 1 :: every] if is_evaluated(name) else values for name, values in history.items()}
-
-
-def is_evaluated(name: str) -> bool:
-    """Return whether the series ``name`` is measured in evaluation mode only, every ``evaluate.every`` epochs."""
-    return name.startswith(("val.", "test.")) or "_eval" in name
+        return measured(watched, self._spec)

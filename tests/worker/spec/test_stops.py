@@ -11,7 +11,7 @@ from tests.conftest import spec
 from worker.spec.stop_policy import Ending, StopPolicy
 from worker.spec.stops.early_stopping import EarlyStopping
 from worker.spec.stops.train_loss_below import TrainLossBelow
-from worker.spec.watched import HIGHER_IS_BETTER, Metric
+from worker.spec.watched import Metric, improvements
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,8 @@ def test_epochs_with_an_undefined_score_do_not_count() -> None:
 
 def test_every_metric_has_the_direction_of_comparisons() -> None:
     for metric in get_args(Metric):
-        assert (metric.partition(".")[2] in HIGHER_IS_BETTER) == bool(HIGHER.search(metric))
+        _, improved = improvements(metric, {metric: [0.5, 0.6]}, 0)
+        assert improved == bool(HIGHER.search(metric))
         assert lower_is_better(metric) == bool(LOWER.search(metric)) != bool(HIGHER.search(metric))
 
 
@@ -87,9 +88,66 @@ def test_rule_counts_only_epochs_in_which_its_metric_is_measured() -> None:
     assert policy.ending(5, {"train.loss": [None], "val.loss": val[:5]}) == Ending("diverged", 5)
 
 
+def test_rule_on_averaged_weights_counts_from_the_first_evaluation_with_an_average() -> None:
+    stop = [{"kind": "early_stopping", "metric": "val.loss_averaged", "patience": 1}]
+    averaging = {"kind": "swa", "from_epoch": 3}
+    policy = StopPolicy(spec(epochs=9, evaluate={"every": 2}, averaging=averaging, stop=stop))
+    raw = [1.0 if epoch % 2 == 0 else None for epoch in range(1, 7)]
+    history = {"val.loss": raw, "val.loss_averaged": [None, None, None, 1.0, None, 2.0]}
+    for epoch in range(1, 6):
+        assert policy.ending(epoch, {name: values[:epoch] for name, values in history.items()}) is None
+    assert policy.ending(6, history) == Ending("stopped_early", 6, rule=0)
+    assert policy.first_stop(history) == (6, 0)
+    assert policy.ending(4, {"val.loss_averaged": [None] * 4}) == Ending("diverged", 4)
+
+
+EARLY: dict[str, Any] = {"kind": "early_stopping", "patience": 3}
+AVERAGED: dict[str, Any] = {**EARLY, "metric": "val.loss_averaged"}
+SWA: dict[str, Any] = {"kind": "swa", "from_epoch": 6}
+
+
+@pytest.mark.parametrize(
+    ("changes", "remedies"),
+    [
+        ({"evaluate": {"every": 5}, "epochs": 21}, None),
+        (
+            {"evaluate": {"every": 5}, "epochs": 20},
+            ["epochs of at least 21", "every of at most 4", "patience of at most 2"],
+        ),
+        ({"evaluate": {"every": 20}, "epochs": 20}, ["epochs of at least 81", "every of at most 4"]),
+        ({"evaluate": {"every": 90_000}, "epochs": 3}, ["Leave the rule out"]),
+        ({"epochs": 3}, None),
+        ({"evaluate": {"every": 5}, "epochs": 9, "stop": [{**EARLY, "metric": "train.loss"}]}, None),
+        (
+            {"epochs": 9, "averaging": SWA, "stop": [AVERAGED]},
+            ["epochs of at least 10", "patience of at most 2"],
+        ),
+        (
+            {
+                "epochs": 10,
+                "evaluate": {"every": 4},
+                "averaging": SWA,
+                "stop": [AVERAGED],
+            },
+            ["epochs of at least 21", "every of at most 1"],
+        ),
+    ],
+)
+def test_rule_that_can_never_act_is_refused_with_what_works(
+    changes: dict[str, Any], remedies: list[str] | None
+) -> None:
+    objections = list(spec(**{"stop": [EARLY], **changes}).objections())
+    assert bool(objections) == (remedies is not None)
+    for place, objection in objections:
+        assert place == ("stop", 0, "patience")
+        assert all(remedy in objection.message for remedy in remedies or ())
+        assert objection.message.count(" of at ") == sum(" of at " in remedy for remedy in remedies or ())
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
+        ({"stop": [{"kind": "early_stopping", "metric": "val.loss_averaged"}]}, 'add it, such as {"kind": "ema"}'),
         ({"dataset": {"kind": "digits", "validation_size": 0}}, "val.loss"),
         ({"stop": [{"kind": "early_stopping", "metric": "test.loss"}]}, "allow_test_selection"),
         (

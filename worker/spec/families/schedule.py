@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 History = Mapping[str, Sequence[float | None]]
 """Series by name, from epoch 1; None where a value is not finite or not measured."""
+MAX_EPOCHS = 100_000
 NO_HISTORY: History = MappingProxyType({})
 
 
@@ -65,7 +66,7 @@ class Schedule(Part):
 def warmup_field(**options: Any) -> Any:
     """The field ``warmup`` of a schedule by steps."""
     text = "Epochs, or a fraction of one, in whose steps the learning rate rises linearly to the full one."
-    return Field(default=0.0, ge=0, le=100_000, description=text, **options)
+    return Field(default=0.0, ge=0, le=MAX_EPOCHS, description=text, **options)
 
 
 class SpanningSchedule(Schedule):

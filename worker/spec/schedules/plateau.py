@@ -18,7 +18,7 @@ from pydantic import Field
 
 from worker.spec.families.schedule import Moment, Schedule
 from worker.spec.part import Objection
-from worker.spec.watched import Metric, improvements, unrecorded
+from worker.spec.watched import Measured, Metric, improvements, unrecorded
 
 if TYPE_CHECKING:
     from worker.spec.run import RunSpec
@@ -58,12 +58,14 @@ class Plateau(Schedule):
         use = f"A schedule that watches {self.metric} chooses learning rates"
         if (message := unrecorded(self.metric, run, use)) is not None:
             return [Objection(field="metric", message=message)]
-        evaluations = -(-run.epochs // run.evaluate.every)
-        if self.patience + 2 < evaluations:
+        measured = Measured.of(self.metric, run)
+        if measured.epoch(self.patience + 2) < run.epochs:
             return ()
+        evaluations = max(-(-run.epochs // measured.every) - measured.first // measured.every + 1, 0)
         most = evaluations - 2
-        remedy = f"Lower patience below {most}, or train for longer." if most > 0 else "Train for at least 3 epochs."
-        which = "epoch" if run.evaluate.every == 1 else "evaluated epoch"
+        longer = f"Train for at least {measured.epoch(2) + 1} epochs."
+        remedy = f"Lower patience below {most}, or train for longer." if most > 0 else longer
+        which = "epoch" if measured.every == 1 else "evaluated epoch"
         message = (
             f"After a first {which} and more than {self.patience} without improvement, none of the run's "
             f"{evaluations} is left. {remedy}"

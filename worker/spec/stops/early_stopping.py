@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from worker.spec.families.schedule import MAX_EPOCHS
 from worker.spec.families.stop import Stop
 from worker.spec.part import Objection
-from worker.spec.watched import Metric, improvements, unrecorded
+from worker.spec.watched import Measured, Metric, first_epoch, improvements, unrecorded
 
 if TYPE_CHECKING:
     from worker.spec.run import RunSpec
@@ -43,7 +44,39 @@ class EarlyStopping(Stop):
     def objections(self, run: RunSpec) -> list[Objection]:
         """Refuse a metric that this run does not record, and a choice by test data that the spec does not allow."""
         message = unrecorded(self.metric, run, f"Stopping on {self.metric} chooses an epoch")
-        return [] if message is None else [Objection(field="metric", message=message)]
+        if message is not None:
+            return [Objection(field="metric", message=message)]
+        message = self._never_acts(run)
+        return [] if message is None else [Objection(field="patience", message=message)]
+
+    def _never_acts(self, run: RunSpec) -> str | None:
+        """Return why the rule cannot end a run that measures the metric in few epochs; None if it can.
+
+        Of a run that measures it in every epoch, the patience may exceed the epochs, for the run can be extended.
+        """
+        measured = Measured.of(self.metric, run)
+        epoch = measured.epoch(self.patience + 1)
+        if measured == (1, 1) or epoch < run.epochs:
+            return None
+        often = f" every {measured.every:,} epochs" if measured.every > 1 else ""
+        late = f" from epoch {measured.first:,} on" if measured.first > measured.every else ""
+        return (
+            f"{self.metric} is measured{often}{late}, so the rule acts after epoch {epoch:,} at the earliest, and the "
+            f"run ends after {run.epochs:,}. {self._remedy(run, measured)}"
+        )
+
+    def _remedy(self, run: RunSpec, measured: Measured) -> str:
+        """Return the nearest values with which the rule can act."""
+        begin, epoch = first_epoch(self.metric, run), measured.epoch(self.patience + 1)
+        shorter = (Measured.since(begin, every) for every in range(measured.every - 1, 0, -1))
+        every = next((one.every for one in shorter if one.epoch(self.patience + 1) < run.epochs), 0)
+        patience = (run.epochs - 1 - measured.first) // measured.every
+        remedies = [
+            *([f"epochs of at least {epoch + 1:,}"] if epoch < MAX_EPOCHS else []),
+            *([f"evaluate.every of at most {every:,}"] if every > 0 else []),
+            *([f"patience of at most {patience:,}"] if patience > 0 else []),
+        ]
+        return f"Use {', or '.join(remedies)}." if remedies else "Leave the rule out."
 
     def stopped(self, history: Mapping[str, Sequence[float | None]]) -> bool:
         """Whether the last improvement lies ``patience`` epochs back; epochs with an undefined score do not count."""
