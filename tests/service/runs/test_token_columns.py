@@ -40,7 +40,7 @@ CASES: list[tuple[list[Any], dict[str, Any], str, int | None]] = [
 
 
 @pytest.mark.parametrize(("inputs", "columns", "message", "vocabulary"), CASES)
-def test_column_that_is_no_token_is_refused_with_the_vocabulary_that_works(
+def test_column_without_tokens_is_refused_with_the_vocabulary_that_works(
     inputs: list[Any], columns: dict[str, Any], message: str, vocabulary: int | None, tmp_path: Path
 ) -> None:
     target = category("y", ["p", "q"] * 10)
