@@ -152,7 +152,7 @@ def test_equal_arguments_give_equal_bytes_with_metadata(tmp_path: Path) -> None:
     spec = run_of(model={"kind": "cnn", "norm": "batch"})
     metadata = {"run_id": "run_1", "classes": json.dumps(spec.dataset.classes)}
     weights = weights_of(trained(spec))
-    np.savez(tmp_path / "weights.npz", **weights)
+    np.savez(tmp_path / "weights.npz", allow_pickle=False, **weights)
     code = (
         "import sys, numpy as np; from worker.spec.graph import onnx_of; from worker.spec.run import RunSpec\n"
         f"spec, weights = RunSpec.model_validate_json({spec.model_dump_json()!r}), np.load('weights.npz')\n"
