@@ -17,6 +17,7 @@ from worker.spec.preparations.category import Category
 from worker.spec.preparations.number import Number
 from worker.spec.run import RunSpec
 from worker.spec.tables.columns import Columns
+from worker.spec.tables.dataset import TableDataset
 from worker.spec.tables.schema import Column, TableSchema
 
 
@@ -30,11 +31,13 @@ class Values(NamedTuple):
 
 def token_errors(spec: RunSpec, schema: TableSchema, stored: Iterable[Mapping[str, Any]]) -> list[FieldError]:
     """Return the errors of columns that are no tokens of the spec's model; ``stored`` are columns with their values."""
-    model, columns = spec.model, spec.dataset
-    if not isinstance(model, LayeredModel) or model.vocabulary is None or columns.tokens == 0:
+    model, dataset = spec.model, spec.dataset
+    if not isinstance(model, LayeredModel) or model.vocabulary is None:
+        return []
+    if not isinstance(dataset, TableDataset) or dataset.tokens == 0:
         return []
     layer = ("model", *model.place_of(0))
-    values = dict(_features(columns.preparation, schema, {one["name"]: one for one in stored}))
+    values = dict(_features(dataset.preparation, schema, {one["name"]: one for one in stored}))
     if (message := _not_tokens(values)) is not None:
         return [FieldError(pointer_to(*layer), "incompatible", message)]
     name = max(values, key=lambda column: values[column].high, default=None)
