@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
-from worker.spec.dense import Init, initialization_for
 from worker.spec.families.model import Initialization
+from worker.spec.initialization import Init, initialization_for
 from worker.spec.part import Part
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from worker.spec.dense import Init
 from worker.spec.families.layer import Layer, Shape
 from worker.spec.families.model import Initialization
+from worker.spec.initialization import Init
 from worker.spec.part import PerRun
 
 

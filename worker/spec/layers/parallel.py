@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.dense import Init
 from worker.spec.families.layer import DoesNotFit, InPieces, Layer, LayerState, Names, Shape, sizes
 from worker.spec.families.model import Initialization
+from worker.spec.initialization import Init
 from worker.spec.networks.chain import Chain
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.dense import Init
 from worker.spec.families.layer import Layer, LayerState, Names, Shape, check_sequence
 from worker.spec.families.model import Initialization
+from worker.spec.initialization import Init
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.dense import Init
 from worker.spec.families.layer import DoesNotFit, InPieces, Layer, LayerState, Names, Shape, sizes
 from worker.spec.families.model import Initialization
+from worker.spec.initialization import Init
 from worker.spec.layers.batch_norm import BatchNormLayer
 from worker.spec.layers.conv2d import Conv2dLayer
 from worker.spec.layers.dense import DenseLayer

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.dense import Init, initialization_for
 from worker.spec.families.layer import DoesNotFit, Layer, LayerState, Names, Shape, check_sequence, divisors, sizes
 from worker.spec.families.model import Initialization
+from worker.spec.initialization import Init, initialization_for
 from worker.spec.layers.dropout import DropoutLayer
 from worker.spec.part import PerRun
 

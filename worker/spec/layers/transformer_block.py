@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.dense import Init
 from worker.spec.families.layer import Layer, LayerState, Names, Shape
 from worker.spec.families.model import Initialization
+from worker.spec.initialization import Init
 from worker.spec.layers.dense import DenseLayer
 from worker.spec.layers.dropout import DropoutLayer
 from worker.spec.layers.self_attention import SelfAttentionLayer

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.dense import Activation, Init
+from worker.spec.dense import Activation
 from worker.spec.families.layer import Layer
+from worker.spec.initialization import Init
 from worker.spec.layers.avg_pool import AvgPoolLayer
 from worker.spec.layers.batch_norm import BatchNormLayer
 from worker.spec.layers.conv2d import Conv2dLayer

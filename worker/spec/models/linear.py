@@ -13,8 +13,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.dense import Init
 from worker.spec.families.layer import Layer, Shape
+from worker.spec.initialization import Init
 from worker.spec.networks.model import LayeredModel
 
 

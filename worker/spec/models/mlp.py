@@ -15,8 +15,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.dense import Activation, Init
+from worker.spec.dense import Activation
 from worker.spec.families.layer import Layer, Shape
+from worker.spec.initialization import Init
 from worker.spec.networks.model import LayeredModel, dense_chain
 
 Width = Annotated[int, Field(ge=1, le=1_000_000_000)]

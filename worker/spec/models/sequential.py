@@ -15,8 +15,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from worker.spec.dense import Init
 from worker.spec.families.layer import Layer
+from worker.spec.initialization import Init
 from worker.spec.layers import AnyLayer
 from worker.spec.networks.model import LayeredModel
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from worker.spec.dense import Activation, Init
+from worker.spec.dense import Activation
 from worker.spec.families.layer import DoesNotFit, Layer, Names, Shape
 from worker.spec.families.model import (
     CHUNK_ROWS,
@@ -19,6 +19,7 @@ from worker.spec.families.model import (
     Network,
     ParameterViews,
 )
+from worker.spec.initialization import Init
 from worker.spec.layers.dense import DenseLayer
 from worker.spec.layers.embedding import EmbeddingLayer
 from worker.spec.layers.flatten import FlattenLayer
