@@ -72,10 +72,12 @@ def _additional(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _resolved(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Follow references, and skip the null of an optional field."""
+    """Follow references; of several options, return the only one that is an object, or not null."""
     if "$ref" in schema:
         return _resolved(definitions[schema["$ref"].rpartition("/")[2]], definitions)
     options = [option for option in schema.get("anyOf", ()) if option.get("type") != "null"]
+    if len(options) > 1:
+        options = [option for option in options if "$ref" in option]
     return _resolved(options[0], definitions) if len(options) == 1 else schema
 
 

@@ -75,6 +75,8 @@ def test_change_to_a_value_that_json_cannot_represent_is_refused(wrong: str) -> 
 def test_changes_set_fields_and_list_items_and_create_mappings() -> None:
     spec: dict[str, Any] = {"regularizers": [{"kind": "dropout", "p": 0.5}]}
     apply_changes(spec, ["optimizer.lr=0.1", "regularizers.0.p=0.3", "model.hidden=[8, 8]", "name=a=b"])
+    apply_changes(spec, ["model.init.kind=normal", "model.init.std=0.05"])
+    assert spec["model"]["init"] == {"kind": "normal", "std": 0.05}
     assert spec["optimizer"] == {"lr": 0.1}
     assert spec["regularizers"][0]["p"] == 0.3
     assert spec["model"]["hidden"] == [8, 8]

@@ -17,7 +17,7 @@ from worker.engine.layout import Layout
 from worker.engine.rng import StackRng, row_draws, uniform
 from worker.spec.canonical import sha256_of
 from worker.spec.families.loss import Loss
-from worker.spec.families.model import InstanceBased, ParameterViews
+from worker.spec.families.model import InstanceBased, Model, ParameterViews
 from worker.spec.families.optimizer import Optimizer
 from worker.spec.families.regularizer import Regularizer, defines
 from worker.spec.gradient_clipping import GradientClipping
@@ -100,11 +100,13 @@ class Stack:
     def _initial(self, layout: Layout) -> Tensor:
         """Everything in ``layout`` as the model says it begins, each run's from its own stream; the padding is zero."""
         buffer = layout.zeros(self.device)
-        views, model = layout.views(buffer), self.members[0].spec.model
-        fan_in = 1
+        views, fan_in = layout.views(buffer), 1
+        models: dict[Model, int] = {}  # different ones, often one
+        places = [models.setdefault(member.spec.model, len(models)) for member in self.members]
         for name, shape in layout.shapes.items():
             fan_in = math.prod(shape[1:]) if len(shape) > 1 else fan_in  # a bias has its weight's
-            init = model.initialization(name, shape, fan_in)
+            inits = [model.initialization(name, shape, fan_in) for model in models]
+            init = inits[0]
             if init.distribution == "constant":
                 views[name].fill_(init.scale)
                 continue
@@ -114,7 +116,8 @@ class Stack:
                 drawn.mul_(2).sub_(1)
             else:
                 drawn = torch.special.ndtri(drawn.double() + 2.0**-25).to(drawn.dtype)
-            views[name].copy_(drawn.mul_(init.scale).view(-1, *shape))
+            scales = torch.tensor([[inits[place].scale] for place in places], dtype=drawn.dtype, device=self.device)
+            views[name].copy_(drawn.mul_(scales).view(-1, *shape))
         return buffer
 
     def _bind(self) -> None:

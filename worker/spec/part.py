@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeVar, Union, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
 
 from worker.spec.references import References
 
@@ -91,11 +92,19 @@ class Part(Spec):
         return structure
 
     def common(self) -> Self:
-        """Return the part with the defaults of fields that may differ within a stack, in its inner parts too."""
+        """Return the part with the defaults of fields that may differ within a stack, in its inner parts too.
+
+        A field without a default gets its first example.
+        """
         fields = type(self).model_fields
-        values = {name: _common_of(getattr(self, name)) for name in fields if isinstance(getattr(self, name), tuple)}
-        own = {name: fields[name].default for name in self.per_run() if not fields[name].is_required()}
+        values = {name: _common_of(value) for name in fields if isinstance(value := getattr(self, name), tuple | Part)}
+        own = {name: _common_value(fields[name]) for name in self.per_run()}
         return self.model_copy(update={**values, **own})
+
+
+def _common_value(field: FieldInfo) -> Any:
+    """Return the default of a field, or its first example if it is required."""
+    return field.examples[0] if field.is_required() and field.examples else field.default
 
 
 def _common_of(item: Any) -> Any:

@@ -78,6 +78,25 @@ def test_layers_are_added_moved_and_removed(opened: Opened, watched: Watched) ->
     assert kinds == ["max_pool", "residual"]
 
 
+def test_weights_begin_normal_with_a_standard_deviation(opened: Opened, watched: Watched) -> None:
+    watched.expected = {422}
+    page = opened("/runs/new?spec=" + quote(json.dumps(BASE)))
+    std = page.locator('[id="field/model/init/std"]')
+    page.get_by_label("init", exact=True).select_option("normal")
+    expect(std).to_have_value("0.01")
+    std.fill("0")
+    expect(page.locator('[data-error="/model/init/std"]')).to_contain_text("greater than 0")
+    std.fill("0.05")
+    expect(page.locator("#cost")).to_contain_text("Parameters")
+    again = opened(page.url)
+    expect(again.locator('[id="field/model/init/std"]')).to_have_value("0.05")
+    again.get_by_label("init", exact=True).select_option("he_normal")
+    expect(again.locator('[id="field/model/init/std"]')).to_have_count(0)
+    assert json.loads(again.locator("#json").input_value())["model"]["init"] == "he_normal"
+    again.get_by_label("init", exact=True).select_option("torch")
+    assert "init" not in json.loads(again.locator("#json").input_value())["model"]
+
+
 SHAPELESS: tuple[Any, ...] = (
     {"regularizers": 5},
     {"regularizers": [None]},

@@ -22,7 +22,7 @@ FAMILIES: dict[str, Mapping[str, type[Part]]] = {
 }
 RUN: dict[str, Any] = {
     "dataset": {"kind": "digits", "fold": {"index": 1, "of": 5}},
-    "model": {"kind": "mlp", "hidden": [8, 4]},
+    "model": {"kind": "mlp", "hidden": [8, 4], "init": {"kind": "normal", "std": 0.1}},
     "optimizer": {"kind": "sgd", "lr": 0.1},
     "warm_start": {"run_id": f"run_{'0' * 26}"},
 }

@@ -14,6 +14,7 @@ from service.runs.patches import merged
 from service.studies.bodies import StudyBody
 from service.studies.expansion import Arm, expand, value_at
 from tests.conftest import BODY
+from worker.spec.keys import stack_key
 
 BASE = {**BODY, "regularizers": [{"kind": "l2", "strength": 1e-4}]}
 
@@ -121,6 +122,16 @@ def test_every_arm_is_trained_on_every_dataset() -> None:
     assert refused(datasets={"a": {"split_seed": 3}}, replicates=replicates)[0][0] == "/datasets/a/split_seed"
 
 
+def test_grid_varies_the_standard_deviation_of_initial_weights_in_one_stack() -> None:
+    model = {"kind": "mlp", "init": {"kind": "normal", "std": 0.01}}
+    matches = arms(base={**BASE, "model": model}, grid={"model.init.std": [0.01, 0.1]})
+    assert [arm.id for arm in matches] == ["base [model.init.std=0.01]", "base [model.init.std=0.1]"]
+    assert len({stack_key(arm.run.spec) for arm in matches}) == 1
+    inits = ["he_normal", {"kind": "normal", "std": 0.5}]
+    (named, normal) = arms(base={**BASE, "model": model}, grid={"model.init": inits})
+    assert [arm.run.spec.model.model_dump()["init"] for arm in (named, normal)] == inits
+
+
 def test_path_can_lead_to_a_default() -> None:
     (low, high) = arms(grid={"batch_size": [16, 32]}, base={k: v for k, v in BASE.items() if k != "batch_size"})
     assert (low.run.spec.batch_size, high.run.spec.batch_size) == (16, 32)
@@ -140,6 +151,7 @@ def test_error_points_to_its_place_in_the_request() -> None:
     assert refused(arms={"x": {"regularizers_add": [{"kind": "dropout", "p": 2}]}})[0][0] == "/arms/x/regularizers/1/p"
     assert refused(arms={"x": {"regularizers_add": "dropout"}})[0][0] == "/arms/x/regularizers_add"
     assert refused(grid={"optimizer.lr": [0.1, -1.0]})[0][0] == "/grid/optimizer.lr"
+    assert refused(grid={"model.init.std": [0.1]})[0][0] == "/grid/model.init.std"  # weights begin as in torch
     both = refused(base={**BASE, "epochs": 0}, arms={"x": {}, "y": {}})
     assert [pointer for pointer, _ in both] == ["/base/epochs"]
     assert refused(base={**BASE, "seed": 3})[0][0] == "/base/seed"

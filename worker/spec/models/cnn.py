@@ -22,7 +22,7 @@ from pydantic import Field
 
 from worker.spec.dense import Activation
 from worker.spec.families.layer import Layer
-from worker.spec.initialization import Init
+from worker.spec.initialization import Init, init_field
 from worker.spec.layers.avg_pool import AvgPoolLayer
 from worker.spec.layers.batch_norm import BatchNormLayer
 from worker.spec.layers.conv2d import Conv2dLayer
@@ -54,7 +54,7 @@ class CNN(LayeredModel):
     norm: Literal["none", "batch", "layer"] = Field(default="none", description="Normalisation after a convolution.")
     hidden: tuple[Width, ...] = Field(default=(), max_length=8, description="Widths of dense hidden layers.")
     activation: Activation = Field(default="relu", description="φ, of the hidden layers.")
-    init: Init = Field(default="torch", description="How weights begin.")
+    init: Init = init_field()
 
     def objections(self, run: RunSpec) -> Sequence[Objection]:
         """Refuse rows that are no images, and more pooling than the image has pixels."""

@@ -11,10 +11,8 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from pydantic import Field
-
 from worker.spec.families.layer import Layer, Shape
-from worker.spec.initialization import Init
+from worker.spec.initialization import Init, init_field
 from worker.spec.networks.model import LayeredModel
 
 
@@ -25,7 +23,7 @@ class Linear(LayeredModel):
     reference: ClassVar[str] = "Cox 1958, The regression analysis of binary sequences"
 
     kind: Literal["linear"] = "linear"
-    init: Init = Field(default="torch", description="How weights begin.")
+    init: Init = init_field()
 
     def named_layers(self) -> Sequence[tuple[str, Layer]]:
         """Return none: there is only the output layer."""

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from worker.spec.dense import Activation
 from worker.spec.families.layer import Layer, Shape
-from worker.spec.initialization import Init
+from worker.spec.initialization import Init, init_field
 from worker.spec.networks.model import LayeredModel, dense_chain
 
 Width = Annotated[int, Field(ge=1, le=1_000_000_000)]
@@ -36,7 +36,7 @@ class MLP(LayeredModel):
         default=(128, 128), min_length=1, max_length=32, description="Width of each hidden layer, from the input on."
     )
     activation: Activation = Field(default="relu", description="φ, of the hidden layers.")
-    init: Init = Field(default="torch", description="How weights begin.")
+    init: Init = init_field()
 
     def named_layers(self) -> Sequence[tuple[str, Layer]]:
         """Return a dense layer and a nonlinearity for each width."""

@@ -16,7 +16,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, field_validator
 
 from worker.spec.families.layer import Layer
-from worker.spec.initialization import Init
+from worker.spec.initialization import Init, init_field
 from worker.spec.layers import AnyLayer
 from worker.spec.networks.model import LayeredModel
 
@@ -37,7 +37,7 @@ class Sequential(LayeredModel):
         ],
         description="The layers, from the input on; the output layer is added.",
     )
-    init: Init = Field(default="torch", description="How weights begin.")
+    init: Init = init_field()
 
     @field_validator("layers")
     @classmethod

@@ -27,12 +27,27 @@ export class FieldBuilder {
     const optional = nested.filter((one) => !isRequired(one));
     const build = ({ name, shape }) => this.nested(name, shape, value, pointer);
     const fields = [
-      this.grid(simple.map(({ name, shape }) => this.field(name, shape, value, pointer))),
+      this.grid(simple.flatMap(({ name, shape }) => this.simpleFields(name, shape, value, pointer))),
       ...nested.filter(isRequired).map(build),
     ];
     if (!optional.length) return fields;
     const open = optional.some(({ name }) => value[name] !== undefined && value[name] !== null);
     return [...fields, html("details", { class: "more", open }, html("summary", {}, "More"), ...optional.map(build))];
+  }
+
+  /** The field of a value; if a part is chosen instead of a word, its fields follow. */
+  simpleFields(name, shape, value, parent) {
+    const field = this.field(name, shape, value, parent);
+    const schema = shape.is === "wordOrPart" ? kindSchema(value[name], shape.kinds) : null;
+    if (!schema) return [field];
+    const pointer = `${parent}/${escapePointer(name)}`;
+    const inner = Object.entries(schema.properties).filter(([key]) => key !== "kind");
+    return [
+      field,
+      ...inner.flatMap(([key, property]) =>
+        this.simpleFields(key, fieldShape(property, this.definitions), value[name], pointer),
+      ),
+    ];
   }
 
   grid(fields) {
@@ -191,7 +206,7 @@ export class FieldBuilder {
     const input = control(shape, value[name], (next) => {
       if (next === undefined) delete value[name];
       else value[name] = next;
-      this.onChange(false);
+      this.onChange(shape.is === "wordOrPart");
     });
     input.id = id;
     input.setAttribute("aria-describedby", `hint${pointer} error${pointer}`);
@@ -220,7 +235,7 @@ function kindSchema(part, kinds) {
 }
 
 function control(shape, value, set) {
-  if (shape.is === "choice") return choiceControl(shape, value, set);
+  if (["choice", "wordOrPart"].includes(shape.is)) return choiceControl(shape, value, set);
   if (shape.is === "boolean") return booleanControl(shape, value, set);
   const input = html("input", {
     type: "text",
@@ -234,14 +249,19 @@ function control(shape, value, set) {
   return input;
 }
 
-function choiceControl({ options, default: fallback = "" }, value, set) {
-  const parse = (text) => (typeof options[0] === "number" ? Number(text) : text);
+/** A select of words or numbers, and of the kinds of parts. */
+function choiceControl({ options, kinds = {}, default: fallback = "" }, value, set) {
+  const parse = (text) => {
+    if (Object.hasOwn(kinds, text)) return newPart(text, kinds[text]);
+    return typeof options[0] === "number" ? Number(text) : text;
+  };
   const select = html(
     "select",
     { onchange: () => set(select.value === String(fallback) ? undefined : parse(select.value)) },
-    ...options.map((option) => html("option", {}, String(option))),
+    ...[...options, ...Object.keys(kinds)].map((option) => html("option", {}, String(option))),
   );
-  select.value = String(value ?? fallback);
+  const isKind = Object.hasOwn(kinds, value?.kind);
+  select.value = isKind ? value.kind : (options.find((option) => String(option) === String(value ?? fallback)) ?? "");
   return select;
 }
 

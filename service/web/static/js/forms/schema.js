@@ -4,7 +4,7 @@ const MAX_DEPTH = 12;
 
 /**
  * The schema with ``is``: parts (one of several kinds), list, object, choice, boolean, numbers, labels, number, text,
- * json, or wordOrNumbers.
+ * json, wordOrNumbers, or wordOrPart.
  */
 export function fieldShape(schema, definitions, depth = 0) {
   const plain = resolve(schema, definitions);
@@ -24,6 +24,9 @@ export function fieldShape(schema, definitions, depth = 0) {
   if (plain.type === "object") return { ...base, is: "labels" };
   if (plain.enum) return { ...base, is: "choice", options: plain.enum };
   if (plain.type === "boolean") return { ...base, is: "boolean" };
+  const words = plain.anyOf?.find((option) => option.enum);
+  const kinds = words ? objectKinds(plain.anyOf, definitions) : {};
+  if (Object.keys(kinds).length) return { ...base, is: "wordOrPart", options: words.enum, kinds };
   if (plain.anyOf?.some((option) => option.type === "array")) return { ...base, is: "wordOrNumbers" };
   return { ...base, is: ["number", "integer"].includes(plain.type) || plain.anyOf ? "number" : "text" };
 }
@@ -38,6 +41,12 @@ function resolve(schema, definitions) {
 function kindSchemas(schema, definitions) {
   const mapping = Object.entries(schema.discriminator.mapping);
   return Object.fromEntries(mapping.map(([kind, ref]) => [kind, definitions[ref.split("/").pop()]]));
+}
+
+/** The options that are parts, by kind. */
+function objectKinds(options, definitions) {
+  const parts = options.map((option) => resolve(option, definitions)).filter((part) => part.properties?.kind?.const);
+  return Object.fromEntries(parts.map((part) => [part.properties.kind.const, part]));
 }
 
 /** A new part of this kind with its required fields. */
