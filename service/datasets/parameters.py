@@ -23,11 +23,12 @@ from service.datasets.options import (
 )
 from service.http.names import PLAIN
 from service.http.parameters import QueryModel
+from service.http.patterns import PAIR, PIXELS
 from service.sandbox.parsing.options import ColumnType, Format, Options
 
 Title = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=PLAIN)]
-Pair = Annotated[str, StringConstraints(min_length=3, max_length=2000, pattern="=")]
-Size = Annotated[str, StringConstraints(pattern=r"^[1-9]\d{0,3}(x[1-9]\d{0,3})?$")]
+Pair = Annotated[str, StringConstraints(min_length=3, max_length=2000, pattern=PAIR)]
+Size = Annotated[str, StringConstraints(pattern=PIXELS)]
 
 
 class UploadQuery(CommonOptions, QueryModel):

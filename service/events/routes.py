@@ -15,6 +15,7 @@ from service.errors import SpecRefused, Unavailable
 from service.events.schemas import EventList, EventView
 from service.http.dependencies import TailerDep
 from service.http.parameters import Limit, QueryModel
+from service.http.patterns import EVENT_ID
 from service.http.problems import problems
 from service.http.routing import Route
 from service.http.tailer import StreamEvent, Tailer
@@ -42,7 +43,7 @@ class EventListQuery(QueryModel):
 
 async def _start(
     query: Annotated[EventListQuery, Query()],
-    last_event_id: Annotated[str | None, Header(pattern=r"^\d{1,18}$", description="Resume after this event.")] = None,
+    last_event_id: Annotated[str | None, Header(pattern=EVENT_ID, description="Resume after this event.")] = None,
 ) -> EventListQuery:
     """Let Last-Event-ID, which browsers send when they reconnect, replace `after`."""
     return query if last_event_id is None else EventListQuery(after=int(last_event_id), limit=query.limit)

@@ -4,7 +4,7 @@
   ``bodies``, ``body_stream``: these checks.
 - ``auth``, ``cookies``, ``throttle``: who sends a request, from where, and how often.
 - ``dependencies``: the caller, services limited to the caller, settings.
-- ``validation``, ``problems``: errors explained, and their responses.
+- ``validation``, ``patterns``, ``problems``: errors explained, and their responses.
 - ``idempotency``, ``conditional``, ``negotiation``, ``downloads``: responses that are replayed, unchanged, in the
   preferred format, or files.
 - ``tailer``: the reader of the event log for long polls and streams; ``threads``: calls that end before a shutdown.

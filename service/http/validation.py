@@ -13,7 +13,8 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from service.errors import FieldError, SpecRefused
-from service.http.names import NO_CONTROLS, PLAIN
+from service.http.names import PLAIN
+from service.http.patterns import EXPECTED
 from service.pointers import pointer_to
 
 MAX_ERRORS = 100
@@ -153,11 +154,13 @@ def _explain(  # noqa: PLR0911 - a table
         return f"A {_discriminator(detail)!r} is required.", known
     if kind == "literal_error":
         known = tuple(str(value).strip("'") for value in context["expected"].replace(" or ", ", ").split(", "))
-        return f"This must be one of {', '.join(known)}.{_nearest(str(detail['input']), known)}", known
+        near = _similar(str(detail["input"]), known)
+        return f"This must be one of {', '.join(known)}.{near}", known
     if kind == "value_error":
         return f"{context['error']}.", ()
-    if kind == "string_pattern_mismatch" and context["pattern"] == PLAIN:
-        return NO_CONTROLS, ()
+    if kind == "string_pattern_mismatch" and context["pattern"] in EXPECTED:
+        expected = EXPECTED[context["pattern"]]
+        return f"{expected}." if context["pattern"] == PLAIN else f"{expected}, not {_short(detail['input'])}.", ()
     if kind == "finite_number":
         return "This must be a finite number, not NaN or infinity.", ()
     if kind in ("too_short", "too_long"):
@@ -174,14 +177,22 @@ def _length_message(kind: str, context: Mapping[str, Any]) -> str:
 
 def _plain(message: str, value: Any) -> str:
     """Return pydantic's message in the second person, with the value if it is short."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    text = text if len(text) <= MAX_VALUE_CHARACTERS else f"{text[: MAX_VALUE_CHARACTERS - 3]}…"
     message = message.replace("Input should", "This must").replace("valid ", "")
-    return f"{re.sub(r'be a (?=[aeiou])', 'be an ', message)}, not {text}."
+    return f"{re.sub(r'be a (?=[aeiou])', 'be an ', message)}, not {_short(value)}."
+
+
+def _short(value: Any) -> str:
+    """Return a value as JSON, cut if it is long."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= MAX_VALUE_CHARACTERS else f"{text[: MAX_VALUE_CHARACTERS - 3]}…"
 
 
 def _nearest(value: str, known: Sequence[str]) -> str:
+    return _similar(value, known) or f" Known: {', '.join(known)}."
+
+
+def _similar(value: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(value, known, n=3, cutoff=0.5)
     if not near:
-        return f" Known: {', '.join(known)}."
+        return ""
     return f" Did you mean {min(near, key=lambda name: abs(len(name) - len(value)))!r}?"  # 'adma': 'adam', not 'adamax'

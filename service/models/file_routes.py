@@ -35,7 +35,7 @@ from service.models.errors import FileLost
 from service.models.evaluation_schemas import EvaluateBody, EvaluationView, ImportanceView
 from service.models.file_types import FILE_TYPES, OCTETS, PARQUET
 from service.models.parameters import EvaluateParams, FileParams, ImportanceParams
-from service.runs.errors import NotMeasured, RunNotFound, Sealed
+from service.runs.errors import NotMeasured, NoWeights, RunNotFound, Sealed
 from service.sandbox.predicting.messages import TableNotes
 
 router = APIRouter(prefix="/v1/runs", tags=["models"], route_class=Route)
@@ -46,7 +46,7 @@ NOTE_HEADERS = {
     "unseen": f"Rows with an unseen text by column, as JSON: the {MAX_LISTED} columns with most; absent if none.",
 }
 """Headers of a file with predictions, without their prefix."""
-REFUSALS = (RunNotFound, NotMeasured, FileLost, SpecRefused, Unprocessable, Unavailable, TookTooLong)
+REFUSALS = (RunNotFound, NotMeasured, NoWeights, FileLost, SpecRefused, Unprocessable, Unavailable, TookTooLong)
 BODY_REFUSALS = (*REFUSALS, BadRequest, TooLarge, WrongMediaType, DataRefused)
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 FILE_BODY = {

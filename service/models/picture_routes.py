@@ -18,7 +18,7 @@ from service.models.errors import FileLost
 from service.models.parameters import CurveParams, CurveQuery, PredictionsParams
 from service.models.service import Canvas, Models
 from service.runs.dependencies import RunReaderDep
-from service.runs.errors import NotMeasured, RunNotFound, Sealed
+from service.runs.errors import NotMeasured, NoWeights, RunNotFound, Sealed
 from service.runs.parameters import names_in
 from service.runs.reader import RunReader
 from service.sandbox.predicting.messages import Chosen
@@ -29,7 +29,7 @@ PNG, SVG = "image/png", "image/svg+xml"
 PNG_HEADERS = {"x-content-type-options": "nosniff"}
 SVG_HEADERS = {**PNG_HEADERS, "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox"}
 """An SVG that is opened in a window of its own runs no script and fetches nothing, whatever its texts contain."""
-REFUSALS = (RunNotFound, NotMeasured, SpecRefused, Unavailable, TookTooLong)
+REFUSALS = (RunNotFound, NotMeasured, NoWeights, SpecRefused, Unavailable, TookTooLong)
 
 
 def _picture(media_type: str, *refusals: Any) -> dict[int | str, dict[str, Any]]:

@@ -38,10 +38,10 @@ from service.models.parameters import CalibrationParams, FileParams, ModelParams
 from service.models.schemas import PredictBody, PredictionsView
 from service.models.service import RequestedRows
 from service.models.weights import ModelWeights
-from service.runs.errors import NotMeasured, RunNotFound, Sealed
+from service.runs.errors import NotMeasured, NoWeights, RunNotFound, Sealed
 
 router = APIRouter(prefix="/v1/runs", tags=["models"], route_class=Route)
-FILE_REFUSALS = (RunNotFound, NotMeasured, FileLost, PreconditionFailed, RangeRefused, SpecRefused, Unavailable)
+FILE_REFUSALS = (RunNotFound, NoWeights, FileLost, PreconditionFailed, RangeRefused, SpecRefused, Unavailable)
 
 SOURCE_TYPE = "text/x-python"
 SOURCE_RESPONSES = file_responses(SOURCE_TYPE)
@@ -99,6 +99,7 @@ async def get_model_source(request: Request, run_id: str, query: ModelParams, mo
         DataRefused,
         RunNotFound,
         NotMeasured,
+        NoWeights,
         FileLost,
         Sealed,
         BadRequest,
@@ -144,7 +145,9 @@ async def predict(
     response_model=CalibrationView,
     responses={
         304: {"description": "The calibration has not changed."},
-        **problems(RunNotFound, NotMeasured, FileLost, Sealed, SpecRefused, Unprocessable, Unavailable, TookTooLong),
+        **problems(
+            RunNotFound, NotMeasured, NoWeights, FileLost, Sealed, SpecRefused, Unprocessable, Unavailable, TookTooLong
+        ),
     },
 )
 async def get_calibration(request: Request, run_id: str, query: CalibrationParams, models: ModelsDep) -> Response:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BufferedReader
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sa
 
 from service.errors import SpecRefused, Unavailable
 from service.models.errors import FileLost
-from service.runs.errors import NotMeasured, Sealed
+from service.runs.errors import NoWeights, Sealed
 from service.runs.queries import datasets, files, runs
+from service.runs.saved_weights import At, availability
 from service.runs.scope import ScopedRuns
 from service.runs.submission.dataset_refs import content_of
 from service.sandbox.predicting.messages import ModelFile, Split
@@ -26,7 +27,6 @@ from worker.spec.datasets.uploaded import ID, Uploaded, stored_as
 from worker.spec.families.dataset import Dataset
 from worker.spec.run import RunSpec
 
-At = Literal["best", "last", "averaged"]
 REPLACED_SECONDS = 5.0
 """Time for which reads are retried if better weights keep replacing the file between query and read."""
 
@@ -70,15 +70,18 @@ class StoredModels(ScopedRuns):
 
         Raises:
             RunNotFound: No run has this id.
-            NotMeasured: The run has no weights of this epoch.
+            NoWeights: The run has no weights of this epoch.
         """
         with reading(self._engine) as connection:
             row = self._row(connection, run_id)
             recorded = {file.at: file for file in files.weights_of(connection, row.reused_from or row.id)}
         if at not in recorded:
-            raise NotMeasured(
-                f"{run_id} is {row.status!r} and has no {_described(at)}: {_availability(at, set(recorded))}."
+            others = [name for name in ("best", "last") if name in recorded]
+            available = (
+                f"; at={' and at='.join(others)} {'is' if len(others) == 1 else 'are'} available now" if others else ""
             )
+            message = f"{run_id} is {row.status!r} and has no {_described(at)}: {availability(at, row)}{available}."
+            raise NoWeights(message)
         common = {"name": row.name, "spec": row.spec, "spec_hash": row.spec_hash}
         return ModelWeights(run_id=row.id, at=at, file=recorded[at], **common)
 
@@ -103,7 +106,7 @@ class StoredModels(ScopedRuns):
 
         Raises:
             RunNotFound: No run has this id.
-            NotMeasured: The run has no weights of this epoch.
+            NoWeights: The run has no weights of this epoch.
             SpecRefused: The split has no rows.
             Sealed: They are sealed test rows.
         """
@@ -174,7 +177,7 @@ class StoredModels(ScopedRuns):
 
         Raises:
             RunNotFound: No run has this id.
-            NotMeasured: The run has no weights of this epoch.
+            NoWeights: The run has no weights of this epoch.
             FileLost: The file is missing or altered.
             Unavailable: The file was replaced during every attempt to read it.
             StorageUnavailable: The file is not on this machine, and the storage cannot be reached.
@@ -220,13 +223,3 @@ def replaced_too_often(weights: ModelWeights) -> Unavailable:
 def _described(at: At) -> str:
     """Return the name of such weights in a message."""
     return "averaged weights" if at == "averaged" else f"weights of its {at} epoch"
-
-
-def _availability(at: At, recorded: Collection[str]) -> str:
-    """Return when a run has such weights, and which others it has now."""
-    if at == "averaged":
-        return "runs with averaging save them when they end"
-    if at == "last":
-        return "they are saved when the run ends" + ("; at=best is available now" if "best" in recorded else "")
-    when = "they are first saved during training, by runs whose loss is measured on held-out data"
-    return when + ("; at=last is available" if "last" in recorded else "")

@@ -1,6 +1,6 @@
 """Errors of runs.
 
-NotFound  404  RunNotFound, NotMeasured
+NotFound  404  RunNotFound, NotMeasured (NoWeights)
 Conflict  409  TransitionRefused, RunActive, Sealed
 TooMany   429  QuotaExceeded
 """
@@ -22,6 +22,12 @@ class NotMeasured(NotFound):
 
     code = "not_measured"
     title = "Not measured"
+
+
+class NoWeights(NotMeasured):
+    """The run has not saved these weights."""
+
+    title = "Weights not saved"
 
 
 class TransitionRefused(Conflict):

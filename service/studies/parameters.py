@@ -11,6 +11,7 @@ from pydantic import Field
 
 from service.errors import SpecRefused
 from service.http.parameters import QueryModel
+from service.http.patterns import INTERVALS, PAIRS
 from service.studies.across import AcrossQuestion
 from service.studies.choice import ChoiceQuery
 from service.studies.comparison import Question
@@ -48,9 +49,7 @@ class CompareStudyQuery(QueryModel):
     at: At = None
     epoch_by: EpochBy = None
     baseline: str | None = Field(default=None, description="The arm that the others are compared with.")
-    pairs: str = Field(
-        default="baseline", pattern="^(baseline|all)$", description="Against the baseline, or all pairs."
-    )
+    pairs: str = Field(default="baseline", pattern=PAIRS, description="Against the baseline, or all pairs.")
     by: list[str] = Field(default=["arm"], description="Paths of the spec to group by, or `arm`.")
     min_effect: float | None = Field(
         default=None, gt=0, allow_inf_nan=False, description="The smallest difference that matters."
@@ -62,7 +61,7 @@ class CompareStudyQuery(QueryModel):
     )
     interval: str = Field(
         default="sign_flip",
-        pattern="^(sign_flip|bootstrap)$",
+        pattern=INTERVALS,
         description="bootstrap adds a second interval if there are at least 20 pairs.",
     )
     curves: list[str] = Field(default=[], description="Series to return with mean and band.")

@@ -9,12 +9,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 from service.callers import RANKS, Caller, Scope
 from service.http.bodies import BodyModel
 from service.http.names import Label
+from service.http.patterns import OWNER
 from service.http.timestamps import timestamp
 from service.tokens.service import TokenPage
 from service.tokens.token import NewToken, Token
 
 EXAMPLE: dict[str, Any] = {"name": "laptop", "owner": "alice", "scopes": ["write"], "max_active_runs": 100}
-Owner = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$")]
+Owner = Annotated[str, StringConstraints(pattern=OWNER)]
 
 
 class TokenBody(BodyModel):

@@ -123,6 +123,17 @@ def test_run_that_watches_averaged_weights_continues_as_if_never_stopped() -> No
         law_3(specs, epoch, whole)
 
 
+def test_run_that_ends_before_its_average_begins_stores_none(tmp_path: Path) -> None:
+    spec = parsed({**BODY, "averaging": {**SWA, "from_epoch": 3}, "stop": [{"kind": "max_steps", "steps": 3}]})
+    *_, (result,) = training_of([spec], data_of(spec)).epochs()
+    assert result.ended is not None
+    assert not any(name.endswith("_averaged") for name in result.metrics)
+    state = State(
+        Claim(run_id="run", token="", attempt=1, spec={}), spec, result.epoch, "", result.stack.tensors(0), Best()
+    )
+    assert [file.at for file in state.save_weights(tmp_path, ended=True)] == ["last"]
+
+
 def test_averaging_changes_neither_the_run_nor_the_keys_of_others() -> None:
     plain, unset, ema = (parsed({**BODY, **changes}) for changes in ({}, {"averaging": None}, {"averaging": EMA}))
     assert (spec_hash(plain), stack_key(plain)) == (spec_hash(unset), stack_key(unset))

@@ -19,6 +19,7 @@ class ActivityPenalty(Regularizer):
     """A penalty of a ``strength`` on hidden activations, which refuses models that have none."""
 
     neutral: ClassVar[dict[str, float]] = {"strength": 0.0}
+    presupposes_layers: ClassVar[bool] = True
 
     def objections(self, run: RunSpec) -> Sequence[Objection]:
         """Refuse models without hidden layers."""

@@ -25,6 +25,7 @@ from worker.spec.models import AnyModel
 from worker.spec.optimizers import KINDS as OPTIMIZERS
 from worker.spec.optimizers import AnyOptimizer
 from worker.spec.part import Objection, Part, Spec
+from worker.spec.patterns import DEVICE, RUN_ID, SHA256
 from worker.spec.references import References
 from worker.spec.regularizers import AnyRegularizer, complete
 from worker.spec.schedules import AnySchedule
@@ -66,11 +67,11 @@ class Evaluate(Spec):
 class WarmStart(Spec):
     """Begin with the weights of another run, whose model has the same parameters."""
 
-    run_id: str = Field(pattern=r"^run_[0-9A-Z]{26}$", description="The run that has the weights.")
-    at: Literal["best", "last"] = Field(default="last", description="The weights of its best or of its last epoch.")
-    sha256: str | None = Field(
-        default=None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the weights; set at submission."
+    run_id: str = Field(pattern=RUN_ID, description="The run that has the weights.")
+    at: Literal["best", "last", "averaged"] = Field(
+        default="last", description="The weights of its best or of its last epoch, or averaged ones."
     )
+    sha256: str | None = Field(default=None, pattern=SHA256, description="SHA-256 of the weights; set at submission.")
 
 
 class RunSpec(Spec):
@@ -111,9 +112,7 @@ class RunSpec(Spec):
     stop: tuple[AnyStop, ...] = Field(default=(), max_length=16, description="Any of them ends the run early.")
     allow_test_selection: bool = Field(default=False, description="Let stop rules and schedules use test metrics.")
     evaluate: Evaluate = Field(default_factory=Evaluate, description="Measurements after each epoch.")
-    device: str = Field(
-        default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="Device to train on; auto is any."
-    )
+    device: str = Field(default="auto", pattern=DEVICE, description="Device to train on; auto is any.")
     precision: Precision = Field(
         default="float32",
         description=(
@@ -188,6 +187,7 @@ class RunSpec(Spec):
 
     def objections(self) -> Iterator[tuple[tuple[str | int, ...], Objection]]:
         """Return the objections of parts to each other, with their places in the spec."""
+        fits = self.model.fits(self.dataset.shape, self.dataset.outputs)
         for place, part in self.parts():
             if part.for_classes and self.dataset.task == "regression":
                 remedy = "name another one" if place == ("model",) else "leave it out"
@@ -200,6 +200,8 @@ class RunSpec(Spec):
                     "leave it out."
                 )
                 yield place, Objection(field=None, message=message)
+                continue
+            if isinstance(part, Regularizer) and part.presupposes_layers and not fits:
                 continue
             for objection in part.objections(self):
                 yield (*place, *(objection.field.split(".") if objection.field else ())), objection

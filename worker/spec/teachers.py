@@ -12,6 +12,7 @@ from worker.spec.families.dataset import Normalize
 from worker.spec.families.model import Precision
 from worker.spec.models import AnyModel
 from worker.spec.part import Spec
+from worker.spec.patterns import RUN_ID, SHA256
 
 if TYPE_CHECKING:
     from worker.spec.regularizers import AnyRegularizer
@@ -39,14 +40,16 @@ class Teacher(Spec):
     """A run whose model teaches: an existing run, or one that is trained first while its students wait."""
 
     run_id: str | None = Field(
-        default=None, pattern=r"^run_[0-9A-Z]{26}$", description="The run whose model teaches; students wait for it."
+        default=None, pattern=RUN_ID, description="The run whose model teaches; students wait for it."
     )
     spec: RunSpec | None = Field(
         default=None, description="A run to train first. At submission it is created, and run_id names it."
     )
-    at: Literal["best", "last"] = Field(default="last", description="The model of its best or of its last epoch.")
+    at: Literal["best", "last", "averaged"] = Field(
+        default="last", description="The model of its best or of its last epoch, or its averaged one."
+    )
     sha256: str | None = Field(
-        default=None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the weights; set once the run has finished."
+        default=None, pattern=SHA256, description="SHA-256 of the weights; set once the run has finished."
     )
     network: TeacherNetwork | None = Field(default=None, description="The teacher's network; set from the run.")
 

@@ -20,6 +20,7 @@ from service.runs import states
 from service.runs.queries import files
 from service.runs.queries import runs as rows
 from service.runs.queries import teachers as teacher_rows
+from service.runs.saved_weights import At, availability
 from service.runs.submission.new_run import NewRun
 from service.store.rows import Row
 from worker.ports import WeightsFile
@@ -102,18 +103,25 @@ def ending(status: str) -> str:
     return "was cancelled" if status == "cancelled" else status
 
 
+def _no_weights(row: Row, at: At) -> str:
+    ended = ending(row.status) if row.status in states.TERMINAL else f"is {row.status!r}"
+    return f"{row.id} {ended} and has no {at} weights: {availability(at, row)}. Name another run."
+
+
 def _resolve_by_run(connection: sa.Connection, teacher: Teacher, row: Row, student: RunSpec, place: str) -> Teacher:
     """Return the teacher with the weights of its run in ``row``; unchanged if the run has not finished."""
     spec = RunSpec.of(row.spec)
     _check_data(spec, student, row.id, f"{place}/run_id")
+    if teacher.at == "averaged" and spec.averaging is None:
+        raise SpecRefused.at(f"{place}/at", "no_weights", _no_weights(row, teacher.at), allowed=["best", "last"])
     if row.status not in states.TERMINAL:
         return teacher
     stored = {file.at: file for file in files.weights_of(connection, row.reused_from or row.id)}
     if teacher.at not in stored:
-        message = f"{row.id} {ending(row.status)} and has no {teacher.at} weights. Name another run."
-        raise SpecRefused.at(f"{place}/run_id", "no_weights", message)
-    if row.error_code == "diverged" and teacher.at == "last":
-        message = f'{row.id} diverged, so its last weights are not finite. Use those of its best epoch ("at": "best").'
+        raise SpecRefused.at(f"{place}/run_id", "no_weights", _no_weights(row, teacher.at))
+    if row.error_code == "diverged" and teacher.at != "best":
+        message = f"{row.id} diverged, so its {teacher.at} weights are not finite. Use those of its best epoch"
+        message = f'{message} ("at": "best").'
         raise SpecRefused.at(f"{place}/at", "diverged", message)
     return teacher.model_copy(update={"sha256": stored[teacher.at].sha256, "network": TeacherNetwork.of(spec)})
 

@@ -16,6 +16,7 @@ from service.callers import Caller
 from service.errors import SpecRefused
 from service.runs.queries import files
 from service.runs.queries import runs as rows
+from service.runs.saved_weights import availability
 from service.runs.submission.new_run import NewRun
 from worker.ports import WeightsFile
 from worker.spec.run import RunSpec, WarmStart
@@ -65,9 +66,15 @@ def _find_weights(connection: sa.Connection, start: WarmStart, caller: Caller) -
         raise _refuse("run_id", "run_not_found", f"Run {start.run_id!r}, whose weights to start from, does not exist.")
     stored = {file.at: file for file in files.weights_of(connection, row.reused_from or row.id)}
     if start.at not in stored:
-        when = "as soon as it first saves them" if start.at == "best" else "when it has ended"
-        message = f"{start.run_id} is {row.status!r} and has no {start.at} weights; a run has them {when}."
-        raise _refuse("run_id", "no_weights", message)
+        existing = [file for at in ("best", "last", "averaged") if (file := stored.get(at)) is not None]
+        allowed = [file.at for file in existing]
+        remedy = ", ".join(f"{file.at!r} (epoch {file.epoch})" for file in existing)
+        message = f"{start.run_id} is {row.status!r} and has no {start.at} weights: {availability(start.at, row)}." + (
+            f" It has {remedy}." if existing else ""
+        )
+        raise SpecRefused.at(
+            "/warm_start/at" if existing else "/warm_start/run_id", "no_weights", message, allowed=allowed
+        )
     return stored[start.at], row.id
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -182,12 +183,29 @@ def test_warm_start_references_its_weights_by_digest_and_keeps_them(
     assert not path.exists()
 
 
+def test_warm_start_begins_with_averaged_weights_of_its_source(client: TestClient, work: Jobs) -> None:
+    source = client.post("/v1/runs", json=body(epochs=1, averaging={"kind": "ema"})).json()["id"]
+    (claim,) = work.claim(WORKER, limit=1)
+    work.started([claim], device="cpu", determinism_class="cpu/test")
+    work.record([claim], [measured(source, 1)])
+    averaged = dataclasses.replace(weights_file(claim, 7), at="averaged")
+    work.checkpointed([claim], {source: saved(claim, 1)}, {source: (weights_file(claim, 1), averaged)})
+    work.finish([claim], [Outcome(run_id=source, status="succeeded", code="finished")])
+    warm = {"run_id": source, "at": "averaged"}
+    run = client.post("/v1/runs", json=body(warm_start=warm)).json()
+    assert run["spec"]["warm_start"] == {**warm, "sha256": averaged.sha256}
+    (claim,) = work.claim(WORKER, limit=1)
+    assert [(file.at, file.path) for file in claim.weights] == [("start", averaged.path)]
+
+
 @pytest.mark.parametrize(
     ("warm", "changed", "code", "message"),
     [
         ({"run_id": "run_" + "0" * 26}, {}, "run_not_found", "does not exist"),
         ({}, {"model": {"kind": "mlp", "hidden": [17]}}, "other_model", "layers.0.weight is 16×64 there"),
         ({"sha256": "f" * 64}, {}, "no_weights", "Omit sha256"),
+        ({"at": "averaged"}, {}, "no_weights", "only runs with averaging"),
+        ({"at": "averaged"}, {}, "no_weights", "It has 'best' (epoch 3), 'last' (epoch 3)."),
     ],
 )
 def test_missing_or_unfit_weights_are_refused(
@@ -205,7 +223,7 @@ def test_missing_or_unfit_weights_are_refused(
 def test_refusal_states_when_a_run_without_weights_will_have_them(client: TestClient) -> None:
     first = client.post("/v1/runs", json=body()).json()["id"]
     answer = client.post("/v1/runs", json=body(warm_start={"run_id": first}))
-    assert (answer.status_code, "when it has ended" in answer.json()["detail"]) == (422, True)
+    assert (answer.status_code, "when the run ends" in answer.json()["detail"]) == (422, True)
 
 
 def test_arms_can_start_from_the_weights_of_a_run(client: TestClient, work: Jobs) -> None:

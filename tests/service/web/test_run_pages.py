@@ -60,9 +60,17 @@ def test_pages_of_a_run_that_ended_render(client: TestClient, work: Jobs, posted
     assert end in render(client, posted)
 
 
-def test_page_offers_averaged_weights_of_runs_with_averaging(client: TestClient, work: Jobs) -> None:
-    for changes in (SPECS["averaged"], SPECS["least"]):
-        run = client.post("/v1/runs", json=body(**changes)).json()["id"]
-        claims = work.claim(WORKER, limit=1)
-        work.finish(claims, [Outcome(run_id=run, status="succeeded")])
-        assert ("?at=averaged" in client.get(f"/runs/{run}").text) == ("averaging" in changes)
+@pytest.mark.parametrize(("from_epoch", "offered"), [(1, True), (2, False), (None, False)])
+def test_page_offers_averaged_weights_once_averaging_has_begun(
+    client: TestClient, work: Jobs, from_epoch: int | None, offered: bool
+) -> None:
+    averaging = {} if from_epoch is None else {"averaging": {"kind": "swa", "from_epoch": from_epoch}}
+    run = client.post("/v1/runs", json=body(**averaging)).json()["id"]
+    claims = work.claim(WORKER, limit=1)
+    work.record(claims, [measured(run, 1)])
+    work.finish(claims, [Outcome(run_id=run, status="succeeded", code="stopped_early")])
+    assert ("?at=averaged" in client.get(f"/runs/{run}").text) is offered
+    problem = client.get(f"/v1/runs/{run}/model.safetensors?at=averaged").json()
+    assert (problem["status"], problem["code"], problem["title"]) == (404, "not_measured", "Weights not saved")
+    expected = {1: "save them when they end", 2: "ended after epoch 1, and averaging begins after epoch 2"}
+    assert expected.get(from_epoch or 0, "only runs with averaging") in problem["detail"]

@@ -74,8 +74,14 @@ class Loss(Part):
         if run.dataset.task == self.task:
             return ()
         theirs = "a number" if self.task == "classification" else "a class"
-        message = f"{self.kind!r} is a loss of {self.task}, and the target of this dataset is {theirs}; leave loss out."
-        return [Objection(field=None, message=message)]
+        from worker.spec.losses import KINDS
+
+        fitting = [kind for kind, loss in KINDS.items() if loss.task == run.dataset.task]
+        message = (
+            f"{self.kind!r} is a loss of {self.task}, and the target of this dataset is {theirs}; leave loss out, or "
+            f"use {' or '.join(map(repr, fitting))}."
+        )
+        return [Objection(field=None, message=message, allowed=fitting)]
 
     @staticmethod
     def predict(part: Stacked[Any], z: Tensor) -> Tensor:

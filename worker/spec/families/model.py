@@ -136,6 +136,10 @@ class Model(Part):
         """Whether the model computes pieces of one thread each (:mod:`worker.spec.threads`)."""
         return False
 
+    def fits(self, shape: tuple[int, ...], outputs: int) -> bool:
+        """Return whether the layers fit rows of ``shape`` and each other."""
+        return True
+
     def hidden_layers(self, shape: tuple[int, ...]) -> int:
         """Return the number of hidden layers on which regularizers act, for rows of ``shape``."""
         return 0

@@ -26,7 +26,10 @@ class PoolingLayer(Layer):
             message = f"'{self.kind}' takes images or sequences of channels, and rows of shape {sizes(shape)} arrive."
             raise DoesNotFit(message)
         if self.padding > self.size // 2:
-            message = f"padding {self.padding} must be at most half of size, {self.size}, for rows of {sizes(shape)}."
+            message = (
+                f"padding {self.padding} is more than half of size {self.size}, so a window could lie outside the row. "
+                f"Use at most {self.size // 2}."
+            )
             raise DoesNotFit(message, "padding", allowed=list(range(min(self.size // 2, 63) + 1)))
         if min(shape[1:]) + 2 * self.padding < self.size:
             message = (

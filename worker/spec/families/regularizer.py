@@ -89,6 +89,8 @@ class Regularizer(Part):
 
     neutral: ClassVar[Mapping[str, float] | None] = None
     """Values of PerRun fields with which the part is bitwise the same as its absence; None if no such values exist."""
+    presupposes_layers: ClassVar[bool] = False
+    """Whether objections are about layers of the model, so that they mean nothing while these do not fit."""
     ordered: ClassVar[bool] = False
     """Whether the part's place among the other ordered ones changes the result (image operations)."""
 

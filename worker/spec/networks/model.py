@@ -84,6 +84,10 @@ class LayeredModel(Model):
         except DoesNotFit:
             return ()
 
+    def fits(self, shape: Shape, outputs: int) -> bool:
+        """Return whether the layers fit rows of ``shape`` and each other."""
+        return bool(self._fitting(shape, outputs))
+
     def summary(self, shape: Shape, outputs: int) -> list[LayerSummary]:
         """Return a table of the layers."""
         return [

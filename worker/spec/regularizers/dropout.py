@@ -35,6 +35,7 @@ class Dropout(Regularizer):
         "Srivastava et al. 2014, Dropout: a simple way to prevent neural networks from overfitting"
     )
     neutral: ClassVar[dict[str, float]] = {"p": 0.0, "input_p": 0.0}
+    presupposes_layers: ClassVar[bool] = True
 
     kind: Literal["dropout"] = "dropout"
     p: PerRun[float] = Field(default=0.5, ge=0, le=0.99, description="Probability of being left out, in steps of 2⁻¹⁶.")

@@ -37,6 +37,7 @@ class InputGradientPenalty(Regularizer):
     equation: ClassVar[str] = "J = loss + λ/2 · (1/N) · Σ_n ‖∂z_n/∂x_n‖²_F"
     reference: ClassVar[str] = "Hoffman, Roberts and Yaida 2019, Robust learning with Jacobian regularization"
     neutral: ClassVar[dict[str, float]] = {"strength": 0.0}
+    presupposes_layers: ClassVar[bool] = True
 
     kind: Literal["input_gradient"] = "input_gradient"
     strength: PerRun[float] = Field(

@@ -32,6 +32,7 @@ class KLSparsity(Regularizer):
     equation: ClassVar[str] = "J = loss + β · Σ_j KL(ρ ‖ ρ̂_j)"
     reference: ClassVar[str] = "Ng 2011, Sparse autoencoder (CS294A lecture notes)"
     neutral: ClassVar[dict[str, float]] = {"strength": 0.0}
+    presupposes_layers: ClassVar[bool] = True
 
     kind: Literal["kl_sparsity"] = "kl_sparsity"
     target: PerRun[float] = Field(

@@ -33,6 +33,7 @@ class ManifoldMixup(Regularizer):
     reference: ClassVar[str] = (
         "Verma et al. 2019, Manifold mixup: better representations by interpolating hidden states"
     )
+    presupposes_layers: ClassVar[bool] = True
 
     kind: Literal["manifold_mixup"] = "manifold_mixup"
     alpha: PerRun[float] = Field(default=2.0, gt=0, le=100, description="α: near 0 rows are hardly mixed, at 1 evenly.")
