@@ -9,7 +9,7 @@ from pydantic import Field
 
 from service.importance.service import StudyQuestion
 from service.models.parameters import ImportanceQuery
-from service.models.weights import At
+from service.runs.saved_weights import At
 
 
 class StudyImportanceQuery(ImportanceQuery):

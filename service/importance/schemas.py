@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from service.importance.service import StudyImportance, StudyQuestion
-from service.models.weights import At
+from service.runs.saved_weights import At
 from service.sandbox.predicting.messages import Split
 from service.statistics.importance import ArmImportance, ColumnSummary
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from service.errors import Refusal, SpecRefused
 from service.models.errors import FileLost
 from service.models.files import ImportanceQuestion, ModelFiles, ModelImportance
-from service.models.weights import At
 from service.runs.errors import NotMeasured, RunNotFound
+from service.runs.saved_weights import At
 from service.statistics.importance import ArmImportance, RunImportance, summarize_importance
 from service.statistics.pairing import State
 from service.studies.design import StudyDesign

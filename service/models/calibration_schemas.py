@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.models.calibration import ModelReliability
-from service.models.weights import At
+from service.runs.saved_weights import At
 from service.sandbox.predicting.messages import Split
 from service.statistics.calibration import LEVEL
 

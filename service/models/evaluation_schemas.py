@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.http.bodies import BodyModel
 from service.models.file_types import FILE_TYPES
 from service.models.files import Evaluation, ModelImportance
-from service.models.weights import At
+from service.runs.saved_weights import At
 from service.sandbox.predicting.messages import Split
 
 

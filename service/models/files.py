@@ -17,7 +17,8 @@ import numpy as np
 
 from service.errors import SpecRefused
 from service.models.service import Models, Predictions
-from service.models.weights import At, ModelWeights, replaced_too_often
+from service.models.weights import ModelWeights, replaced_too_often
+from service.runs.saved_weights import At
 from service.sandbox import parser
 from service.sandbox.parser import FileRows
 from service.sandbox.parsing.options import Files, KnownColumn, Limits, MergeTask, Options, RowsTask

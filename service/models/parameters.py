@@ -10,7 +10,7 @@ from pydantic import Field
 from service.http.parameters import QueryModel
 from service.models.files import ImportanceQuestion
 from service.models.service import Canvas
-from service.models.weights import At
+from service.runs.saved_weights import At
 from service.sandbox.parsing.options import Format, Options
 from service.sandbox.predicting.messages import Split, Theme
 from worker.spec.calibration import BINS

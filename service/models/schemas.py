@@ -12,7 +12,7 @@ from service.errors import SpecRefused
 from service.http.bodies import BodyModel
 from service.models.file_types import FILE_TYPES
 from service.models.service import Predictions
-from service.models.weights import At
+from service.runs.saved_weights import At
 from service.sandbox.predicting.messages import Chosen, Split
 
 

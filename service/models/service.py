@@ -22,9 +22,10 @@ from service.models.inputs import check_count, parse_rows
 from service.models.refusals import refusal_of
 from service.models.result_cache import ResultCache
 from service.models.scratch import Scratch
-from service.models.weights import REPLACED_SECONDS, At, ModelWeights, StoredModels, replaced_too_often
+from service.models.weights import REPLACED_SECONDS, ModelWeights, StoredModels, replaced_too_often
 from service.runs.errors import NotMeasured
 from service.runs.run import History, Run
+from service.runs.saved_weights import At
 from service.runs.thinning import thinned
 from service.sandbox.predicting.messages import (
     Answer,
