@@ -99,7 +99,8 @@ def _against_overfitting(spec: RunSpec, diagnosis: Diagnosis, metric: str) -> It
     """Yield dropout, L2 and early stopping, as far as the spec lacks them."""
     regularizers = [part.model_dump(mode="json") for part in spec.regularizers]
     kinds = {part.kind for part in spec.regularizers}
-    if "dropout" not in kinds and spec.model.hidden_layers(spec.dataset.shape):
+    random = spec.optimizer is None or not spec.optimizer.needs_all_rows  # with a random gradient, curvature is noise
+    if random and "dropout" not in kinds and spec.model.hidden_layers(spec.dataset.shape):
         yield {"regularizers": [*regularizers, {"kind": "dropout", "p": 0.4}]}, "add dropout of 0.4"
     if not kinds & {"l2", "elastic_net"}:
         yield {"regularizers": [*regularizers, {"kind": "l2", "strength": 1e-4}]}, "add L2 of 1e-4"

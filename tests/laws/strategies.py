@@ -135,8 +135,12 @@ TRAINED = {kind for kind, part in MODELS.items() if part.trains}
 assert set(models) == TRAINED, "the laws need a strategy for every model that is trained; test_voting has the others"
 
 
-SHORT: dict[str, dict[str, Any]] = {"plateau": {"patience": 0, "metric": "train.loss"}, "one_cycle": {"pct_start": 0.5}}
-"""Settings with which schedules act within a few epochs."""
+SHORT: dict[str, dict[str, Any]] = {
+    "plateau": {"patience": 0, "metric": "train.loss"},
+    "one_cycle": {"pct_start": 0.5},
+    "lbfgs": {"history_size": 1},
+}
+"""Settings with which schedules and optimizers show all they do within a few epochs."""
 schedules = st.sampled_from(sorted(SCHEDULES)).flatmap(
     lambda kind: bodies(SCHEDULES[kind]).map(lambda body: {**body, **SHORT.get(kind, {})})
 )
@@ -227,7 +231,9 @@ def stacks(
         "precision": draw(st.sampled_from(["float32"] * 7 + ["bfloat16"])),
     }
     optimizer = OPTIMIZERS[about]
-    shape = draw(bodies(optimizer))
+    shape = {**draw(bodies(optimizer)), **SHORT.get(about, {})}
+    if parsed({**frame, "optimizer": shape}).required_optimizer.needs_all_rows:
+        frame["batch_size"] = "full"
     bare = parsed({**frame, "optimizer": shape})
     kinds = dict.fromkeys([first, *draw(st.lists(st.sampled_from(sorted(REGULARIZERS)), unique=True, max_size=4))])
     usable: list[type[Regularizer]] = []

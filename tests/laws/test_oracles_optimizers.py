@@ -113,9 +113,11 @@ def sequence() -> tuple[Tensor, Tensor]:
 
 FORMULAS = {"muon", "schedule_free"}
 """Optimizers that torch lacks, or has in bfloat16 only."""
+ELSEWHERE = {"lbfgs"}
+"""Optimizers that need the gradients of a function: see test_oracles_lbfgs.py."""
 
 
-@pytest.mark.parametrize("kind", sorted(set(OPTIMIZERS) - FORMULAS))
+@pytest.mark.parametrize("kind", sorted(set(OPTIMIZERS) - FORMULAS - ELSEWHERE))
 def test_optimizer_matches_torch_in_float64(kind: str) -> None:
     assert kind in TORCH, f"{kind} needs an oracle here"
     learning_rates, (start, gradients) = [0.001, 0.03], sequence()

@@ -120,7 +120,8 @@ def gemm_backend_for(spec: RunSpec, *, threads: int, max_runs: int, device: torc
             library=_libraries()[0], threads=threads, reproducible=True
         )  # its answers are exact in any way
     # What only a step's numbers depend on is left out, so that runs of the same shapes are probed once.
-    optimizer = spec.required_optimizer if spec.required_optimizer.multiplying else SGD(lr=0.1)
+    own = spec.required_optimizer
+    optimizer = own if own.multiplying or own.couples else SGD(lr=0.1)
     model = spec.model.common()  # all runs of a stack must compute in one way
     same = {"seed": 0, "regularizers": (), "stop": (), "epochs": 1, "optimizer": optimizer, "model": model}
     key = spec.model_copy(update={**same, "dataset": spec.dataset.held_out(None).model_copy(update={"split_seed": 0})})
@@ -224,7 +225,7 @@ class Trial:
     def run(self, first: int, last: int) -> tuple[Tensor, ...]:
         """Logits, gradients, activations and changed weights of the runs from ``first`` up to ``last``, together."""
         spec = self.spec
-        layout = Layout(self.shapes, last - first)
+        layout = Layout(self.shapes, last - first, joint=spec.required_optimizer.couples)
         weights = layout.filled({name: noise[first:last] for name, noise in self.weights.items()}, self.x.device)
         gradient = weights.clone()  # as made up as the weights, for parameters of layers that are not tried
         buffer_layout = Layout(spec.model.buffers(spec.dataset.shape), last - first)

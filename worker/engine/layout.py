@@ -41,16 +41,17 @@ class Block:
 
 
 class Layout:
-    """The blocks of ``runs`` runs whose parameters have ``shapes``.
+    """The blocks of ``runs`` runs whose parameters have ``shapes``; a single one if ``joint``.
 
     A matrix that needs padding would not be contiguous, so it shares the block of the vectors. One run has one block:
     any part of a row is contiguous.
     """
 
-    def __init__(self, shapes: Mapping[str, tuple[int, ...]], runs: int) -> None:
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]], runs: int, *, joint: bool = False) -> None:
         self.shapes = dict(shapes)
         self.runs = runs
-        alone = [n for n, shape in self.shapes.items() if runs > 1 and len(shape) > 1 and not math.prod(shape) % BORDER]
+        divided = runs > 1 and not joint
+        alone = [n for n, shape in self.shapes.items() if divided and len(shape) > 1 and not math.prod(shape) % BORDER]
         shared = {name: shape for name, shape in self.shapes.items() if name not in alone}
         self.blocks = [Block({name: self.shapes[name]}) for name in alone] + ([Block(shared)] if shared else [])
 

@@ -79,7 +79,8 @@ class Stack:
         if not self.members:
             return
         spec = members[0].spec
-        self.layout = Layout(spec.model.parameters(spec.dataset.shape, spec.dataset.outputs), len(self))
+        shapes = spec.model.parameters(spec.dataset.shape, spec.dataset.outputs)
+        self.layout = Layout(shapes, len(self), joint=spec.optimizer is not None and spec.optimizer.couples)
         self.buffer_layout = Layout(spec.model.buffers(spec.dataset.shape), len(self))
         if values is None:
             self.weights, self.buffers = self._initial(self.layout), self._initial(self.buffer_layout)

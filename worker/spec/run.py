@@ -206,6 +206,18 @@ class RunSpec(Spec):
             for objection in part.objections(self):
                 yield (*place, *(objection.field.split(".") if objection.field else ())), objection
         yield from self._of_training()
+        yield from self._of_batches()
+
+    def _of_batches(self) -> Iterator[tuple[tuple[str | int, ...], Objection]]:
+        """Yield an objection to batches of some of the rows, if the optimizer needs all."""
+        rows = self.dataset.training_rows
+        if self.model.trains and self.optimizer is not None and self.optimizer.needs_all_rows and self.batch_rows < rows:
+            message = (
+                f"{self.optimizer.kind!r} needs the gradient of all {rows:,} training rows, and a batch has "
+                f"{self.batch_rows:,}. Set batch_size to 'full' or to at least {rows}, or use another optimizer, such as "
+                "adam."
+            )
+            yield ("batch_size",), Objection(field=None, message=message, allowed=["full"])
 
     def _of_training(self) -> Iterator[tuple[tuple[str | int, ...], Objection]]:
         """Yield objections to a missing optimizer, or to fields of training for a model that is not trained."""

@@ -127,7 +127,7 @@ def _limit_errors(spec: RunSpec, settings: Settings) -> list[FieldError]:
     if cost.bytes > settings.max_run_bytes:
         message = (
             f"The run would need about {cost.bytes:,} bytes; this server takes at most {settings.max_run_bytes:,} "
-            "(FITWELL_MAX_RUN_BYTES). Make the model or the batch smaller."
+            f"(FITWELL_MAX_RUN_BYTES). {_memory_remedy(spec)}"
             f"{_largest(spec, 'parameters')}{_largest(spec, 'activations', ' per row')}"
         )
         return [FieldError("/batch_size", "too_large", message)]
@@ -139,6 +139,14 @@ def _limit_errors(spec: RunSpec, settings: Settings) -> list[FieldError]:
         )
         return [FieldError("/epochs", "too_long", message)]
     return []
+
+
+def _memory_remedy(spec: RunSpec) -> str:
+    """Return a sentence about what makes a run smaller."""
+    if spec.optimizer is None or not spec.optimizer.needs_all_rows:
+        return "Make the model or the batch smaller."
+    states = len(spec.optimizer.state_names)
+    return f"Make the model or train_size smaller, or use another optimizer: this one stores {states} times the weights."
 
 
 def _largest(spec: RunSpec, figure: Literal["parameters", "activations", "flops"], unit: str = "") -> str:

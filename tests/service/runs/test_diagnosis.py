@@ -90,6 +90,12 @@ def test_regularizer_of_the_run_is_not_suggested_again(
     assert client.post("/v1/runs", json=result["suggested_spec"]).status_code == 201
 
 
+def test_dropout_is_not_suggested_beside_lbfgs(client: TestClient, work: Jobs) -> None:
+    lbfgs = {"optimizer": {"kind": "lbfgs", "lr": 1.0}, "batch_size": "full"}
+    result = diagnosis(client, run(client, work, *OVERFITS, **lbfgs))
+    assert [part["kind"] for part in result["suggested_patch"]["regularizers"]] == ["l2"]
+
+
 def test_underfit_run_gets_more_epochs(client: TestClient, work: Jobs) -> None:
     result = diagnosis(client, run(client, work, falling(20, 0.2, 0.05), falling(20, 0.25, 0.05)))
     assert (result["verdict"], result["suggested_patch"]) == ("underfits", {"epochs": 40})

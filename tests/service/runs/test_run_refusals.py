@@ -16,7 +16,7 @@ from service.errors import BadRequest, SpecRefused
 from service.http.bodies import read_json
 from service.http.validation import MAX_ERRORS
 from service.runs.bodies import RunBody
-from service.runs.submission.review import review
+from service.runs.submission.review import review, run_bytes
 from service.settings import Settings
 from tests.conftest import BODY, body, spec
 from tests.service.runs.requests import post
@@ -88,6 +88,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
         "beside random_choice",
     ),
     ({"stop": [{"kind": "early_stopping", "metric": "val.los"}]}, "/stop/0/metric", "'val.loss'"),
+    ({"optimizer": {"kind": "lbfgs", "lr": 1.0}}, "/batch_size", "at least 100, or use another optimizer"),
 ]
 
 
@@ -254,3 +255,10 @@ def test_refusal_of_a_large_model_lists_its_largest_layers() -> None:
         with pytest.raises(SpecRefused) as refusal:
             review(large, Settings.model_construct(**{**Settings().model_dump(), limit: 1}))
         assert message in refusal.value.errors[0].message
+
+
+def test_memory_of_lbfgs_counts_its_history() -> None:
+    lbfgs = spec(optimizer={"kind": "lbfgs", "lr": 1.0, "history_size": 7}, batch_size="full")
+    assert run_bytes(lbfgs) == 4 * lbfgs.parameters * (2 + 2 + 2 * 7)
+    with pytest.raises(SpecRefused, match="another optimizer: this one stores 16 times the weights"):
+        review(lbfgs, Settings.model_construct(**{**Settings().model_dump(), "max_run_bytes": 1}))

@@ -126,12 +126,13 @@ def test_regularizer_trains_and_changes_the_result(part: type[Regularizer]) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("part", OPTIMIZERS)
 def test_optimizer_learns_the_digits(part: type[Optimizer]) -> None:
+    optimizer = example(part)
     settings = {
         "dataset": {"kind": "digits", "train_size": 500, "validation_size": 100},
         "model": {"kind": "mlp", "hidden": [64]},
-        "optimizer": example(part).model_dump(mode="json"),
+        "optimizer": optimizer.model_dump(mode="json"),
         "epochs": 25,
-        "batch_size": 16,
+        "batch_size": "full" if optimizer.needs_all_rows else 16,
     }
     (epochs,) = train([parsed(settings)]).values()
     assert epochs[-1][1]["test.accuracy"] > 0.88

@@ -55,6 +55,16 @@ class Optimizer(Part):
         return self.multiplies
 
     @property
+    def couples(self) -> bool:
+        """Whether the step of a parameter depends on the others; all parameters of a run are then one block."""
+        return False
+
+    @property
+    def needs_all_rows(self) -> bool:
+        """Whether a batch must have all training rows."""
+        return False
+
+    @property
     def learning_rate(self) -> float:
         """The learning rate before the schedule; 1 for an optimizer that has none."""
         return 1.0
@@ -63,7 +73,8 @@ class Optimizer(Part):
     def update(part: Stacked[Any], step: Step) -> None:
         """Take a step in place.
 
-        Called once for each block of parameters. Blocks depend on K, but no parameter is divided.
+        Called once for each block of parameters. Blocks depend on K, but no parameter is divided. An optimizer that
+        ``couples`` parameters gets one block, in which they have the model's order and the gaps between them are 0.
         """
         raise NotImplementedError
 
@@ -96,6 +107,16 @@ class WrappingOptimizer(Optimizer):
     def multiplying(self) -> bool:
         """As the optimizer inside."""
         return self.optimizer.multiplying
+
+    @property
+    def couples(self) -> bool:
+        """As the optimizer inside."""
+        return self.optimizer.couples
+
+    @property
+    def needs_all_rows(self) -> bool:
+        """As the optimizer inside."""
+        return self.optimizer.needs_all_rows
 
     @property
     def learning_rate(self) -> float:
