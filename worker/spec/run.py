@@ -213,9 +213,8 @@ class RunSpec(Spec):
         rows = self.dataset.training_rows
         if self.model.trains and self.optimizer is not None and self.optimizer.needs_all_rows and self.batch_rows < rows:
             message = (
-                f"{self.optimizer.kind!r} needs the gradient of all {rows:,} training rows, and a batch has "
-                f"{self.batch_rows:,}. Set batch_size to 'full' or to at least {rows}, or use another optimizer, such as "
-                "adam."
+                f"{self.optimizer.kind!r} needs the gradient of all {rows} training rows, not of {self.batch_rows}. "
+                f"Set batch_size to 'full' or to at least {rows}, or use another optimizer, such as adam."
             )
             yield ("batch_size",), Objection(field=None, message=message, allowed=["full"])
 

@@ -36,7 +36,7 @@ MIN_DECREASE = 1e-9
 
 
 class LBFGS(LearningRateOptimizer):
-    """Step to the minimum of a quadratic model of the loss, whose curvature comes from the last ``history_size`` steps.
+    """Step to the minimum of a quadratic model of the loss, whose curvature comes from the last steps.
 
     It needs the gradient of all rows: ``batch_size`` is at least their number.
     """
