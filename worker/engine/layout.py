@@ -1,7 +1,8 @@
 """Where the parameters of K runs lie in memory: one buffer, cut into blocks (K, width) with a row for each run.
 
 A product reads and writes the weights of K runs in place if they are contiguous: otherwise oneDNN copies them, and MKL
-multiplies run by run. So a matrix is a block of its own; all vectors share one. An optimizer updates a block at a time.
+multiplies run by run. So a matrix is a block of its own; all vectors share one. An optimizer updates a block at a time;
+where the step of a parameter depends on all others, as in L-BFGS, they are one block, and products copy.
 Every parameter of every run begins on a 256-byte border, so bits depend neither on K nor on a run's position.
 """
 
