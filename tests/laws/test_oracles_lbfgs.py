@@ -62,7 +62,7 @@ def test_lbfgs_matches_torch_in_float64(function: Callable[[Tensor], Tensor], st
         part.update(Step(w, g, lr, state, t, lambda rows: []))
         stored.append((state[f"s{HISTORY - 1}"] != newest).any(1).tolist())
         for x, optimizer in zip(oracles, optimizers, strict=True):
-            optimizer.step(functools.partial(with_gradient, function, x))
+            optimizer.step(functools.partial(with_gradient, function, x))  # type: ignore[no-untyped-call]
         torch.testing.assert_close(w, torch.stack(oracles).detach(), rtol=1e-6, atol=1e-9)
     assert torch.equal(w[3], start[3])
     assert any(len(set(which[:3])) == 2 for which in stored), "all runs store pairs in the same steps"
@@ -100,7 +100,7 @@ def test_lbfgs_trains_as_torchs_in_float32() -> None:
 
     for results in training.epochs():
         for result, module, optimizer in zip(results, modules, optimizers, strict=True):
-            loss = optimizer.step(functools.partial(loss_of, module))  # type: ignore[arg-type]
+            loss = optimizer.step(functools.partial(loss_of, module))  # type: ignore[no-untyped-call]
             assert result.metrics["train.loss"] == pytest.approx(loss, rel=1e-4)
             tensors = result.stack.tensors(result.position)
             for name, p in module.state_dict().items():

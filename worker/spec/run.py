@@ -210,10 +210,10 @@ class RunSpec(Spec):
 
     def _of_batches(self) -> Iterator[tuple[tuple[str | int, ...], Objection]]:
         """Yield an objection to batches of some of the rows, if the optimizer needs all."""
-        rows = self.dataset.training_rows
-        if self.model.trains and self.optimizer is not None and self.optimizer.needs_all_rows and self.batch_rows < rows:
+        rows, optimizer = self.dataset.training_rows, self.optimizer
+        if self.model.trains and optimizer is not None and optimizer.needs_all_rows and self.batch_rows < rows:
             message = (
-                f"{self.optimizer.kind!r} needs the gradient of all {rows} training rows, not of {self.batch_rows}. "
+                f"{optimizer.kind!r} needs the gradient of all {rows} training rows, not of {self.batch_rows}. "
                 f"Set batch_size to 'full' or to at least {rows}, or use another optimizer, such as adam."
             )
             yield ("batch_size",), Objection(field=None, message=message, allowed=["full"])

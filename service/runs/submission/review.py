@@ -146,7 +146,7 @@ def _memory_remedy(spec: RunSpec) -> str:
     if spec.optimizer is None or not spec.optimizer.needs_all_rows:
         return "Make the model or the batch smaller."
     states = len(spec.optimizer.state_names)
-    return f"Make the model or train_size smaller, or use another optimizer: this one stores {states} times the weights."
+    return f"Make the model or train_size smaller, or change the optimizer: this one stores {states} times the weights."
 
 
 def _largest(spec: RunSpec, figure: Literal["parameters", "activations", "flops"], unit: str = "") -> str:

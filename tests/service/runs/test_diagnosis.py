@@ -91,8 +91,8 @@ def test_regularizer_of_the_run_is_not_suggested_again(
 
 
 def test_dropout_is_not_suggested_beside_lbfgs(client: TestClient, work: Jobs) -> None:
-    lbfgs = {"optimizer": {"kind": "lbfgs", "lr": 1.0}, "batch_size": "full"}
-    result = diagnosis(client, run(client, work, *OVERFITS, **lbfgs))
+    lbfgs = {"kind": "lbfgs", "lr": 1.0}
+    result = diagnosis(client, run(client, work, *OVERFITS, optimizer=lbfgs, batch_size="full"))
     assert [part["kind"] for part in result["suggested_patch"]["regularizers"]] == ["l2"]
 
 

@@ -260,5 +260,5 @@ def test_refusal_of_a_large_model_lists_its_largest_layers() -> None:
 def test_memory_of_lbfgs_counts_its_history() -> None:
     lbfgs = spec(optimizer={"kind": "lbfgs", "lr": 1.0, "history_size": 7}, batch_size="full")
     assert run_bytes(lbfgs) == 4 * lbfgs.parameters * (2 + 2 + 2 * 7)
-    with pytest.raises(SpecRefused, match="another optimizer: this one stores 16 times the weights"):
+    with pytest.raises(SpecRefused, match="change the optimizer: this one stores 16 times the weights"):
         review(lbfgs, Settings.model_construct(**{**Settings().model_dump(), "max_run_bytes": 1}))
