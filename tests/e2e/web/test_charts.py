@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.web.conftest import BASE, Opened, Trained, Watched, drawn, shoot
+from tests.e2e.web.conftest import BASE, NASTY, Opened, Trained, Watched, drawn, shoot
 from tests.patience import scaled
 from tests.processes import Serving
 
@@ -82,6 +82,25 @@ def test_study_on_several_datasets_displays_profiles_and_ranks(opened: Opened, s
         expect(page.locator("#ranks .group")).to_have_count(1)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     expect(page.locator("#across .state")).to_have_text(["undecided", "undecided"])
+
+
+def test_importance_of_columns_over_a_study_equals_the_api(opened: Opened, served: Serving, trained: Trained) -> None:
+    base = {**BASE, "dataset": {"kind": "uploaded", "id": trained.table.id}, "model": {"kind": "linear"}, "epochs": 2}
+    arms: dict[str, Any] = {"plain": {}, "slower": {"optimizer": {"lr": 0.001}}}
+    study = served.client.studies.create(base=base, arms=arms, seeds=2)
+    study.wait(scaled(60))
+    page = opened(f"/studies/{study.id}")
+    section = page.locator("#importance")
+    section.scroll_into_view_if_needed()
+    expect(section.locator("[data-summary]")).to_contain_text("4 runs in all")
+    expect(section.locator("thead th")).to_have_text(["Column", *arms])
+    measured = page.request.get(section.get_attribute("data-url") or "").json()
+    columns = [one["column"] for one in measured["arms"][0]["columns"]]
+    assert NASTY[:90] in columns
+    expect(section.locator("tbody th")).to_have_text(columns)
+    means = [one["mean"] for arm in measured["arms"] for one in arm["columns"]]
+    expect(section.locator("tbody svg")).to_have_count(sum(mean is not None for mean in means))
+    assert section.locator("script, img").count() == 0
 
 
 def test_table_and_csv_equal_the_api(opened: Opened, trained: Trained) -> None:
