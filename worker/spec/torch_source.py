@@ -8,10 +8,11 @@ It is built without torch, and every text in it that comes from a dataset is a P
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.util
 import pprint
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -29,11 +30,17 @@ if TYPE_CHECKING:
 Tree = dict[str, "Tree | str"]
 """Modules by name: expressions, or the modules inside a container."""
 WIDTH = 100
-IMPORTS = {
-    "Iterable": "from collections.abc import Iterable",
-    "functional": "from torch.nn import functional",
+IMPORTS = """from __future__ import annotations
+
+{Iterable}import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+{functional}"""
+OPTIONAL_IMPORTS = {
+    "Iterable": "from collections.abc import Iterable\n\n",
+    "functional": "from torch.nn import functional\n",
 }
-"""Names that sources of modules may use besides ``torch``, ``nn`` and ``Tensor``."""
+"""Imports of names that not every file uses. Sources of modules use no others."""
 HEADER = '''"""{title}
 
     from {module} import load
@@ -47,7 +54,6 @@ of the service give other last digits.
 """
 
 {imports}
-
 '''
 LOAD = '''
 def load(path: str) -> Model:
@@ -81,14 +87,24 @@ def source_of(
     network = _Network(spec, spec.model, scaling or scaling_of(spec.dataset))
     body = network.source()
     classes = _module_sources(body)
-    constants = "".join(_constant(name, value) for name, value in _constants(spec, table).items())
-    text = "\n".join((*classes, body))
-    more = "".join(f"{line}\n" for name, line in IMPORTS.items() if re.search(rf"\b{name}\b", text))
-    imports = f"from __future__ import annotations\n\n{more}\nimport torch\nfrom safetensors.torch import load_file\n"
-    imports += "from torch import Tensor, nn"
+    constants = "".join(f"{name} = {ascii_literal(value)}\n" for name, value in _constants(spec, table).items())
+    imports = _imports("\n".join((*classes, body)))
     about = {"rows": _about_rows(spec, table), "result": _result(spec)}
     header = HEADER.format(title=title, module=module, imports=imports, **about)
-    return "\n".join(part for part in (header + constants, *(f"{one}\n" for one in classes), body, LOAD) if part)
+    beginning = f"{header}{constants}\n" if constants else header
+    return "\n".join((beginning, *(f"{one}\n" for one in classes), body, LOAD))
+
+
+def definitions_of(expression: str) -> str:
+    """Return the beginning of a file whose network consists of ``expression``: the imports and modules that it uses."""
+    classes = _module_sources(expression)
+    return "\n".join((_imports("\n".join((*classes, expression))), *classes))
+
+
+def _imports(text: str) -> str:
+    """Return the imports of a file with this text."""
+    words = set(re.findall(r"\w+", text))
+    return IMPORTS.format(**{name: line if name in words else "" for name, line in OPTIONAL_IMPORTS.items()})
 
 
 def _about_rows(spec: RunSpec, table: Fitted | None) -> str:
@@ -111,10 +127,6 @@ def _constants(spec: RunSpec, table: Fitted | None) -> Mapping[str, list[str]]:
     features = {} if table is None else {"FEATURES": [str(name) for name in table.features]}
     classes = {"CLASSES": [str(name) for name in spec.dataset.classes]} if spec.dataset.classes else {}
     return {**classes, **features}
-
-
-def _constant(name: str, values: Sequence[str]) -> str:
-    return f"{name} = {ascii_literal(list(values))}\n"
 
 
 def ascii_literal(value: Any) -> str:
@@ -249,15 +261,7 @@ def _numbers(value: Scale) -> str:
 
 def _module_sources(body: str) -> list[str]:
     """Return the classes and functions of :mod:`worker.spec.modules` that ``body`` uses, directly or not, in order."""
-    module = importlib.util.find_spec("worker.spec.modules")
-    assert module is not None
-    assert module.origin is not None
-    text = Path(module.origin).read_text(encoding="utf-8")
-    sources = {
-        node.name: ast.get_source_segment(text, node) or ""
-        for node in ast.parse(text).body
-        if isinstance(node, ast.ClassDef | ast.FunctionDef)
-    }
+    sources = _all_module_sources()
     used, pending = set[str](), [body]
     while pending:
         words = set(re.findall(r"\w+", pending.pop()))
@@ -265,3 +269,17 @@ def _module_sources(body: str) -> list[str]:
         used |= new
         pending += [sources[name] for name in new]
     return [f"{source}\n" for name, source in sources.items() if name in used]
+
+
+@functools.cache
+def _all_module_sources() -> Mapping[str, str]:
+    """Return the classes and functions of :mod:`worker.spec.modules` by name, in order."""
+    module = importlib.util.find_spec("worker.spec.modules")
+    assert module is not None
+    assert module.origin is not None
+    text = Path(module.origin).read_text(encoding="utf-8")
+    return {
+        node.name: ast.get_source_segment(text, node) or ""
+        for node in ast.parse(text).body
+        if isinstance(node, ast.ClassDef | ast.FunctionDef)
+    }
