@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from hypothesis import strategies as st
 
+from worker.spec.families.layer import Shape
 from worker.spec.layers import KINDS
 
 Layer = dict[str, Any]
@@ -84,6 +86,19 @@ TOKENS: list[list[Layer]] = [
     [{"kind": "gru", "width": 7}],
 ]
 """Layers on embedded tokens."""
+
+
+def unlisted() -> dict[str, Layer]:
+    """Models around the layers that none of these networks has, by kind, such as a new layer."""
+    listed = str((BODIES, HEADS, SEQUENCES, TOKENS))
+    parts = {kind: part for kind, part in KINDS.items() if f"'{kind}'" not in listed and not part.takes_dataset}
+    return {kind: around({"kind": kind, **part.examples[0][0]}, part.examples[0][1]) for kind, part in parts.items()}
+
+
+def around(layer: Layer, shape: Shape) -> Layer:
+    """A model in which rows of ``shape`` arrive at the layer."""
+    before = [{"kind": "flatten"}, {"kind": "dense", "width": math.prod(shape)}, {"kind": "reshape", "shape": [*shape]}]
+    return {"kind": "sequential", "layers": [*before, layer]}
 
 
 def tokens(vocabulary: int, layers: list[Layer]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Laws 1 to 3 for networks on sequences, each kind at least once: attention, recurrence, embeddings, patches."""
+"""Laws 1 to 3 for networks on sequences, and for every model and layer that the other laws do not list."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import pytest
 from torch import Tensor
 
 from tests.laws import architectures
-from tests.laws.strategies import MAX_RUNS, parsed
+from tests.laws.strategies import MAX_RUNS, SMALL_MODELS, example, parsed
 from tests.laws.test_stack import law_1, law_2, law_3
 from tests.laws.training import reproducible, train
 from worker.spec.families.layer import LayerState
 from worker.spec.layers.self_attention import SelfAttentionLayer
+from worker.spec.models import KINDS as MODELS
 from worker.spec.run import RunSpec
 
 TOKENS = {"kind": "modular_arithmetic", "modulus": 13, "train_size": 70}
@@ -21,6 +22,10 @@ IMAGES = {"kind": "digits", "train_size": 70, "validation_size": 30}
 NETWORKS = [(TOKENS, architectures.tokens(15, layers)) for layers in architectures.TOKENS] + [
     (IMAGES, {"kind": "sequential", "layers": layers}) for layers in architectures.SEQUENCES
 ]
+UNLISTED = architectures.unlisted() | {
+    kind: example(part) for kind, part in MODELS.items() if part.trains and kind not in SMALL_MODELS
+}
+"""Models around layers, and models with their defaults, by the kind of the layer or model."""
 
 
 def runs(dataset: dict[str, Any], model: dict[str, Any]) -> list[RunSpec]:
@@ -35,7 +40,19 @@ def runs(dataset: dict[str, Any], model: dict[str, Any]) -> list[RunSpec]:
 def test_network_on_sequences_has_the_same_bits_alone_threaded_and_resumed(
     dataset: dict[str, Any], model: dict[str, Any]
 ) -> None:
-    specs = runs(dataset, model)
+    laws(runs(dataset, model))
+
+
+@pytest.mark.parametrize("kind", UNLISTED)
+def test_run_has_the_same_bits_alone_threaded_and_resumed(kind: str) -> None:
+    specs = runs(IMAGES, UNLISTED[kind])
+    objections = list(specs[0].objections())
+    assert not objections, f"add {kind!r} to SMALL_MODELS and PAIRS, with a dataset that it can learn: {objections}"
+    laws(specs)
+
+
+def laws(specs: list[RunSpec]) -> None:
+    """Check laws 1 to 3 for the runs of a stack."""
     assert reproducible(specs[0])
     whole = train(specs, most=MAX_RUNS)
     law_1(specs, [1, 2], whole)

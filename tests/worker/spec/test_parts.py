@@ -18,6 +18,7 @@ from tests.laws.strategies import example as body
 from tests.laws.strategies import images_for, parsed
 from tests.laws.training import train
 from worker.spec.families.dataset import Dataset
+from worker.spec.families.layer import Layer
 from worker.spec.families.loss import Loss
 from worker.spec.families.model import Model
 from worker.spec.families.optimizer import Optimizer
@@ -30,6 +31,7 @@ from worker.spec.part import Part, Stacked, kind_of, parts_in
 
 FOLDERS: dict[str, type[Part]] = {
     "datasets": Dataset,
+    "layers": Layer,
     "models": Model,
     "optimizers": Optimizer,
     "regularizers": Regularizer,

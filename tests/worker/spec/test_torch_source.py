@@ -13,8 +13,10 @@ import pytest
 import torch
 
 from service.catalog.presets import presets
+from tests.laws.strategies import example
 from tests.worker.spec.test_graph import run_of
 from worker.spec.graph import INPUT, NoGraph, Scaling, onnx_of
+from worker.spec.models import KINDS as MODELS
 from worker.spec.networks.model import LayeredModel
 from worker.spec.run import RunSpec
 from worker.spec.torch_source import ascii_literal, source_of
@@ -22,7 +24,7 @@ from worker.spec.torch_source import ascii_literal, source_of
 CLASSIC = {"kind": "dropout", "p": 0.5, "input_p": 0.25, "form": "classic"}
 CNN = {"kind": "cnn", "channels": [2, 3], "norm": "batch", "pooling": "average", "hidden": [8]}
 SPECS: dict[str, dict[str, Any]] = {
-    "linear": {"model": {"kind": "linear"}},
+    **{kind: {"model": example(part)} for kind, part in MODELS.items() if issubclass(part, LayeredModel)},
     "bfloat16": {"model": {"kind": "mlp", "hidden": [8, 8]}, "precision": "bfloat16"},
     "cnn with classic dropout": {"model": CNN, "regularizers": [CLASSIC]},
     "normalized": {"dataset": {"kind": "digits", "normalize": {"mean": 0.3, "std": 0.4}}, "model": CNN},
