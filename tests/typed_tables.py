@@ -50,9 +50,11 @@ def stored_with_report(
     report = write_dataset(Table(format="csv", columns=columns), new, Options(**options), LIMITS)
     file = new.replace(folder / file_name(report["sha256"]))
     dataset = Uploaded(id=f"dataset_{report['sha256']}", columns=columns_spec)
-    width = len(dataset.preparation.features(schema_of(read_header(file))))
-    content = Content.model_validate_json(json.dumps({**report["content"], "shape": [width]}))
-    return dataset.resolved(content), report
+    schema, preparation = schema_of(read_header(file)), dataset.preparation
+    content = Content.model_validate_json(
+        json.dumps({**report["content"], "shape": [len(preparation.features(schema))]})
+    )
+    return dataset.resolved(content.model_copy(update={"embedded": preparation.embedded(schema)})), report
 
 
 def uploaded(home: Path, content: bytes, *, form: Format = "csv", fields: Any = None, **options: Any) -> Uploaded:

@@ -100,7 +100,7 @@ def _against_overfitting(spec: RunSpec, diagnosis: Diagnosis, metric: str) -> It
     regularizers = [part.model_dump(mode="json") for part in spec.regularizers]
     kinds = {part.kind for part in spec.regularizers}
     random = spec.optimizer is None or not spec.optimizer.needs_all_rows  # with a random gradient, curvature is noise
-    if random and "dropout" not in kinds and spec.model.hidden_layers(spec.dataset.shape):
+    if random and "dropout" not in kinds and spec.effective_model.hidden_layers(spec.dataset.shape):
         yield {"regularizers": [*regularizers, {"kind": "dropout", "p": 0.4}]}, "add dropout of 0.4"
     if not kinds & {"l2", "elastic_net"}:
         yield {"regularizers": [*regularizers, {"kind": "l2", "strength": 1e-4}]}, "add L2 of 1e-4"

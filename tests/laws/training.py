@@ -41,12 +41,17 @@ def data_of(spec: RunSpec) -> Data:
 def data_of_stack(specs: list[RunSpec]) -> StackData:
     """The data of a stack, with the splits of all its runs."""
     by_split = {spec.dataset.split_seed: spec.dataset for spec in specs}
-    return _data(tuple(by_split.values()), Linear() if specs[0].model.trains else specs[0].model)
+    texts = tuple(dataset.model_dump_json() for dataset in by_split.values())  # datasets with columns have no hash
+    return _data(texts, Linear() if specs[0].model.trains else specs[0].model)
 
 
 @functools.lru_cache(maxsize=512)
-def _data(datasets: tuple[Dataset, ...], model: Model) -> StackData:
-    return taught(data_for(datasets, model, HOME, CPU))
+def _data(datasets: tuple[str, ...], model: Model) -> StackData:
+    return taught(data_for([_dataset(text) for text in datasets], model, HOME, CPU))
+
+
+def _dataset(text: str) -> Dataset:
+    return DATASETS[json.loads(text)["kind"]].model_validate_json(text)
 
 
 class RandomTeacherLogits(dict[str, torch.Tensor]):
@@ -69,8 +74,7 @@ class Transfers(dict[str, Data]):
         self.device = device
 
     def __missing__(self, spec_json: str) -> Data:
-        kind = DATASETS[json.loads(spec_json)["kind"]]
-        self[spec_json] = taught(Data(kind.model_validate_json(spec_json), HOME, self.device))
+        self[spec_json] = taught(Data(_dataset(spec_json), HOME, self.device))
         return self[spec_json]
 
 

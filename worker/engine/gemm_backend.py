@@ -148,9 +148,10 @@ def _probed(spec_json: str, heights: tuple[int, ...], threads: int, max_runs: in
         if spec.model.trains and not _holds(backend, spec, heights, max_runs, device):
             backend = replace(backend, reproducible=False)
         return backend
+    pieces = spec.effective_model.in_pieces
     for count in dict.fromkeys((threads, 1)):
         for library in _libraries():
-            backend = GemmBackend(library=library, threads=count, reproducible=True, pieces=spec.model.in_pieces)
+            backend = GemmBackend(library=library, threads=count, reproducible=True, pieces=pieces)
             if _holds(backend, spec, heights, max_runs, device):
                 return backend
     return GemmBackend(library="mkl", threads=1, reproducible=False)
@@ -208,15 +209,15 @@ class Trial:
 
     def __init__(self, spec: RunSpec, rows: int, max_runs: int, device: torch.device = CPU) -> None:
         shape, outputs = spec.dataset.shape, spec.dataset.outputs
-        self.spec = spec
-        self.shapes = spec.model.parameters(shape, outputs)
+        self.spec, model = spec, spec.effective_model
+        self.shapes = model.parameters(shape, outputs)
         self.weights = {
             name: _noise(f"weights/{name}", max_runs, *size).to(device) for name, size in self.shapes.items()
         }
         self._head: Head | None = None
         width = math.prod(shape)
-        if device.type == "cpu" and isinstance(spec.model, LayeredModel):
-            steps = spec.model.steps(shape, outputs)
+        if device.type == "cpu" and isinstance(model, LayeredModel):
+            steps = model.steps(shape, outputs)
             self._head = head_of(steps)
             width = math.prod(steps[self._head.begin].input)
         self.x = _noise("x", max_runs, rows, width).to(device)
@@ -228,7 +229,7 @@ class Trial:
         layout = Layout(self.shapes, last - first, joint=spec.required_optimizer.couples)
         weights = layout.filled({name: noise[first:last] for name, noise in self.weights.items()}, self.x.device)
         gradient = weights.clone()  # as made up as the weights, for parameters of layers that are not tried
-        buffer_layout = Layout(spec.model.buffers(spec.dataset.shape), last - first)
+        buffer_layout = Layout(spec.effective_model.buffers(spec.dataset.shape), last - first)
         material = ParameterViews(
             layout.views(weights),
             layout.views(gradient),
@@ -255,7 +256,7 @@ class Trial:
     def _network(self, material: ParameterViews, runs: int) -> Network:
         if self._head is not None:
             return DenseNetwork(material, self._head.activation, self._head.names)
-        part = Stacked([self.spec.model] * runs, device=self.x.device, dtype=self.x.dtype)
+        part = Stacked([self.spec.effective_model] * runs, device=self.x.device, dtype=self.x.dtype)
         return part.implementation.network(part, material)
 
     def error(self) -> float:

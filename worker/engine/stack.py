@@ -79,9 +79,10 @@ class Stack:
         if not self.members:
             return
         spec = members[0].spec
-        shapes = spec.model.parameters(spec.dataset.shape, spec.dataset.outputs)
+        model = spec.effective_model
+        shapes = model.parameters(spec.dataset.shape, spec.dataset.outputs)
         self.layout = Layout(shapes, len(self), joint=spec.optimizer is not None and spec.optimizer.couples)
-        self.buffer_layout = Layout(spec.model.buffers(spec.dataset.shape), len(self))
+        self.buffer_layout = Layout(model.buffers(spec.dataset.shape), len(self))
         if values is None:
             self.weights, self.buffers = self._initial(self.layout), self._initial(self.buffer_layout)
             names = spec.optimizer.state_names if spec.optimizer is not None else ()
@@ -103,7 +104,7 @@ class Stack:
         buffer = layout.zeros(self.device)
         views, fan_in = layout.views(buffer), 1
         models: dict[Model, int] = {}  # different ones, often one
-        places = [models.setdefault(member.spec.model, len(models)) for member in self.members]
+        places = [models.setdefault(member.spec.effective_model, len(models)) for member in self.members]
         for name, shape in layout.shapes.items():
             fan_in = math.prod(shape[1:]) if len(shape) > 1 else fan_in  # a bias has its weight's
             inits = [model.initialization(name, shape, fan_in) for model in models]
@@ -137,7 +138,8 @@ class Stack:
             spec.dataset.outputs,
             row_draws([member.spec.seed for member in self.members], self.device),
         )
-        self.network = spec.model.network(self._stacked([m.spec.model for m in self.members]), material)
+        model = self._stacked([member.spec.effective_model for member in self.members])
+        self.network = model.implementation.network(model, material)
         self.loss: Stacked[Loss] = self._stacked([m.spec.effective_loss for m in self.members])
         if spec.model.trains:
             self.optimizer: Stacked[Optimizer] = self._stacked([m.spec.required_optimizer for m in self.members])

@@ -23,7 +23,7 @@ class ActivityPenalty(Regularizer):
 
     def objections(self, run: RunSpec) -> Sequence[Objection]:
         """Refuse models without hidden layers."""
-        if run.model.hidden_layers(run.dataset.shape):
+        if run.effective_model.hidden_layers(run.dataset.shape):
             return ()
         message = (
             f"{getattr(self, 'kind', '')!r} needs a hidden layer, and the model {run.model.kind!r} has none; "

@@ -308,7 +308,8 @@ def _check(spec: RunSpec, weights: Weights) -> None:
                 "no method onnx_scale."
             )
     shape, outputs = spec.dataset.shape, spec.dataset.outputs
-    expected = spec.model.parameters(shape, outputs) | spec.model.buffers(shape)
+    model = spec.effective_model
+    expected = model.parameters(shape, outputs) | model.buffers(shape)
     for name, size in expected.items():
         if name not in weights or weights[name].shape != size:
             problem = f"has the shape {weights[name].shape}" if name in weights else "is missing"
@@ -327,5 +328,5 @@ def _outputs(graph: Graph, spec: RunSpec, scaling: Scaling, raw: Value) -> Value
     x = graph.node("Flatten", raw, axis=1)
     scale, shift = graph.number(scaling.scale), graph.number(scaling.shift)
     x = graph.node("Add", graph.node("Mul", x, scale), shift)
-    outputs: Value = spec.model.onnx(graph, hidden(x, -1), spec.dataset.shape, hidden)
+    outputs: Value = spec.effective_model.onnx(graph, hidden(x, -1), spec.dataset.shape, hidden)
     return outputs

@@ -125,6 +125,23 @@ class TokenEmbedding(nn.Embedding):
         return super().forward(x.long())
 
 
+class ColumnEmbedding(nn.ModuleList):
+    """Features of a table, with a vector in the place of the 0/1 features of each embedded column."""
+
+    def __init__(self, columns: Iterable[tuple[int, int, int]]) -> None:
+        columns = list(columns)
+        super().__init__(nn.Embedding(features, width) for _, features, width in columns)
+        self.places = [(begin, begin + features) for begin, features, _ in columns]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return features with vectors (N, D') of features (N, D)."""
+        parts, end = list[Tensor](), 0
+        for vectors, (begin, following) in zip(self.parameters(), self.places, strict=True):
+            parts += [x[:, end:begin], x[:, begin:following] @ vectors]
+            end = following
+        return torch.cat([*parts, x[:, end:]], 1)
+
+
 class PositionalEncoding(nn.Module):
     """A vector for each place of a sequence, added to the one there."""
 

@@ -13,7 +13,7 @@ from worker.spec.averaging import AnyAveraging
 from worker.spec.datasets import AnyDataset
 from worker.spec.families.dataset import Task
 from worker.spec.families.loss import Loss
-from worker.spec.families.model import LayerSummary, Precision
+from worker.spec.families.model import LayerSummary, Model, Precision
 from worker.spec.families.optimizer import Optimizer
 from worker.spec.families.regularizer import Regularizer
 from worker.spec.families.schedule import MAX_EPOCHS
@@ -22,6 +22,7 @@ from worker.spec.losses import AnyLoss
 from worker.spec.losses.cross_entropy import CrossEntropy
 from worker.spec.losses.squared import Squared
 from worker.spec.models import AnyModel
+from worker.spec.networks.embedded import with_embedding
 from worker.spec.optimizers import KINDS as OPTIMIZERS
 from worker.spec.optimizers import AnyOptimizer
 from worker.spec.part import Objection, Part, Spec
@@ -150,13 +151,13 @@ class RunSpec(Spec):
     @property
     def parameters(self) -> int:
         """Number of trained parameters."""
-        shapes = self.model.parameters(self.dataset.shape, self.dataset.outputs)
+        shapes = self.effective_model.parameters(self.dataset.shape, self.dataset.outputs)
         return sum(math.prod(shape) for shape in shapes.values())
 
     @property
     def layers(self) -> list[LayerSummary]:
         """The layers of the model, with their sizes for rows of the dataset."""
-        return self.model.summary(self.dataset.shape, self.dataset.outputs)
+        return self.effective_model.summary(self.dataset.shape, self.dataset.outputs)
 
     def parts(self) -> Iterator[tuple[tuple[str | int, ...], Part]]:
         """Every part with its place in the spec: ``("regularizers", 0)``, part."""
@@ -235,6 +236,11 @@ class RunSpec(Spec):
             if rule.step_limit() is not None:
                 message = f"{kind!r} takes no steps; say how many epochs it has, or stop on a metric."
                 yield ("stop", i), Objection(field=None, message=message)
+
+    @property
+    def effective_model(self) -> Model:
+        """The model, after the embedding of the dataset's columns if it embeds any."""
+        return with_embedding(self.model, self.dataset.embedded)
 
     @property
     def effective_loss(self) -> Loss:

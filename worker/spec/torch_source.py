@@ -82,9 +82,10 @@ def source_of(
     Raises:
         NoGraph: The model has no layers, or a regularizer acts in evaluation mode in a way that has no source.
     """
-    if not isinstance(spec.model, LayeredModel):
+    model = spec.effective_model
+    if not isinstance(model, LayeredModel):
         raise NoGraph(f"A model of kind {spec.model.kind!r} has no layers, of which its Python file would consist.")
-    network = _Network(spec, spec.model, scaling or scaling_of(spec.dataset))
+    network = _Network(spec, model, scaling or scaling_of(spec.dataset))
     body = network.source()
     classes = _module_sources(body)
     constants = "".join(f"{name} = {ascii_literal(value)}\n" for name, value in _constants(spec, table).items())

@@ -96,7 +96,9 @@ def _resolve_spec(connection: sa.Connection, spec: RunSpec, caller: Caller) -> R
         if content.layout == files.LAYOUT:
             schema = schema_of(row)
             _check_columns(dataset.preparation, schema)
-            content = content.model_copy(update={"shape": (len(dataset.preparation.features(schema)),)})
+            shape = (len(dataset.preparation.features(schema)),)
+            embedded = dataset.preparation.embedded(schema)
+            content = content.model_copy(update={"shape": shape, "embedded": embedded})
         return dataset.resolved(content)
 
     def resolve_teacher(teacher: Teacher, _: str) -> Teacher:

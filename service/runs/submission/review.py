@@ -46,11 +46,11 @@ def estimate(spec: RunSpec) -> Estimate:
     rows = spec.dataset.training_rows
     evaluated = min(10_000, rows) + spec.dataset.validation_rows + spec.dataset.rows[1]
     steps = spec.epochs * spec.steps_per_epoch
-    seconds = spec.model.operations(spec, evaluated) / FLOPS_PER_SECOND + steps * SECONDS_PER_STEP
+    seconds = spec.effective_model.operations(spec, evaluated) / FLOPS_PER_SECOND + steps * SECONDS_PER_STEP
     if spec.optimizer is not None and spec.optimizer.ascends:
         seconds *= 2
     inputs = FLOAT_BYTES * math.prod(spec.dataset.shape)
-    total = run_bytes(spec) + spec.model.workspace(spec, evaluated) + sum(spec.dataset.rows) * inputs
+    total = run_bytes(spec) + spec.effective_model.workspace(spec, evaluated) + sum(spec.dataset.rows) * inputs
     total += sum(part.table_bytes(spec.dataset.shape) for part in spec.regularizers)
     return Estimate(spec.parameters, seconds, total)
 
@@ -61,7 +61,7 @@ def stack_runs(spec: RunSpec, settings: Settings) -> int:
     Larger stacks exceed the cache and gain nothing, or their activations take more memory than a run may take.
     """
     in_cache = settings.stack_bytes // max(1, run_bytes(spec))
-    activations = spec.model.workspace(spec, evaluated=0) if spec.model.trains else 1
+    activations = spec.effective_model.workspace(spec, evaluated=0) if spec.model.trains else 1
     return max(1, min(settings.stack_limit, in_cache, settings.max_run_bytes // activations))
 
 

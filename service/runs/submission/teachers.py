@@ -24,6 +24,7 @@ from service.runs.saved_weights import At, availability
 from service.runs.submission.new_run import NewRun
 from service.store.rows import Row
 from worker.ports import WeightsFile
+from worker.spec.networks.embedded import with_embedding
 from worker.spec.references import replaced
 from worker.spec.run import RunSpec
 from worker.spec.teachers import Teacher, TeacherNetwork
@@ -135,7 +136,9 @@ def _resolve_by_content(
         message = f"No run has weights with the SHA-256 {teacher.sha256!r}. Omit sha256 to use the current weights."
         raise SpecRefused.at(f"{place}/sha256", "no_weights", message)
     _, spec, run_id = next((match for match in matches if match[2] == teacher.run_id), matches[0])
-    network = _network_in(RunSpec.of(spec), run_id, teacher.sha256)
+    source = RunSpec.of(spec)
+    _check_embedding(source, student, run_id or "The teacher", f"{place}/sha256")
+    network = _network_in(source, run_id, teacher.sha256)
     if teacher.network is None:
         return teacher.model_copy(update={"network": network})
     if _shapes(teacher.network, student) != _shapes(network, student):
@@ -163,8 +166,20 @@ def _check_data(teacher: RunSpec, student: RunSpec, run_id: str, pointer: str) -
             f"and rows of shape {expected[0]}. They must be equal."
         )
         raise SpecRefused.at(pointer, "other_data", message)
+    _check_embedding(teacher, student, run_id, pointer)
+
+
+def _check_embedding(teacher: RunSpec, student: RunSpec, run_id: str, pointer: str) -> None:
+    """Refuse a teacher that embeds other columns than the student, whose dataset its network is built on."""
+    if teacher.dataset.embedded != student.dataset.embedded:
+        message = (
+            f"{run_id} embeds other columns of its table than the student, or in vectors of other lengths. Prepare the "
+            "student's categories (dataset.columns) as the teacher's are."
+        )
+        raise SpecRefused.at(pointer, "other_data", message)
 
 
 def _shapes(network: TeacherNetwork, student: RunSpec) -> dict[str, tuple[int, ...]]:
     shape = student.dataset.shape
-    return {**network.model.parameters(shape, student.dataset.outputs), **network.model.buffers(shape)}
+    model = with_embedding(network.model, student.dataset.embedded)
+    return {**model.parameters(shape, student.dataset.outputs), **model.buffers(shape)}

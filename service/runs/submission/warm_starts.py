@@ -91,8 +91,8 @@ def _check_model(spec: RunSpec, source: RunSpec, run_id: str) -> None:
 
 
 def _shapes(spec: RunSpec) -> dict[str, tuple[int, ...]]:
-    shape = spec.dataset.shape
-    return {**spec.model.parameters(shape, spec.dataset.outputs), **spec.model.buffers(shape)}
+    shape, model = spec.dataset.shape, spec.effective_model
+    return {**model.parameters(shape, spec.dataset.outputs), **model.buffers(shape)}
 
 
 def _format_shape(shape: tuple[int, ...] | None) -> str:

@@ -94,7 +94,12 @@ def test_facts_of_the_upload_are_filled_in_and_a_fifth_validates(client: TestCli
 
 @pytest.mark.parametrize(
     ("columns", "features"),
-    [({}, 3), ({"category": {"encode": "hash", "buckets": 5}}, 6), ({"leave_out": ["city"]}, 1)],
+    [
+        ({}, 3),
+        ({"category": {"encode": "hash", "buckets": 5}}, 6),
+        ({"category": {"encode": "embedding"}}, 3),
+        ({"leave_out": ["city"]}, 1),
+    ],
 )
 def test_number_of_features_follows_from_the_columns_of_the_spec(
     columns: dict[str, Any], features: int, client: TestClient, ids: Kinds
@@ -122,6 +127,8 @@ def test_tokens_beyond_the_vocabulary_are_refused_at_submission(client: TestClie
         ({"by_name": {"city": {"kind": "number"}}}, "by_name/city", ["category"]),
         ({"leave_out": ["age", "town"]}, "leave_out/1", ["age", "city"]),
         ({"leave_out": ["age", "city"]}, "leave_out", []),
+        ({"by_name": {"age": {"kind": "category", "encode": "embedding"}}}, "by_name/age", ["number"]),
+        ({"category": {"encode": "embedding", "width": 3}}, "category/width", []),
     ],
 )
 def test_column_that_cannot_be_prepared_is_refused_by_name(

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+import runpy
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytest
+import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
+from tests.conftest import body
 from tests.conftest import spec as spec_of
 from tests.service.models.serving import Service
 from worker.spec.graph import PROBABILITIES
 from worker.spec.rng import parted
 from worker.spec.run import RunSpec
+from worker.spec.tables.fitted import Fitted
+from worker.spec.tables.rows import TableRows
 
 pytestmark = pytest.mark.slow
 ROWS = 120
@@ -36,7 +43,7 @@ def table() -> str:
 
 def weights_of(spec: RunSpec) -> dict[str, NDArray[np.float32]]:
     random = np.random.default_rng(1)
-    shapes = spec.model.parameters(spec.dataset.shape, spec.dataset.outputs)
+    shapes = spec.effective_model.parameters(spec.dataset.shape, spec.dataset.outputs)
     return {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
 
 
@@ -119,6 +126,67 @@ def test_onnx_with_raw_columns_equals_predictions(service: Service, trained: tup
     assert set(feed) == set(ROW)
     (probabilities,) = session.run([PROBABILITIES], feed)
     np.testing.assert_allclose(answer["probabilities"], probabilities, atol=1e-6)
+
+
+def test_model_with_embedded_columns_is_the_same_in_every_form(service: Service, tmp_path: Path) -> None:
+    uploaded = service.client.post("/v1/datasets", content=table().encode(), headers={"content-type": "text/csv"})
+    embedded = {"island": {"kind": "category", "encode": "embedding", "width": 1}}
+    columns = {"category": {"encode": "embedding"}, "by_name": embedded}
+    claim = service.begin(
+        dataset={"kind": "uploaded", "id": uploaded.json()["id"], "columns": columns},
+        model={"kind": "mlp", "hidden": [5]},
+    )
+    spec = spec_of(**claim.spec)
+    arrays = spec.dataset.load(service.settings.datasets)
+    fitted = spec.dataset.fitted(arrays, parted(spec.dataset, arrays)[0])
+    assert fitted is not None
+    weights = weights_of(spec)
+    about = {"fitwell": json.dumps({"format": 1, "preparation": fitted.as_json()})}
+    service.keep(claim, "best", content=save(weights, metadata=about))
+
+    (layer, *_) = service.client.post("/v1/runs?validate_only=true", json=body(**claim.spec)).json()["layers"]
+    assert (layer["name"], layer["kind"], layer["parameters"]) == ("columns", "column_embedding", 3 * 1 + 3 * 2)
+    island, sex = spec.dataset.embedded
+    assert (island.begin, island.features, island.width, sex.features, sex.width) == (1, 3, 1, 3, 2)
+
+    def logits(x: NDArray[Any]) -> NDArray[Any]:
+        vectors = [x[:, one.begin : one.end] @ weights[f"columns.{i}.weight"] for i, one in enumerate((island, sex))]
+        h = np.column_stack(
+            [x[:, : island.begin], vectors[0], x[:, island.end : sex.begin], vectors[1], x[:, sex.end :]]
+        )
+        h = np.maximum(h @ weights["layers.0.weight"].T + weights["layers.0.bias"], 0)
+        return np.asarray(h @ weights["layers.1.weight"].T + weights["layers.1.bias"])
+
+    x = arrays.prepared(fitted).test_x
+    url = f"/v1/runs/{claim.run_id}"
+    for name in ("model.py", "model.safetensors"):
+        (tmp_path / name).write_bytes(service.client.get(f"{url}/{name}").content)
+    module = runpy.run_path(str(tmp_path / "model.py"))
+    theirs = module["load"](str(tmp_path / "model.safetensors"))(torch.from_numpy(x)).detach().numpy()
+    np.testing.assert_allclose(theirs, logits(x), rtol=1e-4, atol=1e-4)
+
+    rows = [ROW, {**ROW, "sex": None, "island": "Dumoir"}, {**ROW, "island": None}]
+    codes = [("Dream", "F"), (None, "missing"), (None, "F")]  # no training row has a missing or a new island
+    levels = {"Dream": 1, "F": 0, "missing": 2}
+    x = np.repeat(fitted_row(fitted)[None], 3, 0)
+    for row, (first, second) in zip(x, codes, strict=True):
+        row[island.begin : island.end] = np.eye(3)[levels[first]] if first else 0
+        row[sex.begin : sex.end] = np.eye(3)[levels[second]]
+    answer = service.predict(claim.run_id, {"inputs": rows}).json()
+    expected = np.exp(logits(x))
+    np.testing.assert_allclose(answer["probabilities"], expected / expected.sum(1, keepdims=True), atol=1e-5)
+    assert (answer["unseen"], answer["missing"]) == ({"island": 1}, {"island": 1, "sex": 1})
+
+
+def fitted_row(fitted: Fitted) -> NDArray[Any]:
+    """Return the features of ``ROW``."""
+    codes = {"island": 1, "sex": 0, "tagged": 1}
+    seconds = datetime(2015, 3, 1, tzinfo=UTC).timestamp()
+    names = [column.name for column in fitted.schema.columns if column.coded]
+    rows = TableRows(
+        fitted.schema, np.array([[4200.0, seconds]]), np.array([[codes[name] for name in names]], np.int32)
+    )
+    return np.asarray(fitted.transform(rows)[0], np.float64)
 
 
 def test_texts_are_read_like_those_of_a_file(service: Service, trained: tuple[str, RunSpec]) -> None:

@@ -35,6 +35,8 @@ CATEGORIES: dict[str, dict[str, Any]] = {
     "frequent": {"max_levels": 2},
     "ordinal": {"encode": "ordinal"},
     "hash": {"encode": "hash", "buckets": 3},
+    "embedding": {"encode": "embedding"},
+    "rare embedding": {"encode": "embedding", "min_rows": 12},
 }
 DATES: dict[str, dict[str, Any]] = {
     "when": {},

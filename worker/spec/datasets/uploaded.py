@@ -21,6 +21,7 @@ from worker.spec.families.dataset import Arrays, Dataset, Task
 from worker.spec.part import Spec
 from worker.spec.tables import files
 from worker.spec.tables.dataset import TableDataset
+from worker.spec.tables.embedded import EmbeddedColumn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,6 +73,11 @@ class Content(Spec):
         exclude_if=lambda rows: rows == 1,
         description="Rows from the last known target to a row's own.",
     )
+    embedded: tuple[EmbeddedColumn, ...] = Field(
+        default=(),
+        exclude_if=lambda embedded: not embedded,
+        description="The columns of a typed table that the spec's `columns` embed.",
+    )
 
 
 class Uploaded(TableDataset):
@@ -109,6 +115,11 @@ class Uploaded(TableDataset):
     def shape(self) -> tuple[int, ...]:
         """Shape of a row."""
         return self.known.shape
+
+    @property
+    def embedded(self) -> tuple[EmbeddedColumn, ...]:
+        """The columns that the preparation embeds."""
+        return self.known.embedded
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from worker.spec.run import RunSpec
+    from worker.spec.tables.embedded import EmbeddedColumn
     from worker.spec.tables.fitted import Fitted
     from worker.spec.tables.rows import TableRows
 
@@ -144,6 +145,11 @@ class Dataset(Part):
                 f"dataset.train_size below {self.rows[0]:,}, or vary only the seed."
             )
         return None
+
+    @property
+    def embedded(self) -> tuple[EmbeddedColumn, ...]:
+        """The columns whose features a model replaces by trained vectors."""
+        return ()
 
     @property
     def shape(self) -> tuple[int, ...]:

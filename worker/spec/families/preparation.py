@@ -32,6 +32,10 @@ class Preparation(Part):
         """Return the names of the features of ``column``, F."""
         raise NotImplementedError
 
+    def vector_width(self, column: Column) -> int | None:
+        """Return the length of the trained vector by which a model replaces the features; None if it uses them."""
+        return None
+
     def fit(self, column: Column, values: Values) -> State:
         """Return the figures that the training rows' ``values`` (n,) of ``column`` give."""
         raise NotImplementedError

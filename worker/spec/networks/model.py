@@ -104,8 +104,10 @@ class LayeredModel(Model):
 
     def objections(self, run: RunSpec) -> Sequence[Objection]:
         """Refuse layers that do not fit, or cannot be trained on the smallest batch."""
+        model = run.effective_model
+        assert isinstance(model, LayeredModel)
         try:
-            steps = self.steps(run.dataset.shape, run.dataset.outputs)
+            steps = model.steps(run.dataset.shape, run.dataset.outputs)
         except DoesNotFit as refusal:
             field = ".".join(map(str, refusal.steps)) or None
             return [Objection(field=field, message=refusal.message, allowed=list(refusal.allowed))]
@@ -115,7 +117,7 @@ class LayeredModel(Model):
                 "this model has others. Use 'float32'."
             )
             return [Objection(field=None, message=message)]
-        return [*self._of_layers(run), *self._batch_objections(run, steps)]
+        return [*self._of_layers(run), *model._batch_objections(run, steps)]
 
     def _of_layers(self, run: RunSpec) -> Iterator[Objection]:
         """Yield the objections of layers, and of those inside them, to the rest of the run."""
@@ -124,6 +126,12 @@ class LayeredModel(Model):
                 objections = layer.objections(run)
                 if layer.takes_dataset and (i or steps):
                     message = f"{layer.kind!r} takes rows of the dataset: make it the first layer of the model."
+                    objections = [Objection(field=None, message=message)]
+                elif layer.takes_dataset and run.dataset.embedded:
+                    message = (
+                        f"{layer.kind!r} takes rows of the dataset, and embedded columns come before it: prepare "
+                        "categories with another encode than 'embedding', or leave them out."
+                    )
                     objections = [Objection(field=None, message=message)]
                 for objection in objections:
                     field = ".".join(map(str, (*self.place_of(i), *steps, *filter(None, [objection.field]))))

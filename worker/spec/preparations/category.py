@@ -1,20 +1,24 @@
-"""Categories: one feature for each level, an ordinal number, or buckets of a hash.
+"""Categories: one feature for each level, a trained vector, an ordinal number, or buckets of a hash.
 
 ``one_hot``: the feature of the row's level is 1. Levels with fewer than ``min_rows`` training rows, and those beyond
 the ``max_levels`` most frequent ones, share a feature; so do levels that no training row has, if that feature exists,
 and otherwise all features are 0. A missing value has a feature of its own.
 
-    z_j = 1 if x is level j, else 0
+``embedding``: the same features, which the model replaces by a vector for each (:mod:`worker.spec.networks.embedded`).
+A category that no training row has, such as a missing value where all rows have one, is the vector 0.
 
-Reference: Weinberger et al., 2009, "Feature hashing for large scale multitask learning" (``hash``).
+    z_j = 1 if x is level j, else 0;    embedding: z·W, with W trained
+
+References: Weinberger et al., 2009, "Feature hashing for large scale multitask learning" (``hash``); Guo and Berkhahn,
+2016, "Entity embeddings of categorical variables" (``embedding``).
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from worker.spec.families.preparation import Preparation, missing_feature
 from worker.spec.tables.rows import MISSING, UNSEEN
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     Values = np.ndarray[Any, Any]
 
 NO_FEATURE = -1
+MAX_DEFAULT_WIDTH = 50
 
 
 class Category(Preparation):
@@ -39,16 +44,32 @@ class Category(Preparation):
     column_type: ClassVar[ColumnType] = "category"
 
     kind: Literal["category"] = "category"
-    encode: Literal["one_hot", "ordinal", "hash"] = Field(
+    encode: Literal["one_hot", "ordinal", "hash", "embedding"] = Field(
         default="one_hot",
         description="one_hot: a feature for each level; ordinal: the level's place in the order of texts, scaled; "
-        "hash: `buckets` features.",
+        "hash: `buckets` features; embedding: a trained vector for each level.",
     )
-    min_rows: int = Field(default=1, ge=1, description="Levels with fewer training rows count as other (one_hot).")
+    min_rows: int = Field(
+        default=1, ge=1, description="Levels with fewer training rows count as other (one_hot, embedding)."
+    )
     max_levels: int = Field(
-        default=100, ge=2, le=10_000, description="Levels with a feature of their own at most (one_hot)."
+        default=100, ge=2, le=10_000, description="Levels with a feature of their own at most (one_hot, embedding)."
     )
     buckets: int = Field(default=32, ge=2, le=10_000, description="Number of features (hash).")
+    width: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        exclude_if=lambda width: width is None,  # so that hashes are the same as before it existed
+        description="Length of a vector (embedding), at most the column's number of categories, which includes other "
+        f"and missing ones; null is half of them, rounded up, and at most {MAX_DEFAULT_WIDTH}.",
+    )
+
+    @model_validator(mode="after")
+    def _check_width(self) -> Self:
+        if self.width is not None and self.encode != "embedding":
+            raise ValueError(f"width is the length of trained vectors; with encode {self.encode!r}, leave it out")
+        return self
 
     def features(self, column: Column) -> tuple[str, ...]:
         """A feature for each level or bucket, or one; then those of other and missing values."""
@@ -63,6 +84,12 @@ class Category(Preparation):
                 named = names if levels == len(names) else tuple(f"{column.name} level {i + 1}" for i in range(levels))
                 names = (*named, f"{column.name} is another")
         return (*names, *(missing_feature(column) if column.missing else ()))
+
+    def vector_width(self, column: Column) -> int | None:
+        """Return ``width``, or the default for the column's categories, if they are embedded."""
+        if self.encode != "embedding":
+            return None
+        return self.width or min(MAX_DEFAULT_WIDTH, -(-len(self.features(column)) // 2))
 
     def _has_other(self, column: Column) -> bool:
         return self.min_rows > 1 or len(column.levels) > self.max_levels
@@ -85,7 +112,21 @@ class Category(Preparation):
         features = np.full(len(column.levels), width if self._has_other(column) else NO_FEATURE, np.float64)
         all_named = width == len(column.levels)
         features[named] = named if all_named else np.arange(len(named))
+        if self.encode == "embedding":
+            return self._trained(column, features, values)
         return {"feature_of_level": features}
+
+    def _trained(self, column: Column, features: Values, values: Values) -> State:
+        """Return the feature of each level, of unseen and of missing values; none where no training row has it."""
+        import numpy as np
+
+        unseen, missing = self._unseen(column), self._missing(column)
+        if unseen not in features[values[values >= 0]]:
+            features[features == unseen] = unseen = NO_FEATURE
+        if MISSING not in values:
+            missing = NO_FEATURE
+        others = {"feature_of_unseen": np.array([float(unseen)]), "feature_of_missing": np.array([float(missing)])}
+        return {"feature_of_level": features, **others}
 
     def transform(self, column: Column, state: State, values: Values) -> Values:
         """One feature is 1, or the scaled number."""
@@ -96,11 +137,12 @@ class Category(Preparation):
         if self.encode == "ordinal":
             x[known, 0] = (values[known] - state["shift"]) * state["factor"]
         else:
-            features = np.full(len(values), self._unseen(column), np.int64)
+            unseen, missing = self._others(column, state)
+            features = np.where(values == MISSING, missing, unseen)
             features[known] = state["feature_of_level"].astype(np.int64)[values[known]]
-            rows = np.flatnonzero((features != NO_FEATURE) & (values != MISSING))
+            rows = np.flatnonzero(features != NO_FEATURE)
             x[rows, features[rows]] = 1
-        if column.missing:
+        if column.missing and self.encode == "ordinal":
             x[values == MISSING, -1] = 1
         return x
 
@@ -119,15 +161,23 @@ class Category(Preparation):
             return graph.features(x, graph.as_float(graph.node("Equal", code, graph.integers([MISSING]))))
         width = len(self.features(column))
         features = dict(zip(column.levels, state["feature_of_level"].astype(int).tolist(), strict=True))
-        missing = width - 1 if column.missing else NO_FEATURE
-        feature = graph.code_of(values, {**features, "": missing}, self._unseen(column))
+        unseen, missing = self._others(column, state)
+        feature = graph.code_of(values, {**features, "": missing}, unseen)
         return graph.as_float(graph.node("Equal", feature, graph.integers(range(width))))
 
+    def _others(self, column: Column, state: State) -> tuple[int, int]:
+        """Return the features of levels that the training part lacks, and of missing values."""
+        if self.encode == "embedding":
+            return int(state["feature_of_unseen"][0]), int(state["feature_of_missing"][0])
+        return self._unseen(column), self._missing(column)
+
     def _unseen(self, column: Column) -> int:
-        """Return the feature of a level that the training part lacks."""
-        if self.encode == "one_hot" and self._has_other(column):
+        if self.encode in ("one_hot", "embedding") and self._has_other(column):
             return min(len(column.levels), self.max_levels)
         return NO_FEATURE
+
+    def _missing(self, column: Column) -> int:
+        return len(self.features(column)) - 1 if column.missing else NO_FEATURE
 
 
 def _bucket(level: str, buckets: int) -> int:

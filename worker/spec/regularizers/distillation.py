@@ -152,12 +152,14 @@ class Distillation(Regularizer):
         own, messages = run.dataset, [objection.message for objection in rows.objections(run)]
         if rows.shape != own.shape:
             messages.append(f"A row of {rows.kind!r} has shape {list(rows.shape)}, the student's {list(own.shape)}.")
+        if rows.embedded != own.embedded:
+            messages.append("A transfer set embeds the same columns as the student's data; give both equal columns.")
         split = ("split_seed", "validation_size")
         if rows.digest() == own.digest() and any(getattr(rows, name) != getattr(own, name) for name in split):
             messages.append("A transfer set of the student's own data must have the same split.")
         if self.masked or self.method == "decoupled":
             messages.append("'masked' and 'decoupled' need labels, but those of a transfer set are not used.")
-        if run.model.buffers(own.shape):
+        if run.effective_model.buffers(own.shape):
             messages.append("Batch normalization would mix statistics of two sets of rows. Use norm 'layer' or 'none'.")
         return [Objection(field="transfer", message=message) for message in messages]
 

@@ -56,7 +56,7 @@ class Dropout(Regularizer):
 
     def objections(self, run: RunSpec) -> list[Objection]:
         """Refuse a model without hidden layers, where nothing would be dropped, and the classic form at times only."""
-        if not run.model.hidden_layers(run.dataset.shape) and (self.p or not self.input_p):
+        if not run.effective_model.hidden_layers(run.dataset.shape) and (self.p or not self.input_p):
             message = (
                 f"The model {run.model.kind!r} has no hidden layer of dense units before its outputs to drop units of; "
                 "use 'mlp', add a layer of kind 'dropout' to a 'sequential' model, leave the regularizer out, or set "

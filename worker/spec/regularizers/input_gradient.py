@@ -46,7 +46,13 @@ class InputGradientPenalty(Regularizer):
 
     def objections(self, run: RunSpec) -> Sequence[Objection]:
         """Refuse models with other layers than dense ones, and parts through which no gradient of a row leads."""
-        if not run.model.is_dense(run.dataset.shape, run.dataset.outputs):
+        if not run.effective_model.is_dense(run.dataset.shape, run.dataset.outputs):
+            if run.dataset.embedded:
+                message = (
+                    "'input_gradient' needs a chain of dense layers, and embedded columns come before it; prepare "
+                    "categories with encode 'one_hot', or leave the part out."
+                )
+                return [Objection(field=None, message=message)]
             message = (
                 f"'input_gradient' needs a chain of dense layers with one nonlinearity between them; the model "
                 f"{run.model.kind!r} has others. Use 'mlp' or 'linear', or leave the part out."

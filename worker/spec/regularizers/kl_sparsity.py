@@ -44,7 +44,7 @@ class KLSparsity(Regularizer):
 
     def objections(self, run: RunSpec) -> list[Objection]:
         """Refuse a model without hidden layers: there is nothing to keep quiet."""
-        if run.model.hidden_layers(run.dataset.shape):
+        if run.effective_model.hidden_layers(run.dataset.shape):
             return []
         message = f"The model {run.model.kind!r} has no hidden layer whose units could be sparse; use 'mlp'."
         return [Objection(field=None, message=message)]

@@ -43,7 +43,7 @@ class ManifoldMixup(Regularizer):
 
     def objections(self, run: RunSpec) -> Sequence[Objection]:
         """Refuse a depth that the model does not have."""
-        layers = run.model.hidden_layers(run.dataset.shape)
+        layers = run.effective_model.hidden_layers(run.dataset.shape)
         if layers >= self.depth:
             return ()
         if not layers:

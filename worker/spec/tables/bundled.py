@@ -15,6 +15,7 @@ from worker.spec.families.dataset import Arrays, Task
 from worker.spec.part import Objection
 from worker.spec.tables import files
 from worker.spec.tables.dataset import TableDataset
+from worker.spec.tables.embedded import EmbeddedColumn
 from worker.spec.tables.schema import TableSchema
 
 if TYPE_CHECKING:
@@ -51,6 +52,11 @@ class BundledTable(TableDataset):
     def shape(self) -> tuple[int, ...]:
         """The number of features."""
         return (len(self.preparation.features(self.table_schema())),)
+
+    @property
+    def embedded(self) -> tuple[EmbeddedColumn, ...]:
+        """The columns that the preparation embeds."""
+        return self.preparation.embedded(self.table_schema())
 
     @property
     def task(self) -> Task:

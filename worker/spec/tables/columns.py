@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pydantic import Field
 
@@ -13,6 +13,7 @@ from worker.spec.preparations.boolean import Boolean
 from worker.spec.preparations.category import Category
 from worker.spec.preparations.date import Date
 from worker.spec.preparations.number import Number
+from worker.spec.tables.embedded import EmbeddedColumn
 from worker.spec.tables.schema import Column, TableSchema
 
 MAX_FEATURES = 20_000
@@ -46,6 +47,16 @@ class Columns(Spec):
         """Return the names of all features in order, (D,)."""
         return tuple(name for column in self.used(schema) for name in self.of(column).features(column))
 
+    def embedded(self, schema: TableSchema) -> tuple[EmbeddedColumn, ...]:
+        """Return the columns whose features a model replaces by trained vectors, in order."""
+        embedded, begin = [], 0
+        for column in self.used(schema):
+            count, width = len(self.of(column).features(column)), self.of(column).vector_width(column)
+            if count and width is not None:
+                embedded.append(EmbeddedColumn(begin=begin, features=count, width=width))
+            begin += count
+        return tuple(embedded)
+
     def objections(self, schema: TableSchema) -> Sequence[tuple[Place, Objection]]:
         """Return objections to these preparations of a table, each with its place below ``columns``."""
         objections: list[tuple[Place, Objection]] = []
@@ -63,7 +74,20 @@ class Columns(Spec):
             for i, name in enumerate(self.leave_out)
             if name not in schema.by_name
         ]
-        return objections or self._size_objections(schema)
+        return objections or [*self._width_objections(schema), *self._size_objections(schema)]
+
+    def _width_objections(self, schema: TableSchema) -> Iterator[tuple[Place, Objection]]:
+        """Yield objections to vectors that are longer than the features in their place."""
+        for column in self.used(schema):
+            count, width = len(self.of(column).features(column)), self.of(column).vector_width(column)
+            if width is None or width <= count:
+                continue
+            message = (
+                f"The column {column.name!r} has {count} categories, and vectors of {width} numbers are longer than "
+                f"that; use a width of at most {count} for this column (columns.by_name), or leave width out."
+            )
+            place = ("by_name", column.name) if column.name in self.by_name else ("category",)
+            yield (*place, "width"), Objection(field=None, message=message)
 
     def _size_objections(self, schema: TableSchema) -> list[tuple[Place, Objection]]:
         if not self.used(schema):

@@ -98,6 +98,15 @@ class TableDataset(Dataset):
         if not self.is_table and self.columns is not None:
             message = "These data are not a typed table, so no column can be prepared; leave columns out."
             return [Objection(field="columns", message=message)]
+        if self.embedded and self.normalize is not None:
+            message = "Embedded categories are features of 0 and 1, which cannot be scaled; leave normalize out."
+            return [Objection(field="normalize", message=message)]
+        if self.embedded and not run.model.trains:
+            message = (
+                f"{run.model.kind!r} is not trained, so it cannot learn vectors of categories: prepare categories with "
+                "encode 'one_hot', or use a network such as 'mlp'."
+            )
+            return [Objection(field="columns", message=message)]
         if (count := self.given_validation_rows) and (self.fold is not None or self.validation_size != count):
             field = "validation_size" if self.fold is None else "fold"
             return [Objection(field=field, message=f"The data say which {count:,} rows validate; leave {field} out.")]
