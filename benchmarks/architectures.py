@@ -40,12 +40,15 @@ METRICS = ("train.loss", "train.error", "train.loss_eval", "train.error_eval", "
 COLUMNS = ("preset", "arm", "epoch", "seconds", *METRICS)
 
 
-def color_images(home: Path, rows: int) -> dict[str, Any]:
-    """Write FashionMNIST into ``home`` as color images of CIFAR-10's size; return it as a spec names it."""
+def color_images(home: Path, rows: int, held_out: int = HELD_OUT) -> dict[str, Any]:
+    """Write FashionMNIST into ``home`` as color images of CIFAR-10's size; return it as a spec names it.
+
+    Beside ``rows`` for training, ``held_out`` rows each are for validation and for the test.
+    """
     arrays = FashionMNIST.load(home)
-    chosen = (arrays.train_x[: rows + HELD_OUT], arrays.test_x[:HELD_OUT])
+    chosen = (arrays.train_x[: rows + held_out], arrays.test_x[:held_out])
     images = [np.repeat(np.pad(x, ((0, 0), (2, 2), (2, 2)))[:, None], 3, axis=1) for x in chosen]
-    labels = [arrays.train_y[: rows + HELD_OUT], arrays.test_y[:HELD_OUT]]
+    labels = [arrays.train_y[: rows + held_out], arrays.test_y[:held_out]]
     content = save({"train_x": images[0], "test_x": images[1], "train_y": labels[0].copy(), "test_y": labels[1].copy()})
     sha256 = hashlib.sha256(content).hexdigest()
     (home / FOLDER).mkdir(exist_ok=True)
@@ -57,7 +60,7 @@ def color_images(home: Path, rows: int) -> dict[str, Any]:
         "kind": "uploaded",
         "id": PREFIX + sha256,
         "content": {**facts, **sizes},
-        "validation_size": HELD_OUT,
+        "validation_size": held_out,
         "normalize": normalize,
     }
 
