@@ -17,6 +17,7 @@ from tests.laws.strategies import MAX_RUNS, parsed
 from tests.laws.test_stack import Restless
 from tests.laws.test_stack import generated as usual
 from tests.laws.training import Trained, data_of, fingerprint, train, training_of, use_gemm_backend
+from worker.engine.gemm_backend import gemm_backend_for
 from worker.engine.knn import KNNData
 from worker.engine.stack import Stack
 from worker.spec import nearest
@@ -211,3 +212,10 @@ def test_longer_run_begins_like_the_shorter_one() -> None:
     assert trajectory_key(short) == trajectory_key(long)
     ((first,), (second,)) = (train([spec], data=fresh(spec)).values() for spec in (short, long))
     assert first == second[:3]
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "mps"])
+def test_bits_are_promised_on_processors_only(device: str) -> None:
+    spec = parsed({**SMALL, "model": {"kind": "knn"}})
+    backend = gemm_backend_for(spec, threads=2, max_runs=2, device=torch.device(device))
+    assert backend.reproducible == (device == "cpu")

@@ -115,10 +115,9 @@ def gemm_backend_for(spec: RunSpec, *, threads: int, max_runs: int, device: torc
     """
     if device.type not in ("cpu", "cuda"):
         return GemmBackend(library="mkl", threads=threads, reproducible=False)
-    if not spec.model.trains and device.type == "cpu":
-        return GemmBackend(
-            library=_libraries()[0], threads=threads, reproducible=True
-        )  # its answers are exact in any way
+    if not spec.model.trains:
+        exact = device.type == "cpu"  # in any way of computing
+        return GemmBackend(library=_libraries()[0] if exact else "cublas", threads=threads, reproducible=exact)
     # What only a step's numbers depend on is left out, so that runs of the same shapes are probed once.
     own = spec.required_optimizer
     optimizer = own if own.multiplying or own.couples else SGD(lr=0.1)
@@ -144,8 +143,8 @@ def _probed(spec_json: str, heights: tuple[int, ...], threads: int, max_runs: in
     spec = RunSpec.model_validate_json(spec_json)
     if device.type == "cuda":
         tf32 = spec.precision == "tf32"
-        backend = GemmBackend(library="cublas", threads=threads, reproducible=spec.model.trains, tf32=tf32)
-        if spec.model.trains and not _holds(backend, spec, heights, max_runs, device):
+        backend = GemmBackend(library="cublas", threads=threads, reproducible=True, tf32=tf32)
+        if not _holds(backend, spec, heights, max_runs, device):
             backend = replace(backend, reproducible=False)
         return backend
     pieces = spec.effective_model.in_pieces
