@@ -59,10 +59,10 @@ def advise(recorded: Recorded, settings: Settings, reference: Recorded | None = 
     """Diagnose a run and suggest the first change of its spec that the limits of this server allow."""
     run, history = recorded.run, recorded.history
     spec = _spec(run)
-    train, metric = (next((n for n in names if _in_every_epoch(history, n)), None) for names in (TRAIN, HELD_OUT))
+    train, metric = (next((n for n in names if _in_every_evaluation(recorded, n)), None) for names in (TRAIN, HELD_OUT))
     if train is None or metric is None:
         missing = "a training loss" if train is None else "a validation or test loss"
-        diagnosis = Diagnosis("undecided", f"Not every epoch of this run has {missing}.")
+        diagnosis = Diagnosis("undecided", f"Not every evaluated epoch of this run has {missing}.")
         patch, changed, step = None, None, ""
     else:
         other = None if reference is None else _curves(reference, train, metric)
@@ -94,13 +94,20 @@ def _with_last_value(diagnosis: Diagnosis, run: Run, metric: str) -> Diagnosis:
     return replace(diagnosis, reason=f"{diagnosis.reason} {sentence}")
 
 
-def _in_every_epoch(history: History, name: str) -> bool:
-    """Return whether every epoch from the first on has a value, finite or not, in this series."""
+def _evaluations(recorded: Recorded) -> list[int]:
+    """Return the positions in the history of the epochs after which the model was evaluated."""
+    every, epochs = _spec(recorded.run).evaluate.every, recorded.history.epoch
+    last = epochs[-1] if recorded.history.complete and len(epochs) else None
+    return [i for i, epoch in enumerate(epochs) if epoch > 0 and (epoch % every == 0 or epoch == last)]
+
+
+def _in_every_evaluation(recorded: Recorded, name: str) -> bool:
+    """Return whether every evaluated epoch from the first on has a value, finite or not, in this series."""
+    history, evaluations = recorded.history, _evaluations(recorded)
     values, nonfinite = history.series.get(name), history.nonfinite.get(name, {})
-    if not values:
+    if not values or not evaluations:
         return False
-    pairs = zip(history.epoch, values, strict=True)
-    return all(value is not None or str(epoch) in nonfinite for epoch, value in pairs if epoch > 0)
+    return all(values[i] is not None or str(history.epoch[i]) in nonfinite for i in evaluations)
 
 
 def _suggestion(
@@ -139,12 +146,12 @@ def _spec(run: Run) -> RunSpec:
 
 
 def _curves(recorded: Recorded, train: str, held_out: str) -> Curves:
-    run, history = recorded.run, recorded.history
+    run, history, evaluations = recorded.run, recorded.history, _evaluations(recorded)
 
     def of(name: str) -> Any:
-        values = history.series.get(name, ())
-        pairs = zip(history.epoch, values, strict=False)
-        return np.array([math.nan if value is None else value for epoch, value in pairs if epoch > 0], float)
+        values = history.series.get(name)
+        measured = [] if values is None else [values[i] for i in evaluations]
+        return np.array([math.nan if value is None else value for value in measured], float)
 
     spec, baseline = _spec(run), run.baseline or {}
     guessing = baseline.get(held_out)
@@ -163,6 +170,7 @@ def _curves(recorded: Recorded, train: str, held_out: str) -> Curves:
         uniform=uniform,
         perfect=perfect,
         train_guessing=baseline.get("train.loss"),
+        epochs=None if spec.evaluate.every == 1 else [history.epoch[i] for i in evaluations],
     )
 
 

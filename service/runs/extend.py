@@ -51,6 +51,13 @@ def plan(connection: sa.Connection, row: Row, number: int | None, stop: Sequence
     return NewRun(new_spec, RunMetadata.model_construct(**metadata))
 
 
+def continues_without_rules(status: str, epoch: int, spec: RunSpec) -> bool:
+    """Return whether a run that ended after ``epoch`` can be continued to the end of its spec, without stop rules."""
+    free = spec.model_copy(update={"stop": ()})
+    early = status == "succeeded" and 0 < epoch < spec.epochs
+    return early and trajectory_key(spec) == trajectory_key(free) and spec.continues_after(epoch)
+
+
 def copy_progress(connection: sa.Connection, row: Row, run_id: str) -> list[NewEvent]:
     """Copy epochs and checkpoints of the run in ``row`` to the queued run ``run_id``, and return its epoch events."""
     trained = row.reused_from or row.id

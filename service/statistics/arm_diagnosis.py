@@ -51,6 +51,8 @@ class ArmCurves:
     """Seeds that diverged; they have no curves."""
     simpler: bool = False
     """Whether epoch k is a model of k neighbors."""
+    every: int = 1
+    """Epochs from one value to the next; the first value is of epoch ``every``."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,9 @@ def diagnose_arm(arm: ArmCurves, limits: Thresholds = THRESHOLDS) -> ArmDiagnosi
         return ArmDiagnosis("undecided", reason, n)
     epochs = min(map(len, arm.held_out))
     if epochs < limits.least_epochs:
-        units = "values of k" if arm.simpler else "epochs"
+        units = "values of k" if arm.simpler else "epochs" if arm.every == 1 else "evaluated epochs"
         reason = f"Every seed has {epochs} {units}; at least {limits.least_epochs} are needed."
-        return ArmDiagnosis("undecided", reason, n, epochs)
+        return ArmDiagnosis("undecided", reason, n, epochs * arm.every)
     return _diagnosed(arm, epochs, limits)
 
 
@@ -116,8 +118,8 @@ def _diagnosed(arm: ArmCurves, epochs: int, limits: Thresholds) -> ArmDiagnosis:
     p_train, p_fall = (_p_of_fall(curves, window, limits) for curves in (train, held_out))
     numbers: dict[str, Any] = {
         "n": len(held_out),
-        "epochs": epochs,
-        "best_epoch": int(mean.argmin()) + 1 + window // 2,
+        "epochs": epochs * arm.every,
+        "best_epoch": (int(mean.argmin()) + 1 + window // 2) * arm.every,
         "lowest": float(mean.min()),
         "end": float(mean[-1]),
         "regret": float(regrets.mean()),

@@ -36,8 +36,10 @@ class Series(NamedTuple):
     """Whether the run has ended without one."""
 
 
-def curve(group: str, by_seed: Mapping[int, Sequence[Series]]) -> Curve:
-    """Return the group's curve from the series of each seed's cells.
+def curve(group: str, by_seed: Mapping[int, Sequence[Series]], *, every: int = 1) -> Curve:
+    """Return the group's curve from the series of each seed's cells, measured every ``every`` epochs and in the last.
+
+    Epochs between are left out: in them, only seeds that ended would count.
 
     The mean must not jump because a run ends: seeds that ended early count with their last value, as if their model
     were kept, and seeds with a failed run do not count at all, unless every seed has one.
@@ -58,14 +60,16 @@ def curve(group: str, by_seed: Mapping[int, Sequence[Series]]) -> Curve:
         mean = np.nanmean(rows, axis=0, where=finite) if length else np.empty(0)
         std = np.nanstd(rows, axis=0, ddof=1, where=finite) if length else np.empty(0)
     spread = np.where(n > 1, std, 0.0)
+    epoch = np.arange(1, length + 1)
+    drawn = np.flatnonzero((epoch % every == 0) | ((epoch == length) & (n > 0)))
     return Curve(
         group,
-        list(range(1, length + 1)),
-        n.tolist(),
-        carried.tolist(),
-        _listed(mean),
-        _listed(mean - spread),
-        _listed(mean + spread),
+        epoch[drawn].tolist(),
+        n[drawn].tolist(),
+        carried[drawn].tolist(),
+        _listed(mean[drawn]),
+        _listed((mean - spread)[drawn]),
+        _listed((mean + spread)[drawn]),
     )
 
 

@@ -47,6 +47,7 @@ of sampling from contaminated distributions" (leaving out the largest); Prechelt
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -62,7 +63,7 @@ Verdict = Literal["fits", "underfits", "overfits", "diverged", "undecided", "mem
 
 @dataclass(frozen=True)
 class Curves:
-    """Losses in evaluation mode from epoch 1 on; NaN for values that were not finite."""
+    """Losses in evaluation mode, of every epoch or of ``epochs``; NaN for values that were not finite."""
 
     train: Floats
     held_out: Floats
@@ -78,6 +79,8 @@ class Curves:
     """Whether the last epoch's model classifies every training row correctly."""
     train_guessing: float | None = None
     """The training loss of a model that ignores its inputs, if it differs from ``guessing``."""
+    epochs: Sequence[int] | None = None
+    """The epoch of each value, if not every epoch was evaluated."""
 
     @property
     def guessing_in_training(self) -> float:
@@ -94,9 +97,13 @@ class Curves:
         low = math.isfinite(guessing) and self.train[-1] < limits.learned_below_guessing * guessing
         return self.perfect or bool(low)
 
-    def named(self, epoch: int) -> str:
-        """Return the name of an epoch, as explanations show it."""
-        return f"k = {epoch}" if self.simpler else f"epoch {epoch}"
+    def epoch(self, index: int) -> int:
+        """Return the epoch of the value at ``index``."""
+        return index + 1 if self.epochs is None else self.epochs[index]
+
+    def named(self, index: int) -> str:
+        """Return the name of the epoch of the value at ``index``, as explanations show it."""
+        return f"k = {self.epoch(index)}" if self.simpler else f"epoch {self.epoch(index)}"
 
 
 @dataclass(frozen=True)
@@ -122,7 +129,7 @@ def diagnose(run: Curves, reference: Curves | None = None, limits: Thresholds = 
         reason = f"The training loss ends at {train[-1]:.3g}; guessing gives {run.guessing_in_training:.3g}."
         return Diagnosis("diverged", reason)
     if len(held_out) < limits.least_epochs:
-        units = "values of k" if run.simpler else "epochs"
+        units = "values of k" if run.simpler else "epochs" if run.epochs is None else "evaluated epochs"
         reason = f"{len(held_out)} {units} are too few for a diagnosis; at least {limits.least_epochs} are needed."
         return Diagnosis("undecided", reason)
     return _finite_curves(run, reference, limits)
@@ -143,7 +150,7 @@ def _finite_curves(run: Curves, reference: Curves | None, limits: Thresholds) ->
     numbers = Diagnosis(
         "undecided",
         "",
-        best_epoch=best + 1,
+        best_epoch=run.epoch(best),
         gap_at_best=float(held_out[best] - train[best]),
         regret=regret,
         threshold=threshold,
@@ -156,14 +163,14 @@ def _finite_curves(run: Curves, reference: Curves | None, limits: Thresholds) ->
         )
         return replace(numbers, verdict="memorizes", reason=reason)
     if regret > threshold and smooth[lowest] < (1 - limits.share) * run.guessing:
-        onset = int(np.flatnonzero(smooth - smooth[lowest] <= threshold)[-1]) + 2
+        onset = int(np.flatnonzero(smooth - smooth[lowest] <= threshold)[-1]) + 1
         return replace(
             numbers,
             verdict="underfits" if run.simpler else "overfits",
-            reason=f"The smoothed validation loss is lowest around {run.named(best + 1)} "
+            reason=f"The smoothed validation loss is lowest around {run.named(best)} "
             f"({smooth[lowest]:.4g}) and ends at {end:.4g}, {regret:.2g} higher; noise and small changes account for "
             f"{threshold:.2g}.",
-            onset_epoch=onset,
+            onset_epoch=run.epoch(onset),
         )
     verdict, reason = (
         _without_rise_simplifying(run, limits, end) if run.simpler else _without_rise(run, reference, limits, end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ from service.studies.replicates import generalizes_over, replicate_numbers
 from service.studies.schedule import schedule_of
 from service.studies.sequential import Course, course_of, judged, parsed, results_at, why_not_yet
 from service.studies.variance import components_of, corrected_p_values, sources_of_variation
+from worker.spec.watched import is_evaluated
 
 ABSENT = "absent"
 """The value of a path that a spec does not have."""
@@ -114,6 +116,8 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
     schedule = schedule_of(study.request)
     sample = _sample(study, measurements, groups, baseline, metric, by_arm=by == ("arm",))
     min_effect = question.min_effect or study.request.get("min_effect")
+    specs = studies.spec_of_each_arm(connection, study.id) if question.curves else {}
+    every = {arm: spec["evaluate"].get("every", 1) for arm, spec in specs.items()}
     looks = [] if schedule is None else studies.looks_of(connection, study.id)
     pending = not_yet(study, runs) if schedule is None else why_not_yet(study, runs, looks, schedule)
     comparison = compare(
@@ -151,7 +155,7 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
         complete=all(run.status in TERMINAL for run in runs),
         comparison=comparison,
         guessing=_guessing(data.slots, studies.guessing_of(connection, study.id, metric)),
-        curves={name: _curves(groups, data.slots, data.values, name, design) for name in question.curves},
+        curves={name: _curves(groups, data, name, design, every) for name in question.curves},
     )
 
 
@@ -311,14 +315,20 @@ def _guessing(slots: Sequence[Slot], of_runs: Mapping[str, float]) -> dict[str, 
 
 
 def _curves(
-    groups: Sequence[str], slots: Sequence[Slot], series_of_runs: SeriesOfRuns, name: str, design: ReplicateDesign
+    groups: Sequence[str], data: StudyData, name: str, design: ReplicateDesign, every: Mapping[str, int]
 ) -> list[Curve]:
-    """Return each group's curve over its replicates, up to the epoch that all cells of a replicate have reached."""
+    """Return each group's curve over its replicates, up to the epoch that all cells of a replicate have reached.
+
+    ``every`` is the number of epochs from one evaluation of an arm to the next.
+    """
     by_group: dict[str, dict[int, list[Series]]] = {group: {} for group in groups}
-    for slot in slots:
-        values = EMPTY if slot.run is None else series_of_runs.get((slot.run.id, name), EMPTY)
+    intervals: dict[str, int] = {}
+    for slot in data.slots:
+        values = EMPTY if slot.run is None else data.values.get((slot.run.id, name), EMPTY)
         if design != ReplicateDesign() or len(values):
             status = "" if slot.run is None else slot.run.status
             series = Series(values, succeeded=status == "succeeded", failed=status in ("failed", "cancelled"))
             by_group[slot.group].setdefault(slot.seed, []).append(series)
-    return [curve(group, by_seed) for group, by_seed in by_group.items()]
+        if slot.run is not None and is_evaluated(name):
+            intervals[slot.group] = math.lcm(intervals.get(slot.group, 1), every[slot.run.arm])
+    return [curve(group, by_seed, every=intervals.get(group, 1)) for group, by_seed in by_group.items()]

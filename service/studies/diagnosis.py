@@ -50,9 +50,13 @@ def diagnose_arms(connection: sa.Connection, study: Row) -> StudyDiagnosis:
     splits = design.seeds_within_split is not None
     runs = studies.runs_of(connection, study.id, folds=design.folds is not None, splits=splits)
     values = load_series(connection, study.id, runs, [*TRAIN, *HELD_OUT])
-    names = [next((one for one in choices if _in_every_run(runs, values, one)), None) for choices in (TRAIN, HELD_OUT)]
-    guessing = {name: studies.guessing_of(connection, study.id, name) for name in (names[1], "train.loss") if name}
     specs = studies.spec_of_each_arm(connection, study.id)
+    every = {arm: RunSpec.of(spec).evaluate.every for arm, spec in specs.items()}
+    values = _evaluated(runs, values, every)
+    names = [
+        next((one for one in choices if _in_every_run(runs, values, one, every)), None) for choices in (TRAIN, HELD_OUT)
+    ]
+    guessing = {name: studies.guessing_of(connection, study.id, name) for name in (names[1], "train.loss") if name}
     arms = [
         _diagnosed(arm["id"], [run for run in runs if run.arm == arm["id"]], design, values, names, guessing, specs)
         for arm in study.arms
@@ -61,10 +65,18 @@ def diagnose_arms(connection: sa.Connection, study: Row) -> StudyDiagnosis:
     return StudyDiagnosis(study.id, names[0], names[1], complete, arms)
 
 
-def _in_every_run(runs: Sequence[Row], values: SeriesOfRuns, name: str) -> bool:
-    """Return whether every run that succeeded has this series, in every epoch."""
-    lengths = [(run.epoch, values.get((run.id, name), EMPTY)) for run in runs if run.status == "succeeded"]
-    return bool(lengths) and all(len(series) == epoch and np.isfinite(series).all() for epoch, series in lengths)
+def _evaluated(runs: Sequence[Row], values: SeriesOfRuns, every: Mapping[str, int]) -> SeriesOfRuns:
+    """Return the series without the epochs that are not evaluated; ``every`` is by arm."""
+    arms = {run.id: run.arm for run in runs}
+    return {key: series[every[arms[key[0]]] - 1 :: every[arms[key[0]]]] for key, series in values.items()}
+
+
+def _in_every_run(runs: Sequence[Row], values: SeriesOfRuns, name: str, every: Mapping[str, int]) -> bool:
+    """Return whether every run that succeeded has this series, in every evaluated epoch."""
+    lengths = [
+        (run.epoch // every[run.arm], values.get((run.id, name), EMPTY)) for run in runs if run.status == "succeeded"
+    ]
+    return bool(lengths) and all(len(series) == count and np.isfinite(series).all() for count, series in lengths)
 
 
 def _diagnosed(
@@ -86,7 +98,7 @@ def _diagnosed(
     train, held_out = names
     if train is None or held_out is None:
         missing = "a training loss" if train is None else "a validation or test loss"
-        reason = f"Not every epoch of every run has {missing}." if whole else "No seed has finished."
+        reason = f"Not every evaluated epoch of every run has {missing}." if whole else "No seed has finished."
         return DiagnosedArm(arm, ArmDiagnosis("undecided", reason, len(whole)), diverged, unfinished, None)
     guessing = [_guessing(runs, guessing_of_runs[name], RunSpec.of(specs[arm])) for name in (held_out, "train.loss")]
     curves = ArmCurves(
@@ -96,6 +108,7 @@ def _diagnosed(
         train_guessing=guessing[1],
         diverged=diverged,
         simpler=not RunSpec.of(specs[arm]).model.trains,
+        every=RunSpec.of(specs[arm]).evaluate.every,
     )
     known = guessing[0] if math.isfinite(guessing[0]) else None
     return DiagnosedArm(arm, diagnose_arm(curves), diverged, unfinished, known)

@@ -279,6 +279,11 @@ class RunSpec(Spec):
         """Return whether the model is evaluated after ``epoch``, whatever ends the run there."""
         return epoch % self.evaluate.every == 0 or epoch == self.epochs
 
+    @property
+    def evaluations(self) -> int:
+        """How often the model is evaluated, if no rule ends the run early."""
+        return -(-self.epochs // self.evaluate.every)
+
     def continues_after(self, epoch: int) -> bool:
         """Return whether a run that ended after ``epoch`` recorded there what a longer one records."""
         return self.evaluate.test != "last_epoch" and epoch % self.evaluate.every == 0

@@ -14,6 +14,8 @@ from worker.spec.datasets.uploaded import stored_as
 from worker.spec.families.dataset import Dataset
 from worker.spec.run import RunSpec
 
+EVALUATED_SUBSET = 10_000
+"""Most training rows of an evaluation of a subset of them."""
 FLOAT_BYTES = 4
 FLOPS_PER_SECOND = 5e10
 """Throughput of two ordinary cores on small dense layers, one run alone; an order of magnitude."""
@@ -43,8 +45,7 @@ def run_bytes(spec: RunSpec) -> int:
 
 def estimate(spec: RunSpec) -> Estimate:
     """Estimate the cost of training ``spec`` alone; memory includes activations and dataset, but not torch itself."""
-    rows = spec.dataset.training_rows
-    evaluated = min(10_000, rows) + spec.dataset.validation_rows + spec.dataset.rows[1]
+    evaluated = _evaluated_rows(spec)
     steps = spec.epochs * spec.steps_per_epoch
     seconds = spec.effective_model.operations(spec, evaluated) / FLOPS_PER_SECOND + steps * SECONDS_PER_STEP
     if spec.optimizer is not None and spec.optimizer.ascends:
@@ -53,6 +54,14 @@ def estimate(spec: RunSpec) -> Estimate:
     total = run_bytes(spec) + spec.effective_model.workspace(spec, evaluated) + sum(spec.dataset.rows) * inputs
     total += sum(part.table_bytes(spec.dataset.shape) for part in spec.regularizers)
     return Estimate(spec.parameters, seconds, total)
+
+
+def _evaluated_rows(spec: RunSpec) -> int:
+    """Return the rows that an evaluation takes, test rows included if any takes them."""
+    rows = spec.dataset.training_rows
+    training = {"subset": min(EVALUATED_SUBSET, rows), "full": rows, "never": 0}[spec.evaluate.train]
+    test = 0 if spec.evaluate.test == "never" else spec.dataset.rows[1]
+    return training + spec.dataset.validation_rows + test
 
 
 def stack_runs(spec: RunSpec, settings: Settings) -> int:

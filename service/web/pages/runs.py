@@ -14,6 +14,7 @@ from service.http.routing import Route
 from service.runs import states
 from service.runs.dependencies import RunReaderDep, RunsDep
 from service.runs.errors import NotMeasured
+from service.runs.extend import continues_without_rules
 from service.runs.history_schemas import DiagnosisView
 from service.runs.reader import RunReader
 from service.runs.run import Run
@@ -100,6 +101,7 @@ def get_run(
         server=server,
         code=code_examples(run, server, with_token=caller.token_id is not None),
         actions=states.allowed(run.status) if may_change(caller, run.owner) else (),
+        continues=caller.has("write") and continues_without_rules(run.status, run.epoch, spec),
         layers=spec.layers,
         trains=spec.model.trains,  # other models have no ONNX file and no predictions
         has_images=len(spec.dataset.shape) > 1 and predicts,

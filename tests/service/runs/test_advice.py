@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -106,6 +107,21 @@ def test_advice_followed_ten_times_never_repeats_a_spec_or_a_result(start: dict[
     assert epochs == sorted(epochs), "an extended run is never shortened again"
     results = [result_of(RunSpec.of(one), seed) for one in specs]
     assert len(set(results)) == len(results), "every suggested run differs from all before"
+
+
+def test_run_that_is_rarely_evaluated_is_judged_by_its_evaluated_epochs() -> None:
+    often = trained(spec(epochs=100, optimizer={"kind": "sgd", "lr": 0.2}), seed=0)
+    rare = spec(epochs=300, optimizer={"kind": "sgd", "lr": 0.2}, evaluate={"every": 3})
+    recorded = often.history.series.items()
+    series = {name: [one for value in values for one in (None, None, value)] for name, values in recorded}
+    history = replace(often.history, epoch=range(1, 301), steps=[1] * 300, series=series)
+    fields = {**vars(often.run), "spec": rare.model_dump(mode="json"), "epoch": 300}
+    diagnoses = [
+        advise(one, Settings()).diagnosis for one in (often, Recorded(cast(Run, SimpleNamespace(**fields)), history))
+    ]
+    assert [one.verdict for one in diagnoses] == ["overfits", "overfits"]
+    expected = [(3 * (one.best_epoch or 0), 3 * (one.onset_epoch or 0), one.regret) for one in diagnoses[:1]]
+    assert [(one.best_epoch, one.onset_epoch, one.regret) for one in diagnoses[1:]] == expected
 
 
 def test_advice_ends_with_early_stopping() -> None:

@@ -38,3 +38,13 @@ def test_folds_of_a_seed_carry_on_until_all_have_ended() -> None:
     unfinished = curve("arm", {0: [series(2, 2, 2), series(4, succeeded=False)]})
     assert unfinished.mean == [3, None, None]
     assert curve("arm", {}).epoch == []
+
+
+def test_curve_of_a_series_that_is_measured_every_few_epochs_has_these_epochs_and_the_last() -> None:
+    """A seed that ended between two evaluations counts from the next one on, so that the mean does not jump."""
+    gap = np.nan
+    result = curve("arm", {0: [series(gap, 3, gap, 3, gap, 3, 3)], 1: [series(gap, 1, 1)]}, every=2)
+    assert (result.epoch, result.n, result.carried) == ([2, 4, 6, 7], [2, 2, 2, 2], [0, 1, 1, 1])
+    assert result.mean == [2, 2, 2, 2]
+    running = curve("arm", {0: [series(gap, 3, gap, succeeded=False)]}, every=2)
+    assert (running.epoch, running.mean) == ([2], [3])

@@ -56,3 +56,13 @@ def test_folds_of_a_seed_are_averaged(client: TestClient, work: Jobs) -> None:
     train(client, work, loss, epochs=10)
     (arm,) = diagnosis(client, study)["arms"]
     assert (arm["n"], arm["epochs"], arm["guessing"]) == (6, 10, math.log(10))
+
+
+def test_arms_that_are_rarely_evaluated_are_diagnosed_by_their_evaluated_epochs(client: TestClient, work: Jobs) -> None:
+    base = {**BODY, "epochs": 20, "evaluate": {"every": 2}}
+    study = post(client, base=base, seeds=6, arms={"plain": {}}).json()
+    train(client, work, lambda arm, seed, epoch: loss(arm, seed, epoch) if epoch % 2 == 0 else 99.0, epochs=20)
+    (arm,) = diagnosis(client, study)["arms"]
+    assert (arm["verdict"], arm["epochs"], arm["best_epoch"] % 2) == ("overfits", 20, 0)
+    (curve,) = client.get(f"/v1/studies/{study['id']}/compare?curves=val.loss").json()["curves"]["val.loss"]
+    assert curve["epoch"] == list(range(2, 21, 2))

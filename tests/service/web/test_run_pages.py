@@ -74,3 +74,27 @@ def test_page_offers_averaged_weights_once_averaging_has_begun(
     assert (problem["status"], problem["code"], problem["title"]) == (404, "not_measured", "Weights not saved")
     expected = {1: "save them when they end", 2: "ended after epoch 1, and averaging begins after epoch 2"}
     assert expected.get(from_epoch or 0, "only runs with averaging") in problem["detail"]
+
+
+RULE = {"kind": "early_stopping", "patience": 2}
+
+
+@pytest.mark.parametrize(
+    ("changes", "epochs", "offered"),
+    [
+        ({"epochs": 9, "stop": [RULE]}, 3, True),
+        ({"epochs": 9, "stop": [RULE], "schedule": {"kind": "cosine"}}, 3, True),
+        ({"epochs": 3, "stop": [RULE]}, 3, False),
+        ({"epochs": 9, "stop": [{"kind": "max_steps", "steps": 3}]}, 3, False),
+        ({"epochs": 9, "stop": [RULE], "evaluate": {"every": 2}}, 3, False),
+    ],
+)
+def test_page_offers_to_continue_runs_that_a_rule_ended(
+    client: TestClient, work: Jobs, changes: dict[str, Any], epochs: int, offered: bool
+) -> None:
+    run = client.post("/v1/runs", json=body(**changes)).json()["id"]
+    claims = work.claim(WORKER, limit=1)
+    for epoch in range(1, epochs + 1):
+        work.record(claims, [measured(run, epoch)])
+    work.finish(claims, [Outcome(run_id=run, status="succeeded", code="stopped_early")])
+    assert ('data-action="extend"' in client.get(f"/runs/{run}").text) is offered

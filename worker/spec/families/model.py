@@ -178,9 +178,12 @@ class Model(Part):
         return None
 
     def operations(self, run: RunSpec, evaluated: int) -> float:
-        """Return the floating-point operations of a run that evaluates ``evaluated`` rows in every epoch."""
+        """Return the floating-point operations of a run of which an evaluation takes ``evaluated`` rows."""
         forward = self.flops(run.dataset.shape, run.dataset.outputs)
-        return run.epochs * forward * (3 * run.dataset.training_rows + evaluated)
+        rows = run.evaluations * evaluated
+        if run.evaluate.test == "last_epoch":
+            rows -= (run.evaluations - 1) * run.dataset.rows[1]
+        return forward * (3 * run.epochs * run.dataset.training_rows + rows)
 
     def workspace(self, run: RunSpec, evaluated: int) -> int:
         """Return the bytes that a run needs besides parameters, optimizer state and dataset: about 3 × activations."""

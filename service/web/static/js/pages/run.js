@@ -203,8 +203,13 @@ page.addEventListener("click", async ({ target }) => {
   if (!button) return;
   button.disabled = true;
   try {
-    await post(`/v1/runs/${id}/${button.dataset.action}`);
-    if (button.dataset.action === "retry") location.reload();
+    const { action, request: body } = button.dataset;
+    const result = await post(`/v1/runs/${id}/${action}`, body && JSON.parse(body));
+    if (action === "extend") {
+      location.assign(`/runs/${result.id}`);
+      return;
+    }
+    if (action === "retry") location.reload();
     await refreshParts("head");
   } catch (error) {
     document.getElementById("action-error").textContent = error.message;
