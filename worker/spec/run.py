@@ -188,7 +188,7 @@ class RunSpec(Spec):
 
     def objections(self) -> Iterator[tuple[tuple[str | int, ...], Objection]]:
         """Return the objections of parts to each other, with their places in the spec."""
-        fits = self.model.fits(self.dataset.shape, self.dataset.outputs)
+        fits = self.effective_model.fits(self.dataset.shape, self.dataset.outputs)
         for place, part in self.parts():
             if part.for_classes and self.dataset.task == "regression":
                 remedy = "name another one" if place == ("model",) else "leave it out"
