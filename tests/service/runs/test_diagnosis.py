@@ -160,7 +160,7 @@ def test_loss_measured_once_is_undecided_rather_than_diverged(client: TestClient
     work.finish([claim], [Outcome(run_id=run_id, status="succeeded")])
     result = diagnosis(client, run_id)
     assert (result["verdict"], result["metric"]) == ("undecided", None)
-    assert "Not every epoch" in result["explanation"]
+    assert "Not every evaluated epoch" in result["explanation"]
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ def distill(*teachers: Any, **fields: Any) -> dict[str, Any]:
         ([{}], "/0", "A teacher needs either run_id or spec."),
         ([{"run_id": "run_" + "0" * 26, "spec": body()}], "/0", "either run_id or spec"),
         ([{"spec": body(), "sha256": "a" * 64}], "/0", "not a spec"),
-        ([{"run_id": "x"}], "/0/run_id", "pattern"),
+        ([{"run_id": "x"}], "/0/run_id", "id of a run"),
         ([{"spec": body(epochs=0)}], "/0/spec/epochs", "greater than or equal to 1"),
         ([{"spec": distill({"spec": body(modle={})})}], "/0/spec/regularizers/0/teachers/0/spec/modle", "'model'"),
     ],

@@ -9,7 +9,7 @@ A category that no training row has, such as a missing value where all rows have
 
     z_j = 1 if x is level j, else 0;    embedding: z·W, with W trained
 
-References: Weinberger et al., 2009, "Feature hashing for large scale multitask learning" (``hash``); Guo and Berkhahn,
+Reference: Weinberger et al., 2009, "Feature hashing for large scale multitask learning" (``hash``); Guo and Berkhahn,
 2016, "Entity embeddings of categorical variables" (``embedding``).
 """
 
