@@ -41,17 +41,14 @@ def data_of(spec: RunSpec) -> Data:
 def data_of_stack(specs: list[RunSpec]) -> StackData:
     """The data of a stack, with the splits of all its runs."""
     by_split = {spec.dataset.split_seed: spec.dataset for spec in specs}
-    texts = tuple(dataset.model_dump_json() for dataset in by_split.values())  # datasets with columns have no hash
-    return _data(texts, Linear() if specs[0].model.trains else specs[0].model)
+    datasets = tuple((type(dataset), dataset.model_dump_json()) for dataset in by_split.values())
+    return _data(datasets, Linear() if specs[0].model.trains else specs[0].model)
 
 
 @functools.lru_cache(maxsize=512)
-def _data(datasets: tuple[str, ...], model: Model) -> StackData:
-    return taught(data_for([_dataset(text) for text in datasets], model, HOME, CPU))
-
-
-def _dataset(text: str) -> Dataset:
-    return DATASETS[json.loads(text)["kind"]].model_validate_json(text)
+def _data(datasets: tuple[tuple[type[Dataset], str], ...], model: Model) -> StackData:
+    """The data of ``datasets``, types and JSON, for those with columns have no hash."""
+    return taught(data_for([part.model_validate_json(text) for part, text in datasets], model, HOME, CPU))
 
 
 class RandomTeacherLogits(dict[str, torch.Tensor]):
@@ -74,7 +71,8 @@ class Transfers(dict[str, Data]):
         self.device = device
 
     def __missing__(self, spec_json: str) -> Data:
-        self[spec_json] = taught(Data(_dataset(spec_json), HOME, self.device))
+        kind = DATASETS[json.loads(spec_json)["kind"]]
+        self[spec_json] = taught(Data(kind.model_validate_json(spec_json), HOME, self.device))
         return self[spec_json]
 
 
