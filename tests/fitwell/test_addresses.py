@@ -78,6 +78,7 @@ def test_newline_at_the_end_of_a_token_is_ignored(monkeypatch: pytest.MonkeyPatc
         assert client.transport._http.headers["authorization"] == "Bearer fw_secret"
 
 
+@pytest.mark.slow
 def test_unreachable_server_is_reported_with_the_command_that_starts_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "BACKOFF_SECONDS", 0.01)
     for way in WAYS:

@@ -54,6 +54,7 @@ def test_every_error_has_an_exit_code() -> None:
         assert exit_code_for(kind({"code": kind.code})) is Exit.REFUSED
 
 
+@pytest.mark.slow
 def test_init_writes_valid_yaml_with_a_schema_line(tmp_path: Path) -> None:
     for arguments, name in (([], "run"), (["--study"], "study")):
         target = tmp_path / f"{name}.yaml"
@@ -146,6 +147,7 @@ def test_chart_distinguishes_curves_without_color() -> None:
     assert chart([1], {"val.loss": [None]}, title="", width=80, height=16) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_prints_a_script_for_each_shell(shell: str) -> None:
     done = CliRunner().invoke(app, ["completion", shell])

@@ -45,6 +45,7 @@ def test_polars_frame_has_nulls_for_missing_values() -> None:
     assert math.isnan(frame["train.loss"][1])
 
 
+@pytest.mark.slow
 def test_missing_data_frame_library_is_reported_with_its_install_command() -> None:
     code = (
         "import sys; sys.modules['pandas'] = None\n"

@@ -35,6 +35,7 @@ def start_instead(monkeypatch: pytest.MonkeyPatch, code: str) -> LocalServer:
     return LocalServer({}, host="127.0.0.1", port=port, workers=0)
 
 
+@pytest.mark.slow
 def test_slow_service_is_awaited_with_a_message(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

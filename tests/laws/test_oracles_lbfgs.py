@@ -107,6 +107,7 @@ def test_lbfgs_trains_as_torchs_in_float32() -> None:
                 torch.testing.assert_close(tensors[f"layers.0.{name}"], p, rtol=0, atol=2e-4)
 
 
+@pytest.mark.slow
 def test_laws_hold_for_runs_that_store_different_pairs() -> None:
     rates = (1.0, 0.3, 1e-6, 1e9)
     bodies = [{**BODY, "optimizer": {**BODY["optimizer"], "lr": lr}, "seed": i} for i, lr in enumerate(rates)]

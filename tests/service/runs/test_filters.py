@@ -130,6 +130,7 @@ VALUES = ["3", "-1e9", '"x"', '"\\"', "true", "null"]
 words = st.sampled_from([*FIELDS, *OPERATORS, *VALUES])
 
 
+@pytest.mark.slow
 @hypothesis_settings(max_examples=150)
 @given(st.lists(words, max_size=9).map(" ".join) | st.text(max_size=30))
 def test_any_text_is_a_filter_or_refused(four: Runs, text: str) -> None:

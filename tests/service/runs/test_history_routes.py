@@ -128,6 +128,7 @@ def test_thinned_history_includes_the_spikes_of_every_series(client: TestClient,
     assert {57, 143} <= set(history["epoch"])
 
 
+@pytest.mark.slow
 def test_many_histories_are_returned_in_one_response(client: TestClient, work: Jobs) -> None:
     ids = [post(client, body(seed=seed)).json()["id"] for seed in range(3)]
     for _ in ids:

@@ -135,6 +135,7 @@ def test_ids_of_events_are_cursors(client: TestClient, work: Jobs) -> None:
     assert rest["data"][0]["data"]["metrics"] == {"train.loss": 0.5, "val.loss": 1.0}
 
 
+@pytest.mark.slow
 def test_catalog_and_openapi_name_every_part(client: TestClient) -> None:
     catalog = client.get("/v1/catalog").json()
     document = client.get("/openapi.json").json()

@@ -29,6 +29,7 @@ def test_student_of_a_finished_teacher_is_queued_with_the_digest_of_its_weights(
     assert [(file.at, file.sha256) for file in claim.weights] == [("teacher", "a" * 64)]
 
 
+@pytest.mark.slow
 def test_student_waits_until_its_last_teacher_has_finished(runs: Runs, reader: RunReader, jobs: Jobs) -> None:
     first = submit(runs, **BIG)
     student = submit(runs, regularizers=distill({"run_id": first}, {"spec": {**BIG, "seed": 2}, "at": "best"}))

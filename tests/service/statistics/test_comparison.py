@@ -225,6 +225,7 @@ def test_familywise_error_with_effects_divergence_and_missing_runs_is_at_most_al
     assert wrong / studies <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / studies)
 
 
+@pytest.mark.slow
 def test_more_seeds_are_needed_if_adding_them_is_another_look() -> None:
     noisy = [value + 0.05 * (-1) ** seed for seed, value in enumerate(BASE)]
     now, later = (

@@ -114,6 +114,7 @@ def test_intervals_end_where_the_test_begins_to_reject() -> None:
         assert np.abs(score_statistics(data, quantity, np.array(ends))) == pytest.approx(critical_t(8, 0.05), rel=0.01)
 
 
+@pytest.mark.slow
 def test_each_verdict_is_false_at_most_as_often_as_claimed() -> None:
     """The gain equals the minimal effect, which neither verdict allows; each may err with probability α/2."""
     rng, truth = np.random.default_rng(3), law(0.3, 0.02, 0.5)

@@ -220,6 +220,7 @@ def test_interval_ends_where_the_test_of_a_shift_becomes_significant(seed: int) 
             assert (abs(x.sum()) / np.linalg.norm(x) > critical) == significant
 
 
+@pytest.mark.slow
 def test_intervals_of_all_looks_cover_the_true_difference_together() -> None:
     """80 studies of a heavy-tailed law; one in ten may miss the truth at either of its looks."""
     rng, design, missed = np.random.default_rng(11), Design(8, first=6, step=2, alpha=0.1), 0

@@ -53,6 +53,7 @@ def create(studies: Studies) -> str:
     return studies.create(StudyBody.model_validate(STUDY).new_study(), render=lambda study: study.id).resource_id
 
 
+@pytest.mark.slow
 def test_choice_matches_numpy(studies: Studies, jobs: Jobs) -> None:
     study_id = create(studies)
     play(jobs)
@@ -74,6 +75,7 @@ def test_choice_matches_numpy(studies: Studies, jobs: Jobs) -> None:
     assert last.spec["epochs"] == 3
 
 
+@pytest.mark.slow
 def test_comparing_averages_the_folds_of_a_seed(studies: Studies, jobs: Jobs) -> None:
     study_id = create(studies)
     play(jobs)

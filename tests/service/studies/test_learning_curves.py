@@ -40,6 +40,7 @@ def refusal(client: TestClient, study: Any, **query: Any) -> Any:
     return error
 
 
+@pytest.mark.slow
 def test_each_group_of_sizes_gets_a_law_predictions_and_a_verdict(client: TestClient, work: Jobs) -> None:
     arms: dict[str, Any] = {"plain": {}, "flat": {"optimizer": {"lr": 0.2}}}
     study = post(client, base=BASE, arms=arms, grid=GRID, seeds=6, metric="val.loss").json()

@@ -91,6 +91,7 @@ def test_only_the_whole_secret_authenticates(tokens: Tokens, engine: sa.Engine) 
             tokens.authenticated(wrong)
 
 
+@pytest.mark.slow
 def test_revoked_or_expired_token_is_refused_with_the_reason(tokens: Tokens) -> None:
     _, valid = tokens.create(ADMIN)
     revoked, secret = tokens.create(ADMIN)

@@ -32,6 +32,7 @@ JSON = st.recursive(
 SPECS = st.dictionaries(st.sampled_from(["dataset", "model", "name", "epochs"]), JSON, min_size=1)
 
 
+@pytest.mark.slow
 @given(SPECS)
 def test_json_curl_and_python_examples_contain_the_spec(spec: dict[str, Any]) -> None:
     assert json.loads(code.as_json(spec)) == spec
