@@ -98,7 +98,7 @@ def reproducible(spec: RunSpec, threads: int = 2) -> bool:
 
 
 def use_gemm_backend(spec: RunSpec, *, threads: int = 1, most: int = MAX_RUNS) -> None:
-    """Compute from now on as the probe found it right for 2 threads, with fewer where asked."""
+    """Compute from now on as the probe chose for 2 threads, or with fewer threads."""
     backend = gemm_backend_for(spec, threads=2, max_runs=most)
     backend.activate()
     count = min(threads, backend.threads)
@@ -113,7 +113,7 @@ def train(
     names: list[str] | None = None,
     most: int = 16,
 ) -> Trained:
-    """Train the runs as one stack on the route that the probe found for 2 threads, with fewer where asked."""
+    """Train the runs as one stack on the route that the probe chose for 2 threads, or with fewer threads."""
     use_gemm_backend(specs[0], threads=threads, most=most)
     training = training_of(specs, data or data_of_stack(specs), names)
     trained: Trained = {member.run_id: [] for member in training.stack.members}

@@ -23,7 +23,8 @@ class LearningRates:
     def __init__(
         self, stack: Stack, epoch: int, *, steps: int = 0, histories: Mapping[str, History] = NO_HISTORIES
     ) -> None:
-        self._members, self._histories = stack.members, histories
+        self._members = stack.members
+        self._measured = [measured(histories.get(one.run_id, NO_HISTORY), one.spec) for one in stack.members]
         self._by_step = any(member.spec.schedule.by_step for member in stack.members)
         before = (epoch - 1) * stack.members[0].spec.steps_per_epoch if len(stack) else 0
         self.recorded = self._at(before + max(steps, 1))
@@ -38,11 +39,11 @@ class LearningRates:
         return self._rates
 
     def _at(self, t: int) -> list[float]:
-        return [_rate(member, t, self._histories.get(member.run_id, NO_HISTORY)) for member in self._members]
+        return [_rate(one, t, history) for one, history in zip(self._members, self._measured, strict=True)]
 
 
 def _rate(member: Member, t: int, history: History) -> float:
-    """Return a run's learning rate in step ``t``."""
+    """Return a run's learning rate in step ``t``; ``history`` has the values of measured epochs only."""
     spec = member.spec
-    moment = Moment(t, spec.steps_per_epoch, spec.epochs, spec.total_steps, measured(history, spec))
+    moment = Moment(t, spec.steps_per_epoch, spec.epochs, spec.total_steps, history)
     return spec.required_optimizer.learning_rate * spec.schedule.factor_at(moment)
