@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import hashlib
 import json
 import platform
 import tempfile
@@ -21,48 +20,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from safetensors.numpy import save
 
+from benchmarks.color_images import color_images
 from service.catalog.presets import preset
 from worker.engine.gemm_backend import cpu_model, gemm_backend_for, limit_instructions
 from worker.engine.knn import data_for
 from worker.engine.stack import Member, Stack
 from worker.engine.training import Training
-from worker.spec.datasets.fashion_mnist import FashionMNIST
-from worker.spec.datasets.uploaded import FOLDER, PREFIX, file_name
 from worker.spec.run import RunSpec
 
 CPU = torch.device("cpu")
-HELD_OUT = 500
 METRICS = ("train.loss", "train.error", "train.loss_eval", "train.error_eval", "val.loss", "val.error", "test.error")
 COLUMNS = ("preset", "arm", "epoch", "seconds", *METRICS)
-
-
-def color_images(home: Path, rows: int, held_out: int = HELD_OUT) -> dict[str, Any]:
-    """Write FashionMNIST into ``home`` as color images of CIFAR-10's size; return it as a spec names it.
-
-    Beside ``rows`` for training, ``held_out`` rows each are for validation and for the test.
-    """
-    arrays = FashionMNIST.load(home)
-    chosen = (arrays.train_x[: rows + held_out], arrays.test_x[:held_out])
-    images = [np.repeat(np.pad(x, ((0, 0), (2, 2), (2, 2)))[:, None], 3, axis=1) for x in chosen]
-    labels = [arrays.train_y[: rows + held_out], arrays.test_y[:held_out]]
-    content = save({"train_x": images[0], "test_x": images[1], "train_y": labels[0].copy(), "test_y": labels[1].copy()})
-    sha256 = hashlib.sha256(content).hexdigest()
-    (home / FOLDER).mkdir(exist_ok=True)
-    (home / FOLDER / file_name(sha256)).write_bytes(content)
-    facts = {"task": "classification", "shape": [3, 32, 32], "classes": list(FashionMNIST.classes)}
-    sizes = {"rows_train": len(images[0]), "rows_test": len(images[1])}
-    normalize = {"mean": 0.286, "std": 0.353}
-    return {
-        "kind": "uploaded",
-        "id": PREFIX + sha256,
-        "content": {**facts, **sizes},
-        "validation_size": held_out,
-        "normalize": normalize,
-    }
 
 
 def train(name: str, arm: str, spec: RunSpec, home: Path) -> Iterator[list[Any]]:

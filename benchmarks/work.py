@@ -90,6 +90,21 @@ WORKS = (
         },
         {"eager": 2},
     ),
+    Work(
+        "one ResNet-20",
+        replace(ENGINE, model="resnet20", rows=1_280, epochs=1),
+        {"eager": replace(EAGER, model="resnet20", rows=1_280, epochs=1)},
+        {"eager": 1.0},
+    ),
+    Work(
+        "4 ResNet-20",
+        replace(ENGINE, model="resnet20", rows=1_280, epochs=1, processes=2, runs=2),
+        {
+            "eager": replace(EAGER, model="resnet20", rows=1_280, epochs=1),
+            "eager, 2 processes": _two(replace(EAGER, model="resnet20", rows=1_280, epochs=1)),
+        },
+        {"eager": 1.3},
+    ),
 )
 GEMM = Program("gemm", flags=("--hidden", LARGE))
 CEILING_GOAL = 0.8

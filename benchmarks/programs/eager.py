@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from benchmarks import color_images
+from benchmarks.networks import ResNet20
 from benchmarks.programs.measuring import (
     BATCH,
     CHANNELS,
@@ -22,6 +24,8 @@ from benchmarks.programs.measuring import (
 
 def network(work: Task) -> nn.Module:
     """The network as torch's tutorials write it."""
+    if work.model == "resnet20":
+        return ResNet20().to(memory_format=torch.channels_last)
     if work.model == "cnn":
         first, second = CHANNELS
         return nn.Sequential(
@@ -39,8 +43,12 @@ def network(work: Task) -> nn.Module:
 
 
 def tensors(work: Task) -> tuple[torch.Tensor, torch.Tensor]:
-    """Normalised pixels (rows, 784) and labels (rows,)."""
+    """Normalised pixels, (rows, 784) or color images (rows, 32, 32, 3), and labels (rows,)."""
     pixels, labels = training_rows(work.rows)
+    if work.model == "resnet20":
+        images = torch.from_numpy(color_images.colored(pixels.reshape(-1, 28, 28))).permute(0, 2, 3, 1)
+        x = (images.float() / 255 - color_images.MEAN) / color_images.STD
+        return x.contiguous(), torch.from_numpy(labels)
     return (torch.from_numpy(pixels).float() / 255 - MEAN) / STD, torch.from_numpy(labels)
 
 
@@ -51,12 +59,15 @@ def main() -> None:
     model = network(work)
     optimizer = torch.optim.SGD(model.parameters(), lr=LR)
 
+    def inputs(rows: torch.Tensor) -> torch.Tensor:
+        return x[rows].permute(0, 3, 1, 2) if x.dim() == 4 else x[rows]  # strides as in channels_last
+
     def epoch() -> float:
         batches = torch.randperm(len(x)).split(BATCH)  # type: ignore[no-untyped-call]
         total = torch.zeros(())
         for rows in batches:
             optimizer.zero_grad()
-            loss = nn.functional.cross_entropy(model(x[rows]), y[rows])
+            loss = nn.functional.cross_entropy(model(inputs(rows)), y[rows])
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             total += loss.detach()

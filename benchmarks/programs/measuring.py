@@ -44,7 +44,7 @@ class Task:
 
 def task() -> Task:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--model", choices=("mlp", "cnn"), default="mlp")
+    parser.add_argument("--model", choices=("mlp", "cnn", "resnet20"), default="mlp")
     parser.add_argument("--hidden", default="128,128")
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)

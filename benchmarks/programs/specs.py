@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
+from benchmarks.networks import resnet
 from benchmarks.programs.measuring import BATCH, CHANNELS, DEGREES, LR, MEAN, STD
 from worker.spec.run import RunSpec
 
@@ -24,18 +26,23 @@ def body(
     epochs: int = 10,
     augment: bool = False,
     evaluate: bool = False,
+    dataset: Mapping[str, Any] | None = None,
     **changed: Any,
 ) -> dict[str, Any]:
-    """Return the body of a run; without evaluation also without a validation set."""
+    """Return the body of a run; without evaluation also without a validation set.
+
+    ``dataset`` replaces FashionMNIST.
+    """
     evaluation = {} if evaluate else {"evaluate": {"train": "never", "test": "never"}}
+    models = {
+        "mlp": {"kind": "mlp", "hidden": hidden},
+        "cnn": {"kind": "cnn", "channels": CHANNELS},
+        "resnet20": resnet(3, (16, 32, 64)),
+    }
+    clothes = {"kind": "fashion_mnist", "train_size": rows, "normalize": {"mean": MEAN, "std": STD}}
     return {
-        "dataset": {
-            "kind": "fashion_mnist",
-            "train_size": rows,
-            "validation_size": 10_000 if evaluate else 0,
-            "normalize": {"mean": MEAN, "std": STD},
-        },
-        "model": {"kind": "cnn", "channels": CHANNELS} if model == "cnn" else {"kind": "mlp", "hidden": hidden},
+        "dataset": {**(dataset or clothes), "validation_size": 10_000 if evaluate else 0},
+        "model": models[model],
         "regularizers": AUGMENT if augment else [],
         "optimizer": {"kind": "sgd", "lr": LR},
         "epochs": epochs,
