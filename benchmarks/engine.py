@@ -1,9 +1,10 @@
 """The engine and its peers, interleaved (A B C A B C …), each in its own processes; writes a page and a chart.
 
-    python -m benchmarks.engine [--rounds 5]
+    python -m benchmarks.engine [--rounds 5] [--only-compared]
     python -m benchmarks.engine --again benchmarks/results/2026-11-24-engine.json    page and chart again
 
-Compare only ratios of one invocation, because the speed of a machine varies over time.
+Compare only ratios of one invocation, because the speed of a machine varies over time. Results are written after each
+round, so a run that is interrupted keeps the rounds it finished.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import datetime as dt
 import json
 import platform
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -39,15 +41,17 @@ def programs() -> tuple[list[Program], list[Program]]:
     return list(dict.fromkeys(compared)), [p for p in dict.fromkeys(growth) if p not in compared]
 
 
-def gather(requested: list[Program], rounds: int) -> Results:
-    """Run every program in each round, and return their results."""
-    results: Results = {program: [] for program in requested}
+def gather(requested: list[Program], rounds: int, results: Results) -> Iterator[int]:
+    """Run every program in each round and add their reports to ``results``; yield the number of each round."""
     for number in range(1, rounds + 1):
-        for program, reports in results.items():
-            reports.append(measure(program))
-            summary = {k: v for k, v in reports[-1].items() if k in ("epoch_seconds", "seconds", "peak", "own")}
+        reports = {}
+        for program in requested:
+            reports[program] = measure(program)
+            summary = {k: v for k, v in reports[program].items() if k in ("epoch_seconds", "seconds", "peak", "own")}
             print(f"round {number}/{rounds} {' '.join(program.command(0)[-8:])}: {summary}", flush=True)
-    return results
+        for program, report in reports.items():
+            results.setdefault(program, []).append(report)
+        yield number
 
 
 def machine(*packages: str) -> dict[str, str]:
@@ -70,34 +74,45 @@ def machine(*packages: str) -> dict[str, str]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only-compared", action="store_true", help="without the growth of cost, and parts")
     parser.add_argument("--again", type=Path)
     arguments = parser.parse_args()
-    if arguments.again is None:
-        today = dt.datetime.now(dt.UTC).date().isoformat()
-        raw = measured(arguments.rounds)
+    if arguments.again is not None:
+        write(arguments.again.name.removesuffix("-engine.json"), json.loads(arguments.again.read_text()))
+        return
+    today = dt.datetime.now(dt.UTC).date().isoformat()
+    for raw in measured(arguments.rounds, growth=not arguments.only_compared):
         (RESULTS / f"{today}-engine.json").write_text(json.dumps(raw, indent=1) + "\n")
-    else:
-        today, raw = arguments.again.name.removesuffix("-engine.json"), json.loads(arguments.again.read_text())
+        write(today, raw)
+
+
+def write(today: str, raw: Mapping[str, Any]) -> None:
+    """Write the page and the chart of stored results."""
     results: Results = {
         Program(**one["program"] | {"flags": tuple(one["program"]["flags"])}): one["results"] for one in raw["found"]
     }
     text = page(results, today=today, machine=raw["machine"], rounds=raw["rounds"])
     (RESULTS / f"{today}-engine.md").write_text(text)
     draw(results, RESULTS / f"{today}-engine.png")
-    print(text)
+    print(text, flush=True)
 
 
-def measured(rounds: int) -> dict[str, Any]:
-    """Measure all programs, and return the results as they are stored."""
-    compared, growth = programs()
-    results = gather(compared, rounds)
-    results |= gather(growth, min(rounds, GROWTH_ROUNDS))
-    results |= gather(list(work.PARTS.values()), 1)
-    return {
-        "machine": machine("torch", "torchvision", "jax", "numpy"),
-        "rounds": rounds,
-        "found": [{"program": asdict(program), "results": results} for program, results in results.items()],
-    }
+def measured(rounds: int, *, growth: bool) -> Iterator[dict[str, Any]]:
+    """Measure all programs; yield the results as they are stored, after each round."""
+    compared, curves = programs()
+    results: Results = {}
+    stages = [(compared, rounds)]
+    if growth:
+        stages += [(curves, min(rounds, GROWTH_ROUNDS)), (list(work.PARTS.values()), 1)]
+    done = 0
+    for requested, number in stages:
+        for finished in gather(requested, number, results):
+            done = max(done, finished)
+            yield {
+                "machine": machine("torch", "torchvision", "jax", "numpy"),
+                "rounds": done,
+                "found": [{"program": asdict(program), "results": reports} for program, reports in results.items()],
+            }
 
 
 if __name__ == "__main__":

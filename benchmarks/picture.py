@@ -14,13 +14,19 @@ import matplotlib.pyplot as plt
 
 from benchmarks import work
 from benchmarks.running import Program
-from benchmarks.tables import Results, ratios, seconds
+from benchmarks.tables import Results, has_growth, has_parts, ratios, seconds
 
 OURS, THEIRS = "#0b6e4f", "#8d99ae"
 
 
 def draw(results: Results, file: Path) -> None:
-    """By how much Fitwell is faster, and how cost grows with runs, width and rows."""
+    """By how much Fitwell is faster, and how cost grows with runs, width and rows, if that was measured."""
+    if not (has_growth(results) and has_parts(results)):
+        figure, axis = plt.subplots(figsize=(10, 8), layout="constrained")
+        _faster(axis, results)
+        figure.savefig(file, dpi=80)
+        plt.close(figure)
+        return
     figure, axes = plt.subplot_mosaic(
         [["faster", "faster", "parts"], ["runs", "width", "rows"]],
         figsize=(15, 11),
@@ -38,6 +44,7 @@ def draw(results: Results, file: Path) -> None:
     )
     _curve(axes["rows"], results, {"Fitwell": work.GROWTH_ROWS}, "rows of an epoch, one run (784-128-128-10)")
     figure.savefig(file, dpi=80)
+    plt.close(figure)
 
 
 def _faster(axes: Any, results: Results) -> None:

@@ -11,6 +11,7 @@ from benchmarks.running import FULL_ROWS, Program
 from benchmarks.work import Work
 
 Results = dict[Program, list[dict[str, Any]]]
+PARTS_NOTE = "Time of an epoch with the part over that of plain SGD, interleaved epochs in one process on two threads."
 
 
 def page(results: Results, *, today: str, machine: Mapping[str, str], rounds: int) -> str:
@@ -32,18 +33,21 @@ def page(results: Results, *, today: str, machine: Mapping[str, str], rounds: in
             "",
             *_others(results),
             "",
-            "## How cost grows",
-            "",
-            *_growth(results),
-            "",
-            "## Cost of parts",
-            "",
-            "Time of an epoch with the part over that of plain SGD, interleaved epochs in one process on two threads.",
-            "",
-            *_parts(results),
-            "",
+            *(["## How cost grows", "", *_growth(results), ""] if has_growth(results) else []),
+            *(["## Cost of parts", "", PARTS_NOTE, "", *_parts(results), ""] if has_parts(results) else []),
         ]
     )
+
+
+def has_growth(results: Results) -> bool:
+    """Return whether the growth of cost was measured."""
+    curves = (work.GROWTH_RUNS, work.GROWTH_ROWS, work.GROWTH_WIDTH, work.GROWTH_WIDTH_EAGER)
+    return all(program in results for curve in curves for program in curve.values())
+
+
+def has_parts(results: Results) -> bool:
+    """Return whether the cost of parts was measured."""
+    return all(program in results for program in work.PARTS.values())
 
 
 def spread(values: Sequence[float], digits: int = 3) -> str:
