@@ -85,12 +85,27 @@ class Refused(FitwellError):
         self.request_id: str = problem.get("request_id", "")
         self.errors: list[dict[str, Any]] = problem.get("errors", [])
         self.retry_after: float | None = problem.get("retry_after")  # seconds
-        in_detail = len(self.errors) == 1 and self.errors[0]["message"] in self.detail
-        super().__init__("\n".join([self.detail or self.code, *([] if in_detail else self.lines())]))
+        super().__init__("\n".join(self._text()))
 
     def lines(self) -> list[str]:
         """Return one readable line per invalid field."""
-        return [f"  {error['pointer']}: {error['message']}" for error in self.errors]
+        return [f"  {_located(error)}" for error in self.errors]
+
+    def _text(self) -> list[str]:
+        """Return the lines of the message, in which each error of the body has its place."""
+        message = self.errors[0]["message"] if len(self.errors) == 1 else ""
+        if not message or message not in self.detail:
+            return [self.detail or self.code, *self.lines()]
+        located = _located(self.errors[0])
+        # Pointers without a slash name a parameter or a place in a file, as the message does.
+        if located in self.detail or not self.errors[0]["pointer"].startswith("/"):
+            return [self.detail]
+        return [self.detail.replace(message, located)]
+
+
+def _located(error: dict[str, Any]) -> str:
+    """Return the message of an invalid field after its pointer, if it has one."""
+    return f"{error['pointer']}: {error['message']}" if error["pointer"] else error["message"]
 
 
 class BadRequest(Refused, code="bad_request"):

@@ -219,7 +219,9 @@ class SpecRefused(Unprocessable):
     def below(self, place: str) -> SpecRefused:
         """Return the same error for a body that is nested at ``place``, a JSON pointer, in a larger body."""
         errors = [replace(error, pointer=f"{place}{error.pointer}") for error in self.errors]
-        return SpecRefused(self.detail, errors=errors, headers=self.headers)
+        located = len(errors) == 1 and place != ""
+        detail = f"{errors[0].pointer}: {errors[0].message}" if located else self.detail
+        return SpecRefused(detail, errors=errors, headers=self.headers)
 
 
 class KeyReused(Unprocessable):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -36,12 +37,14 @@ from service.catalog import routes as served_catalog
 from service.catalog.presets import Preset
 from service.datasets import schemas as dataset_views
 from service.events import schemas as event_views
+from service.http.problems import ProblemError
 from service.importance import schemas as importance_schemas
 from service.importance.parameters import StudyImportanceQuery
 from service.models import schemas as model_schemas
 from service.runs import history_schemas as measured_views
 from service.runs import schemas as views
 from service.runs.bodies import ChangeBody, RunBody
+from service.runs.submission.review import review
 from service.settings import Settings
 from service.studies import across_schemas, comparison_schemas, learning_curve_schemas
 from service.studies import choice_schemas as choice_views
@@ -52,7 +55,9 @@ from service.tokens import schemas as token_bodies
 from service.webhooks import schemas as webhook_views
 from service.webhooks.bodies import EndpointBody
 from service.workers import schemas as worker_views
+from tests.conftest import body, spec
 from tests.fitwell.samples import RUN
+from worker.spec.run import RunSpec
 
 
 def below(root: type[Any]) -> list[type[Any]]:
@@ -72,6 +77,44 @@ def test_every_error_code_of_the_server_has_a_class_in_the_family_of_its_status(
     error = errors.refusal_from(status, {"code": code, "detail": "no"})
     assert (type(error).code, error.code, error.status, error.detail) == (code, code, status, "no")
     assert isinstance(error, type(errors.refusal_from(status, {"code": "of_a_newer_server"})))
+
+
+SEQUENTIAL = {
+    "kind": "sequential",
+    "layers": [{"kind": "flatten"}, {"kind": "dense", "width": 4}, {"kind": "max_pool"}],
+}
+MISFIT = spec(model=SEQUENTIAL).model_dump(mode="json")
+
+
+@pytest.mark.parametrize(
+    ("body", "place", "pointer"),
+    [
+        (MISFIT, "", "/model/layers/2"),
+        (MISFIT, "/runs/3", "/runs/3/model/layers/2"),
+        (body(dataset={"kind": "digits", "train_size": 10**6}), "", "/dataset/train_size"),
+    ],
+)
+def test_message_of_a_refused_spec_has_the_place_of_each_error_once(
+    body: dict[str, Any], place: str, pointer: str
+) -> None:
+    with pytest.raises(service.errors.SpecRefused) as refused:
+        review(RunSpec.of(body), Settings())
+    refusal = refused.value.below(place)
+    (one,) = refusal.errors
+    assert f"fitwell: {message_of(refusal)}" == f"fitwell: {pointer}: {one.message}"
+    several = service.errors.SpecRefused("2 things are wrong.", errors=[one, replace(one, pointer="/epochs")])
+    assert message_of(several) == f"2 things are wrong.\n  {pointer}: {one.message}\n  /epochs: {one.message}"
+
+
+def test_message_of_an_error_without_a_place_in_the_body_is_its_detail() -> None:
+    for pointer in ("", "filter"):
+        assert message_of(service.errors.SpecRefused.at(pointer, "wrong", "It is wrong.")) == "It is wrong."
+
+
+def message_of(refusal: service.errors.Refusal) -> str:
+    """Return the client's message of a refusal, sent as a problem."""
+    listed = [ProblemError.of(error).model_dump(mode="json") for error in refusal.errors]
+    return str(errors.refusal_from(refusal.status, {"code": refusal.code, "detail": refusal.detail, "errors": listed}))
 
 
 def test_every_error_class_has_a_code_of_the_server() -> None:
