@@ -51,6 +51,11 @@ Loader.add_implicit_resolver(
 )
 
 
+SPECS = r"(?:(?:base|(?:tune\.)?arms\.[^.]+)\.)?"
+SHORT_FORMS = re.compile(rf"{SPECS}(?:dataset|model|loss|optimizer|schedule)|datasets\.[^.]+|(?:.+\.)?model\.init")
+"""Paths of values that may be only a kind, in specs of runs and studies: ``dataset: digits``, ``init: torch``."""
+
+
 def load(path: str) -> dict[str, Any]:
     """Return the spec in a file; the format follows from the extension, and ``-`` reads YAML from standard input.
 
@@ -120,23 +125,60 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def apply_changes(spec: dict[str, Any], assignments: Sequence[str]) -> None:
     """Set fields of the spec in place: ``optimizer.lr=0.1``, ``regularizers.0.p=0.3``; values are YAML.
 
+    A part that is only its kind, as in ``dataset: digits`` or ``init: torch``, becomes a mapping if another field of it
+    is set.
+
     Raises:
         SpecFileError: An assignment has no ``=``, its path does not exist, or its value is malformed.
     """
+    expanded: list[tuple[Any, str | int]] = []
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not equals:
             raise SpecFileError(f"--set takes path=value, such as optimizer.lr=0.1; {assignment!r} has no '='.")
-        *parents, last = path.split(".")
-        target: Any = spec
         try:
             value = yaml.load(text, Loader)  # noqa: S506 - a safe loader
         except (ValueError, yaml.YAMLError) as error:
             raise SpecFileError(f"--set {path}: {text!r} is malformed: {_one_line(error)}.") from error
         _check_json(value, f"--set {path}")
-        try:
-            for step in parents:
-                target = target[int(step)] if isinstance(target, list) else target.setdefault(step, {})
-            target[int(last) if isinstance(target, list) else last] = value
-        except (LookupError, ValueError, TypeError, AttributeError) as error:
-            raise SpecFileError(f"--set {path}: the spec has no field {path!r}.") from error
+        *parents, last = path.split(".")
+        target: Any = spec
+        for i, step in enumerate(parents):
+            key = _key(target, step, path, parents[:i])
+            if _is_short_form(target, key, parents[: i + 1]):
+                target[key] = {"kind": target[key]}
+                expanded.append((target, key))
+            elif isinstance(target, dict) and target.get(key) is None:
+                target[key] = {}
+            target = target[key]
+        target[_key(target, last, path, parents)] = value
+    for container, key in expanded:
+        part = container[key]
+        if isinstance(part, dict) and part.keys() == {"kind"}:
+            container[key] = part["kind"]
+
+
+def _is_short_form(container: Any, key: str | int, steps: Sequence[str]) -> bool:
+    """Return whether the value of ``key``, to which ``steps`` lead from the spec, is the kind of a part."""
+    value = container.get(key) if isinstance(container, dict) else container[key]
+    return isinstance(value, str) and SHORT_FORMS.fullmatch(".".join(steps)) is not None
+
+
+def _key(container: Any, step: str, path: str, parents: Sequence[str]) -> str | int:
+    """Return the key or index in ``container``, to which ``parents`` lead, that ``step`` of ``path`` names.
+
+    Raises:
+        SpecFileError: The container is a list without this item, or has no fields.
+    """
+    if isinstance(container, dict):
+        return step
+    place = ".".join(parents)
+    if isinstance(container, list):
+        if re.fullmatch(r"-?\d+", step) and -len(container) <= int(step) < len(container):
+            return int(step)
+        items = f"has the items 0 to {len(container) - 1}" if container else "is an empty list"
+        raise SpecFileError(f"--set {path}: the spec has no field {path!r}; {place} {items}.")
+    raise SpecFileError(
+        f"--set {path}: {place} is {json.dumps(container, ensure_ascii=False)}, which has no field {step!r}. Set the "
+        f"whole value: --set {place}=…"
+    )

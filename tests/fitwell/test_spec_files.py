@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from fitwell.runs import KIND_FIELDS
 from fitwell.spec_files import SpecFileError, apply_changes, load
+from service.runs.bodies import RunBody
 
 SPEC: dict[str, Any] = {"dataset": {"kind": "digits"}, "optimizer": {"kind": "sgd", "lr": 1e-05}}
 SAME_SPECS = {
@@ -83,10 +85,69 @@ def test_changes_set_fields_and_list_items_and_create_mappings() -> None:
     assert spec["name"] == "a=b"
 
 
-@pytest.mark.parametrize("wrong", ["optimizer.lr", "regularizers.4.p=1", "regularizers.x.p=1", "name.deeper=1"])
-def test_change_of_a_missing_path_is_refused(wrong: str) -> None:
-    with pytest.raises(SpecFileError, match="--set"):
-        apply_changes({"regularizers": [{}], "name": "x"}, [wrong])
+@pytest.mark.parametrize(
+    ("spec", "changes", "expected"),
+    [
+        (
+            {"model": {"kind": "mlp", "init": "he_normal"}},
+            ["model.init.kind=normal", "model.init.std=0.05"],
+            {"model": {"kind": "mlp", "init": {"kind": "normal", "std": 0.05}}},
+        ),
+        ({"model": {"init": "torch"}}, ["model.init.kind=he_normal"], {"model": {"init": "he_normal"}}),
+        ({"model": "mlp"}, ["model.init.kind=normal"], {"model": {"kind": "mlp", "init": {"kind": "normal"}}}),
+        ({"base": {"optimizer": "sgd"}}, ["base.optimizer.lr=1"], {"base": {"optimizer": {"kind": "sgd", "lr": 1}}}),
+        ({"datasets": {"a": "digits"}}, ["datasets.a.kind=mnist1d"], {"datasets": {"a": "mnist1d"}}),
+        (
+            {"tune": {"arms": {"a": {"loss": "focal"}}}},
+            ["tune.arms.a.loss.gamma=1"],
+            {"tune": {"arms": {"a": {"loss": {"kind": "focal", "gamma": 1}}}}},
+        ),
+        ({"schedule": None}, ["schedule.kind=cosine"], {"schedule": {"kind": "cosine"}}),
+    ],
+)
+def test_change_below_a_kind_alone_makes_it_a_mapping(
+    spec: dict[str, Any], changes: list[str], expected: dict[str, Any]
+) -> None:
+    apply_changes(spec, changes)
+    assert spec == expected
+
+
+def test_every_part_that_may_be_a_kind_alone_can_be_expanded() -> None:
+    definitions = RunBody.model_json_schema()["$defs"]
+    of_parts = {
+        name
+        for part in definitions.values()
+        for name, field in part.get("properties", {}).items()
+        if any("enum" in option for option in field.get("anyOf", ()))
+        and any("kind" in definitions.get(ref_of(option), {}).get("properties", {}) for option in field["anyOf"])
+    }
+    assert of_parts == {"init"}, "add the field to SHORT_FORMS"
+    for name in KIND_FIELDS:
+        spec: dict[str, Any] = {name: "x", "arms": {"a": {name: "y"}}}
+        apply_changes(spec, [f"{name}.z=1", f"arms.a.{name}.z=2"])
+        assert spec == {name: {"kind": "x", "z": 1}, "arms": {"a": {name: {"kind": "y", "z": 2}}}}
+
+
+def ref_of(option: dict[str, Any]) -> str:
+    return str(option.get("$ref", "")).rpartition("/")[2]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("optimizer.lr", "has no '='"),
+        ("regularizers.4.p=1", "regularizers has the items 0 to 0"),
+        ("regularizers.x.p=1", "regularizers has the items 0 to 0"),
+        ("stop.0.kind=x", "stop is an empty list"),
+        ("name.deeper=1", "name is \"x\", which has no field 'deeper'. Set the whole value: --set name=…"),
+        ("labels.model.kind=1", 'labels.model is "x", which has no field'),
+        ("batch_size.kind=1", "batch_size is 5, which has no field"),
+    ],
+)
+def test_change_of_a_missing_path_is_refused(wrong: str, message: str) -> None:
+    spec = {"regularizers": [{}], "stop": [], "name": "x", "labels": {"model": "x"}, "batch_size": 5}
+    with pytest.raises(SpecFileError, match=f"--set.*{re.escape(message)}"):
+        apply_changes(spec, [wrong])
 
 
 @pytest.mark.parametrize(
