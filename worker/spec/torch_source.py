@@ -32,32 +32,36 @@ Tree = dict[str, "Tree | str"]
 WIDTH = 100
 IMPORTS = """from __future__ import annotations
 
-{Iterable}import torch
+{Iterable}{Path}import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 {functional}"""
 OPTIONAL_IMPORTS = {
-    "Iterable": "from collections.abc import Iterable\n\n",
+    "Iterable": "from collections.abc import Iterable\n",
+    "Path": "from pathlib import Path\n\n",
     "functional": "from torch.nn import functional\n",
 }
 """Imports of names that not every file uses. Sources of modules use no others."""
 HEADER = '''"""{title}
 
+Save this file as {module}.py, and the run's model.safetensors as {module}.safetensors in the same folder:
+
     from {module} import load
 
-    model = load("model.safetensors")
+    model = load()
     model(rows)  # {result}
 
 {rows}
-The parameters are named as in the run's model.safetensors, which ``load`` reads. Other libraries and devices than those
-of the service give other last digits.
+``load`` reads the weights from the safetensors file beside this file that has its name, or from any other path. The
+parameters are named as in that file. Other libraries and devices than those of the service give other last digits.
 """
 
 {imports}
 '''
 LOAD = '''
-def load(path: str) -> Model:
-    """Return the model with the weights of a safetensors file, in evaluation mode."""
+def load(path: str | Path | None = None) -> Model:
+    """Return the model in evaluation mode, with the weights at ``path``, by default those beside this file."""
+    path = Path(__file__).with_suffix(".safetensors") if path is None else path
     model = Model()
     missing, unexpected = model.load_state_dict(load_file(path), strict=False)
     wrong = [name for name in (*missing, *unexpected) if not name.endswith("num_batches_tracked")]
@@ -89,7 +93,7 @@ def source_of(
     body = network.source()
     classes = _module_sources(body)
     constants = "".join(f"{name} = {ascii_literal(value)}\n" for name, value in _constants(spec, table).items())
-    imports = _imports("\n".join((*classes, body)))
+    imports = _imports("\n".join((*classes, body, LOAD)))
     about = {"rows": _about_rows(spec, table), "result": _result(spec)}
     header = HEADER.format(title=title, module=module, imports=imports, **about)
     beginning = f"{header}{constants}\n" if constants else header

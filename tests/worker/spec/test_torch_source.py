@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from service.catalog.presets import presets
 from tests.laws.strategies import example
@@ -90,6 +93,26 @@ def test_file_needs_only_torch_and_refuses_other_weights(tmp_path: Path) -> None
     command = [sys.executable, "-I", "-c", program]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert result.stdout.split() == ["Model", "refused"]
+
+
+@pytest.mark.parametrize("name", ["model", "run_1-model"])
+def test_example_in_a_file_loads_the_weights_beside_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``run_1-model`` is the name that ``fitwell download`` gives both files."""
+    (tmp_path / f"{name}.py").write_text(source_of(run_of(), "A run."), encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    module = importlib.import_module(name)
+    weights = module.Model().state_dict()
+    save_file(weights, tmp_path / f"{name}.safetensors")
+    example = re.findall(r"^    (.+)", module.__doc__ or "", re.MULTILINE)
+    assert example[0] == "from model import load"
+    namespace: dict[str, Any] = {"rows": torch.zeros(2, 64), "load": module.load}
+    exec("\n".join(example if name == "model" else example[1:]), namespace)
+    for parameter, tensor in namespace["model"].state_dict().items():
+        assert torch.equal(tensor, weights[parameter])
+    monkeypatch.delitem(sys.modules, name)
 
 
 def test_model_without_layers_is_refused() -> None:
