@@ -1,7 +1,8 @@
-"""When a run saves which weights, as messages state it."""
+"""When a run saves which weights, and which of them are of use, as messages state it."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 
 from service.runs import states
@@ -18,6 +19,17 @@ def availability(at: At, row: Row) -> str:
     if at == "last":
         return "they are saved when the run ends"
     return "they are first saved during training, by runs whose loss is measured on held-out data"
+
+
+def non_finite(at: str, row: Row, stored: Collection[str]) -> str | None:
+    """Return why the weights ``at`` of the run in ``row`` are of no use and which are, or None if they are of use.
+
+    ``stored`` are the weights that the run has.
+    """
+    if row.error_code != "diverged" or at == "best":
+        return None
+    remedy = 'Use those of its best epoch ("at": "best"), or name' if "best" in stored else "Name"
+    return f"{row.id} diverged, so its {at} weights are not finite. {remedy} another run."
 
 
 def _of_average(row: Row) -> str:

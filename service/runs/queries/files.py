@@ -65,10 +65,12 @@ def weights_of(connection: sa.Connection, run_id: str) -> Sequence[WeightsFile]:
 def by_content(connection: sa.Connection, sha256: str, *, owner: str | None = None) -> tuple[WeightsFile, str] | None:
     """Return a weights file with this content and the id of its run (of ``owner``), or None.
 
-    The row is locked: the file stays until the transaction ends.
+    A run that trained the weights comes before one that started with them. The row is locked: the file stays until the
+    transaction ends.
     """
     of_run = sa.select(weights).join(run, run.c.id == weights.c.run_id)
-    statement = of_run.where(weights.c.sha256 == sha256, *owned_by(owner)).limit(1)
+    statement = of_run.where(weights.c.sha256 == sha256, *owned_by(owner))
+    statement = statement.order_by(weights.c.at == "start").limit(1)
     row = connection.execute(statement.with_for_update(read=True, of=weights)).first()
     return None if row is None else (_weights_file(row), row.run_id)
 

@@ -20,7 +20,7 @@ from service.runs import states
 from service.runs.queries import files
 from service.runs.queries import runs as rows
 from service.runs.queries import teachers as teacher_rows
-from service.runs.saved_weights import At, availability
+from service.runs.saved_weights import At, availability, non_finite
 from service.runs.submission.new_run import NewRun
 from service.store.rows import Row
 from worker.ports import WeightsFile
@@ -120,10 +120,8 @@ def _resolve_by_run(connection: sa.Connection, teacher: Teacher, row: Row, stude
     stored = {file.at: file for file in files.weights_of(connection, row.reused_from or row.id)}
     if teacher.at not in stored:
         raise SpecRefused.at(f"{place}/run_id", "no_weights", _no_weights(row, teacher.at))
-    if row.error_code == "diverged" and teacher.at != "best":
-        message = f"{row.id} diverged, so its {teacher.at} weights are not finite. Use those of its best epoch"
-        message = f'{message} ("at": "best").'
-        raise SpecRefused.at(f"{place}/at", "diverged", message)
+    if (refusal := non_finite(teacher.at, row, stored)) is not None:
+        raise SpecRefused.at(f"{place}/at", "diverged", refusal, allowed=["best"] if "best" in stored else [])
     return teacher.model_copy(update={"sha256": stored[teacher.at].sha256, "network": TeacherNetwork.of(spec)})
 
 
@@ -136,6 +134,8 @@ def _resolve_by_content(
         message = f"No run has weights with the SHA-256 {teacher.sha256!r}. Omit sha256 to use the current weights."
         raise SpecRefused.at(f"{place}/sha256", "no_weights", message)
     _, spec, run_id = next((match for match in matches if match[2] == teacher.run_id), matches[0])
+    if run_id is not None:
+        _check_finite(connection, teacher, run_id, f"{place}/sha256")
     source = RunSpec.of(spec)
     _check_embedding(source, student, run_id or "The teacher", f"{place}/sha256")
     network = _network_in(source, run_id, teacher.sha256)
@@ -145,6 +145,17 @@ def _resolve_by_content(
         message = "The weights do not fit this network. Omit the network to use that of the weights."
         raise SpecRefused.at(f"{place}/network", "other_model", message)
     return teacher
+
+
+def _check_finite(connection: sa.Connection, teacher: Teacher, run_id: str, pointer: str) -> None:
+    """Refuse weights that are named by their SHA-256 and are of a run that diverged, unless of its best epoch."""
+    row, stored = rows.by_id(connection, run_id), files.weights_of(connection, run_id)
+    named = [file.at for file in stored if file.sha256 == teacher.sha256]
+    if row is None or not named or "best" in named:
+        return
+    refusal = non_finite(named[0], row, [file.at for file in stored])
+    if refusal is not None:
+        raise SpecRefused.at(pointer, "diverged", f"{refusal} Omit sha256 then.")
 
 
 def _network_in(spec: RunSpec, run_id: str | None, sha256: str | None) -> TeacherNetwork:

@@ -16,8 +16,9 @@ from service.callers import Caller
 from service.errors import SpecRefused
 from service.runs.queries import files
 from service.runs.queries import runs as rows
-from service.runs.saved_weights import availability
+from service.runs.saved_weights import availability, non_finite
 from service.runs.submission.new_run import NewRun
+from service.store.rows import Row
 from worker.ports import WeightsFile
 from worker.spec.run import RunSpec, WarmStart
 
@@ -26,7 +27,7 @@ def resolve(connection: sa.Connection, new: NewRun, caller: Caller) -> NewRun:
     """Return the run with the weights of its warm start named by their SHA-256.
 
     Raises:
-        SpecRefused: The weights do not exist, or do not fit the model.
+        SpecRefused: The weights do not exist, are not finite, or do not fit the model.
     """
     start = new.spec.warm_start
     if start is None:
@@ -34,6 +35,7 @@ def resolve(connection: sa.Connection, new: NewRun, caller: Caller) -> NewRun:
     file, run_id = _find_weights(connection, start, caller)
     row = rows.by_id(connection, run_id)
     assert row is not None, f"{run_id} has weights but no row"
+    _check_finite(connection, start, file, row)
     _check_model(new.spec, RunSpec.of(row.spec), run_id)
     resolved = start.model_copy(update={"sha256": file.sha256})
     return replace(new, spec=new.spec.model_copy(update={"warm_start": resolved}))
@@ -76,6 +78,21 @@ def _find_weights(connection: sa.Connection, start: WarmStart, caller: Caller) -
             "/warm_start/at" if existing else "/warm_start/run_id", "no_weights", message, allowed=allowed
         )
     return stored[start.at], row.id
+
+
+def _check_finite(connection: sa.Connection, start: WarmStart, file: WeightsFile, row: Row) -> None:
+    """Refuse the weights in ``file`` if the run in ``row`` diverged, unless they are of its best epoch."""
+    if file.at == "start":  # the run in ``row`` began with them
+        return
+    stored = {one.at for one in files.weights_of(connection, row.reused_from or row.id)}
+    message = non_finite(file.at, row, stored)
+    if message is None:
+        return
+    if start.sha256 is not None:
+        raise _refuse("sha256", "diverged", f"{message} Omit sha256 then.")
+    if "best" not in stored:
+        raise _refuse("run_id", "diverged", message)
+    raise SpecRefused.at("/warm_start/at", "diverged", message, allowed=["best"])
 
 
 def _check_model(spec: RunSpec, source: RunSpec, run_id: str) -> None:

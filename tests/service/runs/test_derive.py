@@ -198,6 +198,30 @@ def test_warm_start_begins_with_averaged_weights_of_its_source(client: TestClien
     assert [(file.at, file.path) for file in claim.weights] == [("start", averaged.path)]
 
 
+@pytest.mark.parametrize("has_best", [True, False])
+def test_warm_start_with_weights_of_a_run_that_diverged_needs_its_best(
+    has_best: bool, client: TestClient, work: Jobs
+) -> None:
+    wild = client.post("/v1/runs", json=body()).json()["id"]
+    (claim,) = work.claim(WORKER, limit=1)
+    last = weights_file(claim, 2)
+    stored = (last, *([weights_file(claim, 1, "best")] if has_best else []))
+    work.checkpointed([claim], {}, {wild: stored})
+    work.finish([claim], [Outcome(run_id=wild, status="failed", code="diverged", message="…")])
+
+    def start(**warm: Any) -> Any:
+        return client.post("/v1/runs?validate_only=true", json=body(seed=7, warm_start={"run_id": wild, **warm}))
+
+    remedy = 'Use those of its best epoch ("at": "best"), or name another run.' if has_best else "Name another run."
+    message = f"{wild} diverged, so its last weights are not finite. {remedy}"
+    error, by_content = start().json()["errors"][0], start(sha256=last.sha256).json()["errors"][0]
+    place = "/warm_start/at" if has_best else "/warm_start/run_id"
+    assert (error["pointer"], error["code"], error["message"]) == (place, "diverged", message)
+    assert error["allowed"] == (["best"] if has_best else [])
+    assert (by_content["pointer"], by_content["code"]) == ("/warm_start/sha256", "diverged")
+    assert (start(at="best").status_code == 200) is has_best
+
+
 @pytest.mark.parametrize(
     ("warm", "changed", "code", "message"),
     [
