@@ -47,7 +47,7 @@ def by_content(
     of_runs = (
         sa.select(weights, run.c.spec)
         .join(run, run.c.id == weights.c.run_id)
-        .where(weights.c.sha256 == sha256, weights.c.at.in_(("best", "last")), *owned_by(owner))
+        .where(weights.c.sha256 == sha256, weights.c.at != "start", *owned_by(owner))
         .order_by(weights.c.run_id, weights.c.at)
         .limit(100)
         .with_for_update(read=True, of=weights)

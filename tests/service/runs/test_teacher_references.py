@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ from service.errors import SpecRefused
 from service.runs.service import Runs
 from service.settings import Settings
 from service.workers.jobs import Jobs
-from tests.conftest import WORKER, submit
+from tests.conftest import WORKER, measured, submit
 from tests.service.runs.teachers import BIG, distill, end, finished, teachers
-from worker.ports import Outcome, WeightsFile
+from worker.ports import Claim, Outcome, WeightsFile
 from worker.spec.regularizers.distillation import Distillation
 from worker.spec.run import RunSpec
 
@@ -139,8 +140,46 @@ def test_diverged_run_can_teach_only_with_its_best_weights(runs: Runs, jobs: Job
     jobs.finish([claim], [Outcome(run_id=wild, status="failed", code="diverged", message="…")])
     with pytest.raises(SpecRefused, match="not finite"):
         submit(runs, regularizers=distill({"run_id": wild}))
+    with pytest.raises(SpecRefused, match="not finite") as refused:
+        submit(runs, regularizers=distill({"run_id": wild, "sha256": "b" * 64}))
+    assert refused.value.errors[0].pointer == "/regularizers/0/teachers/0/sha256"
     student = submit(runs, regularizers=distill({"run_id": wild, "at": "best"}))
     assert teachers(runs.get(student))[0]["sha256"] == "a" * 64
+
+
+@pytest.mark.parametrize("finished_first", [True, False])
+def test_averaged_weights_of_a_teacher_reach_its_student(runs: Runs, jobs: Jobs, finished_first: bool) -> None:
+    def teach(claim: Claim) -> None:
+        last = WeightsFile(at="last", epoch=1, path=f"{claim.run_id}/last", sha256="a" * 64, bytes=5)
+        averaged = replace(last, at="averaged", path=f"{claim.run_id}/averaged", sha256="b" * 64)
+        jobs.started([claim], device="cpu", determinism_class="cpu/test")
+        jobs.record([claim], [measured(claim.run_id, 1)])
+        jobs.checkpointed([claim], {}, {claim.run_id: [last, averaged]})
+        jobs.finish([claim], [Outcome(run_id=claim.run_id, status="succeeded", code="finished")])
+
+    teacher = submit(runs, **BIG, averaging={"kind": "ema"})
+    (claim,) = jobs.claim(WORKER, limit=1)
+    if finished_first:
+        teach(claim)
+    student = submit(runs, regularizers=distill({"run_id": teacher, "at": "averaged"}))
+    if not finished_first:
+        assert runs.get(student).status == "waiting"
+        teach(claim)
+    assert runs.get(student).status == "queued"
+    assert teachers(runs.get(student))[0]["sha256"] == "b" * 64
+    clone = submit(runs, seed=9, regularizers=distill(teachers(runs.get(student))[0]))
+    for expected in (student, clone):
+        (claim,) = jobs.claim(WORKER, limit=1)
+        assert (claim.run_id, [file.path for file in claim.weights]) == (expected, [f"{teacher}/averaged"])
+
+
+def test_teacher_without_averaging_has_no_averaged_weights(runs: Runs, jobs: Jobs) -> None:
+    with pytest.raises(SpecRefused, match="only runs with averaging") as refused:
+        submit(runs, regularizers=distill({"run_id": finished(runs, jobs), "at": "averaged"}))
+    (error,) = refused.value.errors
+    assert (error.pointer, error.code, error.allowed) == (
+        "/regularizers/0/teachers/0/at", "no_weights", ["best", "last"]
+    )  # fmt: skip
 
 
 def test_students_share_a_stack_with_runs_without_teachers(runs: Runs, jobs: Jobs) -> None:
