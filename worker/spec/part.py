@@ -12,13 +12,13 @@ import functools
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeVar, Union, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
-from worker.spec.references import References
+from worker.spec.references import Place, References
 
 if TYPE_CHECKING:
     import torch
@@ -73,6 +73,11 @@ class Part(Spec):
     def objections(self, run: RunSpec) -> Sequence[Objection]:
         """Return objections to the rest of the run; empty if the part fits."""
         return ()
+
+    def placed_objections(self, run: RunSpec) -> Iterator[tuple[Place, Objection]]:
+        """Yield the objections, each with its place in the part."""
+        for objection in self.objections(run):
+            yield tuple(objection.field.split(".")) if objection.field else (), objection
 
     def references(self) -> References:
         """Return the datasets and teachers that the part refers to, with their places in it."""

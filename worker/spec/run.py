@@ -204,8 +204,8 @@ class RunSpec(Spec):
                 continue
             if isinstance(part, Regularizer) and part.presupposes_layers and not fits:
                 continue
-            for objection in part.objections(self):
-                yield (*place, *(objection.field.split(".") if objection.field else ())), objection
+            for steps, objection in part.placed_objections(self):
+                yield (*place, *steps), objection
         yield from self._of_training()
         yield from self._of_batches()
 

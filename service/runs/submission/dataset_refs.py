@@ -51,16 +51,16 @@ def schema_of(row: Row) -> TableSchema:
     return TableSchema.model_validate_json(json.dumps({"columns": inputs}))
 
 
-def _check_columns(columns: Columns, schema: TableSchema) -> None:
-    """Check that the preparations of a spec apply to a table.
+def _check_columns(columns: Columns, schema: TableSchema, pointer: str) -> None:
+    """Check that the preparations of the dataset at ``pointer`` apply to a table.
 
     Raises:
         SpecRefused: A column does not exist, or has another type.
     """
     _refuse_any(
         [
-            FieldError(pointer_to("dataset", "columns", *place), "incompatible", objection.message, objection.allowed)
-            for place, objection in columns.objections(schema)
+            FieldError(f"{pointer}{pointer_to('columns', *place)}", "incompatible", one.message, one.allowed)
+            for place, one in columns.objections(schema)
         ]
     )
 
@@ -86,28 +86,31 @@ def resolve(connection: sa.Connection, new: NewRun, caller: Caller) -> NewRun:
 
 
 def _resolve_spec(connection: sa.Connection, spec: RunSpec, caller: Caller) -> RunSpec:
-    def resolve_dataset(dataset: Dataset) -> Dataset:
+    def resolve_dataset(dataset: Dataset, pointer: str) -> Dataset:
         if not isinstance(dataset, Uploaded):
             return dataset
         row = datasets.by_id(connection, dataset.id)
         if row is None:
-            raise _not_found(connection, dataset.id, caller)
+            raise _not_found(connection, dataset.id, caller, pointer)
         content = content_of(row)
         if content.layout == files.LAYOUT:
             schema = schema_of(row)
-            _check_columns(dataset.preparation, schema)
+            _check_columns(dataset.preparation, schema, pointer)
             shape = (len(dataset.preparation.features(schema)),)
             embedded = dataset.preparation.embedded(schema)
             content = content.model_copy(update={"shape": shape, "embedded": embedded})
         return dataset.resolved(content)
 
-    def resolve_teacher(teacher: Teacher, _: str) -> Teacher:
+    def resolve_teacher(teacher: Teacher, pointer: str) -> Teacher:
         if teacher.spec is None:
             return teacher
-        return teacher.model_copy(update={"spec": _resolve_spec(connection, teacher.spec, caller)})
+        try:
+            return teacher.model_copy(update={"spec": _resolve_spec(connection, teacher.spec, caller)})
+        except SpecRefused as refusal:
+            raise refusal.below(f"{pointer}/spec") from refusal
 
     for place, dataset in spec.references().datasets.items():
-        spec = replaced(spec, place, resolve_dataset(dataset))
+        spec = replaced(spec, place, resolve_dataset(dataset, pointer_to(*place)))
     _check_tokens(connection, spec)
     return map_teachers(spec, resolve_teacher)
 
@@ -146,9 +149,9 @@ def _upload_ids(spec: RunSpec) -> Iterator[str]:
         yield from _upload_ids(teacher.spec) if teacher.spec is not None else ()
 
 
-def _not_found(connection: sa.Connection, dataset_id: str, caller: Caller) -> SpecRefused:
+def _not_found(connection: sa.Connection, dataset_id: str, caller: Caller, pointer: str = "/dataset") -> SpecRefused:
     existing = datasets.newest(connection, MAX_LISTED, owner=caller.only)
     names = ", ".join(f"{row.id} ({row.name})" if row.name else row.id for row in existing)
     hint = f"The newest are {names}." if names else "Upload one with POST /v1/datasets."
     message = f"Uploaded dataset {dataset_id!r} does not exist. {hint}"
-    return SpecRefused.at("/dataset/id", "dataset_not_found", message, allowed=[row.id for row in existing])
+    return SpecRefused.at(f"{pointer}/id", "dataset_not_found", message, allowed=[row.id for row in existing])

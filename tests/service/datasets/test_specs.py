@@ -141,6 +141,23 @@ def test_column_that_cannot_be_prepared_is_refused_by_name(
     assert error_of(client.post("/v1/runs", json={**BODY, "dataset": dataset}))["pointer"] == "/dataset/columns"
 
 
+@pytest.mark.parametrize(
+    ("changed", "pointer"),
+    [({"columns": {"leave_out": ["town"]}}, "columns/leave_out/0"), ({"id": f"dataset_{'0' * 64}"}, "id")],
+)
+def test_error_of_another_dataset_of_a_spec_has_its_place(
+    changed: dict[str, Any], pointer: str, client: TestClient, ids: Kinds
+) -> None:
+    wrong = {"kind": "uploaded", "id": ids["table"], **changed}
+    plain = {"kind": "distillation", "teachers": [{"spec": body(ids["table"])}]}
+    for part, place in (
+        ({**plain, "transfer": {"dataset": wrong}}, "transfer/dataset"),
+        ({**plain, "teachers": [{"spec": {**BODY, "dataset": wrong}}]}, "teachers/0/spec/dataset"),
+    ):
+        error = error_of(client.post("/v1/runs", json=body(ids["table"], regularizers=[part])))
+        assert error["pointer"] == f"/regularizers/0/{place}/{pointer}"
+
+
 def test_facts_sent_by_clients_are_ignored(client: TestClient, ids: Kinds) -> None:
     honest = client.post("/v1/runs?validate_only=true", json=body(ids["iris"])).json()
     lie = {"task": "regression", "shape": [9, 9], "classes": ["a"], "rows_train": 10**9, "rows_test": 1}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from safetensors.numpy import load_file
 from service.sandbox.parsing.options import Limits, Options, Reading
 from service.sandbox.parsing.tables.datasets import write_dataset
 from service.sandbox.parsing.tables.reading import read_table
+from tests.conftest import body, spec
 from worker.engine.data import Data
 from worker.spec.datasets import KINDS
 from worker.spec.tables.bundled import FOLDER as FILES
 from worker.spec.tables.bundled import BundledTable
+from worker.spec.tables.columns import Columns
 from worker.spec.tables.files import read_header
 
 BUNDLED = {kind: part for kind, part in KINDS.items() if issubclass(part, BundledTable)}
@@ -98,3 +101,26 @@ def test_bundled_table_is_prepared_by_its_training_rows(kind: str) -> None:
     names = part.preparation.features(part.table_schema())
     numbers = [i for i, name in enumerate(names) if not {" ", "="} & set(name)] or [-1]
     np.testing.assert_allclose(data.raw[:, numbers].double().std(0, correction=0), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"by_name": {"a.name": {"kind": "number"}, "sex": {"kind": "number"}}, "leave_out": ["island", "town"]},
+        {"leave_out": ["island", "bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g", "sex", "year"]},
+        {"category": {"encode": "embedding", "width": 9}},
+    ],
+)
+def test_objections_to_columns_have_the_places_that_those_of_uploads_have(columns: dict[str, Any]) -> None:
+    of_upload = Columns.model_validate_json(json.dumps(columns)).objections(BUNDLED["penguins"].table_schema())
+    assert of_upload
+    objections = list(spec(dataset={"kind": "penguins", "columns": columns}).objections())
+    assert objections == [(("dataset", "columns", *place), objection) for place, objection in of_upload]
+
+
+def test_objection_to_a_transfer_set_has_its_place_there() -> None:
+    rows = {"kind": "penguins", "columns": {"leave_out": ["town"]}}
+    teacher = {"spec": body(dataset={"kind": "penguins"})}
+    part = {"kind": "distillation", "teachers": [teacher], "transfer": {"dataset": rows}}
+    places = [place for place, _ in spec(dataset={"kind": "penguins"}, regularizers=[part]).objections()]
+    assert ("regularizers", 0, *["transfer", "dataset", "columns", "leave_out", "0"]) in places

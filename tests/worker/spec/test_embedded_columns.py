@@ -123,7 +123,7 @@ def test_default_width_is_half_the_categories_and_at_most_fifty() -> None:
 @pytest.mark.parametrize(
     ("category", "changes", "place", "message"),
     [
-        ({**EMBEDDING, "width": 4}, {}, "dataset.columns", "'island' has 3 categories"),
+        ({**EMBEDDING, "width": 4}, {}, "dataset.columns.category.width", "'island' has 3 categories"),
         (EMBEDDING, {"dataset": {"normalize": {"mean": 0.0, "std": 2.0}}}, "dataset.normalize", "leave normalize out"),
         (EMBEDDING, {"model": {"kind": "knn"}, "optimizer": None}, "dataset.columns", "'knn' is not trained"),
         (

@@ -149,7 +149,7 @@ class Distillation(Regularizer):
 
     def _against_transfer(self, rows: Dataset, run: RunSpec) -> list[Objection]:
         """Refuse rows of another shape, validation rows of the student, and methods that need labels."""
-        own, messages = run.dataset, [objection.message for objection in rows.objections(run)]
+        own, messages = run.dataset, list[str]()
         if rows.shape != own.shape:
             messages.append(f"A row of {rows.kind!r} has shape {list(rows.shape)}, the student's {list(own.shape)}.")
         if rows.embedded != own.embedded:
@@ -161,7 +161,11 @@ class Distillation(Regularizer):
             messages.append("'masked' and 'decoupled' need labels, but those of a transfer set are not used.")
         if run.effective_model.buffers(own.shape):
             messages.append("Batch normalization would mix statistics of two sets of rows. Use norm 'layer' or 'none'.")
-        return [Objection(field="transfer", message=message) for message in messages]
+        of_rows = [
+            objection.model_copy(update={"field": ".".join(map(str, ("transfer", "dataset", *place)))})
+            for place, objection in rows.placed_objections(run)
+        ]
+        return [*of_rows, *(Objection(field="transfer", message=message) for message in messages)]
 
     @staticmethod
     def scale_label_gradient(part: Stacked[Distillation], g: Tensor) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from worker.spec.families.dataset import Arrays, Task
 from worker.spec.part import Objection
+from worker.spec.references import Place
 from worker.spec.tables import files
 from worker.spec.tables.dataset import TableDataset
 from worker.spec.tables.embedded import EmbeddedColumn
@@ -73,12 +74,12 @@ class BundledTable(TableDataset):
         """Rows from the last known target to a row's own."""
         return int(self.description().get("horizon", 1))
 
-    def objections(self, run: RunSpec) -> Sequence[Objection]:
-        """Refuse preparations of columns that the table does not have."""
-        objections = self.preparation.objections(self.table_schema())
-        if objections:
-            return [one.model_copy(update={"field": "columns"}) for _, one in objections]
-        return super().objections(run)
+    def placed_objections(self, run: RunSpec) -> Iterator[tuple[Place, Objection]]:
+        """Yield objections to preparations of columns that the table does not have, or else all others."""
+        of_columns = self.preparation.objections(self.table_schema())
+        yield from ((("columns", *place), objection) for place, objection in of_columns)
+        if not of_columns:
+            yield from super().placed_objections(run)
 
     @classmethod
     @functools.cache
