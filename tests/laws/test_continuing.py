@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import pytest
 import torch
 
 from tests.laws.strategies import parsed
@@ -19,8 +20,14 @@ SCHEDULE = {"kind": "cosine"}
 RULE = {"kind": "early_stopping", "metric": "train.loss", "patience": 1, "min_delta": 100}
 
 
-def spec(*rules: Mapping[str, object]) -> RunSpec:
-    body = {**SMALL, "optimizer": {"kind": "adam", "lr": 0.01}, "regularizers": [{"kind": "dropout"}]}
+OPTIMIZERS: list[dict[str, object]] = [
+    {"optimizer": {"kind": "adam", "lr": 0.01}, "regularizers": [{"kind": "dropout"}]},
+    {"optimizer": {"kind": "lbfgs", "lr": 0.3, "history_size": 2}, "batch_size": "full"},
+]
+
+
+def spec(optimizer: Mapping[str, object], *rules: Mapping[str, object]) -> RunSpec:
+    body = {**SMALL, **optimizer}
     return parsed({**body, "schedule": SCHEDULE, "epochs": 4, "stop": list(rules)})
 
 
@@ -28,8 +35,9 @@ def chained(before: list[str], result: EpochResult) -> str:
     return next_digest(before[-1], result.epoch, result.stack.tensors(result.position), result.metrics)
 
 
-def test_continued_run_equals_the_run_that_never_stopped() -> None:
-    stopping, free = spec(RULE), spec()
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_continued_run_equals_the_run_that_never_stopped(optimizer: dict[str, object]) -> None:
+    stopping, free = spec(optimizer, RULE), spec(optimizer)
     assert trajectory_key(stopping) == trajectory_key(free)
     use_gemm_backend(free)
     data, start = data_of_stack([free]), first_digest(trajectory_key(free), "cpu/test")

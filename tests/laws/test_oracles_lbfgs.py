@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from tests.laws.strategies import CPU, MAX_RUNS, parsed
+from tests.laws.test_parts import NEUTRAL, law_4
 from tests.laws.test_stack import law_1, law_2, law_3
 from tests.laws.training import data_of, train, training_of
 from worker.engine.recorder import EpochResult
+from worker.engine.stack import Stack
 from worker.spec.families.optimizer import Step
 from worker.spec.keys import stack_key
 from worker.spec.optimizers.lbfgs import LBFGS
@@ -128,6 +130,27 @@ def stores_pairs(result: EpochResult) -> bool:
     """Return whether a run stores any pair whose change of weights is not 0."""
     tensors = result.stack.tensors(result.position)
     return any(bool(tensor.any()) for name, tensor in tensors.items() if name.startswith("optimizer.s"))
+
+
+def test_law_3_holds_after_every_epoch_and_detects_pairs_that_are_not_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    specs = [parsed({**BODY, "seed": seed, "epochs": 4}) for seed in range(2)]
+    whole = train(specs, most=MAX_RUNS)
+    for epoch in (1, 2, 3):
+        law_3(specs, epoch, whole)
+    restore = Stack.restore
+
+    def without_pairs(self: Stack, position: int, tensors: Mapping[str, Tensor]) -> None:
+        planted = {n: torch.zeros_like(t) if n.startswith("optimizer.s") else t for n, t in tensors.items()}
+        restore(self, position, planted)
+
+    monkeypatch.setattr(Stack, "restore", without_pairs)
+    with pytest.raises(AssertionError):
+        law_3(specs, 3, whole)
+
+
+@pytest.mark.parametrize("kind", ["dropout", "l1", "l2"])
+def test_law_4_neutral_part_changes_nothing_beside_lbfgs(kind: str) -> None:
+    law_4({**BODY, "epochs": 3}, NEUTRAL[kind])
 
 
 def test_law_detects_products_over_a_part_of_the_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
