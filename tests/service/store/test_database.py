@@ -19,8 +19,8 @@ from service.store.tables import METADATA, event_clock
 from tests.patience import scaled
 
 
-def test_newest_revision_is_the_one_that_a_start_requires() -> None:
-    assert ScriptDirectory.from_config(migrations.config()).get_current_head() == migrations.HEAD
+def test_migrations_have_one_head_which_a_start_requires() -> None:
+    assert ScriptDirectory.from_config(migrations.config()).get_heads() == [migrations.HEAD]
 
 
 def test_migrated_schema_equals_the_tables(engine: sa.Engine) -> None:
