@@ -22,6 +22,7 @@ from fitwell import cli, errors
 from fitwell.catalog import Presets
 from fitwell.datasets import Datasets
 from fitwell.exit_codes import MEANINGS
+from fitwell.reproductions import Reproduction, Reproductions
 from fitwell.runs import Runs
 from fitwell.studies import Studies
 from fitwell.sync_async import RemoteMethod, remote_property
@@ -181,6 +182,8 @@ RESOURCES = {
     "run": fitwell.Run,
     "client.studies": Studies,
     "study": fitwell.Study,
+    "client.reproductions": Reproductions,
+    "reproduction": Reproduction,
     "client.datasets": Datasets,
     "dataset": fitwell.Dataset,
     "client.presets": Presets,

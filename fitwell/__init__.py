@@ -32,6 +32,7 @@ from fitwell.history import History
 from fitwell.importance import StudyImportance
 from fitwell.learning_curves import LearningCurves
 from fitwell.model_views import Calibration, Predictions
+from fitwell.reproductions import AsyncReproduction, Reproduction
 from fitwell.run import AsyncRun, Run
 from fitwell.run_views import Diagnosis, Event
 from fitwell.study import AsyncStudy, Study, compare
@@ -39,6 +40,7 @@ from fitwell.study import AsyncStudy, Study, compare
 __all__ = [
     "AcrossDatasets",
     "AsyncClient",
+    "AsyncReproduction",
     "AsyncRun",
     "AsyncStudy",
     "BadAddress",
@@ -62,6 +64,7 @@ __all__ = [
     "NotInstalled",
     "Predictions",
     "Refused",
+    "Reproduction",
     "Run",
     "RunFailed",
     "ServerError",

@@ -6,7 +6,19 @@ import sys
 
 import typer
 
-from fitwell.commands import comparisons, completion, data, demo, export, mcp, models, studies, tokens, webhooks
+from fitwell.commands import (
+    comparisons,
+    completion,
+    data,
+    demo,
+    export,
+    mcp,
+    models,
+    reproductions,
+    studies,
+    tokens,
+    webhooks,
+)
 from fitwell.commands.runs import browse, control, submit
 from fitwell.commands.server import backup, doctor, serve
 from fitwell.commands.specs import catalog, init, schema, validate
@@ -29,7 +41,7 @@ PANELS = {
     ),
     "Studies": (
         studies.study, studies.studies, studies.seeds, comparisons.compare, comparisons.rank, comparisons.choose,
-        comparisons.learning_curve,
+        comparisons.learning_curve, reproductions.reproduce,
     ),
     "Specs and data": (validate.validate, catalog.catalog, schema.schema),
     "Models and exports": (

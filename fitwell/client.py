@@ -6,6 +6,7 @@ from types import TracebackType
 
 from fitwell.catalog import Capabilities, Catalog, Presets
 from fitwell.datasets import Datasets
+from fitwell.reproductions import Reproductions
 from fitwell.requests import Flow, Request, fetch_json
 from fitwell.runs import Runs
 from fitwell.studies import Studies
@@ -23,6 +24,7 @@ class _Server(Resource[TransportT]):
         self.transport = transport
         self.runs: Runs[TransportT] = Runs(transport)
         self.studies: Studies[TransportT] = Studies(transport)
+        self.reproductions: Reproductions[TransportT] = Reproductions(transport)
         self.datasets: Datasets[TransportT] = Datasets(transport)
         self.presets: Presets[TransportT] = Presets(transport)
         self.tokens: Tokens[TransportT] = Tokens(transport)

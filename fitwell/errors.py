@@ -14,7 +14,7 @@ FitwellError
     ├── NotAuthenticated       TokenRequired, TokenRefused
     ├── NotAllowed             ScopeMissing, NotOwner, CrossSite, HostRefused
     ├── NotFound               RunNotFound, StudyNotFound, DatasetNotFound, PresetNotFound, TokenNotFound, NotMeasured,
-    │                          EndpointNotFound, DeliveryNotFound
+    │                          EndpointNotFound, DeliveryNotFound, ReproductionNotFound
     ├── Gone                   FileLost
     ├── Conflict               TransitionRefused, RunActive, StudyActive, DatasetInUse, SourceMissing, NothingToChoose,
     │                          Sealed, EndpointDisabled, TooManyEndpoints
@@ -202,6 +202,10 @@ class DatasetNotFound(NotFound, code="dataset_not_found"):
 
 class PresetNotFound(NotFound, code="preset_not_found"):
     """No preset has this name."""
+
+
+class ReproductionNotFound(NotFound, code="reproduction_not_found"):
+    """No reproduction has this name."""
 
 
 class TokenNotFound(NotFound, code="token_not_found"):

@@ -28,6 +28,8 @@ from service.models import routes as models
 from service.models.service import Models
 from service.monitoring import health, metrics, tracing
 from service.monitoring.stats import Stats
+from service.reproductions import routes as reproductions
+from service.reproductions.service import Reproductions
 from service.runs import artifact_routes as artifacts
 from service.runs import bulk_routes as bulk
 from service.runs import derive_routes as derive
@@ -49,7 +51,8 @@ from service.tokens import routes as tokens
 from service.tokens.service import Tokens
 from service.web import assets, middleware
 from service.web.pages import datasets as dataset_pages
-from service.web.pages import reports, sign_in
+from service.web.pages import reports, reproduction_reports, sign_in
+from service.web.pages import reproductions as reproduction_pages
 from service.web.pages import runs as run_pages
 from service.web.pages import studies as study_pages
 from service.webhooks import messages as webhook_messages
@@ -74,13 +77,17 @@ API = (
         studies,
         importance,
         histories,
+        reproductions,
         datasets,
         events,
         webhooks,
     ),
     *(catalog, workers, health, metrics, tokens),
 )
-PAGES = (run_pages, study_pages, dataset_pages, reports, sign_in, assets)
+PAGES = (
+    *(run_pages, study_pages, dataset_pages, reproduction_pages),
+    *(reports, reproduction_reports, sign_in, assets),
+)
 
 
 def create_app(settings: Settings, *, address: str | None = None) -> FastAPI:
@@ -126,6 +133,7 @@ class Services:
     runs: Runs
     reader: RunReader
     studies: Studies
+    reproductions: Reproductions
     models: Models
     uploads: Uploads
     tokens: Tokens
@@ -151,6 +159,7 @@ class Services:
             runs=run_service,
             reader=reader,
             studies=studies,
+            reproductions=Reproductions(engine, settings, studies, run_of, StudyBody.study_of),
             models=Models(engine, settings),
             uploads=Uploads(engine, settings),
             tokens=Tokens(engine, settings, exposed=exposed),
@@ -165,7 +174,10 @@ class Services:
     @property
     def by_type(self) -> dict[type, object]:
         """The services that routes depend on."""
-        services = (self.runs, self.reader, self.studies, self.models, self.uploads, self.tokens, self.webhooks)
+        services = (
+            *(self.runs, self.reader, self.studies, self.reproductions),
+            *(self.models, self.uploads, self.tokens, self.webhooks),
+        )
         return {type(service): service for service in services}
 
 

@@ -232,6 +232,17 @@ study_look = sa.Table(
     sa.Column("taken_at", sa.Double, nullable=False),
 )
 
+reproduction = sa.Table(
+    "reproduction",
+    METADATA,
+    sa.Column("owner", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("scale", sa.Text, primary_key=True),
+    sa.Column("definition", sa.Text, primary_key=True),
+    sa.Column("studies", sa.JSON, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+)
+
 test_opening = sa.Table(
     "test_opening",
     METADATA,

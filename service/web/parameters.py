@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from service.http.parameters import QueryModel
+from service.reproductions.definition import Scale
 from service.studies.across import AcrossQuestion
 from service.studies.comparison import Question
 from service.studies.learning_curves import CurveQuery
@@ -104,6 +105,12 @@ class StudyReportQuery(QueryModel):
     def curve_query(self) -> CurveQuery:
         """Return the request for learning curves of the metric."""
         return CurveQuery(metric=self.metric, at=self.at, epoch_by=self.epoch_by)
+
+
+class ReproductionPageQuery(QueryModel):
+    """The scale of a reproduction's page."""
+
+    scale: Scale = Field(default="quick", description="The scale whose results to show.")
 
 
 class SignInQuery(QueryModel):

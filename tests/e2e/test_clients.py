@@ -95,6 +95,8 @@ READS: dict[str, Callable[[Any, Any, Any], list[Callable[[Any], Any]]]] = {
     "dataset": lambda r, s, _: [lambda c: c.datasets.get("digits")],
     "presets": lambda r, s, _: [lambda c: c.presets.list()],
     "preset": lambda r, s, _: [lambda c: c.presets.get("dropout")],
+    "reproductions": lambda r, s, _: [lambda c: c.reproductions.list()],
+    "reproduction": lambda r, s, _: [lambda c: c.reproductions.get("krogh1991", "full")],
     "catalog": lambda r, s, _: [lambda c: c.catalog()],
     "me": lambda r, s, _: [lambda c: c.tokens.me()],
     "webhooks": lambda r, s, _: [lambda c: c.webhooks.list()],

@@ -23,6 +23,7 @@ from fitwell import (
     importance,
     learning_curves,
     model_views,
+    reproductions,
     requests,
     run,
     run_views,
@@ -41,6 +42,8 @@ from service.http.problems import ProblemError
 from service.importance import schemas as importance_schemas
 from service.importance.parameters import StudyImportanceQuery
 from service.models import schemas as model_schemas
+from service.reproductions import definition as reproduction_definition
+from service.reproductions import schemas as reproduction_views
 from service.runs import history_schemas as measured_views
 from service.runs import schemas as views
 from service.runs.bodies import ChangeBody, RunBody
@@ -185,6 +188,14 @@ VIEWS: list[tuple[type[BaseModel], type[BaseModel]]] = [
     (catalog.Capabilities, served_catalog.Capabilities),
     (catalog.Worker, worker_views.WorkerView),
     (catalog.Preset, Preset),
+    (reproductions.Reproduction, reproduction_views.ReproductionView),
+    (reproductions.ReproductionSummary, reproduction_views.ReproductionSummary),
+    (reproductions.ReproductionScale, reproduction_views.ScaleView),
+    (reproductions.StudyOfReproduction, reproduction_views.StudyOfReproduction),
+    (reproductions.Claim, reproduction_views.ClaimView),
+    (reproductions.ClaimResult, reproduction_views.ResultView),
+    (reproductions.ClaimFigure, reproduction_views.FigureView),
+    (reproductions.Source, reproduction_definition.Source),
 ]
 
 

@@ -63,7 +63,7 @@ async def get_run_report(run_id: str, runs: RunsDep, reader: RunReaderDep, model
         "bars": bars,
         **measured,
     }
-    return await run_in_threadpool(_file, "report_run.html", run_id, **context)
+    return await run_in_threadpool(report_file, "report_run.html", run_id, **context)
 
 
 @router.get("/studies/{study_id}/report")
@@ -88,7 +88,7 @@ def get_study_report(
         "differing": differences([run.spec for run in arms.values()]),
         "text": code.as_json(study.request),
     }
-    return _file("report_study.html", study_id, **context)
+    return report_file("report_study.html", study_id, **context)
 
 
 def _across(studies: Studies, study: Study, query: StudyReportQuery) -> AcrossDatasetsView | None:
@@ -112,7 +112,7 @@ def _learning_curves(studies: Studies, study: Study, query: StudyReportQuery) ->
         return None
 
 
-def _file(template: str, name: str, **context: Any) -> Response:
+def report_file(template: str, name: str, **context: Any) -> Response:
     """Return the report as an attachment: its inline styles violate the policy of this server's pages."""
     styles = "\n".join(assets().files[f"css/{one}.css"].decode() for one in ("base", "parts", "report"))
     page = render(

@@ -116,6 +116,8 @@ PAGES: dict[str, Callable[[Trained], str]] = {
     "studies": lambda t: "/studies",
     "datasets": lambda t: "/datasets",
     "dataset": lambda t: f"/datasets/{t.table.id}",
+    "reproductions": lambda t: "/reproductions",
+    "reproduction": lambda t: "/reproductions/krogh1991",
     "new": lambda t: "/runs/new",
     "missing": lambda t: "/runs/run_nowhere",
 }

@@ -24,6 +24,9 @@ PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/studies/{study_id}/report"): (
         *("metric", "at", "epoch_by", "by", "pairs", "baseline", "correction", "curve"),
     ),
+    ("GET", "/reproductions"): (),
+    ("GET", "/reproductions/{name}"): ("scale",),
+    ("GET", "/v1/reproductions/{name}/report"): ("scale", "format"),
     ("GET", "/datasets"): ("after",),
     ("GET", "/datasets/{dataset_id}"): (),
     ("GET", "/sign-in"): ("next",),
@@ -42,7 +45,7 @@ def test_table_lists_every_page() -> None:
 @pytest.mark.parametrize("page", PARAMETERS, ids=" ".join)
 def test_unknown_parameter_is_refused_and_the_known_ones_are_listed(client: TestClient, page: tuple[str, str]) -> None:
     method, path = page
-    address = path.format(run_id="run_none", study_id="study_none", dataset_id="digits")
+    address = path.format(run_id="run_none", study_id="study_none", dataset_id="digits", name="krogh1991")
     answer = client.request(method, address, params={"qqq": 1}, follow_redirects=False)
     known = PARAMETERS[page]
     hint = f"Known: {', '.join(known)}." if known else "This route takes no parameters."
@@ -71,7 +74,9 @@ def test_every_known_parameter_is_accepted(client: TestClient) -> None:
     }
     for (method, path), names in PARAMETERS.items():
         params = {name: values.get(name, "") for name in names}
-        address = path.format(run_id=run["id"], study_id=study["id"], dataset_id="penguins")
+        if "reproductions" in path:
+            params |= {name: {"scale": "full", "format": "csv"}[name] for name in names}
+        address = path.format(run_id=run["id"], study_id=study["id"], dataset_id="penguins", name="krogh1991")
         answer = client.request(method, address, params=params, follow_redirects=False)
         assert answer.status_code < 400, (path, answer.text)
 

@@ -1,0 +1,35 @@
+"""Reproductions as tables: the list, and the claims of one with their verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.markup import escape
+from rich.table import Table
+
+from fitwell.reproductions import Reproduction, ReproductionSummary
+
+
+def reproductions_table(listed: Sequence[ReproductionSummary]) -> Table:
+    """Return each reproduction with its source, and the runs of every scale or why it cannot be trained."""
+    table = Table("name", "title", "source", "claims", "quick", "full")
+    for one in listed:
+        scales = [one.scales[scale] for scale in ("quick", "full")]
+        cells = ["dataset missing" if scale.missing else f"{scale.runs} runs" for scale in scales]
+        cells = [cell + (", started" if scale.started_at else "") for cell, scale in zip(cells, scales, strict=True)]
+        source = f"{one.source.authors}, {one.source.year}"
+        table.add_row(one.name, escape(one.title), escape(source), str(len(one.claims)), *cells)
+    return table
+
+
+def claims_table(reproduction: Reproduction) -> Table:
+    """Return every claim with what was expected, this server's figures and the verdict."""
+    table = Table(
+        "claim", "expected", "this server", "verdict", title=f"{escape(reproduction.title)} ({reproduction.scale})"
+    )
+    for claim in reproduction.claims:
+        result = claim.result
+        figures = "" if result is None else f"{result.metric or ''} {result.at or ''}\n{result.explanation}".strip()
+        verdict = "not started" if result is None else result.verdict.replace("_", " ")
+        table.add_row(escape(claim.statement), escape(claim.expected), escape(figures), verdict, end_section=True)
+    return table

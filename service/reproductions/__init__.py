@@ -1,0 +1,8 @@
+"""Reproductions: published claims, the studies that test them again, and a verdict for each claim.
+
+- ``routes``, ``bodies``, ``parameters``, ``schemas``, ``dependencies``, ``errors``: HTTP.
+- ``service``: starting and reading; ``resume``: what a second start queues again; ``queries``: SQL.
+- ``definition``: what a file of ``published`` holds; ``published``: the reproductions, one file each.
+- ``rules``: what a comparison must show for a claim; ``judgment``: a verdict and its figures; ``state``: a reproduction
+  on this server.
+"""
