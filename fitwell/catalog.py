@@ -37,12 +37,13 @@ class Catalog(View):
 
 
 class Preset(View):
-    """A well-known experiment: specs of runs by arm and, for a comparison, of a study."""
+    """A well-known experiment: specs of runs by arm, and of the study that compares them."""
 
     name: str
     system: str
     title: str
     question: str
+    results: str = ""
     runs: dict[str, dict[str, Any]]
     study: dict[str, Any] | None
 

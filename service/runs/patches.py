@@ -40,6 +40,20 @@ def patched(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]
     return body
 
 
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the smallest merge patch that turns ``old`` into ``new``, which contains no nulls."""
+    patch: dict[str, Any] = dict.fromkeys(name for name in old if name not in new)
+    for name, value in new.items():
+        if name not in old:
+            patch[name] = value
+        elif isinstance(value, Mapping) and isinstance(old[name], Mapping):
+            if inner := difference(old[name], value):
+                patch[name] = inner
+        elif old[name] != value:
+            patch[name] = value
+    return patch
+
+
 def replacing(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """Return the merge patch that turns ``old`` into ``new``; fields missing from ``new`` are removed."""
     return {**dict.fromkeys(old.keys() - new.keys()), **new}

@@ -1,20 +1,26 @@
 """Ready bodies of well-known experiments, one JSON file for each, which is named like the preset.
 
-A file contains ``system``, ``title``, ``question``, ``base`` (a run's body) and ``arms`` (by name, the fields that
-replace those of the base). Optional are ``study``, with the other fields of a study's body, and ``published``, with
-published figures of the same experiment.
+A file contains ``system``, ``title``, ``question``, ``results`` (a page of the documentation), ``base`` (a run's body),
+``arms`` (by name, the fields that replace those of the base), and ``study``: the fields of a study's body that do not
+follow from these, above all its metric and epoch. Optional is ``published``, with published figures of the same
+experiment.
 """
 
 from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
 from pydantic import BaseModel, Field
 
 from service.catalog.errors import PresetNotFound
+from service.runs.patches import difference
+
+SEEDS = 8
+"""Seeds of a study whose preset names no others. Six can decide between arms; more detect smaller differences."""
 
 
 class Published(BaseModel):
@@ -30,13 +36,16 @@ class Preset(BaseModel):
 
     object: str = "preset"
     name: str
-    system: str = Field(description="Number of the system that the preset reproduces.")
+    system: str = Field(description="Number of the experiment; presets of one experiment have the same.")
     title: str
     question: str
+    results: str = Field(
+        default="", exclude_if=lambda page: not page, description="Page and section of the documentation with results."
+    )
     published: Published | None = None
     runs: dict[str, dict[str, Any]] = Field(description="Bodies for POST /v1/runs, by arm.")
     study: dict[str, Any] | None = Field(
-        default=None, description="A body for POST /v1/studies, if the preset is a study."
+        default=None, description="A body for POST /v1/studies, which compares the runs over several seeds."
     )
 
 
@@ -48,12 +57,19 @@ def presets() -> dict[str, Preset]:
         name, _, ending = file.name.rpartition(".")
         if ending == "json":
             fields = json.loads(file.read_text("utf-8"))
-            base, arms = fields.pop("base"), fields.pop("arms")
-            runs = {arm: {**base, **changes, "name": f"{fields['title']}: {arm}"} for arm, changes in arms.items()}
-            if "study" in fields:
-                fields["study"] = {"name": fields["title"], "base": base, "arms": arms, **fields["study"]}
-            by_name[name] = Preset(name=name, runs=runs, **fields)
+            base, changes = fields.pop("base"), fields.pop("arms")
+            bodies = {arm: {**base, **changed} for arm, changed in changes.items()}
+            runs = {arm: {**body, "name": f"{fields['title']}: {arm}"} for arm, body in bodies.items()}
+            study = {"name": fields["title"], **study_of(base, bodies, fields.pop("study"))}
+            by_name[name] = Preset(name=name, runs=runs, study=study, **fields)
     return by_name
+
+
+def study_of(base: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a study that compares ``runs``, as patches of ``base``; those in ``own`` replace others."""
+    repetitions = {} if own.keys() & {"seeds", "replicates"} else {"seeds": SEEDS}
+    arms = {arm: difference(base, run) for arm, run in runs.items()}
+    return {"base": dict(base), "arms": arms, **repetitions, **own}
 
 
 def preset(name: str) -> Preset:

@@ -70,6 +70,11 @@ def test_presets_validate_also_as_arms_of_a_study(expected: dict[str, Any]) -> N
     STUDY.validate({"base": without_seed, "arms": {"plain": {}, "again": without_seed}, "seeds": 3})
 
 
+@pytest.mark.parametrize("name", presets())
+def test_studies_of_presets_validate(name: str) -> None:
+    STUDY.validate(presets()[name].study)
+
+
 def changed(expected: dict[str, Any], place: str, value: Any) -> dict[str, Any]:
     """The body with something else at a place."""
     other = copy.deepcopy(expected)

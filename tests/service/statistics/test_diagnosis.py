@@ -121,7 +121,7 @@ def test_too_few_epochs_are_undecided() -> None:
 
 
 def test_overfit_classifier_overfits() -> None:
-    """S9: 60 epochs of MLP 784-1024-512-10 on FashionMNIST."""
+    """The preset overfit_classifier: 60 epochs of MLP 784-1024-512-10 on FashionMNIST."""
     rows = table("overfit.csv")
     diagnosis = diagnose(Curves(series(rows, "train.loss_eval"), series(rows, "test.loss"), GUESSING))
     assert diagnosis.verdict == "overfits"
@@ -133,7 +133,7 @@ def test_overfit_classifier_overfits() -> None:
 
 @pytest.mark.parametrize("arm", ["plain", "l2 + augmentation", "dropout + augmentation", "l2 + dropout"])
 def test_plain_and_combined_regularizers_do_not_overfit_and_most_underfit(arm: str) -> None:
-    """S8 and S12: 30 epochs of MLP 784-128-128-10, six seeds."""
+    """The presets plain_classifier and combinations: 30 epochs of MLP 784-128-128-10, six seeds."""
     rows = [row for row in table("combinations.csv") if row["arm"] == arm]
     verdicts = []
     for seed in sorted({row["seed"] for row in rows}):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from service.errors import SpecRefused
 from service.runs.bodies import run_of
-from service.runs.patches import merged
+from service.runs.patches import difference, merged
 from service.studies.bodies import StudyBody
 from service.studies.expansion import Arm, expand, value_at
 from tests.conftest import BODY
@@ -58,6 +58,21 @@ json_values = st.recursive(
 )
 def test_merging_follows_rfc_7396(target: Any, patch: Any, result: Any) -> None:
     assert merged(target, patch) == result
+
+
+leaves = st.integers() | st.text(max_size=3) | st.lists(st.integers(), max_size=3)
+objects = st.recursive(
+    st.dictionaries(st.text(max_size=1), leaves, max_size=3),
+    lambda inner: st.dictionaries(st.text(max_size=1), leaves | inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(objects, objects)
+def test_difference_of_two_bodies_is_the_patch_between_them(old: dict[str, Any], new: dict[str, Any]) -> None:
+    patch = difference(old, new)
+    assert merged(old, patch) == new
+    assert (patch == {}) == (old == new)
 
 
 @given(json_values, json_values)
