@@ -112,9 +112,23 @@ def test_init_writes_presets_of_the_server(served: Serving, tmp_path: Path) -> N
         file = tmp_path / f"{preset.name}.yaml"
         line = ["init", str(file), "--preset", preset.name, "--url", served.client.transport.url]
         assert CliRunner().invoke(app, line).exit_code == 0
-        assert yaml.safe_load(file.read_text()) == (preset.study or next(iter(preset.runs.values())))
+        assert yaml.safe_load(file.read_text()) == preset.study
+        assert f"# Results: {preset.results}" in file.read_text()
+        for arm, run in preset.runs.items():
+            assert CliRunner().invoke(app, [*line, "--arm", arm, "--force"]).exit_code == 0
+            assert yaml.safe_load(file.read_text()) == run
     wrong = run_command(served, "init", str(tmp_path / "x.yaml"), "--preset", "nothing")
     assert (wrong.returncode, (tmp_path / "x.yaml").exists()) == (Exit.REFUSED, False)
+    absent = CliRunner().invoke(app, [*line, "--arm", "nobody", "--force"])
+    assert (absent.exit_code, "Unknown arm 'nobody'" in absent.output) == (Exit.USAGE, True)
+
+
+def test_study_file_of_a_preset_starts_all_its_runs(served: Serving, tmp_path: Path) -> None:
+    file = str(tmp_path / "study.yaml")
+    assert run_command(served, "init", file, "--preset", "regression").returncode == 0
+    submitted = run_command(served, "study", file, "--set", "base.epochs=2", "--set", "seeds=2", "--wait", "--json")
+    study = json.loads(submitted.stdout)
+    assert (study["status"], study["progress"]["runs"], len(study["arms"])) == ("finished", 5 * 2, 5)
 
 
 def test_calibration_prints_the_bins_with_rows(served: Serving, run: fitwell.Run) -> None:

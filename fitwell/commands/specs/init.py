@@ -85,14 +85,19 @@ def init(
     study: Annotated[bool, typer.Option("--study", help="Write the spec of a study.")] = False,
     preset: Annotated[
         str | None,
-        typer.Option("--preset", help="Preset of the server: dropout, srivastava …"),
+        typer.Option("--preset", help="Preset of the server: dropout, srivastava …; writes its study."),
+    ] = None,
+    arm: Annotated[
+        str | None, typer.Option("--arm", help="Write only the run of this arm of the preset, instead of its study.")
     ] = None,
     url: URL = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
     """Write a commented spec to start from; its first line enables completion and checks in editors."""
     if preset is not None:
-        kind, text = _preset(preset, url)
+        kind, text = _preset(preset, arm, url)
+    elif arm is not None:
+        raise typer.BadParameter("--arm needs --preset.", param_hint="--arm")
     else:
         kind, text = ("study", STUDY_TEMPLATE) if study else ("run", RUN_TEMPLATE)
     target = file or Path(f"{kind}.yaml")
@@ -108,10 +113,18 @@ def init(
     typer.echo(f"Created {target}. Train with: fitwell {command} {target} --wait")
 
 
-def _preset(name: str, url: str | None) -> tuple[str, str]:
-    """Return kind and text of a preset: its study, or its first run."""
+def _preset(name: str, arm: str | None, url: str | None) -> tuple[str, str]:
+    """Return kind and text of a preset: its study, or the run of an arm."""
     with Client(url) as client:
         preset = client.presets.get(name)
-    kind, body = ("study", preset.study) if preset.study else ("run", next(iter(preset.runs.values())))
-    head = f"# {preset.title} ({preset.system}). {preset.question}\n"
+    if arm is not None and arm not in preset.runs:
+        arms = ", ".join(map(repr, preset.runs))
+        raise typer.BadParameter(f"Unknown arm {arm!r}. The preset {name!r} has {arms}.", param_hint="--arm")
+    if arm is None and preset.study:
+        kind, body = "study", preset.study
+    else:
+        kind, body = "run", preset.runs[arm or next(iter(preset.runs))]
+    head = f"# {preset.title}. {preset.question}\n"
+    if preset.results:
+        head += f"# Results: {preset.results} in the documentation\n"
     return kind, head + yaml.safe_dump(body, sort_keys=False, allow_unicode=True, width=120)
