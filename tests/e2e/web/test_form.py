@@ -42,6 +42,30 @@ def test_submitted_run_updates_live_until_it_is_diagnosed_as_overfit(opened: Ope
     assert (run.name, run.spec["model"]["hidden"], run.progress.epoch) == ("made in the form", [128, 128], 300)
 
 
+def test_whole_study_of_a_preset_is_submitted_from_the_form(opened: Opened, served: Serving) -> None:
+    page = opened("/runs/new")
+    section = page.locator("#preset-study")
+    expect(page.locator("#cost")).to_contain_text("Parameters")
+    expect(section).to_be_hidden()
+    page.get_by_label("Start from").select_option("learning_rates/lr 0.1")
+    expect(page.get_by_label("lr", exact=True)).to_have_value("0.1")
+    expect(section).to_contain_text("How fast does the loss fall")
+    expect(section.locator("#study-cost")).to_contain_text("32")  # four arms with eight seeds
+    section.get_by_role("button", name="Train the study").click()
+    page.wait_for_url(re.compile(r"/studies/study_"))
+    study = served.client.studies.get(page.url.rpartition("/")[2].partition("?")[0])
+    assert [arm.id for arm in study.arms] == ["lr 0.001", "lr 0.01", "lr 0.1", "lr 1.0"]
+    assert (study.progress.runs, study.metric, study.at) == (32, "train.loss", "epoch:50")
+    study.cancel()
+
+
+def test_preset_without_its_data_says_what_to_fetch(opened: Opened, watched: Watched) -> None:
+    watched.expected = {422}
+    page = opened("/runs/new?preset=resnet20/resnet-20")
+    expect(page.locator("#study-problem")).to_contain_text("cifar10")
+    expect(page.get_by_role("button", name="Train the study")).to_be_disabled()
+
+
 def test_error_of_the_server_is_displayed_at_its_field(opened: Opened, watched: Watched) -> None:
     watched.expected = {422}
     page = opened("/runs/new")

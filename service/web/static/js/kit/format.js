@@ -12,6 +12,11 @@ export function formatSigned(value) {
   return `${value < 0 ? "−" : "+"}${formatNumber(Math.abs(value))}`;
 }
 
+export function formatDuration(seconds) {
+  if (seconds < 100) return `${seconds.toFixed(1)} s`;
+  return seconds < 6000 ? `${(seconds / 60).toFixed(0)} min` : `${(seconds / 3600).toFixed(1)} h`;
+}
+
 const UNITS = [
   ["second", 60],
   ["minute", 60],

@@ -1,9 +1,11 @@
 // The form of a new run, generated from the run schema and the catalog, and validated by the server while it is edited.
 import { FieldBuilder, fieldLabel } from "../forms/fields.js";
+import { showPresetStudy } from "../forms/preset_study.js";
 import { fieldShape } from "../forms/schema.js";
 import { getParam, setParams } from "../kit/address.js";
 import { post, request } from "../kit/api.js";
 import { html } from "../kit/elements.js";
+import { formatDuration } from "../kit/format.js";
 
 const EXAMPLE = {
   name: "my first run",
@@ -59,13 +61,16 @@ async function initialSpec() {
   return existing ?? (await presetSpec()) ?? structuredClone(EXAMPLE);
 }
 
+/** The spec of the selected preset's run, whose study is shown beside it. */
 async function presetSpec() {
   const preset = getParam("preset");
+  showPresetStudy(null);
   if (!preset) return null;
   document.getElementById("preset").value = preset;
   const [name, ...arm] = preset.split("/");
-  const presetRuns = await request(`/v1/presets/${encodeURIComponent(name)}`).catch(() => null);
-  return presetRuns?.runs[arm.join("/")];
+  const served = await request(`/v1/presets/${encodeURIComponent(name)}`).catch(() => null);
+  showPresetStudy(served);
+  return served?.runs[arm.join("/")];
 }
 
 function parseSpec(text) {
@@ -191,11 +196,6 @@ function showLayers(layers) {
         ),
       ),
     );
-}
-
-function formatDuration(seconds) {
-  if (seconds < 100) return `${seconds.toFixed(1)} s`;
-  return seconds < 6000 ? `${(seconds / 60).toFixed(0)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }
 
 /** Show each error at its field or the nearest field around it, and those without a field above the form. */
