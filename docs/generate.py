@@ -18,6 +18,7 @@ from typer.cli import get_docs_for_click
 from typer.main import get_command
 
 import fitwell
+from docs.preset_table import preset_page
 from fitwell import cli, errors
 from fitwell.catalog import Presets
 from fitwell.datasets import Datasets
@@ -256,6 +257,7 @@ def settings() -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": command_line,
     "catalog.md": catalog,
+    "presets.md": preset_page,
     "rest.md": rest,
     "python.md": python,
     "settings.md": settings,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from docs.generate import HEADER, PAGES, REFERENCE
+from service.catalog.presets import presets
 
 ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)(?:#[\w-]*)?\)")
@@ -24,6 +25,26 @@ def test_reference_is_current(name: str) -> None:
 def test_every_link_resolves(written: Path) -> None:
     for link in LINK.findall(written.read_text()):
         assert (written.parent / link).exists(), f"{written.name} links to {link}"
+
+
+UNMEASURED = {"dropout", "elastic_net", "l1_and_l2", "srivastava"}
+"""Presets whose studies have not been trained."""
+
+
+def test_presets_without_results_are_known() -> None:
+    assert {name for name, preset in presets().items() if not preset.results} == UNMEASURED
+
+
+@pytest.mark.parametrize("name", sorted(presets().keys() - UNMEASURED))
+def test_results_of_a_preset_are_documented(name: str) -> None:
+    page, _, section = presets()[name].results.partition("#")
+    text = (ROOT / page).read_text()
+    assert f"`{name}`" in text
+    assert section in {"", *(_anchor(heading) for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE))}
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 @pytest.mark.parametrize("page", [ROOT / "docs/security.md", ROOT / "docs/durability.md"], ids=lambda page: page.name)

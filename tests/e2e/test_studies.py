@@ -119,6 +119,14 @@ def test_suggestion_of_a_diagnosis_can_be_trained(served: Serving) -> None:
     assert served.client.runs.create(**diagnosis["suggested_spec"]).wait(scaled(60)).progress.epochs == 24
 
 
+def test_arms_of_the_preset_underfit_fit_and_overfit(served: Serving) -> None:
+    body = served.client.presets.get("over_and_underfitting").study
+    assert body is not None
+    diagnosed = served.client.studies.create(**body).wait(scaled(120)).diagnosis()
+    verdicts = {arm.arm: arm.verdict for arm in diagnosed.arms}
+    assert verdicts == {"too small": "underfits", "about right": "fits", "too large": "overfits"}
+
+
 def test_study_is_cancelled_as_a_whole_and_deleted(served: Serving) -> None:
     study = served.client.studies.create(base={**BASE, "epochs": 100_000}, arms=ARMS, seeds=2)
     eventually(lambda: study.refresh().progress["epoch"] > 0)
@@ -179,7 +187,7 @@ def test_command_line_chooses_an_arm_and_submits_it(served: Serving, folded: Stu
 
 
 def test_histograms_distinguish_the_zeros_of_l1_from_l2(served: Serving) -> None:
-    """S4: what the report says of the weights is what the last epoch's history says."""
+    """What the report says of the weights is what the last epoch's history says."""
     zeros = {}
     for kind, strength in (("l1", 0.005), ("l2", 0.03)):
         regularizers = [{"kind": kind, "strength": strength}]
