@@ -29,7 +29,8 @@ from service.catalog.presets import preset
 from service.runs.patches import merged
 from worker.engine.gemm_backend import cpu_model
 
-METRICS = ("train.loss", "train.loss_eval", "val.loss", "val.error", "test.loss", "test.error", "test.rmse")
+LOSSES = ("train.loss", "train.loss_eval", "val.loss", "val.error", "test.loss", "test.error", "test.rmse")
+METRICS = (*LOSSES, "weights.zeros")
 LAST = tuple(f"last {name}" for name in METRICS)
 COLUMNS = ("preset", "arm", "seed", "split", "epochs", *LAST, "best epoch", "best value")
 
