@@ -119,8 +119,8 @@ def test_init_writes_presets_of_the_server(served: Serving, tmp_path: Path) -> N
             assert yaml.safe_load(file.read_text()) == run
     wrong = run_command(served, "init", str(tmp_path / "x.yaml"), "--preset", "nothing")
     assert (wrong.returncode, (tmp_path / "x.yaml").exists()) == (Exit.REFUSED, False)
-    absent = CliRunner().invoke(app, [*line, "--arm", "nobody", "--force"])
-    assert (absent.exit_code, "Unknown arm 'nobody'" in absent.output) == (Exit.USAGE, True)
+    unknown = CliRunner().invoke(app, [*line, "--arm", "absent", "--force"])
+    assert (unknown.exit_code, "Unknown arm 'absent'" in unknown.output) == (Exit.USAGE, True)
 
 
 def test_study_file_of_a_preset_starts_all_its_runs(served: Serving, tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ def test_command_line_chooses_an_arm_and_submits_it(served: Serving, folded: Stu
 
 
 def test_histograms_distinguish_the_zeros_of_l1_from_l2(served: Serving) -> None:
-    """What the report says of the weights is what the last epoch's history says."""
+    """The report and the history of the last epoch have the same shares of zeros."""
     zeros = {}
     for kind, strength in (("l1", 0.005), ("l2", 0.03)):
         regularizers = [{"kind": kind, "strength": strength}]

@@ -59,7 +59,7 @@ def test_whole_study_of_a_preset_is_submitted_from_the_form(opened: Opened, serv
     study.cancel()
 
 
-def test_preset_without_its_data_says_what_to_fetch(opened: Opened, watched: Watched) -> None:
+def test_missing_data_of_a_preset_are_reported_before_its_study_is_submitted(opened: Opened, watched: Watched) -> None:
     watched.expected = {422}
     page = opened("/runs/new?preset=resnet20/resnet-20")
     expect(page.locator("#study-problem")).to_contain_text("cifar10")
