@@ -8,7 +8,7 @@ import torch
 from tests.laws.strategies import parsed
 from tests.laws.test_stack import law_1
 from tests.laws.training import reproducible, use_gemm_backend
-from worker.engine.gemm_backend import Trial
+from worker.engine.gemm_backend import Shapes, Trial
 
 BODY = {
     "dataset": {"kind": "mnist1d", "train_size": 47, "validation_size": 30, "imbalance": 5.0},
@@ -41,7 +41,7 @@ def test_one_draw_of_the_probe_represents_many(model: dict[str, object], rows: i
         return
     for threads in (1, 2):
         use_gemm_backend(spec, threads=threads)
-        trial = Trial(spec, rows, RUNS)
+        trial = Trial(Shapes.of(spec), rows, RUNS)
         for first in range(0, RUNS, STACKED):
             together = trial.run(first, first + STACKED)
             for i in range(STACKED):

@@ -30,8 +30,8 @@ from worker.engine.rng import row_draws, uniform
 from worker.engine.rows import SUBSET_ROWS
 from worker.engine.thread_tuner import ThreadTuner
 from worker.spec.dense import DenseNetwork
-from worker.spec.families.model import CHUNK_ROWS, MICRO_ROWS, HookResult, Network, ParameterViews
-from worker.spec.families.optimizer import Step
+from worker.spec.families.model import CHUNK_ROWS, MICRO_ROWS, HookResult, Model, Network, ParameterViews, Precision
+from worker.spec.families.optimizer import Optimizer, Step
 from worker.spec.keys import ENGINE_VERSION
 from worker.spec.networks.model import LayeredModel
 from worker.spec.networks.network import Head, head_of
@@ -108,6 +108,23 @@ def cpu_model() -> str:
     return f"{(names or [platform.processor() or platform.machine()])[0]} {torch.backends.cpu.get_cpu_capability()}"
 
 
+@dataclass(frozen=True)
+class Shapes:
+    """All of a spec that the bits of its products depend on, besides the number of rows."""
+
+    model: Model
+    row: tuple[int, ...]
+    outputs: int
+    precision: Precision
+    optimizer: Optimizer
+
+    @classmethod
+    def of(cls, spec: RunSpec) -> Shapes:
+        """Return the shapes of ``spec``."""
+        data, optimizer = spec.dataset, spec.required_optimizer
+        return cls(spec.effective_model, data.shape, data.outputs, spec.precision, optimizer)
+
+
 def gemm_backend_for(spec: RunSpec, *, threads: int, max_runs: int, device: torch.device = CPU) -> GemmBackend:
     """The backend for stacks of runs like ``spec``, up to ``max_runs`` of them, on at most ``threads`` threads.
 
@@ -122,9 +139,8 @@ def gemm_backend_for(spec: RunSpec, *, threads: int, max_runs: int, device: torc
     own = spec.required_optimizer
     optimizer = own if own.multiplying or own.couples else SGD(lr=0.1)
     model = spec.model.common()  # all runs of a stack must compute in one way
-    same = {"seed": 0, "regularizers": (), "stop": (), "epochs": 1, "optimizer": optimizer, "model": model}
-    key = spec.model_copy(update={**same, "dataset": spec.dataset.held_out(None).model_copy(update={"split_seed": 0})})
-    return _probed(key.model_dump_json(), _heights(spec), threads, max_runs, device)
+    shapes = Shapes.of(spec.model_copy(update={"optimizer": optimizer, "model": model}))
+    return _probed(shapes, _heights(spec), threads, max_runs, device)
 
 
 def _heights(spec: RunSpec) -> tuple[int, ...]:
@@ -139,19 +155,17 @@ def _heights(spec: RunSpec) -> tuple[int, ...]:
 
 
 @functools.lru_cache(maxsize=256)
-def _probed(spec_json: str, heights: tuple[int, ...], threads: int, max_runs: int, device: torch.device) -> GemmBackend:
-    spec = RunSpec.model_validate_json(spec_json)
+def _probed(shapes: Shapes, heights: tuple[int, ...], threads: int, max_runs: int, device: torch.device) -> GemmBackend:
     if device.type == "cuda":
-        tf32 = spec.precision == "tf32"
+        tf32 = shapes.precision == "tf32"
         backend = GemmBackend(library="cublas", threads=threads, reproducible=True, tf32=tf32)
-        if not _holds(backend, spec, heights, max_runs, device):
+        if not _holds(backend, shapes, heights, max_runs, device):
             backend = replace(backend, reproducible=False)
         return backend
-    pieces = spec.effective_model.in_pieces
     for count in dict.fromkeys((threads, 1)):
         for library in _libraries():
-            backend = GemmBackend(library=library, threads=count, reproducible=True, pieces=pieces)
-            if _holds(backend, spec, heights, max_runs, device):
+            backend = GemmBackend(library, threads=count, reproducible=True, pieces=shapes.model.in_pieces)
+            if _holds(backend, shapes, heights, max_runs, device):
                 return backend
     return GemmBackend(library="mkl", threads=1, reproducible=False)
 
@@ -161,25 +175,31 @@ def _libraries() -> tuple[Library, ...]:
     return ("mkl", "onednn") if cpu_model().startswith("Intel") else ("onednn", "mkl")
 
 
-def _holds(backend: GemmBackend, spec: RunSpec, heights: tuple[int, ...], max_runs: int, device: torch.device) -> bool:
+def _holds(backend: GemmBackend, shapes: Shapes, heights: tuple[int, ...], max_runs: int, device: torch.device) -> bool:
     """Whether every run has the same bits alone on one thread and in any stack on the backend's threads."""
     # What rounded dense layers hide of what comes before them, those that round nothing show.
-    precisions = dict.fromkeys((spec.precision, "float32"))
-    for rows, precision in itertools.product(heights, precisions):
-        backend.activate()
-        trial = Trial(spec.model_copy(update={"precision": precision}), rows, max_runs, device)
-        if trial.error() > (MAX_ERROR_TF32 if backend.tf32 else MAX_ERROR):
-            return False
-        together = {k: trial.run(0, k) for k in sorted({2, 3, 5, max_runs}) if k <= max_runs}
-        for threads in dict.fromkeys((backend.threads, 1)):
-            Threads(threads, threads).use()
-            for position in sorted({0, min(1, max_runs - 1), max_runs - 1}):
-                alone = trial.run(position, position + 1)
-                for k, results in together.items():
-                    if position < k and any(
-                        not torch.equal(t[position], a[0]) for t, a in zip(results, alone, strict=True)
-                    ):
-                        return False
+    precisions: tuple[Precision, ...] = (shapes.precision, "float32")
+    tried = [replace(shapes, precision=precision) for precision in dict.fromkeys(precisions)]
+    return all(_keeps_bits(backend, one, rows, max_runs, device) for rows, one in itertools.product(heights, tried))
+
+
+@functools.lru_cache(maxsize=4096)
+def _keeps_bits(backend: GemmBackend, shapes: Shapes, rows: int, max_runs: int, device: torch.device) -> bool:
+    """The same for ``rows`` rows at once. Stacks with other numbers of rows share most of these, such as a chunk."""
+    backend.activate()
+    trial = Trial(shapes, rows, max_runs, device)
+    if trial.error() > (MAX_ERROR_TF32 if backend.tf32 else MAX_ERROR):
+        return False
+    together = {k: trial.run(0, k) for k in sorted({2, 3, 5, max_runs}) if k <= max_runs}
+    for threads in dict.fromkeys((backend.threads, 1)):
+        Threads(threads, threads).use()
+        for position in sorted({0, min(1, max_runs - 1), max_runs - 1}):
+            alone = trial.run(position, position + 1)
+            for k, results in together.items():
+                if position < k and any(
+                    not torch.equal(t[position], a[0]) for t, a in zip(results, alone, strict=True)
+                ):
+                    return False
     return True
 
 
@@ -206,36 +226,35 @@ class Trial:
     one thread each.
     """
 
-    def __init__(self, spec: RunSpec, rows: int, max_runs: int, device: torch.device = CPU) -> None:
-        shape, outputs = spec.dataset.shape, spec.dataset.outputs
-        self.spec, model = spec, spec.effective_model
-        self.shapes = model.parameters(shape, outputs)
+    def __init__(self, shapes: Shapes, rows: int, max_runs: int, device: torch.device = CPU) -> None:
+        self.shapes, model = shapes, shapes.model
+        self.parameters = model.parameters(shapes.row, shapes.outputs)
         self.weights = {
-            name: _noise(f"weights/{name}", max_runs, *size).to(device) for name, size in self.shapes.items()
+            name: _noise(f"weights/{name}", max_runs, *size).to(device) for name, size in self.parameters.items()
         }
         self._head: Head | None = None
-        width = math.prod(shape)
+        width = math.prod(shapes.row)
         if device.type == "cpu" and isinstance(model, LayeredModel):
-            steps = model.steps(shape, outputs)
+            steps = model.steps(shapes.row, shapes.outputs)
             self._head = head_of(steps)
             width = math.prod(steps[self._head.begin].input)
         self.x = _noise("x", max_runs, rows, width).to(device)
-        self.g = _noise("g", max_runs, rows, outputs).to(device)
+        self.g = _noise("g", max_runs, rows, shapes.outputs).to(device)
 
     def run(self, first: int, last: int) -> tuple[Tensor, ...]:
         """Logits, gradients, activations and changed weights of the runs from ``first`` up to ``last``, together."""
-        spec = self.spec
-        layout = Layout(self.shapes, last - first, joint=spec.required_optimizer.couples)
+        shapes, optimizer = self.shapes, self.shapes.optimizer
+        layout = Layout(self.parameters, last - first, joint=optimizer.couples)
         weights = layout.filled({name: noise[first:last] for name, noise in self.weights.items()}, self.x.device)
         gradient = weights.clone()  # as made up as the weights, for parameters of layers that are not tried
-        buffer_layout = Layout(spec.effective_model.buffers(spec.dataset.shape), last - first)
+        buffer_layout = Layout(shapes.model.buffers(shapes.row), last - first)
         material = ParameterViews(
             layout.views(weights),
             layout.views(gradient),
             buffer_layout.views(buffer_layout.zeros(weights.device).add_(1)),
-            spec.dataset.shape,
-            spec.precision,
-            spec.dataset.outputs,
+            shapes.row,
+            shapes.precision,
+            shapes.outputs,
             row_draws(range(first, last), weights.device),
         )
         network = self._network(material, last - first)
@@ -243,19 +262,19 @@ class Trial:
         logits = network.forward(self.x[first:last], hidden).clone()
         network.backward(self.g[first:last])
         results = [logits, *(view.clone() for view in layout.views(gradient).values()), *hidden.activations]
-        if spec.required_optimizer.multiplying:
-            optimizer = Stacked([spec.required_optimizer] * (last - first), device=weights.device, dtype=weights.dtype)
+        if optimizer.multiplying:
+            stacked = Stacked([optimizer] * (last - first), device=weights.device, dtype=weights.dtype)
             lr = torch.ones((last - first, 1), device=weights.device)
             for block, w, g in zip(layout.blocks, layout.split(weights), layout.split(gradient), strict=True):
-                state = {name: torch.zeros_like(w) for name in spec.required_optimizer.state_names}
-                optimizer.implementation.update(optimizer, Step(w, g, lr, state, 1, block.matrices))
+                state = {name: torch.zeros_like(w) for name in optimizer.state_names}
+                stacked.implementation.update(stacked, Step(w, g, lr, state, 1, block.matrices))
             results += layout.views(weights).values()
         return tuple(results)
 
     def _network(self, material: ParameterViews, runs: int) -> Network:
         if self._head is not None:
             return DenseNetwork(material, self._head.activation, self._head.names)
-        part = Stacked([self.spec.effective_model] * runs, device=self.x.device, dtype=self.x.dtype)
+        part = Stacked([self.shapes.model] * runs, device=self.x.device, dtype=self.x.dtype)
         return part.implementation.network(part, material)
 
     def error(self) -> float:
