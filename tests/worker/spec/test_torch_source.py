@@ -15,7 +15,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from service.catalog.presets import presets
 from tests.laws.strategies import example
 from tests.worker.spec.test_graph import run_of
 from worker.spec.graph import INPUT, NoGraph, Scaling, onnx_of
@@ -65,18 +64,6 @@ def test_learned_scaling_and_numbers_as_targets_are_in_the_file() -> None:
 
 
 SGD = {"kind": "sgd", "lr": 0.1}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name, preset in presets().items() if preset.runs])
-def test_file_of_every_preset_computes_what_onnx_computes(name: str) -> None:
-    specs = [
-        RunSpec.model_validate({key: body[key] for key in RunSpec.model_fields if key in body}, strict=False)
-        for body in presets()[name].runs.values()
-    ]
-    for spec in {(str(one.dataset.shape), one.model): one for one in specs}.values():
-        if isinstance(spec.model, LayeredModel) and spec.dataset.shape:
-            agree(spec)
 
 
 @pytest.mark.slow
