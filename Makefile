@@ -65,12 +65,13 @@ peers: $(GENERATOR)/.ready $(SERVERS)/.ready
 demo: $(READY)
 	$(BIN)/fitwell demo
 
-# Three processes on two cores: many tests wait for leases and for processes to start.
+# Three processes on two cores: many tests wait for leases and for processes to start. What torch imports at its first
+# backward pass is compiled once, not in each process.
 test: $(READY) peers
-	$(BIN)/python -m pytest -n 3 --dist worksteal
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n 3 --dist worksteal
 
 test-faults: $(READY) $(SERVERS)/.ready
-	$(BIN)/python -m pytest -n 3 --dist worksteal -m fault
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n 3 --dist worksteal -m fault
 
 check: lint fast
 
