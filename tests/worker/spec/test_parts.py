@@ -135,6 +135,7 @@ def test_optimizer_learns_the_digits(part: type[Optimizer]) -> None:
         "optimizer": optimizer.model_dump(mode="json"),
         "epochs": 25,
         "batch_size": "full" if optimizer.needs_all_rows else 16,
+        "evaluate": {"train": "never", "every": 25},
     }
     (epochs,) = train([parsed(settings)]).values()
     assert epochs[-1][1]["test.accuracy"] > 0.88
