@@ -117,16 +117,20 @@ sequential = st.builds(
 @st.composite
 def varied(draw: st.DrawFn, layer: Layer) -> Layer:
     """The layer or model, with other values of the fields that may differ within a stack, in inner layers too."""
-    body: Layer = {name: draw(_varied_of(value)) for name, value in layer.items()}
-    if layer["kind"] in KINDS:
-        part = KINDS[layer["kind"]]
+    body: Layer = _varied(draw, layer)
+    return body
+
+
+def _varied(draw: st.DrawFn, value: Any) -> Any:
+    """The value of a field, in which layers vary."""
+    if isinstance(value, list):
+        return [_varied(draw, one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    body = {name: _varied(draw, one) for name, one in value.items()}
+    if value["kind"] in KINDS:
+        part = KINDS[value["kind"]]
         for name in part.per_run():
             usual: float = body.get(name, part.model_fields[name].default)
             body[name] = draw(st.sampled_from([usual, usual / 2, usual / 3]))
     return body
-
-
-def _varied_of(value: Any) -> st.SearchStrategy[Any]:
-    if isinstance(value, dict):
-        return varied(value)
-    return st.tuples(*map(_varied_of, value)).map(list) if isinstance(value, list) else st.just(value)
