@@ -8,9 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.laws.strategies import MAX_RUNS, parsed
-from tests.laws.test_stack import law_1, law_2, law_3
-from tests.laws.training import train
+from tests.laws.strategies import parsed
+from tests.laws.test_stack import laws_1_to_3
 from worker.spec.keys import stack_key
 from worker.spec.run import RunSpec
 
@@ -62,10 +61,7 @@ def stacks(draw: st.DrawFn) -> list[RunSpec]:
 def test_laws_1_to_3_hold_for_stacks_with_embedded_columns() -> None:
     def laws(specs: list[RunSpec]) -> None:
         assert len({stack_key(spec) for spec in specs}) == 1
-        whole = train(specs, most=MAX_RUNS)
-        law_1(specs, [0, len(specs) - 1], whole)
-        law_2(specs, whole)
-        law_3(specs, 2, whole)
+        laws_1_to_3(specs, [0, len(specs) - 1], 2)
 
     few = settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     few(given(stacks())(laws))()

@@ -9,9 +9,9 @@ import pytest
 from torch import Tensor
 
 from tests.laws import architectures
-from tests.laws.strategies import MAX_RUNS, SMALL_MODELS, example, parsed
-from tests.laws.test_stack import law_1, law_2, law_3
-from tests.laws.training import reproducible, train
+from tests.laws.strategies import SMALL_MODELS, example, parsed
+from tests.laws.test_stack import law_1, laws_1_to_3
+from tests.laws.training import reproducible
 from worker.spec.families.layer import LayerState
 from worker.spec.layers.self_attention import SelfAttentionLayer
 from worker.spec.models import KINDS as MODELS
@@ -54,10 +54,7 @@ def test_run_has_the_same_bits_alone_threaded_and_resumed(kind: str) -> None:
 def laws(specs: list[RunSpec]) -> None:
     """Check laws 1 to 3 for the runs of a stack."""
     assert reproducible(specs[0])
-    whole = train(specs, most=MAX_RUNS)
-    law_1(specs, [1, 2], whole)
-    law_2(specs, whole)
-    law_3(specs, 1, whole)
+    laws_1_to_3(specs, [1, 2], 1)
 
 
 def test_attention_that_depends_on_earlier_pieces_breaks_law_1(monkeypatch: pytest.MonkeyPatch) -> None:

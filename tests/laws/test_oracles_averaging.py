@@ -13,8 +13,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from fitwell.metric_names import metric_names
 from tests.laws.oracles import SMALL
 from tests.laws.strategies import CPU, MAX_RUNS, parsed
-from tests.laws.test_stack import law_1, law_2, law_3
-from tests.laws.training import data_of, train, training_of
+from tests.laws.test_stack import law_3, laws_1_to_3
+from tests.laws.training import States, data_of, train, training_of
 from worker.engine import checkpoints
 from worker.engine.evaluation import evaluate
 from worker.engine.stack import Stack
@@ -99,10 +99,7 @@ def test_laws_hold_for_runs_that_average() -> None:
     for group in averagings:
         specs = [parsed({**BODY, "epochs": 3, "seed": i, "averaging": one}) for i, one in enumerate(group)]
         assert len({stack_key(spec) for spec in specs}) == 1
-        whole = train(specs, most=MAX_RUNS)
-        law_1(specs, [1], whole)
-        law_2(specs, whole)
-        law_3(specs, 2, whole)
+        laws_1_to_3(specs, [1], 2)
 
 
 def test_run_that_watches_averaged_weights_continues_as_if_never_stopped() -> None:
@@ -117,10 +114,11 @@ def test_run_that_watches_averaged_weights_continues_as_if_never_stopped() -> No
     }
     specs = [parsed(body)]
     assert not list(specs[0].objections())
-    whole = train(specs, most=MAX_RUNS)
+    states: States = {}
+    whole = train(specs, most=MAX_RUNS, states=states)
     assert [metrics["lr"] for _, metrics, _ in whole["0"]] == pytest.approx([0.1, 0.1, 0.1, 0.01, 0.001])
     for epoch in (1, 2, 3):
-        law_3(specs, epoch, whole)
+        law_3(specs, epoch, whole, states)
 
 
 def test_run_that_ends_before_its_average_begins_stores_none(tmp_path: Path) -> None:

@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from tests.laws.oracles import SMALL, step_of
-from tests.laws.strategies import MAX_RUNS, parsed
-from tests.laws.test_stack import law_1, law_2, law_3
-from tests.laws.training import train
+from tests.laws.strategies import parsed
+from tests.laws.test_stack import laws_1_to_3
 from worker.spec.keys import reuse_key, spec_hash, stack_key
 
 BODY: dict[str, Any] = {
@@ -46,10 +45,7 @@ def test_clipped_step_matches_torch(kind: str, bound: float) -> None:
 def test_laws_hold_for_runs_whose_bounds_differ(kind: str) -> None:
     specs = [parsed({**clipped(kind, bound), "epochs": 2, "seed": i}) for i, bound in enumerate((0.02, 0.3, 5.0))]
     assert len({stack_key(spec) for spec in specs}) == 1
-    whole = train(specs, most=MAX_RUNS)
-    law_1(specs, range(3), whole)
-    law_2(specs, whole)
-    law_3(specs, 1, whole)
+    laws_1_to_3(specs, range(3), 1)
 
 
 def test_only_clipping_that_is_set_changes_the_keys() -> None:

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from tests.laws.strategies import CPU, MAX_RUNS, parsed
 from tests.laws.test_parts import NEUTRAL, law_4
-from tests.laws.test_stack import law_1, law_2, law_3
-from tests.laws.training import data_of, train, training_of
+from tests.laws.test_stack import law_1, law_3, laws_1_to_3
+from tests.laws.training import States, data_of, train, training_of
 from worker.engine.recorder import EpochResult
 from worker.engine.stack import Stack
 from worker.spec.families.optimizer import Step
@@ -115,10 +115,7 @@ def test_laws_hold_for_runs_that_store_different_pairs() -> None:
     bodies = [{**BODY, "optimizer": {**BODY["optimizer"], "lr": lr}, "seed": i} for i, lr in enumerate(rates)]
     specs = [parsed(body) for body in bodies]
     assert len({stack_key(spec) for spec in specs}) == 1
-    whole = train(specs, most=MAX_RUNS)
-    law_1(specs, range(len(specs)), whole)
-    law_2(specs, whole)
-    law_3(specs, 4, whole)
+    laws_1_to_3(specs, range(len(specs)), 4)
     last = {r.member.run_id: r for results in training_of(specs, data_of(specs[0])).epochs() for r in results}
     *_, overshot = (result.ended for result in last.values())
     assert overshot is not None
@@ -134,9 +131,10 @@ def stores_pairs(result: EpochResult) -> bool:
 
 def test_law_3_holds_after_every_epoch_and_detects_pairs_that_are_not_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     specs = [parsed({**BODY, "seed": seed, "epochs": 4}) for seed in range(2)]
-    whole = train(specs, most=MAX_RUNS)
+    states: States = {}
+    whole = train(specs, most=MAX_RUNS, states=states)
     for epoch in (1, 2, 3):
-        law_3(specs, epoch, whole)
+        law_3(specs, epoch, whole, states)
     restore = Stack.restore
 
     def without_pairs(self: Stack, position: int, tensors: Mapping[str, Tensor]) -> None:
@@ -145,7 +143,7 @@ def test_law_3_holds_after_every_epoch_and_detects_pairs_that_are_not_restored(m
 
     monkeypatch.setattr(Stack, "restore", without_pairs)
     with pytest.raises(AssertionError):
-        law_3(specs, 3, whole)
+        law_3(specs, 3, whole, states)
 
 
 @pytest.mark.parametrize("kind", ["dropout", "l1", "l2"])

@@ -9,7 +9,7 @@ import torch
 
 from tests.laws.oracles import SMALL, step_of
 from tests.laws.strategies import MAX_RUNS, parsed
-from tests.laws.test_stack import law_1, law_2, law_3
+from tests.laws.test_stack import laws_1_to_3
 from tests.laws.training import train
 from worker.spec.keys import stack_key
 
@@ -55,10 +55,7 @@ def test_laws_hold_for_runs_whose_distances_differ() -> None:
     bodies = [{**BODY, "optimizer": sam(rho), "seed": i, "epochs": 2} for i, rho in enumerate((0.0, 0.05, 0.5))]
     specs = [parsed(body) for body in bodies]
     assert len({stack_key(spec) for spec in specs}) == 1
-    whole = train(specs, most=MAX_RUNS)
-    law_1(specs, range(3), whole)
-    law_2(specs, whole)
-    law_3(specs, 1, whole)
+    whole = laws_1_to_3(specs, range(3), 1)
     (plain,) = train([parsed({**bodies[0], "optimizer": BODY["optimizer"]})], most=MAX_RUNS).values()
     assert [digest for _, _, digest in plain] == [digest for _, _, digest in whole["0"]]
 

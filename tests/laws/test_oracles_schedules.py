@@ -12,9 +12,8 @@ import torch
 from torch.optim import Optimizer, lr_scheduler
 
 from tests.laws.oracles import step_of
-from tests.laws.strategies import MAX_RUNS, parsed
-from tests.laws.test_stack import law_1, law_3
-from tests.laws.training import train
+from tests.laws.strategies import parsed
+from tests.laws.test_stack import laws_1_to_3
 from worker.spec.families.schedule import Moment
 from worker.spec.schedules import KINDS as SCHEDULES
 
@@ -169,9 +168,7 @@ def test_laws_hold_for_runs_whose_schedules_differ() -> None:
     plateau = {"kind": "plateau", "metric": "train.loss", "patience": 0, "gamma": 0.5, "min_delta": 100.0}
     schedules = [plateau, {"kind": "one_cycle"}, {"kind": "constant"}, {"kind": "cosine", "per": "step"}]
     specs = [parsed({**RUN, "schedule": schedule}) for schedule in schedules]
-    whole = train(specs, most=MAX_RUNS)
-    law_1(specs, range(4), whole)
-    law_3(specs, 3, whole)
+    whole = laws_1_to_3(specs, range(4), 3)
     rates = {run: [metrics["lr"] for _, metrics, _ in epochs] for run, epochs in whole.items()}
     assert rates["0"] == [0.1, 0.1, 0.05, 0.025]  # only the first epoch improves by so much
     assert rates["2"] == [0.1] * 4

@@ -30,6 +30,8 @@ from worker.spec.threads import Threads
 DataT = TypeVar("DataT", bound=StackData)
 Trained = dict[str, list[tuple[int, dict[str, float], str]]]
 """Of each run: epoch, metrics, and a digest of all its tensors."""
+States = dict[int, dict[str, dict[str, torch.Tensor]]]
+"""By epoch, the tensors of each run that continues."""
 
 
 def data_of(spec: RunSpec) -> Data:
@@ -112,13 +114,34 @@ def train(
     data: StackData | None = None,
     names: list[str] | None = None,
     most: int = 16,
+    states: States | None = None,
 ) -> Trained:
-    """Train the runs as one stack on the route that the probe chose for 2 threads, or with fewer threads."""
+    """Train the runs as one stack on the route that the probe chose for 2 threads, or with fewer threads.
+
+    After each epoch, copies of their tensors are added to ``states``.
+    """
     use_gemm_backend(specs[0], threads=threads, most=most)
-    training = training_of(specs, data or data_of_stack(specs), names)
+    return results_of(training_of(specs, data or data_of_stack(specs), names), states)
+
+
+def results_of(training: Training, states: States | None = None) -> Trained:
+    """Train to the end."""
     trained: Trained = {member.run_id: [] for member in training.stack.members}
     for results in training.epochs():
         for result in results:
             metrics = {name: value for name, value in result.metrics.items() if not math.isnan(value)}
             trained[result.member.run_id].append((result.epoch, metrics, fingerprint(result)))
+        if states is not None:
+            states[results[0].epoch] = {
+                result.member.run_id: {n: t.clone() for n, t in result.stack.tensors(result.position).items()}
+                for result in results
+                if result.ended is None
+            }
     return trained
+
+
+def trained_alone(spec: RunSpec) -> list[tuple[int, dict[str, float], str]]:
+    """Train one run on one thread, without a probe: whatever multiplies, equal runs alone have equal bits."""
+    Threads(1).use()
+    (epochs,) = results_of(training_of([spec], data_of_stack([spec]))).values()
+    return epochs
