@@ -39,9 +39,9 @@ def test_one_draw_of_the_probe_represents_many(model: dict[str, object], rows: i
     spec = parsed({**BODY, "model": model, "batch_size": rows})
     if not reproducible(spec):
         return
+    trial = Trial(Shapes.of(spec), rows, RUNS)
     for threads in (1, 2):
         use_gemm_backend(spec, threads=threads)
-        trial = Trial(Shapes.of(spec), rows, RUNS)
         for first in range(0, RUNS, STACKED):
             together = trial.run(first, first + STACKED)
             for i in range(STACKED):
