@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.errors import SpecRefused
@@ -68,6 +68,7 @@ objects = st.recursive(
 )
 
 
+@settings(max_examples=50)
 @given(objects, objects)
 def test_difference_of_two_bodies_is_the_patch_between_them(old: dict[str, Any], new: dict[str, Any]) -> None:
     patch = difference(old, new)
