@@ -11,15 +11,17 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import psutil
 
 import fitwell
 from service.settings import Settings
 from service.store.database import migrate, open_engine
+from tests import warm
 from tests.patience import eventually, scaled
 
 UNBROKEN_LEASE = "120"
@@ -66,16 +68,18 @@ def free_port() -> int:
 class Serving:
     """A running ``fitwell serve``."""
 
+    start: ClassVar[Callable[..., subprocess.Popen[bytes]]] = warm.Popen
+
     def __init__(self, home: Path, port: int, *, workers: int = 1, **settings: str) -> None:
         self.home, self.port = home, port
         self.client = fitwell.Client(f"http://127.0.0.1:{port}")
         environment = {**os.environ, **quick_settings(), **settings}
         if "FITWELL_DATABASE_URL" not in environment:
             fill_home(home)
-        command = [sys.executable, "-m", "fitwell.cli", "serve", "--data-dir", str(home), "--port", str(port)]
+        command = [sys.executable, "-P", "-m", "fitwell.cli", "serve", "--data-dir", str(home), "--port", str(port)]
         command += ["--workers", str(workers)]
         self.log = (home.parent / f"serve-{port}.log").open("ab")
-        self.process = subprocess.Popen(command, env=environment, stdout=self.log, stderr=subprocess.STDOUT)
+        self.process = self.start(command, env=environment, stdout=self.log, stderr=subprocess.STDOUT)
         try:
             eventually(self.ready)
         except BaseException:
@@ -122,7 +126,24 @@ class Serving:
 
 @contextmanager
 def serving(home: Path, port: int | None = None, *, workers: int = 1, **settings: str) -> Iterator[Serving]:
+    """Yield a server whose processes are forks (see :mod:`tests.warm`)."""
     served = Serving(home, port or free_port(), workers=workers, **settings)
+    try:
+        yield served
+    finally:
+        served.stop()
+
+
+class ServingAnew(Serving):
+    """A ``fitwell serve`` whose processes are started as users start them, for tests of starts and ends."""
+
+    start = subprocess.Popen
+
+
+@contextmanager
+def serving_anew(home: Path, port: int | None = None, *, workers: int = 1, **settings: str) -> Iterator[Serving]:
+    """Yield a server in new processes."""
+    served = ServingAnew(home, port or free_port(), workers=workers, **settings)
     try:
         yield served
     finally:

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from tests.patience import eventually, scaled
-from tests.processes import UNBROKEN_LEASE, Serving, free_port, serving
+from tests.processes import UNBROKEN_LEASE, Serving, free_port, serving_anew
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +35,7 @@ SPEC: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    with serving(tmp_path_factory.mktemp("serve") / "home") as one:
+    with serving_anew(tmp_path_factory.mktemp("serve") / "home") as one:
         yield one
 
 
@@ -84,13 +84,13 @@ def test_used_port_and_unwritable_directory_are_reported_without_a_traceback(tmp
 
 def test_sigterm_saves_the_run_and_the_next_start_resumes_it(tmp_path: Path) -> None:
     home, port = tmp_path / "home", free_port()
-    with serving(home, port, FITWELL_LEASE_SECONDS=UNBROKEN_LEASE) as first:
+    with serving_anew(home, port, FITWELL_LEASE_SECONDS=UNBROKEN_LEASE) as first:
         run = first.client.runs.create(seed=51, **{**SPEC, "epochs": 600})
         eventually(lambda: run.refresh().progress.epoch > 20)
         processes = psutil.Process(first.process.pid).children(recursive=True)
         assert first.stop() == 0
         assert not [p for p in processes if p.is_running()]
-    with serving(home, port, FITWELL_LEASE_SECONDS=UNBROKEN_LEASE) as second:
+    with serving_anew(home, port, FITWELL_LEASE_SECONDS=UNBROKEN_LEASE) as second:
         again = second.client.runs.get(run.id)
         assert again.progress.epoch > 20
         result = again.wait(scaled(60))
@@ -145,7 +145,7 @@ def test_regularizer_added_as_one_file_is_in_the_catalog_and_openapi_and_trains(
     for package in ("service", "worker", "migrations", "fitwell"):
         shutil.copytree(ROOT / package, tmp_path / "tree" / package, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "tree/worker/spec/regularizers/sign_penalty.py").write_text(SIGN_PENALTY)
-    with serving(tmp_path / "home", PYTHONPATH=str(tmp_path / "tree")) as served:
+    with serving_anew(tmp_path / "home", PYTHONPATH=str(tmp_path / "tree")) as served:
         catalog = served.client.catalog()
         assert "sign_penalty" in [part["kind"] for part in catalog["regularizers"]]
         document = served.client.transport.request("GET", "/openapi.json").json()

@@ -20,6 +20,7 @@ import pytest
 
 import fitwell
 from fitwell import Run
+from tests import warm
 from tests.patience import eventually, scaled
 from tests.processes import fill_home, free_port
 
@@ -101,7 +102,8 @@ class System:
     def start(self, module: str, *arguments: str, **settings: str) -> subprocess.Popen[bytes]:
         """Start a process; waits for an API until it is ready."""
         command = [sys.executable, "-P", "-m", module, *arguments]
-        process = subprocess.Popen(command, env={**self.environment, **settings}, stdout=self.log, stderr=self.log)
+        environment = {**self.environment, **settings}
+        process = warm.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         self.processes.append(process)
         if module == "service":
             eventually(lambda: self.answers() or process.poll() is not None)

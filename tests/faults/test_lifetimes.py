@@ -23,7 +23,7 @@ import pytest
 import fitwell
 from tests.faults.system import LONG, SPEC, alive
 from tests.patience import eventually
-from tests.processes import Serving, free_port, quick_settings, serving
+from tests.processes import Serving, free_port, quick_settings, serving_anew
 
 MAX_SECONDS = 10.0
 ROLES = {
@@ -113,7 +113,7 @@ def command(verb: str, home: Path, *arguments: str) -> Iterator[subprocess.Popen
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Serving]:
     """A busy ``fitwell serve``: it trains, has predicted, and parses an upload."""
-    with serving(tmp_path / "home") as one:
+    with serving_anew(tmp_path / "home") as one:
         occupy(one.client)
         for role in ("trainer", "predictor", "parser"):
             with_role(one.process.pid, role)
@@ -175,11 +175,11 @@ def test_computing_process_that_cannot_react_is_killed_by_the_kernel(role: str, 
 
 def test_run_resumes_with_the_same_bits_after_serve_was_killed(tmp_path: Path) -> None:
     home, port = tmp_path / "home", free_port()
-    with serving(home, port, FITWELL_CHECKPOINT_SECONDS="3600") as first:
+    with serving_anew(home, port, FITWELL_CHECKPOINT_SECONDS="3600") as first:
         run = first.client.runs.create(**LONG)
         eventually(lambda: run.refresh().progress.epoch >= 8)
         kill_and_measure("`serve` while it trains", psutil.Process(first.process.pid), {"worker", "trainer"})
-    with serving(home, port) as second:
+    with serving_anew(home, port) as second:
         resumed = second.client.runs.get(run.id).wait(60)
         assert any("resumes from its checkpoint" in line.text for line in resumed.log()), "saved on its orderly end"
         fresh = second.client.runs.create(reuse=False, **LONG).wait(60)

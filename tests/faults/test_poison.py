@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from tests.patience import scaled
 from worker.spec.families.regularizer import Regularizer
 from worker.spec.part import PerRun, Stacked
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import warm
 from tests.conftest import WORKER, spec
 from tests.patience import eventually, scaled
 from worker.agent import Agent
@@ -101,6 +103,12 @@ class Source:
 def claim(name: str, epochs: int = 3) -> Claim:
     run = spec(epochs=epochs, seed=len(name))
     return Claim(run_id=name, token=name, attempt=1, spec=run.model_dump(mode="json"))
+
+
+@pytest.fixture(autouse=True)
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start training processes as forks."""
+    monkeypatch.setattr(subprocess, "Popen", warm.Popen)
 
 
 @pytest.fixture

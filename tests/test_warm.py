@@ -1,0 +1,58 @@
+"""Forks of the template behave as new processes do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests import warm
+from tests.patience import eventually
+
+pytestmark = pytest.mark.slow
+COMMAND = [sys.executable, "-P", "-m", "worker"]
+
+
+def test_fork_writes_and_exits_as_a_new_process_does(tmp_path: Path) -> None:
+    for arguments in (["data"], ["nonsense"], ["fetch", "mnist", "--nonsense"]):
+        environment = {**os.environ, "FITWELL_DATA_DIR": str(tmp_path)}
+        results = []
+        for start in (warm.Popen, subprocess.Popen):
+            with start(
+                [*COMMAND, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            ) as process:
+                results.append((*process.communicate(), process.returncode))
+        assert results[0] == results[1]
+
+
+def test_fork_has_its_own_command_directory_environment_and_session(tmp_path: Path) -> None:
+    environment = {**os.environ, "FITWELL_DATA_DIR": str(tmp_path / "home"), "FITWELL_POLL_SECONDS": "0.5"}
+    process = warm.Popen(COMMAND, env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        fork = psutil.Process(process.pid)
+        eventually((tmp_path / "home").exists)
+        assert fork.cmdline()[: len(COMMAND)] == COMMAND
+        assert Path(fork.cwd()) == tmp_path
+        assert os.getsid(process.pid) == process.pid
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == process.poll()
+    finally:
+        process.kill()
+
+
+def test_killed_fork_reports_its_signal(tmp_path: Path) -> None:
+    process = warm.Popen(COMMAND, stderr=subprocess.DEVNULL, env={**os.environ, "FITWELL_DATA_DIR": str(tmp_path)})
+    process.kill()
+    assert process.wait(30) == -signal.SIGKILL
+
+
+def test_other_commands_are_new_processes() -> None:
+    assert subprocess.Popen is not warm.Popen
+    with warm.Popen([sys.executable, "-c", "print(1 + 1)"], stdout=subprocess.PIPE) as process:
+        assert process.communicate()[0] == b"2\n"
