@@ -12,7 +12,7 @@ from sklearn import metrics as sklearn_metrics
 
 from tests.laws.strategies import CPU, parsed
 from tests.laws.test_stack import SMALL
-from tests.laws.training import data_of_stack, training_of
+from tests.laws.training import data_of_stack, training_of, use_gemm_backend
 from worker.engine.evaluation import predictions
 from worker.engine.evaluator import Evaluator
 from worker.engine.hooks import EvaluationHooks
@@ -158,6 +158,7 @@ def test_run_whose_outputs_are_not_numbers_has_no_scores() -> None:
 def test_run_alone_has_the_scores_that_it_has_in_a_stack() -> None:
     for body in (CLASSES, NUMBERS):
         specs = [parsed({**body, "epochs": 1, "seed": seed}) for seed in range(3)]
+        use_gemm_backend(specs[0])
         (results,) = training_of(specs, data_of_stack(specs)).epochs()
         together, alone = [result.metrics for result in results], []
         for spec in specs:
