@@ -16,7 +16,8 @@ from service.sandbox.parsing.refusals import Refused, quoted
 from service.sandbox.parsing.sources import Values
 from service.sandbox.parsing.tables.columns import CODED, MISSING, Column
 from service.sandbox.parsing.types.dates import ORDERS
-from service.sandbox.parsing.types.inference import Request, typed
+from service.sandbox.parsing.types.inference import typed
+from service.sandbox.parsing.types.requests import Request
 
 UNSEEN = -2
 """The code of a text that is not among a column's levels."""

@@ -26,8 +26,9 @@ from service.sandbox.parsing.refusals import Refused
 from service.sandbox.parsing.sources import check_size
 from service.sandbox.parsing.tables.columns import Column, Table
 from service.sandbox.parsing.tables.roles import column_named, types_of
-from service.sandbox.parsing.types.inference import Request, typed
+from service.sandbox.parsing.types.inference import typed
 from service.sandbox.parsing.types.numbers import certain_mark
+from service.sandbox.parsing.types.requests import Request
 
 NUMBER_BYTES = 8
 SAMPLED_LEVELS = 10_000

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from service.sandbox.parsing.formats.raw_columns import Dates, Numbers, RawColumn, Texts
-from service.sandbox.parsing.options import ColumnType, Mark, Options
+from service.sandbox.parsing.options import ColumnType
 from service.sandbox.parsing.refusals import Refused, quoted
 from service.sandbox.parsing.sources import Values
 from service.sandbox.parsing.tables.columns import BOOLEAN_LEVELS, MISSING, Column
 from service.sandbox.parsing.types import dates as date_texts
-from service.sandbox.parsing.types import missing
+from service.sandbox.parsing.types import ids, missing
 from service.sandbox.parsing.types import numbers as number_texts
 from service.sandbox.parsing.types.cells import EXACT, as_texts, clean_texts, with_points, without_sentinels
+from service.sandbox.parsing.types.requests import Request
 
 BOOLEANS = ({"true": 1, "false": 0}, {"yes": 1, "no": 0}, {"t": 1, "f": 0})
 ALMOST_ALL = 0.9
@@ -27,52 +27,6 @@ MIN_DIFFERENT = 20
 """Different numbers from which on the same holds; fewer may be codes, as in 0, 1, 2, 3+."""
 LONG_TEXT = 40
 """Characters of a text, on average."""
-
-ID_NAMES = re.compile(r"(?i:id|.*[-_. ]id)|.*[a-z]I[dD]")
-"""Names of columns that identify the rows, if they are different whole numbers."""
-ROW_NAMES = re.compile(
-    r"column \d+|unnamed(: ?\d+)?|__index_level_0__|.*id|index|idx|rows?|row[_ ]?(names?|numbers?|nr|no|num)|"
-    r"no|nr|num|number|#|case|obs|observation|record",
-    re.IGNORECASE,
-)
-"""Names of columns that only number the rows, if they count from 0 or 1; others, such as ``t``, may be inputs."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """The options that concern a column, and its role."""
-
-    type: ColumnType | None = None
-    missing: Sequence[str] = ()
-    decimal: Mark | None = None
-    comma_likely: bool = False
-    elsewhere: Mark | None = None
-    """The decimal mark of the file's other columns, if they are sure of one."""
-    day_first: bool | None = None
-    """The known order of day and month in 1/2/2024; None lets the dates decide."""
-    is_target: bool = False
-    is_input: bool = True
-    """Whether nothing else is known of the column, so that it may be useless."""
-    lenient: bool = False
-    """Whether a column that fits no type becomes text, since it is dropped."""
-
-    @classmethod
-    def of(
-        cls, raw: RawColumn, target: str, options: Options, *, comma_likely: bool, elsewhere: Mark | None
-    ) -> Request:
-        """Return the request of a column of a table with this target."""
-        name = raw.name
-        roles = (target, options.group, options.time, options.split, options.weight)
-        return cls(
-            type=options.types.get(name) or raw.declared,
-            missing=options.missing,
-            decimal=options.decimal,
-            comma_likely=comma_likely,
-            elsewhere=elsewhere,
-            is_target=name == target,
-            is_input=name not in roles,
-            lenient=name in options.drop,
-        )
 
 
 def typed(raw: RawColumn, request: Request) -> Column:
@@ -209,12 +163,12 @@ class _Typing:
     def _numbers(self, cells: Numbers) -> Column:
         if np.isnan(cells.values).all():
             return self._column("number", cells.values, notes=["It has no values."])
-        if self.request.is_input and ID_NAMES.fullmatch(self.raw.name) and _are_different(cells.values):
+        if self.request.is_input and ids.ID_NAMES.fullmatch(self.raw.name) and ids.are_different(cells.values):
             note = "It is a different whole number in every row, so it is an id, which models do not use."
             return self._coded("id", as_texts(cells), [note])
-        if not (self.request.is_input and _counts_rows(cells.values)):
+        if not (self.request.is_input and ids.count_rows(cells.values)):
             return self._column("number", cells.values)
-        if ROW_NAMES.fullmatch(self.raw.name):
+        if ids.ROW_NAMES.fullmatch(self.raw.name):
             note = "It numbers the rows, so it is an id, which models do not use; the option type sets another."
             return self._coded("id", as_texts(cells), [note])
         return self._column("number", cells.values, notes=["It numbers the rows; drop it if it has no other meaning."])
@@ -312,20 +266,6 @@ def _at(values: Values, codes: Values) -> Values:
 
 def _beyond_exact(digits: pa.Array) -> bool:
     return any(abs(int(text)) >= EXACT for text in digits.to_pylist() if len(text) > 15)
-
-
-def _counts_rows(values: Values) -> bool:
-    """Return whether the values count from 0 or 1."""
-    if len(values) < 3 or values[0] not in (0, 1):
-        return False
-    return bool((np.diff(values) == 1).all())
-
-
-def _are_different(values: Values) -> bool:
-    """Return whether the values are whole numbers, all present and different."""
-    if np.isnan(values).any() or (values != np.rint(values)).any():
-        return False
-    return len(values) > 2 and len(np.unique(values)) == len(values)
 
 
 def _booleans(levels: pa.Array, vocabularies: Sequence[dict[str, int]]) -> Values | None:
