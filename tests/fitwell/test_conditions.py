@@ -15,7 +15,8 @@ from fitwell.metric_names import NO_PENALTIES, PENALTIES, TEACHERS, condition_na
 from fitwell.run import Run
 from fitwell.spec_files import SpecFileError
 from tests.fitwell.samples import RUN as RUN_JSON
-from worker.spec.families.regularizer import adds_penalty, defines
+from worker.spec.families.hooks import defines
+from worker.spec.families.regularizer import adds_penalty
 from worker.spec.regularizers import KINDS
 
 RUN = Run.model_validate(

@@ -12,7 +12,7 @@ from torch import Tensor
 from tests.laws.oracles import SMALL, step_of
 from tests.laws.strategies import CPU, dataset_body, parsed
 from worker.engine.rng import StackRng
-from worker.spec.families.regularizer import ImageOperation
+from worker.spec.families.image_operation import ImageOperation
 from worker.spec.part import Stacked
 from worker.spec.regularizers.blur import Blur
 from worker.spec.regularizers.brightness import Brightness

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from worker.engine.rng import StackRng
 from worker.engine.stack_data import StackData
-from worker.spec.families.regularizer import defines
+from worker.spec.families.hooks import defines
 from worker.spec.part import Stacked
 from worker.spec.warps import apply
 

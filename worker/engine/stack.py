@@ -16,10 +16,11 @@ from worker.engine.images import Images, Operation
 from worker.engine.layout import Layout
 from worker.engine.rng import StackRng, row_draws, uniform
 from worker.spec.canonical import sha256_of
+from worker.spec.families.hooks import defines
 from worker.spec.families.loss import Loss
 from worker.spec.families.model import InstanceBased, Model, ParameterViews
 from worker.spec.families.optimizer import Optimizer
-from worker.spec.families.regularizer import Regularizer, defines
+from worker.spec.families.regularizer import Regularizer
 from worker.spec.gradient_clipping import GradientClipping
 from worker.spec.part import Stacked
 from worker.spec.rng import stream_key

@@ -10,8 +10,9 @@ from torch import Tensor
 from worker.engine.evaluation import loss_weights, predictions, weights_of
 from worker.engine.evaluator import Evaluator, rows_of
 from worker.engine.hooks import EvaluationHooks
+from worker.spec.families.hooks import defines
 from worker.spec.families.model import CHUNK_ROWS
-from worker.spec.families.regularizer import adds_penalty, defines
+from worker.spec.families.regularizer import adds_penalty
 from worker.spec.sums import ordered_sum, weighted
 
 if TYPE_CHECKING:

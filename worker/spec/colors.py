@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from worker.spec.families.regularizer import ImageOperation
+from worker.spec.families.image_operation import ImageOperation
 from worker.spec.part import Objection
 
 if TYPE_CHECKING:

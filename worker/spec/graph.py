@@ -24,7 +24,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, NewType, Protocol
 
-from worker.spec.families.regularizer import defines
+from worker.spec.families.hooks import defines
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from worker.spec.families.regularizer import defines
+from worker.spec.families.hooks import defines
 from worker.spec.graph import NoGraph, Scaling, Value, scaling_of
 from worker.spec.networks.model import LayeredModel
 from worker.spec.networks.network import head_of

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from worker.spec.families.regularizer import Rng, defines
+from worker.spec.families.hooks import Rng, defines
 from worker.spec.part import Stacked
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from worker.engine.stack import Member, Stack
 from worker.engine.training import Training
 from worker.ports import Outcome
 from worker.spec.datasets import KINDS as DATASETS
-from worker.spec.families.regularizer import defines
+from worker.spec.families.hooks import defines
 from worker.spec.fetched import Fetched
 from worker.spec.graph import INPUT, LOGITS, PREDICTION, PROBABILITIES, input_name
 from worker.spec.models import KINDS as MODELS

@@ -26,8 +26,8 @@ from worker.engine.evaluation import predictions
 from worker.engine.hooks import EvaluationHooks
 from worker.engine.rows import Split
 from worker.engine.stack import Member, Stack
+from worker.spec.families.hooks import defines
 from worker.spec.families.model import Model
-from worker.spec.families.regularizer import defines
 from worker.spec.graph import INPUT, LOGITS, PROBABILITIES, NoGraph, Scaling, onnx_of
 from worker.spec.models import KINDS as MODELS
 from worker.spec.models.mlp import MLP

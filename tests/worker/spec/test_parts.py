@@ -18,12 +18,13 @@ from tests.laws.strategies import example as body
 from tests.laws.strategies import images_for, parsed
 from tests.laws.training import train
 from worker.spec.families.dataset import Dataset
+from worker.spec.families.hooks import defines
 from worker.spec.families.layer import Layer
 from worker.spec.families.loss import Loss
 from worker.spec.families.model import Model
 from worker.spec.families.optimizer import Optimizer
 from worker.spec.families.preparation import Preparation
-from worker.spec.families.regularizer import HOOKS, Regularizer, defines
+from worker.spec.families.regularizer import HOOKS, Regularizer
 from worker.spec.families.schedule import Schedule
 from worker.spec.families.stop import Stop
 from worker.spec.keys import stack_key

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
-from worker.spec.families.regularizer import hook
+from worker.spec.families.hooks import hook
 from worker.spec.part import Part, Stacked
 
 if TYPE_CHECKING:

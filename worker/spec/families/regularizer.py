@@ -2,67 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from worker.spec.part import Objection, Part, Spec, Stacked
+from worker.spec.families.hooks import Rng, defines, hook
+from worker.spec.part import Part, Spec, Stacked
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from worker.spec.families.model import Network
     from worker.spec.graph import Graph, Value
-    from worker.spec.run import RunSpec
-
-
-INDEX_BYTES = 8
-"""Of a pixel in an index map."""
-
-
-class Rng(Protocol):
-    """Random numbers for the rows of the current batch, from streams of one part of each run.
-
-    They depend only on the run's seed, the part, the epoch, the row's position in the epoch and ``name``, never on the
-    stack, the batch size or the threads. Numbers for a whole batch depend on the position of its first row.
-    """
-
-    def uniform(self, name: str = "") -> Tensor:
-        """Return one number in [0, 1) for each row, shape (K, N), in steps of 2⁻²⁴."""
-
-    def int16(self, name: str, width: int) -> Tensor:
-        """Return ``width`` numbers for each row, uniform over all int16 values, shape (K, N, width)."""
-
-    def normal(self, name: str, width: int) -> Tensor:
-        """Return ``width`` standard normal numbers for each row, shape (K, N, width)."""
-
-    def beta(self, name: str, shapes: Sequence[float]) -> Tensor:
-        """Return one number from Beta(a, a) for each row, shape (K, N); ``shapes`` holds each run's a."""
-
-    def batch_int16(self, name: str, width: int) -> Tensor:
-        """Return ``width`` numbers for the whole batch, uniform over all int16 values, (K, width)."""
-
-    def batch_normal(self, name: str, width: int) -> Tensor:
-        """Return ``width`` standard normal numbers for the whole batch, (K, width)."""
-
-    def dirichlet(self, name: str, shapes: Sequence[float], width: int) -> Tensor:
-        """Return ``width`` numbers from Dirichlet(a, …, a) for each row, (K, N, width), likewise."""
-
-    def child(self, name: str) -> Rng:
-        """Return the Rng of a part inside this one, with streams of its own."""
-
-
-def hook(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Mark a family's method as one that a part may leave out."""
-    method.__dict__["is_unused_hook"] = True
-    return method
-
-
-def defines(part: type[Part], name: str) -> bool:
-    """Return whether this part defines the hook ``name``."""
-    return not getattr(getattr(part, name), "is_unused_hook", False)
 
 
 class Active(Spec):
@@ -317,28 +269,3 @@ HOOKS = tuple(name for name, value in vars(Regularizer).items() if isinstance(va
 def adds_penalty(part: Regularizer) -> bool:
     """Return whether the part adds a term to the objective."""
     return any(defines(type(part), name) for name in HOOKS if name.startswith("penalty") or name == "teach")
-
-
-class ImageOperation(Regularizer):
-    """A regularizer that changes images, and refuses other data."""
-
-    ordered: ClassVar[bool] = True
-
-    @property
-    def map_count(self) -> int:
-        """Number of the index maps of ``pixel_maps``, for a run alone."""
-        return 0
-
-    def table_bytes(self, shape: tuple[int, ...]) -> int:
-        """Return the bytes of the index maps for images of this shape."""
-        return self.map_count * (math.prod(shape[-2:]) + 1) * INDEX_BYTES
-
-    def objections(self, run: RunSpec) -> Sequence[Objection]:
-        """Refuse rows that are not images."""
-        if len(run.dataset.shape) > 1:
-            return ()
-        message = (
-            f"{getattr(self, 'kind', '')!r} works on images, but a row of {run.dataset.kind!r} has shape "
-            f"{list(run.dataset.shape)}; leave it out or choose a dataset of images."
-        )
-        return [Objection(field=None, message=message)]

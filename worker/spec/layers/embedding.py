@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from worker.spec.families.hooks import defines
 from worker.spec.families.layer import DoesNotFit, Layer, LayerState, Names, Shape, sizes
 from worker.spec.families.model import Initialization
-from worker.spec.families.regularizer import Regularizer, defines
+from worker.spec.families.regularizer import Regularizer
 from worker.spec.initialization import Init
 from worker.spec.part import Objection
 

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from worker.spec.families.hooks import defines
 from worker.spec.families.optimizer import LearningRateOptimizer, Step, learning_rate_field
-from worker.spec.families.regularizer import defines
 from worker.spec.part import Objection, PerRun, Stacked
 
 if TYPE_CHECKING:

@@ -33,7 +33,8 @@ from pydantic import Field
 
 from worker.spec.datasets import AnyDataset
 from worker.spec.families.dataset import Dataset
-from worker.spec.families.regularizer import Regularizer, defines
+from worker.spec.families.hooks import defines
+from worker.spec.families.regularizer import Regularizer
 from worker.spec.part import Objection, PerRun, Spec, Stacked
 from worker.spec.references import Place, References
 from worker.spec.sums import summed

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from worker.spec.colors import ColorOperation, luminance
-from worker.spec.families.regularizer import Rng
+from worker.spec.families.hooks import Rng
 from worker.spec.part import PerRun, Stacked
 from worker.spec.warps import per_image
 

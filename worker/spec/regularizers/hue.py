@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from worker.spec.colors import ColorOperation
-from worker.spec.families.regularizer import Rng
+from worker.spec.families.hooks import Rng
 from worker.spec.part import PerRun, Stacked
 from worker.spec.warps import per_image
 

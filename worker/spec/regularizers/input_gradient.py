@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.regularizer import Regularizer, Rng, defines
+from worker.spec.families.hooks import Rng, defines
+from worker.spec.families.regularizer import Regularizer
 from worker.spec.part import Objection, PerRun, Stacked
 from worker.spec.sums import summed
 

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.regularizer import Regularizer, Rng
+from worker.spec.families.hooks import Rng
+from worker.spec.families.regularizer import Regularizer
 from worker.spec.part import Objection, PerRun, Stacked
 
 if TYPE_CHECKING:

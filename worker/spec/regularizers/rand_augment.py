@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from worker.spec.augmentations import CHANGES, Policy, changed
-from worker.spec.families.regularizer import ImageOperation, Rng
+from worker.spec.families.hooks import Rng
+from worker.spec.families.image_operation import ImageOperation
 from worker.spec.part import PerRun, Stacked
 
 if TYPE_CHECKING:

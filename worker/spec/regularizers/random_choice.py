@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.regularizer import ImageOperation, Rng, defines
+from worker.spec.families.hooks import Rng, defines
+from worker.spec.families.image_operation import ImageOperation
 from worker.spec.part import Objection, Stacked
 from worker.spec.warps import apply, per_image
 

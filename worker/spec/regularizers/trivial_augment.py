@@ -14,7 +14,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from worker.spec.augmentations import CHANGES, Policy, changed
-from worker.spec.families.regularizer import ImageOperation, Rng
+from worker.spec.families.hooks import Rng
+from worker.spec.families.image_operation import ImageOperation
 from worker.spec.part import Stacked
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.regularizer import ImageOperation, Rng
+from worker.spec.families.hooks import Rng
+from worker.spec.families.image_operation import ImageOperation
 from worker.spec.part import PerRun, Stacked
 from worker.spec.warps import STEP, scaled, steps
 
