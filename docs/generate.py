@@ -201,14 +201,15 @@ def python() -> str:
         "`fitwell.Client`: await them, and use `async for` for iterators.\n"
     ]
     for name, owner in RESOURCES.items():
-        methods = [(key, one) for key, one in vars(owner).items() if isinstance(one, RemoteMethod)]
+        members = [member for kind in owner.__mro__ for member in vars(kind).items()]
+        methods = [(key, one) for key, one in members if isinstance(one, RemoteMethod)]
         sections.append(f"\n## {name}\n\n{_first(owner)}\n\n")
         sections += [f"- `{name}.{_signature(key, one, owner)}`: {_first(one)}\n" for key, one in methods]
     for name, kind in TABLES.items():
         sections.append(f"\n## {name}\n\n{_first(kind)}\n\n")
         inherited = vars(Tabular) if issubclass(kind, Tabular) else {}
-        members = {**vars(kind), **{key: one for key, one in inherited.items() if key not in vars(kind)}}
-        public = [(key, one) for key, one in members.items() if inspect.isfunction(one) and not key.startswith("_")]
+        attributes = {**vars(kind), **{key: one for key, one in inherited.items() if key not in vars(kind)}}
+        public = [(key, one) for key, one in attributes.items() if inspect.isfunction(one) and not key.startswith("_")]
         sections += [f"- `{name}.{key}{_without_self(inspect.signature(one))}`: {_first(one)}\n" for key, one in public]
     tree = (inspect.getdoc(errors) or "").partition("\n\n")[2].partition("\n\nThe class")[0]
     sections.append(
