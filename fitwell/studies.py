@@ -10,7 +10,8 @@ from pydantic import Field
 from fitwell.datasets import Dataset
 from fitwell.requests import Flow, ItemFlow, Request, api_path, fetch_json, paginate
 from fitwell.runs import expand_short_forms
-from fitwell.study import Study, StudyMetadata
+from fitwell.study import Study
+from fitwell.study_views import StudyMetadata
 from fitwell.sync_async import Resource, TransportT, View, call, iterator
 
 

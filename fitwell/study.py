@@ -6,9 +6,8 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias, TypedDict, Unpack, cast
+from typing import Any, TypeAlias, Unpack, cast
 
-import httpx2
 from pydantic import Field
 
 from fitwell import notebook
@@ -23,97 +22,22 @@ from fitwell.requests import (
     ItemFlow,
     Request,
     Sleep,
-    Yield,
     api_path,
     download_file,
     fetch_json,
     paginate,
     send,
-    stream_events,
     target_file,
 )
 from fitwell.run import Run
-from fitwell.run_views import Event, parse_event
-from fitwell.sync_async import LiveView, TransportT, View, call, iterator
+from fitwell.run_views import Event
+from fitwell.study_stream import study_events
+from fitwell.study_views import Arm, ReportOptions, Schedule, StudyProgress
+from fitwell.sync_async import LiveView, TransportT, call, iterator
 from fitwell.transport import AsyncTransport
 from fitwell.tuning import Tuning
 
 POLL_SECONDS = 0.5
-END_EVENTS = ("run.succeeded", "run.failed", "run.cancelled")
-RESTART_EVENTS = ("run.queued", "run.requeued")
-GROWTH_EVENTS = ("study.seeds", "study.confirming")
-"""The events that precede those of more runs: further seeds, or the confirmation of a tuned study."""
-
-
-class StudyMetadata(TypedDict, total=False):
-    """The fields of a study that do not affect its runs."""
-
-    name: str | None
-
-
-class ReportOptions(TypedDict, total=False):
-    """Options of a study's report; omitted options default to those of the study."""
-
-    metric: str | None
-    at: str | None
-    epoch_by: str | None
-    by: Sequence[str] | None
-    pairs: str | None
-    correction: str | None
-    curve: str | None
-
-
-class Arm(View):
-    """An arm of a study, with the number of its runs by status."""
-
-    id: str
-    name: str
-    values: dict[str, Any]
-    runs: int
-    by_status: dict[str, int]
-    decided_at: int | None = None
-
-
-class Schedule(View):
-    """The seeds of a sequential study, which the server adds; ``next_look`` is None once the study has ended."""
-
-    max: int
-    first: int
-    step: int
-    start: int
-    vary: list[str]
-    next_look: int | None
-    stop_reason: str | None
-
-
-class StudyProgress(View):
-    """The progress of a study: runs by status, and epochs summed over all runs."""
-
-    runs: int
-    by_status: dict[str, int]
-    epoch: int
-    epochs: int
-
-
-def _update_ended(ended: set[str], event: Event) -> None:
-    if event.type in END_EVENTS:
-        ended.add(event.run_id)
-    elif event.type in RESTART_EVENTS:
-        ended.discard(event.run_id)
-
-
-def _logged_events(ids: set[str], start: int, after: int) -> ItemFlow[Event]:
-    """Yield the events after id ``after`` of runs that have all ended; reads the log from id ``start``."""
-    query, ended = {"after": start, "limit": 1000}, set[str]()
-    while True:
-        page = yield from fetch_json(Request("GET", "/v1/events", query))
-        for event in (Event.model_validate(data) for data in page["data"] if data["run_id"] in ids):
-            _update_ended(ended, event)
-            if event.id > after:
-                yield Yield(event)
-        if ids <= ended or not page["has_more"]:
-            return
-        query["after"] = page["next_cursor"]
 
 
 class Study(LiveView[TransportT]):
@@ -187,51 +111,8 @@ class Study(LiveView[TransportT]):
         Raises:
             Unreachable: No server responded to any of the reconnects.
         """
-        ids, ended, start = yield from self._runs_and_start(self.id)
-
-        def is_over() -> Flow[bool]:
-            study = yield from fetch_json(Request("GET", self.path, patient=True))
-            growing = [] if self.sequential is None or study["terminal"] else [self.id]
-            if self.tune is not None and study["tune"]["confirmation_id"] is not None:
-                growing.append(study["tune"]["confirmation_id"])
-            for study_id in growing:
-                added, added_ended, _ = yield from self._runs_and_start(study_id)
-                ended.update(added_ended - ids)
-                ids.update(added)
-            return study["terminal"] is True
-
-        if (yield from is_over()):  # every event is in the log, and the stream of all runs would never end
-            yield from _logged_events(ids, start, after)
-            return
-
-        def parse_own_event(message: httpx2.ServerSentEvent) -> Event | None:
-            event = parse_event(message)
-            if event.run_id not in ids:
-                return None
-            _update_ended(ended, event)
-            return event
-
-        def is_last(event: Event) -> bool:
-            return ids <= ended or event.type in GROWTH_EVENTS
-
-        yield from stream_events("/v1/events", max(after, start), parse_own_event, is_over, is_last)
-
-    def _runs_and_start(self, study_id: str) -> Flow[tuple[set[str], set[str], int]]:
-        """Return the ids of a study's runs, those of ended ones, and an event id that precedes all their events."""
-        query = {"study_id": study_id, "fields": "id,terminal", "sort": "created_at", "limit": 1000}
-        ids: list[str] = []
-        ended = set[str]()
-        while True:
-            page = yield from fetch_json(Request("GET", "/v1/runs", query))
-            ids += [data["id"] for data in page["data"]]
-            ended |= {data["id"] for data in page["data"] if data["terminal"]}
-            if not page["has_more"]:
-                break
-            query["after"] = page["next_cursor"]
-        first = yield from fetch_json(Request("GET", api_path("runs", ids[0], "events"), {"limit": 1}))
-        # All runs were created in one transaction, so the ids of their first events are close together.
-        start = first["data"][0]["id"] - 3 * len(ids) if first["data"] else 0
-        return set(ids), ended, max(0, start)
+        sequential, tuned = self.sequential is not None, self.tune is not None
+        yield from study_events(self.id, after, sequential=sequential, tuned=tuned)
 
     @call
     def histories(self) -> Flow[dict[str, History]]:
