@@ -19,7 +19,6 @@ from service.statistics.power import min_seeds
 from service.statistics.ranks import RankComparison, RankTest, compare_ranks, signed_rank_tests
 from service.store.rows import Row
 from service.studies import queries as studies
-from service.studies.comparison import epoch_rule, read_study
 from service.studies.dataset_scores import Scaling, StudyScores, guessing_levels, score_measurements, study_scores
 from service.studies.datasets import Placed, placed_arms
 from service.studies.looks import ALPHA, NotYet, not_yet
@@ -27,6 +26,7 @@ from service.studies.measurements import measure
 from service.studies.metrics import check_at, check_metric, lower_is_better
 from service.studies.replicates import replicate_numbers
 from service.studies.schedule import schedule_of
+from service.studies.study_data import epoch_rule, read_study
 from service.studies.variance import sources_of_variation
 
 MAX_ARMS = 64

@@ -16,12 +16,12 @@ from service.runs.states import TERMINAL
 from service.statistics.choice import Choice, Rule, choose
 from service.store.rows import Row
 from service.studies import queries as studies
-from service.studies.comparison import epoch_rule, read_study
 from service.studies.errors import NothingToChoose
 from service.studies.looks import not_yet
 from service.studies.measurements import measure
 from service.studies.metrics import EpochRule, check_at, check_metric, lower_is_better, rows_of
 from service.studies.simplicity import Order, Specs, infer_order, parse_order
+from service.studies.study_data import epoch_rule, read_study
 from worker.spec.run import RunSpec
 
 SEED = 0

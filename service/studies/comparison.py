@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import sqlalchemy as sa
 
@@ -20,26 +20,20 @@ from service.statistics.resampling import VarianceComponents
 from service.store.rows import Row
 from service.studies import queries as studies
 from service.studies.datasets import pairs_within_datasets
-from service.studies.expansion import DATASET, arm_id, path_steps, value_at
 from service.studies.looks import ALPHA, NotYet, not_yet
-from service.studies.measurements import ReplicateDesign, Slot, assign_slots, check_series_exists, load_series, measure
+from service.studies.measurements import ReplicateDesign, Slot, assign_slots, load_series, measure
 from service.studies.metrics import (
     EMPTY,
-    EpochRule,
-    SeriesOfRuns,
     check_at,
-    check_epoch_by,
     check_metric,
     lower_is_better,
 )
-from service.studies.replicates import generalizes_over, replicate_numbers
+from service.studies.replicates import replicate_numbers
 from service.studies.schedule import schedule_of
 from service.studies.sequential import Course, course_of, judged, parsed, results_at, why_not_yet
+from service.studies.study_data import StudyData, epoch_rule, read_study, replicate_design
 from service.studies.variance import components_of, corrected_p_values, sources_of_variation
 from worker.spec.watched import is_evaluated
-
-ABSENT = "absent"
-"""The value of a path that a spec does not have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +90,27 @@ class Compared:
     curves: Mapping[str, Sequence[Curve]]
 
 
+class Sample(TypedDict):
+    """Measurements of groups, and the pairs of groups to compare."""
+
+    measurements: Sequence[Measurement]
+    groups: Sequence[str]
+    baseline: str | None
+    pairs: Sequence[tuple[str, str]] | None
+    lower_is_better: bool
+    seeds: Sequence[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdicts:
+    """A comparison with its verdicts, or the reason why they are not due."""
+
+    comparison: Comparison
+    exploratory: bool
+    not_yet: NotYet | None
+    course: Course | None
+
+
 def compare_groups(connection: sa.Connection, study: Row, question: Question) -> Compared:
     """Compare groups of the study's runs.
 
@@ -105,19 +120,46 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
     metric, at = question.metric or study.metric, question.at or study.at
     check_metric(metric, "metric")
     check_at(at, "at")
-    rule = epoch_rule(study, at, question.epoch_by)
-    by = tuple(question.by)
+    rule, by = epoch_rule(study, at, question.epoch_by), tuple(question.by)
     data = read_study(connection, study, by, metric, rule, question.curves)
-    runs, groups, design = data.runs, data.groups, data.design
     measurements = measure(data.slots, data.values, metric, rule)
-    baseline = None if question.all_pairs else _baseline(study, groups, question.baseline, by)
+    baseline = None if question.all_pairs else _baseline(study, data.groups, question.baseline, by)
     exploratory = (metric, rule, by) != (study.metric, epoch_rule(study, study.at), ("arm",))
     exploratory = exploratory or baseline not in (None, study.baseline)
-    schedule = schedule_of(study.request)
-    sample = _sample(study, measurements, groups, baseline, metric, by_arm=by == ("arm",))
-    min_effect = question.min_effect or study.request.get("min_effect")
-    specs = studies.spec_of_each_arm(connection, study.id) if question.curves else {}
-    every = {arm: spec["evaluate"].get("every", 1) for arm, spec in specs.items()}
+    sample = _sample(study, measurements, data.groups, baseline, metric, by_arm=by == ("arm",))
+    verdicts = _judged(connection, study, question, data.runs, sample, exploratory=exploratory)
+    pairs, several = verdicts.comparison.pairs, data.design.seeds_within_split is not None
+    return Compared(
+        study_id=study.id,
+        metric=metric,
+        at=at,
+        epoch_by=rule.chosen_by(data.runs),
+        exploratory=verdicts.exploratory,
+        optimistic=rule.is_optimistic(data.runs, metric),
+        lower_is_better=lower_is_better(metric),
+        baseline=baseline,
+        by=by,
+        looks=study.looks,
+        looks_from=study.looks_from,
+        not_yet=verdicts.not_yet,
+        folds=data.design.folds if by == ("arm",) else None,
+        generalizes_over=sources_of_variation(connection, study),
+        variances=components_of(measurements, pairs) if several else {},
+        corrected=corrected_p_values(connection, study, metric, pairs),
+        course=verdicts.course,
+        complete=all(run.status in TERMINAL for run in data.runs),
+        comparison=verdicts.comparison,
+        guessing=_guessing(data.slots, studies.guessing_of(connection, study.id, metric)),
+        curves=_curves_by_name(connection, study, data, question.curves),
+    )
+
+
+def _judged(
+    connection: sa.Connection, study: Row, question: Question, runs: Sequence[Row], sample: Sample, *, exploratory: bool
+) -> Verdicts:
+    """Compare the groups; in a sequential study, its newest look decides."""
+    schedule, own_effect = schedule_of(study.request), study.request.get("min_effect")
+    min_effect = question.min_effect or own_effect
     looks = [] if schedule is None else studies.looks_of(connection, study.id)
     pending = not_yet(study, runs) if schedule is None else why_not_yet(study, runs, looks, schedule)
     comparison = compare(
@@ -130,33 +172,13 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
         next_alpha=ALPHA / (study.looks + 1),
     )
     if looks:  # which answer the study's own question only
-        own = not exploratory and baseline is not None and min_effect == study.request.get("min_effect")
-        exploratory = not own
-        results = parsed(looks[-1]) if own else results_at(study, samples_of(**sample), looks[-1].seeds, min_effect)
+        exploratory = exploratory or sample["baseline"] is None or min_effect != own_effect
+        results = (
+            results_at(study, samples_of(**sample), looks[-1].seeds, min_effect) if exploratory else parsed(looks[-1])
+        )
         comparison = judged(comparison, results, ended=study.next_look is None and pending is None)
-    return Compared(
-        study_id=study.id,
-        metric=metric,
-        at=at,
-        epoch_by=rule.chosen_by(runs),
-        exploratory=exploratory,
-        optimistic=rule.is_optimistic(runs, metric),
-        lower_is_better=lower_is_better(metric),
-        baseline=baseline,
-        by=by,
-        looks=study.looks,
-        looks_from=study.looks_from,
-        not_yet=pending,
-        folds=design.folds if by == ("arm",) else None,
-        generalizes_over=sources_of_variation(connection, study),
-        variances=components_of(measurements, comparison.pairs) if design.seeds_within_split is not None else {},
-        corrected=corrected_p_values(connection, study, metric, comparison.pairs),
-        course=None if schedule is None else course_of(study, schedule, looks),
-        complete=all(run.status in TERMINAL for run in runs),
-        comparison=comparison,
-        guessing=_guessing(data.slots, studies.guessing_of(connection, study.id, metric)),
-        curves={name: _curves(groups, data, name, design, every) for name in question.curves},
-    )
+    course = None if schedule is None else course_of(study, schedule, looks)
+    return Verdicts(comparison=comparison, exploratory=exploratory, not_yet=pending, course=course)
 
 
 def _sample(
@@ -183,59 +205,6 @@ def _sample(
     }
 
 
-@dataclass(frozen=True, kw_only=True)
-class StudyData:
-    """The runs of a study with their series, in groups."""
-
-    runs: Sequence[Row]
-    values: SeriesOfRuns
-    groups: Sequence[str]
-    slots: Sequence[Slot]
-    design: ReplicateDesign
-
-
-def read_study(
-    connection: sa.Connection, study: Row, by: Sequence[str], metric: str, rule: EpochRule, curves: Sequence[str]
-) -> StudyData:
-    """Read the series of the study's runs.
-
-    Raises:
-        SpecRefused: No run has the metric or a series of the rule, or no spec a path of ``by``.
-    """
-    apart = any(path_steps(path)[:2] in (["dataset"], ["dataset", "fold"], ["dataset", "split_seed"]) for path in by)
-    design = replicate_design(study) if not apart else ReplicateDesign()
-    runs = studies.runs_of(
-        connection,
-        study.id,
-        specs=tuple(by) != ("arm",),
-        folds=design.folds is not None,
-        splits=design.seeds_within_split is not None,
-    )
-    values = load_series(connection, study.id, runs, list(dict.fromkeys([metric, *rule.series, *curves])))
-    check_series_exists(values, metric, runs)
-    for series in rule.series:
-        check_series_exists(values, series, runs, "epoch_by")
-    groups, cells = _grouped(study, runs, by)
-    return StudyData(runs=runs, values=values, groups=groups, slots=assign_slots(runs, cells, design), design=design)
-
-
-def replicate_design(study: Row) -> ReplicateDesign:
-    """Return how the study's runs form replicates."""
-    within = study.seeds if generalizes_over(study.request) == ["split"] else None
-    return ReplicateDesign(folds=study.request.get("folds"), seeds_within_split=within)
-
-
-class Sample(TypedDict):
-    """Measurements of groups, and the pairs of groups to compare."""
-
-    measurements: Sequence[Measurement]
-    groups: Sequence[str]
-    baseline: str | None
-    pairs: Sequence[tuple[str, str]] | None
-    lower_is_better: bool
-    seeds: Sequence[int]
-
-
 def own_samples(connection: sa.Connection, study: Row) -> list[PairedSample]:
     """Return the paired samples of the study's own question."""
     design, rule = replicate_design(study), epoch_rule(study, study.at)
@@ -249,51 +218,6 @@ def own_samples(connection: sa.Connection, study: Row) -> list[PairedSample]:
         lower_is_better=lower_is_better(study.metric),
         seeds=study.seeds,
     )
-
-
-def epoch_rule(study: Row, at: str, epoch_by: str | None = None) -> EpochRule:
-    """Return the rule for the epoch ``at``; by default the study's own metric chooses the best.
-
-    Raises:
-        SpecRefused: ``epoch_by`` cannot choose an epoch.
-    """
-    check_epoch_by(epoch_by, at, "epoch_by")
-    return EpochRule(at, (epoch_by or study.request.get("epoch_by")) if at == "best" else None)
-
-
-def _grouped(study: Row, runs: Sequence[Row], by: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
-    """Return the groups in order, and each run's group and cell (the values of all factors but the seed)."""
-    arms = {arm["id"]: arm for arm in study.arms}
-    if tuple(by) == ("arm",):
-        return list(arms), [(run.arm, "") for run in runs]
-    keys = []
-    for run in runs:
-        arm = arms[run.arm]
-        values = {path: _at(run.spec, path, arm) for path in by}
-        rest = {path: value for path, value in arm["values"].items() if path not in by}
-        keys.append((arm_id("", values).strip(" []"), arm["name"] if "arm" not in by else "", arm_id("", rest)))
-    if all(group.endswith(f"={ABSENT}") for group, _, _ in keys):
-        message = f"No spec of the study has the field {', '.join(map(repr, by))}."
-        raise SpecRefused.at("by", "no_such_path", message)
-    groups_of_name: dict[str, set[str]] = {}
-    for group, name, _ in keys:
-        groups_of_name.setdefault(name, set()).add(group)
-    # The names add nothing if each belongs to a single group.
-    shared = any(len(groups) > 1 for groups in groups_of_name.values())
-    groups = list(dict.fromkeys(group for group, _, _ in keys))
-    return groups, [(group, f"{name if shared else ''} {rest}") for group, name, rest in keys]
-
-
-def _at(spec: Mapping[str, Any], path: str, arm: Mapping[str, Any]) -> Any:
-    """Return the value at ``path`` of an arm's spec, the arm's name, or the name of its dataset."""
-    if path == "arm":
-        return arm["name"]
-    if path == DATASET and isinstance(arm["values"].get(path), str):
-        return arm["values"][path]
-    try:
-        return value_at(spec, path)
-    except KeyError:
-        return ABSENT
 
 
 def _baseline(study: Row, groups: Sequence[str], requested: str | None, by: Sequence[str]) -> str:
@@ -314,18 +238,25 @@ def _guessing(slots: Sequence[Slot], of_runs: Mapping[str, float]) -> dict[str, 
     return {group: statistics.fmean(values) for group, values in by_group.items()}
 
 
-def _curves(
-    groups: Sequence[str], data: StudyData, name: str, design: ReplicateDesign, every: Mapping[str, int]
-) -> list[Curve]:
+def _curves_by_name(
+    connection: sa.Connection, study: Row, data: StudyData, names: Sequence[str]
+) -> dict[str, list[Curve]]:
+    """Return the curves of each series in ``names``."""
+    specs = studies.spec_of_each_arm(connection, study.id) if names else {}
+    every = {arm: spec["evaluate"].get("every", 1) for arm, spec in specs.items()}
+    return {name: _curves(data, name, every) for name in names}
+
+
+def _curves(data: StudyData, name: str, every: Mapping[str, int]) -> list[Curve]:
     """Return each group's curve over its replicates, up to the epoch that all cells of a replicate have reached.
 
     ``every`` is the number of epochs from one evaluation of an arm to the next.
     """
-    by_group: dict[str, dict[int, list[Series]]] = {group: {} for group in groups}
+    by_group: dict[str, dict[int, list[Series]]] = {group: {} for group in data.groups}
     intervals: dict[str, int] = {}
     for slot in data.slots:
         values = EMPTY if slot.run is None else data.values.get((slot.run.id, name), EMPTY)
-        if design != ReplicateDesign() or len(values):
+        if data.design != ReplicateDesign() or len(values):
             status = "" if slot.run is None else slot.run.status
             series = Series(values, succeeded=status == "succeeded", failed=status in ("failed", "cancelled"))
             by_group[slot.group].setdefault(slot.seed, []).append(series)

@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from service.runs.states import TERMINAL
 from service.store.rows import Row
 from service.studies import queries as studies
-from service.studies.comparison import replicate_design
 from service.studies.looks import ALPHA
 from service.studies.measurements import Slot, assign_slots
 from service.studies.replicates import replicate_numbers
 from service.studies.schedule import schedule_of
+from service.studies.study_data import replicate_design
 from service.studies.variance import sources_of_variation
 
 

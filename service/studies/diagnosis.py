@@ -15,9 +15,9 @@ from service.runs.states import TERMINAL
 from service.statistics.arm_diagnosis import ArmCurves, ArmDiagnosis, diagnose_arm
 from service.store.rows import Row
 from service.studies import queries as studies
-from service.studies.comparison import replicate_design
 from service.studies.measurements import ReplicateDesign, load_series
 from service.studies.metrics import EMPTY, Floats, SeriesOfRuns
+from service.studies.study_data import replicate_design
 from worker.spec.run import RunSpec
 
 

@@ -22,7 +22,6 @@ from service.statistics.learning_curve import MIN_SIZES, LearningCurve, Learning
 from service.statistics.pairing import Measurement
 from service.store.rows import Row
 from service.studies import queries as studies
-from service.studies.comparison import epoch_rule, replicate_design
 from service.studies.expansion import arm_id, path_steps
 from service.studies.looks import ALPHA, NotYet, not_yet
 from service.studies.measurements import assign_slots, check_series_exists, load_series, measure
@@ -30,6 +29,7 @@ from service.studies.metrics import EpochRule, SeriesOfRuns, check_at, check_met
 from service.studies.replicates import replicate_numbers
 from service.studies.schedule import schedule_of
 from service.studies.study import Study
+from service.studies.study_data import epoch_rule, replicate_design
 from service.studies.variance import sources_of_variation
 from worker.spec.run import RunSpec
 
