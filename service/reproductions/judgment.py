@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from service.statistics.comparison import Pair, Summary
+from service.statistics.comparison import Pair
 from service.statistics.comparison import Verdict as PairVerdict
+from service.statistics.summaries import Summary
 
 Verdict = Literal["reproduced", "not_reproduced", "undecided", "pending"]
 """``pending``: the runs have not ended, or some of them were cancelled or deleted."""

@@ -1,8 +1,8 @@
 """Statistics of paired comparisons: pure functions of numbers, without a database or HTTP.
 
-- ``comparison``: arms compared pair by pair, with verdicts. Built on ``pairing`` (which seeds form pairs),
-  ``sign_flip`` (the test and its confidence interval), ``correction`` (of p-values for their number: step-down
-  ``max_t``, or Holm) and ``family`` (Holm's correction, the sign test).
+- ``comparison``: arms compared pair by pair, with verdicts. Built on ``summaries`` (of each arm over its seeds),
+  ``pairing`` (which seeds form pairs), ``sign_flip`` (the test and its confidence interval), ``correction`` (of
+  p-values for their number: step-down ``max_t``, or Holm) and ``family`` (Holm's correction, the sign test).
 - ``sequential``: comparisons that are decided look by look while seeds are added. Built on ``design`` (when to look,
   and how much α to spend), ``boundary`` (critical values of a family at each look) and ``repeated_interval``.
 - ``resampling``: shares of variance of seed and split, and a test that knows that splits overlap.

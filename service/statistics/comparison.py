@@ -10,32 +10,17 @@ from typing import Literal
 import numpy as np
 
 from service.statistics.correction import Correction, corrected_by_holm, corrected_by_max_t
-from service.statistics.pairing import Measurement, PairedSample, Seeds, Test, combined_state, pair_seeds
+from service.statistics.pairing import Measurement, PairedSample, Test, pair_seeds
 from service.statistics.power import min_seeds, seeds_for_power
 from service.statistics.sequential import SequentialResult
-from service.statistics.sign_flip import Floats, SignFlipResult, sign_flip_tests
+from service.statistics.sign_flip import Floats, SignFlipResult
+from service.statistics.summaries import Summary, complete_cells, flip_tests, std_of, summaries_of, tabulated
 
 Verdict = Literal["better", "worse", "equivalent", "undecided", "not_yet"]
 """``not_yet``: the look is not due, so nothing was tested."""
 BOOTSTRAP_FROM = 20
 """Pairs from which a bootstrap interval is computed; with fewer it is too narrow."""
 RESAMPLES = 9_999
-
-
-@dataclass(frozen=True)
-class Summary:
-    """One group over its seeds."""
-
-    id: str
-    n: int
-    mean: float | None
-    std: float | None
-    interval: tuple[float, float] | None
-    diverged: int
-    unfinished: int
-    missing: int
-    std_within: float | None
-    """Standard deviation of the cells within a seed, pooled over the seeds; None if every seed has one cell."""
 
 
 @dataclass(frozen=True)
@@ -103,20 +88,20 @@ def compare(
     without a run count as missing. If the look is not ``due``, nothing is tested: there are no p-values, intervals or
     verdicts. More seeds would be judged at ``next_alpha``, as adding them is another look; None stands for ``alpha``.
     """
-    table = _tabulated(measurements, groups)
+    table = tabulated(measurements, groups)
     pairs = _pairs(groups, baseline) if pairs is None else pairs
     samples = [pair_seeds(group, table[group], other, table[other], seeds, lower_is_better) for group, other in pairs]
-    cells = {group: _complete_cells(by_seed) for group, by_seed in table.items()}
+    cells = {group: complete_cells(by_seed) for group, by_seed in table.items()}
     means = [
         np.array([values.mean() if len(values) > 1 else values[0] for values in seeds]) for seeds in cells.values()
     ]
     vectors = [*means, *(sample.differences for sample in samples)] if due else []
-    tests = _tests(vectors, alpha, min_effect)  # all at once, because vectors of equal length share their flips
+    tests = flip_tests(vectors, alpha, min_effect)  # all at once, because vectors of equal length share their flips
     return Comparison(
         alpha=alpha,
         correction=correction,
         min_seeds=min_seeds(alpha, len(samples) if correction == "holm" else 1),
-        groups=tuple(_summaries(table, seeds, cells, means, tests[: len(means)] if due else [None] * len(means))),
+        groups=tuple(summaries_of(table, seeds, cells, means, tests[: len(means)] if due else [None] * len(means))),
         pairs=tuple(
             _test_pairs(
                 samples, tests[len(means) :], alpha, next_alpha or alpha, correction, min_effect, bootstrap=bootstrap
@@ -125,78 +110,6 @@ def compare(
         if due
         else tuple(_untested(sample) for sample in samples),
     )
-
-
-def summarize(
-    measurements: Iterable[Measurement], *, groups: Sequence[str], alpha: float, seeds: Collection[int] = ()
-) -> tuple[Summary, ...]:
-    """Summarize every group over the seeds all of whose cells are measured, without comparing any."""
-    table = _tabulated(measurements, groups)
-    cells = {group: _complete_cells(by_seed) for group, by_seed in table.items()}
-    means = [np.array([values.mean() for values in own]) for own in cells.values()]
-    return tuple(_summaries(table, seeds, cells, means, _tests(means, alpha)))
-
-
-def values_by_seed(measurements: Iterable[Measurement], groups: Sequence[str]) -> dict[str, dict[int, float]]:
-    """Return the mean over its cells of every seed all of whose cells are measured, by group."""
-    return {
-        group: {
-            seed: float(np.mean([cell.value for cell in cells.values()]))
-            for seed, cells in by_seed.items()
-            if combined_state(cells.values()) == "measured"
-        }
-        for group, by_seed in _tabulated(measurements, groups).items()
-    }
-
-
-def _tests(vectors: Sequence[Floats], alpha: float, margin: float | None = None) -> list[SignFlipResult | None]:
-    """Run the sign-flip test on every vector; None for empty ones."""
-    results = iter(sign_flip_tests([vector for vector in vectors if len(vector)], alpha, margin))
-    return [next(results) if len(vector) else None for vector in vectors]
-
-
-def _complete_cells(seeds: Seeds) -> list[Floats]:
-    """Return the values of the cells of every seed all of whose cells are measured."""
-    measured = (cells.values() for cells in seeds.values() if combined_state(cells.values()) == "measured")
-    return [np.array([cell.value for cell in cells]) for cells in measured]
-
-
-def _summaries(
-    table: Mapping[str, Seeds],
-    expected: Collection[int],
-    complete: Mapping[str, Sequence[Floats]],
-    values: Sequence[Floats],
-    tests: Sequence[SignFlipResult | None],
-) -> list[Summary]:
-    """Summarize every group over its ``complete`` seeds, whose means are ``values``."""
-    summaries = []
-    for (group, seeds), means, flips in zip(table.items(), values, tests, strict=True):
-        states = [combined_state(cells.values()) for cells in seeds.values()]
-        counts = {state: states.count(state) for state in ("diverged", "unfinished", "missing")}
-        counts["missing"] += len(set(expected) - seeds.keys())
-        summaries.append(
-            Summary(
-                id=group,
-                n=len(means),
-                mean=float(means.mean()) if len(means) else None,
-                std=_std(means),
-                interval=flips.interval if flips else None,
-                std_within=_pooled_std(complete[group]),
-                **counts,
-            )
-        )
-    return summaries
-
-
-def _std(values: Floats) -> float | None:
-    return float(values.std(ddof=1)) if len(values) > 1 else None
-
-
-def _pooled_std(samples: Sequence[Floats]) -> float | None:
-    """Return the standard deviation within samples, pooled over those with more than one value."""
-    several = [sample for sample in samples if len(sample) > 1]
-    squares, freedom = sum(sample.var() * len(sample) for sample in several), sum(len(s) - 1 for s in several)
-    return float(np.sqrt(squares / freedom)) if several else None
 
 
 def _test_pairs(
@@ -218,7 +131,7 @@ def _test_pairs(
     for sample, flips, p, p_adjusted, p_holm, p_equivalence in zip(
         samples, tests, raw, adjusted, by_holm, corrected_by_holm(equivalence), strict=True
     ):
-        n, std = len(sample.differences), _std(sample.differences)
+        n, std = len(sample.differences), std_of(sample.differences)
         pairs.append(
             replace(
                 _untested(sample),
@@ -256,7 +169,7 @@ def _untested(sample: PairedSample) -> Pair:
         seeds=sample.seeds,
         differences=tuple(sample.differences.tolist()),
         mean=float(sample.differences.mean()) if len(sample.differences) else None,
-        std=_std(sample.differences),
+        std=std_of(sample.differences),
         wins=sample.wins,
         losses=sample.losses,
         diverged=sample.only_group_diverged,
@@ -275,7 +188,7 @@ def samples_of(
     seeds: Collection[int] = (),
 ) -> list[PairedSample]:
     """Return the paired samples that ``compare`` tests."""
-    table = _tabulated(measurements, groups)
+    table = tabulated(measurements, groups)
     pairs = _pairs(groups, baseline) if pairs is None else pairs
     return [pair_seeds(group, table[group], other, table[other], seeds, lower_is_better) for group, other in pairs]
 
@@ -297,15 +210,6 @@ def with_sequential(
         return replace(pair, test=test, interval=result.interval, verdict=verdict, sequential=result)
 
     return replace(comparison, pairs=tuple(judged(pair) for pair in comparison.pairs))
-
-
-def _tabulated(
-    measurements: Iterable[Measurement], groups: Sequence[str]
-) -> dict[str, dict[int, dict[str, Measurement]]]:
-    table: dict[str, dict[int, dict[str, Measurement]]] = {group: {} for group in groups}
-    for one in measurements:
-        table[one.group].setdefault(one.seed, {})[one.cell] = one
-    return table
 
 
 def _pairs(groups: Sequence[str], baseline: str | None) -> list[tuple[str, str]]:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.statistics.comparison import Summary, summarize, values_by_seed
 from service.statistics.pairing import Measurement, State
+from service.statistics.summaries import Summary, summarize, values_by_seed
 
 Place = tuple[int, str]
 """The replicate and the cell of a run."""

@@ -10,6 +10,7 @@ from service.statistics import comparison as comparing
 from service.statistics import curves
 from service.statistics.pairing import Test
 from service.statistics.resampling import VarianceComponents
+from service.statistics.summaries import Summary
 from service.studies.comparison import Compared
 from service.studies.looks import NotYet, NotYetCode
 from service.studies.sequential_schemas import CourseView, SequentialView
@@ -62,7 +63,7 @@ class GroupView(BaseModel):
     )
 
     @classmethod
-    def of(cls, group: comparing.Summary, compared: Compared) -> GroupView:
+    def of(cls, group: Summary, compared: Compared) -> GroupView:
         """Return the view of a group."""
         names = ("id", "n", "mean", "std", "diverged", "unfinished", "missing")
         folds = compared.folds

@@ -17,9 +17,9 @@ import sqlalchemy as sa
 
 from service.errors import SpecRefused
 from service.runs.states import TERMINAL
-from service.statistics.comparison import Summary, summarize, values_by_seed
 from service.statistics.learning_curve import MIN_SIZES, LearningCurve, LearningCurveQuestion, learning_curve
 from service.statistics.pairing import Measurement
+from service.statistics.summaries import Summary, summarize, values_by_seed
 from service.store.rows import Row
 from service.studies import queries as studies
 from service.studies.expansion import arm_id, path_steps
