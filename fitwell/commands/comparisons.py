@@ -9,6 +9,7 @@ import typer
 
 from fitwell.client import Client
 from fitwell.commands.options import JSON, URL, StudyID
+from fitwell.comparison import Comparison
 from fitwell.terminal.across_tables import across_notes, across_pairs_table, aggregates_table, datasets_table
 from fitwell.terminal.console import wide_console
 from fitwell.terminal.learning_curve_tables import learning_curve_notes, learning_curve_table
@@ -95,6 +96,11 @@ def compare(
         typer.echo(comparison.model_dump_json())
         return
     print_tuning(study)
+    _print_comparison(comparison)
+
+
+def _print_comparison(comparison: Comparison) -> None:
+    """Print the groups, the pairs if all are compared, and the looks of a sequential study."""
     wide_console().print(comparison_table(comparison, {}))
     if comparison.baseline is None:
         wide_console().print(pairs_table(comparison))

@@ -16,7 +16,7 @@ PAIRS = {"types": "--type", "arrays": "--array"}
 """Options that take ``key=value``."""
 
 
-def _options(
+def _general(
     *,
     format: Annotated[  # noqa: A002 - the name of the option
         str | None,
@@ -26,6 +26,12 @@ def _options(
     drop: Annotated[list[str] | None, typer.Option("--drop", help="Column to leave out (repeatable).")] = None,
     task: Annotated[str | None, typer.Option("--task", help="classification or regression.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the test split.")] = None,
+) -> None:
+    """Declare the options of all files; never called, like the functions below."""
+
+
+def _tables(
+    *,
     types: Annotated[
         list[str] | None,
         typer.Option(
@@ -55,6 +61,12 @@ def _options(
     ] = None,
     sheet: Annotated[str | None, typer.Option("--sheet", help="Sheet of a workbook.", rich_help_panel=TABLES)] = None,
     member: Annotated[str | None, typer.Option("--member", help="Entry of a zip file.", rich_help_panel=TABLES)] = None,
+) -> None:
+    """Declare the options of tables."""
+
+
+def _series(
+    *,
     test_size: Annotated[
         float | None,
         typer.Option("--test-size", help="Fraction or number of test rows.", rich_help_panel=SERIES),
@@ -93,6 +105,12 @@ def _options(
             rich_help_panel=SERIES,
         ),
     ] = None,
+) -> None:
+    """Declare the options of splits and time series."""
+
+
+def _images(
+    *,
     grey: Annotated[
         bool | None, typer.Option("--grey/--no-grey", help="Convert images to grayscale.", rich_help_panel=IMAGES)
     ] = None,
@@ -122,10 +140,14 @@ def _options(
         ),
     ] = None,
 ) -> None:
-    """Declare the options; never called."""
+    """Declare the options of images and arrays."""
 
 
-OPTIONS = tuple(inspect.signature(_options, eval_str=True).parameters.values())
+OPTIONS = tuple(
+    option
+    for declared in (_general, _tables, _series, _images)
+    for option in inspect.signature(declared, eval_str=True).parameters.values()
+)
 
 
 def takes_reading_options(command: Callable[..., None]) -> Callable[..., None]:
