@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from worker.spec.families.hooks import defines
-from worker.spec.graph import NoGraph, Scaling, Value, scaling_of
+from worker.spec.graph import NoGraph, Value
 from worker.spec.networks.model import LayeredModel
 from worker.spec.networks.network import head_of
+from worker.spec.onnx_file import Scaling, scaling_of
 
 if TYPE_CHECKING:
     from worker.spec.graph import Graph, Scale

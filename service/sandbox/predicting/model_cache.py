@@ -15,8 +15,9 @@ from service.sandbox.predicting.dataset_rows import RawRows, Rows, parts_of
 from service.sandbox.predicting.guessing import Targets
 from service.sandbox.predicting.messages import Chosen, InvalidValue, ModelFile, Reason, Split
 from worker.spec.families.dataset import Arrays, Dataset
-from worker.spec.graph import INPUT, LOGITS, PREDICTION, PROBABILITIES, NoGraph, Scaling, onnx_of, scaling_of
+from worker.spec.graph import NoGraph
 from worker.spec.networks.model import LayeredModel
+from worker.spec.onnx_file import INPUT, LOGITS, PREDICTION, PROBABILITIES, Scaling, onnx_of, scaling_of
 from worker.spec.rng import noisy, parted
 from worker.spec.run import RunSpec
 from worker.spec.tables.dataset import is_typed_table

@@ -27,9 +27,9 @@ from worker.ports import Outcome
 from worker.spec.datasets import KINDS as DATASETS
 from worker.spec.families.hooks import defines
 from worker.spec.fetched import Fetched
-from worker.spec.graph import INPUT, LOGITS, PREDICTION, PROBABILITIES, input_name
 from worker.spec.models import KINDS as MODELS
 from worker.spec.networks.model import LayeredModel
+from worker.spec.onnx_file import INPUT, LOGITS, PREDICTION, PROBABILITIES, input_name
 from worker.spec.regularizers import KINDS as REGULARIZERS
 from worker.spec.run import RunSpec
 from worker.spec.tables.bundled import BundledTable

@@ -18,7 +18,7 @@ from safetensors.numpy import save
 from tests.conftest import body
 from tests.conftest import spec as spec_of
 from tests.service.models.serving import Service
-from worker.spec.graph import PROBABILITIES
+from worker.spec.onnx_file import PROBABILITIES
 from worker.spec.rng import parted
 from worker.spec.run import RunSpec
 from worker.spec.tables.fitted import Fitted

@@ -28,9 +28,10 @@ from worker.engine.rows import Split
 from worker.engine.stack import Member, Stack
 from worker.spec.families.hooks import defines
 from worker.spec.families.model import Model
-from worker.spec.graph import INPUT, LOGITS, PROBABILITIES, NoGraph, Scaling, onnx_of
+from worker.spec.graph import NoGraph
 from worker.spec.models import KINDS as MODELS
 from worker.spec.models.mlp import MLP
+from worker.spec.onnx_file import INPUT, LOGITS, PROBABILITIES, Scaling, onnx_of
 from worker.spec.part import kind_of
 from worker.spec.regularizers import KINDS as REGULARIZERS
 from worker.spec.regularizers.dropout import Dropout
@@ -154,7 +155,7 @@ def test_equal_arguments_give_equal_bytes_with_metadata(tmp_path: Path) -> None:
     weights = weights_of(trained(spec))
     np.savez(tmp_path / "weights.npz", allow_pickle=False, **weights)
     code = (
-        "import sys, numpy as np; from worker.spec.graph import onnx_of; from worker.spec.run import RunSpec\n"
+        "import sys, numpy as np; from worker.spec.onnx_file import onnx_of; from worker.spec.run import RunSpec\n"
         f"spec, weights = RunSpec.model_validate_json({spec.model_dump_json()!r}), np.load('weights.npz')\n"
         f"sys.stdout.buffer.write(onnx_of(spec, dict(weights), {metadata!r}))"
     )
@@ -220,7 +221,8 @@ def test_weights_of_another_model_are_refused() -> None:
 @pytest.mark.slow
 def test_graph_is_built_without_torch() -> None:
     code = (
-        "import sys, json, numpy as np; from worker.spec.graph import onnx_of; from worker.spec.run import RunSpec\n"
+        "import sys, json, numpy as np\n"
+        "from worker.spec.onnx_file import onnx_of; from worker.spec.run import RunSpec\n"
         f"spec = RunSpec.model_validate_json({json.dumps(run_of(model=example(MODELS['cnn'])).model_dump_json())})\n"
         "shapes = spec.model.parameters(spec.dataset.shape, 10)\n"
         "assert onnx_of(spec, {n: np.zeros(s, 'f4') for n, s in shapes.items()}, {})\n"

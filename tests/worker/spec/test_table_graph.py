@@ -11,7 +11,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from worker.spec.datasets.uploaded import Content, Uploaded
-from worker.spec.graph import LOGITS, onnx_of
+from worker.spec.onnx_file import LOGITS, onnx_of
 from worker.spec.run import RunSpec
 from worker.spec.tables.columns import Columns
 from worker.spec.tables.fitted import Fitted

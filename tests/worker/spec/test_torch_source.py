@@ -17,9 +17,10 @@ from safetensors.torch import save_file
 
 from tests.laws.strategies import example
 from tests.worker.spec.test_graph import run_of
-from worker.spec.graph import INPUT, NoGraph, Scaling, onnx_of
+from worker.spec.graph import NoGraph
 from worker.spec.models import KINDS as MODELS
 from worker.spec.networks.model import LayeredModel
+from worker.spec.onnx_file import INPUT, Scaling, onnx_of
 from worker.spec.run import RunSpec
 from worker.spec.torch_source import ascii_literal, source_of
 
