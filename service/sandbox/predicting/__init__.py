@@ -1,6 +1,7 @@
 """The predictor process: computes predictions and draws pictures, without HTTP, SQL or torch.
 
-- ``process``: serves the orders of ``messages``; ``model_cache``: models and datasets in memory.
+- ``process``: serves the orders of ``messages``; ``model_cache``: models and datasets in
+  memory; ``loaded_models``: predictions of models.
 - ``table_rows``: rows of typed tables in requests; ``dataset_rows``: rows of datasets; ``matching``: of other ones.
 - ``evaluations``: models on other data, and the importance of columns, by the formulas of ``scores`` and ``guessing``.
 - ``curves``, ``grids``: pictures, in the colors of ``themes``.

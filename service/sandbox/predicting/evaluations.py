@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from service.sandbox.predicting.dataset_rows import RawRows
 from service.sandbox.predicting.guessing import Scoring, Targets
+from service.sandbox.predicting.loaded_models import Loaded, OrderRefused, predictions
 from service.sandbox.predicting.matching import matched, notes_on
 from service.sandbox.predicting.messages import Evaluate, Importance, RowsFile, TableNotes
-from service.sandbox.predicting.model_cache import Loaded, ModelCache, OrderRefused, predictions
+from service.sandbox.predicting.model_cache import ModelCache
 from service.sandbox.predicting.scores import HIGHER_IS_BETTER
 from worker.spec.datasets.uploaded import Uploaded
 from worker.spec.rng import permutation

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.sandbox.predicting.dataset_rows import RawRows
+from service.sandbox.predicting.loaded_models import Loaded, OrderRefused
 from service.sandbox.predicting.messages import TableNotes
-from service.sandbox.predicting.model_cache import Loaded, OrderRefused
 from worker.spec.families.dataset import Dataset
 from worker.spec.tables.dataset import is_typed_table
 from worker.spec.tables.rows import MISSING, UNSEEN, TableRows

@@ -29,6 +29,7 @@ from service.sandbox.predicting.curves import curve
 from service.sandbox.predicting.dataset_rows import Rows
 from service.sandbox.predicting.evaluations import describe, evaluate, file_rows, importance
 from service.sandbox.predicting.grids import Judged, classes_judged, grid, numbers_judged
+from service.sandbox.predicting.loaded_models import OrderRefused, predictions, short_of_memory
 from service.sandbox.predicting.messages import (
     ROW_SCORES,
     TOO_LARGE,
@@ -46,7 +47,7 @@ from service.sandbox.predicting.messages import (
     Refused,
     next_order,
 )
-from service.sandbox.predicting.model_cache import ModelCache, OrderRefused, predictions, short_of_memory
+from service.sandbox.predicting.model_cache import ModelCache
 from worker import logs
 from worker.lifetime import kill_with_parent
 

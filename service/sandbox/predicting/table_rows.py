@@ -19,8 +19,8 @@ from service.sandbox.parsing.refusals import Refused
 from service.sandbox.parsing.tables.known_columns import EXPECTED, known_rows, read_as, request_of, styled
 from service.sandbox.parsing.types.cells import EXACT
 from service.sandbox.parsing.types.requests import Request
+from service.sandbox.predicting.loaded_models import OrderRefused
 from service.sandbox.predicting.messages import InvalidValue, TableNotes
-from service.sandbox.predicting.model_cache import OrderRefused
 from worker.spec.tables.fitted import Fitted
 from worker.spec.tables.rows import TableRows
 

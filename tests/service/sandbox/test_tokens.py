@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pytest
 
-from service.sandbox.predicting.model_cache import Loaded, OrderRefused, predictions
+from service.sandbox.predicting.loaded_models import Loaded, OrderRefused, predictions
 from worker.spec.run import RunSpec
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from service.sandbox.parsing.options import Files, KnownColumn, Options, Reading
 from service.sandbox.parsing.refusals import Refused
 from service.sandbox.parsing.tables.files import described
 from service.sandbox.parsing.tables.prediction_files import read_rows
-from service.sandbox.predicting.model_cache import OrderRefused
+from service.sandbox.predicting.loaded_models import OrderRefused
 from service.sandbox.predicting.table_rows import table_rows
 from tests.service.sandbox.reading.files import LIMITS, read
 from worker.spec.tables.columns import Columns
