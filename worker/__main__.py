@@ -34,7 +34,7 @@ from worker.agent_settings import AgentSettings
 from worker.ports import WorkerInfo
 from worker.spec.datasets import KINDS
 from worker.spec.datasets.uploaded import Uploaded
-from worker.spec.families.dataset import BuiltIn
+from worker.spec.families.built_in import BuiltIn
 from worker.spec.fetched import Fetched
 
 FAILED = 1

@@ -21,7 +21,7 @@ from service.http.problems import problems
 from service.http.routing import Route
 from service.runs.dependencies import RunsDep
 from service.workers.schemas import WorkerView
-from worker.spec.families.dataset import BuiltIn
+from worker.spec.families.built_in import BuiltIn
 from worker.spec.families.regularizer import Regularizer
 from worker.spec.fetched import Fetched
 from worker.spec.keys import ENGINE_VERSION

@@ -32,7 +32,7 @@ from service.studies.new_study import NewStudy
 from service.studies.service import Studies
 from service.studies.study import Study
 from worker.spec.datasets import KINDS
-from worker.spec.families.dataset import BuiltIn
+from worker.spec.families.built_in import BuiltIn
 from worker.spec.fetched import Fetched
 
 StudyOf = Callable[[Mapping[str, Any]], NewStudy]

@@ -16,7 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from worker.spec.families.dataset import Arrays, BuiltIn
+from worker.spec.families.built_in import BuiltIn
+from worker.spec.families.dataset import Arrays
 from worker.spec.fetched import Fetched, altered
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from worker.spec.datasets.digits import Digits
 from worker.spec.datasets.fashion_mnist import FashionMNIST
 from worker.spec.datasets.mnist import MNIST
 from worker.spec.datasets.mnist1d import MNIST1D
-from worker.spec.families.dataset import BuiltIn
+from worker.spec.families.built_in import BuiltIn
 
 HOME = Path("~/.local/share/fitwell/datasets").expanduser()
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")

@@ -12,7 +12,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from worker.spec.cifar import CIFAR
-from worker.spec.families.dataset import Arrays, BuiltIn
+from worker.spec.families.built_in import BuiltIn
+from worker.spec.families.dataset import Arrays
 
 
 class CIFAR10(CIFAR, BuiltIn):

@@ -14,7 +14,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.dataset import Arrays, BuiltIn
+from worker.spec.families.built_in import BuiltIn
+from worker.spec.families.dataset import Arrays
 
 FILE = Path(__file__).with_name("files") / "digits.csv.gz"
 

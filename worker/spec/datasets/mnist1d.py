@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from worker.spec.families.dataset import Arrays, BuiltIn
+from worker.spec.families.built_in import BuiltIn
+from worker.spec.families.dataset import Arrays
 
 if TYPE_CHECKING:
     import numpy as np
