@@ -1,8 +1,8 @@
 """Studies: many runs queued at once (arms × datasets × grid × folds × seeds), their comparison, the choice of an arm.
 
 - ``routes``, ``history_routes``, ``bodies`` (and the ``contradictions`` in them), ``parameters``, ``schemas``,
-  ``comparison_schemas``, ``across_schemas``, ``sequential_schemas``, ``tuning_schemas``, ``choice_schemas``,
-  ``diagnosis_schemas``, ``learning_curve_schemas``, ``dependencies``, ``errors``: HTTP.
+  ``comparison_schemas``, ``across_schemas``, ``sequential_schemas``, ``tuning_bodies``, ``tuning_schemas``,
+  ``choice_schemas``, ``diagnosis_schemas``, ``learning_curve_schemas``, ``dependencies``, ``errors``: HTTP.
 - ``service``: one transaction per operation; ``results``: those that only read; ``creation``: of a study's row and
   runs; ``queries``: its SQL; ``study``: a study as clients see it.
 - ``new_study``, ``replicates``, ``sampling`` (points of a search space), ``expansion``, ``arms``: from a study's
