@@ -34,7 +34,7 @@ def _row(preset: Preset) -> str:
     new = StudyBody.study_of(preset.study)
     runs = new.plan.arm_count * len(new.plan.replicates)
     number = preset.system.removeprefix("S")
-    page = f"[results](../{preset.results.removeprefix('docs/')})" if preset.results else ""
+    page = f"[results](../{preset.results.removeprefix('docs/')})"
     return (
         f"| {number} | `{preset.name}` | {preset.question} | {new.plan.arm_count} | {runs} | "
         f"{new.metric}, {new.at.replace(':', ' ')}{' epoch' * (':' not in new.at)} | {page} |\n"
