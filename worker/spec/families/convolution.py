@@ -77,9 +77,16 @@ class ConvolutionLayer(Layer):
         """Return the convolution."""
         from torch.nn import functional as F  # noqa: N812 - its usual name
 
-        bias = state["bias"] if self.bias else None
+        bias, stride = state["bias"] if self.bias else None, self.stride
+        if self._is_projection and _overflows(x):
+            x, stride = x[(..., *[slice(None, None, stride)] * self.directions)], 1
         convolve = F.conv2d if self.directions == 2 else F.conv1d
-        return convolve(x, state["weight"], bias, self.stride, self._padding, self.dilation, self.groups)
+        return convolve(x, state["weight"], bias, stride, self._padding, self.dilation, self.groups)
+
+    @property
+    def _is_projection(self) -> bool:
+        """Whether the kernels have one element and skip places."""
+        return self.kernel_size == 1 and self.stride > 1 and not self._padding and self.groups == 1
 
     def onnx(self, graph: Graph, x: Value, shape: Shape, names: Names) -> Value:
         """Return the convolution."""
@@ -99,3 +106,13 @@ class ConvolutionLayer(Layer):
         named += [] if self.bias else ["bias=False"]
         arguments = [str(shape[0]), str(self.channels), str(self.kernel_size), *named]
         return f"nn.Conv{self.directions}d({', '.join(arguments)})"
+
+
+def _overflows(x: Tensor) -> bool:
+    """Return whether the gradient of kernels of one element that skip places of ``x`` (N, C, …) damages memory.
+
+    With fewer than eight channels, oneDNN's code for processors with AVX2, but without AVX-512, writes past its buffer.
+    """
+    import torch
+
+    return x.device.type == "cpu" and x.shape[1] < 8 and "AVX512" not in torch.backends.cpu.get_cpu_capability()
