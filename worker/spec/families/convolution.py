@@ -79,7 +79,7 @@ class ConvolutionLayer(Layer):
 
         bias, stride = state["bias"] if self.bias else None, self.stride
         if self._is_projection and _overflows(x):
-            x, stride = x[(..., *[slice(None, None, stride)] * self.directions)], 1
+            x, stride = x[:, :, ::stride, ::stride] if self.directions == 2 else x[:, :, ::stride], 1
         convolve = F.conv2d if self.directions == 2 else F.conv1d
         return convolve(x, state["weight"], bias, stride, self._padding, self.dilation, self.groups)
 
