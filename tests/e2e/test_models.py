@@ -21,7 +21,7 @@ import fitwell
 from tests.e2e.test_live_updates import LONG
 from tests.e2e.test_serve import SPEC
 from tests.patience import eventually, scaled
-from tests.processes import Serving, serving
+from tests.processes import Serving, serving, serving_anew
 from worker.spec.datasets.digits import Digits
 from worker.spec.run import RunSpec
 
@@ -46,7 +46,7 @@ RUNS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    with serving(tmp_path_factory.mktemp("models") / "home") as one:
+    with serving_anew(tmp_path_factory.mktemp("models") / "home") as one:
         yield one
 
 
