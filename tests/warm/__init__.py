@@ -19,6 +19,7 @@ import json
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -120,6 +121,7 @@ _in_fork = False
 def template() -> str:
     """Start the template of this process, which ends with it, and return the address of its socket."""
     address = Path(tempfile.mkdtemp(prefix="fitwell-template-")) / "socket"
+    atexit.register(shutil.rmtree, address.parent, ignore_errors=True)
     command = [sys.executable, "-P", "-m", "tests.warm.template", str(address), SPACE]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}  # NumPy's would be a thread
     process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
