@@ -16,7 +16,7 @@ from tests.processes import Serving
 
 
 def test_back_returns_to_the_unchanged_list(opened: Opened, trained: Trained) -> None:
-    page = opened("/")
+    page = opened("/?filter=" + quote('labels.list = "short"'))
     page.locator("label", has_text="failed").click()
     expect(page.locator("tr[data-run]")).to_have_count(1)
     page.get_by_role("link", name="too fast").click()
@@ -37,7 +37,7 @@ def test_filter_sort_and_group_are_in_the_url(opened: Opened, trained: Trained, 
     expect(page.locator(".row-link")).to_have_text("too fast")
     assert page.url.endswith("/?state=failed")
     page.locator("label", has_text="failed").click()
-    page.get_by_role("searchbox").fill("study_id != null AND spec.optimizer.lr < 0.01")
+    page.get_by_role("searchbox").fill(f'study_id = "{trained.study.id}" AND spec.optimizer.lr < 0.01')
     page.get_by_role("searchbox").press("Enter")
     expect(page.locator("tr[data-run]")).to_have_count(8)
     page.get_by_label("Group").select_option("arm")
