@@ -32,6 +32,7 @@ def test_studies_are_accepted_and_have_the_arms_that_rules_name(name: str, clien
             response = client.post("/v1/studies/preview", json=definition.study_body(scale, study))
             if response.status_code == 422:
                 assert {one["code"] for one in response.json()["errors"]} == {"dataset_missing"}, response.text
+                arms[study] = set(StudyBody.study_of(definition.studies[scale][study]).plan.arms)
                 continue
             assert response.status_code == 200, response.text
             preview = response.json()
@@ -39,6 +40,17 @@ def test_studies_are_accepted_and_have_the_arms_that_rules_name(name: str, clien
             assert replicates(definition.studies[scale][study]) >= MIN_SEEDS, study
         for key, one in definition.claims_at(scale).items():
             assert set(one.rule.named_arms) <= arms.get(one.rule.study, set(one.rule.named_arms)), key
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_comparison_on_mnist_is_refused_with_the_command_that_brings_mnist(scale: Scale, client: TestClient) -> None:
+    path = "/v1/reproductions/srivastava2014"
+    response = client.post(path, json={"scale": scale})
+    (error,) = response.json()["errors"]
+    assert (response.status_code, error["code"]) == (422, "dataset_missing")
+    assert "fitwell data fetch mnist" in error["message"]
+    assert error["message"] == client.get(path).json()["scales"][scale]["missing"]
+    assert not client.get("/v1/studies").json()["data"]
 
 
 def replicates(study: Mapping[str, Any]) -> int:
