@@ -86,6 +86,15 @@ class StudyOfReproduction(View):
     progress: dict[str, Any] | None
 
 
+class MachineShare(View):
+    """The runs that one kind of machine trained; ``seconds`` is the workers' time, which runs of a stack share."""
+
+    class_: str = Field(alias="class")
+    runs: int
+    reused: int
+    seconds: float
+
+
 class ReproductionSummary(View):
     """A reproduction in the list."""
 
@@ -112,8 +121,11 @@ class Reproduction(LiveView[TransportT]):
     terminal: bool
     owner: str | None
     started_at: str | None
+    finished_at: str | None = None
+    definition_hash: str = ""
     claims: list[Claim]
     studies: list[StudyOfReproduction]
+    trained_on: list[MachineShare] = Field(default=[])
     verdicts: dict[str, int] = Field(default={})
 
     @property

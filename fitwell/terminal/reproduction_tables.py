@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.table import Table
 
-from fitwell.reproductions import Reproduction, ReproductionSummary
+from fitwell.reproductions import MachineShare, Reproduction, ReproductionSummary
 
 
 def reproductions_table(listed: Sequence[ReproductionSummary]) -> Table:
@@ -24,12 +24,19 @@ def reproductions_table(listed: Sequence[ReproductionSummary]) -> Table:
 
 def claims_table(reproduction: Reproduction) -> Table:
     """Return every claim with what was expected, this server's figures and the verdict."""
-    table = Table(
-        "claim", "expected", "this server", "verdict", title=f"{escape(reproduction.title)} ({reproduction.scale})"
-    )
+    table = Table("claim", "expected", "this server", "verdict")
+    table.title = f"{escape(reproduction.title)} ({reproduction.scale})"
+    table.caption = "\n".join(map(_share, reproduction.trained_on))
     for claim in reproduction.claims:
         result = claim.result
         figures = "" if result is None else f"{result.metric or ''} {result.at or ''}\n{result.explanation}".strip()
         verdict = "not started" if result is None else result.verdict.replace("_", " ")
         table.add_row(escape(claim.statement), escape(claim.expected), escape(figures), verdict, end_section=True)
     return table
+
+
+def _share(machine: MachineShare) -> str:
+    """Return the runs that a machine trained, and the time that they took."""
+    reused = f", {machine.reused:,} of them reused," if machine.reused else ""
+    runs = f"{machine.runs:,} run{'s' * (machine.runs != 1)}{reused}"
+    return f"{runs} on {escape(machine.class_)}: {machine.seconds:,.0f} s of training"

@@ -37,3 +37,17 @@ def interrupted_runs(connection: sa.Connection, study_ids: Sequence[str]) -> Seq
     failed = (run.c.status == "failed") & (sa.func.coalesce(run.c.error_code, "") != "diverged")
     statement = sa.select(run).where(run.c.study_id.in_(study_ids), failed | (run.c.status == "cancelled"))
     return connection.execute(statement.order_by(run.c.id).with_for_update()).all()
+
+
+def machines(connection: sa.Connection, study_ids: Sequence[str]) -> Sequence[Row]:
+    """Return determinism_class, runs, reused, seconds and finished_at of each class that trained runs of studies."""
+    columns = (
+        run.c.determinism_class,
+        sa.func.count().label("runs"),
+        sa.func.count(run.c.reused_from).label("reused"),
+        sa.func.sum(run.c.spent_seconds / run.c.stack_size).label("seconds"),
+        sa.func.max(run.c.finished_at).label("finished_at"),
+    )
+    trained = (run.c.study_id.in_(study_ids), run.c.determinism_class.is_not(None))
+    statement = sa.select(*columns).where(*trained).group_by(run.c.determinism_class)
+    return connection.execute(statement.order_by(run.c.determinism_class)).all()

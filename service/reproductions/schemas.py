@@ -12,6 +12,7 @@ from service.reproductions.definition import Claim, Scale, Source
 from service.reproductions.judgment import Measured, Verdict
 from service.reproductions.rules import AnyRule
 from service.reproductions.state import (
+    Machine,
     Overview,
     ReproductionState,
     Result,
@@ -166,6 +167,20 @@ class StudyOfReproduction(BaseModel):
         return cls(name=name, study_id=study.id, status=study.status, progress=progress)
 
 
+class MachineView(BaseModel):
+    """The runs that one kind of machine trained."""
+
+    class_: str = Field(serialization_alias="class", description="Processor or GPU, libraries and engine.")
+    runs: int
+    reused: int = Field(description="Runs whose results existed before; they take no time.")
+    seconds: float = Field(description="Time that workers spent on the runs; runs of a stack share its time.")
+
+    @classmethod
+    def of(cls, machine: Machine) -> MachineView:
+        """Return the view of a machine."""
+        return cls(class_=machine.determinism_class, runs=machine.runs, reused=machine.reused, seconds=machine.seconds)
+
+
 class ReproductionView(ReproductionSummary):
     """A reproduction at one scale, with the verdicts so far."""
 
@@ -174,7 +189,12 @@ class ReproductionView(ReproductionSummary):
     terminal: bool = Field(description="Whether every study has finished.")
     owner: str | None = Field(description="Who started it; null if it has not been started.")
     started_at: str | None
+    finished_at: str | None = Field(default=None, description="When the last run ended; null before that.")
+    definition_hash: str = Field(
+        default="", description="Hash of the studies and claims of this scale; results belong to exactly these."
+    )
     studies: list[StudyOfReproduction]
+    trained_on: list[MachineView] = Field(default=[], description="The machines that trained the runs so far.")
     verdicts: dict[Verdict, int] = Field(description="Number of claims by verdict.")
 
     @classmethod
@@ -189,7 +209,10 @@ class ReproductionView(ReproductionSummary):
             terminal=state.status == "finished",
             owner=state.owner,
             started_at=timestamp(state.started_at),
+            finished_at=timestamp(state.finished_at),
+            definition_hash=f"sha256:{state.definition.digest(state.scale)}",
             studies=[StudyOfReproduction.of(name, study) for name, study in state.studies.items()],
+            trained_on=[MachineView.of(machine) for machine in state.machines],
             verdicts=dict(state.verdicts),
         )
 

@@ -14,7 +14,7 @@ from service.reproductions.definition import SCALES, Claim, Reproduction, Scale
 from service.reproductions.judgment import Judgment
 from service.reproductions.published import reproduction, reproductions
 from service.reproductions.resume import ended_early, resumed
-from service.reproductions.state import Overview, ReproductionState, Result, ScalePlan
+from service.reproductions.state import Machine, Overview, ReproductionState, Result, ScalePlan
 from service.runs.patches import patched
 from service.runs.states import TERMINAL
 from service.settings import Settings
@@ -73,6 +73,9 @@ class Reproductions(CallerScoped):
             scales = self._scales(connection, name, definition)
         studies = {study: self._study(row, study) for study in definition.studies[scale]}
         answers: Answers = {}
+        parts = [part for one in studies.values() if one for part in (one, one.confirmation) if part]
+        with reading(self._engine) as connection:
+            machines = [Machine(**one._mapping) for one in queries.machines(connection, [part.id for part in parts])]
         claims = {} if row is None else definition.claims_at(scale)
         return ReproductionState(
             name=name,
@@ -82,6 +85,7 @@ class Reproductions(CallerScoped):
             owner=None if row is None else row.owner,
             studies=studies,
             results={key: self._result(claim, studies[claim.rule.study], answers) for key, claim in claims.items()},
+            machines=machines,
         )
 
     def start(self, name: str, scale: Scale) -> bool:

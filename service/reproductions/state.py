@@ -38,6 +38,19 @@ class ScalePlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Machine:
+    """The runs that one kind of machine trained."""
+
+    determinism_class: str
+    runs: int
+    reused: int
+    """Runs whose results existed before."""
+    seconds: float
+    """Time that workers spent on them; runs of a stack share its time. Reused runs take none."""
+    finished_at: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Overview:
     """A reproduction in the list."""
 
@@ -57,6 +70,7 @@ class ReproductionState(Overview):
     """By name; None if a study has not been started or was deleted."""
     results: Mapping[str, Result]
     """By claim; empty if the reproduction has not been started."""
+    machines: Sequence[Machine]
 
     @property
     def claims(self) -> Mapping[str, Claim]:
@@ -67,6 +81,13 @@ class ReproductionState(Overview):
     def started_at(self) -> float | None:
         """When it was started; None if it has not been."""
         return self.scales[self.scale].started_at
+
+    @property
+    def finished_at(self) -> float | None:
+        """When the last run ended; None before every study has finished."""
+        if self.status != "finished":
+            return None
+        return max((one.finished_at for one in self.machines if one.finished_at is not None), default=None)
 
     @property
     def existing(self) -> Sequence[Study]:

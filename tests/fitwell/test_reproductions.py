@@ -71,7 +71,9 @@ class Server(BaseHTTPRequestHandler):
         progress = {"runs": 16, "by_status": self.statuses, "epoch": 8, "epochs": 16}
         studies = [{"name": "one", "study_id": "study_1", "status": "finished", "progress": progress}]
         state = {"status": "finished" if over else "running", "terminal": over, "owner": "me", "started_at": None}
-        return {**SUMMARY, **state, "scale": scale, "claims": [{**CLAIM, "result": RESULT}], "studies": studies}
+        machines = [{"class": "cpu/[red]/torch", "runs": 16, "reused": 4, "seconds": 1234.5}]
+        claims = [{**CLAIM, "result": RESULT}]
+        return {**SUMMARY, **state, "scale": scale, "claims": claims, "studies": studies, "trained_on": machines}
 
 
 @pytest.fixture
@@ -127,6 +129,7 @@ def test_command_waits_and_prints_claims_with_verdicts(url: str) -> None:
         "'[red]' − 'plain'",
         "not reproduced",
         "A [bold]paper (full)",
+        "16 runs, 4 of them reused, on cpu/[red]/torch: 1,234 s of training",
     ):
         assert text in done.stdout, text
     assert Server.requests[0] == ("POST", "/v1/reproductions/paper2001", {"scale": "full"})

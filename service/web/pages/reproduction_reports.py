@@ -50,7 +50,7 @@ def get_reproduction_report(
     state = reproductions.get(name, query.scale)
     view = ReproductionView.of_state(state)
     if report_format == "json":
-        return Response(view.model_dump_json(), 200, {"vary": "Accept"}, "application/json")
+        return Response(view.model_dump_json(by_alias=True), 200, {"vary": "Accept"}, "application/json")
     if report_format == "csv":
         return Response(_csv(view), 200, {"vary": "Accept"}, "text/csv")
     return report_file(

@@ -91,6 +91,9 @@ def test_verdicts_follow_from_the_runs_and_false_claims_are_not_reproduced(clien
         "bound": "reproduced", "only quick": "reproduced",
     }  # fmt: skip
     assert view["verdicts"] == {"reproduced": 4, "not_reproduced": 2}
+    runs = client.get("/v1/runs", params={"limit": 100}).json()["data"]
+    assert view["finished_at"] == max(run["finished_at"] for run in runs)
+    assert [(one["class"], one["runs"], one["reused"]) for one in view["trained_on"]] == [("test", 32, 0)]
     study_id = view["studies"][0]["study_id"]
     comparison = client.get(f"/v1/studies/{study_id}/compare").json()
     for claim in view["claims"]:
@@ -148,6 +151,7 @@ def test_study_that_lost_runs_is_queued_again_with_the_results_of_the_others(cli
     resumed = start(client).json()
     assert resumed["studies"][0]["study_id"] != study_id
     assert resumed["studies"][0]["progress"]["by_status"] == {"queued": 1, "succeeded": 15}
+    assert (resumed["trained_on"][0]["runs"], resumed["trained_on"][0]["reused"]) == (31, 15)
     assert resumed["studies"][1]["study_id"] == view["studies"][1]["study_id"]
 
 
@@ -205,6 +209,7 @@ def test_report_is_one_file_with_the_figures_of_the_api(client: TestClient, work
     for claim in client.get(PATH).json()["claims"]:
         assert claim["result"]["explanation"].replace("'", "&#39;") in response.text
         assert claim["rule_text"].replace("'", "&#39;").replace("<", "&lt;") in response.text
+    assert "32 runs on test" in re.sub(r"\s+", " ", response.text)
     assert client.get(f"{PATH}/report", params={"format": "json"}).json() == client.get(PATH).json()
 
 
