@@ -199,7 +199,7 @@ class ArmRule(Rule):
 
     def question(self) -> Question:
         """Return the study's comparison, which has the interval of every arm."""
-        return Question(metric=self.metric, at=self.at)
+        return Question(metric=self.metric, at=self.at, directed=False)
 
     def judge(self, comparison: Comparison, *, lower_is_better: bool, due: bool) -> Judgment:
         """Return the verdict on the arm's interval; undecided if it has none, as with fewer than six seeds.

@@ -50,6 +50,8 @@ class Question:
     correction: Correction = "max_t"
     bootstrap: bool = False
     curves: Sequence[str] = ()
+    directed: bool = True
+    """Whether to refuse metrics without a better direction. Of others only the groups' means are meaningful."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +120,8 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
         SpecRefused: The metric, epoch, arm or path does not exist.
     """
     metric, at = question.metric or study.metric, question.at or study.at
-    check_metric(metric, "metric")
+    if question.directed:
+        check_metric(metric, "metric")
     check_at(at, "at")
     rule, by = epoch_rule(study, at, question.epoch_by), tuple(question.by)
     data = read_study(connection, study, by, metric, rule, question.curves)

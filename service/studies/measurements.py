@@ -15,7 +15,7 @@ from service.runs.states import TERMINAL
 from service.statistics.pairing import Measurement, State
 from service.store.rows import Row
 from service.studies import queries as studies
-from service.studies.metrics import EMPTY, EpochRule, SeriesOfRuns
+from service.studies.metrics import EMPTY, EPOCHS, EpochRule, SeriesOfRuns
 
 
 class Slot(NamedTuple):
@@ -85,6 +85,8 @@ def load_series(connection: sa.Connection, study_id: str, runs: Sequence[Row], n
                 for name in names
                 if any(name in row.metrics for row in recorded)
             }
+    if EPOCHS in names:
+        values |= {(run.id, EPOCHS): np.arange(1.0, run.epoch + 1) for run in runs}
     return values
 
 

@@ -16,8 +16,12 @@ Floats = NDArray[np.float64]
 SeriesOfRuns = Mapping[tuple[str, str], Floats]
 """Values from epoch 1 on, by run id and series."""
 EMPTY: Floats = np.empty(0)
-LOWER = re.compile(r"\.(loss|error|rmse|mae|mape|brier|ece)(_eval|_loo)?(_averaged)?\Z|\.(objective|fpr)\Z|^penalty\.")
+LOWER = re.compile(
+    r"\.(loss|error|rmse|mae|mape|brier|ece)(_eval|_loo)?(_averaged)?\Z|\.(objective|fpr)\Z|^penalty\.|\Aepochs\Z"
+)
 HIGHER = re.compile(r"\.(accuracy|balanced_accuracy|f1|auc|r2)(_eval|_loo)?(_averaged)?\Z|\.tpr\Z")
+EPOCHS = "epochs"
+"""The number of epochs trained: its value in epoch e is e. Fewer until a stop rule ends the run are better."""
 AT = re.compile(r"best|last|epoch:[1-9]\d{0,8}", re.ASCII)
 
 

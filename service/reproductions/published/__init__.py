@@ -1,4 +1,4 @@
-"""The reproductions: one file for each, named like the reproduction, that defines ``REPRODUCTION``."""
+"""The reproductions: one file or package for each, named like the reproduction, that defines ``REPRODUCTION``."""
 
 from __future__ import annotations
 

@@ -84,8 +84,23 @@ def test_texts_are_complete(name: str) -> None:
 
 
 def test_reproductions_come_from_the_folder() -> None:
-    files = (path for folder in published.__path__ for path in Path(folder).glob("*.py"))
-    assert sorted(path.stem for path in files if path.stem != "__init__") == NAMES
+    files = [path for folder in published.__path__ for path in Path(folder).glob("*.py")]
+    packages = [path.parent for folder in published.__path__ for path in Path(folder).glob("*/__init__.py")]
+    assert sorted(path.stem for path in [*files, *packages] if path.stem != "__init__") == NAMES
+
+
+def test_package_is_one_reproduction_and_a_module_without_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "whole"
+    package.mkdir()
+    (package / "__init__.py").write_text("from tests.service.reproductions.planted import PLANTED as REPRODUCTION\n")
+    (package / "part.py").write_text("")
+    monkeypatch.setattr(published, "__path__", [str(tmp_path)])
+    assert published.reproductions.__wrapped__() == {"whole": PLANTED}
+    (tmp_path / "nothing.py").write_text("")
+    with pytest.raises(TypeError, match="nothing"):
+        published.reproductions.__wrapped__()
 
 
 @pytest.mark.parametrize(

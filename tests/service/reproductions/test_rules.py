@@ -157,6 +157,13 @@ def test_mean_without_its_diverged_runs_reproduces_no_figure() -> None:
     assert judged(rule.model_copy(update={"value": 0.9}), a=values).verdict == "not_reproduced"
 
 
+def test_only_rules_on_one_mean_take_metrics_without_a_better_direction() -> None:
+    assert not Figure(study="s", arm="a", metric="weights.zeros", value=0.2, tolerance=0.1).question().directed
+    assert not Bound(study="s", arm="a", metric="weights.zeros", direction="higher", bound=0.1).question().directed
+    for rule in (LOWER, Equivalence(**NAMES, margin=0.1), Order(study="s", arms=("a", "b"))):
+        assert rule.question().directed
+
+
 def test_sentences_name_arms_metric_and_epoch() -> None:
     rule = Direction(**NAMES, metric="test.error", at="epoch:30")
     assert "test.error at epoch 30 is significantly lower for 'b' than for 'a'" in rule.sentence

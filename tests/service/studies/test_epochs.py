@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from service.workers.jobs import Jobs
 from tests.conftest import BODY
-from tests.service.studies.training import compare, post, some_loss, train
+from tests.service.studies.training import DROPOUT, compare, post, some_loss, train
 
 pytestmark = pytest.mark.slow
 
@@ -43,6 +43,16 @@ def test_epochs_are_chosen_on_other_rows_than_those_that_judge(client: TestClien
         for path in ("compare", "choice"):
             refusal = client.get(f"/v1/studies/{study['id']}/{path}", params=query)
             assert [(e["code"], e["pointer"]) for e in refusal.json()["errors"]] == [(code, "epoch_by")], refusal.text
+
+
+def test_arms_are_compared_by_the_number_of_epochs_trained(client: TestClient, work: Jobs) -> None:
+    study = post(client, arms={"plain": {}, "dropout": DROPOUT, "longer": {"epochs": 4}}).json()
+    train(client, work, some_loss, epochs=lambda arm: {"plain": 3, "dropout": 2, "longer": 4}[arm])
+    compared = compare(client, study, metric="epochs", at="last")
+    assert {arm["id"]: arm["mean"] for arm in compared["arms"]} == {"plain": 3, "dropout": 2, "longer": 4}
+    assert {pair["arm"]: pair["verdict"] for pair in compared["pairs"]} == {"dropout": "better", "longer": "worse"}
+    best = compare(client, study, metric="epochs", at="best")
+    assert {arm["mean"] for arm in best["arms"]} == {2}
 
 
 @pytest.mark.parametrize(

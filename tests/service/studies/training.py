@@ -28,8 +28,15 @@ Losses = Callable[[str, int, int], float]
 """Losses by arm, seed and epoch; nan if a run diverges."""
 
 
-def train(client: TestClient, work: Jobs, loss: Losses, epochs: int = 3, guessing: float | None = None) -> None:
-    """Train everything that is queued; ``guessing`` is the baseline of every loss."""
+def train(
+    client: TestClient,
+    work: Jobs,
+    loss: Losses,
+    epochs: int | Callable[[str], int] = 3,
+    guessing: float | None = None,
+) -> None:
+    """Train everything that is queued; ``epochs`` may differ by arm, ``guessing`` is the baseline of every loss."""
+    last = epochs if callable(epochs) else lambda arm: epochs
     queued = client.get("/v1/runs", params={"status": "queued", "fields": "id,arm,seed", "limit": 1000}).json()["data"]
     placed = {run["id"]: run for run in queued}
     while claims := work.claim(WORKER, limit=100):
@@ -41,9 +48,11 @@ def train(client: TestClient, work: Jobs, loss: Losses, epochs: int = 3, guessin
             baselines={claim.run_id: baseline for claim in claims},
         )
         outcomes = {claim.run_id: SUCCEEDED for claim in claims}
-        for epoch in range(1, epochs + 1):
+        for epoch in range(1, max(last(placed[claim.run_id]["arm"]) for claim in claims) + 1):
             measurements = []
             for claim in claims:
+                if epoch > last(placed[claim.run_id]["arm"]):
+                    continue
                 value = loss(placed[claim.run_id]["arm"], placed[claim.run_id]["seed"], epoch)
                 metrics: dict[str, Any] = {"train_loss": value / 2, "val_loss": value, "test_accuracy": 1 - value / 10}
                 metrics |= {"test_loss": value, "val_accuracy": epoch / 10}
