@@ -61,8 +61,8 @@ REPRODUCTION = Reproduction(
     ),
     deviations=(
         "The source's teacher and students have two hidden layers of 1,200 and 800 units, and learn all 60,000 digits "
-        "of MNIST, the teacher with shifts. Full has these layers, 20,000 rows and no shifts. Quick has a teacher with two "
-        "layers of 256 units and students with one of 16, on MNIST-1D. A student without a class is not tested."
+        "of MNIST, the teacher with shifts. Full has these layers, 20,000 rows and no shifts. Quick has a teacher with "
+        "two layers of 256 units and students with one of 16, on MNIST-1D. A student without a class is not tested."
     ),
     studies={"quick": {"students": _study(25, 8)}, "full": {"students": _mnist(20_000, 30, 8)}},
     claims={
