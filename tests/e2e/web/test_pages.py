@@ -178,3 +178,12 @@ def test_api_can_be_read_and_tried_in_the_browser(opened: Opened, served: Servin
     expect(page.locator(".live-responses-table .response-col_status").last).to_contain_text("200")
     page.set_viewport_size({"width": 390, "height": 844})
     page.wait_for_function("document.documentElement.scrollWidth <= 390", timeout=scaled(10_000))
+
+
+def test_list_of_reproductions_displays_their_verdicts(opened: Opened, served: Serving) -> None:
+    started = served.client.reproductions.start("prechelt1998")
+    row = opened("/reproductions").get_by_role("row", name="prechelt1998")
+    expect(row.locator(".verdict-counts")).to_have_text(re.compile(r"\d (pending|reproduced|undecided)"))
+    for study in started.studies:
+        assert study.study_id is not None
+        served.client.studies.get(study.study_id).cancel()
