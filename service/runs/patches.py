@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.errors import SpecRefused
@@ -38,6 +38,18 @@ def patched(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]
             raise SpecRefused.at(f"/{ADDED}", "list_type", message)
         body["regularizers"] = [*body.get("regularizers", ()), *added]
     return body
+
+
+def sets(patch: Mapping[str, Any], steps: Sequence[str]) -> bool:
+    """Return whether a patch itself has the field that ``steps`` lead to, which may be null."""
+    value: Any = patch
+    for step in steps:
+        if not isinstance(value, Mapping):
+            return True  # an array is replaced as a whole
+        if step not in value:
+            return False
+        value = value[step]
+    return True
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from service.errors import FieldError, SpecRefused
 from service.pointers import pointer_to, steps_of
-from service.runs.patches import ADDED, patched
+from service.runs.patches import ADDED, patched, sets
 from service.runs.submission.new_run import NewRun
 from worker.spec.folds import Fold
 
@@ -267,15 +267,17 @@ def _located(error: FieldError, plan: Plan, name: str, values: Point) -> FieldEr
     """Return the error with its pointer into the study's body: the grid, or the arm, dataset or base with the field."""
     if error.pointer.startswith("/grid/"):
         return error
-    patch = plan.arms[name]
+    patch, remedy = plan.arms[name], ""
     top, *below = steps_of(error.pointer) or [""]
     if top in patch or (top == "regularizers" and ADDED in patch):
         pointer, subject = pointer_to("arms", name) + error.pointer, f"Arm {name!r}: "
+        if error.code == "extra_forbidden" and not sets(patch, [top, *below]):
+            remedy = f' Objects are merged with those of the base: add "{below[-1]}": null to remove its field.'
     elif top == DATASET and plan.datasets and not _is_common(plan, str(values[DATASET]), below):
         pointer, subject = pointer_to("datasets", str(values[DATASET]), *below), f"Dataset {values[DATASET]!r}: "
     else:
         pointer, subject = "/base" + error.pointer, ""
-    return FieldError(pointer, error.code, subject + error.message, error.allowed)
+    return FieldError(pointer, error.code, subject + error.message + remedy, error.allowed)
 
 
 def _is_common(plan: Plan, dataset: str, steps: Sequence[str]) -> bool:

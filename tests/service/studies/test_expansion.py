@@ -162,6 +162,22 @@ def test_missing_path_names_the_arm_and_existing_paths() -> None:
     assert "(nothing)" in message
 
 
+def test_field_of_the_base_that_does_not_fit_an_arm_is_refused_with_the_patch_that_removes_it() -> None:
+    inner = {"kind": "momentum", "lr": 0.05}
+    base = {**BASE, "optimizer": inner}
+    sam = {"kind": "sam", "optimizer": inner, "rho": 0.1}
+    ((pointer, message),) = refused(base=base, arms={"sam": {"optimizer": sam}})
+    assert pointer == "/arms/sam/optimizer/lr"
+    assert message == (
+        "Arm 'sam': Unknown field 'lr'. Known: kind, optimizer, rho. Objects are merged with those of the base: "
+        'add "lr": null to remove its field.'
+    )
+    (arm,) = arms(base=base, arms={"sam": {"optimizer": {**sam, "lr": None}}})
+    assert arm.run.spec.optimizer == arms(base={**base, "optimizer": sam}, arms={"sam": {}})[0].run.spec.optimizer
+    ((_, message),) = refused(base=base, arms={"sam": {"optimizer": {**sam, "lr": 0.1}}})
+    assert "merged" not in message  # the arm's own field
+
+
 def test_error_points_to_its_place_in_the_request() -> None:
     assert refused(arms={"x/y": {"optimizer": {"lr": -1.0}}})[0][0] == "/arms/x~1y/optimizer/lr"
     assert refused(arms={"x": {"regularizers_add": [{"kind": "dropout", "p": 2}]}})[0][0] == "/arms/x/regularizers/1/p"
