@@ -65,9 +65,14 @@ def _row(result: dict[str, Any]) -> str:
     counts = ", ".join(f"{count} {verdict.replace('_', ' ')}" for verdict, count in result["verdicts"].items())
     runs, seconds = sum(one["runs"] for one in machines), sum(one["seconds"] for one in machines)
     return (
-        f"| [{result['name']}]({result['name']}.md) | {source['authors']}, {source['year']} | {counts} | {runs:,} | "
+        f"| [{result['name']}]({result['name']}.md) | {_credit(source)} | {counts} | {runs:,} | "
         f"{_duration(seconds)} |\n"
     )
+
+
+def _credit(source: dict[str, Any]) -> str:
+    """Return the authors, and the year if the source has one."""
+    return f"{source['authors']}, {source['year']}" if source["year"] else str(source["authors"])
 
 
 def page(result: dict[str, Any]) -> str:
@@ -78,7 +83,7 @@ def page(result: dict[str, Any]) -> str:
     machines = "".join(_machine(one) for one in result["trained_on"])
     claims = "".join(_claim(claim) for claim in result["claims"])
     return (
-        f"# {result['title']}\n\n{source['authors']}, {source['year']}, {title}{venue}.\n\n{result['question']}\n\n"
+        f"# {result['title']}\n\n{_credit(source)}, {title}{venue}.\n\n{result['question']}\n\n"
         f"{'' if _is_current(result) else CHANGED}"
         f"Trained until {result['finished_at'][:10]} with `fitwell reproduce {result['name']} --scale full`:\n\n"
         f"{machines}\n"

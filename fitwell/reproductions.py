@@ -22,7 +22,7 @@ class Source(View):
     """The publication that claims are from."""
 
     authors: str
-    year: int
+    year: int | None
     title: str
     venue: str = ""
     url: str | None = None

@@ -17,7 +17,7 @@ def reproductions_table(listed: Sequence[ReproductionSummary]) -> Table:
         scales = [one.scales[scale] for scale in ("quick", "full")]
         cells = ["dataset missing" if scale.missing else f"{scale.runs} runs" for scale in scales]
         cells = [cell + (", started" if scale.started_at else "") for cell, scale in zip(cells, scales, strict=True)]
-        source = f"{one.source.authors}, {one.source.year}"
+        source = one.source.authors + (f", {one.source.year}" if one.source.year else "")
         table.add_row(one.name, escape(one.title), escape(source), str(len(one.claims)), *cells)
     return table
 

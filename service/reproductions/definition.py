@@ -22,7 +22,7 @@ class Source(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     authors: str
-    year: int
+    year: int | None = Field(default=None, description="Null if it is not dated.")
     title: str
     venue: str = Field(default="", description="Where it was published: journal, conference, pages.")
     url: str | None = None
