@@ -33,6 +33,8 @@ class Measured:
     against_diverged: int = 0
     missing: int
     """Seeds with a run that failed, was cancelled or deleted, or has no value."""
+    loss: str = "diverged"
+    """Verb of the sentence on runs that count as diverged."""
 
     @classmethod
     def of_arm(cls, group: Summary) -> Measured:
@@ -71,3 +73,5 @@ class Judgment:
 
     verdict: Verdict
     figures: Sequence[Measured]
+    notes: Sequence[str] = ()
+    """Sentences with other figures that the verdict rests on, such as shares of variance."""

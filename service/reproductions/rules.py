@@ -6,78 +6,20 @@ follows from the comparison's own verdicts and intervals, so it is as strict as 
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from service.reproductions.crossings import Delay, Sooner
 from service.reproductions.judgment import Judgment, Measured, Verdict
-from service.statistics.comparison import Comparison, Pair
+from service.reproductions.peaks import Peak
+from service.reproductions.rule import ArmRule, PairRule, Rule, Side, directed, either_pair, opposite
+from service.reproductions.splits import Flips, LargerShare
+from service.statistics.comparison import Comparison
 from service.statistics.comparison import Verdict as PairVerdict
-from service.studies.comparison import Question
-
-Side = Literal["lower", "higher"]
-
-
-class Rule(BaseModel):
-    """A condition on a comparison. ``metric``, ``at`` and ``min_effect`` are those of the study unless they are set."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    needs_intervals: ClassVar[bool] = False
-    """Whether the rule uses intervals of means, which studies with a fixed number of seeds have."""
-
-    study: str = Field(description="The study of the reproduction whose arms are compared.")
-    metric: str | None = Field(default=None, description="The metric to compare by; null for the study's.")
-    at: str | None = Field(default=None, description="best, last or epoch:N; null for the study's.")
-
-    @property
-    @abstractmethod
-    def named_arms(self) -> Sequence[str]:
-        """The ids of the arms that the rule names."""
-
-    @property
-    @abstractmethod
-    def sentence(self) -> str:
-        """The rule in words."""
-
-    @abstractmethod
-    def question(self) -> Question:
-        """Return the question whose answer ``judge`` takes."""
-
-    @abstractmethod
-    def judge(self, comparison: Comparison, *, lower_is_better: bool, due: bool) -> Judgment:
-        """Return the verdict. ``due`` is whether the comparison has tested anything."""
-
-    @property
-    def measured(self) -> str:
-        """The metric and the epoch in words."""
-        epochs = {None: "", "best": " at the best epoch", "last": " at the last epoch"}
-        epoch = epochs[self.at] if self.at in epochs else f" at epoch {(self.at or '').removeprefix('epoch:')}"
-        return f"{self.metric or 'the metric of the study'}{epoch}"
-
-
-class PairRule(Rule):
-    """A rule on the paired difference of two arms."""
-
-    arm: str
-    against: str = Field(description="The arm that is subtracted.")
-
-    @model_validator(mode="after")
-    def _two_arms(self) -> Self:
-        if self.arm == self.against:
-            raise ValueError(f"{self.arm!r} is compared with itself.")
-        return self
-
-    @property
-    def named_arms(self) -> Sequence[str]:
-        """Both arms."""
-        return [self.arm, self.against]
-
-    def _pair(self, comparison: Comparison) -> Pair:
-        return _pair_of(comparison, self.arm, self.against)
+from service.studies.question import Question
 
 
 class Direction(PairRule):
@@ -96,7 +38,7 @@ class Direction(PairRule):
         return (
             f"Reproduced if {self.measured} is significantly {self.direction} for '{self.arm}' than for "
             f"'{self.against}', paired by seed; not reproduced if it is significantly "
-            f"{_opposite(self.direction)}, or equivalent{margin}; otherwise undecided."
+            f"{opposite(self.direction)}, or equivalent{margin}; otherwise undecided."
         )
 
     def question(self) -> Question:
@@ -106,7 +48,7 @@ class Direction(PairRule):
     def judge(self, comparison: Comparison, *, lower_is_better: bool, due: bool) -> Judgment:
         """Return the verdict on the pair."""
         pair = self._pair(comparison)
-        return Judgment(_directed(pair, self.direction, lower_is_better), [Measured.of_pair(pair)])
+        return Judgment(directed(pair, self.direction, lower_is_better), [Measured.of_pair(pair)])
 
 
 class Equivalence(PairRule):
@@ -178,45 +120,11 @@ class Order(Rule):
         """Return the verdict: that of every neighboring pair, or of the first that contradicts the order."""
         verdicts, figures = set[Verdict](), []
         for arm, following in pairwise(self.arms):
-            pair, direction = _either_pair(comparison, arm, following)
-            verdicts.add(_directed(pair, direction, lower_is_better))
+            pair, direction = either_pair(comparison, arm, following)
+            verdicts.add(directed(pair, direction, lower_is_better))
             figures.append(Measured.of_pair(pair))
         ranked: tuple[Verdict, ...] = ("not_reproduced", "pending", "undecided", "reproduced")
         return Judgment(next(verdict for verdict in ranked if verdict in verdicts), figures)
-
-
-class ArmRule(Rule):
-    """A rule on the mean of one arm, by its interval."""
-
-    needs_intervals: ClassVar[bool] = True
-
-    arm: str
-
-    @property
-    def named_arms(self) -> Sequence[str]:
-        """The arm."""
-        return [self.arm]
-
-    def question(self) -> Question:
-        """Return the study's comparison, which has the interval of every arm."""
-        return Question(metric=self.metric, at=self.at, directed=False)
-
-    def judge(self, comparison: Comparison, *, lower_is_better: bool, due: bool) -> Judgment:
-        """Return the verdict on the arm's interval; undecided if it has none, as with fewer than six seeds.
-
-        The interval leaves diverged runs out, so with any the claim is not reproduced by the others alone.
-        """
-        (group,) = (group for group in comparison.groups if group.id == self.arm)
-        verdict: Verdict = "undecided" if due else "pending"
-        if due and group.interval is not None:
-            verdict = self._judged(*group.interval)
-            if verdict == "reproduced" and group.diverged:
-                verdict = "undecided"
-        return Judgment(verdict, [Measured.of_arm(group)])
-
-    @abstractmethod
-    def _judged(self, low: float, high: float) -> Verdict:
-        """Return the verdict on an interval."""
 
 
 class Figure(ArmRule):
@@ -253,7 +161,7 @@ class Bound(ArmRule):
         """The rule in words."""
         return (
             f"Reproduced if the 95 % interval of the mean of {self.measured} over the seeds of '{self.arm}' is "
-            f"{self.direction} than {self.bound:g}; not reproduced if it is {_opposite(self.direction)}; otherwise "
+            f"{self.direction} than {self.bound:g}; not reproduced if it is {opposite(self.direction)}; otherwise "
             "undecided."
         )
 
@@ -263,33 +171,7 @@ class Bound(ArmRule):
         return "reproduced" if (high < self.bound) == (self.direction == "lower") else "not_reproduced"
 
 
-AnyRule = Annotated[Direction | Equivalence | Order | Figure | Bound, Field(discriminator="kind")]
-
-
-def _opposite(direction: Side) -> Side:
-    return "higher" if direction == "lower" else "lower"
-
-
-def _directed(pair: Pair, direction: Side, lower_is_better: bool) -> Verdict:
-    """Return the verdict on the claim that the group's metric is lower or higher than the baseline's."""
-    if pair.verdict == "not_yet":
-        return "pending"
-    if pair.verdict == "undecided":
-        return "undecided"
-    favorable = "better" if (direction == "lower") == lower_is_better else "worse"
-    return "reproduced" if pair.verdict == favorable else "not_reproduced"
-
-
-def _pair_of(comparison: Comparison, group: str, baseline: str) -> Pair:
-    (pair,) = (pair for pair in comparison.pairs if (pair.group, pair.baseline) == (group, baseline))
-    return pair
-
-
-def _either_pair(comparison: Comparison, low: str, high: str) -> tuple[Pair, Side]:
-    """Return the pair of two arms, and on which side its group is claimed to be."""
-    for pair in comparison.pairs:
-        if (pair.group, pair.baseline) == (low, high):
-            return pair, "lower"
-        if (pair.group, pair.baseline) == (high, low):
-            return pair, "higher"
-    raise KeyError((low, high))
+AnyRule = Annotated[
+    Direction | Equivalence | Order | Figure | Bound | Sooner | Delay | Peak | LargerShare | Flips,
+    Field(discriminator="kind"),
+]

@@ -24,11 +24,12 @@ from service.store.idempotency_keys import reserve
 from service.store.rows import Row
 from service.studies import queries as study_rows
 from service.studies.arms import Parse
-from service.studies.comparison import Compared, Question
+from service.studies.comparison import Compared
 from service.studies.creation import PreparedStudy, StudyCreation
 from service.studies.errors import StudyNotFound
 from service.studies.expansion import DATASET
 from service.studies.new_study import NewStudy
+from service.studies.question import Question
 from service.studies.service import Studies
 from service.studies.study import Study
 from worker.spec.datasets import KINDS
@@ -213,8 +214,6 @@ class Reproductions(CallerScoped):
         except SpecRefused as refusal:  # such as a metric that no run recorded
             return Result(judgment=Judgment("undecided", []), compared=None, message=refusal.detail)
         compared = answers[study.id, question]
-        judgment = claim.rule.judge(
-            compared.comparison, lower_is_better=compared.lower_is_better, due=compared.not_yet is None
-        )
+        judgment = claim.rule.judge_compared(compared)
         not_yet = compared.not_yet if judgment.verdict == "pending" else None
         return Result(judgment=judgment, compared=compared, message=None if not_yet is None else not_yet.message)

@@ -114,7 +114,8 @@ class ReproductionState(Overview):
 def explanation(result: Result) -> str:
     """Return the figures that a verdict rests on in a sentence each, generated from the comparison."""
     sentences = [_sentence(one) for one in result.judgment.figures if one.n]
-    return " ".join([*sentences, *_losses(result.judgment.figures), *([result.message] if result.message else [])])
+    notes = [*result.judgment.notes, *_losses(result.judgment.figures)]
+    return " ".join([*sentences, *notes, *([result.message] if result.message else [])])
 
 
 def _sentence(one: Measured) -> str:
@@ -138,7 +139,7 @@ def _losses(figures: Sequence[Measured]) -> list[str]:
     for one in figures:
         for arm, diverged in ((one.arm, one.diverged), (one.against, one.against_diverged)):
             if diverged:
-                texts.append(f"'{arm}' diverged at {diverged} seed{'s' * (diverged > 1)}, which counts as a loss.")
+                texts.append(f"'{arm}' {one.loss} at {diverged} seed{'s' * (diverged > 1)}, which counts as a loss.")
         if one.missing:
             texts.append(f"{one.missing} seed{'s' * (one.missing > 1)} without a value: a run failed or was deleted.")
     return list(dict.fromkeys(texts))

@@ -7,6 +7,7 @@ variance in machine learning benchmarks"; Searle, Casella and McCulloch, 1992, "
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,13 @@ class VarianceComponents:
     split: float
     seed: float
     residual: float
+    p: float | None = None
+    """Two-sided, of the F test that split and seed contribute the same; None unless there are as many of both."""
+
+    @property
+    def by_source(self) -> Mapping[str, float]:
+        """The variances by their source in words."""
+        return {"split": self.split, "seed": self.seed, "neither alone": self.residual}
 
     @property
     def total(self) -> float:
@@ -33,6 +41,9 @@ def variance_components(values: Floats) -> VarianceComponents | None:
 
     The model is two-way with random effects, y = μ + split + seed + residual: mean squares are equated to their
     expectations, and negative estimates become 0. Returns None with fewer than two splits or seeds.
+
+    With n splits and n seeds, the mean squares of both have the expectations residual + n·split and residual + n·seed,
+    and under normality their quotient has the distribution F(n − 1, n − 1) if split and seed contribute the same.
     """
     splits, seeds = values.shape
     if min(splits, seeds) < 2:
@@ -44,7 +55,20 @@ def variance_components(values: Floats) -> VarianceComponents | None:
         split=max(0.0, float(of_split.var(ddof=1)) - residual / seeds),
         seed=max(0.0, float(of_seed.var(ddof=1)) - residual / splits),
         residual=residual,
+        p=_equal_variances_p(float(of_split.var(ddof=1)), float(of_seed.var(ddof=1)), splits, seeds),
     )
+
+
+def _equal_variances_p(of_split: float, of_seed: float, splits: int, seeds: int) -> float | None:
+    """Return the two-sided p of the F test of two variances of means."""
+    from scipy import special  # noqa: PLC0415 - slow to import; the server starts without it
+
+    if splits != seeds or of_seed == of_split == 0:
+        return None
+    if 0 in (of_split, of_seed):
+        return 0.0
+    small, large = sorted((of_split, of_seed))
+    return min(1.0, 2 * float(special.fdtrc(splits - 1, splits - 1, large / small)))
 
 
 def nadeau_bengio_p(differences: Floats, ratio: float) -> float | None:

@@ -12,8 +12,9 @@
 - ``tuning``, ``frozen_choice``, ``tuner``: tuned studies; the request for one, the choice that its search makes, and
   the task that freezes the choice and queues its confirmation. ``reason_log``: why these tasks cannot continue.
 - ``looks``: when a study's verdicts are due, and the looks that it inherits from studies of the same runs.
-- ``metrics``: metrics and the epochs at which they count; ``measurements``: the runs as measured values, and
-  ``study_data``: in groups, for ``comparison`` (groups against each other) and ``choice`` (the arm to use, by the order
+- ``metrics``: metrics and the epochs at which they count; ``measurements``: the runs as measured values, ``crossings``:
+  as first epochs at which a metric crosses a bound, and ``study_data``: in groups, for ``comparison`` (groups against
+  each other, as a ``question`` asks) and ``choice`` (the arm to use, by the order
   of ``simplicity`` if several are equally good); ``diagnosis``: of every arm, from its seeds' loss curves;
   ``variance``: shares of variance of seed and split. ``datasets``: those of a study's arms; ``across``: arms over all
   of them, by ``dataset_scores``. ``learning_curves``: of groups of arms that differ in dataset.train_size. ``design``:

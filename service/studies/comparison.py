@@ -13,45 +13,42 @@ import sqlalchemy as sa
 from service.errors import SpecRefused
 from service.runs.states import TERMINAL
 from service.statistics.comparison import Comparison, compare, samples_of
-from service.statistics.correction import Correction
 from service.statistics.curves import Curve, Series, curve
 from service.statistics.pairing import Measurement, PairedSample
 from service.statistics.resampling import VarianceComponents
 from service.store.rows import Row
 from service.studies import queries as studies
+from service.studies.crossings import first_epochs
 from service.studies.datasets import pairs_within_datasets
 from service.studies.looks import ALPHA, NotYet, not_yet
-from service.studies.measurements import ReplicateDesign, Slot, assign_slots, load_series, measure
+from service.studies.measurements import (
+    ReplicateDesign,
+    Slot,
+    assign_slots,
+    check_series_exists,
+    load_series,
+    measure,
+)
 from service.studies.metrics import (
     EMPTY,
+    EpochRule,
     check_at,
     check_metric,
     lower_is_better,
 )
+from service.studies.question import Question
 from service.studies.replicates import replicate_numbers
 from service.studies.schedule import schedule_of
 from service.studies.sequential import Course, course_of, judged, parsed, results_at, why_not_yet
 from service.studies.study_data import StudyData, epoch_rule, read_study, replicate_design
-from service.studies.variance import components_of, corrected_p_values, sources_of_variation
+from service.studies.variance import (
+    SplitTest,
+    components_of,
+    corrected_p_values,
+    sources_of_variation,
+    tests_of_splits,
+)
 from worker.spec.watched import is_evaluated
-
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """A request for a comparison; None stands for the study's own metric, epoch and baseline."""
-
-    metric: str | None = None
-    at: str | None = None
-    epoch_by: str | None = None
-    baseline: str | None = None
-    all_pairs: bool = False
-    by: Sequence[str] = ("arm",)
-    min_effect: float | None = None
-    correction: Correction = "max_t"
-    bootstrap: bool = False
-    curves: Sequence[str] = ()
-    directed: bool = True
-    """Whether to refuse metrics without a better direction. Of others only the groups' means are meaningful."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +82,8 @@ class Compared:
     """By group, and by pair; only if every split has several seeds."""
     corrected: Mapping[tuple[str, ...], float]
     """Nadeau and Bengio's p by pair; only if the judging rows differ between replicates."""
+    of_splits: Mapping[tuple[str, ...], Sequence[SplitTest]]
+    """By pair, if requested: the comparison on each split alone."""
     complete: bool
     comparison: Comparison
     guessing: Mapping[str, float]
@@ -124,12 +123,12 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
         check_metric(metric, "metric")
     check_at(at, "at")
     rule, by = epoch_rule(study, at, question.epoch_by), tuple(question.by)
-    data = read_study(connection, study, by, metric, rule, question.curves)
-    measurements = measure(data.slots, data.values, metric, rule)
+    data, measurements = _measured(connection, study, question, metric, rule)
     baseline = None if question.all_pairs else _baseline(study, data.groups, question.baseline, by)
     exploratory = (metric, rule, by) != (study.metric, epoch_rule(study, study.at), ("arm",))
-    exploratory = exploratory or baseline not in (None, study.baseline)
-    sample = _sample(study, measurements, data.groups, baseline, metric, by_arm=by == ("arm",))
+    exploratory = exploratory or baseline not in (None, study.baseline) or question.crosses is not None
+    lower = question.prefers_lower(metric)
+    sample = _sample(study, measurements, data.groups, baseline, lower, by_arm=by == ("arm",))
     verdicts = _judged(connection, study, question, data.runs, sample, exploratory=exploratory)
     pairs, several = verdicts.comparison.pairs, data.design.seeds_within_split is not None
     return Compared(
@@ -139,7 +138,7 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
         epoch_by=rule.chosen_by(data.runs),
         exploratory=verdicts.exploratory,
         optimistic=rule.is_optimistic(data.runs, metric),
-        lower_is_better=lower_is_better(metric),
+        lower_is_better=lower,
         baseline=baseline,
         by=by,
         looks=study.looks,
@@ -149,6 +148,7 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
         generalizes_over=sources_of_variation(connection, study),
         variances=components_of(measurements, pairs) if several else {},
         corrected=corrected_p_values(connection, study, metric, pairs),
+        of_splits=tests_of_splits(measurements, pairs, lower) if several and question.each_split else {},
         course=verdicts.course,
         complete=all(run.status in TERMINAL for run in data.runs),
         comparison=verdicts.comparison,
@@ -157,11 +157,25 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
     )
 
 
+def _measured(
+    connection: sa.Connection, study: Row, question: Question, metric: str, rule: EpochRule
+) -> tuple[StudyData, list[Measurement]]:
+    """Return the study's data, and the measurements that the question is about."""
+    after = [] if question.after is None else [question.after]
+    data = read_study(connection, study, question.by, metric, rule, [*question.curves, *after])
+    if question.crosses is None:
+        return data, measure(data.slots, data.values, metric, rule)
+    for name in after:
+        check_series_exists(data.values, name, data.runs, "after")
+    return data, first_epochs(data.slots, data.values, metric, question.crosses, question.after)
+
+
 def _judged(
     connection: sa.Connection, study: Row, question: Question, runs: Sequence[Row], sample: Sample, *, exploratory: bool
 ) -> Verdicts:
     """Compare the groups; in a sequential study, its newest look decides."""
     schedule, own_effect = schedule_of(study.request), study.request.get("min_effect")
+    own_effect = own_effect if question.crosses is None else None  # it is in units of the metric
     min_effect = question.min_effect or own_effect
     looks = [] if schedule is None else studies.looks_of(connection, study.id)
     pending = not_yet(study, runs) if schedule is None else why_not_yet(study, runs, looks, schedule)
@@ -189,7 +203,7 @@ def _sample(
     measurements: Sequence[Measurement],
     groups: Sequence[str],
     baseline: str | None,
-    metric: str,
+    lower: bool,
     *,
     by_arm: bool,
 ) -> Sample:
@@ -203,7 +217,7 @@ def _sample(
         "groups": groups,
         "baseline": baseline,
         "pairs": pairs_within_datasets(study, baseline) if by_arm else None,
-        "lower_is_better": lower_is_better(metric),
+        "lower_is_better": lower,
         "seeds": replicate_numbers(study.request, study.seeds) if by_arm and fixed else (),
     }
 

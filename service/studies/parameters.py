@@ -14,8 +14,8 @@ from service.http.parameters import QueryModel
 from service.http.patterns import INTERVALS, PAIRS
 from service.studies.across import AcrossQuestion
 from service.studies.choice import ChoiceQuery
-from service.studies.comparison import Question
 from service.studies.learning_curves import CurveQuery
+from service.studies.question import Question
 
 Metric = Annotated[str | None, Field(description="A loss, an error or an accuracy; by default the study's.")]
 At = Annotated[str | None, Field(description="best, last or epoch:N; by default the study's.")]

@@ -14,12 +14,13 @@ from service.store.statuses import SEALED
 from service.studies import queries as studies
 from service.studies.across import Across, AcrossQuestion, compare_across
 from service.studies.choice import ChoiceQuery, Chosen, choose_arm
-from service.studies.comparison import Compared, Question, compare_groups
+from service.studies.comparison import Compared, compare_groups
 from service.studies.design import StudyDesign, design_of
 from service.studies.diagnosis import StudyDiagnosis, diagnose_arms
 from service.studies.errors import StudyNotFound
 from service.studies.learning_curves import CurveQuery, LearningCurves, learning_curves
 from service.studies.metrics import rows_of
+from service.studies.question import Question
 
 
 class StudyResults(CallerScoped):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import sqlalchemy as sa
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 from service.statistics.comparison import Pair
 from service.statistics.pairing import Measurement
 from service.statistics.resampling import VarianceComponents, nadeau_bengio_p, variance_components
+from service.statistics.sign_flip import sign_flip_tests
 from service.store.rows import Row
 from service.studies import queries as studies
 from service.studies.metrics import rows_of
@@ -33,9 +35,7 @@ def components_of(measurements: Iterable[Measurement], pairs: Iterable[Pair]) ->
 
     ``measurements`` are of a crossed design; splits that are not measured with every seed are left out.
     """
-    tables: dict[str, dict[int, dict[str, float]]] = {}
-    for one in measurements:
-        tables.setdefault(one.group, {}).setdefault(one.seed, {})[one.cell] = one.value
+    tables = _tables(measurements)
     differences: dict[Key, Table] = {
         (pair.group, pair.baseline): _differences(tables.get(pair.group, {}), tables.get(pair.baseline, {}))
         for pair in pairs
@@ -43,6 +43,42 @@ def components_of(measurements: Iterable[Measurement], pairs: Iterable[Pair]) ->
     keyed: dict[Key, Table] = {**{(group,): table for group, table in tables.items()}, **differences}
     components = {key: _components(table) for key, table in keyed.items()}
     return {key: one for key, one in components.items() if one is not None and one.total > 0}
+
+
+@dataclass(frozen=True)
+class SplitTest:
+    """A pair on one split alone."""
+
+    split: int
+    favorable: bool
+    """Whether the mean difference is to the better side."""
+    p: float
+    """Of the sign-flip test over the seeds; two-sided, not corrected for the number of splits."""
+
+
+def tests_of_splits(
+    measurements: Iterable[Measurement], pairs: Iterable[Pair], lower: bool
+) -> Mapping[Key, Sequence[SplitTest]]:
+    """Return the tests of every pair on each split alone; splits without a value for every seed are left out."""
+    tables = _tables(measurements)
+    results: dict[Key, Sequence[SplitTest]] = {}
+    for pair in pairs:
+        table = _differences(tables.get(pair.group, {}), tables.get(pair.baseline, {}))
+        rows = {split: np.array(list(cells.values())) for split, cells in table.items()}
+        whole = {split: row for split, row in rows.items() if len(row) and np.isfinite(row).all()}
+        tests = sign_flip_tests(list(whole.values()), 1.0)
+        results[pair.group, pair.baseline] = [
+            SplitTest(split, bool(row.mean() < 0) == lower, test.p)
+            for (split, row), test in zip(whole.items(), tests, strict=True)
+        ]
+    return results
+
+
+def _tables(measurements: Iterable[Measurement]) -> dict[str, dict[int, dict[str, float]]]:
+    tables: dict[str, dict[int, dict[str, float]]] = {}
+    for one in measurements:
+        tables.setdefault(one.group, {}).setdefault(one.seed, {})[one.cell] = one.value
+    return tables
 
 
 def _differences(ours: Table, theirs: Table) -> Table:

@@ -12,8 +12,8 @@ from pydantic import Field
 from service.http.parameters import QueryModel
 from service.reproductions.definition import Scale
 from service.studies.across import AcrossQuestion
-from service.studies.comparison import Question
 from service.studies.learning_curves import CurveQuery
+from service.studies.question import Question
 
 
 class NewRunQuery(QueryModel):

@@ -18,8 +18,8 @@ from service.reproductions.errors import ReproductionNotFound
 from service.reproductions.parameters import ReportFormat, ReportParams
 from service.reproductions.schemas import FigureView, ReproductionView
 from service.reproductions.state import ReproductionState
-from service.studies.comparison import Question
 from service.studies.dependencies import StudiesDep
+from service.studies.question import Question
 from service.studies.service import Studies
 from service.web import code
 from service.web.figures import Figure, Line, figure

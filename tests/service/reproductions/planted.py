@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from service.reproductions.definition import Claim, Reproduction, Source
-from service.reproductions.rules import Bound, Direction, Figure, Rule
+from service.reproductions.rule import Rule
+from service.reproductions.rules import Bound, Direction, Figure
 from tests.conftest import BODY
 from tests.service.studies.training import DROPOUT
 

@@ -10,7 +10,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from service.reproductions.judgment import Judgment
-from service.reproductions.rules import AnyRule, Bound, Direction, Equivalence, Figure, Order, Rule
+from service.reproductions.rule import Rule
+from service.reproductions.rules import AnyRule, Bound, Direction, Equivalence, Figure, Order
 from service.statistics.comparison import compare
 from service.statistics.pairing import Measurement, State
 

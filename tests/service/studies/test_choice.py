@@ -12,7 +12,7 @@ from service.runs.bodies import run_of
 from service.settings import Settings
 from service.studies.bodies import StudyBody
 from service.studies.choice import ChoiceQuery
-from service.studies.comparison import Question
+from service.studies.question import Question
 from service.studies.service import Studies
 from service.workers.jobs import Jobs
 from tests.conftest import BODY, WORKER, measured

@@ -1,0 +1,207 @@
+"""Rules on epochs and on splits, judged from recorded runs: right claims, false ones, and runs that never get there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from service.reproductions import published, service
+from service.reproductions.crossings import Delay, Sooner
+from service.reproductions.rule import Rule
+from service.reproductions.splits import Flips, LargerShare
+from service.workers.jobs import Jobs
+from tests.conftest import BODY, WORKER, measured
+from tests.service.reproductions.planted import NAME, PLANTED, body, claim
+from tests.service.studies.training import SUCCEEDED, train
+from worker.ports import Outcome
+
+PATH = f"/v1/reproductions/{NAME}"
+ARMS: dict[str, Any] = {"study": "one", "arm": "dropout", "against": "plain"}
+Value = Callable[[str, int, int], float]
+
+
+def results(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, rules: dict[str, Rule], train_all: Callable[[], None],
+    **changed: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """Train a reproduction with these rules, and return the results of its claims."""
+    one = {**body(), **changed}
+    if "replicates" in changed:
+        del one["seeds"]
+    claims = {name: claim(rule) for name, rule in rules.items()}
+    definition = PLANTED.model_copy(update={"claims": claims, "studies": {"quick": {"one": one}, "full": {"one": one}}})
+    for module in (published, service):
+        monkeypatch.setattr(module, "reproductions", lambda: {NAME: definition})
+    started = client.post(PATH, json={})
+    assert started.status_code == 201, started.text
+    assert {one["result"]["verdict"] for one in started.json()["claims"]} == {"pending"}
+    train_all()
+    view = client.get(PATH).json()
+    assert client.get(f"{PATH}/report").status_code == 200
+    return {one["name"]: one["result"] for one in view["claims"]}
+
+
+def falling(arm: str, seed: int, epoch: int) -> float:
+    """Return a loss that crosses 1 at epoch 2 with dropout, and without it at epoch 4, with some seeds at 5."""
+    crossing = 2 if arm == "dropout" else 4 + (seed % 3 == 0)
+    return 0.5 if epoch >= crossing else 1.5
+
+
+def test_sooner_compares_the_first_epochs(client: TestClient, work: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    reverse = {**ARMS, "arm": "plain", "against": "dropout"}
+    rules: dict[str, Rule] = {
+        "true": Sooner(**ARMS, metric="val.loss", crosses=1.0),
+        "false": Sooner(**reverse, metric="val.loss", crosses=1.0),
+        "at once": Sooner(**ARMS, metric="val.loss", crosses=2.0),
+    }
+    of = results(client, monkeypatch, rules, lambda: train(client, work, falling, epochs=6), min_effect=5.0)
+    assert {name: one["verdict"] for name, one in of.items()} == {
+        "true": "reproduced", "false": "not_reproduced", "at once": "undecided",
+    }  # fmt: skip
+    (figure,) = of["true"]["figures"]
+    assert (figure["n"], figure["mean"], figure["p_adjusted"]) == (8, -(2 + 3 / 8), 2 / 2**8)
+
+
+def test_run_that_never_crosses_the_bound_is_last(
+    client: TestClient, work: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loss(arm: str, seed: int, epoch: int) -> float:
+        return falling(arm, seed, epoch) if arm == "dropout" else 1.5
+
+    reverse = {**ARMS, "arm": "plain", "against": "dropout"}
+    rules: dict[str, Rule] = {
+        "true": Sooner(**ARMS, metric="val.loss", crosses=1.0),
+        "false": Sooner(**reverse, metric="val.loss", crosses=1.0),
+        "never": Sooner(**ARMS, metric="val.loss", crosses=0.1),
+    }
+    of = results(client, monkeypatch, rules, lambda: train(client, work, loss, epochs=6))
+    assert [of[name]["verdict"] for name in rules] == ["reproduced", "not_reproduced", "undecided"]
+    assert "'plain' never crossed the bound at 8 seeds" in of["true"]["explanation"]
+
+
+def test_accuracy_crosses_its_bound_upward(client: TestClient, work: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    rules: dict[str, Rule] = {"true": Sooner(**ARMS, metric="test.accuracy", crosses=0.95)}
+    of = results(client, monkeypatch, rules, lambda: train(client, work, falling, epochs=6))
+    assert of["true"]["verdict"] == "reproduced"
+
+
+def test_delay_is_the_quotient_of_two_first_epochs(
+    client: TestClient, work: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loss(arm: str, seed: int, epoch: int) -> float:
+        """Return a loss whose half, the training loss, crosses 1 at epoch 1, and itself at 6 with dropout."""
+        return 0.5 if epoch >= 6 - seed % 2 and arm == "dropout" else 1.5
+
+    fields: dict[str, Any] = {"study": "one", "metric": "val.loss", "crosses": 1.0, "after": "train.loss"}
+    rules: dict[str, Rule] = {
+        "true": Delay(**fields, arm="dropout", times=4),
+        "false": Delay(**fields, arm="dropout", times=7),
+        "close": Delay(**fields, arm="dropout", times=5.5),
+        "never": Delay(**fields, arm="plain", times=4),
+        "no series": Delay(**{**fields, "after": "train.f1"}, arm="dropout", times=4),
+    }
+    of = results(client, monkeypatch, rules, lambda: train(client, work, loss, epochs=6))
+    assert [of[name]["verdict"] for name in rules] == [
+        "reproduced", "not_reproduced", "undecided", "undecided", "undecided",
+    ]  # fmt: skip
+    assert of["true"]["figures"][0]["mean"] == 5.5
+    assert "8 runs of 'plain' never crossed the bound of either metric" in of["never"]["explanation"]
+    assert "train.f1" in of["no series"]["explanation"]
+
+
+def train_crossed(client: TestClient, work: Jobs, value: Value) -> None:
+    """Record one epoch of every queued run, whose losses are values of arm, seed and split."""
+    while claims := work.claim(WORKER, limit=100):
+        work.started(claims, device="cpu", determinism_class="test")
+        rows = [client.get(f"/v1/runs/{one.run_id}").json() for one in claims]
+        losses = [value(row["arm"], row["spec"]["seed"], row["spec"]["dataset"]["split_seed"]) for row in rows]
+        work.record(
+            claims, [measured(one.run_id, 1, val_loss=v, test_loss=v) for one, v in zip(claims, losses, strict=True)]
+        )
+        work.finish(claims, [Outcome(run_id=one.run_id, **SUCCEEDED) for one in claims])
+
+
+def noise(*of: int) -> float:
+    return float(np.random.default_rng(of).normal())
+
+
+CROSSED = {"replicates": {"seeds": 10, "splits": 10}, "base": {**BODY, "dataset": {"kind": "digits"}}}
+
+
+@pytest.mark.parametrize(
+    ("split", "seed", "verdicts"),
+    [
+        (1.0, 0.1, ("reproduced", "not_reproduced")),
+        (0.1, 1.0, ("not_reproduced", "reproduced")),
+        (0.0, 0.0, ("undecided", "undecided")),
+    ],
+)
+def test_shares_of_variance_are_compared(
+    client: TestClient, work: Jobs, monkeypatch: pytest.MonkeyPatch, split: float, seed: float,
+    verdicts: tuple[str, str],
+) -> None:  # fmt: skip
+    def loss(arm: str, number: int, at: int) -> float:
+        return 3 + split * noise(1, at) + seed * noise(2, number) + 0.1 * noise(3, number, at)
+
+    rules: dict[str, Rule] = {
+        "split": LargerShare(study="one", arm="plain", metric="val.loss"),
+        "seed": LargerShare(study="one", arm="plain", metric="val.loss", factor="seed"),
+    }
+    of = results(client, monkeypatch, rules, lambda: train_crossed(client, work, loss), **CROSSED)
+    assert tuple(of[name]["verdict"] for name in rules) == verdicts
+    assert "Variance of single runs: split" in of["split"]["explanation"]
+
+
+def test_shares_need_as_many_splits_as_seeds(client: TestClient, work: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    rules: dict[str, Rule] = {"split": LargerShare(study="one", arm="plain", metric="val.loss")}
+    changed = {**CROSSED, "replicates": {"seeds": 6, "splits": 7}}
+    of = results(client, monkeypatch, rules, lambda: train_crossed(client, work, lambda *of: of[2]), **changed)
+    assert of["split"]["verdict"] == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("effect", "verdict", "counts"),
+    [
+        (lambda split: math.copysign(0.5, split - 3), "reproduced", "better on 3, worse on 7, undecided on 0"),
+        (lambda split: -0.5, "not_reproduced", "better on 10, worse on 0, undecided on 0"),
+        (lambda split: 0.0 if split < 9 else -0.5, "undecided", ""),
+    ],
+)
+def test_verdicts_of_splits_flip_or_agree(
+    client: TestClient, work: Jobs, monkeypatch: pytest.MonkeyPatch, effect: Callable[[int], float], verdict: str,
+    counts: str,
+) -> None:  # fmt: skip
+    def loss(arm: str, seed: int, split: int) -> float:
+        return 3 + (arm == "dropout") * (effect(split) + 0.05 * noise(seed, split))
+
+    rules: dict[str, Rule] = {"flips": Flips(**ARMS, metric="val.loss")}
+    of = results(client, monkeypatch, rules, lambda: train_crossed(client, work, loss), **CROSSED)
+    assert of["flips"]["verdict"] == verdict
+    assert counts in of["flips"]["explanation"]
+
+
+def test_study_without_crossed_replicates_decides_nothing_about_splits(
+    client: TestClient, work: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules: dict[str, Rule] = {
+        "share": LargerShare(study="one", arm="plain", metric="val.loss"),
+        "flips": Flips(**ARMS, metric="val.loss"),
+    }
+    of = results(client, monkeypatch, rules, lambda: train(client, work, falling, epochs=6))
+    assert {one["verdict"] for one in of.values()} == {"undecided"}
+
+
+def test_sentences_name_the_bound_and_the_metrics() -> None:
+    sooner = Sooner(**ARMS, metric="val.error", crosses=0.05)
+    assert "val.error crosses 0.05 is significantly earlier for 'dropout' than for 'plain'" in sooner.sentence
+    delay = Delay(study="one", arm="plain", metric="val.error", crosses=0.05, after="train.error", times=2)
+    assert "divided by that of train.error" in delay.sentence
+    assert "split contributes significantly more than the seed" in LargerShare(study="one", arm="plain").sentence
+    assert "on each split alone" in Flips(**ARMS).sentence
+    with pytest.raises(ValueError, match="compared with itself"):
+        Delay(study="one", arm="plain", metric="val.error", crosses=0.05, after="val.error", times=2)
