@@ -178,7 +178,20 @@ REGULARIZER_CLAIMS = {
     "l2_dropout_test_loss_as_printed": _of_small("l2 + dropout", "test.loss", "last", 0.1653, 0.02),
     "l2_dropout_test_loss": _of_small("l2 + dropout", "test.loss", "epoch:18", 0.4133, 0.02, MULTIPLIED),
     "l2_dropout_train_loss": _of_small("l2 + dropout", "train.loss", "epoch:18", 0.4475, 0.02),
-    "l2_dropout_of_0_6_train_loss": _of_small("l2 + dropout of 0.6", "train.loss", "epoch:18", 0.4475, 0.02),
+    "l2_dropout_of_0_6_train_loss": Claim(
+        statement="The printed training loss of L2 + dropout fits a network that drops 0.6 of the units.",
+        expected="0.4475: the text also speaks of keeping 0.4",
+        place="L2 + dropout, losses of the last epoch",
+        rule=Figure(
+            study=REGULARIZED,
+            arm="l2 + dropout of 0.6",
+            metric="train.loss",
+            at="epoch:18",
+            value=0.4475,
+            tolerance=0.02,
+        ),
+        scales=FULL,
+    ),
     "dropout_augmentation_test_loss_as_printed": _of_small("dropout + augmentation", "test.loss", "last", 0.1673, 0.02),
     "dropout_augmentation_test_loss": _of_small(
         "dropout + augmentation", "test.loss", "last", 0.4183, 0.02, MULTIPLIED
