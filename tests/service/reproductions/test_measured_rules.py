@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from fastapi.testclient import TestClient
 from service.reproductions import published, service
 from service.reproductions.crossings import Delay, Sooner
 from service.reproductions.rule import Rule
-from service.reproductions.splits import Flips, LargerShare
+from service.reproductions.splits import Factor, Flips, LargerShare
 from service.workers.jobs import Jobs
 from tests.conftest import BODY, WORKER, measured
 from tests.service.reproductions.planted import NAME, PLANTED, body, claim
@@ -22,6 +21,7 @@ from worker.ports import Outcome
 
 PATH = f"/v1/reproductions/{NAME}"
 ARMS: dict[str, Any] = {"study": "one", "arm": "dropout", "against": "plain"}
+FACTORS: tuple[Factor, ...] = get_args(Factor)
 Value = Callable[[str, int, int], float]
 
 
@@ -116,13 +116,12 @@ def test_delay_is_the_quotient_of_two_first_epochs(
 
 def train_crossed(client: TestClient, work: Jobs, value: Value) -> None:
     """Record one epoch of every queued run, whose losses are values of arm, seed and split."""
+    queued = client.get("/v1/runs", params={"status": "queued", "fields": "id,arm,spec", "limit": 1000}).json()["data"]
+    losses = {run["id"]: value(run["arm"], run["spec"]["seed"], run["spec"]["dataset"]["split_seed"]) for run in queued}
     while claims := work.claim(WORKER, limit=100):
         work.started(claims, device="cpu", determinism_class="test")
-        rows = [client.get(f"/v1/runs/{one.run_id}").json() for one in claims]
-        losses = [value(row["arm"], row["spec"]["seed"], row["spec"]["dataset"]["split_seed"]) for row in rows]
-        work.record(
-            claims, [measured(one.run_id, 1, val_loss=v, test_loss=v) for one, v in zip(claims, losses, strict=True)]
-        )
+        recorded = [(one.run_id, losses[one.run_id]) for one in claims]
+        work.record(claims, [measured(run_id, 1, val_loss=loss, test_loss=loss) for run_id, loss in recorded])
         work.finish(claims, [Outcome(run_id=one.run_id, **SUCCEEDED) for one in claims])
 
 
@@ -130,59 +129,56 @@ def noise(*of: int) -> float:
     return float(np.random.default_rng(of).normal())
 
 
-CROSSED = {"replicates": {"seeds": 10, "splits": 10}, "base": {**BODY, "dataset": {"kind": "digits"}}}
+def crossed(seeds: int, splits: int, *arms: str) -> dict[str, Any]:
+    """Return a study that trains every split with every seed; arms differ in the strength of a penalty."""
+    patches = {arm: {"regularizers": [{"kind": "l2", "strength": place}]} for place, arm in enumerate(arms)}
+    base = {**BODY, "dataset": {"kind": "digits"}}
+    return {"base": base, "arms": patches, "replicates": {"seeds": seeds, "splits": splits}}
 
 
-@pytest.mark.parametrize(
-    ("split", "seed", "verdicts"),
-    [
-        (1.0, 0.1, ("reproduced", "not_reproduced")),
-        (0.1, 1.0, ("not_reproduced", "reproduced")),
-        (0.0, 0.0, ("undecided", "undecided")),
-    ],
-)
-def test_shares_of_variance_are_compared(
-    client: TestClient, work: Jobs, monkeypatch: pytest.MonkeyPatch, split: float, seed: float,
-    verdicts: tuple[str, str],
-) -> None:  # fmt: skip
-    def loss(arm: str, number: int, at: int) -> float:
-        return 3 + split * noise(1, at) + seed * noise(2, number) + 0.1 * noise(3, number, at)
+def test_shares_of_variance_are_compared(client: TestClient, work: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    scales = {"by split": (1.0, 0.1), "by seed": (0.1, 1.0), "by neither": (0.0, 0.0)}
+
+    def loss(arm: str, seed: int, split: int) -> float:
+        of_split, of_seed = scales[arm]
+        return 5 + of_split * noise(1, split) + of_seed * noise(2, seed) + 0.1 * noise(3, seed, split)
 
     rules: dict[str, Rule] = {
-        "split": LargerShare(study="one", arm="plain", metric="val.loss"),
-        "seed": LargerShare(study="one", arm="plain", metric="val.loss", factor="seed"),
+        f"{factor}, {arm}": LargerShare(study="one", arm=arm, metric="val.loss", factor=factor)
+        for arm in scales
+        for factor in FACTORS
     }
-    of = results(client, monkeypatch, rules, lambda: train_crossed(client, work, loss), **CROSSED)
-    assert tuple(of[name]["verdict"] for name in rules) == verdicts
-    assert "Variance of single runs: split" in of["split"]["explanation"]
+    of = results(client, monkeypatch, rules, lambda: train_crossed(client, work, loss), **crossed(6, 6, *scales))
+    assert {name: one["verdict"] for name, one in of.items()} == {
+        "split, by split": "reproduced", "seed, by split": "not_reproduced",
+        "split, by seed": "not_reproduced", "seed, by seed": "reproduced",
+        "split, by neither": "undecided", "seed, by neither": "undecided",
+    }  # fmt: skip
+    assert "Variance of single runs: split 9" in of["split, by split"]["explanation"]
 
 
 def test_shares_need_as_many_splits_as_seeds(client: TestClient, work: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
-    rules: dict[str, Rule] = {"split": LargerShare(study="one", arm="plain", metric="val.loss")}
-    changed = {**CROSSED, "replicates": {"seeds": 6, "splits": 7}}
-    of = results(client, monkeypatch, rules, lambda: train_crossed(client, work, lambda *of: of[2]), **changed)
+    rules: dict[str, Rule] = {"split": LargerShare(study="one", arm="a", metric="val.loss")}
+    of = results(
+        client, monkeypatch, rules, lambda: train_crossed(client, work, lambda *of: of[2]), **crossed(2, 3, "a")
+    )
     assert of["split"]["verdict"] == "undecided"
 
 
-@pytest.mark.parametrize(
-    ("effect", "verdict", "counts"),
-    [
-        (lambda split: math.copysign(0.5, split - 3), "reproduced", "better on 3, worse on 7, undecided on 0"),
-        (lambda split: -0.5, "not_reproduced", "better on 10, worse on 0, undecided on 0"),
-        (lambda split: 0.0 if split < 9 else -0.5, "undecided", ""),
-    ],
-)
-def test_verdicts_of_splits_flip_or_agree(
-    client: TestClient, work: Jobs, monkeypatch: pytest.MonkeyPatch, effect: Callable[[int], float], verdict: str,
-    counts: str,
-) -> None:  # fmt: skip
-    def loss(arm: str, seed: int, split: int) -> float:
-        return 3 + (arm == "dropout") * (effect(split) + 0.05 * noise(seed, split))
+def test_verdicts_of_splits_flip_or_agree(client: TestClient, work: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    effects = {"plain": (0, 0, 0), "flips": (-1, 1, 1), "always": (-1, -1, -1), "once": (0, 0, -1)}
 
-    rules: dict[str, Rule] = {"flips": Flips(**ARMS, metric="val.loss")}
-    of = results(client, monkeypatch, rules, lambda: train_crossed(client, work, loss), **CROSSED)
-    assert of["flips"]["verdict"] == verdict
-    assert counts in of["flips"]["explanation"]
+    def loss(arm: str, seed: int, split: int) -> float:
+        return 3 + 0.5 * effects[arm][split] + 0.05 * noise(seed, split, len(arm))
+
+    rules: dict[str, Rule] = {
+        arm: Flips(study="one", arm=arm, against="plain", metric="val.loss") for arm in effects if arm != "plain"
+    }
+    of = results(client, monkeypatch, rules, lambda: train_crossed(client, work, loss), **crossed(8, 3, *effects))
+    assert {name: one["verdict"] for name, one in of.items()} == {
+        "flips": "reproduced", "always": "not_reproduced", "once": "undecided",
+    }  # fmt: skip
+    assert "On 3 splits alone, 'flips' is better on 1, worse on 2, undecided on 0" in of["flips"]["explanation"]
 
 
 def test_study_without_crossed_replicates_decides_nothing_about_splits(
