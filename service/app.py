@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -106,19 +107,8 @@ def create_app(settings: Settings, *, address: str | None = None) -> FastAPI:
     migrate(engine)
     services = Services.on(engine, settings, exposed=reachable)
     services.uploads.clean()
-    app = FastAPI(
-        title="Fitwell",
-        summary="It trains what you describe and tells you, honestly, whether it fits.",
-        version=version("fitwell"),
-        lifespan=lambda app: _lifespan(app, services),
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,  # the target would be built from the Host header, which anybody can forge
-        dependencies=[Depends(scoped)],
-        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
-    )
+    app = with_routes(lambda app: _lifespan(app, services))
     app.state.settings, app.state.tailer, app.state.services = settings, services.tailer, services.by_type
-    _include_routes(app)
     app.state.stop_tracing = tracing.trace(app, engine)
     _install_middleware(app, services)
     return app
@@ -213,11 +203,24 @@ def _start_tasks(services: Services) -> list[asyncio.Task[None]]:
     return [asyncio.create_task(_every(seconds, task, name)) for name, seconds, task in tasks]
 
 
-def _include_routes(app: FastAPI) -> None:
+def with_routes(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None) -> FastAPI:
+    """Return an application with all routes, and without the services that these depend on."""
+    app = FastAPI(
+        title="Fitwell",
+        summary="It trains what you describe and tells you, honestly, whether it fits.",
+        version=version("fitwell"),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # the target would be built from the Host header, which anybody can forge
+        dependencies=[Depends(scoped)],
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    )
     for module in (*API, *PAGES):
         app.include_router(module.router)
     app.webhooks.include_router(webhook_messages.router)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
+    return app
 
 
 def _install_middleware(app: FastAPI, services: Services) -> None:

@@ -33,6 +33,7 @@ def test_every_response_conforms_to_the_schema(
     phases: str, examples: int, auth: str, seed: int, tmp_path: Path
 ) -> None:
     with serving(tmp_path / "home", workers=1, FITWELL_MAX_STUDY_RUNS="200", FITWELL_AUTH=auth) as served:
+        served.client.transport.request("GET", "/openapi.json")  # generated now: the command waits only some seconds
         command = [sys.executable, "-m", "schemathesis.cli", "run", f"{served.client.transport.url}/openapi.json"]
         command += ["--checks", CHECKS, "--phases", phases, "--max-examples", str(examples), "--seed", str(seed)]
         command += ["--workers", "2", "--suppress-health-check", "all"]

@@ -7,6 +7,9 @@ dependencies, so the first application's serve all of them. Without this class i
 
 from __future__ import annotations
 
+import json
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,11 +18,11 @@ if TYPE_CHECKING:
 
 def pytest_collection_finish() -> None:
     """Share from now on; the process that only hands out tests never gets here, and need not import FastAPI."""
-    _share_routes()
+    share_routes()
     _share_document()
 
 
-def _share_routes() -> None:
+def share_routes() -> None:
     """Remember what FastAPI compiles, by route and prefix."""
     from fastapi import routing
 
@@ -52,3 +55,23 @@ def _share_document() -> None:
         return documents[0]
 
     application.openapi = generate_once
+
+
+def share_document_in(file: Path) -> None:
+    """Generate the OpenAPI document once for all processes that are forked from this one, and store it in ``file``."""
+    import service.app
+
+    application: Any = service.app
+    generate = application.openapi
+
+    def read_or_generate(app: FastAPI) -> dict[str, Any]:
+        if app.openapi_schema is None and file.exists():
+            app.openapi_schema = json.loads(file.read_text())
+        elif app.openapi_schema is None:
+            app.openapi_schema = generate(app)
+            written = file.with_suffix(f".{os.getpid()}")
+            written.write_text(json.dumps(app.openapi_schema))
+            written.rename(file)
+        return app.openapi_schema
+
+    application.openapi = read_or_generate

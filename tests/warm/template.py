@@ -14,11 +14,15 @@ import socket
 import sys
 from pathlib import Path
 
+from fastapi.routing import iter_route_contexts
+
+from service.app import with_routes
+from tests.plugins.shared_routes import share_document_in, share_routes
 from tests.warm import MODULES, fork
 from worker.engine.gemm_backend import limit_instructions
 
 IMPORTS = (
-    "fitwell.cli", "service.app", "service.command_line", "service.workers.jobs", "worker.agent",
+    "fitwell.cli", "service.command_line", "service.workers.jobs", "worker.agent",
     "worker.engine.process", "safetensors.torch",
 )  # fmt: skip
 
@@ -79,6 +83,10 @@ def main() -> None:
     gc.disable()
     for name in IMPORTS:
         importlib.import_module(name)
+    share_routes()
+    for _ in iter_route_contexts(with_routes().routes):
+        pass  # compiled
+    share_document_in(Path(sys.argv[1]).with_name("openapi.json"))
     for name in MODULES:
         if not hasattr(sys.modules.get(name), "__path__"):
             sys.modules.pop(name, None)  # which a fork runs itself
