@@ -7,10 +7,14 @@ the machine again before it gives up.
 
 from __future__ import annotations
 
+import atexit
+import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 QUIET_SECONDS = 0.25
@@ -25,18 +29,28 @@ _WORK = "import decimal, email.message, json, tempfile\nfor n in range(2_000_000
 class Machine:
     """How slow this machine is, measured when a limit depends on it."""
 
-    def __init__(self, work: Callable[[], object], *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._work, self._clock = work, clock
+    def __init__(
+        self, work: Callable[[], object], *, clock: Callable[[], float] = time.monotonic, shared: Path | None = None
+    ) -> None:
+        """``shared``: a file through which processes on this machine share their measurements."""
+        self._work, self._clock, self._shared = work, clock, shared
         self._measurements: list[tuple[float, float]] = []
 
     def slowdown(self) -> float:
         """Return how many times slower than a quiet machine this one is, at least 1."""
         now = self._clock()
+        if self._shared is not None and self._shared.exists():
+            rows = [line.split() for line in self._shared.read_text().splitlines()]
+            self._measurements = [(float(at), float(factor)) for at, factor in rows]
         self._measurements = [(at, factor) for at, factor in self._measurements if now - at < MEMORY_SECONDS]
         if not self._measurements or now - self._measurements[-1][0] >= FRESH_SECONDS:
             self._work()
             finished = self._clock()
-            self._measurements.append((finished, (finished - now) / QUIET_SECONDS))
+            factor = (finished - now) / QUIET_SECONDS
+            self._measurements.append((finished, factor))
+            if self._shared is not None:
+                with self._shared.open("a") as file:
+                    file.write(f"{finished} {factor}\n")
         return max(1.0, *(factor for _, factor in self._measurements))
 
 
@@ -44,7 +58,16 @@ def _start_and_compute() -> None:
     subprocess.run([sys.executable, "-I", "-S", "-c", _WORK], check=True)
 
 
-_machine = Machine(_start_and_compute)
+def _shared_file() -> Path | None:
+    """Return the file in which parallel test processes share measurements; None if this process is alone."""
+    if (session := os.environ.get("PYTEST_XDIST_TESTRUNUID")) is None:
+        return None
+    file = Path(tempfile.gettempdir(), f"fitwell-patience-{session}")
+    atexit.register(file.unlink, missing_ok=True)
+    return file
+
+
+_machine = Machine(_start_and_compute, shared=_shared_file())
 
 
 def scaled(seconds: float) -> float:

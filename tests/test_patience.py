@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests import patience
@@ -56,6 +58,21 @@ def test_measurement_is_reused_while_it_is_fresh(clock: Clock) -> None:
     measured_at = clock.now
     patience.scaled(1)
     assert clock.now == measured_at
+
+
+def test_processes_share_measurements(clock: Clock, tmp_path: Path) -> None:
+    one, other = (Machine(clock.work, clock=clock, shared=tmp_path / "measurements") for _ in range(2))
+    clock.work_seconds = 5 * QUIET_SECONDS
+    assert one.slowdown() == 5
+    measured_at = clock.now
+    assert other.slowdown() == 5
+    assert clock.now == measured_at
+    clock.work_seconds = 8 * QUIET_SECONDS
+    clock.now += FRESH_SECONDS
+    assert (other.slowdown(), one.slowdown()) == (8, 8)
+    clock.work_seconds = QUIET_SECONDS
+    clock.now += MEMORY_SECONDS
+    assert (one.slowdown(), other.slowdown()) == (1, 1)
 
 
 def test_waiting_fails_at_the_limit_of_a_quiet_machine(clock: Clock) -> None:
