@@ -52,6 +52,35 @@ def test_killed_fork_reports_its_signal(tmp_path: Path) -> None:
     assert process.wait(30) == -signal.SIGKILL
 
 
+def test_shells_run_commands_in_forks(tmp_path: Path) -> None:
+    environment = {**os.environ, "PATH": warm.write_fitwell(tmp_path / "bin"), "FITWELL_URL": "http://127.0.0.1:1"}
+    shell = ["bash", "-c", "fitwell ls; echo $?; cd /; fitwell validate - < /dev/null; echo $?"]
+    results = []
+    for path in (environment["PATH"], os.environ["PATH"]):
+        with subprocess.Popen(
+            shell, env={**environment, "PATH": path}, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            results.append(process.communicate())
+    assert results[0] == results[1]
+    assert results[0][0] == b"4\n2\n"
+
+
+def test_shells_stop_forks(tmp_path: Path) -> None:
+    path = warm.write_fitwell(tmp_path / "bin")
+    shell = ["bash", "-c", "exec fitwell serve --data-dir home --workers 0 --port 0"]
+    with subprocess.Popen(shell, env={**os.environ, "PATH": path}, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        eventually((tmp_path / "home" / "fitwell.db").exists)
+        process.terminate()
+        assert process.wait(30) in (0, -signal.SIGTERM)
+
+
+def test_command_line_returns_text_and_exit_code() -> None:
+    assert "Usage: " in warm.fitwell("--help", timeout=30).stdout
+    assert warm.fitwell("nonsense", timeout=30).returncode == 2
+    with pytest.raises(subprocess.CalledProcessError):
+        warm.fitwell("nonsense", timeout=30, check=True)
+
+
 def test_other_commands_are_new_processes() -> None:
     assert subprocess.Popen is not warm.Popen
     with warm.Popen([sys.executable, "-c", "print(1 + 1)"], stdout=subprocess.PIPE) as process:

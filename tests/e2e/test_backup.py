@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import warm
 from tests.patience import eventually, scaled
 from tests.processes import UNBROKEN_LEASE, serving
 
@@ -24,8 +24,7 @@ SPEC: dict[str, Any] = {
 
 
 def backup(home: Path, target: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "fitwell.cli", "backup", str(target), "--data-dir", str(home), "--json"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=scaled(120), check=False)
+    return warm.fitwell("backup", str(target), "--data-dir", str(home), "--json", timeout=scaled(120))
 
 
 def test_server_resumes_from_the_backup_of_a_busy_one_with_the_same_bits(tmp_path: Path) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from safetensors.numpy import load_file
 import fitwell
 from fitwell.conditions import Condition
 from fitwell.sync_async import RemoteMethod
+from tests import warm
 from tests.fitwell.client_modes import WAYS, Ask, call_with
 from tests.patience import eventually, scaled
 from tests.processes import Serving, serving
@@ -152,8 +151,8 @@ def test_reports_are_self_contained_files(
     for path, named in ((of_run, run.id), (of_study, study.id)):
         text = path.read_text()
         assert (path.name, named in text, "<svg" in text, "<script" in text) == (f"{named}.html", True, True, False)
-    command = [sys.executable, "-m", "fitwell.cli", "report", study.id, "--url", served.client.transport.url]
-    output = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=scaled(60), check=True)
+    command = ("report", study.id, "--url", served.client.transport.url)
+    output = warm.fitwell(*command, cwd=tmp_path, timeout=scaled(60), check=True)
     assert output.stdout.strip() == f"{study.id}.html"
 
 
@@ -265,9 +264,9 @@ def test_command_line_client_and_api_give_identical_comparisons(served: Serving,
     question = {"at": "last", "metric": "test.loss", "curves": ["val.loss"], "pairs": "all"}
     response = served.client.transport.request("GET", f"/v1/studies/{study.id}/compare", params=question).text
     by_client = study.compare(at="last", metric="test.loss", curves=["val.loss"], pairs="all").model_dump_json()
-    command = [sys.executable, "-m", "fitwell.cli", "compare", study.id, "--json", "--url", url, "--at", "last"]
+    command = ["compare", study.id, "--json", "--url", url, "--at", "last"]
     command += ["--metric", "test.loss", "--curves", "val.loss", "--pairs", "all"]
-    output = subprocess.run(command, capture_output=True, text=True, timeout=scaled(60), check=True)
+    output = warm.fitwell(*command, timeout=scaled(60), check=True)
 
     def digits(text: str) -> Any:
         return json.loads(text, parse_float=lambda figure: float(figure).hex(), parse_int=lambda one: float(one).hex())

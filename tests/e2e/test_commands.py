@@ -24,6 +24,7 @@ import fitwell
 from fitwell.cli import app
 from fitwell.commands.specs.init import RUN_TEMPLATE, STUDY_TEMPLATE
 from fitwell.exit_codes import Exit
+from tests import warm
 from tests.fitwell.test_commands import with_all
 from tests.patience import scaled
 from tests.processes import Serving, serving
@@ -57,10 +58,7 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def run_command(served: Serving, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     surroundings = {**os.environ, "FITWELL_URL": served.client.transport.url, **environment}
-    done = subprocess.run(
-        [sys.executable, "-m", "fitwell.cli", *arguments],
-        env=surroundings, capture_output=True, text=True, timeout=scaled(120), check=False,
-    )  # fmt: skip
+    done = warm.fitwell(*arguments, env=surroundings, timeout=scaled(120))
     assert "Traceback" not in done.stderr, done.stderr
     return done
 
@@ -207,7 +205,7 @@ def terminal_output(command: list[str]) -> str:
     """Run a program in a terminal and return its output."""
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
-    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
+    with warm.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
         os.close(theirs)
         written, deadline = b"", time.monotonic() + 60
         while time.monotonic() < deadline:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import yaml
 
 from fitwell.exit_codes import Exit
 from fitwell.metric_names import condition_names, metric_names
+from tests import warm
 from tests.patience import scaled
 from tests.processes import Serving, serving
 
@@ -37,11 +37,8 @@ def submit(served: Serving, spec: dict[str, Any], tmp_path: Path, *conditions: s
     file = tmp_path / "spec.yaml"
     file.write_text(yaml.safe_dump(spec))
     options = [option for condition in conditions for option in ("--fail-if", condition)]
-    return subprocess.run(
-        [sys.executable, "-m", "fitwell.cli", "submit", str(file), "--json", *options],
-        env={**os.environ, "FITWELL_URL": served.client.transport.url},
-        capture_output=True, text=True, timeout=scaled(120), check=False,
-    )  # fmt: skip
+    environment = {**os.environ, "FITWELL_URL": served.client.transport.url}
+    return warm.fitwell("submit", str(file), "--json", *options, env=environment, timeout=scaled(120))
 
 
 SPECS: dict[str, dict[str, Any]] = {

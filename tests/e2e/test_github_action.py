@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 from fitwell.exit_codes import MEANINGS, Exit
+from tests import warm
 from tests.e2e.guarded import SPEC, Guarded
 from tests.patience import scaled
 
@@ -31,13 +31,9 @@ def run_action(guarded: Guarded, tmp_path: Path, **inputs: str) -> tuple[int, st
     expressions = {f"inputs.{name}": value for name, value in inputs_by_name.items()}
     expressions |= {"github.sha": "0" * 40, "github.workflow": 'a "workflow"'}
     variables = {name: expressions[text.strip("${} ")] for name, text in step["env"].items()}
-    binaries = tmp_path / "bin"
-    binaries.mkdir(exist_ok=True)
-    (binaries / "fitwell").write_text(f'#!/bin/sh\nexec {sys.executable} -m fitwell.cli "$@"\n')
-    (binaries / "fitwell").chmod(0o755)
     outputs = tmp_path / "outputs"
     outputs.write_text("")
-    path = {"PATH": f"{binaries}:{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    path = {"PATH": warm.write_fitwell(tmp_path / "bin"), "PYTHONPATH": str(ROOT)}
     environment = {**os.environ, **variables, **path, "GITHUB_OUTPUT": str(outputs)}
     shell = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
     done = subprocess.run(

@@ -20,6 +20,7 @@ from fitwell.exit_codes import Exit
 from fitwell.exporters import mlflow
 from fitwell.exporters.mlflow import Tracking
 from fitwell.history import History
+from tests import warm
 from tests.e2e.guarded import Guarded
 from tests.patience import eventually, scaled
 from tests.plugins.servers import installed, server_environment
@@ -30,9 +31,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def command(guarded: Guarded, *arguments: str) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "fitwell.cli", *arguments]
-    environment = guarded.environment()
-    return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=scaled(120), check=False)
+    return warm.fitwell(*arguments, env=guarded.environment(), timeout=scaled(120))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:tensorboard", "ignore::UserWarning")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import fitwell
+from tests import warm
 from tests.e2e.test_live_updates import LONG
 from tests.e2e.test_serve import SPEC
 from tests.patience import eventually, scaled
@@ -81,19 +80,10 @@ def test_fetched_files_are_the_model(served: Serving, tmp_path: Path) -> None:
     w = load_file(tensors)
     h = np.maximum(DIGITS.test_x.reshape(-1, 64) / np.float32(16) @ w["layers.0.weight"].T + w["layers.0.bias"], 0)
     np.testing.assert_allclose(logits, h @ w["layers.1.weight"].T + w["layers.1.bias"], rtol=1e-4, atol=1e-5)
-    command = [
-        sys.executable,
-        "-m",
-        "fitwell.cli",
-        "download",
-        run.id,
-        "curve.png",
-        "--url",
-        served.client.transport.url,
-    ]
-    done = subprocess.run([*command, "--to", str(tmp_path)], capture_output=True, text=True, check=True)
+    command = ("download", run.id, "curve.png", "--url", served.client.transport.url)
+    done = warm.fitwell(*command, "--to", str(tmp_path), timeout=scaled(60), check=True)
     assert Path(done.stdout.strip()).read_bytes().startswith(b"\x89PNG")
-    done = subprocess.run([*command, "--to", str(tmp_path / "no" / "x")], capture_output=True, text=True, check=False)
+    done = warm.fitwell(*command, "--to", str(tmp_path / "no" / "x"), timeout=scaled(60))
     assert (done.returncode != 0, "Cannot write" in done.stderr, "Traceback" in done.stderr) == (True, True, False)
 
 

@@ -16,8 +16,9 @@ from typing import Any
 import psutil
 import pytest
 
+from tests import warm
 from tests.patience import eventually, scaled
-from tests.processes import UNBROKEN_LEASE, Serving, free_port, serving_anew
+from tests.processes import UNBROKEN_LEASE, Serving, free_port, serving, serving_anew
 
 pytestmark = pytest.mark.slow
 
@@ -47,9 +48,8 @@ def test_api_never_loads_torch(served: Serving) -> None:
     eventually(lambda: any("libtorch" in mapped.path for mapped in trainer.memory_maps()))
 
 
-def fitwell_command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "fitwell.cli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=scaled(120), check=False, **options)
+def fitwell_command(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return warm.fitwell(*arguments, timeout=scaled(120), env=env)
 
 
 def test_command_line_submits_waits_lists_shows_and_cancels(served: Serving, tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_sigterm_saves_the_run_and_the_next_start_resumes_it(tmp_path: Path) -> 
         processes = psutil.Process(first.process.pid).children(recursive=True)
         assert first.stop() == 0
         assert not [p for p in processes if p.is_running()]
-    with serving_anew(home, port, FITWELL_LEASE_SECONDS=UNBROKEN_LEASE) as second:
+    with serving(home, port, FITWELL_LEASE_SECONDS=UNBROKEN_LEASE) as second:
         again = second.client.runs.get(run.id)
         assert again.progress.epoch > 20
         result = again.wait(scaled(60))

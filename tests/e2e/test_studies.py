@@ -6,7 +6,6 @@ import itertools
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 
 from fitwell.study import Study
+from tests import warm
 from tests.patience import eventually, scaled
 from tests.processes import Serving, serving
 
@@ -169,10 +169,7 @@ def test_choice_on_folds_equals_one_computed_from_the_histories(served: Serving,
 def test_command_line_chooses_an_arm_and_submits_it(served: Serving, folded: Study) -> None:
     def fitwell(*arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "FITWELL_URL": served.client.transport.url}
-        command = [sys.executable, "-m", "fitwell.cli", *arguments]
-        return subprocess.run(
-            command, env=environment, input=text, capture_output=True, text=True, timeout=scaled(90), check=False
-        )
+        return warm.fitwell(*arguments, text=text, env=environment, timeout=scaled(90))
 
     choice = fitwell("choose", folded.id, "--rule", "one_standard_error")
     assert choice.returncode == 0, choice.stderr
@@ -221,8 +218,7 @@ def test_diverged_run_has_a_weight_summary(served: Serving) -> None:
 def test_command_line_previews_trains_compares_and_diagnoses(served: Serving) -> None:
     def fitwell(*arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "FITWELL_URL": served.client.transport.url}
-        command = [sys.executable, "-m", "fitwell.cli", *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=scaled(90), check=False)
+        return warm.fitwell(*arguments, env=environment, timeout=scaled(90))
 
     file = str(Path(__file__).parents[2] / "examples" / "study.yaml")
     assert "24 runs in 1 stacks" in fitwell("study", file, "--preview").stdout

@@ -7,7 +7,6 @@ import os
 import re
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,6 +17,7 @@ import httpx2
 import pytest
 
 import fitwell
+from tests import warm
 from tests.patience import eventually, scaled
 from tests.processes import Serving, free_port, serving
 
@@ -33,8 +33,7 @@ SPEC: dict[str, Any] = {
 
 def command(*arguments: str, token: str = "", **more: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "FITWELL_TOKEN": token, **more}
-    line = [sys.executable, "-m", "fitwell.cli", *arguments]
-    return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=scaled(60), check=False)
+    return warm.fitwell(*arguments, env=environment, timeout=scaled(60))
 
 
 @pytest.fixture(scope="module")

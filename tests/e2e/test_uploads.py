@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typer.testing import CliRunner
 
 import fitwell
 from fitwell.cli import app
+from tests import warm
 from tests.patience import scaled
 from tests.processes import Serving, serving
 from tests.service.datasets.upload_files import digits_as_pictures, png, wine, zipped
@@ -139,8 +139,7 @@ def test_command_line_shows_and_changes_how_a_file_was_read(served: Serving, tmp
 def test_command_line_adds_lists_and_removes_datasets(served: Serving, tmp_path: Path) -> None:
     def run(*arguments: str, url: str = served.client.transport.url) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "FITWELL_URL": url, "FITWELL_DATA_DIR": str(served.home)}
-        command = [sys.executable, "-m", "fitwell.cli", "data", *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=scaled(90), check=False)
+        return warm.fitwell("data", *arguments, env=environment, timeout=scaled(90))
 
     file = tmp_path / "wine.csv"
     file.write_bytes(wine())

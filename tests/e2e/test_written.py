@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import warm
 from tests.patience import scaled
 from tests.processes import Serving, serving
 
@@ -59,11 +60,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 @pytest.mark.slow
 @pytest.mark.parametrize("written", [page for page in PAGES if RUN[page]], ids=lambda page: page.name)
 def test_documented_commands_and_code_run(written: Path, served: Serving, tmp_path: Path) -> None:
-    binaries = tmp_path / "bin"
-    binaries.mkdir()
-    (binaries / "fitwell").write_text(f'#!/bin/sh\nexec {sys.executable} -m fitwell.cli "$@"\n')
-    (binaries / "fitwell").chmod(0o755)
-    path = f"{binaries}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    path = warm.write_fitwell(tmp_path / "bin")
     environment = {**os.environ, "FITWELL_URL": served.client.transport.url, "PATH": path, "PYTHONPATH": str(ROOT)}
     served.client.runs.create(dataset="digits", model={"kind": "linear"}, optimizer={"kind": "sgd", "lr": 0.1}).wait(
         scaled(60)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
 
 import fitwell
+from tests import warm
 from tests.conftest import BODY
 from tests.patience import eventually, scaled
 from tests.processes import Serving, serving
@@ -31,8 +31,7 @@ def target() -> Iterator[Receiver]:
 
 
 def webhook(served: Serving, *arguments: str) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "fitwell.cli", "webhook", *arguments, "--url", served.client.transport.url]
-    return subprocess.run(line, capture_output=True, text=True, timeout=scaled(60), check=False)
+    return warm.fitwell("webhook", *arguments, "--url", served.client.transport.url, timeout=scaled(60))
 
 
 def test_client_creates_tests_changes_and_deletes_an_endpoint(served: Serving, target: Receiver) -> None:

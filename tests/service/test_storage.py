@@ -25,6 +25,7 @@ from service.runs.service import Runs
 from service.settings import Settings, SettingsError, load
 from service.store.database import StoreError
 from service.workers.jobs import Jobs
+from tests import warm
 from tests.conftest import BODY, WORKER, MigratedHome, measured, submit
 from tests.patience import scaled
 from tests.plugins.servers import Storage
@@ -242,10 +243,8 @@ def test_backup_fails_without_the_bucket(
 
 
 def doctor(**more: str) -> dict[str, dict[str, str]]:
-    line = [sys.executable, "-m", "fitwell.cli", "doctor", "--json", "--url", "http://127.0.0.1:9"]
-    done = subprocess.run(
-        line, env={**os.environ, **more}, capture_output=True, text=True, check=False, timeout=scaled(120)
-    )
+    environment = {**os.environ, **more}
+    done = warm.fitwell("doctor", "--json", "--url", "http://127.0.0.1:9", env=environment, timeout=scaled(120))
     return {one["what"]: one for one in json.loads(done.stdout)}
 
 

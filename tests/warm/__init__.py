@@ -19,6 +19,7 @@ import json
 import os
 import runpy
 import select
+import shlex
 import shutil
 import signal
 import socket
@@ -104,6 +105,39 @@ class Popen(subprocess.Popen[bytes]):
             return self.returncode
         code: int | None = super()._internal_poll(*others, **named)  # type: ignore[misc]
         return code
+
+
+def fitwell(
+    *arguments: str,
+    timeout: float,
+    text: str | None = None,
+    check: bool = False,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of the command line with ``text`` as its input, and return what it writes."""
+    line = [sys.executable, "-m", "fitwell.cli", *arguments]
+    pipe = subprocess.PIPE
+    with Popen(line, stdin=pipe, stdout=pipe, stderr=pipe, env=env, cwd=cwd) as process:
+        try:
+            output, errors = process.communicate((text or "").encode(), timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+    done = subprocess.CompletedProcess(line, process.returncode, output.decode(), errors.decode())
+    if check:
+        done.check_returncode()
+    return done
+
+
+def write_fitwell(folder: Path) -> str:
+    """Write the program ``fitwell`` for shells into a folder, and return a PATH on which it is first."""
+    folder.mkdir(exist_ok=True)
+    line = [sys.executable, "-I", "-S", str(Path(__file__).parent / "command.py"), template()]
+    line += [sys.executable, "-m", "fitwell.cli"]
+    (folder / "fitwell").write_text(f'#!/bin/sh\nexec {shlex.join(line)} "$@"\n')
+    (folder / "fitwell").chmod(0o755)
+    return f"{folder}:{Path(sys.executable).parent}:{os.environ['PATH']}"
 
 
 def _line(connection: socket.socket) -> bytes:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 from playwright.sync_api import expect
 
+from tests import warm
 from tests.e2e.web.conftest import BASE, Opened, drawn
 from tests.patience import scaled
 from tests.processes import Serving
@@ -23,9 +20,8 @@ def test_page_client_and_command_line_show_the_same_learning_curve(opened: Opene
     (group,) = curves.groups
     rows = [*SIZES, *(one.rows for one in group.predictions)]
     assert curves.columns()["rows"] == rows
-    command = [sys.executable, "-m", "fitwell.cli", "learning-curve", study.id, "--target", "0.01"]
-    environment = {**os.environ, "FITWELL_URL": served.client.transport.url}
-    printed = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=scaled(60), check=True)
+    command = ("learning-curve", study.id, "--target", "0.01", "--url", served.client.transport.url)
+    printed = warm.fitwell(*command, timeout=scaled(60), check=True)
     assert group.explanation in printed.stdout
     assert all(f"{size} " in printed.stdout for size in rows[:4])
     page = opened(f"/studies/{study.id}?smooth=0.5&zoom=2..4&scale=y")
