@@ -18,6 +18,7 @@ from fitwell.requests import (
     Flow,
     ItemFlow,
     Request,
+    Sleep,
     api_path,
     download_file,
     fetch_json,
@@ -32,6 +33,8 @@ from fitwell.sync_async import TransportT, call, iterator, remote_property
 from fitwell.transport import AsyncTransport
 
 LONG_POLL_SECONDS = 30
+MAX_PAUSE_SECONDS = 0.5
+"""While a run trains, ``wait`` pauses for a twentieth of the time that it has waited, and no longer than this."""
 
 
 class Run(RunModel[TransportT]):
@@ -58,7 +61,8 @@ class Run(RunModel[TransportT]):
         return (yield from self._wait_until_terminal(timeout, check=check))
 
     def _wait_until_terminal(self, timeout: float | None, *, check: bool) -> Flow[Run[TransportT]]:
-        deadline = None if timeout is None else time.monotonic() + timeout
+        began = time.monotonic()
+        deadline = None if timeout is None else began + timeout
         run: Run[TransportT] = self
         while not run.terminal:
             remaining = LONG_POLL_SECONDS if deadline is None else min(LONG_POLL_SECONDS, deadline - time.monotonic())
@@ -67,7 +71,10 @@ class Run(RunModel[TransportT]):
             headers = {"if-none-match": run._etag, "prefer": f"wait={max(1, round(remaining))}"} if run._etag else {}
             request = Request("GET", self.path, headers=headers, timeout=remaining + 10, patient=True)
             response = yield from send(request)
-            run = run if response.status_code == 304 else self._from_response(response)
+            if response.status_code != 304:
+                run = self._from_response(response)
+                if not run.terminal:  # it changes with every epoch
+                    yield Sleep(min((time.monotonic() - began) / 20, MAX_PAUSE_SECONDS))
         if check and run.status != "succeeded":
             reason = f": {run.error.message}" if run.error else ""
             raise RunFailed(f"Run {run.id} has status {run.status!r}{reason}")
