@@ -23,6 +23,8 @@ FRESH_SECONDS = 10.0
 """A measurement is reused for this long."""
 MEMORY_SECONDS = 120.0
 """Load comes in bursts: the slowest measurement of the last minutes counts."""
+MAX_PAUSE = 0.2
+"""Polls compute too: the pause between them is a twentieth of the time since the last progress, and no longer."""
 _WORK = "import decimal, email.message, json, tempfile\nfor n in range(2_000_000): n * n % 7"
 
 
@@ -82,7 +84,7 @@ def eventually(
     *,
     progress: Callable[[], object] | None = None,
 ) -> Any:
-    """Poll ``check`` and return its first true value.
+    """Poll ``check``, less often the longer it takes, and return its first true value.
 
     Fails once ``scaled(seconds)`` have passed since the start, or since the value of ``progress`` last changed.
     """
@@ -95,4 +97,4 @@ def eventually(
         waited = time.monotonic() - since
         if waited > seconds and waited > (limit := scaled(seconds)):
             raise AssertionError(f"not true within {limit:.1f} s ({seconds:g} s on a quiet machine): {check}")
-        time.sleep(pause)
+        time.sleep(max(pause, min(waited / 20, MAX_PAUSE)))
