@@ -15,7 +15,12 @@ from fitwell.sync_async import LiveView, Resource, TransportT, View, call
 from fitwell.transport import AsyncTransport
 
 Scale: TypeAlias = Literal["quick", "full"]
-POLL_SECONDS = 0.5
+POLL_SECONDS, MAX_POLL_SECONDS = 0.5, 10.0
+
+
+def pause_after(elapsed: float) -> float:
+    """Return the seconds between requests that take ``elapsed``, so that the server mostly trains instead of judging."""
+    return min(max(POLL_SECONDS, 4 * elapsed), MAX_POLL_SECONDS)
 
 
 class Source(View):
@@ -162,11 +167,14 @@ class Reproduction(LiveView[TransportT]):
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         current: Reproduction[TransportT] = self
+        elapsed = 0.0
         while not current.terminal:
             if deadline is not None and time.monotonic() > deadline:
                 raise TimedOut(f"{self.name} did not end within {timeout} s. It continues on the server.")
-            yield Sleep(POLL_SECONDS)
+            yield Sleep(pause_after(elapsed))
+            started = time.monotonic()
             current = yield from self._fetch(patient=True)
+            elapsed = time.monotonic() - started
         return current
 
     @call

@@ -11,7 +11,7 @@ import typer
 from fitwell.client import Client
 from fitwell.commands.options import JSON, URL
 from fitwell.exit_codes import Exit
-from fitwell.reproductions import POLL_SECONDS, Reproduction
+from fitwell.reproductions import Reproduction, pause_after
 from fitwell.terminal.console import wide_console
 from fitwell.terminal.reproduction_tables import claims_table, reproductions_table
 from fitwell.terminal.run_progress import progress_bar
@@ -56,9 +56,12 @@ def follow(reproduction: Reproduction) -> Reproduction:
     """Show a progress bar until all studies have ended, and return the reproduction."""
     with progress_bar() as progress:
         task = progress.add_task(reproduction.name, total=reproduction.epochs[1], losses="")
+        elapsed = 0.0
         while not reproduction.terminal:
-            time.sleep(POLL_SECONDS)
+            time.sleep(pause_after(elapsed))
+            started = time.monotonic()
             reproduction = reproduction.refresh()
+            elapsed = time.monotonic() - started
             epoch, epochs = reproduction.epochs
             progress.update(task, completed=epoch, total=epochs, losses="")
     return reproduction

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from fitwell.cli import app
 from fitwell.exit_codes import Exit
+from fitwell.reproductions import pause_after
 from tests.fitwell.client_modes import WAYS, Ask, call_with
 
 RESULT: dict[str, Any] = {
@@ -97,6 +98,11 @@ def test_start_and_wait_return_the_verdicts(ask: Ask) -> None:
     assert done.claims[0].result.verdict == "not_reproduced"
     path = "/v1/reproductions/paper2001"
     assert Server.requests == [("POST", path, {"scale": "full"}), *[("GET", f"{path}?scale=full", None)] * 2]
+
+
+@pytest.mark.parametrize(("elapsed", "pause"), [(0.0, 0.5), (0.1, 0.5), (1.0, 4.0), (30.0, 10.0)])
+def test_slow_answers_are_requested_less_often(elapsed: float, pause: float) -> None:
+    assert pause_after(elapsed) == pause
 
 
 def test_list_and_get_describe_a_reproduction(ask: Ask) -> None:
