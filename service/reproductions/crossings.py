@@ -37,7 +37,10 @@ class Sooner(PairRule):
     def judge(self, comparison: Comparison, *, lower_is_better: bool, due: bool) -> Judgment:
         """Return the verdict on the pair."""
         pair = self._pair(comparison)
-        return Judgment(directed(pair, "lower", lower_is_better), [replace(Measured.of_pair(pair), loss=NEVER)])
+        neither = due and not len(pair.seeds) + pair.diverged + pair.baseline_diverged + pair.missing
+        notes = [f"Neither '{self.arm}' nor '{self.against}' crossed the bound with any seed."] if neither else []
+        figure = replace(Measured.of_pair(pair), loss=NEVER)
+        return Judgment(directed(pair, "lower", lower_is_better), [figure], notes)
 
 
 class Delay(ArmRule):
@@ -72,7 +75,9 @@ class Delay(ArmRule):
         judgment = super().judge(comparison, lower_is_better=lower_is_better, due=due)
         (figure,) = judgment.figures
         lost = figure.diverged
-        notes = [f"{lost} run{'s' * (lost > 1)} of '{self.arm}' {NEVER} of either metric."] if lost else []
+        notes = (
+            [f"{lost} run{'s' * (lost > 1)} of '{self.arm}' did not cross the bound by both metrics."] if lost else []
+        )
         return Judgment(judgment.verdict, [replace(figure, diverged=0)], notes)
 
     def _judged(self, low: float, high: float) -> Verdict:

@@ -82,6 +82,7 @@ def test_run_that_never_crosses_the_bound_is_last(
     of = results(client, monkeypatch, rules, lambda: train(client, work, loss, epochs=6))
     assert [of[name]["verdict"] for name in rules] == ["reproduced", "not_reproduced", "undecided"]
     assert "'plain' never crossed the bound at 8 seeds" in of["true"]["explanation"]
+    assert of["never"]["explanation"] == "Neither 'dropout' nor 'plain' crossed the bound with any seed."
 
 
 def test_accuracy_crosses_its_bound_upward(client: TestClient, work: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +111,7 @@ def test_delay_is_the_quotient_of_two_first_epochs(
         "reproduced", "not_reproduced", "undecided", "undecided", "undecided",
     ]  # fmt: skip
     assert of["true"]["figures"][0]["mean"] == 5.5
-    assert "8 runs of 'plain' never crossed the bound of either metric" in of["never"]["explanation"]
+    assert "8 runs of 'plain' did not cross the bound by both metrics" in of["never"]["explanation"]
     assert "train.f1" in of["no series"]["explanation"]
 
 
