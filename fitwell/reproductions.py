@@ -19,7 +19,7 @@ POLL_SECONDS, MAX_POLL_SECONDS = 0.5, 10.0
 
 
 def pause_after(elapsed: float) -> float:
-    """Return the seconds between requests that take ``elapsed``, so that the server mostly trains instead of judging."""
+    """Return the seconds between requests that take ``elapsed``, so that the server mostly trains, not judges."""
     return min(max(POLL_SECONDS, 4 * elapsed), MAX_POLL_SECONDS)
 
 
