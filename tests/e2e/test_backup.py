@@ -19,7 +19,7 @@ SPEC: dict[str, Any] = {
     "dataset": {"kind": "digits", "train_size": 200},
     "model": {"kind": "mlp", "hidden": [32]},
     "optimizer": {"kind": "momentum", "lr": 0.01},
-    "epochs": 1200,
+    "epochs": 500,
 }
 
 

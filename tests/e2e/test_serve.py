@@ -85,7 +85,7 @@ def test_used_port_and_unwritable_directory_are_reported_without_a_traceback(tmp
 def test_sigterm_saves_the_run_and_the_next_start_resumes_it(tmp_path: Path) -> None:
     home, port = tmp_path / "home", free_port()
     with serving_anew(home, port, FITWELL_LEASE_SECONDS=UNBROKEN_LEASE) as first:
-        run = first.client.runs.create(seed=51, **{**SPEC, "epochs": 600})
+        run = first.client.runs.create(seed=51, **{**SPEC, "epochs": 300})
         eventually(lambda: run.refresh().progress.epoch > 20)
         processes = psutil.Process(first.process.pid).children(recursive=True)
         assert first.stop() == 0

@@ -21,9 +21,10 @@ import psutil
 import pytest
 
 import fitwell
+from tests import warm
 from tests.faults.system import LONG, SPEC, alive
 from tests.patience import eventually
-from tests.processes import Serving, free_port, quick_settings, serving_anew
+from tests.processes import Serving, ServingAnew, free_port, quick_settings, serving, serving_anew
 
 MAX_SECONDS = 10.0
 ROLES = {
@@ -103,20 +104,29 @@ def kill_and_measure(name: str, victim: psutil.Process, expected: set[str]) -> N
 def command(verb: str, home: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """A process of the command line."""
     line = [sys.executable, "-m", "fitwell.cli", verb, "--data-dir", str(home), *arguments]
-    with subprocess.Popen(line, env={**os.environ, **quick_settings()}, stderr=subprocess.DEVNULL) as process:
+    with warm.Popen(line, env={**os.environ, **quick_settings()}, stderr=subprocess.DEVNULL) as process:
         try:
             yield process
         finally:
             process.kill()
 
 
+@contextmanager
+def busy(served: Serving) -> Iterator[Serving]:
+    """Yield a ``fitwell serve`` that trains, has predicted, and parses an upload."""
+    try:
+        occupy(served.client)
+        for role in ("trainer", "predictor", "parser"):
+            with_role(served.process.pid, role)
+        yield served
+    finally:
+        served.stop()
+
+
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Serving]:
-    """A busy ``fitwell serve``: it trains, has predicted, and parses an upload."""
-    with serving_anew(tmp_path / "home") as one:
-        occupy(one.client)
-        for role in ("trainer", "predictor", "parser"):
-            with_role(one.process.pid, role)
+    """A busy ``fitwell serve`` whose processes are forks."""
+    with busy(Serving(tmp_path / "home", free_port())) as one:
         yield one
 
 
@@ -126,7 +136,6 @@ ALL = {"service", "worker", "trainer", "predictor", "parser"}
 @pytest.mark.parametrize(
     ("role", "expected"),
     [
-        ("serve", ALL),
         ("service", {"predictor", "parser"}),
         ("worker", {"trainer"}),
         ("trainer", set()),
@@ -135,8 +144,13 @@ ALL = {"service", "worker", "trainer", "predictor", "parser"}
     ],
 )
 def test_killed_process_under_serve_leaves_nothing_behind(role: str, expected: set[str], served: Serving) -> None:
-    root = psutil.Process(served.process.pid)
-    kill_and_measure(f"`{role}`", root if role == "serve" else with_role(root.pid, role), expected)
+    kill_and_measure(f"`{role}`", with_role(served.process.pid, role), expected)
+
+
+def test_killed_serve_leaves_nothing_behind(tmp_path: Path) -> None:
+    """With new processes, as users start them; those of other tests are forks."""
+    with busy(ServingAnew(tmp_path / "home", free_port())) as one:
+        kill_and_measure("`serve`", psutil.Process(one.process.pid), ALL)
 
 
 def test_killed_api_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -179,7 +193,7 @@ def test_run_resumes_with_the_same_bits_after_serve_was_killed(tmp_path: Path) -
         run = first.client.runs.create(**LONG)
         eventually(lambda: run.refresh().progress.epoch >= 8)
         kill_and_measure("`serve` while it trains", psutil.Process(first.process.pid), {"worker", "trainer"})
-    with serving_anew(home, port) as second:
+    with serving(home, port) as second:
         resumed = second.client.runs.get(run.id).wait(60)
         assert any("resumes from its checkpoint" in line.text for line in resumed.log()), "saved on its orderly end"
         fresh = second.client.runs.create(reuse=False, **LONG).wait(60)
