@@ -122,6 +122,8 @@ class Validation(View):
     parameters: int
     estimated_seconds: float
     estimated_bytes: int
+    preceding_runs: int = 0
+    preceding_seconds: float = 0.0
     layers: list[Layer] = Field(default=[])
 
 

@@ -155,6 +155,12 @@ class Runs(Resource[TransportT]):
 
 
 def expand_short_forms(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the body with short forms replaced by mappings: a kind alone, or a ``Dataset``."""
+    """Return the body with short forms replaced by mappings: a kind alone, or a ``Dataset``.
+
+    The spec of a run to train first, in ``warm_start``, may have them too.
+    """
     specs = {key: value.spec if isinstance(value, Dataset) else value for key, value in body.items()}
+    start = specs.get("warm_start")
+    if isinstance(start, Mapping) and isinstance(start.get("spec"), Mapping):
+        specs["warm_start"] = {**start, "spec": expand_short_forms(start["spec"])}
     return {key: {"kind": one} if key in KIND_FIELDS and isinstance(one, str) else one for key, one in specs.items()}

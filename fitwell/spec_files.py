@@ -51,7 +51,7 @@ Loader.add_implicit_resolver(
 )
 
 
-SPECS = r"(?:(?:base|(?:tune\.)?arms\.[^.]+)\.)?"
+SPECS = r"(?:(?:base|(?:tune\.)?arms\.[^.]+)\.)?(?:warm_start\.spec\.)*"
 SHORT_FORMS = re.compile(rf"{SPECS}(?:dataset|model|loss|optimizer|schedule)|datasets\.[^.]+|(?:.+\.)?model\.init")
 """Paths of values that may be only a kind, in specs of runs and studies: ``dataset: digits``, ``init: torch``."""
 

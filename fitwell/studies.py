@@ -46,6 +46,8 @@ class Preview(View):
     splits: list[int] | None = None
     estimated_seconds: float
     estimated_bytes: int
+    preceding_runs: int = 0
+    preceding_seconds: float = 0.0
     looks: int = 1
     looks_from: list[str] = Field(default=[])
     min_seeds_possible: int

@@ -141,4 +141,8 @@ def _describe_preview(preview: Preview) -> str:
     )
     if preview.max_runs is not None and preview.max_runs > preview.runs:
         summary += f" The server adds runs until every arm is decided, {preview.max_runs} in all at most."
+    if preview.preceding_runs:
+        summary += (
+            f" Before them, up to {preview.preceding_runs} others are trained: {preview.preceding_seconds:.3g} s."
+        )
     return "\n".join([summary, *preview.warnings])

@@ -33,15 +33,18 @@ def ended_early(connection: sa.Connection, study: Row) -> bool:
 
 
 def _retried(connection: sa.Connection, row: Row) -> list[NewEvent]:
-    """Queue a run again, after its teachers that did not succeed; return the events."""
-    new_events = []
-    for teacher in RunSpec.of(row.spec).teachers:
-        source = None if teacher.run_id is None else run_rows.by_id(connection, teacher.run_id, lock=True)
-        if source is not None and source.status in ("failed", "cancelled"):
+    """Queue a run again, after those that it waits for and that did not succeed; return the events."""
+    new_events, spec = [], RunSpec.of(row.spec)
+    awaited = [teacher.run_id for teacher in spec.teachers]
+    if spec.warm_start is not None and spec.warm_start.pending:
+        awaited.append(spec.warm_start.run_id)
+    for run_id in awaited:
+        source = None if run_id is None else run_rows.by_id(connection, run_id, lock=True)
+        if source is not None and source.status in ("failed", "cancelled") and source.error_code != "diverged":
             new_events += _retried(connection, source)
     current = run_rows.by_id(connection, row.id, lock=True)
     assert current is not None, f"{row.id} was locked and yet deleted"
     try:
         return new_events + act(connection, current, "retry")
-    except TransitionRefused:  # a teacher was deleted: the run stays as it is
+    except TransitionRefused:  # a run that it waits for was deleted or diverged: it stays as it is
         return new_events

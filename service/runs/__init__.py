@@ -9,7 +9,7 @@ Routes call services, services call rules and statements, and only services open
 - ``submission``: from a spec to queued runs; ``patches``: merge patches of specs.
 - ``queries``: SQL, one module for each kind of row; ``run``: what services return, and the metadata that clients set.
 - ``states``: the table of transitions; ``actions``: what clients do with existing runs; ``students``: runs that wait
-  for teachers; ``extend``, ``verification``: runs derived from a run; ``ending``: why runs ended;
+  for teachers or weights; ``extend``, ``verification``: runs derived from a run; ``ending``: why runs ended;
   ``saved_weights``: when runs save which weights.
 - ``pages``: queries and cursors of lists; ``filters``: the filter language; ``json_paths``: the fields it can name.
 - ``history_formats``, ``thinning``: histories as files and for charts; ``advice``: diagnosis and what to try next,

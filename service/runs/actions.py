@@ -11,7 +11,7 @@ from service.runs import states, students
 from service.runs.errors import TransitionRefused
 from service.runs.queries import files
 from service.runs.queries import runs as rows
-from service.runs.submission import teachers
+from service.runs.submission import teachers, warm_starts
 from service.store.events import NewEvent
 from service.store.rows import Row
 from service.store.tables import db_now
@@ -42,8 +42,10 @@ def act(connection: sa.Connection, row: Row, action: states.Action) -> list[NewE
     """
     if row.status in NO_OP[action]:
         return []
-    if action == "retry" and row.status in ("failed", "cancelled") and teachers.has_pending(RunSpec.of(row.spec)):
-        return students.retry(connection, row)
+    if action == "retry" and row.status in ("failed", "cancelled"):
+        spec = RunSpec.of(row.spec)
+        if teachers.has_pending(spec) or warm_starts.is_pending(spec):
+            return students.retry(connection, row)
     status = states.after(row.status, action)
     if status is None:
         allowed = states.allowed(row.status)

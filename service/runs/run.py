@@ -97,7 +97,10 @@ def _waiting_reason(row: Row, workers: Sequence[Row]) -> str | None:
     if row.status == "waiting":
         teachers = [teacher for part in row.spec["regularizers"] for teacher in part.get("teachers", ())]
         pending = dict.fromkeys(teacher["run_id"] for teacher in teachers if teacher["sha256"] is None)
-        return f"Waiting for its teachers to finish: {', '.join(pending)}."
+        reasons = [f"Waiting for its teachers to finish: {', '.join(pending)}."] if pending else []
+        if row.waits_for is not None:
+            reasons.append(f"Waiting for the run whose weights it starts from: {row.waits_for}.")
+        return " ".join(reasons)
     if row.status != "queued":
         return None
     if not workers:

@@ -10,7 +10,7 @@ from service.http.timestamps import timestamp
 from service.runs.pages import Page
 from service.runs.run import Run
 from service.runs.states import Status
-from service.runs.submission.review import Estimate
+from service.runs.submission.review import Estimate, estimate, to_train_first
 from worker.spec.keys import spec_hash
 from worker.spec.run import RunSpec
 
@@ -184,6 +184,10 @@ class Validation(BaseModel):
     parameters: int
     estimated_seconds: float
     estimated_bytes: int
+    preceding_runs: int = Field(
+        default=0, description="Runs to train first that the spec contains: teachers, and the one of a warm start."
+    )
+    preceding_seconds: float = Field(default=0.0, description="Their estimated time, one after the other.")
     layers: list[LayerView] = Field(
         default=[], description="The model's layers with the output layer; empty for a model without layers."
     )
@@ -191,12 +195,15 @@ class Validation(BaseModel):
     @classmethod
     def of(cls, spec: RunSpec, cost: Estimate) -> Validation:
         """Return the view of a valid spec."""
+        first = to_train_first([spec])
         return cls(
             spec=spec.model_dump(mode="json"),
             spec_hash=spec_hash(spec),
             parameters=cost.parameters,
             estimated_seconds=cost.seconds,
             estimated_bytes=cost.bytes,
+            preceding_runs=len(first),
+            preceding_seconds=sum(estimate(one).seconds for one in first),
             layers=[
                 LayerView.model_validate(layer._asdict() | {"output_shape": [*layer.output_shape]})
                 for layer in spec.layers

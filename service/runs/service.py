@@ -81,7 +81,9 @@ class Runs(ScopedRuns):
             resolved = {place: self._resolve(connection, place, one, teacher_runs) for place, one in new.items()}
             dataset_refs.lock(connection, [one.spec for one in resolved.values()], self.caller)
             columns = build_rows([PlannedRun(one) for one in resolved.values()], self._settings)
-            created, new_events = create(connection, columns, self._settings, reuse=reuse, caller=self.caller)
+            created, new_events = create(
+                connection, columns, self._settings, reuse=reuse, caller=self.caller, beside=teacher_runs.created
+            )
             workers = rows.live_workers(connection, self._settings.lease_seconds)
             response = respond([Run.of(self._row(connection, one.run_id), workers) for one in created])
             idempotency.store(connection, key, response)
@@ -102,7 +104,7 @@ class Runs(ScopedRuns):
             new = warm_starts.resolve(connection, new, self.caller)
             new = teachers.resolve(connection, new, self.caller)
             review(new.spec, self._settings)
-            return new if teacher_runs is None else teacher_runs.with_teacher_runs(new)
+            return new if teacher_runs is None else teacher_runs.with_all(new)
         except SpecRefused as refusal:
             raise refusal.below(place) from refusal
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from service.store.statuses import ENDED, Status
 
-__all__ = ["CLIENT_ACTIONS", "TERMINAL", "TRANSITIONS", "Action", "Status", "after", "allowed", "leading"]
+__all__ = ["CLIENT_ACTIONS", "TERMINAL", "TRANSITIONS", "Action", "Status", "after", "allowed", "ending", "leading"]
 
 Action = Literal[
     "ready", "claim", "cancel", "pause", "resume", "retry", "wait", "succeed", "fail", "stop", "release", "give_up"
@@ -45,8 +45,8 @@ TRANSITIONS: dict[Status, dict[Action, Status]] = {
     "cancelled": {"retry": "queued", "wait": "waiting"},
 }
 """``stop``: the worker stopped on request. ``release``: the worker returned the run, or its lease expired. ``give_up``:
-too many leases expired. ``wait``: a retry of a student whose teachers have not finished. ``ready``: the teachers have
-succeeded."""
+too many leases expired. ``wait``: a retry of a run whose teachers, or the run whose weights it starts from, have not
+finished. ``ready``: they have succeeded."""
 
 TERMINAL: frozenset[Status] = frozenset(ENDED)
 
@@ -61,6 +61,11 @@ def after(status: Status, action: Action) -> Status | None:
 def allowed(status: Status) -> tuple[Action, ...]:
     """Return the actions that a client may apply to a run in ``status``."""
     return tuple(action for action in CLIENT_ACTIONS if action in TRANSITIONS[status])
+
+
+def ending(status: str) -> str:
+    """Return a run's final status as the verb of a sentence."""
+    return "was cancelled" if status == "cancelled" else status
 
 
 def leading(action: Action) -> tuple[Status, ...]:

@@ -4,7 +4,7 @@
   ``comparison_schemas``, ``across_schemas``, ``sequential_schemas``, ``tuning_bodies``, ``tuning_schemas``,
   ``choice_schemas``, ``diagnosis_schemas``, ``learning_curve_schemas``, ``dependencies``, ``errors``: HTTP.
 - ``service``: one transaction per operation; ``results``: those that only read; ``creation``: of a study's row and
-  runs; ``queries``: its SQL; ``study``: a study as clients see it.
+  runs, inserted by ``queueing`` with those to train first; ``queries``: its SQL; ``study``: a study as clients see it.
 - ``new_study``, ``replicates``, ``sampling`` (points of a search space), ``expansion``, ``arms``: from a study's
   description to runs that this server can train; ``preview``: their cost.
 - ``schedule``, ``sequential``, ``sequencer``: sequential studies; when they look, what that decides, and the task that

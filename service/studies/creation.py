@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,7 +12,7 @@ from ulid import ULID
 from service.callers import CallerScoped
 from service.errors import SpecRefused
 from service.runs.submission import dataset_refs
-from service.runs.submission.creation import NewRows, PlannedRun, build_rows, create
+from service.runs.submission.creation import NewRows, build_rows
 from service.runs.submission.teacher_runs import TeacherRuns
 from service.settings import Settings
 from service.store import ledger
@@ -24,6 +24,7 @@ from service.studies.expansion import Arm, Plan
 from service.studies.looks import NOT_INHERITED, ArmKey, Inherited, PlannedStudy, inherited, planned_runs
 from service.studies.metrics import rows_of
 from service.studies.new_study import NewStudy, baseline_id, primary_metric
+from service.studies.queueing import insert, runs_of_arms, with_preceding_runs
 from service.studies.replicates import generalizes_over, replicate_numbers
 from service.studies.sequencer import check_steps
 from service.studies.tuning import located
@@ -82,11 +83,10 @@ class StudyCreation(CallerScoped):
         new, arms = prepared.new, prepared.arms
         dataset_refs.lock(connection, [arm.run.spec for arm in arms], self.caller)
         teacher_runs = TeacherRuns(connection, self._settings, self.caller, reuse=reuse)
-        columns, teacher_events = self.with_teacher_runs(teacher_runs, prepared.id, arms, new.plan, prepared.columns)
+        columns = with_preceding_runs(teacher_runs, prepared.id, arms, new.plan, prepared.columns, self._settings)
         keys = keys_of(columns) | (set() if new.schedule is None else planned_keys(arms, new.full_plan))
         self._insert(connection, prepared.id, new, arms, keys)
-        _, new_events = create(connection, columns, self._settings, reuse=reuse, caller=self.caller)
-        return teacher_events + new_events
+        return insert(connection, columns, teacher_runs, self._settings, reuse=reuse, caller=self.caller)
 
     def _insert(
         self, connection: sa.Connection, study_id: str, new: NewStudy, arms: Sequence[Arm], keys: Collection[ArmKey]
@@ -99,7 +99,7 @@ class StudyCreation(CallerScoped):
             "id": study_id,
             **new.metadata.model_dump(),
             "request": dict(new.request),
-            "arms": [{"id": arm.id, "name": arm.name, "values": dict(arm.values)} for arm in arms],
+            "arms": [stored_arm(arm) for arm in arms],
             "seeds": list(new.plan.seeds),
             "metric": design.metric,
             "at": design.at,
@@ -174,21 +174,14 @@ class StudyCreation(CallerScoped):
 
     def columns(self, study_id: str, arms: Sequence[Arm], plan: Plan) -> NewRows:
         """Return the columns of the study's runs, seed by seed, so that pairs complete early."""
-        requests = [
-            PlannedRun(arm.at(*replicate), {"study_id": study_id, "arm": arm.id})
-            for replicate in plan.replicates
-            for arm in arms
-        ]
-        return build_rows(requests, self._settings)
+        return build_rows(runs_of_arms(study_id, arms, plan), self._settings)
 
-    def with_teacher_runs(
-        self, teacher_runs: TeacherRuns, study_id: str, arms: Sequence[Arm], plan: Plan, columns: NewRows
-    ) -> tuple[NewRows, list[NewEvent]]:
-        """Return the study's runs, naming a run for each of their teachers, and the events of the new teachers."""
-        taught = [replace(arm, run=teacher_runs.with_teacher_runs(arm.run)) for arm in arms]
-        if all(after.run is before.run for after, before in zip(taught, arms, strict=True)):
-            return columns, []
-        return self.columns(study_id, taught, plan), teacher_runs.events
+
+def stored_arm(arm: Arm) -> dict[str, Any]:
+    """Return an arm as a study stores it, with the spec of the runs that its runs start from, if it has one."""
+    start = arm.run.spec.warm_start
+    template = {} if start is None or start.spec is None else {"warm_start": start.model_dump(mode="json")}
+    return {"id": arm.id, "name": arm.name, "values": dict(arm.values), **template}
 
 
 def keys_of(columns: NewRows) -> set[ArmKey]:

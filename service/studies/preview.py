@@ -32,6 +32,9 @@ class Preview:
     stacks: int
     seconds: float
     bytes: int
+    preceding_runs: int
+    """Runs of teachers and of warm starts to train first that are none of the study's."""
+    preceding_seconds: float
     looks: int
     looks_from: Sequence[str]
     min_seeds: int
@@ -39,9 +42,14 @@ class Preview:
 
 
 def preview(
-    new: NewStudy, arms: Sequence[Arm], fresh: Sequence[RunSpec], earlier: Inherited, settings: Settings
+    new: NewStudy,
+    arms: Sequence[Arm],
+    fresh: Sequence[RunSpec],
+    first: Sequence[RunSpec],
+    earlier: Inherited,
+    settings: Settings,
 ) -> Preview:
-    """Return the cost of a study; ``fresh`` are its runs that cannot reuse a result."""
+    """Return the cost of a study; ``fresh`` are its runs that cannot reuse a result, ``first`` those to train first."""
     plan = new.plan
     runs = len(arms) * len(plan.replicates)
     replicates = plan.seeds if plan.splits is None else plan.splits
@@ -57,6 +65,8 @@ def preview(
         stacks=_stacks(fresh, settings),
         seconds=sum(cost.seconds for cost in costs),
         bytes=max((cost.bytes for cost in costs), default=0),
+        preceding_runs=len(first),
+        preceding_seconds=sum(estimate(spec).seconds for spec in first),
         looks=earlier.looks,
         looks_from=earlier.studies,
         min_seeds=min_seeds(ALPHA / earlier.looks, 1),

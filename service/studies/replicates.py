@@ -77,13 +77,19 @@ def check_split_varies(arm: str, spec: RunSpec) -> None:
     """Refuse an arm in which the split cannot be varied.
 
     Raises:
-        SpecRefused: Every split has the same rows, or a teacher has seen rows of other splits.
+        SpecRefused: Every split has the same rows, or a teacher or the run to start from has seen rows of other splits.
     """
     reason = spec.dataset.fixed_split
     if reason is None and spec.teachers:
         reason = (
             "Its teachers trained on one split, so they know rows that other splits hold out. Use seeds instead, or "
             "replicates that vary only the seed."
+        )
+    start = spec.warm_start
+    if reason is None and start is not None and start.spec is not None and not start.paired:
+        reason = (
+            "The run that it starts from trained on one split, so it knows rows that other splits hold out. Leave the "
+            "seed out of its spec, so that it has the seed and the split of each run."
         )
     if reason is not None:
         raise SpecRefused.at(POINTER, "split_not_variable", f"The split of arm {arm!r} cannot be varied. {reason}")

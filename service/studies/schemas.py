@@ -169,6 +169,11 @@ class PreviewView(BaseModel):
     folds: int | None
     estimated_seconds: float = Field(description="Time of all runs one after the other; stacks take less.")
     estimated_bytes: int = Field(description="Memory of the largest run.")
+    preceding_runs: int = Field(
+        default=0,
+        description="Runs to train first, besides `runs`: teachers, and those of warm starts; at most so many.",
+    )
+    preceding_seconds: float = Field(default=0.0, description="Time of these runs one after the other.")
     alpha: float
     looks: int = Field(
         default=1, description="As in a study: 1, or more if earlier studies have some of the same runs; splits alpha."
@@ -191,6 +196,8 @@ class PreviewView(BaseModel):
             folds=preview.folds,
             estimated_seconds=preview.seconds,
             estimated_bytes=preview.bytes,
+            preceding_runs=preview.preceding_runs,
+            preceding_seconds=preview.preceding_seconds,
             alpha=ALPHA,
             looks=preview.looks,
             looks_from=list(preview.looks_from),

@@ -7,6 +7,7 @@ services may do this at once, and one that is killed is taken over by any other.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -17,8 +18,9 @@ from service.callers import Caller
 from service.errors import Refusal, SpecRefused
 from service.runs.run import RunMetadata
 from service.runs.submission import dataset_refs
-from service.runs.submission.creation import PlannedRun, build_rows, create
+from service.runs.submission.creation import build_rows
 from service.runs.submission.new_run import NewRun
+from service.runs.submission.teacher_runs import TeacherRuns
 from service.settings import Settings
 from service.store import events
 from service.store.database import reading, writing
@@ -28,10 +30,12 @@ from service.studies import queries as studies
 from service.studies.comparison import own_samples
 from service.studies.expansion import Arm, Plan
 from service.studies.looks import ALPHA, not_yet
+from service.studies.queueing import insert, runs_of_arms, with_preceding_runs
 from service.studies.reason_log import ReasonLog
 from service.studies.schedule import Schedule, schedule_of
 from service.studies.sequential import decisions, results_at, stored
 from worker.spec.run import RunSpec
+from worker.spec.warm_start import WarmStart
 
 CANCELLED = "The study was cancelled. Submit it again to continue; it reuses the results."
 PlanOf = Callable[[Mapping[str, Any]], Plan]
@@ -120,26 +124,21 @@ class Sequencer:
             for arm in study.arms
             if not arm.get("decided_at") and arm["id"] in models
         ]
-        columns = build_rows(
-            [
-                PlannedRun(arm.at(*replicate), {"study_id": study_id, "arm": arm.id})
-                for replicate in plan.replicates
-                for arm in arms
-            ],
-            self._settings,
-        )
+        columns = build_rows(runs_of_arms(study_id, arms, plan), self._settings)
         caller = owner_of(study, self._settings)
         with writing(self._engine) as connection:
             current = studies.by_id(connection, study_id, lock=True)
             if current is None or (current.next_look, current.seeds) != (study.next_look, study.seeds):
                 return
+            first = TeacherRuns(connection, self._settings, caller, reuse=True)
             try:
                 dataset_refs.lock(connection, [arm.run.spec for arm in arms], caller)
+                columns = with_preceding_runs(first, study_id, arms, plan, columns, self._settings)
             except SpecRefused as refusal:
                 events.append(connection, stop(connection, current, f"It cannot continue: {refusal.detail}"))
                 return
             before = models[study.baseline].id
-            _, new_events = create(connection, columns, self._settings, reuse=True, caller=caller)
+            new_events = insert(connection, columns, first, self._settings, reuse=True, caller=caller)
             studies.change(connection, study_id, {"seeds": seeds})
             added = NewEvent(before, studies.SEEDS, {"study_id": study_id, "seeds": len(seeds)})
             events.append(connection, [added, *new_events])
@@ -192,6 +191,8 @@ def _arm(arm: Mapping[str, Any], run: Row, *, data_drawn: bool) -> Arm:
     """
     metadata = RunMetadata.model_validate({name: getattr(run, name) for name in RunMetadata.model_fields})
     spec = RunSpec.of(run.spec)
+    if "warm_start" in arm:  # the stored run names the one that its own seed starts from
+        spec = spec.model_copy(update={"warm_start": WarmStart.model_validate_json(json.dumps(arm["warm_start"]))})
     if data_drawn:
         spec = spec.model_copy(update={"dataset": spec.dataset.unseeded()})
     return Arm(arm["id"], arm["name"], arm["values"], NewRun(spec, metadata))

@@ -16,7 +16,7 @@ from service.runs.actions import act, delete_runs
 from service.runs.pages import cursor_at, position
 from service.runs.queries import runs as rows
 from service.runs.submission import dataset_refs
-from service.runs.submission.creation import create
+from service.runs.submission.review import to_train_first
 from service.runs.submission.teacher_runs import TeacherRuns
 from service.settings import Settings
 from service.store import events, ledger
@@ -32,6 +32,7 @@ from service.studies.expansion import Plan
 from service.studies.looks import NOT_INHERITED
 from service.studies.new_study import NewStudy
 from service.studies.preview import Preview, preview
+from service.studies.queueing import insert, with_preceding_runs
 from service.studies.results import StudyResults
 from service.studies.schedule import schedule_of
 from service.studies.sequencer import CANCELLED, stop, stop_tuning
@@ -70,7 +71,9 @@ class Studies(StudyResults):
         with reading(self._engine) as connection:
             design = creation.design(new, arms, keys)
             earlier = creation.inherited(connection, design) if new.tune is None else NOT_INHERITED
-        return preview(new, arms, self._fresh(specs) if reuse else specs, earlier, self._settings)
+        fresh = self._fresh(specs) if reuse else specs
+        first = to_train_first(fresh)
+        return preview(new, arms, fresh, self._fresh(first) if reuse else first, earlier, self._settings)
 
     def create(
         self, new: NewStudy, *, render: Callable[[Study], str], reuse: bool = True, key: Key | None = None
@@ -162,10 +165,9 @@ class Studies(StudyResults):
             dataset_refs.lock(connection, [arm.run.spec for arm in arms], self.caller)
             owner = self.caller.acting_for(row.owner)
             teacher_runs = TeacherRuns(connection, self._settings, owner, reuse=True)
-            columns, teacher_events = creation.with_teacher_runs(teacher_runs, study_id, arms, plan, columns)
+            columns = with_preceding_runs(teacher_runs, study_id, arms, plan, columns, self._settings)
             creation.extend(connection, row, seeds, keys_of(columns))
-            _, new_events = create(connection, columns, self._settings, reuse=True, caller=owner)
-            new_events = teacher_events + new_events
+            new_events = insert(connection, columns, teacher_runs, self._settings, reuse=True, caller=owner)
             answer = StoredResponse(202, render(self._study(connection, study_id)), study_id)
             idempotency.store(connection, key, answer)
             events.append(connection, new_events)

@@ -26,12 +26,15 @@ from worker.spec.networks.embedded import with_embedding
 from worker.spec.optimizers import KINDS as OPTIMIZERS
 from worker.spec.optimizers import AnyOptimizer
 from worker.spec.part import Objection, Part, Spec
-from worker.spec.patterns import DEVICE, RUN_ID, SHA256
+from worker.spec.patterns import DEVICE
+from worker.spec.preceding import MAX_GENERATIONS, generations
 from worker.spec.references import References
 from worker.spec.regularizers import AnyRegularizer, complete
 from worker.spec.schedules import AnySchedule
 from worker.spec.schedules.constant import Constant
 from worker.spec.stops import AnyStop
+from worker.spec.warm_start import WarmStart, source_of
+from worker.spec.warm_start import objections as warm_start_objections
 
 if TYPE_CHECKING:
     from worker.spec.teachers import Teacher
@@ -63,16 +66,6 @@ class Evaluate(Spec):
         description="Evaluate the model after every so many epochs, and after the last; in other epochs, only losses "
         "and scores of training batches are measured.",
     )
-
-
-class WarmStart(Spec):
-    """Begin with the weights of another run, whose model has the same parameters."""
-
-    run_id: str = Field(pattern=RUN_ID, description="The run that has the weights.")
-    at: Literal["best", "last", "averaged"] = Field(
-        default="last", description="The weights of its best or of its last epoch, or averaged ones."
-    )
-    sha256: str | None = Field(default=None, pattern=SHA256, description="SHA-256 of the weights; set at submission.")
 
 
 class RunSpec(Spec):
@@ -208,6 +201,17 @@ class RunSpec(Spec):
                 yield (*place, *steps), objection
         yield from self._of_training()
         yield from self._of_batches()
+        yield from warm_start_objections(self) if fits and self.model.trains else ()
+        yield from self._of_generations()
+
+    def _of_generations(self) -> Iterator[tuple[tuple[str | int, ...], Objection]]:
+        """Yield an objection to a chain of more runs to train first than a server should plan."""
+        source = source_of(self)
+        if source is not None and generations(source) >= MAX_GENERATIONS:
+            message = (
+                f"A chain of warm starts has at most {MAX_GENERATIONS} generations. Train the first ones separately."
+            )
+            yield ("warm_start", "spec"), Objection(field=None, message=message)
 
     def _of_batches(self) -> Iterator[tuple[tuple[str | int, ...], Objection]]:
         """Yield an objection to batches of some of the rows, if the optimizer needs all."""
@@ -260,11 +264,13 @@ class RunSpec(Spec):
 
     def result_fields(self) -> dict[str, Any]:
         """Return the resolved spec without fields that do not change the result, such as the device."""
-        fields = self.model_dump(mode="json", exclude={"device": True, "warm_start": {"run_id", "at"}})
+        fields = self.model_dump(mode="json", exclude={"device": True})
         if self.loss is not None and self.loss == NATURAL[self.dataset.task]:  # the same run, whether named or not
             del fields["loss"]
         if fields["warm_start"] is None:  # so that hashes are the same as before warm starts existed
             del fields["warm_start"]
+        elif fields["warm_start"]["sha256"] is not None:  # otherwise the run identifies the weights
+            fields["warm_start"] = {"sha256": fields["warm_start"]["sha256"]}
         for teacher in (teacher for part in fields["regularizers"] for teacher in part.get("teachers", ())):
             if teacher["sha256"] is not None:  # otherwise only the run's id identifies the teacher
                 del teacher["run_id"], teacher["at"]
@@ -290,4 +296,5 @@ class RunSpec(Spec):
 
 
 complete(RunSpec=RunSpec)
+WarmStart.model_rebuild(force=True, _types_namespace={"RunSpec": RunSpec})
 RunSpec.model_rebuild(force=True)

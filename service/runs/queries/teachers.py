@@ -29,10 +29,11 @@ def weights_of(connection: sa.Connection, student: str) -> Sequence[WeightsFile]
     return [_weights_file(row) for row in rows]
 
 
-def waiting_students(connection: sa.Connection, teacher_id: str) -> Sequence[Row]:
-    """Lock and return the students that wait for this teacher, ordered by id to avoid deadlocks."""
-    students = sa.select(teacher.c.run_id).where(teacher.c.teacher_id == teacher_id)
-    statement = sa.select(run).where(run.c.status == "waiting", run.c.id.in_(students))
+def waiting_for(connection: sa.Connection, run_id: str) -> Sequence[Row]:
+    """Lock and return the runs that wait for this teacher or these weights, ordered by id to avoid deadlocks."""
+    students = sa.select(teacher.c.run_id).where(teacher.c.teacher_id == run_id)
+    warm = sa.select(run.c.id).where(run.c.waits_for == run_id)
+    statement = sa.select(run).where(run.c.status == "waiting", run.c.id.in_(sa.union_all(students, warm)))
     return connection.execute(statement.order_by(run.c.id).with_for_update()).all()
 
 

@@ -24,7 +24,10 @@ from worker.spec.keys import keys_of
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run to create, and the columns that relate it to others: ``study_id`` and ``arm``, or ``verifies``."""
+    """A run to create, and the columns that relate it to others: ``study_id`` and ``arm``, or ``verifies``.
+
+    A run that others of the request wait for has its ``id`` among them.
+    """
 
     new: NewRun
     relations: Mapping[str, Any] = field(default_factory=dict)
@@ -41,15 +44,22 @@ NewRows = Sequence[dict[str, Any]]
 """The columns of runs to insert."""
 
 
+def new_id() -> str:
+    """Return the id of a new run."""
+    return f"run_{ULID()}"
+
+
 def build_rows(planned: Sequence[PlannedRun], settings: Settings) -> NewRows:
     """Return the columns of new runs. This is slow and needs no database, so call it outside a transaction."""
     return [{**_columns(one.new, settings), **one.relations} for one in planned]
 
 
 def create(
-    connection: sa.Connection, columns: NewRows, settings: Settings, *, reuse: bool, caller: Caller
+    connection: sa.Connection, columns: NewRows, settings: Settings, *, reuse: bool, caller: Caller, beside: int = 0
 ) -> tuple[list[CreatedRun], list[NewEvent]]:
     """Insert runs of ``caller`` and return them with their events, which the caller of this function appends.
+
+    ``beside`` is the number of runs that the same request has created before, to train first.
 
     Raises:
         QuotaExceeded: The owner has too many unfinished runs.
@@ -59,13 +69,13 @@ def create(
     keys = [row["reuse_key"] for row in columns] if reuse else []
     sources = rows.finished_equals(connection, keys, owner=caller.reuses_only)
     adding = sum(row["reuse_key"] not in sources for row in columns)
-    check_quota(connection, caller, adding=adding)
+    check_quota(connection, caller, adding=adding, beside=beside)
     if adding:
         check_space(settings)
     created, events = [], []
     for row in columns:
         source = sources.get(row["reuse_key"])
-        run_id = f"run_{ULID()}"
+        run_id = row.get("id") or new_id()
         created.append(CreatedRun(run_id, source))
         row |= {"id": run_id, "owner": caller.owner, **_result_of(source)}
         events += _first_events(connection, run_id, source)
@@ -80,9 +90,11 @@ def create(
 
 
 def _columns(new: NewRun, settings: Settings) -> dict[str, Any]:
-    spec = new.spec
+    spec, start = new.spec, new.spec.warm_start
+    pending = warm_starts.is_pending(spec)
     return {
-        "status": "waiting" if teachers.has_pending(spec) else "queued",
+        "status": "waiting" if pending or teachers.has_pending(spec) else "queued",
+        "waits_for": start.run_id if start is not None and pending else None,
         **new.metadata.model_dump(),
         "spec": spec.model_dump(mode="json"),
         **keys_of(spec)._asdict(),

@@ -16,17 +16,16 @@ from service.errors import FieldError, SpecRefused
 from service.pointers import pointer_to
 from service.runs.queries import datasets
 from service.runs.submission.new_run import NewRun
-from service.runs.submission.teachers import map_teachers
 from service.runs.submission.token_columns import token_errors
 from service.store.rows import Row
 from worker.spec.datasets.uploaded import Content, Uploaded
 from worker.spec.families.dataset import Dataset
+from worker.spec.preceding import specs_in
 from worker.spec.references import replaced
 from worker.spec.run import RunSpec
 from worker.spec.tables import files
 from worker.spec.tables.columns import Columns
 from worker.spec.tables.schema import TableSchema
-from worker.spec.teachers import Teacher
 
 COMMON_FACTS = ("task", "shape", "classes", "rows_train", "rows_test", "order")
 """Facts that every dataset has a column for; others are in the column ``facts``."""
@@ -72,7 +71,7 @@ def _refuse_any(errors: list[FieldError]) -> None:
 
 
 def references_upload(spec: RunSpec) -> bool:
-    """Return whether the spec, a transfer set or a teacher's spec references an upload."""
+    """Return whether the spec, a transfer set, or the spec of a run to train first references an upload."""
     return any(True for _ in _upload_ids(spec))
 
 
@@ -101,18 +100,15 @@ def _resolve_spec(connection: sa.Connection, spec: RunSpec, caller: Caller) -> R
             content = content.model_copy(update={"shape": shape, "embedded": embedded})
         return dataset.resolved(content)
 
-    def resolve_teacher(teacher: Teacher, pointer: str) -> Teacher:
-        if teacher.spec is None:
-            return teacher
-        try:
-            return teacher.model_copy(update={"spec": _resolve_spec(connection, teacher.spec, caller)})
-        except SpecRefused as refusal:
-            raise refusal.below(f"{pointer}/spec") from refusal
-
     for place, dataset in spec.references().datasets.items():
         spec = replaced(spec, place, resolve_dataset(dataset, pointer_to(*place)))
     _check_tokens(connection, spec)
-    return map_teachers(spec, resolve_teacher)
+    for place, first in specs_in(spec).items():
+        try:
+            spec = replaced(spec, place, _resolve_spec(connection, first, caller))
+        except SpecRefused as refusal:
+            raise refusal.below(pointer_to(*place)) from refusal
+    return spec
 
 
 def _check_tokens(connection: sa.Connection, spec: RunSpec) -> None:
@@ -140,13 +136,12 @@ def lock(connection: sa.Connection, specs: Iterable[RunSpec], caller: Caller) ->
 
 
 def _upload_ids(spec: RunSpec) -> Iterator[str]:
-    """Yield the ids of the uploads that the spec, its transfer sets and its teachers reference."""
-    references = spec.references()
-    for dataset in references.datasets.values():
+    """Yield the ids of the uploads that the spec, its transfer sets and the runs to train first reference."""
+    for dataset in spec.references().datasets.values():
         if dataset.upload_id is not None:
             yield dataset.upload_id
-    for teacher in references.teachers.values():
-        yield from _upload_ids(teacher.spec) if teacher.spec is not None else ()
+    for first in specs_in(spec).values():
+        yield from _upload_ids(first)
 
 
 def _not_found(connection: sa.Connection, dataset_id: str, caller: Caller, pointer: str = "/dataset") -> SpecRefused:

@@ -16,25 +16,27 @@ RETRY_SECONDS = 10
 """Value of Retry-After; when a run will finish is unknown."""
 
 
-def check_quota(connection: sa.Connection, caller: Caller, *, adding: int) -> None:
+def check_quota(connection: sa.Connection, caller: Caller, *, adding: int, beside: int = 0) -> None:
     """Check that the owner may have ``adding`` more unfinished runs, in the transaction that adds them.
+
+    ``beside`` of the unfinished runs are of the same transaction.
 
     Raises:
         QuotaExceeded: Other runs of the owner must finish first.
-        SpecRefused: ``adding`` alone exceeds the quota.
+        SpecRefused: The runs of this transaction alone exceed the quota.
     """
     quota = caller.max_active_runs
     if quota is None or not adding:
         return
-    if adding > quota:
-        message = f"This would train {adding:,} runs; the token allows {quota:,} unfinished runs at a time."
+    if adding + beside > quota:
+        message = f"This would train {adding + beside:,} runs; the token allows {quota:,} unfinished runs at a time."
         raise SpecRefused.at("", "over_quota", message)
     rows.lock_owner(connection, caller.owner)
-    unfinished = rows.count_unfinished(connection, caller.owner)
-    if unfinished + adding > quota:
+    unfinished = rows.count_unfinished(connection, caller.owner) - beside
+    if unfinished + beside + adding > quota:
         raise QuotaExceeded(
             f"{caller.owner!r} has {unfinished:,} unfinished run(s), and the token allows {quota:,}. Wait until some "
-            f"finish, or cancel some, before you add {adding:,}.",
+            f"finish, or cancel some, before you add {adding + beside:,}.",
             headers={"retry-after": str(RETRY_SECONDS)},
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +12,8 @@ from service.pointers import pointer_to
 from service.settings import Settings
 from worker.spec.datasets.uploaded import stored_as
 from worker.spec.families.dataset import Dataset
+from worker.spec.keys import reuse_key
+from worker.spec.preceding import all_preceding, preceding
 from worker.spec.run import RunSpec
 
 EVALUATED_SUBSET = 10_000
@@ -54,6 +56,13 @@ def estimate(spec: RunSpec) -> Estimate:
     total = run_bytes(spec) + spec.effective_model.workspace(spec, evaluated) + sum(spec.dataset.rows) * inputs
     total += sum(part.table_bytes(spec.dataset.shape) for part in spec.regularizers)
     return Estimate(spec.parameters, seconds, total)
+
+
+def to_train_first(specs: Iterable[RunSpec]) -> list[RunSpec]:
+    """Return the runs to train before ``specs``, without those that are among them; equal ones once."""
+    every = {reuse_key(spec): spec for spec in specs}
+    first = {reuse_key(one): one for spec in every.values() for one in all_preceding(spec)}
+    return [one for key, one in first.items() if key not in every]
 
 
 def _evaluated_rows(spec: RunSpec) -> int:
@@ -107,20 +116,19 @@ def review(spec: RunSpec, settings: Settings) -> None:
         missing = missing_here(dataset, settings)
         if missing is not None:
             errors.append(FieldError(pointer_to(*place), "dataset_missing", missing))
-    errors = errors or list(_limit_errors(spec, settings)) or list(_teacher_errors(spec, settings))
+    errors = errors or list(_limit_errors(spec, settings)) or list(_preceding_errors(spec, settings))
     if errors:
         raise SpecRefused(errors[0].message if len(errors) == 1 else f"{len(errors)} things are wrong.", errors=errors)
 
 
-def _teacher_errors(spec: RunSpec, settings: Settings) -> Iterator[FieldError]:
-    """Yield the errors of teachers that are given as specs."""
-    for place, teacher in spec.references().teachers.items():
-        if teacher.spec is not None:
-            try:
-                review(teacher.spec, settings)
-            except SpecRefused as refusal:
-                for e in refusal.errors:
-                    yield FieldError(f"{pointer_to(*place)}/spec{e.pointer}", e.code, e.message, e.allowed)
+def _preceding_errors(spec: RunSpec, settings: Settings) -> Iterator[FieldError]:
+    """Yield the errors of runs to train first."""
+    for place, first in preceding(spec).items():
+        try:
+            review(first, settings)
+        except SpecRefused as refusal:
+            for e in refusal.errors:
+                yield FieldError(f"{pointer_to(*place)}{e.pointer}", e.code, e.message, e.allowed)
 
 
 def _limit_errors(spec: RunSpec, settings: Settings) -> list[FieldError]:

@@ -99,13 +99,8 @@ def attach(connection: sa.Connection, student: str, spec: Mapping[str, Any]) -> 
     teacher_rows.replace(connection, student, values)
 
 
-def ending(status: str) -> str:
-    """Return a run's final status as the verb of a sentence."""
-    return "was cancelled" if status == "cancelled" else status
-
-
 def _no_weights(row: Row, at: At) -> str:
-    ended = ending(row.status) if row.status in states.TERMINAL else f"is {row.status!r}"
+    ended = states.ending(row.status) if row.status in states.TERMINAL else f"is {row.status!r}"
     return f"{row.id} {ended} and has no {at} weights: {availability(at, row)}. Name another run."
 
 

@@ -1,7 +1,8 @@
 """Warm starts: runs that start from the weights of another run.
 
-At submission the weights are named by their SHA-256, the only property that the result depends on. The new run
-references the same file, which therefore outlives the other run.
+The weights are named by their SHA-256, the only property that the result depends on: at submission, or when the other
+run has succeeded if the new one waits for it. The new run references the same file, which therefore outlives the other
+run.
 """
 
 from __future__ import annotations
@@ -17,28 +18,44 @@ from service.errors import SpecRefused
 from service.runs.queries import files
 from service.runs.queries import runs as rows
 from service.runs.saved_weights import availability, non_finite
+from service.runs.states import ending
 from service.runs.submission.new_run import NewRun
 from service.store.rows import Row
 from worker.ports import WeightsFile
-from worker.spec.run import RunSpec, WarmStart
+from worker.spec.run import RunSpec
+from worker.spec.warm_start import WarmStart, other_parameters
 
 
-def resolve(connection: sa.Connection, new: NewRun, caller: Caller) -> NewRun:
+def resolve(connection: sa.Connection, new: NewRun, caller: Caller, *, lock: bool = False) -> NewRun:
     """Return the run with the weights of its warm start named by their SHA-256.
+
+    A run to train first is unchanged, and so is one to wait for that has not ended; with ``lock``, it cannot end until
+    the transaction does.
 
     Raises:
         SpecRefused: The weights do not exist, are not finite, or do not fit the model.
     """
     start = new.spec.warm_start
-    if start is None:
+    if start is None or start.spec is not None:
+        return new
+    if start.pending and not _has_succeeded(connection, new.spec, start, caller, lock=lock):
         return new
     file, run_id = _find_weights(connection, start, caller)
     row = rows.by_id(connection, run_id)
     assert row is not None, f"{run_id} has weights but no row"
     _check_finite(connection, start, file, row)
     _check_model(new.spec, RunSpec.of(row.spec), run_id)
-    resolved = start.model_copy(update={"sha256": file.sha256})
-    return replace(new, spec=new.spec.model_copy(update={"warm_start": resolved}))
+    return with_start(new, start.model_copy(update={"sha256": file.sha256, "wait": False}))
+
+
+def with_start(new: NewRun, start: WarmStart) -> NewRun:
+    """Return the run with another warm start."""
+    return replace(new, spec=new.spec.model_copy(update={"warm_start": start}))
+
+
+def is_pending(spec: RunSpec) -> bool:
+    """Return whether the run waits for the one whose weights it starts from."""
+    return spec.warm_start is not None and spec.warm_start.pending
 
 
 def attach(connection: sa.Connection, run_id: str, spec: Mapping[str, Any]) -> None:
@@ -47,7 +64,7 @@ def attach(connection: sa.Connection, run_id: str, spec: Mapping[str, Any]) -> N
     Raises:
         SpecRefused: The weights were deleted after they were resolved.
     """
-    if not spec.get("warm_start"):
+    if not spec.get("warm_start") or spec["warm_start"]["sha256"] is None:
         return
     match = files.by_content(connection, spec["warm_start"]["sha256"])
     if match is None:
@@ -63,9 +80,7 @@ def _find_weights(connection: sa.Connection, start: WarmStart, caller: Caller) -
             message = f"No run has weights with the SHA-256 {start.sha256!r}. Omit sha256 to use the current weights."
             raise _refuse("sha256", "no_weights", message)
         return match
-    row = rows.by_id(connection, start.run_id)
-    if row is None or not caller.sees(row.owner):
-        raise _refuse("run_id", "run_not_found", f"Run {start.run_id!r}, whose weights to start from, does not exist.")
+    row = _source(connection, start, caller)
     stored = {file.at: file for file in files.weights_of(connection, row.reused_from or row.id)}
     if start.at not in stored:
         existing = [file for at in ("best", "last", "averaged") if (file := stored.get(at)) is not None]
@@ -78,6 +93,32 @@ def _find_weights(connection: sa.Connection, start: WarmStart, caller: Caller) -
             "/warm_start/at" if existing else "/warm_start/run_id", "no_weights", message, allowed=allowed
         )
     return stored[start.at], row.id
+
+
+def _has_succeeded(connection: sa.Connection, spec: RunSpec, start: WarmStart, caller: Caller, *, lock: bool) -> bool:
+    """Return whether the run to wait for has succeeded; False if it has not ended.
+
+    Raises:
+        SpecRefused: It failed or was cancelled, or will not have these weights.
+    """
+    row = _source(connection, start, caller, lock=lock)
+    source = RunSpec.of(row.spec)
+    _check_model(spec, source, row.id)
+    if start.at == "averaged" and source.averaging is None:
+        message = f"{row.id} has no averaged weights: {availability(start.at, row)}. Name another run."
+        raise SpecRefused.at("/warm_start/at", "no_weights", message, allowed=["best", "last"])
+    if row.status in ("failed", "cancelled"):
+        message = f"{row.id}, whose weights to wait for, {ending(row.status)}. Retry it, or name another run."
+        raise _refuse("run_id", "source_failed", message)
+    return bool(row.status == "succeeded")
+
+
+def _source(connection: sa.Connection, start: WarmStart, caller: Caller, *, lock: bool = False) -> Row:
+    """Return the row of the run whose weights to start from, locked on request."""
+    row = rows.by_id(connection, start.run_id or "", lock=lock)
+    if row is None or not caller.sees(row.owner):
+        raise _refuse("run_id", "run_not_found", f"Run {start.run_id!r}, whose weights to start from, does not exist.")
+    return row
 
 
 def _check_finite(connection: sa.Connection, start: WarmStart, file: WeightsFile, row: Row) -> None:
@@ -97,23 +138,8 @@ def _check_finite(connection: sa.Connection, start: WarmStart, file: WeightsFile
 
 def _check_model(spec: RunSpec, source: RunSpec, run_id: str) -> None:
     """Refuse weights whose names or shapes differ from those of the model."""
-    expected, actual = _shapes(spec), _shapes(source)
-    for name in {**expected, **actual}:
-        if expected.get(name) != actual.get(name):
-            message = (
-                f"The weights of {run_id} do not fit this model: {name} is {_format_shape(actual.get(name))} there and "
-                f"{_format_shape(expected.get(name))} here."
-            )
-            raise _refuse("run_id", "other_model", message)
-
-
-def _shapes(spec: RunSpec) -> dict[str, tuple[int, ...]]:
-    shape, model = spec.dataset.shape, spec.effective_model
-    return {**model.parameters(shape, spec.dataset.outputs), **model.buffers(shape)}
-
-
-def _format_shape(shape: tuple[int, ...] | None) -> str:
-    return "missing" if shape is None else "×".join(map(str, shape))
+    if (difference := other_parameters(spec, source)) is not None:
+        raise _refuse("run_id", "other_model", f"The weights of {run_id} do not fit this model: {difference}.")
 
 
 def _refuse(field: str, code: str, message: str) -> SpecRefused:

@@ -50,6 +50,7 @@ run = sa.Table(
     sa.Column("version", sa.Integer, nullable=False, server_default="1"),
     sa.Column("stop_rule", sa.Integer),
     sa.Column("peak_bytes", sa.BigInteger),
+    sa.Column("waits_for", sa.Text),
     sa.Column("error_code", sa.Text),
     sa.Column("error_message", sa.Text),
     sa.Column("created_at", sa.Double, nullable=False),
@@ -76,6 +77,8 @@ sa.Index(
 )  # fmt: skip
 _held = run.c.token.is_not(None)
 sa.Index("ix_run_lease", run.c.lease_expires_at, sqlite_where=_held, postgresql_where=_held)
+_waits = run.c.waits_for.is_not(None)
+sa.Index("ix_run_waits", run.c.waits_for, sqlite_where=_waits, postgresql_where=_waits)
 _unfinished = run.c.finished_at.is_(None)
 sa.Index("ix_run_unfinished", run.c.owner, sqlite_where=_unfinished, postgresql_where=_unfinished)
 

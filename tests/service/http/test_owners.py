@@ -146,6 +146,15 @@ def test_id_or_digest_of_private_weights_gives_no_access_to_them(
     assert again.status_code == 201
 
 
+def test_run_of_another_owner_is_not_waited_for_and_never_used_as_an_equal_source(private: World) -> None:
+    theirs = private.client.post("/v1/runs", json=body(epochs=5), headers=private.alice).json()["id"]
+    waiting = body(warm_start={"run_id": theirs, "wait": True})
+    answer = private.client.post("/v1/runs", json=waiting, headers=private.bob)
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "run_not_found")
+    warm = private.client.post("/v1/runs", json=body(warm_start={"spec": body(epochs=5)}), headers=private.bob).json()
+    assert warm["spec"]["warm_start"]["run_id"] != theirs
+
+
 IDS = ("ids", "reference")
 """Query parameters that take ids of runs."""
 

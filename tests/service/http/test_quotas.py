@@ -20,6 +20,19 @@ def test_full_quota_is_429_and_a_request_beyond_the_quota_is_422(world: World) -
     assert world.client.post("/v1/runs", json=body(seed=3), headers=world.alice).status_code == 201
 
 
+def test_runs_to_train_first_count_towards_the_quota(world: World) -> None:
+    limited = world.token("eve", "write", max_active_runs=3)
+    warm = {"warm_start": {"spec": body(epochs=5)}}
+    never = world.client.post("/v1/studies", json={"base": body(**warm), "seeds": 2}, headers=limited)
+    (error,) = never.json()["errors"]
+    assert (never.status_code, error["code"]) == (422, "over_quota")
+    assert "would train 4 runs" in error["message"]
+    assert world.client.post("/v1/runs", json=body(**warm), headers=limited).status_code == 201
+    full = world.client.post("/v1/runs", json=body(seed=1, **warm), headers=limited)
+    assert (full.status_code, full.json()["code"]) == (429, "quota_exceeded")
+    assert "before you add 2" in full.json()["detail"]
+
+
 def test_every_way_to_train_counts_towards_the_quota(world: World) -> None:
     eve = world.token("eve", "write", max_active_runs=1)
     done = finished(world, eve)
@@ -32,6 +45,7 @@ def test_every_way_to_train_counts_towards_the_quota(world: World) -> None:
     for path, expected in (
         ("/v1/runs", body(seed=4)),
         ("/v1/runs", taught),
+        ("/v1/runs", body(seed=4, warm_start={"spec": body(seed=5)})),
         ("/v1/runs/bulk", {"runs": [body(seed=4)]}),
         ("/v1/studies", {"base": body(epochs=5)}),
         (f"/v1/studies/{study}/seeds", {"add": 1}),

@@ -36,6 +36,7 @@ from worker.spec.families.dataset import Dataset
 from worker.spec.families.hooks import defines
 from worker.spec.families.regularizer import Regularizer
 from worker.spec.part import Objection, PerRun, Spec, Stacked
+from worker.spec.preceding import MAX_GENERATIONS, generations
 from worker.spec.references import Place, References
 from worker.spec.sums import summed
 from worker.spec.teachers import Teacher
@@ -44,9 +45,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from worker.spec.run import RunSpec
-
-MAX_GENERATIONS = 8
-"""The longest chain of teachers to train before a student."""
 
 
 class Curriculum(Spec):
@@ -143,7 +141,8 @@ class Distillation(Regularizer):
             objections.append(Objection(field="beta", message=message))
         if self.transfer is not None:
             objections += self._against_transfer(self.transfer.dataset, run)
-        if generations(run) > MAX_GENERATIONS:
+        specs = [teacher.spec for teacher in run.teachers if teacher.spec is not None]
+        if any(generations(spec) >= MAX_GENERATIONS for spec in specs):
             message = f"A chain of teachers has at most {MAX_GENERATIONS} generations. Train the first ones separately."
             objections.append(Objection(field="teachers", message=message))
         return objections
@@ -193,12 +192,6 @@ class Distillation(Regularizer):
         """Return (α − 1)·loss + β·D, (K,) of float64."""
         changed: Tensor = (part.alpha.double() - 1) * loss + part.beta.double() * taught
         return changed
-
-
-def generations(run: RunSpec) -> int:
-    """Return the number of generations of teachers to train before ``run``."""
-    specs = [teacher.spec for teacher in run.teachers if teacher.spec is not None]
-    return max((1 + generations(spec) for spec in specs), default=0)
 
 
 # The functions below work row by row with operations whose bits do not depend on the row's position: torch's exp and
