@@ -94,6 +94,11 @@ def test_changes_set_fields_and_list_items_and_create_mappings() -> None:
             {"model": {"kind": "mlp", "init": {"kind": "normal", "std": 0.05}}},
         ),
         ({"model": {"init": "torch"}}, ["model.init.kind=he_normal"], {"model": {"init": "he_normal"}}),
+        (
+            {"warm_start": {"spec": {"dataset": "digits"}}},
+            ["warm_start.spec.dataset.train_size=50", "warm_start.spec.seed=3"],
+            {"warm_start": {"spec": {"dataset": {"kind": "digits", "train_size": 50}, "seed": 3}}},
+        ),
         ({"model": "mlp"}, ["model.init.kind=normal"], {"model": {"kind": "mlp", "init": {"kind": "normal"}}}),
         ({"base": {"optimizer": "sgd"}}, ["base.optimizer.lr=1"], {"base": {"optimizer": {"kind": "sgd", "lr": 1}}}),
         ({"datasets": {"a": "digits"}}, ["datasets.a.kind=mnist1d"], {"datasets": {"a": "mnist1d"}}),

@@ -161,7 +161,7 @@ def test_preview_counts_the_runs_to_train_first_until_they_are_finished(client: 
     post(client, arms=request["arms"], seeds=3)
     train_all(work)
     again = client.post("/v1/studies/preview", json=request).json()
-    assert (again["reused"], again["preceding_runs"]) == (3, 3), "warm runs are equal only by their sources' weights"
+    assert (again["reused"], again["preceding_runs"]) == (3, 0), "sources are finished; weights are not looked up"
 
 
 def test_study_with_a_source_that_diverged_before_fails_that_run_only(client: TestClient, work: Jobs) -> None:
@@ -178,7 +178,7 @@ def test_study_with_a_source_that_diverged_before_fails_that_run_only(client: Te
 
 def test_sequential_study_pairs_the_sources_of_later_seeds(client: TestClient, work: Jobs, here: Settings) -> None:
     arms = {"cold": {}, "warm": WARM, "dropout": DROPOUT}
-    study = post(client, arms=arms, seeds={"max": 12, "first": 6, "step": 6})
+    study = post(client, arms=arms, metric="val.loss", seeds={"max": 12, "first": 6, "step": 6})
     assert study.status_code == 201, study.text
     train_all(work)
     engine = open_engine(here)
