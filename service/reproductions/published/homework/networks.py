@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.catalog.presets import preset
@@ -11,17 +11,33 @@ from service.reproductions.rules import Bound, Direction, Equivalence, Figure
 
 FULL: tuple[Scale, ...] = ("full",)
 OVERFIT, REGULARIZED = "overfitting", "regularizers"
+CONTINUED = "large, continued with augmentation"
+AUGMENTATION: Sequence[Mapping[str, Any]] = (
+    {"kind": "rotation", "degrees": 10},
+    {"kind": "horizontal_flip", "p": 0.5},
+    {"kind": "vertical_flip", "p": 0.5},
+)
 DECAY: Mapping[str, Any] = {"kind": "l2", "strength": 1e-5, "biases": True}
 
 
 def overfitting(base: Mapping[str, Any], half: int, small: list[int], seeds: int) -> dict[str, Any]:
-    """Return the study of a large network, trained to the end and half as long, and of a small one."""
+    """Return the study of a large network, trained to the end, half as long, and on with augmentation; and a small one.
+
+    The network that is trained on sees inputs in [0, 1], as in the source. It begins with the weights that the large
+    one of its seed ends with.
+    """
+    continued = {
+        "dataset": {"normalize": None},
+        "regularizers": [dict(part) for part in AUGMENTATION],
+        "warm_start": {"spec": dict(base)},
+    }
     return {
         "base": dict(base),
         "arms": {
             "large": {},
             "large, half as long": {"epochs": half},
             "small": {"model": {"kind": "mlp", "hidden": small}},
+            CONTINUED: continued,
         },
         "seeds": seeds,
         "metric": "test.loss",
@@ -110,6 +126,11 @@ def _of_large(metric: str, at: str, value: float, tolerance: float) -> Claim:
     return _printed(OVERFIT, "large", metric, at, value, tolerance, place)
 
 
+def _of_continued(metric: str, at: str, value: float, tolerance: float) -> Claim:
+    place = "augmentation, losses of " + ("the last epoch" if at == "last" else at.replace(":", " "))
+    return _printed(OVERFIT, CONTINUED, metric, at, value, tolerance, place)
+
+
 def _of_small(arm: str, metric: str, at: str, value: float, tolerance: float, note: str = "") -> Claim:
     place = f"{arm.replace('l2', 'L2')}, losses of the last epoch{note}"
     return _printed(REGULARIZED, arm, metric, at, value, tolerance, place)
@@ -142,6 +163,26 @@ OVERFITTING_CLAIMS = {
     "large_12th_test_loss": _of_large("test.loss", "epoch:12", 0.3653, 0.03),
     "large_last_train_loss": _of_large("train.loss", "last", 0.0802, 0.01),
     "large_last_test_loss": _of_large("test.loss", "last", 0.3514, 0.03),
+    "augmentation_helps_overfit_network": Claim(
+        statement="The overfit network has a lower test loss after it was trained on with augmentation.",
+        expected="lower: 0.3211 against 0.3514 are printed",
+        place="augmentation and overfit network, losses of the last epoch",
+        rule=Direction(study=OVERFIT, arm=CONTINUED, against="large", metric="test.loss", at="last"),
+    ),
+    "augmentation_is_harder_to_fit": Claim(
+        statement="The overfit network has a higher training loss after it was trained on with augmentation.",
+        expected="higher: 0.292 against 0.0802 are printed",
+        place="augmentation and overfit network, losses of the last epoch",
+        rule=Direction(
+            study=OVERFIT, arm=CONTINUED, against="large", metric="train.loss", at="last", direction="higher"
+        ),
+    ),
+    "continued_first_train_loss": _of_continued("train.loss", "epoch:1", 0.7133, 0.05),
+    "continued_first_test_loss": _of_continued("test.loss", "epoch:1", 0.4223, 0.05),
+    "continued_12th_train_loss": _of_continued("train.loss", "epoch:12", 0.3935, 0.02),
+    "continued_12th_test_loss": _of_continued("test.loss", "epoch:12", 0.3753, 0.03),
+    "continued_last_train_loss": _of_continued("train.loss", "last", 0.292, 0.02),
+    "continued_last_test_loss": _of_continued("test.loss", "last", 0.3211, 0.03),
 }
 MULTIPLIED = ", test loss divided by 0.4"
 REGULARIZER_CLAIMS = {
