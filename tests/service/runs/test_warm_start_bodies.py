@@ -33,7 +33,7 @@ def test_too_deep_chain_of_sources_is_refused(client: TestClient, generations: i
         ({"spec": body(epochs=0)}, "/spec/epochs", "greater than or equal to 1"),
         ({"spec": body(warm_start={"spec": body(modle={})})}, "/spec/warm_start/spec/modle", "'model'"),
         ({"spec": "overfit"}, "/spec", "object"),
-        ({"spec": body(), "paired": "yes"}, "/paired", "true or false"),
+        ({"spec": body(), "paired": "yes"}, "/paired", "a boolean"),
     ],
 )
 def test_invalid_source_is_reported_once_with_its_pointer(
