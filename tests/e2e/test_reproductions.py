@@ -43,6 +43,7 @@ def studies(served: Serving) -> Iterator[Studies]:
     engine.dispose()
 
 
+@pytest.mark.timeout(3600)  # the largest trains hundreds of runs, beside other tests
 @pytest.mark.parametrize("name", reproductions())
 def test_every_claim_has_a_verdict_with_the_figures_of_the_comparison(
     name: str, served: Serving, studies: Studies
@@ -53,7 +54,7 @@ def test_every_claim_has_a_verdict_with_the_figures_of_the_comparison(
             client.reproductions.start(name)
         assert refused.value.errors[0]["message"] == missing
         return
-    done = client.reproductions.start(name).wait(scaled(300))
+    done = client.reproductions.start(name).wait(scaled(600))
     assert set(done.runs_by_status) == {"succeeded"}
     assert {claim.name for claim in done.claims} == set(definition.claims_at(QUICK))
     for claim in done.claims:
