@@ -97,7 +97,7 @@ spelling: $(READY)
 
 lint-web: $(READY) $(NODE_READY)
 	npx --no-install biome ci --error-on-warnings
-	$(BIN)/djlint service/web/templates --check --lint --quiet
+	$(BIN)/djlint service/web/templates --check --lint
 
 # All tests of whole systems are slow; not to import them saves seconds, and so does compiling modules only once.
 fast: $(READY)
