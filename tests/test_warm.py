@@ -56,7 +56,8 @@ def test_shells_run_commands_in_forks(tmp_path: Path) -> None:
     environment = {**os.environ, "PATH": warm.write_fitwell(tmp_path / "bin")}
     shell = ["bash", "-c", "fitwell nonsense; echo $?; cd /; fitwell validate - < /dev/null; echo $?"]
     results = []
-    for path in (environment["PATH"], os.environ["PATH"]):
+    installed = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    for path in (environment["PATH"], installed):
         with subprocess.Popen(
             shell, env={**environment, "PATH": path}, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         ) as process:
