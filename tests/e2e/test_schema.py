@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from tests.patience import scaled
@@ -33,13 +34,15 @@ def test_every_response_conforms_to_the_schema(
     phases: str, examples: int, auth: str, seed: int, tmp_path: Path
 ) -> None:
     with serving(tmp_path / "home", workers=1, FITWELL_MAX_STUDY_RUNS="200", FITWELL_AUTH=auth) as served:
-        served.client.transport.request("GET", "/openapi.json")  # generated now: the command waits only some seconds
-        command = [sys.executable, "-m", "schemathesis.cli", "run", f"{served.client.transport.url}/openapi.json"]
+        # The first admin's token, which must not revoke itself.
+        header = {"Authorization": f"Bearer {served.first_token()}"} if auth == "required" else {}
+        document = f"{served.client.transport.url}/openapi.json"
+        httpx2.get(document, headers=header, timeout=scaled(60)).raise_for_status()  # the command waits 10 s for it
+        command = [sys.executable, "-m", "schemathesis.cli", "run", document]
         command += ["--checks", CHECKS, "--phases", phases, "--max-examples", str(examples), "--seed", str(seed)]
         command += ["--workers", "2", "--suppress-health-check", "all"]
-        if auth == "required":  # with the first admin's token, which must not revoke itself
-            header = f"Authorization: Bearer {served.first_token()}"
-            command += ["--header", header, "--exclude-operation-id", "revoke_token"]
+        for name, value in header.items():
+            command += ["--header", f"{name}: {value}", "--exclude-operation-id", "revoke_token"]
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=scaled(SECONDS), cwd=tmp_path, check=False
         )
