@@ -59,7 +59,7 @@ REPRODUCTION = Reproduction(
         "for each row is trained for 2, 10, 30 and 100 % of the epochs."
     ),
     studies={
-        "quick": {"widths": _widths(500, 500, 8), "epochs": _epochs(500, 480, 8)},
+        "quick": {"widths": _widths(500, 500, 6), "epochs": _epochs(500, 480, 6)},
         "full": {"widths": _widths(1500, 2000, 12), "epochs": _epochs(1500, 1900, 12)},
     },
     claims={
