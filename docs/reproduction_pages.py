@@ -1,7 +1,8 @@
 """Pages of reproductions at full scale, from the results that a server returned.
 
-``python -m docs.reproduction_pages URL`` saves the results of every reproduction that has finished at full scale on a
-server as ``docs/science/reproductions/NAME.json``; ``python -m docs.generate`` writes the pages from these files.
+``python -m docs.reproduction_pages [URL]`` saves the results of every reproduction that has finished at full scale on a
+server, by default that of ``FITWELL_URL``, as ``docs/science/reproductions/NAME.json``. ``python -m docs.generate``
+writes the pages from these files.
 """
 
 from __future__ import annotations
@@ -132,5 +133,5 @@ def _duration(seconds: float) -> str:
 
 
 if __name__ == "__main__":
-    for path in save(fitwell.Client(sys.argv[1])):
+    for path in save(fitwell.Client(*sys.argv[1:2])):
         print(f"Saved {path}")
