@@ -15,7 +15,7 @@ TARGET, STEPS = 0.1, 1000
 
 def studies(scale: Scale) -> dict[str, Any]:
     """Return the study of a scale; with full batches an epoch is a step."""
-    hidden, rows, seeds = (64, None, 12) if scale == "full" else (16, 200, 6)
+    hidden, rows, seeds = (64, None, 12) if scale == "full" else (16, 200, 8)
     arms = {
         f"{kind} {rate:g}": {"optimizer": {"kind": kind, "lr": rate}} for kind in ("sgd", "momentum") for rate in RATES
     }
