@@ -7,6 +7,7 @@ print(run.wait().last)
 
 from fitwell import errors
 from fitwell.across import AcrossDatasets
+from fitwell.bias_variance import StudyBiasVariance
 from fitwell.client import AsyncClient, Client
 from fitwell.comparison import Choice, Comparison, StudyDiagnosis
 from fitwell.datasets import Dataset
@@ -69,6 +70,7 @@ __all__ = [
     "RunFailed",
     "ServerError",
     "Study",
+    "StudyBiasVariance",
     "StudyDiagnosis",
     "StudyImportance",
     "TimedOut",

@@ -7,6 +7,7 @@ import sys
 import typer
 
 from fitwell.commands import (
+    bias_variance,
     comparisons,
     completion,
     data,
@@ -41,7 +42,7 @@ PANELS = {
     ),
     "Studies": (
         studies.study, studies.studies, studies.seeds, comparisons.compare, comparisons.rank, comparisons.choose,
-        comparisons.learning_curve, reproductions.reproduce,
+        comparisons.learning_curve, bias_variance.bias_variance, reproductions.reproduce,
     ),
     "Specs and data": (validate.validate, catalog.catalog, schema.schema),
     "Models and exports": (

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias, Unpack, cast
+from typing import Any, TypeAlias, TypeVar, Unpack, cast
 
 from pydantic import Field
 
 from fitwell import notebook
 from fitwell.across import AcrossDatasets, AcrossOptions
+from fitwell.bias_variance import BiasVarianceOptions, StudyBiasVariance
 from fitwell.comparison import Choice, Comparison, ComparisonOptions, StudyDiagnosis
 from fitwell.errors import TimedOut
 from fitwell.history import History
@@ -38,6 +39,8 @@ from fitwell.transport import AsyncTransport
 from fitwell.tuning import Tuning
 
 POLL_SECONDS = 0.5
+MeasuredT = TypeVar("MeasuredT", StudyBiasVariance, StudyImportance)
+"""A result that the server computes over several requests."""
 
 
 class Study(LiveView[TransportT]):
@@ -186,14 +189,21 @@ class Study(LiveView[TransportT]):
             Sealed: The rows are test rows, and the study is still searching.
             Unprocessable: Rows are images, or the models have no such metric.
         """
-        params = {key: value for key, value in options.items() if value is not None}
-        pending = None
-        while True:
-            data = yield from fetch_json(Request("GET", f"{self.path}/importance", params))
-            result = StudyImportance.model_validate(data)
-            if not result.pending or (pending is not None and result.pending >= pending):
-                return result
-            pending = result.pending
+        return (yield from self._until_measured(StudyImportance, "importance", options))
+
+    @call
+    def bias_variance(self, **options: Unpack[BiasVarianceOptions]) -> Flow[StudyBiasVariance]:
+        """Return bias and variance of each arm: the parts of its mean test loss over its finished runs.
+
+        Options are ``at`` and ``arm`` (a list). Each request predicts runs for some seconds; requests are sent until
+        the server has predicted all of them, or makes no progress.
+
+        Raises:
+            NotMeasured: An arm has fewer than two finished runs, or is not evaluated on test rows.
+            InvalidRequest: An arm does not exist, or its runs have different test rows.
+            Sealed: The study is still searching.
+        """
+        return (yield from self._until_measured(StudyBiasVariance, "bias-variance", options))
 
     @call
     def choice(
@@ -240,6 +250,16 @@ class Study(LiveView[TransportT]):
         facts = ", ".join(f"{count} {status}" for status, count in self.progress.by_status.items())
         table = notebook.fetched(self._transport, lambda: study.compare()._repr_html_())
         return notebook.card(self.name, self.id, facts, table)
+
+    def _until_measured(self, view: type[MeasuredT], name: str, options: Mapping[str, Any]) -> Flow[MeasuredT]:
+        """Return a result that the server computes request by request, as soon as it is complete or stops growing."""
+        params = {key: value for key, value in options.items() if value is not None}
+        pending = None
+        while True:
+            result = view.model_validate((yield from fetch_json(Request("GET", f"{self.path}/{name}", params))))
+            if not result.pending or (pending is not None and result.pending >= pending):
+                return result
+            pending = result.pending
 
     def _run_from_data(self, data: Any) -> Run[TransportT]:
         return Run.of(self._transport, data)

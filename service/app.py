@@ -13,6 +13,8 @@ from importlib.metadata import version
 import sqlalchemy as sa
 from fastapi import Depends, FastAPI
 
+from service.bias_variance import routes as bias_variance
+from service.bias_variance.service import BiasVariances
 from service.catalog import routes as catalog
 from service.datasets import routes as datasets
 from service.datasets.service import Uploads
@@ -77,6 +79,7 @@ API = (
         pictures,
         studies,
         importance,
+        bias_variance,
         histories,
         reproductions,
         datasets,
@@ -125,6 +128,7 @@ class Services:
     studies: Studies
     reproductions: Reproductions
     models: Models
+    bias_variances: BiasVariances
     uploads: Uploads
     tokens: Tokens
     webhooks: Webhooks
@@ -138,7 +142,8 @@ class Services:
     def on(cls, engine: sa.Engine, settings: Settings, *, exposed: bool) -> Services:
         """Return the services; ``exposed`` is whether other machines can reach the server."""
         run_service, reader = Runs(engine, settings), RunReader(engine, settings)
-        studies = Studies(engine, settings, run_of)
+        studies, models = Studies(engine, settings, run_of), Models(engine, settings)
+        bias_variances = BiasVariances(studies, models)
 
         def events_after(last: int, limit: int) -> list[StreamEvent]:
             return [events.stream_event(event) for event in reader.events(None, after=last, limit=limit)]
@@ -149,8 +154,9 @@ class Services:
             runs=run_service,
             reader=reader,
             studies=studies,
-            reproductions=Reproductions(engine, settings, studies, run_of, StudyBody.study_of),
-            models=Models(engine, settings),
+            reproductions=Reproductions(engine, settings, studies, bias_variances, run_of, StudyBody.study_of),
+            models=models,
+            bias_variances=bias_variances,
             uploads=Uploads(engine, settings),
             tokens=Tokens(engine, settings, exposed=exposed),
             webhooks=Webhooks.on(engine, settings),
@@ -166,7 +172,7 @@ class Services:
         """The services that routes depend on."""
         services = (
             *(self.runs, self.reader, self.studies, self.reproductions),
-            *(self.models, self.uploads, self.tokens, self.webhooks),
+            *(self.models, self.bias_variances, self.uploads, self.tokens, self.webhooks),
         )
         return {type(service): service for service in services}
 

@@ -76,7 +76,7 @@ class Importances:
         series = f"{question.of_runs.split}.{question.of_runs.metric}"
         design = await asyncio.to_thread(self._studies.design, study_id, [series])
         at = question.at or ("best" if design.at == "best" else "last")
-        arms = _arms(design, question.arms)
+        arms = design.select_arms(question.arms)
         existing = [slot for slot in design.slots if slot.group in arms]
         slots = _first_replicates(existing, question.max_runs)
         results = await self._measure(slots, at, question.of_runs)
@@ -124,19 +124,6 @@ class Importances:
         if missing and all(one == "missing" for one in results.values()):
             raise missing[0]
         return results
-
-
-def _arms(design: StudyDesign, requested: Sequence[str]) -> Sequence[str]:
-    """Return the requested arms in the order of the study; all of them by default.
-
-    Raises:
-        SpecRefused: The study has no such arm.
-    """
-    for arm in requested:
-        if arm not in design.arms:
-            message = f"Unknown arm {arm!r}. The arms are {', '.join(map(repr, design.arms))}."
-            raise SpecRefused.at("arm", "no_such_arm", message, allowed=list(design.arms))
-    return [arm for arm in design.arms if not requested or arm in requested]
 
 
 def _first_replicates(slots: Sequence[Slot], limit: int) -> Sequence[Slot]:

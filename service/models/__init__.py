@@ -7,5 +7,6 @@
 - ``calibration``: the reliability of a model's probabilities.
 - ``files``: files and other datasets, and the importance of columns (kept in a ``result_cache``); ``scratch``:
   directories for files.
+- ``outputs``: a model's outputs for all rows of a split.
 - ``weights``: the files of a run's model; ``exports``: the cache of ONNX files; ``inputs``: rows sent by clients.
 """

@@ -54,7 +54,7 @@ MAX_POINTS = 2000
 """Epochs drawn; more could not be distinguished."""
 EXPORT_ATTEMPTS = 3
 """An exported file may be evicted from the cache before it is opened."""
-IMPORTANCE_CACHE_BYTES = 2**26
+IMPORTANCE_CACHE_BYTES, OUTPUT_CACHE_BYTES = 2**26, 2**27
 LOSSES = ("train.loss", "train.loss_eval", "val.loss", "test.loss")
 
 RequestedRows = tuple[Sequence[Any] | None, Chosen | None]
@@ -106,6 +106,8 @@ class Models(StoredModels):
         """Directories for files to predict."""
         self.importances = ResultCache(IMPORTANCE_CACHE_BYTES)
         """The importance of the columns of models, as the predictor process replies."""
+        self.outputs = ResultCache(OUTPUT_CACHE_BYTES)
+        """Outputs for all rows of a split, and what follows from them."""
         self._unpacking = SerialQueue(settings.predict_seconds)
         """Decodes one request at a time: decoded JSON takes fifty times as much memory as its text."""
 

@@ -5,5 +5,6 @@
 - ``definition``: what a file of ``published`` holds; ``published``: the reproductions, one file each.
 - ``rule``, ``rules``: what a comparison must show for a claim. ``crossings``: rules on the epoch at which a metric
   crosses a bound; ``peaks``: on a metric that rises and falls from arm to arm; ``splits``: on how results differ
-  between splits. ``judgment``: a verdict and its figures; ``state``: a reproduction on this server.
+  between splits; ``parts``: on bias and variance. ``judgment``: a verdict and its figures; ``state``: a reproduction on
+  this server.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -111,6 +112,33 @@ class ArmRule(Rule):
     @abstractmethod
     def _judged(self, low: float, high: float) -> Verdict:
         """Return the verdict on an interval."""
+
+
+class OrderRule(Rule):
+    """A rule on arms in the order in which a figure grows."""
+
+    arms: tuple[str, ...] = Field(min_length=2, description="From the lowest figure to the highest.")
+
+    @model_validator(mode="after")
+    def _different_arms(self) -> Self:
+        if len(set(self.arms)) < len(self.arms):
+            raise ValueError("An arm is in the order twice.")
+        return self
+
+    @property
+    def named_arms(self) -> Sequence[str]:
+        """All arms of the order."""
+        return self.arms
+
+    def judge(self, comparison: Comparison, *, lower_is_better: bool, due: bool) -> Judgment:
+        """Return the verdict: that of every neighboring pair, or of the first that contradicts the order."""
+        verdicts, figures = set[Verdict](), []
+        for arm, following in pairwise(self.arms):
+            pair, direction = either_pair(comparison, arm, following)
+            verdicts.add(directed(pair, direction, lower_is_better))
+            figures.append(Measured.of_pair(pair))
+        ranked: tuple[Verdict, ...] = ("not_reproduced", "pending", "undecided", "reproduced")
+        return Judgment(next(verdict for verdict in ranked if verdict in verdicts), figures)
 
 
 def opposite(direction: Side) -> Side:

@@ -6,16 +6,15 @@ follows from the comparison's own verdicts and intervals, so it is as strict as 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from service.reproductions.crossings import Delay, Sooner
 from service.reproductions.judgment import Judgment, Measured, Verdict
+from service.reproductions.parts import PartOrder
 from service.reproductions.peaks import Peak
-from service.reproductions.rule import ArmRule, PairRule, Rule, Side, directed, either_pair, opposite
+from service.reproductions.rule import ArmRule, OrderRule, PairRule, Side, directed, opposite
 from service.reproductions.splits import Flips, LargerShare
 from service.statistics.comparison import Comparison
 from service.statistics.comparison import Verdict as PairVerdict
@@ -82,25 +81,13 @@ class Equivalence(PairRule):
         return Judgment(verdicts[pair.verdict], [Measured.of_pair(pair)])
 
 
-class Order(Rule):
+class Order(OrderRule):
     """The metric grows from arm to arm, as far as each neighboring pair shows."""
 
     kind: Literal["order"] = "order"
-    arms: tuple[str, ...] = Field(min_length=2, description="From the lowest metric to the highest.")
     min_effect: float | None = Field(
         default=None, gt=0, description="A smaller difference counts as none; null for the study's."
     )
-
-    @model_validator(mode="after")
-    def _different_arms(self) -> Self:
-        if len(set(self.arms)) < len(self.arms):
-            raise ValueError("An arm is in the order twice.")
-        return self
-
-    @property
-    def named_arms(self) -> Sequence[str]:
-        """All arms of the order."""
-        return self.arms
 
     @property
     def sentence(self) -> str:
@@ -115,16 +102,6 @@ class Order(Rule):
     def question(self) -> Question:
         """Return the comparison of all pairs."""
         return Question(metric=self.metric, at=self.at, all_pairs=True, min_effect=self.min_effect)
-
-    def judge(self, comparison: Comparison, *, lower_is_better: bool, due: bool) -> Judgment:
-        """Return the verdict: that of every neighboring pair, or of the first that contradicts the order."""
-        verdicts, figures = set[Verdict](), []
-        for arm, following in pairwise(self.arms):
-            pair, direction = either_pair(comparison, arm, following)
-            verdicts.add(directed(pair, direction, lower_is_better))
-            figures.append(Measured.of_pair(pair))
-        ranked: tuple[Verdict, ...] = ("not_reproduced", "pending", "undecided", "reproduced")
-        return Judgment(next(verdict for verdict in ranked if verdict in verdicts), figures)
 
 
 class Figure(ArmRule):
@@ -172,6 +149,6 @@ class Bound(ArmRule):
 
 
 AnyRule = Annotated[
-    Direction | Equivalence | Order | Figure | Bound | Sooner | Delay | Peak | LargerShare | Flips,
+    Direction | Equivalence | Order | Figure | Bound | Sooner | Delay | Peak | LargerShare | Flips | PartOrder,
     Field(discriminator="kind"),
 ]

@@ -186,7 +186,7 @@ class ReproductionView(ReproductionSummary):
 
     scale: Scale
     status: Status
-    terminal: bool = Field(description="Whether every study has finished.")
+    terminal: bool = Field(description="Whether every study has finished and every claim has been measured.")
     owner: str | None = Field(description="Who started it; null if it has not been started.")
     started_at: str | None
     finished_at: str | None = Field(default=None, description="When the last run ended; null before that.")

@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from anyio import from_thread
 
+from service.bias_variance.service import BiasVariances
 from service.callers import CallerScoped
-from service.errors import SpecRefused
+from service.errors import Refusal, SpecRefused, TookTooLong, Unavailable
 from service.reproductions import queries
 from service.reproductions.definition import SCALES, Claim, Reproduction, Scale
 from service.reproductions.judgment import Judgment
+from service.reproductions.parts import PartOrder
 from service.reproductions.published import reproduction, reproductions
 from service.reproductions.resume import ended_early, resumed
 from service.reproductions.state import Machine, Overview, ReproductionState, Result, ScalePlan
@@ -46,11 +49,18 @@ class Reproductions(CallerScoped):
     """The reproductions, with the studies that the caller may see; ``study_of`` turns a body into a new study."""
 
     def __init__(
-        self, engine: sa.Engine, settings: Settings, studies: Studies, parse: Parse, study_of: StudyOf
+        self,
+        engine: sa.Engine,
+        settings: Settings,
+        studies: Studies,
+        bias_variances: BiasVariances,
+        parse: Parse,
+        study_of: StudyOf,
     ) -> None:
         self._engine = engine
         self._settings = settings
         self._studies = studies
+        self._bias_variances = bias_variances
         self._creation = StudyCreation(engine, settings, parse)
         self._study_of = study_of
 
@@ -214,6 +224,28 @@ class Reproductions(CallerScoped):
         except SpecRefused as refusal:  # such as a metric that no run recorded
             return Result(judgment=Judgment("undecided", []), compared=None, message=refusal.detail)
         compared = answers[study.id, question]
-        judgment = claim.rule.judge_compared(compared)
-        not_yet = compared.not_yet if judgment.verdict == "pending" else None
-        return Result(judgment=judgment, compared=compared, message=None if not_yet is None else not_yet.message)
+        if isinstance(claim.rule, PartOrder):
+            return self._result_of_part(claim.rule, study, compared)
+        return _judged(claim.rule.judge_compared(compared), compared)
+
+    def _result_of_part(self, rule: PartOrder, study: Study, compared: Compared) -> Result:
+        """Return the verdict on a claim about bias or variance, from the predictions of the study's runs."""
+        pending = Judgment("pending", [])
+        bias_variances = self._bias_variances.on_behalf_of(self.caller)
+        try:
+            parts = from_thread.run(bias_variances.of_study, study.id, rule.epoch(compared), rule.arms)
+        except (Unavailable, TookTooLong) as refusal:
+            return Result(judgment=pending, compared=None, message=refusal.detail)
+        except Refusal as refusal:
+            return Result(judgment=Judgment("undecided", []), compared=None, message=refusal.detail)
+        if parts.pending:
+            message = f"Predictions of {parts.pending:,} runs are still to be computed."
+            return Result(judgment=pending, compared=None, message=message, is_measuring=True)
+        by_part = rule.compared_by_part(compared, parts)
+        return _judged(rule.judge_parts(by_part, parts), by_part)
+
+
+def _judged(judgment: Judgment, compared: Compared) -> Result:
+    """Return the result of a judgment, with the reason if a look is not due."""
+    not_yet = compared.not_yet if judgment.verdict == "pending" else None
+    return Result(judgment=judgment, compared=compared, message=None if not_yet is None else not_yet.message)

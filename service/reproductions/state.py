@@ -24,6 +24,8 @@ class Result:
     """The comparison that the verdict is from; None before the first."""
     message: str | None = None
     """The reason for a missing verdict."""
+    is_measuring: bool = False
+    """Whether predictions of its runs are still being computed, for some seconds whenever the result is read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,12 +98,12 @@ class ReproductionState(Overview):
 
     @property
     def status(self) -> Status:
-        """``finished`` once every study has finished, ``queued`` until one has started, else ``running``."""
+        """``finished`` once every study has finished and every claim is measured, ``queued`` until one has started."""
         if self.owner is None:
             return "not_started"
         statuses = {study.status for study in self.existing}
         if statuses <= {"finished"}:
-            return "finished"
+            return "running" if any(result.is_measuring for result in self.results.values()) else "finished"
         return "queued" if statuses == {"queued"} else "running"
 
     @property

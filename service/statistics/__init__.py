@@ -13,6 +13,7 @@
   ``ranks``: over datasets, with a test of every pair.
 - ``choice``: the best arm, or the simplest within one standard error of it.
 - ``calibration``: reliability of a classifier's confidences.
+- ``bias_variance``: the parts of the mean loss of models that differ in what is random.
 - ``importance``: means and intervals of the importance of columns over runs.
 - ``curves``: mean and band of a series over seeds.
 - ``diagnosis``: whether a run's loss curves fit, underfit, overfit or diverge, from ``noise`` and ``thresholds``;

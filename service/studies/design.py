@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from service.errors import SpecRefused
 from service.runs.states import TERMINAL
 from service.store.rows import Row
 from service.studies import queries as studies
@@ -33,6 +34,18 @@ class StudyDesign:
     alpha: float
     generalizes_over: Sequence[str]
     complete: bool
+
+    def select_arms(self, requested: Collection[str]) -> Sequence[str]:
+        """Return the requested arms in the order of the study; all of them by default.
+
+        Raises:
+            SpecRefused: The study has no such arm.
+        """
+        for arm in requested:
+            if arm not in self.arms:
+                message = f"Unknown arm {arm!r}. The arms are {', '.join(map(repr, self.arms))}."
+                raise SpecRefused.at("arm", "no_such_arm", message, allowed=list(self.arms))
+        return [arm for arm in self.arms if not requested or arm in requested]
 
 
 def design_of(connection: sa.Connection, study: Row) -> StudyDesign:

@@ -89,6 +89,7 @@ READS: dict[str, Callable[[Any, Any, Any], list[Callable[[Any], Any]]]] = {
         lambda c: c.studies.get(s.id), lambda study: study.compare(at="last", curves=["val.loss"]),
     ],
     "choice": lambda r, s, _: [lambda c: c.studies.get(s.id), lambda study: study.choice()],
+    "bias and variance": lambda r, s, _: [lambda c: c.studies.get(s.id), lambda study: study.bias_variance()],
     "diagnosis of arms": lambda r, s, _: [lambda c: c.studies.get(s.id), lambda study: study.diagnosis()],
     "datasets": lambda r, s, _: [lambda c: c.datasets.list()],
     "dataset": lambda r, s, _: [lambda c: c.datasets.get("digits")],

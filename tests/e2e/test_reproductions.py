@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from fitwell.cli import app
 from fitwell.exit_codes import Exit
 from fitwell.reproductions import ClaimResult
 from service.reproductions.definition import Claim, Scale
+from service.reproductions.parts import PartOrder
 from service.reproductions.published import reproductions
 from service.reproductions.rules import Direction
 from service.runs.bodies import run_of
@@ -61,13 +63,16 @@ def test_every_claim_has_a_verdict_with_the_figures_of_the_comparison(
         assert claim.result is not None
         assert claim.result.verdict in ("reproduced", "not_reproduced", "undecided"), claim.result.explanation
         assert claim.result.study_id is not None
-        check_figures(studies, claim.result, definition.claims[claim.name])
+        check_figures(served, studies, claim.result, definition.claims[claim.name])
 
 
-def check_figures(studies: Studies, result: ClaimResult, claim: Claim) -> None:
+def check_figures(served: Serving, studies: Studies, result: ClaimResult, claim: Claim) -> None:
     """Compare the figures with the study's own comparison; the opposite of a clear direction is not reproduced."""
     assert result.study_id is not None
     rule = claim.rule
+    if isinstance(rule, PartOrder):
+        check_parts(served, result, rule)
+        return
     compared = studies.compare(result.study_id, rule.question())
     groups = {group.id: group for group in compared.comparison.groups}
     pairs = {(pair.group, pair.baseline): pair for pair in compared.comparison.pairs}
@@ -79,6 +84,15 @@ def check_figures(studies: Studies, result: ClaimResult, claim: Claim) -> None:
         planted = rule.model_copy(update={"direction": OPPOSITE[rule.direction]})
         judgment = planted.judge(compared.comparison, lower_is_better=compared.lower_is_better, due=True)
         assert judgment.verdict == "not_reproduced"
+
+
+def check_parts(served: Serving, result: ClaimResult, rule: PartOrder) -> None:
+    """Compare the figures with the differences of the arms' bias or variance."""
+    decomposed = served.client.studies.get(result.study_id or "").bias_variance(at=result.at)
+    parts = {arm.arm: getattr(arm.losses[rule.loss], rule.part) for arm in decomposed.arms}
+    assert [(figure.arm, figure.against) for figure in result.figures] == list(pairwise(rule.arms))
+    for figure in result.figures:
+        assert figure.mean == pytest.approx(parts[figure.arm] - parts[figure.against or ""])
 
 
 def test_command_starts_waits_and_prints_verdicts_and_costs_nothing_again(served: Serving) -> None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 import service.errors
 from fitwell import (
     across,
+    bias_variance,
     catalog,
     comparison,
     datasets,
@@ -34,6 +35,8 @@ from fitwell import (
     webhooks,
 )
 from service.app import create_app
+from service.bias_variance import schemas as bias_variance_schemas
+from service.bias_variance.parameters import BiasVarianceQuery
 from service.catalog import routes as served_catalog
 from service.catalog.presets import Preset
 from service.datasets import schemas as dataset_views
@@ -148,6 +151,7 @@ def test_comparison_options_are_the_query_parameters_of_the_endpoint() -> None:
     assert set(get_type_hints(across.AcrossOptions)) == set(AcrossDatasetsQuery.model_fields)
     assert set(get_type_hints(learning_curves.LearningCurveOptions)) == set(LearningCurveQuery.model_fields)
     assert set(get_type_hints(importance.ImportanceOptions)) == set(StudyImportanceQuery.model_fields)
+    assert set(get_type_hints(bias_variance.BiasVarianceOptions)) == set(BiasVarianceQuery.model_fields)
 
 
 VIEWS: list[tuple[type[BaseModel], type[BaseModel]]] = [
@@ -175,6 +179,9 @@ VIEWS: list[tuple[type[BaseModel], type[BaseModel]]] = [
     (importance.StudyImportance, importance_schemas.StudyImportanceView),
     (importance.ArmImportance, importance_schemas.ArmImportanceView),
     (importance.ArmColumn, importance_schemas.ArmColumnView),
+    (bias_variance.StudyBiasVariance, bias_variance_schemas.StudyBiasVarianceView),
+    (bias_variance.ArmBiasVariance, bias_variance_schemas.ArmBiasVarianceView),
+    (bias_variance.LossParts, bias_variance_schemas.LossPartsView),
     (learning_curves.LearningCurves, learning_curve_schemas.LearningCurvesView),
     (learning_curves.LearningCurve, learning_curve_schemas.GroupCurveView),
     (learning_curves.SizeOfCurve, learning_curve_schemas.SizeView),

@@ -1,6 +1,6 @@
 """The messages between the API and the predictor process.
 
-    API → process    Predict · Describe · Evaluate · Importance · Calibrate · Export · DrawGrid · DrawCurve
+    API → process    Predict · Outputs · Describe · Evaluate · Importance · Calibrate · Export · DrawGrid · DrawCurve
     process → API    Answer · Refused
 
 A message is a frame: two lengths (8 bytes each, big-endian), a JSON object, and raw bytes: rows in orders, predictions
@@ -89,6 +89,18 @@ class Predict(Message):
     file: RowsFile | None = None
     missing: tuple[str, ...] = ()
     """Texts and numbers that stand for a missing value in the frame's rows, besides the usual ones."""
+
+
+class Outputs(Message):
+    """Compute the outputs of all rows of a part of the dataset.
+
+    The reply's bytes are the targets (N,) and the weights of the rows (N,), both float64, and the outputs, float32:
+    logits (N, classes), or numbers (N, 1).
+    """
+
+    say: Literal["outputs"] = "outputs"
+    model: ModelFile
+    split: Split
 
 
 class Describe(Message):
@@ -238,7 +250,7 @@ TOO_LARGE = Refused(
     reason="too_large", message="The request exceeds the memory limit of predictions (FITWELL_PREDICT_MEMORY_BYTES)."
 )
 
-AnyOrder = Predict | Describe | Evaluate | Importance | Calibrate | Export | DrawGrid | DrawCurve
+AnyOrder = Predict | Outputs | Describe | Evaluate | Importance | Calibrate | Export | DrawGrid | DrawCurve
 Order = Annotated[AnyOrder, Field(discriminator="say")]
 Reply = Annotated[Answer | Refused, Field(discriminator="say")]
 _ORDER: TypeAdapter[AnyOrder] = TypeAdapter(Order)

@@ -15,6 +15,7 @@ from service.sandbox.predicting.dataset_rows import RawRows, Rows, parts_of
 from service.sandbox.predicting.guessing import Targets
 from service.sandbox.predicting.loaded_models import Loaded, OrderRefused
 from service.sandbox.predicting.messages import Chosen, ModelFile, Split
+from service.sandbox.predicting.neighbors import Neighbors
 from worker.spec.families.dataset import Arrays, Dataset
 from worker.spec.graph import NoGraph
 from worker.spec.onnx_file import Scaling, onnx_of, scaling_of
@@ -23,6 +24,7 @@ from worker.spec.run import RunSpec
 from worker.spec.tables.dataset import is_typed_table
 from worker.spec.tables.files import description_of
 from worker.spec.tables.fitted import Fitted
+from worker.spec.tables.rows import TableRows
 from worker.spec.torch_source import source_of
 
 if TYPE_CHECKING:
@@ -98,9 +100,34 @@ class ModelCache:
         Raises:
             OrderRefused: The dataset is not on this machine.
         """
-        part, rows = self._split(loaded.spec.dataset, split)
+        return map(loaded.rows, self._raw_blocks(loaded.spec.dataset, split))
+
+    def neighbors(self, file: ModelFile, split: Split) -> tuple[Neighbors, Iterator[Rows]]:
+        """Return a model that keeps its training rows, and all rows of a split, (n, D), ``BLOCK_ROWS`` at a time.
+
+        Raises:
+            OrderRefused: The file does not match its digest, or the dataset is not on this machine.
+        """
+        stored = _read(file)
+        table, _ = self._preparation(stored)
+        dataset = stored.spec.dataset
+
+        def flat(raw: RawRows) -> Rows:
+            x = raw.x
+            if isinstance(x, TableRows):
+                assert table is not None, "the dataset is a typed table, so the model has its preparation"
+                x = table.transform(x)
+            return Rows(x.reshape(len(x), -1), raw.y, raw.weights)
+
+        part, train = self._split(dataset, "train")
+        own = flat(part.take(train))
+        neighbors = Neighbors(own.x, noisy(own.y, dataset), int(stored.weights["k"]), len(dataset.classes))
+        return neighbors, map(flat, self._raw_blocks(dataset, split))
+
+    def _raw_blocks(self, dataset: Dataset, split: Split) -> Iterator[RawRows]:
+        part, rows = self._split(dataset, split)
         for first in range(0, len(rows), BLOCK_ROWS):
-            yield loaded.rows(part.take(rows[first : first + BLOCK_ROWS]))
+            yield part.take(rows[first : first + BLOCK_ROWS])
 
     def rows_of(self, dataset: Dataset, part: Literal["test", "train", "all"]) -> list[RawRows]:
         """Return raw rows and targets of the parts of any dataset; validation rows belong to the training part.

@@ -43,11 +43,13 @@ from service.sandbox.predicting.messages import (
     Export,
     Importance,
     Message,
+    Outputs,
     Predict,
     Refused,
     next_order,
 )
 from service.sandbox.predicting.model_cache import ModelCache
+from service.sandbox.predicting.outputs import outputs
 from worker import logs
 from worker.lifetime import kill_with_parent
 
@@ -75,8 +77,10 @@ def _result(order: AnyOrder, content: bytes, cache: ModelCache) -> tuple[Message
             return _predict(order, content, cache)
         case Describe() | Evaluate() | Importance():
             return Answer(), json.dumps(_evaluated(order, cache)).encode()
-        case Calibrate():
-            return Answer(), _row_scores(order, cache).tobytes()
+        case Outputs() | Calibrate():
+            return Answer(), outputs(order, cache) if isinstance(order, Outputs) else _row_scores(
+                order, cache
+            ).tobytes()
         case Export():
             return _export(order, cache), b""
         case DrawGrid():

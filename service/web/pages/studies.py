@@ -77,6 +77,7 @@ def get_study(
         arm_labels={arm.id: arm_id("", {"arm": arm.name, **arm.values})[2:-1] for arm in judging.arms},
         sized=has_sizes(judging),
         importance=importance_query(arms),
+        decomposes=has_bias_and_variance(judging, arms),
         changes=may_change(caller, study.owner),
         several_datasets=has_several_datasets(study),
     )
@@ -93,6 +94,13 @@ def importance_query(arms: Mapping[str, Run]) -> str | None:
         return None
     split = "val" if validates else "test"
     return urlencode([("split", split), *(("arm", arm) for arm in specs)])
+
+
+def has_bias_and_variance(study: Study, arms: Mapping[str, Run]) -> bool:
+    """Return whether arms have several runs that are evaluated on test rows."""
+    specs = [RunSpec.of(run.spec) for run in arms.values()]
+    runs = len(study.seeds) * len(study.splits or [0]) * (study.folds or 1)
+    return runs > 1 and bool(specs) and all(one.evaluate.test != "never" and one.dataset.rows[1] for one in specs)
 
 
 def has_several_datasets(study: Study) -> bool:

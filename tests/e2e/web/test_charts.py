@@ -103,6 +103,35 @@ def test_importance_of_columns_over_a_study_equals_the_api(opened: Opened, serve
     assert section.locator("script, img").count() == 0
 
 
+def test_bias_and_variance_of_a_study_equal_the_api(opened: Opened, served: Serving) -> None:
+    arms: dict[str, Any] = {"k = 1": {}, "k = 9": {"epochs": 9}}
+    base = {"dataset": BASE["dataset"], "model": {"kind": "knn"}, "epochs": 1}
+    study = served.client.studies.create(base=base, arms=arms, replicates={"n": 3}, at="last")
+    study.wait(scaled(60))
+    page = opened(f"/studies/{study.id}")
+    section = page.locator("#bias-variance")
+    expect(section.locator("table")).to_have_count(0)
+    section.get_by_role("button", name="Compute").click()
+    expect(section.locator("[data-summary]")).to_contain_text(
+        "bias + net variance; the variance is that over seed, split"
+    )
+    expect(section.locator("tbody tr")).to_have_count(6)
+    for arm in study.bias_variance().arms:
+        row = section.locator("tbody tr", has=page.get_by_role("rowheader", name=arm.arm, exact=True))
+        expect(row.locator("td").nth(1)).to_have_text("Cross-entropy")
+        expect(row.locator("td").nth(2)).to_have_text(f"{arm.losses['cross_entropy'].loss:.4f}")
+
+
+def test_bias_and_variance_that_cannot_be_computed_say_why(opened: Opened, watched: Watched, served: Serving) -> None:
+    watched.expected.add(422)
+    base = {**BASE, "dataset": {"kind": "linear"}, "model": {"kind": "linear"}, "epochs": 1}
+    study = served.client.studies.create(base=base, arms={"plain": {}}, seeds=2, at="last")
+    study.wait(scaled(60))
+    section = opened(f"/studies/{study.id}").locator("#bias-variance")
+    section.get_by_role("button", name="Compute").click()
+    expect(section.locator("[data-summary]")).to_contain_text("different test rows")
+
+
 def test_table_and_csv_equal_the_api(opened: Opened, trained: Trained) -> None:
     page = opened(f"/studies/{trained.study.id}")
     drawn(page, "curves", 4)

@@ -9,6 +9,8 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
+from service.bias_variance.service import BiasVariances
+from service.models.service import Models
 from service.reproductions import published, service
 from service.reproductions.service import Reproductions
 from service.runs.bodies import run_of
@@ -25,7 +27,9 @@ PATH = f"/v1/reproductions/{NAME}"
 
 
 def reproductions_on(engine: sa.Engine, settings: Settings) -> Reproductions:
-    return Reproductions(engine, settings, Studies(engine, settings, run_of), run_of, StudyBody.study_of)
+    studies = Studies(engine, settings, run_of)
+    bias_variances = BiasVariances(studies, Models(engine, settings))
+    return Reproductions(engine, settings, studies, bias_variances, run_of, StudyBody.study_of)
 
 
 @pytest.mark.usefixtures("registry")

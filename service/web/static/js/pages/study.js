@@ -1,5 +1,6 @@
 // A study: curves, arms and verdicts from one response of /compare, so that a notebook shows the same numbers.
 import { showAcross } from "../charts/across.js";
+import { offerBiasVariance } from "../charts/bias_variance.js";
 import { Chart } from "../charts/chart.js";
 import { showComparison } from "../charts/comparison.js";
 import { showDiagnosis } from "../charts/diagnosis.js";
@@ -240,4 +241,5 @@ form.addEventListener("submit", (event) => event.preventDefault());
 restoreForm();
 showRelativeTimes();
 observeImportance();
+offerBiasVariance(document.getElementById("bias-variance"));
 Promise.all([compare(), diagnose(), fitLearningCurves()]).then(followEvents);
