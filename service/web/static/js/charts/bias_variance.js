@@ -17,7 +17,7 @@ export function offerBiasVariance(section) {
     button.disabled = true;
     const line = section.querySelector("[data-summary]");
     try {
-      await compute(section, line);
+      button.hidden = await compute(section, line);
     } catch (failure) {
       line.textContent = failure.message;
     }
@@ -25,23 +25,26 @@ export function offerBiasVariance(section) {
   });
 }
 
-/** Request the result until the server has predicted all runs, or makes no progress. */
+/** Request the result until the server has predicted all runs, or makes no progress; return whether it is final. */
 async function compute(section, line) {
   let before = Number.POSITIVE_INFINITY;
-  for (let more = true; more; ) {
+  for (;;) {
     line.textContent = "Predicting test rows…";
     const result = await request(section.dataset.url);
     show(section, result);
     line.textContent = summary(result);
-    more = result.pending > 0 && result.pending < before;
+    const more = result.pending > 0 && result.pending < before;
     before = result.pending;
+    if (!more) return result.complete && result.pending === 0;
   }
 }
 
 function show(section, { arms }) {
   const scroll = section.querySelector(".scroll");
   const rows = arms.flatMap(({ arm, runs, losses }) =>
-    Object.entries(losses).map(([name, parts], i) => row(i === 0 ? [arm, runs] : ["", ""], name, parts)),
+    Object.entries(losses).map(([name, parts], i, { length }) =>
+      row(i === 0 ? labels(arm, runs, length) : [], name, parts),
+    ),
   );
   scroll.hidden = rows.length === 0;
   scroll.replaceChildren(table(rows));
@@ -53,20 +56,24 @@ function table(rows) {
   return html("table", {}, html("thead", {}, html("tr", {}, ...cells)), html("tbody", {}, ...rows));
 }
 
-function row([arm, runs], name, parts) {
+/** The cells that an arm's rows share. */
+function labels(arm, runs, rowspan) {
+  return [html("th", { scope: "rowgroup", rowspan }, arm), html("td", { rowspan }, String(runs))];
+}
+
+function row(shared, name, parts) {
   const cells = [
-    String(runs),
     NAMES[name] ?? name,
     formatNumber(parts.loss),
     withError(parts.bias, parts.bias_std_error),
     withError(parts.variance, parts.variance_std_error),
     formatNumber(parts.net_variance),
   ];
-  return html("tr", {}, html("th", { scope: "row" }, arm), ...cells.map((text) => html("td", {}, text)));
+  return html("tr", {}, ...shared, ...cells.map((text) => html("td", {}, text)));
 }
 
 function withError(value, error) {
-  return error === null ? formatNumber(value) : `${formatNumber(value)} ± ${formatNumber(error)}`;
+  return error === null ? formatNumber(value) : `${formatNumber(value)}\u00a0±\u00a0${formatNumber(error)}`;
 }
 
 function summary({ at, pending, generalizes_over: over, arms }) {
