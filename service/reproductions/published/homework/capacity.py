@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 from service.catalog.presets import preset
 from service.reproductions.definition import Claim, Scale
+from service.reproductions.parts import PartOrder
 from service.reproductions.rules import Bound, Direction, Order
 
 NEIGHBORS, LINEAR, SERIES, CAUSES, UNDERFIT = "neighbors", "linear model", "monthly series", "causes", "underfitting"
@@ -136,6 +138,15 @@ def _underfits(arm: str, statement: str) -> Claim:
     )
 
 
+def _parts_by_k(part: Literal["bias", "variance"], ks: Sequence[int], statement: str, expected: str) -> Claim:
+    return Claim(
+        statement=statement,
+        expected=expected,
+        place="k nearest neighbors, bias and variance over k",
+        rule=PartOrder(study=NEIGHBORS, arms=tuple(f"k = {k}" for k in ks), part=part, at="last"),
+    )
+
+
 def _by_k(arm: str, against: str, direction: Any, statement: str, expected: str) -> Claim:
     return Claim(
         statement=statement,
@@ -163,6 +174,12 @@ CLAIMS = {
     ),
     "many_neighbors_are_biased": _by_k(
         "k = 50", "k = 10", "higher", "Fifty neighbors have a higher test error than ten.", "higher: more bias"
+    ),
+    "squared_bias_rises_with_k": _parts_by_k(
+        "bias", KS[1:], "Squared bias rises with the number of neighbors.", "5 < 10 < 20 < 50 neighbors"
+    ),
+    "variance_falls_with_k": _parts_by_k(
+        "variance", KS[::-1], "Variance falls with the number of neighbors.", "50 < 20 < 10 < 5 < 1 neighbors"
     ),
     "elastic_net_helps_linear_model": _helps(
         LINEAR,
