@@ -15,6 +15,7 @@ from fitwell.exit_codes import Exit
 from fitwell.studies import Preview
 from fitwell.study import Study
 from fitwell.terminal.console import wide_console
+from fitwell.terminal.durations import duration
 from fitwell.terminal.study_progress import follow, print_comparison
 
 
@@ -136,13 +137,13 @@ def _print_warnings(study: Study) -> None:
 def _describe_preview(preview: Preview) -> str:
     summary = (
         f"{preview.runs} runs in {preview.stacks} stacks, {preview.reused} of them reused; estimated time: "
-        f"{preview.estimated_seconds:.3g} s on one worker. A significant difference needs at least "
+        f"{duration(preview.estimated_seconds)} on one worker. A significant difference needs at least "
         f"{preview.min_seeds_possible} seeds."
     )
     if preview.max_runs is not None and preview.max_runs > preview.runs:
         summary += f" The server adds runs until every arm is decided, {preview.max_runs} in all at most."
     if preview.preceding_runs:
         summary += (
-            f" Before them, up to {preview.preceding_runs} others are trained: {preview.preceding_seconds:.3g} s."
+            f" Before them, up to {preview.preceding_runs} others are trained: {duration(preview.preceding_seconds)}."
         )
     return "\n".join([summary, *preview.warnings])

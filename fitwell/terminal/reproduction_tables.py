@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from fitwell.reproductions import MachineShare, Reproduction, ReproductionSummary
+from fitwell.terminal.durations import duration
 
 
 def reproductions_table(listed: Sequence[ReproductionSummary]) -> Table:
@@ -39,4 +40,4 @@ def _share(machine: MachineShare) -> str:
     """Return the runs that a machine trained, and the time that they took."""
     reused = f", {machine.reused:,} of them reused," if machine.reused else ""
     runs = f"{machine.runs:,} run{'s' * (machine.runs != 1)}{reused}"
-    return f"{runs} on {escape(machine.class_)}: {machine.seconds:,.0f} s of training"
+    return f"{runs} on {escape(machine.class_)}: {duration(machine.seconds)} of training"

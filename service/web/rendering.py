@@ -22,7 +22,7 @@ from service.web.summaries import (
     study_title,
 )
 
-MINUTE, HOUR = 60.0, 3600.0
+MINUTE, HOUR, DAY = 60, 3600, 86400
 HUNDRED, MANY_DIGITS = 100.0, 1e5
 
 
@@ -83,14 +83,21 @@ def p_value(value: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Format a duration in its two largest units."""
+    """Format a duration in its two largest units, rounded to the smaller one before it is split."""
     if seconds is None:
         return "–"
-    if seconds < MINUTE:
+    if seconds < MINUTE - 0.05:  # more would round to 60.0 s
         return f"{seconds:.1f} s"
-    if seconds < HOUR:
-        return f"{seconds // MINUTE:.0f} min {seconds % MINUTE:.0f} s"
-    return f"{seconds // HOUR:.0f} h {seconds % HOUR // MINUTE:.0f} min"
+    if round(seconds) < HOUR:
+        return _split(round(seconds), MINUTE, "min", "s")
+    if round(seconds / MINUTE) < DAY // MINUTE:
+        return _split(round(seconds / MINUTE), HOUR // MINUTE, "h", "min")
+    return _split(round(seconds / HOUR), DAY // HOUR, "d", "h")
+
+
+def _split(count: int, size: int, unit: str, smaller: str) -> str:
+    """Return ``count`` of a smaller unit, of which ``size`` are a larger one, in both units."""
+    return f"{count // size} {unit} {count % size} {smaller}"
 
 
 def minute(seconds: float | None) -> str:

@@ -15,6 +15,9 @@ from service.workers import queries as leases
 from worker.ports import Measurement
 from worker.spec.best import judged_by
 
+ETA_WEIGHT = 0.1
+"""Weight of the newest epoch in the average time of an epoch; its noise falls to a quarter."""
+
 
 def record(connection: sa.Connection, rows: Sequence[Row], measured: Mapping[str, Measurement]) -> list[NewEvent]:
     """Record an epoch of each run in ``rows``, which are locked, and return the events.
@@ -66,9 +69,26 @@ def _changed(
         "digest": m.digest,
         "revision": revision,
         "barren": 0,
-        "eta_seconds": m.seconds * (row.epochs - m.epoch),
+        "eta_seconds": _eta(row, m),
     }
     return changed, [*new_events, NewEvent(row.id, "epoch", epoch=m.epoch)]
+
+
+def _eta(row: Row, m: Measurement) -> float | None:
+    """Return the estimated seconds until the last epoch; None before the first.
+
+    Single epochs take longer or shorter by chance, so the time of an epoch is the mean of the first ones and then an
+    exponential moving average, which the last estimate and the epochs that it was for contain. A run that resumes
+    begins again.
+    """
+    if m.epoch == 0:
+        return None
+    remaining = row.epochs - row.epoch
+    if row.eta_seconds is None or remaining <= 0:
+        return float(m.seconds * (row.epochs - m.epoch))
+    average = row.eta_seconds / remaining
+    average += max(ETA_WEIGHT, 1 / m.epoch) * (m.seconds - average)
+    return float(average * (row.epochs - m.epoch))
 
 
 def _better(

@@ -135,7 +135,7 @@ def test_command_waits_and_prints_claims_with_verdicts(url: str) -> None:
         "'[red]' − 'plain'",
         "not reproduced",
         "A [bold]paper (full)",
-        "16 runs, 4 of them reused, on cpu/[red]/torch: 1,234 s of training",
+        "16 runs, 4 of them reused, on cpu/[red]/torch: 20 min 34 s of training",
     ):
         assert text in done.stdout, text
     assert Server.requests[0] == ("POST", "/v1/reproductions/paper2001", {"scale": "full"})

@@ -7,6 +7,7 @@ import typer
 from fitwell.client import Client
 from fitwell.commands.options import JSON, URL, Set, SpecFile, load_spec
 from fitwell.terminal.console import wide_console
+from fitwell.terminal.durations import duration
 from fitwell.terminal.layer_tables import layers_table
 
 
@@ -18,7 +19,7 @@ def validate(spec: SpecFile, url: URL = None, assignments: Set = None, as_json: 
         typer.echo(validation.model_dump_json())
         return
     typer.echo(
-        f"Valid: {validation.parameters:,} parameters, about {validation.estimated_seconds:.3g} s alone and "
+        f"Valid: {validation.parameters:,} parameters, about {duration(validation.estimated_seconds)} alone and "
         f"{validation.estimated_bytes / 2**20:,.0f} MiB"
     )
     if validation.layers:

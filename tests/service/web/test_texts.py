@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fitwell.terminal.durations import duration as printed_duration
 from service.web import code
 from service.web.differences import differences
 from service.web.figures import HEIGHT, WIDTH, Line, bars, figure
 from service.web.pages.sign_in import local_path
-from service.web.rendering import number, p_value
+from service.web.rendering import duration, number, p_value
 from service.web.summaries import column_values
 
 NASTY = 'it\'s "<b>" $(reboot) `reboot` \\ \n\'\'\'""" </script>'
@@ -53,6 +54,29 @@ def test_shell_syntax_in_a_spec_is_quoted() -> None:
 def test_numbers_have_about_four_digits() -> None:
     texts = {0.0: "0.0000", 1e-5: "1e-05", 0.12345: "0.1235", 12.5: "12.5000", 416.26: "416.3", -416013.2: "−4.16e+05"}
     assert [number(value) for value in texts] == list(texts.values())
+
+
+DURATIONS = {
+    0.0: "0.0 s", 59.9: "59.9 s", 59.97: "1 min 0 s", 119.6: "2 min 0 s", 359.7: "6 min 0 s", 3599.4: "59 min 59 s",
+    3599.6: "1 h 0 min", 7169.0: "1 h 59 min", 7199.0: "2 h 0 min", 86_399.0: "1 d 0 h", 260_000.0: "3 d 0 h",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("seconds", "text"), DURATIONS.items())
+def test_durations_are_rounded_before_they_are_split(seconds: float, text: str) -> None:
+    assert (duration(seconds), printed_duration(seconds)) == (text, text)
+
+
+@given(st.floats(0, 1e8))
+def test_parts_of_a_duration_are_below_their_limits_and_add_up(seconds: float) -> None:
+    text = duration(seconds)
+    assert text == printed_duration(seconds)
+    words = text.split()
+    parts = dict(zip(words[1::2], map(float, words[::2]), strict=True))
+    assert all(count < {"s": 60, "min": 60, "h": 24}.get(unit, 1e9) for unit, count in parts.items())
+    sizes = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
+    total = sum(count * sizes[unit] for unit, count in parts.items())
+    assert abs(total - seconds) <= min(sizes[unit] for unit in parts) / 2 + 1e-6
 
 
 def test_p_values_are_rounded_as_in_browsers() -> None:

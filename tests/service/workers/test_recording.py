@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -56,6 +58,22 @@ def test_nonfinite_value_is_null_and_named(runs: Runs, reader: RunReader, jobs: 
     history = reader.history(run_id)
     assert history.series["val.loss"] == [None]
     assert history.nonfinite == {"val.loss": {"1": "nan"}, "train.loss": {"1": "inf"}}
+
+
+def test_time_left_does_not_follow_the_noise_of_single_epochs(runs: Runs, jobs: Jobs) -> None:
+    """Epochs take 2 s on average; the last one alone would say from 100 to 300 s, and change by a third each time."""
+    run_id = submit(runs, epochs=100)
+    claim = one(jobs)
+    left = list[float]()
+    for number, seconds in enumerate([0.0, *[3.0, 1.0, 2.5, 1.5] * 15]):
+        jobs.record([claim], [replace(measured(run_id, number), seconds=seconds)])
+        eta = runs.get(run_id).eta_seconds
+        assert (eta is None) == (number == 0)
+        left.append(eta or 0.0)
+    for number in range(4, 61):
+        assert left[number] == pytest.approx(2 * (100 - number), rel=0.11)
+    changes = [abs(after + 2 - before) / before for before, after in pairwise(left[4:])]
+    assert max(changes) < 0.12
 
 
 @pytest.mark.slow

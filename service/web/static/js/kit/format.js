@@ -12,9 +12,13 @@ export function formatSigned(value) {
   return `${value < 0 ? "−" : "+"}${formatNumber(Math.abs(value))}`;
 }
 
+/** A duration in its two largest units, rounded to the smaller one before it is split, as the server writes it. */
 export function formatDuration(seconds) {
-  if (seconds < 100) return `${seconds.toFixed(1)} s`;
-  return seconds < 6000 ? `${(seconds / 60).toFixed(0)} min` : `${(seconds / 3600).toFixed(1)} h`;
+  const split = (count, size, unit, smaller) => `${Math.floor(count / size)} ${unit} ${count % size} ${smaller}`;
+  if (seconds < 59.95) return `${seconds.toFixed(1)} s`; // more would round to 60.0 s
+  if (Math.round(seconds) < 3600) return split(Math.round(seconds), 60, "min", "s");
+  if (Math.round(seconds / 60) < 1440) return split(Math.round(seconds / 60), 60, "h", "min");
+  return split(Math.round(seconds / 3600), 24, "d", "h");
 }
 
 const UNITS = [
