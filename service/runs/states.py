@@ -6,7 +6,18 @@ from typing import Literal
 
 from service.store.statuses import ENDED, Status
 
-__all__ = ["CLIENT_ACTIONS", "TERMINAL", "TRANSITIONS", "Action", "Status", "after", "allowed", "ending", "leading"]
+__all__ = [
+    "CLIENT_ACTIONS",
+    "TERMINAL",
+    "TRANSITIONS",
+    "Action",
+    "Status",
+    "after",
+    "allowed",
+    "ending",
+    "leading",
+    "offered",
+]
 
 Action = Literal[
     "ready", "claim", "cancel", "pause", "resume", "retry", "wait", "succeed", "fail", "stop", "release", "give_up"
@@ -52,6 +63,9 @@ TERMINAL: frozenset[Status] = frozenset(ENDED)
 
 CLIENT_ACTIONS: tuple[Action, ...] = ("cancel", "pause", "resume", "retry")
 
+REPEATED_ERRORS = frozenset({"diverged", "unknown_tokens"})
+"""Errors that follow from the spec and the data, so that training again ends with them again."""
+
 
 def after(status: Status, action: Action) -> Status | None:
     """Return the status that ``action`` leads to; None if it is not allowed."""
@@ -61,6 +75,12 @@ def after(status: Status, action: Action) -> Status | None:
 def allowed(status: Status) -> tuple[Action, ...]:
     """Return the actions that a client may apply to a run in ``status``."""
     return tuple(action for action in CLIENT_ACTIONS if action in TRANSITIONS[status])
+
+
+def offered(status: Status, *, error_code: str | None, determinism_class: str | None) -> tuple[Action, ...]:
+    """Return the allowed actions that a page offers: not a retry that repeats the failure bit by bit."""
+    repeats = error_code in REPEATED_ERRORS and determinism_class != "none"
+    return tuple(action for action in allowed(status) if not (repeats and action == "retry"))
 
 
 def ending(status: str) -> str:

@@ -100,7 +100,7 @@ def get_run(
         study=studies.get(run.study_id) if run.study_id else None,
         server=server,
         code=code_examples(run, server, with_token=caller.token_id is not None),
-        actions=states.allowed(run.status) if may_change(caller, run.owner) else (),
+        actions=actions_for(caller, run),
         continues=caller.has("write") and continues_without_rules(run.status, run.epoch, spec),
         layers=spec.layers,
         trains=spec.model.trains,  # other models have no ONNX file and no predictions
@@ -146,3 +146,10 @@ def if_measured(read: Callable[[], T]) -> T | None:
 def may_change(caller: CallerDep, owner: str) -> bool:
     """Return whether the caller may change what belongs to ``owner``."""
     return caller.has("write") and (caller.is_admin or caller.owner == owner)
+
+
+def actions_for(caller: CallerDep, run: Run) -> tuple[states.Action, ...]:
+    """Return the actions on a run that its page offers to the caller."""
+    if not may_change(caller, run.owner):
+        return ()
+    return states.offered(run.status, error_code=run.error_code, determinism_class=run.determinism_class)

@@ -98,3 +98,23 @@ def test_page_offers_to_continue_runs_that_a_rule_ended(
         work.record(claims, [measured(run, epoch)])
     work.finish(claims, [Outcome(run_id=run, status="succeeded", code="stopped_early")])
     assert ('data-action="extend"' in client.get(f"/runs/{run}").text) is offered
+
+
+@pytest.mark.parametrize(
+    ("code", "determinism_class", "offered"),
+    [
+        ("diverged", "test", False),
+        ("diverged", "none", True),
+        ("time_limit", "test", True),
+        ("disk_full", "test", True),
+    ],
+)
+def test_page_offers_no_retry_that_would_fail_again_in_the_same_way(
+    client: TestClient, work: Jobs, code: str, determinism_class: str, offered: bool
+) -> None:
+    run = client.post("/v1/runs", json=body()).json()["id"]
+    claims = work.claim(WORKER, limit=1)
+    work.started(claims, device="cpu", determinism_class=determinism_class, baselines={})
+    work.record(claims, [measured(run, 1)])
+    work.finish(claims, [Outcome(run_id=run, status="failed", code=code, message="It failed.")])
+    assert ('data-action="retry"' in client.get(f"/runs/{run}").text) is offered
