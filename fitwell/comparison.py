@@ -219,6 +219,7 @@ class Comparison(Tabular):
         caption += f"; over {self.replicates}"
         caption += f"; epochs chosen by {self.epoch_by}" * bool(self.epoch_by) + "; optimistic" * self.optimistic
         caption += "; exploratory" * self.exploratory
+        caption += f"; look {self.looks} at α = {self.alpha:.3g}"
         return caption + (f"; no verdict yet: {self.not_yet.message}" if self.not_yet else "")
 
 

@@ -77,6 +77,7 @@ def across_notes(across: AcrossDatasets) -> str:
     sentences += [f"Left out: {one.name}. {one.reason}" for one in (*across.excluded_arms, *across.excluded_datasets)]
     sentences += ["Optimistic: each run's epoch was chosen on the rows that judge it."] * across.optimistic
     sentences += ["Exploratory: this differs from the study's own question."] * across.exploratory
+    sentences.append(f"Look {across.looks}: α = {across.alpha:.3g} for each of the two verdicts.")
     sentences.append("Intervals describe the spread over replicates, and decide nothing.")
     return " ".join(sentences)
 

@@ -55,7 +55,7 @@ def choice_table(choice: Choice) -> Table:
 def diagnosis_table(diagnosis: StudyDiagnosis) -> Table:
     """Return each arm's verdict, and how far its loss ends above its lowest window."""
     headings = ("arm", "n", "verdict", f"lowest {diagnosis.metric or 'loss'}", "rise to the end", "p", "")
-    table = Table(*headings, title="diagnosis over seeds")
+    table = Table(*headings, title=f"diagnosis over seeds, each arm at α = {diagnosis.alpha:.3g}")
     for one in diagnosis.arms:
         lowest = "-" if one.lowest is None else f"{one.lowest:.4f}"
         rise, p = ("-" if value is None else form % value for form, value in (("%+.4f", one.regret), ("%.3f", one.p)))
@@ -76,7 +76,7 @@ def verdict_sentence(comparison: Comparison) -> str:
         return "Nothing to compare: the study has only one arm."
     pending = "" if comparison.not_yet is None else f"No verdict yet. {comparison.not_yet.message}"
     if pending and all(pair.verdict == "not_yet" for pair in comparison.pairs):
-        return pending
+        return pending + _looks_note(comparison)
     undecided = "undecided" if comparison.baseline else "undecided against {}"
     clauses = []
     for verdict, relation in (*RELATIONS.items(), ("undecided", undecided), ("not_yet", "not decided yet")):
@@ -87,8 +87,8 @@ def verdict_sentence(comparison: Comparison) -> str:
     n = max(pair.n for pair in comparison.pairs)
     notes = " Exploratory: the study was designed for another metric or epoch." if comparison.exploratory else ""
     notes += _optimism_note(comparison) + _holm_note(comparison) + _guessing_note(comparison)
+    notes += _looks_note(comparison)
     notes += "" if comparison.complete else " Not all runs have ended."
-    notes += f" Look {comparison.looks}: α is {comparison.alpha:.3g}." if comparison.looks > 1 else ""
     notes += _course_note(comparison)
     if n < comparison.min_seeds_possible and comparison.sequential is None:
         notes = f" At least {comparison.min_seeds_possible} seeds are needed for a verdict.{notes}"
@@ -139,6 +139,16 @@ def tuning_sentence(tuning: Tuning) -> str:
     }
     edges = [f"{one.arm}: {edge.message}" for one in tuning.choice or [] for edge in one.edges]
     return " ".join([texts.get(tuning.phase, tuning.phase), *edges])
+
+
+def _looks_note(comparison: Comparison) -> str:
+    """Return a sentence on the level of the tests, and on the looks that share it."""
+    course, looks = comparison.sequential, comparison.looks
+    if course is not None:
+        return f" α = {comparison.alpha:.3g} over all looks, of which {len(course.looks)} were taken."
+    earlier = f", with earlier studies of the same runs ({', '.join(comparison.looks_from)})"
+    divided = f"{earlier if comparison.looks_from else ''}; α is divided by the looks" if looks > 1 else ""
+    return f" Look {looks} at α = {comparison.alpha:.3g}{divided}."
 
 
 def _course_note(comparison: Comparison) -> str:

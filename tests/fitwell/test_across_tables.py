@@ -48,6 +48,7 @@ def test_notes_say_what_verdicts_hold_for_and_what_is_left_out() -> None:
     assert "other values of the seed and split" in notes
     assert "takes at least 6 datasets, and there are 2" in notes
     assert "Left out: iris. Every run diverged." in notes
+    assert "Look 1: α = 0.05 for each of the two verdicts." in notes
     pending = {"code": "runs_unfinished", "message": "3 of 9 runs have not ended.", "planned": 9, "ended": 6}
     assert across_notes(across(not_yet=pending)).startswith("No verdict yet. 3 of 9 runs have not ended.")
 

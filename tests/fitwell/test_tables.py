@@ -81,7 +81,7 @@ def test_sentence_and_table_give_no_verdict_before_the_look_is_due() -> None:
     reason = {"code": "runs_unfinished", "message": "12 of 32 runs have not ended.", "planned": 32, "ended": 20}
     compared = comparison(untested, baseline="a")
     compared = Comparison.model_validate({**compared.model_dump(), "not_yet": reason})
-    assert verdict_sentence(compared) == "No verdict yet. 12 of 32 runs have not ended."
+    assert verdict_sentence(compared) == "No verdict yet. 12 of 32 runs have not ended. Look 1 at α = 0.05."
     assert "not yet" in printed(pairs_table(compared))
     assert "no verdict yet: 12 of 32 runs have not ended." in compared._repr_html_()
 
@@ -90,6 +90,15 @@ def test_sentence_mentions_unfinished_runs() -> None:
     compared = comparison(pair("b", "a"), baseline="a")
     assert verdict_sentence(compared.model_copy(update={"complete": False})).endswith(" Not all runs have ended.")
     assert "ended" not in verdict_sentence(compared)
+
+
+def test_sentence_has_the_level_and_the_looks_that_share_it() -> None:
+    compared = comparison(pair("b", "a"), baseline="a")
+    assert verdict_sentence(compared).endswith(" Look 1 at α = 0.05.")
+    later = compared.model_copy(update={"looks": 3, "alpha": 0.05 / 3, "looks_from": ["study_1"]})
+    shared = "Look 3 at α = 0.0167, with earlier studies of the same runs (study_1); α is divided by the looks."
+    assert shared in verdict_sentence(later)
+    assert "; look 3 at α = 0.0167" in later._repr_html_()
 
 
 def test_progress_bar_prints_brackets_in_names() -> None:

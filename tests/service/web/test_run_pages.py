@@ -114,7 +114,7 @@ def test_page_offers_no_retry_that_would_fail_again_in_the_same_way(
 ) -> None:
     run = client.post("/v1/runs", json=body()).json()["id"]
     claims = work.claim(WORKER, limit=1)
-    work.started(claims, device="cpu", determinism_class=determinism_class, baselines={})
+    work.started(claims, device="cpu", determinism_class=determinism_class)
     work.record(claims, [measured(run, 1)])
     work.finish(claims, [Outcome(run_id=run, status="failed", code=code, message="It failed.")])
     assert ('data-action="retry"' in client.get(f"/runs/{run}").text) is offered
