@@ -224,6 +224,9 @@ def test_command_line_previews_trains_compares_and_diagnoses(served: Serving) ->
     assert "24 runs in 1 stacks" in fitwell("study", file, "--preview").stdout
     few = fitwell("study", file, "--preview", "--set", "seeds=3")
     assert "No difference can be significant" in few.stdout
+    queued = fitwell("study", file, "--set", "seeds=2", "--set", "base.epochs=1")
+    assert "Warning: No difference can be significant" in queued.stderr
+    assert queued.stdout.startswith("study_")
     sequential = fitwell("study", file, "--preview", "--max-seeds", "16", "--vary", "seed,split")
     assert "24 runs in" in sequential.stdout, sequential.stderr
     assert "adds runs until every arm is decided, 48 in all at most" in sequential.stdout

@@ -18,6 +18,7 @@ export async function showPresetStudy(preset) {
   if (!study) return;
   document.getElementById("study-question").textContent = preset.question;
   document.getElementById("study-cost").replaceChildren();
+  document.getElementById("study-warnings").replaceChildren();
   problem.textContent = "";
   button.disabled = true;
   try {
@@ -37,6 +38,8 @@ function showSize(preview) {
   ];
   const terms = rows.flatMap(([name, value]) => [html("dt", {}, name), html("dd", {}, value)]);
   document.getElementById("study-cost").replaceChildren(...terms);
+  const warnings = preview.warnings.map((text) => html("p", { class: "small warn" }, text));
+  document.getElementById("study-warnings").replaceChildren(...warnings);
 }
 
 button.addEventListener("click", async () => {
