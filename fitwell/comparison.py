@@ -24,6 +24,7 @@ class ComparisonOptions(TypedDict, total=False):
     correction: str | None
     interval: str | None
     curves: Sequence[str] | None
+    band: str | None
 
 
 class Variance(View):

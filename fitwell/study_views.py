@@ -24,6 +24,7 @@ class ReportOptions(TypedDict, total=False):
     pairs: str | None
     correction: str | None
     curve: str | None
+    band: str | None
 
 
 class Arm(View):

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from service.statistics.sign_flip import Floats
 
+Band = Literal["std", "quartiles"]
+"""Mean ± one standard deviation, or the quartiles."""
+UNLIMITED = (-math.inf, math.inf)
+
 
 @dataclass(frozen=True)
 class Curve:
-    """A group's mean ± one standard deviation by epoch, over ``n`` seeds; None for n = 0."""
+    """A group's mean and band by epoch, over ``n`` seeds; None for n = 0."""
 
     group: str
     epoch: list[int]
@@ -24,6 +29,8 @@ class Curve:
     mean: list[float | None]
     low: list[float | None]
     high: list[float | None]
+    median: list[float | None] | None = None
+    """Only with a band of quartiles."""
 
 
 class Series(NamedTuple):
@@ -36,13 +43,31 @@ class Series(NamedTuple):
     """Whether the run has ended without one."""
 
 
-def curve(group: str, by_seed: Mapping[int, Sequence[Series]], *, every: int = 1) -> Curve:
+class _Statistics(NamedTuple):
+    """Statistics over seeds, by epoch."""
+
+    mean: Floats
+    low: Floats
+    high: Floats
+    median: Floats | None
+
+
+def curve(
+    group: str,
+    by_seed: Mapping[int, Sequence[Series]],
+    *,
+    every: int = 1,
+    band: Band = "std",
+    limits: tuple[float, float] = UNLIMITED,
+) -> Curve:
     """Return the group's curve from the series of each seed's cells, measured every ``every`` epochs and in the last.
 
     Epochs between are left out: in them, only seeds that ended would count.
 
     The mean must not jump because a run ends: seeds that ended early count with their last value, as if their model
     were kept, and seeds with a failed run do not count at all, unless every seed has one.
+
+    A band of standard deviations is cut to the ``limits`` of the metric: no loss is negative.
     """
     counted = {seed: cells for seed, cells in by_seed.items() if not any(cell.failed for cell in cells)} or by_seed
     length = max((len(cell.values) for cells in counted.values() for cell in cells), default=0)
@@ -55,22 +80,35 @@ def curve(group: str, by_seed: Mapping[int, Sequence[Series]], *, every: int = 1
     finite = np.isfinite(rows)
     n = finite.sum(axis=0)
     carried = (finite & ended).sum(axis=0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # epochs without a value become None
-        mean = np.nanmean(rows, axis=0, where=finite) if length else np.empty(0)
-        std = np.nanstd(rows, axis=0, ddof=1, where=finite) if length else np.empty(0)
-    spread = np.where(n > 1, std, 0.0)
     epoch = np.arange(1, length + 1)
     drawn = np.flatnonzero((epoch % every == 0) | ((epoch == length) & (n > 0)))
+    values = _statistics(rows[:, drawn], band, limits)
     return Curve(
         group,
         epoch[drawn].tolist(),
         n[drawn].tolist(),
         carried[drawn].tolist(),
-        _listed(mean[drawn]),
-        _listed((mean - spread)[drawn]),
-        _listed((mean + spread)[drawn]),
+        _listed(values.mean),
+        _listed(values.low),
+        _listed(values.high),
+        None if values.median is None else _listed(values.median),
     )
+
+
+def _statistics(rows: Floats, band: Band, limits: tuple[float, float]) -> _Statistics:
+    """Return the statistics of ``rows`` (seeds, epochs) by epoch, over values that are finite."""
+    finite = np.isfinite(rows)
+    if not rows.size:
+        nothing = np.full(rows.shape[1], np.nan)
+        return _Statistics(nothing, nothing, nothing, nothing if band == "quartiles" else None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # epochs without a value become None
+        mean = np.nanmean(rows, axis=0, where=finite)
+        if band == "quartiles":
+            low, median, high = np.nanquantile(np.where(finite, rows, np.nan), (0.25, 0.5, 0.75), axis=0)
+            return _Statistics(mean, low, high, median)
+        spread = np.where(finite.sum(axis=0) > 1, np.nanstd(rows, axis=0, ddof=1, where=finite), 0.0)
+    return _Statistics(mean, np.maximum(mean - spread, limits[0]), np.minimum(mean + spread, limits[1]), None)
 
 
 def _carried_on(series: Series, length: int) -> Floats:

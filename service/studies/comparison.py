@@ -6,14 +6,14 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import sqlalchemy as sa
 
 from service.errors import SpecRefused
 from service.runs.states import TERMINAL
 from service.statistics.comparison import Comparison, compare, samples_of
-from service.statistics.curves import Curve, Series, curve
+from service.statistics.curves import Band, Curve, Series, curve
 from service.statistics.pairing import Measurement, PairedSample
 from service.statistics.resampling import VarianceComponents
 from service.store.rows import Row
@@ -35,6 +35,7 @@ from service.studies.metrics import (
     check_at,
     check_metric,
     lower_is_better,
+    possible_range,
 )
 from service.studies.question import Question
 from service.studies.replicates import replicate_numbers
@@ -153,7 +154,7 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
         complete=all(run.status in TERMINAL for run in data.runs),
         comparison=verdicts.comparison,
         guessing=_guessing(data.slots, studies.guessing_of(connection, study.id, metric)),
-        curves=_curves_by_name(connection, study, data, question.curves),
+        curves=_curves_by_name(connection, study, data, question),
     )
 
 
@@ -256,15 +257,15 @@ def _guessing(slots: Sequence[Slot], of_runs: Mapping[str, float]) -> dict[str, 
 
 
 def _curves_by_name(
-    connection: sa.Connection, study: Row, data: StudyData, names: Sequence[str]
+    connection: sa.Connection, study: Row, data: StudyData, question: Question
 ) -> dict[str, list[Curve]]:
-    """Return the curves of each series in ``names``."""
-    specs = studies.spec_of_each_arm(connection, study.id) if names else {}
+    """Return the requested curves by series."""
+    specs = studies.spec_of_each_arm(connection, study.id) if question.curves else {}
     every = {arm: spec["evaluate"].get("every", 1) for arm, spec in specs.items()}
-    return {name: _curves(data, name, every) for name in names}
+    return {name: _curves(data, name, every, question.band) for name in question.curves}
 
 
-def _curves(data: StudyData, name: str, every: Mapping[str, int]) -> list[Curve]:
+def _curves(data: StudyData, name: str, every: Mapping[str, int], band: Band) -> list[Curve]:
     """Return each group's curve over its replicates, up to the epoch that all cells of a replicate have reached.
 
     ``every`` is the number of epochs from one evaluation of an arm to the next.
@@ -279,4 +280,5 @@ def _curves(data: StudyData, name: str, every: Mapping[str, int]) -> list[Curve]
             by_group[slot.group].setdefault(slot.seed, []).append(series)
         if slot.run is not None and is_evaluated(name):
             intervals[slot.group] = math.lcm(intervals.get(slot.group, 1), every[slot.run.arm])
-    return [curve(group, by_seed, every=intervals.get(group, 1)) for group, by_seed in by_group.items()]
+    options: Any = {"band": band, "limits": possible_range(name)}
+    return [curve(group, by_seed, every=intervals.get(group, 1), **options) for group, by_seed in by_group.items()]

@@ -155,7 +155,7 @@ class PairView(BaseModel):
 
 
 class CurveView(BaseModel):
-    """A group's mean ± one standard deviation over its seeds, epoch by epoch.
+    """A group's mean and band over its seeds, epoch by epoch.
 
     Seeds with a run that failed, diverged or was cancelled do not count, unless every seed has one.
     """
@@ -167,13 +167,19 @@ class CurveView(BaseModel):
         default=[], description="Seeds among the `n` that had ended by then and count with their last value."
     )
     mean: list[float | None]
-    low: list[float | None]
+    low: list[float | None] = Field(
+        description="One standard deviation below the mean, if the metric can be so low; with `band=quartiles` the lower "
+        "quartile."
+    )
     high: list[float | None]
+    median: list[float | None] | None = Field(
+        default=None, exclude_if=lambda values: values is None, description="With `band=quartiles` only."
+    )
 
     @classmethod
     def of(cls, curve: curves.Curve) -> CurveView:
         """Return the view of a curve."""
-        names = ("epoch", "n", "carried", "mean", "low", "high")
+        names = ("epoch", "n", "carried", "mean", "low", "high", "median")
         return cls(arm=curve.group, **{name: getattr(curve, name) for name in names})
 
 

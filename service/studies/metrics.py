@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ LOWER = re.compile(
     r"\.(loss|error|rmse|mae|mape|brier|ece)(_eval|_loo)?(_averaged)?\Z|\.(objective|fpr)\Z|^penalty\.|\Aepochs\Z"
 )
 HIGHER = re.compile(r"\.(accuracy|balanced_accuracy|f1|auc|r2)(_eval|_loo)?(_averaged)?\Z|\.tpr\Z")
+NONNEGATIVE = re.compile(r"\.(loss|error|rmse|mae|mape|brier)(_eval|_loo)?(_averaged)?\Z|\A(weights\.|lr\Z|epochs\Z)")
+SHARE = re.compile(
+    r"\A(train|val|test)\.error|\.(accuracy|balanced_accuracy|f1|auc|ece)(_eval|_loo)?(_averaged)?\Z|\.[tf]pr\Z"
+)
 EPOCHS = "epochs"
 """The number of epochs trained: its value in epoch e is e. Fewer until a stop rule ends the run are better."""
 AT = re.compile(r"best|last|epoch:[1-9]\d{0,8}", re.ASCII)
@@ -33,6 +38,18 @@ def lower_is_better(metric: str) -> bool:
 def rows_of(metric: str) -> str:
     """Return the rows that a metric is measured on: ``train``, ``val`` or ``test``."""
     return metric.partition(".")[0]
+
+
+def possible_range(metric: str) -> tuple[float, float]:
+    """Return the least and the largest value that a series can have, as far as its name says.
+
+    An objective may be negative, since some penalties are, and R² has no least value.
+    """
+    if SHARE.search(metric):
+        return 0.0, 1.0
+    if ".r2" in metric:
+        return -math.inf, 1.0
+    return (0.0 if NONNEGATIVE.search(metric) else -math.inf), math.inf
 
 
 def check_metric(metric: str, pointer: str) -> None:

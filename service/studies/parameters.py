@@ -12,6 +12,7 @@ from pydantic import Field
 from service.errors import SpecRefused
 from service.http.parameters import QueryModel
 from service.http.patterns import INTERVALS, PAIRS
+from service.statistics.curves import Band
 from service.studies.across import AcrossQuestion
 from service.studies.choice import ChoiceQuery
 from service.studies.learning_curves import CurveQuery
@@ -65,6 +66,11 @@ class CompareStudyQuery(QueryModel):
         description="bootstrap adds a second interval if there are at least 20 pairs.",
     )
     curves: list[str] = Field(default=[], description="Series to return with mean and band.")
+    band: Band = Field(
+        default="std",
+        description="Of curves: `std` is the mean ± one standard deviation, within the values that the metric has; "
+        "`quartiles` are the lower and upper quartile, and the curve has its `median`.",
+    )
 
     def question(self) -> Question:
         """Return the question for the service."""
@@ -79,6 +85,7 @@ class CompareStudyQuery(QueryModel):
             correction=self.correction,
             bootstrap=self.interval == "bootstrap",
             curves=self.curves,
+            band=self.band,
         )
 
 

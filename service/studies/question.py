@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.statistics.correction import Correction
+from service.statistics.curves import Band
 from service.studies.metrics import lower_is_better
 
 
@@ -23,6 +24,8 @@ class Question:
     correction: Correction = "max_t"
     bootstrap: bool = False
     curves: Sequence[str] = ()
+    band: Band = "std"
+    """The band of the curves."""
     directed: bool = True
     """Whether to refuse metrics without a better direction. Of others only the groups' means are meaningful."""
     crosses: float | None = None

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from service.http.parameters import QueryModel
 from service.reproductions.definition import Scale
+from service.statistics.curves import Band
 from service.studies.across import AcrossQuestion
 from service.studies.learning_curves import CurveQuery
 from service.studies.question import Question
@@ -29,6 +30,7 @@ class ChartQuery(QueryModel):
     """The state of charts."""
 
     scale: str = ""
+    outliers: str = ""
     smooth: str = ""
     lines: str = ""
     zoom: str = ""
@@ -76,6 +78,7 @@ class StudyReportQuery(QueryModel):
     baseline: str | None = Field(default=None, description="The arm that the others are compared with.")
     correction: Literal["max_t", "holm"] = Field(default="max_t", description="Correction for the number of pairs.")
     curve: str | None = Field(default=None, description="The series to draw; by default the metric.")
+    band: Band = Field(default="std", description="The band of curves: `std` or `quartiles`.")
 
     def question(self, default_metric: str) -> Question:
         """Return the question for the service; ``default_metric`` is drawn if the address names no series."""
@@ -88,6 +91,7 @@ class StudyReportQuery(QueryModel):
             baseline=self.baseline,
             correction=self.correction,
             curves=[self.curve or self.metric or default_metric],
+            band=self.band,
         )
 
     def question_across(self) -> AcrossQuestion:

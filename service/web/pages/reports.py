@@ -41,6 +41,7 @@ from worker.spec.run import RunSpec
 router = APIRouter(include_in_schema=False, route_class=Route)
 LOSSES = ("train.loss_eval", "val.loss", "test.loss")
 SCORES = ("accuracy", "r2", "rmse", "error")
+BANDS = {"std": "mean ± one standard deviation", "quartiles": "median and quartiles"}
 MAX_PICTURES = 20
 MAX_ROWS = 400
 """Rows of a table; longer ones are thinned."""
@@ -75,7 +76,7 @@ def get_study_report(
     comparison = ComparisonView.of(studies.compare(study_id, query.question(study.judging.metric)))
     arms = run_of_each_arm(runs, study.judging)
     ((drawn, curves),) = comparison.curves.items()
-    lines = [Line(name=one.arm, x=one.epoch, y=one.mean, low=one.low, high=one.high) for one in curves]
+    lines = [Line(name=one.arm, x=one.epoch, y=one.median or one.mean, low=one.low, high=one.high) for one in curves]
     context = {
         "study": study,
         "tuning": None if study.tune is None else TuneView.of(study, study.tune),
@@ -83,7 +84,7 @@ def get_study_report(
         "across": _across(studies, study, query),
         "diagnosis": StudyDiagnosisView.of(studies.diagnose(study_id)),
         "learning_curves": _learning_curves(studies, study, query),
-        "figures": [(drawn, figure(lines))],
+        "figures": [(f"{drawn}, {BANDS[query.band]} over seeds", figure(lines))],
         "arms": list(arms),
         "differing": differences([run.spec for run in arms.values()]),
         "text": code.as_json(study.request),

@@ -48,3 +48,23 @@ def test_curve_of_a_series_that_is_measured_every_few_epochs_has_these_epochs_an
     assert result.mean == [2, 2, 2, 2]
     running = curve("arm", {0: [series(gap, 3, gap, succeeded=False)]}, every=2)
     assert (running.epoch, running.mean) == ([2], [3])
+
+
+def test_band_ends_where_the_metric_does() -> None:
+    seeds = {seed: [series(loss)] for seed, loss in enumerate((0.0, 0.0, 0.0, 1.0))}
+    assert curve("arm", seeds).low == [pytest.approx(0.25 - 0.5)]
+    limited = curve("arm", seeds, limits=(0, 0.6))
+    assert (limited.low, limited.mean, limited.high, limited.median) == ([0], [0.25], [0.6], None)
+
+
+def test_quartiles_are_those_of_numpy_over_the_seeds_that_count() -> None:
+    rng = np.random.default_rng(0)
+    table = rng.exponential(size=(9, 4))
+    runs = {seed: [series(*values)] for seed, values in enumerate(table)}
+    result = curve("arm", {**runs, 9: [series(7, 7, np.nan, failed=True)]}, band="quartiles", limits=(0, 1e-9))
+    assert result.mean == pytest.approx(table.mean(0))
+    for values, quantile in ((result.low, 0.25), (result.median, 0.5), (result.high, 0.75)):
+        assert values == pytest.approx(np.quantile(table, quantile, axis=0))
+    running = curve("arm", {0: [series(1, 2)], 1: [series(3, np.nan, succeeded=False)]}, band="quartiles")
+    assert (running.median, running.low, running.high) == ([2, 2], [1.5, 2], [2.5, 2])
+    assert curve("arm", {}, band="quartiles").median == []

@@ -69,6 +69,11 @@ def test_curves_are_the_mean_and_one_deviation_over_seeds(client: TestClient, wo
     assert plain["mean"] == pytest.approx(table.mean(axis=0))
     assert plain["high"] == pytest.approx(table.mean(axis=0) + table.std(axis=0, ddof=1))
     assert len(result["curves"]["train.loss"]) == 2
+    assert "median" not in plain
+    (quartiles, _) = compare(client, study, curves=["val.loss"], band="quartiles")["curves"]["val.loss"]
+    assert quartiles["mean"] == plain["mean"]
+    for name, quantile in (("low", 0.25), ("median", 0.5), ("high", 0.75)):
+        assert quartiles[name] == pytest.approx(np.quantile(table, quantile, axis=0))
 
 
 def test_unfinished_study_compares_finished_runs_and_draws_recorded_epochs(client: TestClient, work: Jobs) -> None:

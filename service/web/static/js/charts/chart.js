@@ -2,7 +2,7 @@
 import uPlot from "../../vendor/uplot.js";
 import { getParam, joinNames, setParams, splitNames } from "../kit/address.js";
 import { html, saveFile } from "../kit/elements.js";
-import { formatNumber } from "../kit/format.js";
+import { formatNumber, formatX } from "../kit/format.js";
 import { chartColumns } from "./columns.js";
 import { Highlight } from "./highlight.js";
 import { plotOptions } from "./options.js";
@@ -52,6 +52,11 @@ export class Chart {
     return Math.min(Math.max(Number(getParam("smooth", "0")) || 0, 0), MAX_SMOOTHING);
   }
 
+  /** Whether the y axis leaves outliers out. */
+  get ignoresOutliers() {
+    return !this.settings.sizes && getParam("outliers") === "ignore";
+  }
+
   /** The lines that the address names; if it names none of this chart, its default lines. */
   get visible() {
     const names = new Set(splitNames(getParam("lines")));
@@ -93,6 +98,7 @@ export class Chart {
     const structure = JSON.stringify([
       this.columns.parts.map(({ line, kind }) => [line.name, kind, line.x.length > 1]),
       this.logAxes,
+      this.ignoresOutliers,
       this.xLabel,
       this.ticks,
     ]);
@@ -246,7 +252,7 @@ export class Chart {
     this.uplot.setCursor({ left: this.uplot.valToPos(x, "x"), top: this.uplot.over.clientHeight / 2 });
     const values = this.valuesAt(index).slice(0, MAX_READ_VALUES);
     const text = values.map(({ line, value }) => `${line.name} ${formatNumber(value)}`).join(", ");
-    this.part("reading").textContent = `${this.xLabel} ${x}: ${text}`;
+    this.part("reading").textContent = `${formatX(this.xLabel, x)}: ${text}`;
   }
 
   updateTable() {

@@ -1,12 +1,16 @@
 // uPlot options of a chart: axes, lines, bands, marks, and the hooks that report back to the chart.
+import uPlot from "../../vendor/uplot.js";
 import { formatNumber } from "../kit/format.js";
 import { hasErrorBars } from "./columns.js";
+import { rangeWithoutOutliers } from "./outliers.js";
 import { lineColor, themeColor } from "./palette.js";
 
 const SIZE_MARGIN = 1.15;
 const MIN_TICK_PIXELS = 44;
 const CAP_PIXELS = 4;
 const FONT = "12px system-ui, sans-serif";
+/** Share of its range by which an axis of values extends beyond them, as uPlot does by default. */
+const PADDING = 0.1;
 const LINEAR = 1;
 const LOGARITHMIC = 3;
 /** Above this number of lines, dimming the others is too slow; one line is highlighted instead. */
@@ -26,7 +30,10 @@ export function plotOptions(chart) {
     legend: { show: false },
     focus: { alpha: many ? 1 : 0.25 },
     cursor: cursorOptions(chart, parts, many),
-    scales: { x: { time: false, distr: scale("x"), ...sizeRange(chart) }, y: { distr: scale("y") } },
+    scales: {
+      x: { time: false, distr: scale("x"), ...sizeRange(chart) },
+      y: { distr: scale("y"), ...valueRange(chart, scale("y") === LOGARITHMIC) },
+    },
     axes: axisOptions(chart),
     series: [{}, ...parts.map((part) => seriesOptions(part, many))],
     bands: bands.map(({ series, line }) => ({ series, fill: withAlpha(lineColor(line), 0.16) })),
@@ -56,6 +63,28 @@ function cursorOptions({ settings }, parts, many) {
 /** uPlot extends logarithmic axes to powers of ten; an axis of sizes ends near the sizes. */
 function sizeRange({ settings }) {
   return settings.sizes ? { range: (_plot, min, max) => [min / SIZE_MARGIN, max * SIZE_MARGIN] } : {};
+}
+
+/** Without outliers, the y axis covers what is left of every line; uPlot cuts the others off at its ends. */
+function valueRange(chart, log) {
+  if (!chart.ignoresOutliers) return {};
+  return {
+    range: (plot) => {
+      const ranges = chart.columns.parts
+        .filter(({ kind }) => kind !== "raw")
+        .map(({ index }) => rangeWithoutOutliers(shownValues(plot, index), { log }))
+        .filter(Boolean);
+      if (!ranges.length) return [null, null];
+      const low = Math.min(...ranges.map((range) => range[0]));
+      const high = Math.max(...ranges.map((range) => range[1]));
+      return log ? uPlot.rangeLog(low, high, 10, false) : uPlot.rangeNum(low, high, PADDING, true);
+    },
+  };
+}
+
+function shownValues(plot, index) {
+  const [first, last] = plot.series[index].idxs ?? [];
+  return plot.data[index].slice(first ?? 0, (last ?? plot.data[index].length) + 1);
 }
 
 /** Only ``ticks`` that do not touch each other. */

@@ -8,8 +8,8 @@ export function toolbar(chart) {
   const controls =
     chart.settings.follows || chart.settings.sizes
       ? []
-      : [scaleButton("y", "Log y"), scaleButton("x", "Log x"), smoothingSlider()];
-  if (chart.settings.xAxes) controls.push(axisSelect(chart.settings.xAxes));
+      : [scaleButton("y", "Log y"), scaleButton("x", "Log x"), outliersButton(), smoothingSlider()];
+  if (chart.settings.xAxes?.length > 1) controls.push(axisSelect(chart.settings.xAxes));
   const button = (text, onclick, attributes = {}) =>
     html("button", { type: "button", class: "quiet small", onclick, ...attributes }, text);
   const files = html(
@@ -28,10 +28,25 @@ function scaleButton(axis, text) {
     const scales = new Set(getParam("scale").split(" ").filter(Boolean));
     if (!scales.delete(axis)) scales.add(axis);
     setParams({ scale: [...scales].sort().join(" ") });
+  };
+  return toggleButton(text, pressed, toggle);
+}
+
+function outliersButton() {
+  const pressed = () => getParam("outliers") === "ignore";
+  const title = "Fit the y axis to all but outliers, such as spikes: values more than three interquartile ranges away";
+  return toggleButton("Ignore outliers", pressed, () => setParams({ outliers: pressed() ? null : "ignore" }), {
+    title,
+  });
+}
+
+function toggleButton(text, pressed, toggle, attributes = {}) {
+  const onclick = () => {
+    toggle();
     announce();
   };
   const state = { "aria-pressed": String(pressed()) };
-  const button = html("button", { type: "button", class: "quiet small", ...state, onclick: toggle }, text);
+  const button = html("button", { type: "button", class: "quiet small", ...state, onclick, ...attributes }, text);
   document.addEventListener("chart:changed", () => button.setAttribute("aria-pressed", String(pressed())));
   return button;
 }

@@ -1,6 +1,6 @@
 // The values at the pointer, in a box beside it.
 import { html } from "../kit/elements.js";
-import { formatNumber } from "../kit/format.js";
+import { formatNumber, formatX } from "../kit/format.js";
 import { swatch } from "./palette.js";
 
 const MAX_ROWS = 8;
@@ -23,7 +23,7 @@ export class Tooltip {
     const nearest = values.slice(0, MAX_ROWS).sort((a, b) => b.value - a.value);
     const more = values.length - nearest.length;
     this.element.replaceChildren(
-      html("b", {}, `${chart.xLabel} ${+x.toPrecision(6)}`),
+      html("b", {}, formatX(chart.xLabel, +x.toPrecision(6))),
       ...nearest.map(({ line, value }) => row(line, value, x)),
       ...(more > 0 ? [html("small", {}, `and ${more} more`)] : []),
     );

@@ -7,6 +7,11 @@ export function formatNumber(value) {
   return size >= 100 ? value.toFixed(1) : value.toFixed(4);
 }
 
+/** A place on the x axis in words: "epoch 8", or "k = 8" of nearest neighbors. */
+export function formatX(label, x) {
+  return label === "k" ? `k = ${x}` : `${label} ${x}`;
+}
+
 export function formatSigned(value) {
   if (value === null || value === undefined) return "–";
   return `${value < 0 ? "−" : "+"}${formatNumber(Math.abs(value))}`;

@@ -23,20 +23,26 @@ const defaults = Object.fromEntries([...form.elements].map((field) => [field.nam
 const BASELINE_PREFIX = "with:";
 const MAX_BASELINE_OPTIONS = 60;
 const REFRESH_MILLISECONDS = 2000;
+/** What lines and bands are, by view. */
+const BAND_NOTES = {
+  mean: "Lines are means over seeds; bands are ± one standard deviation, within the values that are possible.",
+  quartiles: "Lines are medians over seeds; bands reach from the lower to the upper quartile.",
+};
 let controller = null;
 
 /** What the form selects, and the URLs that return it. */
 function selection() {
   const { metric, at, by, pairs, correction, curve, view } = Object.fromEntries(new FormData(form));
   const against = pairs.startsWith(BASELINE_PREFIX) ? { baseline: pairs.slice(BASELINE_PREFIX.length) } : { pairs };
-  const params = Object.entries({ metric, at, ...against, correction, curves: curve });
+  const band = view === "quartiles" ? { band: "quartiles" } : {};
+  const params = Object.entries({ metric, at, ...against, correction, curves: curve, ...band });
   const paths = by === "arm" ? ["arm", ...JSON.parse(page.dataset.paths)] : [by];
   const groups = view === "runs" ? [...new Set([...paths, "seed"])] : [by];
   return {
     curve,
     view,
     groups,
-    reportUrl: `/studies/${id}/report?${new URLSearchParams({ metric, at, ...against, correction, by, curve })}`,
+    reportUrl: `/studies/${id}/report?${new URLSearchParams({ metric, at, ...against, correction, by, curve, ...band })}`,
     acrossUrl: `/v1/studies/${id}/across-datasets?${new URLSearchParams({ metric, at, ...(by === "arm" ? against : {}), correction })}`,
     comparisonUrl: compareUrl([...params, ["by", by]]),
     curvesUrl: compareUrl([...params, ...groups.map((group) => ["by", group])]),
@@ -149,15 +155,17 @@ function updateBaselines({ arms, baseline }) {
 function drawCurves({ curve, view, groups }, comparison, { curves }) {
   const lines = view === "runs" ? runLines(curves[curve], groups, comparison) : meanLines(curves[curve]);
   document.getElementById("curves-title").textContent = curve;
-  document.getElementById("band-note").hidden = view !== "mean";
+  const note = document.getElementById("band-note");
+  note.hidden = !(view in BAND_NOTES);
+  note.textContent = `${BAND_NOTES[view]} Seeds that ended early count with their last value.`;
   chart.show(lines, { xLabel: "epoch" });
 }
 
 function meanLines(curves) {
-  return curves.map(({ arm, epoch, mean, low, high, n }, i) => ({
+  return curves.map(({ arm, epoch, mean, median, low, high, n }, i) => ({
     name: arm,
     x: epoch,
-    y: mean,
+    y: median ?? mean,
     low,
     high,
     n,
