@@ -58,9 +58,11 @@ class History(View):
         """
         return dataframes.polars(self.columns())
 
-    def to_svg(self, *, title: str = "", width: int = 640, height: int = 320, log: bool = False) -> str:
-        """Return the loss curves as SVG; text and axes inherit the colors of the page."""
-        return svg(self.epoch, self.series, title=title, width=width, height=height, log=log)
+    def to_svg(
+        self, *, title: str = "", width: int = 640, height: int = 320, log: bool = False, axis: str = "epoch"
+    ) -> str:
+        """Return the loss curves as SVG; text and axes inherit the colors of the page, and ``axis`` names an epoch."""
+        return svg(self.epoch, self.series, title=title, width=width, height=height, log=log, axis=axis)
 
     def _repr_html_(self) -> str:
         return self.to_svg(title=self.run_id)

@@ -221,11 +221,17 @@ class Run(RunModel[TransportT]):
         return run
 
     def _repr_html_(self) -> str:
-        best = f" · best {self.best.metric} {self.best.value:.4f} at epoch {self.best.epoch}" if self.best else ""
-        facts = f"{self.status} · epoch {self.progress.epoch}/{self.progress.epochs}{best}"
+        best = (
+            f" · best {self.best.metric} {self.best.value:.4f} at {self.progress.place(self.best.epoch)}"
+            if self.best
+            else ""
+        )
+        facts = f"{self.status} · {self.progress.epoch_name} {self.progress.epoch}/{self.progress.epochs}{best}"
         error = f"<div>{escape(self.error.code)}: {escape(self.error.message)}</div>" if self.error else ""
         run = cast("Run", self)  # only a synchronous client fetches
-        curves = notebook.fetched(self._transport, lambda: run.history.to_svg(title=run.name or run.id))
+        curves = notebook.fetched(
+            self._transport, lambda: run.history.to_svg(title=run.name or run.id, axis=run.progress.epoch_name)
+        )
         return notebook.card(self.name, self.id, facts, error, curves)
 
 

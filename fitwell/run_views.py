@@ -48,6 +48,11 @@ class Progress(View):
     epoch: int
     epochs: int
     eta_seconds: float | None
+    epoch_name: str = "epoch"
+
+    def place(self, epoch: int) -> str:
+        """Return an epoch in words, such as "epoch 8", or "k = 8" of nearest neighbors."""
+        return f"epoch {epoch}" if self.epoch_name == "epoch" else f"{self.epoch_name} = {epoch}"
 
 
 class Best(View):

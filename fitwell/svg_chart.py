@@ -29,9 +29,16 @@ def losses_of(series: Series) -> list[str]:
 
 
 def svg(
-    epoch: Sequence[int], series: Series, *, title: str = "", width: int = 640, height: int = 320, log: bool = False
+    epoch: Sequence[int],
+    series: Series,
+    *,
+    title: str = "",
+    width: int = 640,
+    height: int = 320,
+    log: bool = False,
+    axis: str = "epoch",
 ) -> str:
-    """Return a chart of the losses over epochs, with a mark at the lowest held-out loss."""
+    """Return a chart of the losses over epochs, with a mark at the lowest held-out loss; ``axis`` names an epoch."""
     drawn = {name: _points(epoch, series[name], log=log) for name in losses_of(series)}
     drawn = {name: points for name, points in drawn.items() if points}
     label = escape(title or "losses")
@@ -48,6 +55,7 @@ def svg(
         x=Axis.over([x for x, _ in flat], LEFT, width - RIGHT, whole=True),
         y=Axis.over([y for _, y in flat], height - BOTTOM, TOP),
         log=log,
+        name=axis,
     )
     body = [*frame.render(), *_curves(drawn, frame), *_best(drawn, frame)]
     body.append(f'<text x="{LEFT}" y="16" fill="currentColor" font-weight="600">{escape(title)}</text>')
@@ -102,6 +110,8 @@ class Frame:
     x: Axis
     y: Axis
     log: bool
+    name: str
+    """The name of the x axis."""
 
     def render(self) -> list[str]:
         """Return grid lines and labels."""
@@ -115,7 +125,9 @@ class Frame:
             lines.append(f'<path d="M{x} {self.y.begin}v4" stroke="currentColor" stroke-opacity=".4"/>')
             lines.append(f'<text x="{x}" y="{self.y.begin + 16}" {_MUTED} text-anchor="middle">{value:.4g}</text>')
         middle = (self.x.begin + self.x.end) / 2
-        lines.append(f'<text x="{middle}" y="{self.y.begin + 29}" {_MUTED} text-anchor="middle">epoch</text>')
+        lines.append(
+            f'<text x="{middle}" y="{self.y.begin + 29}" {_MUTED} text-anchor="middle">{escape(self.name)}</text>'
+        )
         return lines
 
 
@@ -155,5 +167,5 @@ def _best(drawn: Mapping[str, Sequence[tuple[float, float]]], frame: Frame) -> l
         return []
     x, y = min(held_out, key=lambda point: point[1])
     value = 10**y if frame.log else y
-    tooltip = f"<title>lowest: {value:.4f} at epoch {x:.0f}</title>"
+    tooltip = f"<title>lowest: {value:.4f} at {frame.name} {x:.0f}</title>"
     return [f'<circle cx="{frame.x.at(x)}" cy="{frame.y.at(y)}" r="4.5" stroke="currentColor">{tooltip}</circle>']

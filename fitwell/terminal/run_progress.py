@@ -79,9 +79,8 @@ class LiveCurves:
     def status_line(self) -> str:
         """Return status, epoch and losses in one line."""
         last = {name: values[-1] for name, values in self._series.items() if values}
-        return f"{self._state}  epoch {self._epoch[-1] if self._epoch else 0}/{self._run.progress.epochs}  " + (
-            format_losses(last)
-        )
+        progress, epoch = self._run.progress, self._epoch[-1] if self._epoch else 0
+        return f"{self._state}  {progress.epoch_name} {epoch}/{progress.epochs}  {format_losses(last)}"
 
 
 def watch(run: Run) -> Run:

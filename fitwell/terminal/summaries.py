@@ -16,13 +16,13 @@ SCORES = ("test.balanced_accuracy", "test.f1", "test.auc", "test.mae", "test.map
 
 def print_run(run: Run) -> None:
     """Print a summary of a run."""
-    typer.echo(f"{run.id}  {run.status}  epoch {run.progress.epoch}/{run.progress.epochs}")
+    typer.echo(f"{run.id}  {run.status}  {run.progress.epoch_name} {run.progress.epoch}/{run.progress.epochs}")
     if run.reused_from:
         typer.echo(f"  result reused from {run.reused_from}, which has an equal spec")
     if run.waiting_reason:
         typer.echo(f"  waiting: {run.waiting_reason}")
     if run.ended:
-        typer.echo(f"  ended after epoch {run.ended.epoch}: {_reason(run.ended)}")
+        typer.echo(f"  ended after {run.progress.place(run.ended.epoch)}: {_reason(run.ended)}")
     if run.peak_bytes is not None:
         peers = f" with {run.stack.size - 1} stack peers" if run.stack and run.stack.size > 1 else ""
         typer.echo(f"  peak memory {run.peak_bytes / 10**9:.2f} GB{peers}")
@@ -30,7 +30,7 @@ def print_run(run: Run) -> None:
         typer.echo(f"  {run.error.code}: {run.error.message}")
     if run.best:
         optimistic = " (selected on the test set: optimistic)" if run.best.optimistic else ""
-        typer.echo(f"  best {run.best.metric} {run.best.value:.4f} at epoch {run.best.epoch}{optimistic}")
+        typer.echo(f"  best {run.best.metric} {run.best.value:.4f} at {run.progress.place(run.best.epoch)}{optimistic}")
     if run.last:
         metrics = [f"{name} {format_value(run.last[name])}" for name in SUMMARY_METRICS if name in run.last]
         typer.echo("  last " + "  ".join(metrics))

@@ -254,6 +254,7 @@ class Models(StoredModels):
             epochs=tuple(points.epoch),
             series={name: tuple(points.series[name]) for name in names},
             best=BestEpoch.model_validate(run.best) if run.best else None,
+            axis=RunSpec.of(run.spec).model.epoch_name,
             guessing=_guessing(names, run.baseline or {}),
             **vars(canvas),
         )

@@ -66,7 +66,8 @@ def advise(recorded: Recorded, settings: Settings, reference: Recorded | None = 
         patch, changed, step = None, None, ""
     else:
         other = None if reference is None else _curves(reference, train, metric)
-        diagnosis = _with_last_value(diagnose(_curves(recorded, train, metric), other), run, metric)
+        diagnosis = diagnose(_curves(recorded, train, metric), other)
+        diagnosis = _with_best_k(_with_last_value(diagnosis, run, metric), run, spec)
         compared = None if reference is None else _spec(reference.run)
         ending = ending_of(run, spec, history)
         patch, changed, step = _suggestion(spec, diagnosis, compared, metric, ending, settings)
@@ -91,6 +92,15 @@ def _with_last_value(diagnosis: Diagnosis, run: Run, metric: str) -> Diagnosis:
     sentence = (
         f"Repeating the last value in time gives {repeated:.3g}, which is better than the {last:.3g} of the model."
     )
+    return replace(diagnosis, reason=f"{diagnosis.reason} {sentence}")
+
+
+def _with_best_k(diagnosis: Diagnosis, run: Run, spec: RunSpec) -> Diagnosis:
+    """Return the diagnosis, with the best k if the largest one underfits: the run has measured it already."""
+    if spec.model.trains or diagnosis.verdict != "underfits" or run.best is None:
+        return diagnosis
+    use = f"Use {spec.model.epoch_name} = {run.best['epoch']}"
+    sentence = f"{use}: its {run.best['metric']} is the lowest, and its model is stored."
     return replace(diagnosis, reason=f"{diagnosis.reason} {sentence}")
 
 
@@ -128,11 +138,7 @@ def _suggestion(
 
 def _without_patch(spec: RunSpec, diagnosis: Diagnosis) -> str:
     """Return why no change of the spec is suggested, as the end of a sentence; empty if nothing needs to change."""
-    if diagnosis.verdict == "underfits" and not spec.model.trains:
-        return (
-            f"the run has measured it already: k = {diagnosis.best_epoch} is the best, and its model is stored as best"
-        )
-    if diagnosis.verdict == "overfits" and any(isinstance(rule, EarlyStopping) for rule in spec.stop):
+    if diagnosis.verdict == "overfits" and spec.model.trains and any(isinstance(rule, EarlyStopping) for rule in spec.stop):
         return f"early stopping already limits the training; use the weights of epoch {diagnosis.best_epoch}, the best"
     if diagnosis.verdict == "memorizes":
         return "a network that memorizes needs more rows, or labels that follow from the inputs"

@@ -12,6 +12,7 @@ from service.runs.run import Run
 from service.runs.states import Status
 from service.runs.submission.review import Estimate, estimate, to_train_first
 from worker.spec.keys import spec_hash
+from worker.spec.models import KINDS
 from worker.spec.run import RunSpec
 
 
@@ -42,6 +43,11 @@ class Progress(BaseModel):
     epoch: int
     epochs: int
     eta_seconds: float | None
+    epoch_name: str = Field(
+        default="epoch",
+        exclude_if=lambda name: name == "epoch",
+        description="The name of an epoch on axes: `k` of nearest neighbors, where epoch k has k neighbors.",
+    )
 
 
 class Best(BaseModel):
@@ -133,7 +139,12 @@ class RunView(BaseModel):
             "device": Device(requested=run.device, used=run.device_used),
             "stack": StackView(size=run.stack_size) if run.stack_size else None,
             "determinism": Determinism(class_=run.determinism_class, digest=run.digest, resumes=run.resumes),
-            "progress": Progress(epoch=run.epoch, epochs=run.epochs, eta_seconds=run.eta_seconds),
+            "progress": Progress(
+                epoch=run.epoch,
+                epochs=run.epochs,
+                eta_seconds=run.eta_seconds,
+                epoch_name=KINDS[run.spec["model"]["kind"]].epoch_name,
+            ),
             "best": Best.model_validate(run.best) if run.best else None,
             "ended": EndedView.model_validate(vars(run.ended)) if run.ended else None,
             "error": RunError(code=run.error_code, message=run.error_message or "") if run.error_code else None,

@@ -15,6 +15,8 @@ from service.web.assets import address
 from service.web.summaries import (
     column_values,
     dataset_title,
+    epoch_label,
+    epoch_name,
     generalization_gap,
     held_out_loss,
     run_title,
@@ -48,6 +50,7 @@ def templates() -> Environment:
     environment.globals |= {"asset": address, "held_out_loss": held_out_loss, "generalization_gap": generalization_gap}
     environment.globals |= {"run_title": run_title, "study_title": study_title, "spec_parts": spec_parts}
     environment.globals |= {"dataset_title": dataset_title, "column_values": column_values}
+    environment.globals |= {"epoch_name": epoch_name, "epoch_label": epoch_label}
     return environment
 
 

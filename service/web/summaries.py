@@ -8,6 +8,7 @@ from typing import Any
 from service.datasets.dataset import Dataset
 from service.runs.run import Run
 from service.studies.study import Study
+from worker.spec.models import KINDS
 
 OMITTED_FIELDS = ("kind", "active", "seed", "split_seed", "validation_size")
 """Fields that describe little of a part."""
@@ -18,6 +19,17 @@ MAX_WHOLE, MIN_GROUPED = 1e15, 1e4
 def run_title(run: Run) -> str:
     """Return a run's name; without one, its arm and seed, or the end of its id."""
     return _visible_name(run.name) or (f"{run.arm} · seed {run.seed}" if run.arm else f"run …{run.id[-6:]}")
+
+
+def epoch_name(spec: Mapping[str, Any]) -> str:
+    """Return the name of an epoch of runs with this spec: ``epoch``, or ``k`` of nearest neighbors."""
+    return KINDS[spec["model"]["kind"]].epoch_name
+
+
+def epoch_label(run: Run, epoch: int) -> str:
+    """Return an epoch of the run in words, such as "epoch 8" or "k = 8"."""
+    name = epoch_name(run.spec)
+    return f"{name} {epoch}" if name == "epoch" else f"{name} = {epoch}"
 
 
 def study_title(study: Study) -> str:

@@ -85,7 +85,8 @@ def _mark_best(axes: Axes, order: DrawCurve, theme: ThemeColors) -> None:
         return
     axes.axvline(best.epoch, color=theme.ink, linewidth=0.8, linestyle=(0, (1, 3)), zorder=1)
     chosen = ", chosen on the test data" if best.optimistic else ""
-    label = f"best {best.metric} {best.value:.4g}, epoch {best.epoch}{chosen}"
+    place = f"epoch {best.epoch}" if order.axis == "epoch" else f"{order.axis} = {best.epoch}"
+    label = f"best {best.metric} {best.value:.4g}, {place}{chosen}"
     inside = best.metric in order.series
     y = _numbers((best.value if inside else None,), log=order.log)
     axes.plot([best.epoch], y, color=theme.ink, marker="*", markersize=11, linestyle="none", label=label, zorder=5)
@@ -97,7 +98,7 @@ def _style(figure: Figure, axes: Axes, order: DrawCurve, theme: ThemeColors) -> 
     axes.set_facecolor(theme.ground)
     title = axes.set_title(single_line(order.title, (order.width - 70) // 9), color=theme.ink, loc="left", fontsize=11)
     title.set_parse_math(False)  # a name with a $ is a name
-    axes.set_xlabel("epoch", color=theme.ink)
+    axes.set_xlabel(order.axis, color=theme.ink)
     kinds = {"loss" if "loss" in name or "objective" in name else name.rpartition(".")[2] for name in order.series}
     axes.set_ylabel(kinds.pop().removesuffix("_eval") if len(kinds) == 1 else "", color=theme.ink)
     _set_scales(axes, order)

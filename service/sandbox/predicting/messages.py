@@ -183,6 +183,8 @@ class DrawCurve(Message):
     title: str
     epochs: tuple[int, ...]
     series: dict[str, tuple[float | None, ...]]
+    axis: str = "epoch"
+    """The name of an epoch."""
     best: BestEpoch | None
     guessing: dict[str, float] = {}
     """Levels to draw, by label: what predictions that ignore the inputs get."""

@@ -33,7 +33,7 @@ from service.web.assets import assets
 from service.web.differences import differences
 from service.web.figures import Line, bars, figure
 from service.web.pages.runs import measurements
-from service.web.pages.studies import has_several_datasets, run_of_each_arm
+from service.web.pages.studies import axis_of, has_several_datasets, run_of_each_arm
 from service.web.parameters import StudyReportQuery
 from service.web.rendering import render
 from worker.spec.run import RunSpec
@@ -85,6 +85,7 @@ def get_study_report(
         "diagnosis": StudyDiagnosisView.of(studies.diagnose(study_id)),
         "learning_curves": _learning_curves(studies, study, query),
         "figures": [(f"{drawn}, {BANDS[query.band]} over seeds", figure(lines))],
+        "axis": axis_of(arms.values()),
         "arms": list(arms),
         "differing": differences([run.spec for run in arms.values()]),
         "text": code.as_json(study.request),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -25,6 +25,7 @@ from service.web.differences import MAX_ARMS, differences
 from service.web.pages.runs import FRESH, may_change
 from service.web.parameters import StudyListQuery, StudyPageQuery
 from service.web.rendering import render
+from service.web.summaries import epoch_name
 from worker.spec.run import RunSpec
 
 router = APIRouter(include_in_schema=False, route_class=Route)
@@ -68,6 +69,7 @@ def get_study(
         judging=judging,
         tuning=None if study.tune is None else TuneView.of(study, study.tune),
         mark=mark,
+        axis=axis_of(arms.values()),
         arms=list(arms)[:MAX_ARMS],
         differing=differing,
         groupings=groupings(judging, [row.path for row in differing]),
@@ -106,6 +108,12 @@ def has_bias_and_variance(study: Study, arms: Mapping[str, Run]) -> bool:
 def has_several_datasets(study: Study) -> bool:
     """Return whether the arms can be compared over datasets."""
     return study.schedule is None and len({repr(arm.values.get(DATASET)) for arm in study.arms}) > 1
+
+
+def axis_of(runs: Iterable[Run]) -> str:
+    """Return the name of the x axis of the runs' curves: that of their epochs, if all call them the same."""
+    names = {epoch_name(run.spec) for run in runs}
+    return names.pop() if len(names) == 1 else "epoch"
 
 
 def run_of_each_arm(runs: Runs, study: Study) -> dict[str, Run]:

@@ -64,6 +64,7 @@ def trained(run: RunSpec, seed: int) -> Recorded:
     fields = {
         "id": "run_1", "spec": run.model_dump(mode="json"), "status": "failed" if diverged else "succeeded",
         "error_code": "diverged" if diverged else None, "epoch": len(ended.epoch), "baseline": None, "last": {},
+        "best": None,
     }  # fmt: skip
     return Recorded(cast(Run, SimpleNamespace(**fields)), ended)
 

@@ -169,7 +169,7 @@ def test_too_many_neighbors_underfit_and_the_best_number_is_named(client: TestCl
     knn: dict[str, Any] = {"model": {"kind": "knn"}, "optimizer": None, "batch_size": 64}
     result = diagnosis(client, run(client, work, 1.0 + 0.01 * k, 0.6 + 1 / k + 0.02 * k, **knn))
     assert (result["verdict"], result["suggested_patch"]) == ("underfits", None)
-    assert "k = 7 is the best" in result["explanation"]
+    assert "Use k = 7: its val.loss is the lowest, and its model is stored." in result["explanation"]
     result = diagnosis(client, run(client, work, 1.0 + 0.01 * k, 0.3 + 2 * np.exp(-k / 40), **knn))
     assert (result["verdict"], result["suggested_patch"]) == ("overfits", {"epochs": 80})
 

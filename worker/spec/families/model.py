@@ -130,6 +130,8 @@ class Model(Part):
 
     trains: ClassVar[bool] = True
     """Whether an optimizer trains the model; if not, it is :class:`InstanceBased`."""
+    epoch_name: ClassVar[str] = "epoch"
+    """The name of an epoch on axes and in sentences."""
 
     @property
     def in_pieces(self) -> bool:

@@ -36,6 +36,7 @@ class KNN(InstanceBased):
     equation: ClassVar[str] = "P(c | x) = (k_c + 1/C) / (k + 1), k_c of the k nearest training rows are of class c"
     reference: ClassVar[str] = "Cover and Hart 1967, Nearest neighbor pattern classification"
     for_classes: ClassVar[bool] = True
+    epoch_name: ClassVar[str] = "k"
 
     kind: Literal["knn"] = "knn"
 

@@ -26,6 +26,8 @@ const DEFAULT_SERIES = ["loss", "accuracy", "rmse", "r2"].flatMap((name) => [
 ]);
 /** Of the other series one is shown by default: the first that exists. */
 const DEFAULT_OTHERS = ["coefficients.error", "weights.norm", "lr"];
+/** Of nearest neighbors, an epoch is a number of neighbors, so nothing else is an axis. */
+const X_AXES = page.dataset.axis === "epoch" ? ["epoch", "steps", "time"] : [page.dataset.axis];
 let history = null;
 
 const seriesNames = () => (history ? Object.keys(history.series).filter((name) => name !== "seconds") : []);
@@ -38,7 +40,7 @@ const CHART_SERIES = {
 };
 const charts = Object.fromEntries(
   Object.keys(CHART_SERIES).map((name) => {
-    const settings = name === "losses" ? { xAxes: ["epoch", "steps", "time"] } : { follows: true };
+    const settings = name === "losses" ? { xAxes: X_AXES } : { follows: true };
     return [name, new Chart(document.getElementById(name), { name: `${id}-${name}`, sync: "run", ...settings })];
   }),
 );
@@ -78,9 +80,9 @@ function guessingLines(names, x) {
     .map(([name, level], i) => ({ name, x, y: x.map(() => level), ...guessingStyle(i) }));
 }
 
-/** The x value of each epoch: the epoch itself, or steps or seconds since the start. */
+/** The x value of each epoch: the epoch itself (which is k of nearest neighbors), or steps or seconds since the start. */
 function xValues(axis) {
-  if (axis === "epoch") return history.epoch;
+  if (axis === X_AXES[0]) return history.epoch;
   const each = axis === "steps" ? history.steps : (history.series.seconds ?? history.steps);
   let sum = 0;
   return each.map((value, i) => {
@@ -91,19 +93,20 @@ function xValues(axis) {
 }
 
 function chartMarks(xs) {
-  const { best, bestMetric, onset } = document.getElementById("head").dataset;
+  const { best, bestText, onset, onsetText } = document.getElementById("head").dataset;
   const at = (epoch) => xs[history.epoch.indexOf(Number(epoch))];
   const marks = [];
-  if (best && at(best) !== undefined) marks.push({ x: at(best), text: `best ${bestMetric}, epoch ${best}` });
+  if (best && at(best) !== undefined) marks.push({ x: at(best), text: bestText });
   if (onset && onset !== best && at(onset) !== undefined) {
-    marks.push({ x: at(onset), text: `overfits from epoch ${onset}`, until: xs[xs.length - 1] });
+    marks.push({ x: at(onset), text: onsetText, until: xs[xs.length - 1] });
   }
   return marks;
 }
 
 function drawCharts() {
   if (!history) return;
-  const axis = getParam("x", "epoch");
+  const requested = getParam("x", X_AXES[0]);
+  const axis = X_AXES.includes(requested) ? requested : X_AXES[0];
   const xs = xValues(axis);
   const xLabel = axis === "time" ? "seconds" : axis;
   document.getElementById("scores-title").textContent = score()[0];

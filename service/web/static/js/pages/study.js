@@ -158,7 +158,7 @@ function drawCurves({ curve, view, groups }, comparison, { curves }) {
   const note = document.getElementById("band-note");
   note.hidden = !(view in BAND_NOTES);
   note.textContent = `${BAND_NOTES[view]} Seeds that ended early count with their last value.`;
-  chart.show(lines, { xLabel: "epoch" });
+  chart.show(lines, { xLabel: page.dataset.axis });
 }
 
 function meanLines(curves) {
