@@ -20,22 +20,24 @@ class RunModel(RunSnapshot[TransportT]):
     """A snapshot of a training run with the calls that concern its model."""
 
     @call
-    def weights(self) -> Flow[Weights]:
-        """Return norm, number of zeros and histogram of every parameter after the last epoch.
+    def weights(self, *, at: str = "last") -> Flow[Weights]:
+        """Return norm, number of zeros and histogram of every parameter after the last or the best epoch.
 
         Raises:
             NotMeasured: The run has not finished.
         """
-        return Weights.model_validate((yield from fetch_json(Request("GET", f"{self.path}/weights"))))
+        params = {} if at == "last" else {"at": at}
+        return Weights.model_validate((yield from fetch_json(Request("GET", f"{self.path}/weights", params))))
 
     @call
-    def confusion(self) -> Flow[Confusion]:
-        """Return the confusion matrix on the test set.
+    def confusion(self, *, at: str = "last") -> Flow[Confusion]:
+        """Return the confusion matrix of the last or the best epoch on the test set.
 
         Raises:
             NotMeasured: The run has not succeeded.
         """
-        return Confusion.model_validate((yield from fetch_json(Request("GET", f"{self.path}/confusion"))))
+        params = {} if at == "last" else {"at": at}
+        return Confusion.model_validate((yield from fetch_json(Request("GET", f"{self.path}/confusion", params))))
 
     @call
     def calibration(self, split: str = "test", *, at: str = "best", bins: int = 15) -> Flow[Calibration]:

@@ -28,6 +28,7 @@ from service.importance import routes as importance
 from service.models import file_routes as model_files
 from service.models import picture_routes as pictures
 from service.models import routes as models
+from service.models import snapshot_routes as snapshots
 from service.models.service import Models
 from service.monitoring import health, metrics, tracing
 from service.monitoring.stats import Stats
@@ -73,6 +74,7 @@ API = (
         runs,
         derive,
         history,
+        snapshots,
         artifacts,
         models,
         model_files,

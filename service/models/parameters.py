@@ -31,6 +31,12 @@ class ModelQuery(QueryModel):
     at: Snapshot = "best"
 
 
+class SnapshotQuery(QueryModel):
+    """Which model of a run; the last is measured when the run ends, others on request."""
+
+    at: Snapshot = "last"
+
+
 class FileQuery(ModelQuery):
     """Which model of a run, and how the file is read; what is null is detected."""
 
@@ -129,6 +135,7 @@ class CalibrationQuery(QueryModel):
 
 
 ModelParams = Annotated[ModelQuery, Query()]
+SnapshotParams = Annotated[SnapshotQuery, Query()]
 CurveParams = Annotated[CurveQuery, Query()]
 CalibrationParams = Annotated[CalibrationQuery, Query()]
 PredictionsParams = Annotated[PredictionsQuery, Query()]

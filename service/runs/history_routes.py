@@ -1,4 +1,4 @@
-"""Routes of a run's measurements: history, confusion matrix, weights, and what its curves show."""
+"""Routes of a run's history, and of what its curves show."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from service.http.negotiation import preferred
 from service.http.problems import problems
 from service.http.routing import Route
 from service.runs.dependencies import RunReaderDep
-from service.runs.errors import NotMeasured, RunNotFound
+from service.runs.errors import RunNotFound
 from service.runs.history_formats import history_csv, history_ndjson, history_parquet
-from service.runs.history_schemas import ConfusionView, DiagnosisView, HistoryView, WeightsView
+from service.runs.history_schemas import DiagnosisView, HistoryView
 from service.runs.parameters import DiagnosisQuery, Format, HistoryQuery, names_in
 from service.runs.run import History
 from service.runs.thinning import thinned
@@ -54,27 +54,6 @@ def get_history(request: Request, run_id: str, query: Annotated[HistoryQuery, Qu
         history = thinned(history, query.max_points)
     headers = {"etag": tag, "vary": "Accept"} | ({"fitwell-downsampled": "true"} if history.downsampled else {})
     return Response(render(history), 200, headers, media_type)
-
-
-@router.get(
-    "/{run_id}/confusion",
-    operation_id="get_confusion",
-    responses=problems(RunNotFound, NotMeasured, SpecRefused, Unavailable),
-)
-def get_confusion(run_id: str, runs: RunReaderDep) -> ConfusionView:
-    """Return the confusion matrix of a run that succeeded, on the test rows."""
-    return ConfusionView.of(runs.confusion(run_id))
-
-
-@router.get(
-    "/{run_id}/weights",
-    operation_id="get_weights",
-    responses=problems(RunNotFound, NotMeasured, SpecRefused, Unavailable),
-)
-def get_weights(run_id: str, runs: RunReaderDep) -> WeightsView:
-    """Return the norm, the exact zeros and a histogram of every parameter of a finished run."""
-    run, parameters = runs.weights(run_id)
-    return WeightsView(run_id=run_id, epoch=run.epoch, parameters=parameters)
 
 
 @router.get(

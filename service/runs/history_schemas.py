@@ -53,7 +53,7 @@ class ClassView(BaseModel):
 
 
 class ConfusionView(BaseModel):
-    """Predicted classes of the test rows of each true class, by the model after its last epoch."""
+    """Predicted classes of the test rows of each true class, by the model after `epoch`."""
 
     object: Literal["confusion"] = "confusion"
     run_id: str
@@ -96,7 +96,7 @@ class ParameterView(BaseModel):
 
 
 class WeightsView(BaseModel):
-    """A model's parameters after its last epoch."""
+    """A model's parameters after `epoch`."""
 
     object: Literal["weights"] = "weights"
     run_id: str

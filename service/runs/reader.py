@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -36,6 +36,16 @@ class RunReader(ScopedRuns):
             row = self._row(connection, run_id)
             recorded = epochs.of_run(connection, row.reused_from or row.id, after=since_epoch)
         return history_of(row, recorded, metrics)
+
+    def metrics(self, run_id: str, epoch: int) -> Mapping[str, float | None]:
+        """Return the metrics of an epoch; empty if it is not recorded.
+
+        Raises:
+            RunNotFound: No run has this id.
+        """
+        with reading(self._engine) as connection:
+            row = self._row(connection, run_id)
+            return epochs.metrics_of(connection, row.reused_from or row.id, epoch)
 
     def history_mark(self, run_id: str) -> str:
         """Return a token that changes whenever the history does: at each epoch, rewind and end; cheap.

@@ -1,7 +1,8 @@
 """The dashboard: pages on top of the services that the API uses.
 
 - ``pages``: the routes, one module each; ``parameters``: their query parameters; ``listing``: the list of runs.
-- ``rendering``: templates and their filters; ``summaries``, ``differences``, ``code``: runs and studies as text.
+- ``snapshots``: the epoch that a run's page displays; ``rendering``: templates and their filters;
+  ``summaries``, ``differences``, ``code``: runs and studies as text.
 - ``figures``: the SVG charts of reports.
 - ``assets``: static files; ``middleware``: security headers, and error pages for browsers.
 

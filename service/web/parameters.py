@@ -41,6 +41,13 @@ class RunPageQuery(ChartQuery):
 
     x: str = ""
     tab: str = ""
+    at: str = Field(default="", description="The epoch whose model is displayed: `last`, else the best.")
+
+
+class RunReportQuery(QueryModel):
+    """The model that a run's report displays."""
+
+    at: Literal["best", "last"] = Field(default="best", description="The best epoch, if there is one, or the last.")
 
 
 class DatasetListQuery(QueryModel):

@@ -80,10 +80,11 @@ def held_out_loss(run: Run) -> str:
     return "val.loss" if run.spec["dataset"].get("validation_size", 1) else "test.loss"
 
 
-def generalization_gap(run: Run) -> float | None:
-    """Return the held-out loss minus the training loss, both in evaluation mode, at the last epoch."""
-    last, train = run.last.get(held_out_loss(run)), run.last.get("train.loss_eval", run.last.get("train.loss"))
-    return None if last is None or train is None else last - train
+def generalization_gap(run: Run, metrics: Mapping[str, float | None] | None = None) -> float | None:
+    """Return the held-out loss minus the training loss, both in evaluation mode, at the last epoch or in ``metrics``."""
+    metrics = run.last if metrics is None else metrics
+    held_out, train = metrics.get(held_out_loss(run)), metrics.get("train.loss_eval", metrics.get("train.loss"))
+    return None if held_out is None or train is None else held_out - train
 
 
 def spec_parts(spec: Mapping[str, Any]) -> list[str]:

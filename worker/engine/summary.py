@@ -2,38 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-import numpy as np
-
 from worker.engine.stack import Stack
-
-BINS = 40
-"""Of a histogram, from −m to m with m the largest magnitude; an odd function would fill them evenly on both sides."""
+from worker.spec.parameter_summary import summary_of
 
 
 def parameters_of(stack: Stack, position: int) -> list[dict[str, Any]]:
-    """One run's parameters in order, as plain values: shape, norm, share of exact zeros, moments, histogram.
-
-    A parameter with values that are not finite has no moments and no histogram, but says how many those are.
-    """
-    return [_described(name, view[position].cpu().numpy()) for name, view in stack.parameters.items()]
-
-
-def _described(name: str, values: np.ndarray[Any, Any]) -> dict[str, Any]:
-    flat = values.reshape(-1).astype(np.float64)
-    summary = {"name": name, "shape": list(values.shape), "zeros": float((flat == 0).mean())}
-    infinite = int((~np.isfinite(flat)).sum())
-    if infinite:
-        return {**summary, "nonfinite": infinite, "norm": None, "mean": None, "std": None, "histogram": None}
-    reach = float(np.abs(flat).max()) or 1.0
-    counts, _ = np.histogram(flat, bins=BINS, range=(-reach, reach))
-    return {
-        **summary,
-        "nonfinite": 0,
-        "norm": math.sqrt(float(np.square(flat).sum())),
-        "mean": float(flat.mean()),
-        "std": float(flat.std()),
-        "histogram": {"low": -reach, "high": reach, "counts": counts.tolist()},
-    }
+    """One run's parameters in order, each summarized as plain values."""
+    return [summary_of(name, view[position].cpu().numpy()) for name, view in stack.parameters.items()]

@@ -23,6 +23,12 @@ def of_run(connection: sa.Connection, run_id: str, *, after: int | None = None) 
     return connection.execute(statement if after is None else statement.where(epoch.c.epoch > after)).all()
 
 
+def metrics_of(connection: sa.Connection, run_id: str, number: int) -> Mapping[str, float | None]:
+    """Return the metrics of epoch ``number``; empty if it is not recorded."""
+    statement = sa.select(epoch.c.metrics).where(epoch.c.run_id == run_id, epoch.c.epoch == number)
+    return connection.scalar(statement) or {}
+
+
 def digests(connection: sa.Connection, run_ids: Sequence[str], number: int) -> dict[str, str]:
     """Return the digest of epoch ``number`` for each run that has recorded it."""
     rows = connection.execute(_DIGESTS, {"run_ids": run_ids, "number": number})

@@ -140,6 +140,21 @@ class Calibrate(Message):
     split: Split
 
 
+class Confuse(Message):
+    """Count the rows of a part by true and predicted class; the reply's bytes are int64 (classes, classes)."""
+
+    say: Literal["confuse"] = "confuse"
+    model: ModelFile
+    split: Split
+
+
+class Summarize(Message):
+    """Summarize each parameter of a model; the reply's bytes are JSON."""
+
+    say: Literal["summarize"] = "summarize"
+    model: ModelFile
+
+
 ROW_SCORES = [("confidence", "<f4"), ("brier", "<f4"), ("hit", "?"), ("weight", "<f8")]
 """The fields of a row (a NumPy dtype): largest probability, Brier score, whether the most probable class is its own,
 and how many rows it counts as."""
@@ -252,7 +267,19 @@ TOO_LARGE = Refused(
     reason="too_large", message="The request exceeds the memory limit of predictions (FITWELL_PREDICT_MEMORY_BYTES)."
 )
 
-AnyOrder = Predict | Outputs | Describe | Evaluate | Importance | Calibrate | Export | DrawGrid | DrawCurve
+AnyOrder = (
+    Predict
+    | Outputs
+    | Describe
+    | Evaluate
+    | Importance
+    | Calibrate
+    | Confuse
+    | Summarize
+    | Export
+    | DrawGrid
+    | DrawCurve
+)
 Order = Annotated[AnyOrder, Field(discriminator="say")]
 Reply = Annotated[Answer | Refused, Field(discriminator="say")]
 _ORDER: TypeAdapter[AnyOrder] = TypeAdapter(Order)

@@ -19,6 +19,7 @@ from service.sandbox.predicting.neighbors import Neighbors
 from worker.spec.families.dataset import Arrays, Dataset
 from worker.spec.graph import NoGraph
 from worker.spec.onnx_file import Scaling, onnx_of, scaling_of
+from worker.spec.parameter_summary import summary_of
 from worker.spec.rng import noisy, parted
 from worker.spec.run import RunSpec
 from worker.spec.tables.dataset import is_typed_table
@@ -201,6 +202,16 @@ class ModelCache:
             return source_of(stored.spec, title, scaling=scaling, table=table).encode()
         except NoGraph as error:
             raise OrderRefused("no_graph", str(error)) from error
+
+    def parameters(self, file: ModelFile) -> list[dict[str, Any]]:
+        """Return a summary of each parameter of the model in ``file``.
+
+        Raises:
+            OrderRefused: The file does not match its digest.
+        """
+        spec, weights, _ = _read(file)
+        names = spec.effective_model.parameters(spec.dataset.shape, spec.dataset.outputs)
+        return [summary_of(name, weights[name]) for name in names]
 
     def _preparation(self, stored: Stored) -> tuple[Fitted | None, Scaling | None]:
         """Return what was learned from the training rows: the preparation of a table, and the scaling; None if nothing.

@@ -18,7 +18,7 @@ import secrets
 import sys
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, assert_never
 
@@ -36,6 +36,7 @@ from service.sandbox.predicting.messages import (
     Answer,
     AnyOrder,
     Calibrate,
+    Confuse,
     Describe,
     DrawCurve,
     DrawGrid,
@@ -46,6 +47,7 @@ from service.sandbox.predicting.messages import (
     Outputs,
     Predict,
     Refused,
+    Summarize,
     next_order,
 )
 from service.sandbox.predicting.model_cache import ModelCache
@@ -75,12 +77,10 @@ def _result(order: AnyOrder, content: bytes, cache: ModelCache) -> tuple[Message
     match order:
         case Predict():
             return _predict(order, content, cache)
-        case Describe() | Evaluate() | Importance():
+        case Describe() | Evaluate() | Importance() | Summarize():
             return Answer(), json.dumps(_evaluated(order, cache)).encode()
-        case Outputs() | Calibrate():
-            return Answer(), outputs(order, cache) if isinstance(order, Outputs) else _row_scores(
-                order, cache
-            ).tobytes()
+        case Outputs() | Calibrate() | Confuse():
+            return Answer(), _of_split(order, cache)
         case Export():
             return _export(order, cache), b""
         case DrawGrid():
@@ -110,7 +110,9 @@ def _predict(order: Predict, content: bytes, cache: ModelCache) -> tuple[Answer,
     return Answer(), predictions(loaded, x).tobytes()
 
 
-def _evaluated(order: Describe | Evaluate | Importance, cache: ModelCache) -> Mapping[str, Any]:
+def _evaluated(order: Describe | Evaluate | Importance | Summarize, cache: ModelCache) -> Any:
+    if isinstance(order, Summarize):  # needs no graph
+        return cache.parameters(order.model)
     loaded = cache.model(order.model)
     match order:
         case Describe():
@@ -119,6 +121,17 @@ def _evaluated(order: Describe | Evaluate | Importance, cache: ModelCache) -> Ma
             return evaluate(order, loaded, cache)
         case Importance():
             return importance(order, loaded, cache)
+
+
+def _of_split(order: Outputs | Calibrate | Confuse, cache: ModelCache) -> bytes:
+    """Return what is measured of every row of a split."""
+    match order:
+        case Outputs():
+            return outputs(order, cache)
+        case Calibrate():
+            return _row_scores(order, cache).tobytes()
+        case Confuse():
+            return _confusion(order, cache).tobytes()
 
 
 def _row_scores(order: Calibrate, cache: ModelCache) -> NDArray[Any]:
@@ -134,6 +147,17 @@ def _row_scores(order: Calibrate, cache: ModelCache) -> NDArray[Any]:
         scores["weight"] = 1 if rows.weights is None else rows.weights
         blocks.append(scores)
     return np.concatenate(blocks)
+
+
+def _confusion(order: Confuse, cache: ModelCache) -> NDArray[np.int64]:
+    """Return how often rows of each true class get each class, in blocks likewise; of equal outputs the first wins."""
+    loaded = cache.model(order.model)
+    count = loaded.spec.dataset.outputs
+    cells = np.zeros(count * count, np.int64)
+    for rows in cache.blocks(loaded, order.split):
+        predicted = predictions(loaded, rows.x, logits=True).argmax(1)
+        cells += np.bincount(rows.y.astype(np.int64) * count + predicted, minlength=count * count)
+    return cells.reshape(count, count)
 
 
 def _targets(rows: Rows) -> Answer:

@@ -16,8 +16,12 @@ from service.errors import Refusal, SpecRefused
 from service.http.routing import Route
 from service.models.dependencies import ModelsDep
 from service.models.service import Models
+from service.models.snapshots import parameters_at
 from service.runs.dependencies import RunReaderDep, RunsDep
+from service.runs.history_schemas import DiagnosisView
+from service.runs.reader import RunReader
 from service.runs.run import History, Run
+from service.runs.saved_weights import At
 from service.sandbox.predicting.messages import Chosen
 from service.studies.across_schemas import AcrossDatasetsView
 from service.studies.comparison_schemas import ComparisonView
@@ -32,10 +36,10 @@ from service.web import code
 from service.web.assets import assets
 from service.web.differences import differences
 from service.web.figures import Line, bars, figure
-from service.web.pages.runs import measurements
 from service.web.pages.studies import axis_of, has_several_datasets, run_of_each_arm
-from service.web.parameters import StudyReportQuery
+from service.web.parameters import RunReportQuery, StudyReportQuery
 from service.web.rendering import render
+from service.web.snapshots import Snapshot
 from worker.spec.run import RunSpec
 
 router = APIRouter(include_in_schema=False, route_class=Route)
@@ -48,21 +52,26 @@ MAX_ROWS = 400
 
 
 @router.get("/runs/{run_id}/report")
-async def get_run_report(run_id: str, runs: RunsDep, reader: RunReaderDep, models: ModelsDep) -> Response:
-    """Return the report of a run."""
+async def get_run_report(
+    run_id: str, query: Annotated[RunReportQuery, Query()], runs: RunsDep, reader: RunReaderDep, models: ModelsDep
+) -> Response:
+    """Return the report of a run; its model is that of one epoch throughout."""
     run = await run_in_threadpool(runs.get, run_id)
     history = await run_in_threadpool(reader.history, run_id)
-    measured = await run_in_threadpool(measurements, run_id, reader)
+    snapshot = await run_in_threadpool(Snapshot.of, run, reader, query.at)
+    diagnosis = await run_in_threadpool(reader.diagnosis, run_id)
     marks = [(run.best["epoch"], f"best {run.best['metric']}")] if run.best else []
-    picture = await _picture(run, models)
+    picture = await _picture(run, models, snapshot.at)
     context = {
         "run": run,
+        "snapshot": snapshot,
+        "diagnosis": DiagnosisView.of(diagnosis),
+        "parameters": await _parameters(run, reader, models, snapshot.at),
         "figures": [(title, figure(lines, marks)) for title, lines in _lines(history, run.baseline or {}) if lines],
         "table": _table(history),
         "picture": None if picture is None else base64.b64encode(picture).decode(),
         "text": code.as_json(run.spec),
         "bars": bars,
-        **measured,
     }
     return await run_in_threadpool(report_file, "report_run.html", run_id, **context)
 
@@ -156,7 +165,15 @@ def _table(history: History) -> tuple[list[str], list[list[float | None]]]:
     return names, rows
 
 
-async def _picture(run: Run, models: Models) -> bytes | None:
+async def _parameters(run: Run, reader: RunReader, models: Models, at: At) -> Sequence[Mapping[str, Any]]:
+    """Return a summary of each parameter; empty if the run has not ended, or its model is not stored."""
+    try:
+        return (await parameters_at(models, reader, run.id, at)).summaries
+    except Refusal:  # the report does without
+        return ()
+
+
+async def _picture(run: Run, models: Models, at: At) -> bytes | None:
     """Return predictions on test images as PNG; None if the run has no images, no stored model, or measures no test."""
     spec = RunSpec.of(run.spec)
     dataset = spec.dataset
@@ -164,6 +181,6 @@ async def _picture(run: Run, models: Models) -> bytes | None:
         return None
     chosen = Chosen(split="test", indices=tuple(range(min(MAX_PICTURES, dataset.rows[1]))))
     try:
-        return await models.grid(run.id, "best", chosen, "light")
+        return await models.grid(run.id, at, chosen, "light")
     except Refusal:  # no stored model: the report does without this picture
         return None

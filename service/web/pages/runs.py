@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -23,6 +23,7 @@ from service.web import code
 from service.web.listing import GROUPS, SORTS, STATUSES, Listing, list_runs
 from service.web.parameters import NewRunQuery, RunPageQuery
 from service.web.rendering import render
+from service.web.snapshots import Snapshot
 from worker.spec.run import RunSpec
 
 router = APIRouter(include_in_schema=False, route_class=Route)
@@ -110,7 +111,10 @@ def get_run(
         importance_split="val" if spec.dataset.validation_rows else "test",
         drawn=MAX_DRAWN,
         log=reader.log(run_id, after=0, limit=LOG_LINES),
-        **measurements(run_id, reader),
+        snapshot=Snapshot.of(run, reader, query.at),
+        diagnosis=DiagnosisView.of(reader.diagnosis(run_id)),
+        has_parameters=_has_parameters(run_id, reader),
+        has_confusion=_has_confusion(run_id, reader),
     )
     return HTMLResponse(page, headers=FRESH)
 
@@ -125,14 +129,16 @@ def code_examples(run: Run, server: str, *, with_token: bool) -> dict[str, str]:
     }
 
 
-def measurements(run_id: str, reader: RunReader) -> dict[str, Any]:
-    """Return the diagnosis, weights and confusion matrix that a run's page and report show."""
+def _has_parameters(run_id: str, reader: RunReader) -> bool:
+    """Return whether the run has ended with a model that has parameters."""
+    measured = if_measured(lambda: reader.weights(run_id))
+    return measured is not None and bool(measured[1])
+
+
+def _has_confusion(run_id: str, reader: RunReader) -> bool:
+    """Return whether the run has a confusion matrix that fits into a page."""
     confusion = if_measured(lambda: reader.confusion(run_id))
-    return {
-        "diagnosis": DiagnosisView.of(reader.diagnosis(run_id)),
-        "parameters": if_measured(lambda: reader.weights(run_id)[1]) or [],
-        "confusion": confusion if confusion and len(confusion.classes) <= MAX_CLASSES else None,
-    }
+    return confusion is not None and len(confusion.classes) <= MAX_CLASSES
 
 
 def if_measured(read: Callable[[], T]) -> T | None:

@@ -10,7 +10,8 @@ import torch
 
 from tests.conftest import spec
 from worker.engine.stack import Member, Stack
-from worker.engine.summary import BINS, parameters_of
+from worker.engine.summary import parameters_of
+from worker.spec.parameter_summary import BINS
 
 
 def stack() -> Stack:

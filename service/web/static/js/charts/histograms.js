@@ -1,20 +1,11 @@
-// Weight histograms as bars. Zero is marked, because that is where L1 and L2 differ.
+// A histogram of weights as bars. Zero is marked, because that is where L1 and L2 differ.
 import { svg } from "../kit/elements.js";
 import { formatNumber } from "../kit/format.js";
 
 const WIDTH = 240;
 const HEIGHT = 84;
 
-export function drawHistograms(root) {
-  for (const figure of root.querySelectorAll("[data-histogram]")) {
-    const histogram = JSON.parse(figure.dataset.histogram);
-    const container = figure.querySelector(".bars");
-    if (container.firstChild) continue;
-    container.append(histogram ? bars(histogram, figure.querySelector("b").textContent) : "Not finite.");
-  }
-}
-
-function bars({ low, high, counts }, name) {
+export function histogramBars({ low, high, counts }, name) {
   const highest = Math.max(...counts, 1);
   const step = WIDTH / counts.length;
   const rects = counts.map((count, i) => {

@@ -1,10 +1,11 @@
 // A run: interactive charts, drawn live from events while it trains. Changed parts of the page are refreshed.
 import { Chart } from "../charts/chart.js";
-import { drawHistograms } from "../charts/histograms.js";
+import { drawConfusion } from "../charts/confusion.js";
 import { drawImportance } from "../charts/importance.js";
 import { guessingStyle, lineStyle, seriesStyle } from "../charts/palette.js";
 import { drawReliability } from "../charts/reliability.js";
-import { getParam } from "../kit/address.js";
+import { drawWeights } from "../charts/weights.js";
+import { getParam, setParams } from "../kit/address.js";
 import { post, request } from "../kit/api.js";
 import { showRelativeTimes } from "../kit/format.js";
 import { refreshParts, subscribe, throttle } from "../kit/stream.js";
@@ -105,8 +106,7 @@ function chartMarks(xs) {
 
 function drawCharts() {
   if (!history) return;
-  const requested = getParam("x", X_AXES[0]);
-  const axis = X_AXES.includes(requested) ? requested : X_AXES[0];
+  const axis = X_AXES.find((one) => one === getParam("x")) ?? X_AXES[0];
   const xs = xValues(axis);
   const xLabel = axis === "time" ? "seconds" : axis;
   document.getElementById("scores-title").textContent = score()[0];
@@ -170,39 +170,89 @@ function fixServerAddress() {
   }
 }
 
-/** Times, histograms and themed images, which the server's markup leaves to scripts. */
+/** Times, themed images and measured parts, which the server's markup leaves to scripts. */
 function enhance() {
   showRelativeTimes();
-  drawHistograms(document);
   const dark = getComputedStyle(document.documentElement).colorScheme === "dark";
   for (const image of document.querySelectorAll("img[data-light]")) {
     const source = dark ? image.dataset.dark : image.dataset.light;
     if (image.getAttribute("src") !== source) image.src = source;
     image.onerror = () => image.closest("section").remove(); // the run's model is not stored
   }
-  for (const section of document.querySelectorAll("[data-calibration], [data-importance]")) whenNear.observe(section);
+  for (const section of document.querySelectorAll(
+    Object.keys(MEASURED)
+      .map((name) => `[data-${name}]`)
+      .join(),
+  )) {
+    whenNear.observe(section);
+  }
 }
 
-/** Calibration and importance, which the server computes on request: only if someone scrolls to them. */
+/** What the server measures on request, by the attribute that has the URL: only if someone scrolls there. */
+const MEASURED = {
+  weights: drawWeights,
+  confusion: drawConfusion,
+  calibration: drawReliability,
+  importance: drawImportance,
+};
+/** The URL that each section shows or will show: another epoch may be selected before the response arrives. */
+const requested = new WeakMap();
+const responses = new Map();
 const whenNear = new IntersectionObserver(
   (entries) => {
     for (const { isIntersecting, target } of entries) {
       if (!isIntersecting) continue;
       whenNear.unobserve(target);
-      const { calibration, importance } = target.dataset;
-      delete target.dataset.calibration; // once
-      delete target.dataset.importance;
-      request(calibration ?? importance).then(
-        (measured) => (calibration ? drawReliability(target, measured) : drawImportance(target, measured)),
-        () => target.remove(), // the run's model is not stored
-      );
+      measure(target);
     }
   },
   { rootMargin: "300px" },
 );
 
-page.addEventListener("click", async ({ target }) => {
-  const button = target.closest("[data-action]");
+/** The response of a URL, which is requested once: what is measured of a saved model does not change. */
+function measured(url) {
+  const response =
+    responses.get(url) ??
+    request(url).catch((error) => {
+      responses.delete(url);
+      throw error;
+    });
+  responses.set(url, response);
+  return response;
+}
+
+async function measure(section) {
+  const name = Object.keys(MEASURED).find((one) => one in section.dataset);
+  if (!name) return;
+  const url = section.dataset[name];
+  delete section.dataset[name]; // once
+  requested.set(section, url);
+  const summary = section.querySelector("[data-summary]");
+  try {
+    const result = await measured(url);
+    if (requested.get(section) !== url) return;
+    summary.textContent = "";
+    MEASURED[name](section, result);
+  } catch (error) {
+    if (requested.get(section) === url) summary.textContent = error.message;
+  }
+}
+
+/** Display the model of another epoch, in every part of the page. */
+async function showEpoch(link) {
+  setParams({ at: link.dataset.at === "best" ? null : link.dataset.at });
+  await refreshParts("head", "measured", "side");
+  enhance();
+}
+
+page.addEventListener("click", async (event) => {
+  const link = event.target.closest("[data-at]");
+  if (link) {
+    event.preventDefault();
+    await showEpoch(link);
+    return;
+  }
+  const button = event.target.closest("[data-action]");
   if (!button) return;
   button.disabled = true;
   try {
